@@ -1,0 +1,42 @@
+import type { Kind } from './objects.ts';
+
+/** The object a problem is about, enough to find it and to attach an Event to it. */
+export interface ObjectReference {
+  readonly kind: Kind | (string & {});
+  readonly namespace?: string;
+  readonly name: string;
+  readonly uid?: string;
+}
+
+export type Severity = 'error' | 'warning' | 'info';
+
+/** Something a user should mend, said about their object in their words. */
+export interface Problem {
+  /** A stable CamelCase reason, as Kubernetes Events spell them: `ServiceNotFound`. */
+  readonly code: string;
+  readonly severity: Severity;
+  readonly object: ObjectReference;
+  /** The field as kubectl spells it: `spec.rules[0].http.paths[1].backend.service.name`; empty for the object. */
+  readonly field: string;
+  /** One sentence: what is wrong, what happens because of it, what to do. No line breaks. */
+  readonly message: string;
+}
+
+const SEVERITIES: readonly Severity[] = ['error', 'warning', 'info'];
+
+/** Problems in a fixed order, worst first within an object, each once. */
+export function sortProblems(problems: Iterable<Problem>): readonly Problem[] {
+  const unique = new Map<string, Problem>();
+  for (const problem of problems) {
+    const { object } = problem;
+    const rank = SEVERITIES.indexOf(problem.severity);
+    const place = [object.kind, object.namespace ?? '', object.name, rank, problem.field];
+    unique.set([...place, problem.code, problem.message].join('\0'), problem);
+  }
+  return [...unique.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, problem]) => problem);
+}
+
+/** `Ingress shop/web` */
+export function describeObject(object: ObjectReference): string {
+  return `${object.kind} ${object.namespace ? `${object.namespace}/` : ''}${object.name}`;
+}

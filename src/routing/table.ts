@@ -1,0 +1,116 @@
+import type { ShardedMap } from './sharded-map.ts';
+
+/**
+ * Everything a data-plane thread needs to route, and nothing else. Plain, immutable data: it can be printed,
+ * compared and posted to a thread; it holds no function, no socket and no key bytes.
+ */
+export interface RouteTable {
+  readonly generation: number;
+  /** Precise hosts, lower case, without port and trailing dot. */
+  readonly hosts: ShardedMap<HostRoutes>;
+  /** Wildcard hosts by what follows `*.`: `*.foo.com` is found under `foo.com`. */
+  readonly wildcards: ShardedMap<HostRoutes>;
+  /** Host globs from annotations, bucketed by their literal suffix (whole labels), in order of precedence. */
+  readonly globs: ShardedMap<readonly GlobHost[]>;
+  /** Rules without a host; null when there are none. */
+  readonly hostless: HostRoutes | null;
+  /** Takes what no host and no host's own default takes; null answers 404. */
+  readonly defaultRoute: Route | null;
+  readonly backends: ShardedMap<Backend>;
+  /** TLS hosts (precise names, or `*.suffix`) and the Secret that serves each. */
+  readonly certificates: ShardedMap<CertificateReference>;
+}
+
+export interface GlobHost {
+  readonly glob: string;
+  /** The source of a case-sensitive, anchored RegExp over a lower-case host, made by picomatch when compiled. */
+  readonly pattern: string;
+  readonly routes: HostRoutes;
+}
+
+export interface HostRoutes {
+  /** As written in the rule, lower case; empty for the hostless rules. */
+  readonly host: string;
+  readonly paths: PathNode;
+  /** Where a path goes that no rule of this host has; null falls to the table's default route. */
+  readonly defaultRoute: Route | null;
+}
+
+/**
+ * A node of a radix tree over normalized paths: the characters on the way here, then what ends here.
+ * `whole` takes a request whose path ends at this node; `prefix` takes one that ends here or goes on with `/`.
+ */
+export interface PathNode {
+  readonly label: string;
+  readonly whole: Route | null;
+  readonly prefix: Route | null;
+  /** By the first UTF-16 code unit of the child's label. */
+  readonly children: ReadonlyMap<number, PathNode> | null;
+}
+
+export type PathType = 'Exact' | 'Prefix' | 'ImplementationSpecific';
+
+export interface Route {
+  /** Empty for a hostless rule or a controller-wide default. */
+  readonly host: string;
+  /** The rule's path as written; empty for a default backend. */
+  readonly path: string;
+  readonly pathType: PathType | 'DefaultBackend';
+  /** `namespace/name` of the Ingress; empty for the controller's own default backend. */
+  readonly ingress: string;
+  /** Where in the Ingress: `spec.rules[0].http.paths[1]`. */
+  readonly field: string;
+  readonly backend: BackendKey;
+  readonly policy: Policy;
+}
+
+/** Parsed annotations of a route. */
+export interface Policy {
+  readonly balance: Balance;
+  /** What a consistent hash is taken of; `header:<lower-case name>` for a header. */
+  readonly hashBy: 'client-ip' | 'uri' | `header:${string}`;
+}
+export type Balance = 'round-robin' | 'least-requests' | 'ewma' | 'consistent-hash';
+export const DEFAULT_POLICY: Policy = { balance: 'round-robin', hashBy: 'client-ip' };
+
+/** `namespace/service:port` as the Ingress wrote the port; opaque to the proxy. */
+export type BackendKey = string;
+
+/** One port of one Service, resolved to addresses. */
+export interface Backend {
+  readonly key: BackendKey;
+  /** From `appProtocol`; what the pod speaks. */
+  readonly protocol: 'http' | 'https' | 'h2c' | 'grpc';
+  readonly endpoints: readonly Endpoint[];
+  /** An ExternalName to resolve by DNS instead of endpoints. */
+  readonly externalName: { readonly host: string; readonly port: number } | null;
+  /** Why requests get 503, or null when there is an endpoint. */
+  readonly unavailable: Unavailable | null;
+}
+
+export type Unavailable =
+  | 'service-not-found'
+  | 'port-not-found'
+  | 'no-endpoints'
+  | 'resource-backend'
+  | 'external-name-refused';
+
+export interface Endpoint {
+  /** An IPv4 or IPv6 address, without brackets. */
+  readonly address: string;
+  readonly port: number;
+  readonly zone?: string;
+  readonly node?: string;
+  /** The Pod's name, for logs and `explain`. */
+  readonly pod?: string;
+  /** Used only because no endpoint is ready: serving, but on its way out. */
+  readonly terminating?: true;
+}
+
+/** The Secret that serves a TLS host. The bytes travel beside the table. */
+export interface CertificateReference {
+  readonly host: string;
+  /** `namespace/name` */
+  readonly secret: string;
+  readonly ingress: string;
+}
