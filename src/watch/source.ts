@@ -1,0 +1,31 @@
+import type { Kind } from '../routing/objects.ts';
+import type { Problem } from '../routing/problem.ts';
+import type { Snapshot } from '../routing/snapshot.ts';
+
+/** Where objects come from: a cluster or files. */
+export interface Source {
+  /** Resolves when every kind has listed once (never rejects for a server that is away: it keeps trying). */
+  readonly synced: Promise<void>;
+  /** The latest snapshot; replaced, never changed. */
+  snapshot(): Snapshot;
+  /** What is wrong with the source itself: files that cannot be parsed, kinds that may not be listed. */
+  problems(): readonly Problem[];
+  /** Per kind, for metrics and /readyz?verbose. */
+  states(): readonly WatchState[];
+  stop(): Promise<void>;
+}
+
+export interface WatchState {
+  readonly kind: Kind;
+  readonly synced: boolean;
+  readonly objects: number;
+  /** Milliseconds since the epoch. */
+  readonly lastEventAt: number | null;
+  readonly relists: number;
+  readonly errors: number;
+  /** One line that says what to do. */
+  readonly lastError: string | null;
+}
+
+/** What became dirty: 'endpoints' means that only EndpointSlices changed. */
+export type SourceEvent = 'routes' | 'endpoints';
