@@ -1,0 +1,182 @@
+import type { AttemptFailure } from './attempt.ts';
+import type { Refusal } from './decide.ts';
+
+/** What is wrong with a message itself, found while it was read. */
+export type MessageFault =
+  /** Not HTTP/1.1 as RFC 9112 spells it. */
+  | 'bad-message'
+  /** Two readers could disagree on where the message ends. */
+  | 'bad-framing'
+  /** The head or the body did not come in time. */
+  | 'request-timed-out'
+  | 'body-too-large'
+  | 'target-too-long'
+  | 'head-too-large'
+  | 'expectation-unknown'
+  | 'transfer-coding-unknown'
+  | 'version-not-supported';
+
+/** Why the engine itself turns an exchange away. */
+export type EngineRefusal = 'overloaded' | 'draining' | 'protocol-not-supported' | 'internal-fault';
+
+export type AnswerReason = Refusal | AttemptFailure | MessageFault | EngineRefusal;
+
+/** A response that Portico itself gives. Shared between exchanges: never changed. */
+export interface Answer {
+  readonly status: number;
+  readonly reasonPhrase: string;
+  /** Lower-case names; `content-length` included, `date` and `connection` left to the engine. */
+  readonly fields: readonly (readonly [name: string, value: string])[];
+  /** ASCII. Leave it out for HEAD, keep the fields. */
+  readonly body: string;
+  /** The connection must not carry another request: what follows on it cannot be trusted to be one. */
+  readonly close: boolean;
+}
+
+/**
+ * The one place where Portico's own responses are written. Short text/plain, or JSON when the client names it
+ * and does not like plain text better. Nothing a client sent is ever part of it.
+ */
+export function answer(reason: AnswerReason, accept: string | undefined): Answer {
+  const cache = prefersJson(accept) ? jsonAnswers : textAnswers;
+  let made = cache.get(reason);
+  if (!made) cache.set(reason, (made = write(reason, cache === jsonAnswers)));
+  return made;
+}
+
+/** The status a reason is answered with, and logged with: 499 is never sent, the client has left. */
+export function statusOf(reason: AnswerReason): number {
+  return explain(reason).status;
+}
+
+const textAnswers = new Map<AnswerReason, Answer>();
+const jsonAnswers = new Map<AnswerReason, Answer>();
+
+interface Explanation {
+  readonly status: number;
+  readonly message: string;
+  readonly close?: true;
+}
+
+function explain(reason: AnswerReason): Explanation {
+  switch (reason) {
+    case 'bad-message':
+      return { status: 400, message: 'the request is not well-formed HTTP/1.1', close: true };
+    case 'bad-framing':
+      return {
+        status: 400,
+        message: 'the length of the request body is ambiguous or malformed',
+        close: true,
+      };
+    case 'bad-host':
+      return { status: 400, message: 'the Host field is missing, repeated or malformed', close: true };
+    case 'bad-target':
+      return { status: 400, message: 'the request target is malformed', close: true };
+    case 'host-disagrees':
+      return {
+        status: 400,
+        message: 'the request target and the Host field name different hosts',
+        close: true,
+      };
+    case 'no-route':
+      return { status: 404, message: 'no route: no Ingress has a rule for this host and path' };
+    case 'method-not-allowed':
+      return { status: 405, message: 'CONNECT and TRACE are not served here', close: true };
+    case 'request-timed-out':
+      return { status: 408, message: 'the request did not arrive in time', close: true };
+    case 'body-too-large':
+      return { status: 413, message: 'the request body is too large', close: true };
+    case 'target-too-long':
+      return { status: 414, message: 'the request line is too long', close: true };
+    case 'expectation-unknown':
+      return {
+        status: 417,
+        message: 'the Expect field asks for something other than 100-continue',
+        close: true,
+      };
+    case 'head-too-large':
+      return { status: 431, message: 'the request head is too large or has too many fields', close: true };
+    case 'client-gone':
+      return { status: 499, message: 'the client closed the connection', close: true };
+    case 'internal-fault':
+      return { status: 500, message: 'the proxy failed to carry out the request', close: true };
+    case 'transfer-coding-unknown':
+      return { status: 501, message: 'the only transfer coding understood is chunked', close: true };
+    case 'protocol-not-supported':
+      return { status: 501, message: 'the protocol this service speaks is not supported' };
+    case 'upstream-refused':
+      return { status: 502, message: 'the upstream refused the connection' };
+    case 'upstream-reset':
+      return { status: 502, message: 'the upstream closed the connection before it answered' };
+    case 'upstream-nonsense':
+      return { status: 502, message: 'the upstream sent something that is not a valid HTTP response' };
+    case 'backend-unavailable':
+      return { status: 503, message: 'the service behind this route is missing or has no endpoint' };
+    case 'no-endpoint':
+      return { status: 503, message: 'no endpoint is left for the service behind this route' };
+    case 'overloaded':
+      return { status: 503, message: 'the proxy has reached its limit of connections', close: true };
+    case 'draining':
+      return { status: 503, message: 'the proxy is shutting down', close: true };
+    case 'upstream-connect-timed-out':
+      return { status: 504, message: 'the connection to the upstream timed out' };
+    case 'upstream-timed-out':
+      return { status: 504, message: 'the upstream did not answer in time' };
+    case 'version-not-supported':
+      return { status: 505, message: 'only HTTP/1.1 and HTTP/1.0 are served here', close: true };
+    default:
+      return reason satisfies never;
+  }
+}
+
+const PHRASES: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  408: 'Request Timeout',
+  413: 'Content Too Large',
+  414: 'URI Too Long',
+  417: 'Expectation Failed',
+  431: 'Request Header Fields Too Large',
+  499: 'Client Closed Request',
+  500: 'Internal Server Error',
+  501: 'Not Implemented',
+  502: 'Bad Gateway',
+  503: 'Service Unavailable',
+  504: 'Gateway Timeout',
+  505: 'HTTP Version Not Supported',
+};
+
+function write(reason: AnswerReason, json: boolean): Answer {
+  const { status, message, close = false } = explain(reason);
+  const reasonPhrase = PHRASES[status] ?? '';
+  const body = json
+    ? `${JSON.stringify({ status, reason, message })}\n`
+    : `${status} ${reasonPhrase}: ${message}\n`;
+  const fields: [string, string][] = [
+    ['content-type', json ? 'application/json' : 'text/plain; charset=utf-8'],
+    ['content-length', String(body.length)],
+    ['cache-control', 'no-store'],
+    ['x-content-type-options', 'nosniff'],
+  ];
+  // RFC 9110 15.5.6: a 405 names the methods that would do.
+  if (status === 405) fields.push(['allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS']);
+  return { status, reasonPhrase, fields, body, close };
+}
+
+const LONGEST_ACCEPT = 1024;
+
+/** Whether an Accept field names JSON and gives it at least the weight of plain text (RFC 9110 12.5.1). */
+function prefersJson(accept: string | undefined): boolean {
+  if (accept === undefined || accept === '*/*' || accept.length > LONGEST_ACCEPT) return false;
+  let json = 0;
+  let text = 0;
+  for (const range of accept.toLowerCase().split(',')) {
+    const [type = '', ...parameters] = range.split(';').map((part) => part.trim());
+    const weight = Number(parameters.find((parameter) => parameter.startsWith('q='))?.slice(2) ?? 1);
+    if (type === 'application/json' || type === 'application/problem+json')
+      json = Math.max(json, weight || 0);
+    if (type === 'text/plain' || type === 'text/*') text = Math.max(text, weight || 0);
+  }
+  return json > 0 && json >= text;
+}

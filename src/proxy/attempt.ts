@@ -1,0 +1,94 @@
+/** How one try at one endpoint ended. */
+export type AttemptOutcome =
+  /** A response head came: the exchange is the upstream's, whatever its status. */
+  | { readonly kind: 'answered' }
+  /** The connection could not be made (refused, unreachable, reset while connecting): nothing was sent. */
+  | { readonly kind: 'refused' }
+  /** The connection was not made in time: nothing was sent. */
+  | { readonly kind: 'connect-timed-out' }
+  /** The connection ended before the first byte of a response. */
+  | { readonly kind: 'reset'; readonly connection: 'reused' | 'fresh' }
+  /** What came is not an HTTP response that can be passed on. */
+  | { readonly kind: 'nonsense' }
+  /** No response head in time, after the request was sent. */
+  | { readonly kind: 'timed-out' }
+  | { readonly kind: 'client-gone' }
+  /** There was no endpoint to try. */
+  | { readonly kind: 'no-endpoint' };
+
+/** Why no endpoint's answer reached the client; `answer.ts` gives each its status and its words. */
+export type AttemptFailure =
+  | 'upstream-refused'
+  | 'upstream-connect-timed-out'
+  | 'upstream-reset'
+  | 'upstream-nonsense'
+  | 'upstream-timed-out'
+  | 'client-gone'
+  | 'no-endpoint';
+
+/** What is known of the request when an attempt is over. */
+export interface AttemptedRequest {
+  readonly method: string;
+  /** Attempts made so far, the one that is over included. */
+  readonly attempts: number;
+  /** `Limits.attempts` */
+  readonly limit: number;
+  /** Attempts so far that ended in `reset`, the one that is over included. */
+  readonly resets: number;
+  /** Every byte of the request can still be sent from the start: no part of its body was passed on and let go. */
+  readonly replayable: boolean;
+}
+
+export type NextStep =
+  | { readonly kind: 'relay' }
+  /** Try an endpoint that was not tried yet, if there is one. */
+  | { readonly kind: 'retry-elsewhere' }
+  /** Try again on a connection of its own; the same endpoint is as good as another. */
+  | { readonly kind: 'retry-same-allowed' }
+  | { readonly kind: 'give-up'; readonly reason: AttemptFailure };
+
+/**
+ * What to do after an attempt. Where nothing was sent, any method goes to another endpoint. Once something was,
+ * only idempotent methods whose bytes are all still at hand are sent again: a proxy must not repeat the others
+ * (RFC 9110 9.2.2), and one repetition is enough to get past a keep-alive connection closed under our feet.
+ */
+export function afterAttempt(outcome: AttemptOutcome, request: AttemptedRequest): NextStep {
+  const left = request.attempts < request.limit;
+  switch (outcome.kind) {
+    case 'answered':
+      return RELAY;
+    case 'refused':
+      return left ? RETRY_ELSEWHERE : giveUp('upstream-refused');
+    case 'connect-timed-out':
+      return left ? RETRY_ELSEWHERE : giveUp('upstream-connect-timed-out');
+    case 'reset':
+      if (!left || request.resets > 1 || !request.replayable || !isIdempotent(request.method))
+        return giveUp('upstream-reset');
+      return outcome.connection === 'reused' ? RETRY_SAME_ALLOWED : RETRY_ELSEWHERE;
+    case 'nonsense':
+      return giveUp('upstream-nonsense');
+    case 'timed-out':
+      return giveUp('upstream-timed-out');
+    case 'client-gone':
+      return giveUp('client-gone');
+    case 'no-endpoint':
+      return giveUp('no-endpoint');
+    default:
+      return outcome satisfies never;
+  }
+}
+
+const RELAY: NextStep = { kind: 'relay' };
+const RETRY_ELSEWHERE: NextStep = { kind: 'retry-elsewhere' };
+const RETRY_SAME_ALLOWED: NextStep = { kind: 'retry-same-allowed' };
+
+function giveUp(reason: AttemptFailure): NextStep {
+  return { kind: 'give-up', reason };
+}
+
+const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
+
+/** RFC 9110 9.2.2. Method names are case-sensitive. */
+export function isIdempotent(method: string): boolean {
+  return IDEMPOTENT.has(method);
+}

@@ -1,0 +1,55 @@
+import { get } from '../routing/sharded-map.ts';
+import type { Backend, Route, RouteTable } from '../routing/table.ts';
+import { match, normalizeHost, normalizePath } from '../routing/match.ts';
+
+/** What one request gets. Made by pure code; an engine carries it out. */
+export type Decision =
+  | { readonly kind: 'forward'; readonly route: Route; readonly backend: Backend }
+  | { readonly kind: 'refuse'; readonly route: Route | null; readonly reason: Refusal };
+
+/** Why a request is answered by Portico itself. `answer.ts` gives each its status and its words. */
+export type Refusal =
+  'bad-host' | 'bad-target' | 'host-disagrees' | 'method-not-allowed' | 'no-route' | 'backend-unavailable';
+
+/** The parts of a request head that decide where it goes, as received. */
+export interface Addressee {
+  readonly method: string;
+  /** The request-target: origin-form, absolute-form or `*`. */
+  readonly target: string;
+  /** The one Host field's value. */
+  readonly host: string;
+}
+
+const ABSOLUTE_FORM = /^https?:\/\/([^/?#]*)([^#]*)$/i;
+
+/** The route of a request and the backend behind it. Never throws. */
+export function decide(table: RouteTable, request: Addressee): Decision {
+  const { method } = request;
+  if (method === 'CONNECT' || method === 'TRACE') return refuse('method-not-allowed');
+  const host = normalizeHost(request.host);
+  if (host === null) return refuse('bad-host');
+
+  let target = request.target;
+  if (target.charCodeAt(0) !== 0x2f) {
+    if (target === '*' && method === 'OPTIONS') target = '/';
+    else {
+      // RFC 9112 3.2.2: absolute-form names the host a second time; two readers must not see two hosts.
+      const absolute = ABSOLUTE_FORM.exec(target);
+      if (!absolute) return refuse('bad-target');
+      if (normalizeHost(absolute[1] ?? '') !== host) return refuse('host-disagrees');
+      target = absolute[2]?.startsWith('/') ? absolute[2] : `/${absolute[2]}`;
+    }
+  }
+  const path = normalizePath(target);
+  if (path === null) return refuse('bad-target');
+
+  const route = match(table, host, path);
+  if (route === null) return refuse('no-route');
+  const backend = get(table.backends, route.backend);
+  if (!backend || backend.unavailable) return { kind: 'refuse', route, reason: 'backend-unavailable' };
+  return { kind: 'forward', route, backend };
+}
+
+function refuse(reason: Refusal): Decision {
+  return { kind: 'refuse', route: null, reason };
+}

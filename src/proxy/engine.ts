@@ -1,0 +1,50 @@
+import type { Addressee, Decision } from './decide.ts';
+import type { Endpoints } from './endpoints.ts';
+import type { Exchange } from './exchange.ts';
+import type { TrustedProxies } from './forwarded.ts';
+import type { Limits } from './limits.ts';
+
+/** What an engine is given by its thread: everything that is not moving bytes. */
+export interface EngineContext {
+  /** Pure, by the table that is current at the call. Called once per request; the result is kept, retries included. */
+  decide(request: Addressee): Decision;
+  /** Chooses among a backend's endpoints and remembers how each fared. */
+  readonly endpoints: Endpoints;
+  readonly limits: Limits;
+  readonly trustedProxies: TrustedProxies;
+  /** Called exactly once when an exchange is over, however it ended. */
+  account(exchange: Exchange): void;
+  /** Milliseconds since the epoch. */
+  now(): number;
+}
+
+/** Moves bytes between clients and pods as the Decision says. Two implementations, one contract suite. */
+export interface Engine {
+  /** Accepts connections; resolves with the port that was bound, rejects with the system's error (EADDRINUSE, EACCES). */
+  listen(address: ListenAddress): Promise<number>;
+  /** Closes idle upstream connections to endpoints that left the table; those in flight finish. */
+  close(endpointKeys: Iterable<string>): void;
+  /**
+   * Stops accepting, closes idle client connections, lets exchanges in flight finish with `Connection: close`,
+   * and cuts what is left after `timeoutMs`. Resolves with the number of exchanges that were cut.
+   */
+  drain(timeoutMs: number): Promise<number>;
+  gauges(): EngineGauges;
+}
+
+export interface ListenAddress {
+  /** An IP address; undefined listens on all, IPv6 and IPv4. */
+  readonly host: string | undefined;
+  readonly port: number;
+  /** Share the port with other threads and processes (SO_REUSEPORT). */
+  readonly reusePort: boolean;
+}
+
+export interface EngineGauges {
+  readonly clientConnections: number;
+  readonly upstreamConnections: number;
+  readonly inFlight: number;
+  readonly tunnels: number;
+}
+
+export type EngineFactory = (context: EngineContext) => Engine;

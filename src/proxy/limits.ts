@@ -1,0 +1,37 @@
+/** What one client or one pod may cost: sizes in bytes, times in milliseconds. Per data-plane thread. */
+export interface Limits {
+  readonly requestLineBytes: number;
+  readonly headBytes: number;
+  readonly fieldCount: number;
+  /** From the first byte of a head (or the accept) to its last; then 408. */
+  readonly clientHeadTimeoutMs: number;
+  /** Without a byte of a body from the client; then 408 or a cut. */
+  readonly bodyIdleTimeoutMs: number;
+  readonly keepAliveIdleTimeoutMs: number;
+  readonly connectTimeoutMs: number;
+  /** Without a byte from the upstream while one is awaited; then 504 or a cut. */
+  readonly upstreamIdleTimeoutMs: number;
+  readonly tunnelIdleTimeoutMs: number;
+  readonly connections: number;
+  readonly requestsPerConnection: number;
+  /** Held per side of an exchange beyond the kernel's buffers. */
+  readonly bufferBytes: number;
+  /** Endpoints tried for one request. */
+  readonly attempts: number;
+}
+
+export const DEFAULT_LIMITS: Limits = {
+  requestLineBytes: 8 * 1024,
+  headBytes: 32 * 1024,
+  fieldCount: 128,
+  clientHeadTimeoutMs: 30_000,
+  bodyIdleTimeoutMs: 60_000,
+  keepAliveIdleTimeoutMs: 75_000,
+  connectTimeoutMs: 5_000,
+  upstreamIdleTimeoutMs: 60_000,
+  tunnelIdleTimeoutMs: 3_600_000,
+  connections: 16_384,
+  requestsPerConnection: 100_000,
+  bufferBytes: 64 * 1024,
+  attempts: 3,
+};
