@@ -1,0 +1,62 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Kind } from '../../routing/objects.ts';
+
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+export type JsonObject = { readonly [key: string]: Json };
+
+/** What a manifest without a `creationTimestamp` gets: all are equally old, so ties go by `namespace/name`. */
+export const NO_CREATION_TIMESTAMP = '1970-01-01T00:00:00Z';
+
+/** More than any API object needs, and little enough for every recursive walk. It also ends circular aliases. */
+const MAX_DEPTH = 100;
+
+export function isJsonObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+export function isTooDeep(value: unknown, depth = 0): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return depth > MAX_DEPTH || Object.values(value).some((inner) => isTooDeep(inner, depth + 1));
+}
+
+/** The object as the API server would return it: with a namespace, a creation time, and `stringData` in `data`. */
+export function normalForm(kind: Kind, apiVersion: string, written: JsonObject): JsonObject {
+  const { namespace, ...metadata } = isJsonObject(written['metadata']) ? written['metadata'] : {};
+  const object = {
+    ...written,
+    apiVersion,
+    kind,
+    metadata: {
+      ...metadata,
+      ...(kind === 'IngressClass'
+        ? {}
+        : { namespace: namespace === undefined ? 'default' : namespace || 'default' }),
+      creationTimestamp: metadata['creationTimestamp'] ?? NO_CREATION_TIMESTAMP,
+    },
+  };
+  return kind === 'Secret' ? withStringData(object) : object;
+}
+
+/** `stringData` is written, never read: the API server encodes it into `data`, where it wins over what is there. */
+function withStringData(secret: JsonObject): JsonObject {
+  const { stringData, ...rest } = secret;
+  if (!isJsonObject(stringData)) return secret;
+  const encoded = Object.entries(stringData).map(([key, value]): [string, Json] => [
+    key,
+    typeof value === 'string' ? Buffer.from(value).toString('base64') : value,
+  ]);
+  return {
+    ...rest,
+    data: { ...(isJsonObject(rest['data']) ? rest['data'] : {}), ...Object.fromEntries(encoded) },
+  };
+}
+
+/** Freezes the value and everything in it. */
+export function freeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
+  Object.freeze(value);
+  for (const inner of Object.values(value)) freeze(inner);
+  return value;
+}
+
+export { isDeepStrictEqual as sameContent };
