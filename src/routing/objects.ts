@@ -6,6 +6,7 @@ import type {
   V1Secret,
   V1Service,
 } from '@kubernetes/client-node';
+import { fields, text } from './fields.ts';
 
 /**
  * An API type as it is on the wire: dates are RFC 3339 strings, null may stand for a missing value, and nothing
@@ -41,6 +42,6 @@ export type Kind = keyof Kinds;
 export type ObjectKey = string;
 
 export function objectKey(object: { readonly metadata?: ObjectMeta | null }): ObjectKey {
-  const { namespace, name } = object.metadata ?? {};
-  return namespace ? `${namespace}/${name}` : `${name}`;
+  const { namespace, name } = fields(object.metadata);
+  return typeof namespace === 'string' && namespace !== '' ? `${namespace}/${text(name)}` : `${text(name)}`;
 }

@@ -1,4 +1,5 @@
-import type { Kind } from './objects.ts';
+import { type Fields, fields, text } from './fields.ts';
+import type { Kind, ObjectKey } from './objects.ts';
 
 /** The object a problem is about, enough to find it and to attach an Event to it. */
 export interface ObjectReference {
@@ -20,6 +21,32 @@ export interface Problem {
   readonly field: string;
   /** One sentence: what is wrong, what happens because of it, what to do. No line breaks. */
   readonly message: string;
+}
+
+/** What control characters a message could smuggle into a terminal or a log line. */
+const CONTROL_CHARACTERS = /[\p{Cc}\u2028\u2029]/gu;
+
+export function problem(
+  severity: Severity,
+  code: string,
+  object: ObjectReference,
+  field: string,
+  message: string,
+): Problem {
+  return { code, severity, object, field, message: message.replace(CONTROL_CHARACTERS, '\uFFFD') };
+}
+
+/** The reference to the object that the snapshot has under `key`. */
+export function referenceTo(kind: Kind, key: ObjectKey, object: unknown): ObjectReference {
+  const slash = key.indexOf('/');
+  const metadata: Fields = fields(fields(object)['metadata']);
+  const uid = text(metadata['uid']);
+  return {
+    kind,
+    ...(slash >= 0 && { namespace: key.slice(0, slash) }),
+    name: key.slice(slash + 1),
+    ...(uid !== undefined && { uid }),
+  };
 }
 
 const SEVERITIES: readonly Severity[] = ['error', 'warning', 'info'];

@@ -12,7 +12,7 @@ export interface ShardedMap<V> {
 
 const SHARD_COUNT = 1024;
 const EMPTY_SHARD: ReadonlyMap<string, never> = new Map<string, never>();
-const EMPTY: ShardedMap<never> = { size: 0, shards: Array<typeof EMPTY_SHARD>(SHARD_COUNT).fill(EMPTY_SHARD) };
+const EMPTY: ShardedMap<never> = { size: 0, shards: Array.from({ length: SHARD_COUNT }, () => EMPTY_SHARD) };
 
 export function emptyMap<V>(): ShardedMap<V> {
   return EMPTY;

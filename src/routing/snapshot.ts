@@ -1,3 +1,4 @@
+import { fields, text } from './fields.ts';
 import {
   type EndpointSlice,
   type Ingress,
@@ -95,8 +96,9 @@ function put<V>(map: MapEdit<V>, key: ObjectKey, value: V | undefined): void {
 
 /** The Service an EndpointSlice belongs to, by its `kubernetes.io/service-name` label. */
 function serviceKeyOf(slice: EndpointSlice): ObjectKey | undefined {
-  const service = slice.metadata?.labels?.['kubernetes.io/service-name'];
-  return service ? `${slice.metadata?.namespace}/${service}` : undefined;
+  const metadata = fields(slice.metadata);
+  const service = text(fields(metadata['labels'])['kubernetes.io/service-name']);
+  return service ? `${text(metadata['namespace'])}/${service}` : undefined;
 }
 
 function unlist(slicesByService: MapEdit<readonly EndpointSlice[]>, slice: EndpointSlice): void {
@@ -112,5 +114,8 @@ function list(slicesByService: MapEdit<readonly EndpointSlice[]>, slice: Endpoin
   const service = serviceKeyOf(slice);
   if (service === undefined) return;
   const slices = [...(slicesByService.get(service) ?? []), slice];
-  slicesByService.set(service, slices.sort((a, b) => (objectKey(a) < objectKey(b) ? -1 : 1)));
+  slicesByService.set(
+    service,
+    slices.sort((a, b) => (objectKey(a) < objectKey(b) ? -1 : 1)),
+  );
 }

@@ -12,7 +12,7 @@ export interface RouteTable {
   readonly wildcards: ShardedMap<HostRoutes>;
   /** Host globs from annotations, bucketed by their literal suffix (whole labels), in order of precedence. */
   readonly globs: ShardedMap<readonly GlobHost[]>;
-  /** Rules without a host; null when there are none. */
+  /** Rules without a host; null when there are none. They also take a request that has no host at all. */
   readonly hostless: HostRoutes | null;
   /** Takes what no host and no host's own default takes; null answers 404. */
   readonly defaultRoute: Route | null;
@@ -73,7 +73,10 @@ export interface Policy {
 export type Balance = 'round-robin' | 'least-requests' | 'ewma' | 'consistent-hash';
 export const DEFAULT_POLICY: Policy = { balance: 'round-robin', hashBy: 'client-ip' };
 
-/** `namespace/service:port` as the Ingress wrote the port; opaque to the proxy. */
+/**
+ * `namespace/service:port` as the Ingress wrote the port, or the reason alone for what can never be a Service
+ * (`resource-backend`); opaque to the proxy.
+ */
 export type BackendKey = string;
 
 /** One port of one Service, resolved to addresses. */
@@ -93,7 +96,11 @@ export type Unavailable =
   | 'port-not-found'
   | 'no-endpoints'
   | 'resource-backend'
-  | 'external-name-refused';
+  | 'external-name-refused'
+  /** The Ingress names no usable Service and port. */
+  | 'invalid-backend'
+  /** The Ingress asks for access control that is not supported; serving it without would open it to everyone. */
+  | 'access-policy-unsupported';
 
 export interface Endpoint {
   /** An IPv4 or IPv6 address, without brackets. */

@@ -1,0 +1,117 @@
+import { fields, quote, textEntries } from './fields.ts';
+import { type HostGlob, MAX_GLOBS, parseHostGlob, splitGlobs } from './glob.ts';
+import { type ObjectReference, type Problem, type Severity, problem } from './problem.ts';
+import { type Balance, DEFAULT_POLICY, type Policy } from './table.ts';
+
+/** What the annotations of an Ingress ask for. */
+export interface Annotations {
+  readonly policy: Policy;
+  readonly globs: readonly HostGlob[];
+  /** Asks for access control we do not have: nothing of this Ingress may be served. */
+  readonly refused: boolean;
+  readonly problems: readonly Problem[];
+}
+
+const OURS = 'portico.dev/';
+const NGINX = 'nginx.ingress.kubernetes.io/';
+const KNOWN = ['portico.dev/balance', 'portico.dev/hash-by', 'portico.dev/host-globs'];
+const BALANCES: readonly Balance[] = ['round-robin', 'least-requests', 'ewma', 'consistent-hash'];
+
+/** ingress-nginx annotations that decide who gets in. Serving without them would open what was closed. */
+const ACCESS_POLICY =
+  /^(auth-.*|(whitelist|allowlist|denylist)-source-range|satisfy|enable-modsecurity|enable-owasp-core-rules|modsecurity-.*)$/;
+
+export function readAnnotations(ingress: unknown, object: ObjectReference): Annotations {
+  const annotations = fields(fields(fields(ingress)['metadata'])['annotations']);
+  const problems: Problem[] = [];
+  const report = (severity: Severity, code: string, name: string, message: string): void => {
+    problems.push(problem(severity, code, object, `metadata.annotations[${name}]`, message));
+  };
+
+  let { balance, hashBy } = DEFAULT_POLICY;
+  const globs: HostGlob[] = [];
+  const unsupported: string[] = [];
+  const access: string[] = [];
+  for (const [name, value] of textEntries(annotations)) {
+    if (name.startsWith(NGINX)) {
+      (ACCESS_POLICY.test(name.slice(NGINX.length)) ? access : unsupported).push(name);
+    } else if (name === 'portico.dev/balance') {
+      const known = BALANCES.find((candidate) => candidate === value);
+      if (known) balance = known;
+      else report('warning', 'AnnotationInvalid', name, wrongValue(value, BALANCES.join(', '), balance));
+    } else if (name === 'portico.dev/hash-by') {
+      const known = parseHashBy(value);
+      if (known) hashBy = known;
+      else
+        report(
+          'warning',
+          'AnnotationInvalid',
+          name,
+          wrongValue(value, 'client-ip, uri, header:NAME', hashBy),
+        );
+    } else if (name === 'portico.dev/host-globs') {
+      readGlobs(value, globs, (severity, message) => report(severity, 'HostGlobInvalid', name, message));
+    } else if (name.startsWith(OURS)) {
+      const message = `Portico has no such annotation and ignores it; did you mean ${nearest(name)}?`;
+      report('warning', 'AnnotationUnknown', name, message);
+    }
+  }
+  if (unsupported.length > 0) {
+    const names = unsupported.sort().join(', ');
+    const message = `Portico does not act on ${names}: requests are served as if they were absent.`;
+    problems.push(problem('warning', 'AnnotationUnsupported', object, 'metadata.annotations', message));
+  }
+  if (access.length > 0) {
+    const names = access.sort().join(', ');
+    const message = `Portico cannot enforce ${names}, so everything of this Ingress answers 503; remove what may be open to all.`;
+    problems.push(problem('error', 'AccessPolicyUnsupported', object, 'metadata.annotations', message));
+  }
+  return { policy: { balance, hashBy }, globs, refused: access.length > 0, problems };
+}
+
+function wrongValue(value: string, choices: string, used: string): string {
+  return `${quote(value)} is none of ${choices}; ${used} is used.`;
+}
+
+/** A header name is a token (RFC 9110, 5.1), compared without case. */
+function parseHashBy(value: string): Policy['hashBy'] | null {
+  if (value === 'client-ip' || value === 'uri') return value;
+  const name = /^header:([!#$%&'*+.^_`|~0-9a-z-]{1,128})$/i.exec(value)?.[1];
+  return name === undefined ? null : `header:${name.toLowerCase()}`;
+}
+
+function readGlobs(
+  list: string,
+  globs: HostGlob[],
+  report: (severity: Severity, message: string) => void,
+): void {
+  const written = [...new Set(splitGlobs(list))];
+  if (written.length > MAX_GLOBS) {
+    report('error', `Only the first ${MAX_GLOBS} globs are used; give the others an Ingress of their own.`);
+  }
+  for (const glob of written.slice(0, MAX_GLOBS)) {
+    const result = parseHostGlob(glob);
+    if (result.kind === 'glob') globs.push(result.glob);
+    else report('error', `The glob ${quote(glob)} ${result.reason}; it is ignored.`);
+  }
+}
+
+function nearest(name: string): string {
+  const [first = ''] = KNOWN.toSorted((a, b) => distance(name, a) - distance(name, b));
+  return first;
+}
+
+/** Levenshtein's edit distance, over at most the first 64 characters. */
+function distance(a: string, b: string): number {
+  const from = a.slice(0, 64);
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= from.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = (row[j - 1] ?? 0) + (from[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}

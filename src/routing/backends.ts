@@ -1,0 +1,164 @@
+import { isIP } from 'node:net';
+import { refusedName } from './addresses.ts';
+import { portEndpoints } from './endpoints.ts';
+import { fields, isPortNumber, items, quote, text } from './fields.ts';
+import { isSubdomain } from './names.ts';
+import type { ObjectKey, Service } from './objects.ts';
+import { type Problem, problem, referenceTo } from './problem.ts';
+import type { CompileSettings } from './settings.ts';
+import { get } from './sharded-map.ts';
+import type { Snapshot } from './snapshot.ts';
+import type { Backend, BackendKey, Unavailable } from './table.ts';
+
+/** A backend and what is wrong with the Service and slices behind it. */
+export interface CompiledBackend {
+  readonly backend: Backend;
+  readonly problems: readonly Problem[];
+}
+
+/** The Service of a backend; null for the backends that are only a reason. */
+export function serviceOf(key: BackendKey): ObjectKey | null {
+  const colon = key.lastIndexOf(':');
+  return colon < 0 ? null : key.slice(0, colon);
+}
+
+/** One port of one Service as the snapshot has it now. */
+export function compileBackend(
+  key: BackendKey,
+  snapshot: Snapshot,
+  settings: CompileSettings,
+): CompiledBackend {
+  const serviceKey = serviceOf(key);
+  if (serviceKey === null) return unavailable(key, reasonOf(key));
+  const service = get(snapshot.services, serviceKey);
+  if (!service) return unavailable(key, 'service-not-found');
+
+  const port = key.slice(serviceKey.length + 1);
+  const spec = fields(fields(service)['spec']);
+  const found = findPort(spec, port);
+  if (spec['type'] === 'ExternalName') return externalName(key, serviceKey, service, port, settings);
+  if (!found) return unavailable(key, 'port-not-found');
+
+  const problems: Problem[] = [];
+  const protocol = readProtocol(found, serviceKey, service, problems);
+  const portName = text(found.port['name']) ?? '';
+  const slices = get(snapshot.slicesByService, serviceKey) ?? [];
+  const resolved = portEndpoints(slices, portName, settings);
+  problems.push(...resolved.problems);
+  const { endpoints } = resolved;
+  if (endpoints.length === 0) {
+    const about =
+      slices.length === 0
+        ? 'it has no EndpointSlice'
+        : `none of its EndpointSlices has a usable endpoint for ${portName ? `the port name ${quote(portName)}` : 'a port without a name'}`;
+    const message = `Requests for port ${port} of this Service get 503: ${about}; check its selector and whether its Pods are ready.`;
+    problems.push(
+      problem('warning', 'NoEndpoints', referenceTo('Service', serviceKey, service), 'spec.ports', message),
+    );
+  }
+  const reason: Unavailable | null = endpoints.length === 0 ? 'no-endpoints' : null;
+  return { backend: { key, protocol, endpoints, externalName: null, unavailable: reason }, problems };
+}
+
+function unavailable(key: BackendKey, reason: Unavailable): CompiledBackend {
+  const backend = { key, protocol: 'http', endpoints: [], externalName: null, unavailable: reason } as const;
+  return { backend, problems: [] };
+}
+
+function reasonOf(key: BackendKey): Unavailable {
+  return key === 'resource-backend' || key === 'access-policy-unsupported' ? key : 'invalid-backend';
+}
+
+interface FoundPort {
+  readonly index: number;
+  readonly port: { readonly [field: string]: unknown };
+}
+
+/** The TCP port of a Service that an Ingress names by number or by name. */
+function findPort(spec: { readonly [field: string]: unknown }, wanted: string): FoundPort | null {
+  for (const [index, entry] of items(spec['ports']).entries()) {
+    const port = fields(entry);
+    if ((text(port['protocol']) ?? 'TCP') !== 'TCP') continue;
+    const number = isPortNumber(port['port']) ? String(port['port']) : null;
+    if (number === wanted || (port['name'] === wanted && !isPortNumber(Number(wanted))))
+      return { index, port };
+  }
+  return null;
+}
+
+/** The ports an Ingress could name, for a message. */
+export function listPorts(service: Service): string {
+  const names = items(fields(fields(service)['spec'])['ports']).flatMap((entry) => {
+    const { name, port, protocol } = fields(entry);
+    if (!isPortNumber(port) || (text(protocol) ?? 'TCP') !== 'TCP') return [];
+    return typeof name === 'string' && name !== '' ? `${port} (${name})` : `${port}`;
+  });
+  return names.length > 0 ? names.slice(0, 10).join(', ') : 'no TCP port';
+}
+
+const PROTOCOLS: ReadonlyMap<unknown, Backend['protocol']> = new Map<unknown, Backend['protocol']>([
+  [undefined, 'http'],
+  [null, 'http'],
+  ['http', 'http'],
+  ['kubernetes.io/ws', 'http'],
+  ['https', 'https'],
+  ['kubernetes.io/wss', 'https'],
+  ['kubernetes.io/h2c', 'h2c'],
+  ['h2c', 'h2c'],
+  ['grpc', 'grpc'],
+]);
+
+function readProtocol(
+  { index, port }: FoundPort,
+  key: ObjectKey,
+  service: Service,
+  problems: Problem[],
+): Backend['protocol'] {
+  const written = port['appProtocol'];
+  const protocol = PROTOCOLS.get(typeof written === 'string' ? written.toLowerCase() : written);
+  if (protocol !== undefined) return protocol;
+  const message = `Portico does not speak ${quote(written)}; it speaks HTTP/1.1 to this port. Known are http, https, grpc, kubernetes.io/h2c and kubernetes.io/ws.`;
+  const field = `spec.ports[${index}].appProtocol`;
+  problems.push(
+    problem('warning', 'AppProtocolUnknown', referenceTo('Service', key, service), field, message),
+  );
+  return 'http';
+}
+
+/** The ports of an ExternalName Service are optional; a number in the Ingress then is the port to connect to. */
+function externalName(
+  key: BackendKey,
+  serviceKey: ObjectKey,
+  service: Service,
+  wanted: string,
+  settings: CompileSettings,
+): CompiledBackend {
+  const spec = fields(fields(service)['spec']);
+  const found = findPort(spec, wanted);
+  const port = found ? targetPort(found) : Number(wanted);
+  if (!isPortNumber(port)) return unavailable(key, 'port-not-found');
+  if (externalNameFault(service, settings) !== null) return unavailable(key, 'external-name-refused');
+  const problems: Problem[] = [];
+  const protocol = found ? readProtocol(found, serviceKey, service, problems) : 'http';
+  const host = canonicalName(spec['externalName']);
+  return {
+    backend: { key, protocol, endpoints: [], externalName: { host, port }, unavailable: null },
+    problems,
+  };
+}
+
+function targetPort({ port }: FoundPort): number {
+  return Number(isPortNumber(port['targetPort']) ? port['targetPort'] : port['port']);
+}
+
+/** Why an ExternalName is not resolved, or null. */
+export function externalNameFault(service: Service, settings: CompileSettings): string | null {
+  const name = canonicalName(fields(fields(service)['spec'])['externalName']);
+  const refused = refusedName(name, settings.allowLoopback);
+  if (refused !== null) return refused;
+  return isIP(name) !== 0 || isSubdomain(name.replaceAll('_', 'x')) ? null : 'is not a DNS name';
+}
+
+function canonicalName(name: unknown): string {
+  return (text(name) ?? '').toLowerCase().replace(/\.$/, '');
+}

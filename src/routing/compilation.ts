@@ -1,0 +1,93 @@
+import type { CompiledBackend } from './backends.ts';
+import type { HostCertificate } from './certificates.ts';
+import type { Claims } from './claims.ts';
+import type { Classes } from './classes.ts';
+import type { ScopeRoutes } from './host-routes.ts';
+import type { Memberships } from './memberships.ts';
+import { type Problem, sortProblems } from './problem.ts';
+import type { CompileSettings } from './settings.ts';
+import { type ShardedMap, emptyMap, values } from './sharded-map.ts';
+import { EMPTY_SNAPSHOT, type Snapshot } from './snapshot.ts';
+import type { RouteTable } from './table.ts';
+
+/**
+ * A compiled snapshot: the table, the problems, and what was worked out on the way, so that the next compile
+ * need not do again what did not change.
+ */
+export interface Compilation {
+  readonly snapshot: Snapshot;
+  readonly settings: CompileSettings;
+  readonly table: RouteTable;
+  /** By `Kind namespace/name`. Problems of EndpointSlices stand with the Service they belong to. */
+  readonly problems: ShardedMap<readonly Problem[]>;
+  readonly classes: Classes;
+  /** What each Ingress of ours asks for, by its key. */
+  readonly claims: ShardedMap<Claims>;
+  readonly scopes: ShardedMap<ScopeRoutes>;
+  readonly backends: ShardedMap<CompiledBackend>;
+  readonly certificates: ShardedMap<HostCertificate>;
+  /** When time alone makes a certificate problem come or go: milliseconds since the epoch. */
+  readonly certificatesValidUntil: number;
+  readonly members: Members;
+}
+
+/** Who depends on what. */
+export interface Members {
+  /** Ingresses by scope. */
+  readonly ingressesByScope: Memberships;
+  /** Ingresses by backend. */
+  readonly ingressesByBackend: Memberships;
+  /** Backends by Service. */
+  readonly backendsByService: Memberships;
+  /** Ingresses by TLS host. */
+  readonly ingressesByTlsHost: Memberships;
+  /** Ingresses by Secret. */
+  readonly ingressesBySecret: Memberships;
+  /** Glob scopes by suffix. */
+  readonly globsBySuffix: Memberships;
+}
+
+export const EMPTY_TABLE: RouteTable = {
+  generation: 0,
+  hosts: emptyMap(),
+  wildcards: emptyMap(),
+  globs: emptyMap(),
+  hostless: null,
+  defaultRoute: null,
+  backends: emptyMap(),
+  certificates: emptyMap(),
+};
+
+/** What compiling starts from when there is nothing yet. */
+export function emptyCompilation(settings: CompileSettings): Compilation {
+  return {
+    snapshot: EMPTY_SNAPSHOT,
+    settings,
+    table: EMPTY_TABLE,
+    problems: emptyMap(),
+    classes: {
+      ours: new Set(),
+      exists: false,
+      takesClassless: settings.watchIngressWithoutClass,
+      problems: [],
+    },
+    claims: emptyMap(),
+    scopes: emptyMap(),
+    backends: emptyMap(),
+    certificates: emptyMap(),
+    certificatesValidUntil: Infinity,
+    members: {
+      ingressesByScope: emptyMap(),
+      ingressesByBackend: emptyMap(),
+      backendsByService: emptyMap(),
+      ingressesByTlsHost: emptyMap(),
+      ingressesBySecret: emptyMap(),
+      globsBySuffix: emptyMap(),
+    },
+  };
+}
+
+/** Every problem, in the order everyone shows them. */
+export function listProblems(compilation: Compilation): readonly Problem[] {
+  return sortProblems([...values(compilation.problems)].flat());
+}

@@ -1,0 +1,50 @@
+import { findPath } from './path-tree.ts';
+import { get } from './sharded-map.ts';
+import type { GlobHost, HostRoutes, Route, RouteTable } from './table.ts';
+
+export { normalizeHost } from './host.ts';
+export { normalizePath } from './path.ts';
+
+/**
+ * The route of a request, or null for a 404. `host` comes from `normalizeHost` (empty for a request without a
+ * host) and `path` from `normalizePath`. The first class that has the host decides: precise, wildcard, glob,
+ * hostless. What misses there goes to that host's default backend, else to the table's.
+ */
+export function match(table: RouteTable, host: string, path: string): Route | null {
+  const routes = routesFor(table, host);
+  if (routes === null) return table.defaultRoute;
+  return findPath(routes.paths, path) ?? routes.defaultRoute ?? table.defaultRoute;
+}
+
+/** The routes of the host class that owns a host. */
+export function routesFor(table: RouteTable, host: string): HostRoutes | null {
+  const precise = get(table.hosts, host);
+  if (precise) return precise;
+  const dot = host.indexOf('.');
+  if (dot > 0) {
+    const wildcard = table.wildcards.size > 0 ? get(table.wildcards, host.slice(dot + 1)) : undefined;
+    if (wildcard) return wildcard;
+    const glob = table.globs.size > 0 ? findGlob(table, host, dot) : null;
+    if (glob) return glob.routes;
+  }
+  return table.hostless;
+}
+
+/** The first glob that takes the host, of those with the longest suffix. */
+function findGlob(table: RouteTable, host: string, firstDot: number): GlobHost | null {
+  for (let dot = firstDot; dot > 0; dot = host.indexOf('.', dot + 1)) {
+    const bucket = get(table.globs, host.slice(dot + 1));
+    if (!bucket) continue;
+    for (const glob of bucket) if (compiled(glob).test(host)) return glob;
+  }
+  return null;
+}
+
+/** Derived from the table, so kept beside it and for as long as it lives. */
+const expressions = new WeakMap<GlobHost, RegExp>();
+
+function compiled(glob: GlobHost): RegExp {
+  let expression = expressions.get(glob);
+  if (!expression) expressions.set(glob, (expression = new RegExp(glob.pattern)));
+  return expression;
+}

@@ -1,0 +1,73 @@
+import { X509Certificate, createPrivateKey } from 'node:crypto';
+import { fields, text } from './fields.ts';
+import type { Secret } from './objects.ts';
+
+/** What the certificate of a TLS Secret says, without any byte of its key. */
+export type TlsSecret =
+  | { readonly kind: 'malformed'; readonly reason: string }
+  | {
+      readonly kind: 'certificate';
+      /** Milliseconds since the epoch. */
+      readonly notBefore: number;
+      readonly notAfter: number;
+      readonly covers: (host: string) => boolean;
+    };
+
+const known = new WeakMap<Secret, TlsSecret>();
+
+/** Reads a `kubernetes.io/tls` Secret; once per object, since parsing costs more than compiling. */
+export function readTlsSecret(secret: Secret): TlsSecret {
+  let read = known.get(secret);
+  if (!read) known.set(secret, (read = parse(secret)));
+  return read;
+}
+
+/** Whether a Secret is of the type that Ingresses may name. */
+export function isTlsSecret(secret: Secret): boolean {
+  return fields(secret)['type'] === 'kubernetes.io/tls';
+}
+
+function parse(secret: Secret): TlsSecret {
+  const certificateBytes = readBytes(secret, 'tls.crt');
+  const keyBytes = readBytes(secret, 'tls.key');
+  if (!certificateBytes) return malformed('has no tls.crt');
+  if (!keyBytes) return malformed('has no tls.key');
+
+  // What OpenSSL says of a key is not repeated: no byte of it may reach a log.
+  const certificate = attempt(() => new X509Certificate(certificateBytes));
+  if (!certificate) return malformed('has a tls.crt that is not a PEM certificate');
+  const key = attempt(() => createPrivateKey(keyBytes));
+  if (!key) return malformed('has a tls.key that is not an unencrypted PEM private key');
+  if (!attempt(() => certificate.checkPrivateKey(key)))
+    return malformed('has a tls.key that does not belong to its tls.crt');
+  return {
+    kind: 'certificate',
+    notBefore: certificate.validFromDate.getTime(),
+    notAfter: certificate.validToDate.getTime(),
+    covers: (host) => certificate.checkHost(probe(host)) !== undefined,
+  };
+}
+
+function malformed(reason: string): TlsSecret {
+  return { kind: 'malformed', reason };
+}
+
+/** A name that only the wildcard itself covers, not a name beside it. */
+function probe(host: string): string {
+  return host.startsWith('*.') ? `wildcard-probe-7c1d${host.slice(1)}` : host;
+}
+
+function readBytes(secret: Secret, name: string): Buffer | null {
+  const plain = text(fields(fields(secret)['stringData'])[name]);
+  if (plain !== undefined) return Buffer.from(plain);
+  const encoded = text(fields(fields(secret)['data'])[name]);
+  return encoded ? Buffer.from(encoded, 'base64') : null;
+}
+
+function attempt<T>(step: () => T): T | null {
+  try {
+    return step();
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,20 @@
+/** What compiling depends on besides the cluster. */
+export interface CompileSettings {
+  /** The name of our IngressClass. */
+  readonly ingressClass: string;
+  /** An IngressClass is ours when its `spec.controller` is this. */
+  readonly controllerName: string;
+  /** Take Ingresses that name no class at all. */
+  readonly watchIngressWithoutClass: boolean;
+  /** Takes what no Ingress takes; null answers 404. */
+  readonly defaultBackend: {
+    readonly namespace: string;
+    readonly service: string;
+    /** A number or a name, as a Service port has them. */
+    readonly port: string;
+  } | null;
+  /** Let ExternalNames and EndpointSlices point at the loopback, as examples on one machine do. */
+  readonly allowLoopback: boolean;
+  /** Milliseconds since the epoch: whether certificates are valid. */
+  readonly now: number;
+}
