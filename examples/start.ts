@@ -1,0 +1,153 @@
+/**
+ * `npm start`: Portico on a folder of manifests, with an upstream for every endpoint the manifests name, until Ctrl-C.
+ *
+ *     node examples/start.ts [folder]
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { Server } from 'node:http';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { values } from '../src/routing/sharded-map.ts';
+import { type ManifestSet, readManifests } from '../src/watch/manifests.ts';
+import { type ServedRoute, screen } from './screen.ts';
+import { startUpstream } from './upstream.ts';
+
+const LOOPBACK = '127.0.0.1';
+const PREFERRED_HTTP_PORT = 8080;
+const PREFERRED_STATUS_PORT = 10254;
+const READY_WITHIN_MS = 30_000;
+
+/** Said to the user without a stack: what is in the way and what to do about it. */
+class Obstacle extends Error {}
+
+async function main(folder: string): Promise<number> {
+  const manifests = await readManifests({ paths: [folder] });
+  const upstreams = await startUpstreams(manifests, folder);
+  const httpPort = await freePort(PREFERRED_HTTP_PORT);
+  const statusPort = await freePort(PREFERRED_STATUS_PORT);
+  const portico = startPortico(folder, httpPort, statusPort);
+  const exited = once(portico, 'exit') as Promise<[number | null]>;
+  stopOnSignals(portico);
+
+  if (await ready(statusPort, portico)) {
+    const routes = await servedRoutes(statusPort);
+    console.log(screen({ folder, httpPort, preferredPort: PREFERRED_HTTP_PORT, statusPort, routes }));
+  }
+  const [code] = await exited;
+  for (const upstream of upstreams) {
+    upstream.close();
+    upstream.closeAllConnections();
+  }
+  return code ?? 1;
+}
+
+/** One upstream for each endpoint that is on this machine, named like the Pod it stands for. */
+async function startUpstreams({ snapshot }: ManifestSet, folder: string): Promise<readonly Server[]> {
+  const started: Server[] = [];
+  for (const slice of values(snapshot.endpointSlices)) {
+    const ports = (slice.ports ?? []).flatMap(({ port }) => port ?? []);
+    for (const { addresses, targetRef } of slice.endpoints ?? []) {
+      const name = targetRef?.name ?? slice.metadata?.name ?? 'upstream';
+      const [address] = addresses;
+      if (address !== LOOPBACK) continue;
+      for (const port of ports) {
+        const upstream = startUpstream(name, address, port).catch((cause: unknown) => {
+          if (!isInUse(cause)) throw cause;
+          const where = `${address}:${port}`;
+          const doing = `stop what uses it, or change the port in ${folder}`;
+          throw new Obstacle(`the example upstream ${name} needs ${where}, which is in use: ${doing}`);
+        });
+        started.push((await upstream).unref());
+      }
+    }
+  }
+  return started;
+}
+
+/** The preferred port, or the next that nobody listens on by IPv4 or IPv6: `localhost` may mean either. */
+async function freePort(preferred: number): Promise<number> {
+  for (let port = preferred; port < preferred + 100; port++) {
+    if ((await canListen(port, LOOPBACK)) && (await canListen(port, '::'))) return port;
+  }
+  throw new Obstacle(`no port from ${preferred} to ${preferred + 99} is free: stop what uses one of them`);
+}
+
+async function canListen(port: number, address: string): Promise<boolean> {
+  const probe = createServer().listen({ port, host: address, exclusive: true });
+  try {
+    await once(probe, 'listening');
+    return true;
+  } catch (cause) {
+    // A machine without IPv6 has nobody listening there.
+    return !isInUse(cause);
+  } finally {
+    probe.close();
+  }
+}
+
+function isInUse(cause: unknown): boolean {
+  return cause instanceof Error && 'code' in cause && cause.code === 'EADDRINUSE';
+}
+
+function startPortico(folder: string, httpPort: number, statusPort: number): ChildProcess {
+  const flags = {
+    '--manifests': folder,
+    '--bind-address': LOOPBACK,
+    '--http-port': String(httpPort),
+    '--status-port': String(statusPort),
+    '--access-log': 'text',
+    '--log-format': 'text',
+    '--log-level': 'warn',
+    '--drain-timeout': '5s',
+  };
+  const main = join(import.meta.dirname, '../src/main.ts');
+  // In a group of its own: Ctrl-C in a terminal comes here only, and is passed on once.
+  return spawn(process.execPath, [main, 'run', ...Object.entries(flags).flat()], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    detached: true,
+  });
+}
+
+/** The first signal asks Portico to drain and stop, the second does not ask. */
+function stopOnSignals(portico: ChildProcess): void {
+  let asked = false;
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      portico.kill(asked ? 'SIGKILL' : 'SIGTERM');
+      asked = true;
+    });
+  }
+  process.on('exit', () => portico.kill('SIGKILL'));
+}
+
+/** Waits for /readyz; false when Portico ended instead, which it has said why. */
+async function ready(statusPort: number, portico: ChildProcess): Promise<boolean> {
+  const deadline = AbortSignal.timeout(READY_WITHIN_MS);
+  while (portico.exitCode === null && portico.signalCode === null) {
+    const response = await fetch(`http://${LOOPBACK}:${statusPort}/readyz`).catch(() => null);
+    await response?.body?.cancel();
+    if (response?.ok) return true;
+    if (deadline.aborted) {
+      portico.kill('SIGTERM');
+      throw new Obstacle(`Portico was not ready within ${READY_WITHIN_MS / 1000} s`);
+    }
+    await delay(50);
+  }
+  return false;
+}
+
+async function servedRoutes(statusPort: number): Promise<readonly ServedRoute[]> {
+  const response = await fetch(`http://${LOOPBACK}:${statusPort}/routes`);
+  const answer = (await response.json()) as { readonly routes: readonly ServedRoute[] };
+  return answer.routes;
+}
+
+try {
+  process.exitCode = await main(process.argv[2] ?? 'examples/quickstart');
+} catch (cause) {
+  if (!(cause instanceof Obstacle)) throw cause;
+  console.error(`npm start: ${cause.message}`);
+  process.exitCode = 1;
+}
