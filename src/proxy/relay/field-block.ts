@@ -1,0 +1,166 @@
+import { COLON, CR, HTAB, LF, SP, endOfToken, endOfValue, text } from './bytes.ts';
+import { FieldKind, fieldKind } from './field-names.ts';
+
+/** What is wrong with a line of a head or trailer section. */
+export type FieldFault =
+  'bare-lf' | 'obs-fold' | 'bad-field-name' | 'bad-field-value' | 'too-many-fields' | 'head-too-large';
+
+export type FieldProgress = 'more' | 'done' | FieldFault;
+
+/** Numbers kept per field: name start, name end, value start, value end, and the start of the next line. */
+const STRIDE = 5;
+
+/**
+ * The field lines of one message, up to and with the empty line, as places in the bytes they came in. Nothing is
+ * copied and no string is made: what is relayed is relayed as ranges of the same bytes.
+ *
+ * Reading can stop anywhere and go on when more bytes are there; every byte is looked at once, in order, so what
+ * comes out does not depend on where the bytes were split. All places are relative to the `base` of the message,
+ * so the bytes may move between two calls.
+ */
+export class FieldBlock {
+  readonly #limit: number;
+  readonly #places: Int32Array;
+  readonly #kinds: Uint8Array;
+  count = 0;
+  /** Where the line starts that is being read; after `done`, the end of the block. */
+  next = 0;
+  /** How far that line was read. */
+  #at = 0;
+  /** Where its name ended; 0 before that. */
+  #nameEnd = 0;
+
+  constructor(fieldCount: number) {
+    this.#limit = fieldCount;
+    this.#places = new Int32Array(fieldCount * STRIDE);
+    this.#kinds = new Uint8Array(fieldCount);
+  }
+
+  /** Starts over, with the first field line at `next` after the base. */
+  reset(next: number): void {
+    this.count = 0;
+    this.next = this.#at = next;
+    this.#nameEnd = 0;
+  }
+
+  /** Reads lines of `bytes` from `base` to `end`; the block may reach to `maxBytes` after the base. */
+  read(bytes: Buffer, base: number, end: number, maxBytes: number): FieldProgress {
+    const limit = Math.min(end, base + maxBytes);
+    const unfinished = limit - base === maxBytes ? 'head-too-large' : 'more';
+    let at = base + this.#at;
+    for (;;) {
+      const start = base + this.next;
+      if (this.#nameEnd === 0) {
+        if (at === limit) return unfinished;
+        if (at === start) {
+          const first = bytes[at];
+          if (first === CR) {
+            if (at + 1 === limit) return unfinished;
+            if (bytes[at + 1] !== LF) return 'bad-field-name';
+            this.next = this.#at = at + 2 - base;
+            return 'done';
+          }
+          if (first === SP || first === HTAB) return 'obs-fold';
+          if (this.count === this.#limit) return 'too-many-fields';
+        }
+        at = endOfToken(bytes, at, limit);
+        this.#at = at - base;
+        if (at === limit) return unfinished;
+        if (bytes[at] !== COLON || at === start) return bytes[at] === LF ? 'bare-lf' : 'bad-field-name';
+        this.#nameEnd = at - base;
+        at++;
+      }
+      at = endOfValue(bytes, at, limit);
+      this.#at = at - base;
+      if (at === limit) return unfinished;
+      if (bytes[at] !== CR) return bytes[at] === LF ? 'bare-lf' : 'bad-field-value';
+      if (at + 1 === limit) return unfinished;
+      if (bytes[at + 1] !== LF) return 'bad-field-value';
+      this.#add(bytes, base, at);
+      at += 2;
+      this.next = this.#at = at - base;
+      this.#nameEnd = 0;
+    }
+  }
+
+  /** Keeps the field of the line that ends at `end`, before its CRLF. */
+  #add(bytes: Buffer, base: number, end: number): void {
+    let valueStart = base + this.#nameEnd + 1;
+    let valueEnd = end;
+    while (valueStart < valueEnd && isBlank(bytes[valueStart])) valueStart++;
+    while (valueEnd > valueStart && isBlank(bytes[valueEnd - 1])) valueEnd--;
+    const places = this.#places;
+    const at = this.count * STRIDE;
+    places[at] = this.next;
+    places[at + 1] = this.#nameEnd;
+    places[at + 2] = valueStart - base;
+    places[at + 3] = valueEnd - base;
+    places[at + 4] = end + 2 - base;
+    this.#kinds[this.count++] = fieldKind(bytes, base + this.next, base + this.#nameEnd);
+  }
+
+  kind(field: number): FieldKind {
+    return (this.#kinds[field] ?? FieldKind.other) as FieldKind;
+  }
+
+  /** From now on the field is not relayed. */
+  drop(field: number): void {
+    this.#kinds[field] = FieldKind.dropped;
+  }
+
+  lineStart(field: number): number {
+    return this.#places[field * STRIDE] ?? 0;
+  }
+
+  nameEnd(field: number): number {
+    return this.#places[field * STRIDE + 1] ?? 0;
+  }
+
+  valueStart(field: number): number {
+    return this.#places[field * STRIDE + 2] ?? 0;
+  }
+
+  valueEnd(field: number): number {
+    return this.#places[field * STRIDE + 3] ?? 0;
+  }
+
+  /** After the CRLF. */
+  lineEnd(field: number): number {
+    return this.#places[field * STRIDE + 4] ?? 0;
+  }
+
+  name(bytes: Buffer, base: number, field: number): string {
+    return text(bytes, base + this.lineStart(field), base + this.nameEnd(field)).toLowerCase();
+  }
+
+  value(bytes: Buffer, base: number, field: number): string {
+    return text(bytes, base + this.valueStart(field), base + this.valueEnd(field));
+  }
+
+  /** The values of all fields of a kind, joined with `, `; undefined when there is none. */
+  valueOfKind(bytes: Buffer, base: number, kind: FieldKind): string | undefined {
+    let joined: string | undefined;
+    for (let field = 0; field < this.count; field++) {
+      if (this.#kinds[field] !== kind) continue;
+      const value = this.value(bytes, base, field);
+      joined = joined === undefined ? value : `${joined}, ${value}`;
+    }
+    return joined;
+  }
+
+  /** The same by lower-case name, for what is asked for rarely. */
+  valueOfName(bytes: Buffer, base: number, name: string): string | undefined {
+    let joined: string | undefined;
+    for (let field = 0; field < this.count; field++) {
+      if (this.nameEnd(field) - this.lineStart(field) !== name.length) continue;
+      if (this.name(bytes, base, field) !== name) continue;
+      const value = this.value(bytes, base, field);
+      joined = joined === undefined ? value : `${joined}, ${value}`;
+    }
+    return joined;
+  }
+}
+
+function isBlank(byte: number | undefined): boolean {
+  return byte === SP || byte === HTAB;
+}

@@ -1,0 +1,16 @@
+/** How a body is delimited (RFC 9112 6). */
+export type Framing =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'length'; readonly length: number }
+  | { readonly kind: 'chunked' }
+  /** A response that ends with its connection. */
+  | { readonly kind: 'until-close' };
+
+export const NO_BODY: Framing = { kind: 'none' };
+export const CHUNKED: Framing = { kind: 'chunked' };
+export const UNTIL_CLOSE: Framing = { kind: 'until-close' };
+
+/** Of a Content-Length; 0 and its absence (-1) are a request without a body. */
+export function lengthOf(contentLength: number): Framing {
+  return contentLength > 0 ? { kind: 'length', length: contentLength } : NO_BODY;
+}
