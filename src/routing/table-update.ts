@@ -1,0 +1,74 @@
+import { EMPTY_TABLE } from './compilation.ts';
+import { type ShardedMap, difference, edit } from './sharded-map.ts';
+import type { Backend, CertificateReference, GlobHost, HostRoutes, Route, RouteTable } from './table.ts';
+
+export { EMPTY_TABLE };
+
+/** What changed in a map: each key with its new value, or null when it is gone. */
+export type MapUpdate<V> = readonly (readonly [key: string, value: V | null])[];
+
+/** What a thread that has one table needs to have the next: plain data, fit to be posted. */
+export type TableUpdate =
+  | { readonly kind: 'full'; readonly table: RouteTable }
+  | {
+      readonly kind: 'changes';
+      /** The generation that this builds on. */
+      readonly from: number;
+      readonly generation: number;
+      readonly hosts: MapUpdate<HostRoutes>;
+      readonly wildcards: MapUpdate<HostRoutes>;
+      readonly globs: MapUpdate<readonly GlobHost[]>;
+      readonly backends: MapUpdate<Backend>;
+      readonly certificates: MapUpdate<CertificateReference>;
+      /** Present when it is another one. */
+      readonly hostless?: HostRoutes | null;
+      readonly defaultRoute?: Route | null;
+    };
+
+/** The whole table when there is none to start from, else the differences; its size follows theirs. */
+export function tableUpdate(from: RouteTable | null, to: RouteTable): TableUpdate {
+  if (from === null) return { kind: 'full', table: to };
+  return {
+    kind: 'changes',
+    from: from.generation,
+    generation: to.generation,
+    hosts: mapUpdate(from.hosts, to.hosts),
+    wildcards: mapUpdate(from.wildcards, to.wildcards),
+    globs: mapUpdate(from.globs, to.globs),
+    backends: mapUpdate(from.backends, to.backends),
+    certificates: mapUpdate(from.certificates, to.certificates),
+    ...(from.hostless !== to.hostless && { hostless: to.hostless }),
+    ...(from.defaultRoute !== to.defaultRoute && { defaultRoute: to.defaultRoute }),
+  };
+}
+
+/** The table after an update; `table` itself is left as it was. Throws when the update builds on another table. */
+export function applyTableUpdate(table: RouteTable, update: TableUpdate): RouteTable {
+  if (update.kind === 'full') return update.table;
+  if (update.from !== table.generation) {
+    throw new Error(`an update from generation ${update.from} does not fit the table of ${table.generation}`);
+  }
+  return {
+    generation: update.generation,
+    hosts: updated(table.hosts, update.hosts),
+    wildcards: updated(table.wildcards, update.wildcards),
+    globs: updated(table.globs, update.globs),
+    hostless: update.hostless === undefined ? table.hostless : update.hostless,
+    defaultRoute: update.defaultRoute === undefined ? table.defaultRoute : update.defaultRoute,
+    backends: updated(table.backends, update.backends),
+    certificates: updated(table.certificates, update.certificates),
+  };
+}
+
+function mapUpdate<V>(from: ShardedMap<V>, to: ShardedMap<V>): MapUpdate<V> {
+  return [...difference(from, to)].map(([key, value]) => [key, value ?? null] as const);
+}
+
+function updated<V>(map: ShardedMap<V>, update: MapUpdate<V>): ShardedMap<V> {
+  const changes = edit(map);
+  for (const [key, value] of update) {
+    if (value === null) changes.delete(key);
+    else changes.set(key, value);
+  }
+  return changes.done();
+}
