@@ -1,0 +1,137 @@
+import { type Kind, type Kinds } from '../routing/objects.ts';
+import type { Problem } from '../routing/problem.ts';
+import { EMPTY_SNAPSHOT, type ObjectChange, type Snapshot, applyChanges } from '../routing/snapshot.ts';
+import type { ApiConnection } from './api-connection.ts';
+import type { Clock } from './clock.ts';
+import { type Log, Reflector } from './reflector.ts';
+import { RESOURCES, type Resource } from './resources.ts';
+import type { Source, SourceEvent, WatchState } from './source.ts';
+
+export interface ClusterSourceOptions {
+  readonly api: ApiConnection;
+  /** Whether objects of a namespace are wanted (`--watch-namespace`). */
+  readonly watchNamespaces: (namespace: string) => boolean;
+  /** The namespaces themselves when no glob is involved: each is then listed alone, so that Roles suffice. */
+  readonly namespaces?: readonly string[] | undefined;
+  readonly clock: Clock;
+  /** From 0 to below 1. */
+  readonly random: () => number;
+  readonly log: Log;
+}
+
+/**
+ * Watches a cluster: one reflector per kind (and namespace), one snapshot. `onDirty` is called after the snapshot
+ * changed, for the first time when everything has been listed once; before that a snapshot is half a truth.
+ */
+export function startClusterSource(
+  options: ClusterSourceOptions,
+  onDirty: (what: SourceEvent) => void,
+): Source {
+  const { api, clock, random, log, namespaces, watchNamespaces } = options;
+  let snapshot: Snapshot = EMPTY_SNAPSHOT;
+  let synced = false;
+  const { promise, resolve } = Promise.withResolvers<void>();
+
+  const tell = (what: SourceEvent): void => {
+    try {
+      onDirty(what);
+    } catch (error) {
+      log('error', { err: error }, 'a listener of the watch failed; watching goes on');
+    }
+  };
+
+  const onChanges = (changes: readonly ObjectChange[]): void => {
+    const next = applyChanges(snapshot, changes);
+    if (next === snapshot) return;
+    snapshot = next;
+    if (synced) tell(changes.every(({ kind }) => kind === 'EndpointSlice') ? 'endpoints' : 'routes');
+  };
+
+  const onListed = (): void => {
+    // The first reflectors may be listed before the last one is made.
+    if (synced || reflectors.length < wanted.length || !reflectors.every(({ listed }) => listed)) return;
+    synced = true;
+    log('info', { objects: objectsOf(snapshot) }, `everything is listed from ${api.server}`);
+    resolve();
+    tell('routes');
+  };
+
+  const wanted = RESOURCES.flatMap((resource) =>
+    (resource.namespaced && namespaces ? [...new Set(namespaces)] : [undefined]).map((namespace) => ({
+      resource,
+      namespace,
+      wanted: (place: string) => !resource.namespaced || watchNamespaces(place),
+    })),
+  );
+  const reflectors: Reflector[] = [];
+  for (const what of wanted)
+    reflectors.push(new Reflector({ api, clock, random, log, ...what, onChanges, onListed }));
+
+  return {
+    synced: promise,
+    snapshot: () => snapshot,
+    problems: () => reflectors.flatMap(problemsOf),
+    states: () =>
+      RESOURCES.map(({ kind }) =>
+        stateOf(
+          kind,
+          reflectors.filter(({ resource }) => resource.kind === kind),
+        ),
+      ),
+    async stop() {
+      await Promise.all(reflectors.map((reflector) => reflector.stop()));
+    },
+  };
+}
+
+function objectsOf({ ingresses, ingressClasses, services, endpointSlices, secrets }: Snapshot) {
+  return {
+    Ingress: ingresses.size,
+    IngressClass: ingressClasses.size,
+    Service: services.size,
+    EndpointSlice: endpointSlices.size,
+    Secret: secrets.size,
+  } satisfies Record<keyof Kinds, number>;
+}
+
+function problemsOf({ resource, namespace, forbidden }: Reflector): Problem[] {
+  if (forbidden === null) return [];
+  return [
+    {
+      code: 'ListForbidden',
+      severity: resource.required ? 'error' : 'warning',
+      object: { kind: resource.kind, name: '*', ...(namespace === undefined ? {} : { namespace }) },
+      field: '',
+      message: `${missingRight(resource, namespace)} Meanwhile ${resource.consequence}. (${forbidden})`,
+    },
+  ];
+}
+
+/** Which right is missing, in words that can be typed into a Role. */
+function missingRight({ resource, group }: Resource, namespace: string | undefined): string {
+  const role = namespace === undefined ? 'a ClusterRole' : `a Role in namespace "${namespace}"`;
+  return (
+    `Portico may not read ${resource}: grant it the verbs "list" and "watch" on resource "${resource}" ` +
+    `in API group "${group}" with ${role} (see deploy/rbac.yaml).`
+  );
+}
+
+function stateOf(kind: Kind, reflectors: readonly Reflector[]): WatchState {
+  const sum = (of: (reflector: Reflector) => number): number =>
+    reflectors.reduce((total, reflector) => total + of(reflector), 0);
+  const heard = reflectors.map(({ lastEventAt }) => lastEventAt).filter((at) => at !== null);
+  const failing = reflectors.find(({ lastError }) => lastError !== null);
+  return {
+    kind,
+    synced: reflectors.every(({ listed }) => listed),
+    objects: sum(({ objects }) => objects),
+    lastEventAt: heard.length > 0 ? Math.max(...heard) : null,
+    relists: sum(({ relists }) => relists),
+    errors: sum(({ errors }) => errors),
+    lastError: failing
+      ? failing.forbidden === null
+        ? failing.lastError
+        : `${missingRight(failing.resource, failing.namespace)} (${failing.forbidden})`
+      : null,
+  };
+}

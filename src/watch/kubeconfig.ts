@@ -1,0 +1,300 @@
+import { access, readFile } from 'node:fs/promises';
+import { isIPv6 } from 'node:net';
+import { delimiter, dirname, isAbsolute, join, resolve } from 'node:path';
+import type { ConnectionOptions } from 'node:tls';
+import { LineCounter, parseDocument } from 'yaml';
+import {
+  type Cluster,
+  type Context,
+  newClusters,
+  newContexts,
+  newUsers,
+} from '@kubernetes/client-node/dist/config_types.js';
+import { type Credentials, type KubeconfigUser, credentialsOf } from './credentials.ts';
+
+/** How to reach one API server, and as whom. */
+export interface ClusterAccess {
+  readonly server: URL;
+  /** Where this came from, for messages: `context prod of /home/me/.kube/config`. */
+  readonly origin: string;
+  readonly namespace: string | undefined;
+  /** Read again for every connection: certificates rotate. */
+  readonly tls: () => Promise<ConnectionOptions>;
+  readonly credentials: Credentials;
+  readonly proxyUrl: URL | undefined;
+}
+
+export type LoadedKubeconfig =
+  | { readonly kind: 'ok'; readonly connection: ClusterAccess }
+  | { readonly kind: 'failed'; readonly message: string };
+
+export interface KubeconfigOptions {
+  /** `--kubeconfig` */
+  readonly kubeconfig?: string | undefined;
+  /** `--context` */
+  readonly context?: string | undefined;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly serviceAccountDirectory?: string;
+}
+
+const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
+
+/** Something a user can mend, said in one line. */
+class Unusable extends Error {}
+
+interface Kubeconfig {
+  readonly clusters: Cluster[];
+  readonly users: KubeconfigUser[];
+  readonly contexts: Context[];
+  readonly currentContext: string | undefined;
+}
+
+/**
+ * Finds the API server as kubectl does: `--kubeconfig`, then the files of `$KUBECONFIG` merged, then
+ * `~/.kube/config`, then the service account of the Pod. Every failure is one line.
+ */
+export async function loadKubeconfig(options: KubeconfigOptions): Promise<LoadedKubeconfig> {
+  try {
+    return { kind: 'ok', connection: await find(options) };
+  } catch (error) {
+    if (error instanceof Unusable) return { kind: 'failed', message: error.message };
+    throw error;
+  }
+}
+
+async function find({ kubeconfig, context, env, serviceAccountDirectory }: KubeconfigOptions) {
+  if (kubeconfig) return accessOf(await readKubeconfig(kubeconfig), kubeconfig, context);
+
+  const named = (env['KUBECONFIG'] ?? '').split(delimiter).filter(Boolean);
+  const home = env['HOME'] ? join(env['HOME'], '.kube', 'config') : undefined;
+  const candidates = named.length > 0 ? named : home ? [home] : [];
+  const files = [];
+  for (const file of candidates) if (await exists(file)) files.push(file);
+  if (files.length > 0) {
+    const parts = [];
+    for (const file of files) parts.push(await readKubeconfig(file));
+    return accessOf(merge(parts), files.join(delimiter), context);
+  }
+  if (named.length > 0) throw new Unusable(`KUBECONFIG names ${named.join(', ')}, which does not exist`);
+
+  const host = env['KUBERNETES_SERVICE_HOST'];
+  const directory = serviceAccountDirectory ?? SERVICE_ACCOUNT;
+  if (host && (await exists(join(directory, 'token')))) return serviceAccount(host, env, directory);
+  throw new Unusable(
+    `no cluster to watch: there is no ${home ?? '~/.kube/config'} and no service account; ` +
+      'name a kubeconfig with --kubeconfig, or manifests with --manifests',
+  );
+}
+
+async function serviceAccount(
+  host: string,
+  env: KubeconfigOptions['env'],
+  directory: string,
+): Promise<ClusterAccess> {
+  const port = env['KUBERNETES_SERVICE_PORT'] ?? '443';
+  const namespace = await readFile(join(directory, 'namespace'), 'utf8').catch(() => undefined);
+  const caFile = join(directory, 'ca.crt');
+  return checked({
+    server: new URL(`https://${isIPv6(host) ? `[${host}]` : host}:${port}`),
+    origin: 'the service account of this Pod',
+    namespace: namespace?.trim(),
+    tls: async () => ({ ca: await readFile(caFile) }),
+    credentials: credentialsOf({ name: 'serviceaccount', authProvider: tokenFile(join(directory, 'token')) }),
+    proxyUrl: undefined,
+  });
+}
+
+async function readKubeconfig(file: string): Promise<Kubeconfig> {
+  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new Unusable(`cannot read kubeconfig ${file}: ${reasonOf(error)}`);
+  });
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const [mistake] = document.errors;
+  if (mistake) {
+    const { line } = lines.linePos(mistake.pos[0]);
+    throw new Unusable(`cannot read kubeconfig ${file}: line ${line}: ${firstLine(mistake.message)}`);
+  }
+  const yaml: unknown = document.toJS();
+  if (typeof yaml !== 'object' || yaml === null || Array.isArray(yaml))
+    throw new Unusable(`cannot read kubeconfig ${file}: it is not a kubeconfig (kind: Config)`);
+  const fields = yaml as Record<string, unknown>;
+  const directory = dirname(resolve(file));
+  try {
+    const current = fields['current-context'];
+    return {
+      clusters: newClusters(fields['clusters']).map((cluster) => ({
+        ...cluster,
+        ...files(directory, cluster),
+      })),
+      users: newUsers(fields['users']).map((user, index) => ({
+        ...user,
+        ...files(directory, user),
+        ...extrasOf(directory, user, (fields['users'] as { user?: RawUser }[])[index]?.user ?? {}),
+      })),
+      contexts: newContexts(fields['contexts']),
+      currentContext: typeof current === 'string' && current !== '' ? current : undefined,
+    };
+  } catch (error) {
+    throw new Unusable(`cannot read kubeconfig ${file}: ${firstLine((error as Error).message)}`);
+  }
+}
+
+interface RawUser {
+  readonly tokenFile?: string;
+  readonly 'as-groups'?: readonly string[];
+}
+
+/** What client-node does not read: `tokenFile` as client-go spells it, `as-groups`, what plugins expect. */
+function extrasOf(directory: string, user: KubeconfigUser, raw: RawUser): Partial<KubeconfigUser> {
+  return {
+    ...(raw.tokenFile ? { authProvider: tokenFile(absolute(directory, raw.tokenFile)) } : {}),
+    ...(Array.isArray(raw['as-groups']) ? { impersonateGroups: raw['as-groups'] } : {}),
+    ...(user.exec ? { exec: pluginOf(directory, user.exec as ExecPlugin) } : {}),
+  };
+}
+
+interface ExecPlugin {
+  readonly apiVersion?: string;
+  readonly command?: string;
+  readonly env?: readonly { readonly name: string; readonly value: string }[] | null;
+}
+
+/** A relative command is found beside the kubeconfig, and plugins read which ExecCredential is wanted of them. */
+function pluginOf(directory: string, exec: ExecPlugin): ExecPlugin {
+  const wanted = { apiVersion: exec.apiVersion, kind: 'ExecCredential', spec: { interactive: false } };
+  const command = exec.command?.includes('/') ? absolute(directory, exec.command) : exec.command;
+  return {
+    ...exec,
+    ...(command ? { command } : {}),
+    env: [...(exec.env ?? []), { name: 'KUBERNETES_EXEC_INFO', value: JSON.stringify(wanted) }],
+  };
+}
+
+function tokenFile(file: string): object {
+  return { name: 'tokenFile', config: { tokenFile: file } };
+}
+
+function files<T extends { caFile?: string; certFile?: string; keyFile?: string }>(directory: string, of: T) {
+  return Object.fromEntries(
+    (['caFile', 'certFile', 'keyFile'] as const).flatMap((field) => {
+      const file = of[field];
+      return file ? [[field, absolute(directory, file)]] : [];
+    }),
+  );
+}
+
+function absolute(directory: string, file: string): string {
+  return isAbsolute(file) ? file : join(directory, file);
+}
+
+function first<T extends { name: string }>(entries: T[]): T[] {
+  return [...new Map(entries.toReversed().map((entry) => [entry.name, entry])).values()];
+}
+
+/** The first file that names something wins, as with kubectl. */
+function merge(parts: readonly Kubeconfig[]): Kubeconfig {
+  return {
+    clusters: first(parts.flatMap((part) => part.clusters)),
+    users: first(parts.flatMap((part) => part.users)),
+    contexts: first(parts.flatMap((part) => part.contexts)),
+    currentContext: parts.find((part) => part.currentContext)?.currentContext,
+  };
+}
+
+async function accessOf(
+  config: Kubeconfig,
+  file: string,
+  wanted: string | undefined,
+): Promise<ClusterAccess> {
+  const names = config.contexts.map(({ name }) => name).sort();
+  const known = names.length > 0 ? `it has ${names.join(', ')}` : 'it has none';
+  const name = wanted ?? config.currentContext;
+  if (!name)
+    throw new Unusable(`kubeconfig ${file} has no current-context: choose one with --context; ${known}`);
+  const context = config.contexts.find((context) => context.name === name);
+  if (!context) throw new Unusable(`kubeconfig ${file} has no context "${name}"; ${known}`);
+  const cluster = config.clusters.find((cluster) => cluster.name === context.cluster);
+  if (!cluster)
+    throw new Unusable(`kubeconfig ${file}: context "${name}" names no known cluster: "${context.cluster}"`);
+  const user = config.users.find((user) => user.name === context.user);
+  if (!user && context.user)
+    throw new Unusable(`kubeconfig ${file}: context "${name}" names no known user: "${context.user}"`);
+
+  const server = URL.parse(cluster.server);
+  if (!server || !['http:', 'https:'].includes(server.protocol))
+    throw new Unusable(
+      `kubeconfig ${file}: cluster "${cluster.name}": server is no http(s) URL: ${cluster.server}`,
+    );
+  const proxyUrl = cluster.proxyUrl ? URL.parse(cluster.proxyUrl) : undefined;
+  if (cluster.proxyUrl && !(proxyUrl && ['http:', 'https:'].includes(proxyUrl.protocol)))
+    throw new Unusable(
+      `kubeconfig ${file}: cluster "${cluster.name}": proxy-url must be an http or https URL`,
+    );
+  const credentials = credentialsOf(user);
+  return checked({
+    server,
+    origin: `context ${name} of ${file}`,
+    namespace: context.namespace,
+    tls: () => tlsOf(cluster, user, credentials),
+    credentials,
+    proxyUrl: proxyUrl ?? undefined,
+  });
+}
+
+async function tlsOf(
+  cluster: Cluster,
+  user: KubeconfigUser | undefined,
+  credentials: Credentials,
+): Promise<ConnectionOptions> {
+  const ca = await pem(cluster.caFile, cluster.caData);
+  const cert = await pem(user?.certFile, user?.certData);
+  const key = await pem(user?.keyFile, user?.keyData);
+  return {
+    ...(ca ? { ca } : {}),
+    ...(cert ? { cert } : {}),
+    ...(key ? { key } : {}),
+    ...(user?.exec ? await credentials.certificate() : {}),
+    ...(cluster.tlsServerName ? { servername: cluster.tlsServerName } : {}),
+    ...(cluster.skipTLSVerify ? { rejectUnauthorized: false } : {}),
+  };
+}
+
+/** Reads every file once, so that a missing certificate is said before anything starts. */
+async function checked(access: ClusterAccess): Promise<ClusterAccess> {
+  await access.tls().catch((error: NodeJS.ErrnoException) => {
+    throw new Unusable(
+      `${access.origin}: ${error.path ? `cannot read ${error.path}: ` : ''}${reasonOf(error)}`,
+    );
+  });
+  return access;
+}
+
+async function pem(file: string | undefined, base64: string | undefined): Promise<Buffer | undefined> {
+  if (base64) return Buffer.from(base64, 'base64');
+  return file ? await readFile(file) : undefined;
+}
+
+async function exists(file: string): Promise<boolean> {
+  return access(file).then(
+    () => true,
+    () => false,
+  );
+}
+
+function reasonOf(error: NodeJS.ErrnoException): string {
+  switch (error.code) {
+    case 'ENOENT':
+      return 'there is no such file';
+    case 'EACCES':
+      return 'this user may not read it';
+    case 'EISDIR':
+      return 'it is a folder';
+    default:
+      return firstLine(error.message);
+  }
+}
+
+function firstLine(text: string): string {
+  return text.trim().split('\n', 1)[0] ?? '';
+}

@@ -1,0 +1,42 @@
+import { type Kind, type Kinds, type ObjectKey, objectKey } from '../routing/objects.ts';
+import type { ObjectChange } from '../routing/snapshot.ts';
+
+/** What one reflector holds: the objects of a kind, in one namespace or in all. Says what a snapshot must change. */
+export class ObjectStore<K extends Kind> {
+  readonly kind: K;
+  #held = new Map<ObjectKey, Kinds[K]>();
+
+  constructor(kind: K) {
+    this.kind = kind;
+  }
+
+  get size(): number {
+    return this.#held.size;
+  }
+
+  /** The same object at the same resourceVersion is no change; under another uid it is another object. */
+  put(object: Kinds[K]): ObjectChange | undefined {
+    const key = objectKey(object);
+    const held = this.#held.get(key)?.metadata;
+    const { uid, resourceVersion } = object.metadata ?? {};
+    if (held && held.uid === uid && held.resourceVersion === resourceVersion) return undefined;
+    this.#held.set(key, object);
+    return changeOf(this.kind, key, object);
+  }
+
+  delete(key: ObjectKey): ObjectChange | undefined {
+    return this.#held.delete(key) ? changeOf(this.kind, key, undefined) : undefined;
+  }
+
+  /** Drops what a complete list did not have: it was deleted while nobody was watching. */
+  retain(keys: ReadonlySet<ObjectKey>): ObjectChange[] {
+    const gone = [...this.#held.keys()].filter((key) => !keys.has(key));
+    for (const key of gone) this.#held.delete(key);
+    return gone.map((key) => changeOf(this.kind, key, undefined));
+  }
+}
+
+function changeOf<K extends Kind>(kind: K, key: ObjectKey, object: Kinds[K] | undefined): ObjectChange {
+  // TypeScript does not see that the pair (K, Kinds[K]) is one of the pairs of the union.
+  return { kind, key, object } as ObjectChange;
+}

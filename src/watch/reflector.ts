@@ -1,0 +1,231 @@
+import { type Kind, type ObjectKey, objectKey } from '../routing/objects.ts';
+import type { ObjectChange } from '../routing/snapshot.ts';
+import type { ApiConnection } from './api-connection.ts';
+import { backoffMs } from './backoff.ts';
+import { type Clock, sleep } from './clock.ts';
+import type { Failure } from './failure.ts';
+import { list } from './list.ts';
+import { ObjectStore } from './object-store.ts';
+import { type Resource, arrive } from './resources.ts';
+import { type WatchEvent, endsInitialEvents, watch } from './watch.ts';
+
+export type Log = (
+  level: 'debug' | 'info' | 'warn' | 'error',
+  fields: Readonly<Record<string, unknown>>,
+  message: string,
+) => void;
+
+export interface ReflectorOptions {
+  readonly api: ApiConnection;
+  readonly clock: Clock;
+  /** From 0 to below 1. */
+  readonly random: () => number;
+  readonly log: Log;
+  readonly resource: Resource;
+  /** Undefined for all namespaces. */
+  readonly namespace: string | undefined;
+  /** Objects of other namespaces are dropped on arrival. */
+  readonly wanted: (namespace: string) => boolean;
+  /** What changed, in the order in which it did; objects are frozen. */
+  readonly onChanges: (changes: readonly ObjectChange[]) => void;
+  /** Listed for the first time, or definitely forbidden to list a kind that can be done without. */
+  readonly onListed: () => void;
+}
+
+const FORBIDDEN_RETRY_MS = 30_000;
+const HEALTHY_AFTER_MS = 10_000;
+/** So much nonsense in a row, and the resourceVersion itself is suspected. */
+const RELIST_AFTER_FAILURES = 3;
+/** What a server answers to a streaming list that it does not serve, or only thinks it does: pages always work. */
+const STREAMING_UNSERVED: ReadonlySet<string> = new Set(['unsupported', 'ended', 'silent']);
+
+/**
+ * Keeps a copy of one kind: lists it, watches it from there, and whatever happens goes on. It never gives up, and
+ * what it has stays until a complete list says otherwise.
+ */
+export class Reflector {
+  readonly resource: Resource;
+  readonly namespace: string | undefined;
+  readonly ended: Promise<void>;
+  listed = false;
+  lastEventAt: number | null = null;
+  relists = 0;
+  errors = 0;
+  lastError: string | null = null;
+  /** The API server's words while it forbids this kind. */
+  forbidden: string | null = null;
+
+  #options: ReflectorOptions;
+  #store: ObjectStore<Kind>;
+  #stop = new AbortController();
+  #resourceVersion: string | undefined;
+  #streaming = true;
+  #complete = false;
+  #failures = 0;
+  /** Whether the watch under way has delivered anything. */
+  #healthy = false;
+  /** The keys of the list in progress. */
+  #seen: Set<ObjectKey> | undefined;
+
+  constructor(options: ReflectorOptions) {
+    this.resource = options.resource;
+    this.namespace = options.namespace;
+    this.#options = options;
+    this.#store = new ObjectStore(options.resource.kind);
+    this.ended = this.#run();
+  }
+
+  get objects(): number {
+    return this.#store.size;
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.ended;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      const delayMs = await this.#attempt();
+      if (delayMs > 0 && !signal.aborted) await sleep(this.#options.clock, delayMs, signal);
+    }
+  }
+
+  /** One list or one watch; answers how long to wait before the next. */
+  async #attempt(): Promise<number> {
+    if (this.#resourceVersion !== undefined) return this.#watch();
+    this.#seen = new Set();
+    return this.#streaming ? this.#watch() : this.#listPages();
+  }
+
+  async #listPages(): Promise<number> {
+    const outcome = await list({
+      ...this.#options,
+      signal: this.#stop.signal,
+      onPage: (items) => this.#emit(items.map((item) => this.#put(item))),
+    });
+    if (outcome.kind !== 'listed') return this.#fail(outcome);
+    this.#completeList(outcome.resourceVersion);
+    return 0;
+  }
+
+  async #watch(): Promise<number> {
+    const { clock, random } = this.#options;
+    const listing = this.#resourceVersion === undefined;
+    const openedAt = clock.now();
+    this.#healthy = false;
+    const outcome = await watch({
+      ...this.#options,
+      resourceVersion: this.#resourceVersion,
+      signal: this.#stop.signal,
+      onOpen: () => this.#recover(),
+      onEvents: (events) => this.#onEvents(events),
+    });
+    if (this.#healthy || clock.now() - openedAt >= HEALTHY_AFTER_MS) this.#failures = 0;
+    if (listing && this.#resourceVersion === undefined && STREAMING_UNSERVED.has(outcome.kind)) {
+      this.#streaming = false;
+      return 0;
+    }
+    if (outcome.kind !== 'ended') return this.#fail(outcome);
+    // A server that ends every watch at once must not be asked in a tight loop.
+    return this.#failures === 0 && this.#healthy ? 0 : backoffMs(++this.#failures, random);
+  }
+
+  #onEvents(events: readonly WatchEvent[]): void {
+    const changes: (ObjectChange | undefined)[] = [];
+    let complete: string | undefined;
+    for (const event of events) {
+      const { resourceVersion } = event.object.metadata;
+      if (endsInitialEvents(event) && this.#seen) complete = resourceVersion;
+      else if (event.type === 'DELETED') changes.push(this.#delete(event.object));
+      else if (event.type !== 'BOOKMARK') changes.push(this.#put(event.object));
+      // Until a list is complete there is nowhere to resume.
+      if (!this.#seen || complete) this.#resourceVersion = resourceVersion;
+    }
+    this.#healthy = true;
+    this.lastEventAt = this.#options.clock.now();
+    this.#emit(changes);
+    if (complete) this.#completeList(this.#resourceVersion ?? complete);
+  }
+
+  #put(item: unknown): ObjectChange | undefined {
+    const object = arrive(this.resource.kind, item);
+    if (!object || !this.#options.wanted(object.metadata?.namespace ?? '')) return undefined;
+    this.#seen?.add(objectKey(object));
+    return this.#store.put(object);
+  }
+
+  #delete(item: object): ObjectChange | undefined {
+    const key = objectKey(item);
+    this.#seen?.delete(key);
+    return this.#store.delete(key);
+  }
+
+  #emit(changes: readonly (ObjectChange | undefined)[]): void {
+    const real = changes.filter((change) => change !== undefined);
+    if (real.length > 0) this.#options.onChanges(real);
+  }
+
+  #completeList(resourceVersion: string): void {
+    if (this.#complete) this.relists++;
+    this.#complete = true;
+    const gone = this.#store.retain(this.#seen ?? new Set());
+    this.#seen = undefined;
+    this.#resourceVersion = resourceVersion;
+    this.lastEventAt = this.#options.clock.now();
+    this.#emit(gone);
+    this.#recover();
+    this.#markListed();
+  }
+
+  #recover(): void {
+    if (this.lastError !== null) this.#note('info', 'the API server answers again');
+    this.lastError = null;
+    this.forbidden = null;
+  }
+
+  #markListed(): void {
+    if (this.listed) return;
+    this.listed = true;
+    this.#options.onListed();
+  }
+
+  /** Notes the failure; answers how long to wait before trying again. */
+  #fail(failure: Failure): number {
+    if (this.#stop.signal.aborted) return 0;
+    const { random } = this.#options;
+    this.#failures++;
+    if (failure.kind === 'expired') {
+      this.#resourceVersion = undefined;
+      this.#note('info', `listing again: ${failure.message}`);
+      return this.#failures === 1 ? 0 : backoffMs(this.#failures, random);
+    }
+    this.errors++;
+    this.#note(failure.message === this.lastError ? 'debug' : 'warn', failure.message);
+    this.lastError = failure.message;
+    switch (failure.kind) {
+      case 'forbidden':
+        this.forbidden = failure.message;
+        if (!this.resource.required) this.#markListed();
+        return backoffMs(this.#failures, random, FORBIDDEN_RETRY_MS);
+      case 'oversized':
+        this.#resourceVersion = undefined;
+        this.#streaming = false;
+        return backoffMs(this.#failures, random);
+      case 'garbled':
+        if (this.#failures >= RELIST_AFTER_FAILURES) this.#resourceVersion = undefined;
+        return backoffMs(this.#failures, random);
+      case 'failed':
+        return backoffMs(this.#failures, random, failure.retryAfterMs);
+      case 'silent':
+      case 'unsupported':
+        return backoffMs(this.#failures, random);
+    }
+  }
+
+  #note(level: 'debug' | 'info' | 'warn', message: string): void {
+    const { kind } = this.resource;
+    this.#options.log(level, { kind, ...(this.namespace ? { namespace: this.namespace } : {}) }, message);
+  }
+}

@@ -1,0 +1,35 @@
+import type { Clock } from '../../src/watch/clock.ts';
+
+/** Time that passes only when a test says so. */
+export class FakeClock implements Clock {
+  #now = Date.UTC(2026, 0, 1);
+  #timers = new Set<{ readonly at: number; readonly callback: () => void }>();
+
+  now(): number {
+    return this.#now;
+  }
+
+  setTimeout(callback: () => void, delayMs: number): () => void {
+    const timer = { at: this.#now + delayMs, callback };
+    this.#timers.add(timer);
+    return () => this.#timers.delete(timer);
+  }
+
+  /** The delays still to run, shortest first. */
+  pending(): number[] {
+    return [...this.#timers].map(({ at }) => at - this.#now).sort((a, b) => a - b);
+  }
+
+  /** Lets time pass and calls what became due, in order. */
+  advance(byMs: number): void {
+    const until = this.#now + byMs;
+    for (;;) {
+      const [next] = [...this.#timers].filter(({ at }) => at <= until).sort((a, b) => a.at - b.at);
+      if (!next) break;
+      this.#timers.delete(next);
+      this.#now = next.at;
+      next.callback();
+    }
+    this.#now = until;
+  }
+}
