@@ -13,6 +13,7 @@ export type MessageFault =
   | 'target-too-long'
   | 'head-too-large'
   | 'expectation-unknown'
+  | 'method-unknown'
   | 'transfer-coding-unknown'
   | 'version-not-supported';
 
@@ -100,6 +101,8 @@ function explain(reason: AnswerReason): Explanation {
       return { status: 499, message: 'the client closed the connection', close: true };
     case 'internal-fault':
       return { status: 500, message: 'the proxy failed to carry out the request', close: true };
+    case 'method-unknown':
+      return { status: 501, message: 'the request method is not known here', close: true };
     case 'transfer-coding-unknown':
       return { status: 501, message: 'the only transfer coding understood is chunked', close: true };
     case 'protocol-not-supported':

@@ -17,9 +17,11 @@ export interface Exchange {
   /** `address:port` of the endpoint that answered or was tried last; empty when none was. */
   readonly endpoint: string;
   readonly attempts: number;
+  /** Of the body as the upstream got it, without framing. */
   readonly requestBytes: number;
+  /** Of the body as it was given to the client, without framing. */
   readonly responseBytes: number;
   readonly requestId: string;
-  /** Why Portico itself answered or cut the exchange, in a few words; empty when the pod's answer was relayed. */
+  /** Why Portico itself answered or cut the exchange (an `AnswerReason`); empty when the pod's answer was relayed. */
   readonly detail: string;
 }

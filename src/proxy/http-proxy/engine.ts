@@ -1,0 +1,102 @@
+import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
+import type { Socket } from 'node:net';
+import httpProxy from 'http-proxy';
+import type { EngineFactory } from '../engine.ts';
+import { type Surroundings, serveExchange } from './exchange.ts';
+import { createPool } from './pool.ts';
+import { answerSocket, clientFault } from './socket-answer.ts';
+import { serveTunnel, wantsTunnel } from './tunnel.ts';
+
+/**
+ * The reference engine: http-proxy over node:http, with what is unsafe about the two kept in check. Slower than
+ * the relay and there to be compared with; `test/support/deviations.ts` lists where it cannot do as it should.
+ */
+export const httpProxyEngine: EngineFactory = (context) => {
+  const { limits } = context;
+  const proxy = httpProxy.createProxyServer();
+  // deleteLength takes the chunked coding off a DELETE and leaves its body to be read as the next request.
+  const passes = proxy as unknown as { webPasses: { name: string }[] };
+  passes.webPasses = passes.webPasses.filter(({ name }) => name !== 'deleteLength');
+
+  const around: Surroundings = { context, pool: createPool(limits), proxy, draining: false, live: new Set() };
+  const tunnels = new Set<() => void>();
+  const connections = new Set<Socket>();
+
+  const server: Server = createServer({
+    maxHeaderSize: limits.headBytes,
+    headersTimeout: limits.clientHeadTimeoutMs,
+    // The time for a body is counted from its last byte, by the exchange.
+    requestTimeout: 0,
+    connectionsCheckingInterval: Math.min(1_000, Math.max(10, limits.clientHeadTimeoutMs / 2)),
+    keepAliveTimeout: limits.keepAliveIdleTimeoutMs,
+    // Node's own answers would not be ours.
+    requireHostHeader: false,
+    noDelay: true,
+    shouldUpgradeCallback: wantsTunnel,
+  });
+  server.maxHeadersCount = 0;
+  server.maxConnections = limits.connections;
+  server.maxRequestsPerSocket = limits.requestsPerConnection;
+
+  server.on('connection', (socket: Socket) => {
+    connections.add(socket);
+    socket.once('close', () => connections.delete(socket));
+  });
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    serveExchange(around, request, response, false);
+  });
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+    serveExchange(around, request, response, true);
+  });
+  server.on('checkExpectation', (request: IncomingMessage) => {
+    answerSocket(context, request.socket, 'expectation-unknown', request);
+  });
+  server.on('connect', (request: IncomingMessage) => {
+    answerSocket(context, request.socket, 'method-not-allowed', request);
+  });
+  server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    serveTunnel(around, tunnels, request, socket, head);
+  });
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    const reason = clientFault(error);
+    if (reason === null) socket.destroy();
+    else answerSocket(context, socket, reason, null);
+  });
+
+  return {
+    listen: ({ host, port, reusePort }) =>
+      new Promise((resolve, reject) => {
+        server.once('error', reject);
+        server.listen({ host, port, reusePort }, () => {
+          server.off('error', reject);
+          const address = server.address();
+          resolve(typeof address === 'object' && address ? address.port : port);
+        });
+      }),
+
+    close: (endpointKeys) => around.pool.retire(endpointKeys),
+
+    drain: (timeoutMs) =>
+      new Promise((resolve) => {
+        around.draining = true;
+        let cutCount = 0;
+        const deadline = setTimeout(() => {
+          cutCount = around.live.size + tunnels.size;
+          for (const cut of [...around.live, ...tunnels]) cut();
+          for (const socket of connections) socket.destroy();
+        }, timeoutMs);
+        server.close(() => {
+          clearTimeout(deadline);
+          around.pool.destroy();
+          resolve(cutCount);
+        });
+      }),
+
+    gauges: () => ({
+      clientConnections: connections.size,
+      upstreamConnections: around.pool.open(),
+      inFlight: around.live.size,
+      tunnels: tunnels.size,
+    }),
+  };
+};

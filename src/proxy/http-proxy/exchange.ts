@@ -1,0 +1,248 @@
+import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
+import type { Readable } from 'node:stream';
+import type ProxyServer from 'http-proxy';
+import { type AnswerReason, answer } from '../answer.ts';
+import { type AttemptOutcome, afterAttempt } from '../attempt.ts';
+import { type EndpointState, answeredIn } from '../endpoint-state.ts';
+import type { EngineContext } from '../engine.ts';
+import { type AttemptAt, attemptAt } from './attempt-at.ts';
+import { arrivalOf, openLedger } from './ledger.ts';
+import { type Plan, planRequest } from './plan.ts';
+import type { Pool } from './pool.ts';
+import { relayedFields, relayedTrailers } from './response-head.ts';
+
+/** What the exchanges of an engine share. */
+export interface Surroundings {
+  readonly context: EngineContext;
+  readonly pool: Pool;
+  readonly proxy: ProxyServer;
+  draining: boolean;
+  /** Each cuts its exchange at once. */
+  readonly live: Set<() => void>;
+}
+
+/**
+ * The life of one exchange, from the request head to the account. http-proxy makes the request to the upstream;
+ * when it is made, what flows through it and how it ends is decided here.
+ */
+export function serveExchange(
+  around: Surroundings,
+  request: IncomingMessage,
+  response: ServerResponse,
+  expectsContinue: boolean,
+): void {
+  const { context } = around;
+  const { limits } = context;
+  const ledger = openLedger(context, request, arrivalOf(request.socket, context));
+  const plan = planRequest(context, request, ledger);
+  const hasBody = plan.head !== null && plan.head.body !== 'none';
+  const tried: EndpointState[] = [];
+  let resets = 0;
+  let attempt: AttemptAt | null = null;
+  let complete = false;
+
+  const bodyIdle = setTimeout(onBodyIdle, limits.bodyIdleTimeoutMs);
+  const upstreamIdle = setTimeout(onUpstreamIdle, limits.upstreamIdleTimeoutMs);
+  const cut = (): void => void request.socket.resetAndDestroy();
+  around.live.add(cut);
+  response.on('close', finish);
+  response.on('error', () => undefined);
+  request.on('error', () => undefined);
+  request.on('data', (chunk: Buffer) => {
+    ledger.requestBytes += chunk.length;
+    bodyIdle.refresh();
+    upstreamIdle.refresh();
+  });
+  // 'data' alone would start the flow before there is a connection to send it to.
+  request.pause();
+  request.on('end', () => clearTimeout(bodyIdle));
+  if (!hasBody) request.resume();
+
+  if (plan.kind === 'refuse') return refuse(plan.reason);
+  const pending = context.endpoints.pending(plan.backend);
+  if (pending) void pending.finally(() => tryNext(plan));
+  else tryNext(plan);
+
+  function tryNext(plan: Plan & { kind: 'forward' }): void {
+    if (complete) return;
+    const state = plan.choose(tried);
+    if (state === null) return refuse('no-endpoint');
+    tried.push(state);
+    ledger.attempts++;
+    ledger.endpoint = state.key;
+    around.pool.revive(state.key);
+    const tls = plan.backend.protocol === 'https';
+    const { address, port } = state.endpoint;
+    request.headers = {
+      ...plan.fields,
+      ...(plan.head.body === 'chunked' && { 'Transfer-Encoding': 'chunked' }),
+    };
+    around.proxy.web(
+      request,
+      response,
+      {
+        target: { protocol: tls ? 'https:' : 'http:', host: address, hostname: address, port: String(port) },
+        agent: tls ? around.pool.tls : around.pool.plain,
+        secure: false,
+        ignorePath: true,
+        selfHandleResponse: true,
+        // http-proxy pipes this instead of the request: the body stays here until there is a connection.
+        buffer: bodySource((upstream) => start(plan, state, upstream)),
+      },
+      // Errors are seen on the request to the upstream itself.
+      () => undefined,
+    );
+  }
+
+  function start(plan: Plan & { kind: 'forward' }, state: EndpointState, upstream: ClientRequest): void {
+    // Set here since http-proxy would collapse `//`.
+    upstream.path = plan.head.addressee.target;
+    if (expectsContinue) upstream.setHeader('Expect', '100-continue');
+    const current = attemptAt(state, upstream, context, sendBody, (outcome) => {
+      request.unpipe(upstream);
+      failed(plan, outcome);
+    });
+    attempt = current;
+    upstream.on('continue', () => response.writeContinue());
+    upstream.on('information', ({ statusCode, headers }) => {
+      upstreamIdle.refresh();
+      if (statusCode === 103 && request.httpVersion === '1.1' && !response.headersSent && headers.link) {
+        response.writeEarlyHints({ ...headers, link: headers.link } as Record<string, string | string[]>);
+      }
+    });
+    upstream.on('upgrade', (_, socket) => {
+      socket.destroy();
+      current.fail({ kind: 'nonsense' });
+    });
+    upstream.on('response', (answered) => {
+      current.answered();
+      const now = context.now();
+      answeredIn(state, now - current.startedAt, now);
+      relay(answered);
+    });
+
+    function sendBody(): void {
+      upstreamIdle.refresh();
+      if (!hasBody) return void upstream.end();
+      upstream.flushHeaders();
+      request.once('end', () => {
+        const trailers = relayedTrailers(request.rawTrailers);
+        if (trailers.length > 0) upstream.addTrailers(trailers);
+        upstream.end();
+      });
+      request.pipe(upstream, { end: false });
+    }
+  }
+
+  function failed(plan: Plan & { kind: 'forward' }, outcome: AttemptOutcome): void {
+    if (complete) return;
+    if (outcome.kind === 'reset') resets++;
+    const step = afterAttempt(outcome, {
+      method: request.method ?? '',
+      attempts: ledger.attempts,
+      limit: limits.attempts,
+      resets,
+      replayable: ledger.requestBytes === 0,
+    });
+    switch (step.kind) {
+      case 'relay':
+        return;
+      case 'retry-same-allowed':
+        tried.pop();
+        return tryNext(plan);
+      case 'retry-elsewhere':
+        return tryNext(plan);
+      case 'give-up':
+        return refuse(step.reason);
+      default:
+        return step satisfies never;
+    }
+  }
+
+  function relay(answered: IncomingMessage): void {
+    const fields = relayedFields(answered);
+    const status = answered.statusCode ?? 0;
+    if (fields === null || status < 200) {
+      answered.destroy();
+      return refuse('upstream-nonsense');
+    }
+    if (around.draining || !request.complete) response.shouldKeepAlive = false;
+    try {
+      response.writeHead(status, answered.statusMessage, fields);
+    } catch {
+      // Node parses more than it writes: a reason phrase with control characters, for one.
+      answered.destroy();
+      return refuse('upstream-nonsense');
+    }
+    response.flushHeaders();
+    answered.on('data', (chunk: Buffer) => {
+      ledger.responseBytes += chunk.length;
+      upstreamIdle.refresh();
+    });
+    response.on('drain', () => upstreamIdle.refresh());
+    answered.on('error', () => undefined);
+    answered.on('end', () => {
+      const trailers = relayedTrailers(answered.rawTrailers);
+      if (trailers.length > 0) response.addTrailers(trailers);
+      response.end();
+    });
+    // A body that stops short must not look whole to the client.
+    answered.on('close', () => {
+      if (!answered.complete) refuse('upstream-reset');
+    });
+    answered.pipe(response, { end: false });
+  }
+
+  function refuse(reason: AnswerReason): void {
+    if (complete) return;
+    ledger.detail = reason;
+    if (response.headersSent) return cut();
+    request.unpipe();
+    request.resume();
+    // A small body is here by the next turn of the loop; a connection with the rest of one cannot be used again.
+    if (hasBody && !request.complete) setImmediate(write, reason);
+    else write(reason);
+  }
+
+  function write(reason: AnswerReason): void {
+    if (complete || response.headersSent) return;
+    const made = answer(reason, plan.head?.accept);
+    if (made.close || around.draining || !request.complete) response.shouldKeepAlive = false;
+    ledger.responseBytes = request.method === 'HEAD' ? 0 : made.body.length;
+    response.writeHead(made.status, made.reasonPhrase, made.fields.flat());
+    response.end(made.body);
+  }
+
+  function onBodyIdle(): void {
+    // The client is not to blame while the upstream does not take what is there.
+    if (attempt?.request.writableNeedDrain) attempt.fail({ kind: 'timed-out' });
+    else refuse('request-timed-out');
+  }
+
+  function onUpstreamIdle(): void {
+    const clientOwes = !request.complete && !attempt?.request.writableNeedDrain;
+    if (clientOwes && !response.headersSent) return void upstreamIdle.refresh();
+    if (response.headersSent) refuse(response.writableNeedDrain ? 'client-gone' : 'upstream-timed-out');
+    else attempt?.fail({ kind: 'timed-out' });
+  }
+
+  function finish(): void {
+    complete = true;
+    clearTimeout(bodyIdle);
+    clearTimeout(upstreamIdle);
+    around.live.delete(cut);
+    attempt?.end();
+    request.unpipe();
+    request.resume();
+    // Nobody waits for what is still to come from the upstream, or to go there.
+    if (attempt && !attempt.request.destroyed) attempt.request.destroy();
+    if (!response.writableFinished && ledger.detail === '') ledger.detail = 'client-gone';
+    const left = ledger.detail === 'client-gone' || !response.headersSent;
+    ledger.close(left ? 499 : response.statusCode);
+  }
+}
+
+/** What http-proxy takes for the request's body: it calls `pipe` once, with the request to the upstream. */
+function bodySource(pipe: (upstream: ClientRequest) => void): Readable {
+  return { pipe } as unknown as Readable;
+}

@@ -1,0 +1,66 @@
+import type { IncomingMessage } from 'node:http';
+import type { Backend, Route } from '../../routing/table.ts';
+import type { AnswerReason } from '../answer.ts';
+import type { EndpointState } from '../endpoint-state.ts';
+import type { EngineContext } from '../engine.ts';
+import { clientAddress, forwarding } from '../forwarded.ts';
+import { hashKey } from '../hash-by.ts';
+import { type Ledger, arrivalOf } from './ledger.ts';
+import { type RequestHead, readHead } from './request-head.ts';
+
+/** What is to be done with a request, decided once from its head. */
+export type Plan =
+  | { readonly kind: 'refuse'; readonly reason: AnswerReason; readonly head: RequestHead | null }
+  | {
+      readonly kind: 'forward';
+      readonly head: RequestHead;
+      readonly route: Route;
+      readonly backend: Backend;
+      /** The fields for the upstream, without those that frame the body. */
+      readonly fields: Record<string, string | string[]>;
+      /** The endpoint for the next attempt. */
+      choose(tried: readonly EndpointState[]): EndpointState | null;
+    };
+
+/** Reads the head, asks where it goes, and notes in the ledger what that says. */
+export function planRequest(context: EngineContext, request: IncomingMessage, ledger: Ledger): Plan {
+  const arrival = arrivalOf(request.socket, context);
+  const read = readHead(request, context.limits, arrival.trusted);
+  if (read.kind === 'fault') return { kind: 'refuse', reason: read.reason, head: null };
+  const { head } = read;
+  const way = forwarding(arrival, head.forwarding, context.trustedProxies);
+  ledger.requestId = way.requestId;
+  ledger.clientAddress = clientAddress(arrival.peer, head.forwarding.forwardedFor, context.trustedProxies);
+
+  const decision = context.decide(head.addressee);
+  ledger.route = decision.route;
+  if (decision.kind === 'refuse') return { kind: 'refuse', reason: decision.reason, head };
+  const { route, backend } = decision;
+  if (backend.protocol === 'h2c' || backend.protocol === 'grpc') {
+    return { kind: 'refuse', reason: 'protocol-not-supported', head };
+  }
+
+  const fields = head.fields;
+  fields['X-Forwarded-For'] = way.forwardedFor;
+  fields['X-Forwarded-Host'] = way.forwardedHost;
+  fields['X-Forwarded-Port'] = way.forwardedPort;
+  fields['X-Forwarded-Proto'] = way.forwardedProto;
+  fields['X-Real-IP'] = way.realIp;
+  fields['X-Request-ID'] = way.requestId;
+  if (way.forwarded !== null) fields['Forwarded'] = way.forwarded;
+
+  const hash = (): string =>
+    hashKey(route.policy.hashBy, {
+      clientAddress: ledger.clientAddress,
+      target: head.addressee.target,
+      field: (name) => request.headers[name]?.toString(),
+    });
+  return {
+    kind: 'forward',
+    head,
+    route,
+    backend,
+    fields,
+    choose: (tried) => context.endpoints.choose(backend, route.policy, tried, hash, context.now()),
+  };
+}

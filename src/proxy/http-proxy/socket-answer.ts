@@ -1,0 +1,56 @@
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { type AnswerReason, type MessageFault, answer } from '../answer.ts';
+import type { EngineContext } from '../engine.ts';
+import { type Ledger, arrivalOf, openLedger } from './ledger.ts';
+
+/** What is wrong with a message that Node's parser gave up on; null when the client is gone and nothing is to say. */
+export function clientFault(error: NodeJS.ErrnoException): MessageFault | null {
+  switch (error.code) {
+    case 'ECONNRESET':
+    case 'EPIPE':
+    case 'HPE_INVALID_EOF_STATE':
+      return null;
+    case 'HPE_HEADER_OVERFLOW':
+    case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
+      return 'head-too-large';
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return 'request-timed-out';
+    case 'HPE_INVALID_METHOD':
+      return 'method-unknown';
+    case 'HPE_INVALID_VERSION':
+      return 'version-not-supported';
+    case 'HPE_INVALID_CONTENT_LENGTH':
+    case 'HPE_UNEXPECTED_CONTENT_LENGTH':
+    case 'HPE_INVALID_TRANSFER_ENCODING':
+    case 'HPE_INVALID_CHUNK_SIZE':
+      return 'bad-framing';
+    default:
+      return 'bad-message';
+  }
+}
+
+/** Answers where there is no ServerResponse, and closes. */
+export function answerSocket(
+  context: EngineContext,
+  socket: Socket,
+  reason: AnswerReason,
+  request: IncomingMessage | null,
+  ledger: Ledger = openLedger(context, request, arrivalOf(socket, context)),
+): void {
+  // A response under way on the connection must not get another one into its middle.
+  const busy = (socket as Socket & { _httpMessage?: { headersSent: boolean } | null })._httpMessage;
+  if (!socket.writable || busy?.headersSent) return void socket.destroy();
+  const made = answer(reason, request?.headers.accept);
+  const head = [`HTTP/1.1 ${made.status} ${made.reasonPhrase}`, `date: ${new Date().toUTCString()}`];
+  for (const [name, value] of made.fields) head.push(`${name}: ${value}`);
+  socket.end(
+    `${head.join('\r\n')}\r\nconnection: close\r\n\r\n${request?.method === 'HEAD' ? '' : made.body}`,
+  );
+  // Read away what still comes, or the kernel answers it with a reset that overtakes this.
+  socket.resume();
+  setTimeout(() => socket.destroy(), 1_000).unref();
+  ledger.detail = reason;
+  ledger.responseBytes = made.body.length;
+  if (!busy) ledger.close(made.status);
+}
