@@ -59,8 +59,7 @@ function checkPort(port: Fields, field: string, oneOfSeveral: boolean, findings:
     findings.invalid(`${field}.port`, port['port'], 'must be a number from 1 to 65535');
   }
   const protocol = findings.string(port, 'protocol', `${field}.protocol`) ?? 'TCP';
-  if (!PROTOCOLS.has(protocol))
-    findings.invalid(`${field}.protocol`, protocol, 'must be TCP, UDP or SCTP');
+  if (!PROTOCOLS.has(protocol)) findings.invalid(`${field}.protocol`, protocol, 'must be TCP, UDP or SCTP');
   const target = port['targetPort'];
   const targetIsFine =
     isAbsent(target) || isPortNumber(target) || (typeof target === 'string' && isPortName(target));

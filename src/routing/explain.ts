@@ -1,0 +1,220 @@
+import type { Claims, PathClaim } from './claims.ts';
+import { type Compilation } from './compilation.ts';
+import { claimantsOf } from './compile-scopes.ts';
+import { findPath } from './path-tree.ts';
+import { match, normalizeHost, normalizePath, routesFor } from './match.ts';
+import { byPrecedence } from './precedence.ts';
+import { HOSTLESS, type Scope, type ScopeKind, describeScope, scopeKind } from './scope.ts';
+import { entries, get } from './sharded-map.ts';
+import type { Backend, Route } from './table.ts';
+
+/** What a URL would reach and why, as plain data. */
+export interface Explanation {
+  /** The host and path as they are matched; null when malformed. */
+  readonly host: string | null;
+  readonly path: string | null;
+  readonly outcome: Outcome;
+  /** How the winner was found, one sentence a step. */
+  readonly steps: readonly string[];
+  /** The rules that could take the request too, best first, and why they do not. */
+  readonly lost: readonly LostCandidate[];
+}
+
+export type Outcome =
+  | { readonly kind: 'malformed'; readonly status: 400; readonly reason: string }
+  | { readonly kind: 'no-route'; readonly status: 404 }
+  | { readonly kind: 'unavailable'; readonly status: 503; readonly route: Route; readonly backend: Backend }
+  | { readonly kind: 'forward'; readonly route: Route; readonly backend: Backend };
+
+export interface LostCandidate {
+  readonly route: Route;
+  readonly reason: LostReason;
+  /** The same as a sentence. */
+  readonly because: string;
+}
+
+export type LostReason =
+  | 'other-host-class'
+  | 'shorter-path'
+  | 'path-type'
+  | 'newer-ingress'
+  | 'later-name'
+  | 'later-rule'
+  | 'default-backend';
+
+/** Explains the request for `path` (a request target) with the header `Host: host`. */
+export function explain(
+  compilation: Compilation,
+  url: { readonly host: string; readonly path: string },
+): Explanation {
+  const host = url.host === '' ? '' : normalizeHost(url.host);
+  const path = normalizePath(url.path);
+  if (host === null || path === null) {
+    const reason =
+      host === null ? `"${url.host}" is no host` : `"${url.path}" is no path that can be matched`;
+    return { host, path, outcome: { kind: 'malformed', status: 400, reason }, steps: [], lost: [] };
+  }
+  const { table } = compilation;
+  const owner = owningScope(compilation, host);
+  const route = match(table, host, path);
+  return {
+    host,
+    path,
+    outcome: outcomeOf(compilation, route),
+    steps: [...hostSteps(host, owner), pathStep(compilation, host, path, owner, route)],
+    lost: lostCandidates(compilation, host, path, owner, route),
+  };
+}
+
+function outcomeOf({ table }: Compilation, route: Route | null): Outcome {
+  if (!route) return { kind: 'no-route', status: 404 };
+  const backend = get(table.backends, route.backend);
+  if (!backend) return { kind: 'no-route', status: 404 };
+  return backend.unavailable
+    ? { kind: 'unavailable', status: 503, route, backend }
+    : { kind: 'forward', route, backend };
+}
+
+/** The scope that owns a host, or null when only the table's default route is left. */
+function owningScope({ table, scopes }: Compilation, host: string): Scope | null {
+  const routes = routesFor(table, host);
+  if (!routes) return null;
+  if (routes === table.hostless) return HOSTLESS;
+  const scope = [routes.host, `~${routes.host}`].find(
+    (candidate) => get(scopes, candidate)?.routes === routes,
+  );
+  return scope ?? null;
+}
+
+const MISSED: Record<ScopeKind, string> = {
+  precise: 'No rule has exactly this host.',
+  wildcard: 'No wildcard host takes it (one label in place of the star).',
+  glob: 'No host glob takes it.',
+  hostless: 'No rule is without a host.',
+  'catch-all': '',
+};
+
+function hostSteps(host: string, owner: Scope | null): readonly string[] {
+  const order: readonly ScopeKind[] = ['precise', 'wildcard', 'glob', 'hostless'];
+  const found = owner === null ? order.length : order.indexOf(scopeKind(owner));
+  const missed = order.slice(0, found).map((kind) => MISSED[kind]);
+  if (owner === null) return missed;
+  const owns =
+    owner === HOSTLESS
+      ? `Rules without a host take "${host}".`
+      : `The rules of ${describeScope(owner)} own this host.`;
+  return [...missed, owns];
+}
+
+function pathStep(
+  { table }: Compilation,
+  host: string,
+  path: string,
+  owner: Scope | null,
+  route: Route | null,
+): string {
+  const routes = routesFor(table, host);
+  const rule = routes && findPath(routes.paths, path);
+  if (rule)
+    return `The longest rule for "${path}" is ${rule.pathType} "${rule.path}" (Ingress ${rule.ingress}, ${rule.field}).`;
+  const missed = owner === null ? '' : `None of its rules takes "${path}". `;
+  if (!route) return `${missed}There is no default backend, so the answer is 404.`;
+  const whose =
+    route.ingress === ''
+      ? "the controller's default backend"
+      : `the default backend of Ingress ${route.ingress}`;
+  return `${missed}It goes to ${whose}.`;
+}
+
+interface Candidate {
+  readonly claim: PathClaim;
+  readonly scope: Scope;
+}
+
+/** Every rule that would take the request if the winner were not there. */
+function lostCandidates(
+  compilation: Compilation,
+  host: string,
+  path: string,
+  owner: Scope | null,
+  winner: Route | null,
+): readonly LostCandidate[] {
+  const lost: LostCandidate[] = [];
+  let winning: PathClaim | undefined;
+  const candidates: Candidate[] = [];
+  for (const scope of scopesFor(compilation, host)) {
+    const claimants = claimantsOf(scope, compilation.members.ingressesByScope, compilation.claims);
+    const claims = claimants
+      .flatMap((claimant) => pathsOf(claimant, scope))
+      .filter((claim) => takes(claim, path));
+    for (const claim of claims.sort(byPrecedence)) {
+      if (scope === owner && claim.route.field === winner?.field && claim.route.ingress === winner.ingress)
+        winning = claim;
+      else candidates.push({ claim, scope });
+    }
+    if (scope !== owner) continue;
+    for (const { defaultRoute } of claimants) {
+      if (!defaultRoute || (winner?.ingress === defaultRoute.ingress && winner.pathType === 'DefaultBackend'))
+        continue;
+      const because =
+        winner?.pathType === 'DefaultBackend'
+          ? `Ingress ${winner.ingress} comes first.`
+          : 'A rule has this path.';
+      lost.push({ route: defaultRoute, reason: 'default-backend', because });
+    }
+  }
+  const rules = candidates.map(({ claim, scope }) => {
+    return { route: claim.route, ...whyLost(claim, scope, owner, winning) };
+  });
+  return [...rules, ...lost];
+}
+
+function pathsOf(claims: Claims, scope: Scope): readonly PathClaim[] {
+  return claims.paths.filter((path) => path.scope === scope);
+}
+
+/** The scopes that have a host, in the order of their classes. */
+function scopesFor({ scopes, table }: Compilation, host: string): readonly Scope[] {
+  const found: Scope[] = [];
+  if (host !== '' && get(scopes, host)) found.push(host);
+  const dot = host.indexOf('.');
+  const wildcard = `*${host.slice(dot)}`;
+  if (dot > 0 && get(scopes, wildcard)) found.push(wildcard);
+  for (const [suffix, bucket] of entries(table.globs)) {
+    if (!host.endsWith(`.${suffix}`)) continue;
+    for (const { glob, pattern } of bucket) if (new RegExp(pattern).test(host)) found.push(`~${glob}`);
+  }
+  if (get(scopes, HOSTLESS)) found.push(HOSTLESS);
+  return found;
+}
+
+/** Whether a rule takes a path, whatever else there is. */
+function takes({ at, route }: PathClaim, path: string): boolean {
+  if (route.pathType === 'Exact') return path === at;
+  const prefix = at.endsWith('/') ? at : `${at}/`;
+  return path.startsWith(prefix) || `${path}/` === prefix;
+}
+
+function whyLost(
+  { at, age, route }: PathClaim,
+  scope: Scope,
+  owner: Scope | null,
+  winning: PathClaim | undefined,
+): { reason: LostReason; because: string } {
+  if (scope !== owner) {
+    const because = `The request belongs to ${describeScope(owner ?? '')}, which comes before ${describeScope(scope)}.`;
+    return { reason: 'other-host-class', because };
+  }
+  const { route: winner } = winning ?? { route };
+  if (!winning || at.length < winning.at.length) {
+    return { reason: 'shorter-path', because: `"${winner.path}" is longer.` };
+  }
+  if (route.pathType !== winner.pathType) {
+    return { reason: 'path-type', because: `${winner.pathType} comes before ${route.pathType}.` };
+  }
+  if (age !== winning.age) return { reason: 'newer-ingress', because: `Ingress ${winner.ingress} is older.` };
+  if (route.ingress !== winner.ingress) {
+    return { reason: 'later-name', because: `Ingress ${winner.ingress} is as old and comes first by name.` };
+  }
+  return { reason: 'later-rule', because: `${winner.field} stands first in the same Ingress.` };
+}
