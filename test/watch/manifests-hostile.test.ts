@@ -47,7 +47,7 @@ describe('text that is no manifest', () => {
       });
       expect(set.problems[0]?.message).toMatch(message);
       expect(set.problems[0]?.message).not.toContain('\n');
-      expect(set.problems[0]?.message).toMatch(/; until it is mended, this part is left out$/);
+      expect(set.problems[0]?.message).toMatch(/; until it is mended, this part is left out\.$/);
       expect(set.locate(set.problems[0]!)?.line).toBe(line + ingress('b').split('\n').length);
       expect(ingressKeys(set)).toEqual(['shop/a', 'shop/b']);
     },
@@ -86,8 +86,8 @@ describe('files that cannot be read', () => {
     const { path } = await folder({ 'a.yaml': ingress('a') });
     const set = await readManifests({ paths: [`${path}/nope`, `${path}/a.yaml/x`, `${path}/a.yaml`] });
     expect(set.problems.map((problem) => problem.message)).toEqual([
-      `${path}/a.yaml/x lies below something that is not a folder; nothing is served from it`,
-      `${path}/nope does not exist; nothing is served from it`,
+      `${path}/a.yaml/x lies below something that is not a folder; nothing is served from it.`,
+      `${path}/nope does not exist; nothing is served from it.`,
     ]);
     expect(ingressKeys(set)).toEqual(['shop/a']);
   });
@@ -98,8 +98,8 @@ describe('files that cannot be read', () => {
     await made.link('c.yaml', 'c.yaml');
     const set = await readManifests({ paths: [made.path] });
     expect(set.problems.map(({ object, message }) => [object.name, message])).toEqual([
-      [`${made.path}/b.yaml`, 'The file does not exist; nothing is served from it'],
-      [`${made.path}/c.yaml`, 'The file is a symbolic link that leads to itself; nothing is served from it'],
+      [`${made.path}/b.yaml`, 'The file does not exist; nothing is served from it.'],
+      [`${made.path}/c.yaml`, 'The file is a symbolic link that leads to itself; nothing is served from it.'],
     ]);
     expect(ingressKeys(set)).toEqual(['shop/a']);
   });

@@ -72,9 +72,11 @@ describe('a field is found', () => {
 
   test('under stringData, where data was written so', async () => {
     const locate = await read(
-      'apiVersion: v1\nkind: Secret\nmetadata: { name: tls, namespace: shop }\nstringData:\n  tls.crt: x\n',
+      'apiVersion: v1\nkind: Secret\nmetadata: { name: tls, namespace: shop }\ndata: { ca.crt: eA== }\nstringData:\n  tls.crt: x\n',
     );
-    expect(locate('data[tls.crt]', 'tls', 'Secret')).toBe('a.yaml:5:12');
+    expect(locate('data[tls.crt]', 'tls', 'Secret')).toBe('a.yaml:6:12');
+    expect(locate('data[ca.crt]', 'tls', 'Secret')).toBe('a.yaml:4:17');
+    expect(locate('data[tls.key]', 'tls', 'Secret')).toBe('a.yaml:4:1');
   });
 
   test('also with Windows line ends', async () => {

@@ -174,7 +174,7 @@ test('an object that is defined twice: the first counts, the problem names both 
     expect.objectContaining({
       code: 'DuplicateObject',
       severity: 'error',
-      message: `Ingress shop/a is defined at ${path}/a.yaml:4 and again at ${path}/b.yaml:23; the first is served, remove one of them`,
+      message: `Ingress shop/a is defined at ${path}/a.yaml:4 and again at ${path}/b.yaml:23; the first is served, remove one of them.`,
     }),
   ]);
   expect(set.locate(set.problems[0]!)).toEqual({ file: `${path}/b.yaml`, line: 23, column: 9 });
@@ -227,6 +227,6 @@ test('what the API server would refuse is left out and reported where it stands;
     severity: 'error',
     object: { kind: 'Ingress', namespace: 'shop', name: 'bad' },
   });
-  expect(set.problems[0]?.message).toMatch(/; the object is left out$/);
+  expect(set.problems[0]?.message).toMatch(/; the object is left out\.$/);
   expect(set.locate(set.problems[0]!)).toEqual({ file: `${path}/a.yaml`, line: 9, column: 13 });
 });

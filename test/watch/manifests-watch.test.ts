@@ -102,7 +102,7 @@ describe('what is not understood keeps what was', () => {
       severity: 'error',
       object: { kind: 'File', name: `${made.path}/a.yaml` },
     });
-    expect(problem?.message).toMatch(/; until it is mended, what the file last held stays in use$/);
+    expect(problem?.message).toMatch(/; until it is mended, what the file last held stays in use\.$/);
     expect(w.source.locate(problem!)).toMatchObject({ file: `${made.path}/a.yaml`, line: 20 });
     expect(w.source.states()[0]?.lastError).toBe(problem?.message);
     expect([host(w, 'a'), host(w, 'b')]).toEqual(['old.test', 'b.example.test']);
@@ -123,7 +123,7 @@ describe('what is not understood keeps what was', () => {
     await w.until(() => host(w, 'b') === 'moved.test');
     expect(host(w, 'a')).toBe('old.test');
     const [problem] = w.source.problems();
-    expect(problem?.message).toMatch(/; the version accepted before stays in use$/);
+    expect(problem?.message).toMatch(/; the version accepted before stays in use\.$/);
     expect(w.source.locate(problem!)).toEqual({ file: `${made.path}/a.yaml`, line: 9, column: 13 });
     await made.write('a.yaml', documents(ingress('a', 'new.test'), ingress('b', 'moved.test')));
     await w.until(() => host(w, 'a') === 'new.test');
@@ -136,7 +136,7 @@ describe('what is not understood keeps what was', () => {
     await made.write('a.yaml', Buffer.from([0, 1, 2]));
     await w.until(() => w.source.problems().length === 1);
     expect(host(w)).toBe('a.example.test');
-    expect(w.source.problems()[0]?.message).toMatch(/what it last held stays in use$/);
+    expect(w.source.problems()[0]?.message).toMatch(/what it last held stays in use\.$/);
   });
 
   test('a file of the command line that vanishes', async () => {

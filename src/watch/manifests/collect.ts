@@ -110,7 +110,7 @@ function change({ kind, key }: Manifest, object: Manifest['object'] | undefined)
 function withConsequence(problem: Problem, keeps: boolean): Problem {
   if (problem.severity !== 'error') return problem;
   const consequence = keeps ? 'the version accepted before stays in use' : 'the object is left out';
-  return { ...problem, message: `${problem.message}; ${consequence}` };
+  return { ...problem, message: `${problem.message.replace(/\.$/, '')}; ${consequence}.` };
 }
 
 function duplicate(first: Manifest, second: Manifest): Problem {
@@ -122,6 +122,6 @@ function duplicate(first: Manifest, second: Manifest): Problem {
     severity: 'error',
     object,
     field: 'metadata.name',
-    message: `${describeObject(object)} is defined at ${one?.file}:${one?.line} and again at ${other?.file}:${other?.line}; the first is served, remove one of them`,
+    message: `${describeObject(object)} is defined at ${one?.file}:${one?.line} and again at ${other?.file}:${other?.line}; the first is served, remove one of them.`,
   };
 }

@@ -127,7 +127,7 @@ export function parseManifests(file: string, text: string): ParsedFile {
       return report(
         'NotAnObject',
         at(),
-        'This is not a Kubernetes object: it has no apiVersion and kind; it is left out',
+        'This is not a Kubernetes object: it has no apiVersion and kind; it is left out.',
       );
     }
     const apiVersion = value['apiVersion'] ?? inherited.apiVersion;
@@ -137,7 +137,7 @@ export function parseManifests(file: string, text: string): ParsedFile {
       return report(
         'NotAnObject',
         at(missing),
-        `This object has no ${missing}; add it, until then it is left out`,
+        `This object has no ${missing}; add it, until then it is left out.`,
       );
     }
     if (Array.isArray(value['items']) && kind.endsWith('List')) {
@@ -156,7 +156,7 @@ export function parseManifests(file: string, text: string): ParsedFile {
       return report(
         'RetiredVersion',
         at('apiVersion'),
-        `${kind} of ${apiVersion} is no longer served by API servers; write apiVersion: ${GROUP_VERSIONS[kind]} and mend what changed with it`,
+        `${kind} of ${apiVersion} is no longer served by API servers; write apiVersion: ${GROUP_VERSIONS[kind]} and mend what changed with it.`,
       );
     }
     return takeKnown(kind, apiVersion, value, position, at);
@@ -178,7 +178,7 @@ export function parseManifests(file: string, text: string): ParsedFile {
       return report(
         'InvalidName',
         at('metadata', field),
-        `This ${kind} needs a metadata.${field}, a string without a slash; until it has one it is left out`,
+        `This ${kind} needs a metadata.${field}, a string without a slash; until it has one it is left out.`,
       );
     }
     // It has the kind and a name; that the rest has its type is what validateObject finds out.
@@ -205,11 +205,11 @@ export function placeOfField(origin: Origin, field: string): Place {
   const yaml = parseYaml(origin.file, origin.text);
   const document = yaml.documents[origin.document];
   if (!document) return { file: origin.file, line: 1, column: 1 };
-  const steps = [...origin.steps, ...stepsOf(field)];
-  const offset = offsetOf(document, steps);
-  if (!field.startsWith('data') || offset !== offsetOf(document, origin.steps)) return yaml.placeOf(offset);
-  // What a Secret has under `data` may have been written under `stringData`.
-  return yaml.placeOf(
-    offsetOf(document, [...origin.steps, ...stepsOf(`stringData${field.slice('data'.length)}`)]),
-  );
+  const offsetIn = (path: string) => offsetOf(document, [...origin.steps, ...stepsOf(path)]);
+  if (field.startsWith('data')) {
+    // What a Secret has under `data` may have been written under `stringData`, which wins.
+    const written = offsetIn(`stringData${field.slice('data'.length)}`);
+    if (written !== offsetIn('stringData')) return yaml.placeOf(written);
+  }
+  return yaml.placeOf(offsetIn(field));
 }

@@ -111,12 +111,12 @@ function withConsequence(problem: Problem, keeps: boolean): Problem {
   const consequence = keeps
     ? 'until it is mended, what the file last held stays in use'
     : 'until it is mended, this part is left out';
-  return { ...problem, message: `${problem.message}; ${consequence}` };
+  return { ...problem, message: `${problem.message}; ${consequence}.` };
 }
 
 function fileProblem(code: string, path: string, what: string, keeps: boolean): PlacedProblem {
   const consequence = keeps ? 'what it last held stays in use' : 'nothing is served from it';
-  const message = `${what}; ${consequence}`;
+  const message = `${what}; ${consequence}.`;
   return {
     problem: { code, severity: 'error', object: { kind: 'File', name: path }, field: '', message },
     place: { file: path, line: 1, column: 1 },
