@@ -1,4 +1,4 @@
-import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
+import type { ClientRequest, IncomingMessage, OutgoingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import type ProxyServer from 'http-proxy';
 import { type AnswerReason, answer } from '../answer.ts';
@@ -124,7 +124,7 @@ export function serveExchange(
     function sendBody(): void {
       upstreamIdle.refresh();
       if (!hasBody) return void upstream.end();
-      upstream.flushHeaders();
+      flush(upstream);
       request.once('end', () => {
         const trailers = relayedTrailers(request.rawTrailers);
         if (trailers.length > 0) upstream.addTrailers(trailers);
@@ -174,7 +174,7 @@ export function serveExchange(
       answered.destroy();
       return refuse('upstream-nonsense');
     }
-    response.flushHeaders();
+    flush(response);
     answered.on('data', (chunk: Buffer) => {
       ledger.responseBytes += chunk.length;
       upstreamIdle.refresh();
@@ -245,4 +245,9 @@ export function serveExchange(
 /** What http-proxy takes for the request's body: it calls `pipe` once, with the request to the upstream. */
 function bodySource(pipe: (upstream: ClientRequest) => void): Readable {
   return { pipe } as unknown as Readable;
+}
+
+/** Sends the head before there is a body. `flushHeaders` would write its bytes above ASCII as UTF-8. */
+function flush(message: OutgoingMessage): void {
+  message.write('', 'latin1');
 }

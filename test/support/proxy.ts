@@ -1,0 +1,135 @@
+import { decide } from '../../src/proxy/decide.ts';
+import { createEndpoints } from '../../src/proxy/endpoints.ts';
+import type { Engine, EngineFactory } from '../../src/proxy/engine.ts';
+import type { Exchange } from '../../src/proxy/exchange.ts';
+import { type ExternalNames } from '../../src/proxy/external-names.ts';
+import { trustedProxies } from '../../src/proxy/forwarded.ts';
+import { DEFAULT_LIMITS, type Limits } from '../../src/proxy/limits.ts';
+import { pathTree } from '../../src/routing/path-tree.ts';
+import { emptyMap, mapOf } from '../../src/routing/sharded-map.ts';
+import {
+  type Backend,
+  DEFAULT_POLICY,
+  type Policy,
+  type Route,
+  type RouteTable,
+} from '../../src/routing/table.ts';
+
+/** One host with everything below it going to one backend. */
+export interface Site {
+  /** `app.test` unless said. */
+  readonly host?: string;
+  /** Ports of 127.0.0.1. */
+  readonly ports: readonly number[];
+  readonly policy?: Policy;
+  readonly protocol?: Backend['protocol'];
+  readonly unavailable?: Backend['unavailable'];
+  readonly externalName?: Backend['externalName'];
+}
+
+let generation = 0;
+
+export function tableOf(sites: readonly Site[]): RouteTable {
+  const hosts = sites.map((site) => {
+    const host = site.host ?? 'app.test';
+    const route: Route = {
+      host,
+      path: '/',
+      pathType: 'Prefix',
+      ingress: `default/${host}`,
+      field: 'spec.rules[0].http.paths[0]',
+      backend: `default/${host}:80`,
+      policy: site.policy ?? DEFAULT_POLICY,
+    };
+    return [
+      host,
+      { host, paths: pathTree(new Map([['', { whole: null, prefix: route }]])), defaultRoute: null },
+    ] as const;
+  });
+  const backends = sites.map((site): [string, Backend] => {
+    const key = `default/${site.host ?? 'app.test'}:80`;
+    const { protocol = 'http', unavailable = null, externalName = null } = site;
+    const endpoints = site.ports.map((port) => ({ address: '127.0.0.1', port }));
+    return [key, { key, protocol, endpoints, externalName, unavailable }];
+  });
+  return {
+    generation: ++generation,
+    hosts: mapOf(hosts),
+    wildcards: emptyMap(),
+    globs: emptyMap(),
+    hostless: null,
+    defaultRoute: null,
+    backends: mapOf(backends),
+    certificates: emptyMap(),
+  };
+}
+
+export interface ProxySettings {
+  readonly limits?: Partial<Limits>;
+  readonly trustedProxies?: readonly string[];
+  readonly externalNames?: ExternalNames;
+}
+
+/** An engine in this process, over real sockets. */
+export interface RunningProxy extends AsyncDisposable {
+  readonly port: number;
+  readonly engine: Engine;
+  /** Every exchange that was accounted so far. */
+  readonly exchanges: readonly Exchange[];
+  /** The nth accounted exchange, from 0, as soon as it is there. */
+  exchange(index: number): Promise<Exchange>;
+  /** Swaps the table. */
+  adopt(sites: readonly Site[]): void;
+}
+
+export async function startProxy(
+  factory: EngineFactory,
+  sites: readonly Site[],
+  settings: ProxySettings = {},
+): Promise<RunningProxy> {
+  const exchanges: Exchange[] = [];
+  const waiting = new Set<() => void>();
+  const { externalNames } = settings;
+  const endpoints = createEndpoints({
+    allowLoopback: true,
+    random: () => 0,
+    ...(externalNames && { externalNames }),
+  });
+  let table = tableOf(sites);
+  endpoints.adopt(table);
+  const engine = factory({
+    decide: (request) => decide(table, request),
+    endpoints,
+    limits: { ...DEFAULT_LIMITS, ...settings.limits },
+    trustedProxies: trustedProxies(settings.trustedProxies ?? []),
+    account(exchange) {
+      exchanges.push(exchange);
+      for (const look of waiting) look();
+    },
+    now: Date.now,
+  });
+  const port = await engine.listen({ host: '127.0.0.1', port: 0, reusePort: false });
+  return {
+    port,
+    engine,
+    exchanges,
+    exchange: (index) =>
+      new Promise((resolve) => {
+        const look = (): void => {
+          const found = exchanges[index];
+          if (!found) return;
+          waiting.delete(look);
+          resolve(found);
+        };
+        waiting.add(look);
+        look();
+      }),
+    adopt(sites) {
+      table = tableOf(sites);
+      engine.close(endpoints.adopt(table));
+    },
+    async [Symbol.asyncDispose]() {
+      await engine.drain(0);
+    },
+  };
+}
