@@ -1,0 +1,77 @@
+import { entries, values } from '../../src/routing/sharded-map.ts';
+import type { Backend, Endpoint, HostRoutes, PathNode, Route, RouteTable } from '../../src/routing/table.ts';
+import { DEFAULT_POLICY } from '../../src/routing/table.ts';
+import type { Problem } from '../../src/routing/problem.ts';
+import { describeObject } from '../../src/routing/problem.ts';
+
+/** A table as the goldens show it: short, sorted, and without what is the same everywhere. */
+export function describeTable(table: RouteTable): Record<string, unknown> {
+  const hosts: Record<string, unknown> = {};
+  for (const [host, routes] of sorted(entries(table.hosts))) hosts[host] = describeHost(routes);
+  for (const [suffix, routes] of sorted(entries(table.wildcards))) hosts[`*.${suffix}`] = describeHost(routes);
+  for (const [suffix, bucket] of sorted(entries(table.globs))) {
+    for (const { glob, routes } of bucket) hosts[`${glob} (glob under ${suffix})`] = describeHost(routes);
+  }
+  if (table.hostless) hosts['(no host)'] = describeHost(table.hostless);
+  const backends: Record<string, unknown> = {};
+  for (const [key, backend] of sorted(entries(table.backends))) backends[key] = describeBackend(backend);
+  const certificates = [...values(table.certificates)].map((c) => `${c.host}: ${c.secret} by ${c.ingress}`);
+  return {
+    hosts,
+    ...(table.defaultRoute && { default: describeRoute(table.defaultRoute) }),
+    backends,
+    ...(certificates.length > 0 && { certificates: certificates.sort() }),
+  };
+}
+
+export function describeProblem({ severity, code, object, field, message }: Problem): string {
+  return `${severity} ${code} ${describeObject(object)}${field && ` ${field}`}: ${message}`;
+}
+
+export function describeEndpoint({ address, port }: Pick<Endpoint, 'address' | 'port'>): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/** `Prefix /cart`, as requests name the route they expect. */
+export function routeName({ pathType, path }: Route): string {
+  return path === '' ? pathType : `${pathType} ${path}`;
+}
+
+function describeHost(routes: HostRoutes): Record<string, string> {
+  const paths: Record<string, string> = {};
+  for (const [at, route] of describeNode(routes.paths, '')) paths[at] = describeRoute(route);
+  if (routes.defaultRoute) paths['default'] = describeRoute(routes.defaultRoute);
+  return paths;
+}
+
+function* describeNode(node: PathNode, before: string): Generator<[string, Route]> {
+  const at = before + node.label;
+  if (node.whole) yield [`= ${at}`, node.whole];
+  if (node.prefix) yield [`${at}/...`, node.prefix];
+  for (const child of node.children?.values() ?? []) yield* describeNode(child, at);
+}
+
+function describeRoute(route: Route): string {
+  const { balance, hashBy } = route.policy;
+  const usual = balance === DEFAULT_POLICY.balance && hashBy === DEFAULT_POLICY.hashBy;
+  const policy = usual ? '' : ` (${balance}, ${hashBy})`;
+  const source = route.ingress === '' ? 'the controller' : `${route.ingress} ${route.field}`;
+  return `${routeName(route)} -> ${route.backend}${policy} by ${source}`;
+}
+
+function describeBackend(backend: Backend): string {
+  if (backend.unavailable) return `503 ${backend.unavailable}`;
+  const places = backend.externalName
+    ? [`DNS ${backend.externalName.host}:${backend.externalName.port}`]
+    : backend.endpoints.map((endpoint) => describeEndpoint(endpoint) + describeExtras(endpoint));
+  return `${backend.protocol} ${places.join(', ')}`;
+}
+
+function describeExtras({ zone, node, pod, terminating }: Endpoint): string {
+  const extras = [pod, node, zone, terminating && 'terminating'].filter(Boolean);
+  return extras.length > 0 ? ` (${extras.join(', ')})` : '';
+}
+
+function sorted<V>(pairs: Iterable<[string, V]>): [string, V][] {
+  return [...pairs].sort(([a], [b]) => (a < b ? -1 : 1));
+}
