@@ -24,8 +24,8 @@ export const HOLD_OFF: HoldOffSettings = {
 export interface HoldOffState {
   /** Route changes that no run has covered: since when, and when their run is due. */
   readonly routes: { readonly since: number; readonly due: number } | null;
-  /** Since when there is an endpoint change that no run has covered. */
-  readonly endpoints: number | null;
+  /** Whether there is an endpoint change that no run has covered. */
+  readonly endpoints: boolean;
   /** The last route change, or the last run that covered one. */
   readonly lastRoutes: number;
   /** What is being run; 'routes' covers the endpoints too. */
@@ -36,7 +36,7 @@ export interface HoldOffState {
 
 export const AT_REST: HoldOffState = {
   routes: null,
-  endpoints: null,
+  endpoints: false,
   lastRoutes: -Infinity,
   running: null,
   failures: 0,
@@ -59,13 +59,13 @@ export function holdOff(
 ): HoldOffState {
   switch (event) {
     case 'endpoints':
-      return { ...state, endpoints: state.endpoints ?? now };
+      return { ...state, endpoints: true };
     case 'routes':
       return { ...state, routes: heldRoutes(state, now, settings), lastRoutes: now };
     case 'start': {
       const next = nextRun(state, now);
       if (!next) return state;
-      const started = { ...state, running: next.what, endpoints: null };
+      const started = { ...state, running: next.what, endpoints: false };
       return next.what === 'endpoints' ? started : { ...started, routes: null, lastRoutes: now };
     }
     case 'success':
@@ -77,7 +77,7 @@ export function holdOff(
         ...state,
         // What the run should have covered is as uncovered as before.
         routes: running === 'routes' ? { since: state.routes?.since ?? now, due: now } : state.routes,
-        endpoints: running === 'endpoints' ? (state.endpoints ?? now) : state.endpoints,
+        endpoints: state.endpoints || running === 'endpoints',
         running: null,
         failures: state.failures + 1,
         notBefore: now + backOffMs,
@@ -100,7 +100,7 @@ function heldRoutes(
 /** The next run and when it is due; null while there is nothing to do, or a run is under way. */
 export function nextRun({ routes, endpoints, running, notBefore }: HoldOffState, now: number): Run | null {
   if (running) return null;
-  if (endpoints !== null) {
+  if (endpoints) {
     const at = Math.max(now, notBefore);
     return { what: routes && routes.due <= at ? 'routes' : 'endpoints', at };
   }
@@ -109,7 +109,8 @@ export function nextRun({ routes, endpoints, running, notBefore }: HoldOffState,
 
 /**
  * What was compiled last, with the endpoints of now: what is compiled while route changes are held off. Its
- * generation is that of `latest`, which the held changes will be compiled under as well: compare by identity.
+ * generation is that of `latest`, which the held changes will be compiled under as well: whoever publishes what is
+ * compiled numbers it anew.
  */
 export function advanceEndpoints(last: Snapshot, latest: Snapshot): Snapshot {
   if (last.endpointSlices === latest.endpointSlices) return last;
@@ -165,7 +166,7 @@ export function startHoldOff({
     if (!next || stopped) return;
     if (next.at > now()) return arm();
     step('start');
-    running = finish(next.what);
+    if (state.running) running = finish(state.running);
   };
   const finish = async (what: SourceEvent) => {
     try {

@@ -97,9 +97,9 @@ export function startManifestSource(
     const before = collection;
     collection = next;
     readings++;
-    for (const kind of next.ignored) {
-      if (!known.has(kind))
-        log.info(`manifests contain ${kind}, which Portico has no use for; it is ignored`);
+    if (next.problems.some(isAboutFile)) failures++;
+    for (const kind of next.ignored.filter((kind) => !known.has(kind))) {
+      log.info(`manifests contain ${kind}, which Portico has no use for; it is ignored`);
       known.add(kind);
     }
     const event = before ? difference(before, next) : 'routes';
@@ -132,7 +132,7 @@ export function startManifestSource(
     problems: () => collection?.problems ?? [],
     locate: (problem) => collection?.locate(problem) ?? null,
     states() {
-      const broken = collection?.problems.find((problem) => problem.object.kind === 'File');
+      const broken = collection?.problems.find(isAboutFile);
       const sizes = sizesOf(collection?.snapshot ?? EMPTY_SNAPSHOT);
       return (Object.entries(sizes) as [Kind, number][]).map(([kind, objects]): WatchState => ({
         kind,
@@ -141,7 +141,7 @@ export function startManifestSource(
         lastEventAt,
         relists: readings,
         errors: failures,
-        lastError: broken?.message ?? null,
+        lastError: broken ? `${broken.object.name}: ${broken.message}` : null,
       }));
     },
     async stop() {
@@ -169,6 +169,10 @@ function difference(before: Collection, after: Collection): SourceEvent | null {
     JSON.stringify(before.problems) !== JSON.stringify(after.problems);
   if (routes) return 'routes';
   return a.endpointSlices === b.endpointSlices ? null : 'endpoints';
+}
+
+function isAboutFile({ object }: Problem): boolean {
+  return object.kind === 'File';
 }
 
 function sizesOf(snapshot: Snapshot): Record<Kind, number> {

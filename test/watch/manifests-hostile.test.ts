@@ -27,6 +27,7 @@ describe('text that is no manifest', () => {
       1,
       /contains itself/,
     ],
+    ['an anchor that contains itself twice', 'apiVersion: &a [*a, *a, *a]\n', 1, /contains itself/],
     ['a map as a key', 'apiVersion: v1\nkind: Service\nmetadata: { {a: b}: c }\n', 3, /key must be a string/],
     ['nesting without end', '['.repeat(50_000), 1, /YAML/],
     [
@@ -52,6 +53,16 @@ describe('text that is no manifest', () => {
       expect(ingressKeys(set)).toEqual(['shop/a', 'shop/b']);
     },
   );
+
+  test('the same mistake twice in a file is reported twice', async () => {
+    const { path } = await folder({ 'a.yaml': documents('a: 1\n', ingress('a'), 'b: 1\n') });
+    const set = await readManifests({ paths: [path] });
+    const reported = set.problems.map((problem) => [problem.field, set.locate(problem)?.line]);
+    expect(reported).toEqual([
+      ['document 1', 1],
+      ['document 3', 21],
+    ]);
+  });
 
   test.each([
     ['bytes', Buffer.from([0x7f, 0x45, 0x4c, 0x46, 0, 0, 1]), 'not text'],

@@ -104,7 +104,7 @@ describe('what is not understood keeps what was', () => {
     });
     expect(problem?.message).toMatch(/; until it is mended, what the file last held stays in use\.$/);
     expect(w.source.locate(problem!)).toMatchObject({ file: `${made.path}/a.yaml`, line: 20 });
-    expect(w.source.states()[0]?.lastError).toBe(problem?.message);
+    expect(w.source.states()[0]?.lastError).toBe(`${made.path}/a.yaml: ${problem?.message}`);
     expect([host(w, 'a'), host(w, 'b')]).toEqual(['old.test', 'b.example.test']);
 
     await made.write('c.yaml', ingress('c', 'moved.test'));

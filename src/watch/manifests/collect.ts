@@ -4,7 +4,7 @@ import { EMPTY_SNAPSHOT, type ObjectChange, type Snapshot, applyChanges } from '
 import { sameContent } from './normal-form.ts';
 import { type Manifest, type Origin, placeOfField } from './parse.ts';
 import type { Reading } from './read.ts';
-import type { Place } from './yaml.ts';
+import { type Place, type YamlFile, parseYaml } from './yaml.ts';
 
 /** What a set of manifest files says, as `kubectl apply` would have left it in a cluster. */
 export interface ManifestSet {
@@ -34,23 +34,23 @@ export function collect(
   const claimed = new Map<string, Manifest>();
   const accepted = new Map<string, Manifest>();
   const problems: Problem[] = [];
-  const places = new Map<string, () => Place>();
+  const places = new Map<string, Place>();
 
-  const report = (problem: Problem, place: () => Place) => {
+  const report = (problem: Problem, place: Place) => {
     problems.push(problem);
     places.set(JSON.stringify(problem), place);
   };
-  for (const { problem, place } of reading.problems) report(problem, () => place);
+  for (const { problem, place } of reading.problems) report(problem, place);
 
   for (const file of reading.files.values()) {
-    for (const { problem, place } of file.problems) report(problem, () => place);
+    for (const { problem, place } of file.problems) report(problem, place);
     for (const manifest of file.manifests) {
       const { namespace } = manifest.object.metadata ?? {};
       if (namespace && !watchesNamespace(namespace)) continue;
       const id = idOf(manifest.kind, manifest.key);
       const first = claimed.get(id);
       if (first) {
-        report(duplicate(first, manifest), () => placeOfField(manifest.origin, 'metadata.name'));
+        report(duplicate(first, manifest), manifest.place);
         continue;
       }
       claimed.set(id, manifest);
@@ -67,6 +67,14 @@ export function collect(
     }
   }
 
+  // Syntax trees are large and seldom asked for: they may go whenever the memory is needed.
+  const trees = new Map<string, WeakRef<YamlFile>>();
+  const yamlOf = ({ file, text }: Origin): YamlFile => {
+    const yaml = trees.get(file)?.deref() ?? parseYaml(file, text);
+    trees.set(file, new WeakRef(yaml));
+    return yaml;
+  };
+
   return {
     snapshot: applyChanges(
       previous?.snapshot ?? EMPTY_SNAPSHOT,
@@ -77,12 +85,10 @@ export function collect(
     accepted,
     locate(problem) {
       const place = places.get(JSON.stringify(problem));
-      if (place) return place();
+      if (place) return place;
       const { kind, namespace, name } = problem.object;
-      const origin: Origin | undefined = claimed.get(
-        idOf(kind, namespace ? `${namespace}/${name}` : name),
-      )?.origin;
-      return origin ? placeOfField(origin, problem.field) : null;
+      const origin = claimed.get(idOf(kind, namespace ? `${namespace}/${name}` : name))?.origin;
+      return origin ? placeOfField(origin, problem.field, yamlOf(origin)) : null;
     },
   };
 }
@@ -116,12 +122,12 @@ function withConsequence(problem: Problem, keeps: boolean): Problem {
 function duplicate(first: Manifest, second: Manifest): Problem {
   const { namespace, name } = second.object.metadata ?? {};
   const object = { kind: second.kind, ...(namespace ? { namespace } : {}), name: name ?? '' };
-  const [one, other] = [first, second].map(({ origin }) => placeOfField(origin, 'metadata.name'));
+  const [one, other] = [first, second].map(({ place }) => `${place.file}:${place.line}`);
   return {
     code: 'DuplicateObject',
     severity: 'error',
     object,
     field: 'metadata.name',
-    message: `${describeObject(object)} is defined at ${one?.file}:${one?.line} and again at ${other?.file}:${other?.line}; the first is served, remove one of them.`,
+    message: `${describeObject(object)} is defined at ${one} and again at ${other}; the first is served, remove one of them.`,
   };
 }

@@ -7,16 +7,8 @@ export type JsonObject = { readonly [key: string]: Json };
 /** What a manifest without a `creationTimestamp` gets: all are equally old, so ties go by `namespace/name`. */
 export const NO_CREATION_TIMESTAMP = '1970-01-01T00:00:00Z';
 
-/** More than any API object needs, and little enough for every recursive walk. It also ends circular aliases. */
-const MAX_DEPTH = 100;
-
 export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-export function isTooDeep(value: unknown, depth = 0): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  return depth > MAX_DEPTH || Object.values(value).some((inner) => isTooDeep(inner, depth + 1));
 }
 
 /** The object as the API server would return it: with a namespace, a creation time, and `stringData` in `data`. */
@@ -28,9 +20,7 @@ export function normalForm(kind: Kind, apiVersion: string, written: JsonObject):
     kind,
     metadata: {
       ...metadata,
-      ...(kind === 'IngressClass'
-        ? {}
-        : { namespace: namespace === undefined ? 'default' : namespace || 'default' }),
+      ...(kind === 'IngressClass' ? {} : { namespace: namespace || 'default' }),
       creationTimestamp: metadata['creationTimestamp'] ?? NO_CREATION_TIMESTAMP,
     },
   };

@@ -1,8 +1,9 @@
 import { type Kind, type Kinds, type ObjectKey, objectKey } from '../../routing/objects.ts';
 import type { Problem } from '../../routing/problem.ts';
 import { validateObject } from '../../routing/validate.ts';
-import { type Json, type JsonObject, freeze, isJsonObject, isTooDeep, normalForm } from './normal-form.ts';
-import { type Place, type YamlDocument, oddKey, offsetOf, parseYaml, stepsOf } from './yaml.ts';
+import { offsetOf, stepsOf } from './field.ts';
+import { type Json, type JsonObject, freeze, isJsonObject, normalForm } from './normal-form.ts';
+import { type Place, type YamlDocument, type YamlFile, parseYaml, plainValue } from './yaml.ts';
 
 /** Where an object stands: enough to find any of its fields again, without keeping syntax trees. */
 export interface Origin {
@@ -19,6 +20,8 @@ export interface Manifest {
   readonly key: ObjectKey;
   readonly object: Kinds[Kind];
   readonly origin: Origin;
+  /** Of its name. */
+  readonly place: Place;
   /** What validation says of it; with an error among them the API server would have refused it. */
   readonly problems: readonly Problem[];
 }
@@ -47,104 +50,71 @@ const GROUP_VERSIONS: Record<Kind, string> = {
 /** Versions of these kinds that API servers used to serve and no longer do. */
 const RETIRED = /^(?:extensions|networking\.k8s\.io|discovery\.k8s\.io)\/v1beta1$/;
 
-const MAX_ALIASES = 100;
+/** What the items of a typed list do not repeat. */
+interface TypeMeta {
+  readonly apiVersion: string;
+  readonly kind: string;
+}
+const UNTYPED: TypeMeta = { apiVersion: '', kind: '' };
 
 /** The objects of one file. Every mistake is a problem with a place; nothing is thrown for what a file contains. */
 export function parseManifests(file: string, text: string): ParsedFile {
+  const yaml = parseYaml(file, text);
   const manifests: Manifest[] = [];
   const problems: PlacedProblem[] = [];
   const ignored: string[] = [];
   let broken = false;
-  const yaml = parseYaml(file, text);
 
-  const report = (code: string, offset: number, message: string) => {
-    const problem: Problem = {
-      code,
-      severity: 'error',
-      object: { kind: 'File', name: file },
-      field: '',
-      message,
-    };
-    problems.push({ problem, place: yaml.placeOf(offset) });
+  const report = (code: string, field: string, offset: number, message: string): void => {
+    const object = { kind: 'File', name: file };
+    problems.push({
+      problem: { code, severity: 'error', object, field, message },
+      place: yaml.placeOf(offset),
+    });
   };
-
-  const takeDocument = (document: YamlDocument, index: number) => {
-    const [error] = document.errors;
-    if (error) {
+  for (const [index, document] of yaml.documents.entries()) {
+    const field = yaml.documents.length > 1 ? `document ${index + 1}` : '';
+    const plain = plainValue(document);
+    if (plain.is === 'mistake') {
       broken = true;
-      const said = error.message.split('\n')[0];
-      return report(
-        'InvalidSyntax',
-        error.pos[0],
-        `The YAML is not valid: ${said}; mend it to have the file read`,
-      );
+      report('InvalidSyntax', field, plain.offset, plain.message);
+    } else if (plain.value !== null && plain.value !== undefined) {
+      takeObject(plain.value, UNTYPED, { document, index, field, steps: [] });
     }
-    let value: unknown;
-    try {
-      value = document.toJS({ maxAliasCount: MAX_ALIASES });
-    } catch (cause) {
-      broken = true;
-      const said = cause instanceof Error ? cause.message : String(cause);
-      return report(
-        'InvalidSyntax',
-        offsetOf(document, []),
-        `The YAML cannot be unfolded: ${said}; write its anchors and aliases out`,
-      );
-    }
-    if (isTooDeep(value)) {
-      broken = true;
-      return report(
-        'InvalidSyntax',
-        offsetOf(document, []),
-        'The YAML is nested too deeply, or contains itself',
-      );
-    }
-    const odd = oddKey(document.contents);
-    if (odd !== null) {
-      broken = true;
-      return report(
-        'InvalidSyntax',
-        odd,
-        'A key must be a string, which this one is not; quote it or mend the indentation',
-      );
-    }
-    if (value === null || value === undefined) return undefined;
-    return takeObject(value, { apiVersion: '', kind: '' }, { document, index, steps: [] });
-  };
+  }
+  return { manifests, problems, ignored, broken };
 
   interface Position {
     readonly document: YamlDocument;
     readonly index: number;
+    readonly field: string;
     readonly steps: readonly (string | number)[];
   }
-  const takeObject = (
-    value: unknown,
-    inherited: { apiVersion: string; kind: string },
-    position: Position,
-  ): void => {
-    const at = (...steps: string[]) => offsetOf(position.document, [...position.steps, ...steps]);
+  function offsetAt({ document, steps }: Position, ...below: readonly string[]): number {
+    return offsetOf(document, [...steps, ...below]);
+  }
+
+  function takeObject(value: unknown, listed: TypeMeta, position: Position): void {
+    const leaveOut = (code: string, below: readonly string[], message: string) =>
+      report(code, position.field, offsetAt(position, ...below), message);
     if (!isJsonObject(value)) {
-      return report(
-        'NotAnObject',
-        at(),
-        'This is not a Kubernetes object: it has no apiVersion and kind; it is left out.',
-      );
+      const message = 'This is not a Kubernetes object: it has no apiVersion and kind; it is left out.';
+      return leaveOut('NotAnObject', [], message);
     }
-    const apiVersion = value['apiVersion'] ?? inherited.apiVersion;
-    const kind = value['kind'] ?? inherited.kind;
-    if (typeof kind !== 'string' || kind === '' || typeof apiVersion !== 'string' || apiVersion === '') {
-      const missing = typeof kind === 'string' && kind !== '' ? 'apiVersion' : 'kind';
-      return report(
-        'NotAnObject',
-        at(missing),
-        `This object has no ${missing}; add it, until then it is left out.`,
-      );
+    const { kind = listed.kind, apiVersion = listed.apiVersion } = value;
+    if (typeof kind !== 'string' || kind === '') {
+      return leaveOut('NotAnObject', ['kind'], 'This object has no kind; add it, until then it is left out.');
+    }
+    if (typeof apiVersion !== 'string' || apiVersion === '') {
+      const message = 'This object has no apiVersion; add it, until then it is left out.';
+      return leaveOut('NotAnObject', ['apiVersion'], message);
     }
     if (Array.isArray(value['items']) && kind.endsWith('List')) {
-      const of =
-        kind === 'List' ? { apiVersion: '', kind: '' } : { apiVersion, kind: kind.slice(0, -'List'.length) };
-      for (const [item, inner] of (value['items'] as readonly Json[]).entries()) {
-        takeObject(inner, of, { ...position, steps: [...position.steps, 'items', item] });
+      const items = value['items'] as readonly Json[];
+      const of = kind === 'List' ? UNTYPED : { apiVersion, kind: kind.slice(0, -'List'.length) };
+      for (const [item, inner] of items.entries()) {
+        const field = `${position.field} items[${item}]`.trim();
+        takeObject(inner, of, { ...position, field, steps: [...position.steps, 'items', item] });
       }
       return undefined;
     }
@@ -153,33 +123,14 @@ export function parseManifests(file: string, text: string): ParsedFile {
       return undefined;
     }
     if (apiVersion !== GROUP_VERSIONS[kind]) {
-      return report(
-        'RetiredVersion',
-        at('apiVersion'),
-        `${kind} of ${apiVersion} is no longer served by API servers; write apiVersion: ${GROUP_VERSIONS[kind]} and mend what changed with it.`,
-      );
+      const message = `${kind} of ${apiVersion} is no longer served by API servers; write apiVersion: ${GROUP_VERSIONS[kind]} and mend what changed with it.`;
+      return leaveOut('RetiredVersion', ['apiVersion'], message);
     }
-    return takeKnown(kind, apiVersion, value, position, at);
-  };
-
-  const takeKnown = (
-    kind: Kind,
-    apiVersion: string,
-    written: JsonObject,
-    { index, steps }: Position,
-    at: (...steps: string[]) => number,
-  ): void => {
-    const object = freeze(normalForm(kind, apiVersion, written));
-    const metadata = object['metadata'] as JsonObject;
-    for (const field of ['name', 'namespace'] as const) {
-      const value = metadata[field];
-      if (field === 'namespace' && kind === 'IngressClass') continue;
-      if (typeof value === 'string' && value !== '' && !value.includes('/')) continue;
-      return report(
-        'InvalidName',
-        at('metadata', field),
-        `This ${kind} needs a metadata.${field}, a string without a slash; until it has one it is left out.`,
-      );
+    const object = freeze(normalForm(kind, apiVersion, value));
+    const unnamed = missingName(kind, object);
+    if (unnamed) {
+      const message = `This ${kind} needs a metadata.${unnamed}, a string without a slash; until it has one it is left out.`;
+      return leaveOut('InvalidName', ['metadata', unnamed], message);
     }
     // It has the kind and a name; that the rest has its type is what validateObject finds out.
     const known = object as unknown as Kinds[Kind];
@@ -187,25 +138,34 @@ export function parseManifests(file: string, text: string): ParsedFile {
       kind,
       key: objectKey(known),
       object: known,
-      origin: { file, text, document: index, steps },
+      origin: { file, text, document: position.index, steps: position.steps },
+      place: yaml.placeOf(offsetAt(position, 'metadata', 'name')),
       problems: validateObject(kind, object),
     });
-  };
-
-  for (const [index, document] of yaml.documents.entries()) takeDocument(document, index);
-  return { manifests, problems, ignored, broken };
+    return undefined;
+  }
 }
 
 function isKind(kind: string): kind is Kind {
   return Object.hasOwn(GROUP_VERSIONS, kind);
 }
 
-/** Where a field of an object is written, or its nearest ancestor that is. Parses the file anew: this is rare. */
-export function placeOfField(origin: Origin, field: string): Place {
-  const yaml = parseYaml(origin.file, origin.text);
-  const document = yaml.documents[origin.document];
-  if (!document) return { file: origin.file, line: 1, column: 1 };
-  const offsetIn = (path: string) => offsetOf(document, [...origin.steps, ...stepsOf(path)]);
+/** Which part of its key an object lacks, if any. */
+function missingName(kind: Kind, object: JsonObject): 'name' | 'namespace' | null {
+  const { name, namespace } = object['metadata'] as JsonObject;
+  if (!isName(name)) return 'name';
+  return kind === 'IngressClass' || isName(namespace) ? null : 'namespace';
+}
+
+function isName(value: unknown): boolean {
+  return typeof value === 'string' && value !== '' && !value.includes('/');
+}
+
+/** Where a field of an object is written, or its nearest ancestor that is. */
+export function placeOfField({ file, document: index, steps }: Origin, field: string, yaml: YamlFile): Place {
+  const document = yaml.documents[index];
+  if (!document) return { file, line: 1, column: 1 };
+  const offsetIn = (path: string) => offsetOf(document, [...steps, ...stepsOf(path)]);
   if (field.startsWith('data')) {
     // What a Secret has under `data` may have been written under `stringData`, which wins.
     const written = offsetIn(`stringData${field.slice('data'.length)}`);

@@ -1,17 +1,14 @@
 import {
   type Document,
   LineCounter,
-  type Node,
-  type Pair,
   type ParsedNode,
   type ScalarTag,
-  isAlias,
-  isCollection,
   isMap,
   isScalar,
   isSeq,
   parseAllDocuments,
 } from 'yaml';
+import { startOf } from './field.ts';
 
 /** A position in a file, counted from 1. */
 export interface Place {
@@ -33,6 +30,10 @@ const oldBoolean: ScalarTag = {
   test: /^(?:yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF)$/,
   resolve: (word) => /^(?:yes|on)$/i.test(word),
 };
+
+const MAX_ALIASES = 100;
+/** More than any API object needs, and little enough for every recursive walk. It also ends circular aliases. */
+const MAX_DEPTH = 100;
 
 /** YAML, of which JSON is a part, with positions. Throws for nothing: what is wrong is in each document's errors. */
 export function parseYaml(file: string, text: string): YamlFile {
@@ -58,86 +59,40 @@ export function parseYaml(file: string, text: string): YamlFile {
   };
 }
 
-/** `spec.rules[0].http` as a list of steps; `metadata.annotations[portico.dev/a]` and `data["tls.crt"]` as well. */
-export function stepsOf(field: string): readonly (string | number)[] {
-  return [...field.matchAll(/\[(\d+)\]|\["?([^\]"]*)"?\]|([^.[\]]+)/g)].map(([, index, key, word]) =>
-    index === undefined ? (key ?? word ?? '') : Number(index),
-  );
-}
+export type PlainValue =
+  | { readonly is: 'value'; readonly value: unknown }
+  /** Not YAML, or more than JSON could hold. */
+  | { readonly is: 'mistake'; readonly offset: number; readonly message: string };
 
-/**
- * Where the node at the end of the steps begins, or else its nearest ancestor that is there. A map or list that
- * has a key is found at its key, since that is the line people look for.
- */
-export function offsetOf(document: YamlDocument, steps: readonly (string | number)[]): number {
-  let node: unknown = document.contents;
-  let offset = startOf(node) ?? 0;
-  for (let at = 0; at < steps.length;) {
-    const next = descend(document, node, steps, at);
-    if (next === null) break;
-    offset = next.offset ?? offset;
-    node = next.node;
-    at = next.at;
+/** A document as JSON has it: maps with strings as keys, lists, scalars; a tree of limited depth. */
+export function plainValue(document: YamlDocument): PlainValue {
+  const start = startOf(document.contents) ?? 0;
+  const [error] = document.errors;
+  if (error) return mistake(error.pos[0], `The YAML is not valid: ${error.message.split('\n')[0]}`);
+  let value: unknown;
+  try {
+    value = document.toJS({ maxAliasCount: MAX_ALIASES });
+  } catch (cause) {
+    const said = cause instanceof Error ? cause.message : String(cause);
+    return mistake(start, `The YAML cannot be unfolded: ${said}; write its anchors and aliases out`);
   }
-  return offset;
+  if (isTooDeep(value)) return mistake(start, 'The YAML is nested too deeply, or contains itself');
+  const odd = oddKey(document.contents);
+  if (odd === null) return { is: 'value', value };
+  return mistake(odd, 'A key must be a string, which this one is not; quote it or mend the indentation');
 }
 
-interface Descent {
-  readonly node: unknown;
-  readonly offset: number | null;
-  readonly at: number;
+function mistake(offset: number, message: string): PlainValue {
+  return { is: 'mistake', offset, message };
 }
 
-function descend(
-  document: YamlDocument,
-  parent: unknown,
-  steps: readonly (string | number)[],
-  at: number,
-): Descent | null {
-  const collection = isAlias(parent) ? parent.resolve(document) : parent;
-  const step = steps[at];
-  if (isSeq(collection)) {
-    const node = typeof step === 'number' ? collection.items[step] : undefined;
-    return node === undefined ? null : { node, offset: startOf(node), at: at + 1 };
-  }
-  if (!isMap(collection)) return null;
-  // A key may itself contain dots, as `tls.crt` and annotations do: the longest name that exists is meant.
-  for (let end = steps.length; end > at; end--) {
-    const pair = pairOf(document, collection.items, steps.slice(at, end).join('.'), 0);
-    if (!pair) continue;
-    const place = isCollection(pair.value) || pair.value === null ? pair.key : pair.value;
-    return { node: pair.value, offset: startOf(place) ?? startOf(pair.key), at: end };
-  }
-  return null;
-}
-
-const MERGE_DEPTH = 10;
-
-function pairOf(
-  document: YamlDocument,
-  pairs: readonly Pair[],
-  key: string,
-  depth: number,
-): Pair | undefined {
-  const own = pairs.find((pair) => isScalar(pair.key) && String(pair.key.value) === key);
-  if (own || depth >= MERGE_DEPTH) return own;
-  for (const pair of pairs) {
-    if (!isScalar(pair.key) || pair.key.source !== '<<') continue;
-    for (const merged of isSeq(pair.value) ? pair.value.items : [pair.value]) {
-      const map = isAlias(merged) ? merged.resolve(document) : merged;
-      const found = isMap(map) ? pairOf(document, map.items, key, depth + 1) : undefined;
-      if (found) return found;
-    }
-  }
-  return undefined;
-}
-
-function startOf(node: unknown): number | null {
-  return (node as Node | null | undefined)?.range?.[0] ?? null;
+function isTooDeep(value: unknown, depth = 0): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return depth > MAX_DEPTH || Object.values(value).some((inner) => isTooDeep(inner, depth + 1));
 }
 
 /** The first key that JSON could not hold: a map, a list or nothing as a key. */
-export function oddKey(node: unknown): number | null {
+function oddKey(node: unknown): number | null {
   if (isSeq(node)) return node.items.map(oddKey).find((offset) => offset !== null) ?? null;
   if (!isMap(node)) return null;
   for (const pair of node.items) {
