@@ -60,7 +60,7 @@ describe('text that is no manifest', () => {
     const reported = set.problems.map((problem) => [problem.field, set.locate(problem)?.line]);
     expect(reported).toEqual([
       ['document 1', 1],
-      ['document 3', 21],
+      ['document 3', 22],
     ]);
   });
 
