@@ -1,11 +1,11 @@
-/** A route as the running Portico tells it at /routes. */
+/** A route that is served, and by how many endpoints. */
 export interface ServedRoute {
   /** Empty for every host. */
   readonly host: string;
   readonly path: string;
   readonly pathType: string;
   readonly backend: string;
-  readonly endpoints: readonly string[];
+  readonly endpoints: number;
 }
 
 export interface Serving {
@@ -46,7 +46,7 @@ export function screen({ folder, httpPort, preferredPort, statusPort, routes }: 
 }
 
 function rowOf({ host, path, pathType, backend, endpoints }: ServedRoute): readonly string[] {
-  const places = endpoints.length === 1 ? '1 endpoint' : `${endpoints.length} endpoints`;
+  const places = endpoints === 1 ? '1 endpoint' : `${endpoints} endpoints`;
   return [host || '(any host)', path || '/', pathType, backend, places];
 }
 

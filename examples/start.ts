@@ -10,6 +10,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { values } from '../src/routing/sharded-map.ts';
+import type { Backend, BackendKey, Route } from '../src/routing/table.ts';
 import { type ManifestSet, readManifests } from '../src/watch/manifests.ts';
 import { type ServedRoute, screen } from './screen.ts';
 import { startUpstream } from './upstream.ts';
@@ -18,6 +19,12 @@ const LOOPBACK = '127.0.0.1';
 const PREFERRED_HTTP_PORT = 8080;
 const PREFERRED_STATUS_PORT = 10254;
 const READY_WITHIN_MS = 30_000;
+
+/** The part of the answer of /routes that is shown. */
+interface RoutesAnswer {
+  readonly hosts: readonly { readonly routes: readonly Route[] }[];
+  readonly backends: Readonly<Record<BackendKey, Backend>>;
+}
 
 /** Said to the user without a stack: what is in the way and what to do about it. */
 class Obstacle extends Error {}
@@ -138,10 +145,13 @@ async function ready(statusPort: number, portico: ChildProcess): Promise<boolean
   return false;
 }
 
+/** What the running Portico says it serves, host by host. */
 async function servedRoutes(statusPort: number): Promise<readonly ServedRoute[]> {
   const response = await fetch(`http://${LOOPBACK}:${statusPort}/routes`);
-  const answer = (await response.json()) as { readonly routes: readonly ServedRoute[] };
-  return answer.routes;
+  const { hosts, backends } = (await response.json()) as RoutesAnswer;
+  return hosts.flatMap(({ routes }) =>
+    routes.map((route) => ({ ...route, endpoints: backends[route.backend]?.endpoints.length ?? 0 })),
+  );
 }
 
 try {
