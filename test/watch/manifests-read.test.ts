@@ -152,6 +152,15 @@ describe('what the API server would have filled in', () => {
     expect(secret?.data).toEqual({ 'tls.crt': Buffer.from('new é').toString('base64'), 'tls.key': 'a2V5' });
     expect(secret).not.toHaveProperty('stringData');
   });
+
+  test('stringData that is no string is refused where it stands', async () => {
+    const set = await read(
+      'apiVersion: v1\nkind: Secret\nmetadata: { name: tls }\nstringData: { a: b, port: 80 }\n',
+    );
+    expect(set.snapshot.secrets.size).toBe(0);
+    expect(set.problems.map((problem) => problem.field)).toEqual(['stringData[port]']);
+    expect(set.locate(set.problems[0]!)).toMatchObject({ line: 4, column: 28 });
+  });
 });
 
 test('objects are frozen through and through', async () => {

@@ -27,18 +27,20 @@ export function normalForm(kind: Kind, apiVersion: string, written: JsonObject):
   return kind === 'Secret' ? withStringData(object) : object;
 }
 
-/** `stringData` is written, never read: the API server encodes it into `data`, where it wins over what is there. */
+/**
+ * `stringData` is written, never read: the API server encodes it into `data`, where it wins over what is there.
+ * Where it holds anything but strings it stays as it is, for validation to find.
+ */
 function withStringData(secret: JsonObject): JsonObject {
   const { stringData, ...rest } = secret;
   if (!isJsonObject(stringData)) return secret;
-  const encoded = Object.entries(stringData).map(([key, value]): [string, Json] => [
-    key,
-    typeof value === 'string' ? Buffer.from(value).toString('base64') : value,
-  ]);
-  return {
-    ...rest,
-    data: { ...(isJsonObject(rest['data']) ? rest['data'] : {}), ...Object.fromEntries(encoded) },
-  };
+  const encoded: [string, Json][] = [];
+  for (const [key, value] of Object.entries(stringData)) {
+    if (typeof value !== 'string') return secret;
+    encoded.push([key, Buffer.from(value).toString('base64')]);
+  }
+  const data = isJsonObject(rest['data']) ? rest['data'] : {};
+  return { ...rest, data: { ...data, ...Object.fromEntries(encoded) } };
 }
 
 /** Freezes the value and everything in it. */
