@@ -159,7 +159,7 @@ describe('what the API server would have filled in', () => {
     );
     expect(set.snapshot.secrets.size).toBe(0);
     expect(set.problems.map((problem) => problem.field)).toEqual(['stringData[port]']);
-    expect(set.locate(set.problems[0]!)).toMatchObject({ line: 4, column: 28 });
+    expect(set.locate(set.problems[0]!)).toMatchObject({ line: 4, column: 27 });
   });
 });
 
