@@ -2,6 +2,7 @@ import { fields, quote, textEntries } from './fields.ts';
 import { type HostGlob, MAX_GLOBS, parseHostGlob, splitGlobs } from './glob.ts';
 import { type ObjectReference, type Problem, type Severity, problem } from './problem.ts';
 import { type Balance, DEFAULT_POLICY, type Policy } from './table.ts';
+import { nearest } from './nearest.ts';
 
 /** What the annotations of an Ingress ask for. */
 export interface Annotations {
@@ -32,10 +33,13 @@ export function readAnnotations(ingress: unknown, object: ObjectReference): Anno
   const globs: HostGlob[] = [];
   const unsupported: string[] = [];
   const access: string[] = [];
+  // By name alone: what cannot be read must not be taken for absent.
+  for (const name of Object.keys(annotations)) {
+    if (!name.startsWith(NGINX)) continue;
+    (ACCESS_POLICY.test(name.slice(NGINX.length)) ? access : unsupported).push(name);
+  }
   for (const [name, value] of textEntries(annotations)) {
-    if (name.startsWith(NGINX)) {
-      (ACCESS_POLICY.test(name.slice(NGINX.length)) ? access : unsupported).push(name);
-    } else if (name === 'portico.dev/balance') {
+    if (name === 'portico.dev/balance') {
       const known = BALANCES.find((candidate) => candidate === value);
       if (known) balance = known;
       else report('warning', 'AnnotationInvalid', name, wrongValue(value, BALANCES.join(', '), balance));
@@ -52,7 +56,7 @@ export function readAnnotations(ingress: unknown, object: ObjectReference): Anno
     } else if (name === 'portico.dev/host-globs') {
       readGlobs(value, globs, (severity, message) => report(severity, 'HostGlobInvalid', name, message));
     } else if (name.startsWith(OURS)) {
-      const message = `Portico has no such annotation and ignores it; did you mean ${nearest(name)}?`;
+      const message = `Portico has no such annotation and ignores it; did you mean ${nearest(name, KNOWN)}?`;
       report('warning', 'AnnotationUnknown', name, message);
     }
   }
@@ -94,24 +98,4 @@ function readGlobs(
     if (result.kind === 'glob') globs.push(result.glob);
     else report('error', `The glob ${quote(glob)} ${result.reason}; it is ignored.`);
   }
-}
-
-function nearest(name: string): string {
-  const [first = ''] = KNOWN.toSorted((a, b) => distance(name, a) - distance(name, b));
-  return first;
-}
-
-/** Levenshtein's edit distance, over at most the first 64 characters. */
-function distance(a: string, b: string): number {
-  const from = a.slice(0, 64);
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= from.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = (row[j - 1] ?? 0) + (from[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }

@@ -1,0 +1,95 @@
+import type { Logger } from 'pino';
+import { type Compilation, type CompileSettings, compile } from './routing/compile.ts';
+import type { Problem } from './routing/problem.ts';
+import { difference, get } from './routing/sharded-map.ts';
+import type { RouteTable } from './routing/table.ts';
+import type { ProblemLog } from './problem-log.ts';
+import { advanceEndpoints, startHoldOff } from './watch/hold-off.ts';
+import type { Source, SourceEvent } from './watch/source.ts';
+
+export interface ControlOptions {
+  readonly source: Source;
+  /** `now` is set for every compile. */
+  readonly settings: Omit<CompileSettings, 'now'>;
+  /** Takes a table into service. Called for the first one, and then only for different ones. */
+  readonly publish: (table: RouteTable) => void;
+  readonly compiled: (seconds: number) => void;
+  readonly problemLog: ProblemLog;
+  readonly logger: Logger;
+}
+
+/** The loop from "something changed" to a published table. */
+export interface Control {
+  dirty(what: SourceEvent): void;
+  /** Null until everything was listed once. */
+  compilation(): Compilation | null;
+  stop(): Promise<void>;
+}
+
+/** A timer that is set for longer fires at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+export function startControl(options: ControlOptions): Control {
+  const { source, settings, publish, compiled, problemLog, logger } = options;
+  let compilation: Compilation | null = null;
+  let sourceProblems: readonly Problem[] = [];
+  let certificateTimer: NodeJS.Timeout | null = null;
+
+  const run = (what: SourceEvent): void => {
+    const previous = compilation;
+    const latest = source.snapshot();
+    const snapshot = what === 'endpoints' && previous ? advanceEndpoints(previous.snapshot, latest) : latest;
+    const startedAt = performance.now();
+    const next = compile(snapshot, { ...settings, now: Date.now() }, previous ?? undefined);
+    const seconds = (performance.now() - startedAt) / 1000;
+    compilation = next;
+    if (next.table !== previous?.table) {
+      publish(next.table);
+      compiled(seconds);
+      logger.debug({ generation: next.table.generation, seconds }, `compiled after a change of ${what}`);
+    }
+    reportProblems(previous, next);
+    watchCertificates(next);
+  };
+
+  const reportProblems = (previous: Compilation | null, next: Compilation): void => {
+    const before = sourceProblems;
+    sourceProblems = source.problems();
+    const changes = [{ before, after: sourceProblems }];
+    const none: readonly Problem[] = [];
+    if (previous) {
+      for (const [key, after] of difference(previous.problems, next.problems)) {
+        changes.push({ before: get(previous.problems, key) ?? none, after: after ?? none });
+      }
+    } else {
+      for (const shard of next.problems.shards) {
+        for (const after of shard.values()) changes.push({ before: none, after });
+      }
+    }
+    problemLog.changed(changes);
+  };
+
+  /** A certificate expires although nothing in the cluster changes. */
+  const watchCertificates = ({ certificatesValidUntil }: Compilation): void => {
+    if (certificateTimer) clearTimeout(certificateTimer);
+    if (certificatesValidUntil === Infinity) return;
+    const delayMs = Math.max(certificatesValidUntil - Date.now(), 1_000);
+    const fire = (): void => holdOff.dirty('routes');
+    certificateTimer = setTimeout(fire, Math.min(delayMs, LONGEST_TIMER_MS)).unref();
+  };
+
+  const holdOff = startHoldOff({
+    run,
+    onFailure: (cause, retryInMs) => {
+      logger.error({ err: cause, retryInMs }, 'compiling failed; the last table stays in service');
+    },
+  });
+  return {
+    dirty: (what) => holdOff.dirty(what),
+    compilation: () => compilation,
+    async stop() {
+      if (certificateTimer) clearTimeout(certificateTimer);
+      await holdOff.stop();
+    },
+  };
+}

@@ -1,0 +1,219 @@
+import type { Check } from './admin/readiness.ts';
+import { createAdmin } from './admin/server.ts';
+import { type Metrics, createMetrics } from './admin/metrics.ts';
+import type { Config } from './config.ts';
+import { startControl } from './control.ts';
+import { EXIT } from './exit.ts';
+import type { LogSink } from './log.ts';
+import { createProblemLog } from './problem-log.ts';
+import { LATENCY_BOUNDS_SECONDS } from './proxy/accounting.ts';
+import { type ThreadTrouble, startThreads } from './proxy/threads.ts';
+import { listProblems } from './routing/compile.ts';
+import { openSource } from './source.ts';
+import { countTable, tableView } from './table-view.ts';
+import { tcpMigrationNotice } from './tcp-migration.ts';
+import { VERSION } from './version.ts';
+import type { Source, SourceEvent } from './watch/source.ts';
+
+export interface DaemonOptions {
+  readonly config: Config;
+  readonly env: NodeJS.ProcessEnv;
+  readonly log: LogSink;
+  /** The module that a data-plane thread runs. */
+  readonly threadEntry: URL;
+  /** Resolves with the name of the signal that asks to stop. */
+  readonly stopRequested: Promise<string>;
+}
+
+/** What the source is waited for before the log says what is missing. */
+const SYNC_PATIENCE_MS = 5_000;
+
+/**
+ * Starts the parts in the order in which the data flows, serves, and stops them in reverse when asked to. Resolves
+ * with the exit code; every reason to end early has been said in one line by then.
+ */
+export async function runDaemon({
+  config,
+  env,
+  log,
+  threadEntry,
+  stopRequested,
+}: DaemonOptions): Promise<number> {
+  const { logger } = log;
+  let dirty: (what: SourceEvent) => void = () => {};
+  const opened = await openSource(config, env, logger, (what) => dirty(what));
+  if (opened.kind === 'failed') {
+    logger.error(opened.message);
+    return EXIT.noInput;
+  }
+  const { source } = opened;
+  logger.info(`Portico ${VERSION}: objects from ${opened.description}`);
+  const notice = config.source.kind === 'cluster' ? tcpMigrationNotice() : null;
+  if (notice) logger.info(notice);
+
+  const fatal = Promise.withResolvers<number>();
+  let draining = false;
+  const threads = startThreads({
+    count: config.workers,
+    entry: threadEntry,
+    settings: {
+      engine: config.engine,
+      limits: config.limits,
+      trustedProxies: config.trustedProxies,
+      accessLog: config.accessLog,
+      allowLoopback: config.source.kind === 'manifests',
+    },
+    address: {
+      host: config.bindAddress ?? undefined,
+      port: config.httpPort,
+      reusePort: process.platform === 'linux',
+    },
+    onAccessLog: (lines) => log.lines(lines),
+    onTrouble: (trouble) => onTrouble(trouble),
+  });
+  const onTrouble = (trouble: ThreadTrouble): void => {
+    if (trouble.kind === 'died') {
+      logger.error(`a data-plane thread died and is replaced in ${trouble.retryInMs} ms: ${trouble.reason}`);
+      return;
+    }
+    const { line, code } = listenFailure('--http-port', config.httpPort, trouble.code, trouble.message);
+    if (!draining) logger.error(line);
+    fatal.resolve(code);
+  };
+
+  const metrics: Metrics = createMetrics({
+    version: VERSION,
+    latencyBoundsSeconds: LATENCY_BOUNDS_SECONDS,
+    dataPlane: () => threads.report(),
+    watch: () => source.states(),
+    control: () => {
+      const compilation = control.compilation();
+      const problems = { error: 0, warning: 0, info: 0 };
+      for (const { severity } of compilation ? listProblems(compilation) : []) problems[severity]++;
+      for (const { severity } of source.problems()) problems[severity]++;
+      const counts = compilation ? countTable(compilation.table) : { hosts: 0, routes: 0, backends: 0 };
+      const generation = compilation?.table.generation ?? 0;
+      return { generation, ...counts, problems, logDroppedBytes: log.droppedBytes() };
+    },
+    now: Date.now,
+  });
+  const control = startControl({
+    source,
+    settings: {
+      ingressClass: config.ingressClass,
+      controllerName: config.controllerName,
+      watchIngressWithoutClass: config.watchIngressWithoutClass,
+      defaultBackend: config.defaultBackend,
+      allowLoopback: config.source.kind === 'manifests',
+    },
+    publish: (table) => threads.publish(table),
+    compiled: metrics.compiled,
+    problemLog: createProblemLog(logger, opened.locate),
+    logger,
+  });
+
+  const admin = createAdmin({
+    checks: () => readiness(source, threads.serving(), draining),
+    metrics: metrics.text,
+    routes: () => {
+      const compilation = control.compilation();
+      return compilation ? tableView(compilation) : { hosts: [] };
+    },
+  });
+  if (config.statusPort !== 0) {
+    try {
+      await admin.listen(config.statusPort, config.bindAddress);
+    } catch (error) {
+      const { code = '', message } = error as NodeJS.ErrnoException;
+      const failure = listenFailure('--status-port', config.statusPort, code, message);
+      logger.error(failure.line);
+      fatal.resolve(failure.code);
+    }
+  }
+
+  // Before everything is listed a snapshot is half a truth, and half a table would answer 404 for the other half.
+  const patience = setTimeout(() => {
+    const awaited = source.states().filter((state) => !state.synced);
+    const reasons = awaited.map(({ kind, lastError }) => `${kind}${lastError ? ` (${lastError})` : ''}`);
+    logger.warn(`still waiting for the first list of ${reasons.join(', ')}; not ready until then`);
+  }, SYNC_PATIENCE_MS).unref();
+  void source.synced.then(() => {
+    clearTimeout(patience);
+    dirty = control.dirty;
+    control.dirty('routes');
+  });
+  void threads.listening.then(
+    (port) => {
+      const counts = control.compilation();
+      const { hosts, routes } = counts ? countTable(counts.table) : { hosts: 0, routes: 0 };
+      const address = config.bindAddress ?? 'all addresses';
+      logger.info(
+        `ready: ${routes} routes of ${hosts} hosts on port ${port} of ${address}, ${config.workers} threads`,
+      );
+    },
+    () => {},
+  );
+
+  const outcome = await Promise.race([stopRequested, fatal.promise]);
+  draining = true;
+  if (typeof outcome === 'string') {
+    logger.info(`${outcome}: draining for at most ${config.drainTimeoutMs} ms`);
+    const cut = await threads.drain(config.drainTimeoutMs);
+    logger.info(
+      cut === 0 ? 'drained: every request was finished' : `drained: ${cut} requests were cut at the deadline`,
+    );
+  } else {
+    await threads.drain(0);
+  }
+  clearTimeout(patience);
+  await control.stop();
+  await source.stop();
+  admin.close();
+  return typeof outcome === 'string' ? EXIT.ok : outcome;
+}
+
+function readiness(source: Source, serving: boolean, draining: boolean): readonly Check[] {
+  const watch = source.states().map(({ kind, synced, objects, lastError }) => ({
+    name: `watch-${kind}`,
+    ok: synced,
+    detail: synced
+      ? `${objects} objects${lastError ? `, last error: ${lastError}` : ''}`
+      : (lastError ?? 'not listed yet'),
+  }));
+  return [
+    ...watch,
+    {
+      name: 'data-plane',
+      ok: serving,
+      detail: serving ? 'every thread serves a table' : 'waiting for the threads',
+    },
+    { name: 'not-draining', ok: !draining, detail: draining ? 'stopping' : 'ok' },
+  ];
+}
+
+function listenFailure(
+  flag: string,
+  port: number,
+  code: string,
+  message: string,
+): { line: string; code: number } {
+  switch (code) {
+    case 'EADDRINUSE':
+      return {
+        line: `${flag} ${port}: the port is in use by another process; stop it or choose another port`,
+        code: EXIT.unavailable,
+      };
+    case 'EACCES':
+      return {
+        line: `${flag} ${port}: this user may not listen there; choose a port from 1024 up, or grant NET_BIND_SERVICE`,
+        code: EXIT.noPermission,
+      };
+    case 'EADDRNOTAVAIL':
+      return {
+        line: `${flag} ${port}: this machine does not have the address of --bind-address; choose one of its own`,
+        code: EXIT.unavailable,
+      };
+    default:
+      return { line: `${flag} ${port}: cannot listen: ${message}`, code: EXIT.unavailable };
+  }
+}

@@ -1,0 +1,13 @@
+/** Why the process ends; the numbers from 64 up are those of sysexits.h. */
+export const EXIT = {
+  ok: 0,
+  /** `check` found an error. */
+  failure: 1,
+  usage: 64,
+  noInput: 66,
+  unavailable: 69,
+  software: 70,
+  noPermission: 77,
+  /** A second signal, while draining. */
+  interrupted: 130,
+} as const;

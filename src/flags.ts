@@ -1,0 +1,168 @@
+import { type Limits, DEFAULT_LIMITS } from './proxy/limits.ts';
+
+/** One flag of `portico run`, as `--help`, the reference page and the environment know it. */
+export interface Flag {
+  readonly name: string;
+  /** What stands after the flag in the help; a flag without it is a switch. */
+  readonly value?: string;
+  readonly many?: true;
+  readonly default?: string;
+  readonly description: string;
+  readonly group:
+    'Where objects come from' | 'What is served' | 'Listening' | 'Data plane' | 'Logs' | 'Stopping';
+}
+
+/** `--http-port` is `PORTICO_HTTP_PORT`. */
+export function environmentName(flag: Flag): string {
+  return `PORTICO_${flag.name.toUpperCase().replaceAll('-', '_')}`;
+}
+
+/** Where objects come from: shared by `run`, `check` and `explain`. */
+export const SOURCE_FLAGS: readonly Flag[] = [
+  {
+    name: 'kubeconfig',
+    value: '<file>',
+    description:
+      'kubeconfig of the cluster to serve; otherwise $KUBECONFIG, then ~/.kube/config, then the service account of the pod',
+    group: 'Where objects come from',
+  },
+  {
+    name: 'context',
+    value: '<name>',
+    description: 'context of the kubeconfig to use instead of its current one',
+    group: 'Where objects come from',
+  },
+  {
+    name: 'manifests',
+    value: '<path...>',
+    many: true,
+    description: 'serve these manifest files or folders instead of a cluster; they are watched for changes',
+    group: 'Where objects come from',
+  },
+  {
+    name: 'watch-namespace',
+    value: '<glob...>',
+    many: true,
+    description:
+      'only objects of the namespaces that one of these globs matches; literal names need namespaced rights only',
+    group: 'Where objects come from',
+  },
+];
+
+export const CLASS_FLAGS: readonly Flag[] = [
+  {
+    name: 'ingress-class',
+    value: '<name>',
+    default: 'portico',
+    description: 'the class name that the annotation kubernetes.io/ingress.class must have',
+    group: 'What is served',
+  },
+  {
+    name: 'controller-name',
+    value: '<name>',
+    default: 'portico.dev/ingress-controller',
+    description: 'IngressClasses with this spec.controller are ours',
+    group: 'What is served',
+  },
+  {
+    name: 'watch-ingress-without-class',
+    description: 'also serve Ingresses that name no class at all',
+    group: 'What is served',
+  },
+  {
+    name: 'default-backend',
+    value: '<ns/service:port>',
+    description: 'takes the requests that nothing else takes, instead of 404',
+    group: 'What is served',
+  },
+];
+
+export const RUN_FLAGS: readonly Flag[] = [
+  ...SOURCE_FLAGS,
+  ...CLASS_FLAGS,
+  {
+    name: 'http-port',
+    value: '<port>',
+    default: '80',
+    description: 'port for HTTP',
+    group: 'Listening',
+  },
+  {
+    name: 'bind-address',
+    value: '<ip>',
+    description: 'listen on this address only; otherwise on all, IPv4 and IPv6',
+    group: 'Listening',
+  },
+  {
+    name: 'status-port',
+    value: '<port>',
+    default: '10254',
+    description: 'port for /healthz, /readyz and /metrics; 0 turns it off',
+    group: 'Listening',
+  },
+  {
+    name: 'trusted-proxies',
+    value: '<cidr...>',
+    many: true,
+    description: 'believe X-Forwarded-* from these networks; from everyone else they are replaced',
+    group: 'Data plane',
+  },
+  {
+    name: 'engine',
+    value: '<relay|http-proxy>',
+    default: 'relay',
+    description: 'what moves the bytes: relay is ours and fast, http-proxy is the reference',
+    group: 'Data plane',
+  },
+  {
+    name: 'workers',
+    value: '<auto|n>',
+    default: 'auto',
+    description: 'data-plane threads; auto is one per core',
+    group: 'Data plane',
+  },
+  {
+    name: 'limit',
+    value: '<name=value...>',
+    many: true,
+    description: `sizes in bytes and times such as 30s or 500ms: ${limitNames().join(', ')}`,
+    group: 'Data plane',
+  },
+  {
+    name: 'access-log',
+    value: '<off|json|text>',
+    default: 'json',
+    description: 'one line per request on standard output',
+    group: 'Logs',
+  },
+  {
+    name: 'log-level',
+    value: '<level>',
+    default: 'info',
+    description: 'debug, info, warn, error or silent',
+    group: 'Logs',
+  },
+  {
+    name: 'log-format',
+    value: '<auto|json|text>',
+    default: 'auto',
+    description: 'text for people, json for machines; auto is text on a terminal',
+    group: 'Logs',
+  },
+  {
+    name: 'drain-timeout',
+    value: '<duration>',
+    default: '30s',
+    description: 'how long requests in flight may take to finish after SIGTERM or SIGINT',
+    group: 'Stopping',
+  },
+];
+
+/** `clientHeadTimeoutMs` is `client-head-timeout` on the command line, where the unit is written with the value. */
+export function limitFlagName(key: keyof Limits): string {
+  return key.replace(/Ms$/, '').replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+function limitNames(): string[] {
+  return (Object.keys(DEFAULT_LIMITS) as (keyof Limits)[]).map(limitFlagName);
+}

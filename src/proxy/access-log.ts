@@ -1,0 +1,80 @@
+import { pino } from 'pino';
+import type { Exchange } from './exchange.ts';
+
+export type AccessLogFormat = 'off' | 'json' | 'text';
+
+export interface AccessLog {
+  write(exchange: Exchange): void;
+  /** Sends what is gathered. */
+  flush(): void;
+}
+
+/** Lines are sent on when this many characters are gathered, or after `FLUSH_INTERVAL_MS`. */
+const BATCH_CHARACTERS = 32 * 1024;
+const FLUSH_INTERVAL_MS = 100;
+
+/**
+ * Formats one line per exchange and hands batches of whole lines to `send`. The thread does not write them itself:
+ * lines of several threads on one pipe would be torn, and a blocked pipe must not reach the data path.
+ */
+export function createAccessLog(format: AccessLogFormat, send: (lines: string) => void): AccessLog {
+  if (format === 'off') return { write: () => {}, flush: () => {} };
+  let batch = '';
+  let timer: NodeJS.Timeout | null = null;
+  const flush = (): void => {
+    if (timer) clearTimeout(timer);
+    timer = null;
+    if (batch === '') return;
+    const lines = batch;
+    batch = '';
+    send(lines);
+  };
+  const gather = (line: string): void => {
+    batch += line;
+    if (batch.length >= BATCH_CHARACTERS) flush();
+    else timer ??= setTimeout(flush, FLUSH_INTERVAL_MS).unref();
+  };
+  if (format === 'text') return { write: (exchange) => gather(textLine(exchange)), flush };
+  const logger = pino({ base: null, timestamp: false }, { write: gather });
+  return { write: (exchange) => logger.info(jsonFields(exchange)), flush };
+}
+
+function jsonFields(exchange: Exchange): Record<string, unknown> {
+  return {
+    time: new Date(exchange.startedAt).toISOString(),
+    client: exchange.clientAddress,
+    method: exchange.method,
+    host: exchange.host,
+    target: exchange.target,
+    protocol: `HTTP/${exchange.httpVersion}`,
+    status: exchange.status,
+    durationMs: Math.round(exchange.durationMs * 1000) / 1000,
+    requestBytes: exchange.requestBytes,
+    responseBytes: exchange.responseBytes,
+    ingress: exchange.route?.ingress,
+    path: exchange.route?.path,
+    backend: exchange.route?.backend,
+    endpoint: exchange.endpoint || undefined,
+    attempts: exchange.attempts,
+    requestId: exchange.requestId,
+    detail: exchange.detail || undefined,
+  };
+}
+
+/** `12:00:00.123 GET shop.example.com/cart 200 3.1ms shop/web → 10.0.0.7:8080`, for a person at a terminal. */
+function textLine(exchange: Exchange): string {
+  const time = new Date(exchange.startedAt).toISOString().slice(11, 23);
+  const url = printable(`${exchange.host}${exchange.target}`);
+  const way = exchange.route ? `${exchange.route.ingress} → ${exchange.endpoint || 'none'}` : 'no route';
+  const detail = exchange.detail ? ` (${printable(exchange.detail)})` : '';
+  const duration = `${exchange.durationMs.toFixed(1)}ms`;
+  return `${time} ${printable(exchange.method)} ${url} ${exchange.status} ${duration} ${way}${detail}\n`;
+}
+
+/** Client bytes must not move the cursor of whoever reads the log. */
+function printable(text: string): string {
+  return text.replace(
+    /[\u0000-\u001f\u007f-\u009f]/g,
+    (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`,
+  );
+}

@@ -1,0 +1,72 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { type FromThread, type ThreadReport, type ThreadSettings, type ToThread } from './messages.ts';
+import { EMPTY_TABLE, applyTableUpdate } from '../routing/table-update.ts';
+import type { EngineFactory } from './engine.ts';
+import type { EngineName } from './messages.ts';
+import { createAccessLog } from './access-log.ts';
+import { createAccounting } from './accounting.ts';
+import { createEndpoints } from './endpoints.ts';
+import { decide } from './decide.ts';
+import { trustedProxies } from './forwarded.ts';
+
+async function loadEngine(name: EngineName): Promise<EngineFactory> {
+  switch (name) {
+    case 'relay':
+      return (await import('./relay/engine.ts')).relayEngine;
+    case 'http-proxy':
+      return (await import('./http-proxy/engine.ts')).httpProxyEngine;
+  }
+}
+
+/** The life of a data-plane thread: adopt tables, serve by the newest, report when asked, drain when told. */
+export async function serve(): Promise<void> {
+  const port = parentPort;
+  if (!port) throw new Error('a data-plane thread was started without a control thread');
+  const settings = workerData as ThreadSettings;
+  const send = (message: FromThread): void => port.postMessage(message);
+  const accounting = createAccounting();
+  const accessLog = createAccessLog(settings.accessLog, (lines) => send({ kind: 'access-log', lines }));
+  const endpoints = createEndpoints({ allowLoopback: settings.allowLoopback });
+  let table = EMPTY_TABLE;
+
+  const createEngine = await loadEngine(settings.engine);
+  const engine = createEngine({
+    decide: (request) => decide(table, request),
+    endpoints,
+    limits: settings.limits,
+    trustedProxies: trustedProxies(settings.trustedProxies),
+    account(exchange) {
+      accounting.count(exchange);
+      accessLog.write(exchange);
+    },
+    now: Date.now,
+  });
+  const report = (): ThreadReport => ({ counters: accounting.counters(), gauges: engine.gauges() });
+
+  port.on('message', async (message: ToThread) => {
+    switch (message.kind) {
+      case 'table':
+        table = applyTableUpdate(table, message.update);
+        engine.close(endpoints.adopt(table));
+        send({ kind: 'adopted', generation: table.generation });
+        break;
+      case 'listen':
+        try {
+          send({ kind: 'listening', port: await engine.listen(message.address) });
+        } catch (error) {
+          const { code, message: text } = error as NodeJS.ErrnoException;
+          send({ kind: 'listen-failed', code: code ?? '', message: text });
+        }
+        break;
+      case 'report':
+        send({ kind: 'report', id: message.id, report: report() });
+        break;
+      case 'drain': {
+        const cut = await engine.drain(message.timeoutMs);
+        accessLog.flush();
+        send({ kind: 'drained', cut, report: report() });
+        break;
+      }
+    }
+  });
+}

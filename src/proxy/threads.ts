@@ -1,0 +1,229 @@
+import { Worker } from 'node:worker_threads';
+import type { FromThread, ThreadReport, ThreadSettings, ToThread } from './messages.ts';
+import { type IngressCounters, mergeCounters } from './accounting.ts';
+import type { EngineGauges, ListenAddress } from './engine.ts';
+import type { RouteTable } from '../routing/table.ts';
+import { tableUpdate } from '../routing/table-update.ts';
+
+export interface ThreadsOptions {
+  readonly count: number;
+  /** The module a thread runs: `thread.ts`, or the bundle that contains it. */
+  readonly entry: URL;
+  readonly settings: ThreadSettings;
+  readonly address: ListenAddress;
+  readonly onAccessLog: (lines: string) => void;
+  /** A thread could not listen or died. Serving goes on in the others; a dead one is replaced after `retryInMs`. */
+  readonly onTrouble: (trouble: ThreadTrouble) => void;
+}
+
+export type ThreadTrouble =
+  | { readonly kind: 'listen-failed'; readonly code: string; readonly message: string }
+  | { readonly kind: 'died'; readonly reason: string; readonly retryInMs: number };
+
+export interface DataPlaneReport {
+  readonly counters: readonly IngressCounters[];
+  readonly gauges: EngineGauges;
+  readonly threads: number;
+  readonly deaths: number;
+  /** The oldest generation that some thread still serves by. */
+  readonly adoptedGeneration: number;
+}
+
+/** The data plane as the control thread sees it: some threads that serve by the table they were sent last. */
+export interface Threads {
+  /** Sends what changed since the table each thread has. Returns at once. */
+  publish(table: RouteTable): void;
+  /** Resolves with the port when every thread has adopted a table and listens; rejects when one cannot listen. */
+  readonly listening: Promise<number>;
+  /** Whether every thread that should serve listens and has adopted a table. */
+  serving(): boolean;
+  /** The generation that every thread serves by. */
+  adoptedGeneration(): number;
+  report(): Promise<DataPlaneReport>;
+  /** Drains all threads and ends them. Resolves with the number of exchanges cut at the deadline. */
+  drain(timeoutMs: number): Promise<number>;
+}
+
+interface Thread {
+  readonly worker: Worker;
+  sent: RouteTable | null;
+  adoptedGeneration: number;
+  listening: boolean;
+  lastReport: ThreadReport | null;
+}
+
+const RESTART_FLOOR_MS = 100;
+const RESTART_CEILING_MS = 30_000;
+/** A thread that served this long is healthy: the next death starts from the floor again. */
+const HEALTHY_AFTER_MS = 60_000;
+/** A thread that does not report within this time is busy or stuck; its last report stands in. */
+const REPORT_TIMEOUT_MS = 1_000;
+/** What a thread is given beyond the drain time before it is ended. */
+const DRAIN_GRACE_MS = 2_000;
+
+const NOTHING_ADOPTED = -1;
+const NO_GAUGES: EngineGauges = { clientConnections: 0, upstreamConnections: 0, inFlight: 0, tunnels: 0 };
+
+export function startThreads(options: ThreadsOptions): Threads {
+  const threads = new Set<Thread>();
+  const reports = new Map<number, (report: ThreadReport) => void>();
+  const restarts = new Set<NodeJS.Timeout>();
+  const listening = Promise.withResolvers<number>();
+  // Whoever asks for the port is told; a failure before that is told through onTrouble as well.
+  listening.promise.catch(() => {});
+  let newest: RouteTable | null = null;
+  let { address } = options;
+  let retired: readonly IngressCounters[] = [];
+  let nextReportId = 0;
+  let deaths = 0;
+  let draining = false;
+  let restartDelayMs = RESTART_FLOOR_MS;
+
+  const send = (thread: Thread, message: ToThread): void => thread.worker.postMessage(message);
+
+  const sendTable = (thread: Thread, table: RouteTable): void => {
+    const first = thread.sent === null;
+    send(thread, { kind: 'table', update: tableUpdate(thread.sent, table) });
+    thread.sent = table;
+    // No connection is accepted before there is a table to serve it by.
+    if (first) send(thread, { kind: 'listen', address });
+  };
+
+  const start = (): void => {
+    const worker = new Worker(options.entry, { workerData: options.settings });
+    const thread: Thread = {
+      worker,
+      sent: null,
+      adoptedGeneration: NOTHING_ADOPTED,
+      listening: false,
+      lastReport: null,
+    };
+    threads.add(thread);
+    const startedAt = performance.now();
+    let reason = '';
+    worker.on('message', (message: FromThread) => receive(thread, message));
+    worker.on(
+      'error',
+      (error) => (reason = error instanceof Error ? (error.stack ?? error.message) : String(error)),
+    );
+    worker.on('exit', (code) => {
+      threads.delete(thread);
+      if (thread.lastReport) retired = mergeCounters([retired, thread.lastReport.counters]);
+      if (draining) return;
+      deaths++;
+      if (performance.now() - startedAt > HEALTHY_AFTER_MS) restartDelayMs = RESTART_FLOOR_MS;
+      const retryInMs = restartDelayMs;
+      restartDelayMs = Math.min(restartDelayMs * 2, RESTART_CEILING_MS);
+      options.onTrouble({ kind: 'died', reason: reason || `exit code ${code}`, retryInMs });
+      const timer = setTimeout(() => {
+        restarts.delete(timer);
+        start();
+      }, retryInMs);
+      restarts.add(timer);
+    });
+    if (newest) sendTable(thread, newest);
+  };
+
+  const receive = (thread: Thread, message: FromThread): void => {
+    switch (message.kind) {
+      case 'adopted':
+        thread.adoptedGeneration = message.generation;
+        break;
+      case 'listening':
+        thread.listening = true;
+        // Port 0 means "any": the first thread finds one and the others join it.
+        if (address.port === 0) {
+          address = { ...address, port: message.port };
+          while (threads.size < options.count) start();
+        }
+        if (serving()) listening.resolve(address.port);
+        break;
+      case 'listen-failed':
+        options.onTrouble(message);
+        listening.reject(Object.assign(new Error(message.message), { code: message.code }));
+        break;
+      case 'report':
+        thread.lastReport = message.report;
+        reports.get(message.id)?.(message.report);
+        reports.delete(message.id);
+        break;
+      case 'access-log':
+        options.onAccessLog(message.lines);
+        break;
+      case 'drained':
+        thread.lastReport = message.report;
+        break;
+    }
+  };
+
+  const serving = (): boolean =>
+    threads.size === options.count &&
+    [...threads].every((t) => t.listening && t.adoptedGeneration !== NOTHING_ADOPTED);
+
+  const adoptedGeneration = (): number =>
+    threads.size === 0
+      ? NOTHING_ADOPTED
+      : Math.min(...[...threads].map((thread) => thread.adoptedGeneration));
+
+  const askReport = (thread: Thread): Promise<ThreadReport | null> => {
+    const id = nextReportId++;
+    const { promise, resolve } = Promise.withResolvers<ThreadReport | null>();
+    const timer = setTimeout(() => {
+      reports.delete(id);
+      resolve(thread.lastReport);
+    }, REPORT_TIMEOUT_MS);
+    reports.set(id, (report) => {
+      clearTimeout(timer);
+      resolve(report);
+    });
+    send(thread, { kind: 'report', id });
+    return promise;
+  };
+
+  const drainThread = async (thread: Thread, timeoutMs: number): Promise<number> => {
+    const { promise, resolve } = Promise.withResolvers<number>();
+    const timer = setTimeout(() => resolve(1), timeoutMs + DRAIN_GRACE_MS);
+    thread.worker.on('message', (message: FromThread) => {
+      if (message.kind === 'drained') resolve(message.cut);
+    });
+    thread.worker.on('exit', () => resolve(0));
+    send(thread, { kind: 'drain', timeoutMs });
+    const cut = await promise;
+    clearTimeout(timer);
+    await thread.worker.terminate();
+    return cut;
+  };
+
+  for (let i = 0; i < (address.port === 0 ? 1 : options.count); i++) start();
+
+  return {
+    publish(table) {
+      newest = table;
+      for (const thread of threads) sendTable(thread, table);
+    },
+    listening: listening.promise,
+    serving,
+    adoptedGeneration,
+    async report() {
+      const all = (await Promise.all([...threads].map(askReport))).filter((report) => report !== null);
+      const gauges = all.reduce((sum, { gauges }) => addGauges(sum, gauges), NO_GAUGES);
+      const counters = mergeCounters([retired, ...all.map((report) => report.counters)]);
+      return { counters, gauges, threads: threads.size, deaths, adoptedGeneration: adoptedGeneration() };
+    },
+    async drain(timeoutMs) {
+      draining = true;
+      for (const timer of restarts) clearTimeout(timer);
+      const cuts = await Promise.all([...threads].map((thread) => drainThread(thread, timeoutMs)));
+      return cuts.reduce((sum, cut) => sum + cut, 0);
+    },
+  };
+}
+
+function addGauges(a: EngineGauges, b: EngineGauges): EngineGauges {
+  return {
+    clientConnections: a.clientConnections + b.clientConnections,
+    upstreamConnections: a.upstreamConnections + b.upstreamConnections,
+    inFlight: a.inFlight + b.inFlight,
+    tunnels: a.tunnels + b.tunnels,
+  };
+}

@@ -1,0 +1,103 @@
+import { stat } from 'node:fs/promises';
+import picomatch from 'picomatch';
+import type { Logger } from 'pino';
+import type { CompileConfig } from './config.ts';
+import type { Problem } from './routing/problem.ts';
+import type { Place } from './report.ts';
+import type { Source, SourceEvent } from './watch/source.ts';
+
+export type OpenedSource =
+  | {
+      readonly kind: 'open';
+      readonly source: Source;
+      /** Where a problem stands, when objects come from files. */
+      readonly locate: (problem: Problem) => Place | null;
+      /** `manifests in examples/quickstart`, `https://10.0.0.1:6443 (context prod of …)` */
+      readonly description: string;
+    }
+  /** One line that says what is wrong and what to do. */
+  | { readonly kind: 'failed'; readonly message: string };
+
+/** Opens where objects come from. `onDirty` is called whenever the snapshot is another one. */
+export async function openSource(
+  config: CompileConfig,
+  env: NodeJS.ProcessEnv,
+  logger: Logger,
+  onDirty: (what: SourceEvent) => void,
+): Promise<OpenedSource> {
+  switch (config.source.kind) {
+    case 'manifests':
+      return openManifests(config.source.paths, config.watchNamespaces, logger, onDirty);
+    case 'cluster':
+      return openCluster(config.source, config.watchNamespaces, env, logger, onDirty);
+  }
+}
+
+async function openManifests(
+  paths: readonly string[],
+  watchNamespaces: readonly string[],
+  logger: Logger,
+  onDirty: (what: SourceEvent) => void,
+): Promise<OpenedSource> {
+  for (const path of paths) {
+    const problem = await unreadable(path);
+    if (problem) return { kind: 'failed', message: problem };
+  }
+  const { startManifestSource } = await import('./watch/manifests.ts');
+  const log = { info: (text: string) => logger.info(text), warn: (text: string) => logger.warn(text) };
+  const source = startManifestSource({ paths, watchNamespaces, log }, onDirty);
+  return { kind: 'open', source, locate: source.locate, description: `manifests in ${paths.join(', ')}` };
+}
+
+/** A path that is not there is a typing error; one that vanishes later is a problem of the source. */
+export async function unreadable(path: string): Promise<string | null> {
+  try {
+    await stat(path);
+    return null;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const why = code === 'ENOENT' ? 'there is no such file or folder' : `it cannot be read (${code})`;
+    return `--manifests ${path}: ${why}; give files or folders with manifests`;
+  }
+}
+
+async function openCluster(
+  from: { readonly kubeconfig: string | null; readonly context: string | null },
+  watchNamespaces: readonly string[],
+  env: NodeJS.ProcessEnv,
+  logger: Logger,
+  onDirty: (what: SourceEvent) => void,
+): Promise<OpenedSource> {
+  const [{ loadKubeconfig }, { connectApi }, { startClusterSource }, { systemClock }] = await Promise.all([
+    import('./watch/kubeconfig.ts'),
+    import('./watch/api-connection.ts'),
+    import('./watch/cluster.ts'),
+    import('./watch/clock.ts'),
+  ]);
+  const loaded = await loadKubeconfig({
+    kubeconfig: from.kubeconfig ?? undefined,
+    context: from.context ?? undefined,
+    env,
+  });
+  if (loaded.kind === 'failed') return { kind: 'failed', message: loaded.message };
+  const { connection } = loaded;
+  const watched = watchNamespaces.map((glob) => picomatch(glob));
+  const literal = watchNamespaces.length > 0 && watchNamespaces.every((glob) => /^[a-z0-9-]+$/.test(glob));
+  const source = startClusterSource(
+    {
+      api: connectApi(connection, systemClock),
+      watchNamespaces: (namespace) => watched.length === 0 || watched.some((matches) => matches(namespace)),
+      namespaces: literal ? watchNamespaces : undefined,
+      clock: systemClock,
+      random: Math.random,
+      log: (level, fields, message) => logger[level](fields, message),
+    },
+    onDirty,
+  );
+  return {
+    kind: 'open',
+    source,
+    locate: () => null,
+    description: `${connection.server.origin} (${connection.origin})`,
+  };
+}
