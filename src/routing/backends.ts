@@ -93,7 +93,7 @@ export function listPorts(service: Service): string {
     if (!isPortNumber(port) || (text(protocol) ?? 'TCP') !== 'TCP') return [];
     return typeof name === 'string' && name !== '' ? `${port} (${name})` : `${port}`;
   });
-  return names.length > 0 ? names.slice(0, 10).join(', ') : 'no TCP port';
+  return names.length > 0 ? names.slice(0, 10).join(', ') : 'none';
 }
 
 const PROTOCOLS: ReadonlyMap<unknown, Backend['protocol']> = new Map<unknown, Backend['protocol']>([

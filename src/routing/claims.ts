@@ -166,6 +166,7 @@ function backendKey(namespace: string, backend: unknown): BackendKey {
   const { name, number } = fields(service['port']);
   const serviceName = text(service['name']);
   if (serviceName === undefined || !isLabel(serviceName)) return 'invalid-backend';
+  if (!isAbsent(name) && name !== '' && !isAbsent(number) && number !== 0) return 'invalid-backend';
   if (isPortNumber(number)) return `${namespace}/${serviceName}:${number}`;
   const portName = text(name);
   if (portName === undefined || !isPortName(portName)) return 'invalid-backend';

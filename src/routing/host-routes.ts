@@ -3,7 +3,7 @@ import type { ObjectKey } from './objects.ts';
 import { type PathSlot, pathTree } from './path-tree.ts';
 import { byAge, byPrecedence } from './precedence.ts';
 import { type Problem, problem } from './problem.ts';
-import { type Scope, describeScope, scopeHost } from './scope.ts';
+import { CATCH_ALL, type Scope, describeScope, scopeHost } from './scope.ts';
 import type { HostRoutes, Route } from './table.ts';
 
 /** What the Ingresses that claim one scope make of it together. */
@@ -32,7 +32,7 @@ export function scopeRoutes(scope: Scope, claimants: readonly Claims[]): ScopeRo
   const [defaultRoute = null] = defaults;
   for (const loser of defaults.slice(1)) {
     if (!defaultRoute) break;
-    const message = `Ingress ${defaultRoute.ingress} comes first and its default backend takes what misses on ${describeScope(scope)}; this one is not used there.`;
+    const message = `Ingress ${defaultRoute.ingress} comes first, and ${defaultUse(scope)} goes to its default backend; this one is not used there.`;
     report(loser, defaultRoute, 'DefaultBackendConflict', 'spec.defaultBackend', message);
   }
   const routes = {
@@ -78,6 +78,10 @@ function reportLoser(scope: Scope, loser: Route, winner: Route, report: Report):
     const message = `Ingress ${winner.ingress} takes every request for this path with ${theirs} (${winner.field}); change or remove one of them.`;
     report(loser, winner, 'PathShadowed', field, message);
   }
+}
+
+function defaultUse(scope: Scope): string {
+  return scope === CATCH_ALL ? 'what no rule takes' : `what no path takes of ${describeScope(scope)}`;
 }
 
 function samePolicy(a: Route, b: Route): boolean {

@@ -57,7 +57,8 @@ function referenceFault(
       return { code: 'ServiceNotFound', field: '.service.name', message };
     }
     case 'port-not-found': {
-      const message = `Service ${key} has no port ${port}: name one that it has (${service ? listPorts(service) : ''})`;
+      const ports = service ? listPorts(service) : 'none';
+      const message = `Service ${key} has no TCP port ${port} (it has ${ports}): name one that it has`;
       return { code: 'PortNotFound', field: '.service.port', message };
     }
     case 'external-name-refused': {

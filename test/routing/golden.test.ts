@@ -20,10 +20,16 @@ function decide(table: RouteTable, request: string): ExpectedDecision {
   if (!route) return { status: 404 };
   const backend = get(table.backends, route.backend);
   if (!backend) throw new Error(`${route.backend} is not in the table`);
-  const found = { route: routeName(route), ...(route.ingress !== '' && { ingress: route.ingress }), backend: backend.key };
+  const found = {
+    route: routeName(route),
+    ...(route.ingress !== '' && { ingress: route.ingress }),
+    backend: backend.key,
+  };
   if (backend.unavailable) return { status: 503, reason: backend.unavailable, ...found };
   const { externalName } = backend;
-  const endpoints = externalName ? [`${externalName.host}:${externalName.port}`] : backend.endpoints.map(describeEndpoint);
+  const endpoints = externalName
+    ? [`${externalName.host}:${externalName.port}`]
+    : backend.endpoints.map(describeEndpoint);
   return { ...found, endpoints };
 }
 
