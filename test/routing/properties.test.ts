@@ -1,0 +1,211 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type Compilation, type CompileSettings, compile, listProblems } from '../../src/routing/compile.ts';
+import { explain } from '../../src/routing/explain.ts';
+import { match, normalizeHost, normalizePath } from '../../src/routing/match.ts';
+import { entries, get, values } from '../../src/routing/sharded-map.ts';
+import { EMPTY_SNAPSHOT, type ObjectChange, applyChanges, snapshotOf } from '../../src/routing/snapshot.ts';
+import { applyTableUpdate, tableUpdate } from '../../src/routing/table-update.ts';
+import { CASE_SETTINGS } from '../support/cases.ts';
+import { OUR_CLASS, anyObject, ingresses, requestHost, requestPath } from './arbitrary-cluster.ts';
+import { type OracleIngress, oracle } from './oracle.ts';
+
+const SETTINGS: CompileSettings = CASE_SETTINGS;
+
+/** The table and the problems without the generations, which count the snapshots taken. */
+function result(compilation: Compilation): unknown {
+  return { table: { ...compilation.table, generation: 0 }, problems: listProblems(compilation) };
+}
+
+/** A change, or the deletion of the same object. */
+const anyChange = fc.tuple(anyObject, fc.integer({ max: 3, min: 0 })).map(([change, die]): ObjectChange => {
+  return die === 0 ? { ...change, object: undefined } : change;
+});
+
+function lastOfEach(changes: readonly ObjectChange[]): ObjectChange[] {
+  return [...new Map(changes.map((change) => [`${change.kind} ${change.key}`, change])).values()];
+}
+
+describe('compile and match', () => {
+  it('routes every request as the reference page tells it', () => {
+    fc.assert(
+      fc.property(
+        ingresses,
+        fc.array(fc.tuple(requestHost, requestPath), { minLength: 10, maxLength: 20 }),
+        (written, requests) => {
+          const changes = lastOfEach(written);
+          const { table } = compile(snapshotOf([OUR_CLASS, ...changes]), SETTINGS);
+          const objects = changes.map((change) => change.object as unknown as OracleIngress);
+          for (const [hostHeader, target] of requests) {
+            const host = normalizeHost(hostHeader);
+            const path = normalizePath(target);
+            if (host === null || path === null) continue;
+            const route = match(table, host, path);
+            const found = route && `${route.ingress} ${route.field}`;
+            expect([hostHeader, target, found]).toEqual([
+              hostHeader,
+              target,
+              oracle(objects, hostHeader, target),
+            ]);
+            expect(!route || get(table.backends, route.backend)).toBeTruthy();
+          }
+        },
+      ),
+      { numRuns: 400 },
+    );
+  });
+
+  it('does not depend on the order in which objects arrive', () => {
+    const shuffled = fc
+      .array(anyObject, { maxLength: 14 })
+      .map(lastOfEach)
+      .chain((objects) =>
+        fc.tuple(fc.constant(objects), fc.shuffledSubarray(objects, { minLength: objects.length })),
+      );
+    fc.assert(
+      fc.property(shuffled, ([one, other]) => {
+        expect(result(compile(snapshotOf(other), SETTINGS))).toEqual(
+          result(compile(snapshotOf(one), SETTINGS)),
+        );
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it('gives step by step what it gives from scratch', () => {
+    const steps = fc.array(fc.array(anyChange, { minLength: 1, maxLength: 4 }), { maxLength: 10 });
+    fc.assert(
+      fc.property(steps, (steps) => {
+        let snapshot = applyChanges(EMPTY_SNAPSHOT, [OUR_CLASS]);
+        let compilation = compile(snapshot, SETTINGS);
+        for (const changes of steps) {
+          snapshot = applyChanges(snapshot, changes);
+          compilation = compile(snapshot, SETTINGS, compilation);
+          expect(result(compilation)).toEqual(result(compile(snapshot, SETTINGS)));
+        }
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  it('keeps nothing of what is gone', () => {
+    fc.assert(
+      fc.property(fc.array(anyObject, { maxLength: 12 }), (objects) => {
+        const full = snapshotOf(objects);
+        const gone = applyChanges(
+          full,
+          objects.map((change) => ({ ...change, object: undefined }) as ObjectChange),
+        );
+        const { members, claims, scopes, backends, certificates, problems } = compile(
+          gone,
+          SETTINGS,
+          compile(full, SETTINGS),
+        );
+        const left = [claims, scopes, backends, certificates, problems, ...Object.values(members)];
+        expect(left.map(({ size }) => size)).toEqual(left.map(() => 0));
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  it('returns the same table when nothing in it changes, and leaves its input alone', () => {
+    fc.assert(
+      fc.property(fc.array(anyObject, { maxLength: 10 }), (objects) => {
+        const frozen = deepFreeze(structuredClone(objects));
+        const snapshot = snapshotOf(frozen);
+        const first = compile(snapshot, SETTINGS);
+        const again = applyChanges(snapshot, structuredClone(objects));
+        expect(compile(again, { ...SETTINGS, now: SETTINGS.now + 1 }, first).table).toBe(first.table);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  it('sends a thread what changed, and the thread ends up with the same table', () => {
+    fc.assert(
+      fc.property(
+        fc.array(anyObject, { maxLength: 10 }),
+        fc.array(anyChange, { maxLength: 5 }),
+        (objects, changes) => {
+          const before = compile(snapshotOf([OUR_CLASS, ...objects]), SETTINGS);
+          const after = compile(applyChanges(before.snapshot, changes), SETTINGS, before);
+          const received = applyTableUpdate(before.table, structuredClone(tableUpdate(null, before.table)));
+          expect(received).toEqual(before.table);
+          const update = structuredClone(tableUpdate(before.table, after.table));
+          expect(applyTableUpdate(received, update)).toEqual(after.table);
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+
+  it('explains the route that match finds', () => {
+    fc.assert(
+      fc.property(fc.array(anyObject, { maxLength: 12 }), requestHost, requestPath, (objects, host, path) => {
+        const compilation = compile(snapshotOf([...objects, OUR_CLASS]), SETTINGS);
+        const { outcome, lost } = explain(compilation, { host, path });
+        const [normalHost, normalPath] = [normalizeHost(host), normalizePath(path)];
+        if (normalHost === null || normalPath === null) {
+          expect(outcome.kind).toBe('malformed');
+          return;
+        }
+        const route = match(compilation.table, normalHost, normalPath);
+        expect('route' in outcome ? outcome.route : null).toEqual(route);
+        for (const candidate of lost) expect(candidate.route).not.toEqual(route);
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
+
+describe('hostile objects', () => {
+  const garbage = fc.anything({ withNullPrototype: true, withBigInt: true, withDate: true, maxDepth: 4 });
+  /** Objects that look right for a while and then hold anything at all. */
+  const misshapen = fc.tuple(anyObject, garbage, fc.nat(), fc.nat(6)).map(([change, value, seed, depth]) => {
+    return { ...change, object: spoil(change.object, value, seed, depth) } as ObjectChange;
+  });
+
+  it('never make compile throw', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.oneof(anyObject, misshapen), { maxLength: 8 }),
+        requestHost,
+        requestPath,
+        (objects, host, path) => {
+          const compilation = compile(snapshotOf([OUR_CLASS, ...objects]), SETTINGS);
+          explain(compilation, { host, path });
+          for (const { message, object } of listProblems(compilation)) {
+            expect(message).not.toMatch(/[\r\n]|undefined|\[object/);
+            expect(object.name).toBeTypeOf('string');
+          }
+          structuredClone(compilation.table);
+          for (const [key, backend] of entries(compilation.table.backends)) expect(backend.key).toBe(key);
+          for (const routes of values(compilation.table.hosts)) expect(routes.paths.label).toBe('');
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
+});
+
+/** A copy in which one place, found by walking `depth` steps down, holds `value`. */
+function spoil(object: unknown, value: unknown, seed: number, depth: number): unknown {
+  if (typeof object !== 'object' || object === null || depth === 0) return value;
+  const copy: Record<string, unknown> | unknown[] = Array.isArray(object)
+    ? [...(object as unknown[])]
+    : { ...object };
+  const keys = Object.keys(copy);
+  const key = keys[seed % keys.length];
+  if (key === undefined) return value;
+  const place = copy as Record<string, unknown>;
+  place[key] = spoil(place[key], value, Math.floor(seed / 3), depth - 1);
+  return copy;
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) {
+    Object.freeze(value);
+    for (const inner of Object.values(value)) deepFreeze(inner);
+  }
+  return value;
+}
