@@ -1,4 +1,10 @@
-import type { ClientRequest, IncomingMessage, OutgoingMessage, ServerResponse } from 'node:http';
+import type {
+  ClientRequest,
+  IncomingMessage,
+  InformationEvent,
+  OutgoingMessage,
+  ServerResponse,
+} from 'node:http';
 import type { Readable } from 'node:stream';
 import type ProxyServer from 'http-proxy';
 import { type AnswerReason, answer } from '../answer.ts';
@@ -103,12 +109,9 @@ export function serveExchange(
       failed(plan, outcome);
     });
     attempt = current;
-    upstream.on('continue', () => response.writeContinue());
-    upstream.on('information', ({ statusCode, headers }) => {
+    upstream.on('information', (interim) => {
       upstreamIdle.refresh();
-      if (statusCode === 103 && request.httpVersion === '1.1' && !response.headersSent && headers.link) {
-        response.writeEarlyHints({ ...headers, link: headers.link } as Record<string, string | string[]>);
-      }
+      if (request.httpVersion === '1.1' && !response.headersSent) relayInterim(interim, response);
     });
     upstream.on('upgrade', (_, socket) => {
       socket.destroy();
@@ -166,7 +169,7 @@ export function serveExchange(
       answered.destroy();
       return refuse('upstream-nonsense');
     }
-    if (around.draining || !request.complete) response.shouldKeepAlive = false;
+    if (around.draining || (hasBody && !request.complete)) response.shouldKeepAlive = false;
     try {
       response.writeHead(status, answered.statusMessage, fields);
     } catch {
@@ -207,7 +210,7 @@ export function serveExchange(
   function write(reason: AnswerReason): void {
     if (complete || response.headersSent) return;
     const made = answer(reason, plan.head?.accept);
-    if (made.close || around.draining || !request.complete) response.shouldKeepAlive = false;
+    if (made.close || around.draining || (hasBody && !request.complete)) response.shouldKeepAlive = false;
     ledger.responseBytes = request.method === 'HEAD' ? 0 : made.body.length;
     response.writeHead(made.status, made.reasonPhrase, made.fields.flat());
     response.end(made.body);
@@ -250,4 +253,13 @@ function bodySource(pipe: (upstream: ClientRequest) => void): Readable {
 /** Sends the head before there is a body. `flushHeaders` would write its bytes above ASCII as UTF-8. */
 function flush(message: OutgoingMessage): void {
   message.write('', 'latin1');
+}
+
+/** Node can write these three; others, which nobody knows, stay here. */
+function relayInterim({ statusCode, headers }: InformationEvent, response: ServerResponse): void {
+  if (statusCode === 100) response.writeContinue();
+  else if (statusCode === 102) response.writeProcessing();
+  else if (statusCode === 103 && headers.link !== undefined) {
+    response.writeEarlyHints({ ...headers, link: headers.link } as Record<string, string | string[]>);
+  }
 }

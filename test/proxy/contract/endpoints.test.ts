@@ -1,0 +1,146 @@
+import { expect } from 'vitest';
+import { createExternalNames } from '../../../src/proxy/external-names.ts';
+import { contract } from '../../support/engines.ts';
+import { startProxy } from '../../support/proxy.ts';
+import { get, rawClient, request } from '../../support/raw-client.ts';
+import { ok, recordingUpstream, scriptedUpstream, unusedPort } from '../../support/upstream.ts';
+
+contract('endpoints', (behaves) => {
+  behaves('requests go round', async (create) => {
+    await using a = await recordingUpstream('a');
+    await using b = await recordingUpstream('b');
+    await using c = await recordingUpstream('c');
+    await using proxy = await startProxy(create, [{ ports: [a.port, b.port, c.port] }]);
+    using client = await rawClient(proxy.port);
+    let order = '';
+    for (let i = 0; i < 6; i++) {
+      client.send(get('/'));
+      order += (await client.message()).body;
+    }
+    expect(order).toBe('abcabc');
+    expect((await proxy.exchange(0)).endpoint).toBe(a.address);
+  });
+
+  for (const bytes of [
+    get('/'),
+    request('POST', '/', 'body'),
+    request('POST', '/', '4\r\nbody\r\n0\r\n\r\n', 'Transfer-Encoding: chunked'),
+  ]) {
+    behaves(
+      `a refused connection goes to another endpoint: ${JSON.stringify(bytes.slice(0, 60))}`,
+      async (create) => {
+        await using alive = await recordingUpstream('alive');
+        await using proxy = await startProxy(create, [
+          { ports: [await unusedPort(), await unusedPort(), alive.port] },
+        ]);
+        using client = await rawClient(proxy.port);
+        client.send(bytes);
+        expect((await client.message()).body).toBe('alive');
+        expect(alive.requests[0]?.body).toBe(bytes.includes('body') ? 'body' : '');
+        expect(await proxy.exchange(0)).toMatchObject({
+          attempts: 3,
+          status: 200,
+          endpoint: alive.address,
+          detail: '',
+        });
+      },
+    );
+  }
+
+  behaves('a connection that breaks before the answer to a GET goes to another endpoint', async (create) => {
+    await using breaking = await scriptedUpstream(async (connection) => {
+      await connection.message();
+      connection.reset();
+    });
+    await using alive = await recordingUpstream('alive');
+    await using proxy = await startProxy(create, [{ ports: [breaking.port, alive.port] }]);
+    using client = await rawClient(proxy.port);
+    client.send(get('/'));
+    expect((await client.message()).body).toBe('alive');
+    expect(breaking.connections).toHaveLength(1);
+  });
+
+  behaves('an address that refuses again and again is left alone', async (create) => {
+    await using alive = await recordingUpstream('alive');
+    await using proxy = await startProxy(create, [{ ports: [await unusedPort(), alive.port] }]);
+    using client = await rawClient(proxy.port);
+    for (let i = 0; i < 20; i++) {
+      client.send(get('/'));
+      expect((await client.message()).body).toBe('alive');
+      await proxy.exchange(i);
+    }
+    const retried = proxy.exchanges.filter(({ attempts }) => attempts > 1);
+    expect(retried).toHaveLength(3);
+  });
+
+  behaves(
+    'a request is finished by the table it began with, the next one goes by the new',
+    async (create) => {
+      await using before = await scriptedUpstream((connection) => connection.until('\r\n\r\n'));
+      await using after = await recordingUpstream('after');
+      await using proxy = await startProxy(create, [{ ports: [before.port] }]);
+      using client = await rawClient(proxy.port);
+      client.send(get('/'));
+      const connection = await before.connection(0);
+      await connection.until('\r\n\r\n');
+      proxy.adopt([{ ports: [after.port] }]);
+      using other = await rawClient(proxy.port);
+      other.send(get('/'));
+      expect((await other.message()).body).toBe('after');
+      connection.send(ok('before'));
+      expect((await client.message()).body).toBe('before');
+    },
+  );
+
+  behaves('an ExternalName is resolved before its first request', async (create) => {
+    await using upstream = await recordingUpstream('found');
+    const answer = Promise.withResolvers<{ address: string; ttl: number }[]>();
+    const asked = Promise.withResolvers<string>();
+    const externalNames = createExternalNames({
+      allowLocal: true,
+      now: Date.now,
+      resolve: (host) => {
+        asked.resolve(host);
+        return answer.promise;
+      },
+    });
+    const externalName = { host: 'db.example', port: upstream.port };
+    await using proxy = await startProxy(create, [{ ports: [], externalName }], { externalNames });
+    using client = await rawClient(proxy.port);
+    client.send(get('/'));
+    expect(await asked.promise).toBe('db.example');
+    answer.resolve([{ address: '127.0.0.1', ttl: 60 }]);
+    expect((await client.message()).body).toBe('found');
+  });
+
+  behaves('an ExternalName that resolves to the node itself is 503', async (create) => {
+    const externalNames = createExternalNames({
+      allowLocal: false,
+      now: Date.now,
+      resolve: async () => [{ address: '127.0.0.1', ttl: 60 }],
+    });
+    const externalName = { host: 'rebound.example', port: 1 };
+    await using proxy = await startProxy(create, [{ ports: [], externalName }], { externalNames });
+    using client = await rawClient(proxy.port);
+    client.send(get('/'));
+    expect((await client.message()).status).toBe(503);
+    expect(await proxy.exchange(0)).toMatchObject({ attempts: 0, detail: 'no-endpoint' });
+  });
+
+  behaves('a consistent hash keeps a client header in one place', async (create) => {
+    await using a = await recordingUpstream('a');
+    await using b = await recordingUpstream('b');
+    const policy = { balance: 'consistent-hash', hashBy: 'header:x-user' } as const;
+    await using proxy = await startProxy(create, [{ ports: [a.port, b.port], policy }]);
+    using client = await rawClient(proxy.port);
+    const places = new Map<string, Set<string>>();
+    for (let i = 0; i < 40; i++) {
+      const user = `user-${i % 20}`;
+      client.send(get('/', `X-User: ${user}`));
+      const { body } = await client.message();
+      places.set(user, (places.get(user) ?? new Set()).add(body));
+    }
+    expect([...places.values()].every((seen) => seen.size === 1)).toBe(true);
+    expect(new Set([...places.values()].flatMap((seen) => [...seen]))).toEqual(new Set(['a', 'b']));
+  });
+});

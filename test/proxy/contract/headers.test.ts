@@ -1,0 +1,183 @@
+import { expect } from 'vitest';
+import { contract } from '../../support/engines.ts';
+import { startProxy } from '../../support/proxy.ts';
+import { get, rawClient } from '../../support/raw-client.ts';
+import { ok, recordingUpstream } from '../../support/upstream.ts';
+import type { EngineFactory } from '../../../src/proxy/engine.ts';
+import type { WireMessage } from '../../support/wire.ts';
+
+/** The request as the upstream got it, sent with these fields. */
+async function relayed(
+  create: EngineFactory,
+  fields: readonly string[],
+  trustedProxies: readonly string[] = [],
+): Promise<{ received: WireMessage; port: number }> {
+  await using upstream = await recordingUpstream();
+  await using proxy = await startProxy(create, [{ ports: [upstream.port] }], { trustedProxies });
+  using client = await rawClient(proxy.port);
+  client.send(get('/', ...fields));
+  expect((await client.message()).status).toBe(200);
+  return { received: upstream.requests[0]!, port: proxy.port };
+}
+
+contract('fields to the upstream', (behaves) => {
+  behaves('keeps Host and tells of the way', async (create) => {
+    const { received, port } = await relayed(create, []);
+    expect(received.values('host')).toEqual(['app.test']);
+    expect(received.values('x-forwarded-for')).toEqual(['127.0.0.1']);
+    expect(received.values('x-forwarded-host')).toEqual(['app.test']);
+    expect(received.values('x-forwarded-port')).toEqual([String(port)]);
+    expect(received.values('x-forwarded-proto')).toEqual(['http']);
+    expect(received.values('x-real-ip')).toEqual(['127.0.0.1']);
+    expect(received.values('x-request-id')).toEqual([expect.stringMatching(/^[\w-]{16,64}$/)]);
+    expect(received.values('forwarded')).toEqual([]);
+  });
+
+  behaves('replaces what an untrusted peer says of the way', async (create) => {
+    const { received, port } = await relayed(create, [
+      'X-Forwarded-For: 6.6.6.6',
+      'X-Forwarded-For: 7.7.7.7',
+      'X-Forwarded-Host: evil.test',
+      'X-Forwarded-Port: 1',
+      'X-Forwarded-Proto: https',
+      'X-Forwarded-User: root',
+      'X-Real-IP: 6.6.6.6',
+      'Forwarded: for=6.6.6.6',
+    ]);
+    expect(received.values('x-forwarded-for')).toEqual(['127.0.0.1']);
+    expect(received.values('x-forwarded-host')).toEqual(['app.test']);
+    expect(received.values('x-forwarded-port')).toEqual([String(port)]);
+    expect(received.values('x-forwarded-proto')).toEqual(['http']);
+    expect(received.values('x-forwarded-user')).toEqual([]);
+    expect(received.values('x-real-ip')).toEqual(['127.0.0.1']);
+    expect(received.values('forwarded')).toEqual([]);
+  });
+
+  behaves('appends to what a trusted peer says of the way', async (create) => {
+    const sent = [
+      'X-Forwarded-For: 9.9.9.9, 10.1.1.1',
+      'X-Forwarded-Host: outside.test',
+      'X-Forwarded-Port: 443',
+      'X-Forwarded-Proto: https',
+      'X-Forwarded-User: ada',
+      'Forwarded: for=9.9.9.9',
+    ];
+    const { received } = await relayed(create, sent, ['127.0.0.0/8', '10.0.0.0/8']);
+    expect(received.values('x-forwarded-for')).toEqual(['9.9.9.9, 10.1.1.1, 127.0.0.1']);
+    expect(received.values('x-forwarded-host')).toEqual(['outside.test']);
+    expect(received.values('x-forwarded-port')).toEqual(['443']);
+    expect(received.values('x-forwarded-proto')).toEqual(['https']);
+    expect(received.values('x-forwarded-user')).toEqual(['ada']);
+    expect(received.values('x-real-ip')).toEqual(['9.9.9.9']);
+    expect(received.values('forwarded')).toEqual(['for=9.9.9.9, for=127.0.0.1;proto=http']);
+  });
+
+  behaves('drops underscore twins, whoever sends them', async (create) => {
+    const sent = [
+      'X_Forwarded_For: 6.6.6.6',
+      'x-forwarded_proto: https',
+      'X_Real_IP: 6.6.6.6',
+      'X_Request_ID: a',
+    ];
+    for (const trusted of [[], ['127.0.0.1']]) {
+      const { received } = await relayed(create, [...sent, 'X_Other: stays'], trusted);
+      expect(
+        received.fields.map(([name]) => name.toLowerCase()).filter((name) => name.includes('_')),
+      ).toEqual(['x_other']);
+    }
+  });
+
+  behaves('keeps a sane X-Request-ID and replaces any other', async (create) => {
+    const sane = await relayed(create, ['X-Request-ID: abc-123']);
+    expect(sane.received.values('x-request-id')).toEqual(['abc-123']);
+    for (const bad of ['a b', 'a"b', '', 'x'.repeat(200), '<script>']) {
+      const { received } = await relayed(create, [`X-Request-ID: ${bad}`]);
+      expect(received.values('x-request-id')).toEqual([expect.stringMatching(/^[\w-]{16,64}$/)]);
+    }
+  });
+
+  behaves('removes hop-by-hop fields and those that Connection names', async (create) => {
+    const { received } = await relayed(create, [
+      'Connection: keep-alive, X-Private, Cookie',
+      'Connection: X-Other-Private',
+      'Keep-Alive: timeout=5',
+      'Proxy-Connection: keep-alive',
+      'Proxy-Authorization: Basic eDp5',
+      'TE: trailers',
+      'Upgrade: nothing',
+      'X-Private: 1',
+      'X-Other-Private: 2',
+      'X-Public: 3',
+      'Cookie: a=b',
+    ]);
+    const names = received.fields.map(([name]) => name.toLowerCase());
+    for (const gone of [
+      'keep-alive',
+      'proxy-connection',
+      'proxy-authorization',
+      'upgrade',
+      'x-private',
+      'x-other-private',
+    ]) {
+      expect(names).not.toContain(gone);
+    }
+    expect(received.values('x-public')).toEqual(['3']);
+    expect(received.values('cookie')).toEqual(['a=b']);
+    expect(received.values('connection').join()).not.toMatch(/private/i);
+  });
+
+  behaves('does not let Connection strip what it sets or what frames the message', async (create) => {
+    const { received } = await relayed(create, [
+      'Connection: X-Forwarded-For, X-Real-IP, X-Request-ID, Host, Content-Length, X-Forwarded-Proto',
+      'Content-Length: 0',
+    ]);
+    expect(received.values('x-forwarded-for')).toEqual(['127.0.0.1']);
+    expect(received.values('x-real-ip')).toEqual(['127.0.0.1']);
+    expect(received.values('x-forwarded-proto')).toEqual(['http']);
+    expect(received.values('x-request-id')).toHaveLength(1);
+    expect(received.values('host')).toEqual(['app.test']);
+  });
+
+  behaves('keeps repeated fields and their order', async (create) => {
+    const { received } = await relayed(create, [
+      'X-Many: 1',
+      'X-Many: 2',
+      'Cookie: a=1',
+      'Cookie: b=2',
+      'X-Many: 3',
+    ]);
+    expect(received.values('x-many').join(', ')).toBe('1, 2, 3');
+    expect(received.values('cookie').join('; ')).toBe('a=1; b=2');
+  });
+});
+
+contract('fields to the client', (behaves) => {
+  behaves('removes hop-by-hop fields and those that Connection names', async (create) => {
+    await using upstream = await recordingUpstream('', () =>
+      ok(
+        '',
+        'Connection: keep-alive, X-Private',
+        'Keep-Alive: timeout=5',
+        'X-Private: 1',
+        'Upgrade: h2c',
+        'X-Public: 2',
+      ),
+    );
+    await using proxy = await startProxy(create, [{ ports: [upstream.port] }]);
+    using client = await rawClient(proxy.port);
+    client.send(get('/'));
+    const response = await client.message();
+    expect(response.values('x-private')).toEqual([]);
+    expect(response.values('upgrade')).toEqual([]);
+    expect(response.values('x-public')).toEqual(['2']);
+    expect(response.values('connection').join()).not.toMatch(/private/i);
+  });
+
+  behaves('keeps several Set-Cookie fields apart', async (create) => {
+    await using upstream = await recordingUpstream('', () => ok('', 'Set-Cookie: a=1', 'Set-Cookie: b=2'));
+    await using proxy = await startProxy(create, [{ ports: [upstream.port] }]);
+    using client = await rawClient(proxy.port);
+    client.send(get('/'));
+    expect((await client.message()).values('set-cookie')).toEqual(['a=1', 'b=2']);
+  });
+});
