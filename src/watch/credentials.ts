@@ -29,7 +29,15 @@ export function credentialsOf(user: KubeconfigUser | undefined): Credentials {
   const apply = (): Promise<Applied> => {
     pending ??= (async () => {
       const options: Applied = { headers: {} };
-      if (user) await (await (plugin ??= pluginOf(user)))?.applyAuthentication(user, options);
+      if (!user) return options;
+      try {
+        await (await (plugin ??= pluginOf(user)))?.applyAuthentication(user, options);
+      } catch (error) {
+        plugin = undefined;
+        throw new Error(`the credentials of user "${user.name}" cannot be had: ${reasonOf(error, user)}`, {
+          cause: error,
+        });
+      }
       return options;
     })().finally(() => {
       pending = undefined;
@@ -61,6 +69,13 @@ export function credentialsOf(user: KubeconfigUser | undefined): Credentials {
       return Boolean(user?.exec ?? user?.authProvider);
     },
   };
+}
+
+function reasonOf(error: unknown, user: User): string {
+  const { code, syscall, message } = error as NodeJS.ErrnoException;
+  if (code === 'ENOENT' && syscall?.startsWith('spawn'))
+    return `there is no exec plugin "${(user.exec as { command?: string }).command}"; install it, or mend PATH`;
+  return message;
 }
 
 /** Each plugin is loaded only by whoever uses it: importing all of client-node costs 80 MiB. */

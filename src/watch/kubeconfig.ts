@@ -232,21 +232,17 @@ async function accessOf(
       `kubeconfig ${file}: cluster "${cluster.name}": proxy-url must be an http or https URL`,
     );
   const credentials = credentialsOf(user);
-  return checked({
-    server,
-    origin: `context ${name} of ${file}`,
-    namespace: context.namespace,
-    tls: () => tlsOf(cluster, user, credentials),
-    credentials,
-    proxyUrl: proxyUrl ?? undefined,
+  const files = (): Promise<ConnectionOptions> => tlsOf(cluster, user);
+  const tls = async (): Promise<ConnectionOptions> => ({
+    ...(await files()),
+    ...(credentials.issuesCertificate ? await credentials.certificate() : {}),
   });
+  const origin = `context ${name} of ${file}`;
+  const { namespace } = context;
+  return checked({ server, origin, namespace, tls, credentials, proxyUrl: proxyUrl ?? undefined }, files);
 }
 
-async function tlsOf(
-  cluster: Cluster,
-  user: KubeconfigUser | undefined,
-  credentials: Credentials,
-): Promise<ConnectionOptions> {
+async function tlsOf(cluster: Cluster, user: KubeconfigUser | undefined): Promise<ConnectionOptions> {
   const ca = await pem(cluster.caFile, cluster.caData);
   const cert = await pem(user?.certFile, user?.certData);
   const key = await pem(user?.keyFile, user?.keyData);
@@ -254,15 +250,14 @@ async function tlsOf(
     ...(ca ? { ca } : {}),
     ...(cert ? { cert } : {}),
     ...(key ? { key } : {}),
-    ...(user?.exec ? await credentials.certificate() : {}),
     ...(cluster.tlsServerName ? { servername: cluster.tlsServerName } : {}),
     ...(cluster.skipTLSVerify ? { rejectUnauthorized: false } : {}),
   };
 }
 
 /** Reads every file once, so that a missing certificate is said before anything starts. */
-async function checked(access: ClusterAccess): Promise<ClusterAccess> {
-  await access.tls().catch((error: NodeJS.ErrnoException) => {
+async function checked(access: ClusterAccess, files = access.tls): Promise<ClusterAccess> {
+  await files().catch((error: NodeJS.ErrnoException) => {
     throw new Unusable(
       `${access.origin}: ${error.path ? `cannot read ${error.path}: ` : ''}${reasonOf(error)}`,
     );

@@ -54,16 +54,16 @@ export async function watch(options: WatchOptions): Promise<Watched> {
     if (response.status !== 200) return await failureOfResponse(response);
     options.onOpen();
     // A streaming list is busy until it is complete; a watch may be quiet.
-    const silenceMs = options.resourceVersion === undefined ? ANSWER_SILENCE_MS : SILENCE_MS;
-    let quiet = silenceMs;
+    let silenceMs = options.resourceVersion === undefined ? ANSWER_SILENCE_MS : SILENCE_MS;
+    waiting.heard(silenceMs);
     const cutter = new LineCutter(MAX_LINE_BYTES);
     let sinceTurn = 0;
     for await (const chunk of response.body) {
-      waiting.heard(quiet);
+      waiting.heard(silenceMs);
       const { events, failure } = parse(cutter, chunk as Buffer);
       if (events.length > 0) options.onEvents(events);
       if (failure) return failure;
-      if (events.some(endsInitialEvents)) waiting.heard((quiet = SILENCE_MS));
+      if (events.some(endsInitialEvents)) waiting.heard((silenceMs = SILENCE_MS));
       sinceTurn += events.length;
       if (sinceTurn >= EVENTS_PER_TURN) {
         sinceTurn = 0;

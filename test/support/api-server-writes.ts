@@ -56,7 +56,11 @@ export function write(server: ServerState, path: ResourcePath, request: ApiReque
     const message =
       `${resource.kind}.${resource.group} "${path.name}" is invalid: ${invalid.field}: Invalid value: ` +
       `"${invalid.value}": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)`;
-    return send(reply, 422, status(422, 'Invalid', message, { details }));
+    return send(
+      reply,
+      422,
+      status(422, 'Invalid', message, { details: { ...details, kind: resource.kind } }),
+    );
   }
   const wanted = path.subresource === 'status' ? { status: body['status'] } : body;
   const merged = request.verb === 'update' && path.subresource === undefined ? body : merge(before, wanted);

@@ -1,0 +1,299 @@
+import { expect, test } from 'vitest';
+import type { Fault } from '../support/api-server.ts';
+import { type WatchedCluster, get, ingress, pass, until, watchCluster } from './cluster-fixture.ts';
+
+/** A synced cluster with one Ingress, `shop/web@401`, and all five watches open. */
+async function synced(fixture: Parameters<typeof watchCluster>[0] = {}): Promise<WatchedCluster> {
+  const cluster = await watchCluster({ objects: [ingress('shop/web')], ...fixture });
+  await cluster.source.synced;
+  await cluster.api.until(() => cluster.api.watches() === 5);
+  return cluster;
+}
+
+function requestsOf({ api }: WatchedCluster, verb: 'list' | 'watch') {
+  return api.requests.filter((request) => request.verb === verb && request.resource === 'ingresses');
+}
+
+/** Ends the watches, so that the next Ingress watch meets the fault. */
+async function meet(cluster: WatchedCluster, fault: Fault): Promise<void> {
+  const before = requestsOf(cluster, 'watch').length;
+  cluster.api.fail({ resource: 'ingresses', verb: 'watch' }, fault);
+  cluster.api.endWatches();
+  await until(pass(cluster, () => requestsOf(cluster, 'watch').length > before));
+}
+
+test('a watch that ends cleanly resumes from the last bookmark, without listing', async () => {
+  await using cluster = await synced({ streamingList: false });
+  const { api } = cluster;
+  api.store.resourceVersion = 480;
+  cluster.clock.advance(1);
+  api.bookmark();
+  await until(() => cluster.state('Ingress').lastEventAt === cluster.clock.now());
+  api.endWatches();
+  await until(pass(cluster, () => requestsOf(cluster, 'watch').length === 3));
+  expect(requestsOf(cluster, 'watch').map(({ query }) => query.get('resourceVersion'))).toEqual([
+    null,
+    '401',
+    '480',
+  ]);
+  await api.until(() => api.watches('ingresses') === 1);
+  api.apply(ingress('shop/later'));
+  await until(() => cluster.ingresses().length === 2);
+  expect(requestsOf(cluster, 'list')).toHaveLength(1);
+  expect(cluster.state('Ingress')).toMatchObject({ relists: 0, errors: 0, lastError: null });
+});
+
+test('a watch asks for bookmarks and a timeout of five to ten minutes', async () => {
+  await using cluster = await synced({ streamingList: false });
+  const query = requestsOf(cluster, 'watch')[0]?.query;
+  expect(query?.get('allowWatchBookmarks')).toBe('true');
+  expect(query?.get('timeoutSeconds')).toBe('450');
+});
+
+test.each([
+  ['as an HTTP status', { kind: 'status', status: 410, reason: 'Expired' }],
+  ['as an event', { kind: 'expired' }],
+] as const)('410 %s: lists again, finding what was deleted and made anew meanwhile', async (_how, fault) => {
+  await using cluster = await synced({
+    objects: [ingress('shop/web'), ingress('shop/gone'), ingress('shop/same')],
+  });
+  const { api, source } = cluster;
+  const uid = (): string | null | undefined => get(source.snapshot().ingresses, 'shop/web')?.metadata?.uid;
+  const before = uid();
+  // The watch is accepted and silent: it misses everything.
+  await meet(cluster, { kind: 'silent' });
+  api.delete('Ingress', 'shop/gone');
+  api.delete('Ingress', 'shop/web');
+  api.apply(ingress('shop/web'));
+  expect(cluster.ingresses()).toEqual(['shop/gone@402', 'shop/same@403', 'shop/web@401']);
+  await meet(cluster, fault);
+  await until(pass(cluster, () => cluster.state('Ingress').relists === 1));
+  expect(cluster.ingresses()).toEqual(['shop/same@403', 'shop/web@406']);
+  expect(uid()).not.toBe(before);
+  expect(uid()).toMatch(/^[0-9a-f-]{36}$/);
+});
+
+test('history that the API server has forgotten is listed again', async () => {
+  await using cluster = await synced();
+  const { api } = cluster;
+  await meet(cluster, { kind: 'silent' });
+  api.apply(ingress('shop/new'));
+  api.compact();
+  api.endWatches();
+  await until(pass(cluster, () => cluster.ingresses().length === 2));
+  expect(cluster.state('Ingress').relists).toBe(1);
+});
+
+test('a relist that finds the same versions changes nothing', async () => {
+  await using cluster = await synced();
+  const { source, dirty } = cluster;
+  const snapshot = source.snapshot();
+  await meet(cluster, { kind: 'expired' });
+  await until(pass(cluster, () => cluster.state('Ingress').relists === 1));
+  expect(source.snapshot()).toBe(snapshot);
+  expect(dirty).toEqual(['routes']);
+});
+
+test('an event that repeats a version changes nothing', async () => {
+  await using cluster = await synced();
+  const { api, source, dirty } = cluster;
+  const snapshot = source.snapshot();
+  const again = api.store.history[0]!.last.json;
+  await meet(cluster, { kind: 'text', text: `{"type":"MODIFIED","object":${again}}\n` });
+  await api.until(() => api.watches('ingresses') === 1);
+  const errors = cluster.state('Ingress').errors;
+  api.apply(ingress('shop/next'));
+  await until(() => cluster.ingresses().length === 2);
+  expect(errors).toBe(0);
+  expect(dirty).toEqual(['routes', 'routes']);
+  expect(source.snapshot().generation).toBe(snapshot.generation + 1);
+});
+
+test('a watch cut in the middle of an event resumes before that event', async () => {
+  await using cluster = await synced();
+  await meet(cluster, { kind: 'cut' });
+  await cluster.api.until(() => cluster.api.watches('ingresses') === 1);
+  cluster.api.apply(ingress('shop/new'));
+  await until(pass(cluster, () => cluster.ingresses().length === 2));
+  expect(cluster.state('Ingress')).toMatchObject({ relists: 0, errors: 1 });
+});
+
+test.each([
+  ['a line that is not JSON', 'garbage\n'],
+  ['a line of HTML', '<html>502 Bad Gateway</html>\n'],
+  ['JSON that is no event', '[1]\n'],
+  ['null', 'null\n'],
+  ['an event without an object', '{"type":"ADDED"}\n'],
+  [
+    'an event without a resourceVersion',
+    '{"type":"ADDED","object":{"metadata":{"name":"x","namespace":"y"}}}\n',
+  ],
+  ['an event of an unknown type', '{"type":"SURPRISE","object":{"metadata":{"resourceVersion":"9"}}}\n'],
+  [
+    'an error as an event',
+    '{"type":"ERROR","object":{"kind":"Status","code":500,"message":"etcd is away"}}\n',
+  ],
+  ['half a character', '"\xff\xc3\n'],
+])('%s in a watch: resumes without listing', async (_what, text) => {
+  await using cluster = await synced();
+  await meet(cluster, { kind: 'text', text });
+  await until(() => cluster.state('Ingress').errors === 1);
+  cluster.api.apply(ingress('shop/new'));
+  await until(pass(cluster, () => cluster.ingresses().length === 2));
+  expect(cluster.state('Ingress')).toMatchObject({ relists: 0, lastError: null });
+  expect(cluster.ingresses()).toEqual(['shop/new@402', 'shop/web@401']);
+});
+
+test('nonsense again and again: the resourceVersion itself is given up', async () => {
+  await using cluster = await synced();
+  cluster.api.fail(
+    { resource: 'ingresses', verb: 'watch', when: ({ query }) => query.has('resourceVersion'), times: 3 },
+    { kind: 'text', text: 'garbage\n' },
+  );
+  cluster.api.endWatches();
+  await until(pass(cluster, () => cluster.state('Ingress').relists === 1));
+  expect(cluster.ingresses()).toEqual(['shop/web@401']);
+});
+
+test('a line beyond the limit is not kept: lists again, in pages', async () => {
+  await using cluster = await synced();
+  await meet(cluster, { kind: 'text', text: 'x'.repeat(9 * 1024 * 1024) });
+  await until(pass(cluster, () => cluster.state('Ingress').relists === 1));
+  expect(requestsOf(cluster, 'list')).toHaveLength(1);
+  expect(cluster.logs.map(({ message }) => message)).toContain(
+    'a line of the watch is longer than 8388608 bytes',
+  );
+  cluster.api.apply(ingress('shop/new'));
+  await until(() => cluster.ingresses().length === 2);
+});
+
+test('a watch that falls silent is given up after two and a half minutes, and resumed', async () => {
+  await using cluster = await synced();
+  const { api, clock } = cluster;
+  await meet(cluster, { kind: 'silent' });
+  await api.until(() => api.watches('ingresses') === 1);
+  api.apply(ingress('shop/missed'));
+  await until(() => clock.pending().length === 5 && (clock.pending()[0] ?? 0) > 100_000);
+  clock.advance(149_000);
+  expect(cluster.state('Ingress').errors).toBe(0);
+  clock.advance(1000);
+  await until(() => cluster.state('Ingress').errors === 1);
+  expect(cluster.state('Ingress').lastError).toContain('nothing was heard for 150 s');
+  await until(pass(cluster, () => cluster.ingresses().length === 2));
+  expect(cluster.state('Ingress').relists).toBe(0);
+});
+
+test('a list that is never answered is asked again', async () => {
+  await using cluster = await watchCluster({
+    objects: [ingress('shop/web')],
+    streamingList: false,
+    before: (api) => void api.fail({ resource: 'ingresses', verb: 'list' }, { kind: 'hang' }),
+  });
+  const { api, clock, source } = cluster;
+  await api.until(() => requestsOf(cluster, 'list').length === 1);
+  await until(() => source.states().filter(({ synced }) => synced).length === 4);
+  clock.advance(30_000);
+  await until(() => cluster.state('Ingress').errors === 1);
+  await until(pass(cluster, () => cluster.state('Ingress').synced));
+  await source.synced;
+  expect(cluster.ingresses()).toEqual(['shop/web@401']);
+});
+
+test('a server that goes away and comes back: everything stays meanwhile, nothing is lost', async () => {
+  await using cluster = await synced();
+  const { api, source } = cluster;
+  const snapshot = source.snapshot();
+  await api.refuse();
+  await until(pass(cluster, () => source.states().every(({ errors }) => errors >= 2)));
+  expect(cluster.state('Service').lastError).toMatch(
+    /127\.0\.0\.1.*connection refused; is the API server running/,
+  );
+  expect(source.snapshot()).toBe(snapshot);
+  api.apply(ingress('shop/new'));
+  api.delete('Ingress', 'shop/web');
+  await api.accept();
+  await until(pass(cluster, () => cluster.ingresses().join() === 'shop/new@402'));
+  expect(source.states().map(({ relists }) => relists)).toEqual([0, 0, 0, 0, 0]);
+});
+
+test('a server that is away at the start is waited for', async () => {
+  await using cluster = await watchCluster({ objects: [ingress('shop/web')], before: (api) => api.refuse() });
+  const { api, source } = cluster;
+  await until(() => source.states().every(({ errors }) => errors === 1));
+  await api.accept();
+  await until(pass(cluster, () => source.states().every(({ synced }) => synced)));
+  await source.synced;
+  expect(cluster.ingresses()).toEqual(['shop/web@401']);
+});
+
+test.each([
+  ['reset', { kind: 'reset' }, /the connection was cut/],
+  [
+    '500',
+    { kind: 'status', status: 500, message: 'etcdserver: leader changed' },
+    /500: etcdserver: leader changed/,
+  ],
+  [
+    'HTML',
+    { kind: 'body', status: 200, contentType: 'text/html', body: '<html>' },
+    /sent a list that is not JSON/,
+  ],
+  [
+    'no list',
+    { kind: 'body', status: 200, contentType: 'application/json', body: '{"items":3}' },
+    /is no list/,
+  ],
+  [
+    '404 in plain text',
+    { kind: 'body', status: 404, contentType: 'text/plain', body: '404 page not found\n' },
+    /404: 404 page not found$/,
+  ],
+] satisfies [string, Fault, RegExp][])(
+  'a list answered with %s is asked again',
+  async (_what, fault, message) => {
+    await using cluster = await watchCluster({
+      objects: [ingress('shop/web')],
+      streamingList: false,
+      before: (api) => void api.fail({ resource: 'ingresses', verb: 'list' }, fault),
+    });
+    await until(() => cluster.state('Ingress').errors === 1);
+    expect(cluster.state('Ingress').lastError).toMatch(message);
+    await until(pass(cluster, () => cluster.state('Ingress').synced));
+    await cluster.source.synced;
+    expect(cluster.ingresses()).toEqual(['shop/web@401']);
+  },
+);
+
+test('Retry-After is honoured', async () => {
+  await using cluster = await watchCluster({
+    streamingList: false,
+    before: (api) =>
+      void api.fail(
+        { resource: 'ingresses', verb: 'list' },
+        { kind: 'status', status: 429, reason: 'TooManyRequests', retryAfterSeconds: 7 },
+      ),
+  });
+  const { api, clock, source } = cluster;
+  await until(
+    () => source.states().filter(({ synced }) => synced).length === 4 && clock.pending().includes(7000),
+  );
+  clock.advance(6999);
+  expect(requestsOf(cluster, 'list')).toHaveLength(1);
+  clock.advance(1);
+  await api.until(() => requestsOf(cluster, 'list').length === 2);
+  await source.synced;
+});
+
+test('a listener that throws is logged, and watching goes on', async () => {
+  await using cluster = await synced({
+    onDirty: () => {
+      throw new Error('no compiler today');
+    },
+  });
+  cluster.api.apply(ingress('shop/new'));
+  await until(() => cluster.ingresses().length === 2);
+  cluster.api.apply(ingress('shop/third'));
+  await until(() => cluster.ingresses().length === 3);
+  const errors = cluster.logs.filter(({ level }) => level === 'error');
+  expect(errors.map(({ fields }) => `${fields['err']}`)).toEqual(Array(3).fill('Error: no compiler today'));
+});
