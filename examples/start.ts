@@ -106,7 +106,6 @@ function startPortico(folder: string, httpPort: number, statusPort: number): Chi
     '--status-port': String(statusPort),
     '--access-log': 'text',
     '--log-format': 'text',
-    '--log-level': 'warn',
     '--drain-timeout': '5s',
   };
   const main = join(import.meta.dirname, '../src/main.ts');
