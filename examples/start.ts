@@ -116,13 +116,20 @@ function startPortico(folder: string, httpPort: number, statusPort: number): Chi
   });
 }
 
-/** The first signal asks Portico to drain and stop, the second does not ask. */
+/**
+ * The first signal asks Portico to drain and stop, a later one does not ask. Ctrl-C under npm comes twice at once: from
+ * the terminal and from npm.
+ */
 function stopOnSignals(portico: ChildProcess): void {
-  let asked = false;
+  let impatientFrom = Infinity;
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
-      portico.kill(asked ? 'SIGKILL' : 'SIGTERM');
-      asked = true;
+      if (impatientFrom === Infinity) {
+        impatientFrom = performance.now() + 1_000;
+        portico.kill('SIGTERM');
+      } else if (performance.now() >= impatientFrom) {
+        portico.kill('SIGKILL');
+      }
     });
   }
   process.on('exit', () => portico.kill('SIGKILL'));

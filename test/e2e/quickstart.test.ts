@@ -183,7 +183,9 @@ test('npm start: every printed line works, an edit counts at once, a mistake is 
     ({ status }) => status === 200,
   );
 
+  // Under npm a Ctrl-C comes from the terminal and from npm.
   started.process.kill('SIGINT');
+  started.process.kill('SIGTERM');
   expect(await once(started.process, 'exit')).toEqual([0, null]);
   for (const port of ports) await expect(get(`http://127.0.0.1:${port}/`)).rejects.toThrow('ECONNREFUSED');
   await expect(get(url)).rejects.toThrow();
