@@ -21,6 +21,7 @@ const MAX_PAGE_OBJECTS = 500;
 const MIN_PAGE_OBJECTS = 25;
 /** Parsing this much takes about ten milliseconds. */
 const WANTED_PAGE_BYTES = 2 * 1024 * 1024;
+const MAX_PAGE_BYTES = 256 * 1024 * 1024;
 
 /**
  * Lists a kind in pages, giving the event loop a turn after each. Pages of large objects shrink, so that none takes
@@ -65,9 +66,12 @@ async function readPage(
     const response = await api.request({ path, signal: waiting.signal });
     if (response.status !== 200) return await failureOfResponse(response);
     const chunks: Buffer[] = [];
+    let bytes = 0;
     for await (const chunk of response.body) {
       waiting.heard(SILENCE_MS);
       chunks.push(chunk as Buffer);
+      bytes += (chunk as Buffer).length;
+      if (bytes > MAX_PAGE_BYTES) throw new Error(`a list is longer than ${MAX_PAGE_BYTES} bytes`);
     }
     return parsePage(Buffer.concat(chunks));
   } catch (error) {

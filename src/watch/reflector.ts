@@ -36,6 +36,8 @@ const FORBIDDEN_RETRY_MS = 30_000;
 const HEALTHY_AFTER_MS = 10_000;
 /** So much nonsense in a row, and the resourceVersion itself is suspected. */
 const RELIST_AFTER_FAILURES = 3;
+/** A watch that is silent again may never bring anything, say through a proxy that buffers: then lists must do. */
+const RELIST_AFTER_SILENCES = 2;
 /** What a server answers to a streaming list that it does not serve, or only thinks it does: pages always work. */
 const STREAMING_UNSERVED: ReadonlySet<string> = new Set(['unsupported', 'ended', 'silent']);
 
@@ -62,6 +64,7 @@ export class Reflector {
   #streaming = true;
   #complete = false;
   #failures = 0;
+  #silences = 0;
   /** Whether the watch under way has delivered anything. */
   #healthy = false;
   /** The keys of the list in progress. */
@@ -122,14 +125,15 @@ export class Reflector {
       onOpen: () => this.#recover(),
       onEvents: (events) => this.#onEvents(events),
     });
-    if (this.#healthy || clock.now() - openedAt >= HEALTHY_AFTER_MS) this.#failures = 0;
+    const healthy = this.#healthy || clock.now() - openedAt >= HEALTHY_AFTER_MS;
+    if (healthy) this.#failures = 0;
     if (listing && this.#resourceVersion === undefined && STREAMING_UNSERVED.has(outcome.kind)) {
       this.#streaming = false;
       return 0;
     }
     if (outcome.kind !== 'ended') return this.#fail(outcome);
     // A server that ends every watch at once must not be asked in a tight loop.
-    return this.#failures === 0 && this.#healthy ? 0 : backoffMs(++this.#failures, random);
+    return healthy ? 0 : backoffMs(++this.#failures, random);
   }
 
   #onEvents(events: readonly WatchEvent[]): void {
@@ -144,6 +148,7 @@ export class Reflector {
       if (!this.#seen || complete) this.#resourceVersion = resourceVersion;
     }
     this.#healthy = true;
+    this.#silences = 0;
     this.lastEventAt = this.#options.clock.now();
     this.#emit(changes);
     if (complete) this.#completeList(this.#resourceVersion ?? complete);
@@ -219,6 +224,8 @@ export class Reflector {
       case 'failed':
         return backoffMs(this.#failures, random, failure.retryAfterMs);
       case 'silent':
+        if (++this.#silences >= RELIST_AFTER_SILENCES) this.#resourceVersion = undefined;
+        return backoffMs(this.#failures, random);
       case 'unsupported':
         return backoffMs(this.#failures, random);
     }

@@ -40,7 +40,7 @@ const ANSWER_SILENCE_MS = 30_000;
 const SILENCE_MS = 150_000;
 const MIN_TIMEOUT_SECONDS = 300;
 /** How many events are parsed before the event loop gets a turn. */
-const EVENTS_PER_TURN = 250;
+const EVENTS_PER_TURN = 50;
 
 /**
  * One watch, until it ends. A clean end, which the server makes after five to ten minutes (at random, so that not

@@ -183,6 +183,35 @@ test('a watch that falls silent is given up after two and a half minutes, and re
   expect(cluster.state('Ingress').relists).toBe(0);
 });
 
+test('watches that stay silent: what they do not bring is listed', async () => {
+  await using cluster = await synced();
+  const { api, clock } = cluster;
+  await meet(cluster, { kind: 'silent' });
+  api.fail({ resource: 'ingresses', verb: 'watch', times: 3 }, { kind: 'silent' });
+  api.apply(ingress('shop/missed'));
+  for (const wait of [150_000, 150_000, 30_000]) {
+    await api.until(() => api.watches('ingresses') === 1);
+    await until(() => clock.pending().includes(wait));
+    clock.advance(wait);
+    await api.until(() => api.watches('ingresses') === 0);
+    await until(pass(cluster, () => api.watches('ingresses') === 1 || cluster.ingresses().length === 2));
+  }
+  await until(pass(cluster, () => cluster.ingresses().length === 2));
+  expect(requestsOf(cluster, 'list')).toHaveLength(1);
+});
+
+test('a watch that ends after a while without a word is resumed at once', async () => {
+  await using cluster = await synced();
+  const { api, clock } = cluster;
+  await meet(cluster, { kind: 'silent' });
+  await api.until(() => api.watches('ingresses') === 1);
+  const before = requestsOf(cluster, 'watch').length;
+  clock.advance(20_000);
+  api.endWatches();
+  await until(() => requestsOf(cluster, 'watch').length > before);
+  expect(cluster.state('Ingress').errors).toBe(0);
+});
+
 test('a list that is never answered is asked again', async () => {
   await using cluster = await watchCluster({
     objects: [ingress('shop/web')],
