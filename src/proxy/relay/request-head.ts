@@ -43,10 +43,13 @@ export class RequestHead {
   minor = 1;
   host = '';
   framing: Framing = NO_BODY;
+  /** The field's value; -1 when there is none. A length of 0 is passed on, though there is no body. */
+  contentLength = -1;
   connection: ConnectionOptions = connectionOptions(undefined);
   /** The client waits for `100 Continue` before it sends the body (RFC 9110 10.1.1). */
   expectsContinue = false;
   hasUpgrade = false;
+  hasRequestId = false;
 
   constructor(limits: Limits) {
     this.#limits = limits;
@@ -137,6 +140,7 @@ export class RequestHead {
     let connections = 0;
     let expectation: boolean | 'unknown' = false;
     this.hasUpgrade = false;
+    this.hasRequestId = false;
     for (let field = 0; field < fields.count; field++) {
       const kind = fields.kind(field);
       if (kind === FieldKind.other) continue;
@@ -168,6 +172,9 @@ export class RequestHead {
         case FieldKind.upgrade:
           this.hasUpgrade = true;
           break;
+        case FieldKind.requestId:
+          this.hasRequestId = true;
+          break;
         default:
           break;
       }
@@ -181,6 +188,7 @@ export class RequestHead {
     if (hosts !== 1) return hosts === 0 ? 'missing-host' : 'duplicate-host';
     // RFC 9110 10.1.1: an HTTP/1.0 client cannot be waiting.
     if (expectation === 'unknown' && this.minor === 1) return 'unknown-expectation';
+    this.contentLength = length;
     this.framing = codings > 0 ? CHUNKED : lengthOf(length);
     this.expectsContinue = expectation === true && this.minor === 1 && this.framing.kind !== 'none';
     if (connections !== 1) {

@@ -1,0 +1,308 @@
+import type { Socket } from 'node:net';
+import { plainAddress } from '../address.ts';
+import type { Arrival } from '../forwarded.ts';
+import { BodyReader } from './body-reader.ts';
+import { Deadline } from './deadlines.ts';
+import { RelayExchange } from './exchange.ts';
+import { HeldBytes } from './held-bytes.ts';
+import type { Relay } from './relay.ts';
+import { RequestHead, messageFault } from './request-head.ts';
+
+type Phase =
+  /** Between requests, or within a head. */
+  | 'head'
+  | 'body'
+  /** The request is all there, its response is not. */
+  | 'waiting'
+  | 'tunnel'
+  /** Our last byte is on its way: what comes is read and thrown away, so that no reset overtakes it. */
+  | 'lingering'
+  | 'closed';
+
+/** One connection of a client: finds the requests in its bytes and gives them to exchanges, one after the other. */
+export class ClientConnection {
+  readonly #relay: Relay;
+  readonly socket: Socket;
+  readonly arrival: Arrival;
+  readonly deadline = new Deadline<ClientConnection>(this);
+  phase: Phase = 'head';
+  #exchange: RelayExchange | null = null;
+  readonly #body: BodyReader;
+  /** Its own while a head is coming in pieces; the pieces are in `#held`. */
+  #head: RequestHead | null = null;
+  /** The beginning of a head, or what was sent before its turn came. */
+  readonly #held = new HeldBytes();
+  #advancing = false;
+  #ended = false;
+  /** Requests begun. */
+  #requests = 0;
+
+  constructor(relay: Relay, socket: Socket) {
+    this.#relay = relay;
+    this.socket = socket;
+    this.#body = new BodyReader(relay.context.limits);
+    const peer = plainAddress(socket.remoteAddress);
+    this.arrival = {
+      peer,
+      trusted: relay.context.trustedProxies.includes(peer),
+      port: socket.localPort ?? 0,
+      scheme: 'http',
+    };
+    socket.on('data', (bytes: Buffer) => this.#received(bytes));
+    socket.on('end', () => this.#end());
+    socket.on('error', () => this.destroy());
+    socket.on('close', () => this.destroy());
+    socket.on('drain', () => this.#drained());
+    this.deadline.arm(relay.heads);
+  }
+
+  /** Whether another request may follow the one that is being answered. */
+  get mayPersist(): boolean {
+    return (
+      !this.#relay.draining &&
+      !this.#ended &&
+      this.#requests < this.#relay.context.limits.requestsPerConnection
+    );
+  }
+
+  /** Nothing of a request is there, and none is being answered. */
+  get isIdle(): boolean {
+    return this.phase === 'head' && this.#held.length === 0;
+  }
+
+  get hasServed(): boolean {
+    return this.#requests > 0;
+  }
+
+  /** Stops reading until `resume`: who should take the bytes does not keep up. */
+  pause(): void {
+    this.socket.pause();
+    this.deadline.clear();
+  }
+
+  resume(): void {
+    if (this.phase === 'closed') return;
+    this.socket.resume();
+    if (this.phase === 'body') this.deadline.arm(this.#relay.bodies);
+  }
+
+  /** Writes what is in the slab. False when the client does not keep up: `onClientDrain` follows. */
+  send(): boolean {
+    return this.#relay.slab.send(this.socket);
+  }
+
+  /** The exchange is over and its response written. */
+  exchangeOver(persists: boolean): void {
+    this.#exchange = null;
+    if (this.phase === 'closed') return;
+    if (!persists || this.phase !== 'waiting') return this.#linger();
+    this.phase = 'head';
+    this.deadline.arm(this.#relay.keepAlives);
+    if (!this.#advancing && this.#held.length > 0) this.#goOn();
+  }
+
+  /** From now on bytes go both ways; gives what the client has sent of them already. */
+  switchToTunnel(): Buffer {
+    this.phase = 'tunnel';
+    const early = Buffer.from(this.#held.bytes.subarray(0, this.#held.length));
+    this.#held.clear();
+    return early;
+  }
+
+  headTimedOut(): void {
+    new RelayExchange(this.#relay, this, null).refuse('request-timed-out');
+  }
+
+  bodyTimedOut(): void {
+    this.#exchange?.onClientStalled();
+  }
+
+  /** Ends an idle connection: nothing was asked, nothing is lost. */
+  close(): void {
+    this.#linger();
+  }
+
+  destroy(): void {
+    if (this.phase === 'closed') return;
+    this.phase = 'closed';
+    this.deadline.clear();
+    this.#relay.clients.delete(this);
+    this.socket.destroy();
+    this.#exchange?.onClientGone();
+    this.#exchange = null;
+  }
+
+  /**
+   * Ends it within a response. One that lasts until the close needs a reset, or the client would take what it got
+   * for all there is; the others say how much is missing, and what is under way still arrives.
+   */
+  cut(reset: boolean): void {
+    if (this.phase === 'closed') return;
+    if (reset) this.socket.resetAndDestroy();
+    this.destroy();
+  }
+
+  #linger(): void {
+    if (this.phase === 'closed' || this.phase === 'lingering') return;
+    this.phase = 'lingering';
+    this.#held.clear();
+    if (this.#ended) return this.#finishWriting();
+    this.deadline.arm(this.#relay.lingers);
+    this.socket.end();
+    this.socket.resume();
+  }
+
+  /** The client has closed its side: what is still to be written is, and no more. */
+  #finishWriting(): void {
+    this.deadline.arm(this.#relay.lingers);
+    this.socket.end(() => this.destroy());
+  }
+
+  #received(bytes: Buffer): void {
+    switch (this.phase) {
+      case 'head':
+        if (this.#head || this.#held.length > 0) {
+          this.#held.add(bytes, 0, bytes.length);
+          return this.#goOn();
+        }
+        return this.#advance(bytes, 0, bytes.length);
+      case 'body':
+        return this.#advance(bytes, 0, bytes.length);
+      case 'waiting':
+        return this.#hold(bytes, 0, bytes.length);
+      case 'tunnel':
+        return this.#exchange?.onClientTunnelBytes(bytes, 0, bytes.length);
+      case 'lingering':
+      case 'closed':
+        return;
+      default:
+        this.phase satisfies never;
+    }
+  }
+
+  /** Reads on in what was held: it moves out first, since what comes after it may be held again. */
+  #goOn(): void {
+    this.socket.resume();
+    if (this.#head) return this.#advance(this.#held.bytes, 0, this.#held.length);
+    const bytes = this.#held.bytes;
+    const end = this.#held.length;
+    this.#held.clear();
+    this.#advance(bytes, 0, end);
+  }
+
+  /** Takes requests from the bytes, one after the other, as far as their turn has come. */
+  #advance(bytes: Buffer, from: number, end: number): void {
+    let at = from;
+    this.#advancing = true;
+    while (at < end) {
+      if (this.phase === 'head') {
+        // A client that sends requests and reads no responses must not fill our memory with them.
+        if (this.socket.writableNeedDrain) {
+          if (!this.#head) this.#held.add(bytes, at, end);
+          this.socket.pause();
+          break;
+        }
+        const read = this.#readHead(bytes, at, end);
+        if (read < 0) break;
+        at += read;
+      } else if (this.phase === 'body') {
+        at = this.#readBody(bytes, at, end);
+      } else {
+        if (this.phase === 'waiting') this.#hold(bytes, at, end);
+        break;
+      }
+    }
+    this.#advancing = false;
+  }
+
+  /** Its length once it is all there, and the exchange begun; otherwise -1. */
+  #readHead(bytes: Buffer, at: number, end: number): number {
+    const relay = this.#relay;
+    const head = this.#head ?? relay.spareHead;
+    if (!this.#head) head.reset();
+    const progress = head.read(bytes, at, end);
+    if (progress === 'more') {
+      this.#headGoesOn(head, bytes, at, end);
+      return -1;
+    }
+    this.deadline.clear();
+    this.#requests++;
+    if (this.#head) {
+      this.#head = null;
+      this.#held.clear();
+    }
+    const exchange = new RelayExchange(relay, this, head);
+    if (progress !== 'done') {
+      exchange.refuse(messageFault(progress));
+      return -1;
+    }
+    const { length } = head;
+    this.#exchange = exchange;
+    const { framing } = head;
+    this.#body.start(framing);
+    this.phase = framing.kind === 'none' ? 'waiting' : 'body';
+    exchange.begin(head, bytes, at);
+    return length;
+  }
+
+  /** Keeps the pieces and the reading of a head until the rest comes. */
+  #headGoesOn(head: RequestHead, bytes: Buffer, at: number, end: number): void {
+    if (this.#head) return;
+    this.#head = head;
+    this.#relay.spareHead = new RequestHead(this.#relay.context.limits);
+    this.#held.add(bytes, at, end);
+    if (this.#requests > 0) this.deadline.arm(this.#relay.heads);
+  }
+
+  #readBody(bytes: Buffer, from: number, end: number): number {
+    const exchange = this.#exchange;
+    const body = this.#body;
+    let at = from;
+    for (;;) {
+      const progress = body.read(bytes, at, end);
+      at = body.next;
+      switch (progress) {
+        case 'content':
+          exchange?.onRequestContent(bytes, body.from, body.to);
+          break;
+        case 'more':
+          this.deadline.arm(this.#relay.bodies);
+          exchange?.onRequestFlush();
+          return end;
+        case 'done':
+          this.deadline.clear();
+          this.phase = 'waiting';
+          exchange?.onRequestDone(body);
+          return at;
+        default:
+          exchange?.refuse('bad-framing');
+          return end;
+      }
+    }
+  }
+
+  /** What came before its turn. */
+  #hold(bytes: Buffer, from: number, end: number): void {
+    this.#held.add(bytes, from, end);
+    if (this.#held.length >= this.#relay.context.limits.bufferBytes) this.socket.pause();
+  }
+
+  #drained(): void {
+    if (this.phase === 'head' && this.#held.length > 0) this.#goOn();
+    else this.#exchange?.onClientDrain();
+  }
+
+  /** The client will send no more. Who asked and does not wait for the answer is gone. */
+  #end(): void {
+    this.#ended = true;
+    if (this.phase === 'tunnel') this.#exchange?.tunnel?.clientEnded();
+    else if (this.phase === 'lingering') this.#finishWriting();
+    else if (this.phase === 'head') this.#finishHalfClosed();
+    else this.destroy();
+  }
+
+  #finishHalfClosed(): void {
+    if (this.socket.writableLength > 0) this.#linger();
+    else this.destroy();
+  }
+}

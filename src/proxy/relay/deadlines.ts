@@ -1,0 +1,93 @@
+import { performance } from 'node:perf_hooks';
+
+/**
+ * Every time limit of a thread, kept by one coarse timer. A timer per connection and request costs microseconds
+ * each; here arming is a few pointers: each list holds deadlines of one length, so it is in order by itself.
+ */
+export class Deadlines {
+  readonly #lists: DeadlineList[] = [];
+  readonly #timer: NodeJS.Timeout;
+  /** Milliseconds on a clock that only goes forward, as of the last sweep. */
+  now = performance.now();
+
+  /** No deadline is met later than `granularityMs` after its time, event loop permitting. */
+  constructor(granularityMs: number) {
+    this.#timer = setInterval(() => this.sweep(performance.now()), granularityMs);
+    this.#timer.unref();
+  }
+
+  /** Deadlines that are all this long. `expire` is given the owner of each one that was not met. */
+  list<Owner>(timeoutMs: number, expire: (owner: Owner) => void): DeadlineList<Owner> {
+    const list = new DeadlineList<Owner>(this, timeoutMs, expire);
+    this.#lists.push(list as DeadlineList);
+    return list;
+  }
+
+  sweep(now: number): void {
+    this.now = now;
+    for (const list of this.#lists) list.sweep(now);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+}
+
+export class DeadlineList<Owner = unknown> {
+  readonly clock: Deadlines;
+  readonly #timeoutMs: number;
+  readonly #expire: (owner: Owner) => void;
+  /** The one that is due first. */
+  first: Deadline<Owner> | null = null;
+  last: Deadline<Owner> | null = null;
+
+  constructor(clock: Deadlines, timeoutMs: number, expire: (owner: Owner) => void) {
+    this.clock = clock;
+    this.#timeoutMs = timeoutMs;
+    this.#expire = expire;
+  }
+
+  sweep(now: number): void {
+    for (;;) {
+      const { first } = this;
+      if (!first || first.since + this.#timeoutMs > now) return;
+      first.clear();
+      this.#expire(first.owner);
+    }
+  }
+}
+
+/** What an owner is waiting for, one thing at a time. */
+export class Deadline<Owner> {
+  readonly owner: Owner;
+  since = 0;
+  #list: DeadlineList<Owner> | null = null;
+  #earlier: Deadline<Owner> | null = null;
+  #later: Deadline<Owner> | null = null;
+
+  constructor(owner: Owner) {
+    this.owner = owner;
+  }
+
+  /** Starts anew in `list`, whatever it was waiting for before. */
+  arm(list: DeadlineList<Owner>): void {
+    this.since = list.clock.now;
+    if (this.#list === list && list.last === this) return;
+    this.clear();
+    this.#list = list;
+    this.#earlier = list.last;
+    if (list.last) list.last.#later = this;
+    else list.first = this;
+    list.last = this;
+  }
+
+  clear(): void {
+    const list = this.#list;
+    if (!list) return;
+    if (this.#earlier) this.#earlier.#later = this.#later;
+    else list.first = this.#later;
+    if (this.#later) this.#later.#earlier = this.#earlier;
+    else list.last = this.#earlier;
+    this.#list = this.#earlier = this.#later = null;
+  }
+}

@@ -1,0 +1,42 @@
+import type { Server } from 'node:net';
+import { performance } from 'node:perf_hooks';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import type { Relay } from './relay.ts';
+
+/**
+ * A client that keeps its connection busy sends its next request within this time, and gets it answered with
+ * `Connection: close`; one that is silent for so long is closed, and hardly has a request on its way.
+ */
+const QUIET_MS = 1_000;
+const LOOK_EVERY_MS = 20;
+
+/** As `Engine.drain` promises. */
+export async function drainRelay(
+  relay: Relay,
+  servers: readonly Server[],
+  timeoutMs: number,
+): Promise<number> {
+  const started = performance.now();
+  relay.draining = true;
+  // In the turn after a poll, when every connection that the kernel had for us has just been accepted.
+  await nextTurn();
+  for (const server of servers) server.close();
+
+  const quietMs = Math.min(QUIET_MS, timeoutMs / 2);
+  while (relay.clients.size > 0 && performance.now() - started < timeoutMs) {
+    const now = performance.now();
+    for (const client of relay.clients) {
+      if (client.isIdle && now - Math.max(client.deadline.since, started) >= quietMs) client.close();
+    }
+    await sleep(LOOK_EVERY_MS);
+  }
+  let cut = 0;
+  for (const exchange of relay.exchanges) {
+    cut++;
+    exchange.cutForDrain();
+  }
+  for (const client of relay.clients) client.destroy();
+  relay.pool.destroy();
+  relay.deadlines.stop();
+  return cut;
+}

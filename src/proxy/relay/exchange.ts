@@ -1,0 +1,418 @@
+import { performance } from 'node:perf_hooks';
+import { type AnswerReason, answer, statusOf } from '../answer.ts';
+import { type AttemptOutcome, afterAttempt } from '../attempt.ts';
+import type { Decision } from '../decide.ts';
+import { answeredIn, began, connectFailed, connected, ended } from '../endpoint-state.ts';
+import type { EndpointState } from '../endpoints.ts';
+import { hashKey } from '../hash-by.ts';
+import type { BodyReader } from './body-reader.ts';
+import type { ClientConnection } from './client-connection.ts';
+import {
+  type ClientFraming,
+  type ConnectionWord,
+  clientFraming,
+  composeAnswer,
+  composeChunkedEnd,
+  composeHead,
+} from './client-head.ts';
+import { Ledger } from './ledger.ts';
+import type { Relay } from './relay.ts';
+import { RequestBody } from './request-body.ts';
+import type { RequestHead } from './request-head.ts';
+import type { ResponseHead } from './response-head.ts';
+import { Tunnel } from './tunnel.ts';
+import type { Loss, UpstreamConnection, UpstreamUser } from './upstream-connection.ts';
+import { upstreamHead } from './upstream-head.ts';
+
+/** How far the response is. */
+type Response =
+  | 'awaited'
+  /** Its head is put together, and can still be taken back. */
+  | 'composed'
+  | 'relaying'
+  | 'tunnel'
+  | 'over';
+
+const NONE_TRIED: readonly EndpointState[] = [];
+
+/**
+ * The life of one exchange, told from top to bottom: the head is there → a decision → an endpoint and a connection
+ * to it → the request is sent → the response comes and goes on → the account. Each step is called by the connection
+ * on which something happened; whatever goes wrong ends in `refuse`, `#cut` or `onClientGone`.
+ */
+export class RelayExchange implements UpstreamUser {
+  readonly #relay: Relay;
+  readonly #client: ClientConnection;
+  readonly #ledger: Ledger;
+  readonly isHead: boolean;
+  asksUpgrade = false;
+  tunnel: Tunnel | null = null;
+
+  #decision: Decision | null = null;
+  /** As it is sent to each endpoint that is tried. */
+  #head = '';
+  readonly #body = new RequestBody();
+  #expectsContinue = false;
+  #hash = '';
+
+  #state: EndpointState | null = null;
+  #tried = NONE_TRIED;
+  #resets = 0;
+  #upstream: UpstreamConnection | null = null;
+  /** The head is on its way to the pod. */
+  #sending = false;
+  #sentAt = 0;
+
+  #response: Response = 'awaited';
+  #framing: ClientFraming = 'none';
+  #persists = false;
+
+  /** `head` is null when the request never came to one. */
+  constructor(relay: Relay, client: ClientConnection, head: RequestHead | null) {
+    this.#relay = relay;
+    this.#client = client;
+    this.#ledger = new Ledger(relay.context.now(), client.arrival.peer, head);
+    this.isHead = this.#ledger.method === 'HEAD';
+    relay.exchanges.add(this);
+  }
+
+  // ── The request head is there ────────────────────────────────────────────────────────────────────────────────
+
+  begin(head: RequestHead, bytes: Buffer, base: number): void {
+    const { context } = this.#relay;
+    const ledger = this.#ledger;
+    const forwarded = upstreamHead(head, bytes, base, this.#client.arrival, context.trustedProxies);
+    ledger.clientAddress = forwarded.way.realIp;
+    ledger.requestId = forwarded.way.requestId;
+    this.#head = forwarded.text;
+    this.asksUpgrade = forwarded.upgrade !== null;
+    this.#expectsContinue = head.expectsContinue;
+    this.#persists = head.minor === 1 ? !head.connection.close : head.connection.keepAlive;
+
+    const decision = context.decide(ledger);
+    this.#decision = decision;
+    ledger.route = decision.route;
+    if (decision.kind === 'forward' && decision.route.policy.balance === 'consistent-hash') {
+      const field = (name: string): string | undefined => head.fields.valueOfName(bytes, base, name);
+      const { clientAddress, target } = ledger;
+      this.#hash = hashKey(decision.route.policy.hashBy, { clientAddress, target, field });
+    }
+    this.#body.begin(head.framing, head.expectsContinue ? 0 : context.limits.bufferBytes);
+    if (this.#body.state !== 'gathering') this.#carryOut(decision);
+  }
+
+  #carryOut(decision: Decision): void {
+    if (decision.kind === 'refuse') return this.refuse(decision.reason);
+    const { protocol } = decision.backend;
+    if (protocol === 'h2c' || protocol === 'grpc') return this.refuse('protocol-not-supported');
+    const pending = this.#relay.context.endpoints.pending(decision.backend);
+    if (pending) void pending.then(() => this.#tryNext());
+    else this.#tryNext();
+  }
+
+  // ── An endpoint, and a connection to it ──────────────────────────────────────────────────────────────────────
+
+  #tryNext(): void {
+    const decision = this.#decision;
+    if (this.#response === 'over' || decision?.kind !== 'forward') return;
+    const { backend, route } = decision;
+    const { context, pool } = this.#relay;
+    const hash = (): string => this.#hash;
+    const state = context.endpoints.choose(backend, route.policy, this.#tried, hash, context.now());
+    if (!state) return this.#attemptOver({ kind: 'no-endpoint' });
+    this.#state = state;
+    this.#ledger.endpoint = state.key;
+    this.#ledger.attempts++;
+    began(state);
+    const tls = backend.protocol === 'https';
+    // A connection closed under our feet says nothing good of the others that are as old.
+    const idle = this.#resets > 0 ? null : pool.take(state, tls, this);
+    this.#upstream = idle ?? pool.connect(state, tls, this);
+    if (idle) this.#send(idle);
+  }
+
+  onConnected(): void {
+    if (this.#state) connected(this.#state);
+    if (this.#upstream) this.#send(this.#upstream);
+  }
+
+  /** The attempt is over without a response. */
+  onLost(loss: Loss): void {
+    const upstream = this.#upstream;
+    const state = this.#state;
+    this.#upstream = null;
+    this.#sending = false;
+    if (state) ended(state);
+    if (this.#response !== 'awaited') return this.#onLostWithin(loss);
+    switch (loss) {
+      case 'refused':
+      case 'connect-timed-out':
+        if (state) {
+          connectFailed(state, this.#relay.context.now());
+          this.#tried = [...this.#tried, state];
+        }
+        return this.#attemptOver({ kind: loss });
+      case 'reset':
+        this.#resets++;
+        if (state && !upstream?.reused) this.#tried = [...this.#tried, state];
+        return this.#attemptOver({ kind: 'reset', connection: upstream?.reused ? 'reused' : 'fresh' });
+      case 'cut':
+        return this.refuse('upstream-reset');
+      case 'nonsense':
+      case 'timed-out':
+        return this.#attemptOver({ kind: loss });
+      default:
+        loss satisfies never;
+    }
+  }
+
+  #attemptOver(outcome: AttemptOutcome): void {
+    const { method, attempts } = this.#ledger;
+    const limit = this.#relay.context.limits.attempts;
+    const replayable = this.#body.state === 'whole' || this.#body.isUntouched;
+    const next = afterAttempt(outcome, { method, attempts, limit, resets: this.#resets, replayable });
+    switch (next.kind) {
+      case 'retry-elsewhere':
+      case 'retry-same-allowed':
+        return this.#tryNext();
+      case 'give-up':
+        return this.refuse(next.reason);
+      case 'relay':
+        return;
+      default:
+        next satisfies never;
+    }
+  }
+
+  // ── The request goes out ─────────────────────────────────────────────────────────────────────────────────────
+
+  #send(upstream: UpstreamConnection): void {
+    const { slab, pool } = this.#relay;
+    this.#sending = true;
+    this.#sentAt = performance.now();
+    slab.text(this.#head);
+    this.#ledger.requestBytes = this.#body.composeHeld(slab);
+    const goesOn = upstream.send(slab);
+    const { isOver } = this.#body;
+    // While the client is to send, the pod owes us nothing but to take it.
+    if (isOver || !goesOn) upstream.deadline.arm(pool.awaiting);
+    if (!isOver && goesOn) this.#client.resume();
+  }
+
+  onRequestContent(bytes: Buffer, from: number, to: number): void {
+    if (!this.#sending) return this.#body.hold(bytes, from, to);
+    this.#ledger.requestBytes += to - from;
+    this.#body.composeContent(this.#relay.slab, bytes, from, to);
+  }
+
+  /** No more of the body comes of this read. */
+  onRequestFlush(): void {
+    if (this.#body.state === 'gathering') return;
+    const upstream = this.#upstream;
+    if (!upstream || !this.#sending) return this.#client.pause();
+    if (upstream.send(this.#relay.slab)) return;
+    this.#client.pause();
+    upstream.deadline.arm(this.#relay.pool.awaiting);
+  }
+
+  onDrain(): void {
+    if (this.tunnel) return this.tunnel.upstreamDrained();
+    if (this.#body.isOver) return;
+    if (this.#response === 'awaited') this.#upstream?.deadline.clear();
+    this.#client.resume();
+  }
+
+  onRequestDone(reader: BodyReader): void {
+    const gathered = this.#body.state === 'gathering';
+    const upstream = this.#sending ? this.#upstream : null;
+    this.#body.end(reader, upstream && this.#relay.slab);
+    if (gathered && this.#decision) return this.#carryOut(this.#decision);
+    if (!upstream) return;
+    upstream.send(this.#relay.slab);
+    upstream.deadline.arm(this.#relay.pool.awaiting);
+  }
+
+  // ── The response comes, and goes on ──────────────────────────────────────────────────────────────────────────
+
+  onInterim(head: ResponseHead, bytes: Buffer, base: number): void {
+    // RFC 9110 15.2: HTTP/1.0 has no such responses.
+    if (this.#ledger.httpVersion === '1.0') return;
+    composeHead(this.#relay.slab, head, bytes, base, 'none', '');
+  }
+
+  onHead(head: ResponseHead, bytes: Buffer, base: number): void {
+    const now = this.#relay.context.now();
+    if (this.#state) answeredIn(this.#state, performance.now() - this.#sentAt, now);
+    this.#framing = clientFraming(head, this.#ledger.httpVersion);
+    this.#ledger.status = head.status;
+    this.#response = 'composed';
+    // A client that was told to wait with its body, and is answered instead, may or may not send it.
+    const bodyDoubtful = this.#expectsContinue && this.#body.isUntouched;
+    // And what follows a declined upgrade may be meant in the other protocol, with anything in it.
+    this.#persists &&= this.#client.mayPersist && this.#framing !== 'until-close';
+    this.#persists &&= !bodyDoubtful && !this.asksUpgrade;
+    composeHead(this.#relay.slab, head, bytes, base, this.#framing, this.#connectionWord());
+  }
+
+  #connectionWord(): ConnectionWord {
+    if (!this.#persists) return 'close';
+    return this.#ledger.httpVersion === '1.1' ? '' : 'keep-alive';
+  }
+
+  onContent(bytes: Buffer, from: number, to: number): void {
+    this.#ledger.responseBytes += to - from;
+    if (this.#framing === 'chunked') this.#relay.slab.chunk(bytes, from, to);
+    else this.#relay.slab.copy(bytes, from, to);
+  }
+
+  onFlush(): void {
+    if (this.#response === 'composed') this.#response = 'relaying';
+    const upstream = this.#upstream;
+    if (this.#client.send()) return upstream?.deadline.arm(this.#relay.pool.awaiting);
+    // The client does not keep up: the pod waits, and only the client is waited for.
+    upstream?.socket.pause();
+    upstream?.deadline.clear();
+    this.#client.deadline.arm(this.#relay.bodies);
+  }
+
+  onClientDrain(): void {
+    if (this.tunnel) return this.tunnel.clientDrained();
+    const upstream = this.#upstream;
+    if (!upstream?.socket.isPaused()) return;
+    this.#client.deadline.clear();
+    upstream.deadline.arm(this.#relay.pool.awaiting);
+    upstream.socket.resume();
+  }
+
+  onDone(body: BodyReader, reusable: boolean): void {
+    if (this.#framing === 'chunked') composeChunkedEnd(this.#relay.slab, body);
+    this.#client.send();
+    // A pod that answers before it has read the request is not sent the rest of it.
+    this.#releaseUpstream(reusable && this.#body.isOver);
+    this.#finish(this.#persists && this.#body.isOver);
+  }
+
+  // ── A tunnel instead of a response ───────────────────────────────────────────────────────────────────────────
+
+  onSwitch(head: ResponseHead, bytes: Buffer, base: number, from: number, to: number): void {
+    const upstream = this.#upstream;
+    if (!upstream) return;
+    this.#response = 'tunnel';
+    this.#ledger.status = 101;
+    composeHead(this.#relay.slab, head, bytes, base, 'none', 'Upgrade');
+    this.#client.send();
+    this.tunnel = new Tunnel(this.#relay, this.#client, upstream, () => this.#tunnelOver());
+    this.tunnel.fromUpstream(bytes, from, to);
+    const early = this.#client.switchToTunnel();
+    this.onClientTunnelBytes(early, 0, early.length);
+  }
+
+  onClientTunnelBytes(bytes: Buffer, from: number, to: number): void {
+    this.#ledger.requestBytes += to - from;
+    this.tunnel?.fromClient(bytes, from, to);
+  }
+
+  onTunnelBytes(bytes: Buffer, from: number, to: number): void {
+    this.#ledger.responseBytes += to - from;
+    this.tunnel?.fromUpstream(bytes, from, to);
+  }
+
+  onTunnelEnd(): void {
+    this.tunnel?.upstreamEnded();
+  }
+
+  #tunnelOver(): void {
+    this.#releaseUpstream(false);
+    this.#finish(false);
+  }
+
+  // ── The ways it can go wrong ─────────────────────────────────────────────────────────────────────────────────
+
+  /** Portico itself answers, as long as nothing else was. */
+  refuse(reason: AnswerReason): void {
+    if (this.#response === 'over') return;
+    if (this.#response === 'relaying' || this.#response === 'tunnel') return this.#cut(reason);
+    const { slab, context } = this.#relay;
+    // What was put together for the pod, or of a response that turned out to be nonsense, goes nowhere.
+    slab.discard();
+    this.#releaseUpstream(false);
+    const given = answer(reason, this.#accept());
+    this.#persists &&= this.#client.mayPersist && !given.close && this.#body.isOver;
+    this.#ledger.status = given.status;
+    this.#ledger.detail = reason;
+    this.#ledger.responseBytes = this.isHead ? 0 : given.body.length;
+    composeAnswer(slab, given, this.#connectionWord(), this.isHead, context.now());
+    this.#client.send();
+    this.#finish(this.#persists);
+  }
+
+  /** The response ends here, and the client must see that it does. */
+  #cut(reason: AnswerReason): void {
+    this.#relay.slab.discard();
+    this.#releaseUpstream(false);
+    this.#ledger.detail = reason;
+    const client = this.#client;
+    const reset = this.#framing === 'until-close';
+    this.#account();
+    client.cut(reset);
+  }
+
+  #onLostWithin(loss: Loss): void {
+    if (this.#response === 'tunnel') return this.#cut('upstream-reset');
+    // Even where the beginning of it can be taken back: better a connection less than a second guess.
+    this.#persists = false;
+    if (loss === 'nonsense') return this.refuse('upstream-nonsense');
+    this.refuse(loss === 'timed-out' ? 'upstream-timed-out' : 'upstream-reset');
+  }
+
+  /** The client sent, or took, nothing for too long. */
+  onClientStalled(): void {
+    this.refuse('request-timed-out');
+  }
+
+  /** The time to drain is over. */
+  cutForDrain(): void {
+    if (this.#response !== 'over') this.#cut('draining');
+  }
+
+  /** The client left: the pod is told at once. */
+  onClientGone(): void {
+    if (this.#response === 'over') return;
+    this.#relay.slab.discard();
+    this.#releaseUpstream(false);
+    if (this.#response !== 'tunnel') {
+      this.#ledger.status = statusOf('client-gone');
+      this.#ledger.detail = 'client-gone';
+    }
+    this.#account();
+  }
+
+  // ── The account ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  #releaseUpstream(reusable: boolean): void {
+    const upstream = this.#upstream;
+    if (!upstream) return;
+    this.#upstream = null;
+    this.#sending = false;
+    if (this.#state) ended(this.#state);
+    upstream.release(reusable);
+  }
+
+  #finish(persists: boolean): void {
+    this.#account();
+    this.#client.exchangeOver(persists);
+  }
+
+  #account(): void {
+    this.#response = 'over';
+    if (this.tunnel) this.#relay.openTunnels--;
+    this.#ledger.close();
+    this.#relay.exchanges.delete(this);
+    this.#relay.context.account(this.#ledger);
+  }
+
+  /** What the client likes to read, looked up only when Portico itself has something to say. */
+  #accept(): string | undefined {
+    return /^accept:[ \t]*(.*?)[ \t]*\r$/im.exec(this.#head)?.[1];
+  }
+}

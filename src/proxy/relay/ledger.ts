@@ -1,0 +1,38 @@
+import { performance } from 'node:perf_hooks';
+import type { Route } from '../../routing/table.ts';
+import type { Exchange } from '../exchange.ts';
+import type { RequestHead } from './request-head.ts';
+
+/** What becomes known of an exchange while it runs, and is accounted when it is over. */
+export class Ledger implements Exchange {
+  readonly startedAt: number;
+  /** Until it is over, the time on the monotonic clock when it began. */
+  durationMs = performance.now();
+  clientAddress: string;
+  readonly method: string;
+  readonly host: string;
+  readonly target: string;
+  readonly httpVersion: '1.0' | '1.1';
+  status = 0;
+  route: Route | null = null;
+  endpoint = '';
+  attempts = 0;
+  requestBytes = 0;
+  responseBytes = 0;
+  requestId = '';
+  detail = '';
+
+  /** `head` is null when the request never came to one. */
+  constructor(startedAt: number, clientAddress: string, head: RequestHead | null) {
+    this.startedAt = startedAt;
+    this.clientAddress = clientAddress;
+    this.method = head?.method ?? '';
+    this.host = head?.host ?? '';
+    this.target = head?.target ?? '';
+    this.httpVersion = head?.minor === 0 ? '1.0' : '1.1';
+  }
+
+  close(): void {
+    this.durationMs = performance.now() - this.durationMs;
+  }
+}

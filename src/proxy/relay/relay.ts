@@ -1,0 +1,59 @@
+import type { EngineContext } from '../engine.ts';
+import type { ClientConnection } from './client-connection.ts';
+import { type DeadlineList, Deadlines } from './deadlines.ts';
+import type { RelayExchange } from './exchange.ts';
+import { RequestHead } from './request-head.ts';
+import { Slab } from './slab.ts';
+import { UpstreamPool } from './upstream-pool.ts';
+
+/** After our last byte, the client has this long to read it and close, while what it still sends is thrown away. */
+const LINGER_MS = 2_000;
+const COARSEST_SWEEP_MS = 500;
+
+/** What the connections and exchanges of one engine share. */
+export class Relay {
+  readonly context: EngineContext;
+  readonly slab = new Slab();
+  readonly pool: UpstreamPool;
+  readonly clients = new Set<ClientConnection>();
+  readonly exchanges = new Set<RelayExchange>();
+  readonly deadlines: Deadlines;
+  readonly heads: DeadlineList<ClientConnection>;
+  readonly keepAlives: DeadlineList<ClientConnection>;
+  readonly bodies: DeadlineList<ClientConnection>;
+  readonly lingers: DeadlineList<ClientConnection>;
+  readonly tunnels: DeadlineList<ClientConnection>;
+  /** Of every client whose head comes in one piece, as nearly all do. The others take it and leave a new one. */
+  spareHead: RequestHead;
+  draining = false;
+  openTunnels = 0;
+
+  constructor(context: EngineContext) {
+    const { limits } = context;
+    this.context = context;
+    this.spareHead = new RequestHead(limits);
+    const shortest = Math.min(
+      limits.clientHeadTimeoutMs,
+      limits.bodyIdleTimeoutMs,
+      limits.keepAliveIdleTimeoutMs,
+      limits.connectTimeoutMs,
+      limits.upstreamIdleTimeoutMs,
+      limits.tunnelIdleTimeoutMs,
+    );
+    this.deadlines = new Deadlines(Math.max(1, Math.min(COARSEST_SWEEP_MS, shortest / 4)));
+    this.heads = this.deadlines.list(limits.clientHeadTimeoutMs, (client: ClientConnection) =>
+      client.headTimedOut(),
+    );
+    this.keepAlives = this.deadlines.list(limits.keepAliveIdleTimeoutMs, (client: ClientConnection) =>
+      client.close(),
+    );
+    this.bodies = this.deadlines.list(limits.bodyIdleTimeoutMs, (client: ClientConnection) =>
+      client.bodyTimedOut(),
+    );
+    this.lingers = this.deadlines.list(LINGER_MS, (client: ClientConnection) => client.destroy());
+    this.tunnels = this.deadlines.list(limits.tunnelIdleTimeoutMs, (client: ClientConnection) =>
+      client.destroy(),
+    );
+    this.pool = new UpstreamPool(limits, this.deadlines);
+  }
+}

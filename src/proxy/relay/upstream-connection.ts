@@ -1,0 +1,271 @@
+import { type Socket, connect as connectTcp } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import type { EndpointState } from '../endpoints.ts';
+import { BodyReader } from './body-reader.ts';
+import { Deadline } from './deadlines.ts';
+import { HeldBytes } from './held-bytes.ts';
+import type { ResponseContext } from './response-head.ts';
+import { ResponseHead } from './response-head.ts';
+import type { Slab } from './slab.ts';
+import type { UpstreamPool } from './upstream-pool.ts';
+
+/** How a connection to a pod was lost before the response on it was over. */
+export type Loss =
+  | 'refused'
+  | 'connect-timed-out'
+  /** It ended before the first byte of a response. */
+  | 'reset'
+  /** It ended within a response. */
+  | 'cut'
+  | 'nonsense'
+  | 'timed-out';
+
+/** The exchange a connection serves. Bytes it is shown are gone when the call returns. */
+export interface UpstreamUser extends ResponseContext {
+  onConnected(): void;
+  /** A 1xx other than 101. */
+  onInterim(head: ResponseHead, bytes: Buffer, base: number): void;
+  onHead(head: ResponseHead, bytes: Buffer, base: number): void;
+  onContent(bytes: Buffer, from: number, to: number): void;
+  /** No more comes of this read. */
+  onFlush(): void;
+  /** The response is over; `reusable` says whether the connection can serve another. */
+  onDone(body: BodyReader, reusable: boolean): void;
+  /** 101: from now on the connection carries bytes; the first of them are there already. */
+  onSwitch(head: ResponseHead, bytes: Buffer, base: number, from: number, to: number): void;
+  onTunnelBytes(bytes: Buffer, from: number, to: number): void;
+  onTunnelEnd(): void;
+  onLost(loss: Loss): void;
+  onDrain(): void;
+}
+
+/** 1xx responses to one request; more are an attempt to keep it for ever. */
+const MOST_INTERIMS = 32;
+
+/**
+ * What every pod connection reads into. One piece of memory for all is enough, since what is read is parsed and
+ * written on before the next read; it saves an allocation of 64 KiB per read.
+ */
+const READ_BUFFER = Buffer.allocUnsafeSlow(32 * 1024);
+
+/** One connection to a pod, and what is read on it. */
+export class UpstreamConnection {
+  readonly #pool: UpstreamPool;
+  readonly endpointKey: string;
+  readonly poolKey: string;
+  readonly socket: Socket;
+  readonly deadline = new Deadline<UpstreamConnection>(this);
+  phase: 'connecting' | 'idle' | 'busy' | 'tunnel' | 'closed' = 'connecting';
+  #user: UpstreamUser | null;
+  /** It has served an exchange before the one it serves now. */
+  reused = false;
+  /** Its endpoint left the table: it serves what it serves, and nothing after. */
+  retired = false;
+  /** On the clock of the deadlines: from then on the pod may close it at any moment. */
+  idleUntil = 0;
+  #reading: 'nothing' | 'head' | 'body' = 'nothing';
+  #interims = 0;
+  readonly #head: ResponseHead;
+  readonly #body: BodyReader;
+  readonly #partial = new HeldBytes();
+
+  constructor(pool: UpstreamPool, state: EndpointState, tls: boolean, poolKey: string, user: UpstreamUser) {
+    this.#pool = pool;
+    this.#user = user;
+    this.endpointKey = state.key;
+    this.poolKey = poolKey;
+    this.#head = new ResponseHead(pool.limits);
+    this.#body = new BodyReader(pool.limits);
+    const { address, port } = state.endpoint;
+    const options = {
+      host: address,
+      port,
+      noDelay: true,
+      allowHalfOpen: true,
+      highWaterMark: pool.highWaterMark,
+    };
+    if (tls) {
+      // Pods show certificates that nobody but their cluster signed.
+      const socket = connectTls({ ...options, rejectUnauthorized: false, ALPNProtocols: ['http/1.1'] });
+      this.socket = socket;
+      socket.on('secureConnect', () => this.#connected());
+      socket.on('data', (bytes: Buffer) => this.#received(bytes, bytes.length));
+    } else {
+      const callback = (length: number): boolean => {
+        this.#received(READ_BUFFER, length);
+        return true;
+      };
+      this.socket = connectTcp({ ...options, onread: { buffer: READ_BUFFER, callback } });
+      this.socket.on('connect', () => this.#connected());
+    }
+    this.socket.on('end', () => this.#ended());
+    this.socket.on('error', () => this.#lost());
+    this.socket.on('close', () => this.#lost());
+    this.socket.on('drain', () => this.#user?.onDrain());
+    this.deadline.arm(pool.connecting);
+  }
+
+  /** Takes an idle connection for an exchange. */
+  begin(user: UpstreamUser): void {
+    this.#user = user;
+    this.reused = true;
+    this.#expect();
+  }
+
+  /** Writes what is in the slab. False when the pod does not keep up: `onDrain` follows. */
+  send(slab: Slab): boolean {
+    return slab.send(this.socket);
+  }
+
+  /** The exchange is done with it. */
+  release(reusable: boolean): void {
+    this.#user = null;
+    this.deadline.clear();
+    if (this.phase === 'closed') return;
+    if (!reusable || this.retired || this.socket.writableLength > 0 || !this.#pool.put(this, this.#head)) {
+      this.destroy();
+    }
+  }
+
+  destroy(): void {
+    if (this.phase === 'closed') return;
+    this.phase = 'closed';
+    this.#user = null;
+    this.deadline.clear();
+    this.#pool.forget(this);
+    this.socket.destroy();
+  }
+
+  /** No connection, or no byte of a response, in time. */
+  expire(): void {
+    this.#lose(this.phase === 'connecting' ? 'connect-timed-out' : 'timed-out');
+  }
+
+  #connected(): void {
+    if (this.phase !== 'connecting') return;
+    this.deadline.clear();
+    this.#expect();
+    this.#user?.onConnected();
+  }
+
+  #expect(): void {
+    this.phase = 'busy';
+    this.#reading = 'nothing';
+    this.#interims = 0;
+    this.#head.reset();
+  }
+
+  #received(bytes: Buffer, length: number): void {
+    switch (this.phase) {
+      case 'busy':
+        return this.#read(bytes, length);
+      case 'tunnel':
+        return this.#user?.onTunnelBytes(bytes, 0, length);
+      case 'idle':
+        // Nobody asked: whatever it is, it must not become the answer to the next request.
+        return this.destroy();
+      case 'connecting':
+      case 'closed':
+        return;
+      default:
+        this.phase satisfies never;
+    }
+  }
+
+  #read(bytes: Buffer, length: number): void {
+    const user = this.#user;
+    if (!user) return;
+    let at = 0;
+    let end = length;
+    if (this.#reading !== 'body') {
+      if (this.#partial.length > 0) {
+        this.#partial.add(bytes, 0, length);
+        bytes = this.#partial.bytes;
+        end = this.#partial.length;
+      }
+      for (;;) {
+        if (at === end) return this.#headGoesOn(bytes, at, end);
+        this.#reading = 'head';
+        const head = this.#head;
+        const progress = head.read(bytes, at, end, user);
+        if (progress === 'more') return this.#headGoesOn(bytes, at, end);
+        if (progress !== 'done') return this.#lose('nonsense');
+        const base = at;
+        at += head.length;
+        if (head.status === 101) {
+          this.phase = 'tunnel';
+          this.deadline.clear();
+          user.onSwitch(head, bytes, base, at, end);
+          this.#partial.clear();
+          return;
+        }
+        if (head.status >= 200) {
+          this.#reading = 'body';
+          this.#body.start(head.framing);
+          user.onHead(head, bytes, base);
+          break;
+        }
+        if (++this.#interims > MOST_INTERIMS) return this.#lose('nonsense');
+        user.onInterim(head, bytes, base);
+        head.reset();
+      }
+    }
+    this.#readBody(user, bytes, at, end);
+    // Only now: what was read of the body was in it too.
+    if (this.#partial.length > 0) this.#partial.clear();
+  }
+
+  /** Keeps what there is of a head until more comes. */
+  #headGoesOn(bytes: Buffer, at: number, end: number): void {
+    const held = this.#partial;
+    if (held.length === 0) held.add(bytes, at, end);
+    else if (at > 0) {
+      const rest = Buffer.from(bytes.subarray(at, end));
+      held.clear();
+      held.add(rest, 0, rest.length);
+    }
+    this.#user?.onFlush();
+  }
+
+  #readBody(user: UpstreamUser, bytes: Buffer, from: number, end: number): void {
+    let at = from;
+    const body = this.#body;
+    for (;;) {
+      const progress = body.read(bytes, at, end);
+      at = body.next;
+      switch (progress) {
+        case 'content':
+          user.onContent(bytes, body.from, body.to);
+          break;
+        case 'more':
+          return user.onFlush();
+        case 'done':
+          // Bytes after the end answer nothing that was asked: the connection is not used again.
+          return user.onDone(body, at === end && this.#head.persists);
+        default:
+          return this.#lose('nonsense');
+      }
+    }
+  }
+
+  /** The pod will send no more. */
+  #ended(): void {
+    if (this.phase === 'tunnel') return this.#user?.onTunnelEnd();
+    if (this.phase === 'busy' && this.#reading === 'body' && this.#body.end()) {
+      return this.#user?.onDone(this.#body, false);
+    }
+    this.#lost();
+  }
+
+  #lost(): void {
+    if (this.phase === 'closed') return;
+    if (this.phase === 'connecting') return this.#lose('refused');
+    this.#lose(this.#reading === 'nothing' ? 'reset' : 'cut');
+  }
+
+  #lose(loss: Loss): void {
+    const user = this.#user;
+    this.destroy();
+    user?.onLost(loss);
+  }
+}

@@ -1,0 +1,111 @@
+import type { EndpointState } from '../endpoints.ts';
+import type { Limits } from '../limits.ts';
+import { type DeadlineList, type Deadlines } from './deadlines.ts';
+import type { ResponseHead } from './response-head.ts';
+import { UpstreamConnection, type UpstreamUser } from './upstream-connection.ts';
+
+const IDLE_PER_ENDPOINT = 128;
+/** Idle connections are closed after this, unless the pod wants it sooner. */
+const IDLE_TIMEOUT_MS = 55_000;
+/** Our request could be on its way while the pod closes: in its last second a connection is not used. */
+const LAST_SECOND_MS = 1_000;
+
+interface Members {
+  readonly all: Set<UpstreamConnection>;
+  /** Used from the end: the one used last is the one that is surely alive, and the others can grow old. */
+  readonly idle: UpstreamConnection[];
+}
+
+/** The connections to pods: those in use, and those kept for the next exchange. */
+export class UpstreamPool {
+  readonly limits: Limits;
+  readonly highWaterMark: number;
+  readonly #clock: Deadlines;
+  readonly connecting: DeadlineList<UpstreamConnection>;
+  readonly awaiting: DeadlineList<UpstreamConnection>;
+  readonly #idling: DeadlineList<UpstreamConnection>;
+  readonly #members = new Map<string, Members>();
+  size = 0;
+
+  constructor(limits: Limits, clock: Deadlines) {
+    this.limits = limits;
+    this.highWaterMark = limits.bufferBytes / 2;
+    this.#clock = clock;
+    const expire = (connection: UpstreamConnection): void => connection.expire();
+    this.connecting = clock.list(limits.connectTimeoutMs, expire);
+    this.awaiting = clock.list(limits.upstreamIdleTimeoutMs, expire);
+    this.#idling = clock.list(IDLE_TIMEOUT_MS, (connection: UpstreamConnection) => connection.destroy());
+  }
+
+  /** An idle connection to the endpoint, with `user` in charge of it from now on; null when there is none. */
+  take(state: EndpointState, tls: boolean, user: UpstreamUser): UpstreamConnection | null {
+    const idle = this.#members.get(poolKey(state, tls))?.idle;
+    if (!idle) return null;
+    for (;;) {
+      const connection = idle.pop();
+      if (!connection) return null;
+      connection.deadline.clear();
+      if (connection.idleUntil > this.#clock.now) {
+        connection.begin(user);
+        return connection;
+      }
+      connection.destroy();
+    }
+  }
+
+  /** A new connection to the endpoint; `user` hears of it. */
+  connect(state: EndpointState, tls: boolean, user: UpstreamUser): UpstreamConnection {
+    const key = poolKey(state, tls);
+    const connection = new UpstreamConnection(this, state, tls, key, user);
+    let members = this.#members.get(key);
+    if (!members) this.#members.set(key, (members = { all: new Set(), idle: [] }));
+    members.all.add(connection);
+    this.size++;
+    return connection;
+  }
+
+  /** Keeps a connection that has served; false when it must be closed instead. */
+  put(connection: UpstreamConnection, lastHead: ResponseHead): boolean {
+    const idle = this.#members.get(connection.poolKey)?.idle;
+    if (!idle || idle.length >= IDLE_PER_ENDPOINT) return false;
+    const { keepAliveTimeout } = lastHead;
+    const allowedMs = keepAliveTimeout < 0 ? IDLE_TIMEOUT_MS : keepAliveTimeout * 1000 - LAST_SECOND_MS;
+    if (allowedMs <= 0) return false;
+    connection.phase = 'idle';
+    connection.idleUntil = this.#clock.now + allowedMs;
+    connection.deadline.arm(this.#idling);
+    idle.push(connection);
+    return true;
+  }
+
+  /** A connection was closed. */
+  forget(connection: UpstreamConnection): void {
+    const members = this.#members.get(connection.poolKey);
+    if (!members?.all.delete(connection)) return;
+    this.size--;
+    const place = members.idle.indexOf(connection);
+    if (place >= 0) members.idle.splice(place, 1);
+    if (members.all.size === 0) this.#members.delete(connection.poolKey);
+  }
+
+  /** The endpoint left the table: its idle connections are closed, those in use after what they serve now. */
+  retire(endpointKey: string): void {
+    for (const key of [endpointKey, `${endpointKey} tls`]) {
+      const members = this.#members.get(key);
+      if (!members) continue;
+      for (const connection of members.all) connection.retired = true;
+      while (members.idle.length > 0) members.idle.at(-1)?.destroy();
+    }
+  }
+
+  /** Closes every connection, in use or not. */
+  destroy(): void {
+    for (const members of this.#members.values()) {
+      for (const connection of members.all) connection.destroy();
+    }
+  }
+}
+
+function poolKey(state: EndpointState, tls: boolean): string {
+  return tls ? `${state.key} tls` : state.key;
+}
