@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import type { EngineFactory } from '../../src/proxy/engine.ts';
 import { httpProxyEngine } from '../../src/proxy/http-proxy/engine.ts';
+import { relayEngine } from '../../src/proxy/relay/engine.ts';
 import { deviations } from './deviations.ts';
 
 /** Every engine that must keep the contract. */
 export const engines: readonly { readonly name: EngineName; readonly create: EngineFactory }[] = [
   { name: 'http-proxy', create: httpProxyEngine },
+  { name: 'relay', create: relayEngine },
 ];
 
 export type EngineName = 'http-proxy' | 'relay';
