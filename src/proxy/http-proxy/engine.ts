@@ -2,7 +2,7 @@ import { type IncomingMessage, type Server, type ServerResponse, createServer } 
 import type { Socket } from 'node:net';
 import httpProxy from 'http-proxy';
 import type { EngineFactory } from '../engine.ts';
-import { type Surroundings, serveExchange } from './exchange.ts';
+import { type Expects, type Surroundings, serveExchange } from './exchange.ts';
 import { createPool } from './pool.ts';
 import { answerSocket, clientFault } from './socket-answer.ts';
 import { serveTunnel, wantsTunnel } from './tunnel.ts';
@@ -18,9 +18,17 @@ export const httpProxyEngine: EngineFactory = (context) => {
   const passes = proxy as unknown as { webPasses: { name: string }[] };
   passes.webPasses = passes.webPasses.filter(({ name }) => name !== 'deleteLength');
 
-  const around: Surroundings = { context, pool: createPool(limits), proxy, draining: false, live: new Set() };
+  const around: Surroundings = {
+    context,
+    pool: createPool(limits),
+    proxy,
+    draining: false,
+    live: new Set(),
+    readers: new WeakMap(),
+  };
   const tunnels = new Set<() => void>();
-  const connections = new Set<Socket>();
+  /** With the requests each has carried. */
+  const connections = new Map<Socket, number>();
 
   const server: Server = createServer({
     maxHeaderSize: limits.headBytes,
@@ -29,6 +37,7 @@ export const httpProxyEngine: EngineFactory = (context) => {
     requestTimeout: 0,
     connectionsCheckingInterval: Math.min(1_000, Math.max(10, limits.clientHeadTimeoutMs / 2)),
     keepAliveTimeout: limits.keepAliveIdleTimeoutMs,
+    keepAliveTimeoutBuffer: 0,
     // Node's own answers would not be ours.
     requireHostHeader: false,
     noDelay: true,
@@ -36,21 +45,21 @@ export const httpProxyEngine: EngineFactory = (context) => {
   });
   server.maxHeadersCount = 0;
   server.maxConnections = limits.connections;
-  server.maxRequestsPerSocket = limits.requestsPerConnection;
 
   server.on('connection', (socket: Socket) => {
-    connections.add(socket);
+    connections.set(socket, 0);
     socket.once('close', () => connections.delete(socket));
   });
-  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-    serveExchange(around, request, response, false);
-  });
-  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
-    serveExchange(around, request, response, true);
-  });
-  server.on('checkExpectation', (request: IncomingMessage) => {
-    answerSocket(context, request.socket, 'expectation-unknown', request);
-  });
+  const serve = (request: IncomingMessage, response: ServerResponse, expects: Expects): void => {
+    const count = (connections.get(request.socket) ?? 0) + 1;
+    connections.set(request.socket, count);
+    // Node's own count would say `close` and leave the connection open.
+    if (count >= limits.requestsPerConnection) response.shouldKeepAlive = false;
+    serveExchange(around, request, response, expects);
+  };
+  server.on('request', (request, response) => serve(request, response, 'nothing'));
+  server.on('checkContinue', (request, response) => serve(request, response, 'continue'));
+  server.on('checkExpectation', (request, response) => serve(request, response, 'unknown'));
   server.on('connect', (request: IncomingMessage) => {
     answerSocket(context, request.socket, 'method-not-allowed', request);
   });
@@ -59,7 +68,9 @@ export const httpProxyEngine: EngineFactory = (context) => {
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     const reason = clientFault(error);
+    const refuse = around.readers.get(socket);
     if (reason === null) socket.destroy();
+    else if (refuse) refuse(reason);
     else answerSocket(context, socket, reason, null);
   });
 
@@ -83,7 +94,7 @@ export const httpProxyEngine: EngineFactory = (context) => {
         const deadline = setTimeout(() => {
           cutCount = around.live.size + tunnels.size;
           for (const cut of [...around.live, ...tunnels]) cut();
-          for (const socket of connections) socket.destroy();
+          for (const socket of connections.keys()) socket.destroy();
         }, timeoutMs);
         server.close(() => {
           clearTimeout(deadline);

@@ -5,9 +5,10 @@ import type {
   OutgoingMessage,
   ServerResponse,
 } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import type ProxyServer from 'http-proxy';
-import { type AnswerReason, answer } from '../answer.ts';
+import { type AnswerReason, type MessageFault, answer } from '../answer.ts';
 import { type AttemptOutcome, afterAttempt } from '../attempt.ts';
 import { type EndpointState, answeredIn } from '../endpoint-state.ts';
 import type { EngineContext } from '../engine.ts';
@@ -25,7 +26,12 @@ export interface Surroundings {
   draining: boolean;
   /** Each cuts its exchange at once. */
   readonly live: Set<() => void>;
+  /** By connection: how to refuse the request whose body is being read, when it turns out to be malformed. */
+  readonly readers: WeakMap<Socket, (reason: MessageFault) => void>;
 }
+
+/** What the Expect field asks for, as Node's parser tells it apart. */
+export type Expects = 'nothing' | 'continue' | 'unknown';
 
 /**
  * The life of one exchange, from the request head to the account. http-proxy makes the request to the upstream;
@@ -35,7 +41,7 @@ export function serveExchange(
   around: Surroundings,
   request: IncomingMessage,
   response: ServerResponse,
-  expectsContinue: boolean,
+  expects: Expects,
 ): void {
   const { context } = around;
   const { limits } = context;
@@ -61,10 +67,15 @@ export function serveExchange(
   });
   // 'data' alone would start the flow before there is a connection to send it to.
   request.pause();
-  request.on('end', () => clearTimeout(bodyIdle));
-  if (!hasBody) request.resume();
+  request.on('end', () => {
+    clearTimeout(bodyIdle);
+    around.readers.delete(request.socket);
+  });
+  if (hasBody) around.readers.set(request.socket, refuse);
+  else request.resume();
 
   if (plan.kind === 'refuse') return refuse(plan.reason);
+  if (expects === 'unknown') return refuse('expectation-unknown');
   const pending = context.endpoints.pending(plan.backend);
   if (pending) void pending.finally(() => tryNext(plan));
   else tryNext(plan);
@@ -103,7 +114,7 @@ export function serveExchange(
   function start(plan: Plan & { kind: 'forward' }, state: EndpointState, upstream: ClientRequest): void {
     // Set here since http-proxy would collapse `//`.
     upstream.path = plan.head.addressee.target;
-    if (expectsContinue) upstream.setHeader('Expect', '100-continue');
+    if (expects === 'continue') upstream.setHeader('Expect', '100-continue');
     const current = attemptAt(state, upstream, context, sendBody, (outcome) => {
       request.unpipe(upstream);
       failed(plan, outcome);

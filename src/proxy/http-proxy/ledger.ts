@@ -25,6 +25,8 @@ export function openLedger(
   arrival: Arrival,
 ): Ledger {
   const startedAt = context.now();
+  // Kept now: what goes to the upstream takes the place of the request's fields later.
+  const host = request?.headers.host ?? '';
   let closed = false;
   const ledger: Ledger = {
     clientAddress: arrival.peer,
@@ -45,7 +47,7 @@ export function openLedger(
         durationMs: context.now() - startedAt,
         clientAddress,
         method: request?.method ?? '',
-        host: request?.headers.host ?? '',
+        host,
         target: request?.url ?? '',
         httpVersion: request?.httpVersion ?? '',
         status,

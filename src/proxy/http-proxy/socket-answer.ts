@@ -38,9 +38,9 @@ export function answerSocket(
   request: IncomingMessage | null,
   ledger: Ledger = openLedger(context, request, arrivalOf(socket, context)),
 ): void {
-  // A response under way on the connection must not get another one into its middle.
-  const busy = (socket as Socket & { _httpMessage?: { headersSent: boolean } | null })._httpMessage;
-  if (!socket.writable || busy?.headersSent) return void socket.destroy();
+  // A response under way on the connection must not get another one into its middle, or before it.
+  const busy = (socket as Socket & { _httpMessage?: object | null })._httpMessage;
+  if (!socket.writable || busy) return void socket.destroy();
   const made = answer(reason, request?.headers.accept);
   const head = [`HTTP/1.1 ${made.status} ${made.reasonPhrase}`, `date: ${new Date().toUTCString()}`];
   for (const [name, value] of made.fields) head.push(`${name}: ${value}`);
@@ -52,5 +52,5 @@ export function answerSocket(
   setTimeout(() => socket.destroy(), 1_000).unref();
   ledger.detail = reason;
   ledger.responseBytes = made.body.length;
-  if (!busy) ledger.close(made.status);
+  ledger.close(made.status);
 }
