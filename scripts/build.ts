@@ -1,0 +1,78 @@
+/**
+ * `npm run build`: all of Portico in one file, dist/portico.js, that needs Node and nothing else.
+ *
+ *     node scripts/build.ts [outdir]
+ */
+import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { isBuiltin } from 'node:module';
+import { join } from 'node:path';
+import { type Metafile, type Plugin, build } from 'esbuild';
+
+const ROOT = join(import.meta.dirname, '..');
+const outdir = process.argv[2] ?? join(ROOT, 'dist');
+
+/** A package that another one uses where it happens to be there: in the bundle it never is. */
+const absent: Plugin = {
+  name: 'absent',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^supports-color$/ }, ({ path }) => ({ path, namespace: 'absent' }));
+    onLoad({ filter: /.*/, namespace: 'absent' }, () => ({ contents: 'module.exports = {};' }));
+  },
+};
+
+await rm(outdir, { recursive: true, force: true });
+await mkdir(outdir, { recursive: true });
+
+const { metafile } = await build({
+  absWorkingDir: ROOT,
+  entryPoints: ['src/main.ts'],
+  outfile: join(outdir, 'portico.js'),
+  bundle: true,
+  platform: 'node',
+  target: 'node24',
+  // An ES module: data-plane threads are started from import.meta.url, which CommonJS does not have.
+  format: 'esm',
+  minifySyntax: true,
+  minifyWhitespace: true,
+  // Names stay: a stack trace in a user's log should say where.
+  minifyIdentifiers: false,
+  legalComments: 'none',
+  // The packages among us that are CommonJS ask for Node's modules with require.
+  banner: {
+    js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
+  },
+  plugins: [absent],
+  metafile: true,
+  logLevel: 'warning',
+});
+
+const missing = Object.values(metafile.outputs)
+  .flatMap((output) => output.imports)
+  .filter((imported) => imported.external === true && !isBuiltin(imported.path))
+  .map((imported) => imported.path);
+if (missing.length > 0) {
+  console.error(`build: the bundle would need these packages beside it: ${[...new Set(missing)].join(', ')}`);
+  process.exit(1);
+}
+
+// The folder may lie below a package.json of another type.
+await writeFile(join(outdir, 'package.json'), '{ "type": "module" }\n');
+await writeFile(join(outdir, 'THIRD-PARTY-LICENSES.txt'), await licenses(metafile));
+const bytes = Object.values(metafile.outputs)[0]?.bytes ?? 0;
+console.log(`${join(outdir, 'portico.js')}  ${(bytes / 1e6).toFixed(1)} MB`);
+
+/** The licences of the packages that are in the bundle: each asks to be passed on with copies. */
+async function licenses(metafile: Metafile): Promise<string> {
+  const folders = Object.keys(metafile.inputs).map(
+    (input) => /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input)?.[0],
+  );
+  const texts: string[] = [];
+  for (const folder of [...new Set(folders)].filter((name) => name !== undefined).sort()) {
+    const manifest = await readFile(join(ROOT, folder, 'package.json'), 'utf8');
+    const { name, version, license } = JSON.parse(manifest) as Record<string, string>;
+    const file = (await readdir(join(ROOT, folder))).find((file) => /^(licen[cs]e|copying)/i.test(file));
+    const text = file ? await readFile(join(ROOT, folder, file), 'utf8') : `License: ${license}\n`;
+    texts.push(`${name} ${version}\n\n${text.trim()}\n`);
+  }
+  return texts.join(`\n${'-'.repeat(80)}\n\n`);
+}
