@@ -52,7 +52,9 @@ interface Started {
 }
 
 function start(cwd: string): Started {
-  const child = spawn(process.execPath, [join(ROOT, 'examples/start.ts'), 'quickstart'], { cwd });
+  // One thread: what one answer shows holds for the next.
+  const env = { ...process.env, PORTICO_WORKERS: '1' };
+  const child = spawn(process.execPath, [join(ROOT, 'examples/start.ts'), 'quickstart'], { cwd, env });
   const ended = once(child, 'exit');
   onTestFinished(async () => {
     child.kill('SIGTERM');
