@@ -1,0 +1,72 @@
+import { describe, expect, it } from 'vitest';
+import { type Compilation, compile, listProblems } from '../../src/routing/compile.ts';
+import { get } from '../../src/routing/sharded-map.ts';
+import { type ObjectChange, applyChanges, snapshotOf } from '../../src/routing/snapshot.ts';
+import { loadCases } from '../support/cases.ts';
+
+function caseNamed(name: string): {
+  objects: readonly ObjectChange[];
+  compiledAt: (now: string) => Compilation;
+} {
+  const found = loadCases().find((candidate) => candidate.name === name);
+  if (!found) throw new Error(`no case ${name}`);
+  const { objects, settings } = found;
+  return {
+    objects,
+    compiledAt: (now) => compile(snapshotOf(objects), { ...settings, now: Date.parse(now) }),
+  };
+}
+
+function codes(compilation: Compilation): readonly string[] {
+  return listProblems(compilation).map(({ code }) => code);
+}
+
+describe('certificates', () => {
+  it('become a problem when their time has passed, without any change in the cluster', () => {
+    const { compiledAt } = caseNamed('tls-expired');
+    const fresh = compiledAt('2026-02-01T00:00:00Z');
+    expect(codes(fresh)).toEqual([]);
+    const at = (now: string): Compilation =>
+      compile(fresh.snapshot, { ...fresh.settings, now: Date.parse(now) }, fresh);
+    expect(codes(at('2026-02-28T00:00:00Z'))).toEqual([]);
+    expect(codes(at('2026-03-02T00:00:00Z'))).toEqual(['CertificateNotValid']);
+    expect(at('2026-03-02T00:00:00Z').table).toBe(fresh.table);
+    expect(codes(at('2024-01-01T00:00:00Z'))).toEqual(['CertificateNotValid']);
+  });
+
+  it('follow their Secret as it comes, changes and goes', () => {
+    const { objects, compiledAt } = caseNamed('tls-good');
+    const served = compiledAt('2026-06-01T00:00:00Z');
+    const secret = objects.find((change) => change.kind === 'Secret');
+    if (secret?.kind !== 'Secret') throw new Error('the case has no Secret');
+    const step = (from: Compilation, object: typeof secret.object): Compilation => {
+      return compile(applyChanges(from.snapshot, [{ ...secret, object }]), from.settings, from);
+    };
+    expect(get(served.table.certificates, 'shop.example.com')?.secret).toBe('shop/good');
+
+    const gone = step(served, undefined);
+    expect(gone.table.certificates.size).toBe(0);
+    expect(codes(gone)).toEqual(['SecretNotFound', 'SecretNotFound']);
+    expect(gone.table.hosts).toBe(served.table.hosts);
+
+    const back = step(gone, secret.object);
+    expect(codes(back)).toEqual([]);
+    expect(back.table.certificates).toEqual(served.table.certificates);
+  });
+
+  it('keep their keys out of the table and out of every problem', () => {
+    for (const { objects, settings } of loadCases().filter(({ name }) => name.startsWith('tls-'))) {
+      const compilation = compile(snapshotOf(objects), settings);
+      const said = JSON.stringify([
+        listProblems(compilation),
+        [...compilation.table.certificates.shards.flatMap((shard) => [...shard])],
+      ]);
+      for (const change of objects) {
+        if (change.kind !== 'Secret') continue;
+        const key = change.object?.data?.['tls.key'];
+        if (key) expect(said).not.toContain(key.slice(0, 20));
+      }
+      expect(said).not.toMatch(/PRIVATE KEY|LS0tLS1/);
+    }
+  });
+});

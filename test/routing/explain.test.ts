@@ -1,0 +1,80 @@
+import { describe, expect, it } from 'vitest';
+import { compile } from '../../src/routing/compile.ts';
+import { type Explanation, explain } from '../../src/routing/explain.ts';
+import { snapshotOf } from '../../src/routing/snapshot.ts';
+import { loadCases } from '../support/cases.ts';
+
+function explained(name: string, host: string, path: string): Explanation {
+  const found = loadCases().find((candidate) => candidate.name === name);
+  if (!found) throw new Error(`no case ${name}`);
+  return explain(compile(snapshotOf(found.objects), found.settings), { host, path });
+}
+
+function losers({ lost }: Explanation): readonly string[] {
+  return lost.map(({ route, reason }) => `${route.ingress} ${route.pathType} ${route.path} ${reason}`);
+}
+
+describe('explain', () => {
+  it('names the class that owns the host and those that come after it', () => {
+    const { outcome, steps, lost } = explained('host-class-owns', 'a.foo.com', '/miss');
+    expect(outcome).toEqual({ kind: 'no-route', status: 404 });
+    expect(steps).toEqual([
+      'The rules of host "a.foo.com" own this host.',
+      'None of its rules takes "/miss". There is no default backend, so the answer is 404.',
+    ]);
+    expect(lost.map(({ route, because }) => `${route.ingress}: ${because}`)).toEqual([
+      'shop/wild: The request belongs to host "a.foo.com", which comes before host "*.foo.com".',
+      'shop/any: The request belongs to host "a.foo.com", which comes before all hosts.',
+    ]);
+  });
+
+  it('says how the wildcard and the hostless rules were reached', () => {
+    expect(explained('host-class-owns', 'b.foo.com', '/').steps.slice(0, 2)).toEqual([
+      'No rule has exactly this host.',
+      'The rules of host "*.foo.com" own this host.',
+    ]);
+    expect(explained('host-class-owns', 'x.org', '/').steps).toHaveLength(5);
+  });
+
+  it('says why each other rule lost', () => {
+    expect(losers(explained('path-longest', 'shop.example.com', '/a/b/c'))).toEqual([
+      'shop/web Prefix /a/b shorter-path',
+      'shop/web Prefix / shorter-path',
+    ]);
+    expect(losers(explained('path-type-order', 'shop.example.com', '/x'))).toEqual([
+      'shop/web Prefix /x path-type',
+      'shop/web ImplementationSpecific /x path-type',
+    ]);
+    expect(losers(explained('conflict-older-wins', 'shop.example.com', '/'))).toEqual([
+      'shop/young Prefix / newer-ingress',
+    ]);
+    expect(losers(explained('conflict-name-decides', 'shop.example.com', '/'))).toEqual([
+      'shop/a Prefix / later-name',
+      'shop/b Prefix / later-name',
+    ]);
+    expect(losers(explained('conflict-same-backend', 'shop.example.com', '/'))).toEqual([
+      'shop/web Prefix / later-rule',
+    ]);
+    expect(losers(explained('default-of-host', 'shop.example.com', '/b'))).toEqual([
+      'shop/middle DefaultBackend  default-backend',
+      'shop/young DefaultBackend  default-backend',
+    ]);
+  });
+
+  it('gives the endpoints, or why there are none', () => {
+    expect(explained('host-precise', 'shop.example.com', '/').outcome).toMatchObject({
+      kind: 'forward',
+      backend: { endpoints: [{ address: '10.0.0.1', port: 8080 }] },
+    });
+    expect(explained('service-missing', 'shop.example.com', '/gone').outcome).toMatchObject({
+      kind: 'unavailable',
+      status: 503,
+      backend: { unavailable: 'service-not-found' },
+    });
+    expect(explained('default-of-controller', 'unknown.org', '/').steps.at(-1)).toContain(
+      "the controller's default backend",
+    );
+    expect(explained('host-precise', 'a b', '/').outcome.kind).toBe('malformed');
+    expect(explained('host-precise', 'a', '/..').outcome).toMatchObject({ status: 400 });
+  });
+});
