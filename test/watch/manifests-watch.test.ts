@@ -95,7 +95,7 @@ describe('what is not understood keeps what was', () => {
       'c.yaml': ingress('c'),
     });
     const w = await watched([made.path], noPoll);
-    await made.write('a.yaml', documents(ingress('a', 'new.test'), '\tkind: x\n'));
+    await made.replace('a.yaml', documents(ingress('a', 'new.test'), '\tkind: x\n'));
     await w.until(() => w.source.problems().length === 1);
     const [problem] = w.source.problems();
     expect(problem).toMatchObject({
@@ -107,11 +107,11 @@ describe('what is not understood keeps what was', () => {
     expect(w.source.states()[0]?.lastError).toBe(`${made.path}/a.yaml: ${problem?.message}`);
     expect([host(w, 'a'), host(w, 'b')]).toEqual(['old.test', 'b.example.test']);
 
-    await made.write('c.yaml', ingress('c', 'moved.test'));
+    await made.replace('c.yaml', ingress('c', 'moved.test'));
     await w.until(() => host(w, 'c') === 'moved.test');
     expect(host(w, 'b')).toBe('b.example.test');
 
-    await made.write('a.yaml', ingress('a', 'new.test'));
+    await made.replace('a.yaml', ingress('a', 'new.test'));
     await w.until(() => w.source.problems().length === 0);
     expect([host(w, 'a'), host(w, 'b')]).toEqual(['new.test', undefined]);
   });
@@ -119,13 +119,13 @@ describe('what is not understood keeps what was', () => {
   test('an object that the API server would refuse: it stays, the others of its file change', async () => {
     const made = await folder({ 'a.yaml': documents(ingress('a', 'old.test'), ingress('b')) });
     const w = await watched([made.path], noPoll);
-    await made.write('a.yaml', documents(ingress('a', 'NOT_A_HOST'), ingress('b', 'moved.test')));
+    await made.replace('a.yaml', documents(ingress('a', 'NOT_A_HOST'), ingress('b', 'moved.test')));
     await w.until(() => host(w, 'b') === 'moved.test');
     expect(host(w, 'a')).toBe('old.test');
     const [problem] = w.source.problems();
     expect(problem?.message).toMatch(/; the version accepted before stays in use\.$/);
     expect(w.source.locate(problem!)).toEqual({ file: `${made.path}/a.yaml`, line: 9, column: 13 });
-    await made.write('a.yaml', documents(ingress('a', 'new.test'), ingress('b', 'moved.test')));
+    await made.replace('a.yaml', documents(ingress('a', 'new.test'), ingress('b', 'moved.test')));
     await w.until(() => host(w, 'a') === 'new.test');
     expect(w.source.problems()).toEqual([]);
   });
@@ -137,6 +137,20 @@ describe('what is not understood keeps what was', () => {
     await w.until(() => w.source.problems().length === 1);
     expect(host(w)).toBe('a.example.test');
     expect(w.source.problems()[0]?.message).toMatch(/what it last held stays in use\.$/);
+  });
+
+  test('a file that is emptied, as by a command that writes to it later', async () => {
+    const made = await folder({ 'a.yaml': ingress('a', 'old.test') });
+    const w = await watched([made.path], noPoll);
+    await made.write('a.yaml', '');
+    await w.until(() => w.source.problems().length === 1);
+    expect(host(w)).toBe('old.test');
+    expect(w.source.problems()[0]?.message).toBe(
+      'The file is empty: delete it to take its objects away; what it last held stays in use.',
+    );
+    await made.write('a.yaml', ingress('a', 'new.test'));
+    await w.until(() => host(w) === 'new.test');
+    expect(w.source.problems()).toEqual([]);
   });
 
   test('a file of the command line that vanishes', async () => {
@@ -155,7 +169,7 @@ describe('what is told', () => {
     });
     const w = await watched([made.path], noPoll);
     const before = w.source.snapshot();
-    await made.write(
+    await made.replace(
       'a.yaml',
       `# moved down\n${documents(ingress('a'), service('web'), endpoints('web-1', '10.0.0.2'))}`,
     );
@@ -175,7 +189,7 @@ describe('what is told', () => {
     const before = w.source.snapshot();
     await made.replace('a.yaml', `# the same, said anew\n${ingress('a')}`);
     // Files are read in order: once this change is in, the one before it has been looked at.
-    await made.write('b.yaml', ingress('b', 'moved.test'));
+    await made.replace('b.yaml', ingress('b', 'moved.test'));
     await w.until(() => host(w, 'b') === 'moved.test');
     expect(get(w.source.snapshot().ingresses, 'shop/a')).toBe(get(before.ingresses, 'shop/a'));
     expect(w.events).toEqual(['routes', 'routes']);
@@ -186,7 +200,7 @@ describe('what is told', () => {
       'a.yaml': documents('apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: x }\n', ingress('a')),
     });
     const w = await watched([made.path], noPoll);
-    await made.write(
+    await made.replace(
       'a.yaml',
       documents('apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: y }\n', ingress('a', 'new.test')),
     );

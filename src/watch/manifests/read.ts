@@ -92,6 +92,11 @@ async function readOne(
       };
     case 'text': {
       if (before?.text === reading.text) return { ...before, signature: file.signature };
+      if (keeps && reading.text.trim() === '') {
+        // So it looks while a slow command writes to it: `kubectl get … > file` empties the file first.
+        const what = 'The file is empty: delete it to take its objects away';
+        return { ...kept, text: reading.text, problems: [fileProblem('FileEmpty', file.path, what, keeps)] };
+      }
       const parsed = parseManifests(file.path, reading.text);
       const read = { ...kept, text: reading.text, ignored: parsed.ignored };
       if (!parsed.broken) return { ...read, manifests: parsed.manifests, problems: parsed.problems };
