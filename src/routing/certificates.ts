@@ -25,7 +25,7 @@ export function hostCertificate(
 ): HostCertificate {
   const problems = new Map<ObjectKey, readonly Problem[]>();
   const asking = [...claimants].sort(byAge).flatMap((claims) => {
-    const claim = claims.tls.find((tls) => tls.host === host);
+    const claim = claims.tls.get(host);
     return claim ? [{ claims, claim }] : [];
   });
   const [first, ...others] = asking;

@@ -11,7 +11,6 @@ import { validateObject } from './validate.ts';
 
 /** One path that an Ingress claims in one scope. */
 export interface PathClaim {
-  readonly scope: Scope;
   /** The rule's path in the form that requests are matched in. */
   readonly at: string;
   readonly age: number;
@@ -22,7 +21,6 @@ export interface PathClaim {
 
 /** A TLS entry's wish for one host. */
 export interface TlsClaim {
-  readonly host: string;
   /** `namespace/name` */
   readonly secret: ObjectKey;
   readonly field: string;
@@ -34,12 +32,12 @@ export interface Claims {
   readonly object: ObjectReference;
   /** Milliseconds since the epoch at creation; the highest number when unknown, which is younger than all. */
   readonly age: number;
-  /** Each scope once, those without a path included. */
-  readonly scopes: readonly Scope[];
-  readonly paths: readonly PathClaim[];
+  /** The paths claimed in each scope; a host without paths is claimed too. */
+  readonly scopes: ReadonlyMap<Scope, readonly PathClaim[]>;
   /** Takes what misses in the scopes above; null when the Ingress has none. */
   readonly defaultRoute: Route | null;
-  readonly tls: readonly TlsClaim[];
+  /** By host. */
+  readonly tls: ReadonlyMap<string, TlsClaim>;
   readonly problems: readonly Problem[];
 }
 
@@ -55,10 +53,10 @@ export function readClaims(key: ObjectKey, ingress: unknown, classProblems: read
   const backendOf = (backend: unknown): BackendKey =>
     annotations.refused ? 'access-policy-unsupported' : backendKey(namespace, backend);
 
-  const scopes = new Set<Scope>();
-  const paths: PathClaim[] = [];
+  const scopes = new Map<Scope, PathClaim[]>();
+  let order = 0;
   for (const rule of readRules(spec['rules'], annotations.globs)) {
-    for (const scope of rule.scopes) scopes.add(scope);
+    for (const scope of rule.scopes) if (!scopes.has(scope)) scopes.set(scope, []);
     for (const [index, path] of rule.paths.entries()) {
       const field = `${rule.field}.http.paths[${index}]`;
       const read = readPath(path, object, field, problems);
@@ -66,22 +64,23 @@ export function readClaims(key: ObjectKey, ingress: unknown, classProblems: read
       const route = { path: read.path, pathType: read.pathType, ingress: key, field, policy };
       const backend = backendOf(fields(path)['backend']);
       for (const scope of rule.scopes) {
-        const order = paths.length;
-        paths.push({ scope, at: read.at, age, order, route: { host: scopeHost(scope), ...route, backend } });
+        const claim = { at: read.at, age, order, route: { host: scopeHost(scope), ...route, backend } };
+        scopes.get(scope)?.push(claim);
+        order++;
       }
     }
   }
 
-  const hasRules = items(spec['rules']).length > 0;
-  if (!hasRules && isFields(spec['defaultBackend'])) scopes.add(CATCH_ALL);
+  // Rules that are there and cannot be read do not make an Ingress the one that takes everything.
+  const hasRules = !isAbsent(spec['rules']) && !(Array.isArray(spec['rules']) && spec['rules'].length === 0);
+  if (!hasRules && isFields(spec['defaultBackend'])) scopes.set(CATCH_ALL, []);
   return {
     ingress: key,
     object,
     age,
-    scopes: [...scopes],
-    paths,
+    scopes,
     defaultRoute: readDefault(key, spec['defaultBackend'], backendOf, policy),
-    tls: readTls(namespace, spec, scopes),
+    tls: readTls(namespace, spec, [...scopes.keys()]),
     problems,
   };
 }
@@ -89,7 +88,7 @@ export function readClaims(key: ObjectKey, ingress: unknown, classProblems: read
 /** What is left of an Ingress that would be ours if its class existed: the problem that says so. */
 export function noClaims(key: ObjectKey, ingress: unknown, problems: readonly Problem[]): Claims {
   const object = referenceTo('Ingress', key, ingress);
-  const nothing = { scopes: [], paths: [], defaultRoute: null, tls: [] };
+  const nothing = { scopes: new Map(), defaultRoute: null, tls: new Map() };
   return { ingress: key, object, age: readAge(ingress), ...nothing, problems };
 }
 
@@ -177,19 +176,19 @@ function backendKey(namespace: string, backend: unknown): BackendKey {
 function readTls(
   namespace: string,
   spec: { readonly [name: string]: unknown },
-  scopes: ReadonlySet<Scope>,
-): TlsClaim[] {
+  scopes: readonly Scope[],
+): ReadonlyMap<string, TlsClaim> {
   const claims = new Map<string, TlsClaim>();
   for (const [index, entry] of items(spec['tls']).entries()) {
     const secretName = text(fields(entry)['secretName']);
     if (secretName === undefined || secretName === '') continue;
     const written = items(fields(entry)['hosts']);
-    const hosts = written.length > 0 ? written : [...scopes];
+    const hosts = written.length > 0 ? written : scopes;
     for (const [at, host] of hosts.entries()) {
       if (typeof host !== 'string' || hostFault(host) !== null || claims.has(host)) continue;
       const field = written.length > 0 ? `spec.tls[${index}].hosts[${at}]` : `spec.tls[${index}]`;
-      claims.set(host, { host, secret: `${namespace}/${secretName}`, field });
+      claims.set(host, { secret: `${namespace}/${secretName}`, field });
     }
   }
-  return [...claims.values()];
+  return claims;
 }

@@ -5,6 +5,7 @@ import type { Compilation, Members } from './compilation.ts';
 import type { ClaimChange } from './compile-claims.ts';
 import { type Move, move } from './memberships.ts';
 import type { ObjectKey } from './objects.ts';
+import { routesOf } from './references.ts';
 import type { CompileSettings } from './settings.ts';
 import { type ShardedMap, difference, edit, get } from './sharded-map.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -82,9 +83,7 @@ export function compileBackends(
 
 function backendsOf(claims: Claims | undefined): readonly BackendKey[] {
   if (!claims) return [];
-  const keys = new Set(claims.paths.map((path) => path.route.backend));
-  if (claims.defaultRoute) keys.add(claims.defaultRoute.backend);
-  return [...keys];
+  return [...new Set(routesOf(claims).map((route) => route.backend))];
 }
 
 /** The backend of the controller's own default route. */

@@ -45,7 +45,7 @@ export function compileCertificates(
   const touched = new Set(changes.flatMap(({ before, after }) => [...hostsOf(before), ...hostsOf(after)]));
   for (const [secret] of difference(from.snapshot.secrets, snapshot.secrets)) {
     for (const ingress of get(ingressesBySecret, secret) ?? []) {
-      for (const tls of get(claims, ingress)?.tls ?? []) if (tls.secret === secret) touched.add(tls.host);
+      for (const [host, tls] of get(claims, ingress)?.tls ?? []) if (tls.secret === secret) touched.add(host);
     }
   }
   const timePassed = settings.now >= from.certificatesValidUntil || settings.now < from.settings.now;
@@ -82,9 +82,9 @@ export function compileCertificates(
 }
 
 function hostsOf(claims: Claims | undefined): readonly string[] {
-  return claims ? claims.tls.map((tls) => tls.host) : [];
+  return claims ? [...claims.tls.keys()] : [];
 }
 
 function secretsOf(claims: Claims | undefined): readonly ObjectKey[] {
-  return claims ? claims.tls.map((tls) => tls.secret) : [];
+  return claims ? [...claims.tls.values()].map((tls) => tls.secret) : [];
 }

@@ -35,7 +35,7 @@ export function compileClaims(
   const changes: ClaimChange[] = [];
   const reread = (ingress: ObjectKey, object: Ingress | undefined): void => {
     const before = claims.get(ingress);
-    const after = object && claimsOf(ingress, object, classes, settings);
+    const after = object === undefined ? undefined : claimsOf(ingress, object, classes, settings);
     // A new resourceVersion, a label or a status changes nothing for us.
     if (isDeepStrictEqual(before, after)) return;
     changes.push({ ingress, before, after });

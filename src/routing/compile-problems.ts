@@ -31,8 +31,12 @@ export function compileProblems(
 function ingressProblems(ingress: ObjectKey, compiled: Compiled): readonly Problem[] {
   const claims = get(compiled.claims, ingress);
   if (!claims) return [];
-  const lost = claims.scopes.flatMap((scope) => get(compiled.scopes, scope)?.conflicts.get(ingress) ?? []);
-  const tls = claims.tls.flatMap(({ host }) => get(compiled.certificates, host)?.problems.get(ingress) ?? []);
+  const lost = [...claims.scopes.keys()].flatMap(
+    (scope) => get(compiled.scopes, scope)?.conflicts.get(ingress) ?? [],
+  );
+  const tls = [...claims.tls.keys()].flatMap(
+    (host) => get(compiled.certificates, host)?.problems.get(ingress) ?? [],
+  );
   const references = referenceProblems(claims, compiled.table.backends, compiled.snapshot, compiled.settings);
   return [...claims.problems, ...lost, ...tls, ...references];
 }

@@ -28,13 +28,13 @@ export function compileScopes(
 ): CompiledScopes {
   const touched = new Set<Scope>();
   for (const { before, after } of changes) {
-    for (const scope of before?.scopes ?? []) touched.add(scope);
-    for (const scope of after?.scopes ?? []) touched.add(scope);
+    for (const scope of before?.scopes.keys() ?? []) touched.add(scope);
+    for (const scope of after?.scopes.keys() ?? []) touched.add(scope);
   }
   const ingressesByScope = move(
     from.members.ingressesByScope,
     changes.map(({ ingress, before, after }) => {
-      return { member: ingress, before: before?.scopes ?? [], after: after?.scopes ?? [] };
+      return { member: ingress, before: scopesOf(before), after: scopesOf(after) };
     }),
   );
 
@@ -91,6 +91,10 @@ export function claimantsOf(
 ): readonly Claims[] {
   const ingresses = [...(get(ingressesByScope, scope) ?? [])];
   return ingresses.flatMap((ingress) => get(claims, ingress) ?? []).sort(byAge);
+}
+
+function scopesOf(claims: Claims | undefined): readonly Scope[] {
+  return claims ? [...claims.scopes.keys()] : [];
 }
 
 /** Routes that come out as they were are the old ones, so that nobody takes them for a change. */

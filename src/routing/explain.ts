@@ -1,5 +1,5 @@
-import type { Claims, PathClaim } from './claims.ts';
-import { type Compilation } from './compilation.ts';
+import type { PathClaim } from './claims.ts';
+import type { Compilation } from './compilation.ts';
 import { claimantsOf } from './compile-scopes.ts';
 import { findPath } from './path-tree.ts';
 import { match, normalizeHost, normalizePath, routesFor } from './match.ts';
@@ -145,12 +145,13 @@ function lostCandidates(
   for (const scope of scopesFor(compilation, host)) {
     const claimants = claimantsOf(scope, compilation.members.ingressesByScope, compilation.claims);
     const claims = claimants
-      .flatMap((claimant) => pathsOf(claimant, scope))
+      .flatMap((claimant) => claimant.scopes.get(scope) ?? [])
       .filter((claim) => takes(claim, path));
     for (const claim of claims.sort(byPrecedence)) {
-      if (scope === owner && claim.route.field === winner?.field && claim.route.ingress === winner.ingress)
-        winning = claim;
-      else candidates.push({ claim, scope });
+      // The winner may have the host in a second class too, by a glob: that is no loss.
+      const isWinner = claim.route.field === winner?.field && claim.route.ingress === winner.ingress;
+      if (!isWinner) candidates.push({ claim, scope });
+      else if (scope === owner) winning = claim;
     }
     if (scope !== owner) continue;
     for (const { defaultRoute } of claimants) {
@@ -167,10 +168,6 @@ function lostCandidates(
     return { route: claim.route, ...whyLost(claim, scope, owner, winning) };
   });
   return [...rules, ...lost];
-}
-
-function pathsOf(claims: Claims, scope: Scope): readonly PathClaim[] {
-  return claims.paths.filter((path) => path.scope === scope);
 }
 
 /** The scopes that have a host, in the order of their classes. */

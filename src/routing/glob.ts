@@ -37,7 +37,7 @@ export function splitGlobs(list: string): readonly string[] {
 }
 
 /**
- * One host glob: `*` and `?` stay within a label, a label `**` stands for one or more labels, `[a-c]` and
+ * One host glob: `*` and `?` stay within a label, a label `**` stands for any number of labels, `[a-c]` and
  * `{blue,green}` choose. It must end in a literal label.
  */
 export function parseHostGlob(glob: string): HostGlobResult {

@@ -26,7 +26,7 @@ export function scopeRoutes(scope: Scope, claimants: readonly Claims[]): ScopeRo
     list.push(problem(same ? 'warning' : 'error', code, object, field, message));
   };
 
-  const paths = claimants.flatMap((claims) => claims.paths.filter((path) => path.scope === scope));
+  const paths = claimants.flatMap((claims) => claims.scopes.get(scope) ?? []);
   const oldestFirst = [...claimants].sort(byAge);
   const defaults = oldestFirst.flatMap((claims) => claims.defaultRoute ?? []);
   const [defaultRoute = null] = defaults;

@@ -9,7 +9,8 @@ import type { Backend, Route, Unavailable } from './table.ts';
 
 /** The routes of an Ingress, each of its fields once. */
 export function routesOf(claims: Claims): readonly Route[] {
-  const byField = new Map(claims.paths.map((path) => [path.route.field, path.route]));
+  const byField = new Map<string, Route>();
+  for (const paths of claims.scopes.values()) for (const { route } of paths) byField.set(route.field, route);
   if (claims.defaultRoute) byField.set(claims.defaultRoute.field, claims.defaultRoute);
   return [...byField.values()];
 }

@@ -23,6 +23,7 @@ export const GLOBS = [
   '[a-b].foo.com',
   '{a,p-1}.x.foo.com',
   'x*.com',
+  'x.**.foo.com',
 ];
 const NAMESPACES = ['ns1', 'ns2'];
 const AGES = [undefined, '2026-01-01T00:00:00Z', '2026-02-01T00:00:00Z', '2026-02-01T00:00:00+01:00'];

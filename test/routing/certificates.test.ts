@@ -59,7 +59,7 @@ describe('certificates', () => {
       const compilation = compile(snapshotOf(objects), settings);
       const said = JSON.stringify([
         listProblems(compilation),
-        [...compilation.table.certificates.shards.flatMap((shard) => [...shard])],
+        compilation.table.certificates.shards.flatMap((shard) => [...shard]),
       ]);
       for (const change of objects) {
         if (change.kind !== 'Secret') continue;

@@ -110,9 +110,10 @@ function suffix(glob: string): string {
 function globTakes(glob: string, host: string): boolean {
   const expression = glob
     .replaceAll('.', '\\.')
+    .replaceAll('?', '[^.]')
+    .replaceAll('\\.**\\.', '\\.(.+\\.)?')
     .replaceAll('**', '.+')
     .replaceAll(/(?<!\.)\*/g, '[^.]*')
-    .replaceAll('?', '[^.]')
     .replace(/\{(.*),(.*)\}/, '($1|$2)');
   return new RegExp(`^${expression}$`).test(host) && !host.startsWith('.');
 }
