@@ -94,10 +94,14 @@ function betterOfTwo(pool: Pool, level: Level, choice: Choice, better: Better): 
   // A second one that is never the first: drawn from the rest.
   const draw = Math.floor(choice.random() * (states.length - 1));
   const other = draw < one ? draw : draw + 1;
-  const a = states[nextFrom(pool, one, level, choice)];
-  const b = states.length > 1 ? states[nextFrom(pool, other, level, choice)] : a;
-  if (!a || !b) return a ?? b ?? null;
-  return better(b, a, choice.now) ? b : a;
+  const a = fitting(states[one], level, choice);
+  const b = fitting(states[other], level, choice);
+  if (a && b) return better(b, a, choice.now) ? b : a;
+  return a ?? b ?? states[nextFrom(pool, one, level, choice)] ?? null;
+}
+
+function fitting(state: EndpointState | undefined, level: Level, choice: Choice): EndpointState | null {
+  return state && fits(state, level, choice) ? state : null;
 }
 
 function fewerRequests(a: EndpointState, b: EndpointState): boolean {

@@ -5,25 +5,21 @@ export interface HashRing {
   readonly owners: Uint32Array;
 }
 
-const POINTS_IN_ALL = 16_384;
-const MOST_POINTS = 256;
-const FEWEST_POINTS = 32;
+const POINTS_PER_NAME = 160;
 const INDEX_RANGE = 2 ** 20;
 
 /**
- * The ring of these names. Which points a name has depends on the name alone, so that adding or taking one moves
- * only the requests that it gains or loses. (The number of points per name shrinks in powers of two as names
- * become many, to keep building it cheap; a name's fewer points are among its many.)
+ * The ring of these names. The points of a name depend on the name alone, so that adding or taking one moves only
+ * the requests that it gains or loses.
  */
 export function hashRing(names: readonly string[]): HashRing {
-  let perName = MOST_POINTS;
-  while (perName > FEWEST_POINTS && perName * names.length > POINTS_IN_ALL) perName /= 2;
   // Hash and index in one number, 32 and 20 bits: a typed array sorts natively.
-  const packed = new Float64Array(names.length * perName);
+  const packed = new Float64Array(names.length * POINTS_PER_NAME);
   for (const [index, name] of names.entries()) {
     const seed = hashOf(name);
-    for (let point = 0; point < perName; point++) {
-      packed[index * perName + point] = mix(seed + Math.imul(point, 0x9e3779b1)) * INDEX_RANGE + index;
+    for (let point = 0; point < POINTS_PER_NAME; point++) {
+      packed[index * POINTS_PER_NAME + point] =
+        mix(seed + Math.imul(point, 0x9e3779b1)) * INDEX_RANGE + index;
     }
   }
   packed.sort();

@@ -8,4 +8,26 @@ export interface Deviation {
   readonly reason: string;
 }
 
-export const deviations: readonly Deviation[] = [];
+export const deviations: readonly Deviation[] = [
+  {
+    engine: 'http-proxy',
+    behaviour: 'relays a method nobody knows',
+    reason: 'node:http knows a fixed list of methods and its parser refuses any other: the client gets 501',
+  },
+  {
+    engine: 'http-proxy',
+    behaviour: 'an interim response nobody knows is relayed ahead of the response',
+    reason: 'node:http writes 100, 102 and 103 and has no way to write another interim response',
+  },
+  {
+    engine: 'http-proxy',
+    behaviour: '414 for a target that is longer than a whole head may be',
+    reason:
+      'node:http has one limit for the whole head and does not say where it was passed: the client gets 431',
+  },
+  {
+    engine: 'http-proxy',
+    behaviour: 'a pipelined request is not sent on before the one ahead of it was answered',
+    reason: 'node:http hands out pipelined requests as they are parsed and only puts the responses in order',
+  },
+];

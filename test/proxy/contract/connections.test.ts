@@ -41,6 +41,29 @@ contract('connections', (behaves) => {
     expect(client.unread).toBe('');
   });
 
+  behaves('a pipelined request is not sent on before the one ahead of it was answered', async (create) => {
+    await using upstream = await recordingUpstream('', ({ startLine }) => ok(startLine.split(' ')[1] ?? ''));
+    await using first = await scriptedUpstream((connection) => connection.until('\r\n\r\n'));
+    await using proxy = await startProxy(create, [
+      { ports: [first.port] },
+      { host: 'other.test', ports: [upstream.port] },
+    ]);
+    using client = await rawClient(proxy.port);
+    client.send(
+      request('POST', '/withdraw', 'all') + request('POST', '/close', '').replace('app.test', 'other.test'),
+    );
+    const connection = await first.connection(0);
+    await connection.until('all');
+    // A whole exchange of somebody else: time enough for the second request, were it sent.
+    using other = await rawClient(proxy.port);
+    other.send(get('/meanwhile').replace('app.test', 'other.test'));
+    await other.message();
+    expect(upstream.requests.map(({ startLine }) => startLine)).toEqual(['GET /meanwhile HTTP/1.1']);
+    connection.send(ok('done'));
+    expect((await client.message()).body).toBe('done');
+    expect((await client.message()).body).toBe('/close');
+  });
+
   behaves('a head may come in pieces', async (create) => {
     await using upstream = await recordingUpstream();
     await using proxy = await startProxy(create, [{ ports: [upstream.port] }]);

@@ -68,6 +68,21 @@ contract('interim responses', (behaves) => {
     expect((await client.message()).body).toBe('done');
   });
 
+  behaves('an interim response nobody knows is relayed ahead of the response', async (create) => {
+    await using upstream = await scriptedUpstream(async (connection) => {
+      await connection.head();
+      connection.send('HTTP/1.1 104 Upload Resumption Supported\r\nX-Resume: yes\r\n\r\n');
+      connection.send(ok('done'));
+    });
+    await using proxy = await startProxy(create, [{ ports: [upstream.port] }]);
+    using client = await rawClient(proxy.port);
+    client.send(get('/'));
+    const interim = await client.message();
+    expect(interim.status).toBe(104);
+    expect(interim.field('x-resume')).toBe('yes');
+    expect((await client.message()).body).toBe('done');
+  });
+
   behaves('no interim response goes to an HTTP/1.0 client', async (create) => {
     await using upstream = await scriptedUpstream(async (connection) => {
       await connection.head();

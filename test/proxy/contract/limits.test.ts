@@ -21,6 +21,14 @@ contract('limits', (behaves) => {
     expect(upstream.requests).toHaveLength(1);
   });
 
+  behaves('414 for a target that is longer than a whole head may be', async (create) => {
+    const limits = { requestLineBytes: 1024, headBytes: 2048 };
+    await using proxy = await startProxy(create, [], { limits });
+    using client = await rawClient(proxy.port);
+    client.send(get(`/${'a'.repeat(3000)}`));
+    expect((await client.message()).status).toBe(414);
+  });
+
   behaves('431 for a large head', async (create) => {
     await using upstream = await recordingUpstream();
     await using proxy = await startProxy(create, [{ ports: [upstream.port] }], {

@@ -86,4 +86,13 @@ contract('plain requests', (behaves) => {
       expect(upstream.leftover()).toBe('');
     });
   }
+
+  behaves('relays a method nobody knows', async (create) => {
+    await using upstream = await recordingUpstream();
+    await using proxy = await startProxy(create, [{ ports: [upstream.port] }]);
+    using client = await rawClient(proxy.port);
+    client.send(request('BREW', '/pot', ''));
+    expect((await client.message()).status).toBe(200);
+    expect(upstream.requests[0]?.startLine).toBe('BREW /pot HTTP/1.1');
+  });
 });

@@ -1,0 +1,83 @@
+import { describe, expect, it } from 'vitest';
+import { type AnswerReason, answer, statusOf } from '../../src/proxy/answer.ts';
+
+/** Every reason there is: a new one fails to compile here until it is listed. */
+const STATUSES: Record<AnswerReason, number> = {
+  'bad-message': 400,
+  'bad-framing': 400,
+  'bad-host': 400,
+  'bad-target': 400,
+  'host-disagrees': 400,
+  'no-route': 404,
+  'method-not-allowed': 405,
+  'request-timed-out': 408,
+  'body-too-large': 413,
+  'target-too-long': 414,
+  'expectation-unknown': 417,
+  'head-too-large': 431,
+  'client-gone': 499,
+  'internal-fault': 500,
+  'method-unknown': 501,
+  'transfer-coding-unknown': 501,
+  'protocol-not-supported': 501,
+  'upstream-refused': 502,
+  'upstream-reset': 502,
+  'upstream-nonsense': 502,
+  'backend-unavailable': 503,
+  'no-endpoint': 503,
+  overloaded: 503,
+  draining: 503,
+  'upstream-connect-timed-out': 504,
+  'upstream-timed-out': 504,
+  'version-not-supported': 505,
+};
+const REASONS = Object.keys(STATUSES) as AnswerReason[];
+
+describe('answers', () => {
+  it.each(REASONS)(
+    '%s has its status, a length that is true and one line that says what happened',
+    (reason) => {
+      const text = answer(reason, undefined);
+      expect(text.status).toBe(STATUSES[reason]);
+      expect(statusOf(reason)).toBe(STATUSES[reason]);
+      expect(text.body).toMatch(new RegExp(`^${text.status} ${text.reasonPhrase}: [ -~]+\n$`));
+      expect(Object.fromEntries(text.fields)['content-length']).toBe(String(Buffer.byteLength(text.body)));
+
+      const json = answer(reason, 'application/json');
+      expect(JSON.parse(json.body)).toEqual({ status: text.status, reason, message: expect.any(String) });
+      expect(Object.fromEntries(json.fields)['content-length']).toBe(String(Buffer.byteLength(json.body)));
+    },
+  );
+
+  it('closes the connection after everything that leaves doubt about where the next message starts', () => {
+    const kept = REASONS.filter((reason) => !answer(reason, undefined).close);
+    expect(kept.map(statusOf).sort()).toEqual([404, 501, 502, 502, 502, 503, 503, 504, 504]);
+  });
+
+  it('says which methods would do when it refuses one', () => {
+    expect(Object.fromEntries(answer('method-not-allowed', undefined).fields)['allow']).toContain('GET');
+  });
+
+  it.each([
+    [undefined, false],
+    ['', false],
+    ['*/*', false],
+    ['text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8', false],
+    ['text/plain', false],
+    ['application/json', true],
+    ['Application/JSON', true],
+    ['application/json, text/plain, */*', true],
+    ['application/json;q=0.5, text/plain', false],
+    ['application/json;charset=utf-8;q=0.9, text/*;q=0.1', true],
+    ['application/json;q=0', false],
+    ['application/json;q=bad', false],
+    [`application/json,${'x'.repeat(5000)}`, false],
+  ])('Accept: %s means JSON: %s', (accept, json) => {
+    const type = Object.fromEntries(answer('no-route', accept).fields)['content-type'];
+    expect(type).toBe(json ? 'application/json' : 'text/plain; charset=utf-8');
+  });
+
+  it('is made once per reason and form', () => {
+    expect(answer('no-route', 'text/plain')).toBe(answer('no-route', undefined));
+  });
+});

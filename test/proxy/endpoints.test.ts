@@ -1,0 +1,71 @@
+import { describe, expect, it } from 'vitest';
+import { began } from '../../src/proxy/endpoint-state.ts';
+import { type Endpoints, createEndpoints } from '../../src/proxy/endpoints.ts';
+import { get } from '../../src/routing/sharded-map.ts';
+import { DEFAULT_POLICY, type RouteTable } from '../../src/routing/table.ts';
+import { tableOf } from '../support/proxy.ts';
+
+function setUp(): Endpoints {
+  return createEndpoints({ allowLoopback: true, random: () => 0 });
+}
+
+function choose(endpoints: Endpoints, table: RouteTable, host = 'app.test') {
+  const backend = get(table.backends, `default/${host}:80`)!;
+  return endpoints.choose(backend, DEFAULT_POLICY, [], () => '', 0);
+}
+
+describe('endpoints of a table', () => {
+  it('what is known of an address outlives the table', () => {
+    const endpoints = setUp();
+    const first = tableOf([{ ports: [1] }]);
+    endpoints.adopt(first);
+    const before = choose(endpoints, first)!;
+    began(before);
+    const second = tableOf([{ ports: [1, 2] }]);
+    expect(endpoints.adopt(second)).toEqual([]);
+    expect(choose(endpoints, second)).toBe(before);
+    expect(before.inFlight).toBe(1);
+  });
+
+  it('backends share what is known of an address', () => {
+    const endpoints = setUp();
+    const table = tableOf([{ ports: [1] }, { host: 'other.test', ports: [1] }]);
+    endpoints.adopt(table);
+    expect(choose(endpoints, table)).toBe(choose(endpoints, table, 'other.test'));
+  });
+
+  it('gives the addresses that are in no backend any more, once', () => {
+    const endpoints = setUp();
+    endpoints.adopt(tableOf([{ ports: [1, 2] }, { host: 'other.test', ports: [2, 3] }]));
+    expect(endpoints.adopt(tableOf([{ ports: [4] }, { host: 'other.test', ports: [2, 3] }]))).toEqual([
+      '127.0.0.1:1',
+    ]);
+    expect([...endpoints.adopt(tableOf([{ ports: [4] }]))].sort()).toEqual(['127.0.0.1:2', '127.0.0.1:3']);
+    expect(endpoints.adopt(tableOf([]))).toEqual(['127.0.0.1:4']);
+    expect(endpoints.adopt(tableOf([]))).toEqual([]);
+  });
+
+  it('an address that moves from one backend to another is never gone', () => {
+    const endpoints = setUp();
+    endpoints.adopt(tableOf([{ ports: [1] }, { host: 'other.test', ports: [2] }]));
+    expect(endpoints.adopt(tableOf([{ ports: [2] }, { host: 'other.test', ports: [1] }]))).toEqual([]);
+  });
+
+  it('still chooses for a request that kept an older table', () => {
+    const endpoints = setUp();
+    const old = tableOf([{ ports: [1] }]);
+    endpoints.adopt(old);
+    endpoints.adopt(tableOf([]));
+    expect(choose(endpoints, old)?.key).toBe('127.0.0.1:1');
+  });
+
+  it('writes IPv6 addresses in brackets', () => {
+    const endpoints = setUp();
+    const table = tableOf([{ ports: [1] }]);
+    const backend = {
+      ...get(table.backends, 'default/app.test:80')!,
+      endpoints: [{ address: 'fd00::1', port: 80 }],
+    };
+    expect(endpoints.choose(backend, DEFAULT_POLICY, [], () => '', 0)?.key).toBe('[fd00::1]:80');
+  });
+});
