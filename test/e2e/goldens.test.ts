@@ -1,0 +1,161 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Case, loadCases, splitRequest } from '../support/cases.ts';
+import { type Daemon, HTTP_PORT, eventually, startDaemon } from '../support/daemon.ts';
+import { loopbackAddress } from '../support/loopback.ts';
+import { type RawClient, rawClient } from '../support/raw-client.ts';
+import { type Folder, createFolder } from './folder.ts';
+import { type Pod, startPod } from './pod.ts';
+
+const REFUSED =
+  'holds objects that the API server refuses; of manifests they are left out, which other tests show';
+
+/** Cases that mean something else, or cannot be asked, when they are served from manifests on one machine. */
+const NOT_HERE: Readonly<Record<string, string>> = {
+  'annotation-not-text': REFUSED,
+  'backend-invalid': REFUSED,
+  'host-invalid': REFUSED,
+  misshapen: REFUSED,
+  'path-invalid': REFUSED,
+  'tls-secret-malformed': REFUSED,
+  'conflict-unknown-age':
+    'manifests without a creation time are as old as can be, so that edits do not change who wins',
+  'endpoints-hostile': 'manifests may name the loopback',
+  'external-name-refused': 'manifests may name the loopback',
+  'endpoints-loopback-allowed': 'names 127.0.0.1:8080, which is not ours to take',
+  'external-name': 'asks the DNS of the machine, and speaks TLS and plain text on one port',
+};
+
+/** The endpoints that the cases name, each on a loopback address of its own, with the ports that are asked for. */
+const PLACES: Readonly<Record<string, { readonly address: string; readonly ports: readonly number[] }>> = {
+  '10.0.0.1': { address: loopbackAddress(), ports: [8080, 8085] },
+  '10.0.0.2': { address: loopbackAddress(), ports: [8080, 8888] },
+  '10.0.0.3': { address: loopbackAddress(), ports: [8080] },
+  '10.0.0.4': { address: loopbackAddress(), ports: [8080] },
+  '10.0.0.9': { address: loopbackAddress(), ports: [8080] },
+  'fd00::1': { address: loopbackAddress(), ports: [8080] },
+  'fd00::2': { address: loopbackAddress(), ports: [8080] },
+};
+
+/** In no case: a rule for all hosts, left of the last case, cannot answer for it. */
+const MARKER = { name: 'marker', address: loopbackAddress(), port: 8080 };
+
+function placed(manifests: string): string {
+  return Object.entries(PLACES).reduce((text, [from, { address }]) => {
+    // An IPv6 slice needs an IPv6 address; this one is the same place.
+    const to = from.includes(':') ? `::ffff:${address}` : address;
+    return text.replaceAll(new RegExp(`(?<![\\w.:])${from.replaceAll('.', '\\.')}(?![\\w.:])`, 'g'), to);
+  }, manifests);
+}
+
+/** Served once the manifests it came with are: the file is replaced as one. */
+function marker(host: string): string {
+  return `apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: { name: marker, namespace: marker, annotations: { kubernetes.io/ingress.class: portico } }
+spec:
+  rules:
+    - host: ${host}
+      http:
+        paths: [{ path: /, pathType: Prefix, backend: { service: { name: marker, port: { number: 80 } } } }]
+---
+apiVersion: v1
+kind: Service
+metadata: { name: marker, namespace: marker }
+spec: { ports: [{ port: 80 }] }
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: { name: marker-1, namespace: marker, labels: { kubernetes.io/service-name: marker } }
+addressType: IPv4
+ports: [{ port: ${MARKER.port} }]
+endpoints: [{ addresses: ['${MARKER.address}'] }]
+---
+`;
+}
+
+/** The flags that say what a case's settings say. */
+function flagsOf({ settings: { watchIngressWithoutClass, defaultBackend } }: Case): string[] {
+  const flags = watchIngressWithoutClass ? ['--watch-ingress-without-class'] : [];
+  if (!defaultBackend) return flags;
+  const { namespace, service, port } = defaultBackend;
+  return [...flags, '--default-backend', `${namespace}/${service}:${port}`];
+}
+
+/** GET with the target and the Host exactly as written; `endpoint` is who answered. */
+async function ask(
+  client: RawClient,
+  host: string,
+  target: string,
+): Promise<{ status: number; endpoint: string | undefined }> {
+  client.send(`GET ${target === '' ? '/' : target} HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+  const { status, field } = await client.message();
+  return { status, endpoint: field('x-pod') };
+}
+
+/** How often the endpoints of one route are asked for before the last of them must have answered. */
+const ROUNDS = 60;
+
+const cases = loadCases();
+const served = cases.filter(({ name }) => !(name in NOT_HERE));
+const bySettings = Object.entries(Object.groupBy(served, (each) => flagsOf(each).join(' ')));
+
+describe('the golden cases through the real process', () => {
+  const pods: Pod[] = [];
+  beforeAll(async () => {
+    pods.push(await startPod(MARKER.name, MARKER.address, MARKER.port));
+    for (const [place, { address, ports }] of Object.entries(PLACES)) {
+      const name = place.includes(':') ? `[${place}]` : place;
+      for (const port of ports) pods.push(await startPod(`${name}:${port}`, address, port));
+    }
+  });
+  afterAll(async () => {
+    for (const pod of pods) await pod.stop();
+  });
+
+  it('are all served but for those that are declared', () => {
+    expect(cases.length - served.length).toBe(Object.keys(NOT_HERE).length);
+    expect(served.length).toBeGreaterThanOrEqual(60);
+  });
+
+  describe.each(bySettings)('flags: %s', (flags, group = []) => {
+    let daemon: Daemon;
+    let folder: Folder;
+    beforeAll(async () => {
+      folder = createFolder();
+      // One thread: the endpoints of a Service are taken in turn per thread.
+      const common = ['--manifests', folder.path, '--workers', '1', '--access-log', 'off'];
+      daemon = startDaemon({ args: [...common, ...flags.split(' ').filter(Boolean)] });
+      await daemon.ready();
+    });
+    afterAll(async () => {
+      await daemon[Symbol.asyncDispose]();
+      await folder[Symbol.asyncDispose]();
+    });
+
+    it.each(group)('$name', async (golden) => {
+      const markerHost = `${golden.name}.marker.test`;
+      await folder.put('case.yaml', marker(markerHost) + placed(golden.manifests));
+      await eventually(
+        async () => (await daemon.request(markerHost)).field('x-pod') === MARKER.name,
+        daemon.exited,
+      );
+
+      for (const { request, status = 200, endpoints = [] } of golden.requests) {
+        const { host, target } = splitRequest(request);
+        const answered = new Set<string | undefined>();
+        const statuses = new Set<number>();
+        for (let round = 0; round < ROUNDS && (round === 0 || answered.size < endpoints.length); round++) {
+          // A 400 closes the connection.
+          using client = await rawClient(HTTP_PORT, daemon.address);
+          const got = await ask(client, host, target);
+          statuses.add(got.status);
+          answered.add(got.endpoint);
+        }
+        expect([...statuses], request).toEqual([status]);
+        expect([...answered].sort(), request).toEqual(
+          endpoints.length === 0 ? [undefined] : [...endpoints].sort(),
+        );
+      }
+    });
+  });
+});

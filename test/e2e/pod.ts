@@ -1,0 +1,84 @@
+import { once } from 'node:events';
+import { type Server, createServer } from 'node:http';
+import { type AddressInfo, isIPv6 } from 'node:net';
+import { networkInterfaces } from 'node:os';
+
+/** A small server as a Pod runs it: answers every request with its name. */
+export interface Pod extends AsyncDisposable {
+  readonly name: string;
+  /** `address:port` */
+  readonly endpoint: string;
+  readonly server: Server;
+  /** Requests for /slow that are not answered yet. */
+  readonly held: number;
+  /** Resolves when so many requests are held. */
+  holds(count: number): Promise<void>;
+  /** Answers what is held, and /slow at once from now on. */
+  release(): void;
+  /** Ends: connections are refused. */
+  stop(): Promise<void>;
+}
+
+export async function startPod(name: string, address = '127.0.0.1', port = 0): Promise<Pod> {
+  let held: (() => void)[] = [];
+  let waiting: { count: number; resolve: () => void }[] = [];
+  let holding = true;
+  const server = createServer((request, response) => {
+    request.resume();
+    response.setHeader('x-pod', name);
+    const respond = (): void => void response.end(name);
+    if (request.url !== '/slow' || !holding) return respond();
+    held.push(respond);
+    waiting = waiting.filter(({ count, resolve }) => {
+      if (held.length < count) return true;
+      resolve();
+      return false;
+    });
+  });
+  // A proxy that reuses a connection must not meet its end by chance.
+  server.keepAliveTimeout = 120_000;
+  server.listen(port, address);
+  await once(server, 'listening');
+  const bound = (server.address() as AddressInfo).port;
+  const release = (): void => {
+    holding = false;
+    for (const respond of held) respond();
+    held = [];
+  };
+  const stop = async (): Promise<void> => {
+    if (!server.listening) return;
+    server.close();
+    server.closeAllConnections();
+    await once(server, 'close');
+  };
+  return {
+    name,
+    endpoint: `${isIPv6(address) ? `[${address}]` : address}:${bound}`,
+    server,
+    get held() {
+      return held.length;
+    },
+    holds: (count) =>
+      new Promise((resolve) => {
+        if (held.length >= count) resolve();
+        else waiting.push({ count, resolve });
+      }),
+    release,
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+/**
+ * An address of this machine that is no loopback address: objects of a cluster may not lead into the node itself, so
+ * endpoints on the loopback would be refused, as they should be. PORTICO_TEST_UPSTREAM_ADDRESS overrides the choice.
+ */
+export function machineAddress(): string {
+  const given = process.env['PORTICO_TEST_UPSTREAM_ADDRESS'];
+  if (given) return given;
+  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  const found = all.find(({ family, internal }) => family === 'IPv4' && !internal);
+  if (!found)
+    throw new Error('this machine has no IPv4 address but the loopback; give it one to run this test');
+  return found.address;
+}

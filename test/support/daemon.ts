@@ -1,0 +1,200 @@
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { setTimeout as pause } from 'node:timers/promises';
+import { type RawClient, rawClient } from './raw-client.ts';
+import type { WireMessage } from './wire.ts';
+import { loopbackAddress } from './loopback.ts';
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+export const HTTP_PORT = 8080;
+export const STATUS_PORT = 10254;
+
+/** The whole process, as users start it. Disposing it kills what is left of it. */
+export interface Daemon extends AsyncDisposable {
+  /** A loopback address of its own, on which it has HTTP_PORT and STATUS_PORT. */
+  readonly address: string;
+  readonly pid: number;
+  /** What it wrote to standard output and standard error, if the test reads them. */
+  output(): string;
+  /** The first line, from `offset` of the output on, that matches; waits for it. */
+  line(pattern: RegExp, offset?: number): Promise<string>;
+  /** Resolves when /readyz answers 200. */
+  ready(): Promise<void>;
+  /** A connection to the HTTP port. */
+  connect(): Promise<RawClient>;
+  /** One request on a connection of its own. */
+  request(host: string, path?: string, more?: RequestParts): Promise<WireMessage>;
+  /** GET on the status port. */
+  status(path: string): Promise<{ readonly status: number; readonly body: string }>;
+  /** The value of one sample of /metrics, such as `portico_routes` or `x_total{a="b"}`; 0 when it is not there. */
+  metric(sample: string): Promise<number>;
+  signal(signal: NodeJS.Signals): void;
+  /** The exit code, or the signal that ended it; the output is complete then. */
+  readonly exited: Promise<number | NodeJS.Signals>;
+  /** Sends the signal and waits for the end. */
+  stop(signal?: NodeJS.Signals): Promise<number | NodeJS.Signals>;
+}
+
+export interface RequestParts {
+  readonly method?: string;
+  readonly fields?: readonly string[];
+  readonly body?: string;
+}
+
+export interface DaemonOptions {
+  readonly args: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  readonly address?: string;
+  readonly stdio?: StdioOptions;
+}
+
+/** Starts `portico run` with two data-plane threads, without waiting for anything. */
+export function startDaemon({
+  args,
+  env = {},
+  address = loopbackAddress(),
+  stdio = ['ignore', 'pipe', 'pipe'],
+}: DaemonOptions): Daemon {
+  const place = ['--bind-address', address, '--http-port', `${HTTP_PORT}`, '--status-port', `${STATUS_PORT}`];
+  const threads = args.includes('--workers') ? [] : ['--workers', '2'];
+  const child = spawn(process.execPath, [MAIN, 'run', ...place, ...threads, ...args], {
+    env: environment(env),
+    stdio,
+  });
+  const { output, line, exited } = observe(child);
+
+  const daemon: Daemon = {
+    address,
+    pid: child.pid ?? 0,
+    output,
+    line,
+    async ready() {
+      await eventually(async () => (await daemon.status('/readyz')).status === 200, exited);
+    },
+    connect: () => rawClient(HTTP_PORT, address),
+    async request(host, path = '/', { method = 'GET', fields = [], body = '' } = {}) {
+      using client = await daemon.connect();
+      const length = body === '' ? [] : [`Content-Length: ${body.length}`];
+      client.send(
+        [
+          `${method} ${path} HTTP/1.1`,
+          `Host: ${host}`,
+          'Connection: close',
+          ...length,
+          ...fields,
+          '',
+          body,
+        ].join('\r\n'),
+      );
+      return await client.message({ toHead: method === 'HEAD' });
+    },
+    async status(path) {
+      const response = await fetch(`http://${address}:${STATUS_PORT}${path}`, {
+        headers: { connection: 'close' },
+      });
+      return { status: response.status, body: await response.text() };
+    },
+    async metric(sample) {
+      const { body } = await daemon.status('/metrics');
+      const found = body.split('\n').find((text) => text.startsWith(`${sample} `));
+      return Number(found?.slice(sample.length + 1) ?? 0);
+    },
+    signal: (signal) => void child.kill(signal),
+    exited,
+    async stop(signal = 'SIGTERM') {
+      child.kill(signal);
+      return await exited;
+    },
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGKILL');
+      await exited;
+    },
+  };
+  return daemon;
+}
+
+export interface Finished {
+  readonly code: number | NodeJS.Signals;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs `portico` with these arguments to its end. */
+export async function runPortico(
+  args: readonly string[],
+  options: { readonly env?: Readonly<Record<string, string>>; readonly uid?: number } = {},
+): Promise<Finished> {
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    env: environment(options.env ?? {}),
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...(options.uid !== undefined && { uid: options.uid, gid: options.uid }),
+  });
+  const written = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].setEncoding('utf8').on('data', (text: string) => (written[name] += text));
+  }
+  const { exited } = observe(child);
+  return { code: await exited, ...written };
+}
+
+/**
+ * Asks again until the answer is yes; a refused connection is a no. The time limit of the test is the limit, or the
+ * end of what is asked.
+ */
+export async function eventually(
+  ask: () => Promise<boolean>,
+  over: Promise<unknown> = new Promise(() => {}),
+): Promise<void> {
+  let ended = false;
+  void over.then(() => (ended = true));
+  while (!(await ask().catch(() => false))) {
+    if (ended) throw new Error('the process ended while it was waited for');
+    await pause(5);
+  }
+}
+
+/** Nothing of the machine that runs the tests decides what is served. */
+function environment(more: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
+  const inherited = Object.entries(process.env).filter(
+    ([name]) => !name.startsWith('PORTICO_') && !name.startsWith('KUBE') && name !== 'HOME',
+  );
+  return { ...Object.fromEntries(inherited), HOME: '/nonexistent', ...more };
+}
+
+function observe(child: ChildProcess): Pick<Daemon, 'output' | 'line' | 'exited'> {
+  const kill = (): void => void child.kill('SIGKILL');
+  // The test process may be ended while a test is under way.
+  process.on('exit', kill);
+  let output = '';
+  const looks = new Set<() => void>();
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+      for (const look of looks) look();
+    });
+  }
+  const exited = once(child, 'close').then(([code, signal]: (number | NodeJS.Signals | null)[]) => {
+    process.off('exit', kill);
+    return code ?? signal ?? 0;
+  });
+  return {
+    output: () => output,
+    exited,
+    line: (pattern, offset = 0) =>
+      new Promise((resolve, reject) => {
+        const look = (): void => {
+          const lines = output.slice(offset).split('\n').slice(0, -1);
+          const found = lines.find((text) => pattern.test(text));
+          if (found === undefined) return;
+          looks.delete(look);
+          resolve(found);
+        };
+        looks.add(look);
+        void exited.then((code) =>
+          reject(new Error(`ended with ${code} without saying ${String(pattern)}:\n${output}`)),
+        );
+        look();
+      }),
+  };
+}
