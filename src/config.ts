@@ -19,6 +19,8 @@ export interface CompileConfig {
   readonly ingressClass: string;
   readonly controllerName: string;
   readonly watchIngressWithoutClass: boolean;
+  /** Whether backends may be on this machine's loopback and link-local addresses. */
+  readonly allowLoopback: boolean;
   readonly defaultBackend: {
     readonly namespace: string;
     readonly service: string;
@@ -103,6 +105,8 @@ function readCompileConfig(read: Reader): CompileConfig {
     ingressClass: read.one('ingress-class', text),
     controllerName: read.one('controller-name', text),
     watchIngressWithoutClass: read.flag('watch-ingress-without-class'),
+    // Whoever writes a manifest file is on this machine already; whoever writes into a cluster is not.
+    allowLoopback: manifests.length > 0 || read.flag('allow-loopback'),
     defaultBackend: read.optional('default-backend', servicePort),
   };
 }

@@ -61,7 +61,7 @@ export async function runDaemon({
       limits: config.limits,
       trustedProxies: config.trustedProxies,
       accessLog: config.accessLog,
-      allowLoopback: config.source.kind === 'manifests',
+      allowLoopback: config.allowLoopback,
     },
     address: {
       host: config.bindAddress ?? undefined,
@@ -104,7 +104,7 @@ export async function runDaemon({
       controllerName: config.controllerName,
       watchIngressWithoutClass: config.watchIngressWithoutClass,
       defaultBackend: config.defaultBackend,
-      allowLoopback: config.source.kind === 'manifests',
+      allowLoopback: config.allowLoopback,
     },
     publish: (table) => threads.publish(table),
     compiled: metrics.compiled,

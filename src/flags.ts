@@ -70,6 +70,12 @@ export const CLASS_FLAGS: readonly Flag[] = [
     group: 'What is served',
   },
   {
+    name: 'allow-loopback',
+    description:
+      'let a cluster route to loopback and link-local addresses of this machine, for trying things out; manifests always may',
+    group: 'What is served',
+  },
+  {
     name: 'default-backend',
     value: '<ns/service:port>',
     description: 'takes the requests that nothing else takes, instead of 404',

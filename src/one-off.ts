@@ -37,7 +37,7 @@ export async function compileOnce(config: CompileConfig, env: NodeJS.ProcessEnv)
       controllerName: config.controllerName,
       watchIngressWithoutClass: config.watchIngressWithoutClass,
       defaultBackend: config.defaultBackend,
-      allowLoopback: config.source.kind === 'manifests',
+      allowLoopback: config.allowLoopback,
       now: Date.now(),
     });
     const problems = sortProblems([...source.problems(), ...listProblems(compilation)]);

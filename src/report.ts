@@ -7,10 +7,12 @@ export interface Place {
   readonly column: number;
 }
 
-/** `shop.yaml:12:9: Ingress shop/web spec.rules[0].host: … (HostInvalid)`; without a file it begins with the object. */
+/** `shop.yaml:12:9: Ingress shop/web spec.rules[0].host: … (HostInvalid)`; without a place it begins with the object. */
 export function problemLine(problem: Problem, place: Place | null): string {
+  const { object, field, message, code } = problem;
+  // A problem of a file as a whole is placed already when there is a place.
+  const what = object.kind === 'File' ? (place ? '' : object.name) : describeObject(object);
+  const subject = [what, field].filter(Boolean).join(' ');
   const where = place ? `${place.file}:${place.line}:${place.column}: ` : '';
-  const what = problem.object.kind === 'File' ? '' : `${describeObject(problem.object)} `;
-  const field = problem.field ? `${problem.field}: ` : what && ': ';
-  return `${where}${what}${field}${problem.message} (${problem.code})`.replace(' : ', ': ');
+  return `${where}${subject ? `${subject}: ` : ''}${message} (${code})`;
 }
