@@ -1,0 +1,158 @@
+import type {
+  V1ClusterRole,
+  V1ClusterRoleBinding,
+  V1DaemonSet,
+  V1IngressClass,
+} from '@kubernetes/client-node';
+import { describe, expect, test } from 'vitest';
+import { resolveConfig } from '../../src/config.ts';
+import { RUN_FLAGS, environmentName } from '../../src/flags.ts';
+import { RESOURCES } from '../../src/watch/resources.ts';
+import { deployManifests, theOnly } from './manifests.ts';
+import { deviations } from './schema.ts';
+
+const daemonSet = theOnly<V1DaemonSet>('DaemonSet');
+const pod = daemonSet.spec?.template.spec;
+const [container] = pod?.containers ?? [];
+
+/** What the process in the Pod makes of its arguments. */
+function config() {
+  expect(container?.args).toEqual(['run']);
+  const resolved = resolveConfig({}, {});
+  if (resolved.kind === 'invalid') throw new Error(resolved.mistakes.join('\n'));
+  return resolved.config;
+}
+
+describe('deploy/', () => {
+  test.each(deployManifests().map(({ file, object }) => [file, object.kind, object] as const))(
+    '%s: %s has only fields that the Kubernetes API has, of its types',
+    (_, kind, object) => {
+      expect(deviations(object, `V1${kind}`, kind)).toEqual([]);
+    },
+  );
+
+  test('the check of fields finds a wrong name, a wrong type and a wrong place', () => {
+    const wrong = {
+      spec: {
+        template: {
+          spec: { hostNetwork: 'yes', contaners: [], containers: [{ livenessProbe: { host: '::1' } }] },
+        },
+      },
+    };
+    expect(deviations(wrong, 'V1DaemonSet', 'DaemonSet')).toEqual([
+      'DaemonSet.spec.template.spec.hostNetwork is not a boolean',
+      'DaemonSet.spec.template.spec.contaners: V1PodSpec has no such field',
+      'DaemonSet.spec.template.spec.containers[0].livenessProbe.host: V1Probe has no such field',
+    ]);
+  });
+
+  test('is applied in an order that works the first time', () => {
+    const kinds = deployManifests().map(({ object }) => object.kind);
+    expect(kinds.slice(0, 2)).toEqual(['Namespace', 'ServiceAccount']);
+    expect(kinds.toSorted()).toEqual([
+      'ClusterRole',
+      'ClusterRoleBinding',
+      'DaemonSet',
+      'IngressClass',
+      'Namespace',
+      'ServiceAccount',
+    ]);
+  });
+
+  test('names that refer to each other agree', () => {
+    const namespace = theOnly<{ metadata: { name: string } }>('Namespace').metadata.name;
+    const account = theOnly<{ metadata: object }>('ServiceAccount').metadata;
+    expect(account).toMatchObject({ name: pod?.serviceAccountName, namespace });
+    expect(daemonSet.metadata?.namespace).toBe(namespace);
+    expect(daemonSet.spec?.template.metadata?.labels).toEqual(daemonSet.spec?.selector.matchLabels);
+    const binding = theOnly<V1ClusterRoleBinding>('ClusterRoleBinding');
+    expect(binding.subjects).toEqual([{ kind: 'ServiceAccount', name: pod?.serviceAccountName, namespace }]);
+    expect(binding.roleRef.name).toBe(theOnly<V1ClusterRole>('ClusterRole').metadata?.name);
+    const ingressClass = theOnly<V1IngressClass>('IngressClass');
+    expect(ingressClass.spec?.controller).toBe(config().controllerName);
+    expect(ingressClass.metadata?.name).toBe(config().ingressClass);
+  });
+});
+
+describe('rights', () => {
+  test('are those of the kinds that are watched, no more and no fewer', () => {
+    const granted = (theOnly<V1ClusterRole>('ClusterRole').rules ?? []).flatMap(
+      ({ apiGroups = [], resources = [], verbs, ...rest }) => {
+        expect(rest).toEqual({});
+        return apiGroups.flatMap((group) =>
+          resources.flatMap((resource) => verbs.map((verb) => `${verb} ${group}/${resource}`)),
+        );
+      },
+    );
+    const used = RESOURCES.flatMap(({ group, resource }) =>
+      ['list', 'watch'].map((verb) => `${verb} ${group}/${resource}`),
+    );
+    expect(granted.toSorted()).toEqual(used.toSorted());
+  });
+});
+
+describe('the Pod', () => {
+  test('runs without root, with one capability and a root file system it cannot write to', () => {
+    expect(pod?.securityContext).toEqual({
+      runAsNonRoot: true,
+      runAsUser: 65532,
+      runAsGroup: 65532,
+      seccompProfile: { type: 'RuntimeDefault' },
+    });
+    expect(container?.securityContext).toEqual({
+      capabilities: { drop: ['ALL'], add: ['NET_BIND_SERVICE'] },
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+    });
+    expect(pod?.volumes).toBeUndefined();
+    expect(pod?.hostPID).toBeUndefined();
+    expect(pod?.hostIPC).toBeUndefined();
+  });
+
+  test('is on the network of the node, resolves names of the cluster and stays', () => {
+    expect(pod).toMatchObject({
+      hostNetwork: true,
+      dnsPolicy: 'ClusterFirstWithHostNet',
+      priorityClassName: 'system-node-critical',
+    });
+    expect(container?.resources?.requests).toEqual({ cpu: expect.any(String), memory: expect.any(String) });
+  });
+
+  test('declares no ports: on the network of the node they would be reserved, and two Pods could never overlap', () => {
+    expect(container?.ports).toBeUndefined();
+  });
+
+  test('gets no environment variables for Services, which could be taken for flags', () => {
+    expect(pod?.enableServiceLinks).toBe(false);
+    const variables = RUN_FLAGS.map((flag) => environmentName(flag));
+    // What a Service named portico-http would set.
+    expect(variables).toContain('PORTICO_HTTP_PORT');
+  });
+
+  test('is probed where the status port is', () => {
+    const probes = {
+      startup: container?.startupProbe,
+      liveness: container?.livenessProbe,
+      readiness: container?.readinessProbe,
+    };
+    const asked = Object.entries(probes).map(([name, probe]) => [name, probe?.httpGet]);
+    const port = config().statusPort;
+    expect(Object.fromEntries(asked)).toEqual({
+      startup: { path: '/healthz', port },
+      liveness: { path: '/healthz', port },
+      readiness: { path: '/readyz', port },
+    });
+  });
+
+  test('has more time to end than it takes to drain', () => {
+    const grace = (pod?.terminationGracePeriodSeconds ?? 0) * 1000;
+    expect(grace).toBeGreaterThanOrEqual(config().drainTimeoutMs + 10_000);
+  });
+
+  test('is replaced node by node; no surge while the status port cannot be shared', () => {
+    expect(daemonSet.spec?.updateStrategy).toEqual({
+      type: 'RollingUpdate',
+      rollingUpdate: { maxSurge: 0, maxUnavailable: 1 },
+    });
+  });
+});

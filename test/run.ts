@@ -1,0 +1,71 @@
+/**
+ * `npm test`: the checks of the source, then the tests, each to its end. The last line is `N passed, N failed`, where
+ * a check counts like a test; the exit code is 1 when something failed.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const ROOT = join(import.meta.dirname, '..');
+const BIN = join(ROOT, 'node_modules/.bin');
+
+const CHECKS = [
+  ['types', 'tsc', '--noEmit'],
+  ['lint', 'oxlint', '--deny-warnings'],
+  ['format', 'prettier', '--check', '.'],
+] as const;
+
+/** The part of vitest's JSON report that is read. */
+interface Report {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+  readonly testResults: readonly {
+    readonly status: string;
+    readonly assertionResults: readonly unknown[];
+  }[];
+}
+
+/** The exit code. */
+async function run(program: string, args: readonly string[]): Promise<number> {
+  const child = spawn(join(BIN, program), args, { cwd: ROOT, stdio: 'inherit' });
+  const [code] = (await once(child, 'exit')) as [number | null];
+  return code ?? 1;
+}
+
+let passed = 0;
+const failed: string[] = [];
+
+for (const [name, program, ...args] of CHECKS) {
+  console.log(`\n${name}: ${[program, ...args].join(' ')}`);
+  if ((await run(program, args)) === 0) passed++;
+  else failed.push(name);
+}
+
+const folder = await mkdtemp(join(tmpdir(), 'portico-test-'));
+try {
+  const report = join(folder, 'report.json');
+  console.log('\ntests: vitest run');
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile=${report}`];
+  const code = await run('vitest', ['run', ...reporters, ...process.argv.slice(2)]);
+  const text = await readFile(report, 'utf8').catch(() => null);
+  const counted = text === null ? null : count(JSON.parse(text) as Report);
+  passed += counted?.passed ?? 0;
+  for (let i = 0; i < (counted?.failed ?? 0); i++) failed.push('test');
+  // An error outside of every test fails the run although no test did.
+  if (code !== 0 && (counted?.failed ?? 0) === 0) failed.push('vitest');
+} finally {
+  await rm(folder, { recursive: true, force: true });
+}
+
+const checks = failed.filter((name) => name !== 'test');
+if (checks.length > 0) console.log(`failed besides tests: ${checks.join(', ')}`);
+console.log(`${passed} passed, ${failed.length} failed`);
+process.exitCode = failed.length === 0 ? 0 : 1;
+
+/** A file that failed before its first test counts as one that failed. */
+function count({ numPassedTests, numFailedTests, testResults }: Report): { passed: number; failed: number } {
+  const broken = testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0);
+  return { passed: numPassedTests, failed: numFailedTests + broken.length };
+}
