@@ -1,6 +1,7 @@
 import { expect } from 'vitest';
 import { createExternalNames } from '../../../src/proxy/external-names.ts';
 import { contract } from '../../support/engines.ts';
+import { fullPort } from '../../support/full-port.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { get, rawClient, request } from '../../support/raw-client.ts';
 import { ok, recordingUpstream, scriptedUpstream, unusedPort } from '../../support/upstream.ts';
@@ -58,6 +59,20 @@ contract('endpoints', (behaves) => {
     client.send(get('/'));
     expect((await client.message()).body).toBe('alive');
     expect(breaking.connections).toHaveLength(1);
+  });
+
+  behaves('a connection that is not made in time goes to another endpoint, or is 504', async (create) => {
+    await using full = await fullPort();
+    await using alive = await recordingUpstream('alive');
+    const sites = [{ ports: [full.port, alive.port] }, { host: 'other.test', ports: [full.port] }];
+    await using proxy = await startProxy(create, sites, { limits: { connectTimeoutMs: 100 } });
+    using client = await rawClient(proxy.port);
+    client.send(request('POST', '/', 'body'));
+    expect((await client.message()).body).toBe('alive');
+    expect((await proxy.exchange(0)).attempts).toBe(2);
+    client.send(get('/').replace('app.test', 'other.test'));
+    expect((await client.message()).status).toBe(504);
+    expect(await proxy.exchange(1)).toMatchObject({ detail: 'upstream-connect-timed-out', attempts: 3 });
   });
 
   behaves('an address that refuses again and again is left alone', async (create) => {
