@@ -57,7 +57,9 @@ export function sortProblems(problems: Iterable<Problem>): readonly Problem[] {
   for (const problem of problems) {
     const { object } = problem;
     const rank = SEVERITIES.indexOf(problem.severity);
-    const place = [object.kind, object.namespace ?? '', object.name, rank, problem.field];
+    // So that paths[10] comes after paths[2].
+    const field = problem.field.replaceAll(/\d+/g, (index) => index.padStart(6, '0'));
+    const place = [object.kind, object.namespace ?? '', object.name, rank, field];
     unique.set([...place, problem.code, problem.message].join('\0'), problem);
   }
   return [...unique.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, problem]) => problem);

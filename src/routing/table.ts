@@ -51,7 +51,7 @@ export interface PathNode {
 export type PathType = 'Exact' | 'Prefix' | 'ImplementationSpecific';
 
 export interface Route {
-  /** Empty for a hostless rule or a controller-wide default. */
+  /** As the rule wrote it, or the host glob; empty for a hostless rule or a controller-wide default. */
   readonly host: string;
   /** The rule's path as written; empty for a default backend. */
   readonly path: string;

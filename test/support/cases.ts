@@ -5,7 +5,10 @@ import type { CompileSettings } from '../../src/routing/compile.ts';
 import { type Kind, type ObjectMeta, objectKey } from '../../src/routing/objects.ts';
 import type { ObjectChange } from '../../src/routing/snapshot.ts';
 
-/** The folder of the golden cases. */
+/**
+ * The folder of the golden cases. Their endpoints are 10.0.0.N, so that a run with real sockets can put upstreams
+ * on 127.0.0.N instead.
+ */
 export const CASES = fileURLToPath(new URL('../cases/', import.meta.url));
 
 /** The IngressClass that an installation brings; cases have it unless they bring classes of their own. */
@@ -67,7 +70,10 @@ function loadCase(name: string): Case {
     name,
     manifests,
     objects: parseManifests(manifests),
-    settings: { ...CASE_SETTINGS, ...(settings !== undefined && (parse(settings) as Partial<CompileSettings>)) },
+    settings: {
+      ...CASE_SETTINGS,
+      ...(settings !== undefined && (parse(settings) as Partial<CompileSettings>)),
+    },
     requests: parse(readFileSync(`${CASES}${name}.requests.yaml`, 'utf8')) as readonly CaseRequest[],
   };
 }
@@ -83,6 +89,7 @@ export function parseManifests(manifests: string): readonly ObjectChange[] {
 /** Splits `GET http://host/path` without touching the bytes of the target. */
 export function splitRequest(request: string): { method: string; host: string; target: string } {
   const [, method, host, target] = /^([A-Z]+) http:\/\/([^/?#]*)(.*)$/.exec(request) ?? [];
-  if (method === undefined || host === undefined || target === undefined) throw new Error(`no request: ${request}`);
+  if (method === undefined || host === undefined || target === undefined)
+    throw new Error(`no request: ${request}`);
   return { method, host, target };
 }
