@@ -1,4 +1,4 @@
-import http from 'node:http';
+import http, { type OutgoingHttpHeaders } from 'node:http';
 import https from 'node:https';
 import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders } from 'node:http2';
 import type { Readable } from 'node:stream';
@@ -89,6 +89,7 @@ export function connectApi(access: ClusterAccess, clock: Clock): ApiConnection {
     return opening;
   };
 
+  /** Requests under way over HTTP/2 may end in peace. */
   const drop = (): void => {
     if (current?.kind === 'http2') current.session.close();
     if (current?.kind === 'http1') current.agent.destroy();
@@ -101,7 +102,7 @@ export function connectApi(access: ClusterAccess, clock: Clock): ApiConnection {
       Promise.all([transport(), credentials.headers()]),
       request.signal,
     );
-    const headers: Record<string, string> = {
+    const headers: OutgoingHttpHeaders = {
       accept: 'application/json',
       'user-agent': 'portico',
       ...authorization,
@@ -124,6 +125,7 @@ export function connectApi(access: ClusterAccess, clock: Clock): ApiConnection {
     },
     close() {
       closed = true;
+      if (current?.kind === 'http2') current.session.destroy();
       drop();
     },
   };
@@ -165,7 +167,7 @@ function dial(server: URL, options: tls.ConnectionOptions, clock: Clock): Promis
 function sendHttp2(
   session: ClientHttp2Session,
   path: string,
-  headers: Record<string, string>,
+  headers: OutgoingHttpHeaders,
   { method = 'GET', body, signal }: ApiRequest,
 ): Promise<ApiResponse> {
   return new Promise((resolve, reject) => {
@@ -188,7 +190,7 @@ function sendHttp1(
   transport: Transport & { kind: 'http1' },
   server: URL,
   path: string,
-  headers: Record<string, string>,
+  headers: OutgoingHttpHeaders,
   { method = 'GET', body, signal }: ApiRequest,
 ): Promise<ApiResponse> {
   return new Promise((resolve, reject) => {

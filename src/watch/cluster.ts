@@ -19,6 +19,8 @@ export interface ClusterSourceOptions {
   readonly log: Log;
 }
 
+const REPEATED_WITHIN_MS = 10_000;
+
 /**
  * Watches a cluster: one reflector per kind (and namespace), one snapshot. `onDirty` is called after the snapshot
  * changed, for the first time when everything has been listed once; before that a snapshot is half a truth.
@@ -27,7 +29,8 @@ export function startClusterSource(
   options: ClusterSourceOptions,
   onDirty: (what: SourceEvent) => void,
 ): Source {
-  const { api, clock, random, log, namespaces, watchNamespaces } = options;
+  const { api, clock, random, namespaces, watchNamespaces } = options;
+  const log = once(options.log, clock);
   let snapshot: Snapshot = EMPTY_SNAPSHOT;
   let synced = false;
   const { promise, resolve } = Promise.withResolvers<void>();
@@ -81,6 +84,16 @@ export function startClusterSource(
     async stop() {
       await Promise.all(reflectors.map((reflector) => reflector.stop()));
     },
+  };
+}
+
+/** What five kinds say within ten seconds is said aloud by the first of them. */
+function once(log: Log, clock: Clock): Log {
+  let last = { message: '', at: -Infinity };
+  return (level, fields, message) => {
+    const repeated = message === last.message && clock.now() - last.at < REPEATED_WITHIN_MS;
+    if (!repeated) last = { message, at: clock.now() };
+    log(repeated && level !== 'error' ? 'debug' : level, fields, message);
   };
 }
 

@@ -7,7 +7,7 @@ export interface Credentials {
   /** Whether the client certificate comes from a plugin, and may be another one after `renew`. */
   readonly issuesCertificate: boolean;
   /** Headers for one request. Rejects when a plugin fails or a token file cannot be read. */
-  headers(): Promise<Readonly<Record<string, string>>>;
+  headers(): Promise<Readonly<Record<string, string | readonly string[]>>>;
   /** A client certificate that an exec plugin made, in PEM. */
   certificate(): Promise<{ readonly cert?: string; readonly key?: string }>;
   /** Forgets what is cached, after the API server answered 401; false when there is nothing to renew. */
@@ -48,7 +48,7 @@ export function credentialsOf(user: KubeconfigUser | undefined): Credentials {
   return {
     issuesCertificate: Boolean(user?.exec),
     async headers() {
-      const headers: Record<string, string> = {};
+      const headers: Record<string, string | readonly string[]> = {};
       if (!user) return headers;
       const { username, password, token, impersonateUser, impersonateGroups } = user;
       if (username)
@@ -57,7 +57,7 @@ export function credentialsOf(user: KubeconfigUser | undefined): Credentials {
       for (const [name, value] of Object.entries((await apply()).headers ?? {}))
         headers[name.toLowerCase()] = `${value}`.trim();
       if (impersonateUser) headers['impersonate-user'] = impersonateUser;
-      if (impersonateGroups?.length) headers['impersonate-group'] = impersonateGroups.join(',');
+      if (impersonateGroups?.length) headers['impersonate-group'] = impersonateGroups;
       return headers;
     },
     async certificate() {

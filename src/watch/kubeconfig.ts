@@ -2,7 +2,7 @@ import { access, readFile } from 'node:fs/promises';
 import { isIPv6 } from 'node:net';
 import { delimiter, dirname, isAbsolute, join, resolve } from 'node:path';
 import type { ConnectionOptions } from 'node:tls';
-import { LineCounter, parseDocument } from 'yaml';
+import { type Document, LineCounter, parseDocument } from 'yaml';
 import {
   type Cluster,
   type Context,
@@ -115,7 +115,7 @@ async function readKubeconfig(file: string): Promise<Kubeconfig> {
     const { line } = lines.linePos(mistake.pos[0]);
     throw new Unusable(`cannot read kubeconfig ${file}: line ${line}: ${firstLine(mistake.message)}`);
   }
-  const yaml: unknown = document.toJS();
+  const yaml = plain(document, file);
   if (typeof yaml !== 'object' || yaml === null || Array.isArray(yaml))
     throw new Unusable(`cannot read kubeconfig ${file}: it is not a kubeconfig (kind: Config)`);
   const fields = yaml as Record<string, unknown>;
@@ -135,6 +135,14 @@ async function readKubeconfig(file: string): Promise<Kubeconfig> {
       contexts: newContexts(fields['contexts']),
       currentContext: typeof current === 'string' && current !== '' ? current : undefined,
     };
+  } catch (error) {
+    throw new Unusable(`cannot read kubeconfig ${file}: ${firstLine((error as Error).message)}`);
+  }
+}
+
+function plain(document: Document, file: string): unknown {
+  try {
+    return document.toJS();
   } catch (error) {
     throw new Unusable(`cannot read kubeconfig ${file}: ${firstLine((error as Error).message)}`);
   }

@@ -4,7 +4,7 @@ import type { ObjectChange } from '../routing/snapshot.ts';
 /** What one reflector holds: the objects of a kind, in one namespace or in all. Says what a snapshot must change. */
 export class ObjectStore<K extends Kind> {
   readonly kind: K;
-  #held = new Map<ObjectKey, Kinds[K]>();
+  #held = new Map<ObjectKey, Kinds[K] | undefined>();
 
   constructor(kind: K) {
     this.kind = kind;
@@ -22,6 +22,11 @@ export class ObjectStore<K extends Kind> {
     if (held && held.uid === uid && held.resourceVersion === resourceVersion) return undefined;
     this.#held.set(key, object);
     return changeOf(this.kind, key, object);
+  }
+
+  /** Everything put from now on is a change; what is held stays held. */
+  forgetVersions(): void {
+    for (const key of this.#held.keys()) this.#held.set(key, undefined);
   }
 
   delete(key: ObjectKey): ObjectChange | undefined {

@@ -34,6 +34,7 @@ export interface ReflectorOptions {
 
 const FORBIDDEN_RETRY_MS = 30_000;
 const HEALTHY_AFTER_MS = 10_000;
+const SHORT_WATCH_MS = 1000;
 /** So much nonsense in a row, and the resourceVersion itself is suspected. */
 const RELIST_AFTER_FAILURES = 3;
 /** A watch that is silent again may never bring anything, say through a proxy that buffers: then lists must do. */
@@ -65,6 +66,8 @@ export class Reflector {
   #complete = false;
   #failures = 0;
   #silences = 0;
+  #expiries = 0;
+  #listedAt = -Infinity;
   /** Whether the watch under way has delivered anything. */
   #healthy = false;
   /** The keys of the list in progress. */
@@ -90,7 +93,7 @@ export class Reflector {
   async #run(): Promise<void> {
     const { signal } = this.#stop;
     while (!signal.aborted) {
-      const delayMs = await this.#attempt();
+      const delayMs = await this.#attempt().catch((error: unknown) => this.#doubt(error));
       if (delayMs > 0 && !signal.aborted) await sleep(this.#options.clock, delayMs, signal);
     }
   }
@@ -125,15 +128,15 @@ export class Reflector {
       onOpen: () => this.#recover(),
       onEvents: (events) => this.#onEvents(events),
     });
-    const healthy = this.#healthy || clock.now() - openedAt >= HEALTHY_AFTER_MS;
-    if (healthy) this.#failures = 0;
+    const livedMs = clock.now() - openedAt;
+    if (this.#healthy || livedMs >= HEALTHY_AFTER_MS) this.#failures = 0;
     if (listing && this.#resourceVersion === undefined && STREAMING_UNSERVED.has(outcome.kind)) {
       this.#streaming = false;
       return 0;
     }
     if (outcome.kind !== 'ended') return this.#fail(outcome);
     // A server that ends every watch at once must not be asked in a tight loop.
-    return healthy ? 0 : backoffMs(++this.#failures, random);
+    return livedMs >= SHORT_WATCH_MS ? 0 : backoffMs(++this.#failures, random);
   }
 
   #onEvents(events: readonly WatchEvent[]): void {
@@ -178,7 +181,7 @@ export class Reflector {
     const gone = this.#store.retain(this.#seen ?? new Set());
     this.#seen = undefined;
     this.#resourceVersion = resourceVersion;
-    this.lastEventAt = this.#options.clock.now();
+    this.#listedAt = this.lastEventAt = this.#options.clock.now();
     this.#emit(gone);
     this.#recover();
     this.#markListed();
@@ -200,13 +203,15 @@ export class Reflector {
   #fail(failure: Failure): number {
     if (this.#stop.signal.aborted) return 0;
     const { random } = this.#options;
-    this.#failures++;
     if (failure.kind === 'expired') {
       this.#resourceVersion = undefined;
       this.#note('info', `listing again: ${failure.message}`);
-      return this.#failures === 1 ? 0 : backoffMs(this.#failures, random);
+      // Lists are dear: a server that forgets at once what it has just listed is not asked in a tight loop.
+      this.#expiries = this.#options.clock.now() - this.#listedAt < HEALTHY_AFTER_MS ? this.#expiries + 1 : 0;
+      return this.#expiries === 0 ? 0 : backoffMs(this.#expiries, random);
     }
     this.errors++;
+    this.#failures++;
     this.#note(failure.message === this.lastError ? 'debug' : 'warn', failure.message);
     this.lastError = failure.message;
     switch (failure.kind) {
@@ -229,6 +234,14 @@ export class Reflector {
       case 'unsupported':
         return backoffMs(this.#failures, random);
     }
+  }
+
+  /** A mistake of ours must not end the watch either: what is held is in doubt, and is put in place anew. */
+  #doubt(error: unknown): number {
+    this.#store.forgetVersions();
+    this.#options.log('error', { err: error, kind: this.resource.kind }, 'the watch failed; listing again');
+    this.#resourceVersion = undefined;
+    return this.#fail({ kind: 'failed', message: `${error as Error}`, retryAfterMs: undefined });
   }
 
   #note(level: 'debug' | 'info' | 'warn', message: string): void {

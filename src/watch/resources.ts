@@ -88,6 +88,7 @@ export function arrive<K extends Kind>(kind: K, value: unknown): Kinds[K] | unde
   if (!isFields(value) || !isFields(value['metadata']) || typeof value['metadata']['name'] !== 'string')
     return undefined;
   const metadata = value['metadata'];
+  if (!['string', 'undefined'].includes(typeof metadata['namespace'])) return undefined;
   delete metadata['managedFields'];
   delete metadata['ownerReferences'];
   if (isFields(metadata['annotations'])) delete metadata['annotations'][LAST_APPLIED];

@@ -44,11 +44,21 @@ const EVENTS_PER_TURN = 50;
 
 /**
  * One watch, until it ends. A clean end, which the server makes after five to ten minutes (at random, so that not
- * everybody comes back at once), is `ended`: resume from the last resourceVersion. Never rejects.
+ * everybody comes back at once), is `ended`: resume from the last resourceVersion. Rejects only with what `onEvents`
+ * throws.
  */
 export async function watch(options: WatchOptions): Promise<Watched> {
   const { api, clock, signal } = options;
   const waiting = patience(clock, signal, ANSWER_SILENCE_MS);
+  let thrown: unknown;
+  const deliver = (events: readonly WatchEvent[]): void => {
+    try {
+      options.onEvents(events);
+    } catch (error) {
+      thrown = error;
+      throw error;
+    }
+  };
   try {
     const response = await api.request({ path: pathOf(options), signal: waiting.signal });
     if (response.status !== 200) return await failureOfResponse(response);
@@ -61,7 +71,7 @@ export async function watch(options: WatchOptions): Promise<Watched> {
     for await (const chunk of response.body) {
       waiting.heard(silenceMs);
       const { events, failure } = parse(cutter, chunk as Buffer);
-      if (events.length > 0) options.onEvents(events);
+      if (events.length > 0) deliver(events);
       if (failure) return failure;
       if (events.some(endsInitialEvents)) waiting.heard((silenceMs = SILENCE_MS));
       sinceTurn += events.length;
@@ -73,6 +83,7 @@ export async function watch(options: WatchOptions): Promise<Watched> {
     if (cutter.unfinished) return failureOfError({ code: 'ECONNRESET' }, api.server);
     return { kind: 'ended' };
   } catch (error) {
+    if (error === thrown) throw error;
     return failureOfError(waiting.signal.reason ?? error, api.server);
   } finally {
     waiting.end();

@@ -51,8 +51,8 @@ export interface ApiServer {
   watches(resource?: string): number;
   /** Sends a bookmark on every watch that asked for them. */
   bookmark(): void;
-  /** Ends every watch cleanly, as their timeoutSeconds would. */
-  endWatches(): void;
+  /** Ends the watches (of one resource) cleanly, as their timeoutSeconds would. */
+  endWatches(resource?: string): void;
   /** Forgets the history, so that resuming from before now answers 410. */
   compact(): void;
   /** Closes the port and every connection, as a restart does; `accept` opens the same port again. */
@@ -198,8 +198,9 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
     bookmark() {
       for (const watch of watches) if (watch.bookmarks) writeBookmark(watch, store.resourceVersion);
     },
-    endWatches() {
-      for (const watch of watches) watch.reply.end();
+    endWatches(resource) {
+      for (const watch of watches)
+        if ((resource ?? watch.resource.resource) === watch.resource.resource) watch.reply.end();
     },
     compact: () => store.compact(),
     refuse,

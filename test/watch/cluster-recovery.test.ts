@@ -326,3 +326,53 @@ test('a listener that throws is logged, and watching goes on', async () => {
   const errors = cluster.logs.filter(({ level }) => level === 'error');
   expect(errors.map(({ fields }) => `${fields['err']}`)).toEqual(Array(3).fill('Error: no compiler today'));
 });
+
+test.each([true, false])(
+  'a mistake of ours while taking in an object ends nothing, streaming %s',
+  async (streamingList) => {
+    let broken = true;
+    await using cluster = await watchCluster({
+      objects: [ingress('shop/web'), ingress('odd/web')],
+      streamingList,
+      source: {
+        watchNamespaces: (namespace) => {
+          if (broken && namespace === 'odd') throw new Error('a glob that breaks');
+          return true;
+        },
+      },
+    });
+    await until(() => cluster.state('Ingress').errors === 1);
+    broken = false;
+    await until(pass(cluster, () => cluster.state('Ingress').synced));
+    expect(cluster.ingresses()).toEqual(['odd/web@402', 'shop/web@401']);
+  },
+);
+
+test('a server that is away is said once, not by every kind', async () => {
+  await using cluster = await synced();
+  await cluster.api.refuse();
+  await until(pass(cluster, () => cluster.source.states().every(({ errors }) => errors >= 3)));
+  const refused = cluster.logs.filter(
+    ({ level, message }) => level === 'warn' && message.includes('connection refused'),
+  );
+  expect(refused).toHaveLength(1);
+});
+
+test('a history that is forgotten at once, again and again, is not asked for in a tight loop', async () => {
+  await using cluster = await synced();
+  const { api, clock } = cluster;
+  api.fail(
+    { resource: 'ingresses', verb: 'watch', when: ({ query }) => query.has('resourceVersion'), times: 4 },
+    { kind: 'expired' },
+  );
+  const waits = new Set<number>();
+  for (let relists = 1; relists <= 4; relists++) {
+    await api.until(() => api.watches('ingresses') === 1);
+    api.endWatches('ingresses');
+    await until(() => {
+      for (const wait of clock.pending()) waits.add(wait);
+      return pass(cluster, () => cluster.state('Ingress').relists === relists)();
+    });
+  }
+  expect([...waits]).toEqual(expect.arrayContaining([375, 750, 1500, 3000]));
+});

@@ -118,7 +118,7 @@ test('TLS options, relative files, basic auth and impersonation', async () => {
   expect(await found.credentials.headers()).toEqual({
     authorization: 'Basic dTpw',
     'impersonate-user': 'jane',
-    'impersonate-group': 'x,y',
+    'impersonate-group': ['x', 'y'],
   });
   expect(found.credentials.renew()).toBe(false);
 });

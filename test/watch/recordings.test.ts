@@ -113,7 +113,7 @@ test('the recorded expired resourceVersion', async () => {
     before: (api) =>
       replay(api, 'watch from an expired resourceVersion', (query) => query.has('resourceVersion')),
   });
-  await until(() => cluster.state('Ingress').relists === 1);
+  await until(pass(cluster, () => cluster.state('Ingress').relists === 1));
   expect(cluster.state('Ingress')).toMatchObject({ errors: 0, synced: true });
 });
 
