@@ -16,6 +16,8 @@ export interface Annotations {
 const OURS = 'portico.dev/';
 const NGINX = 'nginx.ingress.kubernetes.io/';
 const KNOWN = ['portico.dev/balance', 'portico.dev/hash-by', 'portico.dev/host-globs'];
+/** Names that one message lists. */
+const MAX_NAMES = 10;
 const BALANCES: readonly Balance[] = ['round-robin', 'least-requests', 'ewma', 'consistent-hash'];
 
 /** ingress-nginx annotations that decide who gets in. Serving without them would open what was closed. */
@@ -61,16 +63,21 @@ export function readAnnotations(ingress: unknown, object: ObjectReference): Anno
     }
   }
   if (unsupported.length > 0) {
-    const names = unsupported.sort().join(', ');
+    const names = enumerate(unsupported);
     const message = `Portico does not act on ${names}: requests are served as if they were absent.`;
     problems.push(problem('warning', 'AnnotationUnsupported', object, 'metadata.annotations', message));
   }
   if (access.length > 0) {
-    const names = access.sort().join(', ');
+    const names = enumerate(access);
     const message = `Portico cannot enforce ${names}, so everything of this Ingress answers 503; remove what may be open to all.`;
     problems.push(problem('error', 'AccessPolicyUnsupported', object, 'metadata.annotations', message));
   }
   return { policy: { balance, hashBy }, globs, refused: access.length > 0, problems };
+}
+
+function enumerate(names: readonly string[]): string {
+  const shown = names.toSorted().slice(0, MAX_NAMES).join(', ');
+  return names.length > MAX_NAMES ? `${shown} and ${names.length - MAX_NAMES} more` : shown;
 }
 
 function wrongValue(value: string, choices: string, used: string): string {

@@ -12,9 +12,13 @@ export interface HostGlob {
 export type HostGlobResult =
   { readonly kind: 'glob'; readonly glob: HostGlob } | { readonly kind: 'refused'; readonly reason: string };
 
-/** Globs one Ingress may name, and stars one glob may hold: what bounds the time a hostile host can cost. */
+/**
+ * What bounds the time that a hostile glob and a hostile host together can cost: the globs one Ingress may name,
+ * the places where one glob can match in more than one way, and the choices at such a place.
+ */
 export const MAX_GLOBS = 16;
-const MAX_STARS = 3;
+const MAX_STARS_AND_BRACES = 3;
+const MAX_CHOICES = 32;
 
 const LITERAL = /^[a-z0-9_-]+$/;
 const LABEL = /^(?:[a-z0-9_*?-]|\[[a-z0-9-]+\]|\{[a-z0-9-]+(?:,[a-z0-9-]+)+\})+$/;
@@ -46,7 +50,13 @@ export function parseHostGlob(glob: string): HostGlobResult {
   if (!labels.every((label) => LABEL.test(label))) {
     return refuse('may hold only lower-case letters, digits, "-", "_", ".", "*", "?", "[a-z]" and "{a,b}"');
   }
-  if ((glob.match(/\*/g)?.length ?? 0) > MAX_STARS) return refuse(`has more than ${MAX_STARS} stars`);
+  const starsAndBraces = glob.match(/\*|\{[^}]*\}/g) ?? [];
+  if (starsAndBraces.length > MAX_STARS_AND_BRACES) {
+    return refuse(`has more than ${MAX_STARS_AND_BRACES} stars and braces`);
+  }
+  if (starsAndBraces.some((part) => part.split(',').length > MAX_CHOICES)) {
+    return refuse(`has more than ${MAX_CHOICES} choices in one pair of braces`);
+  }
   const variable = labels.findLastIndex((label) => !LITERAL.test(label));
   if (variable < 0) return refuse('has nothing variable: write it as the host of a rule');
   if (variable === labels.length - 1)
