@@ -60,4 +60,6 @@ const server = createServer({ noDelay: true }, (socket) => {
   });
 });
 
-server.listen(Number(process.argv[2]), '127.0.0.1', () => process.stdout.write('listening\n'));
+server.listen(Number(process.argv[2]), process.argv[3] ?? '127.0.0.1', () =>
+  process.stdout.write('listening\n'),
+);

@@ -1,0 +1,212 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type ApiServer, startApiServer } from '../test/support/api-server.ts';
+import { clusterObjects, ingress, slice } from './cluster-objects.ts';
+import { percentile, runLoad } from './load.ts';
+import { cpuMs, rssMb } from './process-figures.ts';
+import { LOAD_CORE, PROXY_CORE, stop } from './subjects.ts';
+
+/**
+ * `npm run bench:changes`: what changes of a large cluster cost while requests are served. A scripted API server with
+ * 10,000 Ingresses, Portico on one core, API server, load and upstream on the other.
+ */
+
+const PORTS = { proxy: 18_090, status: 18_091, upstream: 18_092 };
+const INGRESSES = Number(process.env['BENCH_INGRESSES'] ?? 10_000);
+const LOAD_SECONDS = Number(process.env['BENCH_SECONDS'] ?? 60);
+const CHANGES = Number(process.env['BENCH_CHANGES'] ?? 1_000);
+const RATE = 1_000;
+const SAMPLES = 100;
+const folder = mkdtempSync(join(tmpdir(), 'portico-bench-'));
+const root = new URL('..', import.meta.url).pathname;
+
+async function main(): Promise<void> {
+  spawn('taskset', ['-a', '-p', '-c', LOAD_CORE, `${process.pid}`], { stdio: 'ignore' });
+  const upstream = spawn(
+    'taskset',
+    ['-c', LOAD_CORE, process.execPath, join(root, 'bench/upstream.ts'), `${PORTS.upstream}`, '0.0.0.0'],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
+  await once(upstream.stdout, 'data');
+  try {
+    await withPortico(100, async (portico) => {
+      line('RSS idle, two workers, 100 Ingresses', `${rssMb(portico.pid).toFixed(0)} MB`, '≤ 150 MB');
+    });
+    await withPortico(INGRESSES, measureLarge);
+  } finally {
+    await stop(upstream);
+  }
+}
+
+interface Portico {
+  readonly pid: number;
+  readonly api: ApiServer;
+  readonly secondsToReady: number;
+}
+
+async function withPortico(ingresses: number, use: (portico: Portico) => Promise<void>): Promise<void> {
+  const api = await startApiServer({
+    objects: clusterObjects(ingresses, PORTS.upstream),
+    streamingList: true,
+  });
+  const kubeconfig = join(folder, 'kubeconfig');
+  writeFileSync(kubeconfig, api.kubeconfig());
+  const startedAt = performance.now();
+  const child = spawn(
+    'taskset',
+    [
+      ...['-c', PROXY_CORE, process.execPath, join(root, 'src/main.ts'), 'run', '--kubeconfig', kubeconfig],
+      ...[
+        '--allow-loopback',
+        '--workers',
+        '2',
+        '--bind-address',
+        '127.0.0.1',
+        '--http-port',
+        `${PORTS.proxy}`,
+      ],
+      ...[
+        '--status-port',
+        `${PORTS.status}`,
+        '--access-log',
+        'off',
+        '--log-level',
+        'warn',
+        '--drain-timeout',
+        '1s',
+      ],
+    ],
+    { stdio: ['ignore', 'inherit', 'inherit'] },
+  );
+  try {
+    await ready(child);
+    const secondsToReady = (performance.now() - startedAt) / 1000;
+    // What starting up has left to the garbage collector is not what idling costs.
+    await delay(3_000);
+    await use({ pid: child.pid ?? 0, api, secondsToReady });
+  } finally {
+    await stop(child);
+    await api.close();
+  }
+}
+
+async function ready(child: ChildProcess): Promise<void> {
+  for (let tries = 0; tries < 3_000; tries++) {
+    if (child.exitCode !== null) throw new Error('Portico ended at start');
+    const response = await fetch(`http://127.0.0.1:${PORTS.status}/readyz`).catch(() => null);
+    if (response?.status === 200) return;
+    await delay(20);
+  }
+  throw new Error('Portico was not ready within a minute');
+}
+
+async function measureLarge({ pid, api, secondsToReady }: Portico): Promise<void> {
+  line(`cold start to ready, ${INGRESSES} Ingresses`, `${secondsToReady.toFixed(1)} s`, '≤ 5 s');
+  line(`RSS idle, two workers, ${INGRESSES} Ingresses`, `${rssMb(pid).toFixed(0)} MB`, '≤ 350 MB');
+
+  await load(5);
+  const calm = await load(LOAD_SECONDS);
+  const cpuBefore = cpuMs(pid);
+  const changing = new AbortController();
+  const changes = change(api, changing.signal);
+  const busy = await load(LOAD_SECONDS);
+  changing.abort();
+  const made = await changes;
+  const cpuMsTotal = cpuMs(pid) - cpuBefore;
+  line('p99 without changes', `${calm.p99.toFixed(2)} ms`, '');
+  line(
+    `p99 with ${made} changes in ${LOAD_SECONDS} s`,
+    `${busy.p99.toFixed(2)} ms (${(busy.p99 / calm.p99).toFixed(2)} ×)`,
+    '≤ 1.5 ×',
+  );
+  line('failed requests with changes', `${busy.failures} of ${busy.requests}`, '0');
+  line(
+    'CPU of Portico meanwhile',
+    `${((cpuMsTotal / LOAD_SECONDS / 1000) * 100).toFixed(0)} % of a core`,
+    '',
+  );
+
+  const routes = await Promise.all([propagation(api, routeChange)]);
+  line('Ingress change to first response, p50 / p99', milliseconds(routes[0] ?? []), 'p99 ≤ 150 ms');
+  line('RSS afterwards', `${rssMb(pid).toFixed(0)} MB`, '');
+}
+
+async function load(seconds: number): Promise<{ p99: number; failures: number; requests: number }> {
+  const request = Buffer.from('GET /small HTTP/1.1\r\nHost: app-7.example.com\r\n\r\n');
+  const options = {
+    port: PORTS.proxy,
+    request,
+    connections: 32,
+    ratePerSecond: RATE,
+    durationMs: seconds * 1_000,
+  };
+  const { latenciesMs, failures, requests } = await runLoad(options);
+  return {
+    p99: percentile(
+      latenciesMs.toSorted((a, b) => a - b),
+      0.99,
+    ),
+    failures,
+    requests,
+  };
+}
+
+/** Every other change is of an Ingress, the others of endpoints; one in ten is of what the load asks for. */
+async function change(api: ApiServer, signal: AbortSignal): Promise<number> {
+  const intervalMs = (LOAD_SECONDS * 1_000) / CHANGES;
+  let made = 0;
+  while (made < CHANGES && !signal.aborted) {
+    const n = made % 10 === 0 ? 7 : (made * 7919) % INGRESSES;
+    if (made % 2 === 0) api.apply(slice(n, PORTS.upstream, 1 + ((made / 2) % 3)));
+    else api.apply(ingress(n, [`/version-${made}`]));
+    made++;
+    await delay(intervalMs);
+  }
+  return made;
+}
+
+/** Adds an Ingress for a host that nobody served and asks until it is served. */
+function routeChange(api: ApiServer, sample: number): { host: string } {
+  const n = INGRESSES + sample;
+  const object = ingress(n);
+  const backend = { service: { name: 'app-7', port: { number: 80 } } };
+  const rules = [
+    { host: `app-${n}.example.com`, http: { paths: [{ path: '/', pathType: 'Prefix', backend }] } },
+  ];
+  api.apply({
+    ...object,
+    metadata: { name: `app-${n}`, namespace: 'team-7' },
+    spec: { ingressClassName: 'portico', rules },
+  });
+  return { host: `app-${n}.example.com` };
+}
+
+async function propagation(api: ApiServer, apply: typeof routeChange): Promise<number[]> {
+  const samples: number[] = [];
+  for (let sample = 0; sample < SAMPLES; sample++) {
+    const startedAt = performance.now();
+    const { host } = apply(api, sample);
+    const request = Buffer.from(`GET /small HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+    while (performance.now() - startedAt < 5_000) {
+      const { requests } = await runLoad({ port: PORTS.proxy, request, connections: 1, durationMs: 1 });
+      if (requests > 0) break;
+    }
+    samples.push(performance.now() - startedAt);
+    await delay(300);
+  }
+  return samples.sort((a, b) => a - b);
+}
+
+function milliseconds(sorted: readonly number[]): string {
+  return `${percentile(sorted, 0.5).toFixed(0)} / ${percentile(sorted, 0.99).toFixed(0)} ms`;
+}
+
+function line(what: string, figure: string, aim: string): void {
+  console.log(`${what.padEnd(48)} ${figure.padStart(24)}   ${aim && `aim ${aim}`}`);
+}
+
+await main();
