@@ -1,0 +1,162 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
+import { dirname, join, relative } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { VERSION } from '../src/version.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+const MAX_LINES = 400;
+
+interface Import {
+  /** Relative to the repository. */
+  readonly file: string;
+  readonly specifier: string;
+  /** The file it names, relative to the repository; null for a package or a builtin. */
+  readonly target: string | null;
+  /** Gone when the program runs. */
+  readonly typeOnly: boolean;
+}
+
+function filesBelow(folder: string): string[] {
+  return readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+    .map((entry) => relative(ROOT, join(entry.parentPath, entry.name)))
+    .toSorted();
+}
+
+const FROM = /^(?:import|export)\b[^;'"]*?\bfrom\s*['"]([^'"]+)['"]/gm;
+const BARE = /^import\s*['"]([^'"]+)['"]/gm;
+const LATER = /\bimport\(\s*['"]([^'"]+)['"]/g;
+
+function importsOf(file: string): Import[] {
+  const text = readFileSync(join(ROOT, file), 'utf8');
+  return [FROM, BARE, LATER].flatMap((pattern) =>
+    [...text.matchAll(pattern)].map(([statement, specifier = '']) => ({
+      file,
+      specifier,
+      target: specifier.startsWith('.') ? join(dirname(file), specifier) : null,
+      typeOnly: /^(?:import|export) type\b/.test(statement),
+    })),
+  );
+}
+
+const sources = filesBelow('src');
+const imports = sources.flatMap(importsOf);
+const everything = [...sources, ...['test', 'examples', 'bench', 'scripts'].flatMap(filesBelow)];
+
+/** `watch` of `src/watch/list.ts`; empty for what lies in `src` itself. */
+function roomOf(file: string): string {
+  const [, room = '', ...rest] = file.split('/');
+  return rest.length > 0 ? room : '';
+}
+
+/** `@scope/name` of `@scope/name/some/file.js`. */
+const packageOf = (specifier: string): string => /^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? specifier;
+
+const show = ({ file, specifier }: Pick<Import, 'file' | 'specifier'>): string =>
+  `${file} imports ${specifier}`;
+
+describe('the import star', () => {
+  test('the imports are seen at all', () => {
+    expect(imports.map(show)).toContain('src/main.ts imports commander');
+    expect(imports.map(show)).toContain('src/main.ts imports ./daemon.ts');
+    expect(imports.map(show)).toContain('src/proxy/thread.ts imports ../routing/table-update.ts');
+    for (const { file, specifier, target } of imports) {
+      if (target !== null) expect(sources, show({ file, specifier })).toContain(target);
+    }
+  });
+
+  test('there are these rooms', () => {
+    const rooms = [...new Set(sources.map(roomOf))].toSorted();
+    expect(['', 'admin', 'proxy', 'publish', 'routing', 'watch']).toEqual(expect.arrayContaining(rooms));
+  });
+
+  test('routing imports nothing of ours from outside', () => {
+    const out = imports.filter(
+      ({ file, target }) => roomOf(file) === 'routing' && target !== null && roomOf(target) !== 'routing',
+    );
+    expect(out.map(show)).toEqual([]);
+  });
+
+  test('every other room imports itself and routing only', () => {
+    const out = imports.filter(({ file, target }) => {
+      const room = roomOf(file);
+      return room !== '' && target !== null && ![room, 'routing'].includes(roomOf(target));
+    });
+    expect(out.map(show)).toEqual([]);
+  });
+
+  test('no file imports itself over others', () => {
+    const kept = imports.filter(({ typeOnly }) => !typeOnly);
+    const targets = Map.groupBy(kept, ({ file }) => file);
+    const done = new Set<string>();
+    const cycles: string[] = [];
+    const visit = (file: string, way: readonly string[]): void => {
+      if (way.includes(file)) cycles.push([...way.slice(way.indexOf(file)), file].join(' → '));
+      if (way.includes(file) || done.has(file)) return;
+      for (const { target } of targets.get(file) ?? []) if (target !== null) visit(target, [...way, file]);
+      done.add(file);
+    };
+    for (const file of sources) visit(file, []);
+    expect(cycles).toEqual([]);
+  });
+});
+
+describe('what may be used where', () => {
+  test('routing is pure: no clock, no process, no files, no sockets', () => {
+    const allowed = new Set(['picomatch', 'node:crypto', 'node:net', 'node:util']);
+    const packages = imports.filter(
+      ({ file, target, typeOnly }) => roomOf(file) === 'routing' && target === null && !typeOnly,
+    );
+    expect(packages.filter(({ specifier }) => !allowed.has(specifier)).map(show)).toEqual([]);
+    const impure = /\b(?:Date\.now|new Date\(\)|performance\.|process\.|console\.|setTimeout|await )/;
+    const found = sources.filter((file) => roomOf(file) === 'routing' && impure.test(code(file)));
+    expect(found).toEqual([]);
+  });
+
+  test('commander is known to src/main.ts only', () => {
+    const users = imports.filter(({ specifier }) => specifier === 'commander').map(({ file }) => file);
+    expect(users).toEqual(['src/main.ts']);
+  });
+
+  test("Node's modules are imported by their node: names", () => {
+    const short = everything
+      .flatMap(importsOf)
+      .filter(({ specifier }) => isBuiltin(specifier) && !specifier.startsWith('node:'));
+    expect(short.map(show)).toEqual([]);
+  });
+
+  test('the program imports packages that it depends on', () => {
+    const { dependencies } = packageJson();
+    const unknown = imports.filter(
+      ({ specifier, target }) =>
+        target === null && !isBuiltin(specifier) && !(packageOf(specifier) in dependencies),
+    );
+    expect(unknown.map(show)).toEqual([]);
+  });
+});
+
+test(`no file has more than ${MAX_LINES} lines`, () => {
+  const long = everything
+    .map((file) => [file, readFileSync(join(ROOT, file), 'utf8').trimEnd().split('\n').length] as const)
+    .filter(([, lines]) => lines > MAX_LINES);
+  expect(long).toEqual([]);
+});
+
+test('the version is that of the package', () => {
+  expect(VERSION).toBe(packageJson().version);
+});
+
+function packageJson(): {
+  readonly version: string;
+  readonly dependencies: Readonly<Record<string, string>>;
+} {
+  return JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as ReturnType<typeof packageJson>;
+}
+
+/** The text of a file without its comments. */
+function code(file: string): string {
+  return readFileSync(join(ROOT, file), 'utf8')
+    .replaceAll(/\/\*[\s\S]*?\*\//g, '')
+    .replaceAll(/^\s*\/\/.*$/gm, '');
+}

@@ -1,0 +1,167 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cp, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { type IncomingMessage, createServer, get } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { VERSION } from '../../src/version.ts';
+import { startApiServer } from '../support/api-server.ts';
+import { HTTP_PORT, STATUS_PORT, eventually } from '../support/daemon.ts';
+import { loopbackAddress } from '../support/loopback.ts';
+import { ROOT } from './manifests.ts';
+
+const run = promisify(execFile);
+const HOST = 'shop.example';
+let folder = '';
+let portico = '';
+
+/** The bundle as it is in the image: nothing beside it and nothing above it. */
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'portico-bundle-'));
+  await run(process.execPath, [join(ROOT, 'scripts/build.ts'), join(folder, 'dist')]);
+  portico = join(folder, 'portico');
+  await cp(join(folder, 'dist'), portico, { recursive: true });
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+async function manifestsFor(address: string, port: number): Promise<string> {
+  const manifests = join(folder, `manifests-${address}`);
+  await mkdir(manifests);
+  const text = `
+apiVersion: networking.k8s.io/v1
+kind: IngressClass
+metadata: { name: portico }
+spec: { controller: portico.dev/ingress-controller }
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: { name: shop }
+spec:
+  ingressClassName: portico
+  rules:
+    - host: ${HOST}
+      http:
+        paths:
+          - { path: /, pathType: Prefix, backend: { service: { name: shop, port: { number: 80 } } } }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: shop }
+spec: { ports: [{ port: 80, targetPort: ${port} }] }
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: { name: shop-1, labels: { kubernetes.io/service-name: shop } }
+addressType: IPv4
+ports: [{ name: '', port: ${port} }]
+endpoints: [{ addresses: [${address}] }]
+`;
+  await writeFile(join(manifests, 'shop.yaml'), text);
+  return manifests;
+}
+
+/** An upstream on an address of its own. */
+async function upstream(address: string): Promise<number> {
+  const server = createServer((request, response) => response.end(`${request.url} of the shop\n`));
+  server.listen(0, address);
+  onTestFinished(() => void server.close());
+  await once(server, 'listening');
+  const bound = server.address();
+  return typeof bound === 'object' && bound ? bound.port : 0;
+}
+
+async function fetchFrom(
+  address: string,
+  port: number,
+  path: string,
+): Promise<[status: number, body: string]> {
+  const asked = get({ host: address, port, path, headers: { host: HOST }, agent: false });
+  const [response] = (await once(asked, 'response')) as [IncomingMessage];
+  let body = '';
+  for await (const chunk of response.setEncoding('utf8')) body += String(chunk);
+  return [response.statusCode ?? 0, body];
+}
+
+/** Resident memory as Linux counts it, in MiB; NaN elsewhere. */
+async function residentMiB({ pid }: ChildProcess): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+  return Math.round(Number(/VmRSS:\s*(\d+)/.exec(status)?.[1]) / 1024);
+}
+
+test('is a program, its module type and the licences of what it holds', async () => {
+  expect((await readdir(portico)).toSorted()).toEqual([
+    'THIRD-PARTY-LICENSES.txt',
+    'package.json',
+    'portico.js',
+  ]);
+  const licenses = await readFile(join(portico, 'THIRD-PARTY-LICENSES.txt'), 'utf8');
+  const { dependencies } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as {
+    dependencies: Record<string, string>;
+  };
+  for (const name of Object.keys(dependencies)) expect(licenses).toMatch(new RegExp(`^${name} \\d`, 'm'));
+});
+
+test('answers --version, check and explain from an empty folder', async () => {
+  const script = join(portico, 'portico.js');
+  const cwd = portico;
+  const manifests = await manifestsFor(loopbackAddress(), 8080);
+  const version = await run(process.execPath, [script, '--version'], { cwd });
+  expect(version).toEqual({ stdout: `${VERSION}\n`, stderr: '' });
+  const check = await run(process.execPath, [script, 'check', '--manifests', manifests], { cwd });
+  expect(check).toEqual({
+    stdout: '1 routes of 1 hosts: 0 errors, 0 warnings, 0 notes\n',
+    stderr: '',
+  });
+  const url = `http://${HOST}/cart`;
+  const explain = await run(process.execPath, [script, 'explain', '--manifests', manifests, url], { cwd });
+  expect(explain.stdout).toContain('backend: default/shop:80');
+});
+
+test('reads a cluster through a kubeconfig: client-node is in the bundle', async () => {
+  const api = await startApiServer({ protocol: 'h2', token: 'secret' });
+  onTestFinished(() => api.close());
+  const kubeconfig = join(folder, 'kubeconfig');
+  await writeFile(kubeconfig, api.kubeconfig({ token: 'secret' }));
+  const args = ['check', '--kubeconfig', kubeconfig];
+  const check = await run(process.execPath, [join(portico, 'portico.js'), ...args], { cwd: portico });
+  expect(check.stdout).toBe('0 routes of 0 hosts: 0 errors, 0 warnings, 0 notes\n');
+});
+
+test.each(['relay', 'http-proxy'])(
+  'serves with %s in data-plane threads and drains on SIGTERM',
+  async (engine) => {
+    const address = loopbackAddress();
+    const port = await upstream(address);
+    const manifests = await manifestsFor(address, port);
+    const place = [
+      '--bind-address',
+      address,
+      '--http-port',
+      `${HTTP_PORT}`,
+      '--status-port',
+      `${STATUS_PORT}`,
+    ];
+    const args = ['run', '--manifests', manifests, '--workers', '2', '--engine', engine, ...place];
+    const startedAt = performance.now();
+    const child = spawn(process.execPath, [join(portico, 'portico.js'), ...args], {
+      cwd: portico,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    let output = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
+
+    const ended = once(child, 'exit');
+    await eventually(async () => (await fetchFrom(address, STATUS_PORT, '/readyz'))[0] === 200, ended);
+    const readyMs = Math.round(performance.now() - startedAt);
+
+    expect(await fetchFrom(address, HTTP_PORT, '/cart?a=1')).toEqual([200, '/cart?a=1 of the shop\n']);
+    console.log(`bundle, ${engine}: ready in ${readyMs} ms, ${await residentMiB(child)} MiB with 2 threads`);
+
+    child.kill('SIGTERM');
+    expect(await once(child, 'close')).toEqual([0, null]);
+    expect(output).toContain('every request was finished');
+  },
+);
