@@ -1,0 +1,122 @@
+import { type Fields, fields, isFields, text } from '../routing/fields.ts';
+import { type Instant, microTime } from './clock.ts';
+
+/**
+ * Leader election by a `coordination.k8s.io/v1` Lease, as client-go does it: the pure part. Time comes in as an
+ * argument, what to send goes out as a value, and no clock of another machine is ever compared with ours.
+ */
+export interface LeaseTimes {
+  /** Written into the Lease: how long others leave it alone after they last saw it change. */
+  readonly durationMs: number;
+  /** How long after the last renewal we may still write. Well below `durationMs`. */
+  readonly renewDeadlineMs: number;
+  readonly retryPeriodMs: number;
+}
+
+export const LEASE_TIMES: LeaseTimes = {
+  durationMs: 15_000,
+  renewDeadlineMs: 10_000,
+  retryPeriodMs: 2_000,
+};
+
+export interface Election {
+  readonly identity: string;
+  readonly times: LeaseTimes;
+  /** The Lease as we last saw it, null for none, and since when it has said the same. */
+  readonly observed: { readonly lease: Fields | null; readonly sinceMs: number } | null;
+  /** When we sent what last made or kept us leader; null when the Lease is not ours. */
+  readonly renewed: Instant | null;
+}
+
+export type Proposal =
+  | { readonly kind: 'create'; readonly lease: object }
+  /** Carries the resourceVersion that was seen: the server refuses it when somebody was faster. */
+  | { readonly kind: 'update'; readonly lease: object }
+  /** Somebody else leads, as far as we can know. */
+  | { readonly kind: 'wait'; readonly holder: string };
+
+export function newElection(identity: string, times: LeaseTimes): Election {
+  return { identity, times, observed: null, renewed: null };
+}
+
+/** What a read of the Lease teaches; `lease` is null when there is none. */
+export function saw(election: Election, lease: Fields | null, nowMs: number): Election {
+  const { observed } = election;
+  const same = observed !== null && specText(observed.lease) === specText(lease);
+  return {
+    ...election,
+    // Only what the Lease says counts as a sign of life: a label that somebody adds is none.
+    observed: { lease, sinceMs: same ? observed.sinceMs : nowMs },
+    renewed: holderOf(lease) === election.identity ? election.renewed : null,
+  };
+}
+
+/** Our own write was accepted. `sent` is when it left: it took effect no earlier. */
+export function won(election: Election, lease: Fields, sent: Instant, nowMs: number): Election {
+  return { ...saw(election, lease, nowMs), renewed: holderOf(lease) === election.identity ? sent : null };
+}
+
+/** What to send next to become or stay leader. The Lease must have been seen. */
+export function propose(election: Election, name: string, namespace: string, now: Instant): Proposal {
+  const { identity, observed, times } = election;
+  const lease = observed?.lease ?? null;
+  const holder = holderOf(lease);
+  if (lease !== null && holder !== '' && holder !== identity && !expired(election, now)) {
+    return { kind: 'wait', holder };
+  }
+  const before = fields(lease?.['spec']);
+  const renewTime = microTime(now.wallMs);
+  const transitions = Number.isInteger(before['leaseTransitions']) ? Number(before['leaseTransitions']) : 0;
+  const spec = {
+    ...before,
+    holderIdentity: identity,
+    leaseDurationSeconds: Math.ceil(times.durationMs / 1000),
+    acquireTime: holder === identity ? (text(before['acquireTime']) ?? renewTime) : renewTime,
+    renewTime,
+    leaseTransitions: lease === null || holder === identity ? transitions : transitions + 1,
+  };
+  if (lease !== null) return { kind: 'update', lease: { ...lease, spec } };
+  const head = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name, namespace } };
+  return { kind: 'create', lease: { ...head, spec } };
+}
+
+/** The Lease given back, so that another need not wait; null when it is not ours to give. */
+export function released({ identity, observed }: Election, now: Instant): object | null {
+  const lease = observed?.lease ?? null;
+  if (lease === null || holderOf(lease) !== identity) return null;
+  const at = microTime(now.wallMs);
+  const spec = { holderIdentity: '', leaseDurationSeconds: 1, acquireTime: at, renewTime: at };
+  return { ...lease, spec: { ...fields(lease['spec']), ...spec } };
+}
+
+/** How much longer we may write; 0 when we may not. */
+export function writableForMs({ renewed, times }: Election, now: Instant): number {
+  if (renewed === null) return 0;
+  // The clock that runs faster decides: one stands still while the machine sleeps, the other may be set.
+  const elapsed = Math.max(now.monotonicMs - renewed.monotonicMs, now.wallMs - renewed.wallMs);
+  return Math.max(times.renewDeadlineMs - elapsed, 0);
+}
+
+export function holderOf(lease: Fields | null): string {
+  return text(fields(lease?.['spec'])['holderIdentity']) ?? '';
+}
+
+/** A Lease as the API server sends it; null when an update could not be guarded by its resourceVersion. */
+export function readLease(body: unknown): Fields | null {
+  const version = text(fields(fields(body)['metadata'])['resourceVersion']) ?? '';
+  return isFields(body) && version !== '' ? body : null;
+}
+
+/** Whether the Lease has said the same for as long as its holder may be silent, on our own clock. */
+function expired({ observed, times }: Election, now: Instant): boolean {
+  const seconds = Number(fields(observed?.lease?.['spec'])['leaseDurationSeconds']);
+  const durationMs = seconds >= 1 && seconds <= LONGEST_SECONDS ? seconds * 1000 : times.durationMs;
+  return observed !== null && now.monotonicMs - observed.sinceMs >= durationMs;
+}
+
+/** A holder that asks for more is not believed. */
+const LONGEST_SECONDS = 3600;
+
+function specText(lease: Fields | null): string {
+  return lease === null ? '' : JSON.stringify(lease['spec'] ?? null);
+}
