@@ -53,6 +53,7 @@ export class ClientConnection {
     socket.on('error', () => this.destroy());
     socket.on('close', () => this.destroy());
     socket.on('drain', () => this.#drained());
+    socket.on('finish', () => this.#written());
     this.deadline.arm(relay.heads);
   }
 
@@ -106,6 +107,7 @@ export class ClientConnection {
     this.phase = 'tunnel';
     const early = Buffer.from(this.#held.bytes.subarray(0, this.#held.length));
     this.#held.clear();
+    this.socket.resume();
     return early;
   }
 
@@ -114,7 +116,8 @@ export class ClientConnection {
   }
 
   bodyTimedOut(): void {
-    this.#exchange?.onClientStalled();
+    if (this.phase === 'lingering') this.destroy();
+    else this.#exchange?.onClientStalled();
   }
 
   /** Ends an idle connection: nothing was asked, nothing is lost. */
@@ -132,6 +135,12 @@ export class ClientConnection {
     this.#exchange = null;
   }
 
+  /** The time to drain is over. */
+  cutForDrain(): void {
+    this.#exchange?.cutForDrain();
+    this.destroy();
+  }
+
   /**
    * Ends it within a response. One that lasts until the close needs a reset, or the client would take what it got
    * for all there is; the others say how much is missing, and what is under way still arrives.
@@ -146,16 +155,15 @@ export class ClientConnection {
     if (this.phase === 'closed' || this.phase === 'lingering') return;
     this.phase = 'lingering';
     this.#held.clear();
-    if (this.#ended) return this.#finishWriting();
-    this.deadline.arm(this.#relay.lingers);
+    this.deadline.arm(this.socket.writableLength > 0 ? this.#relay.bodies : this.#relay.lingers);
+    // When the client has ended its side too, the socket closes by itself.
     this.socket.end();
     this.socket.resume();
   }
 
-  /** The client has closed its side: what is still to be written is, and no more. */
-  #finishWriting(): void {
-    this.deadline.arm(this.#relay.lingers);
-    this.socket.end(() => this.destroy());
+  /** The kernel has our last byte. */
+  #written(): void {
+    if (this.phase === 'lingering') this.deadline.arm(this.#relay.lingers);
   }
 
   #received(bytes: Buffer): void {
@@ -171,7 +179,7 @@ export class ClientConnection {
       case 'waiting':
         return this.#hold(bytes, 0, bytes.length);
       case 'tunnel':
-        return this.#exchange?.onClientTunnelBytes(bytes, 0, bytes.length);
+        return this.#exchange?.tunnel?.fromClient(bytes, 0, bytes.length);
       case 'lingering':
       case 'closed':
         return;
@@ -296,13 +304,7 @@ export class ClientConnection {
   #end(): void {
     this.#ended = true;
     if (this.phase === 'tunnel') this.#exchange?.tunnel?.clientEnded();
-    else if (this.phase === 'lingering') this.#finishWriting();
-    else if (this.phase === 'head') this.#finishHalfClosed();
-    else this.destroy();
-  }
-
-  #finishHalfClosed(): void {
-    if (this.socket.writableLength > 0) this.#linger();
-    else this.destroy();
+    else if (this.phase === 'head') this.#linger();
+    else if (this.phase !== 'lingering') this.destroy();
   }
 }

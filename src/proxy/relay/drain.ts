@@ -30,12 +30,8 @@ export async function drainRelay(
     }
     await sleep(LOOK_EVERY_MS);
   }
-  let cut = 0;
-  for (const exchange of relay.exchanges) {
-    cut++;
-    exchange.cutForDrain();
-  }
-  for (const client of relay.clients) client.destroy();
+  const cut = relay.inFlight;
+  for (const client of relay.clients) client.cutForDrain();
   relay.pool.destroy();
   relay.deadlines.stop();
   return cut;

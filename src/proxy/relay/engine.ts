@@ -39,7 +39,7 @@ export const relayEngine: EngineFactory = (context: EngineContext): Engine => {
     gauges: () => ({
       clientConnections: relay.clients.size,
       upstreamConnections: relay.pool.size,
-      inFlight: relay.exchanges.size,
+      inFlight: relay.inFlight,
       tunnels: relay.openTunnels,
     }),
   };

@@ -22,7 +22,7 @@ import type { RequestHead } from './request-head.ts';
 import type { ResponseHead } from './response-head.ts';
 import { Tunnel } from './tunnel.ts';
 import type { Loss, UpstreamConnection, UpstreamUser } from './upstream-connection.ts';
-import { upstreamHead } from './upstream-head.ts';
+import { acceptOf, upstreamHead } from './upstream-head.ts';
 
 /** How far the response is. */
 type Response =
@@ -73,7 +73,7 @@ export class RelayExchange implements UpstreamUser {
     this.#client = client;
     this.#ledger = new Ledger(relay.context.now(), client.arrival.peer, head);
     this.isHead = this.#ledger.method === 'HEAD';
-    relay.exchanges.add(this);
+    relay.inFlight++;
   }
 
   // ── The request head is there ────────────────────────────────────────────────────────────────────────────────
@@ -143,7 +143,9 @@ export class RelayExchange implements UpstreamUser {
     this.#upstream = null;
     this.#sending = false;
     if (state) ended(state);
-    if (this.#response !== 'awaited') return this.#onLostWithin(loss);
+    if (this.tunnel?.bothEnded) return this.#finish(false);
+    // Even where the beginning of a response can be taken back: better a connection less than a second guess.
+    if (this.#response !== 'awaited') this.#persists = false;
     switch (loss) {
       case 'refused':
       case 'connect-timed-out':
@@ -160,6 +162,7 @@ export class RelayExchange implements UpstreamUser {
         return this.refuse('upstream-reset');
       case 'nonsense':
       case 'timed-out':
+        // Neither is tried again, so it is the same whether a response has begun.
         return this.#attemptOver({ kind: loss });
       default:
         loss satisfies never;
@@ -187,16 +190,28 @@ export class RelayExchange implements UpstreamUser {
   // ── The request goes out ─────────────────────────────────────────────────────────────────────────────────────
 
   #send(upstream: UpstreamConnection): void {
-    const { slab, pool } = this.#relay;
+    const { slab } = this.#relay;
     this.#sending = true;
     this.#sentAt = performance.now();
     slab.text(this.#head);
     this.#ledger.requestBytes = this.#body.composeHeld(slab);
-    const goesOn = upstream.send(slab);
-    const { isOver } = this.#body;
-    // While the client is to send, the pod owes us nothing but to take it.
-    if (isOver || !goesOn) upstream.deadline.arm(pool.awaiting);
-    if (!isOver && goesOn) this.#client.resume();
+    this.#pushed(upstream.send(slab));
+  }
+
+  /** What there was for the pod was written; `goesOn` when it keeps up. */
+  #pushed(goesOn: boolean): void {
+    this.#awaitUpstream(!goesOn);
+    // Once all of the request is here, reading goes on only to see the client leave.
+    if (this.#body.isOver) return;
+    if (goesOn) this.#client.resume();
+    else this.#client.pause();
+  }
+
+  /** While it is the client that is to send, a pod that takes it owes us nothing. */
+  #awaitUpstream(blocked: boolean): void {
+    const deadline = this.#upstream?.deadline;
+    if (blocked || this.#body.isOver) deadline?.arm(this.#relay.pool.awaiting);
+    else deadline?.clear();
   }
 
   onRequestContent(bytes: Buffer, from: number, to: number): void {
@@ -210,16 +225,12 @@ export class RelayExchange implements UpstreamUser {
     if (this.#body.state === 'gathering') return;
     const upstream = this.#upstream;
     if (!upstream || !this.#sending) return this.#client.pause();
-    if (upstream.send(this.#relay.slab)) return;
-    this.#client.pause();
-    upstream.deadline.arm(this.#relay.pool.awaiting);
+    this.#pushed(upstream.send(this.#relay.slab));
   }
 
   onDrain(): void {
-    if (this.tunnel) return this.tunnel.upstreamDrained();
-    if (this.#body.isOver) return;
-    if (this.#response === 'awaited') this.#upstream?.deadline.clear();
-    this.#client.resume();
+    if (this.tunnel) this.tunnel.upstreamDrained();
+    else if (this.#upstream && this.#sending) this.#pushed(true);
   }
 
   onRequestDone(reader: BodyReader): void {
@@ -229,7 +240,7 @@ export class RelayExchange implements UpstreamUser {
     if (gathered && this.#decision) return this.#carryOut(this.#decision);
     if (!upstream) return;
     upstream.send(this.#relay.slab);
-    upstream.deadline.arm(this.#relay.pool.awaiting);
+    this.#awaitUpstream(false);
   }
 
   // ── The response comes, and goes on ──────────────────────────────────────────────────────────────────────────
@@ -268,7 +279,7 @@ export class RelayExchange implements UpstreamUser {
   onFlush(): void {
     if (this.#response === 'composed') this.#response = 'relaying';
     const upstream = this.#upstream;
-    if (this.#client.send()) return upstream?.deadline.arm(this.#relay.pool.awaiting);
+    if (this.#client.send()) return this.#awaitUpstream(false);
     // The client does not keep up: the pod waits, and only the client is waited for.
     upstream?.socket.pause();
     upstream?.deadline.clear();
@@ -280,7 +291,7 @@ export class RelayExchange implements UpstreamUser {
     const upstream = this.#upstream;
     if (!upstream?.socket.isPaused()) return;
     this.#client.deadline.clear();
-    upstream.deadline.arm(this.#relay.pool.awaiting);
+    this.#awaitUpstream(false);
     upstream.socket.resume();
   }
 
@@ -301,19 +312,13 @@ export class RelayExchange implements UpstreamUser {
     this.#ledger.status = 101;
     composeHead(this.#relay.slab, head, bytes, base, 'none', 'Upgrade');
     this.#client.send();
-    this.tunnel = new Tunnel(this.#relay, this.#client, upstream, () => this.#tunnelOver());
+    this.tunnel = new Tunnel(this.#relay, this.#client, upstream, this.#ledger, () => this.#tunnelOver());
     this.tunnel.fromUpstream(bytes, from, to);
     const early = this.#client.switchToTunnel();
-    this.onClientTunnelBytes(early, 0, early.length);
-  }
-
-  onClientTunnelBytes(bytes: Buffer, from: number, to: number): void {
-    this.#ledger.requestBytes += to - from;
-    this.tunnel?.fromClient(bytes, from, to);
+    this.tunnel.fromClient(early, 0, early.length);
   }
 
   onTunnelBytes(bytes: Buffer, from: number, to: number): void {
-    this.#ledger.responseBytes += to - from;
     this.tunnel?.fromUpstream(bytes, from, to);
   }
 
@@ -336,7 +341,7 @@ export class RelayExchange implements UpstreamUser {
     // What was put together for the pod, or of a response that turned out to be nonsense, goes nowhere.
     slab.discard();
     this.#releaseUpstream(false);
-    const given = answer(reason, this.#accept());
+    const given = answer(reason, acceptOf(this.#head));
     this.#persists &&= this.#client.mayPersist && !given.close && this.#body.isOver;
     this.#ledger.status = given.status;
     this.#ledger.detail = reason;
@@ -355,14 +360,6 @@ export class RelayExchange implements UpstreamUser {
     const reset = this.#framing === 'until-close';
     this.#account();
     client.cut(reset);
-  }
-
-  #onLostWithin(loss: Loss): void {
-    if (this.#response === 'tunnel') return this.#cut('upstream-reset');
-    // Even where the beginning of it can be taken back: better a connection less than a second guess.
-    this.#persists = false;
-    if (loss === 'nonsense') return this.refuse('upstream-nonsense');
-    this.refuse(loss === 'timed-out' ? 'upstream-timed-out' : 'upstream-reset');
   }
 
   /** The client sent, or took, nothing for too long. */
@@ -407,12 +404,7 @@ export class RelayExchange implements UpstreamUser {
     this.#response = 'over';
     if (this.tunnel) this.#relay.openTunnels--;
     this.#ledger.close();
-    this.#relay.exchanges.delete(this);
+    this.#relay.inFlight--;
     this.#relay.context.account(this.#ledger);
-  }
-
-  /** What the client likes to read, looked up only when Portico itself has something to say. */
-  #accept(): string | undefined {
-    return /^accept:[ \t]*(.*?)[ \t]*\r$/im.exec(this.#head)?.[1];
   }
 }

@@ -1,7 +1,6 @@
 import type { EngineContext } from '../engine.ts';
 import type { ClientConnection } from './client-connection.ts';
 import { type DeadlineList, Deadlines } from './deadlines.ts';
-import type { RelayExchange } from './exchange.ts';
 import { RequestHead } from './request-head.ts';
 import { Slab } from './slab.ts';
 import { UpstreamPool } from './upstream-pool.ts';
@@ -16,7 +15,6 @@ export class Relay {
   readonly slab = new Slab();
   readonly pool: UpstreamPool;
   readonly clients = new Set<ClientConnection>();
-  readonly exchanges = new Set<RelayExchange>();
   readonly deadlines: Deadlines;
   readonly heads: DeadlineList<ClientConnection>;
   readonly keepAlives: DeadlineList<ClientConnection>;
@@ -26,6 +24,7 @@ export class Relay {
   /** Of every client whose head comes in one piece, as nearly all do. The others take it and leave a new one. */
   spareHead: RequestHead;
   draining = false;
+  inFlight = 0;
   openTunnels = 0;
 
   constructor(context: EngineContext) {

@@ -1,4 +1,5 @@
 import type { ClientConnection } from './client-connection.ts';
+import type { Ledger } from './ledger.ts';
 import type { Relay } from './relay.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 
@@ -7,14 +8,22 @@ export class Tunnel {
   readonly #relay: Relay;
   readonly #client: ClientConnection;
   readonly #upstream: UpstreamConnection;
+  readonly #ledger: Ledger;
   readonly #over: () => void;
   #clientEnded = false;
   #upstreamEnded = false;
 
-  constructor(relay: Relay, client: ClientConnection, upstream: UpstreamConnection, over: () => void) {
+  constructor(
+    relay: Relay,
+    client: ClientConnection,
+    upstream: UpstreamConnection,
+    ledger: Ledger,
+    over: () => void,
+  ) {
     this.#relay = relay;
     this.#client = client;
     this.#upstream = upstream;
+    this.#ledger = ledger;
     this.#over = over;
     relay.openTunnels++;
     client.deadline.arm(relay.tunnels);
@@ -22,12 +31,14 @@ export class Tunnel {
 
   fromClient(bytes: Buffer, from: number, to: number): void {
     this.#client.deadline.arm(this.#relay.tunnels);
+    this.#ledger.requestBytes += to - from;
     this.#relay.slab.copy(bytes, from, to);
     if (!this.#upstream.send(this.#relay.slab)) this.#client.socket.pause();
   }
 
   fromUpstream(bytes: Buffer, from: number, to: number): void {
     this.#client.deadline.arm(this.#relay.tunnels);
+    this.#ledger.responseBytes += to - from;
     this.#relay.slab.copy(bytes, from, to);
     if (!this.#client.send()) this.#upstream.socket.pause();
   }
@@ -52,7 +63,13 @@ export class Tunnel {
     this.#closeWhenBoth();
   }
 
+  /** Nothing more comes from either side. */
+  get bothEnded(): boolean {
+    return this.#clientEnded && this.#upstreamEnded;
+  }
+
   #closeWhenBoth(): void {
-    if (this.#clientEnded && this.#upstreamEnded) this.#over();
+    // What the pod has not taken yet still goes to it: then its connection closes by itself.
+    if (this.bothEnded && this.#upstream.socket.writableLength === 0) this.#over();
   }
 }

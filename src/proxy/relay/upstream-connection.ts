@@ -61,7 +61,7 @@ export class UpstreamConnection {
   reused = false;
   /** Its endpoint left the table: it serves what it serves, and nothing after. */
   retired = false;
-  /** On the clock of the deadlines: from then on the pod may close it at any moment. */
+  /** On the monotonic clock: from then on the pod may close it at any moment. */
   idleUntil = 0;
   #reading: 'nothing' | 'head' | 'body' = 'nothing';
   #interims = 0;

@@ -107,3 +107,8 @@ function incoming(head: RequestHead, bytes: Buffer, base: number, arrival: Arriv
     forwarded: fields.valueOfName(bytes, base, 'forwarded'),
   };
 }
+
+/** What the client likes to read, looked up only when Portico itself has something to say. */
+export function acceptOf(headText: string): string | undefined {
+  return /^accept:[ \t]*(.*?)[ \t]*\r$/im.exec(headText)?.[1];
+}

@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import type { EndpointState } from '../endpoints.ts';
 import type { Limits } from '../limits.ts';
 import { type DeadlineList, type Deadlines } from './deadlines.ts';
@@ -20,7 +21,6 @@ interface Members {
 export class UpstreamPool {
   readonly limits: Limits;
   readonly highWaterMark: number;
-  readonly #clock: Deadlines;
   readonly connecting: DeadlineList<UpstreamConnection>;
   readonly awaiting: DeadlineList<UpstreamConnection>;
   readonly #idling: DeadlineList<UpstreamConnection>;
@@ -30,7 +30,6 @@ export class UpstreamPool {
   constructor(limits: Limits, clock: Deadlines) {
     this.limits = limits;
     this.highWaterMark = limits.bufferBytes / 2;
-    this.#clock = clock;
     const expire = (connection: UpstreamConnection): void => connection.expire();
     this.connecting = clock.list(limits.connectTimeoutMs, expire);
     this.awaiting = clock.list(limits.upstreamIdleTimeoutMs, expire);
@@ -45,7 +44,7 @@ export class UpstreamPool {
       const connection = idle.pop();
       if (!connection) return null;
       connection.deadline.clear();
-      if (connection.idleUntil > this.#clock.now) {
+      if (connection.idleUntil > performance.now()) {
         connection.begin(user);
         return connection;
       }
@@ -72,7 +71,7 @@ export class UpstreamPool {
     const allowedMs = keepAliveTimeout < 0 ? IDLE_TIMEOUT_MS : keepAliveTimeout * 1000 - LAST_SECOND_MS;
     if (allowedMs <= 0) return false;
     connection.phase = 'idle';
-    connection.idleUntil = this.#clock.now + allowedMs;
+    connection.idleUntil = performance.now() + allowedMs;
     connection.deadline.arm(this.#idling);
     idle.push(connection);
     return true;
