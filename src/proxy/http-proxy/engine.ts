@@ -80,6 +80,8 @@ export const httpProxyEngine: EngineFactory = (context) => {
         server.once('error', reject);
         server.listen({ host, port, reusePort }, () => {
           server.off('error', reject);
+          // An accept that failed, for want of file descriptors say, costs that connection only.
+          server.on('error', () => undefined);
           const address = server.address();
           resolve(typeof address === 'object' && address ? address.port : port);
         });

@@ -8,7 +8,7 @@ import type {
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import type ProxyServer from 'http-proxy';
-import { type AnswerReason, type MessageFault, answer } from '../answer.ts';
+import { type AnswerReason, type MessageFault, answer, statusOf } from '../answer.ts';
 import { type AttemptOutcome, afterAttempt } from '../attempt.ts';
 import { type EndpointState, answeredIn } from '../endpoint-state.ts';
 import type { EngineContext } from '../engine.ts';
@@ -51,11 +51,17 @@ export function serveExchange(
   const tried: EndpointState[] = [];
   let resets = 0;
   let attempt: AttemptAt | null = null;
+  /** Whose answer the client gets is settled: no other attempt is made, and no other answer given. */
+  let answered = false;
   let complete = false;
 
   const bodyIdle = setTimeout(onBodyIdle, limits.bodyIdleTimeoutMs);
-  const upstreamIdle = setTimeout(onUpstreamIdle, limits.upstreamIdleTimeoutMs);
-  const cut = (): void => void request.socket.resetAndDestroy();
+  let upstreamIdle: NodeJS.Timeout | undefined;
+  // A reset, so that a body that ends with the connection does not look whole.
+  const cut = (): void => {
+    ledger.detail ||= 'draining' satisfies AnswerReason;
+    request.socket.resetAndDestroy();
+  };
   around.live.add(cut);
   response.on('close', finish);
   response.on('error', () => undefined);
@@ -63,7 +69,7 @@ export function serveExchange(
   request.on('data', (chunk: Buffer) => {
     ledger.requestBytes += chunk.length;
     bodyIdle.refresh();
-    upstreamIdle.refresh();
+    upstreamIdle?.refresh();
   });
   // 'data' alone would start the flow before there is a connection to send it to.
   request.pause();
@@ -94,21 +100,22 @@ export function serveExchange(
       ...plan.fields,
       ...(plan.head.body === 'chunked' && { 'Transfer-Encoding': 'chunked' }),
     };
-    around.proxy.web(
-      request,
-      response,
-      {
-        target: { protocol: tls ? 'https:' : 'http:', host: address, hostname: address, port: String(port) },
-        agent: tls ? around.pool.tls : around.pool.plain,
-        secure: false,
-        ignorePath: true,
-        selfHandleResponse: true,
-        // http-proxy pipes this instead of the request: the body stays here until there is a connection.
-        buffer: bodySource((upstream) => start(plan, state, upstream)),
-      },
+    const options = {
+      target: { protocol: tls ? 'https:' : 'http:', host: address, hostname: address, port: String(port) },
+      agent: tls ? around.pool.tls : around.pool.plain,
+      secure: false,
+      ignorePath: true,
+      selfHandleResponse: true,
+      // http-proxy pipes this instead of the request: the body stays here until there is a connection.
+      buffer: bodySource((upstream) => start(plan, state, upstream)),
+    };
+    try {
       // Errors are seen on the request to the upstream itself.
-      () => undefined,
-    );
+      around.proxy.web(request, response, options, () => undefined);
+    } catch {
+      // Node writes less than it reads: one client's field must not end the process.
+      refuse('internal-fault');
+    }
   }
 
   function start(plan: Plan & { kind: 'forward' }, state: EndpointState, upstream: ClientRequest): void {
@@ -121,25 +128,27 @@ export function serveExchange(
     });
     attempt = current;
     upstream.on('information', (interim) => {
-      upstreamIdle.refresh();
+      upstreamIdle?.refresh();
       if (request.httpVersion === '1.1' && !response.headersSent) relayInterim(interim, response);
     });
     upstream.on('upgrade', (_, socket) => {
       socket.destroy();
       current.fail({ kind: 'nonsense' });
     });
-    upstream.on('response', (answered) => {
+    upstream.on('response', (incoming) => {
       current.answered();
       const now = context.now();
       answeredIn(state, now - current.startedAt, now);
-      relay(answered);
+      if (answered || complete) incoming.destroy();
+      else relay(incoming);
     });
 
     function sendBody(): void {
-      upstreamIdle.refresh();
+      upstreamIdle = setTimeout(onUpstreamIdle, limits.upstreamIdleTimeoutMs);
       if (!hasBody) return void upstream.end();
       flush(upstream);
       request.once('end', () => {
+        if (upstream.destroyed) return;
         const trailers = relayedTrailers(request.rawTrailers);
         if (trailers.length > 0) upstream.addTrailers(trailers);
         upstream.end();
@@ -149,7 +158,8 @@ export function serveExchange(
   }
 
   function failed(plan: Plan & { kind: 'forward' }, outcome: AttemptOutcome): void {
-    if (complete) return;
+    clearTimeout(upstreamIdle);
+    if (complete || answered) return;
     if (outcome.kind === 'reset') resets++;
     const step = afterAttempt(outcome, {
       method: request.method ?? '',
@@ -173,44 +183,47 @@ export function serveExchange(
     }
   }
 
-  function relay(answered: IncomingMessage): void {
-    const fields = relayedFields(answered);
-    const status = answered.statusCode ?? 0;
+  function relay(incoming: IncomingMessage): void {
+    const fields = relayedFields(incoming);
+    const status = incoming.statusCode ?? 0;
     if (fields === null || status < 200) {
-      answered.destroy();
+      incoming.destroy();
       return refuse('upstream-nonsense');
     }
     if (around.draining || (hasBody && !request.complete)) response.shouldKeepAlive = false;
     try {
-      response.writeHead(status, answered.statusMessage, fields);
+      response.writeHead(status, incoming.statusMessage, fields);
     } catch {
-      // Node parses more than it writes: a reason phrase with control characters, for one.
-      answered.destroy();
+      // A reason phrase with control characters, for one, can be read by Node and not written.
+      incoming.destroy();
       return refuse('upstream-nonsense');
     }
+    answered = true;
     flush(response);
-    answered.on('data', (chunk: Buffer) => {
+    incoming.on('data', (chunk: Buffer) => {
       ledger.responseBytes += chunk.length;
-      upstreamIdle.refresh();
+      upstreamIdle?.refresh();
     });
-    response.on('drain', () => upstreamIdle.refresh());
-    answered.on('error', () => undefined);
-    answered.on('end', () => {
-      const trailers = relayedTrailers(answered.rawTrailers);
+    response.on('drain', () => upstreamIdle?.refresh());
+    incoming.on('error', () => undefined);
+    incoming.on('end', () => {
+      const trailers = relayedTrailers(incoming.rawTrailers);
       if (trailers.length > 0) response.addTrailers(trailers);
       response.end();
     });
     // A body that stops short must not look whole to the client.
-    answered.on('close', () => {
-      if (!answered.complete) refuse('upstream-reset');
+    incoming.on('close', () => {
+      if (!incoming.complete) refuse('upstream-reset');
     });
-    answered.pipe(response, { end: false });
+    incoming.pipe(response, { end: false });
   }
 
   function refuse(reason: AnswerReason): void {
     if (complete) return;
-    ledger.detail = reason;
+    ledger.detail ||= reason;
     if (response.headersSent) return cut();
+    if (answered) return;
+    answered = true;
     request.unpipe();
     request.resume();
     // A small body is here by the next turn of the loop; a connection with the rest of one cannot be used again.
@@ -235,7 +248,7 @@ export function serveExchange(
 
   function onUpstreamIdle(): void {
     const clientOwes = !request.complete && !attempt?.request.writableNeedDrain;
-    if (clientOwes && !response.headersSent) return void upstreamIdle.refresh();
+    if (clientOwes && !response.headersSent) return void upstreamIdle?.refresh();
     if (response.headersSent) refuse(response.writableNeedDrain ? 'client-gone' : 'upstream-timed-out');
     else attempt?.fail({ kind: 'timed-out' });
   }
@@ -250,9 +263,9 @@ export function serveExchange(
     request.resume();
     // Nobody waits for what is still to come from the upstream, or to go there.
     if (attempt && !attempt.request.destroyed) attempt.request.destroy();
-    if (!response.writableFinished && ledger.detail === '') ledger.detail = 'client-gone';
-    const left = ledger.detail === 'client-gone' || !response.headersSent;
-    ledger.close(left ? 499 : response.statusCode);
+    if (!response.writableFinished) ledger.detail ||= 'client-gone' satisfies AnswerReason;
+    if (ledger.detail === 'client-gone') ledger.close(statusOf('client-gone'));
+    else ledger.close(response.headersSent ? response.statusCode : statusOf('draining'));
   }
 }
 
@@ -271,6 +284,10 @@ function relayInterim({ statusCode, headers }: InformationEvent, response: Serve
   if (statusCode === 100) response.writeContinue();
   else if (statusCode === 102) response.writeProcessing();
   else if (statusCode === 103 && headers.link !== undefined) {
-    response.writeEarlyHints({ ...headers, link: headers.link } as Record<string, string | string[]>);
+    try {
+      response.writeEarlyHints({ ...headers, link: headers.link } as Record<string, string | string[]>);
+    } catch {
+      // Node writes no Link that it does not understand. They are hints: the response comes all the same.
+    }
   }
 }

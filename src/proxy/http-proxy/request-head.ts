@@ -54,6 +54,8 @@ export function readHead(request: IncomingMessage, limits: Limits, trusted: bool
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const spelled = rawHeaders[i] ?? '';
     const value = rawHeaders[i + 1] ?? '';
+    // DEL, which Node reads and does not write.
+    if (value.includes('\x7f')) return fault('bad-message');
     const name = spelled.toLowerCase();
     if (isHopByHop(name) || connection.names?.has(name)) continue;
     // Node would send its own; the exchange sets it where the body is really awaited.

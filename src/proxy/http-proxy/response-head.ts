@@ -24,7 +24,11 @@ export function relayedFields(response: IncomingMessage): string[] | null {
 export function relayedTrailers(rawTrailers: readonly string[]): [string, string][] {
   const flat = pairs(rawTrailers, (name) => !isForbiddenTrailer(name));
   const trailers: [string, string][] = [];
-  for (let i = 0; i < flat.length; i += 2) trailers.push([flat[i] ?? '', flat[i + 1] ?? '']);
+  for (let i = 0; i < flat.length; i += 2) {
+    const [name = '', value = ''] = [flat[i], flat[i + 1]];
+    // Node reads a DEL and throws when it should write one.
+    if (!value.includes('\x7f')) trailers.push([name, value]);
+  }
   return trailers;
 }
 

@@ -40,6 +40,7 @@ export function answerSocket(
 ): void {
   // A response under way on the connection must not get another one into its middle, or before it.
   const busy = (socket as Socket & { _httpMessage?: object | null })._httpMessage;
+  socket.on('error', () => undefined);
   if (!socket.writable || busy) return void socket.destroy();
   const made = answer(reason, request?.headers.accept);
   const head = [`HTTP/1.1 ${made.status} ${made.reasonPhrase}`, `date: ${new Date().toUTCString()}`];

@@ -47,6 +47,16 @@ export function serveTunnel(
   let status = 499;
 
   const cut = (): void => void client.resetAndDestroy();
+  // Read on while the upstream makes up its mind: only a socket that is read says that its client has left.
+  const held: Buffer[] = early.length > 0 ? [early] : [];
+  let heldBytes = early.length;
+  const hold = (chunk: Buffer): void => {
+    held.push(chunk);
+    heldBytes += chunk.length;
+    if (heldBytes > limits.bufferBytes) client.pause();
+  };
+  client.on('data', hold);
+  client.on('end', cut);
   around.live.add(cut);
   client.on('error', () => undefined);
   client.on('close', () => {
@@ -71,14 +81,20 @@ export function serveTunnel(
     ledger.attempts++;
     ledger.endpoint = state.key;
     const tls = plan.backend.protocol === 'https';
-    const upstream = (tls ? httpsRequest : httpRequest)({
-      host: state.endpoint.address,
-      port: state.endpoint.port,
-      method: request.method ?? 'GET',
-      path: plan.head.addressee.target,
-      headers: { ...plan.fields, Connection: 'Upgrade', Upgrade: plan.head.upgrade ?? '' },
-      ...(tls ? { agent: false, rejectUnauthorized: false } : { agent: around.pool.tunnels }),
-    });
+    let upstream: ClientRequest;
+    try {
+      upstream = (tls ? httpsRequest : httpRequest)({
+        host: state.endpoint.address,
+        port: state.endpoint.port,
+        method: request.method ?? 'GET',
+        path: plan.head.addressee.target,
+        headers: { ...plan.fields, Connection: 'Upgrade', Upgrade: plan.head.upgrade ?? '' },
+        ...(tls ? { agent: false, rejectUnauthorized: false } : { agent: around.pool.tunnels }),
+      });
+    } catch {
+      // Node writes less than it reads.
+      return answerSocket(context, client, 'internal-fault', request, ledger);
+    }
     watch(plan, state, upstream);
     upstream.end();
   }
@@ -142,7 +158,10 @@ export function serveTunnel(
     client.setNoDelay(true);
     client.setTimeout(limits.tunnelIdleTimeoutMs, cut);
     if (first.length > 0) upstream.unshift(first);
-    if (early.length > 0) client.unshift(early);
+    client.pause();
+    client.off('data', hold);
+    client.off('end', cut);
+    if (held.length > 0) client.unshift(Buffer.concat(held));
     client.on('data', (chunk: Buffer) => (ledger.requestBytes += chunk.length));
     upstream.on('data', (chunk: Buffer) => (ledger.responseBytes += chunk.length));
     upstream.on('error', cut);
@@ -165,7 +184,6 @@ export function serveTunnel(
     status = response.statusCode ?? 502;
     client.write(head(response, ['connection: close']));
     response.on('data', (chunk: Buffer) => (ledger.responseBytes += chunk.length));
-    client.resume();
     // The length is that of the upstream's or the end of the connection; a body that stops short ends in a reset.
     response.pipe(client, { end: false });
     response.on('error', () => undefined);

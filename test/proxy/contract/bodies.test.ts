@@ -70,6 +70,21 @@ contract('bodies', (behaves) => {
     expect(upstream.requests[0]?.trailers).toEqual([['X-Check', '7']]);
   });
 
+  behaves('trailers that cannot be passed on do no harm', async (create) => {
+    await using upstream = await recordingUpstream('', () => {
+      return `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunked(['body'], ['X-Del: a\x7fb'])}`;
+    });
+    await using proxy = await startProxy(create, [{ ports: [upstream.port] }]);
+    using client = await rawClient(proxy.port);
+    client.send(request('POST', '/', chunked(['body'], ['X-Del: a\x7fb']), 'Transfer-Encoding: chunked'));
+    await client.message().catch(() => null);
+    expect(client.text).not.toContain('\x7f');
+    expect(upstream.connections.map(({ text }) => text).join('')).not.toContain('\x7f');
+    using second = await rawClient(proxy.port);
+    second.send(get('/').replace('app.test', 'other.test'));
+    expect((await second.message()).status).toBe(404);
+  });
+
   for (const [status, fields] of [
     ['204 No Content', ''],
     ['304 Not Modified', 'ETag: "x"\r\nContent-Length: 99\r\n'],

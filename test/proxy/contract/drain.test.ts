@@ -54,6 +54,7 @@ contract('drain', (behaves) => {
     ).ended;
     await proxy.exchange(0);
     expect(proxy.exchanges).toHaveLength(1);
+    expect(proxy.exchanges[0]).toMatchObject({ detail: 'draining' });
   });
 
   behaves('an open tunnel may go on until the deadline', async (create) => {

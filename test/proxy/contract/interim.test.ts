@@ -55,6 +55,20 @@ contract('interim responses', (behaves) => {
     expect((await client.message()).body).toBe('page');
   });
 
+  behaves('103 Early Hints with a Link that is none does no harm', async (create) => {
+    await using upstream = await scriptedUpstream(async (connection) => {
+      await connection.head();
+      connection.send('HTTP/1.1 103 Early Hints\r\nLink: <<;;not a link\r\n\r\n');
+      connection.send(ok('page'));
+    });
+    await using proxy = await startProxy(create, [{ ports: [upstream.port] }]);
+    using client = await rawClient(proxy.port);
+    client.send(get('/'));
+    let response = await client.message();
+    if (response.status === 103) response = await client.message();
+    expect(response.body).toBe('page');
+  });
+
   behaves('102 Processing is relayed ahead of the response', async (create) => {
     await using upstream = await scriptedUpstream(async (connection) => {
       await connection.head();

@@ -120,6 +120,20 @@ contract('upgrades', (behaves) => {
     expect(proxy.exchanges.map(({ status }) => status)).toEqual([101, 101]);
   });
 
+  for (const how of ['reset', 'end'] as const) {
+    behaves(`a client that leaves before the upstream has switched aborts it (${how})`, async (create) => {
+      await using upstream = await scriptedUpstream(() => undefined);
+      await using proxy = await startProxy(create, [{ ports: [upstream.port] }]);
+      using client = await rawClient(proxy.port);
+      client.send(UPGRADE);
+      const connection = await upstream.connection(0);
+      await connection.until('\r\n\r\n');
+      client[how]();
+      await connection.ended;
+      expect(await proxy.exchange(0)).toMatchObject({ status: 499, detail: 'client-gone' });
+    });
+  }
+
   behaves('an idle tunnel ends after its own time', async (create) => {
     await using upstream = await scriptedUpstream(async (connection) => {
       await connection.head();
