@@ -1,12 +1,12 @@
 import { decide } from '../../src/proxy/decide.ts';
-import { createEndpoints } from '../../src/proxy/endpoints.ts';
+import { type EndpointState, createEndpoints } from '../../src/proxy/endpoints.ts';
 import type { Engine, EngineFactory } from '../../src/proxy/engine.ts';
 import type { Exchange } from '../../src/proxy/exchange.ts';
 import { type ExternalNames } from '../../src/proxy/external-names.ts';
 import { trustedProxies } from '../../src/proxy/forwarded.ts';
 import { DEFAULT_LIMITS, type Limits } from '../../src/proxy/limits.ts';
 import { pathTree } from '../../src/routing/path-tree.ts';
-import { emptyMap, mapOf } from '../../src/routing/sharded-map.ts';
+import { emptyMap, get, mapOf } from '../../src/routing/sharded-map.ts';
 import {
   type Backend,
   DEFAULT_POLICY,
@@ -78,6 +78,8 @@ export interface RunningProxy extends AsyncDisposable {
   readonly exchanges: readonly Exchange[];
   /** The nth accounted exchange, from 0, as soon as it is there. */
   exchange(index: number): Promise<Exchange>;
+  /** What is known of the one endpoint of `app.test`. */
+  endpoint(): EndpointState | null;
   /** Swaps the table. */
   adopt(sites: readonly Site[]): void;
 }
@@ -124,6 +126,10 @@ export async function startProxy(
         waiting.add(look);
         look();
       }),
+    endpoint() {
+      const backend = get(table.backends, 'default/app.test:80');
+      return backend ? endpoints.choose(backend, DEFAULT_POLICY, [], () => '', 0) : null;
+    },
     adopt(sites) {
       table = tableOf(sites);
       engine.close(endpoints.adopt(table));
