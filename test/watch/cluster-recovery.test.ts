@@ -118,6 +118,33 @@ test('a watch cut in the middle of an event resumes before that event', async ()
   expect(cluster.state('Ingress')).toMatchObject({ relists: 0, errors: 1 });
 });
 
+test('a watch that ends cleanly in the middle of an event resumes before that event', async () => {
+  await using cluster = await synced();
+  await meet(cluster, { kind: 'text', text: '{"type":"MODIFIED","object":{"metadata":{"na' });
+  await cluster.api.until(() => cluster.api.watches('ingresses') === 1);
+  cluster.api.endWatches('ingresses');
+  await until(() => cluster.state('Ingress').errors === 1);
+  expect(cluster.state('Ingress').lastError).toMatch(/the connection was cut$/);
+  await until(pass(cluster, () => cluster.state('Ingress').lastError === null));
+  expect(cluster.state('Ingress').relists).toBe(0);
+});
+
+test('a streaming list that breaks off half-way is begun again, not resumed', async () => {
+  await using cluster = await watchCluster({
+    objects: [ingress('shop/a'), ingress('shop/b')],
+    before: (api) => {
+      const first = api.store.history.find(({ last }) => last.key === 'shop/a')?.last.json;
+      const text = `{"type":"ADDED","object":${first}}\nnonsense\n`;
+      api.fail({ resource: 'ingresses', verb: 'watch' }, { kind: 'text', text });
+    },
+  });
+  await until(() => cluster.state('Ingress').errors === 1);
+  expect(cluster.state('Ingress').synced).toBe(false);
+  await until(pass(cluster, () => cluster.state('Ingress').synced));
+  expect(cluster.ingresses()).toEqual(['shop/a@401', 'shop/b@402']);
+  expect(requestsOf(cluster, 'watch').map(({ query }) => query.get('resourceVersion'))).toEqual([null, null]);
+});
+
 test.each([
   ['a line that is not JSON', 'garbage\n'],
   ['a line of HTML', '<html>502 Bad Gateway</html>\n'],
@@ -228,22 +255,25 @@ test('a list that is never answered is asked again', async () => {
   expect(cluster.ingresses()).toEqual(['shop/web@401']);
 });
 
-test('a server that goes away and comes back: everything stays meanwhile, nothing is lost', async () => {
-  await using cluster = await synced();
-  const { api, source } = cluster;
-  const snapshot = source.snapshot();
-  await api.refuse();
-  await until(pass(cluster, () => source.states().every(({ errors }) => errors >= 2)));
-  expect(cluster.state('Service').lastError).toMatch(
-    /127\.0\.0\.1.*connection refused; is the API server running/,
-  );
-  expect(source.snapshot()).toBe(snapshot);
-  api.apply(ingress('shop/new'));
-  api.delete('Ingress', 'shop/web');
-  await api.accept();
-  await until(pass(cluster, () => cluster.ingresses().join() === 'shop/new@402'));
-  expect(source.states().map(({ relists }) => relists)).toEqual([0, 0, 0, 0, 0]);
-});
+test.each(['http', 'h2'] as const)(
+  'a server that goes away and comes back, over %s: nothing is lost',
+  async (protocol) => {
+    await using cluster = await synced({ protocol });
+    const { api, source } = cluster;
+    const snapshot = source.snapshot();
+    await api.refuse();
+    await until(pass(cluster, () => source.states().every(({ errors }) => errors >= 2)));
+    expect(cluster.state('Service').lastError).toMatch(
+      /127\.0\.0\.1.*connection refused; is the API server running/,
+    );
+    expect(source.snapshot()).toBe(snapshot);
+    api.apply(ingress('shop/new'));
+    api.delete('Ingress', 'shop/web');
+    await api.accept();
+    await until(pass(cluster, () => cluster.ingresses().join() === 'shop/new@402'));
+    expect(source.states().map(({ relists }) => relists)).toEqual([0, 0, 0, 0, 0]);
+  },
+);
 
 test('a server that is away at the start is waited for', async () => {
   await using cluster = await watchCluster({ objects: [ingress('shop/web')], before: (api) => api.refuse() });

@@ -143,6 +143,19 @@ echo '{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","s
   expect(await credentials.headers()).toEqual({ authorization: 'Bearer token-2' });
 });
 
+test('an exec plugin may answer with a client certificate', async () => {
+  const certificate = '{"clientCertificateData":"CERT","clientKeyData":"KEY"}';
+  const plugin = await file(
+    'plugin',
+    `#!/bin/sh\necho '{"kind":"ExecCredential","status":${certificate}}'\n`,
+  );
+  await chmod(plugin, 0o755);
+  const config = await file('config', kubeconfig({ name: 'a', user: '{ exec: { command: ./plugin } }' }));
+  const { tls, credentials } = await access({ kubeconfig: config });
+  expect(await tls()).toEqual({ cert: 'CERT', key: 'KEY' });
+  expect(await credentials.headers()).toEqual({});
+});
+
 test('an exec plugin that is missing is said when it is needed', async () => {
   const config = await file(
     'config',
