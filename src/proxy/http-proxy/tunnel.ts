@@ -1,7 +1,8 @@
 import { type ClientRequest, type IncomingMessage, request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import type { Socket } from 'node:net';
-import { afterAttempt, type AttemptOutcome } from '../attempt.ts';
+import type { AnswerReason } from '../answer.ts';
+import { type AttemptOutcome, afterAttempt } from '../attempt.ts';
 import { type EndpointState, answeredIn } from '../endpoint-state.ts';
 import { connectionOptions } from '../fields.ts';
 import { type AttemptAt, attemptAt } from './attempt-at.ts';
@@ -47,6 +48,10 @@ export function serveTunnel(
   let status = 499;
 
   const cut = (): void => void client.resetAndDestroy();
+  const drained = (): void => {
+    ledger.detail ||= 'draining' satisfies AnswerReason;
+    cut();
+  };
   // Read on while the upstream makes up its mind: only a socket that is read says that its client has left.
   const held: Buffer[] = early.length > 0 ? [early] : [];
   let heldBytes = early.length;
@@ -57,14 +62,14 @@ export function serveTunnel(
   };
   client.on('data', hold);
   client.on('end', cut);
-  around.live.add(cut);
+  around.live.add(drained);
   client.on('error', () => undefined);
   client.on('close', () => {
-    around.live.delete(cut);
-    tunnels.delete(cut);
+    around.live.delete(drained);
+    tunnels.delete(drained);
     attempt?.end();
     attempt?.request.destroy();
-    if (status === 499) ledger.detail = 'client-gone';
+    if (status === 499) ledger.detail ||= 'client-gone' satisfies AnswerReason;
     ledger.close(status);
   });
 
@@ -151,10 +156,10 @@ export function serveTunnel(
 
   function open(response: IncomingMessage, upstream: Socket, first: Buffer): void {
     if (client.destroyed) return void upstream.destroy();
-    around.live.delete(cut);
-    tunnels.add(cut);
+    around.live.delete(drained);
+    tunnels.add(drained);
     const upgrade = response.headers.upgrade ?? '';
-    client.write(head(response, [`connection: Upgrade`, `upgrade: ${upgrade}`]));
+    client.write(head(response, [`connection: Upgrade`, `upgrade: ${upgrade}`]), 'latin1');
     client.setNoDelay(true);
     client.setTimeout(limits.tunnelIdleTimeoutMs, cut);
     if (first.length > 0) upstream.unshift(first);
@@ -182,7 +187,7 @@ export function serveTunnel(
       return answerSocket(context, client, 'upstream-nonsense', request, ledger);
     }
     status = response.statusCode ?? 502;
-    client.write(head(response, ['connection: close']));
+    client.write(head(response, ['connection: close']), 'latin1');
     response.on('data', (chunk: Buffer) => (ledger.responseBytes += chunk.length));
     // The length is that of the upstream's or the end of the connection; a body that stops short ends in a reset.
     response.pipe(client, { end: false });
