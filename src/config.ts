@@ -72,7 +72,8 @@ export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult
     logFormat: read.one('log-format', oneOf(['auto', 'json', 'text'])),
     drainTimeoutMs: read.one('drain-timeout', duration),
   };
-  if (config.statusPort !== 0 && config.statusPort === config.httpPort) {
+  // Neither is a number after a mistake in it.
+  if (config.statusPort > 0 && config.statusPort === config.httpPort) {
     read.mistakes.push(
       `--status-port and --http-port are both ${config.httpPort}: give them different ports`,
     );
