@@ -164,13 +164,20 @@ function watch(
   }
   server.watches.add(watch);
   const timeoutSeconds = Number(query.get('timeoutSeconds') ?? 0);
-  const timeout = timeoutSeconds > 0 ? setTimeout(() => reply.end(), timeoutSeconds * 1000) : undefined;
+  const timeout =
+    timeoutSeconds > 0 ? setTimeout(() => endWatch(server, watch), timeoutSeconds * 1000) : undefined;
   timeout?.unref();
   reply.onClose(() => {
     clearTimeout(timeout);
     server.watches.delete(watch);
     server.changed();
   });
+}
+
+/** A clean end; nothing may be written after it. */
+export function endWatch(server: ServerState, watch: Watch): void {
+  server.watches.delete(watch);
+  watch.reply.end();
 }
 
 function group(name: string): object {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import http2 from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
-import { answer } from './api-server-answers.ts';
+import { answer, endWatch } from './api-server-answers.ts';
 import { type ApiRequest, type Fault, type FaultRule, Faults } from './api-server-faults.ts';
 import { ObjectStore } from './api-server-objects.ts';
 import { type ApiObject, parsePath, resourceOfObject } from './api-server-resources.ts';
@@ -200,7 +200,7 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
     },
     endWatches(resource) {
       for (const watch of watches)
-        if ((resource ?? watch.resource.resource) === watch.resource.resource) watch.reply.end();
+        if ((resource ?? watch.resource.resource) === watch.resource.resource) endWatch(state, watch);
     },
     compact: () => store.compact(),
     refuse,
