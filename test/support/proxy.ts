@@ -1,6 +1,6 @@
 import { decide } from '../../src/proxy/decide.ts';
 import { type EndpointState, createEndpoints } from '../../src/proxy/endpoints.ts';
-import type { Engine, EngineFactory } from '../../src/proxy/engine.ts';
+import type { Engine, EngineFactory, ListenAddress } from '../../src/proxy/engine.ts';
 import type { Exchange } from '../../src/proxy/exchange.ts';
 import { type ExternalNames } from '../../src/proxy/external-names.ts';
 import { trustedProxies } from '../../src/proxy/forwarded.ts';
@@ -68,6 +68,8 @@ export interface ProxySettings {
   readonly limits?: Partial<Limits>;
   readonly trustedProxies?: readonly string[];
   readonly externalNames?: ExternalNames;
+  /** A port of the kernel's choice on 127.0.0.1, unless said. */
+  readonly listen?: Partial<ListenAddress>;
 }
 
 /** An engine in this process, over real sockets. */
@@ -110,7 +112,7 @@ export async function startProxy(
     },
     now: Date.now,
   });
-  const port = await engine.listen({ host: '127.0.0.1', port: 0, reusePort: false });
+  const port = await engine.listen({ host: '127.0.0.1', port: 0, reusePort: false, ...settings.listen });
   return {
     port,
     engine,
