@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { eventually, startDaemon } from '../support/daemon.ts';
 import { scriptedCluster } from './cluster.ts';
-import { machineAddress, startPod } from './pod.ts';
+import { startPod } from './pod.ts';
 import { siteObjects, slicesOf } from './site.ts';
 
 // Most of the time of these is spent waiting: all at once.
@@ -30,8 +30,8 @@ describe.concurrent('an API server', () => {
   });
 
   it('that goes away does not stop the traffic, and what changed meanwhile arrives when it is back', async () => {
-    await using first = await startPod('first', machineAddress());
-    await using second = await startPod('second', machineAddress());
+    await using first = await startPod('first');
+    await using second = await startPod('second');
     const site = { host: 'shop.test', name: 'shop', endpoints: [first.endpoint] };
     await using cluster = await scriptedCluster({ objects: siteObjects(site) });
     const { api } = cluster;
@@ -78,7 +78,7 @@ describe.concurrent('an API server', () => {
   });
 
   it('may hold namespaces that are not watched: --watch-namespace takes globs', async () => {
-    await using pod = await startPod('pod', machineAddress());
+    await using pod = await startPod('pod');
     const sites = ['team-a', 'team-b', 'other'].map((namespace) => ({
       host: `${namespace}.test`,
       namespace,

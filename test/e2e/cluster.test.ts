@@ -5,7 +5,7 @@ import { ENGINES } from '../../src/proxy/messages.ts';
 import { type Daemon, HTTP_PORT, eventually, startDaemon } from '../support/daemon.ts';
 import { type Cluster, clusters } from './cluster.ts';
 import { type Load, startLoad } from './load.ts';
-import { type Pod, machineAddress, startPod } from './pod.ts';
+import { type Pod, startPod } from './pod.ts';
 import { type Site, ingressOf, serviceOf, siteObjects, slicesOf } from './site.ts';
 
 const kinds = clusters.flatMap((cluster) => ENGINES.map((engine) => ({ ...cluster, engine })));
@@ -22,9 +22,9 @@ describe.each(kinds)('$name, served by $engine', ({ open, engine }) => {
     eventually(async () => (await daemon.request(host)).status === status, daemon.exited);
 
   beforeAll(async () => {
-    const address = machineAddress();
-    [first, second] = await Promise.all([startPod('first', address), startPod('second', address)]);
     cluster = await open();
+    const { podAddress } = cluster;
+    [first, second] = await Promise.all([startPod('first', podAddress), startPod('second', podAddress)]);
     await cluster.apply(...siteObjects({ host: 'shop.test', name: 'shop', endpoints: [first.endpoint] }));
     daemon = startDaemon({ args: [...cluster.args, '--engine', engine, '--access-log', 'off'] });
     await daemon.ready();
@@ -56,7 +56,7 @@ describe.each(kinds)('$name, served by $engine', ({ open, engine }) => {
     await answersBy('shop.test', second);
 
     const [slice] = slicesOf(site);
-    const unready = [{ addresses: [machineAddress()], conditions: { ready: false, serving: false } }];
+    const unready = [{ addresses: [cluster.podAddress], conditions: { ready: false, serving: false } }];
     await cluster.apply({ ...slice!, endpoints: unready });
     await answersWith('shop.test', 503);
     await cluster.apply(...slicesOf(site));

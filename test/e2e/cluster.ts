@@ -13,7 +13,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   type ApiObject,
@@ -26,6 +26,8 @@ import { INGRESS_CLASS } from './site.ts';
 export interface Cluster extends AsyncDisposable {
   /** Where objects of the test go. */
   readonly namespace: string;
+  /** An address of this machine that its EndpointSlices may name. */
+  readonly podAddress: string;
   /** The flags with which Portico serves what the test applies, and nothing else. */
   readonly args: readonly string[];
   /** How often a test may change something where every change takes a while. */
@@ -55,7 +57,8 @@ export async function scriptedCluster(options: ApiServerOptions = {}): Promise<S
   return {
     api,
     namespace: 'default',
-    args: ['--kubeconfig', kubeconfig],
+    podAddress: '127.0.0.1',
+    args: ['--kubeconfig', kubeconfig, '--allow-loopback'],
     patience: 200,
     async apply(...objects) {
       for (const object of objects) api.apply(object);
@@ -101,6 +104,7 @@ async function realCluster(): Promise<Cluster> {
   await apply([{ ...INGRESS_CLASS, metadata: { name }, spec: { controller } }]);
   return {
     namespace: name,
+    podAddress: machineAddress(),
     args: `--kubeconfig ${kubeconfig} --watch-namespace ${name} --ingress-class ${name} --controller-name ${controller}`.split(
       ' ',
     ),
@@ -112,4 +116,15 @@ async function realCluster(): Promise<Cluster> {
       await kubectl(['delete', 'namespace', name, '--wait=false']);
     },
   };
+}
+
+/** An API server refuses EndpointSlices with loopback and link-local addresses. */
+function machineAddress(): string {
+  const given = process.env['PORTICO_TEST_UPSTREAM_ADDRESS'];
+  if (given) return given;
+  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  const found = all.find(({ family, internal }) => family === 'IPv4' && !internal);
+  if (!found)
+    throw new Error('no address of this machine but the loopback: set PORTICO_TEST_UPSTREAM_ADDRESS');
+  return found.address;
 }

@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import { type Server, createServer } from 'node:http';
 import { type AddressInfo, isIPv6 } from 'node:net';
-import { networkInterfaces } from 'node:os';
 
 /** A small server as a Pod runs it: answers every request with its name. */
 export interface Pod extends AsyncDisposable {
@@ -67,18 +66,4 @@ export async function startPod(name: string, address = '127.0.0.1', port = 0): P
     stop,
     [Symbol.asyncDispose]: stop,
   };
-}
-
-/**
- * An address of this machine that is no loopback address: objects of a cluster may not lead into the node itself, so
- * endpoints on the loopback would be refused, as they should be. PORTICO_TEST_UPSTREAM_ADDRESS overrides the choice.
- */
-export function machineAddress(): string {
-  const given = process.env['PORTICO_TEST_UPSTREAM_ADDRESS'];
-  if (given) return given;
-  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
-  const found = all.find(({ family, internal }) => family === 'IPv4' && !internal);
-  if (!found)
-    throw new Error('this machine has no IPv4 address but the loopback; give it one to run this test');
-  return found.address;
 }

@@ -120,16 +120,19 @@ export interface Finished {
   readonly stderr: string;
 }
 
+export interface RunOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** A command that runs the rest of its line, such as `setpriv`. */
+  readonly through?: readonly string[];
+}
+
 /** Runs `portico` with these arguments to its end. */
 export async function runPortico(
   args: readonly string[],
-  options: { readonly env?: Readonly<Record<string, string>>; readonly uid?: number } = {},
+  { env = {}, through = [] }: RunOptions = {},
 ): Promise<Finished> {
-  const child = spawn(process.execPath, [MAIN, ...args], {
-    env: environment(options.env ?? {}),
-    stdio: ['ignore', 'pipe', 'pipe'],
-    ...(options.uid !== undefined && { uid: options.uid, gid: options.uid }),
-  });
+  const [command = '', ...rest] = [...through, process.execPath, MAIN, ...args];
+  const child = spawn(command, rest, { env: environment(env), stdio: ['ignore', 'pipe', 'pipe'] });
   const written = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const) {
     child[name].setEncoding('utf8').on('data', (text: string) => (written[name] += text));

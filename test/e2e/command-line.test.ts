@@ -1,0 +1,216 @@
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { expect, it } from 'vitest';
+import { RUN_FLAGS, environmentName } from '../../src/flags.ts';
+import { HTTP_PORT, STATUS_PORT, runPortico, startDaemon } from '../support/daemon.ts';
+import { loopbackAddress } from '../support/loopback.ts';
+import { createFolder } from './folder.ts';
+import { scriptedCluster } from './cluster.ts';
+import { INGRESS_CLASS, ingressOf, manifest, siteObjects } from './site.ts';
+
+/** `portico run` that is expected to end by itself. */
+function run(address: string, ...args: string[]) {
+  return runPortico(['run', '--bind-address', address, '--http-port', `${HTTP_PORT}`, ...args]);
+}
+
+it('names every mistake in one go and ends with 64', async () => {
+  const mistaken =
+    'run --http-port 99999 --engine turbo --trusted-proxies 10.0.0.0/8 nonsense --limit head-bytes=none ' +
+    '--drain-timeout soon --kubeconfig /k --manifests /m --workerz=3 --log-level loud --watch-namespace Team';
+  const { code, stdout, stderr } = await runPortico(mistaken.split(' '), {
+    env: { PORTICO_STATUS_PORT: 'x', PORTICO_ACCESS_LOG: 'xml' },
+  });
+  expect(code).toBe(64);
+  expect(stdout).toBe('');
+  const lines = stderr.trimEnd().split('\n');
+  expect(lines.pop()).toBe("portico run: see 'portico run --help'");
+  expect(lines.sort()).toEqual([
+    expect.stringContaining("portico run: --drain-timeout: 'soon' is not a duration"),
+    "portico run: --engine: 'turbo' is not one of relay, http-proxy",
+    "portico run: --http-port: '99999' is not a port; give a number from 1 to 65535",
+    "portico run: --limit: head-bytes: 'none' is not a positive whole number",
+    "portico run: --log-level: 'loud' is not one of debug, info, warn, error, silent",
+    'portico run: --manifests and --kubeconfig exclude each other: choose files or a cluster',
+    "portico run: --trusted-proxies: 'nonsense' is not a network such as 10.0.0.0/8 or fd00::/8",
+    expect.stringContaining("portico run: --watch-namespace: 'Team' is not a glob"),
+    "portico run: PORTICO_ACCESS_LOG: 'xml' is not one of off, json, text",
+    "portico run: PORTICO_STATUS_PORT: 'x' is not a port; give a number from 0 to 65535",
+    'portico run: unknown flag --workerz; did you mean --workers?',
+  ]);
+});
+
+it('takes a mistake seriously before a port is bound', async () => {
+  const address = loopbackAddress();
+  const holder = createServer().listen(HTTP_PORT, address);
+  await once(holder, 'listening');
+  try {
+    // With the port in use as well, the mistake is what is reported.
+    const { code, stderr } = await run(address, '--manifests', '/', '--workers', 'many');
+    expect(code).toBe(64);
+    expect(stderr).not.toContain('in use');
+  } finally {
+    holder.close();
+  }
+});
+
+it('reads every flag from the environment, and the flag wins', async () => {
+  await using folder = createFolder();
+  await folder.put('all.yaml', manifest(INGRESS_CLASS, ...siteObjects({ host: 'a.test', endpoints: [] })));
+  const env = { PORTICO_MANIFESTS: folder.path, PORTICO_INGRESS_CLASS: 'other' };
+  const { code, stdout } = await runPortico(['check', '--output', 'json'], { env });
+  expect([code, (JSON.parse(stdout) as { routes: number }).routes]).toEqual([0, 1]);
+  const overridden = await runPortico(['check', '--manifests', `${folder.path}/missing`], { env });
+  expect(overridden.code).toBe(66);
+});
+
+it('--help and --version end with 0; the help names every flag with its variable', async () => {
+  const help = await runPortico(['run', '--help']);
+  expect([help.code, help.stderr]).toEqual([0, '']);
+  // As wide as the terminal is, lines are broken anywhere.
+  const text = help.stdout.replaceAll(/\s+/g, ' ');
+  for (const flag of RUN_FLAGS) {
+    expect(text).toContain(`--${flag.name}`);
+    expect(text).toContain(`env: ${environmentName(flag)})`);
+    if (flag.default !== undefined) expect(text).toContain(`default: ${flag.default},`);
+  }
+  const general = await runPortico(['--help']);
+  expect(general.code).toBe(0);
+  for (const name of ['run', 'check', 'explain'])
+    expect(general.stdout).toMatch(new RegExp(`^  ${name} `, 'm'));
+  const version = await runPortico(['--version']);
+  const { version: expected } = JSON.parse(
+    readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
+  ) as { version: string };
+  expect([version.code, version.stdout]).toEqual([0, `${expected}\n`]);
+});
+
+it('a command that does not exist, and none at all, end with 64', async () => {
+  const wrong = await runPortico(['sreve']);
+  expect(wrong.code).toBe(64);
+  expect(wrong.stderr).toContain("unknown command 'sreve'");
+  const none = await runPortico([]);
+  expect(none.code).toBe(64);
+  expect(none.stderr).toContain('Usage: portico');
+});
+
+it('a port in use is one line and 69, whichever port it is', async () => {
+  await using folder = createFolder();
+  for (const [flag, port] of [
+    ['--http-port', HTTP_PORT],
+    ['--status-port', STATUS_PORT],
+  ] as const) {
+    const address = loopbackAddress();
+    const holder = createServer().listen(port, address);
+    await once(holder, 'listening');
+    try {
+      const { code, stdout, stderr } = await run(address, '--manifests', folder.path);
+      expect(code).toBe(69);
+      const errors = stdout.split('\n').filter((line) => line.includes('"level":50'));
+      expect(errors).toHaveLength(1);
+      expect(errors[0]).toContain(
+        `${flag} ${port}: the port is in use by another process; stop it or choose another port`,
+      );
+      expect(stderr).toBe('');
+    } finally {
+      holder.close();
+    }
+  }
+});
+
+it('an address that the machine does not have is one line and 69', async () => {
+  await using folder = createFolder();
+  const { code, stdout } = await run('198.51.100.1', '--manifests', folder.path, '--status-port', '0');
+  expect(code).toBe(69);
+  expect(stdout.match(/"level":50/g)).toHaveLength(1);
+  expect(stdout).toContain('--http-port 8080: this machine does not have the address of --bind-address');
+});
+
+it('a port that this user may not have is one line and 77', async () => {
+  await using folder = createFolder();
+  // Where the system lets everybody have every port, as in many containers, nothing can be refused.
+  const lowest = Number(readFileSync('/proc/sys/net/ipv4/ip_unprivileged_port_start', 'utf8'));
+  const mayNot = lowest > 80;
+  const address = loopbackAddress();
+  const source = ['--manifests', folder.path];
+  if (mayNot) {
+    const root = process.getuid?.() === 0;
+    const { code, stdout } = await runPortico(
+      ['run', '--bind-address', address, '--http-port', '80', '--status-port', '0', ...source],
+      { through: root ? ['setpriv', '--bounding-set=-net_bind_service'] : [] },
+    );
+    expect(stdout.match(/"level":50.*NET_BIND_SERVICE/g)).toHaveLength(1);
+    expect(stdout).toContain('--http-port 80: this user may not listen there; choose a port from 1024 up');
+    expect(code).toBe(77);
+  } else {
+    await using daemon = startDaemon({ args: [...source, '--http-port', '80'], address });
+    await daemon.ready();
+    expect(await daemon.stop()).toBe(0);
+  }
+});
+
+it('a source that is not there is one line and 66', async () => {
+  const address = loopbackAddress();
+  const reasons: readonly (readonly [string[], string])[] = [
+    [['--manifests', '/nonexistent/shop.yaml'], '--manifests /nonexistent/shop.yaml: there is no such file'],
+    [['--kubeconfig', '/nonexistent/config'], 'cannot read kubeconfig /nonexistent/config'],
+    [[], 'name a kubeconfig with --kubeconfig, or manifests with --manifests'],
+  ];
+  for (const [args, reason] of reasons) {
+    const { code, stdout, stderr } = await run(address, ...args);
+    expect([code, stderr]).toEqual([66, '']);
+    expect(stdout.trimEnd().split('\n')).toEqual([expect.stringContaining(reason)]);
+  }
+});
+
+it('check: every problem with object, field and place; 1 for an error, 0 for a warning', async () => {
+  await using folder = createFolder();
+  const site = { host: 'shop.test', name: 'shop', endpoints: [] };
+  await folder.put('shop.yaml', manifest(INGRESS_CLASS, ...siteObjects(site)));
+  const fine = await runPortico(['check', '--manifests', folder.path]);
+  expect(fine.stdout).toMatch(/^1 routes of 1 hosts: 0 errors, \d+ warnings, \d+ notes\n$/m);
+  expect(fine.code).toBe(0);
+
+  await folder.put('bad.yaml', manifest(ingressOf({ ...site, name: 'bad', host: 'UPPER.test' })));
+  await folder.put('lonely.yaml', manifest(ingressOf({ ...site, name: 'lonely', host: 'lonely.test' })));
+  const text = await runPortico(['check', '--manifests', folder.path]);
+  expect(text.code).toBe(1);
+  expect(text.stdout).toMatch(/^error: .*bad\.yaml:\d+:\d+: Ingress default\/bad spec\.rules\[0\]\.host: /m);
+  expect(text.stdout).toMatch(/lonely\.yaml:\d+:\d+: Ingress default\/lonely .*\(ServiceNotFound\)$/m);
+
+  const json = await runPortico(['check', '--manifests', folder.path, '--output', 'json']);
+  expect(json.code).toBe(1);
+  const { problems, ...counts } = JSON.parse(json.stdout) as {
+    problems: { code: string; place: object; object: object; field: string }[];
+  };
+  expect(counts).toEqual({ hosts: 2, routes: 2, backends: 2 });
+  expect(problems.find(({ code }) => code === 'ServiceNotFound')).toMatchObject({
+    object: { kind: 'Ingress', namespace: 'default', name: 'lonely' },
+    place: { file: `${folder.path}/lonely.yaml`, line: expect.any(Number), column: expect.any(Number) },
+  });
+
+  const none = await runPortico(['check', '--manifests', `${folder.path}/gone`]);
+  expect([none.code, none.stdout]).toEqual([66, '']);
+  expect(none.stderr).toMatch(/^portico check: --manifests .*gone: there is no such file or folder.*\n$/);
+});
+
+it('explain: the rule, the backend and the endpoints of a URL, of manifests and of a cluster', async () => {
+  await using folder = createFolder();
+  const site = { host: 'shop.test', name: 'shop', endpoints: ['10.0.0.1:8080'] };
+  const objects = siteObjects(site);
+  await folder.put('shop.yaml', manifest(INGRESS_CLASS, ...objects));
+  await using cluster = await scriptedCluster({ objects });
+  for (const source of [['--manifests', folder.path], cluster.args]) {
+    const text = await runPortico(['explain', ...source, 'http://shop.test/cart']);
+    expect([text.code, text.stderr]).toEqual([0, '']);
+    expect(text.stdout).toContain('route: Prefix / of Ingress default/shop at spec.rules[0].http.paths[0]\n');
+    expect(text.stdout).toContain('backend: default/shop:http\n  endpoint: 10.0.0.1:8080\n');
+
+    const json = await runPortico(['explain', ...source, '--output', 'json', 'http://nobody.test/']);
+    expect(json.code).toBe(0);
+    expect(JSON.parse(json.stdout)).toMatchObject({ outcome: { kind: 'no-route' } });
+  }
+  const missing = await runPortico(['explain', '--manifests', folder.path]);
+  expect(missing.code).toBe(64);
+  expect(missing.stderr).toContain("missing required argument 'url'");
+});
