@@ -59,7 +59,7 @@ async function withPortico(ingresses: number, use: (portico: Portico) => Promise
   const child = spawn(
     'taskset',
     [
-      ...['-c', PROXY_CORE, process.execPath, join(root, 'src/main.ts'), 'run', '--kubeconfig', kubeconfig],
+      ...['-c', PROXY_CORE, process.execPath, process.env['PORTICO_BUNDLE'] ?? join(root, 'src/main.ts'), 'run', '--kubeconfig', kubeconfig],
       ...[
         '--allow-loopback',
         '--workers',

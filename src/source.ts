@@ -83,9 +83,10 @@ async function openCluster(
   const { connection } = loaded;
   const watched = watchNamespaces.map((glob) => picomatch(glob));
   const literal = watchNamespaces.length > 0 && watchNamespaces.every((glob) => /^[a-z0-9-]+$/.test(glob));
+  const api = connectApi(connection, systemClock);
   const source = startClusterSource(
     {
-      api: connectApi(connection, systemClock),
+      api,
       watchNamespaces: (namespace) => watched.length === 0 || watched.some((matches) => matches(namespace)),
       namespaces: literal ? watchNamespaces : undefined,
       clock: systemClock,
@@ -94,9 +95,13 @@ async function openCluster(
     },
     onDirty,
   );
+  const stop = async (): Promise<void> => {
+    await source.stop();
+    api.close();
+  };
   return {
     kind: 'open',
-    source,
+    source: { ...source, stop },
     locate: () => null,
     description: `${connection.server.origin} (${connection.origin})`,
   };

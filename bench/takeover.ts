@@ -1,0 +1,220 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { type Socket, connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/**
+ * `npm run takeover`: a new Portico takes the port over from an old one, again and again, under load; what fails is
+ * counted. Twice: with net.ipv4.tcp_migrate_req, where nothing may fail, and without it, where nothing may fail on a
+ * connection that was accepted. Each in a network namespace of its own, which needs root.
+ *
+ *     node bench/takeover.ts [take-overs] [migrate|no-migrate]
+ */
+
+const PORTS = { proxy: 18_100, status: 18_101, upstream: 18_110 };
+const SYSCTL = '/proc/sys/net/ipv4/tcp_migrate_req';
+const NEW_CONNECTION_LANES = 8;
+const KEEP_ALIVE_LANES = 8;
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+export interface TakeoverResult {
+  readonly migrate: boolean;
+  readonly takeovers: number;
+  /** A connection for each request: how many, and how many got no whole response. */
+  readonly newConnections: { readonly requests: number; readonly failures: number };
+  /** Connections that had a response before, and are used again until Portico says `Connection: close`. */
+  readonly acceptedConnections: { readonly requests: number; readonly failures: number };
+  /** WebSockets that ended without a close of their own. */
+  readonly exitCodes: readonly (number | null)[];
+}
+
+/** Runs the take-overs in a network namespace of their own; null, with the reason on stderr, where that is not possible. */
+export function takeoverInNamespace(takeovers: number, migrate: boolean): TakeoverResult | null {
+  const inside = `ip link set lo up && { echo ${migrate ? 1 : 0} > ${SYSCTL}; } && exec "$0" "$@"`;
+  const program = [process.execPath, fileURLToPath(import.meta.url), `${takeovers}`, '--inside'];
+  const { status, stdout, stderr } = spawnSync('unshare', ['--net', 'sh', '-c', inside, ...program], {
+    encoding: 'utf8',
+    timeout: 60_000 + takeovers * 15_000,
+  });
+  if (status === 0) return JSON.parse(stdout) as TakeoverResult;
+  console.error(`no network namespace for the take-over (root and Linux 5.14 are needed): ${stderr}`);
+  return null;
+}
+
+async function runTakeovers(takeovers: number): Promise<TakeoverResult> {
+  const folder = mkdtempSync(join(tmpdir(), 'portico-takeover-'));
+  writeFileSync(join(folder, 'manifests.yaml'), manifests());
+  const upstream = spawn(process.execPath, [join(root, 'bench/upstream.ts'), `${PORTS.upstream}`], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await once(upstream.stdout, 'data');
+  let statusPort = PORTS.status;
+  const start = async (): Promise<ChildProcess> => {
+    // Two processes hold the port of the requests together, but each has its own status.
+    statusPort = statusPort === PORTS.status ? PORTS.status + 1 : PORTS.status;
+    return startPortico(join(folder, 'manifests.yaml'), statusPort);
+  };
+
+  const counts = { fresh: { requests: 0, failures: 0 }, accepted: { requests: 0, failures: 0 } };
+  const stopping = new AbortController();
+  const exitCodes: (number | null)[] = [];
+  let current = await start();
+  const lanes = [
+    ...Array.from({ length: NEW_CONNECTION_LANES }, () => newConnections(counts.fresh, stopping.signal)),
+    ...Array.from({ length: KEEP_ALIVE_LANES }, () => keptConnections(counts, stopping.signal)),
+  ];
+  for (let i = 0; i < takeovers; i++) {
+    const next = await start();
+    const ended = once(current, 'exit');
+    current.kill('SIGTERM');
+    const [code] = (await ended) as [number | null];
+    exitCodes.push(code);
+    current = next;
+  }
+  stopping.abort();
+  await Promise.all(lanes);
+  current.kill('SIGTERM');
+  await once(current, 'exit');
+  upstream.kill();
+  return {
+    migrate: readFileSync(SYSCTL, 'utf8').trim() === '1',
+    takeovers,
+    newConnections: counts.fresh,
+    acceptedConnections: counts.accepted,
+    exitCodes,
+  };
+}
+
+async function startPortico(manifestFile: string, statusPort: number): Promise<ChildProcess> {
+  const child = spawn(
+    process.execPath,
+    [
+      ...[
+        join(root, 'src/main.ts'),
+        'run',
+        '--manifests',
+        manifestFile,
+        '--bind-address',
+        '127.0.0.1',
+        '--workers',
+        '2',
+      ],
+      ...[
+        '--http-port',
+        `${PORTS.proxy}`,
+        '--status-port',
+        `${statusPort}`,
+        '--access-log',
+        'off',
+        '--log-level',
+        'warn',
+      ],
+    ],
+    { stdio: ['ignore', 'inherit', 'inherit'] },
+  );
+  for (;;) {
+    if (child.exitCode !== null) throw new Error(`Portico ended at start with ${child.exitCode}`);
+    const response = await fetch(`http://127.0.0.1:${statusPort}/readyz`).catch(() => null);
+    if (response?.status === 200) return child;
+    await delay(20);
+  }
+}
+
+interface Count {
+  requests: number;
+  failures: number;
+}
+
+async function newConnections(count: Count, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const socket = connect(PORTS.proxy, '127.0.0.1');
+    const answer = await ask(socket, 'Connection: close\r\n');
+    socket.destroy();
+    count.requests++;
+    if (answer === 'failed') count.failures++;
+  }
+}
+
+async function keptConnections(
+  counts: { fresh: Count; accepted: Count },
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    const socket = connect(PORTS.proxy, '127.0.0.1');
+    const first = await ask(socket, '');
+    counts.fresh.requests++;
+    if (first === 'failed') counts.fresh.failures++;
+    let last = first;
+    while (last === 'kept' && !signal.aborted) {
+      last = await ask(socket, '');
+      counts.accepted.requests++;
+      if (last === 'failed') counts.accepted.failures++;
+    }
+    socket.destroy();
+  }
+}
+
+/** One request; whether it got its whole response, and whether the connection may be used again. */
+function ask(socket: Socket, more: string): Promise<'kept' | 'closing' | 'failed'> {
+  return new Promise((resolve) => {
+    let text = '';
+    const onData = (chunk: Buffer): void => {
+      text += chunk.toString('latin1');
+      const head = text.indexOf('\r\n\r\n');
+      if (head < 0 || text.length < head + 4 + BODY_BYTES) return;
+      done(
+        !text.startsWith('HTTP/1.1 200 ')
+          ? 'failed'
+          : /\r\nconnection: close\r\n/i.test(text)
+            ? 'closing'
+            : 'kept',
+      );
+    };
+    const onEnd = (): void => done('failed');
+    const done = (outcome: 'kept' | 'closing' | 'failed'): void => {
+      socket.off('data', onData);
+      for (const event of ['end', 'close', 'error']) socket.off(event, onEnd);
+      socket.on('error', () => undefined);
+      resolve(outcome);
+    };
+    socket.on('data', onData);
+    for (const event of ['end', 'close', 'error']) socket.on(event, onEnd);
+    socket.write(`GET /small HTTP/1.1\r\nHost: bench.example.com\r\n${more}\r\n`);
+  });
+}
+
+const BODY_BYTES = 1024;
+
+function manifests(): string {
+  return `
+{apiVersion: networking.k8s.io/v1, kind: IngressClass, metadata: {name: portico}, spec: {controller: portico.dev/ingress-controller}}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: bench}
+spec:
+  ingressClassName: portico
+  defaultBackend: {service: {name: pod, port: {number: 80}}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: pod}, spec: {ports: [{port: 80}]}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: pod-1, labels: {kubernetes.io/service-name: pod}}
+addressType: IPv4
+endpoints: [{addresses: ['127.0.0.1']}]
+ports: [{port: ${PORTS.upstream}}]
+`;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const takeovers = Number(process.argv[2] ?? 20);
+  if (process.argv.includes('--inside')) console.log(JSON.stringify(await runTakeovers(takeovers)));
+  else
+    for (const migrate of [true, false])
+      console.log(JSON.stringify(takeoverInNamespace(takeovers, migrate), null, 2));
+}
