@@ -1,4 +1,4 @@
-import type { Claims, TlsClaim } from './claims.ts';
+import type { Claims } from './claims.ts';
 import type { ObjectKey } from './objects.ts';
 import { byAge } from './precedence.ts';
 import { type Problem, problem } from './problem.ts';
@@ -9,7 +9,7 @@ import type { CertificateReference } from './table.ts';
 
 /** The certificate of one TLS host, and what each Ingress that asked for one should know. */
 export interface HostCertificate {
-  /** Null leaves the host to a wildcard or to the default certificate. */
+  /** Null when no Ingress asks for TLS for the host. */
   readonly certificate: CertificateReference | null;
   readonly problems: ReadonlyMap<ObjectKey, readonly Problem[]>;
   /** When the passing of time alone will change this: milliseconds since the epoch. */
@@ -28,23 +28,46 @@ export function hostCertificate(
     const claim = claims.tls.get(host);
     return claim ? [{ claims, claim }] : [];
   });
-  const [first, ...others] = asking;
-  if (!first) return { certificate: null, problems, validUntil: Infinity };
+  const [first, ...others] = asking.filter(({ claim }) => claim.secret !== null);
+  if (!first?.claim.secret) {
+    const ingress = asking[0]?.claims.ingress;
+    const certificate = ingress === undefined ? null : { host, secret: null, ingress };
+    return { certificate, problems, validUntil: Infinity };
+  }
 
+  const { secret } = first.claim;
   for (const { claims, claim } of others) {
-    if (claim.secret === first.claim.secret) continue;
-    const message = `Ingress ${first.claims.ingress} comes first and sets Secret ${first.claim.secret} for host "${host}", so ${claim.secret} is not used; agree on one.`;
+    if (claim.secret === secret) continue;
+    const message = `Ingress ${first.claims.ingress} comes first and sets Secret ${secret} for host "${host}", so ${claim.secret} is not used; agree on one.`;
     problems.set(claims.ingress, [problem('error', 'TlsConflict', claims.object, claim.field, message)]);
   }
   const { claim, claims } = first;
-  const verdict = judge(host, claim, snapshot, now);
+  const verdict = judge(host, secret, snapshot, now);
   if (verdict.problem) {
     const { severity, code, message } = verdict.problem;
     // Ingresses that agree on the Secret share its trouble, but one of them saying so is enough.
     problems.set(claims.ingress, [problem(severity, code, claims.object, claim.field, message)]);
   }
-  const certificate = verdict.usable ? { host, secret: claim.secret, ingress: claims.ingress } : null;
+  const certificate = { host, secret: verdict.usable ? secret : null, ingress: claims.ingress };
   return { certificate, problems, validUntil: verdict.validUntil };
+}
+
+/** The default certificate, which `--default-tls-secret` names, and what is wrong with it. */
+export interface DefaultCertificate {
+  readonly certificate: CertificateReference | null;
+  readonly problem: Problem | null;
+  readonly validUntil: number;
+}
+
+export function defaultCertificate(key: ObjectKey, snapshot: Snapshot, now: number): DefaultCertificate {
+  const { usable, problem: found, validUntil } = judge(null, key, snapshot, now);
+  const [namespace = '', name = ''] = key.split('/', 2);
+  const object = { kind: 'Secret', namespace, name };
+  return {
+    certificate: usable ? { host: '', secret: key, ingress: '' } : null,
+    problem: found && problem(found.severity, found.code, object, '', found.message),
+    validUntil,
+  };
 }
 
 interface Verdict {
@@ -53,41 +76,43 @@ interface Verdict {
   readonly problem: Pick<Problem, 'severity' | 'code' | 'message'> | null;
 }
 
-function judge(host: string, claim: TlsClaim, snapshot: Snapshot, now: number): Verdict {
+/** What a Secret is good for; `host` is null for the default certificate, which need not be for any host. */
+function judge(host: string | null, key: ObjectKey, snapshot: Snapshot, now: number): Verdict {
+  const consequence =
+    host === null
+      ? 'a self-signed certificate stands in for the default one'
+      : `host "${host}" gets the default certificate`;
   const refuse = (code: string, message: string): Verdict => ({
     usable: false,
     validUntil: Infinity,
-    problem: { severity: 'error', code, message: `${message}; host "${host}" gets the default certificate.` },
+    problem: { severity: 'error', code, message: `${message}; ${consequence}.` },
   });
-  const secret = get(snapshot.secrets, claim.secret);
+  const secret = get(snapshot.secrets, key);
   if (!secret || !isTlsSecret(secret)) {
-    return refuse(
-      'SecretNotFound',
-      `There is no Secret ${claim.secret} of type kubernetes.io/tls: create it`,
-    );
+    return refuse('SecretNotFound', `There is no Secret ${key} of type kubernetes.io/tls: create it`);
   }
   const read = readTlsSecret(secret);
   if (read.kind === 'malformed') {
-    return refuse('SecretMalformed', `Secret ${claim.secret} ${read.reason}: create it anew`);
+    return refuse('SecretMalformed', `Secret ${key} ${read.reason}: create it anew`);
   }
-  if (!read.covers(host)) {
+  if (host !== null && !read.covers(host)) {
     return refuse(
       'CertificateNotCovering',
-      `The certificate in Secret ${claim.secret} is not for this host: issue one that is`,
+      `The certificate in Secret ${key} is not for this host: issue one that is`,
     );
   }
   if (now < read.notBefore) {
     const date = new Date(read.notBefore).toISOString();
     return serve(
       read.notBefore,
-      `The certificate in Secret ${claim.secret} is not valid before ${date}; it is served, and clients will refuse it.`,
+      `The certificate in Secret ${key} is not valid before ${date}; it is served, and clients will refuse it.`,
     );
   }
   if (now > read.notAfter) {
     const date = new Date(read.notAfter).toISOString();
     return serve(
       Infinity,
-      `The certificate in Secret ${claim.secret} expired on ${date}; it is served, and clients will refuse it: renew it.`,
+      `The certificate in Secret ${key} expired on ${date}; it is served, and clients will refuse it: renew it.`,
     );
   }
   return serve(read.notAfter + 1, null);

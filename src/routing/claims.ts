@@ -21,8 +21,8 @@ export interface PathClaim {
 
 /** A TLS entry's wish for one host. */
 export interface TlsClaim {
-  /** `namespace/name` */
-  readonly secret: ObjectKey;
+  /** `namespace/name`; null asks for TLS with whatever certificate there is. */
+  readonly secret: ObjectKey | null;
   readonly field: string;
 }
 
@@ -172,7 +172,7 @@ function backendKey(namespace: string, backend: unknown): BackendKey {
   return `${namespace}/${serviceName}:${portName}`;
 }
 
-/** A TLS entry without hosts speaks for the hosts of the rules. */
+/** A TLS entry without hosts speaks for the hosts of the rules; the first that names a Secret for a host counts. */
 function readTls(
   namespace: string,
   spec: { readonly [name: string]: unknown },
@@ -180,14 +180,16 @@ function readTls(
 ): ReadonlyMap<string, TlsClaim> {
   const claims = new Map<string, TlsClaim>();
   for (const [index, entry] of items(spec['tls']).entries()) {
-    const secretName = text(fields(entry)['secretName']);
-    if (secretName === undefined || secretName === '') continue;
+    const secretName = text(fields(entry)['secretName']) ?? '';
+    const secret = secretName === '' ? null : `${namespace}/${secretName}`;
     const written = items(fields(entry)['hosts']);
     const hosts = written.length > 0 ? written : scopes;
     for (const [at, host] of hosts.entries()) {
-      if (typeof host !== 'string' || hostFault(host) !== null || claims.has(host)) continue;
+      if (typeof host !== 'string' || hostFault(host) !== null) continue;
+      const before = claims.get(host);
+      if (before && (before.secret !== null || secret === null)) continue;
       const field = written.length > 0 ? `spec.tls[${index}].hosts[${at}]` : `spec.tls[${index}]`;
-      claims.set(host, { secret: `${namespace}/${secretName}`, field });
+      claims.set(host, { secret, field });
     }
   }
   return claims;

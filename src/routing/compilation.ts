@@ -8,6 +8,7 @@ import { type Problem, sortProblems } from './problem.ts';
 import type { CompileSettings } from './settings.ts';
 import { type ShardedMap, emptyMap, values } from './sharded-map.ts';
 import { EMPTY_SNAPSHOT, type Snapshot } from './snapshot.ts';
+import type { KeyPair } from './secrets.ts';
 import type { RouteTable } from './table.ts';
 
 /**
@@ -26,6 +27,8 @@ export interface Compilation {
   readonly scopes: ShardedMap<ScopeRoutes>;
   readonly backends: ShardedMap<CompiledBackend>;
   readonly certificates: ShardedMap<HostCertificate>;
+  /** What the threads need of each Secret that the table's certificates name. Never shown to anyone. */
+  readonly keys: ShardedMap<KeyPair>;
   /** When time alone makes a certificate problem come or go: milliseconds since the epoch. */
   readonly certificatesValidUntil: number;
   readonly members: Members;
@@ -43,6 +46,8 @@ export interface Members {
   readonly ingressesByTlsHost: Memberships;
   /** Ingresses by Secret. */
   readonly ingressesBySecret: Memberships;
+  /** TLS hosts by the Secret that serves them. */
+  readonly hostsBySecret: Memberships;
   /** Glob scopes by suffix. */
   readonly globsBySuffix: Memberships;
 }
@@ -75,6 +80,7 @@ export function emptyCompilation(settings: CompileSettings): Compilation {
     scopes: emptyMap(),
     backends: emptyMap(),
     certificates: emptyMap(),
+    keys: emptyMap(),
     certificatesValidUntil: Infinity,
     members: {
       ingressesByScope: emptyMap(),
@@ -82,6 +88,7 @@ export function emptyCompilation(settings: CompileSettings): Compilation {
       backendsByService: emptyMap(),
       ingressesByTlsHost: emptyMap(),
       ingressesBySecret: emptyMap(),
+      hostsBySecret: emptyMap(),
       globsBySuffix: emptyMap(),
     },
   };

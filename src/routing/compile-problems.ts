@@ -13,6 +13,7 @@ export function compileProblems(
   compiled: Compiled,
   touchedIngresses: ReadonlySet<ObjectKey>,
   touchedServices: ReadonlySet<ObjectKey>,
+  defaultCertificate: Problem | null | undefined,
 ): ShardedMap<readonly Problem[]> {
   const problems = edit(from.problems);
   const put = (owner: string, found: readonly Problem[]): void => {
@@ -21,6 +22,10 @@ export function compileProblems(
   };
   for (const ingress of touchedIngresses) put(`Ingress ${ingress}`, ingressProblems(ingress, compiled));
   for (const service of touchedServices) put(`Service ${service}`, serviceProblems(service, compiled));
+  const { defaultTlsSecret } = compiled.settings;
+  if (defaultTlsSecret && defaultCertificate !== undefined) {
+    put(`Secret ${defaultTlsSecret}`, defaultCertificate ? [defaultCertificate] : []);
+  }
   if (compiled.classes !== from.classes) {
     for (const { object } of from.classes.problems) problems.delete(describeObject(object));
     for (const found of compiled.classes.problems) put(describeObject(found.object), [found]);

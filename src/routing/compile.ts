@@ -11,6 +11,7 @@ import type { Route, RouteTable } from './table.ts';
 import { DEFAULT_POLICY } from './table.ts';
 
 export { type Compilation, listProblems } from './compilation.ts';
+export type { KeyPair } from './secrets.ts';
 export type { CompileSettings } from './settings.ts';
 
 /**
@@ -48,6 +49,7 @@ export function compile(snapshot: Snapshot, settings: CompileSettings, previous?
     scopes: scopes.scopes,
     backends: backends.backends,
     certificates: certificates.certificates,
+    keys: certificates.keys,
     certificatesValidUntil: certificates.validUntil,
     members,
   };
@@ -56,7 +58,13 @@ export function compile(snapshot: Snapshot, settings: CompileSettings, previous?
   for (const part of [scopes, backends, certificates]) {
     for (const ingress of part.touchedIngresses) touchedIngresses.add(ingress);
   }
-  const problems = compileProblems(from, compiled, touchedIngresses, backends.touchedServices);
+  const problems = compileProblems(
+    from,
+    compiled,
+    touchedIngresses,
+    backends.touchedServices,
+    certificates.defaultProblem,
+  );
   return { ...compiled, problems };
 }
 

@@ -1,4 +1,5 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto';
+import { createSecureContext } from 'node:tls';
 import { fields, text } from './fields.ts';
 import type { Secret } from './objects.ts';
 
@@ -12,6 +13,19 @@ export type TlsSecret =
       readonly notAfter: number;
       readonly covers: (host: string) => boolean;
     };
+
+/** What a TLS server needs to show a certificate, as PEM. Goes to the threads that serve it, and nowhere else. */
+export interface KeyPair {
+  /** The certificate, and those that lead from it to a root. */
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** The bytes of a Secret that `readTlsSecret` finds to be good. */
+export function keyPairOf(secret: Secret): KeyPair {
+  const pem = (name: string): string => readBytes(secret, name)?.toString('latin1') ?? '';
+  return { certificate: pem('tls.crt'), key: pem('tls.key') };
+}
 
 const known = new WeakMap<Secret, TlsSecret>();
 
@@ -40,6 +54,10 @@ function parse(secret: Secret): TlsSecret {
   if (!key) return malformed('has a tls.key that is not an unencrypted PEM private key');
   if (!attempt(() => certificate.checkPrivateKey(key)))
     return malformed('has a tls.key that does not belong to its tls.crt');
+  if (!attempt(() => createSecureContext({ cert: certificateBytes, key: keyBytes })))
+    return malformed(
+      'has a certificate that no TLS server can use, because of a short key or a broken chain',
+    );
   return {
     kind: 'certificate',
     notBefore: certificate.validFromDate.getTime(),

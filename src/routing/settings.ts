@@ -13,6 +13,8 @@ export interface CompileSettings {
     /** A number or a name, as a Service port has them. */
     readonly port: string;
   } | null;
+  /** The Secret (`namespace/name`) that serves the TLS hosts that have no certificate of their own; none when absent. */
+  readonly defaultTlsSecret?: string | null;
   /** Let ExternalNames and EndpointSlices point at the loopback, as examples on one machine do. */
   readonly allowLoopback: boolean;
   /** Milliseconds since the epoch: whether certificates are valid. */

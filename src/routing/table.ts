@@ -17,7 +17,7 @@ export interface RouteTable {
   /** Takes what no host and no host's own default takes; null answers 404. */
   readonly defaultRoute: Route | null;
   readonly backends: ShardedMap<Backend>;
-  /** TLS hosts (precise names, or `*.suffix`) and the Secret that serves each. */
+  /** TLS hosts (precise names, or `*.suffix`) and the Secret that serves each; the empty host stands for the default. */
   readonly certificates: ShardedMap<CertificateReference>;
 }
 
@@ -117,7 +117,8 @@ export interface Endpoint {
 /** The Secret that serves a TLS host. The bytes travel beside the table. */
 export interface CertificateReference {
   readonly host: string;
-  /** `namespace/name` */
-  readonly secret: string;
+  /** `namespace/name`; null leaves the host to a wildcard or to the default certificate. */
+  readonly secret: string | null;
+  /** Empty for the default. */
   readonly ingress: string;
 }

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { type Compilation, compile, listProblems } from '../../src/routing/compile.ts';
-import { get } from '../../src/routing/sharded-map.ts';
+import { entries, get } from '../../src/routing/sharded-map.ts';
 import { type ObjectChange, applyChanges, snapshotOf } from '../../src/routing/snapshot.ts';
-import { loadCases } from '../support/cases.ts';
+import { CASE_SETTINGS, loadCases } from '../support/cases.ts';
 
 function caseNamed(name: string): {
   objects: readonly ObjectChange[];
@@ -45,13 +45,67 @@ describe('certificates', () => {
     expect(get(served.table.certificates, 'shop.example.com')?.secret).toBe('shop/good');
 
     const gone = step(served, undefined);
-    expect(gone.table.certificates.size).toBe(0);
+    expect(get(gone.table.certificates, 'shop.example.com')).toMatchObject({
+      secret: null,
+      ingress: 'shop/web',
+    });
+    expect(gone.keys.size).toBe(0);
     expect(codes(gone)).toEqual(['SecretNotFound', 'SecretNotFound']);
     expect(gone.table.hosts).toBe(served.table.hosts);
 
     const back = step(gone, secret.object);
     expect(codes(back)).toEqual([]);
     expect(back.table.certificates).toEqual(served.table.certificates);
+    expect(back.keys).toEqual(served.keys);
+
+    const { object } = secret;
+    const labelled = step(served, { ...object, metadata: { ...object?.metadata, labels: { a: 'b' } } });
+    expect(labelled.keys).toBe(served.keys);
+  });
+
+  it('bring the keys of the Secrets that serve a host, and of no others', () => {
+    const { objects, compiledAt } = caseNamed('tls-good');
+    const { keys } = compiledAt('2026-06-01T00:00:00Z');
+    expect([...entries(keys)].map(([secret]) => secret)).toEqual(['shop/good']);
+    expect(get(keys, 'shop/good')?.key).toMatch(/^-----BEGIN [A-Z ]*PRIVATE KEY-----/);
+    expect(get(keys, 'shop/good')?.certificate).toMatch(/^-----BEGIN CERTIFICATE-----/);
+
+    const withoutIngress = objects.filter(({ kind }) => kind !== 'Ingress');
+    expect(compile(snapshotOf(withoutIngress), CASE_SETTINGS).keys.size).toBe(0);
+    for (const name of ['tls-key-mismatch', 'tls-not-covering', 'tls-secret-malformed'])
+      expect(caseNamed(name).compiledAt('2026-06-01T00:00:00Z').keys.size, name).toBe(0);
+  });
+
+  it('may come from a default Secret that no Ingress names', () => {
+    const { objects } = caseNamed('tls-good');
+    const withoutIngress = objects.filter(({ kind }) => kind !== 'Ingress');
+    const settings = { ...CASE_SETTINGS, defaultTlsSecret: 'shop/good' };
+    const served = compile(snapshotOf(withoutIngress), settings);
+    expect(get(served.table.certificates, '')).toEqual({ host: '', secret: 'shop/good', ingress: '' });
+    expect(served.keys.size).toBe(1);
+    expect(codes(served)).toEqual([]);
+
+    const missing = compile(snapshotOf([]), settings);
+    expect(missing.table.certificates.size).toBe(0);
+    expect(listProblems(missing)).toMatchObject([
+      { code: 'SecretNotFound', object: { kind: 'Secret', namespace: 'shop', name: 'good' } },
+    ]);
+    const come = compile(applyChanges(missing.snapshot, withoutIngress), settings, missing);
+    expect(codes(come)).toEqual([]);
+    expect(come.table.certificates).toEqual(served.table.certificates);
+  });
+
+  it('are asked for by an entry without a Secret, with whatever certificate there is', () => {
+    const { objects } = caseNamed('tls-good');
+    const bare = objects.map((change) => {
+      if (change.kind !== 'Ingress' || !change.object?.spec) return change;
+      const tls = [{ hosts: ['shop.example.com'] }];
+      return { ...change, object: { ...change.object, spec: { ...change.object.spec, tls } } };
+    });
+    const compilation = compile(snapshotOf(bare), CASE_SETTINGS);
+    expect(get(compilation.table.certificates, 'shop.example.com')?.secret).toBe(null);
+    expect(codes(compilation)).toEqual([]);
+    expect(compilation.keys.size).toBe(0);
   });
 
   it('keep their keys out of the table and out of every problem', () => {

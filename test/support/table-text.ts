@@ -8,14 +8,17 @@ import { describeObject } from '../../src/routing/problem.ts';
 export function describeTable(table: RouteTable): Record<string, unknown> {
   const hosts: Record<string, unknown> = {};
   for (const [host, routes] of sorted(entries(table.hosts))) hosts[host] = describeHost(routes);
-  for (const [suffix, routes] of sorted(entries(table.wildcards))) hosts[`*.${suffix}`] = describeHost(routes);
+  for (const [suffix, routes] of sorted(entries(table.wildcards)))
+    hosts[`*.${suffix}`] = describeHost(routes);
   for (const [suffix, bucket] of sorted(entries(table.globs))) {
     for (const { glob, routes } of bucket) hosts[`${glob} (glob under ${suffix})`] = describeHost(routes);
   }
   if (table.hostless) hosts['(no host)'] = describeHost(table.hostless);
   const backends: Record<string, unknown> = {};
   for (const [key, backend] of sorted(entries(table.backends))) backends[key] = describeBackend(backend);
-  const certificates = [...values(table.certificates)].map((c) => `${c.host}: ${c.secret} by ${c.ingress}`);
+  const certificates = [...values(table.certificates)].map(
+    (c) => `${c.host}: ${c.secret ?? '(default)'} by ${c.ingress}`,
+  );
   return {
     hosts,
     ...(table.defaultRoute && { default: describeRoute(table.defaultRoute) }),
