@@ -97,10 +97,17 @@ test('is a program, its module type and the licences of what it holds', async ()
     'portico.js',
   ]);
   const licenses = await readFile(join(portico, 'THIRD-PARTY-LICENSES.txt'), 'utf8');
-  const { dependencies } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as {
-    dependencies: Record<string, string>;
-  };
-  for (const name of Object.keys(dependencies)) expect(licenses).toMatch(new RegExp(`^${name} \\d`, 'm'));
+  const named = new Set([...licenses.matchAll(/^(\S+) \d+\.\d+\.\d+\n\n/gm)].map(([, name]) => name));
+  expect([...named]).toEqual(
+    expect.arrayContaining([
+      '@kubernetes/client-node',
+      'commander',
+      'http-proxy',
+      'picomatch',
+      'pino',
+      'yaml',
+    ]),
+  );
 });
 
 test('answers --version, check and explain from an empty folder', async () => {
