@@ -1,0 +1,72 @@
+import { performance } from 'node:perf_hooks';
+import * as fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { Deadline, Deadlines } from '../../../src/proxy/relay/deadlines.ts';
+
+test('a deadline that is not met expires once; one that is armed again or cleared does not', () => {
+  const clock = new Deadlines(60_000);
+  clock.stop();
+  const expired: string[] = [];
+  const short = clock.list<string>(100, (owner) => expired.push(owner));
+  const long = clock.list<string>(1_000, (owner) => expired.push(`${owner} at last`));
+  const [a, b, c] = [new Deadline('a'), new Deadline('b'), new Deadline('c')];
+  const start = Math.ceil(performance.now());
+  clock.sweep(start);
+  a.arm(short);
+  b.arm(short);
+  c.arm(short);
+  clock.sweep(start + 60);
+  b.arm(short);
+  c.clear();
+  clock.sweep(start + 99);
+  expect(expired).toEqual([]);
+  clock.sweep(start + 100);
+  expect(expired).toEqual(['a']);
+  b.arm(long);
+  clock.sweep(start + 1_099);
+  expect(expired).toEqual(['a']);
+  clock.sweep(start + 1_100);
+  clock.sweep(start + 9_000);
+  expect(expired).toEqual(['a', 'b at last']);
+});
+
+test('agrees with a table of times, whatever is armed, cleared and swept', () => {
+  const action = fc.record({
+    kind: fc.constantFrom('arm', 'clear', 'sweep'),
+    deadline: fc.nat(4),
+    list: fc.nat(1),
+    step: fc.nat(80),
+  });
+  fc.assert(
+    fc.property(fc.array(action, { maxLength: 60 }), (actions) => {
+      const clock = new Deadlines(60_000);
+      clock.stop();
+      let now = 1_000_000;
+      clock.sweep(now);
+      const expired: number[] = [];
+      const lists = [50, 120].map((timeout) => clock.list<number>(timeout, (owner) => expired.push(owner)));
+      const deadlines = Array.from({ length: 5 }, (_, owner) => new Deadline(owner));
+      const due = new Map<number, number>();
+      const expected: number[] = [];
+      for (const { kind, deadline, list, step } of actions) {
+        if (kind === 'arm') {
+          deadlines[deadline]!.arm(lists[list]!);
+          due.set(deadline, now + [50, 120][list]!);
+        } else if (kind === 'clear') {
+          deadlines[deadline]!.clear();
+          due.delete(deadline);
+        } else {
+          now += step;
+          clock.sweep(now);
+          for (const [owner, time] of due) {
+            if (time > now) continue;
+            due.delete(owner);
+            expected.push(owner);
+          }
+          expect(expired.toSorted()).toEqual(expected.toSorted());
+        }
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
