@@ -1,5 +1,6 @@
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
 import type { Socket } from 'node:net';
+import './util-extend.ts';
 import httpProxy from 'http-proxy';
 import type { EngineFactory } from '../engine.ts';
 import { type Expects, type Surroundings, serveExchange } from './exchange.ts';
