@@ -141,12 +141,19 @@ function strayArguments(command: Command): string[] {
   });
 }
 
-/** The first signal asks to drain, a second one ends the process at once. */
+/** Ctrl-C under npm arrives twice at once: from the terminal, and passed on by npm. */
+const SAME_SIGNAL_WITHIN_MS = 300;
+
+/** The first signal asks to drain, a later one, of either kind, ends the process at once. */
 function stopSignal(): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>();
+  let firstAt: number | null = null;
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.on(signal, () => resolve(signal));
-    process.once(signal, () => process.once(signal, () => process.exit(EXIT.interrupted)));
+    process.on(signal, () => {
+      firstAt ??= performance.now();
+      if (performance.now() - firstAt > SAME_SIGNAL_WITHIN_MS) process.exit(EXIT.interrupted);
+      resolve(signal);
+    });
   }
   return promise;
 }
