@@ -1,0 +1,157 @@
+import { execFileSync } from 'node:child_process';
+import { closeSync, constants, openSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { type Daemon, type DaemonOptions, eventually, startDaemon } from '../support/daemon.ts';
+import { type RawClient } from '../support/raw-client.ts';
+import { type Folder, createFolder } from './folder.ts';
+import { startPod } from './pod.ts';
+import { INGRESS_CLASS, manifest, siteObjects } from './site.ts';
+
+const FIELDS =
+  'time client method host target protocol status durationMs requestBytes responseBytes ingress path backend ' +
+  'endpoint attempts requestId';
+
+async function serving(folder: Folder, endpoint: string, options: Partial<DaemonOptions>): Promise<Daemon> {
+  await folder.put(
+    'shop.yaml',
+    manifest(INGRESS_CLASS, ...siteObjects({ host: 'shop.test', endpoints: [endpoint] })),
+  );
+  const daemon = startDaemon({ ...options, args: ['--manifests', folder.path, ...(options.args ?? [])] });
+  await daemon.ready();
+  return daemon;
+}
+
+async function ask(client: RawClient, target: string): Promise<number> {
+  client.send(`GET ${target} HTTP/1.1\r\nHost: shop.test\r\n\r\n`);
+  return (await client.message()).status;
+}
+
+describe.concurrent('the log', () => {
+  it('is one JSON line per request, with what there is to know', async () => {
+    await using pod = await startPod('pod');
+    await using folder = createFolder();
+    await using daemon = await serving(folder, pod.endpoint, {});
+    const id = 'f00df00d-1';
+    await daemon.request('Shop.Test:8080', '/cart?item=1', {
+      method: 'POST',
+      body: 'twelve bytes',
+      fields: [`X-Request-ID: ${id}`],
+    });
+    await daemon.request('nobody.test', '/x');
+    const lines = (await Promise.all([daemon.line(/"target":"\/cart/), daemon.line(/"target":"\/x"/)])).map(
+      (line) => JSON.parse(line) as Record<string, unknown>,
+    );
+    const [served = {}, refused = {}] = lines;
+    expect(Object.keys(served)).toEqual(expect.arrayContaining(FIELDS.split(' ')));
+    expect(served).toMatchObject({
+      client: '127.0.0.1',
+      method: 'POST',
+      target: '/cart?item=1',
+      protocol: 'HTTP/1.1',
+      status: 200,
+      requestBytes: 12,
+      responseBytes: 3,
+      ingress: 'default/web',
+      path: '/',
+      backend: 'default/web:http',
+      endpoint: pod.endpoint,
+      attempts: 1,
+      requestId: id,
+    });
+    expect(String(served['host']).toLowerCase()).toMatch(/^shop\.test/);
+    expect(Date.parse(String(served['time']))).not.toBeNaN();
+    expect(refused).toMatchObject({ status: 404, host: 'nobody.test', detail: 'no-route', attempts: 0 });
+    expect(refused).not.toHaveProperty('ingress');
+    expect(await daemon.stop()).toBe(0);
+    for (const line of daemon.output().trimEnd().split('\n')) expect(() => JSON.parse(line)).not.toThrow();
+  });
+
+  it('as text holds no byte from a client that could move a cursor', async () => {
+    await using pod = await startPod('pod');
+    await using folder = createFolder();
+    await using daemon = await serving(folder, pod.endpoint, {
+      args: ['--access-log', 'text', '--log-format', 'text'],
+    });
+    const hostile = [
+      'GET /plain HTTP/1.1\r\nHost: shop.test\r\n\r\n',
+      'GET /\x1b[2J HTTP/1.1\r\nHost: shop.test\r\n\r\n',
+      'GET /\x9b2J\x85 HTTP/1.1\r\nHost: shop.test\r\n\r\n',
+      'GET / HTTP/1.1\r\nHost: shop\x07.test\r\n\r\n',
+      'G\x08T / HTTP/1.1\r\nHost: shop.test\r\n\r\n',
+      'GET /last HTTP/1.1\r\nHost: shop.test\r\n\r\n',
+    ];
+    for (const request of hostile) {
+      using client = await daemon.connect();
+      client.send(request);
+      await client.message();
+    }
+    expect(await daemon.line(/\/last/)).toMatch(
+      /^\d\d:\d\d:\d\d\.\d{3} GET shop\.test\/last 200 \d+\.\dms default\/web → 127\.0\.0\.1:\d+$/,
+    );
+    expect(await daemon.stop()).toBe(0);
+    expect(daemon.output()).toMatch(/^\d\d:\d\d:\d\d\.\d{3} INFO {2}ready: /m);
+    expect(daemon.output().match(/[^\n\x20-\x7e→]/gu)).toBeNull();
+  });
+
+  it('that nobody reads costs lines, which are counted, but neither a request nor a prompt end', async () => {
+    await using pod = await startPod('pod');
+    await using folder = createFolder();
+    const fifo = join(folder.path, 'unread');
+    execFileSync('mkfifo', [fifo]);
+    // Open for reading as well, so that writing does not fail: the pipe just stays full.
+    const pipe = openSync(fifo, constants.O_RDWR);
+    try {
+      await using daemon = await serving(folder, pod.endpoint, { stdio: ['ignore', pipe, 'pipe'] });
+      const long = `/${'x'.repeat(4_000)}`;
+      await Promise.all(
+        Array.from({ length: 8 }, async () => {
+          using client = await daemon.connect();
+          for (let sent = 0; sent < 60; sent++) expect(await ask(client, long)).toBe(200);
+        }),
+      );
+      await eventually(async () => {
+        using client = await daemon.connect();
+        for (let sent = 0; sent < 20; sent++) expect(await ask(client, long)).toBe(200);
+        return (await daemon.metric('portico_log_dropped_bytes_total')) > 0;
+      }, daemon.exited);
+      expect((await daemon.request('shop.test')).status).toBe(200);
+      expect((await daemon.status('/readyz')).status).toBe(200);
+      expect(await daemon.stop()).toBe(0);
+    } finally {
+      closeSync(pipe);
+    }
+  });
+
+  it('on a full disk is lost, and nothing else is', async () => {
+    await using pod = await startPod('pod');
+    await using folder = createFolder();
+    const full = openSync('/dev/full', 'w');
+    try {
+      await using daemon = await serving(folder, pod.endpoint, { stdio: ['ignore', full, 'pipe'] });
+      for (let sent = 0; sent < 20; sent++) {
+        expect((await daemon.request('shop.test', `/${sent}`)).status).toBe(200);
+      }
+      expect(await daemon.stop()).toBe(0);
+      expect(daemon.output()).toBe('');
+    } finally {
+      closeSync(full);
+    }
+  });
+
+  it('whose reader has gone is lost, and nothing else is', async () => {
+    await using pod = await startPod('pod');
+    await using folder = createFolder();
+    const fifo = join(folder.path, 'broken');
+    execFileSync('mkfifo', [fifo]);
+    const reader = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
+    const writer = openSync(fifo, constants.O_WRONLY);
+    await using daemon = await serving(folder, pod.endpoint, { stdio: ['ignore', writer, 'pipe'] });
+    closeSync(writer);
+    closeSync(reader);
+    for (let sent = 0; sent < 20; sent++) {
+      expect((await daemon.request('shop.test', `/${sent}`)).status).toBe(200);
+    }
+    expect(await daemon.stop()).toBe(0);
+  });
+});

@@ -1,0 +1,98 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ENGINES } from '../../src/proxy/messages.ts';
+import { type Daemon, eventually, startDaemon } from '../support/daemon.ts';
+import { type RawClient } from '../support/raw-client.ts';
+import { type Folder, createFolder } from './folder.ts';
+import { type Pod, startPod } from './pod.ts';
+import { INGRESS_CLASS, manifest, siteObjects } from './site.ts';
+
+// Each has a process of its own, and most of its time goes into starting it.
+describe.concurrent.each(ENGINES)('a signal to stop, with %s', (engine) => {
+  let folder: Folder;
+  beforeAll(() => {
+    folder = createFolder();
+  });
+  afterAll(() => folder[Symbol.asyncDispose]());
+
+  async function start(pod: Pod, ...args: string[]): Promise<Daemon> {
+    const site = { host: 'shop.test', endpoints: [pod.endpoint] };
+    await folder.put(`${pod.name}.yaml`, manifest(INGRESS_CLASS, ...siteObjects(site)));
+    const source = `${folder.path}/${pod.name}.yaml`;
+    const daemon = startDaemon({ args: ['--manifests', source, '--engine', engine, ...args] });
+    await daemon.ready();
+    return daemon;
+  }
+  const askSlowly = (client: RawClient): void => client.send('GET /slow HTTP/1.1\r\nHost: shop.test\r\n\r\n');
+
+  it('SIGTERM: not ready, nothing new is accepted, what is under way is finished, 0', async () => {
+    await using pod = await startPod('finishing');
+    await using daemon = await start(pod);
+    using slow = await daemon.connect();
+    using idle = await daemon.connect();
+    idle.send('GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n');
+    expect((await idle.message()).status).toBe(200);
+    askSlowly(slow);
+    await pod.holds(1);
+    expect(await daemon.metric('portico_requests_in_flight')).toBe(1);
+
+    daemon.signal('SIGTERM');
+    expect(await daemon.line(/draining/)).toContain('SIGTERM: draining for at most 30000 ms');
+    const { status, body } = await daemon.status('/readyz');
+    expect(status).toBe(503);
+    expect(body).toContain('[-]not-draining stopping\n');
+    expect((await daemon.status('/healthz')).status).toBe(200);
+    await idle.ended;
+    await eventually(async () =>
+      daemon.connect().then(
+        (client) => {
+          client[Symbol.dispose]();
+          return false;
+        },
+        (error: NodeJS.ErrnoException) => error.code === 'ECONNREFUSED',
+      ),
+    );
+
+    pod.release();
+    const finished = await slow.message();
+    expect([finished.status, finished.body]).toEqual([200, 'finishing']);
+    expect(finished.field('connection')?.toLowerCase()).toBe('close');
+    expect(await daemon.exited).toBe(0);
+    expect(daemon.output()).toContain('drained: every request was finished');
+    // The last requests are in the log.
+    expect(daemon.output()).toMatch(/"target":"\/slow".*"status":200/);
+  });
+
+  it('SIGINT: what is not finished in time is cut and counted, and the exit code is still 0', async () => {
+    await using pod = await startPod('cutting');
+    await using daemon = await start(pod, '--drain-timeout', '100ms');
+    using first = await daemon.connect();
+    using second = await daemon.connect();
+    askSlowly(first);
+    askSlowly(second);
+    await pod.holds(2);
+    expect(await daemon.stop('SIGINT')).toBe(0);
+    await Promise.all([first.ended, second.ended]);
+    expect([first.text, second.text]).toEqual(['', '']);
+    expect(daemon.output()).toContain('SIGINT: draining for at most 100 ms');
+    expect(daemon.output()).toContain('drained: 2 requests were cut at the deadline');
+  });
+
+  it('a later signal, of whichever kind, ends it at once; the same one twice in a row is one', async () => {
+    await using pod = await startPod('hurrying');
+    await using daemon = await start(pod, '--drain-timeout', '1h');
+    using slow = await daemon.connect();
+    askSlowly(slow);
+    await pod.holds(1);
+    daemon.signal('SIGTERM');
+    daemon.signal('SIGTERM');
+    await daemon.line(/draining/);
+    expect((await daemon.status('/readyz')).status).toBe(503);
+    let code: number | NodeJS.Signals | null = null;
+    void daemon.exited.then((ended) => (code = ended));
+    await eventually(async () => {
+      daemon.signal('SIGINT');
+      return code !== null;
+    });
+    expect(code).toBe(130);
+  });
+});
