@@ -3,7 +3,7 @@
  *
  *     node scripts/build.ts [outdir]
  */
-import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
 import { type Metafile, type Plugin, build } from 'esbuild';
@@ -20,7 +20,6 @@ const absent: Plugin = {
   },
 };
 
-await rm(outdir, { recursive: true, force: true });
 await mkdir(outdir, { recursive: true });
 
 const { metafile } = await build({
