@@ -66,7 +66,7 @@ const NO_GAUGES: EngineGauges = { clientConnections: 0, upstreamConnections: 0, 
 
 export function startThreads(options: ThreadsOptions): Threads {
   const threads = new Set<Thread>();
-  const reports = new Map<number, (report: ThreadReport) => void>();
+  const reports = new Map<number, () => void>();
   const restarts = new Set<NodeJS.Timeout>();
   const listening = Promise.withResolvers<number>();
   // Whoever asks for the port is told; a failure before that is told through onTrouble as well.
@@ -144,8 +144,7 @@ export function startThreads(options: ThreadsOptions): Threads {
         break;
       case 'report':
         thread.lastReport = message.report;
-        reports.get(message.id)?.(message.report);
-        reports.delete(message.id);
+        reports.get(message.id)?.();
         break;
       case 'access-log':
         options.onAccessLog(message.lines);
@@ -165,17 +164,19 @@ export function startThreads(options: ThreadsOptions): Threads {
       ? NOTHING_ADOPTED
       : Math.min(...[...threads].map((thread) => thread.adoptedGeneration));
 
-  const askReport = (thread: Thread): Promise<ThreadReport | null> => {
+  /** Resolves when the thread's last report is a new one, or cannot be had. */
+  const askReport = (thread: Thread): Promise<void> => {
     const id = nextReportId++;
-    const { promise, resolve } = Promise.withResolvers<ThreadReport | null>();
-    const timer = setTimeout(() => {
-      reports.delete(id);
-      resolve(thread.lastReport);
-    }, REPORT_TIMEOUT_MS);
-    reports.set(id, (report) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const done = (): void => {
       clearTimeout(timer);
-      resolve(report);
-    });
+      reports.delete(id);
+      thread.worker.off('exit', done);
+      resolve();
+    };
+    const timer = setTimeout(done, REPORT_TIMEOUT_MS);
+    reports.set(id, done);
+    thread.worker.once('exit', done);
     send(thread, { kind: 'report', id });
     return promise;
   };
@@ -205,7 +206,9 @@ export function startThreads(options: ThreadsOptions): Threads {
     serving,
     adoptedGeneration,
     async report() {
-      const all = (await Promise.all([...threads].map(askReport))).filter((report) => report !== null);
+      await Promise.all([...threads].map(askReport));
+      // A thread that died meanwhile is among the retired already, and must not be counted twice.
+      const all = [...threads].flatMap(({ lastReport }) => lastReport ?? []);
       const gauges = all.reduce((sum, { gauges }) => addGauges(sum, gauges), NO_GAUGES);
       const counters = mergeCounters([retired, ...all.map((report) => report.counters)]);
       return { counters, gauges, threads: threads.size, deaths, adoptedGeneration: adoptedGeneration() };
