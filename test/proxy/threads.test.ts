@@ -1,0 +1,219 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { expect, it } from 'vitest';
+import { DEFAULT_LIMITS } from '../../src/proxy/limits.ts';
+import {
+  type DataPlaneReport,
+  type ThreadTrouble,
+  type Threads,
+  startThreads,
+} from '../../src/proxy/threads.ts';
+import { type Pod, startPod } from '../e2e/pod.ts';
+import { eventually } from '../support/daemon.ts';
+import { loopbackAddress } from '../support/loopback.ts';
+import { tableOf } from '../support/proxy.ts';
+import { rawClient } from '../support/raw-client.ts';
+import { type Birth, CHANNEL, type Order } from './threads-entry.ts';
+
+const PORT = 8080;
+
+interface DataPlane extends AsyncDisposable {
+  readonly threads: Threads;
+  readonly pod: Pod;
+  readonly address: string;
+  readonly troubles: readonly ThreadTrouble[];
+  /** Ids of the threads that were ever about to serve. */
+  readonly born: readonly number[];
+  order(order: Order): void;
+  /** GET on a connection of its own: the status, or 0 when there was none. */
+  ask(host: string, path?: string): Promise<number>;
+  publish(...hosts: string[]): void;
+}
+
+async function startDataPlane(entry = new URL('threads-entry.ts', import.meta.url)): Promise<DataPlane> {
+  const pod = await startPod('pod');
+  const address = loopbackAddress();
+  const troubles: ThreadTrouble[] = [];
+  const born: number[] = [];
+  const channel = new BroadcastChannel(CHANNEL);
+  channel.addEventListener('message', (event) => {
+    const message = (event as unknown as { data: Order | Birth }).data;
+    if ('born' in message) born.push(message.born);
+  });
+  const threads = startThreads({
+    count: 2,
+    entry,
+    settings: {
+      engine: 'relay',
+      limits: DEFAULT_LIMITS,
+      trustedProxies: [],
+      accessLog: 'off',
+      allowLoopback: true,
+    },
+    address: { host: address, port: PORT, reusePort: true },
+    onAccessLog: () => {},
+    onTrouble: (trouble) => troubles.push(trouble),
+  });
+  const port = Number(pod.endpoint.split(':')[1]);
+  return {
+    threads,
+    pod,
+    address,
+    troubles,
+    born,
+    order: (order) => channel.postMessage(order),
+    async ask(host, path = '/') {
+      using client = await rawClient(PORT, address);
+      client.send(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+      return (await client.message()).status;
+    },
+    publish: (...hosts) => threads.publish(tableOf(hosts.map((host) => ({ host, ports: [port] })))),
+    async [Symbol.asyncDispose]() {
+      await threads.drain(0);
+      channel.close();
+      await pod.stop();
+    },
+  };
+}
+
+function requests({ counters }: DataPlaneReport, ingress: string): number {
+  const found = counters.find((each) => each.ingress === ingress);
+  return found?.statusClasses.reduce((sum, count) => sum + count, 0) ?? 0;
+}
+
+it('nothing is accepted before there is a table, and then every thread serves by it', async () => {
+  await using plane = await startDataPlane();
+  await eventually(async () => plane.born.length === 2);
+  expect(plane.threads.serving()).toBe(false);
+  expect(plane.threads.adoptedGeneration()).toBe(-1);
+  await expect(plane.ask('a.test')).rejects.toThrow('ECONNREFUSED');
+
+  plane.publish('a.test');
+  expect(await plane.threads.listening).toBe(PORT);
+  expect(plane.threads.serving()).toBe(true);
+  for (let asked = 0; asked < 64; asked++) expect(await plane.ask('a.test')).toBe(200);
+  const report = await plane.threads.report();
+  expect(requests(report, 'default/a.test')).toBe(64);
+  // Asked one after the other each thread needs one connection to the pod: so both were asked.
+  expect(report.gauges.upstreamConnections).toBe(2);
+  expect([report.threads, report.deaths]).toEqual([2, 0]);
+
+  // From here on differences are sent.
+  plane.publish('a.test', 'b.test');
+  plane.publish('b.test');
+  const generation = (await plane.threads.report()).adoptedGeneration;
+  for (let asked = 0; asked < 16; asked++) {
+    expect(await plane.ask('b.test')).toBe(200);
+    expect(await plane.ask('a.test')).toBe(404);
+  }
+  expect(plane.threads.adoptedGeneration()).toBe(generation);
+});
+
+it('a thread that dies is counted and replaced; the other one serves on, and nothing counted is lost', async () => {
+  await using plane = await startDataPlane();
+  plane.publish('a.test');
+  await plane.threads.listening;
+  for (let asked = 0; asked < 32; asked++) await plane.ask('a.test');
+  expect(requests(await plane.threads.report(), 'default/a.test')).toBe(32);
+
+  // Connections on both threads; those of one of them outlive the death of the other.
+  const clients = await Promise.all(Array.from({ length: 32 }, () => rawClient(PORT, plane.address)));
+  const [victim = 0, survivor = 0] = plane.born;
+  plane.order({ thread: victim, die: 'now' });
+  await eventually(async () => plane.troubles.length === 1);
+  expect(plane.troubles[0]).toMatchObject({ kind: 'died', retryInMs: 100 });
+  expect(plane.troubles[0]).toHaveProperty(
+    'reason',
+    expect.stringContaining(`thread ${victim} was told to die`),
+  );
+  expect(plane.threads.serving()).toBe(false);
+  let alive = 0;
+  for (const client of clients) {
+    client.send('GET / HTTP/1.1\r\nHost: a.test\r\n\r\n');
+    alive += await client.message().then(
+      ({ status }) => Number(status === 200),
+      () => 0,
+    );
+  }
+  expect(alive).toBeGreaterThan(0);
+  expect(alive).toBeLessThan(32);
+  for (const client of clients) client[Symbol.dispose]();
+
+  // What is published while one is missing reaches the new one, as a full table.
+  plane.publish('a.test', 'later.test');
+  await eventually(async () => plane.threads.serving());
+  expect(plane.born).toHaveLength(3);
+  expect(plane.born.slice(1)).toContain(survivor);
+  const before = requests(await plane.threads.report(), 'default/a.test');
+  expect(before).toBe(32 + alive);
+  for (let asked = 0; asked < 32; asked++) expect(await plane.ask('later.test')).toBe(200);
+  const report = await plane.threads.report();
+  expect([report.threads, report.deaths]).toEqual([2, 1]);
+  expect(requests(report, 'default/later.test')).toBe(32);
+  expect(requests(report, 'default/a.test')).toBe(before);
+  expect(report.gauges.upstreamConnections).toBe(2);
+
+  // Dying again, and soon, it is given more time.
+  plane.order({ thread: plane.born[2] ?? 0, die: 'now' });
+  await eventually(async () => plane.troubles.length === 2);
+  expect(plane.troubles[1]).toMatchObject({ kind: 'died', retryInMs: 200 });
+  await eventually(async () => plane.threads.serving());
+  expect((await plane.threads.report()).deaths).toBe(2);
+});
+
+it('a thread that dies while it is asked for its counters is counted once', async () => {
+  await using plane = await startDataPlane();
+  plane.publish('a.test');
+  await plane.threads.listening;
+  for (let asked = 0; asked < 32; asked++) await plane.ask('a.test');
+  expect(requests(await plane.threads.report(), 'default/a.test')).toBe(32);
+  plane.order({ thread: plane.born[0] ?? 0, die: 'at the next report' });
+  const counted: number[] = [];
+  while (plane.troubles.length === 0) counted.push(requests(await plane.threads.report(), 'default/a.test'));
+  counted.push(requests(await plane.threads.report(), 'default/a.test'));
+  expect(new Set(counted)).toEqual(new Set([32]));
+});
+
+it('a thread that cannot start is tried again, ever more slowly', async () => {
+  const broken = new URL('data:text/javascript,throw new Error("no such engine")');
+  await using plane = await startDataPlane(broken);
+  plane.publish('a.test');
+  await eventually(async () => plane.troubles.length >= 4);
+  const delays = plane.troubles.map((trouble) => (trouble.kind === 'died' ? trouble.retryInMs : 0));
+  expect(delays.slice(0, 4)).toEqual([100, 200, 400, 800]);
+  expect(plane.troubles[0]).toHaveProperty('reason', expect.stringContaining('no such engine'));
+  expect(plane.threads.serving()).toBe(false);
+});
+
+it('a port in use is said with its code, and whoever waits for the port is told', async () => {
+  await using plane = await startDataPlane();
+  const holder = createServer().listen(PORT, plane.address);
+  await once(holder, 'listening');
+  try {
+    plane.publish('a.test');
+    await expect(plane.threads.listening).rejects.toMatchObject({ code: 'EADDRINUSE' });
+    expect(plane.troubles[0]).toMatchObject({ kind: 'listen-failed', code: 'EADDRINUSE' });
+    expect(plane.threads.serving()).toBe(false);
+  } finally {
+    holder.close();
+  }
+});
+
+it('draining ends every thread: what is under way may finish, and what is cut is counted over all of them', async () => {
+  for (const finishes of [true, false]) {
+    await using plane = await startDataPlane();
+    plane.publish('a.test');
+    await plane.threads.listening;
+    const asked = Promise.allSettled(Array.from({ length: 16 }, () => plane.ask('a.test', '/slow')));
+    await plane.pod.holds(16);
+    const drained = plane.threads.drain(finishes ? 60_000 : 0);
+    if (finishes) plane.pod.release();
+    expect(await drained).toBe(finishes ? 0 : 16);
+    const outcomes = (await asked).map((outcome) => (outcome.status === 'fulfilled' ? outcome.value : 'cut'));
+    expect(new Set(outcomes)).toEqual(new Set([finishes ? 200 : 'cut']));
+    await expect(plane.ask('a.test')).rejects.toThrow('ECONNREFUSED');
+    expect(plane.troubles).toEqual([]);
+    expect((await plane.threads.report()).threads).toBe(0);
+    expect(requests(await plane.threads.report(), 'default/a.test')).toBe(16);
+  }
+});
