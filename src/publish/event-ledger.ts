@@ -1,0 +1,81 @@
+import type { Report } from './events.ts';
+
+/** An Event expires after an hour, so a problem that stays is reported again no more often than that. */
+export const REPEAT_MS = 3_600_000;
+/** A problem that comes and goes is told again no more often than this. */
+export const COMEBACK_MS = 600_000;
+
+export type Due =
+  | { readonly kind: 'create' }
+  /** The Event happened so often by now. */
+  | { readonly kind: 'series'; readonly count: number };
+
+interface Entry {
+  report: Report;
+  present: boolean;
+  /** How often it was seen to begin, or to be still there after an hour. */
+  count: number;
+  /** Null until it was sent, with the count that was sent. */
+  sent: { readonly atMs: number; readonly count: number } | null;
+}
+
+/** What was reported and what is to be, once per object and reason. Pure: time is an argument. */
+export class EventLedger {
+  #entries = new Map<string, Entry>();
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  report(key: string): Report | undefined {
+    return this.#entries.get(key)?.report;
+  }
+
+  /** The object has this problem now. Other words than before are another Event. */
+  has(report: Report): void {
+    const entry = this.#entries.get(report.key);
+    const same = entry?.report.note === report.note && entry.report.object.uid === report.object.uid;
+    if (!entry || !same) {
+      this.#entries.set(report.key, { report, present: true, count: 1, sent: null });
+    } else if (!entry.present) {
+      entry.present = true;
+      if (entry.sent) entry.count++;
+    }
+  }
+
+  /** The object does not have this problem any more. */
+  lost(key: string): void {
+    const entry = this.#entries.get(key);
+    if (!entry) return;
+    entry.present = false;
+    if (!entry.sent) this.#entries.delete(key);
+  }
+
+  /** What is to be sent for this key now. */
+  due(key: string, nowMs: number): Due | null {
+    const entry = this.#entries.get(key);
+    if (!entry?.present) return null;
+    const { sent, count } = entry;
+    if (sent === null) return { kind: 'create' };
+    const sinceMs = nowMs - sent.atMs;
+    if (count > sent.count) return sinceMs >= COMEBACK_MS ? { kind: 'series', count } : null;
+    return sinceMs >= REPEAT_MS ? { kind: 'series', count: count + 1 } : null;
+  }
+
+  /** It was sent, if it still says the same. */
+  sent(report: Report, due: Due, nowMs: number): void {
+    const entry = this.#entries.get(report.key);
+    if (entry?.report !== report) return;
+    const count = due.kind === 'series' ? due.count : 1;
+    entry.count = Math.max(entry.count, count);
+    entry.sent = { atMs: nowMs, count };
+  }
+
+  /** Forgets what is long over. Answers the keys for which something is to be sent. */
+  sweep(nowMs: number): string[] {
+    for (const [key, { present, sent }] of this.#entries) {
+      if (!present && (!sent || nowMs - sent.atMs >= REPEAT_MS)) this.#entries.delete(key);
+    }
+    return [...this.#entries.keys()].filter((key) => this.due(key, nowMs) !== null);
+  }
+}

@@ -1,0 +1,137 @@
+import { fields, items, text } from '../routing/fields.ts';
+import { type Address, nodeAddresses } from './addresses.ts';
+import { apiPath, replyText } from './api-call.ts';
+import { type Clock, sleep } from './clock.ts';
+import type { Complaints } from './complaints.ts';
+import type { Term } from './term.ts';
+
+export interface NodeWatchOptions {
+  readonly term: Term;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly complaints: Complaints;
+  /** Where our own Pods are. */
+  readonly namespace: string;
+  /** Our own Pod, by which its siblings are known. */
+  readonly podName: string;
+  /** After every look: the addresses of the nodes whose Portico Pod is ready. Never an empty list. */
+  readonly onAddresses: (addresses: readonly Address[]) => void;
+}
+
+/** `app.kubernetes.io/name` of our Pods, as deploy/ has it. */
+const POD_LABEL = 'app.kubernetes.io/name=portico';
+const LOOK_EVERY_MS = 10_000;
+/** So that thousands of Pods are not listed every ten seconds: a Pod is a few kilobytes. */
+const MORE_PER_POD_MS = 20;
+const FORBIDDEN_RETRY_MS = 300_000;
+const PODS_PER_PAGE = '250';
+/** A Node hardly ever gets another address. */
+const NODE_TRUSTED_MS = 600_000;
+
+interface Pod {
+  readonly name: string;
+  readonly node: string;
+  readonly ready: boolean;
+  /** The uid of the DaemonSet that made it; empty for none. */
+  readonly daemonSet: string;
+}
+
+class Refused extends Error {}
+
+/**
+ * Lists our Pods every ten seconds and reads each Node of theirs once in a while. A list now and then by one
+ * leader needs fewer rights than a watch would ("list" on pods in our own namespace, "get" on nodes) and no state.
+ */
+export function watchNodes(options: NodeWatchOptions): void {
+  const { term, clock, random, complaints, namespace, podName, onAddresses } = options;
+  const nodes = new Map<string, { readonly addresses: readonly Address[]; readonly untilMs: number }>();
+
+  const get = async (path: string): Promise<unknown> => {
+    const reply = await term.call({ method: 'GET', path, signal: term.signal });
+    if (reply.status === 404) return null;
+    if (reply.status === 403) throw new Refused(replyText(reply));
+    if (reply.status !== 200) throw new Error(replyText(reply));
+    return reply.body;
+  };
+
+  const listPods = async (): Promise<Pod[]> => {
+    const pods: Pod[] = [];
+    let next = '';
+    do {
+      const query = new URLSearchParams({ labelSelector: POD_LABEL, limit: PODS_PER_PAGE });
+      if (next !== '') query.set('continue', next);
+      const page = await get(`${apiPath('', 'pods', namespace)}?${query}`);
+      pods.push(...items(fields(page)['items']).map(readPod));
+      next = text(fields(fields(page)['metadata'])['continue']) ?? '';
+    } while (next !== '');
+    return pods;
+  };
+
+  const addressesOf = async (node: string): Promise<readonly Address[]> => {
+    const known = nodes.get(node);
+    if (known && known.untilMs > clock.monotonicMs()) return known.addresses;
+    const addresses = nodeAddresses(await get(apiPath('', 'nodes', undefined, node)));
+    nodes.set(node, { addresses, untilMs: clock.monotonicMs() + NODE_TRUSTED_MS * (0.5 + random() / 2) });
+    return addresses;
+  };
+
+  /** How long to wait before the next look. */
+  const look = async (): Promise<number> => {
+    const pods = await listPods();
+    const own = pods.find(({ name }) => name === podName);
+    // Another installation in the same namespace has the same label and another DaemonSet.
+    const siblings = pods.filter(({ daemonSet }) => !own || daemonSet === own.daemonSet);
+    const addresses: Address[] = [];
+    const serving = new Set<string>();
+    for (const { node, ready } of siblings) {
+      if (!ready || node === '' || serving.has(node)) continue;
+      serving.add(node);
+      addresses.push(...(await addressesOf(node)));
+    }
+    for (const node of nodes.keys()) if (!serving.has(node)) nodes.delete(node);
+    // With no Pod ready nobody is better off with a status that says so.
+    if (addresses.length > 0) onAddresses(addresses);
+    return Math.max(LOOK_EVERY_MS, pods.length * MORE_PER_POD_MS);
+  };
+
+  const loop = async (): Promise<void> => {
+    while (!term.signal.aborted) {
+      let delayMs = LOOK_EVERY_MS;
+      try {
+        delayMs = await look();
+        complaints.settle(TOPIC);
+      } catch (error) {
+        if (term.signal.aborted) return;
+        const why = (error as Error).message;
+        if (error instanceof Refused) {
+          const rights = `the verbs "list" on resource "pods" in namespace "${namespace}" and "get" on resource "nodes"`;
+          const advice = `grant them or give --publish-address`;
+          complaints.raise(
+            TOPIC,
+            `${TOPIC} cannot be found without ${rights}: ${advice}; serving goes on. (${why})`,
+          );
+          delayMs = FORBIDDEN_RETRY_MS;
+        } else complaints.raise(TOPIC, `${TOPIC} cannot be found: ${why}; the last ones stay`);
+      }
+      await sleep(clock, delayMs * (1 + random() / 5), term.signal);
+    }
+  };
+  void loop();
+}
+
+const TOPIC = 'the addresses of our nodes';
+
+function readPod(pod: unknown): Pod {
+  const metadata = fields(fields(pod)['metadata']);
+  const conditions = items(fields(fields(pod)['status'])['conditions']).map(fields);
+  const owner = items(metadata['ownerReferences'])
+    .map(fields)
+    .find(({ kind, controller }) => kind === 'DaemonSet' && controller === true);
+  const leaving = typeof metadata['deletionTimestamp'] === 'string';
+  return {
+    name: text(metadata['name']) ?? '',
+    node: text(fields(fields(pod)['spec'])['nodeName']) ?? '',
+    ready: !leaving && conditions.some(({ type, status }) => type === 'Ready' && status === 'True'),
+    daemonSet: text(owner?.['uid']) ?? '',
+  };
+}

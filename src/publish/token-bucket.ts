@@ -1,0 +1,35 @@
+import type { Clock } from './clock.ts';
+
+/** So many at once, and so many a second in the long run. */
+export interface TokenBucket {
+  /** How long until there is one to take; 0 for now. */
+  waitMs(): number;
+  take(): void;
+  /** Nothing was taken for so long that a new bucket would be the same. */
+  full(): boolean;
+}
+
+export function tokenBucket(clock: Clock, perSecond: number, burst: number): TokenBucket {
+  let tokens = burst;
+  let atMs = clock.monotonicMs();
+  const refill = (): void => {
+    const now = clock.monotonicMs();
+    tokens = Math.min(burst, tokens + ((now - atMs) / 1000) * perSecond);
+    atMs = now;
+  };
+  return {
+    waitMs() {
+      refill();
+      // A fraction of a millisecond would make a timer that fires a little too early.
+      return tokens >= 1 ? 0 : Math.ceil(((1 - tokens) / perSecond) * 1000);
+    },
+    take() {
+      refill();
+      tokens -= 1;
+    },
+    full() {
+      refill();
+      return tokens >= burst;
+    },
+  };
+}

@@ -1,0 +1,123 @@
+import { type ApiReply, replyText } from './api-call.ts';
+import { type Clock, sleep } from './clock.ts';
+import type { Complaints } from './complaints.ts';
+import type { TokenBucket } from './token-bucket.ts';
+
+/** How one piece of work ended. */
+export type Outcome =
+  | { readonly kind: 'done' }
+  /** Another try may succeed. */
+  | { readonly kind: 'failed'; readonly why: string; readonly retryAfterMs: number }
+  /** No try will until somebody grants a right. */
+  | { readonly kind: 'forbidden'; readonly why: string };
+
+export interface WorkQueueOptions {
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly bucket: TokenBucket;
+  /** Ends the queue. */
+  readonly signal: AbortSignal;
+  readonly complaints: Complaints;
+  /** What is written here, for messages: `Ingress status`. */
+  readonly topic: string;
+  /** What to grant, where. */
+  readonly right: string;
+  /** What is to be done for this key as things are now; null when there is nothing. Costs a token only if so. */
+  readonly work: (key: string) => (() => Promise<Outcome>) | null;
+}
+
+/** Keys whose objects are to be looked at; one write at a time, no faster than the bucket allows. */
+export interface WorkQueue {
+  add(key: string): void;
+}
+
+const FIRST_DELAY_MS = 1_000;
+const MAX_DELAY_MS = 300_000;
+const FORBIDDEN_RETRY_MS = 300_000;
+
+export function startWorkQueue(options: WorkQueueOptions): WorkQueue {
+  const { clock, random, bucket, signal, complaints, topic, right, work } = options;
+  const ready = new Set<string>();
+  const failures = new Map<string, number>();
+  /** Keys that wait for their next try: news about an object does not shorten its back-off. */
+  const waiting = new Set<string>();
+  let wake: () => void = () => {};
+
+  const add = (key: string): void => {
+    if (waiting.has(key)) return;
+    ready.add(key);
+    wake();
+  };
+  const later = (key: string, retryAfterMs: number): void => {
+    const count = (failures.get(key) ?? 0) + 1;
+    failures.set(key, count);
+    const doubled = Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(count - 1, 20));
+    waiting.add(key);
+    clock.setTimeout(
+      () => {
+        waiting.delete(key);
+        if (!signal.aborted) add(key);
+      },
+      Math.max(doubled * (0.5 + random() / 2), Math.min(retryAfterMs, MAX_DELAY_MS)),
+    );
+  };
+
+  const attempt = async (key: string, write: () => Promise<Outcome>): Promise<void> => {
+    const outcome = await write().catch((error: unknown): Outcome => {
+      const why = error instanceof Error ? error.message : String(error);
+      return { kind: 'failed', why, retryAfterMs: 0 };
+    });
+    if (signal.aborted) return;
+    switch (outcome.kind) {
+      case 'done':
+        failures.delete(key);
+        complaints.settle(topic);
+        return;
+      case 'failed':
+        later(key, outcome.retryAfterMs);
+        if ((failures.get(key) ?? 0) >= 3)
+          complaints.raise(`${topic} of ${key}`, `${topic} of ${key}: ${outcome.why}`);
+        return;
+      case 'forbidden':
+        complaints.raise(
+          topic,
+          `${topic}: ${right} (see deploy/rbac.yaml); serving goes on. (${outcome.why})`,
+        );
+        add(key);
+        return sleep(clock, FORBIDDEN_RETRY_MS, signal);
+    }
+  };
+
+  const loop = async (): Promise<void> => {
+    while (!signal.aborted) {
+      const delayMs = ready.size > 0 ? bucket.waitMs() : 0;
+      if (delayMs > 0) await sleep(clock, delayMs, signal);
+      const [key] = ready;
+      if (key === undefined) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+          if (signal.aborted) resolve();
+        });
+        continue;
+      }
+      if (delayMs > 0) continue;
+      ready.delete(key);
+      const write = work(key);
+      if (write === null) failures.delete(key);
+      else {
+        bucket.take();
+        await attempt(key, write);
+      }
+    }
+  };
+  signal.addEventListener('abort', () => wake(), { once: true });
+  void loop();
+  return { add };
+}
+
+/** What an answer means for the work that asked for it. */
+export function outcomeOf(reply: ApiReply): Outcome {
+  if (reply.status >= 200 && reply.status < 300) return { kind: 'done' };
+  if (reply.status === 403) return { kind: 'forbidden', why: replyText(reply) };
+  return { kind: 'failed', why: replyText(reply), retryAfterMs: reply.retryAfterMs };
+}

@@ -1,0 +1,210 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { apiCallOf } from '../../src/api-call.ts';
+import type { ApiCall } from '../../src/publish/api-call.ts';
+import { LEASE_TIMES } from '../../src/publish/lease.ts';
+import {
+  type PublishOptions,
+  type Publisher,
+  leaseNameOf,
+  startPublishing,
+} from '../../src/publish/publish.ts';
+import { type Compilation, compile } from '../../src/routing/compile.ts';
+import type { CompileSettings } from '../../src/routing/settings.ts';
+import { startClusterSource } from '../../src/watch/cluster.ts';
+import { RESOURCES, parseSelector } from '../support/api-server-resources.ts';
+import { FakeClock } from '../watch/fake-clock.ts';
+import { connect, ingress, service } from '../watch/cluster-fixture.ts';
+import {
+  type ApiObject,
+  type ApiRequest,
+  type ApiServer,
+  type ApiServerOptions,
+  startApiServer,
+} from '../support/api-server.ts';
+
+/** Several publishers in front of one scripted API server, over HTTP, with time in the hands of the test. */
+export interface Town extends AsyncDisposable {
+  readonly api: ApiServer;
+  readonly clock: TownClock;
+  /** Lets time pass, never while a request is under way, until the condition holds. */
+  until(condition: () => boolean): Promise<void>;
+  /** Lets so much time pass, with everything that happens in it. */
+  pass(ms: number): Promise<void>;
+  /** Starts another Portico's publishing. */
+  join(name: string, more?: JoinOptions): Promise<Member>;
+  /** Requests that wrote something, but for Leases: `PATCH shop/web`. */
+  writes(resource?: string): ApiRequest[];
+  /** `203.0.113.7,edge.example.com`, as the status of this Ingress says. */
+  status(key: string): string;
+}
+
+export interface JoinOptions extends Partial<Omit<PublishOptions, 'compilation' | 'identity'>> {
+  readonly ingressClass?: string;
+  readonly controllerName?: string;
+}
+
+export interface Member {
+  readonly name: string;
+  readonly publisher: Publisher;
+  readonly said: string[];
+  compilation(): Compilation | null;
+  /** As by SIGKILL: nothing of it is heard again. */
+  kill(): Promise<void>;
+}
+
+export class TownClock extends FakeClock {
+  monotonicMs = (): number => this.now() - Date.UTC(2025, 0, 1);
+  wallMs = (): number => this.now();
+}
+
+export async function openTown(options: ApiServerOptions = {}): Promise<Town> {
+  const api = await startApiServer(options);
+  const clock = new TownClock();
+  let underWay = 0;
+  const closing: (() => Promise<void>)[] = [];
+
+  const turn = async (): Promise<void> => {
+    // Real sockets take real time; what waits for a timer waits for ours.
+    await pause(1);
+    if (underWay > 0) return;
+    const [next = Infinity] = clock.pending();
+    clock.advance(Math.min(next, 500));
+  };
+
+  return {
+    api,
+    clock,
+    async until(condition) {
+      const deadline = Date.now() + 25_000;
+      while (!condition()) {
+        if (Date.now() > deadline) throw new Error(`never happened: ${condition.toString()}`);
+        await turn();
+      }
+    },
+    async pass(ms) {
+      const end = clock.now() + ms;
+      while (clock.now() < end) await turn();
+    },
+    async join(
+      name,
+      { ingressClass = 'portico', controllerName = 'portico.dev/ingress-controller', ...more } = {},
+    ) {
+      const connection = await connect(api, new FakeClock());
+      const source = startClusterSource(
+        {
+          api: connection,
+          watchNamespaces: () => true,
+          clock: new FakeClock(),
+          random: () => 0.5,
+          log: () => {},
+        },
+        () => {},
+      );
+      await source.synced;
+      const settings: CompileSettings = {
+        ingressClass,
+        controllerName,
+        watchIngressWithoutClass: false,
+        defaultBackend: null,
+        allowLoopback: false,
+        now: Date.UTC(2026, 0, 1),
+      };
+      let compilation: Compilation | null = null;
+      const latest = (): Compilation => {
+        if (compilation?.snapshot !== source.snapshot())
+          compilation = compile(source.snapshot(), settings, compilation ?? undefined);
+        return compilation;
+      };
+      let dead = false;
+      const call: ApiCall = async (question) => {
+        if (dead) return new Promise(() => {});
+        underWay++;
+        try {
+          return await apiCallOf(connection)(question);
+        } finally {
+          underWay--;
+        }
+      };
+      const said: string[] = [];
+      const publisher = startPublishing({
+        call,
+        clock,
+        random: () => 0.5,
+        say: (_level, message) => said.push(message),
+        identity: name,
+        namespace: 'portico',
+        leaseName: leaseNameOf(ingressClass),
+        times: LEASE_TIMES,
+        controllerName,
+        addresses: { kind: 'fixed', addresses: [{ ip: '203.0.113.7' }] },
+        events: false,
+        compilation: latest,
+        ...more,
+      });
+      const kill = async (): Promise<void> => {
+        dead = true;
+        await source.stop();
+        connection.close();
+      };
+      closing.push(kill);
+      return { name, publisher, said, compilation: () => compilation, kill };
+    },
+    writes: (resource) =>
+      api.requests.filter(
+        (request) =>
+          request.method !== 'GET' &&
+          request.resource !== 'leases' &&
+          (resource ?? request.resource) === request.resource,
+      ),
+    status: (key) => statusOf(api, key),
+    async [Symbol.asyncDispose]() {
+      for (const close of closing) await close();
+      await api.close();
+    },
+  };
+}
+
+function statusOf(api: ApiServer, key: string): string {
+  const found = objectsOf(api, 'ingresses').find(
+    ({ metadata }) => `${metadata.namespace}/${metadata.name}` === key,
+  );
+  const { loadBalancer } = (found?.['status'] ?? {}) as {
+    loadBalancer?: { ingress?: { ip?: string; hostname?: string }[] };
+  };
+  return (loadBalancer?.ingress ?? []).map(({ ip, hostname }) => ip ?? hostname).join();
+}
+
+/** What the server has of a resource now. */
+export function objectsOf(api: ApiServer, name: string): readonly ApiObject[] {
+  // Events are served by two groups: ours are of the younger one.
+  const resource = RESOURCES.findLast((row) => row.resource === name);
+  if (!resource) throw new Error(`there is no resource ${name}`);
+  const everything = parseSelector(new URLSearchParams());
+  return api.store.all(resource, undefined, everything).map(({ object }) => object);
+}
+
+export const OUR_CLASS: ApiObject = {
+  apiVersion: 'networking.k8s.io/v1',
+  kind: 'IngressClass',
+  metadata: { name: 'portico' },
+  spec: { controller: 'portico.dev/ingress-controller' },
+};
+
+export const OTHER_CLASS: ApiObject = {
+  apiVersion: 'networking.k8s.io/v1',
+  kind: 'IngressClass',
+  metadata: { name: 'nginx' },
+  spec: { controller: 'k8s.io/ingress-nginx' },
+};
+
+/** An Ingress of a class, with the addresses that its status already has. */
+export function ingressOf(key: string, className: string, ...addresses: string[]): ApiObject {
+  const { spec, ...rest } = ingress(key, `${key.replace('/', '.')}.example.com`);
+  return {
+    ...rest,
+    spec: { ...(spec as object), ingressClassName: className },
+    status: { loadBalancer: addresses.length > 0 ? { ingress: addresses.map((ip) => ({ ip })) } : {} },
+  };
+}
+
+export { service };
