@@ -1,0 +1,127 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Daemon, HTTP_PORT, STATUS_PORT, eventually, startDaemon } from '../support/daemon.ts';
+import { rawClient } from '../support/raw-client.ts';
+import { type Folder, createFolder } from './folder.ts';
+import { type Pod, startPod } from './pod.ts';
+import { INGRESS_CLASS, ingressOf, manifest, siteObjects } from './site.ts';
+
+/** What one Ingress is counted under. */
+const of = (ingress: string): string => `namespace="default",ingress="${ingress}"`;
+
+describe('the status port', () => {
+  let daemon: Daemon;
+  let folder: Folder;
+  let pod: Pod;
+  beforeAll(async () => {
+    pod = await startPod('pod');
+    folder = createFolder();
+    const lonely = ingressOf({ host: 'lonely.test', name: 'lonely', endpoints: [] });
+    const shop = { host: 'shop.test', name: 'shop', endpoints: [pod.endpoint] };
+    const blog = { host: 'blog.test', name: 'blog', endpoints: [pod.endpoint] };
+    await folder.put('all.yaml', manifest(INGRESS_CLASS, ...siteObjects(shop), ...siteObjects(blog), lonely));
+    daemon = startDaemon({ args: ['--manifests', folder.path, '--access-log', 'off'] });
+    await daemon.ready();
+  });
+  afterAll(async () => {
+    await daemon[Symbol.asyncDispose]();
+    await folder[Symbol.asyncDispose]();
+    await pod.stop();
+  });
+
+  it('counts requests by Ingress and status class, over all threads', async () => {
+    const ask = async (host: string, count: number): Promise<void> => {
+      for (let asked = 0; asked < count; asked++) await daemon.request(host, `/${asked}`);
+    };
+    await Promise.all([
+      ask('shop.test', 40),
+      ask('blog.test', 24),
+      ask('lonely.test', 3),
+      ask('nobody.test', 2),
+    ]);
+    expect(await daemon.metric(`portico_requests_total{${of('shop')},status="2xx"}`)).toBe(40);
+    expect(await daemon.metric(`portico_requests_total{${of('blog')},status="2xx"}`)).toBe(24);
+    expect(await daemon.metric(`portico_requests_total{${of('lonely')},status="5xx"}`)).toBe(3);
+    expect(await daemon.metric('portico_requests_total{namespace="",ingress="",status="4xx"}')).toBe(2);
+    expect(await daemon.metric(`portico_request_duration_seconds_count{${of('shop')}}`)).toBe(40);
+    expect(await daemon.metric(`portico_request_duration_seconds_bucket{${of('shop')},le="+Inf"}`)).toBe(40);
+    expect(await daemon.metric(`portico_request_duration_seconds_sum{${of('shop')}}`)).toBeGreaterThan(0);
+    expect(await daemon.metric(`portico_response_bytes_total{${of('shop')}}`)).toBe(40 * 'pod'.length);
+    const { body } = await daemon.status('/metrics');
+    expect(body).not.toContain('shop.test');
+    expect(body).not.toMatch(/="\/\d/);
+  });
+
+  it('shows what is under way: requests, connections, tunnels', async () => {
+    const clients = await Promise.all(Array.from({ length: 6 }, () => daemon.connect()));
+    for (const client of clients) client.send('GET /slow HTTP/1.1\r\nHost: shop.test\r\n\r\n');
+    await pod.holds(6);
+    expect(await daemon.metric('portico_requests_in_flight')).toBe(6);
+    expect(await daemon.metric('portico_client_connections')).toBe(6);
+    pod.release();
+    for (const client of clients) expect((await client.message()).status).toBe(200);
+    expect(await daemon.metric('portico_requests_in_flight')).toBe(0);
+    for (const client of clients) client[Symbol.dispose]();
+    await eventually(async () => (await daemon.metric('portico_client_connections')) === 0, daemon.exited);
+  });
+
+  it('shows the table, its generation and its problems, and follows a change', async () => {
+    expect(await daemon.metric('portico_hosts')).toBe(3);
+    expect(await daemon.metric('portico_routes')).toBe(3);
+    expect(await daemon.metric('portico_problems{severity="error"}')).toBe(1);
+    const generation = await daemon.metric('portico_table_generation');
+    const compiled = await daemon.metric('portico_compile_duration_seconds_count');
+    expect(await daemon.metric('portico_table_adopted_generation')).toBe(generation);
+
+    const more = { host: 'more.test', name: 'more', endpoints: [pod.endpoint] };
+    await folder.put('more.yaml', manifest(...siteObjects(more)));
+    await eventually(async () => (await daemon.request('more.test')).status === 200, daemon.exited);
+    expect(await daemon.metric('portico_routes')).toBe(4);
+    expect(await daemon.metric('portico_table_generation')).toBeGreaterThan(generation);
+    expect(await daemon.metric('portico_compile_duration_seconds_count')).toBeGreaterThan(compiled);
+    expect(await daemon.metric('portico_data_plane_threads')).toBe(2);
+    expect(await daemon.metric('portico_build_info{version="0.1.0"}')).toBe(1);
+  });
+
+  it('is text that Prometheus reads: every family has one HELP, one TYPE, and samples of its name', async () => {
+    const { body } = await daemon.status('/metrics');
+    const families = [...body.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name]) => name);
+    expect(new Set(families).size).toBe(families.length);
+    expect([...body.matchAll(/^# HELP (\S+) \S/gm)].map(([, name]) => name)).toEqual(families);
+    for (const line of body.split('\n').filter((text) => text !== '' && !text.startsWith('#'))) {
+      const [, name = ''] =
+        /^([a-zA-Z_:][\w:]*)(?:\{(?:\w+="(?:[^"\\\n]|\\.)*",?)*\})? -?(?:[\d.e+-]+|Nan|\+Inf)$/.exec(line) ??
+        [];
+      expect(families, line).toContain(
+        families.includes(name) ? name : name.replace(/_(bucket|sum|count)$/, ''),
+      );
+    }
+  });
+
+  it('answers /healthz, /readyz, /readyz?verbose and /routes', async () => {
+    expect(await daemon.status('/healthz')).toEqual({ status: 200, body: 'ok\n' });
+    expect(await daemon.status('/readyz')).toEqual({ status: 200, body: 'ok\n' });
+    const verbose = await daemon.status('/readyz?verbose');
+    expect(verbose.body).toMatch(/^\[\+\]watch-Ingress \d+ objects$/m);
+    expect(verbose.body).toContain('[+]data-plane every thread serves a table\n');
+    const routes = await daemon.status('/routes');
+    const { hosts, backends } = JSON.parse(routes.body) as {
+      hosts: { host: string; routes: { ingress: string }[] }[];
+      backends: Record<string, { endpoints: object[] }>;
+    };
+    expect(hosts.find(({ host }) => host === 'shop.test')?.routes).toMatchObject([
+      { ingress: 'default/shop' },
+    ]);
+    const [address, port] = pod.endpoint.split(':');
+    expect(backends['default/shop:http']?.endpoints).toEqual([{ address, port: Number(port) }]);
+  });
+
+  it('is another port than the traffic has: neither answers for the other', async () => {
+    expect((await daemon.request('shop.test', '/metrics')).body).toBe('pod');
+    expect((await daemon.status('/cart')).status).toBe(404);
+    using client = await rawClient(STATUS_PORT, daemon.address);
+    client.send('POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n');
+    const refused = await client.message();
+    expect([refused.status, refused.field('allow')]).toEqual([405, 'GET, HEAD']);
+    expect(HTTP_PORT).not.toBe(STATUS_PORT);
+  });
+});
