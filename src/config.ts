@@ -88,7 +88,9 @@ export function resolveCompileConfig(flags: FlagValues, env: Environment): Confi
 }
 
 function readCompileConfig(read: Reader): CompileConfig {
-  const manifests = read.many('manifests', text);
+  // What the command line says wins: manifests of the environment yield to a cluster named there.
+  const clusterNamed = read.given('kubeconfig') || read.given('context');
+  const manifests = clusterNamed && !read.given('manifests') ? [] : read.many('manifests', text);
   const kubeconfig = read.optional('kubeconfig', text);
   const context = read.optional('context', text);
   if (manifests.length > 0) {
