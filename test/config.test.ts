@@ -1,0 +1,225 @@
+import { availableParallelism } from 'node:os';
+import { describe, expect, it } from 'vitest';
+import {
+  type Config,
+  type Environment,
+  type FlagValues,
+  resolveCompileConfig,
+  resolveConfig,
+} from '../src/config.ts';
+import { RUN_FLAGS, environmentName, limitFlagName } from '../src/flags.ts';
+import { DEFAULT_LIMITS, type Limits } from '../src/proxy/limits.ts';
+
+function configOf(flags: FlagValues, env: Environment = {}): Config {
+  const result = resolveConfig(flags, env);
+  if (result.kind === 'invalid') throw new Error(result.mistakes.join('\n'));
+  return result.config;
+}
+
+function mistakesOf(flags: FlagValues, env: Environment = {}): readonly string[] {
+  const result = resolveConfig(flags, env);
+  return result.kind === 'invalid' ? result.mistakes : [];
+}
+
+it('without any flag: a cluster, port 80, and the defaults that the help tells', () => {
+  expect(configOf({})).toMatchObject({
+    source: { kind: 'cluster', kubeconfig: null, context: null },
+    watchNamespaces: [],
+    ingressClass: 'portico',
+    controllerName: 'portico.dev/ingress-controller',
+    watchIngressWithoutClass: false,
+    defaultBackend: null,
+    httpPort: 80,
+    bindAddress: null,
+    statusPort: 10254,
+    trustedProxies: [],
+    engine: 'relay',
+    workers: availableParallelism(),
+    limits: DEFAULT_LIMITS,
+    accessLog: 'json',
+    logLevel: 'info',
+    logFormat: 'auto',
+    drainTimeoutMs: 30_000,
+  });
+});
+
+it('is frozen throughout', () => {
+  const config = configOf({ manifests: ['a'], 'default-backend': 'ns/svc:80' });
+  for (const part of [config, config.source, config.limits, config.defaultBackend, config.trustedProxies]) {
+    expect(Object.isFrozen(part)).toBe(true);
+  }
+});
+
+/** For every flag: what is written, and what becomes of it. */
+const VALUES: Readonly<Record<string, readonly [written: string, read: Partial<Config>]>> = {
+  kubeconfig: ['/k', { source: { kind: 'cluster', kubeconfig: '/k', context: null } }],
+  context: ['prod', { source: { kind: 'cluster', kubeconfig: null, context: 'prod' } }],
+  manifests: ['a', { source: { kind: 'manifests', paths: ['a'] } }],
+  'watch-namespace': ['team-*', { watchNamespaces: ['team-*'] }],
+  'ingress-class': ['edge', { ingressClass: 'edge' }],
+  'controller-name': ['example.com/edge', { controllerName: 'example.com/edge' }],
+  'default-backend': ['ops/web:http', { defaultBackend: { namespace: 'ops', service: 'web', port: 'http' } }],
+  'http-port': ['8080', { httpPort: 8080 }],
+  'bind-address': ['fd00::1', { bindAddress: 'fd00::1' }],
+  'status-port': ['0', { statusPort: 0 }],
+  'trusted-proxies': ['10.0.0.0/8', { trustedProxies: ['10.0.0.0/8'] }],
+  engine: ['http-proxy', { engine: 'http-proxy' }],
+  workers: ['3', { workers: 3 }],
+  limit: ['attempts=5', { limits: { ...DEFAULT_LIMITS, attempts: 5 } }],
+  'access-log': ['off', { accessLog: 'off' }],
+  'log-level': ['debug', { logLevel: 'debug' }],
+  'log-format': ['text', { logFormat: 'text' }],
+  'drain-timeout': ['5m', { drainTimeoutMs: 300_000 }],
+};
+
+describe.each(RUN_FLAGS.filter(({ value }) => value))('--$name', (flag) => {
+  const [written, read] = VALUES[flag.name] ?? [];
+
+  it('is read from the command line and from the environment, and the command line wins', () => {
+    expect(written, 'a flag that this test does not know').toBeDefined();
+    const given = flag.many ? [written ?? ''] : written;
+    expect(configOf({ [flag.name]: given })).toMatchObject(read ?? {});
+    expect(configOf({}, { [environmentName(flag)]: written })).toMatchObject(read ?? {});
+    expect(configOf({ [flag.name]: given }, { [environmentName(flag)]: '\0 nonsense' })).toMatchObject(
+      read ?? {},
+    );
+  });
+
+  it('is as good as not there when its variable is empty', () => {
+    expect(configOf({}, { [environmentName(flag)]: '' })).toEqual(configOf({}));
+  });
+});
+
+it.each(RUN_FLAGS.filter(({ value }) => !value))(
+  '--$name is a switch, with words for it in the environment',
+  (flag) => {
+    const key = flag.name.replace(/-./g, ([, letter = '']) => letter.toUpperCase()) as keyof Config;
+    expect(configOf({ [flag.name]: true })[key]).toBe(true);
+    for (const yes of ['true', '1', 'YES', 'on'])
+      expect(configOf({}, { [environmentName(flag)]: yes })[key]).toBe(true);
+    for (const no of ['false', '0', 'no', 'OFF', '']) {
+      expect(configOf({}, { [environmentName(flag)]: no })[key]).toBe(false);
+    }
+    expect(mistakesOf({}, { [environmentName(flag)]: 'perhaps' })).toEqual([
+      `${environmentName(flag)}: 'perhaps' is neither true nor false`,
+    ]);
+  },
+);
+
+it.each([
+  ['http-port', '0', "'0' is not a port; give a number from 1 to 65535"],
+  ['http-port', '65536', "'65536' is not a port"],
+  ['http-port', '8080x', "'8080x' is not a port"],
+  ['http-port', '1e3', "'1e3' is not a port"],
+  ['http-port', '-1', "'-1' is not a port"],
+  ['status-port', '70000', 'give a number from 0 to 65535'],
+  ['bind-address', 'localhost', "'localhost' is not an IP address"],
+  ['bind-address', '127.1', "'127.1' is not an IP address"],
+  ['engine', 'Relay', "'Relay' is not one of relay, http-proxy"],
+  ['workers', '0', 'give auto or a number from 1 to 1024'],
+  ['workers', '1025', 'give auto or a number from 1 to 1024'],
+  ['workers', '1.5', 'give auto or a number from 1 to 1024'],
+  ['access-log', 'on', "'on' is not one of off, json, text"],
+  ['log-level', 'trace', "'trace' is not one of debug, info, warn, error, silent"],
+  ['log-format', 'yaml', "'yaml' is not one of auto, json, text"],
+  ['drain-timeout', '30', 'write a number with ms, s, m or h'],
+  ['drain-timeout', '-1s', 'is not a duration'],
+  ['drain-timeout', '1.5s', 'is not a duration'],
+  ['drain-timeout', '600h', 'at most 24 days'],
+  ['default-backend', 'svc:80', "'svc:80' does not name a Service port; write namespace/service:port"],
+  ['default-backend', 'ns/svc', 'write namespace/service:port'],
+  ['default-backend', 'ns/SVC:80', 'write namespace/service:port'],
+  ['ingress-class', ' ', 'is empty; give a value or leave the flag out'],
+])('--%s %s is a mistake', (name, value, said) => {
+  const mistakes = mistakesOf({ [name]: value });
+  expect(mistakes).toEqual([expect.stringContaining(said)]);
+  expect(mistakes[0]).toMatch(new RegExp(`^--${name}: `));
+});
+
+it.each([
+  ['trusted-proxies', ['10.0.0.0/33']],
+  ['trusted-proxies', ['10.0.0/8']],
+  ['trusted-proxies', ['fd00::/129']],
+  ['trusted-proxies', ['10.0.0.0/8/8']],
+  ['trusted-proxies', ['10.0.0.0/']],
+  ['watch-namespace', ['a/b']],
+  ['watch-namespace', ['']],
+  ['limit', ['speed=3']],
+  ['limit', ['attempts']],
+  ['limit', ['attempts=0']],
+  ['limit', ['attempts=-3']],
+  ['limit', ['connect-timeout=5']],
+  ['limit', ['head-bytes=32k']],
+])('--%s %s is a mistake, beside values that are none', (name, value) => {
+  const good = VALUES[name]?.[0] ?? '';
+  expect(mistakesOf({ [name]: [good, ...value, good] })).toEqual([expect.stringMatching(`^--${name}: `)]);
+});
+
+it('a list in the environment is parted by commas or blanks', () => {
+  const env = { PORTICO_TRUSTED_PROXIES: '10.0.0.0/8, 192.168.0.1  fd00::/8,', PORTICO_MANIFESTS: 'a b' };
+  expect(configOf({}, env)).toMatchObject({
+    trustedProxies: ['10.0.0.0/8', '192.168.0.1', 'fd00::/8'],
+    source: { kind: 'manifests', paths: ['a', 'b'] },
+  });
+});
+
+it('every limit can be set, sizes as numbers and times with their unit; the others keep their defaults', () => {
+  for (const key of Object.keys(DEFAULT_LIMITS) as (keyof Limits)[]) {
+    const time = key.endsWith('Ms');
+    const limit = `${limitFlagName(key)}=${time ? '7s' : '7'}`;
+    expect(configOf({ limit: [limit] }).limits).toEqual({ ...DEFAULT_LIMITS, [key]: time ? 7_000 : 7 });
+  }
+  expect(configOf({ limit: ['attempts=2', 'attempts=4'] }).limits.attempts).toBe(4);
+});
+
+it.each([
+  ['0ms', 0],
+  ['250ms', 250],
+  ['90s', 90_000],
+  ['2m', 120_000],
+  ['24h', 86_400_000],
+])('the duration %s is %d ms', (written, ms) => {
+  expect(configOf({ 'drain-timeout': written }).drainTimeoutMs).toBe(ms);
+});
+
+it('the ports must differ, unless there is no status port', () => {
+  expect(mistakesOf({ 'http-port': '9000', 'status-port': '9000' })).toEqual([
+    '--status-port and --http-port are both 9000: give them different ports',
+  ]);
+  expect(mistakesOf({ 'http-port': 'x', 'status-port': 'y' })).toHaveLength(2);
+});
+
+it('manifests and a kubeconfig on one command line exclude each other; the environment yields', () => {
+  expect(mistakesOf({ manifests: ['a'], kubeconfig: '/k', context: 'c' })).toEqual([
+    '--manifests and --kubeconfig exclude each other: choose files or a cluster',
+    '--manifests and --context exclude each other: choose files or a cluster',
+  ]);
+  expect(configOf({ manifests: ['a'] }, { PORTICO_KUBECONFIG: '/k' }).source).toEqual({
+    kind: 'manifests',
+    paths: ['a'],
+  });
+});
+
+it('a --kubeconfig on the command line wins over manifests in the environment', () => {
+  expect(configOf({ kubeconfig: '/k' }, { PORTICO_MANIFESTS: 'a' }).source).toEqual({
+    kind: 'cluster',
+    kubeconfig: '/k',
+    context: null,
+  });
+});
+
+it('every mistake is named, those of the environment by their variable', () => {
+  expect(
+    mistakesOf({ 'http-port': 'x', engine: 'y' }, { PORTICO_WORKERS: 'z', PORTICO_LIMIT: 'attempts=0' }),
+  ).toEqual([
+    expect.stringMatching(/^--http-port: /),
+    expect.stringMatching(/^--engine: /),
+    expect.stringMatching(/^PORTICO_WORKERS: /),
+    expect.stringMatching(/^PORTICO_LIMIT: attempts: /),
+  ]);
+});
+
+it('check and explain read what they need, and nothing else can be mistaken', () => {
+  const result = resolveCompileConfig({ manifests: ['a'] }, { PORTICO_HTTP_PORT: 'nonsense' });
+  expect(result).toMatchObject({ kind: 'ok', config: { source: { kind: 'manifests', paths: ['a'] } } });
+});
