@@ -18,8 +18,10 @@ export const FieldKind = {
   /** Another `X-Forwarded-…`: relayed from a trusted peer only. */
   forwardedOther: 11,
   requestId: 12,
+  /** Spelled with an underscore, which many servers read as a name that matters: not relayed to a pod. */
+  underscoreTwin: 13,
   /** Never relayed, and not read either. */
-  dropped: 13,
+  dropped: 14,
 } as const;
 export type FieldKind = (typeof FieldKind)[keyof typeof FieldKind];
 
@@ -43,9 +45,9 @@ const KNOWN: readonly KnownName[] = [
   { name: 'proxy-authenticate', kind: FieldKind.dropped },
   { name: 'proxy-authorization', kind: FieldKind.dropped },
   { name: 'http2-settings', kind: FieldKind.dropped },
-  // What frames and addresses a message must not come in by a spelling that some servers take for the same.
-  { name: 'content_length', kind: FieldKind.dropped },
-  { name: 'transfer_encoding', kind: FieldKind.dropped },
+  // What frames a message must not come in by another spelling either.
+  { name: 'content_length', kind: FieldKind.underscoreTwin },
+  { name: 'transfer_encoding', kind: FieldKind.underscoreTwin },
 ];
 
 /** By length: one look at the length and mostly one at the first byte say that a name is none of these. */
@@ -75,7 +77,7 @@ export function fieldKind(bytes: Buffer, start: number, end: number): FieldKind 
     case null:
       return FieldKind.other;
     case 'underscore-twin':
-      return FieldKind.dropped;
+      return FieldKind.underscoreTwin;
     case 'x-forwarded-other':
       return FieldKind.forwardedOther;
     default:
