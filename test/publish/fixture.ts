@@ -30,6 +30,8 @@ export interface Town extends AsyncDisposable {
   until(condition: () => boolean): Promise<void>;
   /** Lets so much time pass, with everything that happens in it. */
   pass(ms: number): Promise<void>;
+  /** Waits until nothing is under way, without letting time pass. */
+  idle(): Promise<void>;
   /** Starts another Portico's publishing. */
   join(name: string, more?: JoinOptions): Promise<Member>;
   /** Requests that wrote something, but for Leases: `PATCH shop/web`. */
@@ -46,6 +48,7 @@ export interface JoinOptions extends Partial<Omit<PublishOptions, 'compilation' 
 export interface Member {
   readonly name: string;
   readonly publisher: Publisher;
+  readonly call: ApiCall;
   readonly said: string[];
   compilation(): Compilation | null;
   /** As by SIGKILL: nothing of it is heard again. */
@@ -84,6 +87,11 @@ export async function openTown(options: ApiServerOptions = {}): Promise<Town> {
     async pass(ms) {
       const end = clock.now() + ms;
       while (clock.now() < end) await turn();
+    },
+    async idle() {
+      const busy = (): boolean => underWay > 0;
+      do await pause(1);
+      while (busy());
     },
     async join(
       name,
@@ -147,7 +155,7 @@ export async function openTown(options: ApiServerOptions = {}): Promise<Town> {
         connection.close();
       };
       closing.push(kill);
-      return { name, publisher, said, compilation: () => compilation, kill };
+      return { name, publisher, call, said, compilation: () => compilation, kill };
     },
     writes: (resource) =>
       api.requests.filter(

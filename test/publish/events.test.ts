@@ -1,0 +1,138 @@
+import { expect, test } from 'vitest';
+import { COMEBACK_MS, EventLedger, REPEAT_MS } from '../../src/publish/event-ledger.ts';
+import { eventBody, eventName, reportsOf } from '../../src/publish/events.ts';
+import { type ObjectReference, type Severity, problem } from '../../src/routing/problem.ts';
+
+const WEB: ObjectReference = { kind: 'Ingress', namespace: 'shop', name: 'web', uid: 'u-1' };
+const REPORTER = { controller: 'portico.dev/ingress-controller', instance: 'portico-abcde_1' };
+
+function report(message = 'There is no Service "web".', object = WEB) {
+  const [first] = reportsOf([problem('error', 'ServiceNotFound', object, 'spec', message)]);
+  if (!first) throw new Error('nothing to report');
+  return first;
+}
+
+test('an Event has every field that events.k8s.io/v1 wants', () => {
+  const body = eventBody(report(), REPORTER, Date.UTC(2026, 0, 1));
+  expect(body).toEqual({
+    apiVersion: 'events.k8s.io/v1',
+    kind: 'Event',
+    metadata: { name: expect.stringMatching(/^web\.[0-9a-f]{16}$/), namespace: 'shop' },
+    eventTime: '2026-01-01T00:00:00.000000Z',
+    type: 'Warning',
+    reason: 'ServiceNotFound',
+    action: 'Compile',
+    note: 'spec: There is no Service "web".',
+    reportingController: 'portico.dev/ingress-controller',
+    reportingInstance: 'portico-abcde_1',
+    regarding: {
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'Ingress',
+      namespace: 'shop',
+      name: 'web',
+      uid: 'u-1',
+    },
+  });
+});
+
+test('a cluster-scoped object has its Events in default', () => {
+  const body = eventBody(report('x', { kind: 'IngressClass', name: 'portico', uid: 'u-2' }), REPORTER, 0);
+  expect(body).toMatchObject({
+    metadata: { namespace: 'default' },
+    regarding: { apiVersion: 'networking.k8s.io/v1', kind: 'IngressClass', name: 'portico', uid: 'u-2' },
+  });
+  expect((body as { regarding: object }).regarding).not.toHaveProperty('namespace');
+});
+
+test.each<[string, Severity, ObjectReference]>([
+  ['a note', 'info', WEB],
+  ['an object that does not exist', 'error', { kind: 'Service', namespace: 'shop', name: 'none' }],
+  ['a file', 'error', { kind: 'File', name: 'x.yaml', uid: 'u' }],
+])('%s is not reported', (_, severity, object) => {
+  expect(reportsOf([problem(severity, 'X', object, '', 'x')])).toEqual([]);
+});
+
+test('one report per object and reason: the first words, and how many more there are', () => {
+  const problems = ['one', 'two', 'three'].map((text) => problem('error', 'A', WEB, '', text));
+  const [a, b, ...more] = reportsOf([...problems, problem('warning', 'B', WEB, 'spec', 'else')]);
+  expect([a?.note, b?.note, more]).toEqual(['one (and 2 more)', 'spec: else', []]);
+});
+
+test.each(['x', 'ü', '€', '😀'])('a note of many %s is cut to 1,024 bytes between characters', (letter) => {
+  const [{ note } = { note: '' }] = reportsOf(
+    ['1', '2'].map((n) => problem('error', 'A', WEB, '', letter.repeat(2000) + n)),
+  );
+  expect(Buffer.byteLength(note)).toBeLessThanOrEqual(1024);
+  expect(Buffer.byteLength(note)).toBeGreaterThan(1015);
+  expect(note).not.toContain('\uFFFD');
+  expect(note.endsWith('... (and 1 more)')).toBe(true);
+});
+
+test('the name of an Event follows from its words, and is a name the API server takes', () => {
+  const long = { ...WEB, name: 'x'.repeat(253) };
+  expect(eventName(report(), REPORTER)).toBe(eventName(report(), REPORTER));
+  const others = [
+    eventName(report('other words'), REPORTER),
+    eventName(report(undefined, { ...WEB, uid: 'u-9' }), REPORTER),
+    eventName(report(), { ...REPORTER, controller: 'example.com/second' }),
+  ];
+  expect(new Set([...others, eventName(report(), REPORTER)]).size).toBe(4);
+  expect(eventName(report('x', long), REPORTER)).toMatch(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/);
+  expect(eventName(report('x', long), REPORTER).length).toBeLessThanOrEqual(253);
+});
+
+test('a problem is sent once, again after an hour if it stays, and counts', () => {
+  const ledger = new EventLedger();
+  const one = report();
+  ledger.has(one);
+  const due = ledger.due(one.key, 0);
+  expect(due).toEqual({ kind: 'create' });
+  ledger.sent(one, { kind: 'create' }, 0);
+  ledger.has(report());
+  expect(ledger.due(one.key, REPEAT_MS - 1)).toBe(null);
+  expect(ledger.sweep(REPEAT_MS)).toEqual([one.key]);
+  expect(ledger.due(one.key, REPEAT_MS)).toEqual({ kind: 'series', count: 2 });
+  ledger.sent(ledger.report(one.key) ?? one, { kind: 'series', count: 2 }, REPEAT_MS);
+  expect(ledger.due(one.key, 2 * REPEAT_MS - 1)).toBe(null);
+  expect(ledger.due(one.key, 2 * REPEAT_MS)).toEqual({ kind: 'series', count: 3 });
+});
+
+test('a problem that comes and goes is counted, and told every ten minutes at most', () => {
+  const ledger = new EventLedger();
+  const one = report();
+  ledger.has(one);
+  ledger.sent(one, { kind: 'create' }, 0);
+  for (let n = 0; n < 5; n++) {
+    ledger.lost(one.key);
+    expect(ledger.due(one.key, COMEBACK_MS)).toBe(null);
+    ledger.has(one);
+  }
+  expect(ledger.due(one.key, COMEBACK_MS - 1)).toBe(null);
+  expect(ledger.due(one.key, COMEBACK_MS)).toEqual({ kind: 'series', count: 6 });
+});
+
+test('other words are another Event; what was never sent and is gone is forgotten; what is over, after an hour', () => {
+  const ledger = new EventLedger();
+  const one = report();
+  ledger.has(one);
+  ledger.sent(one, { kind: 'create' }, 0);
+  ledger.has(report('other words'));
+  expect(ledger.due(one.key, 1)).toEqual({ kind: 'create' });
+  ledger.lost(one.key);
+  expect(ledger.size).toBe(0);
+
+  ledger.has(one);
+  ledger.sent(one, { kind: 'create' }, 0);
+  ledger.lost(one.key);
+  expect([ledger.sweep(REPEAT_MS - 1), ledger.size]).toEqual([[], 1]);
+  expect([ledger.sweep(REPEAT_MS), ledger.size]).toEqual([[], 0]);
+});
+
+test('an answer about words that have changed meanwhile does not count for the new ones', () => {
+  const ledger = new EventLedger();
+  const one = report();
+  ledger.has(one);
+  ledger.has(report('other words'));
+  ledger.sent(one, { kind: 'create' }, 0);
+  expect(ledger.due(one.key, 1)).toEqual({ kind: 'create' });
+});
