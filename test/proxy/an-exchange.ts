@@ -1,0 +1,36 @@
+import type { Exchange } from '../../src/proxy/exchange.ts';
+import { DEFAULT_POLICY, type Route } from '../../src/routing/table.ts';
+
+export function aRoute(ingress: string): Route {
+  return {
+    host: 'shop.test',
+    path: '/cart',
+    pathType: 'Prefix',
+    ingress,
+    field: 'spec.rules[0].http.paths[0]',
+    backend: `${ingress}:80`,
+    policy: DEFAULT_POLICY,
+  };
+}
+
+/** A GET that a pod answered, but for what is said. */
+export function anExchange(parts: Partial<Exchange> = {}): Exchange {
+  return {
+    startedAt: Date.parse('2026-01-02T03:04:05.678Z'),
+    durationMs: 3.14159,
+    clientAddress: '192.0.2.7',
+    method: 'GET',
+    host: 'shop.test',
+    target: '/cart?item=1',
+    httpVersion: '1.1',
+    status: 200,
+    route: aRoute('shop/web'),
+    endpoint: '10.0.0.7:8080',
+    attempts: 1,
+    requestBytes: 0,
+    responseBytes: 12,
+    requestId: 'id-1',
+    detail: '',
+    ...parts,
+  };
+}
