@@ -1,5 +1,6 @@
 import { constants, fstatSync, openSync } from 'node:fs';
 import { type DestinationStream, type LevelWithSilent, type Logger, pino } from 'pino';
+import { printable } from './proxy/access-log.ts';
 
 export interface LogOptions {
   readonly level: LevelWithSilent;
@@ -87,5 +88,5 @@ function textLine(json: string): string {
   const rest = Object.entries(fields).map(
     ([key, value]) => ` ${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
   );
-  return `${String(time).slice(11, 23)} ${label} ${String(msg)}${rest.join('')}\n`;
+  return `${printable(`${String(time).slice(11, 23)} ${label} ${String(msg)}${rest.join('')}`)}\n`;
 }

@@ -71,8 +71,8 @@ function textLine(exchange: Exchange): string {
   return `${time} ${printable(exchange.method)} ${url} ${exchange.status} ${duration} ${way}${detail}\n`;
 }
 
-/** Client bytes must not move the cursor of whoever reads the log. */
-function printable(text: string): string {
+/** What others send must not move the cursor of whoever reads the log, nor begin a line of its own. */
+export function printable(text: string): string {
   return text.replace(
     /[\u0000-\u001f\u007f-\u009f]/g,
     (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`,
