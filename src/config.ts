@@ -4,7 +4,17 @@ import picomatch from 'picomatch';
 import { type AccessLogFormat } from './proxy/access-log.ts';
 import { DEFAULT_LIMITS, type Limits } from './proxy/limits.ts';
 import { ENGINES, type EngineName } from './proxy/messages.ts';
-import { CLASS_FLAGS, type Flag, RUN_FLAGS, SOURCE_FLAGS, environmentName, limitFlagName } from './flags.ts';
+import { isLabel, isSubdomain } from './routing/names.ts';
+import {
+  CLASS_FLAGS,
+  CLEANUP_FLAGS,
+  type Flag,
+  PUBLISH_FLAGS,
+  RUN_FLAGS,
+  SOURCE_FLAGS,
+  environmentName,
+  limitFlagName,
+} from './flags.ts';
 
 /** Where objects come from. */
 export type SourceConfig =
@@ -28,11 +38,37 @@ export interface CompileConfig {
   } | null;
 }
 
+/** What is written to the cluster. */
+export interface PublishConfig {
+  /** IP addresses and host names. */
+  readonly addresses: readonly string[];
+  /** `namespace/name` of the Service whose addresses are published. */
+  readonly service: string | null;
+  readonly status: boolean;
+  readonly events: boolean;
+  /** Of the Lease; null for that of the Pod. */
+  readonly namespace: string | null;
+}
+
+export interface CleanupConfig extends Pick<
+  CompileConfig,
+  'watchNamespaces' | 'ingressClass' | 'controllerName' | 'watchIngressWithoutClass'
+> {
+  readonly kubeconfig: string | null;
+  readonly context: string | null;
+  readonly addresses: readonly string[];
+  readonly namespace: string | null;
+  readonly dryRun: boolean;
+}
+
 export interface Config extends CompileConfig {
+  readonly publish: PublishConfig;
   readonly httpPort: number;
   readonly bindAddress: string | null;
   /** 0 for none. */
   readonly statusPort: number;
+  /** A Unix socket that answers the same. */
+  readonly statusSocket: string | null;
   readonly trustedProxies: readonly string[];
   readonly engine: EngineName;
   readonly workers: number;
@@ -60,9 +96,11 @@ export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult
   const read = new Reader(RUN_FLAGS, flags, env);
   const config: Config = {
     ...readCompileConfig(read),
+    publish: readPublishConfig(read),
     httpPort: read.one('http-port', port(1)),
     bindAddress: read.optional('bind-address', ipAddress),
     statusPort: read.one('status-port', port(0)),
+    statusSocket: read.optional('status-socket', text),
     trustedProxies: read.many('trusted-proxies', cidr),
     engine: read.one('engine', oneOf(ENGINES)),
     workers: read.one('workers', workers),
@@ -72,6 +110,12 @@ export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult
     logFormat: read.one('log-format', oneOf(['auto', 'json', 'text'])),
     drainTimeoutMs: read.one('drain-timeout', duration),
   };
+  if (config.source.kind === 'manifests') {
+    for (const { name } of PUBLISH_FLAGS) {
+      if (read.given(name))
+        read.mistakes.push(`--manifests and --${name} exclude each other: files have nowhere to publish to`);
+    }
+  }
   // Neither is a number after a mistake in it.
   if (config.statusPort > 0 && config.statusPort === config.httpPort) {
     read.mistakes.push(
@@ -85,6 +129,39 @@ export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult
 export function resolveCompileConfig(flags: FlagValues, env: Environment): ConfigResult<CompileConfig> {
   const read = new Reader([...SOURCE_FLAGS, ...CLASS_FLAGS], flags, env);
   return read.result(readCompileConfig(read));
+}
+
+/** The configuration of `portico cleanup`, or every mistake in it. */
+export function resolveCleanupConfig(flags: FlagValues, env: Environment): ConfigResult<CleanupConfig> {
+  const read = new Reader(CLEANUP_FLAGS, flags, env);
+  return read.result({
+    kubeconfig: read.optional('kubeconfig', text),
+    context: read.optional('context', text),
+    watchNamespaces: read.many('watch-namespace', namespaceGlob),
+    ingressClass: read.one('ingress-class', text),
+    controllerName: read.one('controller-name', text),
+    watchIngressWithoutClass: read.flag('watch-ingress-without-class'),
+    addresses: read.many('publish-address', publishAddress),
+    namespace: read.optional('publish-namespace', namespaceName),
+    dryRun: read.flag('dry-run'),
+  });
+}
+
+function readPublishConfig(read: Reader): PublishConfig {
+  const addresses = read.many('publish-address', publishAddress);
+  const service = read.optional('publish-service', serviceName);
+  if (addresses.length > 0 && service !== null) {
+    read.mistakes.push(
+      '--publish-address and --publish-service exclude each other: give the addresses or the Service that has them',
+    );
+  }
+  return {
+    addresses,
+    service,
+    status: read.flag('publish-status'),
+    events: read.flag('publish-events'),
+    namespace: read.optional('publish-namespace', namespaceName),
+  };
 }
 
 function readCompileConfig(read: Reader): CompileConfig {
@@ -211,6 +288,25 @@ const ipAddress: Parse<string> = (given) =>
   isIP(given)
     ? { value: given }
     : { mistake: `'${given}' is not an IP address; names are not resolved here` };
+
+const publishAddress: Parse<string> = (given) => {
+  const address = given.toLowerCase();
+  if (isIP(address) > 0) {
+    const zoned = address.includes('%') || address === '0.0.0.0' || address === '::';
+    return zoned ? { mistake: `'${given}' is not an address that clients can use` } : { value: address };
+  }
+  if (isSubdomain(address) && !/^[\d.]+$/.test(address)) return { value: address };
+  return { mistake: `'${given}' is neither an IP address nor a host name` };
+};
+
+const namespaceName: Parse<string> = (given) =>
+  isLabel(given) ? { value: given } : { mistake: `'${given}' is not the name of a namespace` };
+
+const serviceName: Parse<string> = (given) => {
+  const [namespace = '', name = '', ...rest] = given.split('/');
+  if (isLabel(namespace) && isLabel(name) && rest.length === 0) return { value: given };
+  return { mistake: `'${given}' does not name a Service; write namespace/service` };
+};
 
 const cidr: Parse<string> = (given) => {
   const [address = '', prefix, ...rest] = given.split('/');

@@ -9,7 +9,13 @@ export interface Flag {
   readonly default?: string;
   readonly description: string;
   readonly group:
-    'Where objects come from' | 'What is served' | 'Listening' | 'Data plane' | 'Logs' | 'Stopping';
+    | 'Where objects come from'
+    | 'What is served'
+    | 'What is published'
+    | 'Listening'
+    | 'Data plane'
+    | 'Logs'
+    | 'Stopping';
 }
 
 /** `--http-port` is `PORTICO_HTTP_PORT`. */
@@ -83,9 +89,68 @@ export const CLASS_FLAGS: readonly Flag[] = [
   },
 ];
 
+const PUBLISH_ADDRESS: Flag = {
+  name: 'publish-address',
+  value: '<ip|hostname...>',
+  many: true,
+  description:
+    'write these addresses to the status of every Ingress that is served; otherwise those of --publish-service, or of the nodes whose Portico Pod is ready',
+  group: 'What is published',
+};
+const PUBLISH_NAMESPACE: Flag = {
+  name: 'publish-namespace',
+  value: '<name>',
+  description:
+    'namespace of the Lease that elects the one Portico that writes; otherwise that of the Pod, or portico-system',
+  group: 'What is published',
+};
+
+/** What one Portico of all that run writes to the cluster. */
+export const PUBLISH_FLAGS: readonly Flag[] = [
+  PUBLISH_ADDRESS,
+  {
+    name: 'publish-service',
+    value: '<ns/service>',
+    description: 'publish the load-balancer addresses of this Service',
+    group: 'What is published',
+  },
+  {
+    name: 'publish-status',
+    value: '<true|false>',
+    default: 'true',
+    description: 'write the status of Ingresses',
+    group: 'What is published',
+  },
+  {
+    name: 'publish-events',
+    value: '<true|false>',
+    default: 'true',
+    description: 'report problems as Events on their objects',
+    group: 'What is published',
+  },
+  PUBLISH_NAMESPACE,
+];
+
+/** What `portico cleanup` needs to know to find what was published. */
+export const CLEANUP_FLAGS: readonly Flag[] = [
+  ...SOURCE_FLAGS.filter(({ name }) => name !== 'manifests'),
+  ...CLASS_FLAGS.filter(({ name }) => name !== 'default-backend' && name !== 'allow-loopback'),
+  {
+    ...PUBLISH_ADDRESS,
+    description: 'also take these addresses from Ingresses of our class, whoever wrote them',
+  },
+  PUBLISH_NAMESPACE,
+  {
+    name: 'dry-run',
+    description: 'say what would be done, and do nothing',
+    group: 'What is published',
+  },
+];
+
 export const RUN_FLAGS: readonly Flag[] = [
   ...SOURCE_FLAGS,
   ...CLASS_FLAGS,
+  ...PUBLISH_FLAGS,
   {
     name: 'http-port',
     value: '<port>',
@@ -104,6 +169,13 @@ export const RUN_FLAGS: readonly Flag[] = [
     value: '<port>',
     default: '10254',
     description: 'port for /healthz, /readyz and /metrics; 0 turns it off',
+    group: 'Listening',
+  },
+  {
+    name: 'status-socket',
+    value: '<path>',
+    description:
+      'answer the same on this Unix socket, for portico probe: two processes may share the ports, but not this file',
     group: 'Listening',
   },
   {

@@ -65,6 +65,17 @@ async function main(argv: readonly string[]): Promise<number> {
     );
   });
 
+  program
+    .command('probe')
+    .description('ask a running Portico on its Unix socket; exits with 0 when the answer is yes')
+    .argument('<healthz|readyz>', 'what to ask')
+    .requiredOption('--status-socket <path>', 'the socket that run was given')
+    .exitOverride()
+    .action(async (what: string, { statusSocket }: { statusSocket: string }) => {
+      const { runProbe } = await import('./probe.ts');
+      exitCode = await runProbe(what, statusSocket, write);
+    });
+
   try {
     await program.parseAsync([...argv]);
     return exitCode;

@@ -1,5 +1,7 @@
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
 import { once } from 'node:events';
+import { rm } from 'node:fs/promises';
+import type { ListenOptions } from 'node:net';
 import { type Check, readinessText } from './readiness.ts';
 
 export interface AdminOptions {
@@ -11,35 +13,46 @@ export interface AdminOptions {
 }
 
 export interface Admin {
-  /** Resolves with the port; rejects with the system's error. */
-  listen(port: number, host: string | null): Promise<number>;
+  /**
+   * Resolves when it listens; rejects with the system's error. The port is shared with other processes of the same
+   * user: during an upgrade any of them may answer, so a probe asks the socket.
+   */
+  listen(port: number, host: string | null): Promise<void>;
+  /** Listens on a Unix socket too. A file that a process left behind there is replaced. */
+  listenOnSocket(path: string): Promise<void>;
   close(): void;
 }
 
 /** `/healthz`, `/readyz[?verbose]`, `/metrics`, and `/routes` for this machine. */
 export function createAdmin(options: AdminOptions): Admin {
-  const server = createServer((request, response) => {
-    void respond(options, request, response).catch((error: unknown) => {
-      if (!response.headersSent) send(response, 500, 'text/plain', `${String(error)}\n`);
-      else response.destroy();
+  const servers: Server[] = [];
+  const listen = async (address: ListenOptions): Promise<void> => {
+    const server = createServer((request, response) => {
+      void respond(options, request, response).catch((error: unknown) => {
+        if (!response.headersSent) send(response, 500, 'text/plain', `${String(error)}\n`);
+        else response.destroy();
+      });
     });
-  });
-  server.requestTimeout = 10_000;
-  server.maxConnections = 256;
+    server.requestTimeout = 10_000;
+    server.maxConnections = 256;
+    servers.push(server);
+    server.listen(address);
+    await once(server, 'listening');
+  };
   return {
-    listen: (port, host) => listen(server, port, host),
+    listen: (port, host) =>
+      listen({ port, ...(host !== null && { host }), reusePort: process.platform === 'linux' }),
+    async listenOnSocket(path) {
+      await rm(path, { force: true });
+      await listen({ path });
+    },
     close() {
-      server.close();
-      server.closeAllConnections();
+      for (const server of servers) {
+        server.close();
+        server.closeAllConnections();
+      }
     },
   };
-}
-
-async function listen(server: Server, port: number, host: string | null): Promise<number> {
-  server.listen(port, host ?? undefined);
-  await once(server, 'listening');
-  const address = server.address();
-  return typeof address === 'object' && address ? address.port : port;
 }
 
 async function respond(
@@ -65,7 +78,8 @@ async function respond(
       return send(response, 200, contentType, body);
     }
     case '/routes':
-      if (!isLoopback(request.socket.remoteAddress ?? '')) {
+      // A Unix socket has no address; whoever may open it is on this machine.
+      if (!isLoopback(request.socket.remoteAddress ?? '::1')) {
         return send(response, 403, 'text/plain', '/routes answers only on the node itself\n');
       }
       return send(response, 200, 'application/json', `${JSON.stringify(options.routes(), null, 2)}\n`);

@@ -17,8 +17,10 @@ const [container] = pod?.containers ?? [];
 
 /** What the process in the Pod makes of its arguments. */
 function config() {
-  expect(container?.args).toEqual(['run']);
-  const resolved = resolveConfig({}, {});
+  const [command, ...flags] = container?.args ?? [];
+  expect(command).toBe('run');
+  const values = flags.map((flag) => /^--([a-z-]+)=(.*)$/.exec(flag)?.slice(1) ?? [flag, true]);
+  const resolved = resolveConfig(Object.fromEntries(values), {});
   if (resolved.kind === 'invalid') throw new Error(resolved.mistakes.join('\n'));
   return resolved.config;
 }
@@ -129,19 +131,19 @@ describe('the Pod', () => {
     expect(variables).toContain('PORTICO_HTTP_PORT');
   });
 
-  test('is probed where the status port is', () => {
-    const probes = {
-      startup: container?.startupProbe,
-      liveness: container?.livenessProbe,
-      readiness: container?.readinessProbe,
-    };
-    const asked = Object.entries(probes).map(([name, probe]) => [name, probe?.httpGet]);
-    const port = config().statusPort;
-    expect(Object.fromEntries(asked)).toEqual({
-      startup: { path: '/healthz', port },
-      liveness: { path: '/healthz', port },
-      readiness: { path: '/readyz', port },
+  test('is asked by its probes on the socket that it was given, which no other Pod answers', () => {
+    const { startupProbe, livenessProbe, readinessProbe } = container ?? {};
+    const socket = config().statusSocket;
+    const mount = container?.volumeMounts?.find(({ mountPath }) => socket?.startsWith(`${mountPath}/`));
+    expect(pod?.volumes?.find(({ name }) => name === mount?.name)?.emptyDir).toBeDefined();
+    const ask = (what: string) => ({
+      command: ['/usr/local/bin/node', '/portico/portico.js', 'probe', what, `--status-socket=${socket}`],
     });
+    expect([startupProbe?.exec, livenessProbe?.exec, readinessProbe?.exec]).toEqual([
+      ask('healthz'),
+      ask('healthz'),
+      ask('readyz'),
+    ]);
   });
 
   test('has more time to end than it takes to drain', () => {
@@ -149,10 +151,11 @@ describe('the Pod', () => {
     expect(grace).toBeGreaterThanOrEqual(config().drainTimeoutMs + 10_000);
   });
 
-  test('is replaced node by node; no surge while the status port cannot be shared', () => {
+  test('is replaced by surging, so that no node is ever without one', () => {
     expect(daemonSet.spec?.updateStrategy).toEqual({
       type: 'RollingUpdate',
-      rollingUpdate: { maxSurge: 0, maxUnavailable: 1 },
+      rollingUpdate: { maxSurge: 1, maxUnavailable: 0 },
     });
+    expect(container?.ports).toBeUndefined();
   });
 });
