@@ -9,6 +9,8 @@ import { createProblemLog } from './problem-log.ts';
 import { LATENCY_BOUNDS_SECONDS } from './proxy/accounting.ts';
 import { type ThreadTrouble, startThreads } from './proxy/threads.ts';
 import { listProblems } from './routing/compile.ts';
+import type { Publisher } from './publish/publish.ts';
+import { endPublishing, openPublishing } from './publishing.ts';
 import { openSource } from './source.ts';
 import { countTable, tableView } from './table-view.ts';
 import { tcpMigrationNotice } from './tcp-migration.ts';
@@ -131,6 +133,7 @@ export async function runDaemon({
     }
   }
 
+  let publisher: Publisher | null = null;
   // Before everything is listed a snapshot is half a truth, and half a table would answer 404 for the other half.
   const patience = setTimeout(() => {
     const awaited = source.states().filter((state) => !state.synced);
@@ -141,6 +144,9 @@ export async function runDaemon({
     clearTimeout(patience);
     dirty = control.dirty;
     control.dirty('routes');
+    const { cluster } = opened;
+    if (!draining && cluster)
+      publisher = openPublishing({ config, env, cluster, compilation: control.compilation, logger });
   });
   void threads.listening.then(
     (port) => {
@@ -156,6 +162,8 @@ export async function runDaemon({
 
   const outcome = await Promise.race([stopRequested, fatal.promise]);
   draining = true;
+  // Another Portico publishes while this one drains.
+  const published = publisher ? endPublishing(publisher) : null;
   if (typeof outcome === 'string') {
     logger.info(`${outcome}: draining for at most ${config.drainTimeoutMs} ms`);
     const cut = await threads.drain(config.drainTimeoutMs);
@@ -166,6 +174,7 @@ export async function runDaemon({
     await threads.drain(0);
   }
   clearTimeout(patience);
+  await published;
   await control.stop();
   await source.stop();
   admin.close();

@@ -4,7 +4,14 @@ import type { Logger } from 'pino';
 import type { CompileConfig } from './config.ts';
 import type { Problem } from './routing/problem.ts';
 import type { Place } from './report.ts';
+import type { ApiConnection } from './watch/api-connection.ts';
 import type { Source, SourceEvent } from './watch/source.ts';
+
+export interface OpenedCluster {
+  readonly api: ApiConnection;
+  /** The namespace of the kubeconfig's context, or of the Pod. */
+  readonly namespace: string | undefined;
+}
 
 export type OpenedSource =
   | {
@@ -14,6 +21,8 @@ export type OpenedSource =
       readonly locate: (problem: Problem) => Place | null;
       /** `manifests in examples/quickstart`, `https://10.0.0.1:6443 (context prod of …)` */
       readonly description: string;
+      /** The API server, when objects come from one. */
+      readonly cluster: OpenedCluster | null;
     }
   /** One line that says what is wrong and what to do. */
   | { readonly kind: 'failed'; readonly message: string };
@@ -46,7 +55,8 @@ async function openManifests(
   const { startManifestSource } = await import('./watch/manifests.ts');
   const log = { info: (text: string) => logger.info(text), warn: (text: string) => logger.warn(text) };
   const source = startManifestSource({ paths, watchNamespaces, log }, onDirty);
-  return { kind: 'open', source, locate: source.locate, description: `manifests in ${paths.join(', ')}` };
+  const description = `manifests in ${paths.join(', ')}`;
+  return { kind: 'open', source, locate: source.locate, description, cluster: null };
 }
 
 /** A path that is not there is a typing error; one that vanishes later is a problem of the source. */
@@ -104,5 +114,6 @@ async function openCluster(
     source: { ...source, stop },
     locate: () => null,
     description: `${connection.server.origin} (${connection.origin})`,
+    cluster: { api, namespace: connection.namespace },
   };
 }
