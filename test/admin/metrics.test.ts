@@ -1,0 +1,159 @@
+import { expect, it } from 'vitest';
+import {
+  type ControlFigures,
+  type DataPlaneFigures,
+  type RequestCounters,
+  type WatchFigures,
+  createMetrics,
+} from '../../src/admin/metrics.ts';
+
+const BOUNDS = [0.1, 1];
+const COUNTERS: RequestCounters = {
+  ingress: 'shop/web',
+  statusClasses: [0, 5, 0, 1, 0],
+  latencyBuckets: [3, 2, 1],
+  latencySumSeconds: 4.5,
+  requestBytes: 10,
+  responseBytes: 2_000,
+  retries: 2,
+};
+
+interface Figures {
+  readonly counters?: readonly RequestCounters[];
+  readonly dataPlane?: Partial<DataPlaneFigures>;
+  readonly control?: Partial<ControlFigures>;
+  readonly watch?: readonly WatchFigures[];
+  readonly now?: number;
+}
+
+function metricsOf(figures: () => Figures) {
+  return createMetrics({
+    version: '1.2.3',
+    latencyBoundsSeconds: BOUNDS,
+    dataPlane: async () => ({
+      counters: figures().counters ?? [COUNTERS],
+      gauges: { clientConnections: 7, upstreamConnections: 3, inFlight: 2, tunnels: 1 },
+      threads: 2,
+      deaths: 1,
+      adoptedGeneration: 8,
+      ...figures().dataPlane,
+    }),
+    watch: () => figures().watch ?? [],
+    control: () => ({
+      generation: 9,
+      hosts: 4,
+      routes: 5,
+      backends: 6,
+      problems: { error: 1, warning: 2, info: 0 },
+      logDroppedBytes: 11,
+      ...figures().control,
+    }),
+    now: () => figures().now ?? 0,
+  });
+}
+
+/** The samples of our own families, in order. */
+async function samples(figures: Figures = {}): Promise<string[]> {
+  const { body } = await metricsOf(() => figures).text();
+  return body.split('\n').filter((line) => line.startsWith('portico_'));
+}
+
+it('requests by Ingress and status class, without classes that were never answered', async () => {
+  const all = await samples();
+  expect(all.filter((line) => line.startsWith('portico_requests_total'))).toEqual([
+    'portico_requests_total{namespace="shop",ingress="web",status="2xx"} 5',
+    'portico_requests_total{namespace="shop",ingress="web",status="4xx"} 1',
+  ]);
+});
+
+it('a cumulative latency histogram', async () => {
+  const all = await samples();
+  const labels = 'namespace="shop",ingress="web"';
+  expect(all.filter((line) => line.startsWith('portico_request_duration'))).toEqual([
+    `portico_request_duration_seconds_bucket{${labels},le="0.1"} 3`,
+    `portico_request_duration_seconds_bucket{${labels},le="1"} 5`,
+    `portico_request_duration_seconds_bucket{${labels},le="+Inf"} 6`,
+    `portico_request_duration_seconds_sum{${labels}} 4.5`,
+    `portico_request_duration_seconds_count{${labels}} 6`,
+  ]);
+});
+
+it('the table, the threads, the connections and the log', async () => {
+  expect(await samples()).toEqual(
+    expect.arrayContaining([
+      'portico_build_info{version="1.2.3"} 1',
+      'portico_table_generation 9',
+      'portico_table_adopted_generation 8',
+      'portico_hosts 4',
+      'portico_routes 5',
+      'portico_backends 6',
+      'portico_problems{severity="error"} 1',
+      'portico_problems{severity="warning"} 2',
+      'portico_problems{severity="info"} 0',
+      'portico_log_dropped_bytes_total 11',
+      'portico_requests_in_flight 2',
+      'portico_client_connections 7',
+      'portico_upstream_connections 3',
+      'portico_tunnels 1',
+      'portico_data_plane_threads 2',
+      'portico_data_plane_thread_deaths_total 1',
+      'portico_retries_total{namespace="shop",ingress="web"} 2',
+      'portico_request_bytes_total{namespace="shop",ingress="web"} 10',
+      'portico_response_bytes_total{namespace="shop",ingress="web"} 2000',
+    ]),
+  );
+});
+
+it('how each watch is doing; an age only once something was heard', async () => {
+  const state = { synced: true, objects: 3, relists: 2, errors: 1 };
+  const watch = [
+    { ...state, kind: 'Ingress', lastEventAt: 4_000 },
+    { ...state, kind: 'Secret', lastEventAt: null, synced: false },
+    { ...state, kind: 'Service', lastEventAt: 99_000 },
+  ];
+  const all = await samples({ watch, now: 10_500 });
+  expect(all.filter((line) => line.startsWith('portico_watch'))).toEqual([
+    'portico_watch_synced{kind="Ingress"} 1',
+    'portico_watch_synced{kind="Secret"} 0',
+    'portico_watch_synced{kind="Service"} 1',
+    ...['Ingress', 'Secret', 'Service'].map((kind) => `portico_watch_objects{kind="${kind}"} 3`),
+    'portico_watch_last_event_age_seconds{kind="Ingress"} 6.5',
+    // A clock that was set back is no reason for a negative age.
+    'portico_watch_last_event_age_seconds{kind="Service"} 0',
+    ...['Ingress', 'Secret', 'Service'].map((kind) => `portico_watch_relists_total{kind="${kind}"} 2`),
+    ...['Ingress', 'Secret', 'Service'].map((kind) => `portico_watch_errors_total{kind="${kind}"} 1`),
+  ]);
+});
+
+it('every scrape tells how things are then, and times of compiling gather', async () => {
+  let requests = 1;
+  const metrics = metricsOf(() => ({ counters: [{ ...COUNTERS, statusClasses: [0, requests, 0, 0, 0] }] }));
+  const read = async (sample: string): Promise<string | undefined> => {
+    const { body } = await metrics.text();
+    return body.split('\n').find((line) => line.startsWith(sample));
+  };
+  expect(await read('portico_requests_total')).toMatch(/ 1$/);
+  requests = 2;
+  metrics.compiled(0.002);
+  metrics.compiled(0.2);
+  expect(await read('portico_requests_total')).toMatch(/ 2$/);
+  expect(await read('portico_compile_duration_seconds_count')).toMatch(/ 2$/);
+  expect(await read('portico_compile_duration_seconds_bucket{le="0.005"}')).toMatch(/ 1$/);
+});
+
+it('requests that no Ingress took have empty labels; hostile names cannot break a line', async () => {
+  const counters = ['', 'shop/a"b\\c\nd'].map((ingress) => ({ ...COUNTERS, ingress }));
+  const all = (await samples({ counters })).filter((line) => line.startsWith('portico_retries'));
+  expect(all).toEqual([
+    'portico_retries_total{namespace="",ingress=""} 2',
+    'portico_retries_total{namespace="shop",ingress="a\\"b\\\\c\\nd"} 2',
+  ]);
+});
+
+it('two scrapes at once do not meet', async () => {
+  const metrics = metricsOf(() => ({}));
+  const [one, other] = await Promise.all([metrics.text(), metrics.text()]);
+  const own = ({ body }: { body: string }) => body.split('\n').filter((line) => line.startsWith('portico_'));
+  expect(own(one)).toEqual(own(other));
+  expect(one.contentType).toMatch(/^text\/plain; version=0\.0\.4/);
+});

@@ -1,0 +1,138 @@
+import { once } from 'node:events';
+import { type IncomingMessage, get as httpGet } from 'node:http';
+import { networkInterfaces } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, expect, it } from 'vitest';
+import type { Check } from '../../src/admin/readiness.ts';
+import { type Admin, createAdmin } from '../../src/admin/server.ts';
+import { createFolder } from '../e2e/folder.ts';
+import { loopbackAddress } from '../support/loopback.ts';
+import { rawClient } from '../support/raw-client.ts';
+import { unusedPort } from '../support/upstream.ts';
+import type { WireMessage } from '../support/wire.ts';
+
+let admin: Admin | null = null;
+afterEach(() => admin?.close());
+
+const OK: Check = { name: 'data-plane', ok: true, detail: 'every thread serves a table' };
+const BAD: Check = { name: 'watch-Ingress', ok: false, detail: 'not listed yet' };
+
+interface Options {
+  readonly checks?: readonly Check[];
+  readonly metrics?: () => Promise<{ contentType: string; body: string }>;
+  readonly routes?: () => unknown;
+}
+
+function create(options: Options): Admin {
+  admin?.close();
+  admin = createAdmin({
+    checks: () => options.checks ?? [OK],
+    metrics: options.metrics ?? (async () => ({ contentType: 'text/plain; version=0.0.4', body: 'up 1\n' })),
+    routes: options.routes ?? (() => ({ hosts: [] })),
+  });
+  return admin;
+}
+
+/** Answers one request, to `address` and from there. */
+async function ask(
+  request: string,
+  options: Options = {},
+  address = loopbackAddress(),
+  port = 10254,
+): Promise<WireMessage> {
+  await create(options).listen(port, address);
+  using client = await rawClient(port, address);
+  client.send(`${request} HTTP/1.1\r\nHost: status\r\nConnection: close\r\n\r\n`);
+  return await client.message({ toHead: request.startsWith('HEAD') });
+}
+
+it('/healthz is 200 as long as the process answers', async () => {
+  const { status, body } = await ask('GET /healthz', { checks: [BAD] });
+  expect([status, body]).toEqual([200, 'ok\n']);
+});
+
+it('/readyz is 200 when every check holds, and otherwise 503 with the one that does not', async () => {
+  expect(await ask('GET /readyz')).toMatchObject({ status: 200, body: 'ok\n' });
+  const expected =
+    '[+]data-plane every thread serves a table\n[-]watch-Ingress not listed yet\nreadyz check failed\n';
+  expect(await ask('GET /readyz', { checks: [OK, BAD] })).toMatchObject({ status: 503, body: expected });
+});
+
+it.each(['?verbose', '?verbose=1', '?a=b&verbose', '?verbose&a=b'])(
+  '/readyz%s tells every check',
+  async (query) => {
+    const { status, body } = await ask(`GET /readyz${query}`);
+    expect([status, body]).toEqual([200, '[+]data-plane every thread serves a table\nreadyz check passed\n']);
+  },
+);
+
+it('/readyz?verbosely is not verbose', async () => {
+  expect(await ask('GET /readyz?verbosely')).toMatchObject({ body: 'ok\n' });
+});
+
+it('/metrics has the content type it is given, and is never stored or sniffed', async () => {
+  const answered = await ask('GET /metrics');
+  expect(answered).toMatchObject({ status: 200, body: 'up 1\n' });
+  expect(answered.field('content-type')).toBe('text/plain; version=0.0.4');
+  expect(answered.field('cache-control')).toBe('no-store');
+  expect(answered.field('x-content-type-options')).toBe('nosniff');
+});
+
+it('a failure to gather metrics is a 500 that says so, and the next request is served', async () => {
+  const failing = async (): Promise<never> => {
+    throw new Error('no figures');
+  };
+  expect(await ask('GET /metrics', { metrics: failing })).toMatchObject({
+    status: 500,
+    body: 'Error: no figures\n',
+  });
+  expect(await ask('GET /healthz')).toMatchObject({ status: 200 });
+});
+
+it('/routes is JSON for whoever is on this machine', async () => {
+  const { status, body, field } = await ask('GET /routes', {
+    routes: () => ({ hosts: [{ host: 'a.test' }] }),
+  });
+  expect([status, field('content-type')]).toEqual([200, 'application/json']);
+  expect(JSON.parse(body)).toEqual({ hosts: [{ host: 'a.test' }] });
+});
+
+it('/routes is for IPv4 peers of this machine too when it listens on IPv6 and IPv4', async () => {
+  expect(await ask('GET /routes', {}, `::ffff:${loopbackAddress()}`)).toMatchObject({ status: 200 });
+});
+
+it('a Unix socket answers as the port does, in place of the file that another process left', async () => {
+  await using folder = createFolder();
+  const socketPath = join(folder.path, 'status.sock');
+  await folder.put('status.sock', 'left behind');
+  await create({ checks: [BAD] }).listenOnSocket(socketPath);
+  const get = async (path: string): Promise<number | undefined> => {
+    const [response] = (await once(httpGet({ socketPath, path, agent: false }), 'response')) as [
+      IncomingMessage,
+    ];
+    response.resume();
+    return response.statusCode;
+  };
+  expect(await Promise.all(['/healthz', '/readyz', '/routes'].map(get))).toEqual([200, 503, 200]);
+});
+
+// A connection to an address of its own comes from that address, as one from another machine would.
+const outside = Object.values(networkInterfaces())
+  .flatMap((addresses) => addresses ?? [])
+  .find(({ family, internal }) => family === 'IPv4' && !internal)?.address;
+
+it.runIf(outside)('/routes is 403 for everybody else, who may still ask for the rest', async () => {
+  const port = await unusedPort();
+  const refused = await ask('GET /routes', {}, outside, port);
+  expect(refused).toMatchObject({ status: 403, body: '/routes answers only on the node itself\n' });
+  expect(await ask('GET /readyz', {}, outside, port)).toMatchObject({ status: 200 });
+});
+
+it('HEAD is GET without the body; other methods and paths are told what there is', async () => {
+  const head = await ask('HEAD /metrics');
+  expect([head.status, head.field('content-length'), head.body]).toEqual([200, '5', '']);
+  const post = await ask('POST /healthz');
+  expect([post.status, post.field('allow')]).toEqual([405, 'GET, HEAD']);
+  const lost = await ask('GET /');
+  expect([lost.status, lost.body]).toEqual([404, 'try /healthz, /readyz?verbose, /metrics or /routes\n']);
+});
