@@ -253,7 +253,10 @@ class Reader {
     const variable = environmentName(flag);
     const fromEnvironment = this.#env[variable];
     if (fromEnvironment !== undefined && fromEnvironment !== '') {
-      const texts = flag.many ? fromEnvironment.split(/[\s,]+/).filter(Boolean) : [fromEnvironment];
+      // A comma within braces belongs to a glob: {web,shop}
+      const texts = flag.many
+        ? fromEnvironment.split(/[\s,]+(?![^{}]*\})/).filter(Boolean)
+        : [fromEnvironment];
       return [variable, texts];
     }
     return [`--${name}`, flag.default === undefined ? [] : [flag.default]];
