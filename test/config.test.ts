@@ -51,7 +51,7 @@ it('is frozen throughout', () => {
 });
 
 /** For every flag: what is written, and what becomes of it. */
-const VALUES: Readonly<Record<string, readonly [written: string, read: Partial<Config>]>> = {
+const VALUES: Readonly<Record<string, readonly [written: string, read: object]>> = {
   kubeconfig: ['/k', { source: { kind: 'cluster', kubeconfig: '/k', context: null } }],
   context: ['prod', { source: { kind: 'cluster', kubeconfig: null, context: 'prod' } }],
   manifests: ['a', { source: { kind: 'manifests', paths: ['a'] } }],
@@ -59,9 +59,15 @@ const VALUES: Readonly<Record<string, readonly [written: string, read: Partial<C
   'ingress-class': ['edge', { ingressClass: 'edge' }],
   'controller-name': ['example.com/edge', { controllerName: 'example.com/edge' }],
   'default-backend': ['ops/web:http', { defaultBackend: { namespace: 'ops', service: 'web', port: 'http' } }],
+  'publish-address': ['192.0.2.1', { publish: { addresses: ['192.0.2.1'] } }],
+  'publish-service': ['ops/edge', { publish: { service: 'ops/edge' } }],
+  'publish-status': ['false', { publish: { status: false, events: true } }],
+  'publish-events': ['false', { publish: { status: true, events: false } }],
+  'publish-namespace': ['ops', { publish: { namespace: 'ops' } }],
   'http-port': ['8080', { httpPort: 8080 }],
   'bind-address': ['fd00::1', { bindAddress: 'fd00::1' }],
   'status-port': ['0', { statusPort: 0 }],
+  'status-socket': ['/run/status.sock', { statusSocket: '/run/status.sock' }],
   'trusted-proxies': ['10.0.0.0/8', { trustedProxies: ['10.0.0.0/8'] }],
   engine: ['http-proxy', { engine: 'http-proxy' }],
   workers: ['3', { workers: 3 }],
@@ -129,6 +135,9 @@ it.each([
   ['default-backend', 'svc:80', "'svc:80' does not name a Service port; write namespace/service:port"],
   ['default-backend', 'ns/svc', 'write namespace/service:port'],
   ['default-backend', 'ns/SVC:80', 'write namespace/service:port'],
+  ['publish-service', 'edge', 'write namespace/service'],
+  ['publish-namespace', 'Ops', 'is not the name of a namespace'],
+  ['publish-status', 'maybe', "'maybe' is neither true nor false"],
   ['ingress-class', ' ', 'is empty; give a value or leave the flag out'],
 ])('--%s %s is a mistake', (name, value, said) => {
   const mistakes = mistakesOf({ [name]: value });
@@ -142,6 +151,9 @@ it.each([
   ['trusted-proxies', ['fd00::/129']],
   ['trusted-proxies', ['10.0.0.0/8/8']],
   ['trusted-proxies', ['10.0.0.0/']],
+  ['publish-address', ['0.0.0.0']],
+  ['publish-address', ['no_host!']],
+  ['publish-address', ['10.0.0.300']],
   ['watch-namespace', ['a/b']],
   ['watch-namespace', ['']],
   ['limit', ['speed=3']],
@@ -161,6 +173,20 @@ it('a list in the environment is parted by commas or blanks', () => {
     trustedProxies: ['10.0.0.0/8', '192.168.0.1', 'fd00::/8'],
     source: { kind: 'manifests', paths: ['a', 'b'] },
   });
+});
+
+it('a comma within the braces of a glob parts nothing', () => {
+  const env = { PORTICO_WATCH_NAMESPACE: '{web,shop},team-* {a,b}-{c,d}' };
+  expect(configOf({}, env).watchNamespaces).toEqual(['{web,shop}', 'team-*', '{a,b}-{c,d}']);
+});
+
+it('manifests have nowhere to publish to, and may use the loopback', () => {
+  expect(mistakesOf({ manifests: ['a'], 'publish-address': ['192.0.2.1'] })).toEqual([
+    '--manifests and --publish-address exclude each other: files have nowhere to publish to',
+  ]);
+  expect(configOf({ manifests: ['a'] }).allowLoopback).toBe(true);
+  expect(configOf({}).allowLoopback).toBe(false);
+  expect(mistakesOf({ 'publish-address': ['192.0.2.1'], 'publish-service': 'ops/edge' })).toHaveLength(1);
 });
 
 it('every limit can be set, sizes as numbers and times with their unit; the others keep their defaults', () => {
