@@ -110,5 +110,6 @@ function incoming(head: RequestHead, bytes: Buffer, base: number, arrival: Arriv
 
 /** What the client likes to read, looked up only when Portico itself has something to say. */
 export function acceptOf(headText: string): string | undefined {
-  return /^accept:[ \t]*(.*?)[ \t]*\r$/im.exec(headText)?.[1];
+  // Nothing in the pattern may match blanks in two ways: tens of KiB of them can be in the field.
+  return /^accept:(.*)$/im.exec(headText)?.[1]?.trim();
 }

@@ -1,0 +1,76 @@
+import { expect, test } from 'vitest';
+import { DEFAULT_LIMITS } from '../../../src/proxy/limits.ts';
+import { type Arrival, trustedProxies } from '../../../src/proxy/forwarded.ts';
+import { RequestHead } from '../../../src/proxy/relay/request-head.ts';
+import { acceptOf, upstreamHead } from '../../../src/proxy/relay/upstream-head.ts';
+
+const ARRIVAL: Arrival = { peer: '10.1.2.3', trusted: false, port: 80, scheme: 'http' };
+const SET_BY_US =
+  'X-Forwarded-For: 10.1.2.3\r\nX-Forwarded-Host: a.test\r\nX-Forwarded-Port: 80\r\nX-Forwarded-Proto: http\r\n' +
+  'X-Real-IP: 10.1.2.3\r\nX-Request-ID: id-1\r\n';
+
+/** The head for the pod, from a request with this line and these fields. */
+function forwarded(line: string, ...fields: string[]): string {
+  const lines = [line, 'Host: a.test', 'X-Request-ID: id-1', ...fields, '', ''];
+  const bytes = Buffer.from(`bytes before${lines.join('\r\n')}`, 'latin1');
+  const head = new RequestHead(DEFAULT_LIMITS);
+  expect(head.read(bytes, 12, bytes.length)).toBe('done');
+  return upstreamHead(head, bytes, 12, ARRIVAL, trustedProxies([])).text;
+}
+
+test('what means nothing to a proxy goes on byte for byte, in its order and spelling', () => {
+  expect(forwarded('GET /a//b/../c?d HTTP/1.1', 'COOKIE:  a=b ', 'x-y:', 'Cookie: c=\xe9')).toBe(
+    `GET /a//b/../c?d HTTP/1.1\r\nHost: a.test\r\nCOOKIE:  a=b \r\nx-y:\r\nCookie: c=\xe9\r\n${SET_BY_US}\r\n`,
+  );
+});
+
+test('what is of this connection, or tells of the way so far, does not', () => {
+  const gone = [
+    'Connection: close, X-Hop, X-Forwarded-For',
+    'X-Hop: 1',
+    'Keep-Alive: timeout=5',
+    'TE: trailers',
+    'Proxy-Authorization: secret',
+    'X-Forwarded-For: 6.6.6.6',
+    'X-Forwarded-Prefix: /evil',
+    'X_Forwarded_Host: evil',
+    'Forwarded: for=6.6.6.6',
+    'X-Real-Ip: 6.6.6.6',
+    'Content_Length: 5',
+    'Upgrade: h2c',
+    'HTTP2-Settings: AAA',
+  ];
+  expect(forwarded('GET / HTTP/1.1', ...gone, 'X-Stays: 1')).toBe(
+    `GET / HTTP/1.1\r\nHost: a.test\r\nX-Stays: 1\r\n${SET_BY_US}\r\n`,
+  );
+});
+
+test.each([
+  ['GET http://a.test/x?y HTTP/1.1', 'GET /x?y HTTP/1.1'],
+  ['GET http://a.test HTTP/1.1', 'GET / HTTP/1.1'],
+  ['GET http://a.test?y HTTP/1.1', 'GET /?y HTTP/1.1'],
+  ['OPTIONS http://a.test HTTP/1.1', 'OPTIONS * HTTP/1.1'],
+  ['OPTIONS * HTTP/1.1', 'OPTIONS * HTTP/1.1'],
+  ['GET / HTTP/1.0', 'GET / HTTP/1.1'],
+])('%s becomes %s', (line, expected) => {
+  expect(forwarded(line).split('\r\n', 1)[0]).toBe(expected);
+});
+
+test.each([
+  [['Content-Length: 007'], 'Content-Length: 7\r\n'],
+  [['Content-Length: 0'], 'Content-Length: 0\r\n'],
+  [['content-length: 7', 'Content-Length: 7'], 'Content-Length: 7\r\n'],
+  [['transfer-encoding: CHUNKED'], 'Transfer-Encoding: chunked\r\n'],
+  [['Connection: upgrade', 'Upgrade: h2c, websocket'], 'Connection: Upgrade\r\nUpgrade: websocket\r\n'],
+  [['Content-Length: 1', 'Expect: 100-Continue'], 'Content-Length: 1\r\nExpect: 100-continue\r\n'],
+])('%j is said in our own words', (fields, expected) => {
+  expect(forwarded('POST / HTTP/1.1', ...fields)).toBe(
+    `POST / HTTP/1.1\r\nHost: a.test\r\n${SET_BY_US}${expected}\r\n`,
+  );
+});
+
+test('what the client likes to read is found again in the head', () => {
+  expect(acceptOf(forwarded('GET / HTTP/1.1', 'Accept-Language: de', 'ACCEPT: \ta/b \t'))).toBe('a/b');
+  expect(acceptOf(forwarded('GET / HTTP/1.1', `Accept: a${' '.repeat(30_000)}b`))).toHaveLength(30_002);
+  expect(acceptOf(forwarded('GET / HTTP/1.1', 'X-Accept: a/b'))).toBeUndefined();
+});
