@@ -1,8 +1,14 @@
 #!/usr/bin/env node
 import { isMainThread } from 'node:worker_threads';
 import { Command, Option } from 'commander';
-import { type ConfigResult, type FlagValues, resolveCompileConfig, resolveConfig } from './config.ts';
-import { CLASS_FLAGS, type Flag, RUN_FLAGS, SOURCE_FLAGS, environmentName } from './flags.ts';
+import {
+  type ConfigResult,
+  type FlagValues,
+  resolveCleanupConfig,
+  resolveCompileConfig,
+  resolveConfig,
+} from './config.ts';
+import { CLASS_FLAGS, CLEANUP_FLAGS, type Flag, RUN_FLAGS, SOURCE_FLAGS, environmentName } from './flags.ts';
 import { EXIT } from './exit.ts';
 import { nearest } from './routing/nearest.ts';
 import { VERSION } from './version.ts';
@@ -76,6 +82,20 @@ async function main(argv: readonly string[]): Promise<number> {
       exitCode = await runProbe(what, statusSocket, write);
     });
 
+  const cleanup = command(
+    program,
+    'cleanup',
+    'take back what Portico wrote to a cluster: addresses in the status of Ingresses, the Lease',
+    CLEANUP_FLAGS,
+  );
+  cleanup.action(async (flags: FlagValues) => {
+    const config = resolveCleanupConfig(byFlagName(flags), process.env);
+    exitCode = await withConfig(cleanup, config, async (config) => {
+      const { runCleanup } = await import('./cleanup.ts');
+      return runCleanup(config, process.env, write);
+    });
+  });
+
   try {
     await program.parseAsync([...argv]);
     return exitCode;
@@ -96,8 +116,9 @@ Examples:
   portico run --kubeconfig ~/.kube/config --http-port 8080  serve a cluster from a laptop
   portico check --manifests ./manifests                    what is wrong in these manifests?
   portico explain --manifests ./manifests http://shop.example.com/cart
+  portico cleanup --kubeconfig ~/.kube/config --dry-run    what would uninstalling take back?
 
-Every flag of run, check and explain can also be set in the environment: --http-port is PORTICO_HTTP_PORT.
+Every flag of run, check, explain and cleanup can also be set in the environment: --http-port is PORTICO_HTTP_PORT.
 `;
 
 function command(program: Command, name: string, description: string, flags: readonly Flag[]): Command {

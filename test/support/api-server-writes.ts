@@ -67,9 +67,25 @@ export function write(server: ServerState, path: ResourcePath, request: ApiReque
   const after = { ...(merged as ApiObject), metadata: { ...(merged as ApiObject).metadata } };
   after.metadata = { ...after.metadata, name: `${path.name}` };
   if (path.namespace) after.metadata.namespace = path.namespace;
+  const manager = request.query.get('fieldManager');
+  if (manager !== null && path.subresource === 'status')
+    after.metadata['managedFields'] = [statusEntry(manager, apiVersionOf(resource))];
   const change = server.store.put({ ...after, apiVersion: apiVersionOf(resource), kind: resource.kind });
   send(reply, 200, change.last.json);
   server.commit(change);
+}
+
+/** What the server remembers of who wrote a status; the entries of other fields matter to nobody here. */
+function statusEntry(manager: string, apiVersion: string): object {
+  const fieldsV1 = { 'f:status': { 'f:loadBalancer': { 'f:ingress': {} } } };
+  return {
+    manager,
+    operation: 'Update',
+    apiVersion,
+    fieldsType: 'FieldsV1',
+    fieldsV1,
+    subresource: 'status',
+  };
 }
 
 /** RFC 7396 JSON merge patch. */

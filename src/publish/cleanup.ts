@@ -1,0 +1,153 @@
+import { ownership, readClasses } from '../routing/classes.ts';
+import { type Fields, fields, items, text } from '../routing/fields.ts';
+import { referenceTo } from '../routing/problem.ts';
+import type { CompileSettings } from '../routing/settings.ts';
+import { mapOf } from '../routing/sharded-map.ts';
+import { addressText, statusAddresses } from './addresses.ts';
+import { type ApiCall, type ApiQuestion, apiPath, replyText } from './api-call.ts';
+import { type Clock, sleep } from './clock.ts';
+import { LEASE_TIMES, holderOf, readLease } from './lease.ts';
+import { planLeft, statusPatch } from './status.ts';
+import { tokenBucket } from './token-bucket.ts';
+
+export interface CleanupOptions {
+  readonly call: ApiCall;
+  readonly clock: Clock;
+  /** One line for people. */
+  readonly write: (line: string) => void;
+  readonly settings: CompileSettings;
+  /** Ingresses are looked for in these; in all namespaces when there are none. */
+  readonly namespaces: readonly string[];
+  readonly watchNamespace: (namespace: string) => boolean;
+  /** Addresses that are ours to take from Ingresses of our class, whoever wrote them. */
+  readonly addresses: ReadonlySet<string>;
+  readonly leaseNamespace: string;
+  /** Also the field manager of what was written. */
+  readonly leaseName: string;
+  readonly dryRun: boolean;
+}
+
+export type CleanupResult =
+  | { readonly kind: 'done'; readonly cleaned: number; readonly failed: number }
+  /** A Portico still runs and would write everything again. */
+  | { readonly kind: 'running'; readonly holder: string };
+
+/** Longer than a leader that lives leaves its Lease unchanged. */
+const WATCH_LEASE_MS = LEASE_TIMES.retryPeriodMs * 3;
+const PAGE = '500';
+
+/**
+ * Takes back what Portico wrote: the addresses in the status of Ingresses, and the Lease. Rejects when the API
+ * server does not answer or refuses to say what there is.
+ */
+export async function cleanUp(options: CleanupOptions): Promise<CleanupResult> {
+  const { call, clock, write, leaseNamespace, leaseName, dryRun } = options;
+  const signal = new AbortController().signal;
+  const ask = (question: Omit<ApiQuestion, 'signal'>) => call({ ...question, signal });
+  const bucket = tokenBucket(clock, 20, 50);
+
+  const leasePath = apiPath('coordination.k8s.io', 'leases', leaseNamespace, leaseName);
+  const lookAtLease = async (): Promise<Fields | null> => {
+    const reply = await ask({ method: 'GET', path: leasePath });
+    if (reply.status === 404) return null;
+    const found = reply.status === 200 ? readLease(reply.body) : null;
+    if (!found) throw new Error(`Lease ${leaseNamespace}/${leaseName}: ${replyText(reply)}`);
+    return found;
+  };
+  let lease = await lookAtLease();
+  const holder = holderOf(lease);
+  if (holder !== '') {
+    // Nobody's clock can be trusted but one's own: a leader that lives renews while we look.
+    await sleep(clock, WATCH_LEASE_MS, signal);
+    const before = versionOf(lease);
+    lease = await lookAtLease();
+    if (lease && versionOf(lease) !== before && holderOf(lease) !== '')
+      return { kind: 'running', holder: holderOf(lease) };
+  }
+
+  const list = async (resource: string, namespace: string | undefined): Promise<Fields[]> => {
+    const found: Fields[] = [];
+    let next = '';
+    do {
+      const query = new URLSearchParams({ limit: PAGE, ...(next !== '' && { continue: next }) });
+      const path = `${apiPath('networking.k8s.io', resource, namespace)}?${query}`;
+      const reply = await ask({ method: 'GET', path });
+      if (reply.status !== 200) throw new Error(`${resource}: ${replyText(reply)}`);
+      found.push(...items(fields(reply.body)['items']).map(fields));
+      next = text(fields(fields(reply.body)['metadata'])['continue']) ?? '';
+    } while (next !== '');
+    return found;
+  };
+
+  const classList = await list('ingressclasses', undefined);
+  const classes = readClasses(mapOf(classList.map((each) => [nameOf(each), each])), options.settings);
+  const ours = (ingress: Fields): readonly string[] => {
+    const key = keyOf(ingress);
+    const owner = ownership(ingress, referenceTo('Ingress', key, ingress), classes, options.settings);
+    const present = statusAddresses(ingress).flatMap((address) => (address ? [addressText(address)] : []));
+    const writer = statusWriter(ingress);
+    if (writer === leaseName) return present;
+    if (owner.kind === 'foreign') return [];
+    // A server that records no managers leaves only the class to go by.
+    if (writer === null && options.addresses.size === 0) return present;
+    return present.filter((address) => options.addresses.has(address));
+  };
+
+  let cleaned = 0;
+  let failed = 0;
+  const clean = async (ingress: Fields, taken: readonly string[]): Promise<void> => {
+    const rest = planLeft(ingress, new Set(taken)) ?? [];
+    if (!dryRun) {
+      await sleep(clock, bucket.waitMs(), signal);
+      bucket.take();
+      const [namespace, name = ''] = keyOf(ingress).split('/');
+      const path = `${apiPath('networking.k8s.io', 'ingresses', namespace, name)}/status`;
+      const contentType = 'application/merge-patch+json';
+      const reply = await ask({ method: 'PATCH', path, contentType, body: statusPatch(ingress, rest) });
+      if (reply.status !== 200 && reply.status !== 404) {
+        failed++;
+        return write(`Ingress ${keyOf(ingress)}: ${taken.join(', ')} stays: ${replyText(reply)}`);
+      }
+    }
+    cleaned++;
+    write(`Ingress ${keyOf(ingress)}: ${dryRun ? 'would remove' : 'removed'} ${taken.join(', ')}`);
+  };
+
+  const places = options.namespaces.length > 0 ? options.namespaces : [undefined];
+  for (const place of places) {
+    for (const ingress of await list('ingresses', place)) {
+      if (!options.watchNamespace(keyOf(ingress).split('/')[0] ?? '')) continue;
+      const taken = ours(ingress);
+      if (taken.length > 0) await clean(ingress, taken);
+    }
+  }
+
+  if (lease) {
+    const reply = dryRun ? null : await ask({ method: 'DELETE', path: leasePath });
+    const gone = reply === null || reply.status === 200 || reply.status === 404;
+    if (!gone) failed++;
+    const done = dryRun ? 'would delete it' : gone ? 'deleted' : `stays: ${replyText(reply)}`;
+    write(`Lease ${leaseNamespace}/${leaseName}: ${done}`);
+  }
+  return { kind: 'done', cleaned, failed };
+}
+
+/** The field manager of the status as the server recorded it; null when it recorded none. */
+function statusWriter(ingress: Fields): string | null {
+  const managers = items(fields(ingress['metadata'])['managedFields'])
+    .map(fields)
+    .filter((entry) => entry['subresource'] === 'status' && 'f:status' in fields(entry['fieldsV1']));
+  return text(managers.at(-1)?.['manager']) ?? null;
+}
+
+function nameOf(object: Fields): string {
+  return text(fields(object['metadata'])['name']) ?? '';
+}
+
+function keyOf(object: Fields): string {
+  return `${text(fields(object['metadata'])['namespace'])}/${nameOf(object)}`;
+}
+
+function versionOf(object: Fields | null): string {
+  return text(fields(object?.['metadata'])['resourceVersion']) ?? '';
+}
