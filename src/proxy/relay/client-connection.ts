@@ -1,12 +1,22 @@
 import type { Socket } from 'node:net';
 import { plainAddress } from '../address.ts';
 import type { Arrival } from '../forwarded.ts';
+import type { Answer } from '../answer.ts';
 import { BodyReader } from './body-reader.ts';
+import {
+  type ClientFraming,
+  type ConnectionWord,
+  composeAnswer,
+  composeChunkedEnd,
+  composeHead,
+} from './client-head.ts';
 import { Deadline } from './deadlines.ts';
 import { RelayExchange } from './exchange.ts';
 import { HeldBytes } from './held-bytes.ts';
 import type { Relay } from './relay.ts';
 import { RequestHead, messageFault } from './request-head.ts';
+import type { ResponseHead } from './response-head.ts';
+import type { ClientSide, Trailers } from './sides.ts';
 
 type Phase =
   /** Between requests, or within a head. */
@@ -20,7 +30,7 @@ type Phase =
   | 'closed';
 
 /** One connection of a client: finds the requests in its bytes and gives them to exchanges, one after the other. */
-export class ClientConnection {
+export class ClientConnection implements ClientSide {
   readonly #relay: Relay;
   readonly socket: Socket;
   readonly arrival: Arrival;
@@ -87,9 +97,42 @@ export class ClientConnection {
     if (this.phase === 'body') this.deadline.arm(this.#relay.bodies);
   }
 
-  /** Writes what is in the slab. False when the client does not keep up: `onClientDrain` follows. */
+  get connection(): this {
+    return this;
+  }
+
+  interim(head: ResponseHead, bytes: Buffer, base: number): void {
+    composeHead(this.#relay.slab, head, bytes, base, 'none', '');
+  }
+
+  head(head: ResponseHead, bytes: Buffer, base: number, framing: ClientFraming, word: ConnectionWord): void {
+    composeHead(this.#relay.slab, head, bytes, base, framing, word);
+  }
+
+  content(bytes: Buffer, from: number, to: number, framing: ClientFraming): void {
+    if (framing === 'chunked') this.#relay.slab.chunk(bytes, from, to);
+    else this.#relay.slab.copy(bytes, from, to);
+  }
+
+  done(trailers: Trailers, framing: ClientFraming): void {
+    if (framing === 'chunked') composeChunkedEnd(this.#relay.slab, trailers);
+  }
+
+  answer(answer: Answer, word: ConnectionWord, isHead: boolean): void {
+    composeAnswer(this.#relay.slab, answer, word, isHead, this.#relay.context.now());
+  }
+
+  /** Writes what is in the slab. */
   send(): boolean {
     return this.#relay.slab.send(this.socket);
+  }
+
+  fallsBehind(): void {
+    this.deadline.arm(this.#relay.bodies);
+  }
+
+  keepsUp(): void {
+    this.deadline.clear();
   }
 
   /** The exchange is over and its response written. */

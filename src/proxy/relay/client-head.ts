@@ -1,15 +1,16 @@
 import { type Answer } from '../answer.ts';
 import { isForbiddenTrailer } from '../fields.ts';
-import type { BodyReader } from './body-reader.ts';
 import { FieldKind } from './field-names.ts';
+import type { HttpVersion } from './ledger.ts';
 import type { ResponseHead } from './response-head.ts';
+import type { Trailers } from './sides.ts';
 import type { Slab } from './slab.ts';
 
-/** How the body of a response is framed for the client. */
+/** How the body of a response is framed for the client; a stream frames by itself, so `chunked` is "no length told" to it. */
 export type ClientFraming = 'none' | 'length' | 'chunked' | 'until-close';
 
 /** The framing that the client understands for what the pod sends. */
-export function clientFraming(response: ResponseHead, httpVersion: '1.0' | '1.1'): ClientFraming {
+export function clientFraming(response: ResponseHead, httpVersion: HttpVersion): ClientFraming {
   switch (response.framing.kind) {
     case 'none':
       return 'none';
@@ -18,7 +19,7 @@ export function clientFraming(response: ResponseHead, httpVersion: '1.0' | '1.1'
     case 'chunked':
     case 'until-close':
       // RFC 9112 6.1: no chunks for HTTP/1.0, where a body ends with the connection.
-      return httpVersion === '1.1' ? 'chunked' : 'until-close';
+      return httpVersion === '1.0' ? 'until-close' : 'chunked';
     default:
       return response.framing satisfies never;
   }
@@ -57,7 +58,7 @@ function composeFields(slab: Slab, response: ResponseHead, bytes: Buffer, base: 
   const { names } = response.connection;
   let runStart = -1;
   for (let field = 0; field < fields.count; field++) {
-    const relayed = isRelayed(fields.kind(field)) && !names?.has(fields.name(bytes, base, field));
+    const relayed = isRelayedResponse(fields.kind(field)) && !names?.has(fields.name(bytes, base, field));
     if (relayed && runStart < 0) runStart = base + fields.lineStart(field);
     if (!relayed && runStart >= 0) {
       slab.copy(bytes, runStart, base + fields.lineStart(field));
@@ -67,7 +68,8 @@ function composeFields(slab: Slab, response: ResponseHead, bytes: Buffer, base: 
   if (runStart >= 0) slab.copy(bytes, runStart, base + fields.lineEnd(fields.count - 1));
 }
 
-function isRelayed(kind: FieldKind): boolean {
+/** Whether a field of a response goes on as it is; the client hears of framing and connection in our own words. */
+export function isRelayedResponse(kind: FieldKind): boolean {
   switch (kind) {
     case FieldKind.contentLength:
     case FieldKind.transferEncoding:
@@ -83,8 +85,7 @@ function isRelayed(kind: FieldKind): boolean {
 }
 
 /** The end of a chunked body, with those trailers that may pass (RFC 9110 6.5.1). */
-export function composeChunkedEnd(slab: Slab, body: BodyReader): void {
-  const { trailers, trailerBytes } = body;
+export function composeChunkedEnd(slab: Slab, { trailers, trailerBytes }: Trailers): void {
   if (!trailers || !trailerBytes) return slab.text('0\r\n\r\n');
   slab.text('0\r\n');
   for (let field = 0; field < trailers.count; field++) {

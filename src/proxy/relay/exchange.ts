@@ -5,23 +5,15 @@ import type { Decision } from '../decide.ts';
 import { answeredIn, began, connectFailed, connected, ended } from '../endpoint-state.ts';
 import type { EndpointState } from '../endpoints.ts';
 import { hashKey } from '../hash-by.ts';
-import type { BodyReader } from './body-reader.ts';
-import type { ClientConnection } from './client-connection.ts';
-import {
-  type ClientFraming,
-  type ConnectionWord,
-  clientFraming,
-  composeAnswer,
-  composeChunkedEnd,
-  composeHead,
-} from './client-head.ts';
+import { type ClientFraming, type ConnectionWord, clientFraming } from './client-head.ts';
 import { Ledger } from './ledger.ts';
 import type { Relay } from './relay.ts';
 import { RequestBody } from './request-body.ts';
 import type { RequestHead } from './request-head.ts';
 import type { ResponseHead } from './response-head.ts';
+import type { ClientSide, Trailers, UpstreamSide } from './sides.ts';
 import { Tunnel } from './tunnel.ts';
-import type { Loss, UpstreamConnection, UpstreamUser } from './upstream-connection.ts';
+import type { Loss, UpstreamUser } from './upstream-connection.ts';
 import { acceptOf, upstreamHead } from './upstream-head.ts';
 
 /** How far the response is. */
@@ -42,7 +34,7 @@ const NONE_TRIED: readonly EndpointState[] = [];
  */
 export class RelayExchange implements UpstreamUser {
   readonly #relay: Relay;
-  readonly #client: ClientConnection;
+  readonly #client: ClientSide;
   readonly #ledger: Ledger;
   readonly isHead: boolean;
   asksUpgrade = false;
@@ -58,7 +50,7 @@ export class RelayExchange implements UpstreamUser {
   #state: EndpointState | null = null;
   #tried = NONE_TRIED;
   #resets = 0;
-  #upstream: UpstreamConnection | null = null;
+  #upstream: UpstreamSide | null = null;
   /** The head is on its way to the pod. */
   #sending = false;
   #sentAt = 0;
@@ -68,10 +60,10 @@ export class RelayExchange implements UpstreamUser {
   #persists = false;
 
   /** `head` is null when the request never came to one. */
-  constructor(relay: Relay, client: ClientConnection, head: RequestHead | null) {
+  constructor(relay: Relay, client: ClientSide, head: RequestHead | null) {
     this.#relay = relay;
     this.#client = client;
-    this.#ledger = new Ledger(relay.context.now(), client.arrival.peer, head);
+    this.#ledger = new Ledger(relay.context.now(), client.arrival.peer, head, !client.connection);
     this.isHead = this.#ledger.method === 'HEAD';
     relay.inFlight++;
   }
@@ -189,13 +181,12 @@ export class RelayExchange implements UpstreamUser {
 
   // ── The request goes out ─────────────────────────────────────────────────────────────────────────────────────
 
-  #send(upstream: UpstreamConnection): void {
-    const { slab } = this.#relay;
+  #send(upstream: UpstreamSide): void {
     this.#sending = true;
     this.#sentAt = performance.now();
-    slab.text(this.#head);
-    this.#ledger.requestBytes = this.#body.composeHeld(slab);
-    this.#pushed(upstream.send(slab));
+    upstream.head(this.#head, this.#body.exists);
+    this.#ledger.requestBytes = this.#body.composeHeld(upstream);
+    this.#pushed(upstream.send());
   }
 
   /** What there was for the pod was written; `goesOn` when it keeps up. */
@@ -209,15 +200,15 @@ export class RelayExchange implements UpstreamUser {
 
   /** While it is the client that is to send, a pod that takes it owes us nothing. */
   #awaitUpstream(blocked: boolean): void {
-    const deadline = this.#upstream?.deadline;
-    if (blocked || this.#body.isOver) deadline?.arm(this.#relay.pool.awaiting);
-    else deadline?.clear();
+    if (blocked || this.#body.isOver) this.#upstream?.owes();
+    else this.#upstream?.owesNothing();
   }
 
   onRequestContent(bytes: Buffer, from: number, to: number): void {
-    if (!this.#sending) return this.#body.hold(bytes, from, to);
+    const upstream = this.#sending ? this.#upstream : null;
+    if (!upstream) return this.#body.hold(bytes, from, to);
     this.#ledger.requestBytes += to - from;
-    this.#body.composeContent(this.#relay.slab, bytes, from, to);
+    this.#body.composeContent(upstream, bytes, from, to);
   }
 
   /** No more of the body comes of this read. */
@@ -225,7 +216,7 @@ export class RelayExchange implements UpstreamUser {
     if (this.#body.state === 'gathering') return;
     const upstream = this.#upstream;
     if (!upstream || !this.#sending) return this.#client.pause();
-    this.#pushed(upstream.send(this.#relay.slab));
+    this.#pushed(upstream.send());
   }
 
   onDrain(): void {
@@ -233,13 +224,13 @@ export class RelayExchange implements UpstreamUser {
     else if (this.#upstream && this.#sending) this.#pushed(true);
   }
 
-  onRequestDone(reader: BodyReader): void {
+  onRequestDone(trailers: Trailers): void {
     const gathered = this.#body.state === 'gathering';
     const upstream = this.#sending ? this.#upstream : null;
-    this.#body.end(reader, upstream && this.#relay.slab);
+    this.#body.end(trailers, upstream);
     if (gathered && this.#decision) return this.#carryOut(this.#decision);
     if (!upstream) return;
-    upstream.send(this.#relay.slab);
+    upstream.send();
     this.#awaitUpstream(false);
   }
 
@@ -248,7 +239,7 @@ export class RelayExchange implements UpstreamUser {
   onInterim(head: ResponseHead, bytes: Buffer, base: number): void {
     // RFC 9110 15.2: HTTP/1.0 has no such responses.
     if (this.#ledger.httpVersion === '1.0') return;
-    composeHead(this.#relay.slab, head, bytes, base, 'none', '');
+    this.#client.interim(head, bytes, base);
   }
 
   onHead(head: ResponseHead, bytes: Buffer, base: number): void {
@@ -262,18 +253,17 @@ export class RelayExchange implements UpstreamUser {
     // And what follows a declined upgrade may be meant in the other protocol, with anything in it.
     this.#persists &&= this.#client.mayPersist && this.#framing !== 'until-close';
     this.#persists &&= !bodyDoubtful && !this.asksUpgrade;
-    composeHead(this.#relay.slab, head, bytes, base, this.#framing, this.#connectionWord());
+    this.#client.head(head, bytes, base, this.#framing, this.#connectionWord());
   }
 
   #connectionWord(): ConnectionWord {
     if (!this.#persists) return 'close';
-    return this.#ledger.httpVersion === '1.1' ? '' : 'keep-alive';
+    return this.#ledger.httpVersion === '1.0' ? 'keep-alive' : '';
   }
 
   onContent(bytes: Buffer, from: number, to: number): void {
     this.#ledger.responseBytes += to - from;
-    if (this.#framing === 'chunked') this.#relay.slab.chunk(bytes, from, to);
-    else this.#relay.slab.copy(bytes, from, to);
+    this.#client.content(bytes, from, to, this.#framing);
   }
 
   onFlush(): void {
@@ -281,22 +271,22 @@ export class RelayExchange implements UpstreamUser {
     const upstream = this.#upstream;
     if (this.#client.send()) return this.#awaitUpstream(false);
     // The client does not keep up: the pod waits, and only the client is waited for.
-    upstream?.socket.pause();
-    upstream?.deadline.clear();
-    this.#client.deadline.arm(this.#relay.bodies);
+    upstream?.pause();
+    upstream?.owesNothing();
+    this.#client.fallsBehind();
   }
 
   onClientDrain(): void {
     if (this.tunnel) return this.tunnel.clientDrained();
     const upstream = this.#upstream;
-    if (!upstream?.socket.isPaused()) return;
-    this.#client.deadline.clear();
+    if (!upstream?.isPaused) return;
+    this.#client.keepsUp();
     this.#awaitUpstream(false);
-    upstream.socket.resume();
+    upstream.resume();
   }
 
-  onDone(body: BodyReader, reusable: boolean): void {
-    if (this.#framing === 'chunked') composeChunkedEnd(this.#relay.slab, body);
+  onDone(trailers: Trailers, reusable: boolean): void {
+    this.#client.done(trailers, this.#framing);
     this.#client.send();
     // A pod that answers before it has read the request is not sent the rest of it.
     this.#releaseUpstream(reusable && this.#body.isOver);
@@ -306,15 +296,16 @@ export class RelayExchange implements UpstreamUser {
   // ── A tunnel instead of a response ───────────────────────────────────────────────────────────────────────────
 
   onSwitch(head: ResponseHead, bytes: Buffer, base: number, from: number, to: number): void {
-    const upstream = this.#upstream;
-    if (!upstream) return;
+    const upstream = this.#upstream?.connection;
+    const client = this.#client.connection;
+    if (!upstream || !client) return;
     this.#response = 'tunnel';
     this.#ledger.status = 101;
-    composeHead(this.#relay.slab, head, bytes, base, 'none', 'Upgrade');
-    this.#client.send();
-    this.tunnel = new Tunnel(this.#relay, this.#client, upstream, this.#ledger, () => this.#tunnelOver());
+    client.head(head, bytes, base, 'none', 'Upgrade');
+    client.send();
+    this.tunnel = new Tunnel(this.#relay, client, upstream, this.#ledger, () => this.#tunnelOver());
     this.tunnel.fromUpstream(bytes, from, to);
-    const early = this.#client.switchToTunnel();
+    const early = client.switchToTunnel();
     this.tunnel.fromClient(early, 0, early.length);
   }
 
@@ -337,16 +328,15 @@ export class RelayExchange implements UpstreamUser {
   refuse(reason: AnswerReason): void {
     if (this.#response === 'over') return;
     if (this.#response === 'relaying' || this.#response === 'tunnel') return this.#cut(reason);
-    const { slab, context } = this.#relay;
     // What was put together for the pod, or of a response that turned out to be nonsense, goes nowhere.
-    slab.discard();
+    this.#relay.slab.discard();
     this.#releaseUpstream(false);
     const given = answer(reason, acceptOf(this.#head));
     this.#persists &&= this.#client.mayPersist && !given.close && this.#body.isOver;
     this.#ledger.status = given.status;
     this.#ledger.detail = reason;
     this.#ledger.responseBytes = this.isHead ? 0 : given.body.length;
-    composeAnswer(slab, given, this.#connectionWord(), this.isHead, context.now());
+    this.#client.answer(given, this.#connectionWord(), this.isHead);
     this.#client.send();
     this.#finish(this.#persists);
   }

@@ -3,6 +3,8 @@ import type { Route } from '../../routing/table.ts';
 import type { Exchange } from '../exchange.ts';
 import type { RequestHead } from './request-head.ts';
 
+export type HttpVersion = '1.0' | '1.1' | '2';
+
 /** What becomes known of an exchange while it runs, and is accounted when it is over. */
 export class Ledger implements Exchange {
   readonly startedAt: number;
@@ -12,7 +14,7 @@ export class Ledger implements Exchange {
   readonly method: string;
   readonly host: string;
   readonly target: string;
-  readonly httpVersion: '1.0' | '1.1';
+  readonly httpVersion: HttpVersion;
   status = 0;
   route: Route | null = null;
   endpoint = '';
@@ -23,13 +25,13 @@ export class Ledger implements Exchange {
   detail = '';
 
   /** `head` is null when the request never came to one. */
-  constructor(startedAt: number, clientAddress: string, head: RequestHead | null) {
+  constructor(startedAt: number, clientAddress: string, head: RequestHead | null, http2: boolean) {
     this.startedAt = startedAt;
     this.clientAddress = clientAddress;
     this.method = head?.method ?? '';
     this.host = head?.host ?? '';
     this.target = head?.target ?? '';
-    this.httpVersion = head?.minor === 0 ? '1.0' : '1.1';
+    this.httpVersion = http2 ? '2' : head?.minor === 0 ? '1.0' : '1.1';
   }
 
   close(): void {

@@ -53,6 +53,6 @@ export class Relay {
     this.tunnels = this.deadlines.list(limits.tunnelIdleTimeoutMs, (client: ClientConnection) =>
       client.destroy(),
     );
-    this.pool = new UpstreamPool(limits, this.deadlines);
+    this.pool = new UpstreamPool(limits, this.deadlines, this.slab);
   }
 }

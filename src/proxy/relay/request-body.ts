@@ -1,8 +1,6 @@
-import type { BodyReader } from './body-reader.ts';
-import { composeChunkedEnd } from './client-head.ts';
 import type { Framing } from './framing.ts';
 import { HeldBytes } from './held-bytes.ts';
-import type { Slab } from './slab.ts';
+import type { RequestSink, Trailers } from './sides.ts';
 
 type State =
   /** A small body is read to its end before a pod connection is taken: a slow client costs no pod anything. */
@@ -21,13 +19,16 @@ export class RequestBody {
   #consumed = false;
   #chunked = false;
   #length = 0;
+  /** There is one at all, even if it turns out to be empty. */
+  exists = false;
   readonly #held = new HeldBytes();
-  /** Has the trailer section of a chunked body, once that is over. */
-  #reader: BodyReader | null = null;
+  /** Once all of it is here. */
+  #trailers: Trailers | null = null;
 
   /** `gatherBytes`: how much may be gathered; 0 when the client waits for an answer before it sends any. */
   begin(framing: Framing, gatherBytes: number): void {
     if (framing.kind === 'none') return;
+    this.exists = true;
     this.#chunked = framing.kind === 'chunked';
     this.#length = framing.kind === 'length' ? framing.length : 0;
     this.state = !this.#chunked && this.#length <= gatherBytes ? 'gathering' : 'streaming';
@@ -49,12 +50,12 @@ export class RequestBody {
   }
 
   /** Puts what is held together behind the head; a body that goes on after that is not kept. Gives its size. */
-  composeHeld(slab: Slab): number {
+  composeHeld(sink: RequestSink): number {
     const held = this.#held;
     const { length } = held;
-    if (length > 0) this.composeContent(slab, held.bytes, 0, length);
+    if (length > 0) this.composeContent(sink, held.bytes, 0, length);
     if (this.state === 'whole') {
-      if (this.#reader) composeChunkedEnd(slab, this.#reader);
+      if (this.#trailers) sink.done(this.#trailers, this.#chunked);
     } else {
       this.#consumed ||= length > 0;
       held.clear();
@@ -63,16 +64,15 @@ export class RequestBody {
   }
 
   /** Puts content together that goes on at once. */
-  composeContent(slab: Slab, bytes: Buffer, from: number, to: number): void {
+  composeContent(sink: RequestSink, bytes: Buffer, from: number, to: number): void {
     if (this.state === 'streaming') this.#consumed = true;
-    if (this.#chunked) slab.chunk(bytes, from, to);
-    else slab.copy(bytes, from, to);
+    sink.content(bytes, from, to, this.#chunked);
   }
 
-  /** The last of it has come. With `slab`, the end goes on at once. */
-  end(reader: BodyReader, slab: Slab | null): void {
-    if (this.#chunked) this.#reader = reader;
-    this.state = this.state === 'streaming' && slab ? 'sent' : 'whole';
-    if (this.#chunked && slab) composeChunkedEnd(slab, reader);
+  /** The last of it has come. With `sink`, the end goes on at once. */
+  end(trailers: Trailers, sink: RequestSink | null): void {
+    this.#trailers = trailers;
+    this.state = this.state === 'streaming' && sink ? 'sent' : 'whole';
+    sink?.done(trailers, this.#chunked);
   }
 }

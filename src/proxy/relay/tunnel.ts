@@ -33,7 +33,7 @@ export class Tunnel {
     this.#client.deadline.arm(this.#relay.tunnels);
     this.#ledger.requestBytes += to - from;
     this.#relay.slab.copy(bytes, from, to);
-    if (!this.#upstream.send(this.#relay.slab)) this.#client.socket.pause();
+    if (!this.#upstream.send()) this.#client.socket.pause();
   }
 
   fromUpstream(bytes: Buffer, from: number, to: number): void {

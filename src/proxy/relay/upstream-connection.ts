@@ -2,11 +2,12 @@ import { type Socket, connect as connectTcp } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { EndpointState } from '../endpoints.ts';
 import { BodyReader } from './body-reader.ts';
+import { composeChunkedEnd } from './client-head.ts';
 import { Deadline } from './deadlines.ts';
 import { HeldBytes } from './held-bytes.ts';
 import type { ResponseContext } from './response-head.ts';
 import { ResponseHead } from './response-head.ts';
-import type { Slab } from './slab.ts';
+import type { Trailers, UpstreamSide } from './sides.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
 
 /** How a connection to a pod was lost before the response on it was over. */
@@ -30,7 +31,7 @@ export interface UpstreamUser extends ResponseContext {
   /** No more comes of this read. */
   onFlush(): void;
   /** The response is over; `reusable` says whether the connection can serve another. */
-  onDone(body: BodyReader, reusable: boolean): void;
+  onDone(trailers: Trailers, reusable: boolean): void;
   /** 101: from now on the connection carries bytes; the first of them are there already. */
   onSwitch(head: ResponseHead, bytes: Buffer, base: number, from: number, to: number): void;
   onTunnelBytes(bytes: Buffer, from: number, to: number): void;
@@ -49,7 +50,7 @@ const MOST_INTERIMS = 32;
 const READ_BUFFER = Buffer.allocUnsafeSlow(32 * 1024);
 
 /** One connection to a pod, and what is read on it. */
-export class UpstreamConnection {
+export class UpstreamConnection implements UpstreamSide {
   readonly #pool: UpstreamPool;
   readonly endpointKey: string;
   readonly poolKey: string;
@@ -112,9 +113,49 @@ export class UpstreamConnection {
     this.#expect();
   }
 
-  /** Writes what is in the slab. False when the pod does not keep up: `onDrain` follows. */
-  send(slab: Slab): boolean {
-    return slab.send(this.socket);
+  get connection(): this {
+    return this;
+  }
+
+  get isConnected(): boolean {
+    return this.phase !== 'connecting';
+  }
+
+  head(text: string): void {
+    this.#pool.slab.text(text);
+  }
+
+  content(bytes: Buffer, from: number, to: number, chunked: boolean): void {
+    if (chunked) this.#pool.slab.chunk(bytes, from, to);
+    else this.#pool.slab.copy(bytes, from, to);
+  }
+
+  done(trailers: Trailers, chunked: boolean): void {
+    if (chunked) composeChunkedEnd(this.#pool.slab, trailers);
+  }
+
+  send(): boolean {
+    return this.#pool.slab.send(this.socket);
+  }
+
+  get isPaused(): boolean {
+    return this.socket.isPaused();
+  }
+
+  pause(): void {
+    this.socket.pause();
+  }
+
+  resume(): void {
+    this.socket.resume();
+  }
+
+  owes(): void {
+    this.deadline.arm(this.#pool.awaiting);
+  }
+
+  owesNothing(): void {
+    this.deadline.clear();
   }
 
   /** The exchange is done with it. */

@@ -3,6 +3,7 @@ import type { EndpointState } from '../endpoints.ts';
 import type { Limits } from '../limits.ts';
 import { type DeadlineList, type Deadlines } from './deadlines.ts';
 import type { ResponseHead } from './response-head.ts';
+import type { Slab } from './slab.ts';
 import { UpstreamConnection, type UpstreamUser } from './upstream-connection.ts';
 
 const IDLE_PER_ENDPOINT = 128;
@@ -20,6 +21,7 @@ interface Members {
 /** The connections to pods: those in use, and those kept for the next exchange. */
 export class UpstreamPool {
   readonly limits: Limits;
+  readonly slab: Slab;
   readonly highWaterMark: number;
   readonly connecting: DeadlineList<UpstreamConnection>;
   readonly awaiting: DeadlineList<UpstreamConnection>;
@@ -27,8 +29,9 @@ export class UpstreamPool {
   readonly #members = new Map<string, Members>();
   size = 0;
 
-  constructor(limits: Limits, clock: Deadlines) {
+  constructor(limits: Limits, clock: Deadlines, slab: Slab) {
     this.limits = limits;
+    this.slab = slab;
     this.highWaterMark = limits.bufferBytes / 2;
     const expire = (connection: UpstreamConnection): void => connection.expire();
     this.connecting = clock.list(limits.connectTimeoutMs, expire);
