@@ -24,5 +24,7 @@ COPY LICENSE /portico/
 # By number, so that the kubelet can see that it is not root.
 USER 65532:65532
 EXPOSE 80 10254
-ENTRYPOINT ["/usr/local/bin/node", "/portico/portico.js"]
+# A small young generation: what the data path allocates is gone at once, and the default keeps 100 MB more of garbage
+# (409 MB instead of 309 with 10,000 Ingresses and two threads; CPU per request was the same).
+ENTRYPOINT ["/usr/local/bin/node", "--max-semi-space-size=2", "/portico/portico.js"]
 CMD ["run"]

@@ -8,7 +8,7 @@ import { type ApiServer, startApiServer } from '../test/support/api-server.ts';
 import { clusterObjects, ingress, slice } from './cluster-objects.ts';
 import { percentile, runLoad } from './load.ts';
 import { cpuMs, rssMb } from './process-figures.ts';
-import { LOAD_CORE, PROXY_CORE, stop } from './subjects.ts';
+import { LOAD_CORE, PROXY_CORE, porticoCommand, stop } from './subjects.ts';
 
 /**
  * `npm run bench:changes`: what changes of a large cluster cost while requests are served. A scripted API server with
@@ -59,15 +59,7 @@ async function withPortico(ingresses: number, use: (portico: Portico) => Promise
   const child = spawn(
     'taskset',
     [
-      ...[
-        '-c',
-        PROXY_CORE,
-        process.execPath,
-        process.env['PORTICO_BUNDLE'] ?? join(root, 'src/main.ts'),
-        'run',
-        '--kubeconfig',
-        kubeconfig,
-      ],
+      ...['-c', PROXY_CORE, ...porticoCommand(), 'run', '--kubeconfig', kubeconfig],
       ...[
         '--allow-loopback',
         '--workers',

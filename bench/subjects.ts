@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,6 +27,16 @@ export const LOAD_CORE = '1';
 
 const folder = mkdtempSync(join(tmpdir(), 'portico-bench-'));
 const root = new URL('..', import.meta.url).pathname;
+
+/** Portico as the image runs it: the bundle, with the flags of the Dockerfile's ENTRYPOINT. */
+export function porticoCommand(): readonly string[] {
+  const bundle = join(folder, 'bundle');
+  if (!existsSync(bundle)) execFileSync(process.execPath, [join(root, 'scripts/build.ts'), bundle]);
+  const [, entrypoint = '[]'] =
+    /^ENTRYPOINT (\[.*\])$/m.exec(readFileSync(join(root, 'Dockerfile'), 'utf8')) ?? [];
+  const [, ...flags] = JSON.parse(entrypoint) as string[];
+  return [process.execPath, ...flags.slice(0, -1), join(bundle, 'portico.js')];
+}
 
 export const SUBJECTS: readonly Subject[] = [
   {
@@ -113,7 +123,18 @@ function portico(engine: string): Subject {
         '--manifests',
         file('portico.yaml', manifests(upstream)),
       ],
-      ...['--http-port', `${proxy}`, '--status-port', '0', '--bind-address', '127.0.0.1', '--workers', '1'],
+      ...[
+        '--http-port',
+        `${proxy}`,
+        '--https-port',
+        '0',
+        '--status-port',
+        '0',
+        '--bind-address',
+        '127.0.0.1',
+        '--workers',
+        '1',
+      ],
       ...['--engine', engine, '--access-log', 'off', '--log-level', 'warn', '--drain-timeout', '1s'],
     ],
   };

@@ -19,7 +19,8 @@ test('the image runs as the user of the DaemonSet, and its version is the one of
 
 test('the node that is started is the one with the capability', () => {
   const [entry = '[]'] = instructions('ENTRYPOINT');
-  const [node, script] = JSON.parse(entry) as string[];
+  const command = JSON.parse(entry) as string[];
+  const [node, script] = [command[0], command.at(-1)];
   expect(stages[0]).toContain(`setcap cap_net_bind_service=+ep ${node}`);
   expect(instructions('COPY')).toContain(`--from=build ${node} ${node}`);
   expect(script).toBe('/portico/portico.js');
