@@ -1,0 +1,163 @@
+import { expect, test } from 'vitest';
+import { type ScriptedCluster, scriptedCluster } from '../e2e/cluster.ts';
+import { ingressOf as siteIngress, siteObjects } from '../e2e/site.ts';
+import { eventually, runPortico, startDaemon } from '../support/daemon.ts';
+import { OTHER_CLASS, ingressOf, objectsOf } from './fixture.ts';
+
+const PUBLISH = ['--publish-address', '203.0.113.7', '--publish-namespace', 'portico', '--access-log', 'off'];
+
+function addressesOf({ api }: ScriptedCluster): Record<string, string> {
+  return Object.fromEntries(
+    objectsOf(api, 'ingresses').map(({ metadata, ...ingress }) => {
+      const { loadBalancer } = (ingress['status'] ?? {}) as {
+        loadBalancer?: { ingress?: { ip?: string }[] };
+      };
+      return [
+        `${metadata.namespace}/${metadata.name}`,
+        (loadBalancer?.ingress ?? []).map(({ ip }) => ip).join(),
+      ];
+    }),
+  );
+}
+
+function holderOf({ api }: ScriptedCluster): unknown {
+  const [lease] = objectsOf(api, 'leases');
+  return (lease?.['spec'] as { holderIdentity?: string } | undefined)?.holderIdentity;
+}
+
+function writersOf({ api }: ScriptedCluster): string[] {
+  return api.requests.filter(({ method }) => method !== 'GET').map(({ method, path }) => `${method} ${path}`);
+}
+
+test('one of two daemons publishes, the other takes over when it ends, and cleanup leaves nothing behind', async () => {
+  await using cluster = await scriptedCluster({ objects: [OTHER_CLASS] });
+  await cluster.apply(
+    ...siteObjects({ host: 'shop.test', name: 'shop', endpoints: ['127.0.0.1:9'] }),
+    siteIngress({ host: 'lost.test', name: 'lost', endpoints: [] }),
+    ingressOf('default/theirs', 'nginx'),
+  );
+  await using first = startDaemon({ args: [...cluster.args, ...PUBLISH] });
+  const published = { 'default/shop': '203.0.113.7', 'default/lost': '203.0.113.7', 'default/theirs': '' };
+  await eventually(async () => addressesOf(cluster)['default/shop'] !== '', first.exited);
+  await eventually(async () => objectsOf(cluster.api, 'events').length === 1, first.exited);
+  await eventually(async () => addressesOf(cluster)['default/lost'] !== '', first.exited);
+  expect(addressesOf(cluster)).toEqual(published);
+  expect(objectsOf(cluster.api, 'events')[0]).toMatchObject({
+    reason: 'ServiceNotFound',
+    type: 'Warning',
+    note: expect.stringContaining('There is no Service default/lost'),
+    regarding: { kind: 'Ingress', namespace: 'default', name: 'lost' },
+    reportingController: 'portico.dev/ingress-controller',
+  });
+  const [lease] = objectsOf(cluster.api, 'leases');
+  expect(lease?.metadata).toMatchObject({ namespace: 'portico', name: 'portico-portico' });
+  const leader = holderOf(cluster);
+
+  await using second = startDaemon({ args: [...cluster.args, ...PUBLISH] });
+  await second.line(new RegExp(`${String(leader)} publishes to the cluster`));
+  await cluster.apply(siteIngress({ host: 'more.test', name: 'more', endpoints: [] }));
+  await eventually(async () => addressesOf(cluster)['default/more'] === '203.0.113.7', first.exited);
+  expect(holderOf(cluster)).toBe(leader);
+
+  expect(await first.stop()).toBe(0);
+  await second.line(/leader: this process publishes to the cluster as /);
+  expect(holderOf(cluster)).not.toBe(leader);
+  await cluster.apply(siteIngress({ host: 'last.test', name: 'last', endpoints: [] }));
+  await eventually(async () => addressesOf(cluster)['default/last'] === '203.0.113.7', second.exited);
+  expect(first.output()).not.toContain('warn');
+
+  expect(await second.stop()).toBe(0);
+  expect(holderOf(cluster)).toBe('');
+  const statuses = writersOf(cluster).filter(
+    (write) => write.startsWith('PATCH') && write.endsWith('/status'),
+  );
+  expect(statuses.toSorted()).toEqual(
+    ['last', 'lost', 'more', 'shop'].map(
+      (name) => `PATCH /apis/networking.k8s.io/v1/namespaces/default/ingresses/${name}/status`,
+    ),
+  );
+
+  const kubeconfig = cluster.args.slice(0, 2);
+  const cleaned = await runPortico(['cleanup', ...kubeconfig, '--publish-namespace', 'portico']);
+  expect([cleaned.code, cleaned.stderr]).toEqual([0, '']);
+  expect(cleaned.stdout.split('\n').slice(-3)).toEqual([
+    'Lease portico/portico-portico: deleted',
+    '4 statuses cleaned',
+    '',
+  ]);
+  expect(new Set(Object.values(addressesOf(cluster)))).toEqual(new Set(['']));
+});
+
+test('from outside a Pod nothing is published unless told what, and that is said in one line', async () => {
+  await using cluster = await scriptedCluster();
+  await cluster.apply(siteIngress({ host: 'lost.test', name: 'lost', endpoints: [] }));
+  await using daemon = startDaemon({ args: cluster.args });
+  const line = await daemon.line(/not in a Pod/);
+  expect(line).toContain('--publish-address');
+  await daemon.ready();
+  expect(await daemon.stop()).toBe(0);
+  expect(daemon.output().match(/not in a Pod/g)).toHaveLength(1);
+  expect(writersOf(cluster)).toEqual([]);
+  expect(cluster.api.requests.filter(({ resource }) => resource === 'leases')).toEqual([]);
+});
+
+test('in a Pod the addresses of the nodes are published, and the Lease is in its namespace', async () => {
+  await using cluster = await scriptedCluster();
+  await cluster.apply(
+    siteIngress({ host: 'lost.test', name: 'lost', endpoints: [] }),
+    {
+      kind: 'Node',
+      metadata: { name: 'n-1' },
+      status: { addresses: [{ type: 'InternalIP', address: '10.0.0.5' }] },
+    },
+    {
+      kind: 'Pod',
+      metadata: { namespace: 'ingress', name: 'portico-x', labels: { 'app.kubernetes.io/name': 'portico' } },
+      spec: { nodeName: 'n-1' },
+      status: { conditions: [{ type: 'Ready', status: 'True' }] },
+    },
+  );
+  const env = { POD_NAME: 'portico-x', POD_NAMESPACE: 'ingress' };
+  await using daemon = startDaemon({ args: cluster.args, env });
+  await eventually(async () => addressesOf(cluster)['default/lost'] === '10.0.0.5', daemon.exited);
+  expect(objectsOf(cluster.api, 'leases')[0]?.metadata.namespace).toBe('ingress');
+  expect(holderOf(cluster)).toMatch(/^portico-x_[0-9a-f-]{36}$/);
+});
+
+test('without any right to publish it serves, and says so once for each', async () => {
+  await using cluster = await scriptedCluster();
+  await cluster.apply(siteIngress({ host: 'lost.test', name: 'lost', endpoints: [] }));
+  cluster.api.forbid('leases');
+  await using daemon = startDaemon({ args: [...cluster.args, ...PUBLISH] });
+  await daemon.ready();
+  await daemon.line(/leader election: nothing is published .*serving goes on/);
+  expect((await daemon.request('lost.test')).status).toBe(503);
+  expect(await daemon.stop()).toBe(0);
+});
+
+test('every mistake in what to publish is said at once', async () => {
+  const args =
+    '--publish-address 0.0.0.0 1.2.3 fe80::1%eth0 a_b --publish-service web --publish-status maybe --publish-namespace A';
+  const { code, stderr } = await runPortico(['run', ...args.split(' ')]);
+  expect(code).toBe(64);
+  expect(stderr.split('\n').slice(0, -2)).toEqual([
+    "portico run: --publish-address: '0.0.0.0' is not an address that clients can use",
+    "portico run: --publish-address: '1.2.3' is neither an IP address nor a host name",
+    "portico run: --publish-address: 'fe80::1%eth0' is not an address that clients can use",
+    "portico run: --publish-address: 'a_b' is neither an IP address nor a host name",
+    "portico run: --publish-service: 'web' does not name a Service; write namespace/service",
+    "portico run: --publish-status: 'maybe' is neither true nor false",
+    "portico run: --publish-namespace: 'A' is not the name of a namespace",
+  ]);
+  const both = await runPortico([
+    'run',
+    '--manifests',
+    '.',
+    '--publish-address',
+    '192.0.2.1',
+    '--publish-service',
+    'a/b',
+  ]);
+  expect(both.stderr).toContain('--publish-address and --publish-service exclude each other');
+  expect(both.stderr).toContain('--manifests and --publish-address exclude each other');
+});
