@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { apiCallOf } from '../../src/api-call.ts';
+import type { Clock } from '../../src/publish/clock.ts';
 import type { ApiCall } from '../../src/publish/api-call.ts';
 import { LEASE_TIMES } from '../../src/publish/lease.ts';
 import {
@@ -49,6 +50,7 @@ export interface Member {
   readonly name: string;
   readonly publisher: Publisher;
   readonly call: ApiCall;
+  readonly clock: MemberClock;
   readonly said: string[];
   compilation(): Compilation | null;
   /** As by SIGKILL: nothing of it is heard again. */
@@ -58,6 +60,52 @@ export interface Member {
 export class TownClock extends FakeClock {
   monotonicMs = (): number => this.now() - Date.UTC(2025, 0, 1);
   wallMs = (): number => this.now();
+}
+
+/** The clocks of one process among several, which can be stopped in its tracks. */
+export class MemberClock implements Clock {
+  readonly #town: TownClock;
+  #wallOffsetMs = 0;
+  #held: (() => void)[] | null = null;
+
+  constructor(town: TownClock) {
+    this.#town = town;
+  }
+  monotonicMs(): number {
+    return this.#town.monotonicMs();
+  }
+  wallMs(): number {
+    return this.#town.wallMs() + this.#wallOffsetMs;
+  }
+  setTimeout(callback: () => void, delayMs: number): () => void {
+    let cancelled = false;
+    const fire = (): void => {
+      if (cancelled) return;
+      if (this.#held) this.#held.push(fire);
+      else callback();
+    };
+    const cancel = this.#town.setTimeout(fire, delayMs);
+    return () => {
+      cancelled = true;
+      cancel();
+    };
+  }
+  jump(byMs: number): void {
+    this.#wallOffsetMs += byMs;
+  }
+  /** As by SIGSTOP and, later, SIGCONT. */
+  pause(): void {
+    this.#held ??= [];
+  }
+  resume(): void {
+    const held = this.#held ?? [];
+    this.#held = null;
+    for (const fire of held) fire();
+  }
+  /** Resolves when the process runs. */
+  async running(): Promise<void> {
+    if (this.#held) await new Promise<void>((resolve) => this.#held?.push(resolve));
+  }
 }
 
 export async function openTown(options: ApiServerOptions = {}): Promise<Town> {
@@ -131,12 +179,14 @@ export async function openTown(options: ApiServerOptions = {}): Promise<Town> {
           return await apiCallOf(connection)(question);
         } finally {
           underWay--;
+          await own.running();
         }
       };
       const said: string[] = [];
+      const own = new MemberClock(clock);
       const publisher = startPublishing({
         call,
-        clock,
+        clock: own,
         random: () => 0.5,
         say: (_level, message) => said.push(message),
         identity: name,
@@ -155,7 +205,7 @@ export async function openTown(options: ApiServerOptions = {}): Promise<Town> {
         connection.close();
       };
       closing.push(kill);
-      return { name, publisher, call, said, compilation: () => compilation, kill };
+      return { name, publisher, call, clock: own, said, compilation: () => compilation, kill };
     },
     writes: (resource) =>
       api.requests.filter(

@@ -1,0 +1,123 @@
+import { expect, test } from 'vitest';
+import type { FaultRule } from '../support/api-server.ts';
+import { type Member, OUR_CLASS, type Town, ingressOf, openTown } from './fixture.ts';
+
+const LEASES: FaultRule = { resource: 'leases', times: Infinity };
+
+/** Three publishers, and somebody who changes the Ingresses all the time, so that whoever leads has to write. */
+async function openContest(): Promise<{
+  town: Town;
+  members: Member[];
+  contest: (ms: number) => Promise<void>;
+}> {
+  const town = await openTown({ objects: [OUR_CLASS, ingressOf('shop/web', 'portico')] });
+  const members = [await town.join('a'), await town.join('b'), await town.join('c')];
+  let n = 0;
+  const contest = async (ms: number): Promise<void> => {
+    const end = town.clock.now() + ms;
+    await town.until(() => {
+      const leading = members.filter(({ publisher }) => publisher.leading()).map(({ name }) => name);
+      if (leading.length > 1) throw new Error(`${leading.join(' and ')} lead at once`);
+      if (n++ % 20 === 0) town.api.apply(ingressOf('shop/web', 'portico', '192.0.2.1'));
+      return town.clock.now() >= end;
+    });
+  };
+  return { town, members, contest };
+}
+
+function leaderOf(members: readonly Member[]): Member {
+  const leader = members.find(({ publisher }) => publisher.leading());
+  if (!leader) throw new Error('nobody leads');
+  return leader;
+}
+
+test('three electors: exactly one leads and writes, for as long as nothing happens', async () => {
+  const { town, members, contest } = await openContest();
+  await using _ = town;
+  await contest(10_000);
+  const leader = leaderOf(members);
+  await contest(60_000);
+  expect(leaderOf(members)).toBe(leader);
+  expect(town.writes().length).toBeGreaterThan(3);
+});
+
+test('the leader is killed: another leads within 20 seconds, and not before its Lease is over', async () => {
+  const { town, members, contest } = await openContest();
+  await using _ = town;
+  await contest(10_000);
+  const leader = leaderOf(members);
+  await leader.kill();
+  const rest = members.filter((member) => member !== leader);
+  await contest(12_000);
+  expect(rest.filter(({ publisher }) => publisher.leading())).toEqual([]);
+  await contest(10_000);
+  expect(rest).toContain(leaderOf(rest));
+});
+
+test('the leader is paused for a minute: another leads, and the one that wakes writes nothing', async () => {
+  const { town, members, contest } = await openContest();
+  await using _ = town;
+  await contest(10_000);
+  const leader = leaderOf(members);
+  leader.clock.pause();
+  await contest(60_000);
+  const next = leaderOf(members);
+  expect(next).not.toBe(leader);
+  const terms = leader.said.length;
+  leader.clock.resume();
+  await contest(20_000);
+  expect(leaderOf(members)).toBe(next);
+  expect(leader.said.slice(terms)).toEqual([
+    'no longer the leader: publishing stops',
+    `${next.name} publishes to the cluster`,
+  ]);
+});
+
+test.each([86_400_000, -86_400_000])(
+  'every clock but one jumps by %d ms: the leader stays or another leads, never two',
+  async (byMs) => {
+    const { town, members, contest } = await openContest();
+    await using _ = town;
+    await contest(10_000);
+    const [first, second] = members;
+    first?.clock.jump(byMs);
+    second?.clock.jump(byMs);
+    await contest(60_000);
+    expect(members).toContain(leaderOf(members));
+  },
+);
+
+test.each([
+  ['errors', { kind: 'status', status: 500 }],
+  ['too many requests', { kind: 'status', status: 429, retryAfterSeconds: 1 }],
+  [
+    'a proxy that speaks HTML',
+    { kind: 'body', status: 200, contentType: 'text/html', body: '<h1>hello</h1>' },
+  ],
+  ['resets', { kind: 'reset' }],
+] as const)(
+  'the API server answers Leases with %s: the leader steps down, and one leads when it is over',
+  async (_name, fault) => {
+    const { town, members, contest } = await openContest();
+    await using _ = town;
+    await contest(10_000);
+    const end = town.api.fail(LEASES, fault);
+    await contest(15_000);
+    expect(members.filter(({ publisher }) => publisher.leading())).toEqual([]);
+    end();
+    await contest(30_000);
+    expect(members).toContain(leaderOf(members));
+  },
+);
+
+test('a storm of conflicts ends with one leader', async () => {
+  const { town, members, contest } = await openContest();
+  await using _ = town;
+  let n = 0;
+  const when: FaultRule['when'] = ({ method }) => method !== 'GET' && n++ % 3 !== 0;
+  const end = town.api.fail({ ...LEASES, when }, { kind: 'status', status: 409, reason: 'Conflict' });
+  await contest(120_000);
+  end();
+  await contest(20_000);
+  expect(members).toContain(leaderOf(members));
+});
