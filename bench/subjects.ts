@@ -126,7 +126,6 @@ function portico(engine: string): Subject {
       ...[
         '--http-port',
         `${proxy}`,
-        '--https-port',
         '0',
         '--status-port',
         '0',
