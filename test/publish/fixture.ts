@@ -265,4 +265,4 @@ export function ingressOf(key: string, className: string, ...addresses: string[]
   };
 }
 
-export { service };
+export { type ApiObject, service };
