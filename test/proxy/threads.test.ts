@@ -40,6 +40,7 @@ async function startDataPlane(entry = new URL('threads-entry.ts', import.meta.ur
     const message = (event as unknown as { data: Order | Birth }).data;
     if ('born' in message) born.push(message.born);
   });
+  channel.unref();
   const threads = startThreads({
     count: 2,
     entry,
