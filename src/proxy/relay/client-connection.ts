@@ -81,10 +81,6 @@ export class ClientConnection implements ClientSide {
     return this.phase === 'head' && this.#held.length === 0;
   }
 
-  get hasServed(): boolean {
-    return this.#requests > 0;
-  }
-
   /** Stops reading until `resume`: who should take the bytes does not keep up. */
   pause(): void {
     this.socket.pause();

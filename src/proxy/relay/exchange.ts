@@ -166,17 +166,8 @@ export class RelayExchange implements UpstreamUser {
     const limit = this.#relay.context.limits.attempts;
     const replayable = this.#body.state === 'whole' || this.#body.isUntouched;
     const next = afterAttempt(outcome, { method, attempts, limit, resets: this.#resets, replayable });
-    switch (next.kind) {
-      case 'retry-elsewhere':
-      case 'retry-same-allowed':
-        return this.#tryNext();
-      case 'give-up':
-        return this.refuse(next.reason);
-      case 'relay':
-        return;
-      default:
-        next satisfies never;
-    }
+    if (next.kind === 'give-up') this.refuse(next.reason);
+    else if (next.kind !== 'relay') this.#tryNext();
   }
 
   // ── The request goes out ─────────────────────────────────────────────────────────────────────────────────────
