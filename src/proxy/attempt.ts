@@ -48,9 +48,15 @@ export type NextStep =
   | { readonly kind: 'give-up'; readonly reason: AttemptFailure };
 
 /**
+ * A pod that ends closes a keep-alive connection under our feet, and a moment later the new one that it had not yet
+ * accepted: that makes two, and the third goes to a pod that stays.
+ */
+const MAX_RESETS = 2;
+
+/**
  * What to do after an attempt. Where nothing was sent, any method goes to another endpoint. Once something was,
  * only idempotent methods whose bytes are all still at hand are sent again: a proxy must not repeat the others
- * (RFC 9110 9.2.2), and one repetition is enough to get past a keep-alive connection closed under our feet.
+ * (RFC 9110 9.2.2).
  */
 export function afterAttempt(outcome: AttemptOutcome, request: AttemptedRequest): NextStep {
   const left = request.attempts < request.limit;
@@ -62,7 +68,7 @@ export function afterAttempt(outcome: AttemptOutcome, request: AttemptedRequest)
     case 'connect-timed-out':
       return left ? RETRY_ELSEWHERE : giveUp('upstream-connect-timed-out');
     case 'reset':
-      if (!left || request.resets > 1 || !request.replayable || !isIdempotent(request.method))
+      if (!left || request.resets > MAX_RESETS || !request.replayable || !isIdempotent(request.method))
         return giveUp('upstream-reset');
       return outcome.connection === 'reused' ? RETRY_SAME_ALLOWED : RETRY_ELSEWHERE;
     case 'nonsense':

@@ -28,9 +28,10 @@ describe('after an attempt', () => {
     ['fresh', 'retry-elsewhere'],
   ] as const) {
     const kind = 'reset';
-    it(`a reset of a ${connection} connection: once more, if that can do no harm`, () => {
+    it(`a reset of a ${connection} connection: twice more, if that can do no harm`, () => {
       expect(after({ kind, connection })).toBe(step);
-      expect(after({ kind, connection }, { resets: 2, attempts: 2 })).toBe('upstream-reset');
+      expect(after({ kind, connection }, { resets: 2, attempts: 2 })).toBe(step);
+      expect(after({ kind, connection }, { resets: 3, attempts: 3, limit: 5 })).toBe('upstream-reset');
       expect(after({ kind, connection }, { attempts: 3 })).toBe('upstream-reset');
       expect(after({ kind, connection }, { replayable: false })).toBe('upstream-reset');
       for (const method of ['HEAD', 'OPTIONS', 'PUT', 'DELETE']) {
