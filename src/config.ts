@@ -63,6 +63,9 @@ export interface CleanupConfig extends Pick<
 
 export interface Config extends CompileConfig {
   readonly publish: PublishConfig;
+  /** Where this Portico runs; null when nobody said. */
+  readonly nodeName: string | null;
+  readonly zone: string | null;
   readonly httpPort: number;
   readonly bindAddress: string | null;
   /** 0 for none. */
@@ -97,6 +100,8 @@ export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult
   const config: Config = {
     ...readCompileConfig(read),
     publish: readPublishConfig(read),
+    nodeName: read.optional('node-name', text),
+    zone: read.optional('zone', text),
     httpPort: read.one('http-port', port(1)),
     bindAddress: read.optional('bind-address', ipAddress),
     statusPort: read.one('status-port', port(0)),

@@ -2,7 +2,10 @@ import type { Logger } from 'pino';
 import { type Compilation, type CompileSettings, compile } from './routing/compile.ts';
 import type { Problem } from './routing/problem.ts';
 import { difference, get } from './routing/sharded-map.ts';
+import { NOWHERE } from './routing/settings.ts';
+import { type Snapshot, EMPTY_SNAPSHOT } from './routing/snapshot.ts';
 import type { RouteTable } from './routing/table.ts';
+import { zoneOfNode } from './routing/zone.ts';
 import type { ProblemLog } from './problem-log.ts';
 import { advanceEndpoints, startHoldOff } from './watch/hold-off.ts';
 import type { Source, SourceEvent } from './watch/source.ts';
@@ -26,11 +29,24 @@ export interface Control {
   stop(): Promise<void>;
 }
 
+/** The settings with the zone, as soon as an endpoint on our node tells it; a node stays in its zone. */
+function located(
+  settings: ControlOptions['settings'],
+  before: Snapshot,
+  after: Snapshot,
+): ControlOptions['settings'] {
+  const { node, zone } = settings.location ?? NOWHERE;
+  if (node === null || zone !== null) return settings;
+  const learned = zoneOfNode(node, before.endpointSlices, after.endpointSlices);
+  return learned === null ? settings : { ...settings, location: { node, zone: learned } };
+}
+
 /** A timer that is set for longer fires at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export function startControl(options: ControlOptions): Control {
-  const { source, settings, publish, compiled, problemLog, logger } = options;
+  const { source, publish, compiled, problemLog, logger } = options;
+  let { settings } = options;
   let compilation: Compilation | null = null;
   let sourceProblems: readonly Problem[] = [];
   let certificateTimer: NodeJS.Timeout | null = null;
@@ -39,6 +55,7 @@ export function startControl(options: ControlOptions): Control {
     const previous = compilation;
     const latest = source.snapshot();
     const snapshot = what === 'endpoints' && previous ? advanceEndpoints(previous.snapshot, latest) : latest;
+    settings = located(settings, previous?.snapshot ?? EMPTY_SNAPSHOT, snapshot);
     const startedAt = performance.now();
     const next = compile(snapshot, { ...settings, now: Date.now() }, previous ?? undefined);
     const seconds = (performance.now() - startedAt) / 1000;

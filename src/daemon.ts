@@ -107,6 +107,7 @@ export async function runDaemon({
       watchIngressWithoutClass: config.watchIngressWithoutClass,
       defaultBackend: config.defaultBackend,
       allowLoopback: config.allowLoopback,
+      location: { node: config.nodeName, zone: config.zone },
     },
     publish: (table) => threads.publish(table),
     compiled: metrics.compiled,

@@ -150,6 +150,19 @@ export const CLEANUP_FLAGS: readonly Flag[] = [
 export const RUN_FLAGS: readonly Flag[] = [
   ...SOURCE_FLAGS,
   ...CLASS_FLAGS,
+  {
+    name: 'node-name',
+    value: '<name>',
+    description:
+      'the node this Portico runs on, for Services whose trafficDistribution or hints prefer endpoints nearby',
+    group: 'What is served',
+  },
+  {
+    name: 'zone',
+    value: '<name>',
+    description: 'the zone this Portico runs in; otherwise that of the endpoints on --node-name',
+    group: 'What is served',
+  },
   ...PUBLISH_FLAGS,
   {
     name: 'http-port',

@@ -59,6 +59,8 @@ const VALUES: Readonly<Record<string, readonly [written: string, read: object]>>
   'ingress-class': ['edge', { ingressClass: 'edge' }],
   'controller-name': ['example.com/edge', { controllerName: 'example.com/edge' }],
   'default-backend': ['ops/web:http', { defaultBackend: { namespace: 'ops', service: 'web', port: 'http' } }],
+  'node-name': ['node-7', { nodeName: 'node-7', zone: null }],
+  zone: ['eu-1a', { nodeName: null, zone: 'eu-1a' }],
   'publish-address': ['192.0.2.1', { publish: { addresses: ['192.0.2.1'] } }],
   'publish-service': ['ops/edge', { publish: { service: 'ops/edge' } }],
   'publish-status': ['false', { publish: { status: false, events: true } }],

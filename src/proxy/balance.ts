@@ -55,10 +55,15 @@ function pick(pool: Pool, balance: Balance, level: Level, choice: Choice): Endpo
   }
 }
 
+/** Neither tried by this exchange nor set aside: nothing speaks against it. */
+export function isPromising(state: EndpointState, choice: Pick<Choice, 'now' | 'tried'>): boolean {
+  return choice.now >= state.ejectedUntil && !choice.tried.includes(state);
+}
+
 function fits(state: EndpointState, level: Level, choice: Choice): boolean {
   switch (level) {
     case 'untried and not ejected':
-      return choice.now >= state.ejectedUntil && !choice.tried.includes(state);
+      return isPromising(state, choice);
     case 'untried':
       return !choice.tried.includes(state);
     case 'any':

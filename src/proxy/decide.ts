@@ -1,6 +1,7 @@
 import { get } from '../routing/sharded-map.ts';
 import type { Backend, Route, RouteTable } from '../routing/table.ts';
 import { match, normalizeHost, normalizePath } from '../routing/match.ts';
+import { withAffinity } from './affinity.ts';
 
 /** What one request gets. Made by pure code; an engine carries it out. */
 export type Decision =
@@ -47,7 +48,7 @@ export function decide(table: RouteTable, request: Addressee): Decision {
   if (route === null) return refuse('no-route');
   const backend = get(table.backends, route.backend);
   if (!backend || backend.unavailable) return { kind: 'refuse', route, reason: 'backend-unavailable' };
-  return { kind: 'forward', route, backend };
+  return { kind: 'forward', route: withAffinity(route, backend), backend };
 }
 
 function refuse(reason: Refusal): Decision {

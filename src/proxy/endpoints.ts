@@ -1,6 +1,6 @@
 import { difference, emptyMap, get } from '../routing/sharded-map.ts';
 import type { Backend, Endpoint, Policy, RouteTable } from '../routing/table.ts';
-import { type Pool, choose, pool } from './balance.ts';
+import { type Pool, choose, isPromising, pool } from './balance.ts';
 import { type EndpointState, endpointKey, endpointState } from './endpoint-state.ts';
 import { type ExternalNames, systemExternalNames } from './external-names.ts';
 
@@ -9,6 +9,7 @@ export type { EndpointState } from './endpoint-state.ts';
 export interface Endpoints {
   /**
    * The endpoint for the next attempt, never one of `tried` while others are left; null when there is none at all.
+   * One of `backend.spare` only when all others were tried or are set aside.
    * Cost does not grow with the number of endpoints, except for retries. `hash` is asked only by a consistent hash.
    */
   choose(
@@ -67,7 +68,11 @@ export function createEndpoints({
       const endpoints = backend.externalName
         ? externalNames.addresses(backend.externalName, now)
         : backend.endpoints;
-      return choose(poolOf(endpoints), policy.balance, { tried, hash, now, random });
+      const choice = { tried, hash, now, random };
+      const chosen = choose(poolOf(endpoints), policy.balance, choice);
+      if (backend.spare === undefined || (chosen && isPromising(chosen, choice))) return chosen;
+      const spare = choose(poolOf(backend.spare), policy.balance, choice);
+      return spare && isPromising(spare, choice) ? spare : (chosen ?? spare);
     },
 
     pending(backend) {
@@ -80,12 +85,12 @@ export function createEndpoints({
       for (const [key, after] of difference(backends, table.backends)) {
         const before = get(backends, key);
         if (before) left.push(before);
-        if (after) for (const endpoint of after.endpoints) use(endpoint);
+        if (after) for (const endpoint of endpointsOf(after)) use(endpoint);
         if (after?.externalName) externalNames.keep(after.externalName);
       }
       // Taken before given back: an address that only moves between backends is never without a use.
       for (const before of left) {
-        for (const endpoint of before.endpoints) {
+        for (const endpoint of endpointsOf(before)) {
           const key = endpointKey(endpoint);
           const entry = known.get(key);
           if (!entry || --entry.uses > 0) continue;
@@ -105,4 +110,9 @@ export function createEndpoints({
     if (entry) entry.uses++;
     else known.set(key, { state: endpointState(endpoint), uses: 1 });
   }
+}
+
+function* endpointsOf({ endpoints, spare }: Backend): Generator<Endpoint> {
+  yield* endpoints;
+  if (spare) yield* spare;
 }

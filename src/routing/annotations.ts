@@ -32,6 +32,7 @@ export function readAnnotations(ingress: unknown, object: ObjectReference): Anno
   };
 
   let { balance, hashBy } = DEFAULT_POLICY;
+  let overridesAffinity = false;
   const globs: HostGlob[] = [];
   const unsupported: string[] = [];
   const access: string[] = [];
@@ -43,8 +44,10 @@ export function readAnnotations(ingress: unknown, object: ObjectReference): Anno
   for (const [name, value] of textEntries(annotations)) {
     if (name === 'portico.dev/balance') {
       const known = BALANCES.find((candidate) => candidate === value);
-      if (known) balance = known;
-      else report('warning', 'AnnotationInvalid', name, wrongValue(value, BALANCES.join(', '), balance));
+      if (known) {
+        balance = known;
+        overridesAffinity = true;
+      } else report('warning', 'AnnotationInvalid', name, wrongValue(value, BALANCES.join(', '), balance));
     } else if (name === 'portico.dev/hash-by') {
       const known = parseHashBy(value);
       if (known) hashBy = known;
@@ -72,7 +75,8 @@ export function readAnnotations(ingress: unknown, object: ObjectReference): Anno
     const message = `Portico cannot enforce ${names}, so everything of this Ingress answers 503; remove what may be open to all.`;
     problems.push(problem('error', 'AccessPolicyUnsupported', object, 'metadata.annotations', message));
   }
-  return { policy: { balance, hashBy }, globs, refused: access.length > 0, problems };
+  const policy: Policy = { balance, hashBy, ...(overridesAffinity && { overridesAffinity }) };
+  return { policy, globs, refused: access.length > 0, problems };
 }
 
 function enumerate(names: readonly string[]): string {

@@ -9,6 +9,7 @@ import type { CompileSettings } from './settings.ts';
 import { get } from './sharded-map.ts';
 import type { Snapshot } from './snapshot.ts';
 import type { Backend, BackendKey, Unavailable } from './table.ts';
+import { readTraffic } from './traffic.ts';
 
 /** A backend and what is wrong with the Service and slices behind it. */
 export interface CompiledBackend {
@@ -43,9 +44,10 @@ export function compileBackend(
   const protocol = readProtocol(found, serviceKey, service, problems);
   const portName = text(found.port['name']) ?? '';
   const slices = get(snapshot.slicesByService, serviceKey) ?? [];
-  const resolved = portEndpoints(slices, portName, settings);
+  const traffic = readTraffic(spec);
+  const resolved = portEndpoints(slices, portName, traffic, settings);
   problems.push(...resolved.problems);
-  const { endpoints } = resolved;
+  const { endpoints, spare } = resolved;
   if (endpoints.length === 0) {
     const about =
       slices.length === 0
@@ -57,7 +59,16 @@ export function compileBackend(
     );
   }
   const reason: Unavailable | null = endpoints.length === 0 ? 'no-endpoints' : null;
-  return { backend: { key, protocol, endpoints, externalName: null, unavailable: reason }, problems };
+  const backend: Backend = {
+    key,
+    protocol,
+    endpoints,
+    ...(spare.length > 0 && { spare }),
+    ...(traffic.sticky && { affinity: 'client-ip' }),
+    externalName: null,
+    unavailable: reason,
+  };
+  return { backend, problems };
 }
 
 function unavailable(key: BackendKey, reason: Unavailable): CompiledBackend {

@@ -1,15 +1,19 @@
 import { isIP } from 'node:net';
 import { refusedAddress } from './addresses.ts';
 import { fields, isPortNumber, items, quote, text } from './fields.ts';
+import { type Candidate, nearby } from './nearby.ts';
 import { type EndpointSlice, objectKey } from './objects.ts';
 import { compareText } from './precedence.ts';
 import { type Problem, problem, referenceTo } from './problem.ts';
-import type { CompileSettings } from './settings.ts';
+import { type CompileSettings, NOWHERE } from './settings.ts';
 import type { Endpoint } from './table.ts';
+import type { Traffic } from './traffic.ts';
 
 /** The endpoints of one Service port, in an order that depends on nothing but the endpoints. */
 export interface PortEndpoints {
   readonly endpoints: readonly Endpoint[];
+  /** Those that are farther away than the Service wants; empty when it does not care. */
+  readonly spare: readonly Endpoint[];
   readonly problems: readonly Problem[];
 }
 
@@ -18,34 +22,41 @@ type State = 'ready' | 'terminating' | 'unusable';
 /**
  * All EndpointSlices of a Service as one list. EndpointSlice ports carry the name of the Service port and the
  * port of those Pods, so a named target port is resolved slice by slice. When no endpoint is ready, those that
- * terminate and still serve are used rather than none.
+ * terminate and still serve are used rather than none. Of those that are left, `traffic` may prefer the near ones.
  */
 export function portEndpoints(
   slices: readonly EndpointSlice[],
   portName: string,
+  traffic: Traffic,
   settings: CompileSettings,
 ): PortEndpoints {
-  const ready = new Map<string, Endpoint>();
-  const terminating = new Map<string, Endpoint>();
+  const ready = new Map<string, Candidate>();
+  const terminating = new Map<string, Candidate>();
   const problems: Problem[] = [];
   for (const slice of slices) {
-    for (const { endpoint, state } of sliceEndpoints(slice, portName, settings, problems)) {
+    for (const found of sliceEndpoints(slice, portName, traffic, settings, problems)) {
+      const { endpoint, state } = found;
       const id = `${endpoint.address} ${endpoint.port}`;
-      if (state === 'ready') ready.set(id, better(ready.get(id), endpoint));
+      if (state === 'ready') ready.set(id, better(ready.get(id), found));
       else if (state === 'terminating')
-        terminating.set(id, better(terminating.get(id), { ...endpoint, terminating: true }));
+        terminating.set(
+          id,
+          better(terminating.get(id), { ...found, endpoint: { ...endpoint, terminating: true } }),
+        );
     }
   }
   const used = ready.size > 0 ? ready : terminating;
-  return { endpoints: [...used.values()].sort(byAddress), problems };
+  const { near, far } = nearby([...used.values()], traffic, settings.location ?? NOWHERE);
+  return { endpoints: inOrder(near), spare: inOrder(far), problems };
 }
 
 function* sliceEndpoints(
   slice: EndpointSlice,
   portName: string,
+  traffic: Traffic,
   settings: CompileSettings,
   problems: Problem[],
-): Generator<{ endpoint: Endpoint; state: State }> {
+): Generator<Candidate & { state: State }> {
   const report = (code: string, field: string, message: string): void => {
     problems.push(
       problem('warning', code, referenceTo('EndpointSlice', objectKey(slice), slice), field, message),
@@ -61,9 +72,10 @@ function* sliceEndpoints(
   const numbers = slicePorts(ports, portName);
   if (numbers.length === 0) return;
   for (const [index, entry] of items(endpoints).entries()) {
-    const state = stateOf(fields(entry)['conditions']);
+    const state = stateOf(fields(entry)['conditions'], traffic);
     if (state === 'unusable') continue;
     const about = describe(entry);
+    const hints = readHints(entry);
     for (const [at, address] of items(fields(entry)['addresses']).entries()) {
       const refused = refusal(address, family, addressType, settings);
       if (refused !== null || typeof address !== 'string') {
@@ -75,7 +87,7 @@ function* sliceEndpoints(
         );
         continue;
       }
-      for (const port of numbers) yield { endpoint: { address, port, ...about }, state };
+      for (const port of numbers) yield { endpoint: { address, port, ...about }, ...hints, state };
     }
   }
 }
@@ -101,11 +113,24 @@ function slicePorts(ports: unknown, portName: string): readonly number[] {
   return [...numbers];
 }
 
-/** `ready` unset means ready; `serving` and `terminating` unset mean no. */
-function stateOf(conditions: unknown): State {
+/**
+ * `ready` unset means ready; `serving` and `terminating` unset mean no. One that terminates is called ready all the
+ * same when the Service publishes addresses that are not: it is on its way out, whatever it is called.
+ */
+function stateOf(conditions: unknown, { notReadyToo }: Traffic): State {
   const { ready, serving, terminating } = fields(conditions);
-  if (ready !== false) return 'ready';
-  return serving === true && terminating === true ? 'terminating' : 'unusable';
+  const usable = ready !== false || notReadyToo;
+  if (terminating === true) return usable || serving === true ? 'terminating' : 'unusable';
+  return usable ? 'ready' : 'unusable';
+}
+
+function readHints(entry: unknown): Pick<Candidate, 'forZones' | 'forNodes'> {
+  const { forZones, forNodes } = fields(fields(entry)['hints']);
+  return { forZones: names(forZones), forNodes: names(forNodes) };
+}
+
+function names(places: unknown): readonly string[] {
+  return items(places).flatMap((place) => text(fields(place)['name']) ?? []);
 }
 
 function describe(entry: unknown): Pick<Endpoint, 'zone' | 'node' | 'pod'> {
@@ -120,12 +145,17 @@ function describe(entry: unknown): Pick<Endpoint, 'zone' | 'node' | 'pod'> {
 }
 
 /** Of two entries for one address, the same one whatever the order of the slices. */
-function better(a: Endpoint | undefined, b: Endpoint): Endpoint {
-  return a && describeEndpoint(a) <= describeEndpoint(b) ? a : b;
+function better(a: Candidate | undefined, b: Candidate): Candidate {
+  return a && describeCandidate(a) <= describeCandidate(b) ? a : b;
 }
 
-function describeEndpoint({ pod = '', node = '', zone = '' }: Endpoint): string {
-  return [pod, node, zone].join('\0');
+function describeCandidate({ endpoint, forZones, forNodes }: Candidate): string {
+  const { pod = '', node = '', zone = '' } = endpoint;
+  return [pod, node, zone, ...forZones, '', ...forNodes].join('\0');
+}
+
+function inOrder(candidates: readonly Candidate[]): readonly Endpoint[] {
+  return candidates.map(({ endpoint }) => endpoint).sort(byAddress);
 }
 
 function byAddress(a: Endpoint, b: Endpoint): number {

@@ -1,3 +1,11 @@
+/** Where a Portico runs; null where that is not known. */
+export interface Location {
+  readonly node: string | null;
+  readonly zone: string | null;
+}
+
+export const NOWHERE: Location = { node: null, zone: null };
+
 /** What compiling depends on besides the cluster. */
 export interface CompileSettings {
   /** The name of our IngressClass. */
@@ -17,6 +25,8 @@ export interface CompileSettings {
   readonly defaultTlsSecret?: string | null;
   /** Let ExternalNames and EndpointSlices point at the loopback, as examples on one machine do. */
   readonly allowLoopback: boolean;
+  /** For Services that prefer endpoints nearby; nowhere when absent. */
+  readonly location?: Location;
   /** Milliseconds since the epoch: whether certificates are valid. */
   readonly now: number;
 }

@@ -69,6 +69,8 @@ export interface Policy {
   readonly balance: Balance;
   /** What a consistent hash is taken of; `header:<lower-case name>` for a header. */
   readonly hashBy: 'client-ip' | 'uri' | `header:${string}`;
+  /** An annotation names the balance, so that the Service's session affinity yields to it. */
+  readonly overridesAffinity?: true;
 }
 export type Balance = 'round-robin' | 'least-requests' | 'ewma' | 'consistent-hash';
 export const DEFAULT_POLICY: Policy = { balance: 'round-robin', hashBy: 'client-ip' };
@@ -85,6 +87,10 @@ export interface Backend {
   /** From `appProtocol`; what the pod speaks. */
   readonly protocol: 'http' | 'https' | 'h2c' | 'grpc';
   readonly endpoints: readonly Endpoint[];
+  /** As good, but farther away: used when none of `endpoints` can be reached. */
+  readonly spare?: readonly Endpoint[];
+  /** `sessionAffinity: ClientIP` of the Service: a consistent hash, unless the route's policy says otherwise. */
+  readonly affinity?: 'client-ip';
   /** An ExternalName to resolve by DNS instead of endpoints. */
   readonly externalName: { readonly host: string; readonly port: number } | null;
   /** Why requests get 503, or null when there is an endpoint. */

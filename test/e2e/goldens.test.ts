@@ -21,6 +21,7 @@ const NOT_HERE: Readonly<Record<string, string>> = {
     'manifests without a creation time are as old as can be, so that edits do not change who wins',
   'endpoints-hostile': 'manifests may name the loopback',
   'external-name-refused': 'manifests may name the loopback',
+  'session-affinity': 'one client is answered by one endpoint, which another test shows',
   'endpoints-loopback-allowed': 'names 127.0.0.1:8080, which is not ours to take',
   'external-name': 'asks the DNS of the machine, and speaks TLS and plain text on one port',
 };
@@ -74,8 +75,10 @@ endpoints: [{ addresses: ['${MARKER.address}'] }]
 }
 
 /** The flags that say what a case's settings say. */
-function flagsOf({ settings: { watchIngressWithoutClass, defaultBackend } }: Case): string[] {
+function flagsOf({ settings: { watchIngressWithoutClass, defaultBackend, location } }: Case): string[] {
   const flags = watchIngressWithoutClass ? ['--watch-ingress-without-class'] : [];
+  // The zone is learned from the endpoints of the case.
+  if (location) flags.push('--node-name', location.node ?? '');
   if (!defaultBackend) return flags;
   const { namespace, service, port } = defaultBackend;
   return [...flags, '--default-backend', `${namespace}/${service}:${port}`];

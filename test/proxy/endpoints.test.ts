@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { began } from '../../src/proxy/endpoint-state.ts';
+import { type EndpointState, began } from '../../src/proxy/endpoint-state.ts';
 import { type Endpoints, createEndpoints } from '../../src/proxy/endpoints.ts';
-import { get } from '../../src/routing/sharded-map.ts';
+import { edit, get } from '../../src/routing/sharded-map.ts';
 import { DEFAULT_POLICY, type RouteTable } from '../../src/routing/table.ts';
 import { tableOf } from '../support/proxy.ts';
 
@@ -57,6 +57,30 @@ describe('endpoints of a table', () => {
     endpoints.adopt(old);
     endpoints.adopt(tableOf([]));
     expect(choose(endpoints, old)?.key).toBe('127.0.0.1:1');
+  });
+
+  it('turns to those farther away only when all others were tried or are set aside', () => {
+    const endpoints = setUp();
+    const table = tableOf([{ ports: [1] }]);
+    const near = get(table.backends, 'default/app.test:80')!;
+    const backend = { ...near, spare: [{ address: '127.0.0.1', port: 2 }] };
+    const backends = edit(table.backends);
+    backends.set(backend.key, backend);
+    endpoints.adopt({ ...table, backends: backends.done() });
+    const chooseAfter = (...tried: EndpointState[]) =>
+      endpoints.choose(backend, DEFAULT_POLICY, tried, () => '', 0)!;
+
+    const first = chooseAfter();
+    expect([first.key, chooseAfter().key]).toEqual(['127.0.0.1:1', '127.0.0.1:1']);
+    const second = chooseAfter(first);
+    expect(second.key).toBe('127.0.0.1:2');
+    expect(chooseAfter(first, second)).toBe(first);
+    first.ejectedUntil = 1;
+    expect(chooseAfter()).toBe(second);
+    second.ejectedUntil = 1;
+    expect(chooseAfter()).toBe(first);
+    // Those that are spare are known as well, and go as well.
+    expect(endpoints.adopt(tableOf([])).toSorted()).toEqual(['127.0.0.1:1', '127.0.0.1:2']);
   });
 
   it('writes IPv6 addresses in brackets', () => {

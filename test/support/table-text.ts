@@ -57,7 +57,8 @@ function* describeNode(node: PathNode, before: string): Generator<[string, Route
 function describeRoute(route: Route): string {
   const { balance, hashBy } = route.policy;
   const usual = balance === DEFAULT_POLICY.balance && hashBy === DEFAULT_POLICY.hashBy;
-  const policy = usual ? '' : ` (${balance}, ${hashBy})`;
+  const chosen = route.policy.overridesAffinity ? ' whatever the Service says' : '';
+  const policy = usual && chosen === '' ? '' : ` (${balance}, ${hashBy}${usual ? chosen : ''})`;
   const source = route.ingress === '' ? 'the controller' : `${route.ingress} ${route.field}`;
   return `${routeName(route)} -> ${route.backend}${policy} by ${source}`;
 }
@@ -67,7 +68,9 @@ function describeBackend(backend: Backend): string {
   const places = backend.externalName
     ? [`DNS ${backend.externalName.host}:${backend.externalName.port}`]
     : backend.endpoints.map((endpoint) => describeEndpoint(endpoint) + describeExtras(endpoint));
-  return `${backend.protocol} ${places.join(', ')}`;
+  const spare = backend.spare?.map(describeEndpoint) ?? [];
+  const otherwise = spare.length > 0 ? `, otherwise ${spare.join(', ')}` : '';
+  return `${backend.protocol} ${places.join(', ')}${otherwise}${backend.affinity ? ' by client-ip' : ''}`;
 }
 
 function describeExtras({ zone, node, pod, terminating }: Endpoint): string {

@@ -3,6 +3,7 @@ import { isLabel, isPortName, isSubdomain } from '../names.ts';
 import type { Findings } from './findings.ts';
 
 const TYPES = ['ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName'];
+const AFFINITIES: ReadonlySet<string> = new Set(['None', 'ClientIP']);
 const PROTOCOLS: ReadonlySet<string> = new Set(['TCP', 'UDP', 'SCTP']);
 
 /** v1 Service, as far as Portico reads it. */
@@ -26,6 +27,14 @@ export function checkService(service: Fields, findings: Findings): void {
       );
     }
   }
+  const affinity = findings.string(spec, 'sessionAffinity', 'spec.sessionAffinity') ?? 'None';
+  if (!AFFINITIES.has(affinity))
+    findings.invalid('spec.sessionAffinity', affinity, 'must be None or ClientIP');
+  const published = spec['publishNotReadyAddresses'];
+  if (!isAbsent(published) && typeof published !== 'boolean')
+    findings.invalid('spec.publishNotReadyAddresses', published, 'must be true or false');
+  // Newer API servers know more of these than we do.
+  findings.string(spec, 'trafficDistribution', 'spec.trafficDistribution');
   const ports = findings.list(spec, 'ports', 'spec.ports');
   const mayHaveNone = type === 'ExternalName' || spec['clusterIP'] === 'None';
   if (ports.length === 0 && !mayHaveNone && (isAbsent(spec['ports']) || Array.isArray(spec['ports']))) {
