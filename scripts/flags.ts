@@ -30,6 +30,7 @@ const LIMITS: Readonly<Record<keyof Limits, string>> = {
   tunnelIdleTimeoutMs: 'without a byte in either direction of a WebSocket or another upgraded connection',
   connections: 'open client connections of one data-plane thread',
   requestsPerConnection: 'requests on one client connection, which is then closed',
+  streamsPerConnection: 'requests under way at one time on one HTTP/2 connection of a client',
   bufferBytes: 'bytes held for a slow reader, for each direction of a request',
   attempts: 'endpoints tried for one request',
 };

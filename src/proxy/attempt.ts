@@ -8,6 +8,8 @@ export type AttemptOutcome =
   | { readonly kind: 'connect-timed-out' }
   /** The connection ended before the first byte of a response. */
   | { readonly kind: 'reset'; readonly connection: 'reused' | 'fresh' }
+  /** The pod said that it did nothing with the request (RFC 9113 8.7: REFUSED_STREAM, or a GOAWAY before it). */
+  | { readonly kind: 'unprocessed' }
   /** What came is not an HTTP response that can be passed on. */
   | { readonly kind: 'nonsense' }
   /** No response head in time, after the request was sent. */
@@ -71,6 +73,8 @@ export function afterAttempt(outcome: AttemptOutcome, request: AttemptedRequest)
       if (!left || request.resets > MAX_RESETS || !request.replayable || !isIdempotent(request.method))
         return giveUp('upstream-reset');
       return outcome.connection === 'reused' ? RETRY_SAME_ALLOWED : RETRY_ELSEWHERE;
+    case 'unprocessed':
+      return left && request.replayable ? RETRY_ELSEWHERE : giveUp('upstream-reset');
     case 'nonsense':
       return giveUp('upstream-nonsense');
     case 'timed-out':

@@ -12,6 +12,8 @@ export interface EngineContext {
   readonly endpoints: Endpoints;
   readonly limits: Limits;
   readonly trustedProxies: TrustedProxies;
+  /** Whether clients may speak HTTP/2 without TLS, by prior knowledge. */
+  readonly h2c?: boolean;
   /** Called exactly once when an exchange is over, however it ended. */
   account(exchange: Exchange): void;
   /** Milliseconds since the epoch. */

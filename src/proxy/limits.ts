@@ -14,6 +14,8 @@ export interface Limits {
   readonly tunnelIdleTimeoutMs: number;
   readonly connections: number;
   readonly requestsPerConnection: number;
+  /** Requests that a client may have under way on one HTTP/2 connection. */
+  readonly streamsPerConnection: number;
   /** Held per side of an exchange beyond the kernel's buffers. */
   readonly bufferBytes: number;
   /** Endpoints tried for one request. */
@@ -32,6 +34,7 @@ export const DEFAULT_LIMITS: Limits = {
   tunnelIdleTimeoutMs: 3_600_000,
   connections: 16_384,
   requestsPerConnection: 100_000,
+  streamsPerConnection: 100,
   bufferBytes: 64 * 1024,
   attempts: 3,
 };

@@ -65,6 +65,8 @@ export function tableOf(sites: readonly Site[]): RouteTable {
 }
 
 export interface ProxySettings {
+  /** HTTP/2 with prior knowledge; off unless said. */
+  readonly h2c?: boolean;
   readonly limits?: Partial<Limits>;
   readonly trustedProxies?: readonly string[];
   readonly externalNames?: ExternalNames;
@@ -111,6 +113,7 @@ export async function startProxy(
       for (const look of waiting) look();
     },
     now: Date.now,
+    h2c: settings.h2c ?? false,
   });
   const port = await engine.listen({ host: '127.0.0.1', port: 0, reusePort: false, ...settings.listen });
   return {

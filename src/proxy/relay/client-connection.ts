@@ -81,6 +81,13 @@ export class ClientConnection implements ClientSide {
     return this.phase === 'head' && this.#held.length === 0;
   }
 
+  get quietSince(): number {
+    return this.deadline.since;
+  }
+
+  /** The next response will say it. */
+  announceDrain(): void {}
+
   /** Stops reading until `resume`: who should take the bytes does not keep up. */
   pause(): void {
     this.socket.pause();
@@ -278,6 +285,7 @@ export class ClientConnection implements ClientSide {
       this.#head = null;
       this.#held.clear();
     }
+    if (progress === 'version-not-supported' && this.#isHttp2(bytes, at, end)) return -1;
     const exchange = new RelayExchange(relay, this, head);
     if (progress !== 'done') {
       exchange.refuse(messageFault(progress));
@@ -290,6 +298,24 @@ export class ClientConnection implements ClientSide {
     this.phase = framing.kind === 'none' ? 'waiting' : 'body';
     exchange.begin(head, bytes, at);
     return length;
+  }
+
+  /** HTTP/2 with prior knowledge (RFC 9113 3.3), where that is served: from here on it is another's connection. */
+  #isHttp2(bytes: Buffer, at: number, end: number): boolean {
+    const { acceptHttp2, clients } = this.#relay;
+    if (!acceptHttp2 || this.#requests > 1) return false;
+    if (bytes.toString('latin1', at, at + HTTP2_LINE.length) !== HTTP2_LINE) return false;
+    const { socket } = this;
+    const begun = Buffer.from(bytes.subarray(at, end));
+    this.phase = 'closed';
+    this.#held.clear();
+    clients.delete(this);
+    for (const event of ['data', 'end', 'error', 'close', 'drain', 'finish'])
+      socket.removeAllListeners(event);
+    socket.pause();
+    socket.unshift(begun);
+    acceptHttp2(socket, this.arrival);
+    return true;
   }
 
   /** Keeps the pieces and the reading of a head until the rest comes. */
@@ -347,3 +373,6 @@ export class ClientConnection implements ClientSide {
     else if (this.phase !== 'lingering') this.destroy();
   }
 }
+
+/** How a connection begins that is not HTTP/1.1 (RFC 9113 3.4). */
+const HTTP2_LINE = 'PRI * HTTP/2.0\r\n';

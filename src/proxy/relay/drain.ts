@@ -18,6 +18,7 @@ export async function drainRelay(
 ): Promise<number> {
   const started = performance.now();
   relay.draining = true;
+  for (const client of relay.clients) client.announceDrain();
   // In the turn after a poll, when every connection that the kernel had for us has just been accepted.
   await nextTurn();
   for (const server of servers) server.close();
@@ -26,13 +27,14 @@ export async function drainRelay(
   while (relay.clients.size > 0 && performance.now() - started < timeoutMs) {
     const now = performance.now();
     for (const client of relay.clients) {
-      if (client.isIdle && now - Math.max(client.deadline.since, started) >= quietMs) client.close();
+      if (client.isIdle && now - Math.max(client.quietSince, started) >= quietMs) client.close();
     }
     await sleep(LOOK_EVERY_MS);
   }
   const cut = relay.inFlight;
   for (const client of relay.clients) client.cutForDrain();
   relay.pool.destroy();
+  relay.sessions.destroy();
   relay.deadlines.stop();
   return cut;
 }

@@ -1,5 +1,6 @@
 import { type Server, type Socket, createServer } from 'node:net';
 import type { Engine, EngineContext, EngineFactory, ListenAddress } from '../engine.ts';
+import { Http2Clients } from '../http2/clients.ts';
 import { ClientConnection } from './client-connection.ts';
 import { drainRelay } from './drain.ts';
 import { Relay } from './relay.ts';
@@ -9,6 +10,8 @@ export const relayEngine: EngineFactory = (context: EngineContext): Engine => {
   const relay = new Relay(context);
   const { limits } = context;
   const servers: Server[] = [];
+  const http2 = new Http2Clients(relay);
+  if (context.h2c) relay.acceptHttp2 = (socket, arrival) => http2.accept(socket, arrival);
 
   function accept(socket: Socket): void {
     // Cheaper than an answer, at a moment when everything is scarce.
@@ -33,12 +36,15 @@ export const relayEngine: EngineFactory = (context: EngineContext): Engine => {
       return promise;
     },
     close(endpointKeys) {
-      for (const key of endpointKeys) relay.pool.retire(key);
+      for (const key of endpointKeys) {
+        relay.pool.retire(key);
+        relay.sessions.retire(key);
+      }
     },
     drain: (timeoutMs) => drainRelay(relay, servers, timeoutMs),
     gauges: () => ({
       clientConnections: relay.clients.size,
-      upstreamConnections: relay.pool.size,
+      upstreamConnections: relay.pool.size + relay.sessions.size,
       inFlight: relay.inFlight,
       tunnels: relay.openTunnels,
     }),

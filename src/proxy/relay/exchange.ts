@@ -12,6 +12,7 @@ import { RequestBody } from './request-body.ts';
 import type { RequestHead } from './request-head.ts';
 import type { ResponseHead } from './response-head.ts';
 import type { ClientSide, Trailers, UpstreamSide } from './sides.ts';
+import { reach, upstreamWay } from './reach.ts';
 import { Tunnel } from './tunnel.ts';
 import type { Loss, UpstreamUser } from './upstream-connection.ts';
 import { acceptOf, upstreamHead } from './upstream-head.ts';
@@ -95,8 +96,6 @@ export class RelayExchange implements UpstreamUser {
 
   #carryOut(decision: Decision): void {
     if (decision.kind === 'refuse') return this.refuse(decision.reason);
-    const { protocol } = decision.backend;
-    if (protocol === 'h2c' || protocol === 'grpc') return this.refuse('protocol-not-supported');
     const pending = this.#relay.context.endpoints.pending(decision.backend);
     if (pending) void pending.then(() => this.#tryNext());
     else this.#tryNext();
@@ -108,7 +107,7 @@ export class RelayExchange implements UpstreamUser {
     const decision = this.#decision;
     if (this.#response === 'over' || decision?.kind !== 'forward') return;
     const { backend, route } = decision;
-    const { context, pool } = this.#relay;
+    const { context } = this.#relay;
     const hash = (): string => this.#hash;
     const state = context.endpoints.choose(backend, route.policy, this.#tried, hash, context.now());
     if (!state) return this.#attemptOver({ kind: 'no-endpoint' });
@@ -116,11 +115,9 @@ export class RelayExchange implements UpstreamUser {
     this.#ledger.endpoint = state.key;
     this.#ledger.attempts++;
     began(state);
-    const tls = backend.protocol === 'https';
-    // A connection closed under our feet says nothing good of the others that are as old.
-    const idle = this.#resets > 0 ? null : pool.take(state, tls, this);
-    this.#upstream = idle ?? pool.connect(state, tls, this);
-    if (idle) this.#send(idle);
+    const upstream = reach(this.#relay, state, upstreamWay(decision), this.#resets > 0, this);
+    this.#upstream = upstream;
+    if (upstream.isConnected) this.#send(upstream);
   }
 
   onConnected(): void {
@@ -150,6 +147,9 @@ export class RelayExchange implements UpstreamUser {
         this.#resets++;
         if (state && !upstream?.reused) this.#tried = [...this.#tried, state];
         return this.#attemptOver({ kind: 'reset', connection: upstream?.reused ? 'reused' : 'fresh' });
+      case 'unprocessed':
+        if (state) this.#tried = [...this.#tried, state];
+        return this.#attemptOver({ kind: loss });
       case 'cut':
         return this.refuse('upstream-reset');
       case 'nonsense':

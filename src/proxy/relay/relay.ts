@@ -1,4 +1,7 @@
 import type { EngineContext } from '../engine.ts';
+import { UpstreamSessions } from '../http2/upstream-sessions.ts';
+import type { Arrival } from '../forwarded.ts';
+import type { Socket } from 'node:net';
 import type { ClientConnection } from './client-connection.ts';
 import { type DeadlineList, Deadlines } from './deadlines.ts';
 import { RequestHead } from './request-head.ts';
@@ -9,12 +12,28 @@ import { UpstreamPool } from './upstream-pool.ts';
 const LINGER_MS = 2_000;
 const COARSEST_SWEEP_MS = 500;
 
+/** A connection of a client, as far as draining is concerned. */
+export interface Client {
+  /** Closing it now loses nothing that was asked. */
+  readonly isIdle: boolean;
+  /** On the monotonic clock. */
+  readonly quietSince: number;
+  /** No more requests are wanted on it, if there is a way to say so. */
+  announceDrain(): void;
+  close(): void;
+  cutForDrain(): void;
+}
+
 /** What the connections and exchanges of one engine share. */
 export class Relay {
   readonly context: EngineContext;
   readonly slab = new Slab();
   readonly pool: UpstreamPool;
-  readonly clients = new Set<ClientConnection>();
+  /** The same for pods that speak HTTP/2. */
+  readonly sessions: UpstreamSessions;
+  readonly clients = new Set<Client>();
+  /** Takes a connection over that begins as HTTP/2 does, its first bytes unread; null refuses it. */
+  acceptHttp2: ((socket: Socket, arrival: Arrival) => void) | null = null;
   readonly deadlines: Deadlines;
   readonly heads: DeadlineList<ClientConnection>;
   readonly keepAlives: DeadlineList<ClientConnection>;
@@ -54,5 +73,6 @@ export class Relay {
       client.destroy(),
     );
     this.pool = new UpstreamPool(limits, this.deadlines, this.slab);
+    this.sessions = new UpstreamSessions(limits, this.deadlines);
   }
 }

@@ -2,6 +2,7 @@ import { type Socket, connect as connectTcp } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { EndpointState } from '../endpoints.ts';
 import { BodyReader } from './body-reader.ts';
+import type { UpstreamTls } from '../upstream-tls.ts';
 import { composeChunkedEnd } from './client-head.ts';
 import { Deadline } from './deadlines.ts';
 import { HeldBytes } from './held-bytes.ts';
@@ -16,6 +17,8 @@ export type Loss =
   | 'connect-timed-out'
   /** It ended before the first byte of a response. */
   | 'reset'
+  /** The pod says that it did nothing with the request (RFC 9113 8.7). */
+  | 'unprocessed'
   /** It ended within a response. */
   | 'cut'
   | 'nonsense'
@@ -70,7 +73,13 @@ export class UpstreamConnection implements UpstreamSide {
   readonly #body: BodyReader;
   readonly #partial = new HeldBytes();
 
-  constructor(pool: UpstreamPool, state: EndpointState, tls: boolean, poolKey: string, user: UpstreamUser) {
+  constructor(
+    pool: UpstreamPool,
+    state: EndpointState,
+    tls: UpstreamTls | null,
+    poolKey: string,
+    user: UpstreamUser,
+  ) {
     this.#pool = pool;
     this.#user = user;
     this.endpointKey = state.key;
@@ -86,8 +95,7 @@ export class UpstreamConnection implements UpstreamSide {
       highWaterMark: pool.highWaterMark,
     };
     if (tls) {
-      // Pods show certificates that nobody but their cluster signed.
-      const socket = connectTls({ ...options, rejectUnauthorized: false, ALPNProtocols: ['http/1.1'] });
+      const socket = connectTls({ ...options, ...tls.options, ALPNProtocols: ['http/1.1'] });
       this.socket = socket;
       socket.on('secureConnect', () => this.#connected());
       socket.on('data', (bytes: Buffer) => this.#received(bytes, bytes.length));

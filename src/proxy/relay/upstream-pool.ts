@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import type { EndpointState } from '../endpoints.ts';
 import type { Limits } from '../limits.ts';
+import type { UpstreamTls } from '../upstream-tls.ts';
 import { type DeadlineList, type Deadlines } from './deadlines.ts';
 import type { ResponseHead } from './response-head.ts';
 import type { Slab } from './slab.ts';
@@ -27,6 +28,8 @@ export class UpstreamPool {
   readonly awaiting: DeadlineList<UpstreamConnection>;
   readonly #idling: DeadlineList<UpstreamConnection>;
   readonly #members = new Map<string, Members>();
+  /** The keys of `#members` by endpoint: one for each way of speaking to it. */
+  readonly #ways = new Map<string, Set<string>>();
   size = 0;
 
   constructor(limits: Limits, clock: Deadlines, slab: Slab) {
@@ -40,7 +43,7 @@ export class UpstreamPool {
   }
 
   /** An idle connection to the endpoint, with `user` in charge of it from now on; null when there is none. */
-  take(state: EndpointState, tls: boolean, user: UpstreamUser): UpstreamConnection | null {
+  take(state: EndpointState, tls: UpstreamTls | null, user: UpstreamUser): UpstreamConnection | null {
     const idle = this.#members.get(poolKey(state, tls))?.idle;
     if (!idle) return null;
     for (;;) {
@@ -56,11 +59,16 @@ export class UpstreamPool {
   }
 
   /** A new connection to the endpoint; `user` hears of it. */
-  connect(state: EndpointState, tls: boolean, user: UpstreamUser): UpstreamConnection {
+  connect(state: EndpointState, tls: UpstreamTls | null, user: UpstreamUser): UpstreamConnection {
     const key = poolKey(state, tls);
     const connection = new UpstreamConnection(this, state, tls, key, user);
     let members = this.#members.get(key);
-    if (!members) this.#members.set(key, (members = { all: new Set(), idle: [] }));
+    if (!members) {
+      this.#members.set(key, (members = { all: new Set(), idle: [] }));
+      const ways = this.#ways.get(state.key);
+      if (ways) ways.add(key);
+      else this.#ways.set(state.key, new Set([key]));
+    }
     members.all.add(connection);
     this.size++;
     return connection;
@@ -87,12 +95,16 @@ export class UpstreamPool {
     this.size--;
     const place = members.idle.indexOf(connection);
     if (place >= 0) members.idle.splice(place, 1);
-    if (members.all.size === 0) this.#members.delete(connection.poolKey);
+    if (members.all.size > 0) return;
+    this.#members.delete(connection.poolKey);
+    const ways = this.#ways.get(connection.endpointKey);
+    ways?.delete(connection.poolKey);
+    if (ways?.size === 0) this.#ways.delete(connection.endpointKey);
   }
 
   /** The endpoint left the table: its idle connections are closed, those in use after what they serve now. */
   retire(endpointKey: string): void {
-    for (const key of [endpointKey, `${endpointKey} tls`]) {
+    for (const key of [...(this.#ways.get(endpointKey) ?? [])]) {
       const members = this.#members.get(key);
       if (!members) continue;
       for (const connection of members.all) connection.retired = true;
@@ -108,6 +120,6 @@ export class UpstreamPool {
   }
 }
 
-function poolKey(state: EndpointState, tls: boolean): string {
-  return tls ? `${state.key} tls` : state.key;
+function poolKey(state: EndpointState, tls: UpstreamTls | null): string {
+  return tls ? `${state.key} ${tls.terms}` : state.key;
 }

@@ -1,0 +1,31 @@
+import type { Socket } from 'node:net';
+import type { Arrival } from '../forwarded.ts';
+import type { DeadlineList } from '../relay/deadlines.ts';
+import type { Relay } from '../relay/relay.ts';
+import { ClientSession } from './client-session.ts';
+import type { ClientStream } from './client-stream.ts';
+
+/** Where connections that speak HTTP/2 come in, and what their time limits share. */
+export class Http2Clients {
+  readonly relay: Relay;
+  readonly prefaces: DeadlineList<ClientSession>;
+  readonly idles: DeadlineList<ClientSession>;
+  readonly bodies: DeadlineList<ClientStream>;
+  readonly leftovers: DeadlineList<ClientStream>;
+
+  constructor(relay: Relay) {
+    const { deadlines } = relay;
+    const { limits } = relay.context;
+    this.relay = relay;
+    const close = (session: ClientSession): void => session.close();
+    this.prefaces = deadlines.list(limits.clientHeadTimeoutMs, (session) => session.destroy());
+    this.idles = deadlines.list(limits.keepAliveIdleTimeoutMs, close);
+    this.bodies = deadlines.list(limits.bodyIdleTimeoutMs, (stream) => stream.bodyTimedOut());
+    this.leftovers = deadlines.list(limits.bodyIdleTimeoutMs, (stream) => stream.destroy());
+  }
+
+  /** Takes over a connection: its next bytes are the client's preface (RFC 9113 3.4). */
+  accept(socket: Socket, arrival: Arrival): void {
+    this.relay.clients.add(new ClientSession(this, socket, arrival));
+  }
+}

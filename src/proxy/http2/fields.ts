@@ -1,0 +1,57 @@
+import { isForbiddenTrailer } from '../fields.ts';
+import { isRelayedResponse } from '../relay/client-head.ts';
+import { FieldBlock } from '../relay/field-block.ts';
+import { FieldKind } from '../relay/field-names.ts';
+import type { ResponseHead } from '../relay/response-head.ts';
+import type { Trailers } from '../relay/sides.ts';
+import { trailerText } from './text.ts';
+
+/** Names and values in turns, as node:http2 takes them. */
+export type Fields = string[];
+
+export const NO_TRAILERS: Trailers = { trailers: null, trailerBytes: null };
+
+/** The fields of a response for a stream: without what is about the connection it came on. */
+export function responseFields(head: ResponseHead, bytes: Buffer, base: number): Fields {
+  const { fields, status, contentLength } = head;
+  const { names } = head.connection;
+  const out: Fields = [':status', String(status)];
+  for (let field = 0; field < fields.count; field++) {
+    if (!isRelayedResponse(fields.kind(field))) continue;
+    const name = fields.name(bytes, base, field);
+    if (!names?.has(name)) out.push(name, fields.value(bytes, base, field));
+  }
+  if (contentLength >= 0 && status >= 200 && status !== 204)
+    out.push('content-length', String(contentLength));
+  return out;
+}
+
+/** Those trailers that may pass (RFC 9110 6.5.1), by name; null for none. */
+export function trailerFields({ trailers, trailerBytes }: Trailers): Record<string, string[]> | null {
+  if (!trailers || !trailerBytes) return null;
+  const out: Record<string, string[]> = Object.create(null) as Record<string, string[]>;
+  let any = false;
+  for (let field = 0; field < trailers.count; field++) {
+    const kind = trailers.kind(field);
+    const name = trailers.name(trailerBytes, 0, field);
+    if ((kind !== FieldKind.other && kind !== FieldKind.accept) || isForbiddenTrailer(name)) continue;
+    (out[name] ??= []).push(trailers.value(trailerBytes, 0, field));
+    any = true;
+  }
+  return any ? out : null;
+}
+
+/** Reads a trailer section as strictly as one of HTTP/1.1; null when it is not well-formed or too large. */
+export function readTrailers(
+  fields: readonly string[],
+  limits: { readonly headBytes: number; readonly fieldCount: number },
+): Trailers | null {
+  const text = trailerText(fields);
+  if (text === null) return null;
+  const trailerBytes = Buffer.from(text, 'latin1');
+  const trailers = new FieldBlock(limits.fieldCount);
+  trailers.reset(0);
+  const progress = trailers.read(trailerBytes, 0, trailerBytes.length, limits.headBytes);
+  if (progress !== 'done') return null;
+  return trailers.count === 0 ? NO_TRAILERS : { trailers, trailerBytes };
+}
