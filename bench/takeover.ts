@@ -51,6 +51,7 @@ async function runTakeovers(takeovers: number): Promise<TakeoverResult> {
   const upstream = spawn(process.execPath, [join(root, 'bench/upstream.ts'), `${PORTS.upstream}`], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  children.push(upstream);
   await once(upstream.stdout, 'data');
   let statusPort = PORTS.status;
   const start = async (): Promise<ChildProcess> => {
@@ -116,6 +117,7 @@ async function startPortico(manifestFile: string, statusPort: number): Promise<C
     ],
     { stdio: ['ignore', 'inherit', 'inherit'] },
   );
+  children.push(child);
   for (;;) {
     if (child.exitCode !== null) throw new Error(`Portico ended at start with ${child.exitCode}`);
     const response = await fetch(`http://127.0.0.1:${statusPort}/readyz`).catch(() => null);
@@ -123,6 +125,9 @@ async function startPortico(manifestFile: string, statusPort: number): Promise<C
     await delay(20);
   }
 }
+
+/** Everything that was started. */
+const children: ChildProcess[] = [];
 
 interface Count {
   requests: number;
@@ -213,8 +218,11 @@ ports: [{port: ${PORTS.upstream}}]
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const takeovers = Number(process.argv[2] ?? 20);
-  if (process.argv.includes('--inside')) console.log(JSON.stringify(await runTakeovers(takeovers)));
-  else
+  if (process.argv.includes('--inside')) {
+    // Whatever is still running then ends with this process, and nobody waits for it.
+    process.on('exit', () => children.forEach((child) => child.kill('SIGKILL')));
+    console.log(JSON.stringify(await runTakeovers(takeovers)));
+  } else
     for (const migrate of [true, false])
       console.log(JSON.stringify(takeoverInNamespace(takeovers, migrate), null, 2));
 }

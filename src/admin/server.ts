@@ -88,7 +88,8 @@ async function respond(
   }
 }
 
-function isLoopback(address: string): boolean {
+/** Whether a peer is on this machine. */
+export function isLoopback(address: string): boolean {
   return address === '::1' || address.startsWith('127.') || address.startsWith('::ffff:127.');
 }
 

@@ -4,7 +4,7 @@ import { EMPTY_SNAPSHOT, type ObjectChange, type Snapshot, applyChanges } from '
 import type { ApiConnection } from './api-connection.ts';
 import type { Clock } from './clock.ts';
 import { type Log, Reflector } from './reflector.ts';
-import { RESOURCES, type Resource } from './resources.ts';
+import { RESOURCES, missingRight } from './resources.ts';
 import type { Source, SourceEvent, WatchState } from './source.ts';
 
 export interface ClusterSourceOptions {
@@ -118,15 +118,6 @@ function problemsOf({ resource, namespace, forbidden }: Reflector): Problem[] {
       message: `${missingRight(resource, namespace)} Meanwhile ${resource.consequence}. (${forbidden})`,
     },
   ];
-}
-
-/** Which right is missing, in words that can be typed into a Role. */
-function missingRight({ resource, group }: Resource, namespace: string | undefined): string {
-  const role = namespace === undefined ? 'a ClusterRole' : `a Role in namespace "${namespace}"`;
-  return (
-    `Portico may not read ${resource}: grant it the verbs "list" and "watch" on resource "${resource}" ` +
-    `in API group "${group}" with ${role} (see deploy/rbac.yaml).`
-  );
 }
 
 function stateOf(kind: Kind, reflectors: readonly Reflector[]): WatchState {

@@ -6,7 +6,7 @@ import { type Clock, sleep } from './clock.ts';
 import type { Failure } from './failure.ts';
 import { list } from './list.ts';
 import { ObjectStore } from './object-store.ts';
-import { type Resource, arrive } from './resources.ts';
+import { type Resource, arrive, missingRight } from './resources.ts';
 import { type WatchEvent, endsInitialEvents, watch } from './watch.ts';
 
 export type Log = (
@@ -212,7 +212,8 @@ export class Reflector {
     }
     this.errors++;
     this.#failures++;
-    this.#note(failure.message === this.lastError ? 'debug' : 'warn', failure.message);
+    const right = failure.kind === 'forbidden' ? `${missingRight(this.resource, this.namespace)} ` : '';
+    this.#note(failure.message === this.lastError ? 'debug' : 'warn', right + failure.message);
     this.lastError = failure.message;
     switch (failure.kind) {
       case 'forbidden':

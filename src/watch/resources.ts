@@ -110,3 +110,12 @@ function deepFreeze(value: Fields): Fields {
     if (typeof field === 'object' && field !== null) deepFreeze(field as Fields);
   return Object.freeze(value);
 }
+
+/** Which right is missing, in words that can be typed into a Role. */
+export function missingRight({ resource, group }: Resource, namespace: string | undefined): string {
+  const role = namespace === undefined ? 'a ClusterRole' : `a Role in namespace "${namespace}"`;
+  return (
+    `Portico may not read ${resource}: grant it the verbs "list" and "watch" on resource "${resource}" ` +
+    `in API group "${group}" with ${role} (see deploy/rbac.yaml).`
+  );
+}
