@@ -65,7 +65,8 @@ export function startElector(options: ElectorOptions): Elector {
   ): Promise<ApiReply> => {
     const where = method === 'POST' ? collection : path;
     const question = { method, path: where, ...(body && { body }), signal };
-    if (method !== 'GET') uncertain = true;
+    if (method === 'GET') return askWithin(call, clock, times.renewDeadlineMs / 2, question);
+    uncertain = true;
     const reply = await askWithin(call, clock, times.renewDeadlineMs / 2, question);
     uncertain = false;
     return reply;
@@ -77,6 +78,7 @@ export function startElector(options: ElectorOptions): Elector {
     const lease = reply.status === 200 ? readLease(reply.body) : null;
     if (lease === null && reply.status !== 404) return reply;
     election = saw(election, lease, clock.monotonicMs());
+    uncertain = false;
     return null;
   };
 

@@ -33,6 +33,8 @@ export interface WorkQueue {
 
 const FIRST_DELAY_MS = 1_000;
 const MAX_DELAY_MS = 300_000;
+/** Conflicts and hiccups are nobody's business until they stay. */
+const COMPLAIN_AFTER = 3;
 const FORBIDDEN_RETRY_MS = 300_000;
 
 export function startWorkQueue(options: WorkQueueOptions): WorkQueue {
@@ -41,6 +43,8 @@ export function startWorkQueue(options: WorkQueueOptions): WorkQueue {
   const failures = new Map<string, number>();
   /** Keys that wait for their next try: news about an object does not shorten its back-off. */
   const waiting = new Set<string>();
+  /** The key that is complained about: one of ten thousand says enough. */
+  let complainedOf: string | null = null;
   let wake: () => void = () => {};
 
   const add = (key: string): void => {
@@ -72,10 +76,16 @@ export function startWorkQueue(options: WorkQueueOptions): WorkQueue {
       case 'done':
         failures.delete(key);
         complaints.settle(topic);
+        if (complainedOf === key) {
+          complainedOf = null;
+          complaints.settle(`${topic} of ${key}`);
+        }
         return;
       case 'failed':
         later(key, outcome.retryAfterMs);
-        if ((failures.get(key) ?? 0) >= 3)
+        if ((failures.get(key) ?? 0) < COMPLAIN_AFTER) return;
+        complainedOf ??= key;
+        if (complainedOf === key)
           complaints.raise(`${topic} of ${key}`, `${topic} of ${key}: ${outcome.why}`);
         return;
       case 'forbidden':
@@ -103,8 +113,10 @@ export function startWorkQueue(options: WorkQueueOptions): WorkQueue {
       if (delayMs > 0) continue;
       ready.delete(key);
       const write = work(key);
-      if (write === null) failures.delete(key);
-      else {
+      if (write === null) {
+        failures.delete(key);
+        if (complainedOf === key) complainedOf = null;
+      } else {
         bucket.take();
         await attempt(key, write);
       }

@@ -181,7 +181,7 @@ test('an object that the server refuses backs off alone; the others are written'
   await using town = await openTown({
     objects: [OUR_CLASS, ingressOf('shop/bad', 'portico'), ingressOf('shop/good', 'portico')],
   });
-  town.api.fail(
+  const mend = town.api.fail(
     { verb: 'patch', times: 1_000, when: ({ path }) => path.includes('/bad/') },
     { kind: 'status', status: 500, message: 'etcd is sad' },
   );
@@ -194,4 +194,20 @@ test('an object that the server refuses backs off alone; the others are written'
   expect(a.said.filter((line) => line.includes('shop/bad'))).toEqual([
     'Ingress status of shop/bad: etcd is sad',
   ]);
+  mend();
+  await town.until(() => town.status('shop/bad') !== '');
+  await town.until(() => a.said.at(-1) === 'Ingress status of shop/bad: works again');
+});
+
+test('of many objects that are refused one is named', async () => {
+  const ingresses = Array.from({ length: 30 }, (_, n) => ingressOf(`shop/web-${n}`, 'portico'));
+  await using town = await openTown({ objects: [OUR_CLASS, ...ingresses] });
+  town.api.fail(
+    { verb: 'patch', times: Infinity },
+    { kind: 'status', status: 422, message: 'a policy says no' },
+  );
+  const a = await town.join('a');
+  await town.pass(60_000);
+  expect(town.writes().length).toBeGreaterThan(90);
+  expect(a.said.filter((line) => line.includes('a policy says no'))).toHaveLength(1);
 });
