@@ -67,6 +67,7 @@ export interface Config extends CompileConfig {
   readonly nodeName: string | null;
   readonly zone: string | null;
   readonly httpPort: number;
+  readonly h2c: boolean;
   readonly bindAddress: string | null;
   /** 0 for none. */
   readonly statusPort: number;
@@ -103,6 +104,7 @@ export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult
     nodeName: read.optional('node-name', text),
     zone: read.optional('zone', text),
     httpPort: read.one('http-port', port(1)),
+    h2c: read.flag('h2c'),
     bindAddress: read.optional('bind-address', ipAddress),
     statusPort: read.one('status-port', port(0)),
     statusSocket: read.optional('status-socket', text),

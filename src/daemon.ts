@@ -62,6 +62,7 @@ export async function runDaemon({
       engine: config.engine,
       limits: config.limits,
       trustedProxies: config.trustedProxies,
+      h2c: config.h2c,
       accessLog: config.accessLog,
       allowLoopback: config.allowLoopback,
     },

@@ -172,6 +172,12 @@ export const RUN_FLAGS: readonly Flag[] = [
     group: 'Listening',
   },
   {
+    name: 'h2c',
+    description:
+      'also take HTTP/2 without TLS on the HTTP port, from clients that know beforehand that it is spoken',
+    group: 'Listening',
+  },
+  {
     name: 'bind-address',
     value: '<ip>',
     description: 'listen on this address only; otherwise on all, IPv4 and IPv6',

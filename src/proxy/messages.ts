@@ -9,6 +9,8 @@ export interface ThreadSettings {
   readonly engine: EngineName;
   readonly limits: Limits;
   readonly trustedProxies: readonly string[];
+  /** HTTP/2 without TLS, by prior knowledge; no unless said. */
+  readonly h2c?: boolean;
   readonly accessLog: AccessLogFormat;
   /** Manifests may name services on this machine; a cluster's objects may not reach into the node. */
   readonly allowLoopback: boolean;

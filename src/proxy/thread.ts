@@ -35,6 +35,7 @@ export async function serve(): Promise<void> {
     endpoints,
     limits: settings.limits,
     trustedProxies: trustedProxies(settings.trustedProxies),
+    h2c: settings.h2c ?? false,
     account(exchange) {
       accounting.count(exchange);
       accessLog.write(exchange);
