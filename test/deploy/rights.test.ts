@@ -7,8 +7,10 @@ import { theOnly } from './manifests.ts';
 const NAMESPACE = 'portico-system';
 
 function granted(rules: readonly V1PolicyRule[] | undefined): string[] {
-  return (rules ?? []).flatMap(({ apiGroups = [], resources = [], verbs, ...rest }) => {
+  return (rules ?? []).flatMap(({ apiGroups = [], resources = [], verbs, resourceNames, ...rest }) => {
     expect(rest).toEqual({});
+    // The only name that is known beforehand is that of the Lease of the default class.
+    if (resourceNames) expect([resources, resourceNames]).toEqual([['leases'], ['portico-portico']]);
     return apiGroups.flatMap((group) =>
       resources.flatMap((resource) => verbs.map((verb) => `${verb} ${group}/${resource}`)),
     );
