@@ -68,6 +68,8 @@ async function withPortico(ingresses: number, use: (portico: Portico) => Promise
         '127.0.0.1',
         '--http-port',
         `${PORTS.proxy}`,
+        '--https-port',
+        '0',
       ],
       ...[
         '--status-port',

@@ -120,6 +120,7 @@ function portico(engine: string): Subject {
       'run',
       `--manifests=${file('portico.yaml', manifests(upstream))}`,
       `--http-port=${proxy}`,
+      '--https-port=0',
       '--status-port=0',
       '--bind-address=127.0.0.1',
       '--workers=1',

@@ -107,6 +107,8 @@ async function startPortico(manifestFile: string, statusPort: number): Promise<C
       ...[
         '--http-port',
         `${PORTS.proxy}`,
+        '--https-port',
+        '0',
         '--status-port',
         `${statusPort}`,
         '--access-log',

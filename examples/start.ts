@@ -103,6 +103,7 @@ function startPortico(folder: string, httpPort: number, statusPort: number): Chi
     '--manifests': folder,
     '--bind-address': LOOPBACK,
     '--http-port': String(httpPort),
+    '--https-port': '0',
     '--status-port': String(statusPort),
     '--access-log': 'text',
     '--log-format': 'text',

@@ -23,6 +23,9 @@ const LIMITS: Readonly<Record<keyof Limits, string>> = {
   fieldCount: 'the number of header fields of a head',
   clientHeadTimeoutMs:
     'from the first byte of a request head (or the start of the connection) to its last; then 408',
+  handshakeTimeoutMs:
+    'from the start of a connection to the end of its TLS handshake, or of its PROXY protocol header',
+  handshakes: 'TLS handshakes and PROXY headers that one data-plane thread awaits; one more ends the oldest',
   bodyIdleTimeoutMs: 'without a byte of a body that the client is sending',
   keepAliveIdleTimeoutMs: 'an idle connection of a client',
   connectTimeoutMs: 'connecting to an endpoint',

@@ -1,9 +1,11 @@
 import { availableParallelism } from 'node:os';
 import { BlockList, isIP } from 'node:net';
+import { createSecureContext } from 'node:tls';
 import picomatch from 'picomatch';
 import { type AccessLogFormat } from './proxy/access-log.ts';
 import { DEFAULT_LIMITS, type Limits } from './proxy/limits.ts';
 import { ENGINES, type EngineName } from './proxy/messages.ts';
+import { DEFAULT_CIPHERS, TLS_VERSIONS, type TlsVersion } from './proxy/tls/certificates.ts';
 import { isLabel, isSubdomain } from './routing/names.ts';
 import {
   CLASS_FLAGS,
@@ -68,6 +70,16 @@ export interface Config extends CompileConfig {
   readonly zone: string | null;
   readonly httpPort: number;
   readonly h2c: boolean;
+  /** 0 for none. */
+  readonly httpsPort: number;
+  readonly proxyProtocolFrom: readonly string[];
+  /** `namespace/name` */
+  readonly defaultTlsSecret: string | null;
+  readonly sslRedirect: boolean;
+  /** The value of Strict-Transport-Security; null for none. */
+  readonly hsts: string | null;
+  readonly tlsMinVersion: TlsVersion;
+  readonly tlsCiphers: string;
   readonly bindAddress: string | null;
   /** 0 for none. */
   readonly statusPort: number;
@@ -105,6 +117,13 @@ export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult
     zone: read.optional('zone', text),
     httpPort: read.one('http-port', port(1)),
     h2c: read.flag('h2c'),
+    httpsPort: read.one('https-port', port(0)),
+    proxyProtocolFrom: read.many('proxy-protocol-from', cidr),
+    defaultTlsSecret: read.optional('default-tls-secret', secretName),
+    sslRedirect: read.one('ssl-redirect', boolean),
+    hsts: read.one('hsts', hsts),
+    tlsMinVersion: read.one('tls-min-version', oneOf(TLS_VERSIONS)),
+    tlsCiphers: read.optional('tls-ciphers', ciphers) ?? DEFAULT_CIPHERS,
     bindAddress: read.optional('bind-address', ipAddress),
     statusPort: read.one('status-port', port(0)),
     statusSocket: read.optional('status-socket', text),
@@ -124,10 +143,14 @@ export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult
     }
   }
   // Neither is a number after a mistake in it.
-  if (config.statusPort > 0 && config.statusPort === config.httpPort) {
-    read.mistakes.push(
-      `--status-port and --http-port are both ${config.httpPort}: give them different ports`,
-    );
+  const ports = [
+    ['--status-port', config.statusPort],
+    ['--https-port', config.httpsPort],
+    ['--http-port', config.httpPort],
+  ] as const;
+  for (const [index, [flag, number]] of ports.entries()) {
+    const [other] = ports.slice(index + 1).find(([, each]) => each > 0 && each === number) ?? [];
+    if (other) read.mistakes.push(`${flag} and ${other} are both ${number}: give them different ports`);
   }
   return read.result(config);
 }
@@ -351,6 +374,31 @@ const namespaceGlob: Parse<string> = (given) => {
     return { value: given };
   } catch (error) {
     return { mistake: `'${given}' is not a glob: ${(error as Error).message}` };
+  }
+};
+
+const secretName: Parse<string> = (given) =>
+  /^[a-z0-9-]{1,63}\/[a-z0-9.-]{1,253}$/.test(given)
+    ? { value: given }
+    : { mistake: `'${given}' does not name a Secret; write namespace/name` };
+
+/** RFC 6797 6.1, and the directive of the browsers' preload list. */
+const hsts: Parse<string | null> = (given) => {
+  if (given === 'off') return { value: null };
+  if (/^max-age=\d{1,10}(?:; ?(?:includeSubDomains|preload))*$/.test(given)) return { value: given };
+  return {
+    mistake: `'${given}' is neither off nor such as 'max-age=31536000; includeSubDomains; preload' (seconds)`,
+  };
+};
+
+const ciphers: Parse<string> = (given) => {
+  try {
+    createSecureContext({ ciphers: given });
+    return { value: given };
+  } catch {
+    return {
+      mistake: `'${given}' names no cipher suite that OpenSSL knows; 'openssl ciphers -v' lists them`,
+    };
   }
 };
 

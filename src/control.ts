@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
-import { type Compilation, type CompileSettings, compile } from './routing/compile.ts';
+import { type Compilation, type CompileSettings, type KeyPair, compile } from './routing/compile.ts';
 import type { Problem } from './routing/problem.ts';
-import { difference, get } from './routing/sharded-map.ts';
+import { type ShardedMap, difference, get } from './routing/sharded-map.ts';
 import { NOWHERE } from './routing/settings.ts';
 import { type Snapshot, EMPTY_SNAPSHOT } from './routing/snapshot.ts';
 import type { RouteTable } from './routing/table.ts';
@@ -14,8 +14,8 @@ export interface ControlOptions {
   readonly source: Source;
   /** `now` is set for every compile. */
   readonly settings: Omit<CompileSettings, 'now'>;
-  /** Takes a table into service. Called for the first one, and then only for different ones. */
-  readonly publish: (table: RouteTable) => void;
+  /** Takes a table and its keys into service. Called for the first ones, and then only when one is another. */
+  readonly publish: (table: RouteTable, keys: ShardedMap<KeyPair>) => void;
   readonly compiled: (seconds: number) => void;
   readonly problemLog: ProblemLog;
   readonly logger: Logger;
@@ -60,8 +60,8 @@ export function startControl(options: ControlOptions): Control {
     const next = compile(snapshot, { ...settings, now: Date.now() }, previous ?? undefined);
     const seconds = (performance.now() - startedAt) / 1000;
     compilation = next;
-    if (next.table !== previous?.table) {
-      publish(next.table);
+    if (next.table !== previous?.table || next.keys !== previous.keys) {
+      publish(next.table, next.keys);
       compiled(seconds);
       logger.debug({ generation: next.table.generation, seconds }, `compiled after a change of ${what}`);
     }

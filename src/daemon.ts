@@ -1,14 +1,16 @@
+import { randomBytes } from 'node:crypto';
 import type { Check } from './admin/readiness.ts';
 import { createAdmin } from './admin/server.ts';
 import { type Metrics, createMetrics } from './admin/metrics.ts';
 import type { Config } from './config.ts';
 import { startControl } from './control.ts';
+import { certificateExpiries } from './certificate-expiry.ts';
 import { EXIT } from './exit.ts';
 import type { LogSink } from './log.ts';
 import { createProblemLog } from './problem-log.ts';
 import { LATENCY_BOUNDS_SECONDS } from './proxy/accounting.ts';
 import { type ThreadTrouble, startThreads } from './proxy/threads.ts';
-import { listProblems } from './routing/compile.ts';
+import { type KeyPair, listProblems } from './routing/compile.ts';
 import type { Publisher } from './publish/publish.ts';
 import { endPublishing, openPublishing } from './publishing.ts';
 import { openSource } from './source.ts';
@@ -26,6 +28,14 @@ export interface DaemonOptions {
   /** Resolves with the name of the signal that asks to stop. */
   readonly stopRequested: Promise<string>;
 }
+
+/** AES-128 and HMAC keys and their name, as OpenSSL has it. */
+const TICKET_KEY_BYTES = 48;
+/**
+ * Tickets sealed with the key before are not understood any more: their clients make a full handshake, once. Who
+ * gets hold of a key can read no more than which session was resumed, since resumption agrees on fresh keys (RFC 8446 2.2).
+ */
+const TICKET_KEY_LIFETIME_MS = 12 * 60 * 60 * 1000;
 
 /** What the source is waited for before the log says what is missing. */
 const SYNC_PATIENCE_MS = 5_000;
@@ -53,6 +63,8 @@ export async function runDaemon({
   const notice = config.source.kind === 'cluster' ? tcpMigrationNotice() : null;
   if (notice) logger.info(notice);
 
+  const standIn = config.httpsPort === 0 ? null : await standInCertificate();
+  const place = { host: config.bindAddress ?? undefined, reusePort: process.platform === 'linux' };
   const fatal = Promise.withResolvers<number>();
   let draining = false;
   const threads = startThreads({
@@ -63,14 +75,17 @@ export async function runDaemon({
       limits: config.limits,
       trustedProxies: config.trustedProxies,
       h2c: config.h2c,
+      proxyProtocolFrom: config.proxyProtocolFrom,
+      tls: standIn && { minVersion: config.tlsMinVersion, ciphers: config.tlsCiphers, standIn },
+      httpsRedirect: standIn && config.sslRedirect ? { port: config.httpsPort } : null,
+      strictTransportSecurity: config.hsts,
       accessLog: config.accessLog,
       allowLoopback: config.allowLoopback,
     },
-    address: {
-      host: config.bindAddress ?? undefined,
-      port: config.httpPort,
-      reusePort: process.platform === 'linux',
-    },
+    addresses: [
+      { ...place, port: config.httpPort, scheme: 'http' },
+      ...(standIn ? [{ ...place, port: config.httpsPort, scheme: 'https' } as const] : []),
+    ],
     onAccessLog: (lines) => log.lines(lines),
     onTrouble: (trouble) => onTrouble(trouble),
   });
@@ -79,10 +94,18 @@ export async function runDaemon({
       logger.error(`a data-plane thread died and is replaced in ${trouble.retryInMs} ms: ${trouble.reason}`);
       return;
     }
-    const { line, code } = listenFailure('--http-port', config.httpPort, trouble.code, trouble.message);
+    const { address, code: reason, message } = trouble;
+    const flag = address.scheme === 'https' ? '--https-port' : '--http-port';
+    const { line, code } = listenFailure(flag, address.port, reason, message);
     if (!draining) logger.error(line);
     fatal.resolve(code);
   };
+
+  if (standIn) threads.useTicketKey(randomBytes(TICKET_KEY_BYTES));
+  const ticketKeyTimer = setInterval(
+    () => standIn && threads.useTicketKey(randomBytes(TICKET_KEY_BYTES)),
+    TICKET_KEY_LIFETIME_MS,
+  ).unref();
 
   const metrics: Metrics = createMetrics({
     version: VERSION,
@@ -96,7 +119,8 @@ export async function runDaemon({
       for (const { severity } of source.problems()) problems[severity]++;
       const counts = compilation ? countTable(compilation.table) : { hosts: 0, routes: 0, backends: 0 };
       const generation = compilation?.table.generation ?? 0;
-      return { generation, ...counts, problems, logDroppedBytes: log.droppedBytes() };
+      const certificates = compilation ? [...certificateExpiries(compilation)] : [];
+      return { generation, ...counts, problems, certificates, logDroppedBytes: log.droppedBytes() };
     },
     now: Date.now,
   });
@@ -109,8 +133,9 @@ export async function runDaemon({
       defaultBackend: config.defaultBackend,
       allowLoopback: config.allowLoopback,
       location: { node: config.nodeName, zone: config.zone },
+      defaultTlsSecret: config.defaultTlsSecret,
     },
-    publish: (table) => threads.publish(table),
+    publish: threads.publish,
     compiled: metrics.compiled,
     problemLog: createProblemLog(logger, opened.locate),
     logger,
@@ -151,12 +176,13 @@ export async function runDaemon({
       publisher = openPublishing({ config, env, cluster, compilation: control.compilation, logger });
   });
   void threads.listening.then(
-    (port) => {
+    ([port, httpsPort]) => {
       const counts = control.compilation();
       const { hosts, routes } = counts ? countTable(counts.table) : { hosts: 0, routes: 0 };
       const address = config.bindAddress ?? 'all addresses';
+      const tlsPort = httpsPort === undefined ? '' : ` and ${httpsPort} (https)`;
       logger.info(
-        `ready: ${routes} routes of ${hosts} hosts on port ${port} of ${address}, ${config.workers} threads`,
+        `ready: ${routes} routes of ${hosts} hosts on port ${port}${tlsPort} of ${address}, ${config.workers} threads`,
       );
     },
     () => {},
@@ -176,11 +202,18 @@ export async function runDaemon({
     await threads.drain(0);
   }
   clearTimeout(patience);
+  clearInterval(ticketKeyTimer);
   await published;
   await control.stop();
   await source.stop();
   admin.close();
   return typeof outcome === 'string' ? EXIT.ok : outcome;
+}
+
+async function standInCertificate(): Promise<KeyPair> {
+  // The library behind it is worth loading only where there is TLS.
+  const { createStandInCertificate } = await import('./stand-in-certificate.ts');
+  return createStandInCertificate(Date.now());
 }
 
 function readiness(source: Source, serving: boolean, draining: boolean): readonly Check[] {

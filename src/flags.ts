@@ -1,4 +1,5 @@
 import { type Limits, DEFAULT_LIMITS } from './proxy/limits.ts';
+import { TLS_VERSIONS } from './proxy/tls/certificates.ts';
 
 /** One flag of `portico run`, as `--help`, the reference page and the environment know it. */
 export interface Flag {
@@ -13,6 +14,7 @@ export interface Flag {
     | 'What is served'
     | 'What is published'
     | 'Listening'
+    | 'TLS'
     | 'Data plane'
     | 'Logs'
     | 'Stopping';
@@ -178,6 +180,13 @@ export const RUN_FLAGS: readonly Flag[] = [
     group: 'Listening',
   },
   {
+    name: 'https-port',
+    value: '<port>',
+    default: '443',
+    description: 'port for HTTPS; 0 turns it off',
+    group: 'Listening',
+  },
+  {
     name: 'bind-address',
     value: '<ip>',
     description: 'listen on this address only; otherwise on all, IPv4 and IPv6',
@@ -196,6 +205,50 @@ export const RUN_FLAGS: readonly Flag[] = [
     description:
       'answer the same on this Unix socket, for portico probe: two processes may share the ports, but not this file',
     group: 'Listening',
+  },
+  {
+    name: 'proxy-protocol-from',
+    value: '<cidr...>',
+    many: true,
+    description:
+      'connections from these networks may begin with a PROXY protocol header (version 1 or 2), on any port; from everyone else it is a malformed request',
+    group: 'Listening',
+  },
+  {
+    name: 'default-tls-secret',
+    value: '<ns/name>',
+    description: 'serves TLS hosts without a certificate of their own; otherwise a self-signed one does',
+    group: 'TLS',
+  },
+  {
+    name: 'ssl-redirect',
+    value: '<true|false>',
+    default: 'true',
+    description:
+      'send clients of hosts with TLS from http to https (308), ACME challenges excepted; never without --https-port',
+    group: 'TLS',
+  },
+  {
+    name: 'hsts',
+    value: '<off|value>',
+    default: 'off',
+    description:
+      "Strict-Transport-Security for responses over https that do not have one, such as 'max-age=31536000; includeSubDomains'; browsers remember it and cannot be told otherwise over http",
+    group: 'TLS',
+  },
+  {
+    name: 'tls-min-version',
+    value: `<${TLS_VERSIONS.join('|')}>`,
+    default: TLS_VERSIONS[0],
+    description: 'oldest version of TLS that is spoken',
+    group: 'TLS',
+  },
+  {
+    name: 'tls-ciphers',
+    value: '<list>',
+    description:
+      'cipher suites as OpenSSL names them, with colons between them; otherwise those of TLS 1.3, and of TLS 1.2 those with forward secrecy and authenticated encryption',
+    group: 'TLS',
   },
   {
     name: 'trusted-proxies',

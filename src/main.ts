@@ -112,9 +112,9 @@ const LOG_END_TIMEOUT_MS = 1_000;
 
 const EXAMPLES = `
 Examples:
-  portico run --manifests ./manifests --http-port 8080     serve a folder, without a cluster
-  portico run --kubeconfig ~/.kube/config --http-port 8080  serve a cluster from a laptop
-  portico check --manifests ./manifests                    what is wrong in these manifests?
+  portico run --manifests ./manifests --http-port 8080 --https-port 8443      serve a folder, without a cluster
+  portico run --kubeconfig ~/.kube/config --http-port 8080 --https-port 8443  serve a cluster from a laptop
+  portico check --manifests ./manifests                                       what is wrong in these manifests?
   portico explain --manifests ./manifests http://shop.example.com/cart
   portico cleanup --kubeconfig ~/.kube/config --dry-run    what would uninstalling take back?
 

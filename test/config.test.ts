@@ -8,6 +8,7 @@ import {
   resolveConfig,
 } from '../src/config.ts';
 import { RUN_FLAGS, environmentName, limitFlagName } from '../src/flags.ts';
+import { DEFAULT_CIPHERS } from '../src/proxy/tls/certificates.ts';
 import { DEFAULT_LIMITS, type Limits } from '../src/proxy/limits.ts';
 
 function configOf(flags: FlagValues, env: Environment = {}): Config {
@@ -31,6 +32,13 @@ it('without any flag: a cluster, port 80, and the defaults that the help tells',
     defaultBackend: null,
     httpPort: 80,
     h2c: false,
+    httpsPort: 443,
+    proxyProtocolFrom: [],
+    defaultTlsSecret: null,
+    sslRedirect: true,
+    hsts: null,
+    tlsMinVersion: '1.2',
+    tlsCiphers: DEFAULT_CIPHERS,
     bindAddress: null,
     statusPort: 10254,
     trustedProxies: [],
@@ -69,6 +77,13 @@ const VALUES: Readonly<Record<string, readonly [written: string, read: object]>>
   'publish-namespace': ['ops', { publish: { namespace: 'ops' } }],
   'http-port': ['8080', { httpPort: 8080 }],
   h2c: [true, { h2c: true }],
+  'https-port': ['8443', { httpsPort: 8443 }],
+  'proxy-protocol-from': ['10.0.0.0/8', { proxyProtocolFrom: ['10.0.0.0/8'] }],
+  'default-tls-secret': ['ops/edge.tls', { defaultTlsSecret: 'ops/edge.tls' }],
+  'ssl-redirect': ['false', { sslRedirect: false }],
+  hsts: ['max-age=60; includeSubDomains; preload', { hsts: 'max-age=60; includeSubDomains; preload' }],
+  'tls-min-version': ['1.3', { tlsMinVersion: '1.3' }],
+  'tls-ciphers': ['ECDHE-RSA-AES128-GCM-SHA256', { tlsCiphers: 'ECDHE-RSA-AES128-GCM-SHA256' }],
   'bind-address': ['fd00::1', { bindAddress: 'fd00::1' }],
   'status-port': ['0', { statusPort: 0 }],
   'status-socket': ['/run/status.sock', { statusSocket: '/run/status.sock' }],
@@ -123,6 +138,13 @@ it.each([
   ['http-port', '1e3', "'1e3' is not a port"],
   ['http-port', '-1', "'-1' is not a port"],
   ['status-port', '70000', 'give a number from 0 to 65535'],
+  ['https-port', '-1', 'give a number from 0 to 65535'],
+  ['default-tls-secret', 'edge', 'write namespace/name'],
+  ['ssl-redirect', 'perhaps', 'is neither true nor false'],
+  ['hsts', 'on', "'on' is neither off nor such as 'max-age=31536000"],
+  ['hsts', 'max-age=1\r\nX: y', 'is neither off nor such as'],
+  ['tls-min-version', '1.1', "'1.1' is not one of 1.2, 1.3"],
+  ['tls-ciphers', 'ROT13', "'ROT13' names no cipher suite that OpenSSL knows"],
   ['bind-address', 'localhost', "'localhost' is not an IP address"],
   ['bind-address', '127.1', "'127.1' is not an IP address"],
   ['engine', 'Relay', "'Relay' is not one of relay, http-proxy"],
@@ -151,6 +173,7 @@ it.each([
 
 it.each([
   ['trusted-proxies', ['10.0.0.0/33']],
+  ['proxy-protocol-from', ['10.0.0.0/33']],
   ['trusted-proxies', ['10.0.0/8']],
   ['trusted-proxies', ['fd00::/129']],
   ['trusted-proxies', ['10.0.0.0/8/8']],

@@ -41,6 +41,14 @@ export interface ControlFigures {
   readonly backends: number;
   readonly problems: { readonly error: number; readonly warning: number; readonly info: number };
   readonly logDroppedBytes: number;
+  /** Of each TLS host with a certificate of its own; the empty host stands for the default certificate. */
+  readonly certificates: readonly {
+    readonly host: string;
+    /** `namespace/name` */
+    readonly secret: string;
+    /** Milliseconds since the epoch. */
+    readonly notAfter: number;
+  }[];
 }
 
 export interface MetricsOptions {
@@ -81,7 +89,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     async text() {
       const dataPlane = await options.dataPlane();
       const families = [
-        ...controlSamples(options.control()),
+        ...controlSamples(options.control(), options.now()),
         ...watchSamples(options.watch(), options.now()),
         ...dataPlaneSamples(dataPlane, options.latencyBoundsSeconds),
       ];
@@ -123,7 +131,9 @@ interface Sample {
   readonly value: number;
 }
 
-function controlSamples(control: ControlFigures): Family[] {
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+function controlSamples(control: ControlFigures, now: number): Family[] {
   return [
     gauge('portico_table_generation', 'Generation of the newest route table.', control.generation),
     gauge('portico_hosts', 'Hosts in the route table.', control.hosts),
@@ -134,6 +144,15 @@ function controlSamples(control: ControlFigures): Family[] {
       type: 'gauge',
       help: 'Things in the cluster that somebody should mend.',
       samples: Object.entries(control.problems).map(([severity, value]) => ({ labels: { severity }, value })),
+    },
+    {
+      name: 'portico_certificate_expiry_days',
+      type: 'gauge',
+      help: 'Days until the certificate of a TLS host expires, negative afterwards; without host, the default one.',
+      samples: control.certificates.map(({ host, secret, notAfter }) => {
+        const [namespace = '', name = ''] = secret.split('/', 2);
+        return { labels: { host, namespace, secret: name }, value: (notAfter - now) / DAY_MS };
+      }),
     },
     counter(
       'portico_log_dropped_bytes_total',

@@ -7,6 +7,8 @@ export type MessageFault =
   | 'bad-message'
   /** Two readers could disagree on where the message ends. */
   | 'bad-framing'
+  /** Plain HTTP on the TLS port. */
+  | 'tls-expected'
   /** The head or the body did not come in time. */
   | 'request-timed-out'
   | 'body-too-large'
@@ -20,7 +22,10 @@ export type MessageFault =
 /** Why the engine itself turns an exchange away. */
 export type EngineRefusal = 'overloaded' | 'draining' | 'protocol-not-supported' | 'internal-fault';
 
-export type AnswerReason = Refusal | AttemptFailure | MessageFault | EngineRefusal;
+/** A host with TLS is served over TLS only; `redirection` says where to. */
+export type Redirect = 'https-only';
+
+export type AnswerReason = Refusal | Redirect | AttemptFailure | MessageFault | EngineRefusal;
 
 /** A response that Portico itself gives. Shared between exchanges: never changed. */
 export interface Answer {
@@ -43,6 +48,12 @@ export function answer(reason: AnswerReason, accept: string | undefined): Answer
   let made = cache.get(reason);
   if (!made) cache.set(reason, (made = write(reason, cache === jsonAnswers)));
   return made;
+}
+
+/** Sends a client to where it asks for the same by https, with the same method and body (RFC 9110 15.4.9). */
+export function redirection(location: string, accept: string | undefined): Answer {
+  const made = answer('https-only', accept);
+  return { ...made, fields: [...made.fields, ['location', location]] };
 }
 
 /** The status a reason is answered with, and logged with: 499 is never sent, the client has left. */
@@ -69,6 +80,8 @@ function explain(reason: AnswerReason): Explanation {
         message: 'the length of the request body is ambiguous or malformed',
         close: true,
       };
+    case 'tls-expected':
+      return { status: 400, message: 'plain HTTP was sent to the HTTPS port: use https://', close: true };
     case 'bad-host':
       return { status: 400, message: 'the Host field is missing, repeated or malformed', close: true };
     case 'bad-target':
@@ -79,6 +92,8 @@ function explain(reason: AnswerReason): Explanation {
         message: 'the request target and the Host field name different hosts',
         close: true,
       };
+    case 'https-only':
+      return { status: 308, message: 'this host is served over https only' };
     case 'no-route':
       return { status: 404, message: 'no route: no Ingress has a rule for this host and path' };
     case 'method-not-allowed':
@@ -133,6 +148,7 @@ function explain(reason: AnswerReason): Explanation {
 }
 
 const PHRASES: Readonly<Record<number, string>> = {
+  308: 'Permanent Redirect',
   400: 'Bad Request',
   404: 'Not Found',
   405: 'Method Not Allowed',

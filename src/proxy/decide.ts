@@ -6,6 +6,8 @@ import { withAffinity } from './affinity.ts';
 /** What one request gets. Made by pure code; an engine carries it out. */
 export type Decision =
   | { readonly kind: 'forward'; readonly route: Route; readonly backend: Backend }
+  /** To the same target by https. */
+  | { readonly kind: 'redirect'; readonly route: Route | null; readonly location: string }
   | { readonly kind: 'refuse'; readonly route: Route | null; readonly reason: Refusal };
 
 /** Why a request is answered by Portico itself. `answer.ts` gives each its status and its words. */
@@ -19,12 +21,26 @@ export interface Addressee {
   readonly target: string;
   /** The one Host field's value. */
   readonly host: string;
+  /** What the client speaks, to us or to a trusted proxy in front of us: `http` unless it is known better. */
+  readonly scheme?: string;
+}
+
+/** Where hosts with TLS send clients that come without. */
+export interface HttpsRedirect {
+  readonly port: number;
 }
 
 const ABSOLUTE_FORM = /^https?:\/\/([^/?#]*)([^#]*)$/i;
 
-/** The route of a request and the backend behind it. Never throws. */
-export function decide(table: RouteTable, request: Addressee): Decision {
+/** How a certificate authority looks whether a host is ours (RFC 8555 8.3): before there is a certificate. */
+const ACME_CHALLENGE = '/.well-known/acme-challenge/';
+
+/** The route of a request and the backend behind it. Never throws. `redirect` is null to serve TLS hosts without TLS too. */
+export function decide(
+  table: RouteTable,
+  request: Addressee,
+  redirect: HttpsRedirect | null = null,
+): Decision {
   const { method } = request;
   if (method === 'CONNECT' || method === 'TRACE') return refuse('method-not-allowed');
   const host = normalizeHost(request.host);
@@ -45,10 +61,26 @@ export function decide(table: RouteTable, request: Addressee): Decision {
   if (path === null) return refuse('bad-target');
 
   const route = match(table, host, path);
+  if (redirect && hasTls(table, host) && !isSecure(request) && !path.startsWith(ACME_CHALLENGE)) {
+    const port = redirect.port === 443 ? '' : `:${redirect.port}`;
+    return { kind: 'redirect', route, location: `https://${host}${port}${target}` };
+  }
   if (route === null) return refuse('no-route');
   const backend = get(table.backends, route.backend);
   if (!backend || backend.unavailable) return { kind: 'refuse', route, reason: 'backend-unavailable' };
   return { kind: 'forward', route: withAffinity(route, backend), backend };
+}
+
+function isSecure({ scheme }: Addressee): boolean {
+  return scheme === 'https' || scheme === 'wss';
+}
+
+/** Whether some Ingress asks for TLS for a host, by its name or by a wildcard; its Secret need not be good. */
+function hasTls({ certificates }: RouteTable, host: string): boolean {
+  if (certificates.size === 0) return false;
+  if (get(certificates, host)) return true;
+  const dot = host.indexOf('.');
+  return dot > 0 && get(certificates, `*${host.slice(dot)}`) !== undefined;
 }
 
 function refuse(reason: Refusal): Decision {

@@ -2,6 +2,7 @@ import type { Addressee, Decision } from './decide.ts';
 import type { Endpoints } from './endpoints.ts';
 import type { Exchange } from './exchange.ts';
 import type { TrustedProxies } from './forwarded.ts';
+import type { Certificates } from './tls/certificates.ts';
 import type { Limits } from './limits.ts';
 
 /** What an engine is given by its thread: everything that is not moving bytes. */
@@ -14,6 +15,12 @@ export interface EngineContext {
   readonly trustedProxies: TrustedProxies;
   /** Whether clients may speak HTTP/2 without TLS, by prior knowledge. */
   readonly h2c?: boolean;
+  /** Peers that may begin a connection with a PROXY header; nobody when absent. */
+  readonly proxyProtocolFrom?: TrustedProxies;
+  /** What a TLS port is served with. */
+  readonly certificates?: Certificates;
+  /** The value of Strict-Transport-Security (RFC 6797) on responses that a client gets over TLS; none when absent. */
+  readonly strictTransportSecurity?: string;
   /** Called exactly once when an exchange is over, however it ended. */
   account(exchange: Exchange): void;
   /** Milliseconds since the epoch. */
@@ -40,6 +47,8 @@ export interface ListenAddress {
   readonly port: number;
   /** Share the port with other threads and processes (SO_REUSEPORT). */
   readonly reusePort: boolean;
+  /** Plain HTTP unless said. */
+  readonly scheme?: 'http' | 'https';
 }
 
 export interface EngineGauges {

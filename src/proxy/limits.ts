@@ -5,6 +5,10 @@ export interface Limits {
   readonly fieldCount: number;
   /** From the first byte of a head (or the accept) to its last; then 408. */
   readonly clientHeadTimeoutMs: number;
+  /** From the accept to the end of a TLS handshake, or of a PROXY header; then the connection is closed. */
+  readonly handshakeTimeoutMs: number;
+  /** At one time; one more takes the place of the oldest. */
+  readonly handshakes: number;
   /** Without a byte of a body from the client; then 408 or a cut. */
   readonly bodyIdleTimeoutMs: number;
   readonly keepAliveIdleTimeoutMs: number;
@@ -27,6 +31,8 @@ export const DEFAULT_LIMITS: Limits = {
   headBytes: 32 * 1024,
   fieldCount: 128,
   clientHeadTimeoutMs: 30_000,
+  handshakeTimeoutMs: 10_000,
+  handshakes: 1_024,
   bodyIdleTimeoutMs: 60_000,
   keepAliveIdleTimeoutMs: 75_000,
   connectTimeoutMs: 5_000,

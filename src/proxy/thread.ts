@@ -7,6 +7,7 @@ import { createAccessLog } from './access-log.ts';
 import { createAccounting } from './accounting.ts';
 import { createEndpoints } from './endpoints.ts';
 import { decide } from './decide.ts';
+import { createCertificates } from './tls/certificates.ts';
 import { trustedProxies } from './forwarded.ts';
 
 async function loadEngine(name: EngineName): Promise<EngineFactory> {
@@ -27,15 +28,21 @@ export async function serve(): Promise<void> {
   const accounting = createAccounting();
   const accessLog = createAccessLog(settings.accessLog, (lines) => send({ kind: 'access-log', lines }));
   const endpoints = createEndpoints({ allowLoopback: settings.allowLoopback });
+  const certificates = settings.tls && createCertificates(settings.tls);
   let table = EMPTY_TABLE;
 
   const createEngine = await loadEngine(settings.engine);
   const engine = createEngine({
-    decide: (request) => decide(table, request),
+    decide: (request) => decide(table, request, settings.httpsRedirect),
     endpoints,
     limits: settings.limits,
     trustedProxies: trustedProxies(settings.trustedProxies),
     h2c: settings.h2c ?? false,
+    proxyProtocolFrom: trustedProxies(settings.proxyProtocolFrom),
+    ...(certificates && { certificates }),
+    ...(settings.strictTransportSecurity !== null && {
+      strictTransportSecurity: settings.strictTransportSecurity,
+    }),
     account(exchange) {
       accounting.count(exchange);
       accessLog.write(exchange);
@@ -48,17 +55,29 @@ export async function serve(): Promise<void> {
     switch (message.kind) {
       case 'table':
         table = applyTableUpdate(table, message.update);
+        certificates?.adopt(table.certificates);
         engine.close(endpoints.adopt(table));
         send({ kind: 'adopted', generation: table.generation });
         break;
-      case 'listen':
-        try {
-          send({ kind: 'listening', port: await engine.listen(message.address) });
-        } catch (error) {
-          const { code, message: text } = error as NodeJS.ErrnoException;
-          send({ kind: 'listen-failed', code: code ?? '', message: text });
-        }
+      case 'keys':
+        certificates?.change(message.update);
         break;
+      case 'ticket-key':
+        certificates?.rotate(message.key);
+        break;
+      case 'listen': {
+        const ports: number[] = [];
+        for (const address of message.addresses) {
+          try {
+            ports.push(await engine.listen(address));
+          } catch (error) {
+            const { code, message: text } = error as NodeJS.ErrnoException;
+            return send({ kind: 'listen-failed', address, code: code ?? '', message: text });
+          }
+        }
+        send({ kind: 'listening', ports });
+        break;
+      }
       case 'report':
         send({ kind: 'report', id: message.id, report: report() });
         break;

@@ -1,24 +1,26 @@
 import { Worker } from 'node:worker_threads';
-import type { FromThread, ThreadReport, ThreadSettings, ToThread } from './messages.ts';
+import type { FromThread, ListenFailure, ThreadReport, ThreadSettings, ToThread } from './messages.ts';
 import { type IngressCounters, mergeCounters } from './accounting.ts';
 import type { EngineGauges, ListenAddress } from './engine.ts';
+import type { KeyPair } from '../routing/secrets.ts';
+import { type ShardedMap, difference, emptyMap } from '../routing/sharded-map.ts';
 import type { RouteTable } from '../routing/table.ts';
-import { tableUpdate } from '../routing/table-update.ts';
+import { type MapUpdate, tableUpdate } from '../routing/table-update.ts';
 
 export interface ThreadsOptions {
   readonly count: number;
   /** The module a thread runs: `thread.ts`, or the bundle that contains it. */
   readonly entry: URL;
   readonly settings: ThreadSettings;
-  readonly address: ListenAddress;
+  /** Each thread listens on all of them. */
+  readonly addresses: readonly ListenAddress[];
   readonly onAccessLog: (lines: string) => void;
   /** A thread could not listen or died. Serving goes on in the others; a dead one is replaced after `retryInMs`. */
   readonly onTrouble: (trouble: ThreadTrouble) => void;
 }
 
 export type ThreadTrouble =
-  | { readonly kind: 'listen-failed'; readonly code: string; readonly message: string }
-  | { readonly kind: 'died'; readonly reason: string; readonly retryInMs: number };
+  ListenFailure | { readonly kind: 'died'; readonly reason: string; readonly retryInMs: number };
 
 export interface DataPlaneReport {
   readonly counters: readonly IngressCounters[];
@@ -31,10 +33,12 @@ export interface DataPlaneReport {
 
 /** The data plane as the control thread sees it: some threads that serve by the table they were sent last. */
 export interface Threads {
-  /** Sends what changed since the table each thread has. Returns at once. */
-  publish(table: RouteTable): void;
-  /** Resolves with the port when every thread has adopted a table and listens; rejects when one cannot listen. */
-  readonly listening: Promise<number>;
+  /** Sends what changed since the table and the keys each thread has. Returns at once. */
+  publish(table: RouteTable, keys: ShardedMap<KeyPair>): void;
+  /** What TLS session tickets are sealed with from now on, by every thread: 48 random bytes. */
+  useTicketKey(key: Uint8Array): void;
+  /** Resolves with the ports when every thread has adopted a table and listens; rejects when one cannot listen. */
+  readonly listening: Promise<readonly number[]>;
   /** Whether every thread that should serve listens and has adopted a table. */
   serving(): boolean;
   /** The generation that every thread serves by. */
@@ -47,6 +51,7 @@ export interface Threads {
 interface Thread {
   readonly worker: Worker;
   sent: RouteTable | null;
+  sentKeys: ShardedMap<KeyPair>;
   adoptedGeneration: number;
   listening: boolean;
   lastReport: ThreadReport | null;
@@ -68,11 +73,12 @@ export function startThreads(options: ThreadsOptions): Threads {
   const threads = new Set<Thread>();
   const reports = new Map<number, () => void>();
   const restarts = new Set<NodeJS.Timeout>();
-  const listening = Promise.withResolvers<number>();
+  const listening = Promise.withResolvers<readonly number[]>();
   // Whoever asks for the port is told; a failure before that is told through onTrouble as well.
   listening.promise.catch(() => {});
-  let newest: RouteTable | null = null;
-  let { address } = options;
+  let newest: { readonly table: RouteTable; readonly keys: ShardedMap<KeyPair> } | null = null;
+  let ticketKey: Uint8Array | null = null;
+  let { addresses } = options;
   let retired: readonly IngressCounters[] = [];
   let nextReportId = 0;
   let deaths = 0;
@@ -81,12 +87,29 @@ export function startThreads(options: ThreadsOptions): Threads {
 
   const send = (thread: Thread, message: ToThread): void => thread.worker.postMessage(message);
 
-  const sendTable = (thread: Thread, table: RouteTable): void => {
+  const sendKeys = (thread: Thread, update: MapUpdate<KeyPair>): void => {
+    if (update.length > 0) send(thread, { kind: 'keys', update });
+  };
+
+  const sendNewest = (thread: Thread): void => {
+    if (!newest) return;
+    const { table, keys } = newest;
     const first = thread.sent === null;
-    send(thread, { kind: 'table', update: tableUpdate(thread.sent, table) });
+    const changed = [...difference(thread.sentKeys, keys)].map(([key, pair]) => [key, pair ?? null] as const);
+    thread.sentKeys = keys;
+    // A key is there before the table that names it, and goes after the last one that did.
+    sendKeys(
+      thread,
+      changed.filter(([, pair]) => pair !== null),
+    );
+    if (thread.sent !== table) send(thread, { kind: 'table', update: tableUpdate(thread.sent, table) });
     thread.sent = table;
+    sendKeys(
+      thread,
+      changed.filter(([, pair]) => pair === null),
+    );
     // No connection is accepted before there is a table to serve it by.
-    if (first) send(thread, { kind: 'listen', address });
+    if (first) send(thread, { kind: 'listen', addresses });
   };
 
   const start = (): void => {
@@ -94,6 +117,7 @@ export function startThreads(options: ThreadsOptions): Threads {
     const thread: Thread = {
       worker,
       sent: null,
+      sentKeys: emptyMap(),
       adoptedGeneration: NOTHING_ADOPTED,
       listening: false,
       lastReport: null,
@@ -121,7 +145,8 @@ export function startThreads(options: ThreadsOptions): Threads {
       }, retryInMs);
       restarts.add(timer);
     });
-    if (newest) sendTable(thread, newest);
+    if (ticketKey) send(thread, { kind: 'ticket-key', key: ticketKey });
+    sendNewest(thread);
   };
 
   const receive = (thread: Thread, message: FromThread): void => {
@@ -132,11 +157,11 @@ export function startThreads(options: ThreadsOptions): Threads {
       case 'listening':
         thread.listening = true;
         // Port 0 means "any": the first thread finds one and the others join it.
-        if (address.port === 0) {
-          address = { ...address, port: message.port };
+        if (hasAnyPort(addresses)) {
+          addresses = addresses.map((address, index) => ({ ...address, port: message.ports[index] ?? 0 }));
           while (threads.size < options.count) start();
         }
-        if (serving()) listening.resolve(address.port);
+        if (serving()) listening.resolve(message.ports);
         break;
       case 'listen-failed':
         options.onTrouble(message);
@@ -195,12 +220,16 @@ export function startThreads(options: ThreadsOptions): Threads {
     return cut;
   };
 
-  for (let i = 0; i < (address.port === 0 ? 1 : options.count); i++) start();
+  for (let i = 0; i < (hasAnyPort(addresses) ? 1 : options.count); i++) start();
 
   return {
-    publish(table) {
-      newest = table;
-      for (const thread of threads) sendTable(thread, table);
+    publish(table, keys) {
+      newest = { table, keys };
+      for (const thread of threads) sendNewest(thread);
+    },
+    useTicketKey(key) {
+      ticketKey = key;
+      for (const thread of threads) send(thread, { kind: 'ticket-key', key });
     },
     listening: listening.promise,
     serving,
@@ -220,6 +249,10 @@ export function startThreads(options: ThreadsOptions): Threads {
       return cuts.reduce((sum, cut) => sum + cut, 0);
     },
   };
+}
+
+function hasAnyPort(addresses: readonly ListenAddress[]): boolean {
+  return addresses.some(({ port }) => port === 0);
 }
 
 function addGauges(a: EngineGauges, b: EngineGauges): EngineGauges {

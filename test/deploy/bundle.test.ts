@@ -147,6 +147,8 @@ test.each(['relay', 'http-proxy'])(
       address,
       '--http-port',
       `${HTTP_PORT}`,
+      '--https-port',
+      '0',
       '--status-port',
       `${STATUS_PORT}`,
     ];

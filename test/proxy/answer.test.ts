@@ -8,6 +8,8 @@ const STATUSES: Record<AnswerReason, number> = {
   'bad-host': 400,
   'bad-target': 400,
   'host-disagrees': 400,
+  'https-only': 308,
+  'tls-expected': 400,
   'no-route': 404,
   'method-not-allowed': 405,
   'request-timed-out': 408,
@@ -51,7 +53,7 @@ describe('answers', () => {
 
   it('closes the connection after everything that leaves doubt about where the next message starts', () => {
     const kept = REASONS.filter((reason) => !answer(reason, undefined).close);
-    expect(kept.map(statusOf).sort()).toEqual([404, 501, 502, 502, 502, 503, 503, 504, 504]);
+    expect(kept.map(statusOf).sort()).toEqual([308, 404, 501, 502, 502, 502, 503, 503, 504, 504]);
   });
 
   it('says which methods would do when it refuses one', () => {

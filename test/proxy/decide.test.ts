@@ -9,7 +9,14 @@ const TABLE = tableOf([
 
 function outcome(request: Partial<Addressee>): string {
   const decision = decide(TABLE, { method: 'GET', target: '/', host: 'app.test', ...request });
-  return decision.kind === 'refuse' ? decision.reason : decision.backend.key;
+  switch (decision.kind) {
+    case 'forward':
+      return decision.backend.key;
+    case 'redirect':
+      return decision.location;
+    case 'refuse':
+      return decision.reason;
+  }
 }
 
 const FORWARDED = 'default/app.test:80';

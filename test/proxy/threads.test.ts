@@ -9,6 +9,7 @@ import {
   startThreads,
 } from '../../src/proxy/threads.ts';
 import { type Pod, startPod } from '../e2e/pod.ts';
+import { emptyMap } from '../../src/routing/sharded-map.ts';
 import { eventually } from '../support/daemon.ts';
 import { loopbackAddress } from '../support/loopback.ts';
 import { tableOf } from '../support/proxy.ts';
@@ -48,10 +49,14 @@ async function startDataPlane(entry = new URL('threads-entry.ts', import.meta.ur
       engine: 'relay',
       limits: DEFAULT_LIMITS,
       trustedProxies: [],
+      proxyProtocolFrom: [],
+      tls: null,
+      httpsRedirect: null,
+      strictTransportSecurity: null,
       accessLog: 'off',
       allowLoopback: true,
     },
-    address: { host: address, port: PORT, reusePort: true },
+    addresses: [{ host: address, port: PORT, reusePort: true }],
     onAccessLog: () => {},
     onTrouble: (trouble) => troubles.push(trouble),
   });
@@ -68,7 +73,8 @@ async function startDataPlane(entry = new URL('threads-entry.ts', import.meta.ur
       client.send(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
       return (await client.message()).status;
     },
-    publish: (...hosts) => threads.publish(tableOf(hosts.map((host) => ({ host, ports: [port] })))),
+    publish: (...hosts) =>
+      threads.publish(tableOf(hosts.map((host) => ({ host, ports: [port] }))), emptyMap()),
     async [Symbol.asyncDispose]() {
       await threads.drain(0);
       channel.close();
@@ -90,7 +96,7 @@ it('nothing is accepted before there is a table, and then every thread serves by
   await expect(plane.ask('a.test')).rejects.toThrow('ECONNREFUSED');
 
   plane.publish('a.test');
-  expect(await plane.threads.listening).toBe(PORT);
+  expect(await plane.threads.listening).toEqual([PORT]);
   expect(plane.threads.serving()).toBe(true);
   for (let asked = 0; asked < 64; asked++) expect(await plane.ask('a.test')).toBe(200);
   const report = await plane.threads.report();

@@ -58,7 +58,9 @@ export function startDaemon({
 }: DaemonOptions): Daemon {
   const place = ['--bind-address', address, '--http-port', `${HTTP_PORT}`, '--status-port', `${STATUS_PORT}`];
   const threads = args.includes('--workers') ? [] : ['--workers', '2'];
-  const child = spawn(process.execPath, [MAIN, 'run', ...place, ...threads, ...args], {
+  // Without TLS unless a test is about it: hosts with TLS are served over http then, too.
+  const tls = args.includes('--https-port') ? [] : ['--https-port', '0'];
+  const child = spawn(process.execPath, [MAIN, 'run', ...place, ...threads, ...tls, ...args], {
     env: environment(env),
     stdio,
   });

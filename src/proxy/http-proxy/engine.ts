@@ -1,12 +1,18 @@
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
 import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import './util-extend.ts';
 import httpProxy from 'http-proxy';
 import type { EngineFactory } from '../engine.ts';
+import type { Arrival } from '../forwarded.ts';
+import { type Listener, openListener } from '../listener.ts';
 import { type Expects, type Surroundings, serveExchange } from './exchange.ts';
+import { noteArrival } from './ledger.ts';
 import { createPool } from './pool.ts';
 import { answerSocket, clientFault } from './socket-answer.ts';
 import { serveTunnel, wantsTunnel } from './tunnel.ts';
+
+const LOOK_EVERY_MS = 20;
 
 /**
  * The reference engine: http-proxy over node:http, with what is unsafe about the two kept in check. Slower than
@@ -45,12 +51,16 @@ export const httpProxyEngine: EngineFactory = (context) => {
     shouldUpgradeCallback: wantsTunnel,
   });
   server.maxHeadersCount = 0;
-  server.maxConnections = limits.connections;
-
-  server.on('connection', (socket: Socket) => {
+  // It is given its connections rather than listening for them; this starts its checks of their heads' time.
+  server.emit('listening');
+  const listeners: Listener[] = [];
+  const accept = (socket: Socket, arrival: Arrival): void => {
+    if (connections.size >= limits.connections) return void socket.destroy();
+    noteArrival(socket, arrival);
     connections.set(socket, 0);
     socket.once('close', () => connections.delete(socket));
-  });
+    server.emit('connection', socket);
+  };
   const serve = (request: IncomingMessage, response: ServerResponse, expects: Expects): void => {
     const count = (connections.get(request.socket) ?? 0) + 1;
     connections.set(request.socket, count);
@@ -76,35 +86,30 @@ export const httpProxyEngine: EngineFactory = (context) => {
   });
 
   return {
-    listen: ({ host, port, reusePort }) =>
-      new Promise((resolve, reject) => {
-        server.once('error', reject);
-        server.listen({ host, port, reusePort }, () => {
-          server.off('error', reject);
-          // An accept that failed, for want of file descriptors say, costs that connection only.
-          server.on('error', () => undefined);
-          const address = server.address();
-          resolve(typeof address === 'object' && address ? address.port : port);
-        });
-      }),
+    async listen(address) {
+      const listener = await openListener(address, context, accept);
+      listeners.push(listener);
+      return listener.port;
+    },
 
     close: (endpointKeys) => around.pool.retire(endpointKeys),
 
-    drain: (timeoutMs) =>
-      new Promise((resolve) => {
-        around.draining = true;
-        let cutCount = 0;
-        const deadline = setTimeout(() => {
-          cutCount = around.live.size + tunnels.size;
-          for (const cut of [...around.live, ...tunnels]) cut();
-          for (const socket of connections.keys()) socket.destroy();
-        }, timeoutMs);
-        server.close(() => {
-          clearTimeout(deadline);
-          around.pool.destroy();
-          resolve(cutCount);
-        });
-      }),
+    async drain(timeoutMs) {
+      const deadline = performance.now() + timeoutMs;
+      around.draining = true;
+      for (const listener of listeners) listener.close();
+      server.close();
+      const isBusy = (): boolean => connections.size > 0 || listeners.some(({ pending }) => pending > 0);
+      while (isBusy() && performance.now() < deadline) {
+        await sleep(LOOK_EVERY_MS);
+        server.closeIdleConnections();
+      }
+      const cutCount = around.live.size + tunnels.size;
+      for (const cut of [...around.live, ...tunnels]) cut();
+      for (const socket of connections.keys()) socket.destroy();
+      around.pool.destroy();
+      return cutCount;
+    },
 
     gauges: () => ({
       clientConnections: connections.size,

@@ -8,10 +8,12 @@ import type {
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import type ProxyServer from 'http-proxy';
-import { type AnswerReason, type MessageFault, answer, statusOf } from '../answer.ts';
+import { type AnswerReason, type MessageFault, answer, redirection, statusOf } from '../answer.ts';
 import { type AttemptOutcome, afterAttempt } from '../attempt.ts';
 import { type EndpointState, answeredIn } from '../endpoint-state.ts';
 import type { EngineContext } from '../engine.ts';
+import { STRICT_TRANSPORT_SECURITY, strictTransport } from '../strict-transport.ts';
+import { reset } from '../tls/termination.ts';
 import { type AttemptAt, attemptAt } from './attempt-at.ts';
 import { arrivalOf, openLedger } from './ledger.ts';
 import { type Plan, planRequest } from './plan.ts';
@@ -45,8 +47,9 @@ export function serveExchange(
 ): void {
   const { context } = around;
   const { limits } = context;
-  const ledger = openLedger(context, request, arrivalOf(request.socket, context));
+  const ledger = openLedger(context, request, arrivalOf(request.socket));
   const plan = planRequest(context, request, ledger);
+  const hsts = strictTransport(context, ledger.scheme);
   const hasBody = plan.head !== null && plan.head.body !== 'none';
   const tried: EndpointState[] = [];
   let resets = 0;
@@ -60,7 +63,7 @@ export function serveExchange(
   // A reset, so that a body that ends with the connection does not look whole.
   const cut = (): void => {
     ledger.detail ||= 'draining' satisfies AnswerReason;
-    request.socket.resetAndDestroy();
+    reset(request.socket);
   };
   around.live.add(cut);
   response.on('close', finish);
@@ -81,6 +84,7 @@ export function serveExchange(
   else request.resume();
 
   if (plan.kind === 'refuse') return refuse(plan.reason);
+  if (plan.kind === 'redirect') return refuse('https-only');
   if (expects === 'unknown') return refuse('expectation-unknown');
   const pending = context.endpoints.pending(plan.backend);
   if (pending) void pending.finally(() => tryNext(plan));
@@ -190,6 +194,10 @@ export function serveExchange(
       incoming.destroy();
       return refuse('upstream-nonsense');
     }
+    // What the pod itself says of it counts.
+    if (hsts !== null && !(STRICT_TRANSPORT_SECURITY in incoming.headers)) {
+      fields.push(STRICT_TRANSPORT_SECURITY, hsts);
+    }
     if (around.draining || (hasBody && !request.complete)) response.shouldKeepAlive = false;
     try {
       response.writeHead(status, incoming.statusMessage, fields);
@@ -233,10 +241,14 @@ export function serveExchange(
 
   function write(reason: AnswerReason): void {
     if (complete || response.headersSent) return;
-    const made = answer(reason, plan.head?.accept);
+    const accept = plan.head?.accept;
+    const redirected = plan.kind === 'redirect' && reason === 'https-only';
+    const made = redirected ? redirection(plan.location, accept) : answer(reason, accept);
     if (made.close || around.draining || (hasBody && !request.complete)) response.shouldKeepAlive = false;
     ledger.responseBytes = request.method === 'HEAD' ? 0 : made.body.length;
-    response.writeHead(made.status, made.reasonPhrase, made.fields.flat());
+    const fields = made.fields.flat();
+    if (hsts !== null) fields.push(STRICT_TRANSPORT_SECURITY, hsts);
+    response.writeHead(made.status, made.reasonPhrase, fields);
     response.end(made.body);
   }
 

@@ -1,13 +1,14 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Route } from '../../routing/table.ts';
-import { plainAddress } from '../address.ts';
 import type { EngineContext } from '../engine.ts';
 import type { Arrival } from '../forwarded.ts';
 
 /** What becomes known of an exchange while it runs; accounted once, when it is over. */
 export interface Ledger {
   clientAddress: string;
+  /** What the client speaks, to us or to a trusted proxy in front of us. */
+  scheme: string;
   route: Route | null;
   endpoint: string;
   attempts: number;
@@ -30,6 +31,7 @@ export function openLedger(
   let closed = false;
   const ledger: Ledger = {
     clientAddress: arrival.peer,
+    scheme: arrival.scheme,
     route: null,
     endpoint: '',
     attempts: 0,
@@ -66,18 +68,14 @@ export function openLedger(
 
 const arrivals = new WeakMap<Socket, Arrival>();
 
-/** Where a connection comes from; found out once for each. */
-export function arrivalOf(socket: Socket, context: EngineContext): Arrival {
-  let arrival = arrivals.get(socket);
-  if (!arrival) {
-    const peer = plainAddress(socket.remoteAddress);
-    arrival = {
-      peer,
-      trusted: context.trustedProxies.includes(peer),
-      port: socket.localPort ?? 0,
-      scheme: 'http',
-    };
-    arrivals.set(socket, arrival);
-  }
+/** Keeps where a connection comes from, for as long as it is there. */
+export function noteArrival(socket: Socket, arrival: Arrival): void {
+  arrivals.set(socket, arrival);
+}
+
+/** Where a connection comes from; every one was noted when it came. */
+export function arrivalOf(socket: Socket): Arrival {
+  const arrival = arrivals.get(socket);
+  if (!arrival) throw new Error('a connection came by another way than the listener');
   return arrival;
 }

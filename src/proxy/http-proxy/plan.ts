@@ -11,6 +11,7 @@ import { type RequestHead, readHead } from './request-head.ts';
 /** What is to be done with a request, decided once from its head. */
 export type Plan =
   | { readonly kind: 'refuse'; readonly reason: AnswerReason; readonly head: RequestHead | null }
+  | { readonly kind: 'redirect'; readonly location: string; readonly head: RequestHead }
   | {
       readonly kind: 'forward';
       readonly head: RequestHead;
@@ -24,7 +25,7 @@ export type Plan =
 
 /** Reads the head, asks where it goes, and notes in the ledger what that says. */
 export function planRequest(context: EngineContext, request: IncomingMessage, ledger: Ledger): Plan {
-  const arrival = arrivalOf(request.socket, context);
+  const arrival = arrivalOf(request.socket);
   const read = readHead(request, context.limits, arrival.trusted);
   if (read.kind === 'fault') return { kind: 'refuse', reason: read.reason, head: null };
   const { head } = read;
@@ -32,9 +33,12 @@ export function planRequest(context: EngineContext, request: IncomingMessage, le
   ledger.requestId = way.requestId;
   ledger.clientAddress = clientAddress(arrival.peer, head.forwarding.forwardedFor, context.trustedProxies);
 
-  const decision = context.decide(head.addressee);
+  ledger.scheme = way.forwardedProto;
+
+  const decision = context.decide({ ...head.addressee, scheme: way.forwardedProto });
   ledger.route = decision.route;
   if (decision.kind === 'refuse') return { kind: 'refuse', reason: decision.reason, head };
+  if (decision.kind === 'redirect') return { kind: 'redirect', location: decision.location, head };
   const { route, backend } = decision;
   if (backend.protocol === 'h2c' || backend.protocol === 'grpc') {
     return { kind: 'refuse', reason: 'protocol-not-supported', head };

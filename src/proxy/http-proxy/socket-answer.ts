@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { type AnswerReason, type MessageFault, answer } from '../answer.ts';
+import { type Answer, type AnswerReason, type MessageFault, answer } from '../answer.ts';
 import type { EngineContext } from '../engine.ts';
 import { type Ledger, arrivalOf, openLedger } from './ledger.ts';
 
@@ -36,13 +36,13 @@ export function answerSocket(
   socket: Socket,
   reason: AnswerReason,
   request: IncomingMessage | null,
-  ledger: Ledger = openLedger(context, request, arrivalOf(socket, context)),
+  ledger: Ledger = openLedger(context, request, arrivalOf(socket)),
+  made: Answer = answer(reason, request?.headers.accept),
 ): void {
   // A response under way on the connection must not get another one into its middle, or before it.
   const busy = (socket as Socket & { _httpMessage?: object | null })._httpMessage;
   socket.on('error', () => undefined);
   if (!socket.writable || busy) return void socket.destroy();
-  const made = answer(reason, request?.headers.accept);
   const head = [`HTTP/1.1 ${made.status} ${made.reasonPhrase}`, `date: ${new Date().toUTCString()}`];
   for (const [name, value] of made.fields) head.push(`${name}: ${value}`);
   socket.end(

@@ -1,10 +1,11 @@
 import { type ClientRequest, type IncomingMessage, request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import type { Socket } from 'node:net';
-import type { AnswerReason } from '../answer.ts';
+import { type AnswerReason, redirection } from '../answer.ts';
 import { type AttemptOutcome, afterAttempt } from '../attempt.ts';
 import { type EndpointState, answeredIn } from '../endpoint-state.ts';
 import { connectionOptions } from '../fields.ts';
+import { reset } from '../tls/termination.ts';
 import { type AttemptAt, attemptAt } from './attempt-at.ts';
 import type { Surroundings } from './exchange.ts';
 import { arrivalOf, openLedger } from './ledger.ts';
@@ -40,14 +41,14 @@ export function serveTunnel(
 ): void {
   const { context } = around;
   const { limits } = context;
-  const ledger = openLedger(context, request, arrivalOf(client, context));
+  const ledger = openLedger(context, request, arrivalOf(client));
   const plan = planRequest(context, request, ledger);
   const tried: EndpointState[] = [];
   let resets = 0;
   let attempt: AttemptAt | null = null;
   let status = 499;
 
-  const cut = (): void => void client.resetAndDestroy();
+  const cut = (): void => reset(client);
   const drained = (): void => {
     ledger.detail ||= 'draining' satisfies AnswerReason;
     cut();
@@ -74,6 +75,10 @@ export function serveTunnel(
   });
 
   if (plan.kind === 'refuse') return answerSocket(context, client, plan.reason, request, ledger);
+  if (plan.kind === 'redirect') {
+    const made = redirection(plan.location, plan.head.accept);
+    return answerSocket(context, client, 'https-only', request, ledger, made);
+  }
   const pending = context.endpoints.pending(plan.backend);
   if (pending) void pending.finally(() => tryNext(plan));
   else tryNext(plan);

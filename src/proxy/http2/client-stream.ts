@@ -6,6 +6,7 @@ import { RelayExchange } from '../relay/exchange.ts';
 import { messageFault } from '../relay/request-head.ts';
 import type { ResponseHead } from '../relay/response-head.ts';
 import type { ClientSide, Trailers } from '../relay/sides.ts';
+import { STRICT_TRANSPORT_SECURITY } from '../strict-transport.ts';
 import type { ClientSession } from './client-session.ts';
 import { type Fields, NO_TRAILERS, readTrailers, responseFields, trailerFields } from './fields.ts';
 import { requestText } from './text.ts';
@@ -18,6 +19,7 @@ export class ClientStream implements ClientSide {
   readonly #session: ClientSession;
   readonly #stream: ServerHttp2Stream;
   readonly deadline = new Deadline<ClientStream>(this);
+  strictTransport: string | null = null;
   #exchange: RelayExchange | null = null;
   #requestTrailers: Trailers = NO_TRAILERS;
   #requestOver: boolean;
@@ -130,6 +132,10 @@ export class ClientStream implements ClientSide {
 
   head(head: ResponseHead, bytes: Buffer, base: number): void {
     this.#head = responseFields(head, bytes, base);
+    // What the pod itself says of it counts.
+    if (this.strictTransport !== null && !this.#head.includes(STRICT_TRANSPORT_SECURITY)) {
+      this.#head.push(STRICT_TRANSPORT_SECURITY, this.strictTransport);
+    }
   }
 
   content(bytes: Buffer, from: number, to: number): void {
@@ -145,6 +151,7 @@ export class ClientStream implements ClientSide {
   answer({ status, fields, body }: Answer, _word: unknown, isHead: boolean): void {
     this.#head = [':status', String(status)];
     for (const [name, value] of fields) this.#head.push(name, value);
+    if (this.strictTransport !== null) this.#head.push(STRICT_TRANSPORT_SECURITY, this.strictTransport);
     this.#content = isHead || body === '' ? [] : [Buffer.from(body, 'latin1')];
     this.#done = true;
   }

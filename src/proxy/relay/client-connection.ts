@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
-import { plainAddress } from '../address.ts';
 import type { Arrival } from '../forwarded.ts';
 import type { Answer } from '../answer.ts';
+import { reset as resetSocket } from '../tls/termination.ts';
 import { BodyReader } from './body-reader.ts';
 import {
   type ClientFraming,
@@ -35,6 +35,7 @@ export class ClientConnection implements ClientSide {
   readonly socket: Socket;
   readonly arrival: Arrival;
   readonly deadline = new Deadline<ClientConnection>(this);
+  strictTransport: string | null = null;
   phase: Phase = 'head';
   #exchange: RelayExchange | null = null;
   readonly #body: BodyReader;
@@ -47,17 +48,11 @@ export class ClientConnection implements ClientSide {
   /** Requests begun. */
   #requests = 0;
 
-  constructor(relay: Relay, socket: Socket) {
+  constructor(relay: Relay, socket: Socket, arrival: Arrival) {
     this.#relay = relay;
     this.socket = socket;
     this.#body = new BodyReader(relay.context.limits);
-    const peer = plainAddress(socket.remoteAddress);
-    this.arrival = {
-      peer,
-      trusted: relay.context.trustedProxies.includes(peer),
-      port: socket.localPort ?? 0,
-      scheme: 'http',
-    };
+    this.arrival = arrival;
     socket.on('data', (bytes: Buffer) => this.#received(bytes));
     socket.on('end', () => this.#end());
     socket.on('error', () => this.destroy());
@@ -109,7 +104,7 @@ export class ClientConnection implements ClientSide {
   }
 
   head(head: ResponseHead, bytes: Buffer, base: number, framing: ClientFraming, word: ConnectionWord): void {
-    composeHead(this.#relay.slab, head, bytes, base, framing, word);
+    composeHead(this.#relay.slab, head, bytes, base, framing, word, this.strictTransport);
   }
 
   content(bytes: Buffer, from: number, to: number, framing: ClientFraming): void {
@@ -122,7 +117,7 @@ export class ClientConnection implements ClientSide {
   }
 
   answer(answer: Answer, word: ConnectionWord, isHead: boolean): void {
-    composeAnswer(this.#relay.slab, answer, word, isHead, this.#relay.context.now());
+    composeAnswer(this.#relay.slab, answer, word, isHead, this.#relay.context.now(), this.strictTransport);
   }
 
   /** Writes what is in the slab. */
@@ -193,7 +188,7 @@ export class ClientConnection implements ClientSide {
    */
   cut(reset: boolean): void {
     if (this.phase === 'closed') return;
-    if (reset) this.socket.resetAndDestroy();
+    if (reset) resetSocket(this.socket);
     this.destroy();
   }
 

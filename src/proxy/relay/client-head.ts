@@ -1,5 +1,6 @@
 import { type Answer } from '../answer.ts';
 import { isForbiddenTrailer } from '../fields.ts';
+import { STRICT_TRANSPORT_SECURITY } from '../strict-transport.ts';
 import { FieldKind } from './field-names.ts';
 import type { HttpVersion } from './ledger.ts';
 import type { ResponseHead } from './response-head.ts';
@@ -36,6 +37,7 @@ export function composeHead(
   base: number,
   framing: ClientFraming,
   connection: ConnectionWord,
+  strictTransport: string | null = null,
 ): void {
   slab.text(`HTTP/1.1 ${response.status} `);
   // The reason with its CRLF.
@@ -46,6 +48,10 @@ export function composeHead(
   if (framing === 'chunked') last = 'Transfer-Encoding: chunked\r\n';
   else if (contentLength >= 0 && status >= 200 && status !== 204)
     last = `Content-Length: ${contentLength}\r\n`;
+  // What the pod itself says of it counts.
+  if (strictTransport !== null && !response.fields.valueOfName(bytes, base, STRICT_TRANSPORT_SECURITY)) {
+    last += `${STRICT_TRANSPORT_SECURITY}: ${strictTransport}\r\n`;
+  }
   if (connection === 'Upgrade') {
     last += `Upgrade: ${response.fields.valueOfKind(bytes, base, FieldKind.upgrade) ?? ''}\r\n`;
   }
@@ -104,10 +110,12 @@ export function composeAnswer(
   connection: ConnectionWord,
   isHead: boolean,
   now: number,
+  strictTransport: string | null = null,
 ): void {
   let out = `HTTP/1.1 ${answer.status} ${answer.reasonPhrase}\r\n`;
   for (const [name, value] of answer.fields) out += `${name}: ${value}\r\n`;
   out += `date: ${dateOf(now)}\r\n`;
+  if (strictTransport !== null) out += `${STRICT_TRANSPORT_SECURITY}: ${strictTransport}\r\n`;
   if (connection !== '') out += `connection: ${connection}\r\n`;
   slab.text(`${out}\r\n${isHead ? '' : answer.body}`);
 }

@@ -1,6 +1,6 @@
-import type { Server } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import type { Listener } from '../listener.ts';
 import type { Relay } from './relay.ts';
 
 /**
@@ -13,7 +13,7 @@ const LOOK_EVERY_MS = 20;
 /** As `Engine.drain` promises. */
 export async function drainRelay(
   relay: Relay,
-  servers: readonly Server[],
+  listeners: readonly Listener[],
   timeoutMs: number,
 ): Promise<number> {
   const started = performance.now();
@@ -21,10 +21,11 @@ export async function drainRelay(
   for (const client of relay.clients) client.announceDrain();
   // In the turn after a poll, when every connection that the kernel had for us has just been accepted.
   await nextTurn();
-  for (const server of servers) server.close();
+  for (const listener of listeners) listener.close();
+  const isBusy = (): boolean => relay.clients.size > 0 || listeners.some(({ pending }) => pending > 0);
 
   const quietMs = Math.min(QUIET_MS, timeoutMs / 2);
-  while (relay.clients.size > 0 && performance.now() - started < timeoutMs) {
+  while (isBusy() && performance.now() - started < timeoutMs) {
     const now = performance.now();
     for (const client of relay.clients) {
       if (client.isIdle && now - Math.max(client.quietSince, started) >= quietMs) client.close();

@@ -1,6 +1,8 @@
-import { type Server, type Socket, createServer } from 'node:net';
-import type { Engine, EngineContext, EngineFactory, ListenAddress } from '../engine.ts';
+import type { Socket } from 'node:net';
+import type { Engine, EngineContext, EngineFactory } from '../engine.ts';
+import type { Arrival } from '../forwarded.ts';
 import { Http2Clients } from '../http2/clients.ts';
+import { type Listener, openListener } from '../listener.ts';
 import { ClientConnection } from './client-connection.ts';
 import { drainRelay } from './drain.ts';
 import { Relay } from './relay.ts';
@@ -9,31 +11,21 @@ import { Relay } from './relay.ts';
 export const relayEngine: EngineFactory = (context: EngineContext): Engine => {
   const relay = new Relay(context);
   const { limits } = context;
-  const servers: Server[] = [];
+  const listeners: Listener[] = [];
   const http2 = new Http2Clients(relay);
   if (context.h2c) relay.acceptHttp2 = (socket, arrival) => http2.accept(socket, arrival);
 
-  function accept(socket: Socket): void {
+  function accept(socket: Socket, arrival: Arrival): void {
     // Cheaper than an answer, at a moment when everything is scarce.
     if (relay.clients.size >= limits.connections) socket.destroy();
-    else relay.clients.add(new ClientConnection(relay, socket));
+    else relay.clients.add(new ClientConnection(relay, socket, arrival));
   }
 
   return {
-    async listen({ host, port, reusePort }: ListenAddress): Promise<number> {
-      const highWaterMark = limits.bufferBytes / 2;
-      const server = createServer({ noDelay: true, allowHalfOpen: true, highWaterMark }, accept);
-      const { promise, resolve, reject } = Promise.withResolvers<number>();
-      server.once('error', reject);
-      server.listen({ ...(host !== undefined && { host }), port, reusePort, backlog: BACKLOG }, () => {
-        server.off('error', reject);
-        // A failing accept (no file descriptors left) must not end the thread; the listener goes on.
-        server.on('error', () => undefined);
-        servers.push(server);
-        const address = server.address();
-        resolve(typeof address === 'object' && address ? address.port : port);
-      });
-      return promise;
+    async listen(address) {
+      const listener = await openListener(address, context, accept);
+      listeners.push(listener);
+      return listener.port;
     },
     close(endpointKeys) {
       for (const key of endpointKeys) {
@@ -41,7 +33,7 @@ export const relayEngine: EngineFactory = (context: EngineContext): Engine => {
         relay.sessions.retire(key);
       }
     },
-    drain: (timeoutMs) => drainRelay(relay, servers, timeoutMs),
+    drain: (timeoutMs) => drainRelay(relay, listeners, timeoutMs),
     gauges: () => ({
       clientConnections: relay.clients.size,
       upstreamConnections: relay.pool.size + relay.sessions.size,
@@ -50,6 +42,3 @@ export const relayEngine: EngineFactory = (context: EngineContext): Engine => {
     }),
   };
 };
-
-/** Connections the kernel keeps for us while we are busy; it takes less where net.core.somaxconn is less. */
-const BACKLOG = 4096;

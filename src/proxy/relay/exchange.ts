@@ -1,10 +1,11 @@
 import { performance } from 'node:perf_hooks';
-import { type AnswerReason, answer, statusOf } from '../answer.ts';
+import { type AnswerReason, answer, redirection, statusOf } from '../answer.ts';
 import { type AttemptOutcome, afterAttempt } from '../attempt.ts';
 import type { Decision } from '../decide.ts';
 import { answeredIn, began, connectFailed, connected, ended } from '../endpoint-state.ts';
 import type { EndpointState } from '../endpoints.ts';
 import { hashKey } from '../hash-by.ts';
+import { strictTransport } from '../strict-transport.ts';
 import { type ClientFraming, type ConnectionWord, clientFraming } from './client-head.ts';
 import { Ledger } from './ledger.ts';
 import type { Relay } from './relay.ts';
@@ -77,6 +78,8 @@ export class RelayExchange implements UpstreamUser {
     const forwarded = upstreamHead(head, bytes, base, this.#client.arrival, context.trustedProxies);
     ledger.clientAddress = forwarded.way.realIp;
     ledger.requestId = forwarded.way.requestId;
+    ledger.scheme = forwarded.way.forwardedProto;
+    this.#client.strictTransport = strictTransport(context, ledger.scheme);
     this.#head = forwarded.text;
     this.asksUpgrade = forwarded.upgrade !== null;
     this.#expectsContinue = head.expectsContinue;
@@ -96,6 +99,7 @@ export class RelayExchange implements UpstreamUser {
 
   #carryOut(decision: Decision): void {
     if (decision.kind === 'refuse') return this.refuse(decision.reason);
+    if (decision.kind === 'redirect') return this.refuse('https-only');
     const pending = this.#relay.context.endpoints.pending(decision.backend);
     if (pending) void pending.then(() => this.#tryNext());
     else this.#tryNext();
@@ -322,7 +326,9 @@ export class RelayExchange implements UpstreamUser {
     // What was put together for the pod, or of a response that turned out to be nonsense, goes nowhere.
     this.#relay.slab.discard();
     this.#releaseUpstream(false);
-    const given = answer(reason, acceptOf(this.#head));
+    const accept = acceptOf(this.#head);
+    const redirect = reason === 'https-only' && this.#decision?.kind === 'redirect' ? this.#decision : null;
+    const given = redirect ? redirection(redirect.location, accept) : answer(reason, accept);
     this.#persists &&= this.#client.mayPersist && !given.close && this.#body.isOver;
     this.#ledger.status = given.status;
     this.#ledger.detail = reason;

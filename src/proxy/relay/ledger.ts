@@ -11,6 +11,8 @@ export class Ledger implements Exchange {
   /** Until it is over, the time on the monotonic clock when it began. */
   durationMs = performance.now();
   clientAddress: string;
+  /** What the client speaks, to us or to a trusted proxy in front of us. */
+  scheme = 'http';
   readonly method: string;
   readonly host: string;
   readonly target: string;

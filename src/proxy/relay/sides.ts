@@ -20,6 +20,8 @@ export interface ClientSide {
   readonly arrival: Arrival;
   /** Null for a stream, which has no bytes of its own to become a tunnel. */
   readonly connection: ClientConnection | null;
+  /** The value of Strict-Transport-Security for the response that comes, unless the pod gives one; null for none. */
+  strictTransport: string | null;
   /** Whether another request may follow the one that is being answered. */
   readonly mayPersist: boolean;
   /** Stops giving out the body of the request until `resume`. */

@@ -1,0 +1,140 @@
+import { SocketAddress, isIPv4, isIPv6 } from 'node:net';
+import { plainAddress } from './address.ts';
+
+/** Where a connection came from and went to, as the load balancer in front of us saw it. */
+export interface ProxiedAddresses {
+  /** As `plainAddress` gives it. */
+  readonly source: string;
+  readonly sourcePort: number;
+  readonly destinationPort: number;
+}
+
+export type ProxyHeader =
+  /** What came can still become a header. */
+  | { readonly kind: 'more' }
+  /** What came is the client's own. */
+  | { readonly kind: 'none' }
+  /** It began as a header and is none: nothing after it can be trusted. */
+  | { readonly kind: 'bad' }
+  /** `addresses` is null where the load balancer speaks for itself, as its health checks do. */
+  | { readonly kind: 'header'; readonly length: number; readonly addresses: ProxiedAddresses | null };
+
+const V1_START = Buffer.from('PROXY ', 'latin1');
+const V2_START = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1');
+/** The longest line that the specification knows, CRLF included. */
+const V1_MAX_BYTES = 107;
+const V2_FIXED_BYTES = 16;
+/** Addresses and extensions. The field could say 65535; what is sent in practice is a few hundred. */
+const V2_MAX_REST_BYTES = 4096;
+
+const MORE: ProxyHeader = { kind: 'more' };
+const NONE: ProxyHeader = { kind: 'none' };
+const BAD: ProxyHeader = { kind: 'bad' };
+
+/**
+ * Reads a header of the PROXY protocol, version 1 or 2, from the first bytes of a connection; called again with
+ * all of them when more have come. Never asks for more bytes than a header may have.
+ */
+export function readProxyHeader(bytes: Buffer): ProxyHeader {
+  if (startsAs(bytes, V1_START)) return bytes.length < V1_START.length ? MORE : readV1(bytes);
+  if (startsAs(bytes, V2_START)) return bytes.length < V2_FIXED_BYTES ? earlyV2(bytes) : readV2(bytes);
+  return NONE;
+}
+
+/** Whether the bytes agree with the signature as far as both go. */
+function startsAs(bytes: Buffer, signature: Buffer): boolean {
+  const length = Math.min(bytes.length, signature.length);
+  return bytes.compare(signature, 0, length, 0, length) === 0;
+}
+
+/** `PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\n` */
+function readV1(bytes: Buffer): ProxyHeader {
+  const end = bytes.subarray(0, V1_MAX_BYTES).indexOf('\r\n');
+  if (end < 0) return bytes.length < V1_MAX_BYTES ? MORE : BAD;
+  const length = end + 2;
+  const line = bytes.toString('latin1', V1_START.length, end);
+  if (line === 'UNKNOWN' || line.startsWith('UNKNOWN ')) return { kind: 'header', length, addresses: null };
+  const [protocol, source = '', destination = '', sourcePort = '', destinationPort = '', ...rest] =
+    line.split(' ');
+  const isAddress = protocol === 'TCP4' ? isIPv4 : protocol === 'TCP6' ? isPlainIPv6 : null;
+  if (!isAddress?.(source) || !isAddress(destination) || rest.length > 0) return BAD;
+  if (!isPort(sourcePort) || !isPort(destinationPort)) return BAD;
+  return {
+    kind: 'header',
+    length,
+    addresses: {
+      source: canonical(source),
+      sourcePort: Number(sourcePort),
+      destinationPort: Number(destinationPort),
+    },
+  };
+}
+
+function isPlainIPv6(text: string): boolean {
+  return isIPv6(text) && !text.includes('%');
+}
+
+function isPort(text: string): boolean {
+  return /^(?:0|[1-9]\d{0,4})$/.test(text) && Number(text) <= 65_535;
+}
+
+const COMMAND_LOCAL = 0x20;
+const COMMAND_PROXY = 0x21;
+
+/** A wrong version or length is known before the header is all there. */
+function earlyV2(bytes: Buffer): ProxyHeader {
+  return bytes.length > V2_START.length && !isCommand(bytes[V2_START.length]) ? BAD : MORE;
+}
+
+function isCommand(byte: number | undefined): boolean {
+  return byte === COMMAND_LOCAL || byte === COMMAND_PROXY;
+}
+
+function readV2(bytes: Buffer): ProxyHeader {
+  const command = bytes[12];
+  const family = bytes[13];
+  const rest = bytes.readUInt16BE(14);
+  if (!isCommand(command) || rest > V2_MAX_REST_BYTES) return BAD;
+  const length = V2_FIXED_BYTES + rest;
+  if (command === COMMAND_LOCAL) {
+    return bytes.length < length ? MORE : { kind: 'header', length, addresses: null };
+  }
+  switch (family) {
+    case 0x11:
+      return addressesV2(bytes, length, 4);
+    case 0x21:
+      return addressesV2(bytes, length, 16);
+    // Unspecified, and Unix sockets: there is an address, but none that means anything here.
+    case 0x00:
+    case 0x31:
+      return bytes.length < length ? MORE : { kind: 'header', length, addresses: null };
+    default:
+      return BAD;
+  }
+}
+
+function addressesV2(bytes: Buffer, length: number, size: 4 | 16): ProxyHeader {
+  const ports = V2_FIXED_BYTES + 2 * size;
+  if (length < ports + 4) return BAD;
+  if (bytes.length < length) return MORE;
+  const source = bytes.subarray(V2_FIXED_BYTES, V2_FIXED_BYTES + size);
+  return {
+    kind: 'header',
+    length,
+    addresses: {
+      source: size === 4 ? source.join('.') : canonical(hexGroups(source)),
+      sourcePort: bytes.readUInt16BE(ports),
+      destinationPort: bytes.readUInt16BE(ports + 2),
+    },
+  };
+}
+
+function hexGroups(address: Buffer): string {
+  return address.toString('hex').replace(/(?<=.)(?=(?:.{4})+$)/g, ':');
+}
+
+/** The one spelling of an address that logs and ranges know. */
+function canonical(address: string): string {
+  if (isIPv4(address)) return address;
+  return plainAddress(new SocketAddress({ address, family: 'ipv6' }).address);
+}

@@ -1,0 +1,114 @@
+import { type SecureContext, createSecureContext } from 'node:tls';
+import type { KeyPair } from '../../routing/secrets.ts';
+import { type ShardedMap, emptyMap, get } from '../../routing/sharded-map.ts';
+import type { CertificateReference } from '../../routing/table.ts';
+import type { MapUpdate } from '../../routing/table-update.ts';
+
+/** What every TLS connection of a thread is set up with. Plain data: it is copied into the thread. */
+export interface TlsSettings {
+  readonly minVersion: TlsVersion;
+  /** As OpenSSL spells them, TLS 1.3 suites among them. */
+  readonly ciphers: string;
+  /** Self-signed; stands in where there is no default certificate. */
+  readonly standIn: KeyPair;
+}
+
+export const TLS_VERSIONS = ['1.2', '1.3'] as const;
+export type TlsVersion = (typeof TLS_VERSIONS)[number];
+
+/** Forward secrecy and authenticated encryption only, so that it makes no matter who chooses. */
+export const DEFAULT_CIPHERS = [
+  'TLS_AES_128_GCM_SHA256',
+  'TLS_AES_256_GCM_SHA384',
+  'TLS_CHACHA20_POLY1305_SHA256',
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'ECDHE-RSA-AES128-GCM-SHA256',
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
+  'ECDHE-ECDSA-CHACHA20-POLY1305',
+  'ECDHE-RSA-CHACHA20-POLY1305',
+].join(':');
+
+/** The certificates of a thread: contexts are made once for each, when the first handshake wants it. */
+export interface Certificates {
+  /** Takes keys that changed or are gone; the next handshake is served by them, open connections are left alone. */
+  change(update: MapUpdate<KeyPair>): void;
+  /** Takes the references of a new table. */
+  adopt(references: ShardedMap<CertificateReference>): void;
+  /** Tickets are made, and understood, with this key from now on: 48 random bytes that all threads share. */
+  rotate(ticketKey: Uint8Array): void;
+  /** For clients that name no host, or one without a certificate. Also decides which tickets are understood. */
+  standard(): SecureContext;
+  /** For the host that a client names (SNI, RFC 6066 3): precise, then wildcard; undefined leaves it to the standard one. */
+  named(serverName: string): SecureContext | undefined;
+}
+
+/** A resumed session must belong to the same service, whatever certificate it was begun with. */
+const SESSION_ID_CONTEXT = 'portico';
+/** Half of the time that a ticket key is in use, so that few clients come back with a ticket nobody understands. */
+const SESSION_LIFETIME_SECONDS = 6 * 60 * 60;
+
+interface Made {
+  readonly pair: KeyPair;
+  readonly context: SecureContext;
+}
+
+export function createCertificates(settings: TlsSettings): Certificates {
+  const keys = new Map<string, KeyPair>();
+  const made = new Map<string, Made>();
+  let references: ShardedMap<CertificateReference> = emptyMap();
+  let ticketKey: Buffer | null = null;
+  let standard: Made | null = null;
+
+  const make = ({ certificate, key }: KeyPair): SecureContext =>
+    createSecureContext({
+      cert: certificate,
+      key,
+      minVersion: `TLSv${settings.minVersion}`,
+      ciphers: settings.ciphers,
+      sessionIdContext: SESSION_ID_CONTEXT,
+      sessionTimeout: SESSION_LIFETIME_SECONDS,
+      ...(ticketKey && { ticketKeys: ticketKey }),
+    });
+
+  const contextOf = (secret: string): SecureContext | undefined => {
+    const pair = keys.get(secret);
+    if (!pair) return undefined;
+    let entry = made.get(secret);
+    if (entry?.pair !== pair) made.set(secret, (entry = { pair, context: make(pair) }));
+    return entry.context;
+  };
+
+  return {
+    change(update) {
+      for (const [secret, pair] of update) {
+        made.delete(secret);
+        if (pair === null) keys.delete(secret);
+        else keys.set(secret, pair);
+      }
+    },
+    adopt(next) {
+      references = next;
+    },
+    rotate(key) {
+      ticketKey = Buffer.from(key);
+      standard = null;
+    },
+    standard() {
+      const secret = get(references, '')?.secret;
+      const pair = (secret && keys.get(secret)) || settings.standIn;
+      if (standard?.pair !== pair) standard = { pair, context: make(pair) };
+      return standard.context;
+    },
+    named(serverName) {
+      const host = (serverName.endsWith('.') ? serverName.slice(0, -1) : serverName).toLowerCase();
+      // The empty key is the default certificate's.
+      if (host === '') return undefined;
+      const precise = get(references, host)?.secret;
+      if (precise) return contextOf(precise);
+      const dot = host.indexOf('.');
+      const wildcard = dot > 0 ? get(references, `*${host.slice(dot)}`)?.secret : null;
+      return wildcard ? contextOf(wildcard) : undefined;
+    },
+  };
+}

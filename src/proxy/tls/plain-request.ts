@@ -1,0 +1,40 @@
+import type { Socket } from 'node:net';
+import { answer } from '../answer.ts';
+import type { EngineContext } from '../engine.ts';
+import type { Arrival } from '../forwarded.ts';
+
+const LINGER_MS = 1_000;
+
+/** Answers somebody who speaks plain HTTP to the TLS port, in plain HTTP, and closes. */
+export function refusePlainRequest(
+  socket: Socket,
+  arrival: Arrival,
+  { account, now }: Pick<EngineContext, 'account' | 'now'>,
+): void {
+  const made = answer('tls-expected', undefined);
+  const fields = made.fields.map(([name, value]) => `${name}: ${value}\r\n`).join('');
+  const date = new Date(now()).toUTCString();
+  socket.end(
+    `HTTP/1.1 ${made.status} ${made.reasonPhrase}\r\n${fields}date: ${date}\r\nconnection: close\r\n\r\n${made.body}`,
+  );
+  // Read away what still comes, or the kernel answers it with a reset that overtakes this.
+  socket.resume();
+  setTimeout(() => socket.destroy(), LINGER_MS).unref();
+  account({
+    startedAt: now(),
+    durationMs: 0,
+    clientAddress: arrival.peer,
+    method: '',
+    host: '',
+    target: '',
+    httpVersion: '1.1',
+    status: made.status,
+    route: null,
+    endpoint: '',
+    attempts: 0,
+    requestBytes: 0,
+    responseBytes: made.body.length,
+    requestId: '',
+    detail: 'tls-expected',
+  });
+}

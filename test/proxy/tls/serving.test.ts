@@ -1,0 +1,228 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { expect } from 'vitest';
+import { WebSocket, WebSocketServer } from 'ws';
+import { contract } from '../../support/engines.ts';
+import { get, rawClient, request } from '../../support/raw-client.ts';
+import { authority, secureClient, startTlsProxy } from '../../support/tls-proxy.ts';
+import { ok, recordingUpstream, scriptedUpstream } from '../../support/upstream.ts';
+
+const keys = {
+  'shop/precise': authority().issue(['app.test']),
+  'shop/wildcard': authority().issue(['*.wild.test']),
+  'shop/default': authority().issue(['default.test']),
+  'shop/expired': authority().issue(['expired.test'], { expired: true }),
+};
+
+contract('TLS', (behaves) => {
+  behaves('a request over TLS reaches the pod, which is told how it came', async (create) => {
+    await using upstream = await recordingUpstream();
+    await using proxy = await startTlsProxy(create, [{ ports: [upstream.port], secret: 'shop/precise' }], {
+      keys,
+    });
+    using client = await secureClient(proxy.httpsPort, 'app.test', {
+      ca: authority().certificate,
+      rejectUnauthorized: true,
+      ALPNProtocols: ['h2', 'http/1.1'],
+    });
+    expect([client.socket.authorized, client.socket.alpnProtocol]).toEqual([true, 'http/1.1']);
+    for (const body of ['', 'x'.repeat(200_000)]) {
+      client.wire.send(request('POST', '/a?b', body));
+      expect((await client.wire.message()).body).toBe('ok');
+    }
+    const [first] = upstream.requests;
+    expect(first?.field('x-forwarded-proto')).toBe('https');
+    expect(first?.field('x-forwarded-port')).toBe(String(proxy.httpsPort));
+    expect(first?.field('x-forwarded-for')).toBe('127.0.0.1');
+    expect(upstream.requests[1]?.body).toHaveLength(200_000);
+    expect(proxy.engine.gauges().clientConnections).toBe(1);
+  });
+
+  behaves('the certificate is chosen by the name asked for: precise, wildcard, default', async (create) => {
+    await using proxy = await startTlsProxy(
+      create,
+      [
+        { ports: [], secret: 'shop/precise' },
+        { ports: [], host: 'x', tlsHost: '*.wild.test', secret: 'shop/wildcard' },
+        { ports: [], host: 'bad.wild.test', secret: null },
+        { ports: [], host: 'bad.test', secret: null },
+        { ports: [], host: 'gone.test', secret: 'shop/gone' },
+        { ports: [], host: 'expired.test', secret: 'shop/expired' },
+      ],
+      { keys, defaultSecret: 'shop/default' },
+    );
+    const shown = async (name: string | null): Promise<string> => {
+      using client = await secureClient(proxy.httpsPort, name);
+      return client.shown;
+    };
+    expect(await shown('app.test')).toBe('app.test');
+    expect(await shown('APP.test.')).toBe('app.test');
+    expect(await shown('a.wild.test')).toBe('*.wild.test');
+    expect(await shown('bad.wild.test')).toBe('*.wild.test');
+    expect(await shown('b.a.wild.test')).toBe('default.test');
+    expect(await shown('wild.test')).toBe('default.test');
+    expect(await shown('bad.test')).toBe('default.test');
+    expect(await shown('gone.test')).toBe('default.test');
+    expect(await shown('other.test')).toBe('default.test');
+    expect(await shown(null)).toBe('default.test');
+    expect(await shown('expired.test')).toBe('expired.test');
+    proxy.certificates.change([['shop/default', null]]);
+    expect(await shown(null)).toBe('stand-in.test');
+  });
+
+  behaves('the Host field decides the route, whatever name the certificate was chosen by', async (create) => {
+    await using upstream = await recordingUpstream();
+    await using proxy = await startTlsProxy(create, [{ ports: [upstream.port], secret: 'shop/precise' }], {
+      keys,
+    });
+    using client = await secureClient(proxy.httpsPort, 'other.test');
+    client.wire.send(get('/'));
+    expect((await client.wire.message()).status).toBe(200);
+  });
+
+  behaves('a new certificate is shown to the next handshake; open connections go on', async (create) => {
+    await using upstream = await recordingUpstream();
+    await using proxy = await startTlsProxy(
+      create,
+      [{ ports: [upstream.port], host: 'app.test', secret: 'shop/precise' }],
+      { keys },
+    );
+    using before = await secureClient(proxy.httpsPort, 'app.test');
+    before.wire.send(get('/'));
+    await before.wire.message();
+    proxy.certificates.change([['shop/precise', keys['shop/wildcard']]]);
+    using after = await secureClient(proxy.httpsPort, 'app.test');
+    expect([before.shown, after.shown]).toEqual(['app.test', '*.wild.test']);
+    before.wire.send(get('/again'));
+    expect((await before.wire.message()).status).toBe(200);
+  });
+
+  behaves('plain HTTP on the TLS port is told so', async (create) => {
+    await using proxy = await startTlsProxy(create, [], { keys });
+    using client = await rawClient(proxy.httpsPort);
+    client.send(get('/'));
+    const response = await client.message();
+    expect(response.status).toBe(400);
+    expect(response.body).toContain('plain HTTP was sent to the HTTPS port');
+    expect(await client.ended).toBe('end');
+    expect(proxy.exchanges).toMatchObject([{ status: 400, detail: 'tls-expected' }]);
+  });
+
+  behaves('a TLS handshake on the plain port is a malformed request', async (create) => {
+    await using proxy = await startTlsProxy(create, [], { keys });
+    await expect(secureClient(proxy.httpPort, 'app.test')).rejects.toThrow();
+  });
+
+  behaves(
+    'TLS 1.1 and ciphers without forward secrecy are refused, 1.2 and 1.3 are spoken',
+    async (create) => {
+      await using proxy = await startTlsProxy(create, [], { keys });
+      const version = async (name: 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3', ciphers?: string) => {
+        const limits = { minVersion: name, maxVersion: name } as const;
+        using client = await secureClient(proxy.httpsPort, 'app.test', {
+          ...limits,
+          ...(ciphers !== undefined && { ciphers }),
+        });
+        return client.socket.getProtocol();
+      };
+      await expect(version('TLSv1.1', 'DEFAULT@SECLEVEL=0')).rejects.toThrow(/alert|version/i);
+      await expect(version('TLSv1.2', 'AES128-SHA')).rejects.toThrow(/alert|handshake/i);
+      expect(await version('TLSv1.2')).toBe('TLSv1.2');
+      expect(await version('TLSv1.3')).toBe('TLSv1.3');
+    },
+  );
+
+  behaves('at the limit of handshakes, the oldest gives way to a new one', async (create) => {
+    await using upstream = await recordingUpstream();
+    await using proxy = await startTlsProxy(create, [{ ports: [upstream.port] }], {
+      keys,
+      limits: { handshakes: 3 },
+    });
+    using first = await rawClient(proxy.httpsPort);
+    const others = await Promise.all([1, 2, 3, 4].map(() => rawClient(proxy.httpsPort)));
+    await first.ended;
+    await others[0]?.ended;
+    using client = await secureClient(proxy.httpsPort, 'app.test');
+    client.wire.send(get('/'));
+    expect((await client.wire.message()).status).toBe(200);
+    await others[1]?.ended;
+    expect(proxy.engine.gauges().clientConnections).toBe(1);
+    for (const other of others) other.reset();
+  });
+
+  behaves('a handshake that does not end is ended', async (create) => {
+    await using proxy = await startTlsProxy(create, [], { keys, limits: { handshakeTimeoutMs: 50 } });
+    using silent = await rawClient(proxy.httpsPort);
+    using slow = await rawClient(proxy.httpsPort);
+    slow.send(Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00, 0x01]));
+    using broken = await rawClient(proxy.httpsPort);
+    broken.send(Buffer.from([0x16, 0x03, 0x01, 0x00, 0x04, 0xff, 0xff, 0xff, 0xff]));
+    await Promise.all([silent.ended, slow.ended, broken.ended]);
+    expect(proxy.engine.gauges()).toMatchObject({ clientConnections: 0, inFlight: 0 });
+  });
+
+  behaves('a body that stops short looks short over TLS too', async (create) => {
+    await using upstream = await scriptedUpstream(async (connection) => {
+      await connection.head();
+      connection.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nc\r\nall there is\r\n');
+    });
+    await using proxy = await startTlsProxy(create, [{ ports: [upstream.port] }], { keys });
+    using client = await secureClient(proxy.httpsPort, 'app.test');
+    client.wire.send('GET / HTTP/1.0\r\nHost: app.test\r\n\r\n');
+    await client.wire.until('all there is');
+    (await upstream.connection(0)).reset();
+    expect(await client.wire.ended).toBe('reset');
+  });
+
+  behaves('drain finishes what is under way over TLS, and lets idle clients go', async (create) => {
+    await using upstream = await scriptedUpstream(async (connection) => {
+      await connection.head();
+    });
+    await using proxy = await startTlsProxy(create, [{ ports: [upstream.port] }], { keys });
+    using idle = await secureClient(proxy.httpsPort, 'app.test');
+    idle.wire.send(get('/none', 'Host: other'));
+    await idle.wire.message();
+    using half = await rawClient(proxy.httpsPort);
+    using busy = await secureClient(proxy.httpsPort, 'app.test');
+    busy.wire.send(get('/busy'));
+    const pod = await upstream.connection(0);
+    await pod.until('/busy');
+    const drained = proxy.engine.drain(30_000);
+    await idle.wire.ended;
+    await half.ended;
+    const refused = connect(proxy.httpsPort, '127.0.0.1');
+    expect(await once(refused, 'error')).toMatchObject([{ code: 'ECONNREFUSED' }]);
+    pod.send(ok('finished'));
+    const response = await busy.wire.message();
+    expect(response.body).toBe('finished');
+    expect(response.field('connection')?.toLowerCase()).toBe('close');
+    expect(await drained).toBe(0);
+  });
+
+  behaves('WebSockets over TLS stay open while certificates change', async (create) => {
+    const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+    await once(server, 'listening');
+    server.on('connection', (socket, { headers }) => {
+      socket.on('message', (message, binary) => socket.send(message, { binary }));
+      socket.send(String(headers['x-forwarded-proto']));
+    });
+    const { port } = server.address() as AddressInfo;
+    await using proxy = await startTlsProxy(create, [{ ports: [port], secret: 'shop/precise' }], { keys });
+    const client = new WebSocket(`wss://127.0.0.1:${proxy.httpsPort}/chat`, {
+      headers: { Host: 'app.test' },
+      ...({ servername: 'app.test', ca: authority().certificate } as object),
+    });
+    const [greeting] = (await once(client, 'message')) as [Buffer];
+    expect(greeting.toString()).toBe('https');
+    proxy.certificates.change([['shop/precise', keys['shop/wildcard']]]);
+    const big = Buffer.alloc(300_000, 'w');
+    client.send(big);
+    const [echo] = (await once(client, 'message')) as [Buffer];
+    expect(echo.equals(big)).toBe(true);
+    expect(proxy.engine.gauges().tunnels).toBe(1);
+    client.close();
+    await once(client, 'close');
+    server.close();
+  });
+});

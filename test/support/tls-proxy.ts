@@ -1,0 +1,124 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { type ConnectionOptions, type TLSSocket, connect } from 'node:tls';
+import { type HttpsRedirect, decide } from '../../src/proxy/decide.ts';
+import { createEndpoints } from '../../src/proxy/endpoints.ts';
+import type { Engine, EngineFactory } from '../../src/proxy/engine.ts';
+import type { Exchange } from '../../src/proxy/exchange.ts';
+import { trustedProxies } from '../../src/proxy/forwarded.ts';
+import { DEFAULT_LIMITS, type Limits } from '../../src/proxy/limits.ts';
+import { type Certificates, DEFAULT_CIPHERS, createCertificates } from '../../src/proxy/tls/certificates.ts';
+import type { KeyPair } from '../../src/routing/secrets.ts';
+import { mapOf } from '../../src/routing/sharded-map.ts';
+import type { CertificateReference } from '../../src/routing/table.ts';
+import { type Authority, createAuthority } from './certificates.ts';
+import { type Site, tableOf } from './proxy.ts';
+import { type Wire, wire } from './wire.ts';
+
+let shared: Authority | null = null;
+let standIn: KeyPair | null = null;
+
+/** The authority of all tests of a file: making keys takes a while. */
+export function authority(): Authority {
+  return (shared ??= createAuthority());
+}
+
+export interface TlsSite extends Site {
+  /** Under the name of the site's host, or of the wildcard that is given. */
+  readonly secret?: string | null;
+  readonly tlsHost?: string;
+}
+
+export interface TlsProxySettings {
+  readonly keys?: Readonly<Record<string, KeyPair>>;
+  readonly limits?: Partial<Limits>;
+  readonly trustedProxies?: readonly string[];
+  readonly proxyProtocolFrom?: readonly string[];
+  readonly redirect?: HttpsRedirect;
+  readonly hsts?: string;
+  /** The Secret of the default certificate. */
+  readonly defaultSecret?: string;
+}
+
+/** An engine in this process with a plain port and a TLS port. */
+export interface TlsProxy extends AsyncDisposable {
+  readonly engine: Engine;
+  readonly httpPort: number;
+  readonly httpsPort: number;
+  readonly certificates: Certificates;
+  readonly exchanges: readonly Exchange[];
+}
+
+export async function startTlsProxy(
+  factory: EngineFactory,
+  sites: readonly TlsSite[],
+  settings: TlsProxySettings = {},
+): Promise<TlsProxy> {
+  standIn ??= authority().issue(['stand-in.test']);
+  const references = sites.flatMap((site): [string, CertificateReference][] => {
+    if (site.secret === undefined) return [];
+    const host = site.tlsHost ?? site.host ?? 'app.test';
+    return [[host, { host, secret: site.secret, ingress: 'default/app' }]];
+  });
+  const { defaultSecret } = settings;
+  if (defaultSecret) references.push(['', { host: '', secret: defaultSecret, ingress: '' }]);
+  const table = { ...tableOf(sites), certificates: mapOf(references) };
+  const certificates = createCertificates({ minVersion: '1.2', ciphers: DEFAULT_CIPHERS, standIn });
+  certificates.rotate(randomBytes(48));
+  certificates.change(Object.entries(settings.keys ?? {}));
+  certificates.adopt(table.certificates);
+  const endpoints = createEndpoints({ allowLoopback: true, random: () => 0 });
+  endpoints.adopt(table);
+  const exchanges: Exchange[] = [];
+  const engine = factory({
+    decide: (request) => decide(table, request, settings.redirect ?? null),
+    endpoints,
+    limits: { ...DEFAULT_LIMITS, ...settings.limits },
+    trustedProxies: trustedProxies(settings.trustedProxies ?? []),
+    proxyProtocolFrom: trustedProxies(settings.proxyProtocolFrom ?? []),
+    certificates,
+    ...(settings.hsts !== undefined && { strictTransportSecurity: settings.hsts }),
+    account: (exchange) => void exchanges.push(exchange),
+    now: Date.now,
+  });
+  const address = { host: '127.0.0.1', port: 0, reusePort: false };
+  const httpPort = await engine.listen(address);
+  const httpsPort = await engine.listen({ ...address, scheme: 'https' });
+  return {
+    engine,
+    httpPort,
+    httpsPort,
+    certificates,
+    exchanges,
+    async [Symbol.asyncDispose]() {
+      await engine.drain(0);
+    },
+  };
+}
+
+/** A connection whose handshake is done. */
+export interface SecureClient extends Disposable {
+  readonly socket: TLSSocket;
+  readonly wire: Wire;
+  /** The first name of the certificate that was shown. */
+  readonly shown: string;
+}
+
+/** Shakes hands as a browser would, without judging the certificate; rejects when that fails. */
+export async function secureClient(
+  port: number,
+  servername: string | null,
+  options: ConnectionOptions = {},
+): Promise<SecureClient> {
+  const name = servername === null ? {} : { servername };
+  const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ...name, ...options });
+  await once(socket, 'secureConnect');
+  // A resumed session shows no certificate again.
+  const subject = socket.getPeerCertificate().subject as { CN?: string } | undefined;
+  return {
+    socket,
+    wire: wire(socket),
+    shown: subject?.CN ?? '',
+    [Symbol.dispose]: () => void socket.destroy(),
+  };
+}
