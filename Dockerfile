@@ -24,7 +24,8 @@ COPY LICENSE /portico/
 # By number, so that the kubelet can see that it is not root.
 USER 65532:65532
 EXPOSE 80 10254
-# A small young generation: what the data path allocates is gone at once, and the default keeps 100 MB more of garbage
-# (409 MB instead of 309 with 10,000 Ingresses and two threads; CPU per request was the same).
-ENTRYPOINT ["/usr/local/bin/node", "--max-semi-space-size=2", "/portico/portico.js"]
+# What the data path allocates is gone at once: a small young generation, and few arenas of malloc, keep less garbage at
+# no cost in CPU (two threads, 10,000 Ingresses: 281 MB resident instead of 409; 100 Ingresses: 140 instead of 153).
+ENV MALLOC_ARENA_MAX=2
+ENTRYPOINT ["/usr/local/bin/node", "--max-semi-space-size=1", "/portico/portico.js"]
 CMD ["run"]

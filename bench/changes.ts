@@ -8,7 +8,7 @@ import { type ApiServer, startApiServer } from '../test/support/api-server.ts';
 import { clusterObjects, ingress, slice } from './cluster-objects.ts';
 import { percentile, runLoad } from './load.ts';
 import { cpuMs, rssMb } from './process-figures.ts';
-import { LOAD_CORE, PROXY_CORE, porticoCommand, stop } from './subjects.ts';
+import { IMAGE_ENVIRONMENT, LOAD_CORE, PROXY_CORE, porticoCommand, stop } from './subjects.ts';
 
 /**
  * `npm run bench:changes`: what changes of a large cluster cost while requests are served. A scripted API server with
@@ -82,7 +82,7 @@ async function withPortico(ingresses: number, use: (portico: Portico) => Promise
         '1s',
       ],
     ],
-    { stdio: ['ignore', 'inherit', 'inherit'] },
+    { stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, ...IMAGE_ENVIRONMENT } },
   );
   try {
     await ready(child);

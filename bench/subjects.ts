@@ -28,6 +28,13 @@ export const LOAD_CORE = '1';
 const folder = mkdtempSync(join(tmpdir(), 'portico-bench-'));
 const root = new URL('..', import.meta.url).pathname;
 
+/** The environment that the image sets. */
+export const IMAGE_ENVIRONMENT = Object.fromEntries(
+  readFileSync(join(root, 'Dockerfile'), 'utf8')
+    .matchAll(/^ENV (\w+)=(\S+)$/gm)
+    .map(([, name = '', value = '']) => [name, value]),
+);
+
 /** Portico as the image runs it: the bundle, with the flags of the Dockerfile's ENTRYPOINT. */
 export function porticoCommand(): readonly string[] {
   const bundle = join(folder, 'bundle');
@@ -69,7 +76,13 @@ export const SUBJECTS: readonly Subject[] = [
 export async function start(subject: Subject, ports: Ports): Promise<Running> {
   const child = spawn('taskset', ['-c', PROXY_CORE, ...subject.command(ports)], {
     stdio: ['ignore', 'ignore', 'pipe'],
-    env: { ...process.env, HOME: folder, XDG_CONFIG_HOME: folder, XDG_DATA_HOME: folder },
+    env: {
+      ...process.env,
+      ...IMAGE_ENVIRONMENT,
+      HOME: folder,
+      XDG_CONFIG_HOME: folder,
+      XDG_DATA_HOME: folder,
+    },
   });
   let stderr = '';
   child.stderr?.on('data', (chunk: Buffer) => (stderr = (stderr + chunk.toString()).slice(-2000)));
