@@ -181,9 +181,9 @@ export const RUN_FLAGS: readonly Flag[] = [
   },
   {
     name: 'https-port',
-    value: '<port>',
-    default: '443',
-    description: 'port for HTTPS; 0 turns it off',
+    value: '<auto|port>',
+    default: 'auto',
+    description: 'port for HTTPS; 0 turns it off; auto is 443 beside --http-port 80, and none beside another',
     group: 'Listening',
   },
   {

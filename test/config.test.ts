@@ -76,7 +76,7 @@ const VALUES: Readonly<Record<string, readonly [written: string, read: object]>>
   'publish-events': ['false', { publish: { status: true, events: false } }],
   'publish-namespace': ['ops', { publish: { namespace: 'ops' } }],
   'http-port': ['8080', { httpPort: 8080 }],
-  h2c: [true, { h2c: true }],
+  h2c: ['true', { h2c: true }],
   'https-port': ['8443', { httpsPort: 8443 }],
   'proxy-protocol-from': ['10.0.0.0/8', { proxyProtocolFrom: ['10.0.0.0/8'] }],
   'default-tls-secret': ['ops/edge.tls', { defaultTlsSecret: 'ops/edge.tls' }],
@@ -275,4 +275,15 @@ it('every mistake is named, those of the environment by their variable', () => {
 it('check and explain read what they need, and nothing else can be mistaken', () => {
   const result = resolveCompileConfig({ manifests: ['a'] }, { PORTICO_HTTP_PORT: 'nonsense' });
   expect(result).toMatchObject({ kind: 'ok', config: { source: { kind: 'manifests', paths: ['a'] } } });
+});
+
+it('HTTPS is on 443 beside HTTP on 80, and off beside another port unless it is asked for', () => {
+  const httpsPort = (flags: FlagValues): number | undefined => {
+    const resolved = resolveConfig(flags, {});
+    return resolved.kind === 'ok' ? resolved.config.httpsPort : undefined;
+  };
+  expect(httpsPort({})).toBe(443);
+  expect(httpsPort({ 'http-port': '8080' })).toBe(0);
+  expect(httpsPort({ 'http-port': '8080', 'https-port': '8443' })).toBe(8443);
+  expect(httpsPort({ 'https-port': '0' })).toBe(0);
 });
