@@ -10,6 +10,7 @@ import type { Arrival } from '../forwarded.ts';
 import type { Limits } from '../limits.ts';
 import { Deadline } from '../relay/deadlines.ts';
 import type { Client, Relay } from '../relay/relay.ts';
+import { Calm } from './calm.ts';
 import type { Http2Clients } from './clients.ts';
 import { ClientStream } from './client-stream.ts';
 
@@ -19,9 +20,6 @@ const { NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_NO_ERROR } = constants;
 const STREAM_WINDOW = 65_535;
 /** And of all streams of a connection together. */
 const CONNECTION_WINDOW = 16 * STREAM_WINDOW;
-/** Streams that were reset before they were answered, within a time; more, and most of all, end the connection. */
-const MOST_RESETS = 200;
-const RESETS_WITHIN_MS = 10_000;
 /** RFC 9113 6.8: "no more than you sent already, and I do not say yet how much that is". */
 const LAST_STREAM = 2 ** 31 - 1;
 const MEGABYTE = 1024 * 1024;
@@ -35,10 +33,7 @@ export class ClientSession implements Client {
   readonly #session: ServerHttp2Session;
   readonly #streams = new Set<ClientStream>();
   #begun = 0;
-  /** Since `#countedFrom`. */
-  #resets = 0;
-  #answered = 0;
-  #countedFrom = performance.now();
+  readonly #calm = new Calm(performance.now());
 
   constructor(clients: Http2Clients, socket: Socket, arrival: Arrival) {
     this.clients = clients;
@@ -49,6 +44,8 @@ export class ClientSession implements Client {
     session.setLocalWindowSize(CONNECTION_WINDOW);
     session.on('stream', (stream, _headers, flags, fields) => this.#begin(stream, flags, fields));
     session.once('remoteSettings', () => this.#settled());
+    session.on('remoteSettings', () => this.#count('settings'));
+    session.on('ping', () => this.#count('pings'));
     // What nghttp2 makes of a connection that breaks the rules; it has sent its GOAWAY.
     session.on('error', () => undefined);
     session.on('close', () => this.#closed());
@@ -80,18 +77,13 @@ export class ClientSession implements Client {
   over(stream: ClientStream, answered: boolean): void {
     if (!this.#streams.delete(stream)) return;
     if (this.#streams.size === 0 && !this.#session.closed) this.deadline.arm(this.clients.idles);
-    const now = performance.now();
-    if (now - this.#countedFrom > RESETS_WITHIN_MS) {
-      this.#countedFrom = now;
-      this.#resets = this.#answered = 0;
-    }
-    if (answered) this.#answered++;
-    else if (++this.#resets > MOST_RESETS && this.#resets > this.#answered) this.#calm();
+    this.#count(answered ? 'answered' : 'resets');
   }
 
   /** Whoever asks to throw the work away is not worked for. */
-  #calm(): void {
-    this.#session.destroy(undefined, NGHTTP2_ENHANCE_YOUR_CALM);
+  #count(what: Parameters<Calm['disturbedBy']>[0]): void {
+    if (!this.#calm.disturbedBy(what, performance.now())) return;
+    if (!this.#session.destroyed) this.#session.destroy(undefined, NGHTTP2_ENHANCE_YOUR_CALM);
   }
 
   /** Tells the client to send its next requests elsewhere; those under way are served. */

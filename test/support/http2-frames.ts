@@ -1,0 +1,168 @@
+import { type Socket, connect } from 'node:net';
+
+/** HTTP/2 spoken by hand (RFC 9113 4): frames as bytes, so that a test can send what no library would. */
+
+export const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+
+export const FRAME = {
+  data: 0,
+  headers: 1,
+  priority: 2,
+  reset: 3,
+  settings: 4,
+  ping: 6,
+  goaway: 7,
+  windowUpdate: 8,
+  continuation: 9,
+} as const;
+
+export const FLAG = { endStream: 1, ack: 1, endHeaders: 4 } as const;
+
+export const CODE = { protocolError: 1, refusedStream: 7, cancel: 8, calm: 11 } as const;
+
+export interface Frame {
+  readonly type: number;
+  readonly flags: number;
+  readonly stream: number;
+  readonly payload: Buffer;
+}
+
+export function frame(
+  type: number,
+  flags: number,
+  stream: number,
+  payload: Uint8Array = Buffer.alloc(0),
+): Buffer {
+  const head = Buffer.alloc(9);
+  head.writeUIntBE(payload.length, 0, 3);
+  head[3] = type;
+  head[4] = flags;
+  head.writeUInt32BE(stream, 5);
+  return Buffer.concat([head, payload]);
+}
+
+export type FieldList = readonly (readonly [name: string, value: string])[];
+
+/** A header block of literals that are never indexed (RFC 7541 6.2.2), latin-1. */
+export function block(fields: FieldList): Buffer {
+  return Buffer.concat(
+    fields.map(([name, value]) => Buffer.concat([Buffer.from([0]), text(name), text(value)])),
+  );
+}
+
+function text(value: string): Buffer {
+  const bytes = Buffer.from(value, 'latin1');
+  if (bytes.length < 127) return Buffer.concat([Buffer.from([bytes.length]), bytes]);
+  const length = [127];
+  let rest = bytes.length - 127;
+  for (; rest >= 128; rest >>= 7) length.push((rest & 127) | 128);
+  return Buffer.concat([Buffer.from([...length, rest]), bytes]);
+}
+
+/** A request to `app.test`. */
+export function requestFields(method = 'GET', path = '/', ...more: FieldList): FieldList {
+  return [[':method', method], [':path', path], [':scheme', 'http'], [':authority', 'app.test'], ...more];
+}
+
+export function headers(
+  stream: number,
+  fields: FieldList,
+  flags: number = FLAG.endStream | FLAG.endHeaders,
+): Buffer {
+  return frame(FRAME.headers, flags, stream, block(fields));
+}
+
+export function data(stream: number, body: string, end: boolean): Buffer {
+  return frame(FRAME.data, end ? FLAG.endStream : 0, stream, Buffer.from(body, 'latin1'));
+}
+
+export function reset(stream: number, code: number): Buffer {
+  return frame(FRAME.reset, 0, stream, number(code));
+}
+
+export function windowUpdate(stream: number, bytes: number): Buffer {
+  return frame(FRAME.windowUpdate, 0, stream, number(bytes));
+}
+
+/** `INITIAL_WINDOW_SIZE` (RFC 9113 6.5.2), or nothing. */
+export function settings(initialWindow?: number): Buffer {
+  if (initialWindow === undefined) return frame(FRAME.settings, 0, 0);
+  return frame(FRAME.settings, 0, 0, Buffer.concat([Buffer.from([0, 4]), number(initialWindow)]));
+}
+
+function number(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value);
+  return bytes;
+}
+
+/** A connection on which frames are sent and seen. Disposing it aborts the connection. */
+export interface FrameClient extends Disposable {
+  readonly socket: Socket;
+  readonly frames: readonly Frame[];
+  send(...bytes: Uint8Array[]): void;
+  /** The first frame, of those there are and those to come, for which the condition holds; rejects at the end. */
+  until(condition: (frame: Frame) => boolean): Promise<Frame>;
+  /** Resolves when the connection is over. */
+  readonly closed: Promise<void>;
+}
+
+/** Connects and sends the preface and `first`, the client's SETTINGS. */
+export async function frameClient(port: number, first = settings()): Promise<FrameClient> {
+  const socket = connect({ port, host: '127.0.0.1' });
+  socket.setNoDelay(true);
+  const frames: Frame[] = [];
+  const waiting = new Set<() => void>();
+  let unread = Buffer.alloc(0);
+  let over = false;
+  const wake = (): void => waiting.forEach((look) => look());
+  socket.on('data', (bytes: Buffer) => {
+    unread = Buffer.concat([unread, bytes]);
+    while (unread.length >= 9 && unread.length >= 9 + unread.readUIntBE(0, 3)) {
+      const end = 9 + unread.readUIntBE(0, 3);
+      const payload = Buffer.from(unread.subarray(9, end));
+      const stream = unread.readUInt32BE(5) & 0x7fffffff;
+      frames.push({ type: unread[3] ?? 0, flags: unread[4] ?? 0, stream, payload });
+      unread = unread.subarray(end);
+    }
+    wake();
+  });
+  socket.on('error', () => undefined);
+  const closed = new Promise<void>((resolve) =>
+    socket.on('close', () => {
+      over = true;
+      wake();
+      resolve();
+    }),
+  );
+  await new Promise<void>((resolve) => socket.once('connect', resolve));
+  socket.write(Buffer.concat([PREFACE, first]));
+  return {
+    socket,
+    frames,
+    send: (...bytes) => void socket.write(Buffer.concat(bytes)),
+    until: (condition) =>
+      new Promise((resolve, reject) => {
+        const look = (): void => {
+          const found = frames.find(condition);
+          if (found) resolve(found);
+          else if (over) reject(new Error(`the connection is over; came: ${frames.map(show).join(' ')}`));
+          else return;
+          waiting.delete(look);
+        };
+        waiting.add(look);
+        look();
+      }),
+    closed,
+    [Symbol.dispose]: () => void socket.destroy(),
+  };
+}
+
+function show({ type, flags, stream, payload }: Frame): string {
+  return `${Object.keys(FRAME).find((name) => FRAME[name as keyof typeof FRAME] === type) ?? type}(${flags}, ${stream}, ${payload.length})`;
+}
+
+/** The error code of a RST_STREAM or GOAWAY. */
+export function codeOf({ type, payload }: Frame): number {
+  return payload.readUInt32BE(type === FRAME.goaway ? 4 : 0);
+}
