@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
@@ -96,6 +97,25 @@ contract('TLS', (behaves) => {
     expect([before.shown, after.shown]).toEqual(['app.test', '*.wild.test']);
     before.wire.send(get('/again'));
     expect((await before.wire.message()).status).toBe(200);
+  });
+
+  behaves('a session is resumed until the ticket key is another', async (create) => {
+    await using proxy = await startTlsProxy(create, [{ ports: [], secret: 'shop/precise' }], { keys });
+    const resume = async (session?: Buffer): Promise<[reused: boolean, session: Buffer | undefined]> => {
+      using client = await secureClient(proxy.httpsPort, 'app.test', {
+        maxVersion: 'TLSv1.2',
+        ...(session && { session }),
+      });
+      return [client.socket.isSessionReused(), client.socket.getSession()];
+    };
+    const [, session] = await resume();
+    expect((await resume(session))[0]).toBe(true);
+    proxy.certificates.change([['shop/precise', keys['shop/wildcard']]]);
+    expect((await resume(session))[0]).toBe(true);
+    proxy.certificates.rotate(randomBytes(48));
+    const [reused, next] = await resume(session);
+    expect(reused).toBe(false);
+    expect((await resume(next))[0]).toBe(true);
   });
 
   behaves('plain HTTP on the TLS port is told so', async (create) => {
