@@ -96,6 +96,7 @@ export class ClientSession implements Client {
   }
 
   destroy(): void {
+    this.#closed();
     this.#session.destroy();
   }
 
