@@ -79,6 +79,10 @@ export interface Config extends CompileConfig {
   /** Where this Portico runs; null when nobody said. */
   readonly nodeName: string | null;
   readonly zone: string | null;
+  /** Where the last snapshot of the cluster is kept; null for nowhere. */
+  readonly snapshotFile: string | null;
+  /** Whether that file may hold keys. */
+  readonly snapshotSecrets: boolean;
   readonly httpPort: number;
   readonly h2c: boolean;
   /** 0 for none. */
@@ -118,6 +122,8 @@ export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult
     publish: readPublishConfig(read),
     nodeName: read.optional('node-name', text),
     zone: read.optional('zone', text),
+    snapshotFile: read.optional('snapshot-file', text),
+    snapshotSecrets: read.flag('snapshot-secrets'),
     httpPort,
     h2c: read.flag('h2c'),
     // Whoever moves HTTP away from 80, for want of the right or of room, is not asked for 443 either.
@@ -141,6 +147,10 @@ export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult
     drainTimeoutMs: read.one('drain-timeout', duration),
   };
   if (config.source.kind === 'manifests') {
+    if (read.given('snapshot-file'))
+      read.mistakes.push(
+        '--manifests and --snapshot-file exclude each other: files are there at the next start',
+      );
     for (const { name } of PUBLISH_FLAGS) {
       if (read.given(name))
         read.mistakes.push(`--manifests and --${name} exclude each other: files have nowhere to publish to`);

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import type { Check } from './admin/readiness.ts';
 import { createAdmin } from './admin/server.ts';
 import { type Metrics, createMetrics } from './admin/metrics.ts';
 import type { Config } from './config.ts';
@@ -13,11 +12,12 @@ import { type ThreadTrouble, startThreads } from './proxy/threads.ts';
 import { type KeyPair, listProblems } from './routing/compile.ts';
 import type { Publisher } from './publish/publish.ts';
 import { endPublishing, openPublishing } from './publishing.ts';
+import { readiness } from './readiness.ts';
 import { openSource } from './source.ts';
 import { countTable, tableView } from './table-view.ts';
 import { tcpMigrationNotice } from './tcp-migration.ts';
 import { VERSION } from './version.ts';
-import type { Source, SourceEvent } from './watch/source.ts';
+import type { SourceEvent } from './watch/source.ts';
 
 export interface DaemonOptions {
   readonly config: Config;
@@ -53,7 +53,9 @@ export async function runDaemon({
 }: DaemonOptions): Promise<number> {
   const { logger } = log;
   let dirty: (what: SourceEvent) => void = () => {};
-  const opened = await openSource(config, env, logger, (what) => dirty(what));
+  const { snapshotFile: path, snapshotSecrets: withSecrets } = config;
+  const memory = path === null ? null : { path, withSecrets };
+  const opened = await openSource(config, env, logger, (what) => dirty(what), memory);
   if (opened.kind === 'failed') {
     logger.error(opened.message);
     return EXIT.noInput;
@@ -142,7 +144,7 @@ export async function runDaemon({
   });
 
   const admin = createAdmin({
-    checks: () => readiness(source, threads.serving(), draining),
+    checks: () => readiness(source, threads.serving(), draining, Date.now()),
     metrics: metrics.text,
     routes: () => {
       const compilation = control.compilation();
@@ -214,25 +216,6 @@ async function standInCertificate(): Promise<KeyPair> {
   // The library behind it is worth loading only where there is TLS.
   const { createStandInCertificate } = await import('./stand-in-certificate.ts');
   return createStandInCertificate(Date.now());
-}
-
-function readiness(source: Source, serving: boolean, draining: boolean): readonly Check[] {
-  const watch = source.states().map(({ kind, synced, objects, lastError }) => ({
-    name: `watch-${kind}`,
-    ok: synced,
-    detail: synced
-      ? `${objects} objects${lastError ? `, last error: ${lastError}` : ''}`
-      : (lastError ?? 'not listed yet'),
-  }));
-  return [
-    ...watch,
-    {
-      name: 'data-plane',
-      ok: serving,
-      detail: serving ? 'every thread serves a table' : 'waiting for the threads',
-    },
-    { name: 'not-draining', ok: !draining, detail: draining ? 'stopping' : 'ok' },
-  ];
 }
 
 function listenFailure(

@@ -11,6 +11,7 @@ export interface Flag {
   readonly description: string;
   readonly group:
     | 'Where objects come from'
+    | 'When the API server is away'
     | 'What is served'
     | 'What is published'
     | 'Listening'
@@ -151,6 +152,19 @@ export const CLEANUP_FLAGS: readonly Flag[] = [
 
 export const RUN_FLAGS: readonly Flag[] = [
   ...SOURCE_FLAGS,
+  {
+    name: 'snapshot-file',
+    value: '<path>',
+    description:
+      'write what the API server says to this file, and serve from it when the API server is away at start; it holds no keys',
+    group: 'When the API server is away',
+  },
+  {
+    name: 'snapshot-secrets',
+    description:
+      'let the snapshot file hold the TLS Secrets with their keys, so that TLS hosts keep their certificates',
+    group: 'When the API server is away',
+  },
   ...CLASS_FLAGS,
   {
     name: 'node-name',

@@ -5,6 +5,7 @@ import type { CompileConfig } from './config.ts';
 import type { Problem } from './routing/problem.ts';
 import type { Place } from './report.ts';
 import type { ApiConnection } from './watch/api-connection.ts';
+import type { Log } from './watch/reflector.ts';
 import type { Source, SourceEvent } from './watch/source.ts';
 
 export interface OpenedCluster {
@@ -27,18 +28,25 @@ export type OpenedSource =
   /** One line that says what is wrong and what to do. */
   | { readonly kind: 'failed'; readonly message: string };
 
+/** Where a cluster is remembered for the time when it is away. */
+export interface Memory {
+  readonly path: string;
+  readonly withSecrets: boolean;
+}
+
 /** Opens where objects come from. `onDirty` is called whenever the snapshot is another one. */
 export async function openSource(
   config: CompileConfig,
   env: NodeJS.ProcessEnv,
   logger: Logger,
   onDirty: (what: SourceEvent) => void,
+  memory: Memory | null = null,
 ): Promise<OpenedSource> {
   switch (config.source.kind) {
     case 'manifests':
       return openManifests(config.source.paths, config.watchNamespaces, logger, onDirty);
     case 'cluster':
-      return openCluster(config.source, config.watchNamespaces, env, logger, onDirty);
+      return openCluster(config.source, config.watchNamespaces, env, logger, onDirty, memory);
   }
 }
 
@@ -77,13 +85,16 @@ async function openCluster(
   env: NodeJS.ProcessEnv,
   logger: Logger,
   onDirty: (what: SourceEvent) => void,
+  memory: Memory | null,
 ): Promise<OpenedSource> {
-  const [{ loadKubeconfig }, { connectApi }, { startClusterSource }, { systemClock }] = await Promise.all([
-    import('./watch/kubeconfig.ts'),
-    import('./watch/api-connection.ts'),
-    import('./watch/cluster.ts'),
-    import('./watch/clock.ts'),
-  ]);
+  const [{ loadKubeconfig }, { connectApi }, { startClusterSource }, { systemClock }, { rememberInFile }] =
+    await Promise.all([
+      import('./watch/kubeconfig.ts'),
+      import('./watch/api-connection.ts'),
+      import('./watch/cluster.ts'),
+      import('./watch/clock.ts'),
+      import('./watch/last-known.ts'),
+    ]);
   const loaded = await loadKubeconfig({
     kubeconfig: from.kubeconfig ?? undefined,
     context: from.context ?? undefined,
@@ -94,17 +105,26 @@ async function openCluster(
   const watched = watchNamespaces.map((glob) => picomatch(glob));
   const literal = watchNamespaces.length > 0 && watchNamespaces.every((glob) => /^[a-z0-9-]+$/.test(glob));
   const api = connectApi(connection, systemClock);
-  const source = startClusterSource(
-    {
-      api,
-      watchNamespaces: (namespace) => watched.length === 0 || watched.some((matches) => matches(namespace)),
-      namespaces: literal ? watchNamespaces : undefined,
-      clock: systemClock,
-      random: Math.random,
-      log: (level, fields, message) => logger[level](fields, message),
-    },
-    onDirty,
-  );
+  const wanted = (namespace: string): boolean =>
+    watched.length === 0 || watched.some((matches) => matches(namespace));
+  const log: Log = (level, fields, message) => logger[level](fields, message);
+  const open = (tell: (what: SourceEvent) => void, onUnreachable?: () => void): Source =>
+    startClusterSource(
+      {
+        api,
+        watchNamespaces: wanted,
+        namespaces: literal ? watchNamespaces : undefined,
+        clock: systemClock,
+        random: Math.random,
+        log,
+        ...(onUnreachable && { onUnreachable }),
+      },
+      tell,
+    );
+  const { origin: server } = connection.server;
+  const source = memory
+    ? rememberInFile({ ...memory, server, wanted, clock: systemClock, log }, open, onDirty)
+    : open(onDirty);
   const stop = async (): Promise<void> => {
     await source.stop();
     api.close();

@@ -28,6 +28,7 @@ export interface DataPlaneFigures {
 export interface WatchFigures {
   readonly kind: string;
   readonly synced: boolean;
+  readonly connected: boolean;
   readonly objects: number;
   readonly lastEventAt: number | null;
   readonly relists: number;
@@ -179,6 +180,12 @@ function watchSamples(states: readonly WatchFigures[], now: number): Family[] {
   });
   return [
     perKind('portico_watch_synced', 'gauge', 'Whether the kind has been listed.', (s) => Number(s.synced)),
+    perKind(
+      'portico_watch_connected',
+      'gauge',
+      'Whether the API server answers for the kind; otherwise what is known of it may be stale.',
+      (s) => Number(s.connected),
+    ),
     perKind('portico_watch_objects', 'gauge', 'Objects known of the kind.', (s) => s.objects),
     perKind(
       'portico_watch_last_event_age_seconds',

@@ -17,7 +17,12 @@ export interface ClusterSourceOptions {
   /** From 0 to below 1. */
   readonly random: () => number;
   readonly log: Log;
+  /** A list or a watch failed for another reason than missing rights. */
+  readonly onUnreachable?: () => void;
 }
+
+/** Counted on from a snapshot that was restored from a file, whose generation is 1. */
+const BEFORE_LISTING: Snapshot = { ...EMPTY_SNAPSHOT, generation: 2 };
 
 const REPEATED_WITHIN_MS = 10_000;
 
@@ -29,9 +34,9 @@ export function startClusterSource(
   options: ClusterSourceOptions,
   onDirty: (what: SourceEvent) => void,
 ): Source {
-  const { api, clock, random, namespaces, watchNamespaces } = options;
+  const { api, clock, random, namespaces, watchNamespaces, onUnreachable = () => {} } = options;
   const log = once(options.log, clock);
-  let snapshot: Snapshot = EMPTY_SNAPSHOT;
+  let snapshot = BEFORE_LISTING;
   let synced = false;
   const { promise, resolve } = Promise.withResolvers<void>();
 
@@ -68,7 +73,7 @@ export function startClusterSource(
   );
   const reflectors: Reflector[] = [];
   for (const what of wanted)
-    reflectors.push(new Reflector({ api, clock, random, log, ...what, onChanges, onListed }));
+    reflectors.push(new Reflector({ api, clock, random, log, ...what, onChanges, onListed, onUnreachable }));
 
   return {
     synced: promise,
@@ -128,6 +133,7 @@ function stateOf(kind: Kind, reflectors: readonly Reflector[]): WatchState {
   return {
     kind,
     synced: reflectors.every(({ listed }) => listed),
+    connected: reflectors.every(({ listed, lastError }) => listed && lastError === null),
     objects: sum(({ objects }) => objects),
     lastEventAt: heard.length > 0 ? Math.max(...heard) : null,
     relists: sum(({ relists }) => relists),

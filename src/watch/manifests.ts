@@ -137,6 +137,7 @@ export function startManifestSource(
       return (Object.entries(sizes) as [Kind, number][]).map(([kind, objects]): WatchState => ({
         kind,
         synced: collection !== null,
+        connected: collection !== null && !broken,
         objects,
         lastEventAt,
         relists: readings,

@@ -30,6 +30,8 @@ export interface ReflectorOptions {
   readonly onChanges: (changes: readonly ObjectChange[]) => void;
   /** Listed for the first time, or definitely forbidden to list a kind that can be done without. */
   readonly onListed: () => void;
+  /** Something failed, and not for want of rights. */
+  readonly onUnreachable: () => void;
 }
 
 const FORBIDDEN_RETRY_MS = 30_000;
@@ -215,6 +217,7 @@ export class Reflector {
     const right = failure.kind === 'forbidden' ? `${missingRight(this.resource, this.namespace)} ` : '';
     this.#note(failure.message === this.lastError ? 'debug' : 'warn', right + failure.message);
     this.lastError = failure.message;
+    if (failure.kind !== 'forbidden') this.#options.onUnreachable();
     switch (failure.kind) {
       case 'forbidden':
         this.forbidden = failure.message;

@@ -12,12 +12,22 @@ export interface Source {
   problems(): readonly Problem[];
   /** Per kind, for metrics and /readyz?verbose. */
   states(): readonly WatchState[];
+  /** What is served from a snapshot file until the API server has answered; null from then on. */
+  restored?(): Restored | null;
   stop(): Promise<void>;
+}
+
+export interface Restored {
+  readonly path: string;
+  /** Milliseconds since the epoch. */
+  readonly savedAt: number;
 }
 
 export interface WatchState {
   readonly kind: Kind;
   readonly synced: boolean;
+  /** Listed, and nothing has failed since it was last heard of: what is known is what there is. */
+  readonly connected: boolean;
   readonly objects: number;
   /** Milliseconds since the epoch. */
   readonly lastEventAt: number | null;

@@ -111,10 +111,10 @@ it('the table, the threads, the connections and the log', async () => {
 });
 
 it('how each watch is doing; an age only once something was heard', async () => {
-  const state = { synced: true, objects: 3, relists: 2, errors: 1 };
+  const state = { synced: true, connected: true, objects: 3, relists: 2, errors: 1 };
   const watch = [
     { ...state, kind: 'Ingress', lastEventAt: 4_000 },
-    { ...state, kind: 'Secret', lastEventAt: null, synced: false },
+    { ...state, kind: 'Secret', lastEventAt: null, synced: false, connected: false },
     { ...state, kind: 'Service', lastEventAt: 99_000 },
   ];
   const all = await samples({ watch, now: 10_500 });
@@ -122,6 +122,9 @@ it('how each watch is doing; an age only once something was heard', async () => 
     'portico_watch_synced{kind="Ingress"} 1',
     'portico_watch_synced{kind="Secret"} 0',
     'portico_watch_synced{kind="Service"} 1',
+    'portico_watch_connected{kind="Ingress"} 1',
+    'portico_watch_connected{kind="Secret"} 0',
+    'portico_watch_connected{kind="Service"} 1',
     ...['Ingress', 'Secret', 'Service'].map((kind) => `portico_watch_objects{kind="${kind}"} 3`),
     'portico_watch_last_event_age_seconds{kind="Ingress"} 6.5',
     // A clock that was set back is no reason for a negative age.

@@ -46,6 +46,9 @@ describe.concurrent('an API server', () => {
       async () => (await daemon.metric('portico_watch_errors_total{kind="Ingress"}')) > 0,
       daemon.exited,
     );
+    const stale = await daemon.status('/readyz?verbose');
+    expect(stale.body).toMatch(/^\[\+\]watch-Ingress 1 objects, as of \d+ s ago, last error: .*refused/m);
+    expect(await daemon.metric('portico_watch_connected{kind="Ingress"}')).toBe(0);
     for (const object of slicesOf({ ...site, endpoints: [second.endpoint] })) api.apply(object);
     const added = { host: 'new.test', name: 'new', endpoints: [first.endpoint] };
     for (const object of siteObjects(added)) api.apply(object);

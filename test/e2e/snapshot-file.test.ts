@@ -1,0 +1,156 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { ApiObject } from '../support/api-server.ts';
+import { eventually, startDaemon } from '../support/daemon.ts';
+import { scriptedCluster } from './cluster.ts';
+import { startLoad } from './load.ts';
+import { startPod } from './pod.ts';
+import { siteObjects, slicesOf } from './site.ts';
+
+const KEY = Buffer.from('-----BEGIN PRIVATE KEY----- of nobody').toString('base64');
+const SECRET: ApiObject = {
+  apiVersion: 'v1',
+  kind: 'Secret',
+  metadata: { name: 'shop-tls', namespace: 'default' },
+  type: 'kubernetes.io/tls',
+  data: { 'tls.crt': 'YQ==', 'tls.key': KEY },
+};
+
+async function temporary(): Promise<AsyncDisposable & { readonly file: string }> {
+  const folder = await mkdtemp(join(tmpdir(), 'portico-snapshot-'));
+  return { file: join(folder, 'snapshot'), [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) };
+}
+
+describe.concurrent('--snapshot-file', () => {
+  it('lets a Portico that starts without the API server serve what was true last, and then what is', async () => {
+    await using place = await temporary();
+    await using first = await startPod('first');
+    await using second = await startPod('second');
+    const site = { host: 'shop.test', name: 'shop', endpoints: [first.endpoint] };
+    const gone = { host: 'gone.test', name: 'gone', endpoints: [first.endpoint] };
+    const objects = [...siteObjects(site), ...siteObjects(gone), SECRET];
+    await using cluster = await scriptedCluster({ objects });
+    const { api } = cluster;
+    const args = [...cluster.args, '--snapshot-file', place.file, '--access-log', 'off'];
+    {
+      await using before = startDaemon({ args });
+      await before.ready();
+      expect((await before.request('shop.test')).body).toBe('first');
+      expect(await before.stop()).toBe(0);
+    }
+    const text = await readFile(place.file, 'utf8');
+    expect(text).toContain('shop.test');
+    expect(text).not.toContain(KEY);
+    expect(text).not.toContain('PRIVATE');
+
+    await api.refuse();
+    await using daemon = startDaemon({ args });
+    await daemon.ready();
+    expect((await daemon.request('shop.test')).body).toBe('first');
+    expect(await daemon.line(/serving from/)).toContain('TLS hosts get the default certificate');
+    const { body } = await daemon.status('/readyz?verbose');
+    expect(body).toMatch(
+      /^\[\+\]snapshot-file serving what the API server said \d+ s ago, from .*, until it answers$/m,
+    );
+    expect(body).toMatch(/^\[\+\]watch-Ingress .*refused/m);
+    expect(await daemon.metric('portico_watch_connected{kind="Ingress"}')).toBe(0);
+    expect(await daemon.metric('portico_watch_synced{kind="Ingress"}')).toBe(0);
+    expect((await daemon.status('/metrics')).body).toMatch(
+      /^portico_watch_last_event_age_seconds\{kind="Ingress"\} \d/m,
+    );
+
+    // What is still true is served all the way through.
+    const load = startLoad(daemon, 'shop.test', { keptAlive: 2, fresh: 1 });
+    api.delete('Ingress', 'default/gone');
+    for (const object of slicesOf({ ...site, endpoints: [second.endpoint] })) api.apply(object);
+    await api.accept();
+    await eventually(async () => (await daemon.request('shop.test')).body === 'second', daemon.exited);
+    expect((await daemon.request('gone.test')).status).toBe(404);
+    expect((await load.stop()).failures).toEqual([]);
+    const now = await daemon.status('/readyz?verbose');
+    expect(now.body).not.toContain('snapshot-file');
+    expect(await daemon.metric('portico_watch_connected{kind="Ingress"}')).toBe(1);
+    // One table from the file, and one from the cluster.
+    expect(daemon.output().match(/everything is listed/g)).toHaveLength(1);
+    expect(await daemon.stop()).toBe(0);
+  });
+
+  it('stands in for an API server that accepts connections and does not answer, too', async () => {
+    await using place = await temporary();
+    await using pod = await startPod('pod');
+    const site = { host: 'shop.test', endpoints: [pod.endpoint] };
+    await using cluster = await scriptedCluster({ objects: siteObjects(site) });
+    const args = [...cluster.args, '--snapshot-file', place.file];
+    {
+      await using before = startDaemon({ args });
+      await before.ready();
+      await before.stop();
+    }
+    cluster.api.fail({ times: Infinity }, { kind: 'hang' });
+    await using daemon = startDaemon({ args });
+    await daemon.ready();
+    expect((await daemon.request('shop.test')).status).toBe(200);
+    expect((await daemon.status('/readyz?verbose')).body).toContain('[+]watch-Ingress not listed yet');
+    expect(await daemon.stop()).toBe(0);
+  });
+
+  it('is not asked when the API server answers, and holds keys only with --snapshot-secrets', async () => {
+    await using place = await temporary();
+    await writeFile(place.file, 'something else\n');
+    await using pod = await startPod('pod');
+    const site = { host: 'shop.test', endpoints: [pod.endpoint] };
+    await using cluster = await scriptedCluster({ objects: [...siteObjects(site), SECRET] });
+    const args = [...cluster.args, '--snapshot-file', place.file, '--snapshot-secrets'];
+    await using daemon = startDaemon({ args });
+    await daemon.ready();
+    // Written while it serves, not only at the end.
+    await eventually(async () => (await readFile(place.file, 'utf8')).includes(KEY), daemon.exited);
+    expect(daemon.output()).not.toContain('snapshot');
+    expect(await daemon.stop()).toBe(0);
+  });
+
+  it.each([
+    ['damaged', (text: string) => text.replace('shop.test', 'shop.tess')],
+    ['damaged', (text: string) => text.slice(0, -100)],
+    ['is no snapshot of Portico', () => '{"kind":"List"}\n'],
+    ['has version 2', (text: string) => text.replace('"version":1', '"version":2')],
+  ])('that %s is ignored with one line', async (reason, spoil) => {
+    await using place = await temporary();
+    await using pod = await startPod('pod');
+    const site = { host: 'shop.test', endpoints: [pod.endpoint] };
+    await using cluster = await scriptedCluster({ objects: siteObjects(site) });
+    const args = [...cluster.args, '--snapshot-file', place.file];
+    {
+      await using before = startDaemon({ args });
+      await before.ready();
+      await before.stop();
+    }
+    await writeFile(place.file, spoil(await readFile(place.file, 'utf8')));
+    await cluster.api.refuse();
+    await using daemon = startDaemon({ args });
+    const line = await daemon.line(/--snapshot-file/);
+    expect(line).toContain(reason);
+    expect(line).toContain('it is ignored');
+    expect((await daemon.status('/readyz')).status).toBe(503);
+    await cluster.api.accept();
+    await daemon.ready();
+    expect((await daemon.request('shop.test')).status).toBe(200);
+    expect(await daemon.stop()).toBe(0);
+    expect(daemon.output().match(/--snapshot-file/g)).toHaveLength(1);
+  });
+
+  it('that cannot be written is said once, and serving goes on', async () => {
+    await using pod = await startPod('pod');
+    const site = { host: 'shop.test', endpoints: [pod.endpoint] };
+    await using cluster = await scriptedCluster({ objects: siteObjects(site) });
+    await using daemon = startDaemon({ args: [...cluster.args, '--snapshot-file', '/nonexistent/snapshot'] });
+    await daemon.ready();
+    const line = await daemon.line(/--snapshot-file/);
+    expect(line).toMatch(/cannot be written \(ENOENT/);
+    expect((await daemon.request('shop.test')).status).toBe(200);
+    expect(await daemon.stop()).toBe(0);
+    expect(daemon.output().match(/--snapshot-file/g)).toHaveLength(1);
+  });
+});

@@ -1,0 +1,48 @@
+import { expect, it } from 'vitest';
+import { readiness } from '../src/readiness.ts';
+import type { Restored, WatchState } from '../src/watch/source.ts';
+
+const NOW = Date.UTC(2026, 5, 1);
+const HEALTHY: WatchState = {
+  kind: 'Ingress',
+  synced: true,
+  connected: true,
+  objects: 3,
+  lastEventAt: NOW - 200_000,
+  relists: 0,
+  errors: 0,
+  lastError: null,
+};
+
+function checks(state: Partial<WatchState>, restored: Restored | null = null): Record<string, string> {
+  const source = { states: () => [{ ...HEALTHY, ...state }], restored: () => restored };
+  const all = readiness(source, true, false, NOW);
+  return Object.fromEntries(all.map(({ name, ok, detail }) => [name, `${ok ? '+' : '-'} ${detail}`]));
+}
+
+it('a watch that is connected is current, however quiet the cluster is', () => {
+  expect(checks({})['watch-Ingress']).toBe('+ 3 objects');
+});
+
+it.each([
+  [0, '0 s'],
+  [119_999, '119 s'],
+  [120_000, '2 min'],
+  [3 * 3_600_000, '3 h'],
+  [50 * 3_600_000, '2 days'],
+])('a watch that failed %i ms after it was heard of says so, and stays ready', (ms, words) => {
+  const state = { connected: false, lastEventAt: NOW - ms, lastError: 'connection refused' };
+  expect(checks(state)['watch-Ingress']).toBe(
+    `+ 3 objects, as of ${words} ago, last error: connection refused`,
+  );
+});
+
+it('a kind that was never listed is not ready, unless a snapshot file stands in', () => {
+  const state = { synced: false, connected: false, lastEventAt: null, lastError: 'connection refused' };
+  expect(checks(state)['watch-Ingress']).toBe('- connection refused');
+  const restored = checks(state, { path: '/var/lib/s', savedAt: NOW - 7_200_000 });
+  expect(restored['watch-Ingress']).toBe('+ connection refused');
+  expect(restored['snapshot-file']).toBe(
+    '+ serving what the API server said 2 h ago, from /var/lib/s, until it answers',
+  );
+});
