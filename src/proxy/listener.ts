@@ -26,11 +26,13 @@ const HANDSHAKE = 0x16;
 /**
  * Listens, and gives each connection to `accept` when its first request can be read: at once on a plain port, after
  * the PROXY header where the peer may send one, after the handshake on a TLS port. Rejects with the system's error.
+ * `protocols` are offered by ALPN (RFC 7301), the best first.
  */
 export function openListener(
   address: ListenAddress,
   context: EngineContext,
   accept: (socket: Socket, arrival: Arrival) => void,
+  protocols: readonly string[] = ['http/1.1'],
 ): Promise<Listener> {
   const { limits, certificates, proxyProtocolFrom, trustedProxies } = context;
   const { host, port, reusePort, scheme = 'http' } = address;
@@ -55,8 +57,7 @@ export function openListener(
 
   /** The way of a connection from the accept to the engine, within one time limit. */
   function approach(raw: Socket, direct: Arrival, mayBeProxied: boolean): void {
-    // The one that has waited longest is the least likely to be a client that means it.
-    if (pending.size >= limits.handshakes) pending.values().next().value?.destroy();
+    if (pending.size >= limits.handshakes) giveUpOldest();
     let bytes: Buffer = Buffer.alloc(0);
     let arrival = direct;
     let proxied = mayBeProxied;
@@ -111,7 +112,7 @@ export function openListener(
       raw.off('end', destroy);
       if (bytes.length > 0) raw.unshift(bytes);
       if (!secure) return arrive(raw);
-      if (bytes[0] === HANDSHAKE) return terminate(raw, secure, highWaterMark, arrive);
+      if (bytes[0] === HANDSHAKE) return terminate(raw, secure, protocols, highWaterMark, arrive);
       settle();
       refusePlainRequest(raw, arrival, context);
     }
@@ -121,6 +122,15 @@ export function openListener(
       settle();
       accept(socket, arrival);
     }
+  }
+
+  /** The one that has waited longest is the least likely to be a client that means it. */
+  function giveUpOldest(): void {
+    const oldest = pending.values().next().value;
+    if (!oldest) return;
+    // Its close comes later, when more may have been accepted.
+    pending.delete(oldest);
+    oldest.destroy();
   }
 
   const { promise, resolve, reject } = Promise.withResolvers<Listener>();

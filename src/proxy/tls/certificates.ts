@@ -37,8 +37,11 @@ export interface Certificates {
   adopt(references: ShardedMap<CertificateReference>): void;
   /** Tickets are made, and understood, with this key from now on: 48 random bytes that all threads share. */
   rotate(ticketKey: Uint8Array): void;
-  /** For clients that name no host, or one without a certificate. Also decides which tickets are understood. */
-  standard(): SecureContext;
+  /**
+   * For clients that name no host, or one without a certificate. Also decides which tickets are understood. Null when
+   * OpenSSL makes nothing of the settings with any certificate.
+   */
+  standard(): SecureContext | null;
   /** For the host that a client names (SNI, RFC 6066 3): precise, then wildcard; undefined leaves it to the standard one. */
   named(serverName: string): SecureContext | undefined;
 }
@@ -50,7 +53,8 @@ const SESSION_LIFETIME_SECONDS = 6 * 60 * 60;
 
 interface Made {
   readonly pair: KeyPair;
-  readonly context: SecureContext;
+  /** Null when OpenSSL takes the certificate for too weak for these settings: as good as none. */
+  readonly context: SecureContext | null;
 }
 
 export function createCertificates(settings: TlsSettings): Certificates {
@@ -60,23 +64,30 @@ export function createCertificates(settings: TlsSettings): Certificates {
   let ticketKey: Buffer | null = null;
   let standard: Made | null = null;
 
-  const make = ({ certificate, key }: KeyPair): SecureContext =>
-    createSecureContext({
-      cert: certificate,
-      key,
-      minVersion: `TLSv${settings.minVersion}`,
-      ciphers: settings.ciphers,
-      sessionIdContext: SESSION_ID_CONTEXT,
-      sessionTimeout: SESSION_LIFETIME_SECONDS,
-      ...(ticketKey && { ticketKeys: ticketKey }),
-    });
+  const make = (pair: KeyPair): Made => {
+    try {
+      const context = createSecureContext({
+        cert: pair.certificate,
+        key: pair.key,
+        minVersion: `TLSv${settings.minVersion}`,
+        ciphers: settings.ciphers,
+        sessionIdContext: SESSION_ID_CONTEXT,
+        sessionTimeout: SESSION_LIFETIME_SECONDS,
+        ...(ticketKey && { ticketKeys: ticketKey }),
+      });
+      return { pair, context };
+    } catch {
+      // This is on the way of a handshake: whoever comes must not be able to end the thread.
+      return { pair, context: null };
+    }
+  };
 
   const contextOf = (secret: string): SecureContext | undefined => {
     const pair = keys.get(secret);
     if (!pair) return undefined;
     let entry = made.get(secret);
-    if (entry?.pair !== pair) made.set(secret, (entry = { pair, context: make(pair) }));
-    return entry.context;
+    if (entry?.pair !== pair) made.set(secret, (entry = make(pair)));
+    return entry.context ?? undefined;
   };
 
   return {
@@ -97,7 +108,7 @@ export function createCertificates(settings: TlsSettings): Certificates {
     standard() {
       const secret = get(references, '')?.secret;
       const pair = (secret && keys.get(secret)) || settings.standIn;
-      if (standard?.pair !== pair) standard = { pair, context: make(pair) };
+      if (standard?.pair !== pair) standard = make(pair);
       return standard.context;
     },
     named(serverName) {

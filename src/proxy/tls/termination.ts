@@ -2,12 +2,6 @@ import type { Socket } from 'node:net';
 import { type SecureContext, TLSSocket } from 'node:tls';
 import type { Certificates } from './certificates.ts';
 
-/**
- * What is offered by ALPN (RFC 7301). HTTP/2 will be offered here, and `listener.ts`, where the handshake ends, is
- * the place that will look at `socket.alpnProtocol`.
- */
-const PROTOCOLS = ['http/1.1'];
-
 /** By the secure socket, the connection below it. */
 const carriers = new WeakMap<Socket, Socket>();
 
@@ -18,15 +12,18 @@ const carriers = new WeakMap<Socket, Socket>();
 export function terminate(
   raw: Socket,
   certificates: Certificates,
+  protocols: readonly string[],
   highWaterMark: number,
   secured: (socket: TLSSocket) => void,
 ): void {
+  const secureContext = certificates.standard();
+  if (!secureContext) return void raw.destroy();
   const options = {
     isServer: true,
-    secureContext: certificates.standard(),
+    secureContext,
     SNICallback: (name: string, choose: (error: Error | null, context?: SecureContext) => void) =>
       choose(null, certificates.named(name)),
-    ALPNProtocols: PROTOCOLS,
+    ALPNProtocols: [...protocols],
     highWaterMark,
   };
   const socket = new TLSSocket(raw, options);

@@ -171,6 +171,16 @@ contract('TLS', (behaves) => {
     for (const other of others) other.reset();
   });
 
+  behaves('a burst of connections stays within the limit, too', async (create) => {
+    await using proxy = await startTlsProxy(create, [], { keys, limits: { handshakes: 4 } });
+    const burst = await Promise.all(Array.from({ length: 40 }, () => rawClient(proxy.httpsPort)));
+    let over = 0;
+    const most = Promise.withResolvers<void>();
+    for (const client of burst) void client.ended.then(() => ++over === 36 && most.resolve());
+    await most.promise;
+    for (const client of burst) client.reset();
+  });
+
   behaves('a handshake that does not end is ended', async (create) => {
     await using proxy = await startTlsProxy(create, [], { keys, limits: { handshakeTimeoutMs: 50 } });
     using silent = await rawClient(proxy.httpsPort);

@@ -1,0 +1,60 @@
+import { randomBytes } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import {
+  type Certificates,
+  DEFAULT_CIPHERS,
+  createCertificates,
+} from '../../../src/proxy/tls/certificates.ts';
+import { mapOf } from '../../../src/routing/sharded-map.ts';
+import { createStandInCertificate } from '../../../src/stand-in-certificate.ts';
+import { authority } from '../../support/tls-proxy.ts';
+
+const standIn = await createStandInCertificate(Date.now());
+const [one, two] = [authority().issue(['one.test']), authority().issue(['two.test'])];
+
+function certificates(ciphers = DEFAULT_CIPHERS): Certificates {
+  const made = createCertificates({ minVersion: '1.2', ciphers, standIn });
+  const reference = (host: string): [string, { host: string; secret: string; ingress: string }] => [
+    host,
+    { host, secret: `shop/${host}`, ingress: 'shop/web' },
+  ];
+  made.change([
+    ['shop/one.test', one],
+    ['shop/two.test', two],
+  ]);
+  made.adopt(mapOf([reference('one.test'), reference('two.test')]));
+  return made;
+}
+
+describe('the certificates of a thread', () => {
+  it('are set up once each, however many handshakes there are', () => {
+    const made = certificates();
+    const [first, second, standard] = [made.named('one.test'), made.named('two.test'), made.standard()];
+    expect(first).toBeDefined();
+    expect(made.named('one.test')).toBe(first);
+    expect(made.named('ONE.test.')).toBe(first);
+    expect(made.standard()).toBe(standard);
+
+    made.change([['shop/one.test', two]]);
+    expect(made.named('one.test')).not.toBe(first);
+    expect(made.named('two.test')).toBe(second);
+    expect(made.standard()).toBe(standard);
+
+    made.rotate(randomBytes(48));
+    expect(made.standard()).not.toBe(standard);
+    expect(made.named('two.test')).toBe(second);
+
+    made.change([['shop/two.test', null]]);
+    expect(made.named('two.test')).toBeUndefined();
+  });
+
+  it('are left out where OpenSSL takes them for too weak, without ending the thread', () => {
+    const strict = certificates('DEFAULT@SECLEVEL=5');
+    expect(strict.named('one.test')).toBeUndefined();
+    expect(strict.standard()).toBeNull();
+  });
+
+  it.each(['', '.', '*', '*.', '\0', 'a'.repeat(70_000), '..', '__proto__'])('have none for %j', (name) => {
+    expect(certificates().named(name)).toBeUndefined();
+  });
+});
