@@ -1,12 +1,16 @@
 /**
- * `npm test`: the checks of the source, then the tests, each to its end. The last line is `N passed, N failed`, where
- * a check counts like a test; the exit code is 1 when something failed.
+ * `npm test`: the checks of the source, then the tests, each to its end; then what the tests saw Portico ask of API
+ * servers is compared with what deploy/ grants. The last line is `N passed, N failed`, where a check counts like a
+ * test; the exit code is 1 when something failed.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { deployManifests, variantManifests } from './deploy/manifests.ts';
+import { RECORD_VARIABLE } from './support/api-calls.ts';
+import { differences, grantsTo, rightsOf } from './support/rights.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const BIN = join(ROOT, 'node_modules/.bin');
@@ -44,6 +48,8 @@ for (const [name, program, ...args] of CHECKS) {
 }
 
 const folder = await mkdtemp(join(tmpdir(), 'portico-test-'));
+const calls = join(folder, 'api-calls');
+process.env[RECORD_VARIABLE] = calls;
 try {
   const report = join(folder, 'report.json');
   console.log('\ntests: vitest run');
@@ -55,6 +61,13 @@ try {
   for (let i = 0; i < (counted?.failed ?? 0); i++) failed.push('test');
   // An error outside of every test fails the run although no test did.
   if (code !== 0 && (counted?.failed ?? 0) === 0) failed.push('vitest');
+
+  console.log('\nrights: what the tests asked of API servers, and deploy/rbac.yaml');
+  const asked = await readFile(calls, 'utf8').catch(() => '');
+  const wrong = rights(asked.split('\n').filter(Boolean), process.argv.length === 2);
+  for (const line of wrong) console.log(line);
+  if (wrong.length === 0) passed++;
+  else failed.push('rights');
 } finally {
   await rm(folder, { recursive: true, force: true });
 }
@@ -63,6 +76,15 @@ const checks = failed.filter((name) => name !== 'test');
 if (checks.length > 0) console.log(`failed besides tests: ${checks.join(', ')}`);
 console.log(`${passed} passed, ${failed.length} failed`);
 process.exitCode = failed.length === 0 ? 0 : 1;
+
+/** Some of the tests do not ask for everything. */
+function rights(asked: readonly string[], everything: boolean): readonly string[] {
+  const install = deployManifests().map(({ object }) => object);
+  const cleanup = variantManifests('cleanup.yaml').map(({ object }) => object);
+  const granted = rightsOf([...grantsTo('portico', install), ...grantsTo('portico-cleanup', cleanup)]);
+  const found = differences([...new Set(asked)], granted);
+  return everything ? found : found.filter((line) => line.startsWith('asked'));
+}
 
 /** A file that failed before its first test counts as one that failed. */
 function count({ numPassedTests, numFailedTests, testResults }: Report): { passed: number; failed: number } {

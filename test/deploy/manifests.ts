@@ -1,5 +1,5 @@
 import { readFileSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 
 export const ROOT = join(import.meta.dirname, '../..');
@@ -10,24 +10,42 @@ export interface Manifest {
   readonly object: { readonly apiVersion: string; readonly kind: string } & Record<string, unknown>;
 }
 
+/** The documents of a file, read as strictly as the API server does. */
+export function parseManifests(file: string, text: string): readonly Manifest[] {
+  return parseAllDocuments(text, { strict: true, uniqueKeys: true }).map((document) => {
+    if (document.errors.length > 0) throw document.errors[0];
+    return { file, object: document.toJS() as Manifest['object'] };
+  });
+}
+
 /** What `kubectl apply -f deploy/` applies, in its order: the files by name, without folders in it. */
 export function deployManifests(): readonly Manifest[] {
-  const files = readdirSync(DEPLOY)
-    .filter((name) => /\.(ya?ml|json)$/.test(name))
-    .sort();
-  return files.flatMap((file) =>
-    parseAllDocuments(readFileSync(join(DEPLOY, file), 'utf8'), { strict: true, uniqueKeys: true }).map(
-      (document) => {
-        if (document.errors.length > 0) throw document.errors[0];
-        return { file, object: document.toJS() as Manifest['object'] };
-      },
-    ),
-  );
+  return filesIn(DEPLOY).flatMap(read);
+}
+
+/** The files of deploy/variants, each of which is applied alone. */
+export function variantFiles(): readonly string[] {
+  return filesIn(join(DEPLOY, 'variants')).map((path) => basename(path));
+}
+
+export function variantManifests(file: string): readonly Manifest[] {
+  return read(join(DEPLOY, 'variants', file));
 }
 
 /** The only object of a kind. */
-export function theOnly<T>(kind: string): T {
-  const found = deployManifests().filter(({ object }) => object.kind === kind);
-  if (found.length !== 1) throw new Error(`deploy/ has ${found.length} objects of kind ${kind}`);
+export function theOnly<T>(kind: string, manifests = deployManifests()): T {
+  const found = manifests.filter(({ object }) => object.kind === kind);
+  if (found.length !== 1) throw new Error(`there are ${found.length} objects of kind ${kind}`);
   return found[0]?.object as T;
+}
+
+function filesIn(folder: string): readonly string[] {
+  return readdirSync(folder)
+    .filter((name) => /\.(ya?ml|json)$/.test(name))
+    .sort()
+    .map((name) => join(folder, name));
+}
+
+function read(path: string): readonly Manifest[] {
+  return parseManifests(basename(path), readFileSync(path, 'utf8'));
 }

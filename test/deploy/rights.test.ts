@@ -1,23 +1,22 @@
-import type { V1ClusterRole, V1PolicyRule, V1Role } from '@kubernetes/client-node';
-import { expect, test } from 'vitest';
-import { type ApiObject, OUR_CLASS, ingressOf, objectsOf, openTown, service } from '../publish/fixture.ts';
-import { parsePath } from '../support/api-server-resources.ts';
-import { theOnly } from './manifests.ts';
+import type { V1PodTemplateSpec } from '@kubernetes/client-node';
+import { describe, expect, test } from 'vitest';
+import { type ScriptedCluster, scriptedCluster } from '../e2e/cluster.ts';
+import { ingressOf, serviceOf, siteObjects } from '../e2e/site.ts';
+import { objectsOf } from '../publish/fixture.ts';
+import { apiCallOf } from '../support/api-calls.ts';
+import type { ApiObject } from '../support/api-server.ts';
+import { eventually, runPortico, startDaemon } from '../support/daemon.ts';
+import { type Grant, allows, differences, grantsTo, rightsOf } from '../support/rights.ts';
+import { type Manifest, deployManifests, theOnly, variantManifests } from './manifests.ts';
 
 const NAMESPACE = 'portico-system';
+const POD = {
+  POD_NAME: 'portico-a',
+  POD_NAMESPACE: NAMESPACE,
+};
 
-function granted(rules: readonly V1PolicyRule[] | undefined): string[] {
-  return (rules ?? []).flatMap(({ apiGroups = [], resources = [], verbs, resourceNames, ...rest }) => {
-    expect(rest).toEqual({});
-    // The only name that is known beforehand is that of the Lease of the default class.
-    if (resourceNames) expect([resources, resourceNames]).toEqual([['leases'], ['portico-portico']]);
-    return apiGroups.flatMap((group) =>
-      resources.flatMap((resource) => verbs.map((verb) => `${verb} ${group}/${resource}`)),
-    );
-  });
-}
-
-const OWN: readonly ApiObject[] = [
+/** What is in the cluster besides what users apply. */
+const INSTALLED: readonly ApiObject[] = [
   {
     kind: 'Pod',
     metadata: { namespace: NAMESPACE, name: 'portico-a', labels: { 'app.kubernetes.io/name': 'portico' } },
@@ -27,38 +26,171 @@ const OWN: readonly ApiObject[] = [
   {
     kind: 'Node',
     metadata: { name: 'n-1' },
-    status: { addresses: [{ type: 'InternalIP', address: '10.0.0.5' }] },
+    status: { addresses: [{ type: 'InternalIP', address: '192.0.2.5' }] },
+  },
+  {
+    kind: 'Service',
+    metadata: { namespace: NAMESPACE, name: 'portico' },
+    spec: { ports: [{ port: 80 }] },
+    status: { loadBalancer: { ingress: [{ ip: '192.0.2.5' }] } },
   },
 ];
 
-test('are those that are used by everything Portico does in a cluster, no more and no fewer', async () => {
-  // Whichever way a list is made, streamed or by pages, the rights are the same.
-  await using town = await openTown({
-    objects: [OUR_CLASS, ...OWN, ingressOf('shop/web', 'portico')],
-    streamingList: false,
-  });
-  const a = await town.join('a', {
-    addresses: { kind: 'nodes', namespace: NAMESPACE, podName: 'portico-a' },
-    namespace: NAMESPACE,
-    events: true,
-  });
-  const events = (): readonly ApiObject[] => objectsOf(town.api, 'events');
-  await town.until(() => town.status('shop/web') === '10.0.0.5' && events().length === 1);
-  town.api.apply(service('shop/web'));
-  await town.until(() => a.compilation()?.snapshot.services.size === 1);
-  await town.pass(1_000);
-  town.api.delete('Service', 'shop/web');
-  await town.until(() => events().some((event) => 'series' in event));
-  await a.publisher.stop();
+/** A cluster that refuses everything that these rights do not allow. */
+async function guardedCluster(grants: readonly Grant[]): Promise<ScriptedCluster & { refused: string[] }> {
+  // By pages and not as a stream, which needs "list" besides "watch".
+  const cluster = await scriptedCluster({ objects: INSTALLED, streamingList: false });
+  const refused: string[] = [];
+  const forbidden = (request: Parameters<typeof apiCallOf>[0]): boolean => {
+    const call = apiCallOf(request);
+    if (call && allows(grants, call)) return false;
+    refused.push(`${request.verb} ${request.path}`);
+    return true;
+  };
+  cluster.api.fail(
+    { when: forbidden, times: Infinity },
+    { kind: 'status', status: 403, reason: 'Forbidden', message: 'scripted: RBAC says no' },
+  );
+  return { ...cluster, refused };
+}
 
-  const inCluster = new Set<string>();
-  const inNamespace = new Set<string>();
-  for (const { verb, path } of town.api.requests) {
-    const { resource, namespace, subresource } = parsePath(path) ?? {};
-    expect(resource, path).toBeDefined();
-    const name = `${resource?.resource}${subresource === undefined ? '' : `/${subresource}`}`;
-    (namespace === NAMESPACE ? inNamespace : inCluster).add(`${verb} ${resource?.group}/${name}`);
-  }
-  expect([...inCluster].toSorted()).toEqual(granted(theOnly<V1ClusterRole>('ClusterRole').rules).toSorted());
-  expect([...inNamespace].toSorted()).toEqual(granted(theOnly<V1Role>('Role').rules).toSorted());
+/** The flags in the manifest, but for what belongs to the machine. */
+function flagsOf(manifests: readonly Manifest[]): readonly string[] {
+  const kind = manifests.some(({ object }) => object.kind === 'DaemonSet') ? 'DaemonSet' : 'Deployment';
+  const { template } = theOnly<{ spec: { template: V1PodTemplateSpec } }>(kind, manifests).spec;
+  const [command, ...flags] = template.spec?.containers[0]?.args ?? [];
+  expect(command).toBe('run');
+  return flags.filter((flag) => !/^--(status-socket|http-port|https-port)=/.test(flag));
+}
+
+function addressOf({ api }: ScriptedCluster, name: string): string | undefined {
+  const ingress = objectsOf(api, 'ingresses').find(({ metadata }) => metadata.name === name);
+  const status = ingress?.['status'] as
+    { loadBalancer?: { ingress?: readonly { ip?: string }[] } } | undefined;
+  return status?.loadBalancer?.ingress?.[0]?.ip;
+}
+
+const reported = ({ api }: ScriptedCluster, name: string): boolean =>
+  objectsOf(api, 'events').some((event) => (event['regarding'] as { name?: string }).name === name);
+
+/** The right it needs, if a Role can give it for these namespaces only. */
+function rightOf(request: Parameters<typeof apiCallOf>[0], namespaces: readonly string[]): string {
+  const call = apiCallOf(request);
+  if (!call) return `${request.verb} ${request.path}`;
+  const where = call.namespace !== null && namespaces.includes(call.namespace) ? 'namespace' : 'cluster';
+  return `${call.verb} ${call.group}/${call.resource} ${where}`;
+}
+
+const INSTALLATIONS: readonly (readonly [string, readonly Manifest[], homes: readonly string[]])[] = [
+  ['deploy/', deployManifests(), [NAMESPACE]],
+  ['deploy/variants/deployment.yaml', variantManifests('deployment.yaml'), [NAMESPACE]],
+  ['deploy/variants/namespaced.yaml', variantManifests('namespaced.yaml'), [NAMESPACE, 'default']],
+];
+
+describe.each(INSTALLATIONS)('%s', (_, manifests, homes) => {
+  const grants = grantsTo(
+    'portico',
+    manifests.map(({ object }) => object),
+  );
+
+  test('grants what Portico asks for with these flags, no more and no less', async () => {
+    await using cluster = await guardedCluster(grants);
+    await cluster.apply(
+      ...siteObjects({ host: 'shop.test', name: 'shop', endpoints: ['127.0.0.1:9'] }),
+      ingressOf({ host: 'lost.test', name: 'lost', endpoints: [] }),
+    );
+    await using daemon = startDaemon({ args: [...cluster.args, ...flagsOf(manifests)], env: POD });
+    await eventually(async () => addressOf(cluster, 'shop') === '192.0.2.5', daemon.exited);
+    await eventually(async () => reported(cluster, 'lost'), daemon.exited);
+    expect(await daemon.stop()).toBe(0);
+
+    expect(cluster.refused).toEqual([]);
+    const asked = new Set(cluster.api.requests.map((request) => rightOf(request, homes)));
+    // Asked ten minutes after a problem came back: the record of the whole suite has it, from event-writes.test.ts.
+    asked.add(`patch events.k8s.io/events ${homes.includes('default') ? 'namespace' : 'cluster'}`);
+    expect([...asked].toSorted()).toEqual(rightsOf(grants));
+  });
+});
+
+describe('deploy/variants/namespaced.yaml', () => {
+  const manifests = variantManifests('namespaced.yaml').map(({ object }) => object);
+
+  test('reads no Secret, Service or Ingress of another namespace, in whatever it grants', () => {
+    const everywhere = grantsTo('portico', manifests).filter(({ namespace }) => namespace === null);
+    expect(rightsOf(everywhere)).toEqual([
+      'get /nodes cluster',
+      'list networking.k8s.io/ingressclasses cluster',
+      'watch networking.k8s.io/ingressclasses cluster',
+    ]);
+  });
+
+  test('works with Roles alone for Ingresses that name their class by annotation', async () => {
+    const roles = manifests.filter(({ kind }) => !kind.startsWith('ClusterRole'));
+    await using cluster = await guardedCluster(grantsTo('portico', roles));
+    const old = ingressOf({ host: 'old.test', name: 'old', endpoints: [] });
+    const { ingressClassName: _, ...spec } = old['spec'] as Record<string, unknown>;
+    await cluster.apply(
+      ...siteObjects({ host: 'new.test', name: 'new', endpoints: ['127.0.0.1:9'] }),
+      serviceOf({ host: 'old.test', name: 'old', endpoints: [] }),
+      {
+        ...old,
+        metadata: { ...old.metadata, annotations: { 'kubernetes.io/ingress.class': 'portico' } },
+        spec,
+      },
+    );
+    const args = ['--watch-namespace', 'default', '--publish-address', '192.0.2.7'];
+    await using daemon = startDaemon({ args: [...cluster.args, ...args], env: POD });
+    await daemon.line(/Portico may not read ingressclasses/);
+    await daemon.ready();
+    await eventually(async () => addressOf(cluster, 'old') === '192.0.2.7', daemon.exited);
+    expect((await daemon.request('old.test')).status).toBe(503);
+    expect((await daemon.request('new.test')).status).toBe(404);
+    expect(addressOf(cluster, 'new')).toBeUndefined();
+    expect(cluster.refused.filter((path) => !path.endsWith('/v1/ingressclasses'))).toEqual([]);
+  });
+});
+
+test('deploy/variants/cleanup.yaml grants what its Job asks for', async () => {
+  const grants = grantsTo(
+    'portico-cleanup',
+    variantManifests('cleanup.yaml').map(({ object }) => object),
+  );
+  await using cluster = await guardedCluster([
+    ...grants,
+    ...grantsTo(
+      'portico',
+      deployManifests().map(({ object }) => object),
+    ),
+  ]);
+  await cluster.apply(ingressOf({ host: 'lost.test', name: 'lost', endpoints: [] }));
+  await using daemon = startDaemon({ args: cluster.args, env: POD });
+  await eventually(async () => addressOf(cluster, 'lost') === '192.0.2.5', daemon.exited);
+  expect(await daemon.stop()).toBe(0);
+
+  const before = cluster.api.requests.length;
+  const args = ['cleanup', ...cluster.args.slice(0, 2), '--publish-namespace=portico-system'];
+  const { code, stdout } = await runPortico(args);
+  expect([code, stdout]).toEqual([0, expect.stringContaining('1 statuses cleaned')]);
+  const requests = cluster.api.requests.slice(before);
+  const calls = requests.map((request) => apiCallOf(request));
+  expect(calls.filter((call) => !call || !allows(grants, call))).toEqual([]);
+  const asked = new Set(requests.map((request) => rightOf(request, [NAMESPACE])));
+  expect([...asked].toSorted()).toEqual(rightsOf(grants));
+});
+
+test('the comparison finds what is missing, what is too much and what is too wide', () => {
+  const granted = ['list /pods namespace', 'list /secrets cluster', 'watch /secrets cluster'];
+  expect(
+    differences(['list /pods cluster', 'list /secrets namespace', 'get /secrets cluster'], granted),
+  ).toEqual([
+    'asked, not granted: list /pods cluster',
+    'asked, not granted: get /secrets cluster',
+    'granted, never asked: list /pods namespace',
+    'granted, never asked: watch /secrets cluster',
+  ]);
+  const rule = { apiGroups: [''], resources: ['secrets'], resourceNames: ['a'], verbs: ['get'] };
+  const call = { verb: 'get', group: '', resource: 'secrets', namespace: 'shop', name: 'a' };
+  expect(allows([{ rule, namespace: 'shop' }], call)).toBe(true);
+  expect(allows([{ rule, namespace: 'blog' }], call)).toBe(false);
+  expect(allows([{ rule, namespace: null }], { ...call, name: 'b' })).toBe(false);
 });

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import http2 from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
+import { record } from './api-calls.ts';
 import { answer, endWatch } from './api-server-answers.ts';
 import { type ApiRequest, type Fault, type FaultRule, Faults } from './api-server-faults.ts';
 import { ObjectStore } from './api-server-objects.ts';
@@ -119,6 +120,7 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
       Buffer.concat(chunks).toString(),
     );
     requests.push(seen);
+    record(seen);
     const reply = replyOf(response);
     const fault = faults.take(seen);
     changed();
