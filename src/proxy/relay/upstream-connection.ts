@@ -6,6 +6,7 @@ import type { UpstreamTls } from '../upstream-tls.ts';
 import { composeChunkedEnd } from './client-head.ts';
 import { Deadline } from './deadlines.ts';
 import { HeldBytes } from './held-bytes.ts';
+import { hearLastWords } from './last-words.ts';
 import type { ResponseContext } from './response-head.ts';
 import { ResponseHead } from './response-head.ts';
 import type { Trailers, UpstreamSide } from './sides.ts';
@@ -69,6 +70,10 @@ export class UpstreamConnection implements UpstreamSide {
   idleUntil = 0;
   #reading: 'nothing' | 'head' | 'body' = 'nothing';
   #interims = 0;
+  /** Something of the request of the exchange was sent. */
+  #asked = false;
+  /** The pod has closed: what it said before may have been cut short, though its end looks like any other. */
+  #writeFailed = false;
   readonly #head: ResponseHead;
   readonly #body: BodyReader;
   readonly #partial = new HeldBytes();
@@ -107,6 +112,7 @@ export class UpstreamConnection implements UpstreamSide {
       this.socket = connectTcp({ ...options, onread: { buffer: READ_BUFFER, callback } });
       this.socket.on('connect', () => this.#connected());
     }
+    hearLastWords(this.socket, () => (this.#writeFailed = true));
     this.socket.on('end', () => this.#ended());
     this.socket.on('error', () => this.#lost());
     this.socket.on('close', () => this.#lost());
@@ -143,7 +149,9 @@ export class UpstreamConnection implements UpstreamSide {
   }
 
   send(): boolean {
-    return this.#pool.slab.send(this.socket);
+    const goesOn = this.#pool.slab.send(this.socket);
+    if (!this.#writeFailed) this.#asked = true;
+    return goesOn;
   }
 
   get isPaused(): boolean {
@@ -201,6 +209,7 @@ export class UpstreamConnection implements UpstreamSide {
     this.phase = 'busy';
     this.#reading = 'nothing';
     this.#interims = 0;
+    this.#asked = false;
     this.#head.reset();
   }
 
@@ -224,6 +233,8 @@ export class UpstreamConnection implements UpstreamSide {
   #read(bytes: Buffer, length: number): void {
     const user = this.#user;
     if (!user) return;
+    // Said to an idle connection, a 408 for one, and no answer to what the pod never got.
+    if (this.reused && !this.#asked) return this.#lose('reset');
     let at = 0;
     let end = length;
     if (this.#reading !== 'body') {
@@ -299,6 +310,7 @@ export class UpstreamConnection implements UpstreamSide {
 
   /** The pod will send no more. */
   #ended(): void {
+    if (this.#writeFailed) return this.#lost();
     if (this.phase === 'tunnel') return this.#user?.onTunnelEnd();
     if (this.phase === 'busy' && this.#reading === 'body' && this.#body.end()) {
       return this.#user?.onDone(this.#body, false);
