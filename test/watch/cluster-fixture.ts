@@ -10,6 +10,7 @@ import type { Source, SourceEvent, WatchState } from '../../src/watch/source.ts'
 import {
   type ApiObject,
   type ApiServer,
+  type Fault,
   type ApiServerOptions,
   startApiServer,
 } from '../support/api-server.ts';
@@ -158,3 +159,23 @@ export function secret(key: string, data: Record<string, string>, type = 'kubern
 }
 
 export { get, values };
+
+/** A synced cluster with one Ingress, `shop/web@401`, and all five watches open. */
+export async function synced(fixture: Parameters<typeof watchCluster>[0] = {}): Promise<WatchedCluster> {
+  const cluster = await watchCluster({ objects: [ingress('shop/web')], ...fixture });
+  await cluster.source.synced;
+  await cluster.api.until(() => cluster.api.watches() === 5);
+  return cluster;
+}
+
+export function requestsOf({ api }: WatchedCluster, verb: 'list' | 'watch') {
+  return api.requests.filter((request) => request.verb === verb && request.resource === 'ingresses');
+}
+
+/** Ends the watches, so that the next Ingress watch meets the fault. */
+export async function meet(cluster: WatchedCluster, fault: Fault): Promise<void> {
+  const before = requestsOf(cluster, 'watch').length;
+  cluster.api.fail({ resource: 'ingresses', verb: 'watch' }, fault);
+  cluster.api.endWatches();
+  await until(pass(cluster, () => requestsOf(cluster, 'watch').length > before));
+}
