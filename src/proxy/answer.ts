@@ -20,7 +20,13 @@ export type MessageFault =
   | 'version-not-supported';
 
 /** Why the engine itself turns an exchange away. */
-export type EngineRefusal = 'overloaded' | 'draining' | 'protocol-not-supported' | 'internal-fault';
+export type EngineRefusal =
+  | 'overloaded'
+  | 'draining'
+  | 'protocol-not-supported'
+  | 'internal-fault'
+  /** The client said how long its call may take (grpc-timeout), and it took longer. */
+  | 'deadline-exceeded';
 
 /** A host with TLS is served over TLS only; `redirection` says where to. */
 export type Redirect = 'https-only';
@@ -31,7 +37,7 @@ export type AnswerReason = Refusal | Redirect | AttemptFailure | MessageFault | 
 export interface Answer {
   readonly status: number;
   readonly reasonPhrase: string;
-  /** Lower-case names; `content-length` included, `date` and `connection` left to the engine. */
+  /** Lower-case names; `content-length` included unless there is no body, `date` and `connection` left to the engine. */
   readonly fields: readonly (readonly [name: string, value: string])[];
   /** ASCII. Leave it out for HEAD, keep the fields. */
   readonly body: string;
@@ -56,6 +62,60 @@ export function redirection(location: string, accept: string | undefined): Answe
   return { ...made, fields: [...made.fields, ['location', location]] };
 }
 
+/**
+ * The same for a gRPC call, which is answered with a status of its own and no body ("Trailers-Only"): whatever speaks
+ * gRPC knows what to do with it, and not what to do with a page.
+ */
+export function grpcAnswer(reason: AnswerReason): Answer {
+  let made = grpcAnswers.get(reason);
+  if (made) return made;
+  const { message, close = false } = explain(reason);
+  const fields = [
+    ['content-type', 'application/grpc'],
+    ['grpc-status', String(grpcStatusOf(reason))],
+    ['grpc-message', message],
+  ] as const;
+  made = { status: 200, reasonPhrase: 'OK', fields, body: '', close };
+  grpcAnswers.set(reason, made);
+  return made;
+}
+
+/** As gRPC maps HTTP (doc/http-grpc-status-mapping.md), except for the deadline, which it knows itself. */
+function grpcStatusOf(reason: AnswerReason): number {
+  if (reason === 'deadline-exceeded') return GRPC.deadlineExceeded;
+  switch (statusOf(reason)) {
+    case 400:
+    case 431:
+      return GRPC.internal;
+    case 404:
+    case 405:
+    case 501:
+      return GRPC.unimplemented;
+    case 408:
+    case 499:
+      return GRPC.cancelled;
+    case 413:
+      return GRPC.resourceExhausted;
+    case 502:
+    case 503:
+    case 504:
+      return GRPC.unavailable;
+    default:
+      return GRPC.unknown;
+  }
+}
+
+/** grpc/status.h */
+const GRPC = {
+  cancelled: 1,
+  unknown: 2,
+  deadlineExceeded: 4,
+  resourceExhausted: 8,
+  unimplemented: 12,
+  internal: 13,
+  unavailable: 14,
+} as const;
+
 /** The status a reason is answered with, and logged with: 499 is never sent, the client has left. */
 export function statusOf(reason: AnswerReason): number {
   return explain(reason).status;
@@ -63,6 +123,7 @@ export function statusOf(reason: AnswerReason): number {
 
 const textAnswers = new Map<AnswerReason, Answer>();
 const jsonAnswers = new Map<AnswerReason, Answer>();
+const grpcAnswers = new Map<AnswerReason, Answer>();
 
 interface Explanation {
   readonly status: number;
@@ -140,6 +201,8 @@ function explain(reason: AnswerReason): Explanation {
       return { status: 504, message: 'the connection to the upstream timed out' };
     case 'upstream-timed-out':
       return { status: 504, message: 'the upstream did not answer in time' };
+    case 'deadline-exceeded':
+      return { status: 504, message: 'the call took longer than its deadline allows' };
     case 'version-not-supported':
       return { status: 505, message: 'only HTTP/1.1 and HTTP/1.0 are served here', close: true };
     default:

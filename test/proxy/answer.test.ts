@@ -31,6 +31,7 @@ const STATUSES: Record<AnswerReason, number> = {
   draining: 503,
   'upstream-connect-timed-out': 504,
   'upstream-timed-out': 504,
+  'deadline-exceeded': 504,
   'version-not-supported': 505,
 };
 const REASONS = Object.keys(STATUSES) as AnswerReason[];
@@ -53,7 +54,7 @@ describe('answers', () => {
 
   it('closes the connection after everything that leaves doubt about where the next message starts', () => {
     const kept = REASONS.filter((reason) => !answer(reason, undefined).close);
-    expect(kept.map(statusOf).sort()).toEqual([308, 404, 501, 502, 502, 502, 503, 503, 504, 504]);
+    expect(kept.map(statusOf).sort()).toEqual([308, 404, 501, 502, 502, 502, 503, 503, 504, 504, 504]);
   });
 
   it('says which methods would do when it refuses one', () => {

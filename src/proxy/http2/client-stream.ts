@@ -1,7 +1,8 @@
 import { type ServerHttp2Stream, constants } from 'node:http2';
 import type { Answer } from '../answer.ts';
+import { isGrpc } from '../grpc.ts';
 import type { Arrival } from '../forwarded.ts';
-import { Deadline } from '../relay/deadlines.ts';
+import { Deadline, type DeadlineList } from '../relay/deadlines.ts';
 import { RelayExchange } from '../relay/exchange.ts';
 import { messageFault } from '../relay/request-head.ts';
 import type { ResponseHead } from '../relay/response-head.ts';
@@ -21,6 +22,8 @@ export class ClientStream implements ClientSide {
   readonly deadline = new Deadline<ClientStream>(this);
   strictTransport: string | null = null;
   #exchange: RelayExchange | null = null;
+  /** How long the client may send nothing of a request that it has not ended. */
+  #silence: DeadlineList<ClientStream>;
   #requestTrailers: Trailers = NO_TRAILERS;
   #requestOver: boolean;
 
@@ -32,6 +35,7 @@ export class ClientStream implements ClientSide {
 
   constructor(session: ClientSession, stream: ServerHttp2Stream, flags: number) {
     this.#session = session;
+    this.#silence = session.clients.bodies;
     this.#stream = stream;
     this.#requestOver = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
     // What goes wrong with a stream is told by its close.
@@ -54,15 +58,16 @@ export class ClientStream implements ClientSide {
     if (progress !== 'done') {
       return exchange.refuse(progress === 'more' ? 'bad-message' : messageFault(progress));
     }
+    if (text !== null && isGrpc(text)) this.#silence = this.#session.clients.calls;
     if (!this.#requestOver) this.#read();
     exchange.begin(head, bytes, 0);
   }
 
   #read(): void {
     const stream = this.#stream;
-    this.deadline.arm(this.#session.clients.bodies);
+    this.deadline.arm(this.#silence);
     stream.on('data', (bytes: Buffer) => {
-      this.deadline.arm(this.#session.clients.bodies);
+      this.deadline.arm(this.#silence);
       this.#exchange?.onRequestContent(bytes, 0, bytes.length);
       this.#exchange?.onRequestFlush();
     });
@@ -119,7 +124,7 @@ export class ClientStream implements ClientSide {
   resume(): void {
     if (this.#requestOver) return;
     this.#stream.resume();
-    this.deadline.arm(this.#session.clients.bodies);
+    this.deadline.arm(this.#silence);
   }
 
   interim(head: ResponseHead, bytes: Buffer, base: number): void {

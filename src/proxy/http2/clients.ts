@@ -11,6 +11,8 @@ export class Http2Clients {
   readonly prefaces: DeadlineList<ClientSession>;
   readonly idles: DeadlineList<ClientSession>;
   readonly bodies: DeadlineList<ClientStream>;
+  /** Of gRPC calls, whose streams may be silent for long. */
+  readonly calls: DeadlineList<ClientStream>;
   readonly leftovers: DeadlineList<ClientStream>;
 
   constructor(relay: Relay) {
@@ -21,6 +23,7 @@ export class Http2Clients {
     this.prefaces = deadlines.list(limits.clientHeadTimeoutMs, (session) => session.destroy());
     this.idles = deadlines.list(limits.keepAliveIdleTimeoutMs, close);
     this.bodies = deadlines.list(limits.bodyIdleTimeoutMs, (stream) => stream.bodyTimedOut());
+    this.calls = deadlines.list(limits.tunnelIdleTimeoutMs, (stream) => stream.bodyTimedOut());
     this.leftovers = deadlines.list(limits.bodyIdleTimeoutMs, (stream) => stream.destroy());
   }
 

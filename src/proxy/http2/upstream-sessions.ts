@@ -15,6 +15,8 @@ export class UpstreamSessions {
   readonly connecting: DeadlineList<UpstreamSession>;
   readonly idling: DeadlineList<UpstreamSession>;
   readonly awaiting: DeadlineList<UpstreamStream>;
+  /** The rest of a gRPC call, whose streams may be silent for long. */
+  readonly calls: DeadlineList<UpstreamStream>;
   /** By endpoint, and by the terms of TLS below it. */
   readonly #sessions = new Map<string, Map<string, Set<UpstreamSession>>>();
   size = 0;
@@ -23,6 +25,7 @@ export class UpstreamSessions {
     this.limits = limits;
     this.connecting = clock.list(limits.connectTimeoutMs, (session) => session.connectTimedOut());
     this.idling = clock.list(IDLE_TIMEOUT_MS, (session) => session.retire());
+    this.calls = clock.list(limits.tunnelIdleTimeoutMs, (stream) => stream.timedOut());
     this.awaiting = clock.list(limits.upstreamIdleTimeoutMs, (stream) => stream.timedOut());
   }
 

@@ -1,4 +1,5 @@
 import { type ClientHttp2Stream, type OutgoingHttpHeaders, constants } from 'node:http2';
+import { isGrpc } from '../grpc.ts';
 import { Deadline } from '../relay/deadlines.ts';
 import { ResponseHead } from '../relay/response-head.ts';
 import type { Trailers, UpstreamSide } from '../relay/sides.ts';
@@ -19,6 +20,8 @@ export class UpstreamStream implements UpstreamSide {
   readonly deadline = new Deadline<UpstreamStream>(this);
   readonly reused: boolean;
   #responded = false;
+  /** It answers as gRPC does. */
+  #isCall = false;
   #received = 0;
   #length = -1;
   #interims = 0;
@@ -125,7 +128,8 @@ export class UpstreamStream implements UpstreamSide {
   }
 
   owes(): void {
-    this.deadline.arm(this.#session.sessions.awaiting);
+    const { awaiting, calls } = this.#session.sessions;
+    this.deadline.arm(this.#isCall ? calls : awaiting);
   }
 
   owesNothing(): void {
@@ -167,6 +171,7 @@ export class UpstreamStream implements UpstreamSide {
   #readHead(fields: readonly string[], user: UpstreamUser): { head: ResponseHead; bytes: Buffer } | null {
     const text = responseText(fields);
     if (text === null) return null;
+    this.#isCall = isGrpc(text);
     const bytes = Buffer.from(text, 'latin1');
     const head = new ResponseHead(this.#session.sessions.limits);
     return head.read(bytes, 0, bytes.length, user) === 'done' ? { head, bytes } : null;

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import type { Engine, EngineContext, EngineFactory } from '../engine.ts';
 import type { Arrival } from '../forwarded.ts';
 import { Http2Clients } from '../http2/clients.ts';
@@ -7,7 +8,10 @@ import { ClientConnection } from './client-connection.ts';
 import { drainRelay } from './drain.ts';
 import { Relay } from './relay.ts';
 
-/** Portico's own data plane for HTTP/1.1: bytes from socket to socket, parsed strictly, copied as little as can be. */
+/**
+ * Portico's own data plane: HTTP/1.1 as bytes from socket to socket, parsed strictly, copied as little as can be, and
+ * HTTP/2 beside it.
+ */
 export const relayEngine: EngineFactory = (context: EngineContext): Engine => {
   const relay = new Relay(context);
   const { limits } = context;
@@ -18,12 +22,13 @@ export const relayEngine: EngineFactory = (context: EngineContext): Engine => {
   function accept(socket: Socket, arrival: Arrival): void {
     // Cheaper than an answer, at a moment when everything is scarce.
     if (relay.clients.size >= limits.connections) socket.destroy();
+    else if (socket instanceof TLSSocket && socket.alpnProtocol === 'h2') http2.accept(socket, arrival);
     else relay.clients.add(new ClientConnection(relay, socket, arrival));
   }
 
   return {
     async listen(address) {
-      const listener = await openListener(address, context, accept);
+      const listener = await openListener(address, context, accept, ['h2', 'http/1.1']);
       listeners.push(listener);
       return listener.port;
     },

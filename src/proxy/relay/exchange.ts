@@ -1,14 +1,16 @@
 import { performance } from 'node:perf_hooks';
-import { type AnswerReason, answer, redirection, statusOf } from '../answer.ts';
+import { type AnswerReason, statusOf } from '../answer.ts';
 import { type AttemptOutcome, afterAttempt } from '../attempt.ts';
 import type { Decision } from '../decide.ts';
 import { answeredIn, began, connectFailed, connected, ended } from '../endpoint-state.ts';
 import type { EndpointState } from '../endpoints.ts';
-import { hashKey } from '../hash-by.ts';
+import { callTimeoutMs } from '../grpc.ts';
 import { strictTransport } from '../strict-transport.ts';
 import { type ClientFraming, type ConnectionWord, clientFraming } from './client-head.ts';
+import { hashOf } from './hash.ts';
 import { Ledger } from './ledger.ts';
 import type { Relay } from './relay.ts';
+import { ownAnswer } from './own-answer.ts';
 import { RequestBody } from './request-body.ts';
 import type { RequestHead } from './request-head.ts';
 import type { ResponseHead } from './response-head.ts';
@@ -16,7 +18,7 @@ import type { ClientSide, Trailers, UpstreamSide } from './sides.ts';
 import { reach, upstreamWay } from './reach.ts';
 import { Tunnel } from './tunnel.ts';
 import type { Loss, UpstreamUser } from './upstream-connection.ts';
-import { acceptOf, upstreamHead } from './upstream-head.ts';
+import { upstreamHead } from './upstream-head.ts';
 
 /** How far the response is. */
 type Response =
@@ -60,6 +62,7 @@ export class RelayExchange implements UpstreamUser {
   #response: Response = 'awaited';
   #framing: ClientFraming = 'none';
   #persists = false;
+  #deadline: NodeJS.Timeout | undefined;
 
   /** `head` is null when the request never came to one. */
   constructor(relay: Relay, client: ClientSide, head: RequestHead | null) {
@@ -88,11 +91,7 @@ export class RelayExchange implements UpstreamUser {
     const decision = context.decide(ledger);
     this.#decision = decision;
     ledger.route = decision.route;
-    if (decision.kind === 'forward' && decision.route.policy.balance === 'consistent-hash') {
-      const field = (name: string): string | undefined => head.fields.valueOfName(bytes, base, name);
-      const { clientAddress, target } = ledger;
-      this.#hash = hashKey(decision.route.policy.hashBy, { clientAddress, target, field });
-    }
+    this.#hash = hashOf(decision, ledger, head, bytes, base);
     this.#body.begin(head.framing, head.expectsContinue ? 0 : context.limits.bufferBytes);
     if (this.#body.state !== 'gathering') this.#carryOut(decision);
   }
@@ -100,6 +99,8 @@ export class RelayExchange implements UpstreamUser {
   #carryOut(decision: Decision): void {
     if (decision.kind === 'refuse') return this.refuse(decision.reason);
     if (decision.kind === 'redirect') return this.refuse('https-only');
+    const timeoutMs = upstreamWay(decision).http2 ? callTimeoutMs(this.#head) : null;
+    if (timeoutMs !== null) this.#deadline = setTimeout(() => this.refuse('deadline-exceeded'), timeoutMs);
     const pending = this.#relay.context.endpoints.pending(decision.backend);
     if (pending) void pending.then(() => this.#tryNext());
     else this.#tryNext();
@@ -112,8 +113,13 @@ export class RelayExchange implements UpstreamUser {
     if (this.#response === 'over' || decision?.kind !== 'forward') return;
     const { backend, route } = decision;
     const { context } = this.#relay;
-    const hash = (): string => this.#hash;
-    const state = context.endpoints.choose(backend, route.policy, this.#tried, hash, context.now());
+    const state = context.endpoints.choose(
+      backend,
+      route.policy,
+      this.#tried,
+      () => this.#hash,
+      context.now(),
+    );
     if (!state) return this.#attemptOver({ kind: 'no-endpoint' });
     this.#state = state;
     this.#ledger.endpoint = state.key;
@@ -142,18 +148,14 @@ export class RelayExchange implements UpstreamUser {
     switch (loss) {
       case 'refused':
       case 'connect-timed-out':
-        if (state) {
-          connectFailed(state, this.#relay.context.now());
-          this.#tried = [...this.#tried, state];
-        }
+      case 'unprocessed':
+        if (state && loss !== 'unprocessed') connectFailed(state, this.#relay.context.now());
+        if (state) this.#tried = [...this.#tried, state];
         return this.#attemptOver({ kind: loss });
       case 'reset':
         this.#resets++;
         if (state && !upstream?.reused) this.#tried = [...this.#tried, state];
         return this.#attemptOver({ kind: 'reset', connection: upstream?.reused ? 'reused' : 'fresh' });
-      case 'unprocessed':
-        if (state) this.#tried = [...this.#tried, state];
-        return this.#attemptOver({ kind: loss });
       case 'cut':
         return this.refuse('upstream-reset');
       case 'nonsense':
@@ -326,11 +328,9 @@ export class RelayExchange implements UpstreamUser {
     // What was put together for the pod, or of a response that turned out to be nonsense, goes nowhere.
     this.#relay.slab.discard();
     this.#releaseUpstream(false);
-    const accept = acceptOf(this.#head);
-    const redirect = reason === 'https-only' && this.#decision?.kind === 'redirect' ? this.#decision : null;
-    const given = redirect ? redirection(redirect.location, accept) : answer(reason, accept);
+    const given = ownAnswer(reason, this.#head, this.#decision);
     this.#persists &&= this.#client.mayPersist && !given.close && this.#body.isOver;
-    this.#ledger.status = given.status;
+    this.#ledger.status = statusOf(reason);
     this.#ledger.detail = reason;
     this.#ledger.responseBytes = this.isHead ? 0 : given.body.length;
     this.#client.answer(given, this.#connectionWord(), this.isHead);
@@ -389,6 +389,7 @@ export class RelayExchange implements UpstreamUser {
 
   #account(): void {
     this.#response = 'over';
+    clearTimeout(this.#deadline);
     if (this.tunnel) this.#relay.openTunnels--;
     this.#ledger.close();
     this.#relay.inFlight--;

@@ -25,7 +25,7 @@ contract('TLS', (behaves) => {
     using client = await secureClient(proxy.httpsPort, 'app.test', {
       ca: authority().certificate,
       rejectUnauthorized: true,
-      ALPNProtocols: ['h2', 'http/1.1'],
+      ALPNProtocols: ['http/1.1'],
     });
     expect([client.socket.authorized, client.socket.alpnProtocol]).toEqual([true, 'http/1.1']);
     for (const body of ['', 'x'.repeat(200_000)]) {

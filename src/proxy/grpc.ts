@@ -1,0 +1,25 @@
+/** What Portico reads of gRPC over HTTP/2, in heads as `upstreamHead` makes them. */
+
+/** Whether a request, or a response, is of a gRPC call: `application/grpc`, with a suffix or without. */
+export function isGrpc(headText: string): boolean {
+  return /^content-type:[ \t]?application\/grpc/im.test(headText);
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = {
+  H: 3_600_000,
+  M: 60_000,
+  S: 1_000,
+  m: 1,
+  u: 1e-3,
+  n: 1e-6,
+};
+/** A timer that is set for longer fires at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** The time that a call has from its beginning, in milliseconds: of its `grpc-timeout`; null when it has none. */
+export function callTimeoutMs(headText: string): number | null {
+  const written = /^grpc-timeout:[ \t]?(\d{1,8})([HMSmun])\r$/im.exec(headText);
+  const unit = UNIT_MS[written?.[2] ?? ''];
+  if (!written || unit === undefined) return null;
+  return Math.min(Math.ceil(Number(written[1]) * unit), LONGEST_TIMER_MS);
+}
