@@ -151,13 +151,17 @@ export function serveExchange(
       upstreamIdle = setTimeout(onUpstreamIdle, limits.upstreamIdleTimeoutMs);
       if (!hasBody) return void upstream.end();
       flush(upstream);
-      request.once('end', () => {
-        if (upstream.destroyed) return;
-        const trailers = relayedTrailers(request.rawTrailers);
-        if (trailers.length > 0) upstream.addTrailers(trailers);
-        upstream.end();
-      });
+      // A body without content ends although it is paused, maybe before there was a connection.
+      if (request.readableEnded) return endBody();
+      request.once('end', endBody);
       request.pipe(upstream, { end: false });
+    }
+
+    function endBody(): void {
+      if (upstream.destroyed) return;
+      const trailers = relayedTrailers(request.rawTrailers);
+      if (trailers.length > 0) upstream.addTrailers(trailers);
+      upstream.end();
     }
   }
 

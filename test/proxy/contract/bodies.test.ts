@@ -4,7 +4,7 @@ import { expect } from 'vitest';
 import { contract } from '../../support/engines.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { chunked, get, rawClient, request } from '../../support/raw-client.ts';
-import { ok, recordingUpstream, scriptedUpstream } from '../../support/upstream.ts';
+import { ok, recordingUpstream, scriptedUpstream, unusedPort } from '../../support/upstream.ts';
 
 const MIB = 1024 * 1024;
 
@@ -41,6 +41,23 @@ contract('bodies', (behaves) => {
     await client.until('pong');
     client.send('4\r\nlast\r\n0\r\n\r\n');
     expect((await client.message()).body).toBe('pong');
+  });
+
+  behaves('chunks without content, whole before there is a connection to send them on', async (create) => {
+    await using upstream = await scriptedUpstream(async (connection) => {
+      expect((await connection.message()).framing).toBe('chunked');
+      connection.send(ok('got it', 'Connection: close'));
+      connection.end();
+    });
+    const refused = await unusedPort();
+    for (const ports of [[upstream.port], [refused, upstream.port]]) {
+      await using proxy = await startProxy(create, [{ ports }]);
+      using client = await rawClient(proxy.port);
+      for (let i = 0; i < 10; i++) {
+        client.send(request('POST', '/', chunked([]), 'Transfer-Encoding: chunked'));
+        expect((await client.message()).body).toBe('got it');
+      }
+    }
   });
 
   behaves('a response that ends with the connection', async (create) => {

@@ -150,8 +150,6 @@ test('random valid exchanges come to the same through both engines', async () =>
   await fc.assert(
     fc.asyncProperty(sent, given, async (asked, response) => {
       fc.pre(asked.version === '1.1' || asked.body.kind !== 'chunked');
-      // The reference engine now and then never ends an exchange whose request has chunks, but none with content.
-      fc.pre(asked.body.kind !== 'chunked' || asked.body.chunks.length > 0);
       const seen: [string, Seen][] = [];
       for (const [name, proxy] of proxies) seen.push([name, await exchange(proxy, asked, response)]);
       const [[, first] = [], ...others] = seen;
