@@ -70,6 +70,8 @@ export class RelayExchange implements UpstreamUser {
     this.#client = client;
     this.#ledger = new Ledger(relay.context.now(), client.arrival.peer, head, !client.connection);
     this.isHead = this.#ledger.method === 'HEAD';
+    // Until the head is read.
+    client.strictTransport = strictTransport(relay.context, client.arrival.scheme);
     relay.inFlight++;
   }
 

@@ -117,5 +117,8 @@ contract('from http to https', (behaves) => {
     expect((await plain.message()).values('strict-transport-security')).toEqual([]);
     plain.send(get('/', 'X-Forwarded-Proto: https'));
     expect((await plain.message()).values('strict-transport-security')).toEqual([HSTS]);
+    plain.send('GET / HTTP/1.1\r\nno field\r\n\r\n');
+    const malformed = await plain.message();
+    expect([malformed.status, malformed.field('strict-transport-security')]).toEqual([400, undefined]);
   });
 });
