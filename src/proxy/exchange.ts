@@ -22,6 +22,9 @@ export interface Exchange {
   /** Of the body as it was given to the client, without framing. */
   readonly responseBytes: number;
   readonly requestId: string;
-  /** Why Portico itself answered or cut the exchange (an `AnswerReason`); empty when the pod's answer was relayed. */
+  /**
+   * Why Portico itself answered or cut the exchange; empty when the pod's answer was relayed. An `AnswerReason`, and
+   * after it what exactly was wrong with a message, where that is known: `bad-framing: lengths-disagree`.
+   */
   readonly detail: string;
 }

@@ -56,7 +56,9 @@ export class ClientStream implements ClientSide {
     const exchange = new RelayExchange(relay, this, progress === 'done' ? head : null);
     this.#exchange = exchange;
     if (progress !== 'done') {
-      return exchange.refuse(progress === 'more' ? 'bad-message' : messageFault(progress));
+      return progress === 'more'
+        ? exchange.refuse('bad-message')
+        : exchange.refuse(messageFault(progress), progress);
     }
     if (text !== null && isGrpc(text)) this.#silence = this.#session.clients.calls;
     if (!this.#requestOver) this.#read();

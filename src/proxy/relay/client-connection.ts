@@ -283,7 +283,7 @@ export class ClientConnection implements ClientSide {
     if (progress === 'version-not-supported' && this.#isHttp2(bytes, at, end)) return -1;
     const exchange = new RelayExchange(relay, this, head);
     if (progress !== 'done') {
-      exchange.refuse(messageFault(progress));
+      exchange.refuse(messageFault(progress), progress);
       return -1;
     }
     const { length } = head;
@@ -343,7 +343,7 @@ export class ClientConnection implements ClientSide {
           exchange?.onRequestDone(body);
           return at;
         default:
-          exchange?.refuse('bad-framing');
+          exchange?.refuse('bad-framing', progress);
           return end;
       }
     }

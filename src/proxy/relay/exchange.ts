@@ -8,7 +8,7 @@ import { callTimeoutMs } from '../grpc.ts';
 import { strictTransport } from '../strict-transport.ts';
 import { type ClientFraming, type ConnectionWord, clientFraming } from './client-head.ts';
 import { hashOf } from './hash.ts';
-import { Ledger } from './ledger.ts';
+import { Ledger, type ReaderFault, detailOf } from './ledger.ts';
 import type { Relay } from './relay.ts';
 import { ownAnswer } from './own-answer.ts';
 import { RequestBody } from './request-body.ts';
@@ -138,7 +138,7 @@ export class RelayExchange implements UpstreamUser {
   }
 
   /** The attempt is over without a response. */
-  onLost(loss: Loss): void {
+  onLost(loss: Loss, fault: ReaderFault = ''): void {
     const upstream = this.#upstream;
     const state = this.#state;
     this.#upstream = null;
@@ -163,18 +163,18 @@ export class RelayExchange implements UpstreamUser {
       case 'nonsense':
       case 'timed-out':
         // Neither is tried again, so it is the same whether a response has begun.
-        return this.#attemptOver({ kind: loss });
+        return this.#attemptOver({ kind: loss }, fault);
       default:
         loss satisfies never;
     }
   }
 
-  #attemptOver(outcome: AttemptOutcome): void {
+  #attemptOver(outcome: AttemptOutcome, fault: ReaderFault = ''): void {
     const { method, attempts } = this.#ledger;
     const limit = this.#relay.context.limits.attempts;
     const replayable = this.#body.state === 'whole' || this.#body.isUntouched;
     const next = afterAttempt(outcome, { method, attempts, limit, resets: this.#resets, replayable });
-    if (next.kind === 'give-up') this.refuse(next.reason);
+    if (next.kind === 'give-up') this.refuse(next.reason, fault);
     else if (next.kind !== 'relay') this.#tryNext();
   }
 
@@ -324,16 +324,16 @@ export class RelayExchange implements UpstreamUser {
   // ── The ways it can go wrong ─────────────────────────────────────────────────────────────────────────────────
 
   /** Portico itself answers, as long as nothing else was. */
-  refuse(reason: AnswerReason): void {
+  refuse(reason: AnswerReason, fault: ReaderFault = ''): void {
     if (this.#response === 'over') return;
-    if (this.#response === 'relaying' || this.#response === 'tunnel') return this.#cut(reason);
+    if (this.#response === 'relaying' || this.#response === 'tunnel') return this.#cut(reason, fault);
     // What was put together for the pod, or of a response that turned out to be nonsense, goes nowhere.
     this.#relay.slab.discard();
     this.#releaseUpstream(false);
     const given = ownAnswer(reason, this.#head, this.#decision);
     this.#persists &&= this.#client.mayPersist && !given.close && this.#body.isOver;
     this.#ledger.status = statusOf(reason);
-    this.#ledger.detail = reason;
+    this.#ledger.detail = detailOf(reason, fault);
     this.#ledger.responseBytes = this.isHead ? 0 : given.body.length;
     this.#client.answer(given, this.#connectionWord(), this.isHead);
     this.#client.send();
@@ -341,10 +341,10 @@ export class RelayExchange implements UpstreamUser {
   }
 
   /** The response ends here, and the client must see that it does. */
-  #cut(reason: AnswerReason): void {
+  #cut(reason: AnswerReason, fault: ReaderFault = ''): void {
     this.#relay.slab.discard();
     this.#releaseUpstream(false);
-    this.#ledger.detail = reason;
+    this.#ledger.detail = detailOf(reason, fault);
     const client = this.#client;
     const reset = this.#framing === 'until-close';
     this.#account();

@@ -1,7 +1,10 @@
 import { performance } from 'node:perf_hooks';
 import type { Route } from '../../routing/table.ts';
+import type { AnswerReason } from '../answer.ts';
 import type { Exchange } from '../exchange.ts';
-import type { RequestHead } from './request-head.ts';
+import type { BodyFault } from './body-reader.ts';
+import type { RequestFault, RequestHead } from './request-head.ts';
+import type { ResponseFault } from './response-head.ts';
 
 export type HttpVersion = '1.0' | '1.1' | '2';
 
@@ -40,3 +43,11 @@ export class Ledger implements Exchange {
     this.durationMs = performance.now() - this.durationMs;
   }
 }
+
+/** `bad-framing: lengths-disagree`: the reason, and what its reader found where that says more; otherwise ''. */
+export function detailOf(reason: AnswerReason, fault: ReaderFault): string {
+  return fault === '' || fault === reason ? reason : `${reason}: ${fault}`;
+}
+
+/** What is wrong with a message, as finely as its reader knows it; empty when it is not the message. */
+export type ReaderFault = '' | RequestFault | ResponseFault | BodyFault | 'too-many-interims';

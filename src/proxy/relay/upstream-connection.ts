@@ -7,6 +7,7 @@ import { composeChunkedEnd } from './client-head.ts';
 import { Deadline } from './deadlines.ts';
 import { HeldBytes } from './held-bytes.ts';
 import { hearLastWords } from './last-words.ts';
+import type { ReaderFault } from './ledger.ts';
 import type { ResponseContext } from './response-head.ts';
 import { ResponseHead } from './response-head.ts';
 import type { Trailers, UpstreamSide } from './sides.ts';
@@ -40,7 +41,8 @@ export interface UpstreamUser extends ResponseContext {
   onSwitch(head: ResponseHead, bytes: Buffer, base: number, from: number, to: number): void;
   onTunnelBytes(bytes: Buffer, from: number, to: number): void;
   onTunnelEnd(): void;
-  onLost(loss: Loss): void;
+  /** `fault` says what is nonsense. */
+  onLost(loss: Loss, fault?: ReaderFault): void;
   onDrain(): void;
 }
 
@@ -249,7 +251,7 @@ export class UpstreamConnection implements UpstreamSide {
         const head = this.#head;
         const progress = head.read(bytes, at, end, user);
         if (progress === 'more') return this.#headGoesOn(bytes, at, end);
-        if (progress !== 'done') return this.#lose('nonsense');
+        if (progress !== 'done') return this.#lose('nonsense', progress);
         const base = at;
         at += head.length;
         if (head.status === 101) {
@@ -265,7 +267,7 @@ export class UpstreamConnection implements UpstreamSide {
           user.onHead(head, bytes, base);
           break;
         }
-        if (++this.#interims > MOST_INTERIMS) return this.#lose('nonsense');
+        if (++this.#interims > MOST_INTERIMS) return this.#lose('nonsense', 'too-many-interims');
         user.onInterim(head, bytes, base);
         head.reset();
       }
@@ -303,7 +305,7 @@ export class UpstreamConnection implements UpstreamSide {
           // Bytes after the end answer nothing that was asked: the connection is not used again.
           return user.onDone(body, at === end && this.#head.persists);
         default:
-          return this.#lose('nonsense');
+          return this.#lose('nonsense', progress);
       }
     }
   }
@@ -324,9 +326,9 @@ export class UpstreamConnection implements UpstreamSide {
     this.#lose(this.#reading === 'nothing' ? 'reset' : 'cut');
   }
 
-  #lose(loss: Loss): void {
+  #lose(loss: Loss, fault: ReaderFault = ''): void {
     const user = this.#user;
     this.destroy();
-    user?.onLost(loss);
+    user?.onLost(loss, fault);
   }
 }

@@ -204,7 +204,11 @@ contract('accounting', (behaves) => {
     using client = await rawClient(proxy.port);
     client.send('GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n');
     expect((await client.message()).status).toBe(400);
-    expect(await proxy.exchange(0)).toMatchObject({ status: 400, detail: 'bad-host', route: null });
+    expect(await proxy.exchange(0)).toMatchObject({
+      status: 400,
+      detail: expect.stringMatching(/^bad-host\b/),
+      route: null,
+    });
     using broken = await rawClient(proxy.port);
     broken.send('nonsense\r\n\r\n');
     const { status } = await broken.message();
@@ -221,7 +225,11 @@ contract('accounting', (behaves) => {
     await connection.until('start');
     client.send('nonsense');
     expect((await client.message()).status).toBe(400);
-    expect(await proxy.exchange(0)).toMatchObject({ status: 400, target: '/', detail: 'bad-framing' });
+    expect(await proxy.exchange(0)).toMatchObject({
+      status: 400,
+      target: '/',
+      detail: expect.stringMatching(/^bad-framing\b/),
+    });
     await connection.ended;
     expect(connection.text).not.toContain('\r\n0\r\n');
   });

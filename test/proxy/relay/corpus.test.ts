@@ -30,12 +30,14 @@ describe('whatever is wrong with a request, no pod sees a request that was not a
     await upstream[Symbol.asyncDispose]();
   });
 
-  test.each(REFUSED_HEADS)('$name', async ({ head, status }) => {
+  test.each(REFUSED_HEADS)('$name', async ({ head, status, fault }) => {
+    const before = proxy.exchanges.length;
     using client = await rawClient(proxy.port);
     client.send(head + INNER);
     const response = await client.message();
     expect(response.status).toBe(status);
     expect(response.field('connection')).toBe('close');
+    expect(proxy.exchanges[before]?.detail.split(': ').at(-1)).toBe(fault);
     await client.ended;
     expect(client.unread).toBe('');
     expect(upstream.requests).toEqual([]);
@@ -75,7 +77,7 @@ describe('whatever is wrong with a request, no pod sees a request that was not a
 });
 
 describe('whatever is wrong with a response, the client gets 502 and nothing of it', () => {
-  test.each(REFUSED_RESPONSES)('$name', async ({ head }) => {
+  test.each(REFUSED_RESPONSES)('$name', async ({ head, fault }) => {
     await using upstream = await scriptedUpstream(async (connection) => {
       await connection.head();
       connection.send(`${head}poison`);
@@ -85,13 +87,14 @@ describe('whatever is wrong with a response, the client gets 502 and nothing of 
     client.send('GET / HTTP/1.1\r\nHost: app.test\r\n\r\n');
     expect((await client.message()).status).toBe(502);
     expect(client.text).not.toContain('poison');
-    expect(await proxy.exchange(0)).toMatchObject({ status: 502, detail: 'upstream-nonsense', attempts: 1 });
+    const detail = `upstream-nonsense: ${fault}`;
+    expect(await proxy.exchange(0)).toMatchObject({ status: 502, detail, attempts: 1 });
     await (
       await upstream.connection(0)
     ).ended;
   });
 
-  test.each(REFUSED_BODIES)('a chunked body with $name never comes to its end', async ({ body }) => {
+  test.each(REFUSED_BODIES)('a chunked body with $name never comes to its end', async ({ body, fault }) => {
     await using upstream = await scriptedUpstream(async (connection) => {
       await connection.head();
       connection.send(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${body}`);
@@ -104,7 +107,7 @@ describe('whatever is wrong with a response, the client gets 502 and nothing of 
     client.send('GET / HTTP/1.1\r\nHost: app.test\r\n\r\n');
     const exchange = await proxy.exchange(0);
     if (body.startsWith('0\r\nX: a\r\nX: a')) return expect(exchange.detail).toBe('');
-    expect(exchange.detail).toBe('upstream-nonsense');
+    expect(exchange.detail).toBe(`upstream-nonsense: ${fault}`);
     await client.ended;
     expect(client.text).not.toContain('0\r\n\r\n');
   });
@@ -147,6 +150,9 @@ describe('whatever is wrong with a response, the client gets 502 and nothing of 
     await using proxy = await startProxy(relayEngine, [{ ports: [upstream.port] }]);
     using client = await rawClient(proxy.port);
     client.send('GET / HTTP/1.1\r\nHost: app.test\r\n\r\n');
-    expect(await proxy.exchange(0)).toMatchObject({ status: 502, detail: 'upstream-nonsense' });
+    expect(await proxy.exchange(0)).toMatchObject({
+      status: 502,
+      detail: 'upstream-nonsense: too-many-interims',
+    });
   });
 });
