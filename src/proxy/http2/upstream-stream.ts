@@ -8,7 +8,13 @@ import { type Fields, NO_TRAILERS, readTrailers, trailerFields } from './fields.
 import { responseText } from './text.ts';
 import type { UpstreamSession } from './upstream-session.ts';
 
-const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM, NGHTTP2_PROTOCOL_ERROR } = constants;
+const {
+  NGHTTP2_CANCEL,
+  NGHTTP2_FLAG_END_STREAM,
+  NGHTTP2_NO_ERROR,
+  NGHTTP2_REFUSED_STREAM,
+  NGHTTP2_PROTOCOL_ERROR,
+} = constants;
 /** 1xx responses to one request; more are an attempt to keep it for ever. */
 const MOST_INTERIMS = 32;
 
@@ -100,7 +106,9 @@ export class UpstreamStream implements UpstreamSide {
     stream.on('drain', () => this.#user?.onDrain());
     if (waitForTrailers) stream.on('wantTrailers', () => stream.sendTrailers(this.#trailers ?? {}));
     stream.on('headers', (_headers: unknown, _flags: unknown, fields: string[]) => this.#interim(fields));
-    stream.on('response', (_headers: unknown, _flags: unknown, fields: string[]) => this.#response(fields));
+    stream.on('response', (_headers: unknown, flags: number, fields: string[]) =>
+      this.#response(fields, (flags & NGHTTP2_FLAG_END_STREAM) !== 0),
+    );
     stream.on('trailers', (_headers: unknown, _flags: unknown, fields: string[]) => {
       const trailers = readTrailers(fields, this.#session.sessions.limits);
       if (trailers) this.#responseTrailers = trailers;
@@ -156,7 +164,7 @@ export class UpstreamStream implements UpstreamSide {
     user.onFlush();
   }
 
-  #response(fields: readonly string[]): void {
+  #response(fields: readonly string[], isAll: boolean): void {
     const user = this.#user;
     if (!user) return;
     const read = this.#readHead(fields, user);
@@ -164,8 +172,8 @@ export class UpstreamStream implements UpstreamSide {
     this.#responded = true;
     this.#length = read.head.framing.kind === 'length' ? read.head.framing.length : -1;
     user.onHead(read.head, read.bytes, 0);
-    // A response without a body goes on as one piece, with its end.
-    if (!this.#stream?.endAfterHeaders) user.onFlush();
+    // A response without a body goes on as one piece with its end, as it came (gRPC's "Trailers-Only").
+    if (!isAll) user.onFlush();
   }
 
   #readHead(fields: readonly string[], user: UpstreamUser): { head: ResponseHead; bytes: Buffer } | null {
