@@ -2,11 +2,16 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { expect, test } from 'vitest';
 import { FLAGS_PAGE, flagsPage } from '../../scripts/flags.ts';
+import { METRICS_PAGE, metricsPage } from '../../scripts/metrics.ts';
 import { readAnnotations } from '../../src/routing/annotations.ts';
 import { ROOT } from './manifests.ts';
 
 test('docs/reference/flags.md is what src/flags.ts says; `node scripts/flags.ts` writes it', async () => {
   expect(readFileSync(FLAGS_PAGE, 'utf8')).toBe(await flagsPage());
+});
+
+test('docs/reference/metrics.md is what a scrape says; `node scripts/metrics.ts` writes it', async () => {
+  expect(readFileSync(METRICS_PAGE, 'utf8')).toBe(await metricsPage());
 });
 
 test('every annotation and value in docs/reference/annotations.md exists, with that default', () => {

@@ -133,7 +133,11 @@ describe('deployment.yaml', () => {
     const listened = Object.fromEntries(
       (container?.ports ?? []).map(({ name, containerPort }) => [name, containerPort]),
     );
-    expect(listened).toMatchObject({ http: config?.httpPort, status: config?.statusPort });
+    expect(listened).toMatchObject({
+      http: config?.httpPort,
+      https: config?.httpsPort,
+      status: config?.statusPort,
+    });
     for (const { targetPort } of service.spec?.ports ?? [])
       expect(listened).toHaveProperty([`${targetPort}`]);
     for (const probe of ['startupProbe', 'livenessProbe', 'readinessProbe'] as const)

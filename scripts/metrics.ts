@@ -1,0 +1,106 @@
+/**
+ * `node scripts/metrics.ts` writes docs/reference/metrics.md from what src/admin/metrics.ts answers a scrape; a test says
+ * when that has been forgotten.
+ */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { format } from 'prettier';
+import { createMetrics } from '../src/admin/metrics.ts';
+import { LATENCY_BOUNDS_SECONDS } from '../src/proxy/accounting.ts';
+
+export const METRICS_PAGE = join(import.meta.dirname, '../docs/reference/metrics.md');
+
+interface Family {
+  readonly name: string;
+  readonly help: string;
+  readonly type: string;
+  readonly labels: ReadonlySet<string>;
+}
+
+/** The page as it should be. */
+export async function metricsPage(): Promise<string> {
+  const ours = readFamilies(await scrape()).filter(({ name }) => name.startsWith('portico_'));
+  const bounds = LATENCY_BOUNDS_SECONDS.join(', ');
+  const page = [
+    '# Metrics',
+    '',
+    '<!-- Written by `node scripts/metrics.ts` from src/admin/metrics.ts. -->',
+    '',
+    '`/metrics` on the status port (`--status-port`, 10254) answers in the text format of Prometheus. Everything is read when it',
+    'is asked for, and counters are sums over all data-plane threads, those that died included.',
+    '',
+    '| Metric | Type | Labels | |',
+    '| --- | --- | --- | --- |',
+    ...ours.map(({ name, type, labels, help }) => {
+      const names = [...labels].map((label) => `\`${label}\``).join(', ');
+      return `| \`${name}\` | ${type} | ${names} | ${help} |`;
+    }),
+    '',
+    '- `namespace` and `ingress` name the Ingress that took the request; both are empty for requests that none took.',
+    '- `status` is the class: `2xx`.',
+    `- The buckets of \`portico_request_duration_seconds\` are ${bounds} and \`+Inf\`.`,
+    '- `kind` is a kind of Kubernetes that is watched. `severity` is `error`, `warning` or `info`.',
+    '',
+    'Beside these there are the `process_…` and `nodejs_…` metrics that every program with prom-client has.',
+    '',
+  ];
+  return format(page.join('\n'), { parser: 'markdown', printWidth: 110 });
+}
+
+/** What a Portico answers that has one of everything. */
+async function scrape(): Promise<string> {
+  const metrics = createMetrics({
+    version: '',
+    latencyBoundsSeconds: LATENCY_BOUNDS_SECONDS,
+    dataPlane: async () => ({
+      counters: [
+        {
+          ingress: 'namespace/name',
+          statusClasses: [1, 1, 1, 1, 1],
+          latencyBuckets: LATENCY_BOUNDS_SECONDS.map(() => 1),
+          latencySumSeconds: 1,
+          requestBytes: 1,
+          responseBytes: 1,
+          retries: 1,
+        },
+      ],
+      gauges: { clientConnections: 1, upstreamConnections: 1, inFlight: 1, tunnels: 1 },
+      threads: 1,
+      deaths: 1,
+      adoptedGeneration: 1,
+    }),
+    watch: () => [
+      { kind: 'Ingress', synced: true, connected: true, objects: 1, lastEventAt: 0, relists: 1, errors: 1 },
+    ],
+    control: () => ({
+      generation: 1,
+      hosts: 1,
+      routes: 1,
+      backends: 1,
+      problems: { error: 1, warning: 1, info: 1 },
+      certificates: [{ host: 'host', secret: 'namespace/name', notAfter: 0 }],
+      logDroppedBytes: 1,
+    }),
+    now: () => 0,
+  });
+  metrics.compiled(0);
+  return (await metrics.text()).body;
+}
+
+function readFamilies(text: string): readonly Family[] {
+  const families = new Map<string, { name: string; help: string; type: string; labels: Set<string> }>();
+  let family: { name: string; help: string; type: string; labels: Set<string> } | undefined;
+  for (const line of text.split('\n')) {
+    const [, word, name = '', rest = ''] = /^# (HELP|TYPE) (\S+) (.*)$/.exec(line) ?? [];
+    if (word === 'HELP') {
+      family = { name, help: rest, type: '', labels: new Set() };
+      families.set(name, family);
+    } else if (word === 'TYPE' && family) family.type = rest;
+    else
+      for (const [, label = ''] of line.matchAll(/[{,]([a-z_]+)="/g))
+        if (label !== 'le') family?.labels.add(label);
+  }
+  return [...families.values()];
+}
+
+if (import.meta.main) await writeFile(METRICS_PAGE, await metricsPage());
