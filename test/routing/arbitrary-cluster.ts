@@ -124,6 +124,8 @@ const service = fc
     spec: fc.constantFrom(
       { ports: [{ name: 'http', port: 80 }] },
       { ports: [{ port: 80, appProtocol: 'odd' }] },
+      { ports: [{ name: 'http', port: 80 }], trafficDistribution: 'PreferSameNode' },
+      { ports: [{ name: 'http', port: 80 }], sessionAffinity: 'ClientIP', publishNotReadyAddresses: true },
       { ports: [{ name: 'admin', port: 81 }] },
       { type: 'ExternalName', externalName: 'localhost' },
       { type: 'ExternalName', externalName: 'example.org' },
@@ -140,6 +142,17 @@ const conditions = fc.constantFrom(
   { ready: false },
   { ready: false, serving: true, terminating: true },
 );
+/** Where an endpoint is, and for whom. */
+const place = fc.constantFrom(
+  {},
+  { nodeName: 'node-1', zone: 'zone-a' },
+  { nodeName: 'node-2', zone: 'zone-b' },
+  { nodeName: 'node-2', zone: 'zone-b', hints: { forZones: [{ name: 'zone-a' }] } },
+  { zone: 'zone-a', hints: { forZones: 'zone-a', forNodes: [null, { name: 7 }, { name: 'node-1' }] } },
+);
+const endpoint = fc
+  .tuple(fc.record({ addresses: fc.array(address, { maxLength: 2 }), conditions }), place)
+  .map(([entry, where]) => ({ ...entry, ...where }));
 const slice = fc
   .record({
     namespace: fc.constantFrom(...NAMESPACES),
@@ -154,9 +167,7 @@ const slice = fc
         { name: 'admin', port: 9 },
       ],
     ),
-    endpoints: fc.array(fc.record({ addresses: fc.array(address, { maxLength: 2 }), conditions }), {
-      maxLength: 3,
-    }),
+    endpoints: fc.array(endpoint, { maxLength: 3 }),
   })
   .map(({ namespace, name, service, ...rest }) => {
     const labels = { 'kubernetes.io/service-name': service };

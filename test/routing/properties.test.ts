@@ -10,7 +10,7 @@ import { CASE_SETTINGS } from '../support/cases.ts';
 import { OUR_CLASS, anyObject, ingresses, requestHost, requestPath } from './arbitrary-cluster.ts';
 import { type OracleIngress, oracle } from './oracle.ts';
 
-const SETTINGS: CompileSettings = CASE_SETTINGS;
+const SETTINGS: CompileSettings = { ...CASE_SETTINGS, location: { node: 'node-1', zone: 'zone-a' } };
 
 /** The table and the problems without the generations, which count the snapshots taken. */
 function result(compilation: Compilation): unknown {
