@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { cpus } from 'node:os';
 import { holdIdle, percentile, runLoad } from './load.ts';
 import { cpuMs, rssMb } from './process-figures.ts';
-import { LOAD_CORE, SUBJECTS, type Subject, start, stop } from './subjects.ts';
+import { LOAD_CORE, SUBJECTS, type Subject, pinSelf, start, stop } from './subjects.ts';
 
 /** `npm run bench`: nginx, HAProxy, Caddy and both engines of Portico, side by side in one run. */
 
@@ -168,11 +168,6 @@ function get(path: string, more = ''): Buffer {
 function post(bytes: number): Buffer {
   const head = `POST /post HTTP/1.1\r\n${HOST}Content-Type: application/octet-stream\r\nContent-Length: ${bytes}\r\n\r\n`;
   return Buffer.concat([Buffer.from(head), Buffer.alloc(bytes, 'c')]);
-}
-
-/** The load is this process: it moves to its core. */
-function pinSelf(): void {
-  spawn('taskset', ['-a', '-p', '-c', LOAD_CORE, `${process.pid}`], { stdio: 'ignore' });
 }
 
 await main();

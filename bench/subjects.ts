@@ -84,6 +84,8 @@ export async function start(subject: Subject, ports: Ports): Promise<Running> {
       XDG_DATA_HOME: folder,
     },
   });
+  // Whatever goes wrong here, it does not outlive the benchmark.
+  process.on('exit', () => child.kill('SIGKILL'));
   let stderr = '';
   child.stderr?.on('data', (chunk: Buffer) => (stderr = (stderr + chunk.toString()).slice(-2000)));
   for (let tries = 0; tries < 200; tries++) {
@@ -115,7 +117,8 @@ function answers(port: number): Promise<boolean> {
   });
 }
 
-function missingProgram(program: string, debianPackage: string): string | null {
+/** What to say when a program is not installed; null when it is. */
+export function missingProgram(program: string, debianPackage: string): string | null {
   try {
     execFileSync('which', [program]);
     return null;
@@ -244,4 +247,9 @@ addressType: IPv4
 endpoints: [{ addresses: ['127.0.0.1'] }]
 ports: [{ port: ${upstream} }]
 `;
+}
+
+/** The load is this process: it moves to its core. */
+export function pinSelf(): void {
+  spawn('taskset', ['-a', '-p', '-c', LOAD_CORE, `${process.pid}`], { stdio: 'ignore' });
 }
