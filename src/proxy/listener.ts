@@ -3,9 +3,8 @@ import { plainAddress } from './address.ts';
 import type { EngineContext, ListenAddress } from './engine.ts';
 import type { Arrival } from './forwarded.ts';
 import { readProxyHeader } from './proxy-protocol.ts';
-import type { Certificates } from './tls/certificates.ts';
 import { refusePlainRequest } from './tls/plain-request.ts';
-import { terminate } from './tls/termination.ts';
+import { createTermination } from './tls/termination.ts';
 
 /** A port, and the connections on it that have not come to their first request yet. */
 export interface Listener {
@@ -38,7 +37,7 @@ export function openListener(
   const { host, port, reusePort, scheme = 'http' } = address;
   if (scheme === 'https' && !certificates)
     throw new TypeError('a TLS port was asked for without certificates');
-  const secure: Certificates | null = (scheme === 'https' && certificates) || null;
+  const secure = scheme === 'https' && certificates ? createTermination(certificates, protocols) : null;
   const highWaterMark = limits.bufferBytes / 2;
   const pending = new Set<Socket>();
 
@@ -112,7 +111,7 @@ export function openListener(
       raw.off('end', destroy);
       if (bytes.length > 0) raw.unshift(bytes);
       if (!secure) return arrive(raw);
-      if (bytes[0] === HANDSHAKE) return terminate(raw, secure, protocols, highWaterMark, arrive);
+      if (bytes[0] === HANDSHAKE) return secure.begin(raw, arrive);
       settle();
       refusePlainRequest(raw, arrival, context);
     }

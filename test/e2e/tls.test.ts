@@ -242,6 +242,9 @@ describe('the process with a TLS port', () => {
     expect(await curl(`https://good.test:${HTTPS_PORT}/`)).toBe('pod');
     expect(await curl('--tlsv1.3', `https://good.test:${HTTPS_PORT}/`)).toBe('pod');
     expect(await curl('--tls-max', '1.2', `https://good.test:${HTTPS_PORT}/`)).toBe('pod');
+    const version = (...args: readonly string[]): Promise<string> =>
+      curl(...args, '-o', join(CA, 'body'), '-w', '%{http_version}', `https://good.test:${HTTPS_PORT}/`);
+    expect([await version('--http2'), await version('--http1.1')]).toEqual(['2', '1.1']);
     const followed = await curl(
       ...['-L', '-d', 'x=1', '-o', join(CA, 'body'), '-w', '%{http_code} %{method} %{url_effective}'],
       `http://good.test:${HTTP_PORT}/p//q?r=%2F`,

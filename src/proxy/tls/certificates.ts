@@ -1,4 +1,4 @@
-import { type SecureContext, createSecureContext } from 'node:tls';
+import { type SecureContext, type SecureContextOptions, createSecureContext } from 'node:tls';
 import type { KeyPair } from '../../routing/secrets.ts';
 import { type ShardedMap, emptyMap, get } from '../../routing/sharded-map.ts';
 import type { CertificateReference } from '../../routing/table.ts';
@@ -41,7 +41,7 @@ export interface Certificates {
    * For clients that name no host, or one without a certificate. Also decides which tickets are understood. Null when
    * OpenSSL makes nothing of the settings with any certificate.
    */
-  standard(): SecureContext | null;
+  standard(): SecureContextOptions | null;
   /** For the host that a client names (SNI, RFC 6066 3): precise, then wildcard; undefined leaves it to the standard one. */
   named(serverName: string): SecureContext | undefined;
 }
@@ -53,6 +53,7 @@ const SESSION_LIFETIME_SECONDS = 6 * 60 * 60;
 
 interface Made {
   readonly pair: KeyPair;
+  readonly options: SecureContextOptions;
   /** Null when OpenSSL takes the certificate for too weak for these settings: as good as none. */
   readonly context: SecureContext | null;
 }
@@ -65,20 +66,20 @@ export function createCertificates(settings: TlsSettings): Certificates {
   let standard: Made | null = null;
 
   const make = (pair: KeyPair): Made => {
+    const options: SecureContextOptions = {
+      cert: pair.certificate,
+      key: pair.key,
+      minVersion: `TLSv${settings.minVersion}`,
+      ciphers: settings.ciphers,
+      sessionIdContext: SESSION_ID_CONTEXT,
+      sessionTimeout: SESSION_LIFETIME_SECONDS,
+      ...(ticketKey && { ticketKeys: ticketKey }),
+    };
     try {
-      const context = createSecureContext({
-        cert: pair.certificate,
-        key: pair.key,
-        minVersion: `TLSv${settings.minVersion}`,
-        ciphers: settings.ciphers,
-        sessionIdContext: SESSION_ID_CONTEXT,
-        sessionTimeout: SESSION_LIFETIME_SECONDS,
-        ...(ticketKey && { ticketKeys: ticketKey }),
-      });
-      return { pair, context };
+      return { pair, options, context: createSecureContext(options) };
     } catch {
       // This is on the way of a handshake: whoever comes must not be able to end the thread.
-      return { pair, context: null };
+      return { pair, options, context: null };
     }
   };
 
@@ -109,7 +110,7 @@ export function createCertificates(settings: TlsSettings): Certificates {
       const secret = get(references, '')?.secret;
       const pair = (secret && keys.get(secret)) || settings.standIn;
       if (standard?.pair !== pair) standard = make(pair);
-      return standard.context;
+      return standard.context && standard.options;
     },
     named(serverName) {
       const host = (serverName.endsWith('.') ? serverName.slice(0, -1) : serverName).toLowerCase();

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { expect } from 'vitest';
+import { expect, vi } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { contract } from '../../support/engines.ts';
 import { get, rawClient, request } from '../../support/raw-client.ts';
@@ -190,6 +190,20 @@ contract('TLS', (behaves) => {
     broken.send(Buffer.from([0x16, 0x03, 0x01, 0x00, 0x04, 0xff, 0xff, 0xff, 0xff]));
     await Promise.all([silent.ended, slow.ended, broken.ended]);
     expect(proxy.engine.gauges()).toMatchObject({ clientConnections: 0, inFlight: 0 });
+  });
+
+  behaves('a record that is none ends the connection after the handshake, too', async (create) => {
+    await using upstream = await recordingUpstream();
+    await using proxy = await startTlsProxy(create, [{ ports: [upstream.port] }], { keys });
+    const carrier = connect(proxy.httpsPort, '127.0.0.1');
+    await once(carrier, 'connect');
+    using client = await secureClient(proxy.httpsPort, 'app.test', { socket: carrier });
+    client.wire.send(get('/'));
+    await client.wire.message();
+    carrier.write(Buffer.alloc(64, 0x17));
+    await client.wire.ended;
+    await client.wire.closed;
+    await vi.waitFor(() => expect(proxy.engine.gauges().clientConnections).toBe(0), 20_000);
   });
 
   behaves('a body that stops short looks short over TLS too', async (create) => {
