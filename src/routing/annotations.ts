@@ -1,21 +1,38 @@
+import {
+  BACKEND_CA_SECRET,
+  BACKEND_PROTOCOL,
+  BACKEND_SERVER_NAME,
+  NGINX_BACKEND_PROTOCOL,
+  readBackendWay,
+} from './backend-protocol.ts';
 import { fields, quote, textEntries } from './fields.ts';
 import { type HostGlob, MAX_GLOBS, parseHostGlob, splitGlobs } from './glob.ts';
 import { type ObjectReference, type Problem, type Severity, problem } from './problem.ts';
-import { type Balance, DEFAULT_POLICY, type Policy } from './table.ts';
+import type { ObjectKey, Secret } from './objects.ts';
+import { type BackendKey, type Balance, DEFAULT_POLICY, type Policy } from './table.ts';
 import { nearest } from './nearest.ts';
 
 /** What the annotations of an Ingress ask for. */
 export interface Annotations {
   readonly policy: Policy;
   readonly globs: readonly HostGlob[];
-  /** Asks for access control we do not have: nothing of this Ingress may be served. */
-  readonly refused: boolean;
+  /** Why nothing of this Ingress may be served: it asks for access control we do not have, or for pods to be verified. */
+  readonly refused: BackendKey | null;
+  /** The Secret that pods are verified by. */
+  readonly authority: ObjectKey | null;
   readonly problems: readonly Problem[];
 }
 
 const OURS = 'portico.dev/';
 const NGINX = 'nginx.ingress.kubernetes.io/';
-const KNOWN = ['portico.dev/balance', 'portico.dev/hash-by', 'portico.dev/host-globs'];
+const KNOWN = [
+  'portico.dev/balance',
+  'portico.dev/hash-by',
+  'portico.dev/host-globs',
+  BACKEND_PROTOCOL,
+  BACKEND_CA_SECRET,
+  BACKEND_SERVER_NAME,
+];
 /** Names that one message lists. */
 const MAX_NAMES = 10;
 const BALANCES: readonly Balance[] = ['round-robin', 'least-requests', 'ewma', 'consistent-hash'];
@@ -24,7 +41,11 @@ const BALANCES: readonly Balance[] = ['round-robin', 'least-requests', 'ewma', '
 const ACCESS_POLICY =
   /^(auth-.*|(whitelist|allowlist|denylist)-source-range|satisfy|enable-modsecurity|enable-owasp-core-rules|modsecurity-.*)$/;
 
-export function readAnnotations(ingress: unknown, object: ObjectReference): Annotations {
+export function readAnnotations(
+  ingress: unknown,
+  object: ObjectReference,
+  secretOf: (key: ObjectKey) => Secret | undefined,
+): Annotations {
   const annotations = fields(fields(fields(ingress)['metadata'])['annotations']);
   const problems: Problem[] = [];
   const report = (severity: Severity, code: string, name: string, message: string): void => {
@@ -38,7 +59,7 @@ export function readAnnotations(ingress: unknown, object: ObjectReference): Anno
   const access: string[] = [];
   // By name alone: what cannot be read must not be taken for absent.
   for (const name of Object.keys(annotations)) {
-    if (!name.startsWith(NGINX)) continue;
+    if (!name.startsWith(NGINX) || name === NGINX_BACKEND_PROTOCOL) continue;
     (ACCESS_POLICY.test(name.slice(NGINX.length)) ? access : unsupported).push(name);
   }
   for (const [name, value] of textEntries(annotations)) {
@@ -60,11 +81,17 @@ export function readAnnotations(ingress: unknown, object: ObjectReference): Anno
         );
     } else if (name === 'portico.dev/host-globs') {
       readGlobs(value, globs, (severity, message) => report(severity, 'HostGlobInvalid', name, message));
-    } else if (name.startsWith(OURS)) {
+    } else if (name.startsWith(OURS) && !KNOWN.includes(name)) {
       const message = `Portico has no such annotation and ignores it; did you mean ${nearest(name, KNOWN)}?`;
       report('warning', 'AnnotationUnknown', name, message);
     }
   }
+  const way = readBackendWay(
+    Object.fromEntries(textEntries(annotations)),
+    object.namespace ?? '',
+    secretOf,
+    report,
+  );
   if (unsupported.length > 0) {
     const names = enumerate(unsupported);
     const message = `Portico does not act on ${names}: requests are served as if they were absent.`;
@@ -75,8 +102,10 @@ export function readAnnotations(ingress: unknown, object: ObjectReference): Anno
     const message = `Portico cannot enforce ${names}, so everything of this Ingress answers 503; remove what may be open to all.`;
     problems.push(problem('error', 'AccessPolicyUnsupported', object, 'metadata.annotations', message));
   }
-  const policy: Policy = { balance, hashBy, ...(overridesAffinity && { overridesAffinity }) };
-  return { policy, globs, refused: access.length > 0, problems };
+  const policy: Policy = { balance, hashBy, ...(overridesAffinity && { overridesAffinity }), ...way.policy };
+  const refused =
+    access.length > 0 ? 'access-policy-unsupported' : way.refused ? 'backend-unverifiable' : null;
+  return { policy, globs, refused, authority: way.secret, problems };
 }
 
 function enumerate(names: readonly string[]): string {

@@ -77,7 +77,14 @@ function unavailable(key: BackendKey, reason: Unavailable): CompiledBackend {
 }
 
 function reasonOf(key: BackendKey): Unavailable {
-  return key === 'resource-backend' || key === 'access-policy-unsupported' ? key : 'invalid-backend';
+  switch (key) {
+    case 'resource-backend':
+    case 'access-policy-unsupported':
+    case 'backend-unverifiable':
+      return key;
+    default:
+      return 'invalid-backend';
+  }
 }
 
 interface FoundPort {

@@ -2,7 +2,7 @@ import { readAnnotations } from './annotations.ts';
 import { isAbsent, fields, isFields, isPortNumber, items, text } from './fields.ts';
 import type { HostGlob } from './glob.ts';
 import { hostFault, isLabel, isPortName } from './names.ts';
-import type { ObjectKey } from './objects.ts';
+import type { ObjectKey, Secret } from './objects.ts';
 import { normalizeRulePath, pathFault } from './path.ts';
 import { type ObjectReference, type Problem, problem, referenceTo } from './problem.ts';
 import { CATCH_ALL, HOSTLESS, type Scope, globScope, scopeHost } from './scope.ts';
@@ -38,20 +38,26 @@ export interface Claims {
   readonly defaultRoute: Route | null;
   /** By host. */
   readonly tls: ReadonlyMap<string, TlsClaim>;
+  /** The Secret that pods are verified by; its certificates are in the policy of each route. */
+  readonly authority: ObjectKey | null;
   readonly problems: readonly Problem[];
 }
 
 /** The claims of an Ingress of ours. */
-export function readClaims(key: ObjectKey, ingress: unknown, classProblems: readonly Problem[]): Claims {
+export function readClaims(
+  key: ObjectKey,
+  ingress: unknown,
+  classProblems: readonly Problem[],
+  secretOf: (key: ObjectKey) => Secret | undefined,
+): Claims {
   const object = referenceTo('Ingress', key, ingress);
   const namespace = object.namespace ?? '';
   const spec = fields(fields(ingress)['spec']);
-  const annotations = readAnnotations(ingress, object);
+  const annotations = readAnnotations(ingress, object, secretOf);
   const problems = [...classProblems, ...validateObject('Ingress', ingress), ...annotations.problems];
   const age = readAge(ingress);
   const { policy } = annotations;
-  const backendOf = (backend: unknown): BackendKey =>
-    annotations.refused ? 'access-policy-unsupported' : backendKey(namespace, backend);
+  const backendOf = (backend: unknown): BackendKey => annotations.refused ?? backendKey(namespace, backend);
 
   const scopes = new Map<Scope, PathClaim[]>();
   let order = 0;
@@ -80,6 +86,7 @@ export function readClaims(key: ObjectKey, ingress: unknown, classProblems: read
     age,
     scopes,
     defaultRoute: readDefault(key, spec['defaultBackend'], backendOf, policy),
+    authority: annotations.authority,
     tls: readTls(namespace, spec, [...scopes.keys()]),
     problems,
   };
@@ -88,7 +95,7 @@ export function readClaims(key: ObjectKey, ingress: unknown, classProblems: read
 /** What is left of an Ingress that would be ours if its class existed: the problem that says so. */
 export function noClaims(key: ObjectKey, ingress: unknown, problems: readonly Problem[]): Claims {
   const object = referenceTo('Ingress', key, ingress);
-  const nothing = { scopes: new Map(), defaultRoute: null, tls: new Map() };
+  const nothing = { scopes: new Map(), defaultRoute: null, tls: new Map(), authority: null };
   return { ingress: key, object, age: readAge(ingress), ...nothing, problems };
 }
 

@@ -44,6 +44,8 @@ export interface Members {
   readonly backendsByService: Memberships;
   /** Ingresses by TLS host. */
   readonly ingressesByTlsHost: Memberships;
+  /** Ingresses by the Secret that they verify pods by. */
+  readonly ingressesByAuthority: Memberships;
   /** Ingresses by Secret. */
   readonly ingressesBySecret: Memberships;
   /** TLS hosts by the Secret that serves them. */
@@ -87,6 +89,7 @@ export function emptyCompilation(settings: CompileSettings): Compilation {
       ingressesByBackend: emptyMap(),
       backendsByService: emptyMap(),
       ingressesByTlsHost: emptyMap(),
+      ingressesByAuthority: emptyMap(),
       ingressesBySecret: emptyMap(),
       hostsBySecret: emptyMap(),
       globsBySuffix: emptyMap(),

@@ -1,11 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type Claims, noClaims, readClaims } from './claims.ts';
 import { type Classes, ownership, readClasses } from './classes.ts';
-import type { Compilation } from './compilation.ts';
+import type { Compilation, Members } from './compilation.ts';
 import type { Ingress, ObjectKey } from './objects.ts';
 import { referenceTo } from './problem.ts';
 import type { CompileSettings } from './settings.ts';
-import { type ShardedMap, difference, edit, entries } from './sharded-map.ts';
+import { move } from './memberships.ts';
+import { type ShardedMap, difference, edit, entries, get } from './sharded-map.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** An Ingress that asks for something else than before. */
@@ -19,6 +20,7 @@ export interface CompiledClaims {
   readonly classes: Classes;
   readonly claims: ShardedMap<Claims>;
   readonly changes: readonly ClaimChange[];
+  readonly members: Pick<Members, 'ingressesByAuthority'>;
 }
 
 /** Reads the Ingresses that changed; all of them when what makes an Ingress ours has changed. */
@@ -35,7 +37,7 @@ export function compileClaims(
   const changes: ClaimChange[] = [];
   const reread = (ingress: ObjectKey, object: Ingress | undefined): void => {
     const before = claims.get(ingress);
-    const after = object === undefined ? undefined : claimsOf(ingress, object, classes, settings);
+    const after = object === undefined ? undefined : claimsOf(ingress, object, snapshot, classes, settings);
     // A new resourceVersion, a label or a status changes nothing for us.
     if (isDeepStrictEqual(before, after)) return;
     changes.push({ ingress, before, after });
@@ -44,22 +46,36 @@ export function compileClaims(
   };
   for (const [key, object] of difference(from.snapshot.ingresses, snapshot.ingresses)) reread(key, object);
   if (!sameOwnership) for (const [key, object] of entries(snapshot.ingresses)) reread(key, object);
-  return { classes, claims: claims.done(), changes };
+  for (const [secret] of difference(from.snapshot.secrets, snapshot.secrets)) {
+    for (const key of get(from.members.ingressesByAuthority, secret) ?? []) {
+      reread(key, get(snapshot.ingresses, key));
+    }
+  }
+  const moves = changes.map(({ ingress, before, after }) => {
+    return { member: ingress, before: authoritiesOf(before), after: authoritiesOf(after) };
+  });
+  const ingressesByAuthority = move(from.members.ingressesByAuthority, moves);
+  return { classes, claims: claims.done(), changes, members: { ingressesByAuthority } };
 }
 
 function claimsOf(
   key: ObjectKey,
   ingress: Ingress,
+  snapshot: Snapshot,
   classes: Classes,
   settings: CompileSettings,
 ): Claims | undefined {
   const owner = ownership(ingress, referenceTo('Ingress', key, ingress), classes, settings);
   switch (owner.kind) {
     case 'ours':
-      return readClaims(key, ingress, owner.problems);
+      return readClaims(key, ingress, owner.problems, (secret) => get(snapshot.secrets, secret));
     case 'class-missing':
       return noClaims(key, ingress, owner.problems);
     case 'foreign':
       return undefined;
   }
+}
+
+function authoritiesOf(claims: Claims | undefined): readonly ObjectKey[] {
+  return claims?.authority ? [claims.authority] : [];
 }

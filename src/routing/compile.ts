@@ -23,12 +23,18 @@ export type { CompileSettings } from './settings.ts';
  */
 export function compile(snapshot: Snapshot, settings: CompileSettings, previous?: Compilation): Compilation {
   const from = previous && sameSettings(previous.settings, settings) ? previous : emptyCompilation(settings);
-  const { classes, claims, changes } = compileClaims(from, snapshot, settings);
+  const read = compileClaims(from, snapshot, settings);
+  const { classes, claims, changes } = read;
   const scopes = compileScopes(from, claims, changes);
   const backends = compileBackends(from, snapshot, settings, changes);
   const certificates = compileCertificates(from, snapshot, settings, claims, changes);
 
-  const members: Members = { ...scopes.members, ...backends.members, ...certificates.members };
+  const members: Members = {
+    ...read.members,
+    ...scopes.members,
+    ...backends.members,
+    ...certificates.members,
+  };
   const catchAll = scopes.catchAll ?? controllerDefault(settings);
   const table = settleTable(from.table, {
     generation: snapshot.generation,

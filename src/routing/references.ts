@@ -77,6 +77,7 @@ function referenceFault(
     }
     // Said once for the whole Ingress, by its annotations.
     case 'access-policy-unsupported':
+    case 'backend-unverifiable':
     // Said at the Service, once for all that name it.
     case 'no-endpoints':
       return null;

@@ -27,6 +27,22 @@ export function keyPairOf(secret: Secret): KeyPair {
   return { certificate: pem('tls.crt'), key: pem('tls.key') };
 }
 
+const MOST_AUTHORITIES = 64;
+const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[\sA-Za-z0-9+/=]+?-----END CERTIFICATE-----/g;
+
+/**
+ * The certificates in the `ca.crt` of a TLS Secret, as PEM; undefined when there is none that can be read. Only what
+ * is a certificate comes out of it, whatever else was put there: unlike keys, this goes into the table.
+ */
+export function authorityOf(secret: Secret | undefined): string | undefined {
+  if (!secret || !isTlsSecret(secret)) return undefined;
+  const pem = readBytes(secret, 'ca.crt')?.toString('latin1') ?? '';
+  const blocks = [...pem.matchAll(PEM_CERTIFICATE)].slice(0, MOST_AUTHORITIES);
+  const certificates = blocks.map(([block]) => attempt(() => new X509Certificate(block).toString()));
+  if (certificates.length === 0 || certificates.includes(null)) return undefined;
+  return certificates.join('');
+}
+
 const known = new WeakMap<Secret, TlsSecret>();
 
 /** Reads a `kubernetes.io/tls` Secret; once per object, since parsing costs more than compiling. */

@@ -71,6 +71,12 @@ export interface Policy {
   readonly hashBy: 'client-ip' | 'uri' | `header:${string}`;
   /** An annotation names the balance, so that the Service's session affinity yields to it. */
   readonly overridesAffinity?: true;
+  /** What the pods speak, where an annotation says it; otherwise it is `Backend.protocol`. */
+  readonly protocol?: 'http' | 'https' | 'grpc' | 'grpcs';
+  /** For TLS to pods: the name that is asked for (SNI), and that their certificates must have if they are verified. */
+  readonly serverName?: string;
+  /** For TLS to pods: the certificates (PEM) that those of pods are verified by; absent verifies nothing. */
+  readonly authority?: string;
 }
 export type Balance = 'round-robin' | 'least-requests' | 'ewma' | 'consistent-hash';
 export const DEFAULT_POLICY: Policy = { balance: 'round-robin', hashBy: 'client-ip' };
@@ -106,7 +112,9 @@ export type Unavailable =
   /** The Ingress names no usable Service and port. */
   | 'invalid-backend'
   /** The Ingress asks for access control that is not supported; serving it without would open it to everyone. */
-  | 'access-policy-unsupported';
+  | 'access-policy-unsupported'
+  /** The Ingress asks for pods to be verified, and there is nothing to verify them by. */
+  | 'backend-unverifiable';
 
 export interface Endpoint {
   /** An IPv4 or IPv6 address, without brackets. */

@@ -21,9 +21,16 @@ test('every annotation and value in docs/reference/annotations.md exists, with t
     'portico.dev/balance',
     'portico.dev/hash-by',
     'portico.dev/host-globs',
+    'portico.dev/backend-protocol',
+    'portico.dev/backend-server-name',
+    'portico.dev/backend-ca-secret',
   ]);
   const read = (annotations: Record<string, string>) =>
-    readAnnotations({ metadata: { annotations } }, { kind: 'Ingress', namespace: 'shop', name: 'web' });
+    readAnnotations(
+      { metadata: { annotations } },
+      { kind: 'Ingress', namespace: 'shop', name: 'web' },
+      () => undefined,
+    );
   for (const [, name = '', values = ''] of rows) {
     for (const [, value = ''] of values.matchAll(/`([^`]+)`/g)) {
       expect(read({ [name]: value }).problems, `${name}: ${value}`).toEqual([]);
@@ -33,6 +40,9 @@ test('every annotation and value in docs/reference/annotations.md exists, with t
   expect(rows.map(([, , , fallback]) => fallback)).toEqual([
     `\`${policy.balance}\``,
     `\`${policy.hashBy}\``,
+    'none',
+    'appProtocol',
+    'none',
     'none',
   ]);
   for (const [, glob = ''] of page.matchAll(/`([^`\s]*[*{][^`\s]*\.example\.com)`/g)) {

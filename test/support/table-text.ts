@@ -59,8 +59,12 @@ function describeRoute(route: Route): string {
   const usual = balance === DEFAULT_POLICY.balance && hashBy === DEFAULT_POLICY.hashBy;
   const chosen = route.policy.overridesAffinity ? ' whatever the Service says' : '';
   const policy = usual && chosen === '' ? '' : ` (${balance}, ${hashBy}${usual ? chosen : ''})`;
+  const { protocol, serverName, authority } = route.policy;
+  const name = serverName === undefined ? '' : ` as ${serverName}`;
+  const speech = protocol === undefined ? name : ` by ${protocol}${name}`;
+  const verified = authority === undefined ? '' : ', verified';
   const source = route.ingress === '' ? 'the controller' : `${route.ingress} ${route.field}`;
-  return `${routeName(route)} -> ${route.backend}${policy} by ${source}`;
+  return `${routeName(route)} -> ${route.backend}${policy}${speech}${verified} by ${source}`;
 }
 
 function describeBackend(backend: Backend): string {

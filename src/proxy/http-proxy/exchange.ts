@@ -98,7 +98,7 @@ export function serveExchange(
     ledger.attempts++;
     ledger.endpoint = state.key;
     around.pool.revive(state.key);
-    const tls = plan.backend.protocol === 'https';
+    const tls = plan.tls;
     const { address, port } = state.endpoint;
     request.headers = {
       ...plan.fields,

@@ -5,6 +5,7 @@ import type { EndpointState } from '../endpoint-state.ts';
 import type { EngineContext } from '../engine.ts';
 import { clientAddress, forwarding } from '../forwarded.ts';
 import { hashKey } from '../hash-by.ts';
+import { upstreamWay } from '../upstream-way.ts';
 import { type Ledger, arrivalOf } from './ledger.ts';
 import { type RequestHead, readHead } from './request-head.ts';
 
@@ -17,6 +18,7 @@ export type Plan =
       readonly head: RequestHead;
       readonly route: Route;
       readonly backend: Backend;
+      readonly tls: boolean;
       /** The fields for the upstream, without those that frame the body. */
       readonly fields: Record<string, string | string[]>;
       /** The endpoint for the next attempt. */
@@ -40,7 +42,9 @@ export function planRequest(context: EngineContext, request: IncomingMessage, le
   if (decision.kind === 'refuse') return { kind: 'refuse', reason: decision.reason, head };
   if (decision.kind === 'redirect') return { kind: 'redirect', location: decision.location, head };
   const { route, backend } = decision;
-  if (backend.protocol === 'h2c' || backend.protocol === 'grpc') {
+  const speech = upstreamWay(route, backend);
+  // Nor can it verify pods, and what must be verified is not sent without.
+  if (speech.http2 || speech.tls?.options.rejectUnauthorized) {
     return { kind: 'refuse', reason: 'protocol-not-supported', head };
   }
 
@@ -64,6 +68,7 @@ export function planRequest(context: EngineContext, request: IncomingMessage, le
     head,
     route,
     backend,
+    tls: speech.tls !== null,
     fields,
     choose: (tried) => context.endpoints.choose(backend, route.policy, tried, hash, context.now()),
   };

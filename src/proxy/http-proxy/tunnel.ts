@@ -90,7 +90,7 @@ export function serveTunnel(
     tried.push(state);
     ledger.attempts++;
     ledger.endpoint = state.key;
-    const tls = plan.backend.protocol === 'https';
+    const tls = plan.tls;
     let upstream: ClientRequest;
     try {
       upstream = (tls ? httpsRequest : httpRequest)({

@@ -9,13 +9,14 @@ import { strictTransport } from '../strict-transport.ts';
 import { type ClientFraming, type ConnectionWord, clientFraming } from './client-head.ts';
 import { hashOf } from './hash.ts';
 import { Ledger, type ReaderFault, detailOf } from './ledger.ts';
+import { upstreamWay } from '../upstream-way.ts';
 import type { Relay } from './relay.ts';
 import { ownAnswer } from './own-answer.ts';
 import { RequestBody } from './request-body.ts';
 import type { RequestHead } from './request-head.ts';
 import type { ResponseHead } from './response-head.ts';
 import type { ClientSide, Trailers, UpstreamSide } from './sides.ts';
-import { reach, upstreamWay } from './reach.ts';
+import { reach } from './reach.ts';
 import { Tunnel } from './tunnel.ts';
 import type { Loss, UpstreamUser } from './upstream-connection.ts';
 import { upstreamHead } from './upstream-head.ts';
@@ -101,7 +102,7 @@ export class RelayExchange implements UpstreamUser {
   #carryOut(decision: Decision): void {
     if (decision.kind === 'refuse') return this.refuse(decision.reason);
     if (decision.kind === 'redirect') return this.refuse('https-only');
-    const timeoutMs = upstreamWay(decision).http2 ? callTimeoutMs(this.#head) : null;
+    const timeoutMs = upstreamWay(decision.route, decision.backend).http2 ? callTimeoutMs(this.#head) : null;
     if (timeoutMs !== null) this.#deadline = setTimeout(() => this.refuse('deadline-exceeded'), timeoutMs);
     const pending = this.#relay.context.endpoints.pending(decision.backend);
     if (pending) void pending.then(() => this.#tryNext());
@@ -115,20 +116,15 @@ export class RelayExchange implements UpstreamUser {
     if (this.#response === 'over' || decision?.kind !== 'forward') return;
     const { backend, route } = decision;
     const { context } = this.#relay;
-    const state = context.endpoints.choose(
-      backend,
-      route.policy,
-      this.#tried,
-      () => this.#hash,
-      context.now(),
-    );
+    const hash = (): string => this.#hash;
+    const state = context.endpoints.choose(backend, route.policy, this.#tried, hash, context.now());
     if (!state) return this.#attemptOver({ kind: 'no-endpoint' });
     this.#state = state;
     this.#ledger.endpoint = state.key;
     this.#ledger.attempts++;
     began(state);
-    const upstream = reach(this.#relay, state, upstreamWay(decision), this.#resets > 0, this);
-    this.#upstream = upstream;
+    const way = upstreamWay(route, backend);
+    const upstream = (this.#upstream = reach(this.#relay, state, way, this.#resets > 0, this));
     if (upstream.isConnected) this.#send(upstream);
   }
 

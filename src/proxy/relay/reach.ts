@@ -1,29 +1,8 @@
-import type { Decision } from '../decide.ts';
 import type { EndpointState } from '../endpoints.ts';
-import { UNVERIFIED, type UpstreamTls } from '../upstream-tls.ts';
+import type { UpstreamWay } from '../upstream-way.ts';
 import type { Relay } from './relay.ts';
 import type { UpstreamSide } from './sides.ts';
 import type { UpstreamUser } from './upstream-connection.ts';
-
-/** How the pods of a decision are spoken to. */
-export interface UpstreamWay {
-  readonly http2: boolean;
-  readonly tls: UpstreamTls | null;
-}
-
-export function upstreamWay({ backend }: Decision & { kind: 'forward' }): UpstreamWay {
-  switch (backend.protocol) {
-    case 'http':
-      return { http2: false, tls: null };
-    case 'https':
-      return { http2: false, tls: UNVERIFIED };
-    case 'h2c':
-    case 'grpc':
-      return { http2: true, tls: null };
-    default:
-      return backend.protocol satisfies never;
-  }
-}
 
 /**
  * A connection to the endpoint, or a stream on one, with `user` in charge of it. `fresh` when a connection was just
