@@ -30,4 +30,14 @@ export const deviations: readonly Deviation[] = [
     behaviour: 'a pipelined request is not sent on before the one ahead of it was answered',
     reason: 'node:http hands out pipelined requests as they are parsed and only puts the responses in order',
   },
+  {
+    engine: 'http-proxy',
+    behaviour: 'HTTP/2 is served to clients that ask for it',
+    reason: 'http-proxy answers through node:http, and over TLS only http/1.1 is offered',
+  },
+  {
+    engine: 'http-proxy',
+    behaviour: 'a pod that speaks HTTP/2 is spoken to in HTTP/2',
+    reason: 'http-proxy sends requests through node:http only: the client gets 501',
+  },
 ];

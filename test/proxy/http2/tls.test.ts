@@ -1,0 +1,131 @@
+import { type Http2SecureServer, connect, createSecureServer } from 'node:http2';
+import { createServer as createHttps } from 'node:https';
+import type { AddressInfo, Server } from 'node:net';
+import { expect, it } from 'vitest';
+import { relayEngine } from '../../../src/proxy/relay/engine.ts';
+import { DEFAULT_POLICY, type Policy } from '../../../src/routing/table.ts';
+import { createAuthority } from '../../support/certificates.ts';
+import { http2Client } from '../../support/http2-client.ts';
+import { startProxy } from '../../support/proxy.ts';
+import { authority, startTlsProxy } from '../../support/tls-proxy.ts';
+import { recordingUpstream } from '../../support/upstream.ts';
+
+const pods = authority().issue(['pod.internal']);
+const keys = { 'shop/app': authority().issue(['app.test']) };
+const own = authority().certificate;
+
+async function listening(server: Server | Http2SecureServer): Promise<AsyncDisposable & { port: number }> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  return {
+    port,
+    async [Symbol.asyncDispose]() {
+      server.close();
+    },
+  };
+}
+
+const secureHttp = () =>
+  listening(
+    createHttps({ cert: pods.certificate, key: pods.key }, (request, response) => {
+      const { servername } = request.socket as unknown as { servername: string | false };
+      response.end(`${request.httpVersion} ${String(servername)}`);
+    }),
+  );
+
+const secureHttp2 = () =>
+  listening(
+    createSecureServer({ cert: pods.certificate, key: pods.key }, (request, response) => {
+      response.end(`${request.httpVersion} ${request.scheme}`);
+    }),
+  );
+
+it('a client that offers h2 gets it, and the pod is told that it came by https', async () => {
+  await using pod = await recordingUpstream('hello');
+  await using proxy = await startTlsProxy(relayEngine, [{ ports: [pod.port], secret: 'shop/app' }], { keys });
+  const session = connect(`https://app.test`, {
+    host: '127.0.0.1',
+    port: proxy.httpsPort,
+    servername: 'app.test',
+    ca: own,
+  } as Parameters<typeof connect>[1]);
+  try {
+    const stream = session.request({ ':path': '/a' });
+    const status = new Promise((resolve) => stream.once('response', (fields) => resolve(fields[':status'])));
+    let body = '';
+    for await (const bytes of stream) body += String(bytes);
+    expect([session.alpnProtocol, await status, body]).toEqual(['h2', 200, 'hello']);
+    expect(pod.requests[0]?.field('x-forwarded-proto')).toBe('https');
+  } finally {
+    session.destroy();
+  }
+});
+
+it.each<[what: string, policy: Partial<Policy>, http2: boolean, status: number, body: string]>([
+  ['HTTPS', { protocol: 'https' }, false, 200, '1.1 false'],
+  ['HTTPS with a name', { protocol: 'https', serverName: 'pod.internal' }, false, 200, '1.1 pod.internal'],
+  ['GRPCS', { protocol: 'grpcs' }, true, 200, '2.0 https'],
+  ['a pod of the authority', { protocol: 'https', authority: own }, false, 200, '1.1 false'],
+  [
+    'a pod of the authority, by its name',
+    { protocol: 'https', authority: own, serverName: 'pod.internal' },
+    false,
+    200,
+    '1.1 pod.internal',
+  ],
+  [
+    'the same over HTTP/2',
+    { protocol: 'grpcs', authority: own, serverName: 'pod.internal' },
+    true,
+    200,
+    '2.0 https',
+  ],
+  ['another name', { protocol: 'https', authority: own, serverName: 'other.internal' }, false, 502, ''],
+  [
+    'another name over HTTP/2',
+    { protocol: 'grpcs', authority: own, serverName: 'other.internal' },
+    true,
+    502,
+    '',
+  ],
+  ['another authority', { protocol: 'https', authority: createAuthority().certificate }, false, 502, ''],
+  [
+    'another authority over HTTP/2',
+    { protocol: 'grpcs', authority: createAuthority().certificate },
+    true,
+    502,
+    '',
+  ],
+])('TLS to pods: %s', async (_what, given, http2, status, body) => {
+  await using pod = await (http2 ? secureHttp2() : secureHttp());
+  const policy = { ...DEFAULT_POLICY, ...given };
+  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], policy }], { h2c: true });
+  using client = http2Client(proxy.port);
+  for (let i = 0; i < 2; i++) {
+    const answer = await client.ask({});
+    expect(answer.status).toBe(status);
+    if (status === 200) expect(answer.body).toBe(body);
+  }
+});
+
+it('connections that were verified and those that were not never serve for each other', async () => {
+  await using pod = await secureHttp();
+  const site = (host: string, policy: Partial<Policy>) => ({
+    host,
+    ports: [pod.port],
+    policy: { ...DEFAULT_POLICY, protocol: 'https' as const, ...policy },
+  });
+  const sites = [site('any.test', {}), site('strict.test', { authority: createAuthority().certificate })];
+  await using proxy = await startProxy(relayEngine, sites, { h2c: true });
+  using client = http2Client(proxy.port);
+  expect((await client.ask({ ':authority': 'any.test' })).status).toBe(200);
+  expect((await client.ask({ ':authority': 'strict.test' })).status).toBe(502);
+});
+
+it('a pod that does not choose h2 is not spoken to in h2', async () => {
+  await using pod = await secureHttp();
+  const policy = { ...DEFAULT_POLICY, protocol: 'grpcs' as const };
+  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], policy }], { h2c: true });
+  using client = http2Client(proxy.port);
+  expect((await client.ask({})).status).toBe(502);
+});
