@@ -23,7 +23,7 @@ COPY --from=build /portico/dist /portico
 COPY LICENSE /portico/
 # By number, so that the kubelet can see that it is not root.
 USER 65532:65532
-EXPOSE 80 10254
+EXPOSE 80 443 10254
 # What the data path allocates is gone at once: a small young generation, and few arenas of malloc, keep less garbage at
 # no cost in CPU (two threads, 10,000 Ingresses: 281 MB resident instead of 409; 100 Ingresses: 140 instead of 153).
 ENV MALLOC_ARENA_MAX=2

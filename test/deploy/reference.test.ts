@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { FLAGS_PAGE, flagsPage } from '../../scripts/flags.ts';
 import { METRICS_PAGE, metricsPage } from '../../scripts/metrics.ts';
 import { readAnnotations } from '../../src/routing/annotations.ts';
@@ -64,4 +65,39 @@ test('links between the documents lead to files that are there', () => {
       .map((target) => `${page} → ${target}`);
   });
   expect(broken).toEqual([]);
+});
+
+describe('docs/troubleshoot.md', () => {
+  const page = readFileSync(join(ROOT, 'docs/troubleshoot.md'), 'utf8');
+
+  test('has every reason of a problem that the golden cases show, and no other', () => {
+    const cases = join(ROOT, 'test/cases');
+    // Reported by the watch, which compiles nothing.
+    const reasons = new Set(['ListForbidden']);
+    for (const file of readdirSync(cases).filter((name) => name.endsWith('.out.yaml'))) {
+      const { problems = [] } = parse(readFileSync(join(cases, file), 'utf8')) as { problems?: string[] };
+      for (const line of problems) reasons.add(line.split(' ')[1] ?? '');
+    }
+    const [, table = ''] = page.split('## Every problem, by its reason');
+    const listed = table
+      .split('\n')
+      .flatMap((line) => [...(line.split('|')[1] ?? '').matchAll(/`([A-Za-z]+)`/g)])
+      .map(([, reason]) => reason);
+    expect(listed.toSorted()).toEqual([...reasons].toSorted());
+  });
+
+  test('quotes what Portico says', () => {
+    const folder = join(ROOT, 'src');
+    const source = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => readFileSync(join(folder, name), 'utf8'))
+      .join('\n');
+    const quoted = page
+      .split('\n')
+      .flatMap((line) => [...(line.split('|')[1] ?? '').matchAll(/`([^`]+)`/g)])
+      .map(([, text = '']) => text.replace(/ …$/, ''))
+      .filter((text) => text.split(' ').length > 3 && !text.startsWith('kubectl'));
+    expect(quoted.length).toBeGreaterThan(4);
+    expect(quoted.filter((text) => !source.includes(text))).toEqual([]);
+  });
 });
