@@ -151,15 +151,19 @@ export async function runDaemon({
       return compilation ? tableView(compilation) : { hosts: [] };
     },
   });
-  if (config.statusPort !== 0) {
-    try {
-      await admin.listen(config.statusPort, config.bindAddress);
-    } catch (error) {
-      const { code = '', message } = error as NodeJS.ErrnoException;
-      const failure = listenFailure('--status-port', config.statusPort, code, message);
-      logger.error(failure.line);
-      fatal.resolve(failure.code);
-    }
+  try {
+    if (config.statusSocket !== null) await admin.listenOnSocket(config.statusSocket);
+  } catch (error) {
+    logger.error(`--status-socket ${config.statusSocket}: cannot listen there: ${(error as Error).message}`);
+    fatal.resolve(EXIT.unavailable);
+  }
+  try {
+    if (config.statusPort !== 0) await admin.listen(config.statusPort, config.bindAddress);
+  } catch (error) {
+    const { code = '', message } = error as NodeJS.ErrnoException;
+    const failure = listenFailure('--status-port', config.statusPort, code, message);
+    logger.error(failure.line);
+    fatal.resolve(failure.code);
   }
 
   let publisher: Publisher | null = null;
