@@ -49,6 +49,8 @@ export class ClientSession implements Client {
     // What nghttp2 makes of a connection that breaks the rules; it has sent its GOAWAY.
     session.on('error', () => undefined);
     session.on('close', () => this.#closed());
+    // The socket may stay half open; a client that will not even acknowledge is gone.
+    socket.once('end', () => this.destroy());
     this.deadline.arm(clients.prefaces);
   }
 
@@ -76,7 +78,8 @@ export class ClientSession implements Client {
   /** A stream is closed; `answered` unless that was before its response was there. */
   over(stream: ClientStream, answered: boolean): void {
     if (!this.#streams.delete(stream)) return;
-    if (this.#streams.size === 0 && !this.#session.closed) this.deadline.arm(this.clients.idles);
+    if (this.#streams.size === 0 && !this.#session.closed && !this.#session.destroyed)
+      this.deadline.arm(this.clients.idles);
     this.#count(answered ? 'answered' : 'resets');
   }
 

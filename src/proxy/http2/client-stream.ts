@@ -134,7 +134,7 @@ export class ClientStream implements ClientSide {
     const fields = responseFields(head, bytes, base);
     const byName: Record<string, string[]> = Object.create(null) as Record<string, string[]>;
     for (let i = 2; i < fields.length; i += 2) (byName[fields[i] ?? ''] ??= []).push(fields[i + 1] ?? '');
-    this.#stream.additionalHeaders({ ...byName, ':status': head.status });
+    this.#attempt((stream) => stream.additionalHeaders({ ...byName, ':status': head.status }));
   }
 
   head(head: ResponseHead, bytes: Buffer, base: number): void {
@@ -173,7 +173,7 @@ export class ClientStream implements ClientSide {
       const endStream = this.#done && content.length === 0 && !this.#trailers;
       // Whether trailers come is not known before the end.
       const waitForTrailers = !endStream && (!this.#done || this.#trailers !== null);
-      stream.respond(head, { endStream, waitForTrailers });
+      if (!this.#attempt(() => stream.respond(head, { endStream, waitForTrailers }))) return true;
       if (waitForTrailers) stream.on('wantTrailers', () => this.#sendTrailers());
       if (endStream) return true;
     }
@@ -185,10 +185,21 @@ export class ClientStream implements ClientSide {
     return true;
   }
 
+  /** What node:http2 will not send costs this stream, and no more. */
+  #attempt(step: (stream: ServerHttp2Stream) => void): boolean {
+    try {
+      step(this.#stream);
+      return true;
+    } catch {
+      this.#stream.close(NGHTTP2_INTERNAL_ERROR);
+      return false;
+    }
+  }
+
   #sendTrailers(): void {
     const stream = this.#stream;
     if (stream.destroyed) return;
-    stream.sendTrailers(this.#trailers ?? {});
+    this.#attempt(() => stream.sendTrailers(this.#trailers ?? {}));
     if (!this.#requestOver) setImmediate(() => stream.close(NGHTTP2_NO_ERROR));
   }
 

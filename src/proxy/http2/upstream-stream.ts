@@ -104,7 +104,7 @@ export class UpstreamStream implements UpstreamSide {
     stream.on('error', () => undefined);
     stream.on('close', () => this.#closed());
     stream.on('drain', () => this.#user?.onDrain());
-    if (waitForTrailers) stream.on('wantTrailers', () => stream.sendTrailers(this.#trailers ?? {}));
+    if (waitForTrailers) stream.on('wantTrailers', () => this.#sendTrailers(stream));
     stream.on('headers', (_headers: unknown, _flags: unknown, fields: string[]) => this.#interim(fields));
     stream.on('response', (_headers: unknown, flags: number, fields: string[]) =>
       this.#response(fields, (flags & NGHTTP2_FLAG_END_STREAM) !== 0),
@@ -121,6 +121,15 @@ export class UpstreamStream implements UpstreamSide {
     });
     stream.on('end', () => this.#ended());
     return true;
+  }
+
+  #sendTrailers(stream: ClientHttp2Stream): void {
+    try {
+      stream.sendTrailers(this.#trailers ?? {});
+    } catch {
+      // What node:http2 will not send costs this stream, and no more.
+      stream.close(NGHTTP2_CANCEL);
+    }
   }
 
   get isPaused(): boolean {

@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 import { expect, it } from 'vitest';
 import { relayEngine } from '../../../src/proxy/relay/engine.ts';
+import { frameClient, headers, requestFields } from '../../support/http2-frames.ts';
 import { http2Client } from '../../support/http2-client.ts';
 import { fieldOf, http2Upstream } from '../../support/http2-upstream.ts';
 import { startProxy } from '../../support/proxy.ts';
@@ -215,4 +216,38 @@ it('a pod that breaks off within a response resets the stream and no other', asy
   const broken = await client.ask({});
   expect(broken.code).not.toBe(0);
   expect(await client.ask({})).toMatchObject({ status: 200, body: 'fine' });
+});
+
+it('a pod may say anything twice', async () => {
+  const twice =
+    'Content-Type: a/b\r\nContent-Type: c/d\r\nDate: x\r\nDate: y\r\nETag: 1\r\nETag: 2\r\nTE: gzip\r\n';
+  await using pod = await scriptedUpstream(async (connection) => {
+    for (;;) {
+      await connection.message();
+      connection.send(
+        `HTTP/1.1 103 Early\r\n${twice}\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n${twice}\r\n`,
+      );
+      connection.send('2\r\nok\r\n0\r\nETag: 1\r\nETag: 2\r\nAge: 1\r\nAge: 2\r\n\r\n');
+    }
+  });
+  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { h2c: true });
+  using client = http2Client(proxy.port);
+  for (let i = 0; i < 2; i++)
+    expect(await client.ask({})).toMatchObject({ status: 200, body: 'ok', code: 0 });
+});
+
+it('a client that ends its connection is gone, with all it asked', async () => {
+  await using pod = await scriptedUpstream(async (connection) => {
+    await connection.message();
+    await connection.ended;
+  });
+  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { h2c: true });
+  using client = await frameClient(proxy.port);
+  client.send(headers(1, requestFields()));
+  const connection = await pod.connection(0);
+  await connection.until('\r\n\r\n');
+  client.socket.end();
+  await connection.ended;
+  await client.closed;
+  expect((await proxy.exchange(0)).detail).toBe('client-gone');
 });
