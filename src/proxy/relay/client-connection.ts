@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { Arrival } from '../forwarded.ts';
 import type { Answer } from '../answer.ts';
 import { reset as resetSocket } from '../tls/termination.ts';
+import { feel } from './ballast.ts';
 import { BodyReader } from './body-reader.ts';
 import {
   type ClientFraming,
@@ -53,7 +54,10 @@ export class ClientConnection implements ClientSide {
     this.socket = socket;
     this.#body = new BodyReader(relay.context.limits);
     this.arrival = arrival;
-    socket.on('data', (bytes: Buffer) => this.#received(bytes));
+    socket.on('data', (bytes: Buffer) => {
+      this.#received(bytes);
+      feel(bytes);
+    });
     socket.on('end', () => this.#end());
     socket.on('error', () => this.destroy());
     socket.on('close', () => this.destroy());

@@ -1,6 +1,7 @@
 import { type Socket, connect as connectTcp } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { EndpointState } from '../endpoints.ts';
+import { feel } from './ballast.ts';
 import { BodyReader } from './body-reader.ts';
 import type { UpstreamTls } from '../upstream-tls.ts';
 import { composeChunkedEnd } from './client-head.ts';
@@ -105,7 +106,10 @@ export class UpstreamConnection implements UpstreamSide {
       const socket = connectTls({ ...options, ...tls.options, ALPNProtocols: ['http/1.1'] });
       this.socket = socket;
       socket.on('secureConnect', () => this.#connected());
-      socket.on('data', (bytes: Buffer) => this.#received(bytes, bytes.length));
+      socket.on('data', (bytes: Buffer) => {
+        this.#received(bytes, bytes.length);
+        feel(bytes);
+      });
     } else {
       const callback = (length: number): boolean => {
         this.#received(READ_BUFFER, length);

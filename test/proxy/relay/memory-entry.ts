@@ -1,0 +1,13 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { relayEngine } from '../../../src/proxy/relay/engine.ts';
+import { startProxy } from '../../support/proxy.ts';
+
+/** A relay in a thread of its own, which says at the end of each exchange how much memory its Buffers take. */
+const proxy = await startProxy(relayEngine, [{ ports: [Number(workerData)] }]);
+let most = 0;
+setInterval(() => (most = Math.max(most, process.memoryUsage().arrayBuffers)), 2);
+parentPort?.postMessage(proxy.port);
+for (let i = 0; ; i++) {
+  await proxy.exchange(i);
+  parentPort?.postMessage(most);
+}

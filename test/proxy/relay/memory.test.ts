@@ -1,0 +1,86 @@
+import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+import { expect, test } from 'vitest';
+import { Slab } from '../../../src/proxy/relay/slab.ts';
+import { rawClient } from '../../support/raw-client.ts';
+import { ok, scriptedUpstream } from '../../support/upstream.ts';
+
+const MIB = 1024 * 1024;
+
+test('uploads leave little garbage outside of the heap', async () => {
+  const size = 256 * MIB;
+  await using upstream = await scriptedUpstream((connection) => {
+    let left = size;
+    connection.socket.removeAllListeners('data');
+    connection.socket.on('data', (bytes: Buffer) => {
+      left -= bytes.length;
+      if (left <= 0) connection.send(ok('got it'));
+    });
+  });
+  // As small a young generation as in the image.
+  const worker = new Worker(new URL('memory-entry.ts', import.meta.url), {
+    workerData: upstream.port,
+    resourceLimits: { maxYoungGenerationSizeMb: 3 },
+  });
+  const [port] = (await once(worker, 'message')) as [number];
+  const most = once(worker, 'message');
+  using client = await rawClient(port);
+  client.send(`POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: ${size}\r\n\r\n`);
+  const piece = Buffer.alloc(MIB);
+  for (let sent = 0; sent < size; sent += MIB) {
+    if (!client.socket.write(piece)) await once(client.socket, 'drain');
+  }
+  expect((await client.message()).status).toBe(200);
+  const [mostBytes] = (await most) as [number];
+  expect(mostBytes).toBeLessThan(32 * MIB);
+  await worker.terminate();
+});
+
+test('what waits for a slow reader is put together in memory that is used again', async () => {
+  const server = createServer({ pauseOnConnect: true, highWaterMark: 1024 }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const writer = connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1' });
+  const [reader] = await once(server, 'connection');
+  const memory = new Set<unknown>();
+  const { write } = writer;
+  writer.write = ((bytes: Buffer, ...more: []) => {
+    if (bytes.length > 0) memory.add(bytes.buffer);
+    return write.call(writer, bytes, ...more);
+  }) as typeof write;
+
+  const slab = new Slab();
+  const pieces = 2_000;
+  let cutShort = 0;
+  const content = (i: number): Buffer => Buffer.alloc(20_000, i % 251);
+  let read = 0;
+  const wrong: number[] = [];
+  reader.on('data', (bytes: Buffer) => {
+    for (const byte of bytes) {
+      const place = read++;
+      if (byte !== Math.floor(place / 20_000) % 251) wrong.push(place);
+    }
+  });
+  for (let i = 0; i < pieces; i++) {
+    slab.copy(content(i), 0, 20_000);
+    const goesOn = slab.send(writer);
+    if (writer.writableLength > 0) cutShort++;
+    if (goesOn) continue;
+    reader.resume();
+    await once(writer, 'drain');
+    reader.pause();
+    await nextTurn();
+  }
+  reader.resume();
+  writer.end();
+  await once(reader, 'end');
+  expect(wrong).toEqual([]);
+  expect(read).toBe(pieces * 20_000);
+  // Else nothing was tried.
+  expect(cutShort).toBeGreaterThan(20);
+  expect(memory.size).toBeLessThan(4);
+  reader.destroy();
+  server.close();
+});
