@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { FLAGS_PAGE, flagsPage } from '../../scripts/flags.ts';
 import { METRICS_PAGE, metricsPage } from '../../scripts/metrics.ts';
+import { CLEANUP_FLAGS, RUN_FLAGS } from '../../src/flags.ts';
 import { readAnnotations } from '../../src/routing/annotations.ts';
 import { ROOT } from './manifests.ts';
 
@@ -65,6 +66,25 @@ test('links between the documents lead to files that are there', () => {
       .map((target) => `${page} → ${target}`);
   });
   expect(broken).toEqual([]);
+});
+
+test('every flag that the guides name exists', () => {
+  const ours = new Set([...RUN_FLAGS, ...CLEANUP_FLAGS].map(({ name }) => name));
+  // Of kubectl, Helm and ingress-nginx.
+  const others = new Set(
+    'server-side for timeout set namespace create-namespace default-ssl-certificate publish-status-address resolve'.split(
+      ' ',
+    ),
+  );
+  const guides = ['install', 'upgrade', 'migrate-from-ingress-nginx', 'troubleshoot', 'security'];
+  const unknown = guides
+    .map((guide) => `${guide}.md`)
+    .flatMap((page) => {
+      const text = readFileSync(join(ROOT, 'docs', page), 'utf8');
+      return [...text.matchAll(/(?<![-\w])--([a-z][a-z0-9-]+)/g)].map(([, name = '']) => ({ page, name }));
+    })
+    .filter(({ name }) => !ours.has(name) && !others.has(name));
+  expect(unknown).toEqual([]);
 });
 
 describe('docs/troubleshoot.md', () => {
