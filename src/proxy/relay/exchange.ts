@@ -95,7 +95,10 @@ export class RelayExchange implements UpstreamUser {
     this.#decision = decision;
     ledger.route = decision.route;
     this.#hash = hashOf(decision, ledger, head, bytes, base);
-    this.#body.begin(head.framing, head.expectsContinue ? 0 : context.limits.bufferBytes);
+    const { bufferBytes } = context.limits;
+    const keepBytes =
+      decision.kind === 'forward' && upstreamWay(decision.route, decision.backend).http2 ? bufferBytes : 0;
+    this.#body.begin(head.framing, head.expectsContinue ? 0 : bufferBytes, keepBytes);
     if (this.#body.state !== 'gathering') this.#carryOut(decision);
   }
 

@@ -17,6 +17,8 @@ export class RequestBody {
   state: State = 'whole';
   /** Part of it was passed on and let go. */
   #consumed = false;
+  /** How much of what is passed on may be kept to be passed on once more. */
+  #keepBytes = 0;
   #chunked = false;
   #length = 0;
   /** There is one at all, even if it turns out to be empty. */
@@ -25,10 +27,14 @@ export class RequestBody {
   /** Once all of it is here. */
   #trailers: Trailers | null = null;
 
-  /** `gatherBytes`: how much may be gathered; 0 when the client waits for an answer before it sends any. */
-  begin(framing: Framing, gatherBytes: number): void {
+  /**
+   * `gatherBytes`: how much may be gathered; 0 when the client waits for an answer before it sends any.
+   * `keepBytes`: how much is kept after it was passed on, for pods that may say they did nothing with it.
+   */
+  begin(framing: Framing, gatherBytes: number, keepBytes: number): void {
     if (framing.kind === 'none') return;
     this.exists = true;
+    this.#keepBytes = keepBytes;
     this.#chunked = framing.kind === 'chunked';
     this.#length = framing.kind === 'length' ? framing.length : 0;
     this.state = !this.#chunked && this.#length <= gatherBytes ? 'gathering' : 'streaming';
@@ -39,7 +45,7 @@ export class RequestBody {
     return this.state === 'whole' || this.state === 'sent';
   }
 
-  /** Nothing of it was passed on yet. */
+  /** Nothing of it was passed on and let go yet. */
   get isUntouched(): boolean {
     return this.state === 'streaming' && !this.#consumed;
   }
@@ -49,30 +55,36 @@ export class RequestBody {
     this.#held.add(bytes, from, to, this.state === 'gathering' ? this.#length : 0);
   }
 
-  /** Puts what is held together behind the head; a body that goes on after that is not kept. Gives its size. */
+  /** Puts what is held together behind the head. Gives its size. */
   composeHeld(sink: RequestSink): number {
     const held = this.#held;
     const { length } = held;
-    if (length > 0) this.composeContent(sink, held.bytes, 0, length);
+    if (length > 0) sink.content(held.bytes, 0, length, this.#chunked);
     if (this.state === 'whole') {
       if (this.#trailers) sink.done(this.#trailers, this.#chunked);
-    } else {
-      this.#consumed ||= length > 0;
-      held.clear();
-    }
+    } else if (length > this.#keepBytes) this.#letGo();
     return length;
+  }
+
+  #letGo(): void {
+    this.#consumed = true;
+    this.#keepBytes = 0;
+    this.#held.clear();
   }
 
   /** Puts content together that goes on at once. */
   composeContent(sink: RequestSink, bytes: Buffer, from: number, to: number): void {
-    if (this.state === 'streaming') this.#consumed = true;
+    if (this.state === 'streaming') {
+      if (this.#held.length + to - from <= this.#keepBytes) this.#held.add(bytes, from, to);
+      else this.#letGo();
+    }
     sink.content(bytes, from, to, this.#chunked);
   }
 
   /** The last of it has come. With `sink`, the end goes on at once. */
   end(trailers: Trailers, sink: RequestSink | null): void {
     this.#trailers = trailers;
-    this.state = this.state === 'streaming' && sink ? 'sent' : 'whole';
+    this.state = this.#consumed ? 'sent' : 'whole';
     sink?.done(trailers, this.#chunked);
   }
 }

@@ -240,3 +240,34 @@ it('a drained connection closes by itself when its streams are over', async () =
   expect((await client.ask({})).body).toBe('ok');
   expect(await proxy.engine.drain(5_000)).toBe(0);
 });
+
+it('a body that was passed on is passed on again to a pod that did nothing with it, unless it is large', async () => {
+  let refused = 0;
+  const bodies: number[] = [];
+  await using pod = await http2Upstream((stream) => {
+    let length = 0;
+    stream.on('data', (bytes: Buffer) => {
+      length += bytes.length;
+      if (length >= 5 && refused++ % 2 === 0) stream.close(7);
+    });
+    stream.on('end', () => {
+      if (stream.closed) return;
+      bodies.push(length);
+      stream.respond();
+      stream.end('done');
+    });
+  });
+  const site = { ports: [pod.port], protocol: 'h2c' as const };
+  const limits = { bufferBytes: 16 * 1024 };
+  await using proxy = await startProxy(relayEngine, [site], { h2c: true, limits });
+  using client = http2Client(proxy.port);
+  expect(await client.ask({ ':method': 'POST' }, 'hello')).toMatchObject({ status: 200, body: 'done' });
+  expect(bodies).toEqual([5]);
+  refused = 0;
+  const stream = client.session.request({ ':method': 'POST', ':path': '/', ':authority': 'app.test' });
+  const status = new Promise((resolve) => stream.once('response', (fields) => resolve(fields[':status'])));
+  stream.on('error', () => undefined);
+  stream.end(Buffer.alloc(200_000));
+  expect(await status).toBe(502);
+  expect(bodies).toEqual([5]);
+});
