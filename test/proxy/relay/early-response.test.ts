@@ -1,3 +1,7 @@
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import type { AddressInfo, Socket } from 'node:net';
+import { type TLSSocket, createServer } from 'node:tls';
 import { expect, test } from 'vitest';
 import { relayEngine } from '../../../src/proxy/relay/engine.ts';
 import { startProxy } from '../../support/proxy.ts';
@@ -48,6 +52,31 @@ test('the same with a flood of body, of which the pod reads as much as it likes'
     flood();
     expect(await client.message()).toMatchObject({ status: 413, body: 'large' });
   }
+});
+
+test('the same from a pod that is spoken to over TLS', async () => {
+  const [cert, key] = ['crt', 'key'].map((end) =>
+    readFileSync(new URL(`../../support/certificates/api-server.${end}`, import.meta.url)),
+  );
+  const server = createServer({ cert, key }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  await using proxy = await startProxy(relayEngine, [{ protocol: 'https', ports: [port] }]);
+  for (let i = 0; i < 10; i++) {
+    using client = await rawClient(proxy.port);
+    const carried = once(server, 'connection');
+    const secured = once(server, 'secureConnection');
+    client.send(POST);
+    const [carrier] = (await carried) as [Socket];
+    const [connection] = (await secured) as [TLSSocket];
+    connection.on('error', () => undefined);
+    await once(connection, 'data');
+    client.send('more of the body');
+    connection.write(TOO_LARGE);
+    carrier.resetAndDestroy();
+    expect(await client.message()).toMatchObject({ status: 413, body: 'large' });
+  }
+  server.close();
 });
 
 test('an answer that the reset cut short is not passed off as whole', async () => {
