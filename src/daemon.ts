@@ -178,8 +178,10 @@ export async function runDaemon({
     dirty = control.dirty;
     control.dirty('routes');
     const { cluster } = opened;
-    if (!draining && cluster)
-      publisher = openPublishing({ config, env, cluster, compilation: control.compilation, logger });
+    if (draining || !cluster) return;
+    // What is remembered of a cluster is good enough to serve by, but not to write down.
+    const compilation = () => (source.restored?.() ? null : control.compilation());
+    publisher = openPublishing({ config, env, cluster, compilation, logger });
   });
   void threads.listening.then(
     ([port, httpsPort]) => {
