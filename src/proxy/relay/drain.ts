@@ -10,6 +10,26 @@ import type { Relay } from './relay.ts';
 const QUIET_MS = 1_000;
 const LOOK_EVERY_MS = 20;
 
+/** A turn of the loop in which nothing happened takes less, one in which a request was relayed takes more. */
+const QUIET_TURN_MS = 0.03;
+const WAIT_FOR_QUIET_MS = 100;
+
+/**
+ * Waits for a good moment to close listeners: where the kernel does not move their queues, it resets what came in
+ * after the last accept. In each turn the connections that have come are accepted, among whatever else there is to do;
+ * after a turn in which there was nothing to do, next to none can have come since. On a thread that never rests, the
+ * moment is as good as any after a while.
+ */
+export async function quietTurn(now: () => number, turn: () => Promise<unknown>): Promise<void> {
+  const started = now();
+  for (let before = started; ;) {
+    await turn();
+    const after = now();
+    if (after - before < QUIET_TURN_MS || after - started >= WAIT_FOR_QUIET_MS) return;
+    before = after;
+  }
+}
+
 /** As `Engine.drain` promises. */
 export async function drainRelay(
   relay: Relay,
@@ -19,8 +39,7 @@ export async function drainRelay(
   const started = performance.now();
   relay.draining = true;
   for (const client of relay.clients) client.announceDrain();
-  // In the turn after a poll, when every connection that the kernel had for us has just been accepted.
-  await nextTurn();
+  await quietTurn(() => performance.now(), nextTurn);
   for (const listener of listeners) listener.close();
   const isBusy = (): boolean => relay.clients.size > 0 || listeners.some(({ pending }) => pending > 0);
 
