@@ -11,22 +11,26 @@ import type { Socket } from 'node:net';
  */
 export function hearLastWords(socket: Socket, failed: () => void): void {
   let deaf = false;
+  // Of the one write that is under way: kept here, since a closure for each would be on the path of every request.
+  let done: Done = () => undefined;
   const write = socket._write.bind(socket);
   const writev = socket._writev?.bind(socket);
-  const written = (error: NodeJS.ErrnoException | null | undefined, done: Done): void => {
+  const written: Done = (error) => {
     if (error?.code !== 'EPIPE' && error?.code !== 'ECONNRESET') return done(error);
     deaf = true;
     failed();
     done();
   };
-  socket._write = (bytes, encoding, done) => {
-    if (deaf) done();
-    else write(bytes, encoding, (error) => written(error, done));
+  socket._write = (bytes, encoding, callback) => {
+    if (deaf) return callback();
+    done = callback;
+    write(bytes, encoding, written);
   };
-  socket._writev = (pieces, done) => {
-    if (deaf) done();
-    else writev?.(pieces, (error) => written(error, done));
+  socket._writev = (pieces, callback) => {
+    if (deaf) return callback();
+    done = callback;
+    writev?.(pieces, written);
   };
 }
 
-type Done = (error?: Error | null) => void;
+type Done = (error?: NodeJS.ErrnoException | null) => void;

@@ -307,7 +307,7 @@ export class UpstreamConnection implements UpstreamSide {
           return user.onFlush();
         case 'done':
           // Bytes after the end answer nothing that was asked: the connection is not used again.
-          return user.onDone(body, at === end && this.#head.persists);
+          return user.onDone(body, at === end && this.#head.persists && !this.#writeFailed);
         default:
           return this.#lose('nonsense', progress);
       }
