@@ -13,6 +13,8 @@ import { answerSocket, clientFault } from './socket-answer.ts';
 import { serveTunnel, wantsTunnel } from './tunnel.ts';
 
 const LOOK_EVERY_MS = 20;
+/** After the close of a WebSocket its client and its pod have this long to read it and end. */
+const FAREWELL_MS = 500;
 
 /**
  * The reference engine: http-proxy over node:http, with what is unsafe about the two kept in check. Slower than
@@ -106,6 +108,8 @@ export const httpProxyEngine: EngineFactory = (context) => {
       }
       const cutCount = around.live.size + tunnels.size;
       for (const cut of [...around.live, ...tunnels]) cut();
+      const farewell = performance.now() + FAREWELL_MS;
+      while (tunnels.size > 0 && performance.now() < farewell) await sleep(LOOK_EVERY_MS);
       for (const socket of connections.keys()) socket.destroy();
       around.pool.destroy();
       return cutCount;

@@ -1,11 +1,13 @@
 import { type ClientRequest, type IncomingMessage, request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { type AnswerReason, redirection } from '../answer.ts';
 import { type AttemptOutcome, afterAttempt } from '../attempt.ts';
 import { type EndpointState, answeredIn } from '../endpoint-state.ts';
 import { connectionOptions } from '../fields.ts';
 import { reset } from '../tls/termination.ts';
+import { GOING_AWAY, WebSocketFrames, maskedGoingAway } from '../websocket-frames.ts';
 import { type AttemptAt, attemptAt } from './attempt-at.ts';
 import type { Surroundings } from './exchange.ts';
 import { arrivalOf, openLedger } from './ledger.ts';
@@ -67,7 +69,6 @@ export function serveTunnel(
   client.on('error', () => undefined);
   client.on('close', () => {
     around.live.delete(drained);
-    tunnels.delete(drained);
     attempt?.end();
     attempt?.request.destroy();
     if (status === 499) ledger.detail ||= 'client-gone' satisfies AnswerReason;
@@ -162,7 +163,6 @@ export function serveTunnel(
   function open(response: IncomingMessage, upstream: Socket, first: Buffer): void {
     if (client.destroyed) return void upstream.destroy();
     around.live.delete(drained);
-    tunnels.add(drained);
     const upgrade = response.headers.upgrade ?? '';
     client.write(head(response, [`connection: Upgrade`, `upgrade: ${upgrade}`]), 'latin1');
     client.setNoDelay(true);
@@ -184,6 +184,13 @@ export function serveTunnel(
     // `end` is passed on by pipe as the end of one half; the other one stays open.
     client.pipe(upstream);
     upstream.pipe(client);
+    const farewell = upgrade.toLowerCase() === 'websocket' ? closeWebSocket(client, upstream) : cut;
+    const goAway = (): void => {
+      ledger.detail ||= 'draining' satisfies AnswerReason;
+      farewell();
+    };
+    tunnels.add(goAway);
+    client.on('close', () => tunnels.delete(goAway));
   }
 
   function refusedBy(response: IncomingMessage): void {
@@ -202,6 +209,23 @@ export function serveTunnel(
       else cut();
     });
   }
+}
+
+/** Follows the frames of a WebSocket both ways; the function tells both sides that Portico goes away, and ends it. */
+function closeWebSocket(client: Socket, upstream: Socket): () => void {
+  const follow = (socket: Socket): WebSocketFrames => {
+    const frames = new WebSocketFrames();
+    socket.on('data', (chunk: Buffer) => frames.read(chunk, 0, chunk.length));
+    return frames;
+  };
+  const toPod = follow(client);
+  const toClient = follow(upstream);
+  return () => {
+    client.unpipe(upstream).resume();
+    upstream.unpipe(client).resume();
+    if (client.writable) client.end(toClient.mayClose ? GOING_AWAY : '');
+    if (upstream.writable) upstream.end(toPod.mayClose ? maskedGoingAway(randomBytes(4)) : '');
+  };
 }
 
 function head(response: IncomingMessage, more: readonly string[]): string {

@@ -180,10 +180,18 @@ export class ClientConnection implements ClientSide {
     this.#exchange = null;
   }
 
-  /** The time to drain is over. */
+  /** The time to drain is over. A WebSocket is told, and stays for a moment to take note of it. */
   cutForDrain(): void {
+    const tunnel = this.#exchange?.tunnel;
+    tunnel?.goAway();
     this.#exchange?.cutForDrain();
-    this.destroy();
+    if (!tunnel) this.destroy();
+  }
+
+  /** The last bytes of a tunnel; nothing that the client sends from now on goes anywhere. */
+  farewell(bytes: Buffer): void {
+    if (this.socket.writable) this.socket.write(bytes);
+    this.#linger();
   }
 
   /**
@@ -191,7 +199,7 @@ export class ClientConnection implements ClientSide {
    * for all there is; the others say how much is missing, and what is under way still arrives.
    */
   cut(reset: boolean): void {
-    if (this.phase === 'closed') return;
+    if (this.phase === 'closed' || this.phase === 'lingering') return;
     if (reset) resetSocket(this.socket);
     this.destroy();
   }

@@ -9,6 +9,8 @@ import type { Relay } from './relay.ts';
  */
 const QUIET_MS = 1_000;
 const LOOK_EVERY_MS = 20;
+/** After the close of a WebSocket its client and its pod have this long to read it and end. */
+const FAREWELL_MS = 500;
 
 /** A turn of the loop in which nothing happened takes less, one in which a request was relayed takes more. */
 const QUIET_TURN_MS = 0.03;
@@ -53,6 +55,10 @@ export async function drainRelay(
   }
   const cut = relay.inFlight;
   for (const client of relay.clients) client.cutForDrain();
+  const farewell = performance.now();
+  while (relay.clients.size + relay.pool.lingering > 0 && performance.now() - farewell < FAREWELL_MS)
+    await sleep(LOOK_EVERY_MS);
+  for (const client of relay.clients) client.destroy();
   relay.pool.destroy();
   relay.sessions.destroy();
   relay.deadlines.stop();

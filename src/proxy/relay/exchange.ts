@@ -302,6 +302,7 @@ export class RelayExchange implements UpstreamUser {
     client.head(head, bytes, base, 'none', 'Upgrade');
     client.send();
     this.tunnel = new Tunnel(this.#relay, client, upstream, this.#ledger, () => this.#tunnelOver());
+    if (head.switchesTo(bytes, base, 'websocket')) this.tunnel.followFrames();
     this.tunnel.fromUpstream(bytes, from, to);
     const early = client.switchToTunnel();
     this.tunnel.fromClient(early, 0, early.length);

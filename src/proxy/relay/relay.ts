@@ -21,7 +21,9 @@ export interface Client {
   /** No more requests are wanted on it, if there is a way to say so. */
   announceDrain(): void;
   close(): void;
+  /** Whoever has still something to take note of stays for it, until `destroy`. */
   cutForDrain(): void;
+  destroy(): void;
 }
 
 /** What the connections and exchanges of one engine share. */

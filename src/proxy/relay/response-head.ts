@@ -147,6 +147,11 @@ export class ResponseHead {
     return 'done';
   }
 
+  /** `protocol` in lower case. */
+  switchesTo(bytes: Buffer, base: number, protocol: string): boolean {
+    return this.fields.valueOfKind(bytes, base, FieldKind.upgrade)?.toLowerCase() === protocol;
+  }
+
   /** Whether the pod will take another request on this connection, once this response is over. */
   get persists(): boolean {
     if (this.framing.kind === 'until-close' || this.connection.close) return false;

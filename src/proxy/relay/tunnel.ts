@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto';
+import { GOING_AWAY, WebSocketFrames, maskedGoingAway } from '../websocket-frames.ts';
 import type { ClientConnection } from './client-connection.ts';
 import type { Ledger } from './ledger.ts';
 import type { Relay } from './relay.ts';
@@ -10,6 +12,8 @@ export class Tunnel {
   readonly #upstream: UpstreamConnection;
   readonly #ledger: Ledger;
   readonly #over: () => void;
+  /** Of a WebSocket, the only protocol in which we know how to say goodbye; null for others. */
+  #frames: { readonly toClient: WebSocketFrames; readonly toPod: WebSocketFrames } | null = null;
   #clientEnded = false;
   #upstreamEnded = false;
 
@@ -29,9 +33,15 @@ export class Tunnel {
     client.deadline.arm(relay.tunnels);
   }
 
+  /** It is a WebSocket, whose bytes come from now on. */
+  followFrames(): void {
+    this.#frames = { toClient: new WebSocketFrames(), toPod: new WebSocketFrames() };
+  }
+
   fromClient(bytes: Buffer, from: number, to: number): void {
     this.#client.deadline.arm(this.#relay.tunnels);
     this.#ledger.requestBytes += to - from;
+    this.#frames?.toPod.read(bytes, from, to);
     this.#relay.slab.copy(bytes, from, to);
     if (!this.#upstream.send()) this.#client.socket.pause();
   }
@@ -39,6 +49,7 @@ export class Tunnel {
   fromUpstream(bytes: Buffer, from: number, to: number): void {
     this.#client.deadline.arm(this.#relay.tunnels);
     this.#ledger.responseBytes += to - from;
+    this.#frames?.toClient.read(bytes, from, to);
     this.#relay.slab.copy(bytes, from, to);
     if (!this.#client.send()) this.#upstream.socket.pause();
   }
@@ -68,8 +79,18 @@ export class Tunnel {
     return this.#clientEnded && this.#upstreamEnded;
   }
 
+  /** Tells both sides of a WebSocket that Portico goes away; they linger over it. */
+  goAway(): void {
+    if (!this.#frames) return;
+    const { toClient, toPod } = this.#frames;
+    this.#client.farewell(toClient.mayClose ? GOING_AWAY : NOTHING);
+    this.#upstream.farewell(toPod.mayClose ? maskedGoingAway(randomBytes(4)) : NOTHING);
+  }
+
   #closeWhenBoth(): void {
     // What the pod has not taken yet still goes to it: then its connection closes by itself.
     if (this.bothEnded && this.#upstream.socket.writableLength === 0) this.#over();
   }
 }
+
+const NOTHING = Buffer.alloc(0);

@@ -63,7 +63,7 @@ export class UpstreamConnection implements UpstreamSide {
   readonly poolKey: string;
   readonly socket: Socket;
   readonly deadline = new Deadline<UpstreamConnection>(this);
-  phase: 'connecting' | 'idle' | 'busy' | 'tunnel' | 'closed' = 'connecting';
+  phase: 'connecting' | 'idle' | 'busy' | 'tunnel' | 'lingering' | 'closed' = 'connecting';
   #user: UpstreamUser | null;
   /** It has served an exchange before the one it serves now. */
   reused = false;
@@ -184,14 +184,24 @@ export class UpstreamConnection implements UpstreamSide {
   release(reusable: boolean): void {
     this.#user = null;
     this.deadline.clear();
-    if (this.phase === 'closed') return;
+    if (this.phase === 'closed' || this.phase === 'lingering') return;
     if (!reusable || this.retired || this.socket.writableLength > 0 || !this.#pool.put(this, this.#head)) {
       this.destroy();
     }
   }
 
+  /** The last bytes of a tunnel: it closes by itself when the pod has ended too, which has until the pool is closed. */
+  farewell(bytes: Buffer): void {
+    if (this.phase === 'closed') return;
+    this.phase = 'lingering';
+    this.#pool.lingering++;
+    if (this.socket.writable) this.socket.end(bytes);
+    this.socket.resume();
+  }
+
   destroy(): void {
     if (this.phase === 'closed') return;
+    if (this.phase === 'lingering') this.#pool.lingering--;
     this.phase = 'closed';
     this.#user = null;
     this.deadline.clear();
@@ -229,6 +239,7 @@ export class UpstreamConnection implements UpstreamSide {
         // Nobody asked: whatever it is, it must not become the answer to the next request.
         return this.destroy();
       case 'connecting':
+      case 'lingering':
       case 'closed':
         return;
       default:

@@ -31,6 +31,8 @@ export class UpstreamPool {
   /** The keys of `#members` by endpoint: one for each way of speaking to it. */
   readonly #ways = new Map<string, Set<string>>();
   size = 0;
+  /** Those that have had their last bytes. */
+  lingering = 0;
 
   constructor(limits: Limits, clock: Deadlines, slab: Slab) {
     this.limits = limits;
