@@ -6,29 +6,35 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as delay } from 'node:timers/promises';
+import { WebSocket, WebSocketServer } from 'ws';
 
 /**
  * `npm run takeover`: a new Portico takes the port over from an old one, again and again, under load; what fails is
  * counted. Twice: with net.ipv4.tcp_migrate_req, where nothing may fail, and without it, where nothing may fail on a
- * connection that was accepted. Each in a network namespace of its own, which needs root.
+ * connection that was accepted. WebSockets live until the old one ends, get a close, and open again. Each in a network namespace of its own, which needs root.
  *
  *     node bench/takeover.ts [take-overs] [migrate|no-migrate]
  */
 
-const PORTS = { proxy: 18_100, status: 18_101, upstream: 18_110 };
+const PORTS = { proxy: 18_100, status: 18_101, upstream: 18_110, webSockets: 18_111 };
 const SYSCTL = '/proc/sys/net/ipv4/tcp_migrate_req';
 const NEW_CONNECTION_LANES = 8;
 const KEEP_ALIVE_LANES = 8;
+const WEBSOCKET_LANES = 8;
+/** WebSockets stay for all of it. */
+const DRAIN_TIMEOUT = '1500ms';
+const WEBSOCKET_PAUSE_MS = 20;
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 export interface TakeoverResult {
   readonly migrate: boolean;
   readonly takeovers: number;
-  /** A connection for each request: how many, and how many got no whole response. */
+  /** A connection for each request, or for the handshake of a WebSocket: how many, and how many got no whole response. */
   readonly newConnections: { readonly requests: number; readonly failures: number };
   /** Connections that had a response before, and are used again until Portico says `Connection: close`. */
   readonly acceptedConnections: { readonly requests: number; readonly failures: number };
-  /** WebSockets that ended without a close of their own. */
+  /** Open WebSockets that a process took leave of: how many, and how many of them without a close (RFC 6455 7.4.1). */
+  readonly webSockets: { readonly closed: number; readonly abnormal: number };
   readonly exitCodes: readonly (number | null)[];
 }
 
@@ -53,6 +59,7 @@ async function runTakeovers(takeovers: number): Promise<TakeoverResult> {
   });
   children.push(upstream);
   await once(upstream.stdout, 'data');
+  const echo = await echoServer();
   let statusPort = PORTS.status;
   const start = async (): Promise<ChildProcess> => {
     // Two processes hold the port of the requests together, but each has its own status.
@@ -61,12 +68,16 @@ async function runTakeovers(takeovers: number): Promise<TakeoverResult> {
   };
 
   const counts = { fresh: { requests: 0, failures: 0 }, accepted: { requests: 0, failures: 0 } };
+  const webSockets = { closed: 0, abnormal: 0 };
   const stopping = new AbortController();
   const exitCodes: (number | null)[] = [];
   let current = await start();
   const lanes = [
     ...Array.from({ length: NEW_CONNECTION_LANES }, () => newConnections(counts.fresh, stopping.signal)),
     ...Array.from({ length: KEEP_ALIVE_LANES }, () => keptConnections(counts, stopping.signal)),
+    ...Array.from({ length: WEBSOCKET_LANES }, () =>
+      openWebSockets(counts.fresh, webSockets, stopping.signal),
+    ),
   ];
   for (let i = 0; i < takeovers; i++) {
     const next = await start();
@@ -81,11 +92,13 @@ async function runTakeovers(takeovers: number): Promise<TakeoverResult> {
   current.kill('SIGTERM');
   await once(current, 'exit');
   upstream.kill();
+  echo.close();
   return {
     migrate: readFileSync(SYSCTL, 'utf8').trim() === '1',
     takeovers,
     newConnections: counts.fresh,
     acceptedConnections: counts.accepted,
+    webSockets,
     exitCodes,
   };
 }
@@ -115,6 +128,8 @@ async function startPortico(manifestFile: string, statusPort: number): Promise<C
         'off',
         '--log-level',
         'warn',
+        '--drain-timeout',
+        DRAIN_TIMEOUT,
       ],
     ],
     { stdio: ['ignore', 'inherit', 'inherit'] },
@@ -136,9 +151,14 @@ interface Count {
   failures: number;
 }
 
+/** An error means something to the request it happens in, and nothing between two. */
+function open(): Socket {
+  return connect(PORTS.proxy, '127.0.0.1').on('error', () => undefined);
+}
+
 async function newConnections(count: Count, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    const socket = connect(PORTS.proxy, '127.0.0.1');
+    const socket = open();
     const answer = await ask(socket, 'Connection: close\r\n');
     socket.destroy();
     count.requests++;
@@ -151,7 +171,7 @@ async function keptConnections(
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
-    const socket = connect(PORTS.proxy, '127.0.0.1');
+    const socket = open();
     const first = await ask(socket, '');
     counts.fresh.requests++;
     if (first === 'failed') counts.fresh.failures++;
@@ -164,6 +184,51 @@ async function keptConnections(
     socket.destroy();
   }
 }
+
+async function echoServer(): Promise<WebSocketServer> {
+  const server = new WebSocketServer({ port: PORTS.webSockets, host: '127.0.0.1' });
+  server.on('connection', (socket) => {
+    socket.on('message', (message, binary) => socket.send(message, { binary }));
+    socket.on('error', () => undefined);
+  });
+  await once(server, 'listening');
+  return server;
+}
+
+/** Opens a WebSocket as often as it is closed, and keeps messages going both ways on it. */
+async function openWebSockets(
+  fresh: Count,
+  count: { closed: number; abnormal: number },
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    const socket = new WebSocket(`ws://127.0.0.1:${PORTS.proxy}/socket`);
+    socket.on('error', () => undefined);
+    const closed = once(socket, 'close') as Promise<[number]>;
+    fresh.requests++;
+    const isOpen = await Promise.race([once(socket, 'open').then(() => true), closed.then(() => false)]);
+    if (!isOpen) {
+      fresh.failures++;
+      continue;
+    }
+    const talk = setInterval(() => {
+      if (socket.readyState === WebSocket.OPEN) socket.send('a message');
+    }, WEBSOCKET_PAUSE_MS);
+    const stop = (): void => socket.close(OWN_CLOSE);
+    signal.addEventListener('abort', stop);
+    const [code] = await closed;
+    signal.removeEventListener('abort', stop);
+    clearInterval(talk);
+    if (code === OWN_CLOSE) continue;
+    count.closed++;
+    if (code !== GOING_AWAY && code !== NORMAL_CLOSURE) count.abnormal++;
+  }
+}
+
+/** Codes of closes: ours at the end, and those that a client takes for an orderly end. */
+const OWN_CLOSE = 4000;
+const NORMAL_CLOSURE = 1000;
+const GOING_AWAY = 1001;
 
 /** One request; whether it got its whole response, and whether the connection may be used again. */
 function ask(socket: Socket, more: string): Promise<'kept' | 'closing' | 'failed'> {
@@ -185,7 +250,6 @@ function ask(socket: Socket, more: string): Promise<'kept' | 'closing' | 'failed
     const done = (outcome: 'kept' | 'closing' | 'failed'): void => {
       socket.off('data', onData);
       for (const event of ['end', 'close', 'error']) socket.off(event, onEnd);
-      socket.on('error', () => undefined);
       resolve(outcome);
     };
     socket.on('data', onData);
@@ -206,6 +270,16 @@ metadata: {name: bench}
 spec:
   ingressClassName: portico
   defaultBackend: {service: {name: pod, port: {number: 80}}}
+  rules: [{http: {paths: [{path: /socket, pathType: Exact, backend: {service: {name: sockets, port: {number: 80}}}}]}}]
+---
+{apiVersion: v1, kind: Service, metadata: {name: sockets}, spec: {ports: [{port: 80}]}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: sockets-1, labels: {kubernetes.io/service-name: sockets}}
+addressType: IPv4
+endpoints: [{addresses: ['127.0.0.1']}]
+ports: [{port: ${PORTS.webSockets}}]
 ---
 {apiVersion: v1, kind: Service, metadata: {name: pod}, spec: {ports: [{port: 80}]}}
 ---

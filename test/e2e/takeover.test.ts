@@ -11,10 +11,12 @@ describe('a new Portico takes the port over while the old one drains, under load
       migrate: true,
       newConnections: { failures: 0 },
       acceptedConnections: { failures: 0 },
+      webSockets: { abnormal: 0 },
       exitCodes: Array(TAKEOVERS).fill(0),
     });
     expect(result.newConnections.requests).toBeGreaterThan(0);
     expect(result.acceptedConnections.requests).toBeGreaterThan(0);
+    expect(result.webSockets.closed).toBeGreaterThanOrEqual(TAKEOVERS);
   }, 120_000);
 
   it('loses nothing on connections that were accepted where the kernel does not', (context) => {
@@ -22,8 +24,10 @@ describe('a new Portico takes the port over while the old one drains, under load
     expect(result).toMatchObject({
       migrate: false,
       acceptedConnections: { failures: 0 },
+      webSockets: { abnormal: 0 },
       exitCodes: Array(TAKEOVERS).fill(0),
     });
     expect(result.acceptedConnections.requests).toBeGreaterThan(0);
+    expect(result.webSockets.closed).toBeGreaterThanOrEqual(TAKEOVERS);
   }, 120_000);
 });
