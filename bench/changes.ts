@@ -4,8 +4,8 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type ApiServer, startApiServer } from '../test/support/api-server.ts';
-import { clusterObjects, ingress, slice } from './cluster-objects.ts';
+import { type ApiProcess, startApiProcess } from './api-process.ts';
+import { ingress, slice } from './cluster-objects.ts';
 import { percentile, runLoad } from './load.ts';
 import { cpuMs, rssMb } from './process-figures.ts';
 import { IMAGE_ENVIRONMENT, LOAD_CORE, PROXY_CORE, porticoCommand, stop } from './subjects.ts';
@@ -44,17 +44,14 @@ async function main(): Promise<void> {
 
 interface Portico {
   readonly pid: number;
-  readonly api: ApiServer;
+  readonly api: ApiProcess;
   readonly secondsToReady: number;
 }
 
 async function withPortico(ingresses: number, use: (portico: Portico) => Promise<void>): Promise<void> {
-  const api = await startApiServer({
-    objects: clusterObjects(ingresses, PORTS.upstream),
-    streamingList: true,
-  });
+  const api = await startApiProcess(ingresses, PORTS.upstream);
   const kubeconfig = join(folder, 'kubeconfig');
-  writeFileSync(kubeconfig, api.kubeconfig());
+  writeFileSync(kubeconfig, api.kubeconfig);
   const startedAt = performance.now();
   const child = spawn(
     'taskset',
@@ -92,7 +89,7 @@ async function withPortico(ingresses: number, use: (portico: Portico) => Promise
     await use({ pid: child.pid ?? 0, api, secondsToReady });
   } finally {
     await stop(child);
-    await api.close();
+    api.stop();
   }
 }
 
@@ -158,7 +155,7 @@ async function load(seconds: number): Promise<{ p99: number; failures: number; r
 }
 
 /** Every other change is of an Ingress, the others of endpoints; one in ten is of what the load asks for. */
-async function change(api: ApiServer, signal: AbortSignal): Promise<number> {
+async function change(api: ApiProcess, signal: AbortSignal): Promise<number> {
   const intervalMs = (LOAD_SECONDS * 1_000) / CHANGES;
   let made = 0;
   while (made < CHANGES && !signal.aborted) {
@@ -172,7 +169,7 @@ async function change(api: ApiServer, signal: AbortSignal): Promise<number> {
 }
 
 /** Adds an Ingress for a host that nobody served and asks until it is served. */
-function routeChange(api: ApiServer, sample: number): { host: string } {
+function routeChange(api: ApiProcess, sample: number): { host: string } {
   const n = INGRESSES + sample;
   const object = ingress(n);
   const backend = { service: { name: 'app-7', port: { number: 80 } } };
@@ -187,7 +184,7 @@ function routeChange(api: ApiServer, sample: number): { host: string } {
   return { host: `app-${n}.example.com` };
 }
 
-async function propagation(api: ApiServer, apply: typeof routeChange): Promise<number[]> {
+async function propagation(api: ApiProcess, apply: typeof routeChange): Promise<number[]> {
   const samples: number[] = [];
   for (let sample = 0; sample < SAMPLES; sample++) {
     const startedAt = performance.now();
