@@ -26,6 +26,9 @@ const chromium = ['chromium', 'chromium-browser', 'google-chrome'].find((program
   }
 });
 
+if (chromium === undefined)
+  console.warn('no chromium was found: the test that opens a page in it is skipped');
+
 /**
  * The picture is held back until the page says that it has shown the echo: the page is loaded then, and not earlier,
  * so nobody has to guess how long that takes.
@@ -100,7 +103,7 @@ function siteObjects(port: number): ApiObject[] {
   ];
 }
 
-describe.skipIf(chromium === undefined)('Chromium (skipped where no chromium is installed)', () => {
+describe.skipIf(chromium === undefined)('Chromium', () => {
   let pod: Server;
   let folder: Folder;
   let daemon: Daemon;

@@ -5,6 +5,7 @@ import { WebSocket, WebSocketServer } from 'ws';
 import { contract } from '../../support/engines.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { get, rawClient } from '../../support/raw-client.ts';
+import { authority, startTlsProxy } from '../../support/tls-proxy.ts';
 import { ok, recordingUpstream, scriptedUpstream } from '../../support/upstream.ts';
 
 contract('drain', (behaves) => {
@@ -82,7 +83,7 @@ contract('drain', (behaves) => {
     await using pod = await echoPod();
     await using proxy = await startProxy(create, [{ ports: [pod.port] }]);
     const client = await webSocket(proxy.port);
-    const drained = proxy.engine.drain(300);
+    const drained = proxy.engine.drain(1_000);
     expect(await echoOf(client, 'while it drains')).toBe('while it drains');
     const closed = once(client, 'close');
     expect(await pod.closed).toBe(1001);
@@ -104,6 +105,22 @@ contract('drain', (behaves) => {
     const closed = once(client, 'close');
     await proxy.engine.drain(100);
     clearInterval(sending);
+    expect(await closed).toEqual([1001, expect.anything()]);
+    expect(await pod.closed).toBe(1001);
+  });
+
+  behaves('a WebSocket over TLS gets its close too', async (create) => {
+    await using pod = await echoPod();
+    const keys = { 'shop/site': authority().issue(['app.test']) };
+    await using proxy = await startTlsProxy(create, [{ ports: [pod.port], secret: 'shop/site' }], { keys });
+    const client = new WebSocket(`wss://127.0.0.1:${proxy.httpsPort}/`, {
+      headers: { Host: 'app.test' },
+      ...({ servername: 'app.test', ca: authority().certificate } as object),
+    });
+    await once(client, 'open');
+    expect(await echoOf(client, 'hello')).toBe('hello');
+    const closed = once(client, 'close');
+    expect(await proxy.engine.drain(20)).toBe(1);
     expect(await closed).toEqual([1001, expect.anything()]);
     expect(await pod.closed).toBe(1001);
   });
