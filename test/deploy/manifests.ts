@@ -32,6 +32,11 @@ export function variantManifests(file: string): readonly Manifest[] {
   return read(join(DEPLOY, 'variants', file));
 }
 
+/** What Helm rendered for a case of helm/cases.yaml; helm.test.ts says whether it still would. */
+export function helmManifests(name: string): readonly Manifest[] {
+  return read(join(ROOT, 'test/deploy/helm/rendered', `${name}.yaml`));
+}
+
 /** The only object of a kind. */
 export function theOnly<T>(kind: string, manifests = deployManifests()): T {
   const found = manifests.filter(({ object }) => object.kind === kind);

@@ -7,7 +7,7 @@ import { apiCallOf } from '../support/api-calls.ts';
 import type { ApiObject } from '../support/api-server.ts';
 import { eventually, runPortico, startDaemon } from '../support/daemon.ts';
 import { type Grant, allows, differences, grantsTo, rightsOf } from '../support/rights.ts';
-import { type Manifest, deployManifests, theOnly, variantManifests } from './manifests.ts';
+import { type Manifest, deployManifests, helmManifests, theOnly, variantManifests } from './manifests.ts';
 
 const NAMESPACE = 'portico-system';
 const POD = {
@@ -85,6 +85,11 @@ const INSTALLATIONS: readonly (readonly [string, readonly Manifest[], homes: rea
   ['deploy/', deployManifests(), [NAMESPACE]],
   ['deploy/variants/deployment.yaml', variantManifests('deployment.yaml'), [NAMESPACE]],
   ['deploy/variants/namespaced.yaml', variantManifests('namespaced.yaml'), [NAMESPACE, 'default']],
+  [
+    'the chart, a Deployment for some namespaces',
+    helmManifests('deployment-namespaced'),
+    [NAMESPACE, 'default'],
+  ],
 ];
 
 describe.each(INSTALLATIONS)('%s', (_, manifests, homes) => {
