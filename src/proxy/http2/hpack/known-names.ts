@@ -1,0 +1,119 @@
+import { STATIC_NAMES } from './static-table.ts';
+
+/**
+ * How a field is sent that no table holds as a whole. `index`: it may come again, so it goes into the table.
+ * `plain`: its value differs each time. `never`: it is a secret, and no table on its way may hold it (RFC 7541 7.1.3).
+ */
+export type Indexing = 'index' | 'plain' | 'never';
+
+export interface KnownName {
+  readonly name: string;
+  /** The first entry of the static table with this name; 0 for none. */
+  readonly index: number;
+  /** Its entries in the static table end before this one. */
+  readonly end: number;
+  readonly indexing: Indexing;
+}
+
+/** Cookies too: the connections to pods are shared by clients, and one's must not be guessed by another. */
+const NEVER = ['authorization', 'proxy-authorization', 'cookie', 'set-cookie'];
+
+const PLAIN = [
+  ':path',
+  'age',
+  'content-length',
+  'content-range',
+  'etag',
+  'expires',
+  'forwarded',
+  'grpc-message',
+  'grpc-timeout',
+  'if-match',
+  'if-modified-since',
+  'if-none-match',
+  'if-range',
+  'if-unmodified-since',
+  'last-modified',
+  'location',
+  'range',
+  'traceparent',
+  'tracestate',
+  'x-forwarded-for',
+  'x-real-ip',
+  'x-request-id',
+];
+
+/** Names that are sent often, though the static table lacks them. */
+const COMMON = [
+  ':protocol',
+  'access-control-allow-credentials',
+  'access-control-allow-headers',
+  'access-control-allow-methods',
+  'access-control-expose-headers',
+  'access-control-request-headers',
+  'access-control-request-method',
+  'alt-svc',
+  'connection',
+  'content-security-policy',
+  'dnt',
+  'grpc-accept-encoding',
+  'grpc-encoding',
+  'grpc-status',
+  'keep-alive',
+  'origin',
+  'pragma',
+  'priority',
+  'sec-ch-ua',
+  'sec-ch-ua-mobile',
+  'sec-ch-ua-platform',
+  'sec-fetch-dest',
+  'sec-fetch-mode',
+  'sec-fetch-site',
+  'sec-fetch-user',
+  'te',
+  'trailer',
+  'upgrade',
+  'upgrade-insecure-requests',
+  'x-content-type-options',
+  'x-forwarded-host',
+  'x-forwarded-port',
+  'x-forwarded-proto',
+  'x-frame-options',
+  'x-powered-by',
+  'x-requested-with',
+  'x-xss-protection',
+];
+
+const names = new Map<string, KnownName>();
+for (const name of [...STATIC_NAMES.slice(1), ...NEVER, ...PLAIN, ...COMMON]) {
+  const index = Math.max(STATIC_NAMES.indexOf(name), 0);
+  const end = STATIC_NAMES.lastIndexOf(name) + 1;
+  const indexing = NEVER.includes(name) ? 'never' : PLAIN.includes(name) ? 'plain' : 'index';
+  names.set(name, { name, index, end, indexing });
+}
+
+/** By name. */
+export const KNOWN_NAMES: ReadonlyMap<string, KnownName> = names;
+
+const SLOTS = 1024;
+const bySlot: (string | undefined)[] = Array.from({ length: SLOTS });
+
+function slot(length: number, first: number, middle: number, last: number): number {
+  return (length * 29 + first * 5 + middle * 67 + last * 11) & (SLOTS - 1);
+}
+
+for (const name of names.keys()) {
+  const { length } = name;
+  const at = slot(length, name.charCodeAt(0), name.charCodeAt(length >> 1), name.charCodeAt(length - 1));
+  bySlot[at] ??= name;
+}
+
+/** The known name that the bytes spell, so that it need not be made anew; undefined when they spell none. */
+export function knownName(bytes: Buffer, from: number, to: number): string | undefined {
+  const length = to - from;
+  if (length === 0) return undefined;
+  const name = bySlot[slot(length, bytes[from] ?? 0, bytes[from + (length >> 1)] ?? 0, bytes[to - 1] ?? 0)];
+  if (name?.length !== length) return undefined;
+  for (let i = 0; i < length; i++) if (bytes[from + i] !== name.charCodeAt(i)) return undefined;
+  return name;
+}
