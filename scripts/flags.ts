@@ -50,7 +50,8 @@ export async function flagsPage(): Promise<string> {
     'they are separated by spaces or commas. A wrong value ends Portico with exit code 64 and one line for each',
     'mistake, before any port is bound.',
     '',
-    '`run` has all of these. `check` and `explain` have those of the first two sections, and `--output text|json`.',
+    '`run` has all of these. `check` and `explain` have those of _Where objects come from_ and _What is served_, and',
+    '`--output text|json`.',
     '',
     ...[...new Set(RUN_FLAGS.map((flag) => flag.group))].flatMap((group) => [
       `## ${group}`,

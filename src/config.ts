@@ -49,6 +49,9 @@ export interface CompileConfig {
     readonly service: string;
     readonly port: string;
   } | null;
+  /** Where Portico runs; null when nobody said. */
+  readonly nodeName: string | null;
+  readonly zone: string | null;
 }
 
 /** What is written to the cluster. */
@@ -76,9 +79,6 @@ export interface CleanupConfig extends Pick<
 
 export interface Config extends CompileConfig {
   readonly publish: PublishConfig;
-  /** Where this Portico runs; null when nobody said. */
-  readonly nodeName: string | null;
-  readonly zone: string | null;
   /** Where the last snapshot of the cluster is kept; null for nowhere. */
   readonly snapshotFile: string | null;
   /** Whether that file may hold keys. */
@@ -120,8 +120,6 @@ export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult
   const config: Config = {
     ...readCompileConfig(read),
     publish: readPublishConfig(read),
-    nodeName: read.optional('node-name', text),
-    zone: read.optional('zone', text),
     snapshotFile: read.optional('snapshot-file', text),
     snapshotSecrets: read.flag('snapshot-secrets'),
     httpPort,
@@ -232,5 +230,7 @@ function readCompileConfig(read: FlagReader): CompileConfig {
     // Whoever writes a manifest file is on this machine already; whoever writes into a cluster is not.
     allowLoopback: manifests.length > 0 || read.flag('allow-loopback'),
     defaultBackend: read.optional('default-backend', servicePort),
+    nodeName: read.optional('node-name', text),
+    zone: read.optional('zone', text),
   };
 }

@@ -65,14 +65,20 @@ function ruleText(route: Route): string {
   return `${rule} of Ingress ${route.ingress} at ${route.field}`;
 }
 
-function backendLines({ key, externalName, endpoints }: Backend): string[] {
+function backendLines({ key, externalName, endpoints, spare = [] }: Backend): string[] {
   const targets = externalName
     ? [`${externalName.host}:${externalName.port} by DNS`]
     : endpoints.map(endpointText);
-  return [`backend: ${key}`, ...targets.map((target) => `  endpoint: ${target}`)];
+  return [
+    `backend: ${key}`,
+    ...targets.map((target) => `  endpoint: ${target}`),
+    ...(spare.length > 0 ? ['  farther away, for when none of these can be reached:'] : []),
+    ...spare.map((endpoint) => `  endpoint: ${endpointText(endpoint)}`),
+  ];
 }
 
-function endpointText({ address, port, pod, terminating }: Endpoint): string {
-  const name = pod ? ` (Pod ${pod})` : '';
-  return `${address.includes(':') ? `[${address}]` : address}:${port}${name}${terminating ? ', terminating' : ''}`;
+function endpointText({ address, port, pod, node, zone, terminating }: Endpoint): string {
+  const about = [pod && `Pod ${pod}`, node && `node ${node}`, zone && `zone ${zone}`].filter(Boolean);
+  const place = about.length > 0 ? ` (${about.join(', ')})` : '';
+  return `${address.includes(':') ? `[${address}]` : address}:${port}${place}${terminating ? ', terminating' : ''}`;
 }

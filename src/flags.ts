@@ -58,6 +58,7 @@ export const SOURCE_FLAGS: readonly Flag[] = [
   },
 ];
 
+/** What is compiled of them: shared by `run`, `check` and `explain`. */
 export const CLASS_FLAGS: readonly Flag[] = [
   {
     name: 'ingress-class',
@@ -88,6 +89,19 @@ export const CLASS_FLAGS: readonly Flag[] = [
     name: 'default-backend',
     value: '<ns/service:port>',
     description: 'takes the requests that nothing else takes, instead of 404',
+    group: 'What is served',
+  },
+  {
+    name: 'node-name',
+    value: '<name>',
+    description:
+      'the node that Portico runs on, for Services whose trafficDistribution or hints prefer endpoints nearby',
+    group: 'What is served',
+  },
+  {
+    name: 'zone',
+    value: '<name>',
+    description: 'the zone that Portico runs in; otherwise that of the endpoints on --node-name',
     group: 'What is served',
   },
 ];
@@ -134,10 +148,16 @@ export const PUBLISH_FLAGS: readonly Flag[] = [
   PUBLISH_NAMESPACE,
 ];
 
+const CLASS_NAMES: ReadonlySet<string> = new Set([
+  'ingress-class',
+  'controller-name',
+  'watch-ingress-without-class',
+]);
+
 /** What `portico cleanup` needs to know to find what was published. */
 export const CLEANUP_FLAGS: readonly Flag[] = [
   ...SOURCE_FLAGS.filter(({ name }) => name !== 'manifests'),
-  ...CLASS_FLAGS.filter(({ name }) => name !== 'default-backend' && name !== 'allow-loopback'),
+  ...CLASS_FLAGS.filter(({ name }) => CLASS_NAMES.has(name)),
   {
     ...PUBLISH_ADDRESS,
     description: 'also take these addresses from Ingresses of our class, whoever wrote them',
@@ -166,19 +186,6 @@ export const RUN_FLAGS: readonly Flag[] = [
     group: 'When the API server is away',
   },
   ...CLASS_FLAGS,
-  {
-    name: 'node-name',
-    value: '<name>',
-    description:
-      'the node this Portico runs on, for Services whose trafficDistribution or hints prefer endpoints nearby',
-    group: 'What is served',
-  },
-  {
-    name: 'zone',
-    value: '<name>',
-    description: 'the zone this Portico runs in; otherwise that of the endpoints on --node-name',
-    group: 'What is served',
-  },
   ...PUBLISH_FLAGS,
   {
     name: 'http-port',

@@ -3,6 +3,8 @@ import type { CompileConfig } from './config.ts';
 import type { Place } from './report.ts';
 import { type Compilation, compile, listProblems } from './routing/compile.ts';
 import { type Problem, sortProblems } from './routing/problem.ts';
+import { EMPTY_SNAPSHOT } from './routing/snapshot.ts';
+import { zoneOfNode } from './routing/zone.ts';
 import { openSource } from './source.ts';
 
 /** Everything read and compiled once, for `check` and `explain`. */
@@ -32,12 +34,17 @@ export async function compileOnce(config: CompileConfig, env: NodeJS.ProcessEnv)
       );
       return { kind: 'unavailable', message: `${opened.description}: ${[...errors].join('; ')}` };
     }
-    const compilation = compile(source.snapshot(), {
+    const snapshot = source.snapshot();
+    const { nodeName: node, zone } = config;
+    const learned =
+      node === null ? null : zoneOfNode(node, EMPTY_SNAPSHOT.endpointSlices, snapshot.endpointSlices);
+    const compilation = compile(snapshot, {
       ingressClass: config.ingressClass,
       controllerName: config.controllerName,
       watchIngressWithoutClass: config.watchIngressWithoutClass,
       defaultBackend: config.defaultBackend,
       allowLoopback: config.allowLoopback,
+      location: { node, zone: zone ?? learned },
       now: Date.now(),
     });
     const problems = sortProblems([...source.problems(), ...listProblems(compilation)]);

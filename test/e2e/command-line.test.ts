@@ -7,7 +7,7 @@ import { HTTP_PORT, STATUS_PORT, runPortico, startDaemon } from '../support/daem
 import { loopbackAddress } from '../support/loopback.ts';
 import { createFolder } from './folder.ts';
 import { scriptedCluster } from './cluster.ts';
-import { INGRESS_CLASS, ingressOf, manifest, siteObjects } from './site.ts';
+import { INGRESS_CLASS, ingressOf, manifest, serviceOf, siteObjects } from './site.ts';
 
 /** `portico run` that is expected to end by itself. */
 function run(address: string, ...args: string[]) {
@@ -213,4 +213,53 @@ it('explain: the rule, the backend and the endpoints of a URL, of manifests and 
   const missing = await runPortico(['explain', '--manifests', folder.path]);
   expect(missing.code).toBe(64);
   expect(missing.stderr).toContain("missing required argument 'url'");
+});
+
+it('explain --node-name: the endpoints as the Portico on that node chooses them, those farther away after', async () => {
+  await using folder = createFolder();
+  const site = { host: 'near.test', name: 'near', endpoints: [] };
+  const service = serviceOf(site);
+  const endpoint = (node: string, zone: string, address: string) => ({
+    addresses: [address],
+    conditions: { ready: true },
+    nodeName: node,
+    zone,
+    targetRef: { kind: 'Pod', name: `near-${node}` },
+  });
+  const slice = {
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: { name: 'near-1', namespace: 'default', labels: { 'kubernetes.io/service-name': 'near' } },
+    addressType: 'IPv4',
+    ports: [{ name: 'http', port: 8080 }],
+    endpoints: [
+      endpoint('n-1', 'east', '10.0.0.1'),
+      endpoint('n-2', 'east', '10.0.0.2'),
+      endpoint('n-3', 'west', '10.0.0.3'),
+      endpoint('n-4', 'west', '10.0.0.4'),
+    ],
+  };
+  const spec = { ...(service['spec'] as object), trafficDistribution: 'PreferSameZone' };
+  await folder.put('near.yaml', manifest(INGRESS_CLASS, ingressOf(site), { ...service, spec }, slice));
+  const east = [
+    '  endpoint: 10.0.0.1:8080 (Pod near-n-1, node n-1, zone east)',
+    '  endpoint: 10.0.0.2:8080 (Pod near-n-2, node n-2, zone east)',
+  ];
+  const west = [
+    '  endpoint: 10.0.0.3:8080 (Pod near-n-3, node n-3, zone west)',
+    '  endpoint: 10.0.0.4:8080 (Pod near-n-4, node n-4, zone west)',
+  ];
+  const farther = '  farther away, for when none of these can be reached:';
+  const explained = async (args: readonly string[], env?: Record<string, string>): Promise<string[]> => {
+    const all = ['explain', '--manifests', folder.path, ...args, 'http://near.test/'];
+    const { code, stdout, stderr } = await runPortico(all, env && { env });
+    expect([code, stderr]).toEqual([0, '']);
+    const lines = stdout.trimEnd().split('\n');
+    return lines.slice(lines.indexOf('backend: default/near:http') + 1);
+  };
+  // The zone is learned from what else is on the node.
+  expect(await explained(['--node-name', 'n-3'])).toEqual([...west, farther, ...east]);
+  expect(await explained(['--zone', 'east'])).toEqual([...east, farther, ...west]);
+  expect(await explained([], { PORTICO_NODE_NAME: 'n-1' })).toEqual([...east, farther, ...west]);
+  expect(await explained([])).toEqual([...east, ...west]);
 });
