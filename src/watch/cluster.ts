@@ -2,7 +2,9 @@ import { type Kind, type Kinds } from '../routing/objects.ts';
 import type { Problem } from '../routing/problem.ts';
 import { EMPTY_SNAPSHOT, type ObjectChange, type Snapshot, applyChanges } from '../routing/snapshot.ts';
 import type { ApiConnection } from './api-connection.ts';
+import { CATCH_UP_WITHIN_MS, startCatchUp } from './catch-up.ts';
 import type { Clock } from './clock.ts';
+import { advanceEndpoints } from './hold-off.ts';
 import { type Log, Reflector } from './reflector.ts';
 import { RESOURCES, missingRight } from './resources.ts';
 import type { Source, SourceEvent, WatchState } from './source.ts';
@@ -28,7 +30,8 @@ const REPEATED_WITHIN_MS = 10_000;
 
 /**
  * Watches a cluster: one reflector per kind (and namespace), one snapshot. `onDirty` is called after the snapshot
- * changed, for the first time when everything has been listed once; before that a snapshot is half a truth.
+ * changed, for the first time when everything has been listed once; before that a snapshot is half a truth. So it is
+ * while kinds come back from an outage: then the snapshot keeps its routes, and only its endpoints advance.
  */
 export function startClusterSource(
   options: ClusterSourceOptions,
@@ -36,7 +39,9 @@ export function startClusterSource(
 ): Source {
   const { api, clock, random, namespaces, watchNamespaces, onUnreachable = () => {} } = options;
   const log = once(options.log, clock);
-  let snapshot = BEFORE_LISTING;
+  /** Everything that is known, and of that what may be served. */
+  let known = BEFORE_LISTING;
+  let snapshot = known;
   let synced = false;
   const { promise, resolve } = Promise.withResolvers<void>();
 
@@ -49,11 +54,26 @@ export function startClusterSource(
   };
 
   const onChanges = (changes: readonly ObjectChange[]): void => {
-    const next = applyChanges(snapshot, changes);
-    if (next === snapshot) return;
-    snapshot = next;
-    if (synced) tell(changes.every(({ kind }) => kind === 'EndpointSlice') ? 'endpoints' : 'routes');
+    const next = applyChanges(known, changes);
+    if (next === known) return;
+    known = next;
+    const routes = changes.some(({ kind }) => kind !== 'EndpointSlice');
+    const before = snapshot;
+    const waits = synced && (routes ? !catchUp.ready() : catchUp.waiting());
+    snapshot = waits ? advanceEndpoints(snapshot, known) : known;
+    if (synced && snapshot !== before) tell(routes ? 'routes' : 'endpoints');
   };
+
+  const catchUp = startCatchUp({
+    clock,
+    current: () => reflectors.every(({ current }) => current),
+    onRelease(late) {
+      snapshot = known;
+      if (late)
+        log('warn', {}, `${behind(reflectors)}: what changed of the other kinds is served all the same`);
+      tell('routes');
+    },
+  });
 
   const onListed = (): void => {
     // The first reflectors may be listed before the last one is made.
@@ -72,8 +92,9 @@ export function startClusterSource(
     })),
   );
   const reflectors: Reflector[] = [];
-  for (const what of wanted)
-    reflectors.push(new Reflector({ api, clock, random, log, ...what, onChanges, onListed, onUnreachable }));
+  const onTurn = catchUp.look;
+  const common = { api, clock, random, log, onChanges, onListed, onUnreachable, onTurn };
+  for (const what of wanted) reflectors.push(new Reflector({ ...common, ...what }));
 
   return {
     synced: promise,
@@ -87,6 +108,7 @@ export function startClusterSource(
         ),
       ),
     async stop() {
+      catchUp.stop();
       await Promise.all(reflectors.map((reflector) => reflector.stop()));
     },
   };
@@ -100,6 +122,12 @@ function once(log: Log, clock: Clock): Log {
     if (!repeated) last = { message, at: clock.now() };
     log(repeated && level !== 'error' ? 'debug' : level, fields, message);
   };
+}
+
+/** `Service, Secret could not be read anew for 60 s` */
+function behind(reflectors: readonly Reflector[]): string {
+  const kinds = new Set(reflectors.filter(({ current }) => !current).map(({ resource }) => resource.kind));
+  return `${[...kinds].join(', ')} could not be read anew for ${CATCH_UP_WITHIN_MS / 1000} s`;
 }
 
 function objectsOf({ ingresses, ingressClasses, services, endpointSlices, secrets }: Snapshot) {

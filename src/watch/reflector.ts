@@ -1,7 +1,7 @@
 import { type Kind, type ObjectKey, objectKey } from '../routing/objects.ts';
 import type { ObjectChange } from '../routing/snapshot.ts';
 import type { ApiConnection } from './api-connection.ts';
-import { backoffMs } from './backoff.ts';
+import { backoffMs, relistDelayMs } from './backoff.ts';
 import { type Clock, sleep } from './clock.ts';
 import type { Failure } from './failure.ts';
 import { list } from './list.ts';
@@ -32,6 +32,8 @@ export interface ReflectorOptions {
   readonly onListed: () => void;
   /** Something failed, and not for want of rights. */
   readonly onUnreachable: () => void;
+  /** `current` may be another. */
+  readonly onTurn: () => void;
 }
 
 const FORBIDDEN_RETRY_MS = 30_000;
@@ -87,6 +89,11 @@ export class Reflector {
     return this.#store.size;
   }
 
+  /** Whether what is held is what there is now, as far as can be told; a kind that may not be read never will be. */
+  get current(): boolean {
+    return this.forbidden !== null || (this.lastError === null && this.#resourceVersion !== undefined);
+  }
+
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.ended;
@@ -96,6 +103,7 @@ export class Reflector {
     const { signal } = this.#stop;
     while (!signal.aborted) {
       const delayMs = await this.#attempt().catch((error: unknown) => this.#doubt(error));
+      this.#options.onTurn();
       if (delayMs > 0 && !signal.aborted) await sleep(this.#options.clock, delayMs, signal);
     }
   }
@@ -193,6 +201,7 @@ export class Reflector {
     if (this.lastError !== null) this.#note('info', 'the API server answers again');
     this.lastError = null;
     this.forbidden = null;
+    this.#options.onTurn();
   }
 
   #markListed(): void {
@@ -210,7 +219,7 @@ export class Reflector {
       this.#note('info', `listing again: ${failure.message}`);
       // Lists are dear: a server that forgets at once what it has just listed is not asked in a tight loop.
       this.#expiries = this.#options.clock.now() - this.#listedAt < HEALTHY_AFTER_MS ? this.#expiries + 1 : 0;
-      return this.#expiries === 0 ? 0 : backoffMs(this.#expiries, random);
+      return relistDelayMs(this.#expiries, random);
     }
     this.errors++;
     this.#failures++;

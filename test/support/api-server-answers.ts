@@ -49,7 +49,7 @@ export function answer(
   if (server.forbidden.has(path.resource.resource)) return forbid(request, path, reply);
   switch (request.verb) {
     case 'list':
-      return list(server, path, request.query, reply);
+      return list(server, path, request.query, reply, fault?.kind === 'cut');
     case 'watch':
       return watch(server, path, request.query, reply, fault);
     case 'get': {
@@ -96,7 +96,13 @@ function forbid(request: ApiRequest, path: ResourcePath, reply: Reply): void {
   send(reply, 403, status(403, 'Forbidden', message, { details: { group, kind: resource } }));
 }
 
-function list({ store }: ServerState, path: ResourcePath, query: URLSearchParams, reply: Reply): void {
+function list(
+  { store }: ServerState,
+  path: ResourcePath,
+  query: URLSearchParams,
+  reply: Reply,
+  cut: boolean,
+): void {
   const asked = Number(query.get('resourceVersion') ?? 0);
   if (asked > store.resourceVersion) {
     const message = `Timeout: Too large resource version: ${asked}, current: ${store.resourceVersion}`;
@@ -119,7 +125,11 @@ function list({ store }: ServerState, path: ResourcePath, query: URLSearchParams
   };
   const { kind } = path.resource;
   const head = JSON.stringify({ kind: `${kind}List`, apiVersion: apiVersionOf(path.resource), metadata });
-  send(reply, 200, `${head.slice(0, -1)},"items":[${page.items.map((item) => item.itemJson).join(',')}]}`);
+  const body = `${head.slice(0, -1)},"items":[${page.items.map((item) => item.itemJson).join(',')}]}`;
+  if (!cut) return send(reply, 200, body);
+  reply.head(200);
+  reply.write(body.slice(0, body.length >> 1));
+  setImmediate(() => reply.reset());
 }
 
 function watch(

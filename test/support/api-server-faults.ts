@@ -33,7 +33,7 @@ export type Fault =
   | { readonly kind: 'body'; readonly status: number; readonly contentType: string; readonly body: string }
   /** A watch that is accepted and then says nothing, not even bookmarks. */
   | { readonly kind: 'silent' }
-  /** A watch whose next event is cut in the middle of its line. */
+  /** A watch whose next event is cut in the middle of its line, or a list that is cut in the middle of its body. */
   | { readonly kind: 'cut' }
   /** A watch that begins with this text, and goes on as it should. */
   | { readonly kind: 'text'; readonly text: string }

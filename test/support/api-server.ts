@@ -8,7 +8,7 @@ import { answer, endWatch } from './api-server-answers.ts';
 import { type ApiRequest, type Fault, type FaultRule, Faults } from './api-server-faults.ts';
 import { ObjectStore } from './api-server-objects.ts';
 import { type ApiObject, parsePath, resourceOfObject } from './api-server-resources.ts';
-import { type Reply, type Watch, writeBookmark, writeChange } from './api-server-watches.ts';
+import { type Reply, type Watch, writeBookmark, writeChange, writeExpired } from './api-server-watches.ts';
 
 export type { ApiObject } from './api-server-resources.ts';
 export type { ApiRequest, Fault, FaultRule } from './api-server-faults.ts';
@@ -54,6 +54,8 @@ export interface ApiServer {
   bookmark(): void;
   /** Ends the watches (of one resource) cleanly, as their timeoutSeconds would. */
   endWatches(resource?: string): void;
+  /** Tells every open watch (of one resource) that its history is gone: 410 as an event. */
+  expireWatches(resource?: string): void;
   /** Forgets the history, so that resuming from before now answers 410. */
   compact(): void;
   /** Closes the port and every connection, as a restart does; `accept` opens the same port again. */
@@ -203,6 +205,13 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
     endWatches(resource) {
       for (const watch of watches)
         if ((resource ?? watch.resource.resource) === watch.resource.resource) endWatch(state, watch);
+    },
+    expireWatches(resource) {
+      for (const watch of watches) {
+        if ((resource ?? watch.resource.resource) !== watch.resource.resource) continue;
+        writeExpired(watch, store.oldest, store.resourceVersion);
+        watches.delete(watch);
+      }
     },
     compact: () => store.compact(),
     refuse,
