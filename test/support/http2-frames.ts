@@ -1,4 +1,5 @@
 import { type Socket, connect } from 'node:net';
+import { blockReader } from './hpack.ts';
 
 /** HTTP/2 spoken by hand (RFC 9113 4): frames as bytes, so that a test can send what no library would. */
 
@@ -10,15 +11,37 @@ export const FRAME = {
   priority: 2,
   reset: 3,
   settings: 4,
+  pushPromise: 5,
   ping: 6,
   goaway: 7,
   windowUpdate: 8,
   continuation: 9,
 } as const;
 
-export const FLAG = { endStream: 1, ack: 1, endHeaders: 4 } as const;
+export const FLAG = { endStream: 1, ack: 1, endHeaders: 4, padded: 8, priority: 32 } as const;
 
-export const CODE = { protocolError: 1, refusedStream: 7, cancel: 8, calm: 11 } as const;
+export const CODE = {
+  noError: 0,
+  protocolError: 1,
+  internalError: 2,
+  flowControlError: 3,
+  streamClosed: 5,
+  frameSizeError: 6,
+  refusedStream: 7,
+  cancel: 8,
+  compressionError: 9,
+  calm: 11,
+} as const;
+
+/** RFC 9113 6.5.2 */
+export const SETTING = {
+  headerTableSize: 1,
+  enablePush: 2,
+  maxConcurrentStreams: 3,
+  initialWindowSize: 4,
+  maxFrameSize: 5,
+  maxHeaderListSize: 6,
+} as const;
 
 export interface Frame {
   readonly type: number;
@@ -90,7 +113,23 @@ export function settings(initialWindow?: number): Buffer {
   return frame(FRAME.settings, 0, 0, Buffer.concat([Buffer.from([0, 4]), number(initialWindow)]));
 }
 
-function number(value: number): Buffer {
+/** Any settings, in this order. */
+export function settingsOf(...values: readonly (readonly [setting: number, value: number])[]): Buffer {
+  const parts = values.map(([setting, value]) => Buffer.concat([Buffer.from([0, setting]), number(value)]));
+  return frame(FRAME.settings, 0, 0, Buffer.concat(parts));
+}
+
+export function ping(payload = 'portico!', flags = 0): Buffer {
+  return frame(FRAME.ping, flags, 0, Buffer.from(payload, 'latin1'));
+}
+
+export function goaway(lastStream: number, code: number, words = ''): Buffer {
+  const payload = Buffer.concat([number(lastStream), number(code), Buffer.from(words, 'latin1')]);
+  return frame(FRAME.goaway, 0, 0, payload);
+}
+
+/** Four octets. */
+export function number(value: number): Buffer {
   const bytes = Buffer.alloc(4);
   bytes.writeUInt32BE(value);
   return bytes;
@@ -110,14 +149,24 @@ export interface FrameClient extends Disposable {
 /** Connects and sends the preface and `first`, the client's SETTINGS. */
 export async function frameClient(port: number, first = settings()): Promise<FrameClient> {
   const socket = connect({ port, host: '127.0.0.1' });
+  const client = frameEnd(socket);
+  await new Promise<void>((resolve) => socket.once('connect', resolve));
+  socket.write(Buffer.concat([PREFACE, first]));
+  return client;
+}
+
+/** Either end of a connection; what comes begins with `preface`. */
+export function frameEnd(socket: Socket, preface: Uint8Array = Buffer.alloc(0)): FrameClient {
   socket.setNoDelay(true);
   const frames: Frame[] = [];
   const waiting = new Set<() => void>();
   let unread = Buffer.alloc(0);
+  let skip = preface.length;
   let over = false;
   const wake = (): void => waiting.forEach((look) => look());
   socket.on('data', (bytes: Buffer) => {
-    unread = Buffer.concat([unread, bytes]);
+    unread = Buffer.concat([unread, bytes.subarray(Math.min(skip, bytes.length))]);
+    skip = Math.max(0, skip - bytes.length);
     while (unread.length >= 9 && unread.length >= 9 + unread.readUIntBE(0, 3)) {
       const end = 9 + unread.readUIntBE(0, 3);
       const payload = Buffer.from(unread.subarray(9, end));
@@ -135,8 +184,6 @@ export async function frameClient(port: number, first = settings()): Promise<Fra
       resolve();
     }),
   );
-  await new Promise<void>((resolve) => socket.once('connect', resolve));
-  socket.write(Buffer.concat([PREFACE, first]));
   return {
     socket,
     frames,
@@ -165,4 +212,35 @@ function show({ type, flags, stream, payload }: Frame): string {
 /** The error code of a RST_STREAM or GOAWAY. */
 export function codeOf({ type, payload }: Frame): number {
   return payload.readUInt32BE(type === FRAME.goaway ? 4 : 0);
+}
+
+/** A header block with its frames put together. */
+export interface Block {
+  readonly stream: number;
+  readonly fields: FieldList;
+  readonly endStream: boolean;
+}
+
+/** The header blocks among all frames of one direction; throws at one that does not decode. */
+export function blocks(frames: readonly Frame[], tableSize?: number): Block[] {
+  const read = blockReader(tableSize);
+  const out: Block[] = [];
+  let parts: Buffer[] = [];
+  let endStream = false;
+  for (const { type, flags, stream, payload } of frames) {
+    if (type !== FRAME.headers && type !== FRAME.continuation) continue;
+    if (type === FRAME.headers) endStream = (flags & FLAG.endStream) !== 0;
+    parts.push(type === FRAME.headers ? content(flags, payload) : payload);
+    if ((flags & FLAG.endHeaders) === 0) continue;
+    out.push({ stream, fields: read(Buffer.concat(parts)), endStream });
+    parts = [];
+  }
+  return out;
+}
+
+/** What is left of HEADERS without padding and priority. */
+function content(flags: number, payload: Buffer): Buffer {
+  const padding = flags & FLAG.padded ? (payload[0] ?? 0) : 0;
+  const from = (flags & FLAG.padded ? 1 : 0) + (flags & FLAG.priority ? 5 : 0);
+  return payload.subarray(from, payload.length - padding);
 }
