@@ -50,13 +50,7 @@ export function startSnapshotWriter(
       const tookMs = clock.now() - startedAt;
       notBefore = clock.now() + Math.max(MIN_INTERVAL_MS, tookMs * (PARTS_OF_TIME - 1));
     } catch (error) {
-      const { message } = error as Error;
-      if (!failing)
-        log(
-          'warn',
-          {},
-          `--snapshot-file ${path}: cannot be written (${message}); serving goes on, and it is tried again`,
-        );
+      if (!failing) log('warn', {}, `--snapshot-file ${path}: ${explain(error as NodeJS.ErrnoException)}`);
       failing = true;
       notBefore = clock.now() + RETRY_MS;
     }
@@ -83,7 +77,31 @@ export function startSnapshotWriter(
       stopped = true;
       cancel?.();
       await writing;
-      if (changedOnce && !failing && latest() !== written) await write();
+      // One that failed is tried once more: the next start is what the file is for.
+      if (changedOnce && latest() !== written) await write();
     },
   };
+}
+
+function explain({ code, message }: NodeJS.ErrnoException): string {
+  return `cannot be written (${message}); serving goes on, what the file held stays, and it is tried every ${RETRY_MS / 1000} s: ${remedy(code)}`;
+}
+
+function remedy(code: string | undefined): string {
+  switch (code) {
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return 'make room on its volume, for two such files';
+    case 'EFBIG':
+      return 'let this process write larger files (ulimit -f)';
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return 'let this user make files in its folder';
+    case 'ENOENT':
+    case 'ENOTDIR':
+      return 'make its folder, or mount it';
+    default:
+      return 'look at its volume';
+  }
 }

@@ -1,7 +1,9 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { readSnapshotFile } from '../../src/watch/snapshot-file.ts';
+import { values } from '../../src/routing/sharded-map.ts';
 import type { ApiObject } from '../support/api-server.ts';
 import { eventually, startDaemon } from '../support/daemon.ts';
 import { scriptedCluster } from './cluster.ts';
@@ -139,6 +141,49 @@ describe.concurrent('--snapshot-file', () => {
     expect((await daemon.request('shop.test')).status).toBe(200);
     expect(await daemon.stop()).toBe(0);
     expect(daemon.output().match(/--snapshot-file/g)).toHaveLength(1);
+  });
+
+  // To a process a limit on the size of files looks as a full disk does, and needs neither rights nor a disk.
+  it('that has no room stays as it was, is said once with what to do, and is written when it has', async () => {
+    await using place = await temporary();
+    await using pod = await startPod('pod');
+    const site = { host: 'shop.test', name: 'shop', endpoints: [pod.endpoint] };
+    await using cluster = await scriptedCluster({ objects: siteObjects(site) });
+    const args = [...cluster.args, '--snapshot-file', place.file, '--access-log', 'off'];
+    const kept = async (): Promise<unknown> => {
+      const read = await readSnapshotFile(place.file, cluster.api.url, () => true);
+      return read.kind === 'read'
+        ? [...values(read.snapshot.ingresses)].map(({ metadata }) => metadata?.name)
+        : read;
+    };
+    {
+      await using before = startDaemon({ args });
+      await before.ready();
+      await before.stop();
+    }
+    const [large] = siteObjects({ ...site, host: 'large.test', name: 'large' });
+    const annotations = { note: 'x'.repeat(200_000) };
+    cluster.api.apply({ ...large!, metadata: { ...large!.metadata, annotations } });
+    await using daemon = startDaemon({ args, through: ['sh', '-c', 'ulimit -f 64; exec "$@"', 'sh'] });
+    await daemon.ready();
+    const line = await daemon.line(/--snapshot-file/);
+    expect(line).toContain('"level":40');
+    expect(line).toContain(`--snapshot-file ${place.file}: cannot be written (EFBIG: file too large, write)`);
+    expect(line).toContain(
+      'serving goes on, what the file held stays, and it is tried every 30 s: let this process',
+    );
+    expect((await daemon.request('shop.test')).status).toBe(200);
+    expect(await kept()).toEqual(['shop']);
+    expect(await readdir(dirname(place.file))).toEqual(['snapshot']);
+
+    cluster.api.delete('Ingress', 'default/large');
+    for (const object of siteObjects({ ...site, host: 'new.test', name: 'new' })) cluster.api.apply(object);
+    await eventually(async () => (await daemon.request('new.test')).status === 200, daemon.exited);
+    expect(await daemon.stop()).toBe(0);
+    expect(await kept()).toEqual(expect.arrayContaining(['shop', 'new']));
+    expect(await readdir(dirname(place.file))).toEqual(['snapshot']);
+    expect(daemon.output().match(/--snapshot-file/g)).toHaveLength(2);
+    expect(daemon.output()).toContain(`--snapshot-file ${place.file}: written again`);
   });
 
   it('that cannot be written is said once, and serving goes on', async () => {

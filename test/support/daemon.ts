@@ -47,6 +47,8 @@ export interface DaemonOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly address?: string;
   readonly stdio?: StdioOptions;
+  /** A command that becomes the rest of its line, such as `setpriv`. */
+  readonly through?: readonly string[];
 }
 
 /** Starts `portico run` with two data-plane threads, without waiting for anything. */
@@ -55,15 +57,15 @@ export function startDaemon({
   env = {},
   address = loopbackAddress(),
   stdio = ['ignore', 'pipe', 'pipe'],
+  through = [],
 }: DaemonOptions): Daemon {
   const place = ['--bind-address', address, '--http-port', `${HTTP_PORT}`, '--status-port', `${STATUS_PORT}`];
   const threads = args.includes('--workers') ? [] : ['--workers', '2'];
   // Without TLS unless a test is about it: hosts with TLS are served over http then, too.
   const tls = args.includes('--https-port') ? [] : ['--https-port', '0'];
-  const child = spawn(process.execPath, [MAIN, 'run', ...place, ...threads, ...tls, ...args], {
-    env: environment(env),
-    stdio,
-  });
+  const flags = [...place, ...threads, ...tls, ...args];
+  const [command = '', ...rest] = [...through, process.execPath, MAIN, 'run', ...flags];
+  const child = spawn(command, rest, { env: environment(env), stdio });
   const { output, line, exited } = observe(child);
 
   const daemon: Daemon = {

@@ -74,3 +74,13 @@ it('says once that it cannot write, tries on, and says when it can again', async
   expect(said[1]).toBe(`info --snapshot-file ${path}: written again`);
   await writer.stop();
 });
+
+it('tries once more at the end, though it could not write before', async () => {
+  change();
+  clock.advance(1_000);
+  await eventually(async () => said.length > 0 && clock.pending().length > 0);
+  expect(said[0]).toContain('it is tried every 30 s: make its folder, or mount it');
+  await mkdir(join(folder, 'kept'));
+  await writer.stop();
+  expect(await savedAt()).toBe(clock.now());
+});
