@@ -4,6 +4,7 @@ import {
   type Election,
   type LeaseTimes,
   newElection,
+  nextLookInMs,
   propose,
   readLease,
   released,
@@ -34,7 +35,7 @@ export interface Elector {
   stop(): Promise<void>;
 }
 
-/** client-go's jitter: candidates come back after one to 2.2 retry periods. */
+/** client-go's jitter, in retry periods: candidates come back at different times. */
 const JITTER_FACTOR = 1.2;
 const FORBIDDEN_RETRY_MS = 30_000;
 
@@ -102,6 +103,7 @@ export function startElector(options: ElectorOptions): Elector {
   /** One try; how long to wait before the next. */
   const attempt = async (): Promise<number> => {
     const retryMs = times.retryPeriodMs;
+    let afterFailureMs: number | null = null;
     if (term && leftMs() === 0) term.end();
     try {
       // A leader knows what the Lease says and saves the read, until it learns better.
@@ -111,11 +113,14 @@ export function startElector(options: ElectorOptions): Elector {
       if (failure === null || failure.status === 409) complain('');
       else complain(explain(failure));
       if (failure?.status === 403 && leftMs() === 0) return FORBIDDEN_RETRY_MS;
-      if (failure) return Math.max(retryMs, Math.min(failure.retryAfterMs, times.durationMs));
+      if (failure) afterFailureMs = Math.max(retryMs, Math.min(failure.retryAfterMs, times.durationMs));
     } catch (error) {
+      afterFailureMs = retryMs;
       if (!stopping.signal.aborted) complain(error instanceof Error ? error.message : String(error));
     }
-    return leftMs() > 0 ? retryMs : retryMs * (1 + JITTER_FACTOR * random());
+    if (leftMs() > 0) return afterFailureMs ?? retryMs;
+    const waitMs = afterFailureMs ?? nextLookInMs(election, clock.monotonicMs());
+    return waitMs + retryMs * JITTER_FACTOR * random();
   };
   const lookAndCampaign = async (signal: AbortSignal): Promise<ApiReply | null> =>
     (await look(signal)) ?? (await campaign(signal));

@@ -22,10 +22,18 @@ export const LEASE_TIMES: LeaseTimes = {
 export interface Election {
   readonly identity: string;
   readonly times: LeaseTimes;
-  /** The Lease as we last saw it, null for none, and since when it has said the same. */
-  readonly observed: { readonly lease: Fields | null; readonly sinceMs: number } | null;
+  readonly observed: Observed | null;
   /** When we sent what last made or kept us leader; null when the Lease is not ours. */
   readonly renewed: Instant | null;
+}
+
+/** The Lease as we last saw it, null for none. */
+interface Observed {
+  readonly lease: Fields | null;
+  /** Since when it has said the same. */
+  readonly sinceMs: number;
+  /** Since when it has had the same holder. */
+  readonly heldSinceMs: number;
 }
 
 export type Proposal =
@@ -43,10 +51,15 @@ export function newElection(identity: string, times: LeaseTimes): Election {
 export function saw(election: Election, lease: Fields | null, nowMs: number): Election {
   const { observed } = election;
   const same = observed !== null && specText(observed.lease) === specText(lease);
+  const sameHolder = observed !== null && holderOf(observed.lease) === holderOf(lease);
   return {
     ...election,
-    // Only what the Lease says counts as a sign of life: a label that somebody adds is none.
-    observed: { lease, sinceMs: same ? observed.sinceMs : nowMs },
+    observed: {
+      lease,
+      // Only what the Lease says counts as a sign of life: a label that somebody adds is none.
+      sinceMs: same ? observed.sinceMs : nowMs,
+      heldSinceMs: sameHolder ? observed.heldSinceMs : nowMs,
+    },
     renewed: holderOf(lease) === election.identity ? election.renewed : null,
   };
 }
@@ -61,9 +74,7 @@ export function propose(election: Election, name: string, namespace: string, now
   const { identity, observed, times } = election;
   const lease = observed?.lease ?? null;
   const holder = holderOf(lease);
-  if (lease !== null && holder !== '' && holder !== identity && !expired(election, now)) {
-    return { kind: 'wait', holder };
-  }
+  if (takeableInMs(election, now.monotonicMs) > 0) return { kind: 'wait', holder };
   const before = fields(lease?.['spec']);
   const renewTime = microTime(now.wallMs);
   const transitions = Number.isInteger(before['leaseTransitions']) ? Number(before['leaseTransitions']) : 0;
@@ -107,11 +118,23 @@ export function readLease(body: unknown): Fields | null {
   return isFields(body) && version !== '' ? body : null;
 }
 
-/** Whether the Lease has said the same for as long as its holder may be silent, on our own clock. */
-function expired({ observed, times }: Election, now: Instant): boolean {
-  const seconds = Number(fields(observed?.lease?.['spec'])['leaseDurationSeconds']);
+/**
+ * When those who do not lead should look again. The longer one holder has led the longer they wait, up to when the Lease
+ * could be taken if it said the same until then: thousands that look every retry period are a burden on the API server.
+ */
+export function nextLookInMs(election: Election, nowMs: number): number {
+  const { observed, times } = election;
+  const familiarMs = Math.min((nowMs - (observed?.heldSinceMs ?? nowMs)) / 2, times.durationMs);
+  return Math.max(times.retryPeriodMs, Math.min(familiarMs, takeableInMs(election, nowMs)));
+}
+
+/** How much longer the Lease has to say the same, on our own clock, until it is nobody's; 0 when we may ask for it. */
+function takeableInMs({ identity, observed, times }: Election, nowMs: number): number {
+  const holder = holderOf(observed?.lease ?? null);
+  if (observed === null || holder === '' || holder === identity) return 0;
+  const seconds = Number(fields(observed.lease?.['spec'])['leaseDurationSeconds']);
   const durationMs = seconds >= 1 && seconds <= LONGEST_SECONDS ? seconds * 1000 : times.durationMs;
-  return observed !== null && now.monotonicMs - observed.sinceMs >= durationMs;
+  return Math.max(observed.sinceMs + durationMs - nowMs, 0);
 }
 
 /** A holder that asks for more is not believed. */

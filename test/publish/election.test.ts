@@ -107,6 +107,61 @@ test('a clean exit gives the Lease back, and the other need not wait', async () 
   expect(a.elector.leading()).toBe(false);
 });
 
+test('the longer one leads the less often others look, and it is still noticed when it falls silent', async () => {
+  for (const killedAtMs of [303_000, 307_000, 311_000, 315_000]) {
+    const world = new World();
+    const api = new SimulatedApi(world, () => FAIR);
+    const a = stand('a', new SimulatedProcess(world), api);
+    await world.until(1_000);
+    const b = stand('b', new SimulatedProcess(world), api, () => 0.999);
+    const look = invariant(world, api, [a, b]);
+    await world.until(20_000, look);
+    expect(api.looks.get(b.process)).toBeGreaterThan(3);
+    await world.until(60_000, look);
+    const before = api.looks.get(b.process) ?? 0;
+    await world.until(300_000, look);
+    const looks = (api.looks.get(b.process) ?? 0) - before;
+    expect(looks).toBeGreaterThanOrEqual(13);
+    expect(looks).toBeLessThanOrEqual(16);
+
+    await world.until(killedAtMs, look);
+    a.process.killed = true;
+    await world.until(killedAtMs + 12_900, look);
+    expect(b.elector.leading()).toBe(false);
+    await world.until(killedAtMs + 2 * (LEASE_TIMES.durationMs + 2_500), look);
+    expect(b.elector.leading()).toBe(true);
+  }
+});
+
+test('of many one looks at the right time: a Lease that is over is taken at once, one given back within seconds', async () => {
+  const world = new World();
+  const api = new SimulatedApi(world, () => FAIR);
+  const a = stand('a', new SimulatedProcess(world), api);
+  await world.until(1_000);
+  const others: Candidate[] = [];
+  for (let n = 0; n < 40; n++) {
+    others.push(stand(`b-${n}`, new SimulatedProcess(world), api, () => (n % 10) / 10));
+    await world.until(world.nowMs + 500);
+  }
+  const look = invariant(world, api, [a, ...others]);
+  await world.until(300_000, look);
+  const total = (): number => [...api.looks.values()].reduce((sum, each) => sum + each, 0);
+  const before = total();
+  await world.until(400_000, look);
+  // A look every 15 s and some, instead of every 3.
+  expect(total() - before).toBeLessThan((100_000 / LEASE_TIMES.durationMs) * others.length);
+
+  a.process.killed = true;
+  await world.until(418_000, look);
+  const next = others.find(({ elector }) => elector.leading());
+  expect(next).toBeDefined();
+  await world.until(600_000, look);
+  void next?.elector.stop();
+  await world.until(603_000, look);
+  expect(others.filter(({ elector }) => elector.leading())).toHaveLength(1);
+  expect(next?.elector.leading()).toBe(false);
+});
+
 test('a leader that cannot renew stops writing within the renew deadline, and says so', async () => {
   const world = new World();
   let weather = FAIR;

@@ -106,6 +106,8 @@ export interface Write {
 /** Enough of an API server to hold a Lease: guarded updates, and a record of every other write. */
 export class SimulatedApi {
   readonly writes: Write[] = [];
+  /** How often each has read the Lease. */
+  readonly looks = new Map<SimulatedProcess, number>();
   lease: { metadata: { resourceVersion: string }; spec: Record<string, unknown> } | null = null;
   onWrite: (write: Write) => void = () => {};
   readonly #cutOffUntilMs = new Map<SimulatedProcess, number>();
@@ -150,6 +152,7 @@ export class SimulatedApi {
       this.onWrite(write);
       return answer(200);
     }
+    if (method === 'GET') this.looks.set(by, (this.looks.get(by) ?? 0) + 1);
     if (method === 'GET') return this.lease ? answer(200, this.lease) : answer(404);
     const asked = JSON.parse(text ?? '{}') as NonNullable<SimulatedApi['lease']>;
     if (method === 'POST' && this.lease) return answer(409);
