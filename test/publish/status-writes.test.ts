@@ -141,7 +141,7 @@ test('a follower writes nothing, takes over when the leader dies, and then write
   expect(town.writes()).toHaveLength(21);
 });
 
-test('2,000 Ingresses are written at a limited rate, and not at all after a restart', async () => {
+test('2,000 Ingresses are written at a limited rate', async () => {
   const ingresses = Array.from({ length: 2_000 }, (_, n) => ingressOf(`shop/web-${n}`, 'portico'));
   await using town = await openTown({ objects: [OUR_CLASS, ...ingresses], historyLimit: 10_000 });
   const a = await town.join('a');
@@ -151,17 +151,22 @@ test('2,000 Ingresses are written at a limited rate, and not at all after a rest
   const seconds = (town.clock.now() - startedAt) / 1_000;
   expect(town.writes().length).toBeGreaterThan(100);
   expect(town.writes().length).toBeLessThanOrEqual(51 + 20 * seconds);
-  await a.publisher.stop();
-  // The rest as if it had been written.
-  for (const each of ingresses) {
-    const key = `${each.metadata.namespace}/${each.metadata.name}`;
-    if (town.status(key) === '') town.api.apply(ingressOf(key, 'portico', '203.0.113.7'));
-  }
-  const before = town.writes().length;
-  const b = await town.join('b');
-  await town.until(() => b.publisher.leading());
+});
+
+test('after a restart 10,000 Ingresses that say what they should are not written, but for the one that does not', async () => {
+  const ingresses = Array.from({ length: 10_000 }, (_, n) =>
+    ingressOf(`shop/web-${n}`, 'portico', '203.0.113.7'),
+  );
+  await using town = await openTown({ objects: [OUR_CLASS, ...ingresses], historyLimit: 10_000 });
+  const a = await town.join('a');
+  await town.until(() => a.publisher.leading());
   await town.pass(20_000);
-  expect(town.writes()).toHaveLength(before);
+  expect(town.writes()).toEqual([]);
+  // That nothing is written is for want of reasons, not of life.
+  town.api.apply(ingressOf('shop/web-9999', 'portico'));
+  await town.until(() => town.status('shop/web-9999') === '203.0.113.7');
+  await town.pass(20_000);
+  expect(town.writes().map(({ path }) => path.split('/').at(-2))).toEqual(['web-9999']);
 });
 
 test('a right that is missing is said once and asked for seldom; when it comes the statuses do', async () => {
