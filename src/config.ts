@@ -22,6 +22,7 @@ import {
   ciphers,
   servicePort,
   duration,
+  leaseDuration,
   limit,
   limits,
 } from './flag-values.ts';
@@ -64,6 +65,7 @@ export interface PublishConfig {
   readonly events: boolean;
   /** Of the Lease; null for that of the Pod. */
   readonly namespace: string | null;
+  readonly leaseDurationMs: number;
 }
 
 export interface CleanupConfig extends Pick<
@@ -203,6 +205,7 @@ function readPublishConfig(read: FlagReader): PublishConfig {
     status: read.flag('publish-status'),
     events: read.flag('publish-events'),
     namespace: read.optional('publish-namespace', namespaceName),
+    leaseDurationMs: read.one('leader-elect-lease-duration', leaseDuration),
   };
 }
 

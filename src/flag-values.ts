@@ -140,6 +140,13 @@ export const duration: Parse<number> = (given) => {
   return { mistake: `'${given}' is not a duration; write a number with ms, s, m or h, at most 24 days: 30s` };
 };
 
+/** Of a Lease: shorter ones change hands whenever the API server takes a second to answer. */
+export const leaseDuration: Parse<number> = (given) => {
+  const parsed = duration(given);
+  if ('mistake' in parsed || (parsed.value >= 3_000 && parsed.value <= 3_600_000)) return parsed;
+  return { mistake: `'${given}' is not from 3s to 1h` };
+};
+
 export const limit: Parse<readonly [keyof Limits, number]> = (given) => {
   const [, name, value = ''] = /^([a-z-]+)=(.*)$/.exec(given) ?? [];
   const key = (Object.keys(DEFAULT_LIMITS) as (keyof Limits)[]).find((each) => limitFlagName(each) === name);

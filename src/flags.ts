@@ -146,6 +146,14 @@ export const PUBLISH_FLAGS: readonly Flag[] = [
     group: 'What is published',
   },
   PUBLISH_NAMESPACE,
+  {
+    name: 'leader-elect-lease-duration',
+    value: '<duration>',
+    default: '15s',
+    description:
+      'how long after the last sign of life of the one Portico that writes another takes its place, from 3s to 1h; shorter ones cost the API server more',
+    group: 'What is published',
+  },
 ];
 
 const CLASS_NAMES: ReadonlySet<string> = new Set([

@@ -6,7 +6,7 @@ import { apiCallOf } from './api-call.ts';
 import type { Config } from './config.ts';
 import { parseAddress } from './publish/addresses.ts';
 import { systemClock } from './publish/clock.ts';
-import { LEASE_TIMES } from './publish/lease.ts';
+import { LEASE_TIMES, type LeaseTimes } from './publish/lease.ts';
 import { type Publisher, leaseNameOf, startPublishing } from './publish/publish.ts';
 import type { AddressesFrom } from './publish/wanted-addresses.ts';
 import type { Compilation } from './routing/compile.ts';
@@ -55,12 +55,22 @@ export function openPublishing(options: PublishingOptions): Publisher | null {
     identity: `${env['POD_NAME'] || hostname()}_${randomUUID()}`,
     namespace,
     leaseName: leaseNameOf(config.ingressClass),
-    times: LEASE_TIMES,
+    times: leaseTimes(publish.leaseDurationMs),
     controllerName: config.controllerName,
     addresses,
     events: publish.events,
     compilation,
   });
+}
+
+/** client-go's proportions, whatever the duration. */
+function leaseTimes(durationMs: number): LeaseTimes {
+  const part = durationMs / LEASE_TIMES.durationMs;
+  return {
+    durationMs,
+    renewDeadlineMs: LEASE_TIMES.renewDeadlineMs * part,
+    retryPeriodMs: LEASE_TIMES.retryPeriodMs * part,
+  };
 }
 
 /** Ends it in bounded time: a Lease that cannot be given back expires by itself. */

@@ -76,6 +76,7 @@ const VALUES: Readonly<Record<string, readonly [written: string, read: object]>>
   'publish-status': ['false', { publish: { status: false, events: true } }],
   'publish-events': ['false', { publish: { status: true, events: false } }],
   'publish-namespace': ['ops', { publish: { namespace: 'ops' } }],
+  'leader-elect-lease-duration': ['1m', { publish: { leaseDurationMs: 60_000 } }],
   'http-port': ['8080', { httpPort: 8080 }],
   h2c: ['true', { h2c: true }],
   'https-port': ['8443', { httpsPort: 8443 }],
@@ -164,6 +165,9 @@ it.each([
   ['default-backend', 'ns/SVC:80', 'write namespace/service:port'],
   ['publish-service', 'edge', 'write namespace/service'],
   ['publish-namespace', 'Ops', 'is not the name of a namespace'],
+  ['leader-elect-lease-duration', '2s', "'2s' is not from 3s to 1h"],
+  ['leader-elect-lease-duration', '61m', "'61m' is not from 3s to 1h"],
+  ['leader-elect-lease-duration', 'soon', "'soon' is not a duration"],
   ['publish-status', 'maybe', "'maybe' is neither true nor false"],
   ['ingress-class', ' ', 'is empty; give a value or leave the flag out'],
 ])('--%s %s is a mistake', (name, value, said) => {
