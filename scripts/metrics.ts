@@ -39,6 +39,7 @@ export async function metricsPage(): Promise<string> {
     '- `namespace` and `ingress` name the Ingress that took the request; both are empty for requests that none took.',
     '- `status` is the class: `2xx`.',
     `- The buckets of \`portico_request_duration_seconds\` are ${bounds} and \`+Inf\`.`,
+    '- `thread` counts the data-plane threads from 0. `nodejs_heap_…` are of the control thread.',
     '- `kind` is a kind of Kubernetes that is watched. `severity` is `error`, `warning` or `info`.',
     '',
     'Beside these there are the `process_…` and `nodejs_…` metrics that every program with prom-client has.',
@@ -67,6 +68,7 @@ async function scrape(): Promise<string> {
       gauges: { clientConnections: 1, upstreamConnections: 1, inFlight: 1, tunnels: 1 },
       threads: 1,
       deaths: 1,
+      memoryBytes: [1],
       adoptedGeneration: 1,
     }),
     watch: () => [

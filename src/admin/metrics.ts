@@ -22,6 +22,8 @@ export interface DataPlaneFigures {
   };
   readonly threads: number;
   readonly deaths: number;
+  /** Of each thread. */
+  readonly memoryBytes: readonly number[];
   readonly adoptedGeneration: number;
 }
 
@@ -249,6 +251,12 @@ function dataPlaneSamples(figures: DataPlaneFigures, bounds: readonly number[]):
     gauge('portico_tunnels', 'Open WebSockets and other upgraded connections.', gauges.tunnels),
     gauge('portico_data_plane_threads', 'Threads that serve.', figures.threads),
     counter('portico_data_plane_thread_deaths_total', 'Threads that died and were replaced.', figures.deaths),
+    {
+      name: 'portico_data_plane_memory_bytes',
+      type: 'gauge',
+      help: 'The JavaScript heap of each thread that serves, and the buffers beside it.',
+      samples: figures.memoryBytes.map((value, thread) => ({ labels: { thread: `${thread}` }, value })),
+    },
     gauge(
       'portico_table_adopted_generation',
       'Generation that every thread serves by.',

@@ -58,4 +58,6 @@ export interface ListenFailure {
 export interface ThreadReport {
   readonly counters: readonly IngressCounters[];
   readonly gauges: EngineGauges;
+  /** What the heap of the thread takes, and the buffers beside it. */
+  readonly memoryBytes: number;
 }

@@ -1,3 +1,4 @@
+import { getHeapStatistics } from 'node:v8';
 import { parentPort, workerData } from 'node:worker_threads';
 import { type FromThread, type ThreadReport, type ThreadSettings, type ToThread } from './messages.ts';
 import { EMPTY_TABLE, applyTableUpdate } from '../routing/table-update.ts';
@@ -49,7 +50,11 @@ export async function serve(): Promise<void> {
     },
     now: Date.now,
   });
-  const report = (): ThreadReport => ({ counters: accounting.counters(), gauges: engine.gauges() });
+  const report = (): ThreadReport => {
+    const heap = getHeapStatistics();
+    const memoryBytes = heap.total_physical_size + heap.external_memory;
+    return { counters: accounting.counters(), gauges: engine.gauges(), memoryBytes };
+  };
 
   port.on('message', async (message: ToThread) => {
     switch (message.kind) {

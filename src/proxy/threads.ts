@@ -27,6 +27,8 @@ export interface DataPlaneReport {
   readonly gauges: EngineGauges;
   readonly threads: number;
   readonly deaths: number;
+  /** Of each thread. */
+  readonly memoryBytes: readonly number[];
   /** The oldest generation that some thread still serves by. */
   readonly adoptedGeneration: number;
 }
@@ -240,7 +242,14 @@ export function startThreads(options: ThreadsOptions): Threads {
       const all = [...threads].flatMap(({ lastReport }) => lastReport ?? []);
       const gauges = all.reduce((sum, { gauges }) => addGauges(sum, gauges), NO_GAUGES);
       const counters = mergeCounters([retired, ...all.map((report) => report.counters)]);
-      return { counters, gauges, threads: threads.size, deaths, adoptedGeneration: adoptedGeneration() };
+      return {
+        counters,
+        gauges,
+        threads: threads.size,
+        deaths,
+        memoryBytes: all.map((report) => report.memoryBytes),
+        adoptedGeneration: adoptedGeneration(),
+      };
     },
     async drain(timeoutMs) {
       draining = true;

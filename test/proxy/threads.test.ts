@@ -104,6 +104,8 @@ it('nothing is accepted before there is a table, and then every thread serves by
   // Asked one after the other each thread needs one connection to the pod: so both were asked.
   expect(report.gauges.upstreamConnections).toBe(2);
   expect([report.threads, report.deaths]).toEqual([2, 0]);
+  // A heap with the engine in it, and not the memory of the whole process.
+  expect(report.memoryBytes.map((bytes) => bytes > 5e6 && bytes < 60e6)).toEqual([true, true]);
 
   // From here on differences are sent.
   plane.publish('a.test', 'b.test');
