@@ -95,24 +95,26 @@ for (const name of [...STATIC_NAMES.slice(1), ...NEVER, ...PLAIN, ...COMMON]) {
 /** By name. */
 export const KNOWN_NAMES: ReadonlyMap<string, KnownName> = names;
 
-const SLOTS = 1024;
+const SLOTS = 512;
 const bySlot: (string | undefined)[] = Array.from({ length: SLOTS });
 
-function slot(length: number, first: number, middle: number, last: number): number {
-  return (length * 29 + first * 5 + middle * 67 + last * 11) & (SLOTS - 1);
+/** With these factors no two known names share a slot; a name that joins them may need others. */
+function slot(length: number, first: number, middle: number, lastButOne: number): number {
+  return (length + first * 37 + middle * 43 + lastButOne) & (SLOTS - 1);
 }
 
 for (const name of names.keys()) {
   const { length } = name;
-  const at = slot(length, name.charCodeAt(0), name.charCodeAt(length >> 1), name.charCodeAt(length - 1));
-  bySlot[at] ??= name;
+  const middle = name.charCodeAt(length >> 1);
+  bySlot[slot(length, name.charCodeAt(0), middle, name.charCodeAt(length - 2))] = name;
 }
 
 /** The known name that the bytes spell, so that it need not be made anew; undefined when they spell none. */
 export function knownName(bytes: Buffer, from: number, to: number): string | undefined {
   const length = to - from;
-  if (length === 0) return undefined;
-  const name = bySlot[slot(length, bytes[from] ?? 0, bytes[from + (length >> 1)] ?? 0, bytes[to - 1] ?? 0)];
+  if (length < 2) return undefined;
+  const middle = bytes[from + (length >> 1)] ?? 0;
+  const name = bySlot[slot(length, bytes[from] ?? 0, middle, bytes[to - 2] ?? 0)];
   if (name?.length !== length) return undefined;
   for (let i = 0; i < length; i++) if (bytes[from + i] !== name.charCodeAt(i)) return undefined;
   return name;

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { HpackDecoder } from '../../../../src/proxy/http2/hpack/decoder.ts';
+import { codeLengths, codes } from '../../../../src/proxy/http2/hpack/huffman-code.ts';
 import { HpackEncoder, sizeBound } from '../../../../src/proxy/http2/hpack/encoder.ts';
 
 /** The examples of RFC 7541 appendix C. */
@@ -172,4 +173,29 @@ test('C.3: requests are encoded as there', () => {
     return into.toString('hex', 3, encoder.encode(fields, into, 3));
   });
   expect(hex).toEqual(PLAIN_REQUESTS);
+});
+
+/** Some of appendix B: the first and the last of a length, and those that are easily mixed up. */
+test.each([
+  { symbol: 0x30, code: 0x0, bits: 5 },
+  { symbol: 0x74, code: 0x9, bits: 5 },
+  { symbol: 0x20, code: 0x14, bits: 6 },
+  { symbol: 0x3a, code: 0x5c, bits: 7 },
+  { symbol: 0x26, code: 0xf8, bits: 8 },
+  { symbol: 0x5a, code: 0xfd, bits: 8 },
+  { symbol: 0, code: 0x1ff8, bits: 13 },
+  { symbol: 0x5c, code: 0x7fff0, bits: 19 },
+  { symbol: 9, code: 0xffffea, bits: 24 },
+  { symbol: 2, code: 0xfffffe2, bits: 28 },
+  { symbol: 31, code: 0xffffffb, bits: 28 },
+  { symbol: 127, code: 0xffffffc, bits: 28 },
+  { symbol: 249, code: 0xffffffe, bits: 28 },
+  { symbol: 255, code: 0x3ffffee, bits: 26 },
+  { symbol: 10, code: 0x3ffffffc, bits: 30 },
+  { symbol: 13, code: 0x3ffffffd, bits: 30 },
+  { symbol: 22, code: 0x3ffffffe, bits: 30 },
+  { symbol: 256, code: 0x3fffffff, bits: 30 },
+])('appendix B: the code of $symbol', ({ symbol, code, bits }) => {
+  expect(codes[symbol]).toBe(code);
+  expect(codeLengths[symbol]).toBe(bits);
 });
