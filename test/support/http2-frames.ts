@@ -193,7 +193,8 @@ export function frameEnd(socket: Socket, preface: Uint8Array = Buffer.alloc(0)):
         const look = (): void => {
           const found = frames.find(condition);
           if (found) resolve(found);
-          else if (over) reject(new Error(`the connection is over; came: ${frames.map(show).join(' ')}`));
+          else if (over)
+            reject(new Error(`the connection is over; came last: ${frames.slice(-20).map(show).join(' ')}`));
           else return;
           waiting.delete(look);
         };
@@ -206,11 +207,13 @@ export function frameEnd(socket: Socket, preface: Uint8Array = Buffer.alloc(0)):
 }
 
 function show({ type, flags, stream, payload }: Frame): string {
-  return `${Object.keys(FRAME).find((name) => FRAME[name as keyof typeof FRAME] === type) ?? type}(${flags}, ${stream}, ${payload.length})`;
+  const name = Object.keys(FRAME).find((of) => FRAME[of as keyof typeof FRAME] === type) ?? type;
+  const code = type === FRAME.goaway || type === FRAME.reset ? `, code ${codeOf({ type, payload })}` : '';
+  return `${name}(${flags}, ${stream}, ${payload.length}${code})`;
 }
 
 /** The error code of a RST_STREAM or GOAWAY. */
-export function codeOf({ type, payload }: Frame): number {
+export function codeOf({ type, payload }: Pick<Frame, 'type' | 'payload'>): number {
   return payload.readUInt32BE(type === FRAME.goaway ? 4 : 0);
 }
 
