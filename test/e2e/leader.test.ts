@@ -1,0 +1,125 @@
+import { setInterval as every } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import { objectsOf } from '../publish/fixture.ts';
+import type { ApiObject, ApiRequest } from '../support/api-server.ts';
+import { type Daemon, eventually, startDaemon } from '../support/daemon.ts';
+import { type ScriptedCluster, scriptedCluster } from './cluster.ts';
+import { ingressOf } from './site.ts';
+
+const LEASE_MS = 3_000;
+const SHOPS = ['a', 'b', 'c', 'd'].map((name) => ingressOf({ host: `${name}.test`, name, endpoints: [] }));
+
+/** A Portico whose writes can be told from those of others: each publishes an address of its own. */
+interface Candidate {
+  readonly daemon: Daemon;
+  readonly address: string;
+  readonly pod: string;
+}
+
+function stand({ args }: ScriptedCluster, number: number): Candidate {
+  const address = `203.0.113.${number}`;
+  const pod = `portico-${number}`;
+  const flags = `--publish-address ${address} --publish-events false --leader-elect-lease-duration ${LEASE_MS}ms`;
+  const env = { POD_NAME: pod, POD_NAMESPACE: 'portico' };
+  const daemon = startDaemon({ args: [...args, ...flags.split(' '), '--workers', '1'], env });
+  return { daemon, address, pod };
+}
+
+/** A write, who made it, and when it arrived. */
+interface Write {
+  readonly to: 'lease' | 'status';
+  readonly by: string;
+  readonly atMs: number;
+}
+
+/** Somebody who undoes the status all the time, so that whoever leads has to write; and what the server is sent. */
+function contest({ api }: ScriptedCluster): { readonly writes: readonly Write[]; stop(): Promise<void> } {
+  const writes: Write[] = [];
+  const note = ({ method, resource, path, body }: ApiRequest): boolean => {
+    if (method === 'GET') return false;
+    const by =
+      /203\.0\.113\.\d|portico-\d(?=_)/.exec(body)?.[0].at(-1) ?? `somebody: ${method} ${path} ${body}`;
+    writes.push({ to: resource === 'leases' ? 'lease' : 'status', by, atMs: performance.now() });
+    return false;
+  };
+  // A rule that matches nothing, and looks at everything.
+  const unwatch = api.fail({ when: note, times: Infinity }, { kind: 'reset' });
+  const written = ({ metadata }: ApiObject): boolean => {
+    const found = objectsOf(api, 'ingresses').find((each) => each.metadata.name === metadata.name);
+    return found?.['status'] !== undefined;
+  };
+  for (const shop of SHOPS) api.apply(shop);
+  const stopping = new AbortController();
+  const undoing = (async () => {
+    for await (const _ of every(20, undefined, { signal: stopping.signal }))
+      for (const shop of SHOPS) if (written(shop)) api.apply(shop);
+  })().catch(() => {});
+  return {
+    writes,
+    async stop() {
+      stopping.abort();
+      await undoing;
+      unwatch();
+    },
+  };
+}
+
+const by = (writes: readonly Write[], to?: Write['to']): string[] =>
+  writes.filter((write) => (to ?? write.to) === write.to).map((write) => write.by);
+
+/** Each writer once for every time it took over from another: `1`, `2` when 2 followed 1. */
+const turns = (writers: readonly string[]): string[] =>
+  writers.filter((writer, index) => writer !== writers[index - 1]);
+
+describe.concurrent('the leader among several processes', () => {
+  it('is killed: another writes once its Lease is over, and the third never', async () => {
+    await using cluster = await scriptedCluster();
+    const { writes, stop } = contest(cluster);
+    const first = stand(cluster, 1);
+    await using _first = first.daemon;
+    await eventually(async () => by(writes, 'status').length > 2, first.daemon.exited);
+    const others = [stand(cluster, 2), stand(cluster, 3)];
+    await using _second = others[0]!.daemon;
+    await using _third = others[1]!.daemon;
+    for (const { daemon } of others) await daemon.line(/portico-1_.* publishes to the cluster/);
+
+    first.daemon.signal('SIGKILL');
+    await first.daemon.exited;
+    const killedAfter = writes.length;
+    await eventually(async () => by(writes.slice(killedAfter), 'status').length > 2);
+    await stop();
+    const [next = ''] = by(writes.slice(killedAfter), 'lease');
+    expect(['2', '3']).toContain(next);
+    expect(turns(by(writes, 'status'))).toEqual(['1', next]);
+    // Both may have asked for the Lease; it was given once.
+    expect(objectsOf(cluster.api, 'leases')[0]?.['spec']).toMatchObject({ leaseTransitions: 1 });
+    const lastSign = writes.findLast((write) => write.to === 'lease' && write.by === '1')!.atMs;
+    const taken = writes.find((write) => write.to === 'lease' && write.by === next)!.atMs;
+    expect(taken - lastSign).toBeGreaterThanOrEqual(LEASE_MS);
+  });
+
+  it('is paused for longer than its Lease: when it wakes it writes nothing, and says that it does not lead', async () => {
+    await using cluster = await scriptedCluster();
+    const { writes, stop } = contest(cluster);
+    const first = stand(cluster, 1);
+    await using _first = first.daemon;
+    await eventually(async () => by(writes, 'status').length > 2, first.daemon.exited);
+    const second = stand(cluster, 2);
+    await using _second = second.daemon;
+    await second.daemon.line(/portico-1_.* publishes to the cluster/);
+
+    first.daemon.signal('SIGSTOP');
+    await eventually(async () => by(writes, 'status').includes('2'), second.daemon.exited);
+    const offset = first.daemon.output().length;
+    first.daemon.signal('SIGCONT');
+    await first.daemon.line(/no longer the leader: publishing stops/, offset);
+    await first.daemon.line(/portico-2_.* publishes to the cluster/, offset);
+    // Through many more changes that a leader would have to write, in which it is awake.
+    const awakeAfter = writes.length;
+    await eventually(async () => by(writes.slice(awakeAfter), 'status').length > 5, second.daemon.exited);
+    await stop();
+    expect(turns(by(writes))).toEqual(['1', '2']);
+    // It goes on to serve.
+    expect((await first.daemon.status('/readyz')).status).toBe(200);
+  });
+});
