@@ -47,7 +47,11 @@ export function countTable(table: RouteTable): TableCounts {
 /** What `/routes` shows: everything that is served, readable by people and programs. */
 export function tableView(compilation: Compilation): unknown {
   const { table } = compilation;
-  const hosts = [...hostsOf(table)].map((host) => ({ host: host.host, routes: [...routesOf(host)] }));
+  const hosts = [...hostsOf(table)].map((host) => ({
+    host: host.host,
+    ...(host.clients && { clients: host.clients }),
+    routes: [...routesOf(host)],
+  }));
   return {
     generation: table.generation,
     hosts: hosts.sort((a, b) => (a.host < b.host ? -1 : 1)),

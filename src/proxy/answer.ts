@@ -80,13 +80,16 @@ export function grpcAnswer(reason: AnswerReason): Answer {
   return made;
 }
 
-/** As gRPC maps HTTP (doc/http-grpc-status-mapping.md), except for the deadline, which it knows itself. */
+/** As gRPC maps HTTP (doc/http-grpc-status-mapping.md), except for what it has a status of its own for. */
 function grpcStatusOf(reason: AnswerReason): number {
   if (reason === 'deadline-exceeded') return GRPC.deadlineExceeded;
+  if (reason === 'certificate-missing' || reason === 'certificate-refused') return GRPC.unauthenticated;
   switch (statusOf(reason)) {
     case 400:
     case 431:
       return GRPC.internal;
+    case 403:
+      return GRPC.permissionDenied;
     case 404:
     case 405:
     case 501:
@@ -110,10 +113,12 @@ const GRPC = {
   cancelled: 1,
   unknown: 2,
   deadlineExceeded: 4,
+  permissionDenied: 7,
   resourceExhausted: 8,
   unimplemented: 12,
   internal: 13,
   unavailable: 14,
+  unauthenticated: 16,
 } as const;
 
 /** The status a reason is answered with, and logged with: 499 is never sent, the client has left. */
@@ -153,6 +158,33 @@ function explain(reason: AnswerReason): Explanation {
         message: 'the request target and the Host field name different hosts',
         close: true,
       };
+    case 'certificate-missing':
+      return {
+        status: 400,
+        message: 'this host requires a client certificate, and none was sent',
+        // Another certificate comes with another connection.
+        close: true,
+      };
+    case 'certificate-refused':
+      return {
+        status: 400,
+        message: 'the client certificate that was sent could not be verified',
+        close: true,
+      };
+    case 'certificate-out-of-sight':
+      return {
+        status: 403,
+        message: 'this host asks for client certificates: it is served only over TLS that ends here',
+      };
+    case 'misdirected':
+      return {
+        status: 421,
+        message:
+          'this connection was opened for hosts with other rules for client certificates: open a new one',
+        close: true,
+      };
+    case 'clients-unverifiable':
+      return { status: 503, message: 'the client certificates that this route requires cannot be verified' };
     case 'https-only':
       return { status: 308, message: 'this host is served over https only' };
     case 'no-route':
@@ -213,12 +245,14 @@ function explain(reason: AnswerReason): Explanation {
 const PHRASES: Readonly<Record<number, string>> = {
   308: 'Permanent Redirect',
   400: 'Bad Request',
+  403: 'Forbidden',
   404: 'Not Found',
   405: 'Method Not Allowed',
   408: 'Request Timeout',
   413: 'Content Too Large',
   414: 'URI Too Long',
   417: 'Expectation Failed',
+  421: 'Misdirected Request',
   431: 'Request Header Fields Too Large',
   499: 'Client Closed Request',
   500: 'Internal Server Error',

@@ -1,7 +1,9 @@
 import { get } from '../routing/sharded-map.ts';
 import type { Backend, Route, RouteTable } from '../routing/table.ts';
-import { match, normalizeHost, normalizePath } from '../routing/match.ts';
+import { matchIn, normalizeHost, normalizePath, routesFor } from '../routing/match.ts';
 import { withAffinity } from './affinity.ts';
+import { type CertificateRefusal, certificateRefusal } from './client-certificate.ts';
+import type { Arrival } from './forwarded.ts';
 
 /** What one request gets. Made by pure code; an engine carries it out. */
 export type Decision =
@@ -12,7 +14,13 @@ export type Decision =
 
 /** Why a request is answered by Portico itself. `answer.ts` gives each its status and its words. */
 export type Refusal =
-  'bad-host' | 'bad-target' | 'host-disagrees' | 'method-not-allowed' | 'no-route' | 'backend-unavailable';
+  | 'bad-host'
+  | 'bad-target'
+  | 'host-disagrees'
+  | 'method-not-allowed'
+  | 'no-route'
+  | 'backend-unavailable'
+  | CertificateRefusal;
 
 /** The parts of a request head that decide where it goes, as received. */
 export interface Addressee {
@@ -23,6 +31,8 @@ export interface Addressee {
   readonly host: string;
   /** What the client speaks, to us or to a trusted proxy in front of us: `http` unless it is known better. */
   readonly scheme?: string;
+  /** The connection that it came on: in clear text unless it is known better. */
+  readonly arrival?: Pick<Arrival, 'scheme' | 'client'>;
 }
 
 /** Where hosts with TLS send clients that come without. */
@@ -60,11 +70,15 @@ export function decide(
   const path = normalizePath(target);
   if (path === null) return refuse('bad-target');
 
-  const route = match(table, host, path);
-  if (redirect && hasTls(table, host) && !isSecure(request) && !path.startsWith(ACME_CHALLENGE)) {
+  const routes = routesFor(table, host);
+  const route = matchIn(table, routes, path);
+  const challenge = path.startsWith(ACME_CHALLENGE);
+  if (redirect && hasTls(table, host) && !isSecure(request) && !challenge) {
     const port = redirect.port === 443 ? '' : `:${redirect.port}`;
     return { kind: 'redirect', route, location: `https://${host}${port}${target}` };
   }
+  const refusal = certificateRefusal(table, routes, route, request.arrival, challenge);
+  if (refusal !== null) return { kind: 'refuse', route, reason: refusal };
   if (route === null) return refuse('no-route');
   const backend = get(table.backends, route.backend);
   if (!backend || backend.unavailable) return { kind: 'refuse', route, reason: 'backend-unavailable' };

@@ -29,6 +29,8 @@ export type ForwardingField =
   | 'forwarded'
   /** Another `X-Forwarded-…`: relayed from a trusted peer only. */
   | 'x-forwarded-other'
+  /** `ssl-client-…`: from a trusted peer only, and not where the client itself was asked for a certificate. */
+  | 'client-certificate'
   /** Spelled with an underscore, which many servers read as the same name: never relayed. */
   | 'underscore-twin';
 
@@ -49,14 +51,15 @@ const FORWARDING: ReadonlyMap<string, ForwardingField> = new Map(
 /** Which field about the way so far this is, null for any other. Allocates for names with an underscore only. */
 export function forwardingField(name: string): ForwardingField | null {
   const first = name.charCodeAt(0);
-  // Only `x…` and `forwarded`: the others need no look-up.
-  if (first !== 0x78 && first !== 0x66) return null;
+  // Only `x…`, `forwarded` and `ssl…`: the others need no look-up.
+  if (first !== 0x78 && first !== 0x66 && !(first === 0x73 && name.charCodeAt(1) === 0x73)) return null;
   const known = FORWARDING.get(name);
   if (known) return known;
   if (name.startsWith('x-forwarded-')) return 'x-forwarded-other';
+  if (name.startsWith('ssl-client-')) return 'client-certificate';
   if (name.includes('_')) {
     const dashed = name.replaceAll('_', '-');
-    if (FORWARDING.has(dashed) || dashed.startsWith('x-forwarded-')) return 'underscore-twin';
+    if (FORWARDING.has(dashed) || /^(?:x-forwarded|ssl-client)-/.test(dashed)) return 'underscore-twin';
   }
   return null;
 }

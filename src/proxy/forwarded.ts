@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { plainAddress } from './address.ts';
+import type { ShownCertificate } from './client-certificate.ts';
 import type { TrustedProxies } from './trusted-proxies.ts';
 
 export { type TrustedProxies, parseCidr, trustedProxies } from './trusted-proxies.ts';
@@ -12,6 +13,8 @@ export interface Arrival {
   /** The port of the listener. */
   readonly port: number;
   readonly scheme: 'http' | 'https';
+  /** What the client showed, where it was asked for a certificate. */
+  readonly client?: ShownCertificate;
 }
 
 /** The values a request came with; several fields of a name are joined with `, `. */

@@ -5,6 +5,13 @@ import {
   NGINX_BACKEND_PROTOCOL,
   readBackendWay,
 } from './backend-protocol.ts';
+import {
+  CLIENT_ANNOTATIONS,
+  CLIENT_PREFIX,
+  type ClientDemand,
+  readClientDemand,
+  termsOf,
+} from './client-certificates.ts';
 import { fields, quote, textEntries } from './fields.ts';
 import { type HostGlob, MAX_GLOBS, parseHostGlob, splitGlobs } from './glob.ts';
 import { type ObjectReference, type Problem, type Severity, problem } from './problem.ts';
@@ -18,8 +25,9 @@ export interface Annotations {
   readonly globs: readonly HostGlob[];
   /** Why nothing of this Ingress may be served: it asks for access control we do not have, or for pods to be verified. */
   readonly refused: BackendKey | null;
-  /** The Secret that pods are verified by. */
-  readonly authority: ObjectKey | null;
+  readonly clients: ClientDemand['asks'];
+  /** The Secrets that pods and clients are verified by. */
+  readonly authorities: readonly ObjectKey[];
   readonly problems: readonly Problem[];
 }
 
@@ -32,14 +40,17 @@ const KNOWN = [
   BACKEND_PROTOCOL,
   BACKEND_CA_SECRET,
   BACKEND_SERVER_NAME,
+  ...CLIENT_ANNOTATIONS.filter((name) => name.startsWith(OURS)),
 ];
+/** Of ingress-nginx, and acted on. */
+const SHARED: ReadonlySet<string> = new Set([NGINX_BACKEND_PROTOCOL, ...CLIENT_ANNOTATIONS]);
 /** Names that one message lists. */
 const MAX_NAMES = 10;
 const BALANCES: readonly Balance[] = ['round-robin', 'least-requests', 'ewma', 'consistent-hash'];
 
 /** ingress-nginx annotations that decide who gets in. Serving without them would open what was closed. */
 const ACCESS_POLICY =
-  /^(auth-.*|(whitelist|allowlist|denylist)-source-range|satisfy|enable-modsecurity|enable-owasp-core-rules|modsecurity-.*)$/;
+  /^(auth-(?!tls-error-page$).*|(whitelist|allowlist|denylist)-source-range|satisfy|enable-modsecurity|enable-owasp-core-rules|modsecurity-.*)$/;
 
 export function readAnnotations(
   ingress: unknown,
@@ -59,7 +70,7 @@ export function readAnnotations(
   const access: string[] = [];
   // By name alone: what cannot be read must not be taken for absent.
   for (const name of Object.keys(annotations)) {
-    if (!name.startsWith(NGINX) || name === NGINX_BACKEND_PROTOCOL) continue;
+    if (!name.startsWith(NGINX) || SHARED.has(name)) continue;
     (ACCESS_POLICY.test(name.slice(NGINX.length)) ? access : unsupported).push(name);
   }
   for (const [name, value] of textEntries(annotations)) {
@@ -81,17 +92,15 @@ export function readAnnotations(
         );
     } else if (name === 'portico.dev/host-globs') {
       readGlobs(value, globs, (severity, message) => report(severity, 'HostGlobInvalid', name, message));
-    } else if (name.startsWith(OURS) && !KNOWN.includes(name)) {
+    } else if (name.startsWith(OURS) && !KNOWN.includes(name) && !name.startsWith(CLIENT_PREFIX)) {
       const message = `Portico has no such annotation and ignores it; did you mean ${nearest(name, KNOWN)}?`;
       report('warning', 'AnnotationUnknown', name, message);
     }
   }
-  const way = readBackendWay(
-    Object.fromEntries(textEntries(annotations)),
-    object.namespace ?? '',
-    secretOf,
-    report,
-  );
+  const namespace = object.namespace ?? '';
+  const way = readBackendWay(Object.fromEntries(textEntries(annotations)), namespace, secretOf, report);
+  const demand = readClientDemand(annotations, namespace, secretOf, report);
+  const clientTerms = termsOf(demand.asks);
   if (unsupported.length > 0) {
     const names = enumerate(unsupported);
     const message = `Portico does not act on ${names}: requests are served as if they were absent.`;
@@ -102,10 +111,14 @@ export function readAnnotations(
     const message = `Portico cannot enforce ${names}, so everything of this Ingress answers 503; remove what may be open to all.`;
     problems.push(problem('error', 'AccessPolicyUnsupported', object, 'metadata.annotations', message));
   }
-  const policy: Policy = { balance, hashBy, ...(overridesAffinity && { overridesAffinity }), ...way.policy };
+  const policy: Policy = {
+    ...{ balance, hashBy, ...(overridesAffinity && { overridesAffinity }), ...way.policy },
+    ...(clientTerms !== null && { clientTerms }),
+  };
   const refused =
     access.length > 0 ? 'access-policy-unsupported' : way.refused ? 'backend-unverifiable' : null;
-  return { policy, globs, refused, authority: way.secret, problems };
+  const authorities = [way.secret, demand.secret].filter((secret) => secret !== null);
+  return { policy, globs, refused, clients: demand.asks, authorities, problems };
 }
 
 function enumerate(names: readonly string[]): string {

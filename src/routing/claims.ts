@@ -1,4 +1,5 @@
 import { readAnnotations } from './annotations.ts';
+import type { ClientDemand } from './client-certificates.ts';
 import { isAbsent, fields, isFields, isPortNumber, items, text } from './fields.ts';
 import type { HostGlob } from './glob.ts';
 import { hostFault, isLabel, isPortName } from './names.ts';
@@ -38,8 +39,10 @@ export interface Claims {
   readonly defaultRoute: Route | null;
   /** By host. */
   readonly tls: ReadonlyMap<string, TlsClaim>;
-  /** The Secret that pods are verified by; its certificates are in the policy of each route. */
-  readonly authority: ObjectKey | null;
+  /** What it asks of the clients of its hosts. */
+  readonly clients: ClientDemand['asks'];
+  /** The Secrets that pods and clients are verified by. */
+  readonly authorities: readonly ObjectKey[];
   readonly problems: readonly Problem[];
 }
 
@@ -86,7 +89,8 @@ export function readClaims(
     age,
     scopes,
     defaultRoute: readDefault(key, spec['defaultBackend'], backendOf, policy),
-    authority: annotations.authority,
+    clients: annotations.clients,
+    authorities: annotations.authorities,
     tls: readTls(namespace, spec, [...scopes.keys()]),
     problems,
   };
@@ -95,7 +99,7 @@ export function readClaims(
 /** What is left of an Ingress that would be ours if its class existed: the problem that says so. */
 export function noClaims(key: ObjectKey, ingress: unknown, problems: readonly Problem[]): Claims {
   const object = referenceTo('Ingress', key, ingress);
-  const nothing = { scopes: new Map(), defaultRoute: null, tls: new Map(), authority: null };
+  const nothing = { scopes: new Map(), defaultRoute: null, tls: new Map(), clients: null, authorities: [] };
   return { ingress: key, object, age: readAge(ingress), ...nothing, problems };
 }
 

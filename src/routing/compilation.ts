@@ -44,7 +44,7 @@ export interface Members {
   readonly backendsByService: Memberships;
   /** Ingresses by TLS host. */
   readonly ingressesByTlsHost: Memberships;
-  /** Ingresses by the Secret that they verify pods by. */
+  /** Ingresses by the Secret that they verify pods or clients by. */
   readonly ingressesByAuthority: Memberships;
   /** Ingresses by Secret. */
   readonly ingressesBySecret: Memberships;
@@ -52,6 +52,8 @@ export interface Members {
   readonly hostsBySecret: Memberships;
   /** Glob scopes by suffix. */
   readonly globsBySuffix: Memberships;
+  /** Scopes by the terms on which their clients show certificates. */
+  readonly scopesByTerms: Memberships;
 }
 
 export const EMPTY_TABLE: RouteTable = {
@@ -63,6 +65,7 @@ export const EMPTY_TABLE: RouteTable = {
   defaultRoute: null,
   backends: emptyMap(),
   certificates: emptyMap(),
+  clientPolicies: emptyMap(),
 };
 
 /** What compiling starts from when there is nothing yet. */
@@ -93,6 +96,7 @@ export function emptyCompilation(settings: CompileSettings): Compilation {
       ingressesBySecret: emptyMap(),
       hostsBySecret: emptyMap(),
       globsBySuffix: emptyMap(),
+      scopesByTerms: emptyMap(),
     },
   };
 }

@@ -77,5 +77,5 @@ function claimsOf(
 }
 
 function authoritiesOf(claims: Claims | undefined): readonly ObjectKey[] {
-  return claims?.authority ? [claims.authority] : [];
+  return claims?.authorities ?? [];
 }

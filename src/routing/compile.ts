@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { compileBackends, controllerBackend } from './compile-backends.ts';
 import { compileCertificates } from './compile-certificates.ts';
 import { compileClaims } from './compile-claims.ts';
+import { compileClients } from './compile-clients.ts';
 import { compileProblems } from './compile-problems.ts';
 import { compileScopes } from './compile-scopes.ts';
 import { type Compilation, type Members, emptyCompilation } from './compilation.ts';
@@ -26,12 +27,14 @@ export function compile(snapshot: Snapshot, settings: CompileSettings, previous?
   const read = compileClaims(from, snapshot, settings);
   const { classes, claims, changes } = read;
   const scopes = compileScopes(from, claims, changes);
+  const clients = compileClients(from, scopes, claims);
   const backends = compileBackends(from, snapshot, settings, changes);
   const certificates = compileCertificates(from, snapshot, settings, claims, changes);
 
   const members: Members = {
     ...read.members,
     ...scopes.members,
+    ...clients.members,
     ...backends.members,
     ...certificates.members,
   };
@@ -45,6 +48,7 @@ export function compile(snapshot: Snapshot, settings: CompileSettings, previous?
     defaultRoute: isDeepStrictEqual(catchAll, from.table.defaultRoute) ? from.table.defaultRoute : catchAll,
     backends: backends.table,
     certificates: certificates.table,
+    clientPolicies: clients.table,
   });
   const compiled = {
     snapshot,

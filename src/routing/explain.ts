@@ -61,7 +61,11 @@ export function explain(
     host,
     path,
     outcome: outcomeOf(compilation, route),
-    steps: [...hostSteps(host, owner), pathStep(compilation, host, path, owner, route)],
+    steps: [
+      ...hostSteps(host, owner),
+      ...clientSteps(compilation, host, route),
+      pathStep(compilation, host, path, owner, route),
+    ],
     lost: lostCandidates(compilation, host, path, owner, route),
   };
 }
@@ -104,6 +108,25 @@ function hostSteps(host: string, owner: Scope | null): readonly string[] {
       ? `Rules without a host take "${host}".`
       : `The rules of ${describeScope(owner)} own this host.`;
   return [...missed, owns];
+}
+
+function clientSteps({ table }: Compilation, host: string, route: Route | null): readonly string[] {
+  const clients = routesFor(table, host)?.clients;
+  const wanted = route?.policy.clientTerms;
+  const policy = clients && get(table.clientPolicies, clients.terms);
+  if (clients && !policy) {
+    return [
+      `Ingress ${clients.ingress} asks its clients for certificates that cannot be verified: every request gets 503.`,
+    ];
+  }
+  if (route && wanted !== undefined && wanted !== clients?.terms) {
+    return [
+      `Ingress ${route.ingress} asks clients for certificates on other terms than the host: the request gets 503.`,
+    ];
+  }
+  if (!clients || !policy) return [];
+  const must = policy.required ? 'must show a certificate' : 'may show a certificate';
+  return [`Clients ${must}, over TLS that ends here, as Ingress ${clients.ingress} says.`];
 }
 
 function pathStep(

@@ -1,10 +1,11 @@
 import type { Claims, PathClaim } from './claims.ts';
+import { termsOf } from './client-certificates.ts';
 import type { ObjectKey } from './objects.ts';
 import { type PathSlot, pathTree } from './path-tree.ts';
 import { byAge, byPrecedence } from './precedence.ts';
 import { type Problem, problem } from './problem.ts';
 import { CATCH_ALL, type Scope, describeScope, scopeHost } from './scope.ts';
-import type { HostRoutes, Route } from './table.ts';
+import type { HostClients, HostRoutes, Route } from './table.ts';
 
 /** What the Ingresses that claim one scope make of it together. */
 export interface ScopeRoutes {
@@ -35,12 +36,40 @@ export function scopeRoutes(scope: Scope, claimants: readonly Claims[]): ScopeRo
     const message = `Ingress ${defaultRoute.ingress} comes first, and ${defaultUse(scope)} goes to its default backend; this one is not used there.`;
     report(loser, defaultRoute, 'DefaultBackendConflict', 'spec.defaultBackend', message);
   }
+  const clients = hostClients(scope, oldestFirst, (loser, winner) => {
+    const list = conflicts.get(loser.ingress) ?? [];
+    conflicts.set(loser.ingress, list);
+    const message =
+      winner === null
+        ? 'What no rule takes is of no host that could ask its clients for certificates, so it gets 503 here; write a rule without a host.'
+        : `Ingress ${winner.ingress} comes first and asks the clients of ${describeScope(scope)} for certificates on other terms, so the paths of this one get 503 there; agree on one.`;
+    list.push(problem('error', 'ClientCertificateConflict', loser.object, 'metadata.annotations', message));
+  });
   const routes = {
     host: scopeHost(scope),
     paths: pathTree(settle(scope, paths.sort(byPrecedence), report)),
     defaultRoute: defaultRoute && { ...defaultRoute, host: scopeHost(scope) },
+    ...(clients && { clients }),
   };
   return { routes, conflicts };
+}
+
+/** The oldest Ingress that asks for certificates of a host's clients decides; whoever wants other terms is told. */
+function hostClients(
+  scope: Scope,
+  oldestFirst: readonly Claims[],
+  lost: (loser: Claims, winner: Claims | null) => void,
+): HostClients | null {
+  const asking = oldestFirst.filter(({ clients }) => clients !== null);
+  if (scope === CATCH_ALL) {
+    for (const claims of asking) lost(claims, null);
+    return null;
+  }
+  const [winner, ...others] = asking;
+  const terms = winner ? termsOf(winner.clients) : null;
+  if (!winner || terms === null) return null;
+  for (const claims of others) if (termsOf(claims.clients) !== terms) lost(claims, winner);
+  return { terms, ingress: winner.ingress };
 }
 
 type Report = (loser: Route, winner: Route, code: string, field: string, message: string) => void;

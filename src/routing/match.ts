@@ -11,7 +11,11 @@ export { normalizePath } from './path.ts';
  * hostless. What misses there goes to that host's default backend, else to the table's.
  */
 export function match(table: RouteTable, host: string, path: string): Route | null {
-  const routes = routesFor(table, host);
+  return matchIn(table, routesFor(table, host), path);
+}
+
+/** The same where the routes of the host are known already. */
+export function matchIn(table: RouteTable, routes: HostRoutes | null, path: string): Route | null {
   if (routes === null) return table.defaultRoute;
   return findPath(routes.paths, path) ?? routes.defaultRoute ?? table.defaultRoute;
 }

@@ -1,6 +1,14 @@
 import { EMPTY_TABLE } from './compilation.ts';
 import { type ShardedMap, difference, edit } from './sharded-map.ts';
-import type { Backend, CertificateReference, GlobHost, HostRoutes, Route, RouteTable } from './table.ts';
+import type {
+  Backend,
+  CertificateReference,
+  ClientPolicy,
+  GlobHost,
+  HostRoutes,
+  Route,
+  RouteTable,
+} from './table.ts';
 
 export { EMPTY_TABLE };
 
@@ -20,6 +28,7 @@ export type TableUpdate =
       readonly globs: MapUpdate<readonly GlobHost[]>;
       readonly backends: MapUpdate<Backend>;
       readonly certificates: MapUpdate<CertificateReference>;
+      readonly clientPolicies: MapUpdate<ClientPolicy>;
       /** Present when it is another one. */
       readonly hostless?: HostRoutes | null;
       readonly defaultRoute?: Route | null;
@@ -37,6 +46,7 @@ export function tableUpdate(from: RouteTable | null, to: RouteTable): TableUpdat
     globs: mapUpdate(from.globs, to.globs),
     backends: mapUpdate(from.backends, to.backends),
     certificates: mapUpdate(from.certificates, to.certificates),
+    clientPolicies: mapUpdate(from.clientPolicies, to.clientPolicies),
     ...(from.hostless !== to.hostless && { hostless: to.hostless }),
     ...(from.defaultRoute !== to.defaultRoute && { defaultRoute: to.defaultRoute }),
   };
@@ -57,6 +67,7 @@ export function applyTableUpdate(table: RouteTable, update: TableUpdate): RouteT
     defaultRoute: update.defaultRoute === undefined ? table.defaultRoute : update.defaultRoute,
     backends: updated(table.backends, update.backends),
     certificates: updated(table.certificates, update.certificates),
+    clientPolicies: updated(table.clientPolicies, update.clientPolicies),
   };
 }
 

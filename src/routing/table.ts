@@ -19,6 +19,8 @@ export interface RouteTable {
   readonly backends: ShardedMap<Backend>;
   /** TLS hosts (precise names, or `*.suffix`) and the Secret that serves each; the empty host stands for the default. */
   readonly certificates: ShardedMap<CertificateReference>;
+  /** What hosts ask of their clients' certificates, by its terms. */
+  readonly clientPolicies: ShardedMap<ClientPolicy>;
 }
 
 export interface GlobHost {
@@ -34,6 +36,28 @@ export interface HostRoutes {
   readonly paths: PathNode;
   /** Where a path goes that no rule of this host has; null falls to the table's default route. */
   readonly defaultRoute: Route | null;
+  /** Absent where clients need no certificate. */
+  readonly clients?: HostClients;
+}
+
+/** What a host asks of its clients. TLS is negotiated before a path is known: all Ingresses of a host share it. */
+export interface HostClients {
+  /** Of the policy in `RouteTable.clientPolicies`; `UNVERIFIABLE` when there is nothing to verify clients by. */
+  readonly terms: string;
+  /** `namespace/name` of the Ingress that says so. */
+  readonly ingress: string;
+}
+
+/** By what clients are verified during the handshake. */
+export interface ClientPolicy {
+  /** A digest of all the rest: what has the same terms asks the same. */
+  readonly terms: string;
+  /** Otherwise a client may come without a certificate, but not with one that is not good. */
+  readonly required: boolean;
+  /** The certificates (PEM) that those of clients must lead to. */
+  readonly authority: string;
+  /** Pods get the certificate itself too. */
+  readonly passCertificate: boolean;
 }
 
 /**
@@ -77,6 +101,8 @@ export interface Policy {
   readonly serverName?: string;
   /** For TLS to pods: the certificates (PEM) that those of pods are verified by; absent verifies nothing. */
   readonly authority?: string;
+  /** The Ingress asks for certificates of clients: nobody is served whose host does not ask by the same terms. */
+  readonly clientTerms?: string;
 }
 export type Balance = 'round-robin' | 'least-requests' | 'ewma' | 'consistent-hash';
 export const DEFAULT_POLICY: Policy = { balance: 'round-robin', hashBy: 'client-ip' };

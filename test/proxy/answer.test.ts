@@ -8,6 +8,11 @@ const STATUSES: Record<AnswerReason, number> = {
   'bad-host': 400,
   'bad-target': 400,
   'host-disagrees': 400,
+  'certificate-missing': 400,
+  'certificate-refused': 400,
+  'certificate-out-of-sight': 403,
+  misdirected: 421,
+  'clients-unverifiable': 503,
   'https-only': 308,
   'tls-expected': 400,
   'no-route': 404,
@@ -52,9 +57,11 @@ describe('answers', () => {
     },
   );
 
-  it('closes the connection after everything that leaves doubt about where the next message starts', () => {
+  it('keeps the connection only where the next request on it may fare better', () => {
     const kept = REASONS.filter((reason) => !answer(reason, undefined).close);
-    expect(kept.map(statusOf).sort()).toEqual([308, 404, 501, 502, 502, 502, 503, 503, 504, 504, 504]);
+    expect(kept.map(statusOf).sort()).toEqual([
+      308, 403, 404, 501, 502, 502, 502, 503, 503, 503, 504, 504, 504,
+    ]);
   });
 
   it('says which methods would do when it refuses one', () => {

@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { type Addressee, decide } from '../../src/proxy/decide.ts';
+import type { ShownCertificate } from '../../src/proxy/client-certificate.ts';
+import { type Addressee, type Decision, decide } from '../../src/proxy/decide.ts';
+import { DEFAULT_POLICY } from '../../src/routing/table.ts';
+import { mapOf } from '../../src/routing/sharded-map.ts';
 import { tableOf } from '../support/proxy.ts';
 
 const TABLE = tableOf([
@@ -8,7 +11,10 @@ const TABLE = tableOf([
 ]);
 
 function outcome(request: Partial<Addressee>): string {
-  const decision = decide(TABLE, { method: 'GET', target: '/', host: 'app.test', ...request });
+  return described(decide(TABLE, { method: 'GET', target: '/', host: 'app.test', ...request }));
+}
+
+function described(decision: Decision): string {
   switch (decision.kind) {
     case 'forward':
       return decision.backend.key;
@@ -47,5 +53,109 @@ describe('decide', () => {
   it('says which route a refusal belongs to', () => {
     const decision = decide(TABLE, { method: 'GET', target: '/', host: 'broken.test' });
     expect(decision.route?.ingress).toBe('default/broken.test');
+  });
+});
+
+describe('certificates of clients', () => {
+  const required = { terms: 'R', required: true, authority: '', passCertificate: false };
+  const optional = { ...required, terms: 'O', required: false };
+  const table = tableOf([
+    { host: 'open.test', ports: [80] },
+    { host: 'required.test', ports: [80], clients: required },
+    { host: 'same.test', ports: [80], clients: required },
+    { host: 'optional.test', ports: [80], clients: optional },
+    { host: 'unverifiable.test', ports: [80], clients: 'unverifiable' },
+    { host: 'loser.test', ports: [80], clients: required, policy: { ...DEFAULT_POLICY, clientTerms: 'O' } },
+    { host: 'alone.test', ports: [80], policy: { ...DEFAULT_POLICY, clientTerms: 'R' } },
+    { host: 'asking.test', ports: [80], clients: required, policy: { ...DEFAULT_POLICY, clientTerms: 'R' } },
+    { host: 'down.test', ports: [], clients: required, unavailable: 'service-not-found' },
+  ]);
+  const came = (terms: string, verdict: ShownCertificate['verdict']): Addressee['arrival'] => {
+    return { scheme: 'https', client: { terms, verdict, fields: {}, lines: '' } };
+  };
+  const arrivals: Record<string, Addressee['arrival']> = {
+    unknown: undefined,
+    http: { scheme: 'http' },
+    https: { scheme: 'https' },
+    'R verified': came('R', 'verified'),
+    'R missing': came('R', 'missing'),
+    'R refused': came('R', 'refused'),
+    'O verified': came('O', 'verified'),
+    'O missing': came('O', 'missing'),
+    'O refused': came('O', 'refused'),
+    'rotated verified': came('R2', 'verified'),
+    'empty verified': came('', 'verified'),
+  };
+  const ALL = Object.keys(arrivals);
+  const except = (...names: string[]): string[] => ALL.filter((name) => !names.includes(name));
+  const clear = ['unknown', 'http'];
+
+  it.each<[host: string, expected: Record<string, readonly string[]>]>([
+    ['open.test', { forward: [...clear, 'https'], misdirected: except(...clear, 'https') }],
+    ...['required.test', 'same.test', 'asking.test', 'down.test'].map(
+      (host): [string, Record<string, readonly string[]>] => [
+        host,
+        {
+          [host === 'down.test' ? 'backend-unavailable' : 'forward']: ['R verified'],
+          'certificate-missing': ['R missing'],
+          'certificate-refused': ['R refused'],
+          'certificate-out-of-sight': clear,
+          misdirected: except(...clear, 'R verified', 'R missing', 'R refused'),
+        },
+      ],
+    ),
+    [
+      'optional.test',
+      {
+        forward: ['O verified', 'O missing'],
+        'certificate-refused': ['O refused'],
+        'certificate-out-of-sight': clear,
+        misdirected: except(...clear, 'O verified', 'O missing', 'O refused'),
+      },
+    ],
+    ['unverifiable.test', { 'clients-unverifiable': ALL }],
+    ['loser.test', { 'clients-unverifiable': ALL }],
+    ['alone.test', { 'clients-unverifiable': ALL }],
+    ['none.test', { 'no-route': [...clear, 'https'], misdirected: except(...clear, 'https') }],
+  ])('%s', (host, expected) => {
+    const found: Record<string, string[]> = {};
+    for (const [name, arrival] of Object.entries(arrivals)) {
+      const decision = decide(table, {
+        ...{ method: 'GET', target: '/', host },
+        // What a trusted proxy says of its client makes no certificate visible.
+        scheme: 'https',
+        ...(arrival && { arrival }),
+      });
+      (found[decision.kind === 'forward' ? 'forward' : described(decision)] ??= []).push(name);
+    }
+    expect(found).toEqual(expected);
+  });
+
+  it('lets an ACME challenge in clear text to an Ingress that does not ask for certificates itself', () => {
+    const challenge = (host: string, arrival: Addressee['arrival']): string => {
+      const target = '/.well-known/acme-challenge/token';
+      return decide(table, { method: 'GET', target, host, ...(arrival && { arrival }) }).kind;
+    };
+    for (const host of ['required.test', 'unverifiable.test']) {
+      expect(challenge(host, { scheme: 'http' })).toBe('forward');
+      expect(challenge(host, { scheme: 'https' })).toBe('refuse');
+    }
+    expect(challenge('asking.test', { scheme: 'http' })).toBe('refuse');
+    expect(challenge('loser.test', { scheme: 'http' })).toBe('refuse');
+  });
+
+  it('sends a host with TLS to https first', () => {
+    const secure = {
+      ...table,
+      certificates: mapOf([['required.test', { host: 'required.test', secret: null, ingress: '' }]]),
+    };
+    const request = {
+      method: 'GET',
+      target: '/',
+      host: 'required.test',
+      arrival: { scheme: 'http' },
+    } as const;
+    expect(decide(secure, request, { port: 443 }).kind).toBe('redirect');
+    expect(decide(secure, request).kind).toBe('refuse');
   });
 });

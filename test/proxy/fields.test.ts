@@ -47,6 +47,19 @@ describe('fields', () => {
     }
   });
 
+  it('knows what tells of a certificate of the client', () => {
+    for (const name of ['ssl-client-verify', 'ssl-client-cert', 'ssl-client-']) {
+      expect(forwardingField(name)).toBe('client-certificate');
+      expect(isForbiddenTrailer(name)).toBe(true);
+    }
+    for (const twin of ['ssl_client_verify', 'ssl-client_verify', 'ssl_client-cert']) {
+      expect(forwardingField(twin)).toBe('underscore-twin');
+    }
+    for (const other of ['ssl', 's', 'ssl-session-id', 'sec-fetch-mode', 'x-ssl-client-verify', 'ssl_x']) {
+      expect(forwardingField(other)).toBe(null);
+    }
+  });
+
   it.each([
     ['keep-alive', { keepAlive: true }],
     ['Keep-Alive', { keepAlive: true }],

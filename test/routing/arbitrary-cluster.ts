@@ -1,5 +1,12 @@
+import { readFileSync } from 'node:fs';
 import * as fc from 'fast-check';
 import type { ObjectChange } from '../../src/routing/snapshot.ts';
+import { CASES } from '../support/cases.ts';
+
+/** Two `ca.crt`, of a golden case. */
+const AUTHORITIES = [
+  ...readFileSync(`${CASES}client-certificate.in.yaml`, 'utf8').matchAll(/ca\.crt: (\S+)/g),
+].map(([, authority = '']) => ({ 'ca.crt': authority }));
 
 /** Small pools, so that random clusters are full of conflicts, missing things and near misses. */
 export const HOSTS = ['a.foo.com', 'b.foo.com', '*.foo.com', '*.com', 'foo.com', 'x.a.foo.com', undefined];
@@ -91,6 +98,9 @@ const annotations = fc.oneof(
       { 'portico.dev/balance': 'ewma' },
       { 'nginx.ingress.kubernetes.io/auth-url': 'x' },
       { 'portico.dev/typo': 'x' },
+      { 'portico.dev/client-ca-secret': 't1' },
+      { 'portico.dev/client-ca-secret': 't2', 'portico.dev/client-certificate': 'optional' },
+      { 'nginx.ingress.kubernetes.io/auth-tls-secret': 'ns1/t1' },
     ),
   },
 );
@@ -179,9 +189,10 @@ const secret = fc
     namespace: fc.constantFrom(...NAMESPACES),
     name: fc.constantFrom('t1', 't2'),
     type: fc.constantFrom('kubernetes.io/tls', 'Opaque'),
+    data: fc.constantFrom({}, ...AUTHORITIES),
   })
-  .map(({ namespace, name, type }) =>
-    change('Secret', namespace, name, { metadata: { namespace, name }, type, data: {} }),
+  .map(({ namespace, name, type, data }) =>
+    change('Secret', namespace, name, { metadata: { namespace, name }, type, data }),
   );
 
 const ingressClass = fc

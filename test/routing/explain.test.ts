@@ -36,6 +36,20 @@ describe('explain', () => {
     expect(explained('host-class-owns', 'x.org', '/').steps).toHaveLength(5);
   });
 
+  it('says what clients must show', () => {
+    const step = (name: string, host: string, path: string): string | undefined =>
+      explained(name, host, path).steps.find((each) => each.includes('certificate'));
+    expect(step('client-certificate', 'ours.example.com', '/')).toBe(
+      'Clients must show a certificate, over TLS that ends here, as Ingress shop/ours says.',
+    );
+    expect(step('client-certificate', 'nginx.example.com', '/')).toContain('Clients may show');
+    expect(step('client-certificate', 'open.wild.example.com', '/')).toBe(undefined);
+    expect(step('client-certificate-refused', 'missing.example.com', '/')).toContain(
+      'every request gets 503',
+    );
+    expect(step('client-certificate-conflict', 'shop.example.com', '/loser')).toContain('on other terms');
+  });
+
   it('says why each other rule lost', () => {
     expect(losers(explained('path-longest', 'shop.example.com', '/a/b/c'))).toEqual([
       'shop/web Prefix /a/b shorter-path',

@@ -1,8 +1,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parse, stringify } from 'yaml';
 import { describe, expect, it } from 'vitest';
+import { certificateRefusal } from '../../src/proxy/client-certificate.ts';
 import { compile, listProblems } from '../../src/routing/compile.ts';
-import { match, normalizeHost, normalizePath } from '../../src/routing/match.ts';
+import { match, normalizeHost, normalizePath, routesFor } from '../../src/routing/match.ts';
 import { get } from '../../src/routing/sharded-map.ts';
 import { snapshotOf } from '../../src/routing/snapshot.ts';
 import type { RouteTable } from '../../src/routing/table.ts';
@@ -17,6 +18,9 @@ function decide(table: RouteTable, request: string): ExpectedDecision {
   const path = normalizePath(target);
   if (host === null || path === null) return { status: 400 };
   const route = match(table, host, path);
+  // As a request in clear text finds it.
+  const refusal = certificateRefusal(table, routesFor(table, host), route, undefined, false);
+  if (refusal !== null) return { status: refusal === 'clients-unverifiable' ? 503 : 403, reason: refusal };
   if (!route) return { status: 404 };
   const backend = get(table.backends, route.backend);
   if (!backend) throw new Error(`${route.backend} is not in the table`);

@@ -5,10 +5,12 @@ import type { Exchange } from '../../src/proxy/exchange.ts';
 import { type ExternalNames } from '../../src/proxy/external-names.ts';
 import { trustedProxies } from '../../src/proxy/forwarded.ts';
 import { DEFAULT_LIMITS, type Limits } from '../../src/proxy/limits.ts';
+import { UNVERIFIABLE } from '../../src/routing/client-certificates.ts';
 import { pathTree } from '../../src/routing/path-tree.ts';
 import { emptyMap, get, mapOf } from '../../src/routing/sharded-map.ts';
 import {
   type Backend,
+  type ClientPolicy,
   DEFAULT_POLICY,
   type Policy,
   type Route,
@@ -25,6 +27,8 @@ export interface Site {
   readonly protocol?: Backend['protocol'];
   readonly unavailable?: Backend['unavailable'];
   readonly externalName?: Backend['externalName'];
+  /** What the host asks of its clients. */
+  readonly clients?: ClientPolicy | 'unverifiable';
 }
 
 let generation = 0;
@@ -41,9 +45,16 @@ export function tableOf(sites: readonly Site[]): RouteTable {
       backend: `default/${host}:80`,
       policy: site.policy ?? DEFAULT_POLICY,
     };
+    const clients = site.clients && {
+      terms: site.clients === 'unverifiable' ? UNVERIFIABLE : site.clients.terms,
+      ingress: route.ingress,
+    };
     return [
       host,
-      { host, paths: pathTree(new Map([['', { whole: null, prefix: route }]])), defaultRoute: null },
+      {
+        ...{ host, paths: pathTree(new Map([['', { whole: null, prefix: route }]])), defaultRoute: null },
+        ...(clients && { clients }),
+      },
     ] as const;
   });
   const backends = sites.map((site): [string, Backend] => {
@@ -61,6 +72,11 @@ export function tableOf(sites: readonly Site[]): RouteTable {
     defaultRoute: null,
     backends: mapOf(backends),
     certificates: emptyMap(),
+    clientPolicies: mapOf(
+      sites.flatMap(({ clients }) =>
+        clients && clients !== 'unverifiable' ? [[clients.terms, clients] as const] : [],
+      ),
+    ),
   };
 }
 

@@ -1,6 +1,17 @@
+import { X509Certificate } from 'node:crypto';
 import { entries, values } from '../../src/routing/sharded-map.ts';
-import type { Backend, Endpoint, HostRoutes, PathNode, Route, RouteTable } from '../../src/routing/table.ts';
+import type {
+  Backend,
+  ClientPolicy,
+  Endpoint,
+  HostClients,
+  HostRoutes,
+  PathNode,
+  Route,
+  RouteTable,
+} from '../../src/routing/table.ts';
 import { DEFAULT_POLICY } from '../../src/routing/table.ts';
+import { hostsOf } from '../../src/table-view.ts';
 import type { Problem } from '../../src/routing/problem.ts';
 import { describeObject } from '../../src/routing/problem.ts';
 
@@ -16,6 +27,11 @@ export function describeTable(table: RouteTable): Record<string, unknown> {
   if (table.hostless) hosts['(no host)'] = describeHost(table.hostless);
   const backends: Record<string, unknown> = {};
   for (const [key, backend] of sorted(entries(table.backends))) backends[key] = describeBackend(backend);
+  const policies = new Map([...entries(table.clientPolicies)]);
+  const clients: Record<string, string> = {};
+  for (const { host, clients: asked } of hostsOf(table)) {
+    if (asked) clients[host || '(no host)'] = describeClients(asked, policies.get(asked.terms));
+  }
   const certificates = [...values(table.certificates)].map(
     (c) => `${c.host}: ${c.secret ?? '(default)'} by ${c.ingress}`,
   );
@@ -24,7 +40,17 @@ export function describeTable(table: RouteTable): Record<string, unknown> {
     ...(table.defaultRoute && { default: describeRoute(table.defaultRoute) }),
     backends,
     ...(certificates.length > 0 && { certificates: certificates.sort() }),
+    ...(Object.keys(clients).length > 0 && { clients: Object.fromEntries(sorted(Object.entries(clients))) }),
   };
+}
+
+function describeClients({ ingress }: HostClients, policy: ClientPolicy | undefined): string {
+  if (!policy) return `unverifiable by ${ingress}`;
+  const names = (policy.authority.match(/-----BEGIN[^]+?-----END CERTIFICATE-----/g) ?? []).map((block) =>
+    new X509Certificate(block).subject.replaceAll('\n', ', '),
+  );
+  const passed = policy.passCertificate ? ', told to pods' : '';
+  return `${policy.required ? 'required' : 'optional'} of ${names.join(' and ')}${passed} by ${ingress}`;
 }
 
 export function describeProblem({ severity, code, object, field, message }: Problem): string {

@@ -28,7 +28,7 @@ export type Plan =
 /** Reads the head, asks where it goes, and notes in the ledger what that says. */
 export function planRequest(context: EngineContext, request: IncomingMessage, ledger: Ledger): Plan {
   const arrival = arrivalOf(request.socket);
-  const read = readHead(request, context.limits, arrival.trusted);
+  const read = readHead(request, context.limits, arrival);
   if (read.kind === 'fault') return { kind: 'refuse', reason: read.reason, head: null };
   const { head } = read;
   const way = forwarding(arrival, head.forwarding, context.trustedProxies);
@@ -37,7 +37,7 @@ export function planRequest(context: EngineContext, request: IncomingMessage, le
 
   ledger.scheme = way.forwardedProto;
 
-  const decision = context.decide({ ...head.addressee, scheme: way.forwardedProto });
+  const decision = context.decide({ ...head.addressee, scheme: way.forwardedProto, arrival });
   ledger.route = decision.route;
   if (decision.kind === 'refuse') return { kind: 'refuse', reason: decision.reason, head };
   if (decision.kind === 'redirect') return { kind: 'redirect', location: decision.location, head };
@@ -56,6 +56,7 @@ export function planRequest(context: EngineContext, request: IncomingMessage, le
   fields['X-Real-IP'] = way.realIp;
   fields['X-Request-ID'] = way.requestId;
   if (way.forwarded !== null) fields['Forwarded'] = way.forwarded;
+  if (arrival.client) Object.assign(fields, arrival.client.fields);
 
   const hash = (): string =>
     hashKey(route.policy.hashBy, {

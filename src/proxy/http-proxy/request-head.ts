@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { MessageFault } from '../answer.ts';
 import type { Addressee, Refusal } from '../decide.ts';
-import { type IncomingForwarding } from '../forwarded.ts';
+import type { Arrival, IncomingForwarding } from '../forwarded.ts';
 import { connectionOptions, forwardingField, isHopByHop } from '../fields.ts';
 import type { Limits } from '../limits.ts';
 
@@ -23,10 +23,10 @@ export type ReadHead =
 
 /**
  * What Node's parser lets through and RFC 9112 does not: repeated Host, transfer codings other than a single
- * chunked, Transfer-Encoding in HTTP/1.0; and Portico's limits where the parser has none. `trusted` says whether
- * the peer's other X-Forwarded fields go on.
+ * chunked, Transfer-Encoding in HTTP/1.0; and Portico's limits where the parser has none. `arrival` says whether
+ * the peer's other X-Forwarded fields go on, and those about a certificate.
  */
-export function readHead(request: IncomingMessage, limits: Limits, trusted: boolean): ReadHead {
+export function readHead(request: IncomingMessage, limits: Limits, { trusted, client }: Arrival): ReadHead {
   const { rawHeaders } = request;
   const method = request.method ?? '';
   const target = request.url ?? '';
@@ -62,7 +62,9 @@ export function readHead(request: IncomingMessage, limits: Limits, trusted: bool
     if (name === 'expect') continue;
     if (name === 'trailer' && codings.length === 0) continue;
     const forwarding = forwardingField(name);
-    if (forwarding !== null && !(forwarding === 'x-forwarded-other' && trusted)) {
+    const goesOn =
+      forwarding === 'x-forwarded-other' || (forwarding === 'client-certificate' && client === undefined);
+    if (forwarding !== null && !(goesOn && trusted)) {
       known[forwarding] = known[forwarding] === undefined ? value : `${known[forwarding]}, ${value}`;
       continue;
     }

@@ -69,7 +69,7 @@ export class RelayExchange implements UpstreamUser {
   constructor(relay: Relay, client: ClientSide, head: RequestHead | null) {
     this.#relay = relay;
     this.#client = client;
-    this.#ledger = new Ledger(relay.context.now(), client.arrival.peer, head, !client.connection);
+    this.#ledger = new Ledger(relay.context.now(), client.arrival, head, !client.connection);
     this.isHead = this.#ledger.method === 'HEAD';
     // Until the head is read.
     client.strictTransport = strictTransport(relay.context, client.arrival.scheme);

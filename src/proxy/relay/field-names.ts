@@ -22,6 +22,8 @@ export const FieldKind = {
   underscoreTwin: 13,
   /** Never relayed, and not read either. */
   dropped: 14,
+  /** `ssl-client-…`: relayed from a trusted peer only, where the client itself was asked for no certificate. */
+  clientCertificate: 15,
 } as const;
 export type FieldKind = (typeof FieldKind)[keyof typeof FieldKind];
 
@@ -58,8 +60,9 @@ const BY_LENGTH: (readonly KnownName[] | undefined)[] = Array.from({ length: 20 
 
 const LOWER_X = 0x78;
 const LOWER_F = 0x66;
+const LOWER_S = 0x73;
 
-/** What a field name, already known to be a token, means to the relay. Makes a string for `x…` and `f…` only. */
+/** What a field name, already known to be a token, means to the relay. Makes a string for `x…`, `f…` and `ss…` only. */
 export function fieldKind(bytes: Buffer, start: number, end: number): FieldKind {
   const names = BY_LENGTH[end - start];
   const first = (bytes[start] ?? 0) | 0x20;
@@ -70,7 +73,9 @@ export function fieldKind(bytes: Buffer, start: number, end: number): FieldKind 
       if (equalsIgnoringCase(bytes, start, end, known.name)) return known.kind;
     }
   }
-  if (first !== LOWER_X && first !== LOWER_F) return FieldKind.other;
+  if (first !== LOWER_X && first !== LOWER_F) {
+    if (first !== LOWER_S || ((bytes[start + 1] ?? 0) | 0x20) !== LOWER_S) return FieldKind.other;
+  }
   const name = text(bytes, start, end).toLowerCase();
   const forwarding = forwardingField(name);
   switch (forwarding) {
@@ -80,6 +85,8 @@ export function fieldKind(bytes: Buffer, start: number, end: number): FieldKind 
       return FieldKind.underscoreTwin;
     case 'x-forwarded-other':
       return FieldKind.forwardedOther;
+    case 'client-certificate':
+      return FieldKind.clientCertificate;
     default:
       return FieldKind.forwarding;
   }

@@ -2,6 +2,7 @@ import { performance } from 'node:perf_hooks';
 import type { Route } from '../../routing/table.ts';
 import type { AnswerReason } from '../answer.ts';
 import type { Exchange } from '../exchange.ts';
+import type { Arrival } from '../forwarded.ts';
 import type { BodyFault } from './body-reader.ts';
 import type { RequestFault, RequestHead } from './request-head.ts';
 import type { ResponseFault } from './response-head.ts';
@@ -11,6 +12,7 @@ export type HttpVersion = '1.0' | '1.1' | '2';
 /** What becomes known of an exchange while it runs, and is accounted when it is over. */
 export class Ledger implements Exchange {
   readonly startedAt: number;
+  readonly arrival: Arrival;
   /** Until it is over, the time on the monotonic clock when it began. */
   durationMs = performance.now();
   clientAddress: string;
@@ -30,9 +32,10 @@ export class Ledger implements Exchange {
   detail = '';
 
   /** `head` is null when the request never came to one. */
-  constructor(startedAt: number, clientAddress: string, head: RequestHead | null, http2: boolean) {
+  constructor(startedAt: number, arrival: Arrival, head: RequestHead | null, http2: boolean) {
     this.startedAt = startedAt;
-    this.clientAddress = clientAddress;
+    this.arrival = arrival;
+    this.clientAddress = arrival.peer;
     this.method = head?.method ?? '';
     this.host = head?.host ?? '';
     this.target = head?.target ?? '';

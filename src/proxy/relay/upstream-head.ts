@@ -26,11 +26,12 @@ export function upstreamHead(
 ): UpstreamHead {
   const way = forwarding(arrival, incoming(head, bytes, base, arrival), trustedProxies);
   const upgrade = upgradeOf(head, bytes, base);
-  let out = `${head.method} ${originForm(head)} HTTP/1.1\r\n${relayedFields(head, bytes, base, arrival.trusted)}`;
+  let out = `${head.method} ${originForm(head)} HTTP/1.1\r\n${relayedFields(head, bytes, base, arrival)}`;
   out += `X-Forwarded-For: ${way.forwardedFor}\r\nX-Forwarded-Host: ${way.forwardedHost}\r\n`;
   out += `X-Forwarded-Port: ${way.forwardedPort}\r\nX-Forwarded-Proto: ${way.forwardedProto}\r\n`;
   out += `X-Real-IP: ${way.realIp}\r\nX-Request-ID: ${way.requestId}\r\n`;
   if (way.forwarded !== null) out += `Forwarded: ${way.forwarded}\r\n`;
+  if (arrival.client) out += arrival.client.lines;
   if (head.framing.kind === 'chunked') out += 'Transfer-Encoding: chunked\r\n';
   else if (head.contentLength >= 0) out += `Content-Length: ${head.contentLength}\r\n`;
   if (head.expectsContinue) out += 'Expect: 100-continue\r\n';
@@ -38,13 +39,13 @@ export function upstreamHead(
   return { way, text: `${out}\r\n`, upgrade };
 }
 
-function relayedFields(head: RequestHead, bytes: Buffer, base: number, trusted: boolean): string {
+function relayedFields(head: RequestHead, bytes: Buffer, base: number, arrival: Arrival): string {
   const { fields } = head;
   const { names } = head.connection;
   let out = '';
   let runStart = -1;
   for (let field = 0; field < fields.count; field++) {
-    const relayed = isRelayed(fields.kind(field), trusted) && !names?.has(fields.name(bytes, base, field));
+    const relayed = isRelayed(fields.kind(field), arrival) && !names?.has(fields.name(bytes, base, field));
     if (relayed && runStart < 0) runStart = base + fields.lineStart(field);
     if (!relayed && runStart >= 0) {
       out += text(bytes, runStart, base + fields.lineStart(field));
@@ -54,7 +55,7 @@ function relayedFields(head: RequestHead, bytes: Buffer, base: number, trusted: 
   return runStart < 0 ? out : out + text(bytes, runStart, base + fields.lineEnd(fields.count - 1));
 }
 
-function isRelayed(kind: FieldKind, trusted: boolean): boolean {
+function isRelayed(kind: FieldKind, { trusted, client }: Arrival): boolean {
   switch (kind) {
     case FieldKind.other:
     case FieldKind.host:
@@ -62,6 +63,8 @@ function isRelayed(kind: FieldKind, trusted: boolean): boolean {
       return true;
     case FieldKind.forwardedOther:
       return trusted;
+    case FieldKind.clientCertificate:
+      return trusted && client === undefined;
     default:
       return false;
   }

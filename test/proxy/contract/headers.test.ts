@@ -72,6 +72,28 @@ contract('fields to the upstream', (behaves) => {
     expect(received.values('forwarded')).toEqual(['for=9.9.9.9, for=127.0.0.1;proto=http']);
   });
 
+  behaves('believes nobody but a trusted peer about the certificate of a client', async (create) => {
+    const sent = [
+      'SSL-Client-Verify: SUCCESS',
+      'ssl-client-subject-dn: CN=ada',
+      'ssl-client-cert: x',
+      'ssl_client_verify: SUCCESS',
+      'Connection: ssl-client-verify',
+      'Sec-Fetch-Mode: cors',
+    ];
+    const names = async (trusted: readonly string[]): Promise<string[]> => {
+      const { received } = await relayed(create, sent, trusted);
+      return received.fields.map(([name]) => name.toLowerCase()).filter((name) => name.startsWith('s'));
+    };
+    expect(await names([])).toEqual(['sec-fetch-mode']);
+    expect(await names(['127.0.0.1'])).toEqual([
+      'ssl-client-verify',
+      'ssl-client-subject-dn',
+      'ssl-client-cert',
+      'sec-fetch-mode',
+    ]);
+  });
+
   behaves('drops underscore twins, whoever sends them', async (create) => {
     const sent = [
       'X_Forwarded_For: 6.6.6.6',

@@ -1,0 +1,68 @@
+import { UNVERIFIABLE } from '../routing/client-certificates.ts';
+import { normalizeHost, routesFor } from '../routing/match.ts';
+import { get } from '../routing/sharded-map.ts';
+import type { ClientPolicy, HostRoutes, Route, RouteTable } from '../routing/table.ts';
+import type { Arrival } from './forwarded.ts';
+
+/** Why a request is refused for want of a certificate; `answer.ts` gives each its status and its words. */
+export type CertificateRefusal =
+  | 'certificate-missing'
+  /** One was shown that is not good. */
+  | 'certificate-refused'
+  /** It came in clear text, perhaps from a proxy that ended TLS: nobody here has seen a certificate. */
+  | 'certificate-out-of-sight'
+  /** The connection was opened for hosts that ask for something else (RFC 9110 15.5.20). */
+  | 'misdirected'
+  /** There is nothing to verify clients by, or the Ingress wants other terms than its host has. */
+  | 'clients-unverifiable';
+
+/** What a client showed on a connection that asked for a certificate; the same for all of its requests. */
+export interface ShownCertificate {
+  /** Of the policy that it was asked by. */
+  readonly terms: string;
+  readonly verdict: 'verified' | 'missing' | 'refused';
+  /** What pods are told of it, under the names that ingress-nginx uses. */
+  readonly fields: Readonly<Record<string, string>>;
+  /** The same as lines of a head. */
+  readonly lines: string;
+}
+
+/**
+ * Why a request may not go on, or null. The terms of its connection, of its host and of its Ingress must be the same.
+ * `challenge` says that it is for a certificate authority that looks for its token in clear text: an Ingress that asks
+ * for no certificates itself, as those of cert-manager, answers it.
+ */
+export function certificateRefusal(
+  table: RouteTable,
+  routes: HostRoutes | null,
+  route: Route | null,
+  arrival: Pick<Arrival, 'scheme' | 'client'> | undefined,
+  challenge: boolean,
+): CertificateRefusal | null {
+  const shown = arrival?.client;
+  const terms = routes?.clients?.terms;
+  const wanted = route?.policy.clientTerms;
+  if (shown === undefined && terms === undefined && wanted === undefined) return null;
+  const secure = arrival?.scheme === 'https';
+  if (challenge && !secure && route !== null && wanted === undefined) return null;
+  if (terms === UNVERIFIABLE || (wanted !== undefined && wanted !== terms)) return 'clients-unverifiable';
+  if (terms !== undefined && !secure) return 'certificate-out-of-sight';
+  if (shown?.terms !== terms) return 'misdirected';
+  const policy = terms === undefined ? undefined : get(table.clientPolicies, terms);
+  if (shown === undefined || !policy) return 'clients-unverifiable';
+  switch (shown.verdict) {
+    case 'verified':
+      return null;
+    case 'refused':
+      return 'certificate-refused';
+    case 'missing':
+      return policy.required ? 'certificate-missing' : null;
+  }
+}
+
+/** What a client is asked for that begins a handshake for this name (SNI), or for none; null asks for nothing. */
+export function clientPolicyOf(table: RouteTable, serverName: string | null): ClientPolicy | null {
+  if (table.clientPolicies.size === 0) return null;
+  const terms = routesFor(table, normalizeHost(serverName ?? '') ?? '')?.clients?.terms;
+  return (terms !== undefined && get(table.clientPolicies, terms)) || null;
+}
