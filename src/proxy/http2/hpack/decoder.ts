@@ -29,10 +29,10 @@ const COLON = 0x3a;
 const INDEXED = 0x80;
 const TO_BE_INDEXED = 0x40;
 const TABLE_SIZE = 0x20;
+/** And what a string literal begins with that is coded. */
+const HUFFMAN = 0x80;
 
-/** RFC 7541 5.1 */
-const MAX_INTEGER = 2 ** 31 - 1;
-/** Of these a number of up to 31 bits has 5 at most; more could only be zeros. */
+/** What follows the first byte of an integer (RFC 7541 5.1): enough for all that fit in 31 bits. */
 const MAX_INTEGER_BYTES = 5;
 
 const scratch = Buffer.allocUnsafeSlow(16 * 1024);
@@ -77,8 +77,8 @@ export class HpackDecoder {
         value = this.#value(index);
       } else if (first >= TO_BE_INDEXED) {
         const index = this.#integer(bytes, to, first, 0x3f);
-        name = index === 0 ? this.#nameText(bytes, to) : this.#name(index);
-        value = this.#text(bytes, to, true);
+        name = index === 0 ? this.#text(bytes, to, 'name') : this.#name(index);
+        value = this.#text(bytes, to, 'value');
         if (name !== null && value !== null) table.add(name, value);
       } else if (first >= TABLE_SIZE) {
         const size = this.#integer(bytes, to, first, 0x1f);
@@ -88,8 +88,8 @@ export class HpackDecoder {
         continue;
       } else {
         const index = this.#integer(bytes, to, first, 0x0f);
-        name = index === 0 ? this.#nameText(bytes, to) : this.#name(index);
-        value = this.#text(bytes, to, fits);
+        name = index === 0 ? this.#text(bytes, to, 'name') : this.#name(index);
+        value = this.#text(bytes, to, fits ? 'value' : 'nothing');
       }
       if (name === null || value === null) return MALFORMED;
       begun = true;
@@ -115,7 +115,10 @@ export class HpackDecoder {
     return entry >= this.#table.oldest ? this.#table.value(entry) : null;
   }
 
-  /** An integer whose first bits are in `first`, where `prefix` says (RFC 7541 5.1); -1 when it is malformed. */
+  /**
+   * An integer whose first bits are in `first`, where `prefix` says (RFC 7541 5.1); -1 when it is malformed. What
+   * is above 2^31 is more than any size, index or length that the callers let pass.
+   */
   #integer(bytes: Buffer, to: number, first: number, prefix: number): number {
     let integer = first & prefix;
     if (integer < prefix) return integer;
@@ -124,40 +127,30 @@ export class HpackDecoder {
     while (this.#at < end) {
       const byte = bytes[this.#at++] ?? 0;
       integer += (byte & 0x7f) * scale;
-      if (byte < 0x80) return integer <= MAX_INTEGER ? integer : -1;
+      if (byte < 0x80) return integer;
       scale *= 0x80;
     }
     return -1;
   }
 
-  /** A string literal (RFC 7541 5.2), or an empty one unless it is to be kept; null when it is malformed. */
-  #text(bytes: Buffer, to: number, keep: boolean): string | null {
+  /** A string literal (RFC 7541 5.2), or an empty one when nothing is wanted of it; null when it is malformed. */
+  #text(bytes: Buffer, to: number, wanted: 'name' | 'value' | 'nothing'): string | null {
     if (this.#at >= to) return null;
     const first = bytes[this.#at++] ?? 0;
     const length = this.#integer(bytes, to, first, 0x7f);
-    const from = this.#at;
-    if (length < 0 || length > to - from) return null;
-    this.#at = from + length;
-    if (first < 0x80) return keep && length > 0 ? latin1(bytes, from, this.#at) : '';
-    const into = scratchFor(length);
-    const decoded = decodeHuffman(bytes, from, this.#at, into);
-    if (decoded < 0) return null;
-    return keep && decoded > 0 ? latin1(into, 0, decoded) : '';
-  }
-
-  /** A string literal that is a name: mostly one of those that are there already. */
-  #nameText(bytes: Buffer, to: number): string | null {
-    if (this.#at >= to) return null;
-    const first = bytes[this.#at++] ?? 0;
-    const length = this.#integer(bytes, to, first, 0x7f);
-    const from = this.#at;
-    if (length < 0 || length > to - from) return null;
-    this.#at = from + length;
-    if (first < 0x80) return knownName(bytes, from, this.#at) ?? latin1(bytes, from, this.#at);
-    const into = scratchFor(length);
-    const decoded = decodeHuffman(bytes, from, this.#at, into);
-    if (decoded < 0) return null;
-    return knownName(into, 0, decoded) ?? latin1(into, 0, decoded);
+    if (length < 0 || length > to - this.#at) return null;
+    let source = bytes;
+    let from = this.#at;
+    let end = from + length;
+    this.#at = end;
+    if (first >= HUFFMAN) {
+      source = scratchFor(length);
+      end = decodeHuffman(bytes, from, end, source);
+      if (end < 0) return null;
+      from = 0;
+    }
+    if (from === end || wanted === 'nothing') return '';
+    return (wanted === 'name' ? knownName(source, from, end) : undefined) ?? latin1(source, from, end);
   }
 }
 

@@ -51,6 +51,16 @@ describe('what is put into the table', () => {
     },
   );
 
+  test('as many names as there may be, of which none is forgotten while it is in the table', () => {
+    const encoder = new HpackEncoder();
+    for (let i = 0; i < 1000; i++) {
+      expect(block(encoder, `x-${i}`, 'y')[0]).toBe(0x40);
+      for (let age = 0; age <= Math.min(i, 50); age++) {
+        expect(hex(encoder, `x-${i - age}`, 'y')).toBe((0x80 + 62 + age).toString(16));
+      }
+    }
+  });
+
   test('no long values', () => {
     const encoder = new HpackEncoder();
     const long = block(encoder, 'x', 'v'.repeat(257));

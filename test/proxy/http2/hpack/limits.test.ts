@@ -89,6 +89,14 @@ describe('a block that is too large', () => {
     expect(process.memoryUsage().heapUsed - before).toBeLessThan(8 * 1024 * 1024);
   });
 
+  test('may have a long string with Huffman codes in it, or may not', () => {
+    // Every 5 bits of them are a `0`.
+    const coded = Buffer.concat([Buffer.from([0x01, 0xff, 0xa1, 0x9b, 0x01]), Buffer.alloc(20_000)]);
+    const large = new HpackDecoder(4096, { headBytes: 40_000, fieldCount: 100 });
+    expect(decode(large, coded)).toEqual({ kind: 'fields', fields: [':authority', '0'.repeat(32_000)] });
+    expect(decode(new HpackDecoder(4096, { headBytes: 30_000, fieldCount: 100 }), coded)).toEqual(TOO_LARGE);
+  });
+
   test('is known by its first bytes', () => {
     const decoder = new HpackDecoder(4096, { headBytes: 100, fieldCount: 100 });
     expect(decode(decoder, literal(false, 'a', 'x'.repeat(100_000)))).toEqual(TOO_LARGE);
@@ -137,6 +145,12 @@ describe('the table', () => {
     // 66 bytes, which are two entries.
     decode(decoder, Buffer.from([0x3f, 66 - 31]));
     expect(names(decoder)).toEqual(['c', 'b']);
+    // `b` as a name is there, `a` is not any more.
+    const named = (index: number): unknown => decode(decoder, Buffer.from([0x0f, index - 15, 0]));
+    expect(named(63)).toEqual({ kind: 'fields', fields: ['b', ''] });
+    expect(named(64)).toEqual({ kind: 'malformed' });
+    decode(decoder, literal(true, 'x', ''));
+    expect(names(decoder)).toEqual(['x', 'c']);
     decode(decoder, Buffer.from([0x20]));
     expect(names(decoder)).toEqual([]);
     decode(decoder, literal(true, 'd', ''));
