@@ -1,14 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type ApiProcess, startApiProcess } from './api-process.ts';
+import type { ApiProcess } from './api-process.ts';
+import { type ClusterBench, type Load, withCluster, withUpstream } from './cluster-bench.ts';
 import { ingress, slice } from './cluster-objects.ts';
 import { percentile, runLoad } from './load.ts';
 import { cpuMs, rssMb } from './process-figures.ts';
-import { IMAGE_ENVIRONMENT, LOAD_CORE, PROXY_CORE, porticoCommand, stop } from './subjects.ts';
 
 /**
  * `npm run bench:changes`: what changes of a large cluster cost while requests are served. A scripted API server with
@@ -19,94 +14,28 @@ const PORTS = { proxy: 18_090, status: 18_091, upstream: 18_092 };
 const INGRESSES = Number(process.env['BENCH_INGRESSES'] ?? 10_000);
 const LOAD_SECONDS = Number(process.env['BENCH_SECONDS'] ?? 60);
 const CHANGES = Number(process.env['BENCH_CHANGES'] ?? 1_000);
-const RATE = 1_000;
 const SAMPLES = 100;
-const folder = mkdtempSync(join(tmpdir(), 'portico-bench-'));
-const root = new URL('..', import.meta.url).pathname;
 
 async function main(): Promise<void> {
-  spawn('taskset', ['-a', '-p', '-c', LOAD_CORE, `${process.pid}`], { stdio: 'ignore' });
-  const upstream = spawn(
-    'taskset',
-    ['-c', LOAD_CORE, process.execPath, join(root, 'bench/upstream.ts'), `${PORTS.upstream}`, '0.0.0.0'],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
-  );
-  await once(upstream.stdout, 'data');
-  try {
-    await withPortico(100, async (portico) => {
-      line('RSS idle, two workers, 100 Ingresses', `${rssMb(portico.pid).toFixed(0)} MB`, '≤ 150 MB');
-    });
-    await withPortico(INGRESSES, measureLarge);
-  } finally {
-    await stop(upstream);
-  }
+  await measured(100, async ({ pid }) => {
+    line('RSS idle, two workers, 100 Ingresses', `${rssMb(pid).toFixed(0)} MB`, '≤ 150 MB');
+  });
+  await measured(INGRESSES, measureLarge);
 }
 
-interface Portico {
-  readonly pid: number;
-  readonly api: ApiProcess;
-  readonly secondsToReady: number;
-}
-
-async function withPortico(ingresses: number, use: (portico: Portico) => Promise<void>): Promise<void> {
-  const api = await startApiProcess(ingresses, PORTS.upstream);
-  const kubeconfig = join(folder, 'kubeconfig');
-  writeFileSync(kubeconfig, api.kubeconfig);
-  const startedAt = performance.now();
-  const child = spawn(
-    'taskset',
-    [
-      ...['-c', PROXY_CORE, ...porticoCommand(), 'run', '--kubeconfig', kubeconfig],
-      ...[
-        '--allow-loopback',
-        '--workers',
-        '2',
-        '--bind-address',
-        '127.0.0.1',
-        '--http-port',
-        `${PORTS.proxy}`,
-        '--https-port',
-        '0',
-      ],
-      ...[
-        '--status-port',
-        `${PORTS.status}`,
-        '--access-log',
-        'off',
-        '--log-level',
-        'warn',
-        '--drain-timeout',
-        '1s',
-      ],
-    ],
-    { stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, ...IMAGE_ENVIRONMENT } },
-  );
-  try {
-    await ready(child);
-    const secondsToReady = (performance.now() - startedAt) / 1000;
+async function measured(ingresses: number, use: (bench: ClusterBench) => Promise<void>): Promise<void> {
+  await withCluster({ ingresses, workers: '2', ports: PORTS }, async (bench) => {
     // What starting up has left to the garbage collector is not what idling costs.
     await delay(3_000);
-    await use({ pid: child.pid ?? 0, api, secondsToReady });
-  } finally {
-    await stop(child);
-    api.stop();
-  }
+    await use(bench);
+  });
 }
 
-async function ready(child: ChildProcess): Promise<void> {
-  for (let tries = 0; tries < 3_000; tries++) {
-    if (child.exitCode !== null) throw new Error('Portico ended at start');
-    const response = await fetch(`http://127.0.0.1:${PORTS.status}/readyz`).catch(() => null);
-    if (response?.status === 200) return;
-    await delay(20);
-  }
-  throw new Error('Portico was not ready within a minute');
-}
-
-async function measureLarge({ pid, api, secondsToReady }: Portico): Promise<void> {
+async function measureLarge({ pid, api, secondsToReady, load: loadAt }: ClusterBench): Promise<void> {
   line(`cold start to ready, ${INGRESSES} Ingresses`, `${secondsToReady.toFixed(1)} s`, '≤ 5 s');
   line(`RSS idle, two workers, ${INGRESSES} Ingresses`, `${rssMb(pid).toFixed(0)} MB`, '≤ 350 MB');
 
+  const load = (seconds: number): Promise<Load> => loadAt({ perSecond: 1_000, connections: 32, seconds });
   await load(5);
   const calm = await load(LOAD_SECONDS);
   const cpuBefore = cpuMs(pid);
@@ -132,26 +61,6 @@ async function measureLarge({ pid, api, secondsToReady }: Portico): Promise<void
   const routes = await propagation(api, routeChange);
   line('Ingress change to first response, p50 / p99', milliseconds(routes), 'p99 ≤ 150 ms');
   line('RSS afterwards', `${rssMb(pid).toFixed(0)} MB`, '');
-}
-
-async function load(seconds: number): Promise<{ p99: number; failures: number; requests: number }> {
-  const request = Buffer.from('GET /small HTTP/1.1\r\nHost: app-7.example.com\r\n\r\n');
-  const options = {
-    port: PORTS.proxy,
-    request,
-    connections: 32,
-    ratePerSecond: RATE,
-    durationMs: seconds * 1_000,
-  };
-  const { latenciesMs, failures, requests } = await runLoad(options);
-  return {
-    p99: percentile(
-      latenciesMs.toSorted((a, b) => a - b),
-      0.99,
-    ),
-    failures,
-    requests,
-  };
 }
 
 /** Every other change is of an Ingress, the others of endpoints; one in ten is of what the load asks for. */
@@ -208,4 +117,4 @@ function line(what: string, figure: string, aim: string): void {
   console.log(`${what.padEnd(48)} ${figure.padStart(24)}   ${aim && `aim ${aim}`}`);
 }
 
-await main();
+await withUpstream(PORTS.upstream, main);

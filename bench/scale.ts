@@ -1,13 +1,7 @@
-import { type ChildProcess, fork, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { percentile, runLoad } from './load.ts';
+import { type ClusterBench, type Load, withCluster, withUpstream } from './cluster-bench.ts';
+import { ingress, slice } from './cluster-objects.ts';
 import { cpuMs, rssMb } from './process-figures.ts';
-import type { FromCluster, ToCluster } from './scale-cluster.ts';
-import { IMAGE_ENVIRONMENT, LOAD_CORE, PROXY_CORE, porticoCommand, stop } from './subjects.ts';
 
 /**
  * `npm run bench:scale`: what the size of a cluster costs. For each size a scripted API server with as many Ingresses,
@@ -21,108 +15,76 @@ const CHANGES = 100;
 const ENDPOINT_INTERVAL_MS = 20;
 /** Longer than changes of routes are held off for, so that each is compiled on its own. */
 const INGRESS_INTERVAL_MS = 60;
-const RATE = 500;
-const LOAD_SECONDS = 3;
+const LOAD = { perSecond: 500, connections: 16, seconds: 3 };
 const RUNS = 3;
-const folder = mkdtempSync(join(tmpdir(), 'portico-scale-'));
-const root = new URL('..', import.meta.url).pathname;
+
+/** The columns of the table, and how each is read. */
+const COLUMNS: readonly (readonly [head: string, cell: (figures: Figures) => string])[] = [
+  ['Ingresses', ({ size }) => `${size}`],
+  ['objects', ({ objects }) => `${objects}`],
+  ['ready', ({ readySeconds }) => `${readySeconds.toFixed(1)} s`],
+  ['bytes at start', ({ startMb }) => `${startMb.toFixed(1)} MB`],
+  ['RSS', (figures) => `${figures.rssMb.toFixed(0)} MB`],
+  ['control thread', ({ controlMb }) => `${controlMb.toFixed(0)} MB`],
+  ['each data-plane thread', ({ threadMb }) => `${threadMb.toFixed(0)} MB`],
+  ['CPU per endpoint change', ({ endpointMs }) => `${endpointMs.toFixed(1)} ms`],
+  ['CPU per Ingress change', ({ ingressMs }) => `${ingressMs.toFixed(1)} ms`],
+  ['CPU per relist', ({ relistMs }) => `${relistMs.toFixed(0)} ms`],
+  ['bytes per relist', ({ relistMb }) => `${relistMb.toFixed(1)} MB`],
+  ['p99 calm', ({ calm }) => `${calm.p99.toFixed(1)} ms`],
+  ['p99 with changes', ({ changing }) => `${changing.p99.toFixed(1)} ms`],
+  ['p99 with a relist', ({ relisting }) => `${relisting.p99.toFixed(1)} ms`],
+  [
+    'failed requests',
+    ({ calm, changing, relisting }) => `${calm.failures + changing.failures + relisting.failures}`,
+  ],
+];
 
 interface Figures {
+  readonly size: number;
   readonly objects: number;
   readonly readySeconds: number;
   readonly startMb: number;
   readonly rssMb: number;
-  readonly heapMb: number;
+  /** Heap and buffers of the thread that holds the snapshot; and of each thread that serves. */
+  readonly controlMb: number;
+  readonly threadMb: number;
   readonly endpointMs: number;
   readonly ingressMs: number;
   readonly relistMs: number;
   readonly relistMb: number;
-  readonly p99: { readonly calm: number; readonly changes: number; readonly relist: number };
-  readonly failures: number;
-}
-
-interface Running {
-  readonly pid: number;
-  readonly size: number;
-  readonly tell: (message: ToCluster) => void;
-  readonly bytes: () => Promise<number>;
-  /** Has everything listed again, and returns when it is. */
-  readonly relist: () => Promise<void>;
+  readonly calm: Load;
+  readonly changing: Load;
+  readonly relisting: Load;
 }
 
 async function main(): Promise<void> {
-  spawn('taskset', ['-a', '-p', '-c', LOAD_CORE, `${process.pid}`], { stdio: 'ignore' });
-  const upstream = spawn(
-    'taskset',
-    ['-c', LOAD_CORE, process.execPath, join(root, 'bench/upstream.ts'), `${PORTS.upstream}`, '0.0.0.0'],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
-  );
-  await once(upstream.stdout, 'data');
-  const head = [
-    ...['Ingresses', 'objects', 'ready', 'bytes at start', 'RSS', 'control heap', 'CPU per endpoint change'],
-    ...['CPU per Ingress change', 'CPU per relist', 'bytes per relist', 'p99 calm', 'p99 with changes'],
-    ...['p99 with a relist', 'failed requests'],
-  ];
-  console.log(`| ${head.join(' | ')} |\n|${' ---: |'.repeat(head.length)}`);
-  try {
-    for (const size of SIZES) console.log(row(size, await measureSize(size)));
-  } finally {
-    await stop(upstream);
-    rmSync(folder, { recursive: true });
+  const line = (cells: readonly string[]): void => console.log(`| ${cells.join(' | ')} |`);
+  line(COLUMNS.map(([head]) => head));
+  line(COLUMNS.map(() => '---:'));
+  for (const size of SIZES) {
+    const figures = await withCluster({ ingresses: size, workers: WORKERS, ports: PORTS }, (bench) =>
+      measure(size, bench),
+    );
+    line(COLUMNS.map(([, cell]) => cell(figures)));
   }
 }
 
-async function measureSize(size: number): Promise<Figures> {
-  const cluster = fork(join(root, 'bench/scale-cluster.ts'), [`${size}`, `${PORTS.upstream}`]);
-  try {
-    const [ready] = (await once(cluster, 'message')) as [FromCluster];
-    if (ready.kind !== 'ready') throw new Error('the cluster did not start');
-    const kubeconfig = join(folder, 'kubeconfig');
-    writeFileSync(kubeconfig, ready.kubeconfig);
-    const startedAt = performance.now();
-    const portico = startPortico(kubeconfig);
-    try {
-      await untilReady(portico);
-      const readySeconds = (performance.now() - startedAt) / 1000;
-      const running: Running = {
-        pid: portico.pid ?? 0,
-        size,
-        tell: (message) => void cluster.send(message),
-        async relist() {
-          const before = await relists();
-          cluster.send({ kind: 'relist' } satisfies ToCluster);
-          await once(cluster, 'message');
-          for (let tries = 0; (await relists()) === before; tries++) {
-            if (tries === 120) throw new Error('not everything was listed again within a minute');
-            await delay(500);
-          }
-        },
-        async bytes() {
-          cluster.send({ kind: 'bytes' } satisfies ToCluster);
-          const [answer] = (await once(cluster, 'message')) as [FromCluster];
-          return answer.kind === 'bytes' ? answer.sent : 0;
-        },
-      };
-      return { objects: ready.objects, readySeconds, ...(await measure(running)) };
-    } finally {
-      await stop(portico);
-    }
-  } finally {
-    cluster.disconnect();
-    await once(cluster, 'exit');
-  }
-}
-
-async function measure(running: Running): Promise<Omit<Figures, 'objects' | 'readySeconds'>> {
-  const { pid, bytes, relist } = running;
-  const startMb = (await bytes()) / 1e6;
+async function measure(size: number, bench: ClusterBench): Promise<Figures> {
+  const { pid, api, secondsToReady: readySeconds } = bench;
+  const startMb = (await api.bytesSent()) / 1e6;
   // What starting up has left to the garbage collector is not what idling costs.
   await delay(3_000);
   const idleBefore = cpuMs(pid);
   await delay(2_000);
   const idlePerMs = (cpuMs(pid) - idleBefore) / 2_000;
-  const rss = rssMb(pid);
-  const heapMb = sample(await metrics(), 'nodejs_heap_size_used_bytes') / 1e6;
+  const metric = await bench.scrape();
+  const atRest = {
+    objects: metric('portico_watch_objects'),
+    rssMb: rssMb(pid),
+    controlMb: (metric('nodejs_heap_size_total_bytes') + metric('nodejs_external_memory_bytes')) / 1e6,
+    threadMb: metric('portico_data_plane_memory_bytes') / Number(WORKERS) / 1e6,
+  };
 
   /** CPU time beyond that of idling, until nothing more happens. */
   const cost = async (work: () => Promise<void>): Promise<number> => {
@@ -130,140 +92,77 @@ async function measure(running: Running): Promise<Omit<Figures, 'objects' | 'rea
     await work();
     return Math.max(0, cpuMs(pid) - cpuBefore - idlePerMs * (performance.now() - startedAt));
   };
-  const endpointMs = (await cost(() => changes(running, 'slice', ENDPOINT_INTERVAL_MS))) / CHANGES;
-  const ingressMs = (await cost(() => changes(running, 'ingress', INGRESS_INTERVAL_MS))) / CHANGES;
-  const relistedBytes = await bytes();
-  const relistMs = await cost(relist);
-  const relistMb = ((await bytes()) - relistedBytes) / 1e6;
+  const endpointMs = (await cost(() => changes(bench, size, 'slice', ENDPOINT_INTERVAL_MS))) / CHANGES;
+  const ingressMs = (await cost(() => changes(bench, size, 'ingress', INGRESS_INTERVAL_MS))) / CHANGES;
+  const relistedBytes = await api.bytesSent();
+  const relistMs = await cost(() => relist(bench));
+  const relistMb = ((await api.bytesSent()) - relistedBytes) / 1e6;
 
-  await load();
-  const calm = await lowest(async () => {});
-  const changing = await lowest(() => mixedChanges(running));
-  const relisting = await lowest(() => delay(300).then(relist));
+  await bench.load(LOAD);
   return {
+    size,
+    readySeconds,
     startMb,
-    rssMb: rss,
-    heapMb,
+    ...atRest,
     endpointMs,
     ingressMs,
     relistMs,
     relistMb,
-    p99: { calm: calm.p99, changes: changing.p99, relist: relisting.p99 },
-    failures: calm.failures + changing.failures + relisting.failures,
+    calm: await lowest(bench, async () => {}),
+    changing: await lowest(bench, () => mixedChanges(bench, size)),
+    relisting: await lowest(bench, () => delay(300).then(() => relist(bench))),
   };
 }
 
 /** One change after the other, of apps all over the cluster, and time for the last to be served. */
 async function changes(
-  { tell, size }: Running,
+  { api }: ClusterBench,
+  size: number,
   kind: 'slice' | 'ingress',
   intervalMs: number,
 ): Promise<void> {
   for (let made = 0; made < CHANGES; made++) {
     const n = (made * 7919) % size;
-    if (kind === 'slice') tell({ kind, n, endpoints: 2 + (made % 3) });
-    else tell({ kind, n, paths: [`/version-${made}`] });
+    api.apply(kind === 'slice' ? slice(n, PORTS.upstream, 2 + (made % 3)) : ingress(n, [`/version-${made}`]));
     await delay(intervalMs);
   }
   await delay(500);
 }
 
-async function mixedChanges({ tell, size }: Running): Promise<void> {
-  for (let made = 0; made < LOAD_SECONDS * 10; made++) {
+async function mixedChanges({ api }: ClusterBench, size: number): Promise<void> {
+  for (let made = 0; made < LOAD.seconds * 10; made++) {
     const n = made % 10 === 0 ? 7 : (made * 7919 + 1) % size;
-    if (made % 2 === 0) tell({ kind: 'slice', n, endpoints: 1 + (made % 3) });
-    else tell({ kind: 'ingress', n, paths: [`/mixed-${made}`] });
+    api.apply(made % 2 === 0 ? slice(n, PORTS.upstream, 1 + (made % 3)) : ingress(n, [`/mixed-${made}`]));
     await delay(100);
   }
 }
 
-/** How often everything has been listed again: the least of all kinds that cost something. */
-async function relists(): Promise<number> {
-  const body = await metrics();
+/** Has everything listed again, and returns when it is. */
+async function relist({ api, scrape }: ClusterBench): Promise<void> {
   const kinds = ['Ingress', 'Service', 'EndpointSlice', 'Secret'];
-  return Math.min(...kinds.map((kind) => sample(body, `portico_watch_relists_total{kind="${kind}"}`)));
-}
-
-interface Load {
-  readonly p99: number;
-  readonly failures: number;
+  /** The least of all kinds that cost something. */
+  const relists = async (): Promise<number> => {
+    const metric = await scrape();
+    return Math.min(...kinds.map((kind) => metric('portico_watch_relists_total', `kind="${kind}"`)));
+  };
+  const before = await relists();
+  await api.relist();
+  for (let tries = 0; (await relists()) === before; tries++) {
+    if (tries === 120) throw new Error('not everything was listed again within a minute');
+    await delay(500);
+  }
 }
 
 /** The lowest p99 of three runs with the same work beside them: the machine has other things to do as well. */
-async function lowest(work: () => Promise<void>): Promise<Load> {
+async function lowest(bench: ClusterBench, work: () => Promise<void>): Promise<Load> {
   const runs: Load[] = [];
-  while (runs.length < RUNS) runs.push((await Promise.all([load(), work()]))[0]);
+  while (runs.length < RUNS) runs.push((await Promise.all([bench.load(LOAD), work()]))[0]);
+  const total = (of: (run: Load) => number): number => runs.reduce((sum, run) => sum + of(run), 0);
   return {
     p99: Math.min(...runs.map(({ p99 }) => p99)),
-    failures: runs.reduce((sum, { failures }) => sum + failures, 0),
+    failures: total(({ failures }) => failures),
+    requests: total(({ requests }) => requests),
   };
 }
 
-async function load(): Promise<Load> {
-  const request = Buffer.from('GET /small HTTP/1.1\r\nHost: app-7.example.com\r\n\r\n');
-  const { latenciesMs, failures } = await runLoad({
-    port: PORTS.proxy,
-    request,
-    connections: 16,
-    ratePerSecond: RATE,
-    durationMs: LOAD_SECONDS * 1_000,
-  });
-  return {
-    p99: percentile(
-      latenciesMs.toSorted((a, b) => a - b),
-      0.99,
-    ),
-    failures,
-  };
-}
-
-function startPortico(kubeconfig: string): ChildProcess {
-  const flags = [
-    ...['--kubeconfig', kubeconfig, '--allow-loopback', '--workers', WORKERS],
-    ...['--bind-address', '127.0.0.1', '--http-port', `${PORTS.proxy}`, '--status-port', `${PORTS.status}`],
-    ...['--access-log', 'off', '--log-level', 'warn', '--drain-timeout', '1s'],
-    ...['--publish-status', 'false', '--publish-events', 'false'],
-  ];
-  return spawn('taskset', ['-c', PROXY_CORE, ...porticoCommand(), 'run', ...flags], {
-    stdio: ['ignore', 'inherit', 'inherit'],
-    env: { ...process.env, ...IMAGE_ENVIRONMENT },
-  });
-}
-
-async function untilReady(portico: ChildProcess): Promise<void> {
-  for (let tries = 0; tries < 6_000; tries++) {
-    if (portico.exitCode !== null) throw new Error('Portico ended at start');
-    const response = await fetch(`http://127.0.0.1:${PORTS.status}/readyz`).catch(() => null);
-    if (response?.status === 200) return;
-    await delay(20);
-  }
-  throw new Error('Portico was not ready within two minutes');
-}
-
-async function metrics(): Promise<string> {
-  return (await fetch(`http://127.0.0.1:${PORTS.status}/metrics`)).text();
-}
-
-function sample(body: string, name: string): number {
-  const found = body.split('\n').find((text) => text.startsWith(`${name} `));
-  return Number(found?.slice(name.length + 1) ?? 0);
-}
-
-function row(size: number, figures: Figures): string {
-  const { p99 } = figures;
-  const cells = [
-    ...[`${size}`, `${figures.objects}`, `${figures.readySeconds.toFixed(1)} s`],
-    ...[
-      `${figures.startMb.toFixed(1)} MB`,
-      `${figures.rssMb.toFixed(0)} MB`,
-      `${figures.heapMb.toFixed(0)} MB`,
-    ],
-    ...[`${figures.endpointMs.toFixed(1)} ms`, `${figures.ingressMs.toFixed(1)} ms`],
-    ...[`${figures.relistMs.toFixed(0)} ms`, `${figures.relistMb.toFixed(1)} MB`],
-    ...[p99.calm, p99.changes, p99.relist].map((ms) => `${ms.toFixed(1)} ms`),
-    `${figures.failures}`,
-  ];
-  return `| ${cells.join(' | ')} |`;
-}
-
-await main();
+await withUpstream(PORTS.upstream, main);
