@@ -1,8 +1,41 @@
+import { setInterval as every } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { eventually, startDaemon } from '../support/daemon.ts';
+import type { ApiObject, Fault } from '../support/api-server.ts';
+import { type Daemon, eventually, startDaemon } from '../support/daemon.ts';
 import { scriptedCluster } from './cluster.ts';
-import { startPod } from './pod.ts';
-import { siteObjects, slicesOf } from './site.ts';
+import { type Pod, startPod } from './pod.ts';
+import { ingressOf, serviceOf, siteObjects, slicesOf } from './site.ts';
+
+const AWAY: Fault = { kind: 'status', status: 503, message: 'the server is starting' };
+
+/** An Ingress that leads to the Service of another name. */
+function ingressTo(service: string, host: string, name: string): ApiObject {
+  const { metadata, ...rest } = ingressOf({ host, name: service, endpoints: [] });
+  return { ...rest, metadata: { ...metadata, name } };
+}
+
+/** Asks every host a hundred times a second; stopping it tells every answer that was none of these. */
+function askAll(
+  daemon: Daemon,
+  hosts: readonly string[],
+  expected: RegExp,
+): () => Promise<readonly string[]> {
+  const wrong: string[] = [];
+  const stopping = new AbortController();
+  const ask = async (host: string): Promise<void> => {
+    const { status, body } = await daemon.request(host);
+    if (!expected.test(`${status} ${body}`)) wrong.push(`${host}: ${status} ${body}`);
+  };
+  const asking = (async () => {
+    for await (const _ of every(10, undefined, { signal: stopping.signal }))
+      await Promise.all(hosts.map(ask));
+  })().catch((error: Error) => void (error.name === 'AbortError' || wrong.push(String(error))));
+  return async () => {
+    stopping.abort();
+    await asking;
+    return wrong;
+  };
+}
 
 // Most of the time of these is spent waiting: all at once.
 describe.concurrent('an API server', () => {
@@ -97,5 +130,87 @@ describe.concurrent('an API server', () => {
     await eventually(async () => (await daemon.request('renamed.test')).status === 200, daemon.exited);
     expect((await daemon.request('moved.test')).status).toBe(404);
     expect(await daemon.metric('portico_table_generation')).toBeGreaterThan(generation);
+  });
+
+  it('that comes back by halves takes no route away: lists that are cut or expire, kinds that stay away', async () => {
+    await using blue = await startPod('blue');
+    await using green = await startPod('green');
+    const many = Array.from({ length: 600 }, (_, n) => ingressTo('blue', `host-${n}.test`, `host-${n}`));
+    const behind = (name: string, pod: Pod): ApiObject[] => {
+      const site = { host: '', name, endpoints: [pod.endpoint] };
+      return [serviceOf(site), ...slicesOf(site)];
+    };
+    await using cluster = await scriptedCluster({
+      streamingList: false,
+      objects: [...behind('blue', blue), ingressTo('blue', 'shop.test', 'shop'), ...many],
+    });
+    const { api } = cluster;
+    await using daemon = startDaemon({ args: [...cluster.args, '--access-log', 'off', '--workers', '1'] });
+    await daemon.ready();
+    // The first and the last of the list, and one that changes.
+    const stop = askAll(daemon, ['host-0.test', 'host-599.test', 'shop.test'], /^200 (blue|green)$/);
+
+    // A page whose token has expired, then the list in one piece, of which half arrives.
+    const lists = { resource: 'ingresses', verb: 'list' as const };
+    api.fail(
+      { ...lists, when: ({ query }) => query.has('continue') },
+      { kind: 'status', status: 410, reason: 'Expired' },
+    );
+    api.fail({ ...lists, when: ({ query }) => !query.has('limit') }, { kind: 'cut' });
+    const seen = api.requests.length;
+    api.expireWatches('ingresses');
+    const relisted = async () => (await daemon.metric('portico_watch_relists_total{kind="Ingress"}')) === 1;
+    await eventually(relisted, daemon.exited);
+    const asked = api.requests
+      .slice(seen)
+      .filter(({ verb, resource }) => verb === 'list' && resource === 'ingresses');
+    expect(asked.map(({ query }) => query.has('continue') || query.get('limit'))).toEqual([
+      '500',
+      true,
+      null,
+      '500',
+      true,
+    ]);
+
+    await api.refuse();
+    // Meanwhile the shop moves to a Service that nobody has heard of.
+    for (const object of [ingressTo('green', 'shop.test', 'shop'), ...behind('green', green)])
+      api.apply(object);
+    api.delete('Ingress', 'default/host-7');
+    // These kinds come back a back-off later than the Ingresses.
+    for (const resource of ['services', 'endpointslices']) api.fail({ resource }, AWAY);
+    await api.accept();
+    expect((await daemon.status('/readyz')).status).toBe(200);
+    await eventually(async () => (await daemon.request('shop.test')).body === 'green', daemon.exited);
+    expect((await daemon.request('host-7.test')).status).toBe(404);
+    expect(await stop()).toEqual([]);
+    expect(await daemon.stop()).toBe(0);
+  });
+
+  it('that has not answered for every kind that is needed makes nobody ready', async () => {
+    await using pod = await startPod('pod');
+    await using cluster = await scriptedCluster({
+      objects: siteObjects({ host: 'shop.test', name: 'shop', endpoints: [pod.endpoint] }),
+    });
+    const kinds = { Ingress: 'ingresses', Service: 'services', EndpointSlice: 'endpointslices' };
+    const missing = new Map(
+      Object.entries(kinds).map(([kind, resource]) => [
+        kind,
+        cluster.api.fail({ resource, times: Infinity }, AWAY),
+      ]),
+    );
+    await using daemon = startDaemon({ args: [...cluster.args, '--workers', '1'] });
+    for (const [kind, end] of missing) {
+      await eventually(
+        async () => (await daemon.status('/readyz?verbose')).body.includes(`[-]watch-${kind} `),
+        daemon.exited,
+      );
+      expect((await daemon.status('/readyz')).status).toBe(503);
+      await expect(daemon.connect()).rejects.toThrow('ECONNREFUSED');
+      end();
+    }
+    await daemon.ready();
+    expect((await daemon.request('shop.test')).status).toBe(200);
+    expect(await daemon.stop()).toBe(0);
   });
 });
