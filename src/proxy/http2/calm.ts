@@ -5,6 +5,10 @@ interface Tally {
   answered: number;
   settings: number;
   pings: number;
+  /** Streams beyond the limit. */
+  refused: number;
+  /** Frames that carry nothing, or nothing that was needed. */
+  idleFrames: number;
 }
 
 const WITHIN_MS = 10_000;
@@ -14,11 +18,14 @@ const MOST_RESETS = 200;
 const MOST_SETTINGS = 100;
 /** gRPC measures its bandwidth with them, once per round trip while bytes flow. */
 const MOST_PINGS = 10_000;
+/** A client may have asked for as many before it has heard of the limit. */
+const MOST_REFUSED = 1_000;
+const MOST_IDLE_FRAMES = 10_000;
 
 /** Counts what is cheap to send and dear to receive (RFC 9113 10.5), and says when it is too much. */
 export class Calm {
   #since: number;
-  #tally: Tally = { resets: 0, answered: 0, settings: 0, pings: 0 };
+  #tally: Tally = noTally();
 
   /** `now` on the monotonic clock, as of all calls. */
   constructor(now: number) {
@@ -29,14 +36,20 @@ export class Calm {
   disturbedBy(what: keyof Tally, now: number): boolean {
     if (now - this.#since > WITHIN_MS) {
       this.#since = now;
-      this.#tally = { resets: 0, answered: 0, settings: 0, pings: 0 };
+      this.#tally = noTally();
     }
     const tally = this.#tally;
     tally[what]++;
     return (
       (tally.resets > MOST_RESETS && tally.resets > tally.answered) ||
       tally.settings > MOST_SETTINGS ||
-      tally.pings > MOST_PINGS
+      tally.pings > MOST_PINGS ||
+      tally.refused > MOST_REFUSED ||
+      tally.idleFrames > MOST_IDLE_FRAMES
     );
   }
+}
+
+function noTally(): Tally {
+  return { resets: 0, answered: 0, settings: 0, pings: 0, refused: 0, idleFrames: 0 };
 }

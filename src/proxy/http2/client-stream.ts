@@ -1,7 +1,7 @@
-import { type ServerHttp2Stream, constants } from 'node:http2';
 import type { Answer } from '../answer.ts';
 import { isGrpc } from '../grpc.ts';
 import type { Arrival } from '../forwarded.ts';
+import { dateOf } from '../relay/client-head.ts';
 import { Deadline, type DeadlineList } from '../relay/deadlines.ts';
 import { RelayExchange } from '../relay/exchange.ts';
 import { messageFault } from '../relay/request-head.ts';
@@ -10,15 +10,15 @@ import type { ClientSide, Trailers } from '../relay/sides.ts';
 import { STRICT_TRANSPORT_SECURITY } from '../strict-transport.ts';
 import type { ClientSession } from './client-session.ts';
 import { type Fields, NO_TRAILERS, readTrailers, responseFields, trailerFields } from './fields.ts';
+import type { Decoded } from './hpack/decoder.ts';
 import { requestText } from './text.ts';
-
-const { NGHTTP2_NO_ERROR, NGHTTP2_INTERNAL_ERROR, NGHTTP2_FLAG_END_STREAM, NGHTTP2_PROTOCOL_ERROR } =
-  constants;
+import { ErrorCode } from './wire/frame.ts';
+import type { Http2Stream, StreamUser } from './wire/stream.ts';
 
 /** One request of a client over HTTP/2, and the way of its response. */
-export class ClientStream implements ClientSide {
+export class ClientStream implements ClientSide, StreamUser {
   readonly #session: ClientSession;
-  readonly #stream: ServerHttp2Stream;
+  readonly #stream: Http2Stream;
   readonly deadline = new Deadline<ClientStream>(this);
   strictTransport: string | null = null;
   #exchange: RelayExchange | null = null;
@@ -26,28 +26,27 @@ export class ClientStream implements ClientSide {
   #silence: DeadlineList<ClientStream>;
   #requestTrailers: Trailers = NO_TRAILERS;
   #requestOver: boolean;
+  /** What is still to come of the body, where that was told; otherwise negative. */
+  #lacking = -1;
 
   /** Put together, and not sent. */
   #head: Fields | null = null;
   #content: Buffer[] = [];
   #done = false;
-  #trailers: Record<string, string[]> | null = null;
+  #trailers: Fields | null = null;
 
-  constructor(session: ClientSession, stream: ServerHttp2Stream, flags: number) {
+  constructor(session: ClientSession, stream: Http2Stream, ended: boolean) {
     this.#session = session;
     this.#silence = session.clients.bodies;
     this.#stream = stream;
-    this.#requestOver = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
-    // What goes wrong with a stream is told by its close.
-    stream.on('error', () => undefined);
-    stream.on('close', () => this.#closed());
-    stream.on('drain', () => this.#exchange?.onClientDrain());
+    this.#requestOver = ended;
+    stream.user = this;
   }
 
   /** The head is there. */
-  begin(fields: readonly string[]): void {
+  begin(decoded: Decoded): void {
     const { relay } = this.#session;
-    const text = requestText(fields, !this.#requestOver);
+    const text = decoded.kind === 'fields' ? requestText(decoded.fields, !this.#requestOver) : null;
     const bytes = Buffer.from(text ?? '', 'latin1');
     const head = relay.spareHead;
     head.reset();
@@ -55,43 +54,55 @@ export class ClientStream implements ClientSide {
     const progress = text === null ? 'more' : head.read(bytes, 0, bytes.length);
     const exchange = new RelayExchange(relay, this, progress === 'done' ? head : null);
     this.#exchange = exchange;
-    if (progress !== 'done') {
-      return progress === 'more'
-        ? exchange.refuse('bad-message')
-        : exchange.refuse(messageFault(progress), progress);
-    }
+    if (decoded.kind === 'too-large') return exchange.refuse('head-too-large', 'head-too-large');
+    if (progress === 'more') return exchange.refuse('bad-message');
+    if (progress !== 'done') return exchange.refuse(messageFault(progress), progress);
     if (text !== null && isGrpc(text)) this.#silence = this.#session.clients.calls;
-    if (!this.#requestOver) this.#read();
+    if (!this.#requestOver) {
+      this.#lacking = head.contentLength;
+      this.deadline.arm(this.#silence);
+    }
     exchange.begin(head, bytes, 0);
   }
 
-  #read(): void {
-    const stream = this.#stream;
+  // ── As the stream sees it ────────────────────────────────────────────────────────────────────────────────────
+
+  onContent(bytes: Buffer, from: number, to: number): void {
+    if (this.#lacking >= 0 && (this.#lacking -= to - from) < 0)
+      return this.#stream.reset(ErrorCode.protocolError);
     this.deadline.arm(this.#silence);
-    stream.on('data', (bytes: Buffer) => {
-      this.deadline.arm(this.#silence);
-      this.#exchange?.onRequestContent(bytes, 0, bytes.length);
-      this.#exchange?.onRequestFlush();
-    });
-    stream.on('trailers', (_headers: unknown, _flags: unknown, fields: string[]) => {
-      const trailers = readTrailers(fields, this.#session.relay.context.limits);
-      if (trailers) this.#requestTrailers = trailers;
-      else stream.close(NGHTTP2_PROTOCOL_ERROR);
-    });
-    stream.on('end', () => {
-      // Also the end of a stream that was reset; that one is told by its close.
-      if (this.#requestOver || stream.rstCode !== NGHTTP2_NO_ERROR || stream.aborted) return;
-      this.#requestOver = true;
-      this.deadline.clear();
-      this.#exchange?.onRequestDone(this.#requestTrailers);
-    });
+    this.#exchange?.onRequestContent(bytes, from, to);
   }
 
-  #closed(): void {
-    const exchange = this.#exchange;
-    this.#exchange = null;
+  onFlush(): void {
+    this.#exchange?.onRequestFlush();
+  }
+
+  onFields(head: Decoded, ended: boolean): void {
+    const { limits } = this.#session.relay.context;
+    const trailers = ended && head.kind === 'fields' ? readTrailers(head.fields, limits) : null;
+    if (trailers) this.#requestTrailers = trailers;
+    else this.#stream.reset(ErrorCode.protocolError);
+  }
+
+  onEnd(): void {
+    // RFC 9113 8.1.1: the length that was told is the length that comes.
+    if (this.#lacking > 0) return this.#stream.reset(ErrorCode.protocolError);
+    this.#requestOver = true;
     this.deadline.clear();
-    this.#session.over(this, exchange === null);
+    this.#exchange?.onRequestDone(this.#requestTrailers);
+  }
+
+  onDrain(): void {
+    this.#exchange?.onClientDrain();
+  }
+
+  onClosed(fault: ErrorCode | null): void {
+    const exchange = this.#exchange;
+    this.deadline.clear();
+    this.#session.over(this, fault === null || exchange === null);
+    if (fault === null) return;
+    this.#exchange = null;
     exchange?.onClientGone();
   }
 
@@ -130,11 +141,7 @@ export class ClientStream implements ClientSide {
   }
 
   interim(head: ResponseHead, bytes: Buffer, base: number): void {
-    if (this.#stream.headersSent || this.#stream.destroyed) return;
-    const fields = responseFields(head, bytes, base);
-    const byName: Record<string, string[]> = Object.create(null) as Record<string, string[]>;
-    for (let i = 2; i < fields.length; i += 2) (byName[fields[i] ?? ''] ??= []).push(fields[i + 1] ?? '');
-    this.#attempt((stream) => stream.additionalHeaders({ ...byName, ':status': head.status }));
+    this.#stream.fields(responseFields(head, bytes, base), false);
   }
 
   head(head: ResponseHead, bytes: Buffer, base: number): void {
@@ -146,8 +153,9 @@ export class ClientStream implements ClientSide {
   }
 
   content(bytes: Buffer, from: number, to: number): void {
-    // The bytes are gone when the call returns, and a window may keep them waiting.
-    this.#content.push(Buffer.from(bytes.subarray(from, to)));
+    // Behind a head that may still be taken back it waits; and these bytes are gone when the call returns.
+    if (this.#head) this.#content.push(Buffer.from(bytes.subarray(from, to)));
+    else this.#stream.write(bytes, from, to, false);
   }
 
   done(trailers: Trailers): void {
@@ -158,6 +166,7 @@ export class ClientStream implements ClientSide {
   answer({ status, fields, body }: Answer, _word: unknown, isHead: boolean): void {
     this.#head = [':status', String(status)];
     for (const [name, value] of fields) this.#head.push(name, value);
+    this.#head.push('date', dateOf(this.#session.relay.context.now()));
     if (this.strictTransport !== null) this.#head.push(STRICT_TRANSPORT_SECURITY, this.strictTransport);
     this.#content = isHead || body === '' ? [] : [Buffer.from(body, 'latin1')];
     this.#done = true;
@@ -165,42 +174,19 @@ export class ClientStream implements ClientSide {
 
   send(): boolean {
     const stream = this.#stream;
-    if (stream.destroyed || stream.closed) return true;
-    const head = this.#head;
-    const content = this.#content;
-    if (head) {
+    if (this.#head) {
+      const head = this.#head;
+      const content = this.#content;
       this.#head = null;
-      const endStream = this.#done && content.length === 0 && !this.#trailers;
-      // Whether trailers come is not known before the end.
-      const waitForTrailers = !endStream && (!this.#done || this.#trailers !== null);
-      if (!this.#attempt(() => stream.respond(head, { endStream, waitForTrailers }))) return true;
-      if (waitForTrailers) stream.on('wantTrailers', () => this.#sendTrailers());
-      if (endStream) return true;
+      this.#content = [];
+      const ends = this.#done && !this.#trailers;
+      stream.fields(head, ends && content.length === 0);
+      for (const [index, bytes] of content.entries())
+        stream.write(bytes, 0, bytes.length, ends && index === content.length - 1);
     }
-    if (content.length > 0) this.#content = [];
-    const last = this.#done ? content.pop() : undefined;
-    for (const bytes of content) stream.write(bytes);
-    if (!this.#done) return !stream.writableNeedDrain;
-    stream.end(last);
+    if (!this.#done) return !stream.isBlocked;
+    stream.end(this.#trailers);
     return true;
-  }
-
-  /** What node:http2 will not send costs this stream, and no more. */
-  #attempt(step: (stream: ServerHttp2Stream) => void): boolean {
-    try {
-      step(this.#stream);
-      return true;
-    } catch {
-      this.#stream.close(NGHTTP2_INTERNAL_ERROR);
-      return false;
-    }
-  }
-
-  #sendTrailers(): void {
-    const stream = this.#stream;
-    if (stream.destroyed) return;
-    this.#attempt(() => stream.sendTrailers(this.#trailers ?? {}));
-    if (!this.#requestOver) setImmediate(() => stream.close(NGHTTP2_NO_ERROR));
   }
 
   fallsBehind(): void {
@@ -214,16 +200,9 @@ export class ClientStream implements ClientSide {
   exchangeOver(): void {
     this.#exchange = null;
     this.deadline.clear();
-    const stream = this.#stream;
-    if (this.#requestOver || stream.destroyed) {
-      // A client that takes nothing keeps what was written for it, for a while.
-      if (!stream.destroyed && stream.writableLength > 0) this.deadline.arm(this.#session.clients.leftovers);
-      return;
-    }
-    // RFC 9113 8.1: what is still to come of the request is not wanted.
-    stream.removeAllListeners('data');
-    stream.resume();
-    if (!this.#trailers) stream.close(NGHTTP2_NO_ERROR);
+    if (!this.#requestOver) this.#stream.abandon();
+    // A client that takes nothing keeps what was written for it, for a while.
+    if (this.#stream.isBlocked) this.deadline.arm(this.#session.clients.leftovers);
   }
 
   cut(): void {
@@ -232,6 +211,6 @@ export class ClientStream implements ClientSide {
 
   destroy(): void {
     this.#exchange = null;
-    this.#stream.close(NGHTTP2_INTERNAL_ERROR);
+    this.#stream.reset(ErrorCode.internalError);
   }
 }

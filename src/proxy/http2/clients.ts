@@ -5,11 +5,16 @@ import type { Relay } from '../relay/relay.ts';
 import { ClientSession } from './client-session.ts';
 import type { ClientStream } from './client-stream.ts';
 
+/** The client has this long to read our last frames and close. */
+const LINGER_MS = 2_000;
+
 /** Where connections that speak HTTP/2 come in, and what their time limits share. */
 export class Http2Clients {
   readonly relay: Relay;
   readonly prefaces: DeadlineList<ClientSession>;
   readonly idles: DeadlineList<ClientSession>;
+  /** After our last frame. */
+  readonly lingers: DeadlineList<ClientSession>;
   readonly bodies: DeadlineList<ClientStream>;
   /** Of gRPC calls, whose streams may be silent for long. */
   readonly calls: DeadlineList<ClientStream>;
@@ -21,6 +26,7 @@ export class Http2Clients {
     this.relay = relay;
     const close = (session: ClientSession): void => session.close();
     this.prefaces = deadlines.list(limits.clientHeadTimeoutMs, (session) => session.destroy());
+    this.lingers = deadlines.list(LINGER_MS, (session) => session.destroy());
     this.idles = deadlines.list(limits.keepAliveIdleTimeoutMs, close);
     this.bodies = deadlines.list(limits.bodyIdleTimeoutMs, (stream) => stream.bodyTimedOut());
     this.calls = deadlines.list(limits.tunnelIdleTimeoutMs, (stream) => stream.bodyTimedOut());

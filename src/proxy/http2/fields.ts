@@ -6,7 +6,7 @@ import type { ResponseHead } from '../relay/response-head.ts';
 import type { Trailers } from '../relay/sides.ts';
 import { trailerText } from './text.ts';
 
-/** Names and values in turns, as node:http2 takes them. */
+/** Names and values in turns. */
 export type Fields = string[];
 
 export const NO_TRAILERS: Trailers = { trailers: null, trailerBytes: null };
@@ -26,19 +26,36 @@ export function responseFields(head: ResponseHead, bytes: Buffer, base: number):
   return out;
 }
 
-/** Those trailers that may pass (RFC 9110 6.5.1), by name; null for none. */
-export function trailerFields({ trailers, trailerBytes }: Trailers): Record<string, string[]> | null {
+/** The head that goes to pods, as fields of a stream: its lines were all read or written by us. */
+export function requestFields(text: string, scheme: string): Fields {
+  const lines = text.split('\r\n');
+  const [method = '', path = ''] = (lines[0] ?? '').split(' ');
+  const out: Fields = [':method', method, ':scheme', scheme, ':authority', '', ':path', path];
+  for (let i = 1; i < lines.length - 2; i++) {
+    const line = lines[i] ?? '';
+    const colon = line.indexOf(':');
+    const name = line.slice(0, colon).toLowerCase();
+    if (name === 'connection' || name === 'upgrade' || name === 'transfer-encoding') continue;
+    const value = trimBlanks(line, colon + 1);
+    if (name === 'host') out[5] = value;
+    else out.push(name, value);
+  }
+  // Whatever the client can do with trailers, we can take them; a gRPC server asks for no less.
+  out.push('te', 'trailers');
+  return out;
+}
+
+/** Those trailers that may pass (RFC 9110 6.5.1); null for none. */
+export function trailerFields({ trailers, trailerBytes }: Trailers): Fields | null {
   if (!trailers || !trailerBytes) return null;
-  const out: Record<string, string[]> = Object.create(null) as Record<string, string[]>;
-  let any = false;
+  const out: Fields = [];
   for (let field = 0; field < trailers.count; field++) {
     const kind = trailers.kind(field);
     const name = trailers.name(trailerBytes, 0, field);
     if ((kind !== FieldKind.other && kind !== FieldKind.accept) || isForbiddenTrailer(name)) continue;
-    (out[name] ??= []).push(trailers.value(trailerBytes, 0, field));
-    any = true;
+    out.push(name, trailers.value(trailerBytes, 0, field));
   }
-  return any ? out : null;
+  return out.length > 0 ? out : null;
 }
 
 /** Reads a trailer section as strictly as one of HTTP/1.1; null when it is not well-formed or too large. */
@@ -54,4 +71,12 @@ export function readTrailers(
   const progress = trailers.read(trailerBytes, 0, trailerBytes.length, limits.headBytes);
   if (progress !== 'done') return null;
   return trailers.count === 0 ? NO_TRAILERS : { trailers, trailerBytes };
+}
+
+/** Not trim(): to JavaScript more bytes are blank than to HTTP. */
+function trimBlanks(line: string, from: number): string {
+  let end = line.length;
+  while (from < end && (line.charCodeAt(from) === 0x20 || line.charCodeAt(from) === 0x09)) from++;
+  while (end > from && (line.charCodeAt(end - 1) === 0x20 || line.charCodeAt(end - 1) === 0x09)) end--;
+  return line.slice(from, end);
 }

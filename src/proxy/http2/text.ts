@@ -3,38 +3,51 @@ const NAME = /^[a-z0-9!#$%&'*+.^_`|~-]+$/;
 /** Nothing of a value may end a line or a string anywhere on its way. */
 const CONTROL = /[\0-\x08\x0a-\x1f\x7f]/;
 const VISIBLE = /^[!-~]+$/;
+const SCHEME = /^https?$/i;
+
+/** RFC 9113 8.2.1: a value that begins or ends with a blank would not come back as the same from HTTP/1.1. */
+function isFieldValue(value: string): boolean {
+  if (CONTROL.test(value)) return false;
+  return value === '' || !(isBlank(value.charCodeAt(0)) || isBlank(value.charCodeAt(value.length - 1)));
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
+}
 
 /**
  * The request of a stream, as the head that it would have in HTTP/1.1 (latin-1): from there on it is read by the same
  * strict reader as every other request, so nothing passes over HTTP/2 that would not have passed without it. Null when
- * it is not well-formed (RFC 9113 8.2–8.3); most of such requests nghttp2 has refused before.
+ * it is not well-formed (RFC 9113 8.2–8.3).
  *
  * `fields` are names and values in turns, as received. `bodyFollows` unless the head ended the stream.
  */
 export function requestText(fields: readonly string[], bodyFollows: boolean): string | null {
-  let method = '';
-  let path = '';
+  let method: string | null = null;
+  let path: string | null = null;
   let authority: string | null = null;
+  let scheme: string | null = null;
   let host: string | null = null;
   let cookie = '';
   let hasLength = false;
   let lines = '';
+  /** RFC 9113 8.3: pseudo-header fields come first, each of them once. */
+  let isFirst = true;
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i] ?? '';
     const value = fields[i + 1] ?? '';
-    if (CONTROL.test(value)) return null;
+    if (!isFieldValue(value)) return null;
+    if (name.charCodeAt(0) === COLON) {
+      if (!isFirst) return null;
+      if (name === ':method' && method === null) method = value;
+      else if (name === ':path' && path === null) path = value;
+      else if (name === ':authority' && authority === null) authority = value;
+      else if (name === ':scheme' && scheme === null) scheme = value;
+      else return null;
+      continue;
+    }
+    isFirst = false;
     switch (name) {
-      case ':method':
-        method = value;
-        break;
-      case ':path':
-        path = value;
-        break;
-      case ':authority':
-        authority = value;
-        break;
-      case ':scheme':
-        break;
       case 'host':
         // Two of them stay two, and are refused as such.
         if (host !== null) lines += `host: ${host}\r\n`;
@@ -45,21 +58,27 @@ export function requestText(fields: readonly string[], bodyFollows: boolean): st
         cookie = cookie === '' ? value : `${cookie}; ${value}`;
         break;
       case 'te':
+        if (value.toLowerCase() !== 'trailers') return null;
         break;
-      case 'connection':
-      case 'keep-alive':
-      case 'proxy-connection':
-      case 'transfer-encoding':
-      case 'upgrade':
-        return null;
       default:
-        if (!NAME.test(name)) return null;
-        if (name === 'content-length') hasLength = true;
+        if (!NAME.test(name) || isOfConnection(name)) return null;
+        if (name === 'content-length') {
+          // Told twice, or of a body that does not come.
+          if (hasLength || (!bodyFollows && value !== '0')) return null;
+          hasLength = true;
+        }
         lines += `${name}: ${value}\r\n`;
     }
   }
-  if (method === 'CONNECT') path = authority ?? '';
-  if (!VISIBLE.test(method) || !VISIBLE.test(path)) return null;
+  if (method === 'CONNECT') {
+    // RFC 9113 8.5
+    if (path !== null || scheme !== null) return null;
+    path = authority;
+  } else {
+    if (scheme === null || !SCHEME.test(scheme)) return null;
+    if (path?.charCodeAt(0) !== SLASH && !(path === '*' && method === 'OPTIONS')) return null;
+  }
+  if (method === null || path === null || !VISIBLE.test(method) || !VISIBLE.test(path)) return null;
   if (authority !== null) {
     // A Host that says another thing than :authority is a second Host.
     if (host !== null && host.toLowerCase() !== authority.toLowerCase()) lines += `host: ${host}\r\n`;
@@ -71,13 +90,30 @@ export function requestText(fields: readonly string[], bodyFollows: boolean): st
   return `${method} ${path} HTTP/1.1\r\n${lines}\r\n`;
 }
 
+const SLASH = 0x2f;
+const COLON = 0x3a;
+
+/** RFC 9113 8.2.2: a message with such a field is malformed. */
+function isOfConnection(name: string): boolean {
+  switch (name) {
+    case 'connection':
+    case 'keep-alive':
+    case 'proxy-connection':
+    case 'transfer-encoding':
+    case 'upgrade':
+      return true;
+    default:
+      return false;
+  }
+}
+
 /** The lines of a trailer section, up to and with the empty line; null when it is not well-formed. */
 export function trailerText(fields: readonly string[]): string | null {
   let lines = '';
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i] ?? '';
     const value = fields[i + 1] ?? '';
-    if (!NAME.test(name) || CONTROL.test(value)) return null;
+    if (!NAME.test(name) || !isFieldValue(value) || isOfConnection(name)) return null;
     lines += `${name}: ${value}\r\n`;
   }
   return `${lines}\r\n`;
@@ -94,24 +130,12 @@ export function responseText(fields: readonly string[]): string | null {
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i] ?? '';
     const value = fields[i + 1] ?? '';
-    if (name === ':status') {
+    if (name === ':status' && i === 0) {
       status = value;
       continue;
     }
-    if (!NAME.test(name) || CONTROL.test(value)) return null;
-    switch (name) {
-      case 'connection':
-      case 'keep-alive':
-      case 'proxy-connection':
-      case 'transfer-encoding':
-      case 'upgrade':
-        return null;
-      case 'content-length':
-        hasLength = true;
-        break;
-      default:
-        break;
-    }
+    if (!NAME.test(name) || !isFieldValue(value) || isOfConnection(name)) return null;
+    if (name === 'content-length') hasLength = true;
     lines += `${name}: ${value}\r\n`;
   }
   // RFC 9113 8.6: there is nothing to switch to.

@@ -1,64 +1,74 @@
-import {
-  type ClientHttp2Session,
-  type ClientHttp2Stream,
-  type ClientSessionOptions,
-  connect,
-} from 'node:http2';
 import { type Socket, connect as connectTcp } from 'node:net';
 import { TLSSocket, connect as connectTls } from 'node:tls';
 import type { EndpointState } from '../endpoints.ts';
+import { feel } from '../relay/ballast.ts';
 import { Deadline } from '../relay/deadlines.ts';
 import type { Loss } from '../relay/upstream-connection.ts';
 import type { UpstreamTls } from '../upstream-tls.ts';
-import type { Fields } from './fields.ts';
 import type { UpstreamSessions } from './upstream-sessions.ts';
 import type { UpstreamStream } from './upstream-stream.ts';
+import { Http2Connection } from './wire/connection.ts';
+import type { ConnectionUser } from './wire/connection-user.ts';
+import { ErrorCode, FIRST_WINDOW } from './wire/frame.ts';
+import type { Http2Stream } from './wire/stream.ts';
 
 /** Of one connection to a pod, unless the pod wants fewer; then there is another connection. */
-const MOST_STREAMS = 100;
-const STREAM_WINDOW = 65_535;
+export const MOST_STREAMS = 100;
 /** One client that reads slowly must not keep the others from reading: room for all streams at once. */
-const CONNECTION_WINDOW = MOST_STREAMS * STREAM_WINDOW;
+const CONNECTION_WINDOW = MOST_STREAMS * FIRST_WINDOW;
+
+/** What connections without TLS read into, one at a time. */
+const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
 
 /** One HTTP/2 connection to a pod (RFC 9113 3.3: with prior knowledge, or by ALPN over TLS). */
-export class UpstreamSession {
+export class UpstreamSession implements ConnectionUser {
   readonly sessions: UpstreamSessions;
-  readonly endpointKey: string;
-  /** Of TLS; sessions with different ones are never mixed. */
-  readonly terms: string;
-  readonly scheme: 'http' | 'https';
+  readonly state: EndpointState;
+  readonly tls: UpstreamTls | null;
   readonly deadline = new Deadline<UpstreamSession>(this);
-  readonly #session: ClientHttp2Session;
   readonly #socket: Socket;
+  #connection: Http2Connection | null = null;
   readonly #streams = new Set<UpstreamStream>();
   #phase: 'connecting' | 'open' | 'retired' | 'closed' = 'connecting';
+  /** Streams that the pod allows at one time; before it has said so, what it said on another connection. */
+  #allowed: number;
   /** A stream was begun on it. */
   hasServed = false;
+  /** Its endpoint left while it was connecting. */
+  #unwanted = false;
 
-  constructor(sessions: UpstreamSessions, state: EndpointState, tls: UpstreamTls | null) {
-    const { limits } = sessions;
+  constructor(sessions: UpstreamSessions, state: EndpointState, tls: UpstreamTls | null, allowed: number) {
     this.sessions = sessions;
-    this.endpointKey = state.key;
-    this.terms = tls?.terms ?? '';
-    this.scheme = tls ? 'https' : 'http';
+    this.state = state;
+    this.tls = tls;
+    this.#allowed = allowed;
     const { address, port } = state.endpoint;
     const where = { host: address, port, noDelay: true };
-    this.#socket = tls ? connectTls({ ...where, ...tls.options, ALPNProtocols: ['h2'] }) : connectTcp(where);
-    // The types of Node know the last of these for servers only; clients have it too.
-    const options: ClientSessionOptions & { readonly strictSingleValueFields: boolean } = {
-      settings: { enablePush: false, initialWindowSize: STREAM_WINDOW, maxHeaderListSize: limits.headBytes },
-      maxHeaderListPairs: limits.fieldCount + 1,
-      maxSessionMemory: 64,
-      maxSendHeaderBlockLength: 4 * limits.headBytes,
-      strictSingleValueFields: false,
-    };
-    const createConnection = (): Socket => this.#socket;
-    this.#session = connect(`${this.scheme}://${state.key}`, { ...options, createConnection });
-    this.#session.once('connect', () => this.#connected());
-    this.#session.on('error', () => this.#gone());
-    this.#session.on('goaway', () => this.#leave());
-    this.#session.on('close', () => this.#gone());
+    if (tls) {
+      const socket = connectTls({ ...where, ...tls.options, ALPNProtocols: ['h2'] });
+      this.#socket = socket;
+      // A pod that does not choose h2 would be spoken to in a language it does not know.
+      socket.on('secureConnect', () => (socket.alpnProtocol === 'h2' ? this.#connected() : this.destroy()));
+      socket.on('data', (bytes: Buffer) => {
+        this.#connection?.read(bytes, bytes.length);
+        feel(bytes);
+      });
+    } else {
+      const callback = (length: number): boolean => {
+        this.#connection?.read(READ_BUFFER, length);
+        return true;
+      };
+      this.#socket = connectTcp({ ...where, onread: { buffer: READ_BUFFER, callback } });
+      this.#socket.on('connect', () => this.#connected());
+    }
+    this.#socket.on('end', () => this.destroy());
+    this.#socket.on('error', () => this.destroy());
+    this.#socket.on('close', () => this.destroy());
     this.deadline.arm(sessions.connecting);
+  }
+
+  get scheme(): 'http' | 'https' {
+    return this.#socket instanceof TLSSocket ? 'https' : 'http';
   }
 
   get isOpen(): boolean {
@@ -66,10 +76,8 @@ export class UpstreamSession {
   }
 
   get hasRoom(): boolean {
-    if (this.#phase === 'connecting') return this.#streams.size < MOST_STREAMS;
-    if (this.#phase !== 'open') return false;
-    const allowed = this.#session.remoteSettings.maxConcurrentStreams ?? MOST_STREAMS;
-    return this.#streams.size < Math.min(MOST_STREAMS, allowed);
+    if (this.#phase !== 'connecting' && this.#phase !== 'open') return false;
+    return this.#streams.size < this.#allowed;
   }
 
   add(stream: UpstreamStream): void {
@@ -83,11 +91,10 @@ export class UpstreamSession {
     if (this.#phase === 'open') this.deadline.arm(this.sessions.idling);
   }
 
-  /** Throws when the connection takes no more streams. */
-  request(fields: Fields, options: { endStream: boolean; waitForTrailers: boolean }): ClientHttp2Stream {
-    const stream = this.#session.request(fields, options);
+  /** Null when the connection takes no more streams. */
+  begin(): Http2Stream | null {
     this.hasServed = true;
-    return stream;
+    return this.#connection?.open() ?? null;
   }
 
   connectTimedOut(): void {
@@ -96,24 +103,66 @@ export class UpstreamSession {
 
   /** Takes no more streams, and closes when those it has are over. */
   retire(): void {
-    if (this.#phase === 'connecting' && this.#streams.size > 0) return;
+    if (this.#phase === 'connecting') {
+      // Those that wait for it go on; it is not found by others.
+      this.#unwanted = true;
+      this.sessions.forget(this);
+      if (this.#streams.size === 0) this.destroy();
+      return;
+    }
     this.#leave();
-    if (!this.#session.closed) this.#session.close();
+    this.#connection?.close();
   }
 
   destroy(): void {
-    this.#lose('reset');
+    this.#lose(this.#phase === 'connecting' ? 'refused' : 'reset');
   }
 
   #connected(): void {
+    if (this.#phase !== 'connecting' || this.#connection) return;
+    const { headBytes, fieldCount } = this.sessions.limits;
+    const terms = { role: 'client', window: CONNECTION_WINDOW, streams: 0, headBytes, fieldCount } as const;
+    this.#connection = new Http2Connection(this.#socket, terms, this);
+  }
+
+  // ── As the connection sees it ────────────────────────────────────────────────────────────────────────────────
+
+  onRequest(): void {}
+
+  onSettings(): void {
+    const allowed = Math.min(MOST_STREAMS, this.#connection?.remote.maxConcurrentStreams ?? 0);
+    this.#allowed = allowed;
+    this.sessions.learn(this, allowed);
     if (this.#phase !== 'connecting') return;
-    // A pod that does not choose h2 would be spoken to in a language it does not know.
-    if (this.#socket instanceof TLSSocket && this.#socket.alpnProtocol !== 'h2') return this.#lose('refused');
+    if (allowed === 0) return this.destroy();
     this.#phase = 'open';
-    this.#session.setLocalWindowSize(CONNECTION_WINDOW);
     this.deadline.clear();
-    for (const stream of this.#streams) stream.connected();
-    if (this.#streams.size === 0) this.deadline.arm(this.sessions.idling);
+    let room = allowed;
+    for (const stream of [...this.#streams]) {
+      if (room-- > 0) stream.connected();
+      else this.sessions.moveOn(stream);
+    }
+    if (this.#unwanted) this.retire();
+    else if (this.#streams.size === 0) this.deadline.arm(this.sessions.idling);
+  }
+
+  onGoaway(): void {
+    this.retire();
+  }
+
+  /** A pod is given all the room that it wants. */
+  onDisturbed(): void {}
+
+  onOver(): void {
+    if (this.#phase === 'closed') return;
+    // What it said were no settings.
+    if (this.#phase === 'connecting') return this.destroy();
+    this.#phase = 'closed';
+    this.deadline.clear();
+    this.sessions.forget(this);
+    this.#socket.end();
+    // A pod that keeps its side open is not waited for.
+    setImmediate(() => this.#socket.destroy());
   }
 
   #leave(): void {
@@ -123,17 +172,13 @@ export class UpstreamSession {
     this.sessions.forget(this);
   }
 
-  #gone(): void {
-    this.#lose(this.#phase === 'connecting' ? 'refused' : 'reset');
-  }
-
   #lose(loss: Loss): void {
     if (this.#phase === 'closed') return;
     const connecting = this.#phase === 'connecting';
     this.#phase = 'closed';
     this.deadline.clear();
     this.sessions.forget(this);
-    this.#session.destroy();
+    this.#connection?.lost(ErrorCode.cancel);
     this.#socket.destroy();
     // Streams that were begun are told by their own close, which knows more.
     if (connecting) for (const stream of [...this.#streams]) stream.lost(loss);

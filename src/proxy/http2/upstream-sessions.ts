@@ -3,11 +3,17 @@ import type { Limits } from '../limits.ts';
 import type { DeadlineList, Deadlines } from '../relay/deadlines.ts';
 import type { UpstreamUser } from '../relay/upstream-connection.ts';
 import type { UpstreamTls } from '../upstream-tls.ts';
-import { UpstreamSession } from './upstream-session.ts';
+import { MOST_STREAMS, UpstreamSession } from './upstream-session.ts';
 import { UpstreamStream } from './upstream-stream.ts';
 
 /** Connections without a stream are closed after this. */
 const IDLE_TIMEOUT_MS = 55_000;
+
+interface Connections {
+  readonly open: Set<UpstreamSession>;
+  /** Streams at one time, as the pod said when it was last asked. */
+  allowed: number;
+}
 
 /** The HTTP/2 connections to pods, each shared by as many requests as it has room for. */
 export class UpstreamSessions {
@@ -17,8 +23,8 @@ export class UpstreamSessions {
   readonly awaiting: DeadlineList<UpstreamStream>;
   /** The rest of a gRPC call, whose streams may be silent for long. */
   readonly calls: DeadlineList<UpstreamStream>;
-  /** By endpoint, and by the terms of TLS below it. */
-  readonly #sessions = new Map<string, Map<string, Set<UpstreamSession>>>();
+  /** By endpoint, and by the terms of TLS below it; connections with different ones are never mixed. */
+  readonly #sessions = new Map<string, Map<string, Connections>>();
   size = 0;
 
   constructor(limits: Limits, clock: Deadlines) {
@@ -31,24 +37,38 @@ export class UpstreamSessions {
 
   /** A stream to the endpoint, on a connection that has room for it or on a new one. */
   open(state: EndpointState, tls: UpstreamTls | null, user: UpstreamUser): UpstreamStream {
-    for (const session of this.#of(state.key, tls)) {
-      if (session.hasRoom) return new UpstreamStream(session, user);
-    }
-    const session = new UpstreamSession(this, state, tls);
-    this.#of(state.key, tls).add(session);
-    this.size++;
-    return new UpstreamStream(session, user);
+    return new UpstreamStream(this.#withRoom(state, tls), user);
   }
 
-  /** A connection was closed. */
+  /** The connection it waited for has no room for it. */
+  moveOn(stream: UpstreamStream): void {
+    const { state, tls } = stream.session;
+    stream.moveTo(this.#withRoom(state, tls));
+  }
+
+  #withRoom(state: EndpointState, tls: UpstreamTls | null): UpstreamSession {
+    const connections = this.#of(state.key, tls);
+    for (const session of connections.open) if (session.hasRoom) return session;
+    const session = new UpstreamSession(this, state, tls, connections.allowed);
+    connections.open.add(session);
+    this.size++;
+    return session;
+  }
+
+  /** The pod said how many streams it allows on a connection. */
+  learn({ state, tls }: UpstreamSession, allowed: number): void {
+    this.#of(state.key, tls).allowed = Math.max(1, allowed);
+  }
+
+  /** A connection takes no more streams. */
   forget(session: UpstreamSession): void {
-    const ofEndpoint = this.#sessions.get(session.endpointKey);
-    const terms = ofEndpoint?.get(session.terms);
-    if (!ofEndpoint || !terms?.delete(session)) return;
+    const ofEndpoint = this.#sessions.get(session.state.key);
+    const connections = ofEndpoint?.get(session.tls?.terms ?? '');
+    if (!ofEndpoint || !connections?.open.delete(session)) return;
     this.size--;
-    if (terms.size > 0) return;
-    ofEndpoint.delete(session.terms);
-    if (ofEndpoint.size === 0) this.#sessions.delete(session.endpointKey);
+    if (connections.open.size > 0) return;
+    ofEndpoint.delete(session.tls?.terms ?? '');
+    if (ofEndpoint.size === 0) this.#sessions.delete(session.state.key);
   }
 
   /** The endpoint left the table: its connections end when their streams have. */
@@ -61,15 +81,15 @@ export class UpstreamSessions {
   }
 
   #all(endpointKey: string): UpstreamSession[] {
-    return [...(this.#sessions.get(endpointKey)?.values() ?? [])].flatMap((sessions) => [...sessions]);
+    return [...(this.#sessions.get(endpointKey)?.values() ?? [])].flatMap(({ open }) => [...open]);
   }
 
-  #of(endpointKey: string, tls: UpstreamTls | null): Set<UpstreamSession> {
+  #of(endpointKey: string, tls: UpstreamTls | null): Connections {
     let ofEndpoint = this.#sessions.get(endpointKey);
     if (!ofEndpoint) this.#sessions.set(endpointKey, (ofEndpoint = new Map()));
     const terms = tls?.terms ?? '';
-    let sessions = ofEndpoint.get(terms);
-    if (!sessions) ofEndpoint.set(terms, (sessions = new Set()));
-    return sessions;
+    let connections = ofEndpoint.get(terms);
+    if (!connections) ofEndpoint.set(terms, (connections = { open: new Set(), allowed: MOST_STREAMS }));
+    return connections;
   }
 }

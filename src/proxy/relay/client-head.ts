@@ -124,7 +124,7 @@ let dateSecond = -1;
 let dateText = '';
 
 /** IMF-fixdate, made once a second. */
-function dateOf(now: number): string {
+export function dateOf(now: number): string {
   const second = Math.floor(now / 1000);
   if (second !== dateSecond) {
     dateSecond = second;

@@ -1,0 +1,28 @@
+import type { Decoded } from '../hpack/decoder.ts';
+import type { Http2Stream } from './stream.ts';
+
+/** What a peer may do as often as it likes, and what it costs us each time (RFC 9113 10.5). */
+export type Disturbance = 'settings' | 'pings' | 'refused' | 'idleFrames';
+
+/** Whose connection it is. */
+export interface ConnectionUser {
+  /** A request begins (to servers only). */
+  onRequest(stream: Http2Stream, head: Decoded, ended: boolean): void;
+  /** The peer's SETTINGS are there, or have changed. */
+  onSettings(): void;
+  /** The peer takes no more streams. */
+  onGoaway(): void;
+  onDisturbed(by: Disturbance): void;
+  /** All streams are closed after `close`, or the connection is of no use any more: the socket is to be closed. */
+  onOver(): void;
+}
+
+export interface ConnectionTerms {
+  readonly role: 'server' | 'client';
+  /** How much all streams together may send before it is taken. */
+  readonly window: number;
+  /** That the peer may have open; of no meaning to clients. */
+  readonly streams: number;
+  readonly headBytes: number;
+  readonly fieldCount: number;
+}

@@ -1,0 +1,383 @@
+import type { Socket } from 'node:net';
+import { HpackDecoder } from '../hpack/decoder.ts';
+import type { ConnectionTerms, ConnectionUser } from './connection-user.ts';
+import {
+  ErrorCode,
+  FIRST_WINDOW,
+  FrameType,
+  Flag,
+  LARGEST_STREAM,
+  PREFACE,
+  Setting,
+  readUint31,
+  readUint32,
+} from './frame.ts';
+import { FrameReader, type FrameSink } from './frame-reader.ts';
+import { HeaderBlock, fragmentOf } from './header-block.ts';
+import { Outbox } from './outbox.ts';
+import { OUTBOX_BYTES, Sender } from './sender.ts';
+import { type Settings, firstSettings, readSettings, settingsPayload } from './settings.ts';
+import { Http2Stream } from './stream.ts';
+
+/** Streams that we have reset, whose frames may still be on their way (RFC 9113 5.4.2). */
+const MOST_REMEMBERED = 256;
+
+/** One connection of HTTP/2, of either side: frames in, frames out, and the windows of all its streams. */
+export class Http2Connection implements FrameSink {
+  readonly #socket: Socket;
+  readonly #user: ConnectionUser;
+  readonly #terms: ConnectionTerms;
+  readonly outbox: Outbox;
+  readonly sender: Sender;
+  readonly #reader: FrameReader;
+  readonly #decoder: HpackDecoder;
+  /** What the peer wants of us. */
+  readonly remote: Settings = firstSettings();
+  #settled = false;
+  readonly #streams = new Map<number, Http2Stream>();
+  #lastRemote = 0;
+  #nextLocal = 1;
+  readonly #reset = new Set<number>();
+  #receiveWindow: number;
+  #consumed = 0;
+  #block: HeaderBlock | null = null;
+  /** Of the DATA frame that is coming; null when its content goes nowhere. */
+  #dataStream: Http2Stream | null = null;
+  #dataEnds = false;
+  #dataUnread = 0;
+  /** Has content that was not flushed. */
+  #touched: Http2Stream | null = null;
+  #phase: 'open' | 'closing' | 'over' = 'open';
+
+  constructor(socket: Socket, terms: ConnectionTerms, user: ConnectionUser) {
+    this.#socket = socket;
+    this.#terms = terms;
+    this.#user = user;
+    this.outbox = new Outbox(socket, () => this.#wrote());
+    this.sender = new Sender(this.outbox);
+    this.#reader = new FrameReader(this, terms.role === 'server');
+    this.#decoder = new HpackDecoder(4_096, terms);
+    this.#receiveWindow = terms.window;
+    socket.on('drain', () => this.#wrote());
+    this.#begin();
+  }
+
+  #begin(): void {
+    const { role, streams, headBytes, window } = this.#terms;
+    const { outbox } = this;
+    if (role === 'client') {
+      PREFACE.copy(outbox.reserve(PREFACE.length), outbox.at);
+      outbox.commit(PREFACE.length);
+    }
+    const own =
+      role === 'client'
+        ? ([[Setting.enablePush, 0]] as const)
+        : ([[Setting.maxConcurrentStreams, streams]] as const);
+    const payload = settingsPayload([...own, [Setting.maxHeaderListSize, headBytes]]);
+    outbox.frame(FrameType.settings, 0, 0, payload, 0, payload.length);
+    outbox.numbers(FrameType.windowUpdate, 0, window - FIRST_WINDOW);
+  }
+
+  get openStreams(): number {
+    return this.#streams.size;
+  }
+
+  get isOpen(): boolean {
+    return this.#phase === 'open';
+  }
+
+  /** Bytes from the socket, gone when the call returns. */
+  read(bytes: Buffer, length: number): void {
+    this.#reader.read(bytes, length);
+    this.#flushTouched();
+    // Who sends and does not read must not fill our memory with what we say to it.
+    if (this.outbox.length > 2 * OUTBOX_BYTES) this.#socket.pause();
+  }
+
+  // ── What we send ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** A stream of ours, not open before its fields are sent. */
+  open(): Http2Stream | null {
+    if (this.#phase !== 'open' || this.#nextLocal > LARGEST_STREAM) return null;
+    const stream = new Http2Stream(this, this.#nextLocal, this.remote.initialWindow);
+    this.#streams.set(this.#nextLocal, stream);
+    this.#nextLocal += 2;
+    return stream;
+  }
+
+  sendReset(stream: number, code: ErrorCode): void {
+    if (this.#phase === 'over') return;
+    this.outbox.numbers(FrameType.reset, stream, code);
+    if (this.#reset.size === MOST_REMEMBERED) {
+      for (const oldest of this.#reset) {
+        this.#reset.delete(oldest);
+        break;
+      }
+    }
+    this.#reset.add(stream);
+  }
+
+  forget(stream: Http2Stream): void {
+    this.#streams.delete(stream.id);
+    this.sender.forget(stream);
+    if (this.#dataStream === stream) this.#dataStream = null;
+    if (this.#touched === stream) this.#touched = null;
+    if (this.#phase === 'closing' && this.#streams.size === 0) this.#over();
+  }
+
+  #wrote(): void {
+    if (this.#phase === 'over') return;
+    this.sender.pump();
+    if (this.#socket.isPaused() && this.outbox.length <= OUTBOX_BYTES) this.#socket.resume();
+  }
+
+  /** The peer may send so much more, over all streams. */
+  consumed(length: number): void {
+    this.#consumed += length;
+    if (this.#consumed < this.#terms.window >>> 1 || this.#phase === 'over') return;
+    this.outbox.numbers(FrameType.windowUpdate, 0, this.#consumed);
+    this.#receiveWindow += this.#consumed;
+    this.#consumed = 0;
+  }
+
+  /** RFC 9113 6.8: the next requests are better sent elsewhere, and those that are on their way are served. */
+  announceClose(): void {
+    if (this.#phase === 'open') this.outbox.numbers(FrameType.goaway, 0, LARGEST_STREAM, ErrorCode.noError);
+  }
+
+  /** Takes no more streams; `onOver` when those there are have ended. */
+  close(): void {
+    if (this.#phase !== 'open') return;
+    this.#phase = 'closing';
+    this.outbox.numbers(FrameType.goaway, 0, this.#lastRemote, ErrorCode.noError);
+    if (this.#streams.size === 0) this.#over();
+  }
+
+  /** Ends it and all its streams; the peer is told why. */
+  fail(code: ErrorCode): void {
+    if (this.#phase === 'over') return;
+    this.outbox.numbers(FrameType.goaway, 0, this.#lastRemote, code);
+    this.lost(code);
+  }
+
+  /** There is nobody to tell. */
+  lost(code: ErrorCode): void {
+    if (this.#phase === 'over') return;
+    this.#over();
+    for (const stream of this.#streams.values()) stream.closed(code);
+  }
+
+  #over(): void {
+    this.#phase = 'over';
+    this.#reader.stop();
+    this.outbox.flush();
+    this.#user.onOver();
+  }
+
+  // ── What comes ───────────────────────────────────────────────────────────────────────────────────────────────
+
+  onFault(code: ErrorCode): void {
+    this.fail(code);
+  }
+
+  onData(id: number, length: number, flags: number): void {
+    const stream = this.#streams.get(id) ?? null;
+    if (this.#touched !== stream) this.#flushTouched();
+    if (!this.#settled || id === 0 || this.#block) return this.fail(ErrorCode.protocolError);
+    this.#receiveWindow -= length;
+    if (this.#receiveWindow < 0) return this.fail(ErrorCode.flowControlError);
+    this.#dataUnread = length;
+    this.#dataEnds = (flags & Flag.endStream) !== 0;
+    this.#dataStream = null;
+    if (length === 0 && !this.#dataEnds) this.#user.onDisturbed('idleFrames');
+    if (!stream) return this.#closedStream(id);
+    if (stream.remoteEnded) return stream.reset(ErrorCode.streamClosed);
+    if (!stream.takes(length)) return stream.reset(ErrorCode.flowControlError);
+    this.#dataStream = stream;
+  }
+
+  onDataContent(bytes: Buffer, from: number, to: number): void {
+    const stream = this.#dataStream;
+    if (!stream) return;
+    this.#dataUnread -= to - from;
+    this.#touched = stream;
+    stream.content(bytes, from, to);
+  }
+
+  onDataDone(): void {
+    const stream = this.#dataStream;
+    // Padding, and what nobody wanted.
+    if (this.#dataUnread > 0) {
+      if (stream) stream.consumed(this.#dataUnread);
+      else this.consumed(this.#dataUnread);
+    }
+    this.#dataStream = null;
+    if (!stream || !this.#dataEnds) return;
+    this.#touched = null;
+    stream.receiveEnd();
+  }
+
+  #flushTouched(): void {
+    const stream = this.#touched;
+    this.#touched = null;
+    stream?.flush();
+  }
+
+  /** Something came for a stream that is not there. */
+  #closedStream(id: number): void {
+    if (this.#isIdle(id)) return this.fail(ErrorCode.protocolError);
+    if (this.#terms.role === 'server' && !this.#reset.has(id) && this.#phase === 'open')
+      this.fail(ErrorCode.streamClosed);
+  }
+
+  /** No HEADERS have opened it. */
+  #isIdle(id: number): boolean {
+    if (this.#terms.role === 'client') return id % 2 === 0 || id >= this.#nextLocal;
+    return id % 2 === 0 || id > this.#lastRemote;
+  }
+
+  onFrame(type: number, flags: number, id: number, bytes: Buffer, from: number, to: number): void {
+    this.#flushTouched();
+    const isFirst = !this.#settled;
+    if (isFirst && (type !== FrameType.settings || (flags & Flag.ack) !== 0))
+      return this.fail(ErrorCode.protocolError);
+    if (this.#block && type !== FrameType.continuation) return this.fail(ErrorCode.protocolError);
+    const length = to - from;
+    switch (type) {
+      case FrameType.headers:
+        return this.#onHeaders(flags, id, bytes, from, to);
+      case FrameType.continuation:
+        return this.#onContinuation(flags, id, bytes, from, to);
+      case FrameType.priority:
+        if (id === 0) return this.fail(ErrorCode.protocolError);
+        this.#user.onDisturbed('idleFrames');
+        if (length !== 5) return this.#streamFault(id, ErrorCode.frameSizeError);
+        if (readUint31(bytes, from) === id) this.#streamFault(id, ErrorCode.protocolError);
+        return;
+      case FrameType.reset: {
+        if (length !== 4) return this.fail(ErrorCode.frameSizeError);
+        if (id === 0 || this.#isIdle(id)) return this.fail(ErrorCode.protocolError);
+        return this.#streams.get(id)?.closed(readUint32(bytes, from) as ErrorCode);
+      }
+      case FrameType.settings:
+        return this.#onSettings(flags, id, bytes, from, to);
+      case FrameType.ping:
+        if (length !== 8) return this.fail(ErrorCode.frameSizeError);
+        if (id !== 0) return this.fail(ErrorCode.protocolError);
+        this.#user.onDisturbed('pings');
+        if ((flags & Flag.ack) === 0 && this.#phase !== 'over')
+          this.outbox.frame(FrameType.ping, Flag.ack, 0, bytes, from, to);
+        return;
+      case FrameType.goaway:
+        if (length < 8) return this.fail(ErrorCode.frameSizeError);
+        if (id !== 0) return this.fail(ErrorCode.protocolError);
+        return this.#onGoaway(readUint31(bytes, from));
+      case FrameType.windowUpdate:
+        if (length !== 4) return this.fail(ErrorCode.frameSizeError);
+        return this.#onWindowUpdate(id, readUint31(bytes, from));
+      case FrameType.pushPromise:
+        return this.fail(ErrorCode.protocolError);
+      default:
+        // RFC 9113 4.1: what nobody knows is nothing.
+        this.#user.onDisturbed('idleFrames');
+    }
+  }
+
+  #streamFault(id: number, code: ErrorCode): void {
+    const stream = this.#streams.get(id);
+    if (stream) stream.reset(code);
+    else if (this.#isIdle(id)) this.fail(code);
+  }
+
+  #onHeaders(flags: number, id: number, bytes: Buffer, from: number, to: number): void {
+    if (id === 0 || id % 2 === 0) return this.fail(ErrorCode.protocolError);
+    const fragment = fragmentOf(flags, bytes, from, to);
+    if (typeof fragment === 'number') return this.fail(fragment);
+    const ended = (flags & Flag.endStream) !== 0;
+    const fault = fragment.dependsOn === id ? ErrorCode.protocolError : null;
+    const mostBytes = 2 * this.#terms.headBytes;
+    const block = new HeaderBlock(id, ended, fault, mostBytes);
+    if ((flags & Flag.endHeaders) !== 0) {
+      this.#decode(block, bytes, fragment.from, fragment.to);
+    } else {
+      block.add(bytes, fragment.from, fragment.to);
+      this.#block = block;
+    }
+  }
+
+  #onContinuation(flags: number, id: number, bytes: Buffer, from: number, to: number): void {
+    const block = this.#block;
+    if (!block || block.stream !== id) return this.fail(ErrorCode.protocolError);
+    if (!block.add(bytes, from, to)) return this.fail(ErrorCode.enhanceYourCalm);
+    if ((flags & Flag.endHeaders) === 0) return;
+    this.#block = null;
+    this.#decode(block, block.bytes, 0, block.length);
+  }
+
+  /** A field section is all there. It is decoded whatever becomes of it: the next ones refer to it. */
+  #decode({ stream: id, ended, fault }: HeaderBlock, bytes: Buffer, from: number, to: number): void {
+    const head = this.#decoder.decode(bytes, from, to);
+    if (head.kind === 'malformed') return this.fail(ErrorCode.compressionError);
+    const stream = this.#streams.get(id);
+    if (stream) {
+      if (stream.remoteEnded) return stream.reset(ErrorCode.streamClosed);
+      if (fault !== null) return stream.reset(fault);
+      // The rest of this read may belong to it.
+      if (!ended) this.#touched = stream;
+      return stream.receiveFields(head, ended);
+    }
+    if (this.#terms.role === 'client' || id <= this.#lastRemote) return this.#closedStream(id);
+    this.#lastRemote = id;
+    if (this.#phase !== 'open') return;
+    if (fault !== null) return this.sendReset(id, fault);
+    if (this.#streams.size >= this.#terms.streams) {
+      this.sendReset(id, ErrorCode.refusedStream);
+      return this.#user.onDisturbed('refused');
+    }
+    const begun = new Http2Stream(this, id, this.remote.initialWindow);
+    begun.remoteEnded = ended;
+    this.#streams.set(id, begun);
+    this.#user.onRequest(begun, head, ended);
+  }
+
+  #onSettings(flags: number, id: number, bytes: Buffer, from: number, to: number): void {
+    if (id !== 0) return this.fail(ErrorCode.protocolError);
+    if ((flags & Flag.ack) !== 0) return to > from ? this.fail(ErrorCode.frameSizeError) : undefined;
+    const before = this.remote.initialWindow;
+    const fault = readSettings(this.remote, bytes, from, to);
+    if (fault !== null) return this.fail(fault);
+    this.#settled = true;
+    this.sender.setTableBytes(this.remote.headerTableBytes);
+    const by = this.remote.initialWindow - before;
+    if (by !== 0) {
+      for (const stream of this.#streams.values()) {
+        if (!stream.widen(by)) return this.fail(ErrorCode.flowControlError);
+      }
+    }
+    this.outbox.frame(FrameType.settings, Flag.ack, 0, bytes, 0, 0);
+    this.sender.pump();
+    this.#user.onDisturbed('settings');
+    if (this.#phase !== 'over') this.#user.onSettings();
+  }
+
+  #onGoaway(last: number): void {
+    if (this.#terms.role === 'client') {
+      // RFC 9113 6.8: it has done nothing with these, and will not.
+      for (const [id, stream] of this.#streams) if (id > last) stream.closed(ErrorCode.refusedStream);
+    }
+    this.#user.onGoaway();
+  }
+
+  #onWindowUpdate(id: number, by: number): void {
+    if (!this.sender.isExpected()) this.#user.onDisturbed('idleFrames');
+    if (id === 0) {
+      if (by === 0) return this.fail(ErrorCode.protocolError);
+      return this.sender.widen(by) ? this.sender.pump() : this.fail(ErrorCode.flowControlError);
+    }
+    const stream = this.#streams.get(id);
+    if (!stream) return this.#isIdle(id) ? this.fail(ErrorCode.protocolError) : undefined;
+    if (by === 0) return stream.reset(ErrorCode.protocolError);
+    if (!stream.widen(by)) return stream.reset(ErrorCode.flowControlError);
+    if (stream.isBlocked) this.sender.pump();
+  }
+}

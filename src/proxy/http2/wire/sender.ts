@@ -1,0 +1,98 @@
+import { HpackEncoder, sizeBound } from '../hpack/encoder.ts';
+import {
+  FIRST_WINDOW,
+  FRAME_BYTES,
+  FrameType,
+  Flag,
+  HEADER_BYTES,
+  LARGEST_WINDOW,
+  writeHeader,
+} from './frame.ts';
+import type { Outbox } from './outbox.ts';
+import type { Http2Stream } from './stream.ts';
+
+/** Content is put into the outbox up to this; the heads of responses are not held back. */
+export const OUTBOX_BYTES = 128 * 1024;
+
+/** What the streams of a connection send, within the windows that the peer opens (RFC 9113 5.2). */
+export class Sender {
+  readonly #outbox: Outbox;
+  readonly #encoder = new HpackEncoder();
+  #window = FIRST_WINDOW;
+  /** Streams that have something to send, and a window of their own for it. */
+  readonly #waiting = new Set<Http2Stream>();
+  /** Each DATA frame may bring two WINDOW_UPDATE frames, of its stream and of the connection. */
+  #updatesExpected = 0;
+
+  constructor(outbox: Outbox) {
+    this.#outbox = outbox;
+  }
+
+  /** The peer's SETTINGS_HEADER_TABLE_SIZE. */
+  setTableBytes(bytes: number): void {
+    this.#encoder.setTableBytes(bytes);
+  }
+
+  /** Bytes of content that may be sent now. */
+  get sendable(): number {
+    return Math.min(this.#window, OUTBOX_BYTES - this.#outbox.length);
+  }
+
+  fields(stream: number, fields: readonly string[], ended: boolean): void {
+    const outbox = this.#outbox;
+    const bytes = outbox.reserve(HEADER_BYTES + sizeBound(fields));
+    const { at } = outbox;
+    const end = this.#encoder.encode(fields, bytes, at + HEADER_BYTES);
+    const length = end - at - HEADER_BYTES;
+    const flags = ended ? Flag.endStream : 0;
+    if (length <= FRAME_BYTES) {
+      writeHeader(bytes, at, length, FrameType.headers, flags | Flag.endHeaders, stream);
+      return outbox.commit(HEADER_BYTES + length);
+    }
+    const block = Buffer.from(bytes.subarray(at + HEADER_BYTES, end));
+    outbox.frame(FrameType.headers, flags, stream, block, 0, FRAME_BYTES);
+    for (let from = FRAME_BYTES; from < length; from += FRAME_BYTES) {
+      const to = Math.min(length, from + FRAME_BYTES);
+      outbox.frame(FrameType.continuation, to === length ? Flag.endHeaders : 0, stream, block, from, to);
+    }
+  }
+
+  /** Within `sendable`. */
+  content(stream: number, bytes: Buffer, from: number, to: number, ended: boolean): void {
+    this.#window -= to - from;
+    this.#updatesExpected += 2;
+    this.#outbox.frame(FrameType.data, ended ? Flag.endStream : 0, stream, bytes, from, to);
+  }
+
+  /** The stream has something to send as soon as there is room. */
+  wait(stream: Http2Stream): void {
+    this.#waiting.add(stream);
+  }
+
+  forget(stream: Http2Stream): void {
+    this.#waiting.delete(stream);
+  }
+
+  /** Gives every stream that waits its turn, a frame at a time. */
+  pump(): void {
+    for (const stream of this.#waiting) {
+      if (this.sendable <= 0) return;
+      this.#waiting.delete(stream);
+      stream.pump();
+      if (stream.isBlocked && stream.window > 0) this.#waiting.add(stream);
+    }
+  }
+
+  /** The window of the connection grew by so much; false when it must not. */
+  widen(by: number): boolean {
+    this.#window += by;
+    return this.#window <= LARGEST_WINDOW;
+  }
+
+  /** Whether there was a reason for a WINDOW_UPDATE. */
+  isExpected(): boolean {
+    if (this.#updatesExpected === 0) return false;
+    this.#updatesExpected--;
+    return true;
+  }
+}

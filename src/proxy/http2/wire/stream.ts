@@ -1,0 +1,276 @@
+import type { Decoded } from '../hpack/decoder.ts';
+import type { Http2Connection } from './connection.ts';
+import { ErrorCode, FIRST_WINDOW, FRAME_BYTES, FrameType, LARGEST_WINDOW } from './frame.ts';
+
+/** Whose stream it is. Bytes it is shown are gone when the call returns. */
+export interface StreamUser {
+  /** A field section after the one that began the stream; `ended` when nothing follows it. */
+  onFields(head: Decoded, ended: boolean): void;
+  onContent(bytes: Buffer, from: number, to: number): void;
+  /** No more of this read. */
+  onFlush(): void;
+  /** The peer has sent all of its side. */
+  onEnd(): void;
+  /** What `write` could not send at once has left. */
+  onDrain(): void;
+  /** Both sides are over; `fault` says that it was before their time. Nothing comes after it. */
+  onClosed(fault: ErrorCode | null): void;
+}
+
+/** Half of the window that each stream has for what the peer sends: then the peer is told of new room. */
+const CREDIT_FROM = FIRST_WINDOW >>> 1;
+
+/** One stream of a connection (RFC 9113 5): its windows, and what waits for them. */
+export class Http2Stream {
+  readonly id: number;
+  readonly #connection: Http2Connection;
+  #user: StreamUser | null = null;
+  /** What the peer lets us send of content; a change of its settings can make it negative. */
+  window: number;
+  #receiveWindow = FIRST_WINDOW;
+  /** Taken, and not told the peer yet. */
+  #consumed = 0;
+  /** The peer has sent its END_STREAM. */
+  remoteEnded = false;
+  /** Ours is in the outbox. */
+  #localEnded = false;
+  #isClosed = false;
+  /** What is still to come is not wanted. */
+  #abandoned = false;
+
+  /** What waits for a window, in order. */
+  #queue: Buffer[] = [];
+  #endQueued = false;
+  #trailers: readonly string[] | null = null;
+
+  /** What came while nobody took it. */
+  #held: Buffer[] = [];
+  #isPaused = false;
+  #delivering = false;
+  #endHeld = false;
+  #fieldsHeld: Decoded | null = null;
+
+  constructor(connection: Http2Connection, id: number, window: number) {
+    this.#connection = connection;
+    this.id = id;
+    this.window = window;
+  }
+
+  set user(user: StreamUser) {
+    this.#user = user;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Something that `write` was given has not left. */
+  get isBlocked(): boolean {
+    return this.#queue.length > 0;
+  }
+
+  // ── What we send ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** A head, or trailers where `ended`; none while content is blocked, but by `end`. */
+  fields(fields: readonly string[], ended: boolean): void {
+    if (this.#isClosed || this.#localEnded) return;
+    this.#connection.sender.fields(this.id, fields, ended);
+    if (ended) this.#ourEnd();
+  }
+
+  /** Sends as much as the windows allow, and keeps the rest; `last` when it is the end of our side too. */
+  write(bytes: Buffer, from: number, to: number, last: boolean): void {
+    if (this.#isClosed || this.#localEnded || from === to) return last ? this.end(null) : undefined;
+    const at = this.#queue.length > 0 ? from : this.#fill(bytes, from, to, last);
+    if (this.#localEnded || at === to) return;
+    this.#queue.push(Buffer.from(bytes.subarray(at, to)));
+    this.#endQueued = last;
+    if (this.window > 0) this.#connection.sender.wait(this);
+  }
+
+  /** The end of our side, after all that was written. */
+  end(trailers: readonly string[] | null): void {
+    if (this.#isClosed || this.#localEnded) return;
+    this.#trailers = trailers;
+    this.#endQueued = true;
+    if (this.#queue.length === 0) this.#sendEnd();
+  }
+
+  /** Sends what waits, as far as one frame and the windows allow. */
+  pump(): void {
+    const first = this.#queue[0];
+    if (!first) return;
+    const limit = Math.min(first.length, FRAME_BYTES);
+    const last = this.#endQueued && !this.#trailers && this.#queue.length === 1;
+    const at = this.#fill(first, 0, limit, last && limit === first.length);
+    if (at < first.length) {
+      if (at > 0) this.#queue[0] = first.subarray(at);
+      return;
+    }
+    this.#queue.shift();
+    if (this.#queue.length > 0) return;
+    if (this.#endQueued && !this.#localEnded) this.#sendEnd();
+    this.#user?.onDrain();
+  }
+
+  /** Gives how far it came. */
+  #fill(bytes: Buffer, from: number, to: number, last: boolean): number {
+    const { sender } = this.#connection;
+    let at = from;
+    while (at < to) {
+      const length = Math.min(to - at, FRAME_BYTES, this.window, sender.sendable);
+      if (length <= 0) return at;
+      const ends = last && at + length === to;
+      sender.content(this.id, bytes, at, at + length, ends);
+      this.window -= length;
+      at += length;
+      if (ends) this.#ourEnd();
+    }
+    return at;
+  }
+
+  #sendEnd(): void {
+    if (this.#trailers) this.#connection.sender.fields(this.id, this.#trailers, true);
+    else this.#connection.sender.content(this.id, NOTHING, 0, 0, true);
+    this.#ourEnd();
+  }
+
+  #ourEnd(): void {
+    this.#localEnded = true;
+    if (this.remoteEnded && this.#held.length === 0 && !this.#endHeld) this.closed(null);
+    // RFC 9113 8.1: the answer is complete, and the rest of the request makes no difference.
+    else if (this.#abandoned && !this.remoteEnded) this.reset(ErrorCode.noError);
+  }
+
+  /** The window grew by so much; false when it must not. */
+  widen(by: number): boolean {
+    this.window += by;
+    if (this.window > LARGEST_WINDOW) return false;
+    if (this.window > 0 && this.#queue.length > 0) this.#connection.sender.wait(this);
+    return true;
+  }
+
+  // ── What the peer sends ──────────────────────────────────────────────────────────────────────────────────────
+
+  /** A DATA frame of this size begins; false when it does not fit. */
+  takes(length: number): boolean {
+    this.#receiveWindow -= length;
+    return this.#receiveWindow >= 0;
+  }
+
+  content(bytes: Buffer, from: number, to: number): void {
+    const waits = this.#isPaused || this.#held.length > 0;
+    if (waits && !this.#abandoned) this.#held.push(Buffer.from(bytes.subarray(from, to)));
+    else this.#give(bytes, from, to);
+  }
+
+  #give(bytes: Buffer, from: number, to: number): void {
+    this.consumed(to - from);
+    if (!this.#abandoned) this.#user?.onContent(bytes, from, to);
+  }
+
+  flush(): void {
+    if (this.#held.length === 0 && !this.#abandoned && !this.#isClosed) this.#user?.onFlush();
+  }
+
+  receiveFields(head: Decoded, ended: boolean): void {
+    if (ended) this.remoteEnded = true;
+    if (this.#held.length > 0) this.#fieldsHeld = head;
+    else if (!this.#abandoned) this.#user?.onFields(head, ended);
+    if (ended) this.receiveEnd();
+  }
+
+  receiveEnd(): void {
+    this.remoteEnded = true;
+    if (this.#isClosed) return;
+    if (this.#held.length > 0) {
+      this.#endHeld = true;
+      return;
+    }
+    // Whoever is told of the end sees a stream that is over, if it is.
+    if (this.#localEnded) this.#detach();
+    if (!this.#abandoned) this.#user?.onEnd();
+    if (this.#localEnded && this.#isClosed) this.#user?.onClosed(null);
+  }
+
+  /** Room for what the peer sends next. */
+  consumed(length: number): void {
+    this.#connection.consumed(length);
+    this.#consumed += length;
+    if (this.#consumed < CREDIT_FROM || this.remoteEnded || this.#isClosed) return;
+    this.#connection.outbox.numbers(FrameType.windowUpdate, this.id, this.#consumed);
+    this.#receiveWindow += this.#consumed;
+    this.#consumed = 0;
+  }
+
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  /** What comes is held, as much as the window lets it be. */
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    if (this.#held.length > 0 && !this.#delivering) process.nextTick(() => this.#deliver());
+  }
+
+  #deliver(): void {
+    this.#delivering = true;
+    while (this.#held.length > 0 && !this.#isPaused && !this.#isClosed) {
+      const bytes = this.#held.shift() ?? NOTHING;
+      this.#give(bytes, 0, bytes.length);
+      if (this.#held.length > 0 || !(this.#endHeld || this.#fieldsHeld)) this.#user?.onFlush();
+    }
+    this.#delivering = false;
+    if (this.#held.length > 0 || this.#isClosed) return;
+    const fields = this.#fieldsHeld;
+    this.#fieldsHeld = null;
+    if (fields) this.#user?.onFields(fields, true);
+    if (!this.#endHeld) return;
+    this.#endHeld = false;
+    this.receiveEnd();
+  }
+
+  /** Nothing more of what the peer sends is wanted; it is told so once our side is over. */
+  abandon(): void {
+    this.#abandoned = true;
+    this.#isPaused = false;
+    for (const bytes of this.#held) this.consumed(bytes.length);
+    this.#held = [];
+    this.#endHeld = false;
+    if (this.#isClosed || !this.#localEnded) return;
+    if (this.remoteEnded) this.closed(null);
+    else this.reset(ErrorCode.noError);
+  }
+
+  // ── The end ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Ends it for both sides, and tells the peer. */
+  reset(code: ErrorCode): void {
+    if (this.#isClosed) return;
+    this.#connection.sendReset(this.id, code);
+    this.closed(code);
+  }
+
+  /** The peer has reset it, or the connection is gone. */
+  closed(fault: ErrorCode | null): void {
+    if (this.#isClosed) return;
+    this.#detach();
+    this.#user?.onClosed(fault);
+  }
+
+  #detach(): void {
+    this.#isClosed = true;
+    // Nobody will take these any more, and others need the room.
+    for (const bytes of this.#held) this.#connection.consumed(bytes.length);
+    this.#held = [];
+    this.#queue = [];
+    this.#connection.forget(this);
+  }
+}
+
+const NOTHING = Buffer.alloc(0);
