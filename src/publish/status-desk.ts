@@ -1,11 +1,12 @@
 import type { Compilation } from '../routing/compile.ts';
 import type { ObjectKey } from '../routing/objects.ts';
 import { get } from '../routing/sharded-map.ts';
-import { type Address, addressText } from './addresses.ts';
+import { type Address, addressText, statusAddresses } from './addresses.ts';
 import { apiPath } from './api-call.ts';
 import type { Clock } from './clock.ts';
 import type { Complaints } from './complaints.ts';
 import type { Served } from './served.ts';
+import { trackRivals } from './rivals.ts';
 import { type Wanted, planLeft, planServed, resourceVersionOf, serves, statusPatch } from './status.ts';
 import type { Term } from './term.ts';
 import { tokenBucket } from './token-bucket.ts';
@@ -37,6 +38,10 @@ export function openStatusDesk(options: StatusDeskOptions): StatusDesk {
   const { term, clock, random, complaints, served, compilation, fieldManager } = options;
   /** What was written to which version, until the watch shows another one. */
   const written = new Map<ObjectKey, { readonly version: string; readonly addresses: string }>();
+  const rivals = trackRivals();
+  /** Ingresses that are left alone for a while, because somebody else writes them too: how to stop waiting. */
+  const resting = new Map<ObjectKey, () => void>();
+  let rivalNamed = false;
   /** Every address that was wanted in this term: what may be taken back. */
   const published = new Set<string>();
   let wanted: Wanted | null = null;
@@ -67,6 +72,7 @@ export function openStatusDesk(options: StatusDeskOptions): StatusDesk {
     const outcome = outcomeOf(reply);
     if (outcome.kind === 'done') {
       const texts = addresses.map(addressText);
+      rivals.wrote(key, texts.join(), clock.monotonicMs());
       written.set(key, { version: resourceVersionOf(ingress), addresses: texts.join() });
       // What left us is tidied up once; what it says after that is another's business.
       if (served.left(key)) served.forget(key);
@@ -74,6 +80,34 @@ export function openStatusDesk(options: StatusDeskOptions): StatusDesk {
     }
     return outcome;
   };
+
+  const rest = (key: ObjectKey, forMs: number): void => {
+    if (resting.has(key)) return;
+    const wake = (): void => {
+      resting.delete(key);
+      queue.add(key);
+    };
+    resting.set(key, clock.setTimeout(wake, forMs));
+  };
+  /** One of ten thousand says enough. */
+  const nameRival = (key: ObjectKey, ingress: unknown): void => {
+    if (rivalNamed) return;
+    rivalNamed = true;
+    const says = statusAddresses(ingress).map((address) => (address ? addressText(address) : '?'));
+    complaints.raise(
+      'rival',
+      `Ingress status of ${key}: somebody else keeps replacing what is written (it says ${says.join() || 'nothing'} now), ` +
+        'so it is written ever more seldom. Installations side by side need a class each (--ingress-class, ' +
+        '--controller-name); replicas of one need the same --publish-namespace and addresses',
+    );
+  };
+  term.signal.addEventListener(
+    'abort',
+    () => {
+      for (const cancel of resting.values()) cancel();
+    },
+    { once: true },
+  );
 
   const queue = startWorkQueue({
     clock,
@@ -91,11 +125,19 @@ export function openStatusDesk(options: StatusDeskOptions): StatusDesk {
       const ingress = state && get(state.snapshot.ingresses, key);
       if (addresses === null || !ingress) {
         written.delete(key);
+        if (!ingress) rivals.forget(key);
         return null;
       }
+      const status = addresses.map(addressText).join();
       const before = written.get(key);
       const inFlight = before?.version === resourceVersionOf(ingress);
-      if (inFlight && before?.addresses === addresses.map(addressText).join()) return null;
+      if (inFlight && before?.addresses === status) return null;
+      if (rivals.contested(key, status)) nameRival(key, ingress);
+      const restMs = rivals.restMs(key, status, clock.monotonicMs());
+      if (restMs > 0) {
+        rest(key, restMs);
+        return null;
+      }
       return () => write(key, ingress, addresses);
     },
   });

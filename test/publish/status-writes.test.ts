@@ -125,6 +125,36 @@ test('two installations side by side have a leader each, and write only their ow
   expect(town.writes()).toHaveLength(2);
 });
 
+test('two of one class with a Lease each undo each other ever more seldom, and each says why, once', async () => {
+  await using town = await openTown({ objects: [OUR_CLASS, ingressOf('shop/web', 'portico')] });
+  const a = await town.join('a', { namespace: 'one' });
+  const b = await town.join('b', {
+    namespace: 'two',
+    addresses: { kind: 'fixed', addresses: [{ ip: '198.51.100.9' }] },
+  });
+  await town.until(() => a.publisher.leading() && b.publisher.leading());
+  await town.pass(360_000);
+  // Without a rest it would be several hundred times each.
+  expect(town.writes().length).toBeGreaterThan(12);
+  expect(town.writes().length).toBeLessThan(40);
+  for (const [member, address] of [
+    [a, '198.51.100.9'],
+    [b, '203.0.113.7'],
+  ] as const) {
+    const said = member.said.filter((line) => line.includes('somebody else keeps replacing'));
+    expect(said).toHaveLength(1);
+    expect(said[0]).toContain(
+      `shop/web: somebody else keeps replacing what is written (it says ${address} now)`,
+    );
+    expect(said[0]).toContain('--publish-namespace');
+  }
+  // When the other has gone, the status is right again within the longest rest.
+  await b.publisher.stop();
+  const stoppedAt = town.clock.now();
+  await town.until(() => town.status('shop/web') === '203.0.113.7');
+  expect(town.clock.now() - stoppedAt).toBeLessThanOrEqual(301_000);
+});
+
 test('a follower writes nothing, takes over when the leader dies, and then writes only what differs', async () => {
   const ingresses = Array.from({ length: 20 }, (_, n) => ingressOf(`shop/web-${n}`, 'portico'));
   await using town = await openTown({ objects: [OUR_CLASS, ...ingresses] });
