@@ -60,9 +60,21 @@ export function certificateRefusal(
   }
 }
 
-/** What a client is asked for that begins a handshake for this name (SNI), or for none; null asks for nothing. */
-export function clientPolicyOf(table: RouteTable, serverName: string | null): ClientPolicy | null {
-  if (table.clientPolicies.size === 0) return null;
-  const terms = routesFor(table, normalizeHost(serverName ?? '') ?? '')?.clients?.terms;
-  return (terms !== undefined && get(table.clientPolicies, terms)) || null;
+/** What clients are asked for when a handshake begins, by the newest table. */
+export interface ClientPolicies {
+  /** Whether anybody is asked for anything, so that nobody else's handshake is looked at. */
+  any(): boolean;
+  /** By the name that the client gives (SNI), or none; null asks for nothing. */
+  of(serverName: string | null): ClientPolicy | null;
+}
+
+export function clientPolicies(newest: () => RouteTable): ClientPolicies {
+  return {
+    any: () => newest().clientPolicies.size > 0,
+    of(serverName) {
+      const table = newest();
+      const terms = routesFor(table, normalizeHost(serverName ?? '') ?? '')?.clients?.terms;
+      return (terms !== undefined && get(table.clientPolicies, terms)) || null;
+    },
+  };
 }

@@ -1,3 +1,4 @@
+import type { ClientPolicies } from './client-certificate.ts';
 import type { Addressee, Decision } from './decide.ts';
 import type { Endpoints } from './endpoints.ts';
 import type { Exchange } from './exchange.ts';
@@ -19,6 +20,8 @@ export interface EngineContext {
   readonly proxyProtocolFrom?: TrustedProxies;
   /** What a TLS port is served with. */
   readonly certificates?: Certificates;
+  /** What clients on a TLS port are asked for; nothing when absent. */
+  readonly clientPolicies?: ClientPolicies;
   /** The value of Strict-Transport-Security (RFC 6797) on responses that a client gets over TLS; none when absent. */
   readonly strictTransportSecurity?: string;
   /** Called exactly once when an exchange is over, however it ended. */

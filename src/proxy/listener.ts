@@ -4,7 +4,9 @@ import type { EngineContext, ListenAddress } from './engine.ts';
 import type { Arrival } from './forwarded.ts';
 import { readProxyHeader } from './proxy-protocol.ts';
 import { refusePlainRequest } from './tls/plain-request.ts';
+import { readServerName } from './tls/client-hello.ts';
 import { createTermination } from './tls/termination.ts';
+import { createVerification } from './tls/verification.ts';
 
 /** A port, and the connections on it that have not come to their first request yet. */
 export interface Listener {
@@ -33,11 +35,13 @@ export function openListener(
   accept: (socket: Socket, arrival: Arrival) => void,
   protocols: readonly string[] = ['http/1.1'],
 ): Promise<Listener> {
-  const { limits, certificates, proxyProtocolFrom, trustedProxies } = context;
+  const { limits, certificates, clientPolicies, proxyProtocolFrom, trustedProxies } = context;
   const { host, port, reusePort, scheme = 'http' } = address;
   if (scheme === 'https' && !certificates)
     throw new TypeError('a TLS port was asked for without certificates');
   const secure = scheme === 'https' && certificates ? createTermination(certificates, protocols) : null;
+  const verification =
+    secure && certificates && createVerification(certificates, protocols, () => context.now());
   const highWaterMark = limits.bufferBytes / 2;
   const pending = new Set<Socket>();
 
@@ -107,13 +111,24 @@ export function openListener(
     }
 
     function goOn(): void {
+      const asked = secure && bytes[0] === HANDSHAKE && clientPolicies?.any() ? readServerName(bytes) : null;
+      if (asked?.kind === 'more') return;
       raw.off('readable', look);
       raw.off('end', destroy);
       if (bytes.length > 0) raw.unshift(bytes);
       if (!secure) return arrive(raw);
-      if (bytes[0] === HANDSHAKE) return secure.begin(raw, arrive);
+      if (bytes[0] === HANDSHAKE) return shakeHands(asked?.name ?? null);
       settle();
       refusePlainRequest(raw, arrival, context);
+    }
+
+    function shakeHands(serverName: string | null): void {
+      const policy = clientPolicies?.of(serverName);
+      if (!policy || !verification) return secure?.begin(raw, arrive);
+      verification.begin(raw, serverName, policy, (socket, client) => {
+        arrival = { ...arrival, client };
+        arrive(socket);
+      });
     }
 
     function arrive(socket: Socket): void {

@@ -6,6 +6,7 @@ import type { EngineFactory } from './engine.ts';
 import type { EngineName } from './messages.ts';
 import { createAccessLog } from './access-log.ts';
 import { createAccounting } from './accounting.ts';
+import { clientPolicies } from './client-certificate.ts';
 import { createEndpoints } from './endpoints.ts';
 import { decide } from './decide.ts';
 import { createCertificates } from './tls/certificates.ts';
@@ -40,7 +41,7 @@ export async function serve(): Promise<void> {
     trustedProxies: trustedProxies(settings.trustedProxies),
     h2c: settings.h2c ?? false,
     proxyProtocolFrom: trustedProxies(settings.proxyProtocolFrom),
-    ...(certificates && { certificates }),
+    ...(certificates && { certificates, clientPolicies: clientPolicies(() => table) }),
     ...(settings.strictTransportSecurity !== null && {
       strictTransportSecurity: settings.strictTransportSecurity,
     }),

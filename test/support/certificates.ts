@@ -8,28 +8,57 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 export interface Authority {
   /** PEM */
   readonly certificate: string;
-  /** For these DNS names; the chain with the authority's own certificate in it. */
-  issue(names: readonly string[], options?: { readonly expired?: boolean }): KeyPair;
+  /** For these DNS names, the first of which is its common name; with the chain to the authority and its own certificate. */
+  issue(names: readonly string[], options?: IssueOptions): KeyPair;
+  /** An authority that this one vouches for. */
+  delegate(): Authority;
+}
+
+export interface IssueOptions {
+  readonly expired?: boolean;
+  /** Further parts of the subject: `{ organizationName: 'Shop' }`. */
+  readonly subject?: Readonly<Record<string, string>>;
+  /** Good for servers only. */
+  readonly serverOnly?: boolean;
 }
 
 export function createAuthority(): Authority {
-  const own = generateKey();
-  const name = [{ name: 'commonName', value: 'Test authority' }];
-  const root = sign(name, name, own, own, [
+  return authorityBelow(null);
+}
+
+interface Issuer {
+  readonly name: forge.pki.CertificateField[];
+  readonly key: string;
+  readonly chain: string;
+}
+
+function authorityBelow(parent: Issuer | null): Authority {
+  const key = generateKey();
+  const above = parent?.name[0]?.value;
+  const name = [{ name: 'commonName', value: above ? `Below ${String(above)}` : 'Test authority' }];
+  const certificate = sign(name, parent?.name ?? name, key, parent?.key ?? key, [
     { name: 'basicConstraints', cA: true },
     { name: 'keyUsage', keyCertSign: true, digitalSignature: true },
   ]);
+  const issuer = { name, key, chain: certificate + (parent?.chain ?? '') };
   return {
-    certificate: root,
-    issue(names, { expired = false } = {}) {
+    certificate,
+    issue(names, { expired = false, subject = {}, serverOnly = false } = {}) {
       const key = generateKey();
       const altNames = names.map((value) => ({ type: 2, value }));
-      const extensions = [{ name: 'subjectAltName', altNames }];
-      const subject = [{ name: 'commonName', value: names[0] ?? '' }];
-      return { certificate: sign(subject, name, key, own, extensions, expired) + root, key };
+      const extensions = [
+        { name: 'subjectAltName', altNames },
+        ...(serverOnly ? [{ name: 'extKeyUsage', serverAuth: true }] : []),
+      ];
+      const parts = Object.entries({ ...subject, commonName: names[0] ?? '' });
+      const fields = parts.map(([part, value]) => ({ name: part, value, valueTagClass: UTF8 }));
+      return { certificate: sign(fields, name, key, issuer.key, extensions, expired) + issuer.chain, key };
     },
+    delegate: () => authorityBelow(issuer),
   };
 }
+
+const UTF8 = forge.asn1.Type.UTF8 as unknown as forge.asn1.Class;
 
 function generateKey(): string {
   return generateKeyPairSync('rsa', {

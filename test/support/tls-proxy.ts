@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { type ConnectionOptions, type TLSSocket, connect } from 'node:tls';
+import { clientPolicies } from '../../src/proxy/client-certificate.ts';
 import { type HttpsRedirect, decide } from '../../src/proxy/decide.ts';
 import { createEndpoints } from '../../src/proxy/endpoints.ts';
 import type { Engine, EngineFactory } from '../../src/proxy/engine.ts';
@@ -10,7 +11,7 @@ import { DEFAULT_LIMITS, type Limits } from '../../src/proxy/limits.ts';
 import { type Certificates, DEFAULT_CIPHERS, createCertificates } from '../../src/proxy/tls/certificates.ts';
 import type { KeyPair } from '../../src/routing/secrets.ts';
 import { mapOf } from '../../src/routing/sharded-map.ts';
-import type { CertificateReference } from '../../src/routing/table.ts';
+import type { CertificateReference, RouteTable } from '../../src/routing/table.ts';
 import { type Authority, createAuthority } from './certificates.ts';
 import { type Site, tableOf } from './proxy.ts';
 import { type Wire, wire } from './wire.ts';
@@ -38,6 +39,8 @@ export interface TlsProxySettings {
   readonly hsts?: string;
   /** The Secret of the default certificate. */
   readonly defaultSecret?: string;
+  /** The clock of the engine. */
+  readonly now?: () => number;
 }
 
 /** An engine in this process with a plain port and a TLS port. */
@@ -47,6 +50,8 @@ export interface TlsProxy extends AsyncDisposable {
   readonly httpsPort: number;
   readonly certificates: Certificates;
   readonly exchanges: readonly Exchange[];
+  /** Swaps the table. */
+  adopt(sites: readonly TlsSite[]): void;
 }
 
 export async function startTlsProxy(
@@ -55,14 +60,8 @@ export async function startTlsProxy(
   settings: TlsProxySettings = {},
 ): Promise<TlsProxy> {
   standIn ??= authority().issue(['stand-in.test']);
-  const references = sites.flatMap((site): [string, CertificateReference][] => {
-    if (site.secret === undefined) return [];
-    const host = site.tlsHost ?? site.host ?? 'app.test';
-    return [[host, { host, secret: site.secret, ingress: 'default/app' }]];
-  });
   const { defaultSecret } = settings;
-  if (defaultSecret) references.push(['', { host: '', secret: defaultSecret, ingress: '' }]);
-  const table = { ...tableOf(sites), certificates: mapOf(references) };
+  let table = secureTableOf(sites, defaultSecret);
   const certificates = createCertificates({ minVersion: '1.2', ciphers: DEFAULT_CIPHERS, standIn });
   certificates.rotate(randomBytes(48));
   certificates.change(Object.entries(settings.keys ?? {}));
@@ -77,9 +76,10 @@ export async function startTlsProxy(
     trustedProxies: trustedProxies(settings.trustedProxies ?? []),
     proxyProtocolFrom: trustedProxies(settings.proxyProtocolFrom ?? []),
     certificates,
+    clientPolicies: clientPolicies(() => table),
     ...(settings.hsts !== undefined && { strictTransportSecurity: settings.hsts }),
     account: (exchange) => void exchanges.push(exchange),
-    now: Date.now,
+    now: settings.now ?? Date.now,
   });
   const address = { host: '127.0.0.1', port: 0, reusePort: false };
   const httpPort = await engine.listen(address);
@@ -90,10 +90,25 @@ export async function startTlsProxy(
     httpsPort,
     certificates,
     exchanges,
+    adopt(next) {
+      table = secureTableOf(next, defaultSecret);
+      certificates.adopt(table.certificates);
+      engine.close(endpoints.adopt(table));
+    },
     async [Symbol.asyncDispose]() {
       await engine.drain(0);
     },
   };
+}
+
+function secureTableOf(sites: readonly TlsSite[], defaultSecret: string | undefined): RouteTable {
+  const references = sites.flatMap((site): [string, CertificateReference][] => {
+    if (site.secret === undefined) return [];
+    const host = site.tlsHost ?? site.host ?? 'app.test';
+    return [[host, { host, secret: site.secret, ingress: 'default/app' }]];
+  });
+  if (defaultSecret) references.push(['', { host: '', secret: defaultSecret, ingress: '' }]);
+  return { ...tableOf(sites), certificates: mapOf(references) };
 }
 
 /** A connection whose handshake is done. */

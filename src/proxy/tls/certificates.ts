@@ -44,6 +44,8 @@ export interface Certificates {
   standard(): SecureContextOptions | null;
   /** For the host that a client names (SNI, RFC 6066 3): precise, then wildcard; undefined leaves it to the standard one. */
   named(serverName: string): SecureContext | undefined;
+  /** What is shown to a client that names this host, or none, for servers that ask it for more; the same until it changes. */
+  shown(serverName: string | null): SecureContextOptions | null;
 }
 
 /** A resumed session must belong to the same service, whatever certificate it was begun with. */
@@ -64,6 +66,8 @@ export function createCertificates(settings: TlsSettings): Certificates {
   let references: ShardedMap<CertificateReference> = emptyMap();
   let ticketKey: Buffer | null = null;
   let standard: Made | null = null;
+  /** With the key for tickets that is in use now: contexts outlive it, and never need their own. */
+  let shown = new WeakMap<Made, SecureContextOptions>();
 
   const make = (pair: KeyPair): Made => {
     const options: SecureContextOptions = {
@@ -83,15 +87,27 @@ export function createCertificates(settings: TlsSettings): Certificates {
     }
   };
 
-  const contextOf = (secret: string): SecureContext | undefined => {
+  /** Undefined when OpenSSL makes nothing of it. */
+  const madeOf = (secret: string): Made | undefined => {
     const pair = keys.get(secret);
     if (!pair) return undefined;
     let entry = made.get(secret);
     if (entry?.pair !== pair) made.set(secret, (entry = make(pair)));
-    return entry.context ?? undefined;
+    return entry.context ? entry : undefined;
   };
 
-  return {
+  const madeFor = (serverName: string): Made | undefined => {
+    const host = (serverName.endsWith('.') ? serverName.slice(0, -1) : serverName).toLowerCase();
+    // The empty key is the default certificate's.
+    if (host === '') return undefined;
+    const precise = get(references, host)?.secret;
+    if (precise) return madeOf(precise);
+    const dot = host.indexOf('.');
+    const wildcard = dot > 0 ? get(references, `*${host.slice(dot)}`)?.secret : null;
+    return wildcard ? madeOf(wildcard) : undefined;
+  };
+
+  const certificates: Certificates = {
     change(update) {
       for (const [secret, pair] of update) {
         made.delete(secret);
@@ -105,6 +121,7 @@ export function createCertificates(settings: TlsSettings): Certificates {
     rotate(key) {
       ticketKey = Buffer.from(key);
       standard = null;
+      shown = new WeakMap();
     },
     standard() {
       const secret = get(references, '')?.secret;
@@ -112,15 +129,17 @@ export function createCertificates(settings: TlsSettings): Certificates {
       if (standard?.pair !== pair) standard = make(pair);
       return standard.context && standard.options;
     },
-    named(serverName) {
-      const host = (serverName.endsWith('.') ? serverName.slice(0, -1) : serverName).toLowerCase();
-      // The empty key is the default certificate's.
-      if (host === '') return undefined;
-      const precise = get(references, host)?.secret;
-      if (precise) return contextOf(precise);
-      const dot = host.indexOf('.');
-      const wildcard = dot > 0 ? get(references, `*${host.slice(dot)}`)?.secret : null;
-      return wildcard ? contextOf(wildcard) : undefined;
+    named: (serverName) => madeFor(serverName)?.context ?? undefined,
+    shown(serverName) {
+      const entry = (serverName !== null && madeFor(serverName)) || (certificates.standard() && standard);
+      if (!entry) return null;
+      let options = shown.get(entry);
+      if (!options) {
+        options = { ...entry.options, ...(ticketKey && { ticketKeys: ticketKey }) };
+        shown.set(entry, options);
+      }
+      return options;
     },
   };
+  return certificates;
 }

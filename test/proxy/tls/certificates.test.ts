@@ -48,6 +48,22 @@ describe('the certificates of a thread', () => {
     expect(made.named('two.test')).toBeUndefined();
   });
 
+  it('are shown by other servers too, with the ticket key that is in use', () => {
+    const made = certificates();
+    const [key, next] = [randomBytes(48), randomBytes(48)];
+    made.rotate(key);
+    const first = made.shown('one.test');
+    expect(first).toMatchObject({ cert: one.certificate, ticketKeys: key });
+    expect(made.shown('ONE.test.')).toBe(first);
+    expect(made.shown(null)).toMatchObject({ cert: standIn.certificate, ticketKeys: key });
+    expect(made.shown('other.test')).toBe(made.shown(null));
+    made.rotate(next);
+    expect(made.shown('one.test')).toMatchObject({ cert: one.certificate, ticketKeys: next });
+    made.change([['shop/one.test', two]]);
+    expect(made.shown('one.test')).toMatchObject({ cert: two.certificate, ticketKeys: next });
+    expect(certificates('DEFAULT@SECLEVEL=5').shown('one.test')).toBeNull();
+  });
+
   it('are left out where OpenSSL takes them for too weak, without ending the thread', () => {
     const strict = certificates('DEFAULT@SECLEVEL=5');
     expect(strict.named('one.test')).toBeUndefined();

@@ -1,0 +1,46 @@
+import type { TLSSocket } from 'node:tls';
+import type { ClientPolicy } from '../../routing/table.ts';
+import type { ShownCertificate } from '../client-certificate.ts';
+
+/** What the client of a connection showed whose handshake asked by `policy`; `now` in milliseconds since the epoch. */
+export function shownCertificate(socket: TLSSocket, policy: ClientPolicy, now: number): ShownCertificate {
+  const { terms } = policy;
+  const certificate = socket.getPeerX509Certificate();
+  if (!certificate) return shown(terms, 'missing', { 'ssl-client-verify': 'NONE' });
+  // A resumed session keeps the verdict of its first handshake, and certificates expire meanwhile.
+  if (!socket.authorized || now > certificate.validToDate.getTime()) {
+    return shown(terms, 'refused', { 'ssl-client-verify': 'FAILED' });
+  }
+  return shown(terms, 'verified', {
+    'ssl-client-verify': 'SUCCESS',
+    'ssl-client-subject-dn': distinguishedName(certificate.subject),
+    'ssl-client-issuer-dn': distinguishedName(certificate.issuer),
+    ...(policy.passCertificate && { 'ssl-client-cert': encodeURIComponent(certificate.toString()) }),
+  });
+}
+
+function shown(
+  terms: string,
+  verdict: ShownCertificate['verdict'],
+  fields: Readonly<Record<string, string>>,
+): ShownCertificate {
+  const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
+  return { terms, verdict, fields, lines: lines.join('') };
+}
+
+/**
+ * A name as nginx writes it (RFC 4514, which RFC 2253 was before): the last part first, commas between them. Node gives
+ * a line for each part, what would be special in it escaped; what is not ASCII is escaped here byte by byte.
+ */
+export function distinguishedName(lines: string | undefined): string {
+  const parts = (lines ?? '').split('\n').filter((part) => part !== '');
+  const joined = parts
+    .toReversed()
+    .map((part) => part.replaceAll(' + ', '+'))
+    .join(',');
+  return joined.replaceAll(/[^ -~]/gu, (character) =>
+    [...Buffer.from(character)]
+      .map((byte) => `\\${byte.toString(16).toUpperCase().padStart(2, '0')}`)
+      .join(''),
+  );
+}

@@ -1,0 +1,60 @@
+import type { Socket } from 'node:net';
+import type { SecureContextOptions, TLSSocket } from 'node:tls';
+import type { ClientPolicy } from '../../routing/table.ts';
+import type { ShownCertificate } from '../client-certificate.ts';
+import type { Certificates } from './certificates.ts';
+import { shownCertificate } from './shown-certificate.ts';
+import { type Handshakes, createHandshakes } from './termination.ts';
+
+/** Shakes hands with clients that are asked for a certificate. */
+export interface Verification {
+  /**
+   * As `Termination` does, and calls `secured` whatever the client showed: what becomes of its requests is decided with
+   * them, since an answer is read where an alert is not. `serverName` is what it gave as SNI.
+   */
+  begin(
+    raw: Socket,
+    serverName: string | null,
+    policy: ClientPolicy,
+    secured: (socket: TLSSocket, client: ShownCertificate) => void,
+  ): void;
+}
+
+export function createVerification(
+  certificates: Certificates,
+  protocols: readonly string[],
+  now: () => number,
+): Verification {
+  // Node asks by server, not by SNI. Each lives as long as its policy in the table, and its certificate.
+  const servers = new WeakMap<ClientPolicy, WeakMap<SecureContextOptions, Handshakes | null>>();
+
+  const make = (policy: ClientPolicy, shown: SecureContextOptions): Handshakes | null => {
+    try {
+      return createHandshakes({
+        ...shown,
+        ALPNProtocols: [...protocols],
+        ca: policy.authority,
+        requestCert: true,
+        rejectUnauthorized: false,
+        // A session is resumed with what was verified when it began: by these terms and no others.
+        sessionIdContext: policy.terms,
+      });
+    } catch {
+      // This is on the way of a handshake: whoever comes must not be able to end the thread.
+      return null;
+    }
+  };
+
+  return {
+    begin(raw, serverName, policy, secured) {
+      const shown = certificates.shown(serverName);
+      if (!shown) return void raw.destroy();
+      let byCertificate = servers.get(policy);
+      if (!byCertificate) servers.set(policy, (byCertificate = new WeakMap()));
+      let handshakes = byCertificate.get(shown);
+      if (handshakes === undefined) byCertificate.set(shown, (handshakes = make(policy, shown)));
+      if (!handshakes) return void raw.destroy();
+      handshakes.begin(raw, (socket) => secured(socket, shownCertificate(socket, policy, now())));
+    },
+  };
+}
