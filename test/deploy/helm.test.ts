@@ -221,6 +221,8 @@ test('values that cannot be are refused in words that say which, and what to do'
     ],
     wrong: [
       "- at '/args/0': 'trusted-proxies' does not match pattern '^--[a-z][a-z0-9-]*(=.*)?$'",
+      "- at '/daemonSet': validation failed",
+      "- at '/daemonSet/priorityClassName': 'a: b' does not match pattern '^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$'",
       "- at '/daemonSet/terminationGracePeriodSeconds': got number, want integer",
       "- at '/image': validation failed",
       "- at '/image/repository': 'Portico' does not match pattern '^[a-z0-9][a-z0-9._:/-]*$'",
