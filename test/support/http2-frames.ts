@@ -224,21 +224,37 @@ export interface Block {
   readonly endStream: boolean;
 }
 
-/** The header blocks among all frames of one direction; throws at one that does not decode. */
-export function blocks(frames: readonly Frame[], tableSize?: number): Block[] {
+const collected = new WeakMap<readonly Frame[], () => readonly Block[]>();
+
+/**
+ * The header blocks among all frames of one direction, as far as they have come; throws at one that does not decode.
+ * `tableSize` as the one who reads them has announced it.
+ */
+export function blocks(frames: readonly Frame[], tableSize?: number): readonly Block[] {
+  let collect = collected.get(frames);
+  if (!collect) collected.set(frames, (collect = collector(frames, tableSize)));
+  return collect();
+}
+
+/** Reads each frame once, although it is asked again and again. */
+function collector(frames: readonly Frame[], tableSize: number | undefined): () => readonly Block[] {
   const read = blockReader(tableSize);
   const out: Block[] = [];
   let parts: Buffer[] = [];
   let endStream = false;
-  for (const { type, flags, stream, payload } of frames) {
-    if (type !== FRAME.headers && type !== FRAME.continuation) continue;
-    if (type === FRAME.headers) endStream = (flags & FLAG.endStream) !== 0;
-    parts.push(type === FRAME.headers ? content(flags, payload) : payload);
-    if ((flags & FLAG.endHeaders) === 0) continue;
-    out.push({ stream, fields: read(Buffer.concat(parts)), endStream });
-    parts = [];
-  }
-  return out;
+  let seen = 0;
+  return () => {
+    for (; seen < frames.length; seen++) {
+      const { type, flags, stream, payload } = frames[seen]!;
+      if (type !== FRAME.headers && type !== FRAME.continuation) continue;
+      if (type === FRAME.headers) endStream = (flags & FLAG.endStream) !== 0;
+      parts.push(type === FRAME.headers ? content(flags, payload) : payload);
+      if ((flags & FLAG.endHeaders) === 0) continue;
+      out.push({ stream, fields: read(Buffer.concat(parts)), endStream });
+      parts = [];
+    }
+    return out;
+  };
 }
 
 /** What is left of HEADERS without padding and priority. */

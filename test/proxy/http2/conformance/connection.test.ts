@@ -165,6 +165,10 @@ describe('frames (RFC 9113 4)', () => {
       sends: [announced(FRAME.headers, 5, 1)],
       outcome: CONNECTION_FRAME_SIZE,
     },
+    'are refused by their length, before they are there: CONTINUATION': {
+      sends: [headers(1, requestFields('GET', '/evil'), FLAG.endStream), announced(FRAME.continuation, 0, 1)],
+      outcome: CONNECTION_FRAME_SIZE,
+    },
     'are refused by their length, before they are there: PING': {
       sends: [announced(FRAME.ping, 0, 0)],
       outcome: CONNECTION_FRAME_SIZE,
@@ -267,6 +271,10 @@ describe('PING (RFC 9113 6.7)', () => {
   });
 
   conforms(site, {
+    'that is acknowledged without having been sent': {
+      sends: [ping('12345678', FLAG.ack)],
+      outcome: IGNORED,
+    },
     'of seven octets': { sends: [frame(FRAME.ping, 0, 0, Buffer.alloc(7))], outcome: CONNECTION_FRAME_SIZE },
     'of nine octets': { sends: [frame(FRAME.ping, 0, 0, Buffer.alloc(9))], outcome: CONNECTION_FRAME_SIZE },
     'without any': { sends: [frame(FRAME.ping, FLAG.ack, 0)], outcome: CONNECTION_FRAME_SIZE },
@@ -286,10 +294,13 @@ describe('GOAWAY (RFC 9113 6.8)', () => {
     },
   });
 
-  it('without an error: what was asked before is answered', async () => {
+  it.each([
+    ['no error', CODE.noError],
+    ['a code nobody knows', 0xffff],
+  ])('with %s: what was asked before is answered', async (_what, code) => {
     const { proxy, neighbourIsServed } = site();
     using client = await frameClient(proxy.port);
-    client.send(upload, goaway(0, CODE.noError, 'words'), data(1, 'hello', true));
+    client.send(upload, goaway(0, code, 'words'), data(1, 'hello', true));
     expect(await answerOn(client, 1)).toMatchObject({ status: 200, body: '5' });
     await neighbourIsServed();
   });

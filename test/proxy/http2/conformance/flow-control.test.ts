@@ -73,6 +73,14 @@ describe('WINDOW_UPDATE (RFC 9113 6.9)', () => {
       sends: [windowUpdate(0, MOST - DEFAULT_WINDOW), windowUpdate(0, 1)],
       outcome: { connection: flow },
     },
+    'beyond it, for a stream': {
+      sends: [upload(1), windowUpdate(1, MOST - DEFAULT_WINDOW), windowUpdate(1, 1)],
+      outcome: { stream: flow },
+    },
+    'beyond it at once, for a stream': {
+      sends: [upload(1), windowUpdate(1, MOST)],
+      outcome: { stream: flow },
+    },
     'SETTINGS that bring a stream beyond it': {
       sends: [upload(1), windowUpdate(1, MOST - DEFAULT_WINDOW), settings(DEFAULT_WINDOW + 1)],
       outcome: { connection: flow },
@@ -156,6 +164,23 @@ describe('what is sent to a client (RFC 9113 6.9.1, 6.9.2)', () => {
     expect(Math.max(...client.frames.map(({ payload }) => payload.length))).toBeLessThanOrEqual(16_384);
     client.send(settingsOf([SETTING.maxFrameSize, 100_000]), get(3, '/bytes/60000'));
     expect((await answerOn(client, 3)).body).toHaveLength(60_000);
+  });
+
+  it('shares the window of the connection among its streams', async () => {
+    using client = await frameClient(site().proxy.port, settings(MOST));
+    const streams = [1, 3, 5, 7];
+    client.send(...streams.map((stream) => headers(stream, requestFields('GET', '/bytes/1000000'))));
+    for (const stream of streams) {
+      await client.until(({ type, stream: of }) => type === FRAME.headers && of === stream);
+    }
+    await receives(client, DEFAULT_WINDOW);
+    for (let i = 1; i <= 64; i++) {
+      client.send(windowUpdate(0, 16_384));
+      await client.until(() => received(client) >= DEFAULT_WINDOW + i * 16_384);
+      // So that all have something to send.
+      await barrier(client);
+    }
+    for (const stream of streams) expect(received(client, stream)).toBeGreaterThan(100_000);
   });
 
   it('a stream without a window holds up no other', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
+  CODE,
   FLAG,
   FRAME,
   type FieldList,
@@ -179,12 +180,29 @@ describe('content-length (RFC 9113 8.1.1)', () => {
       requestFields('POST', '/unfinished', ...lengths.map((of) => ['content-length', of] as const)),
       FLAG.endHeaders,
     );
+  const postTo = (path: string, length: string): Buffer =>
+    headers(1, requestFields('POST', path, ['content-length', length]), FLAG.endHeaders);
   const bad = (...sends: Buffer[]): Case => ({ sends, outcome: MALFORMED });
   const fine = (length: string, ...sends: Buffer[]): Case => ({
     sends: [headers(1, requestFields('POST', '/sum', ['content-length', length]), FLAG.endHeaders), ...sends],
     outcome: SERVED,
   });
   conforms(site, {
+    // What is told and comes may go on to the pod before the rest is seen; the rest never does.
+    'more than told, in one frame': bad(postTo('/sum', '3'), data(1, 'abcevil', true)),
+    'more than told, in many': bad(
+      postTo('/sum', '3'),
+      data(1, 'ab', false),
+      data(1, 'cevil', false),
+      data(1, 'evil', true),
+    ),
+    'more than told, after all that was': bad(
+      postTo('/sum', '3'),
+      data(1, 'abc', false),
+      data(1, 'evil', true),
+    ),
+    'more than none': bad(postTo('/sum', '0'), data(1, 'evil', true)),
+    'less than told': bad(postTo('/unfinished', '5'), data(1, 'evil', true)),
     'less than told, and trailers': bad(post('5'), data(1, 'four', false), headers(1, [['x-sum', '1']])),
     'none of what was told': bad(headers(1, requestFields('GET', '/unfinished', ['content-length', '1']))),
     'none of what was told, with an empty frame': bad(post('1'), data(1, '', true)),
@@ -227,6 +245,17 @@ describe('trailers of a request (RFC 9113 8.1)', () => {
     'with an upper-case name': withTrailers(['X-Evil', '1']),
     'with transfer-encoding': withTrailers(['transfer-encoding', 'evil']),
     'with connection': withTrailers(['connection', 'evil']),
+    'with too many fields': {
+      sends: [
+        headers(1, requestFields('POST', '/unfinished'), FLAG.endHeaders),
+        data(1, 'body', false),
+        headers(
+          1,
+          Array.from({ length: 500 }, (_, index) => [`x-evil-${index}`, '1'] as const),
+        ),
+      ],
+      outcome: { stream: [CODE.protocolError, CODE.calm, CODE.refusedStream], status: [400, 431] },
+    },
     'a second time': {
       sends: [
         headers(1, requestFields('POST', '/held'), FLAG.endHeaders),
@@ -235,6 +264,27 @@ describe('trailers of a request (RFC 9113 8.1)', () => {
       ],
       outcome: { stream: [5], connection: [5, 1] },
     },
+  });
+
+  it('come to the pod after the body, and those that are about the message do not', async () => {
+    const { proxy, pod } = site();
+    using client = await frameClient(proxy.port);
+    client.send(headers(1, requestFields('POST', '/sum?trailers'), FLAG.endHeaders), data(1, 'abc', false));
+    client.send(
+      headers(1, [
+        ['x-sum', '1'],
+        ['content-length', '99'],
+        ['host', 'evil.test'],
+        ['x-more', 'caf\xe9'],
+      ]),
+    );
+    expect((await answerOn(client, 1)).status).toBe(200);
+    const request = pod.requests.findLast(({ startLine }) => startLine.includes('/sum?trailers'));
+    expect(request?.trailers).toEqual([
+      ['x-sum', '1'],
+      ['x-more', 'caf\xe9'],
+    ]);
+    expect(request?.body).toBe('abc');
   });
 });
 

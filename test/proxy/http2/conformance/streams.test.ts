@@ -43,6 +43,10 @@ describe('stream identifiers (RFC 9113 5.1.1)', () => {
   conforms(site, {
     'of the server': { sends: [get(2, '/evil')], outcome: CONNECTION_PROTOCOL },
     'of the connection': { sends: [get(0, '/evil')], outcome: CONNECTION_PROTOCOL },
+    'lower than one before': {
+      sends: [get(5), get(3, '/evil')],
+      outcome: { connection: [CODE.protocolError, CODE.streamClosed] },
+    },
     'with gaps': { sends: [get(1), get(7), get(99)], outcome: IGNORED },
     'in use twice': {
       sends: [get(1, '/held'), get(1, '/evil')],
@@ -102,33 +106,6 @@ describe('a stream whose request is over (RFC 9113 5.1)', () => {
         .filter(({ text }) => text.includes('/held'))
         .map(({ ended }) => ended),
     );
-  });
-});
-
-describe('a stream that is closed (RFC 9113 5.1)', () => {
-  it('by its end: WINDOW_UPDATE, RST_STREAM and PRIORITY are not', async () => {
-    using client = await frameClient(site().proxy.port);
-    client.send(get(1));
-    await answerOn(client, 1);
-    client.send(windowUpdate(1, 1), reset(1, CODE.cancel), priority(1, 0), windowUpdate(1, 1));
-    await goesOn(client);
-  });
-
-  conforms(site, {
-    'by the client, twice, with codes nobody knows': {
-      sends: [upload(1), reset(1, 0xffff_fff0), reset(1, CODE.noError), windowUpdate(1, 1)],
-      outcome: IGNORED,
-    },
-  });
-
-  it('by us: what was under way is taken, and its header blocks are read', async () => {
-    using client = await frameClient(site().proxy.port);
-    client.send(headers(1, requestFields('POST', '/evil', ['connection', 'close']), FLAG.endHeaders));
-    await client.until(
-      ({ type, stream }) => (type === FRAME.reset || type === FRAME.headers) && stream === 1,
-    );
-    client.send(data(1, 'evil', false), windowUpdate(1, 5), priority(1, 0), headers(1, [['x-last', 'evil']]));
-    await goesOn(client);
   });
 });
 
@@ -204,6 +181,7 @@ describe('PRIORITY (RFC 9113 5.3, 6.3)', () => {
   const itself: Outcome = { ignored: true, stream: [CODE.protocolError], connection: [CODE.protocolError] };
   const depending = Buffer.concat([number(1), Buffer.from([15]), block(requestFields('GET', '/ok'))]);
   conforms(site, {
+    'of the connection': { sends: [priority(0, 1)], outcome: CONNECTION_PROTOCOL },
     'of any kind': {
       sends: [get(1, '/held'), priority(1, 3, 0), priority(1, 0x8000_0000, 255), priority(9, 11)],
       outcome: IGNORED,
@@ -243,6 +221,14 @@ describe('CONTINUATION (RFC 9113 6.10)', () => {
   const begun = frame(FRAME.headers, FLAG.endStream, 1, evil.subarray(0, 5));
   const rest = fragment(1, evil.subarray(5), FLAG.endHeaders);
   conforms(site, {
+    'octet by octet': {
+      sends: [
+        frame(FRAME.headers, FLAG.endStream, 1, fields.subarray(0, -24)),
+        ...[...fields.subarray(-24)].map((octet) => fragment(1, Buffer.from([octet]))),
+        fragment(1, Buffer.alloc(0), FLAG.endHeaders),
+      ],
+      outcome: { status: [200] },
+    },
     'in seven pieces': {
       sends: [
         frame(FRAME.headers, FLAG.endStream, 1, fields.subarray(0, fields.length - 6)),
