@@ -36,14 +36,10 @@ export function scopeRoutes(scope: Scope, claimants: readonly Claims[]): ScopeRo
     const message = `Ingress ${defaultRoute.ingress} comes first, and ${defaultUse(scope)} goes to its default backend; this one is not used there.`;
     report(loser, defaultRoute, 'DefaultBackendConflict', 'spec.defaultBackend', message);
   }
-  const clients = hostClients(scope, oldestFirst, (loser, winner) => {
-    const list = conflicts.get(loser.ingress) ?? [];
-    conflicts.set(loser.ingress, list);
-    const message =
-      winner === null
-        ? 'What no rule takes is of no host that could ask its clients for certificates, so it gets 503 here; write a rule without a host.'
-        : `Ingress ${winner.ingress} comes first and asks the clients of ${describeScope(scope)} for certificates on other terms, so the paths of this one get 503 there; agree on one.`;
-    list.push(problem('error', 'ClientCertificateConflict', loser.object, 'metadata.annotations', message));
+  const clients = hostClients(scope, oldestFirst, ({ ingress, object }, message) => {
+    const list = conflicts.get(ingress) ?? [];
+    conflicts.set(ingress, list);
+    list.push(problem('error', 'ClientCertificateConflict', object, 'metadata.annotations', message));
   });
   const routes = {
     host: scopeHost(scope),
@@ -54,22 +50,32 @@ export function scopeRoutes(scope: Scope, claimants: readonly Claims[]): ScopeRo
   return { routes, conflicts };
 }
 
-/** The oldest Ingress that asks for certificates of a host's clients decides; whoever wants other terms is told. */
+/**
+ * What a host asks of its clients. The namespace of its oldest Ingress decides, by its oldest Ingress that asks: nobody
+ * else can close a host that was there before. Whoever asks for something else is told.
+ */
 function hostClients(
   scope: Scope,
   oldestFirst: readonly Claims[],
-  lost: (loser: Claims, winner: Claims | null) => void,
+  lost: (loser: Claims, message: string) => void,
 ): HostClients | null {
   const asking = oldestFirst.filter(({ clients }) => clients !== null);
+  const [oldest] = oldestFirst;
+  if (!oldest || asking.length === 0) return null;
   if (scope === CATCH_ALL) {
-    for (const claims of asking) lost(claims, null);
+    const message =
+      'What no rule takes is of no host that could ask its clients for certificates, so it gets 503 here; write a rule without a host.';
+    for (const loser of asking) lost(loser, message);
     return null;
   }
-  const [winner, ...others] = asking;
+  const winner = asking.find(({ object }) => object.namespace === oldest.object.namespace);
   const terms = winner ? termsOf(winner.clients) : null;
-  if (!winner || terms === null) return null;
-  for (const claims of others) if (termsOf(claims.clients) !== terms) lost(claims, winner);
-  return { terms, ingress: winner.ingress };
+  const theirs = winner
+    ? `Ingress ${winner.ingress} comes first and asks the clients of ${describeScope(scope)} for certificates on other terms`
+    : `Ingress ${oldest.ingress} of another namespace comes first and asks the clients of ${describeScope(scope)} for no certificates`;
+  const message = `${theirs}, so the paths of this one get 503 there; agree on one.`;
+  for (const loser of asking) if (termsOf(loser.clients) !== terms) lost(loser, message);
+  return winner && terms !== null ? { terms, ingress: winner.ingress } : null;
 }
 
 type Report = (loser: Route, winner: Route, code: string, field: string, message: string) => void;

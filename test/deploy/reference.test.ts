@@ -6,6 +6,7 @@ import { FLAGS_PAGE, flagsPage } from '../../scripts/flags.ts';
 import { METRICS_PAGE, metricsPage } from '../../scripts/metrics.ts';
 import { CLEANUP_FLAGS, RUN_FLAGS } from '../../src/flags.ts';
 import { readAnnotations } from '../../src/routing/annotations.ts';
+import type { Secret } from '../../src/routing/objects.ts';
 import { ROOT } from './manifests.ts';
 
 test('docs/reference/flags.md is what src/flags.ts says; `node scripts/flags.ts` writes it', async () => {
@@ -26,19 +27,32 @@ test('every annotation and value in docs/reference/annotations.md exists, with t
     'portico.dev/backend-protocol',
     'portico.dev/backend-server-name',
     'portico.dev/backend-ca-secret',
+    'portico.dev/client-ca-secret',
+    'portico.dev/client-certificate',
+    'portico.dev/client-certificate-to-pods',
   ]);
+  const [, ca = ''] =
+    /ca\.crt: (\S+)/.exec(readFileSync(join(ROOT, 'test/cases/client-certificate.in.yaml'), 'utf8')) ?? [];
+  const authority = { type: 'kubernetes.io/tls', data: { 'ca.crt': ca } } as unknown as Secret;
   const read = (annotations: Record<string, string>) =>
     readAnnotations(
       { metadata: { annotations } },
       { kind: 'Ingress', namespace: 'shop', name: 'web' },
-      () => undefined,
+      (key) => (key === 'shop/clients' ? authority : undefined),
     );
   for (const [, name = '', values = ''] of rows) {
     for (const [, value = ''] of values.matchAll(/`([^`]+)`/g)) {
-      expect(read({ [name]: value }).problems, `${name}: ${value}`).toEqual([]);
+      const more = name.startsWith('portico.dev/client-')
+        ? { 'portico.dev/client-ca-secret': 'clients' }
+        : {};
+      expect(read({ ...more, [name]: value }).problems, `${name}: ${value}`).toEqual([]);
     }
   }
   const { policy } = read({});
+  expect(read({ 'portico.dev/client-ca-secret': 'clients' }).clients).toMatchObject({
+    required: true,
+    passCertificate: false,
+  });
   expect(rows.map(([, , , fallback]) => fallback)).toEqual([
     `\`${policy.balance}\``,
     `\`${policy.hashBy}\``,
@@ -46,6 +60,9 @@ test('every annotation and value in docs/reference/annotations.md exists, with t
     'appProtocol',
     'none',
     'none',
+    'none',
+    '`required`',
+    '`false`',
   ]);
   for (const [, glob = ''] of page.matchAll(/`([^`\s]*[*{][^`\s]*\.example\.com)`/g)) {
     expect(read({ 'portico.dev/host-globs': glob }).globs.map((each) => each.glob)).toEqual([glob]);
