@@ -5,18 +5,22 @@ import type { ShownCertificate } from '../client-certificate.ts';
 /** What the client of a connection showed whose handshake asked by `policy`; `now` in milliseconds since the epoch. */
 export function shownCertificate(socket: TLSSocket, policy: ClientPolicy, now: number): ShownCertificate {
   const { terms } = policy;
-  const certificate = socket.getPeerX509Certificate();
-  if (!certificate) return shown(terms, 'missing', { 'ssl-client-verify': 'NONE' });
-  // A resumed session keeps the verdict of its first handshake, and certificates expire meanwhile.
-  if (!socket.authorized || now > certificate.validToDate.getTime()) {
-    return shown(terms, 'refused', { 'ssl-client-verify': 'FAILED' });
+  try {
+    const certificate = socket.getPeerX509Certificate();
+    if (!certificate) return shown(terms, 'missing', { 'ssl-client-verify': 'NONE' });
+    // A resumed session keeps the verdict of its first handshake, and certificates expire meanwhile.
+    if (socket.authorized && now <= certificate.validToDate.getTime()) {
+      return shown(terms, 'verified', {
+        'ssl-client-verify': 'SUCCESS',
+        'ssl-client-subject-dn': distinguishedName(certificate.subject),
+        'ssl-client-issuer-dn': distinguishedName(certificate.issuer),
+        ...(policy.passCertificate && { 'ssl-client-cert': encodeURIComponent(certificate.toString()) }),
+      });
+    }
+  } catch {
+    // What Node cannot read is not good, and must not end the thread.
   }
-  return shown(terms, 'verified', {
-    'ssl-client-verify': 'SUCCESS',
-    'ssl-client-subject-dn': distinguishedName(certificate.subject),
-    'ssl-client-issuer-dn': distinguishedName(certificate.issuer),
-    ...(policy.passCertificate && { 'ssl-client-cert': encodeURIComponent(certificate.toString()) }),
-  });
+  return shown(terms, 'refused', { 'ssl-client-verify': 'FAILED' });
 }
 
 function shown(
@@ -36,7 +40,7 @@ export function distinguishedName(lines: string | undefined): string {
   const parts = (lines ?? '').split('\n').filter((part) => part !== '');
   const joined = parts
     .toReversed()
-    .map((part) => part.replaceAll(' + ', '+'))
+    .map((part) => part.split(' + ').toReversed().join('+'))
     .join(',');
   return joined.replaceAll(/[^ -~]/gu, (character) =>
     [...Buffer.from(character)]
