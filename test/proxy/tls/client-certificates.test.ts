@@ -79,6 +79,17 @@ contract('certificates of clients', (behaves) => {
     expect(upstream.requests).toHaveLength(2);
   });
 
+  behaves('an upgrade is told of the client too', async (create) => {
+    await using upstream = await recordingUpstream();
+    await using proxy = await startTlsProxy(create, sites(upstream.port, REQUIRED), { keys });
+    const upgrade = ['Connection: Upgrade', 'Upgrade: websocket', 'ssl-client-verify: NONE'];
+    await ask(proxy, shows(ada), 'app.test', ...upgrade);
+    expect(upstream.requests[0]?.field('upgrade')).toBe('websocket');
+    expect(toldOf(upstream)['ssl-client-verify']).toBe('SUCCESS');
+    expect((await ask(proxy, {}, 'app.test', ...upgrade)).status).toBe(400);
+    expect(upstream.requests).toHaveLength(1);
+  });
+
   behaves('what a client says of its certificate never reaches a pod, trusted or not', async (create) => {
     await using upstream = await recordingUpstream();
     const said = [

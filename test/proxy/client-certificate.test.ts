@@ -1,0 +1,39 @@
+import { describe, expect, it } from 'vitest';
+import { clientPolicies } from '../../src/proxy/client-certificate.ts';
+import { compile } from '../../src/routing/compile.ts';
+import { snapshotOf } from '../../src/routing/snapshot.ts';
+import { EMPTY_TABLE } from '../../src/routing/table-update.ts';
+import type { ClientPolicy } from '../../src/routing/table.ts';
+import { loadCases } from '../support/cases.ts';
+
+describe('what a client is asked for, by the name it gives', () => {
+  const found = loadCases().find(({ name }) => name === 'client-certificate');
+  if (!found) throw new Error('the case is gone');
+  const { table } = compile(snapshotOf(found.objects), found.settings);
+  const policies = clientPolicies(() => table);
+  const of = (name: string | null): ClientPolicy | null => policies.of(name);
+  const ours = of('ours.example.com');
+  const hostless = of(null);
+
+  it('is what its host asks for', () => {
+    expect(ours).toMatchObject({ required: true, passCertificate: false });
+    expect(of('nginx.example.com')).toMatchObject({ required: false, passCertificate: true });
+    expect(of('OURS.example.com.')).toBe(ours);
+    expect(of('a.wild.example.com')).toBe(of('b.wild.example.com'));
+    expect(of('a.wild.example.com')?.terms).not.toBe(ours?.terms);
+    expect(of('pr-7.example.com')).toBe(of('a.wild.example.com'));
+    expect(of('open.wild.example.com')).toBeNull();
+    expect(of('off.example.com')).toBeNull();
+  });
+
+  it('is what rules without a host ask for where no name says more', () => {
+    expect(hostless).toBe(ours);
+    for (const name of ['unknown.org', 'x', '', '..', '-', 'a'.repeat(300)]) expect(of(name)).toBe(hostless);
+  });
+
+  it('is nothing where no host asks', () => {
+    expect(policies.any()).toBe(true);
+    const nobody = clientPolicies(() => EMPTY_TABLE);
+    expect([nobody.any(), nobody.of('ours.example.com')]).toEqual([false, null]);
+  });
+});
