@@ -6,11 +6,12 @@ import { Deadline, type DeadlineList } from '../relay/deadlines.ts';
 import { RelayExchange } from '../relay/exchange.ts';
 import { messageFault } from '../relay/request-head.ts';
 import type { ResponseHead } from '../relay/response-head.ts';
-import type { ClientSide, Trailers } from '../relay/sides.ts';
+import type { ClientSide, Trailers, TunnelEnd } from '../relay/sides.ts';
 import { STRICT_TRANSPORT_SECURITY } from '../strict-transport.ts';
 import type { ClientSession } from './client-session.ts';
 import { type Fields, NO_TRAILERS, readTrailers, responseFields, trailerFields } from './fields.ts';
 import type { Decoded } from './hpack/decoder.ts';
+import { StreamEnd } from './stream-end.ts';
 import { requestText } from './text.ts';
 import { ErrorCode } from './wire/frame.ts';
 import type { Http2Stream, StreamUser } from './wire/stream.ts';
@@ -34,6 +35,7 @@ export class ClientStream implements ClientSide, StreamUser {
   #content: Buffer[] = [];
   #done = false;
   #trailers: Fields | null = null;
+  #tunnelEnd: StreamEnd | null = null;
 
   constructor(session: ClientSession, stream: Http2Stream, ended: boolean) {
     this.#session = session;
@@ -58,7 +60,11 @@ export class ClientStream implements ClientSide, StreamUser {
     if (progress === 'more') return exchange.refuse('bad-message');
     if (progress !== 'done') return exchange.refuse(messageFault(progress), progress);
     if (text !== null && isGrpc(text)) this.#silence = this.#session.clients.calls;
-    if (!this.#requestOver) {
+    if (head.hasUpgrade) {
+      // Its content is for the tunnel, if it comes to one.
+      this.#stream.pause();
+      this.#requestOver = true;
+    } else if (!this.#requestOver) {
       this.#lacking = head.contentLength;
       this.deadline.arm(this.#silence);
     }
@@ -68,6 +74,7 @@ export class ClientStream implements ClientSide, StreamUser {
   // ── As the stream sees it ────────────────────────────────────────────────────────────────────────────────────
 
   onContent(bytes: Buffer, from: number, to: number): void {
+    if (this.#tunnelEnd) return this.#exchange?.tunnel?.fromClient(bytes, from, to);
     if (this.#lacking >= 0 && (this.#lacking -= to - from) < 0)
       return this.#stream.reset(ErrorCode.protocolError);
     this.deadline.arm(this.#silence);
@@ -75,7 +82,7 @@ export class ClientStream implements ClientSide, StreamUser {
   }
 
   onFlush(): void {
-    this.#exchange?.onRequestFlush();
+    if (!this.#tunnelEnd) this.#exchange?.onRequestFlush();
   }
 
   onFields(head: Decoded, ended: boolean): void {
@@ -86,6 +93,7 @@ export class ClientStream implements ClientSide, StreamUser {
   }
 
   onEnd(): void {
+    if (this.#tunnelEnd) return this.#exchange?.tunnel?.clientEnded();
     // RFC 9113 8.1.1: the length that was told is the length that comes.
     if (this.#lacking > 0) return this.#stream.reset(ErrorCode.protocolError);
     this.#requestOver = true;
@@ -112,6 +120,7 @@ export class ClientStream implements ClientSide, StreamUser {
 
   /** The time to drain is over. */
   cutForDrain(): void {
+    this.#exchange?.tunnel?.goAway();
     this.#exchange?.cutForDrain();
   }
 
@@ -121,8 +130,8 @@ export class ClientStream implements ClientSide, StreamUser {
     return this.#session.arrival;
   }
 
-  get connection(): null {
-    return null;
+  get isHttp2(): boolean {
+    return true;
   }
 
   get mayPersist(): boolean {
@@ -197,10 +206,16 @@ export class ClientStream implements ClientSide, StreamUser {
     this.deadline.clear();
   }
 
+  switchToTunnel(): { readonly end: TunnelEnd; readonly early: Buffer } {
+    this.#tunnelEnd = new StreamEnd(this.#stream);
+    this.#stream.resume();
+    return { end: this.#tunnelEnd, early: NOTHING };
+  }
+
   exchangeOver(): void {
     this.#exchange = null;
     this.deadline.clear();
-    if (!this.#requestOver) this.#stream.abandon();
+    this.#stream.abandon();
     // A client that takes nothing keeps what was written for it, for a while.
     if (this.#stream.isBlocked) this.deadline.arm(this.#session.clients.leftovers);
   }
@@ -211,6 +226,8 @@ export class ClientStream implements ClientSide, StreamUser {
 
   destroy(): void {
     this.#exchange = null;
-    this.#stream.reset(ErrorCode.internalError);
+    if (!this.#tunnelEnd?.saidFarewell) this.#stream.reset(ErrorCode.internalError);
   }
 }
+
+const NOTHING = Buffer.alloc(0);

@@ -15,11 +15,14 @@ export const NO_TRAILERS: Trailers = { trailers: null, trailerBytes: null };
 export function responseFields(head: ResponseHead, bytes: Buffer, base: number): Fields {
   const { fields, status, contentLength } = head;
   const { names } = head.connection;
-  const out: Fields = [':status', String(status)];
+  // RFC 8441 5: what is a 101 to a connection is a 200 to a stream.
+  const isSwitch = status === 101;
+  const out: Fields = [':status', String(isSwitch ? 200 : status)];
   for (let field = 0; field < fields.count; field++) {
     if (!isRelayedResponse(fields.kind(field))) continue;
     const name = fields.name(bytes, base, field);
-    if (!names?.has(name)) out.push(name, fields.value(bytes, base, field));
+    if (names?.has(name) || (isSwitch && name === 'sec-websocket-accept')) continue;
+    out.push(name, fields.value(bytes, base, field));
   }
   if (contentLength >= 0 && status >= 200 && status !== 204)
     out.push('content-length', String(contentLength));
@@ -43,6 +46,21 @@ export function requestFields(text: string, scheme: string): Fields {
   // Whatever the client can do with trailers, we can take them; a gRPC server asks for no less.
   out.push('te', 'trailers');
   return out;
+}
+
+/**
+ * The same for a WebSocket, as an extended CONNECT (RFC 8441 4), with the key that no stream has any use for; null when
+ * it asks for another protocol.
+ */
+export function connectFields(text: string, scheme: string): { fields: Fields; key: string } | null {
+  if (!/^upgrade:[ \t]?websocket\r$/im.test(text)) return null;
+  const fields = requestFields(text, scheme);
+  const at = fields.findIndex((name, index) => index % 2 === 0 && name === 'sec-websocket-key');
+  if (at < 0) return null;
+  const [, key = ''] = fields.splice(at, 2);
+  fields[1] = 'CONNECT';
+  fields.splice(2, 0, ':protocol', 'websocket');
+  return { fields, key };
 }
 
 /** Those trailers that may pass (RFC 9110 6.5.1); null for none. */

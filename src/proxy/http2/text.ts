@@ -1,3 +1,5 @@
+import { createHash, randomBytes } from 'node:crypto';
+
 /** RFC 9113 8.2.1, and RFC 9110 5.1: what a field name may be made of in HTTP/2. */
 const NAME = /^[a-z0-9!#$%&'*+.^_`|~-]+$/;
 /** Nothing of a value may end a line or a string anywhere on its way. */
@@ -18,7 +20,8 @@ function isBlank(code: number): boolean {
 /**
  * The request of a stream, as the head that it would have in HTTP/1.1 (latin-1): from there on it is read by the same
  * strict reader as every other request, so nothing passes over HTTP/2 that would not have passed without it. Null when
- * it is not well-formed (RFC 9113 8.2–8.3).
+ * it is not well-formed (RFC 9113 8.2–8.3). A stream that wants to be the tunnel of a WebSocket (RFC 8441) asks for an
+ * upgrade there.
  *
  * `fields` are names and values in turns, as received. `bodyFollows` unless the head ended the stream.
  */
@@ -27,6 +30,7 @@ export function requestText(fields: readonly string[], bodyFollows: boolean): st
   let path: string | null = null;
   let authority: string | null = null;
   let scheme: string | null = null;
+  let protocol: string | null = null;
   let host: string | null = null;
   let cookie = '';
   let hasLength = false;
@@ -43,6 +47,7 @@ export function requestText(fields: readonly string[], bodyFollows: boolean): st
       else if (name === ':path' && path === null) path = value;
       else if (name === ':authority' && authority === null) authority = value;
       else if (name === ':scheme' && scheme === null) scheme = value;
+      else if (name === ':protocol' && protocol === null) protocol = value;
       else return null;
       continue;
     }
@@ -57,6 +62,10 @@ export function requestText(fields: readonly string[], bodyFollows: boolean): st
         // RFC 9113 8.2.3: crumbs become one field again.
         cookie = cookie === '' ? value : `${cookie}; ${value}`;
         break;
+      case 'sec-websocket-key':
+        // RFC 8441 5: of no meaning there, and made anew below.
+        if (protocol === null) lines += `${name}: ${value}\r\n`;
+        break;
       case 'te':
         if (value.toLowerCase() !== 'trailers') return null;
         break;
@@ -69,6 +78,14 @@ export function requestText(fields: readonly string[], bodyFollows: boolean): st
         }
         lines += `${name}: ${value}\r\n`;
     }
+  }
+  if (protocol !== null) {
+    // RFC 8441 4: the one protocol that we know; a stream that has ended would be no tunnel.
+    if (method !== 'CONNECT' || protocol.toLowerCase() !== 'websocket' || !bodyFollows || hasLength)
+      return null;
+    lines += `connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: ${webSocketKey()}\r\n`;
+    method = 'GET';
+    bodyFollows = false;
   }
   if (method === 'CONNECT') {
     // RFC 9113 8.5
@@ -107,6 +124,10 @@ function isOfConnection(name: string): boolean {
   }
 }
 
+function webSocketKey(): string {
+  return randomBytes(16).toString('base64');
+}
+
 /** The lines of a trailer section, up to and with the empty line; null when it is not well-formed. */
 export function trailerText(fields: readonly string[]): string | null {
   let lines = '';
@@ -141,9 +162,25 @@ export function responseText(fields: readonly string[]): string | null {
   // RFC 9113 8.6: there is nothing to switch to.
   if (!/^[1-5]\d\d$/.test(status) || status === '101') return null;
   if (!hasLength && status !== '204' && status !== '304' && status.charCodeAt(0) !== ONE) {
-    lines += 'transfer-encoding: chunked\r\n';
+    lines += CHUNKED_LINE;
   }
   return `HTTP/1.1 ${status} \r\n${lines}\r\n`;
 }
 
 const ONE = 0x31;
+const CHUNKED_LINE = 'transfer-encoding: chunked\r\n';
+
+/**
+ * The answer to an extended CONNECT (RFC 8441 5) as that to the upgrade which it stands for, whose `Sec-WebSocket-Key`
+ * was `key`; as it is when the pod does not want it; null when it is not well-formed.
+ */
+export function upgradeText(fields: readonly string[], key: string): string | null {
+  const text = responseText(fields);
+  if (!text?.startsWith('HTTP/1.1 2')) return text;
+  const accept = createHash('sha1').update(`${key}${WEBSOCKET_GUID}`).digest('base64');
+  const rest = text.slice(text.indexOf('\r\n') + 2).replace(CHUNKED_LINE, '');
+  return `HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: ${accept}\r\n${rest}`;
+}
+
+/** RFC 6455 1.3 */
+const WEBSOCKET_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';

@@ -71,6 +71,11 @@ export class UpstreamSession implements ConnectionUser {
     return this.#socket instanceof TLSSocket ? 'https' : 'http';
   }
 
+  /** RFC 8441 3 */
+  get offersTunnels(): boolean {
+    return this.#connection?.remote.connectProtocol ?? false;
+  }
+
   get isOpen(): boolean {
     return this.#phase === 'open' || this.#phase === 'retired';
   }

@@ -1,11 +1,19 @@
 import { isGrpc } from '../grpc.ts';
 import { Deadline } from '../relay/deadlines.ts';
 import { ResponseHead } from '../relay/response-head.ts';
-import type { Trailers, UpstreamSide } from '../relay/sides.ts';
+import type { Trailers, TunnelEnd, UpstreamSide } from '../relay/sides.ts';
 import type { Loss, UpstreamUser } from '../relay/upstream-connection.ts';
-import { type Fields, NO_TRAILERS, readTrailers, requestFields, trailerFields } from './fields.ts';
+import {
+  type Fields,
+  NO_TRAILERS,
+  connectFields,
+  readTrailers,
+  requestFields,
+  trailerFields,
+} from './fields.ts';
 import type { Decoded } from './hpack/decoder.ts';
-import { responseText } from './text.ts';
+import { StreamEnd } from './stream-end.ts';
+import { responseText, upgradeText } from './text.ts';
 import type { UpstreamSession } from './upstream-session.ts';
 import { ErrorCode } from './wire/frame.ts';
 import type { Http2Stream, StreamUser } from './wire/stream.ts';
@@ -34,6 +42,9 @@ export class UpstreamStream implements UpstreamSide, StreamUser {
   #content: Buffer[] = [];
   #done = false;
   #trailers: Fields | null = null;
+  /** Of the upgrade that is asked for as an extended CONNECT. */
+  #webSocketKey: string | null = null;
+  #tunnelEnd: StreamEnd | null = null;
 
   constructor(session: UpstreamSession, user: UpstreamUser) {
     this.#session = session;
@@ -54,10 +65,6 @@ export class UpstreamStream implements UpstreamSide, StreamUser {
     if (session.isOpen) this.connected();
   }
 
-  get connection(): null {
-    return null;
-  }
-
   get isConnected(): boolean {
     return this.#session.isOpen;
   }
@@ -69,8 +76,11 @@ export class UpstreamStream implements UpstreamSide, StreamUser {
   // ── The request ──────────────────────────────────────────────────────────────────────────────────────────────
 
   head(text: string, bodyFollows: boolean): void {
-    this.#head = requestFields(text, this.#session.scheme);
-    this.#bodyFollows = bodyFollows;
+    const { scheme, offersTunnels } = this.#session;
+    const connect = offersTunnels && this.#user?.asksUpgrade ? connectFields(text, scheme) : null;
+    this.#webSocketKey = connect ? connect.key : null;
+    this.#head = connect ? connect.fields : requestFields(text, scheme);
+    this.#bodyFollows = bodyFollows || connect !== null;
   }
 
   content(bytes: Buffer, from: number, to: number): void {
@@ -137,7 +147,12 @@ export class UpstreamStream implements UpstreamSide, StreamUser {
     this.#user = null;
     this.deadline.clear();
     this.#session.delete(this);
-    this.#stream?.reset(ErrorCode.cancel);
+    if (!this.#tunnelEnd?.saidFarewell) this.#stream?.reset(ErrorCode.cancel);
+  }
+
+  tunnelEnd(): TunnelEnd {
+    if (!this.#stream) throw new TypeError('there is no tunnel before the request');
+    return (this.#tunnelEnd = new StreamEnd(this.#stream));
   }
 
   // ── The response ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -152,10 +167,16 @@ export class UpstreamStream implements UpstreamSide, StreamUser {
       else this.lost('cut');
       return;
     }
-    const text = responseText(decoded.fields);
+    const { fields } = decoded;
+    const key = this.#webSocketKey;
+    const text = key === null ? responseText(fields) : upgradeText(fields, key);
     const bytes = Buffer.from(text ?? '', 'latin1');
     const head = new ResponseHead(this.#session.sessions.limits);
     if (text === null || head.read(bytes, 0, bytes.length, user) !== 'done') return this.lost('nonsense');
+    if (head.status === 101) {
+      this.deadline.clear();
+      return user.onSwitch(head, bytes, 0, bytes.length, bytes.length);
+    }
     if (head.status < 200) {
       if (ended || ++this.#interims > MOST_INTERIMS) return this.lost('nonsense');
       return user.onInterim(head, bytes, 0);
@@ -167,6 +188,7 @@ export class UpstreamStream implements UpstreamSide, StreamUser {
   }
 
   onContent(bytes: Buffer, from: number, to: number): void {
+    if (this.#tunnelEnd) return this.#user?.onTunnelBytes(bytes, from, to);
     const isTooMuch = this.#lacking >= 0 && (this.#lacking -= to - from) < 0;
     if (!this.#responded) this.lost('nonsense');
     else if (isTooMuch) this.lost('cut');
@@ -178,6 +200,7 @@ export class UpstreamStream implements UpstreamSide, StreamUser {
   }
 
   onEnd(): void {
+    if (this.#tunnelEnd) return this.#user?.onTunnelEnd();
     if (!this.#responded) this.lost('nonsense');
     else if (this.#lacking > 0) this.lost('cut');
     else this.#user?.onDone(this.#responseTrailers, true);
@@ -203,7 +226,8 @@ export class UpstreamStream implements UpstreamSide, StreamUser {
   }
 
   onClosed(fault: ErrorCode | null): void {
-    if (this.#user && fault !== null) this.lost(this.#responded ? 'cut' : lossBy(fault));
+    if (!this.#user || (fault === null && !this.#tunnelEnd)) return;
+    this.lost(this.#responded || this.#tunnelEnd ? 'cut' : lossBy(fault ?? ErrorCode.noError));
   }
 }
 

@@ -17,7 +17,8 @@ import { HeldBytes } from './held-bytes.ts';
 import type { Relay } from './relay.ts';
 import { RequestHead, messageFault } from './request-head.ts';
 import type { ResponseHead } from './response-head.ts';
-import type { ClientSide, Trailers } from './sides.ts';
+import type { ClientSide, Trailers, TunnelEnd } from './sides.ts';
+import { SocketEnd } from './socket-end.ts';
 
 type Phase =
   /** Between requests, or within a head. */
@@ -99,8 +100,8 @@ export class ClientConnection implements ClientSide {
     if (this.phase === 'body') this.deadline.arm(this.#relay.bodies);
   }
 
-  get connection(): this {
-    return this;
+  get isHttp2(): boolean {
+    return false;
   }
 
   interim(head: ResponseHead, bytes: Buffer, base: number): void {
@@ -147,13 +148,14 @@ export class ClientConnection implements ClientSide {
     if (!this.#advancing && this.#held.length > 0) this.#goOn();
   }
 
-  /** From now on bytes go both ways; gives what the client has sent of them already. */
-  switchToTunnel(): Buffer {
+  switchToTunnel(): { readonly end: TunnelEnd; readonly early: Buffer } {
     this.phase = 'tunnel';
     const early = Buffer.from(this.#held.bytes.subarray(0, this.#held.length));
     this.#held.clear();
+    this.deadline.clear();
     this.socket.resume();
-    return early;
+    const end = new SocketEnd(this.socket, this.#relay.slab, (bytes) => this.#farewell(bytes));
+    return { end, early };
   }
 
   headTimedOut(): void {
@@ -188,8 +190,8 @@ export class ClientConnection implements ClientSide {
     if (!tunnel) this.destroy();
   }
 
-  /** The last bytes of a tunnel; nothing that the client sends from now on goes anywhere. */
-  farewell(bytes: Buffer): void {
+  /** The last bytes of a tunnel. */
+  #farewell(bytes: Buffer): void {
     if (this.socket.writable) this.socket.write(bytes);
     this.#linger();
   }

@@ -29,6 +29,12 @@ export function clientFraming(response: ResponseHead, httpVersion: HttpVersion):
 /** What the response says of the connection to the client; empty where the version says it already. */
 export type ConnectionWord = '' | 'close' | 'keep-alive' | 'Upgrade';
 
+/** `persists` when the client may ask again on the connection. */
+export function connectionWord(persists: boolean, httpVersion: HttpVersion): ConnectionWord {
+  if (!persists) return 'close';
+  return httpVersion === '1.0' ? 'keep-alive' : '';
+}
+
 /** Puts the head of a pod's response together: our own status line and framing, its fields as they came. */
 export function composeHead(
   slab: Slab,

@@ -6,7 +6,7 @@ import { answeredIn, began, connectFailed, connected, ended } from '../endpoint-
 import type { EndpointState } from '../endpoints.ts';
 import { callTimeoutMs } from '../grpc.ts';
 import { strictTransport } from '../strict-transport.ts';
-import { type ClientFraming, type ConnectionWord, clientFraming } from './client-head.ts';
+import { type ClientFraming, type ConnectionWord, clientFraming, connectionWord } from './client-head.ts';
 import { hashOf } from './hash.ts';
 import { Ledger, type ReaderFault, detailOf } from './ledger.ts';
 import { upstreamWay } from '../upstream-way.ts';
@@ -17,7 +17,7 @@ import type { RequestHead } from './request-head.ts';
 import type { ResponseHead } from './response-head.ts';
 import type { ClientSide, Trailers, UpstreamSide } from './sides.ts';
 import { reach } from './reach.ts';
-import { Tunnel } from './tunnel.ts';
+import { Tunnel, type TunnelUser } from './tunnel.ts';
 import type { Loss, UpstreamUser } from './upstream-connection.ts';
 import { upstreamHead } from './upstream-head.ts';
 
@@ -30,14 +30,12 @@ type Response =
   | 'tunnel'
   | 'over';
 
-const NONE_TRIED: readonly EndpointState[] = [];
-
 /**
  * The life of one exchange, told from top to bottom: the head is there → a decision → an endpoint and a connection
  * to it → the request is sent → the response comes and goes on → the account. Each step is called by the connection
  * on which something happened; whatever goes wrong ends in `refuse`, `#cut` or `onClientGone`.
  */
-export class RelayExchange implements UpstreamUser {
+export class RelayExchange implements UpstreamUser, TunnelUser {
   readonly #relay: Relay;
   readonly #client: ClientSide;
   readonly #ledger: Ledger;
@@ -53,7 +51,7 @@ export class RelayExchange implements UpstreamUser {
   #hash = '';
 
   #state: EndpointState | null = null;
-  #tried = NONE_TRIED;
+  #tried: readonly EndpointState[] = [];
   #resets = 0;
   #upstream: UpstreamSide | null = null;
   /** The head is on its way to the pod. */
@@ -69,7 +67,7 @@ export class RelayExchange implements UpstreamUser {
   constructor(relay: Relay, client: ClientSide, head: RequestHead | null) {
     this.#relay = relay;
     this.#client = client;
-    this.#ledger = new Ledger(relay.context.now(), client.arrival, head, !client.connection);
+    this.#ledger = new Ledger(relay.context.now(), client.arrival, head, client.isHttp2);
     this.isHead = this.#ledger.method === 'HEAD';
     // Until the head is read.
     client.strictTransport = strictTransport(relay.context, client.arrival.scheme);
@@ -251,12 +249,11 @@ export class RelayExchange implements UpstreamUser {
     // And what follows a declined upgrade may be meant in the other protocol, with anything in it.
     this.#persists &&= this.#client.mayPersist && this.#framing !== 'until-close';
     this.#persists &&= !bodyDoubtful && !this.asksUpgrade;
-    this.#client.head(head, bytes, base, this.#framing, this.#connectionWord());
+    this.#client.head(head, bytes, base, this.#framing, this.#word);
   }
 
-  #connectionWord(): ConnectionWord {
-    if (!this.#persists) return 'close';
-    return this.#ledger.httpVersion === '1.0' ? 'keep-alive' : '';
+  get #word(): ConnectionWord {
+    return connectionWord(this.#persists, this.#ledger.httpVersion);
   }
 
   onContent(bytes: Buffer, from: number, to: number): void {
@@ -294,17 +291,17 @@ export class RelayExchange implements UpstreamUser {
   // ── A tunnel instead of a response ───────────────────────────────────────────────────────────────────────────
 
   onSwitch(head: ResponseHead, bytes: Buffer, base: number, from: number, to: number): void {
-    const upstream = this.#upstream?.connection;
-    const client = this.#client.connection;
-    if (!upstream || !client) return;
+    const upstream = this.#upstream;
+    if (!upstream) return;
+    const client = this.#client;
     this.#response = 'tunnel';
     this.#ledger.status = 101;
     client.head(head, bytes, base, 'none', 'Upgrade');
     client.send();
-    this.tunnel = new Tunnel(this.#relay, client, upstream, this.#ledger, () => this.#tunnelOver());
+    const { end, early } = client.switchToTunnel();
+    this.tunnel = new Tunnel(this.#relay, end, upstream.tunnelEnd(), this.#ledger, this);
     if (head.switchesTo(bytes, base, 'websocket')) this.tunnel.followFrames();
     this.tunnel.fromUpstream(bytes, from, to);
-    const early = client.switchToTunnel();
     this.tunnel.fromClient(early, 0, early.length);
   }
 
@@ -316,9 +313,14 @@ export class RelayExchange implements UpstreamUser {
     this.tunnel?.upstreamEnded();
   }
 
-  #tunnelOver(): void {
+  onTunnelOver(): void {
+    if (this.#response === 'over') return;
     this.#releaseUpstream(false);
     this.#finish(false);
+  }
+
+  onTunnelIdle(): void {
+    this.#cut(null);
   }
 
   // ── The ways it can go wrong ─────────────────────────────────────────────────────────────────────────────────
@@ -335,20 +337,18 @@ export class RelayExchange implements UpstreamUser {
     this.#ledger.status = statusOf(reason);
     this.#ledger.detail = detailOf(reason, fault);
     this.#ledger.responseBytes = this.isHead ? 0 : given.body.length;
-    this.#client.answer(given, this.#connectionWord(), this.isHead);
+    this.#client.answer(given, this.#word, this.isHead);
     this.#client.send();
     this.#finish(this.#persists);
   }
 
   /** The response ends here, and the client must see that it does. */
-  #cut(reason: AnswerReason, fault: ReaderFault = ''): void {
+  #cut(reason: AnswerReason | null, fault: ReaderFault = ''): void {
     this.#relay.slab.discard();
     this.#releaseUpstream(false);
-    this.#ledger.detail = detailOf(reason, fault);
-    const client = this.#client;
-    const reset = this.#framing === 'until-close';
+    if (reason) this.#ledger.detail = detailOf(reason, fault);
     this.#account();
-    client.cut(reset);
+    this.#client.cut(this.#framing === 'until-close');
   }
 
   /** The client sent, or took, nothing for too long. */
@@ -392,7 +392,7 @@ export class RelayExchange implements UpstreamUser {
   #account(): void {
     this.#response = 'over';
     clearTimeout(this.#deadline);
-    if (this.tunnel) this.#relay.openTunnels--;
+    this.tunnel?.close();
     this.#ledger.close();
     this.#relay.inFlight--;
     this.#relay.context.account(this.#ledger);

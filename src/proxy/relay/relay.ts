@@ -6,6 +6,7 @@ import type { ClientConnection } from './client-connection.ts';
 import { type DeadlineList, Deadlines } from './deadlines.ts';
 import { RequestHead } from './request-head.ts';
 import { Slab } from './slab.ts';
+import type { Tunnel } from './tunnel.ts';
 import { UpstreamPool } from './upstream-pool.ts';
 
 /** After our last byte, the client has this long to read it and close, while what it still sends is thrown away. */
@@ -41,7 +42,7 @@ export class Relay {
   readonly keepAlives: DeadlineList<ClientConnection>;
   readonly bodies: DeadlineList<ClientConnection>;
   readonly lingers: DeadlineList<ClientConnection>;
-  readonly tunnels: DeadlineList<ClientConnection>;
+  readonly tunnels: DeadlineList<Tunnel>;
   /** Of every client whose head comes in one piece, as nearly all do. The others take it and leave a new one. */
   spareHead: RequestHead;
   draining = false;
@@ -71,9 +72,7 @@ export class Relay {
       client.bodyTimedOut(),
     );
     this.lingers = this.deadlines.list(LINGER_MS, (client: ClientConnection) => client.destroy());
-    this.tunnels = this.deadlines.list(limits.tunnelIdleTimeoutMs, (client: ClientConnection) =>
-      client.destroy(),
-    );
+    this.tunnels = this.deadlines.list(limits.tunnelIdleTimeoutMs, (tunnel: Tunnel) => tunnel.idle());
     this.pool = new UpstreamPool(limits, this.deadlines, this.slab);
     this.sessions = new UpstreamSessions(limits, this.deadlines);
   }

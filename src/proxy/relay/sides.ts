@@ -1,10 +1,8 @@
 import type { Answer } from '../answer.ts';
 import type { Arrival } from '../forwarded.ts';
-import type { ClientConnection } from './client-connection.ts';
 import type { ClientFraming, ConnectionWord } from './client-head.ts';
 import type { FieldBlock } from './field-block.ts';
 import type { ResponseHead } from './response-head.ts';
-import type { UpstreamConnection } from './upstream-connection.ts';
 
 /** A trailer section, once the body before it is over; both null when there is none. */
 export interface Trailers {
@@ -18,8 +16,7 @@ export interface Trailers {
  */
 export interface ClientSide {
   readonly arrival: Arrival;
-  /** Null for a stream, which has no bytes of its own to become a tunnel. */
-  readonly connection: ClientConnection | null;
+  readonly isHttp2: boolean;
   /** The value of Strict-Transport-Security for the response that comes, unless the pod gives one; null for none. */
   strictTransport: string | null;
   /** Whether another request may follow the one that is being answered. */
@@ -39,6 +36,8 @@ export interface ClientSide {
   /** From now on it has `bodyIdleTimeoutMs` to take bytes; then `onClientStalled`. */
   fallsBehind(): void;
   keepsUp(): void;
+  /** From now on bytes go both ways; those that the client has sent of them already are `early`. */
+  switchToTunnel(): { readonly end: TunnelEnd; readonly early: Buffer };
   /** The exchange is over and its response given to `send`. */
   exchangeOver(persists: boolean): void;
   /** Ends it within a response, so that the client sees it was not the end. */
@@ -54,7 +53,6 @@ export interface RequestSink {
 
 /** The pod of one attempt: a connection that serves nobody else meanwhile (HTTP/1.1), or a stream (HTTP/2). */
 export interface UpstreamSide extends RequestSink {
-  readonly connection: UpstreamConnection | null;
   readonly isConnected: boolean;
   /** The connection had served others before, so that its end says little of the pod. */
   readonly reused: boolean;
@@ -65,9 +63,26 @@ export interface UpstreamSide extends RequestSink {
   readonly isPaused: boolean;
   pause(): void;
   resume(): void;
+  /** After `onSwitch`. */
+  tunnelEnd(): TunnelEnd;
   /** The pod owes us bytes, from now on for `upstreamIdleTimeoutMs` at most. */
   owes(): void;
   owesNothing(): void;
   /** The exchange is done with it. */
   release(reusable: boolean): void;
+}
+
+/** One end of a tunnel (RFC 9110 9.3.6): what takes the bytes of the other end. */
+export interface TunnelEnd {
+  /** False when it does not keep up: a drain follows. */
+  write(bytes: Buffer, from: number, to: number): boolean;
+  /** The other end has no more. */
+  end(): void;
+  /** Stops giving bytes until `resume`. */
+  pause(): void;
+  resume(): void;
+  /** All that it was given has left. */
+  readonly isFlushed: boolean;
+  /** The last bytes; nothing that comes from now on goes anywhere. */
+  farewell(bytes: Buffer): void;
 }

@@ -1,36 +1,38 @@
 import { randomBytes } from 'node:crypto';
 import { GOING_AWAY, WebSocketFrames, maskedGoingAway } from '../websocket-frames.ts';
-import type { ClientConnection } from './client-connection.ts';
+import { Deadline } from './deadlines.ts';
 import type { Ledger } from './ledger.ts';
 import type { Relay } from './relay.ts';
-import type { UpstreamConnection } from './upstream-connection.ts';
+import type { TunnelEnd } from './sides.ts';
+
+/** Whose tunnel it is. */
+export interface TunnelUser {
+  onTunnelOver(): void;
+  /** No byte came from either side for `tunnelIdleTimeoutMs`. */
+  onTunnelIdle(): void;
+}
 
 /** Bytes both ways after a 101, each side closed when the other one is; over when both are. */
 export class Tunnel {
   readonly #relay: Relay;
-  readonly #client: ClientConnection;
-  readonly #upstream: UpstreamConnection;
+  readonly #client: TunnelEnd;
+  readonly #upstream: TunnelEnd;
   readonly #ledger: Ledger;
-  readonly #over: () => void;
+  readonly #user: TunnelUser;
+  readonly #deadline = new Deadline<Tunnel>(this);
   /** Of a WebSocket, the only protocol in which we know how to say goodbye; null for others. */
   #frames: { readonly toClient: WebSocketFrames; readonly toPod: WebSocketFrames } | null = null;
   #clientEnded = false;
   #upstreamEnded = false;
 
-  constructor(
-    relay: Relay,
-    client: ClientConnection,
-    upstream: UpstreamConnection,
-    ledger: Ledger,
-    over: () => void,
-  ) {
+  constructor(relay: Relay, client: TunnelEnd, upstream: TunnelEnd, ledger: Ledger, user: TunnelUser) {
     this.#relay = relay;
     this.#client = client;
     this.#upstream = upstream;
     this.#ledger = ledger;
-    this.#over = over;
+    this.#user = user;
     relay.openTunnels++;
-    client.deadline.arm(relay.tunnels);
+    this.#deadline.arm(relay.tunnels);
   }
 
   /** It is a WebSocket, whose bytes come from now on. */
@@ -39,38 +41,36 @@ export class Tunnel {
   }
 
   fromClient(bytes: Buffer, from: number, to: number): void {
-    this.#client.deadline.arm(this.#relay.tunnels);
+    this.#deadline.arm(this.#relay.tunnels);
     this.#ledger.requestBytes += to - from;
     this.#frames?.toPod.read(bytes, from, to);
-    this.#relay.slab.copy(bytes, from, to);
-    if (!this.#upstream.send()) this.#client.socket.pause();
+    if (!this.#upstream.write(bytes, from, to)) this.#client.pause();
   }
 
   fromUpstream(bytes: Buffer, from: number, to: number): void {
-    this.#client.deadline.arm(this.#relay.tunnels);
+    this.#deadline.arm(this.#relay.tunnels);
     this.#ledger.responseBytes += to - from;
     this.#frames?.toClient.read(bytes, from, to);
-    this.#relay.slab.copy(bytes, from, to);
-    if (!this.#client.send()) this.#upstream.socket.pause();
+    if (!this.#client.write(bytes, from, to)) this.#upstream.pause();
   }
 
   clientDrained(): void {
-    this.#upstream.socket.resume();
+    this.#upstream.resume();
   }
 
   upstreamDrained(): void {
-    this.#client.socket.resume();
+    this.#client.resume();
   }
 
   clientEnded(): void {
     this.#clientEnded = true;
-    this.#upstream.socket.end();
+    this.#upstream.end();
     this.#closeWhenBoth();
   }
 
   upstreamEnded(): void {
     this.#upstreamEnded = true;
-    this.#client.socket.end();
+    this.#client.end();
     this.#closeWhenBoth();
   }
 
@@ -87,9 +87,19 @@ export class Tunnel {
     this.#upstream.farewell(toPod.mayClose ? maskedGoingAway(randomBytes(4)) : NOTHING);
   }
 
+  idle(): void {
+    this.#user.onTunnelIdle();
+  }
+
+  /** The exchange is accounted for. */
+  close(): void {
+    this.#deadline.clear();
+    this.#relay.openTunnels--;
+  }
+
   #closeWhenBoth(): void {
     // What the pod has not taken yet still goes to it: then its connection closes by itself.
-    if (this.bothEnded && this.#upstream.socket.writableLength === 0) this.#over();
+    if (this.bothEnded && this.#upstream.isFlushed) this.#user.onTunnelOver();
   }
 }
 

@@ -11,7 +11,8 @@ import { hearLastWords } from './last-words.ts';
 import type { ReaderFault } from './ledger.ts';
 import type { ResponseContext } from './response-head.ts';
 import { ResponseHead } from './response-head.ts';
-import type { Trailers, UpstreamSide } from './sides.ts';
+import type { Trailers, TunnelEnd, UpstreamSide } from './sides.ts';
+import { SocketEnd } from './socket-end.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
 
 /** How a connection to a pod was lost before the response on it was over. */
@@ -133,10 +134,6 @@ export class UpstreamConnection implements UpstreamSide {
     this.#expect();
   }
 
-  get connection(): this {
-    return this;
-  }
-
   get isConnected(): boolean {
     return this.phase !== 'connecting';
   }
@@ -190,8 +187,12 @@ export class UpstreamConnection implements UpstreamSide {
     }
   }
 
+  tunnelEnd(): TunnelEnd {
+    return new SocketEnd(this.socket, this.#pool.slab, (bytes) => this.#farewell(bytes));
+  }
+
   /** The last bytes of a tunnel: it closes by itself when the pod has ended too, which has until the pool is closed. */
-  farewell(bytes: Buffer): void {
+  #farewell(bytes: Buffer): void {
     if (this.phase === 'closed') return;
     this.phase = 'lingering';
     this.#pool.lingering++;
