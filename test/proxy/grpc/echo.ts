@@ -1,4 +1,5 @@
 import {
+  type ChannelCredentials,
   type ServiceDefinition,
   Metadata,
   Server,
@@ -56,6 +57,11 @@ export async function echoServer(name = 'echo'): Promise<EchoServer> {
       echo.calls++;
       if (call.request === 'wait') return;
       if (call.request === 'fail') return done({ code: status.NOT_FOUND, details: 'no such: ünïcode' });
+      const initial = new Metadata();
+      for (const key of ['x-text', 'x-bytes-bin']) {
+        for (const value of call.metadata.get(key)) initial.add(key, value);
+      }
+      call.sendMetadata(initial);
       const trailers = new Metadata();
       trailers.set('x-pod', name);
       trailers.set('x-binary-bin', Buffer.from([0, 255]));
@@ -93,9 +99,18 @@ export async function echoServer(name = 'echo'): Promise<EchoServer> {
 const EchoClient = makeGenericClientConstructor(ECHO, 'Echo');
 
 /** A client of grpc-js, on a connection of its own, for `app.test` or another authority. */
-export function echoClient(port: number, authority = 'app.test') {
-  return new EchoClient(`127.0.0.1:${port}`, credentials.createInsecure(), {
+export function echoClient(
+  port: number,
+  authority = 'app.test',
+  place: { readonly address: string; readonly credentials: ChannelCredentials } | null = null,
+) {
+  const { address, credentials: trust } = place ?? {
+    address: '127.0.0.1',
+    credentials: credentials.createInsecure(),
+  };
+  return new EchoClient(`${address}:${port}`, trust, {
     'grpc.default_authority': authority,
+    ...(place && { 'grpc.ssl_target_name_override': authority }),
     'grpc.use_local_subchannel_pool': 1,
     'grpc.enable_retries': 0,
   });
