@@ -40,7 +40,7 @@ const folder = mkdtempSync(join(tmpdir(), 'portico-bench-'));
 /** Does one kind of work until `endsAt` and says how often it was done. */
 type Work = (endsAt: number) => Promise<number>;
 
-const SCENARIOS: readonly { readonly name: string; readonly work: Work }[] = [
+const ALL_SCENARIOS: readonly { readonly name: string; readonly work: Work }[] = [
   { name: 'full TLS 1.3 handshake + GET', work: (endsAt) => lanes(16, endsAt, handshake('full')) },
   { name: 'the same, hybrid group offered', work: (endsAt) => lanes(16, endsAt, handshake('hybrid')) },
   { name: 'resumed TLS 1.3 handshake + GET', work: (endsAt) => lanes(16, endsAt, handshake('resumed')) },
@@ -50,6 +50,12 @@ const SCENARIOS: readonly { readonly name: string; readonly work: Work }[] = [
   { name: 'gRPC unary, 1 connection, 32 calls', work: grpcCalls(32) },
   { name: 'WebSocket echo, 32 sockets', work: (endsAt) => lanes(32, endsAt, webSocketLane) },
 ];
+
+const chosen = process.argv.slice(2);
+
+const SCENARIOS = ALL_SCENARIOS.filter(
+  ({ name }) => chosen.length === 0 || chosen.some((word) => name.includes(word)),
+);
 
 /** `lane` runs until `endsAt` and counts; the sum of all lanes. */
 async function lanes(count: number, endsAt: number, lane: Work): Promise<number> {
