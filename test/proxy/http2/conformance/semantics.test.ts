@@ -55,10 +55,6 @@ describe('pseudo-header fields of a request (RFC 9113 8.3)', () => {
       'one that nobody knows': [...whole, [':evil', 'x']],
       'one of responses': [...whole, [':status', '200']],
       'one with an upper-case letter': [...without(':path'), [':Path', '/evil']],
-      'one of extended CONNECT, which was not offered': [
-        ...instead(':method', 'CONNECT'),
-        [':protocol', 'websocket'],
-      ],
       'an empty :method': instead(':method', ''),
       'an empty :scheme': instead(':scheme', ''),
       'an empty :path': instead(':path', ''),
@@ -134,6 +130,45 @@ describe('CONNECT (RFC 9113 8.5)', () => {
       ],
       outcome: refused,
     },
+  });
+});
+
+describe('extended CONNECT (RFC 8441)', () => {
+  const tunnel = (...fields: FieldList): FieldList => [
+    [':method', 'CONNECT'],
+    [':protocol', 'websocket'],
+    ...whole.slice(1),
+    ...fields,
+  ];
+  const open = (fields: FieldList, outcome: Outcome): Case => ({
+    sends: [headers(1, fields, FLAG.endHeaders)],
+    outcome,
+  });
+  conforms(site, {
+    ':protocol of another method': open([...whole, [':protocol', 'websocket']], MALFORMED),
+    'two :protocol': open(tunnel([':protocol', 'websocket']), MALFORMED),
+    'without :path': open(
+      tunnel().filter(([name]) => name !== ':path'),
+      MALFORMED,
+    ),
+    'without :scheme': open(
+      tunnel().filter(([name]) => name !== ':scheme'),
+      MALFORMED,
+    ),
+    'without :authority': open(
+      tunnel().filter(([name]) => name !== ':authority'),
+      MALFORMED,
+    ),
+    'with upgrade': open(tunnel(['upgrade', 'websocket']), MALFORMED),
+    'with connection': open(tunnel(['connection', 'upgrade']), MALFORMED),
+    'to a protocol that nobody knows': open(
+      tunnel().map(([name, value]) => [name, name === ':protocol' ? 'evil' : value]),
+      { ...MALFORMED, status: [400, 501] },
+    ),
+    'with CR LF in :protocol': open(
+      tunnel().map(([name, value]) => [name, name === ':protocol' ? 'websocket\r\nx-evil: y' : value]),
+      MALFORMED,
+    ),
   });
 });
 

@@ -43,6 +43,7 @@ export function siteForAll(limits: Partial<Limits> = {}): () => Site {
     const neighbour = await frameClient(proxy.port);
     ends.push(
       () => neighbour[Symbol.dispose](),
+      () => nothingIsLeft(proxy),
       () => proxy[Symbol.asyncDispose](),
       () => pod[Symbol.asyncDispose](),
     );
@@ -56,11 +57,20 @@ export function siteForAll(limits: Partial<Limits> = {}): () => Site {
   });
   afterAll(async () => {
     for (const end of ends) await end();
-  });
+  }, 20_000);
   return () => {
     if (!site) throw new Error('the site is not there yet');
     return site;
   };
+}
+
+/** Whatever was done to them, connections and requests that are over leave nothing behind. */
+async function nothingIsLeft({ engine }: RunningProxy): Promise<void> {
+  for (;;) {
+    const { clientConnections, inFlight } = engine.gauges();
+    if (clientConnections === 0 && inFlight === 0) return;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }
 
 /** `/bytes/N` has N bytes, `/empty` chunks but none, `/sum` the length of the request, `/held` no answer. */
