@@ -47,6 +47,8 @@ const ALL_SCENARIOS: readonly { readonly name: string; readonly work: Work }[] =
   { name: 'HTTPS GET 1 KiB, keep-alive', work: (endsAt) => lanes(32, endsAt, httpsLane) },
   { name: 'HTTP/2 GET 1 KiB, 1 stream × 32', work: (endsAt) => lanes(32, endsAt, http2Lane(1)) },
   { name: 'HTTP/2 GET 1 KiB, 100 streams × 1', work: (endsAt) => lanes(1, endsAt, http2Lane(100)) },
+  { name: 'HTTP/2 GET 16 MiB, 4 streams × 1', work: (endsAt) => lanes(1, endsAt, http2Lane(4, '/large')) },
+  { name: 'HTTP/2 POST 16 MiB, 4 streams × 1', work: (endsAt) => lanes(1, endsAt, http2Lane(4, '/', LARGE)) },
   { name: 'gRPC unary, 1 connection, 32 calls', work: grpcCalls(32) },
   { name: 'WebSocket echo, 32 sockets', work: (endsAt) => lanes(32, endsAt, webSocketLane) },
 ];
@@ -63,6 +65,7 @@ async function lanes(count: number, endsAt: number, lane: Work): Promise<number>
   return counts.reduce((sum, each) => sum + each, 0);
 }
 
+const LARGE = Buffer.alloc(16 * 1024 * 1024, 'p');
 const GET = `GET /small HTTP/1.1\r\nHost: ${NAME}\r\n`;
 
 /**
@@ -114,18 +117,27 @@ async function httpsLane(endsAt: number): Promise<number> {
   return done;
 }
 
-function http2Lane(streams: number): Work {
+function http2Lane(streams: number, path = '/small', body: Buffer | null = null): Work {
   return async (endsAt) => {
     const session = http2.connect(`https://127.0.0.1:${HTTPS}`, {
       servername: NAME,
       rejectUnauthorized: false,
+      // As browsers have them: large enough not to be what is measured.
+      settings: { initialWindowSize: 6 * 1024 * 1024 },
+      maxSessionMemory: 256,
     });
+    session.on('connect', () => session.setLocalWindowSize(15 * 1024 * 1024));
     session.on('error', () => undefined);
     await once(session, 'connect');
     const lane = async (): Promise<number> => {
       let done = 0;
       while (performance.now() < endsAt) {
-        const stream = session.request({ ':path': '/small', ':authority': NAME });
+        const stream = session.request({
+          ':path': path,
+          ':authority': NAME,
+          ...(body && { ':method': 'POST', 'content-length': body.length }),
+        });
+        if (body) stream.end(body);
         let ok = false;
         stream.on('response', (headers) => (ok = headers[':status'] === 200));
         stream.on('error', () => undefined);
@@ -228,7 +240,7 @@ async function measure(pid: number, work: Work): Promise<string> {
     const done = await work(performance.now() + SECONDS * 1_000);
     if (done === 0) return 'none succeeded';
     const cpuUs = ((cpuMs(pid) - before) * 1_000) / done;
-    return `${cpuUs.toFixed(1)} (${Math.round(done / SECONDS)}/s)`;
+    return `${cpuUs.toFixed(1)} (${(done / SECONDS).toFixed(done < 100 * SECONDS ? 1 : 0)}/s)`;
   } catch (error) {
     return `failed: ${(error as NodeJS.ErrnoException).code ?? String(error)}`;
   }
@@ -295,7 +307,7 @@ function nginxConf({ proxy, upstream }: Ports): string {
 daemon off; user root; worker_processes 1; pid ${folder}/nginx.pid; error_log stderr crit;
 events { worker_connections 4096; }
 http {
-  access_log off; keepalive_requests 10000000; http2_max_requests 10000000;
+  access_log off; keepalive_requests 10000000; http2_max_requests 10000000; client_max_body_size 0;
   client_body_temp_path ${folder}/b; proxy_temp_path ${folder}/p; fastcgi_temp_path ${folder}/f;
   uwsgi_temp_path ${folder}/u; scgi_temp_path ${folder}/s;
   ssl_certificate ${folder}/tls.crt; ssl_certificate_key ${folder}/tls.key; ssl_protocols TLSv1.2 TLSv1.3;

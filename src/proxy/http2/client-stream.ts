@@ -193,7 +193,7 @@ export class ClientStream implements ClientSide, StreamUser {
       for (const [index, bytes] of content.entries())
         stream.write(bytes, 0, bytes.length, ends && index === content.length - 1);
     }
-    if (!this.#done) return !stream.isBlocked;
+    if (!this.#done) return stream.goesOn();
     stream.end(this.#trailers);
     return true;
   }
@@ -217,7 +217,7 @@ export class ClientStream implements ClientSide, StreamUser {
     this.deadline.clear();
     this.#stream.abandon();
     // A client that takes nothing keeps what was written for it, for a while.
-    if (this.#stream.isBlocked) this.deadline.arm(this.#session.clients.leftovers);
+    if (this.#stream.hasQueue) this.deadline.arm(this.#session.clients.leftovers);
   }
 
   cut(): void {

@@ -13,7 +13,7 @@ export class StreamEnd implements TunnelEnd {
 
   write(bytes: Buffer, from: number, to: number): boolean {
     this.#stream.write(bytes, from, to, false);
-    return !this.#stream.isBlocked;
+    return this.#stream.goesOn();
   }
 
   end(): void {
@@ -29,7 +29,7 @@ export class StreamEnd implements TunnelEnd {
   }
 
   get isFlushed(): boolean {
-    return !this.#stream.isBlocked;
+    return !this.#stream.hasQueue;
   }
 
   farewell(bytes: Buffer): void {

@@ -98,7 +98,7 @@ export class UpstreamStream implements UpstreamSide, StreamUser {
     if (this.#head && !this.#open(this.#head)) return true;
     const stream = this.#stream;
     if (!stream || !this.#bodyFollows) return true;
-    if (!this.#done) return !stream.isBlocked;
+    if (!this.#done) return stream.goesOn();
     stream.end(this.#trailers);
     return true;
   }

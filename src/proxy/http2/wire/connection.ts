@@ -378,6 +378,6 @@ export class Http2Connection implements FrameSink {
     if (!stream) return this.#isIdle(id) ? this.fail(ErrorCode.protocolError) : undefined;
     if (by === 0) return stream.reset(ErrorCode.protocolError);
     if (!stream.widen(by)) return stream.reset(ErrorCode.flowControlError);
-    if (stream.isBlocked) this.sender.pump();
+    if (stream.hasQueue) this.sender.pump();
   }
 }

@@ -12,14 +12,16 @@ import type { Outbox } from './outbox.ts';
 import type { Http2Stream } from './stream.ts';
 
 /** Content is put into the outbox up to this; the heads of responses are not held back. */
-export const OUTBOX_BYTES = 128 * 1024;
+export const OUTBOX_BYTES = 192 * 1024;
+/** From here on streams are asked to wait, so that what one more read brings does not have to be kept elsewhere. */
+const CROWDED_BYTES = 96 * 1024;
 
 /** What the streams of a connection send, within the windows that the peer opens (RFC 9113 5.2). */
 export class Sender {
   readonly #outbox: Outbox;
   readonly #encoder = new HpackEncoder();
   #window = FIRST_WINDOW;
-  /** Streams that have something to send, and a window of their own for it. */
+  /** Streams that have something to send and a window of their own for it, or could go on. */
   readonly #waiting = new Set<Http2Stream>();
   /** Each DATA frame may bring two WINDOW_UPDATE frames, of its stream and of the connection. */
   #updatesExpected = 0;
@@ -36,6 +38,11 @@ export class Sender {
   /** Bytes of content that may be sent now. */
   get sendable(): number {
     return Math.min(this.#window, OUTBOX_BYTES - this.#outbox.length);
+  }
+
+  /** There is still room, but little. */
+  get isCrowded(): boolean {
+    return this.#outbox.length >= CROWDED_BYTES;
   }
 
   fields(stream: number, fields: readonly string[], ended: boolean): void {
@@ -64,7 +71,7 @@ export class Sender {
     this.#outbox.frame(FrameType.data, ended ? Flag.endStream : 0, stream, bytes, from, to);
   }
 
-  /** The stream has something to send as soon as there is room. */
+  /** The stream goes on as soon as there is room. */
   wait(stream: Http2Stream): void {
     this.#waiting.add(stream);
   }
@@ -77,9 +84,10 @@ export class Sender {
   pump(): void {
     for (const stream of this.#waiting) {
       if (this.sendable <= 0) return;
+      if (!stream.hasQueue && this.isCrowded) continue;
       this.#waiting.delete(stream);
       stream.pump();
-      if (stream.isBlocked && stream.window > 0) this.#waiting.add(stream);
+      if (stream.hasQueue && stream.window > 0) this.#waiting.add(stream);
     }
   }
 

@@ -64,9 +64,18 @@ export class Http2Stream {
     return this.#isClosed;
   }
 
-  /** Something that `write` was given has not left. */
-  get isBlocked(): boolean {
+  /** Something that `write` was given does not fit into the windows. */
+  get hasQueue(): boolean {
     return this.#queue.length > 0;
+  }
+
+  /** False when whoever writes should wait for `onDrain`. */
+  goesOn(): boolean {
+    if (this.#queue.length > 0) return false;
+    const { sender } = this.#connection;
+    if (this.#isClosed || !sender.isCrowded) return true;
+    sender.wait(this);
+    return false;
   }
 
   // ── What we send ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -99,7 +108,7 @@ export class Http2Stream {
   /** Sends what waits, as far as one frame and the windows allow. */
   pump(): void {
     const first = this.#queue[0];
-    if (!first) return;
+    if (!first) return this.#user?.onDrain();
     const limit = Math.min(first.length, FRAME_BYTES);
     const last = this.#endQueued && !this.#trailers && this.#queue.length === 1;
     const at = this.#fill(first, 0, limit, last && limit === first.length);
