@@ -43,6 +43,7 @@ describe('a response that is malformed is refused (RFC 9113 8.1.1)', () => {
     'with a blank after a value': whole(ok, ['x-evil', 'evil ']),
     'with two lengths': whole(ok, ['content-length', '1'], ['content-length', '2']),
     'with a length that is none': whole(ok, ['content-length', '0x0']),
+    'with a length, and no body': whole(ok, ['content-length', '4']),
     'with DATA before its head': data(1, 'evil', true),
     'with an interim response that ends it': whole([':status', '103'], ['link', 'evil']),
     'with an interim response that is malformed': Buffer.concat([
@@ -121,6 +122,10 @@ describe('a response that breaks off is cut (RFC 9113 8.1)', () => {
         responseHead(1, ['content-length', '3']),
         data(1, 'abc', false),
         data(1, 'evil', true),
+      ]),
+      'with less than its length': Buffer.concat([
+        responseHead(1, ['content-length', '30']),
+        data(1, 'abc', true),
       ]),
       'with trailers that do not end it': Buffer.concat([
         begun,

@@ -2,13 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { relayEngine } from '../../../src/proxy/relay/engine.ts';
 import { indexed, literal, tableSize } from '../../support/hpack.ts';
 import { http2Client } from '../../support/http2-client.ts';
-import { response, responseHead } from '../../support/http2-frame-pod.ts';
+import { framePod, response, responseHead } from '../../support/http2-frame-pod.ts';
 import {
   CODE,
   FLAG,
   FRAME,
   SETTING,
   block,
+  codeOf,
   data,
   frame,
   headers,
@@ -82,6 +83,18 @@ describe('a connection that breaks the rules is ended (RFC 9113 5.4.1)', () => {
     },
     { connection: [CODE.frameSizeError] },
   );
+
+  it('that begins without SETTINGS', async () => {
+    await using pod = await framePod((end) => end.send(ping()), null);
+    await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
+      h2c: true,
+    });
+    using client = http2Client(proxy.port);
+    expect((await client.ask({ ':path': '/bad' })).status).toBe(502);
+    expect(codeOf(await pod.connections[0]!.until(({ type }) => type === FRAME.goaway))).toBe(
+      CODE.protocolError,
+    );
+  });
 });
 
 describe('what a pod may do', () => {

@@ -1,21 +1,9 @@
 import { connect } from 'node:net';
 import { describe, it } from 'vitest';
-import {
-  FLAG,
-  FRAME,
-  PREFACE,
-  frame,
-  frameClient,
-  frameEnd,
-  headers,
-  requestFields,
-} from '../../../support/http2-frames.ts';
+import { PREFACE, frameClient, frameEnd } from '../../../support/http2-frames.ts';
 import { siteForAll } from './site.ts';
 
-const continuation = (bytes: Uint8Array): Buffer => frame(FRAME.continuation, 0, 1, bytes);
-
 describe('time limits', () => {
-  const requestHead = headers(1, requestFields(), FLAG.endStream);
   const limits = { clientHeadTimeoutMs: 150, keepAliveIdleTimeoutMs: 600_000, bodyIdleTimeoutMs: 600_000 };
   const site = siteForAll(limits);
 
@@ -29,15 +17,5 @@ describe('time limits', () => {
   it('a preface without SETTINGS', async () => {
     using client = await frameClient(site().proxy.port, Buffer.alloc(0));
     await client.closed;
-  });
-
-  it('a head that comes octet by octet', async () => {
-    using client = await frameClient(site().proxy.port);
-    client.send(requestHead);
-    // Never silent for as long as the limit, and never at its end.
-    const trickle = setInterval(() => client.send(continuation(Buffer.from([0]))), 30);
-    await client.closed;
-    clearInterval(trickle);
-    await site().neighbourIsServed();
   });
 });
