@@ -22,6 +22,9 @@ export class ClientSession implements Client, ConnectionUser {
   readonly relay: Relay;
   readonly arrival: Arrival;
   readonly deadline = new Deadline<ClientSession>(this);
+  /** For the rest of a frame or field section, from its first octet on. */
+  readonly #rest = new Deadline<ClientSession>(this);
+  #unfinished = 0;
   readonly #socket: Socket;
   readonly #connection: Http2Connection;
   readonly #streams = new Set<ClientStream>();
@@ -39,6 +42,7 @@ export class ClientSession implements Client, ConnectionUser {
     this.#connection = new Http2Connection(socket, terms, this);
     socket.on('data', (bytes: Buffer) => {
       this.#connection.read(bytes, bytes.length);
+      this.#awaitRest();
       feel(bytes);
     });
     // A client that will not even acknowledge is gone.
@@ -47,6 +51,18 @@ export class ClientSession implements Client, ConnectionUser {
     socket.on('close', () => this.destroy());
     socket.resume();
     this.deadline.arm(clients.prefaces);
+  }
+
+  #awaitRest(): void {
+    const { unfinished } = this.#connection;
+    if (unfinished === this.#unfinished) return;
+    this.#unfinished = unfinished;
+    if (unfinished === 0) this.#rest.clear();
+    else this.#rest.arm(this.clients.heads);
+  }
+
+  headTimedOut(): void {
+    this.#connection.fail(ErrorCode.enhanceYourCalm);
   }
 
   /** Its streams finish in any case: closing loses nothing. */
@@ -109,6 +125,7 @@ export class ClientSession implements Client, ConnectionUser {
     this.relay.clients.delete(this);
     this.#connection.lost(ErrorCode.cancel);
     this.deadline.clear();
+    this.#rest.clear();
     this.#socket.destroy();
   }
 

@@ -12,6 +12,7 @@ const LINGER_MS = 2_000;
 export class Http2Clients {
   readonly relay: Relay;
   readonly prefaces: DeadlineList<ClientSession>;
+  readonly heads: DeadlineList<ClientSession>;
   readonly idles: DeadlineList<ClientSession>;
   /** After our last frame. */
   readonly lingers: DeadlineList<ClientSession>;
@@ -26,6 +27,7 @@ export class Http2Clients {
     this.relay = relay;
     const close = (session: ClientSession): void => session.close();
     this.prefaces = deadlines.list(limits.clientHeadTimeoutMs, (session) => session.destroy());
+    this.heads = deadlines.list(limits.clientHeadTimeoutMs, (session) => session.headTimedOut());
     this.lingers = deadlines.list(LINGER_MS, (session) => session.destroy());
     this.idles = deadlines.list(limits.keepAliveIdleTimeoutMs, close);
     this.bodies = deadlines.list(limits.bodyIdleTimeoutMs, (stream) => stream.bodyTimedOut());

@@ -144,10 +144,14 @@ export class UpstreamStream implements UpstreamSide, StreamUser {
   }
 
   release(): void {
+    this.#leave(ErrorCode.cancel);
+  }
+
+  #leave(code: ErrorCode): void {
     this.#user = null;
     this.deadline.clear();
     this.#session.delete(this);
-    if (!this.#tunnelEnd?.saidFarewell) this.#stream?.reset(ErrorCode.cancel);
+    if (!this.#tunnelEnd?.saidFarewell) this.#stream?.reset(code);
   }
 
   tunnelEnd(): TunnelEnd {
@@ -221,7 +225,8 @@ export class UpstreamStream implements UpstreamSide, StreamUser {
   /** There is no connection, or none any more. */
   lost(loss: Loss): void {
     const user = this.#user;
-    this.release();
+    // RFC 9113 8.1.1
+    this.#leave(loss === 'nonsense' ? ErrorCode.protocolError : ErrorCode.cancel);
     user?.onLost(loss);
   }
 

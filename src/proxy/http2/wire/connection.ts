@@ -41,6 +41,8 @@ export class Http2Connection implements FrameSink {
   #receiveWindow: number;
   #consumed = 0;
   #block: HeaderBlock | null = null;
+  /** Frames so far, where those of a field section are one. */
+  #finished = 0;
   /** Of the DATA frame that is coming; null when its content goes nowhere. */
   #dataStream: Http2Stream | null = null;
   #dataEnds = false;
@@ -84,6 +86,11 @@ export class Http2Connection implements FrameSink {
 
   get isOpen(): boolean {
     return this.#phase === 'open';
+  }
+
+  /** Of a frame or field section of which a part is there, a number of its own; 0 when there is none. */
+  get unfinished(): number {
+    return this.#reader.isMidway || this.#block ? this.#finished + 1 : 0;
   }
 
   /** Bytes from the socket, gone when the call returns. */
@@ -180,7 +187,7 @@ export class Http2Connection implements FrameSink {
     this.fail(code);
   }
 
-  onData(id: number, length: number, flags: number): void {
+  onData(id: number, length: number, content: number, flags: number): void {
     const stream = this.#streams.get(id) ?? null;
     if (this.#touched !== stream) this.#flushTouched();
     if (!this.#settled || id === 0 || this.#block) return this.fail(ErrorCode.protocolError);
@@ -189,7 +196,7 @@ export class Http2Connection implements FrameSink {
     this.#dataUnread = length;
     this.#dataEnds = (flags & Flag.endStream) !== 0;
     this.#dataStream = null;
-    if (length === 0 && !this.#dataEnds) this.#user.onDisturbed('idleFrames');
+    if (content === 0 && !this.#dataEnds) this.#user.onDisturbed('idleFrames');
     if (!stream) return this.#closedStream(id);
     if (stream.remoteEnded) return stream.reset(ErrorCode.streamClosed);
     if (!stream.takes(length)) return stream.reset(ErrorCode.flowControlError);
@@ -238,6 +245,7 @@ export class Http2Connection implements FrameSink {
 
   onFrame(type: number, flags: number, id: number, bytes: Buffer, from: number, to: number): void {
     this.#flushTouched();
+    if (!this.#block) this.#finished++;
     const isFirst = !this.#settled;
     if (isFirst && (type !== FrameType.settings || (flags & Flag.ack) !== 0))
       return this.fail(ErrorCode.protocolError);
@@ -344,9 +352,11 @@ export class Http2Connection implements FrameSink {
     if (id !== 0) return this.fail(ErrorCode.protocolError);
     if ((flags & Flag.ack) !== 0) return to > from ? this.fail(ErrorCode.frameSizeError) : undefined;
     const before = this.remote.initialWindow;
-    const fault = readSettings(this.remote, bytes, from, to);
+    const sender = this.#terms.role === 'server' ? 'client' : 'server';
+    const fault = readSettings(this.remote, sender, bytes, from, to);
     if (fault !== null) return this.fail(fault);
     this.#settled = true;
+    this.sender.setTableBytes(this.remote.leastTableBytes);
     this.sender.setTableBytes(this.remote.headerTableBytes);
     const by = this.remote.initialWindow - before;
     if (by !== 0) {
@@ -361,11 +371,11 @@ export class Http2Connection implements FrameSink {
   }
 
   #onGoaway(last: number): void {
-    if (this.#terms.role === 'client') {
-      // RFC 9113 6.8: it has done nothing with these, and will not.
-      for (const [id, stream] of this.#streams) if (id > last) stream.closed(ErrorCode.refusedStream);
-    }
+    // First of all: what comes back from the streams below must not be begun here again.
     this.#user.onGoaway();
+    if (this.#terms.role === 'server') return;
+    // RFC 9113 6.8: it has done nothing with these, and will not.
+    for (const [id, stream] of this.#streams) if (id > last) stream.closed(ErrorCode.refusedStream);
   }
 
   #onWindowUpdate(id: number, by: number): void {

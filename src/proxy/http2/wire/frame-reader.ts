@@ -5,8 +5,8 @@ import { ErrorCode, FRAME_BYTES, FrameType, Flag, HEADER_BYTES, PREFACE, readUin
 export interface FrameSink {
   /** Any frame but DATA, whole. */
   onFrame(type: number, flags: number, stream: number, bytes: Buffer, from: number, to: number): void;
-  /** A DATA frame begins; `length` counts its padding, as windows do. */
-  onData(stream: number, length: number, flags: number): void;
+  /** A DATA frame begins; `length` counts its padding, as windows do, and `content` does not. */
+  onData(stream: number, length: number, content: number, flags: number): void;
   onDataContent(bytes: Buffer, from: number, to: number): void;
   /** The frame that began is all there. */
   onDataDone(): void;
@@ -35,6 +35,11 @@ export class FrameReader {
   stop(): void {
     this.#stopped = true;
     this.#held.clear();
+  }
+
+  /** Part of a frame other than DATA is there. */
+  get isMidway(): boolean {
+    return this.#held.length > 0;
   }
 
   read(bytes: Buffer, end: number): void {
@@ -114,7 +119,7 @@ export class FrameReader {
     }
     this.#content = content;
     this.#inData = true;
-    sink.onData(stream, length, flags);
+    sink.onData(stream, length, content, flags);
     if (this.#content + this.#padding === 0) this.#dataDone();
     return from + ((flags & Flag.padded) === 0 ? 0 : 1);
   }

@@ -11,6 +11,8 @@ import {
 /** What one side of a connection wants of the other (RFC 9113 6.5.2). */
 export interface Settings {
   headerTableBytes: number;
+  /** The least of those that the last SETTINGS frame went through (RFC 7541 4.2). */
+  leastTableBytes: number;
   maxConcurrentStreams: number;
   initialWindow: number;
   /** RFC 8441 3: streams may become tunnels. */
@@ -21,6 +23,7 @@ export interface Settings {
 export function firstSettings(): Settings {
   return {
     headerTableBytes: 4_096,
+    leastTableBytes: 4_096,
     maxConcurrentStreams: Number.POSITIVE_INFINITY,
     initialWindow: FIRST_WINDOW,
     connectProtocol: false,
@@ -29,17 +32,25 @@ export function firstSettings(): Settings {
 
 const ENTRY_BYTES = 6;
 
-/** Takes the payload of a SETTINGS frame over into `settings`; a code when it breaks the rules. */
-export function readSettings(settings: Settings, bytes: Buffer, from: number, to: number): ErrorCode | null {
+/** Takes the payload of a SETTINGS frame of a client or a server over; a code when it breaks the rules. */
+export function readSettings(
+  settings: Settings,
+  sender: 'client' | 'server',
+  bytes: Buffer,
+  from: number,
+  to: number,
+): ErrorCode | null {
   if ((to - from) % ENTRY_BYTES !== 0) return ErrorCode.frameSizeError;
+  settings.leastTableBytes = settings.headerTableBytes;
   for (let at = from; at < to; at += ENTRY_BYTES) {
     const value = readUint32(bytes, at + 2);
     switch (((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0)) {
       case Setting.headerTableSize:
         settings.headerTableBytes = value;
+        settings.leastTableBytes = Math.min(settings.leastTableBytes, value);
         break;
       case Setting.enablePush:
-        if (value > 1) return ErrorCode.protocolError;
+        if (value > (sender === 'client' ? 1 : 0)) return ErrorCode.protocolError;
         break;
       case Setting.maxConcurrentStreams:
         settings.maxConcurrentStreams = value;
