@@ -72,8 +72,8 @@ describe.skipIf(isMissing('nghttp'))('nghttp', () => {
         expect(echoed === readFileSync(body(200_000), 'latin1')).toBe(true);
       });
 
-      it('asks for a hundred at a time, with small windows, padding, large heads and no table', async () => {
-        const knobs = '-w 10 -W 12 -b 200 -c 0 --continuation -m 100'.split(' ');
+      it('asks for a hundred at a time, with small windows, padding, large heads and a table of two sizes', async () => {
+        const knobs = '-w 10 -W 12 -b 200 -c 0 -c 8192 --continuation -m 100'.split(' ');
         const said = await frames('plain.test', `${origin()}/bytes/3000`, ...knobs);
         expect(count(said, /recv [^\n]* :status: 200/g)).toBe(100);
         expect(said).not.toMatch(/recv (?:RST_STREAM|GOAWAY)/);
