@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { takeoverInNamespace } from '../../bench/takeover.ts';
 
 // `npm run takeover` does the same twenty times each.
-const TAKEOVERS = 3;
+const TAKEOVERS = 2;
 
 describe('a new Portico takes the port over while the old one drains, under load', () => {
   it('loses nothing where the kernel moves the queue of a closing listener', (context) => {
