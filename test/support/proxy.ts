@@ -98,8 +98,8 @@ export interface RunningProxy extends AsyncDisposable {
   readonly exchanges: readonly Exchange[];
   /** The nth accounted exchange, from 0, as soon as it is there. */
   exchange(index: number): Promise<Exchange>;
-  /** What is known of the one endpoint of `app.test`. */
-  endpoint(): EndpointState | null;
+  /** What is known of the one endpoint of a host, `app.test` unless said; of several, of another one each time. */
+  endpoint(host?: string): EndpointState | null;
   /** Swaps the table. */
   adopt(sites: readonly Site[]): void;
 }
@@ -147,8 +147,8 @@ export async function startProxy(
         waiting.add(look);
         look();
       }),
-    endpoint() {
-      const backend = get(table.backends, 'default/app.test:80');
+    endpoint(host = 'app.test') {
+      const backend = get(table.backends, `default/${host}:80`);
       return backend ? endpoints.choose(backend, DEFAULT_POLICY, [], () => '', 0) : null;
     },
     adopt(sites) {
