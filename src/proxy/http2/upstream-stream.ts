@@ -1,5 +1,6 @@
 import { isGrpc } from '../grpc.ts';
 import { Deadline } from '../relay/deadlines.ts';
+import type { Framing } from '../relay/framing.ts';
 import { ResponseHead } from '../relay/response-head.ts';
 import type { Trailers, TunnelEnd, UpstreamSide } from '../relay/sides.ts';
 import type { Loss, UpstreamUser } from '../relay/upstream-connection.ts';
@@ -187,7 +188,7 @@ export class UpstreamStream implements UpstreamSide, StreamUser {
     }
     this.#isCall = isGrpc(text);
     this.#responded = true;
-    this.#lacking = head.framing.kind === 'length' ? head.framing.length : -1;
+    this.#lacking = contentOf(head.framing);
     user.onHead(head, bytes, 0);
   }
 
@@ -234,6 +235,11 @@ export class UpstreamStream implements UpstreamSide, StreamUser {
     if (!this.#user || (fault === null && !this.#tunnelEnd)) return;
     this.lost(this.#responded || this.#tunnelEnd ? 'cut' : lossBy(fault ?? ErrorCode.noError));
   }
+}
+
+/** Negative when it is not known. Where there can be no body, what comes would be taken for the next response. */
+function contentOf(framing: Framing): number {
+  return framing.kind === 'length' ? framing.length : framing.kind === 'none' ? 0 : -1;
 }
 
 /** What became of a request that the pod has not begun to answer. */
