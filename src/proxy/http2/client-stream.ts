@@ -36,6 +36,8 @@ export class ClientStream implements ClientSide, StreamUser {
   #done = false;
   #trailers: Fields | null = null;
   #tunnelEnd: StreamEnd | null = null;
+  /** The client has ended its side of a tunnel that was not there yet. */
+  #endedEarly = false;
 
   constructor(session: ClientSession, stream: Http2Stream, ended: boolean) {
     this.#session = session;
@@ -94,6 +96,10 @@ export class ClientStream implements ClientSide, StreamUser {
 
   onEnd(): void {
     if (this.#tunnelEnd) return this.#exchange?.tunnel?.clientEnded();
+    if (this.#requestOver) {
+      this.#endedEarly = true;
+      return;
+    }
     // RFC 9113 8.1.1: the length that was told is the length that comes.
     if (this.#lacking > 0) return this.#stream.reset(ErrorCode.protocolError);
     this.#requestOver = true;
@@ -209,6 +215,7 @@ export class ClientStream implements ClientSide, StreamUser {
   switchToTunnel(): { readonly end: TunnelEnd; readonly early: Buffer } {
     this.#tunnelEnd = new StreamEnd(this.#stream);
     this.#stream.resume();
+    if (this.#endedEarly) process.nextTick(() => this.onEnd());
     return { end: this.#tunnelEnd, early: NOTHING };
   }
 

@@ -165,6 +165,8 @@ export class UpstreamStream implements UpstreamSide, StreamUser {
   onFields(decoded: Decoded, ended: boolean): void {
     const user = this.#user;
     if (!user) return;
+    // RFC 8441 5: a tunnel is made of DATA.
+    if (this.#tunnelEnd) return this.lost('cut');
     if (decoded.kind !== 'fields') return this.lost(this.#responded ? 'cut' : 'nonsense');
     if (this.#responded) {
       const trailers = ended ? readTrailers(decoded.fields, this.#session.sessions.limits) : null;
@@ -201,7 +203,7 @@ export class UpstreamStream implements UpstreamSide, StreamUser {
   }
 
   onFlush(): void {
-    if (this.#responded || this.#interims > 0) this.#user?.onFlush();
+    if (!this.#tunnelEnd && (this.#responded || this.#interims > 0)) this.#user?.onFlush();
   }
 
   onEnd(): void {
