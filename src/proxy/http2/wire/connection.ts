@@ -17,7 +17,7 @@ import { HeaderBlock, fragmentOf } from './header-block.ts';
 import { Outbox } from './outbox.ts';
 import { OUTBOX_BYTES, Sender } from './sender.ts';
 import { type Settings, firstSettings, readSettings, settingsPayload } from './settings.ts';
-import { Http2Stream } from './stream.ts';
+import { CREDIT_FROM, Http2Stream } from './stream.ts';
 
 /** Streams that we have reset, whose frames may still be on their way (RFC 9113 5.4.2). */
 const MOST_REMEMBERED = 256;
@@ -141,7 +141,7 @@ export class Http2Connection implements FrameSink {
   /** The peer may send so much more, over all streams. */
   consumed(length: number): void {
     this.#consumed += length;
-    if (this.#consumed < this.#terms.window >>> 1 || this.#phase === 'over') return;
+    if (this.#consumed < CREDIT_FROM || this.#phase === 'over') return;
     this.outbox.numbers(FrameType.windowUpdate, 0, this.#consumed);
     this.#receiveWindow += this.#consumed;
     this.#consumed = 0;

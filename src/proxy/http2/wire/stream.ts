@@ -17,8 +17,11 @@ export interface StreamUser {
   onClosed(fault: ErrorCode | null): void;
 }
 
-/** Half of the window that each stream has for what the peer sends: then the peer is told of new room. */
-const CREDIT_FROM = FIRST_WINDOW >>> 1;
+/**
+ * Half of the window that each stream has for what the peer sends: then the peer is told of new room. It is so little
+ * for connections too: where other streams hold most of their window, more will not be taken before there is room.
+ */
+export const CREDIT_FROM = FIRST_WINDOW >>> 1;
 
 /** One stream of a connection (RFC 9113 5): its windows, and what waits for them. */
 export class Http2Stream {

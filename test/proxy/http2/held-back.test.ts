@@ -1,0 +1,130 @@
+import { once } from 'node:events';
+import { describe, expect, it } from 'vitest';
+import { relayEngine } from '../../../src/proxy/relay/engine.ts';
+import { forEachRequest, framePod, response, responseHead, valueOf } from '../../support/http2-frame-pod.ts';
+import {
+  FLAG,
+  FRAME,
+  type FrameClient,
+  frame,
+  frameClient,
+  headers,
+  ping,
+  requestFields,
+  settings,
+  windowUpdate,
+} from '../../support/http2-frames.ts';
+import { http2Client } from '../../support/http2-client.ts';
+import { startProxy } from '../../support/proxy.ts';
+
+/** What waits on some streams, and what that may cost the others: nothing. */
+
+const WINDOW = 65_535;
+const PIECE = Buffer.alloc(16_000, 'x');
+
+/** Sends so much on a stream, as the window of the connection allows. */
+async function send(
+  client: FrameClient,
+  stream: number,
+  octets: number,
+  spent: { octets: number },
+): Promise<void> {
+  for (let left = octets; left > 0;) {
+    const length = Math.min(left, PIECE.length);
+    while (Math.min(granted(client, 0) - spent.octets, granted(client, stream) - (octets - left)) < length)
+      await once(client.socket, 'data');
+    client.send(frame(FRAME.data, left === length ? FLAG.endStream : 0, stream, PIECE.subarray(0, length)));
+    spent.octets += length;
+    left -= length;
+  }
+}
+
+/** Sends as much on a stream as is let, until no more is. */
+async function fill(client: FrameClient, stream: number, spent: { octets: number }): Promise<void> {
+  let sent = 0;
+  const mayGoOn = (): boolean =>
+    granted(client, stream) - sent >= PIECE.length && granted(client, 0) - spent.octets >= PIECE.length;
+  for (let before = -1; before !== sent;) {
+    before = sent;
+    for (; mayGoOn(); sent += PIECE.length, spent.octets += PIECE.length)
+      client.send(frame(FRAME.data, 0, stream, PIECE));
+    for (let i = 0; i < 3; i++) await barrier(client);
+  }
+}
+
+let pings = 0;
+
+async function barrier(client: FrameClient): Promise<void> {
+  const payload = String(++pings).padStart(8);
+  client.send(ping(payload));
+  await client.until(
+    ({ type, flags, payload: of }) => type === FRAME.ping && flags === 1 && of.toString() === payload,
+  );
+}
+
+function granted({ frames }: FrameClient, stream: number): number {
+  return frames
+    .filter(({ type, stream: of }) => type === FRAME.windowUpdate && of === stream)
+    .reduce((window, { payload }) => window + payload.readUInt32BE(0), WINDOW);
+}
+
+describe('bodies that nobody takes hold up no other', () => {
+  it('uploads to a pod that does not read', async () => {
+    await using pod = await framePod(
+      (end) =>
+        forEachRequest(end, async ({ stream, fields }) => {
+          if (!fields.some(([, value]) => value === '/taken')) return;
+          end.send(windowUpdate(0, 2 ** 30), windowUpdate(stream, 2 ** 30));
+          void end
+            .until(({ stream: of, flags, type }) => of === stream && type === FRAME.data && (flags & 1) === 1)
+            .then(() => end.send(response(stream, String(end.received(stream)))));
+        }),
+      settings(0),
+    );
+    await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
+      h2c: true,
+    });
+    using client = await frameClient(proxy.port);
+    const spent = { octets: 0 };
+    const STALLED = 12;
+    for (let i = 0; i < STALLED; i++) {
+      const stream = 2 * i + 1;
+      client.send(headers(stream, requestFields('POST', '/stalled'), FLAG.endHeaders));
+      await fill(client, stream, spent);
+    }
+    client.send(headers(99, requestFields('POST', '/taken'), FLAG.endHeaders));
+    await send(client, 99, 2_000_000, spent);
+    await client.until(
+      ({ stream, flags, type }) => stream === 99 && type === FRAME.data && (flags & 1) === 1,
+    );
+  });
+
+  it('responses to clients that do not read', async () => {
+    const STALLED = 80;
+    let filled = 0;
+    await using pod = await framePod((end) => {
+      const spent = { octets: 0 };
+      return forEachRequest(end, (request) => {
+        const { stream } = request;
+        end.send(responseHead(stream));
+        const isTaken = valueOf(request, ':path') === '/taken';
+        if (!isTaken) {
+          void fill(end, stream, spent).then(() => filled++);
+          return;
+        }
+        return send(end, stream, 3_500_000, spent);
+      });
+    });
+    await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
+      h2c: true,
+    });
+    using stalled = await frameClient(proxy.port, settings(0));
+    for (let i = 0; i < STALLED; i++) stalled.send(headers(2 * i + 1, requestFields('GET', '/stalled')));
+    const sent = await pod.connection(0);
+    while (filled < STALLED) await barrier(sent);
+    using client = http2Client(proxy.port);
+    const answer = await client.ask({ ':path': '/taken' });
+    expect([answer.status, answer.body.length, answer.code]).toEqual([200, 3_500_000, 0]);
+    expect(pod.connections).toHaveLength(1);
+  });
+});
