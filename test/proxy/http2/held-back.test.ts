@@ -1,13 +1,25 @@
 import { once } from 'node:events';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { relayEngine } from '../../../src/proxy/relay/engine.ts';
-import { forEachRequest, framePod, response, responseHead, valueOf } from '../../support/http2-frame-pod.ts';
 import {
+  type FramePod,
+  forEachRequest,
+  framePod,
+  response,
+  responseHead,
+  valueOf,
+} from '../../support/http2-frame-pod.ts';
+import {
+  CODE,
   FLAG,
   FRAME,
   type FrameClient,
+  codeOf,
   frame,
   frameClient,
+  goaway,
   headers,
   ping,
   requestFields,
@@ -101,7 +113,8 @@ describe('bodies that nobody takes hold up no other', () => {
 
   it('responses to clients that do not read', async () => {
     const STALLED = 80;
-    let filled = 0;
+    const filled = Array.from({ length: STALLED }, () => Promise.withResolvers<void>());
+    let next = 0;
     await using pod = await framePod((end) => {
       const spent = { octets: 0 };
       return forEachRequest(end, (request) => {
@@ -109,7 +122,7 @@ describe('bodies that nobody takes hold up no other', () => {
         end.send(responseHead(stream));
         const isTaken = valueOf(request, ':path') === '/taken';
         if (!isTaken) {
-          void fill(end, stream, spent).then(() => filled++);
+          void fill(end, stream, spent).then(filled[next++]!.resolve);
           return;
         }
         return send(end, stream, 3_500_000, spent);
@@ -120,11 +133,94 @@ describe('bodies that nobody takes hold up no other', () => {
     });
     using stalled = await frameClient(proxy.port, settings(0));
     for (let i = 0; i < STALLED; i++) stalled.send(headers(2 * i + 1, requestFields('GET', '/stalled')));
-    const sent = await pod.connection(0);
-    while (filled < STALLED) await barrier(sent);
+    await Promise.all(filled.map(({ promise }) => promise));
     using client = http2Client(proxy.port);
     const answer = await client.ask({ ':path': '/taken' });
     expect([answer.status, answer.body.length, answer.code]).toEqual([200, 3_500_000, 0]);
     expect(pod.connections).toHaveLength(1);
   });
 });
+
+describe('what is held for a client that does not read', () => {
+  it('is given to it in full, although the pod has closed its connection meanwhile', async () => {
+    await using pod = await framePod(async (end) => {
+      const { stream } = await end.request(0);
+      end.send(responseHead(stream), frame(FRAME.data, 0, stream, PIECE));
+      await barrier(end);
+      const rest = [0, FLAG.endStream].map((flags) => frame(FRAME.data, flags, stream, PIECE));
+      end.send(...rest, goaway(stream, CODE.noError));
+      end.socket.end();
+    });
+    await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
+      h2c: true,
+    });
+    using client = await frameClient(proxy.port, settings(0));
+    client.send(headers(1, requestFields('GET', '/')));
+    await client.until(({ type }) => type === FRAME.headers);
+    await (
+      await pod.connection(0)
+    ).closed;
+    await barrier(client);
+    client.send(windowUpdate(1, 1_000_000));
+    const end = await client.until(
+      ({ stream, flags, type }) => stream === 1 && (type === FRAME.reset || (flags & 1) === 1),
+    );
+    expect(end.type).toBe(FRAME.data);
+    const octets = client.frames
+      .filter(({ type }) => type === FRAME.data)
+      .map(({ payload }) => payload.length);
+    expect(octets.reduce((sum, length) => sum + length, 0)).toBe(3 * PIECE.length);
+    expect((await proxy.exchange(0)).status).toBe(200);
+    expect(proxy.engine.gauges()).toMatchObject({ inFlight: 0, upstreamConnections: 0 });
+  });
+});
+
+describe('uploads that nobody takes', () => {
+  const stall = async (): Promise<FramePod> =>
+    framePod((end) => forEachRequest(end, () => undefined), settings(0));
+
+  it('take the memory of their octets, in however many frames these come', async () => {
+    await using pod = await stall();
+    await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
+      h2c: true,
+    });
+    using client = await frameClient(proxy.port);
+    const STREAMS = 8;
+    for (let i = 0; i < STREAMS; i++) {
+      client.send(
+        headers(2 * i + 1, requestFields('POST', '/'), FLAG.endHeaders),
+        frame(FRAME.data, 0, 2 * i + 1, PIECE),
+      );
+      await (await pod.connection(0)).request(i);
+    }
+    await barrier(client);
+    const before = collect();
+    for (let i = 0; i < STREAMS; i++) {
+      const octet = frame(FRAME.data, 0, 2 * i + 1, Buffer.from('x'));
+      client.send(Buffer.alloc(40_000 * octet.length, octet));
+    }
+    await barrier(client);
+    expect(collect() - before).toBeLessThan(STREAMS * 40_000 * 10);
+  });
+
+  it('end with trailers that end them, or not at all', async () => {
+    await using pod = await stall();
+    await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
+      h2c: true,
+    });
+    using client = await frameClient(proxy.port);
+    client.send(headers(1, requestFields('POST', '/'), FLAG.endHeaders), frame(FRAME.data, 0, 1, PIECE));
+    await (await pod.connection(0)).request(0);
+    await barrier(client);
+    client.send(frame(FRAME.data, 0, 1, PIECE), headers(1, [['x-sum', '1']], FLAG.endHeaders));
+    const told = await client.until(({ type, stream }) => type === FRAME.reset && stream === 1);
+    expect(codeOf(told)).toBe(CODE.protocolError);
+  });
+});
+
+function collect(): number {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+  const { arrayBuffers, heapUsed } = process.memoryUsage();
+  return arrayBuffers + heapUsed;
+}

@@ -171,7 +171,7 @@ export class Http2Connection implements FrameSink {
   lost(code: ErrorCode): void {
     if (this.#phase === 'over') return;
     this.#over();
-    for (const stream of this.#streams.values()) stream.closed(code);
+    for (const stream of this.#streams.values()) stream.lost(code);
   }
 
   #over(): void {

@@ -1,3 +1,4 @@
+import { HeldBytes } from '../../relay/held-bytes.ts';
 import type { Decoded } from '../hpack/decoder.ts';
 import type { Http2Connection } from './connection.ts';
 import { ErrorCode, FIRST_WINDOW, FRAME_BYTES, FrameType, LARGEST_WINDOW } from './frame.ts';
@@ -46,10 +47,9 @@ export class Http2Stream {
   #endQueued = false;
   #trailers: readonly string[] | null = null;
 
-  /** What came while nobody took it. */
-  #held: Buffer[] = [];
+  /** What came while nobody took it: in one piece, so that many small frames take no more than few large ones. */
+  readonly #held = new HeldBytes();
   #isPaused = false;
-  #delivering = false;
   #endHeld = false;
   #fieldsHeld: Decoded | null = null;
 
@@ -172,7 +172,7 @@ export class Http2Stream {
 
   content(bytes: Buffer, from: number, to: number): void {
     const waits = this.#isPaused || this.#held.length > 0;
-    if (waits && !this.#abandoned) this.#held.push(Buffer.from(bytes.subarray(from, to)));
+    if (waits && !this.#abandoned) this.#held.add(bytes, from, to);
     else this.#give(bytes, from, to);
   }
 
@@ -187,6 +187,8 @@ export class Http2Stream {
 
   receiveFields(head: Decoded, ended: boolean): void {
     if (ended) this.remoteEnded = true;
+    // RFC 9113 8.1: behind content there are only trailers.
+    else if (this.#held.length > 0) return this.reset(ErrorCode.protocolError);
     if (this.#held.length > 0) this.#fieldsHeld = head;
     else if (!this.#abandoned) this.#user?.onFields(head, ended);
     if (ended) this.receiveEnd();
@@ -200,9 +202,10 @@ export class Http2Stream {
       return;
     }
     // Whoever is told of the end sees a stream that is over, if it is.
-    if (this.#localEnded) this.#detach();
+    const isOver = this.#localEnded;
+    if (isOver) this.#detach();
     if (!this.#abandoned) this.#user?.onEnd();
-    if (this.#localEnded && this.#isClosed) this.#user?.onClosed(null);
+    if (isOver) this.#user?.onClosed(null);
   }
 
   /** Room for what the peer sends next. */
@@ -227,22 +230,19 @@ export class Http2Stream {
   resume(): void {
     if (!this.#isPaused) return;
     this.#isPaused = false;
-    if (this.#held.length > 0 && !this.#delivering) process.nextTick(() => this.#deliver());
+    if (this.#held.length > 0) process.nextTick(() => this.#deliver());
   }
 
   #deliver(): void {
-    this.#delivering = true;
-    while (this.#held.length > 0 && !this.#isPaused && !this.#isClosed) {
-      const bytes = this.#held.shift() ?? NOTHING;
-      this.#give(bytes, 0, bytes.length);
-      if (this.#held.length > 0 || !(this.#endHeld || this.#fieldsHeld)) this.#user?.onFlush();
-    }
-    this.#delivering = false;
-    if (this.#held.length > 0 || this.#isClosed) return;
+    const { bytes, length } = this.#held;
+    if (length === 0 || this.#isPaused) return;
+    this.#held.clear();
+    this.#give(bytes, 0, length);
+    if (this.#isClosed) return;
+    if (!this.#endHeld) return this.flush();
     const fields = this.#fieldsHeld;
     this.#fieldsHeld = null;
     if (fields) this.#user?.onFields(fields, true);
-    if (!this.#endHeld) return;
     this.#endHeld = false;
     this.receiveEnd();
   }
@@ -251,8 +251,8 @@ export class Http2Stream {
   abandon(): void {
     this.#abandoned = true;
     this.#isPaused = false;
-    for (const bytes of this.#held) this.consumed(bytes.length);
-    this.#held = [];
+    this.consumed(this.#held.length);
+    this.#held.clear();
     this.#endHeld = false;
     if (this.#isClosed || !this.#localEnded) return;
     if (this.remoteEnded) this.closed(null);
@@ -275,11 +275,16 @@ export class Http2Stream {
     this.#user?.onClosed(fault);
   }
 
+  /** The connection is gone. What has come as a whole is given out all the same. */
+  lost(fault: ErrorCode): void {
+    if (!(this.#endHeld && this.#localEnded)) this.closed(fault);
+  }
+
   #detach(): void {
     this.#isClosed = true;
     // Nobody will take these any more, and others need the room.
-    for (const bytes of this.#held) this.#connection.consumed(bytes.length);
-    this.#held = [];
+    this.#connection.consumed(this.#held.length);
+    this.#held.clear();
     this.#queue = [];
     this.#connection.forget(this);
   }
