@@ -49,6 +49,7 @@ export class ClientSession implements Client, ConnectionUser {
     socket.on('end', () => this.destroy());
     socket.on('error', () => this.destroy());
     socket.on('close', () => this.destroy());
+    socket.on('finish', () => this.deadline.arm(clients.lingers));
     socket.resume();
     this.deadline.arm(clients.prefaces);
   }
@@ -100,7 +101,7 @@ export class ClientSession implements Client, ConnectionUser {
   onOver(): void {
     this.#socket.end();
     this.#socket.resume();
-    this.deadline.arm(this.clients.lingers);
+    this.deadline.arm(this.clients.farewells);
   }
 
   /** A stream is closed; `answered` unless that was before its response was there. */

@@ -209,7 +209,9 @@ export class ClientStream implements ClientSide, StreamUser {
   }
 
   keepsUp(): void {
-    this.deadline.clear();
+    // Now it may be the rest of the request that is waited for.
+    if (this.#requestOver || this.#stream.isPaused) this.deadline.clear();
+    else this.deadline.arm(this.#silence);
   }
 
   switchToTunnel(): { readonly end: TunnelEnd; readonly early: Buffer } {

@@ -14,6 +14,8 @@ export class Http2Clients {
   readonly prefaces: DeadlineList<ClientSession>;
   readonly heads: DeadlineList<ClientSession>;
   readonly idles: DeadlineList<ClientSession>;
+  /** For all that was written before it. */
+  readonly farewells: DeadlineList<ClientSession>;
   /** After our last frame. */
   readonly lingers: DeadlineList<ClientSession>;
   readonly bodies: DeadlineList<ClientStream>;
@@ -28,6 +30,7 @@ export class Http2Clients {
     const close = (session: ClientSession): void => session.close();
     this.prefaces = deadlines.list(limits.clientHeadTimeoutMs, (session) => session.destroy());
     this.heads = deadlines.list(limits.clientHeadTimeoutMs, (session) => session.headTimedOut());
+    this.farewells = deadlines.list(limits.bodyIdleTimeoutMs, (session) => session.destroy());
     this.lingers = deadlines.list(LINGER_MS, (session) => session.destroy());
     this.idles = deadlines.list(limits.keepAliveIdleTimeoutMs, close);
     this.bodies = deadlines.list(limits.bodyIdleTimeoutMs, (stream) => stream.bodyTimedOut());

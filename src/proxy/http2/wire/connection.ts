@@ -98,7 +98,7 @@ export class Http2Connection implements FrameSink {
     this.#reader.read(bytes, length);
     this.#flushTouched();
     // Who sends and does not read must not fill our memory with what we say to it.
-    if (this.outbox.length > 2 * OUTBOX_BYTES) this.#socket.pause();
+    if (this.outbox.length > 2 * OUTBOX_BYTES && this.#phase !== 'over') this.#socket.pause();
   }
 
   // ── What we send ─────────────────────────────────────────────────────────────────────────────────────────────
