@@ -99,7 +99,10 @@ export class UpstreamSession implements ConnectionUser {
   /** Null when the connection takes no more streams. */
   begin(): Http2Stream | null {
     this.hasServed = true;
-    return this.#connection?.open() ?? null;
+    const stream = this.#connection?.open() ?? null;
+    // Its numbers are used up (RFC 9113 5.1.1).
+    if (!stream) this.retire();
+    return stream;
   }
 
   connectTimedOut(): void {

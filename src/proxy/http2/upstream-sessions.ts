@@ -57,7 +57,9 @@ export class UpstreamSessions {
 
   /** The pod said how many streams it allows on a connection. */
   learn({ state, tls }: UpstreamSession, allowed: number): void {
-    this.#of(state.key, tls).allowed = Math.max(1, allowed);
+    // Of an endpoint that has left the table, nothing is kept.
+    const connections = this.#sessions.get(state.key)?.get(tls?.terms ?? '');
+    if (connections) connections.allowed = Math.max(1, allowed);
   }
 
   /** A connection takes no more streams. */
