@@ -20,7 +20,7 @@ import { type Settings, firstSettings, readSettings, settingsPayload } from './s
 import { CREDIT_FROM, Http2Stream } from './stream.ts';
 
 /** Streams that we have reset, whose frames may still be on their way (RFC 9113 5.4.2). */
-const MOST_REMEMBERED = 256;
+const MOST_REMEMBERED = 1_024;
 
 /** One connection of HTTP/2, of either side: frames in, frames out, and the windows of all its streams. */
 export class Http2Connection implements FrameSink {
