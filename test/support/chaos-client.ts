@@ -1,4 +1,4 @@
-import { type Socket, connect } from 'node:net';
+import type { Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { blockReader } from './hpack.ts';
 import {
@@ -74,13 +74,8 @@ export class ChaosClient {
   #isOver = false;
   #calm = false;
 
-  static async connect(port: number, random: () => number, nth: number): Promise<ChaosClient> {
-    const socket = connect({ port, host: '127.0.0.1' });
-    await new Promise<void>((resolve) => socket.once('connect', resolve));
-    return new ChaosClient(socket, random, nth);
-  }
-
-  private constructor(socket: Socket, random: () => number, nth: number) {
+  /** On a connection that is open. */
+  constructor(socket: Socket, random: () => number, nth: number) {
     this.#socket = socket;
     this.#random = random;
     this.#nth = nth;

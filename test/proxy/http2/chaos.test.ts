@@ -5,14 +5,17 @@ import {
   type Http2ServerResponse,
   createServer as createHttp2Server,
 } from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, type Socket, connect as connectTcp } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { connect as connectTls } from 'node:tls';
 import { expect, it } from 'vitest';
+import type { Engine } from '../../../src/proxy/engine.ts';
 import { relayEngine } from '../../../src/proxy/relay/engine.ts';
 import { ChaosClient } from '../../support/chaos-client.ts';
 import { isPatternOf, pattern } from '../../support/pattern.ts';
-import { startProxy } from '../../support/proxy.ts';
+import { type Site, startProxy } from '../../support/proxy.ts';
 import { seededRandom } from '../../support/random.ts';
+import { startTlsProxy } from '../../support/tls-proxy.ts';
 
 /**
  * Any mix of valid traffic, resets, tiny windows and clients that stop reading: each response that is complete is the
@@ -100,37 +103,66 @@ async function podOfHttp2(): Promise<{ port: number } & Disposable> {
   return { port: (server.address() as AddressInfo).port, [Symbol.dispose]: () => server.close() };
 }
 
-for (const seed of [1, 2, 3]) {
-  it(`leaves every response whole and nothing behind, seed ${seed}`, async () => {
-    using one = await podOfHttp1();
-    using two = await podOfHttp1();
-    using three = await podOfHttp2();
-    using four = await podOfHttp2();
-    await using proxy = await startProxy(
-      relayEngine,
-      [
-        { host: 'app.test', ports: [one.port, two.port] },
-        { host: 'h2.test', ports: [three.port, four.port], protocol: 'h2c' },
-      ],
-      { h2c: true },
-    );
-    const random = seededRandom(seed);
-    const clients = await Promise.all([1, 2, 3].map((nth) => ChaosClient.connect(proxy.port, random, nth)));
-    try {
-      const outcomes = await Promise.all(clients.map((client) => client.run(120)));
-      for (const outcome of outcomes) {
-        expect(outcome.faults).toEqual([]);
-        expect(outcome.completed).toBeGreaterThan(40);
-      }
-      // Whatever was reset or given up, the windows of the connection are what they were.
-      const uploads = await Promise.all(clients.map((client) => client.uploads(3_000_000)));
-      expect(uploads).toEqual(['ended', 'ended', 'ended']);
-    } finally {
-      for (const client of clients) client.destroy();
+interface Proxy {
+  readonly engine: Engine;
+  connect(): Promise<Socket>;
+}
+
+/** What comes of it when three clients ask for anything on one connection each. */
+async function survivesChaos({ engine, connect }: Proxy, seed: number): Promise<void> {
+  const random = seededRandom(seed);
+  const sockets = await Promise.all([connect(), connect(), connect()]);
+  const clients = sockets.map((socket, nth) => new ChaosClient(socket, random, nth + 1));
+  try {
+    const outcomes = await Promise.all(clients.map((client) => client.run(120)));
+    for (const outcome of outcomes) {
+      expect(outcome.faults).toEqual([]);
+      expect(outcome.completed).toBeGreaterThan(40);
     }
-    await expect.poll(() => proxy.engine.gauges().clientConnections).toBe(0);
-    expect(proxy.engine.gauges()).toMatchObject({ inFlight: 0, tunnels: 0 });
+    // Whatever was reset or given up, the windows of the connection are what they were.
+    const uploads = await Promise.all(clients.map((client) => client.uploads(3_000_000)));
+    expect(uploads).toEqual(['ended', 'ended', 'ended']);
+  } finally {
+    for (const client of clients) client.destroy();
+  }
+  await expect.poll(() => engine.gauges().clientConnections).toBe(0);
+  expect(engine.gauges()).toMatchObject({ inFlight: 0, tunnels: 0 });
+}
+
+async function pods(): Promise<{ sites: Site[] } & Disposable> {
+  const stack = new DisposableStack();
+  const started = [await podOfHttp1(), await podOfHttp1(), await podOfHttp2(), await podOfHttp2()];
+  const [one = 0, two = 0, three = 0, four = 0] = started.map((pod) => stack.use(pod).port);
+  const sites: Site[] = [
+    { host: 'app.test', ports: [one, two] },
+    { host: 'h2.test', ports: [three, four], protocol: 'h2c' },
+  ];
+  return { sites, [Symbol.dispose]: () => stack.dispose() };
+}
+
+for (const seed of [1, 2]) {
+  it(`leaves every response whole and nothing behind, seed ${seed}`, async () => {
+    using running = await pods();
+    await using proxy = await startProxy(relayEngine, running.sites, { h2c: true });
+    const connect = async (): Promise<Socket> => {
+      const socket = connectTcp({ port: proxy.port, host: '127.0.0.1' });
+      await once(socket, 'connect');
+      return socket;
+    };
+    await survivesChaos({ engine: proxy.engine, connect }, seed);
     for (const host of ['app.test', 'app.test', 'h2.test', 'h2.test'])
       expect(proxy.endpoint(host)?.inFlight, host).toBe(0);
   });
 }
+
+it('and over TLS', async () => {
+  using running = await pods();
+  await using proxy = await startTlsProxy(relayEngine, running.sites);
+  const connect = async (): Promise<Socket> => {
+    const where = { port: proxy.httpsPort, host: '127.0.0.1', servername: 'app.test' };
+    const socket = connectTls({ ...where, ALPNProtocols: ['h2'], rejectUnauthorized: false });
+    await once(socket, 'secureConnect');
+    return socket;
+  };
+  await survivesChaos({ engine: proxy.engine, connect }, 3);
+});
