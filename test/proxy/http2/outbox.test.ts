@@ -1,0 +1,94 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { type AddressInfo, type Socket, connect as connectTcp } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { expect, it } from 'vitest';
+import { relayEngine } from '../../../src/proxy/relay/engine.ts';
+import {
+  FLAG,
+  FRAME,
+  type FrameClient,
+  PREFACE,
+  frameEnd,
+  headers,
+  requestFields,
+  settings,
+  windowUpdate,
+} from '../../support/http2-frames.ts';
+import { isPatternOf, pattern } from '../../support/pattern.ts';
+import { startProxy } from '../../support/proxy.ts';
+import { startTlsProxy } from '../../support/tls-proxy.ts';
+
+/** What waits for a client that does not read is still the same when it does, whatever others were sent meanwhile. */
+
+/** More than the buffers of the kernel take. */
+const MUCH = 24_000_000;
+
+function client(socket: Socket): FrameClient {
+  const end = frameEnd(socket);
+  end.send(PREFACE, settings(2 ** 30), windowUpdate(0, 2 ** 30));
+  return end;
+}
+
+/** `/ID/SIZE` */
+function ask(of: FrameClient, stream: number, id: number, size: number): void {
+  of.send(headers(stream, requestFields('GET', `/${id}/${size}`)));
+}
+
+async function bodyOn({ socket, frames }: FrameClient, stream: number): Promise<Buffer> {
+  const isEnd = (): boolean =>
+    frames.some((came) => came.stream === stream && (came.flags & FLAG.endStream) !== 0);
+  while (!isEnd()) await once(socket, 'data');
+  return Buffer.concat(
+    frames.filter((came) => came.type === FRAME.data && came.stream === stream).map(({ payload }) => payload),
+  );
+}
+
+async function keepsApart(connect: () => Promise<Socket>): Promise<void> {
+  using slow = client(await connect());
+  using quick = client(await connect());
+  slow.socket.pause();
+  ask(slow, 1, 1, MUCH);
+  for (let stream = 1; stream < 100; stream += 2) {
+    ask(quick, stream, stream + 1, 200_000);
+    expect(isPatternOf(stream + 1, await bodyOn(quick, stream))).toBe(true);
+  }
+  slow.socket.resume();
+  const body = await bodyOn(slow, 1);
+  expect(body.length).toBe(MUCH);
+  expect(isPatternOf(1, body)).toBe(true);
+}
+
+async function pod(): Promise<{ port: number } & Disposable> {
+  const server = createServer((request, response) => {
+    const [, id, size] = (request.url ?? '').split('/').map(Number);
+    response.end(pattern(id ?? 0, size ?? 0));
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const end = (): void => {
+    server.close();
+    server.closeAllConnections();
+  };
+  return { port: (server.address() as AddressInfo).port, [Symbol.dispose]: end };
+}
+
+it('without TLS', async () => {
+  using upstream = await pod();
+  await using proxy = await startProxy(relayEngine, [{ ports: [upstream.port] }], { h2c: true });
+  await keepsApart(async () => {
+    const socket = connectTcp({ port: proxy.port, host: '127.0.0.1' });
+    await once(socket, 'connect');
+    return socket;
+  });
+});
+
+it('over TLS', async () => {
+  using upstream = await pod();
+  await using proxy = await startTlsProxy(relayEngine, [{ ports: [upstream.port] }]);
+  await keepsApart(async () => {
+    const where = { port: proxy.httpsPort, host: '127.0.0.1', servername: 'app.test' };
+    const socket = connectTls({ ...where, ALPNProtocols: ['h2'], rejectUnauthorized: false });
+    await once(socket, 'secureConnect');
+    return socket;
+  });
+});
