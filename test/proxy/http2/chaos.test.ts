@@ -125,6 +125,12 @@ async function survivesChaos({ engine, connect }: Proxy, seed: number): Promise<
   } finally {
     for (const client of clients) client.destroy();
   }
+  // And one that is lost with all that it has asked.
+  const lost = new ChaosClient(await connect(), random, 4);
+  const ran = lost.run(Number.POSITIVE_INFINITY);
+  await expect.poll(() => engine.gauges().tunnels).toBeGreaterThan(0);
+  lost.destroy();
+  await ran;
   await expect.poll(() => engine.gauges().clientConnections).toBe(0);
   expect(engine.gauges()).toMatchObject({ inFlight: 0, tunnels: 0 });
 }
