@@ -203,6 +203,24 @@ describe('uploads that nobody takes', () => {
     expect(collect() - before).toBeLessThan(STREAMS * 40_000 * 10);
   });
 
+  it('and also those that wait for the window of a pod', async () => {
+    await using pod = await stall();
+    await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
+      h2c: true,
+    });
+    using client = await frameClient(proxy.port);
+    const streams = Array.from({ length: 40 }, (_, index) => 2 * index + 1);
+    client.send(...streams.map((stream) => headers(stream, requestFields('POST', '/'), FLAG.endHeaders)));
+    await (await pod.connection(0)).request(streams.length - 1);
+    const before = collect();
+    for (const stream of streams) {
+      const octet = frame(FRAME.data, 0, stream, Buffer.from('x'));
+      client.send(Buffer.alloc(6_000 * octet.length, octet));
+      await barrier(client);
+    }
+    expect(collect() - before).toBeLessThan(streams.length * 6_000 * 10);
+  });
+
   it('end with trailers that end them, or not at all', async () => {
     await using pod = await stall();
     await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], protocol: 'h2c' }], {

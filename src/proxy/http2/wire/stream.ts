@@ -42,8 +42,9 @@ export class Http2Stream {
   /** What is still to come is not wanted. */
   #abandoned = false;
 
-  /** What waits for a window, in order. */
-  #queue: Buffer[] = [];
+  /** What waits for a window, in one piece like what is held, and how far it has left. */
+  readonly #queue = new HeldBytes();
+  #left = 0;
   #endQueued = false;
   #trailers: readonly string[] | null = null;
 
@@ -74,7 +75,7 @@ export class Http2Stream {
 
   /** False when whoever writes should wait for `onDrain`. */
   goesOn(): boolean {
-    if (this.#queue.length > 0) return false;
+    if (this.hasQueue) return false;
     const { sender } = this.#connection;
     if (this.#isClosed || !sender.isCrowded) return true;
     sender.wait(this);
@@ -93,9 +94,9 @@ export class Http2Stream {
   /** Sends as much as the windows allow, and keeps the rest; `last` when it is the end of our side too. */
   write(bytes: Buffer, from: number, to: number, last: boolean): void {
     if (this.#isClosed || this.#localEnded || from === to) return last ? this.end(null) : undefined;
-    const at = this.#queue.length > 0 ? from : this.#fill(bytes, from, to, last);
+    const at = this.hasQueue ? from : this.#fill(bytes, from, to, last);
     if (this.#localEnded || at === to) return;
-    this.#queue.push(Buffer.from(bytes.subarray(at, to)));
+    this.#queue.add(bytes, at, to);
     this.#endQueued = last;
     if (this.window > 0) this.#connection.sender.wait(this);
   }
@@ -105,22 +106,19 @@ export class Http2Stream {
     if (this.#isClosed || this.#localEnded) return;
     this.#trailers = trailers;
     this.#endQueued = true;
-    if (this.#queue.length === 0) this.#sendEnd();
+    if (!this.hasQueue) this.#sendEnd();
   }
 
   /** Sends what waits, as far as one frame and the windows allow. */
   pump(): void {
-    const first = this.#queue[0];
-    if (!first) return this.#user?.onDrain();
-    const limit = Math.min(first.length, FRAME_BYTES);
-    const last = this.#endQueued && !this.#trailers && this.#queue.length === 1;
-    const at = this.#fill(first, 0, limit, last && limit === first.length);
-    if (at < first.length) {
-      if (at > 0) this.#queue[0] = first.subarray(at);
-      return;
-    }
-    this.#queue.shift();
-    if (this.#queue.length > 0) return;
+    const { bytes, length } = this.#queue;
+    if (length === 0) return this.#user?.onDrain();
+    const to = Math.min(length, this.#left + FRAME_BYTES);
+    const last = this.#endQueued && !this.#trailers && to === length;
+    this.#left = this.#fill(bytes, this.#left, to, last);
+    if (this.#left < length) return;
+    this.#queue.clear();
+    this.#left = 0;
     if (this.#endQueued && !this.#localEnded) this.#sendEnd();
     this.#user?.onDrain();
   }
@@ -158,7 +156,7 @@ export class Http2Stream {
   widen(by: number): boolean {
     this.window += by;
     if (this.window > LARGEST_WINDOW) return false;
-    if (this.window > 0 && this.#queue.length > 0) this.#connection.sender.wait(this);
+    if (this.window > 0 && this.hasQueue) this.#connection.sender.wait(this);
     return true;
   }
 
@@ -285,7 +283,7 @@ export class Http2Stream {
     // Nobody will take these any more, and others need the room.
     this.#connection.consumed(this.#held.length);
     this.#held.clear();
-    this.#queue = [];
+    this.#queue.clear();
     this.#connection.forget(this);
   }
 }
