@@ -200,7 +200,8 @@ describe('uploads that nobody takes', () => {
       client.send(Buffer.alloc(40_000 * octet.length, octet));
     }
     await barrier(client);
-    expect(collect() - before).toBeLessThan(STREAMS * 40_000 * 10);
+    // What was only on its way may take the collector another round.
+    await expect.poll(() => collect() - before, { timeout: 10_000 }).toBeLessThan(STREAMS * 40_000 * 10);
   });
 
   it('and also those that wait for the window of a pod', async () => {
@@ -218,7 +219,10 @@ describe('uploads that nobody takes', () => {
       client.send(Buffer.alloc(6_000 * octet.length, octet));
       await barrier(client);
     }
-    expect(collect() - before).toBeLessThan(streams.length * 6_000 * 10);
+    // What was only on its way may take the collector another round.
+    await expect
+      .poll(() => collect() - before, { timeout: 10_000 })
+      .toBeLessThan(streams.length * 6_000 * 10);
   });
 
   it('end with trailers that end them, or not at all', async () => {
