@@ -57,6 +57,8 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
   /** The head is on its way to the pod. */
   #sending = false;
   #sentAt = 0;
+  /** The pod does not take what it is sent. */
+  #blocked = false;
 
   #response: Response = 'awaited';
   #framing: ClientFraming = 'none';
@@ -69,8 +71,7 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     this.#client = client;
     this.#ledger = new Ledger(relay.context.now(), client.arrival, head, client.isHttp2);
     this.isHead = this.#ledger.method === 'HEAD';
-    // Until the head is read.
-    client.strictTransport = strictTransport(relay.context, client.arrival.scheme);
+    client.strictTransport = strictTransport(relay.context, client.arrival.scheme); // Until the head is read.
     relay.inFlight++;
   }
 
@@ -94,9 +95,8 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     ledger.route = decision.route;
     this.#hash = hashOf(decision, ledger, head, bytes, base);
     const { bufferBytes } = context.limits;
-    const keepBytes =
-      decision.kind === 'forward' && upstreamWay(decision.route, decision.backend).http2 ? bufferBytes : 0;
-    this.#body.begin(head.framing, head.expectsContinue ? 0 : bufferBytes, keepBytes);
+    const http2 = decision.kind === 'forward' && upstreamWay(decision.route, decision.backend).http2;
+    this.#body.begin(head.framing, head.expectsContinue ? 0 : bufferBytes, http2 ? bufferBytes : 0);
     if (this.#body.state !== 'gathering') this.#carryOut(decision);
   }
 
@@ -187,7 +187,8 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
 
   /** What there was for the pod was written; `goesOn` when it keeps up. */
   #pushed(goesOn: boolean): void {
-    this.#awaitUpstream(!goesOn);
+    this.#blocked = !goesOn;
+    this.#awaitUpstream();
     // Once all of the request is here, reading goes on only to see the client leave.
     if (this.#body.isOver) return;
     if (goesOn) this.#client.resume();
@@ -195,8 +196,8 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
   }
 
   /** While it is the client that is to send, a pod that takes it owes us nothing. */
-  #awaitUpstream(blocked: boolean): void {
-    if (blocked || this.#body.isOver) this.#upstream?.owes();
+  #awaitUpstream(): void {
+    if (this.#blocked || this.#body.isOver) this.#upstream?.owes();
     else this.#upstream?.owesNothing();
   }
 
@@ -227,15 +228,14 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     if (gathered && this.#decision) return this.#carryOut(this.#decision);
     if (!upstream) return;
     upstream.send();
-    this.#awaitUpstream(false);
+    this.#awaitUpstream();
   }
 
   // ── The response comes, and goes on ──────────────────────────────────────────────────────────────────────────
 
   onInterim(head: ResponseHead, bytes: Buffer, base: number): void {
     // RFC 9110 15.2: HTTP/1.0 has no such responses.
-    if (this.#ledger.httpVersion === '1.0') return;
-    this.#client.interim(head, bytes, base);
+    if (this.#ledger.httpVersion !== '1.0') this.#client.interim(head, bytes, base);
   }
 
   onHead(head: ResponseHead, bytes: Buffer, base: number): void {
@@ -264,7 +264,7 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
   onFlush(): void {
     if (this.#response === 'composed') this.#response = 'relaying';
     const upstream = this.#upstream;
-    if (this.#client.send()) return this.#awaitUpstream(false);
+    if (this.#client.send()) return this.#awaitUpstream();
     // The client does not keep up: the pod waits, and only the client is waited for.
     upstream?.pause();
     upstream?.owesNothing();
@@ -276,7 +276,7 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     const upstream = this.#upstream;
     if (!upstream?.isPaused) return;
     this.#client.keepsUp();
-    this.#awaitUpstream(false);
+    this.#awaitUpstream();
     upstream.resume();
   }
 

@@ -111,3 +111,24 @@ test('a client that sends requests and reads no answers is not read for ever', a
   expect(proxy.exchanges.length).toBeGreaterThan(0);
   expect(proxy.exchanges.length).toBeLessThan(asked / 2);
 });
+
+test('a pod that takes no more of an upload and says no more of its answer is given up', async () => {
+  await using pod = await scriptedUpstream(async (connection) => {
+    await connection.head();
+    connection.socket.pause();
+    connection.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n');
+    // For as long as it takes until the kernel holds all that it can of the upload.
+    for (let pieces = 0; pieces < 15; pieces++) {
+      connection.send('5\r\npiece\r\n');
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    await connection.ended;
+  });
+  const limits = { upstreamIdleTimeoutMs: 500 };
+  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { limits });
+  using client = await rawClient(proxy.port);
+  client.send('POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 99999999\r\n\r\n');
+  client.send('x'.repeat(32 * 1024 * 1024));
+  expect(await proxy.exchange(0)).toMatchObject({ status: 200, detail: 'upstream-timed-out' });
+  expect(proxy.engine.gauges().inFlight).toBe(0);
+});
