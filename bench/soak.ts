@@ -2,12 +2,14 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
+import http2 from 'node:http2';
 import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { WebSocket, WebSocketServer } from 'ws';
 import { rssMb } from './process-figures.ts';
+import { IMAGE_ENVIRONMENT, porticoCommand } from './subjects.ts';
 
 /**
  * `npm run soak [seconds]`: mixed traffic, clients that leave, slow readers, WebSockets and table changes, for a long
@@ -20,7 +22,6 @@ const PORTS = { proxy: 18_120, status: 18_121 };
 const SAMPLES = 12;
 const BODY = Buffer.alloc(64 * 1024, 'x');
 const folder = mkdtempSync(join(tmpdir(), 'portico-soak-'));
-const root = new URL('..', import.meta.url).pathname;
 const endsAt = performance.now() + SECONDS * 1_000;
 
 const counts = { whole: 0, aborted: 0, echoed: 0, changes: 0, failed: 0 };
@@ -33,6 +34,7 @@ async function main(): Promise<number> {
   const portico = await startPortico();
   const lanes = [
     ...Array.from({ length: 16 }, (_, n) => requests(n)),
+    ...Array.from({ length: 2 }, () => streams()),
     ...Array.from({ length: 4 }, () => leavers()),
     ...Array.from({ length: 4 }, () => slowReaders()),
     ...Array.from({ length: 8 }, () => webSocket()),
@@ -97,32 +99,24 @@ async function startPod(): Promise<http.Server> {
 }
 
 async function startPortico(): Promise<ChildProcess> {
+  const [program = '', ...args] = porticoCommand();
   const child = spawn(
-    process.execPath,
+    program,
     [
-      ...[
-        join(root, 'src/main.ts'),
-        'run',
-        '--manifests',
-        folder,
-        '--bind-address',
-        ADDRESS,
-        '--workers',
-        '2',
-      ],
-      ...[
-        '--http-port',
-        `${PORTS.proxy}`,
-        '--https-port',
-        '0',
-        '--status-port',
-        `${PORTS.status}`,
-        '--access-log',
-        'off',
-      ],
-      ...['--log-level', 'warn', '--drain-timeout', '5s'],
+      ...args,
+      'run',
+      `--manifests=${folder}`,
+      `--bind-address=${ADDRESS}`,
+      `--http-port=${PORTS.proxy}`,
+      '--h2c',
+      '--https-port=0',
+      `--status-port=${PORTS.status}`,
+      '--workers=2',
+      '--access-log=off',
+      '--log-level=warn',
+      '--drain-timeout=5s',
     ],
-    { stdio: ['ignore', 'inherit', 'inherit'] },
+    { stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, ...IMAGE_ENVIRONMENT } },
   );
   for (;;) {
     if (child.exitCode !== null) throw new Error('Portico ended at start');
@@ -144,6 +138,34 @@ async function requests(lane: number): Promise<void> {
     await delay(2);
   }
   agent.destroy();
+}
+
+/** Requests on one connection of HTTP/2, some of them taken back in the middle of their response. */
+async function streams(): Promise<void> {
+  const session = http2.connect(`http://${ADDRESS}:${PORTS.proxy}`);
+  session.on('error', (error) => failed(`HTTP/2: ${error.message}`));
+  const lane = async (first: number): Promise<void> => {
+    for (let n = first; performance.now() < endsAt; n++) {
+      const size = [0, 100, 5_000, 200_000][n % 4] ?? 0;
+      const leaves = n % 7 === 0;
+      const stream = session.request(
+        { ':authority': 'soak.example.com', ':method': n % 3 === 0 ? 'POST' : 'GET', 'x-size': size },
+        { endStream: n % 3 !== 0 },
+      );
+      let length = 0;
+      stream.on('data', (chunk: Buffer) => (length += chunk.length));
+      stream.on('error', () => undefined);
+      if (leaves) stream.once('response', () => stream.close(http2.constants.NGHTTP2_CANCEL));
+      if (n % 3 === 0) stream.end(BODY.subarray(0, size % 10_000));
+      await new Promise((resolve) => stream.once('close', resolve));
+      if (leaves) counts.aborted++;
+      else if (length === size) counts.whole++;
+      else failed(`a stream of ${size} bytes: ${length}, code ${stream.rstCode}`);
+      await delay(2);
+    }
+  };
+  await Promise.all(Array.from({ length: 16 }, (_, n) => lane(n)));
+  session.close();
 }
 
 /** Clients that go away in the middle of a response. */
