@@ -142,8 +142,14 @@ async function requests(lane: number): Promise<void> {
 
 /** Requests on one connection of HTTP/2, some of them taken back in the middle of their response. */
 async function streams(): Promise<void> {
-  const session = http2.connect(`http://${ADDRESS}:${PORTS.proxy}`);
-  session.on('error', (error) => failed(`HTTP/2: ${error.message}`));
+  const connect = (): http2.ClientHttp2Session => {
+    const opened = http2.connect(`http://${ADDRESS}:${PORTS.proxy}`);
+    opened.on('error', (error) => failed(`HTTP/2: ${error.message}`));
+    // So many requests on one connection, and Portico asks for another.
+    opened.on('goaway', () => (session = connect()));
+    return opened;
+  };
+  let session = connect();
   const lane = async (first: number): Promise<void> => {
     for (let n = first; performance.now() < endsAt; n++) {
       const size = [0, 100, 5_000, 200_000][n % 4] ?? 0;

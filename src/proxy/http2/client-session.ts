@@ -82,7 +82,11 @@ export class ClientSession implements Client, ConnectionUser {
     const begun = new ClientStream(this, stream, ended);
     this.#streams.add(begun);
     begun.begin(head);
-    if (++this.#begun === this.relay.context.limits.requestsPerConnection) this.close();
+    const { requestsPerConnection, streamsPerConnection } = this.relay.context.limits;
+    this.#begun++;
+    // RFC 9113 6.8: said in good time, so that what is on its way by then is served as well.
+    if (this.#begun === requestsPerConnection) this.#connection.announceClose();
+    else if (this.#begun === requestsPerConnection + streamsPerConnection) this.close();
   }
 
   onSettings(): void {
@@ -107,7 +111,10 @@ export class ClientSession implements Client, ConnectionUser {
   /** A stream is closed; `answered` unless that was before its response was there. */
   over(stream: ClientStream, answered: boolean): void {
     if (!this.#streams.delete(stream)) return;
-    if (this.#streams.size === 0 && this.#connection.isOpen) this.deadline.arm(this.clients.idles);
+    if (this.#streams.size === 0 && this.#connection.isOpen) {
+      if (this.#begun >= this.relay.context.limits.requestsPerConnection) this.close();
+      else this.deadline.arm(this.clients.idles);
+    }
     this.onDisturbed(answered ? 'answered' : 'resets');
   }
 
