@@ -32,11 +32,22 @@ interface Write {
   readonly atMs: number;
 }
 
+/**
+ * Whether the server will refuse it, since the object was changed after the writer saw it: a write that was on its way
+ * to the socket when its process was paused leaves when the process wakes, whatever it learns then.
+ */
+function isLate(api: ScriptedCluster['api'], body: string): boolean {
+  const { metadata } = JSON.parse(body) as ApiObject;
+  const version = metadata.resourceVersion;
+  const all = [...objectsOf(api, 'ingresses'), ...objectsOf(api, 'leases')];
+  return version !== undefined && !all.some((object) => object.metadata.resourceVersion === version);
+}
+
 /** Somebody who undoes the status all the time, so that whoever leads has to write; and what the server is sent. */
 function contest({ api }: ScriptedCluster): { readonly writes: readonly Write[]; stop(): Promise<void> } {
   const writes: Write[] = [];
   const note = ({ method, resource, path, body }: ApiRequest): boolean => {
-    if (method === 'GET') return false;
+    if (method === 'GET' || isLate(api, body)) return false;
     const by =
       /203\.0\.113\.\d|portico-\d(?=_)/.exec(body)?.[0].at(-1) ?? `somebody: ${method} ${path} ${body}`;
     writes.push({ to: resource === 'leases' ? 'lease' : 'status', by, atMs: performance.now() });
