@@ -146,7 +146,7 @@ async function streams(): Promise<void> {
     const opened = http2.connect(`http://${ADDRESS}:${PORTS.proxy}`);
     opened.on('error', (error) => failed(`HTTP/2: ${error.message}`));
     // So many requests on one connection, and Portico asks for another.
-    opened.on('goaway', () => (session = connect()));
+    opened.once('goaway', () => (session = connect()));
     return opened;
   };
   let session = connect();

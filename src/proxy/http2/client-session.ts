@@ -29,6 +29,8 @@ export class ClientSession implements Client, ConnectionUser {
   readonly #connection: Http2Connection;
   readonly #streams = new Set<ClientStream>();
   #begun = 0;
+  /** The client knows that it should go, and what it sent before it knew is here. */
+  #mayClose = false;
   readonly #calm = new Calm(performance.now());
 
   constructor(clients: Http2Clients, socket: Socket, arrival: Arrival) {
@@ -93,6 +95,11 @@ export class ClientSession implements Client, ConnectionUser {
     if (this.#streams.size === 0) this.deadline.arm(this.clients.idles);
   }
 
+  onPong(): void {
+    this.#mayClose = this.#begun >= this.relay.context.limits.requestsPerConnection;
+    if (this.#mayClose && this.#streams.size === 0) this.close();
+  }
+
   /** A client that goes away takes no pushes, of which there are none. */
   onGoaway(): void {}
 
@@ -112,7 +119,7 @@ export class ClientSession implements Client, ConnectionUser {
   over(stream: ClientStream, answered: boolean): void {
     if (!this.#streams.delete(stream)) return;
     if (this.#streams.size === 0 && this.#connection.isOpen) {
-      if (this.#begun >= this.relay.context.limits.requestsPerConnection) this.close();
+      if (this.#mayClose) this.close();
       else this.deadline.arm(this.clients.idles);
     }
     this.onDisturbed(answered ? 'answered' : 'resets');

@@ -158,6 +158,9 @@ export class UpstreamSession implements ConnectionUser {
     this.retire();
   }
 
+  /** Pods are asked nothing by PINGs. */
+  onPong(): void {}
+
   /** A pod is given all the room that it wants. */
   onDisturbed(): void {}
 

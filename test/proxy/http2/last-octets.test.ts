@@ -37,7 +37,8 @@ it('a connection that is closed gives a slow client the time to read the respons
   const { port } = server.address() as AddressInfo;
   await using proxy = await startProxy(relayEngine, [{ ports: [port] }], {
     h2c: true,
-    limits: { requestsPerConnection: 2 },
+    // The second one is more than a client that heard of the first being the last would send.
+    limits: { requestsPerConnection: 1, streamsPerConnection: 1 },
   });
   using client = await frameClient(proxy.port, settings(2 ** 30));
   client.socket.pause();

@@ -12,6 +12,8 @@ export interface ConnectionUser {
   onSettings(): void;
   /** The peer takes no more streams. */
   onGoaway(): void;
+  /** A PING of ours is answered: what the peer had sent before it saw that has come. */
+  onPong(): void;
   onDisturbed(by: Disturbance): void;
   /** All streams are closed after `close`, or the connection is of no use any more: the socket is to be closed. */
   onOver(): void;

@@ -147,9 +147,11 @@ export class Http2Connection implements FrameSink {
     this.#consumed = 0;
   }
 
-  /** RFC 9113 6.8: the next requests are better sent elsewhere, and those that are on their way are served. */
+  /** RFC 9113 6.8: the next requests are better sent elsewhere. Those on their way have come by the time of `onPong`. */
   announceClose(): void {
-    if (this.#phase === 'open') this.outbox.numbers(FrameType.goaway, 0, LARGEST_STREAM, ErrorCode.noError);
+    if (this.#phase !== 'open') return;
+    this.outbox.numbers(FrameType.goaway, 0, LARGEST_STREAM, ErrorCode.noError);
+    this.outbox.numbers(FrameType.ping, 0, 0, 0);
   }
 
   /** Takes no more streams; `onOver` when those there are have ended. */
@@ -273,8 +275,8 @@ export class Http2Connection implements FrameSink {
         if (length !== 8) return this.fail(ErrorCode.frameSizeError);
         if (id !== 0) return this.fail(ErrorCode.protocolError);
         this.#user.onDisturbed('pings');
-        if ((flags & Flag.ack) === 0 && this.#phase !== 'over')
-          this.outbox.frame(FrameType.ping, Flag.ack, 0, bytes, from, to);
+        if ((flags & Flag.ack) !== 0) return this.#user.onPong();
+        if (this.#phase !== 'over') this.outbox.frame(FrameType.ping, Flag.ack, 0, bytes, from, to);
         return;
       case FrameType.goaway:
         if (length < 8) return this.fail(ErrorCode.frameSizeError);
