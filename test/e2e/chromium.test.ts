@@ -147,5 +147,7 @@ describe.skipIf(chromium === undefined)('Chromium', () => {
     expect(dom).toContain('<title>echoed</title>');
     expect(dom).toContain(`echo of through Portico, https, https://${HOST}:${HTTPS_PORT}`);
     expect(dom).toContain('page over h2');
+    // On the connection of the page (RFC 8441).
+    expect(await daemon.line(/\/socket/)).toMatch(/HTTP\/2/);
   });
 });

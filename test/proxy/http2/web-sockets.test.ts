@@ -30,6 +30,7 @@ async function open(client: Http2Client, fields: Record<string, string> = {}): P
   session.setMaxListeners(0);
   // RFC 8441 3: not before it is offered.
   if (!offered.has(session)) await once(session, 'remoteSettings');
+  expect(session.remoteSettings?.enableConnectProtocol).toBe(true);
   offered.add(session);
   const stream = session.request(
     {

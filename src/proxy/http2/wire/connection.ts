@@ -74,14 +74,13 @@ export class Http2Connection implements FrameSink {
     const own =
       role === 'client'
         ? ([[Setting.enablePush, 0]] as const)
-        : ([[Setting.maxConcurrentStreams, streams]] as const);
+        : ([
+            [Setting.maxConcurrentStreams, streams],
+            [Setting.enableConnectProtocol, 1],
+          ] as const);
     const payload = settingsPayload([...own, [Setting.maxHeaderListSize, headBytes]]);
     outbox.frame(FrameType.settings, 0, 0, payload, 0, payload.length);
     outbox.numbers(FrameType.windowUpdate, 0, window - FIRST_WINDOW);
-  }
-
-  get openStreams(): number {
-    return this.#streams.size;
   }
 
   get isOpen(): boolean {
