@@ -8,7 +8,7 @@ import tls from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { Client, credentials } from '@grpc/grpc-js';
 import { WebSocket } from 'ws';
-import { createStandInCertificate } from '../src/stand-in-certificate.ts';
+import { createStandInCertificate } from '../src/controller/default-certificate.ts';
 import { cpuMs } from './process-figures.ts';
 import {
   type Ports,

@@ -2,10 +2,10 @@
  * What matching and recompiling cost as the cluster grows: `npm run bench:routing`. Matching should barely grow
  * from 10 to 100,000 hosts, and one change should cost what it touches, not what the cluster holds.
  */
-import { type Compilation, type CompileSettings, compile } from '../src/routing/compile.ts';
+import { type Compilation, type CompileSettings, compile } from '../src/routing/compile/compile.ts';
 import { match, normalizeHost, normalizePath } from '../src/routing/match.ts';
-import type { ObjectChange } from '../src/routing/snapshot.ts';
-import { type Snapshot, applyChanges, snapshotOf } from '../src/routing/snapshot.ts';
+import type { ObjectChange } from '../src/model/snapshot.ts';
+import { type Snapshot, applyChanges, snapshotOf } from '../src/model/snapshot.ts';
 import { tableUpdate } from '../src/routing/table-update.ts';
 
 const SETTINGS: CompileSettings = {

@@ -9,7 +9,7 @@ import type { Server } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { values } from '../src/routing/sharded-map.ts';
+import { values } from '../src/model/sharded-map.ts';
 import type { Backend, BackendKey, Route } from '../src/routing/table.ts';
 import { type ManifestSet, readManifests } from '../src/watch/manifests.ts';
 import { type ServedRoute, screen } from './screen.ts';

@@ -1,5 +1,5 @@
 /**
- * `node scripts/flags.ts` writes docs/reference/flags.md from src/flags.ts; a test says when that has been forgotten.
+ * `node scripts/flags.ts` writes docs/reference/flags.md from src/config/flags.ts; a test says when that has been forgotten.
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import {
   SOURCE_FLAGS,
   environmentName,
   limitFlagName,
-} from '../src/flags.ts';
+} from '../src/config/flags.ts';
 import { DEFAULT_LIMITS, type Limits } from '../src/proxy/limits.ts';
 
 export const FLAGS_PAGE = join(import.meta.dirname, '../docs/reference/flags.md');
@@ -43,7 +43,7 @@ export async function flagsPage(): Promise<string> {
   const page = [
     '# Flags',
     '',
-    '<!-- Written by `node scripts/flags.ts` from src/flags.ts. -->',
+    '<!-- Written by `node scripts/flags.ts` from src/config/flags.ts. -->',
     '',
     'Every flag can also be set in the environment, by the name in the second column. The command line wins. A flag',
     'that takes several values takes them one after another (`--manifests a b`) or is repeated; in the environment',

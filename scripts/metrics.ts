@@ -6,7 +6,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { format } from 'prettier';
 import { createMetrics } from '../src/admin/metrics.ts';
-import { LATENCY_BOUNDS_SECONDS } from '../src/proxy/accounting.ts';
+import { LATENCY_BOUNDS_SECONDS } from '../src/proxy/request-metrics.ts';
 
 export const METRICS_PAGE = join(import.meta.dirname, '../docs/reference/metrics.md');
 

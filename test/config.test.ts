@@ -6,8 +6,8 @@ import {
   type FlagValues,
   resolveCompileConfig,
   resolveConfig,
-} from '../src/config.ts';
-import { RUN_FLAGS, environmentName, limitFlagName } from '../src/flags.ts';
+} from '../src/config/config.ts';
+import { RUN_FLAGS, environmentName, limitFlagName } from '../src/config/flags.ts';
 import { DEFAULT_CIPHERS } from '../src/proxy/tls/certificates.ts';
 import { DEFAULT_LIMITS, type Limits } from '../src/proxy/limits.ts';
 

@@ -1,7 +1,7 @@
 import { type Logger, pino } from 'pino';
 import { expect, it } from 'vitest';
-import { createProblemLog } from '../src/problem-log.ts';
-import type { Problem } from '../src/routing/problem.ts';
+import { createProblemLog } from '../src/controller/problem-log.ts';
+import type { Problem } from '../src/model/problem.ts';
 
 /** A real logger that writes `level message`. */
 function listen(): { logger: Logger; said: string[] } {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { readiness } from '../src/readiness.ts';
+import { readiness } from '../src/controller/readiness.ts';
 import type { Restored, WatchState } from '../src/watch/source.ts';
 
 const NOW = Date.UTC(2026, 5, 1);

@@ -1,5 +1,5 @@
 import { pino } from 'pino';
-import type { Exchange } from './exchange.ts';
+import type { Exchange } from './exchange-record.ts';
 
 export type AccessLogFormat = 'off' | 'json' | 'text';
 

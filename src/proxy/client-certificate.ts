@@ -1,6 +1,6 @@
-import { UNVERIFIABLE } from '../routing/client-certificates.ts';
+import { UNVERIFIABLE } from '../routing/ingress/client-certificates.ts';
 import { normalizeHost, routesFor } from '../routing/match.ts';
-import { get } from '../routing/sharded-map.ts';
+import { get } from '../model/sharded-map.ts';
 import type { ClientPolicy, HostRoutes, Route, RouteTable } from '../routing/table.ts';
 import type { Arrival } from './forwarded.ts';
 

@@ -1,7 +1,7 @@
-import { get } from '../routing/sharded-map.ts';
+import { get } from '../model/sharded-map.ts';
 import type { Backend, Route, RouteTable } from '../routing/table.ts';
 import { matchIn, normalizeHost, normalizePath, routesFor } from '../routing/match.ts';
-import { withAffinity } from './affinity.ts';
+import { withAffinity } from './balance/affinity.ts';
 import { type CertificateRefusal, certificateRefusal } from './client-certificate.ts';
 import type { Arrival } from './forwarded.ts';
 

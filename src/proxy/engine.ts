@@ -1,7 +1,7 @@
 import type { ClientPolicies } from './client-certificate.ts';
 import type { Addressee, Decision } from './decide.ts';
-import type { Endpoints } from './endpoints.ts';
-import type { Exchange } from './exchange.ts';
+import type { Endpoints } from './balance/endpoint-pool.ts';
+import type { Exchange } from './exchange-record.ts';
 import type { TrustedProxies } from './forwarded.ts';
 import type { Certificates } from './tls/certificates.ts';
 import type { Limits } from './limits.ts';

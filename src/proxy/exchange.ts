@@ -1,30 +1,405 @@
-import type { Route } from '../routing/table.ts';
+import { performance } from 'node:perf_hooks';
+import { type AnswerReason, statusOf } from './local-response.ts';
+import { type AttemptOutcome, afterAttempt } from './attempt.ts';
+import type { Decision } from './decide.ts';
+import { answeredIn, began, connectFailed, connected, ended } from './balance/endpoint-state.ts';
+import type { EndpointState } from './balance/endpoint-pool.ts';
+import { callTimeoutMs } from './grpc.ts';
+import { strictTransport } from './strict-transport.ts';
+import {
+  type ClientFraming,
+  type ConnectionWord,
+  clientFraming,
+  connectionWord,
+} from './downstream/http1/client-head.ts';
+import { hashOf } from './relay-hash.ts';
+import { Ledger, type ReaderFault, detailOf } from './native-record.ts';
+import { upstreamWay } from './upstream/upstream-transport.ts';
+import type { Relay } from './engine-state.ts';
+import { ownAnswer } from './own-answer.ts';
+import { RequestBody } from './request-body.ts';
+import type { RequestHead } from './downstream/http1/request-head.ts';
+import type { ResponseHead } from './upstream/http1/response-head.ts';
+import type { ClientSide, Trailers, UpstreamSide } from './sides.ts';
+import { reach } from './upstream/acquire-upstream.ts';
+import { Tunnel, type TunnelUser } from './tunnel.ts';
+import type { Loss, UpstreamUser } from './upstream/http1/upstream-connection.ts';
+import { upstreamHead } from './upstream/http1/upstream-head.ts';
 
-/** One request and its response, as it is accounted when it is over. */
-export interface Exchange {
-  /** Milliseconds since the epoch. */
-  readonly startedAt: number;
-  readonly durationMs: number;
-  readonly clientAddress: string;
-  readonly method: string;
-  readonly host: string;
-  /** The request-target as received. */
-  readonly target: string;
-  readonly httpVersion: string;
-  /** As sent to the client; 499 when it left first, 101 for a tunnel. */
-  readonly status: number;
-  readonly route: Route | null;
-  /** `address:port` of the endpoint that answered or was tried last; empty when none was. */
-  readonly endpoint: string;
-  readonly attempts: number;
-  /** Of the body as the upstream got it, without framing. */
-  readonly requestBytes: number;
-  /** Of the body as it was given to the client, without framing. */
-  readonly responseBytes: number;
-  readonly requestId: string;
-  /**
-   * Why Portico itself answered or cut the exchange; empty when the pod's answer was relayed. An `AnswerReason`, and
-   * after it what exactly was wrong with a message, where that is known: `bad-framing: lengths-disagree`.
-   */
-  readonly detail: string;
+/** How far the response is. */
+type Response =
+  | 'awaited'
+  /** Its head is put together, and can still be taken back. */
+  | 'composed'
+  | 'relaying'
+  | 'tunnel'
+  | 'over';
+
+/**
+ * The life of one exchange, told from top to bottom: the head is there → a decision → an endpoint and a connection
+ * to it → the request is sent → the response comes and goes on → the account. Each step is called by the connection
+ * on which something happened; whatever goes wrong ends in `refuse`, `#cut` or `onClientGone`.
+ */
+export class RelayExchange implements UpstreamUser, TunnelUser {
+  readonly #relay: Relay;
+  readonly #client: ClientSide;
+  readonly #ledger: Ledger;
+  readonly isHead: boolean;
+  asksUpgrade = false;
+  tunnel: Tunnel | null = null;
+
+  #decision: Decision | null = null;
+  /** As it is sent to each endpoint that is tried. */
+  #head = '';
+  readonly #body = new RequestBody();
+  #expectsContinue = false;
+  #hash = '';
+
+  #state: EndpointState | null = null;
+  #tried: readonly EndpointState[] = [];
+  #resets = 0;
+  #upstream: UpstreamSide | null = null;
+  /** The head is on its way to the pod. */
+  #sending = false;
+  #sentAt = 0;
+  /** The pod does not take what it is sent. */
+  #blocked = false;
+
+  #response: Response = 'awaited';
+  #framing: ClientFraming = 'none';
+  #persists = false;
+  #deadline: NodeJS.Timeout | undefined;
+
+  /** `head` is null when the request never came to one. */
+  constructor(relay: Relay, client: ClientSide, head: RequestHead | null) {
+    this.#relay = relay;
+    this.#client = client;
+    this.#ledger = new Ledger(relay.context.now(), client.arrival, head, client.isHttp2);
+    this.isHead = this.#ledger.method === 'HEAD';
+    client.strictTransport = strictTransport(relay.context, client.arrival.scheme); // Until the head is read.
+    relay.inFlight++;
+  }
+
+  // ── The request head is there ────────────────────────────────────────────────────────────────────────────────
+
+  begin(head: RequestHead, bytes: Buffer, base: number): void {
+    const { context } = this.#relay;
+    const ledger = this.#ledger;
+    const forwarded = upstreamHead(head, bytes, base, this.#client.arrival, context.trustedProxies);
+    ledger.clientAddress = forwarded.way.realIp;
+    ledger.requestId = forwarded.way.requestId;
+    ledger.scheme = forwarded.way.forwardedProto;
+    this.#client.strictTransport = strictTransport(context, ledger.scheme);
+    this.#head = forwarded.text;
+    this.asksUpgrade = forwarded.upgrade !== null;
+    this.#expectsContinue = head.expectsContinue;
+    this.#persists = head.minor === 1 ? !head.connection.close : head.connection.keepAlive;
+
+    const decision = context.decide(ledger);
+    this.#decision = decision;
+    ledger.route = decision.route;
+    this.#hash = hashOf(decision, ledger, head, bytes, base);
+    const { bufferBytes } = context.limits;
+    const http2 = decision.kind === 'forward' && upstreamWay(decision.route, decision.backend).http2;
+    this.#body.begin(head.framing, head.expectsContinue ? 0 : bufferBytes, http2 ? bufferBytes : 0);
+    if (this.#body.state !== 'gathering') this.#carryOut(decision);
+  }
+
+  #carryOut(decision: Decision): void {
+    if (decision.kind === 'refuse') return this.refuse(decision.reason);
+    if (decision.kind === 'redirect') return this.refuse('https-only');
+    const timeoutMs = upstreamWay(decision.route, decision.backend).http2 ? callTimeoutMs(this.#head) : null;
+    if (timeoutMs !== null) this.#deadline = setTimeout(() => this.refuse('deadline-exceeded'), timeoutMs);
+    const pending = this.#relay.context.endpoints.pending(decision.backend);
+    if (pending) void pending.then(() => this.#tryNext());
+    else this.#tryNext();
+  }
+
+  // ── An endpoint, and a connection to it ──────────────────────────────────────────────────────────────────────
+
+  #tryNext(): void {
+    const decision = this.#decision;
+    if (this.#response === 'over' || decision?.kind !== 'forward') return;
+    const { backend, route } = decision;
+    const { context } = this.#relay;
+    const hash = (): string => this.#hash;
+    const state = context.endpoints.choose(backend, route.policy, this.#tried, hash, context.now());
+    if (!state) return this.#attemptOver({ kind: 'no-endpoint' });
+    this.#state = state;
+    this.#ledger.endpoint = state.key;
+    this.#ledger.attempts++;
+    began(state);
+    const way = upstreamWay(route, backend);
+    const upstream = (this.#upstream = reach(this.#relay, state, way, this.#resets > 0, this));
+    if (upstream.isConnected) this.#send(upstream);
+  }
+
+  onConnected(): void {
+    if (this.#state) connected(this.#state);
+    if (this.#upstream) this.#send(this.#upstream);
+  }
+
+  /** The attempt is over without a response. */
+  onLost(loss: Loss, fault: ReaderFault = ''): void {
+    const upstream = this.#upstream;
+    const state = this.#state;
+    this.#upstream = null;
+    this.#sending = false;
+    if (state) ended(state);
+    if (this.tunnel?.bothEnded) return this.#finish(false);
+    // Even where the beginning of a response can be taken back: better a connection less than a second guess.
+    if (this.#response !== 'awaited') this.#persists = false;
+    switch (loss) {
+      case 'refused':
+      case 'connect-timed-out':
+      case 'unprocessed':
+        if (state && loss !== 'unprocessed') connectFailed(state, this.#relay.context.now());
+        if (state) this.#tried = [...this.#tried, state];
+        return this.#attemptOver({ kind: loss });
+      case 'reset':
+        this.#resets++;
+        if (state && !upstream?.reused) this.#tried = [...this.#tried, state];
+        return this.#attemptOver({ kind: 'reset', connection: upstream?.reused ? 'reused' : 'fresh' });
+      case 'cut':
+        return this.refuse('upstream-reset');
+      case 'nonsense':
+      case 'timed-out':
+        // Neither is tried again, so it is the same whether a response has begun.
+        return this.#attemptOver({ kind: loss }, fault);
+      default:
+        loss satisfies never;
+    }
+  }
+
+  #attemptOver(outcome: AttemptOutcome, fault: ReaderFault = ''): void {
+    const { method, attempts } = this.#ledger;
+    const limit = this.#relay.context.limits.attempts;
+    const replayable = this.#body.state === 'whole' || this.#body.isUntouched;
+    const next = afterAttempt(outcome, { method, attempts, limit, resets: this.#resets, replayable });
+    if (next.kind === 'give-up') this.refuse(next.reason, fault);
+    else if (next.kind !== 'relay') this.#tryNext();
+  }
+
+  // ── The request goes out ─────────────────────────────────────────────────────────────────────────────────────
+
+  #send(upstream: UpstreamSide): void {
+    this.#sending = true;
+    this.#sentAt = performance.now();
+    upstream.head(this.#head, this.#body.exists);
+    this.#ledger.requestBytes = this.#body.composeHeld(upstream);
+    this.#pushed(upstream.send());
+  }
+
+  /** What there was for the pod was written; `goesOn` when it keeps up. */
+  #pushed(goesOn: boolean): void {
+    this.#blocked = !goesOn;
+    this.#awaitUpstream();
+    // Once all of the request is here, reading goes on only to see the client leave.
+    if (this.#body.isOver) return;
+    if (goesOn) this.#client.resume();
+    else this.#client.pause();
+  }
+
+  /** While it is the client that is to send, a pod that takes it owes us nothing. */
+  #awaitUpstream(): void {
+    if (this.#blocked || this.#body.isOver) this.#upstream?.owes();
+    else this.#upstream?.owesNothing();
+  }
+
+  onRequestContent(bytes: Buffer, from: number, to: number): void {
+    const upstream = this.#sending ? this.#upstream : null;
+    if (!upstream) return this.#body.hold(bytes, from, to);
+    this.#ledger.requestBytes += to - from;
+    this.#body.composeContent(upstream, bytes, from, to);
+  }
+
+  /** No more of the body comes of this read. */
+  onRequestFlush(): void {
+    if (this.#body.state === 'gathering') return;
+    const upstream = this.#upstream;
+    if (!upstream || !this.#sending) return this.#client.pause();
+    this.#pushed(upstream.send());
+  }
+
+  onDrain(): void {
+    if (this.tunnel) this.tunnel.upstreamDrained();
+    else if (this.#upstream && this.#sending) this.#pushed(true);
+  }
+
+  onRequestDone(trailers: Trailers): void {
+    const gathered = this.#body.state === 'gathering';
+    const upstream = this.#sending ? this.#upstream : null;
+    this.#body.end(trailers, upstream);
+    if (gathered && this.#decision) return this.#carryOut(this.#decision);
+    if (!upstream) return;
+    upstream.send();
+    this.#awaitUpstream();
+  }
+
+  // ── The response comes, and goes on ──────────────────────────────────────────────────────────────────────────
+
+  onInterim(head: ResponseHead, bytes: Buffer, base: number): void {
+    // RFC 9110 15.2: HTTP/1.0 has no such responses.
+    if (this.#ledger.httpVersion !== '1.0') this.#client.interim(head, bytes, base);
+  }
+
+  onHead(head: ResponseHead, bytes: Buffer, base: number): void {
+    const now = this.#relay.context.now();
+    if (this.#state) answeredIn(this.#state, performance.now() - this.#sentAt, now);
+    this.#framing = clientFraming(head, this.#ledger.httpVersion);
+    this.#ledger.status = head.status;
+    this.#response = 'composed';
+    // A client that was told to wait with its body, and is answered instead, may or may not send it.
+    const bodyDoubtful = this.#expectsContinue && this.#body.isUntouched;
+    // And what follows a declined upgrade may be meant in the other protocol, with anything in it.
+    this.#persists &&= this.#client.mayPersist && this.#framing !== 'until-close';
+    this.#persists &&= !bodyDoubtful && !this.asksUpgrade;
+    this.#client.head(head, bytes, base, this.#framing, this.#word);
+  }
+
+  get #word(): ConnectionWord {
+    return connectionWord(this.#persists, this.#ledger.httpVersion);
+  }
+
+  onContent(bytes: Buffer, from: number, to: number): void {
+    this.#ledger.responseBytes += to - from;
+    this.#client.content(bytes, from, to, this.#framing);
+  }
+
+  onFlush(): void {
+    if (this.#response === 'composed') this.#response = 'relaying';
+    const upstream = this.#upstream;
+    if (this.#client.send()) return this.#awaitUpstream();
+    // The client does not keep up: the pod waits, and only the client is waited for.
+    upstream?.pause();
+    upstream?.owesNothing();
+    this.#client.fallsBehind();
+  }
+
+  onClientDrain(): void {
+    if (this.tunnel) return this.tunnel.clientDrained();
+    const upstream = this.#upstream;
+    if (!upstream?.isPaused) return;
+    this.#client.keepsUp();
+    this.#awaitUpstream();
+    upstream.resume();
+  }
+
+  onDone(trailers: Trailers, reusable: boolean): void {
+    this.#client.done(trailers, this.#framing);
+    this.#client.send();
+    // A pod that answers before it has read the request is not sent the rest of it.
+    this.#releaseUpstream(reusable && this.#body.isOver);
+    this.#finish(this.#persists && this.#body.isOver);
+  }
+
+  // ── A tunnel instead of a response ───────────────────────────────────────────────────────────────────────────
+
+  onSwitch(head: ResponseHead, bytes: Buffer, base: number, from: number, to: number): void {
+    const upstream = this.#upstream;
+    if (!upstream) return;
+    const client = this.#client;
+    this.#response = 'tunnel';
+    this.#ledger.status = 101;
+    client.head(head, bytes, base, 'none', 'Upgrade');
+    client.send();
+    const { end, early } = client.switchToTunnel();
+    this.tunnel = new Tunnel(this.#relay, end, upstream.tunnelEnd(), this.#ledger, this);
+    if (head.switchesTo(bytes, base, 'websocket')) this.tunnel.followFrames();
+    this.tunnel.fromUpstream(bytes, from, to);
+    this.tunnel.fromClient(early, 0, early.length);
+  }
+
+  onTunnelBytes(bytes: Buffer, from: number, to: number): void {
+    this.tunnel?.fromUpstream(bytes, from, to);
+  }
+
+  onTunnelEnd(): void {
+    this.tunnel?.upstreamEnded();
+  }
+
+  onTunnelOver(): void {
+    if (this.#response === 'over') return;
+    this.#releaseUpstream(false);
+    this.#finish(false);
+  }
+
+  onTunnelIdle(): void {
+    this.#cut(null);
+  }
+
+  // ── The ways it can go wrong ─────────────────────────────────────────────────────────────────────────────────
+
+  /** Portico itself answers, as long as nothing else was. */
+  refuse(reason: AnswerReason, fault: ReaderFault = ''): void {
+    if (this.#response === 'over') return;
+    if (this.#response === 'relaying' || this.#response === 'tunnel') return this.#cut(reason, fault);
+    // What was put together for the pod, or of a response that turned out to be nonsense, goes nowhere.
+    this.#relay.slab.discard();
+    this.#releaseUpstream(false);
+    const given = ownAnswer(reason, this.#head, this.#decision);
+    this.#persists &&= this.#client.mayPersist && !given.close && this.#body.isOver;
+    this.#ledger.status = statusOf(reason);
+    this.#ledger.detail = detailOf(reason, fault);
+    this.#ledger.responseBytes = this.isHead ? 0 : given.body.length;
+    this.#client.answer(given, this.#word, this.isHead);
+    this.#client.send();
+    this.#finish(this.#persists);
+  }
+
+  /** The response ends here, and the client must see that it does. */
+  #cut(reason: AnswerReason | null, fault: ReaderFault = ''): void {
+    this.#relay.slab.discard();
+    this.#releaseUpstream(false);
+    if (reason) this.#ledger.detail = detailOf(reason, fault);
+    this.#account();
+    this.#client.cut(this.#framing === 'until-close');
+  }
+
+  /** The client sent, or took, nothing for too long. */
+  onClientStalled(): void {
+    this.refuse('request-timed-out');
+  }
+
+  /** The time to drain is over. */
+  cutForDrain(): void {
+    if (this.#response !== 'over') this.#cut('draining');
+  }
+
+  /** The client left: the pod is told at once. */
+  onClientGone(): void {
+    if (this.#response === 'over') return;
+    this.#relay.slab.discard();
+    this.#releaseUpstream(false);
+    if (this.#response !== 'tunnel') {
+      this.#ledger.status = statusOf('client-gone');
+      this.#ledger.detail = 'client-gone';
+    }
+    this.#account();
+  }
+
+  // ── The account ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  #releaseUpstream(reusable: boolean): void {
+    const upstream = this.#upstream;
+    if (!upstream) return;
+    this.#upstream = null;
+    this.#sending = false;
+    if (this.#state) ended(this.#state);
+    upstream.release(reusable);
+  }
+
+  #finish(persists: boolean): void {
+    this.#account();
+    this.#client.exchangeOver(persists);
+  }
+
+  #account(): void {
+    this.#response = 'over';
+    clearTimeout(this.#deadline);
+    this.tunnel?.close();
+    this.#ledger.close();
+    this.#relay.inFlight--;
+    this.#relay.context.account(this.#ledger);
+  }
 }

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { plainAddress } from './address.ts';
+import { plainAddress } from './listener/address.ts';
 import type { ShownCertificate } from './client-certificate.ts';
-import type { TrustedProxies } from './trusted-proxies.ts';
+import type { TrustedProxies } from './listener/trusted-proxies.ts';
 
-export { type TrustedProxies, parseCidr, trustedProxies } from './trusted-proxies.ts';
+export { type TrustedProxies, parseCidr, trustedProxies } from './listener/trusted-proxies.ts';
 
 /** Where a request came in: constant for a connection. */
 export interface Arrival {

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { type Fields, fields, items, text } from '../routing/fields.ts';
+import { type Fields, fields, items, text } from '../model/untyped.ts';
 
 /** One entry of `status.loadBalancer.ingress`. */
 export type Address = { readonly ip: string } | { readonly hostname: string };

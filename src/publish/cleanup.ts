@@ -1,11 +1,11 @@
-import { ownership, readClasses } from '../routing/classes.ts';
-import { type Fields, fields, items, text } from '../routing/fields.ts';
-import { referenceTo } from '../routing/problem.ts';
+import { ownership, readClasses } from '../routing/ingress/classes.ts';
+import { type Fields, fields, items, text } from '../model/untyped.ts';
+import { referenceTo } from '../model/problem.ts';
 import type { CompileSettings } from '../routing/settings.ts';
-import { mapOf } from '../routing/sharded-map.ts';
+import { mapOf } from '../model/sharded-map.ts';
 import { addressText, statusAddresses } from './addresses.ts';
-import { type ApiCall, type ApiQuestion, apiPath, replyText } from './api-call.ts';
-import { type Clock, sleep } from './clock.ts';
+import { type ApiCall, type ApiQuestion, apiPath, replyText } from '../kubernetes/api-request.ts';
+import { type Clock, sleep } from '../kubernetes/clock.ts';
 import { LEASE_TIMES, holderOf, readLease } from './lease.ts';
 import { planLeft, statusPatch } from './status.ts';
 import { tokenBucket } from './token-bucket.ts';

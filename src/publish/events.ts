@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { type ObjectReference, type Problem, describeObject } from '../routing/problem.ts';
-import { microTime } from './clock.ts';
+import { type ObjectReference, type Problem, describeObject } from '../model/problem.ts';
+import { microTime } from '../kubernetes/clock.ts';
 
 /** What one Event says: every problem of one reason that one object has. */
 export interface Report {

@@ -1,5 +1,12 @@
-import { type ApiCall, type ApiReply, type Say, apiPath, askWithin, replyText } from './api-call.ts';
-import { type Clock, instant, sleep } from './clock.ts';
+import {
+  type ApiCall,
+  type ApiReply,
+  type Say,
+  apiPath,
+  askWithin,
+  replyText,
+} from '../kubernetes/api-request.ts';
+import { type Clock, instant, sleep } from '../kubernetes/clock.ts';
 import {
   type Election,
   type LeaseTimes,
@@ -12,7 +19,7 @@ import {
   won,
   writableForMs,
 } from './lease.ts';
-import { type Term, startTerm } from './term.ts';
+import { type Term, startTerm } from './leadership.ts';
 
 export interface ElectorOptions {
   readonly call: ApiCall;

@@ -1,5 +1,5 @@
-import { type Fields, fields, isFields, text } from '../routing/fields.ts';
-import { type Instant, microTime } from './clock.ts';
+import { type Fields, fields, isFields, text } from '../model/untyped.ts';
+import { type Instant, microTime } from '../kubernetes/clock.ts';
 
 /**
  * Leader election by a `coordination.k8s.io/v1` Lease, as client-go does it: the pure part. Time comes in as an

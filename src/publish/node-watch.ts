@@ -1,9 +1,9 @@
-import { fields, items, text } from '../routing/fields.ts';
+import { fields, items, text } from '../model/untyped.ts';
 import { type Address, nodeAddresses } from './addresses.ts';
-import { apiPath, replyText } from './api-call.ts';
-import { type Clock, sleep } from './clock.ts';
-import type { Complaints } from './complaints.ts';
-import type { Term } from './term.ts';
+import { apiPath, replyText } from '../kubernetes/api-request.ts';
+import { type Clock, sleep } from '../kubernetes/clock.ts';
+import type { Complaints } from './log-once.ts';
+import type { Term } from './leadership.ts';
 
 export interface NodeWatchOptions {
   readonly term: Term;

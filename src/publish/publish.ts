@@ -1,14 +1,14 @@
-import type { Compilation } from '../routing/compile.ts';
-import type { ApiCall, Say } from './api-call.ts';
-import type { Clock } from './clock.ts';
-import { createComplaints } from './complaints.ts';
-import { type EventDesk, openEventDesk } from './event-desk.ts';
+import type { Compilation } from '../routing/compile/compile.ts';
+import type { ApiCall, Say } from '../kubernetes/api-request.ts';
+import type { Clock } from '../kubernetes/clock.ts';
+import { createComplaints } from './log-once.ts';
+import { type EventDesk, openEventDesk } from './event-recorder.ts';
 import type { LeaseTimes } from './lease.ts';
 import { type Elector, startElector } from './leader.ts';
-import { trackServed } from './served.ts';
-import { type StatusDesk, openStatusDesk } from './status-desk.ts';
-import type { Term } from './term.ts';
-import { type AddressesFrom, type WantedAddresses, followAddresses } from './wanted-addresses.ts';
+import { trackServed } from './owned-ingresses.ts';
+import { type StatusDesk, openStatusDesk } from './status-updater.ts';
+import type { Term } from './leadership.ts';
+import { type AddressesFrom, type WantedAddresses, followAddresses } from './status-addresses.ts';
 
 export interface PublishOptions {
   readonly call: ApiCall;

@@ -1,8 +1,8 @@
-import { ownership } from '../routing/classes.ts';
-import type { Compilation } from '../routing/compile.ts';
-import type { ObjectKey } from '../routing/objects.ts';
-import { referenceTo } from '../routing/problem.ts';
-import { get } from '../routing/sharded-map.ts';
+import { ownership } from '../routing/ingress/classes.ts';
+import type { Compilation } from '../routing/compile/compile.ts';
+import type { ObjectKey } from '../model/objects.ts';
+import { referenceTo } from '../model/problem.ts';
+import { get } from '../model/sharded-map.ts';
 import { type Address, addressText, statusAddresses } from './addresses.ts';
 
 /** What the status of every Ingress that we serve should say. */

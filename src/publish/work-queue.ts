@@ -1,6 +1,6 @@
-import { type ApiReply, replyText } from './api-call.ts';
-import { type Clock, sleep } from './clock.ts';
-import type { Complaints } from './complaints.ts';
+import { type ApiReply, replyText } from '../kubernetes/api-request.ts';
+import { type Clock, sleep } from '../kubernetes/clock.ts';
+import type { Complaints } from './log-once.ts';
 import type { TokenBucket } from './token-bucket.ts';
 
 /** How one piece of work ended. */

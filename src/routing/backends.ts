@@ -1,15 +1,15 @@
 import { isIP } from 'node:net';
-import { refusedName } from './addresses.ts';
+import { refusedName } from './refused-addresses.ts';
 import { portEndpoints } from './endpoints.ts';
-import { fields, isPortNumber, items, quote, text } from './fields.ts';
-import { isSubdomain } from './names.ts';
-import type { ObjectKey, Service } from './objects.ts';
-import { type Problem, problem, referenceTo } from './problem.ts';
+import { fields, isPortNumber, items, quote, text } from '../model/untyped.ts';
+import { isSubdomain } from '../model/names.ts';
+import type { ObjectKey, Service } from '../model/objects.ts';
+import { type Problem, problem, referenceTo } from '../model/problem.ts';
 import type { CompileSettings } from './settings.ts';
-import { get } from './sharded-map.ts';
-import type { Snapshot } from './snapshot.ts';
+import { get } from '../model/sharded-map.ts';
+import type { Snapshot } from '../model/snapshot.ts';
 import type { Backend, BackendKey, Unavailable } from './table.ts';
-import { readTraffic } from './traffic.ts';
+import { readTraffic } from './traffic-policy.ts';
 
 /** A backend and what is wrong with the Service and slices behind it. */
 export interface CompiledBackend {

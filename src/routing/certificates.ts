@@ -1,10 +1,10 @@
-import type { Claims } from './claims.ts';
-import type { ObjectKey } from './objects.ts';
+import type { Claims } from './ingress/claims.ts';
+import type { ObjectKey } from '../model/objects.ts';
 import { byAge } from './precedence.ts';
-import { type Problem, problem } from './problem.ts';
+import { type Problem, problem } from '../model/problem.ts';
 import { isTlsSecret, readTlsSecret } from './secrets.ts';
-import { get } from './sharded-map.ts';
-import type { Snapshot } from './snapshot.ts';
+import { get } from '../model/sharded-map.ts';
+import type { Snapshot } from '../model/snapshot.ts';
 import type { CertificateReference } from './table.ts';
 
 /** The certificate of one TLS host, and what each Ingress that asked for one should know. */

@@ -1,13 +1,13 @@
 import { isIP } from 'node:net';
-import { refusedAddress } from './addresses.ts';
-import { fields, isPortNumber, items, quote, text } from './fields.ts';
-import { type Candidate, nearby } from './nearby.ts';
-import { type EndpointSlice, objectKey } from './objects.ts';
+import { refusedAddress } from './refused-addresses.ts';
+import { fields, isPortNumber, items, quote, text } from '../model/untyped.ts';
+import { type Candidate, nearby } from './topology.ts';
+import { type EndpointSlice, objectKey } from '../model/objects.ts';
 import { compareText } from './precedence.ts';
-import { type Problem, problem, referenceTo } from './problem.ts';
+import { type Problem, problem, referenceTo } from '../model/problem.ts';
 import { type CompileSettings, NOWHERE } from './settings.ts';
 import type { Endpoint } from './table.ts';
-import type { Traffic } from './traffic.ts';
+import type { Traffic } from './traffic-policy.ts';
 
 /** The endpoints of one Service port, in an order that depends on nothing but the endpoints. */
 export interface PortEndpoints {

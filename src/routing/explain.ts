@@ -1,11 +1,11 @@
-import type { PathClaim } from './claims.ts';
-import type { Compilation } from './compilation.ts';
-import { claimantsOf } from './compile-scopes.ts';
+import type { PathClaim } from './ingress/claims.ts';
+import type { Compilation } from './compile/compilation.ts';
+import { claimantsOf } from './compile/compile-scopes.ts';
 import { findPath } from './path-tree.ts';
 import { match, normalizeHost, normalizePath, routesFor } from './match.ts';
 import { byPrecedence } from './precedence.ts';
 import { HOSTLESS, type Scope, type ScopeKind, describeScope, scopeKind } from './scope.ts';
-import { entries, get } from './sharded-map.ts';
+import { entries, get } from '../model/sharded-map.ts';
 import type { Backend, Route } from './table.ts';
 
 /** What a URL would reach and why, as plain data. */

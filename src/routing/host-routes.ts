@@ -1,9 +1,9 @@
-import type { Claims, PathClaim } from './claims.ts';
-import { termsOf } from './client-certificates.ts';
-import type { ObjectKey } from './objects.ts';
+import type { Claims, PathClaim } from './ingress/claims.ts';
+import { termsOf } from './ingress/client-certificates.ts';
+import type { ObjectKey } from '../model/objects.ts';
 import { type PathSlot, pathTree } from './path-tree.ts';
 import { byAge, byPrecedence } from './precedence.ts';
-import { type Problem, problem } from './problem.ts';
+import { type Problem, problem } from '../model/problem.ts';
 import { CATCH_ALL, type Scope, describeScope, scopeHost } from './scope.ts';
 import type { HostClients, HostRoutes, Route } from './table.ts';
 

@@ -1,5 +1,5 @@
 import { findPath } from './path-tree.ts';
-import { get } from './sharded-map.ts';
+import { get } from '../model/sharded-map.ts';
 import type { GlobHost, HostRoutes, Route, RouteTable } from './table.ts';
 
 export { normalizeHost } from './host.ts';

@@ -1,4 +1,4 @@
-import type { Claims, PathClaim } from './claims.ts';
+import type { Claims, PathClaim } from './ingress/claims.ts';
 import type { PathType } from './table.ts';
 
 const PATH_TYPES: readonly (PathType | 'DefaultBackend')[] = [

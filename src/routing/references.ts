@@ -1,10 +1,10 @@
 import { externalNameFault, listPorts, serviceOf } from './backends.ts';
-import type { Claims } from './claims.ts';
-import { fields, quote } from './fields.ts';
-import { type Problem, problem } from './problem.ts';
+import type { Claims } from './ingress/claims.ts';
+import { fields, quote } from '../model/untyped.ts';
+import { type Problem, problem } from '../model/problem.ts';
 import type { CompileSettings } from './settings.ts';
-import { type ShardedMap, get } from './sharded-map.ts';
-import type { Snapshot } from './snapshot.ts';
+import { type ShardedMap, get } from '../model/sharded-map.ts';
+import type { Snapshot } from '../model/snapshot.ts';
 import type { Backend, Route, Unavailable } from './table.ts';
 
 /** The routes of an Ingress, each of its fields once. */

@@ -1,7 +1,7 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
-import { fields, text } from './fields.ts';
-import type { Secret } from './objects.ts';
+import { fields, text } from '../model/untyped.ts';
+import type { Secret } from '../model/objects.ts';
 
 /** What the certificate of a TLS Secret says, without any byte of its key. */
 export type TlsSecret =

@@ -1,5 +1,5 @@
-import { EMPTY_TABLE } from './compilation.ts';
-import { type ShardedMap, difference, edit } from './sharded-map.ts';
+import { EMPTY_TABLE } from './compile/compilation.ts';
+import { type ShardedMap, difference, edit } from '../model/sharded-map.ts';
 import type {
   Backend,
   CertificateReference,

@@ -1,4 +1,4 @@
-import type { ShardedMap } from './sharded-map.ts';
+import type { ShardedMap } from '../model/sharded-map.ts';
 
 /**
  * Everything a data-plane thread needs to route, and nothing else. Plain, immutable data: it can be printed,

@@ -1,6 +1,6 @@
-import { fields, items } from './fields.ts';
-import type { EndpointSlice } from './objects.ts';
-import { type ShardedMap, difference } from './sharded-map.ts';
+import { fields, items } from '../model/untyped.ts';
+import type { EndpointSlice } from '../model/objects.ts';
+import { type ShardedMap, difference } from '../model/sharded-map.ts';
 
 /** The zone of a node, learned from the endpoints on it in the slices that are new since `before`; null when none tells. */
 export function zoneOfNode(

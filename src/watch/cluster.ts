@@ -1,12 +1,12 @@
-import { type Kind, type Kinds } from '../routing/objects.ts';
-import type { Problem } from '../routing/problem.ts';
-import { EMPTY_SNAPSHOT, type ObjectChange, type Snapshot, applyChanges } from '../routing/snapshot.ts';
-import type { ApiConnection } from './api-connection.ts';
-import { CATCH_UP_WITHIN_MS, startCatchUp } from './catch-up.ts';
-import type { Clock } from './clock.ts';
+import { type Kind, type Kinds } from '../model/objects.ts';
+import type { Problem } from '../model/problem.ts';
+import { EMPTY_SNAPSHOT, type ObjectChange, type Snapshot, applyChanges } from '../model/snapshot.ts';
+import type { ApiConnection } from '../kubernetes/api-connection.ts';
+import { CATCH_UP_WITHIN_MS, startCatchUp } from './resync-gate.ts';
+import type { Clock } from '../kubernetes/clock.ts';
 import { advanceEndpoints } from './hold-off.ts';
 import { type Log, Reflector } from './reflector.ts';
-import { RESOURCES, missingRight } from './resources.ts';
+import { RESOURCES, missingRight } from '../kubernetes/resources.ts';
 import type { Source, SourceEvent, WatchState } from './source.ts';
 
 export interface ClusterSourceOptions {
@@ -118,8 +118,8 @@ export function startClusterSource(
 function once(log: Log, clock: Clock): Log {
   let last = { message: '', at: -Infinity };
   return (level, fields, message) => {
-    const repeated = message === last.message && clock.now() - last.at < REPEATED_WITHIN_MS;
-    if (!repeated) last = { message, at: clock.now() };
+    const repeated = message === last.message && clock.wallMs() - last.at < REPEATED_WITHIN_MS;
+    if (!repeated) last = { message, at: clock.wallMs() };
     log(repeated && level !== 'error' ? 'debug' : level, fields, message);
   };
 }

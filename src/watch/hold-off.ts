@@ -1,4 +1,4 @@
-import type { Snapshot } from '../routing/snapshot.ts';
+import type { Snapshot } from '../model/snapshot.ts';
 import type { SourceEvent } from './source.ts';
 
 /**

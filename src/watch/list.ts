@@ -1,9 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { ApiConnection } from './api-connection.ts';
-import type { Clock } from './clock.ts';
-import { type Failure, failureOfError, failureOfResponse } from './failure.ts';
-import { patience } from './patience.ts';
-import { type Resource, collectionPath } from './resources.ts';
+import type { ApiConnection } from '../kubernetes/api-connection.ts';
+import type { Clock } from '../kubernetes/clock.ts';
+import { type Failure, failureOfError, failureOfResponse } from '../kubernetes/failure.ts';
+import { patience } from '../kubernetes/idle-timeout.ts';
+import { type Resource, collectionPath } from '../kubernetes/resources.ts';
 
 export type Listed = { readonly kind: 'listed'; readonly resourceVersion: string } | Failure;
 

@@ -1,13 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import picomatch from 'picomatch';
-import type { Kind } from '../routing/objects.ts';
-import { EMPTY_SNAPSHOT, type Snapshot } from '../routing/snapshot.ts';
+import type { Kind } from '../model/objects.ts';
+import { EMPTY_SNAPSHOT, type Snapshot } from '../model/snapshot.ts';
 import { type Collection, type ManifestSet, collect } from './manifests/collect.ts';
 import { type Root, folderOf } from './manifests/files.ts';
 import { NOTHING_READ, type Reading, findRoots, readRoots, signatureOf } from './manifests/read.ts';
 import { watchFolders } from './manifests/watch-files.ts';
 import type { Place } from './manifests/yaml.ts';
-import type { Problem } from '../routing/problem.ts';
+import type { Problem } from '../model/problem.ts';
 import type { Source, SourceEvent, WatchState } from './source.ts';
 
 export type { ManifestSet, Place };

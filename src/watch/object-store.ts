@@ -1,5 +1,5 @@
-import { type Kind, type Kinds, type ObjectKey, objectKey } from '../routing/objects.ts';
-import type { ObjectChange } from '../routing/snapshot.ts';
+import { type Kind, type Kinds, type ObjectKey, objectKey } from '../model/objects.ts';
+import type { ObjectChange } from '../model/snapshot.ts';
 
 /** What one reflector holds: the objects of a kind, in one namespace or in all. Says what a snapshot must change. */
 export class ObjectStore<K extends Kind> {

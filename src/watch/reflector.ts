@@ -1,12 +1,12 @@
-import { type Kind, type ObjectKey, objectKey } from '../routing/objects.ts';
-import type { ObjectChange } from '../routing/snapshot.ts';
-import type { ApiConnection } from './api-connection.ts';
-import { backoffMs, relistDelayMs } from './backoff.ts';
-import { type Clock, sleep } from './clock.ts';
-import type { Failure } from './failure.ts';
+import { type Kind, type ObjectKey, objectKey } from '../model/objects.ts';
+import type { ObjectChange } from '../model/snapshot.ts';
+import type { ApiConnection } from '../kubernetes/api-connection.ts';
+import { backoffMs, relistDelayMs } from '../kubernetes/backoff.ts';
+import { type Clock, sleep } from '../kubernetes/clock.ts';
+import type { Failure } from '../kubernetes/failure.ts';
 import { list } from './list.ts';
 import { ObjectStore } from './object-store.ts';
-import { type Resource, arrive, missingRight } from './resources.ts';
+import { type Resource, arrive, missingRight } from '../kubernetes/resources.ts';
 import { type WatchEvent, endsInitialEvents, watch } from './watch.ts';
 
 export type Log = (
@@ -129,7 +129,7 @@ export class Reflector {
   async #watch(): Promise<number> {
     const { clock, random } = this.#options;
     const listing = this.#resourceVersion === undefined;
-    const openedAt = clock.now();
+    const openedAt = clock.wallMs();
     this.#healthy = false;
     const outcome = await watch({
       ...this.#options,
@@ -138,7 +138,7 @@ export class Reflector {
       onOpen: () => this.#recover(),
       onEvents: (events) => this.#onEvents(events),
     });
-    const livedMs = clock.now() - openedAt;
+    const livedMs = clock.wallMs() - openedAt;
     if (this.#healthy || livedMs >= HEALTHY_AFTER_MS) this.#failures = 0;
     if (listing && this.#resourceVersion === undefined && STREAMING_UNSERVED.has(outcome.kind)) {
       this.#streaming = false;
@@ -162,7 +162,7 @@ export class Reflector {
     }
     this.#healthy = true;
     this.#silences = 0;
-    this.lastEventAt = this.#options.clock.now();
+    this.lastEventAt = this.#options.clock.wallMs();
     this.#emit(changes);
     if (complete) this.#completeList(this.#resourceVersion ?? complete);
   }
@@ -191,7 +191,7 @@ export class Reflector {
     const gone = this.#store.retain(this.#seen ?? new Set());
     this.#seen = undefined;
     this.#resourceVersion = resourceVersion;
-    this.#listedAt = this.lastEventAt = this.#options.clock.now();
+    this.#listedAt = this.lastEventAt = this.#options.clock.wallMs();
     this.#emit(gone);
     this.#recover();
     this.#markListed();
@@ -218,7 +218,8 @@ export class Reflector {
       this.#resourceVersion = undefined;
       this.#note('info', `listing again: ${failure.message}`);
       // Lists are dear: a server that forgets at once what it has just listed is not asked in a tight loop.
-      this.#expiries = this.#options.clock.now() - this.#listedAt < HEALTHY_AFTER_MS ? this.#expiries + 1 : 0;
+      this.#expiries =
+        this.#options.clock.wallMs() - this.#listedAt < HEALTHY_AFTER_MS ? this.#expiries + 1 : 0;
       return relistDelayMs(this.#expiries, random);
     }
     this.errors++;

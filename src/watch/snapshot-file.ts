@@ -2,10 +2,10 @@ import { createHash, randomBytes } from 'node:crypto';
 import { open, readFile, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type Kind, type Kinds, objectKey } from '../routing/objects.ts';
-import { values } from '../routing/sharded-map.ts';
-import { type ObjectChange, type Snapshot, snapshotOf } from '../routing/snapshot.ts';
-import { RESOURCES, arrive } from './resources.ts';
+import { type Kind, type Kinds, objectKey } from '../model/objects.ts';
+import { values } from '../model/sharded-map.ts';
+import { type ObjectChange, type Snapshot, snapshotOf } from '../model/snapshot.ts';
+import { RESOURCES, arrive } from '../kubernetes/resources.ts';
 
 /**
  * A snapshot on disk: a line that says what follows, one line per object, and a line with the number of objects and

@@ -1,5 +1,5 @@
-import type { Snapshot } from '../routing/snapshot.ts';
-import type { Clock } from './clock.ts';
+import type { Snapshot } from '../model/snapshot.ts';
+import type { Clock } from '../kubernetes/clock.ts';
 import type { Log } from './reflector.ts';
 import { writeSnapshotFile } from './snapshot-file.ts';
 
@@ -41,18 +41,18 @@ export function startSnapshotWriter(
 
   const write = async (): Promise<void> => {
     const snapshot = latest();
-    const startedAt = clock.now();
+    const startedAt = clock.wallMs();
     try {
       await writeSnapshotFile(path, server, { snapshot, savedAt: startedAt, withSecrets });
       written = snapshot;
       if (failing) log('info', {}, `--snapshot-file ${path}: written again`);
       failing = false;
-      const tookMs = clock.now() - startedAt;
-      notBefore = clock.now() + Math.max(MIN_INTERVAL_MS, tookMs * (PARTS_OF_TIME - 1));
+      const tookMs = clock.wallMs() - startedAt;
+      notBefore = clock.wallMs() + Math.max(MIN_INTERVAL_MS, tookMs * (PARTS_OF_TIME - 1));
     } catch (error) {
       if (!failing) log('warn', {}, `--snapshot-file ${path}: ${explain(error as NodeJS.ErrnoException)}`);
       failing = true;
-      notBefore = clock.now() + RETRY_MS;
+      notBefore = clock.wallMs() + RETRY_MS;
     }
   };
   const schedule = (): void => {
@@ -65,7 +65,7 @@ export function startSnapshotWriter(
           schedule();
         });
       },
-      Math.max(QUIET_MS, notBefore - clock.now()),
+      Math.max(QUIET_MS, notBefore - clock.wallMs()),
     );
   };
   return {

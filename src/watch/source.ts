@@ -1,6 +1,6 @@
-import type { Kind } from '../routing/objects.ts';
-import type { Problem } from '../routing/problem.ts';
-import type { Snapshot } from '../routing/snapshot.ts';
+import type { Kind } from '../model/objects.ts';
+import type { Problem } from '../model/problem.ts';
+import type { Snapshot } from '../model/snapshot.ts';
 
 /** Where objects come from: a cluster or files. */
 export interface Source {

@@ -1,10 +1,16 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { ApiConnection } from './api-connection.ts';
-import type { Clock } from './clock.ts';
-import { type Failure, type Status, failureOfError, failureOfResponse, failureOfStatus } from './failure.ts';
+import type { ApiConnection } from '../kubernetes/api-connection.ts';
+import type { Clock } from '../kubernetes/clock.ts';
+import {
+  type Failure,
+  type Status,
+  failureOfError,
+  failureOfResponse,
+  failureOfStatus,
+} from '../kubernetes/failure.ts';
 import { LineCutter, LineTooLong } from './line-cutter.ts';
-import { patience } from './patience.ts';
-import { type Resource, collectionPath } from './resources.ts';
+import { patience } from '../kubernetes/idle-timeout.ts';
+import { type Resource, collectionPath } from '../kubernetes/resources.ts';
 
 export interface WatchEvent {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK';

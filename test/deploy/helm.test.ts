@@ -8,8 +8,8 @@ import type { V1ClusterRole, V1DaemonSet, V1Deployment, V1Role, V1Service } from
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { CHART, RENDERED, fingerprint, helmCases } from '../../scripts/helm.ts';
-import { resolveConfig } from '../../src/config.ts';
-import { RUN_FLAGS } from '../../src/flags.ts';
+import { resolveConfig } from '../../src/config/config.ts';
+import { RUN_FLAGS } from '../../src/config/flags.ts';
 import { VERSION } from '../../src/version.ts';
 import { type Manifest, deployManifests, parseManifests, theOnly, variantManifests } from './manifests.ts';
 import { deviations } from './schema.ts';

@@ -7,8 +7,8 @@ import type {
   V1RoleBinding,
 } from '@kubernetes/client-node';
 import { describe, expect, test } from 'vitest';
-import { resolveConfig } from '../../src/config.ts';
-import { RUN_FLAGS, environmentName } from '../../src/flags.ts';
+import { resolveConfig } from '../../src/config/config.ts';
+import { RUN_FLAGS, environmentName } from '../../src/config/flags.ts';
 import { deployManifests, theOnly } from './manifests.ts';
 import { deviations } from './schema.ts';
 

@@ -4,12 +4,12 @@ import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { FLAGS_PAGE, flagsPage } from '../../scripts/flags.ts';
 import { METRICS_PAGE, metricsPage } from '../../scripts/metrics.ts';
-import { CLEANUP_FLAGS, RUN_FLAGS } from '../../src/flags.ts';
-import { readAnnotations } from '../../src/routing/annotations.ts';
-import type { Secret } from '../../src/routing/objects.ts';
+import { CLEANUP_FLAGS, RUN_FLAGS } from '../../src/config/flags.ts';
+import { readAnnotations } from '../../src/routing/ingress/annotations.ts';
+import type { Secret } from '../../src/model/objects.ts';
 import { ROOT } from './manifests.ts';
 
-test('docs/reference/flags.md is what src/flags.ts says; `node scripts/flags.ts` writes it', async () => {
+test('docs/reference/flags.md is what src/config/flags.ts says; `node scripts/flags.ts` writes it', async () => {
   expect(readFileSync(FLAGS_PAGE, 'utf8')).toBe(await flagsPage());
 });
 

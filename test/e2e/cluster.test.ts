@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { once } from 'node:events';
-import { ENGINES } from '../../src/proxy/messages.ts';
+import { ENGINES } from '../../src/proxy/threads/messages.ts';
 import { type Daemon, HTTP_PORT, eventually, startDaemon } from '../support/daemon.ts';
 import { type Cluster, clusters } from './cluster.ts';
 import { type Load, startLoad } from './load.ts';

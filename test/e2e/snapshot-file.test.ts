@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readSnapshotFile } from '../../src/watch/snapshot-file.ts';
-import { values } from '../../src/routing/sharded-map.ts';
+import { values } from '../../src/model/sharded-map.ts';
 import type { ApiObject } from '../support/api-server.ts';
 import { eventually, startDaemon } from '../support/daemon.ts';
 import { scriptedCluster } from './cluster.ts';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ENGINES } from '../../src/proxy/messages.ts';
+import { ENGINES } from '../../src/proxy/threads/messages.ts';
 import { type Daemon, eventually, startDaemon } from '../support/daemon.ts';
 import { type RawClient } from '../support/raw-client.ts';
 import { type Folder, createFolder } from './folder.ts';

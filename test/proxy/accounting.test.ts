@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { LATENCY_BOUNDS_SECONDS, createAccounting, mergeCounters } from '../../src/proxy/accounting.ts';
+import { LATENCY_BOUNDS_SECONDS, createAccounting, mergeCounters } from '../../src/proxy/request-metrics.ts';
 import { anExchange, aRoute } from './an-exchange.ts';
 
 it('counts by Ingress and status class; requests that no Ingress took are counted under none', () => {

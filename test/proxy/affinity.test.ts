@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { withAffinity } from '../../src/proxy/affinity.ts';
-import { get } from '../../src/routing/sharded-map.ts';
+import { withAffinity } from '../../src/proxy/balance/affinity.ts';
+import { get } from '../../src/model/sharded-map.ts';
 import { type Backend, DEFAULT_POLICY, type Route } from '../../src/routing/table.ts';
 import { tableOf } from '../support/proxy.ts';
 

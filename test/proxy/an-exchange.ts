@@ -1,4 +1,4 @@
-import type { Exchange } from '../../src/proxy/exchange.ts';
+import type { Exchange } from '../../src/proxy/exchange-record.ts';
 import { DEFAULT_POLICY, type Route } from '../../src/routing/table.ts';
 
 export function aRoute(ingress: string): Route {

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Choice, type Pool, choose, pool } from '../../src/proxy/balance.ts';
+import { type Choice, type Pool, choose, pool } from '../../src/proxy/balance/balance.ts';
 import {
   type EndpointState,
   answeredIn,
@@ -9,7 +9,7 @@ import {
   connected,
   ended,
   endpointState,
-} from '../../src/proxy/endpoint-state.ts';
+} from '../../src/proxy/balance/endpoint-state.ts';
 import type { Balance } from '../../src/routing/table.ts';
 import { seededRandom } from '../support/random.ts';
 

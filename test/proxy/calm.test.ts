@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { Calm } from '../../src/proxy/http2/calm.ts';
+import { Calm } from '../../src/proxy/downstream/http2/flood-guard.ts';
 
 function times(
   calm: Calm,

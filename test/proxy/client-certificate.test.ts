@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { clientPolicies } from '../../src/proxy/client-certificate.ts';
-import { compile } from '../../src/routing/compile.ts';
-import { snapshotOf } from '../../src/routing/snapshot.ts';
+import { compile } from '../../src/routing/compile/compile.ts';
+import { snapshotOf } from '../../src/model/snapshot.ts';
 import { EMPTY_TABLE } from '../../src/routing/table-update.ts';
 import type { ClientPolicy } from '../../src/routing/table.ts';
 import { loadCases } from '../support/cases.ts';

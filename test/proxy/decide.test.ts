@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { ShownCertificate } from '../../src/proxy/client-certificate.ts';
 import { type Addressee, type Decision, decide } from '../../src/proxy/decide.ts';
 import { DEFAULT_POLICY } from '../../src/routing/table.ts';
-import { mapOf } from '../../src/routing/sharded-map.ts';
+import { mapOf } from '../../src/model/sharded-map.ts';
 import { tableOf } from '../support/proxy.ts';
 
 const TABLE = tableOf([

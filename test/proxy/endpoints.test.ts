@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { type EndpointState, began } from '../../src/proxy/endpoint-state.ts';
-import { type Endpoints, createEndpoints } from '../../src/proxy/endpoints.ts';
-import { edit, get } from '../../src/routing/sharded-map.ts';
+import { type EndpointState, began } from '../../src/proxy/balance/endpoint-state.ts';
+import { type Endpoints, createEndpoints } from '../../src/proxy/balance/endpoint-pool.ts';
+import { edit, get } from '../../src/model/sharded-map.ts';
 import { DEFAULT_POLICY, type RouteTable } from '../../src/routing/table.ts';
 import { tableOf } from '../support/proxy.ts';
 

@@ -4,7 +4,7 @@ import {
   type ResolvedAddress,
   createExternalNames,
   isLocalAddress,
-} from '../../src/proxy/external-names.ts';
+} from '../../src/proxy/balance/external-names.ts';
 
 const NAME = { host: 'db.example', port: 5432 };
 

@@ -6,7 +6,7 @@ import {
   isForbiddenTrailer,
   isForwardingField,
   isHopByHop,
-} from '../../src/proxy/fields.ts';
+} from '../../src/proxy/header-fields.ts';
 
 const SET = [
   'x-forwarded-for',

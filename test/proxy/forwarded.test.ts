@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { plainAddress } from '../../src/proxy/address.ts';
+import { plainAddress } from '../../src/proxy/listener/address.ts';
 import {
   type Arrival,
   type IncomingForwarding,

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type ProxyHeader, readProxyHeader } from '../../src/proxy/proxy-protocol.ts';
+import { type ProxyHeader, readProxyHeader } from '../../src/proxy/listener/proxy-protocol.ts';
 
 const V2 = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1');
 

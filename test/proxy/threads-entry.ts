@@ -1,6 +1,6 @@
 import { parentPort, threadId } from 'node:worker_threads';
-import type { ToThread } from '../../src/proxy/messages.ts';
-import { serve } from '../../src/proxy/thread.ts';
+import type { ToThread } from '../../src/proxy/threads/messages.ts';
+import { serve } from '../../src/proxy/threads/thread.ts';
 
 /** What the test tells all threads; the one that is meant does it. */
 export type Order = { readonly thread: number; readonly die: 'now' | 'at the next report' };

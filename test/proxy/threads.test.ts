@@ -7,9 +7,9 @@ import {
   type ThreadTrouble,
   type Threads,
   startThreads,
-} from '../../src/proxy/threads.ts';
+} from '../../src/proxy/threads/threads.ts';
 import { type Pod, startPod } from '../e2e/pod.ts';
-import { emptyMap } from '../../src/routing/sharded-map.ts';
+import { emptyMap } from '../../src/model/sharded-map.ts';
 import { eventually } from '../support/daemon.ts';
 import { loopbackAddress } from '../support/loopback.ts';
 import { tableOf } from '../support/proxy.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { apiCallOf } from '../../src/api-call.ts';
+import { apiCallOf } from '../../src/kubernetes/api-client.ts';
 import { cleanUp, type CleanupOptions } from '../../src/publish/cleanup.ts';
 import { connect } from '../watch/cluster-fixture.ts';
 import { OTHER_CLASS, OUR_CLASS, type Town, ingressOf, objectsOf, openTown } from './fixture.ts';

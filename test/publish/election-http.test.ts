@@ -14,12 +14,12 @@ async function openContest(): Promise<{
   const members = [await town.join('a'), await town.join('b'), await town.join('c')];
   let n = 0;
   const contest = async (ms: number): Promise<void> => {
-    const end = town.clock.now() + ms;
+    const end = town.clock.wallMs() + ms;
     await town.until(() => {
       const leading = members.filter(({ publisher }) => publisher.leading()).map(({ name }) => name);
       if (leading.length > 1) throw new Error(`${leading.join(' and ')} lead at once`);
       if (n++ % 20 === 0) town.api.apply(ingressOf('shop/web', 'portico', '192.0.2.1'));
-      return town.clock.now() >= end;
+      return town.clock.wallMs() >= end;
     });
   };
   return { town, members, contest };

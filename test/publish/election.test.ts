@@ -2,8 +2,8 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { LEASE_TIMES } from '../../src/publish/lease.ts';
 import { type Elector, startElector } from '../../src/publish/leader.ts';
-import type { Term } from '../../src/publish/term.ts';
-import { sleep } from '../../src/publish/clock.ts';
+import type { Term } from '../../src/publish/leadership.ts';
+import { sleep } from '../../src/kubernetes/clock.ts';
 import { SimulatedApi, SimulatedProcess, type Weather, World, settled } from './simulation.ts';
 
 const FAIR: Weather = { toServerMs: 5, toClientMs: 5, fault: 'none' };

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { COMEBACK_MS, EventLedger, REPEAT_MS } from '../../src/publish/event-ledger.ts';
+import { COMEBACK_MS, EventLedger, REPEAT_MS } from '../../src/publish/event-aggregator.ts';
 import { eventBody, eventName, reportsOf } from '../../src/publish/events.ts';
-import { type ObjectReference, type Severity, problem } from '../../src/routing/problem.ts';
+import { type ObjectReference, type Severity, problem } from '../../src/model/problem.ts';
 
 const WEB: ObjectReference = { kind: 'Ingress', namespace: 'shop', name: 'web', uid: 'u-1' };
 const REPORTER = { controller: 'portico.dev/ingress-controller', instance: 'portico-abcde_1' };

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { apiCallOf } from '../../src/api-call.ts';
-import type { Clock } from '../../src/publish/clock.ts';
-import type { ApiCall } from '../../src/publish/api-call.ts';
+import { apiCallOf } from '../../src/kubernetes/api-client.ts';
+import type { Clock } from '../../src/kubernetes/clock.ts';
+import type { ApiCall } from '../../src/kubernetes/api-request.ts';
 import { LEASE_TIMES } from '../../src/publish/lease.ts';
 import {
   type PublishOptions,
@@ -9,7 +9,7 @@ import {
   leaseNameOf,
   startPublishing,
 } from '../../src/publish/publish.ts';
-import { type Compilation, compile } from '../../src/routing/compile.ts';
+import { type Compilation, compile } from '../../src/routing/compile/compile.ts';
 import type { CompileSettings } from '../../src/routing/settings.ts';
 import { startClusterSource } from '../../src/watch/cluster.ts';
 import { RESOURCES, parseSelector } from '../support/api-server-resources.ts';
@@ -26,7 +26,7 @@ import {
 /** Several publishers in front of one scripted API server, over HTTP, with time in the hands of the test. */
 export interface Town extends AsyncDisposable {
   readonly api: ApiServer;
-  readonly clock: TownClock;
+  readonly clock: FakeClock;
   /** Lets time pass, never while a request is under way, until the condition holds. */
   until(condition: () => boolean): Promise<void>;
   /** Lets so much time pass, with everything that happens in it. */
@@ -57,18 +57,13 @@ export interface Member {
   kill(): Promise<void>;
 }
 
-export class TownClock extends FakeClock {
-  monotonicMs = (): number => this.now() - Date.UTC(2025, 0, 1);
-  wallMs = (): number => this.now();
-}
-
 /** The clocks of one process among several, which can be stopped in its tracks. */
 export class MemberClock implements Clock {
-  readonly #town: TownClock;
+  readonly #town: FakeClock;
   #wallOffsetMs = 0;
   #held: (() => void)[] | null = null;
 
-  constructor(town: TownClock) {
+  constructor(town: FakeClock) {
     this.#town = town;
   }
   monotonicMs(): number {
@@ -110,7 +105,7 @@ export class MemberClock implements Clock {
 
 export async function openTown(options: ApiServerOptions = {}): Promise<Town> {
   const api = await startApiServer(options);
-  const clock = new TownClock();
+  const clock = new FakeClock();
   let underWay = 0;
   const closing: (() => Promise<void>)[] = [];
 
@@ -133,8 +128,8 @@ export async function openTown(options: ApiServerOptions = {}): Promise<Town> {
       }
     },
     async pass(ms) {
-      const end = clock.now() + ms;
-      while (clock.now() < end) await turn();
+      const end = clock.wallMs() + ms;
+      while (clock.wallMs() < end) await turn();
     },
     async idle() {
       const busy = (): boolean => underWay > 0;

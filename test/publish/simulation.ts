@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { ApiCall, ApiReply } from '../../src/publish/api-call.ts';
-import type { Clock } from '../../src/publish/clock.ts';
+import type { ApiCall, ApiReply } from '../../src/kubernetes/api-request.ts';
+import type { Clock } from '../../src/kubernetes/clock.ts';
 
 /** Time that passes from event to event, for several processes whose clocks disagree. */
 export class World {

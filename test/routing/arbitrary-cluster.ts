@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import * as fc from 'fast-check';
-import type { ObjectChange } from '../../src/routing/snapshot.ts';
+import type { ObjectChange } from '../../src/model/snapshot.ts';
 import { CASES } from '../support/cases.ts';
 
 /** Two `ca.crt`, of a golden case. */

@@ -1,14 +1,9 @@
 import { expect, it } from 'vitest';
-import { type Compilation } from '../../src/routing/compilation.ts';
-import { compile } from '../../src/routing/compile.ts';
+import { type Compilation } from '../../src/routing/compile/compilation.ts';
+import { compile } from '../../src/routing/compile/compile.ts';
 import { match } from '../../src/routing/match.ts';
-import { entries, get } from '../../src/routing/sharded-map.ts';
-import {
-  EMPTY_SNAPSHOT,
-  type ObjectChange,
-  type Snapshot,
-  applyChanges,
-} from '../../src/routing/snapshot.ts';
+import { entries, get } from '../../src/model/sharded-map.ts';
+import { EMPTY_SNAPSHOT, type ObjectChange, type Snapshot, applyChanges } from '../../src/model/snapshot.ts';
 import { CASE_SETTINGS, INGRESS_CLASS, parseManifests } from '../support/cases.ts';
 import { createAuthority } from '../support/certificates.ts';
 

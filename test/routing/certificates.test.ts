@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { type Compilation, compile, listProblems } from '../../src/routing/compile.ts';
-import { entries, get } from '../../src/routing/sharded-map.ts';
-import { type ObjectChange, applyChanges, snapshotOf } from '../../src/routing/snapshot.ts';
+import { type Compilation, compile, listProblems } from '../../src/routing/compile/compile.ts';
+import { entries, get } from '../../src/model/sharded-map.ts';
+import { type ObjectChange, applyChanges, snapshotOf } from '../../src/model/snapshot.ts';
 import { CASE_SETTINGS, loadCases } from '../support/cases.ts';
 
 function caseNamed(name: string): {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { compile } from '../../src/routing/compile.ts';
+import { compile } from '../../src/routing/compile/compile.ts';
 import { type Explanation, explain } from '../../src/routing/explain.ts';
-import { snapshotOf } from '../../src/routing/snapshot.ts';
+import { snapshotOf } from '../../src/model/snapshot.ts';
 import { loadCases } from '../support/cases.ts';
 
 function explained(name: string, host: string, path: string): Explanation {

@@ -1,10 +1,15 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Compilation, type CompileSettings, compile, listProblems } from '../../src/routing/compile.ts';
+import {
+  type Compilation,
+  type CompileSettings,
+  compile,
+  listProblems,
+} from '../../src/routing/compile/compile.ts';
 import { explain } from '../../src/routing/explain.ts';
 import { match, normalizeHost, normalizePath } from '../../src/routing/match.ts';
-import { entries, get, values } from '../../src/routing/sharded-map.ts';
-import { EMPTY_SNAPSHOT, type ObjectChange, applyChanges, snapshotOf } from '../../src/routing/snapshot.ts';
+import { entries, get, values } from '../../src/model/sharded-map.ts';
+import { EMPTY_SNAPSHOT, type ObjectChange, applyChanges, snapshotOf } from '../../src/model/snapshot.ts';
 import { applyTableUpdate, tableUpdate } from '../../src/routing/table-update.ts';
 import { CASE_SETTINGS } from '../support/cases.ts';
 import { OUR_CLASS, anyObject, ingresses, requestHost, requestPath } from './arbitrary-cluster.ts';

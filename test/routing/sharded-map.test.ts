@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { difference, edit, emptyMap, entries, get, mapOf } from '../../src/routing/sharded-map.ts';
+import { difference, edit, emptyMap, entries, get, mapOf } from '../../src/model/sharded-map.ts';
 
 const key = fc.oneof(
   fc.constantFrom('a', 'b', '', '__proto__', 'constructor', 'a.example.com'),

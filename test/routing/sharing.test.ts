@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { compile } from '../../src/routing/compile.ts';
-import { difference } from '../../src/routing/sharded-map.ts';
-import { applyChanges, snapshotOf } from '../../src/routing/snapshot.ts';
+import { compile } from '../../src/routing/compile/compile.ts';
+import { difference } from '../../src/model/sharded-map.ts';
+import { applyChanges, snapshotOf } from '../../src/model/snapshot.ts';
 import { tableUpdate } from '../../src/routing/table-update.ts';
 import { CASE_SETTINGS, INGRESS_CLASS, parseManifests } from '../support/cases.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { validateObject } from '../../src/routing/validate.ts';
-import type { Kind } from '../../src/routing/objects.ts';
+import { validateObject } from '../../src/model/validation/validate.ts';
+import type { Kind } from '../../src/model/objects.ts';
 
 const backend = { service: { name: 'web', port: { number: 80 } } };
 const metadata = { namespace: 'shop', name: 'web' };

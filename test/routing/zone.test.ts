@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import type { EndpointSlice } from '../../src/routing/objects.ts';
-import { emptyMap } from '../../src/routing/sharded-map.ts';
-import { EMPTY_SNAPSHOT, applyChanges } from '../../src/routing/snapshot.ts';
+import type { EndpointSlice } from '../../src/model/objects.ts';
+import { emptyMap } from '../../src/model/sharded-map.ts';
+import { EMPTY_SNAPSHOT, applyChanges } from '../../src/model/snapshot.ts';
 import { zoneOfNode } from '../../src/routing/zone.ts';
 
 function slices(...endpoints: readonly object[]) {

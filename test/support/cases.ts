@@ -1,9 +1,9 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parse, parseAllDocuments } from 'yaml';
-import type { CompileSettings } from '../../src/routing/compile.ts';
-import { type Kind, type ObjectMeta, objectKey } from '../../src/routing/objects.ts';
-import type { ObjectChange } from '../../src/routing/snapshot.ts';
+import type { CompileSettings } from '../../src/routing/compile/compile.ts';
+import { type Kind, type ObjectMeta, objectKey } from '../../src/model/objects.ts';
+import type { ObjectChange } from '../../src/model/snapshot.ts';
 
 /**
  * The folder of the golden cases. Their endpoints are 10.0.0.N, so that a run with real sockets can put upstreams

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { EngineFactory } from '../../src/proxy/engine.ts';
-import { httpProxyEngine } from '../../src/proxy/http-proxy/engine.ts';
-import { relayEngine } from '../../src/proxy/relay/engine.ts';
+import { httpProxyEngine } from '../../src/proxy/http-proxy/reference-engine.ts';
+import { relayEngine } from '../../src/proxy/native-engine.ts';
 import { deviations } from './deviations.ts';
 
 /** Every engine that must keep the contract. */

@@ -1,13 +1,13 @@
 import { decide } from '../../src/proxy/decide.ts';
-import { type EndpointState, createEndpoints } from '../../src/proxy/endpoints.ts';
+import { type EndpointState, createEndpoints } from '../../src/proxy/balance/endpoint-pool.ts';
 import type { Engine, EngineFactory, ListenAddress } from '../../src/proxy/engine.ts';
-import type { Exchange } from '../../src/proxy/exchange.ts';
-import { type ExternalNames } from '../../src/proxy/external-names.ts';
+import type { Exchange } from '../../src/proxy/exchange-record.ts';
+import { type ExternalNames } from '../../src/proxy/balance/external-names.ts';
 import { trustedProxies } from '../../src/proxy/forwarded.ts';
 import { DEFAULT_LIMITS, type Limits } from '../../src/proxy/limits.ts';
-import { UNVERIFIABLE } from '../../src/routing/client-certificates.ts';
+import { UNVERIFIABLE } from '../../src/routing/ingress/client-certificates.ts';
 import { pathTree } from '../../src/routing/path-tree.ts';
-import { emptyMap, get, mapOf } from '../../src/routing/sharded-map.ts';
+import { emptyMap, get, mapOf } from '../../src/model/sharded-map.ts';
 import {
   type Backend,
   type ClientPolicy,

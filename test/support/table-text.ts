@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { entries, values } from '../../src/routing/sharded-map.ts';
+import { entries, values } from '../../src/model/sharded-map.ts';
 import type {
   Backend,
   ClientPolicy,
@@ -11,9 +11,9 @@ import type {
   RouteTable,
 } from '../../src/routing/table.ts';
 import { DEFAULT_POLICY } from '../../src/routing/table.ts';
-import { hostsOf } from '../../src/table-view.ts';
-import type { Problem } from '../../src/routing/problem.ts';
-import { describeObject } from '../../src/routing/problem.ts';
+import { hostsOf } from '../../src/routing/table-view.ts';
+import type { Problem } from '../../src/model/problem.ts';
+import { describeObject } from '../../src/model/problem.ts';
 
 /** A table as the goldens show it: short, sorted, and without what is the same everywhere. */
 export function describeTable(table: RouteTable): Record<string, unknown> {

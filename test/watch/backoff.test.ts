@@ -1,6 +1,6 @@
 import { assert, double, integer, property } from 'fast-check';
 import { expect, test } from 'vitest';
-import { backoffMs, relistDelayMs } from '../../src/watch/backoff.ts';
+import { backoffMs, relistDelayMs } from '../../src/kubernetes/backoff.ts';
 
 test('doubles up to half a minute, between the half and the whole of it', () => {
   const least = [1, 2, 3, 4, 5, 6, 7, 8, 1000].map((failures) => backoffMs(failures, () => 0));

@@ -1,8 +1,8 @@
 import { array, assert, asyncProperty, constantFrom, integer, oneof, record } from 'fast-check';
 import { expect, test } from 'vitest';
-import { entries } from '../../src/routing/sharded-map.ts';
-import { type ObjectChange, type Snapshot, snapshotOf } from '../../src/routing/snapshot.ts';
-import { arrive } from '../../src/watch/resources.ts';
+import { entries } from '../../src/model/sharded-map.ts';
+import { type ObjectChange, type Snapshot, snapshotOf } from '../../src/model/snapshot.ts';
+import { arrive } from '../../src/kubernetes/resources.ts';
 import { type ApiServer, type Fault } from '../support/api-server.ts';
 import { RESOURCES, parseSelector } from '../support/api-server-resources.ts';
 import { endpointSlice, ingress, pass, until, watchCluster } from './cluster-fixture.ts';

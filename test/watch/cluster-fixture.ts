@@ -2,10 +2,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { get, values } from '../../src/routing/sharded-map.ts';
-import { type ApiConnection, connectApi } from '../../src/watch/api-connection.ts';
+import { get, values } from '../../src/model/sharded-map.ts';
+import { type ApiConnection, connectApi } from '../../src/kubernetes/api-connection.ts';
 import { type ClusterSourceOptions, startClusterSource } from '../../src/watch/cluster.ts';
-import { loadKubeconfig } from '../../src/watch/kubeconfig.ts';
+import { loadKubeconfig } from '../../src/kubernetes/kubeconfig.ts';
 import type { Source, SourceEvent, WatchState } from '../../src/watch/source.ts';
 import {
   type ApiObject,

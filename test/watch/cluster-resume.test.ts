@@ -7,7 +7,7 @@ test('a watch that ends cleanly resumes from the last bookmark, without listing'
   api.store.resourceVersion = 480;
   cluster.clock.advance(1);
   api.bookmark();
-  await until(() => cluster.state('Ingress').lastEventAt === cluster.clock.now());
+  await until(() => cluster.state('Ingress').lastEventAt === cluster.clock.wallMs());
   api.endWatches();
   await until(pass(cluster, () => requestsOf(cluster, 'watch').length === 3));
   expect(requestsOf(cluster, 'watch').map(({ query }) => query.get('resourceVersion'))).toEqual([

@@ -1,11 +1,16 @@
-import type { Clock } from '../../src/watch/clock.ts';
+import type { Clock } from '../../src/kubernetes/clock.ts';
 
 /** Time that passes only when a test says so. */
 export class FakeClock implements Clock {
   #now = Date.UTC(2026, 0, 1);
   #timers = new Set<{ readonly at: number; readonly callback: () => void }>();
 
-  now(): number {
+  /** Far from the wall clock, so that a test notices when one is taken for the other. */
+  monotonicMs(): number {
+    return this.#now - Date.UTC(2025, 0, 1);
+  }
+
+  wallMs(): number {
     return this.#now;
   }
 

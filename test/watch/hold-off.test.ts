@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { EMPTY_SNAPSHOT, snapshotOf } from '../../src/routing/snapshot.ts';
+import { EMPTY_SNAPSHOT, snapshotOf } from '../../src/model/snapshot.ts';
 import {
   AT_REST,
   HOLD_OFF,

@@ -2,7 +2,7 @@ import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type KubeconfigOptions, loadKubeconfig } from '../../src/watch/kubeconfig.ts';
+import { type KubeconfigOptions, loadKubeconfig } from '../../src/kubernetes/kubeconfig.ts';
 
 let directory: string;
 beforeEach(async () => {

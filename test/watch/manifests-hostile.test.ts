@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { entries } from '../../src/routing/sharded-map.ts';
+import { entries } from '../../src/model/sharded-map.ts';
 import { type ManifestSet, readManifests } from '../../src/watch/manifests.ts';
 import { MAX_FILE_BYTES } from '../../src/watch/manifests/files.ts';
 import { documents, folder, ingress } from './manifests-folder.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Problem } from '../../src/routing/problem.ts';
+import type { Problem } from '../../src/model/problem.ts';
 import { type ManifestSet, readManifests } from '../../src/watch/manifests.ts';
 import { documents, folder, ingress } from './manifests-folder.ts';
 

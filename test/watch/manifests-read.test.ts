@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { entries, get } from '../../src/routing/sharded-map.ts';
+import { entries, get } from '../../src/model/sharded-map.ts';
 import { type ManifestSet, readManifests } from '../../src/watch/manifests.ts';
 import { documents, folder, ingress, service } from './manifests-folder.ts';
 

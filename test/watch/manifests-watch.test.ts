@@ -1,7 +1,7 @@
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { get } from '../../src/routing/sharded-map.ts';
+import { get } from '../../src/model/sharded-map.ts';
 import { type Watched, documents, endpoints, folder, ingress, service, watched } from './manifests-folder.ts';
 
 const host = ({ source }: Watched, name = 'a') =>

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Ingress } from '../../src/routing/objects.ts';
+import type { Ingress } from '../../src/model/objects.ts';
 import { ObjectStore } from '../../src/watch/object-store.ts';
 
 const web = (uid: string, resourceVersion: string): Ingress => ({

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
-import { values } from '../../src/routing/sharded-map.ts';
+import { values } from '../../src/model/sharded-map.ts';
 import { type ApiObject, type ApiServer, startApiServer } from '../support/api-server.ts';
 import { pass, until, watchCluster } from './cluster-fixture.ts';
 

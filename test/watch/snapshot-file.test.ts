@@ -2,8 +2,8 @@ import { mkdir, mkdtemp, readFile, readdir, rm, stat, utimes, writeFile } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { entries } from '../../src/routing/sharded-map.ts';
-import { type Snapshot, snapshotOf } from '../../src/routing/snapshot.ts';
+import { entries } from '../../src/model/sharded-map.ts';
+import { type Snapshot, snapshotOf } from '../../src/model/snapshot.ts';
 import { readSnapshotFile, removeStrays, writeSnapshotFile } from '../../src/watch/snapshot-file.ts';
 import { parseManifests } from '../support/cases.ts';
 

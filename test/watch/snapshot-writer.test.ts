@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { EMPTY_SNAPSHOT, type Snapshot } from '../../src/routing/snapshot.ts';
+import { EMPTY_SNAPSHOT, type Snapshot } from '../../src/model/snapshot.ts';
 import { type SnapshotWriter, startSnapshotWriter } from '../../src/watch/snapshot-writer.ts';
 import { eventually } from '../support/daemon.ts';
 import { FakeClock } from './fake-clock.ts';
@@ -39,14 +39,14 @@ it('writes once for many changes, and then not again for a while', async () => {
   for (let n = 0; n < 10; n++) change();
   expect(clock.pending()).toEqual([1_000]);
   clock.advance(1_000);
-  await written(clock.now());
+  await written(clock.wallMs());
   expect(clock.pending()).toEqual([]);
   change();
   await eventually(async () => clock.pending().length > 0);
   expect(clock.pending()).toEqual([5_000]);
   await writer.stop();
   // What was not written yet is, at the end.
-  expect(await savedAt()).toBe(clock.now());
+  expect(await savedAt()).toBe(clock.wallMs());
   expect(said).toEqual([]);
 });
 
@@ -69,7 +69,7 @@ it('says once that it cannot write, tries on, and says when it can again', async
   expect(said).toHaveLength(1);
   await mkdir(join(folder, 'kept'));
   clock.advance(30_000);
-  await written(clock.now());
+  await written(clock.wallMs());
   await eventually(async () => said.length > 1);
   expect(said[1]).toBe(`info --snapshot-file ${path}: written again`);
   await writer.stop();
@@ -82,5 +82,5 @@ it('tries once more at the end, though it could not write before', async () => {
   expect(said[0]).toContain('it is tried every 30 s: make its folder, or mount it');
   await mkdir(join(folder, 'kept'));
   await writer.stop();
-  expect(await savedAt()).toBe(clock.now());
+  expect(await savedAt()).toBe(clock.wallMs());
 });

@@ -1,7 +1,7 @@
 import type { ClientRequest } from 'node:http';
 import type { Socket } from 'node:net';
 import type { AttemptOutcome } from '../attempt.ts';
-import { type EndpointState, began, connectFailed, connected, ended } from '../endpoint-state.ts';
+import { type EndpointState, began, connectFailed, connected, ended } from '../balance/endpoint-state.ts';
 import type { EngineContext } from '../engine.ts';
 
 /** One try at one endpoint, over a `ClientRequest`. */

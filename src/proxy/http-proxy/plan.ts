@@ -1,13 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import type { Backend, Route } from '../../routing/table.ts';
-import type { AnswerReason } from '../answer.ts';
-import type { EndpointState } from '../endpoint-state.ts';
+import type { AnswerReason } from '../local-response.ts';
+import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { EngineContext } from '../engine.ts';
 import { clientAddress, forwarding } from '../forwarded.ts';
-import { hashKey } from '../hash-by.ts';
-import { upstreamWay } from '../upstream-way.ts';
-import { type Ledger, arrivalOf } from './ledger.ts';
-import { type RequestHead, readHead } from './request-head.ts';
+import { hashKey } from '../balance/hash-by.ts';
+import { upstreamWay } from '../upstream/upstream-transport.ts';
+import { type Ledger, arrivalOf } from './reference-record.ts';
+import { type RequestHead, readHead } from './reference-request-head.ts';
 
 /** What is to be done with a request, decided once from its head. */
 export type Plan =

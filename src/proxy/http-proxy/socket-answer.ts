@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { type Answer, type AnswerReason, type MessageFault, answer } from '../answer.ts';
+import { type Answer, type AnswerReason, type MessageFault, answer } from '../local-response.ts';
 import type { EngineContext } from '../engine.ts';
-import { type Ledger, arrivalOf, openLedger } from './ledger.ts';
+import { type Ledger, arrivalOf, openLedger } from './reference-record.ts';
 
 /** What is wrong with a message that Node's parser gave up on; null when the client is gone and nothing is to say. */
 export function clientFault(error: NodeJS.ErrnoException): MessageFault | null {

@@ -1,9 +1,9 @@
-import { isForbiddenTrailer } from '../fields.ts';
-import { isRelayedResponse } from '../relay/client-head.ts';
-import { FieldBlock } from '../relay/field-block.ts';
-import { FieldKind } from '../relay/field-names.ts';
-import type { ResponseHead } from '../relay/response-head.ts';
-import type { Trailers } from '../relay/sides.ts';
+import { isForbiddenTrailer } from '../header-fields.ts';
+import { isRelayedResponse } from '../downstream/http1/client-head.ts';
+import { FieldBlock } from '../http1/field-block.ts';
+import { FieldKind } from '../http1/field-names.ts';
+import type { ResponseHead } from '../upstream/http1/response-head.ts';
+import type { Trailers } from '../sides.ts';
 import { trailerText } from './text.ts';
 
 /** Names and values in turns. */

@@ -1,6 +1,6 @@
 import { type SecureContext, type SecureContextOptions, createSecureContext } from 'node:tls';
 import type { KeyPair } from '../../routing/secrets.ts';
-import { type ShardedMap, emptyMap, get } from '../../routing/sharded-map.ts';
+import { type ShardedMap, emptyMap, get } from '../../model/sharded-map.ts';
 import type { CertificateReference } from '../../routing/table.ts';
 import type { MapUpdate } from '../../routing/table-update.ts';
 

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { answer } from '../answer.ts';
+import { answer } from '../local-response.ts';
 import type { EngineContext } from '../engine.ts';
 import type { Arrival } from '../forwarded.ts';
 

@@ -1,6 +1,6 @@
-import type { Kind, ObjectKey } from '../../routing/objects.ts';
-import { type Problem, describeObject, sortProblems } from '../../routing/problem.ts';
-import { EMPTY_SNAPSHOT, type ObjectChange, type Snapshot, applyChanges } from '../../routing/snapshot.ts';
+import type { Kind, ObjectKey } from '../../model/objects.ts';
+import { type Problem, describeObject, sortProblems } from '../../model/problem.ts';
+import { EMPTY_SNAPSHOT, type ObjectChange, type Snapshot, applyChanges } from '../../model/snapshot.ts';
 import { sameContent } from './normal-form.ts';
 import { type Manifest, type Origin, placeOfField } from './parse.ts';
 import type { Reading } from './read.ts';

@@ -1,6 +1,6 @@
-import { type Kind, type Kinds, type ObjectKey, objectKey } from '../../routing/objects.ts';
-import type { Problem } from '../../routing/problem.ts';
-import { validateObject } from '../../routing/validate.ts';
+import { type Kind, type Kinds, type ObjectKey, objectKey } from '../../model/objects.ts';
+import type { Problem } from '../../model/problem.ts';
+import { validateObject } from '../../model/validation/validate.ts';
 import { offsetOf, stepsOf } from './field.ts';
 import { type Json, type JsonObject, freeze, isJsonObject, normalForm } from './normal-form.ts';
 import { type Place, type YamlDocument, type YamlFile, parseYaml, plainValue } from './yaml.ts';

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import type { Problem } from '../../routing/problem.ts';
+import type { Problem } from '../../model/problem.ts';
 import { type FoundFile, type Root, findFiles, readText } from './files.ts';
 import { type Manifest, type PlacedProblem, parseManifests } from './parse.ts';
 

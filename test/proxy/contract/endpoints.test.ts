@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { createExternalNames } from '../../../src/proxy/external-names.ts';
+import { createExternalNames } from '../../../src/proxy/balance/external-names.ts';
 import { contract } from '../../support/engines.ts';
 import { fullPort } from '../../support/full-port.ts';
 import { startProxy } from '../../support/proxy.ts';

@@ -7,7 +7,7 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { afterEach, expect, it } from 'vitest';
-import { relayEngine } from '../../../src/proxy/relay/engine.ts';
+import { relayEngine } from '../../../src/proxy/native-engine.ts';
 import { http2Upstream } from '../../support/http2-upstream.ts';
 import { type RunningProxy, startProxy } from '../../support/proxy.ts';
 import { unusedPort } from '../../support/upstream.ts';

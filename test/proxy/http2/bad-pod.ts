@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { relayEngine } from '../../../src/proxy/relay/engine.ts';
+import { relayEngine } from '../../../src/proxy/native-engine.ts';
 import { http2Client } from '../../support/http2-client.ts';
 import { type FramePod, forEachRequest, framePod, response, valueOf } from '../../support/http2-frame-pod.ts';
 import { CODE, FRAME, type Frame, codeOf } from '../../support/http2-frames.ts';

@@ -10,7 +10,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
 import { expect, it } from 'vitest';
 import type { Engine } from '../../../src/proxy/engine.ts';
-import { relayEngine } from '../../../src/proxy/relay/engine.ts';
+import { relayEngine } from '../../../src/proxy/native-engine.ts';
 import { ChaosClient } from '../../support/chaos-client.ts';
 import { isPatternOf, pattern } from '../../support/pattern.ts';
 import { type Site, startProxy } from '../../support/proxy.ts';

@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import { type AddressInfo, type Socket, connect as connectTcp } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { expect, it } from 'vitest';
-import { relayEngine } from '../../../src/proxy/relay/engine.ts';
+import { relayEngine } from '../../../src/proxy/native-engine.ts';
 import {
   FLAG,
   FRAME,

@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { expect, it } from 'vitest';
-import { relayEngine } from '../../../src/proxy/relay/engine.ts';
+import { relayEngine } from '../../../src/proxy/native-engine.ts';
 import { frameClient, headers, requestFields } from '../../support/http2-frames.ts';
 import { http2Client } from '../../support/http2-client.ts';
 import { fieldOf, http2Upstream } from '../../support/http2-upstream.ts';

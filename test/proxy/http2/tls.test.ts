@@ -2,7 +2,7 @@ import { type Http2SecureServer, connect, createSecureServer } from 'node:http2'
 import { createServer as createHttps } from 'node:https';
 import type { AddressInfo, Server } from 'node:net';
 import { expect, it } from 'vitest';
-import { relayEngine } from '../../../src/proxy/relay/engine.ts';
+import { relayEngine } from '../../../src/proxy/native-engine.ts';
 import { DEFAULT_POLICY, type Policy } from '../../../src/routing/table.ts';
 import { createAuthority } from '../../support/certificates.ts';
 import { http2Client } from '../../support/http2-client.ts';

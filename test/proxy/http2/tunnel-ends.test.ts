@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { relayEngine } from '../../../src/proxy/relay/engine.ts';
+import { relayEngine } from '../../../src/proxy/native-engine.ts';
 import { forEachRequest, framePod, responseHead } from '../../support/http2-frame-pod.ts';
 import {
   FLAG,

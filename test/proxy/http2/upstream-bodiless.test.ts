@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { relayEngine } from '../../../src/proxy/relay/engine.ts';
+import { relayEngine } from '../../../src/proxy/native-engine.ts';
 import { http2Client } from '../../support/http2-client.ts';
 import { forEachRequest, framePod, response, valueOf } from '../../support/http2-frame-pod.ts';
 import { FLAG, data, headers } from '../../support/http2-frames.ts';

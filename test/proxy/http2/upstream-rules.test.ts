@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { relayEngine } from '../../../src/proxy/relay/engine.ts';
+import { relayEngine } from '../../../src/proxy/native-engine.ts';
 import { indexed, literal, tableSize } from '../../support/hpack.ts';
 import { http2Client } from '../../support/http2-client.ts';
 import { framePod, response, responseHead } from '../../support/http2-frame-pod.ts';

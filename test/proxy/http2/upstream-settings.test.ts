@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Limits } from '../../../src/proxy/limits.ts';
-import { relayEngine } from '../../../src/proxy/relay/engine.ts';
+import { relayEngine } from '../../../src/proxy/native-engine.ts';
 import { http2Client } from '../../support/http2-client.ts';
 import {
   type FramePod,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { relayEngine } from '../../../src/proxy/relay/engine.ts';
+import { relayEngine } from '../../../src/proxy/native-engine.ts';
 import { type Http2Client, type Http2Response, http2Client } from '../../support/http2-client.ts';
 import {
   type FramePod,

@@ -8,7 +8,7 @@ import {
 import type { AddressInfo } from 'node:net';
 import { expect, it } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
-import { relayEngine } from '../../../src/proxy/relay/engine.ts';
+import { relayEngine } from '../../../src/proxy/native-engine.ts';
 import { type Http2Client, http2Client } from '../../support/http2-client.ts';
 import { fieldOf } from '../../support/http2-upstream.ts';
 import { startProxy } from '../../support/proxy.ts';

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type BodyProgress, BodyReader } from '../../../src/proxy/relay/body-reader.ts';
-import { CHUNKED, type Framing, NO_BODY, UNTIL_CLOSE, lengthOf } from '../../../src/proxy/relay/framing.ts';
+import { type BodyProgress, BodyReader } from '../../../src/proxy/http1/body-reader.ts';
+import { CHUNKED, type Framing, NO_BODY, UNTIL_CLOSE, lengthOf } from '../../../src/proxy/http1/framing.ts';
 import { REFUSED_BODIES } from './corpus/bodies.ts';
 
 interface Reading {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { relayEngine } from '../../../src/proxy/relay/engine.ts';
+import { relayEngine } from '../../../src/proxy/native-engine.ts';
 import { type RunningProxy, startProxy } from '../../support/proxy.ts';
 import { rawClient } from '../../support/raw-client.ts';
 import { type RecordingUpstream, ok, recordingUpstream, scriptedUpstream } from '../../support/upstream.ts';

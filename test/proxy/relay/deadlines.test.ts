@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { Deadline, Deadlines } from '../../../src/proxy/relay/deadlines.ts';
+import { Deadline, Deadlines } from '../../../src/proxy/deadlines.ts';
 
 test('a deadline that is not met expires once; one that is armed again or cleared does not', () => {
   const clock = new Deadlines(60_000);

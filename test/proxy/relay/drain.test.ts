@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { quietTurn } from '../../../src/proxy/relay/drain.ts';
+import { quietTurn } from '../../../src/proxy/drain.ts';
 
 /** How many turns are waited for when they take so long, in milliseconds. */
 async function turnsWaited(turnsMs: readonly number[]): Promise<number> {

@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { relayEngine } from '../../../src/proxy/relay/engine.ts';
+import { relayEngine } from '../../../src/proxy/native-engine.ts';
 import { startProxy } from '../../support/proxy.ts';
 
 /** A relay in a thread of its own, which says at the end of each exchange how much memory its Buffers take. */

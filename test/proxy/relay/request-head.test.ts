@@ -1,8 +1,12 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { statusOf } from '../../../src/proxy/answer.ts';
+import { statusOf } from '../../../src/proxy/local-response.ts';
 import { DEFAULT_LIMITS, type Limits } from '../../../src/proxy/limits.ts';
-import { type RequestProgress, RequestHead, messageFault } from '../../../src/proxy/relay/request-head.ts';
+import {
+  type RequestProgress,
+  RequestHead,
+  messageFault,
+} from '../../../src/proxy/downstream/http1/request-head.ts';
 import { REFUSED_HEADS } from './corpus/heads.ts';
 
 const LIMITS: Limits = { ...DEFAULT_LIMITS, requestLineBytes: 256, headBytes: 1024, fieldCount: 8 };

@@ -5,7 +5,7 @@ import {
   type ResponseContext,
   type ResponseProgress,
   ResponseHead,
-} from '../../../src/proxy/relay/response-head.ts';
+} from '../../../src/proxy/upstream/http1/response-head.ts';
 import { REFUSED_RESPONSES } from './corpus/responses.ts';
 
 const GET: ResponseContext = { isHead: false, asksUpgrade: false };

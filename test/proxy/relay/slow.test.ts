@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { relayEngine } from '../../../src/proxy/relay/engine.ts';
+import { relayEngine } from '../../../src/proxy/native-engine.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { type RawClient, rawClient, request } from '../../support/raw-client.ts';
 import { recordingUpstream, scriptedUpstream } from '../../support/upstream.ts';

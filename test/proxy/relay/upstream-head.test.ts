@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { DEFAULT_LIMITS } from '../../../src/proxy/limits.ts';
 import { type Arrival, trustedProxies } from '../../../src/proxy/forwarded.ts';
-import { RequestHead } from '../../../src/proxy/relay/request-head.ts';
-import { acceptOf, upstreamHead } from '../../../src/proxy/relay/upstream-head.ts';
+import { RequestHead } from '../../../src/proxy/downstream/http1/request-head.ts';
+import { acceptOf, upstreamHead } from '../../../src/proxy/upstream/http1/upstream-head.ts';
 
 const ARRIVAL: Arrival = { peer: '10.1.2.3', trusted: false, port: 80, scheme: 'http' };
 const SET_BY_US =

@@ -5,8 +5,8 @@ import {
   DEFAULT_CIPHERS,
   createCertificates,
 } from '../../../src/proxy/tls/certificates.ts';
-import { mapOf } from '../../../src/routing/sharded-map.ts';
-import { createStandInCertificate } from '../../../src/stand-in-certificate.ts';
+import { mapOf } from '../../../src/model/sharded-map.ts';
+import { createStandInCertificate } from '../../../src/controller/default-certificate.ts';
 import { authority } from '../../support/tls-proxy.ts';
 
 const standIn = await createStandInCertificate(Date.now());

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
 import type { ConnectionOptions } from 'node:tls';
 import { expect, it } from 'vitest';
-import { relayEngine } from '../../../src/proxy/relay/engine.ts';
+import { relayEngine } from '../../../src/proxy/native-engine.ts';
 import { contract } from '../../support/engines.ts';
 import { get } from '../../support/raw-client.ts';
 import { type TlsSite, secureClient, startTlsProxy } from '../../support/tls-proxy.ts';

@@ -1,4 +1,4 @@
-import { HeldBytes } from '../../relay/held-bytes.ts';
+import { HeldBytes } from '../../pending-bytes.ts';
 import { ErrorCode, FRAME_BYTES, FrameType, Flag, HEADER_BYTES, PREFACE, readUint31 } from './frame.ts';
 
 /** Who is told of the frames. Bytes it is shown are gone when the call returns. */

@@ -1,4 +1,4 @@
-import { HeldBytes } from '../../relay/held-bytes.ts';
+import { HeldBytes } from '../../pending-bytes.ts';
 import { ErrorCode, Flag, readUint32 } from './frame.ts';
 
 /** More pieces than this of one field section carry next to nothing each. */

@@ -1,4 +1,4 @@
-import { HeldBytes } from '../../relay/held-bytes.ts';
+import { HeldBytes } from '../../pending-bytes.ts';
 import type { Decoded } from '../hpack/decoder.ts';
 import type { Http2Connection } from './connection.ts';
 import { ErrorCode, FIRST_WINDOW, FRAME_BYTES, FrameType, LARGEST_WINDOW } from './frame.ts';

@@ -17,7 +17,7 @@ import {
   windowUpdate,
 } from '../../../support/http2-frames.ts';
 import { startProxy } from '../../../support/proxy.ts';
-import { relayEngine } from '../../../../src/proxy/relay/engine.ts';
+import { relayEngine } from '../../../../src/proxy/native-engine.ts';
 import { http2Upstream } from '../../../support/http2-upstream.ts';
 import {
   CONNECTION_FRAME_SIZE,

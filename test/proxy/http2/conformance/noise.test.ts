@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { relayEngine } from '../../../../src/proxy/relay/engine.ts';
+import { relayEngine } from '../../../../src/proxy/native-engine.ts';
 import { http2Client } from '../../../support/http2-client.ts';
 import { framePod, response, valueOf } from '../../../support/http2-frame-pod.ts';
 import { blocks, frameClient, settings } from '../../../support/http2-frames.ts';

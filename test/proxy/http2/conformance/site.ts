@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Limits } from '../../../../src/proxy/limits.ts';
-import { relayEngine } from '../../../../src/proxy/relay/engine.ts';
+import { relayEngine } from '../../../../src/proxy/native-engine.ts';
 import {
   CODE,
   type FieldList,

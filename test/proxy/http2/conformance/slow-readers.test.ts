@@ -3,7 +3,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_LIMITS } from '../../../../src/proxy/limits.ts';
-import { relayEngine } from '../../../../src/proxy/relay/engine.ts';
+import { relayEngine } from '../../../../src/proxy/native-engine.ts';
 import { forEachRequest, framePod, responseHead } from '../../../support/http2-frame-pod.ts';
 import {
   FLAG,

@@ -1,4 +1,4 @@
-import type { BodyFault } from '../../../../src/proxy/relay/body-reader.ts';
+import type { BodyFault } from '../../../../src/proxy/http1/body-reader.ts';
 
 /** Chunked bodies that must not be read on, as a client or a pod may send them. */
 export const REFUSED_BODIES: readonly {

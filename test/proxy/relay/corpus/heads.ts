@@ -1,4 +1,4 @@
-import type { RequestFault } from '../../../../src/proxy/relay/request-head.ts';
+import type { RequestFault } from '../../../../src/proxy/downstream/http1/request-head.ts';
 
 export interface RefusedHead {
   readonly name: string;

@@ -1,0 +1,35 @@
+import type { CompileConfig } from '../config/config.ts';
+import { EXIT } from '../config/exit-codes.ts';
+import { compileOnce } from './compile-once.ts';
+import { problemLine } from '../model/format-problem.ts';
+import { countTable } from '../routing/table-view.ts';
+
+/** `portico check`: prints every problem; the exit code is 1 when one of them is an error. */
+export async function runCheck(
+  config: CompileConfig,
+  env: NodeJS.ProcessEnv,
+  output: 'text' | 'json',
+  write: (text: string) => void,
+): Promise<number> {
+  const compiled = await compileOnce(config, env);
+  if (compiled.kind !== 'compiled') {
+    console.error(`portico check: ${compiled.message}`);
+    return compiled.kind === 'no-input' ? EXIT.noInput : EXIT.unavailable;
+  }
+  const { compilation, problems, locate } = compiled;
+  const counts = countTable(compilation.table);
+  const bySeverity = { error: 0, warning: 0, info: 0 };
+  for (const problem of problems) bySeverity[problem.severity]++;
+
+  if (output === 'json') {
+    const located = problems.map((problem) => ({ ...problem, place: locate(problem) }));
+    write(`${JSON.stringify({ ...counts, problems: located }, null, 2)}\n`);
+  } else {
+    for (const problem of problems) write(`${problem.severity}: ${problemLine(problem, locate(problem))}\n`);
+    const { error, warning, info } = bySeverity;
+    write(
+      `${counts.routes} routes of ${counts.hosts} hosts: ${error} errors, ${warning} warnings, ${info} notes\n`,
+    );
+  }
+  return bySeverity.error > 0 ? EXIT.failure : EXIT.ok;
+}

@@ -1,0 +1,55 @@
+import { pino } from 'pino';
+import type { CompileConfig } from '../config/config.ts';
+import type { Place } from '../model/format-problem.ts';
+import { type Compilation, compile, listProblems } from '../routing/compile/compile.ts';
+import { type Problem, sortProblems } from '../model/problem.ts';
+import { EMPTY_SNAPSHOT } from '../model/snapshot.ts';
+import { zoneOfNode } from '../routing/zone.ts';
+import { openSource } from '../controller/open-source.ts';
+
+/** Everything read and compiled once, for `check` and `explain`. */
+export type OneOff =
+  | {
+      readonly kind: 'compiled';
+      readonly compilation: Compilation;
+      readonly problems: readonly Problem[];
+      readonly locate: (problem: Problem) => Place | null;
+    }
+  | { readonly kind: 'no-input' | 'unavailable'; readonly message: string };
+
+const SYNC_TIMEOUT_MS = 30_000;
+
+export async function compileOnce(config: CompileConfig, env: NodeJS.ProcessEnv): Promise<OneOff> {
+  const opened = await openSource(config, env, pino({ level: 'silent' }), () => {});
+  if (opened.kind === 'failed') return { kind: 'no-input', message: opened.message };
+  const { source, locate } = opened;
+  const timeout = Promise.withResolvers<'timeout'>();
+  const timer = setTimeout(() => timeout.resolve('timeout'), SYNC_TIMEOUT_MS);
+  const outcome = await Promise.race([source.synced, timeout.promise]);
+  clearTimeout(timer);
+  try {
+    if (outcome === 'timeout') {
+      const errors = new Set(
+        source.states().map((state) => state.lastError ?? `no list of ${state.kind} yet`),
+      );
+      return { kind: 'unavailable', message: `${opened.description}: ${[...errors].join('; ')}` };
+    }
+    const snapshot = source.snapshot();
+    const { nodeName: node, zone } = config;
+    const learned =
+      node === null ? null : zoneOfNode(node, EMPTY_SNAPSHOT.endpointSlices, snapshot.endpointSlices);
+    const compilation = compile(snapshot, {
+      ingressClass: config.ingressClass,
+      controllerName: config.controllerName,
+      watchIngressWithoutClass: config.watchIngressWithoutClass,
+      defaultBackend: config.defaultBackend,
+      allowLoopback: config.allowLoopback,
+      location: { node, zone: zone ?? learned },
+      now: Date.now(),
+    });
+    const problems = sortProblems([...source.problems(), ...listProblems(compilation)]);
+    return { kind: 'compiled', compilation, problems, locate };
+  } finally {
+    await source.stop();
+  }
+}

@@ -1,0 +1,84 @@
+import type { CompileConfig } from '../config/config.ts';
+import { EXIT } from '../config/exit-codes.ts';
+import { compileOnce } from './compile-once.ts';
+import { type Explanation, explain } from '../routing/explain.ts';
+import type { Backend, Endpoint, Route } from '../routing/table.ts';
+
+const URL_PARTS = /^(?:https?:\/\/)?([^/?#]+)([^#]*)/i;
+
+/** `portico explain`: says what a URL reaches and why. */
+export async function runExplain(
+  config: CompileConfig,
+  env: NodeJS.ProcessEnv,
+  url: string,
+  output: 'text' | 'json',
+  write: (text: string) => void,
+): Promise<number> {
+  const [, host, rest = ''] = URL_PARTS.exec(url) ?? [];
+  if (host === undefined) {
+    console.error(`portico explain: '${url}' is not a URL; write http://host/path`);
+    return EXIT.usage;
+  }
+  const compiled = await compileOnce(config, env);
+  if (compiled.kind !== 'compiled') {
+    console.error(`portico explain: ${compiled.message}`);
+    return compiled.kind === 'no-input' ? EXIT.noInput : EXIT.unavailable;
+  }
+  const path = rest.startsWith('/') ? rest : `/${rest}`;
+  const explanation = explain(compiled.compilation, { host, path });
+  write(output === 'json' ? `${JSON.stringify(explanation, null, 2)}\n` : explanationText(url, explanation));
+  return EXIT.ok;
+}
+
+function explanationText(url: string, { outcome, steps, lost }: Explanation): string {
+  const lines = [url, ...steps.map((step) => `  ${step}`)];
+  switch (outcome.kind) {
+    case 'malformed':
+      lines.push(`400: ${outcome.reason}`);
+      break;
+    case 'no-route':
+      lines.push('404: no rule and no default backend takes it');
+      break;
+    case 'unavailable':
+      lines.push(
+        ...routeLines(outcome.route),
+        `503: backend ${outcome.backend.key}: ${outcome.backend.unavailable}`,
+      );
+      break;
+    case 'forward':
+      lines.push(...routeLines(outcome.route), ...backendLines(outcome.backend));
+      break;
+  }
+  if (lost.length > 0) lines.push('these could have taken it too:');
+  for (const { route, because } of lost) lines.push(`  ${ruleText(route)}: ${because}`);
+  return `${lines.join('\n')}\n`;
+}
+
+function routeLines(route: Route): string[] {
+  if (route.ingress === '') return ["route: the controller's own default backend"];
+  return [`route: ${ruleText(route)}`];
+}
+
+function ruleText(route: Route): string {
+  const rule =
+    route.pathType === 'DefaultBackend' ? 'default backend' : `${route.pathType} ${route.path || '/'}`;
+  return `${rule} of Ingress ${route.ingress} at ${route.field}`;
+}
+
+function backendLines({ key, externalName, endpoints, spare = [] }: Backend): string[] {
+  const targets = externalName
+    ? [`${externalName.host}:${externalName.port} by DNS`]
+    : endpoints.map(endpointText);
+  return [
+    `backend: ${key}`,
+    ...targets.map((target) => `  endpoint: ${target}`),
+    ...(spare.length > 0 ? ['  farther away, for when none of these can be reached:'] : []),
+    ...spare.map((endpoint) => `  endpoint: ${endpointText(endpoint)}`),
+  ];
+}
+
+function endpointText({ address, port, pod, node, zone, terminating }: Endpoint): string {
+  const about = [pod && `Pod ${pod}`, node && `node ${node}`, zone && `zone ${zone}`].filter(Boolean);
+  const place = about.length > 0 ? ` (${about.join(', ')})` : '';
+  return `${address.includes(':') ? `[${address}]` : address}:${port}${place}${terminating ? ', terminating' : ''}`;
+}

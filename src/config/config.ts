@@ -1,0 +1,239 @@
+import type { AccessLogFormat } from '../proxy/access-log.ts';
+import type { Limits } from '../proxy/limits.ts';
+import { ENGINES, type EngineName } from '../proxy/threads/messages.ts';
+import { DEFAULT_CIPHERS, TLS_VERSIONS, type TlsVersion } from '../proxy/tls/certificates.ts';
+import { CLASS_FLAGS, CLEANUP_FLAGS, PUBLISH_FLAGS, RUN_FLAGS, SOURCE_FLAGS } from './flags.ts';
+
+import {
+  text,
+  boolean,
+  oneOf,
+  port,
+  httpsPort,
+  ipAddress,
+  publishAddress,
+  namespaceName,
+  serviceName,
+  cidr,
+  workers,
+  namespaceGlob,
+  secretName,
+  hsts,
+  ciphers,
+  servicePort,
+  duration,
+  leaseDuration,
+  limit,
+  limits,
+} from './flag-values.ts';
+import { FlagReader, type ConfigResult, type Environment, type FlagValues } from './flag-reader.ts';
+
+export type { ConfigResult, Environment, FlagValues };
+
+/** Where objects come from. */
+export type SourceConfig =
+  | { readonly kind: 'manifests'; readonly paths: readonly string[] }
+  | { readonly kind: 'cluster'; readonly kubeconfig: string | null; readonly context: string | null };
+
+/** What is compiled: shared by `run`, `check` and `explain`. */
+export interface CompileConfig {
+  readonly source: SourceConfig;
+  /** Globs; empty for all namespaces. */
+  readonly watchNamespaces: readonly string[];
+  readonly ingressClass: string;
+  readonly controllerName: string;
+  readonly watchIngressWithoutClass: boolean;
+  /** Whether backends may be on this machine's loopback and link-local addresses. */
+  readonly allowLoopback: boolean;
+  readonly defaultBackend: {
+    readonly namespace: string;
+    readonly service: string;
+    readonly port: string;
+  } | null;
+  /** Where Portico runs; null when nobody said. */
+  readonly nodeName: string | null;
+  readonly zone: string | null;
+}
+
+/** What is written to the cluster. */
+export interface PublishConfig {
+  /** IP addresses and host names. */
+  readonly addresses: readonly string[];
+  /** `namespace/name` of the Service whose addresses are published. */
+  readonly service: string | null;
+  readonly status: boolean;
+  readonly events: boolean;
+  /** Of the Lease; null for that of the Pod. */
+  readonly namespace: string | null;
+  readonly leaseDurationMs: number;
+}
+
+export interface CleanupConfig extends Pick<
+  CompileConfig,
+  'watchNamespaces' | 'ingressClass' | 'controllerName' | 'watchIngressWithoutClass'
+> {
+  readonly kubeconfig: string | null;
+  readonly context: string | null;
+  readonly addresses: readonly string[];
+  readonly namespace: string | null;
+  readonly dryRun: boolean;
+}
+
+export interface Config extends CompileConfig {
+  readonly publish: PublishConfig;
+  /** Where the last snapshot of the cluster is kept; null for nowhere. */
+  readonly snapshotFile: string | null;
+  /** Whether that file may hold keys. */
+  readonly snapshotSecrets: boolean;
+  readonly httpPort: number;
+  readonly h2c: boolean;
+  /** 0 for none. */
+  readonly httpsPort: number;
+  readonly proxyProtocolFrom: readonly string[];
+  /** `namespace/name` */
+  readonly defaultTlsSecret: string | null;
+  readonly sslRedirect: boolean;
+  /** The value of Strict-Transport-Security; null for none. */
+  readonly hsts: string | null;
+  readonly tlsMinVersion: TlsVersion;
+  readonly tlsCiphers: string;
+  readonly bindAddress: string | null;
+  /** 0 for none. */
+  readonly statusPort: number;
+  /** A Unix socket that answers the same. */
+  readonly statusSocket: string | null;
+  readonly trustedProxies: readonly string[];
+  readonly engine: EngineName;
+  readonly workers: number;
+  readonly limits: Limits;
+  readonly accessLog: AccessLogFormat;
+  readonly logLevel: LogLevel;
+  readonly logFormat: 'auto' | 'json' | 'text';
+  readonly drainTimeoutMs: number;
+}
+
+const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** The whole configuration of `portico run`, or every mistake in it. Flags win over the environment. */
+export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult<Config> {
+  const read = new FlagReader(RUN_FLAGS, flags, env);
+  const httpPort = read.one('http-port', port(1));
+  const config: Config = {
+    ...readCompileConfig(read),
+    publish: readPublishConfig(read),
+    snapshotFile: read.optional('snapshot-file', text),
+    snapshotSecrets: read.flag('snapshot-secrets'),
+    httpPort,
+    h2c: read.flag('h2c'),
+    // Whoever moves HTTP away from 80, for want of the right or of room, is not asked for 443 either.
+    httpsPort: read.one('https-port', httpsPort) ?? (httpPort === 80 ? 443 : 0),
+    proxyProtocolFrom: read.many('proxy-protocol-from', cidr),
+    defaultTlsSecret: read.optional('default-tls-secret', secretName),
+    sslRedirect: read.one('ssl-redirect', boolean),
+    hsts: read.one('hsts', hsts),
+    tlsMinVersion: read.one('tls-min-version', oneOf(TLS_VERSIONS)),
+    tlsCiphers: read.optional('tls-ciphers', ciphers) ?? DEFAULT_CIPHERS,
+    bindAddress: read.optional('bind-address', ipAddress),
+    statusPort: read.one('status-port', port(0)),
+    statusSocket: read.optional('status-socket', text),
+    trustedProxies: read.many('trusted-proxies', cidr),
+    engine: read.one('engine', oneOf(ENGINES)),
+    workers: read.one('workers', workers),
+    limits: limits(read.many('limit', limit)),
+    accessLog: read.one('access-log', oneOf(['off', 'json', 'text'])),
+    logLevel: read.one('log-level', oneOf(LOG_LEVELS)),
+    logFormat: read.one('log-format', oneOf(['auto', 'json', 'text'])),
+    drainTimeoutMs: read.one('drain-timeout', duration),
+  };
+  if (config.source.kind === 'manifests') {
+    if (read.given('snapshot-file'))
+      read.mistakes.push(
+        '--manifests and --snapshot-file exclude each other: files are there at the next start',
+      );
+    for (const { name } of PUBLISH_FLAGS) {
+      if (read.given(name))
+        read.mistakes.push(`--manifests and --${name} exclude each other: files have nowhere to publish to`);
+    }
+  }
+  // Neither is a number after a mistake in it.
+  const ports = [
+    ['--status-port', config.statusPort],
+    ['--https-port', config.httpsPort],
+    ['--http-port', config.httpPort],
+  ] as const;
+  for (const [index, [flag, number]] of ports.entries()) {
+    const [other] = ports.slice(index + 1).find(([, each]) => each > 0 && each === number) ?? [];
+    if (other) read.mistakes.push(`${flag} and ${other} are both ${number}: give them different ports`);
+  }
+  return read.result(config);
+}
+
+/** The configuration of `portico check` and `portico explain`, or every mistake in it. */
+export function resolveCompileConfig(flags: FlagValues, env: Environment): ConfigResult<CompileConfig> {
+  const read = new FlagReader([...SOURCE_FLAGS, ...CLASS_FLAGS], flags, env);
+  return read.result(readCompileConfig(read));
+}
+
+/** The configuration of `portico cleanup`, or every mistake in it. */
+export function resolveCleanupConfig(flags: FlagValues, env: Environment): ConfigResult<CleanupConfig> {
+  const read = new FlagReader(CLEANUP_FLAGS, flags, env);
+  return read.result({
+    kubeconfig: read.optional('kubeconfig', text),
+    context: read.optional('context', text),
+    watchNamespaces: read.many('watch-namespace', namespaceGlob),
+    ingressClass: read.one('ingress-class', text),
+    controllerName: read.one('controller-name', text),
+    watchIngressWithoutClass: read.flag('watch-ingress-without-class'),
+    addresses: read.many('publish-address', publishAddress),
+    namespace: read.optional('publish-namespace', namespaceName),
+    dryRun: read.flag('dry-run'),
+  });
+}
+
+function readPublishConfig(read: FlagReader): PublishConfig {
+  const addresses = read.many('publish-address', publishAddress);
+  const service = read.optional('publish-service', serviceName);
+  if (addresses.length > 0 && service !== null) {
+    read.mistakes.push(
+      '--publish-address and --publish-service exclude each other: give the addresses or the Service that has them',
+    );
+  }
+  return {
+    addresses,
+    service,
+    status: read.flag('publish-status'),
+    events: read.flag('publish-events'),
+    namespace: read.optional('publish-namespace', namespaceName),
+    leaseDurationMs: read.one('leader-elect-lease-duration', leaseDuration),
+  };
+}
+
+function readCompileConfig(read: FlagReader): CompileConfig {
+  // What the command line says wins: manifests of the environment yield to a cluster named there.
+  const clusterNamed = read.given('kubeconfig') || read.given('context');
+  const manifests = clusterNamed && !read.given('manifests') ? [] : read.many('manifests', text);
+  const kubeconfig = read.optional('kubeconfig', text);
+  const context = read.optional('context', text);
+  if (manifests.length > 0) {
+    for (const name of ['kubeconfig', 'context']) {
+      if (read.given(name))
+        read.mistakes.push(`--manifests and --${name} exclude each other: choose files or a cluster`);
+    }
+  }
+  return {
+    source:
+      manifests.length > 0
+        ? { kind: 'manifests', paths: manifests }
+        : { kind: 'cluster', kubeconfig, context },
+    watchNamespaces: read.many('watch-namespace', namespaceGlob),
+    ingressClass: read.one('ingress-class', text),
+    controllerName: read.one('controller-name', text),
+    watchIngressWithoutClass: read.flag('watch-ingress-without-class'),
+    // Whoever writes a manifest file is on this machine already; whoever writes into a cluster is not.
+    allowLoopback: manifests.length > 0 || read.flag('allow-loopback'),
+    defaultBackend: read.optional('default-backend', servicePort),
+    nodeName: read.optional('node-name', text),
+    zone: read.optional('zone', text),
+  };
+}

@@ -1,0 +1,92 @@
+import { randomBytes } from 'node:crypto';
+import type { Config } from '../config/config.ts';
+import { listenFailure } from './listen-failure.ts';
+import type { LogSink } from './log.ts';
+import { type ThreadTrouble, type Threads, startThreads } from '../proxy/threads/threads.ts';
+import type { KeyPair } from '../routing/compile/compile.ts';
+
+export interface DataPlaneOptions {
+  readonly config: Config;
+  readonly log: LogSink;
+  /** The module that a data-plane thread runs. */
+  readonly threadEntry: URL;
+  /** Called when nothing can be served, with the exit code; why has been said in one line. */
+  readonly onFatal: (exitCode: number) => void;
+}
+
+/** The threads that serve, as the flags say. */
+export interface DataPlane extends Pick<Threads, 'publish' | 'listening' | 'serving' | 'report' | 'drain'> {
+  /** From the moment `drain` was called. */
+  draining(): boolean;
+}
+
+/** AES-128 and HMAC keys and their name, as OpenSSL has it. */
+const TICKET_KEY_BYTES = 48;
+/**
+ * Tickets sealed with the key before are not understood any more: their clients make a full handshake, once. Who
+ * gets hold of a key can read no more than which session was resumed, since resumption agrees on fresh keys (RFC 8446 2.2).
+ */
+const TICKET_KEY_LIFETIME_MS = 12 * 60 * 60 * 1000;
+
+/** Starts the threads. They listen as soon as they are given a table. */
+export async function startDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
+  const { config, log, threadEntry, onFatal } = options;
+  const standIn = config.httpsPort === 0 ? null : await standInCertificate();
+  const place = { host: config.bindAddress ?? undefined, reusePort: process.platform === 'linux' };
+  let draining = false;
+
+  const onTrouble = (trouble: ThreadTrouble): void => {
+    if (trouble.kind === 'died') {
+      const { retryInMs, reason } = trouble;
+      log.logger.error(`a data-plane thread died and is replaced in ${retryInMs} ms: ${reason}`);
+      return;
+    }
+    const { address, code, message } = trouble;
+    const flag = address.scheme === 'https' ? '--https-port' : '--http-port';
+    const { line, exitCode } = listenFailure(flag, address.port, code, message);
+    if (!draining) log.logger.error(line);
+    onFatal(exitCode);
+  };
+  const threads = startThreads({
+    count: config.workers,
+    entry: threadEntry,
+    settings: {
+      engine: config.engine,
+      limits: config.limits,
+      trustedProxies: config.trustedProxies,
+      h2c: config.h2c,
+      proxyProtocolFrom: config.proxyProtocolFrom,
+      tls: standIn && { minVersion: config.tlsMinVersion, ciphers: config.tlsCiphers, standIn },
+      httpsRedirect: standIn && config.sslRedirect ? { port: config.httpsPort } : null,
+      strictTransportSecurity: config.hsts,
+      accessLog: config.accessLog,
+      allowLoopback: config.allowLoopback,
+    },
+    addresses: [
+      { ...place, port: config.httpPort, scheme: 'http' },
+      ...(standIn ? [{ ...place, port: config.httpsPort, scheme: 'https' } as const] : []),
+    ],
+    onAccessLog: (lines) => log.lines(lines),
+    onTrouble,
+  });
+  const newTicketKey = (): void => threads.useTicketKey(randomBytes(TICKET_KEY_BYTES));
+  if (standIn) newTicketKey();
+  const ticketKeyTimer = standIn && setInterval(newTicketKey, TICKET_KEY_LIFETIME_MS).unref();
+
+  return {
+    ...threads,
+    draining: () => draining,
+    async drain(timeoutMs) {
+      draining = true;
+      const cut = await threads.drain(timeoutMs);
+      if (ticketKeyTimer) clearInterval(ticketKeyTimer);
+      return cut;
+    },
+  };
+}
+
+async function standInCertificate(): Promise<KeyPair> {
+  // The library behind it is worth loading only where there is TLS.
+  const { createStandInCertificate } = await import('./default-certificate.ts');
+  return createStandInCertificate(Date.now());
+}

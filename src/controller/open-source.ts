@@ -1,0 +1,139 @@
+import { stat } from 'node:fs/promises';
+import picomatch from 'picomatch';
+import type { Logger } from 'pino';
+import type { CompileConfig } from '../config/config.ts';
+import type { Problem } from '../model/problem.ts';
+import type { Place } from '../model/format-problem.ts';
+import type { ApiConnection } from '../kubernetes/api-connection.ts';
+import type { Log } from '../watch/reflector.ts';
+import type { Source, SourceEvent } from '../watch/source.ts';
+
+export interface OpenedCluster {
+  readonly api: ApiConnection;
+  /** The namespace of the kubeconfig's context, or of the Pod. */
+  readonly namespace: string | undefined;
+}
+
+export type OpenedSource =
+  | {
+      readonly kind: 'open';
+      readonly source: Source;
+      /** Where a problem stands, when objects come from files. */
+      readonly locate: (problem: Problem) => Place | null;
+      /** `manifests in examples/quickstart`, `https://10.0.0.1:6443 (context prod of …)` */
+      readonly description: string;
+      /** The API server, when objects come from one. */
+      readonly cluster: OpenedCluster | null;
+    }
+  /** One line that says what is wrong and what to do. */
+  | { readonly kind: 'failed'; readonly message: string };
+
+/** Where a cluster is remembered for the time when it is away. */
+export interface Memory {
+  readonly path: string;
+  readonly withSecrets: boolean;
+}
+
+/** Opens where objects come from. `onDirty` is called whenever the snapshot is another one. */
+export async function openSource(
+  config: CompileConfig,
+  env: NodeJS.ProcessEnv,
+  logger: Logger,
+  onDirty: (what: SourceEvent) => void,
+  memory: Memory | null = null,
+): Promise<OpenedSource> {
+  switch (config.source.kind) {
+    case 'manifests':
+      return openManifests(config.source.paths, config.watchNamespaces, logger, onDirty);
+    case 'cluster':
+      return openCluster(config.source, config.watchNamespaces, env, logger, onDirty, memory);
+  }
+}
+
+async function openManifests(
+  paths: readonly string[],
+  watchNamespaces: readonly string[],
+  logger: Logger,
+  onDirty: (what: SourceEvent) => void,
+): Promise<OpenedSource> {
+  for (const path of paths) {
+    const problem = await unreadable(path);
+    if (problem) return { kind: 'failed', message: problem };
+  }
+  const { startManifestSource } = await import('../watch/manifests.ts');
+  const log = { info: (text: string) => logger.info(text), warn: (text: string) => logger.warn(text) };
+  const source = startManifestSource({ paths, watchNamespaces, log }, onDirty);
+  const description = `manifests in ${paths.join(', ')}`;
+  return { kind: 'open', source, locate: source.locate, description, cluster: null };
+}
+
+/** A path that is not there is a typing error; one that vanishes later is a problem of the source. */
+export async function unreadable(path: string): Promise<string | null> {
+  try {
+    await stat(path);
+    return null;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const why = code === 'ENOENT' ? 'there is no such file or folder' : `it cannot be read (${code})`;
+    return `--manifests ${path}: ${why}; give files or folders with manifests`;
+  }
+}
+
+async function openCluster(
+  from: { readonly kubeconfig: string | null; readonly context: string | null },
+  watchNamespaces: readonly string[],
+  env: NodeJS.ProcessEnv,
+  logger: Logger,
+  onDirty: (what: SourceEvent) => void,
+  memory: Memory | null,
+): Promise<OpenedSource> {
+  const [{ loadKubeconfig }, { connectApi }, { startClusterSource }, { systemClock }, { rememberInFile }] =
+    await Promise.all([
+      import('../kubernetes/kubeconfig.ts'),
+      import('../kubernetes/api-connection.ts'),
+      import('../watch/cluster.ts'),
+      import('../kubernetes/clock.ts'),
+      import('../watch/snapshot-cache.ts'),
+    ]);
+  const loaded = await loadKubeconfig({
+    kubeconfig: from.kubeconfig ?? undefined,
+    context: from.context ?? undefined,
+    env,
+  });
+  if (loaded.kind === 'failed') return { kind: 'failed', message: loaded.message };
+  const { connection } = loaded;
+  const watched = watchNamespaces.map((glob) => picomatch(glob));
+  const literal = watchNamespaces.length > 0 && watchNamespaces.every((glob) => /^[a-z0-9-]+$/.test(glob));
+  const api = connectApi(connection, systemClock);
+  const wanted = (namespace: string): boolean =>
+    watched.length === 0 || watched.some((matches) => matches(namespace));
+  const log: Log = (level, fields, message) => logger[level](fields, message);
+  const open = (tell: (what: SourceEvent) => void, onUnreachable?: () => void): Source =>
+    startClusterSource(
+      {
+        api,
+        watchNamespaces: wanted,
+        namespaces: literal ? watchNamespaces : undefined,
+        clock: systemClock,
+        random: Math.random,
+        log,
+        ...(onUnreachable && { onUnreachable }),
+      },
+      tell,
+    );
+  const { origin: server } = connection.server;
+  const source = memory
+    ? rememberInFile({ ...memory, server, wanted, clock: systemClock, log }, open, onDirty)
+    : open(onDirty);
+  const stop = async (): Promise<void> => {
+    await source.stop();
+    api.close();
+  };
+  return {
+    kind: 'open',
+    source: { ...source, stop },
+    locate: () => null,
+    description: `${connection.server.origin} (${connection.origin})`,
+    cluster: { api, namespace: connection.namespace },
+  };
+}

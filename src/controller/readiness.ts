@@ -1,0 +1,55 @@
+import type { Check } from '../admin/readiness.ts';
+import type { Source, WatchState } from '../watch/source.ts';
+
+/** What `/readyz` goes by, and what it says of it. `now` is in milliseconds since the epoch. */
+export function readiness(
+  source: Pick<Source, 'states' | 'restored'>,
+  serving: boolean,
+  draining: boolean,
+  now: number,
+): readonly Check[] {
+  const restored = source.restored?.() ?? null;
+  const watches = source.states().map((state) => ({
+    name: `watch-${state.kind}`,
+    // What was true last is served: that is better than nobody serving.
+    ok: state.synced || restored !== null,
+    detail: watchDetail(state, now),
+  }));
+  const file = restored && {
+    name: 'snapshot-file',
+    ok: true,
+    detail: `serving what the API server said ${age(now - restored.savedAt)} ago, from ${restored.path}, until it answers`,
+  };
+  return [
+    ...watches,
+    ...(file ? [file] : []),
+    {
+      name: 'data-plane',
+      ok: serving,
+      detail: serving ? 'every thread serves a table' : 'waiting for the threads',
+    },
+    { name: 'not-draining', ok: !draining, detail: draining ? 'stopping' : 'ok' },
+  ];
+}
+
+function watchDetail(
+  { synced, connected, objects, lastError, lastEventAt }: WatchState,
+  now: number,
+): string {
+  if (!synced) return lastError ?? 'not listed yet';
+  if (connected) return `${objects} objects`;
+  const heard = lastEventAt === null ? '' : `, as of ${age(now - lastEventAt)} ago`;
+  return `${objects} objects${heard}${lastError ? `, last error: ${lastError}` : ''}`;
+}
+
+const UNITS = [
+  { name: 'days', ms: 86_400_000 },
+  { name: 'h', ms: 3_600_000 },
+  { name: 'min', ms: 60_000 },
+] as const;
+
+/** A time in the largest unit of which there are two: `90 s`, `3 h`. */
+function age(ms: number): string {
+  const unit = UNITS.find((each) => ms >= 2 * each.ms);
+  return unit ? `${Math.floor(ms / unit.ms)} ${unit.name}` : `${Math.max(0, Math.floor(ms / 1000))} s`;
+}

@@ -1,0 +1,64 @@
+import { fields, text } from '../model/untyped.ts';
+import type { Clock } from './clock.ts';
+
+export interface ApiQuestion {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** Path and query, percent-encoded. */
+  readonly path: string;
+  /** `application/json` when unset. */
+  readonly contentType?: string;
+  readonly body?: object;
+  readonly signal: AbortSignal;
+}
+
+export interface ApiReply {
+  readonly status: number;
+  /** The parsed JSON, or the text when it was none. */
+  readonly body: unknown;
+  /** What the server asked to be left alone for; 0 when it did not. */
+  readonly retryAfterMs: number;
+}
+
+/** Asks the API server once. Rejects when no answer came; any status is an answer. */
+export type ApiCall = (question: ApiQuestion) => Promise<ApiReply>;
+
+/** What is to be said of this folder's work in the log. */
+export type Say = (level: 'debug' | 'info' | 'warn' | 'error', message: string) => void;
+
+/** The words of a `Status` answer, or its number. */
+export function replyText({ status, body }: ApiReply): string {
+  const message = text(fields(body)['message']) ?? '';
+  return message === '' ? `status ${status}` : message.slice(0, 500);
+}
+
+/** The path of an object, or of its collection when `name` is left out. */
+export function apiPath(
+  group: string,
+  resource: string,
+  namespace: string | undefined,
+  name?: string,
+): string {
+  const base = group === '' ? '/api/v1' : `/apis/${group}/v1`;
+  const within = namespace === undefined ? '' : `/namespaces/${encodeURIComponent(namespace)}`;
+  return `${base}${within}/${resource}${name === undefined ? '' : `/${encodeURIComponent(name)}`}`;
+}
+
+/** Asks with a time limit on the clock of the caller. */
+export async function askWithin(
+  call: ApiCall,
+  clock: Clock,
+  timeoutMs: number,
+  question: ApiQuestion,
+): Promise<ApiReply> {
+  const limit = new AbortController();
+  const tooLong = new Error(`no answer within ${Math.round(timeoutMs)} ms`);
+  const cancel = clock.setTimeout(() => limit.abort(tooLong), timeoutMs);
+  try {
+    return await call({ ...question, signal: AbortSignal.any([question.signal, limit.signal]) });
+  } catch (error) {
+    // What a transport makes of an abort is its business; the reason is ours.
+    throw limit.signal.aborted && !question.signal.aborted ? tooLong : error;
+  } finally {
+    cancel();
+  }
+}

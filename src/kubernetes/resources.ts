@@ -1,0 +1,121 @@
+import type { Kind, Kinds } from '../model/objects.ts';
+
+/** How a kind is read from an API server. */
+export interface Resource {
+  readonly kind: Kind;
+  /** Empty for the core group. */
+  readonly group: string;
+  /** The plural in paths and in RBAC rules. */
+  readonly resource: string;
+  readonly namespaced: boolean;
+  /** The server sends only these. */
+  readonly selector: Readonly<Record<string, string>>;
+  /** Without it nothing can be routed; the others may be forbidden, at a price. */
+  readonly required: boolean;
+  /** What happens to users while this kind may not be read. */
+  readonly consequence: string;
+}
+
+export const RESOURCES: readonly Resource[] = [
+  {
+    kind: 'Ingress',
+    group: 'networking.k8s.io',
+    resource: 'ingresses',
+    namespaced: true,
+    selector: {},
+    required: true,
+    consequence: 'nothing can be routed',
+  },
+  {
+    kind: 'IngressClass',
+    group: 'networking.k8s.io',
+    resource: 'ingressclasses',
+    namespaced: false,
+    selector: {},
+    required: false,
+    consequence: 'only Ingresses chosen without an IngressClass object are served',
+  },
+  {
+    kind: 'Service',
+    group: '',
+    resource: 'services',
+    namespaced: true,
+    selector: {},
+    required: true,
+    consequence: 'nothing can be routed',
+  },
+  {
+    kind: 'EndpointSlice',
+    group: 'discovery.k8s.io',
+    resource: 'endpointslices',
+    namespaced: true,
+    selector: { labelSelector: 'kubernetes.io/service-name' },
+    required: true,
+    consequence: 'nothing can be routed',
+  },
+  {
+    kind: 'Secret',
+    group: '',
+    resource: 'secrets',
+    namespaced: true,
+    selector: { fieldSelector: 'type=kubernetes.io/tls' },
+    required: false,
+    consequence: 'every host gets the default certificate',
+  },
+];
+
+/** The path of a list or watch, in one namespace or in all of them. */
+export function collectionPath(
+  { group, resource, selector }: Resource,
+  namespace: string | undefined,
+  query: Readonly<Record<string, string>>,
+): string {
+  const base = group === '' ? '/api/v1' : `/apis/${group}/v1`;
+  const within = namespace === undefined ? '' : `/namespaces/${encodeURIComponent(namespace)}`;
+  return `${base}${within}/${resource}?${new URLSearchParams({ ...selector, ...query })}`;
+}
+
+const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
+const SECRET_KEYS: ReadonlySet<string> = new Set(['tls.crt', 'tls.key', 'ca.crt']);
+
+type Fields = Record<string, unknown>;
+
+/**
+ * An object as it arrived, without what nothing reads (field managers, the last applied manifest, other data of a
+ * Secret) and frozen throughout; undefined when it has no name to be kept under.
+ */
+export function arrive<K extends Kind>(kind: K, value: unknown): Kinds[K] | undefined {
+  if (!isFields(value) || !isFields(value['metadata']) || typeof value['metadata']['name'] !== 'string')
+    return undefined;
+  const metadata = value['metadata'];
+  if (!['string', 'undefined'].includes(typeof metadata['namespace'])) return undefined;
+  delete metadata['managedFields'];
+  delete metadata['ownerReferences'];
+  if (isFields(metadata['annotations'])) delete metadata['annotations'][LAST_APPLIED];
+  if (kind === 'Secret' && isFields(value['data']))
+    for (const key of Object.keys(value['data'])) if (!SECRET_KEYS.has(key)) delete value['data'][key];
+  // Items of a List carry neither kind nor apiVersion, objects of an event do: both end as the same object.
+  delete value['kind'];
+  delete value['apiVersion'];
+  // The API server validated the rest against the schema of this kind.
+  return deepFreeze(value) as unknown as Kinds[K];
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function deepFreeze(value: Fields): Fields {
+  for (const field of Object.values(value))
+    if (typeof field === 'object' && field !== null) deepFreeze(field as Fields);
+  return Object.freeze(value);
+}
+
+/** Which right is missing, in words that can be typed into a Role. */
+export function missingRight({ resource, group }: Resource, namespace: string | undefined): string {
+  const role = namespace === undefined ? 'a ClusterRole' : `a Role in namespace "${namespace}"`;
+  return (
+    `Portico may not read ${resource}: grant it the verbs "list" and "watch" on resource "${resource}" ` +
+    `in API group "${group}" with ${role} (see deploy/rbac.yaml).`
+  );
+}

@@ -1,0 +1,18 @@
+import { type Problem, describeObject } from './problem.ts';
+
+/** Where a problem stands in a file. */
+export interface Place {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+/** `shop.yaml:12:9: Ingress shop/web spec.rules[0].host: … (HostInvalid)`; without a place it begins with the object. */
+export function problemLine(problem: Problem, place: Place | null): string {
+  const { object, field, message, code } = problem;
+  // A problem of a file as a whole is placed already when there is a place.
+  const what = object.kind === 'File' ? (place ? '' : object.name) : describeObject(object);
+  const subject = [what, field].filter(Boolean).join(' ');
+  const where = place ? `${place.file}:${place.line}:${place.column}: ` : '';
+  return `${where}${subject ? `${subject}: ` : ''}${message} (${code})`;
+}

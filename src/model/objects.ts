@@ -1,0 +1,47 @@
+import type {
+  V1EndpointSlice,
+  V1Ingress,
+  V1IngressClass,
+  V1ObjectMeta,
+  V1Secret,
+  V1Service,
+} from '@kubernetes/client-node';
+import { fields, text } from './untyped.ts';
+
+/**
+ * An API type as it is on the wire: dates are RFC 3339 strings, null may stand for a missing value, and nothing
+ * may be changed. The generated types speak of `Date` objects, which would be built for every object and used
+ * for none.
+ */
+export type Wire<T> = T extends Date
+  ? string
+  : T extends readonly (infer Item)[]
+    ? readonly Wire<Item>[]
+    : T extends object
+      ? { readonly [Key in keyof T]: Wire<T[Key]> | (undefined extends T[Key] ? null : never) }
+      : T;
+
+export type ObjectMeta = Wire<V1ObjectMeta>;
+export type Ingress = Wire<V1Ingress>;
+export type IngressClass = Wire<V1IngressClass>;
+export type Service = Wire<V1Service>;
+export type EndpointSlice = Wire<V1EndpointSlice>;
+export type Secret = Wire<V1Secret>;
+
+/** The kinds Portico reads, each with its type. */
+export interface Kinds {
+  Ingress: Ingress;
+  IngressClass: IngressClass;
+  Service: Service;
+  EndpointSlice: EndpointSlice;
+  Secret: Secret;
+}
+export type Kind = keyof Kinds;
+
+/** `namespace/name`, or just the name for a kind without namespaces. */
+export type ObjectKey = string;
+
+export function objectKey(object: { readonly metadata?: ObjectMeta | null }): ObjectKey {
+  const { namespace, name } = fields(object.metadata);
+  return typeof namespace === 'string' && namespace !== '' ? `${namespace}/${text(name)}` : `${text(name)}`;
+}

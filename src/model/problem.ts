@@ -1,0 +1,71 @@
+import { type Fields, fields, text } from './untyped.ts';
+import type { Kind, ObjectKey } from './objects.ts';
+
+/** The object a problem is about, enough to find it and to attach an Event to it. */
+export interface ObjectReference {
+  readonly kind: Kind | (string & {});
+  readonly namespace?: string;
+  readonly name: string;
+  readonly uid?: string;
+}
+
+export type Severity = 'error' | 'warning' | 'info';
+
+/** Something a user should mend, said about their object in their words. */
+export interface Problem {
+  /** A stable CamelCase reason, as Kubernetes Events spell them: `ServiceNotFound`. */
+  readonly code: string;
+  readonly severity: Severity;
+  readonly object: ObjectReference;
+  /** The field as kubectl spells it: `spec.rules[0].http.paths[1].backend.service.name`; empty for the object. */
+  readonly field: string;
+  /** One sentence: what is wrong, what happens because of it, what to do. No line breaks. */
+  readonly message: string;
+}
+
+/** What control characters a message could smuggle into a terminal or a log line. */
+const CONTROL_CHARACTERS = /[\p{Cc}\u2028\u2029]/gu;
+
+export function problem(
+  severity: Severity,
+  code: string,
+  object: ObjectReference,
+  field: string,
+  message: string,
+): Problem {
+  return { code, severity, object, field, message: message.replace(CONTROL_CHARACTERS, '\uFFFD') };
+}
+
+/** The reference to the object that the snapshot has under `key`. */
+export function referenceTo(kind: Kind, key: ObjectKey, object: unknown): ObjectReference {
+  const slash = key.indexOf('/');
+  const metadata: Fields = fields(fields(object)['metadata']);
+  const uid = text(metadata['uid']);
+  return {
+    kind,
+    ...(slash >= 0 && { namespace: key.slice(0, slash) }),
+    name: key.slice(slash + 1),
+    ...(uid !== undefined && { uid }),
+  };
+}
+
+const SEVERITIES: readonly Severity[] = ['error', 'warning', 'info'];
+
+/** Problems in a fixed order, worst first within an object, each once. */
+export function sortProblems(problems: Iterable<Problem>): readonly Problem[] {
+  const unique = new Map<string, Problem>();
+  for (const problem of problems) {
+    const { object } = problem;
+    const rank = SEVERITIES.indexOf(problem.severity);
+    // So that paths[10] comes after paths[2].
+    const field = problem.field.replaceAll(/\d+/g, (index) => index.padStart(6, '0'));
+    const place = [object.kind, object.namespace ?? '', object.name, rank, field];
+    unique.set([...place, problem.code, problem.message].join('\0'), problem);
+  }
+  return [...unique.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, problem]) => problem);
+}
+
+/** `Ingress shop/web` */
+export function describeObject(object: ObjectReference): string {
+  return `${object.kind} ${object.namespace ? `${object.namespace}/` : ''}${object.name}`;
+}

@@ -1,0 +1,121 @@
+import { fields, text } from './untyped.ts';
+import {
+  type EndpointSlice,
+  type Ingress,
+  type IngressClass,
+  type Kind,
+  type Kinds,
+  type ObjectKey,
+  type Secret,
+  type Service,
+  objectKey,
+} from './objects.ts';
+import { type MapEdit, type ShardedMap, edit, emptyMap } from './sharded-map.ts';
+
+/** What the cluster says at one moment, frozen. Two snapshots share what did not change between them. */
+export interface Snapshot {
+  readonly generation: number;
+  readonly ingresses: ShardedMap<Ingress>;
+  readonly ingressClasses: ShardedMap<IngressClass>;
+  readonly services: ShardedMap<Service>;
+  readonly endpointSlices: ShardedMap<EndpointSlice>;
+  readonly secrets: ShardedMap<Secret>;
+  /** Index: the EndpointSlices of each Service by the Service's key, ordered by slice name. */
+  readonly slicesByService: ShardedMap<readonly EndpointSlice[]>;
+}
+
+export const EMPTY_SNAPSHOT: Snapshot = {
+  generation: 0,
+  ingresses: emptyMap(),
+  ingressClasses: emptyMap(),
+  services: emptyMap(),
+  endpointSlices: emptyMap(),
+  secrets: emptyMap(),
+  slicesByService: emptyMap(),
+};
+
+/** The object of a key as it is now, or, when `object` is undefined, the news that it is gone. */
+export type ObjectChange = {
+  [K in Kind]: { readonly kind: K; readonly key: ObjectKey; readonly object: Kinds[K] | undefined };
+}[Kind];
+
+/** The next snapshot; the same one when the changes change nothing. */
+export function applyChanges(snapshot: Snapshot, changes: Iterable<ObjectChange>): Snapshot {
+  const ingresses = edit(snapshot.ingresses);
+  const ingressClasses = edit(snapshot.ingressClasses);
+  const services = edit(snapshot.services);
+  const endpointSlices = edit(snapshot.endpointSlices);
+  const secrets = edit(snapshot.secrets);
+  const slicesByService = edit(snapshot.slicesByService);
+
+  for (const change of changes) {
+    switch (change.kind) {
+      case 'Ingress':
+        put(ingresses, change.key, change.object);
+        break;
+      case 'IngressClass':
+        put(ingressClasses, change.key, change.object);
+        break;
+      case 'Service':
+        put(services, change.key, change.object);
+        break;
+      case 'Secret':
+        put(secrets, change.key, change.object);
+        break;
+      case 'EndpointSlice': {
+        const before = endpointSlices.get(change.key);
+        put(endpointSlices, change.key, change.object);
+        if (before) unlist(slicesByService, before);
+        if (change.object) list(slicesByService, change.object);
+        break;
+      }
+    }
+  }
+
+  const next = {
+    ingresses: ingresses.done(),
+    ingressClasses: ingressClasses.done(),
+    services: services.done(),
+    endpointSlices: endpointSlices.done(),
+    secrets: secrets.done(),
+  };
+  const same = (Object.keys(next) as (keyof typeof next)[]).every((kind) => next[kind] === snapshot[kind]);
+  if (same) return snapshot;
+  return { generation: snapshot.generation + 1, ...next, slicesByService: slicesByService.done() };
+}
+
+/** The snapshot of objects that all exist at once, as a test or a one-off command has them. */
+export function snapshotOf(objects: Iterable<ObjectChange>): Snapshot {
+  return applyChanges(EMPTY_SNAPSHOT, objects);
+}
+
+function put<V>(map: MapEdit<V>, key: ObjectKey, value: V | undefined): void {
+  if (value === undefined) map.delete(key);
+  else map.set(key, value);
+}
+
+/** The Service an EndpointSlice belongs to, by its `kubernetes.io/service-name` label. */
+function serviceKeyOf(slice: EndpointSlice): ObjectKey | undefined {
+  const metadata = fields(slice.metadata);
+  const service = text(fields(metadata['labels'])['kubernetes.io/service-name']);
+  return service ? `${text(metadata['namespace'])}/${service}` : undefined;
+}
+
+function unlist(slicesByService: MapEdit<readonly EndpointSlice[]>, slice: EndpointSlice): void {
+  const service = serviceKeyOf(slice);
+  if (service === undefined) return;
+  const key = objectKey(slice);
+  const rest = (slicesByService.get(service) ?? []).filter((other) => objectKey(other) !== key);
+  if (rest.length > 0) slicesByService.set(service, rest);
+  else slicesByService.delete(service);
+}
+
+function list(slicesByService: MapEdit<readonly EndpointSlice[]>, slice: EndpointSlice): void {
+  const service = serviceKeyOf(slice);
+  if (service === undefined) return;
+  const slices = [...(slicesByService.get(service) ?? []), slice];
+  slicesByService.set(
+    service,
+    slices.sort((a, b) => (objectKey(a) < objectKey(b) ? -1 : 1)),
+  );
+}

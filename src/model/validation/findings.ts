@@ -1,0 +1,52 @@
+import { type Fields, isAbsent, isFields, quote } from '../untyped.ts';
+import { type ObjectReference, type Problem, problem } from '../problem.ts';
+
+/** What is found wrong with one object, each with the field as kubectl spells it. */
+export interface Findings {
+  readonly problems: Problem[];
+  required(field: string, what: string): void;
+  invalid(field: string, value: unknown, reason: string): void;
+  /** The list, or nothing when the field is absent or no list, which then is said. */
+  list(parent: Fields, name: string, path: string): readonly unknown[];
+  /** The map of fields, or null when the field is absent or no map, which then is said. */
+  map(value: unknown, path: string): Fields | null;
+  /** The string, or undefined when the field is absent or no string, which then is said. */
+  string(parent: Fields, name: string, path: string): string | undefined;
+}
+
+const CONSEQUENCE = 'the API server refuses such an object';
+
+export function findingsOn(object: ObjectReference): Findings {
+  const problems: Problem[] = [];
+  const invalid = (field: string, value: unknown, reason: string): void => {
+    problems.push(
+      problem('error', 'FieldInvalid', object, field, `${quote(value)} ${reason}; ${CONSEQUENCE}.`),
+    );
+  };
+  return {
+    problems,
+    invalid,
+    required(field, what) {
+      problems.push(
+        problem('error', 'FieldRequired', object, field, `${what} is missing here; ${CONSEQUENCE}.`),
+      );
+    },
+    list(parent, name, path) {
+      const value = parent[name];
+      if (Array.isArray(value)) return value;
+      if (!isAbsent(value)) invalid(path, value, 'must be a list');
+      return [];
+    },
+    map(value, path) {
+      if (isFields(value)) return value;
+      if (!isAbsent(value)) invalid(path, value, 'must be a map of fields');
+      return null;
+    },
+    string(parent, name, path) {
+      const value = parent[name];
+      if (typeof value === 'string') return value;
+      if (!isAbsent(value)) invalid(path, value, 'must be a string (put it in quotes)');
+      return undefined;
+    },
+  };
+}

@@ -1,0 +1,44 @@
+import { fields, isFields, text } from '../untyped.ts';
+import type { Kind } from '../objects.ts';
+import { type Problem, referenceTo } from '../problem.ts';
+import { checkEndpointSlice } from './endpoint-slice.ts';
+import { type Findings, findingsOn } from './findings.ts';
+import { checkIngress } from './ingress.ts';
+import { checkIngressClass } from './ingress-class.ts';
+import { checkMetadata } from './metadata.ts';
+import { checkSecret } from './secret.ts';
+import { checkService } from './service.ts';
+
+/**
+ * What the API server would refuse an object for: an object read from a file never passed it. All of these are
+ * errors. Says nothing about how objects refer to each other; that is found when compiling.
+ */
+export function validateObject(kind: Kind, object: unknown): readonly Problem[] {
+  const { namespace, name } = fields(fields(object)['metadata']);
+  const key = text(namespace) ? `${text(namespace)}/${text(name) ?? ''}` : (text(name) ?? '');
+  const findings = findingsOn(referenceTo(kind, key, object));
+  if (isFields(object)) check(kind, object, findings);
+  else findings.invalid('', object, 'must be an object');
+  return findings.problems;
+}
+
+function check(kind: Kind, object: { readonly [field: string]: unknown }, findings: Findings): void {
+  const namespaced = { namespaced: true, name: 'subdomain' } as const;
+  switch (kind) {
+    case 'Ingress':
+      checkMetadata(object, findings, namespaced);
+      return checkIngress(object, findings);
+    case 'Service':
+      checkMetadata(object, findings, { namespaced: true, name: 'label' });
+      return checkService(object, findings);
+    case 'EndpointSlice':
+      checkMetadata(object, findings, namespaced);
+      return checkEndpointSlice(object, findings);
+    case 'IngressClass':
+      checkMetadata(object, findings, { namespaced: false, name: 'subdomain' });
+      return checkIngressClass(object, findings);
+    case 'Secret':
+      checkMetadata(object, findings, namespaced);
+      return checkSecret(object, findings);
+  }
+}

@@ -1,0 +1,387 @@
+import type { Socket } from 'node:net';
+import type { Arrival } from '../../forwarded.ts';
+import type { Answer } from '../../local-response.ts';
+import { reset as resetSocket } from '../../tls/termination.ts';
+import { feel } from '../../gc-pressure.ts';
+import { BodyReader } from '../../http1/body-reader.ts';
+import {
+  type ClientFraming,
+  type ConnectionWord,
+  composeAnswer,
+  composeChunkedEnd,
+  composeHead,
+} from './client-head.ts';
+import { Deadline } from '../../deadlines.ts';
+import { RelayExchange } from '../../exchange.ts';
+import { HeldBytes } from '../../pending-bytes.ts';
+import type { Relay } from '../../engine-state.ts';
+import { RequestHead, messageFault } from './request-head.ts';
+import type { ResponseHead } from '../../upstream/http1/response-head.ts';
+import type { ClientSide, Trailers, TunnelEnd } from '../../sides.ts';
+import { SocketEnd } from '../../socket-end.ts';
+
+type Phase =
+  /** Between requests, or within a head. */
+  | 'head'
+  | 'body'
+  /** The request is all there, its response is not. */
+  | 'waiting'
+  | 'tunnel'
+  /** Our last byte is on its way: what comes is read and thrown away, so that no reset overtakes it. */
+  | 'lingering'
+  | 'closed';
+
+/** One connection of a client: finds the requests in its bytes and gives them to exchanges, one after the other. */
+export class ClientConnection implements ClientSide {
+  readonly #relay: Relay;
+  readonly socket: Socket;
+  readonly arrival: Arrival;
+  readonly deadline = new Deadline<ClientConnection>(this);
+  strictTransport: string | null = null;
+  phase: Phase = 'head';
+  #exchange: RelayExchange | null = null;
+  readonly #body: BodyReader;
+  /** Its own while a head is coming in pieces; the pieces are in `#held`. */
+  #head: RequestHead | null = null;
+  /** The beginning of a head, or what was sent before its turn came. */
+  readonly #held = new HeldBytes();
+  #advancing = false;
+  #ended = false;
+  /** Requests begun. */
+  #requests = 0;
+
+  constructor(relay: Relay, socket: Socket, arrival: Arrival) {
+    this.#relay = relay;
+    this.socket = socket;
+    this.#body = new BodyReader(relay.context.limits);
+    this.arrival = arrival;
+    socket.on('data', (bytes: Buffer) => {
+      this.#received(bytes);
+      feel(bytes);
+    });
+    socket.on('end', () => this.#end());
+    socket.on('error', () => this.destroy());
+    socket.on('close', () => this.destroy());
+    socket.on('drain', () => this.#drained());
+    socket.on('finish', () => this.#written());
+    this.deadline.arm(relay.heads);
+  }
+
+  /** Whether another request may follow the one that is being answered. */
+  get mayPersist(): boolean {
+    return (
+      !this.#relay.draining &&
+      !this.#ended &&
+      this.#requests < this.#relay.context.limits.requestsPerConnection
+    );
+  }
+
+  /** Nothing of a request is there, and none is being answered. */
+  get isIdle(): boolean {
+    return this.phase === 'head' && this.#held.length === 0;
+  }
+
+  get quietSince(): number {
+    return this.deadline.since;
+  }
+
+  /** The next response will say it. */
+  announceDrain(): void {}
+
+  /** Stops reading until `resume`: who should take the bytes does not keep up. */
+  pause(): void {
+    this.socket.pause();
+    this.deadline.clear();
+  }
+
+  resume(): void {
+    if (this.phase === 'closed') return;
+    this.socket.resume();
+    if (this.phase === 'body') this.deadline.arm(this.#relay.bodies);
+  }
+
+  get isHttp2(): boolean {
+    return false;
+  }
+
+  interim(head: ResponseHead, bytes: Buffer, base: number): void {
+    composeHead(this.#relay.slab, head, bytes, base, 'none', '');
+  }
+
+  head(head: ResponseHead, bytes: Buffer, base: number, framing: ClientFraming, word: ConnectionWord): void {
+    composeHead(this.#relay.slab, head, bytes, base, framing, word, this.strictTransport);
+  }
+
+  content(bytes: Buffer, from: number, to: number, framing: ClientFraming): void {
+    if (framing === 'chunked') this.#relay.slab.chunk(bytes, from, to);
+    else this.#relay.slab.copy(bytes, from, to);
+  }
+
+  done(trailers: Trailers, framing: ClientFraming): void {
+    if (framing === 'chunked') composeChunkedEnd(this.#relay.slab, trailers);
+  }
+
+  answer(answer: Answer, word: ConnectionWord, isHead: boolean): void {
+    composeAnswer(this.#relay.slab, answer, word, isHead, this.#relay.context.now(), this.strictTransport);
+  }
+
+  /** Writes what is in the slab. */
+  send(): boolean {
+    return this.#relay.slab.send(this.socket);
+  }
+
+  fallsBehind(): void {
+    this.deadline.arm(this.#relay.bodies);
+  }
+
+  keepsUp(): void {
+    this.deadline.clear();
+  }
+
+  /** The exchange is over and its response written. */
+  exchangeOver(persists: boolean): void {
+    this.#exchange = null;
+    if (this.phase === 'closed') return;
+    if (!persists || this.phase !== 'waiting') return this.#linger();
+    this.phase = 'head';
+    this.deadline.arm(this.#relay.keepAlives);
+    if (!this.#advancing && this.#held.length > 0) this.#goOn();
+  }
+
+  switchToTunnel(): { readonly end: TunnelEnd; readonly early: Buffer } {
+    this.phase = 'tunnel';
+    const early = Buffer.from(this.#held.bytes.subarray(0, this.#held.length));
+    this.#held.clear();
+    this.deadline.clear();
+    this.socket.resume();
+    const end = new SocketEnd(this.socket, this.#relay.slab, (bytes) => this.#farewell(bytes));
+    return { end, early };
+  }
+
+  headTimedOut(): void {
+    new RelayExchange(this.#relay, this, null).refuse('request-timed-out');
+  }
+
+  bodyTimedOut(): void {
+    if (this.phase === 'lingering') this.destroy();
+    else this.#exchange?.onClientStalled();
+  }
+
+  /** Ends an idle connection: nothing was asked, nothing is lost. */
+  close(): void {
+    this.#linger();
+  }
+
+  destroy(): void {
+    if (this.phase === 'closed') return;
+    this.phase = 'closed';
+    this.deadline.clear();
+    this.#relay.clients.delete(this);
+    this.socket.destroy();
+    this.#exchange?.onClientGone();
+    this.#exchange = null;
+  }
+
+  /** The time to drain is over. A WebSocket is told, and stays for a moment to take note of it. */
+  cutForDrain(): void {
+    const tunnel = this.#exchange?.tunnel;
+    tunnel?.goAway();
+    this.#exchange?.cutForDrain();
+    if (!tunnel) this.destroy();
+  }
+
+  /** The last bytes of a tunnel. */
+  #farewell(bytes: Buffer): void {
+    if (this.socket.writable) this.socket.write(bytes);
+    this.#linger();
+  }
+
+  /**
+   * Ends it within a response. One that lasts until the close needs a reset, or the client would take what it got
+   * for all there is; the others say how much is missing, and what is under way still arrives.
+   */
+  cut(reset: boolean): void {
+    if (this.phase === 'closed' || this.phase === 'lingering') return;
+    if (reset) resetSocket(this.socket);
+    this.destroy();
+  }
+
+  #linger(): void {
+    if (this.phase === 'closed' || this.phase === 'lingering') return;
+    this.phase = 'lingering';
+    this.#held.clear();
+    this.deadline.arm(this.socket.writableLength > 0 ? this.#relay.bodies : this.#relay.lingers);
+    // When the client has ended its side too, the socket closes by itself.
+    this.socket.end();
+    this.socket.resume();
+  }
+
+  /** The kernel has our last byte. */
+  #written(): void {
+    if (this.phase === 'lingering') this.deadline.arm(this.#relay.lingers);
+  }
+
+  #received(bytes: Buffer): void {
+    switch (this.phase) {
+      case 'head':
+        if (this.#head || this.#held.length > 0) {
+          this.#held.add(bytes, 0, bytes.length);
+          return this.#goOn();
+        }
+        return this.#advance(bytes, 0, bytes.length);
+      case 'body':
+        return this.#advance(bytes, 0, bytes.length);
+      case 'waiting':
+        return this.#hold(bytes, 0, bytes.length);
+      case 'tunnel':
+        return this.#exchange?.tunnel?.fromClient(bytes, 0, bytes.length);
+      case 'lingering':
+      case 'closed':
+        return;
+      default:
+        this.phase satisfies never;
+    }
+  }
+
+  /** Reads on in what was held: it moves out first, since what comes after it may be held again. */
+  #goOn(): void {
+    this.socket.resume();
+    if (this.#head) return this.#advance(this.#held.bytes, 0, this.#held.length);
+    const bytes = this.#held.bytes;
+    const end = this.#held.length;
+    this.#held.clear();
+    this.#advance(bytes, 0, end);
+  }
+
+  /** Takes requests from the bytes, one after the other, as far as their turn has come. */
+  #advance(bytes: Buffer, from: number, end: number): void {
+    let at = from;
+    this.#advancing = true;
+    while (at < end) {
+      if (this.phase === 'head') {
+        // A client that sends requests and reads no responses must not fill our memory with them.
+        if (this.socket.writableNeedDrain) {
+          if (!this.#head) this.#held.add(bytes, at, end);
+          this.socket.pause();
+          break;
+        }
+        const read = this.#readHead(bytes, at, end);
+        if (read < 0) break;
+        at += read;
+      } else if (this.phase === 'body') {
+        at = this.#readBody(bytes, at, end);
+      } else {
+        if (this.phase === 'waiting') this.#hold(bytes, at, end);
+        break;
+      }
+    }
+    this.#advancing = false;
+  }
+
+  /** Its length once it is all there, and the exchange begun; otherwise -1. */
+  #readHead(bytes: Buffer, at: number, end: number): number {
+    const relay = this.#relay;
+    const head = this.#head ?? relay.spareHead;
+    if (!this.#head) head.reset();
+    const progress = head.read(bytes, at, end);
+    if (progress === 'more') {
+      this.#headGoesOn(head, bytes, at, end);
+      return -1;
+    }
+    this.deadline.clear();
+    this.#requests++;
+    if (this.#head) {
+      this.#head = null;
+      this.#held.clear();
+    }
+    if (progress === 'version-not-supported' && this.#isHttp2(bytes, at, end)) return -1;
+    const exchange = new RelayExchange(relay, this, head);
+    if (progress !== 'done') {
+      exchange.refuse(messageFault(progress), progress);
+      return -1;
+    }
+    const { length } = head;
+    this.#exchange = exchange;
+    const { framing } = head;
+    this.#body.start(framing);
+    this.phase = framing.kind === 'none' ? 'waiting' : 'body';
+    exchange.begin(head, bytes, at);
+    return length;
+  }
+
+  /** HTTP/2 with prior knowledge (RFC 9113 3.3), where that is served: from here on it is another's connection. */
+  #isHttp2(bytes: Buffer, at: number, end: number): boolean {
+    const { acceptHttp2, clients } = this.#relay;
+    if (!acceptHttp2 || this.#requests > 1) return false;
+    if (bytes.toString('latin1', at, at + HTTP2_LINE.length) !== HTTP2_LINE) return false;
+    const { socket } = this;
+    const begun = Buffer.from(bytes.subarray(at, end));
+    this.phase = 'closed';
+    this.#held.clear();
+    clients.delete(this);
+    for (const event of ['data', 'end', 'error', 'close', 'drain', 'finish'])
+      socket.removeAllListeners(event);
+    socket.pause();
+    socket.unshift(begun);
+    acceptHttp2(socket, this.arrival);
+    return true;
+  }
+
+  /** Keeps the pieces and the reading of a head until the rest comes. */
+  #headGoesOn(head: RequestHead, bytes: Buffer, at: number, end: number): void {
+    if (this.#head) return;
+    this.#head = head;
+    this.#relay.spareHead = new RequestHead(this.#relay.context.limits);
+    this.#held.add(bytes, at, end);
+    if (this.#requests > 0) this.deadline.arm(this.#relay.heads);
+  }
+
+  #readBody(bytes: Buffer, from: number, end: number): number {
+    const exchange = this.#exchange;
+    const body = this.#body;
+    let at = from;
+    for (;;) {
+      const progress = body.read(bytes, at, end);
+      at = body.next;
+      switch (progress) {
+        case 'content':
+          exchange?.onRequestContent(bytes, body.from, body.to);
+          break;
+        case 'more':
+          this.deadline.arm(this.#relay.bodies);
+          exchange?.onRequestFlush();
+          return end;
+        case 'done':
+          this.deadline.clear();
+          this.phase = 'waiting';
+          exchange?.onRequestDone(body);
+          return at;
+        default:
+          exchange?.refuse('bad-framing', progress);
+          return end;
+      }
+    }
+  }
+
+  /** What came before its turn. */
+  #hold(bytes: Buffer, from: number, end: number): void {
+    this.#held.add(bytes, from, end);
+    if (this.#held.length >= this.#relay.context.limits.bufferBytes) this.socket.pause();
+  }
+
+  #drained(): void {
+    if (this.phase === 'head' && this.#held.length > 0) this.#goOn();
+    else this.#exchange?.onClientDrain();
+  }
+
+  /** The client will send no more. Who asked and does not wait for the answer is gone. */
+  #end(): void {
+    this.#ended = true;
+    if (this.phase === 'tunnel') this.#exchange?.tunnel?.clientEnded();
+    else if (this.phase === 'head') this.#linger();
+    else if (this.phase !== 'lingering') this.destroy();
+  }
+}
+
+/** How a connection begins that is not HTTP/1.1 (RFC 9113 3.4). */
+const HTTP2_LINE = 'PRI * HTTP/2.0\r\n';

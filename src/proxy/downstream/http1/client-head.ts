@@ -1,0 +1,140 @@
+import { type Answer } from '../../local-response.ts';
+import { isForbiddenTrailer } from '../../header-fields.ts';
+import { STRICT_TRANSPORT_SECURITY } from '../../strict-transport.ts';
+import { FieldKind } from '../../http1/field-names.ts';
+import type { HttpVersion } from '../../native-record.ts';
+import type { ResponseHead } from '../../upstream/http1/response-head.ts';
+import type { Trailers } from '../../sides.ts';
+import type { Slab } from '../../write-buffer.ts';
+
+/** How the body of a response is framed for the client; a stream frames by itself, so `chunked` is "no length told" to it. */
+export type ClientFraming = 'none' | 'length' | 'chunked' | 'until-close';
+
+/** The framing that the client understands for what the pod sends. */
+export function clientFraming(response: ResponseHead, httpVersion: HttpVersion): ClientFraming {
+  switch (response.framing.kind) {
+    case 'none':
+      return 'none';
+    case 'length':
+      return 'length';
+    case 'chunked':
+    case 'until-close':
+      // RFC 9112 6.1: no chunks for HTTP/1.0, where a body ends with the connection.
+      return httpVersion === '1.0' ? 'until-close' : 'chunked';
+    default:
+      return response.framing satisfies never;
+  }
+}
+
+/** What the response says of the connection to the client; empty where the version says it already. */
+export type ConnectionWord = '' | 'close' | 'keep-alive' | 'Upgrade';
+
+/** `persists` when the client may ask again on the connection. */
+export function connectionWord(persists: boolean, httpVersion: HttpVersion): ConnectionWord {
+  if (!persists) return 'close';
+  return httpVersion === '1.0' ? 'keep-alive' : '';
+}
+
+/** Puts the head of a pod's response together: our own status line and framing, its fields as they came. */
+export function composeHead(
+  slab: Slab,
+  response: ResponseHead,
+  bytes: Buffer,
+  base: number,
+  framing: ClientFraming,
+  connection: ConnectionWord,
+  strictTransport: string | null = null,
+): void {
+  slab.text(`HTTP/1.1 ${response.status} `);
+  // The reason with its CRLF.
+  slab.copy(bytes, base + response.reasonStart, base + response.reasonEnd + 2);
+  composeFields(slab, response, bytes, base);
+  const { contentLength, status } = response;
+  let last = '';
+  if (framing === 'chunked') last = 'Transfer-Encoding: chunked\r\n';
+  else if (contentLength >= 0 && status >= 200 && status !== 204)
+    last = `Content-Length: ${contentLength}\r\n`;
+  // What the pod itself says of it counts.
+  if (strictTransport !== null && !response.fields.valueOfName(bytes, base, STRICT_TRANSPORT_SECURITY)) {
+    last += `${STRICT_TRANSPORT_SECURITY}: ${strictTransport}\r\n`;
+  }
+  if (connection === 'Upgrade') {
+    last += `Upgrade: ${response.fields.valueOfKind(bytes, base, FieldKind.upgrade) ?? ''}\r\n`;
+  }
+  if (connection !== '') last += `Connection: ${connection}\r\n`;
+  slab.text(`${last}\r\n`);
+}
+
+function composeFields(slab: Slab, response: ResponseHead, bytes: Buffer, base: number): void {
+  const { fields } = response;
+  const { names } = response.connection;
+  let runStart = -1;
+  for (let field = 0; field < fields.count; field++) {
+    const relayed = isRelayedResponse(fields.kind(field)) && !names?.has(fields.name(bytes, base, field));
+    if (relayed && runStart < 0) runStart = base + fields.lineStart(field);
+    if (!relayed && runStart >= 0) {
+      slab.copy(bytes, runStart, base + fields.lineStart(field));
+      runStart = -1;
+    }
+  }
+  if (runStart >= 0) slab.copy(bytes, runStart, base + fields.lineEnd(fields.count - 1));
+}
+
+/** Whether a field of a response goes on as it is; the client hears of framing and connection in our own words. */
+export function isRelayedResponse(kind: FieldKind): boolean {
+  switch (kind) {
+    case FieldKind.contentLength:
+    case FieldKind.transferEncoding:
+    case FieldKind.connection:
+    case FieldKind.keepAlive:
+    case FieldKind.upgrade:
+    case FieldKind.te:
+    case FieldKind.dropped:
+      return false;
+    default:
+      return true;
+  }
+}
+
+/** The end of a chunked body, with those trailers that may pass (RFC 9110 6.5.1). */
+export function composeChunkedEnd(slab: Slab, { trailers, trailerBytes }: Trailers): void {
+  if (!trailers || !trailerBytes) return slab.text('0\r\n\r\n');
+  slab.text('0\r\n');
+  for (let field = 0; field < trailers.count; field++) {
+    const kind = trailers.kind(field);
+    if (kind !== FieldKind.other && kind !== FieldKind.accept) continue;
+    if (isForbiddenTrailer(trailers.name(trailerBytes, 0, field))) continue;
+    slab.copy(trailerBytes, trailers.lineStart(field), trailers.lineEnd(field));
+  }
+  slab.text('\r\n');
+}
+
+/** Puts one of Portico's own responses together. */
+export function composeAnswer(
+  slab: Slab,
+  answer: Answer,
+  connection: ConnectionWord,
+  isHead: boolean,
+  now: number,
+  strictTransport: string | null = null,
+): void {
+  let out = `HTTP/1.1 ${answer.status} ${answer.reasonPhrase}\r\n`;
+  for (const [name, value] of answer.fields) out += `${name}: ${value}\r\n`;
+  out += `date: ${dateOf(now)}\r\n`;
+  if (strictTransport !== null) out += `${STRICT_TRANSPORT_SECURITY}: ${strictTransport}\r\n`;
+  if (connection !== '') out += `connection: ${connection}\r\n`;
+  slab.text(`${out}\r\n${isHead ? '' : answer.body}`);
+}
+
+let dateSecond = -1;
+let dateText = '';
+
+/** IMF-fixdate, made once a second. */
+export function dateOf(now: number): string {
+  const second = Math.floor(now / 1000);
+  if (second !== dateSecond) {
+    dateSecond = second;
+    dateText = new Date(now).toUTCString();
+  }
+  return dateText;
+}

@@ -1,0 +1,152 @@
+import type { Socket } from 'node:net';
+import { performance } from 'node:perf_hooks';
+import type { Arrival } from '../../forwarded.ts';
+import { feel } from '../../gc-pressure.ts';
+import { Deadline } from '../../deadlines.ts';
+import type { Client, Relay } from '../../engine-state.ts';
+import { Calm } from './flood-guard.ts';
+import type { Http2Clients } from './clients.ts';
+import { ClientStream } from './client-stream.ts';
+import type { Decoded } from '../../http2/hpack/decoder.ts';
+import { Http2Connection } from '../../http2/wire/connection.ts';
+import type { ConnectionUser } from '../../http2/wire/connection-user.ts';
+import { ErrorCode, FIRST_WINDOW } from '../../http2/wire/frame.ts';
+import type { Http2Stream } from '../../http2/wire/stream.ts';
+
+/** Of all streams of a connection together: bytes of request bodies that come before it is known who takes them. */
+const CONNECTION_WINDOW = 16 * FIRST_WINDOW;
+
+/** One connection of a client that speaks HTTP/2: gives each stream to an exchange, and bounds what they cost. */
+export class ClientSession implements Client, ConnectionUser {
+  readonly clients: Http2Clients;
+  readonly relay: Relay;
+  readonly arrival: Arrival;
+  readonly deadline = new Deadline<ClientSession>(this);
+  /** For the rest of a frame or field section, from its first octet on. */
+  readonly #rest = new Deadline<ClientSession>(this);
+  #unfinished = 0;
+  readonly #socket: Socket;
+  readonly #connection: Http2Connection;
+  readonly #streams = new Set<ClientStream>();
+  #begun = 0;
+  /** The client knows that it should go, and what it sent before it knew is here. */
+  #mayClose = false;
+  readonly #calm = new Calm(performance.now());
+
+  constructor(clients: Http2Clients, socket: Socket, arrival: Arrival) {
+    const { limits } = clients.relay.context;
+    this.clients = clients;
+    this.relay = clients.relay;
+    this.arrival = arrival;
+    this.#socket = socket;
+    const { headBytes, fieldCount, streamsPerConnection: streams } = limits;
+    const terms = { role: 'server', window: CONNECTION_WINDOW, streams, headBytes, fieldCount } as const;
+    this.#connection = new Http2Connection(socket, terms, this);
+    socket.on('data', (bytes: Buffer) => {
+      this.#connection.read(bytes, bytes.length);
+      this.#awaitRest();
+      feel(bytes);
+    });
+    // A client that will not even acknowledge is gone.
+    socket.on('end', () => this.destroy());
+    socket.on('error', () => this.destroy());
+    socket.on('close', () => this.destroy());
+    socket.on('finish', () => this.deadline.arm(clients.lingers));
+    socket.resume();
+    this.deadline.arm(clients.prefaces);
+  }
+
+  #awaitRest(): void {
+    const { unfinished } = this.#connection;
+    if (unfinished === this.#unfinished) return;
+    this.#unfinished = unfinished;
+    if (unfinished === 0) this.#rest.clear();
+    else this.#rest.arm(this.clients.heads);
+  }
+
+  headTimedOut(): void {
+    this.#connection.fail(ErrorCode.enhanceYourCalm);
+  }
+
+  /** Its streams finish in any case: closing loses nothing. */
+  get isIdle(): boolean {
+    return true;
+  }
+
+  get quietSince(): number {
+    return this.deadline.since;
+  }
+
+  // ── As the connection sees it ────────────────────────────────────────────────────────────────────────────────
+
+  onRequest(stream: Http2Stream, head: Decoded, ended: boolean): void {
+    this.deadline.clear();
+    const begun = new ClientStream(this, stream, ended);
+    this.#streams.add(begun);
+    begun.begin(head);
+    const { requestsPerConnection, streamsPerConnection } = this.relay.context.limits;
+    this.#begun++;
+    // RFC 9113 6.8: said in good time, so that what is on its way by then is served as well.
+    if (this.#begun === requestsPerConnection) this.#connection.announceClose();
+    else if (this.#begun === requestsPerConnection + streamsPerConnection) this.close();
+  }
+
+  onSettings(): void {
+    if (this.#streams.size === 0) this.deadline.arm(this.clients.idles);
+  }
+
+  onPong(): void {
+    this.#mayClose = this.#begun >= this.relay.context.limits.requestsPerConnection;
+    if (this.#mayClose && this.#streams.size === 0) this.close();
+  }
+
+  /** A client that goes away takes no pushes, of which there are none. */
+  onGoaway(): void {}
+
+  /** Whoever asks to throw the work away is not worked for. */
+  onDisturbed(by: Parameters<Calm['disturbedBy']>[0]): void {
+    if (this.#calm.disturbedBy(by, performance.now())) this.#connection.fail(ErrorCode.enhanceYourCalm);
+  }
+
+  /** What is still to come is read and thrown away, so that no reset overtakes our last frames. */
+  onOver(): void {
+    this.#socket.end();
+    this.#socket.resume();
+    this.deadline.arm(this.clients.farewells);
+  }
+
+  /** A stream is closed; `answered` unless that was before its response was there. */
+  over(stream: ClientStream, answered: boolean): void {
+    if (!this.#streams.delete(stream)) return;
+    if (this.#streams.size === 0 && this.#connection.isOpen) {
+      if (this.#mayClose) this.close();
+      else this.deadline.arm(this.clients.idles);
+    }
+    this.onDisturbed(answered ? 'answered' : 'resets');
+  }
+
+  // ── As the engine sees it ────────────────────────────────────────────────────────────────────────────────────
+
+  /** Tells the client to send its next requests elsewhere; those under way are served. */
+  announceDrain(): void {
+    this.#connection.announceClose();
+  }
+
+  close(): void {
+    this.#connection.close();
+  }
+
+  destroy(): void {
+    this.relay.clients.delete(this);
+    this.#connection.lost(ErrorCode.cancel);
+    this.deadline.clear();
+    this.#rest.clear();
+    this.#socket.destroy();
+  }
+
+  /** The time to drain is over. */
+  cutForDrain(): void {
+    for (const stream of this.#streams) stream.cutForDrain();
+    this.#connection.fail(ErrorCode.noError);
+  }
+}

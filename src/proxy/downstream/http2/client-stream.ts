@@ -1,0 +1,242 @@
+import type { Answer } from '../../local-response.ts';
+import { isGrpc } from '../../grpc.ts';
+import type { Arrival } from '../../forwarded.ts';
+import { dateOf } from '../http1/client-head.ts';
+import { Deadline, type DeadlineList } from '../../deadlines.ts';
+import { RelayExchange } from '../../exchange.ts';
+import { messageFault } from '../http1/request-head.ts';
+import type { ResponseHead } from '../../upstream/http1/response-head.ts';
+import type { ClientSide, Trailers, TunnelEnd } from '../../sides.ts';
+import { STRICT_TRANSPORT_SECURITY } from '../../strict-transport.ts';
+import type { ClientSession } from './client-session.ts';
+import { type Fields, NO_TRAILERS, readTrailers, responseFields, trailerFields } from '../../http2/fields.ts';
+import type { Decoded } from '../../http2/hpack/decoder.ts';
+import { StreamEnd } from '../../http2/stream-end.ts';
+import { requestText } from '../../http2/text.ts';
+import { ErrorCode } from '../../http2/wire/frame.ts';
+import type { Http2Stream, StreamUser } from '../../http2/wire/stream.ts';
+
+/** One request of a client over HTTP/2, and the way of its response. */
+export class ClientStream implements ClientSide, StreamUser {
+  readonly #session: ClientSession;
+  readonly #stream: Http2Stream;
+  readonly deadline = new Deadline<ClientStream>(this);
+  strictTransport: string | null = null;
+  #exchange: RelayExchange | null = null;
+  /** How long the client may send nothing of a request that it has not ended. */
+  #silence: DeadlineList<ClientStream>;
+  #requestTrailers: Trailers = NO_TRAILERS;
+  #requestOver: boolean;
+  /** What is still to come of the body, where that was told; otherwise negative. */
+  #lacking = -1;
+
+  /** Put together, and not sent. */
+  #head: Fields | null = null;
+  #content: Buffer[] = [];
+  #done = false;
+  #trailers: Fields | null = null;
+  #tunnelEnd: StreamEnd | null = null;
+  /** The client has ended its side of a tunnel that was not there yet. */
+  #endedEarly = false;
+
+  constructor(session: ClientSession, stream: Http2Stream, ended: boolean) {
+    this.#session = session;
+    this.#silence = session.clients.bodies;
+    this.#stream = stream;
+    this.#requestOver = ended;
+    stream.user = this;
+  }
+
+  /** The head is there. */
+  begin(decoded: Decoded): void {
+    const { relay } = this.#session;
+    const text = decoded.kind === 'fields' ? requestText(decoded.fields, !this.#requestOver) : null;
+    const bytes = Buffer.from(text ?? '', 'latin1');
+    const head = relay.spareHead;
+    head.reset();
+    // A head that stops short is as little one as a malformed one.
+    const progress = text === null ? 'more' : head.read(bytes, 0, bytes.length);
+    const exchange = new RelayExchange(relay, this, progress === 'done' ? head : null);
+    this.#exchange = exchange;
+    if (decoded.kind === 'too-large') return exchange.refuse('head-too-large', 'head-too-large');
+    if (progress === 'more') return exchange.refuse('bad-message');
+    if (progress !== 'done') return exchange.refuse(messageFault(progress), progress);
+    if (text !== null && isGrpc(text)) this.#silence = this.#session.clients.calls;
+    if (head.hasUpgrade) {
+      // Its content is for the tunnel, if it comes to one.
+      this.#stream.pause();
+      this.#requestOver = true;
+    } else if (!this.#requestOver) {
+      this.#lacking = head.contentLength;
+      this.deadline.arm(this.#silence);
+    }
+    exchange.begin(head, bytes, 0);
+  }
+
+  // ── As the stream sees it ────────────────────────────────────────────────────────────────────────────────────
+
+  onContent(bytes: Buffer, from: number, to: number): void {
+    if (this.#tunnelEnd) return this.#exchange?.tunnel?.fromClient(bytes, from, to);
+    if (this.#lacking >= 0 && (this.#lacking -= to - from) < 0)
+      return this.#stream.reset(ErrorCode.protocolError);
+    this.deadline.arm(this.#silence);
+    this.#exchange?.onRequestContent(bytes, from, to);
+  }
+
+  onFlush(): void {
+    if (!this.#tunnelEnd) this.#exchange?.onRequestFlush();
+  }
+
+  onFields(head: Decoded, ended: boolean): void {
+    const { limits } = this.#session.relay.context;
+    const trailers = ended && head.kind === 'fields' ? readTrailers(head.fields, limits) : null;
+    if (trailers) this.#requestTrailers = trailers;
+    else this.#stream.reset(ErrorCode.protocolError);
+  }
+
+  onEnd(): void {
+    if (this.#tunnelEnd) return this.#exchange?.tunnel?.clientEnded();
+    if (this.#requestOver) {
+      this.#endedEarly = true;
+      return;
+    }
+    // RFC 9113 8.1.1: the length that was told is the length that comes.
+    if (this.#lacking > 0) return this.#stream.reset(ErrorCode.protocolError);
+    this.#requestOver = true;
+    this.deadline.clear();
+    this.#exchange?.onRequestDone(this.#requestTrailers);
+  }
+
+  onDrain(): void {
+    this.#exchange?.onClientDrain();
+  }
+
+  onClosed(fault: ErrorCode | null): void {
+    const exchange = this.#exchange;
+    this.deadline.clear();
+    this.#session.over(this, fault === null || exchange === null);
+    if (fault === null) return;
+    this.#exchange = null;
+    exchange?.onClientGone();
+  }
+
+  bodyTimedOut(): void {
+    this.#exchange?.onClientStalled();
+  }
+
+  /** The time to drain is over. */
+  cutForDrain(): void {
+    this.#exchange?.tunnel?.goAway();
+    this.#exchange?.cutForDrain();
+  }
+
+  // ── As the exchange sees it ──────────────────────────────────────────────────────────────────────────────────
+
+  get arrival(): Arrival {
+    return this.#session.arrival;
+  }
+
+  get isHttp2(): boolean {
+    return true;
+  }
+
+  get mayPersist(): boolean {
+    return true;
+  }
+
+  pause(): void {
+    this.#stream.pause();
+    this.deadline.clear();
+  }
+
+  resume(): void {
+    if (this.#requestOver) return;
+    this.#stream.resume();
+    this.deadline.arm(this.#silence);
+  }
+
+  interim(head: ResponseHead, bytes: Buffer, base: number): void {
+    this.#stream.fields(responseFields(head, bytes, base), false);
+  }
+
+  head(head: ResponseHead, bytes: Buffer, base: number): void {
+    this.#head = responseFields(head, bytes, base);
+    // What the pod itself says of it counts.
+    if (this.strictTransport !== null && !this.#head.includes(STRICT_TRANSPORT_SECURITY)) {
+      this.#head.push(STRICT_TRANSPORT_SECURITY, this.strictTransport);
+    }
+  }
+
+  content(bytes: Buffer, from: number, to: number): void {
+    // Behind a head that may still be taken back it waits; and these bytes are gone when the call returns.
+    if (this.#head) this.#content.push(Buffer.from(bytes.subarray(from, to)));
+    else this.#stream.write(bytes, from, to, false);
+  }
+
+  done(trailers: Trailers): void {
+    this.#done = true;
+    this.#trailers = trailerFields(trailers);
+  }
+
+  answer({ status, fields, body }: Answer, _word: unknown, isHead: boolean): void {
+    this.#head = [':status', String(status)];
+    for (const [name, value] of fields) this.#head.push(name, value);
+    this.#head.push('date', dateOf(this.#session.relay.context.now()));
+    if (this.strictTransport !== null) this.#head.push(STRICT_TRANSPORT_SECURITY, this.strictTransport);
+    this.#content = isHead || body === '' ? [] : [Buffer.from(body, 'latin1')];
+    this.#done = true;
+  }
+
+  send(): boolean {
+    const stream = this.#stream;
+    if (this.#head) {
+      const head = this.#head;
+      const content = this.#content;
+      this.#head = null;
+      this.#content = [];
+      const ends = this.#done && !this.#trailers;
+      stream.fields(head, ends && content.length === 0);
+      for (const [index, bytes] of content.entries())
+        stream.write(bytes, 0, bytes.length, ends && index === content.length - 1);
+    }
+    if (!this.#done) return stream.goesOn();
+    stream.end(this.#trailers);
+    return true;
+  }
+
+  fallsBehind(): void {
+    this.deadline.arm(this.#session.clients.bodies);
+  }
+
+  keepsUp(): void {
+    // Now it may be the rest of the request that is waited for.
+    if (this.#requestOver || this.#stream.isPaused) this.deadline.clear();
+    else this.deadline.arm(this.#silence);
+  }
+
+  switchToTunnel(): { readonly end: TunnelEnd; readonly early: Buffer } {
+    this.#tunnelEnd = new StreamEnd(this.#stream);
+    this.#stream.resume();
+    if (this.#endedEarly) process.nextTick(() => this.onEnd());
+    return { end: this.#tunnelEnd, early: NOTHING };
+  }
+
+  exchangeOver(): void {
+    this.#exchange = null;
+    this.deadline.clear();
+    this.#stream.abandon();
+    // A client that takes nothing keeps what was written for it, for a while.
+    if (this.#stream.hasQueue) this.deadline.arm(this.#session.clients.leftovers);
+  }
+
+  cut(): void {
+    this.destroy();
+  }
+
+  destroy(): void {
+    this.#exchange = null;
+    if (!this.#tunnelEnd?.saidFarewell) this.#stream.reset(ErrorCode.internalError);
+  }
+}
+
+const NOTHING = Buffer.alloc(0);

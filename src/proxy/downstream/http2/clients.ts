@@ -1,0 +1,45 @@
+import type { Socket } from 'node:net';
+import type { Arrival } from '../../forwarded.ts';
+import type { DeadlineList } from '../../deadlines.ts';
+import type { Relay } from '../../engine-state.ts';
+import { ClientSession } from './client-session.ts';
+import type { ClientStream } from './client-stream.ts';
+
+/** The client has this long to read our last frames and close. */
+const LINGER_MS = 2_000;
+
+/** Where connections that speak HTTP/2 come in, and what their time limits share. */
+export class Http2Clients {
+  readonly relay: Relay;
+  readonly prefaces: DeadlineList<ClientSession>;
+  readonly heads: DeadlineList<ClientSession>;
+  readonly idles: DeadlineList<ClientSession>;
+  /** For all that was written before it. */
+  readonly farewells: DeadlineList<ClientSession>;
+  /** After our last frame. */
+  readonly lingers: DeadlineList<ClientSession>;
+  readonly bodies: DeadlineList<ClientStream>;
+  /** Of gRPC calls, whose streams may be silent for long. */
+  readonly calls: DeadlineList<ClientStream>;
+  readonly leftovers: DeadlineList<ClientStream>;
+
+  constructor(relay: Relay) {
+    const { deadlines } = relay;
+    const { limits } = relay.context;
+    this.relay = relay;
+    const close = (session: ClientSession): void => session.close();
+    this.prefaces = deadlines.list(limits.clientHeadTimeoutMs, (session) => session.destroy());
+    this.heads = deadlines.list(limits.clientHeadTimeoutMs, (session) => session.headTimedOut());
+    this.farewells = deadlines.list(limits.bodyIdleTimeoutMs, (session) => session.destroy());
+    this.lingers = deadlines.list(LINGER_MS, (session) => session.destroy());
+    this.idles = deadlines.list(limits.keepAliveIdleTimeoutMs, close);
+    this.bodies = deadlines.list(limits.bodyIdleTimeoutMs, (stream) => stream.bodyTimedOut());
+    this.calls = deadlines.list(limits.tunnelIdleTimeoutMs, (stream) => stream.bodyTimedOut());
+    this.leftovers = deadlines.list(limits.bodyIdleTimeoutMs, (stream) => stream.destroy());
+  }
+
+  /** Takes over a connection: its next bytes are the client's preface (RFC 9113 3.4). */
+  accept(socket: Socket, arrival: Arrival): void {
+    this.relay.clients.add(new ClientSession(this, socket, arrival));
+  }
+}

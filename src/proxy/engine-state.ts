@@ -1,0 +1,79 @@
+import type { EngineContext } from './engine.ts';
+import { UpstreamSessions } from './upstream/http2/upstream-sessions.ts';
+import type { Arrival } from './forwarded.ts';
+import type { Socket } from 'node:net';
+import type { ClientConnection } from './downstream/http1/client-connection.ts';
+import { type DeadlineList, Deadlines } from './deadlines.ts';
+import { RequestHead } from './downstream/http1/request-head.ts';
+import { Slab } from './write-buffer.ts';
+import type { Tunnel } from './tunnel.ts';
+import { UpstreamPool } from './upstream/upstream-pool.ts';
+
+/** After our last byte, the client has this long to read it and close, while what it still sends is thrown away. */
+const LINGER_MS = 2_000;
+const COARSEST_SWEEP_MS = 500;
+
+/** A connection of a client, as far as draining is concerned. */
+export interface Client {
+  /** Closing it now loses nothing that was asked. */
+  readonly isIdle: boolean;
+  /** On the monotonic clock. */
+  readonly quietSince: number;
+  /** No more requests are wanted on it, if there is a way to say so. */
+  announceDrain(): void;
+  close(): void;
+  /** Whoever has still something to take note of stays for it, until `destroy`. */
+  cutForDrain(): void;
+  destroy(): void;
+}
+
+/** What the connections and exchanges of one engine share. */
+export class Relay {
+  readonly context: EngineContext;
+  readonly slab = new Slab();
+  readonly pool: UpstreamPool;
+  /** The same for pods that speak HTTP/2. */
+  readonly sessions: UpstreamSessions;
+  readonly clients = new Set<Client>();
+  /** Takes a connection over that begins as HTTP/2 does, its first bytes unread; null refuses it. */
+  acceptHttp2: ((socket: Socket, arrival: Arrival) => void) | null = null;
+  readonly deadlines: Deadlines;
+  readonly heads: DeadlineList<ClientConnection>;
+  readonly keepAlives: DeadlineList<ClientConnection>;
+  readonly bodies: DeadlineList<ClientConnection>;
+  readonly lingers: DeadlineList<ClientConnection>;
+  readonly tunnels: DeadlineList<Tunnel>;
+  /** Of every client whose head comes in one piece, as nearly all do. The others take it and leave a new one. */
+  spareHead: RequestHead;
+  draining = false;
+  inFlight = 0;
+  openTunnels = 0;
+
+  constructor(context: EngineContext) {
+    const { limits } = context;
+    this.context = context;
+    this.spareHead = new RequestHead(limits);
+    const shortest = Math.min(
+      limits.clientHeadTimeoutMs,
+      limits.bodyIdleTimeoutMs,
+      limits.keepAliveIdleTimeoutMs,
+      limits.connectTimeoutMs,
+      limits.upstreamIdleTimeoutMs,
+      limits.tunnelIdleTimeoutMs,
+    );
+    this.deadlines = new Deadlines(Math.max(1, Math.min(COARSEST_SWEEP_MS, shortest / 4)));
+    this.heads = this.deadlines.list(limits.clientHeadTimeoutMs, (client: ClientConnection) =>
+      client.headTimedOut(),
+    );
+    this.keepAlives = this.deadlines.list(limits.keepAliveIdleTimeoutMs, (client: ClientConnection) =>
+      client.close(),
+    );
+    this.bodies = this.deadlines.list(limits.bodyIdleTimeoutMs, (client: ClientConnection) =>
+      client.bodyTimedOut(),
+    );
+    this.lingers = this.deadlines.list(LINGER_MS, (client: ClientConnection) => client.destroy());
+    this.tunnels = this.deadlines.list(limits.tunnelIdleTimeoutMs, (tunnel: Tunnel) => tunnel.idle());
+    this.pool = new UpstreamPool(limits, this.deadlines, this.slab);
+    this.sessions = new UpstreamSessions(limits, this.deadlines);
+  }
+}

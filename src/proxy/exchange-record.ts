@@ -1,0 +1,30 @@
+import type { Route } from '../routing/table.ts';
+
+/** One request and its response, as it is accounted when it is over. */
+export interface Exchange {
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+  readonly durationMs: number;
+  readonly clientAddress: string;
+  readonly method: string;
+  readonly host: string;
+  /** The request-target as received. */
+  readonly target: string;
+  readonly httpVersion: string;
+  /** As sent to the client; 499 when it left first, 101 for a tunnel. */
+  readonly status: number;
+  readonly route: Route | null;
+  /** `address:port` of the endpoint that answered or was tried last; empty when none was. */
+  readonly endpoint: string;
+  readonly attempts: number;
+  /** Of the body as the upstream got it, without framing. */
+  readonly requestBytes: number;
+  /** Of the body as it was given to the client, without framing. */
+  readonly responseBytes: number;
+  readonly requestId: string;
+  /**
+   * Why Portico itself answered or cut the exchange; empty when the pod's answer was relayed. An `AnswerReason`, and
+   * after it what exactly was wrong with a message, where that is known: `bad-framing: lengths-disagree`.
+   */
+  readonly detail: string;
+}

@@ -1,0 +1,309 @@
+import type {
+  ClientRequest,
+  IncomingMessage,
+  InformationEvent,
+  OutgoingMessage,
+  ServerResponse,
+} from 'node:http';
+import type { Socket } from 'node:net';
+import type { Readable } from 'node:stream';
+import type ProxyServer from 'http-proxy';
+import { type AnswerReason, type MessageFault, answer, redirection, statusOf } from '../local-response.ts';
+import { type AttemptOutcome, afterAttempt } from '../attempt.ts';
+import { type EndpointState, answeredIn } from '../balance/endpoint-state.ts';
+import type { EngineContext } from '../engine.ts';
+import { STRICT_TRANSPORT_SECURITY, strictTransport } from '../strict-transport.ts';
+import { reset } from '../tls/termination.ts';
+import { type AttemptAt, attemptAt } from './attempt-at.ts';
+import { arrivalOf, openLedger } from './reference-record.ts';
+import { type Plan, planRequest } from './plan.ts';
+import type { Pool } from './reference-pool.ts';
+import { relayedFields, relayedTrailers } from './reference-response-head.ts';
+
+/** What the exchanges of an engine share. */
+export interface Surroundings {
+  readonly context: EngineContext;
+  readonly pool: Pool;
+  readonly proxy: ProxyServer;
+  draining: boolean;
+  /** Each cuts its exchange at once. */
+  readonly live: Set<() => void>;
+  /** By connection: how to refuse the request whose body is being read, when it turns out to be malformed. */
+  readonly readers: WeakMap<Socket, (reason: MessageFault) => void>;
+}
+
+/** What the Expect field asks for, as Node's parser tells it apart. */
+export type Expects = 'nothing' | 'continue' | 'unknown';
+
+/**
+ * The life of one exchange, from the request head to the account. http-proxy makes the request to the upstream;
+ * when it is made, what flows through it and how it ends is decided here.
+ */
+export function serveExchange(
+  around: Surroundings,
+  request: IncomingMessage,
+  response: ServerResponse,
+  expects: Expects,
+): void {
+  const { context } = around;
+  const { limits } = context;
+  const ledger = openLedger(context, request, arrivalOf(request.socket));
+  const plan = planRequest(context, request, ledger);
+  const hsts = strictTransport(context, ledger.scheme);
+  const hasBody = plan.head !== null && plan.head.body !== 'none';
+  const tried: EndpointState[] = [];
+  let resets = 0;
+  let attempt: AttemptAt | null = null;
+  /** Whose answer the client gets is settled: no other attempt is made, and no other answer given. */
+  let answered = false;
+  let complete = false;
+
+  const bodyIdle = setTimeout(onBodyIdle, limits.bodyIdleTimeoutMs);
+  let upstreamIdle: NodeJS.Timeout | undefined;
+  // A reset, so that a body that ends with the connection does not look whole.
+  const cut = (): void => {
+    ledger.detail ||= 'draining' satisfies AnswerReason;
+    reset(request.socket);
+  };
+  around.live.add(cut);
+  response.on('close', finish);
+  response.on('error', () => undefined);
+  request.on('error', () => undefined);
+  request.on('data', (chunk: Buffer) => {
+    ledger.requestBytes += chunk.length;
+    bodyIdle.refresh();
+    upstreamIdle?.refresh();
+  });
+  // 'data' alone would start the flow before there is a connection to send it to.
+  request.pause();
+  request.on('end', () => {
+    clearTimeout(bodyIdle);
+    around.readers.delete(request.socket);
+  });
+  if (hasBody) around.readers.set(request.socket, refuse);
+  else request.resume();
+
+  if (plan.kind === 'refuse') return refuse(plan.reason);
+  if (plan.kind === 'redirect') return refuse('https-only');
+  if (expects === 'unknown') return refuse('expectation-unknown');
+  const pending = context.endpoints.pending(plan.backend);
+  if (pending) void pending.finally(() => tryNext(plan));
+  else tryNext(plan);
+
+  function tryNext(plan: Plan & { kind: 'forward' }): void {
+    if (complete) return;
+    const state = plan.choose(tried);
+    if (state === null) return refuse('no-endpoint');
+    tried.push(state);
+    ledger.attempts++;
+    ledger.endpoint = state.key;
+    around.pool.revive(state.key);
+    const tls = plan.tls;
+    const { address, port } = state.endpoint;
+    request.headers = {
+      ...plan.fields,
+      ...(plan.head.body === 'chunked' && { 'Transfer-Encoding': 'chunked' }),
+    };
+    const options = {
+      target: { protocol: tls ? 'https:' : 'http:', host: address, hostname: address, port: String(port) },
+      agent: tls ? around.pool.tls : around.pool.plain,
+      secure: false,
+      ignorePath: true,
+      selfHandleResponse: true,
+      // http-proxy pipes this instead of the request: the body stays here until there is a connection.
+      buffer: bodySource((upstream) => start(plan, state, upstream)),
+    };
+    try {
+      // Errors are seen on the request to the upstream itself.
+      around.proxy.web(request, response, options, () => undefined);
+    } catch {
+      // Node writes less than it reads: one client's field must not end the process.
+      refuse('internal-fault');
+    }
+  }
+
+  function start(plan: Plan & { kind: 'forward' }, state: EndpointState, upstream: ClientRequest): void {
+    // Set here since http-proxy would collapse `//`.
+    upstream.path = plan.head.addressee.target;
+    if (expects === 'continue') upstream.setHeader('Expect', '100-continue');
+    const current = attemptAt(state, upstream, context, sendBody, (outcome) => {
+      request.unpipe(upstream);
+      failed(plan, outcome);
+    });
+    attempt = current;
+    upstream.on('information', (interim) => {
+      upstreamIdle?.refresh();
+      if (request.httpVersion === '1.1' && !response.headersSent) relayInterim(interim, response);
+    });
+    upstream.on('upgrade', (_, socket) => {
+      socket.destroy();
+      current.fail({ kind: 'nonsense' });
+    });
+    upstream.on('response', (incoming) => {
+      current.answered();
+      const now = context.now();
+      answeredIn(state, now - current.startedAt, now);
+      if (answered || complete) incoming.destroy();
+      else relay(incoming);
+    });
+
+    function sendBody(): void {
+      upstreamIdle = setTimeout(onUpstreamIdle, limits.upstreamIdleTimeoutMs);
+      if (!hasBody) return void upstream.end();
+      flush(upstream);
+      // A body without content ends although it is paused, maybe before there was a connection.
+      if (request.readableEnded) return endBody();
+      request.once('end', endBody);
+      request.pipe(upstream, { end: false });
+    }
+
+    function endBody(): void {
+      if (upstream.destroyed) return;
+      const trailers = relayedTrailers(request.rawTrailers);
+      if (trailers.length > 0) upstream.addTrailers(trailers);
+      upstream.end();
+    }
+  }
+
+  function failed(plan: Plan & { kind: 'forward' }, outcome: AttemptOutcome): void {
+    clearTimeout(upstreamIdle);
+    if (complete || answered) return;
+    if (outcome.kind === 'reset') resets++;
+    const step = afterAttempt(outcome, {
+      method: request.method ?? '',
+      attempts: ledger.attempts,
+      limit: limits.attempts,
+      resets,
+      replayable: ledger.requestBytes === 0,
+    });
+    switch (step.kind) {
+      case 'relay':
+        return;
+      case 'retry-same-allowed':
+        tried.pop();
+        return tryNext(plan);
+      case 'retry-elsewhere':
+        return tryNext(plan);
+      case 'give-up':
+        return refuse(step.reason);
+      default:
+        return step satisfies never;
+    }
+  }
+
+  function relay(incoming: IncomingMessage): void {
+    const fields = relayedFields(incoming);
+    const status = incoming.statusCode ?? 0;
+    if (fields === null || status < 200) {
+      incoming.destroy();
+      return refuse('upstream-nonsense');
+    }
+    // What the pod itself says of it counts.
+    if (hsts !== null && !(STRICT_TRANSPORT_SECURITY in incoming.headers)) {
+      fields.push(STRICT_TRANSPORT_SECURITY, hsts);
+    }
+    if (around.draining || (hasBody && !request.complete)) response.shouldKeepAlive = false;
+    try {
+      response.writeHead(status, incoming.statusMessage, fields);
+    } catch {
+      // A reason phrase with control characters, for one, can be read by Node and not written.
+      incoming.destroy();
+      return refuse('upstream-nonsense');
+    }
+    answered = true;
+    flush(response);
+    incoming.on('data', (chunk: Buffer) => {
+      ledger.responseBytes += chunk.length;
+      upstreamIdle?.refresh();
+    });
+    response.on('drain', () => upstreamIdle?.refresh());
+    incoming.on('error', () => undefined);
+    incoming.on('end', () => {
+      const trailers = relayedTrailers(incoming.rawTrailers);
+      if (trailers.length > 0) response.addTrailers(trailers);
+      response.end();
+    });
+    // A body that stops short must not look whole to the client.
+    incoming.on('close', () => {
+      if (!incoming.complete) refuse('upstream-reset');
+    });
+    incoming.pipe(response, { end: false });
+  }
+
+  function refuse(reason: AnswerReason): void {
+    if (complete) return;
+    ledger.detail ||= reason;
+    if (response.headersSent) return cut();
+    if (answered) return;
+    answered = true;
+    request.unpipe();
+    request.resume();
+    // A small body is here by the next turn of the loop; a connection with the rest of one cannot be used again.
+    if (hasBody && !request.complete) setImmediate(write, reason);
+    else write(reason);
+  }
+
+  function write(reason: AnswerReason): void {
+    if (complete || response.headersSent) return;
+    const accept = plan.head?.accept;
+    const redirected = plan.kind === 'redirect' && reason === 'https-only';
+    const made = redirected ? redirection(plan.location, accept) : answer(reason, accept);
+    if (made.close || around.draining || (hasBody && !request.complete)) response.shouldKeepAlive = false;
+    ledger.responseBytes = request.method === 'HEAD' ? 0 : made.body.length;
+    const fields = made.fields.flat();
+    if (hsts !== null) fields.push(STRICT_TRANSPORT_SECURITY, hsts);
+    response.writeHead(made.status, made.reasonPhrase, fields);
+    response.end(made.body);
+  }
+
+  function onBodyIdle(): void {
+    // The client is not to blame while the upstream does not take what is there.
+    if (attempt?.request.writableNeedDrain) attempt.fail({ kind: 'timed-out' });
+    else refuse('request-timed-out');
+  }
+
+  function onUpstreamIdle(): void {
+    const clientOwes = !request.complete && !attempt?.request.writableNeedDrain;
+    if (clientOwes && !response.headersSent) return void upstreamIdle?.refresh();
+    if (response.headersSent) refuse(response.writableNeedDrain ? 'client-gone' : 'upstream-timed-out');
+    else attempt?.fail({ kind: 'timed-out' });
+  }
+
+  function finish(): void {
+    complete = true;
+    clearTimeout(bodyIdle);
+    clearTimeout(upstreamIdle);
+    around.live.delete(cut);
+    attempt?.end();
+    request.unpipe();
+    request.resume();
+    // Nobody waits for what is still to come from the upstream, or to go there.
+    if (attempt && !attempt.request.destroyed) attempt.request.destroy();
+    if (!response.writableFinished) ledger.detail ||= 'client-gone' satisfies AnswerReason;
+    if (ledger.detail === 'client-gone') ledger.close(statusOf('client-gone'));
+    else ledger.close(response.headersSent ? response.statusCode : statusOf('draining'));
+  }
+}
+
+/** What http-proxy takes for the request's body: it calls `pipe` once, with the request to the upstream. */
+function bodySource(pipe: (upstream: ClientRequest) => void): Readable {
+  return { pipe } as unknown as Readable;
+}
+
+/** Sends the head before there is a body. `flushHeaders` would write its bytes above ASCII as UTF-8. */
+function flush(message: OutgoingMessage): void {
+  message.write('', 'latin1');
+}
+
+/** Node can write these three; others, which nobody knows, stay here. */
+function relayInterim({ statusCode, headers }: InformationEvent, response: ServerResponse): void {
+  if (statusCode === 100) response.writeContinue();
+  else if (statusCode === 102) response.writeProcessing();
+  else if (statusCode === 103 && headers.link !== undefined) {
+    try {
+      response.writeEarlyHints({ ...headers, link: headers.link } as Record<string, string | string[]>);
+    } catch {
+      // Node writes no Link that it does not understand. They are hints: the response comes all the same.
+    }
+  }
+}

@@ -1,0 +1,116 @@
+import type { IncomingMessage } from 'node:http';
+import type { MessageFault } from '../local-response.ts';
+import type { Addressee, Refusal } from '../decide.ts';
+import type { Arrival, IncomingForwarding } from '../forwarded.ts';
+import { connectionOptions, forwardingField, isHopByHop } from '../header-fields.ts';
+import type { Limits } from '../limits.ts';
+
+/** A request head that may be forwarded, read once from the raw fields. */
+export interface RequestHead {
+  readonly addressee: Addressee;
+  readonly forwarding: IncomingForwarding;
+  /** What goes on, under the client's spelling of each name; the fields that the proxy sets are not among them. */
+  readonly fields: Record<string, string | string[]>;
+  readonly accept: string | undefined;
+  readonly body: 'none' | 'length' | 'chunked';
+  /** The protocol of `Upgrade`, where `Connection` asks for it. */
+  readonly upgrade: string | null;
+}
+
+export type ReadHead =
+  | { readonly kind: 'head'; readonly head: RequestHead }
+  | { readonly kind: 'fault'; readonly reason: MessageFault | Refusal };
+
+/**
+ * What Node's parser lets through and RFC 9112 does not: repeated Host, transfer codings other than a single
+ * chunked, Transfer-Encoding in HTTP/1.0; and Portico's limits where the parser has none. `arrival` says whether
+ * the peer's other X-Forwarded fields go on, and those about a certificate.
+ */
+export function readHead(request: IncomingMessage, limits: Limits, { trusted, client }: Arrival): ReadHead {
+  const { rawHeaders } = request;
+  const method = request.method ?? '';
+  const target = request.url ?? '';
+  if (method.length + target.length + ' HTTP/1.1'.length + 1 > limits.requestLineBytes)
+    return fault('target-too-long');
+  if (rawHeaders.length / 2 > limits.fieldCount) return fault('head-too-large');
+
+  const hosts = valuesOf(rawHeaders, 'host');
+  if (hosts.length !== 1) return fault('bad-host');
+  const codings = valuesOf(rawHeaders, 'transfer-encoding');
+  const lengths = valuesOf(rawHeaders, 'content-length');
+  if (codings.length > 0) {
+    if (codings.length > 1 || codings[0]?.toLowerCase() !== 'chunked') return fault('bad-framing');
+    if (lengths.length > 0 || request.httpVersion !== '1.1') return fault('bad-framing');
+  }
+  if (lengths.length > 1 || (lengths[0] !== undefined && !/^\d{1,15}$/.test(lengths[0])))
+    return fault('bad-framing');
+
+  const host = hosts[0] ?? '';
+  const connection = connectionOptions(valuesOf(rawHeaders, 'connection').join(','));
+  const fields: Record<string, string | string[]> = Object.create(null);
+  const spellings = new Map<string, string>();
+  const known: Partial<Record<string, string>> = {};
+  let accept: string | undefined;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const spelled = rawHeaders[i] ?? '';
+    const value = rawHeaders[i + 1] ?? '';
+    // DEL, which Node reads and does not write.
+    if (value.includes('\x7f')) return fault('bad-message');
+    const name = spelled.toLowerCase();
+    if (isHopByHop(name) || connection.names?.has(name)) continue;
+    // Node would send its own; the exchange sets it where the body is really awaited.
+    if (name === 'expect') continue;
+    if (name === 'trailer' && codings.length === 0) continue;
+    const forwarding = forwardingField(name);
+    const goesOn =
+      forwarding === 'x-forwarded-other' || (forwarding === 'client-certificate' && client === undefined);
+    if (forwarding !== null && !(goesOn && trusted)) {
+      known[forwarding] = known[forwarding] === undefined ? value : `${known[forwarding]}, ${value}`;
+      continue;
+    }
+    if (name === 'accept') accept = accept === undefined ? value : `${accept}, ${value}`;
+    const before = spellings.get(name);
+    if (before === undefined) {
+      spellings.set(name, spelled);
+      fields[spelled] = value;
+    } else {
+      const values = fields[before];
+      fields[before] = Array.isArray(values) ? [...values, value] : [values ?? '', value];
+    }
+  }
+  return {
+    kind: 'head',
+    head: {
+      addressee: { method, target, host },
+      forwarding: {
+        host,
+        forwardedFor: known['x-forwarded-for'],
+        forwardedHost: known['x-forwarded-host'],
+        forwardedPort: known['x-forwarded-port'],
+        forwardedProto: known['x-forwarded-proto'],
+        realIp: known['x-real-ip'],
+        requestId: known['x-request-id'],
+        forwarded: known['forwarded'],
+      },
+      fields,
+      accept,
+      body: codings.length > 0 ? 'chunked' : Number(lengths[0] ?? 0) > 0 ? 'length' : 'none',
+      upgrade: connection.upgrade ? (valuesOf(rawHeaders, 'upgrade')[0] ?? null) : null,
+    },
+  };
+}
+
+/** The values of every field of a lower-case name, in order. */
+export function valuesOf(rawHeaders: readonly string[], name: string): string[] {
+  const values: string[] = [];
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const spelled = rawHeaders[i];
+    if (spelled?.length === name.length && spelled.toLowerCase() === name)
+      values.push(rawHeaders[i + 1] ?? '');
+  }
+  return values;
+}
+
+function fault(reason: MessageFault | Refusal): ReadHead {
+  return { kind: 'fault', reason };
+}

@@ -1,0 +1,42 @@
+import type { IncomingMessage } from 'node:http';
+import { connectionOptions, isForbiddenTrailer, isHopByHop } from '../header-fields.ts';
+import { valuesOf } from './reference-request-head.ts';
+
+/**
+ * The fields of an upstream's response that go on, flat and as spelled; null when its framing is nonsense
+ * (RFC 9112 6.3: two lengths, or a coding that is not chunked).
+ */
+export function relayedFields(response: IncomingMessage): string[] | null {
+  const { rawHeaders } = response;
+  const codings = valuesOf(rawHeaders, 'transfer-encoding');
+  const lengths = valuesOf(rawHeaders, 'content-length');
+  if (codings.length > 1 || (codings[0] !== undefined && codings[0].toLowerCase() !== 'chunked')) return null;
+  if (lengths.length > 1 || (lengths.length > 0 && codings.length > 0)) return null;
+  const names = connectionOptions(valuesOf(rawHeaders, 'connection').join(',')).names;
+  return pairs(rawHeaders, (name) => {
+    // Node accepts the field that announces trailers on a chunked message only.
+    if (name === 'trailer' && codings.length === 0) return false;
+    return !isHopByHop(name) && !names?.has(name);
+  });
+}
+
+/** The trailer fields that go on. */
+export function relayedTrailers(rawTrailers: readonly string[]): [string, string][] {
+  const flat = pairs(rawTrailers, (name) => !isForbiddenTrailer(name));
+  const trailers: [string, string][] = [];
+  for (let i = 0; i < flat.length; i += 2) {
+    const [name = '', value = ''] = [flat[i], flat[i + 1]];
+    // Node reads a DEL and throws when it should write one.
+    if (!value.includes('\x7f')) trailers.push([name, value]);
+  }
+  return trailers;
+}
+
+function pairs(raw: readonly string[], kept: (name: string) => boolean): string[] {
+  const fields: string[] = [];
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i] ?? '';
+    if (kept(name.toLowerCase())) fields.push(name, raw[i + 1] ?? '');
+  }
+  return fields;
+}

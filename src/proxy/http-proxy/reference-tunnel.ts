@@ -1,0 +1,236 @@
+import { type ClientRequest, type IncomingMessage, request as httpRequest } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { randomBytes } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { type AnswerReason, redirection } from '../local-response.ts';
+import { type AttemptOutcome, afterAttempt } from '../attempt.ts';
+import { type EndpointState, answeredIn } from '../balance/endpoint-state.ts';
+import { connectionOptions } from '../header-fields.ts';
+import { reset } from '../tls/termination.ts';
+import { GOING_AWAY, WebSocketFrames, maskedGoingAway } from '../websocket-frames.ts';
+import { type AttemptAt, attemptAt } from './attempt-at.ts';
+import type { Surroundings } from './reference-exchange.ts';
+import { arrivalOf, openLedger } from './reference-record.ts';
+import { type Plan, planRequest } from './plan.ts';
+import { valuesOf } from './reference-request-head.ts';
+import { relayedFields } from './reference-response-head.ts';
+import { answerSocket } from './socket-answer.ts';
+
+/**
+ * Whether a request asks for an upgrade that is passed on: without a body, and to anything but HTTP/2, which
+ * would hide the requests in it. Others are served as if they had not asked (RFC 9110 7.8).
+ */
+export function wantsTunnel(request: IncomingMessage): boolean {
+  const { rawHeaders } = request;
+  if (!connectionOptions(valuesOf(rawHeaders, 'connection').join(',')).upgrade) return false;
+  const upgrade = valuesOf(rawHeaders, 'upgrade');
+  if (upgrade.length !== 1 || !/^[\w!#$%&'*+.^`|~/-]+$/.test(upgrade[0] ?? '')) return false;
+  if (/^h2c?$/i.test(upgrade[0] ?? '') || request.httpVersion !== '1.1') return false;
+  const length = valuesOf(rawHeaders, 'content-length');
+  return valuesOf(rawHeaders, 'transfer-encoding').length === 0 && length.every((value) => value === '0');
+}
+
+/**
+ * The life of an upgrade. http-proxy's own way for these takes nothing but WebSockets, answers 502 by silence and
+ * forgets one side when the other one breaks, so that it is not used.
+ */
+export function serveTunnel(
+  around: Surroundings,
+  tunnels: Set<() => void>,
+  request: IncomingMessage,
+  client: Socket,
+  early: Buffer,
+): void {
+  const { context } = around;
+  const { limits } = context;
+  const ledger = openLedger(context, request, arrivalOf(client));
+  const plan = planRequest(context, request, ledger);
+  const tried: EndpointState[] = [];
+  let resets = 0;
+  let attempt: AttemptAt | null = null;
+  let status = 499;
+
+  const cut = (): void => reset(client);
+  const drained = (): void => {
+    ledger.detail ||= 'draining' satisfies AnswerReason;
+    cut();
+  };
+  // Read on while the upstream makes up its mind: only a socket that is read says that its client has left.
+  const held: Buffer[] = early.length > 0 ? [early] : [];
+  let heldBytes = early.length;
+  const hold = (chunk: Buffer): void => {
+    held.push(chunk);
+    heldBytes += chunk.length;
+    if (heldBytes > limits.bufferBytes) client.pause();
+  };
+  client.on('data', hold);
+  client.on('end', cut);
+  around.live.add(drained);
+  client.on('error', () => undefined);
+  client.on('close', () => {
+    around.live.delete(drained);
+    attempt?.end();
+    attempt?.request.destroy();
+    if (status === 499) ledger.detail ||= 'client-gone' satisfies AnswerReason;
+    ledger.close(status);
+  });
+
+  if (plan.kind === 'refuse') return answerSocket(context, client, plan.reason, request, ledger);
+  if (plan.kind === 'redirect') {
+    const made = redirection(plan.location, plan.head.accept);
+    return answerSocket(context, client, 'https-only', request, ledger, made);
+  }
+  const pending = context.endpoints.pending(plan.backend);
+  if (pending) void pending.finally(() => tryNext(plan));
+  else tryNext(plan);
+
+  function tryNext(plan: Plan & { kind: 'forward' }): void {
+    if (client.destroyed) return;
+    const state = plan.choose(tried);
+    if (state === null) return answerSocket(context, client, 'no-endpoint', request, ledger);
+    tried.push(state);
+    ledger.attempts++;
+    ledger.endpoint = state.key;
+    const tls = plan.tls;
+    let upstream: ClientRequest;
+    try {
+      upstream = (tls ? httpsRequest : httpRequest)({
+        host: state.endpoint.address,
+        port: state.endpoint.port,
+        method: request.method ?? 'GET',
+        path: plan.head.addressee.target,
+        headers: { ...plan.fields, Connection: 'Upgrade', Upgrade: plan.head.upgrade ?? '' },
+        ...(tls ? { agent: false, rejectUnauthorized: false } : { agent: around.pool.tunnels }),
+      });
+    } catch {
+      // Node writes less than it reads.
+      return answerSocket(context, client, 'internal-fault', request, ledger);
+    }
+    watch(plan, state, upstream);
+    upstream.end();
+  }
+
+  function watch(plan: Plan & { kind: 'forward' }, state: EndpointState, upstream: ClientRequest): void {
+    const current = attemptAt(
+      state,
+      upstream,
+      context,
+      () => upstream.setTimeout(limits.upstreamIdleTimeoutMs, () => current.fail({ kind: 'timed-out' })),
+      (outcome) => failed(plan, outcome),
+    );
+    attempt = current;
+    const answered = (): void => {
+      current.answered();
+      upstream.setTimeout(0);
+      answeredIn(state, context.now() - current.startedAt, context.now());
+    };
+    upstream.on('upgrade', (response, socket, first) => {
+      answered();
+      status = 101;
+      open(response, socket as Socket, first);
+    });
+    // Not upgraded: the answer is passed on, and the connection with it, whose next bytes may be anything.
+    upstream.on('response', (response) => {
+      answered();
+      refusedBy(response);
+    });
+  }
+
+  function failed(plan: Plan & { kind: 'forward' }, outcome: AttemptOutcome): void {
+    if (outcome.kind === 'reset') resets++;
+    const { attempts } = ledger;
+    const { method = '' } = request;
+    const step = afterAttempt(outcome, {
+      method,
+      attempts,
+      limit: limits.attempts,
+      resets,
+      replayable: true,
+    });
+    switch (step.kind) {
+      case 'relay':
+        return;
+      case 'retry-elsewhere':
+      case 'retry-same-allowed':
+        return tryNext(plan);
+      case 'give-up':
+        return answerSocket(context, client, step.reason, request, ledger);
+      default:
+        return step satisfies never;
+    }
+  }
+
+  function open(response: IncomingMessage, upstream: Socket, first: Buffer): void {
+    if (client.destroyed) return void upstream.destroy();
+    around.live.delete(drained);
+    const upgrade = response.headers.upgrade ?? '';
+    client.write(head(response, [`connection: Upgrade`, `upgrade: ${upgrade}`]), 'latin1');
+    client.setNoDelay(true);
+    client.setTimeout(limits.tunnelIdleTimeoutMs, cut);
+    if (first.length > 0) upstream.unshift(first);
+    client.pause();
+    client.off('data', hold);
+    client.off('end', cut);
+    if (held.length > 0) client.unshift(Buffer.concat(held));
+    client.on('data', (chunk: Buffer) => (ledger.requestBytes += chunk.length));
+    upstream.on('data', (chunk: Buffer) => (ledger.responseBytes += chunk.length));
+    upstream.on('error', cut);
+    upstream.on('close', () => {
+      // Both halves ended in order: what is written still flows out. Anything else is cut.
+      if (upstream.readableEnded) client.end();
+      else cut();
+    });
+    client.on('close', () => upstream.destroy());
+    // `end` is passed on by pipe as the end of one half; the other one stays open.
+    client.pipe(upstream);
+    upstream.pipe(client);
+    const farewell = upgrade.toLowerCase() === 'websocket' ? closeWebSocket(client, upstream) : cut;
+    const goAway = (): void => {
+      ledger.detail ||= 'draining' satisfies AnswerReason;
+      farewell();
+    };
+    tunnels.add(goAway);
+    client.on('close', () => tunnels.delete(goAway));
+  }
+
+  function refusedBy(response: IncomingMessage): void {
+    if (relayedFields(response) === null) {
+      response.destroy();
+      return answerSocket(context, client, 'upstream-nonsense', request, ledger);
+    }
+    status = response.statusCode ?? 502;
+    client.write(head(response, ['connection: close']), 'latin1');
+    response.on('data', (chunk: Buffer) => (ledger.responseBytes += chunk.length));
+    // The length is that of the upstream's or the end of the connection; a body that stops short ends in a reset.
+    response.pipe(client, { end: false });
+    response.on('error', () => undefined);
+    response.on('close', () => {
+      if (response.complete) client.end(() => client.destroySoon());
+      else cut();
+    });
+  }
+}
+
+/** Follows the frames of a WebSocket both ways; the function tells both sides that Portico goes away, and ends it. */
+function closeWebSocket(client: Socket, upstream: Socket): () => void {
+  const follow = (socket: Socket): WebSocketFrames => {
+    const frames = new WebSocketFrames();
+    socket.on('data', (chunk: Buffer) => frames.read(chunk, 0, chunk.length));
+    return frames;
+  };
+  const toPod = follow(client);
+  const toClient = follow(upstream);
+  return () => {
+    client.unpipe(upstream).resume();
+    upstream.unpipe(client).resume();
+    if (client.writable) client.end(toClient.mayClose ? GOING_AWAY : '');
+    if (upstream.writable) upstream.end(toPod.mayClose ? maskedGoingAway(randomBytes(4)) : '');
+  };
+}
+
+function head(response: IncomingMessage, more: readonly string[]): string {
+  const lines = [`HTTP/1.1 ${response.statusCode} ${response.statusMessage}`];
+  const fields = relayedFields(response) ?? [];
+  for (let i = 0; i < fields.length; i += 2) lines.push(`${fields[i]}: ${fields[i + 1]}`);
+  return `${[...lines, ...more].join('\r\n')}\r\n\r\n`;
+}

@@ -1,0 +1,169 @@
+import { type Socket, createServer } from 'node:net';
+import { plainAddress } from './address.ts';
+import type { EngineContext, ListenAddress } from '../engine.ts';
+import type { Arrival } from '../forwarded.ts';
+import { readProxyHeader } from './proxy-protocol.ts';
+import { refusePlainRequest } from '../tls/plain-request.ts';
+import { readServerName } from '../tls/client-hello.ts';
+import { createTermination } from '../tls/termination.ts';
+import { createVerification } from '../tls/verification.ts';
+
+/** A port, and the connections on it that have not come to their first request yet. */
+export interface Listener {
+  readonly port: number;
+  /** Connections whose PROXY header or handshake is awaited. */
+  readonly pending: number;
+  /** Accepts no more. Those that are pending have a moment left to become the engine's. */
+  close(): void;
+}
+
+/** Connections the kernel keeps for us while we are busy; it takes less where net.core.somaxconn is less. */
+const BACKLOG = 4096;
+/** What a client that is still in its handshake is given when we stop. */
+const LAST_MOMENT_MS = 1_000;
+/** RFC 8446 5.1: the first byte of a handshake. */
+const HANDSHAKE = 0x16;
+
+/**
+ * Listens, and gives each connection to `accept` when its first request can be read: at once on a plain port, after
+ * the PROXY header where the peer may send one, after the handshake on a TLS port. Rejects with the system's error.
+ * `protocols` are offered by ALPN (RFC 7301), the best first.
+ */
+export function openListener(
+  address: ListenAddress,
+  context: EngineContext,
+  accept: (socket: Socket, arrival: Arrival) => void,
+  protocols: readonly string[] = ['http/1.1'],
+): Promise<Listener> {
+  const { limits, certificates, clientPolicies, proxyProtocolFrom, trustedProxies } = context;
+  const { host, port, reusePort, scheme = 'http' } = address;
+  if (scheme === 'https' && !certificates)
+    throw new TypeError('a TLS port was asked for without certificates');
+  const secure = scheme === 'https' && certificates ? createTermination(certificates, protocols) : null;
+  const verification =
+    secure && certificates && createVerification(certificates, protocols, () => context.now());
+  const highWaterMark = limits.bufferBytes / 2;
+  const pending = new Set<Socket>();
+
+  const server = createServer({ noDelay: true, allowHalfOpen: true, highWaterMark }, (raw) => {
+    const peer = plainAddress(raw.remoteAddress);
+    const arrival: Arrival = {
+      peer,
+      trusted: trustedProxies.includes(peer),
+      port: raw.localPort ?? 0,
+      scheme,
+    };
+    const proxied = proxyProtocolFrom?.includes(peer) ?? false;
+    if (secure || proxied) approach(raw, arrival, proxied);
+    else accept(raw, arrival);
+  });
+
+  /** The way of a connection from the accept to the engine, within one time limit. */
+  function approach(raw: Socket, direct: Arrival, mayBeProxied: boolean): void {
+    if (pending.size >= limits.handshakes) giveUpOldest();
+    let bytes: Buffer = Buffer.alloc(0);
+    let arrival = direct;
+    let proxied = mayBeProxied;
+    const destroy = (): void => void raw.destroy();
+    const deadline = setTimeout(destroy, limits.handshakeTimeoutMs);
+    const settle = (): void => {
+      clearTimeout(deadline);
+      pending.delete(raw);
+    };
+    pending.add(raw);
+    raw.on('error', () => undefined);
+    raw.once('close', settle);
+    raw.once('end', destroy);
+    raw.on('readable', look);
+
+    function look(): void {
+      for (let chunk = raw.read() as Buffer | null; chunk; chunk = raw.read() as Buffer | null) {
+        bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk]);
+      }
+      if (bytes.length === 0) return;
+      if (proxied && !readProxied()) return;
+      if (bytes.length > 0 || !secure) goOn();
+    }
+
+    /** Whether it is known what the load balancer says, if it says anything. */
+    function readProxied(): boolean {
+      const header = readProxyHeader(bytes);
+      switch (header.kind) {
+        case 'more':
+          return false;
+        case 'bad':
+          raw.destroy();
+          return false;
+        case 'none':
+          break;
+        case 'header':
+          bytes = bytes.subarray(header.length);
+          if (header.addresses) {
+            const { source: peer, destinationPort } = header.addresses;
+            arrival = { ...arrival, peer, trusted: trustedProxies.includes(peer), port: destinationPort };
+          }
+          break;
+        default:
+          header satisfies never;
+      }
+      proxied = false;
+      return true;
+    }
+
+    function goOn(): void {
+      const asked = secure && bytes[0] === HANDSHAKE && clientPolicies?.any() ? readServerName(bytes) : null;
+      if (asked?.kind === 'more') return;
+      raw.off('readable', look);
+      raw.off('end', destroy);
+      if (bytes.length > 0) raw.unshift(bytes);
+      if (!secure) return arrive(raw);
+      if (bytes[0] === HANDSHAKE) return shakeHands(asked?.name ?? null);
+      settle();
+      refusePlainRequest(raw, arrival, context);
+    }
+
+    function shakeHands(serverName: string | null): void {
+      const policy = clientPolicies?.of(serverName);
+      if (!policy || !verification) return secure?.begin(raw, arrive);
+      verification.begin(raw, serverName, policy, (socket, client) => {
+        arrival = { ...arrival, client };
+        arrive(socket);
+      });
+    }
+
+    function arrive(socket: Socket): void {
+      raw.off('close', settle);
+      settle();
+      accept(socket, arrival);
+    }
+  }
+
+  /** The one that has waited longest is the least likely to be a client that means it. */
+  function giveUpOldest(): void {
+    const oldest = pending.values().next().value;
+    if (!oldest) return;
+    // Its close comes later, when more may have been accepted.
+    pending.delete(oldest);
+    oldest.destroy();
+  }
+
+  const { promise, resolve, reject } = Promise.withResolvers<Listener>();
+  server.once('error', reject);
+  server.listen({ ...(host !== undefined && { host }), port, reusePort, backlog: BACKLOG }, () => {
+    server.off('error', reject);
+    // A failing accept (no file descriptors left) must not end the thread; the listener goes on.
+    server.on('error', () => undefined);
+    const bound = server.address();
+    resolve({
+      port: typeof bound === 'object' && bound ? bound.port : port,
+      get pending() {
+        return pending.size;
+      },
+      close() {
+        server.close();
+        setTimeout(() => pending.forEach((raw) => raw.destroy()), LAST_MOMENT_MS).unref();
+      },
+    });
+  });
+  return promise;
+}

@@ -1,0 +1,56 @@
+import { performance } from 'node:perf_hooks';
+import type { Route } from '../routing/table.ts';
+import type { AnswerReason } from './local-response.ts';
+import type { Exchange } from './exchange-record.ts';
+import type { Arrival } from './forwarded.ts';
+import type { BodyFault } from './http1/body-reader.ts';
+import type { RequestFault, RequestHead } from './downstream/http1/request-head.ts';
+import type { ResponseFault } from './upstream/http1/response-head.ts';
+
+export type HttpVersion = '1.0' | '1.1' | '2';
+
+/** What becomes known of an exchange while it runs, and is accounted when it is over. */
+export class Ledger implements Exchange {
+  readonly startedAt: number;
+  readonly arrival: Arrival;
+  /** Until it is over, the time on the monotonic clock when it began. */
+  durationMs = performance.now();
+  clientAddress: string;
+  /** What the client speaks, to us or to a trusted proxy in front of us. */
+  scheme = 'http';
+  readonly method: string;
+  readonly host: string;
+  readonly target: string;
+  readonly httpVersion: HttpVersion;
+  status = 0;
+  route: Route | null = null;
+  endpoint = '';
+  attempts = 0;
+  requestBytes = 0;
+  responseBytes = 0;
+  requestId = '';
+  detail = '';
+
+  /** `head` is null when the request never came to one. */
+  constructor(startedAt: number, arrival: Arrival, head: RequestHead | null, http2: boolean) {
+    this.startedAt = startedAt;
+    this.arrival = arrival;
+    this.clientAddress = arrival.peer;
+    this.method = head?.method ?? '';
+    this.host = head?.host ?? '';
+    this.target = head?.target ?? '';
+    this.httpVersion = http2 ? '2' : head?.minor === 0 ? '1.0' : '1.1';
+  }
+
+  close(): void {
+    this.durationMs = performance.now() - this.durationMs;
+  }
+}
+
+/** `bad-framing: lengths-disagree`: the reason, and what its reader found where that says more; otherwise ''. */
+export function detailOf(reason: AnswerReason, fault: ReaderFault): string {
+  return fault === '' || fault === reason ? reason : `${reason}: ${fault}`;
+}
+
+/** What is wrong with a message, as finely as its reader knows it; empty when it is not the message. */
+export type ReaderFault = '' | RequestFault | ResponseFault | BodyFault | 'too-many-interims';

@@ -1,0 +1,17 @@
+import type { Decision } from './decide.ts';
+import { hashKey } from './balance/hash-by.ts';
+import type { Ledger } from './native-record.ts';
+import type { RequestHead } from './downstream/http1/request-head.ts';
+
+/** What a consistent hash is taken of; empty for the other ways of balancing, which do not ask. */
+export function hashOf(
+  decision: Decision,
+  { clientAddress, target }: Ledger,
+  head: RequestHead,
+  bytes: Buffer,
+  base: number,
+): string {
+  if (decision.kind !== 'forward' || decision.route.policy.balance !== 'consistent-hash') return '';
+  const field = (name: string): string | undefined => head.fields.valueOfName(bytes, base, name);
+  return hashKey(decision.route.policy.hashBy, { clientAddress, target, field });
+}

@@ -1,0 +1,90 @@
+import type { Framing } from './http1/framing.ts';
+import { HeldBytes } from './pending-bytes.ts';
+import type { RequestSink, Trailers } from './sides.ts';
+
+type State =
+  /** A small body is read to its end before a pod connection is taken: a slow client costs no pod anything. */
+  | 'gathering'
+  /** All of it is here, and can be sent as often as it takes. */
+  | 'whole'
+  /** It goes to the pod as it comes; until there is a connection, the client waits. */
+  | 'streaming'
+  /** It was passed on and let go: it cannot be sent again. */
+  | 'sent';
+
+/** The body of a request on its way to a pod: as far as it is here, and in a framing of our own. */
+export class RequestBody {
+  state: State = 'whole';
+  /** Part of it was passed on and let go. */
+  #consumed = false;
+  /** How much of what is passed on may be kept to be passed on once more. */
+  #keepBytes = 0;
+  #chunked = false;
+  #length = 0;
+  /** There is one at all, even if it turns out to be empty. */
+  exists = false;
+  readonly #held = new HeldBytes();
+  /** Once all of it is here. */
+  #trailers: Trailers | null = null;
+
+  /**
+   * `gatherBytes`: how much may be gathered; 0 when the client waits for an answer before it sends any.
+   * `keepBytes`: how much is kept after it was passed on, for pods that may say they did nothing with it.
+   */
+  begin(framing: Framing, gatherBytes: number, keepBytes: number): void {
+    if (framing.kind === 'none') return;
+    this.exists = true;
+    this.#keepBytes = keepBytes;
+    this.#chunked = framing.kind === 'chunked';
+    this.#length = framing.kind === 'length' ? framing.length : 0;
+    this.state = !this.#chunked && this.#length <= gatherBytes ? 'gathering' : 'streaming';
+  }
+
+  /** Every byte of the request has come, wherever it is now. */
+  get isOver(): boolean {
+    return this.state === 'whole' || this.state === 'sent';
+  }
+
+  /** Nothing of it was passed on and let go yet. */
+  get isUntouched(): boolean {
+    return this.state === 'streaming' && !this.#consumed;
+  }
+
+  /** Keeps content until there is a connection to send it on. */
+  hold(bytes: Buffer, from: number, to: number): void {
+    this.#held.add(bytes, from, to, this.state === 'gathering' ? this.#length : 0);
+  }
+
+  /** Puts what is held together behind the head. Gives its size. */
+  composeHeld(sink: RequestSink): number {
+    const held = this.#held;
+    const { length } = held;
+    if (length > 0) sink.content(held.bytes, 0, length, this.#chunked);
+    if (this.state === 'whole') {
+      if (this.#trailers) sink.done(this.#trailers, this.#chunked);
+    } else if (length > this.#keepBytes) this.#letGo();
+    return length;
+  }
+
+  #letGo(): void {
+    this.#consumed = true;
+    this.#keepBytes = 0;
+    this.#held.clear();
+  }
+
+  /** Puts content together that goes on at once. */
+  composeContent(sink: RequestSink, bytes: Buffer, from: number, to: number): void {
+    if (this.state === 'streaming') {
+      if (this.#held.length + to - from <= this.#keepBytes) this.#held.add(bytes, from, to);
+      else this.#letGo();
+    }
+    sink.content(bytes, from, to, this.#chunked);
+  }
+
+  /** The last of it has come. With `sink`, the end goes on at once. */
+  end(trailers: Trailers, sink: RequestSink | null): void {
+    this.#trailers = trailers;
+    this.state = this.#consumed ? 'sent' : 'whole';
+    sink?.done(trailers, this.#chunked);
+  }
+}

@@ -1,0 +1,88 @@
+import type { Answer } from './local-response.ts';
+import type { Arrival } from './forwarded.ts';
+import type { ClientFraming, ConnectionWord } from './downstream/http1/client-head.ts';
+import type { FieldBlock } from './http1/field-block.ts';
+import type { ResponseHead } from './upstream/http1/response-head.ts';
+
+/** A trailer section, once the body before it is over; both null when there is none. */
+export interface Trailers {
+  readonly trailers: FieldBlock | null;
+  readonly trailerBytes: Buffer | null;
+}
+
+/**
+ * The client of one exchange: a connection that serves one exchange at a time (HTTP/1.1), or a stream beside
+ * others (HTTP/2). What is put together for it leaves with `send`.
+ */
+export interface ClientSide {
+  readonly arrival: Arrival;
+  readonly isHttp2: boolean;
+  /** The value of Strict-Transport-Security for the response that comes, unless the pod gives one; null for none. */
+  strictTransport: string | null;
+  /** Whether another request may follow the one that is being answered. */
+  readonly mayPersist: boolean;
+  /** Stops giving out the body of the request until `resume`. */
+  pause(): void;
+  resume(): void;
+  /** A 1xx other than 101. */
+  interim(head: ResponseHead, bytes: Buffer, base: number): void;
+  head(head: ResponseHead, bytes: Buffer, base: number, framing: ClientFraming, word: ConnectionWord): void;
+  content(bytes: Buffer, from: number, to: number, framing: ClientFraming): void;
+  done(trailers: Trailers, framing: ClientFraming): void;
+  /** A whole response that Portico gives, instead of whatever was put together before. */
+  answer(answer: Answer, word: ConnectionWord, isHead: boolean): void;
+  /** False when the client does not keep up: `onClientDrain` follows. */
+  send(): boolean;
+  /** From now on it has `bodyIdleTimeoutMs` to take bytes; then `onClientStalled`. */
+  fallsBehind(): void;
+  keepsUp(): void;
+  /** From now on bytes go both ways; those that the client has sent of them already are `early`. */
+  switchToTunnel(): { readonly end: TunnelEnd; readonly early: Buffer };
+  /** The exchange is over and its response given to `send`. */
+  exchangeOver(persists: boolean): void;
+  /** Ends it within a response, so that the client sees it was not the end. */
+  cut(reset: boolean): void;
+}
+
+/** Where the body of a request goes. What is put together leaves with `send`. */
+export interface RequestSink {
+  content(bytes: Buffer, from: number, to: number, chunked: boolean): void;
+  /** The end of the body. */
+  done(trailers: Trailers, chunked: boolean): void;
+}
+
+/** The pod of one attempt: a connection that serves nobody else meanwhile (HTTP/1.1), or a stream (HTTP/2). */
+export interface UpstreamSide extends RequestSink {
+  readonly isConnected: boolean;
+  /** The connection had served others before, so that its end says little of the pod. */
+  readonly reused: boolean;
+  /** `text` as `upstreamHead` makes it; `bodyFollows` unless the head is all of the request. */
+  head(text: string, bodyFollows: boolean): void;
+  /** False when the pod does not keep up: `onDrain` follows. */
+  send(): boolean;
+  readonly isPaused: boolean;
+  pause(): void;
+  resume(): void;
+  /** After `onSwitch`. */
+  tunnelEnd(): TunnelEnd;
+  /** The pod owes us bytes, from now on for `upstreamIdleTimeoutMs` at most. */
+  owes(): void;
+  owesNothing(): void;
+  /** The exchange is done with it. */
+  release(reusable: boolean): void;
+}
+
+/** One end of a tunnel (RFC 9110 9.3.6): what takes the bytes of the other end. */
+export interface TunnelEnd {
+  /** False when it does not keep up: a drain follows. */
+  write(bytes: Buffer, from: number, to: number): boolean;
+  /** The other end has no more. */
+  end(): void;
+  /** Stops giving bytes until `resume`. */
+  pause(): void;
+  resume(): void;
+  /** All that it was given has left. */
+  readonly isFlushed: boolean;
+  /** The last bytes; nothing that comes from now on goes anywhere. */
+  farewell(bytes: Buffer): void;
+}

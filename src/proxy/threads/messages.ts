@@ -1,0 +1,63 @@
+import type { AccessLogFormat } from '../access-log.ts';
+import type { EngineGauges, ListenAddress } from '../engine.ts';
+import type { IngressCounters } from '../request-metrics.ts';
+import type { Limits } from '../limits.ts';
+import type { KeyPair } from '../../routing/secrets.ts';
+import type { MapUpdate, TableUpdate } from '../../routing/table-update.ts';
+import type { HttpsRedirect } from '../decide.ts';
+import type { TlsSettings } from '../tls/certificates.ts';
+
+/** What a data-plane thread is born with. Plain data: it is copied into the thread. */
+export interface ThreadSettings {
+  readonly engine: EngineName;
+  readonly limits: Limits;
+  readonly trustedProxies: readonly string[];
+  /** HTTP/2 without TLS, by prior knowledge; no unless said. */
+  readonly h2c?: boolean;
+  readonly proxyProtocolFrom: readonly string[];
+  /** Null without a TLS port. */
+  readonly tls: TlsSettings | null;
+  /** Null serves hosts with TLS over plain HTTP too. */
+  readonly httpsRedirect: HttpsRedirect | null;
+  /** Null for none. */
+  readonly strictTransportSecurity: string | null;
+  readonly accessLog: AccessLogFormat;
+  /** Manifests may name services on this machine; a cluster's objects may not reach into the node. */
+  readonly allowLoopback: boolean;
+}
+
+export const ENGINES = ['relay', 'http-proxy'] as const;
+export type EngineName = (typeof ENGINES)[number];
+
+export type ToThread =
+  | { readonly kind: 'table'; readonly update: TableUpdate }
+  /** Comes before the table that refers to them; null for those that no table refers to any more. */
+  | { readonly kind: 'keys'; readonly update: MapUpdate<KeyPair> }
+  /** The same for all threads, so that each can resume the sessions of the others. */
+  | { readonly kind: 'ticket-key'; readonly key: Uint8Array }
+  | { readonly kind: 'listen'; readonly addresses: readonly ListenAddress[] }
+  | { readonly kind: 'report'; readonly id: number }
+  | { readonly kind: 'drain'; readonly timeoutMs: number };
+
+export type FromThread =
+  | { readonly kind: 'adopted'; readonly generation: number }
+  /** In the order of the addresses. */
+  | { readonly kind: 'listening'; readonly ports: readonly number[] }
+  | ListenFailure
+  | { readonly kind: 'report'; readonly id: number; readonly report: ThreadReport }
+  | { readonly kind: 'access-log'; readonly lines: string }
+  | { readonly kind: 'drained'; readonly cut: number; readonly report: ThreadReport };
+
+export interface ListenFailure {
+  readonly kind: 'listen-failed';
+  readonly address: ListenAddress;
+  readonly code: string;
+  readonly message: string;
+}
+
+export interface ThreadReport {
+  readonly counters: readonly IngressCounters[];
+  readonly gauges: EngineGauges;
+  /** What the heap of the thread takes, and the buffers beside it. */
+  readonly memoryBytes: number;
+}

@@ -1,0 +1,98 @@
+import { getHeapStatistics } from 'node:v8';
+import { parentPort, workerData } from 'node:worker_threads';
+import { type FromThread, type ThreadReport, type ThreadSettings, type ToThread } from './messages.ts';
+import { EMPTY_TABLE, applyTableUpdate } from '../../routing/table-update.ts';
+import type { EngineFactory } from '../engine.ts';
+import type { EngineName } from './messages.ts';
+import { createAccessLog } from '../access-log.ts';
+import { createAccounting } from '../request-metrics.ts';
+import { clientPolicies } from '../client-certificate.ts';
+import { createEndpoints } from '../balance/endpoint-pool.ts';
+import { decide } from '../decide.ts';
+import { createCertificates } from '../tls/certificates.ts';
+import { trustedProxies } from '../forwarded.ts';
+
+async function loadEngine(name: EngineName): Promise<EngineFactory> {
+  switch (name) {
+    case 'relay':
+      return (await import('../native-engine.ts')).relayEngine;
+    case 'http-proxy':
+      return (await import('../http-proxy/reference-engine.ts')).httpProxyEngine;
+  }
+}
+
+/** The life of a data-plane thread: adopt tables, serve by the newest, report when asked, drain when told. */
+export async function serve(): Promise<void> {
+  const port = parentPort;
+  if (!port) throw new Error('a data-plane thread was started without a control thread');
+  const settings = workerData as ThreadSettings;
+  const send = (message: FromThread): void => port.postMessage(message);
+  const accounting = createAccounting();
+  const accessLog = createAccessLog(settings.accessLog, (lines) => send({ kind: 'access-log', lines }));
+  const endpoints = createEndpoints({ allowLoopback: settings.allowLoopback });
+  const certificates = settings.tls && createCertificates(settings.tls);
+  let table = EMPTY_TABLE;
+
+  const createEngine = await loadEngine(settings.engine);
+  const engine = createEngine({
+    decide: (request) => decide(table, request, settings.httpsRedirect),
+    endpoints,
+    limits: settings.limits,
+    trustedProxies: trustedProxies(settings.trustedProxies),
+    h2c: settings.h2c ?? false,
+    proxyProtocolFrom: trustedProxies(settings.proxyProtocolFrom),
+    ...(certificates && { certificates, clientPolicies: clientPolicies(() => table) }),
+    ...(settings.strictTransportSecurity !== null && {
+      strictTransportSecurity: settings.strictTransportSecurity,
+    }),
+    account(exchange) {
+      accounting.count(exchange);
+      accessLog.write(exchange);
+    },
+    now: Date.now,
+  });
+  const report = (): ThreadReport => {
+    const heap = getHeapStatistics();
+    const memoryBytes = heap.total_physical_size + heap.external_memory;
+    return { counters: accounting.counters(), gauges: engine.gauges(), memoryBytes };
+  };
+
+  port.on('message', async (message: ToThread) => {
+    switch (message.kind) {
+      case 'table':
+        table = applyTableUpdate(table, message.update);
+        certificates?.adopt(table.certificates);
+        engine.close(endpoints.adopt(table));
+        send({ kind: 'adopted', generation: table.generation });
+        break;
+      case 'keys':
+        certificates?.change(message.update);
+        break;
+      case 'ticket-key':
+        certificates?.rotate(message.key);
+        break;
+      case 'listen': {
+        const ports: number[] = [];
+        for (const address of message.addresses) {
+          try {
+            ports.push(await engine.listen(address));
+          } catch (error) {
+            const { code, message: text } = error as NodeJS.ErrnoException;
+            return send({ kind: 'listen-failed', address, code: code ?? '', message: text });
+          }
+        }
+        send({ kind: 'listening', ports });
+        break;
+      }
+      case 'report':
+        send({ kind: 'report', id: message.id, report: report() });
+        break;
+      case 'drain': {
+        const cut = await engine.drain(message.timeoutMs);
+        accessLog.flush();
+        send({ kind: 'drained', cut, report: report() });
+        break;
+      }
+    }
+  });
+}

@@ -1,0 +1,274 @@
+import { Worker } from 'node:worker_threads';
+import type { FromThread, ListenFailure, ThreadReport, ThreadSettings, ToThread } from './messages.ts';
+import { type IngressCounters, mergeCounters } from '../request-metrics.ts';
+import type { EngineGauges, ListenAddress } from '../engine.ts';
+import type { KeyPair } from '../../routing/secrets.ts';
+import { type ShardedMap, difference, emptyMap } from '../../model/sharded-map.ts';
+import type { RouteTable } from '../../routing/table.ts';
+import { type MapUpdate, tableUpdate } from '../../routing/table-update.ts';
+
+export interface ThreadsOptions {
+  readonly count: number;
+  /** The module a thread runs: `thread.ts`, or the bundle that contains it. */
+  readonly entry: URL;
+  readonly settings: ThreadSettings;
+  /** Each thread listens on all of them. */
+  readonly addresses: readonly ListenAddress[];
+  readonly onAccessLog: (lines: string) => void;
+  /** A thread could not listen or died. Serving goes on in the others; a dead one is replaced after `retryInMs`. */
+  readonly onTrouble: (trouble: ThreadTrouble) => void;
+}
+
+export type ThreadTrouble =
+  ListenFailure | { readonly kind: 'died'; readonly reason: string; readonly retryInMs: number };
+
+export interface DataPlaneReport {
+  readonly counters: readonly IngressCounters[];
+  readonly gauges: EngineGauges;
+  readonly threads: number;
+  readonly deaths: number;
+  /** Of each thread. */
+  readonly memoryBytes: readonly number[];
+  /** The oldest generation that some thread still serves by. */
+  readonly adoptedGeneration: number;
+}
+
+/** The data plane as the control thread sees it: some threads that serve by the table they were sent last. */
+export interface Threads {
+  /** Sends what changed since the table and the keys each thread has. Returns at once. */
+  publish(table: RouteTable, keys: ShardedMap<KeyPair>): void;
+  /** What TLS session tickets are sealed with from now on, by every thread: 48 random bytes. */
+  useTicketKey(key: Uint8Array): void;
+  /** Resolves with the ports when every thread has adopted a table and listens; rejects when one cannot listen. */
+  readonly listening: Promise<readonly number[]>;
+  /** Whether every thread that should serve listens and has adopted a table. */
+  serving(): boolean;
+  /** The generation that every thread serves by. */
+  adoptedGeneration(): number;
+  report(): Promise<DataPlaneReport>;
+  /** Drains all threads and ends them. Resolves with the number of exchanges cut at the deadline. */
+  drain(timeoutMs: number): Promise<number>;
+}
+
+interface Thread {
+  readonly worker: Worker;
+  sent: RouteTable | null;
+  sentKeys: ShardedMap<KeyPair>;
+  adoptedGeneration: number;
+  listening: boolean;
+  lastReport: ThreadReport | null;
+}
+
+const RESTART_FLOOR_MS = 100;
+const RESTART_CEILING_MS = 30_000;
+/** A thread that served this long is healthy: the next death starts from the floor again. */
+const HEALTHY_AFTER_MS = 60_000;
+/** A thread that does not report within this time is busy or stuck; its last report stands in. */
+const REPORT_TIMEOUT_MS = 1_000;
+/** What a thread is given beyond the drain time before it is ended. */
+const DRAIN_GRACE_MS = 2_000;
+
+const NOTHING_ADOPTED = -1;
+const NO_GAUGES: EngineGauges = { clientConnections: 0, upstreamConnections: 0, inFlight: 0, tunnels: 0 };
+
+export function startThreads(options: ThreadsOptions): Threads {
+  const threads = new Set<Thread>();
+  const reports = new Map<number, () => void>();
+  const restarts = new Set<NodeJS.Timeout>();
+  const listening = Promise.withResolvers<readonly number[]>();
+  // Whoever asks for the port is told; a failure before that is told through onTrouble as well.
+  listening.promise.catch(() => {});
+  let newest: { readonly table: RouteTable; readonly keys: ShardedMap<KeyPair> } | null = null;
+  let ticketKey: Uint8Array | null = null;
+  let { addresses } = options;
+  let retired: readonly IngressCounters[] = [];
+  let nextReportId = 0;
+  let deaths = 0;
+  let draining = false;
+  let restartDelayMs = RESTART_FLOOR_MS;
+
+  const send = (thread: Thread, message: ToThread): void => thread.worker.postMessage(message);
+
+  const sendKeys = (thread: Thread, update: MapUpdate<KeyPair>): void => {
+    if (update.length > 0) send(thread, { kind: 'keys', update });
+  };
+
+  const sendNewest = (thread: Thread): void => {
+    if (!newest) return;
+    const { table, keys } = newest;
+    const first = thread.sent === null;
+    const changed = [...difference(thread.sentKeys, keys)].map(([key, pair]) => [key, pair ?? null] as const);
+    thread.sentKeys = keys;
+    // A key is there before the table that names it, and goes after the last one that did.
+    sendKeys(
+      thread,
+      changed.filter(([, pair]) => pair !== null),
+    );
+    if (thread.sent !== table) send(thread, { kind: 'table', update: tableUpdate(thread.sent, table) });
+    thread.sent = table;
+    sendKeys(
+      thread,
+      changed.filter(([, pair]) => pair === null),
+    );
+    // No connection is accepted before there is a table to serve it by.
+    if (first) send(thread, { kind: 'listen', addresses });
+  };
+
+  const start = (): void => {
+    const worker = new Worker(options.entry, { workerData: options.settings });
+    const thread: Thread = {
+      worker,
+      sent: null,
+      sentKeys: emptyMap(),
+      adoptedGeneration: NOTHING_ADOPTED,
+      listening: false,
+      lastReport: null,
+    };
+    threads.add(thread);
+    const startedAt = performance.now();
+    let reason = '';
+    worker.on('message', (message: FromThread) => receive(thread, message));
+    worker.on(
+      'error',
+      (error) => (reason = error instanceof Error ? (error.stack ?? error.message) : String(error)),
+    );
+    worker.on('exit', (code) => {
+      threads.delete(thread);
+      if (thread.lastReport) retired = mergeCounters([retired, thread.lastReport.counters]);
+      if (draining) return;
+      deaths++;
+      if (performance.now() - startedAt > HEALTHY_AFTER_MS) restartDelayMs = RESTART_FLOOR_MS;
+      const retryInMs = restartDelayMs;
+      restartDelayMs = Math.min(restartDelayMs * 2, RESTART_CEILING_MS);
+      options.onTrouble({ kind: 'died', reason: reason || `exit code ${code}`, retryInMs });
+      const timer = setTimeout(() => {
+        restarts.delete(timer);
+        start();
+      }, retryInMs);
+      restarts.add(timer);
+    });
+    if (ticketKey) send(thread, { kind: 'ticket-key', key: ticketKey });
+    sendNewest(thread);
+  };
+
+  const receive = (thread: Thread, message: FromThread): void => {
+    switch (message.kind) {
+      case 'adopted':
+        thread.adoptedGeneration = message.generation;
+        break;
+      case 'listening':
+        thread.listening = true;
+        // Port 0 means "any": the first thread finds one and the others join it.
+        if (hasAnyPort(addresses)) {
+          addresses = addresses.map((address, index) => ({ ...address, port: message.ports[index] ?? 0 }));
+          while (threads.size < options.count) start();
+        }
+        if (serving()) listening.resolve(message.ports);
+        break;
+      case 'listen-failed':
+        options.onTrouble(message);
+        listening.reject(Object.assign(new Error(message.message), { code: message.code }));
+        break;
+      case 'report':
+        thread.lastReport = message.report;
+        reports.get(message.id)?.();
+        break;
+      case 'access-log':
+        options.onAccessLog(message.lines);
+        break;
+      case 'drained':
+        thread.lastReport = message.report;
+        break;
+    }
+  };
+
+  const serving = (): boolean =>
+    threads.size === options.count &&
+    [...threads].every((t) => t.listening && t.adoptedGeneration !== NOTHING_ADOPTED);
+
+  const adoptedGeneration = (): number =>
+    threads.size === 0
+      ? NOTHING_ADOPTED
+      : Math.min(...[...threads].map((thread) => thread.adoptedGeneration));
+
+  /** Resolves when the thread's last report is a new one, or cannot be had. */
+  const askReport = (thread: Thread): Promise<void> => {
+    const id = nextReportId++;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const done = (): void => {
+      clearTimeout(timer);
+      reports.delete(id);
+      thread.worker.off('exit', done);
+      resolve();
+    };
+    const timer = setTimeout(done, REPORT_TIMEOUT_MS);
+    reports.set(id, done);
+    thread.worker.once('exit', done);
+    send(thread, { kind: 'report', id });
+    return promise;
+  };
+
+  const drainThread = async (thread: Thread, timeoutMs: number): Promise<number> => {
+    const { promise, resolve } = Promise.withResolvers<number>();
+    const timer = setTimeout(() => resolve(1), timeoutMs + DRAIN_GRACE_MS);
+    thread.worker.on('message', (message: FromThread) => {
+      if (message.kind === 'drained') resolve(message.cut);
+    });
+    thread.worker.on('exit', () => resolve(0));
+    send(thread, { kind: 'drain', timeoutMs });
+    const cut = await promise;
+    clearTimeout(timer);
+    await thread.worker.terminate();
+    return cut;
+  };
+
+  for (let i = 0; i < (hasAnyPort(addresses) ? 1 : options.count); i++) start();
+
+  return {
+    publish(table, keys) {
+      newest = { table, keys };
+      for (const thread of threads) sendNewest(thread);
+    },
+    useTicketKey(key) {
+      ticketKey = key;
+      for (const thread of threads) send(thread, { kind: 'ticket-key', key });
+    },
+    listening: listening.promise,
+    serving,
+    adoptedGeneration,
+    async report() {
+      await Promise.all([...threads].map(askReport));
+      // A thread that died meanwhile is among the retired already, and must not be counted twice.
+      const all = [...threads].flatMap(({ lastReport }) => lastReport ?? []);
+      const gauges = all.reduce((sum, { gauges }) => addGauges(sum, gauges), NO_GAUGES);
+      const counters = mergeCounters([retired, ...all.map((report) => report.counters)]);
+      return {
+        counters,
+        gauges,
+        threads: threads.size,
+        deaths,
+        memoryBytes: all.map((report) => report.memoryBytes),
+        adoptedGeneration: adoptedGeneration(),
+      };
+    },
+    async drain(timeoutMs) {
+      draining = true;
+      for (const timer of restarts) clearTimeout(timer);
+      const cuts = await Promise.all([...threads].map((thread) => drainThread(thread, timeoutMs)));
+      return cuts.reduce((sum, cut) => sum + cut, 0);
+    },
+  };
+}
+
+function hasAnyPort(addresses: readonly ListenAddress[]): boolean {
+  return addresses.some(({ port }) => port === 0);
+}
+
+function addGauges(a: EngineGauges, b: EngineGauges): EngineGauges {
+  return {
+    clientConnections: a.clientConnections + b.clientConnections,
+    upstreamConnections: a.upstreamConnections + b.upstreamConnections,
+    inFlight: a.inFlight + b.inFlight,
+    tunnels: a.tunnels + b.tunnels,
+  };
+}

@@ -1,0 +1,350 @@
+import { type Socket, connect as connectTcp } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import type { EndpointState } from '../../balance/endpoint-pool.ts';
+import { feel } from '../../gc-pressure.ts';
+import { BodyReader } from '../../http1/body-reader.ts';
+import type { UpstreamTls } from '../upstream-tls.ts';
+import { composeChunkedEnd } from '../../downstream/http1/client-head.ts';
+import { Deadline } from '../../deadlines.ts';
+import { HeldBytes } from '../../pending-bytes.ts';
+import { hearLastWords } from './read-after-write-error.ts';
+import type { ReaderFault } from '../../native-record.ts';
+import type { ResponseContext } from './response-head.ts';
+import { ResponseHead } from './response-head.ts';
+import type { Trailers, TunnelEnd, UpstreamSide } from '../../sides.ts';
+import { SocketEnd } from '../../socket-end.ts';
+import type { UpstreamPool } from '../upstream-pool.ts';
+
+/** How a connection to a pod was lost before the response on it was over. */
+export type Loss =
+  | 'refused'
+  | 'connect-timed-out'
+  /** It ended before the first byte of a response. */
+  | 'reset'
+  /** The pod says that it did nothing with the request (RFC 9113 8.7). */
+  | 'unprocessed'
+  /** It ended within a response. */
+  | 'cut'
+  | 'nonsense'
+  | 'timed-out';
+
+/** The exchange a connection serves. Bytes it is shown are gone when the call returns. */
+export interface UpstreamUser extends ResponseContext {
+  onConnected(): void;
+  /** A 1xx other than 101. */
+  onInterim(head: ResponseHead, bytes: Buffer, base: number): void;
+  onHead(head: ResponseHead, bytes: Buffer, base: number): void;
+  onContent(bytes: Buffer, from: number, to: number): void;
+  /** No more comes of this read. */
+  onFlush(): void;
+  /** The response is over; `reusable` says whether the connection can serve another. */
+  onDone(trailers: Trailers, reusable: boolean): void;
+  /** 101: from now on the connection carries bytes; the first of them are there already. */
+  onSwitch(head: ResponseHead, bytes: Buffer, base: number, from: number, to: number): void;
+  onTunnelBytes(bytes: Buffer, from: number, to: number): void;
+  onTunnelEnd(): void;
+  /** `fault` says what is nonsense. */
+  onLost(loss: Loss, fault?: ReaderFault): void;
+  onDrain(): void;
+}
+
+/** 1xx responses to one request; more are an attempt to keep it for ever. */
+const MOST_INTERIMS = 32;
+
+/**
+ * What every pod connection reads into. One piece of memory for all is enough, since what is read is parsed and
+ * written on before the next read; it saves an allocation of 64 KiB per read.
+ */
+const READ_BUFFER = Buffer.allocUnsafeSlow(32 * 1024);
+
+/** One connection to a pod, and what is read on it. */
+export class UpstreamConnection implements UpstreamSide {
+  readonly #pool: UpstreamPool;
+  readonly endpointKey: string;
+  readonly poolKey: string;
+  readonly socket: Socket;
+  readonly deadline = new Deadline<UpstreamConnection>(this);
+  phase: 'connecting' | 'idle' | 'busy' | 'tunnel' | 'lingering' | 'closed' = 'connecting';
+  #user: UpstreamUser | null;
+  /** It has served an exchange before the one it serves now. */
+  reused = false;
+  /** Its endpoint left the table: it serves what it serves, and nothing after. */
+  retired = false;
+  /** On the monotonic clock: from then on the pod may close it at any moment. */
+  idleUntil = 0;
+  #reading: 'nothing' | 'head' | 'body' = 'nothing';
+  #interims = 0;
+  /** Something of the request of the exchange was sent. */
+  #asked = false;
+  /** The pod has closed: what it said before may have been cut short, though its end looks like any other. */
+  #writeFailed = false;
+  readonly #head: ResponseHead;
+  readonly #body: BodyReader;
+  readonly #partial = new HeldBytes();
+
+  constructor(
+    pool: UpstreamPool,
+    state: EndpointState,
+    tls: UpstreamTls | null,
+    poolKey: string,
+    user: UpstreamUser,
+  ) {
+    this.#pool = pool;
+    this.#user = user;
+    this.endpointKey = state.key;
+    this.poolKey = poolKey;
+    this.#head = new ResponseHead(pool.limits);
+    this.#body = new BodyReader(pool.limits);
+    const { address, port } = state.endpoint;
+    const options = {
+      host: address,
+      port,
+      noDelay: true,
+      allowHalfOpen: true,
+      highWaterMark: pool.highWaterMark,
+    };
+    if (tls) {
+      const socket = connectTls({ ...options, ...tls.options, ALPNProtocols: ['http/1.1'] });
+      this.socket = socket;
+      socket.on('secureConnect', () => this.#connected());
+      socket.on('data', (bytes: Buffer) => {
+        this.#received(bytes, bytes.length);
+        feel(bytes);
+      });
+    } else {
+      const callback = (length: number): boolean => {
+        this.#received(READ_BUFFER, length);
+        return true;
+      };
+      this.socket = connectTcp({ ...options, onread: { buffer: READ_BUFFER, callback } });
+      this.socket.on('connect', () => this.#connected());
+    }
+    hearLastWords(this.socket, () => (this.#writeFailed = true));
+    this.socket.on('end', () => this.#ended());
+    this.socket.on('error', () => this.#lost());
+    this.socket.on('close', () => this.#lost());
+    this.socket.on('drain', () => this.#user?.onDrain());
+    this.deadline.arm(pool.connecting);
+  }
+
+  /** Takes an idle connection for an exchange. */
+  begin(user: UpstreamUser): void {
+    this.#user = user;
+    this.reused = true;
+    this.#expect();
+  }
+
+  get isConnected(): boolean {
+    return this.phase !== 'connecting';
+  }
+
+  head(text: string): void {
+    this.#pool.slab.text(text);
+  }
+
+  content(bytes: Buffer, from: number, to: number, chunked: boolean): void {
+    if (chunked) this.#pool.slab.chunk(bytes, from, to);
+    else this.#pool.slab.copy(bytes, from, to);
+  }
+
+  done(trailers: Trailers, chunked: boolean): void {
+    if (chunked) composeChunkedEnd(this.#pool.slab, trailers);
+  }
+
+  send(): boolean {
+    const goesOn = this.#pool.slab.send(this.socket);
+    if (!this.#writeFailed) this.#asked = true;
+    return goesOn;
+  }
+
+  get isPaused(): boolean {
+    return this.socket.isPaused();
+  }
+
+  pause(): void {
+    this.socket.pause();
+  }
+
+  resume(): void {
+    this.socket.resume();
+  }
+
+  owes(): void {
+    this.deadline.arm(this.#pool.awaiting);
+  }
+
+  owesNothing(): void {
+    this.deadline.clear();
+  }
+
+  /** The exchange is done with it. */
+  release(reusable: boolean): void {
+    this.#user = null;
+    this.deadline.clear();
+    if (this.phase === 'closed' || this.phase === 'lingering') return;
+    if (!reusable || this.retired || this.socket.writableLength > 0 || !this.#pool.put(this, this.#head)) {
+      this.destroy();
+    }
+  }
+
+  tunnelEnd(): TunnelEnd {
+    return new SocketEnd(this.socket, this.#pool.slab, (bytes) => this.#farewell(bytes));
+  }
+
+  /** The last bytes of a tunnel: it closes by itself when the pod has ended too, which has until the pool is closed. */
+  #farewell(bytes: Buffer): void {
+    if (this.phase === 'closed') return;
+    this.phase = 'lingering';
+    this.#pool.lingering++;
+    if (this.socket.writable) this.socket.end(bytes);
+    this.socket.resume();
+  }
+
+  destroy(): void {
+    if (this.phase === 'closed') return;
+    if (this.phase === 'lingering') this.#pool.lingering--;
+    this.phase = 'closed';
+    this.#user = null;
+    this.deadline.clear();
+    this.#pool.forget(this);
+    this.socket.destroy();
+  }
+
+  /** No connection, or no byte of a response, in time. */
+  expire(): void {
+    this.#lose(this.phase === 'connecting' ? 'connect-timed-out' : 'timed-out');
+  }
+
+  #connected(): void {
+    if (this.phase !== 'connecting') return;
+    this.deadline.clear();
+    this.#expect();
+    this.#user?.onConnected();
+  }
+
+  #expect(): void {
+    this.phase = 'busy';
+    this.#reading = 'nothing';
+    this.#interims = 0;
+    this.#asked = false;
+    this.#head.reset();
+  }
+
+  #received(bytes: Buffer, length: number): void {
+    switch (this.phase) {
+      case 'busy':
+        return this.#read(bytes, length);
+      case 'tunnel':
+        return this.#user?.onTunnelBytes(bytes, 0, length);
+      case 'idle':
+        // Nobody asked: whatever it is, it must not become the answer to the next request.
+        return this.destroy();
+      case 'connecting':
+      case 'lingering':
+      case 'closed':
+        return;
+      default:
+        this.phase satisfies never;
+    }
+  }
+
+  #read(bytes: Buffer, length: number): void {
+    const user = this.#user;
+    if (!user) return;
+    // Said to an idle connection, a 408 for one, and no answer to what the pod never got.
+    if (this.reused && !this.#asked) return this.#lose('reset');
+    let at = 0;
+    let end = length;
+    if (this.#reading !== 'body') {
+      if (this.#partial.length > 0) {
+        this.#partial.add(bytes, 0, length);
+        bytes = this.#partial.bytes;
+        end = this.#partial.length;
+      }
+      for (;;) {
+        if (at === end) return this.#headGoesOn(bytes, at, end);
+        this.#reading = 'head';
+        const head = this.#head;
+        const progress = head.read(bytes, at, end, user);
+        if (progress === 'more') return this.#headGoesOn(bytes, at, end);
+        if (progress !== 'done') return this.#lose('nonsense', progress);
+        const base = at;
+        at += head.length;
+        if (head.status === 101) {
+          this.phase = 'tunnel';
+          this.deadline.clear();
+          user.onSwitch(head, bytes, base, at, end);
+          this.#partial.clear();
+          return;
+        }
+        if (head.status >= 200) {
+          this.#reading = 'body';
+          this.#body.start(head.framing);
+          user.onHead(head, bytes, base);
+          break;
+        }
+        if (++this.#interims > MOST_INTERIMS) return this.#lose('nonsense', 'too-many-interims');
+        user.onInterim(head, bytes, base);
+        head.reset();
+      }
+    }
+    this.#readBody(user, bytes, at, end);
+    // Only now: what was read of the body was in it too.
+    if (this.#partial.length > 0) this.#partial.clear();
+  }
+
+  /** Keeps what there is of a head until more comes. */
+  #headGoesOn(bytes: Buffer, at: number, end: number): void {
+    const held = this.#partial;
+    if (held.length === 0) held.add(bytes, at, end);
+    else if (at > 0) {
+      const rest = Buffer.from(bytes.subarray(at, end));
+      held.clear();
+      held.add(rest, 0, rest.length);
+    }
+    this.#user?.onFlush();
+  }
+
+  #readBody(user: UpstreamUser, bytes: Buffer, from: number, end: number): void {
+    let at = from;
+    const body = this.#body;
+    for (;;) {
+      const progress = body.read(bytes, at, end);
+      at = body.next;
+      switch (progress) {
+        case 'content':
+          user.onContent(bytes, body.from, body.to);
+          break;
+        case 'more':
+          return user.onFlush();
+        case 'done':
+          // Bytes after the end answer nothing that was asked: the connection is not used again.
+          return user.onDone(body, at === end && this.#head.persists && !this.#writeFailed);
+        default:
+          return this.#lose('nonsense', progress);
+      }
+    }
+  }
+
+  /** The pod will send no more. */
+  #ended(): void {
+    if (this.#writeFailed) return this.#lost();
+    if (this.phase === 'tunnel') return this.#user?.onTunnelEnd();
+    if (this.phase === 'busy' && this.#reading === 'body' && this.#body.end()) {
+      return this.#user?.onDone(this.#body, false);
+    }
+    this.#lost();
+  }
+
+  #lost(): void {
+    if (this.phase === 'closed') return;
+    if (this.phase === 'connecting') return this.#lose('refused');
+    this.#lose(this.#reading === 'nothing' ? 'reset' : 'cut');
+  }
+
+  #lose(loss: Loss, fault: ReaderFault = ''): void {
+    const user = this.#user;
+    this.destroy();
+    user?.onLost(loss, fault);
+  }
+}

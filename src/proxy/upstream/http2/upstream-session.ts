@@ -1,0 +1,197 @@
+import { type Socket, connect as connectTcp } from 'node:net';
+import { TLSSocket, connect as connectTls } from 'node:tls';
+import type { EndpointState } from '../../balance/endpoint-pool.ts';
+import { feel } from '../../gc-pressure.ts';
+import { Deadline } from '../../deadlines.ts';
+import type { Loss } from '../http1/upstream-connection.ts';
+import type { UpstreamTls } from '../upstream-tls.ts';
+import type { UpstreamSessions } from './upstream-sessions.ts';
+import type { UpstreamStream } from './upstream-stream.ts';
+import { Http2Connection } from '../../http2/wire/connection.ts';
+import type { ConnectionUser } from '../../http2/wire/connection-user.ts';
+import { ErrorCode, FIRST_WINDOW } from '../../http2/wire/frame.ts';
+import type { Http2Stream } from '../../http2/wire/stream.ts';
+
+/** Of one connection to a pod, unless the pod wants fewer; then there is another connection. */
+export const MOST_STREAMS = 100;
+/** One client that reads slowly must not keep the others from reading: room for all streams at once. */
+const CONNECTION_WINDOW = MOST_STREAMS * FIRST_WINDOW;
+
+/** What connections without TLS read into, one at a time. */
+const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
+
+/** One HTTP/2 connection to a pod (RFC 9113 3.3: with prior knowledge, or by ALPN over TLS). */
+export class UpstreamSession implements ConnectionUser {
+  readonly sessions: UpstreamSessions;
+  readonly state: EndpointState;
+  readonly tls: UpstreamTls | null;
+  readonly deadline = new Deadline<UpstreamSession>(this);
+  readonly #socket: Socket;
+  #connection: Http2Connection | null = null;
+  readonly #streams = new Set<UpstreamStream>();
+  #phase: 'connecting' | 'open' | 'retired' | 'closed' = 'connecting';
+  /** Streams that the pod allows at one time; before it has said so, what it said on another connection. */
+  #allowed: number;
+  /** A stream was begun on it. */
+  hasServed = false;
+  /** Its endpoint left while it was connecting. */
+  #unwanted = false;
+
+  constructor(sessions: UpstreamSessions, state: EndpointState, tls: UpstreamTls | null, allowed: number) {
+    this.sessions = sessions;
+    this.state = state;
+    this.tls = tls;
+    this.#allowed = allowed;
+    const { address, port } = state.endpoint;
+    const where = { host: address, port, noDelay: true };
+    if (tls) {
+      const socket = connectTls({ ...where, ...tls.options, ALPNProtocols: ['h2'] });
+      this.#socket = socket;
+      // A pod that does not choose h2 would be spoken to in a language it does not know.
+      socket.on('secureConnect', () => (socket.alpnProtocol === 'h2' ? this.#connected() : this.destroy()));
+      socket.on('data', (bytes: Buffer) => {
+        this.#connection?.read(bytes, bytes.length);
+        feel(bytes);
+      });
+    } else {
+      const callback = (length: number): boolean => {
+        this.#connection?.read(READ_BUFFER, length);
+        return true;
+      };
+      this.#socket = connectTcp({ ...where, onread: { buffer: READ_BUFFER, callback } });
+      this.#socket.on('connect', () => this.#connected());
+    }
+    this.#socket.on('end', () => this.destroy());
+    this.#socket.on('error', () => this.destroy());
+    this.#socket.on('close', () => this.destroy());
+    this.deadline.arm(sessions.connecting);
+  }
+
+  get scheme(): 'http' | 'https' {
+    return this.#socket instanceof TLSSocket ? 'https' : 'http';
+  }
+
+  /** RFC 8441 3 */
+  get offersTunnels(): boolean {
+    return this.#connection?.remote.connectProtocol ?? false;
+  }
+
+  get isOpen(): boolean {
+    return this.#phase === 'open' || this.#phase === 'retired';
+  }
+
+  get hasRoom(): boolean {
+    if (this.#phase !== 'connecting' && this.#phase !== 'open') return false;
+    return this.#streams.size < this.#allowed;
+  }
+
+  add(stream: UpstreamStream): void {
+    this.#streams.add(stream);
+    if (this.#phase === 'open') this.deadline.clear();
+  }
+
+  /** A stream is over, or never was. */
+  delete(stream: UpstreamStream): void {
+    if (!this.#streams.delete(stream) || this.#streams.size > 0) return;
+    if (this.#phase === 'open') this.deadline.arm(this.sessions.idling);
+  }
+
+  /** Null when the connection takes no more streams. */
+  begin(): Http2Stream | null {
+    this.hasServed = true;
+    const stream = this.#connection?.open() ?? null;
+    // Its numbers are used up (RFC 9113 5.1.1).
+    if (!stream) this.retire();
+    return stream;
+  }
+
+  connectTimedOut(): void {
+    this.#lose('connect-timed-out');
+  }
+
+  /** Takes no more streams, and closes when those it has are over. */
+  retire(): void {
+    if (this.#phase === 'connecting') {
+      // Those that wait for it go on; it is not found by others.
+      this.#unwanted = true;
+      this.sessions.forget(this);
+      if (this.#streams.size === 0) this.destroy();
+      return;
+    }
+    this.#leave();
+    this.#connection?.close();
+  }
+
+  destroy(): void {
+    this.#lose(this.#phase === 'connecting' ? 'refused' : 'reset');
+  }
+
+  #connected(): void {
+    if (this.#phase !== 'connecting' || this.#connection) return;
+    const { headBytes, fieldCount } = this.sessions.limits;
+    const terms = { role: 'client', window: CONNECTION_WINDOW, streams: 0, headBytes, fieldCount } as const;
+    this.#connection = new Http2Connection(this.#socket, terms, this);
+  }
+
+  // ── As the connection sees it ────────────────────────────────────────────────────────────────────────────────
+
+  onRequest(): void {}
+
+  onSettings(): void {
+    const allowed = Math.min(MOST_STREAMS, this.#connection?.remote.maxConcurrentStreams ?? 0);
+    this.#allowed = allowed;
+    this.sessions.learn(this, allowed);
+    if (this.#phase !== 'connecting') return;
+    if (allowed === 0) return this.destroy();
+    this.#phase = 'open';
+    this.deadline.clear();
+    let room = allowed;
+    for (const stream of [...this.#streams]) {
+      if (room-- > 0) stream.connected();
+      else this.sessions.moveOn(stream);
+    }
+    if (this.#unwanted) this.retire();
+    else if (this.#streams.size === 0) this.deadline.arm(this.sessions.idling);
+  }
+
+  onGoaway(): void {
+    this.retire();
+  }
+
+  /** Pods are asked nothing by PINGs. */
+  onPong(): void {}
+
+  /** A pod is given all the room that it wants. */
+  onDisturbed(): void {}
+
+  onOver(): void {
+    if (this.#phase === 'closed') return;
+    // What it said were no settings.
+    if (this.#phase === 'connecting') return this.destroy();
+    this.#phase = 'closed';
+    this.deadline.clear();
+    this.sessions.forget(this);
+    this.#socket.end();
+    // A pod that keeps its side open is not waited for.
+    setImmediate(() => this.#socket.destroy());
+  }
+
+  #leave(): void {
+    if (this.#phase !== 'open') return;
+    this.#phase = 'retired';
+    this.deadline.clear();
+    this.sessions.forget(this);
+  }
+
+  #lose(loss: Loss): void {
+    if (this.#phase === 'closed') return;
+    const connecting = this.#phase === 'connecting';
+    this.#phase = 'closed';
+    this.deadline.clear();
+    this.sessions.forget(this);
+    this.#connection?.lost(ErrorCode.cancel);
+    this.#socket.destroy();
+    // Streams that were begun are told by their own close, which knows more.
+    if (connecting) for (const stream of [...this.#streams]) stream.lost(loss);
+  }
+}

@@ -1,0 +1,97 @@
+import type { EndpointState } from '../../balance/endpoint-pool.ts';
+import type { Limits } from '../../limits.ts';
+import type { DeadlineList, Deadlines } from '../../deadlines.ts';
+import type { UpstreamUser } from '../http1/upstream-connection.ts';
+import type { UpstreamTls } from '../upstream-tls.ts';
+import { MOST_STREAMS, UpstreamSession } from './upstream-session.ts';
+import { UpstreamStream } from './upstream-stream.ts';
+
+/** Connections without a stream are closed after this. */
+const IDLE_TIMEOUT_MS = 55_000;
+
+interface Connections {
+  readonly open: Set<UpstreamSession>;
+  /** Streams at one time, as the pod said when it was last asked. */
+  allowed: number;
+}
+
+/** The HTTP/2 connections to pods, each shared by as many requests as it has room for. */
+export class UpstreamSessions {
+  readonly limits: Limits;
+  readonly connecting: DeadlineList<UpstreamSession>;
+  readonly idling: DeadlineList<UpstreamSession>;
+  readonly awaiting: DeadlineList<UpstreamStream>;
+  /** The rest of a gRPC call, whose streams may be silent for long. */
+  readonly calls: DeadlineList<UpstreamStream>;
+  /** By endpoint, and by the terms of TLS below it; connections with different ones are never mixed. */
+  readonly #sessions = new Map<string, Map<string, Connections>>();
+  size = 0;
+
+  constructor(limits: Limits, clock: Deadlines) {
+    this.limits = limits;
+    this.connecting = clock.list(limits.connectTimeoutMs, (session) => session.connectTimedOut());
+    this.idling = clock.list(IDLE_TIMEOUT_MS, (session) => session.retire());
+    this.calls = clock.list(limits.tunnelIdleTimeoutMs, (stream) => stream.timedOut());
+    this.awaiting = clock.list(limits.upstreamIdleTimeoutMs, (stream) => stream.timedOut());
+  }
+
+  /** A stream to the endpoint, on a connection that has room for it or on a new one. */
+  open(state: EndpointState, tls: UpstreamTls | null, user: UpstreamUser): UpstreamStream {
+    return new UpstreamStream(this.#withRoom(state, tls), user);
+  }
+
+  /** The connection it waited for has no room for it. */
+  moveOn(stream: UpstreamStream): void {
+    const { state, tls } = stream.session;
+    stream.moveTo(this.#withRoom(state, tls));
+  }
+
+  #withRoom(state: EndpointState, tls: UpstreamTls | null): UpstreamSession {
+    const connections = this.#of(state.key, tls);
+    for (const session of connections.open) if (session.hasRoom) return session;
+    const session = new UpstreamSession(this, state, tls, connections.allowed);
+    connections.open.add(session);
+    this.size++;
+    return session;
+  }
+
+  /** The pod said how many streams it allows on a connection. */
+  learn({ state, tls }: UpstreamSession, allowed: number): void {
+    // Of an endpoint that has left the table, nothing is kept.
+    const connections = this.#sessions.get(state.key)?.get(tls?.terms ?? '');
+    if (connections) connections.allowed = Math.max(1, allowed);
+  }
+
+  /** A connection takes no more streams. */
+  forget(session: UpstreamSession): void {
+    const ofEndpoint = this.#sessions.get(session.state.key);
+    const connections = ofEndpoint?.get(session.tls?.terms ?? '');
+    if (!ofEndpoint || !connections?.open.delete(session)) return;
+    this.size--;
+    if (connections.open.size > 0) return;
+    ofEndpoint.delete(session.tls?.terms ?? '');
+    if (ofEndpoint.size === 0) this.#sessions.delete(session.state.key);
+  }
+
+  /** The endpoint left the table: its connections end when their streams have. */
+  retire(endpointKey: string): void {
+    for (const session of this.#all(endpointKey)) session.retire();
+  }
+
+  destroy(): void {
+    for (const key of [...this.#sessions.keys()]) for (const session of this.#all(key)) session.destroy();
+  }
+
+  #all(endpointKey: string): UpstreamSession[] {
+    return [...(this.#sessions.get(endpointKey)?.values() ?? [])].flatMap(({ open }) => [...open]);
+  }
+
+  #of(endpointKey: string, tls: UpstreamTls | null): Connections {
+    let ofEndpoint = this.#sessions.get(endpointKey);
+    if (!ofEndpoint) this.#sessions.set(endpointKey, (ofEndpoint = new Map()));
+    const terms = tls?.terms ?? '';
+    let connections = ofEndpoint.get(terms);
+    if (!connections) ofEndpoint.set(terms, (connections = { open: new Set(), allowed: MOST_STREAMS }));
+    return connections;
+  }
+}

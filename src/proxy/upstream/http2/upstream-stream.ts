@@ -1,0 +1,261 @@
+import { isGrpc } from '../../grpc.ts';
+import { Deadline } from '../../deadlines.ts';
+import type { Framing } from '../../http1/framing.ts';
+import { ResponseHead } from '../http1/response-head.ts';
+import type { Trailers, TunnelEnd, UpstreamSide } from '../../sides.ts';
+import type { Loss, UpstreamUser } from '../http1/upstream-connection.ts';
+import {
+  type Fields,
+  NO_TRAILERS,
+  connectFields,
+  readTrailers,
+  requestFields,
+  trailerFields,
+} from '../../http2/fields.ts';
+import type { Decoded } from '../../http2/hpack/decoder.ts';
+import { StreamEnd } from '../../http2/stream-end.ts';
+import { responseText, upgradeText } from '../../http2/text.ts';
+import type { UpstreamSession } from './upstream-session.ts';
+import { ErrorCode } from '../../http2/wire/frame.ts';
+import type { Http2Stream, StreamUser } from '../../http2/wire/stream.ts';
+
+/** 1xx responses to one request; more are an attempt to keep it for ever. */
+const MOST_INTERIMS = 32;
+
+/** One request to a pod over HTTP/2, and the way of its response. */
+export class UpstreamStream implements UpstreamSide, StreamUser {
+  #session: UpstreamSession;
+  #user: UpstreamUser | null;
+  #stream: Http2Stream | null = null;
+  readonly deadline = new Deadline<UpstreamStream>(this);
+  readonly reused: boolean;
+  #responded = false;
+  /** It answers as gRPC does. */
+  #isCall = false;
+  /** What is still to come of the body, where that was told; otherwise negative. */
+  #lacking = -1;
+  #interims = 0;
+  #responseTrailers: Trailers = NO_TRAILERS;
+
+  /** Put together, and not sent. */
+  #head: Fields | null = null;
+  #bodyFollows = false;
+  #content: Buffer[] = [];
+  #done = false;
+  #trailers: Fields | null = null;
+  /** Of the upgrade that is asked for as an extended CONNECT. */
+  #webSocketKey: string | null = null;
+  #tunnelEnd: StreamEnd | null = null;
+
+  constructor(session: UpstreamSession, user: UpstreamUser) {
+    this.#session = session;
+    this.#user = user;
+    this.reused = session.hasServed;
+    session.add(this);
+  }
+
+  get session(): UpstreamSession {
+    return this.#session;
+  }
+
+  /** It waits for another connection than before. */
+  moveTo(session: UpstreamSession): void {
+    this.#session.delete(this);
+    this.#session = session;
+    session.add(this);
+    if (session.isOpen) this.connected();
+  }
+
+  get isConnected(): boolean {
+    return this.#session.isOpen;
+  }
+
+  connected(): void {
+    this.#user?.onConnected();
+  }
+
+  // ── The request ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  head(text: string, bodyFollows: boolean): void {
+    const { scheme, offersTunnels } = this.#session;
+    const connect = offersTunnels && this.#user?.asksUpgrade ? connectFields(text, scheme) : null;
+    this.#webSocketKey = connect ? connect.key : null;
+    this.#head = connect ? connect.fields : requestFields(text, scheme);
+    this.#bodyFollows = bodyFollows || connect !== null;
+  }
+
+  content(bytes: Buffer, from: number, to: number): void {
+    // Before its head it waits; and these bytes are gone when the call returns.
+    if (this.#stream) this.#stream.write(bytes, from, to, false);
+    else this.#content.push(Buffer.from(bytes.subarray(from, to)));
+  }
+
+  done(trailers: Trailers): void {
+    this.#done = true;
+    this.#trailers = trailerFields(trailers);
+  }
+
+  send(): boolean {
+    if (this.#head && !this.#open(this.#head)) return true;
+    const stream = this.#stream;
+    if (!stream || !this.#bodyFollows) return true;
+    if (!this.#done) return stream.goesOn();
+    stream.end(this.#trailers);
+    return true;
+  }
+
+  #open(head: Fields): boolean {
+    this.#head = null;
+    const stream = this.#session.begin();
+    if (!stream) {
+      // The connection has just ended; nothing of the request left.
+      process.nextTick(() => this.lost('unprocessed'));
+      return false;
+    }
+    this.#stream = stream;
+    stream.user = this;
+    stream.fields(head, !this.#bodyFollows);
+    const content = this.#content;
+    this.#content = [];
+    const ends = this.#done && !this.#trailers;
+    for (const [index, bytes] of content.entries())
+      stream.write(bytes, 0, bytes.length, ends && index === content.length - 1);
+    return true;
+  }
+
+  get isPaused(): boolean {
+    return this.#stream?.isPaused ?? false;
+  }
+
+  pause(): void {
+    this.#stream?.pause();
+  }
+
+  resume(): void {
+    this.#stream?.resume();
+  }
+
+  owes(): void {
+    const { awaiting, calls } = this.#session.sessions;
+    this.deadline.arm(this.#isCall ? calls : awaiting);
+  }
+
+  owesNothing(): void {
+    this.deadline.clear();
+  }
+
+  release(): void {
+    this.#leave(ErrorCode.cancel);
+  }
+
+  #leave(code: ErrorCode): void {
+    this.#user = null;
+    this.deadline.clear();
+    this.#session.delete(this);
+    if (!this.#tunnelEnd?.saidFarewell) this.#stream?.reset(code);
+  }
+
+  tunnelEnd(): TunnelEnd {
+    if (!this.#stream) throw new TypeError('there is no tunnel before the request');
+    return (this.#tunnelEnd = new StreamEnd(this.#stream));
+  }
+
+  // ── The response ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  onFields(decoded: Decoded, ended: boolean): void {
+    const user = this.#user;
+    if (!user) return;
+    // RFC 8441 5: a tunnel is made of DATA.
+    if (this.#tunnelEnd) return this.lost('cut');
+    if (decoded.kind !== 'fields') return this.lost(this.#responded ? 'cut' : 'nonsense');
+    if (this.#responded) {
+      const trailers = ended ? readTrailers(decoded.fields, this.#session.sessions.limits) : null;
+      if (trailers) this.#responseTrailers = trailers;
+      else this.lost('cut');
+      return;
+    }
+    const { fields } = decoded;
+    const key = this.#webSocketKey;
+    const text = key === null ? responseText(fields) : upgradeText(fields, key);
+    const bytes = Buffer.from(text ?? '', 'latin1');
+    const head = new ResponseHead(this.#session.sessions.limits);
+    if (text === null || head.read(bytes, 0, bytes.length, user) !== 'done') return this.lost('nonsense');
+    if (head.status === 101) {
+      this.deadline.clear();
+      return user.onSwitch(head, bytes, 0, bytes.length, bytes.length);
+    }
+    if (head.status < 200) {
+      if (ended || ++this.#interims > MOST_INTERIMS) return this.lost('nonsense');
+      return user.onInterim(head, bytes, 0);
+    }
+    this.#isCall = isGrpc(text);
+    this.#responded = true;
+    this.#lacking = contentOf(head.framing);
+    user.onHead(head, bytes, 0);
+  }
+
+  onContent(bytes: Buffer, from: number, to: number): void {
+    if (this.#tunnelEnd) return this.#user?.onTunnelBytes(bytes, from, to);
+    const isTooMuch = this.#lacking >= 0 && (this.#lacking -= to - from) < 0;
+    if (!this.#responded) this.lost('nonsense');
+    else if (isTooMuch) this.lost('cut');
+    else this.#user?.onContent(bytes, from, to);
+  }
+
+  onFlush(): void {
+    if (!this.#tunnelEnd && (this.#responded || this.#interims > 0)) this.#user?.onFlush();
+  }
+
+  onEnd(): void {
+    if (this.#tunnelEnd) return this.#user?.onTunnelEnd();
+    if (!this.#responded) this.lost('nonsense');
+    else if (this.#lacking > 0) this.lost('cut');
+    else this.#user?.onDone(this.#responseTrailers, true);
+  }
+
+  onDrain(): void {
+    this.#user?.onDrain();
+  }
+
+  // ── The ways it can go wrong ─────────────────────────────────────────────────────────────────────────────────
+
+  timedOut(): void {
+    // It may be the connection that is dead: others are not sent on it.
+    this.#session.retire();
+    this.lost('timed-out');
+  }
+
+  /** There is no connection, or none any more. */
+  lost(loss: Loss): void {
+    const user = this.#user;
+    // RFC 9113 8.1.1
+    this.#leave(loss === 'nonsense' ? ErrorCode.protocolError : ErrorCode.cancel);
+    user?.onLost(loss);
+  }
+
+  onClosed(fault: ErrorCode | null): void {
+    if (!this.#user || (fault === null && !this.#tunnelEnd)) return;
+    this.lost(this.#responded || this.#tunnelEnd ? 'cut' : lossBy(fault ?? ErrorCode.noError));
+  }
+}
+
+/** Negative when it is not known. Where there can be no body, what comes would be taken for the next response. */
+function contentOf(framing: Framing): number {
+  return framing.kind === 'length' ? framing.length : framing.kind === 'none' ? 0 : -1;
+}
+
+/** What became of a request that the pod has not begun to answer. */
+function lossBy(fault: ErrorCode): Loss {
+  switch (fault) {
+    case ErrorCode.refusedStream:
+      return 'unprocessed';
+    case ErrorCode.protocolError:
+    case ErrorCode.flowControlError:
+    case ErrorCode.streamClosed:
+    case ErrorCode.frameSizeError:
+    case ErrorCode.compressionError:
+      return 'nonsense';
+    default:
+      return 'reset';
+  }
+}

@@ -1,0 +1,127 @@
+import { performance } from 'node:perf_hooks';
+import type { EndpointState } from '../balance/endpoint-pool.ts';
+import type { Limits } from '../limits.ts';
+import type { UpstreamTls } from './upstream-tls.ts';
+import { type DeadlineList, type Deadlines } from '../deadlines.ts';
+import type { ResponseHead } from './http1/response-head.ts';
+import type { Slab } from '../write-buffer.ts';
+import { UpstreamConnection, type UpstreamUser } from './http1/upstream-connection.ts';
+
+const IDLE_PER_ENDPOINT = 128;
+/** Idle connections are closed after this, unless the pod wants it sooner. */
+const IDLE_TIMEOUT_MS = 55_000;
+/** Our request could be on its way while the pod closes: in its last second a connection is not used. */
+const LAST_SECOND_MS = 1_000;
+
+interface Members {
+  readonly all: Set<UpstreamConnection>;
+  /** Used from the end: the one used last is the one that is surely alive, and the others can grow old. */
+  readonly idle: UpstreamConnection[];
+}
+
+/** The connections to pods: those in use, and those kept for the next exchange. */
+export class UpstreamPool {
+  readonly limits: Limits;
+  readonly slab: Slab;
+  readonly highWaterMark: number;
+  readonly connecting: DeadlineList<UpstreamConnection>;
+  readonly awaiting: DeadlineList<UpstreamConnection>;
+  readonly #idling: DeadlineList<UpstreamConnection>;
+  readonly #members = new Map<string, Members>();
+  /** The keys of `#members` by endpoint: one for each way of speaking to it. */
+  readonly #ways = new Map<string, Set<string>>();
+  size = 0;
+  /** Those that have had their last bytes. */
+  lingering = 0;
+
+  constructor(limits: Limits, clock: Deadlines, slab: Slab) {
+    this.limits = limits;
+    this.slab = slab;
+    this.highWaterMark = limits.bufferBytes / 2;
+    const expire = (connection: UpstreamConnection): void => connection.expire();
+    this.connecting = clock.list(limits.connectTimeoutMs, expire);
+    this.awaiting = clock.list(limits.upstreamIdleTimeoutMs, expire);
+    this.#idling = clock.list(IDLE_TIMEOUT_MS, (connection: UpstreamConnection) => connection.destroy());
+  }
+
+  /** An idle connection to the endpoint, with `user` in charge of it from now on; null when there is none. */
+  take(state: EndpointState, tls: UpstreamTls | null, user: UpstreamUser): UpstreamConnection | null {
+    const idle = this.#members.get(poolKey(state, tls))?.idle;
+    if (!idle) return null;
+    for (;;) {
+      const connection = idle.pop();
+      if (!connection) return null;
+      connection.deadline.clear();
+      if (connection.idleUntil > performance.now()) {
+        connection.begin(user);
+        return connection;
+      }
+      connection.destroy();
+    }
+  }
+
+  /** A new connection to the endpoint; `user` hears of it. */
+  connect(state: EndpointState, tls: UpstreamTls | null, user: UpstreamUser): UpstreamConnection {
+    const key = poolKey(state, tls);
+    const connection = new UpstreamConnection(this, state, tls, key, user);
+    let members = this.#members.get(key);
+    if (!members) {
+      this.#members.set(key, (members = { all: new Set(), idle: [] }));
+      const ways = this.#ways.get(state.key);
+      if (ways) ways.add(key);
+      else this.#ways.set(state.key, new Set([key]));
+    }
+    members.all.add(connection);
+    this.size++;
+    return connection;
+  }
+
+  /** Keeps a connection that has served; false when it must be closed instead. */
+  put(connection: UpstreamConnection, lastHead: ResponseHead): boolean {
+    const idle = this.#members.get(connection.poolKey)?.idle;
+    if (!idle || idle.length >= IDLE_PER_ENDPOINT) return false;
+    const { keepAliveTimeout } = lastHead;
+    const allowedMs = keepAliveTimeout < 0 ? IDLE_TIMEOUT_MS : keepAliveTimeout * 1000 - LAST_SECOND_MS;
+    if (allowedMs <= 0) return false;
+    connection.phase = 'idle';
+    connection.idleUntil = performance.now() + allowedMs;
+    connection.deadline.arm(this.#idling);
+    idle.push(connection);
+    return true;
+  }
+
+  /** A connection was closed. */
+  forget(connection: UpstreamConnection): void {
+    const members = this.#members.get(connection.poolKey);
+    if (!members?.all.delete(connection)) return;
+    this.size--;
+    const place = members.idle.indexOf(connection);
+    if (place >= 0) members.idle.splice(place, 1);
+    if (members.all.size > 0) return;
+    this.#members.delete(connection.poolKey);
+    const ways = this.#ways.get(connection.endpointKey);
+    ways?.delete(connection.poolKey);
+    if (ways?.size === 0) this.#ways.delete(connection.endpointKey);
+  }
+
+  /** The endpoint left the table: its idle connections are closed, those in use after what they serve now. */
+  retire(endpointKey: string): void {
+    for (const key of [...(this.#ways.get(endpointKey) ?? [])]) {
+      const members = this.#members.get(key);
+      if (!members) continue;
+      for (const connection of members.all) connection.retired = true;
+      while (members.idle.length > 0) members.idle.at(-1)?.destroy();
+    }
+  }
+
+  /** Closes every connection, in use or not. */
+  destroy(): void {
+    for (const members of this.#members.values()) {
+      for (const connection of members.all) connection.destroy();
+    }
+  }
+}
+
+function poolKey(state: EndpointState, tls: UpstreamTls | null): string {
+  return tls ? `${state.key} ${tls.terms}` : state.key;
+}

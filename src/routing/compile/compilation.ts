@@ -1,0 +1,107 @@
+import type { CompiledBackend } from '../backends.ts';
+import type { HostCertificate } from '../certificates.ts';
+import type { Claims } from '../ingress/claims.ts';
+import type { Classes } from '../ingress/classes.ts';
+import type { ScopeRoutes } from '../host-routes.ts';
+import type { Memberships } from '../../model/reverse-index.ts';
+import { type Problem, sortProblems } from '../../model/problem.ts';
+import type { CompileSettings } from '../settings.ts';
+import { type ShardedMap, emptyMap, values } from '../../model/sharded-map.ts';
+import { EMPTY_SNAPSHOT, type Snapshot } from '../../model/snapshot.ts';
+import type { KeyPair } from '../secrets.ts';
+import type { RouteTable } from '../table.ts';
+
+/**
+ * A compiled snapshot: the table, the problems, and what was worked out on the way, so that the next compile
+ * need not do again what did not change.
+ */
+export interface Compilation {
+  readonly snapshot: Snapshot;
+  readonly settings: CompileSettings;
+  readonly table: RouteTable;
+  /** By `Kind namespace/name`. Problems of EndpointSlices stand with the Service they belong to. */
+  readonly problems: ShardedMap<readonly Problem[]>;
+  readonly classes: Classes;
+  /** What each Ingress of ours asks for, by its key. */
+  readonly claims: ShardedMap<Claims>;
+  readonly scopes: ShardedMap<ScopeRoutes>;
+  readonly backends: ShardedMap<CompiledBackend>;
+  readonly certificates: ShardedMap<HostCertificate>;
+  /** What the threads need of each Secret that the table's certificates name. Never shown to anyone. */
+  readonly keys: ShardedMap<KeyPair>;
+  /** When time alone makes a certificate problem come or go: milliseconds since the epoch. */
+  readonly certificatesValidUntil: number;
+  readonly members: Members;
+}
+
+/** Who depends on what. */
+export interface Members {
+  /** Ingresses by scope. */
+  readonly ingressesByScope: Memberships;
+  /** Ingresses by backend. */
+  readonly ingressesByBackend: Memberships;
+  /** Backends by Service. */
+  readonly backendsByService: Memberships;
+  /** Ingresses by TLS host. */
+  readonly ingressesByTlsHost: Memberships;
+  /** Ingresses by the Secret that they verify pods or clients by. */
+  readonly ingressesByAuthority: Memberships;
+  /** Ingresses by Secret. */
+  readonly ingressesBySecret: Memberships;
+  /** TLS hosts by the Secret that serves them. */
+  readonly hostsBySecret: Memberships;
+  /** Glob scopes by suffix. */
+  readonly globsBySuffix: Memberships;
+  /** Scopes by the terms on which their clients show certificates. */
+  readonly scopesByTerms: Memberships;
+}
+
+export const EMPTY_TABLE: RouteTable = {
+  generation: 0,
+  hosts: emptyMap(),
+  wildcards: emptyMap(),
+  globs: emptyMap(),
+  hostless: null,
+  defaultRoute: null,
+  backends: emptyMap(),
+  certificates: emptyMap(),
+  clientPolicies: emptyMap(),
+};
+
+/** What compiling starts from when there is nothing yet. */
+export function emptyCompilation(settings: CompileSettings): Compilation {
+  return {
+    snapshot: EMPTY_SNAPSHOT,
+    settings,
+    table: EMPTY_TABLE,
+    problems: emptyMap(),
+    classes: {
+      ours: new Set(),
+      exists: false,
+      takesClassless: settings.watchIngressWithoutClass,
+      problems: [],
+    },
+    claims: emptyMap(),
+    scopes: emptyMap(),
+    backends: emptyMap(),
+    certificates: emptyMap(),
+    keys: emptyMap(),
+    certificatesValidUntil: Infinity,
+    members: {
+      ingressesByScope: emptyMap(),
+      ingressesByBackend: emptyMap(),
+      backendsByService: emptyMap(),
+      ingressesByTlsHost: emptyMap(),
+      ingressesByAuthority: emptyMap(),
+      ingressesBySecret: emptyMap(),
+      hostsBySecret: emptyMap(),
+      globsBySuffix: emptyMap(),
+      scopesByTerms: emptyMap(),
+    },
+  };
+}
+
+/** Every problem, in the order everyone shows them. */
+export function listProblems(compilation: Compilation): readonly Problem[] {
+  return sortProblems([...values(compilation.problems)].flat());
+}

@@ -1,0 +1,96 @@
+import { isDeepStrictEqual } from 'node:util';
+import { type CompiledBackend, compileBackend, serviceOf } from '../backends.ts';
+import type { Claims } from '../ingress/claims.ts';
+import type { Compilation, Members } from './compilation.ts';
+import type { ClaimChange } from './compile-claims.ts';
+import { type Move, move } from '../../model/reverse-index.ts';
+import type { ObjectKey } from '../../model/objects.ts';
+import { routesOf } from '../references.ts';
+import type { CompileSettings } from '../settings.ts';
+import { type ShardedMap, difference, edit, get } from '../../model/sharded-map.ts';
+import type { Snapshot } from '../../model/snapshot.ts';
+import type { Backend, BackendKey } from '../table.ts';
+
+export interface CompiledBackends {
+  readonly backends: ShardedMap<CompiledBackend>;
+  /** The same as the table has them. */
+  readonly table: ShardedMap<Backend>;
+  readonly members: Pick<Members, 'ingressesByBackend' | 'backendsByService'>;
+  /** Ingresses whose references became good or bad. */
+  readonly touchedIngresses: ReadonlySet<ObjectKey>;
+  readonly touchedServices: ReadonlySet<ObjectKey>;
+}
+
+/** Works out again the backends whose Service or slices changed, and those that Ingresses now name or no longer do. */
+export function compileBackends(
+  from: Compilation,
+  snapshot: Snapshot,
+  settings: CompileSettings,
+  changes: readonly ClaimChange[],
+): CompiledBackends {
+  const moves = changes.map(({ ingress, before, after }) => {
+    return { member: ingress, before: backendsOf(before), after: backendsOf(after) };
+  });
+  const ingressesByBackend = move(from.members.ingressesByBackend, moves);
+
+  const changedServices = new Set<ObjectKey>();
+  for (const [service] of difference(from.snapshot.services, snapshot.services)) changedServices.add(service);
+  const touched = new Set(moves.flatMap(({ before, after }) => [...before, ...after]));
+  const ofService = (service: ObjectKey): void => {
+    for (const backend of get(from.members.backendsByService, service) ?? []) touched.add(backend);
+  };
+  for (const service of changedServices) ofService(service);
+  for (const [service] of difference(from.snapshot.slicesByService, snapshot.slicesByService))
+    ofService(service);
+  const controllers = settings.defaultBackend && controllerBackend(settings.defaultBackend);
+  if (controllers !== null && !get(from.backends, controllers)) touched.add(controllers);
+
+  const backends = edit(from.backends);
+  const table = edit(from.table.backends);
+  const touchedIngresses = new Set<ObjectKey>();
+  const touchedServices = new Set<ObjectKey>();
+  const comeOrGone: Move[] = [];
+  for (const key of touched) {
+    const before = backends.get(key);
+    const ingresses = get(ingressesByBackend, key);
+    const service = serviceOf(key);
+    if (service !== null) touchedServices.add(service);
+    if (!ingresses && key !== controllers) {
+      backends.delete(key);
+      table.delete(key);
+      if (service !== null) comeOrGone.push({ member: key, before: [service], after: [] });
+      continue;
+    }
+    const after = compileBackend(key, snapshot, settings);
+    if (!before && service !== null) comeOrGone.push({ member: key, before: [], after: [service] });
+    if (!isDeepStrictEqual(before, after)) backends.set(key, after);
+    if (!isDeepStrictEqual(before?.backend, after.backend)) table.set(key, after.backend);
+    const { unavailable } = after.backend;
+    const faultChanged = before?.backend.unavailable !== unavailable;
+    // The message about a bad reference quotes the Service.
+    const stillBad = unavailable !== null && service !== null && changedServices.has(service);
+    if (before && (faultChanged || stillBad))
+      for (const ingress of ingresses ?? []) touchedIngresses.add(ingress);
+  }
+  return {
+    backends: backends.done(),
+    table: table.done(),
+    members: { ingressesByBackend, backendsByService: move(from.members.backendsByService, comeOrGone) },
+    touchedIngresses,
+    touchedServices,
+  };
+}
+
+function backendsOf(claims: Claims | undefined): readonly BackendKey[] {
+  if (!claims) return [];
+  return [...new Set(routesOf(claims).map((route) => route.backend))];
+}
+
+/** The backend of the controller's own default route. */
+export function controllerBackend({
+  namespace,
+  service,
+  port,
+}: NonNullable<CompileSettings['defaultBackend']>): BackendKey {
+  return `${namespace}/${service}:${port}`;
+}

@@ -1,0 +1,136 @@
+import { isDeepStrictEqual } from 'node:util';
+import { type HostCertificate, defaultCertificate, hostCertificate } from '../certificates.ts';
+import type { Claims } from '../ingress/claims.ts';
+import type { Compilation, Members } from './compilation.ts';
+import type { ClaimChange } from './compile-claims.ts';
+import { claimantsOf } from './compile-scopes.ts';
+import { type Memberships, type Move, move } from '../../model/reverse-index.ts';
+import type { ObjectKey } from '../../model/objects.ts';
+import type { Problem } from '../../model/problem.ts';
+import { type KeyPair, keyPairOf } from '../secrets.ts';
+import type { CompileSettings } from '../settings.ts';
+import { type ShardedMap, difference, edit, entries, get } from '../../model/sharded-map.ts';
+import { EMPTY_SNAPSHOT, type Snapshot } from '../../model/snapshot.ts';
+import type { CertificateReference } from '../table.ts';
+
+export interface CompiledCertificates {
+  readonly certificates: ShardedMap<HostCertificate>;
+  readonly table: ShardedMap<CertificateReference>;
+  readonly keys: ShardedMap<KeyPair>;
+  /** What is wrong with the default certificate; undefined when that was not looked at again. */
+  readonly defaultProblem: Problem | null | undefined;
+  readonly validUntil: number;
+  readonly members: Pick<Members, 'ingressesByTlsHost' | 'ingressesBySecret' | 'hostsBySecret'>;
+  readonly touchedIngresses: ReadonlySet<ObjectKey>;
+}
+
+/** Works out again the TLS hosts whose Ingress or Secret changed; all of them when a certificate has come of age. */
+export function compileCertificates(
+  from: Compilation,
+  snapshot: Snapshot,
+  settings: CompileSettings,
+  claims: ShardedMap<Claims>,
+  changes: readonly ClaimChange[],
+): CompiledCertificates {
+  const ingressesByTlsHost = move(
+    from.members.ingressesByTlsHost,
+    changes.map(({ ingress, before, after }) => ({
+      member: ingress,
+      before: hostsOf(before),
+      after: hostsOf(after),
+    })),
+  );
+  const ingressesBySecret = move(
+    from.members.ingressesBySecret,
+    changes.map(({ ingress, before, after }) => {
+      return { member: ingress, before: secretsOf(before), after: secretsOf(after) };
+    }),
+  );
+
+  const touched = new Set(changes.flatMap(({ before, after }) => [...hostsOf(before), ...hostsOf(after)]));
+  for (const [secret] of difference(from.snapshot.secrets, snapshot.secrets)) {
+    for (const ingress of get(ingressesBySecret, secret) ?? []) {
+      for (const [host, tls] of get(claims, ingress)?.tls ?? []) if (tls.secret === secret) touched.add(host);
+    }
+  }
+  const timePassed = settings.now >= from.certificatesValidUntil || settings.now < from.settings.now;
+  if (timePassed) for (const [host] of entries(from.certificates)) touched.add(host);
+
+  const certificates = edit(from.certificates);
+  const table = edit(from.table.certificates);
+  const touchedIngresses = new Set<ObjectKey>();
+  const moves: Move[] = [];
+  const put = (host: string, after: CertificateReference | null): void => {
+    const before = table.get(host);
+    moves.push({ member: host, before: secretOf(before), after: secretOf(after) });
+    if (after === null) table.delete(host);
+    else if (!isDeepStrictEqual(before, after)) table.set(host, after);
+  };
+  let validUntil = timePassed ? Infinity : from.certificatesValidUntil;
+  let defaultProblem: Problem | null | undefined;
+  const { defaultTlsSecret } = settings;
+  if (defaultTlsSecret && (timePassed || isAnother(defaultTlsSecret, from.snapshot, snapshot))) {
+    const after = defaultCertificate(defaultTlsSecret, snapshot, settings.now);
+    validUntil = Math.min(validUntil, after.validUntil);
+    defaultProblem = after.problem;
+    put('', after.certificate);
+  }
+  for (const host of touched) {
+    const before = certificates.get(host);
+    const claimants = claimantsOf(host, ingressesByTlsHost, claims);
+    for (const ingress of before?.problems.keys() ?? []) touchedIngresses.add(ingress);
+    if (claimants.length === 0) {
+      certificates.delete(host);
+      put(host, null);
+      continue;
+    }
+    const after = hostCertificate(host, claimants, snapshot, settings.now);
+    for (const ingress of after.problems.keys()) touchedIngresses.add(ingress);
+    validUntil = Math.min(validUntil, after.validUntil);
+    if (!isDeepStrictEqual(before, after)) certificates.set(host, after);
+    put(host, after.certificate);
+  }
+  const hostsBySecret = move(from.members.hostsBySecret, moves);
+  return {
+    certificates: certificates.done(),
+    table: table.done(),
+    keys: compileKeys(from.keys, moves, hostsBySecret, snapshot),
+    defaultProblem,
+    validUntil,
+    members: { ingressesByTlsHost, ingressesBySecret, hostsBySecret },
+    touchedIngresses,
+  };
+}
+
+/** The keys of the Secrets that serve some host. A Secret with the same bytes as before keeps its object. */
+function compileKeys(
+  before: ShardedMap<KeyPair>,
+  moves: readonly Move[],
+  hostsBySecret: Memberships,
+  snapshot: Snapshot,
+): ShardedMap<KeyPair> {
+  const keys = edit(before);
+  for (const key of new Set(moves.flatMap((each) => [...each.before, ...each.after]))) {
+    const secret = get(hostsBySecret, key) && get(snapshot.secrets, key);
+    const pair = secret ? keyPairOf(secret) : null;
+    if (!pair) keys.delete(key);
+    else if (!isDeepStrictEqual(keys.get(key), pair)) keys.set(key, pair);
+  }
+  return keys.done();
+}
+
+function isAnother(secret: ObjectKey, before: Snapshot, after: Snapshot): boolean {
+  return before === EMPTY_SNAPSHOT || get(before.secrets, secret) !== get(after.secrets, secret);
+}
+
+function secretOf(certificate: CertificateReference | null | undefined): readonly ObjectKey[] {
+  return certificate?.secret ? [certificate.secret] : [];
+}
+
+function hostsOf(claims: Claims | undefined): readonly string[] {
+  return claims ? [...claims.tls.keys()] : [];
+}
+
+function secretsOf(claims: Claims | undefined): readonly ObjectKey[] {
+  return claims ? [...claims.tls.values()].flatMap((tls) => tls.secret ?? []) : [];
+}

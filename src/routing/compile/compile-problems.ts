@@ -1,0 +1,63 @@
+import type { Compilation } from './compilation.ts';
+import { controllerBackend } from './compile-backends.ts';
+import type { ObjectKey } from '../../model/objects.ts';
+import { type Problem, describeObject, problem, sortProblems } from '../../model/problem.ts';
+import { referenceProblems } from '../references.ts';
+import { type ShardedMap, edit, get } from '../../model/sharded-map.ts';
+
+type Compiled = Omit<Compilation, 'problems'>;
+
+/** Gathers the problems of the objects that were touched; those of all others stay as they are. */
+export function compileProblems(
+  from: Compilation,
+  compiled: Compiled,
+  touchedIngresses: ReadonlySet<ObjectKey>,
+  touchedServices: ReadonlySet<ObjectKey>,
+  defaultCertificate: Problem | null | undefined,
+): ShardedMap<readonly Problem[]> {
+  const problems = edit(from.problems);
+  const put = (owner: string, found: readonly Problem[]): void => {
+    if (found.length > 0) problems.set(owner, sortProblems(found));
+    else problems.delete(owner);
+  };
+  for (const ingress of touchedIngresses) put(`Ingress ${ingress}`, ingressProblems(ingress, compiled));
+  for (const service of touchedServices) put(`Service ${service}`, serviceProblems(service, compiled));
+  const { defaultTlsSecret } = compiled.settings;
+  if (defaultTlsSecret && defaultCertificate !== undefined) {
+    put(`Secret ${defaultTlsSecret}`, defaultCertificate ? [defaultCertificate] : []);
+  }
+  if (compiled.classes !== from.classes) {
+    for (const { object } of from.classes.problems) problems.delete(describeObject(object));
+    for (const found of compiled.classes.problems) put(describeObject(found.object), [found]);
+  }
+  return problems.done();
+}
+
+function ingressProblems(ingress: ObjectKey, compiled: Compiled): readonly Problem[] {
+  const claims = get(compiled.claims, ingress);
+  if (!claims) return [];
+  const lost = [...claims.scopes.keys()].flatMap(
+    (scope) => get(compiled.scopes, scope)?.conflicts.get(ingress) ?? [],
+  );
+  const tls = [...claims.tls.keys()].flatMap(
+    (host) => get(compiled.certificates, host)?.problems.get(ingress) ?? [],
+  );
+  const references = referenceProblems(claims, compiled.table.backends, compiled.snapshot, compiled.settings);
+  return [...claims.problems, ...lost, ...tls, ...references];
+}
+
+function serviceProblems(service: ObjectKey, compiled: Compiled): readonly Problem[] {
+  const keys = [...(get(compiled.members.backendsByService, service) ?? [])];
+  const found = keys.flatMap((key) => get(compiled.backends, key)?.problems ?? []);
+  const { defaultBackend } = compiled.settings;
+  if (!defaultBackend) return found;
+  const key = controllerBackend(defaultBackend);
+  const reason = get(compiled.table.backends, key)?.unavailable;
+  if (!keys.includes(key) || !reason || reason === 'no-endpoints') return found;
+  const { namespace, service: name } = defaultBackend;
+  const message = `The default backend ${key} cannot be used (${reason}); what no rule takes gets 503: create the Service or change --default-backend.`;
+  return [
+    ...found,
+    problem('error', 'DefaultBackendUnavailable', { kind: 'Service', namespace, name }, '', message),
+  ];
+}

@@ -1,0 +1,96 @@
+import { isDeepStrictEqual } from 'node:util';
+import { compileBackends, controllerBackend } from './compile-backends.ts';
+import { compileCertificates } from './compile-certificates.ts';
+import { compileClaims } from './compile-claims.ts';
+import { compileClients } from './compile-clients.ts';
+import { compileProblems } from './compile-problems.ts';
+import { compileScopes } from './compile-scopes.ts';
+import { type Compilation, type Members, emptyCompilation } from './compilation.ts';
+import type { CompileSettings } from '../settings.ts';
+import type { Snapshot } from '../../model/snapshot.ts';
+import type { Route, RouteTable } from '../table.ts';
+import { DEFAULT_POLICY } from '../table.ts';
+
+export { type Compilation, listProblems } from './compilation.ts';
+export type { KeyPair } from '../secrets.ts';
+export type { CompileSettings } from '../settings.ts';
+
+/**
+ * The route table of a snapshot, with everything that is wrong in it. Pure, and total: no object, however
+ * misshapen, makes it throw, and what is wrong costs no more than itself.
+ *
+ * Given the previous compilation, only what differs between the two snapshots is worked out again and the rest
+ * is shared; the result is the same as without it. An unchanged table is the same object.
+ */
+export function compile(snapshot: Snapshot, settings: CompileSettings, previous?: Compilation): Compilation {
+  const from = previous && sameSettings(previous.settings, settings) ? previous : emptyCompilation(settings);
+  const read = compileClaims(from, snapshot, settings);
+  const { classes, claims, changes } = read;
+  const scopes = compileScopes(from, claims, changes);
+  const clients = compileClients(from, scopes, claims);
+  const backends = compileBackends(from, snapshot, settings, changes);
+  const certificates = compileCertificates(from, snapshot, settings, claims, changes);
+
+  const members: Members = {
+    ...read.members,
+    ...scopes.members,
+    ...clients.members,
+    ...backends.members,
+    ...certificates.members,
+  };
+  const catchAll = scopes.catchAll ?? controllerDefault(settings);
+  const table = settleTable(from.table, {
+    generation: snapshot.generation,
+    hosts: scopes.hosts,
+    wildcards: scopes.wildcards,
+    globs: scopes.globs,
+    hostless: scopes.hostless,
+    defaultRoute: isDeepStrictEqual(catchAll, from.table.defaultRoute) ? from.table.defaultRoute : catchAll,
+    backends: backends.table,
+    certificates: certificates.table,
+    clientPolicies: clients.table,
+  });
+  const compiled = {
+    snapshot,
+    settings,
+    table,
+    classes,
+    claims,
+    scopes: scopes.scopes,
+    backends: backends.backends,
+    certificates: certificates.certificates,
+    keys: certificates.keys,
+    certificatesValidUntil: certificates.validUntil,
+    members,
+  };
+  const touchedIngresses = new Set<string>();
+  for (const { ingress } of changes) touchedIngresses.add(ingress);
+  for (const part of [scopes, backends, certificates]) {
+    for (const ingress of part.touchedIngresses) touchedIngresses.add(ingress);
+  }
+  const problems = compileProblems(
+    from,
+    compiled,
+    touchedIngresses,
+    backends.touchedServices,
+    certificates.defaultProblem,
+  );
+  return { ...compiled, problems };
+}
+
+function sameSettings(a: CompileSettings, b: CompileSettings): boolean {
+  return isDeepStrictEqual({ ...a, now: 0 }, { ...b, now: 0 });
+}
+
+function controllerDefault({ defaultBackend }: CompileSettings): Route | null {
+  if (!defaultBackend) return null;
+  const backend = controllerBackend(defaultBackend);
+  const nowhere = { host: '', path: '', ingress: '', field: '' };
+  return { ...nowhere, pathType: 'DefaultBackend', backend, policy: DEFAULT_POLICY };
+}
+
+/** The same table when no part of it is another one. */
+function settleTable(before: RouteTable, after: RouteTable): RouteTable {
+  const parts = Object.keys(after) as (keyof RouteTable)[];
+  return parts.every((part) => part === 'generation' || after[part] === before[part]) ? before : after;
+}

@@ -1,0 +1,208 @@
+import { readAnnotations } from './annotations.ts';
+import type { ClientDemand } from './client-certificates.ts';
+import { isAbsent, fields, isFields, isPortNumber, items, text } from '../../model/untyped.ts';
+import type { HostGlob } from '../glob.ts';
+import { hostFault, isLabel, isPortName } from '../../model/names.ts';
+import type { ObjectKey, Secret } from '../../model/objects.ts';
+import { pathFault } from '../../model/validation/path.ts';
+import { normalizeRulePath } from '../path.ts';
+import { type ObjectReference, type Problem, problem, referenceTo } from '../../model/problem.ts';
+import { CATCH_ALL, HOSTLESS, type Scope, globScope, scopeHost } from '../scope.ts';
+import type { BackendKey, PathType, Policy, Route } from '../table.ts';
+import { validateObject } from '../../model/validation/validate.ts';
+
+/** One path that an Ingress claims in one scope. */
+export interface PathClaim {
+  /** The rule's path in the form that requests are matched in. */
+  readonly at: string;
+  readonly age: number;
+  /** The place among the paths of its Ingress. */
+  readonly order: number;
+  readonly route: Route;
+}
+
+/** A TLS entry's wish for one host. */
+export interface TlsClaim {
+  /** `namespace/name`; null asks for TLS with whatever certificate there is. */
+  readonly secret: ObjectKey | null;
+  readonly field: string;
+}
+
+/** Everything one Ingress asks for, read once. What could not be read is a problem and is missing here. */
+export interface Claims {
+  readonly ingress: ObjectKey;
+  readonly object: ObjectReference;
+  /** Milliseconds since the epoch at creation; the highest number when unknown, which is younger than all. */
+  readonly age: number;
+  /** The paths claimed in each scope; a host without paths is claimed too. */
+  readonly scopes: ReadonlyMap<Scope, readonly PathClaim[]>;
+  /** Takes what misses in the scopes above; null when the Ingress has none. */
+  readonly defaultRoute: Route | null;
+  /** By host. */
+  readonly tls: ReadonlyMap<string, TlsClaim>;
+  /** What it asks of the clients of its hosts. */
+  readonly clients: ClientDemand['asks'];
+  /** The Secrets that pods and clients are verified by. */
+  readonly authorities: readonly ObjectKey[];
+  readonly problems: readonly Problem[];
+}
+
+/** The claims of an Ingress of ours. */
+export function readClaims(
+  key: ObjectKey,
+  ingress: unknown,
+  classProblems: readonly Problem[],
+  secretOf: (key: ObjectKey) => Secret | undefined,
+): Claims {
+  const object = referenceTo('Ingress', key, ingress);
+  const namespace = object.namespace ?? '';
+  const spec = fields(fields(ingress)['spec']);
+  const annotations = readAnnotations(ingress, object, secretOf);
+  const problems = [...classProblems, ...validateObject('Ingress', ingress), ...annotations.problems];
+  const age = readAge(ingress);
+  const { policy } = annotations;
+  const backendOf = (backend: unknown): BackendKey => annotations.refused ?? backendKey(namespace, backend);
+
+  const scopes = new Map<Scope, PathClaim[]>();
+  let order = 0;
+  for (const rule of readRules(spec['rules'], annotations.globs)) {
+    for (const scope of rule.scopes) if (!scopes.has(scope)) scopes.set(scope, []);
+    for (const [index, path] of rule.paths.entries()) {
+      const field = `${rule.field}.http.paths[${index}]`;
+      const read = readPath(path, object, field, problems);
+      if (read === null) continue;
+      const route = { path: read.path, pathType: read.pathType, ingress: key, field, policy };
+      const backend = backendOf(fields(path)['backend']);
+      for (const scope of rule.scopes) {
+        const claim = { at: read.at, age, order, route: { host: scopeHost(scope), ...route, backend } };
+        scopes.get(scope)?.push(claim);
+        order++;
+      }
+    }
+  }
+
+  // Rules that are there and cannot be read do not make an Ingress the one that takes everything.
+  const hasRules = !isAbsent(spec['rules']) && !(Array.isArray(spec['rules']) && spec['rules'].length === 0);
+  if (!hasRules && isFields(spec['defaultBackend'])) scopes.set(CATCH_ALL, []);
+  return {
+    ingress: key,
+    object,
+    age,
+    scopes,
+    defaultRoute: readDefault(key, spec['defaultBackend'], backendOf, policy),
+    clients: annotations.clients,
+    authorities: annotations.authorities,
+    tls: readTls(namespace, spec, [...scopes.keys()]),
+    problems,
+  };
+}
+
+/** What is left of an Ingress that would be ours if its class existed: the problem that says so. */
+export function noClaims(key: ObjectKey, ingress: unknown, problems: readonly Problem[]): Claims {
+  const object = referenceTo('Ingress', key, ingress);
+  const nothing = { scopes: new Map(), defaultRoute: null, tls: new Map(), clients: null, authorities: [] };
+  return { ingress: key, object, age: readAge(ingress), ...nothing, problems };
+}
+
+function readAge(ingress: unknown): number {
+  const created = Date.parse(text(fields(fields(ingress)['metadata'])['creationTimestamp']) ?? '');
+  return Number.isNaN(created) ? Number.MAX_SAFE_INTEGER : created;
+}
+
+interface RuleClaim {
+  readonly field: string;
+  readonly scopes: readonly Scope[];
+  readonly paths: readonly unknown[];
+}
+
+/** The rules whose host can be served, each with its scopes: its host, and the globs of the Ingress. */
+function* readRules(rules: unknown, globs: readonly HostGlob[]): Generator<RuleClaim> {
+  for (const [index, rule] of items(rules).entries()) {
+    if (!isFields(rule)) continue;
+    const host = isAbsent(rule['host']) ? '' : text(rule['host']);
+    if (host === undefined || (host !== '' && hostFault(host) !== null)) continue;
+    const scopes = [host === '' ? HOSTLESS : host, ...globs.map(globScope)];
+    yield { field: `spec.rules[${index}]`, scopes, paths: items(fields(rule['http'])['paths']) };
+  }
+}
+
+/** A path that can be served, or null; what the API server has against it is said by `validate`. */
+function readPath(
+  claim: unknown,
+  object: ObjectReference,
+  field: string,
+  problems: Problem[],
+): { path: string; pathType: PathType; at: string } | null {
+  const path = isAbsent(fields(claim)['path']) ? '' : text(fields(claim)['path']);
+  const pathType = fields(claim)['pathType'];
+  if (pathType !== 'Exact' && pathType !== 'Prefix' && pathType !== 'ImplementationSpecific') return null;
+  if (path === undefined || pathFault(path, pathType) !== null) return null;
+  const at = normalizeRulePath(path);
+  if (at === null) {
+    const message =
+      'No request can have this path: it has a bad percent-encoding or climbs above the root; it is ignored.';
+    problems.push(problem('error', 'PathUnreachable', object, `${field}.path`, message));
+    return null;
+  }
+  if (path.includes('?')) {
+    const message =
+      'Only the path of a request is matched, never its query: the "?" here stands for an encoded "%3F".';
+    problems.push(problem('warning', 'PathHasQuery', object, `${field}.path`, message));
+  }
+  return { path, pathType, at };
+}
+
+function readDefault(
+  ingress: ObjectKey,
+  backend: unknown,
+  backendOf: (backend: unknown) => BackendKey,
+  policy: Policy,
+): Route | null {
+  if (!isFields(backend)) return null;
+  const field = 'spec.defaultBackend';
+  return {
+    host: '',
+    path: '',
+    pathType: 'DefaultBackend',
+    ingress,
+    field,
+    backend: backendOf(backend),
+    policy,
+  };
+}
+
+function backendKey(namespace: string, backend: unknown): BackendKey {
+  if (!isAbsent(fields(backend)['resource'])) return 'resource-backend';
+  const service = fields(fields(backend)['service']);
+  const { name, number } = fields(service['port']);
+  const serviceName = text(service['name']);
+  if (serviceName === undefined || !isLabel(serviceName)) return 'invalid-backend';
+  if (!isAbsent(name) && name !== '' && !isAbsent(number) && number !== 0) return 'invalid-backend';
+  if (isPortNumber(number)) return `${namespace}/${serviceName}:${number}`;
+  const portName = text(name);
+  if (portName === undefined || !isPortName(portName)) return 'invalid-backend';
+  return `${namespace}/${serviceName}:${portName}`;
+}
+
+/** A TLS entry without hosts speaks for the hosts of the rules; the first that names a Secret for a host counts. */
+function readTls(
+  namespace: string,
+  spec: { readonly [name: string]: unknown },
+  scopes: readonly Scope[],
+): ReadonlyMap<string, TlsClaim> {
+  const claims = new Map<string, TlsClaim>();
+  for (const [index, entry] of items(spec['tls']).entries()) {
+    const secretName = text(fields(entry)['secretName']) ?? '';
+    const secret = secretName === '' ? null : `${namespace}/${secretName}`;
+    const written = items(fields(entry)['hosts']);
+    const hosts = written.length > 0 ? written : scopes;
+    for (const [at, host] of hosts.entries()) {
+      if (typeof host !== 'string' || hostFault(host) !== null) continue;
+      const before = claims.get(host);
+      if (before && (before.secret !== null || secret === null)) continue;
+      const field = written.length > 0 ? `spec.tls[${index}].hosts[${at}]` : `spec.tls[${index}]`;
+      claims.set(host, { secret, field });
+    }
+  }
+  return claims;
+}
