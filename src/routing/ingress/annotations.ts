@@ -18,6 +18,7 @@ import { type ObjectReference, type Problem, type Severity, problem } from '../.
 import type { ObjectKey, Secret } from '../../model/objects.ts';
 import { type BackendKey, type Balance, DEFAULT_POLICY, type Policy } from '../table.ts';
 import { nearest } from '../../model/closest-match.ts';
+import { nginxAccess } from './nginx-access.ts';
 
 /** What the annotations of an Ingress ask for. */
 export interface Annotations {
@@ -48,10 +49,6 @@ const SHARED: ReadonlySet<string> = new Set([NGINX_BACKEND_PROTOCOL, ...CLIENT_A
 const MAX_NAMES = 10;
 const BALANCES: readonly Balance[] = ['round-robin', 'least-requests', 'ewma', 'consistent-hash'];
 
-/** ingress-nginx annotations that decide who gets in. Serving without them would open what was closed. */
-const ACCESS_POLICY =
-  /^(auth-(?!tls-error-page$).*|(whitelist|allowlist|denylist)-source-range|satisfy|enable-modsecurity|enable-owasp-core-rules|modsecurity-.*)$/;
-
 export function readAnnotations(
   ingress: unknown,
   object: ObjectReference,
@@ -68,10 +65,12 @@ export function readAnnotations(
   const globs: HostGlob[] = [];
   const unsupported: string[] = [];
   const access: string[] = [];
-  // By name alone: what cannot be read must not be taken for absent.
-  for (const name of Object.keys(annotations)) {
+  // Also those that are not text: what cannot be read must not be taken for absent.
+  for (const [name, value] of Object.entries(annotations)) {
     if (!name.startsWith(NGINX) || SHARED.has(name)) continue;
-    (ACCESS_POLICY.test(name.slice(NGINX.length)) ? access : unsupported).push(name);
+    const says = nginxAccess(name.slice(NGINX.length), value);
+    if (says === 'restricted') access.push(name);
+    else if (says === 'unrelated') unsupported.push(name);
   }
   for (const [name, value] of textEntries(annotations)) {
     if (name === 'portico.dev/balance') {

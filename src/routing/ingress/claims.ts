@@ -1,4 +1,5 @@
 import { readAnnotations } from './annotations.ts';
+import { canaryProblem } from './canary.ts';
 import type { ClientDemand } from './client-certificates.ts';
 import { isAbsent, fields, isFields, isPortNumber, items, text } from '../../model/untyped.ts';
 import type { HostGlob } from '../glob.ts';
@@ -55,6 +56,8 @@ export function readClaims(
   secretOf: (key: ObjectKey) => Secret | undefined,
 ): Claims {
   const object = referenceTo('Ingress', key, ingress);
+  const canary = canaryProblem(ingress, object);
+  if (canary) return noClaims(key, ingress, [...classProblems, canary]);
   const namespace = object.namespace ?? '';
   const spec = fields(fields(ingress)['spec']);
   const annotations = readAnnotations(ingress, object, secretOf);
@@ -97,7 +100,7 @@ export function readClaims(
   };
 }
 
-/** What is left of an Ingress that would be ours if its class existed: the problem that says so. */
+/** An Ingress that claims nothing, and the problems that say why. */
 export function noClaims(key: ObjectKey, ingress: unknown, problems: readonly Problem[]): Claims {
   const object = referenceTo('Ingress', key, ingress);
   const nothing = { scopes: new Map(), defaultRoute: null, tls: new Map(), clients: null, authorities: [] };
