@@ -14,6 +14,7 @@ import type { CompileSettings } from '../../src/routing/settings.ts';
 import { startClusterSource } from '../../src/watch/cluster.ts';
 import { RESOURCES, parseSelector } from '../support/api-server-resources.ts';
 import { FakeClock } from '../watch/fake-clock.ts';
+import { until } from '../support/until.ts';
 import { connect, ingress, service } from '../watch/cluster-fixture.ts';
 import {
   type ApiObject,
@@ -23,15 +24,15 @@ import {
   startApiServer,
 } from '../support/api-server.ts';
 
-/** Several publishers in front of one scripted API server, over HTTP, with time in the hands of the test. */
+/** Several publishers in front of one scripted API server, in memory unless said, with time in the hands of the test. */
 export interface Town extends AsyncDisposable {
   readonly api: ApiServer;
   readonly clock: FakeClock;
-  /** Lets time pass, never while a request is under way, until the condition holds. */
+  /** Lets time pass, never while anything else moves, until the condition holds. */
   until(condition: () => boolean): Promise<void>;
   /** Lets so much time pass, with everything that happens in it. */
   pass(ms: number): Promise<void>;
-  /** Waits until nothing is under way, without letting time pass. */
+  /** Waits until nothing moves, without letting time pass. */
   idle(): Promise<void>;
   /** Starts another Portico's publishing. */
   join(name: string, more?: JoinOptions): Promise<Member>;
@@ -103,44 +104,46 @@ export class MemberClock implements Clock {
   }
 }
 
+/** Turns of half a second at most: more than an hour, were every one of them that long. */
+const MAX_TURNS = 10_000;
+
 export async function openTown(options: ApiServerOptions = {}): Promise<Town> {
-  const api = await startApiServer(options);
+  const api = await startApiServer({ protocol: 'memory', ...options });
+  const { memory } = api;
   const clock = new FakeClock();
   let underWay = 0;
   const closing: (() => Promise<void>)[] = [];
 
-  const turn = async (): Promise<void> => {
-    // Real sockets take real time; what waits for a timer waits for ours.
+  const idle = async (): Promise<void> => {
+    if (memory) return await memory.settled();
+    // Sockets take time of their own.
     await pause(1);
-    if (underWay > 0) return;
-    const [next = Infinity] = clock.pending();
-    clock.advance(Math.min(next, 500));
+    await until(() => underWay === 0, 'the API server answers everything');
+  };
+  const passUntil = async (condition: () => boolean): Promise<void> => {
+    for (let turns = 0; !condition(); turns++) {
+      if (turns > MAX_TURNS) throw new Error(`never happened: ${condition.toString()}`);
+      await idle();
+      const [next = Infinity] = clock.pending();
+      clock.advance(Math.min(next, 500));
+    }
   };
 
   return {
     api,
     clock,
-    async until(condition) {
-      const deadline = Date.now() + 25_000;
-      while (!condition()) {
-        if (Date.now() > deadline) throw new Error(`never happened: ${condition.toString()}`);
-        await turn();
-      }
-    },
+    until: passUntil,
     async pass(ms) {
       const end = clock.wallMs() + ms;
-      while (clock.wallMs() < end) await turn();
+      await passUntil(() => clock.wallMs() >= end);
+      await idle();
     },
-    async idle() {
-      const busy = (): boolean => underWay > 0;
-      do await pause(1);
-      while (busy());
-    },
+    idle,
     async join(
       name,
       { ingressClass = 'portico', controllerName = 'portico.dev/ingress-controller', ...more } = {},
     ) {
-      const connection = await connect(api, new FakeClock());
+      const connection = memory?.connect() ?? (await connect(api, new FakeClock()));
       const source = startClusterSource(
         {
           api: connection,

@@ -6,7 +6,8 @@ import { expect, test } from 'vitest';
 import { type ApiConnection, connectApi } from '../../src/kubernetes/api-connection.ts';
 import { credentialsOf } from '../../src/kubernetes/credentials.ts';
 import { startApiServer } from '../support/api-server.ts';
-import { connect, ingress, until, watchCluster } from './cluster-fixture.ts';
+import { until } from '../support/until.ts';
+import { connect, ingress, watchOverSockets } from './cluster-fixture.ts';
 import { FakeClock } from './fake-clock.ts';
 
 const never = new AbortController().signal;
@@ -17,7 +18,7 @@ async function version(connection: ApiConnection): Promise<string> {
 }
 
 test('over HTTP/2 everything shares one connection, however much starts at once', async () => {
-  await using cluster = await watchCluster({ protocol: 'h2', streamingList: false });
+  await using cluster = await watchOverSockets('h2', { streamingList: false });
   await cluster.source.synced;
   await cluster.api.until(() => cluster.api.watches() === 5);
   expect(new Set(cluster.api.requests.map(({ httpVersion }) => httpVersion))).toEqual(new Set(['2.0']));

@@ -5,7 +5,7 @@ import { type ObjectChange, type Snapshot, snapshotOf } from '../../src/model/sn
 import { arrive } from '../../src/kubernetes/resources.ts';
 import { type ApiServer, type Fault } from '../support/api-server.ts';
 import { RESOURCES, parseSelector } from '../support/api-server-resources.ts';
-import { endpointSlice, ingress, pass, until, watchCluster } from './cluster-fixture.ts';
+import { endpointSlice, ingress, watchCluster } from './cluster-fixture.ts';
 
 const FAULTS: readonly Fault[] = [
   { kind: 'reset' },
@@ -90,7 +90,7 @@ test('whatever happens in between, in the end the snapshot says what the server 
           case 'wait': {
             const seen = api.requests.length;
             let polls = 0;
-            await until(pass(cluster, () => api.requests.length > seen || polls++ > 5));
+            await cluster.pass(() => api.requests.length > seen || polls++ > 5);
             break;
           }
           case 'restart':
@@ -110,14 +110,11 @@ test('whatever happens in between, in the end the snapshot says what the server 
       // Watches that a fault has silenced would be given up in two and a half minutes.
       api.endWatches();
       const wanted = JSON.stringify(plain(truth(api)));
-      const passing = (): boolean => {
-        const [next = Infinity] = cluster.clock.pending();
-        if (next <= 50_000) cluster.clock.advance(next);
-        return (
-          source.states().every(({ synced }) => synced) && JSON.stringify(plain(source.snapshot())) === wanted
-        );
-      };
-      await until(passing, 'the snapshot says what the server says');
+      await cluster.pass(
+        () =>
+          source.states().every(({ synced }) => synced) &&
+          JSON.stringify(plain(source.snapshot())) === wanted,
+      );
       expect(plain(source.snapshot())).toEqual(plain(truth(api)));
     }),
     { numRuns: 25 },

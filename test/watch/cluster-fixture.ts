@@ -1,9 +1,9 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { get, values } from '../../src/model/sharded-map.ts';
 import { type ApiConnection, connectApi } from '../../src/kubernetes/api-connection.ts';
+import { type Clock, systemClock } from '../../src/kubernetes/clock.ts';
 import { type ClusterSourceOptions, startClusterSource } from '../../src/watch/cluster.ts';
 import { loadKubeconfig } from '../../src/kubernetes/kubeconfig.ts';
 import type { Source, SourceEvent, WatchState } from '../../src/watch/source.ts';
@@ -16,11 +16,10 @@ import {
 } from '../support/api-server.ts';
 import { FakeClock } from './fake-clock.ts';
 
-export interface WatchedCluster extends AsyncDisposable {
+/** A cluster source on a scripted API server. */
+export interface ClusterOverSockets extends AsyncDisposable {
   readonly api: ApiServer;
-  readonly connection: ApiConnection;
   readonly source: Source;
-  readonly clock: FakeClock;
   readonly dirty: SourceEvent[];
   readonly logs: { level: string; fields: Readonly<Record<string, unknown>>; message: string }[];
   /** `namespace/name@resourceVersion` of the Ingresses in the snapshot, sorted. */
@@ -28,21 +27,90 @@ export interface WatchedCluster extends AsyncDisposable {
   state(kind: WatchState['kind']): WatchState;
 }
 
-export interface ClusterFixture extends ApiServerOptions {
+/** The same in memory, with time in the hands of the test. */
+export interface WatchedCluster extends ClusterOverSockets {
+  readonly connection: ApiConnection;
+  readonly clock: FakeClock;
+  /** Waits until nothing moves any more without time passing; fails unless the condition holds then. */
+  until(condition: () => boolean): Promise<void>;
+  /** Cuts every back-off short that is on the way to the condition, never while anything else moves. */
+  pass(condition: () => boolean): Promise<void>;
+  /** Lets time pass once nothing moves, and waits for what comes of it. */
+  advance(byMs: number): Promise<void>;
+}
+
+export interface ClusterFixture extends Omit<ApiServerOptions, 'protocol'> {
   readonly source?: Partial<ClusterSourceOptions>;
   readonly onDirty?: (what: SourceEvent) => void;
   /** Called before the source starts, with the server that it will find. */
   readonly before?: (api: ApiServer) => void | Promise<void>;
 }
 
-/** A cluster source on a scripted API server, with time in the hands of the test. */
+/** Longer waits are patience with a silent server, not back-off. */
+const LONGEST_BACKOFF_MS = 20_000;
+/** Far more back-offs than any test has on its way. */
+const MAX_BACKOFFS = 1_000;
+
+/** A cluster source on a scripted API server in memory: what a test sees does not depend on the machine. */
 export async function watchCluster(fixture: ClusterFixture = {}): Promise<WatchedCluster> {
-  const api = await startApiServer(fixture);
+  const { api, connection, clock, ...waits } = await openMemory(fixture);
   await fixture.before?.(api);
+  return Object.assign(observed(api, connection, clock, fixture), { connection, clock, ...waits });
+}
+
+/** A scripted API server in memory, a connection to it, and time in the hands of the test. */
+export async function openMemory(
+  options: ApiServerOptions,
+): Promise<Pick<WatchedCluster, 'api' | 'connection' | 'clock' | 'until' | 'pass' | 'advance'>> {
+  const api = await startApiServer({ ...options, protocol: 'memory' });
+  const { memory } = api;
+  if (memory === null) throw new Error('the API server is not in memory');
   const clock = new FakeClock();
-  const connection = await connect(api, clock);
+  return {
+    api,
+    connection: memory.connect(),
+    clock,
+    async until(condition) {
+      await memory.settled();
+      if (!condition()) throw new Error(`never happened: ${condition.toString()}`);
+    },
+    async pass(condition) {
+      for (let n = 0; n < MAX_BACKOFFS; n++) {
+        await memory.settled();
+        if (condition()) return;
+        const [next = Infinity] = clock.pending();
+        if (next > LONGEST_BACKOFF_MS) break;
+        clock.advance(next);
+      }
+      throw new Error(`never happened: ${condition.toString()}; waiting for ${clock.pending().join()} ms`);
+    },
+    async advance(byMs) {
+      await memory.settled();
+      clock.advance(byMs);
+      await memory.settled();
+    },
+  };
+}
+
+/** The same over sockets. They take time of their own, so that the clock is the real one. */
+export async function watchOverSockets(
+  protocol: 'http' | 'https' | 'h2',
+  fixture: ClusterFixture & { readonly kubeconfig?: (api: ApiServer) => string } = {},
+): Promise<ClusterOverSockets> {
+  const api = await startApiServer({ ...fixture, protocol });
+  await fixture.before?.(api);
+  const connection = await connect(api, systemClock, fixture.kubeconfig?.(api));
+  return observed(api, connection, systemClock, fixture);
+}
+
+function observed(
+  api: ApiServer,
+  connection: ApiConnection,
+  clock: Clock,
+  fixture: ClusterFixture,
+): ClusterOverSockets {
   const dirty: SourceEvent[] = [];
-  const logs: WatchedCluster['logs'] = [];
+  const logs: ClusterOverSockets['logs'] = [];
   const source = startClusterSource(
     {
       api: connection,
@@ -59,9 +127,7 @@ export async function watchCluster(fixture: ClusterFixture = {}): Promise<Watche
   );
   return {
     api,
-    connection,
     source,
-    clock,
     dirty,
     logs,
     ingresses: () =>
@@ -84,7 +150,7 @@ export async function watchCluster(fixture: ClusterFixture = {}): Promise<Watche
 /** A connection as the daemon makes it: through a kubeconfig in a file. */
 export async function connect(
   api: ApiServer,
-  clock: FakeClock,
+  clock: Clock,
   kubeconfig = api.kubeconfig(),
 ): Promise<ApiConnection> {
   const directory = await mkdtemp(join(tmpdir(), 'portico-watch-'));
@@ -97,27 +163,6 @@ export async function connect(
   } finally {
     await rm(directory, { recursive: true });
   }
-}
-
-/** Waits for something that will happen; what it waits for is said when it does not. */
-export async function until(condition: () => boolean, what = condition.toString()): Promise<void> {
-  const deadline = Date.now() + 20_000;
-  while (!condition()) {
-    if (Date.now() > deadline) throw new Error(`never happened: ${what}`);
-    await pause(2);
-  }
-}
-
-/** The condition, with every back-off on the way to it cut short. */
-export function pass({ clock }: { readonly clock: FakeClock }, condition: () => boolean): () => boolean {
-  const passing = (): boolean => {
-    const [next = Infinity] = clock.pending();
-    // Longer waits are patience with a silent server, not back-off.
-    if (next <= 20_000) clock.advance(next);
-    return condition();
-  };
-  passing.toString = () => condition.toString();
-  return passing;
 }
 
 export function ingress(key: string, host = 'example.com'): ApiObject {
@@ -161,14 +206,14 @@ export function secret(key: string, data: Record<string, string>, type = 'kubern
 export { get, values };
 
 /** A synced cluster with one Ingress, `shop/web@401`, and all five watches open. */
-export async function synced(fixture: Parameters<typeof watchCluster>[0] = {}): Promise<WatchedCluster> {
+export async function synced(fixture: ClusterFixture = {}): Promise<WatchedCluster> {
   const cluster = await watchCluster({ objects: [ingress('shop/web')], ...fixture });
   await cluster.source.synced;
   await cluster.api.until(() => cluster.api.watches() === 5);
   return cluster;
 }
 
-export function requestsOf({ api }: WatchedCluster, verb: 'list' | 'watch') {
+export function requestsOf({ api }: ClusterOverSockets, verb: 'list' | 'watch') {
   return api.requests.filter((request) => request.verb === verb && request.resource === 'ingresses');
 }
 
@@ -177,5 +222,5 @@ export async function meet(cluster: WatchedCluster, fault: Fault): Promise<void>
   const before = requestsOf(cluster, 'watch').length;
   cluster.api.fail({ resource: 'ingresses', verb: 'watch' }, fault);
   cluster.api.endWatches();
-  await until(pass(cluster, () => requestsOf(cluster, 'watch').length > before));
+  await cluster.pass(() => requestsOf(cluster, 'watch').length > before);
 }

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Fault } from '../support/api-server.ts';
-import { ingress, meet, pass, requestsOf, synced, until, watchCluster } from './cluster-fixture.ts';
+import { until } from '../support/until.ts';
+import { ingress, meet, requestsOf, synced, watchCluster, watchOverSockets } from './cluster-fixture.ts';
 
 test('history that the API server has forgotten is listed again', async () => {
   await using cluster = await synced();
@@ -9,7 +10,7 @@ test('history that the API server has forgotten is listed again', async () => {
   api.apply(ingress('shop/new'));
   api.compact();
   api.endWatches();
-  await until(pass(cluster, () => cluster.ingresses().length === 2));
+  await cluster.pass(() => cluster.ingresses().length === 2);
   expect(cluster.state('Ingress').relists).toBe(1);
 });
 
@@ -18,7 +19,7 @@ test('a relist that finds the same versions changes nothing', async () => {
   const { source, dirty } = cluster;
   const snapshot = source.snapshot();
   await meet(cluster, { kind: 'expired' });
-  await until(pass(cluster, () => cluster.state('Ingress').relists === 1));
+  await cluster.pass(() => cluster.state('Ingress').relists === 1);
   expect(source.snapshot()).toBe(snapshot);
   expect(dirty).toEqual(['routes']);
 });
@@ -32,7 +33,7 @@ test('an event that repeats a version changes nothing', async () => {
   await api.until(() => api.watches('ingresses') === 1);
   const errors = cluster.state('Ingress').errors;
   api.apply(ingress('shop/next'));
-  await until(() => cluster.ingresses().length === 2);
+  await cluster.until(() => cluster.ingresses().length === 2);
   expect(errors).toBe(0);
   expect(dirty).toEqual(['routes', 'routes']);
   expect(source.snapshot().generation).toBe(snapshot.generation + 1);
@@ -43,7 +44,7 @@ test('a watch cut in the middle of an event resumes before that event', async ()
   await meet(cluster, { kind: 'cut' });
   await cluster.api.until(() => cluster.api.watches('ingresses') === 1);
   cluster.api.apply(ingress('shop/new'));
-  await until(pass(cluster, () => cluster.ingresses().length === 2));
+  await cluster.pass(() => cluster.ingresses().length === 2);
   expect(cluster.state('Ingress')).toMatchObject({ relists: 0, errors: 1 });
 });
 
@@ -52,9 +53,9 @@ test('a watch that ends cleanly in the middle of an event resumes before that ev
   await meet(cluster, { kind: 'text', text: '{"type":"MODIFIED","object":{"metadata":{"na' });
   await cluster.api.until(() => cluster.api.watches('ingresses') === 1);
   cluster.api.endWatches('ingresses');
-  await until(() => cluster.state('Ingress').errors === 1);
+  await cluster.until(() => cluster.state('Ingress').errors === 1);
   expect(cluster.state('Ingress').lastError).toMatch(/the connection was cut$/);
-  await until(pass(cluster, () => cluster.state('Ingress').lastError === null));
+  await cluster.pass(() => cluster.state('Ingress').lastError === null);
   expect(cluster.state('Ingress').relists).toBe(0);
 });
 
@@ -67,9 +68,9 @@ test('a streaming list that breaks off half-way is begun again, not resumed', as
       api.fail({ resource: 'ingresses', verb: 'watch' }, { kind: 'text', text });
     },
   });
-  await until(() => cluster.state('Ingress').errors === 1);
+  await cluster.until(() => cluster.state('Ingress').errors === 1);
   expect(cluster.state('Ingress').synced).toBe(false);
-  await until(pass(cluster, () => cluster.state('Ingress').synced));
+  await cluster.pass(() => cluster.state('Ingress').synced);
   expect(cluster.ingresses()).toEqual(['shop/a@401', 'shop/b@402']);
   expect(requestsOf(cluster, 'watch').map(({ query }) => query.get('resourceVersion'))).toEqual([null, null]);
 });
@@ -93,9 +94,9 @@ test.each([
 ])('%s in a watch: resumes without listing', async (_what, text) => {
   await using cluster = await synced();
   await meet(cluster, { kind: 'text', text });
-  await until(() => cluster.state('Ingress').errors === 1);
+  await cluster.until(() => cluster.state('Ingress').errors === 1);
   cluster.api.apply(ingress('shop/new'));
-  await until(pass(cluster, () => cluster.ingresses().length === 2));
+  await cluster.pass(() => cluster.ingresses().length === 2);
   expect(cluster.state('Ingress')).toMatchObject({ relists: 0, lastError: null });
   expect(cluster.ingresses()).toEqual(['shop/new@402', 'shop/web@401']);
 });
@@ -107,20 +108,20 @@ test('nonsense again and again: the resourceVersion itself is given up', async (
     { kind: 'text', text: 'garbage\n' },
   );
   cluster.api.endWatches();
-  await until(pass(cluster, () => cluster.state('Ingress').relists === 1));
+  await cluster.pass(() => cluster.state('Ingress').relists === 1);
   expect(cluster.ingresses()).toEqual(['shop/web@401']);
 });
 
 test('a line beyond the limit is not kept: lists again, in pages', async () => {
   await using cluster = await synced();
   await meet(cluster, { kind: 'text', text: 'x'.repeat(9 * 1024 * 1024) });
-  await until(pass(cluster, () => cluster.state('Ingress').relists === 1));
+  await cluster.pass(() => cluster.state('Ingress').relists === 1);
   expect(requestsOf(cluster, 'list')).toHaveLength(1);
   expect(cluster.logs.map(({ message }) => message)).toContain(
     'a line of the watch is longer than 8388608 bytes',
   );
   cluster.api.apply(ingress('shop/new'));
-  await until(() => cluster.ingresses().length === 2);
+  await cluster.until(() => cluster.ingresses().length === 2);
 });
 
 test('a watch that falls silent is given up after two and a half minutes, and resumed', async () => {
@@ -129,13 +130,13 @@ test('a watch that falls silent is given up after two and a half minutes, and re
   await meet(cluster, { kind: 'silent' });
   await api.until(() => api.watches('ingresses') === 1);
   api.apply(ingress('shop/missed'));
-  await until(() => clock.pending().length === 5 && (clock.pending()[0] ?? 0) > 100_000);
-  clock.advance(149_000);
+  await cluster.until(() => clock.pending().length === 5 && (clock.pending()[0] ?? 0) > 100_000);
+  await cluster.advance(149_000);
   expect(cluster.state('Ingress').errors).toBe(0);
-  clock.advance(1000);
-  await until(() => cluster.state('Ingress').errors === 1);
+  await cluster.advance(1000);
+  await cluster.until(() => cluster.state('Ingress').errors === 1);
   expect(cluster.state('Ingress').lastError).toContain('nothing was heard for 150 s');
-  await until(pass(cluster, () => cluster.ingresses().length === 2));
+  await cluster.pass(() => cluster.ingresses().length === 2);
   expect(cluster.state('Ingress').relists).toBe(0);
 });
 
@@ -146,25 +147,23 @@ test('watches that stay silent: what they do not bring is listed', async () => {
   api.fail({ resource: 'ingresses', verb: 'watch', times: 3 }, { kind: 'silent' });
   api.apply(ingress('shop/missed'));
   for (const wait of [150_000, 150_000, 30_000]) {
-    await api.until(() => api.watches('ingresses') === 1);
-    await until(() => clock.pending().includes(wait));
-    clock.advance(wait);
-    await api.until(() => api.watches('ingresses') === 0);
-    await until(pass(cluster, () => api.watches('ingresses') === 1 || cluster.ingresses().length === 2));
+    await cluster.until(() => clock.pending().includes(wait) && api.watches('ingresses') === 1);
+    await cluster.advance(wait);
+    await cluster.pass(() => api.watches('ingresses') === 1);
   }
-  await until(pass(cluster, () => cluster.ingresses().length === 2));
+  await cluster.pass(() => cluster.ingresses().length === 2);
   expect(requestsOf(cluster, 'list')).toHaveLength(1);
 });
 
 test('a watch that ends after a while without a word is resumed at once', async () => {
   await using cluster = await synced();
-  const { api, clock } = cluster;
+  const { api } = cluster;
   await meet(cluster, { kind: 'silent' });
   await api.until(() => api.watches('ingresses') === 1);
   const before = requestsOf(cluster, 'watch').length;
-  clock.advance(20_000);
+  await cluster.advance(20_000);
   api.endWatches();
-  await until(() => requestsOf(cluster, 'watch').length > before);
+  await cluster.until(() => requestsOf(cluster, 'watch').length > before);
   expect(cluster.state('Ingress').errors).toBe(0);
 });
 
@@ -174,12 +173,12 @@ test('a list that is never answered is asked again', async () => {
     streamingList: false,
     before: (api) => void api.fail({ resource: 'ingresses', verb: 'list' }, { kind: 'hang' }),
   });
-  const { api, clock, source } = cluster;
+  const { api, source } = cluster;
   await api.until(() => requestsOf(cluster, 'list').length === 1);
-  await until(() => source.states().filter(({ synced }) => synced).length === 4);
-  clock.advance(30_000);
-  await until(() => cluster.state('Ingress').errors === 1);
-  await until(pass(cluster, () => cluster.state('Ingress').synced));
+  await cluster.until(() => source.states().filter(({ synced }) => synced).length === 4);
+  await cluster.advance(30_000);
+  await cluster.until(() => cluster.state('Ingress').errors === 1);
+  await cluster.pass(() => cluster.state('Ingress').synced);
   await source.synced;
   expect(cluster.ingresses()).toEqual(['shop/web@401']);
 });
@@ -187,11 +186,13 @@ test('a list that is never answered is asked again', async () => {
 test.each(['http', 'h2'] as const)(
   'a server that goes away and comes back, over %s: nothing is lost',
   async (protocol) => {
-    await using cluster = await synced({ protocol });
+    await using cluster = await watchOverSockets(protocol, { objects: [ingress('shop/web')] });
     const { api, source } = cluster;
+    await source.synced;
+    await api.until(() => api.watches() === 5);
     const snapshot = source.snapshot();
     await api.refuse();
-    await until(pass(cluster, () => source.states().every(({ errors }) => errors >= 2)));
+    await until(() => source.states().every(({ errors }) => errors >= 2));
     expect(cluster.state('Service').lastError).toMatch(
       /127\.0\.0\.1.*connection refused; is the API server running/,
     );
@@ -199,7 +200,7 @@ test.each(['http', 'h2'] as const)(
     api.apply(ingress('shop/new'));
     api.delete('Ingress', 'shop/web');
     await api.accept();
-    await until(pass(cluster, () => cluster.ingresses().join() === 'shop/new@402'));
+    await until(() => cluster.ingresses().join() === 'shop/new@402');
     expect(source.states().map(({ relists }) => relists)).toEqual([0, 0, 0, 0, 0]);
   },
 );
@@ -207,9 +208,9 @@ test.each(['http', 'h2'] as const)(
 test('a server that is away at the start is waited for', async () => {
   await using cluster = await watchCluster({ objects: [ingress('shop/web')], before: (api) => api.refuse() });
   const { api, source } = cluster;
-  await until(() => source.states().every(({ errors }) => errors === 1));
+  await cluster.until(() => source.states().every(({ errors }) => errors === 1));
   await api.accept();
-  await until(pass(cluster, () => source.states().every(({ synced }) => synced)));
+  await cluster.pass(() => source.states().every(({ synced }) => synced));
   await source.synced;
   expect(cluster.ingresses()).toEqual(['shop/web@401']);
 });
@@ -244,9 +245,9 @@ test.each([
       streamingList: false,
       before: (api) => void api.fail({ resource: 'ingresses', verb: 'list' }, fault),
     });
-    await until(() => cluster.state('Ingress').errors === 1);
+    await cluster.until(() => cluster.state('Ingress').errors === 1);
     expect(cluster.state('Ingress').lastError).toMatch(message);
-    await until(pass(cluster, () => cluster.state('Ingress').synced));
+    await cluster.pass(() => cluster.state('Ingress').synced);
     await cluster.source.synced;
     expect(cluster.ingresses()).toEqual(['shop/web@401']);
   },
@@ -262,12 +263,12 @@ test('Retry-After is honoured, and a part of the back-off comes on top', async (
       ),
   });
   const { api, clock, source } = cluster;
-  await until(
+  await cluster.until(
     () => source.states().filter(({ synced }) => synced).length === 4 && clock.pending().includes(7125),
   );
-  clock.advance(7124);
+  await cluster.advance(7124);
   expect(requestsOf(cluster, 'list')).toHaveLength(1);
-  clock.advance(1);
+  await cluster.advance(1);
   await api.until(() => requestsOf(cluster, 'list').length === 2);
   await source.synced;
 });
@@ -279,9 +280,9 @@ test('a listener that throws is logged, and watching goes on', async () => {
     },
   });
   cluster.api.apply(ingress('shop/new'));
-  await until(() => cluster.ingresses().length === 2);
+  await cluster.until(() => cluster.ingresses().length === 2);
   cluster.api.apply(ingress('shop/third'));
-  await until(() => cluster.ingresses().length === 3);
+  await cluster.until(() => cluster.ingresses().length === 3);
   const errors = cluster.logs.filter(({ level }) => level === 'error');
   expect(errors.map(({ fields }) => `${fields['err']}`)).toEqual(Array(3).fill('Error: no compiler today'));
 });
@@ -300,9 +301,9 @@ test.each([true, false])(
         },
       },
     });
-    await until(() => cluster.state('Ingress').errors === 1);
+    await cluster.until(() => cluster.state('Ingress').errors === 1);
     broken = false;
-    await until(pass(cluster, () => cluster.state('Ingress').synced));
+    await cluster.pass(() => cluster.state('Ingress').synced);
     expect(cluster.ingresses()).toEqual(['odd/web@402', 'shop/web@401']);
   },
 );
@@ -310,7 +311,7 @@ test.each([true, false])(
 test('a server that is away is said once, not by every kind', async () => {
   await using cluster = await synced();
   await cluster.api.refuse();
-  await until(pass(cluster, () => cluster.source.states().every(({ errors }) => errors >= 3)));
+  await cluster.pass(() => cluster.source.states().every(({ errors }) => errors >= 3));
   const refused = cluster.logs.filter(
     ({ level, message }) => level === 'warn' && message.includes('connection refused'),
   );
@@ -328,9 +329,9 @@ test('a history that is forgotten at once, again and again, is not asked for in 
   for (let relists = 1; relists <= 3; relists++) {
     await api.until(() => api.watches('ingresses') === 1);
     api.endWatches('ingresses');
-    await until(() => {
+    await cluster.pass(() => {
       for (const wait of clock.pending()) waits.add(wait);
-      return pass(cluster, () => cluster.state('Ingress').relists === relists)();
+      return cluster.state('Ingress').relists === relists;
     });
   }
   expect([...waits]).toEqual(expect.arrayContaining([3000, 6000, 12_000]));

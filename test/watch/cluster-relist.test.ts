@@ -2,21 +2,18 @@ import { describe, expect, test } from 'vitest';
 import { startClusterSource } from '../../src/watch/cluster.ts';
 import type { Source } from '../../src/watch/source.ts';
 import type { Snapshot } from '../../src/model/snapshot.ts';
-import { type ApiObject, type Fault, startApiServer } from '../support/api-server.ts';
+import type { ApiObject, Fault } from '../support/api-server.ts';
 import {
   type WatchedCluster,
-  connect,
+  openMemory,
   endpointSlice,
   get,
   ingress,
-  pass,
   service,
   synced,
-  until,
   values,
   watchCluster,
 } from './cluster-fixture.ts';
-import { FakeClock } from './fake-clock.ts';
 
 /** The Ingress of the shop, served by this Service. */
 function shop(name: string): ApiObject {
@@ -62,11 +59,7 @@ async function observed(
 describe('410 on watches that are open', () => {
   test('every node lists again at a moment of its own, and serves what it has until then', async () => {
     const NODES = 10;
-    await using api = Object.assign(await startApiServer({ objects: BLUE }), {
-      [Symbol.asyncDispose]: () => api.close(),
-    });
-    const clock = new FakeClock();
-    const connection = await connect(api, clock);
+    const { api, connection, clock, ...waits } = await openMemory({ objects: BLUE });
     const dirty: number[] = [];
     const sources: Source[] = Array.from({ length: NODES }, (_, node) =>
       startClusterSource(
@@ -79,19 +72,19 @@ describe('410 on watches that are open', () => {
     const before = sources.map((source) => source.snapshot());
     dirty.length = 0;
     // Long after the first list: this is no server that forgets what it has just said.
-    clock.advance(60_000);
+    await waits.advance(60_000);
 
     const asked = api.requests.length;
     api.expireWatches();
-    await until(() => clock.pending().filter((delayMs) => delayMs < 2_000).length === 5 * NODES - 5);
+    await waits.until(() => clock.pending().filter((delayMs) => delayMs < 2_000).length === 5 * NODES - 5);
     // The draw of the first node is 0: it alone lists at once.
-    await until(() => api.requests.length === asked + 5);
+    await waits.until(() => api.requests.length === asked + 5);
     expect(sources.map((source) => served(source.snapshot()))).toEqual(Array(NODES).fill('blue 10.0.0.1'));
     for (let node = 1; node < NODES; node++) {
-      clock.advance(2_000 / NODES);
-      await until(() => api.requests.length === asked + 5 * (node + 1));
+      await waits.advance(2_000 / NODES);
+      await waits.until(() => api.requests.length === asked + 5 * (node + 1));
     }
-    await until(() => sources.every((each) => each.states().every(({ relists }) => relists === 1)));
+    await waits.until(() => sources.every((each) => each.states().every(({ relists }) => relists === 1)));
     // Nothing was lost or changed hands in between.
     expect(sources.map((source) => source.snapshot())).toEqual(before);
     expect(dirty).toEqual([]);
@@ -102,13 +95,13 @@ describe('410 on watches that are open', () => {
   test('while one kind waits for its relist, routes wait for it and endpoints do not', async () => {
     await using cluster = await observed(BLUE);
     const { api, source, places, clock } = cluster;
-    clock.advance(20_000);
+    await cluster.advance(20_000);
     api.expireWatches('services');
-    await until(() => !clock.pending().every((delayMs) => delayMs > 2_000));
+    await cluster.until(() => !clock.pending().every((delayMs) => delayMs > 2_000));
     for (const object of [shop('green'), ...backing('green', '10.0.0.2')]) api.apply(object);
     api.apply(endpointSlice('shop/blue-1', 'blue', '10.0.0.9'));
-    await until(() => served(source.snapshot()) === 'blue 10.0.0.9');
-    await until(pass(cluster, () => served(source.snapshot()) === 'green 10.0.0.2'));
+    await cluster.until(() => served(source.snapshot()) === 'blue 10.0.0.9');
+    await cluster.pass(() => served(source.snapshot()) === 'green 10.0.0.2');
     expect(places).toEqual(['blue 10.0.0.1', 'blue 10.0.0.9', 'green 10.0.0.2']);
   });
 });
@@ -124,21 +117,19 @@ describe.each([true, false])('an API server that comes back, streaming lists %s'
       await api.refuse();
       for (const object of [shop('green'), ...backing('green', '10.0.0.2')]) api.apply(object);
       const errors = (): number => source.states().reduce((sum, each) => sum + each.errors, 0);
-      await until(pass(cluster, () => errors() >= 10));
+      await cluster.pass(() => errors() >= 10);
       api.compact();
       const end = api.fail({ resource, times: Infinity }, AWAY);
       await api.accept();
       const others = { services: 'Service', endpointslices: 'EndpointSlice', ingresses: 'Ingress' };
-      await until(
-        pass(cluster, () =>
-          source
-            .states()
-            .every(({ kind, relists }) => relists === 1 || kind === others[resource as keyof typeof others]),
-        ),
+      await cluster.pass(() =>
+        source
+          .states()
+          .every(({ kind, relists }) => relists === 1 || kind === others[resource as keyof typeof others]),
       );
       expect(served(source.snapshot())).toBe('blue 10.0.0.1');
       end();
-      await until(pass(cluster, () => served(source.snapshot()) === 'green 10.0.0.2'));
+      await cluster.pass(() => served(source.snapshot()) === 'green 10.0.0.2');
       expect(places).toEqual(['blue 10.0.0.1', 'green 10.0.0.2']);
     },
   );
@@ -147,8 +138,8 @@ describe.each([true, false])('an API server that comes back, streaming lists %s'
 test('lists that break off after a page, in a body, and for an expired token take nothing away', async () => {
   const others = Array.from({ length: 1_100 }, (_, n) => ingress(`more/web-${n}`, `host-${n}.test`));
   await using cluster = await observed([...BLUE, ...others], false);
-  const { api, source, places, clock } = cluster;
-  clock.advance(20_000);
+  const { api, source, places } = cluster;
+  await cluster.advance(20_000);
   let fewest = Infinity;
   const paged = { resource: 'ingresses', verb: 'list' as const };
   const followed = { ...paged, when: ({ query }: { query: URLSearchParams }) => query.has('continue') };
@@ -158,14 +149,12 @@ test('lists that break off after a page, in a body, and for an expired token tak
   api.fail(followed, { kind: 'status', status: 410, reason: 'Expired' });
   api.fail({ ...paged, when: ({ query }) => !query.has('limit') }, { kind: 'cut' });
   api.delete('Ingress', 'more/web-7');
-  await until(() => source.snapshot().ingresses.size === 1_100);
+  await cluster.until(() => source.snapshot().ingresses.size === 1_100);
   api.expireWatches('ingresses');
-  await until(
-    pass(cluster, () => {
-      fewest = Math.min(fewest, [...values(source.snapshot().ingresses)].length);
-      return cluster.state('Ingress').relists === 1;
-    }),
-  );
+  await cluster.pass(() => {
+    fewest = Math.min(fewest, [...values(source.snapshot().ingresses)].length);
+    return cluster.state('Ingress').relists === 1;
+  });
   const lists = api.requests.filter(({ verb, resource }) => verb === 'list' && resource === 'ingresses');
   const pages = lists
     .slice(3)
@@ -181,33 +170,30 @@ test('a kind that stays away is waited for once, for a minute, and named', async
   const { api, source, clock, logs } = cluster;
   const end = api.fail({ resource: 'services', times: Infinity }, AWAY);
   api.endWatches('services');
-  await until(pass(cluster, () => cluster.state('Service').errors === 1));
+  await cluster.pass(() => cluster.state('Service').errors === 1);
   api.apply(ingress('shop/next'));
-  await until(() => clock.pending().includes(60_000));
-  const startedAt = clock.wallMs();
-  await until(() => {
-    if (clock.wallMs() - startedAt < 59_000) clock.advance(250);
-    return clock.wallMs() - startedAt >= 59_000;
-  });
+  await cluster.until(() => clock.pending().includes(60_000));
+  // In steps, so that every attempt to list Services on the way is made and fails.
+  for (let ms = 0; ms < 59_000; ms += 250) await cluster.advance(250);
   expect(source.snapshot().ingresses.size).toBe(1);
-  clock.advance(1_000);
+  await cluster.advance(1_000);
   expect(source.snapshot().ingresses.size).toBe(2);
   const said = () =>
     logs.filter(({ message }) => message.startsWith('Service could not be read anew for 60 s'));
   expect(said().map(({ level }) => level)).toEqual(['warn']);
   // Now that it is known, what follows does not wait.
   api.apply(ingress('shop/third'));
-  await until(() => source.snapshot().ingresses.size === 3);
+  await cluster.until(() => source.snapshot().ingresses.size === 3);
   end();
   // The back-off has grown beyond what is cut short otherwise.
-  clock.advance(30_000);
-  await until(() => cluster.state('Service').connected && api.watches('services') === 1);
-  clock.advance(10_000);
+  await cluster.advance(30_000);
+  await cluster.until(() => cluster.state('Service').connected && api.watches('services') === 1);
+  await cluster.advance(10_000);
   api.fail({ resource: 'services', times: Infinity }, AWAY);
   api.endWatches('services');
-  await until(pass(cluster, () => !cluster.state('Service').connected));
+  await cluster.pass(() => !cluster.state('Service').connected);
   api.apply(ingress('shop/fourth'));
-  await until(() => clock.pending().includes(60_000));
+  await cluster.until(() => clock.pending().includes(60_000));
   expect(source.snapshot().ingresses.size).toBe(3);
   expect(said()).toHaveLength(1);
 });

@@ -1,15 +1,15 @@
 import { expect, test } from 'vitest';
-import { get, ingress, meet, pass, requestsOf, synced, until } from './cluster-fixture.ts';
+import { get, ingress, meet, requestsOf, synced } from './cluster-fixture.ts';
 
 test('a watch that ends cleanly resumes from the last bookmark, without listing', async () => {
   await using cluster = await synced({ streamingList: false });
   const { api } = cluster;
   api.store.resourceVersion = 480;
-  cluster.clock.advance(1);
+  await cluster.advance(1);
   api.bookmark();
-  await until(() => cluster.state('Ingress').lastEventAt === cluster.clock.wallMs());
+  await cluster.until(() => cluster.state('Ingress').lastEventAt === cluster.clock.wallMs());
   api.endWatches();
-  await until(pass(cluster, () => requestsOf(cluster, 'watch').length === 3));
+  await cluster.pass(() => requestsOf(cluster, 'watch').length === 3);
   expect(requestsOf(cluster, 'watch').map(({ query }) => query.get('resourceVersion'))).toEqual([
     null,
     '401',
@@ -17,7 +17,7 @@ test('a watch that ends cleanly resumes from the last bookmark, without listing'
   ]);
   await api.until(() => api.watches('ingresses') === 1);
   api.apply(ingress('shop/later'));
-  await until(() => cluster.ingresses().length === 2);
+  await cluster.until(() => cluster.ingresses().length === 2);
   expect(requestsOf(cluster, 'list')).toHaveLength(1);
   expect(cluster.state('Ingress')).toMatchObject({ relists: 0, errors: 0, lastError: null });
 });
@@ -46,7 +46,7 @@ test.each([
   api.apply(ingress('shop/web'));
   expect(cluster.ingresses()).toEqual(['shop/gone@402', 'shop/same@403', 'shop/web@401']);
   await meet(cluster, fault);
-  await until(pass(cluster, () => cluster.state('Ingress').relists === 1));
+  await cluster.pass(() => cluster.state('Ingress').relists === 1);
   expect(cluster.ingresses()).toEqual(['shop/same@403', 'shop/web@406']);
   expect(uid()).not.toBe(before);
   expect(uid()).toMatch(/^[0-9a-f-]{36}$/);

@@ -2,10 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { startClusterSource } from '../../src/watch/cluster.ts';
-import { startApiServer } from '../support/api-server.ts';
-import { connect, ingress, pass, secret, until, watchCluster } from './cluster-fixture.ts';
-import { FakeClock } from './fake-clock.ts';
+import { until } from '../support/until.ts';
+import { ingress, secret, watchCluster, watchOverSockets } from './cluster-fixture.ts';
 
 test('Secrets that may not be listed are a problem that names the right, and hold nothing up', async () => {
   await using cluster = await watchCluster({
@@ -31,9 +29,9 @@ test('Secrets that may not be listed are a problem that names the right, and hol
   expect(cluster.state('Secret').lastError).toMatch(/^Portico may not read secrets: grant it the verbs/);
 
   api.allow('secrets');
-  await until(() => clock.pending().some((ms) => ms >= 30_000 && ms <= 30_250));
-  clock.advance(30_250);
-  await until(() => source.snapshot().secrets.size === 1);
+  await cluster.until(() => clock.pending().some((ms) => ms >= 30_000 && ms <= 30_250));
+  await cluster.advance(30_250);
+  await cluster.until(() => source.snapshot().secrets.size === 1);
   expect(source.problems()).toEqual([]);
   expect(cluster.state('Secret').lastError).toBeNull();
 });
@@ -43,16 +41,16 @@ test('Ingresses that may not be listed are waited for', async () => {
     objects: [ingress('shop/web')],
     before: (api) => api.forbid('ingresses'),
   });
-  const { api, source, clock } = cluster;
+  const { api, source } = cluster;
   let synced = false;
   void source.synced.then(() => (synced = true));
-  await until(
+  await cluster.until(
     () => source.states().filter(({ synced }) => synced).length === 4 && source.problems().length === 1,
   );
   expect(synced).toBe(false);
   expect(source.problems()[0]).toMatchObject({ severity: 'error', object: { kind: 'Ingress' } });
   api.allow('ingresses');
-  clock.advance(30_250);
+  await cluster.advance(30_250);
   await source.synced;
   expect(cluster.ingresses()).toEqual(['shop/web@401']);
 });
@@ -64,7 +62,7 @@ test('a right that is taken away leaves what was known', async () => {
   await api.until(() => api.watches() === 5);
   api.forbid('ingresses');
   api.endWatches();
-  await until(pass(cluster, () => source.problems().length === 1));
+  await cluster.pass(() => source.problems().length === 1);
   expect(cluster.ingresses()).toEqual(['shop/web@401']);
 });
 
@@ -73,7 +71,7 @@ test('in one namespace the missing right is a Role there', async () => {
     source: { namespaces: ['shop'] },
     before: (api) => api.forbid('services'),
   });
-  await until(() => cluster.source.problems().length === 1);
+  await cluster.until(() => cluster.source.problems().length === 1);
   expect(cluster.source.problems()[0]).toMatchObject({
     object: { kind: 'Service', namespace: 'shop', name: '*' },
     message: expect.stringContaining('with a Role in namespace "shop"') as string,
@@ -84,14 +82,13 @@ test('a token that rotates in its file is read again after a 401', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'portico-token-'));
   const tokenFile = join(directory, 'token');
   await writeFile(tokenFile, 'first\n');
-  const api = await startApiServer({ token: 'first', objects: [ingress('shop/web')] });
-  const clock = new FakeClock();
-  const connection = await connect(api, clock, api.kubeconfig({ tokenFile }));
-  const source = startClusterSource(
-    { api: connection, watchNamespaces: () => true, clock, random: () => 0.5, log: () => {} },
-    () => {},
-  );
   try {
+    await using cluster = await watchOverSockets('http', {
+      token: 'first',
+      objects: [ingress('shop/web')],
+      kubeconfig: (api) => api.kubeconfig({ tokenFile }),
+    });
+    const { api, source } = cluster;
     await source.synced;
     await api.until(() => api.watches() === 5);
     api.token = 'second';
@@ -100,28 +97,25 @@ test('a token that rotates in its file is read again after a 401', async () => {
     api.endWatches();
     const renewed = (): number =>
       api.requests.filter(({ headers }) => headers['authorization'] === 'Bearer second').length;
-    await until(pass({ clock }, () => renewed() === 5 && api.watches() === 5));
+    await until(() => renewed() === 5 && api.watches() === 5);
     expect(source.states().map(({ errors }) => errors)).toEqual([0, 0, 0, 0, 0]);
   } finally {
-    await source.stop();
-    connection.close();
-    await api.close();
     await rm(directory, { recursive: true });
   }
 });
 
 test('credentials that are refused are said in one line, and tried again', async () => {
-  await using cluster = await watchCluster({ token: 'right', objects: [ingress('shop/web')] });
+  await using cluster = await watchOverSockets('http', { token: 'right', objects: [ingress('shop/web')] });
   const { api, source } = cluster;
   await source.synced;
   api.token = 'other';
   await api.until(() => api.watches() === 5);
   api.endWatches();
-  await until(pass(cluster, () => source.states().every(({ errors }) => errors > 0)));
+  await until(() => source.states().every(({ errors }) => errors > 0));
   expect(cluster.state('Ingress').lastError).toBe(
     'the API server does not accept our credentials (401 Unauthorized): renew the token or the kubeconfig',
   );
   api.token = 'right';
-  await until(pass(cluster, () => source.states().every(({ lastError }) => lastError === null)));
+  await until(() => source.states().every(({ lastError }) => lastError === null));
   await api.until(() => api.watches() === 5);
 });

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { endpointSlice, ingress, service, until, watchCluster } from './cluster-fixture.ts';
+import { until } from '../support/until.ts';
+import { endpointSlice, ingress, service, watchOverSockets } from './cluster-fixture.ts';
 
 test.each(['http', 'https', 'h2'] as const)(
   'lists every kind and follows changes over %s',
   async (protocol) => {
-    await using cluster = await watchCluster({
-      protocol,
+    await using cluster = await watchOverSockets(protocol, {
       objects: [ingress('shop/web'), service('shop/web'), endpointSlice('shop/web-1', 'web', '10.0.0.1')],
     });
     const { api, source, dirty } = cluster;

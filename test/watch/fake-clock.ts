@@ -1,5 +1,8 @@
 import type { Clock } from '../../src/kubernetes/clock.ts';
 
+/** Timers that set one another without a delay would hang a test for ever. */
+const MAX_CALLS = 100_000;
+
 /** Time that passes only when a test says so. */
 export class FakeClock implements Clock {
   #now = Date.UTC(2026, 0, 1);
@@ -25,10 +28,11 @@ export class FakeClock implements Clock {
     return [...this.#timers].map(({ at }) => at - this.#now).sort((a, b) => a - b);
   }
 
-  /** Lets time pass and calls what became due, in order. */
+  /** Lets time pass and calls what became due, in order; fails when that never ends. */
   advance(byMs: number): void {
     const until = this.#now + byMs;
-    for (;;) {
+    for (let calls = 0; ; calls++) {
+      if (calls > MAX_CALLS) throw new Error(`more than ${MAX_CALLS} timers were due within ${byMs} ms`);
       const [next] = [...this.#timers].filter(({ at }) => at <= until).sort((a, b) => a.at - b.at);
       if (!next) break;
       this.#timers.delete(next);

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { values } from '../../src/model/sharded-map.ts';
 import { type ApiObject, type ApiServer, startApiServer } from '../support/api-server.ts';
-import { pass, until, watchCluster } from './cluster-fixture.ts';
+import { watchCluster } from './cluster-fixture.ts';
 
 interface Body {
   readonly kind?: string;
@@ -82,7 +82,7 @@ test('the recorded lists and the recorded watch: modified, added, deleted, two b
     ['EndpointSlice', 4],
     ['Secret', 1],
   ]);
-  await until(() => cluster.ingresses().join() === 'shop/shop@405');
+  await cluster.until(() => cluster.ingresses().join() === 'shop/shop@405');
   expect([...values(source.snapshot().slicesByService)].map((slices) => slices.length).sort()).toEqual([
     1, 1, 2,
   ]);
@@ -93,7 +93,7 @@ test('the recorded lists and the recorded watch: modified, added, deleted, two b
     api.requests
       .filter(({ resource, verb }) => resource === 'ingresses' && verb === 'watch')
       .map(({ query }) => query.get('resourceVersion'));
-  await until(pass(cluster, () => resumed().length === 3));
+  await cluster.pass(() => resumed().length === 3);
   expect(resumed()).toEqual([null, '404', '426']);
 });
 
@@ -113,7 +113,7 @@ test('the recorded expired resourceVersion', async () => {
     before: (api) =>
       replay(api, 'watch from an expired resourceVersion', (query) => query.has('resourceVersion')),
   });
-  await until(pass(cluster, () => cluster.state('Ingress').relists === 1));
+  await cluster.pass(() => cluster.state('Ingress').relists === 1);
   expect(cluster.state('Ingress')).toMatchObject({ errors: 0, synced: true });
 });
 

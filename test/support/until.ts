@@ -1,0 +1,27 @@
+import { setTimeout as pause } from 'node:timers/promises';
+
+/** Real time. Shorter than the limit of a test, so that the failure says what was waited for. */
+const LIMIT_MS = 30_000;
+
+/** Waits for a condition that real sockets, threads or processes bring about; fails with what never happened. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  what = condition.toString(),
+): Promise<void> {
+  const deadline = performance.now() + LIMIT_MS;
+  while (!(await condition())) {
+    if (performance.now() > deadline) throw new Error(`never happened: ${what}`);
+    await pause(2);
+  }
+}
+
+/** The promise; when it is not settled in time, an error that says what never happened. */
+export async function soon<T>(promise: Promise<T>, what: () => string): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error(`never happened: ${what()}`)), LIMIT_MS);
+  try {
+    return await Promise.race([promise, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
