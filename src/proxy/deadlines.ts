@@ -81,6 +81,10 @@ export class Deadline<Owner> {
     list.last = this;
   }
 
+  isArmedIn(list: DeadlineList<Owner>): boolean {
+    return this.#list === list;
+  }
+
   clear(): void {
     const list = this.#list;
     if (!list) return;

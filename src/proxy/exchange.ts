@@ -4,7 +4,7 @@ import { type AttemptOutcome, afterAttempt } from './attempt.ts';
 import type { Decision } from './decide.ts';
 import { answeredIn, began, connectFailed, connected, ended } from './balance/endpoint-state.ts';
 import type { EndpointState } from './balance/endpoint-pool.ts';
-import { callTimeoutMs } from './grpc.ts';
+import { callTimeoutMs, isGrpc } from './grpc.ts';
 import { strictTransport } from './strict-transport.ts';
 import {
   type ClientFraming,
@@ -100,8 +100,10 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     ledger.route = decision.route;
     this.#hash = hashOf(decision, ledger, head, bytes, base);
     const { bufferBytes } = context.limits;
-    const http2 = decision.kind === 'forward' && upstreamWay(decision.route, decision.backend).http2;
-    this.#body.begin(head.framing, head.expectsContinue ? 0 : bufferBytes, http2 ? bufferBytes : 0);
+    const way = decision.kind === 'forward' ? upstreamWay(decision.route, decision.backend) : null;
+    // What the client calls itself lifts no limit by itself.
+    if (way?.grpc && isGrpc(this.#head)) this.#client.isCall();
+    this.#body.begin(head.framing, head.expectsContinue ? 0 : bufferBytes, way?.http2 ? bufferBytes : 0);
     if (this.#body.state !== 'gathering') this.#carryOut(decision);
   }
 
@@ -249,6 +251,7 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     this.#framing = clientFraming(head, this.#ledger.httpVersion);
     this.#ledger.status = head.status;
     this.#response = 'composed';
+    if (this.#upstream?.isCall && isGrpc(this.#head)) this.#client.isCall();
     // A client that was told to wait with its body, and is answered instead, may or may not send it.
     const bodyDoubtful = this.#expectsContinue && this.#body.isUntouched;
     // And what follows a declined upgrade may be meant in the other protocol, with anything in it.

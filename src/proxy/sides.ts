@@ -24,6 +24,8 @@ export interface ClientSide {
   /** Stops giving out the body of the request until `resume`. */
   pause(): void;
   resume(): void;
+  /** It is a gRPC call to a pod that serves gRPC: its request may be silent for as long as a tunnel. */
+  isCall(): void;
   /** A 1xx other than 101. */
   interim(head: ResponseHead, bytes: Buffer, base: number): void;
   head(head: ResponseHead, bytes: Buffer, base: number, framing: ClientFraming, word: ConnectionWord): void;
@@ -56,6 +58,8 @@ export interface UpstreamSide extends RequestSink {
   readonly isConnected: boolean;
   /** The connection had served others before, so that its end says little of the pod. */
   readonly reused: boolean;
+  /** The pod answers as gRPC does, over HTTP/2. */
+  readonly isCall: boolean;
   /** `text` as `upstreamHead` makes it; `bodyFollows` unless the head is all of the request. */
   head(text: string, bodyFollows: boolean): void;
   /** False when the pod does not keep up: `onDrain` follows. */

@@ -4,12 +4,15 @@ import { type UpstreamTls, upstreamTls } from './upstream-tls.ts';
 /** How the pods behind a route are spoken to. */
 export interface UpstreamWay {
   readonly http2: boolean;
+  /** They are declared to serve gRPC, whose streams may be silent for long. */
+  readonly grpc: boolean;
   /** Null in clear text. */
   readonly tls: UpstreamTls | null;
 }
 
-const HTTP: UpstreamWay = { http2: false, tls: null };
-const H2C: UpstreamWay = { http2: true, tls: null };
+const HTTP: UpstreamWay = { http2: false, grpc: false, tls: null };
+const H2C: UpstreamWay = { http2: true, grpc: false, tls: null };
+const GRPC: UpstreamWay = { http2: true, grpc: true, tls: null };
 
 /** As the Ingress says, or else the Service. */
 export function upstreamWay({ policy }: Route, backend: Backend): UpstreamWay {
@@ -18,12 +21,13 @@ export function upstreamWay({ policy }: Route, backend: Backend): UpstreamWay {
     case 'http':
       return HTTP;
     case 'https':
-      return { http2: false, tls: tlsOf(policy) };
+      return { http2: false, grpc: false, tls: tlsOf(policy) };
     case 'h2c':
-    case 'grpc':
       return H2C;
+    case 'grpc':
+      return GRPC;
     case 'grpcs':
-      return { http2: true, tls: tlsOf(policy) };
+      return { http2: true, grpc: true, tls: tlsOf(policy) };
     default:
       return protocol satisfies never;
   }

@@ -8,9 +8,10 @@ import {
 } from '@grpc/grpc-js';
 import { afterEach, expect, it } from 'vitest';
 import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { FLAG, frameClient, headers, requestFields } from '../../support/http2-frames.ts';
 import { http2Upstream } from '../../support/http2-upstream.ts';
 import { type RunningProxy, startProxy } from '../../support/proxy.ts';
-import { unusedPort } from '../../support/upstream.ts';
+import { recordingUpstream, unusedPort } from '../../support/upstream.ts';
 import { echoClient, echoServer } from './echo.ts';
 
 type Client = ReturnType<typeof echoClient>;
@@ -105,12 +106,15 @@ it('both talk at once, each message as soon as it is said', async () => {
   expect((await over).code).toBe(status.OK);
 });
 
-it('a call may be silent for longer than a body', async () => {
+it.each(['grpc', 'h2c'] as const)('a call may be silent for longer than a body: %s', async (protocol) => {
   await using pod = await echoServer();
   const limits = { bodyIdleTimeoutMs: 50, upstreamIdleTimeoutMs: 50 };
   await using proxy = await startProxy(
     relayEngine,
-    [grpc(pod.port), { ...grpc(pod.port), host: 'other.test' }],
+    [
+      { ports: [pod.port], protocol },
+      { ports: [pod.port], protocol, host: 'other.test' },
+    ],
     {
       h2c: true,
       limits,
@@ -128,6 +132,19 @@ it('a call may be silent for longer than a body', async () => {
   call.end();
   call.resume();
   await over;
+});
+
+it.each([
+  ['a Pod of HTTP/1.1', 'http'],
+  ['a Pod of HTTP/2 that does not answer as gRPC', 'h2c'],
+] as const)('a client that only calls itself gRPC is not waited for: %s', async (_what, protocol) => {
+  await using pod = protocol === 'http' ? await recordingUpstream() : await http2Upstream(() => undefined);
+  const limits = { bodyIdleTimeoutMs: 50 };
+  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], protocol }], { h2c: true, limits });
+  using client = await frameClient(proxy.port);
+  const fields = requestFields('POST', '/', ['content-type', 'application/grpc']);
+  client.send(headers(1, fields, FLAG.endHeaders));
+  expect((await proxy.exchange(0)).detail).toBe('request-timed-out');
 });
 
 it('calls of one client are balanced one by one', async () => {

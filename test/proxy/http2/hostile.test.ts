@@ -11,6 +11,7 @@ import {
   frame,
   frameClient,
   headers,
+  number,
   requestFields,
   reset,
   settings,
@@ -156,6 +157,47 @@ describe('floods cost the attacker the connection and nobody else anything', () 
         windowUpdate(2 * index + 1, 0),
       ]),
     ));
+
+  /** A request that says its stream depends on itself (RFC 9113 5.3.1 of old). */
+  const selfDependent = (stream: number): Buffer =>
+    frame(
+      FRAME.headers,
+      FLAG.endStream | FLAG.endHeaders | FLAG.priority,
+      stream,
+      Buffer.concat([number(stream), Buffer.from([0]), block(requestFields())]),
+    );
+
+  it('requests that depend on themselves', () => flood((index) => selfDependent(2 * index + 1)));
+
+  it('PRIORITY of streams on themselves', () =>
+    flood((index) =>
+      Buffer.concat([
+        headers(2 * index + 1, requestFields('POST'), FLAG.endHeaders),
+        frame(FRAME.priority, 0, 2 * index + 1, Buffer.concat([number(2 * index + 1), Buffer.from([0])])),
+      ]),
+    ));
+
+  it('malformed requests, which are no answers to set against resets', () =>
+    flood((index) =>
+      Buffer.concat([
+        headers(4 * index + 1, requestFields('GET', '/', ['connection', 'close'])),
+        headers(4 * index + 3, requestFields()),
+        reset(4 * index + 3, CODE.cancel),
+      ]),
+    ));
+
+  it('windows that overflow', () =>
+    flood((index) =>
+      Buffer.concat([
+        headers(2 * index + 1, requestFields('POST'), FLAG.endHeaders),
+        windowUpdate(2 * index + 1, 2 ** 31 - 1),
+      ]),
+    ));
+
+  it('RST_STREAM of a stream that is closed', () =>
+    flood(() => reset(1, CODE.cancel), Buffer.concat([headers(1, requestFields()), reset(1, CODE.cancel)])));
+
+  it('heads for a stream that was refused', () => flood(() => headers(1, requestFields()), selfDependent(1)));
 
   it('CONTINUATION without an end', () =>
     flood(

@@ -104,6 +104,9 @@ export class ClientConnection implements ClientSide {
     return false;
   }
 
+  /** gRPC is HTTP/2: over HTTP/1.1 nothing is exempted. */
+  isCall(): void {}
+
   interim(head: ResponseHead, bytes: Buffer, base: number): void {
     composeHead(this.#relay.slab, head, bytes, base, 'none', '');
   }

@@ -1,5 +1,4 @@
 import type { Answer } from '../../local-response.ts';
-import { isGrpc } from '../../grpc.ts';
 import type { Arrival } from '../../forwarded.ts';
 import { dateOf } from '../http1/client-head.ts';
 import { Deadline, type DeadlineList } from '../../deadlines.ts';
@@ -27,6 +26,7 @@ export class ClientStream implements ClientSide, StreamUser {
   #silence: DeadlineList<ClientStream>;
   #requestTrailers: Trailers = NO_TRAILERS;
   #requestOver: boolean;
+  #isMalformed = false;
   /** What is still to come of the body, where that was told; otherwise negative. */
   #lacking = -1;
 
@@ -58,10 +58,10 @@ export class ClientStream implements ClientSide, StreamUser {
     const progress = text === null ? 'more' : head.read(bytes, 0, bytes.length);
     const exchange = new RelayExchange(relay, this, progress === 'done' ? head : null);
     this.#exchange = exchange;
+    this.#isMalformed = progress !== 'done';
     if (decoded.kind === 'too-large') return exchange.refuse('head-too-large', 'head-too-large');
     if (progress === 'more') return exchange.refuse('bad-message');
     if (progress !== 'done') return exchange.refuse(messageFault(progress), progress);
-    if (text !== null && isGrpc(text)) this.#silence = this.#session.clients.calls;
     if (head.hasUpgrade) {
       // Its content is for the tunnel, if it comes to one.
       this.#stream.pause();
@@ -114,7 +114,7 @@ export class ClientStream implements ClientSide, StreamUser {
   onClosed(fault: ErrorCode | null): void {
     const exchange = this.#exchange;
     this.deadline.clear();
-    this.#session.over(this, fault === null || exchange === null);
+    this.#session.over(this, !this.#isMalformed && (exchange === null ? isHarmless(fault) : fault === null));
     if (fault === null) return;
     this.#exchange = null;
     exchange?.onClientGone();
@@ -153,6 +153,12 @@ export class ClientStream implements ClientSide, StreamUser {
     if (this.#requestOver) return;
     this.#stream.resume();
     this.deadline.arm(this.#silence);
+  }
+
+  isCall(): void {
+    const { calls } = this.#session.clients;
+    if (this.deadline.isArmedIn(this.#silence)) this.deadline.arm(calls);
+    this.#silence = calls;
   }
 
   interim(head: ResponseHead, bytes: Buffer, base: number): void {
@@ -237,6 +243,11 @@ export class ClientStream implements ClientSide, StreamUser {
     this.#exchange = null;
     if (!this.#tunnelEnd?.saidFarewell) this.#stream.reset(ErrorCode.internalError);
   }
+}
+
+/** How a stream may end whose response is complete: what else there is breaks a rule. */
+function isHarmless(fault: ErrorCode | null): boolean {
+  return fault === null || fault === ErrorCode.noError || fault === ErrorCode.cancel;
 }
 
 const NOTHING = Buffer.alloc(0);

@@ -1,6 +1,6 @@
 /** What a client did on its connection within a time, as far as it costs us more than the client. */
 interface Tally {
-  /** Streams that ended before they were answered. */
+  /** Streams that ended before they were answered, by whichever side, and those that were malformed. */
   resets: number;
   answered: number;
   settings: number;

@@ -2,7 +2,7 @@ import type { Decoded } from '../hpack/decoder.ts';
 import type { Http2Stream } from './stream.ts';
 
 /** What a peer may do as often as it likes, and what it costs us each time (RFC 9113 10.5). */
-export type Disturbance = 'settings' | 'pings' | 'refused' | 'idleFrames';
+export type Disturbance = 'resets' | 'settings' | 'pings' | 'refused' | 'idleFrames';
 
 /** Whose connection it is. */
 export interface ConnectionUser {

@@ -234,6 +234,7 @@ export class Http2Connection implements FrameSink {
   /** Something came for a stream that is not there. */
   #closedStream(id: number): void {
     if (this.#isIdle(id)) return this.fail(ErrorCode.protocolError);
+    this.#user.onDisturbed('idleFrames');
     if (this.#terms.role === 'server' && !this.#reset.has(id) && this.#phase === 'open')
       this.fail(ErrorCode.streamClosed);
   }
@@ -266,7 +267,9 @@ export class Http2Connection implements FrameSink {
       case FrameType.reset: {
         if (length !== 4) return this.fail(ErrorCode.frameSizeError);
         if (id === 0 || this.#isIdle(id)) return this.fail(ErrorCode.protocolError);
-        return this.#streams.get(id)?.closed(readUint32(bytes, from) as ErrorCode);
+        const stream = this.#streams.get(id);
+        if (!stream) return this.#user.onDisturbed('idleFrames');
+        return stream.closed(readUint32(bytes, from) as ErrorCode);
       }
       case FrameType.settings:
         return this.#onSettings(flags, id, bytes, from, to);
@@ -338,7 +341,10 @@ export class Http2Connection implements FrameSink {
     if (this.#terms.role === 'client' || id <= this.#lastRemote) return this.#closedStream(id);
     this.#lastRemote = id;
     if (this.#phase !== 'open') return;
-    if (fault !== null) return this.sendReset(id, fault);
+    if (fault !== null) {
+      this.sendReset(id, fault);
+      return this.#user.onDisturbed('resets');
+    }
     if (this.#streams.size >= this.#terms.streams) {
       this.sendReset(id, ErrorCode.refusedStream);
       return this.#user.onDisturbed('refused');

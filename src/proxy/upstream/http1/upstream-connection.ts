@@ -134,6 +134,10 @@ export class UpstreamConnection implements UpstreamSide {
     this.#expect();
   }
 
+  get isCall(): boolean {
+    return false;
+  }
+
   get isConnected(): boolean {
     return this.phase !== 'connecting';
   }

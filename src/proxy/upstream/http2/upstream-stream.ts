@@ -30,8 +30,7 @@ export class UpstreamStream implements UpstreamSide, StreamUser {
   readonly deadline = new Deadline<UpstreamStream>(this);
   readonly reused: boolean;
   #responded = false;
-  /** It answers as gRPC does. */
-  #isCall = false;
+  isCall = false;
   /** What is still to come of the body, where that was told; otherwise negative. */
   #lacking = -1;
   #interims = 0;
@@ -137,7 +136,7 @@ export class UpstreamStream implements UpstreamSide, StreamUser {
 
   owes(): void {
     const { awaiting, calls } = this.#session.sessions;
-    this.deadline.arm(this.#isCall ? calls : awaiting);
+    this.deadline.arm(this.isCall ? calls : awaiting);
   }
 
   owesNothing(): void {
@@ -188,7 +187,7 @@ export class UpstreamStream implements UpstreamSide, StreamUser {
       if (ended || ++this.#interims > MOST_INTERIMS) return this.lost('nonsense');
       return user.onInterim(head, bytes, 0);
     }
-    this.#isCall = isGrpc(text);
+    this.isCall = isGrpc(text);
     this.#responded = true;
     this.#lacking = contentOf(head.framing);
     user.onHead(head, bytes, 0);
