@@ -28,7 +28,7 @@ const LIMITS: Readonly<Record<keyof Limits, string>> = {
   handshakes: 'TLS handshakes and PROXY headers that one data-plane thread awaits; one more ends the oldest',
   bodyIdleTimeoutMs: 'without a byte of a body that the client is sending',
   keepAliveIdleTimeoutMs: 'an idle connection of a client',
-  connectTimeoutMs: 'connecting to an endpoint',
+  connectTimeoutMs: 'connecting to an endpoint: all attempts of one request together; then 504',
   upstreamIdleTimeoutMs: 'without a byte from an endpoint while one is awaited; then 504',
   tunnelIdleTimeoutMs: 'without a byte in either direction of a WebSocket or another upgraded connection',
   connections: 'open client connections of one data-plane thread',

@@ -10,6 +10,8 @@ export interface RequestCounters {
   readonly requestBytes: number;
   readonly responseBytes: number;
   readonly retries: number;
+  /** By the reason. */
+  readonly connectFailures: Readonly<Record<string, number>>;
 }
 
 export interface DataPlaneFigures {
@@ -240,6 +242,17 @@ function dataPlaneSamples(figures: DataPlaneFigures, bounds: readonly number[]):
       type: 'counter',
       help: 'Attempts beyond the first.',
       samples: perIngress((each) => each.retries),
+    },
+    {
+      name: 'portico_connect_failures_total',
+      type: 'counter',
+      help: 'Attempts that could not connect to a Pod, by Ingress and reason.',
+      samples: counters.flatMap((each) =>
+        Object.entries(each.connectFailures).map(([reason, value]) => ({
+          labels: { ...ingressLabels(each.ingress), reason },
+          value,
+        })),
+      ),
     },
     gauge('portico_requests_in_flight', 'Requests without their whole response yet.', gauges.inFlight),
     gauge('portico_client_connections', 'Open connections from clients.', gauges.clientConnections),

@@ -2,10 +2,14 @@
 export type AttemptOutcome =
   /** A response head came: the exchange is the upstream's, whatever its status. */
   | { readonly kind: 'answered' }
-  /** The connection could not be made (refused, unreachable, reset while connecting): nothing was sent. */
+  /** The connection could not be made (refused, reset while connecting): nothing was sent. */
   | { readonly kind: 'refused' }
-  /** The connection was not made in time: nothing was sent. */
-  | { readonly kind: 'connect-timed-out' }
+  /** The network has no route to the endpoint (EHOSTUNREACH, ENETUNREACH): nothing was sent. */
+  | { readonly kind: 'unreachable' }
+  /** The connection was not made in time: nothing was sent. `timeLeft` unless all attempts have used up theirs. */
+  | { readonly kind: 'connect-timed-out'; readonly timeLeft: boolean }
+  /** The endpoint left the table while it was being connected to: nothing was sent. */
+  | { readonly kind: 'endpoint-gone' }
   /** The connection ended before the first byte of a response. */
   | { readonly kind: 'reset'; readonly connection: 'reused' | 'fresh' }
   /** The pod said that it did nothing with the request (RFC 9113 8.7: REFUSED_STREAM, or a GOAWAY before it). */
@@ -21,6 +25,7 @@ export type AttemptOutcome =
 /** Why no endpoint's answer reached the client; `answer.ts` gives each its status and its words. */
 export type AttemptFailure =
   | 'upstream-refused'
+  | 'upstream-unreachable'
   | 'upstream-connect-timed-out'
   | 'upstream-reset'
   | 'upstream-nonsense'
@@ -67,8 +72,13 @@ export function afterAttempt(outcome: AttemptOutcome, request: AttemptedRequest)
       return RELAY;
     case 'refused':
       return left ? RETRY_ELSEWHERE : giveUp('upstream-refused');
+    case 'unreachable':
+      return left ? RETRY_ELSEWHERE : giveUp('upstream-unreachable');
     case 'connect-timed-out':
-      return left ? RETRY_ELSEWHERE : giveUp('upstream-connect-timed-out');
+      return left && outcome.timeLeft ? RETRY_ELSEWHERE : giveUp('upstream-connect-timed-out');
+    case 'endpoint-gone':
+      // It says nothing of the others, and costs no attempt: the time for connecting is the limit.
+      return RETRY_ELSEWHERE;
     case 'reset':
       if (!left || request.resets > MAX_RESETS || !request.replayable || !isIdempotent(request.method))
         return giveUp('upstream-reset');

@@ -3,6 +3,7 @@ import { UpstreamSessions } from './upstream/http2/upstream-sessions.ts';
 import type { Arrival } from './forwarded.ts';
 import type { Socket } from 'node:net';
 import type { ClientConnection } from './downstream/http1/client-connection.ts';
+import type { RelayExchange } from './exchange.ts';
 import { type DeadlineList, Deadlines } from './deadlines.ts';
 import { RequestHead } from './downstream/http1/request-head.ts';
 import { Slab } from './write-buffer.ts';
@@ -43,6 +44,9 @@ export class Relay {
   readonly bodies: DeadlineList<ClientConnection>;
   readonly lingers: DeadlineList<ClientConnection>;
   readonly tunnels: DeadlineList<Tunnel>;
+  /** For all attempts of an exchange to connect, and for one of them while it has others left. */
+  readonly connects: DeadlineList<RelayExchange>;
+  readonly connectAttempts: DeadlineList<RelayExchange>;
   /** Of every client whose head comes in one piece, as nearly all do. The others take it and leave a new one. */
   spareHead: RequestHead;
   draining = false;
@@ -53,11 +57,12 @@ export class Relay {
     const { limits } = context;
     this.context = context;
     this.spareHead = new RequestHead(limits);
+    const connectAttemptMs = limits.connectTimeoutMs / limits.attempts;
     const shortest = Math.min(
       limits.clientHeadTimeoutMs,
       limits.bodyIdleTimeoutMs,
       limits.keepAliveIdleTimeoutMs,
-      limits.connectTimeoutMs,
+      connectAttemptMs,
       limits.upstreamIdleTimeoutMs,
       limits.tunnelIdleTimeoutMs,
     );
@@ -73,6 +78,12 @@ export class Relay {
     );
     this.lingers = this.deadlines.list(LINGER_MS, (client: ClientConnection) => client.destroy());
     this.tunnels = this.deadlines.list(limits.tunnelIdleTimeoutMs, (tunnel: Tunnel) => tunnel.idle());
+    this.connects = this.deadlines.list(limits.connectTimeoutMs, (exchange: RelayExchange) =>
+      exchange.onConnectTimeout(false),
+    );
+    this.connectAttempts = this.deadlines.list(connectAttemptMs, (exchange: RelayExchange) =>
+      exchange.onConnectTimeout(true),
+    );
     this.pool = new UpstreamPool(limits, this.deadlines, this.slab);
     this.sessions = new UpstreamSessions(limits, this.deadlines);
   }

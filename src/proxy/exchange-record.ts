@@ -1,4 +1,5 @@
 import type { Route } from '../routing/table.ts';
+import type { ConnectFailure } from './upstream/connect-failure.ts';
 
 /** One request and its response, as it is accounted when it is over. */
 export interface Exchange {
@@ -17,6 +18,8 @@ export interface Exchange {
   /** `address:port` of the endpoint that answered or was tried last; empty when none was. */
   readonly endpoint: string;
   readonly attempts: number;
+  /** Why connections could not be made, one for each attempt that had none. */
+  readonly connectFailures: readonly ConnectFailure[];
   /** Of the body as the upstream got it, without framing. */
   readonly requestBytes: number;
   /** Of the body as it was given to the client, without framing. */
@@ -24,7 +27,8 @@ export interface Exchange {
   readonly requestId: string;
   /**
    * Why Portico itself answered or cut the exchange; empty when the pod's answer was relayed. An `AnswerReason`, and
-   * after it what exactly was wrong with a message, where that is known: `bad-framing: lengths-disagree`.
+   * after it what exactly was wrong, where that is known: `bad-framing: lengths-disagree`,
+   * `upstream-unreachable: EHOSTUNREACH`.
    */
   readonly detail: string;
 }

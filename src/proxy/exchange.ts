@@ -20,7 +20,9 @@ import { ownAnswer } from './own-answer.ts';
 import { RequestBody } from './request-body.ts';
 import type { RequestHead } from './downstream/http1/request-head.ts';
 import type { ResponseHead } from './upstream/http1/response-head.ts';
+import { Deadline } from './deadlines.ts';
 import type { ClientSide, Trailers, UpstreamSide } from './sides.ts';
+import { type ConnectFailure, isConnectError } from './upstream/connect-failure.ts';
 import { reach } from './upstream/acquire-upstream.ts';
 import { Tunnel, type TunnelUser } from './tunnel.ts';
 import type { Loss, UpstreamUser } from './upstream/http1/upstream-connection.ts';
@@ -59,6 +61,9 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
   #tried: readonly EndpointState[] = [];
   #resets = 0;
   #upstream: UpstreamSide | null = null;
+  /** Only while there is no connection: most exchanges find one. */
+  #connecting: { readonly all: Deadline<RelayExchange>; readonly attempt: Deadline<RelayExchange> } | null =
+    null;
   /** The head is on its way to the pod. */
   #sending = false;
   #sentAt = 0;
@@ -133,7 +138,39 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     began(state);
     const way = upstreamWay(route, backend);
     const upstream = (this.#upstream = reach(this.#relay, state, way, this.#resets > 0, this));
-    if (upstream.isConnected) this.#send(upstream);
+    if (upstream.isConnected) return this.#send(upstream);
+    if (!this.#connecting) {
+      this.#connecting = {
+        all: new Deadline<RelayExchange>(this),
+        attempt: new Deadline<RelayExchange>(this),
+      };
+      this.#connecting.all.arm(this.#relay.connects);
+    }
+    // The last one that there is has all the time that is left.
+    const isLast = this.#ledger.attempts >= context.limits.attempts || !context.endpoints.hasSeveral(backend);
+    if (!isLast) this.#connecting.attempt.arm(this.#relay.connectAttempts);
+  }
+
+  /** There is no connection yet, and the time for this attempt is over: or, without `timeLeft`, for all of them. */
+  onConnectTimeout(timeLeft: boolean): void {
+    const state = this.#state;
+    this.#releaseUpstream(false);
+    this.#connectFailed(state, 'timeout');
+    this.#attemptOver({ kind: 'connect-timed-out', timeLeft });
+  }
+
+  #connectFailed(state: EndpointState | null, failure: ConnectFailure): void {
+    this.#connecting?.attempt.clear();
+    this.#ledger.connectFailed(failure);
+    if (!state) return;
+    this.#tried = [...this.#tried, state];
+    if (failure !== 'endpoint-gone') connectFailed(state, this.#relay.context.now());
+  }
+
+  #connectOver(): void {
+    this.#connecting?.all.clear();
+    this.#connecting?.attempt.clear();
+    this.#connecting = null;
   }
 
   onConnected(): void {
@@ -153,9 +190,16 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     if (this.#response !== 'awaited') this.#persists = false;
     switch (loss) {
       case 'refused':
+      case 'unreachable':
+        this.#connectFailed(state, isConnectError(fault) ? fault : 'other');
+        return this.#attemptOver({ kind: loss }, fault);
       case 'connect-timed-out':
+        this.#connectFailed(state, isConnectError(fault) ? fault : 'timeout');
+        return this.#attemptOver({ kind: loss, timeLeft: true }, fault);
+      case 'endpoint-gone':
+        this.#connectFailed(state, loss);
+        return this.#attemptOver({ kind: loss });
       case 'unprocessed':
-        if (state && loss !== 'unprocessed') connectFailed(state, this.#relay.context.now());
         if (state) this.#tried = [...this.#tried, state];
         return this.#attemptOver({ kind: loss });
       case 'reset':
@@ -185,6 +229,7 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
   // ── The request goes out ─────────────────────────────────────────────────────────────────────────────────────
 
   #send(upstream: UpstreamSide): void {
+    this.#connectOver();
     this.#sending = true;
     this.#sentAt = performance.now();
     upstream.head(this.#head, this.#body.exists);
@@ -399,6 +444,7 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
 
   #account(): void {
     this.#response = 'over';
+    this.#connectOver();
     clearTimeout(this.#deadline);
     this.tunnel?.close();
     this.#ledger.close();

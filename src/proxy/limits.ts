@@ -12,6 +12,7 @@ export interface Limits {
   /** Without a byte of a body from the client; then 408 or a cut. */
   readonly bodyIdleTimeoutMs: number;
   readonly keepAliveIdleTimeoutMs: number;
+  /** All attempts of one request to connect, together; one of several attempts has an equal share. */
   readonly connectTimeoutMs: number;
   /** Without a byte from the upstream while one is awaited; then 504 or a cut. */
   readonly upstreamIdleTimeoutMs: number;

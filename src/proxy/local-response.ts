@@ -217,6 +217,8 @@ function explain(reason: AnswerReason): Explanation {
       return { status: 501, message: 'the protocol this service speaks is not supported' };
     case 'upstream-refused':
       return { status: 502, message: 'the upstream refused the connection' };
+    case 'upstream-unreachable':
+      return { status: 502, message: 'the upstream cannot be reached' };
     case 'upstream-reset':
       return { status: 502, message: 'the upstream closed the connection before it answered' };
     case 'upstream-nonsense':

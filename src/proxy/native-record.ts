@@ -4,6 +4,7 @@ import type { AnswerReason } from './local-response.ts';
 import type { Exchange } from './exchange-record.ts';
 import type { Arrival } from './forwarded.ts';
 import type { BodyFault } from './http1/body-reader.ts';
+import { type ConnectError, type ConnectFailure, NO_FAILURES } from './upstream/connect-failure.ts';
 import type { RequestFault, RequestHead } from './downstream/http1/request-head.ts';
 import type { ResponseFault } from './upstream/http1/response-head.ts';
 
@@ -26,6 +27,7 @@ export class Ledger implements Exchange {
   route: Route | null = null;
   endpoint = '';
   attempts = 0;
+  connectFailures = NO_FAILURES;
   requestBytes = 0;
   responseBytes = 0;
   requestId = '';
@@ -42,6 +44,10 @@ export class Ledger implements Exchange {
     this.httpVersion = http2 ? '2' : head?.minor === 0 ? '1.0' : '1.1';
   }
 
+  connectFailed(failure: ConnectFailure): void {
+    this.connectFailures = [...this.connectFailures, failure];
+  }
+
   close(): void {
     this.durationMs = performance.now() - this.durationMs;
   }
@@ -52,5 +58,5 @@ export function detailOf(reason: AnswerReason, fault: ReaderFault): string {
   return fault === '' || fault === reason ? reason : `${reason}: ${fault}`;
 }
 
-/** What is wrong with a message, as finely as its reader knows it; empty when it is not the message. */
-export type ReaderFault = '' | RequestFault | ResponseFault | BodyFault | 'too-many-interims';
+/** What is wrong with a message or a connection, as finely as it is known; empty when the reason says it all. */
+export type ReaderFault = '' | RequestFault | ResponseFault | BodyFault | 'too-many-interims' | ConnectError;

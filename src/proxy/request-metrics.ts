@@ -1,4 +1,5 @@
 import type { Exchange } from './exchange-record.ts';
+import type { ConnectFailure } from './upstream/connect-failure.ts';
 
 /** Upper bounds of the latency histogram's buckets, in seconds; the last bucket, without a bound, follows them. */
 export const LATENCY_BOUNDS_SECONDS = [
@@ -16,6 +17,8 @@ export interface IngressCounters {
   readonly requestBytes: number;
   readonly responseBytes: number;
   readonly retries: number;
+  /** Attempts that had no connection; no entry for what never happened. */
+  readonly connectFailures: Readonly<Partial<Record<ConnectFailure, number>>>;
 }
 
 export interface Accounting {
@@ -39,6 +42,7 @@ export function createAccounting(): Accounting {
       counters.requestBytes += exchange.requestBytes;
       counters.responseBytes += exchange.responseBytes;
       if (exchange.attempts > 1) counters.retries += exchange.attempts - 1;
+      for (const failure of exchange.connectFailures) add(counters, failure, 1);
     },
     counters: () => [...byIngress.values()],
   };
@@ -57,6 +61,9 @@ export function mergeCounters(reports: Iterable<readonly IngressCounters[]>): In
       sum.requestBytes += counters.requestBytes;
       sum.responseBytes += counters.responseBytes;
       sum.retries += counters.retries;
+      for (const [failure, count] of Object.entries(counters.connectFailures)) {
+        add(sum, failure as ConnectFailure, count);
+      }
     }
   }
   return [...merged.values()];
@@ -73,6 +80,14 @@ function emptyCounters(ingress: string): Writable<IngressCounters> {
     requestBytes: 0,
     responseBytes: 0,
     retries: 0,
+    connectFailures: {},
+  };
+}
+
+function add(counters: Writable<IngressCounters>, failure: ConnectFailure, count: number): void {
+  counters.connectFailures = {
+    ...counters.connectFailures,
+    [failure]: (counters.connectFailures[failure] ?? 0) + count,
   };
 }
 

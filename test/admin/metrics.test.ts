@@ -16,6 +16,7 @@ const COUNTERS: RequestCounters = {
   requestBytes: 10,
   responseBytes: 2_000,
   retries: 2,
+  connectFailures: { EHOSTUNREACH: 2 },
 };
 
 interface Figures {

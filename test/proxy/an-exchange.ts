@@ -27,6 +27,7 @@ export function anExchange(parts: Partial<Exchange> = {}): Exchange {
     route: aRoute('shop/web'),
     endpoint: '10.0.0.7:8080',
     attempts: 1,
+    connectFailures: [],
     requestBytes: 0,
     responseBytes: 12,
     requestId: 'id-1',

@@ -13,15 +13,29 @@ function after(outcome: AttemptOutcome, request: Partial<AttemptedRequest> = {})
 describe('after an attempt', () => {
   it('an answer is relayed', () => expect(after({ kind: 'answered' })).toBe('relay'));
 
-  for (const kind of ['refused', 'connect-timed-out'] as const) {
+  for (const outcome of [
+    { kind: 'refused' },
+    { kind: 'unreachable' },
+    { kind: 'connect-timed-out', timeLeft: true },
+  ] as const) {
+    const { kind } = outcome;
     it(`${kind}: elsewhere, whatever the method and the body, up to the limit`, () => {
-      expect(after({ kind })).toBe('retry-elsewhere');
-      expect(after({ kind }, { method: 'POST', replayable: false })).toBe('retry-elsewhere');
-      expect(after({ kind }, { attempts: 2 })).toBe('retry-elsewhere');
-      expect(after({ kind }, { attempts: 3 })).toBe(`upstream-${kind}`);
-      expect(after({ kind }, { limit: 1 })).toBe(`upstream-${kind}`);
+      expect(after(outcome)).toBe('retry-elsewhere');
+      expect(after(outcome, { method: 'POST', replayable: false })).toBe('retry-elsewhere');
+      expect(after(outcome, { attempts: 2 })).toBe('retry-elsewhere');
+      expect(after(outcome, { attempts: 3 })).toBe(`upstream-${kind}`);
+      expect(after(outcome, { limit: 1 })).toBe(`upstream-${kind}`);
     });
   }
+
+  it('the time for connecting is one for all attempts', () => {
+    expect(after({ kind: 'connect-timed-out', timeLeft: false })).toBe('upstream-connect-timed-out');
+  });
+
+  it('an endpoint that left costs no attempt', () => {
+    const upload = { method: 'POST', replayable: false };
+    expect(after({ kind: 'endpoint-gone' }, { attempts: 3, ...upload })).toBe('retry-elsewhere');
+  });
 
   for (const [connection, step] of [
     ['reused', 'retry-same-allowed'],

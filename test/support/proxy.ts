@@ -21,8 +21,10 @@ import {
 export interface Site {
   /** `app.test` unless said. */
   readonly host?: string;
-  /** Ports of 127.0.0.1. */
+  /** Of `address`. */
   readonly ports: readonly number[];
+  /** 127.0.0.1 unless said. */
+  readonly address?: string;
   readonly policy?: Policy;
   readonly protocol?: Backend['protocol'];
   readonly unavailable?: Backend['unavailable'];
@@ -60,7 +62,7 @@ export function tableOf(sites: readonly Site[]): RouteTable {
   const backends = sites.map((site): [string, Backend] => {
     const key = `default/${site.host ?? 'app.test'}:80`;
     const { protocol = 'http', unavailable = null, externalName = null } = site;
-    const endpoints = site.ports.map((port) => ({ address: '127.0.0.1', port }));
+    const endpoints = site.ports.map((port) => ({ address: site.address ?? '127.0.0.1', port }));
     return [key, { key, protocol, endpoints, externalName, unavailable }];
   });
   return {

@@ -8,7 +8,8 @@ export type { EndpointState } from './endpoint-state.ts';
 
 export interface Endpoints {
   /**
-   * The endpoint for the next attempt, never one of `tried` while others are left; null when there is none at all.
+   * The endpoint for the next attempt, among those that the backend has by the current table, never one of `tried`
+   * while others are left; null when there is none at all. Of a backend that is in the table no more, those it had.
    * One of `backend.spare` only when all others were tried or are set aside.
    * Cost does not grow with the number of endpoints, except for retries. `hash` is asked only by a consistent hash.
    */
@@ -24,6 +25,8 @@ export interface Endpoints {
    * promise to wait for first; it always resolves, and `choose` then says whether there is an address.
    */
   pending(backend: Backend): Promise<void> | null;
+  /** Whether there is another endpoint to turn to when one cannot be reached. */
+  hasSeveral(backend: Backend): boolean;
   /** The table is current: derives what choosing needs, and gives the keys of addresses that are in no backend any more. */
   adopt(table: RouteTable): readonly string[];
 }
@@ -65,18 +68,22 @@ export function createEndpoints({
 
   return {
     choose(backend, policy, tried, hash, now) {
-      const endpoints = backend.externalName
-        ? externalNames.addresses(backend.externalName, now)
-        : backend.endpoints;
+      const { externalName, endpoints, spare: farther } = current(backend);
+      const addresses = externalName ? externalNames.addresses(externalName, now) : endpoints;
       const choice = { tried, hash, now, random };
-      const chosen = choose(poolOf(endpoints), policy.balance, choice);
-      if (backend.spare === undefined || (chosen && isPromising(chosen, choice))) return chosen;
-      const spare = choose(poolOf(backend.spare), policy.balance, choice);
+      const chosen = choose(poolOf(addresses), policy.balance, choice);
+      if (farther === undefined || (chosen && isPromising(chosen, choice))) return chosen;
+      const spare = choose(poolOf(farther), policy.balance, choice);
       return spare && isPromising(spare, choice) ? spare : (chosen ?? spare);
     },
 
     pending(backend) {
       return backend.externalName ? externalNames.pending(backend.externalName) : null;
+    },
+
+    hasSeveral(backend) {
+      const { externalName, endpoints, spare } = current(backend);
+      return externalName !== null || endpoints.length + (spare?.length ?? 0) > 1;
     },
 
     adopt(table) {
@@ -103,6 +110,11 @@ export function createEndpoints({
       return [...gone];
     },
   };
+
+  /** As the current table has it: while a request waited, its endpoints may all have been replaced. */
+  function current(backend: Backend): Backend {
+    return get(backends, backend.key) ?? backend;
+  }
 
   function use(endpoint: Endpoint): void {
     const key = endpointKey(endpoint);

@@ -3,17 +3,57 @@ import type { Socket } from 'node:net';
 import type { AttemptOutcome } from '../attempt.ts';
 import { type EndpointState, began, connectFailed, connected, ended } from '../balance/endpoint-state.ts';
 import type { EngineContext } from '../engine.ts';
+import type { Limits } from '../limits.ts';
+import { failedConnect, isConnectError } from '../upstream/connect-failure.ts';
+import type { Ledger } from './reference-record.ts';
 
 /** One try at one endpoint, over a `ClientRequest`. */
 export interface AttemptAt {
   readonly request: ClientRequest;
+  readonly endpoint: EndpointState;
   readonly startedAt: number;
   /** The attempt ended before there was a response, in this way; the first call counts. */
-  fail(outcome: AttemptOutcome): void;
+  fail(outcome: AttemptOutcome, detail?: string): void;
   /** A response came: failing is no longer for this attempt to say. */
   answered(): void;
   /** The endpoint is done with, whatever became of it. */
   end(): void;
+}
+
+/** The time that the attempts of one exchange have to connect, all together. */
+export interface ConnectTime {
+  /** For the next attempt, in milliseconds: all that is left when it is the last. */
+  share(isLast: boolean): number;
+  /** Milliseconds; 0 when it is used up. */
+  left(): number;
+  /** There is a connection: what may come after it has its own time. */
+  reset(): void;
+}
+
+export function connectTime({ connectTimeoutMs, attempts }: Limits): ConnectTime {
+  let until: number | null = null;
+  // Less one, since a timer may fire a little early.
+  const left = (): number =>
+    until === null ? connectTimeoutMs : Math.max(0, Math.floor(until - performance.now() - 1));
+  return {
+    share(isLast) {
+      until ??= performance.now() + connectTimeoutMs;
+      return isLast ? left() : Math.min(left(), connectTimeoutMs / attempts);
+    },
+    left,
+    reset() {
+      until = null;
+    },
+  };
+}
+
+/** What an attempt shares with the others of its exchange, and the engine's list of those without a connection. */
+export interface AttemptSettings {
+  readonly context: EngineContext;
+  readonly ledger: Ledger;
+  readonly time: ConnectTime;
+  readonly isLast: boolean;
+  readonly connecting: Set<AttemptAt>;
 }
 
 /**
@@ -23,35 +63,36 @@ export interface AttemptAt {
 export function attemptAt(
   state: EndpointState,
   request: ClientRequest,
-  context: EngineContext,
+  { context, ledger, time, isLast, connecting }: AttemptSettings,
   onConnected: () => void,
-  onFailed: (outcome: AttemptOutcome) => void,
+  onFailed: (outcome: AttemptOutcome, detail: string) => void,
 ): AttemptAt {
   let phase: 'connecting' | 'waiting' | 'over' = 'connecting';
   let inFlight = true;
   began(state);
   const timer = setTimeout(
-    () => attempt.fail({ kind: 'connect-timed-out' }),
-    context.limits.connectTimeoutMs,
+    () => attempt.fail({ kind: 'connect-timed-out', timeLeft: time.left() > 0 }),
+    time.share(isLast),
   );
 
   const attempt: AttemptAt = {
     request,
+    endpoint: state,
     startedAt: context.now(),
-    fail(outcome) {
+    fail(outcome, detail = '') {
       if (phase === 'over') return;
+      if (phase === 'connecting') noteFailure(outcome, detail);
       phase = 'over';
-      if (outcome.kind === 'refused' || outcome.kind === 'connect-timed-out')
-        connectFailed(state, context.now());
       attempt.end();
       request.destroy();
-      onFailed(outcome);
+      onFailed(outcome, detail);
     },
     answered() {
       phase = 'over';
     },
     end() {
       clearTimeout(timer);
+      connecting.delete(attempt);
       if (inFlight) ended(state);
       inFlight = false;
     },
@@ -59,22 +100,37 @@ export function attemptAt(
 
   request.on('socket', (socket: Socket) => {
     if (socket.connecting) socket.once('encrypted' in socket ? 'secureConnect' : 'connect', ready);
-    else ready();
+    // Destroyed already: connecting failed at once, and the error comes next.
+    else if (!socket.destroyed) ready();
   });
   request.on('error', (error: NodeJS.ErrnoException) => {
-    if (phase === 'connecting') attempt.fail({ kind: 'refused' });
+    if (phase === 'connecting') connectError(error);
     else if (error.code?.startsWith('HPE_')) attempt.fail({ kind: 'nonsense' });
     else attempt.fail({ kind: 'reset', connection: request.reusedSocket ? 'reused' : 'fresh' });
   });
   request.on('close', () =>
     attempt.fail({ kind: 'reset', connection: request.reusedSocket ? 'reused' : 'fresh' }),
   );
+  connecting.add(attempt);
   return attempt;
+
+  function connectError(error: NodeJS.ErrnoException): void {
+    const { kind, detail } = failedConnect(error);
+    attempt.fail(kind === 'connect-timed-out' ? { kind, timeLeft: time.left() > 0 } : { kind }, detail);
+  }
+
+  function noteFailure({ kind }: AttemptOutcome, detail: string): void {
+    const failure = isConnectError(detail) ? detail : kind === 'connect-timed-out' ? 'timeout' : 'other';
+    ledger.connectFailures = [...ledger.connectFailures, kind === 'endpoint-gone' ? kind : failure];
+    if (kind !== 'endpoint-gone') connectFailed(state, context.now());
+  }
 
   function ready(): void {
     if (phase !== 'connecting') return;
     phase = 'waiting';
     clearTimeout(timer);
+    time.reset();
+    connecting.delete(attempt);
     connected(state);
     onConnected();
   }

@@ -23,6 +23,8 @@ export type Plan =
       readonly fields: Record<string, string | string[]>;
       /** The endpoint for the next attempt. */
       choose(tried: readonly EndpointState[]): EndpointState | null;
+      /** Whether there is no other endpoint to try when the one of this attempt, counted from 1, cannot be reached. */
+      isLast(attempt: number): boolean;
     };
 
 /** Reads the head, asks where it goes, and notes in the ledger what that says. */
@@ -72,5 +74,6 @@ export function planRequest(context: EngineContext, request: IncomingMessage, le
     tls: speech.tls !== null,
     fields,
     choose: (tried) => context.endpoints.choose(backend, route.policy, tried, hash, context.now()),
+    isLast: (attempt) => attempt >= context.limits.attempts || !context.endpoints.hasSeveral(backend),
   };
 }

@@ -32,6 +32,7 @@ export const httpProxyEngine: EngineFactory = (context) => {
     pool: createPool(limits),
     proxy,
     draining: false,
+    connecting: new Set(),
     live: new Set(),
     readers: new WeakMap(),
   };
@@ -94,7 +95,13 @@ export const httpProxyEngine: EngineFactory = (context) => {
       return listener.port;
     },
 
-    close: (endpointKeys) => around.pool.retire(endpointKeys),
+    close(endpointKeys) {
+      const gone = new Set(endpointKeys);
+      around.pool.retire(gone);
+      for (const attempt of [...around.connecting]) {
+        if (gone.has(attempt.endpoint.key)) attempt.fail({ kind: 'endpoint-gone' });
+      }
+    },
 
     async drain(timeoutMs) {
       const deadline = performance.now() + timeoutMs;

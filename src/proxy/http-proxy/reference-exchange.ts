@@ -14,7 +14,7 @@ import { type EndpointState, answeredIn } from '../balance/endpoint-state.ts';
 import type { EngineContext } from '../engine.ts';
 import { STRICT_TRANSPORT_SECURITY, strictTransport } from '../strict-transport.ts';
 import { reset } from '../tls/termination.ts';
-import { type AttemptAt, attemptAt } from './attempt-at.ts';
+import { type AttemptAt, attemptAt, connectTime } from './attempt-at.ts';
 import { arrivalOf, openLedger } from './reference-record.ts';
 import { type Plan, planRequest } from './plan.ts';
 import type { Pool } from './reference-pool.ts';
@@ -26,6 +26,8 @@ export interface Surroundings {
   readonly pool: Pool;
   readonly proxy: ProxyServer;
   draining: boolean;
+  /** Attempts that have no connection yet. */
+  readonly connecting: Set<AttemptAt>;
   /** Each cuts its exchange at once. */
   readonly live: Set<() => void>;
   /** By connection: how to refuse the request whose body is being read, when it turns out to be malformed. */
@@ -52,6 +54,7 @@ export function serveExchange(
   const hsts = strictTransport(context, ledger.scheme);
   const hasBody = plan.head !== null && plan.head.body !== 'none';
   const tried: EndpointState[] = [];
+  const time = connectTime(limits);
   let resets = 0;
   let attempt: AttemptAt | null = null;
   /** Whose answer the client gets is settled: no other attempt is made, and no other answer given. */
@@ -126,9 +129,11 @@ export function serveExchange(
     // Set here since http-proxy would collapse `//`.
     upstream.path = plan.head.addressee.target;
     if (expects === 'continue') upstream.setHeader('Expect', '100-continue');
-    const current = attemptAt(state, upstream, context, sendBody, (outcome) => {
+    const isLast = plan.isLast(ledger.attempts);
+    const settings = { context, ledger, time, isLast, connecting: around.connecting };
+    const current = attemptAt(state, upstream, settings, sendBody, (outcome, detail) => {
       request.unpipe(upstream);
-      failed(plan, outcome);
+      failed(plan, outcome, detail);
     });
     attempt = current;
     upstream.on('information', (interim) => {
@@ -165,7 +170,7 @@ export function serveExchange(
     }
   }
 
-  function failed(plan: Plan & { kind: 'forward' }, outcome: AttemptOutcome): void {
+  function failed(plan: Plan & { kind: 'forward' }, outcome: AttemptOutcome, detail: string): void {
     clearTimeout(upstreamIdle);
     if (complete || answered) return;
     if (outcome.kind === 'reset') resets++;
@@ -185,7 +190,7 @@ export function serveExchange(
       case 'retry-elsewhere':
         return tryNext(plan);
       case 'give-up':
-        return refuse(step.reason);
+        return refuse(step.reason, detail);
       default:
         return step satisfies never;
     }
@@ -230,9 +235,9 @@ export function serveExchange(
     incoming.pipe(response, { end: false });
   }
 
-  function refuse(reason: AnswerReason): void {
+  function refuse(reason: AnswerReason, detail = ''): void {
     if (complete) return;
-    ledger.detail ||= reason;
+    ledger.detail ||= detail === '' ? reason : `${reason}: ${detail}`;
     if (response.headersSent) return cut();
     if (answered) return;
     answered = true;

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { Route } from '../../routing/table.ts';
 import type { EngineContext } from '../engine.ts';
 import type { Arrival } from '../forwarded.ts';
+import { type ConnectFailure, NO_FAILURES } from '../upstream/connect-failure.ts';
 
 /** What becomes known of an exchange while it runs; accounted once, when it is over. */
 export interface Ledger {
@@ -12,6 +13,7 @@ export interface Ledger {
   route: Route | null;
   endpoint: string;
   attempts: number;
+  connectFailures: readonly ConnectFailure[];
   requestBytes: number;
   responseBytes: number;
   requestId: string;
@@ -35,6 +37,7 @@ export function openLedger(
     route: null,
     endpoint: '',
     attempts: 0,
+    connectFailures: NO_FAILURES,
     requestBytes: 0,
     responseBytes: 0,
     requestId: '',
@@ -42,8 +45,8 @@ export function openLedger(
     close(status) {
       if (closed) return;
       closed = true;
-      const { clientAddress, route, endpoint, attempts, requestBytes, responseBytes, requestId, detail } =
-        ledger;
+      const { clientAddress, route, endpoint, attempts, connectFailures } = ledger;
+      const { requestBytes, responseBytes, requestId, detail } = ledger;
       context.account({
         startedAt,
         durationMs: context.now() - startedAt,
@@ -56,6 +59,7 @@ export function openLedger(
         route,
         endpoint,
         attempts,
+        connectFailures,
         requestBytes,
         responseBytes,
         requestId,

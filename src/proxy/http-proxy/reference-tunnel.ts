@@ -8,7 +8,7 @@ import { type EndpointState, answeredIn } from '../balance/endpoint-state.ts';
 import { connectionOptions } from '../header-fields.ts';
 import { reset } from '../tls/termination.ts';
 import { GOING_AWAY, WebSocketFrames, maskedGoingAway } from '../websocket-frames.ts';
-import { type AttemptAt, attemptAt } from './attempt-at.ts';
+import { type AttemptAt, attemptAt, connectTime } from './attempt-at.ts';
 import type { Surroundings } from './reference-exchange.ts';
 import { arrivalOf, openLedger } from './reference-record.ts';
 import { type Plan, planRequest } from './plan.ts';
@@ -46,6 +46,7 @@ export function serveTunnel(
   const ledger = openLedger(context, request, arrivalOf(client));
   const plan = planRequest(context, request, ledger);
   const tried: EndpointState[] = [];
+  const time = connectTime(limits);
   let resets = 0;
   let attempt: AttemptAt | null = null;
   let status = 499;
@@ -111,12 +112,13 @@ export function serveTunnel(
   }
 
   function watch(plan: Plan & { kind: 'forward' }, state: EndpointState, upstream: ClientRequest): void {
+    const isLast = plan.isLast(ledger.attempts);
     const current = attemptAt(
       state,
       upstream,
-      context,
+      { context, ledger, time, isLast, connecting: around.connecting },
       () => upstream.setTimeout(limits.upstreamIdleTimeoutMs, () => current.fail({ kind: 'timed-out' })),
-      (outcome) => failed(plan, outcome),
+      (outcome, detail) => failed(plan, outcome, detail),
     );
     attempt = current;
     const answered = (): void => {
@@ -136,7 +138,7 @@ export function serveTunnel(
     });
   }
 
-  function failed(plan: Plan & { kind: 'forward' }, outcome: AttemptOutcome): void {
+  function failed(plan: Plan & { kind: 'forward' }, outcome: AttemptOutcome, detail: string): void {
     if (outcome.kind === 'reset') resets++;
     const { attempts } = ledger;
     const { method = '' } = request;
@@ -154,6 +156,7 @@ export function serveTunnel(
       case 'retry-same-allowed':
         return tryNext(plan);
       case 'give-up':
+        if (detail !== '') ledger.detail = `${step.reason}: ${detail}`;
         return answerSocket(context, client, step.reason, request, ledger);
       default:
         return step satisfies never;

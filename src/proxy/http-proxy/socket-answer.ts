@@ -51,7 +51,7 @@ export function answerSocket(
   // Read away what still comes, or the kernel answers it with a reset that overtakes this.
   socket.resume();
   setTimeout(() => socket.destroy(), 1_000).unref();
-  ledger.detail = reason;
+  ledger.detail ||= reason;
   ledger.responseBytes = made.body.length;
   ledger.close(made.status);
 }

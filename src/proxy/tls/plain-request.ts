@@ -32,6 +32,7 @@ export function refusePlainRequest(
     route: null,
     endpoint: '',
     attempts: 0,
+    connectFailures: [],
     requestBytes: 0,
     responseBytes: made.body.length,
     requestId: '',

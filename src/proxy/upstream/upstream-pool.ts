@@ -24,7 +24,6 @@ export class UpstreamPool {
   readonly limits: Limits;
   readonly slab: Slab;
   readonly highWaterMark: number;
-  readonly connecting: DeadlineList<UpstreamConnection>;
   readonly awaiting: DeadlineList<UpstreamConnection>;
   readonly #idling: DeadlineList<UpstreamConnection>;
   readonly #members = new Map<string, Members>();
@@ -38,9 +37,9 @@ export class UpstreamPool {
     this.limits = limits;
     this.slab = slab;
     this.highWaterMark = limits.bufferBytes / 2;
-    const expire = (connection: UpstreamConnection): void => connection.expire();
-    this.connecting = clock.list(limits.connectTimeoutMs, expire);
-    this.awaiting = clock.list(limits.upstreamIdleTimeoutMs, expire);
+    this.awaiting = clock.list(limits.upstreamIdleTimeoutMs, (connection: UpstreamConnection) =>
+      connection.expire(),
+    );
     this.#idling = clock.list(IDLE_TIMEOUT_MS, (connection: UpstreamConnection) => connection.destroy());
   }
 
@@ -104,13 +103,13 @@ export class UpstreamPool {
     if (ways?.size === 0) this.#ways.delete(connection.endpointKey);
   }
 
-  /** The endpoint left the table: its idle connections are closed, those in use after what they serve now. */
+  /**
+   * The endpoint left the table: connections that are idle or not made yet are closed, those in use after what they
+   * serve now.
+   */
   retire(endpointKey: string): void {
     for (const key of [...(this.#ways.get(endpointKey) ?? [])]) {
-      const members = this.#members.get(key);
-      if (!members) continue;
-      for (const connection of members.all) connection.retired = true;
-      while (members.idle.length > 0) members.idle.at(-1)?.destroy();
+      for (const connection of [...(this.#members.get(key)?.all ?? [])]) connection.retire();
     }
   }
 

@@ -72,7 +72,12 @@ contract('answers of the proxy itself', (behaves) => {
     using client = await rawClient(proxy.port);
     client.send(get('/'));
     expect((await client.message()).status).toBe(502);
-    expect(await proxy.exchange(0)).toMatchObject({ status: 502, detail: 'upstream-refused', attempts: 3 });
+    expect(await proxy.exchange(0)).toMatchObject({
+      status: 502,
+      detail: 'upstream-refused: ECONNREFUSED',
+      attempts: 3,
+      connectFailures: ['ECONNREFUSED', 'ECONNREFUSED', 'ECONNREFUSED'],
+    });
   });
 
   for (const [what, bytes] of [

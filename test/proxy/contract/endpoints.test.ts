@@ -1,5 +1,6 @@
 import { expect } from 'vitest';
 import { createExternalNames } from '../../../src/proxy/balance/external-names.ts';
+import { eventually } from '../../support/daemon.ts';
 import { contract } from '../../support/engines.ts';
 import { fullPort } from '../../support/full-port.ts';
 import { startProxy } from '../../support/proxy.ts';
@@ -72,7 +73,71 @@ contract('endpoints', (behaves) => {
     expect((await proxy.exchange(0)).attempts).toBe(2);
     client.send(get('/').replace('app.test', 'other.test'));
     expect((await client.message()).status).toBe(504);
-    expect(await proxy.exchange(1)).toMatchObject({ detail: 'upstream-connect-timed-out', attempts: 3 });
+    // All the time there is belongs to the only endpoint.
+    expect(await proxy.exchange(1)).toMatchObject({
+      detail: 'upstream-connect-timed-out',
+      attempts: 1,
+      connectFailures: ['timeout'],
+    });
+  });
+
+  for (const [what, bytes] of [
+    ['a GET', get('/')],
+    ['an upload', request('POST', '/', 'body')],
+    ['an upgrade', get('/', 'Connection: Upgrade', 'Upgrade: websocket')],
+  ] as const) {
+    behaves(
+      `${what} that waits for an endpoint that leaves goes on with those there are now`,
+      async (create) => {
+        await using full = await fullPort();
+        await using alive = await recordingUpstream('alive');
+        const limits = { connectTimeoutMs: 600_000, attempts: 1 };
+        await using proxy = await startProxy(create, [{ ports: [full.port] }], { limits });
+        using client = await rawClient(proxy.port);
+        client.send(bytes);
+        await eventually(async () => proxy.endpoint()?.inFlight === 1);
+        const left = proxy.endpoint();
+        proxy.adopt([{ ports: [alive.port] }]);
+        expect((await client.message()).body).toBe('alive');
+        expect(await proxy.exchange(0)).toMatchObject({
+          endpoint: alive.address,
+          attempts: 2,
+          connectFailures: ['endpoint-gone'],
+          detail: '',
+        });
+        expect(left).toMatchObject({ inFlight: 0, failures: 0 });
+      },
+    );
+  }
+
+  for (const protocol of ['http', 'https'] as const) {
+    behaves(
+      `a request that waits for the last endpoint of a backend by ${protocol} is 503 when it leaves`,
+      async (create) => {
+        // By https it is connected to, and nobody shakes hands.
+        await using full = protocol === 'http' ? await fullPort() : await scriptedUpstream(() => undefined);
+        const limits = { connectTimeoutMs: 600_000 };
+        await using proxy = await startProxy(create, [{ ports: [full.port], protocol }], { limits });
+        using client = await rawClient(proxy.port);
+        client.send(get('/'));
+        await eventually(async () => proxy.endpoint()?.inFlight === 1);
+        proxy.adopt([{ ports: [], protocol, unavailable: 'no-endpoints' }]);
+        expect((await client.message()).status).toBe(503);
+        expect(await proxy.exchange(0)).toMatchObject({ detail: 'no-endpoint', attempts: 1 });
+      },
+    );
+  }
+
+  behaves('a connection without a route to its address says so', async (create) => {
+    // TCP to a broadcast address: the kernel knows no route.
+    await using proxy = await startProxy(create, [{ ports: [9], address: '127.255.255.255' }]);
+    using client = await rawClient(proxy.port);
+    client.send(get('/'));
+    expect((await client.message()).status).toBe(502);
+    expect(await proxy.exchange(0)).toMatchObject({
+      detail: 'upstream-unreachable: ENETUNREACH',
+      connectFailures: ['ENETUNREACH', 'ENETUNREACH', 'ENETUNREACH'],
+    });
   });
 
   behaves('an address that refuses again and again is left alone', async (create) => {

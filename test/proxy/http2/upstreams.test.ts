@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { eventually } from '../../support/daemon.ts';
 import { http2Client } from '../../support/http2-client.ts';
 import { http2Upstream } from '../../support/http2-upstream.ts';
 import { startProxy } from '../../support/proxy.ts';
@@ -203,6 +204,25 @@ it('an endpoint that leaves the table loses its connection when it is idle, and 
   expect((await asked).body).toBe('begun ended');
   await closed;
   expect(proxy.engine.gauges().upstreamConnections).toBe(0);
+});
+
+it('streams that wait for the connection to an endpoint that leaves go on with those there are now', async () => {
+  await using silent = await scriptedUpstream(() => undefined);
+  await using alive = await http2Upstream((stream) => {
+    stream.respond();
+    stream.end('alive');
+  });
+  const limits = { connectTimeoutMs: 600_000, attempts: 1 };
+  const site = { ports: [silent.port], protocol: 'h2c' as const };
+  await using proxy = await startProxy(relayEngine, [site], { h2c: true, limits });
+  using client = http2Client(proxy.port);
+  const asked = [client.ask({}), client.ask({})];
+  await eventually(async () => proxy.endpoint()?.inFlight === 2);
+  proxy.adopt([{ ...site, ports: [alive.port] }]);
+  for (const { body } of await Promise.all(asked)) expect(body).toBe('alive');
+  expect(await proxy.exchange(1)).toMatchObject({ attempts: 2, connectFailures: ['endpoint-gone'] });
+  const [waited] = silent.connections;
+  await waited?.ended;
 });
 
 it('draining tells clients, lets streams finish, and cuts what is left', async () => {

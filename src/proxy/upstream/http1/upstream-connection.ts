@@ -8,6 +8,7 @@ import { composeChunkedEnd } from '../../downstream/http1/client-head.ts';
 import { Deadline } from '../../deadlines.ts';
 import { HeldBytes } from '../../pending-bytes.ts';
 import { hearLastWords } from './read-after-write-error.ts';
+import { failedConnect } from '../connect-failure.ts';
 import type { ReaderFault } from '../../native-record.ts';
 import type { ResponseContext } from './response-head.ts';
 import { ResponseHead } from './response-head.ts';
@@ -18,7 +19,10 @@ import type { UpstreamPool } from '../upstream-pool.ts';
 /** How a connection to a pod was lost before the response on it was over. */
 export type Loss =
   | 'refused'
+  | 'unreachable'
   | 'connect-timed-out'
+  /** Its endpoint left the table before the connection was made. */
+  | 'endpoint-gone'
   /** It ended before the first byte of a response. */
   | 'reset'
   /** The pod says that it did nothing with the request (RFC 9113 8.7). */
@@ -43,7 +47,7 @@ export interface UpstreamUser extends ResponseContext {
   onSwitch(head: ResponseHead, bytes: Buffer, base: number, from: number, to: number): void;
   onTunnelBytes(bytes: Buffer, from: number, to: number): void;
   onTunnelEnd(): void;
-  /** `fault` says what is nonsense. */
+  /** `fault` says what is nonsense, or why there is no connection. */
   onLost(loss: Loss, fault?: ReaderFault): void;
   onDrain(): void;
 }
@@ -121,10 +125,9 @@ export class UpstreamConnection implements UpstreamSide {
     }
     hearLastWords(this.socket, () => (this.#writeFailed = true));
     this.socket.on('end', () => this.#ended());
-    this.socket.on('error', () => this.#lost());
+    this.socket.on('error', (error) => this.#lost(error));
     this.socket.on('close', () => this.#lost());
     this.socket.on('drain', () => this.#user?.onDrain());
-    this.deadline.arm(pool.connecting);
   }
 
   /** Takes an idle connection for an exchange. */
@@ -214,14 +217,20 @@ export class UpstreamConnection implements UpstreamSide {
     this.socket.destroy();
   }
 
-  /** No connection, or no byte of a response, in time. */
+  /** No byte of a response in time. */
   expire(): void {
-    this.#lose(this.phase === 'connecting' ? 'connect-timed-out' : 'timed-out');
+    this.#lose('timed-out');
+  }
+
+  /** Its endpoint left the table: what was sent on it is finished, and nothing else begins. */
+  retire(): void {
+    this.retired = true;
+    if (this.phase === 'connecting') this.#lose('endpoint-gone');
+    else if (this.phase === 'idle') this.destroy();
   }
 
   #connected(): void {
     if (this.phase !== 'connecting') return;
-    this.deadline.clear();
     this.#expect();
     this.#user?.onConnected();
   }
@@ -340,9 +349,12 @@ export class UpstreamConnection implements UpstreamSide {
     this.#lost();
   }
 
-  #lost(): void {
+  #lost(error?: Error): void {
     if (this.phase === 'closed') return;
-    if (this.phase === 'connecting') return this.#lose('refused');
+    if (this.phase === 'connecting') {
+      const { kind, detail } = failedConnect(error);
+      return this.#lose(kind, detail);
+    }
     this.#lose(this.#reading === 'nothing' ? 'reset' : 'cut');
   }
 

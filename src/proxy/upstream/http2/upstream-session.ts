@@ -3,6 +3,8 @@ import { TLSSocket, connect as connectTls } from 'node:tls';
 import type { EndpointState } from '../../balance/endpoint-pool.ts';
 import { feel } from '../../gc-pressure.ts';
 import { Deadline } from '../../deadlines.ts';
+import { failedConnect } from '../connect-failure.ts';
+import type { ReaderFault } from '../../native-record.ts';
 import type { Loss } from '../http1/upstream-connection.ts';
 import type { UpstreamTls } from '../upstream-tls.ts';
 import type { UpstreamSessions } from './upstream-sessions.ts';
@@ -34,8 +36,6 @@ export class UpstreamSession implements ConnectionUser {
   #allowed: number;
   /** A stream was begun on it. */
   hasServed = false;
-  /** Its endpoint left while it was connecting. */
-  #unwanted = false;
 
   constructor(sessions: UpstreamSessions, state: EndpointState, tls: UpstreamTls | null, allowed: number) {
     this.sessions = sessions;
@@ -62,7 +62,7 @@ export class UpstreamSession implements ConnectionUser {
       this.#socket.on('connect', () => this.#connected());
     }
     this.#socket.on('end', () => this.destroy());
-    this.#socket.on('error', () => this.destroy());
+    this.#socket.on('error', (error) => this.destroy(error));
     this.#socket.on('close', () => this.destroy());
     this.deadline.arm(sessions.connecting);
   }
@@ -111,19 +111,20 @@ export class UpstreamSession implements ConnectionUser {
 
   /** Takes no more streams, and closes when those it has are over. */
   retire(): void {
-    if (this.#phase === 'connecting') {
-      // Those that wait for it go on; it is not found by others.
-      this.#unwanted = true;
-      this.sessions.forget(this);
-      if (this.#streams.size === 0) this.destroy();
-      return;
-    }
     this.#leave();
     this.#connection?.close();
   }
 
-  destroy(): void {
-    this.#lose(this.#phase === 'connecting' ? 'refused' : 'reset');
+  /** Its endpoint left the table. Streams that wait for the connection have sent nothing: they go elsewhere. */
+  endpointGone(): void {
+    if (this.#phase === 'connecting') this.#lose('endpoint-gone');
+    else this.retire();
+  }
+
+  destroy(error?: Error): void {
+    if (this.#phase !== 'connecting') return this.#lose('reset');
+    const { kind, detail } = failedConnect(error);
+    this.#lose(kind, detail);
   }
 
   #connected(): void {
@@ -150,8 +151,7 @@ export class UpstreamSession implements ConnectionUser {
       if (room-- > 0) stream.connected();
       else this.sessions.moveOn(stream);
     }
-    if (this.#unwanted) this.retire();
-    else if (this.#streams.size === 0) this.deadline.arm(this.sessions.idling);
+    if (this.#streams.size === 0) this.deadline.arm(this.sessions.idling);
   }
 
   onGoaway(): void {
@@ -183,7 +183,7 @@ export class UpstreamSession implements ConnectionUser {
     this.sessions.forget(this);
   }
 
-  #lose(loss: Loss): void {
+  #lose(loss: Loss, fault: ReaderFault = ''): void {
     if (this.#phase === 'closed') return;
     const connecting = this.#phase === 'connecting';
     this.#phase = 'closed';
@@ -192,6 +192,6 @@ export class UpstreamSession implements ConnectionUser {
     this.#connection?.lost(ErrorCode.cancel);
     this.#socket.destroy();
     // Streams that were begun are told by their own close, which knows more.
-    if (connecting) for (const stream of [...this.#streams]) stream.lost(loss);
+    if (connecting) for (const stream of [...this.#streams]) stream.lost(loss, fault);
   }
 }

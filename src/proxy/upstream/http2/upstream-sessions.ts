@@ -73,9 +73,9 @@ export class UpstreamSessions {
     if (ofEndpoint.size === 0) this.#sessions.delete(session.state.key);
   }
 
-  /** The endpoint left the table: its connections end when their streams have. */
+  /** The endpoint left the table: its connections end when their streams have, those that are not made yet at once. */
   retire(endpointKey: string): void {
-    for (const session of this.#all(endpointKey)) session.retire();
+    for (const session of this.#all(endpointKey)) session.endpointGone();
   }
 
   destroy(): void {

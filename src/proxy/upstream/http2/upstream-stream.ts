@@ -3,6 +3,7 @@ import { Deadline } from '../../deadlines.ts';
 import type { Framing } from '../../http1/framing.ts';
 import { ResponseHead } from '../http1/response-head.ts';
 import type { Trailers, TunnelEnd, UpstreamSide } from '../../sides.ts';
+import type { ReaderFault } from '../../native-record.ts';
 import type { Loss, UpstreamUser } from '../http1/upstream-connection.ts';
 import {
   type Fields,
@@ -225,11 +226,11 @@ export class UpstreamStream implements UpstreamSide, StreamUser {
   }
 
   /** There is no connection, or none any more. */
-  lost(loss: Loss): void {
+  lost(loss: Loss, fault: ReaderFault = ''): void {
     const user = this.#user;
     // RFC 9113 8.1.1
     this.#leave(loss === 'nonsense' ? ErrorCode.protocolError : ErrorCode.cancel);
-    user?.onLost(loss);
+    user?.onLost(loss, fault);
   }
 
   onClosed(fault: ErrorCode | null): void {

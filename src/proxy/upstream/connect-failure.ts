@@ -1,0 +1,43 @@
+/** Why a connection to an endpoint was not made, as it is counted and logged. */
+export type ConnectFailure =
+  | ConnectError
+  /** Not in the time that there was. */
+  | 'timeout'
+  /** The endpoint left the table meanwhile. */
+  | 'endpoint-gone'
+  | 'other';
+
+/** Errors of connect(2) that are named as the system names them. */
+export type ConnectError = (typeof CONNECT_ERRORS)[number];
+const CONNECT_ERRORS = ['ECONNREFUSED', 'ECONNRESET', 'EHOSTUNREACH', 'ENETUNREACH', 'ETIMEDOUT'] as const;
+
+export function isConnectError(text: string): text is ConnectError {
+  return (CONNECT_ERRORS as readonly string[]).includes(text);
+}
+
+/** Of an exchange whose connections were all made at once. */
+export const NO_FAILURES: readonly ConnectFailure[] = [];
+
+/** What is known of a connection that failed before it was made; `detail` is empty when the error has no name here. */
+export interface FailedConnect {
+  readonly kind: 'refused' | 'unreachable' | 'connect-timed-out';
+  readonly detail: ConnectError | '';
+}
+
+/** Reads the error of a socket that was connecting; undefined when it was closed without one. */
+export function failedConnect(error: NodeJS.ErrnoException | undefined): FailedConnect {
+  const detail = CONNECT_ERRORS.find((known) => known === error?.code) ?? '';
+  switch (detail) {
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+      return { kind: 'unreachable', detail };
+    case 'ETIMEDOUT':
+      return { kind: 'connect-timed-out', detail };
+    case 'ECONNREFUSED':
+    case 'ECONNRESET':
+    case '':
+      return { kind: 'refused', detail };
+    default:
+      return detail satisfies never;
+  }
+}
