@@ -81,6 +81,7 @@ const VALUES: Readonly<Record<string, readonly [written: string, read: object]>>
   h2c: ['true', { h2c: true }],
   'https-port': ['8443', { httpsPort: 8443 }],
   'proxy-protocol-from': ['10.0.0.0/8', { proxyProtocolFrom: ['10.0.0.0/8'] }],
+  'proxy-protocol-https-port': ['8443', { proxyProtocolHttpsPorts: [8443] }],
   'default-tls-secret': ['ops/edge.tls', { defaultTlsSecret: 'ops/edge.tls' }],
   'ssl-redirect': ['false', { sslRedirect: false }],
   hsts: ['max-age=60; includeSubDomains; preload', { hsts: 'max-age=60; includeSubDomains; preload' }],
@@ -179,6 +180,7 @@ it.each([
 it.each([
   ['trusted-proxies', ['10.0.0.0/33']],
   ['proxy-protocol-from', ['10.0.0.0/33']],
+  ['proxy-protocol-https-port', ['65536']],
   ['trusted-proxies', ['10.0.0/8']],
   ['trusted-proxies', ['fd00::/129']],
   ['trusted-proxies', ['10.0.0.0/8/8']],

@@ -90,6 +90,7 @@ export interface Config extends CompileConfig {
   /** 0 for none. */
   readonly httpsPort: number;
   readonly proxyProtocolFrom: readonly string[];
+  readonly proxyProtocolHttpsPorts: readonly number[];
   /** `namespace/name` */
   readonly defaultTlsSecret: string | null;
   readonly sslRedirect: boolean;
@@ -129,6 +130,8 @@ export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult
     // Whoever moves HTTP away from 80, for want of the right or of room, is not asked for 443 either.
     httpsPort: read.one('https-port', httpsPort) ?? (httpPort === 80 ? 443 : 0),
     proxyProtocolFrom: read.many('proxy-protocol-from', cidr),
+    // 0 takes the default away.
+    proxyProtocolHttpsPorts: read.many('proxy-protocol-https-port', port(0)).filter((each) => each > 0),
     defaultTlsSecret: read.optional('default-tls-secret', secretName),
     sslRedirect: read.one('ssl-redirect', boolean),
     hsts: read.one('hsts', hsts),

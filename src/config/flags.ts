@@ -244,6 +244,15 @@ export const RUN_FLAGS: readonly Flag[] = [
     group: 'Listening',
   },
   {
+    name: 'proxy-protocol-https-port',
+    value: '<port...>',
+    many: true,
+    default: '443',
+    description:
+      'a PROXY header with this destination port means that the client spoke https, unless the header itself says so or denies it (version 2, PP2_TYPE_SSL); 0 for no port',
+    group: 'Listening',
+  },
+  {
     name: 'default-tls-secret',
     value: '<ns/name>',
     description: 'serves TLS hosts without a certificate of their own; otherwise a self-signed one does',
@@ -283,7 +292,8 @@ export const RUN_FLAGS: readonly Flag[] = [
     name: 'trusted-proxies',
     value: '<cidr...>',
     many: true,
-    description: 'believe X-Forwarded-* from these networks; from everyone else they are replaced',
+    description:
+      'trust X-Forwarded-* on connections from these networks; from everyone else they are replaced. Name only proxies that write these fields themselves',
     group: 'Data plane',
   },
   {

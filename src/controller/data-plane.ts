@@ -56,6 +56,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
       trustedProxies: config.trustedProxies,
       h2c: config.h2c,
       proxyProtocolFrom: config.proxyProtocolFrom,
+      proxyProtocolHttpsPorts: config.proxyProtocolHttpsPorts,
       tls: standIn && { minVersion: config.tlsMinVersion, ciphers: config.tlsCiphers, standIn },
       httpsRedirect: standIn && config.sslRedirect ? { port: config.httpsPort } : null,
       strictTransportSecurity: config.hsts,

@@ -46,6 +46,7 @@ function jsonFields(exchange: Exchange): Record<string, unknown> {
     method: exchange.method,
     host: exchange.host,
     target: exchange.target,
+    scheme: exchange.scheme,
     protocol: `HTTP/${exchange.httpVersion}`,
     status: exchange.status,
     durationMs: Math.round(exchange.durationMs * 1000) / 1000,

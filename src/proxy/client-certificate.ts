@@ -2,7 +2,7 @@ import { UNVERIFIABLE } from '../routing/ingress/client-certificates.ts';
 import { normalizeHost, routesFor } from '../routing/match.ts';
 import { get } from '../model/sharded-map.ts';
 import type { ClientPolicy, HostRoutes, Route, RouteTable } from '../routing/table.ts';
-import type { Arrival } from './forwarded.ts';
+import type { ConnectionInfo } from './connection-info.ts';
 
 /** Why a request is refused for want of a certificate; `answer.ts` gives each its status and its words. */
 export type CertificateRefusal =
@@ -36,14 +36,15 @@ export function certificateRefusal(
   table: RouteTable,
   routes: HostRoutes | null,
   route: Route | null,
-  arrival: Pick<Arrival, 'scheme' | 'client'> | undefined,
+  connectionInfo: Pick<ConnectionInfo, 'tls' | 'certificate'> | undefined,
   challenge: boolean,
 ): CertificateRefusal | null {
-  const shown = arrival?.client;
+  const shown = connectionInfo?.certificate;
   const terms = routes?.clients?.terms;
   const wanted = route?.policy.clientTerms;
   if (shown === undefined && terms === undefined && wanted === undefined) return null;
-  const secure = arrival?.scheme === 'https';
+  // A load balancer that ended TLS leaves clear text to us, whatever it says: nobody here has seen a certificate.
+  const secure = connectionInfo?.tls === true;
   if (challenge && !secure && route !== null && wanted === undefined) return null;
   if (terms === UNVERIFIABLE || (wanted !== undefined && wanted !== terms)) return 'clients-unverifiable';
   if (terms !== undefined && !secure) return 'certificate-out-of-sight';

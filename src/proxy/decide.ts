@@ -3,7 +3,7 @@ import type { Backend, Route, RouteTable } from '../routing/table.ts';
 import { matchIn, normalizeHost, normalizePath, routesFor } from '../routing/match.ts';
 import { withAffinity } from './balance/affinity.ts';
 import { type CertificateRefusal, certificateRefusal } from './client-certificate.ts';
-import type { Arrival } from './forwarded.ts';
+import type { ConnectionInfo } from './connection-info.ts';
 
 /** What one request gets. Made by pure code; an engine carries it out. */
 export type Decision =
@@ -30,9 +30,9 @@ export interface Addressee {
   /** The one Host field's value. */
   readonly host: string;
   /** What the client speaks, to us or to a trusted proxy in front of us: `http` unless it is known better. */
-  readonly scheme?: string;
+  readonly scheme?: 'http' | 'https';
   /** The connection that it came on: in clear text unless it is known better. */
-  readonly arrival?: Pick<Arrival, 'scheme' | 'client'>;
+  readonly connectionInfo?: Pick<ConnectionInfo, 'tls' | 'certificate'>;
 }
 
 /** Where hosts with TLS send clients that come without. */
@@ -73,20 +73,16 @@ export function decide(
   const routes = routesFor(table, host);
   const route = matchIn(table, routes, path);
   const challenge = path.startsWith(ACME_CHALLENGE);
-  if (redirect && hasTls(table, host) && !isSecure(request) && !challenge) {
+  if (redirect && hasTls(table, host) && request.scheme !== 'https' && !challenge) {
     const port = redirect.port === 443 ? '' : `:${redirect.port}`;
     return { kind: 'redirect', route, location: `https://${host}${port}${target}` };
   }
-  const refusal = certificateRefusal(table, routes, route, request.arrival, challenge);
+  const refusal = certificateRefusal(table, routes, route, request.connectionInfo, challenge);
   if (refusal !== null) return { kind: 'refuse', route, reason: refusal };
   if (route === null) return refuse('no-route');
   const backend = get(table.backends, route.backend);
   if (!backend || backend.unavailable) return { kind: 'refuse', route, reason: 'backend-unavailable' };
   return { kind: 'forward', route: withAffinity(route, backend), backend };
-}
-
-function isSecure({ scheme }: Addressee): boolean {
-  return scheme === 'https' || scheme === 'wss';
 }
 
 /** Whether some Ingress asks for TLS for a host, by its name or by a wildcard; its Secret need not be good. */

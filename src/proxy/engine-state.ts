@@ -1,6 +1,6 @@
 import type { EngineContext } from './engine.ts';
 import { UpstreamSessions } from './upstream/http2/upstream-sessions.ts';
-import type { Arrival } from './forwarded.ts';
+import type { ConnectionInfo } from './connection-info.ts';
 import type { Socket } from 'node:net';
 import type { ClientConnection } from './downstream/http1/client-connection.ts';
 import type { RelayExchange } from './exchange.ts';
@@ -37,7 +37,7 @@ export class Relay {
   readonly sessions: UpstreamSessions;
   readonly clients = new Set<Client>();
   /** Takes a connection over that begins as HTTP/2 does, its first bytes unread; null refuses it. */
-  acceptHttp2: ((socket: Socket, arrival: Arrival) => void) | null = null;
+  acceptHttp2: ((socket: Socket, connectionInfo: ConnectionInfo) => void) | null = null;
   readonly deadlines: Deadlines;
   readonly heads: DeadlineList<ClientConnection>;
   readonly keepAlives: DeadlineList<ClientConnection>;

@@ -18,6 +18,8 @@ export interface EngineContext {
   readonly h2c?: boolean;
   /** Peers that may begin a connection with a PROXY header; nobody when absent. */
   readonly proxyProtocolFrom?: TrustedProxies;
+  /** Destination ports that mean https in a PROXY header which does not say whether the client spoke TLS; none when absent. */
+  readonly proxyProtocolHttpsPorts?: readonly number[];
   /** What a TLS port is served with. */
   readonly certificates?: Certificates;
   /** What clients on a TLS port are asked for; nothing when absent. */

@@ -7,6 +7,8 @@ export interface Exchange {
   readonly startedAt: number;
   readonly durationMs: number;
   readonly clientAddress: string;
+  /** What the client spoke, to us or to a trusted proxy in front of us. */
+  readonly scheme: 'http' | 'https';
   readonly method: string;
   readonly host: string;
   /** The request-target as received. */

@@ -79,9 +79,9 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
   constructor(relay: Relay, client: ClientSide, head: RequestHead | null) {
     this.#relay = relay;
     this.#client = client;
-    this.#ledger = new Ledger(relay.context.now(), client.arrival, head, client.isHttp2);
+    this.#ledger = new Ledger(relay.context.now(), client.connectionInfo, head, client.isHttp2);
     this.isHead = this.#ledger.method === 'HEAD';
-    client.strictTransport = strictTransport(relay.context, client.arrival.scheme); // Until the head is read.
+    client.strictTransport = strictTransport(relay.context, client.connectionInfo.scheme); // Until the head is read.
     relay.inFlight++;
   }
 
@@ -90,10 +90,10 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
   begin(head: RequestHead, bytes: Buffer, base: number): void {
     const { context } = this.#relay;
     const ledger = this.#ledger;
-    const forwarded = upstreamHead(head, bytes, base, this.#client.arrival, context.trustedProxies);
+    const forwarded = upstreamHead(head, bytes, base, this.#client.connectionInfo, context.trustedProxies);
     ledger.clientAddress = forwarded.way.realIp;
     ledger.requestId = forwarded.way.requestId;
-    ledger.scheme = forwarded.way.forwardedProto;
+    ledger.scheme = forwarded.way.scheme;
     this.#client.strictTransport = strictTransport(context, ledger.scheme);
     this.#head = forwarded.text;
     this.asksUpgrade = forwarded.upgrade !== null;

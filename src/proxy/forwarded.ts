@@ -1,21 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { plainAddress } from './listener/address.ts';
-import type { ShownCertificate } from './client-certificate.ts';
+import type { ConnectionInfo } from './connection-info.ts';
 import type { TrustedProxies } from './listener/trusted-proxies.ts';
 
 export { type TrustedProxies, parseCidr, trustedProxies } from './listener/trusted-proxies.ts';
-
-/** Where a request came in: constant for a connection. */
-export interface Arrival {
-  /** As `plainAddress` gives it. */
-  readonly peer: string;
-  readonly trusted: boolean;
-  /** The port of the listener. */
-  readonly port: number;
-  readonly scheme: 'http' | 'https';
-  /** What the client showed, where it was asked for a certificate. */
-  readonly client?: ShownCertificate;
-}
 
 /** The values a request came with; several fields of a name are joined with `, `. */
 export interface IncomingForwarding {
@@ -29,13 +17,17 @@ export interface IncomingForwarding {
   readonly forwarded?: string | undefined;
 }
 
-/** The values a request goes on with. */
+/** What a request goes on with. */
 export interface Forwarding {
+  /** How the client came: what the proxy decides by, whatever spelling the pod is told. */
+  readonly scheme: 'http' | 'https';
   /** X-Forwarded-For */
   readonly forwardedFor: string;
   readonly forwardedHost: string;
   readonly forwardedPort: string;
+  /** As a trusted peer spells it: `ws` and `wss` too. */
   readonly forwardedProto: string;
+  /** The address of the client: X-Real-IP. */
   readonly realIp: string;
   readonly requestId: string;
   /** Forwarded (RFC 7239): only where a trusted peer speaks it; null leaves it out. */
@@ -43,58 +35,96 @@ export interface Forwarding {
 }
 
 /**
- * What the upstream is told of the way of a request. An untrusted peer's own words are replaced; a trusted one's
- * are kept and its address appended.
+ * Who the client is and how it came, which the upstream is told. An untrusted peer's own words are replaced; a
+ * trusted one's are kept and the address that the connection is for is appended.
  */
 export function forwarding(
-  arrival: Arrival,
+  connectionInfo: ConnectionInfo,
   incoming: IncomingForwarding,
   trusted: TrustedProxies,
 ): Forwarding {
-  const { peer, port, scheme } = arrival;
+  const { clientAddress: from, port, scheme } = connectionInfo;
   const requestId = isSaneRequestId(incoming.requestId) ? incoming.requestId : randomUUID();
-  if (!arrival.trusted) {
+  if (!connectionInfo.trusted) {
     return {
-      forwardedFor: peer,
+      scheme,
+      forwardedFor: from,
       forwardedHost: incoming.host,
       forwardedPort: String(port),
       forwardedProto: scheme,
-      realIp: peer,
+      realIp: from,
       requestId,
       forwarded: null,
     };
   }
+  const client = findClient(from, incoming.forwardedFor ?? incoming.realIp ?? '', trusted);
+  const came = cameBy(connectionInfo, incoming, client.fromRight);
   return {
-    forwardedFor: incoming.forwardedFor ? `${incoming.forwardedFor}, ${peer}` : peer,
-    forwardedHost: first(incoming.forwardedHost) ?? incoming.host,
-    forwardedPort: sane(first(incoming.forwardedPort), /^\d{1,5}$/) ?? String(port),
-    forwardedProto: sane(first(incoming.forwardedProto)?.toLowerCase(), /^(?:https?|wss?)$/) ?? scheme,
-    realIp: clientAddress(peer, incoming.forwardedFor ?? incoming.realIp, trusted),
+    scheme: came.proto === 'https' || came.proto === 'wss' ? 'https' : 'http',
+    forwardedFor: incoming.forwardedFor ? `${incoming.forwardedFor}, ${from}` : from,
+    forwardedHost: entryAt(incoming.forwardedHost, client.fromRight) ?? incoming.host,
+    forwardedPort: String(came.port),
+    forwardedProto: came.proto,
+    realIp: client.address,
     requestId,
-    forwarded: incoming.forwarded ? `${incoming.forwarded}, for=${node(peer)};proto=${scheme}` : null,
+    forwarded: incoming.forwarded ? `${incoming.forwarded}, for=${node(from)};proto=${scheme}` : null,
   };
 }
 
+/** Protocol and port as a trusted peer says them, of one piece: without a usable protocol its port means nothing. */
+function cameBy(
+  { scheme, port }: ConnectionInfo,
+  { forwardedProto, forwardedPort }: IncomingForwarding,
+  fromRight: number,
+): { readonly proto: string; readonly port: number } {
+  const proto = (entryAt(forwardedProto, fromRight) ?? scheme).toLowerCase();
+  if (!PROTO.test(proto)) return { proto: scheme, port };
+  const said = Number(entryAt(forwardedPort, fromRight) ?? NaN);
+  if (Number.isInteger(said) && said >= 1 && said <= 65_535) return { proto, port: said };
+  const secure = proto === 'https' || proto === 'wss';
+  return { proto, port: secure === (scheme === 'https') ? port : secure ? 443 : 80 };
+}
+
+const PROTO = /^(?:https?|wss?)$/;
+
+interface FoundClient {
+  readonly address: string;
+  /** How many entries of the list stand to the right of it. */
+  readonly fromRight: number;
+}
+
 /**
- * The client a request is from: the right-most address of the way that is not one of our trusted proxies.
+ * The client a request is from: the right-most address of the chain that is not one of our trusted proxies.
  * An entry that is no address ends the search, since whoever wrote it may have written what is left of it too.
  */
-export function clientAddress(
-  peer: string,
-  forwardedFor: string | undefined,
-  trusted: TrustedProxies,
-): string {
-  let client = peer;
-  if (forwardedFor === undefined) return client;
+function findClient(from: string, forwardedFor: string, trusted: TrustedProxies): FoundClient {
+  let address = from;
+  let entries = 0;
   let end = forwardedFor.length;
-  while (end > 0 && trusted.includes(client)) {
+  while (end > 0 && trusted.includes(address)) {
     const comma = forwardedFor.lastIndexOf(',', end - 1);
-    const address = plainAddress(forwardedFor.slice(comma + 1, end));
-    if (address === '') break;
-    client = address;
+    const next = plainAddress(forwardedFor.slice(comma + 1, end));
+    if (next === '') break;
+    address = next;
+    entries++;
     end = comma;
   }
-  return client;
+  return { address, fromRight: Math.max(entries - 1, 0) };
+}
+
+/**
+ * The entry of a list that the proxy wrote which also wrote the client's address: proxies append to all of these
+ * lists, and what is further to the left the client may have sent itself. A shorter list gives its left-most entry.
+ */
+function entryAt(list: string | undefined, fromRight: number): string | undefined {
+  if (list === undefined) return undefined;
+  let end = list.length;
+  let comma = list.lastIndexOf(',');
+  for (let skipped = 0; skipped < fromRight && comma > 0; skipped++) {
+    end = comma;
+    comma = list.lastIndexOf(',', end - 1);
+  }
+  return list.slice(comma + 1, end).trim() || undefined;
 }
 
 const SANE_REQUEST_ID = /^[\w.:@/+=~-]{1,128}$/;
@@ -102,16 +132,6 @@ const SANE_REQUEST_ID = /^[\w.:@/+=~-]{1,128}$/;
 /** Whether a client's X-Request-ID may be kept: short, and harmless in any log. */
 export function isSaneRequestId(value: string | undefined): value is string {
   return value !== undefined && SANE_REQUEST_ID.test(value);
-}
-
-function first(value: string | undefined): string | undefined {
-  if (!value) return undefined;
-  const comma = value.indexOf(',');
-  return (comma < 0 ? value : value.slice(0, comma)).trim() || undefined;
-}
-
-function sane(value: string | undefined, pattern: RegExp): string | undefined {
-  return value !== undefined && pattern.test(value) ? value : undefined;
 }
 
 /** RFC 7239 6: IPv6 goes in brackets and quotes. */

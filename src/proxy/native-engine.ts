@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { Engine, EngineContext, EngineFactory } from './engine.ts';
-import type { Arrival } from './forwarded.ts';
+import type { ConnectionInfo } from './connection-info.ts';
 import { Http2Clients } from './downstream/http2/clients.ts';
 import { type Listener, openListener } from './listener/listener.ts';
 import { ClientConnection } from './downstream/http1/client-connection.ts';
@@ -17,13 +17,14 @@ export const relayEngine: EngineFactory = (context: EngineContext): Engine => {
   const { limits } = context;
   const listeners: Listener[] = [];
   const http2 = new Http2Clients(relay);
-  if (context.h2c) relay.acceptHttp2 = (socket, arrival) => http2.accept(socket, arrival);
+  if (context.h2c) relay.acceptHttp2 = (socket, connectionInfo) => http2.accept(socket, connectionInfo);
 
-  function accept(socket: Socket, arrival: Arrival): void {
+  function accept(socket: Socket, connectionInfo: ConnectionInfo): void {
     // Cheaper than an answer, at a moment when everything is scarce.
     if (relay.clients.size >= limits.connections) socket.destroy();
-    else if (socket instanceof TLSSocket && socket.alpnProtocol === 'h2') http2.accept(socket, arrival);
-    else relay.clients.add(new ClientConnection(relay, socket, arrival));
+    else if (socket instanceof TLSSocket && socket.alpnProtocol === 'h2')
+      http2.accept(socket, connectionInfo);
+    else relay.clients.add(new ClientConnection(relay, socket, connectionInfo));
   }
 
   return {

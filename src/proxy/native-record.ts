@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks';
 import type { Route } from '../routing/table.ts';
 import type { AnswerReason } from './local-response.ts';
 import type { Exchange } from './exchange-record.ts';
-import type { Arrival } from './forwarded.ts';
+import type { ConnectionInfo } from './connection-info.ts';
 import type { BodyFault } from './http1/body-reader.ts';
 import { type ConnectError, type ConnectFailure, NO_FAILURES } from './upstream/connect-failure.ts';
 import type { RequestFault, RequestHead } from './downstream/http1/request-head.ts';
@@ -13,12 +13,11 @@ export type HttpVersion = '1.0' | '1.1' | '2';
 /** What becomes known of an exchange while it runs, and is accounted when it is over. */
 export class Ledger implements Exchange {
   readonly startedAt: number;
-  readonly arrival: Arrival;
+  readonly connectionInfo: ConnectionInfo;
   /** Until it is over, the time on the monotonic clock when it began. */
   durationMs = performance.now();
   clientAddress: string;
-  /** What the client speaks, to us or to a trusted proxy in front of us. */
-  scheme = 'http';
+  scheme: 'http' | 'https';
   readonly method: string;
   readonly host: string;
   readonly target: string;
@@ -34,10 +33,11 @@ export class Ledger implements Exchange {
   detail = '';
 
   /** `head` is null when the request never came to one. */
-  constructor(startedAt: number, arrival: Arrival, head: RequestHead | null, http2: boolean) {
+  constructor(startedAt: number, connectionInfo: ConnectionInfo, head: RequestHead | null, http2: boolean) {
     this.startedAt = startedAt;
-    this.arrival = arrival;
-    this.clientAddress = arrival.peer;
+    this.connectionInfo = connectionInfo;
+    this.clientAddress = connectionInfo.clientAddress;
+    this.scheme = connectionInfo.scheme;
     this.method = head?.method ?? '';
     this.host = head?.host ?? '';
     this.target = head?.target ?? '';

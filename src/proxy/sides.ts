@@ -1,5 +1,5 @@
 import type { Answer } from './local-response.ts';
-import type { Arrival } from './forwarded.ts';
+import type { ConnectionInfo } from './connection-info.ts';
 import type { ClientFraming, ConnectionWord } from './downstream/http1/client-head.ts';
 import type { FieldBlock } from './http1/field-block.ts';
 import type { ResponseHead } from './upstream/http1/response-head.ts';
@@ -15,7 +15,7 @@ export interface Trailers {
  * others (HTTP/2). What is put together for it leaves with `send`.
  */
 export interface ClientSide {
-  readonly arrival: Arrival;
+  readonly connectionInfo: ConnectionInfo;
   readonly isHttp2: boolean;
   /** The value of Strict-Transport-Security for the response that comes, unless the pod gives one; null for none. */
   strictTransport: string | null;

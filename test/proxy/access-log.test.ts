@@ -23,6 +23,7 @@ it('json: one line with every field; what does not apply is left out', () => {
     method: 'GET',
     host: 'shop.test',
     target: '/cart?item=1',
+    scheme: 'https',
     protocol: 'HTTP/1.1',
     status: 200,
     durationMs: 3.142,

@@ -19,6 +19,7 @@ export function anExchange(parts: Partial<Exchange> = {}): Exchange {
     startedAt: Date.parse('2026-01-02T03:04:05.678Z'),
     durationMs: 3.14159,
     clientAddress: '192.0.2.7',
+    scheme: 'https',
     method: 'GET',
     host: 'shop.test',
     target: '/cart?item=1',

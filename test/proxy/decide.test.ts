@@ -70,13 +70,13 @@ describe('certificates of clients', () => {
     { host: 'asking.test', ports: [80], clients: required, policy: { ...DEFAULT_POLICY, clientTerms: 'R' } },
     { host: 'down.test', ports: [], clients: required, unavailable: 'service-not-found' },
   ]);
-  const came = (terms: string, verdict: ShownCertificate['verdict']): Addressee['arrival'] => {
-    return { scheme: 'https', client: { terms, verdict, fields: {}, lines: '' } };
+  const came = (terms: string, verdict: ShownCertificate['verdict']): Addressee['connectionInfo'] => {
+    return { tls: true, certificate: { terms, verdict, fields: {}, lines: '' } };
   };
-  const arrivals: Record<string, Addressee['arrival']> = {
+  const connectionInfos: Record<string, Addressee['connectionInfo']> = {
     unknown: undefined,
-    http: { scheme: 'http' },
-    https: { scheme: 'https' },
+    http: { tls: false },
+    https: { tls: true },
     'R verified': came('R', 'verified'),
     'R missing': came('R', 'missing'),
     'R refused': came('R', 'refused'),
@@ -86,7 +86,7 @@ describe('certificates of clients', () => {
     'rotated verified': came('R2', 'verified'),
     'empty verified': came('', 'verified'),
   };
-  const ALL = Object.keys(arrivals);
+  const ALL = Object.keys(connectionInfos);
   const except = (...names: string[]): string[] => ALL.filter((name) => !names.includes(name));
   const clear = ['unknown', 'http'];
 
@@ -119,12 +119,12 @@ describe('certificates of clients', () => {
     ['none.test', { 'no-route': [...clear, 'https'], misdirected: except(...clear, 'https') }],
   ])('%s', (host, expected) => {
     const found: Record<string, string[]> = {};
-    for (const [name, arrival] of Object.entries(arrivals)) {
+    for (const [name, connectionInfo] of Object.entries(connectionInfos)) {
       const decision = decide(table, {
         ...{ method: 'GET', target: '/', host },
         // What a trusted proxy says of its client makes no certificate visible.
         scheme: 'https',
-        ...(arrival && { arrival }),
+        ...(connectionInfo && { connectionInfo }),
       });
       (found[decision.kind === 'forward' ? 'forward' : described(decision)] ??= []).push(name);
     }
@@ -132,16 +132,16 @@ describe('certificates of clients', () => {
   });
 
   it('lets an ACME challenge in clear text to an Ingress that does not ask for certificates itself', () => {
-    const challenge = (host: string, arrival: Addressee['arrival']): string => {
+    const challenge = (host: string, connectionInfo: Addressee['connectionInfo']): string => {
       const target = '/.well-known/acme-challenge/token';
-      return decide(table, { method: 'GET', target, host, ...(arrival && { arrival }) }).kind;
+      return decide(table, { method: 'GET', target, host, ...(connectionInfo && { connectionInfo }) }).kind;
     };
     for (const host of ['required.test', 'unverifiable.test']) {
-      expect(challenge(host, { scheme: 'http' })).toBe('forward');
-      expect(challenge(host, { scheme: 'https' })).toBe('refuse');
+      expect(challenge(host, { tls: false })).toBe('forward');
+      expect(challenge(host, { tls: true })).toBe('refuse');
     }
-    expect(challenge('asking.test', { scheme: 'http' })).toBe('refuse');
-    expect(challenge('loser.test', { scheme: 'http' })).toBe('refuse');
+    expect(challenge('asking.test', { tls: false })).toBe('refuse');
+    expect(challenge('loser.test', { tls: false })).toBe('refuse');
   });
 
   it('sends a host with TLS to https first', () => {
@@ -153,7 +153,7 @@ describe('certificates of clients', () => {
       method: 'GET',
       target: '/',
       host: 'required.test',
-      arrival: { scheme: 'http' },
+      connectionInfo: { tls: false },
     } as const;
     expect(decide(secure, request, { port: 443 }).kind).toBe('redirect');
     expect(decide(secure, request).kind).toBe('refuse');

@@ -1,10 +1,9 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { directConnection, proxiedConnection } from '../../src/proxy/connection-info.ts';
 import { plainAddress } from '../../src/proxy/listener/address.ts';
 import {
-  type Arrival,
   type IncomingForwarding,
-  clientAddress,
   forwarding,
   isSaneRequestId,
   parseCidr,
@@ -13,8 +12,14 @@ import {
 
 const TRUSTED = trustedProxies(['10.0.0.0/8', 'fd00::/8']);
 const NOBODY = trustedProxies([]);
-const OUTSIDE: Arrival = { peer: '9.9.9.9', trusted: false, port: 80, scheme: 'http' };
-const INSIDE: Arrival = { peer: '10.0.0.1', trusted: true, port: 8080, scheme: 'http' };
+const OUTSIDE = directConnection('9.9.9.9', false, 'http', 80);
+const INSIDE = directConnection('10.0.0.1', true, 'http', 8080);
+
+/** The client of a request from a peer that says this. */
+function clientAddress(peer: string, forwardedFor: string | undefined): string {
+  const connection = directConnection(peer, TRUSTED.includes(peer), 'http', 80);
+  return forwarding(connection, { host: 'app.test', forwardedFor }, TRUSTED).realIp;
+}
 
 describe('trusted proxies', () => {
   it.each([
@@ -67,15 +72,17 @@ describe('the client address', () => {
     ['10.0.0.1', '1.1.1.1:1234', '1.1.1.1'],
     ['10.0.0.1', '[2001:db8::1]:443', '2001:db8::1'],
     ['fd00::1', '::ffff:1.1.1.1', '1.1.1.1'],
+    ['fd00::1', '1.1.1.1, 0:0:0:0:0:FFFF:a00:2', '1.1.1.1'],
+    ['fd00::1', '2001:db8::ffff:1', '2001:db8::ffff:1'],
     ['10.0.0.1', ',,,', '10.0.0.1'],
   ])('of %s saying "%s" is %s', (peer, forwardedFor, client) => {
-    expect(clientAddress(peer, forwardedFor, TRUSTED)).toBe(client);
+    expect(clientAddress(peer, forwardedFor)).toBe(client);
   });
 
   it('is an address or the peer, whatever comes', () => {
     fc.assert(
       fc.property(fc.array(fc.oneof(fc.ipV4(), fc.ipV6(), fc.string())), (entries) => {
-        const client = clientAddress('10.0.0.1', entries.join(','), TRUSTED);
+        const client = clientAddress('10.0.0.1', entries.join(','));
         expect(plainAddress(client)).toBe(client);
       }),
     );
@@ -86,7 +93,7 @@ describe('forwarding', () => {
   const claims: IncomingForwarding = {
     host: 'app.test:8080',
     forwardedFor: '1.1.1.1',
-    forwardedHost: 'outside.test, proxy.test',
+    forwardedHost: 'outside.test',
     forwardedPort: '443',
     forwardedProto: 'HTTPS',
     realIp: '6.6.6.6',
@@ -96,6 +103,7 @@ describe('forwarding', () => {
 
   it('takes nothing from an untrusted peer but a sane request id', () => {
     expect(forwarding(OUTSIDE, claims, TRUSTED)).toEqual({
+      scheme: 'http',
       forwardedFor: '9.9.9.9',
       forwardedHost: 'app.test:8080',
       forwardedPort: '80',
@@ -108,6 +116,7 @@ describe('forwarding', () => {
 
   it('keeps and extends what a trusted peer says', () => {
     expect(forwarding(INSIDE, claims, TRUSTED)).toEqual({
+      scheme: 'https',
       forwardedFor: '1.1.1.1, 10.0.0.1',
       forwardedHost: 'outside.test',
       forwardedPort: '443',
@@ -118,17 +127,76 @@ describe('forwarding', () => {
     });
   });
 
-  it('falls back where a trusted peer says nothing, or nonsense', () => {
-    const nonsense = { host: 'app.test', forwardedPort: 'x', forwardedProto: 'gopher', requestId: 'a b' };
-    const { requestId, ...rest } = forwarding({ ...INSIDE, peer: 'fd00::1' }, nonsense, TRUSTED);
+  it('falls back where a trusted peer says nothing, or nothing valid', () => {
+    const invalid = { host: 'app.test', forwardedPort: 'x', forwardedProto: 'gopher', requestId: 'a b' };
+    const { requestId, ...rest } = forwarding(
+      directConnection('fd00::1', true, 'http', 8080),
+      invalid,
+      TRUSTED,
+    );
     expect(requestId).toMatch(/^[\da-f-]{36}$/);
     expect(rest).toEqual({
+      scheme: 'http',
       forwardedFor: 'fd00::1',
       forwardedHost: 'app.test',
       forwardedPort: '8080',
       forwardedProto: 'http',
       realIp: 'fd00::1',
       forwarded: null,
+    });
+  });
+
+  it.each<[name: string, said: Partial<IncomingForwarding>, scheme: string, proto: string, port: string]>([
+    ['nothing', {}, 'http', 'http', '8080'],
+    ['a protocol alone', { forwardedProto: 'https' }, 'https', 'https', '443'],
+    ['the protocol of the connection alone', { forwardedProto: 'http' }, 'http', 'http', '8080'],
+    ['a WebSocket', { forwardedProto: 'wss' }, 'https', 'wss', '443'],
+    ['both', { forwardedProto: 'https', forwardedPort: '8443' }, 'https', 'https', '8443'],
+    ['a port alone', { forwardedPort: '8000' }, 'http', 'http', '8000'],
+    ['a bad protocol', { forwardedProto: 'on', forwardedPort: '443' }, 'http', 'http', '8080'],
+    ['port 0', { forwardedProto: 'https', forwardedPort: '0' }, 'https', 'https', '443'],
+    ['a port that is too high', { forwardedProto: 'https', forwardedPort: '65536' }, 'https', 'https', '443'],
+    ['a list with an empty entry', { forwardedProto: 'https, ' }, 'http', 'http', '8080'],
+  ])('takes protocol and port together: %s', (_, said, scheme, proto, port) => {
+    const way = forwarding(INSIDE, { host: 'app.test', ...said }, TRUSTED);
+    expect([way.scheme, way.forwardedProto, way.forwardedPort]).toEqual([scheme, proto, port]);
+  });
+
+  it.each<[name: string, forwardedFor: string, proto: string, expected: string]>([
+    ['through two of our proxies', '1.1.1.1, 10.0.0.2', 'https, http', 'https'],
+    ['of a client that sent such fields itself', '6.6.6.6, 1.1.1.1', 'https, http', 'http'],
+    ['where only the first proxy set one', '1.1.1.1, 10.0.0.3, 10.0.0.2', 'https', 'https'],
+    [
+      'where a proxy set one and the client another',
+      '6.6.6.6, 1.1.1.1, 10.0.0.2',
+      'https, http, https',
+      'http',
+    ],
+  ])('of lists, takes what the proxy wrote that saw the client: %s', (_, forwardedFor, proto, expected) => {
+    const said = { host: 'app.test', forwardedFor, forwardedProto: proto };
+    expect(forwarding(INSIDE, said, TRUSTED).scheme).toBe(expected);
+    expect(
+      forwarding(
+        INSIDE,
+        { ...said, forwardedHost: proto, forwardedPort: proto.replaceAll(/[a-z]+/g, '81') },
+        TRUSTED,
+      ),
+    ).toMatchObject({ forwardedHost: expected, forwardedPort: '81' });
+  });
+
+  it('trusts the peer, not the address that a PROXY header names', () => {
+    const header = { source: '1.1.1.1', sourcePort: 1, destinationPort: 8443, tls: true };
+    expect(forwarding(proxiedConnection(INSIDE, header, []), claims, TRUSTED)).toMatchObject({
+      forwardedFor: '1.1.1.1, 1.1.1.1',
+      forwardedPort: '443',
+      realIp: '1.1.1.1',
+    });
+    const spoof = proxiedConnection(OUTSIDE, { ...header, source: '10.0.0.9' }, []);
+    expect(forwarding(spoof, claims, TRUSTED)).toMatchObject({
+      scheme: 'https',
+      forwardedFor: '10.0.0.9',
+      forwardedPort: '8443',
+      realIp: '10.0.0.9',
     });
   });
 

@@ -10,30 +10,56 @@ function v2(command: number, family: number, rest: Buffer): Buffer {
 }
 
 const TCP4 = Buffer.from([192, 0, 2, 1, 198, 51, 100, 2, 0xdc, 0x04, 0x01, 0xbb]);
+
+function tlv(type: number, value: string | Buffer): Buffer {
+  return Buffer.concat([Buffer.from([type, 0, value.length]), Buffer.from(value as string, 'latin1')]);
+}
+
+/** PP2_TYPE_SSL */
+function ssl(client: number, inner: Buffer = Buffer.alloc(0)): Buffer {
+  return tlv(0x20, Buffer.concat([Buffer.from([client, 0, 0, 0, 0]), inner]));
+}
+
+function tcp4With(...extensions: readonly Buffer[]): Buffer {
+  return Buffer.concat([TCP4, ...extensions]);
+}
+
 const TCP6 = Buffer.concat([
   Buffer.from('20010db8000000000000000000000001', 'hex'),
   Buffer.from('00000000000000000000ffff0a000001', 'hex'),
   Buffer.from([0, 80, 1, 187]),
 ]);
-const FROM_V4 = { source: '192.0.2.1', sourcePort: 56_324, destinationPort: 443 };
+const FROM_V4 = { source: '192.0.2.1', sourcePort: 56_324, destinationPort: 443, tls: null };
 
 const HEADERS: readonly [name: string, bytes: Buffer, addresses: unknown][] = [
   ['v1 TCP4', Buffer.from('PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\n'), FROM_V4],
   [
     'v1 TCP6',
     Buffer.from('PROXY TCP6 2001:0DB8:0:0:0:0:0:1 ::1 0 65535\r\n'),
-    { source: '2001:db8::1', sourcePort: 0, destinationPort: 65_535 },
+    { source: '2001:db8::1', sourcePort: 0, destinationPort: 65_535, tls: null },
   ],
   [
     'v1 TCP6 of an IPv4 address',
     Buffer.from('PROXY TCP6 ::ffff:192.0.2.1 ::1 1 2\r\n'),
-    { source: '192.0.2.1', sourcePort: 1, destinationPort: 2 },
+    { source: '192.0.2.1', sourcePort: 1, destinationPort: 2, tls: null },
   ],
   ['v1 UNKNOWN', Buffer.from('PROXY UNKNOWN\r\n'), null],
   ['v1 UNKNOWN with more', Buffer.from('PROXY UNKNOWN ffff::1 what ever 1 2\r\n'), null],
   ['v2 TCP4', v2(0x21, 0x11, TCP4), FROM_V4],
   ['v2 TCP4 with extensions', v2(0x21, 0x11, Buffer.concat([TCP4, Buffer.from([4, 0, 1, 0])])), FROM_V4],
-  ['v2 TCP6', v2(0x21, 0x21, TCP6), { source: '2001:db8::1', sourcePort: 80, destinationPort: 443 }],
+  [
+    'v2 TCP6',
+    v2(0x21, 0x21, TCP6),
+    { source: '2001:db8::1', sourcePort: 80, destinationPort: 443, tls: null },
+  ],
+  ['v2 TCP4 of a client with TLS', v2(0x21, 0x11, tcp4With(ssl(0x07))), { ...FROM_V4, tls: true }],
+  ['v2 TCP4 of a client without', v2(0x21, 0x11, tcp4With(ssl(0x00))), { ...FROM_V4, tls: false }],
+  [
+    'v2 TCP4 with TLS among other extensions',
+    v2(0x21, 0x11, tcp4With(tlv(0x02, 'app.test'), ssl(0x01, tlv(0x21, 'TLSv1.3')), tlv(0x04, '\0'))),
+    { ...FROM_V4, tls: true },
+  ],
+  ['v2 LOCAL that is broken within', v2(0x20, 0x11, tcp4With(Buffer.from([0x20]))), null],
   ['v2 LOCAL', v2(0x20, 0x00, Buffer.alloc(0)), null],
   ['v2 LOCAL with addresses', v2(0x20, 0x11, TCP4), null],
   ['v2 unspecified', v2(0x21, 0x00, Buffer.from('abc')), null],
@@ -55,6 +81,10 @@ const BAD: readonly [name: string, bytes: string | Buffer][] = [
   ['no end within 107 bytes', `PROXY UNKNOWN ${'x'.repeat(93)}`],
   ['v2 of another version', v2(0x11, 0x11, TCP4)],
   ['v2 with another command', v2(0x22, 0x11, TCP4)],
+  ['v2 with half an extension', v2(0x21, 0x11, tcp4With(Buffer.from([0x04, 0])))],
+  ['v2 with an extension past its end', v2(0x21, 0x11, tcp4With(Buffer.from([0x04, 0, 2, 0])))],
+  ['v2 with too little about TLS', v2(0x21, 0x11, tcp4With(tlv(0x20, '\x01\0\0\0')))],
+  ['v2 with two answers about TLS', v2(0x21, 0x11, tcp4With(ssl(0x01), ssl(0x00)))],
   ['v2 over UDP', v2(0x21, 0x12, TCP4)],
   ['v2 with too little room for its addresses', v2(0x21, 0x21, TCP4)],
   ['v2 that is too long', Buffer.concat([V2, Buffer.from([0x21, 0x11, 0xff, 0xff])])],

@@ -50,6 +50,7 @@ async function startDataPlane(entry = new URL('threads-entry.ts', import.meta.ur
       limits: DEFAULT_LIMITS,
       trustedProxies: [],
       proxyProtocolFrom: [],
+      proxyProtocolHttpsPorts: [],
       tls: null,
       httpsRedirect: null,
       strictTransportSecurity: null,

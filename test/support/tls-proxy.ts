@@ -35,6 +35,7 @@ export interface TlsProxySettings {
   readonly limits?: Partial<Limits>;
   readonly trustedProxies?: readonly string[];
   readonly proxyProtocolFrom?: readonly string[];
+  readonly proxyProtocolHttpsPorts?: readonly number[];
   readonly redirect?: HttpsRedirect;
   readonly hsts?: string;
   /** The Secret of the default certificate. */
@@ -75,6 +76,7 @@ export async function startTlsProxy(
     limits: { ...DEFAULT_LIMITS, ...settings.limits },
     trustedProxies: trustedProxies(settings.trustedProxies ?? []),
     proxyProtocolFrom: trustedProxies(settings.proxyProtocolFrom ?? []),
+    proxyProtocolHttpsPorts: settings.proxyProtocolHttpsPorts ?? [],
     certificates,
     clientPolicies: clientPolicies(() => table),
     ...(settings.hsts !== undefined && { strictTransportSecurity: settings.hsts }),

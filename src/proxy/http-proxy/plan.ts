@@ -3,10 +3,10 @@ import type { Backend, Route } from '../../routing/table.ts';
 import type { AnswerReason } from '../local-response.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { EngineContext } from '../engine.ts';
-import { clientAddress, forwarding } from '../forwarded.ts';
+import { forwarding } from '../forwarded.ts';
 import { hashKey } from '../balance/hash-by.ts';
 import { upstreamWay } from '../upstream/upstream-transport.ts';
-import { type Ledger, arrivalOf } from './reference-record.ts';
+import { type Ledger, connectionInfoOf } from './reference-record.ts';
 import { type RequestHead, readHead } from './reference-request-head.ts';
 
 /** What is to be done with a request, decided once from its head. */
@@ -29,17 +29,16 @@ export type Plan =
 
 /** Reads the head, asks where it goes, and notes in the ledger what that says. */
 export function planRequest(context: EngineContext, request: IncomingMessage, ledger: Ledger): Plan {
-  const arrival = arrivalOf(request.socket);
-  const read = readHead(request, context.limits, arrival);
+  const connectionInfo = connectionInfoOf(request.socket);
+  const read = readHead(request, context.limits, connectionInfo);
   if (read.kind === 'fault') return { kind: 'refuse', reason: read.reason, head: null };
   const { head } = read;
-  const way = forwarding(arrival, head.forwarding, context.trustedProxies);
+  const way = forwarding(connectionInfo, head.forwarding, context.trustedProxies);
   ledger.requestId = way.requestId;
-  ledger.clientAddress = clientAddress(arrival.peer, head.forwarding.forwardedFor, context.trustedProxies);
+  ledger.clientAddress = way.realIp;
+  ledger.scheme = way.scheme;
 
-  ledger.scheme = way.forwardedProto;
-
-  const decision = context.decide({ ...head.addressee, scheme: way.forwardedProto, arrival });
+  const decision = context.decide({ ...head.addressee, scheme: way.scheme, connectionInfo });
   ledger.route = decision.route;
   if (decision.kind === 'refuse') return { kind: 'refuse', reason: decision.reason, head };
   if (decision.kind === 'redirect') return { kind: 'redirect', location: decision.location, head };
@@ -58,7 +57,7 @@ export function planRequest(context: EngineContext, request: IncomingMessage, le
   fields['X-Real-IP'] = way.realIp;
   fields['X-Request-ID'] = way.requestId;
   if (way.forwarded !== null) fields['Forwarded'] = way.forwarded;
-  if (arrival.client) Object.assign(fields, arrival.client.fields);
+  if (connectionInfo.certificate) Object.assign(fields, connectionInfo.certificate.fields);
 
   const hash = (): string =>
     hashKey(route.policy.hashBy, {

@@ -4,10 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import './util-extend.ts';
 import httpProxy from 'http-proxy';
 import type { EngineFactory } from '../engine.ts';
-import type { Arrival } from '../forwarded.ts';
+import type { ConnectionInfo } from '../connection-info.ts';
 import { type Listener, openListener } from '../listener/listener.ts';
 import { type Expects, type Surroundings, serveExchange } from './reference-exchange.ts';
-import { noteArrival } from './reference-record.ts';
+import { noteConnectionInfo } from './reference-record.ts';
 import { createPool } from './reference-pool.ts';
 import { answerSocket, clientFault } from './socket-answer.ts';
 import { serveTunnel, wantsTunnel } from './reference-tunnel.ts';
@@ -57,9 +57,9 @@ export const httpProxyEngine: EngineFactory = (context) => {
   // It is given its connections rather than listening for them; this starts its checks of their heads' time.
   server.emit('listening');
   const listeners: Listener[] = [];
-  const accept = (socket: Socket, arrival: Arrival): void => {
+  const accept = (socket: Socket, connectionInfo: ConnectionInfo): void => {
     if (connections.size >= limits.connections) return void socket.destroy();
-    noteArrival(socket, arrival);
+    noteConnectionInfo(socket, connectionInfo);
     connections.set(socket, 0);
     socket.once('close', () => connections.delete(socket));
     server.emit('connection', socket);

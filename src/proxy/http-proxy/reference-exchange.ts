@@ -15,7 +15,7 @@ import type { EngineContext } from '../engine.ts';
 import { STRICT_TRANSPORT_SECURITY, strictTransport } from '../strict-transport.ts';
 import { reset } from '../tls/termination.ts';
 import { type AttemptAt, attemptAt, connectTime } from './attempt-at.ts';
-import { arrivalOf, openLedger } from './reference-record.ts';
+import { connectionInfoOf, openLedger } from './reference-record.ts';
 import { type Plan, planRequest } from './plan.ts';
 import type { Pool } from './reference-pool.ts';
 import { relayedFields, relayedTrailers } from './reference-response-head.ts';
@@ -49,7 +49,7 @@ export function serveExchange(
 ): void {
   const { context } = around;
   const { limits } = context;
-  const ledger = openLedger(context, request, arrivalOf(request.socket));
+  const ledger = openLedger(context, request, connectionInfoOf(request.socket));
   const plan = planRequest(context, request, ledger);
   const hsts = strictTransport(context, ledger.scheme);
   const hasBody = plan.head !== null && plan.head.body !== 'none';

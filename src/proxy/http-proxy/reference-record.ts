@@ -2,14 +2,14 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Route } from '../../routing/table.ts';
 import type { EngineContext } from '../engine.ts';
-import type { Arrival } from '../forwarded.ts';
+import type { ConnectionInfo } from '../connection-info.ts';
 import { type ConnectFailure, NO_FAILURES } from '../upstream/connect-failure.ts';
 
 /** What becomes known of an exchange while it runs; accounted once, when it is over. */
 export interface Ledger {
   clientAddress: string;
   /** What the client speaks, to us or to a trusted proxy in front of us. */
-  scheme: string;
+  scheme: 'http' | 'https';
   route: Route | null;
   endpoint: string;
   attempts: number;
@@ -25,15 +25,15 @@ export interface Ledger {
 export function openLedger(
   context: EngineContext,
   request: IncomingMessage | null,
-  arrival: Arrival,
+  connectionInfo: ConnectionInfo,
 ): Ledger {
   const startedAt = context.now();
   // Kept now: what goes to the upstream takes the place of the request's fields later.
   const host = request?.headers.host ?? '';
   let closed = false;
   const ledger: Ledger = {
-    clientAddress: arrival.peer,
-    scheme: arrival.scheme,
+    clientAddress: connectionInfo.clientAddress,
+    scheme: connectionInfo.scheme,
     route: null,
     endpoint: '',
     attempts: 0,
@@ -45,12 +45,13 @@ export function openLedger(
     close(status) {
       if (closed) return;
       closed = true;
-      const { clientAddress, route, endpoint, attempts, connectFailures } = ledger;
+      const { clientAddress, scheme, route, endpoint, attempts, connectFailures } = ledger;
       const { requestBytes, responseBytes, requestId, detail } = ledger;
       context.account({
         startedAt,
         durationMs: context.now() - startedAt,
         clientAddress,
+        scheme,
         method: request?.method ?? '',
         host,
         target: request?.url ?? '',
@@ -70,16 +71,16 @@ export function openLedger(
   return ledger;
 }
 
-const arrivals = new WeakMap<Socket, Arrival>();
+const connectionInfos = new WeakMap<Socket, ConnectionInfo>();
 
 /** Keeps where a connection comes from, for as long as it is there. */
-export function noteArrival(socket: Socket, arrival: Arrival): void {
-  arrivals.set(socket, arrival);
+export function noteConnectionInfo(socket: Socket, connectionInfo: ConnectionInfo): void {
+  connectionInfos.set(socket, connectionInfo);
 }
 
 /** Where a connection comes from; every one was noted when it came. */
-export function arrivalOf(socket: Socket): Arrival {
-  const arrival = arrivals.get(socket);
-  if (!arrival) throw new Error('a connection came by another way than the listener');
-  return arrival;
+export function connectionInfoOf(socket: Socket): ConnectionInfo {
+  const connectionInfo = connectionInfos.get(socket);
+  if (!connectionInfo) throw new Error('a connection came by another way than the listener');
+  return connectionInfo;
 }

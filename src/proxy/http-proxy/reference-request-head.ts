@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { MessageFault } from '../local-response.ts';
 import type { Addressee, Refusal } from '../decide.ts';
-import type { Arrival, IncomingForwarding } from '../forwarded.ts';
+import type { ConnectionInfo } from '../connection-info.ts';
+import type { IncomingForwarding } from '../forwarded.ts';
 import { connectionOptions, forwardingField, isHopByHop } from '../header-fields.ts';
 import type { Limits } from '../limits.ts';
 
@@ -23,10 +24,14 @@ export type ReadHead =
 
 /**
  * What Node's parser lets through and RFC 9112 does not: repeated Host, transfer codings other than a single
- * chunked, Transfer-Encoding in HTTP/1.0; and Portico's limits where the parser has none. `arrival` says whether
+ * chunked, Transfer-Encoding in HTTP/1.0; and Portico's limits where the parser has none. `connectionInfo` says whether
  * the peer's other X-Forwarded fields go on, and those about a certificate.
  */
-export function readHead(request: IncomingMessage, limits: Limits, { trusted, client }: Arrival): ReadHead {
+export function readHead(
+  request: IncomingMessage,
+  limits: Limits,
+  { trusted, certificate }: ConnectionInfo,
+): ReadHead {
   const { rawHeaders } = request;
   const method = request.method ?? '';
   const target = request.url ?? '';
@@ -63,7 +68,8 @@ export function readHead(request: IncomingMessage, limits: Limits, { trusted, cl
     if (name === 'trailer' && codings.length === 0) continue;
     const forwarding = forwardingField(name);
     const goesOn =
-      forwarding === 'x-forwarded-other' || (forwarding === 'client-certificate' && client === undefined);
+      forwarding === 'x-forwarded-other' ||
+      (forwarding === 'client-certificate' && certificate === undefined);
     if (forwarding !== null && !(goesOn && trusted)) {
       known[forwarding] = known[forwarding] === undefined ? value : `${known[forwarding]}, ${value}`;
       continue;

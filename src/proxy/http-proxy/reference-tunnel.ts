@@ -10,7 +10,7 @@ import { reset } from '../tls/termination.ts';
 import { GOING_AWAY, WebSocketFrames, maskedGoingAway } from '../websocket-frames.ts';
 import { type AttemptAt, attemptAt, connectTime } from './attempt-at.ts';
 import type { Surroundings } from './reference-exchange.ts';
-import { arrivalOf, openLedger } from './reference-record.ts';
+import { connectionInfoOf, openLedger } from './reference-record.ts';
 import { type Plan, planRequest } from './plan.ts';
 import { valuesOf } from './reference-request-head.ts';
 import { relayedFields } from './reference-response-head.ts';
@@ -43,7 +43,7 @@ export function serveTunnel(
 ): void {
   const { context } = around;
   const { limits } = context;
-  const ledger = openLedger(context, request, arrivalOf(client));
+  const ledger = openLedger(context, request, connectionInfoOf(client));
   const plan = planRequest(context, request, ledger);
   const tried: EndpointState[] = [];
   const time = connectTime(limits);

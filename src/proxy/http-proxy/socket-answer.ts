@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { type Answer, type AnswerReason, type MessageFault, answer } from '../local-response.ts';
 import type { EngineContext } from '../engine.ts';
-import { type Ledger, arrivalOf, openLedger } from './reference-record.ts';
+import { type Ledger, connectionInfoOf, openLedger } from './reference-record.ts';
 
 /** What is wrong with a message that Node's parser gave up on; null when the client is gone and nothing is to say. */
 export function clientFault(error: NodeJS.ErrnoException): MessageFault | null {
@@ -36,7 +36,7 @@ export function answerSocket(
   socket: Socket,
   reason: AnswerReason,
   request: IncomingMessage | null,
-  ledger: Ledger = openLedger(context, request, arrivalOf(socket)),
+  ledger: Ledger = openLedger(context, request, connectionInfoOf(socket)),
   made: Answer = answer(reason, request?.headers.accept),
 ): void {
   // A response under way on the connection must not get another one into its middle, or before it.

@@ -1,7 +1,7 @@
 import { type Socket, createServer } from 'node:net';
 import { plainAddress } from './address.ts';
 import type { EngineContext, ListenAddress } from '../engine.ts';
-import type { Arrival } from '../forwarded.ts';
+import { type ConnectionInfo, directConnection, proxiedConnection } from '../connection-info.ts';
 import { readProxyHeader } from './proxy-protocol.ts';
 import { refusePlainRequest } from '../tls/plain-request.ts';
 import { readServerName } from '../tls/client-hello.ts';
@@ -32,10 +32,10 @@ const HANDSHAKE = 0x16;
 export function openListener(
   address: ListenAddress,
   context: EngineContext,
-  accept: (socket: Socket, arrival: Arrival) => void,
+  accept: (socket: Socket, connectionInfo: ConnectionInfo) => void,
   protocols: readonly string[] = ['http/1.1'],
 ): Promise<Listener> {
-  const { limits, certificates, clientPolicies, proxyProtocolFrom, trustedProxies } = context;
+  const { limits, certificates, clientPolicies, proxyProtocolFrom, proxyProtocolHttpsPorts = [] } = context;
   const { host, port, reusePort, scheme = 'http' } = address;
   if (scheme === 'https' && !certificates)
     throw new TypeError('a TLS port was asked for without certificates');
@@ -47,22 +47,18 @@ export function openListener(
 
   const server = createServer({ noDelay: true, allowHalfOpen: true, highWaterMark }, (raw) => {
     const peer = plainAddress(raw.remoteAddress);
-    const arrival: Arrival = {
-      peer,
-      trusted: trustedProxies.includes(peer),
-      port: raw.localPort ?? 0,
-      scheme,
-    };
+    const trusted = context.trustedProxies.includes(peer);
+    const connectionInfo = directConnection(peer, trusted, scheme, raw.localPort ?? 0);
     const proxied = proxyProtocolFrom?.includes(peer) ?? false;
-    if (secure || proxied) approach(raw, arrival, proxied);
-    else accept(raw, arrival);
+    if (secure || proxied) approach(raw, connectionInfo, proxied);
+    else accept(raw, connectionInfo);
   });
 
   /** The way of a connection from the accept to the engine, within one time limit. */
-  function approach(raw: Socket, direct: Arrival, mayBeProxied: boolean): void {
+  function approach(raw: Socket, direct: ConnectionInfo, mayBeProxied: boolean): void {
     if (pending.size >= limits.handshakes) giveUpOldest();
     let bytes: Buffer = Buffer.alloc(0);
-    let arrival = direct;
+    let connectionInfo = direct;
     let proxied = mayBeProxied;
     const destroy = (): void => void raw.destroy();
     const deadline = setTimeout(destroy, limits.handshakeTimeoutMs);
@@ -99,8 +95,7 @@ export function openListener(
         case 'header':
           bytes = bytes.subarray(header.length);
           if (header.addresses) {
-            const { source: peer, destinationPort } = header.addresses;
-            arrival = { ...arrival, peer, trusted: trustedProxies.includes(peer), port: destinationPort };
+            connectionInfo = proxiedConnection(direct, header.addresses, proxyProtocolHttpsPorts);
           }
           break;
         default:
@@ -119,14 +114,14 @@ export function openListener(
       if (!secure) return arrive(raw);
       if (bytes[0] === HANDSHAKE) return shakeHands(asked?.name ?? null);
       settle();
-      refusePlainRequest(raw, arrival, context);
+      refusePlainRequest(raw, connectionInfo, context);
     }
 
     function shakeHands(serverName: string | null): void {
       const policy = clientPolicies?.of(serverName);
       if (!policy || !verification) return secure?.begin(raw, arrive);
-      verification.begin(raw, serverName, policy, (socket, client) => {
-        arrival = { ...arrival, client };
+      verification.begin(raw, serverName, policy, (socket, certificate) => {
+        connectionInfo = { ...connectionInfo, certificate };
         arrive(socket);
       });
     }
@@ -134,7 +129,7 @@ export function openListener(
     function arrive(socket: Socket): void {
       raw.off('close', settle);
       settle();
-      accept(socket, arrival);
+      accept(socket, connectionInfo);
     }
   }
 

@@ -7,6 +7,8 @@ export interface ProxiedAddresses {
   readonly source: string;
   readonly sourcePort: number;
   readonly destinationPort: number;
+  /** Whether the client spoke TLS to it; null where the header does not say so. */
+  readonly tls: boolean | null;
 }
 
 export type ProxyHeader =
@@ -66,6 +68,7 @@ function readV1(bytes: Buffer): ProxyHeader {
       source: canonical(source),
       sourcePort: Number(sourcePort),
       destinationPort: Number(destinationPort),
+      tls: null,
     },
   };
 }
@@ -118,6 +121,8 @@ function addressesV2(bytes: Buffer, length: number, size: 4 | 16): ProxyHeader {
   if (length < ports + 4) return BAD;
   if (bytes.length < length) return MORE;
   const source = bytes.subarray(V2_FIXED_BYTES, V2_FIXED_BYTES + size);
+  const tls = readTls(bytes.subarray(ports + 4, length));
+  if (tls === 'bad') return BAD;
   return {
     kind: 'header',
     length,
@@ -125,8 +130,33 @@ function addressesV2(bytes: Buffer, length: number, size: 4 | 16): ProxyHeader {
       source: size === 4 ? source.join('.') : canonical(hexGroups(source)),
       sourcePort: bytes.readUInt16BE(ports),
       destinationPort: bytes.readUInt16BE(ports + 2),
+      tls,
     },
   };
+}
+
+/** Extensions (2.2): a type, a length of two bytes, the value. */
+const TLV_HEAD_BYTES = 3;
+const PP2_TYPE_SSL = 0x20;
+/** Of the first byte in its value, which 4 bytes follow: the client connected over SSL/TLS. */
+const PP2_CLIENT_SSL = 0x01;
+const PP2_SSL_BYTES = 5;
+
+/** What the extensions say of TLS; `bad` when one of them goes past the end or there are two answers. */
+function readTls(extensions: Buffer): boolean | null | 'bad' {
+  let tls: boolean | null = null;
+  for (let at = 0; at < extensions.length;) {
+    if (at + TLV_HEAD_BYTES > extensions.length) return 'bad';
+    const value = at + TLV_HEAD_BYTES;
+    const end = value + extensions.readUInt16BE(at + 1);
+    if (end > extensions.length) return 'bad';
+    if (extensions[at] === PP2_TYPE_SSL) {
+      if (tls !== null || end - value < PP2_SSL_BYTES) return 'bad';
+      tls = ((extensions[value] ?? 0) & PP2_CLIENT_SSL) !== 0;
+    }
+    at = end;
+  }
+  return tls;
 }
 
 function hexGroups(address: Buffer): string {

@@ -15,6 +15,7 @@ export interface ThreadSettings {
   /** HTTP/2 without TLS, by prior knowledge; no unless said. */
   readonly h2c?: boolean;
   readonly proxyProtocolFrom: readonly string[];
+  readonly proxyProtocolHttpsPorts: readonly number[];
   /** Null without a TLS port. */
   readonly tls: TlsSettings | null;
   /** Null serves hosts with TLS over plain HTTP too. */

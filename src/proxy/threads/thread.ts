@@ -41,6 +41,7 @@ export async function serve(): Promise<void> {
     trustedProxies: trustedProxies(settings.trustedProxies),
     h2c: settings.h2c ?? false,
     proxyProtocolFrom: trustedProxies(settings.proxyProtocolFrom),
+    proxyProtocolHttpsPorts: settings.proxyProtocolHttpsPorts,
     ...(certificates && { certificates, clientPolicies: clientPolicies(() => table) }),
     ...(settings.strictTransportSecurity !== null && {
       strictTransportSecurity: settings.strictTransportSecurity,

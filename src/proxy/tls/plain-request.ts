@@ -1,14 +1,14 @@
 import type { Socket } from 'node:net';
 import { answer } from '../local-response.ts';
 import type { EngineContext } from '../engine.ts';
-import type { Arrival } from '../forwarded.ts';
+import type { ConnectionInfo } from '../connection-info.ts';
 
 const LINGER_MS = 1_000;
 
 /** Answers somebody who speaks plain HTTP to the TLS port, in plain HTTP, and closes. */
 export function refusePlainRequest(
   socket: Socket,
-  arrival: Arrival,
+  connectionInfo: ConnectionInfo,
   { account, now }: Pick<EngineContext, 'account' | 'now'>,
 ): void {
   const made = answer('tls-expected', undefined);
@@ -23,7 +23,8 @@ export function refusePlainRequest(
   account({
     startedAt: now(),
     durationMs: 0,
-    clientAddress: arrival.peer,
+    clientAddress: connectionInfo.clientAddress,
+    scheme: 'http',
     method: '',
     host: '',
     target: '',

@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest';
 import { DEFAULT_LIMITS } from '../../../src/proxy/limits.ts';
-import { type Arrival, trustedProxies } from '../../../src/proxy/forwarded.ts';
+import { directConnection } from '../../../src/proxy/connection-info.ts';
+import { trustedProxies } from '../../../src/proxy/forwarded.ts';
 import { RequestHead } from '../../../src/proxy/downstream/http1/request-head.ts';
 import { acceptOf, upstreamHead } from '../../../src/proxy/upstream/http1/upstream-head.ts';
 
-const ARRIVAL: Arrival = { peer: '10.1.2.3', trusted: false, port: 80, scheme: 'http' };
+const CONNECTION = directConnection('10.1.2.3', false, 'http', 80);
 const SET_BY_US =
   'X-Forwarded-For: 10.1.2.3\r\nX-Forwarded-Host: a.test\r\nX-Forwarded-Port: 80\r\nX-Forwarded-Proto: http\r\n' +
   'X-Real-IP: 10.1.2.3\r\nX-Request-ID: id-1\r\n';
@@ -15,7 +16,7 @@ function forwarded(line: string, ...fields: string[]): string {
   const bytes = Buffer.from(`bytes before${lines.join('\r\n')}`, 'latin1');
   const head = new RequestHead(DEFAULT_LIMITS);
   expect(head.read(bytes, 12, bytes.length)).toBe('done');
-  return upstreamHead(head, bytes, 12, ARRIVAL, trustedProxies([])).text;
+  return upstreamHead(head, bytes, 12, CONNECTION, trustedProxies([])).text;
 }
 
 test('what means nothing to a proxy goes on byte for byte, in its order and spelling', () => {

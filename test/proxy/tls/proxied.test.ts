@@ -105,17 +105,73 @@ contract('PROXY protocol', (behaves) => {
     expect(proxy.exchanges).toHaveLength(0);
   });
 
-  behaves('the client it names is the one that must be trusted', async (create) => {
-    await using upstream = await recordingUpstream();
-    await using proxy = await startTlsProxy(create, [{ ports: [upstream.port] }], {
-      keys,
-      proxyProtocolFrom: ['127.0.0.1'],
-      trustedProxies: ['127.0.0.1'],
+  behaves(
+    'a trusted peer is believed although the header names somebody else, and nobody else is',
+    async (create) => {
+      await using upstream = await recordingUpstream();
+      await using proxy = await startTlsProxy(create, [{ ports: [upstream.port], secret: 'shop/app' }], {
+        keys,
+        redirect: { port: 443 },
+        proxyProtocolFrom: ['127.0.0.1'],
+        trustedProxies: ['127.0.0.1'],
+      });
+      const fields = ['X-Forwarded-For: 192.0.2.7', 'X-Forwarded-Proto: https'];
+      using client = await rawClient(proxy.httpPort);
+      client.send(V1 + get('/', ...fields));
+      expect((await client.message()).status).toBe(200);
+      expect(upstream.requests[0]?.values('x-forwarded-for')).toEqual(['192.0.2.7, 192.0.2.7']);
+      expect(upstream.requests[0]?.field('x-forwarded-proto')).toBe('https');
+      expect(upstream.requests[0]?.field('x-real-ip')).toBe('192.0.2.7');
+
+      // The address in the header is one that would be trusted as a peer.
+      await using other = await startTlsProxy(create, [{ ports: [upstream.port], secret: 'shop/app' }], {
+        keys,
+        redirect: { port: 443 },
+        proxyProtocolFrom: ['127.0.0.1'],
+        trustedProxies: ['192.0.2.0/24'],
+      });
+      using spoofing = await rawClient(other.httpPort);
+      spoofing.send(V1 + get('/', ...fields));
+      expect((await spoofing.message()).status).toBe(308);
+      expect(other.exchanges[0]?.clientAddress).toBe('192.0.2.7');
+    },
+  );
+
+  const HEADERS: readonly [name: string, header: Buffer, https: boolean][] = [
+    ['says that the client spoke TLS', v2(8080, 0x07), true],
+    ['came to a port that means https', v2(443, null), true],
+    ['says that the client spoke no TLS, whatever the port', v2(443, 0x00), false],
+    ['says nothing', v2(8080, null), false],
+    ['is of version 1, to a port that means https', Buffer.from(V1.replace('4430', '443')), true],
+    ['speaks for the load balancer itself', Buffer.from('\r\n\r\n\0\r\nQUIT\n\x20\0\0\0', 'latin1'), false],
+  ];
+  for (const [name, header, https] of HEADERS) {
+    behaves(`TLS ended before: a header that ${name}`, async (create) => {
+      await using upstream = await recordingUpstream();
+      await using proxy = await startTlsProxy(create, [{ ports: [upstream.port], secret: 'shop/app' }], {
+        keys,
+        redirect: { port: 443 },
+        hsts: 'max-age=60',
+        proxyProtocolFrom: ['127.0.0.1'],
+        proxyProtocolHttpsPorts: [443],
+      });
+      using client = await rawClient(proxy.httpPort);
+      client.send(Buffer.concat([header, Buffer.from(get('/'))]));
+      const answer = await client.message();
+      expect(answer.status).toBe(https ? 200 : 308);
+      expect(answer.values('strict-transport-security')).toEqual(https ? ['max-age=60'] : []);
+      expect(proxy.exchanges[0]?.scheme).toBe(https ? 'https' : 'http');
+      if (https) expect(upstream.requests[0]?.field('x-forwarded-proto')).toBe('https');
     });
-    using client = await rawClient(proxy.httpPort);
-    client.send(V1 + get('/', 'X-Forwarded-For: 203.0.113.9', 'X-Forwarded-Proto: https'));
-    await client.message();
-    expect(upstream.requests[0]?.values('x-forwarded-for')).toEqual(['192.0.2.7']);
-    expect(upstream.requests[0]?.field('x-forwarded-proto')).toBe('http');
-  });
+  }
 });
+
+/** Version 2 from 192.0.2.7 to this port; with PP2_TYPE_SSL and this first byte of it, unless that is null. */
+function v2(port: number, ssl: number | null): Buffer {
+  const extension = ssl === null ? [] : [0x20, 0, 5, ssl, 0, 0, 0, 0];
+  const rest = [192, 0, 2, 7, 198, 51, 100, 2, 0xdc, 0x04, port >> 8, port & 0xff, ...extension];
+  return Buffer.concat([
+    Buffer.from('\r\n\r\n\0\r\nQUIT\n\x21\x11\0', 'latin1'),
+    Buffer.from([rest.length, ...rest]),
+  ]);
+}

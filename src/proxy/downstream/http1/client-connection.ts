@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { Arrival } from '../../forwarded.ts';
+import type { ConnectionInfo } from '../../connection-info.ts';
 import type { Answer } from '../../local-response.ts';
 import { reset as resetSocket } from '../../tls/termination.ts';
 import { feel } from '../../gc-pressure.ts';
@@ -35,7 +35,7 @@ type Phase =
 export class ClientConnection implements ClientSide {
   readonly #relay: Relay;
   readonly socket: Socket;
-  readonly arrival: Arrival;
+  readonly connectionInfo: ConnectionInfo;
   readonly deadline = new Deadline<ClientConnection>(this);
   strictTransport: string | null = null;
   phase: Phase = 'head';
@@ -50,11 +50,11 @@ export class ClientConnection implements ClientSide {
   /** Requests begun. */
   #requests = 0;
 
-  constructor(relay: Relay, socket: Socket, arrival: Arrival) {
+  constructor(relay: Relay, socket: Socket, connectionInfo: ConnectionInfo) {
     this.#relay = relay;
     this.socket = socket;
     this.#body = new BodyReader(relay.context.limits);
-    this.arrival = arrival;
+    this.connectionInfo = connectionInfo;
     socket.on('data', (bytes: Buffer) => {
       this.#received(bytes);
       feel(bytes);
@@ -326,7 +326,7 @@ export class ClientConnection implements ClientSide {
       socket.removeAllListeners(event);
     socket.pause();
     socket.unshift(begun);
-    acceptHttp2(socket, this.arrival);
+    acceptHttp2(socket, this.connectionInfo);
     return true;
   }
 

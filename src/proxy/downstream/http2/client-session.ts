@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
-import type { Arrival } from '../../forwarded.ts';
+import type { ConnectionInfo } from '../../connection-info.ts';
 import { feel } from '../../gc-pressure.ts';
 import { Deadline } from '../../deadlines.ts';
 import type { Client, Relay } from '../../engine-state.ts';
@@ -20,7 +20,7 @@ const CONNECTION_WINDOW = 16 * FIRST_WINDOW;
 export class ClientSession implements Client, ConnectionUser {
   readonly clients: Http2Clients;
   readonly relay: Relay;
-  readonly arrival: Arrival;
+  readonly connectionInfo: ConnectionInfo;
   readonly deadline = new Deadline<ClientSession>(this);
   /** For the rest of a frame or field section, from its first octet on. */
   readonly #rest = new Deadline<ClientSession>(this);
@@ -33,11 +33,11 @@ export class ClientSession implements Client, ConnectionUser {
   #mayClose = false;
   readonly #calm = new Calm(performance.now());
 
-  constructor(clients: Http2Clients, socket: Socket, arrival: Arrival) {
+  constructor(clients: Http2Clients, socket: Socket, connectionInfo: ConnectionInfo) {
     const { limits } = clients.relay.context;
     this.clients = clients;
     this.relay = clients.relay;
-    this.arrival = arrival;
+    this.connectionInfo = connectionInfo;
     this.#socket = socket;
     const { headBytes, fieldCount, streamsPerConnection: streams } = limits;
     const terms = { role: 'server', window: CONNECTION_WINDOW, streams, headBytes, fieldCount } as const;

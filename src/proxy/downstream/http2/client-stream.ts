@@ -1,5 +1,5 @@
 import type { Answer } from '../../local-response.ts';
-import type { Arrival } from '../../forwarded.ts';
+import type { ConnectionInfo } from '../../connection-info.ts';
 import { dateOf } from '../http1/client-head.ts';
 import { Deadline, type DeadlineList } from '../../deadlines.ts';
 import { RelayExchange } from '../../exchange.ts';
@@ -132,8 +132,8 @@ export class ClientStream implements ClientSide, StreamUser {
 
   // ── As the exchange sees it ──────────────────────────────────────────────────────────────────────────────────
 
-  get arrival(): Arrival {
-    return this.#session.arrival;
+  get connectionInfo(): ConnectionInfo {
+    return this.#session.connectionInfo;
   }
 
   get isHttp2(): boolean {

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { Arrival } from '../../forwarded.ts';
+import type { ConnectionInfo } from '../../connection-info.ts';
 import type { DeadlineList } from '../../deadlines.ts';
 import type { Relay } from '../../engine-state.ts';
 import { ClientSession } from './client-session.ts';
@@ -39,7 +39,7 @@ export class Http2Clients {
   }
 
   /** Takes over a connection: its next bytes are the client's preface (RFC 9113 3.4). */
-  accept(socket: Socket, arrival: Arrival): void {
-    this.relay.clients.add(new ClientSession(this, socket, arrival));
+  accept(socket: Socket, connectionInfo: ConnectionInfo): void {
+    this.relay.clients.add(new ClientSession(this, socket, connectionInfo));
   }
 }

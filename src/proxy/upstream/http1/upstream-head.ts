@@ -1,4 +1,5 @@
-import { type Arrival, type Forwarding, type IncomingForwarding, forwarding } from '../../forwarded.ts';
+import type { ConnectionInfo } from '../../connection-info.ts';
+import { type Forwarding, type IncomingForwarding, forwarding } from '../../forwarded.ts';
 import type { TrustedProxies } from '../../forwarded.ts';
 import { text } from '../../http1/bytes.ts';
 import { FieldKind } from '../../http1/field-names.ts';
@@ -21,17 +22,17 @@ export function upstreamHead(
   head: RequestHead,
   bytes: Buffer,
   base: number,
-  arrival: Arrival,
+  connectionInfo: ConnectionInfo,
   trustedProxies: TrustedProxies,
 ): UpstreamHead {
-  const way = forwarding(arrival, incoming(head, bytes, base, arrival), trustedProxies);
+  const way = forwarding(connectionInfo, incoming(head, bytes, base, connectionInfo), trustedProxies);
   const upgrade = upgradeOf(head, bytes, base);
-  let out = `${head.method} ${originForm(head)} HTTP/1.1\r\n${relayedFields(head, bytes, base, arrival)}`;
+  let out = `${head.method} ${originForm(head)} HTTP/1.1\r\n${relayedFields(head, bytes, base, connectionInfo)}`;
   out += `X-Forwarded-For: ${way.forwardedFor}\r\nX-Forwarded-Host: ${way.forwardedHost}\r\n`;
   out += `X-Forwarded-Port: ${way.forwardedPort}\r\nX-Forwarded-Proto: ${way.forwardedProto}\r\n`;
   out += `X-Real-IP: ${way.realIp}\r\nX-Request-ID: ${way.requestId}\r\n`;
   if (way.forwarded !== null) out += `Forwarded: ${way.forwarded}\r\n`;
-  if (arrival.client) out += arrival.client.lines;
+  if (connectionInfo.certificate) out += connectionInfo.certificate.lines;
   if (head.framing.kind === 'chunked') out += 'Transfer-Encoding: chunked\r\n';
   else if (head.contentLength >= 0) out += `Content-Length: ${head.contentLength}\r\n`;
   if (head.expectsContinue) out += 'Expect: 100-continue\r\n';
@@ -39,13 +40,19 @@ export function upstreamHead(
   return { way, text: `${out}\r\n`, upgrade };
 }
 
-function relayedFields(head: RequestHead, bytes: Buffer, base: number, arrival: Arrival): string {
+function relayedFields(
+  head: RequestHead,
+  bytes: Buffer,
+  base: number,
+  connectionInfo: ConnectionInfo,
+): string {
   const { fields } = head;
   const { names } = head.connection;
   let out = '';
   let runStart = -1;
   for (let field = 0; field < fields.count; field++) {
-    const relayed = isRelayed(fields.kind(field), arrival) && !names?.has(fields.name(bytes, base, field));
+    const relayed =
+      isRelayed(fields.kind(field), connectionInfo) && !names?.has(fields.name(bytes, base, field));
     if (relayed && runStart < 0) runStart = base + fields.lineStart(field);
     if (!relayed && runStart >= 0) {
       out += text(bytes, runStart, base + fields.lineStart(field));
@@ -55,7 +62,7 @@ function relayedFields(head: RequestHead, bytes: Buffer, base: number, arrival: 
   return runStart < 0 ? out : out + text(bytes, runStart, base + fields.lineEnd(fields.count - 1));
 }
 
-function isRelayed(kind: FieldKind, { trusted, client }: Arrival): boolean {
+function isRelayed(kind: FieldKind, { trusted, certificate }: ConnectionInfo): boolean {
   switch (kind) {
     case FieldKind.other:
     case FieldKind.host:
@@ -64,7 +71,7 @@ function isRelayed(kind: FieldKind, { trusted, client }: Arrival): boolean {
     case FieldKind.forwardedOther:
       return trusted;
     case FieldKind.clientCertificate:
-      return trusted && client === undefined;
+      return trusted && certificate === undefined;
     default:
       return false;
   }
@@ -95,10 +102,15 @@ function upgradeOf(head: RequestHead, bytes: Buffer, base: number): string | nul
   return allowed.length > 0 ? allowed.join(', ') : null;
 }
 
-function incoming(head: RequestHead, bytes: Buffer, base: number, arrival: Arrival): IncomingForwarding {
+function incoming(
+  head: RequestHead,
+  bytes: Buffer,
+  base: number,
+  connectionInfo: ConnectionInfo,
+): IncomingForwarding {
   const { host, fields } = head;
   const requestId = head.hasRequestId ? fields.valueOfKind(bytes, base, FieldKind.requestId) : undefined;
-  if (!arrival.trusted) return { host, requestId };
+  if (!connectionInfo.trusted) return { host, requestId };
   return {
     host,
     requestId,
