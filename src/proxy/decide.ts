@@ -1,6 +1,8 @@
 import { get } from '../model/sharded-map.ts';
 import type { Backend, Route, RouteTable } from '../routing/table.ts';
+import { hostReference } from '../routing/host-certificate.ts';
 import { matchIn, normalizeHost, normalizePath, routesFor } from '../routing/match.ts';
+import { normalizeRulePath } from '../routing/path.ts';
 import { withAffinity } from './balance/affinity.ts';
 import { type CertificateRefusal, certificateRefusal } from './client-certificate.ts';
 import type { ConnectionInfo } from './connection-info.ts';
@@ -42,8 +44,13 @@ export interface HttpsRedirect {
 
 const ABSOLUTE_FORM = /^https?:\/\/([^/?#]*)([^#]*)$/i;
 
-/** How a certificate authority looks whether a host is ours (RFC 8555 8.3): before there is a certificate. */
-const ACME_CHALLENGE = '/.well-known/acme-challenge/';
+/**
+ * How a certificate authority looks whether a host is ours (RFC 8555 8.3): before there is a certificate. Nothing else
+ * may come past the redirect and the certificates of clients, so the target is judged as it was sent, byte by byte.
+ */
+const ACME_CHALLENGE = /^\/\.well-known\/acme-challenge\/[\w-]+$/;
+/** The paths of rules that answer it. */
+const ACME_RULE = /^\/\.well-known\/acme-challenge(\/|$)/;
 
 /** The route of a request and the backend behind it. Never throws. `redirect` is null to serve TLS hosts without TLS too. */
 export function decide(
@@ -72,8 +79,8 @@ export function decide(
 
   const routes = routesFor(table, host);
   const route = matchIn(table, routes, path);
-  const challenge = path.startsWith(ACME_CHALLENGE);
-  if (redirect && hasTls(table, host) && request.scheme !== 'https' && !challenge) {
+  const challenge = isChallenge(request) && answersChallenges(route);
+  if (redirect && request.scheme !== 'https' && !challenge && hostReference(table, host, routes)) {
     const port = redirect.port === 443 ? '' : `:${redirect.port}`;
     return { kind: 'redirect', route, location: `https://${host}${port}${target}` };
   }
@@ -85,12 +92,14 @@ export function decide(
   return { kind: 'forward', route: withAffinity(route, backend), backend };
 }
 
-/** Whether some Ingress asks for TLS for a host, by its name or by a wildcard; its Secret need not be good. */
-function hasTls({ certificates }: RouteTable, host: string): boolean {
-  if (certificates.size === 0) return false;
-  if (get(certificates, host)) return true;
-  const dot = host.indexOf('.');
-  return dot > 0 && get(certificates, `*${host.slice(dot)}`) !== undefined;
+function isChallenge({ method, target }: Addressee): boolean {
+  return (method === 'GET' || method === 'HEAD') && ACME_CHALLENGE.test(target);
+}
+
+/** Whether a rule is there for challenges: one for a shorter path, or a default backend, is the site itself. */
+function answersChallenges(route: Route | null): boolean {
+  if (route === null || route.pathType === 'DefaultBackend') return false;
+  return ACME_RULE.test(normalizeRulePath(route.path) ?? '');
 }
 
 function refuse(reason: Refusal): Decision {

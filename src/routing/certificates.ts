@@ -1,7 +1,9 @@
 import type { Claims } from './ingress/claims.ts';
+import type { TlsClaim } from './ingress/tls-claims.ts';
 import type { ObjectKey } from '../model/objects.ts';
 import { byAge } from './precedence.ts';
 import { type Problem, problem } from '../model/problem.ts';
+import { type Scope, type ScopeKind, describeScope, scopeKind } from './scope.ts';
 import { isTlsSecret, readTlsSecret } from './secrets.ts';
 import { get } from '../model/sharded-map.ts';
 import type { Snapshot } from '../model/snapshot.ts';
@@ -16,22 +18,34 @@ export interface HostCertificate {
   readonly validUntil: number;
 }
 
-/** The oldest Ingress that names a Secret for a host decides, even when that Secret is no good. */
+/**
+ * The oldest Ingress that names a Secret for a host decides, even when that Secret is no good; a rule for the host
+ * itself goes before one for a wildcard, and so on. `ownerOf` gives the namespace that has a scope: no other counts.
+ */
 export function hostCertificate(
   host: string,
   claimants: readonly Claims[],
+  ownerOf: (scope: Scope) => string,
   snapshot: Snapshot,
   now: number,
 ): HostCertificate {
   const problems = new Map<ObjectKey, readonly Problem[]>();
-  const asking = [...claimants].sort(byAge).flatMap((claims) => {
+  const asking: { readonly claims: Claims; readonly claim: TlsClaim }[] = [];
+  for (const claims of [...claimants].sort(byAge)) {
     const claim = claims.tls.get(host);
-    return claim ? [{ claims, claim }] : [];
-  });
+    if (!claim) continue;
+    const scope = ownerOf(host) === '' ? claim.scope : host;
+    const owner = ownerOf(scope);
+    if (owner === claims.object.namespace) asking.push({ claims, claim });
+    else {
+      const message = `Namespace ${owner} has ${describeScope(scope)} first and decides about its TLS, so this entry is not used; use another host.`;
+      problems.set(claims.ingress, [problem('error', 'TlsHostTaken', claims.object, claim.field, message)]);
+    }
+  }
+  asking.sort((a, b) => breadth(a.claim.scope, host) - breadth(b.claim.scope, host));
   const [first, ...others] = asking.filter(({ claim }) => claim.secret !== null);
   if (!first?.claim.secret) {
-    const ingress = asking[0]?.claims.ingress;
-    const certificate = ingress === undefined ? null : { host, secret: null, ingress };
+    const certificate = asking[0] ? referenceOf(host, null, asking[0].claims) : null;
     return { certificate, problems, validUntil: Infinity };
   }
 
@@ -48,8 +62,23 @@ export function hostCertificate(
     // Ingresses that agree on the Secret share its trouble, but one of them saying so is enough.
     problems.set(claims.ingress, [problem(severity, code, claims.object, claim.field, message)]);
   }
-  const certificate = { host, secret: verdict.usable ? secret : null, ingress: claims.ingress };
+  const certificate = referenceOf(host, verdict.usable ? secret : null, claims);
   return { certificate, problems, validUntil: verdict.validUntil };
+}
+
+function referenceOf(
+  host: string,
+  secret: ObjectKey | null,
+  { ingress, object }: Claims,
+): CertificateReference {
+  return { host, secret, ingress, namespace: object.namespace ?? '' };
+}
+
+const SCOPE_KINDS: readonly ScopeKind[] = ['precise', 'wildcard', 'glob', 'hostless', 'catch-all'];
+
+/** How much more than a host its scope takes. */
+function breadth(scope: Scope, host: string): number {
+  return scope === host ? 0 : SCOPE_KINDS.indexOf(scopeKind(scope));
 }
 
 /** The default certificate, which `--default-tls-secret` names, and what is wrong with it. */
@@ -64,7 +93,7 @@ export function defaultCertificate(key: ObjectKey, snapshot: Snapshot, now: numb
   const [namespace = '', name = ''] = key.split('/', 2);
   const object = { kind: 'Secret', namespace, name };
   return {
-    certificate: usable ? { host: '', secret: key, ingress: '' } : null,
+    certificate: usable ? { host: '', secret: key, ingress: '', namespace: '' } : null,
     problem: found && problem(found.severity, found.code, object, '', found.message),
     validUntil,
   };

@@ -43,6 +43,7 @@ export function scopeRoutes(scope: Scope, claimants: readonly Claims[]): ScopeRo
   });
   const routes = {
     host: scopeHost(scope),
+    namespace: oldestFirst[0]?.object.namespace ?? '',
     paths: pathTree(settle(scope, paths.sort(byPrecedence), report)),
     defaultRoute: defaultRoute && { ...defaultRoute, host: scopeHost(scope) },
     ...(clients && { clients }),

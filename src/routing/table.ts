@@ -33,6 +33,8 @@ export interface GlobHost {
 export interface HostRoutes {
   /** As written in the rule, lower case; empty for the hostless rules. */
   readonly host: string;
+  /** Of the Ingress that had the host first: it alone decides about TLS and certificates of clients. */
+  readonly namespace: string;
   readonly paths: PathNode;
   /** Where a path goes that no rule of this host has; null falls to the table's default route. */
   readonly defaultRoute: Route | null;
@@ -161,4 +163,6 @@ export interface CertificateReference {
   readonly secret: string | null;
   /** Empty for the default. */
   readonly ingress: string;
+  /** Of the Ingress; empty for the default. */
+  readonly namespace: string;
 }

@@ -131,23 +131,49 @@ describe('certificates of clients', () => {
     expect(found).toEqual(expected);
   });
 
-  it('lets an ACME challenge in clear text to an Ingress that does not ask for certificates itself', () => {
-    const challenge = (host: string, connectionInfo: Addressee['connectionInfo']): string => {
-      const target = '/.well-known/acme-challenge/token';
-      return decide(table, { method: 'GET', target, host, ...(connectionInfo && { connectionInfo }) }).kind;
-    };
-    for (const host of ['required.test', 'unverifiable.test']) {
-      expect(challenge(host, { tls: false })).toBe('forward');
-      expect(challenge(host, { tls: true })).toBe('refuse');
-    }
-    expect(challenge('asking.test', { tls: false })).toBe('refuse');
-    expect(challenge('loser.test', { tls: false })).toBe('refuse');
+  describe('and an ACME challenge in clear text', () => {
+    const solved = tableOf([
+      { host: 'solved.test', ports: [80], clients: required, solver: true },
+      { host: 'unverifiable.test', ports: [80], clients: 'unverifiable', solver: true },
+      { host: 'site.test', ports: [80], clients: required },
+    ]);
+    const TOKEN = '/.well-known/acme-challenge/aZ0_-9';
+    const kind = (request: Partial<Addressee>): string =>
+      decide(solved, {
+        ...{ method: 'GET', target: TOKEN, host: 'solved.test', connectionInfo: { tls: false } },
+        ...request,
+      }).kind;
+
+    it('is let in to a rule for challenges', () => {
+      expect([kind({}), kind({ method: 'HEAD' }), kind({ host: 'unverifiable.test' })]).toEqual([
+        'forward',
+        'forward',
+        'forward',
+      ]);
+    });
+
+    it.each<[string, Partial<Addressee>]>([
+      ['another rule of the host', { host: 'site.test' }],
+      ['a connection with TLS, which can ask for a certificate', { connectionInfo: { tls: true } }],
+      ['another method', { method: 'POST' }],
+      ['no token', { target: '/.well-known/acme-challenge/' }],
+      ['a second segment', { target: `${TOKEN}/b` }],
+      ['a query', { target: `${TOKEN}?x=1` }],
+      ['an encoded token', { target: '/.well-known/acme-challenge/%61' }],
+      ['an encoded climb', { target: '/.well-known/acme-challenge/..%2f..%2fsecret' }],
+      ['a climb back', { target: '/x/../.well-known/acme-challenge/a' }],
+      ['two slashes', { target: '/.well-known//acme-challenge/a' }],
+      ['a parameter', { target: `${TOKEN};/x` }],
+      ['the absolute form', { target: `http://solved.test${TOKEN}` }],
+    ])('is not: %s', (_, request) => expect(kind(request)).toBe('refuse'));
   });
 
   it('sends a host with TLS to https first', () => {
     const secure = {
       ...table,
-      certificates: mapOf([['required.test', { host: 'required.test', secret: null, ingress: '' }]]),
+      certificates: mapOf([
+        ['required.test', { host: 'required.test', secret: null, ingress: '', namespace: 'default' }],
+      ]),
     };
     const request = {
       method: 'GET',

@@ -81,7 +81,7 @@ describe('certificates', () => {
     const withoutIngress = objects.filter(({ kind }) => kind !== 'Ingress');
     const settings = { ...CASE_SETTINGS, defaultTlsSecret: 'shop/good' };
     const served = compile(snapshotOf(withoutIngress), settings);
-    expect(get(served.table.certificates, '')).toEqual({ host: '', secret: 'shop/good', ingress: '' });
+    expect(get(served.table.certificates, '')).toMatchObject({ host: '', secret: 'shop/good', ingress: '' });
     expect(served.keys.size).toBe(1);
     expect(codes(served)).toEqual([]);
 

@@ -31,6 +31,8 @@ export interface Site {
   readonly externalName?: Backend['externalName'];
   /** What the host asks of its clients. */
   readonly clients?: ClientPolicy | 'unverifiable';
+  /** A rule for ACME challenges to the same backend, which asks clients for nothing. */
+  readonly solver?: true;
 }
 
 let generation = 0;
@@ -51,10 +53,13 @@ export function tableOf(sites: readonly Site[]): RouteTable {
       terms: site.clients === 'unverifiable' ? UNVERIFIABLE : site.clients.terms,
       ingress: route.ingress,
     };
+    const places = new Map([['', { whole: null, prefix: route }]]);
+    const path = '/.well-known/acme-challenge';
+    if (site.solver) places.set(path, { whole: null, prefix: { ...route, path, policy: DEFAULT_POLICY } });
     return [
       host,
       {
-        ...{ host, paths: pathTree(new Map([['', { whole: null, prefix: route }]])), defaultRoute: null },
+        ...{ host, namespace: 'default', paths: pathTree(places), defaultRoute: null },
         ...(clients && { clients }),
       },
     ] as const;

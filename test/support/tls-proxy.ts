@@ -66,7 +66,7 @@ export async function startTlsProxy(
   const certificates = createCertificates({ minVersion: '1.2', ciphers: DEFAULT_CIPHERS, standIn });
   certificates.rotate(randomBytes(48));
   certificates.change(Object.entries(settings.keys ?? {}));
-  certificates.adopt(table.certificates);
+  certificates.adopt(table);
   const endpoints = createEndpoints({ allowLoopback: true, random: () => 0 });
   endpoints.adopt(table);
   const exchanges: Exchange[] = [];
@@ -94,7 +94,7 @@ export async function startTlsProxy(
     exchanges,
     adopt(next) {
       table = secureTableOf(next, defaultSecret);
-      certificates.adopt(table.certificates);
+      certificates.adopt(table);
       engine.close(endpoints.adopt(table));
     },
     async [Symbol.asyncDispose]() {
@@ -107,9 +107,9 @@ function secureTableOf(sites: readonly TlsSite[], defaultSecret: string | undefi
   const references = sites.flatMap((site): [string, CertificateReference][] => {
     if (site.secret === undefined) return [];
     const host = site.tlsHost ?? site.host ?? 'app.test';
-    return [[host, { host, secret: site.secret, ingress: 'default/app' }]];
+    return [[host, { host, secret: site.secret, ingress: 'default/app', namespace: 'default' }]];
   });
-  if (defaultSecret) references.push(['', { host: '', secret: defaultSecret, ingress: '' }]);
+  if (defaultSecret) references.push(['', { host: '', secret: defaultSecret, ingress: '', namespace: '' }]);
   return { ...tableOf(sites), certificates: mapOf(references) };
 }
 

@@ -62,7 +62,7 @@ export async function serve(): Promise<void> {
     switch (message.kind) {
       case 'table':
         table = applyTableUpdate(table, message.update);
-        certificates?.adopt(table.certificates);
+        certificates?.adopt(table);
         engine.close(endpoints.adopt(table));
         send({ kind: 'adopted', generation: table.generation });
         break;

@@ -1,8 +1,10 @@
 import { type SecureContext, type SecureContextOptions, createSecureContext } from 'node:tls';
 import type { KeyPair } from '../../routing/secrets.ts';
-import { type ShardedMap, emptyMap, get } from '../../model/sharded-map.ts';
-import type { CertificateReference } from '../../routing/table.ts';
-import type { MapUpdate } from '../../routing/table-update.ts';
+import { get } from '../../model/sharded-map.ts';
+import { hostReference } from '../../routing/host-certificate.ts';
+import { normalizeHost, routesFor } from '../../routing/match.ts';
+import type { RouteTable } from '../../routing/table.ts';
+import { EMPTY_TABLE, type MapUpdate } from '../../routing/table-update.ts';
 
 /** What every TLS connection of a thread is set up with. Plain data: it is copied into the thread. */
 export interface TlsSettings {
@@ -33,8 +35,8 @@ export const DEFAULT_CIPHERS = [
 export interface Certificates {
   /** Takes keys that changed or are gone; the next handshake is served by them, open connections are left alone. */
   change(update: MapUpdate<KeyPair>): void;
-  /** Takes the references of a new table. */
-  adopt(references: ShardedMap<CertificateReference>): void;
+  /** Takes the references of a new table, and its hosts, which say whose references count. */
+  adopt(table: RouteTable): void;
   /** Tickets are made, and understood, with this key from now on: 48 random bytes that all threads share. */
   rotate(ticketKey: Uint8Array): void;
   /**
@@ -63,7 +65,7 @@ interface Made {
 export function createCertificates(settings: TlsSettings): Certificates {
   const keys = new Map<string, KeyPair>();
   const made = new Map<string, Made>();
-  let references: ShardedMap<CertificateReference> = emptyMap();
+  let table = EMPTY_TABLE;
   let ticketKey: Buffer | null = null;
   let standard: Made | null = null;
   /** With the key for tickets that is in use now: contexts outlive it, and never need their own. */
@@ -97,14 +99,10 @@ export function createCertificates(settings: TlsSettings): Certificates {
   };
 
   const madeFor = (serverName: string): Made | undefined => {
-    const host = (serverName.endsWith('.') ? serverName.slice(0, -1) : serverName).toLowerCase();
-    // The empty key is the default certificate's.
-    if (host === '') return undefined;
-    const precise = get(references, host)?.secret;
-    if (precise) return madeOf(precise);
-    const dot = host.indexOf('.');
-    const wildcard = dot > 0 ? get(references, `*${host.slice(dot)}`)?.secret : null;
-    return wildcard ? madeOf(wildcard) : undefined;
+    const host = normalizeHost(serverName);
+    if (host === null || host === '') return undefined;
+    const secret = hostReference(table, host, routesFor(table, host))?.secret;
+    return secret ? madeOf(secret) : undefined;
   };
 
   const certificates: Certificates = {
@@ -116,7 +114,7 @@ export function createCertificates(settings: TlsSettings): Certificates {
       }
     },
     adopt(next) {
-      references = next;
+      table = next;
     },
     rotate(key) {
       ticketKey = Buffer.from(key);
@@ -124,7 +122,7 @@ export function createCertificates(settings: TlsSettings): Certificates {
       shown = new WeakMap();
     },
     standard() {
-      const secret = get(references, '')?.secret;
+      const secret = get(table.certificates, '')?.secret;
       const pair = (secret && keys.get(secret)) || settings.standIn;
       if (standard?.pair !== pair) standard = make(pair);
       return standard.context && standard.options;

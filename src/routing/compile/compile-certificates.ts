@@ -3,8 +3,9 @@ import { type HostCertificate, defaultCertificate, hostCertificate } from '../ce
 import type { Claims } from '../ingress/claims.ts';
 import type { Compilation, Members } from './compilation.ts';
 import type { ClaimChange } from './compile-claims.ts';
-import { claimantsOf } from './compile-scopes.ts';
+import { type CompiledScopes, claimantsOf } from './compile-scopes.ts';
 import { type Memberships, type Move, move } from '../../model/reverse-index.ts';
+import type { Scope } from '../scope.ts';
 import type { ObjectKey } from '../../model/objects.ts';
 import type { Problem } from '../../model/problem.ts';
 import { type KeyPair, keyPairOf } from '../secrets.ts';
@@ -31,6 +32,7 @@ export function compileCertificates(
   settings: CompileSettings,
   claims: ShardedMap<Claims>,
   changes: readonly ClaimChange[],
+  { scopes, members: { ingressesByScope } }: Pick<CompiledScopes, 'scopes' | 'members'>,
 ): CompiledCertificates {
   const ingressesByTlsHost = move(
     from.members.ingressesByTlsHost,
@@ -48,6 +50,14 @@ export function compileCertificates(
   );
 
   const touched = new Set(changes.flatMap(({ before, after }) => [...hostsOf(before), ...hostsOf(after)]));
+  // Another namespace has a scope now: other entries count for the hosts below it.
+  for (const [scope, after] of difference(from.scopes, scopes)) {
+    if (get(from.scopes, scope)?.routes.namespace === after?.routes.namespace) continue;
+    if (get(ingressesByTlsHost, scope)) touched.add(scope);
+    for (const ingress of get(ingressesByScope, scope) ?? []) {
+      for (const host of hostsOf(get(claims, ingress))) touched.add(host);
+    }
+  }
   for (const [secret] of difference(from.snapshot.secrets, snapshot.secrets)) {
     for (const ingress of get(ingressesBySecret, secret) ?? []) {
       for (const [host, tls] of get(claims, ingress)?.tls ?? []) if (tls.secret === secret) touched.add(host);
@@ -84,7 +94,8 @@ export function compileCertificates(
       put(host, null);
       continue;
     }
-    const after = hostCertificate(host, claimants, snapshot, settings.now);
+    const ownerOf = (scope: Scope): string => get(scopes, scope)?.routes.namespace ?? '';
+    const after = hostCertificate(host, claimants, ownerOf, snapshot, settings.now);
     for (const ingress of after.problems.keys()) touchedIngresses.add(ingress);
     validUntil = Math.min(validUntil, after.validUntil);
     if (!isDeepStrictEqual(before, after)) certificates.set(host, after);

@@ -29,7 +29,7 @@ export function compile(snapshot: Snapshot, settings: CompileSettings, previous?
   const scopes = compileScopes(from, claims, changes);
   const clients = compileClients(from, scopes, claims);
   const backends = compileBackends(from, snapshot, settings, changes);
-  const certificates = compileCertificates(from, snapshot, settings, claims, changes);
+  const certificates = compileCertificates(from, snapshot, settings, claims, changes, scopes);
 
   const members: Members = {
     ...read.members,

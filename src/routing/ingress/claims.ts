@@ -10,6 +10,7 @@ import { normalizeRulePath } from '../path.ts';
 import { type ObjectReference, type Problem, problem, referenceTo } from '../../model/problem.ts';
 import { CATCH_ALL, HOSTLESS, type Scope, globScope, scopeHost } from '../scope.ts';
 import type { BackendKey, PathType, Policy, Route } from '../table.ts';
+import { type TlsClaim, readTls } from './tls-claims.ts';
 import { validateObject } from '../../model/validation/validate.ts';
 
 /** One path that an Ingress claims in one scope. */
@@ -20,13 +21,6 @@ export interface PathClaim {
   /** The place among the paths of its Ingress. */
   readonly order: number;
   readonly route: Route;
-}
-
-/** A TLS entry's wish for one host. */
-export interface TlsClaim {
-  /** `namespace/name`; null asks for TLS with whatever certificate there is. */
-  readonly secret: ObjectKey | null;
-  readonly field: string;
 }
 
 /** Everything one Ingress asks for, read once. What could not be read is a problem and is missing here. */
@@ -95,7 +89,7 @@ export function readClaims(
     defaultRoute: readDefault(key, spec['defaultBackend'], backendOf, policy),
     clients: annotations.clients,
     authorities: annotations.authorities,
-    tls: readTls(namespace, spec, [...scopes.keys()]),
+    tls: readTls(spec['tls'], object, [...scopes.keys()], annotations.globs, problems),
     problems,
   };
 }
@@ -185,27 +179,4 @@ function backendKey(namespace: string, backend: unknown): BackendKey {
   const portName = text(name);
   if (portName === undefined || !isPortName(portName)) return 'invalid-backend';
   return `${namespace}/${serviceName}:${portName}`;
-}
-
-/** A TLS entry without hosts speaks for the hosts of the rules; the first that names a Secret for a host counts. */
-function readTls(
-  namespace: string,
-  spec: { readonly [name: string]: unknown },
-  scopes: readonly Scope[],
-): ReadonlyMap<string, TlsClaim> {
-  const claims = new Map<string, TlsClaim>();
-  for (const [index, entry] of items(spec['tls']).entries()) {
-    const secretName = text(fields(entry)['secretName']) ?? '';
-    const secret = secretName === '' ? null : `${namespace}/${secretName}`;
-    const written = items(fields(entry)['hosts']);
-    const hosts = written.length > 0 ? written : scopes;
-    for (const [at, host] of hosts.entries()) {
-      if (typeof host !== 'string' || hostFault(host) !== null) continue;
-      const before = claims.get(host);
-      if (before && (before.secret !== null || secret === null)) continue;
-      const field = written.length > 0 ? `spec.tls[${index}].hosts[${at}]` : `spec.tls[${index}]`;
-      claims.set(host, { secret, field });
-    }
-  }
-  return claims;
 }

@@ -7,6 +7,8 @@ import {
 } from '../../../src/proxy/tls/certificates.ts';
 import { mapOf } from '../../../src/model/sharded-map.ts';
 import { createStandInCertificate } from '../../../src/controller/default-certificate.ts';
+import type { CertificateReference } from '../../../src/routing/table.ts';
+import { tableOf } from '../../support/proxy.ts';
 import { authority } from '../../support/tls-proxy.ts';
 
 const standIn = await createStandInCertificate(Date.now());
@@ -14,15 +16,16 @@ const [one, two] = [authority().issue(['one.test']), authority().issue(['two.tes
 
 function certificates(ciphers = DEFAULT_CIPHERS): Certificates {
   const made = createCertificates({ minVersion: '1.2', ciphers, standIn });
-  const reference = (host: string): [string, { host: string; secret: string; ingress: string }] => [
+  const reference = (host: string): [string, CertificateReference] => [
     host,
-    { host, secret: `shop/${host}`, ingress: 'shop/web' },
+    { host, secret: `shop/${host}`, ingress: 'shop/web', namespace: 'default' },
   ];
+  const hosts = tableOf(['one.test', 'two.test'].map((host) => ({ host, ports: [] })));
   made.change([
     ['shop/one.test', one],
     ['shop/two.test', two],
   ]);
-  made.adopt(mapOf([reference('one.test'), reference('two.test')]));
+  made.adopt({ ...hosts, certificates: mapOf([reference('one.test'), reference('two.test')]) });
   return made;
 }
 

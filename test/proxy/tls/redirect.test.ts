@@ -53,7 +53,8 @@ contract('from http to https', (behaves) => {
     await using proxy = await startTlsProxy(
       create,
       [
-        { ports: [upstream.port], secret: 'shop/app' },
+        { ports: [upstream.port], secret: 'shop/app', solver: true },
+        { ports: [upstream.port], host: 'site.test', secret: 'shop/app' },
         { ports: [upstream.port], host: 'plain.test' },
         { ports: [upstream.port], host: 'a.wild.test', tlsHost: '*.wild.test', secret: null },
       ],
@@ -68,6 +69,9 @@ contract('from http to https', (behaves) => {
     expect(await status('app.test', '/.well-known/acme-challenge/token')).toBe(200);
     expect(await status('app.test', '/.well-known/acme-challenge/../../secret')).toBe(308);
     expect(await status('app.test', '/.well-known/acme-challenge')).toBe(308);
+    expect(await status('app.test', '/.well-known/acme-challenge/token?x')).toBe(308);
+    expect(await status('app.test', '/.well-known/acme-challenge/to%6ben')).toBe(308);
+    expect(await status('site.test', '/.well-known/acme-challenge/token')).toBe(308);
     expect(await status('a.wild.test', '/')).toBe(308);
     expect(await status('app.test', '/%')).toBe(400);
     using client = await secureClient(proxy.httpsPort, 'app.test');

@@ -45,7 +45,7 @@ contract('TLS', (behaves) => {
       create,
       [
         { ports: [], secret: 'shop/precise' },
-        { ports: [], host: 'x', tlsHost: '*.wild.test', secret: 'shop/wildcard' },
+        { ports: [], host: 'a.wild.test', tlsHost: '*.wild.test', secret: 'shop/wildcard' },
         { ports: [], host: 'bad.wild.test', secret: null },
         { ports: [], host: 'bad.test', secret: null },
         { ports: [], host: 'gone.test', secret: 'shop/gone' },
