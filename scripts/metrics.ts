@@ -66,6 +66,7 @@ async function scrape(): Promise<string> {
           responseBytes: 1,
           retries: 1,
           connectFailures: { timeout: 1 },
+          droppedFields: 1,
         },
       ],
       gauges: { clientConnections: 1, upstreamConnections: 1, inFlight: 1, tunnels: 1 },

@@ -12,6 +12,7 @@ export interface RequestCounters {
   readonly retries: number;
   /** By the reason. */
   readonly connectFailures: Readonly<Record<string, number>>;
+  readonly droppedFields: number;
 }
 
 export interface DataPlaneFigures {
@@ -253,6 +254,12 @@ function dataPlaneSamples(figures: DataPlaneFigures, bounds: readonly number[]):
           value,
         })),
       ),
+    },
+    {
+      name: 'portico_dropped_request_fields_total',
+      type: 'counter',
+      help: 'Request fields that were not passed on because their names have underscores.',
+      samples: perIngress((each) => each.droppedFields),
     },
     gauge('portico_requests_in_flight', 'Requests without their whole response yet.', gauges.inFlight),
     gauge('portico_client_connections', 'Open connections from clients.', gauges.clientConnections),

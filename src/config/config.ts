@@ -87,6 +87,7 @@ export interface Config extends CompileConfig {
   readonly snapshotSecrets: boolean;
   readonly httpPort: number;
   readonly h2c: boolean;
+  readonly underscoresInHeaders: boolean;
   /** 0 for none. */
   readonly httpsPort: number;
   readonly proxyProtocolFrom: readonly string[];
@@ -127,6 +128,7 @@ export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult
     snapshotSecrets: read.flag('snapshot-secrets'),
     httpPort,
     h2c: read.flag('h2c'),
+    underscoresInHeaders: read.flag('underscores-in-headers'),
     // Whoever moves HTTP away from 80, for want of the right or of room, is not asked for 443 either.
     httpsPort: read.one('https-port', httpsPort) ?? (httpPort === 80 ? 443 : 0),
     proxyProtocolFrom: read.many('proxy-protocol-from', cidr),

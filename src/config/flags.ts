@@ -297,6 +297,12 @@ export const RUN_FLAGS: readonly Flag[] = [
     group: 'Data plane',
   },
   {
+    name: 'underscores-in-headers',
+    description:
+      'pass request fields with underscores in their names, such as X_Foo, to Pods; otherwise they are dropped, as in nginx',
+    group: 'Data plane',
+  },
+  {
     name: 'engine',
     value: '<relay|http-proxy>',
     default: 'relay',

@@ -55,6 +55,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
       limits: config.limits,
       trustedProxies: config.trustedProxies,
       h2c: config.h2c,
+      underscoresInHeaders: config.underscoresInHeaders,
       proxyProtocolFrom: config.proxyProtocolFrom,
       proxyProtocolHttpsPorts: config.proxyProtocolHttpsPorts,
       tls: standIn && { minVersion: config.tlsMinVersion, ciphers: config.tlsCiphers, standIn },

@@ -16,6 +16,8 @@ export interface EngineContext {
   readonly trustedProxies: TrustedProxies;
   /** Whether clients may speak HTTP/2 without TLS, by prior knowledge. */
   readonly h2c?: boolean;
+  /** Whether request fields with underscores in their names go on to pods; no when absent. */
+  readonly underscoresInHeaders?: boolean;
   /** Peers that may begin a connection with a PROXY header; nobody when absent. */
   readonly proxyProtocolFrom?: TrustedProxies;
   /** Destination ports that mean https in a PROXY header which does not say whether the client spoke TLS; none when absent. */

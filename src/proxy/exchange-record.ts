@@ -27,9 +27,11 @@ export interface Exchange {
   /** Of the body as it was given to the client, without framing. */
   readonly responseBytes: number;
   readonly requestId: string;
+  /** Fields that did not go to the pod because their names have underscores. */
+  readonly droppedFields: number;
   /**
    * Why Portico itself answered or cut the exchange; empty when the pod's answer was relayed. An `AnswerReason`, and
-   * after it what exactly was wrong, where that is known: `bad-framing: lengths-disagree`,
+   * after it what exactly was wrong, where that is known: `bad-framing: several-content-lengths`,
    * `upstream-unreachable: EHOSTUNREACH`.
    */
   readonly detail: string;

@@ -19,6 +19,7 @@ import type { Relay } from './engine-state.ts';
 import { ownAnswer } from './own-answer.ts';
 import { RequestBody } from './request-body.ts';
 import type { RequestHead } from './downstream/http1/request-head.ts';
+import { FieldKind } from './http1/field-names.ts';
 import type { ResponseHead } from './upstream/http1/response-head.ts';
 import { Deadline } from './deadlines.ts';
 import type { ClientSide, Trailers, UpstreamSide } from './sides.ts';
@@ -90,6 +91,9 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
   begin(head: RequestHead, bytes: Buffer, base: number): void {
     const { context } = this.#relay;
     const ledger = this.#ledger;
+    if (head.hasUnderscored && !context.underscoresInHeaders) {
+      ledger.droppedFields = head.fields.drop(FieldKind.underscored);
+    }
     const forwarded = upstreamHead(head, bytes, base, this.#client.connectionInfo, context.trustedProxies);
     ledger.clientAddress = forwarded.way.realIp;
     ledger.requestId = forwarded.way.requestId;
@@ -274,6 +278,9 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
   }
 
   onRequestDone(trailers: Trailers): void {
+    if (trailers.trailers && !this.#relay.context.underscoresInHeaders) {
+      this.#ledger.droppedFields += trailers.trailers.drop(FieldKind.underscored);
+    }
     const gathered = this.#body.state === 'gathering';
     const upstream = this.#sending ? this.#upstream : null;
     this.#body.end(trailers, upstream);

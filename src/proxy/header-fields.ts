@@ -1,3 +1,5 @@
+import { FieldKind, fieldKindOf } from './http1/field-names.ts';
+
 /** What the rules for relayed fields say of a name. Names are lower case throughout. */
 
 const HOP_BY_HOP: ReadonlySet<string> = new Set([
@@ -18,55 +20,18 @@ export function isHopByHop(name: string): boolean {
   return HOP_BY_HOP.has(name);
 }
 
-/** What a field that tells of the way so far is to the proxy. */
-export type ForwardingField =
-  | 'x-forwarded-for'
-  | 'x-forwarded-host'
-  | 'x-forwarded-port'
-  | 'x-forwarded-proto'
-  | 'x-real-ip'
-  | 'x-request-id'
-  | 'forwarded'
-  /** Another `X-Forwarded-…`: relayed from a trusted peer only. */
-  | 'x-forwarded-other'
-  /** `ssl-client-…`: from a trusted peer only, and not where the client itself was asked for a certificate. */
-  | 'client-certificate'
-  /** Spelled with an underscore, which many servers read as the same name: never relayed. */
-  | 'underscore-twin';
-
-const FORWARDING: ReadonlyMap<string, ForwardingField> = new Map(
-  (
-    [
-      'x-forwarded-for',
-      'x-forwarded-host',
-      'x-forwarded-port',
-      'x-forwarded-proto',
-      'x-real-ip',
-      'x-request-id',
-      'forwarded',
-    ] as const
-  ).map((name) => [name, name]),
-);
-
-/** Which field about the way so far this is, null for any other. Allocates for names with an underscore only. */
-export function forwardingField(name: string): ForwardingField | null {
-  const first = name.charCodeAt(0);
-  // Only `x…`, `forwarded` and `ssl…`: the others need no look-up.
-  if (first !== 0x78 && first !== 0x66 && !(first === 0x73 && name.charCodeAt(1) === 0x73)) return null;
-  const known = FORWARDING.get(name);
-  if (known) return known;
-  if (name.startsWith('x-forwarded-')) return 'x-forwarded-other';
-  if (name.startsWith('ssl-client-')) return 'client-certificate';
-  if (name.includes('_')) {
-    const dashed = name.replaceAll('_', '-');
-    if (FORWARDING.has(dashed) || /^(?:x-forwarded|ssl-client)-/.test(dashed)) return 'underscore-twin';
-  }
-  return null;
-}
-
-/** Whether a field tells of the way so far, underscore twins included. */
+/** Whether a field says how a request came here or who sent it, spelled with underscores or not. */
 export function isForwardingField(name: string): boolean {
-  return forwardingField(name) !== null;
+  switch (fieldKindOf(name)) {
+    case FieldKind.forwarding:
+    case FieldKind.requestId:
+    case FieldKind.clientAddress:
+    case FieldKind.clientCertificate:
+    case FieldKind.withheld:
+      return true;
+    default:
+      return false;
+  }
 }
 
 /** Fields that `Connection` may not name away: they frame or address the message, or mean every recipient. */

@@ -30,6 +30,7 @@ export class Ledger implements Exchange {
   requestBytes = 0;
   responseBytes = 0;
   requestId = '';
+  droppedFields = 0;
   detail = '';
 
   /** `head` is null when the request never came to one. */
@@ -53,7 +54,7 @@ export class Ledger implements Exchange {
   }
 }
 
-/** `bad-framing: lengths-disagree`: the reason, and what its reader found where that says more; otherwise ''. */
+/** `bad-framing: several-content-lengths`: the reason, and what its reader found where that says more; otherwise ''. */
 export function detailOf(reason: AnswerReason, fault: ReaderFault): string {
   return fault === '' || fault === reason ? reason : `${reason}: ${fault}`;
 }

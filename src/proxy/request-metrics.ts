@@ -19,6 +19,7 @@ export interface IngressCounters {
   readonly retries: number;
   /** Attempts that had no connection; no entry for what never happened. */
   readonly connectFailures: Readonly<Partial<Record<ConnectFailure, number>>>;
+  readonly droppedFields: number;
 }
 
 export interface Accounting {
@@ -41,6 +42,7 @@ export function createAccounting(): Accounting {
       counters.latencySumSeconds += seconds;
       counters.requestBytes += exchange.requestBytes;
       counters.responseBytes += exchange.responseBytes;
+      counters.droppedFields += exchange.droppedFields;
       if (exchange.attempts > 1) counters.retries += exchange.attempts - 1;
       for (const failure of exchange.connectFailures) add(counters, failure, 1);
     },
@@ -64,6 +66,7 @@ export function mergeCounters(reports: Iterable<readonly IngressCounters[]>): In
       for (const [failure, count] of Object.entries(counters.connectFailures)) {
         add(sum, failure as ConnectFailure, count);
       }
+      sum.droppedFields += counters.droppedFields;
     }
   }
   return [...merged.values()];
@@ -80,6 +83,7 @@ function emptyCounters(ingress: string): Writable<IngressCounters> {
     requestBytes: 0,
     responseBytes: 0,
     retries: 0,
+    droppedFields: 0,
     connectFailures: {},
   };
 }

@@ -17,6 +17,7 @@ const COUNTERS: RequestCounters = {
   responseBytes: 2_000,
   retries: 2,
   connectFailures: { EHOSTUNREACH: 2 },
+  droppedFields: 1,
 };
 
 interface Figures {

@@ -32,6 +32,7 @@ export function anExchange(parts: Partial<Exchange> = {}): Exchange {
     requestBytes: 0,
     responseBytes: 12,
     requestId: 'id-1',
+    droppedFields: 0,
     detail: '',
     ...parts,
   };

@@ -1,12 +1,19 @@
+import { readFileSync } from 'node:fs';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   connectionOptions,
-  forwardingField,
   isForbiddenTrailer,
   isForwardingField,
   isHopByHop,
 } from '../../src/proxy/header-fields.ts';
+import {
+  CLIENT_ADDRESS_FIELDS,
+  CLIENT_CERTIFICATE_FIELDS,
+  FieldKind,
+  fieldKind,
+  fieldKindOf,
+} from '../../src/proxy/http1/field-names.ts';
 
 const SET = [
   'x-forwarded-for',
@@ -30,34 +37,57 @@ describe('fields', () => {
     (name) => expect(isHopByHop(name)).toBe(false),
   );
 
-  it.each([...SET, 'forwarded'])('%s tells of the way, and so do its underscore twins', (name) => {
-    expect(forwardingField(name)).toBe(name);
-    if (name.includes('-')) {
-      expect(forwardingField(name.replaceAll('-', '_'))).toBe('underscore-twin');
-      expect(forwardingField(name.replace('-', '_'))).toBe('underscore-twin');
+  it.each([...SET, 'forwarded'])(
+    '%s says how a request came here, and so do its underscore twins',
+    (name) => {
+      expect(fieldKindOf(name)).toBe(name === 'x-request-id' ? FieldKind.requestId : FieldKind.forwarding);
+      if (name.includes('-')) {
+        expect(fieldKindOf(name.replaceAll('-', '_'))).toBe(FieldKind.withheld);
+        expect(fieldKindOf(name.replace('-', '_'))).toBe(FieldKind.withheld);
+      }
+    },
+  );
+
+  it.each([
+    [
+      'clientAddress',
+      ['X-Forwarded-SSL', 'x-forwarded-', 'X-Client-IP', 'True-Client-IP', 'CF-Connecting-IPv6'],
+    ],
+    [
+      'clientCertificate',
+      ['ssl-client-verify', 'ssl-client-', 'X-SSL-Client-S-DN', 'X-Forwarded-Client-Cert'],
+    ],
+    ['clientCertificate', ['Client-Cert', 'Client-Cert-Chain', 'X-Client-Verify', 'X-ARR-ClientCert']],
+    [
+      'withheld',
+      ['x_forwarded_ssl', 'x-forwarded-_', 'SSL_CLIENT_CERT', 'ssl-client_verify', 'Content_Length'],
+    ],
+    ['withheld', ['Proxy', 'true_client_ip', 'Transfer_Encoding', 'client_cert']],
+    ['underscored', ['x_other', 'ssl_x', '_', 'user_agent']],
+    ['dropped', ['Proxy-Connection', 'HTTP2-Settings']],
+    [
+      'other',
+      ['x-forward', 'x-real', 'from', 'x', '', 'xx-forwarded-for', 'true-client-ip-x', 'client-certs'],
+    ],
+    ['other', ['ssl', 'ssl-session-id', 'sec-fetch-mode', 'proxy-x', 'a.b', 'proxy!', 'x-client-version']],
+  ] as const)('%s: %j', (kind, names) => {
+    for (const name of names) {
+      const bytes = Buffer.from(`>${name}<`);
+      expect(fieldKind(bytes, 1, bytes.length - 1), name).toBe(FieldKind[kind]);
+      expect(fieldKindOf(name), name).toBe(FieldKind[kind]);
     }
   });
 
-  it('knows the others of the family', () => {
-    expect(forwardingField('x-forwarded-ssl')).toBe('x-forwarded-other');
-    expect(forwardingField('x_forwarded_ssl')).toBe('underscore-twin');
-    expect(forwardingField('x-forwarded-_')).toBe('x-forwarded-other');
-    for (const other of ['x-forward', 'x-real', 'x_other', 'from', 'x', '', 'xx-forwarded-for']) {
-      expect(isForwardingField(other)).toBe(false);
-    }
+  it('is documented', () => {
+    const page = readFileSync(new URL('../../docs/reference/http.md', import.meta.url), 'utf8').toLowerCase();
+    for (const name of [...CLIENT_ADDRESS_FIELDS, ...CLIENT_CERTIFICATE_FIELDS])
+      expect(page).toContain(`\`${name}\``);
   });
 
-  it('knows what tells of a certificate of the client', () => {
-    for (const name of ['ssl-client-verify', 'ssl-client-cert', 'ssl-client-']) {
-      expect(forwardingField(name)).toBe('client-certificate');
+  it('lets no trailer speak of the certificate of the client', () => {
+    for (const name of ['ssl-client-verify', 'client-cert', 'ssl_client_verify', 'proxy'])
       expect(isForbiddenTrailer(name)).toBe(true);
-    }
-    for (const twin of ['ssl_client_verify', 'ssl-client_verify', 'ssl_client-cert']) {
-      expect(forwardingField(twin)).toBe('underscore-twin');
-    }
-    for (const other of ['ssl', 's', 'ssl-session-id', 'sec-fetch-mode', 'x-ssl-client-verify', 'ssl_x']) {
-      expect(forwardingField(other)).toBe(null);
-    }
+    for (const other of ['x-forward', 'x_other', 'from']) expect(isForwardingField(other)).toBe(false);
   });
 
   it.each([

@@ -30,9 +30,10 @@ export type Plan =
 /** Reads the head, asks where it goes, and notes in the ledger what that says. */
 export function planRequest(context: EngineContext, request: IncomingMessage, ledger: Ledger): Plan {
   const connectionInfo = connectionInfoOf(request.socket);
-  const read = readHead(request, context.limits, connectionInfo);
+  const read = readHead(request, context, connectionInfo);
   if (read.kind === 'fault') return { kind: 'refuse', reason: read.reason, head: null };
   const { head } = read;
+  ledger.droppedFields = head.droppedFields;
   const way = forwarding(connectionInfo, head.forwarding, context.trustedProxies);
   ledger.requestId = way.requestId;
   ledger.clientAddress = way.realIp;

@@ -17,6 +17,7 @@ export interface Ledger {
   requestBytes: number;
   responseBytes: number;
   requestId: string;
+  droppedFields: number;
   detail: string;
   /** Accounts the exchange; again does nothing. */
   close(status: number): void;
@@ -41,12 +42,13 @@ export function openLedger(
     requestBytes: 0,
     responseBytes: 0,
     requestId: '',
+    droppedFields: 0,
     detail: '',
     close(status) {
       if (closed) return;
       closed = true;
       const { clientAddress, scheme, route, endpoint, attempts, connectFailures } = ledger;
-      const { requestBytes, responseBytes, requestId, detail } = ledger;
+      const { requestBytes, responseBytes, requestId, droppedFields, detail } = ledger;
       context.account({
         startedAt,
         durationMs: context.now() - startedAt,
@@ -64,6 +66,7 @@ export function openLedger(
         requestBytes,
         responseBytes,
         requestId,
+        droppedFields,
         detail,
       });
     },

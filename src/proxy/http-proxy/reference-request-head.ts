@@ -2,9 +2,11 @@ import type { IncomingMessage } from 'node:http';
 import type { MessageFault } from '../local-response.ts';
 import type { Addressee, Refusal } from '../decide.ts';
 import type { ConnectionInfo } from '../connection-info.ts';
+import type { EngineContext } from '../engine.ts';
 import type { IncomingForwarding } from '../forwarded.ts';
-import { connectionOptions, forwardingField, isHopByHop } from '../header-fields.ts';
-import type { Limits } from '../limits.ts';
+import { connectionOptions, isHopByHop } from '../header-fields.ts';
+import { FieldKind, fieldKindOf } from '../http1/field-names.ts';
+import { isRelayedRequest } from '../upstream/http1/upstream-head.ts';
 
 /** A request head that may be forwarded, read once from the raw fields. */
 export interface RequestHead {
@@ -14,6 +16,10 @@ export interface RequestHead {
   readonly fields: Record<string, string | string[]>;
   readonly accept: string | undefined;
   readonly body: 'none' | 'length' | 'chunked';
+  /** Of the body, where it is told; `Infinity` where the body is chunked. */
+  readonly length: number;
+  /** Fields that do not go on because their names have underscores. */
+  readonly droppedFields: number;
   /** The protocol of `Upgrade`, where `Connection` asks for it. */
   readonly upgrade: string | null;
 }
@@ -25,12 +31,12 @@ export type ReadHead =
 /**
  * What Node's parser lets through and RFC 9112 does not: repeated Host, transfer codings other than a single
  * chunked, Transfer-Encoding in HTTP/1.0; and Portico's limits where the parser has none. `connectionInfo` says whether
- * the peer's other X-Forwarded fields go on, and those about a certificate.
+ * the peer is believed about the client.
  */
 export function readHead(
   request: IncomingMessage,
-  limits: Limits,
-  { trusted, certificate }: ConnectionInfo,
+  { limits, underscoresInHeaders }: EngineContext,
+  connectionInfo: ConnectionInfo,
 ): ReadHead {
   const { rawHeaders } = request;
   const method = request.method ?? '';
@@ -56,24 +62,27 @@ export function readHead(
   const spellings = new Map<string, string>();
   const known: Partial<Record<string, string>> = {};
   let accept: string | undefined;
+  let droppedFields = 0;
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const spelled = rawHeaders[i] ?? '';
     const value = rawHeaders[i + 1] ?? '';
     // DEL, which Node reads and does not write.
     if (value.includes('\x7f')) return fault('bad-message');
     const name = spelled.toLowerCase();
+    const kind = fieldKindOf(name);
+    if (kind === FieldKind.underscored && !underscoresInHeaders) {
+      droppedFields++;
+      continue;
+    }
     if (isHopByHop(name) || connection.names?.has(name)) continue;
     // Node would send its own; the exchange sets it where the body is really awaited.
     if (name === 'expect') continue;
     if (name === 'trailer' && codings.length === 0) continue;
-    const forwarding = forwardingField(name);
-    const goesOn =
-      forwarding === 'x-forwarded-other' ||
-      (forwarding === 'client-certificate' && certificate === undefined);
-    if (forwarding !== null && !(goesOn && trusted)) {
-      known[forwarding] = known[forwarding] === undefined ? value : `${known[forwarding]}, ${value}`;
+    if (kind === FieldKind.forwarding || kind === FieldKind.requestId) {
+      known[name] = known[name] === undefined ? value : `${known[name]}, ${value}`;
       continue;
     }
+    if (kind !== FieldKind.contentLength && !isRelayedRequest(kind, connectionInfo)) continue;
     if (name === 'accept') accept = accept === undefined ? value : `${accept}, ${value}`;
     const before = spellings.get(name);
     if (before === undefined) {
@@ -100,6 +109,8 @@ export function readHead(
       },
       fields,
       accept,
+      droppedFields,
+      length: codings.length > 0 ? Infinity : Number(lengths[0] ?? 0),
       body: codings.length > 0 ? 'chunked' : Number(lengths[0] ?? 0) > 0 ? 'length' : 'none',
       upgrade: connection.upgrade ? (valuesOf(rawHeaders, 'upgrade')[0] ?? null) : null,
     },

@@ -103,9 +103,15 @@ export class FieldBlock {
     return (this.#kinds[field] ?? FieldKind.other) as FieldKind;
   }
 
-  /** From now on the field is not relayed. */
-  drop(field: number): void {
-    this.#kinds[field] = FieldKind.dropped;
+  /** From now on no field of this kind is relayed. Gives how many there were. */
+  drop(kind: FieldKind): number {
+    let dropped = 0;
+    for (let field = 0; field < this.count; field++) {
+      if (this.#kinds[field] !== kind) continue;
+      this.#kinds[field] = FieldKind.dropped;
+      dropped++;
+    }
+    return dropped;
   }
 
   lineStart(field: number): number {

@@ -1,7 +1,4 @@
-import { forwardingField } from '../header-fields.ts';
-import { equalsIgnoringCase, text } from './bytes.ts';
-
-/** The fields the relay itself reads, writes or keeps from passing. All others are relayed unread. */
+/** What a proxy does with a field, by its name. Every name that is not listed below is `other` and relayed unread. */
 export const FieldKind = {
   other: 0,
   host: 1,
@@ -13,81 +10,177 @@ export const FieldKind = {
   expect: 7,
   te: 8,
   accept: 9,
-  /** Tells of the way so far: replaced by the proxy's own words. */
+  /** Says how the request came here: replaced by the proxy's own fields. */
   forwarding: 10,
-  /** Another `X-Forwarded-…`: relayed from a trusted peer only. */
-  forwardedOther: 11,
+  /** Says who the client is: relayed from a trusted peer only. */
+  clientAddress: 11,
   requestId: 12,
-  /** Spelled with an underscore, which many servers read as a name that matters: not relayed to a pod. */
-  underscoreTwin: 13,
+  /** Never relayed to a pod: `Proxy`, and names that an underscore makes look like one of the listed names. */
+  withheld: 13,
   /** Never relayed, and not read either. */
   dropped: 14,
-  /** `ssl-client-…`: relayed from a trusted peer only, where the client itself was asked for no certificate. */
+  /** Describes a client certificate: relayed from a trusted peer only, and only if the client itself was not asked for one. */
   clientCertificate: 15,
+  date: 16,
+  /** Any other name with an underscore: relayed to a pod only if `--underscores-in-headers` is set. */
+  underscored: 17,
 } as const;
 export type FieldKind = (typeof FieldKind)[keyof typeof FieldKind];
 
-interface KnownName {
-  readonly name: string;
-  readonly kind: FieldKind;
-}
-
-const KNOWN: readonly KnownName[] = [
-  { name: 'host', kind: FieldKind.host },
-  { name: 'content-length', kind: FieldKind.contentLength },
-  { name: 'transfer-encoding', kind: FieldKind.transferEncoding },
-  { name: 'connection', kind: FieldKind.connection },
-  { name: 'keep-alive', kind: FieldKind.keepAlive },
-  { name: 'upgrade', kind: FieldKind.upgrade },
-  { name: 'expect', kind: FieldKind.expect },
-  { name: 'te', kind: FieldKind.te },
-  { name: 'accept', kind: FieldKind.accept },
-  { name: 'x-request-id', kind: FieldKind.requestId },
-  { name: 'proxy-connection', kind: FieldKind.dropped },
-  { name: 'proxy-authenticate', kind: FieldKind.dropped },
-  { name: 'proxy-authorization', kind: FieldKind.dropped },
-  { name: 'http2-settings', kind: FieldKind.dropped },
-  // What frames a message must not come in by another spelling either.
-  { name: 'content_length', kind: FieldKind.underscoreTwin },
-  { name: 'transfer_encoding', kind: FieldKind.underscoreTwin },
+/** Fields by which proxies, CDNs and load balancers tell a server the address of its client. */
+export const CLIENT_ADDRESS_FIELDS: readonly string[] = [
+  'x-forwarded-*',
+  'x-forwarded',
+  'forwarded-for',
+  'x-original-forwarded-for',
+  'client-ip',
+  'x-client-ip',
+  'x-cluster-client-ip',
+  'true-client-ip',
+  'proxy-client-ip',
+  'wl-proxy-client-ip',
+  'x-originating-ip',
+  'x-remote-addr',
+  'x-remote-ip',
+  'x-proxyuser-ip',
+  'x-envoy-external-address',
+  'cf-connecting-ip*',
+  'cf-pseudo-ipv4',
+  'cloudfront-viewer-address',
+  'fastly-client-ip',
+  'fly-client-ip',
+  'do-connecting-ip',
+  'incap-client-ip',
+  'x-appengine-user-ip',
+  'x-azure-clientip',
+  'x-azure-socketip',
+  'x-nf-client-connection-ip',
+  'x-sucuri-clientip',
+  'x-vercel-forwarded-for',
 ];
 
-/** By length: one look at the length and mostly one at the first byte say that a name is none of these. */
-const BY_LENGTH: (readonly KnownName[] | undefined)[] = Array.from({ length: 20 }, (_, length) => {
-  const names = KNOWN.filter(({ name }) => name.length === length);
-  return names.length > 0 ? names : undefined;
-});
+/** The same for its certificate. */
+export const CLIENT_CERTIFICATE_FIELDS: readonly string[] = [
+  'ssl-client-*',
+  'x-ssl-*',
+  'client-cert',
+  'client-cert-chain',
+  'x-client-cert*',
+  'x-client-verify',
+  'x-client-dn',
+  'x-client-cn',
+  'x-client-san',
+  'x-tls-client-*',
+  'x-mtls-*',
+  'x-amzn-mtls-*',
+  'x-arr-clientcert',
+  'x-forwarded-client-cert*',
+  'x-forwarded-tls-client-cert*',
+  'cf-client-cert-*',
+];
 
-const LOWER_X = 0x78;
-const LOWER_F = 0x66;
-const LOWER_S = 0x73;
+/** Lower-case names; a `*` at the end stands for any rest. The longest entry that fits a name decides. */
+const NAMES: Readonly<Record<string, FieldKind>> = {
+  host: FieldKind.host,
+  'content-length': FieldKind.contentLength,
+  'transfer-encoding': FieldKind.transferEncoding,
+  connection: FieldKind.connection,
+  'keep-alive': FieldKind.keepAlive,
+  upgrade: FieldKind.upgrade,
+  expect: FieldKind.expect,
+  te: FieldKind.te,
+  accept: FieldKind.accept,
+  date: FieldKind.date,
+  'proxy-connection': FieldKind.dropped,
+  'proxy-authenticate': FieldKind.dropped,
+  'proxy-authorization': FieldKind.dropped,
+  'http2-settings': FieldKind.dropped,
+  // CGI programs read it as the environment variable HTTP_PROXY (httpoxy).
+  proxy: FieldKind.withheld,
+  'x-request-id': FieldKind.requestId,
+  ...all(FieldKind.forwarding, [
+    'x-forwarded-for',
+    'x-forwarded-host',
+    'x-forwarded-port',
+    'x-forwarded-proto',
+    'x-real-ip',
+    'forwarded',
+  ]),
+  ...all(FieldKind.clientAddress, CLIENT_ADDRESS_FIELDS),
+  ...all(FieldKind.clientCertificate, CLIENT_CERTIFICATE_FIELDS),
+};
 
-/** What a field name, already known to be a token, means to the relay. Makes a string for `x…`, `f…` and `ss…` only. */
-export function fieldKind(bytes: Buffer, start: number, end: number): FieldKind {
-  const names = BY_LENGTH[end - start];
-  const first = (bytes[start] ?? 0) | 0x20;
-  if (names) {
-    for (let i = 0; i < names.length; i++) {
-      const known = names[i];
-      if (!known || known.name.charCodeAt(0) !== first) continue;
-      if (equalsIgnoringCase(bytes, start, end, known.name)) return known.kind;
+function all(kind: FieldKind, names: readonly string[]): Record<string, FieldKind> {
+  return Object.fromEntries(names.map((name) => [name, kind]));
+}
+
+/** a–z, 0–9 and `-`; 0 for every other byte, which no listed name has. `_` reads as `-`, as CGI programs do. */
+const SYMBOLS = new Uint8Array(256);
+for (let i = 0; i < 26; i++) SYMBOLS[0x61 + i] = SYMBOLS[0x41 + i] = 1 + i;
+for (let i = 0; i < 10; i++) SYMBOLS[0x30 + i] = 27 + i;
+const UNDERSCORE = 0x5f;
+SYMBOLS[0x2d] = SYMBOLS[UNDERSCORE] = 37;
+const WIDTH = 38;
+
+/** The names as a tree of letters: `next[node * WIDTH + symbol]` is a node, 0 where there is none; 1 is the root. */
+interface NameTree {
+  readonly next: Uint16Array;
+  /** What the name is that ends at a node. */
+  readonly exact: Uint8Array;
+  /** What every name is that goes on from a node. */
+  readonly family: Uint8Array;
+}
+
+function treeOf(names: Readonly<Record<string, FieldKind>>): NameTree {
+  const size = 2 + Object.keys(names).reduce((sum, name) => sum + name.length, 0);
+  const next = new Uint16Array(size * WIDTH);
+  const exact = new Uint8Array(size);
+  const family = new Uint8Array(size);
+  let nodes = 1;
+  for (const [name, kind] of Object.entries(names)) {
+    const isFamily = name.endsWith('*');
+    let node = 1;
+    for (const letter of isFamily ? name.slice(0, -1) : name) {
+      const edge = node * WIDTH + (SYMBOLS[letter.charCodeAt(0)] ?? 0);
+      node = next[edge] ||= ++nodes;
     }
+    if (isFamily) family[node] = kind;
+    if (!isFamily || exact[node] === FieldKind.other) exact[node] = kind;
   }
-  if (first !== LOWER_X && first !== LOWER_F) {
-    if (first !== LOWER_S || ((bytes[start + 1] ?? 0) | 0x20) !== LOWER_S) return FieldKind.other;
+  return { next, exact, family };
+}
+
+const { next, exact, family } = treeOf(NAMES);
+
+/** What a field name, already known to be a token, means to a proxy. Looks at each byte once and allocates nothing. */
+export function fieldKind(bytes: Uint8Array, start: number, end: number): FieldKind {
+  let node = 1;
+  let known: number = FieldKind.other;
+  let underscored = false;
+  for (let at = start; at < end; at++) {
+    const byte = bytes[at] ?? 0;
+    if (byte === UNDERSCORE) underscored = true;
+    if (node === 0) continue;
+    node = next[node * WIDTH + (SYMBOLS[byte] ?? 0)] ?? 0;
+    known = family[node] || known;
   }
-  const name = text(bytes, start, end).toLowerCase();
-  const forwarding = forwardingField(name);
-  switch (forwarding) {
-    case null:
-      return FieldKind.other;
-    case 'underscore-twin':
-      return FieldKind.underscoreTwin;
-    case 'x-forwarded-other':
-      return FieldKind.forwardedOther;
-    case 'client-certificate':
-      return FieldKind.clientCertificate;
-    default:
-      return FieldKind.forwarding;
+  return kindAt(node, known, underscored);
+}
+
+/** The same for a name that is a string, in any case of letters. */
+export function fieldKindOf(name: string): FieldKind {
+  let node = 1;
+  let known: number = FieldKind.other;
+  for (let at = 0; at < name.length && node !== 0; at++) {
+    node = next[node * WIDTH + (SYMBOLS[name.charCodeAt(at)] ?? 0)] ?? 0;
+    known = family[node] || known;
   }
+  return kindAt(node, known, name.includes('_'));
+}
+
+/** `node` is 0 when the name left the tree; `known` is the last family that it was in. */
+function kindAt(node: number, known: number, underscored: boolean): FieldKind {
+  const kind = ((node === 0 ? 0 : exact[node]) || known) as FieldKind;
+  if (!underscored) return kind;
+  return kind === FieldKind.other ? FieldKind.underscored : FieldKind.withheld;
 }

@@ -1,7 +1,6 @@
 import { isForbiddenTrailer } from '../header-fields.ts';
-import { isRelayedResponse } from '../downstream/http1/client-head.ts';
+import { isRelayedResponse, isRelayedTrailer } from '../downstream/http1/client-head.ts';
 import { FieldBlock } from '../http1/field-block.ts';
-import { FieldKind } from '../http1/field-names.ts';
 import type { ResponseHead } from '../upstream/http1/response-head.ts';
 import type { Trailers } from '../sides.ts';
 import { trailerText } from './text.ts';
@@ -68,9 +67,8 @@ export function trailerFields({ trailers, trailerBytes }: Trailers): Fields | nu
   if (!trailers || !trailerBytes) return null;
   const out: Fields = [];
   for (let field = 0; field < trailers.count; field++) {
-    const kind = trailers.kind(field);
     const name = trailers.name(trailerBytes, 0, field);
-    if ((kind !== FieldKind.other && kind !== FieldKind.accept) || isForbiddenTrailer(name)) continue;
+    if (!isRelayedTrailer(trailers.kind(field)) || isForbiddenTrailer(name)) continue;
     out.push(name, trailers.value(trailerBytes, 0, field));
   }
   return out.length > 0 ? out : null;

@@ -14,6 +14,7 @@ export interface ThreadSettings {
   readonly trustedProxies: readonly string[];
   /** HTTP/2 without TLS, by prior knowledge; no unless said. */
   readonly h2c?: boolean;
+  readonly underscoresInHeaders?: boolean;
   readonly proxyProtocolFrom: readonly string[];
   readonly proxyProtocolHttpsPorts: readonly number[];
   /** Null without a TLS port. */

@@ -40,6 +40,7 @@ export async function serve(): Promise<void> {
     limits: settings.limits,
     trustedProxies: trustedProxies(settings.trustedProxies),
     h2c: settings.h2c ?? false,
+    underscoresInHeaders: settings.underscoresInHeaders ?? false,
     proxyProtocolFrom: trustedProxies(settings.proxyProtocolFrom),
     proxyProtocolHttpsPorts: settings.proxyProtocolHttpsPorts,
     ...(certificates && { certificates, clientPolicies: clientPolicies(() => table) }),

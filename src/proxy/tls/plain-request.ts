@@ -37,6 +37,7 @@ export function refusePlainRequest(
     requestBytes: 0,
     responseBytes: made.body.length,
     requestId: '',
+    droppedFields: 0,
     detail: 'tls-expected',
   });
 }

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import { contract } from '../../support/engines.ts';
 import { startProxy } from '../../support/proxy.ts';
-import { get, rawClient } from '../../support/raw-client.ts';
+import { chunked, get, rawClient, request } from '../../support/raw-client.ts';
 import { ok, recordingUpstream } from '../../support/upstream.ts';
 import type { EngineFactory } from '../../../src/proxy/engine.ts';
 import type { WireMessage } from '../../support/wire.ts';
@@ -11,13 +11,18 @@ async function relayed(
   create: EngineFactory,
   fields: readonly string[],
   trustedProxies: readonly string[] = [],
-): Promise<{ received: WireMessage; port: number }> {
+  underscoresInHeaders = false,
+): Promise<{ received: WireMessage; port: number; droppedFields: number }> {
   await using upstream = await recordingUpstream();
-  await using proxy = await startProxy(create, [{ ports: [upstream.port] }], { trustedProxies });
+  await using proxy = await startProxy(create, [{ ports: [upstream.port] }], {
+    trustedProxies,
+    underscoresInHeaders,
+  });
   using client = await rawClient(proxy.port);
   client.send(get('/', ...fields));
   expect((await client.message()).status).toBe(200);
-  return { received: upstream.requests[0]!, port: proxy.port };
+  const { droppedFields } = await proxy.exchange(0);
+  return { received: upstream.requests[0]!, port: proxy.port, droppedFields };
 }
 
 contract('fields to the upstream', (behaves) => {
@@ -94,20 +99,80 @@ contract('fields to the upstream', (behaves) => {
     ]);
   });
 
-  behaves('drops underscore twins, whoever sends them', async (create) => {
+  behaves('drops names with an underscore, whoever sends them, and counts them', async (create) => {
+    const sent = [
+      'X_Forwarded_For: 6.6.6.6',
+      'X_Other: a',
+      'user_agent: b',
+      'Connection: X_Other',
+      'X-Other: c',
+    ];
+    for (const trusted of [[], ['127.0.0.1']]) {
+      const { received, droppedFields } = await relayed(create, sent, trusted);
+      expect(received.fields.filter(([name]) => name.includes('_'))).toEqual([]);
+      expect(received.values('x-other')).toEqual(['c']);
+      expect(droppedFields).toBe(2);
+    }
+  });
+
+  behaves('passes names with an underscore where that is asked for, but no twins', async (create) => {
     const sent = [
       'X_Forwarded_For: 6.6.6.6',
       'x-forwarded_proto: https',
       'X_Real_IP: 6.6.6.6',
       'X_Request_ID: a',
+      'SSL_CLIENT_VERIFY: SUCCESS',
+      'True_Client_IP: 6.6.6.6',
+      'Content_Length: 5',
+      'X_Other: stays',
     ];
-    for (const trusted of [[], ['127.0.0.1']]) {
-      const { received } = await relayed(create, [...sent, 'X_Other: stays'], trusted);
-      expect(
-        received.fields.map(([name]) => name.toLowerCase()).filter((name) => name.includes('_')),
-      ).toEqual(['x_other']);
-    }
+    const { received, droppedFields } = await relayed(create, sent, ['127.0.0.1'], true);
+    expect(received.fields.filter(([name]) => name.includes('_'))).toEqual([['X_Other', 'stays']]);
+    expect(droppedFields).toBe(0);
   });
+
+  behaves('passes trailers of a request without an underscore in their names', async (create) => {
+    await using upstream = await recordingUpstream('', () => {
+      return `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunked(['x'], ['x_sum: 2'])}`;
+    });
+    await using proxy = await startProxy(create, [{ ports: [upstream.port] }]);
+    using client = await rawClient(proxy.port);
+    const body = chunked(['body'], ['x_sum: 1', 'X-Sum: 1']);
+    client.send(request('POST', '/', body, 'Transfer-Encoding: chunked', 'TE: trailers'));
+    expect((await client.message()).trailers).toEqual([['x_sum', '2']]);
+    expect(upstream.requests[0]?.trailers).toEqual([['X-Sum', '1']]);
+  });
+
+  behaves(
+    'believes nobody but a trusted peer about the client, in the words of any vendor',
+    async (create) => {
+      const sent = [
+        'True-Client-IP: 6.6.6.6',
+        'CF-Connecting-IP: 6.6.6.6',
+        'X-Client-IP: 6.6.6.6',
+        'X-Cluster-Client-IP: 6.6.6.6',
+        'Fastly-Client-IP: 6.6.6.6',
+        'X-Azure-ClientIP: 6.6.6.6',
+        'X-Original-Forwarded-For: 6.6.6.6',
+        'X-SSL-Client-Verify: SUCCESS',
+        'X-Client-Cert: x',
+        'X-Client-Verify: SUCCESS',
+        'X-Forwarded-Client-Cert: x',
+        'Client-Cert: :eA==:',
+        'Client-Cert-Chain: :eA==:',
+        'X-ARR-ClientCert: x',
+      ];
+      const names = sent.map((field) => field.slice(0, field.indexOf(':')));
+      const passed = async (trusted: readonly string[]): Promise<string[]> => {
+        const { received } = await relayed(create, [...sent, 'Proxy: http://evil.test'], trusted);
+        return received.fields
+          .map(([name]) => name)
+          .filter((name) => names.includes(name) || name === 'Proxy');
+      };
+      expect(await passed([])).toEqual([]);
+      expect(await passed(['127.0.0.1'])).toEqual(names);
+    },
+  );
 
   behaves('keeps a sane X-Request-ID and replaces any other', async (create) => {
     const sane = await relayed(create, ['X-Request-ID: abc-123']);

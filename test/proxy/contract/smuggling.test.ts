@@ -36,6 +36,10 @@ const REFUSED: Record<string, string> = {
   'TE in HTTP/1.0': head('POST / HTTP/1.0', HOST, 'Transfer-Encoding: chunked') + CHUNKED_INNER,
   'two lengths that differ':
     head('POST / HTTP/1.1', HOST, 'Content-Length: 0', `Content-Length: ${INNER.length}`) + INNER,
+  'two lengths that agree':
+    head('POST / HTTP/1.1', HOST, 'Content-Length: 5', 'Content-Length: 5') + `hello${INNER}`,
+  'a list of lengths that agree': head('POST / HTTP/1.1', HOST, 'Content-Length: 5, 5') + `hello${INNER}`,
+  'a list of lengths that differ': head('POST / HTTP/1.1', HOST, 'Content-Length: 5, 6') + `hello${INNER}`,
   'a list of lengths': head('POST / HTTP/1.1', HOST, 'Content-Length: 0, 0') + INNER,
   'a length with a sign': head('POST / HTTP/1.1', HOST, 'Content-Length: +5') + INNER,
   'a negative length': head('POST / HTTP/1.1', HOST, 'Content-Length: -1') + INNER,
@@ -99,14 +103,17 @@ contract('ambiguous messages are refused', (behaves) => {
         { host: 'other.test', ports: [upstream.port] },
       ]);
       using client = await rawClient(proxy.port);
-      client.send(bytes);
-      client.send(INNER);
+      client.send(bytes + INNER);
       const response = await client.message();
       expect([400, 501, 505]).toContain(response.status);
       expect(response.field('connection')?.toLowerCase()).toBe('close');
       await client.ended;
       expect(client.unread, 'nothing is answered after the refusal').toBe('');
-      expect(upstream.requests).toEqual([]);
+      // A whole exchange of somebody else: time enough for what is behind the message, were it sent.
+      using other = await rawClient(proxy.port);
+      other.send(get('/meanwhile'));
+      await other.message();
+      expect(upstream.requests.map(({ startLine }) => startLine)).toEqual(['GET /meanwhile HTTP/1.1']);
       expect(upstream.connections.map(({ text }) => text).join('')).not.toContain('/inner');
     });
   }
@@ -193,6 +200,17 @@ contract('the upstream sees one request for one request', (behaves) => {
     expect((await client.message()).status).toBe(200);
     expect(upstream.requests[0]?.startLine).toBe('OPTIONS * HTTP/1.1');
   });
+
+  for (const lengths of [['5', '5'], ['5', '6'], ['5, 5'], ['5, 6'], [''], ['+5']]) {
+    behaves(`a response with the Content-Length ${JSON.stringify(lengths)}`, async (create) => {
+      const fields = lengths.map((length) => `Content-Length: ${length}\r\n`).join('');
+      await using upstream = await recordingUpstream('', () => `HTTP/1.1 200 OK\r\n${fields}\r\nhello`);
+      await using proxy = await startProxy(create, [{ ports: [upstream.port] }]);
+      using client = await rawClient(proxy.port);
+      client.send(get('/'));
+      expect((await client.message()).status).toBe(502);
+    });
+  }
 
   behaves('a field that was meant to split a response', async (create) => {
     await using upstream = await recordingUpstream(

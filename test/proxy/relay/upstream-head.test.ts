@@ -60,7 +60,6 @@ test.each([
 test.each([
   [['Content-Length: 007'], 'Content-Length: 7\r\n'],
   [['Content-Length: 0'], 'Content-Length: 0\r\n'],
-  [['content-length: 7', 'Content-Length: 7'], 'Content-Length: 7\r\n'],
   [['transfer-encoding: CHUNKED'], 'Transfer-Encoding: chunked\r\n'],
   [['Connection: upgrade', 'Upgrade: h2c, websocket'], 'Connection: Upgrade\r\nUpgrade: websocket\r\n'],
   [['Content-Length: 1', 'Expect: 100-Continue'], 'Content-Length: 1\r\nExpect: 100-continue\r\n'],

@@ -101,12 +101,16 @@ export function composeChunkedEnd(slab: Slab, { trailers, trailerBytes }: Traile
   if (!trailers || !trailerBytes) return slab.text('0\r\n\r\n');
   slab.text('0\r\n');
   for (let field = 0; field < trailers.count; field++) {
-    const kind = trailers.kind(field);
-    if (kind !== FieldKind.other && kind !== FieldKind.accept) continue;
+    if (!isRelayedTrailer(trailers.kind(field))) continue;
     if (isForbiddenTrailer(trailers.name(trailerBytes, 0, field))) continue;
     slab.copy(trailerBytes, trailers.lineStart(field), trailers.lineEnd(field));
   }
   slab.text('\r\n');
+}
+
+/** Whether a trailer may go on, as far as its kind says; `isForbiddenTrailer` knows more names. */
+export function isRelayedTrailer(kind: FieldKind): boolean {
+  return kind === FieldKind.other || kind === FieldKind.accept || kind === FieldKind.underscored;
 }
 
 /** Puts one of Portico's own responses together. */

@@ -15,7 +15,7 @@ export type RequestFault =
   | 'missing-host'
   | 'duplicate-host'
   | 'bad-content-length'
-  | 'lengths-disagree'
+  | 'several-content-lengths'
   | 'length-and-transfer-encoding'
   | 'bad-transfer-encoding'
   | 'unknown-transfer-coding'
@@ -50,6 +50,8 @@ export class RequestHead {
   expectsContinue = false;
   hasUpgrade = false;
   hasRequestId = false;
+  /** A field has an underscore in its name. */
+  hasUnderscored = false;
 
   constructor(limits: Limits) {
     this.#limits = limits;
@@ -141,6 +143,7 @@ export class RequestHead {
     let expectation: boolean | 'unknown' = false;
     this.hasUpgrade = false;
     this.hasRequestId = false;
+    this.hasUnderscored = false;
     for (let field = 0; field < fields.count; field++) {
       const kind = fields.kind(field);
       if (kind === FieldKind.other) continue;
@@ -154,7 +157,8 @@ export class RequestHead {
         case FieldKind.contentLength: {
           const number = decimal(bytes, start, end);
           if (number < 0) return 'bad-content-length';
-          if (lengths++ > 0 && number !== length) return 'lengths-disagree';
+          // RFC 9110 8.6 lets a recipient accept equal ones; whoever reads only the first or the last need not see them.
+          if (lengths++ > 0) return 'several-content-lengths';
           length = number;
           break;
         }
@@ -167,13 +171,17 @@ export class RequestHead {
           this.connection = connectionOptions(text(bytes, start, end));
           break;
         case FieldKind.expect:
-          expectation = equalsIgnoringCase(bytes, start, end, '100-continue') ? true : 'unknown';
+          if (!equalsIgnoringCase(bytes, start, end, '100-continue')) expectation = 'unknown';
+          else if (expectation === false) expectation = true;
           break;
         case FieldKind.upgrade:
           this.hasUpgrade = true;
           break;
         case FieldKind.requestId:
           this.hasRequestId = true;
+          break;
+        case FieldKind.underscored:
+          this.hasUnderscored = true;
           break;
         default:
           break;
@@ -252,7 +260,7 @@ export function messageFault(fault: RequestFault): MessageFault | 'bad-host' {
     case 'duplicate-host':
       return 'bad-host';
     case 'bad-content-length':
-    case 'lengths-disagree':
+    case 'several-content-lengths':
     case 'length-and-transfer-encoding':
     case 'bad-transfer-encoding':
     case 'transfer-encoding-in-http-1.0':

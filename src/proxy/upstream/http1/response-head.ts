@@ -10,7 +10,7 @@ export type ResponseFault =
   | FieldFault
   | 'bad-status-line'
   | 'bad-content-length'
-  | 'lengths-disagree'
+  | 'several-content-lengths'
   | 'length-and-transfer-encoding'
   | 'bad-transfer-encoding'
   | 'transfer-encoding-in-http-1.0'
@@ -111,7 +111,7 @@ export class ResponseHead {
         case FieldKind.contentLength: {
           const number = decimal(bytes, start, end);
           if (number < 0) return 'bad-content-length';
-          if (length >= 0 && number !== length) return 'lengths-disagree';
+          if (length >= 0) return 'several-content-lengths';
           length = number;
           break;
         }

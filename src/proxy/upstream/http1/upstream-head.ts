@@ -52,7 +52,7 @@ function relayedFields(
   let runStart = -1;
   for (let field = 0; field < fields.count; field++) {
     const relayed =
-      isRelayed(fields.kind(field), connectionInfo) && !names?.has(fields.name(bytes, base, field));
+      isRelayedRequest(fields.kind(field), connectionInfo) && !names?.has(fields.name(bytes, base, field));
     if (relayed && runStart < 0) runStart = base + fields.lineStart(field);
     if (!relayed && runStart >= 0) {
       out += text(bytes, runStart, base + fields.lineStart(field));
@@ -62,13 +62,17 @@ function relayedFields(
   return runStart < 0 ? out : out + text(bytes, runStart, base + fields.lineEnd(fields.count - 1));
 }
 
-function isRelayed(kind: FieldKind, { trusted, certificate }: ConnectionInfo): boolean {
+/** Whether a field of a request goes on to the pod as it came. */
+export function isRelayedRequest(kind: FieldKind, { trusted, certificate }: ConnectionInfo): boolean {
   switch (kind) {
     case FieldKind.other:
     case FieldKind.host:
     case FieldKind.accept:
+    case FieldKind.date:
+    // Already dropped unless the flag lets it pass.
+    case FieldKind.underscored:
       return true;
-    case FieldKind.forwardedOther:
+    case FieldKind.clientAddress:
       return trusted;
     case FieldKind.clientCertificate:
       return trusted && certificate === undefined;

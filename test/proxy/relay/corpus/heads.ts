@@ -201,13 +201,19 @@ export const REFUSED_HEADS: readonly RefusedHead[] = [
   {
     name: 'two lengths',
     head: post('Content-Length: 4', 'Content-Length: 5'),
-    fault: 'lengths-disagree',
+    fault: 'several-content-lengths',
+    status: 400,
+  },
+  {
+    name: 'the same length twice',
+    head: post('Content-Length: 5', 'content-length: 5'),
+    fault: 'several-content-lengths',
     status: 400,
   },
   {
     name: 'no length and zero',
     head: post('Content-Length: 0', 'Content-Length: 5'),
-    fault: 'lengths-disagree',
+    fault: 'several-content-lengths',
     status: 400,
   },
   {

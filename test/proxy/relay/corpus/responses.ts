@@ -39,7 +39,17 @@ export const REFUSED_RESPONSES: readonly {
     head: ok('Content-Length: 18446744073709551617'),
     fault: 'bad-content-length',
   },
-  { name: 'two lengths', head: ok('Content-Length: 5', 'Content-Length: 6'), fault: 'lengths-disagree' },
+  {
+    name: 'the same length twice',
+    head: ok('Content-Length: 5', 'Content-Length: 5'),
+    fault: 'several-content-lengths',
+  },
+  { name: 'a list of one length', head: ok('Content-Length: 5, 5'), fault: 'bad-content-length' },
+  {
+    name: 'two lengths',
+    head: ok('Content-Length: 5', 'Content-Length: 6'),
+    fault: 'several-content-lengths',
+  },
   {
     name: 'a length and a coding',
     head: ok('Content-Length: 5', 'Transfer-Encoding: chunked'),
