@@ -8,10 +8,9 @@ import { type DeadlineList, Deadlines } from './deadlines.ts';
 import { RequestHead } from './downstream/http1/request-head.ts';
 import { Slab } from './write-buffer.ts';
 import type { Tunnel } from './tunnel.ts';
+import { DISCARD_MS, LINGER_MS } from './unread-body.ts';
 import { UpstreamPool } from './upstream/upstream-pool.ts';
 
-/** After our last byte, the client has this long to read it and close, while what it still sends is thrown away. */
-const LINGER_MS = 2_000;
 const COARSEST_SWEEP_MS = 500;
 
 /** A connection of a client, as far as draining is concerned. */
@@ -42,6 +41,7 @@ export class Relay {
   readonly heads: DeadlineList<ClientConnection>;
   readonly keepAlives: DeadlineList<ClientConnection>;
   readonly bodies: DeadlineList<ClientConnection>;
+  readonly discards: DeadlineList<ClientConnection>;
   readonly lingers: DeadlineList<ClientConnection>;
   readonly tunnels: DeadlineList<Tunnel>;
   /** For all attempts of an exchange to connect, and for one of them while it has others left. */
@@ -76,6 +76,7 @@ export class Relay {
     this.bodies = this.deadlines.list(limits.bodyIdleTimeoutMs, (client: ClientConnection) =>
       client.bodyTimedOut(),
     );
+    this.discards = this.deadlines.list(DISCARD_MS, (client: ClientConnection) => client.destroy());
     this.lingers = this.deadlines.list(LINGER_MS, (client: ClientConnection) => client.destroy());
     this.tunnels = this.deadlines.list(limits.tunnelIdleTimeoutMs, (tunnel: Tunnel) => tunnel.idle());
     this.connects = this.deadlines.list(limits.connectTimeoutMs, (exchange: RelayExchange) =>

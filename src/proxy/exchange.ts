@@ -304,12 +304,18 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     this.#ledger.status = head.status;
     this.#response = 'composed';
     if (this.#upstream?.isCall && isGrpc(this.#head)) this.#client.isCall();
-    // A client that was told to wait with its body, and is answered instead, may or may not send it.
-    const bodyDoubtful = this.#expectsContinue && this.#body.isUntouched;
-    // And what follows a declined upgrade may be meant in the other protocol, with anything in it.
-    this.#persists &&= this.#client.mayPersist && this.#framing !== 'until-close';
-    this.#persists &&= !bodyDoubtful && !this.asksUpgrade;
+    // What follows a declined upgrade may be meant in the other protocol, with anything in it.
+    this.#persists &&= this.#framing !== 'until-close' && !this.asksUpgrade && this.#mayGoOn;
     this.#client.head(head, bytes, base, this.#framing, this.#word);
+  }
+
+  /** The client may ask again on its connection, once this response is complete. */
+  get #mayGoOn(): boolean {
+    if (!this.#client.mayPersist) return false;
+    if (this.#body.isOver) return true;
+    // A client that waits for `100 Continue` and is answered otherwise may or may not send its body.
+    const isDoubtful = this.#expectsContinue && this.#body.isUntouched;
+    return !isDoubtful && this.#client.mayDiscardBody;
   }
 
   get #word(): ConnectionWord {
@@ -345,7 +351,7 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     this.#client.send();
     // A pod that answers before it has read the request is not sent the rest of it.
     this.#releaseUpstream(reusable && this.#body.isOver);
-    this.#finish(this.#persists && this.#body.isOver);
+    this.#finish(this.#persists);
   }
 
   // ── A tunnel instead of a response ───────────────────────────────────────────────────────────────────────────
@@ -393,7 +399,7 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     this.#relay.slab.discard();
     this.#releaseUpstream(false);
     const given = ownAnswer(reason, this.#head, this.#decision);
-    this.#persists &&= this.#client.mayPersist && !given.close && this.#body.isOver;
+    this.#persists &&= !given.close && this.#mayGoOn;
     this.#ledger.status = statusOf(reason);
     this.#ledger.detail = detailOf(reason, fault);
     this.#ledger.responseBytes = this.isHead ? 0 : given.body.length;

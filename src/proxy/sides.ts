@@ -21,6 +21,8 @@ export interface ClientSide {
   strictTransport: string | null;
   /** Whether another request may follow the one that is being answered. */
   readonly mayPersist: boolean;
+  /** The exchange may end before the body of the request does, and another request follow. */
+  readonly mayDiscardBody: boolean;
   /** Stops giving out the body of the request until `resume`. */
   pause(): void;
   resume(): void;

@@ -9,6 +9,7 @@ import { type Listener, openListener } from '../listener/listener.ts';
 import { type Expects, type Surroundings, serveExchange } from './reference-exchange.ts';
 import { noteConnectionInfo } from './reference-record.ts';
 import { createPool } from './reference-pool.ts';
+import { isClosing } from './last-response.ts';
 import { answerSocket, clientFault } from './socket-answer.ts';
 import { serveTunnel, wantsTunnel } from './reference-tunnel.ts';
 
@@ -65,6 +66,7 @@ export const httpProxyEngine: EngineFactory = (context) => {
     server.emit('connection', socket);
   };
   const serve = (request: IncomingMessage, response: ServerResponse, expects: Expects): void => {
+    if (isClosing(request.socket)) return;
     const count = (connections.get(request.socket) ?? 0) + 1;
     connections.set(request.socket, count);
     // Node's own count would say `close` and leave the connection open.
@@ -75,12 +77,15 @@ export const httpProxyEngine: EngineFactory = (context) => {
   server.on('checkContinue', (request, response) => serve(request, response, 'continue'));
   server.on('checkExpectation', (request, response) => serve(request, response, 'unknown'));
   server.on('connect', (request: IncomingMessage) => {
+    if (isClosing(request.socket)) return;
     answerSocket(context, request.socket, 'method-not-allowed', request);
   });
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    if (isClosing(request.socket)) return;
     serveTunnel(around, tunnels, request, socket, head);
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    if (isClosing(socket)) return;
     const reason = clientFault(error);
     const refuse = around.readers.get(socket);
     if (reason === null) socket.destroy();

@@ -14,7 +14,9 @@ import { type EndpointState, answeredIn } from '../balance/endpoint-state.ts';
 import type { EngineContext } from '../engine.ts';
 import { STRICT_TRANSPORT_SECURITY, strictTransport } from '../strict-transport.ts';
 import { reset } from '../tls/termination.ts';
+import { DISCARD_MS, isDiscardable } from '../unread-body.ts';
 import { type AttemptAt, attemptAt, connectTime } from './attempt-at.ts';
+import { isClosing, serveNoMore } from './last-response.ts';
 import { connectionInfoOf, openLedger } from './reference-record.ts';
 import { type Plan, planRequest } from './plan.ts';
 import type { Pool } from './reference-pool.ts';
@@ -60,6 +62,8 @@ export function serveExchange(
   /** Whose answer the client gets is settled: no other attempt is made, and no other answer given. */
   let answered = false;
   let complete = false;
+  /** The client was told to send its body. */
+  let continued = false;
 
   const bodyIdle = setTimeout(onBodyIdle, limits.bodyIdleTimeoutMs);
   let upstreamIdle: NodeJS.Timeout | undefined;
@@ -138,6 +142,7 @@ export function serveExchange(
     attempt = current;
     upstream.on('information', (interim) => {
       upstreamIdle?.refresh();
+      if (interim.statusCode === 100) continued = true;
       if (request.httpVersion === '1.1' && !response.headersSent) relayInterim(interim, response);
     });
     upstream.on('upgrade', (_, socket) => {
@@ -164,7 +169,9 @@ export function serveExchange(
 
     function endBody(): void {
       if (upstream.destroyed) return;
-      const trailers = relayedTrailers(request.rawTrailers);
+      const trailers = relayedTrailers(request.rawTrailers).filter(
+        ([name]) => context.underscoresInHeaders || !name.includes('_'),
+      );
       if (trailers.length > 0) upstream.addTrailers(trailers);
       upstream.end();
     }
@@ -207,7 +214,7 @@ export function serveExchange(
     if (hsts !== null && !(STRICT_TRANSPORT_SECURITY in incoming.headers)) {
       fields.push(STRICT_TRANSPORT_SECURITY, hsts);
     }
-    if (around.draining || (hasBody && !request.complete)) response.shouldKeepAlive = false;
+    if (!mayGoOn()) close();
     try {
       response.writeHead(status, incoming.statusMessage, fields);
     } catch {
@@ -235,8 +242,24 @@ export function serveExchange(
     incoming.pipe(response, { end: false });
   }
 
+  /** Whether the client may ask again on its connection, once this response is complete. */
+  function mayGoOn(): boolean {
+    if (around.draining) return false;
+    if (!hasBody || request.complete) return true;
+    // A client that waits for `100 Continue` and is answered otherwise may or may not send its body.
+    if (expects === 'continue' && !continued && ledger.requestBytes === 0) return false;
+    return isDiscardable((plan.head?.length ?? Infinity) - ledger.requestBytes);
+  }
+
+  function close(): void {
+    response.shouldKeepAlive = false;
+    if (!around.draining || (hasBody && !request.complete)) serveNoMore(request.socket);
+  }
+
   function refuse(reason: AnswerReason, detail = ''): void {
     if (complete) return;
+    // Now: Node may have the next request already.
+    if (answer(reason, undefined).close) serveNoMore(request.socket);
     ledger.detail ||= detail === '' ? reason : `${reason}: ${detail}`;
     if (response.headersSent) return cut();
     if (answered) return;
@@ -253,7 +276,7 @@ export function serveExchange(
     const accept = plan.head?.accept;
     const redirected = plan.kind === 'redirect' && reason === 'https-only';
     const made = redirected ? redirection(plan.location, accept) : answer(reason, accept);
-    if (made.close || around.draining || (hasBody && !request.complete)) response.shouldKeepAlive = false;
+    if (made.close || !mayGoOn()) close();
     ledger.responseBytes = request.method === 'HEAD' ? 0 : made.body.length;
     const fields = made.fields.flat();
     if (hsts !== null) fields.push(STRICT_TRANSPORT_SECURITY, hsts);
@@ -282,12 +305,19 @@ export function serveExchange(
     attempt?.end();
     request.unpipe();
     request.resume();
+    if (!request.complete && !isClosing(request.socket)) discard(request);
     // Nobody waits for what is still to come from the upstream, or to go there.
     if (attempt && !attempt.request.destroyed) attempt.request.destroy();
     if (!response.writableFinished) ledger.detail ||= 'client-gone' satisfies AnswerReason;
     if (ledger.detail === 'client-gone') ledger.close(statusOf('client-gone'));
     else ledger.close(response.headersSent ? response.statusCode : statusOf('draining'));
   }
+}
+
+/** Node reads the rest of the body on, and then the next request; this bounds how long it may take. */
+function discard(request: IncomingMessage): void {
+  const timer = setTimeout(() => request.socket.destroy(), DISCARD_MS).unref();
+  request.once('close', () => clearTimeout(timer));
 }
 
 /** What http-proxy takes for the request's body: it calls `pipe` once, with the request to the upstream. */

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { type Answer, type AnswerReason, type MessageFault, answer } from '../local-response.ts';
 import type { EngineContext } from '../engine.ts';
+import { lingerAndClose, serveNoMore } from './last-response.ts';
 import { type Ledger, connectionInfoOf, openLedger } from './reference-record.ts';
 
 /** What is wrong with a message that Node's parser gave up on; null when the client is gone and nothing is to say. */
@@ -41,16 +42,15 @@ export function answerSocket(
 ): void {
   // A response under way on the connection must not get another one into its middle, or before it.
   const busy = (socket as Socket & { _httpMessage?: object | null })._httpMessage;
+  serveNoMore(socket);
   socket.on('error', () => undefined);
   if (!socket.writable || busy) return void socket.destroy();
   const head = [`HTTP/1.1 ${made.status} ${made.reasonPhrase}`, `date: ${new Date().toUTCString()}`];
   for (const [name, value] of made.fields) head.push(`${name}: ${value}`);
-  socket.end(
+  socket.write(
     `${head.join('\r\n')}\r\nconnection: close\r\n\r\n${request?.method === 'HEAD' ? '' : made.body}`,
   );
-  // Read away what still comes, or the kernel answers it with a reset that overtakes this.
-  socket.resume();
-  setTimeout(() => socket.destroy(), 1_000).unref();
+  lingerAndClose(socket);
   ledger.detail ||= reason;
   ledger.responseBytes = made.body.length;
   ledger.close(made.status);

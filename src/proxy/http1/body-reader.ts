@@ -82,6 +82,12 @@ export class BodyReader {
     return this.#state === 'done';
   }
 
+  /** Bytes that are still to come; `Infinity` where the framing does not say. */
+  get rest(): number {
+    if (this.#state === 'done') return 0;
+    return this.#state === 'content' ? this.#left : Infinity;
+  }
+
   get trailerBytes(): Buffer | null {
     return this.trailers ? this.#trailerBytes : null;
   }

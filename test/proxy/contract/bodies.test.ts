@@ -151,6 +151,67 @@ contract('bodies', (behaves) => {
     expect((await proxy.exchange(0)).status).toBe(413);
   });
 
+  behaves('an early response: a small rest of the request is thrown away', async (create) => {
+    await using upstream = await scriptedUpstream(async (connection, index) => {
+      if (index > 0) return void connection.message().then(() => connection.send(ok('next')));
+      await connection.until('start');
+      connection.send('HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno');
+      await connection.closed;
+    });
+    await using proxy = await startProxy(create, [{ ports: [upstream.port] }]);
+    using client = await rawClient(proxy.port);
+    client.send('POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 1000005\r\n\r\nstart');
+    const early = await client.message();
+    expect(early).toMatchObject({ status: 401, body: 'no' });
+    expect(early.field('connection')).not.toBe('close');
+    client.send(`${'x'.repeat(1_000_000)}${get('/next')}`);
+    expect((await client.message()).body).toBe('next');
+  });
+
+  for (const [what, framing, part] of [
+    ['that is large', `Content-Length: ${16 * MIB}`, 'x'.repeat(64 * 1024)],
+    ['of unknown length', 'Transfer-Encoding: chunked', `10000\r\n${'x'.repeat(64 * 1024)}\r\n`],
+  ] as const) {
+    behaves(`an early response: a rest ${what} is read until the client has the response`, async (create) => {
+      await using upstream = await scriptedUpstream(async (connection) => {
+        await connection.until('xxxx');
+        connection.send('HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno');
+        await connection.closed;
+      });
+      await using proxy = await startProxy(create, [{ ports: [upstream.port] }]);
+      using client = await rawClient(proxy.port);
+      // It reads nothing before it has sent all but the end.
+      client.socket.pause();
+      client.send(`POST / HTTP/1.1\r\nHost: app.test\r\n${framing}\r\n\r\n`);
+      for (let i = 0; i < 200; i++) {
+        client.send(part);
+        if (client.socket.writableNeedDrain) await once(client.socket, 'drain');
+      }
+      client.socket.resume();
+      const early = await client.message();
+      expect(early).toMatchObject({ status: 401, body: 'no' });
+      expect(early.field('connection')).toBe('close');
+      expect(await client.ended).toBe('end');
+    });
+  }
+
+  behaves('a response of our own before the end of an upload', async (create) => {
+    await using upstream = await recordingUpstream();
+    await using proxy = await startProxy(create, [{ ports: [upstream.port] }]);
+    using client = await rawClient(proxy.port);
+    const elsewhere = (length: number): string =>
+      `POST / HTTP/1.1\r\nHost: other.test\r\nContent-Length: ${length}\r\n\r\n`;
+    client.send(`${elsewhere(500_000)}xx`);
+    const kept = await client.message();
+    expect(kept.status).toBe(404);
+    expect(kept.field('connection')).not.toBe('close');
+    client.send(`${'x'.repeat(499_998)}${get('/next')}`);
+    expect((await client.message()).body).toBe('ok');
+    client.send(`${elsewhere(16 * MIB)}xx`);
+    expect((await client.message()).field('connection')).toBe('close');
+    await client.ended;
+  });
+
   behaves('16 MiB down, whole', async (create) => {
     const size = 16 * MIB;
     await using upstream = await scriptedUpstream(async (connection) => {

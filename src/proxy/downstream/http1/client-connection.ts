@@ -19,11 +19,14 @@ import { RequestHead, messageFault } from './request-head.ts';
 import type { ResponseHead } from '../../upstream/http1/response-head.ts';
 import type { ClientSide, Trailers, TunnelEnd } from '../../sides.ts';
 import { SocketEnd } from '../../socket-end.ts';
+import { MOST_LINGER_MS, isDiscardable } from '../../unread-body.ts';
 
 type Phase =
   /** Between requests, or within a head. */
   | 'head'
   | 'body'
+  /** The response is complete and the request is not: its rest is thrown away, and the next request follows. */
+  | 'discarding'
   /** The request is all there, its response is not. */
   | 'waiting'
   | 'tunnel'
@@ -49,6 +52,8 @@ export class ClientConnection implements ClientSide {
   #ended = false;
   /** Requests begun. */
   #requests = 0;
+  /** When our last byte was given to the socket, on the clock of the deadlines. */
+  #lingersSince = 0;
 
   constructor(relay: Relay, socket: Socket, connectionInfo: ConnectionInfo) {
     this.#relay = relay;
@@ -76,9 +81,13 @@ export class ClientConnection implements ClientSide {
     );
   }
 
-  /** Nothing of a request is there, and none is being answered. */
+  get mayDiscardBody(): boolean {
+    return isDiscardable(this.#body.rest);
+  }
+
+  /** No request is being answered, and nothing of another one is there. */
   get isIdle(): boolean {
-    return this.phase === 'head' && this.#held.length === 0;
+    return this.phase === 'discarding' || (this.phase === 'head' && this.#held.length === 0);
   }
 
   get quietSince(): number {
@@ -145,10 +154,21 @@ export class ClientConnection implements ClientSide {
   exchangeOver(persists: boolean): void {
     this.#exchange = null;
     if (this.phase === 'closed') return;
+    if (persists && this.phase === 'body') return this.#discard();
     if (!persists || this.phase !== 'waiting') return this.#linger();
+    this.#awaitRequest();
+    if (!this.#advancing && this.#held.length > 0) this.#goOn();
+  }
+
+  #awaitRequest(): void {
     this.phase = 'head';
     this.deadline.arm(this.#relay.keepAlives);
-    if (!this.#advancing && this.#held.length > 0) this.#goOn();
+  }
+
+  #discard(): void {
+    this.phase = 'discarding';
+    this.deadline.arm(this.#relay.discards);
+    this.socket.resume();
   }
 
   switchToTunnel(): { readonly end: TunnelEnd; readonly early: Buffer } {
@@ -212,6 +232,7 @@ export class ClientConnection implements ClientSide {
   #linger(): void {
     if (this.phase === 'closed' || this.phase === 'lingering') return;
     this.phase = 'lingering';
+    this.#lingersSince = this.#relay.deadlines.now;
     this.#held.clear();
     this.deadline.arm(this.socket.writableLength > 0 ? this.#relay.bodies : this.#relay.lingers);
     // When the client has ended its side too, the socket closes by itself.
@@ -224,6 +245,13 @@ export class ClientConnection implements ClientSide {
     if (this.phase === 'lingering') this.deadline.arm(this.#relay.lingers);
   }
 
+  /** A reset while the client still sends would take our last bytes from it, so the wait goes on, within bounds. */
+  #stillSends(): void {
+    const { deadlines, lingers } = this.#relay;
+    if (this.socket.writableFinished && deadlines.now - this.#lingersSince < MOST_LINGER_MS)
+      this.deadline.arm(lingers);
+  }
+
   #received(bytes: Buffer): void {
     switch (this.phase) {
       case 'head':
@@ -233,12 +261,14 @@ export class ClientConnection implements ClientSide {
         }
         return this.#advance(bytes, 0, bytes.length);
       case 'body':
+      case 'discarding':
         return this.#advance(bytes, 0, bytes.length);
       case 'waiting':
         return this.#hold(bytes, 0, bytes.length);
       case 'tunnel':
         return this.#exchange?.tunnel?.fromClient(bytes, 0, bytes.length);
       case 'lingering':
+        return this.#stillSends();
       case 'closed':
         return;
       default:
@@ -271,7 +301,7 @@ export class ClientConnection implements ClientSide {
         const read = this.#readHead(bytes, at, end);
         if (read < 0) break;
         at += read;
-      } else if (this.phase === 'body') {
+      } else if (this.phase === 'body' || this.phase === 'discarding') {
         at = this.#readBody(bytes, at, end);
       } else {
         if (this.phase === 'waiting') this.#hold(bytes, at, end);
@@ -351,13 +381,18 @@ export class ClientConnection implements ClientSide {
           exchange?.onRequestContent(bytes, body.from, body.to);
           break;
         case 'more':
+          if (!exchange) return end;
           this.deadline.arm(this.#relay.bodies);
-          exchange?.onRequestFlush();
+          exchange.onRequestFlush();
           return end;
         case 'done':
+          if (!exchange) {
+            this.#awaitRequest();
+            return at;
+          }
           this.deadline.clear();
           this.phase = 'waiting';
-          exchange?.onRequestDone(body);
+          exchange.onRequestDone(body);
           return at;
         default:
           exchange?.refuse('bad-framing', progress);
@@ -381,7 +416,7 @@ export class ClientConnection implements ClientSide {
   #end(): void {
     this.#ended = true;
     if (this.phase === 'tunnel') this.#exchange?.tunnel?.clientEnded();
-    else if (this.phase === 'head') this.#linger();
+    else if (this.phase === 'head' || this.phase === 'discarding') this.#linger();
     else if (this.phase !== 'lingering') this.destroy();
   }
 }

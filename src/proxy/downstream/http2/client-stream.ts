@@ -144,6 +144,11 @@ export class ClientStream implements ClientSide, StreamUser {
     return true;
   }
 
+  /** RFC 9113 8.1: the stream is reset once its response is complete, and no other notices. */
+  get mayDiscardBody(): boolean {
+    return true;
+  }
+
   pause(): void {
     this.#stream.pause();
     this.deadline.clear();

@@ -2,11 +2,9 @@ import type { Socket } from 'node:net';
 import type { ConnectionInfo } from '../../connection-info.ts';
 import type { DeadlineList } from '../../deadlines.ts';
 import type { Relay } from '../../engine-state.ts';
+import { LINGER_MS } from '../../unread-body.ts';
 import { ClientSession } from './client-session.ts';
 import type { ClientStream } from './client-stream.ts';
-
-/** The client has this long to read our last frames and close. */
-const LINGER_MS = 2_000;
 
 /** Where connections that speak HTTP/2 come in, and what their time limits share. */
 export class Http2Clients {
