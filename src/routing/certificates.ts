@@ -124,6 +124,9 @@ function judge(host: string | null, key: ObjectKey, snapshot: Snapshot, now: num
   if (read.kind === 'malformed') {
     return refuse('SecretMalformed', `Secret ${key} ${read.reason}: create it anew`);
   }
+  if (read.kind === 'too-costly') {
+    return refuse('CertificateTooCostly', `Secret ${key} ${read.reason}`);
+  }
   if (host !== null && !read.covers(host)) {
     return refuse(
       'CertificateNotCovering',

@@ -1,11 +1,14 @@
-import { X509Certificate, createPrivateKey } from 'node:crypto';
+import { type KeyObject, X509Certificate, createPrivateKey } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import { fields, text } from '../model/untyped.ts';
-import type { Secret } from '../model/objects.ts';
+import { keyFault } from './key-fault.ts';
+import type { ObjectKey, Secret } from '../model/objects.ts';
 
 /** What the certificate of a TLS Secret says, without any byte of its key. */
 export type TlsSecret =
   | { readonly kind: 'malformed'; readonly reason: string }
+  /** It could be served, but at a cost to everybody else. */
+  | { readonly kind: 'too-costly'; readonly reason: string }
   | {
       readonly kind: 'certificate';
       /** Milliseconds since the epoch. */
@@ -27,20 +30,61 @@ export function keyPairOf(secret: Secret): KeyPair {
   return { certificate: pem('tls.crt'), key: pem('tls.key') };
 }
 
-const MOST_AUTHORITIES = 64;
+/** What one handshake sends, and what a thread holds for it. */
+const MAX_CHAIN = 10;
+const MAX_CHAIN_BYTES = 64 * 1024;
+const MAX_CA_CERTIFICATES = 64;
 const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[\sA-Za-z0-9+/=]+?-----END CERTIFICATE-----/g;
 
+/** The `ca.crt` of a TLS Secret. */
+export type CaCertificates =
+  | { readonly kind: 'certificates'; readonly pem: string }
+  /** `reason` is a sentence without its end. */
+  | { readonly kind: 'refused'; readonly reason: string };
+
+const knownCaCertificates = new WeakMap<Secret, CaCertificates>();
+
 /**
- * The certificates in the `ca.crt` of a TLS Secret, as PEM; undefined when there is none that can be read. Only what
- * is a certificate comes out of it, whatever else was put there: unlike keys, this goes into the table.
+ * The certificates in the `ca.crt` of a TLS Secret, as PEM. Only what is a certificate comes out of it, whatever else was
+ * put there: unlike keys, this goes into the table. Read once per object.
  */
-export function authorityOf(secret: Secret | undefined): string | undefined {
-  if (!secret || !isTlsSecret(secret)) return undefined;
-  const pem = readBytes(secret, 'ca.crt')?.toString('latin1') ?? '';
-  const blocks = [...pem.matchAll(PEM_CERTIFICATE)].slice(0, MOST_AUTHORITIES);
-  const certificates = blocks.map(([block]) => attempt(() => new X509Certificate(block).toString()));
-  if (certificates.length === 0 || certificates.includes(null)) return undefined;
-  return certificates.join('');
+export function readCaCertificates(key: ObjectKey, secret: Secret | undefined): CaCertificates {
+  if (!secret || !isTlsSecret(secret)) return noCaCertificates(key);
+  let read = knownCaCertificates.get(secret);
+  if (!read) knownCaCertificates.set(secret, (read = parseCaCertificates(key, secret)));
+  return read;
+}
+
+function noCaCertificates(key: ObjectKey): CaCertificates {
+  const reason = `There is no Secret ${key} of type kubernetes.io/tls with a certificate in its ca.crt`;
+  return { kind: 'refused', reason };
+}
+
+function parseCaCertificates(key: ObjectKey, secret: Secret): CaCertificates {
+  const blocks = pemBlocks(readBytes(secret, 'ca.crt'));
+  if (blocks.length > MAX_CA_CERTIFICATES) {
+    const reason = `Secret ${key} has ${blocks.length} certificates in its ca.crt, and at most ${MAX_CA_CERTIFICATES} are used`;
+    return { kind: 'refused', reason };
+  }
+  const certificates = blocks.flatMap((block) => attempt(() => new X509Certificate(block)) ?? []);
+  if (certificates.length === 0 || certificates.length < blocks.length) return noCaCertificates(key);
+  const fault = chainKeyFault(certificates);
+  if (fault !== null)
+    return { kind: 'refused', reason: `Secret ${key} has a certificate in its ca.crt that ${fault}` };
+  return { kind: 'certificates', pem: certificates.map((certificate) => certificate.toString()).join('') };
+}
+
+function pemBlocks(bytes: Buffer | null): readonly string[] {
+  return [...(bytes?.toString('latin1') ?? '').matchAll(PEM_CERTIFICATE)].map(([block]) => block);
+}
+
+function chainKeyFault(certificates: readonly X509Certificate[]): string | null {
+  for (const certificate of certificates) {
+    const key = attempt(() => certificate.publicKey);
+    const fault = key ? keyFault(key) : 'has a key that cannot be read';
+    if (fault !== null) return fault;
+  }
+  return null;
 }
 
 const known = new WeakMap<Secret, TlsSecret>();
@@ -68,6 +112,8 @@ function parse(secret: Secret): TlsSecret {
   if (!certificate) return malformed('has a tls.crt that is not a PEM certificate');
   const key = attempt(() => createPrivateKey(keyBytes));
   if (!key) return malformed('has a tls.key that is not an unencrypted PEM private key');
+  const costly = tooCostly(certificateBytes, key);
+  if (costly !== null) return { kind: 'too-costly', reason: costly };
   if (!attempt(() => certificate.checkPrivateKey(key)))
     return malformed('has a tls.key that does not belong to its tls.crt');
   if (!attempt(() => createSecureContext({ cert: certificateBytes, key: keyBytes })))
@@ -80,6 +126,20 @@ function parse(secret: Secret): TlsSecret {
     notAfter: certificate.validToDate.getTime(),
     covers: (host) => certificate.checkHost(probe(host)) !== undefined,
   };
+}
+
+/** Judged before the key is used for the first time. */
+function tooCostly(certificateBytes: Buffer, key: KeyObject): string | null {
+  const fault = keyFault(key);
+  if (fault !== null) return fault;
+  if (certificateBytes.length > MAX_CHAIN_BYTES)
+    return `has a tls.crt of more than ${MAX_CHAIN_BYTES / 1024} KiB`;
+  const blocks = pemBlocks(certificateBytes);
+  if (blocks.length > MAX_CHAIN)
+    return `has ${blocks.length} certificates in its tls.crt, and at most ${MAX_CHAIN} are served`;
+  const chain = blocks.flatMap((block) => attempt(() => new X509Certificate(block)) ?? []);
+  const inChain = chainKeyFault(chain);
+  return inChain === null ? null : `has a certificate in its tls.crt that ${inChain}`;
 }
 
 function malformed(reason: string): TlsSecret {

@@ -2,7 +2,7 @@ import { quote } from '../../model/untyped.ts';
 import { isSubdomain } from '../../model/names.ts';
 import type { ObjectKey } from '../../model/objects.ts';
 import type { Severity } from '../../model/problem.ts';
-import { authorityOf } from '../secrets.ts';
+import { readCaCertificates } from '../secrets.ts';
 import type { Secret } from '../../model/objects.ts';
 import type { Policy } from '../table.ts';
 
@@ -47,13 +47,14 @@ export function readBackendWay(
   const serverName = typeof wanted === 'string' && isSubdomain(wanted) ? wanted : undefined;
   const secretName = annotations[BACKEND_CA_SECRET];
   const secret = secretName === undefined ? null : `${namespace}/${String(secretName)}`;
-  const authority = secret === null ? undefined : authorityOf(secretOf(secret));
+  const read = secret === null ? null : readCaCertificates(secret, secretOf(secret));
+  const authority = read?.kind === 'certificates' ? read.pem : undefined;
   if (wanted !== undefined && serverName === undefined) {
     const message = `${quote(wanted)} is not a DNS name, so the certificates of pods cannot be verified by it: requests get 503.`;
     report('error', 'AnnotationInvalid', BACKEND_SERVER_NAME, message);
   }
-  if (secret !== null && authority === undefined) {
-    const message = `There is no Secret ${secret} of type kubernetes.io/tls with a certificate in its ca.crt, so the certificates of pods cannot be verified: requests get 503 until there is.`;
+  if (read?.kind === 'refused') {
+    const message = `${read.reason}, so the certificates of pods cannot be verified: requests get 503 until there is.`;
     report('error', 'BackendCaMissing', BACKEND_CA_SECRET, message);
   }
   const refused =

@@ -3,7 +3,7 @@ import { type Fields, quote } from '../../model/untyped.ts';
 import { nearest } from '../../model/closest-match.ts';
 import type { ObjectKey, Secret } from '../../model/objects.ts';
 import type { Severity } from '../../model/problem.ts';
-import { authorityOf } from '../secrets.ts';
+import { readCaCertificates } from '../secrets.ts';
 import type { ClientPolicy } from '../table.ts';
 
 /** What the annotations of an Ingress ask of its clients; `unverifiable` asks for what cannot be done. */
@@ -72,9 +72,10 @@ export function readClientDemand(
     report('warning', 'AnnotationUnsupported', NGINX_DEPTH, message);
   }
   const secret = readSecret(annotations, namespace, report);
-  const authority = secret === null ? undefined : authorityOf(secretOf(secret));
-  if (secret !== null && authority === undefined) {
-    const message = `There is no Secret ${secret} of type kubernetes.io/tls with a certificate in its ca.crt, ${CLOSED}.`;
+  const read = secret === null ? null : readCaCertificates(secret, secretOf(secret));
+  const authority = read?.kind === 'certificates' ? read.pem : undefined;
+  if (read?.kind === 'refused') {
+    const message = `${read.reason}, ${CLOSED}.`;
     report('error', 'ClientCaMissing', written(annotations, 'secret'), message);
   }
   const passCertificate = readPass(annotations, report);
