@@ -23,6 +23,13 @@ export async function compileOnce(config: CompileConfig, env: NodeJS.ProcessEnv)
   const opened = await openSource(config, env, pino({ level: 'silent' }), () => {});
   if (opened.kind === 'failed') return { kind: 'no-input', message: opened.message };
   const { source, locate } = opened;
+  try {
+    // Without credentials there is nothing to wait for.
+    await opened.cluster?.credentials.headers();
+  } catch (error) {
+    await source.stop();
+    return { kind: 'unavailable', message: `${opened.description}: ${(error as Error).message}` };
+  }
   const timeout = Promise.withResolvers<'timeout'>();
   const timer = setTimeout(() => timeout.resolve('timeout'), SYNC_TIMEOUT_MS);
   const outcome = await Promise.race([source.synced, timeout.promise]);

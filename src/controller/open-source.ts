@@ -5,11 +5,13 @@ import type { CompileConfig } from '../config/config.ts';
 import type { Problem } from '../model/problem.ts';
 import type { Place } from '../model/format-problem.ts';
 import type { ApiConnection } from '../kubernetes/api-connection.ts';
+import type { Credentials } from '../kubernetes/credentials.ts';
 import type { Log } from '../watch/reflector.ts';
 import type { Source, SourceEvent } from '../watch/source.ts';
 
 export interface OpenedCluster {
   readonly api: ApiConnection;
+  readonly credentials: Credentials;
   /** The namespace of the kubeconfig's context, or of the Pod. */
   readonly namespace: string | undefined;
 }
@@ -134,6 +136,6 @@ async function openCluster(
     source: { ...source, stop },
     locate: () => null,
     description: `${connection.server.origin} (${connection.origin})`,
-    cluster: { api, namespace: connection.namespace },
+    cluster: { api, credentials: connection.credentials, namespace: connection.namespace },
   };
 }

@@ -1,6 +1,7 @@
 import type { RequestOptions } from 'node:https';
 import type { Authenticator } from '@kubernetes/client-node/dist/auth.js';
 import type { User } from '@kubernetes/client-node/dist/config_types.js';
+import { type ExecPlugin, execAuthenticator } from './exec-plugin.ts';
 
 /** Who we are to the API server. Nothing is kept longer than the plugin behind it keeps it. */
 export interface Credentials {
@@ -17,6 +18,7 @@ export interface Credentials {
 /** A user of a kubeconfig, and what client-node does not read of it. */
 export interface KubeconfigUser extends User {
   readonly impersonateGroups?: readonly string[];
+  readonly execPlugin?: ExecPlugin;
 }
 
 type Applied = Pick<RequestOptions, 'headers' | 'cert' | 'key'>;
@@ -34,9 +36,8 @@ export function credentialsOf(user: KubeconfigUser | undefined): Credentials {
         await (await (plugin ??= pluginOf(user)))?.applyAuthentication(user, options);
       } catch (error) {
         plugin = undefined;
-        throw new Error(`the credentials of user "${user.name}" cannot be had: ${reasonOf(error, user)}`, {
-          cause: error,
-        });
+        const reason = (error as Error).message;
+        throw new Error(`cannot get the credentials of user "${user.name}": ${reason}`, { cause: error });
       }
       return options;
     })().finally(() => {
@@ -46,7 +47,7 @@ export function credentialsOf(user: KubeconfigUser | undefined): Credentials {
   };
 
   return {
-    issuesCertificate: Boolean(user?.exec),
+    issuesCertificate: user?.execPlugin !== undefined,
     async headers() {
       const headers: Record<string, string | readonly string[]> = {};
       if (!user) return headers;
@@ -66,25 +67,15 @@ export function credentialsOf(user: KubeconfigUser | undefined): Credentials {
     },
     renew() {
       plugin = undefined;
-      return Boolean(user?.exec ?? user?.authProvider);
+      return Boolean(user?.execPlugin ?? user?.authProvider);
     },
   };
 }
 
-function reasonOf(error: unknown, user: User): string {
-  const { code, syscall, message } = error as NodeJS.ErrnoException;
-  if (code === 'ENOENT' && syscall?.startsWith('spawn'))
-    return `there is no exec plugin "${(user.exec as { command?: string }).command}"; install it, or mend PATH`;
-  return message;
-}
-
 /** Each plugin is loaded only by whoever uses it: importing all of client-node costs 80 MiB. */
-async function pluginOf(user: User): Promise<Authenticator | undefined> {
+async function pluginOf(user: KubeconfigUser): Promise<Authenticator | undefined> {
+  if (user.execPlugin) return execAuthenticator(user.execPlugin);
   const provider = (user.authProvider as { name?: string } | null)?.name;
-  if (user.exec) {
-    const { ExecAuth } = await import('@kubernetes/client-node/dist/exec_auth.js');
-    return new ExecAuth();
-  }
   switch (provider) {
     case undefined:
       return undefined;

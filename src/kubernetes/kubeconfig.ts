@@ -11,6 +11,8 @@ import {
   newUsers,
 } from '@kubernetes/client-node/dist/config_types.js';
 import { type Credentials, type KubeconfigUser, credentialsOf } from './credentials.ts';
+import { readExecPlugin } from './exec-plugin.ts';
+import { fields, items } from '../model/untyped.ts';
 
 /** How to reach one API server, and as whom. */
 export interface ClusterAccess {
@@ -42,8 +44,14 @@ const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
 /** Something a user can mend, said in one line. */
 class Unusable extends Error {}
 
+/** A cluster of a kubeconfig, and what client-node does not read of it. */
+interface KubeconfigCluster extends Cluster {
+  /** The extension `client.authentication.k8s.io/exec`. */
+  readonly execConfig: unknown;
+}
+
 interface Kubeconfig {
-  readonly clusters: Cluster[];
+  readonly clusters: KubeconfigCluster[];
   readonly users: KubeconfigUser[];
   readonly contexts: Context[];
   readonly currentContext: string | undefined;
@@ -118,21 +126,22 @@ async function readKubeconfig(file: string): Promise<Kubeconfig> {
   const yaml = plain(document, file);
   if (typeof yaml !== 'object' || yaml === null || Array.isArray(yaml))
     throw new Unusable(`cannot read kubeconfig ${file}: it is not a kubeconfig (kind: Config)`);
-  const fields = yaml as Record<string, unknown>;
+  const config = yaml as Record<string, unknown>;
   const directory = dirname(resolve(file));
   try {
-    const current = fields['current-context'];
+    const current = config['current-context'];
     return {
-      clusters: newClusters(fields['clusters']).map((cluster) => ({
+      clusters: newClusters(config['clusters']).map((cluster, index) => ({
         ...cluster,
         ...files(directory, cluster),
+        execConfig: execConfigOf(items(config['clusters'])[index]),
       })),
-      users: newUsers(fields['users']).map((user, index) => ({
+      users: newUsers(config['users']).map((user, index) => ({
         ...user,
         ...files(directory, user),
-        ...extrasOf(directory, user, (fields['users'] as { user?: RawUser }[])[index]?.user ?? {}),
+        ...extrasOf(directory, user, (config['users'] as { user?: RawUser }[])[index]?.user ?? {}),
       })),
-      contexts: newContexts(fields['contexts']),
+      contexts: newContexts(config['contexts']),
       currentContext: typeof current === 'string' && current !== '' ? current : undefined,
     };
   } catch (error) {
@@ -153,30 +162,40 @@ interface RawUser {
   readonly 'as-groups'?: readonly string[];
 }
 
-/** What client-node does not read: `tokenFile` as client-go spells it, `as-groups`, what plugins expect. */
+/** What client-node does not read: `tokenFile` as client-go spells it, `as-groups`. */
 function extrasOf(directory: string, user: KubeconfigUser, raw: RawUser): Partial<KubeconfigUser> {
   return {
     ...(raw.tokenFile ? { authProvider: tokenFile(absolute(directory, raw.tokenFile)) } : {}),
     ...(Array.isArray(raw['as-groups']) ? { impersonateGroups: raw['as-groups'] } : {}),
-    ...(user.exec ? { exec: pluginOf(directory, user.exec as ExecPlugin) } : {}),
+    ...(user.exec ? { exec: besideKubeconfig(directory, user.exec) } : {}),
   };
 }
 
-interface ExecPlugin {
-  readonly apiVersion?: string;
-  readonly command?: string;
-  readonly env?: readonly { readonly name: string; readonly value: string }[] | null;
+const EXEC_EXTENSION = 'client.authentication.k8s.io/exec';
+
+function execConfigOf(cluster: unknown): unknown {
+  const extensions = items(fields(fields(cluster)['cluster'])['extensions']);
+  return fields(extensions.find((each) => fields(each)['name'] === EXEC_EXTENSION))['extension'];
 }
 
-/** A relative command is found beside the kubeconfig, and plugins read which ExecCredential is wanted of them. */
-function pluginOf(directory: string, exec: ExecPlugin): ExecPlugin {
-  const wanted = { apiVersion: exec.apiVersion, kind: 'ExecCredential', spec: { interactive: false } };
-  const command = exec.command?.includes('/') ? absolute(directory, exec.command) : exec.command;
+/** What exec plugins are told of their cluster, under the names that client-go gives it. */
+async function execCluster(cluster: KubeconfigCluster): Promise<object> {
+  const ca = await pem(cluster.caFile, cluster.caData);
   return {
-    ...exec,
-    ...(command ? { command } : {}),
-    env: [...(exec.env ?? []), { name: 'KUBERNETES_EXEC_INFO', value: JSON.stringify(wanted) }],
+    server: cluster.server,
+    ...(cluster.tlsServerName && { 'tls-server-name': cluster.tlsServerName }),
+    ...(cluster.skipTLSVerify && { 'insecure-skip-tls-verify': true }),
+    ...(ca && { 'certificate-authority-data': ca.toString('base64') }),
+    ...(cluster.proxyUrl && { 'proxy-url': cluster.proxyUrl }),
+    ...(cluster.execConfig !== undefined && { config: cluster.execConfig }),
   };
+}
+
+/** A relative command is found beside the kubeconfig. */
+function besideKubeconfig(directory: string, exec: unknown): object {
+  const { command } = fields(exec);
+  const path = typeof command === 'string' && command.includes('/') ? absolute(directory, command) : command;
+  return { ...fields(exec), command: path };
 }
 
 function tokenFile(file: string): object {
@@ -239,7 +258,10 @@ async function accessOf(
     throw new Unusable(
       `kubeconfig ${file}: cluster "${cluster.name}": proxy-url must be an http or https URL`,
     );
-  const credentials = credentialsOf(user);
+  const exec = user?.exec ? readExecPlugin(user.exec, () => execCluster(cluster)) : null;
+  if (exec?.kind === 'invalid')
+    throw new Unusable(`kubeconfig ${file}: user "${context.user}": its exec plugin ${exec.message}`);
+  const credentials = credentialsOf(user && { ...user, ...(exec && { execPlugin: exec.plugin }) });
   const files = (): Promise<ConnectionOptions> => tlsOf(cluster, user);
   const tls = async (): Promise<ConnectionOptions> => ({
     ...(await files()),

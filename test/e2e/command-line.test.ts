@@ -163,6 +163,23 @@ it('a source that is not there is one line and 66', async () => {
   }
 });
 
+it('check: an exec plugin that fails is one line at once', async () => {
+  await using folder = createFolder();
+  const yaml = {
+    kind: 'Config',
+    'current-context': 'c',
+    clusters: [{ name: 'k', cluster: { server: 'https://127.0.0.1:9' } }],
+    contexts: [{ name: 'c', context: { cluster: 'k', user: 'u' } }],
+    users: [{ name: 'u', user: { exec: { command: 'no-such-plugin', installHint: 'apt install it' } } }],
+  };
+  await folder.put('config', JSON.stringify(yaml));
+  const { code, stdout, stderr } = await runPortico(['check', '--kubeconfig', `${folder.path}/config`]);
+  expect([code, stdout]).toEqual([69, '']);
+  expect(stderr).toMatch(
+    /^portico check: https:.*: cannot get the credentials of user "u": exec plugin "no-such-plugin" was not found: .* \(apt install it\)\n$/,
+  );
+});
+
 it('check: every problem with object, field and place; 1 for an error, 0 for a warning', async () => {
   await using folder = createFolder();
   const site = { host: 'shop.test', name: 'shop', endpoints: [] };

@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -123,50 +123,6 @@ test('TLS options, relative files, basic auth and impersonation', async () => {
   expect(found.credentials.renew()).toBe(false);
 });
 
-test('an exec plugin is run once for all who ask together, and again after it was refused', async () => {
-  const plugin = await file(
-    'plugin',
-    `#!/bin/sh
-echo run >> ${join(directory, 'runs')}
-N=$(wc -l < ${join(directory, 'runs')} | tr -d ' ')
-case "$KUBERNETES_EXEC_INFO" in *client.authentication.k8s.io/v1*) ;; *) exit 1;; esac
-echo '{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","status":{"token":"token-'$N'"}}'
-`,
-  );
-  await chmod(plugin, 0o755);
-  const exec = '{ apiVersion: client.authentication.k8s.io/v1, command: ./plugin, interactiveMode: Never }';
-  const config = await file('config', kubeconfig({ name: 'a', user: `{ exec: ${exec} }` }));
-  const { credentials } = await access({ kubeconfig: config });
-  const first = await Promise.all([credentials.headers(), credentials.headers()]);
-  expect(first).toEqual([{ authorization: 'Bearer token-1' }, { authorization: 'Bearer token-1' }]);
-  expect(credentials.renew()).toBe(true);
-  expect(await credentials.headers()).toEqual({ authorization: 'Bearer token-2' });
-});
-
-test('an exec plugin may answer with a client certificate', async () => {
-  const certificate = '{"clientCertificateData":"CERT","clientKeyData":"KEY"}';
-  const plugin = await file(
-    'plugin',
-    `#!/bin/sh\necho '{"kind":"ExecCredential","status":${certificate}}'\n`,
-  );
-  await chmod(plugin, 0o755);
-  const config = await file('config', kubeconfig({ name: 'a', user: '{ exec: { command: ./plugin } }' }));
-  const { tls, credentials } = await access({ kubeconfig: config });
-  expect(await tls()).toEqual({ cert: 'CERT', key: 'KEY' });
-  expect(await credentials.headers()).toEqual({});
-});
-
-test('an exec plugin that is missing is said when it is needed', async () => {
-  const config = await file(
-    'config',
-    kubeconfig({ name: 'a', user: '{ exec: { command: no-such-plugin } }' }),
-  );
-  const { credentials } = await access({ kubeconfig: config });
-  await expect(credentials.headers()).rejects.toThrow(
-    'the credentials of user "a" cannot be had: there is no exec plugin "no-such-plugin"; install it, or mend PATH',
-  );
-});
-
 test('every mistake is one line', async () => {
   const good = kubeconfig({ name: 'a' });
   const cases: [string, Partial<KubeconfigOptions>, string][] = [
@@ -187,6 +143,29 @@ test('every mistake is one line', async () => {
       'kubeconfig DIR/config: context "a" names no known cluster: "z"',
     ],
     [good.replace('user: a', 'user: z'), {}, 'kubeconfig DIR/config: context "a" names no known user: "z"'],
+    [
+      kubeconfig({ name: 'a', user: '{ exec: { args: [a] } }' }),
+      {},
+      'kubeconfig DIR/config: user "a": its exec plugin has no command',
+    ],
+    [
+      kubeconfig({
+        name: 'a',
+        user: '{ exec: { command: x, apiVersion: client.authentication.k8s.io/v1alpha1 } }',
+      }),
+      {},
+      'its exec plugin has apiVersion "client.authentication.k8s.io/v1alpha1": use client.authentication.k8s.io/v1 or',
+    ],
+    [
+      kubeconfig({ name: 'a', user: '{ exec: { command: x, interactiveMode: Always } }' }),
+      {},
+      'its exec plugin needs a terminal (interactiveMode: Always), which Portico does not give it',
+    ],
+    [
+      kubeconfig({ name: 'a', user: '{ exec: { command: x, interactiveMode: Sometimes } }' }),
+      {},
+      'its exec plugin has interactiveMode "Sometimes": use Never or IfAvailable',
+    ],
     [
       kubeconfig({ name: 'a', server: 'ftp://x' }),
       {},
