@@ -83,6 +83,7 @@ async function scrape(): Promise<string> {
       hosts: 1,
       routes: 1,
       backends: 1,
+      lastResort: 1,
       problems: { error: 1, warning: 1, info: 1 },
       certificates: [{ host: 'host', secret: 'namespace/name', notAfter: 0 }],
       logDroppedBytes: 1,

@@ -45,6 +45,7 @@ export interface ControlFigures {
   readonly hosts: number;
   readonly routes: number;
   readonly backends: number;
+  readonly lastResort: number;
   readonly problems: { readonly error: number; readonly warning: number; readonly info: number };
   readonly logDroppedBytes: number;
   /** Of each TLS host with a certificate of its own; the empty host stands for the default certificate. */
@@ -145,6 +146,11 @@ function controlSamples(control: ControlFigures, now: number): Family[] {
     gauge('portico_hosts', 'Hosts in the route table.', control.hosts),
     gauge('portico_routes', 'Routes in the route table.', control.routes),
     gauge('portico_backends', 'Service ports in the route table.', control.backends),
+    gauge(
+      'portico_backends_last_resort',
+      'Service ports without a ready endpoint, served by endpoints that were ready before.',
+      control.lastResort,
+    ),
     {
       name: 'portico_problems',
       type: 'gauge',

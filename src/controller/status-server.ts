@@ -34,7 +34,9 @@ export function openMetrics({ source, dataPlane, compilation, log }: StatusOptio
       const problems = { error: 0, warning: 0, info: 0 };
       for (const { severity } of compiled ? listProblems(compiled) : []) problems[severity]++;
       for (const { severity } of source.problems()) problems[severity]++;
-      const counts = compiled ? countTable(compiled.table) : { hosts: 0, routes: 0, backends: 0 };
+      const counts = compiled
+        ? countTable(compiled.table)
+        : { hosts: 0, routes: 0, backends: 0, lastResort: 0 };
       const generation = compiled?.table.generation ?? 0;
       const certificates = compiled ? [...certificateExpiries(compiled)] : [];
       return { generation, ...counts, problems, certificates, logDroppedBytes: log.droppedBytes() };

@@ -10,7 +10,8 @@ import {
   type Service,
   objectKey,
 } from './objects.ts';
-import { type MapEdit, type ShardedMap, edit, emptyMap } from './sharded-map.ts';
+import { type EndpointIds, NO_ENDPOINTS, lostReadiness } from './lost-readiness.ts';
+import { type MapEdit, type ShardedMap, edit, emptyMap, get } from './sharded-map.ts';
 
 /** What the cluster says at one moment, frozen. Two snapshots share what did not change between them. */
 export interface Snapshot {
@@ -22,6 +23,11 @@ export interface Snapshot {
   readonly secrets: ShardedMap<Secret>;
   /** Index: the EndpointSlices of each Service by the Service's key, ordered by slice name. */
   readonly slicesByService: ShardedMap<readonly EndpointSlice[]>;
+  /**
+   * The one thing that the snapshots before add: endpoints that were ready in one of them and are neither ready nor
+   * terminating now, by the key of their Service; no entry where there are none.
+   */
+  readonly lostReadiness: ShardedMap<EndpointIds>;
 }
 
 export const EMPTY_SNAPSHOT: Snapshot = {
@@ -32,6 +38,7 @@ export const EMPTY_SNAPSHOT: Snapshot = {
   endpointSlices: emptyMap(),
   secrets: emptyMap(),
   slicesByService: emptyMap(),
+  lostReadiness: emptyMap(),
 };
 
 /** The object of a key as it is now, or, when `object` is undefined, the news that it is gone. */
@@ -47,6 +54,7 @@ export function applyChanges(snapshot: Snapshot, changes: Iterable<ObjectChange>
   const endpointSlices = edit(snapshot.endpointSlices);
   const secrets = edit(snapshot.secrets);
   const slicesByService = edit(snapshot.slicesByService);
+  const touchedServices = new Set<ObjectKey>();
 
   for (const change of changes) {
     switch (change.kind) {
@@ -67,6 +75,10 @@ export function applyChanges(snapshot: Snapshot, changes: Iterable<ObjectChange>
         put(endpointSlices, change.key, change.object);
         if (before) unlist(slicesByService, before);
         if (change.object) list(slicesByService, change.object);
+        for (const slice of [before, change.object]) {
+          const service = slice && serviceKeyOf(slice);
+          if (service !== undefined) touchedServices.add(service);
+        }
         break;
       }
     }
@@ -81,12 +93,33 @@ export function applyChanges(snapshot: Snapshot, changes: Iterable<ObjectChange>
   };
   const same = (Object.keys(next) as (keyof typeof next)[]).every((kind) => next[kind] === snapshot[kind]);
   if (same) return snapshot;
-  return { generation: snapshot.generation + 1, ...next, slicesByService: slicesByService.done() };
+  const slices = slicesByService.done();
+  return {
+    generation: snapshot.generation + 1,
+    ...next,
+    slicesByService: slices,
+    lostReadiness: nextLostReadiness(snapshot, slices, touchedServices),
+  };
 }
 
 /** The snapshot of objects that all exist at once, as a test or a one-off command has them. */
 export function snapshotOf(objects: Iterable<ObjectChange>): Snapshot {
   return applyChanges(EMPTY_SNAPSHOT, objects);
+}
+
+function nextLostReadiness(
+  last: Snapshot,
+  slices: Snapshot['slicesByService'],
+  services: Iterable<ObjectKey>,
+): Snapshot['lostReadiness'] {
+  const lost = edit(last.lostReadiness);
+  for (const service of services) {
+    const before = get(last.slicesByService, service) ?? [];
+    const ids = lostReadiness(before, lost.get(service) ?? NO_ENDPOINTS, get(slices, service) ?? []);
+    if (ids.size > 0) lost.set(service, ids);
+    else lost.delete(service);
+  }
+  return lost.done();
 }
 
 function put<V>(map: MapEdit<V>, key: ObjectKey, value: V | undefined): void {

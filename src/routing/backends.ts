@@ -6,6 +6,7 @@ import { isSubdomain } from '../model/names.ts';
 import type { ObjectKey, Service } from '../model/objects.ts';
 import { type Problem, problem, referenceTo } from '../model/problem.ts';
 import type { CompileSettings } from './settings.ts';
+import { NO_ENDPOINTS } from '../model/lost-readiness.ts';
 import { get } from '../model/sharded-map.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import type { Backend, BackendKey, Unavailable } from './table.ts';
@@ -45,9 +46,17 @@ export function compileBackend(
   const portName = text(found.port['name']) ?? '';
   const slices = get(snapshot.slicesByService, serviceKey) ?? [];
   const traffic = readTraffic(spec);
-  const resolved = portEndpoints(slices, portName, traffic, settings);
+  const lost = get(snapshot.lostReadiness, serviceKey) ?? NO_ENDPOINTS;
+  const resolved = portEndpoints(slices, portName, traffic, settings, lost);
   problems.push(...resolved.problems);
-  const { endpoints, spare } = resolved;
+  const { endpoints, spare, lastResort } = resolved;
+  if (lastResort) {
+    const count = endpoints.length + spare.length;
+    const those = count === 1 ? 'the one that was ready before' : `the ${count} that were ready before`;
+    const message = `No Pod of this Service is ready. As a last resort, requests for port ${port} go to ${those}; check these Pods and their nodes.`;
+    const object = referenceTo('Service', serviceKey, service);
+    problems.push(problem('warning', 'EndpointsNotReady', object, 'spec.ports', message));
+  }
   if (endpoints.length === 0) {
     const about =
       slices.length === 0
@@ -64,6 +73,7 @@ export function compileBackend(
     protocol,
     endpoints,
     ...(spare.length > 0 && { spare }),
+    ...(lastResort && { lastResort }),
     ...(traffic.sticky && { affinity: 'client-ip' }),
     externalName: null,
     unavailable: reason,

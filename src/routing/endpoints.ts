@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { refusedAddress } from './refused-addresses.ts';
 import { fields, isPortNumber, items, quote, text } from '../model/untyped.ts';
 import { type Candidate, nearby } from './topology.ts';
+import { type EndpointIds, endpointId } from '../model/lost-readiness.ts';
 import { type EndpointSlice, objectKey } from '../model/objects.ts';
 import { compareText } from './precedence.ts';
 import { type Problem, problem, referenceTo } from '../model/problem.ts';
@@ -14,27 +15,32 @@ export interface PortEndpoints {
   readonly endpoints: readonly Endpoint[];
   /** Those that are farther away than the Service wants; empty when it does not care. */
   readonly spare: readonly Endpoint[];
+  /** None is ready or still serves: these were ready before. */
+  readonly lastResort: boolean;
   readonly problems: readonly Problem[];
 }
 
-type State = 'ready' | 'terminating' | 'unusable';
+type State = 'ready' | 'terminating' | 'lost-readiness' | 'unusable';
 
 /**
  * All EndpointSlices of a Service as one list. EndpointSlice ports carry the name of the Service port and the
  * port of those Pods, so a named target port is resolved slice by slice. When no endpoint is ready, those that
- * terminate and still serve are used rather than none. Of those that are left, `traffic` may prefer the near ones.
+ * terminate and still serve are used rather than none, and without these the ones of `lostReadiness`. Of those that
+ * are left, `traffic` may prefer the near ones.
  */
 export function portEndpoints(
   slices: readonly EndpointSlice[],
   portName: string,
   traffic: Traffic,
   settings: CompileSettings,
+  lostReadiness: EndpointIds,
 ): PortEndpoints {
   const ready = new Map<string, Candidate>();
   const terminating = new Map<string, Candidate>();
+  const lost = new Map<string, Candidate>();
   const problems: Problem[] = [];
   for (const slice of slices) {
-    for (const found of sliceEndpoints(slice, portName, traffic, settings, problems)) {
+    for (const found of sliceEndpoints(slice, portName, traffic, settings, lostReadiness, problems)) {
       const { endpoint, state } = found;
       const id = `${endpoint.address} ${endpoint.port}`;
       if (state === 'ready') ready.set(id, better(ready.get(id), found));
@@ -43,11 +49,13 @@ export function portEndpoints(
           id,
           better(terminating.get(id), { ...found, endpoint: { ...endpoint, terminating: true } }),
         );
+      else if (state === 'lost-readiness') lost.set(id, better(lost.get(id), found));
     }
   }
-  const used = ready.size > 0 ? ready : terminating;
+  const used = ready.size > 0 ? ready : terminating.size > 0 ? terminating : lost;
   const { near, far } = nearby([...used.values()], traffic, settings.location ?? NOWHERE);
-  return { endpoints: inOrder(near), spare: inOrder(far), problems };
+  const lastResort = used === lost && lost.size > 0;
+  return { endpoints: inOrder(near), spare: inOrder(far), lastResort, problems };
 }
 
 function* sliceEndpoints(
@@ -55,6 +63,7 @@ function* sliceEndpoints(
   portName: string,
   traffic: Traffic,
   settings: CompileSettings,
+  lostReadiness: EndpointIds,
   problems: Problem[],
 ): Generator<Candidate & { state: State }> {
   const report = (code: string, field: string, message: string): void => {
@@ -73,10 +82,13 @@ function* sliceEndpoints(
   if (numbers.length === 0) return;
   for (const [index, entry] of items(endpoints).entries()) {
     const state = stateOf(fields(entry)['conditions'], traffic);
-    if (state === 'unusable') continue;
+    if (state === 'unusable' && lostReadiness.size === 0) continue;
     const about = describe(entry);
     const hints = readHints(entry);
     for (const [at, address] of items(fields(entry)['addresses']).entries()) {
+      const reached =
+        state === 'unusable' && lostReadiness.has(endpointId(entry, address)) ? 'lost-readiness' : state;
+      if (reached === 'unusable') continue;
       const refused = refusal(address, family, addressType, settings);
       if (refused !== null || typeof address !== 'string') {
         const field = `endpoints[${index}].addresses[${at}]`;
@@ -87,7 +99,7 @@ function* sliceEndpoints(
         );
         continue;
       }
-      for (const port of numbers) yield { endpoint: { address, port, ...about }, ...hints, state };
+      for (const port of numbers) yield { endpoint: { address, port, ...about }, ...hints, state: reached };
     }
   }
 }

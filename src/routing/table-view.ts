@@ -32,6 +32,8 @@ export interface TableCounts {
   readonly hosts: number;
   readonly routes: number;
   readonly backends: number;
+  /** Backends without a ready endpoint, served by endpoints that were ready before. */
+  readonly lastResort: number;
 }
 
 export function countTable(table: RouteTable): TableCounts {
@@ -41,7 +43,9 @@ export function countTable(table: RouteTable): TableCounts {
     hosts++;
     for (const _ of routesOf(host)) routes++;
   }
-  return { hosts, routes, backends: table.backends.size };
+  let lastResort = 0;
+  for (const backend of values(table.backends)) if (backend.lastResort) lastResort++;
+  return { hosts, routes, backends: table.backends.size, lastResort };
 }
 
 /** What `/routes` shows: everything that is served, readable by people and programs. */

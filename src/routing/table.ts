@@ -123,6 +123,8 @@ export interface Backend {
   readonly endpoints: readonly Endpoint[];
   /** As good, but farther away: used when none of `endpoints` can be reached. */
   readonly spare?: readonly Endpoint[];
+  /** No endpoint is ready; these were before, and are better than none (ADR 11). */
+  readonly lastResort?: true;
   /** `sessionAffinity: ClientIP` of the Service: a consistent hash, unless the route's policy says otherwise. */
   readonly affinity?: 'client-ip';
   /** An ExternalName to resolve by DNS instead of endpoints. */

@@ -114,8 +114,8 @@ export function nextRun({ routes, endpoints, running, notBefore }: HoldOffState,
  */
 export function advanceEndpoints(last: Snapshot, latest: Snapshot): Snapshot {
   if (last.endpointSlices === latest.endpointSlices) return last;
-  const { generation, endpointSlices, slicesByService } = latest;
-  return { ...last, generation, endpointSlices, slicesByService };
+  const { generation, endpointSlices, slicesByService, lostReadiness } = latest;
+  return { ...last, generation, endpointSlices, slicesByService, lostReadiness };
 }
 
 export interface HoldOff {

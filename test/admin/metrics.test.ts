@@ -47,6 +47,7 @@ function metricsOf(figures: () => Figures) {
       hosts: 4,
       routes: 5,
       backends: 6,
+      lastResort: 1,
       problems: { error: 1, warning: 2, info: 0 },
       certificates: [
         { host: 'a.test', secret: 'shop/tls', notAfter: 216_000_000 },

@@ -135,13 +135,20 @@ describe('the golden cases through the real process', () => {
       await folder[Symbol.asyncDispose]();
     });
 
-    it.each(group)('$name', async (golden) => {
-      const markerHost = `${golden.name}.marker.test`;
-      await folder.put('case.yaml', marker(markerHost) + placed(golden.manifests));
+    async function serve(markerHost: string, manifests: string): Promise<void> {
+      await folder.put('case.yaml', marker(markerHost) + placed(manifests));
       await eventually(
         async () => (await daemon.request(markerHost)).field('x-pod') === MARKER.name,
         daemon.exited,
       );
+    }
+
+    it.each(group)('$name', async (golden) => {
+      // What was served before counts where endpoints are not ready: it must not be another case.
+      if (golden.before !== null || /ready: false/.test(golden.manifests)) {
+        await serve(`before.${golden.name}.marker.test`, golden.before ?? '');
+      }
+      await serve(`${golden.name}.marker.test`, golden.manifests);
 
       for (const { request, status = 200, endpoints = [] } of golden.requests) {
         const { host, target } = splitRequest(request);

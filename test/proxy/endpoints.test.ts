@@ -83,6 +83,21 @@ describe('endpoints of a table', () => {
     expect(endpoints.adopt(tableOf([])).toSorted()).toEqual(['127.0.0.1:1', '127.0.0.1:2']);
   });
 
+  it('does not wait for a last resort that takes no connections', () => {
+    const endpoints = setUp();
+    const table = tableOf([{ ports: [1] }]);
+    const backend = { ...get(table.backends, 'default/app.test:80')!, lastResort: true } as const;
+    const backends = edit(table.backends);
+    backends.set(backend.key, backend);
+    endpoints.adopt({ ...table, backends: backends.done() });
+    const chooseAt = (now: number) => endpoints.choose(backend, DEFAULT_POLICY, [], () => '', now);
+
+    const state = chooseAt(0)!;
+    expect(state.key).toBe('127.0.0.1:1');
+    state.ejectedUntil = 2;
+    expect([chooseAt(1), chooseAt(2)]).toEqual([null, state]);
+  });
+
   it('writes IPv6 addresses in brackets', () => {
     const endpoints = setUp();
     const table = tableOf([{ ports: [1] }]);

@@ -5,9 +5,9 @@ import { certificateRefusal } from '../../src/proxy/client-certificate.ts';
 import { compile, listProblems } from '../../src/routing/compile/compile.ts';
 import { match, normalizeHost, normalizePath, routesFor } from '../../src/routing/match.ts';
 import { get } from '../../src/model/sharded-map.ts';
-import { snapshotOf } from '../../src/model/snapshot.ts';
+import { applyChanges, snapshotOf } from '../../src/model/snapshot.ts';
 import type { RouteTable } from '../../src/routing/table.ts';
-import { CASES, type ExpectedDecision, loadCases, splitRequest } from '../support/cases.ts';
+import { CASES, type ExpectedDecision, loadCases, parseManifests, splitRequest } from '../support/cases.ts';
 import { describeEndpoint, describeProblem, describeTable, routeName } from '../support/table-text.ts';
 
 const rewrite = process.env['PORTICO_REWRITE_GOLDENS'] === '1';
@@ -44,8 +44,9 @@ describe('golden cases', () => {
     expect(cases.length).toBeGreaterThanOrEqual(40);
   });
 
-  it.each(cases)('$name', ({ name, objects, settings, requests }) => {
-    const compilation = compile(snapshotOf(objects), settings);
+  it.each(cases)('$name', ({ name, before, objects, settings, requests }) => {
+    const last = snapshotOf(before === null ? [] : parseManifests(before));
+    const compilation = compile(applyChanges(last, objects), settings, compile(last, settings));
     const problems = listProblems(compilation).map(describeProblem);
     const output = { table: describeTable(compilation.table), problems };
     const decisions = requests.map(({ request }) => ({ request, ...decide(compilation.table, request) }));

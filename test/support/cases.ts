@@ -1,4 +1,4 @@
-import { readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parse, parseAllDocuments } from 'yaml';
 import type { CompileSettings } from '../../src/routing/compile/compile.ts';
@@ -51,6 +51,8 @@ export interface Case {
   /** YAML, several documents, the IngressClass included: what one would apply. */
   readonly manifests: string;
   readonly objects: readonly ObjectChange[];
+  /** What was applied before, of `NAME.before.yaml`; null for most. */
+  readonly before: string | null;
   readonly settings: CompileSettings;
   readonly requests: readonly CaseRequest[];
 }
@@ -64,11 +66,13 @@ export function loadCases(): readonly Case[] {
 function loadCase(name: string): Case {
   const input = readFileSync(`${CASES}${name}.in.yaml`, 'utf8');
   const manifests = /^kind: IngressClass$/m.test(input) ? input : `${INGRESS_CLASS}---\n${input}`;
+  const before = `${CASES}${name}.before.yaml`;
   // Settings that differ from the usual ones stand in a comment: `# settings: { watchIngressWithoutClass: true }`
   const settings = /^# settings: (.*)$/m.exec(input)?.[1];
   return {
     name,
     manifests,
+    before: existsSync(before) ? readFileSync(before, 'utf8') : null,
     objects: parseManifests(manifests),
     settings: {
       ...CASE_SETTINGS,

@@ -100,7 +100,8 @@ function describeBackend(backend: Backend): string {
     : backend.endpoints.map((endpoint) => describeEndpoint(endpoint) + describeExtras(endpoint));
   const spare = backend.spare?.map(describeEndpoint) ?? [];
   const otherwise = spare.length > 0 ? `, otherwise ${spare.join(', ')}` : '';
-  return `${backend.protocol} ${places.join(', ')}${otherwise}${backend.affinity ? ' by client-ip' : ''}`;
+  const affinity = backend.affinity ? ' by client-ip' : '';
+  return `${backend.protocol} ${places.join(', ')}${otherwise}${affinity}${backend.lastResort ? ' as a last resort' : ''}`;
 }
 
 function describeExtras({ zone, node, pod, terminating }: Endpoint): string {

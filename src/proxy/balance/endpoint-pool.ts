@@ -1,6 +1,6 @@
 import { difference, emptyMap, get } from '../../model/sharded-map.ts';
-import type { Backend, Endpoint, Policy, RouteTable } from '../../routing/table.ts';
-import { type Pool, choose, isPromising, pool } from './balance.ts';
+import type { Backend, Balance, Endpoint, Policy, RouteTable } from '../../routing/table.ts';
+import { type Choice, type Pool, choose, isPromising, pool } from './balance.ts';
 import { type EndpointState, endpointKey, endpointState } from './endpoint-state.ts';
 import { type ExternalNames, systemExternalNames } from './external-names.ts';
 
@@ -9,7 +9,7 @@ export type { EndpointState } from './endpoint-state.ts';
 export interface Endpoints {
   /**
    * The endpoint for the next attempt, among those that the backend has by the current table, never one of `tried`
-   * while others are left; null when there is none at all. Of a backend that is in the table no more, those it had.
+   * while others are left; null when there is none at all, or only a last resort that does not take connections. Of a backend that is in the table no more, those it had.
    * One of `backend.spare` only when all others were tried or are set aside.
    * Cost does not grow with the number of endpoints, except for retries. `hash` is asked only by a consistent hash.
    */
@@ -68,13 +68,10 @@ export function createEndpoints({
 
   return {
     choose(backend, policy, tried, hash, now) {
-      const { externalName, endpoints, spare: farther } = current(backend);
-      const addresses = externalName ? externalNames.addresses(externalName, now) : endpoints;
-      const choice = { tried, hash, now, random };
-      const chosen = choose(poolOf(addresses), policy.balance, choice);
-      if (farther === undefined || (chosen && isPromising(chosen, choice))) return chosen;
-      const spare = choose(poolOf(farther), policy.balance, choice);
-      return spare && isPromising(spare, choice) ? spare : (chosen ?? spare);
+      const known = current(backend);
+      const chosen = chooseOf(known, policy.balance, { tried, hash, now, random });
+      // Not ready, and refuses connections: better an answer at once than a wait for it.
+      return known.lastResort && chosen && now < chosen.ejectedUntil ? null : chosen;
     },
 
     pending(backend) {
@@ -110,6 +107,15 @@ export function createEndpoints({
       return [...gone];
     },
   };
+
+  function chooseOf(backend: Backend, balance: Balance, choice: Choice): EndpointState | null {
+    const { externalName, endpoints, spare: farther } = backend;
+    const addresses = externalName ? externalNames.addresses(externalName, choice.now) : endpoints;
+    const chosen = choose(poolOf(addresses), balance, choice);
+    if (farther === undefined || (chosen && isPromising(chosen, choice))) return chosen;
+    const spare = choose(poolOf(farther), balance, choice);
+    return spare && isPromising(spare, choice) ? spare : (chosen ?? spare);
+  }
 
   /** As the current table has it: while a request waited, its endpoints may all have been replaced. */
   function current(backend: Backend): Backend {

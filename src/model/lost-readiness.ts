@@ -1,0 +1,48 @@
+import type { EndpointSlice } from './objects.ts';
+import { fields, items, text } from './untyped.ts';
+
+/** Endpoints of one Service, each as `endpointId` names it. */
+export type EndpointIds = ReadonlySet<string>;
+
+export const NO_ENDPOINTS: EndpointIds = new Set();
+
+/** An address of an entry of an EndpointSlice, and the Pod that has it: another Pod may have the address later. */
+export function endpointId(entry: unknown, address: unknown): string {
+  return `${text(address) ?? ''} ${text(fields(fields(entry)['targetRef'])['name']) ?? ''}`;
+}
+
+/**
+ * The endpoints of a Service that were ready at some time and now are neither ready nor terminating. `before` are its
+ * slices so far and `lost` the result for them. Empty, as nearly always, when all endpoints are ready.
+ */
+export function lostReadiness(
+  before: readonly EndpointSlice[],
+  lost: EndpointIds,
+  now: readonly EndpointSlice[],
+): EndpointIds {
+  const unready = endpointsOf(now, 'unready');
+  if (unready.size === 0) return NO_ENDPOINTS;
+  const wereReady = endpointsOf(before, 'ready');
+  const found = [...unready].filter((id) => lost.has(id) || wereReady.has(id));
+  return found.length > 0 ? new Set(found) : NO_ENDPOINTS;
+}
+
+type Readiness = 'ready' | 'unready' | 'terminating';
+
+function endpointsOf(slices: readonly EndpointSlice[], wanted: Readiness): Set<string> {
+  const found = new Set<string>();
+  for (const slice of slices) {
+    for (const entry of items(fields(slice)['endpoints'])) {
+      if (readinessOf(entry) !== wanted) continue;
+      for (const address of items(fields(entry)['addresses'])) found.add(endpointId(entry, address));
+    }
+  }
+  return found;
+}
+
+/** `ready` unset means ready, `terminating` unset means no. */
+function readinessOf(entry: unknown): Readiness {
+  const { ready, terminating } = fields(fields(entry)['conditions']);
+  if (terminating === true) return 'terminating';
+  return ready === false ? 'unready' : 'ready';
+}
