@@ -6,7 +6,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { format } from 'prettier';
 import { createMetrics } from '../src/admin/metrics.ts';
-import { LATENCY_BOUNDS_SECONDS } from '../src/proxy/request-metrics.ts';
+import { COUNTER_LIMITS, LATENCY_BOUNDS_SECONDS } from '../src/proxy/request-metrics.ts';
 
 export const METRICS_PAGE = join(import.meta.dirname, '../docs/reference/metrics.md');
 
@@ -21,13 +21,17 @@ interface Family {
 export async function metricsPage(): Promise<string> {
   const ours = readFamilies(await scrape()).filter(({ name }) => name.startsWith('portico_'));
   const bounds = LATENCY_BOUNDS_SECONDS.join(', ');
+  const [ofNamespace, all] = [COUNTER_LIMITS.ingressesOfNamespace, COUNTER_LIMITS.ingresses].map((limit) =>
+    limit.toLocaleString('en'),
+  );
   const page = [
     '# Metrics',
     '',
     '<!-- Written by `node scripts/metrics.ts` from src/admin/metrics.ts. -->',
     '',
     '`/metrics` on the status port (`--status-port`, 10254) answers in the text format of Prometheus. Everything is read when it',
-    'is asked for, and counters are sums over all data-plane threads, those that died included.',
+    'is asked for, and shared with whoever asks within a second. Counters are sums over all data-plane threads, those that died',
+    'included. When an Ingress is deleted, its series end.',
     '',
     '| Metric | Type | Labels | |',
     '| --- | --- | --- | --- |',
@@ -37,6 +41,9 @@ export async function metricsPage(): Promise<string> {
     }),
     '',
     '- `namespace` and `ingress` name the Ingress that took the request; both are empty for requests that none took.',
+    `- At most ${ofNamespace} Ingresses of a namespace and ${all} of the cluster have series of their own. The others are counted`,
+    '  together, as `ingress="_other"` of their namespace or of the namespace `_other`: a series with `_other` says that a limit is',
+    '  reached. The same numbers hold for the hosts of `portico_certificate_expiry_days`, where `host="_other"` is the earliest.',
     '- `status` is the class: `2xx`.',
     `- The buckets of \`portico_request_duration_seconds\` are ${bounds} and \`+Inf\`.`,
     '- `reason` is what the system says (`ECONNREFUSED`, `ECONNRESET`, `EHOSTUNREACH`, `ENETUNREACH`, `ETIMEDOUT`), `timeout` for',
@@ -78,7 +85,7 @@ async function scrape(): Promise<string> {
     watch: () => [
       { kind: 'Ingress', synced: true, connected: true, objects: 1, lastEventAt: 0, relists: 1, errors: 1 },
     ],
-    control: () => ({
+    control: async () => ({
       generation: 1,
       hosts: 1,
       routes: 1,
@@ -91,7 +98,8 @@ async function scrape(): Promise<string> {
     now: () => 0,
   });
   metrics.compiled(0);
-  return (await metrics.text()).body;
+  const { chunks } = await metrics.scrape();
+  return Buffer.concat(chunks).toString();
 }
 
 function readFamilies(text: string): readonly Family[] {

@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 import { readiness } from '../src/controller/readiness.ts';
 import type { Restored, WatchState } from '../src/watch/source.ts';
 
+const SERVING = { serving: () => true, draining: () => false, adoptedGeneration: () => 1 };
 const NOW = Date.UTC(2026, 5, 1);
 const HEALTHY: WatchState = {
   kind: 'Ingress',
@@ -16,7 +17,7 @@ const HEALTHY: WatchState = {
 
 function checks(state: Partial<WatchState>, restored: Restored | null = null): Record<string, string> {
   const source = { states: () => [{ ...HEALTHY, ...state }], restored: () => restored };
-  const all = readiness(source, true, false, NOW);
+  const all = readiness(source, SERVING, NOW);
   return Object.fromEntries(all.map(({ name, ok, detail }) => [name, `${ok ? '+' : '-'} ${detail}`]));
 }
 

@@ -1,11 +1,16 @@
-import { Gauge, Histogram, type Metric, Registry, collectDefaultMetrics } from 'prom-client';
+import { Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import type { Scrape } from './scrapes.ts';
+import { chunksInSlices } from './slices.ts';
 
 /** The requests of one Ingress, as the data plane counts them. */
 export interface RequestCounters {
-  /** `namespace/name`; empty for requests that no Ingress took. */
+  /**
+   * `namespace/name`; empty for requests that no Ingress took. The name `_other` stands for those Ingresses of a
+   * namespace, and the namespace `_other` for those of the cluster, that are beyond the limits.
+   */
   readonly ingress: string;
-  readonly statusClasses: readonly number[];
-  readonly latencyBuckets: readonly number[];
+  readonly statusClasses: ArrayLike<number>;
+  readonly latencyBuckets: ArrayLike<number>;
   readonly latencySumSeconds: number;
   readonly requestBytes: number;
   readonly responseBytes: number;
@@ -63,14 +68,15 @@ export interface MetricsOptions {
   readonly latencyBoundsSeconds: readonly number[];
   readonly dataPlane: () => Promise<DataPlaneFigures>;
   readonly watch: () => readonly WatchFigures[];
-  readonly control: () => ControlFigures;
+  readonly control: () => Promise<ControlFigures>;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
 
 export interface Metrics {
   compiled(seconds: number): void;
-  text(): Promise<{ readonly contentType: string; readonly body: string }>;
+  /** How things are now. Made in slices. */
+  scrape(): Promise<Scrape>;
 }
 
 /** Everything is read when it is asked for; only the time of compiling is gathered on the way. */
@@ -93,49 +99,54 @@ export function createMetrics(options: MetricsOptions): Metrics {
 
   return {
     compiled: (seconds) => compile.observe(seconds),
-    async text() {
-      const dataPlane = await options.dataPlane();
+    async scrape() {
+      const [dataPlane, control] = await Promise.all([options.dataPlane(), options.control()]);
       const families = [
-        ...controlSamples(options.control(), options.now()),
+        ...controlSamples(control, options.now()),
         ...watchSamples(options.watch(), options.now()),
         ...dataPlaneSamples(dataPlane, options.latencyBoundsSeconds),
       ];
-      const scrape = new Registry();
-      for (const family of families) scrape.registerMetric(asMetric(family));
-      const body = await Registry.merge([registry, scrape]).metrics();
-      return { contentType: registry.contentType, body };
+      const gathered = await registry.metrics();
+      const chunks: Buffer[] = [];
+      for await (const chunk of chunksInSlices(textOf(gathered, families))) chunks.push(chunk);
+      const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+      return { contentType: registry.contentType, chunks, bytes };
     },
   };
 }
 
-/** A family that is already counted, as the library's registry takes and renders one. */
-function asMetric({ name, help, type, samples }: Family): Metric {
-  const values = samples.map(({ suffix = '', labels, value }) => ({
-    metricName: name + suffix,
-    labels,
-    value,
-  }));
-  const metric = {
-    name,
-    help,
-    type,
-    aggregator: 'sum',
-    get: async () => ({ name, help, type, aggregator: 'sum', values }),
-  };
-  // The registry calls nothing but `get`; its type asks for one of its own classes, which count by themselves.
-  return metric as unknown as Metric;
+/** The text format of Prometheus, version 0.0.4, after what the library has written. */
+function* textOf(gathered: string, families: readonly Family[]): Generator<string> {
+  yield gathered;
+  for (const { name, help, type, samples } of families) {
+    yield `\n# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`;
+    for (const { suffix = '', labels, value } of samples) yield `${name}${suffix}${labels} ${value}\n`;
+  }
 }
 
 interface Family {
   readonly name: string;
   readonly type: 'counter' | 'gauge' | 'histogram';
   readonly help: string;
-  readonly samples: readonly Sample[];
+  readonly samples: Iterable<Sample>;
 }
 interface Sample {
   readonly suffix?: string;
-  readonly labels: Readonly<Record<string, string>>;
+  /** As `labelsOf` writes them, or ''. */
+  readonly labels: string;
   readonly value: number;
+}
+
+/** `{name="value",…}` */
+function labelsOf(labels: Readonly<Record<string, string>>): string {
+  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escaped(value)}"`);
+  return `{${pairs.join(',')}}`;
+}
+
+const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '"': '\\"', '\n': '\\n' };
+
+function escaped(value: string): string {
+  return value.replace(/[\\"\n]/g, (character) => ESCAPES[character] ?? character);
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -154,8 +165,11 @@ function controlSamples(control: ControlFigures, now: number): Family[] {
     {
       name: 'portico_problems',
       type: 'gauge',
-      help: 'Things in the cluster that somebody should mend.',
-      samples: Object.entries(control.problems).map(([severity, value]) => ({ labels: { severity }, value })),
+      help: 'Things in the cluster that somebody should fix.',
+      samples: Object.entries(control.problems).map(([severity, value]) => ({
+        labels: labelsOf({ severity }),
+        value,
+      })),
     },
     {
       name: 'portico_certificate_expiry_days',
@@ -163,7 +177,7 @@ function controlSamples(control: ControlFigures, now: number): Family[] {
       help: 'Days until the certificate of a TLS host expires, negative afterwards; without host, the default one.',
       samples: control.certificates.map(({ host, secret, notAfter }) => {
         const [namespace = '', name = ''] = secret.split('/', 2);
-        return { labels: { host, namespace, secret: name }, value: (notAfter - now) / DAY_MS };
+        return { labels: labelsOf({ host, namespace, secret: name }), value: (notAfter - now) / DAY_MS };
       }),
     },
     counter(
@@ -186,7 +200,7 @@ function watchSamples(states: readonly WatchFigures[], now: number): Family[] {
     help,
     samples: states.flatMap((state) => {
       const figure = value(state);
-      return figure === null ? [] : [{ labels: { kind: state.kind }, value: figure }];
+      return figure === null ? [] : [{ labels: labelsOf({ kind: state.kind }), value: figure }];
     }),
   });
   return [
@@ -211,52 +225,58 @@ function watchSamples(states: readonly WatchFigures[], now: number): Family[] {
 
 function dataPlaneSamples(figures: DataPlaneFigures, bounds: readonly number[]): Family[] {
   const { counters, gauges } = figures;
-  const perIngress = (value: (counters: RequestCounters) => number): Sample[] =>
-    counters.map((each) => ({ labels: ingressLabels(each.ingress), value: value(each) }));
+  const perIngress = (samplesOf: (counters: RequestCounters) => Iterable<Sample>): Iterable<Sample> => ({
+    *[Symbol.iterator]() {
+      for (const each of counters) yield* samplesOf(each);
+    },
+  });
+  const known = new Map<string, string>();
+  // Written once for all families.
+  const labelsOfIngress = (ingress: string): string => {
+    let labels = known.get(ingress);
+    if (labels === undefined) known.set(ingress, (labels = ingressLabels(ingress)));
+    return labels;
+  };
+  const figure = (value: (counters: RequestCounters) => number): Iterable<Sample> =>
+    perIngress((each) => [{ labels: labelsOfIngress(each.ingress), value: value(each) }]);
   return [
     {
       name: 'portico_requests_total',
       type: 'counter',
       help: 'Requests, by Ingress and status class.',
-      samples: counters.flatMap((each) =>
-        each.statusClasses.flatMap((value, index) =>
-          value === 0
-            ? []
-            : [{ labels: { ...ingressLabels(each.ingress), status: `${index + 1}xx` }, value }],
-        ),
-      ),
+      samples: perIngress((each) => statusClasses(each, labelsOfIngress(each.ingress))),
     },
     {
       name: 'portico_request_duration_seconds',
       type: 'histogram',
       help: 'From the first byte of a request to the last of its response.',
-      samples: counters.flatMap((each) => histogram(each, bounds)),
+      samples: perIngress((each) => histogram(each, labelsOfIngress(each.ingress), bounds)),
     },
     {
       name: 'portico_request_bytes_total',
       type: 'counter',
       help: 'Bytes of request bodies.',
-      samples: perIngress((each) => each.requestBytes),
+      samples: figure((each) => each.requestBytes),
     },
     {
       name: 'portico_response_bytes_total',
       type: 'counter',
       help: 'Bytes of response bodies.',
-      samples: perIngress((each) => each.responseBytes),
+      samples: figure((each) => each.responseBytes),
     },
     {
       name: 'portico_retries_total',
       type: 'counter',
       help: 'Attempts beyond the first.',
-      samples: perIngress((each) => each.retries),
+      samples: figure((each) => each.retries),
     },
     {
       name: 'portico_connect_failures_total',
       type: 'counter',
       help: 'Attempts that could not connect to a Pod, by Ingress and reason.',
-      samples: counters.flatMap((each) =>
+      samples: perIngress((each) =>
         Object.entries(each.connectFailures).map(([reason, value]) => ({
-          labels: { ...ingressLabels(each.ingress), reason },
+          labels: withLabel(labelsOfIngress(each.ingress), 'reason', reason),
           value,
         })),
       ),
@@ -265,7 +285,7 @@ function dataPlaneSamples(figures: DataPlaneFigures, bounds: readonly number[]):
       name: 'portico_dropped_request_fields_total',
       type: 'counter',
       help: 'Request fields that were not passed on because their names have underscores.',
-      samples: perIngress((each) => each.droppedFields),
+      samples: figure((each) => each.droppedFields),
     },
     gauge('portico_requests_in_flight', 'Requests without their whole response yet.', gauges.inFlight),
     gauge('portico_client_connections', 'Open connections from clients.', gauges.clientConnections),
@@ -281,7 +301,10 @@ function dataPlaneSamples(figures: DataPlaneFigures, bounds: readonly number[]):
       name: 'portico_data_plane_memory_bytes',
       type: 'gauge',
       help: 'The JavaScript heap of each thread that serves, and the buffers beside it.',
-      samples: figures.memoryBytes.map((value, thread) => ({ labels: { thread: `${thread}` }, value })),
+      samples: figures.memoryBytes.map((value, thread) => ({
+        labels: labelsOf({ thread: `${thread}` }),
+        value,
+      })),
     },
     gauge(
       'portico_table_adopted_generation',
@@ -291,29 +314,43 @@ function dataPlaneSamples(figures: DataPlaneFigures, bounds: readonly number[]):
   ];
 }
 
-function histogram(counters: RequestCounters, bounds: readonly number[]): Sample[] {
-  const labels = ingressLabels(counters.ingress);
-  let count = 0;
-  const buckets = counters.latencyBuckets.map((inBucket, index) => {
-    count += inBucket;
-    return { suffix: '_bucket', labels: { ...labels, le: `${bounds[index] ?? '+Inf'}` }, value: count };
-  });
-  return [
-    ...buckets,
-    { suffix: '_sum', labels, value: counters.latencySumSeconds },
-    { suffix: '_count', labels, value: count },
-  ];
+/** Without classes that were never answered. */
+function* statusClasses({ statusClasses }: RequestCounters, labels: string): Generator<Sample> {
+  for (let index = 0; index < statusClasses.length; index++) {
+    const value = statusClasses[index]!;
+    if (value > 0) yield { labels: withLabel(labels, 'status', `${index + 1}xx`), value };
+  }
 }
 
-function ingressLabels(ingress: string): Record<string, string> {
+function* histogram(
+  { latencyBuckets, latencySumSeconds }: RequestCounters,
+  labels: string,
+  bounds: readonly number[],
+): Generator<Sample> {
+  let count = 0;
+  for (let index = 0; index < latencyBuckets.length; index++) {
+    count += latencyBuckets[index]!;
+    const bound = `${bounds[index] ?? '+Inf'}`;
+    yield { suffix: '_bucket', labels: withLabel(labels, 'le', bound), value: count };
+  }
+  yield { suffix: '_sum', labels, value: latencySumSeconds };
+  yield { suffix: '_count', labels, value: count };
+}
+
+function ingressLabels(ingress: string): string {
   const [namespace = '', name = ''] = ingress.split('/', 2);
-  return { namespace, ingress: name };
+  return labelsOf({ namespace, ingress: name });
+}
+
+/** Adds a label whose value needs no escapes. */
+function withLabel(labels: string, name: string, value: string): string {
+  return `${labels.slice(0, -1)},${name}="${value}"}`;
 }
 
 function gauge(name: string, help: string, value: number): Family {
-  return { name, type: 'gauge', help, samples: [{ labels: {}, value }] };
+  return { name, type: 'gauge', help, samples: [{ labels: '', value }] };
 }
 
 function counter(name: string, help: string, value: number): Family {
-  return { name, type: 'counter', help, samples: [{ labels: {}, value }] };
+  return { name, type: 'counter', help, samples: [{ labels: '', value }] };
 }

@@ -1,15 +1,22 @@
-import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
 import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
+import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
 import type { ListenOptions } from 'node:net';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { limitIdleConnections } from './idle-connections.ts';
+import { judgeLocal } from './local-only.ts';
+import { createOpenAnswers } from './open-answers.ts';
 import { type Check, readinessText } from './readiness.ts';
+import { type Scrape, shareScrapes } from './scrapes.ts';
+import { chunksInSlices } from './slices.ts';
 
 export interface AdminOptions {
   /** All of these hold when requests may be sent here. */
   readonly checks: () => readonly Check[];
-  readonly metrics: () => Promise<{ readonly contentType: string; readonly body: string }>;
-  /** What is served, as JSON; only for clients on this machine, because it names everything. */
-  readonly routes: () => unknown;
+  readonly metrics: () => Promise<Scrape>;
+  /** What is served, as pieces of JSON; only for clients on this machine, because it names everything. */
+  readonly routes: () => Iterable<string>;
 }
 
 export interface Admin {
@@ -23,28 +30,98 @@ export interface Admin {
   close(): void;
 }
 
-/** `/healthz`, `/readyz[?verbose]`, `/metrics`, and `/routes` for this machine. */
-export function createAdmin(options: AdminOptions): Admin {
+/** Each connection carries one request, and its whole head comes within this time. */
+const HEAD_TIMEOUT_MS = 5_000;
+const MAX_HEAD_BYTES = 8 * 1024;
+/** Of each listener. Those of the port take nothing from those of the socket. */
+const MAX_IDLE_CONNECTIONS = 128;
+const METRICS_LIMIT = { limit: 32, timeoutMs: 10_000 };
+const ROUTES_LIMIT = { limit: 2, timeoutMs: 30_000 };
+
+type Answer = (request: IncomingMessage, response: ServerResponse, url: Url) => Promise<void> | void;
+
+interface Url {
+  readonly path: string;
+  readonly query: string;
+}
+
+/**
+ * `/healthz`, `/readyz[?verbose]`, `/metrics`, and `/routes` for this machine. Health is answered at once and waits for
+ * nothing; answers that are long have limits of their own and are made in slices.
+ */
+export function createAdmin({ checks, metrics, routes }: AdminOptions): Admin {
   const servers: Server[] = [];
-  const listen = async (address: ListenOptions): Promise<void> => {
-    const server = createServer((request, response) => {
-      void respond(options, request, response).catch((error: unknown) => {
-        if (!response.headersSent) send(response, 500, 'text/plain', `${String(error)}\n`);
+  const readScrape = shareScrapes(metrics);
+  const openScrapes = createOpenAnswers(METRICS_LIMIT);
+  const openRoutes = createOpenAnswers(ROUTES_LIMIT);
+
+  const health: Answer = (_request, response) => sendText(response, 200, 'ok\n');
+
+  const ready: Answer = (_request, response, { query }) => {
+    const all = checks();
+    const status = all.every((check) => check.ok) ? 200 : 503;
+    sendText(response, status, readinessText(all, /(^|&)verbose(=|&|$)/.test(query)));
+  };
+
+  const scrape: Answer = async (request, response) => {
+    openScrapes.add(peerOf(request), response);
+    await readScrape(({ contentType, chunks, bytes }) => {
+      writeHead(response, 200, contentType, bytes);
+      return send(response, Readable.from(chunks));
+    });
+  };
+
+  const showRoutes = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    openRoutes.add(peerOf(request), response);
+    writeHead(response, 200, 'application/json');
+    await send(response, Readable.from(chunksInSlices(routes())));
+  };
+
+  const showRoutesLocally: Answer = (request, response) => {
+    const verdict = judgeLocal(request);
+    if (verdict.kind === 'local') return showRoutes(request, response);
+    return sendText(response, verdict.status, `/routes ${verdict.reason}\n`);
+  };
+
+  /** Only a client on this machine can open a Unix socket, and no browser can. */
+  const answers = (answerRoutes: Answer): ReadonlyMap<string, Answer> =>
+    new Map([
+      ['/healthz', health],
+      ['/readyz', ready],
+      ['/metrics', scrape],
+      ['/routes', answerRoutes],
+    ]);
+
+  const listen = async (address: ListenOptions, byPath: ReadonlyMap<string, Answer>): Promise<void> => {
+    const server = createServer({
+      maxHeaderSize: MAX_HEAD_BYTES,
+      headersTimeout: HEAD_TIMEOUT_MS,
+      requestTimeout: HEAD_TIMEOUT_MS,
+      connectionsCheckingInterval: 1_000,
+    });
+    // What is sent behind the first request is not looked at.
+    server.maxRequestsPerSocket = 1;
+    limitIdleConnections(server, MAX_IDLE_CONNECTIONS);
+    server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+      void respond(byPath, request, response).catch((error: unknown) => {
+        if (!response.headersSent) sendText(response, 500, `${String(error)}\n`);
         else response.destroy();
       });
     });
-    server.requestTimeout = 10_000;
-    server.maxConnections = 256;
     servers.push(server);
     server.listen(address);
     await once(server, 'listening');
   };
+
   return {
     listen: (port, host) =>
-      listen({ port, ...(host !== null && { host }), reusePort: process.platform === 'linux' }),
+      listen(
+        { port, ...(host !== null && { host }), reusePort: process.platform === 'linux' },
+        answers(showRoutesLocally),
+      ),
     async listenOnSocket(path) {
       await rm(path, { force: true });
-      await listen({ path });
+      await listen({ path }, answers(showRoutes));
     },
     close() {
       for (const server of servers) {
@@ -56,49 +133,40 @@ export function createAdmin(options: AdminOptions): Admin {
 }
 
 async function respond(
-  options: AdminOptions,
+  byPath: ReadonlyMap<string, Answer>,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const [path, query = ''] = (request.url ?? '/').split('?', 2);
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     response.setHeader('Allow', 'GET, HEAD');
-    return send(response, 405, 'text/plain', 'only GET and HEAD\n');
+    return sendText(response, 405, 'only GET and HEAD\n');
   }
-  switch (path) {
-    case '/healthz':
-      return send(response, 200, 'text/plain', 'ok\n');
-    case '/readyz': {
-      const checks = options.checks();
-      const status = checks.every((check) => check.ok) ? 200 : 503;
-      return send(response, status, 'text/plain', readinessText(checks, /(^|&)verbose(=|&|$)/.test(query)));
-    }
-    case '/metrics': {
-      const { contentType, body } = await options.metrics();
-      return send(response, 200, contentType, body);
-    }
-    case '/routes':
-      // A Unix socket has no address; whoever may open it is on this machine.
-      if (!isLoopback(request.socket.remoteAddress ?? '::1')) {
-        return send(response, 403, 'text/plain', '/routes answers only on the node itself\n');
-      }
-      return send(response, 200, 'application/json', `${JSON.stringify(options.routes(), null, 2)}\n`);
-    default:
-      return send(response, 404, 'text/plain', 'try /healthz, /readyz?verbose, /metrics or /routes\n');
-  }
+  const [path = '', query = ''] = (request.url ?? '/').split('?', 2);
+  const answer = byPath.get(path);
+  if (!answer) return sendText(response, 404, 'try /healthz, /readyz?verbose, /metrics or /routes\n');
+  await answer(request, response, { path, query });
 }
 
-/** Whether a peer is on this machine. */
-export function isLoopback(address: string): boolean {
-  return address === '::1' || address.startsWith('127.') || address.startsWith('::ffff:127.');
+function peerOf(request: IncomingMessage): string {
+  return request.socket.remoteAddress ?? '';
 }
 
-function send(response: ServerResponse, status: number, contentType: string, body: string): void {
+function sendText(response: ServerResponse, status: number, body: string): void {
+  writeHead(response, status, 'text/plain', Buffer.byteLength(body));
+  response.end(body);
+}
+
+/** Sends no faster than the client reads. Whatever goes wrong ends the connection: the head is out already. */
+async function send(response: ServerResponse, body: Readable): Promise<void> {
+  await pipeline(body, response).catch(() => response.destroy());
+}
+
+function writeHead(response: ServerResponse, status: number, contentType: string, length?: number): void {
   response.writeHead(status, {
     'Content-Type': contentType,
-    'Content-Length': Buffer.byteLength(body),
+    ...(length !== undefined && { 'Content-Length': length }),
+    Connection: 'close',
     'Cache-Control': 'no-store',
     'X-Content-Type-Options': 'nosniff',
   });
-  response.end(body);
 }

@@ -15,7 +15,10 @@ export interface DataPlaneOptions {
 }
 
 /** The threads that serve, as the flags say. */
-export interface DataPlane extends Pick<Threads, 'publish' | 'listening' | 'serving' | 'report' | 'drain'> {
+export interface DataPlane extends Pick<
+  Threads,
+  'publish' | 'listening' | 'serving' | 'adoptedGeneration' | 'report' | 'forget' | 'drain'
+> {
   /** From the moment `drain` was called. */
   draining(): boolean;
 }

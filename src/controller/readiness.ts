@@ -1,13 +1,14 @@
 import type { Check } from '../admin/readiness.ts';
+import type { DataPlane } from './data-plane.ts';
 import type { Source, WatchState } from '../watch/source.ts';
 
 /** What `/readyz` goes by, and what it says of it. `now` is in milliseconds since the epoch. */
 export function readiness(
   source: Pick<Source, 'states' | 'restored'>,
-  serving: boolean,
-  draining: boolean,
+  dataPlane: Pick<DataPlane, 'serving' | 'draining' | 'adoptedGeneration'>,
   now: number,
 ): readonly Check[] {
+  const [serving, draining] = [dataPlane.serving(), dataPlane.draining()];
   const restored = source.restored?.() ?? null;
   const watches = source.states().map((state) => ({
     name: `watch-${state.kind}`,
@@ -26,7 +27,9 @@ export function readiness(
     {
       name: 'data-plane',
       ok: serving,
-      detail: serving ? 'every thread serves a table' : 'waiting for the threads',
+      detail: serving
+        ? `every thread serves table generation ${dataPlane.adoptedGeneration()}`
+        : 'waiting for the threads',
     },
     { name: 'not-draining', ok: !draining, detail: draining ? 'stopping' : 'ok' },
   ];

@@ -1,16 +1,25 @@
-import { type Metrics, createMetrics } from '../admin/metrics.ts';
+import { type ControlFigures, type Metrics, createMetrics } from '../admin/metrics.ts';
 import { type Admin, createAdmin } from '../admin/server.ts';
-import { certificateExpiries } from './certificate-expiry.ts';
+import { runInSlices } from '../admin/slices.ts';
+import { boundedExpiries, certificateExpiries } from './certificate-expiry.ts';
 import type { Config } from '../config/config.ts';
 import type { Control } from './reconciler.ts';
 import type { DataPlane } from './data-plane.ts';
 import { EXIT } from '../config/exit-codes.ts';
 import { listenFailure } from './listen-failure.ts';
 import type { LogSink } from './log.ts';
-import { LATENCY_BOUNDS_SECONDS } from '../proxy/request-metrics.ts';
-import { listProblems } from '../routing/compile/compile.ts';
+import { get, values } from '../model/sharded-map.ts';
+import {
+  type CounterTable,
+  type IngressCounters,
+  LATENCY_BOUNDS_SECONDS,
+  OTHER,
+  RequestCounters,
+  countersOf,
+} from '../proxy/request-metrics.ts';
+import type { Compilation } from '../routing/compile/compile.ts';
 import { readiness } from './readiness.ts';
-import { countTable, tableView } from '../routing/table-view.ts';
+import { countTableInSteps, tableJson } from '../routing/table-view.ts';
 import { VERSION } from '../version.ts';
 import type { Source } from '../watch/source.ts';
 
@@ -23,26 +32,56 @@ export interface StatusOptions {
 }
 
 /** The metrics of the whole process. `compilation` is not called before the first scrape. */
-export function openMetrics({ source, dataPlane, compilation, log }: StatusOptions): Metrics {
+export function openMetrics(options: StatusOptions): Metrics {
+  const { source, dataPlane } = options;
   return createMetrics({
     version: VERSION,
     latencyBoundsSeconds: LATENCY_BOUNDS_SECONDS,
-    dataPlane: () => dataPlane.report(),
-    watch: () => source.states(),
-    control() {
-      const compiled = compilation();
-      const problems = { error: 0, warning: 0, info: 0 };
-      for (const { severity } of compiled ? listProblems(compiled) : []) problems[severity]++;
-      for (const { severity } of source.problems()) problems[severity]++;
-      const counts = compiled
-        ? countTable(compiled.table)
-        : { hosts: 0, routes: 0, backends: 0, lastResort: 0 };
-      const generation = compiled?.table.generation ?? 0;
-      const certificates = compiled ? [...certificateExpiries(compiled)] : [];
-      return { generation, ...counts, problems, certificates, logDroppedBytes: log.droppedBytes() };
+    async dataPlane() {
+      const report = await dataPlane.report();
+      const { counters, gone } = await runInSlices(sumCounters(report.counters, options.compilation()));
+      if (gone.length > 0) dataPlane.forget(gone);
+      return { ...report, counters };
     },
+    watch: () => source.states(),
+    control: () => runInSlices(controlFigures(options)),
     now: Date.now,
   });
+}
+
+/** The counters of all threads as one, without those of Ingresses that are gone. */
+function* sumCounters(
+  tables: readonly CounterTable[],
+  compilation: Compilation | null,
+): Generator<void, { counters: readonly IngressCounters[]; gone: readonly string[] }> {
+  const sum = new RequestCounters();
+  for (const table of tables) yield* sum.add(table);
+  const counters: IngressCounters[] = [];
+  const gone: string[] = [];
+  for (const each of countersOf(sum.table())) {
+    const { ingress } = each;
+    const isIngress = ingress !== '' && !ingress.endsWith(`/${OTHER}`);
+    if (isIngress && compilation && !get(compilation.snapshot.ingresses, ingress)) gone.push(ingress);
+    else counters.push(each);
+    yield;
+  }
+  return { counters, gone };
+}
+
+function* controlFigures({ source, compilation, log }: StatusOptions): Generator<void, ControlFigures> {
+  const compiled = compilation();
+  const problems = { error: 0, warning: 0, info: 0 };
+  for (const { severity } of source.problems()) problems[severity]++;
+  for (const ofObject of compiled ? values(compiled.problems) : []) {
+    for (const { severity } of ofObject) problems[severity]++;
+    yield;
+  }
+  const counts = compiled
+    ? yield* countTableInSteps(compiled.table)
+    : { hosts: 0, routes: 0, backends: 0, lastResort: 0 };
+  const certificates = compiled ? yield* boundedExpiries(certificateExpiries(compiled)) : [];
+  const generation = compiled?.table.generation ?? 0;
+  return { generation, ...counts, problems, certificates, logDroppedBytes: log.droppedBytes() };
 }
 
 /**
@@ -56,11 +95,11 @@ export async function openStatusServer(
   onFatal: (exitCode: number) => void,
 ): Promise<Admin> {
   const admin = createAdmin({
-    checks: () => readiness(source, dataPlane.serving(), dataPlane.draining(), Date.now()),
-    metrics: metrics.text,
+    checks: () => readiness(source, dataPlane, Date.now()),
+    metrics: metrics.scrape,
     routes() {
       const compiled = compilation();
-      return compiled ? tableView(compiled) : { hosts: [] };
+      return compiled ? tableJson(compiled) : ['{"hosts":[]}\n'];
     },
   });
   try {

@@ -1,98 +1,198 @@
 import type { Exchange } from './exchange-record.ts';
-import type { ConnectFailure } from './upstream/connect-failure.ts';
+import { CONNECT_FAILURES, type ConnectFailure } from './upstream/connect-failure.ts';
 
 /** Upper bounds of the latency histogram's buckets, in seconds; the last bucket, without a bound, follows them. */
 export const LATENCY_BOUNDS_SECONDS = [
   0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
 ] as const;
 
-/** The requests of one Ingress since the thread began; `ingress` is empty for those that no Ingress took. */
+/** How many Ingresses are counted by themselves; those beyond are counted together as `_other`. */
+export interface CounterLimits {
+  readonly ingresses: number;
+  readonly ingressesOfNamespace: number;
+  /** Of all their names together: each name is written some 30 times in a scrape. */
+  readonly nameCharacters: number;
+}
+
+export const COUNTER_LIMITS: CounterLimits = {
+  ingresses: 10_000,
+  ingressesOfNamespace: 2_000,
+  nameCharacters: 1024 * 1024,
+};
+
+/** No object of Kubernetes can have this name. */
+export const OTHER = '_other';
+
+/** What one row of counters holds, in this order. */
+const STATUS_CLASSES = 0;
+const LATENCY_BUCKETS = STATUS_CLASSES + 5;
+const LATENCY_SUM = LATENCY_BUCKETS + LATENCY_BOUNDS_SECONDS.length + 1;
+const REQUEST_BYTES = LATENCY_SUM + 1;
+const RESPONSE_BYTES = REQUEST_BYTES + 1;
+const RETRIES = RESPONSE_BYTES + 1;
+const DROPPED_FIELDS = RETRIES + 1;
+const CONNECT_FAILURE = DROPPED_FIELDS + 1;
+const COLUMNS = CONNECT_FAILURE + CONNECT_FAILURES.length;
+
+/** The counters of many Ingresses as plain data that is cheap to copy to another thread. */
+export interface CounterTable {
+  /** `namespace/name`; empty for requests that no Ingress took. */
+  readonly ingresses: readonly string[];
+  /** One row for each, one after the other. */
+  readonly values: Float64Array;
+}
+
+/** The requests of one Ingress. */
 export interface IngressCounters {
   readonly ingress: string;
   /** By status class: 1xx at index 0 (a tunnel counts there) to 5xx at index 4. */
-  readonly statusClasses: readonly number[];
+  readonly statusClasses: Float64Array;
   /** Requests per latency bucket, not cumulative; one more entry than there are bounds. */
-  readonly latencyBuckets: readonly number[];
+  readonly latencyBuckets: Float64Array;
   readonly latencySumSeconds: number;
   readonly requestBytes: number;
   readonly responseBytes: number;
   readonly retries: number;
+  readonly droppedFields: number;
   /** Attempts that had no connection; no entry for what never happened. */
   readonly connectFailures: Readonly<Partial<Record<ConnectFailure, number>>>;
-  readonly droppedFields: number;
 }
 
-export interface Accounting {
-  /** Counts one exchange. Never by path: a label per path would let clients fill the memory. */
-  count(exchange: Exchange): void;
-  counters(): IngressCounters[];
-}
+/** Counts requests by Ingress. Never by host or path: a label per path would let clients fill the memory. */
+export class RequestCounters {
+  readonly #limits: CounterLimits;
+  readonly #rows = new Map<string, number>();
+  readonly #ingresses: string[] = [];
+  readonly #rowsOfNamespace = new Map<string, number>();
+  #nameCharacters = 0;
+  #values = new Float64Array(16 * COLUMNS);
 
-export function createAccounting(): Accounting {
-  const byIngress = new Map<string, Writable<IngressCounters>>();
-  return {
-    count(exchange) {
-      const ingress = exchange.route?.ingress ?? '';
-      let counters = byIngress.get(ingress);
-      if (!counters) byIngress.set(ingress, (counters = emptyCounters(ingress)));
-      const statusClass = Math.min(Math.max(Math.trunc(exchange.status / 100), 1), 5) - 1;
-      counters.statusClasses[statusClass]! += 1;
-      const seconds = exchange.durationMs / 1000;
-      counters.latencyBuckets[bucketOf(seconds)]! += 1;
-      counters.latencySumSeconds += seconds;
-      counters.requestBytes += exchange.requestBytes;
-      counters.responseBytes += exchange.responseBytes;
-      counters.droppedFields += exchange.droppedFields;
-      if (exchange.attempts > 1) counters.retries += exchange.attempts - 1;
-      for (const failure of exchange.connectFailures) add(counters, failure, 1);
-    },
-    counters: () => [...byIngress.values()],
-  };
-}
+  constructor(limits = COUNTER_LIMITS) {
+    this.#limits = limits;
+  }
 
-/** The counters of several threads as one. */
-export function mergeCounters(reports: Iterable<readonly IngressCounters[]>): IngressCounters[] {
-  const merged = new Map<string, Writable<IngressCounters>>();
-  for (const report of reports) {
-    for (const counters of report) {
-      let sum = merged.get(counters.ingress);
-      if (!sum) merged.set(counters.ingress, (sum = emptyCounters(counters.ingress)));
-      counters.statusClasses.forEach((count, index) => (sum.statusClasses[index]! += count));
-      counters.latencyBuckets.forEach((count, index) => (sum.latencyBuckets[index]! += count));
-      sum.latencySumSeconds += counters.latencySumSeconds;
-      sum.requestBytes += counters.requestBytes;
-      sum.responseBytes += counters.responseBytes;
-      sum.retries += counters.retries;
-      for (const [failure, count] of Object.entries(counters.connectFailures)) {
-        add(sum, failure as ConnectFailure, count);
-      }
-      sum.droppedFields += counters.droppedFields;
+  /** Counts one exchange that is over. */
+  count(exchange: Exchange): void {
+    const row = this.#rowOf(exchange.route?.ingress ?? '');
+    const values = this.#values;
+    const statusClass = Math.min(Math.max(Math.trunc(exchange.status / 100), 1), 5) - 1;
+    const seconds = exchange.durationMs / 1000;
+    values[row + STATUS_CLASSES + statusClass]! += 1;
+    values[row + LATENCY_BUCKETS + bucketOf(seconds)]! += 1;
+    values[row + LATENCY_SUM]! += seconds;
+    values[row + REQUEST_BYTES]! += exchange.requestBytes;
+    values[row + RESPONSE_BYTES]! += exchange.responseBytes;
+    if (exchange.attempts > 1) values[row + RETRIES]! += exchange.attempts - 1;
+    values[row + DROPPED_FIELDS]! += exchange.droppedFields;
+    for (const failure of exchange.connectFailures) {
+      values[row + CONNECT_FAILURE + CONNECT_FAILURES.indexOf(failure)]! += 1;
     }
   }
-  return [...merged.values()];
+
+  /** Adds what another thread counted. May be interrupted after each Ingress. */
+  *add({ ingresses, values }: CounterTable): Generator<void> {
+    for (const [index, ingress] of ingresses.entries()) {
+      const row = this.#rowOf(ingress);
+      for (let column = 0; column < COLUMNS; column++) {
+        this.#values[row + column]! += values[index * COLUMNS + column]!;
+      }
+      yield;
+    }
+  }
+
+  /** Drops the counters of Ingresses that are gone. */
+  forget(ingresses: Iterable<string>): void {
+    for (const ingress of ingresses) {
+      this.#remove(ingress);
+      const namespace = namespaceOf(ingress);
+      if (this.#rowsOfNamespace.get(namespace) === 1) this.#remove(`${namespace}/${OTHER}`);
+    }
+  }
+
+  /** A copy of all counters. */
+  table(): CounterTable {
+    const ingresses = [...this.#ingresses];
+    return { ingresses, values: this.#values.slice(0, ingresses.length * COLUMNS) };
+  }
+
+  /** Where the row of an Ingress begins, or of those that it is counted with. */
+  #rowOf(ingress: string): number {
+    return this.#rows.get(ingress) ?? this.#addRow(ingress);
+  }
+
+  #addRow(ingress: string): number {
+    const namespace = namespaceOf(ingress);
+    const rowsOfNamespace = this.#rowsOfNamespace.get(namespace) ?? 0;
+    if (isLimited(ingress)) {
+      const { ingresses, ingressesOfNamespace, nameCharacters } = this.#limits;
+      const isFull = this.#rows.size >= ingresses || this.#nameCharacters + ingress.length > nameCharacters;
+      if (isFull) return this.#rowOf(`${OTHER}/${OTHER}`);
+      if (rowsOfNamespace >= ingressesOfNamespace && !ingress.endsWith(`/${OTHER}`))
+        return this.#rowOf(`${namespace}/${OTHER}`);
+    }
+    this.#rowsOfNamespace.set(namespace, rowsOfNamespace + 1);
+    this.#nameCharacters += ingress.length;
+    const row = this.#ingresses.push(ingress) * COLUMNS - COLUMNS;
+    this.#rows.set(ingress, row);
+    if (row + COLUMNS > this.#values.length) {
+      const larger = new Float64Array(this.#values.length * 2);
+      larger.set(this.#values);
+      this.#values = larger;
+    }
+    return row;
+  }
+
+  /** The last row takes the place of the one that is removed. */
+  #remove(ingress: string): void {
+    const row = this.#rows.get(ingress);
+    if (row === undefined) return;
+    const namespace = namespaceOf(ingress);
+    const left = (this.#rowsOfNamespace.get(namespace) ?? 0) - 1;
+    if (left > 0) this.#rowsOfNamespace.set(namespace, left);
+    else this.#rowsOfNamespace.delete(namespace);
+    this.#nameCharacters -= ingress.length;
+    this.#rows.delete(ingress);
+    const last = this.#ingresses.pop()!;
+    const lastRow = this.#ingresses.length * COLUMNS;
+    if (last !== ingress) {
+      this.#values.copyWithin(row, lastRow, lastRow + COLUMNS);
+      this.#ingresses[row / COLUMNS] = last;
+      this.#rows.set(last, row);
+    }
+    this.#values.fill(0, lastRow, lastRow + COLUMNS);
+  }
 }
 
-type Writable<T> = { -readonly [K in keyof T]: T[K] extends readonly (infer Item)[] ? Item[] : T[K] };
-
-function emptyCounters(ingress: string): Writable<IngressCounters> {
-  return {
-    ingress,
-    statusClasses: [0, 0, 0, 0, 0],
-    latencyBuckets: Array<number>(LATENCY_BOUNDS_SECONDS.length + 1).fill(0),
-    latencySumSeconds: 0,
-    requestBytes: 0,
-    responseBytes: 0,
-    retries: 0,
-    droppedFields: 0,
-    connectFailures: {},
-  };
+/** The rows of a table as objects; they share its memory. */
+export function* countersOf({ ingresses, values }: CounterTable): Generator<IngressCounters> {
+  for (const [index, ingress] of ingresses.entries()) {
+    const row = index * COLUMNS;
+    yield {
+      ingress,
+      statusClasses: values.subarray(row + STATUS_CLASSES, row + LATENCY_BUCKETS),
+      latencyBuckets: values.subarray(row + LATENCY_BUCKETS, row + LATENCY_SUM),
+      latencySumSeconds: values[row + LATENCY_SUM]!,
+      requestBytes: values[row + REQUEST_BYTES]!,
+      responseBytes: values[row + RESPONSE_BYTES]!,
+      retries: values[row + RETRIES]!,
+      droppedFields: values[row + DROPPED_FIELDS]!,
+      connectFailures: connectFailuresOf(values.subarray(row + CONNECT_FAILURE, row + COLUMNS)),
+    };
+  }
 }
 
-function add(counters: Writable<IngressCounters>, failure: ConnectFailure, count: number): void {
-  counters.connectFailures = {
-    ...counters.connectFailures,
-    [failure]: (counters.connectFailures[failure] ?? 0) + count,
-  };
+function connectFailuresOf(counts: Float64Array): IngressCounters['connectFailures'] {
+  const happened = CONNECT_FAILURES.map((failure, index) => [failure, counts[index]!] as const);
+  return Object.fromEntries(happened.filter(([, count]) => count > 0));
+}
+
+/** Not those without an Ingress, nor the one row for everything beyond the limits. */
+function isLimited(ingress: string): boolean {
+  return ingress !== '' && ingress !== `${OTHER}/${OTHER}`;
+}
+
+function namespaceOf(ingress: string): string {
+  return ingress.slice(0, Math.max(ingress.indexOf('/'), 0));
 }
 
 function bucketOf(seconds: number): number {

@@ -37,30 +37,61 @@ export interface TableCounts {
 }
 
 export function countTable(table: RouteTable): TableCounts {
+  const counting = countTableInSteps(table);
+  for (;;) {
+    const step = counting.next();
+    if (step.done) return step.value;
+  }
+}
+
+/** The same, and may be interrupted after each route: the table may be large. */
+export function* countTableInSteps(table: RouteTable): Generator<void, TableCounts> {
   let hosts = 0;
   let routes = 0;
   for (const host of hostsOf(table)) {
     hosts++;
-    for (const _ of routesOf(host)) routes++;
+    for (const _ of routesOf(host)) {
+      routes++;
+      yield;
+    }
   }
   let lastResort = 0;
   for (const backend of values(table.backends)) if (backend.lastResort) lastResort++;
   return { hosts, routes, backends: table.backends.size, lastResort };
 }
 
-/** What `/routes` shows: everything that is served, readable by people and programs. */
-export function tableView(compilation: Compilation): unknown {
+/** What `/routes` shows: everything that is served, as pieces of JSON with a line for each route, backend and problem. */
+export function* tableJson(compilation: Compilation): Generator<string> {
   const { table } = compilation;
-  const hosts = [...hostsOf(table)].map((host) => ({
-    host: host.host,
-    ...(host.clients && { clients: host.clients }),
-    routes: [...routesOf(host)],
-  }));
-  return {
-    generation: table.generation,
-    hosts: hosts.sort((a, b) => (a.host < b.host ? -1 : 1)),
-    defaultRoute: table.defaultRoute,
-    backends: Object.fromEntries([...entries(table.backends)].sort(([a], [b]) => (a < b ? -1 : 1))),
-    problems: listProblems(compilation),
-  };
+  const hosts = [...hostsOf(table)].sort((a, b) => (a.host < b.host ? -1 : 1));
+  const backends = [...entries(table.backends)].sort(([a], [b]) => (a < b ? -1 : 1));
+  yield `{"generation":${table.generation},"hosts":[`;
+  yield* separated(hosts, hostJson);
+  yield `],\n"defaultRoute":${JSON.stringify(table.defaultRoute)},\n"backends":{`;
+  yield* separated(backends, function* ([key, backend]) {
+    yield `${JSON.stringify(key)}:${JSON.stringify(backend)}`;
+  });
+  yield '},\n"problems":[';
+  yield* separated(listProblems(compilation), function* (problem) {
+    yield JSON.stringify(problem);
+  });
+  yield ']}\n';
+}
+
+function* hostJson(host: HostRoutes): Generator<string> {
+  const clients = host.clients ? `"clients":${JSON.stringify(host.clients)},` : '';
+  yield `{"host":${JSON.stringify(host.host)},${clients}"routes":[`;
+  yield* separated(routesOf(host), function* (route) {
+    yield JSON.stringify(route);
+  });
+  yield ']}';
+}
+
+function* separated<T>(items: Iterable<T>, json: (item: T) => Generator<string>): Generator<string> {
+  let separator = '\n';
+  for (const item of items) {
+    yield separator;
+    yield* json(item);
+    separator = ',\n';
+  }
 }

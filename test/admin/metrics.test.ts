@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 import {
   type ControlFigures,
   type DataPlaneFigures,
+  type Metrics,
   type RequestCounters,
   type WatchFigures,
   createMetrics,
@@ -42,7 +43,7 @@ function metricsOf(figures: () => Figures) {
       ...figures().dataPlane,
     }),
     watch: () => figures().watch ?? [],
-    control: () => ({
+    control: async () => ({
       generation: 9,
       hosts: 4,
       routes: 5,
@@ -60,10 +61,17 @@ function metricsOf(figures: () => Figures) {
   });
 }
 
+async function textOf(metrics: Metrics): Promise<string> {
+  const { chunks, bytes } = await metrics.scrape();
+  const text = Buffer.concat(chunks);
+  expect(text.length).toBe(bytes);
+  return text.toString();
+}
+
 /** The samples of our own families, in order. */
 async function samples(figures: Figures = {}): Promise<string[]> {
-  const { body } = await metricsOf(() => figures).text();
-  return body.split('\n').filter((line) => line.startsWith('portico_'));
+  const text = await textOf(metricsOf(() => figures));
+  return text.split('\n').filter((line) => line.startsWith('portico_'));
 }
 
 it('requests by Ingress and status class, without classes that were never answered', async () => {
@@ -144,8 +152,8 @@ it('every scrape tells how things are then, and times of compiling gather', asyn
   let requests = 1;
   const metrics = metricsOf(() => ({ counters: [{ ...COUNTERS, statusClasses: [0, requests, 0, 0, 0] }] }));
   const read = async (sample: string): Promise<string | undefined> => {
-    const { body } = await metrics.text();
-    return body.split('\n').find((line) => line.startsWith(sample));
+    const text = await textOf(metrics);
+    return text.split('\n').find((line) => line.startsWith(sample));
   };
   expect(await read('portico_requests_total')).toMatch(/ 1$/);
   requests = 2;
@@ -165,10 +173,25 @@ it('requests that no Ingress took have empty labels; hostile names cannot break 
   ]);
 });
 
-it('two scrapes at once do not meet', async () => {
-  const metrics = metricsOf(() => ({}));
-  const [one, other] = await Promise.all([metrics.text(), metrics.text()]);
-  const own = ({ body }: { body: string }) => body.split('\n').filter((line) => line.startsWith('portico_'));
-  expect(own(one)).toEqual(own(other));
-  expect(one.contentType).toMatch(/^text\/plain; version=0\.0\.4/);
+it('the text is of the version of the format that it is written in', async () => {
+  const { contentType } = await metricsOf(() => ({})).scrape();
+  expect(contentType).toMatch(/^text\/plain; version=0\.0\.4/);
+});
+
+it('the text of ten thousand Ingresses is made in slices: the event loop has many turns meanwhile', async () => {
+  const counters = Array.from({ length: 10_000 }, (_, index) => ({
+    ...COUNTERS,
+    ingress: `shop/web-${index}`,
+  }));
+  let turns = 0;
+  let done = false;
+  const turn = (): void => {
+    turns++;
+    if (!done) setImmediate(turn);
+  };
+  setImmediate(turn);
+  const text = await textOf(metricsOf(() => ({ counters })));
+  done = true;
+  expect(turns).toBeGreaterThan(5);
+  expect(text.match(/^portico_requests_total\{/gm)).toHaveLength(20_000);
 });

@@ -1,12 +1,14 @@
 import { once } from 'node:events';
 import { type IncomingMessage, get as httpGet } from 'node:http';
 import { join } from 'node:path';
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import type { Check } from '../../src/admin/readiness.ts';
-import { type Admin, createAdmin, isLoopback } from '../../src/admin/server.ts';
+import { isLoopback } from '../../src/admin/local-only.ts';
+import type { Scrape } from '../../src/admin/scrapes.ts';
+import { type Admin, createAdmin } from '../../src/admin/server.ts';
 import { createFolder } from '../e2e/folder.ts';
 import { loopbackAddress } from '../support/loopback.ts';
-import { rawClient } from '../support/raw-client.ts';
+import { type RawClient, rawClient } from '../support/raw-client.ts';
 import type { WireMessage } from '../support/wire.ts';
 
 let admin: Admin | null = null;
@@ -17,21 +19,26 @@ const BAD: Check = { name: 'watch-Ingress', ok: false, detail: 'not listed yet' 
 
 interface Options {
   readonly checks?: readonly Check[];
-  readonly metrics?: () => Promise<{ contentType: string; body: string }>;
-  readonly routes?: () => unknown;
+  readonly metrics?: () => Promise<Scrape>;
+  readonly routes?: () => Iterable<string>;
+}
+
+function scrapeOf(text: string): Scrape {
+  const chunk = Buffer.from(text);
+  return { contentType: 'text/plain; version=0.0.4', chunks: [chunk], bytes: chunk.length };
 }
 
 function create(options: Options): Admin {
   admin?.close();
   admin = createAdmin({
     checks: () => options.checks ?? [OK],
-    metrics: options.metrics ?? (async () => ({ contentType: 'text/plain; version=0.0.4', body: 'up 1\n' })),
-    routes: options.routes ?? (() => ({ hosts: [] })),
+    metrics: options.metrics ?? (async () => scrapeOf('up 1\n')),
+    routes: options.routes ?? (() => ['{"hosts":', '[]}']),
   });
   return admin;
 }
 
-/** Answers one request, to `address` and from there. */
+/** Answers one request, a line and perhaps fields, to `address` and from there. */
 async function ask(
   request: string,
   options: Options = {},
@@ -40,7 +47,9 @@ async function ask(
 ): Promise<WireMessage> {
   await create(options).listen(port, address);
   using client = await rawClient(port, address);
-  client.send(`${request} HTTP/1.1\r\nHost: status\r\nConnection: close\r\n\r\n`);
+  const [line, ...fields] = request.split('\r\n');
+  const host = fields.some((field) => /^host:/i.test(field)) ? [] : ['Host: localhost'];
+  client.send([`${line} HTTP/1.1`, ...host, ...fields, 'Connection: close', '', ''].join('\r\n'));
   return await client.message({ toHead: request.startsWith('HEAD') });
 }
 
@@ -89,7 +98,7 @@ it('a failure to gather metrics is a 500 that says so, and the next request is s
 
 it('/routes is JSON for whoever is on this machine', async () => {
   const { status, body, field } = await ask('GET /routes', {
-    routes: () => ({ hosts: [{ host: 'a.test' }] }),
+    routes: () => ['{"hosts":[', '{"host":"a.test"}', ']}'],
   });
   expect([status, field('content-type')]).toEqual([200, 'application/json']);
   expect(JSON.parse(body)).toEqual({ hosts: [{ host: 'a.test' }] });
@@ -128,6 +137,29 @@ it('/routes is for peers on this machine only', () => {
   expect(peers.filter(isLoopback)).toEqual(['127.0.0.1', '127.9.8.7', '::1', '::ffff:127.0.0.1']);
 });
 
+it.each([
+  ['Host: portico.example', 421],
+  ['Host: 10.0.0.7:10254', 421],
+  ['Host: localhost.evil.example', 421],
+  ['Host: 127.0.0.1.nip.io', 421],
+  ['Host: localhost\r\nHost: evil.example', 421],
+  ['Host: localhost\r\nOrigin: http://evil.example', 403],
+  ['Host: localhost\r\nOrigin: null', 403],
+  ['Host: localhost\r\nSec-Fetch-Site: cross-site', 403],
+])('/routes refuses what a page of another site could send: %s', async (fields, status) => {
+  const answered = await ask(`GET /routes\r\n${fields}`);
+  expect(answered.status).toBe(status);
+  expect(answered.body).toMatch(/^\/routes .*\n$/);
+});
+
+it.each(['localhost:10254', 'LOCALHOST', '127.0.0.1', '127.8.9.1:1', '[::1]:10254'])(
+  '/routes answers to %s',
+  async (host) => {
+    const fields = `Host: ${host}\r\nOrigin: http://${host}\r\nSec-Fetch-Site: same-origin`;
+    expect(await ask(`GET /routes\r\n${fields}`)).toMatchObject({ status: 200 });
+  },
+);
+
 it('HEAD is GET without the body; other methods and paths are told what there is', async () => {
   const head = await ask('HEAD /metrics');
   expect([head.status, head.field('content-length'), head.body]).toEqual([200, '5', '']);
@@ -135,4 +167,66 @@ it('HEAD is GET without the body; other methods and paths are told what there is
   expect([post.status, post.field('allow')]).toEqual([405, 'GET, HEAD']);
   const lost = await ask('GET /');
   expect([lost.status, lost.body]).toEqual([404, 'try /healthz, /readyz?verbose, /metrics or /routes\n']);
+});
+
+describe('while others do their worst', () => {
+  const address = loopbackAddress();
+  const clients: RawClient[] = [];
+  afterEach(() => {
+    for (const client of clients.splice(0)) client[Symbol.dispose]();
+  });
+  const connect = async (text = ''): Promise<RawClient> => {
+    const client = await rawClient(10254, address);
+    clients.push(client);
+    if (text !== '') client.send(text);
+    return client;
+  };
+  const GET = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
+  const expectHealth = async (): Promise<void> => {
+    for (const health of ['/healthz', '/readyz']) {
+      expect(await (await connect(GET(health))).message()).toMatchObject({ status: 200, body: 'ok\n' });
+    }
+  };
+
+  it('health is answered while hundreds of connections are silent, slow or stuck in a head', async () => {
+    await create({}).listen(10254, address);
+    const starts = ['', 'GET /healthz HT', 'GET /healthz HTTP/1.1\r\nHost: x\r\nX: '];
+    for (let opened = 0; opened < 400; opened++) await connect(starts[opened % starts.length]);
+    await expectHealth();
+  });
+
+  it('health is answered while a scrape is built, and all who ask meanwhile share it', async () => {
+    const built = Promise.withResolvers<Scrape>();
+    let builds = 0;
+    const metrics = (): Promise<Scrape> => {
+      builds++;
+      return built.promise;
+    };
+    await create({ metrics }).listen(10254, address);
+    const asking = await Promise.all(Array.from({ length: 20 }, () => connect(GET('/metrics'))));
+    await expectHealth();
+    built.resolve(scrapeOf('up 1\n'));
+    for (const client of asking) expect(await client.message()).toMatchObject({ body: 'up 1\n' });
+    expect(await (await connect(GET('/metrics'))).message()).toMatchObject({ body: 'up 1\n' });
+    expect(builds).toBe(1);
+  });
+
+  it('health and another scrape are answered while a hundred do not read theirs', async () => {
+    const large = Buffer.alloc(4 * 1024 * 1024, '#');
+    const scrape = { contentType: 'text/plain', chunks: [large], bytes: large.length };
+    await create({ metrics: async () => scrape }).listen(10254, address);
+    for (let opened = 0; opened < 100; opened++) (await connect(GET('/metrics'))).socket.pause();
+    await expectHealth();
+    await (await connect(GET('/metrics'))).until((text) => text.length > large.length);
+  });
+
+  it('a connection carries one request: what is sent behind it costs nothing', async () => {
+    let builds = 0;
+    const metrics = async (): Promise<Scrape> => scrapeOf(`builds ${++builds}\n`);
+    await create({ metrics }).listen(10254, address);
+    const client = await connect(GET('/metrics').repeat(50));
+    const answered = await client.message();
+    expect([answered.body, answered.field('connection')]).toEqual(['builds 1\n', 'close']);
+    await client.ended;
+  });
 });

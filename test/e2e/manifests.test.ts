@@ -76,12 +76,12 @@ describe.each(ENGINES)('a folder of manifests, served by %s', (engine) => {
     expect(said).toContain(`${folder.path}/broken.yaml:${lineNumber}:`);
     expect(said).toContain('"level":50');
     expect((await daemon.request('broken.test')).body).toBe('first');
-    expect(await daemon.metric('portico_problems{severity="error"}')).toBe(1);
+    await daemon.metricBecomes('portico_problems{severity="error"}', 1);
 
     await folder.put('broken.yaml', good.replace('broken.test', 'mended.test'));
     expect(await daemon.line(/no longer: /, offset)).toContain('broken.yaml');
     await answersBy('mended.test', first);
-    expect(await daemon.metric('portico_problems{severity="error"}')).toBe(0);
+    await daemon.metricBecomes('portico_problems{severity="error"}', 0);
   });
 
   it('places a value that the API server would refuse at its own line, and keeps the version before', async () => {

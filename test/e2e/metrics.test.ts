@@ -55,13 +55,13 @@ describe('the status port', () => {
     const clients = await Promise.all(Array.from({ length: 6 }, () => daemon.connect()));
     for (const client of clients) client.send('GET /slow HTTP/1.1\r\nHost: shop.test\r\n\r\n');
     await pod.holds(6);
-    expect(await daemon.metric('portico_requests_in_flight')).toBe(6);
+    await daemon.metricBecomes('portico_requests_in_flight', 6);
     expect(await daemon.metric('portico_client_connections')).toBe(6);
     pod.release();
     for (const client of clients) expect((await client.message()).status).toBe(200);
-    expect(await daemon.metric('portico_requests_in_flight')).toBe(0);
+    await daemon.metricBecomes('portico_requests_in_flight', 0);
     for (const client of clients) client[Symbol.dispose]();
-    await eventually(async () => (await daemon.metric('portico_client_connections')) === 0, daemon.exited);
+    await daemon.metricBecomes('portico_client_connections', 0);
   });
 
   it('shows the table, its generation and its problems, and follows a change', async () => {
@@ -75,11 +75,28 @@ describe('the status port', () => {
     const more = { host: 'more.test', name: 'more', endpoints: [pod.endpoint] };
     await folder.put('more.yaml', manifest(...siteObjects(more)));
     await eventually(async () => (await daemon.request('more.test')).status === 200, daemon.exited);
-    expect(await daemon.metric('portico_routes')).toBe(4);
+    await daemon.metricBecomes('portico_routes', 4);
     expect(await daemon.metric('portico_table_generation')).toBeGreaterThan(generation);
     expect(await daemon.metric('portico_compile_duration_seconds_count')).toBeGreaterThan(compiled);
     expect(await daemon.metric('portico_data_plane_threads')).toBe(2);
     expect(await daemon.metric('portico_build_info{version="0.1.0"}')).toBe(1);
+  });
+
+  it('ends the series of an Ingress that is deleted', async () => {
+    const brief = { host: 'brief.test', name: 'brief', endpoints: [pod.endpoint] };
+    await folder.put('brief.yaml', manifest(...siteObjects(brief)));
+    await eventually(async () => (await daemon.request('brief.test')).status === 200, daemon.exited);
+    const sample = `portico_requests_total{${of('brief')},status="2xx"}`;
+    await daemon.metricBecomes(sample, 1);
+    await folder.remove('brief.yaml');
+    await eventually(async () => (await daemon.request('brief.test')).status === 404, daemon.exited);
+    await daemon.metricBecomes(sample, 0);
+    expect((await daemon.status('/metrics')).body).not.toContain(of('brief'));
+    expect(await daemon.metric(`portico_requests_total{${of('shop')},status="2xx"}`)).toBeGreaterThan(0);
+    // Made again, it is counted from the start.
+    await folder.put('brief.yaml', manifest(...siteObjects(brief)));
+    await eventually(async () => (await daemon.request('brief.test')).status === 200, daemon.exited);
+    await daemon.metricBecomes(sample, 1);
   });
 
   it('is text that Prometheus reads: every family has one HELP, one TYPE, and samples of its name', async () => {
@@ -102,7 +119,7 @@ describe('the status port', () => {
     expect(await daemon.status('/readyz')).toEqual({ status: 200, body: 'ok\n' });
     const verbose = await daemon.status('/readyz?verbose');
     expect(verbose.body).toMatch(/^\[\+\]watch-Ingress \d+ objects$/m);
-    expect(verbose.body).toContain('[+]data-plane every thread serves a table\n');
+    expect(verbose.body).toMatch(/^\[\+\]data-plane every thread serves table generation \d+$/m);
     const routes = await daemon.status('/routes');
     const { hosts, backends } = JSON.parse(routes.body) as {
       hosts: { host: string; routes: { ingress: string }[] }[];

@@ -92,10 +92,13 @@ describe.each([
 
   /** Resolves when every thread serves by a table with the change. */
   const applied = async (...objects: readonly ApiObject[]): Promise<void> => {
-    const before = await daemon.metric('portico_table_adopted_generation');
+    const generation = async (): Promise<number> => {
+      const { body } = await daemon.status('/readyz?verbose');
+      return Number(/every thread serves table generation (\d+)/.exec(body)?.[1]);
+    };
+    const before = await generation();
     await cluster.apply(...objects);
-    const adopted = async () => (await daemon.metric('portico_table_adopted_generation')) > before;
-    await eventually(adopted, daemon.exited);
+    await eventually(async () => (await generation()) > before, daemon.exited);
   };
   const start = (name: string): Promise<Pod[]> =>
     Promise.all(

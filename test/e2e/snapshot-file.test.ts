@@ -73,7 +73,7 @@ describe.concurrent('--snapshot-file', () => {
     expect((await load.stop()).failures).toEqual([]);
     const now = await daemon.status('/readyz?verbose');
     expect(now.body).not.toContain('snapshot-file');
-    expect(await daemon.metric('portico_watch_connected{kind="Ingress"}')).toBe(1);
+    await daemon.metricBecomes('portico_watch_connected{kind="Ingress"}', 1);
     // One table from the file, and one from the cluster.
     expect(daemon.output().match(/everything is listed/g)).toHaveLength(1);
     expect(await daemon.stop()).toBe(0);

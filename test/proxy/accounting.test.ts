@@ -1,59 +1,150 @@
 import { expect, it } from 'vitest';
-import { LATENCY_BOUNDS_SECONDS, createAccounting, mergeCounters } from '../../src/proxy/request-metrics.ts';
+import {
+  COUNTER_LIMITS,
+  type IngressCounters,
+  LATENCY_BOUNDS_SECONDS,
+  RequestCounters,
+  countersOf,
+} from '../../src/proxy/request-metrics.ts';
 import { anExchange, aRoute } from './an-exchange.ts';
 
+function all(counters: RequestCounters): IngressCounters[] {
+  return [...countersOf(counters.table())];
+}
+
+/** How many requests are counted under which name. */
+function requests(counters: RequestCounters): Record<string, number> {
+  const sum = (values: Float64Array): number => values.reduce((total, value) => total + value, 0);
+  return Object.fromEntries(all(counters).map((each) => [each.ingress, sum(each.statusClasses)]));
+}
+
+function count(counters: RequestCounters, ...ingresses: readonly string[]): void {
+  for (const ingress of ingresses) counters.count(anExchange({ route: aRoute(ingress) }));
+}
+
+function add(to: RequestCounters, from: RequestCounters): void {
+  for (const _ of to.add(from.table()));
+}
+
 it('counts by Ingress and status class; requests that no Ingress took are counted under none', () => {
-  const accounting = createAccounting();
+  const counters = new RequestCounters();
   const route = aRoute('shop/web');
-  for (const status of [101, 200, 204, 301, 404, 499, 502]) accounting.count(anExchange({ route, status }));
-  accounting.count(anExchange({ route: null, status: 404 }));
-  const [shop, none] = accounting.counters();
-  expect(shop).toMatchObject({ ingress: 'shop/web', statusClasses: [1, 2, 1, 2, 1] });
-  expect(none).toMatchObject({ ingress: '', statusClasses: [0, 0, 0, 1, 0] });
+  for (const status of [101, 200, 204, 301, 404, 499, 502]) counters.count(anExchange({ route, status }));
+  counters.count(anExchange({ route: null, status: 404 }));
+  expect(all(counters).map(({ ingress, statusClasses }) => [ingress, [...statusClasses]])).toEqual([
+    ['shop/web', [1, 2, 1, 2, 1]],
+    ['', [0, 0, 0, 1, 0]],
+  ]);
 });
 
 it('a status that is none is counted all the same', () => {
-  const accounting = createAccounting();
-  for (const status of [0, 999]) accounting.count(anExchange({ status }));
-  expect(accounting.counters()[0]?.statusClasses).toEqual([1, 0, 0, 0, 1]);
+  const counters = new RequestCounters();
+  for (const status of [0, 999]) counters.count(anExchange({ status }));
+  expect([...(all(counters)[0]?.statusClasses ?? [])]).toEqual([1, 0, 0, 0, 1]);
 });
 
 it('puts a latency into the first bucket whose bound it does not exceed', () => {
-  const accounting = createAccounting();
+  const counters = new RequestCounters();
   const bounds = LATENCY_BOUNDS_SECONDS;
-  for (const seconds of [0, ...bounds, 61]) accounting.count(anExchange({ durationMs: seconds * 1_000 }));
-  accounting.count(anExchange({ durationMs: 1.0001 }));
-  const [counters] = accounting.counters();
-  expect(counters?.latencyBuckets).toEqual([2, 2, ...bounds.slice(2).map(() => 1), 1]);
+  for (const seconds of [0, ...bounds, 61]) counters.count(anExchange({ durationMs: seconds * 1_000 }));
+  counters.count(anExchange({ durationMs: 1.0001 }));
+  const [counted] = all(counters);
+  expect([...(counted?.latencyBuckets ?? [])]).toEqual([2, 2, ...bounds.slice(2).map(() => 1), 1]);
   const sum = [...bounds, 61, 0.0010001].reduce((total, seconds) => total + seconds, 0);
-  expect(counters?.latencySumSeconds).toBeCloseTo(sum, 6);
+  expect(counted?.latencySumSeconds).toBeCloseTo(sum, 6);
+});
+
+it('counts connections that were not made by their reason, and fields that were dropped', () => {
+  const counters = new RequestCounters();
+  counters.count(anExchange({ connectFailures: ['timeout', 'EHOSTUNREACH', 'timeout'], droppedFields: 2 }));
+  counters.count(anExchange({ connectFailures: ['EHOSTUNREACH'], droppedFields: 1 }));
+  const connectFailures = { timeout: 2, EHOSTUNREACH: 2 };
+  expect(all(counters)[0]).toMatchObject({ connectFailures, droppedFields: 3 });
+  expect(Object.keys(all(counters)[0]?.connectFailures ?? {})).toHaveLength(2);
 });
 
 it('adds up bytes, and attempts beyond the first', () => {
-  const accounting = createAccounting();
+  const counters = new RequestCounters();
   for (const attempts of [0, 1, 3]) {
-    accounting.count(anExchange({ attempts, requestBytes: 10, responseBytes: 1_000 }));
+    counters.count(anExchange({ attempts, requestBytes: 10, responseBytes: 1_000 }));
   }
-  expect(accounting.counters()[0]).toMatchObject({ retries: 2, requestBytes: 30, responseBytes: 3_000 });
+  expect(all(counters)[0]).toMatchObject({ retries: 2, requestBytes: 30, responseBytes: 3_000 });
 });
 
-it('merges the counters of several threads, and leaves theirs as they were', () => {
+it('adds the counters of several threads, and leaves theirs as they were', () => {
   const threads = [1, 2].map((requests) => {
-    const accounting = createAccounting();
+    const counters = new RequestCounters();
     for (let sent = 0; sent < requests; sent++) {
-      accounting.count(anExchange({ route: aRoute('a/a'), durationMs: 500, requestBytes: 1, attempts: 2 }));
+      counters.count(anExchange({ route: aRoute('a/a'), durationMs: 500, requestBytes: 1, attempts: 2 }));
     }
-    return accounting;
+    return counters;
   });
-  threads[1]?.count(anExchange({ route: aRoute('b/b') }));
-  const reports = threads.map((accounting) => accounting.counters());
-  const before = structuredClone(reports);
-  const merged = mergeCounters(reports);
-  expect(merged.map(({ ingress, statusClasses }) => [ingress, statusClasses])).toEqual([
-    ['a/a', [0, 3, 0, 0, 0]],
-    ['b/b', [0, 1, 0, 0, 0]],
-  ]);
-  expect(merged[0]).toMatchObject({ requestBytes: 3, retries: 3, latencySumSeconds: 1.5 });
-  expect(merged[0]?.latencyBuckets.reduce((sum, count) => sum + count, 0)).toBe(3);
-  expect(reports).toEqual(before);
+  count(threads[1]!, 'b/b');
+  const before = threads.map((counters) => counters.table());
+  const sum = new RequestCounters();
+  for (const counters of threads) add(sum, counters);
+  expect(requests(sum)).toEqual({ 'a/a': 3, 'b/b': 1 });
+  const [a] = all(sum);
+  expect(a).toMatchObject({ requestBytes: 3, retries: 3, latencySumSeconds: 1.5 });
+  expect(a?.latencyBuckets.reduce((sum, each) => sum + each, 0)).toBe(3);
+  expect(threads.map((counters) => counters.table())).toEqual(before);
+});
+
+const FEW = { ...COUNTER_LIMITS, ingresses: 4, ingressesOfNamespace: 2 };
+
+it('counts the Ingresses of a namespace beyond its limit together, whoever comes first is counted alone', () => {
+  const counters = new RequestCounters(FEW);
+  count(counters, 'a/1', 'a/2', 'a/3', 'a/4', 'a/1', 'b/1');
+  expect(requests(counters)).toEqual({ 'a/1': 2, 'a/2': 1, 'a/_other': 2, 'b/1': 1 });
+});
+
+it('counts those beyond the limit of the cluster together, and those without an Ingress always', () => {
+  const counters = new RequestCounters(FEW);
+  count(counters, 'a/1', 'b/1', 'c/1', 'd/1', 'e/1', 'f/1', 'a/2', 'a/1');
+  counters.count(anExchange({ route: null }));
+  expect(requests(counters)).toEqual({ 'a/1': 2, 'b/1': 1, 'c/1': 1, 'd/1': 1, '_other/_other': 3, '': 1 });
+});
+
+it('counts those together whose names would be too long in sum', () => {
+  const counters = new RequestCounters({ ...COUNTER_LIMITS, nameCharacters: 10 });
+  count(counters, 'a/123', 'b/123', 'c/1');
+  expect(requests(counters)).toEqual({ 'a/123': 1, 'b/123': 1, '_other/_other': 1 });
+});
+
+it('the limits hold for the sum of several threads too', () => {
+  const threads = ['1', '2'].map((name) => {
+    const counters = new RequestCounters(FEW);
+    count(counters, `a/${name}1`, `a/${name}2`, `a/${name}3`);
+    return counters;
+  });
+  const sum = new RequestCounters(FEW);
+  for (const counters of threads) add(sum, counters);
+  expect(requests(sum)).toEqual({ 'a/11': 1, 'a/12': 1, 'a/_other': 4 });
+});
+
+it('forgets Ingresses that are gone: others keep their counts, and new ones get the room', () => {
+  const counters = new RequestCounters(FEW);
+  count(counters, 'a/1', 'b/1', 'b/1', 'a/2', 'a/3');
+  counters.forget(['a/1', 'nobody/here']);
+  expect(requests(counters)).toEqual({ 'b/1': 2, 'a/2': 1, 'a/_other': 1 });
+  counters.forget(['a/2']);
+  expect(requests(counters)).toEqual({ 'b/1': 2 });
+  count(counters, 'a/4', 'b/1', 'a/1');
+  expect(requests(counters)).toEqual({ 'b/1': 3, 'a/4': 1, 'a/1': 1 });
+});
+
+it('counts any number of Ingresses in any order as a plain map would', () => {
+  const counters = new RequestCounters();
+  const expected: Record<string, number> = {};
+  for (let step = 0; step < 3_000; step++) {
+    const ingress = `n${step % 7}/i${(step * step) % 101}`;
+    if (step % 5 === 4) {
+      counters.forget([ingress]);
+      delete expected[ingress];
+    } else {
+      count(counters, ingress);
+      expected[ingress] = (expected[ingress] ?? 0) + 1;
+    }
+  }
+  expect(requests(counters)).toEqual(expected);
 });

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { expect, it } from 'vitest';
 import { DEFAULT_LIMITS } from '../../src/proxy/limits.ts';
+import { countersOf } from '../../src/proxy/request-metrics.ts';
 import {
   type DataPlaneReport,
   type ThreadTrouble,
@@ -85,8 +86,10 @@ async function startDataPlane(entry = new URL('threads-entry.ts', import.meta.ur
 }
 
 function requests({ counters }: DataPlaneReport, ingress: string): number {
-  const found = counters.find((each) => each.ingress === ingress);
-  return found?.statusClasses.reduce((sum, count) => sum + count, 0) ?? 0;
+  const found = counters
+    .flatMap((table) => [...countersOf(table)])
+    .filter((each) => each.ingress === ingress);
+  return found.flatMap(({ statusClasses }) => [...statusClasses]).reduce((sum, count) => sum + count, 0);
 }
 
 it('nothing is accepted before there is a table, and then every thread serves by it', async () => {

@@ -27,8 +27,13 @@ export interface Daemon extends AsyncDisposable {
   request(host: string, path?: string, more?: RequestParts): Promise<WireMessage>;
   /** GET on the status port. */
   status(path: string): Promise<{ readonly status: number; readonly body: string }>;
-  /** The value of one sample of /metrics, such as `portico_routes` or `x_total{a="b"}`; 0 when it is not there. */
+  /**
+   * The value of one sample of /metrics, such as `portico_routes` or `x_total{a="b"}`; 0 when it is not there. It may
+   * be that of a second ago.
+   */
   metric(sample: string): Promise<number>;
+  /** Resolves when a sample of /metrics has this value. */
+  metricBecomes(sample: string, value: number): Promise<void>;
   signal(signal: NodeJS.Signals): void;
   /** The exit code, or the signal that ended it; the output is complete then. */
   readonly exited: Promise<number | NodeJS.Signals>;
@@ -104,6 +109,7 @@ export function startDaemon({
       const found = body.split('\n').find((text) => text.startsWith(`${sample} `));
       return Number(found?.slice(sample.length + 1) ?? 0);
     },
+    metricBecomes: (sample, value) => eventually(async () => (await daemon.metric(sample)) === value, exited),
     signal: (signal) => void child.kill(signal),
     exited,
     async stop(signal = 'SIGTERM') {

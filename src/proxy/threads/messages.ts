@@ -1,6 +1,6 @@
 import type { AccessLogFormat } from '../access-log.ts';
 import type { EngineGauges, ListenAddress } from '../engine.ts';
-import type { IngressCounters } from '../request-metrics.ts';
+import type { CounterTable } from '../request-metrics.ts';
 import type { Limits } from '../limits.ts';
 import type { KeyPair } from '../../routing/secrets.ts';
 import type { MapUpdate, TableUpdate } from '../../routing/table-update.ts';
@@ -39,6 +39,8 @@ export type ToThread =
   | { readonly kind: 'ticket-key'; readonly key: Uint8Array }
   | { readonly kind: 'listen'; readonly addresses: readonly ListenAddress[] }
   | { readonly kind: 'report'; readonly id: number }
+  /** Ingresses that are gone: nothing is counted for them any more. */
+  | { readonly kind: 'forget'; readonly ingresses: readonly string[] }
   | { readonly kind: 'drain'; readonly timeoutMs: number };
 
 export type FromThread =
@@ -58,7 +60,7 @@ export interface ListenFailure {
 }
 
 export interface ThreadReport {
-  readonly counters: readonly IngressCounters[];
+  readonly counters: CounterTable;
   readonly gauges: EngineGauges;
   /** What the heap of the thread takes, and the buffers beside it. */
   readonly memoryBytes: number;

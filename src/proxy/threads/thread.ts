@@ -5,7 +5,7 @@ import { EMPTY_TABLE, applyTableUpdate } from '../../routing/table-update.ts';
 import type { EngineFactory } from '../engine.ts';
 import type { EngineName } from './messages.ts';
 import { createAccessLog } from '../access-log.ts';
-import { createAccounting } from '../request-metrics.ts';
+import { RequestCounters } from '../request-metrics.ts';
 import { clientPolicies } from '../client-certificate.ts';
 import { createEndpoints } from '../balance/endpoint-pool.ts';
 import { decide } from '../decide.ts';
@@ -27,7 +27,7 @@ export async function serve(): Promise<void> {
   if (!port) throw new Error('a data-plane thread was started without a control thread');
   const settings = workerData as ThreadSettings;
   const send = (message: FromThread): void => port.postMessage(message);
-  const accounting = createAccounting();
+  const counters = new RequestCounters();
   const accessLog = createAccessLog(settings.accessLog, (lines) => send({ kind: 'access-log', lines }));
   const endpoints = createEndpoints({ allowLoopback: settings.allowLoopback });
   const certificates = settings.tls && createCertificates(settings.tls);
@@ -48,7 +48,7 @@ export async function serve(): Promise<void> {
       strictTransportSecurity: settings.strictTransportSecurity,
     }),
     account(exchange) {
-      accounting.count(exchange);
+      counters.count(exchange);
       accessLog.write(exchange);
     },
     now: Date.now,
@@ -56,7 +56,7 @@ export async function serve(): Promise<void> {
   const report = (): ThreadReport => {
     const heap = getHeapStatistics();
     const memoryBytes = heap.total_physical_size + heap.external_memory;
-    return { counters: accounting.counters(), gauges: engine.gauges(), memoryBytes };
+    return { counters: counters.table(), gauges: engine.gauges(), memoryBytes };
   };
 
   port.on('message', async (message: ToThread) => {
@@ -88,6 +88,9 @@ export async function serve(): Promise<void> {
       }
       case 'report':
         send({ kind: 'report', id: message.id, report: report() });
+        break;
+      case 'forget':
+        counters.forget(message.ingresses);
         break;
       case 'drain': {
         const cut = await engine.drain(message.timeoutMs);

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import type { FromThread, ListenFailure, ThreadReport, ThreadSettings, ToThread } from './messages.ts';
-import { type IngressCounters, mergeCounters } from '../request-metrics.ts';
+import { type CounterTable, RequestCounters } from '../request-metrics.ts';
 import type { EngineGauges, ListenAddress } from '../engine.ts';
 import type { KeyPair } from '../../routing/secrets.ts';
 import { type ShardedMap, difference, emptyMap } from '../../model/sharded-map.ts';
@@ -23,7 +23,8 @@ export type ThreadTrouble =
   ListenFailure | { readonly kind: 'died'; readonly reason: string; readonly retryInMs: number };
 
 export interface DataPlaneReport {
-  readonly counters: readonly IngressCounters[];
+  /** Of each thread, and of all threads that died. */
+  readonly counters: readonly CounterTable[];
   readonly gauges: EngineGauges;
   readonly threads: number;
   readonly deaths: number;
@@ -46,6 +47,8 @@ export interface Threads {
   /** The generation that every thread serves by. */
   adoptedGeneration(): number;
   report(): Promise<DataPlaneReport>;
+  /** Drops the counters of Ingresses that are gone. */
+  forget(ingresses: readonly string[]): void;
   /** Drains all threads and ends them. Resolves with the number of exchanges cut at the deadline. */
   drain(timeoutMs: number): Promise<number>;
 }
@@ -81,7 +84,7 @@ export function startThreads(options: ThreadsOptions): Threads {
   let newest: { readonly table: RouteTable; readonly keys: ShardedMap<KeyPair> } | null = null;
   let ticketKey: Uint8Array | null = null;
   let { addresses } = options;
-  let retired: readonly IngressCounters[] = [];
+  const retired = new RequestCounters();
   let nextReportId = 0;
   let deaths = 0;
   let draining = false;
@@ -134,7 +137,7 @@ export function startThreads(options: ThreadsOptions): Threads {
     );
     worker.on('exit', (code) => {
       threads.delete(thread);
-      if (thread.lastReport) retired = mergeCounters([retired, thread.lastReport.counters]);
+      if (thread.lastReport) for (const _ of retired.add(thread.lastReport.counters));
       if (draining) return;
       deaths++;
       if (performance.now() - startedAt > HEALTHY_AFTER_MS) restartDelayMs = RESTART_FLOOR_MS;
@@ -241,15 +244,18 @@ export function startThreads(options: ThreadsOptions): Threads {
       // A thread that died meanwhile is among the retired already, and must not be counted twice.
       const all = [...threads].flatMap(({ lastReport }) => lastReport ?? []);
       const gauges = all.reduce((sum, { gauges }) => addGauges(sum, gauges), NO_GAUGES);
-      const counters = mergeCounters([retired, ...all.map((report) => report.counters)]);
       return {
-        counters,
+        counters: [retired.table(), ...all.map((report) => report.counters)],
         gauges,
         threads: threads.size,
         deaths,
         memoryBytes: all.map((report) => report.memoryBytes),
         adoptedGeneration: adoptedGeneration(),
       };
+    },
+    forget(ingresses) {
+      retired.forget(ingresses);
+      for (const thread of threads) send(thread, { kind: 'forget', ingresses });
     },
     async drain(timeoutMs) {
       draining = true;

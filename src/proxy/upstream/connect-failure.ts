@@ -1,15 +1,13 @@
-/** Why a connection to an endpoint was not made, as it is counted and logged. */
-export type ConnectFailure =
-  | ConnectError
-  /** Not in the time that there was. */
-  | 'timeout'
-  /** The endpoint left the table meanwhile. */
-  | 'endpoint-gone'
-  | 'other';
-
 /** Errors of connect(2) that are named as the system names them. */
 export type ConnectError = (typeof CONNECT_ERRORS)[number];
 const CONNECT_ERRORS = ['ECONNREFUSED', 'ECONNRESET', 'EHOSTUNREACH', 'ENETUNREACH', 'ETIMEDOUT'] as const;
+
+/**
+ * Why a connection to an endpoint was not made, as it is counted and logged: `timeout` is not in the time that there
+ * was, and `endpoint-gone` that the endpoint left the table meanwhile.
+ */
+export type ConnectFailure = (typeof CONNECT_FAILURES)[number];
+export const CONNECT_FAILURES = [...CONNECT_ERRORS, 'timeout', 'endpoint-gone', 'other'] as const;
 
 export function isConnectError(text: string): text is ConnectError {
   return (CONNECT_ERRORS as readonly string[]).includes(text);
