@@ -51,6 +51,7 @@ export async function compileOnce(config: CompileConfig, env: NodeJS.ProcessEnv)
       watchIngressWithoutClass: config.watchIngressWithoutClass,
       defaultBackend: config.defaultBackend,
       allowLoopback: config.allowLoopback,
+      allowCrossNamespaceExternalNames: config.allowCrossNamespaceExternalNames,
       location: { node, zone: zone ?? learned },
       now: Date.now(),
     });

@@ -45,6 +45,7 @@ export interface CompileConfig {
   readonly watchIngressWithoutClass: boolean;
   /** Whether backends may be on this machine's loopback and link-local addresses. */
   readonly allowLoopback: boolean;
+  readonly allowCrossNamespaceExternalNames: boolean;
   readonly defaultBackend: {
     readonly namespace: string;
     readonly service: string;
@@ -237,6 +238,7 @@ function readCompileConfig(read: FlagReader): CompileConfig {
     watchIngressWithoutClass: read.flag('watch-ingress-without-class'),
     // Whoever writes a manifest file is on this machine already; whoever writes into a cluster is not.
     allowLoopback: manifests.length > 0 || read.flag('allow-loopback'),
+    allowCrossNamespaceExternalNames: read.flag('allow-cross-namespace-external-names'),
     defaultBackend: read.optional('default-backend', servicePort),
     nodeName: read.optional('node-name', text),
     zone: read.optional('zone', text),

@@ -86,6 +86,12 @@ export const CLASS_FLAGS: readonly Flag[] = [
     group: 'What is served',
   },
   {
+    name: 'allow-cross-namespace-external-names',
+    description:
+      'let an ExternalName Service name a Service or Pod of another namespace (NAME.NAMESPACE.svc…), past what RBAC and namespaces separate',
+    group: 'What is served',
+  },
+  {
     name: 'default-backend',
     value: '<ns/service:port>',
     description: 'takes the requests that nothing else takes, instead of 404',

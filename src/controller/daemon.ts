@@ -90,6 +90,7 @@ async function start({ config, env, log, threadEntry }: DaemonOptions): Promise<
       watchIngressWithoutClass: config.watchIngressWithoutClass,
       defaultBackend: config.defaultBackend,
       allowLoopback: config.allowLoopback,
+      allowCrossNamespaceExternalNames: config.allowCrossNamespaceExternalNames,
       location: { node: config.nodeName, zone: config.zone },
       defaultTlsSecret: config.defaultTlsSecret,
     },

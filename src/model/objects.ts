@@ -45,3 +45,8 @@ export function objectKey(object: { readonly metadata?: ObjectMeta | null }): Ob
   const { namespace, name } = fields(object.metadata);
   return typeof namespace === 'string' && namespace !== '' ? `${namespace}/${text(name)}` : `${text(name)}`;
 }
+
+/** The namespace in `namespace/name`; empty when there is none. */
+export function namespaceOf(key: ObjectKey): string {
+  return key.slice(0, Math.max(0, key.indexOf('/')));
+}

@@ -3,7 +3,7 @@ import { refusedName } from './refused-addresses.ts';
 import { portEndpoints } from './endpoints.ts';
 import { fields, isPortNumber, items, quote, text } from '../model/untyped.ts';
 import { isSubdomain } from '../model/names.ts';
-import type { ObjectKey, Service } from '../model/objects.ts';
+import { type ObjectKey, type Service, namespaceOf } from '../model/objects.ts';
 import { type Problem, problem, referenceTo } from '../model/problem.ts';
 import type { CompileSettings } from './settings.ts';
 import { NO_ENDPOINTS } from '../model/lost-readiness.ts';
@@ -165,14 +165,17 @@ function externalName(
   const found = findPort(spec, wanted);
   const port = found ? targetPort(found) : Number(wanted);
   if (!isPortNumber(port)) return unavailable(key, 'port-not-found');
-  if (externalNameFault(service, settings) !== null) return unavailable(key, 'external-name-refused');
+  if (externalNameFault(serviceKey, service, settings) !== null)
+    return unavailable(key, 'external-name-refused');
   const problems: Problem[] = [];
   const protocol = found ? readProtocol(found, serviceKey, service, problems) : 'http';
   const host = canonicalName(spec['externalName']);
-  return {
-    backend: { key, protocol, endpoints: [], externalName: { host, port }, unavailable: null },
-    problems,
-  };
+  // An address needs no DNS: it is an endpoint like any other.
+  const target =
+    isIP(host) === 0
+      ? { endpoints: [], externalName: { host, port } }
+      : { endpoints: [{ address: host, port }], externalName: null };
+  return { backend: { key, protocol, ...target, unavailable: null }, problems };
 }
 
 function targetPort({ port }: FoundPort): number {
@@ -180,9 +183,13 @@ function targetPort({ port }: FoundPort): number {
 }
 
 /** Why an ExternalName is not resolved, or null. */
-export function externalNameFault(service: Service, settings: CompileSettings): string | null {
+export function externalNameFault(
+  key: ObjectKey,
+  service: Service,
+  settings: CompileSettings,
+): string | null {
   const name = canonicalName(fields(fields(service)['spec'])['externalName']);
-  const refused = refusedName(name, settings.allowLoopback);
+  const refused = refusedName(name, namespaceOf(key), settings);
   if (refused !== null) return refused;
   return isIP(name) !== 0 || isSubdomain(name.replaceAll('_', 'x')) ? null : 'is not a DNS name';
 }

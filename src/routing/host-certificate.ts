@@ -1,3 +1,4 @@
+import { namespaceOf } from '../model/objects.ts';
 import { get } from '../model/sharded-map.ts';
 import type { CertificateReference, HostRoutes, RouteTable } from './table.ts';
 
@@ -20,11 +21,6 @@ export function hostReference(
   const dot = host.indexOf('.');
   const wildcard = dot > 0 ? ofNamespace(get(certificates, `*${host.slice(dot)}`), namespace) : null;
   return wildcard?.secret ? wildcard : (precise ?? wildcard);
-}
-
-/** The namespace in `namespace/name`; empty when there is none. */
-export function namespaceOf(ingress: string): string {
-  return ingress.slice(0, Math.max(0, ingress.indexOf('/')));
 }
 
 function ofNamespace(

@@ -64,7 +64,7 @@ function referenceFault(
     }
     case 'external-name-refused': {
       const name = service ? quote(fields(fields(service)['spec'])['externalName']) : '';
-      const message = `The externalName ${name} of Service ${key} ${service ? externalNameFault(service, settings) : ''}: use a public DNS name or an ordinary Service`;
+      const message = `The externalName ${name} of Service ${key} ${service ? externalNameFault(key, service, settings) : ''}: use another DNS name, or an ordinary Service`;
       return { code: 'ExternalNameRefused', field: '.service.name', message };
     }
     case 'resource-backend': {

@@ -1,36 +1,74 @@
 import { BlockList, isIP } from 'node:net';
 
+/**
+ * The one list of addresses that no request is sent to, whether an EndpointSlice holds them, an `externalName` is one of
+ * them, or DNS answers them: they are the node itself, reach more than one host, or hand out credentials.
+ */
+const REFUSED: readonly (readonly [network: string, prefix: number, is: string])[] = [
+  ['0.0.0.0', 8, 'an unspecified address'],
+  ['169.254.0.0', 16, 'a link-local address'],
+  // Of the IETF (RFC 6890); 192.0.0.192 is the metadata service of Oracle Cloud.
+  ['192.0.0.0', 24, 'a metadata address'],
+  ['100.100.100.200', 32, 'a metadata address'], // Alibaba Cloud
+  ['168.63.129.16', 32, 'a metadata address'], // Azure
+  ['224.0.0.0', 4, 'a multicast address'],
+  ['255.255.255.255', 32, 'the broadcast address'],
+  ['::', 128, 'an unspecified address'],
+  ['fe80::', 10, 'a link-local address'],
+  ['fec0::', 10, 'a site-local address'],
+  ['ff00::', 8, 'a multicast address'],
+  ['fd00:ec2::', 32, 'a metadata address'], // AWS
+  ['fd20:ce::', 32, 'a metadata address'], // Google Cloud
+  ['fd00:c1::', 32, 'a metadata address'], // Oracle Cloud
+  ['fd00:42::', 32, 'a metadata address'], // Scaleway
+  // IPv4 in another form, which routers on the way turn back. Nobody needs these; NAT64 is judged by what it holds.
+  ['::', 96, 'an IPv4-compatible address'],
+  ['::ffff:0:0:0', 96, 'an IPv4-translated address'],
+  ['64:ff9b:1::', 48, 'a local NAT64 address'],
+  ['2002::', 16, 'a 6to4 address'],
+  ['2001::', 32, 'a Teredo address'],
+];
+
+const lists = REFUSED.map(([network, prefix, is]) => {
+  const list = new BlockList();
+  list.addSubnet(network, prefix, typeOf(network));
+  return { list, is };
+});
+
 const LOOPBACK = new BlockList();
 LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
 LOOPBACK.addAddress('::1', 'ipv6');
 
-/** Addresses that are the node itself, reach more than one host, or hand out credentials. */
-const SPECIAL = new BlockList();
-SPECIAL.addSubnet('0.0.0.0', 8, 'ipv4');
-SPECIAL.addSubnet('169.254.0.0', 16, 'ipv4');
-SPECIAL.addSubnet('224.0.0.0', 4, 'ipv4');
-SPECIAL.addAddress('255.255.255.255', 'ipv4');
-SPECIAL.addAddress('::', 'ipv6');
-SPECIAL.addSubnet('fe80::', 10, 'ipv6');
-SPECIAL.addSubnet('ff00::', 8, 'ipv6');
-// Metadata and platform services of Alibaba, Azure and AWS that are not link-local.
-SPECIAL.addAddress('100.100.100.200', 'ipv4');
-SPECIAL.addAddress('168.63.129.16', 'ipv4');
-SPECIAL.addAddress('fd00:ec2::254', 'ipv6');
+/** Addresses that hold an IPv4 address in their last four bytes, which they are judged by: IPv4-mapped ones and NAT64. */
+const HOLDS_IPV4 = new BlockList();
+HOLDS_IPV4.addSubnet('::ffff:0:0', 96, 'ipv6');
+HOLDS_IPV4.addSubnet('64:ff9b::', 96, 'ipv6');
 
 /**
- * Why no request may be sent to an IP address, or null. Endpoints and names are written by tenants: an address of
- * the node or of a metadata service would let them in where they have no rights. IPv4-mapped IPv6 addresses are
- * judged by the IPv4 address they hold. Ask again for what DNS answers for an ExternalName.
+ * Why no request may be sent to an IP address, or null. Endpoints and names are written by tenants: an address of the
+ * node or of a metadata service would let them in where they have no rights. To be asked again for what DNS answers.
  */
 export function refusedAddress(address: string, allowLoopback: boolean): string | null {
   const family = isIP(address);
   if (family === 0) return 'is not an IP address';
   if (address.includes('%')) return 'has a zone, which only this node could resolve';
-  const type = family === 4 ? 'ipv4' : 'ipv6';
-  if (SPECIAL.check(address, type)) return 'is an unspecified, link-local, multicast or metadata address';
-  if (!allowLoopback && LOOPBACK.check(address, type)) return 'is a loopback address';
-  return null;
+  const judged = family === 6 && HOLDS_IPV4.check(address, 'ipv6') ? lastFourBytes(address) : address;
+  const type = typeOf(judged);
+  if (LOOPBACK.check(judged, type)) return allowLoopback ? null : 'is a loopback address';
+  const refused = lists.find(({ list }) => list.check(judged, type));
+  return refused ? `is ${refused.is}` : null;
+}
+
+function typeOf(address: string): 'ipv4' | 'ipv6' {
+  return address.includes(':') ? 'ipv6' : 'ipv4';
+}
+
+/** As an IPv4 address. */
+function lastFourBytes(address: string): string {
+  // `new URL` writes an IPv6 address in the one form of RFC 5952, without dots.
+  const groups = new URL(`http://[${address}]`).hostname.slice(1, -1).split(':');
+  const [high = 0, low = 0] = groups.slice(-2).map((group) => Number.parseInt(group || '0', 16));
+  return [high >> 8, high & 0xff, low >> 8, low & 0xff].join('.');
 }
 
 const METADATA_NAMES = new Set([
@@ -41,14 +79,45 @@ const METADATA_NAMES = new Set([
 ]);
 const LOOPBACK_NAMES = new Set(['localhost', 'ip6-localhost', 'ip6-loopback', 'localhost.localdomain']);
 
-/** Why an ExternalName may not be resolved, or null. `name` is lower case, without a trailing dot. */
-export function refusedName(name: string, allowLoopback: boolean): string | null {
-  if (isIP(name) !== 0) return refusedAddress(name, allowLoopback);
+/** What decides whether an ExternalName may be resolved. */
+export interface NameRules {
+  readonly allowLoopback: boolean;
+  /** Names of Services in other namespaces are ordinary names. */
+  readonly allowCrossNamespaceExternalNames?: boolean;
+}
+
+/**
+ * Why an ExternalName of a Service in `namespace` may not be resolved, or null. `name` is lower case, without a trailing
+ * dot. Names are resolved as they are: no search domain completes them.
+ */
+export function refusedName(name: string, namespace: string, rules: NameRules): string | null {
+  if (isIP(name) !== 0) return refusedAddress(name, rules.allowLoopback);
   if (METADATA_NAMES.has(name)) return 'names a metadata service';
-  if (!allowLoopback && (LOOPBACK_NAMES.has(name) || name.endsWith('.localhost')))
+  if (!rules.allowLoopback && (LOOPBACK_NAMES.has(name) || name.endsWith('.localhost')))
     return 'names the loopback';
   // `127.1` and `0x7f000001` are addresses to the resolver of the C library.
   if (/(^|\.)(\d+|0x[0-9a-f]*)$/.test(name))
     return 'is neither a DNS name nor an IP address in its usual form';
+  const other = namespaceIn(name);
+  if (other !== null && other !== namespace && !rules.allowCrossNamespaceExternalNames) {
+    return `names a Service or Pod of namespace ${other}, which needs --allow-cross-namespace-external-names`;
+  }
+  // On one machine, as with containers, such names are in use.
+  if (!name.includes('.') && !rules.allowLoopback)
+    return 'is not a full name: only a search domain could complete it';
   return null;
+}
+
+/**
+ * The namespace of a Service or Pod in the DNS of a cluster (`web.shop.svc.cluster.local`, also of one Pod of it, and
+ * `10-0-0-1.shop.pod.cluster.local`), whatever the domain of the cluster is; null for all other names.
+ */
+function namespaceIn(name: string): string | null {
+  const labels = name.split('.');
+  const service = labels.lastIndexOf('svc');
+  if (service >= 1) return labels[service - 1] ?? null;
+  const pod = labels.lastIndexOf('pod');
+  return pod >= 2 && /^[0-9a-f]+(-[0-9a-f]*)+$/.test(labels[pod - 2] ?? '')
+    ? (labels[pod - 1] ?? null)
+    : null;
 }

@@ -25,6 +25,8 @@ export interface CompileSettings {
   readonly defaultTlsSecret?: string | null;
   /** Let ExternalNames and EndpointSlices point at the loopback, as examples on one machine do. */
   readonly allowLoopback: boolean;
+  /** Let ExternalNames be names of Services and Pods in other namespaces; no when absent. */
+  readonly allowCrossNamespaceExternalNames?: boolean;
   /** For Services that prefer endpoints nearby; nowhere when absent. */
   readonly location?: Location;
   /** Milliseconds since the epoch: whether certificates are valid. */

@@ -1,5 +1,5 @@
 import { Resolver } from 'node:dns/promises';
-import { BlockList, isIP, isIPv6 } from 'node:net';
+import { refusedAddress } from '../../routing/refused-addresses.ts';
 import type { Endpoint } from '../../routing/table.ts';
 
 /** The target of a Service of type ExternalName. */
@@ -76,9 +76,7 @@ export function createExternalNames({ resolve, allowLocal, now }: ExternalNamesS
   async function update(entry: Entry): Promise<void> {
     try {
       const answers = await resolve(entry.name.host);
-      const usable = answers.filter(
-        ({ address }) => isIP(address) && (allowLocal || !isLocalAddress(address)),
-      );
+      const usable = answers.filter(({ address }) => refusedAddress(address, allowLocal) === null);
       // An answer without a usable address is a failure like any other: the last good one stays.
       if (usable.length === 0) throw new Error('no usable address');
       const addresses = [...new Set(usable.map(({ address }) => address))].sort();
@@ -116,35 +114,6 @@ export function createExternalNames({ resolve, allowLocal, now }: ExternalNamesS
       await Promise.all(due.map(ask));
     },
   };
-}
-
-const LOCAL = new BlockList();
-for (const [network, prefix] of [
-  ['0.0.0.0', 8],
-  ['127.0.0.0', 8],
-  ['169.254.0.0', 16],
-  ['100.100.100.200', 32],
-  ['224.0.0.0', 4],
-  ['240.0.0.0', 4],
-] as const) {
-  LOCAL.addSubnet(network, prefix, 'ipv4');
-}
-for (const [network, prefix] of [
-  ['::', 127],
-  ['fe80::', 10],
-  ['fd00:ec2::254', 128],
-  ['ff00::', 8],
-] as const) {
-  LOCAL.addSubnet(network, prefix, 'ipv6');
-}
-
-/**
- * Whether an address means the node itself or its cloud's metadata service: unspecified, loopback, link-local,
- * multicast, reserved, and the metadata addresses outside link-local.
- */
-export function isLocalAddress(address: string): boolean {
-  // BlockList compares IPv4-mapped IPv6 addresses with the IPv4 ranges by itself.
-  return LOCAL.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
 }
 
 /** ExternalNames by the system's name servers, kept fresh by a timer that keeps no process alive. */
