@@ -93,7 +93,8 @@ export function startClusterSource(
   );
   const reflectors: Reflector[] = [];
   const onTurn = catchUp.look;
-  const common = { api, clock, random, log, onChanges, onListed, onUnreachable, onTurn };
+  const onAnswered = (): void => reflectors.forEach((reflector) => reflector.wake());
+  const common = { api, clock, random, log, onChanges, onListed, onUnreachable, onAnswered, onTurn };
   for (const what of wanted) reflectors.push(new Reflector({ ...common, ...what }));
 
   return {

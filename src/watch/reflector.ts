@@ -32,6 +32,8 @@ export interface ReflectorOptions {
   readonly onListed: () => void;
   /** Something failed, and not for want of rights. */
   readonly onUnreachable: () => void;
+  /** The API server answers this kind again, after it did not. */
+  readonly onAnswered: () => void;
   /** `current` may be another. */
   readonly onTurn: () => void;
 }
@@ -39,6 +41,8 @@ export interface ReflectorOptions {
 const FORBIDDEN_RETRY_MS = 30_000;
 const HEALTHY_AFTER_MS = 10_000;
 const SHORT_WATCH_MS = 1000;
+/** Kinds that are answered and lost again by turns must not wake one another in a tight loop. */
+const WAKE_EVERY_MS = 5_000;
 /** So much nonsense in a row, and the resourceVersion itself is suspected. */
 const RELIST_AFTER_FAILURES = 3;
 /** A watch that is silent again may never bring anything, say through a proxy that buffers: then lists must do. */
@@ -72,6 +76,11 @@ export class Reflector {
   #silences = 0;
   #expiries = 0;
   #listedAt = -Infinity;
+  /** Ends the wait for the next attempt. */
+  #pause = new AbortController();
+  /** Whether that wait is for a server that did not answer, and did not say when it will. */
+  #unanswered = false;
+  #wokenAt = -Infinity;
   /** Whether the watch under way has delivered anything. */
   #healthy = false;
   /** The keys of the list in progress. */
@@ -96,7 +105,19 @@ export class Reflector {
 
   async stop(): Promise<void> {
     this.#stop.abort();
+    this.#pause.abort();
     await this.ended;
+  }
+
+  /**
+   * The API server answers another kind of this process: the next attempt need not wait for the end of its back-off.
+   * The jitter of back-offs is there to spread nodes, not the kinds of one node.
+   */
+  wake(): void {
+    const now = this.#options.clock.monotonicMs();
+    if (!this.#unanswered || now - this.#wokenAt < WAKE_EVERY_MS) return;
+    this.#wokenAt = now;
+    this.#pause.abort();
   }
 
   async #run(): Promise<void> {
@@ -104,7 +125,11 @@ export class Reflector {
     while (!signal.aborted) {
       const delayMs = await this.#attempt().catch((error: unknown) => this.#doubt(error));
       this.#options.onTurn();
-      if (delayMs > 0 && !signal.aborted) await sleep(this.#options.clock, delayMs, signal);
+      if (delayMs > 0 && !signal.aborted) {
+        this.#pause = new AbortController();
+        await sleep(this.#options.clock, delayMs, this.#pause.signal);
+      }
+      this.#unanswered = false;
     }
   }
 
@@ -119,7 +144,10 @@ export class Reflector {
     const outcome = await list({
       ...this.#options,
       signal: this.#stop.signal,
-      onPage: (items) => this.#emit(items.map((item) => this.#put(item))),
+      onPage: (items) => {
+        if (this.lastError !== null) this.#options.onAnswered();
+        this.#emit(items.map((item) => this.#put(item)));
+      },
     });
     if (outcome.kind !== 'listed') return this.#fail(outcome);
     this.#completeList(outcome.resourceVersion);
@@ -198,9 +226,11 @@ export class Reflector {
   }
 
   #recover(): void {
-    if (this.lastError !== null) this.#note('info', 'the API server answers again');
+    const answersAgain = this.lastError !== null;
+    if (answersAgain) this.#note('info', 'the API server answers again');
     this.lastError = null;
     this.forbidden = null;
+    if (answersAgain) this.#options.onAnswered();
     this.#options.onTurn();
   }
 
@@ -241,9 +271,11 @@ export class Reflector {
         if (this.#failures >= RELIST_AFTER_FAILURES) this.#resourceVersion = undefined;
         return backoffMs(this.#failures, random);
       case 'failed':
+        this.#unanswered = failure.retryAfterMs === undefined;
         return backoffMs(this.#failures, random, failure.retryAfterMs);
       case 'silent':
         if (++this.#silences >= RELIST_AFTER_SILENCES) this.#resourceVersion = undefined;
+        this.#unanswered = true;
         return backoffMs(this.#failures, random);
       case 'unsupported':
         return backoffMs(this.#failures, random);
