@@ -1,3 +1,5 @@
+import type { Socket } from 'node:net';
+import { plainAddress } from './listener/address.ts';
 import type { ShownCertificate } from './client-certificate.ts';
 import type { ProxiedAddresses } from './listener/proxy-protocol.ts';
 
@@ -19,6 +21,13 @@ export interface ConnectionInfo {
   readonly tls: boolean;
   /** What the client presented, where it was asked for a certificate. */
   readonly certificate?: ShownCertificate;
+}
+
+/** What stands for the host where a client names none: the address that it came to, and its port unless it is the usual one. */
+export function authorityOfSocket({ localAddress }: Socket, { scheme, port }: ConnectionInfo): string {
+  const address = plainAddress(localAddress ?? '');
+  const host = address.includes(':') ? `[${address}]` : address;
+  return port === (scheme === 'https' ? 443 : 80) ? host : `${host}:${port}`;
 }
 
 /** A connection from `peer` to a port of ours. */

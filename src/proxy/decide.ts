@@ -29,8 +29,10 @@ export interface Addressee {
   readonly method: string;
   /** The request-target: origin-form, absolute-form or `*`. */
   readonly target: string;
-  /** The one Host field's value. */
+  /** The one Host field's value; only in HTTP/1.0 it may be empty or missing. */
   readonly host: string;
+  /** HTTP/1.1 unless said. */
+  readonly httpVersion?: string;
   /** What the client speaks, to us or to a trusted proxy in front of us: `http` unless it is known better. */
   readonly scheme?: 'http' | 'https';
   /** The connection that it came on: in clear text unless it is known better. */
@@ -60,7 +62,8 @@ export function decide(
 ): Decision {
   const { method } = request;
   if (method === 'CONNECT' || method === 'TRACE') return refuse('method-not-allowed');
-  const host = normalizeHost(request.host);
+  const isHostless = request.host === '' && request.httpVersion === '1.0';
+  let host = isHostless ? '' : normalizeHost(request.host);
   if (host === null) return refuse('bad-host');
 
   let target = request.target;
@@ -70,7 +73,10 @@ export function decide(
       // RFC 9112 3.2.2: absolute-form names the host a second time; two readers must not see two hosts.
       const absolute = ABSOLUTE_FORM.exec(target);
       if (!absolute) return refuse('bad-target');
-      if (normalizeHost(absolute[1] ?? '') !== host) return refuse('host-disagrees');
+      const named = normalizeHost(absolute[1] ?? '');
+      if (isHostless) host = named;
+      if (host === null) return refuse('bad-host');
+      if (named !== host) return refuse('host-disagrees');
       target = absolute[2]?.startsWith('/') ? absolute[2] : `/${absolute[2]}`;
     }
   }

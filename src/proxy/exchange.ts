@@ -27,7 +27,7 @@ import { type ConnectFailure, isConnectError } from './upstream/connect-failure.
 import { reach } from './upstream/acquire-upstream.ts';
 import { Tunnel, type TunnelUser } from './tunnel.ts';
 import type { Loss, UpstreamUser } from './upstream/http1/upstream-connection.ts';
-import { upstreamHead } from './upstream/http1/upstream-head.ts';
+import { authorityOf, upstreamHead } from './upstream/http1/upstream-head.ts';
 
 /** How far the response is. */
 type Response =
@@ -94,6 +94,7 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     if (head.hasUnderscored && !context.underscoresInHeaders) {
       ledger.droppedFields = head.fields.drop(FieldKind.underscored);
     }
+    if (head.host === '') head.assumeHost(authorityOf(head.target) || this.#client.ownAuthority);
     const forwarded = upstreamHead(head, bytes, base, this.#client.connectionInfo, context.trustedProxies);
     ledger.clientAddress = forwarded.way.realIp;
     ledger.requestId = forwarded.way.requestId;

@@ -17,6 +17,8 @@ export interface Trailers {
 export interface ClientSide {
   readonly connectionInfo: ConnectionInfo;
   readonly isHttp2: boolean;
+  /** The address that the client came to, as a host with a port unless it is the usual one. */
+  readonly ownAuthority: string;
   /** The value of Strict-Transport-Security for the response that comes, unless the pod gives one; null for none. */
   strictTransport: string | null;
   /** Whether another request may follow the one that is being answered. */

@@ -35,6 +35,18 @@ describe('decide', () => {
     ['an absolute-form target without a path', { target: 'HTTP://app.test' }, FORWARDED],
     ['an absolute-form target with a query only', { target: 'https://app.test?x' }, FORWARDED],
     ['OPTIONS *', { method: 'OPTIONS', target: '*' }, FORWARDED],
+    ['no host', { host: '' }, 'bad-host'],
+    ['no host in HTTP/1.0', { host: '', httpVersion: '1.0' }, 'no-route'],
+    [
+      'a host in the target of HTTP/1.0',
+      { host: '', httpVersion: '1.0', target: 'http://app.test/x' },
+      FORWARDED,
+    ],
+    [
+      'a bad host in the target of HTTP/1.0',
+      { host: '', httpVersion: '1.0', target: 'http://a b/' },
+      'bad-host',
+    ],
     ['GET *', { target: '*' }, 'bad-target'],
     ['an absolute-form target of another host', { target: 'http://other.test/' }, 'host-disagrees'],
     ['an absolute-form target with a user', { target: 'http://app.test@app.test/' }, 'host-disagrees'],

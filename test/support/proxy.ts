@@ -19,7 +19,7 @@ import {
 
 /** One host with everything below it going to one backend. */
 export interface Site {
-  /** `app.test` unless said. */
+  /** `app.test` unless said; empty for rules without a host. */
   readonly host?: string;
   /** Of `address`. */
   readonly ports: readonly number[];
@@ -70,12 +70,13 @@ export function tableOf(sites: readonly Site[]): RouteTable {
     const endpoints = site.ports.map((port) => ({ address: site.address ?? '127.0.0.1', port }));
     return [key, { key, protocol, endpoints, externalName, unavailable }];
   });
+  const hostless = hosts.find(([host]) => host === '')?.[1] ?? null;
   return {
     generation: ++generation,
-    hosts: mapOf(hosts),
+    hosts: mapOf(hosts.filter(([host]) => host !== '')),
     wildcards: emptyMap(),
     globs: emptyMap(),
-    hostless: null,
+    hostless,
     defaultRoute: null,
     backends: mapOf(backends),
     certificates: emptyMap(),

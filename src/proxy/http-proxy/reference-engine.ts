@@ -9,7 +9,7 @@ import { type Listener, openListener } from '../listener/listener.ts';
 import { type Expects, type Surroundings, serveExchange } from './reference-exchange.ts';
 import { noteConnectionInfo } from './reference-record.ts';
 import { createPool } from './reference-pool.ts';
-import { isClosing } from './last-response.ts';
+import { isClosing, serveNoMore } from './last-response.ts';
 import { answerSocket, clientFault } from './socket-answer.ts';
 import { serveTunnel, wantsTunnel } from './reference-tunnel.ts';
 
@@ -86,6 +86,8 @@ export const httpProxyEngine: EngineFactory = (context) => {
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     if (isClosing(socket)) return;
+    // It asks for more on a connection that it said it would close: what it asked before is answered.
+    if (error.code === 'HPE_CLOSED_CONNECTION') return serveNoMore(socket);
     const reason = clientFault(error);
     const refuse = around.readers.get(socket);
     if (reason === null) socket.destroy();

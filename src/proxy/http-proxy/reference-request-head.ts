@@ -1,12 +1,12 @@
 import type { IncomingMessage } from 'node:http';
 import type { MessageFault } from '../local-response.ts';
 import type { Addressee, Refusal } from '../decide.ts';
-import type { ConnectionInfo } from '../connection-info.ts';
+import { type ConnectionInfo, authorityOfSocket } from '../connection-info.ts';
 import type { EngineContext } from '../engine.ts';
 import type { IncomingForwarding } from '../forwarded.ts';
 import { connectionOptions, isHopByHop } from '../header-fields.ts';
 import { FieldKind, fieldKindOf } from '../http1/field-names.ts';
-import { isRelayedRequest } from '../upstream/http1/upstream-head.ts';
+import { authorityOf, isRelayedRequest } from '../upstream/http1/upstream-head.ts';
 
 /** A request head that may be forwarded, read once from the raw fields. */
 export interface RequestHead {
@@ -46,7 +46,8 @@ export function readHead(
   if (rawHeaders.length / 2 > limits.fieldCount) return fault('head-too-large');
 
   const hosts = valuesOf(rawHeaders, 'host');
-  if (hosts.length !== 1) return fault('bad-host');
+  const { httpVersion } = request;
+  if (hosts.length > 1 || (hosts.length === 0 && httpVersion !== '1.0')) return fault('bad-host');
   const codings = valuesOf(rawHeaders, 'transfer-encoding');
   const lengths = valuesOf(rawHeaders, 'content-length');
   if (codings.length > 0) {
@@ -56,7 +57,9 @@ export function readHead(
   if (lengths.length > 1 || (lengths[0] !== undefined && !/^\d{1,15}$/.test(lengths[0])))
     return fault('bad-framing');
 
-  const host = hosts[0] ?? '';
+  const asked = hosts[0] ?? '';
+  // HTTP/1.1 has no request without a host.
+  const host = asked || authorityOf(target) || authorityOfSocket(request.socket, connectionInfo);
   const connection = connectionOptions(valuesOf(rawHeaders, 'connection').join(','));
   const fields: Record<string, string | string[]> = Object.create(null);
   const spellings = new Map<string, string>();
@@ -74,6 +77,7 @@ export function readHead(
       droppedFields++;
       continue;
     }
+    if (name === 'host' && asked === '') continue;
     if (isHopByHop(name) || connection.names?.has(name)) continue;
     // Node would send its own; the exchange sets it where the body is really awaited.
     if (name === 'expect') continue;
@@ -93,10 +97,11 @@ export function readHead(
       fields[before] = Array.isArray(values) ? [...values, value] : [values ?? '', value];
     }
   }
+  if (asked === '') fields['Host'] = host;
   return {
     kind: 'head',
     head: {
-      addressee: { method, target, host },
+      addressee: { method, target, host: asked, httpVersion },
       forwarding: {
         host,
         forwardedFor: known['x-forwarded-for'],

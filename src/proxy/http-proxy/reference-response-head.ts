@@ -4,13 +4,14 @@ import { valuesOf } from './reference-request-head.ts';
 
 /**
  * The fields of an upstream's response that go on, flat and as spelled; null when its framing is nonsense
- * (RFC 9112 6.3: two lengths, or a coding that is not chunked).
+ * (RFC 9112 6.1 and 6.3: two lengths, a coding that is not chunked, or one in HTTP/1.0).
  */
 export function relayedFields(response: IncomingMessage): string[] | null {
   const { rawHeaders } = response;
   const codings = valuesOf(rawHeaders, 'transfer-encoding');
   const lengths = valuesOf(rawHeaders, 'content-length');
   if (codings.length > 1 || (codings[0] !== undefined && codings[0].toLowerCase() !== 'chunked')) return null;
+  if (codings.length > 0 && response.httpVersion === '1.0') return null;
   if (lengths.length > 1 || (lengths.length > 0 && codings.length > 0)) return null;
   const names = connectionOptions(valuesOf(rawHeaders, 'connection').join(',')).names;
   return pairs(rawHeaders, (name) => {

@@ -235,5 +235,8 @@ function head(response: IncomingMessage, more: readonly string[]): string {
   const lines = [`HTTP/1.1 ${response.statusCode} ${response.statusMessage}`];
   const fields = relayedFields(response) ?? [];
   for (let i = 0; i < fields.length; i += 2) lines.push(`${fields[i]}: ${fields[i + 1]}`);
+  // RFC 9110 6.6.1, as Node does it for other responses.
+  if (response.statusCode !== 101 && response.headers.date === undefined)
+    lines.push(`Date: ${new Date().toUTCString()}`);
   return `${[...lines, ...more].join('\r\n')}\r\n\r\n`;
 }

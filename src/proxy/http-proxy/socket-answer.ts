@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { type Answer, type AnswerReason, type MessageFault, answer } from '../local-response.ts';
 import type { EngineContext } from '../engine.ts';
@@ -41,10 +41,14 @@ export function answerSocket(
   made: Answer = answer(reason, request?.headers.accept),
 ): void {
   // A response under way on the connection must not get another one into its middle, or before it.
-  const busy = (socket as Socket & { _httpMessage?: object | null })._httpMessage;
-  serveNoMore(socket);
+  const busy = (socket as Socket & { _httpMessage?: ServerResponse | null })._httpMessage;
+  if (busy) {
+    serveNoMore(socket);
+    busy.once('finish', () => answerSocket(context, socket, reason, request, ledger, made));
+    return;
+  }
   socket.on('error', () => undefined);
-  if (!socket.writable || busy) return void socket.destroy();
+  if (!socket.writable) return void socket.destroy();
   const head = [`HTTP/1.1 ${made.status} ${made.reasonPhrase}`, `date: ${new Date().toUTCString()}`];
   for (const [name, value] of made.fields) head.push(`${name}: ${value}`);
   socket.write(

@@ -10,8 +10,11 @@ export type Fields = string[];
 
 export const NO_TRAILERS: Trailers = { trailers: null, trailerBytes: null };
 
-/** The fields of a response for a stream: without what is about the connection it came on. */
-export function responseFields(head: ResponseHead, bytes: Buffer, base: number): Fields {
+/**
+ * The fields of a response for a stream: without what is about the connection it came on. `date` is for a final one that
+ * came without.
+ */
+export function responseFields(head: ResponseHead, bytes: Buffer, base: number, date: string): Fields {
   const { fields, status, contentLength } = head;
   const { names } = head.connection;
   // RFC 8441 5: what is a 101 to a connection is a 200 to a stream.
@@ -25,6 +28,7 @@ export function responseFields(head: ResponseHead, bytes: Buffer, base: number):
   }
   if (contentLength >= 0 && status >= 200 && status !== 204)
     out.push('content-length', String(contentLength));
+  if (status >= 200 && !head.hasDate) out.push('date', date);
   return out;
 }
 

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { ConnectionInfo } from '../../connection-info.ts';
 import type { Answer } from '../../local-response.ts';
+import { authorityOfSocket } from '../../connection-info.ts';
 import { reset as resetSocket } from '../../tls/termination.ts';
 import { feel } from '../../gc-pressure.ts';
 import { BodyReader } from '../../http1/body-reader.ts';
@@ -113,15 +114,20 @@ export class ClientConnection implements ClientSide {
     return false;
   }
 
+  get ownAuthority(): string {
+    return authorityOfSocket(this.socket, this.connectionInfo);
+  }
+
   /** gRPC is HTTP/2: over HTTP/1.1 nothing is exempted. */
   isCall(): void {}
 
   interim(head: ResponseHead, bytes: Buffer, base: number): void {
-    composeHead(this.#relay.slab, head, bytes, base, 'none', '');
+    composeHead(this.#relay.slab, head, bytes, base, 'none', '', this.#relay.context.now());
   }
 
   head(head: ResponseHead, bytes: Buffer, base: number, framing: ClientFraming, word: ConnectionWord): void {
-    composeHead(this.#relay.slab, head, bytes, base, framing, word, this.strictTransport);
+    const { slab, context } = this.#relay;
+    composeHead(slab, head, bytes, base, framing, word, context.now(), this.strictTransport);
   }
 
   content(bytes: Buffer, from: number, to: number, framing: ClientFraming): void {

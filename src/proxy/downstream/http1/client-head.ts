@@ -43,6 +43,7 @@ export function composeHead(
   base: number,
   framing: ClientFraming,
   connection: ConnectionWord,
+  now: number,
   strictTransport: string | null = null,
 ): void {
   slab.text(`HTTP/1.1 ${response.status} `);
@@ -54,6 +55,8 @@ export function composeHead(
   if (framing === 'chunked') last = 'Transfer-Encoding: chunked\r\n';
   else if (contentLength >= 0 && status >= 200 && status !== 204)
     last = `Content-Length: ${contentLength}\r\n`;
+  // RFC 9110 6.6.1: whoever passes on a response without a Date adds it.
+  if (!response.hasDate && status >= 200) last += `Date: ${dateOf(now)}\r\n`;
   // What the pod itself says of it counts.
   if (strictTransport !== null && !response.fields.valueOfName(bytes, base, STRICT_TRANSPORT_SECURITY)) {
     last += `${STRICT_TRANSPORT_SECURITY}: ${strictTransport}\r\n`;

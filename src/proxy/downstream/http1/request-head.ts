@@ -41,7 +41,10 @@ export class RequestHead {
   target = '';
   /** 0 or 1: the minor version. */
   minor = 1;
+  /** Empty only in HTTP/1.0, where a client need not say it. */
   host = '';
+  /** The field that says it is relayed; otherwise the pod is told what `host` is. */
+  saysHost = true;
   framing: Framing = NO_BODY;
   /** The field's value; -1 when there is none. A length of 0 is passed on, though there is no body. */
   contentLength = -1;
@@ -69,6 +72,13 @@ export class RequestHead {
   /** Bytes from the base to the end of the head, once it is done. */
   get length(): number {
     return this.fields.next;
+  }
+
+  /** Names the host to the pod that the client did not name: HTTP/1.1 has no request without one. */
+  assumeHost(host: string): void {
+    this.host = host;
+    this.fields.drop(FieldKind.host);
+    this.saysHost = false;
   }
 
   /** Reads on in `bytes` from `base` to `end`. Between two calls only more bytes may be there, or all have moved. */
@@ -193,7 +203,9 @@ export class RequestHead {
       if (codings > 1) return 'bad-transfer-encoding';
       if (coding !== 'chunked') return coding;
     }
-    if (hosts !== 1) return hosts === 0 ? 'missing-host' : 'duplicate-host';
+    if (hosts > 1) return 'duplicate-host';
+    if (hosts === 0 && this.minor === 1) return 'missing-host';
+    this.saysHost = true;
     // RFC 9110 10.1.1: an HTTP/1.0 client cannot be waiting.
     if (expectation === 'unknown' && this.minor === 1) return 'unknown-expectation';
     this.contentLength = length;

@@ -140,6 +140,11 @@ export class ClientStream implements ClientSide, StreamUser {
     return true;
   }
 
+  /** Never asked: a request without a host is refused here. */
+  get ownAuthority(): string {
+    return '';
+  }
+
   get mayPersist(): boolean {
     return true;
   }
@@ -166,12 +171,16 @@ export class ClientStream implements ClientSide, StreamUser {
     this.#silence = calls;
   }
 
+  get #date(): string {
+    return dateOf(this.#session.relay.context.now());
+  }
+
   interim(head: ResponseHead, bytes: Buffer, base: number): void {
-    this.#stream.fields(responseFields(head, bytes, base), false);
+    this.#stream.fields(responseFields(head, bytes, base, this.#date), false);
   }
 
   head(head: ResponseHead, bytes: Buffer, base: number): void {
-    this.#head = responseFields(head, bytes, base);
+    this.#head = responseFields(head, bytes, base, this.#date);
     // What the pod itself says of it counts.
     if (this.strictTransport !== null && !this.#head.includes(STRICT_TRANSPORT_SECURITY)) {
       this.#head.push(STRICT_TRANSPORT_SECURITY, this.strictTransport);
@@ -192,7 +201,7 @@ export class ClientStream implements ClientSide, StreamUser {
   answer({ status, fields, body }: Answer, _word: unknown, isHead: boolean): void {
     this.#head = [':status', String(status)];
     for (const [name, value] of fields) this.#head.push(name, value);
-    this.#head.push('date', dateOf(this.#session.relay.context.now()));
+    this.#head.push('date', this.#date);
     if (this.strictTransport !== null) this.#head.push(STRICT_TRANSPORT_SECURITY, this.strictTransport);
     this.#content = isHead || body === '' ? [] : [Buffer.from(body, 'latin1')];
     this.#done = true;

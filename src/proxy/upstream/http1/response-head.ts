@@ -39,6 +39,7 @@ export class ResponseHead {
   /** The field's value; -1 when there is none. Told to the client even where no body comes (HEAD, 304). */
   contentLength = -1;
   connection: ConnectionOptions = connectionOptions(undefined);
+  hasDate = false;
   /** Seconds of `Keep-Alive: timeout`; -1 when it does not say. */
   keepAliveTimeout = -1;
 
@@ -102,6 +103,7 @@ export class ResponseHead {
     let codings = 0;
     let connections = 0;
     this.keepAliveTimeout = -1;
+    this.hasDate = false;
     for (let field = 0; field < fields.count; field++) {
       const kind = fields.kind(field);
       if (kind === FieldKind.other) continue;
@@ -122,6 +124,9 @@ export class ResponseHead {
         case FieldKind.connection:
           connections++;
           this.connection = connectionOptions(text(bytes, start, end));
+          break;
+        case FieldKind.date:
+          this.hasDate = true;
           break;
         case FieldKind.keepAlive:
           this.keepAliveTimeout = timeoutOf(text(bytes, start, end));

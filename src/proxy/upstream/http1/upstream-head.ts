@@ -28,6 +28,7 @@ export function upstreamHead(
   const way = forwarding(connectionInfo, incoming(head, bytes, base, connectionInfo), trustedProxies);
   const upgrade = upgradeOf(head, bytes, base);
   let out = `${head.method} ${originForm(head)} HTTP/1.1\r\n${relayedFields(head, bytes, base, connectionInfo)}`;
+  if (!head.saysHost) out += `Host: ${head.host}\r\n`;
   out += `X-Forwarded-For: ${way.forwardedFor}\r\nX-Forwarded-Host: ${way.forwardedHost}\r\n`;
   out += `X-Forwarded-Port: ${way.forwardedPort}\r\nX-Forwarded-Proto: ${way.forwardedProto}\r\n`;
   out += `X-Real-IP: ${way.realIp}\r\nX-Request-ID: ${way.requestId}\r\n`;
@@ -79,6 +80,11 @@ export function isRelayedRequest(kind: FieldKind, { trusted, certificate }: Conn
     default:
       return false;
   }
+}
+
+/** The authority of a target in absolute-form; empty for any other. */
+export function authorityOf(target: string): string {
+  return /^https?:\/\/([^/?#]*)/i.exec(target)?.[1] ?? '';
 }
 
 /** RFC 9112 3.2.2: absolute-form is for proxies; whoever answers is asked by path, and the Host field agrees. */

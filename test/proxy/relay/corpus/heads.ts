@@ -174,7 +174,6 @@ export const REFUSED_HEADS: readonly RefusedHead[] = [
   { name: 'an escape in a value', head: get('X: \x1b[0m'), fault: 'bad-field-value', status: 400 },
   // Host.
   { name: 'no Host', head: 'GET / HTTP/1.1\r\n\r\n', fault: 'missing-host', status: 400 },
-  { name: 'no Host in HTTP/1.0', head: 'GET / HTTP/1.0\r\n\r\n', fault: 'missing-host', status: 400 },
   { name: 'two Hosts', head: get('Host: b'), fault: 'duplicate-host', status: 400 },
   { name: 'the same Host twice', head: get('host: a.test'), fault: 'duplicate-host', status: 400 },
   // Content-Length.
