@@ -1,5 +1,5 @@
 import type { Compilation } from '../routing/compile/compile.ts';
-import { readTlsSecret } from '../routing/secrets.ts';
+import { readTlsSecret } from '../model/secrets.ts';
 import { get, values } from '../model/sharded-map.ts';
 
 export interface CertificateExpiry {

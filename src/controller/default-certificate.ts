@@ -1,7 +1,7 @@
 import { generateKeyPair, randomBytes } from 'node:crypto';
 import { promisify } from 'node:util';
 import forge from 'node-forge';
-import type { KeyPair } from '../routing/secrets.ts';
+import type { KeyPair } from '../model/secrets.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const VALID_FOR_DAYS = 365;

@@ -1,7 +1,7 @@
-import { UNVERIFIABLE } from '../routing/ingress/client-certificates.ts';
 import { normalizeHost, routesFor } from '../routing/match.ts';
 import { get } from '../model/sharded-map.ts';
-import type { ClientPolicy, HostRoutes, Route, RouteTable } from '../routing/table.ts';
+import type { ClientAuth } from '../policies/client-certificate.ts';
+import { type HostRoutes, type Route, type RouteTable, UNVERIFIABLE } from '../routing/table.ts';
 import type { ConnectionInfo } from './connection-info.ts';
 
 /** Why a request is refused for want of a certificate; `answer.ts` gives each its status and its words. */
@@ -13,13 +13,13 @@ export type CertificateRefusal =
   | 'certificate-out-of-sight'
   /** The connection was opened for hosts that ask for something else (RFC 9110 15.5.20). */
   | 'misdirected'
-  /** There is nothing to verify clients by, or the Ingress wants other terms than its host has. */
+  /** There is nothing to verify clients by, or the Ingress wants other policyId than its host has. */
   | 'clients-unverifiable';
 
 /** What a client showed on a connection that asked for a certificate; the same for all of its requests. */
 export interface ShownCertificate {
   /** Of the policy that it was asked by. */
-  readonly terms: string;
+  readonly policyId: string;
   readonly verdict: 'verified' | 'missing' | 'refused';
   /** What pods are told of it, under the names that ingress-nginx uses. */
   readonly fields: Readonly<Record<string, string>>;
@@ -40,16 +40,17 @@ export function certificateRefusal(
   challenge: boolean,
 ): CertificateRefusal | null {
   const shown = connectionInfo?.certificate;
-  const terms = routes?.clients?.terms;
-  const wanted = route?.policy.clientTerms;
-  if (shown === undefined && terms === undefined && wanted === undefined) return null;
+  const policyId = routes?.clients?.policyId;
+  const wanted = route?.policies?.configs['client-certificate']?.policyId;
+  if (shown === undefined && policyId === undefined && wanted === undefined) return null;
   // A load balancer that ended TLS leaves clear text to us, whatever it says: nobody here has seen a certificate.
   const secure = connectionInfo?.tls === true;
   if (challenge && !secure && route !== null && wanted === undefined) return null;
-  if (terms === UNVERIFIABLE || (wanted !== undefined && wanted !== terms)) return 'clients-unverifiable';
-  if (terms !== undefined && !secure) return 'certificate-out-of-sight';
-  if (shown?.terms !== terms) return 'misdirected';
-  const policy = terms === undefined ? undefined : get(table.clientPolicies, terms);
+  if (policyId === UNVERIFIABLE || (wanted !== undefined && wanted !== policyId))
+    return 'clients-unverifiable';
+  if (policyId !== undefined && !secure) return 'certificate-out-of-sight';
+  if (shown?.policyId !== policyId) return 'misdirected';
+  const policy = policyId === undefined ? undefined : get(table.clientPolicies, policyId);
   if (shown === undefined || !policy) return 'clients-unverifiable';
   switch (shown.verdict) {
     case 'verified':
@@ -66,7 +67,7 @@ export interface ClientPolicies {
   /** Whether anybody is asked for anything, so that nobody else's handshake is looked at. */
   any(): boolean;
   /** By the name that the client gives (SNI), or none; null asks for nothing. */
-  of(serverName: string | null): ClientPolicy | null;
+  of(serverName: string | null): ClientAuth | null;
 }
 
 export function clientPolicies(newest: () => RouteTable): ClientPolicies {
@@ -74,8 +75,8 @@ export function clientPolicies(newest: () => RouteTable): ClientPolicies {
     any: () => newest().clientPolicies.size > 0,
     of(serverName) {
       const table = newest();
-      const terms = routesFor(table, normalizeHost(serverName ?? '') ?? '')?.clients?.terms;
-      return (terms !== undefined && get(table.clientPolicies, terms)) || null;
+      const policyId = routesFor(table, normalizeHost(serverName ?? '') ?? '')?.clients?.policyId;
+      return (policyId !== undefined && get(table.clientPolicies, policyId)) || null;
     },
   };
 }

@@ -3,7 +3,6 @@ import type { Backend, Route, RouteTable } from '../routing/table.ts';
 import { hostReference } from '../routing/host-certificate.ts';
 import { matchIn, normalizeHost, normalizePath, routesFor } from '../routing/match.ts';
 import { normalizeRulePath } from '../routing/path.ts';
-import { withAffinity } from './balance/affinity.ts';
 import { type CertificateRefusal, certificateRefusal } from './client-certificate.ts';
 import type { ConnectionInfo } from './connection-info.ts';
 
@@ -22,6 +21,8 @@ export type Refusal =
   | 'method-not-allowed'
   | 'no-route'
   | 'backend-unavailable'
+  /** A policy that decides who gets in, or what is verified, cannot be enforced. */
+  | 'closed-by-policy'
   | CertificateRefusal;
 
 /** The parts of a request head that decide where it goes, as received. */
@@ -90,12 +91,15 @@ export function decide(
     const port = redirect.port === 443 ? '' : `:${redirect.port}`;
     return { kind: 'redirect', route, location: `https://${host}${port}${target}` };
   }
+  if (route !== null && route.policies !== null && route.policies.closed.length > 0) {
+    return { kind: 'refuse', route, reason: 'closed-by-policy' };
+  }
   const refusal = certificateRefusal(table, routes, route, request.connectionInfo, challenge);
   if (refusal !== null) return { kind: 'refuse', route, reason: refusal };
   if (route === null) return refuse('no-route');
   const backend = get(table.backends, route.backend);
   if (!backend || backend.unavailable) return { kind: 'refuse', route, reason: 'backend-unavailable' };
-  return { kind: 'forward', route: withAffinity(route, backend), backend };
+  return { kind: 'forward', route, backend };
 }
 
 function isChallenge({ method, target }: Addressee): boolean {

@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks';
+import { balanceOf } from '../policies/balance.ts';
 import { type AnswerReason, statusOf } from './local-response.ts';
 import { type AttemptOutcome, afterAttempt } from './attempt.ts';
 import type { Decision } from './decide.ts';
@@ -135,7 +136,8 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     const { backend, route } = decision;
     const { context } = this.#relay;
     const hash = (): string => this.#hash;
-    const state = context.endpoints.choose(backend, route.policy, this.#tried, hash, context.now());
+    const balance = balanceOf(route.policies?.configs.balance, backend.affinity !== undefined);
+    const state = context.endpoints.choose(backend, balance, this.#tried, hash, context.now());
     if (!state) return this.#attemptOver({ kind: 'no-endpoint' });
     this.#state = state;
     this.#ledger.endpoint = state.key;

@@ -225,6 +225,11 @@ function explain(reason: AnswerReason): Explanation {
       return { status: 502, message: 'the upstream sent something that is not a valid HTTP response' };
     case 'backend-unavailable':
       return { status: 503, message: 'the service behind this route is missing or has no endpoint' };
+    case 'closed-by-policy':
+      return {
+        status: 503,
+        message: 'this path is closed: its Ingress asks for access rules that cannot be enforced',
+      };
     case 'no-endpoint':
       return { status: 503, message: 'no endpoint is left for the service behind this route' };
     case 'overloaded':

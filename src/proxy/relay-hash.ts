@@ -1,4 +1,5 @@
 import type { Decision } from './decide.ts';
+import { balanceOf } from '../policies/balance.ts';
 import { hashKey } from './balance/hash-by.ts';
 import type { Ledger } from './native-record.ts';
 import type { RequestHead } from './downstream/http1/request-head.ts';
@@ -11,7 +12,9 @@ export function hashOf(
   bytes: Buffer,
   base: number,
 ): string {
-  if (decision.kind !== 'forward' || decision.route.policy.balance !== 'consistent-hash') return '';
+  if (decision.kind !== 'forward') return '';
+  const config = decision.route.policies?.configs.balance;
+  if (balanceOf(config, decision.backend.affinity !== undefined) !== 'consistent-hash') return '';
   const field = (name: string): string | undefined => head.fields.valueOfName(bytes, base, name);
-  return hashKey(decision.route.policy.hashBy, { clientAddress, target, field });
+  return hashKey(config?.hashBy ?? 'client-ip', { clientAddress, target, field });
 }

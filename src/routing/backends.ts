@@ -6,9 +6,7 @@ import { isSubdomain } from '../model/names.ts';
 import { type ObjectKey, type Service, namespaceOf } from '../model/objects.ts';
 import { type Problem, problem, referenceTo } from '../model/problem.ts';
 import type { CompileSettings } from './settings.ts';
-import { NO_ENDPOINTS } from '../model/lost-readiness.ts';
-import { get } from '../model/sharded-map.ts';
-import type { Snapshot } from '../model/snapshot.ts';
+import type { Dependency, ObjectReader } from '../model/object-reader.ts';
 import type { Backend, BackendKey, Unavailable } from './table.ts';
 import { readTraffic } from './traffic-policy.ts';
 
@@ -16,6 +14,8 @@ import { readTraffic } from './traffic-policy.ts';
 export interface CompiledBackend {
   readonly backend: Backend;
   readonly problems: readonly Problem[];
+  /** What it was compiled from. */
+  readonly dependencies: readonly Dependency[];
 }
 
 /** The Service of a backend; null for the backends that are only a reason. */
@@ -27,12 +27,19 @@ export function serviceOf(key: BackendKey): ObjectKey | null {
 /** One port of one Service as the snapshot has it now. */
 export function compileBackend(
   key: BackendKey,
-  snapshot: Snapshot,
+  objects: ObjectReader,
   settings: CompileSettings,
 ): CompiledBackend {
+  const { backend, problems } = resolveBackend(key, objects, settings);
+  return { backend, problems, dependencies: objects.dependencies() };
+}
+
+type Resolved = Omit<CompiledBackend, 'dependencies'>;
+
+function resolveBackend(key: BackendKey, objects: ObjectReader, settings: CompileSettings): Resolved {
   const serviceKey = serviceOf(key);
   if (serviceKey === null) return unavailable(key, reasonOf(key));
-  const service = get(snapshot.services, serviceKey);
+  const service = objects.service(serviceKey);
   if (!service) return unavailable(key, 'service-not-found');
 
   const port = key.slice(serviceKey.length + 1);
@@ -44,9 +51,9 @@ export function compileBackend(
   const problems: Problem[] = [];
   const protocol = readProtocol(found, serviceKey, service, problems);
   const portName = text(found.port['name']) ?? '';
-  const slices = get(snapshot.slicesByService, serviceKey) ?? [];
+  const slices = objects.endpointSlices(serviceKey);
   const traffic = readTraffic(spec);
-  const lost = get(snapshot.lostReadiness, serviceKey) ?? NO_ENDPOINTS;
+  const lost = objects.lostReadiness(serviceKey);
   const resolved = portEndpoints(slices, portName, traffic, settings, lost);
   problems.push(...resolved.problems);
   const { endpoints, spare, lastResort } = resolved;
@@ -81,7 +88,7 @@ export function compileBackend(
   return { backend, problems };
 }
 
-function unavailable(key: BackendKey, reason: Unavailable): CompiledBackend {
+function unavailable(key: BackendKey, reason: Unavailable): Resolved {
   const backend = { key, protocol: 'http', endpoints: [], externalName: null, unavailable: reason } as const;
   return { backend, problems: [] };
 }
@@ -89,8 +96,6 @@ function unavailable(key: BackendKey, reason: Unavailable): CompiledBackend {
 function reasonOf(key: BackendKey): Unavailable {
   switch (key) {
     case 'resource-backend':
-    case 'access-policy-unsupported':
-    case 'backend-unverifiable':
       return key;
     default:
       return 'invalid-backend';
@@ -160,7 +165,7 @@ function externalName(
   service: Service,
   wanted: string,
   settings: CompileSettings,
-): CompiledBackend {
+): Resolved {
   const spec = fields(fields(service)['spec']);
   const found = findPort(spec, wanted);
   const port = found ? targetPort(found) : Number(wanted);

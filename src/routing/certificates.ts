@@ -4,9 +4,8 @@ import type { ObjectKey } from '../model/objects.ts';
 import { byAge } from './precedence.ts';
 import { type Problem, problem } from '../model/problem.ts';
 import { type Scope, type ScopeKind, describeScope, scopeKind } from './scope.ts';
-import { isTlsSecret, readTlsSecret } from './secrets.ts';
-import { get } from '../model/sharded-map.ts';
-import type { Snapshot } from '../model/snapshot.ts';
+import { isTlsSecret, readTlsSecret } from '../model/secrets.ts';
+import type { Dependency, ObjectReader } from '../model/object-reader.ts';
 import type { CertificateReference } from './table.ts';
 
 /** The certificate of one TLS host, and what each Ingress that asked for one should know. */
@@ -16,6 +15,8 @@ export interface HostCertificate {
   readonly problems: ReadonlyMap<ObjectKey, readonly Problem[]>;
   /** When the passing of time alone will change this: milliseconds since the epoch. */
   readonly validUntil: number;
+  /** What it was compiled from. */
+  readonly dependencies: readonly Dependency[];
 }
 
 /**
@@ -26,7 +27,7 @@ export function hostCertificate(
   host: string,
   claimants: readonly Claims[],
   ownerOf: (scope: Scope) => string,
-  snapshot: Snapshot,
+  objects: ObjectReader,
   now: number,
 ): HostCertificate {
   const problems = new Map<ObjectKey, readonly Problem[]>();
@@ -46,7 +47,7 @@ export function hostCertificate(
   const [first, ...others] = asking.filter(({ claim }) => claim.secret !== null);
   if (!first?.claim.secret) {
     const certificate = asking[0] ? referenceOf(host, null, asking[0].claims) : null;
-    return { certificate, problems, validUntil: Infinity };
+    return { certificate, problems, validUntil: Infinity, dependencies: [] };
   }
 
   const { secret } = first.claim;
@@ -56,14 +57,14 @@ export function hostCertificate(
     problems.set(claims.ingress, [problem('error', 'TlsConflict', claims.object, claim.field, message)]);
   }
   const { claim, claims } = first;
-  const verdict = judge(host, secret, snapshot, now);
+  const verdict = judge(host, secret, objects, now);
   if (verdict.problem) {
     const { severity, code, message } = verdict.problem;
     // Ingresses that agree on the Secret share its trouble, but one of them saying so is enough.
     problems.set(claims.ingress, [problem(severity, code, claims.object, claim.field, message)]);
   }
   const certificate = referenceOf(host, verdict.usable ? secret : null, claims);
-  return { certificate, problems, validUntil: verdict.validUntil };
+  return { certificate, problems, validUntil: verdict.validUntil, dependencies: objects.dependencies() };
 }
 
 function referenceOf(
@@ -88,8 +89,8 @@ export interface DefaultCertificate {
   readonly validUntil: number;
 }
 
-export function defaultCertificate(key: ObjectKey, snapshot: Snapshot, now: number): DefaultCertificate {
-  const { usable, problem: found, validUntil } = judge(null, key, snapshot, now);
+export function defaultCertificate(key: ObjectKey, objects: ObjectReader, now: number): DefaultCertificate {
+  const { usable, problem: found, validUntil } = judge(null, key, objects, now);
   const [namespace = '', name = ''] = key.split('/', 2);
   const object = { kind: 'Secret', namespace, name };
   return {
@@ -106,7 +107,7 @@ interface Verdict {
 }
 
 /** What a Secret is good for; `host` is null for the default certificate, which need not be for any host. */
-function judge(host: string | null, key: ObjectKey, snapshot: Snapshot, now: number): Verdict {
+function judge(host: string | null, key: ObjectKey, objects: ObjectReader, now: number): Verdict {
   const consequence =
     host === null
       ? 'a self-signed certificate stands in for the default one'
@@ -116,7 +117,7 @@ function judge(host: string | null, key: ObjectKey, snapshot: Snapshot, now: num
     validUntil: Infinity,
     problem: { severity: 'error', code, message: `${message}; ${consequence}.` },
   });
-  const secret = get(snapshot.secrets, key);
+  const secret = objects.secret(key);
   if (!secret || !isTlsSecret(secret)) {
     return refuse('SecretNotFound', `There is no Secret ${key} of type kubernetes.io/tls: create it`);
   }

@@ -112,14 +112,14 @@ function hostSteps(host: string, owner: Scope | null): readonly string[] {
 
 function clientSteps({ table }: Compilation, host: string, route: Route | null): readonly string[] {
   const clients = routesFor(table, host)?.clients;
-  const wanted = route?.policy.clientTerms;
-  const policy = clients && get(table.clientPolicies, clients.terms);
+  const wanted = route?.policies?.configs['client-certificate']?.policyId;
+  const policy = clients && get(table.clientPolicies, clients.policyId);
   if (clients && !policy) {
     return [
       `Ingress ${clients.ingress} asks its clients for certificates that cannot be verified: every request gets 503.`,
     ];
   }
-  if (route && wanted !== undefined && wanted !== clients?.terms) {
+  if (route && wanted !== undefined && wanted !== clients?.policyId) {
     return [
       `Ingress ${route.ingress} asks clients for certificates on other terms than the host: the request gets 503.`,
     ];

@@ -1,11 +1,12 @@
 import type { Claims, PathClaim } from './ingress/claims.ts';
-import { termsOf } from './ingress/client-certificates.ts';
+import { type ClientAuth } from '../policies/client-certificate.ts';
+import { samePolicies } from '../policies/policy-set.ts';
 import type { ObjectKey } from '../model/objects.ts';
 import { type PathSlot, pathTree } from './path-tree.ts';
 import { byAge, byPrecedence } from './precedence.ts';
 import { type Problem, problem } from '../model/problem.ts';
 import { CATCH_ALL, type Scope, describeScope, scopeHost } from './scope.ts';
-import type { HostClients, HostRoutes, Route } from './table.ts';
+import { type HostClients, type HostRoutes, type Route, UNVERIFIABLE } from './table.ts';
 
 /** What the Ingresses that claim one scope make of it together. */
 export interface ScopeRoutes {
@@ -21,7 +22,7 @@ export function scopeRoutes(scope: Scope, claimants: readonly Claims[]): ScopeRo
     const object = objects.get(loser.ingress);
     if (!object) return;
     // Two rules that lead to the same place hurt nobody until one of them is changed.
-    const same = loser.backend === winner.backend && samePolicy(loser, winner);
+    const same = loser.backend === winner.backend && samePolicies(loser.policies, winner.policies);
     const list = conflicts.get(loser.ingress) ?? [];
     conflicts.set(loser.ingress, list);
     list.push(problem(same ? 'warning' : 'error', code, object, field, message));
@@ -70,13 +71,13 @@ function hostClients(
     return null;
   }
   const winner = asking.find(({ object }) => object.namespace === oldest.object.namespace);
-  const terms = winner ? termsOf(winner.clients) : null;
+  const policyId = winner ? policyIdOf(winner.clients) : null;
   const theirs = winner
     ? `Ingress ${winner.ingress} comes first and asks the clients of ${describeScope(scope)} for certificates on other terms`
     : `Ingress ${oldest.ingress} of another namespace comes first and asks the clients of ${describeScope(scope)} for no certificates`;
   const message = `${theirs}, so the paths of this one get 503 there; agree on one.`;
-  for (const loser of asking) if (termsOf(loser.clients) !== terms) lost(loser, message);
-  return winner && terms !== null ? { terms, ingress: winner.ingress } : null;
+  for (const loser of asking) if (policyIdOf(loser.clients) !== policyId) lost(loser, message);
+  return winner && policyId !== null ? { policyId, ingress: winner.ingress } : null;
 }
 
 type Report = (loser: Route, winner: Route, code: string, field: string, message: string) => void;
@@ -120,6 +121,7 @@ function defaultUse(scope: Scope): string {
   return scope === CATCH_ALL ? 'what no rule takes' : `what no path takes of ${describeScope(scope)}`;
 }
 
-function samePolicy(a: Route, b: Route): boolean {
-  return a.policy.balance === b.policy.balance && a.policy.hashBy === b.policy.hashBy;
+/** The id by which hosts, routes and connections are compared; null asks for nothing. */
+function policyIdOf(clients: ClientAuth | 'unverifiable' | null): string | null {
+  return clients === 'unverifiable' ? UNVERIFIABLE : (clients?.policyId ?? null);
 }

@@ -75,9 +75,6 @@ function referenceFault(
       const message = 'This backend names no usable Service and port: give service.name and service.port';
       return { code: 'BackendInvalid', field: '', message };
     }
-    // Said once for the whole Ingress, by its annotations.
-    case 'access-policy-unsupported':
-    case 'backend-unverifiable':
     // Said at the Service, once for all that name it.
     case 'no-endpoints':
       return null;

@@ -1,14 +1,7 @@
 import { EMPTY_TABLE } from './compile/compilation.ts';
 import { type ShardedMap, difference, edit } from '../model/sharded-map.ts';
-import type {
-  Backend,
-  CertificateReference,
-  ClientPolicy,
-  GlobHost,
-  HostRoutes,
-  Route,
-  RouteTable,
-} from './table.ts';
+import type { ClientAuth } from '../policies/client-certificate.ts';
+import type { Backend, CertificateReference, GlobHost, HostRoutes, Route, RouteTable } from './table.ts';
 
 export { EMPTY_TABLE };
 
@@ -28,7 +21,7 @@ export type TableUpdate =
       readonly globs: MapUpdate<readonly GlobHost[]>;
       readonly backends: MapUpdate<Backend>;
       readonly certificates: MapUpdate<CertificateReference>;
-      readonly clientPolicies: MapUpdate<ClientPolicy>;
+      readonly clientPolicies: MapUpdate<ClientAuth>;
       /** Present when it is another one. */
       readonly hostless?: HostRoutes | null;
       readonly defaultRoute?: Route | null;

@@ -1,4 +1,6 @@
 import type { ShardedMap } from '../model/sharded-map.ts';
+import type { ClientAuth } from '../policies/client-certificate.ts';
+import type { PolicySet } from '../policies/policy-set.ts';
 
 /**
  * Everything a data-plane thread needs to route, and nothing else. Plain, immutable data: it can be printed,
@@ -19,8 +21,8 @@ export interface RouteTable {
   readonly backends: ShardedMap<Backend>;
   /** TLS hosts (precise names, or `*.suffix`) and the Secret that serves each; the empty host stands for the default. */
   readonly certificates: ShardedMap<CertificateReference>;
-  /** What hosts ask of their clients' certificates, by its terms. */
-  readonly clientPolicies: ShardedMap<ClientPolicy>;
+  /** What hosts ask of their clients' certificates, by its id. */
+  readonly clientPolicies: ShardedMap<ClientAuth>;
 }
 
 export interface GlobHost {
@@ -42,24 +44,15 @@ export interface HostRoutes {
   readonly clients?: HostClients;
 }
 
+/** The `policyId` of clients that cannot be verified: no policy and no connection has it. */
+export const UNVERIFIABLE = '';
+
 /** What a host asks of its clients. TLS is negotiated before a path is known: all Ingresses of a host share it. */
 export interface HostClients {
   /** Of the policy in `RouteTable.clientPolicies`; `UNVERIFIABLE` when there is nothing to verify clients by. */
-  readonly terms: string;
+  readonly policyId: string;
   /** `namespace/name` of the Ingress that says so. */
   readonly ingress: string;
-}
-
-/** By what clients are verified during the handshake. */
-export interface ClientPolicy {
-  /** A digest of all the rest: what has the same terms asks the same. */
-  readonly terms: string;
-  /** Otherwise a client may come without a certificate, but not with one that is not good. */
-  readonly required: boolean;
-  /** The certificates (PEM) that those of clients must lead to. */
-  readonly authority: string;
-  /** Pods get the certificate itself too. */
-  readonly passCertificate: boolean;
 }
 
 /**
@@ -87,27 +80,9 @@ export interface Route {
   /** Where in the Ingress: `spec.rules[0].http.paths[1]`. */
   readonly field: string;
   readonly backend: BackendKey;
-  readonly policy: Policy;
+  /** Null when its annotations ask for nothing. */
+  readonly policies: PolicySet | null;
 }
-
-/** Parsed annotations of a route. */
-export interface Policy {
-  readonly balance: Balance;
-  /** What a consistent hash is taken of; `header:<lower-case name>` for a header. */
-  readonly hashBy: 'client-ip' | 'uri' | `header:${string}`;
-  /** An annotation names the balance, so that the Service's session affinity yields to it. */
-  readonly overridesAffinity?: true;
-  /** What the pods speak, where an annotation says it; otherwise it is `Backend.protocol`. */
-  readonly protocol?: 'http' | 'https' | 'grpc' | 'grpcs';
-  /** For TLS to pods: the name that is asked for (SNI), and that their certificates must have if they are verified. */
-  readonly serverName?: string;
-  /** For TLS to pods: the certificates (PEM) that those of pods are verified by; absent verifies nothing. */
-  readonly authority?: string;
-  /** The Ingress asks for certificates of clients: nobody is served whose host does not ask by the same terms. */
-  readonly clientTerms?: string;
-}
-export type Balance = 'round-robin' | 'least-requests' | 'ewma' | 'consistent-hash';
-export const DEFAULT_POLICY: Policy = { balance: 'round-robin', hashBy: 'client-ip' };
 
 /**
  * `namespace/service:port` as the Ingress wrote the port, or the reason alone for what can never be a Service
@@ -140,11 +115,7 @@ export type Unavailable =
   | 'resource-backend'
   | 'external-name-refused'
   /** The Ingress names no usable Service and port. */
-  | 'invalid-backend'
-  /** The Ingress asks for access control that is not supported; serving it without would open it to everyone. */
-  | 'access-policy-unsupported'
-  /** The Ingress asks for pods to be verified, and there is nothing to verify them by. */
-  | 'backend-unverifiable';
+  | 'invalid-backend';
 
 export interface Endpoint {
   /** An IPv4 or IPv6 address, without brackets. */

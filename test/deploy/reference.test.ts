@@ -2,11 +2,10 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { ANNOTATIONS_PAGE, annotationsPage } from '../../scripts/annotations.ts';
 import { FLAGS_PAGE, flagsPage } from '../../scripts/flags.ts';
 import { METRICS_PAGE, metricsPage } from '../../scripts/metrics.ts';
 import { CLEANUP_FLAGS, RUN_FLAGS } from '../../src/config/flags.ts';
-import { readAnnotations } from '../../src/routing/ingress/annotations.ts';
-import type { Secret } from '../../src/model/objects.ts';
 import { ROOT } from './manifests.ts';
 
 test('docs/reference/flags.md is what src/config/flags.ts says; `node scripts/flags.ts` writes it', async () => {
@@ -17,56 +16,8 @@ test('docs/reference/metrics.md is what a scrape says; `node scripts/metrics.ts`
   expect(readFileSync(METRICS_PAGE, 'utf8')).toBe(await metricsPage());
 });
 
-test('every annotation and value in docs/reference/annotations.md exists, with that default', () => {
-  const page = readFileSync(join(ROOT, 'docs/reference/annotations.md'), 'utf8');
-  const rows = [...page.matchAll(/^\| `(portico\.dev\/[a-z-]+)` *\| (.*?) *\| (.*?) *\|$/gm)];
-  expect(rows.map(([, name]) => name)).toEqual([
-    'portico.dev/balance',
-    'portico.dev/hash-by',
-    'portico.dev/host-globs',
-    'portico.dev/backend-protocol',
-    'portico.dev/backend-server-name',
-    'portico.dev/backend-ca-secret',
-    'portico.dev/client-ca-secret',
-    'portico.dev/client-certificate',
-    'portico.dev/client-certificate-to-pods',
-  ]);
-  const [, ca = ''] =
-    /ca\.crt: (\S+)/.exec(readFileSync(join(ROOT, 'test/cases/client-certificate.in.yaml'), 'utf8')) ?? [];
-  const authority = { type: 'kubernetes.io/tls', data: { 'ca.crt': ca } } as unknown as Secret;
-  const read = (annotations: Record<string, string>) =>
-    readAnnotations(
-      { metadata: { annotations } },
-      { kind: 'Ingress', namespace: 'shop', name: 'web' },
-      (key) => (key === 'shop/clients' ? authority : undefined),
-    );
-  for (const [, name = '', values = ''] of rows) {
-    for (const [, value = ''] of values.matchAll(/`([^`]+)`/g)) {
-      const more = name.startsWith('portico.dev/client-')
-        ? { 'portico.dev/client-ca-secret': 'clients' }
-        : {};
-      expect(read({ ...more, [name]: value }).problems, `${name}: ${value}`).toEqual([]);
-    }
-  }
-  const { policy } = read({});
-  expect(read({ 'portico.dev/client-ca-secret': 'clients' }).clients).toMatchObject({
-    required: true,
-    passCertificate: false,
-  });
-  expect(rows.map(([, , , fallback]) => fallback)).toEqual([
-    `\`${policy.balance}\``,
-    `\`${policy.hashBy}\``,
-    'none',
-    'appProtocol',
-    'none',
-    'none',
-    'none',
-    '`required`',
-    '`false`',
-  ]);
-  for (const [, glob = ''] of page.matchAll(/`([^`\s]*[*{][^`\s]*\.example\.com)`/g)) {
-    expect(read({ 'portico.dev/host-globs': glob }).globs.map((each) => each.glob)).toEqual([glob]);
-  }
+test('docs/reference/annotations.md is what src/policies says; `node scripts/annotations.ts` writes it', async () => {
+  expect(readFileSync(ANNOTATIONS_PAGE, 'utf8')).toBe(await annotationsPage());
 });
 
 test('links between the documents lead to files that are there', () => {

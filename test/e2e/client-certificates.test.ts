@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { KeyPair } from '../../src/routing/secrets.ts';
+import type { KeyPair } from '../../src/model/secrets.ts';
 import type { ApiObject } from '../support/api-server.ts';
 import { createAuthority } from '../support/certificates.ts';
 import { type Daemon, eventually, startDaemon } from '../support/daemon.ts';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { KeyPair } from '../../src/routing/secrets.ts';
+import type { KeyPair } from '../../src/model/secrets.ts';
 import type { ApiObject } from '../support/api-server.ts';
 import { type Daemon, HTTP_PORT, eventually, startDaemon } from '../support/daemon.ts';
 import { get } from '../support/raw-client.ts';

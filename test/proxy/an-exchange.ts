@@ -1,5 +1,5 @@
 import type { Exchange } from '../../src/proxy/exchange-record.ts';
-import { DEFAULT_POLICY, type Route } from '../../src/routing/table.ts';
+import type { Route } from '../../src/routing/table.ts';
 
 export function aRoute(ingress: string): Route {
   return {
@@ -9,7 +9,7 @@ export function aRoute(ingress: string): Route {
     ingress,
     field: 'spec.rules[0].http.paths[0]',
     backend: `${ingress}:80`,
-    policy: DEFAULT_POLICY,
+    policies: null,
   };
 }
 

@@ -32,6 +32,7 @@ const STATUSES: Record<AnswerReason, number> = {
   'upstream-reset': 502,
   'upstream-nonsense': 502,
   'backend-unavailable': 503,
+  'closed-by-policy': 503,
   'no-endpoint': 503,
   overloaded: 503,
   draining: 503,
@@ -61,7 +62,7 @@ describe('answers', () => {
   it('keeps the connection only where the next request on it may fare better', () => {
     const kept = REASONS.filter((reason) => !answer(reason, undefined).close);
     expect(kept.map(statusOf).sort()).toEqual([
-      308, 403, 404, 501, 502, 502, 502, 502, 503, 503, 503, 504, 504, 504,
+      308, 403, 404, 501, 502, 502, 502, 502, 503, 503, 503, 503, 504, 504, 504,
     ]);
   });
 

@@ -10,7 +10,7 @@ import {
   ended,
   endpointState,
 } from '../../src/proxy/balance/endpoint-state.ts';
-import type { Balance } from '../../src/routing/table.ts';
+import type { Balance } from '../../src/policies/balance.ts';
 import { seededRandom } from '../support/random.ts';
 
 const ALGORITHMS: readonly Balance[] = ['round-robin', 'least-requests', 'ewma', 'consistent-hash'];

@@ -3,7 +3,7 @@ import { clientPolicies } from '../../src/proxy/client-certificate.ts';
 import { compile } from '../../src/routing/compile/compile.ts';
 import { snapshotOf } from '../../src/model/snapshot.ts';
 import { EMPTY_TABLE } from '../../src/routing/table-update.ts';
-import type { ClientPolicy } from '../../src/routing/table.ts';
+import type { ClientAuth } from '../../src/policies/client-certificate.ts';
 import { loadCases } from '../support/cases.ts';
 
 describe('what a client is asked for, by the name it gives', () => {
@@ -11,7 +11,7 @@ describe('what a client is asked for, by the name it gives', () => {
   if (!found) throw new Error('the case is gone');
   const { table } = compile(snapshotOf(found.objects), found.settings);
   const policies = clientPolicies(() => table);
-  const of = (name: string | null): ClientPolicy | null => policies.of(name);
+  const of = (name: string | null): ClientAuth | null => policies.of(name);
   const ours = of('ours.example.com');
   const hostless = of(null);
 
@@ -20,7 +20,7 @@ describe('what a client is asked for, by the name it gives', () => {
     expect(of('nginx.example.com')).toMatchObject({ required: false, passCertificate: true });
     expect(of('OURS.example.com.')).toBe(ours);
     expect(of('a.wild.example.com')).toBe(of('b.wild.example.com'));
-    expect(of('a.wild.example.com')?.terms).not.toBe(ours?.terms);
+    expect(of('a.wild.example.com')?.policyId).not.toBe(ours?.policyId);
     expect(of('pr-7.example.com')).toBe(of('a.wild.example.com'));
     expect(of('open.wild.example.com')).toBeNull();
     expect(of('off.example.com')).toBeNull();

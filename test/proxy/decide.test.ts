@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ShownCertificate } from '../../src/proxy/client-certificate.ts';
 import { type Addressee, type Decision, decide } from '../../src/proxy/decide.ts';
-import { DEFAULT_POLICY } from '../../src/routing/table.ts';
 import { mapOf } from '../../src/model/sharded-map.ts';
 import { tableOf } from '../support/proxy.ts';
 
@@ -69,21 +68,21 @@ describe('decide', () => {
 });
 
 describe('certificates of clients', () => {
-  const required = { terms: 'R', required: true, authority: '', passCertificate: false };
-  const optional = { ...required, terms: 'O', required: false };
+  const required = { policyId: 'R', required: true, caCertificates: '', passCertificate: false };
+  const optional = { ...required, policyId: 'O', required: false };
   const table = tableOf([
     { host: 'open.test', ports: [80] },
     { host: 'required.test', ports: [80], clients: required },
     { host: 'same.test', ports: [80], clients: required },
     { host: 'optional.test', ports: [80], clients: optional },
     { host: 'unverifiable.test', ports: [80], clients: 'unverifiable' },
-    { host: 'loser.test', ports: [80], clients: required, policy: { ...DEFAULT_POLICY, clientTerms: 'O' } },
-    { host: 'alone.test', ports: [80], policy: { ...DEFAULT_POLICY, clientTerms: 'R' } },
-    { host: 'asking.test', ports: [80], clients: required, policy: { ...DEFAULT_POLICY, clientTerms: 'R' } },
+    { host: 'loser.test', ports: [80], clients: required, policies: { 'client-certificate': optional } },
+    { host: 'alone.test', ports: [80], policies: { 'client-certificate': required } },
+    { host: 'asking.test', ports: [80], clients: required, policies: { 'client-certificate': required } },
     { host: 'down.test', ports: [], clients: required, unavailable: 'service-not-found' },
   ]);
-  const came = (terms: string, verdict: ShownCertificate['verdict']): Addressee['connectionInfo'] => {
-    return { tls: true, certificate: { terms, verdict, fields: {}, lines: '' } };
+  const came = (policyId: string, verdict: ShownCertificate['verdict']): Addressee['connectionInfo'] => {
+    return { tls: true, certificate: { policyId, verdict, fields: {}, lines: '' } };
   };
   const connectionInfos: Record<string, Addressee['connectionInfo']> = {
     unknown: undefined,

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { type EndpointState, began } from '../../src/proxy/balance/endpoint-state.ts';
 import { type Endpoints, createEndpoints } from '../../src/proxy/balance/endpoint-pool.ts';
 import { edit, get } from '../../src/model/sharded-map.ts';
-import { DEFAULT_POLICY, type RouteTable } from '../../src/routing/table.ts';
+import type { RouteTable } from '../../src/routing/table.ts';
 import { tableOf } from '../support/proxy.ts';
 
 function setUp(): Endpoints {
@@ -11,7 +11,7 @@ function setUp(): Endpoints {
 
 function choose(endpoints: Endpoints, table: RouteTable, host = 'app.test') {
   const backend = get(table.backends, `default/${host}:80`)!;
-  return endpoints.choose(backend, DEFAULT_POLICY, [], () => '', 0);
+  return endpoints.choose(backend, 'round-robin', [], () => '', 0);
 }
 
 describe('endpoints of a table', () => {
@@ -68,7 +68,7 @@ describe('endpoints of a table', () => {
     backends.set(backend.key, backend);
     endpoints.adopt({ ...table, backends: backends.done() });
     const chooseAfter = (...tried: EndpointState[]) =>
-      endpoints.choose(backend, DEFAULT_POLICY, tried, () => '', 0)!;
+      endpoints.choose(backend, 'round-robin', tried, () => '', 0)!;
 
     const first = chooseAfter();
     expect([first.key, chooseAfter().key]).toEqual(['127.0.0.1:1', '127.0.0.1:1']);
@@ -90,7 +90,7 @@ describe('endpoints of a table', () => {
     const backends = edit(table.backends);
     backends.set(backend.key, backend);
     endpoints.adopt({ ...table, backends: backends.done() });
-    const chooseAt = (now: number) => endpoints.choose(backend, DEFAULT_POLICY, [], () => '', now);
+    const chooseAt = (now: number) => endpoints.choose(backend, 'round-robin', [], () => '', now);
 
     const state = chooseAt(0)!;
     expect(state.key).toBe('127.0.0.1:1');
@@ -105,6 +105,6 @@ describe('endpoints of a table', () => {
       ...get(table.backends, 'default/app.test:80')!,
       endpoints: [{ address: 'fd00::1', port: 80 }],
     };
-    expect(endpoints.choose(backend, DEFAULT_POLICY, [], () => '', 0)?.key).toBe('[fd00::1]:80');
+    expect(endpoints.choose(backend, 'round-robin', [], () => '', 0)?.key).toBe('[fd00::1]:80');
   });
 });

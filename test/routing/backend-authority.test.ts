@@ -47,16 +47,20 @@ function steps() {
     expect([...entries(compilation.problems)]).toEqual([...entries(fresh.problems)]);
     const route = match(compilation.table, 'shop.example.com', '/');
     const codes = (get(compilation.problems, 'Ingress shop/web') ?? []).map(({ code }) => code);
-    return { backend: route?.backend, authority: route?.policy.authority, codes };
+    const authority = route?.policies?.configs['backend-transport']?.caCertificates;
+    return { closed: route?.policies?.closed, authority, codes };
   };
 }
 
 it('nothing is served until there is something to verify pods by, and what changes counts at once', () => {
   const step = steps();
-  const missing = { backend: 'backend-unverifiable', authority: undefined };
-  expect(step(parseManifests(SITE))).toMatchObject({ ...missing, codes: ['BackendCaMissing'] });
+  const missing = { closed: ['backend-transport'], authority: undefined };
+  expect(step(parseManifests(SITE))).toMatchObject({
+    ...missing,
+    codes: ['BackendCaMissing', 'ServiceNotFound'],
+  });
   const there = step(secret(authority.certificate));
-  expect(there.backend).toBe('shop/web:80');
+  expect(there.closed).toEqual([]);
   expect(there.authority?.trim()).toBe(authority.certificate.replaceAll('\r', '').trim());
   expect(there.codes).not.toContain('BackendCaMissing');
 

@@ -1,9 +1,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parse, stringify } from 'yaml';
 import { describe, expect, it } from 'vitest';
-import { certificateRefusal } from '../../src/proxy/client-certificate.ts';
+import { decide } from '../../src/proxy/decide.ts';
+import { statusOf } from '../../src/proxy/local-response.ts';
 import { compile, listProblems } from '../../src/routing/compile/compile.ts';
-import { match, normalizeHost, normalizePath, routesFor } from '../../src/routing/match.ts';
 import { get } from '../../src/model/sharded-map.ts';
 import { applyChanges, snapshotOf } from '../../src/model/snapshot.ts';
 import type { RouteTable } from '../../src/routing/table.ts';
@@ -12,24 +12,26 @@ import { describeEndpoint, describeProblem, describeTable, routeName } from '../
 
 const rewrite = process.env['PORTICO_REWRITE_GOLDENS'] === '1';
 
-function decide(table: RouteTable, request: string): ExpectedDecision {
-  const { host: hostHeader, target } = splitRequest(request);
-  const host = normalizeHost(hostHeader);
-  const path = normalizePath(target);
-  if (host === null || path === null) return { status: 400 };
-  const route = match(table, host, path);
-  // As a request in clear text finds it.
-  const refusal = certificateRefusal(table, routesFor(table, host), route, undefined, false);
-  if (refusal !== null) return { status: refusal === 'clients-unverifiable' ? 503 : 403, reason: refusal };
-  if (!route) return { status: 404 };
-  const backend = get(table.backends, route.backend);
-  if (!backend) throw new Error(`${route.backend} is not in the table`);
-  const found = {
+/** What a request in clear text gets, as requests state it. */
+function outcome(table: RouteTable, request: string): ExpectedDecision {
+  const { method, host, target } = splitRequest(request);
+  const decision = decide(table, { method, target: target === '' ? '/' : target, host });
+  const { route } = decision;
+  const found = route && {
     route: routeName(route),
     ...(route.ingress !== '' && { ingress: route.ingress }),
-    backend: backend.key,
+    backend: route.backend,
   };
-  if (backend.unavailable) return { status: 503, reason: backend.unavailable, ...found };
+  if (decision.kind === 'redirect') return { status: statusOf('https-only'), ...found };
+  if (decision.kind === 'refuse') {
+    const { reason } = decision;
+    const status = statusOf(reason);
+    if (reason === 'no-route' || status === 400) return { status };
+    const why =
+      route && reason === 'backend-unavailable' ? get(table.backends, route.backend)?.unavailable : reason;
+    return { status, reason: why ?? reason, ...found };
+  }
+  const { backend } = decision;
   const { externalName } = backend;
   const endpoints = externalName
     ? [`${externalName.host}:${externalName.port}`]
@@ -49,7 +51,7 @@ describe('golden cases', () => {
     const compilation = compile(applyChanges(last, objects), settings, compile(last, settings));
     const problems = listProblems(compilation).map(describeProblem);
     const output = { table: describeTable(compilation.table), problems };
-    const decisions = requests.map(({ request }) => ({ request, ...decide(compilation.table, request) }));
+    const decisions = requests.map(({ request }) => ({ request, ...outcome(compilation.table, request) }));
     if (rewrite) {
       writeFileSync(`${CASES}${name}.out.yaml`, stringify(output, { lineWidth: 0 }));
       writeFileSync(`${CASES}${name}.requests.yaml`, stringify(decisions, { lineWidth: 0 }));

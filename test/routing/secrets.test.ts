@@ -1,8 +1,8 @@
 import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import type { Secret } from '../../src/model/objects.ts';
-import { keyFault } from '../../src/routing/key-fault.ts';
-import { readCaCertificates, readTlsSecret } from '../../src/routing/secrets.ts';
+import { keyFault } from '../../src/model/key-fault.ts';
+import { readCaCertificates, readTlsSecret } from '../../src/model/secrets.ts';
 import { createAuthority } from '../support/certificates.ts';
 
 function rsaFault(bits: number, exponent: bigint): string | null {

@@ -29,8 +29,8 @@ export const CASE_SETTINGS: CompileSettings = {
 
 /** What a request is expected to get: a route with its backend, or a status that Portico answers itself. */
 export interface ExpectedDecision {
-  readonly status?: 400 | 403 | 404 | 503;
-  /** Why a 503: `Backend.unavailable`; or what is wrong with certificates of clients. */
+  readonly status?: number;
+  /** Why it is refused: `Backend.unavailable` where the backend is why, otherwise the reason of the local response. */
   readonly reason?: string;
   /** `Prefix /cart`, or `DefaultBackend`. */
   readonly route?: string;

@@ -1,6 +1,6 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import forge from 'node-forge';
-import type { KeyPair } from '../../src/routing/secrets.ts';
+import type { KeyPair } from '../../src/model/secrets.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 

@@ -5,17 +5,12 @@ import type { Exchange } from '../../src/proxy/exchange-record.ts';
 import { type ExternalNames } from '../../src/proxy/balance/external-names.ts';
 import { trustedProxies } from '../../src/proxy/forwarded.ts';
 import { DEFAULT_LIMITS, type Limits } from '../../src/proxy/limits.ts';
-import { UNVERIFIABLE } from '../../src/routing/ingress/client-certificates.ts';
+import type { ClientAuth } from '../../src/policies/client-certificate.ts';
+import { policySet } from '../../src/policies/policy-set.ts';
+import type { PolicyConfigs } from '../../src/policies/registry.ts';
 import { pathTree } from '../../src/routing/path-tree.ts';
 import { emptyMap, get, mapOf } from '../../src/model/sharded-map.ts';
-import {
-  type Backend,
-  type ClientPolicy,
-  DEFAULT_POLICY,
-  type Policy,
-  type Route,
-  type RouteTable,
-} from '../../src/routing/table.ts';
+import { type Backend, type Route, type RouteTable, UNVERIFIABLE } from '../../src/routing/table.ts';
 
 /** One host with everything below it going to one backend. */
 export interface Site {
@@ -25,12 +20,13 @@ export interface Site {
   readonly ports: readonly number[];
   /** 127.0.0.1 unless said. */
   readonly address?: string;
-  readonly policy?: Policy;
+  /** What its route asks for. */
+  readonly policies?: PolicyConfigs;
   readonly protocol?: Backend['protocol'];
   readonly unavailable?: Backend['unavailable'];
   readonly externalName?: Backend['externalName'];
   /** What the host asks of its clients. */
-  readonly clients?: ClientPolicy | 'unverifiable';
+  readonly clients?: ClientAuth | 'unverifiable';
   /** A rule for ACME challenges to the same backend, which asks clients for nothing. */
   readonly solver?: true;
 }
@@ -47,15 +43,15 @@ export function tableOf(sites: readonly Site[]): RouteTable {
       ingress: `default/${host}`,
       field: 'spec.rules[0].http.paths[0]',
       backend: `default/${host}:80`,
-      policy: site.policy ?? DEFAULT_POLICY,
+      policies: policySet(site.policies ?? {}, []),
     };
     const clients = site.clients && {
-      terms: site.clients === 'unverifiable' ? UNVERIFIABLE : site.clients.terms,
+      policyId: site.clients === 'unverifiable' ? UNVERIFIABLE : site.clients.policyId,
       ingress: route.ingress,
     };
     const places = new Map([['', { whole: null, prefix: route }]]);
     const path = '/.well-known/acme-challenge';
-    if (site.solver) places.set(path, { whole: null, prefix: { ...route, path, policy: DEFAULT_POLICY } });
+    if (site.solver) places.set(path, { whole: null, prefix: { ...route, path, policies: null } });
     return [
       host,
       {
@@ -82,7 +78,7 @@ export function tableOf(sites: readonly Site[]): RouteTable {
     certificates: emptyMap(),
     clientPolicies: mapOf(
       sites.flatMap(({ clients }) =>
-        clients && clients !== 'unverifiable' ? [[clients.terms, clients] as const] : [],
+        clients && clients !== 'unverifiable' ? [[clients.policyId, clients] as const] : [],
       ),
     ),
   };
@@ -159,7 +155,7 @@ export async function startProxy(
       }),
     endpoint(host = 'app.test') {
       const backend = get(table.backends, `default/${host}:80`);
-      return backend ? endpoints.choose(backend, DEFAULT_POLICY, [], () => '', 0) : null;
+      return backend ? endpoints.choose(backend, 'round-robin', [], () => '', 0) : null;
     },
     adopt(sites) {
       table = tableOf(sites);

@@ -2,7 +2,6 @@ import { X509Certificate } from 'node:crypto';
 import { entries, values } from '../../src/model/sharded-map.ts';
 import type {
   Backend,
-  ClientPolicy,
   Endpoint,
   HostClients,
   HostRoutes,
@@ -10,7 +9,9 @@ import type {
   Route,
   RouteTable,
 } from '../../src/routing/table.ts';
-import { DEFAULT_POLICY } from '../../src/routing/table.ts';
+import type { ClientAuth } from '../../src/policies/client-certificate.ts';
+import type { PolicyModule } from '../../src/policies/policy.ts';
+import { POLICIES } from '../../src/policies/registry.ts';
 import { hostsOf } from '../../src/routing/table-view.ts';
 import type { Problem } from '../../src/model/problem.ts';
 import { describeObject } from '../../src/model/problem.ts';
@@ -30,7 +31,7 @@ export function describeTable(table: RouteTable): Record<string, unknown> {
   const policies = new Map([...entries(table.clientPolicies)]);
   const clients: Record<string, string> = {};
   for (const { host, clients: asked } of hostsOf(table)) {
-    if (asked) clients[host || '(no host)'] = describeClients(asked, policies.get(asked.terms));
+    if (asked) clients[host || '(no host)'] = describeClients(asked, policies.get(asked.policyId));
   }
   const certificates = [...values(table.certificates)].map(
     (c) => `${c.host}: ${c.secret ?? '(default)'} by ${c.ingress}`,
@@ -44,10 +45,10 @@ export function describeTable(table: RouteTable): Record<string, unknown> {
   };
 }
 
-function describeClients({ ingress }: HostClients, policy: ClientPolicy | undefined): string {
+function describeClients({ ingress }: HostClients, policy: ClientAuth | undefined): string {
   if (!policy) return `unverifiable by ${ingress}`;
-  const names = (policy.authority.match(/-----BEGIN[^]+?-----END CERTIFICATE-----/g) ?? []).map((block) =>
-    new X509Certificate(block).subject.replaceAll('\n', ', '),
+  const names = (policy.caCertificates.match(/-----BEGIN[^]+?-----END CERTIFICATE-----/g) ?? []).map(
+    (block) => new X509Certificate(block).subject.replaceAll('\n', ', '),
   );
   const passed = policy.passCertificate ? ', told to pods' : '';
   return `${policy.required ? 'required' : 'optional'} of ${names.join(' and ')}${passed} by ${ingress}`;
@@ -81,16 +82,20 @@ function* describeNode(node: PathNode, before: string): Generator<[string, Route
 }
 
 function describeRoute(route: Route): string {
-  const { balance, hashBy } = route.policy;
-  const usual = balance === DEFAULT_POLICY.balance && hashBy === DEFAULT_POLICY.hashBy;
-  const chosen = route.policy.overridesAffinity ? ' whatever the Service says' : '';
-  const policy = usual && chosen === '' ? '' : ` (${balance}, ${hashBy}${usual ? chosen : ''})`;
-  const { protocol, serverName, authority } = route.policy;
-  const name = serverName === undefined ? '' : ` as ${serverName}`;
-  const speech = protocol === undefined ? name : ` by ${protocol}${name}`;
-  const verified = authority === undefined ? '' : ', verified';
   const source = route.ingress === '' ? 'the controller' : `${route.ingress} ${route.field}`;
-  return `${routeName(route)} -> ${route.backend}${policy}${speech}${verified} by ${source}`;
+  return `${routeName(route)} -> ${route.backend}${describePolicies(route)} by ${source}`;
+}
+
+/** ` [balance: ewma by client-ip]`; empty for a route without policies. */
+function describePolicies({ policies }: Route): string {
+  if (policies === null) return '';
+  const configs = policies.configs as Readonly<Record<string, object>>;
+  const described = POLICIES.flatMap((policy: PolicyModule) => {
+    const config = configs[policy.name];
+    return config === undefined ? [] : `${policy.name}: ${policy.describe(config)}`;
+  });
+  const closed = policies.closed.length > 0 ? [`503, closed by ${policies.closed.join(', ')}`] : [];
+  return ` [${[...described, ...closed].join('; ')}]`;
 }
 
 function describeBackend(backend: Backend): string {

@@ -9,7 +9,7 @@ import type { Exchange } from '../../src/proxy/exchange-record.ts';
 import { trustedProxies } from '../../src/proxy/forwarded.ts';
 import { DEFAULT_LIMITS, type Limits } from '../../src/proxy/limits.ts';
 import { type Certificates, DEFAULT_CIPHERS, createCertificates } from '../../src/proxy/tls/certificates.ts';
-import type { KeyPair } from '../../src/routing/secrets.ts';
+import type { KeyPair } from '../../src/model/secrets.ts';
 import { mapOf } from '../../src/model/sharded-map.ts';
 import type { CertificateReference, RouteTable } from '../../src/routing/table.ts';
 import { type Authority, createAuthority } from './certificates.ts';

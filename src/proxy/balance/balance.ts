@@ -1,4 +1,4 @@
-import type { Balance } from '../../routing/table.ts';
+import type { Balance } from '../../policies/balance.ts';
 import { type EndpointState, latencyNow } from './endpoint-state.ts';
 import { type HashRing, hashRing, ringStart } from './hash-ring.ts';
 

@@ -1,5 +1,6 @@
+import type { Balance } from '../../policies/balance.ts';
 import { difference, emptyMap, get } from '../../model/sharded-map.ts';
-import type { Backend, Balance, Endpoint, Policy, RouteTable } from '../../routing/table.ts';
+import type { Backend, Endpoint, RouteTable } from '../../routing/table.ts';
 import { type Choice, type Pool, choose, isPromising, pool } from './balance.ts';
 import { type EndpointState, endpointKey, endpointState } from './endpoint-state.ts';
 import { type ExternalNames, systemExternalNames } from './external-names.ts';
@@ -15,7 +16,7 @@ export interface Endpoints {
    */
   choose(
     backend: Backend,
-    policy: Policy,
+    balance: Balance,
     tried: readonly EndpointState[],
     hash: () => string,
     now: number,
@@ -67,9 +68,9 @@ export function createEndpoints({
   }
 
   return {
-    choose(backend, policy, tried, hash, now) {
+    choose(backend, balance, tried, hash, now) {
       const known = current(backend);
-      const chosen = chooseOf(known, policy.balance, { tried, hash, now, random });
+      const chosen = chooseOf(known, balance, { tried, hash, now, random });
       // Not ready, and refuses connections: better an answer at once than a wait for it.
       return known.lastResort && chosen && now < chosen.ejectedUntil ? null : chosen;
     },

@@ -1,4 +1,4 @@
-import type { Policy } from '../../routing/table.ts';
+import type { HashBy } from '../../policies/balance.ts';
 
 /** The parts of a request that a consistent hash can be taken of. */
 export interface Hashed {
@@ -9,7 +9,7 @@ export interface Hashed {
 }
 
 /** What a request is hashed by. One without the header falls back to its client, so that it still stays in one place. */
-export function hashKey(hashBy: Policy['hashBy'], request: Hashed): string {
+export function hashKey(hashBy: HashBy, request: Hashed): string {
   if (hashBy === 'client-ip') return request.clientAddress;
   if (hashBy === 'uri') return request.target;
   return request.field(hashBy.slice('header:'.length)) ?? request.clientAddress;

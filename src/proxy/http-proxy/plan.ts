@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { balanceOf } from '../../policies/balance.ts';
 import type { Backend, Route } from '../../routing/table.ts';
 import type { AnswerReason } from '../local-response.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
@@ -60,8 +61,9 @@ export function planRequest(context: EngineContext, request: IncomingMessage, le
   if (way.forwarded !== null) fields['Forwarded'] = way.forwarded;
   if (connectionInfo.certificate) Object.assign(fields, connectionInfo.certificate.fields);
 
+  const balance = balanceOf(route.policies?.configs.balance, backend.affinity !== undefined);
   const hash = (): string =>
-    hashKey(route.policy.hashBy, {
+    hashKey(route.policies?.configs.balance?.hashBy ?? 'client-ip', {
       clientAddress: ledger.clientAddress,
       target: head.addressee.target,
       field: (name) => request.headers[name]?.toString(),
@@ -73,7 +75,7 @@ export function planRequest(context: EngineContext, request: IncomingMessage, le
     backend,
     tls: speech.tls !== null,
     fields,
-    choose: (tried) => context.endpoints.choose(backend, route.policy, tried, hash, context.now()),
+    choose: (tried) => context.endpoints.choose(backend, balance, tried, hash, context.now()),
     isLast: (attempt) => attempt >= context.limits.attempts || !context.endpoints.hasSeveral(backend),
   };
 }

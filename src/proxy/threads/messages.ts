@@ -2,7 +2,7 @@ import type { AccessLogFormat } from '../access-log.ts';
 import type { EngineGauges, ListenAddress } from '../engine.ts';
 import type { CounterTable } from '../request-metrics.ts';
 import type { Limits } from '../limits.ts';
-import type { KeyPair } from '../../routing/secrets.ts';
+import type { KeyPair } from '../../model/secrets.ts';
 import type { MapUpdate, TableUpdate } from '../../routing/table-update.ts';
 import type { HttpsRedirect } from '../decide.ts';
 import type { TlsSettings } from '../tls/certificates.ts';

@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads';
 import type { FromThread, ListenFailure, ThreadReport, ThreadSettings, ToThread } from './messages.ts';
 import { type CounterTable, RequestCounters } from '../request-metrics.ts';
 import type { EngineGauges, ListenAddress } from '../engine.ts';
-import type { KeyPair } from '../../routing/secrets.ts';
+import type { KeyPair } from '../../model/secrets.ts';
 import { type ShardedMap, difference, emptyMap } from '../../model/sharded-map.ts';
 import type { RouteTable } from '../../routing/table.ts';
 import { type MapUpdate, tableUpdate } from '../../routing/table-update.ts';

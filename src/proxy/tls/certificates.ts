@@ -1,5 +1,5 @@
 import { type SecureContext, type SecureContextOptions, createSecureContext } from 'node:tls';
-import type { KeyPair } from '../../routing/secrets.ts';
+import type { KeyPair } from '../../model/secrets.ts';
 import { get } from '../../model/sharded-map.ts';
 import { hostReference } from '../../routing/host-certificate.ts';
 import { normalizeHost, routesFor } from '../../routing/match.ts';

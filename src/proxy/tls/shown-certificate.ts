@@ -1,16 +1,16 @@
 import type { TLSSocket } from 'node:tls';
-import type { ClientPolicy } from '../../routing/table.ts';
+import type { ClientAuth } from '../../policies/client-certificate.ts';
 import type { ShownCertificate } from '../client-certificate.ts';
 
 /** What the client of a connection showed whose handshake asked by `policy`; `now` in milliseconds since the epoch. */
-export function shownCertificate(socket: TLSSocket, policy: ClientPolicy, now: number): ShownCertificate {
-  const { terms } = policy;
+export function shownCertificate(socket: TLSSocket, policy: ClientAuth, now: number): ShownCertificate {
+  const { policyId } = policy;
   try {
     const certificate = socket.getPeerX509Certificate();
-    if (!certificate) return shown(terms, 'missing', { 'ssl-client-verify': 'NONE' });
+    if (!certificate) return shown(policyId, 'missing', { 'ssl-client-verify': 'NONE' });
     // A resumed session keeps the verdict of its first handshake, and certificates expire meanwhile.
     if (socket.authorized && now <= certificate.validToDate.getTime()) {
-      return shown(terms, 'verified', {
+      return shown(policyId, 'verified', {
         'ssl-client-verify': 'SUCCESS',
         'ssl-client-subject-dn': distinguishedName(certificate.subject),
         'ssl-client-issuer-dn': distinguishedName(certificate.issuer),
@@ -20,16 +20,16 @@ export function shownCertificate(socket: TLSSocket, policy: ClientPolicy, now: n
   } catch {
     // What Node cannot read is not good, and must not end the thread.
   }
-  return shown(terms, 'refused', { 'ssl-client-verify': 'FAILED' });
+  return shown(policyId, 'refused', { 'ssl-client-verify': 'FAILED' });
 }
 
 function shown(
-  terms: string,
+  policyId: string,
   verdict: ShownCertificate['verdict'],
   fields: Readonly<Record<string, string>>,
 ): ShownCertificate {
   const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
-  return { terms, verdict, fields, lines: lines.join('') };
+  return { policyId, verdict, fields, lines: lines.join('') };
 }
 
 /**

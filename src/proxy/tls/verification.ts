@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
-import type { ClientPolicy } from '../../routing/table.ts';
+import type { ClientAuth } from '../../policies/client-certificate.ts';
 import type { ShownCertificate } from '../client-certificate.ts';
 import type { Certificates } from './certificates.ts';
 import { shownCertificate } from './shown-certificate.ts';
@@ -15,7 +15,7 @@ export interface Verification {
   begin(
     raw: Socket,
     serverName: string | null,
-    policy: ClientPolicy,
+    policy: ClientAuth,
     secured: (socket: TLSSocket, client: ShownCertificate) => void,
   ): void;
 }
@@ -26,18 +26,18 @@ export function createVerification(
   now: () => number,
 ): Verification {
   // Node asks by server, not by SNI. Each lives as long as its policy in the table, and its certificate.
-  const servers = new WeakMap<ClientPolicy, WeakMap<SecureContextOptions, Handshakes | null>>();
+  const servers = new WeakMap<ClientAuth, WeakMap<SecureContextOptions, Handshakes | null>>();
 
-  const make = (policy: ClientPolicy, shown: SecureContextOptions): Handshakes | null => {
+  const make = (policy: ClientAuth, shown: SecureContextOptions): Handshakes | null => {
     try {
       return createHandshakes({
         ...shown,
         ALPNProtocols: [...protocols],
-        ca: policy.authority,
+        ca: policy.caCertificates,
         requestCert: true,
         rejectUnauthorized: false,
-        // A session is resumed with what was verified when it began: by these terms and no others.
-        sessionIdContext: policy.terms,
+        // A session is resumed with what was verified when it began: by this policy and no other.
+        sessionIdContext: policy.policyId,
       });
     } catch {
       // This is on the way of a handshake: whoever comes must not be able to end the thread.

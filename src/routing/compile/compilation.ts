@@ -3,12 +3,13 @@ import type { HostCertificate } from '../certificates.ts';
 import type { Claims } from '../ingress/claims.ts';
 import type { Classes } from '../ingress/classes.ts';
 import type { ScopeRoutes } from '../host-routes.ts';
+import type { Dependents } from '../../model/dependents.ts';
 import type { Memberships } from '../../model/reverse-index.ts';
 import { type Problem, sortProblems } from '../../model/problem.ts';
 import type { CompileSettings } from '../settings.ts';
 import { type ShardedMap, emptyMap, values } from '../../model/sharded-map.ts';
 import { EMPTY_SNAPSHOT, type Snapshot } from '../../model/snapshot.ts';
-import type { KeyPair } from '../secrets.ts';
+import type { KeyPair } from '../../model/secrets.ts';
 import type { RouteTable } from '../table.ts';
 
 /**
@@ -34,26 +35,22 @@ export interface Compilation {
   readonly members: Members;
 }
 
-/** Who depends on what. */
+/** Indexes: each saves a scan of everything when one thing changes. */
 export interface Members {
-  /** Ingresses by scope. */
+  /** Ingresses by scope: who settles a host together. */
   readonly ingressesByScope: Memberships;
-  /** Ingresses by backend. */
+  /** Ingresses by backend: a backend is compiled as long as there is one. */
   readonly ingressesByBackend: Memberships;
-  /** Backends by Service. */
-  readonly backendsByService: Memberships;
   /** Ingresses by TLS host. */
   readonly ingressesByTlsHost: Memberships;
-  /** Ingresses by the Secret that they verify pods or clients by. */
-  readonly ingressesByAuthority: Memberships;
-  /** Ingresses by Secret. */
-  readonly ingressesBySecret: Memberships;
-  /** TLS hosts by the Secret that serves them. */
+  /** What was compiled from which object: what is compiled again when that object changes. */
+  readonly dependents: Dependents;
+  /** TLS hosts by the Secret that serves them: its keys are kept as long as there is one. */
   readonly hostsBySecret: Memberships;
   /** Glob scopes by suffix. */
   readonly globsBySuffix: Memberships;
-  /** Scopes by the terms on which their clients show certificates. */
-  readonly scopesByTerms: Memberships;
+  /** Scopes by the client certificates that they ask for: a policy is kept as long as there is one. */
+  readonly scopesByClientAuth: Memberships;
 }
 
 export const EMPTY_TABLE: RouteTable = {
@@ -90,13 +87,11 @@ export function emptyCompilation(settings: CompileSettings): Compilation {
     members: {
       ingressesByScope: emptyMap(),
       ingressesByBackend: emptyMap(),
-      backendsByService: emptyMap(),
       ingressesByTlsHost: emptyMap(),
-      ingressesByAuthority: emptyMap(),
-      ingressesBySecret: emptyMap(),
+      dependents: emptyMap(),
       hostsBySecret: emptyMap(),
       globsBySuffix: emptyMap(),
-      scopesByTerms: emptyMap(),
+      scopesByClientAuth: emptyMap(),
     },
   };
 }

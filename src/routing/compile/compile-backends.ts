@@ -3,6 +3,8 @@ import { type CompiledBackend, compileBackend, serviceOf } from '../backends.ts'
 import type { Claims } from '../ingress/claims.ts';
 import type { Compilation, Members } from './compilation.ts';
 import type { ClaimChange } from './compile-claims.ts';
+import { changedDependencies, dependentMove, dependentsOn } from '../../model/dependents.ts';
+import { ObjectReader } from '../../model/object-reader.ts';
 import { type Move, move } from '../../model/reverse-index.ts';
 import type { ObjectKey } from '../../model/objects.ts';
 import { routesOf } from '../references.ts';
@@ -15,7 +17,9 @@ export interface CompiledBackends {
   readonly backends: ShardedMap<CompiledBackend>;
   /** The same as the table has them. */
   readonly table: ShardedMap<Backend>;
-  readonly members: Pick<Members, 'ingressesByBackend' | 'backendsByService'>;
+  readonly members: Pick<Members, 'ingressesByBackend'>;
+  /** Of what backends depend on. */
+  readonly dependencyMoves: readonly Move[];
   /** Ingresses whose references became good or bad. */
   readonly touchedIngresses: ReadonlySet<ObjectKey>;
   readonly touchedServices: ReadonlySet<ObjectKey>;
@@ -36,12 +40,9 @@ export function compileBackends(
   const changedServices = new Set<ObjectKey>();
   for (const [service] of difference(from.snapshot.services, snapshot.services)) changedServices.add(service);
   const touched = new Set(moves.flatMap(({ before, after }) => [...before, ...after]));
-  const ofService = (service: ObjectKey): void => {
-    for (const backend of get(from.members.backendsByService, service) ?? []) touched.add(backend);
-  };
-  for (const service of changedServices) ofService(service);
-  for (const [service] of difference(from.snapshot.slicesByService, snapshot.slicesByService))
-    ofService(service);
+  for (const dependency of changedDependencies(from.snapshot, snapshot)) {
+    for (const backend of dependentsOn(from.members.dependents, 'Backend', dependency)) touched.add(backend);
+  }
   const controllers = settings.defaultBackend && controllerBackend(settings.defaultBackend);
   if (controllers !== null && !get(from.backends, controllers)) touched.add(controllers);
 
@@ -49,7 +50,7 @@ export function compileBackends(
   const table = edit(from.table.backends);
   const touchedIngresses = new Set<ObjectKey>();
   const touchedServices = new Set<ObjectKey>();
-  const comeOrGone: Move[] = [];
+  const dependencyMoves: Move[] = [];
   for (const key of touched) {
     const before = backends.get(key);
     const ingresses = get(ingressesByBackend, key);
@@ -58,11 +59,11 @@ export function compileBackends(
     if (!ingresses && key !== controllers) {
       backends.delete(key);
       table.delete(key);
-      if (service !== null) comeOrGone.push({ member: key, before: [service], after: [] });
+      dependencyMoves.push(dependentMove('Backend', key, before, undefined));
       continue;
     }
-    const after = compileBackend(key, snapshot, settings);
-    if (!before && service !== null) comeOrGone.push({ member: key, before: [], after: [service] });
+    const after = compileBackend(key, new ObjectReader(snapshot), settings);
+    dependencyMoves.push(dependentMove('Backend', key, before, after));
     if (!isDeepStrictEqual(before, after)) backends.set(key, after);
     if (!isDeepStrictEqual(before?.backend, after.backend)) table.set(key, after.backend);
     const { unavailable } = after.backend;
@@ -75,7 +76,8 @@ export function compileBackends(
   return {
     backends: backends.done(),
     table: table.done(),
-    members: { ingressesByBackend, backendsByService: move(from.members.backendsByService, comeOrGone) },
+    members: { ingressesByBackend },
+    dependencyMoves,
     touchedIngresses,
     touchedServices,
   };

@@ -4,11 +4,13 @@ import type { Claims } from '../ingress/claims.ts';
 import type { Compilation, Members } from './compilation.ts';
 import type { ClaimChange } from './compile-claims.ts';
 import { type CompiledScopes, claimantsOf } from './compile-scopes.ts';
+import { changedDependencies, dependentMove, dependentsOn } from '../../model/dependents.ts';
+import { ObjectReader } from '../../model/object-reader.ts';
 import { type Memberships, type Move, move } from '../../model/reverse-index.ts';
 import type { Scope } from '../scope.ts';
 import type { ObjectKey } from '../../model/objects.ts';
 import type { Problem } from '../../model/problem.ts';
-import { type KeyPair, keyPairOf } from '../secrets.ts';
+import { type KeyPair, keyPairOf } from '../../model/secrets.ts';
 import type { CompileSettings } from '../settings.ts';
 import { type ShardedMap, difference, edit, entries, get } from '../../model/sharded-map.ts';
 import { EMPTY_SNAPSHOT, type Snapshot } from '../../model/snapshot.ts';
@@ -21,7 +23,9 @@ export interface CompiledCertificates {
   /** What is wrong with the default certificate; undefined when that was not looked at again. */
   readonly defaultProblem: Problem | null | undefined;
   readonly validUntil: number;
-  readonly members: Pick<Members, 'ingressesByTlsHost' | 'ingressesBySecret' | 'hostsBySecret'>;
+  readonly members: Pick<Members, 'ingressesByTlsHost' | 'hostsBySecret'>;
+  /** Of what certificates depend on. */
+  readonly dependencyMoves: readonly Move[];
   readonly touchedIngresses: ReadonlySet<ObjectKey>;
 }
 
@@ -42,12 +46,6 @@ export function compileCertificates(
       after: hostsOf(after),
     })),
   );
-  const ingressesBySecret = move(
-    from.members.ingressesBySecret,
-    changes.map(({ ingress, before, after }) => {
-      return { member: ingress, before: secretsOf(before), after: secretsOf(after) };
-    }),
-  );
 
   const touched = new Set(changes.flatMap(({ before, after }) => [...hostsOf(before), ...hostsOf(after)]));
   // Another namespace has a scope now: other entries count for the hosts below it.
@@ -58,10 +56,8 @@ export function compileCertificates(
       for (const host of hostsOf(get(claims, ingress))) touched.add(host);
     }
   }
-  for (const [secret] of difference(from.snapshot.secrets, snapshot.secrets)) {
-    for (const ingress of get(ingressesBySecret, secret) ?? []) {
-      for (const [host, tls] of get(claims, ingress)?.tls ?? []) if (tls.secret === secret) touched.add(host);
-    }
+  for (const dependency of changedDependencies(from.snapshot, snapshot)) {
+    for (const host of dependentsOn(from.members.dependents, 'TlsHost', dependency)) touched.add(host);
   }
   const timePassed = settings.now >= from.certificatesValidUntil || settings.now < from.settings.now;
   if (timePassed) for (const [host] of entries(from.certificates)) touched.add(host);
@@ -70,6 +66,7 @@ export function compileCertificates(
   const table = edit(from.table.certificates);
   const touchedIngresses = new Set<ObjectKey>();
   const moves: Move[] = [];
+  const dependencyMoves: Move[] = [];
   const put = (host: string, after: CertificateReference | null): void => {
     const before = table.get(host);
     moves.push({ member: host, before: secretOf(before), after: secretOf(after) });
@@ -80,7 +77,7 @@ export function compileCertificates(
   let defaultProblem: Problem | null | undefined;
   const { defaultTlsSecret } = settings;
   if (defaultTlsSecret && (timePassed || isAnother(defaultTlsSecret, from.snapshot, snapshot))) {
-    const after = defaultCertificate(defaultTlsSecret, snapshot, settings.now);
+    const after = defaultCertificate(defaultTlsSecret, new ObjectReader(snapshot), settings.now);
     validUntil = Math.min(validUntil, after.validUntil);
     defaultProblem = after.problem;
     put('', after.certificate);
@@ -91,11 +88,13 @@ export function compileCertificates(
     for (const ingress of before?.problems.keys() ?? []) touchedIngresses.add(ingress);
     if (claimants.length === 0) {
       certificates.delete(host);
+      dependencyMoves.push(dependentMove('TlsHost', host, before, undefined));
       put(host, null);
       continue;
     }
     const ownerOf = (scope: Scope): string => get(scopes, scope)?.routes.namespace ?? '';
-    const after = hostCertificate(host, claimants, ownerOf, snapshot, settings.now);
+    const after = hostCertificate(host, claimants, ownerOf, new ObjectReader(snapshot), settings.now);
+    dependencyMoves.push(dependentMove('TlsHost', host, before, after));
     for (const ingress of after.problems.keys()) touchedIngresses.add(ingress);
     validUntil = Math.min(validUntil, after.validUntil);
     if (!isDeepStrictEqual(before, after)) certificates.set(host, after);
@@ -108,7 +107,8 @@ export function compileCertificates(
     keys: compileKeys(from.keys, moves, hostsBySecret, snapshot),
     defaultProblem,
     validUntil,
-    members: { ingressesByTlsHost, ingressesBySecret, hostsBySecret },
+    members: { ingressesByTlsHost, hostsBySecret },
+    dependencyMoves,
     touchedIngresses,
   };
 }
@@ -140,8 +140,4 @@ function secretOf(certificate: CertificateReference | null | undefined): readonl
 
 function hostsOf(claims: Claims | undefined): readonly string[] {
   return claims ? [...claims.tls.keys()] : [];
-}
-
-function secretsOf(claims: Claims | undefined): readonly ObjectKey[] {
-  return claims ? [...claims.tls.values()].flatMap((tls) => tls.secret ?? []) : [];
 }

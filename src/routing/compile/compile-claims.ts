@@ -1,11 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type Claims, noClaims, readClaims } from '../ingress/claims.ts';
 import { type Classes, ownership, readClasses } from '../ingress/classes.ts';
-import type { Compilation, Members } from './compilation.ts';
+import type { Compilation } from './compilation.ts';
 import type { Ingress, ObjectKey } from '../../model/objects.ts';
 import { referenceTo } from '../../model/problem.ts';
 import type { CompileSettings } from '../settings.ts';
-import { move } from '../../model/reverse-index.ts';
+import { changedDependencies, dependentMove, dependentsOn } from '../../model/dependents.ts';
+import { ObjectReader } from '../../model/object-reader.ts';
+import type { Move } from '../../model/reverse-index.ts';
 import { type ShardedMap, difference, edit, entries, get } from '../../model/sharded-map.ts';
 import type { Snapshot } from '../../model/snapshot.ts';
 
@@ -20,7 +22,8 @@ export interface CompiledClaims {
   readonly classes: Classes;
   readonly claims: ShardedMap<Claims>;
   readonly changes: readonly ClaimChange[];
-  readonly members: Pick<Members, 'ingressesByAuthority'>;
+  /** Of what Ingresses depend on. */
+  readonly dependencyMoves: readonly Move[];
 }
 
 /** Reads the Ingresses that changed; all of them when what makes an Ingress ours has changed. */
@@ -46,16 +49,15 @@ export function compileClaims(
   };
   for (const [key, object] of difference(from.snapshot.ingresses, snapshot.ingresses)) reread(key, object);
   if (!sameOwnership) for (const [key, object] of entries(snapshot.ingresses)) reread(key, object);
-  for (const [secret] of difference(from.snapshot.secrets, snapshot.secrets)) {
-    for (const key of get(from.members.ingressesByAuthority, secret) ?? []) {
+  for (const dependency of changedDependencies(from.snapshot, snapshot)) {
+    for (const key of dependentsOn(from.members.dependents, 'Ingress', dependency)) {
       reread(key, get(snapshot.ingresses, key));
     }
   }
-  const moves = changes.map(({ ingress, before, after }) => {
-    return { member: ingress, before: authoritiesOf(before), after: authoritiesOf(after) };
-  });
-  const ingressesByAuthority = move(from.members.ingressesByAuthority, moves);
-  return { classes, claims: claims.done(), changes, members: { ingressesByAuthority } };
+  const dependencyMoves = changes.map(({ ingress, before, after }) =>
+    dependentMove('Ingress', ingress, before, after),
+  );
+  return { classes, claims: claims.done(), changes, dependencyMoves };
 }
 
 function claimsOf(
@@ -68,14 +70,10 @@ function claimsOf(
   const owner = ownership(ingress, referenceTo('Ingress', key, ingress), classes, settings);
   switch (owner.kind) {
     case 'ours':
-      return readClaims(key, ingress, owner.problems, (secret) => get(snapshot.secrets, secret));
+      return readClaims(key, ingress, owner.problems, new ObjectReader(snapshot));
     case 'class-missing':
       return noClaims(key, ingress, owner.problems);
     case 'foreign':
       return undefined;
   }
-}
-
-function authoritiesOf(claims: Claims | undefined): readonly ObjectKey[] {
-  return claims?.authorities ?? [];
 }

@@ -4,11 +4,11 @@ import type { CompiledScopes } from './compile-scopes.ts';
 import { type Move, move } from '../../model/reverse-index.ts';
 import { type ScopeRoutes } from '../host-routes.ts';
 import { type ShardedMap, difference, edit, get } from '../../model/sharded-map.ts';
-import type { ClientPolicy } from '../table.ts';
+import type { ClientAuth } from '../../policies/client-certificate.ts';
 
 export interface CompiledClients {
-  readonly table: ShardedMap<ClientPolicy>;
-  readonly members: Pick<Members, 'scopesByTerms'>;
+  readonly table: ShardedMap<ClientAuth>;
+  readonly members: Pick<Members, 'scopesByClientAuth'>;
 }
 
 /** Keeps the policies that some host's clients are verified by. */
@@ -18,23 +18,23 @@ export function compileClients(
   claims: ShardedMap<Claims>,
 ): CompiledClients {
   const moves: Move[] = [];
-  const policies = new Map<string, ClientPolicy>();
+  const policies = new Map<string, ClientAuth>();
   for (const [scope, after] of difference(from.scopes, scopes)) {
-    moves.push({ member: scope, before: termsAt(get(from.scopes, scope)), after: termsAt(after) });
+    moves.push({ member: scope, before: policyIdsAt(get(from.scopes, scope)), after: policyIdsAt(after) });
     const asks = after?.routes.clients && get(claims, after.routes.clients.ingress)?.clients;
-    if (asks && asks !== 'unverifiable') policies.set(asks.terms, asks);
+    if (asks && asks !== 'unverifiable') policies.set(asks.policyId, asks);
   }
-  const scopesByTerms = move(from.members.scopesByTerms, moves);
+  const scopesByClientAuth = move(from.members.scopesByClientAuth, moves);
   const table = edit(from.table.clientPolicies);
-  for (const terms of new Set(moves.flatMap(({ before, after }) => [...before, ...after]))) {
-    const policy = policies.get(terms);
-    if (!get(scopesByTerms, terms)) table.delete(terms);
-    // One of the same terms is the same.
-    else if (policy && !table.get(terms)) table.set(terms, policy);
+  for (const policyId of new Set(moves.flatMap(({ before, after }) => [...before, ...after]))) {
+    const policy = policies.get(policyId);
+    if (!get(scopesByClientAuth, policyId)) table.delete(policyId);
+    // One of the same id is the same.
+    else if (policy && !table.get(policyId)) table.set(policyId, policy);
   }
-  return { table: table.done(), members: { scopesByTerms } };
+  return { table: table.done(), members: { scopesByClientAuth } };
 }
 
-function termsAt(scope: ScopeRoutes | undefined): readonly string[] {
-  return scope?.routes.clients?.terms ? [scope.routes.clients.terms] : [];
+function policyIdsAt(scope: ScopeRoutes | undefined): readonly string[] {
+  return scope?.routes.clients?.policyId ? [scope.routes.clients.policyId] : [];
 }

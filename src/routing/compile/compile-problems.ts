@@ -1,5 +1,6 @@
 import type { Compilation } from './compilation.ts';
 import { controllerBackend } from './compile-backends.ts';
+import { dependentsOn } from '../../model/dependents.ts';
 import type { ObjectKey } from '../../model/objects.ts';
 import { type Problem, describeObject, problem, sortProblems } from '../../model/problem.ts';
 import { referenceProblems } from '../references.ts';
@@ -47,7 +48,7 @@ function ingressProblems(ingress: ObjectKey, compiled: Compiled): readonly Probl
 }
 
 function serviceProblems(service: ObjectKey, compiled: Compiled): readonly Problem[] {
-  const keys = [...(get(compiled.members.backendsByService, service) ?? [])];
+  const keys = dependentsOn(compiled.members.dependents, 'Backend', `Service ${service}`);
   const found = keys.flatMap((key) => get(compiled.backends, key)?.problems ?? []);
   const { defaultBackend } = compiled.settings;
   if (!defaultBackend) return found;

@@ -9,10 +9,10 @@ import { type Compilation, type Members, emptyCompilation } from './compilation.
 import type { CompileSettings } from '../settings.ts';
 import type { Snapshot } from '../../model/snapshot.ts';
 import type { Route, RouteTable } from '../table.ts';
-import { DEFAULT_POLICY } from '../table.ts';
+import { move } from '../../model/reverse-index.ts';
 
 export { type Compilation, listProblems } from './compilation.ts';
-export type { KeyPair } from '../secrets.ts';
+export type { KeyPair } from '../../model/secrets.ts';
 export type { CompileSettings } from '../settings.ts';
 
 /**
@@ -32,11 +32,15 @@ export function compile(snapshot: Snapshot, settings: CompileSettings, previous?
   const certificates = compileCertificates(from, snapshot, settings, claims, changes, scopes);
 
   const members: Members = {
-    ...read.members,
     ...scopes.members,
     ...clients.members,
     ...backends.members,
     ...certificates.members,
+    dependents: move(from.members.dependents, [
+      ...read.dependencyMoves,
+      ...backends.dependencyMoves,
+      ...certificates.dependencyMoves,
+    ]),
   };
   const catchAll = scopes.catchAll ?? controllerDefault(settings);
   const table = settleTable(from.table, {
@@ -86,7 +90,7 @@ function controllerDefault({ defaultBackend }: CompileSettings): Route | null {
   if (!defaultBackend) return null;
   const backend = controllerBackend(defaultBackend);
   const nowhere = { host: '', path: '', ingress: '', field: '' };
-  return { ...nowhere, pathType: 'DefaultBackend', backend, policy: DEFAULT_POLICY };
+  return { ...nowhere, pathType: 'DefaultBackend', backend, policies: null };
 }
 
 /** The same table when no part of it is another one. */

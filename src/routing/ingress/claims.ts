@@ -1,15 +1,17 @@
-import { readAnnotations } from './annotations.ts';
+import { clientAuthOf, readAnnotations } from './annotations.ts';
 import { canaryProblem } from './canary.ts';
-import type { ClientDemand } from './client-certificates.ts';
 import { isAbsent, fields, isFields, isPortNumber, items, text } from '../../model/untyped.ts';
+import type { ClientAuth } from '../../policies/client-certificate.ts';
 import type { HostGlob } from '../glob.ts';
 import { hostFault, isLabel, isPortName } from '../../model/names.ts';
-import type { ObjectKey, Secret } from '../../model/objects.ts';
+import type { ObjectKey } from '../../model/objects.ts';
+import type { Dependency, ObjectReader } from '../../model/object-reader.ts';
+import type { PolicySet } from '../../policies/policy-set.ts';
 import { pathFault } from '../../model/validation/path.ts';
 import { normalizeRulePath } from '../path.ts';
 import { type ObjectReference, type Problem, problem, referenceTo } from '../../model/problem.ts';
 import { CATCH_ALL, HOSTLESS, type Scope, globScope, scopeHost } from '../scope.ts';
-import type { BackendKey, PathType, Policy, Route } from '../table.ts';
+import type { BackendKey, PathType, Route } from '../table.ts';
 import { type TlsClaim, readTls } from './tls-claims.ts';
 import { validateObject } from '../../model/validation/validate.ts';
 
@@ -36,9 +38,9 @@ export interface Claims {
   /** By host. */
   readonly tls: ReadonlyMap<string, TlsClaim>;
   /** What it asks of the clients of its hosts. */
-  readonly clients: ClientDemand['asks'];
-  /** The Secrets that pods and clients are verified by. */
-  readonly authorities: readonly ObjectKey[];
+  readonly clients: ClientAuth | 'unverifiable' | null;
+  /** What else was read for it: when one of these changes, it is read again. */
+  readonly dependencies: readonly Dependency[];
   readonly problems: readonly Problem[];
 }
 
@@ -47,18 +49,17 @@ export function readClaims(
   key: ObjectKey,
   ingress: unknown,
   classProblems: readonly Problem[],
-  secretOf: (key: ObjectKey) => Secret | undefined,
+  objects: ObjectReader,
 ): Claims {
   const object = referenceTo('Ingress', key, ingress);
   const canary = canaryProblem(ingress, object);
   if (canary) return noClaims(key, ingress, [...classProblems, canary]);
   const namespace = object.namespace ?? '';
   const spec = fields(fields(ingress)['spec']);
-  const annotations = readAnnotations(ingress, object, secretOf);
+  const annotations = readAnnotations(ingress, object, objects);
   const problems = [...classProblems, ...validateObject('Ingress', ingress), ...annotations.problems];
   const age = readAge(ingress);
-  const { policy } = annotations;
-  const backendOf = (backend: unknown): BackendKey => annotations.refused ?? backendKey(namespace, backend);
+  const { policies } = annotations;
 
   const scopes = new Map<Scope, PathClaim[]>();
   let order = 0;
@@ -68,8 +69,8 @@ export function readClaims(
       const field = `${rule.field}.http.paths[${index}]`;
       const read = readPath(path, object, field, problems);
       if (read === null) continue;
-      const route = { path: read.path, pathType: read.pathType, ingress: key, field, policy };
-      const backend = backendOf(fields(path)['backend']);
+      const route = { path: read.path, pathType: read.pathType, ingress: key, field, policies };
+      const backend = backendKey(namespace, fields(path)['backend']);
       for (const scope of rule.scopes) {
         const claim = { at: read.at, age, order, route: { host: scopeHost(scope), ...route, backend } };
         scopes.get(scope)?.push(claim);
@@ -86,9 +87,9 @@ export function readClaims(
     object,
     age,
     scopes,
-    defaultRoute: readDefault(key, spec['defaultBackend'], backendOf, policy),
-    clients: annotations.clients,
-    authorities: annotations.authorities,
+    defaultRoute: readDefault(key, namespace, spec['defaultBackend'], policies),
+    clients: clientAuthOf(policies),
+    dependencies: objects.dependencies(),
     tls: readTls(spec['tls'], object, [...scopes.keys()], annotations.globs, problems),
     problems,
   };
@@ -97,7 +98,7 @@ export function readClaims(
 /** An Ingress that claims nothing, and the problems that say why. */
 export function noClaims(key: ObjectKey, ingress: unknown, problems: readonly Problem[]): Claims {
   const object = referenceTo('Ingress', key, ingress);
-  const nothing = { scopes: new Map(), defaultRoute: null, tls: new Map(), clients: null, authorities: [] };
+  const nothing = { scopes: new Map(), defaultRoute: null, tls: new Map(), clients: null, dependencies: [] };
   return { ingress: key, object, age: readAge(ingress), ...nothing, problems };
 }
 
@@ -151,9 +152,9 @@ function readPath(
 
 function readDefault(
   ingress: ObjectKey,
+  namespace: string,
   backend: unknown,
-  backendOf: (backend: unknown) => BackendKey,
-  policy: Policy,
+  policies: PolicySet | null,
 ): Route | null {
   if (!isFields(backend)) return null;
   const field = 'spec.defaultBackend';
@@ -163,8 +164,8 @@ function readDefault(
     pathType: 'DefaultBackend',
     ingress,
     field,
-    backend: backendOf(backend),
-    policy,
+    backend: backendKey(namespace, backend),
+    policies,
   };
 }
 

@@ -3,7 +3,8 @@ import { createServer as createHttps } from 'node:https';
 import type { AddressInfo, Server } from 'node:net';
 import { expect, it } from 'vitest';
 import { relayEngine } from '../../../src/proxy/native-engine.ts';
-import { DEFAULT_POLICY, type Policy } from '../../../src/routing/table.ts';
+import type { PolicyConfigs } from '../../../src/policies/registry.ts';
+import type { BackendTransportConfig } from '../../../src/policies/backend-transport.ts';
 import { createAuthority } from '../../support/certificates.ts';
 import { http2Client } from '../../support/http2-client.ts';
 import { startProxy } from '../../support/proxy.ts';
@@ -61,45 +62,64 @@ it('a client that offers h2 gets it, and the pod is told that it came by https',
   }
 });
 
-it.each<[what: string, policy: Partial<Policy>, http2: boolean, status: number, body: string]>([
-  ['HTTPS', { protocol: 'https' }, false, 200, '1.1 false'],
-  ['HTTPS with a name', { protocol: 'https', serverName: 'pod.internal' }, false, 200, '1.1 pod.internal'],
-  ['GRPCS', { protocol: 'grpcs' }, true, 200, '2.0 https'],
-  ['a pod of the authority', { protocol: 'https', authority: own }, false, 200, '1.1 false'],
+/** What a route asks for that says how its Pods are spoken to. */
+function transport(given: Partial<BackendTransportConfig>): PolicyConfigs {
+  return { 'backend-transport': { protocol: null, serverName: null, caCertificates: null, ...given } };
+}
+
+it.each<[what: string, given: Partial<BackendTransportConfig>, http2: boolean, status: number, body: string]>(
   [
-    'a pod of the authority, by its name',
-    { protocol: 'https', authority: own, serverName: 'pod.internal' },
-    false,
-    200,
-    '1.1 pod.internal',
+    ['HTTPS', { protocol: 'https' }, false, 200, '1.1 false'],
+    ['HTTPS with a name', { protocol: 'https', serverName: 'pod.internal' }, false, 200, '1.1 pod.internal'],
+    ['GRPCS', { protocol: 'grpcs' }, true, 200, '2.0 https'],
+    ['a pod of the authority', { protocol: 'https', caCertificates: own }, false, 200, '1.1 false'],
+    [
+      'a pod of the authority, by its name',
+      { protocol: 'https', caCertificates: own, serverName: 'pod.internal' },
+      false,
+      200,
+      '1.1 pod.internal',
+    ],
+    [
+      'the same over HTTP/2',
+      { protocol: 'grpcs', caCertificates: own, serverName: 'pod.internal' },
+      true,
+      200,
+      '2.0 https',
+    ],
+    [
+      'another name',
+      { protocol: 'https', caCertificates: own, serverName: 'other.internal' },
+      false,
+      502,
+      '',
+    ],
+    [
+      'another name over HTTP/2',
+      { protocol: 'grpcs', caCertificates: own, serverName: 'other.internal' },
+      true,
+      502,
+      '',
+    ],
+    [
+      'another authority',
+      { protocol: 'https', caCertificates: createAuthority().certificate },
+      false,
+      502,
+      '',
+    ],
+    [
+      'another authority over HTTP/2',
+      { protocol: 'grpcs', caCertificates: createAuthority().certificate },
+      true,
+      502,
+      '',
+    ],
   ],
-  [
-    'the same over HTTP/2',
-    { protocol: 'grpcs', authority: own, serverName: 'pod.internal' },
-    true,
-    200,
-    '2.0 https',
-  ],
-  ['another name', { protocol: 'https', authority: own, serverName: 'other.internal' }, false, 502, ''],
-  [
-    'another name over HTTP/2',
-    { protocol: 'grpcs', authority: own, serverName: 'other.internal' },
-    true,
-    502,
-    '',
-  ],
-  ['another authority', { protocol: 'https', authority: createAuthority().certificate }, false, 502, ''],
-  [
-    'another authority over HTTP/2',
-    { protocol: 'grpcs', authority: createAuthority().certificate },
-    true,
-    502,
-    '',
-  ],
-])('TLS to pods: %s', async (_what, given, http2, status, body) => {
+)('TLS to pods: %s', async (_what, given, http2, status, body) => {
   await using pod = await (http2 ? secureHttp2() : secureHttp());
-  const policy = { ...DEFAULT_POLICY, ...given };
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], policy }], { h2c: true });
+  const policies = transport(given);
+  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], policies }], { h2c: true });
   using client = http2Client(proxy.port);
   for (let i = 0; i < 2; i++) {
     const answer = await client.ask({});
@@ -110,12 +130,15 @@ it.each<[what: string, policy: Partial<Policy>, http2: boolean, status: number, 
 
 it('connections that were verified and those that were not never serve for each other', async () => {
   await using pod = await secureHttp();
-  const site = (host: string, policy: Partial<Policy>) => ({
+  const site = (host: string, given: Partial<BackendTransportConfig>) => ({
     host,
     ports: [pod.port],
-    policy: { ...DEFAULT_POLICY, protocol: 'https' as const, ...policy },
+    policies: transport({ protocol: 'https', ...given }),
   });
-  const sites = [site('any.test', {}), site('strict.test', { authority: createAuthority().certificate })];
+  const sites = [
+    site('any.test', {}),
+    site('strict.test', { caCertificates: createAuthority().certificate }),
+  ];
   await using proxy = await startProxy(relayEngine, sites, { h2c: true });
   using client = http2Client(proxy.port);
   expect((await client.ask({ ':authority': 'any.test' })).status).toBe(200);
@@ -124,8 +147,8 @@ it('connections that were verified and those that were not never serve for each 
 
 it('a pod that does not choose h2 is not spoken to in h2', async () => {
   await using pod = await secureHttp();
-  const policy = { ...DEFAULT_POLICY, protocol: 'grpcs' as const };
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], policy }], { h2c: true });
+  const policies = transport({ protocol: 'grpcs' });
+  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], policies }], { h2c: true });
   using client = http2Client(proxy.port);
   expect((await client.ask({})).status).toBe(502);
 });

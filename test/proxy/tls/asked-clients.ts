@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { ConnectionOptions, TLSSocket } from 'node:tls';
-import type { KeyPair } from '../../../src/routing/secrets.ts';
-import type { ClientPolicy } from '../../../src/routing/table.ts';
+import type { KeyPair } from '../../../src/model/secrets.ts';
+import type { ClientAuth } from '../../../src/policies/client-certificate.ts';
 import { createAuthority } from '../../support/certificates.ts';
 import { get } from '../../support/raw-client.ts';
 import { type TlsProxy, type TlsSite, authority, secureClient } from '../../support/tls-proxy.ts';
@@ -14,18 +14,18 @@ export const strangers = createAuthority();
 export const ada = clients.issue(['ada'], { subject: { organizationName: 'Bücher, Sons + "Co"' } });
 export const mallory = strangers.issue(['mallory']);
 
-export const policy = (terms: string, change: Partial<ClientPolicy> = {}): ClientPolicy => {
-  return { terms, required: true, authority: clients.certificate, passCertificate: false, ...change };
+export const policy = (policyId: string, change: Partial<ClientAuth> = {}): ClientAuth => {
+  return { policyId, required: true, caCertificates: clients.certificate, passCertificate: false, ...change };
 };
 export const REQUIRED = policy('required');
 export const OPTIONAL = policy('optional', { required: false });
 export const PASSED = policy('passed', { passCertificate: true });
-export const STRANGERS = policy('strangers', { authority: strangers.certificate });
+export const STRANGERS = policy('strangers', { caCertificates: strangers.certificate });
 
 export const shows = ({ certificate, key }: KeyPair): ConnectionOptions => ({ cert: certificate, key });
 
 /** `app.test` asks, `open.test` does not. */
-export const sites = (port: number, asked: ClientPolicy, ...more: TlsSite[]): TlsSite[] => [
+export const sites = (port: number, asked: ClientAuth, ...more: TlsSite[]): TlsSite[] => [
   { ports: [port], secret: 'shop/all', clients: asked },
   { ports: [port], secret: 'shop/all', host: 'open.test' },
   ...more.map((site) => ({ secret: 'shop/all', ...site, ports: [port] })),

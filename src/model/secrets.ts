@@ -1,8 +1,8 @@
 import { type KeyObject, X509Certificate, createPrivateKey } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
-import { fields, text } from '../model/untyped.ts';
+import { fields, text } from './untyped.ts';
 import { keyFault } from './key-fault.ts';
-import type { ObjectKey, Secret } from '../model/objects.ts';
+import type { ObjectKey, Secret } from './objects.ts';
 
 /** What the certificate of a TLS Secret says, without any byte of its key. */
 export type TlsSecret =

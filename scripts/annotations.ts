@@ -1,0 +1,92 @@
+/**
+ * `node scripts/annotations.ts` writes docs/reference/annotations.md from the policies in src/policies; a test says when
+ * that has been forgotten.
+ */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { format } from 'prettier';
+import { type AnnotationSpec, INGRESS_NGINX, PORTICO } from '../src/policies/annotation-spec.ts';
+import type { PolicyModule } from '../src/policies/policy.ts';
+import { POLICIES } from '../src/policies/registry.ts';
+import { HOST_GLOBS } from '../src/routing/ingress/host-globs.ts';
+
+export const ANNOTATIONS_PAGE = join(import.meta.dirname, '../docs/reference/annotations.md');
+
+/** The page as it should be. */
+export async function annotationsPage(): Promise<string> {
+  const page = [
+    '# Annotations',
+    '',
+    '<!-- Written by `node scripts/annotations.ts` from src/policies. -->',
+    '',
+    'Portico reads these annotations of an Ingress. They count for every path of the Ingress that carries them; where the scope',
+    'is `host`, for the whole host. Those of ingress-nginx in the second column ask for the same as ours; where both are',
+    'written, ours wins.',
+    '',
+    'A value that is not valid is reported on the Ingress and the default is used. Where a policy decides who gets in, or what',
+    'is verified, it closes instead: every path of the Ingress answers 503 until the value is valid.',
+    '',
+    ...POLICIES.flatMap(policySection),
+    '## Further hosts',
+    '',
+    ...annotationTable([HOST_GLOBS]),
+    HOST_GLOBS.about,
+    '',
+    '## Annotations of others',
+    '',
+    '`kubernetes.io/ingress.class` chooses the class of an Ingress that has no `spec.ingressClassName`.',
+    '',
+    'An Ingress with `nginx.ingress.kubernetes.io/canary: "true"` repeats the rules of another Ingress to take a part of its',
+    'requests. Portico does not serve canaries yet: such an Ingress makes no route, and a warning says so.',
+    '',
+    'The other annotations of ingress-nginx are not acted on; one warning for each Ingress names those it has. Where they',
+    'decide who gets in (the other `auth-*`, `whitelist-source-range` and its kin, `satisfy`, `enable-modsecurity` and its',
+    'kin), serving without them would open what was closed: every path of that Ingress answers 503 until they are removed. A',
+    'list that admits everybody closes nothing: `whitelist-source-range` and `allowlist-source-range` that cover all of IPv4,',
+    'an empty `denylist-source-range`, and `false` for `enable-modsecurity` and `enable-owasp-core-rules`.',
+    '',
+  ];
+  return format(page.join('\n'), { parser: 'markdown', printWidth: 120, proseWrap: 'always' });
+}
+
+function policySection(policy: PolicyModule): string[] {
+  const closes = policy.whenInvalid === 'close' ? ' **Closes when it is not valid.**' : '';
+  const more =
+    policy.page === undefined ? [] : [`More in [${policy.page.title}](../${policy.page.file}).`, ''];
+  return [
+    `## ${heading(policy.name)}`,
+    '',
+    `${policy.summary}${closes}`,
+    '',
+    ...annotationTable(policy.annotations),
+    ...policy.annotations.flatMap((spec) => [`- ${shortName(spec)}: ${spec.about}${difference(spec)}`]),
+    '',
+    ...more,
+  ];
+}
+
+function annotationTable(specs: readonly AnnotationSpec[]): string[] {
+  const rows = specs.map(({ name, nginx, values, default: fallback, scope }) => {
+    const ours = name === null ? '' : `\`${PORTICO}${name}\``;
+    const theirs = nginx === undefined ? '' : `\`${nginx}\``;
+    return `| ${ours} | ${theirs} | ${values} | ${fallback} | ${scope} |`;
+  });
+  const header = `| Annotation | \`${INGRESS_NGINX}…\` | Values | Default | Scope |`;
+  return [header, '| --- | --- | --- | --- | --- |', ...rows, ''];
+}
+
+/** `client-certificate` as `Client certificate`. */
+function heading(name: string): string {
+  const words = name.replaceAll('-', ' ');
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+function shortName({ name, nginx }: AnnotationSpec): string {
+  return `\`${name ?? nginx}\``;
+}
+
+function difference({ difference }: AnnotationSpec): string {
+  return difference === undefined ? '' : ` Unlike in ingress-nginx: ${difference}`;
+}
+
+if (import.meta.main) await writeFile(ANNOTATIONS_PAGE, await annotationsPage());

@@ -1,0 +1,131 @@
+import type { ObjectReader } from '../model/object-reader.ts';
+import type { ObjectKey, Secret } from '../model/objects.ts';
+import type { Severity } from '../model/problem.ts';
+import { type Fields, quote } from '../model/untyped.ts';
+import { type AnnotationSpec, PORTICO, namesOf } from './annotation-spec.ts';
+
+/** Takes a problem of one annotation, by its full name. */
+export type ReportAnnotation = (severity: Severity, code: string, name: string, message: string) => void;
+
+/** A Secret that an annotation names. */
+export interface NamedSecret {
+  readonly key: ObjectKey;
+  /** Undefined when there is none, or it may not be read. */
+  readonly object: Secret | undefined;
+}
+
+/**
+ * Reads the annotations of one Ingress for one policy. A value that cannot be understood is reported, with what becomes of
+ * it, and read as absent; `isInvalid` remembers that there was one.
+ */
+export class AnnotationReader {
+  readonly namespace: string;
+  isInvalid = false;
+  readonly #annotations: Fields;
+  readonly #objects: ObjectReader;
+  readonly #closes: boolean;
+  readonly #report: ReportAnnotation;
+
+  constructor(
+    annotations: Fields,
+    namespace: string,
+    objects: ObjectReader,
+    whenInvalid: 'default' | 'close',
+    report: ReportAnnotation,
+  ) {
+    this.#annotations = annotations;
+    this.namespace = namespace;
+    this.#objects = objects;
+    this.#closes = whenInvalid === 'close';
+    this.#report = report;
+  }
+
+  has(spec: AnnotationSpec): boolean {
+    return namesOf(spec).some((name) => name in this.#annotations);
+  }
+
+  /** The full name under which it is written: ours if it is there, or if none is. */
+  nameOf(spec: AnnotationSpec): string {
+    const names = namesOf(spec);
+    return names.find((name) => name in this.#annotations) ?? names[0] ?? '';
+  }
+
+  /** Whether the value stands under our name rather than that of ingress-nginx. */
+  isOurs(spec: AnnotationSpec): boolean {
+    return this.nameOf(spec).startsWith(PORTICO);
+  }
+
+  /** The text as written; null when it is absent or no text. */
+  text(spec: AnnotationSpec): string | null {
+    if (!this.has(spec)) return null;
+    const value = this.#annotations[this.nameOf(spec)];
+    if (typeof value === 'string') return value;
+    this.invalid(spec, 'is not text', 'put it in quotes');
+    return null;
+  }
+
+  /** One of the choices, without regard to case; null when it is absent or none of them. */
+  choice<T extends string>(spec: AnnotationSpec, choices: readonly T[]): T | null {
+    const written = this.text(spec);
+    if (written === null) return null;
+    const found = choices.find((choice) => choice.toLowerCase() === written.toLowerCase());
+    if (found === undefined) this.invalid(spec, 'is not valid', `use ${listed(choices)}`);
+    return found ?? null;
+  }
+
+  bool(spec: AnnotationSpec): boolean | null {
+    const chosen = this.choice(spec, ['true', 'false']);
+    return chosen === null ? null : chosen === 'true';
+  }
+
+  /** The Secret that a value names: `name`, or `namespace/name` of the same namespace. */
+  secret(spec: AnnotationSpec): NamedSecret | null {
+    const written = this.text(spec);
+    if (written === null) return null;
+    const parts = written.split('/');
+    const [namespace, name] = parts.length === 2 ? parts : [this.namespace, written];
+    if (parts.length > 2 || !name || !namespace) {
+      this.invalid(spec, 'is not the name of a Secret', 'write its name');
+      return null;
+    }
+    if (namespace !== this.namespace) {
+      const advice = 'an Ingress may use the Secrets of its own namespace only';
+      this.invalid(spec, 'is in another namespace', advice);
+      return null;
+    }
+    const key = `${namespace}/${name}`;
+    return { key, object: this.#objects.secret(key) };
+  }
+
+  /** Says that the value of an annotation cannot be used: `fault` continues the value, `advice` says what to write. */
+  invalid(spec: AnnotationSpec, fault: string, advice: string): void {
+    const name = this.nameOf(spec);
+    const consequence = this.#closes ? CLOSED : `the default is used: ${spec.default}`;
+    const message = `${quote(this.#annotations[name])} ${fault}: ${advice}; ${consequence}.`;
+    this.fail('AnnotationInvalid', spec, message);
+  }
+
+  /** The same with a sentence and a code of its own; the policy closes if it is one that does. */
+  fail(code: string, spec: AnnotationSpec, message: string): void {
+    this.isInvalid = true;
+    this.#report(this.#closes ? 'error' : 'warning', code, this.nameOf(spec), message);
+  }
+
+  /** Something that costs a part of the value, not the policy. */
+  error(code: string, spec: AnnotationSpec, message: string): void {
+    this.#report('error', code, this.nameOf(spec), message);
+  }
+
+  /** Something to know that costs nothing. */
+  warn(code: string, spec: AnnotationSpec, message: string): void {
+    this.#report('warning', code, this.nameOf(spec), message);
+  }
+}
+
+/** What becomes of an Ingress with a policy that closes, as the end of a sentence. */
+export const CLOSED = 'every path of this Ingress answers 503 until this is fixed';
+
+/** `a, b or c` */
+export function listed(choices: readonly string[]): string {
+  return choices.length < 2 ? choices.join('') : `${choices.slice(0, -1).join(', ')} or ${choices.at(-1)}`;
+}

@@ -1,0 +1,28 @@
+export const PORTICO = 'portico.dev/';
+export const INGRESS_NGINX = 'nginx.ingress.kubernetes.io/';
+
+/** One annotation, as the reader, the messages and the reference page know it. */
+export interface AnnotationSpec {
+  /** After `portico.dev/`; null for one that only ingress-nginx has. */
+  readonly name: string | null;
+  /** The annotation of ingress-nginx that asks for the same, after its prefix. Ours wins where both are written. */
+  readonly nginx?: string;
+  /** What may be written, for the reference: `round-robin`, `ewma`. */
+  readonly values: string;
+  /** Without the annotation. */
+  readonly default: string;
+  /** Whether it counts for the paths of its Ingress, or for the whole host. */
+  readonly scope: 'path' | 'host';
+  /** What it does, in a sentence or more. */
+  readonly about: string;
+  /** Where the annotation of ingress-nginx does not mean exactly the same: what differs, in one sentence. */
+  readonly difference?: string;
+}
+
+/** In full; ours first. */
+export function namesOf({ name, nginx }: AnnotationSpec): readonly string[] {
+  return [
+    ...(name === null ? [] : [`${PORTICO}${name}`]),
+    ...(nginx === undefined ? [] : [`${INGRESS_NGINX}${nginx}`]),
+  ];
+}

@@ -1,0 +1,127 @@
+import { createHash } from 'node:crypto';
+import { type AnnotationReader, CLOSED } from './annotation-reader.ts';
+import type { AnnotationSpec } from './annotation-spec.ts';
+import { readCaCertificates } from '../model/secrets.ts';
+import { definePolicy } from './policy.ts';
+
+/** How the clients of a host are verified during the TLS handshake. */
+export interface ClientAuth {
+  /** A digest of all the rest: what has the same id asks for the same. */
+  readonly policyId: string;
+  /** Otherwise a client may come without a certificate, but not with one that is not good. */
+  readonly required: boolean;
+  /** The CA certificates (PEM) that those of clients must lead to. */
+  readonly caCertificates: string;
+  /** Pods get the certificate itself too. */
+  readonly passCertificate: boolean;
+}
+
+const CA_SECRET: AnnotationSpec = {
+  name: 'client-ca-secret',
+  nginx: 'auth-tls-secret',
+  values: 'the name of a Secret',
+  default: 'none: clients are asked for nothing',
+  scope: 'host',
+  about:
+    'Clients of the hosts of this Ingress are asked for a certificate (mutual TLS) that leads to one in the `ca.crt` of ' +
+    'this Secret, of type `kubernetes.io/tls` and of the namespace of the Ingress.',
+};
+
+const VERIFY: AnnotationSpec = {
+  name: 'client-certificate',
+  nginx: 'auth-tls-verify-client',
+  values: '`required`, `optional`, `off`',
+  default: 'required',
+  scope: 'host',
+  about:
+    '`required`: a request without a certificate, or with one that is not good, gets 400 and reaches no Pod. `optional`: ' +
+    'clients may come without; one that is not good still gets 400. `off`: nothing is asked for, whatever the annotations ' +
+    'of ingress-nginx say. In those `on` stands for `required`.',
+  difference: '`optional_no_ca` is not valid: a certificate that nobody verified says nothing.',
+};
+
+const PASS: AnnotationSpec = {
+  name: 'client-certificate-to-pods',
+  nginx: 'auth-tls-pass-certificate-to-upstream',
+  values: '`true`, `false`',
+  default: 'false',
+  scope: 'host',
+  about:
+    'Pods are told `ssl-client-verify` (`SUCCESS`, or `NONE` where it is optional and none was presented), ' +
+    '`ssl-client-subject-dn` and `ssl-client-issuer-dn`; with `true` also `ssl-client-cert`, the certificate as PEM, ' +
+    'percent-encoded.',
+};
+
+const DEPTH: AnnotationSpec = {
+  name: null,
+  nginx: 'auth-tls-verify-depth',
+  values: 'a number',
+  default: 'none',
+  scope: 'host',
+  about: 'Has no effect, and a warning says so: chains are as long as their certificates allow.',
+  difference:
+    'The length of chains is not limited; limit it by the pathLenConstraint of the certificates that issue.',
+};
+
+export const clientCertificate = definePolicy({
+  name: 'client-certificate',
+  phase: 'access',
+  summary: 'Which clients of a host must present a certificate (mutual TLS), and what Pods are told of it.',
+  page: { title: 'Certificates of clients', file: 'client-certificates.md' },
+  annotations: [CA_SECRET, VERIFY, PASS, DEPTH],
+  whenInvalid: 'close',
+  reservedPrefix: 'portico.dev/client-',
+
+  parse(read): ClientAuth | null {
+    const verify = readVerify(read);
+    if (verify === 'off') return null;
+    if (read.has(DEPTH)) {
+      const message =
+        'The length of chains is not limited: every certificate that leads to ca.crt is good; limit it by the pathLenConstraint of those that issue.';
+      read.warn('AnnotationUnsupported', DEPTH, message);
+    }
+    const caCertificates = caCertificatesOf(read);
+    const passCertificate = readPass(read);
+    if (verify === null || caCertificates === null) return null;
+    const config = { required: verify === 'required', caCertificates, passCertificate };
+    const digest = createHash('sha256').update(JSON.stringify(config)).digest('base64url');
+    // As long as OpenSSL lets the context of a session be.
+    return { policyId: digest.slice(0, 32), ...config };
+  },
+
+  describe({ required, passCertificate }) {
+    return `${required ? 'required' : 'optional'}${passCertificate ? ', told to Pods' : ''}`;
+  },
+});
+
+function readVerify(read: AnnotationReader): 'required' | 'optional' | 'off' | null {
+  if (!read.has(VERIFY)) return 'required';
+  if (read.isOurs(VERIFY)) return read.choice(VERIFY, ['required', 'optional', 'off']);
+  const written = read.choice(VERIFY, ['on', 'optional', 'off']);
+  return written === 'on' ? 'required' : written;
+}
+
+function caCertificatesOf(read: AnnotationReader): string | null {
+  if (!read.has(CA_SECRET)) {
+    const message = `No Secret is named that clients are verified by: name one; ${CLOSED}.`;
+    read.fail('ClientCaMissing', CA_SECRET, message);
+    return null;
+  }
+  const secret = read.secret(CA_SECRET);
+  if (secret === null) return null;
+  const found = readCaCertificates(secret.key, secret.object);
+  if (found.kind === 'certificates') return found.pem;
+  const message = `${found.reason}, so clients cannot be verified; ${CLOSED}.`;
+  read.fail('ClientCaMissing', CA_SECRET, message);
+  return null;
+}
+
+/** Not telling Pods opens nothing, so that a typing error here costs only itself. */
+function readPass(read: AnnotationReader): boolean {
+  const written = read.text(PASS);
+  if (written !== null && written !== 'true' && written !== 'false') {
+    const message = `"${written.slice(0, 80)}" is not valid: use true or false; the default is used: false.`;
+    read.warn('AnnotationInvalid', PASS, message);
+  }
+  return written === 'true';
+}

@@ -1,0 +1,41 @@
+import type { AnnotationReader } from './annotation-reader.ts';
+import type { AnnotationSpec } from './annotation-spec.ts';
+
+/**
+ * When a policy acts on a request, in the order of the phases: a redirect is answered before limits are counted, limits
+ * before a client is authenticated, and only what may pass is rewritten and sent to an endpoint.
+ */
+export type Phase = 'redirect' | 'limit' | 'access' | 'rewrite' | 'upstream' | 'response';
+
+/**
+ * One policy: what asks for it, how it is read, and what it does. A policy is one file; `registry.ts` gives it its place.
+ * `C` is plain data: it is compared, printed, and posted to the data-plane threads.
+ */
+export interface PolicyModule<C extends object = object, N extends string = string> {
+  /** The key in `PolicySet.configs`, the heading in the reference and the label in metrics: `balance`. */
+  readonly name: N;
+  readonly phase: Phase;
+  /** What the policy is for, in a sentence or two for the reference. */
+  readonly summary: string;
+  /** A page of docs/ that says more. */
+  readonly page?: { readonly title: string; readonly file: string };
+  readonly annotations: readonly AnnotationSpec[];
+  /**
+   * What a value costs that cannot be understood: the policy's default is used, or every path of the Ingress answers
+   * 503. Policies that decide who gets in, or what is verified, close.
+   */
+  readonly whenInvalid: 'default' | 'close';
+  /** Unknown annotations that begin like this close the Ingress: a typing error must not open what was to be closed. */
+  readonly reservedPrefix?: string;
+  /** Called when one of `annotations` is written. Null when they ask for nothing. */
+  parse(read: AnnotationReader): C | null;
+  /** For goldens, `explain` and the reference: `least-requests`. */
+  describe(config: C): string;
+}
+
+/** Gives a policy its types: its name as a literal, its config as what `parse` returns. */
+export function definePolicy<C extends object, const N extends string>(
+  module: PolicyModule<C, N>,
+): PolicyModule<C, N> {
+  return module;
+}

@@ -1,0 +1,28 @@
+import { balance } from './balance.ts';
+import { backendTransport } from './backend-transport.ts';
+import { clientCertificate } from './client-certificate.ts';
+import type { PolicyModule } from './policy.ts';
+import { responseHeaders } from './response-headers.ts';
+
+/**
+ * Every policy, in the order in which they act on a request. Within a phase the order is that of the list; the reason for
+ * each place stands beside it.
+ */
+export const POLICIES = [
+  // access: decided by the connection, before anything that costs more.
+  clientCertificate,
+  // upstream: which endpoint, and how it is spoken to.
+  balance,
+  backendTransport,
+  // response: whoever answered.
+  responseHeaders,
+] as const;
+
+type Policies = (typeof POLICIES)[number];
+
+export type PolicyName = Policies['name'];
+
+/** The config of each policy by its name; those that are not asked for are absent. */
+export type PolicyConfigs = {
+  readonly [M in Policies as M['name']]?: M extends PolicyModule<infer C> ? C : never;
+};

@@ -1,0 +1,70 @@
+import type { AnnotationSpec } from './annotation-spec.ts';
+import { definePolicy } from './policy.ts';
+
+export interface ResponseHeadersConfig {
+  readonly set: readonly (readonly [name: string, value: string])[];
+}
+
+const RESPONSE_HEADERS: AnnotationSpec = {
+  name: 'response-headers',
+  values: 'lines of `Name: value`',
+  default: 'none',
+  scope: 'path',
+  about:
+    'Header fields that every response of these paths gets, those that Portico answers itself included. A field of the ' +
+    'same name from the Pod is replaced. Fields that frame the message or speak of the connection cannot be set.',
+};
+
+const MAX_FIELDS = 32;
+const MAX_VALUE_LENGTH = 4096;
+const NAME = /^[!#$%&'*+.^_`|~0-9a-z-]{1,128}$/i;
+/** RFC 9110 5.5: visible characters of ASCII, with blanks between them. */
+const VALUE = /^[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?$/;
+/** What the proxy itself says of the message and the connection. */
+const RESERVED: ReadonlySet<string> = new Set([
+  'connection',
+  'content-length',
+  'date',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+export const responseHeaders = definePolicy({
+  name: 'response-headers',
+  phase: 'response',
+  summary: 'Sets header fields of responses.',
+  annotations: [RESPONSE_HEADERS],
+  whenInvalid: 'default',
+
+  parse(read): ResponseHeadersConfig | null {
+    const written = read.text(RESPONSE_HEADERS);
+    if (written === null) return null;
+    const set: [string, string][] = [];
+    for (const line of written
+      .split('\n')
+      .map((line) => line.trim())
+      .filter(Boolean)) {
+      const colon = line.indexOf(':');
+      const name = line.slice(0, Math.max(colon, 0)).trim();
+      const value = line.slice(colon + 1).trim();
+      const fault = faultOf(name, value, set.length);
+      if (fault === null) set.push([name, value]);
+      else read.invalid(RESPONSE_HEADERS, `has a line that ${fault}`, 'write lines of `Name: value`');
+    }
+    return set.length === 0 ? null : { set };
+  },
+
+  describe: ({ set }) => set.map(([name, value]) => `${name}: ${value}`).join(', '),
+});
+
+function faultOf(name: string, value: string, count: number): string | null {
+  if (count === MAX_FIELDS) return `is beyond the ${MAX_FIELDS} that are read`;
+  if (!NAME.test(name)) return 'does not begin with the name of a header field and a colon';
+  if (RESERVED.has(name.toLowerCase())) return `sets ${name}, which Portico sets itself`;
+  if (value.length > MAX_VALUE_LENGTH || !VALUE.test(value)) return `has no valid value for ${name}`;
+  return null;
+}
