@@ -1,9 +1,10 @@
 /**
- * `npm run build`: all of Portico in one file, dist/portico.js, that needs Node and nothing else.
+ * `npm run build`: all of Portico in dist/, which needs Node and nothing else. It starts with dist/portico.js, which loads
+ * of dist/chunks what a command needs: a probe nothing, a data-plane thread no API client.
  *
  *     node scripts/build.ts [outdir]
  */
-import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
 import { type Metafile, type Plugin, build } from 'esbuild';
@@ -21,12 +22,16 @@ const absent: Plugin = {
 };
 
 await mkdir(outdir, { recursive: true });
+// Their names change with what they hold.
+await rm(join(outdir, 'chunks'), { recursive: true, force: true });
 
 const { metafile } = await build({
   absWorkingDir: ROOT,
-  entryPoints: ['src/main.ts'],
-  outfile: join(outdir, 'portico.js'),
+  entryPoints: { portico: 'src/main.ts' },
+  outdir,
+  chunkNames: 'chunks/[name]-[hash]',
   bundle: true,
+  splitting: true,
   platform: 'node',
   target: 'node24',
   // An ES module: data-plane threads are started from import.meta.url, which CommonJS does not have.
@@ -57,8 +62,8 @@ if (missing.length > 0) {
 // The folder may lie below a package.json of another type.
 await writeFile(join(outdir, 'package.json'), '{ "type": "module" }\n');
 await writeFile(join(outdir, 'THIRD-PARTY-LICENSES.txt'), await licenses(metafile));
-const bytes = Object.values(metafile.outputs)[0]?.bytes ?? 0;
-console.log(`${join(outdir, 'portico.js')}  ${(bytes / 1e6).toFixed(1)} MB`);
+const bytes = Object.values(metafile.outputs).reduce((sum, output) => sum + output.bytes, 0);
+console.log(`${join(outdir, 'portico.js')}  ${(bytes / 1e6).toFixed(1)} MB with its chunks`);
 
 /** The licences of the packages that are in the bundle: each asks to be passed on with copies. */
 async function licenses(metafile: Metafile): Promise<string> {

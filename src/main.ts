@@ -1,7 +1,11 @@
 #!/usr/bin/env node
-import { isMainThread } from 'node:worker_threads';
+import { readProbeArguments, runProbe } from './cli/probe.ts';
 
-// The bundle is one file, and a data-plane thread runs the same one.
+// A probe is started every few seconds, so nothing else is loaded for it. A data-plane thread runs this file too.
+const probe = readProbeArguments(process.argv.slice(2));
+if (probe) process.exit(await runProbe(probe, (text) => process.stdout.write(text)));
+
+const { isMainThread } = await import('node:worker_threads');
 if (isMainThread) {
   const { main } = await import('./cli/program.ts');
   process.exit(await main(process.argv, new URL(import.meta.url)));

@@ -86,7 +86,7 @@ export async function main(argv: readonly string[], threadEntry: URL): Promise<n
     .exitOverride()
     .action(async (what: string, { statusSocket }: { statusSocket: string }) => {
       const { runProbe } = await import('./probe.ts');
-      exitCode = await runProbe(what, statusSocket, write);
+      exitCode = await runProbe({ what, socketPath: statusSocket }, write);
     });
 
   const cleanup = command(

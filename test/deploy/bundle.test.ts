@@ -1,9 +1,9 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { type IncomingMessage, createServer, get } from 'node:http';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { VERSION } from '../../src/version.ts';
@@ -93,6 +93,7 @@ async function residentMiB({ pid }: ChildProcess): Promise<number> {
 test('is a program, its module type and the licences of what it holds', async () => {
   expect((await readdir(portico)).toSorted()).toEqual([
     'THIRD-PARTY-LICENSES.txt',
+    'chunks',
     'package.json',
     'portico.js',
   ]);
@@ -108,6 +109,41 @@ test('is a program, its module type and the licences of what it holds', async ()
       'yaml',
     ]),
   );
+});
+
+/** The files that are loaded before anything runs, and what they need of Node. */
+async function loadedBy(file: string, seen = new Set<string>()): Promise<Set<string>> {
+  seen.add(file);
+  const text = await readFile(file, 'utf8');
+  for (const [, name = ''] of text.matchAll(/\b(?:from|import)\s*["']([^"']+)["']/g)) {
+    const target = name.startsWith('.') ? resolve(dirname(file), name) : name;
+    if (!seen.has(target)) await (name.startsWith('.') ? loadedBy(target, seen) : seen.add(target));
+  }
+  return seen;
+}
+
+test('a probe, which the kubelet starts every few seconds, loads a few lines and a socket', async () => {
+  const loaded = [...(await loadedBy(join(portico, 'portico.js')))];
+  expect(loaded.filter((name) => name.startsWith('node:')).toSorted()).toEqual(['node:module', 'node:net']);
+  const sizes = await Promise.all(loaded.filter((name) => name.endsWith('.js')).map((name) => stat(name)));
+  expect(sizes.reduce((sum, { size }) => sum + size, 0)).toBeLessThan(8 * 1024);
+
+  const address = loopbackAddress();
+  const socket = join(folder, 'status.sock');
+  const args = ['run', '--manifests', await manifestsFor(address, 8080), '--bind-address', address];
+  const place = ['--http-port', `${HTTP_PORT}`, '--https-port', '0', '--status-port', '0'];
+  const script = join(portico, 'portico.js');
+  const child = spawn(
+    process.execPath,
+    [script, ...args, ...place, '--status-socket', socket, '--workers', '1'],
+    {
+      stdio: 'ignore',
+    },
+  );
+  onTestFinished(() => void child.kill('SIGKILL'));
+  const probe = (what: string) => run(process.execPath, [script, 'probe', what, `--status-socket=${socket}`]);
+  await eventually(async () => (await probe('readyz')).stdout === 'ok\n', once(child, 'exit'));
+  expect(await probe('healthz')).toEqual({ stdout: 'ok\n', stderr: '' });
 });
 
 test('answers --version, check and explain from an empty folder', async () => {
