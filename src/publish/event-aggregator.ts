@@ -1,4 +1,4 @@
-import type { Report } from './events.ts';
+import { type Report, eventNamespace } from './events.ts';
 
 /** An Event expires after an hour, so a problem that stays is reported again no more often than that. */
 export const REPEAT_MS = 3_600_000;
@@ -19,9 +19,18 @@ interface Entry {
   sent: { readonly atMs: number; readonly count: number } | null;
 }
 
+/** Reports that are remembered for one namespace; beyond `CROWDED` in all, only so many as `FEW`. */
+const MOST_OF_NAMESPACE = 1_000;
+const FEW = 100;
+const CROWDED = 10_000;
+const MOST = 20_000;
+
 /** What was reported and what is to be, once per object and reason. Pure: time is an argument. */
 export class EventLedger {
   #entries = new Map<string, Entry>();
+  readonly #counts = new Map<string, number>();
+  /** A report was turned away since this was last set to false. */
+  wasFull = false;
 
   get size(): number {
     return this.#entries.size;
@@ -31,16 +40,41 @@ export class EventLedger {
     return this.#entries.get(key)?.report;
   }
 
-  /** The object has this problem now. Other words than before are another Event. */
-  has(report: Report): void {
+  /** Where the Event for a key belongs. */
+  namespaceOf(key: string): string {
+    const report = this.report(key);
+    return report ? eventNamespace(report) : '';
+  }
+
+  /** The object has this problem now. Other words than before are another Event. False when there is no room for it. */
+  has(report: Report): boolean {
     const entry = this.#entries.get(report.key);
     const same = entry?.report.note === report.note && entry.report.object.uid === report.object.uid;
+    if (!entry && !this.#count(eventNamespace(report), 1)) return false;
     if (!entry || !same) {
       this.#entries.set(report.key, { report, present: true, count: 1, sent: null });
     } else if (!entry.present) {
       entry.present = true;
       if (entry.sent) entry.count++;
     }
+    return true;
+  }
+
+  #count(namespace: string, change: 1 | -1): boolean {
+    const count = this.#counts.get(namespace) ?? 0;
+    const room = this.#entries.size < CROWDED ? MOST_OF_NAMESPACE : FEW;
+    if (change === 1 && (count >= room || this.#entries.size >= MOST)) {
+      this.wasFull = true;
+      return false;
+    }
+    if (count + change === 0) this.#counts.delete(namespace);
+    else this.#counts.set(namespace, count + change);
+    return true;
+  }
+
+  #forget(key: string, { report }: Entry): void {
+    this.#entries.delete(key);
+    this.#count(eventNamespace(report), -1);
   }
 
   /** The object does not have this problem any more. */
@@ -48,7 +82,7 @@ export class EventLedger {
     const entry = this.#entries.get(key);
     if (!entry) return;
     entry.present = false;
-    if (!entry.sent) this.#entries.delete(key);
+    if (!entry.sent) this.#forget(key, entry);
   }
 
   /** What is to be sent for this key now. */
@@ -73,8 +107,9 @@ export class EventLedger {
 
   /** Forgets what is long over. Answers the keys for which something is to be sent. */
   sweep(nowMs: number): string[] {
-    for (const [key, { present, sent }] of this.#entries) {
-      if (!present && (!sent || nowMs - sent.atMs >= REPEAT_MS)) this.#entries.delete(key);
+    for (const [key, entry] of this.#entries) {
+      const { present, sent } = entry;
+      if (!present && (!sent || nowMs - sent.atMs >= REPEAT_MS)) this.#forget(key, entry);
     }
     return [...this.#entries.keys()].filter((key) => this.due(key, nowMs) !== null);
   }

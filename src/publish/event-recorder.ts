@@ -1,7 +1,7 @@
 import type { Compilation } from '../routing/compile/compile.ts';
 import { fields, items } from '../model/untyped.ts';
 import type { Problem } from '../model/problem.ts';
-import { type ShardedMap, difference, emptyMap, get } from '../model/sharded-map.ts';
+import { type ShardedMap, difference, emptyMap, get, values } from '../model/sharded-map.ts';
 import { type ApiReply, apiPath } from '../kubernetes/api-request.ts';
 import type { Clock } from '../kubernetes/clock.ts';
 import type { Complaints } from './log-once.ts';
@@ -89,6 +89,7 @@ export function openEventDesk({ term, clock, random, complaints, reporter }: Eve
     signal: term.signal,
     complaints,
     topic: 'Events',
+    namespaceOf: (key) => ledger.namespaceOf(key),
     right:
       'problems are not reported as Events without the verbs "create" and "patch" on resource "events" ' +
       'in API group "events.k8s.io"',
@@ -108,6 +109,13 @@ export function openEventDesk({ term, clock, random, complaints, reporter }: Eve
 
   const sweep = (): void => {
     for (const key of ledger.sweep(clock.monotonicMs())) queue.add(key);
+    // Those for which there was no room may have some now.
+    if (ledger.wasFull) {
+      ledger.wasFull = false;
+      for (const found of values(problems)) {
+        for (const report of reportsOf(found)) if (ledger.has(report)) queue.add(report.key);
+      }
+    }
     for (const [uid, bucket] of objectBuckets) if (bucket.full()) objectBuckets.delete(uid);
     cancelSweep = clock.setTimeout(sweep, SWEEP_EVERY_MS);
   };
@@ -122,10 +130,7 @@ export function openEventDesk({ term, clock, random, complaints, reporter }: Eve
         const reports = reportsOf(after ?? []);
         const keys = new Set(reports.map(({ key }) => key));
         for (const { key } of reportsOf(get(before, owner) ?? [])) if (!keys.has(key)) ledger.lost(key);
-        for (const report of reports) {
-          ledger.has(report);
-          queue.add(report.key);
-        }
+        for (const report of reports) if (ledger.has(report)) queue.add(report.key);
       }
     },
   };

@@ -1,5 +1,5 @@
 import type { Compilation } from '../routing/compile/compile.ts';
-import type { ObjectKey } from '../model/objects.ts';
+import { type ObjectKey, namespaceOf } from '../model/objects.ts';
 import { get } from '../model/sharded-map.ts';
 import { type Address, addressText, statusAddresses } from './addresses.ts';
 import { apiPath } from '../kubernetes/api-request.ts';
@@ -116,6 +116,7 @@ export function openStatusDesk(options: StatusDeskOptions): StatusDesk {
     signal: term.signal,
     complaints,
     topic: 'Ingress status',
+    namespaceOf,
     right:
       'no address is published without the verb "patch" on resource "ingresses/status" ' +
       'in API group "networking.k8s.io"',

@@ -1,6 +1,7 @@
 import { type ApiReply, replyText } from '../kubernetes/api-request.ts';
 import { type Clock, sleep } from '../kubernetes/clock.ts';
 import type { Complaints } from './log-once.ts';
+import { FairQueue } from './fair-queue.ts';
 import type { TokenBucket } from './token-bucket.ts';
 
 /** How one piece of work ended. */
@@ -24,6 +25,8 @@ export interface WorkQueueOptions {
   readonly right: string;
   /** What is to be done for this key as things are now; null when there is nothing. Costs a token only if so. */
   readonly work: (key: string) => (() => Promise<Outcome>) | null;
+  /** The namespace of a key: namespaces take turns, and a right that is missing in one stops that one only. */
+  readonly namespaceOf: (key: string) => string;
 }
 
 /** Keys whose objects are to be looked at; one write at a time, no faster than the bucket allows. */
@@ -38,8 +41,8 @@ const COMPLAIN_AFTER = 3;
 const FORBIDDEN_RETRY_MS = 300_000;
 
 export function startWorkQueue(options: WorkQueueOptions): WorkQueue {
-  const { clock, random, bucket, signal, complaints, topic, right, work } = options;
-  const ready = new Set<string>();
+  const { clock, random, bucket, signal, complaints, topic, right, work, namespaceOf } = options;
+  const ready = new FairQueue();
   const failures = new Map<string, number>();
   /** Keys that wait for their next try: news about an object does not shorten its back-off. */
   const waiting = new Set<string>();
@@ -49,7 +52,7 @@ export function startWorkQueue(options: WorkQueueOptions): WorkQueue {
 
   const add = (key: string): void => {
     if (waiting.has(key)) return;
-    ready.add(key);
+    ready.add(namespaceOf(key), key);
     wake();
   };
   const later = (key: string, retryAfterMs: number): void => {
@@ -66,7 +69,15 @@ export function startWorkQueue(options: WorkQueueOptions): WorkQueue {
     );
   };
 
-  const attempt = async (key: string, write: () => Promise<Outcome>): Promise<void> => {
+  const pause = (namespace: string): void => {
+    ready.pause(namespace);
+    clock.setTimeout(() => {
+      ready.resume(namespace);
+      wake();
+    }, FORBIDDEN_RETRY_MS);
+  };
+
+  const attempt = async (namespace: string, key: string, write: () => Promise<Outcome>): Promise<void> => {
     const outcome = await write().catch((error: unknown): Outcome => {
       const why = error instanceof Error ? error.message : String(error);
       return { kind: 'failed', why, retryAfterMs: 0 };
@@ -75,7 +86,7 @@ export function startWorkQueue(options: WorkQueueOptions): WorkQueue {
     switch (outcome.kind) {
       case 'done':
         failures.delete(key);
-        complaints.settle(topic);
+        if (!ready.isPaused) complaints.settle(topic);
         if (complainedOf === key) {
           complainedOf = null;
           complaints.settle(`${topic} of ${key}`);
@@ -94,31 +105,34 @@ export function startWorkQueue(options: WorkQueueOptions): WorkQueue {
           `${topic}: ${right} (see deploy/rbac.yaml); serving goes on. (${outcome.why})`,
         );
         add(key);
-        return sleep(clock, FORBIDDEN_RETRY_MS, signal);
+        pause(namespace);
+        return;
     }
   };
 
   const loop = async (): Promise<void> => {
     while (!signal.aborted) {
-      const delayMs = ready.size > 0 ? bucket.waitMs() : 0;
-      if (delayMs > 0) await sleep(clock, delayMs, signal);
-      const [key] = ready;
-      if (key === undefined) {
+      const delayMs = ready.isReady ? bucket.waitMs() : 0;
+      if (delayMs > 0) {
+        await sleep(clock, delayMs, signal);
+        continue;
+      }
+      const next = ready.take();
+      if (next === null) {
         await new Promise<void>((resolve) => {
           wake = resolve;
           if (signal.aborted) resolve();
         });
         continue;
       }
-      if (delayMs > 0) continue;
-      ready.delete(key);
+      const { group, key } = next;
       const write = work(key);
       if (write === null) {
         failures.delete(key);
         if (complainedOf === key) complainedOf = null;
       } else {
         bucket.take();
-        await attempt(key, write);
+        await attempt(group, key, write);
       }
     }
   };

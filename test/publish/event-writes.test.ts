@@ -154,6 +154,35 @@ test('without the right to Events it is said once, and statuses are written all 
   await town.until(() => events(town).length === 2);
 });
 
+test('a namespace with many problems does not delay the Event of another', async () => {
+  const many = Array.from({ length: 60 }, (_, n) => ingressOf(`a/web-${n}`, 'portico'));
+  await using town = await openTown({ objects: [OUR_CLASS, ...many, ingressOf('b/web', 'portico')] });
+  await town.join('a', JOIN);
+  const turn = (): number => town.writes('events').findIndex(({ path }) => path.includes('/namespaces/b/'));
+  await town.until(() => turn() >= 0);
+  expect(turn()).toBeLessThan(3);
+});
+
+test('a namespace that refuses Events does not stop those of another', async () => {
+  await using town = await openTown({ objects: [OUR_CLASS, ingressOf('a/web', 'portico')] });
+  const body = {
+    kind: 'Status',
+    status: 'Failure',
+    reason: 'Forbidden',
+    message: 'exceeded quota',
+    code: 403,
+  };
+  town.api.fail(
+    { resource: 'events', namespace: 'a', times: 100 },
+    { kind: 'body', status: 403, contentType: 'application/json', body: JSON.stringify(body) },
+  );
+  const a = await town.join('a', JOIN);
+  await town.until(() => a.said.some((line) => line.startsWith('Events:')));
+  town.api.apply(ingressOf('b/web', 'portico'));
+  await town.until(() => events(town).length === 1);
+  expect(events(town)[0]?.metadata.namespace).toBe('b');
+});
+
 test('a namespace that is being deleted takes no Events, which is no missing right', async () => {
   await using town = await openTown({
     objects: [OUR_CLASS, ingressOf('going/web', 'portico'), ingressOf('shop/web', 'portico')],

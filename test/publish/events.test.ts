@@ -136,3 +136,33 @@ test('an answer about words that have changed meanwhile does not count for the n
   ledger.sent(one, { kind: 'create' }, 0);
   expect(ledger.due(one.key, 1)).toEqual({ kind: 'create' });
 });
+
+test('one namespace has room for a thousand reports, and leaves room for others', () => {
+  const ledger = new EventLedger();
+  const of = (namespace: string, n: number) =>
+    report('x', { ...WEB, namespace, name: `web-${n}`, uid: `${namespace}-${n}` });
+  const taken = Array.from({ length: 1_500 }, (_, n) => ledger.has(of('a', n)));
+  expect([taken.filter(Boolean).length, ledger.wasFull]).toEqual([1_000, true]);
+  expect(ledger.has(of('b', 0))).toBe(true);
+  expect(ledger.has(of('a', 5))).toBe(true);
+  ledger.lost(of('a', 5).key);
+  expect(ledger.has(of('a', 1_200))).toBe(true);
+  expect(ledger.has(of('a', 1_201))).toBe(false);
+});
+
+test('many namespaces have room for fewer each', () => {
+  const ledger = new EventLedger();
+  let taken = 0;
+  for (let namespace = 0; namespace < 300; namespace++) {
+    for (let n = 0; n < 1_000; n++) {
+      if (
+        ledger.has(
+          report('x', { ...WEB, namespace: `n${namespace}`, name: `w${n}`, uid: `${namespace}-${n}` }),
+        )
+      )
+        taken++;
+    }
+  }
+  expect(taken).toBe(20_000);
+  expect(ledger.size).toBe(20_000);
+});
