@@ -31,7 +31,8 @@ const LIMITS: Readonly<Record<keyof Limits, string>> = {
   connectTimeoutMs: 'connecting to an endpoint: all attempts of one request together; then 504',
   upstreamIdleTimeoutMs: 'without a byte from an endpoint while one is awaited; then 504',
   tunnelIdleTimeoutMs: 'without a byte in either direction of a WebSocket or another upgraded connection',
-  connections: 'open client connections of one data-plane thread',
+  connections:
+    'open client connections of one data-plane thread; one more closes the one that has been idle longest',
   requestsPerConnection: 'requests on one client connection, which is then closed',
   streamsPerConnection: 'requests under way at one time on one HTTP/2 connection of a client',
   bufferBytes: 'bytes held for a slow reader, for each direction of a request',

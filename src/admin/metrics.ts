@@ -27,6 +27,9 @@ export interface DataPlaneFigures {
     readonly upstreamConnections: number;
     readonly inFlight: number;
     readonly tunnels: number;
+    readonly evicted: number;
+    readonly refused: number;
+    readonly descriptorFailures: number;
   };
   readonly threads: number;
   readonly deaths: number;
@@ -295,6 +298,21 @@ function dataPlaneSamples(figures: DataPlaneFigures, bounds: readonly number[]):
       gauges.upstreamConnections,
     ),
     gauge('portico_tunnels', 'Open WebSockets and other upgraded connections.', gauges.tunnels),
+    counter(
+      'portico_client_connections_evicted_total',
+      'Idle client connections that were closed to make room for others.',
+      gauges.evicted,
+    ),
+    counter(
+      'portico_client_connections_refused_total',
+      'Client connections that were closed at once because the limit was reached and none was idle.',
+      gauges.refused,
+    ),
+    counter(
+      'portico_descriptor_failures_total',
+      'How often no file descriptor was left for a connection, as seen by the threads that serve.',
+      gauges.descriptorFailures,
+    ),
     gauge('portico_data_plane_threads', 'Threads that serve.', figures.threads),
     counter('portico_data_plane_thread_deaths_total', 'Threads that died and were replaced.', figures.deaths),
     {

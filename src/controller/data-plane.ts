@@ -31,17 +31,28 @@ const TICKET_KEY_BYTES = 48;
  */
 const TICKET_KEY_LIFETIME_MS = 12 * 60 * 60 * 1000;
 
+const DESCRIPTORS_LOG_MS = 60_000;
+
 /** Starts the threads. They listen as soon as they are given a table. */
 export async function startDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
   const { config, log, threadEntry, onFatal } = options;
   const standIn = config.httpsPort === 0 ? null : await standInCertificate();
   const place = { host: config.bindAddress ?? undefined, reusePort: process.platform === 'linux' };
   let draining = false;
+  let descriptorsLoggedAt = Number.NEGATIVE_INFINITY;
 
   const onTrouble = (trouble: ThreadTrouble): void => {
     if (trouble.kind === 'died') {
       const { retryInMs, reason } = trouble;
       log.logger.error(`a data-plane thread died and is replaced in ${retryInMs} ms: ${reason}`);
+      return;
+    }
+    if (trouble.kind === 'out-of-descriptors') {
+      if (performance.now() - descriptorsLoggedAt < DESCRIPTORS_LOG_MS) return;
+      descriptorsLoggedAt = performance.now();
+      log.logger.error(
+        'no file descriptor is left: idle connections are closed and new ones wait or are refused; raise the limit of open files (ulimit -n), or lower --limit connections',
+      );
       return;
     }
     const { address, code, message } = trouble;

@@ -10,6 +10,8 @@ export type AttemptOutcome =
   | { readonly kind: 'connect-timed-out'; readonly timeLeft: boolean }
   /** The endpoint left the table while it was being connected to: nothing was sent. */
   | { readonly kind: 'endpoint-gone' }
+  /** This machine has no descriptor for a connection: nothing was sent, and the endpoint is not to blame. */
+  | { readonly kind: 'out-of-descriptors' }
   /** The connection ended before the first byte of a response. */
   | { readonly kind: 'reset'; readonly connection: 'reused' | 'fresh' }
   /** The pod said that it did nothing with the request (RFC 9113 8.7: REFUSED_STREAM, or a GOAWAY before it). */
@@ -28,6 +30,7 @@ export type AttemptFailure =
   | 'upstream-unreachable'
   | 'upstream-connect-timed-out'
   | 'upstream-reset'
+  | 'overloaded'
   | 'upstream-nonsense'
   | 'upstream-timed-out'
   | 'client-gone'
@@ -79,6 +82,8 @@ export function afterAttempt(outcome: AttemptOutcome, request: AttemptedRequest)
     case 'endpoint-gone':
       // It says nothing of the others, and costs no attempt: the time for connecting is the limit.
       return RETRY_ELSEWHERE;
+    case 'out-of-descriptors':
+      return left ? RETRY_SAME_ALLOWED : giveUp('overloaded');
     case 'reset':
       if (!left || request.resets > MAX_RESETS || !request.replayable || !isIdempotent(request.method))
         return giveUp('upstream-reset');

@@ -47,6 +47,13 @@ export class DeadlineList<Owner = unknown> {
     this.#expire = expire;
   }
 
+  /** Up to so many of them, the one that is due first in front. */
+  oldest(count: number): readonly Deadline<Owner>[] {
+    const found: Deadline<Owner>[] = [];
+    for (let next = this.first; next && found.length < count; next = next.later) found.push(next);
+    return found;
+  }
+
   sweep(now: number): void {
     for (;;) {
       const { first } = this;
@@ -79,6 +86,11 @@ export class Deadline<Owner> {
     if (list.last) list.last.#later = this;
     else list.first = this;
     list.last = this;
+  }
+
+  /** The one that is due after it, in the list it is in. */
+  get later(): Deadline<Owner> | null {
+    return this.#later;
   }
 
   isArmedIn(list: DeadlineList<Owner>): boolean {

@@ -62,5 +62,6 @@ export async function drainRelay(
   relay.pool.destroy();
   relay.sessions.destroy();
   relay.deadlines.stop();
+  relay.descriptors.stop();
   return cut;
 }

@@ -2,9 +2,11 @@ import type { EngineContext } from './engine.ts';
 import { UpstreamSessions } from './upstream/http2/upstream-sessions.ts';
 import type { ConnectionInfo } from './connection-info.ts';
 import type { Socket } from 'node:net';
+import { ConnectedClients } from './connected-clients.ts';
 import type { ClientConnection } from './downstream/http1/client-connection.ts';
 import type { RelayExchange } from './exchange.ts';
 import { type DeadlineList, Deadlines } from './deadlines.ts';
+import { DescriptorWatch } from './descriptors.ts';
 import { RequestHead } from './downstream/http1/request-head.ts';
 import { Slab } from './write-buffer.ts';
 import type { Tunnel } from './tunnel.ts';
@@ -13,8 +15,11 @@ import { UpstreamPool } from './upstream/upstream-pool.ts';
 
 const COARSEST_SWEEP_MS = 500;
 
-/** A connection of a client, as far as draining is concerned. */
+/** A connection of a client, as far as room for it and draining are concerned. */
 export interface Client {
+  readonly connectionInfo: ConnectionInfo;
+  /** All that was written for it has left. */
+  readonly isFlushed: boolean;
   /** Closing it now loses nothing that was asked. */
   readonly isIdle: boolean;
   /** On the monotonic clock. */
@@ -25,6 +30,8 @@ export interface Client {
   /** Whoever has still something to take note of stays for it, until `destroy`. */
   cutForDrain(): void;
   destroy(): void;
+  /** It is idle and gives way to another: it is gone when the call returns. */
+  evict(): void;
 }
 
 /** What the connections and exchanges of one engine share. */
@@ -34,10 +41,11 @@ export class Relay {
   readonly pool: UpstreamPool;
   /** The same for pods that speak HTTP/2. */
   readonly sessions: UpstreamSessions;
-  readonly clients = new Set<Client>();
+  readonly clients: ConnectedClients;
   /** Takes a connection over that begins as HTTP/2 does, its first bytes unread; null refuses it. */
   acceptHttp2: ((socket: Socket, connectionInfo: ConnectionInfo) => void) | null = null;
   readonly deadlines: Deadlines;
+  readonly descriptors: DescriptorWatch;
   readonly heads: DeadlineList<ClientConnection>;
   readonly keepAlives: DeadlineList<ClientConnection>;
   readonly bodies: DeadlineList<ClientConnection>;
@@ -58,6 +66,7 @@ export class Relay {
     this.context = context;
     this.spareHead = new RequestHead(limits);
     const connectAttemptMs = limits.connectTimeoutMs / limits.attempts;
+    this.clients = new ConnectedClients(limits.connections);
     const shortest = Math.min(
       limits.clientHeadTimeoutMs,
       limits.bodyIdleTimeoutMs,
@@ -78,6 +87,8 @@ export class Relay {
     );
     this.discards = this.deadlines.list(DISCARD_MS, (client: ClientConnection) => client.destroy());
     this.lingers = this.deadlines.list(LINGER_MS, (client: ClientConnection) => client.destroy());
+    for (const idle of [this.keepAlives, this.heads, this.lingers, this.discards])
+      this.clients.evictFrom(idle);
     this.tunnels = this.deadlines.list(limits.tunnelIdleTimeoutMs, (tunnel: Tunnel) => tunnel.idle());
     this.connects = this.deadlines.list(limits.connectTimeoutMs, (exchange: RelayExchange) =>
       exchange.onConnectTimeout(false),
@@ -87,5 +98,17 @@ export class Relay {
     );
     this.pool = new UpstreamPool(limits, this.deadlines, this.slab);
     this.sessions = new UpstreamSessions(limits, this.deadlines);
+    this.descriptors = new DescriptorWatch(() => this.outOfDescriptors());
+  }
+
+  /**
+   * No file descriptor is left: closes some idle connections, of clients and to Pods, and keeps as many free for a
+   * while. Gives whether there were any.
+   */
+  outOfDescriptors(): boolean {
+    this.clients.counters.descriptorFailures++;
+    this.context.onOutOfDescriptors?.();
+    const closed = this.pool.closeOldestIdle();
+    return this.clients.closeIdle(this.deadlines.now) || closed;
   }
 }

@@ -30,6 +30,8 @@ export interface EngineContext {
   readonly strictTransportSecurity?: string;
   /** Called exactly once when an exchange is over, however it ended. */
   account(exchange: Exchange): void;
+  /** Called whenever it is found that no file descriptor is left. */
+  onOutOfDescriptors?(): void;
   /** Milliseconds since the epoch. */
   now(): number;
 }
@@ -63,6 +65,12 @@ export interface EngineGauges {
   readonly upstreamConnections: number;
   readonly inFlight: number;
   readonly tunnels: number;
+  /** Since the start: idle client connections that gave way to others at the limit. */
+  readonly evicted: number;
+  /** Since the start: client connections that were turned away at the limit. */
+  readonly refused: number;
+  /** Since the start: how often no file descriptor was left. */
+  readonly descriptorFailures: number;
 }
 
 export type EngineFactory = (context: EngineContext) => Engine;

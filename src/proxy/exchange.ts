@@ -209,6 +209,10 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
       case 'unprocessed':
         if (state) this.#tried = [...this.#tried, state];
         return this.#attemptOver({ kind: loss });
+      case 'out-of-descriptors':
+        // Not the endpoint's fault: where an idle connection could be closed for it, it is tried again.
+        this.#relay.outOfDescriptors();
+        return this.#attemptOver({ kind: loss });
       case 'reset':
         this.#resets++;
         if (state && !upstream?.reused) this.#tried = [...this.#tried, state];

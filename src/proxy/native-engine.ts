@@ -14,14 +14,13 @@ import { Relay } from './engine-state.ts';
  */
 export const relayEngine: EngineFactory = (context: EngineContext): Engine => {
   const relay = new Relay(context);
-  const { limits } = context;
   const listeners: Listener[] = [];
   const http2 = new Http2Clients(relay);
   if (context.h2c) relay.acceptHttp2 = (socket, connectionInfo) => http2.accept(socket, connectionInfo);
 
   function accept(socket: Socket, connectionInfo: ConnectionInfo): void {
     // Cheaper than an answer, at a moment when everything is scarce.
-    if (relay.clients.size >= limits.connections) socket.destroy();
+    if (!relay.clients.makeRoom(relay.deadlines.now)) socket.destroy();
     else if (socket instanceof TLSSocket && socket.alpnProtocol === 'h2')
       http2.accept(socket, connectionInfo);
     else relay.clients.add(new ClientConnection(relay, socket, connectionInfo));
@@ -45,6 +44,7 @@ export const relayEngine: EngineFactory = (context: EngineContext): Engine => {
       upstreamConnections: relay.pool.size + relay.sessions.size,
       inFlight: relay.inFlight,
       tunnels: relay.openTunnels,
+      ...relay.clients.counters,
     }),
   };
 };

@@ -35,7 +35,15 @@ function metricsOf(figures: () => Figures) {
     latencyBoundsSeconds: BOUNDS,
     dataPlane: async () => ({
       counters: figures().counters ?? [COUNTERS],
-      gauges: { clientConnections: 7, upstreamConnections: 3, inFlight: 2, tunnels: 1 },
+      gauges: {
+        clientConnections: 7,
+        upstreamConnections: 3,
+        inFlight: 2,
+        tunnels: 1,
+        evicted: 0,
+        refused: 0,
+        descriptorFailures: 0,
+      },
       threads: 2,
       deaths: 1,
       memoryBytes: [30_000_000, 31_000_000],

@@ -37,6 +37,11 @@ describe('after an attempt', () => {
     expect(after({ kind: 'endpoint-gone' }, { attempts: 3, ...upload })).toBe('retry-elsewhere');
   });
 
+  it('no descriptor: again, up to the limit, and it is not the endpoint that is blamed', () => {
+    expect(after({ kind: 'out-of-descriptors' })).toBe('retry-same-allowed');
+    expect(after({ kind: 'out-of-descriptors' }, { attempts: 3 })).toBe('overloaded');
+  });
+
   for (const [connection, step] of [
     ['reused', 'retry-same-allowed'],
     ['fresh', 'retry-elsewhere'],

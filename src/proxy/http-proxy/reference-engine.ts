@@ -58,8 +58,12 @@ export const httpProxyEngine: EngineFactory = (context) => {
   // It is given its connections rather than listening for them; this starts its checks of their heads' time.
   server.emit('listening');
   const listeners: Listener[] = [];
+  let refused = 0;
   const accept = (socket: Socket, connectionInfo: ConnectionInfo): void => {
-    if (connections.size >= limits.connections) return void socket.destroy();
+    if (connections.size >= limits.connections) {
+      refused++;
+      return void socket.destroy();
+    }
     noteConnectionInfo(socket, connectionInfo);
     connections.set(socket, 0);
     socket.once('close', () => connections.delete(socket));
@@ -134,6 +138,9 @@ export const httpProxyEngine: EngineFactory = (context) => {
       upstreamConnections: around.pool.open(),
       inFlight: around.live.size,
       tunnels: tunnels.size,
+      evicted: 0,
+      refused,
+      descriptorFailures: 0,
     }),
   };
 };

@@ -48,6 +48,7 @@ export type FromThread =
   /** In the order of the addresses. */
   | { readonly kind: 'listening'; readonly ports: readonly number[] }
   | ListenFailure
+  | OutOfDescriptors
   | { readonly kind: 'report'; readonly id: number; readonly report: ThreadReport }
   | { readonly kind: 'access-log'; readonly lines: string }
   | { readonly kind: 'drained'; readonly cut: number; readonly report: ThreadReport };
@@ -57,6 +58,11 @@ export interface ListenFailure {
   readonly address: ListenAddress;
   readonly code: string;
   readonly message: string;
+}
+
+/** At most once a second. */
+export interface OutOfDescriptors {
+  readonly kind: 'out-of-descriptors';
 }
 
 export interface ThreadReport {

@@ -21,6 +21,8 @@ async function loadEngine(name: EngineName): Promise<EngineFactory> {
   }
 }
 
+const DESCRIPTORS_REPORT_MS = 1_000;
+
 /** The life of a data-plane thread: adopt tables, serve by the newest, report when asked, drain when told. */
 export async function serve(): Promise<void> {
   const port = parentPort;
@@ -32,6 +34,7 @@ export async function serve(): Promise<void> {
   const endpoints = createEndpoints({ allowLoopback: settings.allowLoopback });
   const certificates = settings.tls && createCertificates(settings.tls);
   let table = EMPTY_TABLE;
+  let descriptorsReportedAt = Number.NEGATIVE_INFINITY;
 
   const createEngine = await loadEngine(settings.engine);
   const engine = createEngine({
@@ -50,6 +53,11 @@ export async function serve(): Promise<void> {
     account(exchange) {
       counters.count(exchange);
       accessLog.write(exchange);
+    },
+    onOutOfDescriptors() {
+      if (performance.now() - descriptorsReportedAt < DESCRIPTORS_REPORT_MS) return;
+      descriptorsReportedAt = performance.now();
+      send({ kind: 'out-of-descriptors' });
     },
     now: Date.now,
   });

@@ -1,5 +1,12 @@
 import { Worker } from 'node:worker_threads';
-import type { FromThread, ListenFailure, ThreadReport, ThreadSettings, ToThread } from './messages.ts';
+import type {
+  FromThread,
+  ListenFailure,
+  OutOfDescriptors,
+  ThreadReport,
+  ThreadSettings,
+  ToThread,
+} from './messages.ts';
 import { type CounterTable, RequestCounters } from '../request-metrics.ts';
 import type { EngineGauges, ListenAddress } from '../engine.ts';
 import type { KeyPair } from '../../model/secrets.ts';
@@ -20,7 +27,9 @@ export interface ThreadsOptions {
 }
 
 export type ThreadTrouble =
-  ListenFailure | { readonly kind: 'died'; readonly reason: string; readonly retryInMs: number };
+  | ListenFailure
+  | OutOfDescriptors
+  | { readonly kind: 'died'; readonly reason: string; readonly retryInMs: number };
 
 export interface DataPlaneReport {
   /** Of each thread, and of all threads that died. */
@@ -72,7 +81,15 @@ const REPORT_TIMEOUT_MS = 1_000;
 const DRAIN_GRACE_MS = 2_000;
 
 const NOTHING_ADOPTED = -1;
-const NO_GAUGES: EngineGauges = { clientConnections: 0, upstreamConnections: 0, inFlight: 0, tunnels: 0 };
+const NO_GAUGES: EngineGauges = {
+  clientConnections: 0,
+  upstreamConnections: 0,
+  inFlight: 0,
+  tunnels: 0,
+  evicted: 0,
+  refused: 0,
+  descriptorFailures: 0,
+};
 
 export function startThreads(options: ThreadsOptions): Threads {
   const threads = new Set<Thread>();
@@ -171,6 +188,9 @@ export function startThreads(options: ThreadsOptions): Threads {
       case 'listen-failed':
         options.onTrouble(message);
         listening.reject(Object.assign(new Error(message.message), { code: message.code }));
+        break;
+      case 'out-of-descriptors':
+        options.onTrouble(message);
         break;
       case 'report':
         thread.lastReport = message.report;
@@ -276,5 +296,8 @@ function addGauges(a: EngineGauges, b: EngineGauges): EngineGauges {
     upstreamConnections: a.upstreamConnections + b.upstreamConnections,
     inFlight: a.inFlight + b.inFlight,
     tunnels: a.tunnels + b.tunnels,
+    evicted: a.evicted + b.evicted,
+    refused: a.refused + b.refused,
+    descriptorFailures: a.descriptorFailures + b.descriptorFailures,
   };
 }

@@ -1,3 +1,5 @@
+import { isOutOfDescriptors } from '../descriptors.ts';
+
 /** Errors of connect(2) that are named as the system names them. */
 export type ConnectError = (typeof CONNECT_ERRORS)[number];
 const CONNECT_ERRORS = ['ECONNREFUSED', 'ECONNRESET', 'EHOSTUNREACH', 'ENETUNREACH', 'ETIMEDOUT'] as const;
@@ -18,12 +20,13 @@ export const NO_FAILURES: readonly ConnectFailure[] = [];
 
 /** What is known of a connection that failed before it was made; `detail` is empty when the error has no name here. */
 export interface FailedConnect {
-  readonly kind: 'refused' | 'unreachable' | 'connect-timed-out';
+  readonly kind: 'refused' | 'unreachable' | 'connect-timed-out' | 'out-of-descriptors';
   readonly detail: ConnectError | '';
 }
 
 /** Reads the error of a socket that was connecting; undefined when it was closed without one. */
 export function failedConnect(error: NodeJS.ErrnoException | undefined): FailedConnect {
+  if (isOutOfDescriptors(error?.code)) return { kind: 'out-of-descriptors', detail: '' };
   const detail = CONNECT_ERRORS.find((known) => known === error?.code) ?? '';
   switch (detail) {
     case 'EHOSTUNREACH':

@@ -10,6 +10,8 @@ import { UpstreamConnection, type UpstreamUser } from './http1/upstream-connecti
 const IDLE_PER_ENDPOINT = 128;
 /** Idle connections are closed after this, unless the pod wants it sooner. */
 const IDLE_TIMEOUT_MS = 55_000;
+/** When descriptors run out. */
+const CLOSED_AT_ONCE = 16;
 /** Our request could be on its way while the pod closes: in its last second a connection is not used. */
 const LAST_SECOND_MS = 1_000;
 
@@ -111,6 +113,13 @@ export class UpstreamPool {
     for (const key of [...(this.#ways.get(endpointKey) ?? [])]) {
       for (const connection of [...(this.#members.get(key)?.all ?? [])]) connection.retire();
     }
+  }
+
+  /** Closes those that have been idle longest. Gives whether there were any. */
+  closeOldestIdle(): boolean {
+    const oldest = this.#idling.oldest(CLOSED_AT_ONCE);
+    for (const { owner } of oldest) owner.destroy();
+    return oldest.length > 0;
   }
 
   /** Closes every connection, in use or not. */

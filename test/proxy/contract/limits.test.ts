@@ -121,20 +121,20 @@ contract('limits', (behaves) => {
     await client.ended;
   });
 
-  behaves('connections beyond the limit are turned away', async (create) => {
+  behaves('connections beyond the limit are turned away while all others are busy', async (create) => {
     await using upstream = await recordingUpstream();
     await using proxy = await startProxy(create, [{ ports: [upstream.port] }], {
       limits: { connections: 1 },
     });
     using first = await rawClient(proxy.port);
-    first.send(get('/'));
-    expect((await first.message()).status).toBe(200);
+    first.send(request('POST', '/', '', 'Transfer-Encoding: chunked'));
+    await (await upstream.connection(0)).until('POST /');
     using second = await rawClient(proxy.port);
     second.send(get('/'));
     await second.ended;
-    expect(upstream.requests).toHaveLength(1);
-    first.send(get('/'));
+    first.send('0\r\n\r\n');
     expect((await first.message()).status).toBe(200);
+    expect(upstream.requests).toHaveLength(1);
   });
 });
 

@@ -91,6 +91,10 @@ export class ClientConnection implements ClientSide {
     return this.phase === 'discarding' || (this.phase === 'head' && this.#held.length === 0);
   }
 
+  get isFlushed(): boolean {
+    return this.socket.writableLength === 0;
+  }
+
   get quietSince(): number {
     return this.deadline.since;
   }
@@ -209,6 +213,10 @@ export class ClientConnection implements ClientSide {
     this.socket.destroy();
     this.#exchange?.onClientGone();
     this.#exchange = null;
+  }
+
+  evict(): void {
+    this.destroy();
   }
 
   /** The time to drain is over. A WebSocket is told, and stays for a moment to take note of it. */

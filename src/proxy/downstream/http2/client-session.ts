@@ -73,6 +73,10 @@ export class ClientSession implements Client, ConnectionUser {
     return true;
   }
 
+  get isFlushed(): boolean {
+    return this.#connection.outbox.length === 0;
+  }
+
   get quietSince(): number {
     return this.deadline.since;
   }
@@ -142,6 +146,12 @@ export class ClientSession implements Client, ConnectionUser {
     this.deadline.clear();
     this.#rest.clear();
     this.#socket.destroy();
+  }
+
+  /** Its GOAWAY is the kernel's when the call returns, unless the client has read nothing for long. */
+  evict(): void {
+    this.close();
+    this.destroy();
   }
 
   /** The time to drain is over. */

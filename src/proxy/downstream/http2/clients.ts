@@ -33,6 +33,7 @@ export class Http2Clients {
     this.idles = deadlines.list(limits.keepAliveIdleTimeoutMs, close);
     this.bodies = deadlines.list(limits.bodyIdleTimeoutMs, (stream) => stream.bodyTimedOut());
     this.calls = deadlines.list(limits.tunnelIdleTimeoutMs, (stream) => stream.bodyTimedOut());
+    for (const idle of [this.idles, this.prefaces, this.lingers]) relay.clients.evictFrom(idle);
     this.leftovers = deadlines.list(limits.bodyIdleTimeoutMs, (stream) => stream.destroy());
   }
 

@@ -23,6 +23,8 @@ export type Loss =
   | 'connect-timed-out'
   /** Its endpoint left the table before the connection was made. */
   | 'endpoint-gone'
+  /** The system has no descriptor, or no port, for it. */
+  | 'out-of-descriptors'
   /** It ended before the first byte of a response. */
   | 'reset'
   /** The pod says that it did nothing with the request (RFC 9113 8.7). */
