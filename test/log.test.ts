@@ -42,6 +42,7 @@ it('json: level, time and message; text: for people, fields behind', () => {
   const body = `log.logger.warn({ kind: 'Ingress', count: 3 }, 'look here'); log.logger.debug('not this');`;
   expect(JSON.parse(run({}, body).stdout)).toEqual({
     level: 40,
+    stream: 'control',
     time: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
     kind: 'Ingress',
     count: 3,

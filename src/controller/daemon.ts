@@ -74,7 +74,7 @@ async function start({ config, env, log, threadEntry }: DaemonOptions): Promise<
   }
   const { source, cluster } = opened;
   logger.info(`Portico ${VERSION}: objects from ${opened.description}`);
-  const notice = config.source.kind === 'cluster' ? tcpMigrationNotice() : null;
+  const notice = config.source.kind === 'cluster' ? tcpMigrationNotice(env) : null;
   if (notice) logger.info(notice);
 
   const failed = Promise.withResolvers<number>();

@@ -43,7 +43,8 @@ export function openLog(options: LogOptions): LogSink {
   const stream: DestinationStream = text
     ? { write: (line) => void destination.write(textLine(line)) }
     : destination;
-  const logger = pino({ level: options.level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, stream);
+  const base = { stream: 'control' };
+  const logger = pino({ level: options.level, base, timestamp: pino.stdTimeFunctions.isoTime }, stream);
 
   return {
     logger,
@@ -81,9 +82,9 @@ function openWithoutBlocking(fd: number): number {
   }
 }
 
-/** `12:00:00.123 WARN  message key=value …` */
+/** `12:00:00.123 WARN  message key=value …`; a line of the access log has `access` in place of the level. */
 function textLine(json: string): string {
-  const { level, time, msg, ...fields } = JSON.parse(json) as Record<string, unknown>;
+  const { level, time, stream: _, msg, ...fields } = JSON.parse(json) as Record<string, unknown>;
   const label = (pino.levels.labels[Number(level)] ?? '').toUpperCase().padEnd(5);
   const rest = Object.entries(fields).map(
     ([key, value]) => ` ${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,

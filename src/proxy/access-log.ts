@@ -15,7 +15,8 @@ const FLUSH_INTERVAL_MS = 100;
 
 /**
  * Formats one line per exchange and hands batches of whole lines to `send`. The thread does not write them itself:
- * lines of several threads on one pipe would be torn, and a blocked pipe must not reach the data path.
+ * lines of several threads on one pipe would be torn, and a blocked pipe must not reach the data path. Each line says
+ * that it is of the access log, so that the other lines can be found among them.
  */
 export function createAccessLog(format: AccessLogFormat, send: (lines: string) => void): AccessLog {
   if (format === 'off') return { write: () => {}, flush: () => {} };
@@ -35,7 +36,7 @@ export function createAccessLog(format: AccessLogFormat, send: (lines: string) =
     else timer ??= setTimeout(flush, FLUSH_INTERVAL_MS).unref();
   };
   if (format === 'text') return { write: (exchange) => gather(textLine(exchange)), flush };
-  const logger = pino({ base: null, timestamp: false }, { write: gather });
+  const logger = pino({ base: { stream: 'access' }, timestamp: false }, { write: gather });
   return { write: (exchange) => logger.info(jsonFields(exchange)), flush };
 }
 
@@ -62,14 +63,14 @@ function jsonFields(exchange: Exchange): Record<string, unknown> {
   };
 }
 
-/** `12:00:00.123 GET shop.example.com/cart 200 3.1ms shop/web → 10.0.0.7:8080`, for a person at a terminal. */
+/** `12:00:00.123 access GET shop.example.com/cart 200 3.1ms shop/web → 10.0.0.7:8080`, for a person at a terminal. */
 function textLine(exchange: Exchange): string {
   const time = new Date(exchange.startedAt).toISOString().slice(11, 23);
   const url = printable(`${exchange.host}${exchange.target}`);
   const way = exchange.route ? `${exchange.route.ingress} → ${exchange.endpoint || 'none'}` : 'no route';
   const detail = exchange.detail ? ` (${printable(exchange.detail)})` : '';
   const duration = `${exchange.durationMs.toFixed(1)}ms`;
-  return `${time} ${printable(exchange.method)} ${url} ${exchange.status} ${duration} ${way}${detail}\n`;
+  return `${time} access ${printable(exchange.method)} ${url} ${exchange.status} ${duration} ${way}${detail}\n`;
 }
 
 /** What others send must not move the cursor of whoever reads the log, nor begin a line of its own. */

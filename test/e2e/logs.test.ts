@@ -87,7 +87,7 @@ describe.concurrent('the log', () => {
       await client.message();
     }
     expect(await daemon.line(/\/last/)).toMatch(
-      /^\d\d:\d\d:\d\d\.\d{3} GET shop\.test\/last 200 \d+\.\dms default\/web → 127\.0\.0\.1:\d+$/,
+      /^\d\d:\d\d:\d\d\.\d{3} access GET shop\.test\/last 200 \d+\.\dms default\/web → 127\.0\.0\.1:\d+$/,
     );
     expect(await daemon.stop()).toBe(0);
     expect(daemon.output()).toMatch(/^\d\d:\d\d:\d\d\.\d{3} INFO {2}ready: /m);

@@ -18,6 +18,7 @@ it('json: one line with every field; what does not apply is left out', () => {
     .map((line) => JSON.parse(line) as object);
   expect(served).toEqual({
     level: 30,
+    stream: 'access',
     time: '2026-01-02T03:04:05.678Z',
     client: '192.0.2.7',
     method: 'GET',
@@ -61,10 +62,10 @@ it('text: one line for a person, in which control characters are spelled out', (
   log.write(anExchange({ method: 'G\u0008T', host: 'a\u009b', target: '/\u001b[2J\n\u007f\u0085\r' }));
   log.flush();
   expect(sent.join('').split('\n')).toEqual([
-    '03:04:05.678 GET shop.test/cart?item=1 200 3.1ms shop/web → 10.0.0.7:8080',
-    '03:04:05.678 GET shop.test/cart?item=1 404 3.1ms no route (no-route)',
-    '03:04:05.678 GET shop.test/cart?item=1 503 3.1ms shop/web → none (no-endpoint)',
-    '03:04:05.678 G\\x08T a\\x9b/\\x1b[2J\\x0a\\x7f\\x85\\x0d 200 3.1ms shop/web → 10.0.0.7:8080',
+    '03:04:05.678 access GET shop.test/cart?item=1 200 3.1ms shop/web → 10.0.0.7:8080',
+    '03:04:05.678 access GET shop.test/cart?item=1 404 3.1ms no route (no-route)',
+    '03:04:05.678 access GET shop.test/cart?item=1 503 3.1ms shop/web → none (no-endpoint)',
+    '03:04:05.678 access G\\x08T a\\x9b/\\x1b[2J\\x0a\\x7f\\x85\\x0d 200 3.1ms shop/web → 10.0.0.7:8080',
     '',
   ]);
 });
