@@ -1,3 +1,5 @@
+import type { AttemptFailure } from '../http/local-response.ts';
+
 /** How one try at one endpoint ended. */
 export type AttemptOutcome =
   /** A response head came: the exchange is the upstream's, whatever its status. */
@@ -23,18 +25,6 @@ export type AttemptOutcome =
   | { readonly kind: 'client-gone' }
   /** There was no endpoint to try. */
   | { readonly kind: 'no-endpoint' };
-
-/** Why no endpoint's answer reached the client; `answer.ts` gives each its status and its words. */
-export type AttemptFailure =
-  | 'upstream-refused'
-  | 'upstream-unreachable'
-  | 'upstream-connect-timed-out'
-  | 'upstream-reset'
-  | 'overloaded'
-  | 'upstream-nonsense'
-  | 'upstream-timed-out'
-  | 'client-gone'
-  | 'no-endpoint';
 
 /** What is known of the request when an attempt is over. */
 export interface AttemptedRequest {

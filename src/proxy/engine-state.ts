@@ -1,6 +1,6 @@
 import type { EngineContext } from './engine.ts';
 import { UpstreamSessions } from './upstream/http2/upstream-sessions.ts';
-import type { ConnectionInfo } from './connection-info.ts';
+import type { ConnectionInfo } from '../http/connection-info.ts';
 import type { Socket } from 'node:net';
 import { ConnectedClients } from './connected-clients.ts';
 import type { ClientConnection } from './downstream/http1/client-connection.ts';

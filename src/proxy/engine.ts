@@ -1,15 +1,16 @@
-import type { ClientPolicies } from './client-certificate.ts';
-import type { Addressee, Decision } from './decide.ts';
+import type { ClientPolicies } from './tls/client-policies.ts';
+import type { Decision } from '../routing/decide.ts';
+import type { RequestFacts } from '../http/request-facts.ts';
 import type { Endpoints } from './balance/endpoint-pool.ts';
 import type { Exchange } from './exchange-record.ts';
-import type { TrustedProxies } from './forwarded.ts';
+import type { TrustedProxies } from '../http/forwarded.ts';
 import type { Certificates } from './tls/certificates.ts';
 import type { Limits } from './limits.ts';
 
 /** What an engine is given by its thread: everything that is not moving bytes. */
 export interface EngineContext {
   /** Pure, by the table that is current at the call. Called once per request; the result is kept, retries included. */
-  decide(request: Addressee): Decision;
+  decide(request: RequestFacts): Decision;
   /** Chooses among a backend's endpoints and remembers how each fared. */
   readonly endpoints: Endpoints;
   readonly limits: Limits;

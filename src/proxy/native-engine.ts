@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { Engine, EngineContext, EngineFactory } from './engine.ts';
-import type { ConnectionInfo } from './connection-info.ts';
+import type { ConnectionInfo } from '../http/connection-info.ts';
 import { Http2Clients } from './downstream/http2/clients.ts';
 import { type Listener, openListener } from './listener/listener.ts';
 import { ClientConnection } from './downstream/http1/client-connection.ts';

@@ -1,8 +1,8 @@
 import { performance } from 'node:perf_hooks';
 import type { Route } from '../routing/table.ts';
-import type { AnswerReason } from './local-response.ts';
+import type { AnswerReason } from '../http/local-response.ts';
 import type { Exchange } from './exchange-record.ts';
-import type { ConnectionInfo } from './connection-info.ts';
+import type { ConnectionInfo } from '../http/connection-info.ts';
 import type { BodyFault } from './http1/body-reader.ts';
 import { type ConnectError, type ConnectFailure, NO_FAILURES } from './upstream/connect-failure.ts';
 import type { RequestFault, RequestHead } from './downstream/http1/request-head.ts';

@@ -1,5 +1,5 @@
-import { type Answer, type AnswerReason, answer, grpcAnswer, redirection } from './local-response.ts';
-import type { Decision } from './decide.ts';
+import { type Answer, type AnswerReason, answer, grpcAnswer, redirection } from '../http/local-response.ts';
+import type { Decision } from '../routing/decide.ts';
 import { isGrpc } from './grpc.ts';
 import { acceptOf } from './upstream/http1/upstream-head.ts';
 

@@ -1,4 +1,4 @@
-import type { Decision } from './decide.ts';
+import type { Decision } from '../routing/decide.ts';
 import { balanceOf } from '../policies/balance.ts';
 import { hashKey } from './balance/hash-by.ts';
 import type { Ledger } from './native-record.ts';

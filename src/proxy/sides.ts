@@ -1,5 +1,5 @@
-import type { Answer } from './local-response.ts';
-import type { ConnectionInfo } from './connection-info.ts';
+import type { Answer } from '../http/local-response.ts';
+import type { ConnectionInfo } from '../http/connection-info.ts';
 import type { ClientFraming, ConnectionWord } from './downstream/http1/client-head.ts';
 import type { FieldBlock } from './http1/field-block.ts';
 import type { ResponseHead } from './upstream/http1/response-head.ts';

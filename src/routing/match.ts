@@ -3,7 +3,7 @@ import { get } from '../model/sharded-map.ts';
 import type { GlobHost, HostRoutes, Route, RouteTable } from './table.ts';
 
 export { normalizeHost } from './host.ts';
-export { normalizePath } from './path.ts';
+export { normalizePath } from '../http/path.ts';
 
 /**
  * The route of a request, or null for a 404. `host` comes from `normalizeHost` (empty for a request without a

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { clientPolicies } from '../../src/proxy/client-certificate.ts';
+import { clientPolicies } from '../../src/proxy/tls/client-policies.ts';
 import { compile } from '../../src/routing/compile/compile.ts';
 import { snapshotOf } from '../../src/model/snapshot.ts';
 import { EMPTY_TABLE } from '../../src/routing/table-update.ts';

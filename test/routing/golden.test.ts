@@ -1,8 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parse, stringify } from 'yaml';
 import { describe, expect, it } from 'vitest';
-import { decide } from '../../src/proxy/decide.ts';
-import { statusOf } from '../../src/proxy/local-response.ts';
+import { decide } from '../../src/routing/decide.ts';
+import { statusOf } from '../../src/http/local-response.ts';
 import { compile, listProblems } from '../../src/routing/compile/compile.ts';
 import { get } from '../../src/model/sharded-map.ts';
 import { applyChanges, snapshotOf } from '../../src/model/snapshot.ts';

@@ -1,9 +1,9 @@
-import { decide } from '../../src/proxy/decide.ts';
+import { decide } from '../../src/routing/decide.ts';
 import { type EndpointState, createEndpoints } from '../../src/proxy/balance/endpoint-pool.ts';
 import type { Engine, EngineFactory, ListenAddress } from '../../src/proxy/engine.ts';
 import type { Exchange } from '../../src/proxy/exchange-record.ts';
 import { type ExternalNames } from '../../src/proxy/balance/external-names.ts';
-import { trustedProxies } from '../../src/proxy/forwarded.ts';
+import { trustedProxies } from '../../src/http/forwarded.ts';
 import { DEFAULT_LIMITS, type Limits } from '../../src/proxy/limits.ts';
 import type { ClientAuth } from '../../src/policies/client-certificate.ts';
 import { policySet } from '../../src/policies/policy-set.ts';

@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { type ConnectionOptions, type TLSSocket, connect } from 'node:tls';
-import { clientPolicies } from '../../src/proxy/client-certificate.ts';
-import { type HttpsRedirect, decide } from '../../src/proxy/decide.ts';
+import { clientPolicies } from '../../src/proxy/tls/client-policies.ts';
+import { type HttpsRedirect, decide } from '../../src/routing/decide.ts';
 import { createEndpoints } from '../../src/proxy/balance/endpoint-pool.ts';
 import type { Engine, EngineFactory } from '../../src/proxy/engine.ts';
 import type { Exchange } from '../../src/proxy/exchange-record.ts';
-import { trustedProxies } from '../../src/proxy/forwarded.ts';
+import { trustedProxies } from '../../src/http/forwarded.ts';
 import { DEFAULT_LIMITS, type Limits } from '../../src/proxy/limits.ts';
 import { type Certificates, DEFAULT_CIPHERS, createCertificates } from '../../src/proxy/tls/certificates.ts';
 import type { KeyPair } from '../../src/model/secrets.ts';

@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import { balanceOf } from '../../policies/balance.ts';
 import type { Backend, Route } from '../../routing/table.ts';
-import type { AnswerReason } from '../local-response.ts';
+import type { AnswerReason } from '../../http/local-response.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { EngineContext } from '../engine.ts';
-import { forwarding } from '../forwarded.ts';
+import { forwarding } from '../../http/forwarded.ts';
 import { hashKey } from '../balance/hash-by.ts';
 import { upstreamWay } from '../upstream/upstream-transport.ts';
 import { type Ledger, connectionInfoOf } from './reference-record.ts';

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import './util-extend.ts';
 import httpProxy from 'http-proxy';
 import type { EngineFactory } from '../engine.ts';
-import type { ConnectionInfo } from '../connection-info.ts';
+import type { ConnectionInfo } from '../../http/connection-info.ts';
 import { type Listener, openListener } from '../listener/listener.ts';
 import { type Expects, type Surroundings, serveExchange } from './reference-exchange.ts';
 import { noteConnectionInfo } from './reference-record.ts';

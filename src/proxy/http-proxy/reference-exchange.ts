@@ -8,7 +8,13 @@ import type {
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import type ProxyServer from 'http-proxy';
-import { type AnswerReason, type MessageFault, answer, redirection, statusOf } from '../local-response.ts';
+import {
+  type AnswerReason,
+  type MessageFault,
+  answer,
+  redirection,
+  statusOf,
+} from '../../http/local-response.ts';
 import { type AttemptOutcome, afterAttempt } from '../attempt.ts';
 import { type EndpointState, answeredIn } from '../balance/endpoint-state.ts';
 import type { EngineContext } from '../engine.ts';

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Route } from '../../routing/table.ts';
 import type { EngineContext } from '../engine.ts';
-import type { ConnectionInfo } from '../connection-info.ts';
+import type { ConnectionInfo } from '../../http/connection-info.ts';
 import { type ConnectFailure, NO_FAILURES } from '../upstream/connect-failure.ts';
 
 /** What becomes known of an exchange while it runs; accounted once, when it is over. */

@@ -1,16 +1,17 @@
 import type { IncomingMessage } from 'node:http';
-import type { MessageFault } from '../local-response.ts';
-import type { Addressee, Refusal } from '../decide.ts';
-import { type ConnectionInfo, authorityOfSocket } from '../connection-info.ts';
+import type { MessageFault } from '../../http/local-response.ts';
+import type { Refusal } from '../../http/local-response.ts';
+import type { RequestFacts } from '../../http/request-facts.ts';
+import { type ConnectionInfo, authorityOfSocket } from '../../http/connection-info.ts';
 import type { EngineContext } from '../engine.ts';
-import type { IncomingForwarding } from '../forwarded.ts';
-import { connectionOptions, isHopByHop } from '../header-fields.ts';
-import { FieldKind, fieldKindOf } from '../http1/field-names.ts';
+import type { IncomingForwarding } from '../../http/forwarded.ts';
+import { connectionOptions, isHopByHop } from '../../http/header-fields.ts';
+import { FieldKind, fieldKindOf } from '../../http/field-names.ts';
 import { authorityOf, isRelayedRequest } from '../upstream/http1/upstream-head.ts';
 
 /** A request head that may be forwarded, read once from the raw fields. */
 export interface RequestHead {
-  readonly addressee: Addressee;
+  readonly addressee: RequestFacts;
   readonly forwarding: IncomingForwarding;
   /** What goes on, under the client's spelling of each name; the fields that the proxy sets are not among them. */
   readonly fields: Record<string, string | string[]>;

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { connectionOptions, isForbiddenTrailer, isHopByHop } from '../header-fields.ts';
+import { connectionOptions, isForbiddenTrailer, isHopByHop } from '../../http/header-fields.ts';
 import { valuesOf } from './reference-request-head.ts';
 
 /**

@@ -2,10 +2,10 @@ import { type ClientRequest, type IncomingMessage, request as httpRequest } from
 import { request as httpsRequest } from 'node:https';
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
-import { type AnswerReason, redirection } from '../local-response.ts';
+import { type AnswerReason, redirection } from '../../http/local-response.ts';
 import { type AttemptOutcome, afterAttempt } from '../attempt.ts';
 import { type EndpointState, answeredIn } from '../balance/endpoint-state.ts';
-import { connectionOptions } from '../header-fields.ts';
+import { connectionOptions } from '../../http/header-fields.ts';
 import { reset } from '../tls/termination.ts';
 import { GOING_AWAY, WebSocketFrames, maskedGoingAway } from '../websocket-frames.ts';
 import { type AttemptAt, attemptAt, connectTime } from './attempt-at.ts';

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { type Answer, type AnswerReason, type MessageFault, answer } from '../local-response.ts';
+import { type Answer, type AnswerReason, type MessageFault, answer } from '../../http/local-response.ts';
 import type { EngineContext } from '../engine.ts';
 import { lingerAndClose, serveNoMore } from './last-response.ts';
 import { type Ledger, connectionInfoOf, openLedger } from './reference-record.ts';

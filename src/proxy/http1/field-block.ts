@@ -1,5 +1,5 @@
 import { COLON, CR, HTAB, LF, SP, endOfToken, endOfValue, text } from './bytes.ts';
-import { FieldKind, fieldKind } from './field-names.ts';
+import { FieldKind, fieldKind } from '../../http/field-names.ts';
 
 /** What is wrong with a line of a head or trailer section. */
 export type FieldFault =

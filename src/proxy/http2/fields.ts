@@ -1,4 +1,4 @@
-import { isForbiddenTrailer } from '../header-fields.ts';
+import { isForbiddenTrailer } from '../../http/header-fields.ts';
 import { isRelayedResponse, isRelayedTrailer } from '../downstream/http1/client-head.ts';
 import { FieldBlock } from '../http1/field-block.ts';
 import type { ResponseHead } from '../upstream/http1/response-head.ts';

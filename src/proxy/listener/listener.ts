@@ -1,8 +1,8 @@
 import { type Socket, createServer } from 'node:net';
-import { plainAddress } from './address.ts';
+import { plainAddress } from '../../http/address.ts';
 import type { EngineContext, ListenAddress } from '../engine.ts';
-import { type ConnectionInfo, directConnection, proxiedConnection } from '../connection-info.ts';
-import { readProxyHeader } from './proxy-protocol.ts';
+import { type ConnectionInfo, directConnection } from '../../http/connection-info.ts';
+import { proxiedConnection, readProxyHeader } from './proxy-protocol.ts';
 import { refusePlainRequest } from '../tls/plain-request.ts';
 import { readServerName } from '../tls/client-hello.ts';
 import { createTermination } from '../tls/termination.ts';

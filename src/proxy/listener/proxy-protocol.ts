@@ -1,5 +1,6 @@
 import { SocketAddress, isIPv4, isIPv6 } from 'node:net';
-import { plainAddress } from './address.ts';
+import { plainAddress } from '../../http/address.ts';
+import type { ConnectionInfo } from '../../http/connection-info.ts';
 
 /** Where a connection came from and went to, as the load balancer in front of us saw it. */
 export interface ProxiedAddresses {
@@ -167,4 +168,22 @@ function hexGroups(address: Buffer): string {
 function canonical(address: string): string {
   if (isIPv4(address)) return address;
   return plainAddress(new SocketAddress({ address, family: 'ipv6' }).address);
+}
+
+/**
+ * The same connection as a PROXY header tells of it. Where the header does not say whether the client spoke TLS, the
+ * port it came to does, if it is one of `httpsPorts`.
+ */
+export function proxiedConnection(
+  direct: ConnectionInfo,
+  { source, destinationPort, tls }: ProxiedAddresses,
+  httpsPorts: readonly number[],
+): ConnectionInfo {
+  const https = direct.tls || (tls ?? httpsPorts.includes(destinationPort));
+  return {
+    ...direct,
+    clientAddress: source,
+    scheme: https ? 'https' : 'http',
+    port: destinationPort === 0 ? direct.port : destinationPort,
+  };
 }

@@ -4,7 +4,7 @@ import type { CounterTable } from '../request-metrics.ts';
 import type { Limits } from '../limits.ts';
 import type { KeyPair } from '../../model/secrets.ts';
 import type { MapUpdate, TableUpdate } from '../../routing/table-update.ts';
-import type { HttpsRedirect } from '../decide.ts';
+import type { HttpsRedirect } from '../../routing/decide.ts';
 import type { TlsSettings } from '../tls/certificates.ts';
 
 /** What a data-plane thread is born with. Plain data: it is copied into the thread. */

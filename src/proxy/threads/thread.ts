@@ -6,11 +6,11 @@ import type { EngineFactory } from '../engine.ts';
 import type { EngineName } from './messages.ts';
 import { createAccessLog } from '../access-log.ts';
 import { RequestCounters } from '../request-metrics.ts';
-import { clientPolicies } from '../client-certificate.ts';
+import { clientPolicies } from '../tls/client-policies.ts';
 import { createEndpoints } from '../balance/endpoint-pool.ts';
-import { decide } from '../decide.ts';
+import { decide } from '../../routing/decide.ts';
 import { createCertificates } from '../tls/certificates.ts';
-import { trustedProxies } from '../forwarded.ts';
+import { trustedProxies } from '../../http/forwarded.ts';
 
 async function loadEngine(name: EngineName): Promise<EngineFactory> {
   switch (name) {

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
-import { answer } from '../local-response.ts';
+import { answer } from '../../http/local-response.ts';
 import type { EngineContext } from '../engine.ts';
-import type { ConnectionInfo } from '../connection-info.ts';
+import type { ConnectionInfo } from '../../http/connection-info.ts';
 
 const LINGER_MS = 1_000;
 

@@ -1,9 +1,9 @@
 import type { Socket } from 'node:net';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
 import type { ClientAuth } from '../../policies/client-certificate.ts';
-import type { ShownCertificate } from '../client-certificate.ts';
+import type { PresentedCertificate } from '../../http/connection-info.ts';
 import type { Certificates } from './certificates.ts';
-import { shownCertificate } from './shown-certificate.ts';
+import { presentedCertificate } from './presented-certificate.ts';
 import { type Handshakes, createHandshakes } from './termination.ts';
 
 /** Shakes hands with clients that are asked for a certificate. */
@@ -16,7 +16,7 @@ export interface Verification {
     raw: Socket,
     serverName: string | null,
     policy: ClientAuth,
-    secured: (socket: TLSSocket, client: ShownCertificate) => void,
+    secured: (socket: TLSSocket, client: PresentedCertificate) => void,
   ): void;
 }
 
@@ -54,7 +54,7 @@ export function createVerification(
       let handshakes = byCertificate.get(shown);
       if (handshakes === undefined) byCertificate.set(shown, (handshakes = make(policy, shown)));
       if (!handshakes) return void raw.destroy();
-      handshakes.begin(raw, (socket) => secured(socket, shownCertificate(socket, policy, now())));
+      handshakes.begin(raw, (socket) => secured(socket, presentedCertificate(socket, policy, now())));
     },
   };
 }

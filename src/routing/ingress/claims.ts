@@ -8,7 +8,7 @@ import type { ObjectKey } from '../../model/objects.ts';
 import type { Dependency, ObjectReader } from '../../model/object-reader.ts';
 import type { PolicySet } from '../../policies/policy-set.ts';
 import { pathFault } from '../../model/validation/path.ts';
-import { normalizeRulePath } from '../path.ts';
+import { normalizeRulePath } from '../../http/path.ts';
 import { type ObjectReference, type Problem, problem, referenceTo } from '../../model/problem.ts';
 import { CATCH_ALL, HOSTLESS, type Scope, globScope, scopeHost } from '../scope.ts';
 import type { BackendKey, PathType, Route } from '../table.ts';

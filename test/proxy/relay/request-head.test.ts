@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { statusOf } from '../../../src/proxy/local-response.ts';
+import { statusOf } from '../../../src/http/local-response.ts';
 import { DEFAULT_LIMITS, type Limits } from '../../../src/proxy/limits.ts';
 import {
   type RequestProgress,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ConnectedClients, type OldestFirst } from '../../../src/proxy/connected-clients.ts';
-import { directConnection } from '../../../src/proxy/connection-info.ts';
+import { directConnection } from '../../../src/http/connection-info.ts';
 import type { Client } from '../../../src/proxy/engine-state.ts';
 import { relayEngine } from '../../../src/proxy/native-engine.ts';
 import { frameClient } from '../../support/http2-frames.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { DEFAULT_LIMITS } from '../../../src/proxy/limits.ts';
-import { directConnection } from '../../../src/proxy/connection-info.ts';
-import { trustedProxies } from '../../../src/proxy/forwarded.ts';
+import { directConnection } from '../../../src/http/connection-info.ts';
+import { trustedProxies } from '../../../src/http/forwarded.ts';
 import { RequestHead } from '../../../src/proxy/downstream/http1/request-head.ts';
 import { acceptOf, upstreamHead } from '../../../src/proxy/upstream/http1/upstream-head.ts';
 

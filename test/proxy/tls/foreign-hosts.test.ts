@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { snapshotOf } from '../../../src/model/snapshot.ts';
-import { decide } from '../../../src/proxy/decide.ts';
+import { decide } from '../../../src/routing/decide.ts';
 import { type Compilation, compile } from '../../../src/routing/compile/compile.ts';
 import { hostReference } from '../../../src/routing/host-certificate.ts';
 import { routesFor } from '../../../src/routing/match.ts';

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
-import type { ConnectionInfo } from '../../connection-info.ts';
-import type { Answer } from '../../local-response.ts';
-import { authorityOfSocket } from '../../connection-info.ts';
+import type { ConnectionInfo } from '../../../http/connection-info.ts';
+import type { Answer } from '../../../http/local-response.ts';
+import { authorityOfSocket } from '../../../http/connection-info.ts';
 import { reset as resetSocket } from '../../tls/termination.ts';
 import { feel } from '../../gc-pressure.ts';
 import { BodyReader } from '../../http1/body-reader.ts';

@@ -1,7 +1,7 @@
-import { type Answer } from '../../local-response.ts';
-import { isForbiddenTrailer } from '../../header-fields.ts';
+import { type Answer } from '../../../http/local-response.ts';
+import { isForbiddenTrailer } from '../../../http/header-fields.ts';
 import { STRICT_TRANSPORT_SECURITY } from '../../strict-transport.ts';
-import { FieldKind } from '../../http1/field-names.ts';
+import { FieldKind } from '../../../http/field-names.ts';
 import type { HttpVersion } from '../../native-record.ts';
 import type { ResponseHead } from '../../upstream/http1/response-head.ts';
 import type { Trailers } from '../../sides.ts';

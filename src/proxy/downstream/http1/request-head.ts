@@ -1,9 +1,9 @@
-import type { MessageFault } from '../../local-response.ts';
-import { type ConnectionOptions, connectionOptions } from '../../header-fields.ts';
+import type { MessageFault } from '../../../http/local-response.ts';
+import { type ConnectionOptions, connectionOptions } from '../../../http/header-fields.ts';
 import type { Limits } from '../../limits.ts';
 import { CR, LF, SP, decimal, endOfTarget, endOfToken, equalsIgnoringCase, text } from '../../http1/bytes.ts';
 import { FieldBlock, type FieldFault } from '../../http1/field-block.ts';
-import { FieldKind } from '../../http1/field-names.ts';
+import { FieldKind } from '../../../http/field-names.ts';
 import { type Framing, NO_BODY, CHUNKED, lengthOf } from '../../http1/framing.ts';
 
 /** Why a request head is refused, one by one for the log; `messageFault` gives the answer to each. */

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
-import type { ConnectionInfo } from '../../connection-info.ts';
+import type { ConnectionInfo } from '../../../http/connection-info.ts';
 import { feel } from '../../gc-pressure.ts';
 import { Deadline } from '../../deadlines.ts';
 import type { Client, Relay } from '../../engine-state.ts';

@@ -1,5 +1,5 @@
-import type { Answer } from '../../local-response.ts';
-import type { ConnectionInfo } from '../../connection-info.ts';
+import type { Answer } from '../../../http/local-response.ts';
+import type { ConnectionInfo } from '../../../http/connection-info.ts';
 import { dateOf } from '../http1/client-head.ts';
 import { Deadline, type DeadlineList } from '../../deadlines.ts';
 import { RelayExchange } from '../../exchange.ts';

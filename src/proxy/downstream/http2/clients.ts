@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { ConnectionInfo } from '../../connection-info.ts';
+import type { ConnectionInfo } from '../../../http/connection-info.ts';
 import type { DeadlineList } from '../../deadlines.ts';
 import type { Relay } from '../../engine-state.ts';
 import { LINGER_MS } from '../../unread-body.ts';

@@ -1,8 +1,8 @@
-import { type ConnectionOptions, connectionOptions } from '../../header-fields.ts';
+import { type ConnectionOptions, connectionOptions } from '../../../http/header-fields.ts';
 import type { Limits } from '../../limits.ts';
 import { CR, LF, SP, decimal, endOfValue, equalsIgnoringCase, text } from '../../http1/bytes.ts';
 import { FieldBlock, type FieldFault } from '../../http1/field-block.ts';
-import { FieldKind } from '../../http1/field-names.ts';
+import { FieldKind } from '../../../http/field-names.ts';
 import { CHUNKED, type Framing, NO_BODY, UNTIL_CLOSE, lengthOf } from '../../http1/framing.ts';
 
 /** Why a response is not passed on, one by one for the log; the client gets 502 for each. */

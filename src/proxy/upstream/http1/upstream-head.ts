@@ -1,8 +1,8 @@
-import type { ConnectionInfo } from '../../connection-info.ts';
-import { type Forwarding, type IncomingForwarding, forwarding } from '../../forwarded.ts';
-import type { TrustedProxies } from '../../forwarded.ts';
+import type { ConnectionInfo } from '../../../http/connection-info.ts';
+import { type Forwarding, type IncomingForwarding, forwarding } from '../../../http/forwarded.ts';
+import type { TrustedProxies } from '../../../http/forwarded.ts';
 import { text } from '../../http1/bytes.ts';
-import { FieldKind } from '../../http1/field-names.ts';
+import { FieldKind } from '../../../http/field-names.ts';
 import type { RequestHead } from '../../downstream/http1/request-head.ts';
 
 /** What a request goes on with: its way so far, and the head as it is sent to each endpoint that is tried. */

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { normalizeHost, normalizePath } from '../../src/routing/match.ts';
-import { normalizeRulePath } from '../../src/routing/path.ts';
+import { normalizeRulePath } from '../../src/http/path.ts';
 
 describe('normalizeHost', () => {
   it.each([

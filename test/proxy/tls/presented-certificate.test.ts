@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { distinguishedName } from '../../../src/proxy/tls/shown-certificate.ts';
+import { distinguishedName } from '../../../src/proxy/tls/presented-certificate.ts';
 
 describe('a distinguished name', () => {
   it.each([

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { ShownCertificate } from '../../src/proxy/client-certificate.ts';
-import { type Addressee, type Decision, decide } from '../../src/proxy/decide.ts';
+import type { PresentedCertificate } from '../../src/http/connection-info.ts';
+import { type Decision, decide } from '../../src/routing/decide.ts';
+import type { RequestFacts } from '../../src/http/request-facts.ts';
 import { mapOf } from '../../src/model/sharded-map.ts';
 import { tableOf } from '../support/proxy.ts';
 
@@ -9,7 +10,7 @@ const TABLE = tableOf([
   { host: 'broken.test', ports: [], unavailable: 'service-not-found' },
 ]);
 
-function outcome(request: Partial<Addressee>): string {
+function outcome(request: Partial<RequestFacts>): string {
   return described(decide(TABLE, { method: 'GET', target: '/', host: 'app.test', ...request }));
 }
 
@@ -27,7 +28,7 @@ function described(decision: Decision): string {
 const FORWARDED = 'default/app.test:80';
 
 describe('decide', () => {
-  it.each<[string, Partial<Addressee>, string]>([
+  it.each<[string, Partial<RequestFacts>, string]>([
     ['a plain request', {}, FORWARDED],
     ['a host with a port, a dot and capitals', { host: 'APP.test.:8080' }, FORWARDED],
     ['an absolute-form target', { target: 'http://app.test/x' }, FORWARDED],
@@ -81,10 +82,13 @@ describe('certificates of clients', () => {
     { host: 'asking.test', ports: [80], clients: required, policies: { 'client-certificate': required } },
     { host: 'down.test', ports: [], clients: required, unavailable: 'service-not-found' },
   ]);
-  const came = (policyId: string, verdict: ShownCertificate['verdict']): Addressee['connectionInfo'] => {
+  const came = (
+    policyId: string,
+    verdict: PresentedCertificate['verdict'],
+  ): RequestFacts['connectionInfo'] => {
     return { tls: true, certificate: { policyId, verdict, fields: {}, lines: '' } };
   };
-  const connectionInfos: Record<string, Addressee['connectionInfo']> = {
+  const connectionInfos: Record<string, RequestFacts['connectionInfo']> = {
     unknown: undefined,
     http: { tls: false },
     https: { tls: true },
@@ -149,7 +153,7 @@ describe('certificates of clients', () => {
       { host: 'site.test', ports: [80], clients: required },
     ]);
     const TOKEN = '/.well-known/acme-challenge/aZ0_-9';
-    const kind = (request: Partial<Addressee>): string =>
+    const kind = (request: Partial<RequestFacts>): string =>
       decide(solved, {
         ...{ method: 'GET', target: TOKEN, host: 'solved.test', connectionInfo: { tls: false } },
         ...request,
@@ -163,7 +167,7 @@ describe('certificates of clients', () => {
       ]);
     });
 
-    it.each<[string, Partial<Addressee>]>([
+    it.each<[string, Partial<RequestFacts>]>([
       ['another rule of the host', { host: 'site.test' }],
       ['a connection with TLS, which can ask for a certificate', { connectionInfo: { tls: true } }],
       ['another method', { method: 'POST' }],

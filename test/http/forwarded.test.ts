@@ -1,14 +1,15 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { directConnection, proxiedConnection } from '../../src/proxy/connection-info.ts';
-import { plainAddress } from '../../src/proxy/listener/address.ts';
+import { directConnection } from '../../src/http/connection-info.ts';
+import { proxiedConnection } from '../../src/proxy/listener/proxy-protocol.ts';
+import { plainAddress } from '../../src/http/address.ts';
 import {
   type IncomingForwarding,
   forwarding,
   isSaneRequestId,
   parseCidr,
   trustedProxies,
-} from '../../src/proxy/forwarded.ts';
+} from '../../src/http/forwarded.ts';
 
 const TRUSTED = trustedProxies(['10.0.0.0/8', 'fd00::/8']);
 const NOBODY = trustedProxies([]);

@@ -1,5 +1,38 @@
-import type { AttemptFailure } from './attempt.ts';
-import type { Refusal } from './decide.ts';
+/** Why a request gets no route or may not take it, found before anything is sent. */
+export type Refusal =
+  | 'bad-host'
+  | 'bad-target'
+  | 'host-disagrees'
+  | 'method-not-allowed'
+  | 'no-route'
+  | 'backend-unavailable'
+  /** A policy that decides who gets in, or what is verified, cannot be enforced. */
+  | 'closed-by-policy'
+  | CertificateRefusal;
+
+/** Why a request is refused for want of a client certificate. */
+export type CertificateRefusal =
+  | 'certificate-missing'
+  /** One was presented that is not good. */
+  | 'certificate-refused'
+  /** It came in clear text, perhaps from a proxy that ended TLS: nobody here has seen a certificate. */
+  | 'certificate-out-of-sight'
+  /** The connection was opened for hosts that ask for something else (RFC 9110 15.5.20). */
+  | 'misdirected'
+  /** There is nothing to verify clients by, or the Ingress asks for something else than its host. */
+  | 'clients-unverifiable';
+
+/** Why no endpoint's answer reached the client. */
+export type AttemptFailure =
+  | 'upstream-refused'
+  | 'upstream-unreachable'
+  | 'upstream-connect-timed-out'
+  | 'upstream-reset'
+  | 'overloaded'
+  | 'upstream-nonsense'
+  | 'upstream-timed-out'
+  | 'client-gone'
+  | 'no-endpoint';
 
 /** What is wrong with a message itself, found while it was read. */
 export type MessageFault =

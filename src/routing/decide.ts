@@ -1,10 +1,11 @@
 import { get } from '../model/sharded-map.ts';
-import type { Backend, Route, RouteTable } from '../routing/table.ts';
-import { hostReference } from '../routing/host-certificate.ts';
-import { matchIn, normalizeHost, normalizePath, routesFor } from '../routing/match.ts';
-import { normalizeRulePath } from '../routing/path.ts';
-import { type CertificateRefusal, certificateRefusal } from './client-certificate.ts';
-import type { ConnectionInfo } from './connection-info.ts';
+import type { Backend, Route, RouteTable } from './table.ts';
+import { hostReference } from './host-certificate.ts';
+import { matchIn, normalizeHost, normalizePath, routesFor } from './match.ts';
+import { normalizeRulePath } from '../http/path.ts';
+import { certificateRefusal } from './client-certificate-check.ts';
+import type { Refusal } from '../http/local-response.ts';
+import type { RequestFacts } from '../http/request-facts.ts';
 
 /** What one request gets. Made by pure code; an engine carries it out. */
 export type Decision =
@@ -12,33 +13,6 @@ export type Decision =
   /** To the same target by https. */
   | { readonly kind: 'redirect'; readonly route: Route | null; readonly location: string }
   | { readonly kind: 'refuse'; readonly route: Route | null; readonly reason: Refusal };
-
-/** Why a request is answered by Portico itself. `answer.ts` gives each its status and its words. */
-export type Refusal =
-  | 'bad-host'
-  | 'bad-target'
-  | 'host-disagrees'
-  | 'method-not-allowed'
-  | 'no-route'
-  | 'backend-unavailable'
-  /** A policy that decides who gets in, or what is verified, cannot be enforced. */
-  | 'closed-by-policy'
-  | CertificateRefusal;
-
-/** The parts of a request head that decide where it goes, as received. */
-export interface Addressee {
-  readonly method: string;
-  /** The request-target: origin-form, absolute-form or `*`. */
-  readonly target: string;
-  /** The one Host field's value; only in HTTP/1.0 it may be empty or missing. */
-  readonly host: string;
-  /** HTTP/1.1 unless said. */
-  readonly httpVersion?: string;
-  /** What the client speaks, to us or to a trusted proxy in front of us: `http` unless it is known better. */
-  readonly scheme?: 'http' | 'https';
-  /** The connection that it came on: in clear text unless it is known better. */
-  readonly connectionInfo?: Pick<ConnectionInfo, 'tls' | 'certificate'>;
-}
 
 /** Where hosts with TLS send clients that come without. */
 export interface HttpsRedirect {
@@ -58,7 +32,7 @@ const ACME_RULE = /^\/\.well-known\/acme-challenge(\/|$)/;
 /** The route of a request and the backend behind it. Never throws. `redirect` is null to serve TLS hosts without TLS too. */
 export function decide(
   table: RouteTable,
-  request: Addressee,
+  request: RequestFacts,
   redirect: HttpsRedirect | null = null,
 ): Decision {
   const { method } = request;
@@ -102,7 +76,7 @@ export function decide(
   return { kind: 'forward', route, backend };
 }
 
-function isChallenge({ method, target }: Addressee): boolean {
+function isChallenge({ method, target }: RequestFacts): boolean {
   return (method === 'GET' || method === 'HEAD') && ACME_CHALLENGE.test(target);
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type AnswerReason, answer, statusOf } from '../../src/proxy/local-response.ts';
+import { type AnswerReason, answer, statusOf } from '../../src/http/local-response.ts';
 
 /** Every reason there is: a new one fails to compile here until it is listed. */
 const STATUSES: Record<AnswerReason, number> = {

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { plainAddress } from './listener/address.ts';
+import { plainAddress } from './address.ts';
 import type { ConnectionInfo } from './connection-info.ts';
-import type { TrustedProxies } from './listener/trusted-proxies.ts';
+import type { TrustedProxies } from './trusted-proxies.ts';
 
-export { type TrustedProxies, parseCidr, trustedProxies } from './listener/trusted-proxies.ts';
+export { type TrustedProxies, parseCidr, trustedProxies } from './trusted-proxies.ts';
 
 /** The values a request came with; several fields of a name are joined with `, `. */
 export interface IncomingForwarding {

@@ -1,9 +1,13 @@
 import type { TLSSocket } from 'node:tls';
 import type { ClientAuth } from '../../policies/client-certificate.ts';
-import type { ShownCertificate } from '../client-certificate.ts';
+import type { PresentedCertificate } from '../../http/connection-info.ts';
 
 /** What the client of a connection showed whose handshake asked by `policy`; `now` in milliseconds since the epoch. */
-export function shownCertificate(socket: TLSSocket, policy: ClientAuth, now: number): ShownCertificate {
+export function presentedCertificate(
+  socket: TLSSocket,
+  policy: ClientAuth,
+  now: number,
+): PresentedCertificate {
   const { policyId } = policy;
   try {
     const certificate = socket.getPeerX509Certificate();
@@ -25,9 +29,9 @@ export function shownCertificate(socket: TLSSocket, policy: ClientAuth, now: num
 
 function shown(
   policyId: string,
-  verdict: ShownCertificate['verdict'],
+  verdict: PresentedCertificate['verdict'],
   fields: Readonly<Record<string, string>>,
-): ShownCertificate {
+): PresentedCertificate {
   const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
   return { policyId, verdict, fields, lines: lines.join('') };
 }

@@ -6,14 +6,14 @@ import {
   isForbiddenTrailer,
   isForwardingField,
   isHopByHop,
-} from '../../src/proxy/header-fields.ts';
+} from '../../src/http/header-fields.ts';
 import {
   CLIENT_ADDRESS_FIELDS,
   CLIENT_CERTIFICATE_FIELDS,
   FieldKind,
   fieldKind,
   fieldKindOf,
-} from '../../src/proxy/http1/field-names.ts';
+} from '../../src/http/field-names.ts';
 
 const SET = [
   'x-forwarded-for',

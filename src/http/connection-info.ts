@@ -1,7 +1,5 @@
 import type { Socket } from 'node:net';
-import { plainAddress } from './listener/address.ts';
-import type { ShownCertificate } from './client-certificate.ts';
-import type { ProxiedAddresses } from './listener/proxy-protocol.ts';
+import { plainAddress } from './address.ts';
 
 /**
  * How a connection came to us; the same for all of its requests. Who opened the TCP connection and which client it
@@ -20,7 +18,18 @@ export interface ConnectionInfo {
   /** Whether TLS ended here. */
   readonly tls: boolean;
   /** What the client presented, where it was asked for a certificate. */
-  readonly certificate?: ShownCertificate;
+  readonly certificate?: PresentedCertificate;
+}
+
+/** What a client presented on a connection that asked for a certificate; the same for all of its requests. */
+export interface PresentedCertificate {
+  /** Of the policy that it was asked by. */
+  readonly policyId: string;
+  readonly verdict: 'verified' | 'missing' | 'refused';
+  /** What Pods are told of it, under the names that ingress-nginx uses. */
+  readonly fields: Readonly<Record<string, string>>;
+  /** The same as lines of a head. */
+  readonly lines: string;
 }
 
 /** What stands for the host where a client names none: the address that it came to, and its port unless it is the usual one. */
@@ -38,22 +47,4 @@ export function directConnection(
   port: number,
 ): ConnectionInfo {
   return { peer, trusted, clientAddress: peer, scheme, port, tls: scheme === 'https' };
-}
-
-/**
- * The same connection as a PROXY header tells of it. Where the header does not say whether the client spoke TLS, the
- * port it came to does, if it is one of `httpsPorts`.
- */
-export function proxiedConnection(
-  direct: ConnectionInfo,
-  { source, destinationPort, tls }: ProxiedAddresses,
-  httpsPorts: readonly number[],
-): ConnectionInfo {
-  const https = direct.tls || (tls ?? httpsPorts.includes(destinationPort));
-  return {
-    ...direct,
-    clientAddress: source,
-    scheme: https ? 'https' : 'http',
-    port: destinationPort === 0 ? direct.port : destinationPort,
-  };
 }

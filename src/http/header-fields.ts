@@ -1,4 +1,4 @@
-import { FieldKind, fieldKindOf } from './http1/field-names.ts';
+import { FieldKind, fieldKindOf } from './field-names.ts';
 
 /** What the rules for relayed fields say of a name. Names are lower case throughout. */
 

@@ -1,0 +1,16 @@
+import type { ConnectionInfo } from './connection-info.ts';
+
+/** What a request says and how it came: all that decides where it goes and what it may do. */
+export interface RequestFacts {
+  readonly method: string;
+  /** The request-target: origin-form, absolute-form or `*`. */
+  readonly target: string;
+  /** The one Host field's value; only in HTTP/1.0 it may be empty or missing. */
+  readonly host: string;
+  /** HTTP/1.1 unless said. */
+  readonly httpVersion?: string;
+  /** What the client speaks, to us or to a trusted proxy in front of us: `http` unless it is known better. */
+  readonly scheme?: 'http' | 'https';
+  /** The connection that it came on: in clear text unless it is known better. */
+  readonly connectionInfo?: Pick<ConnectionInfo, 'tls' | 'certificate'>;
+}
