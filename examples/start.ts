@@ -16,8 +16,9 @@ import { type ServedRoute, screen } from './screen.ts';
 import { startUpstream } from './upstream.ts';
 
 const LOOPBACK = '127.0.0.1';
-const PREFERRED_HTTP_PORT = 8080;
-const PREFERRED_STATUS_PORT = 10254;
+// As Portico itself reads them.
+const PREFERRED_HTTP_PORT = Number(process.env['PORTICO_HTTP_PORT'] ?? 8080);
+const PREFERRED_STATUS_PORT = Number(process.env['PORTICO_STATUS_PORT'] ?? 10254);
 const READY_WITHIN_MS = 30_000;
 
 /** The part of the answer of /routes that is shown. */

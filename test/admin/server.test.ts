@@ -7,10 +7,11 @@ import { isLoopback } from '../../src/admin/local-only.ts';
 import type { Scrape } from '../../src/admin/scrapes.ts';
 import { type Admin, createAdmin } from '../../src/admin/server.ts';
 import { createFolder } from '../e2e/folder.ts';
-import { loopbackAddress } from '../support/loopback.ts';
+import { heldPort, loopbackAddress } from '../support/loopback.ts';
 import { type RawClient, rawClient } from '../support/raw-client.ts';
 import type { WireMessage } from '../support/wire.ts';
 
+const PORT = await heldPort();
 let admin: Admin | null = null;
 afterEach(() => admin?.close());
 
@@ -43,10 +44,9 @@ async function ask(
   request: string,
   options: Options = {},
   address = loopbackAddress(),
-  port = 10254,
 ): Promise<WireMessage> {
-  await create(options).listen(port, address);
-  using client = await rawClient(port, address);
+  await create(options).listen(PORT, address);
+  using client = await rawClient(PORT, address);
   const [line, ...fields] = request.split('\r\n');
   const host = fields.some((field) => /^host:/i.test(field)) ? [] : ['Host: localhost'];
   client.send([`${line} HTTP/1.1`, ...host, ...fields, 'Connection: close', '', ''].join('\r\n'));
@@ -176,7 +176,7 @@ describe('while others do their worst', () => {
     for (const client of clients.splice(0)) client[Symbol.dispose]();
   });
   const connect = async (text = ''): Promise<RawClient> => {
-    const client = await rawClient(10254, address);
+    const client = await rawClient(PORT, address);
     clients.push(client);
     if (text !== '') client.send(text);
     return client;
@@ -189,7 +189,7 @@ describe('while others do their worst', () => {
   };
 
   it('health is answered while hundreds of connections are silent, slow or stuck in a head', async () => {
-    await create({}).listen(10254, address);
+    await create({}).listen(PORT, address);
     const starts = ['', 'GET /healthz HT', 'GET /healthz HTTP/1.1\r\nHost: x\r\nX: '];
     for (let opened = 0; opened < 400; opened++) await connect(starts[opened % starts.length]);
     await expectHealth();
@@ -202,7 +202,7 @@ describe('while others do their worst', () => {
       builds++;
       return built.promise;
     };
-    await create({ metrics }).listen(10254, address);
+    await create({ metrics }).listen(PORT, address);
     const asking = await Promise.all(Array.from({ length: 20 }, () => connect(GET('/metrics'))));
     await expectHealth();
     built.resolve(scrapeOf('up 1\n'));
@@ -214,7 +214,7 @@ describe('while others do their worst', () => {
   it('health and another scrape are answered while a hundred do not read theirs', async () => {
     const large = Buffer.alloc(4 * 1024 * 1024, '#');
     const scrape = { contentType: 'text/plain', chunks: [large], bytes: large.length };
-    await create({ metrics: async () => scrape }).listen(10254, address);
+    await create({ metrics: async () => scrape }).listen(PORT, address);
     for (let opened = 0; opened < 100; opened++) (await connect(GET('/metrics'))).socket.pause();
     await expectHealth();
     await (await connect(GET('/metrics'))).until((text) => text.length > large.length);
@@ -223,7 +223,7 @@ describe('while others do their worst', () => {
   it('a connection carries one request: what is sent behind it costs nothing', async () => {
     let builds = 0;
     const metrics = async (): Promise<Scrape> => scrapeOf(`builds ${++builds}\n`);
-    await create({ metrics }).listen(10254, address);
+    await create({ metrics }).listen(PORT, address);
     const client = await connect(GET('/metrics').repeat(50));
     const answered = await client.message();
     expect([answered.body, answered.field('connection')]).toEqual(['builds 1\n', 'close']);

@@ -8,13 +8,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocketServer } from 'ws';
 import type { ApiObject } from '../support/api-server.ts';
-import { type Daemon, startDaemon } from '../support/daemon.ts';
+import { type Daemon, startDaemon, HTTPS_PORT } from '../support/daemon.ts';
 import { authority } from '../support/tls-proxy.ts';
 import { type Folder, createFolder } from './folder.ts';
 import { INGRESS_CLASS, ingressOf, manifest, serviceOf, slicesOf } from './site.ts';
 
 const HOST = 'app.example.test';
-const HTTPS_PORT = 8443;
 /** A browser that does not come to an end of its own is given its page as it is after this. */
 const PAGE_TIMEOUT_MS = 30_000;
 

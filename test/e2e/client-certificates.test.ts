@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { KeyPair } from '../../src/model/secrets.ts';
 import type { ApiObject } from '../support/api-server.ts';
 import { createAuthority } from '../support/certificates.ts';
-import { type Daemon, eventually, startDaemon } from '../support/daemon.ts';
+import { type Daemon, eventually, startDaemon, HTTPS_PORT } from '../support/daemon.ts';
 import { get } from '../support/raw-client.ts';
 import { authority, secureClient } from '../support/tls-proxy.ts';
 import type { WireMessage } from '../support/wire.ts';
@@ -15,7 +15,6 @@ import { type Folder, createFolder } from './folder.ts';
 import { type Pod, startPod } from './pod.ts';
 import { INGRESS_CLASS, ingressOf, manifest, serviceOf, slicesOf } from './site.ts';
 
-const HTTPS_PORT = 8443;
 const run = promisify(execFile);
 
 function has(program: string, argument: string): boolean {

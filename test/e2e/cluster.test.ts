@@ -56,7 +56,8 @@ describe.each(kinds)('$name, served by $engine', ({ open, engine }) => {
     await answersBy('shop.test', second);
 
     const [slice] = slicesOf(site);
-    const unready = [{ addresses: [cluster.podAddress], conditions: { ready: false, serving: false } }];
+    // From the addresses for documentation: it was never ready, and is no last resort.
+    const unready = [{ addresses: ['192.0.2.1'], conditions: { ready: false, serving: false } }];
     await cluster.apply({ ...slice!, endpoints: unready });
     await answersWith('shop.test', 503);
     await cluster.apply(...slicesOf(site));

@@ -9,9 +9,25 @@ import { createFolder } from './folder.ts';
 import { scriptedCluster } from './cluster.ts';
 import { INGRESS_CLASS, ingressOf, manifest, serviceOf, siteObjects } from './site.ts';
 
+/** A port below 1024 that nobody listens on at all addresses. */
+async function lowPort(): Promise<number> {
+  const address = loopbackAddress();
+  for (let port = 1023; port > 0; port--) {
+    const server = createServer().listen(port, address);
+    const free = await once(server, 'listening').then(
+      () => true,
+      () => false,
+    );
+    server.close();
+    if (free) return port;
+  }
+  throw new Error('every port below 1024 is in use');
+}
+
 /** `portico run` that is expected to end by itself. */
 function run(address: string, ...args: string[]) {
-  return runPortico(['run', '--bind-address', address, '--http-port', `${HTTP_PORT}`, ...args]);
+  const ports = ['--http-port', `${HTTP_PORT}`, '--https-port', '0', '--status-port', `${STATUS_PORT}`];
+  return runPortico(['run', '--bind-address', address, ...ports, ...args]);
 }
 
 it('names every mistake in one go and ends with 64', async () => {
@@ -120,10 +136,15 @@ it('a port in use is one line and 69, whichever port it is', async () => {
 
 it('an address that the machine does not have is one line and 69', async () => {
   await using folder = createFolder();
-  const { code, stdout } = await run('198.51.100.1', '--manifests', folder.path, '--status-port', '0');
+  const { code, stdout } = await runPortico([
+    ...['run', '--bind-address', '198.51.100.1', '--http-port', `${HTTP_PORT}`, '--status-port', '0'],
+    ...['--manifests', folder.path],
+  ]);
   expect(code).toBe(69);
   expect(stdout.match(/"level":50/g)).toHaveLength(1);
-  expect(stdout).toContain('--http-port 8080: this machine does not have the address of --bind-address');
+  expect(stdout).toContain(
+    `--http-port ${HTTP_PORT}: this machine does not have the address of --bind-address`,
+  );
 });
 
 it('a port that this user may not have is one line and 77', async () => {
@@ -143,7 +164,8 @@ it('a port that this user may not have is one line and 77', async () => {
     expect(stdout).toContain('--http-port 80: this user may not listen there; choose a port from 1024 up');
     expect(code).toBe(77);
   } else {
-    await using daemon = startDaemon({ args: [...source, '--http-port', '80'], address });
+    const port = await lowPort();
+    await using daemon = startDaemon({ args: [...source, '--http-port', `${port}`], address });
     await daemon.ready();
     expect(await daemon.stop()).toBe(0);
   }
@@ -200,7 +222,7 @@ it('check: every problem with object, field and place; 1 for an error, 0 for a w
   const { problems, ...counts } = JSON.parse(json.stdout) as {
     problems: { code: string; place: object; object: object; field: string }[];
   };
-  expect(counts).toEqual({ hosts: 2, routes: 2, backends: 2 });
+  expect(counts).toEqual({ hosts: 2, routes: 2, backends: 2, lastResort: 0 });
   expect(problems.find(({ code }) => code === 'ServiceNotFound')).toMatchObject({
     object: { kind: 'Ingress', namespace: 'default', name: 'lonely' },
     place: { file: `${folder.path}/lonely.yaml`, line: expect.any(Number), column: expect.any(Number) },

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Case, loadCases, splitRequest } from '../support/cases.ts';
 import { type Daemon, HTTP_PORT, eventually, startDaemon } from '../support/daemon.ts';
-import { loopbackAddress } from '../support/loopback.ts';
+import { heldPort, loopbackAddress } from '../support/loopback.ts';
 import { type RawClient, rawClient } from '../support/raw-client.ts';
 import { type Folder, createFolder } from './folder.ts';
 import { type Pod, startPod } from './pod.ts';
@@ -24,6 +24,7 @@ const NOT_HERE: Readonly<Record<string, string>> = {
   'session-affinity': 'one client is answered by one endpoint, which another test shows',
   'endpoints-loopback-allowed': 'names 127.0.0.1:8080, which is not ours to take',
   'external-name': 'asks the DNS of the machine, and speaks TLS and plain text on one port',
+  'tls-foreign-host': 'asks the DNS of the machine',
 };
 
 /** The endpoints that the cases name, each on a loopback address of its own, with the ports that are asked for. */
@@ -36,16 +37,30 @@ const PLACES: Readonly<Record<string, { readonly address: string; readonly ports
   'fd00::1': { address: loopbackAddress(), ports: [8080] },
   'fd00::2': { address: loopbackAddress(), ports: [8080] },
 };
+/** Ports that are ours to take, in place of those that the cases name. */
+const PORTS = new Map([
+  [8080, await heldPort()],
+  [8085, await heldPort()],
+  [8888, await heldPort()],
+]);
 
 /** In no case: a rule for all hosts, left of the last case, cannot answer for it. */
-const MARKER = { name: 'marker', address: loopbackAddress(), port: 8080 };
+const MARKER = { name: 'marker', address: loopbackAddress(), port: await heldPort() };
 
 function placed(manifests: string): string {
+  const moved = manifests
+    .split(/^---$/m)
+    .map((document) => (/\bkind: EndpointSlice\b/.test(document) ? withPorts(document) : document))
+    .join('---');
   return Object.entries(PLACES).reduce((text, [from, { address }]) => {
     // An IPv6 slice needs an IPv6 address; this one is the same place.
     const to = from.includes(':') ? `::ffff:${address}` : address;
     return text.replaceAll(new RegExp(`(?<![\\w.:])${from.replaceAll('.', '\\.')}(?![\\w.:])`, 'g'), to);
-  }, manifests);
+  }, moved);
+}
+
+function withPorts(slice: string): string {
+  return slice.replaceAll(/(?<=\bport: )\d+\b/g, (port) => String(PORTS.get(Number(port)) ?? port));
 }
 
 /** Served once the manifests it came with are: the file is replaced as one. */
@@ -108,7 +123,7 @@ describe('the golden cases through the real process', () => {
     pods.push(await startPod(MARKER.name, MARKER.address, MARKER.port));
     for (const [place, { address, ports }] of Object.entries(PLACES)) {
       const name = place.includes(':') ? `[${place}]` : place;
-      for (const port of ports) pods.push(await startPod(`${name}:${port}`, address, port));
+      for (const port of ports) pods.push(await startPod(`${name}:${port}`, address, PORTS.get(port)));
     }
   });
   afterAll(async () => {

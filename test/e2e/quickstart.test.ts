@@ -8,7 +8,10 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { expect, onTestFinished, test } from 'vitest';
+import { heldPort } from '../support/loopback.ts';
 
+/** Ports that are in use; the next one is most likely not. */
+const [TAKEN, TAKEN_TOO] = [await heldPort(), await heldPort()];
 const ROOT = join(import.meta.dirname, '../..');
 
 /** The example's manifests in a folder of their own, on ports that nobody else uses. */
@@ -53,7 +56,12 @@ interface Started {
 
 function start(cwd: string): Started {
   // One thread: what one answer shows holds for the next.
-  const env = { ...process.env, PORTICO_WORKERS: '1' };
+  const env = {
+    ...process.env,
+    PORTICO_WORKERS: '1',
+    PORTICO_HTTP_PORT: `${TAKEN}`,
+    PORTICO_STATUS_PORT: `${TAKEN_TOO}`,
+  };
   const child = spawn(process.execPath, [join(ROOT, 'examples/start.ts'), 'quickstart'], { cwd, env });
   const ended = once(child, 'exit');
   onTestFinished(async () => {
@@ -129,8 +137,6 @@ async function until(ask: () => Promise<Answer>, wished: (answer: Answer) => boo
 }
 
 test('npm start: every printed line works, an edit counts at once, a mistake is placed and harmless', async () => {
-  const taken = await hold(8080);
-  onTestFinished(() => release(taken));
   const { parent, shop, ports } = await copyOfExample();
   const started = start(parent);
   await started.says(/Ctrl-C stops everything/);
@@ -139,7 +145,9 @@ test('npm start: every printed line works, an edit counts at once, a mistake is 
   expect(screen.length).toBeLessThanOrEqual(24);
   const logged = /^\d\d:\d\d:\d\d/;
   for (const line of screen) if (!logged.test(line)) expect(line.length).toBeLessThanOrEqual(80);
-  const url = /http:\/\/localhost:\d+ \(8080 is in use\)/.exec(started.output())?.[0].split(' ')[0] ?? '';
+  const url =
+    new RegExp(`http://localhost:\\d+ \\(${TAKEN} is in use\\)`).exec(started.output())?.[0].split(' ')[0] ??
+    '';
   expect(url).not.toBe('');
 
   const lines = screen.map((line) => line.trim()).filter((line) => line.startsWith('curl'));

@@ -8,14 +8,13 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { KeyPair } from '../../src/model/secrets.ts';
 import type { ApiObject } from '../support/api-server.ts';
-import { type Daemon, HTTP_PORT, eventually, startDaemon } from '../support/daemon.ts';
+import { type Daemon, HTTP_PORT, eventually, startDaemon, HTTPS_PORT } from '../support/daemon.ts';
 import { get } from '../support/raw-client.ts';
 import { type SecureClient, authority, secureClient } from '../support/tls-proxy.ts';
 import { type Folder, createFolder } from './folder.ts';
 import { type Pod, startPod } from './pod.ts';
 import { INGRESS_CLASS, ingressOf, manifest, serviceOf, slicesOf } from './site.ts';
 
-const HTTPS_PORT = 8443;
 const run = promisify(execFile);
 
 function has(program: string, argument: string): boolean {

@@ -12,12 +12,12 @@ import {
 import { type Pod, startPod } from '../e2e/pod.ts';
 import { emptyMap } from '../../src/model/sharded-map.ts';
 import { eventually } from '../support/daemon.ts';
-import { loopbackAddress } from '../support/loopback.ts';
+import { heldPort, loopbackAddress } from '../support/loopback.ts';
 import { tableOf } from '../support/proxy.ts';
 import { rawClient } from '../support/raw-client.ts';
 import { type Birth, CHANNEL, type Order } from './threads-entry.ts';
 
-const PORT = 8080;
+const PORT = await heldPort();
 
 interface DataPlane extends AsyncDisposable {
   readonly threads: Threads;

@@ -4,6 +4,7 @@ import http from 'node:http';
 import http2 from 'node:http2';
 import https from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import { loopbackAddress } from './loopback.ts';
 import { type Serve, type Transport, requestOf } from './api-server-transport.ts';
 import type { Reply } from './api-server-watches.ts';
 
@@ -13,7 +14,7 @@ const certificateKey = new URL('certificates/api-server.key', import.meta.url);
 type Request = http.IncomingMessage | http2.Http2ServerRequest;
 type Response = http.ServerResponse | http2.Http2ServerResponse;
 
-/** Listens on a port of 127.0.0.1. `h2` offers HTTP/2 and HTTP/1.1 by ALPN, `https` HTTP/1.1 only. */
+/** Listens on a loopback address. `h2` offers HTTP/2 and HTTP/1.1 by ALPN, `https` HTTP/1.1 only. */
 export async function httpTransport(
   protocol: 'http' | 'https' | 'h2',
   wantedPort: number,
@@ -23,6 +24,8 @@ export async function httpTransport(
   const sockets = new Set<Socket>();
   const numbers = new WeakMap<object, number>();
   let accepted = 0;
+  // On an address of its own nobody takes the port while it is closed; the certificate has but one address.
+  const host = protocol === 'http' ? loopbackAddress() : '127.0.0.1';
 
   const receive = async (request: Request, response: Response): Promise<void> => {
     const chunks: Buffer[] = [];
@@ -61,14 +64,14 @@ export async function httpTransport(
     server.on('secureConnection', (socket: Socket) => numbers.set(socket, accepted));
     server.on('session', (session: http2.ServerHttp2Session) => numbers.set(session, accepted));
     server.on('sessionError', () => {});
-    server.listen(port, '127.0.0.1');
+    server.listen(port, host);
     await once(server, 'listening');
     return (server.address() as AddressInfo).port;
   };
 
   const port = await listen(wantedPort);
   return {
-    url: `${protocol === 'http' ? 'http' : 'https'}://127.0.0.1:${port}`,
+    url: `${protocol === 'http' ? 'http' : 'https'}://${host}:${port}`,
     port,
     memory: null,
     connections: () => sockets.size,

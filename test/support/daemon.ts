@@ -1,14 +1,14 @@
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { setTimeout as pause } from 'node:timers/promises';
 import { type RawClient, rawClient } from './raw-client.ts';
+import { soon, until } from './until.ts';
 import type { WireMessage } from './wire.ts';
-import { loopbackAddress } from './loopback.ts';
+import { heldPort, loopbackAddress } from './loopback.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
-export const HTTP_PORT = 8080;
-export const STATUS_PORT = 10254;
+/** The same for every daemon of a test process, each on an address of its own. */
+export const [HTTP_PORT, HTTPS_PORT, STATUS_PORT] = await Promise.all([heldPort(), heldPort(), heldPort()]);
 
 /** The whole process, as users start it. Disposing it kills what is left of it. */
 export interface Daemon extends AsyncDisposable {
@@ -151,20 +151,18 @@ export async function runPortico(
   return { code: await exited, ...written };
 }
 
-/**
- * Asks again until the answer is yes; a refused connection is a no. The time limit of the test is the limit, or the
- * end of what is asked.
- */
+/** Asks again until the answer is yes; a refused connection is a no. Fails when what is asked ends, or in the end. */
 export async function eventually(
   ask: () => Promise<boolean>,
   over: Promise<unknown> = new Promise(() => {}),
 ): Promise<void> {
   let ended = false;
   void over.then(() => (ended = true));
-  while (!(await ask().catch(() => false))) {
-    if (ended) throw new Error('the process ended while it was waited for');
-    await pause(5);
-  }
+  await until(async () => {
+    const met = await ask().catch(() => false);
+    if (!met && ended) throw new Error(`ended before ${ask.toString()}`);
+    return met;
+  }, ask.toString());
 }
 
 /** Nothing of the machine that runs the tests decides what is served. */
@@ -194,8 +192,8 @@ function observe(child: ChildProcess): Pick<Daemon, 'output' | 'line' | 'exited'
   return {
     output: () => output,
     exited,
-    line: (pattern, offset = 0) =>
-      new Promise((resolve, reject) => {
+    line: (pattern, offset = 0) => {
+      const said = new Promise<string>((resolve, reject) => {
         const look = (): void => {
           const lines = output.slice(offset).split('\n').slice(0, -1);
           const found = lines.find((text) => pattern.test(text));
@@ -208,6 +206,8 @@ function observe(child: ChildProcess): Pick<Daemon, 'output' | 'line' | 'exited'
           reject(new Error(`ended with ${code} without saying ${String(pattern)}:\n${output}`)),
         );
         look();
-      }),
+      });
+      return soon(said, () => `${String(pattern)} in the output:\n${output}`);
+    },
   };
 }

@@ -1,12 +1,49 @@
+import { once } from 'node:events';
+import { type AddressInfo, type Socket, connect, createServer } from 'node:net';
+
 let given = 0;
 
+/** Test processes differ in the middle two numbers, by their ids. */
+function addressOf(last: number): string {
+  const { pid } = process;
+  return `127.${64 + ((pid >> 8) % 128)}.${pid % 256}.${last}`;
+}
+
 /**
- * A loopback address that nobody else uses: the whole of 127.0.0.0/8 is this machine, so a test that has an address of
- * its own can have whichever ports it likes. Two test processes differ in the middle two numbers, by their ids.
+ * A loopback address that nobody else uses: the whole of 127.0.0.0/8 is this machine, so on an address of its own a test
+ * can have every port that nobody listens on at all addresses.
  */
 export function loopbackAddress(): string {
   given++;
   if (given > 250) throw new Error('one test process asked for more than 250 loopback addresses');
-  const { pid } = process;
-  return `127.${64 + ((pid >> 8) % 128)}.${pid % 256}.${given}`;
+  return addressOf(given);
+}
+
+/**
+ * A port that is free on every address of `loopbackAddress()`, and stays so for as long as this process runs: it is
+ * held on an address where nothing else is, so nobody gets it at all addresses.
+ */
+export async function heldPort(): Promise<number> {
+  const holder = createServer().unref();
+  holder.listen(0, addressOf(251));
+  await once(holder, 'listening');
+  return (holder.address() as AddressInfo).port;
+}
+
+const held: Socket[] = [];
+
+/**
+ * A port of 127.0.0.1 that refuses connections for as long as this process runs: a connection that goes out from there
+ * keeps everybody from listening.
+ */
+export async function unusedPort(): Promise<number> {
+  const server = createServer().unref();
+  server.on('connection', (socket) => held.push(socket.unref()));
+  server.listen(0, addressOf(251));
+  await once(server, 'listening');
+  const { address, port } = server.address() as AddressInfo;
+  const out = connect({ host: address, port, localAddress: '127.0.0.1' });
+  await once(out, 'connect');
+  held.push(out.unref());
+  return out.localPort ?? 0;
 }

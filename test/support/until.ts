@@ -9,7 +9,7 @@ export async function until(
   what = condition.toString(),
 ): Promise<void> {
   const deadline = performance.now() + LIMIT_MS;
-  while (!(await condition())) {
+  while (!(await soon(Promise.resolve(condition()), () => what))) {
     if (performance.now() > deadline) throw new Error(`never happened: ${what}`);
     await pause(2);
   }

@@ -3,9 +3,9 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { HTTP_PORT } from '../../support/daemon.ts';
+import { HTTP_PORT, HTTPS_PORT } from '../../support/daemon.ts';
 import type { Http2Upstream } from '../../support/http2-upstream.ts';
-import { HTTPS_PORT, type ServedHosts, echoPod, echoPodOfHttp2, isMissing, serveHosts } from './site.ts';
+import { type ServedHosts, echoPod, echoPodOfHttp2, isMissing, serveHosts } from './site.ts';
 
 const run = promisify(execFile);
 const HOSTS = ['plain.test', 'http2.test'] as const;

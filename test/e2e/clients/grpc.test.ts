@@ -11,7 +11,8 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { authority } from '../../support/tls-proxy.ts';
 import { type EchoServer, echoClient, echoServer } from '../../proxy/grpc/echo.ts';
-import { HTTPS_PORT, type ServedHosts, serveHosts } from './site.ts';
+import { HTTPS_PORT } from '../../support/daemon.ts';
+import { type ServedHosts, serveHosts } from './site.ts';
 
 const GRPC = { 'portico.dev/backend-protocol': 'GRPC' };
 const GRPCS = { 'nginx.ingress.kubernetes.io/backend-protocol': 'GRPCS' };

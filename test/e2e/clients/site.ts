@@ -6,13 +6,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ApiObject } from '../../support/api-server.ts';
-import { type Daemon, startDaemon } from '../../support/daemon.ts';
+import { type Daemon, HTTPS_PORT, startDaemon } from '../../support/daemon.ts';
 import { type Http2Upstream, http2Upstream } from '../../support/http2-upstream.ts';
 import { authority } from '../../support/tls-proxy.ts';
 import { createFolder } from '../folder.ts';
 import { INGRESS_CLASS, ingressOf, manifest, serviceOf, slicesOf } from '../site.ts';
-
-export const HTTPS_PORT = 8443;
 
 /** Where the program is missing, its tests are skipped, and the output says so. */
 export function isMissing(program: string, argument = '--version'): boolean {

@@ -2,7 +2,8 @@ import { expect } from 'vitest';
 import { contract } from '../../support/engines.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { get, rawClient, request } from '../../support/raw-client.ts';
-import { recordingUpstream, scriptedUpstream, unusedPort } from '../../support/upstream.ts';
+import { unusedPort } from '../../support/loopback.ts';
+import { recordingUpstream, scriptedUpstream } from '../../support/upstream.ts';
 
 contract('answers of the proxy itself', (behaves) => {
   behaves('404 for a host without a route, and the connection goes on', async (create) => {

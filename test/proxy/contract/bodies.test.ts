@@ -4,7 +4,8 @@ import { expect } from 'vitest';
 import { contract } from '../../support/engines.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { chunked, get, rawClient, request } from '../../support/raw-client.ts';
-import { ok, recordingUpstream, scriptedUpstream, unusedPort } from '../../support/upstream.ts';
+import { unusedPort } from '../../support/loopback.ts';
+import { ok, recordingUpstream, scriptedUpstream } from '../../support/upstream.ts';
 
 const MIB = 1024 * 1024;
 

@@ -5,7 +5,8 @@ import { contract } from '../../support/engines.ts';
 import { fullPort } from '../../support/full-port.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { get, rawClient, request } from '../../support/raw-client.ts';
-import { ok, recordingUpstream, scriptedUpstream, unusedPort } from '../../support/upstream.ts';
+import { unusedPort } from '../../support/loopback.ts';
+import { ok, recordingUpstream, scriptedUpstream } from '../../support/upstream.ts';
 
 contract('endpoints', (behaves) => {
   behaves('requests go round', async (create) => {

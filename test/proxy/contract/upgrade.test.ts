@@ -5,7 +5,8 @@ import { WebSocket, WebSocketServer } from 'ws';
 import { contract } from '../../support/engines.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { get, rawClient, request } from '../../support/raw-client.ts';
-import { ok, recordingUpstream, scriptedUpstream, unusedPort } from '../../support/upstream.ts';
+import { unusedPort } from '../../support/loopback.ts';
+import { ok, recordingUpstream, scriptedUpstream } from '../../support/upstream.ts';
 
 const UPGRADE = get('/tunnel', 'Connection: Upgrade', 'Upgrade: raw');
 const SWITCHED = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n';

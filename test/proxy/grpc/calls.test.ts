@@ -11,7 +11,8 @@ import { relayEngine } from '../../../src/proxy/native-engine.ts';
 import { FLAG, frameClient, headers, requestFields } from '../../support/http2-frames.ts';
 import { http2Upstream } from '../../support/http2-upstream.ts';
 import { type RunningProxy, startProxy } from '../../support/proxy.ts';
-import { recordingUpstream, unusedPort } from '../../support/upstream.ts';
+import { unusedPort } from '../../support/loopback.ts';
+import { recordingUpstream } from '../../support/upstream.ts';
 import { echoClient, echoServer } from './echo.ts';
 
 type Client = ReturnType<typeof echoClient>;

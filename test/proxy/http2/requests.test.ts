@@ -6,7 +6,8 @@ import { http2Client } from '../../support/http2-client.ts';
 import { fieldOf, http2Upstream } from '../../support/http2-upstream.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { rawClient } from '../../support/raw-client.ts';
-import { ok, recordingUpstream, scriptedUpstream, unusedPort } from '../../support/upstream.ts';
+import { unusedPort } from '../../support/loopback.ts';
+import { ok, recordingUpstream, scriptedUpstream } from '../../support/upstream.ts';
 
 it('a request goes to an HTTP/1.1 pod and its response comes back', async () => {
   await using pod = await recordingUpstream('hello', () => ok('hello', 'Set-Cookie: a=1', 'Set-Cookie: b=2'));

@@ -4,7 +4,8 @@ import { eventually } from '../../support/daemon.ts';
 import { http2Client } from '../../support/http2-client.ts';
 import { http2Upstream } from '../../support/http2-upstream.ts';
 import { startProxy } from '../../support/proxy.ts';
-import { scriptedUpstream, unusedPort } from '../../support/upstream.ts';
+import { unusedPort } from '../../support/loopback.ts';
+import { scriptedUpstream } from '../../support/upstream.ts';
 
 it('requests of one connection are balanced one by one, over one connection to each pod', async () => {
   await using one = await http2Upstream((stream) => {
