@@ -11,7 +11,14 @@ import { CHART, RENDERED, fingerprint, helmCases } from '../../scripts/helm.ts';
 import { resolveConfig } from '../../src/config/config.ts';
 import { RUN_FLAGS } from '../../src/config/flags.ts';
 import { VERSION } from '../../src/version.ts';
-import { type Manifest, deployManifests, parseManifests, theOnly, variantManifests } from './manifests.ts';
+import {
+  type Manifest,
+  daemonSetPatch,
+  deployManifests,
+  parseManifests,
+  theOnly,
+  variantManifests,
+} from './manifests.ts';
 import { deviations } from './schema.ts';
 
 const cases = helmCases();
@@ -142,10 +149,9 @@ describe('edge-daemonset', () => {
   });
 
   test('what is switched on is what the variants have, and what is given is in the Pod', () => {
-    const migrate = theOnly<V1DaemonSet>('DaemonSet', variantManifests('tcp-migrate-req.yaml'));
     const image =
       'registry.example.com:5000/portico:0.1.0@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
-    const [container] = migrate.spec?.template.spec?.initContainers ?? [];
+    const [container] = daemonSetPatch().spec?.template.spec?.initContainers ?? [];
     expect(pod?.initContainers).toEqual([{ ...container, image }]);
     expect(pod?.containers[0]).toMatchObject({ image, resources: { limits: { memory: '1Gi' } } });
     expect(pod).toMatchObject({

@@ -1,5 +1,6 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import type { V1DaemonSet } from '@kubernetes/client-node';
 import { parseAllDocuments } from 'yaml';
 
 export const ROOT = join(import.meta.dirname, '../..');
@@ -23,9 +24,19 @@ export function deployManifests(): readonly Manifest[] {
   return filesIn(DEPLOY).flatMap(read);
 }
 
-/** The files of deploy/variants, each of which is applied alone. */
+/** The files of deploy/variants, each of which is applied alone, but for the patch. */
 export function variantFiles(): readonly string[] {
-  return filesIn(join(DEPLOY, 'variants')).map((path) => basename(path));
+  const files = filesIn(join(DEPLOY, 'variants')).map((path) => basename(path));
+  return files.filter((file) => file !== PATCH);
+}
+
+/** The variant that is no object but a patch for the DaemonSet, as `kubectl patch` takes it. */
+export const PATCH = 'tcp-migrate-req.yaml';
+
+export function daemonSetPatch(): V1DaemonSet {
+  const [patch, ...more] = variantManifests(PATCH);
+  if (!patch || more.length > 0) throw new Error(`${PATCH} is not one document`);
+  return patch.object as V1DaemonSet;
 }
 
 export function variantManifests(file: string): readonly Manifest[] {

@@ -40,9 +40,10 @@ test('every flag that the guides name exists', () => {
   const ours = new Set([...RUN_FLAGS, ...CLEANUP_FLAGS].map(({ name }) => name));
   // Of kubectl, Helm and ingress-nginx.
   const others = new Set(
-    'server-side for timeout set namespace create-namespace default-ssl-certificate publish-status-address resolve'.split(
-      ' ',
-    ),
+    (
+      'for timeout set namespace create-namespace default-ssl-certificate publish-status-address resolve ' +
+      'patch-file ignore-not-found docker-server docker-username docker-password'
+    ).split(' '),
   );
   const guides = ['install', 'upgrade', 'migrate-from-ingress-nginx', 'troubleshoot', 'security'];
   const unknown = guides

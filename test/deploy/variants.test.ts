@@ -14,7 +14,9 @@ import { resolveConfig } from '../../src/config/config.ts';
 import { VERSION } from '../../src/version.ts';
 import {
   type Manifest,
+  PATCH,
   ROOT,
+  daemonSetPatch,
   deployManifests,
   theOnly,
   variantFiles,
@@ -37,6 +39,29 @@ function installed({ object: { kind, metadata } }: Manifest): object | undefined
 function containers(object: object): readonly { readonly image?: string; readonly command?: string[] }[] {
   const { template } = (object as { spec?: { template?: V1PodTemplateSpec } }).spec ?? {};
   return [...(template?.spec?.containers ?? []), ...(template?.spec?.initContainers ?? [])];
+}
+
+/** As the API server merges a patch: objects by field, containers by name; other lists are replaced. */
+function strategicMerge(into: unknown, patch: unknown): unknown {
+  if (Array.isArray(patch)) {
+    const merged = Array.isArray(into) ? [...(into as unknown[])] : [];
+    if (!patch.every(isNamed)) return patch;
+    for (const item of patch) {
+      const at = merged.findIndex((each) => isNamed(each) && each.name === item.name);
+      merged.splice(at < 0 ? merged.length : at, 1, strategicMerge(merged[at], item));
+    }
+    return merged;
+  }
+  if (typeof patch !== 'object' || patch === null) return patch;
+  const fields = Object.entries(patch).map(([key, value]) => [
+    key,
+    strategicMerge((into as Record<string, unknown> | undefined)?.[key], value),
+  ]);
+  return { ...(into as object | undefined), ...Object.fromEntries(fields) };
+}
+
+function isNamed(item: unknown): item is { readonly name: string } {
+  return typeof item === 'object' && item !== null && 'name' in item;
 }
 
 describe('deploy/variants', () => {
@@ -176,19 +201,43 @@ describe('deployment.yaml', () => {
 });
 
 describe('tcp-migrate-req.yaml', () => {
-  const manifests = variantManifests('tcp-migrate-req.yaml');
+  const patch = daemonSetPatch();
+  const patched = strategicMerge(base, patch) as V1DaemonSet;
+
+  test('has no kind, so that `kubectl apply` refuses it, and its first lines say the command', () => {
+    expect(Object.keys(patch)).toEqual(['spec']);
+    const text = readFileSync(join(ROOT, 'deploy/variants', PATCH), 'utf8');
+    const command = `kubectl -n ${base.metadata?.namespace} patch daemonset/${base.metadata?.name} --patch-file deploy/variants/${PATCH}`;
+    expect(text).toContain(`#   ${command}\n`);
+    for (const page of ['docs/install.md', 'docs/upgrade.md']) {
+      expect(readFileSync(join(ROOT, page), 'utf8'), page).toContain(command);
+    }
+  });
 
   test('adds an init container to the DaemonSet, and touches nothing else', () => {
-    const { apiVersion, kind, metadata, spec } = theOnly<V1DaemonSet>('DaemonSet', manifests);
-    expect([apiVersion, kind]).toEqual([base.apiVersion, base.kind]);
-    expect(metadata).toEqual({ name: base.metadata?.name, namespace: base.metadata?.namespace });
-    expect(Object.keys(spec ?? {})).toEqual(['template']);
-    expect(Object.keys(spec?.template ?? {})).toEqual(['spec']);
-    expect(Object.keys(spec?.template.spec ?? {})).toEqual(['initContainers']);
+    expect(deviations(patched, 'V1DaemonSet', 'DaemonSet')).toEqual([]);
+    const plain = structuredClone(patched);
+    const { initContainers } = plain.spec?.template.spec ?? {};
+    delete plain.spec?.template.spec?.initContainers;
+    expect(plain).toEqual(base);
+    expect(initContainers).toEqual(patch.spec?.template.spec?.initContainers);
+    expect(containers(patched).map(({ image }) => image)).toEqual(
+      containers(patched).map(() => `ghcr.io/portico-dev/portico:${VERSION}`),
+    );
+  });
+
+  test('patched again it changes nothing, and with another image only that', () => {
+    expect(strategicMerge(patched, patch)).toEqual(patched);
+    const other = { name: 'tcp-migrate-req', image: 'registry.example.com/portico:0.2.0' };
+    const again = strategicMerge(patched, {
+      spec: { template: { spec: { initContainers: [other] } } },
+    }) as V1DaemonSet;
+    const [before] = patched.spec?.template.spec?.initContainers ?? [];
+    expect(again.spec?.template.spec?.initContainers).toEqual([{ ...before, ...other }]);
   });
 
   test('its program writes the sysctl, and does not fail where there is none', () => {
-    const [container] = containers(theOnly<V1DaemonSet>('DaemonSet', manifests));
+    const [container] = patch.spec?.template.spec?.initContainers ?? [];
     const [node, flag, program = ''] = container?.command ?? [];
     expect([node, flag]).toEqual(['/usr/local/bin/node', '--eval']);
     const written: string[] = [];
