@@ -23,7 +23,7 @@ const READY_WITHIN_MS = 30_000;
 
 /** The part of the answer of /routes that is shown. */
 interface RoutesAnswer {
-  readonly hosts: readonly { readonly routes: readonly Route[] }[];
+  readonly hosts: readonly { readonly host: string; readonly routes: readonly Route[] }[];
   readonly backends: Readonly<Record<BackendKey, Backend>>;
 }
 
@@ -157,8 +157,8 @@ async function ready(statusPort: number, portico: ChildProcess): Promise<boolean
 async function servedRoutes(statusPort: number): Promise<readonly ServedRoute[]> {
   const response = await fetch(`http://${LOOPBACK}:${statusPort}/routes`);
   const { hosts, backends } = (await response.json()) as RoutesAnswer;
-  return hosts.flatMap(({ routes }) =>
-    routes.map((route) => ({ ...route, endpoints: backends[route.backend]?.endpoints.length ?? 0 })),
+  return hosts.flatMap(({ host, routes }) =>
+    routes.map((route) => ({ ...route, host, endpoints: backends[route.backend]?.endpoints.length ?? 0 })),
   );
 }
 

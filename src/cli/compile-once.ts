@@ -49,6 +49,7 @@ export async function compileOnce(config: CompileConfig, env: NodeJS.ProcessEnv)
       ingressClass: config.ingressClass,
       controllerName: config.controllerName,
       watchIngressWithoutClass: config.watchIngressWithoutClass,
+      hostOwnership: config.hostOwnership,
       defaultBackend: config.defaultBackend,
       allowLoopback: config.allowLoopback,
       allowCrossNamespaceExternalNames: config.allowCrossNamespaceExternalNames,

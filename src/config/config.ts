@@ -2,6 +2,7 @@ import type { AccessLogFormat } from '../proxy/access-log.ts';
 import type { Limits } from '../proxy/limits.ts';
 import { ENGINES, type EngineName } from '../proxy/threads/messages.ts';
 import { DEFAULT_CIPHERS, TLS_VERSIONS, type TlsVersion } from '../proxy/tls/certificates.ts';
+import { HOST_OWNERSHIPS, type HostOwnership } from '../routing/settings.ts';
 import { CLASS_FLAGS, CLEANUP_FLAGS, PUBLISH_FLAGS, RUN_FLAGS, SOURCE_FLAGS } from './flags.ts';
 
 import {
@@ -43,6 +44,7 @@ export interface CompileConfig {
   readonly ingressClass: string;
   readonly controllerName: string;
   readonly watchIngressWithoutClass: boolean;
+  readonly hostOwnership: HostOwnership;
   /** Whether backends may be on this machine's loopback and link-local addresses. */
   readonly allowLoopback: boolean;
   readonly allowCrossNamespaceExternalNames: boolean;
@@ -236,6 +238,7 @@ function readCompileConfig(read: FlagReader): CompileConfig {
     ingressClass: read.one('ingress-class', text),
     controllerName: read.one('controller-name', text),
     watchIngressWithoutClass: read.flag('watch-ingress-without-class'),
+    hostOwnership: read.one('host-ownership', oneOf(HOST_OWNERSHIPS)),
     // Whoever writes a manifest file is on this machine already; whoever writes into a cluster is not.
     allowLoopback: manifests.length > 0 || read.flag('allow-loopback'),
     allowCrossNamespaceExternalNames: read.flag('allow-cross-namespace-external-names'),

@@ -80,6 +80,14 @@ export const CLASS_FLAGS: readonly Flag[] = [
     group: 'What is served',
   },
   {
+    name: 'host-ownership',
+    value: '<none|namespace>',
+    default: 'none',
+    description:
+      'namespace: only the namespace whose Ingress had a host first may have rules for it; none: namespaces share hosts path by path',
+    group: 'What is served',
+  },
+  {
     name: 'allow-loopback',
     description:
       'let a cluster route to loopback and link-local addresses of this machine, for trying things out; manifests always may',

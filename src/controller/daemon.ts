@@ -88,6 +88,7 @@ async function start({ config, env, log, threadEntry }: DaemonOptions): Promise<
       ingressClass: config.ingressClass,
       controllerName: config.controllerName,
       watchIngressWithoutClass: config.watchIngressWithoutClass,
+      hostOwnership: config.hostOwnership,
       defaultBackend: config.defaultBackend,
       allowLoopback: config.allowLoopback,
       allowCrossNamespaceExternalNames: config.allowCrossNamespaceExternalNames,

@@ -1,8 +1,9 @@
-import type { PathClaim } from './ingress/claims.ts';
+import type { Claims, PathClaim } from './ingress/claims.ts';
 import type { Compilation } from './compile/compilation.ts';
+import { type HostOwner, hostOwner, mayHave } from './compile/host-owner.ts';
 import { claimantsOf } from './compile/compile-scopes.ts';
 import { findPath } from './path-tree.ts';
-import { match, normalizeHost, normalizePath, routesFor } from './match.ts';
+import { globTakes, match, normalizeHost, normalizePath, routesFor } from './match.ts';
 import { byPrecedence } from './precedence.ts';
 import { HOSTLESS, type Scope, type ScopeKind, describeScope, scopeKind } from './scope.ts';
 import { entries, get } from '../model/sharded-map.ts';
@@ -37,6 +38,7 @@ export type LostReason =
   | 'other-host-class'
   | 'shorter-path'
   | 'path-type'
+  | 'host-owner'
   | 'newer-ingress'
   | 'later-name'
   | 'later-rule'
@@ -152,6 +154,17 @@ function pathStep(
 interface Candidate {
   readonly claim: PathClaim;
   readonly scope: Scope;
+  /** The namespace that has the scope, when that is another one. */
+  readonly owner: HostOwner | null;
+}
+
+function claimantsIn({ members, claims }: Compilation, scope: Scope): readonly Claims[] {
+  return claimantsOf(scope, members.ingressesByScope, claims);
+}
+
+function ownerOf(compilation: Compilation, scope: Scope): HostOwner | null {
+  const { hostOwnership } = compilation.settings;
+  return hostOwner(scope, hostOwnership, (each) => claimantsIn(compilation, each));
 }
 
 /** Every rule that would take the request if the winner were not there. */
@@ -166,20 +179,27 @@ function lostCandidates(
   let winning: PathClaim | undefined;
   const candidates: Candidate[] = [];
   for (const scope of scopesFor(compilation, host)) {
-    const claimants = claimantsOf(scope, compilation.members.ingressesByScope, compilation.claims);
-    const claims = claimants
-      .flatMap((claimant) => claimant.scopes.get(scope) ?? [])
-      .filter((claim) => takes(claim, path));
-    for (const claim of claims.sort(byPrecedence)) {
+    const claimants = claimantsIn(compilation, scope);
+    const hostOwner = ownerOf(compilation, scope);
+    const claims = claimants.flatMap((claimant) => {
+      const owns = mayHave(claimant, hostOwner);
+      return (claimant.scopes.get(scope) ?? [])
+        .filter((claim) => takes(claim, path))
+        .map((claim) => ({ claim, scope, owner: owns ? null : hostOwner }));
+    });
+    for (const candidate of claims.sort((a, b) => byPrecedence(a.claim, b.claim))) {
       // The winner may have the host in a second class too, by a glob: that is no loss.
-      const isWinner = claim.route.field === winner?.field && claim.route.ingress === winner.ingress;
-      if (!isWinner) candidates.push({ claim, scope });
-      else if (scope === owner) winning = claim;
+      const { route } = candidate.claim;
+      const isWinner = route.field === winner?.field && route.ingress === winner.ingress;
+      if (!isWinner) candidates.push(candidate);
+      else if (scope === owner) winning = candidate.claim;
     }
     if (scope !== owner) continue;
-    for (const { defaultRoute } of claimants) {
+    for (const claimant of claimants) {
+      const { defaultRoute } = claimant;
       if (!defaultRoute || (winner?.ingress === defaultRoute.ingress && winner.pathType === 'DefaultBackend'))
         continue;
+      if (!mayHave(claimant, hostOwner)) continue;
       const because =
         winner?.pathType === 'DefaultBackend'
           ? `Ingress ${winner.ingress} comes first.`
@@ -187,8 +207,8 @@ function lostCandidates(
       lost.push({ route: defaultRoute, reason: 'default-backend', because });
     }
   }
-  const rules = candidates.map(({ claim, scope }) => {
-    return { route: claim.route, ...whyLost(claim, scope, owner, winning) };
+  const rules = candidates.map((candidate) => {
+    return { route: candidate.claim.route, ...whyLost(candidate, owner, winning) };
   });
   return [...rules, ...lost];
 }
@@ -202,7 +222,8 @@ function scopesFor({ scopes, table }: Compilation, host: string): readonly Scope
   if (dot > 0 && get(scopes, wildcard)) found.push(wildcard);
   for (const [suffix, bucket] of entries(table.globs)) {
     if (!host.endsWith(`.${suffix}`)) continue;
-    for (const { glob, pattern } of bucket) if (new RegExp(pattern).test(host)) found.push(`~${glob}`);
+    const end = host.length - suffix.length - 1;
+    for (const each of bucket) if (globTakes(each, host, end)) found.push(`~${each.glob}`);
   }
   if (get(scopes, HOSTLESS)) found.push(HOSTLESS);
   return found;
@@ -210,17 +231,19 @@ function scopesFor({ scopes, table }: Compilation, host: string): readonly Scope
 
 /** Whether a rule takes a path, whatever else there is. */
 function takes({ at, route }: PathClaim, path: string): boolean {
-  if (route.pathType === 'Exact') return path === at;
-  const prefix = at.endsWith('/') ? at : `${at}/`;
-  return path.startsWith(prefix) || `${path}/` === prefix;
+  return path === at || (route.pathType !== 'Exact' && path.startsWith(`${at}/`));
 }
 
 function whyLost(
-  { at, age, route }: PathClaim,
-  scope: Scope,
+  { claim: { at, age, route }, scope, owner: hostOwner }: Candidate,
   owner: Scope | null,
   winning: PathClaim | undefined,
 ): { reason: LostReason; because: string } {
+  if (hostOwner) {
+    const { object, ingress } = hostOwner.claims;
+    const because = `Namespace ${object.namespace} owns ${describeScope(scope)}, by Ingress ${ingress}.`;
+    return { reason: 'host-owner', because };
+  }
   if (scope !== owner) {
     const because = `The request belongs to ${describeScope(owner ?? '')}, which comes before ${describeScope(scope)}.`;
     return { reason: 'other-host-class', because };
@@ -229,8 +252,8 @@ function whyLost(
   if (!winning || at.length < winning.at.length) {
     return { reason: 'shorter-path', because: `"${winner.path}" is longer.` };
   }
-  if (route.pathType !== winner.pathType) {
-    return { reason: 'path-type', because: `${winner.pathType} comes before ${route.pathType}.` };
+  if (winner.pathType === 'Exact' && route.pathType !== 'Exact') {
+    return { reason: 'path-type', because: `Exact comes before ${route.pathType}.` };
   }
   if (age !== winning.age) return { reason: 'newer-ingress', because: `Ingress ${winner.ingress} is older.` };
   if (route.ingress !== winner.ingress) {

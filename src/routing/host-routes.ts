@@ -2,22 +2,35 @@ import type { Claims, PathClaim } from './ingress/claims.ts';
 import { type ClientAuth } from '../policies/client-certificate.ts';
 import { samePolicies } from '../policies/policy-set.ts';
 import type { ObjectKey } from '../model/objects.ts';
-import { type PathSlot, pathTree } from './path-tree.ts';
-import { byAge, byPrecedence } from './precedence.ts';
+import type { PathSlot } from './path-tree.ts';
+import { byPrecedence } from './precedence.ts';
 import { type Problem, problem } from '../model/problem.ts';
 import { CATCH_ALL, type Scope, describeScope, scopeHost } from './scope.ts';
-import { type HostClients, type HostRoutes, type Route, UNVERIFIABLE } from './table.ts';
+import { type HostClients, type HostRoutes, type PathTree, type Route, UNVERIFIABLE } from './table.ts';
+import { TENANT_LIMITS } from './tenant-limits.ts';
 
 /** What the Ingresses that claim one scope make of it together. */
 export interface ScopeRoutes {
-  readonly routes: HostRoutes;
+  /** Null when no claimant may have it: see `hostOwner`. */
+  readonly routes: HostRoutes | null;
+  /** Of the Ingress that had the scope first. */
+  readonly namespace: string;
   /** For each Ingress that lost something here: what, and to whom. */
   readonly conflicts: ReadonlyMap<ObjectKey, readonly Problem[]>;
 }
 
-export function scopeRoutes(scope: Scope, claimants: readonly Claims[]): ScopeRoutes {
+/**
+ * The routes of a scope by what its claimants, oldest first, ask for. `treeOf` may give scopes with the same claims
+ * the same tree.
+ */
+export function scopeRoutes(
+  scope: Scope,
+  oldestFirst: readonly Claims[],
+  treeOf: (claimed: readonly (readonly PathClaim[])[], slots: ReadonlyMap<string, PathSlot>) => PathTree,
+): ScopeRoutes {
+  if (oldestFirst.length === 0) return { routes: null, namespace: '', conflicts: new Map() };
   const conflicts = new Map<ObjectKey, Problem[]>();
-  const objects = new Map(claimants.map((claims) => [claims.ingress, claims.object]));
+  const objects = new Map(oldestFirst.map((claims) => [claims.ingress, claims.object]));
   const report: Report = (loser, winner, code, field, message) => {
     const object = objects.get(loser.ingress);
     if (!object) return;
@@ -28,8 +41,17 @@ export function scopeRoutes(scope: Scope, claimants: readonly Claims[]): ScopeRo
     list.push(problem(same ? 'warning' : 'error', code, object, field, message));
   };
 
-  const paths = claimants.flatMap((claims) => claims.scopes.get(scope) ?? []);
-  const oldestFirst = [...claimants].sort(byAge);
+  const claimed = oldestFirst.map((claims) => claims.scopes.get(scope) ?? []);
+  const admitted = claimed.flat();
+  for (const { route } of admitted.splice(TENANT_LIMITS.pathsPerHost)) {
+    const object = objects.get(route.ingress);
+    const known = conflicts.get(route.ingress)?.some(({ code }) => code === 'HostTooManyPaths');
+    if (!object || known) continue;
+    const message = `A host may have ${TENANT_LIMITS.pathsPerHost} paths, and older ones of ${describeScope(scope)} are as many; this one and all after it in this Ingress are not served there: remove paths or use another host.`;
+    const list = conflicts.get(route.ingress) ?? [];
+    conflicts.set(route.ingress, list);
+    list.push(problem('error', 'HostTooManyPaths', object, `${route.field}.path`, message));
+  }
   const defaults = oldestFirst.flatMap((claims) => claims.defaultRoute ?? []);
   const [defaultRoute = null] = defaults;
   for (const loser of defaults.slice(1)) {
@@ -45,11 +67,11 @@ export function scopeRoutes(scope: Scope, claimants: readonly Claims[]): ScopeRo
   const routes = {
     host: scopeHost(scope),
     namespace: oldestFirst[0]?.object.namespace ?? '',
-    paths: pathTree(settle(scope, paths.sort(byPrecedence), report)),
-    defaultRoute: defaultRoute && { ...defaultRoute, host: scopeHost(scope) },
+    paths: treeOf(claimed, settle(scope, admitted.sort(byPrecedence), report)),
+    defaultRoute,
     ...(clients && { clients }),
   };
-  return { routes, conflicts };
+  return { routes, namespace: routes.namespace, conflicts };
 }
 
 /**
@@ -82,21 +104,17 @@ function hostClients(
 
 type Report = (loser: Route, winner: Route, code: string, field: string, message: string) => void;
 
-/**
- * Who takes each place. `claims` come in order of precedence, so the first one to reach a place has it. A Prefix
- * that ends in a slash takes the path without it too, and is then longer than an Exact rule for that path.
- */
+/** Who takes each place. `claims` come in order of precedence, so the first one to reach a place has it. */
 function settle(scope: Scope, claims: readonly PathClaim[], report: Report): ReadonlyMap<string, PathSlot> {
   const places = new Map<string, { whole: Route | null; prefix: Route | null }>();
-  for (const claim of claims) {
-    const exact = claim.route.pathType === 'Exact';
-    const at = !exact && claim.at.endsWith('/') ? claim.at.slice(0, -1) : claim.at;
+  for (const { at, route } of claims) {
+    const exact = route.pathType === 'Exact';
     const place = places.get(at) ?? { whole: null, prefix: null };
     places.set(at, place);
-    const winner = exact ? (place.whole ?? place.prefix) : place.prefix;
-    if (winner) reportLoser(scope, claim.route, winner, report);
-    else if (exact) place.whole = claim.route;
-    else place.prefix = claim.route;
+    const winner = exact ? place.whole : place.prefix;
+    if (winner) reportLoser(scope, route, winner, report);
+    else if (exact) place.whole = route;
+    else place.prefix = route;
   }
   return places;
 }

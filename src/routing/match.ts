@@ -1,3 +1,4 @@
+import { patternTakes } from './glob-pattern.ts';
 import { findPath } from './path-tree.ts';
 import { get } from '../model/sharded-map.ts';
 import type { GlobHost, HostRoutes, Route, RouteTable } from './table.ts';
@@ -34,21 +35,18 @@ export function routesFor(table: RouteTable, host: string): HostRoutes | null {
   return table.hostless;
 }
 
-/** The first glob that takes the host, of those with the longest suffix. */
+/** The first glob that takes the host, of those with the longest suffix. How many there are is bounded. */
 function findGlob(table: RouteTable, host: string, firstDot: number): GlobHost | null {
   for (let dot = firstDot; dot > 0; dot = host.indexOf('.', dot + 1)) {
     const bucket = get(table.globs, host.slice(dot + 1));
     if (!bucket) continue;
-    for (const glob of bucket) if (compiled(glob).test(host)) return glob;
+    for (const glob of bucket) if (globTakes(glob, host, dot)) return glob;
   }
   return null;
 }
 
-/** Derived from the table, so kept beside it and for as long as it lives. */
-const expressions = new WeakMap<GlobHost, RegExp>();
-
-function compiled(glob: GlobHost): RegExp {
-  let expression = expressions.get(glob);
-  if (!expression) expressions.set(glob, (expression = new RegExp(glob.pattern)));
-  return expression;
+/** Whether a glob takes a host, whose suffix begins with the dot at `end`. */
+export function globTakes({ patterns }: GlobHost, host: string, end: number): boolean {
+  for (const pattern of patterns) if (patternTakes(pattern, host, end)) return true;
+  return false;
 }

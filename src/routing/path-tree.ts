@@ -1,4 +1,4 @@
-import type { PathNode, Route } from './table.ts';
+import type { PathNode, PathTree, Route } from './table.ts';
 
 /** What ends at one path: see `PathNode`. */
 export interface PathSlot {
@@ -6,42 +6,66 @@ export interface PathSlot {
   readonly prefix: Route | null;
 }
 
-/** The radix tree of these paths. It depends on the paths alone, not on the order they come in. */
-export function pathTree(slots: ReadonlyMap<string, PathSlot>): PathNode {
+/** Where the paths `from` to `to` (exclusive) of the sorted list hang below a node, and where their label starts. */
+interface Branch {
+  readonly siblings: Map<number, number>;
+  readonly labelStart: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** The radix tree of these paths, in their order. It depends on the paths alone, not on the order they come in. */
+export function pathTree(slots: ReadonlyMap<string, PathSlot>): PathTree {
   const paths = [...slots.keys()].sort();
-  return grow(0, 0, paths, slots);
-}
-
-/** The node for `paths`, sorted, all of which are equal up to `end`; its label starts at `start`. */
-function grow(
-  start: number,
-  end: number,
-  paths: readonly string[],
-  slots: ReadonlyMap<string, PathSlot>,
-): PathNode {
-  const first = paths[0] ?? '';
-  const here = first.length === end ? slots.get(first) : undefined;
-  const children = new Map<number, PathNode>();
-  let from = here ? 1 : 0;
-  while (from < paths.length) {
-    const path = paths[from] ?? '';
-    let to = from + 1;
-    while (to < paths.length && paths[to]?.charCodeAt(end) === path.charCodeAt(end)) to++;
-    // In sorted order the first and the last of a group share what all of them share.
-    const shared = sharedLength(path, paths[to - 1] ?? path);
-    children.set(path.charCodeAt(end), grow(end, shared, paths.slice(from, to), slots));
-    from = to;
-  }
-  return {
-    label: first.slice(start, end),
-    whole: here?.whole ?? null,
-    prefix: here?.prefix ?? null,
-    children: children.size > 0 ? children : null,
+  const nodes: PathNode[] = [];
+  // A stack of our own: paths that are nested deeply must not exhaust that of the runtime.
+  const open: Branch[] = [];
+  const add = (labelStart: number, labelEnd: number, from: number, to: number): void => {
+    const first = paths[from] ?? '';
+    const here = first.length === labelEnd ? slots.get(first) : undefined;
+    const children = new Map<number, number>();
+    const branches = branchesAt(labelEnd, here ? from + 1 : from, to, children, paths);
+    for (const branch of branches.reverse()) open.push(branch);
+    nodes.push({
+      label: first.slice(labelStart, labelEnd),
+      whole: here?.whole ?? null,
+      prefix: here?.prefix ?? null,
+      children: branches.length > 0 ? children : null,
+    });
   };
+  add(0, 0, 0, paths.length);
+  for (let branch = open.pop(); branch; branch = open.pop()) {
+    const { siblings, labelStart, from, to } = branch;
+    const first = paths[from] ?? '';
+    siblings.set(first.charCodeAt(labelStart), nodes.length);
+    // In sorted order the first and the last of a branch share what all of them share.
+    add(labelStart, sharedLength(first, paths[to - 1] ?? first, labelStart), from, to);
+  }
+  return nodes;
 }
 
-function sharedLength(a: string, b: string): number {
-  let length = 0;
+/** Groups the paths by the character at `at`, up to which all of them are equal. */
+function branchesAt(
+  at: number,
+  from: number,
+  to: number,
+  siblings: Map<number, number>,
+  paths: readonly string[],
+): Branch[] {
+  const branches: Branch[] = [];
+  while (from < to) {
+    const character = paths[from]?.charCodeAt(at);
+    let end = from + 1;
+    while (end < to && paths[end]?.charCodeAt(at) === character) end++;
+    branches.push({ siblings, labelStart: at, from, to: end });
+    from = end;
+  }
+  return branches;
+}
+
+/** How many characters two texts share from the start, when they share `known` for certain. */
+function sharedLength(a: string, b: string, known: number): number {
+  let length = known;
   while (length < a.length && a.charCodeAt(length) === b.charCodeAt(length)) length++;
   return length;
 }
@@ -49,16 +73,17 @@ function sharedLength(a: string, b: string): number {
 const SLASH = 0x2f;
 
 /** The route of the longest rule that takes the path. Allocates nothing. */
-export function findPath(root: PathNode, path: string): Route | null {
+export function findPath(tree: PathTree, path: string): Route | null {
   let best: Route | null = null;
-  let node: PathNode | undefined = root;
+  let node = tree[0];
   let at = 0;
   while (node && path.startsWith(node.label, at)) {
     at += node.label.length;
     if (at === path.length) return node.whole ?? node.prefix ?? best;
     const next = path.charCodeAt(at);
     if (node.prefix && next === SLASH) best = node.prefix;
-    node = node.children?.get(next);
+    const child = node.children?.get(next);
+    node = child === undefined ? undefined : tree[child];
   }
   return best;
 }

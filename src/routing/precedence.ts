@@ -1,26 +1,25 @@
 import type { Claims, PathClaim } from './ingress/claims.ts';
-import type { PathType } from './table.ts';
-
-const PATH_TYPES: readonly (PathType | 'DefaultBackend')[] = [
-  'Exact',
-  'Prefix',
-  'ImplementationSpecific',
-  'DefaultBackend',
-];
 
 /**
- * The order of the rules that could take the same request, best first: the longer path, Exact before Prefix
- * before ImplementationSpecific, the older Ingress, its key, the place in the Ingress. Length is taken of the
- * path as it is matched, so that `/a//b` is no longer than `/a/b`.
+ * The order of the rules that could take the same request, best first: the longer path, Exact, the older Ingress, its
+ * key. Length is taken of the path as it is matched, so that neither `/a//b` nor `/a/b/` is longer than `/a/b`: what
+ * takes the same requests is decided by age. Within one Ingress the path that is written longer comes first, then
+ * Prefix before ImplementationSpecific, then the place in the Ingress.
  */
 export function byPrecedence(a: PathClaim, b: PathClaim): number {
   return (
     b.at.length - a.at.length ||
-    PATH_TYPES.indexOf(a.route.pathType) - PATH_TYPES.indexOf(b.route.pathType) ||
+    isExact(b) - isExact(a) ||
     a.age - b.age ||
     compareText(a.route.ingress, b.route.ingress) ||
+    b.route.path.length - a.route.path.length ||
+    compareText(b.route.pathType, a.route.pathType) ||
     a.order - b.order
   );
+}
+
+function isExact({ route }: PathClaim): number {
+  return Number(route.pathType === 'Exact');
 }
 
 /** The older Ingress first, then by `namespace/name`. */

@@ -76,6 +76,7 @@ function referenceFault(
       return { code: 'BackendInvalid', field: '', message };
     }
     // Said at the Service, once for all that name it.
+    case 'internal-error':
     case 'no-endpoints':
       return null;
   }

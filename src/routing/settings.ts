@@ -6,6 +6,9 @@ export interface Location {
 
 export const NOWHERE: Location = { node: null, zone: null };
 
+export const HOST_OWNERSHIPS = ['none', 'namespace'] as const;
+export type HostOwnership = (typeof HOST_OWNERSHIPS)[number];
+
 /** What compiling depends on besides the cluster. */
 export interface CompileSettings {
   /** The name of our IngressClass. */
@@ -14,6 +17,8 @@ export interface CompileSettings {
   readonly controllerName: string;
   /** Take Ingresses that name no class at all. */
   readonly watchIngressWithoutClass: boolean;
+  /** Whether the namespace that had a host first has all of it; `none` when absent. */
+  readonly hostOwnership?: HostOwnership;
   /** Takes what no Ingress takes; null answers 404. */
   readonly defaultBackend: {
     readonly namespace: string;

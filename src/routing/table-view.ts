@@ -1,23 +1,19 @@
 import type { Compilation } from './compile/compile.ts';
 import { listProblems } from './compile/compile.ts';
 import { entries, values } from '../model/sharded-map.ts';
-import type { HostRoutes, PathNode, Route, RouteTable } from './table.ts';
+import type { HostRoutes, Route, RouteTable } from './table.ts';
 
 /** The routes of a host in the order of their paths. */
 export function* routesOf(host: HostRoutes): Generator<Route> {
   const seen = new Set<Route>();
-  for (const route of routesBelow(host.paths)) {
-    if (seen.has(route)) continue;
-    seen.add(route);
-    yield route;
+  for (const { whole, prefix } of host.paths) {
+    for (const route of [whole, prefix]) {
+      if (!route || seen.has(route)) continue;
+      seen.add(route);
+      yield route;
+    }
   }
   if (host.defaultRoute) yield host.defaultRoute;
-}
-
-function* routesBelow(node: PathNode): Generator<Route> {
-  if (node.whole) yield node.whole;
-  if (node.prefix) yield node.prefix;
-  for (const child of node.children?.values() ?? []) yield* routesBelow(child);
 }
 
 /** Every host of the table: precise, wildcard, glob, then the hostless rules. */

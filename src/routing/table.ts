@@ -1,6 +1,7 @@
 import type { ShardedMap } from '../model/sharded-map.ts';
 import type { ClientAuth } from '../policies/client-certificate.ts';
 import type { PolicySet } from '../policies/policy-set.ts';
+import type { GlobPattern } from './glob-pattern.ts';
 
 /**
  * Everything a data-plane thread needs to route, and nothing else. Plain, immutable data: it can be printed,
@@ -27,8 +28,8 @@ export interface RouteTable {
 
 export interface GlobHost {
   readonly glob: string;
-  /** The source of a case-sensitive, anchored RegExp over a lower-case host, made by picomatch when compiled. */
-  readonly pattern: string;
+  /** What it stands for: one of them must take the labels before the suffix. */
+  readonly patterns: readonly GlobPattern[];
   readonly routes: HostRoutes;
 }
 
@@ -37,7 +38,8 @@ export interface HostRoutes {
   readonly host: string;
   /** Of the Ingress that had the host first: it alone decides about TLS and certificates of clients. */
   readonly namespace: string;
-  readonly paths: PathNode;
+  /** Hosts with the same paths share one tree. */
+  readonly paths: PathTree;
   /** Where a path goes that no rule of this host has; null falls to the table's default route. */
   readonly defaultRoute: Route | null;
   /** Absent where clients need no certificate. */
@@ -56,22 +58,26 @@ export interface HostClients {
 }
 
 /**
- * A node of a radix tree over normalized paths: the characters on the way here, then what ends here.
- * `whole` takes a request whose path ends at this node; `prefix` takes one that ends here or goes on with `/`.
+ * A radix tree over normalized paths as a flat list, the root first and parents before their children: however
+ * deep paths are nested, copying it to a thread takes no recursion.
+ */
+export type PathTree = readonly PathNode[];
+
+/**
+ * The characters on the way here, then what ends here. `whole` takes a request whose path ends at this node;
+ * `prefix` takes one that ends here or goes on with `/`.
  */
 export interface PathNode {
   readonly label: string;
   readonly whole: Route | null;
   readonly prefix: Route | null;
-  /** By the first UTF-16 code unit of the child's label. */
-  readonly children: ReadonlyMap<number, PathNode> | null;
+  /** Places in the list, by the first UTF-16 code unit of the child's label. */
+  readonly children: ReadonlyMap<number, number> | null;
 }
 
 export type PathType = 'Exact' | 'Prefix' | 'ImplementationSpecific';
 
 export interface Route {
-  /** As the rule wrote it, or the host glob; empty for a hostless rule or a controller-wide default. */
-  readonly host: string;
   /** The rule's path as written; empty for a default backend. */
   readonly path: string;
   readonly pathType: PathType | 'DefaultBackend';
@@ -115,7 +121,9 @@ export type Unavailable =
   | 'resource-backend'
   | 'external-name-refused'
   /** The Ingress names no usable Service and port. */
-  | 'invalid-backend';
+  | 'invalid-backend'
+  /** Portico failed on the Service: a bug of its own. */
+  | 'internal-error';
 
 export interface Endpoint {
   /** An IPv4 or IPv6 address, without brackets. */

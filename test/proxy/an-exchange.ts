@@ -3,7 +3,6 @@ import type { Route } from '../../src/routing/table.ts';
 
 export function aRoute(ingress: string): Route {
   return {
-    host: 'shop.test',
     path: '/cart',
     pathType: 'Prefix',
     ingress,

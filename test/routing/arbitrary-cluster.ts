@@ -29,7 +29,7 @@ export const GLOBS = [
   '**.foo.com',
   '[a-b].foo.com',
   '{a,p-1}.x.foo.com',
-  'x*.com',
+  'x*.foo.com',
   'x.**.foo.com',
 ];
 const NAMESPACES = ['ns1', 'ns2'];

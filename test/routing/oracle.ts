@@ -26,14 +26,19 @@ interface Rule {
   readonly paths: readonly { readonly path: string; readonly type: string; readonly field: string }[];
 }
 
-/** `namespace/name field` of the winner, or null for a 404. */
-export function oracle(all: readonly OracleIngress[], hostHeader: string, target: string): string | null {
+/** `namespace/name field` of the winner, or null for a 404. Under `owned` a host has one namespace. */
+export function oracle(
+  all: readonly OracleIngress[],
+  hostHeader: string,
+  target: string,
+  owned = false,
+): string | null {
   const host = hostHeader.toLowerCase().replace(/:\d*$/, '').replace(/\.$/, '');
   const path = normalize(target);
   const ingresses = all.filter((ingress) => ingress.spec.ingressClassName === 'portico').sort(older);
   const rules = ingresses.flatMap(rulesOf);
 
-  const owning = owners(rules, host);
+  const owning = owners(rules, host, owned);
   if (owning) {
     const candidates = owning.flatMap((rule) => {
       return rule.paths
@@ -41,11 +46,16 @@ export function oracle(all: readonly OracleIngress[], hostHeader: string, target
         .map((claim) => ({ ingress: rule.ingress, ...claim }));
     });
     const order = ['Exact', 'Prefix', 'ImplementationSpecific'];
+    // `/foo/` and `/foo` are one prefix, and the two types of prefixes are equals: the older Ingress has it.
+    const length = (claim: { path: string; type: string }): number =>
+      normalize(claim.path).replace(claim.type === 'Exact' ? '' : /\/$/, '').length;
     candidates.sort(
       (a, b) =>
-        normalize(b.path).length - normalize(a.path).length ||
-        order.indexOf(a.type) - order.indexOf(b.type) ||
-        older(a.ingress, b.ingress),
+        length(b) - length(a) ||
+        Number(b.type === 'Exact') - Number(a.type === 'Exact') ||
+        older(a.ingress, b.ingress) ||
+        b.path.length - a.path.length ||
+        order.indexOf(a.type) - order.indexOf(b.type),
     );
     if (candidates[0]) return name(candidates[0].ingress, candidates[0].field);
     const fallback = ingresses.find(
@@ -86,20 +96,26 @@ function rulesOf(ingress: OracleIngress): Rule[] {
 }
 
 /** The rules of the first host class that has the host. */
-function owners(rules: readonly Rule[], host: string): readonly Rule[] | null {
+function owners(rules: readonly Rule[], host: string, owned: boolean): readonly Rule[] | null {
   const having = (wanted: string): Rule[] => rules.filter((rule) => rule.hosts.includes(wanted));
-  const precise = host === '' ? [] : having(host);
+  /** What the namespace has that was there first, with these rules or with those of the class below. */
+  const own = (found: readonly Rule[], below: readonly Rule[] = []): readonly Rule[] => {
+    const first = rules.find((rule) => found.includes(rule) || below.includes(rule));
+    const namespace = first?.ingress.metadata.namespace;
+    return owned ? found.filter((rule) => rule.ingress.metadata.namespace === namespace) : found;
+  };
+  const wildcard = host.includes('.') ? having(host.replace(/^[^.]*/, '*')) : [];
+  const precise = host === '' ? [] : own(having(host), wildcard);
   if (precise.length > 0) return precise;
-  const wildcard = having(host.replace(/^[^.]*/, '*'));
-  if (host.includes('.') && wildcard.length > 0) return wildcard;
+  if (wildcard.length > 0) return own(wildcard);
   // Rules come oldest first: the first to name a glob gives it its place.
   const globs = [...new Set(rules.flatMap((rule) => rule.globs.toSorted()))].filter((glob) =>
     globTakes(glob, host),
   );
   const longest = Math.max(0, ...globs.map((glob) => suffix(glob).length));
   const glob = globs.find((candidate) => suffix(candidate).length === longest);
-  if (glob !== undefined) return rules.filter((rule) => rule.globs.includes(glob));
-  const hostless = having('');
+  if (glob !== undefined) return own(rules.filter((rule) => rule.globs.includes(glob)));
+  const hostless = own(having(''));
   return hostless.length > 0 ? hostless : null;
 }
 

@@ -11,11 +11,14 @@ import { match, normalizeHost, normalizePath } from '../../src/routing/match.ts'
 import { entries, get, values } from '../../src/model/sharded-map.ts';
 import { EMPTY_SNAPSHOT, type ObjectChange, applyChanges, snapshotOf } from '../../src/model/snapshot.ts';
 import { applyTableUpdate, tableUpdate } from '../../src/routing/table-update.ts';
+import { HOST_OWNERSHIPS } from '../../src/routing/settings.ts';
 import { CASE_SETTINGS } from '../support/cases.ts';
 import { OUR_CLASS, anyObject, ingresses, requestHost, requestPath } from './arbitrary-cluster.ts';
 import { type OracleIngress, oracle } from './oracle.ts';
 
 const SETTINGS: CompileSettings = { ...CASE_SETTINGS, location: { node: 'node-1', zone: 'zone-a' } };
+
+const ownership = fc.constantFrom(...HOST_OWNERSHIPS);
 
 /** The table and the problems without the generations, which count the snapshots taken. */
 function result(compilation: Compilation): unknown {
@@ -37,9 +40,10 @@ describe('compile and match', () => {
       fc.property(
         ingresses,
         fc.array(fc.tuple(requestHost, requestPath), { minLength: 10, maxLength: 20 }),
-        (written, requests) => {
+        ownership,
+        (written, requests, hostOwnership) => {
           const changes = lastOfEach(written);
-          const { table } = compile(snapshotOf([OUR_CLASS, ...changes]), SETTINGS);
+          const { table } = compile(snapshotOf([OUR_CLASS, ...changes]), { ...SETTINGS, hostOwnership });
           const objects = changes.map((change) => change.object as unknown as OracleIngress);
           for (const [hostHeader, target] of requests) {
             const host = normalizeHost(hostHeader);
@@ -50,7 +54,7 @@ describe('compile and match', () => {
             expect([hostHeader, target, found]).toEqual([
               hostHeader,
               target,
-              oracle(objects, hostHeader, target),
+              oracle(objects, hostHeader, target, hostOwnership === 'namespace'),
             ]);
             expect(!route || get(table.backends, route.backend)).toBeTruthy();
           }
@@ -80,13 +84,14 @@ describe('compile and match', () => {
   it('gives step by step what it gives from scratch', () => {
     const steps = fc.array(fc.array(anyChange, { minLength: 1, maxLength: 4 }), { maxLength: 10 });
     fc.assert(
-      fc.property(steps, (steps) => {
+      fc.property(steps, ownership, (steps, hostOwnership) => {
+        const settings = { ...SETTINGS, hostOwnership };
         let snapshot = applyChanges(EMPTY_SNAPSHOT, [OUR_CLASS]);
-        let compilation = compile(snapshot, SETTINGS);
+        let compilation = compile(snapshot, settings);
         for (const changes of steps) {
           snapshot = applyChanges(snapshot, changes);
-          compilation = compile(snapshot, SETTINGS, compilation);
-          expect(result(compilation)).toEqual(result(compile(snapshot, SETTINGS)));
+          compilation = compile(snapshot, settings, compilation);
+          expect(result(compilation)).toEqual(result(compile(snapshot, settings)));
         }
       }),
       { numRuns: 150 },
@@ -95,18 +100,18 @@ describe('compile and match', () => {
 
   it('keeps nothing of what is gone', () => {
     fc.assert(
-      fc.property(fc.array(anyObject, { maxLength: 12 }), (objects) => {
-        const full = snapshotOf(objects);
+      fc.property(fc.array(anyObject, { maxLength: 12 }), ownership, (objects, hostOwnership) => {
+        const settings = { ...SETTINGS, hostOwnership };
+        const full = snapshotOf([OUR_CLASS, ...objects]);
         const gone = applyChanges(
           full,
           objects.map((change) => ({ ...change, object: undefined }) as ObjectChange),
         );
-        const { members, claims, scopes, backends, certificates, problems } = compile(
-          gone,
-          SETTINGS,
-          compile(full, SETTINGS),
-        );
-        const left = [claims, scopes, backends, certificates, problems, ...Object.values(members)];
+        const { members, ...rest } = compile(gone, settings, compile(full, settings));
+        const { asked, claims, usesByNamespace, scopes, globBuckets, backends, certificates, problems } =
+          rest;
+        const left = [asked, claims, usesByNamespace, scopes, globBuckets, backends, certificates, problems];
+        left.push(...Object.values(members));
         expect(left.map(({ size }) => size)).toEqual(left.map(() => 0));
       }),
       { numRuns: 100 },
@@ -145,9 +150,10 @@ describe('compile and match', () => {
   });
 
   it('explains the route that match finds', () => {
+    const anyCluster = fc.array(anyObject, { maxLength: 12 });
     fc.assert(
-      fc.property(fc.array(anyObject, { maxLength: 12 }), requestHost, requestPath, (objects, host, path) => {
-        const compilation = compile(snapshotOf([...objects, OUR_CLASS]), SETTINGS);
+      fc.property(anyCluster, requestHost, requestPath, ownership, (objects, host, path, hostOwnership) => {
+        const compilation = compile(snapshotOf([...objects, OUR_CLASS]), { ...SETTINGS, hostOwnership });
         const { outcome, lost } = explain(compilation, { host, path });
         const [normalHost, normalPath] = [normalizeHost(host), normalizePath(path)];
         if (normalHost === null || normalPath === null) {
@@ -185,7 +191,7 @@ describe('hostile objects', () => {
           }
           structuredClone(compilation.table);
           for (const [key, backend] of entries(compilation.table.backends)) expect(backend.key).toBe(key);
-          for (const routes of values(compilation.table.hosts)) expect(routes.paths.label).toBe('');
+          for (const routes of values(compilation.table.hosts)) expect(routes.paths[0]?.label).toBe('');
         },
       ),
       { numRuns: 500 },

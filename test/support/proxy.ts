@@ -37,7 +37,6 @@ export function tableOf(sites: readonly Site[]): RouteTable {
   const hosts = sites.map((site) => {
     const host = site.host ?? 'app.test';
     const route: Route = {
-      host,
       path: '/',
       pathType: 'Prefix',
       ingress: `default/${host}`,

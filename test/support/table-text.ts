@@ -5,7 +5,7 @@ import type {
   Endpoint,
   HostClients,
   HostRoutes,
-  PathNode,
+  PathTree,
   Route,
   RouteTable,
 } from '../../src/routing/table.ts';
@@ -69,16 +69,18 @@ export function routeName({ pathType, path }: Route): string {
 
 function describeHost(routes: HostRoutes): Record<string, string> {
   const paths: Record<string, string> = {};
-  for (const [at, route] of describeNode(routes.paths, '')) paths[at] = describeRoute(route);
+  for (const [at, route] of describeNodes(routes.paths)) paths[at] = describeRoute(route);
   if (routes.defaultRoute) paths['default'] = describeRoute(routes.defaultRoute);
   return paths;
 }
 
-function* describeNode(node: PathNode, before: string): Generator<[string, Route]> {
+function* describeNodes(tree: PathTree, place = 0, before = ''): Generator<[string, Route]> {
+  const node = tree[place];
+  if (!node) return;
   const at = before + node.label;
   if (node.whole) yield [`= ${at}`, node.whole];
   if (node.prefix) yield [`${at}/...`, node.prefix];
-  for (const child of node.children?.values() ?? []) yield* describeNode(child, at);
+  for (const child of node.children?.values() ?? []) yield* describeNodes(tree, child, at);
 }
 
 function describeRoute(route: Route): string {

@@ -1,6 +1,8 @@
 import type { CompiledBackend } from '../backends.ts';
 import type { HostCertificate } from '../certificates.ts';
-import type { Claims } from '../ingress/claims.ts';
+import type { Claims, NamespaceUse } from '../ingress/claims.ts';
+import type { CompileFault } from './fault.ts';
+import type { GlobBucket } from './glob-bucket.ts';
 import type { Classes } from '../ingress/classes.ts';
 import type { ScopeRoutes } from '../host-routes.ts';
 import type { Dependents } from '../../model/dependents.ts';
@@ -24,8 +26,13 @@ export interface Compilation {
   readonly problems: ShardedMap<readonly Problem[]>;
   readonly classes: Classes;
   /** What each Ingress of ours asks for, by its key. */
+  readonly asked: ShardedMap<Claims>;
+  /** What it may have of that. */
   readonly claims: ShardedMap<Claims>;
+  readonly usesByNamespace: ShardedMap<NamespaceUse>;
   readonly scopes: ShardedMap<ScopeRoutes>;
+  /** By suffix. */
+  readonly globBuckets: ShardedMap<GlobBucket>;
   readonly backends: ShardedMap<CompiledBackend>;
   readonly certificates: ShardedMap<HostCertificate>;
   /** What the threads need of each Secret that the table's certificates name. Never shown to anyone. */
@@ -33,6 +40,8 @@ export interface Compilation {
   /** When time alone makes a certificate problem come or go: milliseconds since the epoch. */
   readonly certificatesValidUntil: number;
   readonly members: Members;
+  /** What failed in this compilation, for the log: see `InternalError` among the problems. */
+  readonly faults: readonly CompileFault[];
 }
 
 /** Indexes: each saves a scan of everything when one thing changes. */
@@ -47,6 +56,8 @@ export interface Members {
   readonly dependents: Dependents;
   /** TLS hosts by the Secret that serves them: its keys are kept as long as there is one. */
   readonly hostsBySecret: Memberships;
+  /** Precise hosts by the wildcard above them; empty where hosts have no owner. */
+  readonly hostsByWildcard: Memberships;
   /** Glob scopes by suffix. */
   readonly globsBySuffix: Memberships;
   /** Scopes by the client certificates that they ask for: a policy is kept as long as there is one. */
@@ -78,8 +89,11 @@ export function emptyCompilation(settings: CompileSettings): Compilation {
       takesClassless: settings.watchIngressWithoutClass,
       problems: [],
     },
+    asked: emptyMap(),
     claims: emptyMap(),
+    usesByNamespace: emptyMap(),
     scopes: emptyMap(),
+    globBuckets: emptyMap(),
     backends: emptyMap(),
     certificates: emptyMap(),
     keys: emptyMap(),
@@ -90,9 +104,11 @@ export function emptyCompilation(settings: CompileSettings): Compilation {
       ingressesByTlsHost: emptyMap(),
       dependents: emptyMap(),
       hostsBySecret: emptyMap(),
+      hostsByWildcard: emptyMap(),
       globsBySuffix: emptyMap(),
       scopesByClientAuth: emptyMap(),
     },
+    faults: [],
   };
 }
 

@@ -5,6 +5,7 @@ import type { Compilation, Members } from './compilation.ts';
 import type { ClaimChange } from './compile-claims.ts';
 import { changedDependencies, dependentMove, dependentsOn } from '../../model/dependents.ts';
 import { ObjectReader } from '../../model/object-reader.ts';
+import { type CompileFault, faultProblem } from './fault.ts';
 import { type Move, move } from '../../model/reverse-index.ts';
 import type { ObjectKey } from '../../model/objects.ts';
 import { routesOf } from '../references.ts';
@@ -31,6 +32,7 @@ export function compileBackends(
   snapshot: Snapshot,
   settings: CompileSettings,
   changes: readonly ClaimChange[],
+  faults: CompileFault[],
 ): CompiledBackends {
   const moves = changes.map(({ ingress, before, after }) => {
     return { member: ingress, before: backendsOf(before), after: backendsOf(after) };
@@ -62,7 +64,7 @@ export function compileBackends(
       dependencyMoves.push(dependentMove('Backend', key, before, undefined));
       continue;
     }
-    const after = compileBackend(key, new ObjectReader(snapshot), settings);
+    const after = isolated(key, snapshot, settings, faults);
     dependencyMoves.push(dependentMove('Backend', key, before, after));
     if (!isDeepStrictEqual(before, after)) backends.set(key, after);
     if (!isDeepStrictEqual(before?.backend, after.backend)) table.set(key, after.backend);
@@ -81,6 +83,25 @@ export function compileBackends(
     touchedIngresses,
     touchedServices,
   };
+}
+
+/** A backend that we fail on answers 503; the others are served. */
+function isolated(
+  key: BackendKey,
+  snapshot: Snapshot,
+  settings: CompileSettings,
+  faults: CompileFault[],
+): CompiledBackend {
+  const objects = new ObjectReader(snapshot);
+  try {
+    return compileBackend(key, objects, settings);
+  } catch (error) {
+    const [namespace = '', name = ''] = (serviceOf(key) ?? key).split('/', 2);
+    const found = faultProblem({ kind: 'Service', namespace, name }, error, faults);
+    const nothing = { protocol: 'http', endpoints: [], externalName: null } as const;
+    const backend: Backend = { key, ...nothing, unavailable: 'internal-error' };
+    return { backend, problems: [found], dependencies: objects.dependencies() };
+  }
 }
 
 function backendsOf(claims: Claims | undefined): readonly BackendKey[] {

@@ -6,6 +6,7 @@ import type { ClaimChange } from './compile-claims.ts';
 import { type CompiledScopes, claimantsOf } from './compile-scopes.ts';
 import { changedDependencies, dependentMove, dependentsOn } from '../../model/dependents.ts';
 import { ObjectReader } from '../../model/object-reader.ts';
+import { type CompileFault, faultProblem } from './fault.ts';
 import { type Memberships, type Move, move } from '../../model/reverse-index.ts';
 import type { Scope } from '../scope.ts';
 import type { ObjectKey } from '../../model/objects.ts';
@@ -37,6 +38,7 @@ export function compileCertificates(
   claims: ShardedMap<Claims>,
   changes: readonly ClaimChange[],
   { scopes, members: { ingressesByScope } }: Pick<CompiledScopes, 'scopes' | 'members'>,
+  faults: CompileFault[],
 ): CompiledCertificates {
   const ingressesByTlsHost = move(
     from.members.ingressesByTlsHost,
@@ -50,7 +52,7 @@ export function compileCertificates(
   const touched = new Set(changes.flatMap(({ before, after }) => [...hostsOf(before), ...hostsOf(after)]));
   // Another namespace has a scope now: other entries count for the hosts below it.
   for (const [scope, after] of difference(from.scopes, scopes)) {
-    if (get(from.scopes, scope)?.routes.namespace === after?.routes.namespace) continue;
+    if (get(from.scopes, scope)?.namespace === after?.namespace) continue;
     if (get(ingressesByTlsHost, scope)) touched.add(scope);
     for (const ingress of get(ingressesByScope, scope) ?? []) {
       for (const host of hostsOf(get(claims, ingress))) touched.add(host);
@@ -92,8 +94,11 @@ export function compileCertificates(
       put(host, null);
       continue;
     }
-    const ownerOf = (scope: Scope): string => get(scopes, scope)?.routes.namespace ?? '';
-    const after = hostCertificate(host, claimants, ownerOf, new ObjectReader(snapshot), settings.now);
+    const ownerOf = (scope: Scope): string => get(scopes, scope)?.namespace ?? '';
+    const objects = new ObjectReader(snapshot);
+    const after = isolated(claimants, objects, faults, () =>
+      hostCertificate(host, claimants, ownerOf, objects, settings.now),
+    );
     dependencyMoves.push(dependentMove('TlsHost', host, before, after));
     for (const ingress of after.problems.keys()) touchedIngresses.add(ingress);
     validUntil = Math.min(validUntil, after.validUntil);
@@ -111,6 +116,23 @@ export function compileCertificates(
     dependencyMoves,
     touchedIngresses,
   };
+}
+
+/** A host whose certificate we fail on has the default one. */
+function isolated(
+  claimants: readonly Claims[],
+  objects: ObjectReader,
+  faults: CompileFault[],
+  compileHost: () => HostCertificate,
+): HostCertificate {
+  try {
+    return compileHost();
+  } catch (error) {
+    const problems = new Map(
+      claimants.map(({ ingress, object }) => [ingress, [faultProblem(object, error, faults)]]),
+    );
+    return { certificate: null, problems, validUntil: Infinity, dependencies: objects.dependencies() };
+  }
 }
 
 /** The keys of the Secrets that serve some host. A Secret with the same bytes as before keeps its object. */

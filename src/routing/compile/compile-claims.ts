@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
-import { type Claims, noClaims, readClaims } from '../ingress/claims.ts';
+import { type Claims, noClaims, nothingOf, readClaims } from '../ingress/claims.ts';
 import { type Classes, ownership, readClasses } from '../ingress/classes.ts';
 import type { Compilation } from './compilation.ts';
+import { type CompileFault, faultProblem } from './fault.ts';
 import type { Ingress, ObjectKey } from '../../model/objects.ts';
 import { referenceTo } from '../../model/problem.ts';
 import type { CompileSettings } from '../settings.ts';
@@ -20,7 +21,8 @@ export interface ClaimChange {
 
 export interface CompiledClaims {
   readonly classes: Classes;
-  readonly claims: ShardedMap<Claims>;
+  /** What Ingresses ask for, whether they may have it or not. */
+  readonly asked: ShardedMap<Claims>;
   readonly changes: readonly ClaimChange[];
   /** Of what Ingresses depend on. */
   readonly dependencyMoves: readonly Move[];
@@ -31,21 +33,37 @@ export function compileClaims(
   from: Compilation,
   snapshot: Snapshot,
   settings: CompileSettings,
+  faults: CompileFault[],
 ): CompiledClaims {
   const sameClasses = from.snapshot.ingressClasses === snapshot.ingressClasses;
   const classes = sameClasses ? from.classes : readClasses(snapshot.ingressClasses, settings);
   const sameOwnership = isDeepStrictEqual({ ...classes, problems: [] }, { ...from.classes, problems: [] });
 
-  const claims = edit(from.claims);
+  const asked = edit(from.asked);
   const changes: ClaimChange[] = [];
   const reread = (ingress: ObjectKey, object: Ingress | undefined): void => {
-    const before = claims.get(ingress);
-    const after = object === undefined ? undefined : claimsOf(ingress, object, snapshot, classes, settings);
+    const before = asked.get(ingress);
+    const after = object === undefined ? undefined : isolated(ingress, object);
     // A new resourceVersion, a label or a status changes nothing for us.
     if (isDeepStrictEqual(before, after)) return;
     changes.push({ ingress, before, after });
-    if (after) claims.set(ingress, after);
-    else claims.delete(ingress);
+    if (after) asked.set(ingress, after);
+    else asked.delete(ingress);
+  };
+  const isolated = (ingress: ObjectKey, object: Ingress): Claims | undefined => {
+    const objects = new ObjectReader(snapshot);
+    try {
+      return claimsOf(ingress, object, objects, classes, settings);
+    } catch (error) {
+      const [namespace = '', name = ''] = ingress.split('/', 2);
+      const reference = { kind: 'Ingress', namespace, name };
+      const nothing = nothingOf({ ingress, object: reference, age: Number.MAX_SAFE_INTEGER });
+      return {
+        ...nothing,
+        dependencies: objects.dependencies(),
+        problems: [faultProblem(reference, error, faults)],
+      };
+    }
   };
   for (const [key, object] of difference(from.snapshot.ingresses, snapshot.ingresses)) reread(key, object);
   if (!sameOwnership) for (const [key, object] of entries(snapshot.ingresses)) reread(key, object);
@@ -57,20 +75,20 @@ export function compileClaims(
   const dependencyMoves = changes.map(({ ingress, before, after }) =>
     dependentMove('Ingress', ingress, before, after),
   );
-  return { classes, claims: claims.done(), changes, dependencyMoves };
+  return { classes, asked: asked.done(), changes, dependencyMoves };
 }
 
 function claimsOf(
   key: ObjectKey,
   ingress: Ingress,
-  snapshot: Snapshot,
+  objects: ObjectReader,
   classes: Classes,
   settings: CompileSettings,
 ): Claims | undefined {
   const owner = ownership(ingress, referenceTo('Ingress', key, ingress), classes, settings);
   switch (owner.kind) {
     case 'ours':
-      return readClaims(key, ingress, owner.problems, new ObjectReader(snapshot));
+      return readClaims(key, ingress, owner.problems, objects);
     case 'class-missing':
       return noClaims(key, ingress, owner.problems);
     case 'foreign':

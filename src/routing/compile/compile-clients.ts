@@ -21,7 +21,7 @@ export function compileClients(
   const policies = new Map<string, ClientAuth>();
   for (const [scope, after] of difference(from.scopes, scopes)) {
     moves.push({ member: scope, before: policyIdsAt(get(from.scopes, scope)), after: policyIdsAt(after) });
-    const asks = after?.routes.clients && get(claims, after.routes.clients.ingress)?.clients;
+    const asks = after?.routes?.clients && get(claims, after.routes.clients.ingress)?.clients;
     if (asks && asks !== 'unverifiable') policies.set(asks.policyId, asks);
   }
   const scopesByClientAuth = move(from.members.scopesByClientAuth, moves);
@@ -36,5 +36,5 @@ export function compileClients(
 }
 
 function policyIdsAt(scope: ScopeRoutes | undefined): readonly string[] {
-  return scope?.routes.clients?.policyId ? [scope.routes.clients.policyId] : [];
+  return scope?.routes?.clients?.policyId ? [scope.routes.clients.policyId] : [];
 }

@@ -1,12 +1,15 @@
 import type { Compilation } from './compilation.ts';
 import { controllerBackend } from './compile-backends.ts';
 import { dependentsOn } from '../../model/dependents.ts';
+import { type CompileFault, faultProblem } from './fault.ts';
+import { suffixOf } from './glob-bucket.ts';
 import type { ObjectKey } from '../../model/objects.ts';
 import { type Problem, describeObject, problem, sortProblems } from '../../model/problem.ts';
 import { referenceProblems } from '../references.ts';
+import { scopeKind } from '../scope.ts';
 import { type ShardedMap, edit, get } from '../../model/sharded-map.ts';
 
-type Compiled = Omit<Compilation, 'problems'>;
+type Compiled = Omit<Compilation, 'problems' | 'faults'> & { readonly faults: CompileFault[] };
 
 /** Gathers the problems of the objects that were touched; those of all others stay as they are. */
 export function compileProblems(
@@ -18,10 +21,10 @@ export function compileProblems(
 ): ShardedMap<readonly Problem[]> {
   const problems = edit(from.problems);
   const put = (owner: string, found: readonly Problem[]): void => {
-    if (found.length > 0) problems.set(owner, sortProblems(found));
+    if (found.length > 0) problems.set(owner, worst(sortProblems(found)));
     else problems.delete(owner);
   };
-  for (const ingress of touchedIngresses) put(`Ingress ${ingress}`, ingressProblems(ingress, compiled));
+  for (const ingress of touchedIngresses) put(`Ingress ${ingress}`, isolated(ingress, compiled));
   for (const service of touchedServices) put(`Service ${service}`, serviceProblems(service, compiled));
   const { defaultTlsSecret } = compiled.settings;
   if (defaultTlsSecret && defaultCertificate !== undefined) {
@@ -34,12 +37,36 @@ export function compileProblems(
   return problems.done();
 }
 
+/** Problems that are listed of one object. */
+const MAX_PROBLEMS = 100;
+
+/** One object must not fill the log, the metrics and the memory of all. */
+function worst(found: readonly Problem[]): readonly Problem[] {
+  const [first] = found;
+  if (!first || found.length <= MAX_PROBLEMS) return found;
+  const message = `Only the worst ${MAX_PROBLEMS} of ${found.length} problems with this object are listed.`;
+  return [...found.slice(0, MAX_PROBLEMS), problem('info', 'TooManyProblems', first.object, '', message)];
+}
+
+function isolated(ingress: ObjectKey, compiled: Compiled): readonly Problem[] {
+  try {
+    return ingressProblems(ingress, compiled);
+  } catch (error) {
+    const object = get(compiled.claims, ingress)?.object;
+    return object ? [faultProblem(object, error, compiled.faults)] : [];
+  }
+}
+
 function ingressProblems(ingress: ObjectKey, compiled: Compiled): readonly Problem[] {
   const claims = get(compiled.claims, ingress);
   if (!claims) return [];
-  const lost = [...claims.scopes.keys()].flatMap(
-    (scope) => get(compiled.scopes, scope)?.conflicts.get(ingress) ?? [],
-  );
+  const lost = [...claims.scopes.keys()].flatMap((scope) => {
+    const bucket = scopeKind(scope) === 'glob' ? get(compiled.globBuckets, suffixOf(scope)) : undefined;
+    return [
+      ...(get(compiled.scopes, scope)?.conflicts.get(ingress) ?? []),
+      ...(bucket?.leftOut.get(ingress) ?? []),
+    ];
+  });
   const tls = [...claims.tls.keys()].flatMap(
     (host) => get(compiled.certificates, host)?.problems.get(ingress) ?? [],
   );

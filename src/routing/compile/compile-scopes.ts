@@ -2,20 +2,26 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Claims } from '../ingress/claims.ts';
 import type { Compilation, Members } from './compilation.ts';
 import type { ClaimChange } from './compile-claims.ts';
-import { parseHostGlob } from '../glob.ts';
+import { type CompileFault, faultProblem } from './fault.ts';
+import { type GlobBucket, globBucket, suffixOf } from './glob-bucket.ts';
+import { hostOwner, mayHave, notOwner, wildcardAbove } from './host-owner.ts';
 import { type ScopeRoutes, scopeRoutes } from '../host-routes.ts';
-import { type Memberships, move } from '../../model/reverse-index.ts';
+import { type Memberships, type Move, move } from '../../model/reverse-index.ts';
 import type { ObjectKey } from '../../model/objects.ts';
-import { byAge, compareText } from '../precedence.ts';
-import { CATCH_ALL, HOSTLESS, type Scope, scopeHost, scopeKind } from '../scope.ts';
+import type { Problem } from '../../model/problem.ts';
+import { byAge } from '../precedence.ts';
+import { CATCH_ALL, HOSTLESS, type Scope, scopeKind } from '../scope.ts';
+import type { CompileSettings } from '../settings.ts';
+import { type TreeOf, shareTrees, treesOf } from './share-trees.ts';
 import { type ShardedMap, edit, get } from '../../model/sharded-map.ts';
-import type { GlobHost, Route, RouteTable } from '../table.ts';
+import type { Route, RouteTable } from '../table.ts';
 
 export interface CompiledScopes extends Pick<RouteTable, 'hosts' | 'wildcards' | 'globs' | 'hostless'> {
   readonly scopes: ShardedMap<ScopeRoutes>;
+  readonly globBuckets: ShardedMap<GlobBucket>;
   /** The default backend of the oldest Ingress without rules. */
   readonly catchAll: Route | null;
-  readonly members: Pick<Members, 'ingressesByScope' | 'globsBySuffix'>;
+  readonly members: Pick<Members, 'ingressesByScope' | 'globsBySuffix' | 'hostsByWildcard'>;
   /** Ingresses that lost something, or no longer do. */
   readonly touchedIngresses: ReadonlySet<ObjectKey>;
 }
@@ -23,40 +29,64 @@ export interface CompiledScopes extends Pick<RouteTable, 'hosts' | 'wildcards' |
 /** Works out again the hosts that a changed Ingress claims or claimed. */
 export function compileScopes(
   from: Compilation,
+  settings: CompileSettings,
   claims: ShardedMap<Claims>,
   changes: readonly ClaimChange[],
+  faults: CompileFault[],
 ): CompiledScopes {
-  const touched = new Set<Scope>();
-  for (const { before, after } of changes) {
-    for (const scope of before?.scopes.keys() ?? []) touched.add(scope);
-    for (const scope of after?.scopes.keys() ?? []) touched.add(scope);
-  }
   const ingressesByScope = move(
     from.members.ingressesByScope,
     changes.map(({ ingress, before, after }) => {
       return { member: ingress, before: scopesOf(before), after: scopesOf(after) };
     }),
   );
+  const claimants = (scope: Scope): readonly Claims[] => claimantsOf(scope, ingressesByScope, claims);
+  const touched = new Set(changes.flatMap(({ before, after }) => [...scopesOf(before), ...scopesOf(after)]));
+  const { hostOwnership } = settings;
+  if (hostOwnership === 'namespace') addHostsBelow(touched, from, claimants);
+
+  const treeOf = treesOf();
+  const fresh = new Map<Scope, ScopeRoutes>();
+  for (const scope of touched) {
+    const all = claimants(scope);
+    if (all.length === 0) continue;
+    const owner = hostOwner(scope, hostOwnership, claimants);
+    const lost = owner ? all.filter((each) => !mayHave(each, owner)) : [];
+    const routes = isolated(
+      scope,
+      lost.length === 0 ? all : all.filter((each) => mayHave(each, owner)),
+      treeOf,
+      faults,
+    );
+    const conflicts = new Map(routes.conflicts);
+    if (owner) for (const each of lost) conflicts.set(each.ingress, [notOwner(scope, each, owner)]);
+    const namespace = owner?.claims.object.namespace ?? routes.namespace;
+    fresh.set(scope, { ...routes, namespace, conflicts });
+  }
+  shareTrees(from.scopes, fresh);
 
   const scopes = edit(from.scopes);
   const hosts = edit(from.table.hosts);
   const wildcards = edit(from.table.wildcards);
   const touchedIngresses = new Set<ObjectKey>();
   const touchedGlobs: { scope: Scope; present: boolean }[] = [];
+  const hostMoves: Move[] = [];
   for (const scope of touched) {
     const before = scopes.get(scope);
-    const claimants = claimantsOf(scope, ingressesByScope, claims);
-    const after = claimants.length > 0 ? keepEqual(before, scopeRoutes(scope, claimants)) : undefined;
+    const after = keepEqual(before, fresh.get(scope));
     for (const ingress of before?.conflicts.keys() ?? []) touchedIngresses.add(ingress);
     for (const ingress of after?.conflicts.keys() ?? []) touchedIngresses.add(ingress);
     put(scopes, scope, after);
+    const routes = after?.routes ?? undefined;
     const kind = scopeKind(scope);
-    if (kind === 'precise') put(hosts, scope, after?.routes);
-    else if (kind === 'wildcard') put(wildcards, scope.slice('*.'.length), after?.routes);
+    if (kind === 'precise') put(hosts, scope, routes);
+    else if (kind === 'wildcard') put(wildcards, scope.slice('*.'.length), routes);
     else if (kind === 'glob') touchedGlobs.push({ scope, present: after !== undefined });
+    const above = hostOwnership === 'namespace' ? wildcardAbove(scope) : null;
+    if (above !== null) hostMoves.push({ member: scope, before: [above], after: after ? [above] : [] });
   }
 
-  const settled = scopes.done();
+  const done = scopes.done();
   const globsBySuffix = move(
     from.members.globsBySuffix,
     touchedGlobs.map(({ scope, present }) => {
@@ -65,25 +95,40 @@ export function compileScopes(
     }),
   );
   const globs = edit(from.table.globs);
+  const globBuckets = edit(from.globBuckets);
   for (const suffix of new Set(touchedGlobs.map(({ scope }) => suffixOf(scope)))) {
-    const bucket = globBucket(get(globsBySuffix, suffix), settled, ingressesByScope, claims);
-    const before = globs.get(suffix);
-    if (bucket.length === 0) globs.delete(suffix);
-    else if (!isDeepStrictEqual(before, bucket)) globs.set(suffix, bucket);
+    const bucket = globBucket(suffix, get(globsBySuffix, suffix), done, claimants);
+    const before = globBuckets.get(suffix);
+    for (const ingress of before?.leftOut.keys() ?? []) touchedIngresses.add(ingress);
+    for (const ingress of bucket.leftOut.keys()) touchedIngresses.add(ingress);
+    if (bucket.globs.length === 0) {
+      globBuckets.delete(suffix);
+      globs.delete(suffix);
+      continue;
+    }
+    if (!isDeepStrictEqual(before?.leftOut, bucket.leftOut) || !isSame(before?.globs, bucket.globs)) {
+      globBuckets.set(suffix, bucket);
+    }
+    if (!isSame(globs.get(suffix), bucket.globs)) globs.set(suffix, bucket.globs);
   }
   return {
-    scopes: settled,
+    scopes: done,
+    globBuckets: globBuckets.done(),
     hosts: hosts.done(),
     wildcards: wildcards.done(),
     globs: globs.done(),
-    hostless: get(settled, HOSTLESS)?.routes ?? null,
-    catchAll: get(settled, CATCH_ALL)?.routes.defaultRoute ?? null,
-    members: { ingressesByScope, globsBySuffix },
+    hostless: get(done, HOSTLESS)?.routes ?? null,
+    catchAll: get(done, CATCH_ALL)?.routes?.defaultRoute ?? null,
+    members: {
+      ingressesByScope,
+      globsBySuffix,
+      hostsByWildcard: move(from.members.hostsByWildcard, hostMoves),
+    },
     touchedIngresses,
   };
 }
 
-/** The Ingresses that claim a scope, the first in precedence first. */
+/** The Ingresses that claim a scope, the oldest first. */
 export function claimantsOf(
   scope: Scope,
   ingressesByScope: Memberships,
@@ -97,34 +142,60 @@ function scopesOf(claims: Claims | undefined): readonly Scope[] {
   return claims ? [...claims.scopes.keys()] : [];
 }
 
+/** The precise hosts under a wildcard have another owner when the oldest Ingress of the wildcard is another one. */
+function addHostsBelow(
+  touched: Set<Scope>,
+  from: Compilation,
+  claimants: (scope: Scope) => readonly Claims[],
+): void {
+  for (const scope of [...touched]) {
+    if (scopeKind(scope) !== 'wildcard') continue;
+    const [before] = claimantsOf(scope, from.members.ingressesByScope, from.claims);
+    const [after] = claimants(scope);
+    if (before && after && byAge(before, after) === 0) continue;
+    for (const host of get(from.members.hostsByWildcard, scope) ?? []) touched.add(host);
+  }
+}
+
+/** The routes of a scope. A claimant that makes this fail is left out; the others are served. */
+function isolated(
+  scope: Scope,
+  oldestFirst: readonly Claims[],
+  treeOf: TreeOf,
+  faults: CompileFault[],
+): ScopeRoutes {
+  try {
+    return scopeRoutes(scope, oldestFirst, treeOf);
+  } catch {
+    let routes = scopeRoutes(scope, [], treeOf);
+    const sound: Claims[] = [];
+    const failed = new Map<ObjectKey, readonly Problem[]>();
+    for (const each of oldestFirst) {
+      try {
+        routes = scopeRoutes(scope, [...sound, each], treeOf);
+        sound.push(each);
+      } catch (error) {
+        failed.set(each.ingress, [faultProblem(each.object, error, faults)]);
+      }
+    }
+    return { ...routes, conflicts: new Map([...routes.conflicts, ...failed]) };
+  }
+}
+
 /** Routes that come out as they were are the old ones, so that nobody takes them for a change. */
-function keepEqual(before: ScopeRoutes | undefined, after: ScopeRoutes): ScopeRoutes {
-  if (!before || !isDeepStrictEqual(before.routes, after.routes)) return after;
-  return { ...after, routes: before.routes };
+function keepEqual(before: ScopeRoutes | undefined, after: ScopeRoutes | undefined): ScopeRoutes | undefined {
+  // Trees are compared already: where they are equal, they are the same.
+  if (before?.routes?.paths !== after?.routes?.paths || !isDeepStrictEqual(before?.routes, after?.routes)) {
+    return after;
+  }
+  return before && after && { ...after, routes: before.routes };
 }
 
-function suffixOf(scope: Scope): string {
-  const result = parseHostGlob(scopeHost(scope));
-  return result.kind === 'glob' ? result.glob.suffix : '';
-}
-
-/** The globs of one suffix: the one whose first Ingress is the oldest comes first. */
-function globBucket(
-  globScopes: ReadonlySet<Scope> = new Set(),
-  scopes: ShardedMap<ScopeRoutes>,
-  ingressesByScope: Memberships,
-  claims: ShardedMap<Claims>,
-): readonly GlobHost[] {
-  const ranked = [...globScopes].flatMap((scope) => {
-    const routes = get(scopes, scope)?.routes;
-    const result = parseHostGlob(scopeHost(scope));
-    const [first] = claimantsOf(scope, ingressesByScope, claims);
-    if (!routes || !first || result.kind === 'refused') return [];
-    const { glob, pattern } = result.glob;
-    return { first, host: { glob, pattern, routes } };
-  });
-  ranked.sort((a, b) => byAge(a.first, b.first) || compareText(a.host.glob, b.host.glob));
-  return ranked.map(({ host }) => host);
+function isSame(before: GlobBucket['globs'] | undefined, after: GlobBucket['globs']): boolean {
+  return (
+    before?.length === after.length &&
+    before.every(({ glob, routes }, i) => glob === after[i]?.glob && routes === after[i].routes)
+  );
 }
 
 function put<V>(

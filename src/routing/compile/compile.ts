@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { admitClaims } from './admit-claims.ts';
 import { compileBackends, controllerBackend } from './compile-backends.ts';
 import { compileCertificates } from './compile-certificates.ts';
 import { compileClaims } from './compile-claims.ts';
@@ -6,6 +7,7 @@ import { compileClients } from './compile-clients.ts';
 import { compileProblems } from './compile-problems.ts';
 import { compileScopes } from './compile-scopes.ts';
 import { type Compilation, type Members, emptyCompilation } from './compilation.ts';
+import type { CompileFault } from './fault.ts';
 import type { CompileSettings } from '../settings.ts';
 import type { Snapshot } from '../../model/snapshot.ts';
 import type { Route, RouteTable } from '../table.ts';
@@ -17,19 +19,22 @@ export type { CompileSettings } from '../settings.ts';
 
 /**
  * The route table of a snapshot, with everything that is wrong in it. Pure, and total: no object, however
- * misshapen, makes it throw, and what is wrong costs no more than itself.
+ * misshapen, makes it throw, and what is wrong costs no more than itself. An object that we fail on is left out, with
+ * a problem that says so.
  *
  * Given the previous compilation, only what differs between the two snapshots is worked out again and the rest
  * is shared; the result is the same as without it. An unchanged table is the same object.
  */
 export function compile(snapshot: Snapshot, settings: CompileSettings, previous?: Compilation): Compilation {
   const from = previous && sameSettings(previous.settings, settings) ? previous : emptyCompilation(settings);
-  const read = compileClaims(from, snapshot, settings);
-  const { classes, claims, changes } = read;
-  const scopes = compileScopes(from, claims, changes);
+  const faults: CompileFault[] = [];
+  const read = compileClaims(from, snapshot, settings, faults);
+  const { classes, asked } = read;
+  const { claims, changes, usesByNamespace } = admitClaims(from, asked, read.changes);
+  const scopes = compileScopes(from, settings, claims, changes, faults);
   const clients = compileClients(from, scopes, claims);
-  const backends = compileBackends(from, snapshot, settings, changes);
-  const certificates = compileCertificates(from, snapshot, settings, claims, changes, scopes);
+  const backends = compileBackends(from, snapshot, settings, changes, faults);
+  const certificates = compileCertificates(from, snapshot, settings, claims, changes, scopes, faults);
 
   const members: Members = {
     ...scopes.members,
@@ -59,13 +64,17 @@ export function compile(snapshot: Snapshot, settings: CompileSettings, previous?
     settings,
     table,
     classes,
+    asked,
     claims,
+    usesByNamespace,
     scopes: scopes.scopes,
+    globBuckets: scopes.globBuckets,
     backends: backends.backends,
     certificates: certificates.certificates,
     keys: certificates.keys,
     certificatesValidUntil: certificates.validUntil,
     members,
+    faults,
   };
   const touchedIngresses = new Set<string>();
   for (const { ingress } of changes) touchedIngresses.add(ingress);

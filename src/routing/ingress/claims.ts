@@ -10,19 +10,29 @@ import type { PolicySet } from '../../policies/policy-set.ts';
 import { pathFault } from '../../model/validation/path.ts';
 import { normalizeRulePath } from '../../http/path.ts';
 import { type ObjectReference, type Problem, problem, referenceTo } from '../../model/problem.ts';
-import { CATCH_ALL, HOSTLESS, type Scope, globScope, scopeHost } from '../scope.ts';
+import { CATCH_ALL, HOSTLESS, type Scope, globScope } from '../scope.ts';
 import type { BackendKey, PathType, Route } from '../table.ts';
+import { TENANT_LIMITS } from '../tenant-limits.ts';
 import { type TlsClaim, readTls } from './tls-claims.ts';
 import { validateObject } from '../../model/validation/validate.ts';
 
-/** One path that an Ingress claims in one scope. */
+/** One path that an Ingress claims, in one scope or several. */
 export interface PathClaim {
-  /** The rule's path in the form that requests are matched in. */
+  /**
+   * The rule's path in the form that requests are matched in. But for Exact it has no slash at the end: `/foo/` and
+   * `/foo` are one prefix.
+   */
   readonly at: string;
   readonly age: number;
   /** The place among the paths of its Ingress. */
   readonly order: number;
   readonly route: Route;
+}
+
+/** What counts against the limits of a namespace: see `TENANT_LIMITS`. */
+export interface NamespaceUse {
+  readonly routes: number;
+  readonly globs: number;
 }
 
 /** Everything one Ingress asks for, read once. What could not be read is a problem and is missing here. */
@@ -31,8 +41,9 @@ export interface Claims {
   readonly object: ObjectReference;
   /** Milliseconds since the epoch at creation; the highest number when unknown, which is younger than all. */
   readonly age: number;
-  /** The paths claimed in each scope; a host without paths is claimed too. */
+  /** The paths claimed in each scope; a host without paths is claimed too. Scopes that claim the same share one list. */
   readonly scopes: ReadonlyMap<Scope, readonly PathClaim[]>;
+  readonly use: NamespaceUse;
   /** Takes what misses in the scopes above; null when the Ingress has none. */
   readonly defaultRoute: Route | null;
   /** By host. */
@@ -61,24 +72,14 @@ export function readClaims(
   const age = readAge(ingress);
   const { policies } = annotations;
 
-  const scopes = new Map<Scope, PathClaim[]>();
-  let order = 0;
-  for (const rule of readRules(spec['rules'], annotations.globs)) {
-    for (const scope of rule.scopes) if (!scopes.has(scope)) scopes.set(scope, []);
-    for (const [index, path] of rule.paths.entries()) {
-      const field = `${rule.field}.http.paths[${index}]`;
-      const read = readPath(path, object, field, problems);
-      if (read === null) continue;
-      const route = { path: read.path, pathType: read.pathType, ingress: key, field, policies };
-      const backend = backendKey(namespace, fields(path)['backend']);
-      for (const scope of rule.scopes) {
-        const claim = { at: read.at, age, order, route: { host: scopeHost(scope), ...route, backend } };
-        scopes.get(scope)?.push(claim);
-        order++;
-      }
-    }
-  }
-
+  const readClaim = (path: unknown, field: string, order: number): PathClaim | null => {
+    const read = readPath(path, object, field, problems);
+    if (read === null) return null;
+    const { at, ...written } = read;
+    const backend = backendKey(namespace, fields(path)['backend']);
+    return { at, age, order, route: { ...written, ingress: key, field, backend, policies } };
+  };
+  const scopes = readScopes(spec['rules'], annotations.globs, object, problems, readClaim);
   // Rules that are there and cannot be read do not make an Ingress the one that takes everything.
   const hasRules = !isAbsent(spec['rules']) && !(Array.isArray(spec['rules']) && spec['rules'].length === 0);
   if (!hasRules && isFields(spec['defaultBackend'])) scopes.set(CATCH_ALL, []);
@@ -87,6 +88,7 @@ export function readClaims(
     object,
     age,
     scopes,
+    use: useOf(scopes, annotations.globs),
     defaultRoute: readDefault(key, namespace, spec['defaultBackend'], policies),
     clients: clientAuthOf(policies),
     dependencies: objects.dependencies(),
@@ -98,8 +100,19 @@ export function readClaims(
 /** An Ingress that claims nothing, and the problems that say why. */
 export function noClaims(key: ObjectKey, ingress: unknown, problems: readonly Problem[]): Claims {
   const object = referenceTo('Ingress', key, ingress);
+  return { ...nothingOf({ ingress: key, object, age: readAge(ingress) }), problems };
+}
+
+/** An Ingress that claims nothing. */
+export function nothingOf({ ingress, object, age }: Pick<Claims, 'ingress' | 'object' | 'age'>): Claims {
   const nothing = { scopes: new Map(), defaultRoute: null, tls: new Map(), clients: null, dependencies: [] };
-  return { ingress: key, object, age: readAge(ingress), ...nothing, problems };
+  return { ingress, object, age, ...nothing, use: { routes: 0, globs: 0 }, problems: [] };
+}
+
+function useOf(scopes: ReadonlyMap<Scope, readonly PathClaim[]>, globs: readonly HostGlob[]): NamespaceUse {
+  let routes = 0;
+  for (const paths of scopes.values()) routes += 1 + paths.length;
+  return { routes, globs: globs.reduce((sum, { patterns }) => sum + patterns.length, 0) };
 }
 
 function readAge(ingress: unknown): number {
@@ -107,20 +120,57 @@ function readAge(ingress: unknown): number {
   return Number.isNaN(created) ? Number.MAX_SAFE_INTEGER : created;
 }
 
-interface RuleClaim {
+/** The paths of each host, in order. A glob has those of all hosts; what claims the same shares one list. */
+function readScopes(
+  rules: unknown,
+  globs: readonly HostGlob[],
+  object: ObjectReference,
+  problems: Problem[],
+  readClaim: (path: unknown, field: string, order: number) => PathClaim | null,
+): Map<Scope, readonly PathClaim[]> {
+  const scopes = new Map<Scope, PathClaim[]>();
+  const all: PathClaim[] = [];
+  let order = 0;
+  for (const rule of readRules(rules, object, problems)) {
+    const ofHost = scopes.get(rule.scope) ?? [];
+    scopes.set(rule.scope, ofHost);
+    for (const [index, path] of rule.paths.entries()) {
+      const field = `${rule.field}.http.paths[${index}]`;
+      if (order === TENANT_LIMITS.pathsPerIngress) {
+        const message = `An Ingress may have ${TENANT_LIMITS.pathsPerIngress} paths; this one and all after it are not served: move them to another Ingress.`;
+        problems.push(problem('error', 'TooManyPaths', object, field, message));
+      }
+      if (order++ >= TENANT_LIMITS.pathsPerIngress) break;
+      const claim = readClaim(path, field, order);
+      if (claim === null) continue;
+      ofHost.push(claim);
+      all.push(claim);
+    }
+  }
+  const [only] = scopes.values();
+  if (only) for (const glob of globs) scopes.set(globScope(glob), scopes.size === 1 ? only : all);
+  return scopes;
+}
+
+interface Rule {
   readonly field: string;
-  readonly scopes: readonly Scope[];
+  readonly scope: Scope;
   readonly paths: readonly unknown[];
 }
 
-/** The rules whose host can be served, each with its scopes: its host, and the globs of the Ingress. */
-function* readRules(rules: unknown, globs: readonly HostGlob[]): Generator<RuleClaim> {
+/** The rules whose host can be served. */
+function* readRules(rules: unknown, object: ObjectReference, problems: Problem[]): Generator<Rule> {
   for (const [index, rule] of items(rules).entries()) {
+    const field = `spec.rules[${index}]`;
+    if (index >= TENANT_LIMITS.rulesPerIngress) {
+      const message = `An Ingress may have ${TENANT_LIMITS.rulesPerIngress} rules; this one and all after it are not served: move them to another Ingress.`;
+      problems.push(problem('error', 'TooManyRules', object, field, message));
+      return;
+    }
     if (!isFields(rule)) continue;
     const host = isAbsent(rule['host']) ? '' : text(rule['host']);
     if (host === undefined || (host !== '' && hostFault(host) !== null)) continue;
-    const scopes = [host === '' ? HOSTLESS : host, ...globs.map(globScope)];
-    yield { field: `spec.rules[${index}]`, scopes, paths: items(fields(rule['http'])['paths']) };
+    yield { field, scope: host === '' ? HOSTLESS : host, paths: items(fields(rule['http'])['paths']) };
   }
 }
 
@@ -135,8 +185,8 @@ function readPath(
   const pathType = fields(claim)['pathType'];
   if (pathType !== 'Exact' && pathType !== 'Prefix' && pathType !== 'ImplementationSpecific') return null;
   if (path === undefined || pathFault(path, pathType) !== null) return null;
-  const at = normalizeRulePath(path);
-  if (at === null) {
+  const normal = normalizeRulePath(path);
+  if (normal === null) {
     const message =
       'No request can have this path: it has a bad percent-encoding or climbs above the root; it is ignored.';
     problems.push(problem('error', 'PathUnreachable', object, `${field}.path`, message));
@@ -147,7 +197,19 @@ function readPath(
       'Only the path of a request is matched, never its query: the "?" here stands for an encoded "%3F".';
     problems.push(problem('warning', 'PathHasQuery', object, `${field}.path`, message));
   }
+  if (normal.length > TENANT_LIMITS.pathLength || segmentsOf(normal) > TENANT_LIMITS.pathSegments) {
+    const message = `A path may have ${TENANT_LIMITS.pathLength} characters and ${TENANT_LIMITS.pathSegments} segments; this one is longer and is not served: shorten it.`;
+    problems.push(problem('error', 'PathTooLong', object, `${field}.path`, message));
+    return null;
+  }
+  const at = pathType !== 'Exact' && normal.endsWith('/') ? normal.slice(0, -1) : normal;
   return { path, pathType, at };
+}
+
+function segmentsOf(path: string): number {
+  let segments = 0;
+  for (let slash = path.indexOf('/'); slash >= 0; slash = path.indexOf('/', slash + 1)) segments++;
+  return segments;
 }
 
 function readDefault(
@@ -159,7 +221,6 @@ function readDefault(
   if (!isFields(backend)) return null;
   const field = 'spec.defaultBackend';
   return {
-    host: '',
     path: '',
     pathType: 'DefaultBackend',
     ingress,
