@@ -68,6 +68,7 @@ const VALUES: Readonly<Record<string, readonly [written: string, read: object]>>
   'watch-namespace': ['team-*', { watchNamespaces: ['team-*'] }],
   'ingress-class': ['edge', { ingressClass: 'edge' }],
   'controller-name': ['example.com/edge', { controllerName: 'example.com/edge' }],
+  'host-ownership': ['namespace', { hostOwnership: 'namespace' }],
   'default-backend': ['ops/web:http', { defaultBackend: { namespace: 'ops', service: 'web', port: 'http' } }],
   'node-name': ['node-7', { nodeName: 'node-7', zone: null }],
   zone: ['eu-1a', { nodeName: null, zone: 'eu-1a' }],

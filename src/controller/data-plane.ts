@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Config } from '../config/config.ts';
 import { listenFailure } from './listen-failure.ts';
 import type { LogSink } from './log.ts';
+import type { ListenFailure } from '../proxy/threads/messages.ts';
 import { type ThreadTrouble, type Threads, startThreads } from '../proxy/threads/threads.ts';
 import type { KeyPair } from '../routing/compile/compile.ts';
 
@@ -42,20 +43,34 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
   let descriptorsLoggedAt = Number.NEGATIVE_INFINITY;
 
   const onTrouble = (trouble: ThreadTrouble): void => {
-    if (trouble.kind === 'died') {
-      const { retryInMs, reason } = trouble;
-      log.logger.error(`a data-plane thread died and is replaced in ${retryInMs} ms: ${reason}`);
-      return;
+    switch (trouble.kind) {
+      case 'died':
+        log.logger.error(
+          `a data-plane thread died and is replaced in ${trouble.retryInMs} ms: ${trouble.reason}`,
+        );
+        return;
+      case 'table-failed':
+        log.logger.error(
+          `a data-plane thread keeps its previous table and is sent another in ${trouble.retryInMs} ms: ${trouble.reason}`,
+        );
+        return;
+      case 'left-out':
+        log.logger.error(
+          `these cannot be sent to data-plane threads and are left out, which is a bug in Portico: ${trouble.entries.join(', ')}`,
+        );
+        return;
+      case 'out-of-descriptors':
+        if (performance.now() - descriptorsLoggedAt < DESCRIPTORS_LOG_MS) return;
+        descriptorsLoggedAt = performance.now();
+        log.logger.error(
+          'no file descriptor is left: idle connections are closed and new ones wait or are refused; raise the limit of open files (ulimit -n), or lower --limit connections',
+        );
+        return;
+      case 'listen-failed':
+        return listenFailed(trouble);
     }
-    if (trouble.kind === 'out-of-descriptors') {
-      if (performance.now() - descriptorsLoggedAt < DESCRIPTORS_LOG_MS) return;
-      descriptorsLoggedAt = performance.now();
-      log.logger.error(
-        'no file descriptor is left: idle connections are closed and new ones wait or are refused; raise the limit of open files (ulimit -n), or lower --limit connections',
-      );
-      return;
-    }
-    const { address, code, message } = trouble;
+  };
+  const listenFailed = ({ address, code, message }: ListenFailure): void => {
     const flag = address.scheme === 'https' ? '--https-port' : '--http-port';
     const { line, exitCode } = listenFailure(flag, address.port, code, message);
     if (!draining) log.logger.error(line);

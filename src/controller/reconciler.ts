@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { type Compilation, type CompileSettings, type KeyPair, compile } from '../routing/compile/compile.ts';
-import type { Problem } from '../model/problem.ts';
+import { type Problem, describeObject } from '../model/problem.ts';
 import { type ShardedMap, difference, get } from '../model/sharded-map.ts';
 import { NOWHERE } from '../routing/settings.ts';
 import { type Snapshot, EMPTY_SNAPSHOT } from '../model/snapshot.ts';
@@ -60,6 +60,9 @@ export function startControl(options: ControlOptions): Control {
     const next = compile(snapshot, { ...settings, now: Date.now() }, previous ?? undefined);
     const seconds = (performance.now() - startedAt) / 1000;
     compilation = next;
+    for (const { object, error } of next.faults) {
+      logger.error({ err: error }, `failed to compile ${describeObject(object)}, which is left out`);
+    }
     if (next.table !== previous?.table || next.keys !== previous.keys) {
       publish(next.table, next.keys);
       compiled(seconds);

@@ -1,5 +1,5 @@
 import { EMPTY_TABLE } from './compile/compilation.ts';
-import { type ShardedMap, difference, edit } from '../model/sharded-map.ts';
+import { type ShardedMap, difference, edit, entries, mapOf } from '../model/sharded-map.ts';
 import type { ClientAuth } from '../policies/client-certificate.ts';
 import type { Backend, CertificateReference, GlobHost, HostRoutes, Route, RouteTable } from './table.ts';
 
@@ -62,6 +62,38 @@ export function applyTableUpdate(table: RouteTable, update: TableUpdate): RouteT
     certificates: updated(table.certificates, update.certificates),
     clientPolicies: updated(table.clientPolicies, update.clientPolicies),
   };
+}
+
+/** A table without the entries that cannot be copied to another thread, and their names. */
+export function copyableTable(table: RouteTable): { copyable: RouteTable; leftOut: readonly string[] } {
+  const leftOut: string[] = [];
+  const part = <V>(name: string, value: V, instead: V): V => {
+    try {
+      structuredClone(value);
+      return value;
+    } catch {
+      leftOut.push(name);
+      return instead;
+    }
+  };
+  const map = <V>(name: string, from: ShardedMap<V>): ShardedMap<V> => {
+    const copyable = [...entries(from)].filter(
+      ([key, value]) => part(`${name} ${key}`, value, null) !== null,
+    );
+    return mapOf(copyable);
+  };
+  const copyable: RouteTable = {
+    generation: table.generation,
+    hosts: map('host', table.hosts),
+    wildcards: map('wildcard', table.wildcards),
+    globs: map('globs under', table.globs),
+    hostless: part('rules without a host', table.hostless, null),
+    defaultRoute: part('default backend', table.defaultRoute, null),
+    backends: map('backend', table.backends),
+    certificates: map('certificate', table.certificates),
+    clientPolicies: map('client policy', table.clientPolicies),
+  };
+  return { copyable, leftOut };
 }
 
 function mapUpdate<V>(from: ShardedMap<V>, to: ShardedMap<V>): MapUpdate<V> {

@@ -10,7 +10,8 @@ import {
   startThreads,
 } from '../../src/proxy/threads/threads.ts';
 import { type Pod, startPod } from '../e2e/pod.ts';
-import { emptyMap } from '../../src/model/sharded-map.ts';
+import { edit, emptyMap, get, mapOf } from '../../src/model/sharded-map.ts';
+import type { HostRoutes, RouteTable } from '../../src/routing/table.ts';
 import { eventually } from '../support/daemon.ts';
 import { heldPort, loopbackAddress } from '../support/loopback.ts';
 import { tableOf } from '../support/proxy.ts';
@@ -196,6 +197,45 @@ it('a thread that cannot start is tried again, ever more slowly', async () => {
   expect(delays.slice(0, 4)).toEqual([100, 200, 400, 800]);
   expect(plane.troubles[0]).toHaveProperty('reason', expect.stringContaining('no such engine'));
   expect(plane.threads.serving()).toBe(false);
+});
+
+it('an entry that cannot be sent is left out: everything else is served, and later changes arrive', async () => {
+  await using plane = await startDataPlane();
+  const broken = tableOf([
+    { host: 'a.test', ports: [1] },
+    { host: 'bad.test', ports: [1] },
+  ]);
+  const bad = { ...get(broken.hosts, 'bad.test'), notPlainData: () => {} } as unknown as HostRoutes;
+  const hosts = edit(broken.hosts);
+  hosts.set('bad.test', bad);
+  plane.threads.publish({ ...broken, hosts: hosts.done() }, emptyMap());
+  await plane.threads.listening;
+  expect(plane.troubles).toEqual([1, 2].map(() => ({ kind: 'left-out', entries: ['host bad.test'] })));
+  expect(await plane.ask('a.test')).toBe(502);
+  expect(await plane.ask('bad.test')).toBe(404);
+
+  plane.publish('a.test', 'later.test');
+  await eventually(
+    async () => (await plane.ask('later.test')) === 200 && (await plane.ask('a.test')) === 200,
+  );
+  expect((await plane.threads.report()).deaths).toBe(0);
+});
+
+it('a table that a thread cannot adopt leaves it the one before, until it is sent another', async () => {
+  await using plane = await startDataPlane();
+  plane.publish('a.test');
+  await plane.threads.listening;
+  const backends = mapOf([['default/a.test:80', { endpoints: null }]]);
+  plane.threads.publish({ ...tableOf([]), backends } as unknown as RouteTable, emptyMap());
+  await eventually(async () => plane.troubles.length >= 2);
+  expect(new Set(plane.troubles.map(({ kind }) => kind))).toEqual(new Set(['table-failed']));
+  expect(await plane.ask('a.test')).toBe(200);
+
+  plane.publish('later.test');
+  await eventually(
+    async () => (await plane.ask('later.test')) === 200 && (await plane.ask('a.test')) === 404,
+  );
+  expect((await plane.threads.report()).deaths).toBe(0);
 });
 
 it('a port in use is said with its code, and whoever waits for the port is told', async () => {

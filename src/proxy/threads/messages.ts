@@ -45,6 +45,8 @@ export type ToThread =
 
 export type FromThread =
   | { readonly kind: 'adopted'; readonly generation: number }
+  /** The table was another one than the update builds on, or is no good: the thread serves on by the one before. */
+  | { readonly kind: 'adopt-failed'; readonly reason: string }
   /** In the order of the addresses. */
   | { readonly kind: 'listening'; readonly ports: readonly number[] }
   | ListenFailure

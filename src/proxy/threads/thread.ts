@@ -1,7 +1,7 @@
 import { getHeapStatistics } from 'node:v8';
 import { parentPort, workerData } from 'node:worker_threads';
 import { type FromThread, type ThreadReport, type ThreadSettings, type ToThread } from './messages.ts';
-import { EMPTY_TABLE, applyTableUpdate } from '../../routing/table-update.ts';
+import { EMPTY_TABLE, type TableUpdate, applyTableUpdate } from '../../routing/table-update.ts';
 import type { EngineFactory } from '../engine.ts';
 import type { EngineName } from './messages.ts';
 import { createAccessLog } from '../access-log.ts';
@@ -67,13 +67,23 @@ export async function serve(): Promise<void> {
     return { counters: counters.table(), gauges: engine.gauges(), memoryBytes };
   };
 
+  const adopt = (update: TableUpdate): void => {
+    try {
+      const next = applyTableUpdate(table, update);
+      certificates?.adopt(next);
+      engine.close(endpoints.adopt(next));
+      table = next;
+      send({ kind: 'adopted', generation: table.generation });
+    } catch (error) {
+      const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      send({ kind: 'adopt-failed', reason });
+    }
+  };
+
   port.on('message', async (message: ToThread) => {
     switch (message.kind) {
       case 'table':
-        table = applyTableUpdate(table, message.update);
-        certificates?.adopt(table);
-        engine.close(endpoints.adopt(table));
-        send({ kind: 'adopted', generation: table.generation });
+        adopt(message.update);
         break;
       case 'keys':
         certificates?.change(message.update);

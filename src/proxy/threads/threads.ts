@@ -12,7 +12,7 @@ import type { EngineGauges, ListenAddress } from '../engine.ts';
 import type { KeyPair } from '../../model/secrets.ts';
 import { type ShardedMap, difference, emptyMap } from '../../model/sharded-map.ts';
 import type { RouteTable } from '../../routing/table.ts';
-import { type MapUpdate, tableUpdate } from '../../routing/table-update.ts';
+import { type MapUpdate, copyableTable, tableUpdate } from '../../routing/table-update.ts';
 
 export interface ThreadsOptions {
   readonly count: number;
@@ -22,14 +22,19 @@ export interface ThreadsOptions {
   /** Each thread listens on all of them. */
   readonly addresses: readonly ListenAddress[];
   readonly onAccessLog: (lines: string) => void;
-  /** A thread could not listen or died. Serving goes on in the others; a dead one is replaced after `retryInMs`. */
+  /** What goes wrong with one thread. Serving goes on in the others. */
   readonly onTrouble: (trouble: ThreadTrouble) => void;
 }
 
 export type ThreadTrouble =
   | ListenFailure
   | OutOfDescriptors
-  | { readonly kind: 'died'; readonly reason: string; readonly retryInMs: number };
+  /** It is replaced after `retryInMs`. */
+  | { readonly kind: 'died'; readonly reason: string; readonly retryInMs: number }
+  /** A table could not be sent or adopted. The thread serves by the one it has, and is sent a whole one then. */
+  | { readonly kind: 'table-failed'; readonly reason: string; readonly retryInMs: number }
+  /** These entries of a table cannot be sent; the rest is in service. */
+  | { readonly kind: 'left-out'; readonly entries: readonly string[] };
 
 export interface DataPlaneReport {
   /** Of each thread, and of all threads that died. */
@@ -64,7 +69,11 @@ export interface Threads {
 
 interface Thread {
   readonly worker: Worker;
+  /** Null when the thread needs a whole one. */
   sent: RouteTable | null;
+  askedToListen: boolean;
+  retry: NodeJS.Timeout | null;
+  retryDelayMs: number;
   sentKeys: ShardedMap<KeyPair>;
   adoptedGeneration: number;
   listening: boolean;
@@ -114,24 +123,55 @@ export function startThreads(options: ThreadsOptions): Threads {
   };
 
   const sendNewest = (thread: Thread): void => {
-    if (!newest) return;
-    const { table, keys } = newest;
-    const first = thread.sent === null;
+    if (!newest || thread.retry) return;
+    try {
+      sendTable(thread, newest.table, newest.keys);
+    } catch (error) {
+      tableFailed(thread, error instanceof Error ? (error.stack ?? error.message) : String(error));
+    }
+  };
+
+  const sendTable = (thread: Thread, table: RouteTable, keys: ShardedMap<KeyPair>): void => {
     const changed = [...difference(thread.sentKeys, keys)].map(([key, pair]) => [key, pair ?? null] as const);
-    thread.sentKeys = keys;
     // A key is there before the table that names it, and goes after the last one that did.
     sendKeys(
       thread,
       changed.filter(([, pair]) => pair !== null),
     );
-    if (thread.sent !== table) send(thread, { kind: 'table', update: tableUpdate(thread.sent, table) });
+    if (thread.sent !== table) sendUpdate(thread, table);
     thread.sent = table;
     sendKeys(
       thread,
       changed.filter(([, pair]) => pair === null),
     );
+    thread.sentKeys = keys;
     // No connection is accepted before there is a table to serve it by.
-    if (first) send(thread, { kind: 'listen', addresses });
+    if (!thread.askedToListen) send(thread, { kind: 'listen', addresses });
+    thread.askedToListen = true;
+  };
+
+  /** One entry that cannot be copied keeps no other from the thread. */
+  const sendUpdate = (thread: Thread, table: RouteTable): void => {
+    try {
+      send(thread, { kind: 'table', update: tableUpdate(thread.sent, table) });
+    } catch {
+      const { copyable, leftOut } = copyableTable(table);
+      send(thread, { kind: 'table', update: tableUpdate(null, copyable) });
+      options.onTrouble({ kind: 'left-out', entries: leftOut });
+    }
+  };
+
+  /** The thread serves on by the table it has; what it is sent next is a whole one. */
+  const tableFailed = (thread: Thread, reason: string): void => {
+    thread.sent = null;
+    if (thread.retry || draining) return;
+    const retryInMs = thread.retryDelayMs;
+    thread.retryDelayMs = Math.min(retryInMs * 2, RESTART_CEILING_MS);
+    options.onTrouble({ kind: 'table-failed', reason, retryInMs });
+    thread.retry = setTimeout(() => {
+      thread.retry = null;
+      sendNewest(thread);
+    }, retryInMs);
   };
 
   const start = (): void => {
@@ -139,6 +179,9 @@ export function startThreads(options: ThreadsOptions): Threads {
     const thread: Thread = {
       worker,
       sent: null,
+      askedToListen: false,
+      retry: null,
+      retryDelayMs: RESTART_FLOOR_MS,
       sentKeys: emptyMap(),
       adoptedGeneration: NOTHING_ADOPTED,
       listening: false,
@@ -154,6 +197,7 @@ export function startThreads(options: ThreadsOptions): Threads {
     );
     worker.on('exit', (code) => {
       threads.delete(thread);
+      if (thread.retry) clearTimeout(thread.retry);
       if (thread.lastReport) for (const _ of retired.add(thread.lastReport.counters));
       if (draining) return;
       deaths++;
@@ -175,6 +219,10 @@ export function startThreads(options: ThreadsOptions): Threads {
     switch (message.kind) {
       case 'adopted':
         thread.adoptedGeneration = message.generation;
+        thread.retryDelayMs = RESTART_FLOOR_MS;
+        break;
+      case 'adopt-failed':
+        tableFailed(thread, message.reason);
         break;
       case 'listening':
         thread.listening = true;
@@ -280,6 +328,7 @@ export function startThreads(options: ThreadsOptions): Threads {
     async drain(timeoutMs) {
       draining = true;
       for (const timer of restarts) clearTimeout(timer);
+      for (const { retry } of threads) if (retry) clearTimeout(retry);
       const cuts = await Promise.all([...threads].map((thread) => drainThread(thread, timeoutMs)));
       return cuts.reduce((sum, cut) => sum + cut, 0);
     },

@@ -90,7 +90,7 @@ function scopeOf(host: string, own: ReadonlySet<Scope>, globs: readonly HostGlob
   if (own.has(host)) return host;
   const parent = wildcardAbove(host);
   if (own.has(parent)) return parent;
-  const glob = globs.find(({ suffix }) => host.endsWith(`.${suffix}`));
+  const glob = globs.find((each) => host.endsWith(`.${each.suffix}`) && own.has(globScope(each)));
   if (glob) return globScope(glob);
   if (own.has(HOSTLESS)) return HOSTLESS;
   return own.has(CATCH_ALL) ? CATCH_ALL : null;
