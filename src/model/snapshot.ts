@@ -76,7 +76,7 @@ export function applyChanges(snapshot: Snapshot, changes: Iterable<ObjectChange>
         if (before) unlist(slicesByService, before);
         if (change.object) list(slicesByService, change.object);
         for (const slice of [before, change.object]) {
-          const service = slice && serviceKeyOf(slice);
+          const service = slice ? serviceKeyOf(slice) : undefined;
           if (service !== undefined) touchedServices.add(service);
         }
         break;

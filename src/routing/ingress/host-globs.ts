@@ -12,8 +12,8 @@ export const HOST_GLOBS: AnnotationSpec = {
   about:
     'Further hosts that the rules of the Ingress are served for, such as `{www,shop}.example.com` or `pr-*.example.com`. ' +
     '`*` and `?` stay within one label, a label `**` stands for any number of labels, `[a-c]` and `{blue,green}` choose. A ' +
-    `glob must end in a literal label, and one Ingress may name ${MAX_GLOBS}. Globs are asked after precise hosts and ` +
-    'wildcard hosts, and before rules without a host.',
+    `glob must end in two literal labels, and one Ingress may name ${MAX_GLOBS}. ` +
+    '[More about globs](hosts-and-paths.md#host-globs) and their limits.',
 };
 
 /** The globs that can be served; each of the others is reported and left out. */
