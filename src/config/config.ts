@@ -91,6 +91,7 @@ export interface Config extends CompileConfig {
   readonly httpPort: number;
   readonly h2c: boolean;
   readonly underscoresInHeaders: boolean;
+  readonly bareLfInResponses: boolean;
   /** 0 for none. */
   readonly httpsPort: number;
   readonly proxyProtocolFrom: readonly string[];
@@ -132,6 +133,7 @@ export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult
     httpPort,
     h2c: read.flag('h2c'),
     underscoresInHeaders: read.flag('underscores-in-headers'),
+    bareLfInResponses: read.flag('bare-lf-in-responses'),
     // Whoever moves HTTP away from 80, for want of the right or of room, is not asked for 443 either.
     httpsPort: read.one('https-port', httpsPort) ?? (httpPort === 80 ? 443 : 0),
     proxyProtocolFrom: read.many('proxy-protocol-from', cidr),

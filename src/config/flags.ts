@@ -317,6 +317,12 @@ export const RUN_FLAGS: readonly Flag[] = [
     group: 'Data plane',
   },
   {
+    name: 'bare-lf-in-responses',
+    description:
+      'accept response heads of Pods whose lines end with LF instead of CRLF; otherwise such a response becomes 502',
+    group: 'Data plane',
+  },
+  {
     name: 'engine',
     value: '<relay|http-proxy>',
     default: 'relay',

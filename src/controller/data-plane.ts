@@ -85,6 +85,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
       trustedProxies: config.trustedProxies,
       h2c: config.h2c,
       underscoresInHeaders: config.underscoresInHeaders,
+      bareLfInResponses: config.bareLfInResponses,
       proxyProtocolFrom: config.proxyProtocolFrom,
       proxyProtocolHttpsPorts: config.proxyProtocolHttpsPorts,
       tls: standIn && { minVersion: config.tlsMinVersion, ciphers: config.tlsCiphers, standIn },

@@ -96,7 +96,8 @@ export class Relay {
     this.connectAttempts = this.deadlines.list(connectAttemptMs, (exchange: RelayExchange) =>
       exchange.onConnectTimeout(true),
     );
-    this.pool = new UpstreamPool(limits, this.deadlines, this.slab);
+    const leniency = { blanks: true, bareLf: context.bareLfInResponses ?? false };
+    this.pool = new UpstreamPool(limits, leniency, this.deadlines, this.slab);
     this.sessions = new UpstreamSessions(limits, this.deadlines);
     this.descriptors = new DescriptorWatch(() => this.outOfDescriptors());
   }

@@ -19,6 +19,8 @@ export interface EngineContext {
   readonly h2c?: boolean;
   /** Whether request fields with underscores in their names go on to pods; no when absent. */
   readonly underscoresInHeaders?: boolean;
+  /** Whether lines in the heads of responses may end with LF alone; no when absent. */
+  readonly bareLfInResponses?: boolean;
   /** Peers that may begin a connection with a PROXY header; nobody when absent. */
   readonly proxyProtocolFrom?: TrustedProxies;
   /** Destination ports that mean https in a PROXY header which does not say whether the client spoke TLS; none when absent. */

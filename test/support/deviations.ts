@@ -8,7 +8,18 @@ export interface Deviation {
   readonly reason: string;
 }
 
+/** With `insecureHTTPParser` it would read more than this, and more than is safe. */
+const READS_STRICTLY =
+  'node:http reads responses as strictly as requests: the client gets 502, or a cut response';
+
 export const deviations: readonly Deviation[] = [
+  ...[
+    'blanks after chunk sizes',
+    'blanks before chunk sizes',
+    'blanks before a chunk extension',
+    'blanks before a colon, which stay here',
+    'lines that end with LF alone, where that is asked for',
+  ].map((behaviour): Deviation => ({ engine: 'http-proxy', behaviour, reason: READS_STRICTLY })),
   {
     engine: 'http-proxy',
     behaviour: 'relays a method nobody knows',

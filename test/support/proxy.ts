@@ -87,6 +87,7 @@ export interface ProxySettings {
   /** HTTP/2 with prior knowledge; off unless said. */
   readonly h2c?: boolean;
   readonly underscoresInHeaders?: boolean;
+  readonly bareLfInResponses?: boolean;
   readonly limits?: Partial<Limits>;
   readonly trustedProxies?: readonly string[];
   readonly externalNames?: ExternalNames;
@@ -135,6 +136,7 @@ export async function startProxy(
     now: Date.now,
     h2c: settings.h2c ?? false,
     underscoresInHeaders: settings.underscoresInHeaders ?? false,
+    bareLfInResponses: settings.bareLfInResponses ?? false,
   });
   const port = await engine.listen({ host: '127.0.0.1', port: 0, reusePort: false, ...settings.listen });
   return {

@@ -1,6 +1,7 @@
-import { CR, LF, SEMICOLON, endOfValue, hexDigit } from './bytes.ts';
+import { CR, HTAB, LF, SEMICOLON, SP, endOfValue, hexDigit } from './bytes.ts';
 import { FieldBlock, type FieldFault } from './field-block.ts';
 import type { Framing } from './framing.ts';
+import { type Leniency, STRICT } from './leniency.ts';
 
 /** Why a body cannot be read on. */
 export type BodyFault = FieldFault | 'bad-chunk-size' | 'chunk-extension-too-long' | 'bad-chunk-end';
@@ -9,14 +10,16 @@ export type BodyFault = FieldFault | 'bad-chunk-size' | 'chunk-extension-too-lon
 export type BodyProgress = 'content' | 'more' | 'done' | BodyFault;
 
 const HEX_DIGITS = 13;
+/** Of one chunk, blanks around its size included. */
 const EXTENSION_BYTES = 256;
-/** Of all chunks together: nobody needs them, and they are read and thrown away. */
+/** Of all chunks of a request together: nobody needs them, and they are read and thrown away. */
 const EXTENSIONS_BYTES = 16 * 1024;
 
 type State =
   | 'content'
   | 'until-close'
   | 'chunk-size'
+  | 'chunk-size-blanks'
   | 'chunk-extension'
   | 'chunk-size-lf'
   | 'chunk-content'
@@ -32,6 +35,7 @@ type State =
 export class BodyReader {
   readonly #maxTrailerBytes: number;
   readonly #fieldCount: number;
+  readonly #leniency: Leniency;
   #state: State = 'done';
   /** Bytes left of the content or of the chunk. */
   #left = 0;
@@ -49,7 +53,11 @@ export class BodyReader {
   /** Where to read on. */
   next = 0;
 
-  constructor(limits: { readonly headBytes: number; readonly fieldCount: number }) {
+  constructor(
+    limits: { readonly headBytes: number; readonly fieldCount: number },
+    leniency: Leniency = STRICT,
+  ) {
+    this.#leniency = leniency;
     this.#maxTrailerBytes = limits.headBytes;
     this.#fieldCount = limits.fieldCount;
   }
@@ -125,12 +133,24 @@ export class BodyReader {
           if (digit >= 0) {
             if (++this.#digits > HEX_DIGITS) return 'bad-chunk-size';
             this.#left = this.#left * 16 + digit;
+          } else if (byte === SP || byte === HTAB) {
+            // In a request they are how one reader is made to see another size.
+            if (!this.#leniency.blanks || ++this.#extension > EXTENSION_BYTES) return 'bad-chunk-size';
+            if (this.#digits > 0) this.#state = 'chunk-size-blanks';
           } else if (this.#digits === 0) return 'bad-chunk-size';
           else if (byte === CR) this.#state = 'chunk-size-lf';
           else if (byte === SEMICOLON) this.#state = 'chunk-extension';
-          // Blanks too: they are how one reader is made to see another size.
           else return 'bad-chunk-size';
           at++;
+          break;
+        }
+        case 'chunk-size-blanks': {
+          if (at === end) return this.#more(at);
+          const byte = bytes[at++];
+          if (byte === CR) this.#state = 'chunk-size-lf';
+          else if (byte === SEMICOLON) this.#state = 'chunk-extension';
+          else if ((byte !== SP && byte !== HTAB) || ++this.#extension > EXTENSION_BYTES)
+            return 'bad-chunk-size';
           break;
         }
         case 'chunk-extension': {
@@ -141,7 +161,8 @@ export class BodyReader {
           if (at === end) return this.#more(at);
           if (bytes[at++] !== CR) return 'bad-chunk-size';
           this.#extensions += this.#extension;
-          if (this.#extensions > EXTENSIONS_BYTES) return 'chunk-extension-too-long';
+          if (this.#extensions > EXTENSIONS_BYTES && this.#leniency === STRICT)
+            return 'chunk-extension-too-long';
           this.#state = 'chunk-size-lf';
           break;
         }
@@ -198,7 +219,7 @@ export class BodyReader {
     }
     bytes.copy(this.#trailerBytes, before, at, at + taken);
     this.#trailerEnd = before + taken;
-    this.trailers ??= new FieldBlock(this.#fieldCount);
+    this.trailers ??= new FieldBlock(this.#fieldCount, { ...this.#leniency, bareLf: false });
     const progress = this.trailers.read(this.#trailerBytes, 0, this.#trailerEnd, this.#maxTrailerBytes);
     if (progress === 'done') {
       this.#state = 'done';

@@ -1,5 +1,6 @@
 import { COLON, CR, HTAB, LF, SP, endOfToken, endOfValue, text } from './bytes.ts';
 import { FieldKind, fieldKind } from '../../http/field-names.ts';
+import { type Leniency, STRICT } from './leniency.ts';
 
 /** What is wrong with a line of a head or trailer section. */
 export type FieldFault =
@@ -20,6 +21,7 @@ const STRIDE = 5;
  */
 export class FieldBlock {
   readonly #limit: number;
+  readonly #leniency: Leniency;
   readonly #places: Int32Array;
   readonly #kinds: Uint8Array;
   count = 0;
@@ -29,9 +31,14 @@ export class FieldBlock {
   #at = 0;
   /** Where its name ended; 0 before that. */
   #nameEnd = 0;
+  /** Where the blanks began between its name and its colon; 0 for none. */
+  #blanksAt = 0;
+  /** A line ended with LF alone, so that lines cannot be relayed as ranges of bytes. */
+  hasBareLf = false;
 
-  constructor(fieldCount: number) {
+  constructor(fieldCount: number, leniency: Leniency = STRICT) {
     this.#limit = fieldCount;
+    this.#leniency = leniency;
     this.#places = new Int32Array(fieldCount * STRIDE);
     this.#kinds = new Uint8Array(fieldCount);
   }
@@ -40,7 +47,8 @@ export class FieldBlock {
   reset(next: number): void {
     this.count = 0;
     this.next = this.#at = next;
-    this.#nameEnd = 0;
+    this.#nameEnd = this.#blanksAt = 0;
+    this.hasBareLf = false;
   }
 
   /** Reads lines of `bytes` from `base` to `end`; the block may reach to `maxBytes` after the base. */
@@ -60,10 +68,15 @@ export class FieldBlock {
             this.next = this.#at = at + 2 - base;
             return 'done';
           }
+          if (first === LF && this.#leniency.bareLf) {
+            this.next = this.#at = at + 1 - base;
+            return 'done';
+          }
           if (first === SP || first === HTAB) return 'obs-fold';
           if (this.count === this.#limit) return 'too-many-fields';
         }
-        at = endOfToken(bytes, at, limit);
+        if (this.#blanksAt === 0) at = endOfToken(bytes, at, limit);
+        if (this.#leniency.blanks && at > start) at = this.#afterBlanks(bytes, base, at, limit);
         this.#at = at - base;
         if (at === limit) return unfinished;
         if (bytes[at] !== COLON || at === start) return bytes[at] === LF ? 'bare-lf' : 'bad-field-name';
@@ -73,18 +86,38 @@ export class FieldBlock {
       at = endOfValue(bytes, at, limit);
       this.#at = at - base;
       if (at === limit) return unfinished;
-      if (bytes[at] !== CR) return bytes[at] === LF ? 'bare-lf' : 'bad-field-value';
-      if (at + 1 === limit) return unfinished;
-      if (bytes[at + 1] !== LF) return 'bad-field-value';
-      this.#add(bytes, base, at);
-      at += 2;
+      const end = at;
+      if (bytes[at] === LF && this.#leniency.bareLf) {
+        this.hasBareLf = true;
+        at++;
+      } else {
+        if (bytes[at] !== CR) return bytes[at] === LF ? 'bare-lf' : 'bad-field-value';
+        if (at + 1 === limit) return unfinished;
+        if (bytes[at + 1] !== LF) return 'bad-field-value';
+        at += 2;
+      }
+      this.#add(bytes, base, end, at);
       this.next = this.#at = at - base;
-      this.#nameEnd = 0;
+      this.#nameEnd = this.#blanksAt = 0;
     }
   }
 
-  /** Keeps the field of the line that ends at `end`, before its CRLF. */
-  #add(bytes: Buffer, base: number, end: number): void {
+  /**
+   * Skips blanks after a name. Before a colon they change places with it, so that the line becomes a proper one where
+   * it is and can be relayed like any other.
+   */
+  #afterBlanks(bytes: Buffer, base: number, nameEnd: number, limit: number): number {
+    let at = nameEnd;
+    while (at < limit && isBlank(bytes[at])) at++;
+    if (at > nameEnd && this.#blanksAt === 0) this.#blanksAt = nameEnd - base;
+    if (this.#blanksAt === 0 || at === limit || bytes[at] !== COLON) return at;
+    bytes[at] = SP;
+    bytes[base + this.#blanksAt] = COLON;
+    return base + this.#blanksAt;
+  }
+
+  /** Keeps the field of a line: its value ends at `end`, the line itself before `next`. */
+  #add(bytes: Buffer, base: number, end: number, next: number): void {
     let valueStart = base + this.#nameEnd + 1;
     let valueEnd = end;
     while (valueStart < valueEnd && isBlank(bytes[valueStart])) valueStart++;
@@ -95,7 +128,7 @@ export class FieldBlock {
     places[at + 1] = this.#nameEnd;
     places[at + 2] = valueStart - base;
     places[at + 3] = valueEnd - base;
-    places[at + 4] = end + 2 - base;
+    places[at + 4] = next - base;
     this.#kinds[this.count++] = fieldKind(bytes, base + this.next, base + this.#nameEnd);
   }
 
@@ -130,7 +163,7 @@ export class FieldBlock {
     return this.#places[field * STRIDE + 3] ?? 0;
   }
 
-  /** After the CRLF. */
+  /** After the CRLF, or the LF. */
   lineEnd(field: number): number {
     return this.#places[field * STRIDE + 4] ?? 0;
   }

@@ -15,6 +15,7 @@ export interface ThreadSettings {
   /** HTTP/2 without TLS, by prior knowledge; no unless said. */
   readonly h2c?: boolean;
   readonly underscoresInHeaders?: boolean;
+  readonly bareLfInResponses?: boolean;
   readonly proxyProtocolFrom: readonly string[];
   readonly proxyProtocolHttpsPorts: readonly number[];
   /** Null without a TLS port. */

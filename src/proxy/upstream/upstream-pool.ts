@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import type { EndpointState } from '../balance/endpoint-pool.ts';
+import type { Leniency } from '../http1/leniency.ts';
 import type { Limits } from '../limits.ts';
 import type { UpstreamTls } from './upstream-tls.ts';
 import { type DeadlineList, type Deadlines } from '../deadlines.ts';
@@ -24,6 +25,8 @@ interface Members {
 /** The connections to pods: those in use, and those kept for the next exchange. */
 export class UpstreamPool {
   readonly limits: Limits;
+  /** How responses are read. */
+  readonly leniency: Leniency;
   readonly slab: Slab;
   readonly highWaterMark: number;
   readonly awaiting: DeadlineList<UpstreamConnection>;
@@ -35,8 +38,9 @@ export class UpstreamPool {
   /** Those that have had their last bytes. */
   lingering = 0;
 
-  constructor(limits: Limits, clock: Deadlines, slab: Slab) {
+  constructor(limits: Limits, leniency: Leniency, clock: Deadlines, slab: Slab) {
     this.limits = limits;
+    this.leniency = leniency;
     this.slab = slab;
     this.highWaterMark = limits.bufferBytes / 2;
     this.awaiting = clock.list(limits.upstreamIdleTimeoutMs, (connection: UpstreamConnection) =>

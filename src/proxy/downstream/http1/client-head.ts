@@ -47,8 +47,8 @@ export function composeHead(
   strictTransport: string | null = null,
 ): void {
   slab.text(`HTTP/1.1 ${response.status} `);
-  // The reason with its CRLF.
-  slab.copy(bytes, base + response.reasonStart, base + response.reasonEnd + 2);
+  slab.copy(bytes, base + response.reasonStart, base + response.reasonEnd);
+  slab.text('\r\n');
   composeFields(slab, response, bytes, base);
   const { contentLength, status } = response;
   let last = '';
@@ -74,6 +74,12 @@ function composeFields(slab: Slab, response: ResponseHead, bytes: Buffer, base: 
   let runStart = -1;
   for (let field = 0; field < fields.count; field++) {
     const relayed = isRelayedResponse(fields.kind(field)) && !names?.has(fields.name(bytes, base, field));
+    if (fields.hasBareLf) {
+      if (!relayed) continue;
+      slab.copy(bytes, base + fields.lineStart(field), base + fields.valueEnd(field));
+      slab.text('\r\n');
+      continue;
+    }
     if (relayed && runStart < 0) runStart = base + fields.lineStart(field);
     if (!relayed && runStart >= 0) {
       slab.copy(bytes, runStart, base + fields.lineStart(field));

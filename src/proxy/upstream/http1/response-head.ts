@@ -3,6 +3,7 @@ import type { Limits } from '../../limits.ts';
 import { CR, LF, SP, decimal, endOfValue, equalsIgnoringCase, text } from '../../http1/bytes.ts';
 import { FieldBlock, type FieldFault } from '../../http1/field-block.ts';
 import { FieldKind } from '../../../http/field-names.ts';
+import { type Leniency, STRICT } from '../../http1/leniency.ts';
 import { CHUNKED, type Framing, NO_BODY, UNTIL_CLOSE, lengthOf } from '../../http1/framing.ts';
 
 /** Why a response is not passed on, one by one for the log; the client gets 502 for each. */
@@ -24,9 +25,10 @@ export interface ResponseContext {
   readonly asksUpgrade: boolean;
 }
 
-/** Reads one response head (RFC 9112 4–6) as strictly as requests are read. */
+/** Reads one response head (RFC 9112 4–6), as strictly as requests are read but for what `leniency` allows. */
 export class ResponseHead {
   readonly #limits: Limits;
+  readonly #leniency: Leniency;
   readonly fields: FieldBlock;
   #inFields = false;
 
@@ -43,9 +45,10 @@ export class ResponseHead {
   /** Seconds of `Keep-Alive: timeout`; -1 when it does not say. */
   keepAliveTimeout = -1;
 
-  constructor(limits: Limits) {
+  constructor(limits: Limits, leniency: Leniency = STRICT) {
     this.#limits = limits;
-    this.fields = new FieldBlock(limits.fieldCount);
+    this.#leniency = leniency;
+    this.fields = new FieldBlock(limits.fieldCount, leniency);
   }
 
   reset(): void {
@@ -88,11 +91,15 @@ export class ResponseHead {
     const reason = at;
     at = endOfValue(bytes, at, limit);
     if (at === limit) return unfinished;
+    this.reasonStart = reason - base;
+    this.reasonEnd = at - base;
+    if (bytes[at] === LF && this.#leniency.bareLf) {
+      this.fields.reset(at + 1 - base);
+      return 'done';
+    }
     if (bytes[at] !== CR) return bytes[at] === LF ? 'bare-lf' : 'bad-status-line';
     if (at + 1 === limit) return unfinished;
     if (bytes[at + 1] !== LF) return 'bad-status-line';
-    this.reasonStart = reason - base;
-    this.reasonEnd = at - base;
     this.fields.reset(at + 2 - base);
     return 'done';
   }

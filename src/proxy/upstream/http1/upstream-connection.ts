@@ -99,8 +99,8 @@ export class UpstreamConnection implements UpstreamSide {
     this.#user = user;
     this.endpointKey = state.key;
     this.poolKey = poolKey;
-    this.#head = new ResponseHead(pool.limits);
-    this.#body = new BodyReader(pool.limits);
+    this.#head = new ResponseHead(pool.limits, pool.leniency);
+    this.#body = new BodyReader(pool.limits, pool.leniency);
     const { address, port } = state.endpoint;
     const options = {
       host: address,
