@@ -13,6 +13,9 @@ export function isSubdomain(name: string): boolean {
   return name.length <= 253 && SUBDOMAIN.test(name);
 }
 
+/** What `isPortName` asks for, to follow "the name of a port". */
+export const PORT_NAME_RULE = 'at most 15 lower-case letters, digits and "-", with at least one letter';
+
 /** The name of a port: an IANA service name (RFC 6335). */
 export function isPortName(name: string): boolean {
   return name.length <= 15 && LABEL.test(name) && /[a-z]/.test(name) && !name.includes('--');

@@ -5,6 +5,9 @@ export const REPEAT_MS = 3_600_000;
 /** A problem that comes and goes is told again no more often than this. */
 export const COMEBACK_MS = 600_000;
 
+/** By reason, how long a problem lasts before it is reported: a new Deployment has no ready Pod in its first seconds. */
+const REPORT_AFTER_MS: Readonly<Record<string, number>> = { NoEndpoints: 30_000 };
+
 export type Due =
   | { readonly kind: 'create' }
   /** The Event happened so often by now. */
@@ -13,6 +16,8 @@ export type Due =
 interface Entry {
   report: Report;
   present: boolean;
+  /** When the object began to have it, in whatever words. */
+  sinceMs: number;
   /** How often it was seen to begin, or to be still there after an hour. */
   count: number;
   /** Null until it was sent, with the count that was sent. */
@@ -47,14 +52,16 @@ export class EventLedger {
   }
 
   /** The object has this problem now. Other words than before are another Event. False when there is no room for it. */
-  has(report: Report): boolean {
+  has(report: Report, nowMs: number): boolean {
     const entry = this.#entries.get(report.key);
     const same = entry?.report.note === report.note && entry.report.object.uid === report.object.uid;
     if (!entry && !this.#count(eventNamespace(report), 1)) return false;
     if (!entry || !same) {
-      this.#entries.set(report.key, { report, present: true, count: 1, sent: null });
+      const sinceMs = entry?.present ? entry.sinceMs : nowMs;
+      this.#entries.set(report.key, { report, present: true, sinceMs, count: 1, sent: null });
     } else if (!entry.present) {
       entry.present = true;
+      entry.sinceMs = nowMs;
       if (entry.sent) entry.count++;
     }
     return true;
@@ -89,11 +96,12 @@ export class EventLedger {
   due(key: string, nowMs: number): Due | null {
     const entry = this.#entries.get(key);
     if (!entry?.present) return null;
-    const { sent, count } = entry;
+    const { report, sinceMs, sent, count } = entry;
+    if (nowMs - sinceMs < (REPORT_AFTER_MS[report.reason] ?? 0)) return null;
     if (sent === null) return { kind: 'create' };
-    const sinceMs = nowMs - sent.atMs;
-    if (count > sent.count) return sinceMs >= COMEBACK_MS ? { kind: 'series', count } : null;
-    return sinceMs >= REPEAT_MS ? { kind: 'series', count: count + 1 } : null;
+    const quietMs = nowMs - sent.atMs;
+    if (count > sent.count) return quietMs >= COMEBACK_MS ? { kind: 'series', count } : null;
+    return quietMs >= REPEAT_MS ? { kind: 'series', count: count + 1 } : null;
   }
 
   /** It was sent, if it still says the same. */

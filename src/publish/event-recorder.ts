@@ -37,7 +37,7 @@ const EVENTS_AT_ONCE = 25;
 /** As client-go has it: an object that changes its mind all the time does not drown the others. */
 const OBJECT_EVENTS_PER_SECOND = 1 / 300;
 const OBJECT_EVENTS_AT_ONCE = 25;
-const SWEEP_EVERY_MS = 60_000;
+const SWEEP_EVERY_MS = 30_000;
 
 export function openEventDesk({ term, clock, random, complaints, reporter }: EventDeskOptions): EventDesk {
   const ledger = new EventLedger();
@@ -108,12 +108,13 @@ export function openEventDesk({ term, clock, random, complaints, reporter }: Eve
   });
 
   const sweep = (): void => {
-    for (const key of ledger.sweep(clock.monotonicMs())) queue.add(key);
+    const nowMs = clock.monotonicMs();
+    for (const key of ledger.sweep(nowMs)) queue.add(key);
     // Those for which there was no room may have some now.
     if (ledger.wasFull) {
       ledger.wasFull = false;
       for (const found of values(problems)) {
-        for (const report of reportsOf(found)) if (ledger.has(report)) queue.add(report.key);
+        for (const report of reportsOf(found)) if (ledger.has(report, nowMs)) queue.add(report.key);
       }
     }
     for (const [uid, bucket] of objectBuckets) if (bucket.full()) objectBuckets.delete(uid);
@@ -130,7 +131,8 @@ export function openEventDesk({ term, clock, random, complaints, reporter }: Eve
         const reports = reportsOf(after ?? []);
         const keys = new Set(reports.map(({ key }) => key));
         for (const { key } of reportsOf(get(before, owner) ?? [])) if (!keys.has(key)) ledger.lost(key);
-        for (const report of reports) if (ledger.has(report)) queue.add(report.key);
+        const nowMs = clock.monotonicMs();
+        for (const report of reports) if (ledger.has(report, nowMs)) queue.add(report.key);
       }
     },
   };

@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import { refusedName } from './refused-addresses.ts';
 import { portEndpoints } from './endpoints.ts';
 import { fields, isPortNumber, items, quote, text } from '../model/untyped.ts';
-import { isSubdomain } from '../model/names.ts';
+import { isPortName, isSubdomain } from '../model/names.ts';
 import { type ObjectKey, type Service, namespaceOf } from '../model/objects.ts';
 import { type Problem, problem, referenceTo } from '../model/problem.ts';
 import type { CompileSettings } from './settings.ts';
@@ -124,7 +124,11 @@ export function listPorts(service: Service): string {
   const names = items(fields(fields(service)['spec'])['ports']).flatMap((entry) => {
     const { name, port, protocol } = fields(entry);
     if (!isPortNumber(port) || (text(protocol) ?? 'TCP') !== 'TCP') return [];
-    return typeof name === 'string' && name !== '' ? `${port} (${name})` : `${port}`;
+    if (typeof name !== 'string' || name === '') return `${port}`;
+    // A Service may give a port a name that no Ingress may use.
+    return isPortName(name)
+      ? `${port} (${name})`
+      : `${port} (its name is not valid in an Ingress: use the number)`;
   });
   return names.length > 0 ? names.slice(0, 10).join(', ') : 'none';
 }

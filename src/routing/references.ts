@@ -1,11 +1,11 @@
 import { externalNameFault, listPorts, serviceOf } from './backends.ts';
 import type { Claims } from './ingress/claims.ts';
 import { fields, quote } from '../model/untyped.ts';
-import { type Problem, problem } from '../model/problem.ts';
+import { type Problem, type Severity, problem } from '../model/problem.ts';
 import type { CompileSettings } from './settings.ts';
 import { type ShardedMap, get } from '../model/sharded-map.ts';
 import type { Snapshot } from '../model/snapshot.ts';
-import type { Backend, Route, Unavailable } from './table.ts';
+import type { Backend, BackendKey, Route, Unavailable } from './table.ts';
 
 /** The routes of an Ingress, each of its fields once. */
 export function routesOf(claims: Claims): readonly Route[] {
@@ -15,20 +15,28 @@ export function routesOf(claims: Claims): readonly Route[] {
   return [...byField.values()];
 }
 
-/** What is wrong with the Services that an Ingress names, said at the field that names them. */
+/**
+ * What is wrong with the Services that an Ingress names, said at the field that names them; of a Service port without
+ * endpoints at the first of these.
+ */
 export function referenceProblems(
   claims: Claims,
   backends: ShardedMap<Backend>,
   snapshot: Snapshot,
   settings: CompileSettings,
 ): readonly Problem[] {
+  const withoutEndpoints = new Set<BackendKey>();
   return routesOf(claims).flatMap((route) => {
     const reason = get(backends, route.backend)?.unavailable;
+    if (reason === 'no-endpoints') {
+      if (withoutEndpoints.has(route.backend)) return [];
+      withoutEndpoints.add(route.backend);
+    }
     const fault = reason ? referenceFault(route, reason, snapshot, settings) : null;
     if (!fault) return [];
     const backend = route.pathType === 'DefaultBackend' ? route.field : `${route.field}.backend`;
     return problem(
-      'error',
+      fault.severity ?? 'error',
       fault.code,
       claims.object,
       `${backend}${fault.field}`,
@@ -38,6 +46,8 @@ export function referenceProblems(
 }
 
 interface Fault {
+  /** `error` unless said. */
+  readonly severity?: Severity;
   readonly code: string;
   readonly field: string;
   readonly message: string;
@@ -72,12 +82,16 @@ function referenceFault(
       return { code: 'ResourceBackendNotSupported', field: '.resource', message };
     }
     case 'invalid-backend': {
-      const message = 'This backend names no usable Service and port: give service.name and service.port';
+      const message =
+        'This backend names no usable Service and port: give service.name, and as service.port a number or a name of at most 15 characters';
       return { code: 'BackendInvalid', field: '', message };
     }
-    // Said at the Service, once for all that name it.
+    case 'no-endpoints': {
+      const message = `Service ${key} has no endpoint for port ${port}: check its selector and whether its Pods are ready`;
+      return { severity: 'warning', code: 'NoEndpoints', field: '.service', message };
+    }
+    // Said where it happened.
     case 'internal-error':
-    case 'no-endpoints':
       return null;
   }
 }

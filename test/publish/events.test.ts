@@ -84,11 +84,11 @@ test('the name of an Event follows from its words, and is a name the API server 
 test('a problem is sent once, again after an hour if it stays, and counts', () => {
   const ledger = new EventLedger();
   const one = report();
-  ledger.has(one);
+  ledger.has(one, 0);
   const due = ledger.due(one.key, 0);
   expect(due).toEqual({ kind: 'create' });
   ledger.sent(one, { kind: 'create' }, 0);
-  ledger.has(report());
+  ledger.has(report(), 0);
   expect(ledger.due(one.key, REPEAT_MS - 1)).toBe(null);
   expect(ledger.sweep(REPEAT_MS)).toEqual([one.key]);
   expect(ledger.due(one.key, REPEAT_MS)).toEqual({ kind: 'series', count: 2 });
@@ -100,12 +100,12 @@ test('a problem is sent once, again after an hour if it stays, and counts', () =
 test('a problem that comes and goes is counted, and told every ten minutes at most', () => {
   const ledger = new EventLedger();
   const one = report();
-  ledger.has(one);
+  ledger.has(one, 0);
   ledger.sent(one, { kind: 'create' }, 0);
   for (let n = 0; n < 5; n++) {
     ledger.lost(one.key);
     expect(ledger.due(one.key, COMEBACK_MS)).toBe(null);
-    ledger.has(one);
+    ledger.has(one, 0);
   }
   expect(ledger.due(one.key, COMEBACK_MS - 1)).toBe(null);
   expect(ledger.due(one.key, COMEBACK_MS)).toEqual({ kind: 'series', count: 6 });
@@ -114,14 +114,14 @@ test('a problem that comes and goes is counted, and told every ten minutes at mo
 test('other words are another Event; what was never sent and is gone is forgotten; what is over, after an hour', () => {
   const ledger = new EventLedger();
   const one = report();
-  ledger.has(one);
+  ledger.has(one, 0);
   ledger.sent(one, { kind: 'create' }, 0);
-  ledger.has(report('other words'));
+  ledger.has(report('other words'), 0);
   expect(ledger.due(one.key, 1)).toEqual({ kind: 'create' });
   ledger.lost(one.key);
   expect(ledger.size).toBe(0);
 
-  ledger.has(one);
+  ledger.has(one, 0);
   ledger.sent(one, { kind: 'create' }, 0);
   ledger.lost(one.key);
   expect([ledger.sweep(REPEAT_MS - 1), ledger.size]).toEqual([[], 1]);
@@ -131,8 +131,8 @@ test('other words are another Event; what was never sent and is gone is forgotte
 test('an answer about words that have changed meanwhile does not count for the new ones', () => {
   const ledger = new EventLedger();
   const one = report();
-  ledger.has(one);
-  ledger.has(report('other words'));
+  ledger.has(one, 0);
+  ledger.has(report('other words'), 0);
   ledger.sent(one, { kind: 'create' }, 0);
   expect(ledger.due(one.key, 1)).toEqual({ kind: 'create' });
 });
@@ -141,13 +141,13 @@ test('one namespace has room for a thousand reports, and leaves room for others'
   const ledger = new EventLedger();
   const of = (namespace: string, n: number) =>
     report('x', { ...WEB, namespace, name: `web-${n}`, uid: `${namespace}-${n}` });
-  const taken = Array.from({ length: 1_500 }, (_, n) => ledger.has(of('a', n)));
+  const taken = Array.from({ length: 1_500 }, (_, n) => ledger.has(of('a', n), 0));
   expect([taken.filter(Boolean).length, ledger.wasFull]).toEqual([1_000, true]);
-  expect(ledger.has(of('b', 0))).toBe(true);
-  expect(ledger.has(of('a', 5))).toBe(true);
+  expect(ledger.has(of('b', 0), 0)).toBe(true);
+  expect(ledger.has(of('a', 5), 0)).toBe(true);
   ledger.lost(of('a', 5).key);
-  expect(ledger.has(of('a', 1_200))).toBe(true);
-  expect(ledger.has(of('a', 1_201))).toBe(false);
+  expect(ledger.has(of('a', 1_200), 0)).toBe(true);
+  expect(ledger.has(of('a', 1_201), 0)).toBe(false);
 });
 
 test('many namespaces have room for fewer each', () => {
@@ -158,6 +158,7 @@ test('many namespaces have room for fewer each', () => {
       if (
         ledger.has(
           report('x', { ...WEB, namespace: `n${namespace}`, name: `w${n}`, uid: `${namespace}-${n}` }),
+          0,
         )
       )
         taken++;
@@ -165,4 +166,26 @@ test('many namespaces have room for fewer each', () => {
   }
   expect(taken).toBe(20_000);
   expect(ledger.size).toBe(20_000);
+});
+
+test('a Service without endpoints is reported when that has lasted, in whatever words', () => {
+  const empty = (message: string) => {
+    const [first] = reportsOf([problem('warning', 'NoEndpoints', WEB, 'spec', message)]);
+    if (!first) throw new Error('nothing to report');
+    return first;
+  };
+  const ledger = new EventLedger();
+  const starting = empty('There is no EndpointSlice.');
+  ledger.has(starting, 1_000);
+  expect(ledger.due(starting.key, 1_000)).toBeNull();
+  ledger.has(empty('No Pod is ready.'), 20_000);
+  expect(ledger.sweep(30_999)).toEqual([]);
+  expect(ledger.sweep(31_000)).toEqual([starting.key]);
+  expect(ledger.report(starting.key)?.note).toBe('spec: No Pod is ready.');
+
+  // A Deployment that gets ready in time is never reported, and each beginning counts anew.
+  ledger.lost(starting.key);
+  ledger.has(starting, 40_000);
+  expect(ledger.sweep(69_999)).toEqual([]);
+  expect(ledger.sweep(70_000)).toEqual([starting.key]);
 });

@@ -1,5 +1,5 @@
 import { type Fields, fields, isAbsent, isPortNumber } from '../untyped.ts';
-import { hostFault, isLabel, isPortName, isSubdomain } from '../names.ts';
+import { PORT_NAME_RULE, hostFault, isLabel, isPortName, isSubdomain } from '../names.ts';
 import { pathFault } from './path.ts';
 import type { Findings } from './findings.ts';
 
@@ -98,7 +98,7 @@ function checkService(value: unknown, field: string, findings: Findings): void {
   else if (hasNumber && !isPortNumber(number)) {
     findings.invalid(`${field}.port.number`, number, 'must be a number from 1 to 65535');
   } else if (hasName && !(typeof portName === 'string' && isPortName(portName))) {
-    findings.invalid(`${field}.port.name`, portName, 'must be the name of a port, such as "http"');
+    findings.invalid(`${field}.port.name`, portName, `must be the name of a port: ${PORT_NAME_RULE}`);
   } else if (!hasName && !hasNumber) findings.required(`${field}.port`, 'The number or name of a port');
 }
 

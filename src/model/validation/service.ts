@@ -1,5 +1,5 @@
 import { type Fields, isAbsent, isPortNumber } from '../untyped.ts';
-import { isLabel, isPortName, isSubdomain } from '../names.ts';
+import { PORT_NAME_RULE, isLabel, isPortName, isSubdomain } from '../names.ts';
 import type { Findings } from './findings.ts';
 
 const TYPES = ['ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName'];
@@ -73,7 +73,11 @@ function checkPort(port: Fields, field: string, oneOfSeveral: boolean, findings:
   const targetIsFine =
     isAbsent(target) || isPortNumber(target) || (typeof target === 'string' && isPortName(target));
   if (!targetIsFine)
-    findings.invalid(`${field}.targetPort`, target, 'must be a port number or the name of a port');
+    findings.invalid(
+      `${field}.targetPort`,
+      target,
+      `must be a port number or the name of a port: ${PORT_NAME_RULE}`,
+    );
   findings.string(port, 'appProtocol', `${field}.appProtocol`);
   return name;
 }
