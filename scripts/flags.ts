@@ -36,6 +36,10 @@ const LIMITS: Readonly<Record<keyof Limits, string>> = {
   requestsPerConnection: 'requests on one client connection, which is then closed',
   streamsPerConnection: 'requests under way at one time on one HTTP/2 connection of a client',
   bufferBytes: 'bytes held for a slow reader, for each direction of a request',
+  connectionHeldBytes:
+    'heads of requests under way on one HTTP/2 connection, then streams are refused; at half as many bytes of responses that its client does not take, Pods are not read for it',
+  heldBytes:
+    'bytes held for all clients by one data-plane thread; beyond that the connections that hold the most are closed',
   attempts: 'endpoints tried for one request',
 };
 

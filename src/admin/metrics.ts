@@ -27,8 +27,10 @@ export interface DataPlaneFigures {
     readonly upstreamConnections: number;
     readonly inFlight: number;
     readonly tunnels: number;
+    readonly heldBytes: number;
     readonly evicted: number;
     readonly refused: number;
+    readonly shed: number;
     readonly descriptorFailures: number;
   };
   readonly threads: number;
@@ -298,6 +300,11 @@ function dataPlaneSamples(figures: DataPlaneFigures, bounds: readonly number[]):
       gauges.upstreamConnections,
     ),
     gauge('portico_tunnels', 'Open WebSockets and other upgraded connections.', gauges.tunnels),
+    gauge(
+      'portico_held_bytes',
+      'Bytes held for clients: heads of requests under way, and what they or Pods have not read yet.',
+      gauges.heldBytes,
+    ),
     counter(
       'portico_client_connections_evicted_total',
       'Idle client connections that were closed to make room for others.',
@@ -307,6 +314,11 @@ function dataPlaneSamples(figures: DataPlaneFigures, bounds: readonly number[]):
       'portico_client_connections_refused_total',
       'Client connections that were closed at once because the limit was reached and none was idle.',
       gauges.refused,
+    ),
+    counter(
+      'portico_client_connections_shed_total',
+      'Client connections that were closed because they held the most memory of those of a thread at its limit.',
+      gauges.shed,
     ),
     counter(
       'portico_descriptor_failures_total',

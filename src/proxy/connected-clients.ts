@@ -96,7 +96,7 @@ export class ConnectedClients {
       for (const idle of list.oldest(COMPARED)) {
         const { owner } = idle;
         // One that has not read its last response yet only when there is no other.
-        const weight = owner.isFlushed ? this.#of(owner.connectionInfo.clientAddress) : 0;
+        const weight = owner.queuedBytes === 0 ? this.#of(owner.connectionInfo.clientAddress) : 0;
         if (weight < worst || (weight === worst && idle.since >= since)) continue;
         victim = owner;
         worst = weight;

@@ -7,6 +7,7 @@ import type { ClientConnection } from './downstream/http1/client-connection.ts';
 import type { RelayExchange } from './exchange.ts';
 import { type DeadlineList, Deadlines } from './deadlines.ts';
 import { DescriptorWatch } from './descriptors.ts';
+import { type ConnectionMemory, HeldMemory } from './held-memory.ts';
 import { RequestHead } from './downstream/http1/request-head.ts';
 import { Slab } from './write-buffer.ts';
 import type { Tunnel } from './tunnel.ts';
@@ -18,8 +19,9 @@ const COARSEST_SWEEP_MS = 500;
 /** A connection of a client, as far as room for it and draining are concerned. */
 export interface Client {
   readonly connectionInfo: ConnectionInfo;
-  /** All that was written for it has left. */
-  readonly isFlushed: boolean;
+  readonly memory: ConnectionMemory;
+  /** Written for it, and not taken by the kernel yet. */
+  readonly queuedBytes: number;
   /** Closing it now loses nothing that was asked. */
   readonly isIdle: boolean;
   /** On the monotonic clock. */
@@ -32,6 +34,8 @@ export interface Client {
   destroy(): void;
   /** It is idle and gives way to another: it is gone when the call returns. */
   evict(): void;
+  /** It holds too much memory: it is closed, and what is under way on it cut. */
+  shed(): void;
 }
 
 /** What the connections and exchanges of one engine share. */
@@ -42,6 +46,7 @@ export class Relay {
   /** The same for pods that speak HTTP/2. */
   readonly sessions: UpstreamSessions;
   readonly clients: ConnectedClients;
+  readonly memory: HeldMemory;
   /** Takes a connection over that begins as HTTP/2 does, its first bytes unread; null refuses it. */
   acceptHttp2: ((socket: Socket, connectionInfo: ConnectionInfo) => void) | null = null;
   readonly deadlines: Deadlines;
@@ -67,6 +72,7 @@ export class Relay {
     this.spareHead = new RequestHead(limits);
     const connectAttemptMs = limits.connectTimeoutMs / limits.attempts;
     this.clients = new ConnectedClients(limits.connections);
+    this.memory = new HeldMemory(limits.heldBytes, this.clients);
     const shortest = Math.min(
       limits.clientHeadTimeoutMs,
       limits.bodyIdleTimeoutMs,

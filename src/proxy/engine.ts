@@ -68,10 +68,14 @@ export interface EngineGauges {
   readonly upstreamConnections: number;
   readonly inFlight: number;
   readonly tunnels: number;
+  /** Held for clients, as `Limits.heldBytes` counts. */
+  readonly heldBytes: number;
   /** Since the start: idle client connections that gave way to others at the limit. */
   readonly evicted: number;
   /** Since the start: client connections that were turned away at the limit. */
   readonly refused: number;
+  /** Since the start: client connections that were closed because they held the most memory. */
+  readonly shed: number;
   /** Since the start: how often no file descriptor was left. */
   readonly descriptorFailures: number;
 }

@@ -13,6 +13,7 @@ import {
   clientFraming,
   connectionWord,
 } from './downstream/http1/client-head.ts';
+import type { ConnectionMemory } from './held-memory.ts';
 import { hashOf } from './relay-hash.ts';
 import { Ledger, type ReaderFault, detailOf } from './native-record.ts';
 import { upstreamWay } from './upstream/upstream-transport.ts';
@@ -55,7 +56,11 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
   #decision: Decision | null = null;
   /** As it is sent to each endpoint that is tried. */
   #head = '';
-  readonly #body = new RequestBody();
+  readonly #body: RequestBody;
+  /** Counted for its head and target. */
+  #headBytes = 0;
+  /** Counted for what the pod does not take. */
+  #upstreamQueued = 0;
   #expectsContinue = false;
   #hash = '';
 
@@ -82,9 +87,14 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     this.#relay = relay;
     this.#client = client;
     this.#ledger = new Ledger(relay.context.now(), client.connectionInfo, head, client.isHttp2);
+    this.#body = new RequestBody(client.memory);
     this.isHead = this.#ledger.method === 'HEAD';
     client.strictTransport = strictTransport(relay.context, client.connectionInfo.scheme); // Until the head is read.
     relay.inFlight++;
+  }
+
+  get memory(): ConnectionMemory {
+    return this.#client.memory;
   }
 
   // ── The request head is there ────────────────────────────────────────────────────────────────────────────────
@@ -102,6 +112,8 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     ledger.scheme = forwarded.way.scheme;
     this.#client.strictTransport = strictTransport(context, ledger.scheme);
     this.#head = forwarded.text;
+    this.#headBytes = forwarded.text.length + ledger.target.length;
+    this.memory.addHead(this.#headBytes);
     this.asksUpgrade = forwarded.upgrade !== null;
     this.#expectsContinue = head.expectsContinue;
     this.#persists = head.minor === 1 ? !head.connection.close : head.connection.keepAlive;
@@ -246,11 +258,13 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     upstream.head(this.#head, this.#body.exists);
     this.#ledger.requestBytes = this.#body.composeHeld(upstream);
     this.#pushed(upstream.send());
+    if (this.memory.unsent.isFull) this.onClientFull();
   }
 
   /** What there was for the pod was written; `goesOn` when it keeps up. */
   #pushed(goesOn: boolean): void {
     this.#blocked = !goesOn;
+    this.#countUpstream(goesOn ? 0 : (this.#upstream?.queuedBytes ?? 0));
     this.#awaitUpstream();
     // Once all of the request is here, reading goes on only to see the client leave.
     if (this.#body.isOver) return;
@@ -335,12 +349,27 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
   }
 
   onFlush(): void {
-    if (this.#response === 'composed') this.#response = 'relaying';
+    if (this.#response === 'composed') {
+      this.#response = 'relaying';
+      this.#dropHead();
+    }
     const upstream = this.#upstream;
     if (this.#client.send()) return this.#awaitUpstream();
     // The client does not keep up: the pod waits, and only the client is waited for.
-    upstream?.pause();
-    upstream?.owesNothing();
+    if (upstream) this.#awaitClient(upstream);
+    else this.#client.fallsBehind();
+  }
+
+  /** The connection of the client has enough of what it does not take: nothing more is read for it. */
+  onClientFull(): void {
+    const upstream = this.#upstream;
+    if (!upstream || this.tunnel || this.#response === 'over' || upstream.isPaused) return;
+    this.#awaitClient(upstream);
+  }
+
+  #awaitClient(upstream: UpstreamSide): void {
+    upstream.pause();
+    upstream.owesNothing();
     this.#client.fallsBehind();
   }
 
@@ -368,6 +397,7 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     if (!upstream) return;
     const client = this.#client;
     this.#response = 'tunnel';
+    this.#dropHead();
     this.#ledger.status = 101;
     client.head(head, bytes, base, 'none', 'Upgrade');
     client.send();
@@ -429,6 +459,11 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     this.refuse('request-timed-out');
   }
 
+  /** Its connection holds too much memory. */
+  cutForMemory(): void {
+    if (this.#response !== 'over') this.#cut('overloaded');
+  }
+
   /** The time to drain is over. */
   cutForDrain(): void {
     if (this.#response !== 'over') this.#cut('draining');
@@ -453,6 +488,7 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     if (!upstream) return;
     this.#upstream = null;
     this.#sending = false;
+    this.#countUpstream(0);
     if (this.#state) ended(this.#state);
     upstream.release(reusable);
   }
@@ -462,8 +498,24 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     this.#client.exchangeOver(persists);
   }
 
+  /** It is not sent again. */
+  #dropHead(): void {
+    this.#head = '';
+    this.memory.addHead(-this.#headBytes);
+    this.#headBytes = 0;
+  }
+
+  #countUpstream(queued: number): void {
+    if (queued === this.#upstreamQueued) return;
+    this.memory.add(queued - this.#upstreamQueued);
+    this.#upstreamQueued = queued;
+  }
+
   #account(): void {
     this.#response = 'over';
+    this.#countUpstream(0);
+    this.#body.drop();
+    this.#dropHead();
     this.#connectOver();
     clearTimeout(this.#deadline);
     this.tunnel?.close();

@@ -23,6 +23,10 @@ export interface Limits {
   readonly streamsPerConnection: number;
   /** Held per side of an exchange beyond the kernel's buffers. */
   readonly bufferBytes: number;
+  /** Held for one HTTP/2 connection: of heads under way, and half as much of responses that it does not take. */
+  readonly connectionHeldBytes: number;
+  /** Held for all clients together; beyond it the connections that hold the most are closed. */
+  readonly heldBytes: number;
   /** Endpoints tried for one request. */
   readonly attempts: number;
 }
@@ -43,5 +47,7 @@ export const DEFAULT_LIMITS: Limits = {
   requestsPerConnection: 100_000,
   streamsPerConnection: 100,
   bufferBytes: 64 * 1024,
+  connectionHeldBytes: 1024 * 1024,
+  heldBytes: 128 * 1024 * 1024,
   attempts: 3,
 };

@@ -45,6 +45,8 @@ export const relayEngine: EngineFactory = (context: EngineContext): Engine => {
       inFlight: relay.inFlight,
       tunnels: relay.openTunnels,
       ...relay.clients.counters,
+      heldBytes: relay.memory.bytes,
+      shed: relay.memory.shed,
     }),
   };
 };

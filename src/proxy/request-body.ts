@@ -1,4 +1,5 @@
 import type { Framing } from './http1/framing.ts';
+import type { ByteCount } from './held-memory.ts';
 import { HeldBytes } from './pending-bytes.ts';
 import type { RequestSink, Trailers } from './sides.ts';
 
@@ -23,9 +24,19 @@ export class RequestBody {
   #length = 0;
   /** There is one at all, even if it turns out to be empty. */
   exists = false;
-  readonly #held = new HeldBytes();
+  readonly #held: HeldBytes;
   /** Once all of it is here. */
   #trailers: Trailers | null = null;
+
+  /** `memory` is told what is held of it. */
+  constructor(memory: ByteCount) {
+    this.#held = new HeldBytes(memory);
+  }
+
+  /** The exchange is over: nothing of it is sent again. */
+  drop(): void {
+    this.#held.clear();
+  }
 
   /**
    * `gatherBytes`: how much may be gathered; 0 when the client waits for an answer before it sends any.

@@ -2,6 +2,7 @@ import type { Answer } from '../http/local-response.ts';
 import type { ConnectionInfo } from '../http/connection-info.ts';
 import type { ClientFraming, ConnectionWord } from './downstream/http1/client-head.ts';
 import type { FieldBlock } from './http1/field-block.ts';
+import type { ConnectionMemory } from './held-memory.ts';
 import type { ResponseHead } from './upstream/http1/response-head.ts';
 
 /** A trailer section, once the body before it is over; both null when there is none. */
@@ -15,6 +16,8 @@ export interface Trailers {
  * others (HTTP/2). What is put together for it leaves with `send`.
  */
 export interface ClientSide {
+  /** Of the connection. */
+  readonly memory: ConnectionMemory;
   readonly connectionInfo: ConnectionInfo;
   readonly isHttp2: boolean;
   /** The address that the client came to, as a host with a port unless it is the usual one. */
@@ -68,6 +71,8 @@ export interface UpstreamSide extends RequestSink {
   head(text: string, bodyFollows: boolean): void;
   /** False when the pod does not keep up: `onDrain` follows. */
   send(): boolean;
+  /** What was sent and the pod has not taken, beyond what streams count themselves. */
+  readonly queuedBytes: number;
   readonly isPaused: boolean;
   pause(): void;
   resume(): void;

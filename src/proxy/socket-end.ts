@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { ConnectionMemory } from './held-memory.ts';
 import type { TunnelEnd } from './sides.ts';
 import type { Slab } from './write-buffer.ts';
 
@@ -8,7 +9,16 @@ export class SocketEnd implements TunnelEnd {
   readonly #slab: Slab;
   readonly farewell: (bytes: Buffer) => void;
 
-  constructor(socket: Socket, slab: Slab, farewell: (bytes: Buffer) => void) {
+  readonly #memory: ConnectionMemory | null;
+
+  /** `memory` where it is the connection of the client. */
+  constructor(
+    socket: Socket,
+    slab: Slab,
+    farewell: (bytes: Buffer) => void,
+    memory: ConnectionMemory | null = null,
+  ) {
+    this.#memory = memory;
     this.#socket = socket;
     this.#slab = slab;
     this.farewell = farewell;
@@ -16,7 +26,9 @@ export class SocketEnd implements TunnelEnd {
 
   write(bytes: Buffer, from: number, to: number): boolean {
     this.#slab.copy(bytes, from, to);
-    return this.#slab.send(this.#socket);
+    const goesOn = this.#slab.send(this.#socket);
+    this.#memory?.setQueued(this.#socket.writableLength);
+    return goesOn;
   }
 
   end(): void {

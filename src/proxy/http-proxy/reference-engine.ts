@@ -138,8 +138,10 @@ export const httpProxyEngine: EngineFactory = (context) => {
       upstreamConnections: around.pool.open(),
       inFlight: around.live.size,
       tunnels: tunnels.size,
+      heldBytes: 0,
       evicted: 0,
       refused,
+      shed: 0,
       descriptorFailures: 0,
     }),
   };

@@ -95,8 +95,10 @@ const NO_GAUGES: EngineGauges = {
   upstreamConnections: 0,
   inFlight: 0,
   tunnels: 0,
+  heldBytes: 0,
   evicted: 0,
   refused: 0,
+  shed: 0,
   descriptorFailures: 0,
 };
 
@@ -345,8 +347,10 @@ function addGauges(a: EngineGauges, b: EngineGauges): EngineGauges {
     upstreamConnections: a.upstreamConnections + b.upstreamConnections,
     inFlight: a.inFlight + b.inFlight,
     tunnels: a.tunnels + b.tunnels,
+    heldBytes: a.heldBytes + b.heldBytes,
     evicted: a.evicted + b.evicted,
     refused: a.refused + b.refused,
+    shed: a.shed + b.shed,
     descriptorFailures: a.descriptorFailures + b.descriptorFailures,
   };
 }

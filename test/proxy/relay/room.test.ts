@@ -87,7 +87,7 @@ describe('whose connection gives way', () => {
       };
       const connectionInfo = directConnection(peer, false, 'http', 80);
       // Nothing else of a client is asked for.
-      const owner = { connectionInfo, isFlushed: true, evict } as unknown as Client;
+      const owner = { connectionInfo, queuedBytes: 0, evict } as unknown as Client;
       clients.add(owner);
       idle.push({ owner, since: index });
     });

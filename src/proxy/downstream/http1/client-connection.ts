@@ -14,6 +14,7 @@ import {
 } from './client-head.ts';
 import { Deadline } from '../../deadlines.ts';
 import { RelayExchange } from '../../exchange.ts';
+import { ConnectionMemory } from '../../held-memory.ts';
 import { HeldBytes } from '../../pending-bytes.ts';
 import type { Relay } from '../../engine-state.ts';
 import { RequestHead, messageFault } from './request-head.ts';
@@ -40,6 +41,7 @@ export class ClientConnection implements ClientSide {
   readonly #relay: Relay;
   readonly socket: Socket;
   readonly connectionInfo: ConnectionInfo;
+  readonly memory: ConnectionMemory;
   readonly deadline = new Deadline<ClientConnection>(this);
   strictTransport: string | null = null;
   phase: Phase = 'head';
@@ -48,7 +50,7 @@ export class ClientConnection implements ClientSide {
   /** Its own while a head is coming in pieces; the pieces are in `#held`. */
   #head: RequestHead | null = null;
   /** The beginning of a head, or what was sent before its turn came. */
-  readonly #held = new HeldBytes();
+  readonly #held: HeldBytes;
   #advancing = false;
   #ended = false;
   /** Requests begun. */
@@ -58,6 +60,8 @@ export class ClientConnection implements ClientSide {
 
   constructor(relay: Relay, socket: Socket, connectionInfo: ConnectionInfo) {
     this.#relay = relay;
+    this.memory = new ConnectionMemory(relay.memory, Number.POSITIVE_INFINITY, NEVER, NEVER);
+    this.#held = new HeldBytes(this.memory);
     this.socket = socket;
     this.#body = new BodyReader(relay.context.limits);
     this.connectionInfo = connectionInfo;
@@ -91,8 +95,8 @@ export class ClientConnection implements ClientSide {
     return this.phase === 'discarding' || (this.phase === 'head' && this.#held.length === 0);
   }
 
-  get isFlushed(): boolean {
-    return this.socket.writableLength === 0;
+  get queuedBytes(): number {
+    return this.socket.writableLength;
   }
 
   get quietSince(): number {
@@ -149,7 +153,9 @@ export class ClientConnection implements ClientSide {
 
   /** Writes what is in the slab. */
   send(): boolean {
-    return this.#relay.slab.send(this.socket);
+    const goesOn = this.#relay.slab.send(this.socket);
+    this.memory.setQueued(this.socket.writableLength);
+    return goesOn;
   }
 
   fallsBehind(): void {
@@ -187,7 +193,7 @@ export class ClientConnection implements ClientSide {
     this.#held.clear();
     this.deadline.clear();
     this.socket.resume();
-    const end = new SocketEnd(this.socket, this.#relay.slab, (bytes) => this.#farewell(bytes));
+    const end = new SocketEnd(this.socket, this.#relay.slab, (bytes) => this.#farewell(bytes), this.memory);
     return { end, early };
   }
 
@@ -213,9 +219,15 @@ export class ClientConnection implements ClientSide {
     this.socket.destroy();
     this.#exchange?.onClientGone();
     this.#exchange = null;
+    this.memory.close();
   }
 
   evict(): void {
+    this.destroy();
+  }
+
+  shed(): void {
+    this.#exchange?.cutForMemory();
     this.destroy();
   }
 
@@ -365,6 +377,7 @@ export class ClientConnection implements ClientSide {
     const begun = Buffer.from(bytes.subarray(at, end));
     this.phase = 'closed';
     this.#held.clear();
+    this.memory.close();
     clients.delete(this);
     for (const event of ['data', 'end', 'error', 'close', 'drain', 'finish'])
       socket.removeAllListeners(event);
@@ -422,6 +435,7 @@ export class ClientConnection implements ClientSide {
   }
 
   #drained(): void {
+    this.memory.setQueued(0);
     if (this.phase === 'head' && this.#held.length > 0) this.#goOn();
     else this.#exchange?.onClientDrain();
   }
@@ -434,6 +448,8 @@ export class ClientConnection implements ClientSide {
     else if (this.phase !== 'lingering') this.destroy();
   }
 }
+
+const NEVER = (): void => {};
 
 /** How a connection begins that is not HTTP/1.1 (RFC 9113 3.4). */
 const HTTP2_LINE = 'PRI * HTTP/2.0\r\n';

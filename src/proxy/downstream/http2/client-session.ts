@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import type { ConnectionInfo } from '../../../http/connection-info.ts';
 import { feel } from '../../gc-pressure.ts';
+import { ConnectionMemory } from '../../held-memory.ts';
 import { Deadline } from '../../deadlines.ts';
 import type { Client, Relay } from '../../engine-state.ts';
 import { Calm } from './flood-guard.ts';
@@ -21,6 +22,7 @@ export class ClientSession implements Client, ConnectionUser {
   readonly clients: Http2Clients;
   readonly relay: Relay;
   readonly connectionInfo: ConnectionInfo;
+  readonly memory: ConnectionMemory;
   readonly deadline = new Deadline<ClientSession>(this);
   /** For the rest of a frame or field section, from its first octet on. */
   readonly #rest = new Deadline<ClientSession>(this);
@@ -39,8 +41,22 @@ export class ClientSession implements Client, ConnectionUser {
     this.relay = clients.relay;
     this.connectionInfo = connectionInfo;
     this.#socket = socket;
-    const { headBytes, fieldCount, streamsPerConnection: streams } = limits;
-    const terms = { role: 'server', window: CONNECTION_WINDOW, streams, headBytes, fieldCount } as const;
+    const { headBytes, fieldCount, streamsPerConnection: streams, connectionHeldBytes } = limits;
+    const memory = new ConnectionMemory(
+      this.relay.memory,
+      connectionHeldBytes / 2,
+      () => this.#streams.forEach((stream) => stream.onConnectionFull()),
+      () => this.#streams.forEach((stream) => stream.onConnectionRoom()),
+    );
+    this.memory = memory;
+    const terms = {
+      role: 'server',
+      window: CONNECTION_WINDOW,
+      streams,
+      memory,
+      headBytes,
+      fieldCount,
+    } as const;
     this.#connection = new Http2Connection(socket, terms, this);
     socket.on('data', (bytes: Buffer) => {
       this.#connection.read(bytes, bytes.length);
@@ -73,8 +89,8 @@ export class ClientSession implements Client, ConnectionUser {
     return true;
   }
 
-  get isFlushed(): boolean {
-    return this.#connection.outbox.length === 0;
+  get queuedBytes(): number {
+    return this.#connection.outbox.length;
   }
 
   get quietSince(): number {
@@ -84,6 +100,11 @@ export class ClientSession implements Client, ConnectionUser {
   // ── As the connection sees it ────────────────────────────────────────────────────────────────────────────────
 
   onRequest(stream: Http2Stream, head: Decoded, ended: boolean): void {
+    // Heads may be a thousand times larger than what was sent of them (RFC 7541): their sum is bounded too.
+    if (this.memory.heads > this.relay.context.limits.connectionHeldBytes) {
+      stream.reset(ErrorCode.refusedStream);
+      return this.onDisturbed('refused');
+    }
     this.deadline.clear();
     const begun = new ClientStream(this, stream, ended);
     this.#streams.add(begun);
@@ -145,12 +166,19 @@ export class ClientSession implements Client, ConnectionUser {
     this.#connection.lost(ErrorCode.cancel);
     this.deadline.clear();
     this.#rest.clear();
+    this.memory.close();
     this.#socket.destroy();
   }
 
   /** Its GOAWAY is the kernel's when the call returns, unless the client has read nothing for long. */
   evict(): void {
     this.close();
+    this.destroy();
+  }
+
+  shed(): void {
+    for (const stream of this.#streams) stream.cutForMemory();
+    this.#connection.fail(ErrorCode.enhanceYourCalm);
     this.destroy();
   }
 

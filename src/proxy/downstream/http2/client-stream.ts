@@ -7,6 +7,7 @@ import { messageFault } from '../http1/request-head.ts';
 import type { ResponseHead } from '../../upstream/http1/response-head.ts';
 import type { ClientSide, Trailers, TunnelEnd } from '../../sides.ts';
 import { STRICT_TRANSPORT_SECURITY } from '../../strict-transport.ts';
+import type { ConnectionMemory } from '../../held-memory.ts';
 import type { ClientSession } from './client-session.ts';
 import { type Fields, NO_TRAILERS, readTrailers, responseFields, trailerFields } from '../../http2/fields.ts';
 import type { Decoded } from '../../http2/hpack/decoder.ts';
@@ -108,7 +109,7 @@ export class ClientStream implements ClientSide, StreamUser {
   }
 
   onDrain(): void {
-    this.#exchange?.onClientDrain();
+    if (this.#tunnelEnd || !this.memory.unsent.isFull) this.#exchange?.onClientDrain();
   }
 
   onClosed(fault: ErrorCode | null): void {
@@ -124,6 +125,19 @@ export class ClientStream implements ClientSide, StreamUser {
     this.#exchange?.onClientStalled();
   }
 
+  /** Too much of what the client does not take waits on its connection, of this stream or of others. */
+  onConnectionFull(): void {
+    this.#exchange?.onClientFull();
+  }
+
+  onConnectionRoom(): void {
+    if (this.#stream.goesOn()) this.#exchange?.onClientDrain();
+  }
+
+  cutForMemory(): void {
+    this.#exchange?.cutForMemory();
+  }
+
   /** The time to drain is over. */
   cutForDrain(): void {
     this.#exchange?.tunnel?.goAway();
@@ -134,6 +148,10 @@ export class ClientStream implements ClientSide, StreamUser {
 
   get connectionInfo(): ConnectionInfo {
     return this.#session.connectionInfo;
+  }
+
+  get memory(): ConnectionMemory {
+    return this.#session.memory;
   }
 
   get isHttp2(): boolean {
@@ -219,7 +237,7 @@ export class ClientStream implements ClientSide, StreamUser {
       for (const [index, bytes] of content.entries())
         stream.write(bytes, 0, bytes.length, ends && index === content.length - 1);
     }
-    if (!this.#done) return stream.goesOn();
+    if (!this.#done) return stream.goesOn() && !this.memory.unsent.isFull;
     stream.end(this.#trailers);
     return true;
   }

@@ -1,3 +1,4 @@
+import type { ConnectionMemory } from '../../held-memory.ts';
 import type { Decoded } from '../hpack/decoder.ts';
 import type { Http2Stream } from './stream.ts';
 
@@ -25,6 +26,8 @@ export interface ConnectionTerms {
   readonly window: number;
   /** That the peer may have open; of no meaning to clients. */
   readonly streams: number;
+  /** What is held is counted here; of a stream of ours where its user says. Null counts nothing. */
+  readonly memory: ConnectionMemory | null;
   readonly headBytes: number;
   readonly fieldCount: number;
 }

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { ByteCount } from '../../held-memory.ts';
 import { HpackDecoder } from '../hpack/decoder.ts';
 import type { ConnectionTerms, ConnectionUser } from './connection-user.ts';
 import {
@@ -57,7 +58,7 @@ export class Http2Connection implements FrameSink {
     this.#user = user;
     this.outbox = new Outbox(socket, () => this.#wrote());
     this.sender = new Sender(this.outbox);
-    this.#reader = new FrameReader(this, terms.role === 'server');
+    this.#reader = new FrameReader(this, terms.role === 'server', terms.memory);
     this.#decoder = new HpackDecoder(4_096, terms);
     this.#receiveWindow = terms.window;
     socket.on('drain', () => this.#wrote());
@@ -103,9 +104,9 @@ export class Http2Connection implements FrameSink {
   // ── What we send ─────────────────────────────────────────────────────────────────────────────────────────────
 
   /** A stream of ours, not open before its fields are sent. */
-  open(): Http2Stream | null {
+  open(memory: ByteCount | null): Http2Stream | null {
     if (this.#phase !== 'open' || this.#nextLocal > LARGEST_STREAM) return null;
-    const stream = new Http2Stream(this, this.#nextLocal, this.remote.initialWindow);
+    const stream = new Http2Stream(this, this.#nextLocal, this.remote.initialWindow, memory, memory);
     this.#streams.set(this.#nextLocal, stream);
     this.#nextLocal += 2;
     return stream;
@@ -134,6 +135,7 @@ export class Http2Connection implements FrameSink {
   #wrote(): void {
     if (this.#phase === 'over') return;
     this.sender.pump();
+    this.#terms.memory?.setQueued(this.outbox.length);
     if (this.#socket.isPaused() && this.outbox.length <= OUTBOX_BYTES) this.#socket.resume();
   }
 
@@ -308,7 +310,7 @@ export class Http2Connection implements FrameSink {
     const ended = (flags & Flag.endStream) !== 0;
     const fault = fragment.dependsOn === id ? ErrorCode.protocolError : null;
     const mostBytes = 2 * this.#terms.headBytes;
-    const block = new HeaderBlock(id, ended, fault, mostBytes);
+    const block = new HeaderBlock(id, ended, fault, mostBytes, this.#terms.memory);
     if ((flags & Flag.endHeaders) !== 0) {
       this.#decode(block, bytes, fragment.from, fragment.to);
     } else {
@@ -324,6 +326,7 @@ export class Http2Connection implements FrameSink {
     if ((flags & Flag.endHeaders) === 0) return;
     this.#block = null;
     this.#decode(block, block.bytes, 0, block.length);
+    block.drop();
   }
 
   /** A field section is all there. It is decoded whatever becomes of it: the next ones refer to it. */
@@ -349,7 +352,8 @@ export class Http2Connection implements FrameSink {
       this.sendReset(id, ErrorCode.refusedStream);
       return this.#user.onDisturbed('refused');
     }
-    const begun = new Http2Stream(this, id, this.remote.initialWindow);
+    const { memory } = this.#terms;
+    const begun = new Http2Stream(this, id, this.remote.initialWindow, memory, memory?.unsent ?? null);
     begun.remoteEnded = ended;
     this.#streams.set(id, begun);
     this.#user.onRequest(begun, head, ended);

@@ -1,3 +1,4 @@
+import type { ByteCount } from '../../held-memory.ts';
 import { HeldBytes } from '../../pending-bytes.ts';
 import { ErrorCode, FRAME_BYTES, FrameType, Flag, HEADER_BYTES, PREFACE, readUint31 } from './frame.ts';
 
@@ -18,7 +19,7 @@ export interface FrameSink {
 export class FrameReader {
   readonly #sink: FrameSink;
   /** The beginning of a frame, or of the preface. */
-  readonly #held = new HeldBytes();
+  readonly #held: HeldBytes;
   #prefaceAwaited: boolean;
   #inData = false;
   #content = 0;
@@ -26,7 +27,8 @@ export class FrameReader {
   #stopped = false;
 
   /** `prefaced` where the peer begins with a preface, as clients do (RFC 9113 3.4). */
-  constructor(sink: FrameSink, prefaced: boolean) {
+  constructor(sink: FrameSink, prefaced: boolean, memory: ByteCount | null) {
+    this.#held = new HeldBytes(memory);
     this.#sink = sink;
     this.#prefaceAwaited = prefaced;
   }

@@ -1,3 +1,4 @@
+import type { ByteCount } from '../../held-memory.ts';
 import { HeldBytes } from '../../pending-bytes.ts';
 import { ErrorCode, Flag, readUint32 } from './frame.ts';
 
@@ -32,11 +33,18 @@ export class HeaderBlock {
   readonly ended: boolean;
   /** It is thrown away once it is decoded, with this code for its stream. */
   readonly fault: ErrorCode | null;
-  readonly #bytes = new HeldBytes();
+  readonly #bytes: HeldBytes;
   readonly #mostBytes: number;
   #continuations = 0;
 
-  constructor(stream: number, ended: boolean, fault: ErrorCode | null, mostBytes: number) {
+  constructor(
+    stream: number,
+    ended: boolean,
+    fault: ErrorCode | null,
+    mostBytes: number,
+    memory: ByteCount | null,
+  ) {
+    this.#bytes = new HeldBytes(memory);
     this.stream = stream;
     this.ended = ended;
     this.fault = fault;
@@ -47,6 +55,11 @@ export class HeaderBlock {
   add(bytes: Buffer, from: number, to: number): boolean {
     this.#bytes.add(bytes, from, to);
     return this.#bytes.length <= this.#mostBytes && this.#continuations++ <= MOST_CONTINUATIONS;
+  }
+
+  /** It is decoded. */
+  drop(): void {
+    this.#bytes.clear();
   }
 
   get bytes(): Buffer {

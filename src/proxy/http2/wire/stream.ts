@@ -1,3 +1,4 @@
+import type { ByteCount } from '../../held-memory.ts';
 import { HeldBytes } from '../../pending-bytes.ts';
 import type { Decoded } from '../hpack/decoder.ts';
 import type { Http2Connection } from './connection.ts';
@@ -43,18 +44,27 @@ export class Http2Stream {
   #abandoned = false;
 
   /** What waits for a window, in one piece like what is held, and how far it has left. */
-  readonly #queue = new HeldBytes();
+  readonly #queue: HeldBytes;
   #left = 0;
   #endQueued = false;
   #trailers: readonly string[] | null = null;
 
   /** What came while nobody took it: in one piece, so that many small frames take no more than few large ones. */
-  readonly #held = new HeldBytes();
+  readonly #held: HeldBytes;
   #isPaused = false;
   #endHeld = false;
   #fieldsHeld: Decoded | null = null;
 
-  constructor(connection: Http2Connection, id: number, window: number) {
+  /** `received` is told what is held of what the peer sent, `unsent` what waits for its windows. */
+  constructor(
+    connection: Http2Connection,
+    id: number,
+    window: number,
+    received: ByteCount | null,
+    unsent: ByteCount | null,
+  ) {
+    this.#held = new HeldBytes(received);
+    this.#queue = new HeldBytes(unsent);
     this.#connection = connection;
     this.id = id;
     this.window = window;

@@ -6,6 +6,7 @@ import { BodyReader } from '../../http1/body-reader.ts';
 import type { UpstreamTls } from '../upstream-tls.ts';
 import { composeChunkedEnd } from '../../downstream/http1/client-head.ts';
 import { Deadline } from '../../deadlines.ts';
+import type { ConnectionMemory } from '../../held-memory.ts';
 import { HeldBytes } from '../../pending-bytes.ts';
 import { hearLastWords } from './read-after-write-error.ts';
 import { failedConnect } from '../connect-failure.ts';
@@ -36,6 +37,8 @@ export type Loss =
 
 /** The exchange a connection serves. Bytes it is shown are gone when the call returns. */
 export interface UpstreamUser extends ResponseContext {
+  /** Of the client that it is for. */
+  readonly memory: ConnectionMemory;
   onConnected(): void;
   /** A 1xx other than 101. */
   onInterim(head: ResponseHead, bytes: Buffer, base: number): void;
@@ -164,6 +167,10 @@ export class UpstreamConnection implements UpstreamSide {
     const goesOn = this.#pool.slab.send(this.socket);
     if (!this.#writeFailed) this.#asked = true;
     return goesOn;
+  }
+
+  get queuedBytes(): number {
+    return this.socket.writableLength;
   }
 
   get isPaused(): boolean {
@@ -311,8 +318,10 @@ export class UpstreamConnection implements UpstreamSide {
   /** Keeps what there is of a head until more comes. */
   #headGoesOn(bytes: Buffer, at: number, end: number): void {
     const held = this.#partial;
-    if (held.length === 0) held.add(bytes, at, end);
-    else if (at > 0) {
+    if (held.length === 0) {
+      held.count = this.#user?.memory ?? null;
+      held.add(bytes, at, end);
+    } else if (at > 0) {
       const rest = Buffer.from(bytes.subarray(at, end));
       held.clear();
       held.add(rest, 0, rest.length);

@@ -12,6 +12,7 @@ import type { UpstreamStream } from './upstream-stream.ts';
 import { Http2Connection } from '../../http2/wire/connection.ts';
 import type { ConnectionUser } from '../../http2/wire/connection-user.ts';
 import { ErrorCode, FIRST_WINDOW } from '../../http2/wire/frame.ts';
+import type { ByteCount } from '../../held-memory.ts';
 import type { Http2Stream } from '../../http2/wire/stream.ts';
 
 /** Of one connection to a pod, unless the pod wants fewer; then there is another connection. */
@@ -97,9 +98,9 @@ export class UpstreamSession implements ConnectionUser {
   }
 
   /** Null when the connection takes no more streams. */
-  begin(): Http2Stream | null {
+  begin(memory: ByteCount | null): Http2Stream | null {
     this.hasServed = true;
-    const stream = this.#connection?.open() ?? null;
+    const stream = this.#connection?.open(memory) ?? null;
     // Its numbers are used up (RFC 9113 5.1.1).
     if (!stream) this.retire();
     return stream;
@@ -130,7 +131,14 @@ export class UpstreamSession implements ConnectionUser {
   #connected(): void {
     if (this.#phase !== 'connecting' || this.#connection) return;
     const { headBytes, fieldCount } = this.sessions.limits;
-    const terms = { role: 'client', window: CONNECTION_WINDOW, streams: 0, headBytes, fieldCount } as const;
+    const terms = {
+      role: 'client',
+      window: CONNECTION_WINDOW,
+      streams: 0,
+      memory: null,
+      headBytes,
+      fieldCount,
+    } as const;
     this.#connection = new Http2Connection(this.#socket, terms, this);
   }
 

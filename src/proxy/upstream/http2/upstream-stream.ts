@@ -106,7 +106,8 @@ export class UpstreamStream implements UpstreamSide, StreamUser {
 
   #open(head: Fields): boolean {
     this.#head = null;
-    const stream = this.#session.begin();
+    const { memory } = this.#user ?? {};
+    const stream = this.#session.begin(memory ?? null);
     if (!stream) {
       // The connection has just ended; nothing of the request left.
       process.nextTick(() => this.lost('unprocessed'));
@@ -121,6 +122,10 @@ export class UpstreamStream implements UpstreamSide, StreamUser {
     for (const [index, bytes] of content.entries())
       stream.write(bytes, 0, bytes.length, ends && index === content.length - 1);
     return true;
+  }
+
+  get queuedBytes(): number {
+    return 0;
   }
 
   get isPaused(): boolean {
