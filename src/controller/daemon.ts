@@ -79,7 +79,10 @@ async function start({ config, env, log, threadEntry }: DaemonOptions): Promise<
 
   const failed = Promise.withResolvers<number>();
   const onFatal = failed.resolve;
-  const dataPlane = await startDataPlane({ config, log, threadEntry, onFatal });
+  const dataPlane = await startDataPlane({
+    ...{ config, log, threadEntry, onFatal },
+    onNameFault: (service, fault) => control.nameFault(service, fault),
+  });
   const asked = { source, dataPlane, compilation: () => control.compilation(), log };
   const metrics = openMetrics(asked);
   const control = startControl({

@@ -4,6 +4,9 @@ import { listenFailure } from './listen-failure.ts';
 import type { LogSink } from './log.ts';
 import type { ListenFailure } from '../proxy/threads/messages.ts';
 import { type ThreadTrouble, type Threads, startThreads } from '../proxy/threads/threads.ts';
+import { createNameResolver, dnsResolve } from '../proxy/balance/name-resolver.ts';
+import type { NameFault } from '../model/name-fault.ts';
+import type { ObjectKey } from '../model/objects.ts';
 import type { KeyPair } from '../routing/compile/compile.ts';
 
 export interface DataPlaneOptions {
@@ -13,6 +16,8 @@ export interface DataPlaneOptions {
   readonly threadEntry: URL;
   /** Called when nothing can be served, with the exit code; why has been said in one line. */
   readonly onFatal: (exitCode: number) => void;
+  /** An ExternalName does not resolve, or does again. */
+  readonly onNameFault: (service: ObjectKey, fault: NameFault | null) => void;
 }
 
 /** The threads that serve, as the flags say. */
@@ -92,12 +97,17 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
       httpsRedirect: standIn && config.sslRedirect ? { port: config.httpsPort } : null,
       strictTransportSecurity: config.hsts,
       accessLog: config.accessLog,
-      allowLoopback: config.allowLoopback,
     },
     addresses: [
       { ...place, port: config.httpPort, scheme: 'http' },
       ...(standIn ? [{ ...place, port: config.httpsPort, scheme: 'https' } as const] : []),
     ],
+    names: createNameResolver({
+      resolve: dnsResolve(),
+      allowLoopback: config.allowLoopback,
+      now: Date.now,
+      onFault: options.onNameFault,
+    }),
     onAccessLog: (lines) => log.lines(lines),
     onTrouble,
   });

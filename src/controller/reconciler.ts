@@ -1,7 +1,9 @@
 import type { Logger } from 'pino';
 import { type Compilation, type CompileSettings, type KeyPair, compile } from '../routing/compile/compile.ts';
 import { type Problem, describeObject } from '../model/problem.ts';
-import { type ShardedMap, difference, get } from '../model/sharded-map.ts';
+import type { NameFault } from '../model/name-fault.ts';
+import type { ObjectKey } from '../model/objects.ts';
+import { type ShardedMap, difference, edit, emptyMap, get } from '../model/sharded-map.ts';
 import { NOWHERE } from '../routing/settings.ts';
 import { type Snapshot, EMPTY_SNAPSHOT } from '../model/snapshot.ts';
 import type { RouteTable } from '../routing/table.ts';
@@ -24,6 +26,8 @@ export interface ControlOptions {
 /** The loop from "something changed" to a published table. */
 export interface Control {
   dirty(what: SourceEvent): void;
+  /** What is wrong with the name of a Service, or null for nothing. */
+  nameFault(service: ObjectKey, fault: NameFault | null): void;
   /** Null until everything was listed once. */
   compilation(): Compilation | null;
   stop(): Promise<void>;
@@ -49,12 +53,14 @@ export function startControl(options: ControlOptions): Control {
   let { settings } = options;
   let compilation: Compilation | null = null;
   let sourceProblems: readonly Problem[] = [];
+  let nameFaults: Snapshot['nameFaults'] = emptyMap();
   let certificateTimer: NodeJS.Timeout | null = null;
 
   const run = (what: SourceEvent): void => {
     const previous = compilation;
     const latest = source.snapshot();
-    const snapshot = what === 'endpoints' && previous ? advanceEndpoints(previous.snapshot, latest) : latest;
+    const objects = what === 'endpoints' && previous ? advanceEndpoints(previous.snapshot, latest) : latest;
+    const snapshot = { ...objects, nameFaults };
     settings = located(settings, previous?.snapshot ?? EMPTY_SNAPSHOT, snapshot);
     const startedAt = performance.now();
     const next = compile(snapshot, { ...settings, now: Date.now() }, previous ?? undefined);
@@ -106,6 +112,15 @@ export function startControl(options: ControlOptions): Control {
   });
   return {
     dirty: (what) => holdOff.dirty(what),
+    nameFault(service, fault) {
+      if (get(nameFaults, service) === (fault ?? undefined)) return;
+      const faults = edit(nameFaults);
+      if (fault) faults.set(service, fault);
+      else faults.delete(service);
+      nameFaults = faults.done();
+      // Before everything is listed there is nothing to compile.
+      if (compilation) holdOff.dirty('endpoints');
+    },
     compilation: () => compilation,
     async stop() {
       if (certificateTimer) clearTimeout(certificateTimer);

@@ -26,6 +26,7 @@ export type CertificateRefusal =
 export type AttemptFailure =
   | 'upstream-refused'
   | 'upstream-unreachable'
+  | 'upstream-handshake-failed'
   | 'upstream-connect-timed-out'
   | 'upstream-reset'
   | 'overloaded'
@@ -252,6 +253,8 @@ function explain(reason: AnswerReason): Explanation {
       return { status: 502, message: 'the upstream refused the connection' };
     case 'upstream-unreachable':
       return { status: 502, message: 'the upstream cannot be reached' };
+    case 'upstream-handshake-failed':
+      return { status: 502, message: 'no protocol could be agreed on with the upstream' };
     case 'upstream-reset':
       return { status: 502, message: 'the upstream closed the connection before it answered' };
     case 'upstream-nonsense':

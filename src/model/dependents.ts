@@ -41,4 +41,5 @@ export function* changedDependencies(before: Snapshot, after: Snapshot): Generat
   for (const [key] of difference(before.secrets, after.secrets)) yield `Secret ${key}`;
   for (const [key] of difference(before.services, after.services)) yield `Service ${key}`;
   for (const [key] of difference(before.slicesByService, after.slicesByService)) yield `Service ${key}`;
+  for (const [key] of difference(before.nameFaults, after.nameFaults)) yield `Service ${key}`;
 }

@@ -1,5 +1,6 @@
 import { type EndpointIds, NO_ENDPOINTS } from './lost-readiness.ts';
 import type { EndpointSlice, ObjectKey, Secret, Service } from './objects.ts';
+import type { NameFault } from './name-fault.ts';
 import { get } from './sharded-map.ts';
 import type { Snapshot } from './snapshot.ts';
 
@@ -38,6 +39,12 @@ export class ObjectReader {
   lostReadiness(service: ObjectKey): EndpointIds {
     this.#dependencies.add(`Service ${service}`);
     return get(this.#snapshot.lostReadiness, service) ?? NO_ENDPOINTS;
+  }
+
+  /** What was found out about the name of a Service; it counts as a part of it. */
+  nameFault(service: ObjectKey): NameFault | undefined {
+    this.#dependencies.add(`Service ${service}`);
+    return get(this.#snapshot.nameFaults, service);
   }
 
   /** What was asked for so far, sorted. */

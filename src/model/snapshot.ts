@@ -11,6 +11,7 @@ import {
   objectKey,
 } from './objects.ts';
 import { type EndpointIds, NO_ENDPOINTS, lostReadiness } from './lost-readiness.ts';
+import type { NameFault } from './name-fault.ts';
 import { type MapEdit, type ShardedMap, edit, emptyMap, get } from './sharded-map.ts';
 
 /** What the cluster says at one moment, frozen. Two snapshots share what did not change between them. */
@@ -28,6 +29,8 @@ export interface Snapshot {
    * terminating now, by the key of their Service; no entry where there are none.
    */
   readonly lostReadiness: ShardedMap<EndpointIds>;
+  /** What was found out about ExternalNames that requests wanted, by the key of their Service. */
+  readonly nameFaults: ShardedMap<NameFault>;
 }
 
 export const EMPTY_SNAPSHOT: Snapshot = {
@@ -39,6 +42,7 @@ export const EMPTY_SNAPSHOT: Snapshot = {
   secrets: emptyMap(),
   slicesByService: emptyMap(),
   lostReadiness: emptyMap(),
+  nameFaults: emptyMap(),
 };
 
 /** The object of a key as it is now, or, when `object` is undefined, the news that it is gone. */
@@ -98,6 +102,7 @@ export function applyChanges(snapshot: Snapshot, changes: Iterable<ObjectChange>
     generation: snapshot.generation + 1,
     ...next,
     slicesByService: slices,
+    nameFaults: snapshot.nameFaults,
     lostReadiness: nextLostReadiness(snapshot, slices, touchedServices),
   };
 }

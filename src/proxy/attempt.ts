@@ -8,6 +8,8 @@ export type AttemptOutcome =
   | { readonly kind: 'refused' }
   /** The network has no route to the endpoint (EHOSTUNREACH, ENETUNREACH): nothing was sent. */
   | { readonly kind: 'unreachable' }
+  /** The endpoint was reached, and TLS or HTTP/2 could not be agreed on: nothing was sent. */
+  | { readonly kind: 'handshake-failed' }
   /** The connection was not made in time: nothing was sent. `timeLeft` unless all attempts have used up theirs. */
   | { readonly kind: 'connect-timed-out'; readonly timeLeft: boolean }
   /** The endpoint left the table while it was being connected to: nothing was sent. */
@@ -67,6 +69,8 @@ export function afterAttempt(outcome: AttemptOutcome, request: AttemptedRequest)
       return left ? RETRY_ELSEWHERE : giveUp('upstream-refused');
     case 'unreachable':
       return left ? RETRY_ELSEWHERE : giveUp('upstream-unreachable');
+    case 'handshake-failed':
+      return left ? RETRY_ELSEWHERE : giveUp('upstream-handshake-failed');
     case 'connect-timed-out':
       return left && outcome.timeLeft ? RETRY_ELSEWHERE : giveUp('upstream-connect-timed-out');
     case 'endpoint-gone':

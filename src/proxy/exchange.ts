@@ -183,7 +183,9 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     this.#ledger.connectFailed(failure);
     if (!state) return;
     this.#tried = [...this.#tried, state];
-    if (failure !== 'endpoint-gone') connectFailed(state, this.#relay.context.now());
+    // What the routes speak says nothing of the address.
+    if (failure !== 'endpoint-gone' && failure !== 'handshake')
+      connectFailed(state, this.#relay.context.now());
   }
 
   #connectOver(): void {
@@ -212,6 +214,9 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
       case 'unreachable':
         this.#connectFailed(state, isConnectError(fault) ? fault : 'other');
         return this.#attemptOver({ kind: loss }, fault);
+      case 'handshake-failed':
+        this.#connectFailed(state, 'handshake');
+        return this.#attemptOver({ kind: loss });
       case 'connect-timed-out':
         this.#connectFailed(state, isConnectError(fault) ? fault : 'timeout');
         return this.#attemptOver({ kind: loss, timeLeft: true }, fault);

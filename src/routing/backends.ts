@@ -45,7 +45,7 @@ function resolveBackend(key: BackendKey, objects: ObjectReader, settings: Compil
   const port = key.slice(serviceKey.length + 1);
   const spec = fields(fields(service)['spec']);
   const found = findPort(spec, port);
-  if (spec['type'] === 'ExternalName') return externalName(key, serviceKey, service, port, settings);
+  if (spec['type'] === 'ExternalName') return externalName(key, serviceKey, service, port, objects, settings);
   if (!found) return unavailable(key, 'port-not-found');
 
   const problems: Problem[] = [];
@@ -168,6 +168,7 @@ function externalName(
   serviceKey: ObjectKey,
   service: Service,
   wanted: string,
+  objects: ObjectReader,
   settings: CompileSettings,
 ): Resolved {
   const spec = fields(fields(service)['spec']);
@@ -179,6 +180,15 @@ function externalName(
   const problems: Problem[] = [];
   const protocol = found ? readProtocol(found, serviceKey, service, problems) : 'http';
   const host = canonicalName(spec['externalName']);
+  const fault = objects.nameFault(serviceKey);
+  if (fault?.host === host) {
+    const outcome = fault.keepsAddresses
+      ? 'the last addresses that it had stay in use'
+      : 'requests get 503 until that is fixed';
+    const message = `The name ${quote(host)} ${fault.reason}; ${outcome}.`;
+    const object = referenceTo('Service', serviceKey, service);
+    problems.push(problem('warning', 'ExternalNameUnresolved', object, 'spec.externalName', message));
+  }
   // An address needs no DNS: it is an endpoint like any other.
   const target =
     isIP(host) === 0

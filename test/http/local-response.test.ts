@@ -29,6 +29,7 @@ const STATUSES: Record<AnswerReason, number> = {
   'protocol-not-supported': 501,
   'upstream-refused': 502,
   'upstream-unreachable': 502,
+  'upstream-handshake-failed': 502,
   'upstream-reset': 502,
   'upstream-nonsense': 502,
   'backend-unavailable': 503,
@@ -62,7 +63,7 @@ describe('answers', () => {
   it('keeps the connection only where the next request on it may fare better', () => {
     const kept = REASONS.filter((reason) => !answer(reason, undefined).close);
     expect(kept.map(statusOf).sort()).toEqual([
-      308, 403, 404, 501, 502, 502, 502, 502, 503, 503, 503, 503, 504, 504, 504,
+      308, 403, 404, 501, 502, 502, 502, 502, 502, 503, 503, 503, 503, 504, 504, 504,
     ]);
   });
 

@@ -1,134 +1,174 @@
 import { describe, expect, it } from 'vitest';
-import {
-  type ExternalNames,
-  type ResolvedAddress,
-  createExternalNames,
-} from '../../src/proxy/balance/external-names.ts';
+import type { NameFault } from '../../src/model/name-fault.ts';
+import { createExternalNames } from '../../src/proxy/balance/external-names.ts';
+import { NameAddresses } from '../../src/proxy/balance/name-addresses.ts';
+import { type ResolvedAddress, createNameResolver } from '../../src/proxy/balance/name-resolver.ts';
 
-const NAME = { host: 'db.example', port: 5432 };
-
-/** Names over a clock and a name server that the test holds. */
-function setUp(allowLocal = false) {
-  const world = { now: 0, asked: 0, answer: [] as readonly ResolvedAddress[] | Error };
-  const names: ExternalNames = createExternalNames({
-    allowLocal,
+/** A resolver over a clock and name servers that the test holds. */
+function setUp() {
+  const world = {
+    now: 0,
+    asked: [] as string[],
+    answer: [{ address: '9.9.9.9', ttl: 60 }] as readonly ResolvedAddress[] | Error,
+    faults: new Map<string, NameFault | null>(),
+  };
+  const resolver = createNameResolver({
+    allowLoopback: false,
     now: () => world.now,
-    resolve: async () => {
-      world.asked++;
+    resolve: async (host) => {
+      world.asked.push(host);
       if (world.answer instanceof Error) throw world.answer;
       return world.answer;
     },
+    onFault: (service, fault) => void world.faults.set(service, fault),
   });
-  const addresses = (): string[] =>
-    names.addresses(NAME, world.now).map(({ address, port }) => `${address}:${port}`);
-  return { world, names, addresses };
+  const addresses = async (host = 'db.example', service = 'shop/db') =>
+    (await resolver.resolve(host, service)).addresses;
+  return { world, resolver, addresses };
 }
 
-describe('external names', () => {
-  it('the first request waits, later ones do not', async () => {
-    const { world, names, addresses } = setUp();
-    world.answer = [{ address: '9.9.9.9', ttl: 60 }];
-    await names.pending(NAME);
-    expect(addresses()).toEqual(['9.9.9.9:5432']);
-    expect(names.pending(NAME)).toBeNull();
-    expect(world.asked).toBe(1);
+const NOT_FOUND = Object.assign(new Error('no'), { code: 'ENOTFOUND' });
+
+describe('names are resolved on the control thread', () => {
+  it('once, however many ask at a time and in turn', async () => {
+    const { world, addresses } = setUp();
+    expect(await Promise.all([addresses(), addresses(), addresses('db.example', 'other/db')])).toEqual([
+      ['9.9.9.9'],
+      ['9.9.9.9'],
+      ['9.9.9.9'],
+    ]);
+    world.now = 59_999;
+    await addresses();
+    expect(world.asked).toEqual(['db.example']);
+    world.now = 60_000;
+    await addresses();
+    expect(world.asked).toHaveLength(2);
   });
 
-  it('requests that come at once ask once', async () => {
-    const { world, names } = setUp();
-    await Promise.all([names.pending(NAME), names.pending(NAME), names.pending({ ...NAME })]);
-    expect(world.asked).toBe(1);
+  it.each<[string, readonly ResolvedAddress[] | Error]>([
+    ['a time to live of nothing', [{ address: '9.9.9.9', ttl: 0 }]],
+    ['a failure', NOT_FOUND],
+    ['no address', []],
+    ['nothing but addresses that are refused', [{ address: '169.254.169.254', ttl: 0 }]],
+  ])('no more often than every five seconds: %s', async (_, answer) => {
+    const { world, addresses } = setUp();
+    world.answer = answer;
+    for (world.now = 0; world.now < 5_000; world.now += 100) await addresses();
+    expect(world.asked).toHaveLength(1);
+    await addresses();
+    expect(world.asked).toHaveLength(2);
   });
 
-  it('an answer holds for its time to live and is then asked for beside the requests', async () => {
-    const { world, names, addresses } = setUp();
-    world.answer = [{ address: '9.9.9.9', ttl: 30 }];
-    names.keep(NAME);
-    await names.pending(NAME);
-    world.now = 29_999;
-    await names.refresh(world.now);
-    expect(world.asked).toBe(1);
-    world.answer = [{ address: '8.8.8.8', ttl: 30 }];
-    world.now = 30_000;
-    expect(addresses()).toEqual(['9.9.9.9:5432']);
-    await names.refresh(world.now);
-    expect(addresses()).toEqual(['8.8.8.8:5432']);
-    expect(world.asked).toBe(2);
-  });
-
-  it('the same answer is the same array, in whatever order it comes', async () => {
-    const { world, names } = setUp();
+  it('and no address that is refused is handed out', async () => {
+    const { world, addresses } = setUp();
     world.answer = [
-      { address: '9.9.9.9', ttl: 1 },
-      { address: '2001:db8::1', ttl: 1 },
-    ];
-    await names.pending(NAME);
-    const before = names.addresses(NAME, world.now);
-    world.answer = world.answer.toReversed();
-    world.now = 1_000;
-    await names.refresh(world.now);
-    expect(names.addresses(NAME, world.now)).toBe(before);
+      '127.0.0.1',
+      '::1',
+      '169.254.169.254',
+      '64:ff9b::a9fe:a9fe',
+      'fd20:ce::254',
+      '1.1.1.1',
+    ].map((address) => ({ address, ttl: 1 }));
+    expect(await addresses()).toEqual(['1.1.1.1']);
   });
 
-  it('the last good answer stays when there is none, and asking goes on', async () => {
-    const { world, names, addresses } = setUp();
+  it('and what is wrong is said of every Service that has the name, until it is over', async () => {
+    const { world, addresses } = setUp();
+    world.answer = NOT_FOUND;
+    expect(await addresses()).toEqual([]);
+    await addresses('db.example', 'shop/second');
+    const reason = 'does not resolve (ENOTFOUND)';
+    expect([...world.faults]).toEqual([
+      ['shop/db', { host: 'db.example', reason, keepsAddresses: false }],
+      ['shop/second', { host: 'db.example', reason, keepsAddresses: false }],
+    ]);
+    world.answer = [{ address: '168.63.129.16', ttl: 1 }];
+    world.now += 5_000;
+    await addresses();
+    expect(world.faults.get('shop/db')?.reason).toBe('leads to 168.63.129.16, which is a metadata address');
     world.answer = [{ address: '9.9.9.9', ttl: 1 }];
-    await names.pending(NAME);
-    for (const bad of [new Error('SERVFAIL'), [], [{ address: 'not an address', ttl: 1 }]]) {
-      world.answer = bad;
-      world.now += 10_000;
-      await names.refresh(world.now);
-      expect(addresses()).toEqual(['9.9.9.9:5432']);
+    world.now += 5_000;
+    await addresses();
+    expect([...world.faults.values()]).toEqual([null, null]);
+  });
+
+  it('and the last good addresses stay when a name stops to resolve', async () => {
+    const { world, addresses } = setUp();
+    await addresses();
+    world.answer = NOT_FOUND;
+    world.now = 60_000;
+    expect(await addresses()).toEqual(['9.9.9.9']);
+    expect(world.faults.get('shop/db')).toMatchObject({ keepsAddresses: true });
+  });
+
+  it('for a hundred names of a namespace, and ten where there are many', async () => {
+    const { world, addresses } = setUp();
+    for (let i = 0; i < 100; i++) expect(await addresses(`${i}.a.test`, `a/${i}`)).toHaveLength(1);
+    expect(await addresses('100.a.test', 'a/100')).toEqual([]);
+    expect(world.faults.get('a/100')?.reason).toContain('at most 100 names of a namespace');
+    expect(await addresses('0.a.test', 'b/0')).toHaveLength(1);
+    for (let namespace = 0; namespace < 24; namespace++) {
+      for (let i = 0; i < 100; i++) await addresses(`${i}.n${namespace}.test`, `n${namespace}/${i}`);
     }
-    expect(world.asked).toBe(4);
-    world.answer = [{ address: '8.8.8.8', ttl: 1 }];
-    world.now += 10_000;
-    await names.refresh(world.now);
-    expect(addresses()).toEqual(['8.8.8.8:5432']);
+    for (let i = 0; i < 10; i++) expect(await addresses(`${i}.c.test`, `c/${i}`)).toHaveLength(1);
+    expect(await addresses('10.c.test', 'c/10')).toEqual([]);
+    expect(await addresses('0.a.test', 'a/0')).toHaveLength(1);
+    // Those that nobody wants any more make room.
+    world.now += 700_000;
+    expect(await addresses('100.a.test', 'a/100')).toHaveLength(1);
+  });
+});
+
+describe('the names of a thread', () => {
+  const BACKEND = 'shop/db:80';
+  function names() {
+    const world = { now: 0, asked: [] as string[] };
+    const made = createExternalNames({ now: () => world.now, ask: (host) => void world.asked.push(host) });
+    made.keep('db.example');
+    return { world, names: made };
+  }
+
+  it('are asked for by the first request, which waits, and again when the answer has run out', async () => {
+    const { world, names: made } = names();
+    expect(world.asked).toEqual([]);
+    const pending = made.pending('db.example', BACKEND);
+    void made.pending('db.example', BACKEND);
+    expect([pending, world.asked]).toEqual([expect.any(Promise), ['db.example']]);
+    made.answered({ host: 'db.example', addresses: ['9.9.9.9'], freshForMs: 5_000 });
+    await pending;
+    expect([made.pending('db.example', BACKEND), made.get('db.example')?.addresses]).toEqual([
+      null,
+      ['9.9.9.9'],
+    ]);
+    world.now = 4_999;
+    void made.pending('db.example', BACKEND);
+    expect(world.asked).toHaveLength(1);
+    world.now = 5_000;
+    expect(made.pending('db.example', BACKEND)).toBeNull();
+    expect(world.asked).toHaveLength(2);
   });
 
-  it('a name that never resolved does not hold requests up a second time', async () => {
-    const { world, names, addresses } = setUp();
-    world.answer = new Error('NXDOMAIN');
-    await names.pending(NAME);
-    expect(names.pending(NAME)).toBeNull();
-    expect(addresses()).toEqual([]);
+  it('are forgotten with the last backend that has them, and nobody waits for them', async () => {
+    const { names: made } = names();
+    made.keep('db.example');
+    const pending = made.pending('db.example', BACKEND);
+    made.release('db.example');
+    expect(made.get('db.example')).toBeDefined();
+    made.release('db.example');
+    await pending;
+    expect([made.get('db.example'), made.pending('db.example', BACKEND)]).toEqual([undefined, null]);
+    made.answered({ host: 'db.example', addresses: ['9.9.9.9'], freshForMs: 1 });
+    expect(made.get('db.example')).toBeUndefined();
   });
+});
 
-  it.each([
-    '127.0.0.1',
-    '::1',
-    '0.0.0.0',
-    '::',
-    '169.254.169.254',
-    'fe80::1',
-    '::ffff:127.0.0.1',
-    'fd00:ec2::254',
-  ])('an answer of %s is refused', async (address) => {
-    const strict = setUp();
-    strict.world.answer = [{ address, ttl: 1 }];
-    await strict.names.pending(NAME);
-    expect(strict.addresses()).toEqual([]);
-    strict.world.answer = [
-      { address, ttl: 1 },
-      { address: '9.9.9.9', ttl: 1 },
-    ];
-    strict.world.now = 10_000;
-    await strict.names.refresh(strict.world.now);
-    expect(strict.addresses()).toEqual(['9.9.9.9:5432']);
-  });
-
-  it('a name that left the table is forgotten', async () => {
-    const { world, names } = setUp();
-    names.keep(NAME);
-    names.keep(NAME);
-    await names.pending(NAME);
-    names.release(NAME);
-    expect(names.pending(NAME)).toBeNull();
-    names.release(NAME);
-    world.now = 1_000_000;
-    const { asked } = world;
-    await names.refresh(world.now);
-    expect(world.asked).toBe(asked);
+describe('the addresses of a name', () => {
+  it('are tried in turn by family, and connections begin with another one each', () => {
+    const name = new NameAddresses();
+    name.addresses = ['1.1.1.1', '1.1.1.2', '2001:db8::1', '2001:db8::2'];
+    expect(name.inOrder(0)).toEqual(['2001:db8::1', '1.1.1.1', '2001:db8::2', '1.1.1.2']);
+    expect(name.inOrder(0)).toEqual(['2001:db8::1', '1.1.1.2', '2001:db8::2', '1.1.1.1']);
+    expect(name.inOrder(0)).toEqual(['2001:db8::1', '1.1.1.1', '2001:db8::2', '1.1.1.2']);
+    expect(name.inOrder(0)).toEqual(['2001:db8::2', '1.1.1.1', '2001:db8::1', '1.1.1.2']);
   });
 });

@@ -57,10 +57,10 @@ async function startDataPlane(entry = new URL('threads-entry.ts', import.meta.ur
       httpsRedirect: null,
       strictTransportSecurity: null,
       accessLog: 'off',
-      allowLoopback: true,
     },
     addresses: [{ host: address, port: PORT, reusePort: true }],
     onAccessLog: () => {},
+    names: { resolve: async (host) => ({ host, addresses: [], freshForMs: 5_000 }) },
     onTrouble: (trouble) => troubles.push(trouble),
   });
   const port = Number(pod.endpoint.split(':')[1]);

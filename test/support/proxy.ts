@@ -2,7 +2,8 @@ import { decide } from '../../src/routing/decide.ts';
 import { type EndpointState, createEndpoints } from '../../src/proxy/balance/endpoint-pool.ts';
 import type { Engine, EngineFactory, ListenAddress } from '../../src/proxy/engine.ts';
 import type { Exchange } from '../../src/proxy/exchange-record.ts';
-import { type ExternalNames } from '../../src/proxy/balance/external-names.ts';
+import type { Resolve } from '../../src/proxy/balance/name-resolver.ts';
+import { externalNames } from './external-names.ts';
 import { trustedProxies } from '../../src/http/forwarded.ts';
 import { DEFAULT_LIMITS, type Limits } from '../../src/proxy/limits.ts';
 import type { ClientAuth } from '../../src/policies/client-certificate.ts';
@@ -90,7 +91,10 @@ export interface ProxySettings {
   readonly bareLfInResponses?: boolean;
   readonly limits?: Partial<Limits>;
   readonly trustedProxies?: readonly string[];
-  readonly externalNames?: ExternalNames;
+  /** What name servers say of ExternalNames. */
+  readonly resolve?: Resolve;
+  /** Whether they may lead to the loopback; yes unless said. */
+  readonly allowLoopback?: boolean;
   /** A port of the kernel's choice on 127.0.0.1, unless said. */
   readonly listen?: Partial<ListenAddress>;
 }
@@ -116,11 +120,9 @@ export async function startProxy(
 ): Promise<RunningProxy> {
   const exchanges: Exchange[] = [];
   const waiting = new Set<() => void>();
-  const { externalNames } = settings;
   const endpoints = createEndpoints({
-    allowLoopback: true,
     random: () => 0,
-    ...(externalNames && { externalNames }),
+    externalNames: externalNames(settings.resolve, settings.allowLoopback),
   });
   let table = tableOf(sites);
   endpoints.adopt(table);

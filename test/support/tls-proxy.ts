@@ -3,6 +3,8 @@ import { once } from 'node:events';
 import { type ConnectionOptions, type TLSSocket, connect } from 'node:tls';
 import { clientPolicies } from '../../src/proxy/tls/client-policies.ts';
 import { type HttpsRedirect, decide } from '../../src/routing/decide.ts';
+import type { Resolve } from '../../src/proxy/balance/name-resolver.ts';
+import { externalNames } from './external-names.ts';
 import { createEndpoints } from '../../src/proxy/balance/endpoint-pool.ts';
 import type { Engine, EngineFactory } from '../../src/proxy/engine.ts';
 import type { Exchange } from '../../src/proxy/exchange-record.ts';
@@ -40,6 +42,8 @@ export interface TlsProxySettings {
   readonly hsts?: string;
   /** The Secret of the default certificate. */
   readonly defaultSecret?: string;
+  /** What name servers say of ExternalNames. */
+  readonly resolve?: Resolve;
   /** The clock of the engine. */
   readonly now?: () => number;
 }
@@ -67,7 +71,7 @@ export async function startTlsProxy(
   certificates.rotate(randomBytes(48));
   certificates.change(Object.entries(settings.keys ?? {}));
   certificates.adopt(table);
-  const endpoints = createEndpoints({ allowLoopback: true, random: () => 0 });
+  const endpoints = createEndpoints({ random: () => 0, externalNames: externalNames(settings.resolve) });
   endpoints.adopt(table);
   const exchanges: Exchange[] = [];
   const engine = factory({

@@ -1,9 +1,10 @@
 import type { Balance } from '../../policies/balance.ts';
 import { difference, emptyMap, get } from '../../model/sharded-map.ts';
-import type { Backend, Endpoint, RouteTable } from '../../routing/table.ts';
+import type { Backend, BackendKey, Endpoint, RouteTable } from '../../routing/table.ts';
 import { type Choice, type Pool, choose, isPromising, pool } from './balance.ts';
 import { type EndpointState, endpointKey, endpointState } from './endpoint-state.ts';
-import { type ExternalNames, systemExternalNames } from './external-names.ts';
+import type { ExternalNames } from './external-names.ts';
+import type { NameAddresses } from './name-addresses.ts';
 
 export type { EndpointState } from './endpoint-state.ts';
 
@@ -28,41 +29,35 @@ export interface Endpoints {
   pending(backend: Backend): Promise<void> | null;
   /** Whether there is another endpoint to turn to when one cannot be reached. */
   hasSeveral(backend: Backend): boolean;
+  /** The addresses of an ExternalName of the current table. */
+  nameOf(host: string): NameAddresses | undefined;
   /** The table is current: derives what choosing needs, and gives the keys of addresses that are in no backend any more. */
   adopt(table: RouteTable): readonly string[];
 }
 
 export interface EndpointsSettings {
-  /** Whether an ExternalName may resolve to loopback, link-local and metadata addresses. */
-  readonly allowLoopback: boolean;
   /** From 0 to below 1, as Math.random. */
   readonly random?: () => number;
-  readonly externalNames?: ExternalNames;
+  readonly externalNames: ExternalNames;
 }
 
-interface Known {
-  readonly state: EndpointState;
-  /** Backends of the current table that have this address. */
-  uses: number;
-}
-
-/** Endpoint states by address, kept while any backend of the current table has the address. */
-export function createEndpoints({
-  allowLoopback,
-  random = Math.random,
-  externalNames = systemExternalNames(allowLoopback),
-}: EndpointsSettings): Endpoints {
-  const known = new Map<string, Known>();
+/**
+ * Endpoint states by backend and address, kept while the backend of the current table has the address. No backend
+ * learns from another one: two namespaces may send to the same Pod, and only one of them speaks its protocol.
+ */
+export function createEndpoints({ random = Math.random, externalNames }: EndpointsSettings): Endpoints {
+  const states = new Map<BackendKey, ReadonlyMap<string, EndpointState>>();
+  /** How many backends of the current table have an address. */
+  const uses = new Map<string, number>();
   const pools = new WeakMap<readonly Endpoint[], Pool>();
   let backends: RouteTable['backends'] = emptyMap();
 
-  function poolOf(endpoints: readonly Endpoint[]): Pool {
+  function poolOf({ key }: Backend, endpoints: readonly Endpoint[]): Pool {
     let made = pools.get(endpoints);
     if (!made) {
-      const states = endpoints.map(
-        (endpoint) => known.get(endpointKey(endpoint))?.state ?? endpointState(endpoint),
-      );
-      pools.set(endpoints, (made = pool(states, random)));
+      const known = states.get(key);
+      const list = endpoints.map((endpoint) => known?.get(endpointKey(endpoint)) ?? endpointState(endpoint));
+      pools.set(endpoints, (made = pool(list, random)));
     }
     return made;
   }
@@ -75,14 +70,17 @@ export function createEndpoints({
       return known.lastResort && chosen && now < chosen.ejectedUntil ? null : chosen;
     },
 
-    pending(backend) {
-      return backend.externalName ? externalNames.pending(backend.externalName) : null;
+    pending({ key, externalName }) {
+      return externalName ? externalNames.pending(externalName.host, key) : null;
     },
 
     hasSeveral(backend) {
-      const { externalName, endpoints, spare } = current(backend);
-      return externalName !== null || endpoints.length + (spare?.length ?? 0) > 1;
+      // One connection tries all addresses of a name.
+      const { endpoints, spare } = current(backend);
+      return endpoints.length + (spare?.length ?? 0) > 1;
     },
+
+    nameOf: (host) => externalNames.get(host),
 
     adopt(table) {
       const gone = new Set<string>();
@@ -90,19 +88,19 @@ export function createEndpoints({
       for (const [key, after] of difference(backends, table.backends)) {
         const before = get(backends, key);
         if (before) left.push(before);
-        if (after) for (const endpoint of endpointsOf(after)) use(endpoint);
-        if (after?.externalName) externalNames.keep(after.externalName);
+        if (after?.externalName) externalNames.keep(after.externalName.host);
+        if (after) states.set(key, statesOf(after, states.get(key)));
+        else states.delete(key);
       }
       // Taken before given back: an address that only moves between backends is never without a use.
       for (const before of left) {
         for (const endpoint of endpointsOf(before)) {
           const key = endpointKey(endpoint);
-          const entry = known.get(key);
-          if (!entry || --entry.uses > 0) continue;
-          known.delete(key);
-          gone.add(key);
+          const rest = (uses.get(key) ?? 0) - 1;
+          if (rest > 0) uses.set(key, rest);
+          else if (uses.delete(key)) gone.add(key);
         }
-        if (before.externalName) externalNames.release(before.externalName);
+        if (before.externalName) externalNames.release(before.externalName.host);
       }
       backends = table.backends;
       return [...gone];
@@ -111,10 +109,15 @@ export function createEndpoints({
 
   function chooseOf(backend: Backend, balance: Balance, choice: Choice): EndpointState | null {
     const { externalName, endpoints, spare: farther } = backend;
-    const addresses = externalName ? externalNames.addresses(externalName, choice.now) : endpoints;
-    const chosen = choose(poolOf(addresses), balance, choice);
+    if (externalName) {
+      const addresses = externalNames.get(externalName.host)?.addresses ?? [];
+      if (addresses.length === 0) return null;
+      const [state] = states.get(backend.key)?.values() ?? [];
+      return state ?? null;
+    }
+    const chosen = choose(poolOf(backend, endpoints), balance, choice);
     if (farther === undefined || (chosen && isPromising(chosen, choice))) return chosen;
-    const spare = choose(poolOf(farther), balance, choice);
+    const spare = choose(poolOf(backend, farther), balance, choice);
     return spare && isPromising(spare, choice) ? spare : (chosen ?? spare);
   }
 
@@ -123,15 +126,25 @@ export function createEndpoints({
     return get(backends, backend.key) ?? backend;
   }
 
-  function use(endpoint: Endpoint): void {
-    const key = endpointKey(endpoint);
-    const entry = known.get(key);
-    if (entry) entry.uses++;
-    else known.set(key, { state: endpointState(endpoint), uses: 1 });
+  /** Counts the uses of the addresses, and keeps what is known of them. */
+  function statesOf(
+    backend: Backend,
+    before: ReadonlyMap<string, EndpointState> | undefined,
+  ): ReadonlyMap<string, EndpointState> {
+    const after = new Map<string, EndpointState>();
+    for (const endpoint of endpointsOf(backend)) {
+      const key = endpointKey(endpoint);
+      const name = backend.externalName ? externalNames.get(backend.externalName.host) : undefined;
+      after.set(key, before?.get(key) ?? endpointState(endpoint, name));
+      uses.set(key, (uses.get(key) ?? 0) + 1);
+    }
+    return after;
   }
 }
 
-function* endpointsOf({ endpoints, spare }: Backend): Generator<Endpoint> {
+/** A name counts as one endpoint: a connection to it tries all its addresses. */
+function* endpointsOf({ endpoints, spare, externalName }: Backend): Generator<Endpoint> {
+  if (externalName) yield { address: externalName.host, port: externalName.port };
   yield* endpoints;
   if (spare) yield* spare;
 }

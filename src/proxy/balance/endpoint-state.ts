@@ -1,10 +1,13 @@
+import type { NameAddresses } from './name-addresses.ts';
 import type { Endpoint } from '../../routing/table.ts';
 
-/** How one address has fared. Belongs to the address, so it outlives table generations. */
+/** How one address, or one name, has fared for one backend. It outlives table generations. */
 export interface EndpointState {
   /** `address:port`, IPv6 in brackets. */
   readonly key: string;
   readonly endpoint: Endpoint;
+  /** Of an ExternalName, which `endpoint.address` is then. */
+  readonly name: NameAddresses | undefined;
   inFlight: number;
   /** Peak-sensitive moving average of time to first byte; 0 until one was measured. */
   latencyMs: number;
@@ -16,10 +19,11 @@ export interface EndpointState {
   ejectedUntil: number;
 }
 
-export function endpointState(endpoint: Endpoint): EndpointState {
+export function endpointState(endpoint: Endpoint, name?: NameAddresses): EndpointState {
   return {
     key: endpointKey(endpoint),
     endpoint,
+    name,
     inFlight: 0,
     latencyMs: 0,
     latencyAt: 0,

@@ -4,7 +4,7 @@ import type { AttemptOutcome } from '../attempt.ts';
 import { type EndpointState, began, connectFailed, connected, ended } from '../balance/endpoint-state.ts';
 import type { EngineContext } from '../engine.ts';
 import type { Limits } from '../limits.ts';
-import { failedConnect, isConnectError } from '../upstream/connect-failure.ts';
+import { type ConnectFailure, failedConnect, isConnectError } from '../upstream/connect-failure.ts';
 import type { Ledger } from './reference-record.ts';
 
 /** One try at one endpoint, over a `ClientRequest`. */
@@ -69,6 +69,8 @@ export function attemptAt(
 ): AttemptAt {
   let phase: 'connecting' | 'waiting' | 'over' = 'connecting';
   let inFlight = true;
+  /** There is a connection, perhaps without TLS yet. */
+  let reached = false;
   began(state);
   const timer = setTimeout(
     () => attempt.fail({ kind: 'connect-timed-out', timeLeft: time.left() > 0 }),
@@ -99,6 +101,7 @@ export function attemptAt(
   };
 
   request.on('socket', (socket: Socket) => {
+    if (socket.connecting) socket.once('connect', () => (reached = true));
     if (socket.connecting) socket.once('encrypted' in socket ? 'secureConnect' : 'connect', ready);
     // Destroyed already: connecting failed at once, and the error comes next.
     else if (!socket.destroyed) ready();
@@ -115,14 +118,14 @@ export function attemptAt(
   return attempt;
 
   function connectError(error: NodeJS.ErrnoException): void {
+    if (reached) return attempt.fail({ kind: 'handshake-failed' });
     const { kind, detail } = failedConnect(error);
     attempt.fail(kind === 'connect-timed-out' ? { kind, timeLeft: time.left() > 0 } : { kind }, detail);
   }
 
   function noteFailure({ kind }: AttemptOutcome, detail: string): void {
-    const failure = isConnectError(detail) ? detail : kind === 'connect-timed-out' ? 'timeout' : 'other';
-    ledger.connectFailures = [...ledger.connectFailures, kind === 'endpoint-gone' ? kind : failure];
-    if (kind !== 'endpoint-gone') connectFailed(state, context.now());
+    ledger.connectFailures = [...ledger.connectFailures, failureOf(kind, detail)];
+    if (kind !== 'endpoint-gone' && kind !== 'handshake-failed') connectFailed(state, context.now());
   }
 
   function ready(): void {
@@ -133,5 +136,19 @@ export function attemptAt(
     connecting.delete(attempt);
     connected(state);
     onConnected();
+  }
+}
+
+function failureOf(kind: AttemptOutcome['kind'], detail: string): ConnectFailure {
+  if (isConnectError(detail)) return detail;
+  switch (kind) {
+    case 'endpoint-gone':
+      return kind;
+    case 'handshake-failed':
+      return 'handshake';
+    case 'connect-timed-out':
+      return 'timeout';
+    default:
+      return 'other';
   }
 }

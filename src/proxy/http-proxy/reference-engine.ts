@@ -30,7 +30,7 @@ export const httpProxyEngine: EngineFactory = (context) => {
 
   const around: Surroundings = {
     context,
-    pool: createPool(limits),
+    pool: createPool(limits, context.endpoints.nameOf),
     proxy,
     draining: false,
     connecting: new Set(),

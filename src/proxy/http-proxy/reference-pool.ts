@@ -1,6 +1,8 @@
 import { Agent, type AgentOptions, type ClientRequestArgs } from 'node:http';
 import { Agent as TlsAgent } from 'node:https';
 import type { Duplex } from 'node:stream';
+import type { Socket } from 'node:net';
+import type { NameAddresses } from '../balance/name-addresses.ts';
 import { endpointKey } from '../balance/endpoint-state.ts';
 import type { Limits } from '../limits.ts';
 
@@ -21,7 +23,8 @@ export interface Pool {
 type Connect = (options: ClientRequestArgs, done?: Created) => Duplex | null | undefined;
 type Created = (error: Error | null, socket: Duplex) => void;
 
-export function createPool(limits: Limits): Pool {
+/** `nameOf` gives the addresses of an ExternalName. */
+export function createPool(limits: Limits, nameOf: (host: string) => NameAddresses | undefined): Pool {
   let open = 0;
   /** Open connections by endpoint. */
   const sockets = new Map<string, Set<Duplex>>();
@@ -51,7 +54,14 @@ export function createPool(limits: Limits): Pool {
   for (const agent of [plain, tls, tunnels]) {
     const connect: Connect = agent.createConnection.bind(agent);
     agent.createConnection = (options: ClientRequestArgs, done?: Created) => {
-      const socket = connect(options, done);
+      const name = nameOf(options.host ?? '');
+      // TLS asks for the name that is connected to, not for the Host of the client.
+      const servername = name ? (options.host ?? '') : undefined;
+      const socket = connect(
+        name ? { ...options, ...name.connectOptions, ...(servername && { servername }) } : options,
+        done,
+      );
+      if (name && socket) name.watch(socket as Socket);
       if (socket) opened(endpointKey({ address: options.host ?? '', port: Number(options.port) }), socket);
       return socket;
     };

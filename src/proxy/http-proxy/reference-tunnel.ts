@@ -101,7 +101,9 @@ export function serveTunnel(
         method: request.method ?? 'GET',
         path: plan.head.addressee.target,
         headers: { ...plan.fields, Connection: 'Upgrade', Upgrade: plan.head.upgrade ?? '' },
-        ...(tls ? { agent: false, rejectUnauthorized: false } : { agent: around.pool.tunnels }),
+        ...(tls
+          ? { agent: false, rejectUnauthorized: false, ...nameOptions(state) }
+          : { agent: around.pool.tunnels }),
       });
     } catch {
       // Node writes less than it reads.
@@ -212,6 +214,11 @@ export function serveTunnel(
       else cut();
     });
   }
+}
+
+/** For TLS, which goes past the agents: what connecting to a name takes. */
+function nameOptions({ name, endpoint }: EndpointState): object {
+  return name ? { ...name.connectOptions, servername: endpoint.address } : {};
 }
 
 /** Follows the frames of a WebSocket both ways; the function tells both sides that Portico goes away, and ends it. */

@@ -1,6 +1,8 @@
 import type { AccessLogFormat } from '../access-log.ts';
 import type { EngineGauges, ListenAddress } from '../engine.ts';
 import type { CounterTable } from '../request-metrics.ts';
+import type { NameAnswer } from '../balance/external-names.ts';
+import type { ObjectKey } from '../../model/objects.ts';
 import type { Limits } from '../limits.ts';
 import type { KeyPair } from '../../model/secrets.ts';
 import type { MapUpdate, TableUpdate } from '../../routing/table-update.ts';
@@ -25,8 +27,6 @@ export interface ThreadSettings {
   /** Null for none. */
   readonly strictTransportSecurity: string | null;
   readonly accessLog: AccessLogFormat;
-  /** Manifests may name services on this machine; a cluster's objects may not reach into the node. */
-  readonly allowLoopback: boolean;
 }
 
 export const ENGINES = ['relay', 'http-proxy'] as const;
@@ -40,6 +40,8 @@ export type ToThread =
   | { readonly kind: 'ticket-key'; readonly key: Uint8Array }
   | { readonly kind: 'listen'; readonly addresses: readonly ListenAddress[] }
   | { readonly kind: 'report'; readonly id: number }
+  /** What the name servers say of a name that the thread asked for. */
+  | { readonly kind: 'name'; readonly answer: NameAnswer }
   /** Ingresses that are gone: nothing is counted for them any more. */
   | { readonly kind: 'forget'; readonly ingresses: readonly string[] }
   | { readonly kind: 'drain'; readonly timeoutMs: number };
@@ -48,6 +50,8 @@ export type FromThread =
   | { readonly kind: 'adopted'; readonly generation: number }
   /** The table was another one than the update builds on, or is no good: the thread serves on by the one before. */
   | { readonly kind: 'adopt-failed'; readonly reason: string }
+  /** A request wants an ExternalName; `service` is the Service that has it. */
+  | { readonly kind: 'resolve'; readonly host: string; readonly service: ObjectKey }
   /** In the order of the addresses. */
   | { readonly kind: 'listening'; readonly ports: readonly number[] }
   | ListenFailure

@@ -7,6 +7,8 @@ import type { EngineName } from './messages.ts';
 import { createAccessLog } from '../access-log.ts';
 import { RequestCounters } from '../request-metrics.ts';
 import { clientPolicies } from '../tls/client-policies.ts';
+import { createExternalNames } from '../balance/external-names.ts';
+import { serviceOf } from '../../routing/backends.ts';
 import { createEndpoints } from '../balance/endpoint-pool.ts';
 import { decide } from '../../routing/decide.ts';
 import { createCertificates } from '../tls/certificates.ts';
@@ -31,7 +33,11 @@ export async function serve(): Promise<void> {
   const send = (message: FromThread): void => port.postMessage(message);
   const counters = new RequestCounters();
   const accessLog = createAccessLog(settings.accessLog, (lines) => send({ kind: 'access-log', lines }));
-  const endpoints = createEndpoints({ allowLoopback: settings.allowLoopback });
+  const externalNames = createExternalNames({
+    ask: (host, backend) => send({ kind: 'resolve', host, service: serviceOf(backend) ?? '' }),
+    now: Date.now,
+  });
+  const endpoints = createEndpoints({ externalNames });
   const certificates = settings.tls && createCertificates(settings.tls);
   let table = EMPTY_TABLE;
   let descriptorsReportedAt = Number.NEGATIVE_INFINITY;
@@ -85,6 +91,9 @@ export async function serve(): Promise<void> {
     switch (message.kind) {
       case 'table':
         adopt(message.update);
+        break;
+      case 'name':
+        externalNames.answered(message.answer);
         break;
       case 'keys':
         certificates?.change(message.update);

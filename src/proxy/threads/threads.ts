@@ -8,6 +8,7 @@ import type {
   ToThread,
 } from './messages.ts';
 import { type CounterTable, RequestCounters } from '../request-metrics.ts';
+import type { NameResolver } from '../balance/name-resolver.ts';
 import type { EngineGauges, ListenAddress } from '../engine.ts';
 import type { KeyPair } from '../../model/secrets.ts';
 import { type ShardedMap, difference, emptyMap } from '../../model/sharded-map.ts';
@@ -22,6 +23,8 @@ export interface ThreadsOptions {
   /** Each thread listens on all of them. */
   readonly addresses: readonly ListenAddress[];
   readonly onAccessLog: (lines: string) => void;
+  /** Resolves the ExternalNames that threads ask for. */
+  readonly names: NameResolver;
   /** What goes wrong with one thread. Serving goes on in the others. */
   readonly onTrouble: (trouble: ThreadTrouble) => void;
 }
@@ -225,6 +228,11 @@ export function startThreads(options: ThreadsOptions): Threads {
         break;
       case 'adopt-failed':
         tableFailed(thread, message.reason);
+        break;
+      case 'resolve':
+        void options.names.resolve(message.host, message.service).then((answer) => {
+          if (threads.has(thread)) send(thread, { kind: 'name', answer });
+        });
         break;
       case 'listening':
         thread.listening = true;

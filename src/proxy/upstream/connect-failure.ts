@@ -6,10 +6,16 @@ const CONNECT_ERRORS = ['ECONNREFUSED', 'ECONNRESET', 'EHOSTUNREACH', 'ENETUNREA
 
 /**
  * Why a connection to an endpoint was not made, as it is counted and logged: `timeout` is not in the time that there
- * was, and `endpoint-gone` that the endpoint left the table meanwhile.
+ * was, `handshake` that TLS or HTTP/2 could not be agreed on, and `endpoint-gone` that the endpoint left the table meanwhile.
  */
 export type ConnectFailure = (typeof CONNECT_FAILURES)[number];
-export const CONNECT_FAILURES = [...CONNECT_ERRORS, 'timeout', 'endpoint-gone', 'other'] as const;
+export const CONNECT_FAILURES = [
+  ...CONNECT_ERRORS,
+  'timeout',
+  'handshake',
+  'endpoint-gone',
+  'other',
+] as const;
 
 export function isConnectError(text: string): text is ConnectError {
   return (CONNECT_ERRORS as readonly string[]).includes(text);

@@ -23,13 +23,13 @@ export function upstreamWay({ policies }: Route, backend: Backend): UpstreamWay 
     case 'http':
       return HTTP;
     case 'https':
-      return { http2: false, grpc: false, tls: tlsOf(config) };
+      return { http2: false, grpc: false, tls: tlsOf(config, backend) };
     case 'h2c':
       return H2C;
     case 'grpc':
       return GRPC;
     case 'grpcs':
-      return { http2: true, grpc: true, tls: tlsOf(config) };
+      return { http2: true, grpc: true, tls: tlsOf(config, backend) };
     default:
       return protocol satisfies never;
   }
@@ -38,10 +38,25 @@ export function upstreamWay({ policies }: Route, backend: Backend): UpstreamWay 
 const UNVERIFIED = upstreamTls(null, null);
 /** A config is the same object for as long as its Ingress says the same. */
 const known = new WeakMap<BackendTransportConfig, UpstreamTls>();
+/** The same for names, whose certificates are for the name unless the config has another one. */
+const ofNames = new WeakMap<Backend, WeakMap<object, UpstreamTls>>();
+const NO_CONFIG = {};
 
-function tlsOf(config: BackendTransportConfig | undefined): UpstreamTls {
+function tlsOf(config: BackendTransportConfig | undefined, backend: Backend): UpstreamTls {
+  if (backend.externalName) return tlsOfName(config, backend, backend.externalName.host);
   if (config === undefined) return UNVERIFIED;
   let tls = known.get(config);
   if (!tls) known.set(config, (tls = upstreamTls(config.caCertificates, config.serverName)));
+  return tls;
+}
+
+function tlsOfName(config: BackendTransportConfig | undefined, backend: Backend, host: string): UpstreamTls {
+  let byConfig = ofNames.get(backend);
+  if (!byConfig) ofNames.set(backend, (byConfig = new WeakMap()));
+  let tls = byConfig.get(config ?? NO_CONFIG);
+  if (!tls) {
+    tls = upstreamTls(config?.caCertificates ?? null, config?.serverName ?? host);
+    byConfig.set(config ?? NO_CONFIG, tls);
+  }
   return tls;
 }

@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { createExternalNames } from '../../../src/proxy/balance/external-names.ts';
+import type { ResolvedAddress } from '../../../src/proxy/balance/name-resolver.ts';
 import { eventually } from '../../support/daemon.ts';
 import { contract } from '../../support/engines.ts';
 import { fullPort } from '../../support/full-port.ts';
@@ -177,16 +177,12 @@ contract('endpoints', (behaves) => {
     await using upstream = await recordingUpstream('found');
     const answer = Promise.withResolvers<{ address: string; ttl: number }[]>();
     const asked = Promise.withResolvers<string>();
-    const externalNames = createExternalNames({
-      allowLocal: true,
-      now: Date.now,
-      resolve: (host) => {
-        asked.resolve(host);
-        return answer.promise;
-      },
-    });
+    const resolve = (host: string): Promise<ResolvedAddress[]> => {
+      asked.resolve(host);
+      return answer.promise;
+    };
     const externalName = { host: 'db.example', port: upstream.port };
-    await using proxy = await startProxy(create, [{ ports: [], externalName }], { externalNames });
+    await using proxy = await startProxy(create, [{ ports: [], externalName }], { resolve });
     using client = await rawClient(proxy.port);
     client.send(get('/'));
     expect(await asked.promise).toBe('db.example');
@@ -195,17 +191,34 @@ contract('endpoints', (behaves) => {
   });
 
   behaves('an ExternalName that resolves to the node itself is 503', async (create) => {
-    const externalNames = createExternalNames({
-      allowLocal: false,
-      now: Date.now,
-      resolve: async () => [{ address: '127.0.0.1', ttl: 60 }],
-    });
+    const resolve = async (): Promise<ResolvedAddress[]> => [{ address: '127.0.0.1', ttl: 60 }];
     const externalName = { host: 'rebound.example', port: 1 };
-    await using proxy = await startProxy(create, [{ ports: [], externalName }], { externalNames });
+    await using proxy = await startProxy(create, [{ ports: [], externalName }], {
+      resolve,
+      allowLoopback: false,
+    });
     using client = await rawClient(proxy.port);
     client.send(get('/'));
     expect((await client.message()).status).toBe(503);
     expect(await proxy.exchange(0)).toMatchObject({ attempts: 0, detail: 'no-endpoint' });
+  });
+
+  behaves('every address of an ExternalName is tried, whichever family it is of', async (create) => {
+    await using upstream = await recordingUpstream('found');
+    // Nobody listens there, and at once it is known.
+    const dead = ['127.0.0.2', '127.0.0.3', '127.0.0.4', '127.0.0.5', '::ffff:127.0.0.6', '127.0.0.7'];
+    const resolve = async (): Promise<ResolvedAddress[]> =>
+      [...dead, '127.0.0.1'].map((address) => ({ address, ttl: 60 }));
+    const externalName = { host: 'db.example', port: upstream.port };
+    await using proxy = await startProxy(create, [{ ports: [], externalName }], { resolve });
+    using client = await rawClient(proxy.port);
+    for (let i = 0; i < 8; i++) {
+      client.send(request('POST', '/', 'body', 'X-Close: 1'));
+      expect((await client.message()).body).toBe('found');
+    }
+    expect(await proxy.exchange(0)).toMatchObject({ attempts: 1, endpoint: `db.example:${upstream.port}` });
+    expect(upstream.requests[0]?.field('host')).toBe('app.test');
+    expect(proxy.endpoint()?.failures).toBe(0);
   });
 
   behaves('a consistent hash keeps a client header in one place', async (create) => {

@@ -1,4 +1,5 @@
 import { type Http2SecureServer, connect, createSecureServer } from 'node:http2';
+import { createServer as createHttp } from 'node:http';
 import { createServer as createHttps } from 'node:https';
 import type { AddressInfo, Server } from 'node:net';
 import { expect, it } from 'vitest';
@@ -9,6 +10,7 @@ import { createAuthority } from '../../support/certificates.ts';
 import { http2Client } from '../../support/http2-client.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { authority, startTlsProxy } from '../../support/tls-proxy.ts';
+import { get, rawClient } from '../../support/raw-client.ts';
 import { recordingUpstream } from '../../support/upstream.ts';
 
 const pods = authority().issue(['pod.internal']);
@@ -151,4 +153,43 @@ it('a pod that does not choose h2 is not spoken to in h2', async () => {
   await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], policies }], { h2c: true });
   using client = http2Client(proxy.port);
   expect((await client.ask({})).status).toBe(502);
+});
+
+it('an ExternalName is asked for, and verified, by its name', async () => {
+  await using pod = await secureHttp();
+  const resolve = async () => [{ address: '127.0.0.1', ttl: 60 }];
+  const outcome = async (host: string, given: Partial<BackendTransportConfig>): Promise<string> => {
+    const externalName = { host, port: pod.port };
+    const policies = transport({ protocol: 'https', ...given });
+    await using proxy = await startProxy(relayEngine, [{ ports: [], externalName, policies }], { resolve });
+    using client = await rawClient(proxy.port);
+    client.send(get('/'));
+    return (await client.message()).body;
+  };
+  expect(await outcome('pod.internal', {})).toBe('1.1 pod.internal');
+  expect(await outcome('pod.internal', { caCertificates: own })).toBe('1.1 pod.internal');
+  expect(await outcome('api.internal', { caCertificates: own })).toContain('no protocol could be agreed on');
+  expect(await outcome('api.internal', { caCertificates: own, serverName: 'pod.internal' })).toBe(
+    '1.1 pod.internal',
+  );
+});
+
+it.each<Partial<BackendTransportConfig>>([
+  { protocol: 'https' },
+  { protocol: 'grpcs' },
+  { protocol: 'grpc' },
+])('a route that speaks %o to a Pod of HTTP is told so, and ejects nothing', async (given) => {
+  await using pod = await listening(createHttp((_, response) => response.end('plain')));
+  const wrong = { host: 'wrong.test', ports: [pod.port], policies: transport(given) };
+  await using proxy = await startProxy(relayEngine, [wrong, { ports: [pod.port] }]);
+  using client = await rawClient(proxy.port);
+  for (let i = 0; i < 4; i++) {
+    client.send(get('/').replace('app.test', 'wrong.test'));
+    expect((await client.message()).status).toBe(502);
+  }
+  expect(await proxy.exchange(0)).toMatchObject({ detail: 'upstream-handshake-failed', status: 502 });
+  expect(proxy.endpoint('wrong.test')?.failures).toBe(0);
+  client.send(get('/'));
+  expect((await client.message()).body).toBe('plain');
+  expect(proxy.endpoint()?.failures).toBe(0);
 });

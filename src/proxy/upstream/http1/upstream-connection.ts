@@ -22,6 +22,8 @@ export type Loss =
   | 'refused'
   | 'unreachable'
   | 'connect-timed-out'
+  /** There was a connection, and TLS or HTTP/2 could not be agreed on. */
+  | 'handshake-failed'
   /** Its endpoint left the table before the connection was made. */
   | 'endpoint-gone'
   /** The system has no descriptor, or no port, for it. */
@@ -83,6 +85,8 @@ export class UpstreamConnection implements UpstreamSide {
   idleUntil = 0;
   #reading: 'nothing' | 'head' | 'body' = 'nothing';
   #interims = 0;
+  /** There is a connection, and TLS is not agreed on yet. */
+  #shaking = false;
   /** Something of the request of the exchange was sent. */
   #asked = false;
   /** The pod has closed: what it said before may have been cut short, though its end looks like any other. */
@@ -111,6 +115,7 @@ export class UpstreamConnection implements UpstreamSide {
       noDelay: true,
       allowHalfOpen: true,
       highWaterMark: pool.highWaterMark,
+      ...state.name?.connectOptions,
     };
     if (tls) {
       const socket = connectTls({ ...options, ...tls.options, ALPNProtocols: ['http/1.1'] });
@@ -128,6 +133,8 @@ export class UpstreamConnection implements UpstreamSide {
       this.socket = connectTcp({ ...options, onread: { buffer: READ_BUFFER, callback } });
       this.socket.on('connect', () => this.#connected());
     }
+    state.name?.watch(this.socket);
+    if (tls) this.socket.once('connect', () => (this.#shaking = true));
     hearLastWords(this.socket, () => (this.#writeFailed = true));
     this.socket.on('end', () => this.#ended());
     this.socket.on('error', (error) => this.#lost(error));
@@ -363,6 +370,7 @@ export class UpstreamConnection implements UpstreamSide {
   #lost(error?: Error): void {
     if (this.phase === 'closed') return;
     if (this.phase === 'connecting') {
+      if (this.#shaking) return this.#lose('handshake-failed');
       const { kind, detail } = failedConnect(error);
       return this.#lose(kind, detail);
     }

@@ -31,6 +31,8 @@ export class UpstreamSession implements ConnectionUser {
   readonly deadline = new Deadline<UpstreamSession>(this);
   readonly #socket: Socket;
   #connection: Http2Connection | null = null;
+  /** There is a connection, and the pod has not sent its settings yet. */
+  #shaking = false;
   readonly #streams = new Set<UpstreamStream>();
   #phase: 'connecting' | 'open' | 'retired' | 'closed' = 'connecting';
   /** Streams that the pod allows at one time; before it has said so, what it said on another connection. */
@@ -44,7 +46,7 @@ export class UpstreamSession implements ConnectionUser {
     this.tls = tls;
     this.#allowed = allowed;
     const { address, port } = state.endpoint;
-    const where = { host: address, port, noDelay: true };
+    const where = { host: address, port, noDelay: true, ...state.name?.connectOptions };
     if (tls) {
       const socket = connectTls({ ...where, ...tls.options, ALPNProtocols: ['h2'] });
       this.#socket = socket;
@@ -62,6 +64,8 @@ export class UpstreamSession implements ConnectionUser {
       this.#socket = connectTcp({ ...where, onread: { buffer: READ_BUFFER, callback } });
       this.#socket.on('connect', () => this.#connected());
     }
+    state.name?.watch(this.#socket);
+    this.#socket.once('connect', () => (this.#shaking = true));
     this.#socket.on('end', () => this.destroy());
     this.#socket.on('error', (error) => this.destroy(error));
     this.#socket.on('close', () => this.destroy());
@@ -124,6 +128,7 @@ export class UpstreamSession implements ConnectionUser {
 
   destroy(error?: Error): void {
     if (this.#phase !== 'connecting') return this.#lose('reset');
+    if (this.#shaking) return this.#lose('handshake-failed');
     const { kind, detail } = failedConnect(error);
     this.#lose(kind, detail);
   }

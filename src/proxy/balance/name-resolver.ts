@@ -1,0 +1,170 @@
+import { Resolver } from 'node:dns/promises';
+import type { NameFault } from '../../model/name-fault.ts';
+import { type ObjectKey, namespaceOf } from '../../model/objects.ts';
+import { refusedAddress } from '../../routing/refused-addresses.ts';
+import type { NameAnswer } from './external-names.ts';
+
+/** One address a name resolved to, and for how long that holds. */
+export interface ResolvedAddress {
+  readonly address: string;
+  /** Seconds */
+  readonly ttl: number;
+}
+
+/** All addresses of a name; rejects when there is no answer. */
+export type Resolve = (host: string) => Promise<readonly ResolvedAddress[]>;
+
+/** Resolves the ExternalNames that requests want, once for all threads. */
+export interface NameResolver {
+  /** `service` is the Service that has the name. Always resolves; without an answer the last good addresses stay. */
+  resolve(host: string, service: ObjectKey): Promise<NameAnswer>;
+}
+
+export interface NameResolverSettings {
+  readonly resolve: Resolve;
+  readonly allowLoopback: boolean;
+  readonly now: () => number;
+  /** What is wrong with the name of a Service changed; null when it resolves. */
+  readonly onFault: (service: ObjectKey, fault: NameFault | null) => void;
+}
+
+/** No name is asked for more often than this, whatever its time to live is and however often it fails. */
+const FLOOR_MS = 5_000;
+const LONGEST_TTL_MS = 300_000;
+/** A name that no request wanted for so long is forgotten. */
+const UNUSED_MS = 600_000;
+/** Names in use: of one namespace, and when there are more than `CROWDED` in all, only `FEW` of each. */
+const MOST_OF_NAMESPACE = 100;
+const FEW = 10;
+const CROWDED = 2_500;
+const MOST = 5_000;
+/** A connection tries them all. */
+const MOST_ADDRESSES = 16;
+
+interface Entry {
+  readonly host: string;
+  readonly namespaces: Set<string>;
+  readonly services: Set<ObjectKey>;
+  addresses: readonly string[];
+  reason: string | null;
+  freshUntil: number;
+  wantedAt: number;
+  pending: Promise<void> | null;
+}
+
+export function createNameResolver({
+  resolve,
+  allowLoopback,
+  now,
+  onFault,
+}: NameResolverSettings): NameResolver {
+  const entries = new Map<string, Entry>();
+  /** Names in use by namespace. */
+  const counts = new Map<string, number>();
+  let sweptAt = now();
+
+  async function ask(entry: Entry): Promise<void> {
+    let ttlMs = 0;
+    let reason: string | null = null;
+    try {
+      const answers = (await resolve(entry.host)).slice(0, MOST_ADDRESSES);
+      const refusals = answers.map(({ address }) => refusedAddress(address, allowLoopback));
+      const usable = answers.filter((_, index) => refusals[index] === null);
+      const [first] = answers;
+      if (usable.length > 0) entry.addresses = [...new Set(usable.map(({ address }) => address))].sort();
+      else reason = first ? `leads to ${first.address}, which ${refusals[0]}` : 'has no address';
+      ttlMs = Math.min(LONGEST_TTL_MS / 1000, ...usable.map(({ ttl }) => ttl)) * 1000;
+    } catch (error) {
+      reason = `does not resolve (${(error as NodeJS.ErrnoException).code ?? 'no answer'})`;
+    }
+    entry.freshUntil = now() + (reason === null ? Math.max(ttlMs, FLOOR_MS) : FLOOR_MS);
+    entry.pending = null;
+    if (entry.reason === reason) return;
+    entry.reason = reason;
+    for (const service of entry.services) onFault(service, faultOf(entry));
+  }
+
+  function faultOf({ host, reason, addresses }: Entry): NameFault | null {
+    return reason === null ? null : { host, reason, keepsAddresses: addresses.length > 0 };
+  }
+
+  function forget(entry: Entry): void {
+    entries.delete(entry.host);
+    for (const namespace of entry.namespaces) {
+      const count = (counts.get(namespace) ?? 0) - 1;
+      if (count > 0) counts.set(namespace, count);
+      else counts.delete(namespace);
+    }
+    if (entry.reason !== null) for (const service of entry.services) onFault(service, null);
+  }
+
+  function sweep(at: number): void {
+    if (at < sweptAt + FLOOR_MS) return;
+    sweptAt = at;
+    for (const entry of entries.values())
+      if (at >= entry.wantedAt + UNUSED_MS && !entry.pending) forget(entry);
+  }
+
+  /** Null when there is no room for it. */
+  function entryFor(host: string, namespace: string, at: number): Entry | null {
+    let entry = entries.get(host);
+    if (entry?.namespaces.has(namespace)) return entry;
+    const count = counts.get(namespace) ?? 0;
+    const room = entries.size < CROWDED ? MOST_OF_NAMESPACE : FEW;
+    if (count >= room || (!entry && entries.size >= MOST)) return null;
+    counts.set(namespace, count + 1);
+    if (!entry) {
+      entry = {
+        ...{
+          host,
+          namespaces: new Set<string>(),
+          services: new Set<ObjectKey>(),
+          addresses: [],
+          reason: null,
+        },
+        ...{ freshUntil: 0, wantedAt: at, pending: null },
+      };
+      entries.set(host, entry);
+    }
+    entry.namespaces.add(namespace);
+    return entry;
+  }
+
+  return {
+    async resolve(host, service) {
+      const at = now();
+      sweep(at);
+      const namespace = namespaceOf(service);
+      const entry = entryFor(host, namespace, at);
+      if (entry === null) {
+        const reason = `is one too many: at most ${MOST_OF_NAMESPACE} names of a namespace are in use at a time, fewer when there are more than ${CROWDED} in all`;
+        onFault(service, { host, reason, keepsAddresses: false });
+        return { host, addresses: [], freshForMs: FLOOR_MS };
+      }
+      entry.wantedAt = at;
+      if (!entry.services.has(service)) {
+        entry.services.add(service);
+        onFault(service, faultOf(entry));
+      }
+      if (at >= entry.freshUntil) await (entry.pending ??= ask(entry));
+      return { host, addresses: entry.addresses, freshForMs: Math.max(0, entry.freshUntil - now()) };
+    },
+  };
+}
+
+/** Asks the system's name servers for A and AAAA at once, with their times to live. No search domain is tried. */
+export function dnsResolve(timeoutMs = 2_000): Resolve {
+  const resolver = new Resolver({ timeout: timeoutMs, tries: 2 });
+  return async (host) => {
+    const answers = await Promise.allSettled([
+      resolver.resolve4(host, { ttl: true }),
+      resolver.resolve6(host, { ttl: true }),
+    ]);
+    const found = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
+    if (found.length > 0) return found;
+    const [failed] = answers.flatMap((answer) =>
+      answer.status === 'rejected' ? [answer.reason as unknown] : [],
+    );
+    throw failed;
+  };
+}

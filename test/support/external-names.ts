@@ -1,0 +1,16 @@
+import { type ExternalNames, createExternalNames } from '../../src/proxy/balance/external-names.ts';
+import { type Resolve, createNameResolver } from '../../src/proxy/balance/name-resolver.ts';
+import { serviceOf } from '../../src/routing/backends.ts';
+
+/** ExternalNames as a thread has them, resolved in this thread; none resolves unless said. */
+export function externalNames(
+  resolve: Resolve = () => Promise.reject(new Error('no name servers here')),
+  allowLoopback = true,
+): ExternalNames {
+  const resolver = createNameResolver({ resolve, allowLoopback, now: Date.now, onFault: () => undefined });
+  const names = createExternalNames({
+    ask: (host, backend) => void resolver.resolve(host, serviceOf(backend) ?? '').then(names.answered),
+    now: Date.now,
+  });
+  return names;
+}
