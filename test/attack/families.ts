@@ -1,0 +1,20 @@
+import { connections } from './families/connections.ts';
+import { http2 } from './families/http2.ts';
+import { proxyProtocol } from './families/proxy-protocol.ts';
+import { requests, requestsByReference } from './families/requests.ts';
+import { responses } from './families/responses.ts';
+import { statusPort } from './families/status-port.ts';
+import { tenants } from './families/tenants.ts';
+import type { Family } from './scene.ts';
+
+/** All there are, in the order in which they are played. */
+export const families: readonly Family[] = [
+  requests,
+  requestsByReference,
+  responses,
+  http2,
+  proxyProtocol,
+  connections,
+  statusPort,
+  tenants,
+];
