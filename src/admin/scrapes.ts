@@ -10,8 +10,8 @@ const FRESH_MS = 1_000;
 const MAX_HELD = 3;
 
 /**
- * Shares scrapes between those who ask: one is built at a time, and read for a second. The function that is returned
- * calls `read` with a scrape, which is held until the promise of `read` settles.
+ * Shares scrapes between requests: one is built at a time, and serves for a second. The function that is returned calls
+ * `read` with a scrape, which is kept until the promise of `read` settles.
  */
 export function shareScrapes(
   build: () => Promise<Scrape>,

@@ -1,10 +1,10 @@
 import { setImmediate } from 'node:timers/promises';
 
-/** After this long the event loop has a turn: health is answered and changes are compiled between two slices. */
+/** After this long the event loop gets a turn: between two slices, health is answered and changes are compiled. */
 const SLICE_MS = 5;
 const CHUNK_CHARACTERS = 64 * 1024;
 
-/** Runs `work` to its end. It may be interrupted wherever it yields. */
+/** Runs `work` to its end in slices; a slice ends where it yields. Resolves with what it returns. */
 export async function runInSlices<T>(work: Generator<unknown, T>): Promise<T> {
   let sliceEndsAt = performance.now() + SLICE_MS;
   for (;;) {
@@ -16,7 +16,7 @@ export async function runInSlices<T>(work: Generator<unknown, T>): Promise<T> {
   }
 }
 
-/** The same for work that writes text: each piece may be followed by an interruption. */
+/** The same for work that yields text: resolves to UTF-8 chunks of some 64 KiB. */
 export async function* chunksInSlices(pieces: Iterable<string>): AsyncGenerator<Buffer> {
   let text = '';
   let sliceEndsAt = performance.now() + SLICE_MS;

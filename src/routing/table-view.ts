@@ -52,7 +52,10 @@ export function* countTableInSteps(table: RouteTable): Generator<void, TableCoun
     }
   }
   let lastResort = 0;
-  for (const backend of values(table.backends)) if (backend.lastResort) lastResort++;
+  for (const backend of values(table.backends)) {
+    if (backend.lastResort) lastResort++;
+    yield;
+  }
   return { hosts, routes, backends: table.backends.size, lastResort };
 }
 

@@ -182,6 +182,12 @@ describe('while others do their worst', () => {
     return client;
   };
   const GET = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
+  const expectHealthOnSocket = async (socketPath: string): Promise<void> => {
+    const asked = httpGet({ socketPath, path: '/healthz', agent: false });
+    const [response] = (await once(asked, 'response')) as [IncomingMessage];
+    response.resume();
+    expect(response.statusCode).toBe(200);
+  };
   const expectHealth = async (): Promise<void> => {
     for (const health of ['/healthz', '/readyz']) {
       expect(await (await connect(GET(health))).message()).toMatchObject({ status: 200, body: 'ok\n' });
@@ -193,6 +199,10 @@ describe('while others do their worst', () => {
     const starts = ['', 'GET /healthz HT', 'GET /healthz HTTP/1.1\r\nHost: x\r\nX: '];
     for (let opened = 0; opened < 400; opened++) await connect(starts[opened % starts.length]);
     await expectHealth();
+    await using folder = createFolder();
+    const socketPath = join(folder.path, 'status.sock');
+    await admin?.listenOnSocket(socketPath);
+    await expectHealthOnSocket(socketPath);
   });
 
   it('health is answered while a scrape is built, and all who ask meanwhile share it', async () => {
