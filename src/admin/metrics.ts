@@ -21,7 +21,8 @@ export interface RequestCounters {
 }
 
 export interface DataPlaneFigures {
-  readonly counters: readonly RequestCounters[];
+  /** Gone through once for each family. */
+  readonly counters: Iterable<RequestCounters>;
   readonly gauges: {
     readonly clientConnections: number;
     readonly upstreamConnections: number;

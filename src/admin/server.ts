@@ -35,7 +35,7 @@ const HEAD_TIMEOUT_MS = 5_000;
 const MAX_HEAD_BYTES = 8 * 1024;
 /** Of each listener. Those of the port take nothing from those of the socket. */
 const MAX_IDLE_CONNECTIONS = 128;
-const METRICS_LIMIT = { limit: 32, timeoutMs: 10_000 };
+const METRICS_LIMIT = { limit: 8, timeoutMs: 10_000 };
 const ROUTES_LIMIT = { limit: 2, timeoutMs: 30_000 };
 
 type Answer = (request: IncomingMessage, response: ServerResponse, url: Url) => Promise<void> | void;

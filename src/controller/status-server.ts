@@ -53,19 +53,18 @@ export function openMetrics(options: StatusOptions): Metrics {
 function* sumCounters(
   tables: readonly CounterTable[],
   compilation: Compilation | null,
-): Generator<void, { counters: readonly IngressCounters[]; gone: readonly string[] }> {
+): Generator<void, { counters: Iterable<IngressCounters>; gone: readonly string[] }> {
   const sum = new RequestCounters();
   for (const table of tables) yield* sum.add(table);
-  const counters: IngressCounters[] = [];
   const gone: string[] = [];
-  for (const each of countersOf(sum.table())) {
-    const { ingress } = each;
+  for (const ingress of sum.table().ingresses) {
     const isIngress = ingress !== '' && !ingress.endsWith(`/${OTHER}`);
     if (isIngress && compilation && !get(compilation.snapshot.ingresses, ingress)) gone.push(ingress);
-    else counters.push(each);
     yield;
   }
-  return { counters, gone };
+  sum.forget(gone);
+  const table = sum.table();
+  return { counters: { [Symbol.iterator]: () => countersOf(table) }, gone };
 }
 
 function* controlFigures({ source, compilation, log }: StatusOptions): Generator<void, ControlFigures> {

@@ -163,27 +163,59 @@ export class RequestCounters {
   }
 }
 
-/** The rows of a table as objects; they share its memory. */
+/** The rows of a table, which share its memory: each is read only where it is asked for something. */
 export function* countersOf({ ingresses, values }: CounterTable): Generator<IngressCounters> {
-  for (const [index, ingress] of ingresses.entries()) {
-    const row = index * COLUMNS;
-    yield {
-      ingress,
-      statusClasses: values.subarray(row + STATUS_CLASSES, row + LATENCY_BUCKETS),
-      latencyBuckets: values.subarray(row + LATENCY_BUCKETS, row + LATENCY_SUM),
-      latencySumSeconds: values[row + LATENCY_SUM]!,
-      requestBytes: values[row + REQUEST_BYTES]!,
-      responseBytes: values[row + RESPONSE_BYTES]!,
-      retries: values[row + RETRIES]!,
-      droppedFields: values[row + DROPPED_FIELDS]!,
-      connectFailures: connectFailuresOf(values.subarray(row + CONNECT_FAILURE, row + COLUMNS)),
-    };
-  }
+  for (const [index, ingress] of ingresses.entries()) yield new Row(ingress, values, index * COLUMNS);
 }
 
-function connectFailuresOf(counts: Float64Array): IngressCounters['connectFailures'] {
-  const happened = CONNECT_FAILURES.map((failure, index) => [failure, counts[index]!] as const);
-  return Object.fromEntries(happened.filter(([, count]) => count > 0));
+class Row implements IngressCounters {
+  readonly ingress: string;
+  readonly #values: Float64Array;
+  readonly #start: number;
+
+  constructor(ingress: string, values: Float64Array, start: number) {
+    this.ingress = ingress;
+    this.#values = values;
+    this.#start = start;
+  }
+
+  get statusClasses(): Float64Array {
+    return this.#columns(STATUS_CLASSES, LATENCY_BUCKETS);
+  }
+
+  get latencyBuckets(): Float64Array {
+    return this.#columns(LATENCY_BUCKETS, LATENCY_SUM);
+  }
+
+  get latencySumSeconds(): number {
+    return this.#values[this.#start + LATENCY_SUM]!;
+  }
+
+  get requestBytes(): number {
+    return this.#values[this.#start + REQUEST_BYTES]!;
+  }
+
+  get responseBytes(): number {
+    return this.#values[this.#start + RESPONSE_BYTES]!;
+  }
+
+  get retries(): number {
+    return this.#values[this.#start + RETRIES]!;
+  }
+
+  get droppedFields(): number {
+    return this.#values[this.#start + DROPPED_FIELDS]!;
+  }
+
+  get connectFailures(): IngressCounters['connectFailures'] {
+    const counts = this.#columns(CONNECT_FAILURE, COLUMNS);
+    const happened = CONNECT_FAILURES.map((failure, index) => [failure, counts[index]!] as const);
+    return Object.fromEntries(happened.filter(([, count]) => count > 0));
+  }
+
+  #columns(from: number, to: number): Float64Array {
+    return this.#values.subarray(this.#start + from, this.#start + to);
+  }
 }
 
 /** Not those without an Ingress, nor the one row for everything beyond the limits. */
