@@ -27,6 +27,8 @@ const LIMITS: Readonly<Record<keyof Limits, string>> = {
     'from the start of a connection to the end of its TLS handshake, or of its PROXY protocol header',
   handshakes: 'TLS handshakes and PROXY headers that one data-plane thread awaits; one more ends the oldest',
   bodyIdleTimeoutMs: 'without a byte of a body that the client is sending',
+  bodyMinRate:
+    'bytes per second of a body that the client is sending, on average over each `body-idle-timeout`; then 408; 0 turns it off. Not for gRPC, WebSockets, and time in which the Pod does not take them',
   keepAliveIdleTimeoutMs: 'an idle connection of a client',
   connectTimeoutMs: 'connecting to an endpoint: all attempts of one request together; then 504',
   upstreamIdleTimeoutMs: 'without a byte from an endpoint while one is awaited; then 504',

@@ -154,7 +154,11 @@ export const limit: Parse<readonly [keyof Limits, number]> = (given) => {
     const names = (Object.keys(DEFAULT_LIMITS) as (keyof Limits)[]).map(limitFlagName).join(', ');
     return { mistake: `'${given}' sets no limit; write name=value with one of ${names}` };
   }
-  const parsed: Parsed<number> = key.endsWith('Ms') ? duration(value) : positive(value);
+  const parsed: Parsed<number> = key.endsWith('Ms')
+    ? duration(value)
+    : key === 'bodyMinRate' && value === '0'
+      ? { value: 0 }
+      : positive(value);
   return 'value' in parsed ? { value: [key, parsed.value] } : { mistake: `${name}: ${parsed.mistake}` };
 };
 

@@ -11,6 +11,8 @@ export interface Limits {
   readonly handshakes: number;
   /** Without a byte of a body from the client; then 408 or a cut. */
   readonly bodyIdleTimeoutMs: number;
+  /** Bytes per second of a request body, on average over each `bodyIdleTimeoutMs` in which it is read; 0 for any. */
+  readonly bodyMinRate: number;
   readonly keepAliveIdleTimeoutMs: number;
   /** All attempts of one request to connect, together; one of several attempts has an equal share. */
   readonly connectTimeoutMs: number;
@@ -39,6 +41,7 @@ export const DEFAULT_LIMITS: Limits = {
   handshakeTimeoutMs: 10_000,
   handshakes: 1_024,
   bodyIdleTimeoutMs: 60_000,
+  bodyMinRate: 100,
   keepAliveIdleTimeoutMs: 75_000,
   connectTimeoutMs: 5_000,
   upstreamIdleTimeoutMs: 60_000,

@@ -4,6 +4,7 @@ import type { Answer } from '../../../http/local-response.ts';
 import { authorityOfSocket } from '../../../http/connection-info.ts';
 import { reset as resetSocket } from '../../tls/termination.ts';
 import { feel } from '../../gc-pressure.ts';
+import { BodyRate } from '../../body-rate.ts';
 import { BodyReader } from '../../http1/body-reader.ts';
 import {
   type ClientFraming,
@@ -47,6 +48,7 @@ export class ClientConnection implements ClientSide {
   phase: Phase = 'head';
   #exchange: RelayExchange | null = null;
   readonly #body: BodyReader;
+  readonly #rate: BodyRate;
   /** Its own while a head is coming in pieces; the pieces are in `#held`. */
   #head: RequestHead | null = null;
   /** The beginning of a head, or what was sent before its turn came. */
@@ -64,6 +66,8 @@ export class ClientConnection implements ClientSide {
     this.#held = new HeldBytes(this.memory);
     this.socket = socket;
     this.#body = new BodyReader(relay.context.limits);
+    const { bodyMinRate, bodyIdleTimeoutMs } = relay.context.limits;
+    this.#rate = new BodyRate(bodyMinRate, bodyIdleTimeoutMs);
     this.connectionInfo = connectionInfo;
     socket.on('data', (bytes: Buffer) => {
       this.#received(bytes);
@@ -109,6 +113,7 @@ export class ClientConnection implements ClientSide {
   /** Stops reading until `resume`: who should take the bytes does not keep up. */
   pause(): void {
     this.socket.pause();
+    this.#rate.pause();
     this.deadline.clear();
   }
 
@@ -363,6 +368,7 @@ export class ClientConnection implements ClientSide {
     this.#exchange = exchange;
     const { framing } = head;
     this.#body.start(framing);
+    this.#rate.pause();
     this.phase = framing.kind === 'none' ? 'waiting' : 'body';
     exchange.begin(head, bytes, at);
     return length;
@@ -400,17 +406,20 @@ export class ClientConnection implements ClientSide {
     const exchange = this.#exchange;
     const body = this.#body;
     let at = from;
+    let content = 0;
     for (;;) {
       const progress = body.read(bytes, at, end);
       at = body.next;
       switch (progress) {
         case 'content':
+          content += body.to - body.from;
           exchange?.onRequestContent(bytes, body.from, body.to);
           break;
         case 'more':
           if (!exchange) return end;
           this.deadline.arm(this.#relay.bodies);
-          exchange.onRequestFlush();
+          if (!this.#rate.came(content, this.#relay.deadlines.now)) exchange.onClientStalled();
+          else exchange.onRequestFlush();
           return end;
         case 'done':
           if (!exchange) {

@@ -1,6 +1,7 @@
 import type { Answer } from '../../../http/local-response.ts';
 import type { ConnectionInfo } from '../../../http/connection-info.ts';
 import { dateOf } from '../http1/client-head.ts';
+import { BodyRate } from '../../body-rate.ts';
 import { Deadline, type DeadlineList } from '../../deadlines.ts';
 import { RelayExchange } from '../../exchange.ts';
 import { messageFault } from '../http1/request-head.ts';
@@ -28,6 +29,8 @@ export class ClientStream implements ClientSide, StreamUser {
   #requestTrailers: Trailers = NO_TRAILERS;
   #requestOver: boolean;
   #isMalformed = false;
+  /** Null where the body may be as slow as it likes. */
+  #rate: BodyRate | null = null;
   /** What is still to come of the body, where that was told; otherwise negative. */
   #lacking = -1;
 
@@ -69,6 +72,8 @@ export class ClientStream implements ClientSide, StreamUser {
       this.#requestOver = true;
     } else if (!this.#requestOver) {
       this.#lacking = head.contentLength;
+      const { bodyMinRate, bodyIdleTimeoutMs } = relay.context.limits;
+      this.#rate = new BodyRate(bodyMinRate, bodyIdleTimeoutMs);
       this.deadline.arm(this.#silence);
     }
     exchange.begin(head, bytes, 0);
@@ -81,6 +86,7 @@ export class ClientStream implements ClientSide, StreamUser {
     if (this.#lacking >= 0 && (this.#lacking -= to - from) < 0)
       return this.#stream.reset(ErrorCode.protocolError);
     this.deadline.arm(this.#silence);
+    if (this.#rate?.came(to - from, this.#session.relay.deadlines.now) === false) return this.bodyTimedOut();
     this.#exchange?.onRequestContent(bytes, from, to);
   }
 
@@ -174,6 +180,7 @@ export class ClientStream implements ClientSide, StreamUser {
 
   pause(): void {
     this.#stream.pause();
+    this.#rate?.pause();
     this.deadline.clear();
   }
 
@@ -187,6 +194,7 @@ export class ClientStream implements ClientSide, StreamUser {
     const { calls } = this.#session.clients;
     if (this.deadline.isArmedIn(this.#silence)) this.deadline.arm(calls);
     this.#silence = calls;
+    this.#rate = null;
   }
 
   get #date(): string {
