@@ -42,8 +42,10 @@ function slice(n: number, ready = 3): ObjectChange {
 /** Built as plain data and read as hostile data, so the types of the API are of no use here. */
 function change(kind: string, name: string, rest: object, serviceName?: string): ObjectChange {
   const labels = serviceName === undefined ? {} : { 'kubernetes.io/service-name': serviceName };
-  const metadata = { namespace: 'bench', name, labels, creationTimestamp: '2026-01-01T00:00:00Z' };
-  return { kind, key: `bench/${name}`, object: { metadata, ...rest } } as unknown as ObjectChange;
+  // Spread as in a cluster: what one namespace may have is limited.
+  const namespace = `team-${Number(/\d+/.exec(name)?.[0]) % 100}`;
+  const metadata = { namespace, name, labels, creationTimestamp: '2026-01-01T00:00:00Z' };
+  return { kind, key: `${namespace}/${name}`, object: { metadata, ...rest } } as unknown as ObjectChange;
 }
 
 function cluster(size: number): Snapshot {

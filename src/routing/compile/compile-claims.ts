@@ -65,13 +65,13 @@ export function compileClaims(
       };
     }
   };
-  for (const [key, object] of difference(from.snapshot.ingresses, snapshot.ingresses)) reread(key, object);
-  if (!sameOwnership) for (const [key, object] of entries(snapshot.ingresses)) reread(key, object);
+  const touched = new Set<ObjectKey>();
+  for (const [key] of difference(from.snapshot.ingresses, snapshot.ingresses)) touched.add(key);
+  if (!sameOwnership) for (const [key] of entries(snapshot.ingresses)) touched.add(key);
   for (const dependency of changedDependencies(from.snapshot, snapshot)) {
-    for (const key of dependentsOn(from.members.dependents, 'Ingress', dependency)) {
-      reread(key, get(snapshot.ingresses, key));
-    }
+    for (const key of dependentsOn(from.members.dependents, 'Ingress', dependency)) touched.add(key);
   }
+  for (const key of touched) reread(key, get(snapshot.ingresses, key));
   const dependencyMoves = changes.map(({ ingress, before, after }) =>
     dependentMove('Ingress', ingress, before, after),
   );

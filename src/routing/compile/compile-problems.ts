@@ -40,12 +40,15 @@ export function compileProblems(
 /** Problems that are listed of one object. */
 const MAX_PROBLEMS = 100;
 
-/** One object must not fill the log, the metrics and the memory of all. */
+/** One object must not fill the log, the metrics and the memory of all: the first of each code are listed, then the worst. */
 function worst(found: readonly Problem[]): readonly Problem[] {
-  const [first] = found;
-  if (!first || found.length <= MAX_PROBLEMS) return found;
-  const message = `Only the worst ${MAX_PROBLEMS} of ${found.length} problems with this object are listed.`;
-  return [...found.slice(0, MAX_PROBLEMS), problem('info', 'TooManyProblems', first.object, '', message)];
+  if (found.length <= MAX_PROBLEMS) return found;
+  const byCode = new Map(found.toReversed().map((each) => [each.code, each]));
+  const listed = new Set([...new Set([...byCode.values(), ...found])].slice(0, MAX_PROBLEMS));
+  const message = `Only ${MAX_PROBLEMS} of ${found.length} problems with this object are listed; the others are listed when these are fixed.`;
+  return found
+    .filter((each) => listed.has(each))
+    .concat(found.slice(0, 1).map(({ object }) => problem('info', 'TooManyProblems', object, '', message)));
 }
 
 function isolated(ingress: ObjectKey, compiled: Compiled): readonly Problem[] {

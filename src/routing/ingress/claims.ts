@@ -147,8 +147,9 @@ function readScopes(
       all.push(claim);
     }
   }
-  const [only] = scopes.values();
-  if (only) for (const glob of globs) scopes.set(globScope(glob), scopes.size === 1 ? only : all);
+  const [first, ...others] = scopes.values();
+  const ofGlobs = others.length === 0 ? first : all;
+  if (ofGlobs) for (const glob of globs) scopes.set(globScope(glob), ofGlobs);
   return scopes;
 }
 

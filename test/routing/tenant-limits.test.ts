@@ -1,0 +1,235 @@
+import { describe, expect, it } from 'vitest';
+import { type Compilation, compile, listProblems } from '../../src/routing/compile/compile.ts';
+import { match } from '../../src/routing/match.ts';
+import { get } from '../../src/model/sharded-map.ts';
+import { type ObjectChange, applyChanges, snapshotOf } from '../../src/model/snapshot.ts';
+import type { HostRoutes } from '../../src/routing/table.ts';
+import { tableUpdate } from '../../src/routing/table-update.ts';
+import { TENANT_LIMITS } from '../../src/routing/tenant-limits.ts';
+import { CASE_SETTINGS } from '../support/cases.ts';
+import { OUR_CLASS } from './arbitrary-cluster.ts';
+
+const GLOBS = 'portico.dev/host-globs';
+
+interface Asked {
+  readonly hosts?: readonly string[];
+  readonly paths?: readonly string[];
+  readonly globs?: readonly string[];
+  readonly tls?: readonly object[];
+  /** The day of its creation. */
+  readonly day?: number;
+}
+
+function ingress(
+  key: string,
+  { hosts = ['a.test'], paths = ['/'], globs = [], tls, day = 1 }: Asked,
+): ObjectChange {
+  const [namespace, name] = key.split('/');
+  const backend = { service: { name: 'web', port: { number: 80 } } };
+  const http = { paths: paths.map((path) => ({ path, pathType: 'Prefix', backend })) };
+  const creationTimestamp = `2026-01-${String(day).padStart(2, '0')}T00:00:00Z`;
+  const annotations = globs.length > 0 ? { [GLOBS]: globs.join(',') } : {};
+  const object = {
+    metadata: { namespace, name, creationTimestamp, annotations },
+    spec: { ingressClassName: 'portico', rules: hosts.map((host) => ({ host, http })), tls },
+  };
+  return { kind: 'Ingress', key, object } as unknown as ObjectChange;
+}
+
+/** The victim is another tenant, younger than all. */
+const VICTIM = ingress('victim/web', { hosts: ['victim.test'], day: 31 });
+
+const SERVICES = ['b', 'c', 'd', 'e', 'f', 'g', 'victim'].map((namespace) => {
+  const object = { metadata: { namespace, name: 'web' }, spec: { ports: [{ port: 80 }] } };
+  return { kind: 'Service', key: `${namespace}/web`, object } as unknown as ObjectChange;
+});
+
+function compiled(...objects: readonly ObjectChange[]): Compilation {
+  const compilation = compile(snapshotOf([OUR_CLASS, ...SERVICES, ...objects, VICTIM]), CASE_SETTINGS);
+  // What is compiled can be sent, and takes nothing from others.
+  structuredClone(tableUpdate(null, compilation.table));
+  expect(match(compilation.table, 'victim.test', '/')).toMatchObject({ ingress: 'victim/web' });
+  return compilation;
+}
+
+function told(compilation: Compilation, key: string): readonly string[] {
+  const found = listProblems(compilation).filter(
+    ({ object }) => `${object.namespace}/${object.name}` === key,
+  );
+  return found.filter(({ code }) => code !== 'NoEndpoints').map(({ code, field }) => `${code} ${field}`);
+}
+
+function routesAt(compilation: Compilation, host: string): HostRoutes | undefined {
+  return get(compilation.table.hosts, host);
+}
+
+const numbers = (count: number): readonly number[] => Array.from({ length: count }, (_, i) => i);
+
+describe('one Ingress', () => {
+  it('may nest paths as deeply as it likes', () => {
+    const paths = numbers(TENANT_LIMITS.pathLength - 1).map((i) => `/${'a'.repeat(i)}`);
+    const compilation = compiled(ingress('b/nested', { paths }));
+    const deepest = paths.at(-1) ?? '';
+    expect(match(compilation.table, 'a.test', `${deepest}/x`)?.path).toBe(deepest);
+    expect(match(compilation.table, 'a.test', '/aab')?.path).toBe('/');
+  });
+
+  it('has a path that is too long or too deep left out', () => {
+    const { pathLength, pathSegments } = TENANT_LIMITS;
+    const good = [`/${'a'.repeat(pathLength - 1)}`, '/a'.repeat(pathSegments)];
+    const compilation = compiled(ingress('b/long', { paths: good.flatMap((path) => [path, `${path}/a`]) }));
+    expect(told(compilation, 'b/long')).toEqual([
+      'PathTooLong spec.rules[0].http.paths[1].path',
+      'PathTooLong spec.rules[0].http.paths[3].path',
+    ]);
+    for (const path of good) expect(match(compilation.table, 'a.test', path)?.path).toBe(path);
+  });
+
+  it('has the paths and rules beyond the limits left out', () => {
+    const { pathsPerIngress, rulesPerIngress } = TENANT_LIMITS;
+    const paths = compiled(ingress('b/paths', { paths: numbers(pathsPerIngress + 2).map((i) => `/${i}`) }));
+    expect(told(paths, 'b/paths')).toEqual([`TooManyPaths spec.rules[0].http.paths[${pathsPerIngress}]`]);
+    expect(match(paths.table, 'a.test', `/${pathsPerIngress - 1}`)).not.toBeNull();
+    expect(match(paths.table, 'a.test', `/${pathsPerIngress}`)).toBeNull();
+
+    const hosts = numbers(rulesPerIngress + 2).map((i) => `h${i}.test`);
+    const rules = compiled(ingress('b/rules', { hosts }));
+    expect(told(rules, 'b/rules')).toEqual([`TooManyRules spec.rules[${rulesPerIngress}]`]);
+    expect(routesAt(rules, `h${rulesPerIngress - 1}.test`)).toBeDefined();
+    expect(routesAt(rules, `h${rulesPerIngress}.test`)).toBeUndefined();
+  });
+
+  it('has TLS entries beyond the limit left out: without hosts each stands for all rules', () => {
+    const tls = numbers(5_000).map((i) => ({ secretName: `s${i}` }));
+    const compilation = compiled(ingress('b/tls', { hosts: numbers(1_000).map((i) => `h${i}.test`), tls }));
+    expect(told(compilation, 'b/tls')).toContain('TooManyTlsHosts spec.tls[10]');
+  });
+
+  it('has its worst problems listed, and the others counted', () => {
+    const paths = numbers(500).map((i) => `no-slash-${i}`);
+    const problems = told(compiled(ingress('b/wrong', { paths })), 'b/wrong');
+    expect(problems).toHaveLength(101);
+    expect(problems.at(-1)).toBe('TooManyProblems ');
+  });
+
+  it('has one tree for all its hosts and globs, also in what is sent', () => {
+    const globs = numbers(16).map((i) => `*-${i}.b.test`);
+    const asked = { hosts: ['a.b.test'], paths: numbers(1_000).map((i) => `/${i}`) };
+    const before = compiled(ingress('b/big', { ...asked, globs: globs.slice(1) }));
+    const snapshot = applyChanges(before.snapshot, [ingress('b/big', { ...asked, globs })]);
+    const after = compile(snapshot, CASE_SETTINGS, before);
+    for (const { table } of [before, after]) {
+      const bucket = get(table.globs, 'b.test') ?? [];
+      const trees = bucket.map(({ routes }) => routes.paths);
+      expect(new Set([...trees, get(table.hosts, 'a.b.test')?.paths]).size).toBe(1);
+    }
+    // One more glob is sent with those that have the same tree, so that a thread keeps no second copy.
+    const update = structuredClone(tableUpdate(before.table, after.table));
+    const sent = update.kind === 'changes' ? (update.globs[0]?.[1] ?? []) : [];
+    expect(sent).toHaveLength(16);
+    expect(new Set(sent.map(({ routes }) => routes.paths)).size).toBe(1);
+  });
+});
+
+describe('several Ingresses', () => {
+  it('have as many paths on a host as the limit; the youngest lose', () => {
+    const each = TENANT_LIMITS.pathsPerIngress;
+    const ingresses = [1, 2, 3].map((day) => {
+      return ingress(`b/p${day}`, { paths: numbers(each).map((i) => `/${day}-${i}`), day });
+    });
+    const compilation = compiled(...ingresses.toReversed());
+    const left = TENANT_LIMITS.pathsPerHost - 2 * each;
+    expect(['b/p1', 'b/p2'].map((key) => told(compilation, key))).toEqual([[], []]);
+    expect(told(compilation, 'b/p3')).toEqual([`HostTooManyPaths spec.rules[0].http.paths[${left}].path`]);
+    expect(match(compilation.table, 'a.test', `/3-${left - 1}`)).not.toBeNull();
+    expect(match(compilation.table, 'a.test', `/3-${left}`)).toBeNull();
+  });
+
+  it('of a namespace have as many globs as the limit, and as many under one suffix; others keep theirs', () => {
+    const { globsPerNamespace, globsPerSuffix, globsPerSuffixAndNamespace } = TENANT_LIMITS;
+    const glob = (tenant: string, day: number, i: number, suffix: string): ObjectChange => {
+      return ingress(`${tenant}/g${day}-${i}`, {
+        globs: [`${tenant}${i}-*.${suffix}`],
+        hosts: [`${tenant}${i}.test`],
+        day,
+      });
+    };
+    const own = numbers(globsPerNamespace + 1).map((i) => glob('b', i < 9 ? 1 : 2, i, `s${i}.test`));
+    const byNamespace = compiled(...own);
+    const without = own.filter(({ key }) => told(byNamespace, key).length > 0);
+    expect(without).toHaveLength(1);
+    expect(told(byNamespace, without[0]?.key ?? '')).toEqual([
+      `TooManyHostGlobs metadata.annotations[${GLOBS}]`,
+    ]);
+
+    const tenants = ['c', 'd', 'e', 'f', 'g'];
+    const shared = tenants.flatMap((tenant, index) => {
+      return numbers(globsPerSuffixAndNamespace + 1).map((i) => glob(tenant, index + 1, i, 'shared.test'));
+    });
+    const bySuffix = compiled(...shared);
+    expect(get(bySuffix.table.globs, 'shared.test')).toHaveLength(globsPerSuffix);
+    const losers = shared
+      .filter(({ key }) => told(bySuffix, key).length > 0)
+      .map(({ key }) => key.split('/')[0]);
+    // One of each, and all of the youngest.
+    expect(tenants.map((tenant) => losers.filter((each) => each === tenant).length)).toEqual([
+      1, 1, 1, 1, 65,
+    ]);
+  });
+
+  it('of a namespace have as many routes as the limit; what frees some lets the next one in', () => {
+    const paths = numbers(1_900).map((i) => `/${i}`);
+    const globs = numbers(16).map((i) => `*-${i}.b.test`);
+    // Each takes 17 times 1,901.
+    const ingresses = [1, 2, 3, 4].map((day) =>
+      ingress(`b/r${day}`, { paths, globs, hosts: [`r${day}.test`], day }),
+    );
+    const before = compiled(...ingresses);
+    expect(
+      ingresses.map(({ key }) => told(before, key).includes('NamespaceTooManyRoutes spec.rules')),
+    ).toEqual([false, false, false, true]);
+    expect(routesAt(before, 'r4.test')).toBeUndefined();
+
+    const gone = [{ ...ingresses[0], object: undefined } as ObjectChange];
+    const after = compile(applyChanges(before.snapshot, gone), CASE_SETTINGS, before);
+    expect(routesAt(after, 'r4.test')).toBeDefined();
+    expect(told(after, 'b/r4')).not.toContain('NamespaceTooManyRoutes spec.rules');
+    expect(listProblems(after)).toEqual(listProblems(compile(after.snapshot, CASE_SETTINGS)));
+  });
+});
+
+describe('an object that we fail on', () => {
+  /** No API server has such an object; it stands for any fault of ours. */
+  const failing = (change: ObjectChange): ObjectChange => {
+    const object = new Proxy(change.object ?? {}, {
+      get(target, name) {
+        if (name === 'spec') throw new RangeError('Maximum call stack size exceeded');
+        return Reflect.get(target, name) as unknown;
+      },
+    });
+    return { ...change, object } as ObjectChange;
+  };
+
+  it('is left out, and the others are served', () => {
+    const service = { metadata: { namespace: 'b', name: 'web' } };
+    const objects = [
+      failing(ingress('b/bad', { hosts: ['bad.test'] })),
+      failing({ kind: 'Service', key: 'b/web', object: service } as unknown as ObjectChange),
+      ingress('b/good', { hosts: ['good.test'] }),
+    ];
+    const compilation = compiled(...objects);
+    expect(told(compilation, 'b/bad')).toEqual(['InternalError ']);
+    expect(told(compilation, 'b/web')).toEqual(['InternalError ']);
+    expect(compilation.faults.map(({ object }) => `${object.kind} ${object.name}`)).toEqual([
+      'Ingress bad',
+      'Service web',
+    ]);
+    expect(routesAt(compilation, 'bad.test')).toBeUndefined();
+    expect(get(compilation.table.backends, 'b/web:80')).toMatchObject({ unavailable: 'internal-error' });
+
+    const repaired = applyChanges(compilation.snapshot, [ingress('b/bad', { hosts: ['bad.test'] })]);
+    const after = compile(repaired, CASE_SETTINGS, compilation);
+    expect(routesAt(after, 'bad.test')).toBeDefined();
+    expect(told(after, 'b/bad')).toEqual([]);
+  });
+});
