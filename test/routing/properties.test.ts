@@ -169,21 +169,75 @@ describe('compile and match', () => {
   });
 });
 
+const DEEP = 20_000;
+
+/** A value in so many lists, or maps. */
+function nested(wrap: (inner: unknown) => unknown): unknown {
+  let value: unknown = null;
+  for (let depth = 0; depth < DEEP; depth++) value = wrap(value);
+  return value;
+}
+
+const EXTREMES: readonly unknown[] = [
+  nested((inner) => [inner]),
+  nested((inner) => ({ spec: inner, service: inner })),
+  '/a'.repeat(DEEP),
+  '{a,'.repeat(DEEP),
+  '*.'.repeat(DEEP),
+  Array.from({ length: DEEP }, (_, i) => `h${i}.test`),
+  Array.from({ length: DEEP }, (_, i) => ({ host: `h${i}.test`, secretName: 's' })),
+  Array.from({ length: DEEP }, (_, i) => ({
+    path: `/${i}`,
+    pathType: 'Exact',
+    addresses: [`10.0.${i % 256}.1`],
+  })),
+];
+
+/** What belongs to nobody of those who write the rest. */
+const VICTIM: ObjectChange = {
+  kind: 'Ingress',
+  key: 'victim/web',
+  object: {
+    metadata: { namespace: 'victim', name: 'web' },
+    spec: {
+      ingressClassName: 'portico',
+      rules: [
+        {
+          host: 'victim.test',
+          http: {
+            paths: [
+              { path: '/', pathType: 'Prefix', backend: { service: { name: 'web', port: { number: 80 } } } },
+            ],
+          },
+        },
+      ],
+    },
+  },
+};
+
 describe('hostile objects', () => {
-  const garbage = fc.anything({ withNullPrototype: true, withBigInt: true, withDate: true, maxDepth: 4 });
+  const garbage = fc.oneof(
+    {
+      weight: 4,
+      arbitrary: fc.anything({ withNullPrototype: true, withBigInt: true, withDate: true, maxDepth: 4 }),
+    },
+    // Deep, long and many: more than the stack of the runtime, and than any limit.
+    { weight: 1, arbitrary: fc.constantFrom(...EXTREMES) },
+  );
   /** Objects that look right for a while and then hold anything at all. */
   const misshapen = fc.tuple(anyObject, garbage, fc.nat(), fc.nat(6)).map(([change, value, seed, depth]) => {
     return { ...change, object: spoil(change.object, value, seed, depth) } as ObjectChange;
   });
 
-  it('never make compile throw', () => {
+  it('never make compile throw, and take no route from another tenant', () => {
     fc.assert(
       fc.property(
         fc.array(fc.oneof(anyObject, misshapen), { maxLength: 8 }),
         requestHost,
         requestPath,
         (objects, host, path) => {
-          const compilation = compile(snapshotOf([OUR_CLASS, ...objects]), SETTINGS);
+          const compilation = compile(snapshotOf([...objects, OUR_CLASS, VICTIM]), SETTINGS);
+          expect(match(compilation.table, 'victim.test', '/')?.ingress).toBe('victim/web');
           explain(compilation, { host, path });
           for (const { message, object } of listProblems(compilation)) {
             expect(message).not.toMatch(/[\r\n]|undefined|\[object/);
