@@ -5,6 +5,7 @@ import { type Compilation, compile, listProblems } from '../routing/compile/comp
 import { type Problem, sortProblems } from '../model/problem.ts';
 import { EMPTY_SNAPSHOT } from '../model/snapshot.ts';
 import { zoneOfNode } from '../routing/zone.ts';
+import { forbiddenSecrets } from '../routing/settings.ts';
 import { openSource } from '../controller/open-source.ts';
 
 /** Everything read and compiled once, for `check` and `explain`. */
@@ -54,6 +55,7 @@ export async function compileOnce(config: CompileConfig, env: NodeJS.ProcessEnv)
       allowLoopback: config.allowLoopback,
       allowCrossNamespaceExternalNames: config.allowCrossNamespaceExternalNames,
       location: { node, zone: zone ?? learned },
+      forbiddenSecrets: forbiddenSecrets(source.problems()),
       now: Date.now(),
     });
     const problems = sortProblems([...source.problems(), ...listProblems(compilation)]);

@@ -4,7 +4,7 @@ import { type Problem, describeObject } from '../model/problem.ts';
 import type { NameFault } from '../model/name-fault.ts';
 import type { ObjectKey } from '../model/objects.ts';
 import { type ShardedMap, difference, edit, emptyMap, get } from '../model/sharded-map.ts';
-import { NOWHERE } from '../routing/settings.ts';
+import { NOWHERE, forbiddenSecrets } from '../routing/settings.ts';
 import { type Snapshot, EMPTY_SNAPSHOT } from '../model/snapshot.ts';
 import type { RouteTable } from '../routing/table.ts';
 import { zoneOfNode } from '../routing/zone.ts';
@@ -62,6 +62,7 @@ export function startControl(options: ControlOptions): Control {
     const objects = what === 'endpoints' && previous ? advanceEndpoints(previous.snapshot, latest) : latest;
     const snapshot = { ...objects, nameFaults };
     settings = located(settings, previous?.snapshot ?? EMPTY_SNAPSHOT, snapshot);
+    settings = { ...settings, forbiddenSecrets: forbiddenSecrets(source.problems()) };
     const startedAt = performance.now();
     const next = compile(snapshot, { ...settings, now: Date.now() }, previous ?? undefined);
     const seconds = (performance.now() - startedAt) / 1000;

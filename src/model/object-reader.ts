@@ -13,10 +13,21 @@ export type Dependency = `Secret ${ObjectKey}` | `Service ${ObjectKey}`;
  */
 export class ObjectReader {
   readonly #snapshot: Snapshot;
+  readonly #forbiddenSecrets: readonly string[];
   readonly #dependencies = new Set<Dependency>();
 
-  constructor(snapshot: Snapshot) {
+  /** `forbiddenSecrets`: the namespaces whose Secrets may not be read, or `*` for all. */
+  constructor(snapshot: Snapshot, forbiddenSecrets: readonly string[] = []) {
     this.#snapshot = snapshot;
+    this.#forbiddenSecrets = forbiddenSecrets;
+  }
+
+  /** Why `secret` gives none, as the beginning of a sentence; `what` is what the Secret should be. */
+  secretAbsence(key: ObjectKey, what: string): string {
+    const namespace = key.slice(0, key.indexOf('/'));
+    return this.#forbiddenSecrets.includes('*') || this.#forbiddenSecrets.includes(namespace)
+      ? `Portico may not read Secret ${key}: grant it the verbs "list" and "watch" on resource "secrets" (apply deploy/rbac.yaml)`
+      : `There is no Secret ${key} ${what}`;
   }
 
   secret(key: ObjectKey): Secret | undefined {

@@ -46,10 +46,15 @@ const knownCaCertificates = new WeakMap<Secret, CaCertificates>();
 
 /**
  * The certificates in the `ca.crt` of a TLS Secret, as PEM. Only what is a certificate comes out of it, whatever else was
- * put there: unlike keys, this goes into the table. Read once per object.
+ * put there: unlike keys, this goes into the table. Read once per object; `absence` is the reason where there is none.
  */
-export function readCaCertificates(key: ObjectKey, secret: Secret | undefined): CaCertificates {
-  if (!secret || !isTlsSecret(secret)) return noCaCertificates(key);
+export function readCaCertificates(
+  key: ObjectKey,
+  secret: Secret | undefined,
+  absence: string,
+): CaCertificates {
+  if (!secret) return { kind: 'refused', reason: absence };
+  if (!isTlsSecret(secret)) return noCaCertificates(key);
   let read = knownCaCertificates.get(secret);
   if (!read) knownCaCertificates.set(secret, (read = parseCaCertificates(key, secret)));
   return read;

@@ -12,6 +12,8 @@ export interface NamedSecret {
   readonly key: ObjectKey;
   /** Undefined when there is none, or it may not be read. */
   readonly object: Secret | undefined;
+  /** Why there is none, as the beginning of a sentence. */
+  readonly absence: string;
 }
 
 /**
@@ -94,7 +96,12 @@ export class AnnotationReader {
       return null;
     }
     const key = `${namespace}/${name}`;
-    return { key, object: this.#objects.secret(key) };
+    const object = this.#objects.secret(key);
+    return {
+      key,
+      object,
+      absence: this.#objects.secretAbsence(key, 'of type kubernetes.io/tls with a certificate in its ca.crt'),
+    };
   }
 
   /** Says that the value of an annotation cannot be used: `fault` continues the value, `advice` says what to write. */

@@ -93,7 +93,7 @@ function readServerName(read: AnnotationReader): string | null {
 function caCertificatesOf(read: AnnotationReader): string | null {
   const secret = read.secret(CA_SECRET);
   if (secret === null) return null;
-  const found = readCaCertificates(secret.key, secret.object);
+  const found = readCaCertificates(secret.key, secret.object, secret.absence);
   if (found.kind === 'certificates') return found.pem;
   const message = `${found.reason}, so the certificates of Pods cannot be verified; ${CLOSED}.`;
   read.fail('BackendCaMissing', CA_SECRET, message);

@@ -109,7 +109,7 @@ function caCertificatesOf(read: AnnotationReader): string | null {
   }
   const secret = read.secret(CA_SECRET);
   if (secret === null) return null;
-  const found = readCaCertificates(secret.key, secret.object);
+  const found = readCaCertificates(secret.key, secret.object, secret.absence);
   if (found.kind === 'certificates') return found.pem;
   const message = `${found.reason}, so clients cannot be verified; ${CLOSED}.`;
   read.fail('ClientCaMissing', CA_SECRET, message);

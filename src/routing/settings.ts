@@ -1,3 +1,5 @@
+import type { Problem } from '../model/problem.ts';
+
 /** Where a Portico runs; null where that is not known. */
 export interface Location {
   readonly node: string | null;
@@ -8,6 +10,14 @@ export const NOWHERE: Location = { node: null, zone: null };
 
 export const HOST_OWNERSHIPS = ['none', 'namespace'] as const;
 export type HostOwnership = (typeof HOST_OWNERSHIPS)[number];
+
+/** `CompileSettings.forbiddenSecrets`, from what a source says is wrong with its watches. */
+export function forbiddenSecrets(problems: readonly Problem[]): readonly string[] {
+  const forbidden = problems.filter(
+    ({ code, object }) => code === 'ListForbidden' && object.kind === 'Secret',
+  );
+  return forbidden.map(({ object }) => object.namespace ?? '*').toSorted();
+}
 
 /** What compiling depends on besides the cluster. */
 export interface CompileSettings {
@@ -34,6 +44,8 @@ export interface CompileSettings {
   readonly allowCrossNamespaceExternalNames?: boolean;
   /** For Services that prefer endpoints nearby; nowhere when absent. */
   readonly location?: Location;
+  /** The namespaces whose Secrets Portico lacks the right to read, or `*` for all; none when absent. */
+  readonly forbiddenSecrets?: readonly string[];
   /** Milliseconds since the epoch: whether certificates are valid. */
   readonly now: number;
 }

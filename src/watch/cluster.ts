@@ -92,7 +92,15 @@ export function startClusterSource(
     })),
   );
   const reflectors: Reflector[] = [];
-  const onTurn = catchUp.look;
+  let forbidden = '';
+  const onTurn = (): void => {
+    catchUp.look();
+    // A right that comes or goes changes what is said of every object that needs it.
+    const now = reflectors.map((reflector) => reflector.forbidden !== null).join();
+    const changed = now !== forbidden;
+    forbidden = now;
+    if (synced && changed) tell('routes');
+  };
   const onAnswered = (): void => reflectors.forEach((reflector) => reflector.wake());
   const common = { api, clock, random, log, onChanges, onListed, onUnreachable, onAnswered, onTurn };
   for (const what of wanted) reflectors.push(new Reflector({ ...common, ...what }));

@@ -34,6 +34,36 @@ describe('certificates', () => {
     expect(codes(at('2024-01-01T00:00:00Z'))).toEqual(['CertificateNotValid']);
   });
 
+  it('are not said to be missing where the right to read them is', () => {
+    const ingress = {
+      metadata: { namespace: 'shop', name: 'web', annotations: { 'portico.dev/client-ca-secret': 'ca' } },
+      spec: {
+        ingressClassName: 'portico',
+        tls: [{ hosts: ['shop.test'], secretName: 'tls' }],
+        rules: [{ host: 'shop.test' }],
+      },
+    };
+    const ingressClass = { spec: { controller: CASE_SETTINGS.controllerName } };
+    const snapshot = snapshotOf([
+      { kind: 'Ingress', key: 'shop/web', object: ingress as never },
+      { kind: 'IngressClass', key: 'portico', object: ingressClass as never },
+    ]);
+    const said = (forbiddenSecrets: readonly string[], previous?: Compilation): Compilation =>
+      compile(snapshot, { ...CASE_SETTINGS, forbiddenSecrets }, previous);
+    const reasons = (compilation: Compilation): readonly string[] =>
+      listProblems(compilation)
+        .filter(({ code }) => code === 'SecretNotFound' || code === 'ClientCaMissing')
+        .map(({ message }) => message.slice(0, message.indexOf(':')))
+        .toSorted();
+    const forbidden = ['Portico may not read Secret shop/ca', 'Portico may not read Secret shop/tls'];
+    expect(reasons(said(['*']))).toEqual(forbidden);
+    expect(reasons(said(['shop'], said([])))).toEqual(forbidden);
+    expect(reasons(said(['other']))).toEqual([
+      expect.stringMatching(/^There is no Secret shop\/ca of type/),
+      'There is no Secret shop/tls of type kubernetes.io/tls',
+    ]);
+  });
+
   it('follow their Secret as it comes, changes and goes', () => {
     const { objects, compiledAt } = caseNamed('tls-good');
     const served = compiledAt('2026-06-01T00:00:00Z');

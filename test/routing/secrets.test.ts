@@ -65,13 +65,13 @@ describe('certificates in a Secret', () => {
 
   it('are 64 that clients or pods are verified by', () => {
     const read = (count: number): ReturnType<typeof readCaCertificates> =>
-      readCaCertificates('a/s', secret({ 'ca.crt': authority.certificate.repeat(count) }));
+      readCaCertificates('a/s', secret({ 'ca.crt': authority.certificate.repeat(count) }), 'none');
     expect(read(64).kind).toBe('certificates');
     expect(read(65)).toEqual({
       kind: 'refused',
       reason: 'Secret a/s has 65 certificates in its ca.crt, and at most 64 are used',
     });
     expect(read(0).kind).toBe('refused');
-    expect(readCaCertificates('a/s', undefined).kind).toBe('refused');
+    expect(readCaCertificates('a/s', undefined, 'none')).toEqual({ kind: 'refused', reason: 'none' });
   });
 });

@@ -92,7 +92,7 @@ function isolated(
   settings: CompileSettings,
   faults: CompileFault[],
 ): CompiledBackend {
-  const objects = new ObjectReader(snapshot);
+  const objects = new ObjectReader(snapshot, settings.forbiddenSecrets);
   try {
     return compileBackend(key, objects, settings);
   } catch (error) {

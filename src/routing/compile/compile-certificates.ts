@@ -79,7 +79,11 @@ export function compileCertificates(
   let defaultProblem: Problem | null | undefined;
   const { defaultTlsSecret } = settings;
   if (defaultTlsSecret && (timePassed || isAnother(defaultTlsSecret, from.snapshot, snapshot))) {
-    const after = defaultCertificate(defaultTlsSecret, new ObjectReader(snapshot), settings.now);
+    const after = defaultCertificate(
+      defaultTlsSecret,
+      new ObjectReader(snapshot, settings.forbiddenSecrets),
+      settings.now,
+    );
     validUntil = Math.min(validUntil, after.validUntil);
     defaultProblem = after.problem;
     put('', after.certificate);
@@ -95,7 +99,7 @@ export function compileCertificates(
       continue;
     }
     const ownerOf = (scope: Scope): string => get(scopes, scope)?.namespace ?? '';
-    const objects = new ObjectReader(snapshot);
+    const objects = new ObjectReader(snapshot, settings.forbiddenSecrets);
     const after = isolated(claimants, objects, faults, () =>
       hostCertificate(host, claimants, ownerOf, objects, settings.now),
     );

@@ -51,7 +51,7 @@ export function compileClaims(
     else asked.delete(ingress);
   };
   const isolated = (ingress: ObjectKey, object: Ingress): Claims | undefined => {
-    const objects = new ObjectReader(snapshot);
+    const objects = new ObjectReader(snapshot, settings.forbiddenSecrets);
     try {
       return claimsOf(ingress, object, objects, classes, settings);
     } catch (error) {
