@@ -124,16 +124,19 @@ contract('upstream aborts', (behaves) => {
   behaves('amid a bad chunk: the client is cut', async (create) => {
     await using upstream = await scriptedUpstream(async (connection) => {
       await connection.head();
-      connection.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nstart\r\nnonsense\r\n');
+      connection.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nstart\r\n');
     });
     await using proxy = await startProxy(create, [{ ports: [upstream.port] }]);
     using client = await rawClient(proxy.port);
     client.send(get('/'));
+    await client.until('start');
+    (await upstream.connection(0)).send('nonsense\r\n');
     await client.ended;
     expect(client.text).not.toContain('\r\n0\r\n');
     await (
       await upstream.connection(0)
     ).ended;
+    expect((await proxy.exchange(0)).status).toBe(200);
     expect(proxy.exchanges).toHaveLength(1);
   });
 

@@ -1,6 +1,7 @@
-import { expect, vi } from 'vitest';
+import { expect } from 'vitest';
 import { contract } from '../../support/engines.ts';
 import { startProxy } from '../../support/proxy.ts';
+import { until } from '../../support/until.ts';
 import { get, rawClient, request } from '../../support/raw-client.ts';
 import { seededRandom } from '../../support/random.ts';
 import { ok, scriptedUpstream } from '../../support/upstream.ts';
@@ -41,7 +42,7 @@ contract('leaks', (behaves) => {
         );
       const leave = oneOf('at once', 'after a byte', 'after a while');
       // Whoever leaves before its request has been read has made none.
-      if (leave === 'at once') await vi.waitUntil(() => proxy.engine.gauges().clientConnections > 0);
+      if (leave === 'at once') await until(() => proxy.engine.gauges().clientConnections > 0);
       if (leave === 'after a byte' && path !== '/silent')
         await client.until((text) => text !== '').catch(() => null);
       oneOf(client.reset, client.end)();
@@ -49,10 +50,10 @@ contract('leaks', (behaves) => {
     }
     for (let done = 0; done < EXCHANGES; done += 8) await Promise.all(Array.from({ length: 8 }, exchange));
 
-    await vi.waitUntil(() => {
+    await until(() => {
       const { clientConnections, inFlight, tunnels } = proxy.engine.gauges();
       return clientConnections === 0 && inFlight === 0 && tunnels === 0;
-    }, 10_000);
+    });
     expect(proxy.endpoint()?.inFlight).toBe(0);
     expect(proxy.exchanges.length).toBeLessThanOrEqual(EXCHANGES);
     expect(proxy.exchanges.length).toBeGreaterThan(EXCHANGES / 4);
@@ -62,6 +63,6 @@ contract('leaks', (behaves) => {
       idle,
     );
     proxy.adopt([]);
-    await vi.waitUntil(() => proxy.engine.gauges().upstreamConnections === 0, 10_000);
+    await until(() => proxy.engine.gauges().upstreamConnections === 0);
   });
 });

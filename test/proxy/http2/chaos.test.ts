@@ -9,6 +9,7 @@ import { type AddressInfo, type Socket, connect as connectTcp } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
 import { expect, it } from 'vitest';
+import { until } from '../../support/until.ts';
 import type { Engine } from '../../../src/proxy/engine.ts';
 import { relayEngine } from '../../../src/proxy/native-engine.ts';
 import { ChaosClient } from '../../support/chaos-client.ts';
@@ -128,10 +129,10 @@ async function survivesChaos({ engine, connect }: Proxy, seed: number): Promise<
   // And one that is lost with all that it has asked.
   const lost = new ChaosClient(await connect(), random, 4);
   const ran = lost.run(Number.POSITIVE_INFINITY);
-  await expect.poll(() => engine.gauges().tunnels).toBeGreaterThan(0);
+  await until(() => engine.gauges().tunnels > 0);
   lost.destroy();
   await ran;
-  await expect.poll(() => engine.gauges().clientConnections).toBe(0);
+  await until(() => engine.gauges().clientConnections === 0);
   expect(engine.gauges()).toMatchObject({ inFlight: 0, tunnels: 0 });
 }
 

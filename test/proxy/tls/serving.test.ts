@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { expect, vi } from 'vitest';
+import { expect } from 'vitest';
+import { until } from '../../support/until.ts';
 import { WebSocket, WebSocketServer } from 'ws';
 import { contract } from '../../support/engines.ts';
 import { get, rawClient, request } from '../../support/raw-client.ts';
@@ -203,7 +204,7 @@ contract('TLS', (behaves) => {
     carrier.write(Buffer.alloc(64, 0x17));
     await client.wire.ended;
     await client.wire.closed;
-    await vi.waitFor(() => expect(proxy.engine.gauges().clientConnections).toBe(0), 20_000);
+    await until(() => proxy.engine.gauges().clientConnections === 0);
   });
 
   behaves('a body that stops short looks short over TLS too', async (create) => {
