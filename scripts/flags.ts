@@ -29,6 +29,7 @@ const LIMITS: Readonly<Record<keyof Limits, string>> = {
   bodyIdleTimeoutMs: 'without a byte of a body that the client is sending',
   bodyMinRate:
     'bytes per second of a body that the client is sending, on average over each `body-idle-timeout`; then 408; 0 turns it off. Not for gRPC, WebSockets, and time in which the Pod does not take them',
+  continueTimeoutMs: 'for a Pod to answer Expect: 100-continue; then Portico asks the client for the body',
   keepAliveIdleTimeoutMs: 'an idle connection of a client',
   connectTimeoutMs: 'connecting to an endpoint: all attempts of one request together; then 504',
   upstreamIdleTimeoutMs: 'without a byte from an endpoint while one is awaited; then 504',

@@ -58,6 +58,7 @@ export class Relay {
   readonly lingers: DeadlineList<ClientConnection>;
   readonly tunnels: DeadlineList<Tunnel>;
   /** For all attempts of an exchange to connect, and for one of them while it has others left. */
+  readonly continues: DeadlineList<RelayExchange>;
   readonly connects: DeadlineList<RelayExchange>;
   readonly connectAttempts: DeadlineList<RelayExchange>;
   /** Of every client whose head comes in one piece, as nearly all do. The others take it and leave a new one. */
@@ -76,6 +77,7 @@ export class Relay {
     const shortest = Math.min(
       limits.clientHeadTimeoutMs,
       limits.bodyIdleTimeoutMs,
+      limits.continueTimeoutMs,
       limits.keepAliveIdleTimeoutMs,
       connectAttemptMs,
       limits.upstreamIdleTimeoutMs,
@@ -96,6 +98,9 @@ export class Relay {
     for (const idle of [this.keepAlives, this.heads, this.lingers, this.discards])
       this.clients.evictFrom(idle);
     this.tunnels = this.deadlines.list(limits.tunnelIdleTimeoutMs, (tunnel: Tunnel) => tunnel.idle());
+    this.continues = this.deadlines.list(limits.continueTimeoutMs, (exchange: RelayExchange) =>
+      exchange.onContinueTimeout(),
+    );
     this.connects = this.deadlines.list(limits.connectTimeoutMs, (exchange: RelayExchange) =>
       exchange.onConnectTimeout(false),
     );

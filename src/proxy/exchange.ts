@@ -62,6 +62,10 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
   /** Counted for what the pod does not take. */
   #upstreamQueued = 0;
   #expectsContinue = false;
+  /** The client was asked for its body, by the pod or by us. */
+  #continued = false;
+  /** Only while a pod that might ask for the body says nothing. */
+  #continueTimer: Deadline<RelayExchange> | null = null;
   #hash = '';
 
   #state: EndpointState | null = null;
@@ -206,6 +210,7 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     this.#upstream = null;
     this.#sending = false;
     if (state) ended(state);
+    this.#continueTimer?.clear();
     if (this.tunnel?.bothEnded) return this.#finish(false);
     // Even where the beginning of a response can be taken back: better a connection less than a second guess.
     if (this.#response !== 'awaited') this.#persists = false;
@@ -262,6 +267,10 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     this.#sentAt = performance.now();
     upstream.head(this.#head, this.#body.exists);
     this.#ledger.requestBytes = this.#body.composeHeld(upstream);
+    if (this.#expectsContinue && !this.#continued && this.#body.isUntouched) {
+      this.#continueTimer ??= new Deadline<RelayExchange>(this);
+      this.#continueTimer.arm(this.#relay.continues);
+    }
     this.#pushed(upstream.send());
     if (this.memory.unsent.isFull) this.onClientFull();
   }
@@ -287,6 +296,7 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     const upstream = this.#sending ? this.#upstream : null;
     if (!upstream) return this.#body.hold(bytes, from, to);
     this.#ledger.requestBytes += to - from;
+    this.#continueTimer?.clear();
     this.#body.composeContent(upstream, bytes, from, to);
   }
 
@@ -318,7 +328,20 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
 
   // ── The response comes, and goes on ──────────────────────────────────────────────────────────────────────────
 
+  /** Many pods read on and say nothing (RFC 9110 10.1.1 lets a server omit it): the client is not left waiting. */
+  onContinueTimeout(): void {
+    if (this.#continued || this.#response !== 'awaited') return;
+    this.#continued = true;
+    this.#client.askForBody();
+  }
+
   onInterim(head: ResponseHead, bytes: Buffer, base: number): void {
+    if (head.status === 100 && this.#expectsContinue) {
+      // The second one, after ours, would tell the client nothing.
+      if (this.#continued) return;
+      this.#continued = true;
+      this.#continueTimer?.clear();
+    }
     // RFC 9110 15.2: HTTP/1.0 has no such responses.
     if (this.#ledger.httpVersion !== '1.0') this.#client.interim(head, bytes, base);
   }
@@ -326,6 +349,7 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
   onHead(head: ResponseHead, bytes: Buffer, base: number): void {
     const now = this.#relay.context.now();
     if (this.#state) answeredIn(this.#state, performance.now() - this.#sentAt, now);
+    this.#continueTimer?.clear();
     this.#framing = clientFraming(head, this.#ledger.httpVersion);
     this.#ledger.status = head.status;
     this.#response = 'composed';
@@ -340,7 +364,7 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     if (!this.#client.mayPersist) return false;
     if (this.#body.isOver) return true;
     // A client that waits for `100 Continue` and is answered otherwise may or may not send its body.
-    const isDoubtful = this.#expectsContinue && this.#body.isUntouched;
+    const isDoubtful = this.#expectsContinue && !this.#continued && this.#body.isUntouched;
     return !isDoubtful && this.#client.mayDiscardBody;
   }
 
@@ -522,6 +546,7 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     this.#body.drop();
     this.#dropHead();
     this.#connectOver();
+    this.#continueTimer?.clear();
     clearTimeout(this.#deadline);
     this.tunnel?.close();
     this.#ledger.close();

@@ -13,6 +13,8 @@ export interface Limits {
   readonly bodyIdleTimeoutMs: number;
   /** Bytes per second of a request body, on average over each `bodyIdleTimeoutMs` in which it is read; 0 for any. */
   readonly bodyMinRate: number;
+  /** How long a client waits for a pod to ask for the body (`Expect: 100-continue`); then Portico asks for it. */
+  readonly continueTimeoutMs: number;
   readonly keepAliveIdleTimeoutMs: number;
   /** All attempts of one request to connect, together; one of several attempts has an equal share. */
   readonly connectTimeoutMs: number;
@@ -42,6 +44,7 @@ export const DEFAULT_LIMITS: Limits = {
   handshakes: 1_024,
   bodyIdleTimeoutMs: 60_000,
   bodyMinRate: 100,
+  continueTimeoutMs: 1_000,
   keepAliveIdleTimeoutMs: 75_000,
   connectTimeoutMs: 5_000,
   upstreamIdleTimeoutMs: 60_000,

@@ -33,6 +33,8 @@ export interface ClientSide {
   resume(): void;
   /** It is a gRPC call to a pod that serves gRPC: its request may be silent for as long as a tunnel. */
   isCall(): void;
+  /** Sends a `100 Continue` of our own. */
+  askForBody(): void;
   /** A 1xx other than 101. */
   interim(head: ResponseHead, bytes: Buffer, base: number): void;
   head(head: ResponseHead, bytes: Buffer, base: number, framing: ClientFraming, word: ConnectionWord): void;

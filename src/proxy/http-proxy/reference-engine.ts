@@ -8,6 +8,7 @@ import type { ConnectionInfo } from '../../http/connection-info.ts';
 import { type Listener, openListener } from '../listener/listener.ts';
 import { type Expects, type Surroundings, serveExchange } from './reference-exchange.ts';
 import { noteConnectionInfo } from './reference-record.ts';
+import { valuesOf } from './reference-request-head.ts';
 import { createPool } from './reference-pool.ts';
 import { isClosing, serveNoMore } from './last-response.ts';
 import { answerSocket, clientFault } from './socket-answer.ts';
@@ -78,7 +79,11 @@ export const httpProxyEngine: EngineFactory = (context) => {
     serveExchange(around, request, response, expects);
   };
   server.on('request', (request, response) => serve(request, response, 'nothing'));
-  server.on('checkContinue', (request, response) => serve(request, response, 'continue'));
+  server.on('checkContinue', (request, response) => {
+    // Node looks for it in whatever the fields say.
+    const isAll = valuesOf(request.rawHeaders, 'expect').every((value) => /^100-continue$/i.test(value));
+    serve(request, response, isAll ? 'continue' : 'unknown');
+  });
   server.on('checkExpectation', (request, response) => serve(request, response, 'unknown'));
   server.on('connect', (request: IncomingMessage) => {
     if (isClosing(request.socket)) return;

@@ -73,6 +73,7 @@ export function serveExchange(
 
   const bodyIdle = setTimeout(onBodyIdle, limits.bodyIdleTimeoutMs);
   let upstreamIdle: NodeJS.Timeout | undefined;
+  let continueTimer: NodeJS.Timeout | undefined;
   // A reset, so that a body that ends with the connection does not look whole.
   const cut = (): void => {
     ledger.detail ||= 'draining' satisfies AnswerReason;
@@ -148,7 +149,10 @@ export function serveExchange(
     attempt = current;
     upstream.on('information', (interim) => {
       upstreamIdle?.refresh();
-      if (interim.statusCode === 100) continued = true;
+      if (interim.statusCode === 100 && expects === 'continue') {
+        if (continued) return;
+        continued = true;
+      }
       if (request.httpVersion === '1.1' && !response.headersSent) relayInterim(interim, response);
     });
     upstream.on('upgrade', (_, socket) => {
@@ -167,10 +171,19 @@ export function serveExchange(
       upstreamIdle = setTimeout(onUpstreamIdle, limits.upstreamIdleTimeoutMs);
       if (!hasBody) return void upstream.end();
       flush(upstream);
+      if (expects === 'continue' && !continued)
+        continueTimer = setTimeout(askForBody, limits.continueTimeoutMs);
       // A body without content ends although it is paused, maybe before there was a connection.
       if (request.readableEnded) return endBody();
       request.once('end', endBody);
       request.pipe(upstream, { end: false });
+    }
+
+    /** The pod says nothing; the client is not left waiting. */
+    function askForBody(): void {
+      if (continued || response.headersSent || complete || ledger.requestBytes > 0) return;
+      continued = true;
+      response.writeContinue();
     }
 
     function endBody(): void {
@@ -185,6 +198,7 @@ export function serveExchange(
 
   function failed(plan: Plan & { kind: 'forward' }, outcome: AttemptOutcome, detail: string): void {
     clearTimeout(upstreamIdle);
+    clearTimeout(continueTimer);
     if (complete || answered) return;
     if (outcome.kind === 'reset') resets++;
     const step = afterAttempt(outcome, {
@@ -307,6 +321,7 @@ export function serveExchange(
     complete = true;
     clearTimeout(bodyIdle);
     clearTimeout(upstreamIdle);
+    clearTimeout(continueTimer);
     around.live.delete(cut);
     attempt?.end();
     request.unpipe();

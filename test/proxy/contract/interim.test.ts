@@ -40,6 +40,45 @@ contract('interim responses', (behaves) => {
     expect((await upstream.connection(0)).text).not.toContain('body');
   });
 
+  const IMPATIENT = { limits: { continueTimeoutMs: 20 } };
+
+  behaves('Expect: 100-continue towards a pod that stays silent is answered here', async (create) => {
+    await using upstream = await scriptedUpstream(async (connection) => {
+      await connection.until('body');
+      // Too late: the client has been told.
+      connection.send(`HTTP/1.1 100 Continue\r\n\r\n${ok('thanks')}`);
+    });
+    await using proxy = await startProxy(create, [{ ports: [upstream.port] }], IMPATIENT);
+    using client = await rawClient(proxy.port);
+    client.send(EXPECTING);
+    expect((await client.message()).startLine).toBe('HTTP/1.1 100 Continue');
+    client.send('body');
+    const response = await client.message();
+    expect(response).toMatchObject({ status: 200, body: 'thanks' });
+    expect(response.field('connection')).not.toBe('close');
+  });
+
+  behaves('a client that does not wait is not told to go on', async (create) => {
+    await using upstream = await scriptedUpstream(async (connection) => {
+      await connection.until('body');
+      connection.send(ok('thanks'));
+    });
+    await using proxy = await startProxy(create, [{ ports: [upstream.port] }], IMPATIENT);
+    using client = await rawClient(proxy.port);
+    client.send(`${EXPECTING}body`);
+    expect(await client.message()).toMatchObject({ status: 200, body: 'thanks' });
+  });
+
+  behaves('a final response to a client that waits ends the connection', async (create) => {
+    await using upstream = await recordingUpstream();
+    await using proxy = await startProxy(create, [{ ports: [upstream.port] }]);
+    using client = await rawClient(proxy.port);
+    client.send(EXPECTING.replace('app.test', 'other.test'));
+    const response = await client.message();
+    expect(response.status).toBe(404);
+    expect(response.field('connection')).toBe('close');
+  });
+
   behaves('103 Early Hints is relayed ahead of the response', async (create) => {
     await using upstream = await scriptedUpstream(async (connection) => {
       await connection.head();
@@ -112,9 +151,16 @@ contract('interim responses', (behaves) => {
   behaves('an expectation that is not known is 417', async (create) => {
     await using upstream = await recordingUpstream();
     await using proxy = await startProxy(create, [{ ports: [upstream.port] }]);
-    using client = await rawClient(proxy.port);
-    client.send(get('/', 'Expect: magic'));
-    expect((await client.message()).status).toBe(417);
+    for (const fields of [
+      ['Expect: magic'],
+      ['Expect: magic', 'Expect: 100-continue'],
+      ['Expect: 100-continue', 'Expect: magic'],
+      ['Expect: 100-continue, magic'],
+    ]) {
+      using client = await rawClient(proxy.port);
+      client.send(get('/', ...fields));
+      expect((await client.message()).status, fields.join()).toBe(417);
+    }
     expect(upstream.requests).toHaveLength(0);
   });
 });

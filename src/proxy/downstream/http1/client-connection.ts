@@ -134,6 +134,11 @@ export class ClientConnection implements ClientSide {
   /** gRPC is HTTP/2: over HTTP/1.1 nothing is exempted. */
   isCall(): void {}
 
+  askForBody(): void {
+    this.#relay.slab.text('HTTP/1.1 100 Continue\r\n\r\n');
+    this.send();
+  }
+
   interim(head: ResponseHead, bytes: Buffer, base: number): void {
     composeHead(this.#relay.slab, head, bytes, base, 'none', '', this.#relay.context.now());
   }

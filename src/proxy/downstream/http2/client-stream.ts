@@ -201,6 +201,10 @@ export class ClientStream implements ClientSide, StreamUser {
     return dateOf(this.#session.relay.context.now());
   }
 
+  askForBody(): void {
+    this.#stream.fields([':status', '100'], false);
+  }
+
   interim(head: ResponseHead, bytes: Buffer, base: number): void {
     this.#stream.fields(responseFields(head, bytes, base, this.#date), false);
   }
