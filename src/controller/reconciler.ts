@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { type Compilation, type CompileSettings, type KeyPair, compile } from '../routing/compile/compile.ts';
 import { type Problem, describeObject } from '../model/problem.ts';
@@ -114,7 +115,7 @@ export function startControl(options: ControlOptions): Control {
   return {
     dirty: (what) => holdOff.dirty(what),
     nameFault(service, fault) {
-      if (get(nameFaults, service) === (fault ?? undefined)) return;
+      if (isDeepStrictEqual(get(nameFaults, service) ?? null, fault)) return;
       const faults = edit(nameFaults);
       if (fault) faults.set(service, fault);
       else faults.delete(service);

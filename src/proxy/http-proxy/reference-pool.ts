@@ -1,8 +1,8 @@
 import { Agent, type AgentOptions, type ClientRequestArgs } from 'node:http';
 import { Agent as TlsAgent } from 'node:https';
 import type { Duplex } from 'node:stream';
-import type { Socket } from 'node:net';
-import type { NameAddresses } from '../balance/name-addresses.ts';
+import { type Socket, isIP } from 'node:net';
+import { NameAddresses } from '../balance/name-addresses.ts';
 import { endpointKey } from '../balance/endpoint-state.ts';
 import type { Limits } from '../limits.ts';
 
@@ -54,15 +54,14 @@ export function createPool(limits: Limits, nameOf: (host: string) => NameAddress
   for (const agent of [plain, tls, tunnels]) {
     const connect: Connect = agent.createConnection.bind(agent);
     agent.createConnection = (options: ClientRequestArgs, done?: Created) => {
-      const name = nameOf(options.host ?? '');
+      const host = options.host ?? '';
+      // A name that has just left the table must not be looked up by Node, which knows no refused addresses.
+      const name = isIP(host) === 0 ? (nameOf(host) ?? new NameAddresses()) : undefined;
       // TLS asks for the name that is connected to, not for the Host of the client.
-      const servername = name ? (options.host ?? '') : undefined;
-      const socket = connect(
-        name ? { ...options, ...name.connectOptions, ...(servername && { servername }) } : options,
-        done,
-      );
+      const byName = name && { ...options, ...name.connectOptions, servername: host };
+      const socket = connect(byName ?? options, done);
       if (name && socket) name.watch(socket as Socket);
-      if (socket) opened(endpointKey({ address: options.host ?? '', port: Number(options.port) }), socket);
+      if (socket) opened(endpointKey({ address: host, port: Number(options.port) }), socket);
       return socket;
     };
     const keep = agent.keepSocketAlive.bind(agent);
