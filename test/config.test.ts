@@ -281,8 +281,8 @@ it('every mistake is named, those of the environment by their variable', () => {
   ]);
 });
 
-it('check and explain read what they need, and nothing else can be mistaken', () => {
-  const result = resolveCompileConfig({ manifests: ['a'] }, { PORTICO_HTTP_PORT: 'nonsense' });
+it('check and explain read what they need, and nothing else can be wrong', () => {
+  const result = resolveCompileConfig({ manifests: ['a'] }, { PORTICO_STATUS_PORT: 'zero' });
   expect(result).toMatchObject({ kind: 'ok', config: { source: { kind: 'manifests', paths: ['a'] } } });
 });
 

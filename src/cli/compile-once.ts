@@ -1,10 +1,11 @@
 import { pino } from 'pino';
+import { compileSettings } from '../config/compile-settings.ts';
 import type { CompileConfig } from '../config/config.ts';
 import type { Place } from '../model/format-problem.ts';
 import { type Compilation, compile, listProblems } from '../routing/compile/compile.ts';
 import { type Problem, sortProblems } from '../model/problem.ts';
 import { EMPTY_SNAPSHOT } from '../model/snapshot.ts';
-import { zoneOfNode } from '../routing/zone.ts';
+import { withLearnedZone } from '../routing/zone.ts';
 import { forbiddenSecrets } from '../routing/settings.ts';
 import { openSource } from '../controller/open-source.ts';
 
@@ -43,21 +44,9 @@ export async function compileOnce(config: CompileConfig, env: NodeJS.ProcessEnv)
       return { kind: 'unavailable', message: `${opened.description}: ${[...errors].join('; ')}` };
     }
     const snapshot = source.snapshot();
-    const { nodeName: node, zone } = config;
-    const learned =
-      node === null ? null : zoneOfNode(node, EMPTY_SNAPSHOT.endpointSlices, snapshot.endpointSlices);
-    const compilation = compile(snapshot, {
-      ingressClass: config.ingressClass,
-      controllerName: config.controllerName,
-      watchIngressWithoutClass: config.watchIngressWithoutClass,
-      hostOwnership: config.hostOwnership,
-      defaultBackend: config.defaultBackend,
-      allowLoopback: config.allowLoopback,
-      allowCrossNamespaceExternalNames: config.allowCrossNamespaceExternalNames,
-      location: { node, zone: zone ?? learned },
-      forbiddenSecrets: forbiddenSecrets(source.problems()),
-      now: Date.now(),
-    });
+    const settings = withLearnedZone(compileSettings(config), EMPTY_SNAPSHOT, snapshot);
+    const forbidden = forbiddenSecrets(source.problems());
+    const compilation = compile(snapshot, { ...settings, forbiddenSecrets: forbidden, now: Date.now() });
     const problems = sortProblems([...source.problems(), ...listProblems(compilation)]);
     return { kind: 'compiled', compilation, problems, locate };
   } finally {

@@ -1,10 +1,11 @@
+import { httpsRedirect } from '../config/compile-settings.ts';
 import type { CompileConfig } from '../config/config.ts';
 import { EXIT } from '../config/exit-codes.ts';
 import { compileOnce } from './compile-once.ts';
 import { type Explanation, explain } from '../routing/explain.ts';
 import type { Backend, Endpoint, Route } from '../routing/table.ts';
 
-const URL_PARTS = /^(?:https?:\/\/)?([^/?#]+)([^#]*)/i;
+const URL_PARTS = /^(?:(https?):\/\/)?([^/?#]+)([^#]*)/i;
 
 /** `portico explain`: says what a URL reaches and why. */
 export async function runExplain(
@@ -14,7 +15,7 @@ export async function runExplain(
   output: 'text' | 'json',
   write: (text: string) => void,
 ): Promise<number> {
-  const [, host, rest = ''] = URL_PARTS.exec(url) ?? [];
+  const [, scheme = 'http', host, rest = ''] = URL_PARTS.exec(url) ?? [];
   if (host === undefined) {
     console.error(`portico explain: '${url}' is not a URL; write http://host/path`);
     return EXIT.usage;
@@ -25,7 +26,8 @@ export async function runExplain(
     return compiled.kind === 'no-input' ? EXIT.noInput : EXIT.unavailable;
   }
   const path = rest.startsWith('/') ? rest : `/${rest}`;
-  const explanation = explain(compiled.compilation, { host, path });
+  const request = { scheme: scheme.toLowerCase() === 'https' ? 'https' : 'http', host, path } as const;
+  const explanation = explain(compiled.compilation, request, httpsRedirect(config));
   write(output === 'json' ? `${JSON.stringify(explanation, null, 2)}\n` : explanationText(url, explanation));
   return EXIT.ok;
 }
@@ -33,23 +35,22 @@ export async function runExplain(
 function explanationText(url: string, { outcome, steps, lost }: Explanation): string {
   const lines = [url, ...steps.map((step) => `  ${step}`)];
   switch (outcome.kind) {
-    case 'malformed':
-      lines.push(`400: ${outcome.reason}`);
+    case 'redirect':
+      if (outcome.route) lines.push(...routeLines(outcome.route));
+      lines.push(`${outcome.status}: to ${outcome.location}`);
       break;
-    case 'no-route':
-      lines.push('404: no rule and no default backend takes it');
+    case 'refuse': {
+      const { route, status, reason, message, unavailable } = outcome;
+      if (route) lines.push(...routeLines(route));
+      const why = route && unavailable ? ` (backend ${route.backend}: ${unavailable})` : '';
+      lines.push(`${status} ${reason}: ${message}${why}`);
       break;
-    case 'unavailable':
-      lines.push(
-        ...routeLines(outcome.route),
-        `503: backend ${outcome.backend.key}: ${outcome.backend.unavailable}`,
-      );
-      break;
+    }
     case 'forward':
       lines.push(...routeLines(outcome.route), ...backendLines(outcome.backend));
       break;
   }
-  if (lost.length > 0) lines.push('these could have taken it too:');
+  if (lost.length > 0) lines.push('other matching rules:');
   for (const { route, because } of lost) lines.push(`  ${ruleText(route)}: ${because}`);
   return `${lines.join('\n')}\n`;
 }

@@ -6,14 +6,7 @@ import {
   resolveCompileConfig,
   resolveConfig,
 } from '../config/config.ts';
-import {
-  CLASS_FLAGS,
-  CLEANUP_FLAGS,
-  type Flag,
-  RUN_FLAGS,
-  SOURCE_FLAGS,
-  environmentName,
-} from '../config/flags.ts';
+import { CLEANUP_FLAGS, COMPILE_FLAGS, type Flag, RUN_FLAGS, environmentName } from '../config/flags.ts';
 import { EXIT } from '../config/exit-codes.ts';
 import { nearest } from '../model/closest-match.ts';
 import { VERSION } from '../version.ts';
@@ -47,8 +40,7 @@ export async function main(argv: readonly string[], threadEntry: URL): Promise<n
     });
   });
 
-  const compileFlags = [...SOURCE_FLAGS, ...CLASS_FLAGS];
-  const check = command(program, 'check', 'compile without serving and print every problem', compileFlags);
+  const check = command(program, 'check', 'compile without serving and print every problem', COMPILE_FLAGS);
   check.addOption(outputOption()).action(async (flags: FlagValues) => {
     exitCode = await withConfig(
       check,
@@ -64,7 +56,7 @@ export async function main(argv: readonly string[], threadEntry: URL): Promise<n
     program,
     'explain',
     'say which rule, Ingress, backend and endpoint a URL reaches',
-    compileFlags,
+    COMPILE_FLAGS,
   );
   explain.argument('<url>', 'such as http://shop.example.com/cart');
   explain.addOption(outputOption()).action(async (url: string, flags: FlagValues) => {

@@ -3,7 +3,7 @@ import type { Limits } from '../proxy/limits.ts';
 import { ENGINES, type EngineName } from '../proxy/threads/messages.ts';
 import { DEFAULT_CIPHERS, TLS_VERSIONS, type TlsVersion } from '../proxy/tls/certificates.ts';
 import { HOST_OWNERSHIPS, type HostOwnership } from '../routing/settings.ts';
-import { CLASS_FLAGS, CLEANUP_FLAGS, PUBLISH_FLAGS, RUN_FLAGS, SOURCE_FLAGS } from './flags.ts';
+import { COMPILE_FLAGS, CLEANUP_FLAGS, PUBLISH_FLAGS, RUN_FLAGS } from './flags.ts';
 
 import {
   text,
@@ -56,6 +56,13 @@ export interface CompileConfig {
   /** Where Portico runs; null when nobody said. */
   readonly nodeName: string | null;
   readonly zone: string | null;
+  readonly httpPort: number;
+  /** 0 for none. */
+  readonly httpsPort: number;
+  /** `namespace/name` of the Secret that serves TLS hosts without a certificate of their own. */
+  readonly defaultTlsSecret: string | null;
+  /** Send clients of hosts with TLS from http to https. */
+  readonly sslRedirect: boolean;
 }
 
 /** What is written to the cluster. */
@@ -88,17 +95,11 @@ export interface Config extends CompileConfig {
   readonly snapshotFile: string | null;
   /** Whether that file may hold keys. */
   readonly snapshotSecrets: boolean;
-  readonly httpPort: number;
   readonly h2c: boolean;
   readonly underscoresInHeaders: boolean;
   readonly bareLfInResponses: boolean;
-  /** 0 for none. */
-  readonly httpsPort: number;
   readonly proxyProtocolFrom: readonly string[];
   readonly proxyProtocolHttpsPorts: readonly number[];
-  /** `namespace/name` */
-  readonly defaultTlsSecret: string | null;
-  readonly sslRedirect: boolean;
   /** The value of Strict-Transport-Security; null for none. */
   readonly hsts: string | null;
   readonly tlsMinVersion: TlsVersion;
@@ -124,23 +125,17 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 /** The whole configuration of `portico run`, or every mistake in it. Flags win over the environment. */
 export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult<Config> {
   const read = new FlagReader(RUN_FLAGS, flags, env);
-  const httpPort = read.one('http-port', port(1));
   const config: Config = {
     ...readCompileConfig(read),
     publish: readPublishConfig(read),
     snapshotFile: read.optional('snapshot-file', text),
     snapshotSecrets: read.flag('snapshot-secrets'),
-    httpPort,
     h2c: read.flag('h2c'),
     underscoresInHeaders: read.flag('underscores-in-headers'),
     bareLfInResponses: read.flag('bare-lf-in-responses'),
-    // Whoever moves HTTP away from 80, for want of the right or of room, is not asked for 443 either.
-    httpsPort: read.one('https-port', httpsPort) ?? (httpPort === 80 ? 443 : 0),
     proxyProtocolFrom: read.many('proxy-protocol-from', cidr),
     // 0 takes the default away.
     proxyProtocolHttpsPorts: read.many('proxy-protocol-https-port', port(0)).filter((each) => each > 0),
-    defaultTlsSecret: read.optional('default-tls-secret', secretName),
-    sslRedirect: read.one('ssl-redirect', boolean),
     hsts: read.one('hsts', hsts),
     tlsMinVersion: read.one('tls-min-version', oneOf(TLS_VERSIONS)),
     tlsCiphers: read.optional('tls-ciphers', ciphers) ?? DEFAULT_CIPHERS,
@@ -181,7 +176,7 @@ export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult
 
 /** The configuration of `portico check` and `portico explain`, or every mistake in it. */
 export function resolveCompileConfig(flags: FlagValues, env: Environment): ConfigResult<CompileConfig> {
-  const read = new FlagReader([...SOURCE_FLAGS, ...CLASS_FLAGS], flags, env);
+  const read = new FlagReader(COMPILE_FLAGS, flags, env);
   return read.result(readCompileConfig(read));
 }
 
@@ -231,6 +226,7 @@ function readCompileConfig(read: FlagReader): CompileConfig {
         read.mistakes.push(`--manifests and --${name} exclude each other: choose files or a cluster`);
     }
   }
+  const httpPort = read.one('http-port', port(1));
   return {
     source:
       manifests.length > 0
@@ -247,5 +243,10 @@ function readCompileConfig(read: FlagReader): CompileConfig {
     defaultBackend: read.optional('default-backend', servicePort),
     nodeName: read.optional('node-name', text),
     zone: read.optional('zone', text),
+    httpPort,
+    // If HTTP is not on 80, do not default to 443 either.
+    httpsPort: read.one('https-port', httpsPort) ?? (httpPort === 80 ? 443 : 0),
+    defaultTlsSecret: read.optional('default-tls-secret', secretName),
+    sslRedirect: read.one('ssl-redirect', boolean),
   };
 }

@@ -192,6 +192,48 @@ export const CLEANUP_FLAGS: readonly Flag[] = [
   },
 ];
 
+const HTTP_PORT: Flag = {
+  name: 'http-port',
+  value: '<port>',
+  default: '80',
+  description: 'port for HTTP',
+  group: 'Listening',
+};
+
+const HTTPS_PORT: Flag = {
+  name: 'https-port',
+  value: '<auto|port>',
+  default: 'auto',
+  description: 'port for HTTPS; 0 turns it off; auto is 443 beside --http-port 80, and none beside another',
+  group: 'Listening',
+};
+
+const DEFAULT_TLS_SECRET: Flag = {
+  name: 'default-tls-secret',
+  value: '<ns/name>',
+  description: 'serves TLS hosts without a certificate of their own; otherwise a self-signed one does',
+  group: 'TLS',
+};
+
+const SSL_REDIRECT: Flag = {
+  name: 'ssl-redirect',
+  value: '<true|false>',
+  default: 'true',
+  description:
+    'send clients of hosts with TLS from http to https (308), ACME challenges excepted; never without --https-port',
+  group: 'TLS',
+};
+
+/** What `check` and `explain` need to know to judge what `run` serves. */
+export const COMPILE_FLAGS: readonly Flag[] = [
+  ...SOURCE_FLAGS,
+  ...CLASS_FLAGS,
+  HTTP_PORT,
+  HTTPS_PORT,
+  DEFAULT_TLS_SECRET,
+  SSL_REDIRECT,
+];
+
 export const RUN_FLAGS: readonly Flag[] = [
   ...SOURCE_FLAGS,
   {
@@ -209,26 +251,14 @@ export const RUN_FLAGS: readonly Flag[] = [
   },
   ...CLASS_FLAGS,
   ...PUBLISH_FLAGS,
-  {
-    name: 'http-port',
-    value: '<port>',
-    default: '80',
-    description: 'port for HTTP',
-    group: 'Listening',
-  },
+  HTTP_PORT,
   {
     name: 'h2c',
     description:
       'also take HTTP/2 without TLS on the HTTP port, from clients that know beforehand that it is spoken',
     group: 'Listening',
   },
-  {
-    name: 'https-port',
-    value: '<auto|port>',
-    default: 'auto',
-    description: 'port for HTTPS; 0 turns it off; auto is 443 beside --http-port 80, and none beside another',
-    group: 'Listening',
-  },
+  HTTPS_PORT,
   {
     name: 'bind-address',
     value: '<ip>',
@@ -266,20 +296,8 @@ export const RUN_FLAGS: readonly Flag[] = [
       'a PROXY header with this destination port means that the client spoke https, unless the header itself says so or denies it (version 2, PP2_TYPE_SSL); 0 for no port',
     group: 'Listening',
   },
-  {
-    name: 'default-tls-secret',
-    value: '<ns/name>',
-    description: 'serves TLS hosts without a certificate of their own; otherwise a self-signed one does',
-    group: 'TLS',
-  },
-  {
-    name: 'ssl-redirect',
-    value: '<true|false>',
-    default: 'true',
-    description:
-      'send clients of hosts with TLS from http to https (308), ACME challenges excepted; never without --https-port',
-    group: 'TLS',
-  },
+  DEFAULT_TLS_SECRET,
+  SSL_REDIRECT,
   {
     name: 'hsts',
     value: '<off|value>',

@@ -1,4 +1,5 @@
 import type { Admin } from '../admin/server.ts';
+import { compileSettings } from '../config/compile-settings.ts';
 import type { Config } from '../config/config.ts';
 import { type Control, startControl } from './reconciler.ts';
 import { type DataPlane, startDataPlane } from './data-plane.ts';
@@ -87,17 +88,7 @@ async function start({ config, env, log, threadEntry }: DaemonOptions): Promise<
   const metrics = openMetrics(asked);
   const control = startControl({
     source,
-    settings: {
-      ingressClass: config.ingressClass,
-      controllerName: config.controllerName,
-      watchIngressWithoutClass: config.watchIngressWithoutClass,
-      hostOwnership: config.hostOwnership,
-      defaultBackend: config.defaultBackend,
-      allowLoopback: config.allowLoopback,
-      allowCrossNamespaceExternalNames: config.allowCrossNamespaceExternalNames,
-      location: { node: config.nodeName, zone: config.zone },
-      defaultTlsSecret: config.defaultTlsSecret,
-    },
+    settings: compileSettings(config),
     publish: dataPlane.publish,
     compiled: metrics.compiled,
     problemLog: createProblemLog(logger, opened.locate),

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { httpsRedirect } from '../config/compile-settings.ts';
 import type { Config } from '../config/config.ts';
 import { listenFailure } from './listen-failure.ts';
 import type { LogSink } from './log.ts';
@@ -94,7 +95,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
       proxyProtocolFrom: config.proxyProtocolFrom,
       proxyProtocolHttpsPorts: config.proxyProtocolHttpsPorts,
       tls: standIn && { minVersion: config.tlsMinVersion, ciphers: config.tlsCiphers, standIn },
-      httpsRedirect: standIn && config.sslRedirect ? { port: config.httpsPort } : null,
+      httpsRedirect: standIn && httpsRedirect(config),
       strictTransportSecurity: config.hsts,
       accessLog: config.accessLog,
     },

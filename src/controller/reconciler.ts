@@ -5,10 +5,10 @@ import { type Problem, describeObject } from '../model/problem.ts';
 import type { NameFault } from '../model/name-fault.ts';
 import type { ObjectKey } from '../model/objects.ts';
 import { type ShardedMap, difference, edit, emptyMap, get } from '../model/sharded-map.ts';
-import { NOWHERE, forbiddenSecrets } from '../routing/settings.ts';
+import { forbiddenSecrets } from '../routing/settings.ts';
 import { type Snapshot, EMPTY_SNAPSHOT } from '../model/snapshot.ts';
 import type { RouteTable } from '../routing/table.ts';
-import { zoneOfNode } from '../routing/zone.ts';
+import { withLearnedZone } from '../routing/zone.ts';
 import type { ProblemLog } from './problem-log.ts';
 import { advanceEndpoints, startHoldOff } from '../watch/hold-off.ts';
 import type { Source, SourceEvent } from '../watch/source.ts';
@@ -34,18 +34,6 @@ export interface Control {
   stop(): Promise<void>;
 }
 
-/** The settings with the zone, as soon as an endpoint on our node tells it; a node stays in its zone. */
-function located(
-  settings: ControlOptions['settings'],
-  before: Snapshot,
-  after: Snapshot,
-): ControlOptions['settings'] {
-  const { node, zone } = settings.location ?? NOWHERE;
-  if (node === null || zone !== null) return settings;
-  const learned = zoneOfNode(node, before.endpointSlices, after.endpointSlices);
-  return learned === null ? settings : { ...settings, location: { node, zone: learned } };
-}
-
 /** A timer that is set for longer fires at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
@@ -62,7 +50,7 @@ export function startControl(options: ControlOptions): Control {
     const latest = source.snapshot();
     const objects = what === 'endpoints' && previous ? advanceEndpoints(previous.snapshot, latest) : latest;
     const snapshot = { ...objects, nameFaults };
-    settings = located(settings, previous?.snapshot ?? EMPTY_SNAPSHOT, snapshot);
+    settings = withLearnedZone(settings, previous?.snapshot ?? EMPTY_SNAPSHOT, snapshot);
     settings = { ...settings, forbiddenSecrets: forbiddenSecrets(source.problems()) };
     const startedAt = performance.now();
     const next = compile(snapshot, { ...settings, now: Date.now() }, previous ?? undefined);

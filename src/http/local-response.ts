@@ -160,6 +160,11 @@ export function statusOf(reason: AnswerReason): number {
   return explain(reason).status;
 }
 
+/** What a client is told, without its status. */
+export function messageOf(reason: AnswerReason): string {
+  return explain(reason).message;
+}
+
 const textAnswers = new Map<AnswerReason, Answer>();
 const jsonAnswers = new Map<AnswerReason, Answer>();
 const grpcAnswers = new Map<AnswerReason, Answer>();

@@ -7,25 +7,41 @@ import { globTakes, match, normalizeHost, normalizePath, routesFor } from './mat
 import { byPrecedence } from './precedence.ts';
 import { HOSTLESS, type Scope, type ScopeKind, describeScope, scopeKind } from './scope.ts';
 import { entries, get } from '../model/sharded-map.ts';
-import type { Backend, Route } from './table.ts';
+import { type Refusal, messageOf, statusOf } from '../http/local-response.ts';
+import type { RequestFacts } from '../http/request-facts.ts';
+import { type HttpsRedirect, decide } from './decide.ts';
+import type { Backend, Route, RouteTable, Unavailable } from './table.ts';
 
-/** What a URL would reach and why, as plain data. */
+/** What a request would get and why, as plain data. */
 export interface Explanation {
   /** The host and path as they are matched; null when malformed. */
   readonly host: string | null;
   readonly path: string | null;
   readonly outcome: Outcome;
-  /** How the winner was found, one sentence a step. */
+  /** How the outcome came about, one sentence a step. */
   readonly steps: readonly string[];
   /** The rules that could take the request too, best first, and why they do not. */
   readonly lost: readonly LostCandidate[];
 }
 
 export type Outcome =
-  | { readonly kind: 'malformed'; readonly status: 400; readonly reason: string }
-  | { readonly kind: 'no-route'; readonly status: 404 }
-  | { readonly kind: 'unavailable'; readonly status: 503; readonly route: Route; readonly backend: Backend }
-  | { readonly kind: 'forward'; readonly route: Route; readonly backend: Backend };
+  | { readonly kind: 'forward'; readonly route: Route; readonly backend: Backend }
+  | {
+      readonly kind: 'redirect';
+      readonly status: number;
+      readonly route: Route | null;
+      readonly location: string;
+    }
+  | {
+      readonly kind: 'refuse';
+      readonly status: number;
+      readonly reason: Refusal;
+      /** What the client is told. */
+      readonly message: string;
+      readonly route: Route | null;
+      /** Why the backend cannot be used, where that is the reason. */
+      readonly unavailable: Unavailable | null;
+    };
 
 export interface LostCandidate {
   readonly route: Route;
@@ -44,41 +60,88 @@ export type LostReason =
   | 'later-rule'
   | 'default-backend';
 
-/** Explains the request for `path` (a request target) with the header `Host: host`. */
+/** The request to explain, as a client would send it. */
+export interface ExplainedRequest {
+  readonly scheme: 'http' | 'https';
+  /** `GET` unless said. */
+  readonly method?: string;
+  /** The Host field. */
+  readonly host: string;
+  /** The request target. */
+  readonly path: string;
+}
+
+/**
+ * Explains what a request gets: the answer is that of `decide`, which the data plane asks too. Over https the client is
+ * taken to present the certificate that its host asks for.
+ */
 export function explain(
   compilation: Compilation,
-  url: { readonly host: string; readonly path: string },
+  request: ExplainedRequest,
+  redirect: HttpsRedirect | null = null,
 ): Explanation {
-  const host = url.host === '' ? '' : normalizeHost(url.host);
-  const path = normalizePath(url.path);
+  const { table } = compilation;
+  const host = request.host === '' ? '' : normalizeHost(request.host);
+  const path = normalizePath(request.path);
+  const outcome = outcomeOf(table, factsOf(table, host, request), redirect);
   if (host === null || path === null) {
     const reason =
-      host === null ? `"${url.host}" is no host` : `"${url.path}" is no path that can be matched`;
-    return { host, path, outcome: { kind: 'malformed', status: 400, reason }, steps: [], lost: [] };
+      host === null ? `"${request.host}" is no host` : `"${request.path}" is no path that can be matched`;
+    return { host, path, outcome, steps: [`${reason}.`], lost: [] };
   }
-  const { table } = compilation;
   const owner = owningScope(compilation, host);
   const route = match(table, host, path);
   return {
     host,
     path,
-    outcome: outcomeOf(compilation, route),
+    outcome,
     steps: [
       ...hostSteps(host, owner),
+      ...pathSteps(compilation, host, path, owner, route),
+      ...tlsSteps(host, outcome),
       ...clientSteps(compilation, host, route),
-      pathStep(compilation, host, path, owner, route),
+      ...closedSteps(route),
     ],
     lost: lostCandidates(compilation, host, path, owner, route),
   };
 }
 
-function outcomeOf({ table }: Compilation, route: Route | null): Outcome {
-  if (!route) return { kind: 'no-route', status: 404 };
-  const backend = get(table.backends, route.backend);
-  if (!backend) return { kind: 'no-route', status: 404 };
-  return backend.unavailable
-    ? { kind: 'unavailable', status: 503, route, backend }
-    : { kind: 'forward', route, backend };
+function factsOf(table: RouteTable, host: string | null, request: ExplainedRequest): RequestFacts {
+  const tls = request.scheme === 'https';
+  const policyId = host === null ? undefined : routesFor(table, host)?.clients?.policyId;
+  const certificate = { policyId: policyId ?? '', verdict: 'verified', fields: {}, lines: '' } as const;
+  return {
+    method: request.method ?? 'GET',
+    target: request.path,
+    host: request.host,
+    // As a client that names no host can ask: for the rules without one.
+    httpVersion: request.host === '' ? '1.0' : '1.1',
+    scheme: request.scheme,
+    connectionInfo: { tls, ...(tls && policyId !== undefined && { certificate }) },
+  };
+}
+
+function outcomeOf(table: RouteTable, facts: RequestFacts, redirect: HttpsRedirect | null): Outcome {
+  const decision = decide(table, facts, redirect);
+  switch (decision.kind) {
+    case 'forward':
+      return decision;
+    case 'redirect':
+      return { ...decision, status: statusOf('https-only') };
+    case 'refuse': {
+      const { route, reason } = decision;
+      const backend = route && reason === 'backend-unavailable' ? get(table.backends, route.backend) : null;
+      const unavailable = backend?.unavailable ?? null;
+      return {
+        kind: 'refuse',
+        status: statusOf(reason),
+        reason,
+        message: messageOf(reason),
+        route,
+        unavailable,
+      };
+    }
+  }
 }
 
 /** The scope that owns a host, or null when only the table's default route is left. */
@@ -112,6 +175,21 @@ function hostSteps(host: string, owner: Scope | null): readonly string[] {
   return [...missed, owns];
 }
 
+function tlsSteps(host: string, outcome: Outcome): readonly string[] {
+  if (outcome.kind !== 'redirect') return [];
+  return [
+    `Host "${host}" has TLS, so clients that come by http are sent to https; explain the https URL to see where it goes.`,
+  ];
+}
+
+function closedSteps(route: Route | null): readonly string[] {
+  if (!route?.policies || route.policies.closed.length === 0) return [];
+  const names = route.policies.closed.join(', ');
+  return [
+    `Ingress ${route.ingress} asks for what cannot be read or enforced (${names}), so its paths answer 503.`,
+  ];
+}
+
 function clientSteps({ table }: Compilation, host: string, route: Route | null): readonly string[] {
   const clients = routesFor(table, host)?.clients;
   const wanted = route?.policies?.configs['client-certificate']?.policyId;
@@ -131,24 +209,26 @@ function clientSteps({ table }: Compilation, host: string, route: Route | null):
   return [`Clients ${must}, over TLS that ends here, as Ingress ${clients.ingress} says.`];
 }
 
-function pathStep(
+function pathSteps(
   { table }: Compilation,
   host: string,
   path: string,
   owner: Scope | null,
   route: Route | null,
-): string {
+): readonly string[] {
   const routes = routesFor(table, host);
   const rule = routes && findPath(routes.paths, path);
-  if (rule)
-    return `The longest rule for "${path}" is ${rule.pathType} "${rule.path}" (Ingress ${rule.ingress}, ${rule.field}).`;
+  if (rule) {
+    const where = `${rule.pathType} "${rule.path}" (Ingress ${rule.ingress}, ${rule.field})`;
+    return [`The longest rule for "${path}" is ${where}.`];
+  }
   const missed = owner === null ? '' : `None of its rules takes "${path}". `;
-  if (!route) return `${missed}There is no default backend, so the answer is 404.`;
+  if (!route) return [`${missed}There is no default backend, so the answer is 404.`];
   const whose =
     route.ingress === ''
       ? "the controller's default backend"
       : `the default backend of Ingress ${route.ingress}`;
-  return `${missed}It goes to ${whose}.`;
+  return [`${missed}It goes to ${whose}.`];
 }
 
 interface Candidate {

@@ -1,3 +1,5 @@
+import type { Snapshot } from '../model/snapshot.ts';
+import { type CompileSettings, NOWHERE } from './settings.ts';
 import { fields, items } from '../model/untyped.ts';
 import type { EndpointSlice } from '../model/objects.ts';
 import { type ShardedMap, difference } from '../model/sharded-map.ts';
@@ -15,4 +17,16 @@ export function zoneOfNode(
     }
   }
   return null;
+}
+
+/** The settings with the zone, as soon as an endpoint on our node tells it; a node stays in its zone. */
+export function withLearnedZone<S extends Pick<CompileSettings, 'location'>>(
+  settings: S,
+  before: Snapshot,
+  after: Snapshot,
+): S {
+  const { node, zone } = settings.location ?? NOWHERE;
+  if (node === null || zone !== null) return settings;
+  const learned = zoneOfNode(node, before.endpointSlices, after.endpointSlices);
+  return learned === null ? settings : { ...settings, location: { node, zone: learned } };
 }

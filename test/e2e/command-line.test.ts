@@ -247,7 +247,9 @@ it('explain: the rule, the backend and the endpoints of a URL, of manifests and 
 
     const json = await runPortico(['explain', ...source, '--output', 'json', 'http://nobody.test/']);
     expect(json.code).toBe(0);
-    expect(JSON.parse(json.stdout)).toMatchObject({ outcome: { kind: 'no-route' } });
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      outcome: { kind: 'refuse', status: 404, reason: 'no-route' },
+    });
   }
   const missing = await runPortico(['explain', '--manifests', folder.path]);
   expect(missing.code).toBe(64);

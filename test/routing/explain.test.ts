@@ -4,10 +4,10 @@ import { type Explanation, explain } from '../../src/routing/explain.ts';
 import { snapshotOf } from '../../src/model/snapshot.ts';
 import { loadCases } from '../support/cases.ts';
 
-function explained(name: string, host: string, path: string): Explanation {
+function explained(name: string, host: string, path: string, scheme: 'http' | 'https' = 'http'): Explanation {
   const found = loadCases().find((candidate) => candidate.name === name);
   if (!found) throw new Error(`no case ${name}`);
-  return explain(compile(snapshotOf(found.objects), found.settings), { host, path });
+  return explain(compile(snapshotOf(found.objects), found.settings), { scheme, host, path }, { port: 443 });
 }
 
 function losers({ lost }: Explanation): readonly string[] {
@@ -17,7 +17,7 @@ function losers({ lost }: Explanation): readonly string[] {
 describe('explain', () => {
   it('names the class that owns the host and those that come after it', () => {
     const { outcome, steps, lost } = explained('host-class-owns', 'a.foo.com', '/miss');
-    expect(outcome).toEqual({ kind: 'no-route', status: 404 });
+    expect(outcome).toMatchObject({ kind: 'refuse', status: 404, reason: 'no-route' });
     expect(steps).toEqual([
       'The rules of host "a.foo.com" own this host.',
       'None of its rules takes "/miss". There is no default backend, so the answer is 404.',
@@ -48,6 +48,29 @@ describe('explain', () => {
       'every request gets 503',
     );
     expect(step('client-certificate-conflict', 'shop.example.com', '/loser')).toContain('on other terms');
+  });
+
+  it('says what the data plane answers: the redirect of a host with TLS, and what a client without TLS gets', () => {
+    const plain = explained('tls-good', 'shop.example.com', '/a?b=1');
+    expect(plain.outcome).toMatchObject({
+      kind: 'redirect',
+      status: 308,
+      location: 'https://shop.example.com/a?b=1',
+    });
+    expect(plain.steps.at(-1)).toContain('explain the https URL');
+    expect(explained('tls-good', 'shop.example.com', '/', 'https').outcome.kind).toBe('forward');
+    const asked = (scheme: 'http' | 'https') =>
+      explained('client-certificate', 'ours.example.com', '/', scheme).outcome;
+    expect(asked('http')).toMatchObject({ status: 403, reason: 'certificate-out-of-sight' });
+    expect(asked('https').kind).toBe('forward');
+  });
+
+  it('says 503 where the client CA is missing, and for whatever else closes a path', () => {
+    const missing = explained('client-certificate-refused', 'missing.example.com', '/', 'https');
+    expect(missing.outcome).toMatchObject({ kind: 'refuse', status: 503, reason: 'closed-by-policy' });
+    const closed = explained('annotation-access-policy', 'shop.example.com', '/admin');
+    expect(closed.outcome).toMatchObject({ kind: 'refuse', status: 503, reason: 'closed-by-policy' });
+    expect(closed.steps.at(-1)).toContain('(unsupported-access)');
   });
 
   it('says why each other rule lost', () => {
@@ -81,14 +104,14 @@ describe('explain', () => {
       backend: { endpoints: [{ address: '10.0.0.1', port: 8080 }] },
     });
     expect(explained('service-missing', 'shop.example.com', '/gone').outcome).toMatchObject({
-      kind: 'unavailable',
+      kind: 'refuse',
       status: 503,
-      backend: { unavailable: 'service-not-found' },
+      unavailable: 'service-not-found',
     });
     expect(explained('default-of-controller', 'unknown.org', '/').steps.at(-1)).toContain(
       "the controller's default backend",
     );
-    expect(explained('host-precise', 'a b', '/').outcome.kind).toBe('malformed');
+    expect(explained('host-precise', 'a b', '/').outcome).toMatchObject({ status: 400, reason: 'bad-host' });
     expect(explained('host-precise', 'a', '/..').outcome).toMatchObject({ status: 400 });
   });
 });

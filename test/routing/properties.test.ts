@@ -154,14 +154,14 @@ describe('compile and match', () => {
     fc.assert(
       fc.property(anyCluster, requestHost, requestPath, ownership, (objects, host, path, hostOwnership) => {
         const compilation = compile(snapshotOf([...objects, OUR_CLASS]), { ...SETTINGS, hostOwnership });
-        const { outcome, lost } = explain(compilation, { host, path });
+        const { outcome, lost } = explain(compilation, { scheme: 'http', host, path });
         const [normalHost, normalPath] = [normalizeHost(host), normalizePath(path)];
         if (normalHost === null || normalPath === null) {
-          expect(outcome.kind).toBe('malformed');
+          expect(outcome).toMatchObject({ kind: 'refuse', status: 400 });
           return;
         }
         const route = match(compilation.table, normalHost, normalPath);
-        expect('route' in outcome ? outcome.route : null).toEqual(route);
+        expect(outcome.route).toEqual(route);
         for (const candidate of lost) expect(candidate.route).not.toEqual(route);
       }),
       { numRuns: 200 },
@@ -238,7 +238,7 @@ describe('hostile objects', () => {
         (objects, host, path) => {
           const compilation = compile(snapshotOf([...objects, OUR_CLASS, VICTIM]), SETTINGS);
           expect(match(compilation.table, 'victim.test', '/')?.ingress).toBe('victim/web');
-          explain(compilation, { host, path });
+          explain(compilation, { scheme: 'http', host, path });
           for (const { message, object } of listProblems(compilation)) {
             expect(message).not.toMatch(/[\r\n]|undefined|\[object/);
             expect(object.name).toBeTypeOf('string');

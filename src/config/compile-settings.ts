@@ -1,0 +1,26 @@
+import type { HttpsRedirect } from '../routing/decide.ts';
+import type { CompileSettings } from '../routing/settings.ts';
+import type { CompileConfig } from './config.ts';
+
+/**
+ * What compiling depends on besides the cluster, by the flags: the same for `run`, `check` and `explain`, so that the
+ * latter judge what the first serves. `now` is set at each compilation.
+ */
+export function compileSettings(config: CompileConfig): Omit<CompileSettings, 'now'> {
+  return {
+    ingressClass: config.ingressClass,
+    controllerName: config.controllerName,
+    watchIngressWithoutClass: config.watchIngressWithoutClass,
+    hostOwnership: config.hostOwnership,
+    defaultBackend: config.defaultBackend,
+    allowLoopback: config.allowLoopback,
+    allowCrossNamespaceExternalNames: config.allowCrossNamespaceExternalNames,
+    location: { node: config.nodeName, zone: config.zone },
+    defaultTlsSecret: config.defaultTlsSecret,
+  };
+}
+
+/** Where clients of hosts with TLS are sent that come without; null to serve them without. */
+export function httpsRedirect({ sslRedirect, httpsPort }: CompileConfig): HttpsRedirect | null {
+  return sslRedirect && httpsPort > 0 ? { port: httpsPort } : null;
+}
