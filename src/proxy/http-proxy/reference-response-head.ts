@@ -15,6 +15,8 @@ export function relayedFields(response: IncomingMessage): string[] | null {
   if (lengths.length > 1 || (lengths.length > 0 && codings.length > 0)) return null;
   const names = connectionOptions(valuesOf(rawHeaders, 'connection').join(',')).names;
   return pairs(rawHeaders, (name) => {
+    // RFC 9110 8.6: there is none in a 204.
+    if (name === 'content-length' && response.statusCode === 204) return false;
     // Node accepts the field that announces trailers on a chunked message only.
     if (name === 'trailer' && codings.length === 0) return false;
     return !isHopByHop(name) && !names?.has(name);

@@ -61,7 +61,10 @@ test.each([
   [['Content-Length: 007'], 'Content-Length: 7\r\n'],
   [['Content-Length: 0'], 'Content-Length: 0\r\n'],
   [['transfer-encoding: CHUNKED'], 'Transfer-Encoding: chunked\r\n'],
-  [['Connection: upgrade', 'Upgrade: h2c, websocket'], 'Connection: Upgrade\r\nUpgrade: websocket\r\n'],
+  [
+    ['Connection: upgrade', 'Upgrade: h2c, websocket'],
+    'Content-Length: 0\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n',
+  ],
   [['Content-Length: 1', 'Expect: 100-Continue'], 'Content-Length: 1\r\nExpect: 100-continue\r\n'],
 ])('%j is said in our own words', (fields, expected) => {
   expect(forwarded('POST / HTTP/1.1', ...fields)).toBe(

@@ -36,10 +36,21 @@ export function upstreamHead(
   if (connectionInfo.certificate) out += connectionInfo.certificate.lines;
   if (head.framing.kind === 'chunked') out += 'Transfer-Encoding: chunked\r\n';
   else if (head.contentLength >= 0) out += `Content-Length: ${head.contentLength}\r\n`;
+  else if (!MOSTLY_BODILESS.has(head.method)) out += 'Content-Length: 0\r\n';
   if (head.expectsContinue) out += 'Expect: 100-continue\r\n';
   if (upgrade !== null) out += `Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n`;
   return { way, text: `${out}\r\n`, upgrade };
 }
+
+/** RFC 9110 8.6: a request of any other method says that it has no body. Some servers insist on it (411). */
+const MOSTLY_BODILESS: ReadonlySet<string> = new Set([
+  'GET',
+  'HEAD',
+  'DELETE',
+  'OPTIONS',
+  'TRACE',
+  'CONNECT',
+]);
 
 function relayedFields(
   head: RequestHead,
