@@ -9,6 +9,8 @@ export default defineConfig({
     testTimeout: TIMEOUT_MS,
     hookTimeout: TIMEOUT_MS,
     maxWorkers: 2,
+    // A test that asserts nothing cannot fail.
+    expect: { requireAssertions: true },
     // The code under test runs as it does in production, without a transform in between.
     pool: 'forks',
   },

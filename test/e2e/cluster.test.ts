@@ -48,6 +48,7 @@ describe.each(kinds)('$name, served by $engine', ({ open, engine }) => {
     await answersBy('blog.test', second);
     await cluster.delete('Ingress', 'blog');
     await answersWith('blog.test', 404);
+    expect((await daemon.request('shop.test')).body).toBe('first');
   });
 
   it('an endpoint that takes over is served by, and one that is not ready is not', async () => {
@@ -62,6 +63,7 @@ describe.each(kinds)('$name, served by $engine', ({ open, engine }) => {
     await answersWith('shop.test', 503);
     await cluster.apply(...slicesOf(site));
     await answersBy('shop.test', second);
+    expect((await daemon.request('shop.test')).body).toBe('second');
   });
 
   it('hundreds of changes under load: no request fails, and a WebSocket stays open through all of them', async () => {

@@ -51,6 +51,7 @@ describe.each(ENGINES)('a folder of manifests, served by %s', (engine) => {
     await folder.put('shop.yaml', manifest(...siteObjects(changed)));
     await answersBy('store.test', second);
     await answersWith('shop.test', 404);
+    expect((await daemon.request('store.test')).body).toBe('second');
   });
 
   it('takes a new file and drops the routes of a deleted one', async () => {

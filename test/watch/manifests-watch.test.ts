@@ -25,6 +25,7 @@ describe('a change is noticed', () => {
     await w.until(() => host(w) === 'new.test');
     await made.replace('a.yaml', ingress('a', 'newer.test'));
     await w.until(() => host(w) === 'newer.test');
+    expect(w.source.problems()).toEqual([]);
   });
 
   test('when a file comes and goes', async () => {
@@ -74,6 +75,7 @@ describe('a change is noticed', () => {
     const w = await watched([join(made.path, 'current')], { pollIntervalMs: 20 });
     await made.link('current', 'two');
     await w.until(() => host(w) === 'new.test');
+    expect(w.source.problems()).toEqual([]);
   });
 
   test('in a folder that is made only later', async () => {

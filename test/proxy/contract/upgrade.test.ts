@@ -144,7 +144,7 @@ contract('upgrades', (behaves) => {
     await using proxy = await startProxy(create, [{ ports: [upstream.port] }], { limits });
     using client = await rawClient(proxy.port);
     client.send(UPGRADE);
-    await client.head();
+    expect((await client.head()).status).toBe(101);
     await client.ended;
     await (
       await upstream.connection(0)

@@ -253,6 +253,7 @@ it('a client that opens no window is given up after a time', async () => {
   client.send(headers(1, requestFields()));
   await client.until(({ type, stream }) => type === FRAME.headers && stream === 1);
   await client.until(({ type, stream }) => type === FRAME.reset && stream === 1);
+  expect(await proxy.exchange(0)).toMatchObject({ status: 200, attempts: 1 });
 });
 
 it('a client that sends no more of its body is given up after a time', async () => {
@@ -270,4 +271,5 @@ it('a connection that sends no SETTINGS, or nothing at all, is closed', async ()
   using silent = await frameClient(proxy.port, Buffer.alloc(0));
   using idle = await frameClient(proxy.port);
   await Promise.all([silent.closed, idle.closed]);
+  expect(proxy.exchanges).toEqual([]);
 });

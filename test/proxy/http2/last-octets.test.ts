@@ -49,7 +49,7 @@ it('a connection that is closed gives a slow client the time to read the respons
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
   client.send(reset(1, CODE.cancel), headers(3, requestFields('HEAD', '/')));
-  await proxy.exchange(1);
+  expect(await proxy.exchange(1)).toMatchObject({ method: 'HEAD', status: 200 });
   await new Promise((resolve) => setTimeout(resolve, PATIENCE_MS));
   client.socket.resume();
   await client.until(

@@ -62,6 +62,7 @@ describe('SETTINGS of a pod (RFC 9113 3.4, 6.5)', () => {
     const isAcknowledgement = ({ type, flags }: { type: number; flags: number }): boolean =>
       type === FRAME.settings && flags === FLAG.ack;
     await end.until(() => end.frames.filter(isAcknowledgement).length === 3);
+    expect(end.frames.filter(({ type }) => type === FRAME.reset || type === FRAME.goaway)).toEqual([]);
   });
 
   it('HEADER_TABLE_SIZE of nothing is kept to', async () => {

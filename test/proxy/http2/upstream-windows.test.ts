@@ -250,5 +250,6 @@ describe('what a pod sends (RFC 9113 6.9)', () => {
     await client.until(
       ({ stream, flags, type }) => stream === 1 && type !== FRAME.reset && (flags & FLAG.endStream) !== 0,
     );
+    expect(await proxy.exchange(0)).toMatchObject({ status: 200, responseBytes: 0 });
   });
 });
