@@ -31,6 +31,9 @@ import { Tunnel, type TunnelUser } from './tunnel.ts';
 import type { Loss, UpstreamUser } from './upstream/http1/upstream-connection.ts';
 import { authorityOf, upstreamHead } from './upstream/http1/upstream-head.ts';
 
+/** What an exchange counts for beside its head: so the number of those under way is bounded by memory too. */
+const EXCHANGE_BYTES = 4_096;
+
 /** How far the response is. */
 type Response =
   | 'awaited'
@@ -92,6 +95,7 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     this.#client = client;
     this.#ledger = new Ledger(relay.context.now(), client.connectionInfo, head, client.isHttp2);
     this.#body = new RequestBody(client.memory);
+    client.memory.add(EXCHANGE_BYTES);
     this.isHead = this.#ledger.method === 'HEAD';
     client.strictTransport = strictTransport(relay.context, client.connectionInfo.scheme); // Until the head is read.
     relay.inFlight++;
@@ -544,6 +548,7 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     this.#response = 'over';
     this.#countUpstream(0);
     this.#body.drop();
+    this.memory.add(-EXCHANGE_BYTES);
     this.#dropHead();
     this.#connectOver();
     this.#continueTimer?.clear();
