@@ -42,12 +42,15 @@ export function scopeRoutes(
   };
 
   const claimed = oldestFirst.map((claims) => claims.scopes.get(scope) ?? []);
-  const admitted = claimed.flat();
+  // The namespace that had the host first comes first: no other can use up what the host may have.
+  const isOwner = ({ object }: Claims): boolean => object.namespace === oldestFirst[0]?.object.namespace;
+  const ownersFirst = [...oldestFirst.filter(isOwner), ...oldestFirst.filter((each) => !isOwner(each))];
+  const admitted = ownersFirst.flatMap((claims) => claims.scopes.get(scope) ?? []);
   for (const { route } of admitted.splice(TENANT_LIMITS.pathsPerHost)) {
     const object = objects.get(route.ingress);
     const known = conflicts.get(route.ingress)?.some(({ code }) => code === 'HostTooManyPaths');
     if (!object || known) continue;
-    const message = `A host may have ${TENANT_LIMITS.pathsPerHost} paths, and older ones of ${describeScope(scope)} are as many; this one and all after it in this Ingress are not served there: remove paths or use another host.`;
+    const message = `A host may have ${TENANT_LIMITS.pathsPerHost} paths, and those that come first on ${describeScope(scope)} are as many; this one and all after it in this Ingress are not served there: remove paths or use another host.`;
     const list = conflicts.get(route.ingress) ?? [];
     conflicts.set(route.ingress, list);
     list.push(problem('error', 'HostTooManyPaths', object, `${route.field}.path`, message));

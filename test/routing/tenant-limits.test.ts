@@ -145,6 +145,18 @@ describe('several Ingresses', () => {
     expect(match(compilation.table, 'a.test', `/3-${left}`)).toBeNull();
   });
 
+  it('of other namespaces cannot use up the paths of a host', () => {
+    const each = TENANT_LIMITS.pathsPerIngress;
+    const others = [2, 3, 4].map((day) => {
+      return ingress(`c/p${day}`, { paths: numbers(each).map((i) => `/${day}-${i}`), day });
+    });
+    const [first, late] = [ingress('b/first', { day: 1 }), ingress('b/late', { paths: ['/late'], day: 5 })];
+    const compilation = compiled(first, ...others, late);
+    expect(told(compilation, 'b/late')).toEqual([]);
+    expect(match(compilation.table, 'a.test', '/late')?.ingress).toBe('b/late');
+    expect(told(compilation, 'c/p4')).toHaveLength(1);
+  });
+
   it('of a namespace have as many globs as the limit, and as many under one suffix; others keep theirs', () => {
     const { globsPerNamespace, globsPerSuffix, globsPerSuffixAndNamespace } = TENANT_LIMITS;
     const glob = (tenant: string, day: number, i: number, suffix: string): ObjectChange => {

@@ -42,27 +42,31 @@ export function globBucket(
   ranked.sort((a, b) => byAge(a.first, b.first) || compareText(a.host.glob, b.host.glob));
 
   const { globsPerSuffix, globsPerSuffixAndNamespace } = TENANT_LIMITS;
-  const globs: GlobHost[] = [];
+  // The namespace that had the suffix first comes first: others cannot use up what it may have.
+  const isOwner = ({ first }: (typeof ranked)[number]): boolean =>
+    first.object.namespace === ranked[0]?.first.object.namespace;
+  const ownersFirst = [...ranked.filter(isOwner), ...ranked.filter((each) => !isOwner(each))];
+  const admitted = new Set<GlobHost>();
   const leftOut = new Map<ObjectKey, Problem[]>();
   const used = new Map<string, number>();
   let sum = 0;
-  for (const { first, claimants, host } of ranked) {
+  for (const { first, claimants, host } of ownersFirst) {
     const namespace = first.object.namespace ?? '';
     const size = host.patterns.length;
     const ofNamespace = (used.get(namespace) ?? 0) + size;
     if (sum + size <= globsPerSuffix && ofNamespace <= globsPerSuffixAndNamespace) {
       sum += size;
       used.set(namespace, ofNamespace);
-      globs.push(host);
+      admitted.add(host);
       continue;
     }
     for (const { ingress, object } of claimants) {
-      const message = `There may be ${globsPerSuffix} globs under "${suffix}", and ${globsPerSuffixAndNamespace} of one namespace; older ones are as many, so "${host.glob}" is not served: use a wildcard host or another suffix.`;
+      const message = `There may be ${globsPerSuffix} globs under "${suffix}", and ${globsPerSuffixAndNamespace} of one namespace; those that come first are as many, so "${host.glob}" is not served: use a wildcard host or another suffix.`;
       const list = leftOut.get(ingress) ?? [];
       leftOut.set(ingress, list);
       const field = 'metadata.annotations[portico.dev/host-globs]';
       list.push(problem('error', 'TooManyHostGlobs', object, field, message));
     }
   }
-  return { globs, leftOut };
+  return { globs: ranked.map(({ host }) => host).filter((host) => admitted.has(host)), leftOut };
 }
