@@ -160,7 +160,10 @@ const BROKEN: readonly (readonly [name: string, bytes: Uint8Array])[] = [
 export const http2: Family = {
   name: 'http2',
   flags: ['--h2c'],
-  respond: ({ startLine }) => (startLine.includes('/held') ? null : ok('fine')),
+  respond({ startLine }) {
+    if (startLine.includes('/held')) return null;
+    return startLine.includes('/large') ? LARGE : ok('fine');
+  },
   scenes: [
     ...FLOODS.map(flood),
     ...SMUGGLED.map(smuggled),
@@ -171,6 +174,12 @@ export const http2: Family = {
       run: hpackBomb,
     },
     {
+      name: 'windows of 0 for 2,000 large responses',
+      promise: 'Pods are not read for clients that do not read: 2.5 MiB for each connection',
+      fullOnly: true,
+      run: zeroWindows,
+    },
+    {
       name: 'windows of 0 for 2,000 requests of 90 fields, an octet each',
       promise: 'a request costs what its fields take unpacked, and no more: 6 MiB for each connection',
       fullOnly: true,
@@ -178,6 +187,8 @@ export const http2: Family = {
     },
   ],
 };
+
+const LARGE = ok('x'.repeat(3_000_000));
 
 async function open(site: Site, first = settings()): Promise<FrameClient> {
   const socket = connect({ host: site.daemon.address, port: HTTP_PORT });
@@ -274,6 +285,12 @@ async function hpackBomb(site: Site): Promise<string | null> {
 
 const CONNECTIONS = 20;
 const STREAMS = 100;
+
+function zeroWindows(site: Site): Promise<string | null> {
+  return held(site, 2.5, (client) => {
+    for (let i = 0; i < STREAMS; i++) client.send(headers(odd(i), pseudo('/large')));
+  });
+}
 
 /** What takes one octet on the wire is a hundred in a request. */
 function packedFields(site: Site): Promise<string | null> {
