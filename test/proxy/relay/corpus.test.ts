@@ -94,7 +94,8 @@ describe('whatever is wrong with a response, the client gets 502 and nothing of 
     ).ended;
   });
 
-  test.each(REFUSED_BODIES)('a chunked body with $name never comes to its end', async ({ body, fault }) => {
+  const refusedOfPods = REFUSED_BODIES.filter(({ readFromPods }) => !readFromPods);
+  test.each(refusedOfPods)('a chunked body with $name never comes to its end', async ({ body, fault }) => {
     await using upstream = await scriptedUpstream(async (connection) => {
       await connection.head();
       connection.send(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${body}`);
