@@ -65,10 +65,10 @@ export type EngineRefusal =
 /** A host with TLS is served over TLS only; `redirection` says where to. */
 export type Redirect = 'https-only';
 
-export type AnswerReason = Refusal | Redirect | AttemptFailure | MessageFault | EngineRefusal;
+export type LocalReason = Refusal | Redirect | AttemptFailure | MessageFault | EngineRefusal;
 
 /** A response that Portico itself gives. Shared between exchanges: never changed. */
-export interface Answer {
+export interface LocalResponse {
   readonly status: number;
   readonly reasonPhrase: string;
   /** Lower-case names; `content-length` included unless there is no body, `date` and `connection` left to the engine. */
@@ -83,7 +83,7 @@ export interface Answer {
  * The one place where Portico's own responses are written. Short text/plain, or JSON when the client names it
  * and does not like plain text better. Nothing a client sent is ever part of it.
  */
-export function answer(reason: AnswerReason, accept: string | undefined): Answer {
+export function answer(reason: LocalReason, accept: string | undefined): LocalResponse {
   const cache = prefersJson(accept) ? jsonAnswers : textAnswers;
   let made = cache.get(reason);
   if (!made) cache.set(reason, (made = write(reason, cache === jsonAnswers)));
@@ -91,7 +91,7 @@ export function answer(reason: AnswerReason, accept: string | undefined): Answer
 }
 
 /** Sends a client to where it asks for the same by https, with the same method and body (RFC 9110 15.4.9). */
-export function redirection(location: string, accept: string | undefined): Answer {
+export function redirection(location: string, accept: string | undefined): LocalResponse {
   const made = answer('https-only', accept);
   return { ...made, fields: [...made.fields, ['location', location]] };
 }
@@ -100,7 +100,7 @@ export function redirection(location: string, accept: string | undefined): Answe
  * The same for a gRPC call, which is answered with a status of its own and no body ("Trailers-Only"): whatever speaks
  * gRPC knows what to do with it, and not what to do with a page.
  */
-export function grpcAnswer(reason: AnswerReason): Answer {
+export function grpcAnswer(reason: LocalReason): LocalResponse {
   let made = grpcAnswers.get(reason);
   if (made) return made;
   const { message, close = false } = explain(reason);
@@ -115,7 +115,7 @@ export function grpcAnswer(reason: AnswerReason): Answer {
 }
 
 /** As gRPC maps HTTP (doc/http-grpc-status-mapping.md), except for what it has a status of its own for. */
-function grpcStatusOf(reason: AnswerReason): number {
+function grpcStatusOf(reason: LocalReason): number {
   if (reason === 'deadline-exceeded') return GRPC.deadlineExceeded;
   if (reason === 'certificate-missing' || reason === 'certificate-refused') return GRPC.unauthenticated;
   switch (statusOf(reason)) {
@@ -156,18 +156,18 @@ const GRPC = {
 } as const;
 
 /** The status a reason is answered with, and logged with: 499 is never sent, the client has left. */
-export function statusOf(reason: AnswerReason): number {
+export function statusOf(reason: LocalReason): number {
   return explain(reason).status;
 }
 
 /** What a client is told, without its status. */
-export function messageOf(reason: AnswerReason): string {
+export function messageOf(reason: LocalReason): string {
   return explain(reason).message;
 }
 
-const textAnswers = new Map<AnswerReason, Answer>();
-const jsonAnswers = new Map<AnswerReason, Answer>();
-const grpcAnswers = new Map<AnswerReason, Answer>();
+const textAnswers = new Map<LocalReason, LocalResponse>();
+const jsonAnswers = new Map<LocalReason, LocalResponse>();
+const grpcAnswers = new Map<LocalReason, LocalResponse>();
 
 interface Explanation {
   readonly status: number;
@@ -175,7 +175,7 @@ interface Explanation {
   readonly close?: true;
 }
 
-function explain(reason: AnswerReason): Explanation {
+function explain(reason: LocalReason): Explanation {
   switch (reason) {
     case 'bad-message':
       return { status: 400, message: 'the request is not well-formed HTTP/1.1', close: true };
@@ -311,7 +311,7 @@ const PHRASES: Readonly<Record<number, string>> = {
   505: 'HTTP Version Not Supported',
 };
 
-function write(reason: AnswerReason, json: boolean): Answer {
+function write(reason: LocalReason, json: boolean): LocalResponse {
   const { status, message, close = false } = explain(reason);
   const reasonPhrase = PHRASES[status] ?? '';
   const body = json

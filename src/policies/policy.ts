@@ -1,5 +1,8 @@
 import type { AnnotationReader } from './annotation-reader.ts';
 import type { AnnotationSpec } from './annotation-spec.ts';
+import type { HeadEdit } from '../http/head-edit.ts';
+import type { LocalResponse } from '../http/local-response.ts';
+import type { RequestEdit, RequestView } from '../http/request-view.ts';
 
 /**
  * When a policy acts on a request, in the order of the phases: a redirect is answered before limits are counted, limits
@@ -31,7 +34,37 @@ export interface PolicyModule<C extends object = object, N extends string = stri
   parse(read: AnnotationReader): C | null;
   /** For goldens, `explain` and the reference: `least-requests`. */
   describe(config: C): string;
+  /**
+   * What the policy does with requests, once for each config and data-plane thread; it may keep state. Absent where the
+   * config is read by the proxy itself, as that of a balance is.
+   */
+  bind?(config: C, thread: PolicyThread): BoundPolicy;
 }
+
+/** What a policy may use of the data-plane thread that it runs on. */
+export interface PolicyThread {
+  /** Milliseconds since the epoch. */
+  now(): number;
+}
+
+/**
+ * A policy at work. Whatever it throws ends the exchange with 500 and no other. Nothing here may scan a list whose length
+ * a tenant chooses, or wait for anything but the promise that it returns.
+ */
+export interface BoundPolicy {
+  /** Called once for a request, before anything is sent to an endpoint. */
+  onRequest?(request: RequestView, edit: RequestEdit): Verdict | Promise<Verdict>;
+  /** Called once for the final response, whoever gives it. `value` of the request is that of the client's fields. */
+  onResponse?(edit: HeadEdit, request: RequestView): void;
+}
+
+/** What becomes of a request after a policy has seen it. */
+export type Verdict =
+  | { readonly kind: 'continue' }
+  /** The client gets this instead. */
+  | { readonly kind: 'respond'; readonly response: LocalResponse };
+
+export const CONTINUE: Verdict = { kind: 'continue' };
 
 /** Gives a policy its types: its name as a literal, its config as what `parse` returns. */
 export function definePolicy<C extends object, const N extends string>(

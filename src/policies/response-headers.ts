@@ -58,6 +58,12 @@ export const responseHeaders = definePolicy({
     return set.length === 0 ? null : { set };
   },
 
+  bind: ({ set }) => ({
+    onResponse(edit) {
+      for (const [name, value] of set) edit.set(name, value);
+    },
+  }),
+
   describe: ({ set }) => set.map(([name, value]) => `${name}: ${value}`).join(', '),
 });
 

@@ -30,7 +30,7 @@ export interface Exchange {
   /** Fields that did not go to the pod because their names have underscores. */
   readonly droppedFields: number;
   /**
-   * Why Portico itself answered or cut the exchange; empty when the pod's answer was relayed. An `AnswerReason`, and
+   * Why Portico itself answered or cut the exchange; empty when the pod's answer was relayed. An `LocalReason`, and
    * after it what exactly was wrong, where that is known: `bad-framing: several-content-lengths`,
    * `upstream-unreachable: EHOSTUNREACH`.
    */

@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { balanceOf } from '../policies/balance.ts';
-import { type AnswerReason, statusOf } from '../http/local-response.ts';
+import { type LocalReason, statusOf } from '../http/local-response.ts';
 import { type AttemptOutcome, afterAttempt } from './attempt.ts';
 import type { Decision } from '../routing/decide.ts';
 import { answeredIn, began, connectFailed, connected, ended } from './balance/endpoint-state.ts';
@@ -462,7 +462,7 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
   // ── The ways it can go wrong ─────────────────────────────────────────────────────────────────────────────────
 
   /** Portico itself answers, as long as nothing else was. */
-  refuse(reason: AnswerReason, fault: ReaderFault = ''): void {
+  refuse(reason: LocalReason, fault: ReaderFault = ''): void {
     if (this.#response === 'over') return;
     if (this.#response === 'relaying' || this.#response === 'tunnel') return this.#cut(reason, fault);
     // What was put together for the pod, or of a response that turned out to be nonsense, goes nowhere.
@@ -479,7 +479,7 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
   }
 
   /** The response ends here, and the client must see that it does. */
-  #cut(reason: AnswerReason | null, fault: ReaderFault = ''): void {
+  #cut(reason: LocalReason | null, fault: ReaderFault = ''): void {
     this.#relay.slab.discard();
     this.#releaseUpstream(false);
     if (reason) this.#ledger.detail = detailOf(reason, fault);

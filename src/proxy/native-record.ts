@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import type { Route } from '../routing/table.ts';
-import type { AnswerReason } from '../http/local-response.ts';
+import type { LocalReason } from '../http/local-response.ts';
 import type { Exchange } from './exchange-record.ts';
 import type { ConnectionInfo } from '../http/connection-info.ts';
 import type { BodyFault } from './http1/body-reader.ts';
@@ -55,7 +55,7 @@ export class Ledger implements Exchange {
 }
 
 /** `bad-framing: several-content-lengths`: the reason, and what its reader found where that says more; otherwise ''. */
-export function detailOf(reason: AnswerReason, fault: ReaderFault): string {
+export function detailOf(reason: LocalReason, fault: ReaderFault): string {
   return fault === '' || fault === reason ? reason : `${reason}: ${fault}`;
 }
 

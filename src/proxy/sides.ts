@@ -1,4 +1,4 @@
-import type { Answer } from '../http/local-response.ts';
+import type { LocalResponse } from '../http/local-response.ts';
 import type { ConnectionInfo } from '../http/connection-info.ts';
 import type { ClientFraming, ConnectionWord } from './downstream/http1/client-head.ts';
 import type { FieldBlock } from './http1/field-block.ts';
@@ -41,7 +41,7 @@ export interface ClientSide {
   content(bytes: Buffer, from: number, to: number, framing: ClientFraming): void;
   done(trailers: Trailers, framing: ClientFraming): void;
   /** A whole response that Portico gives, instead of whatever was put together before. */
-  answer(answer: Answer, word: ConnectionWord, isHead: boolean): void;
+  answer(answer: LocalResponse, word: ConnectionWord, isHead: boolean): void;
   /** False when the client does not keep up: `onClientDrain` follows. */
   send(): boolean;
   /** From now on it has `bodyIdleTimeoutMs` to take bytes; then `onClientStalled`. */

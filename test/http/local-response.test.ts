@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { type AnswerReason, answer, statusOf } from '../../src/http/local-response.ts';
+import { type LocalReason, answer, statusOf } from '../../src/http/local-response.ts';
 
 /** Every reason there is: a new one fails to compile here until it is listed. */
-const STATUSES: Record<AnswerReason, number> = {
+const STATUSES: Record<LocalReason, number> = {
   'bad-message': 400,
   'bad-framing': 400,
   'bad-host': 400,
@@ -42,7 +42,7 @@ const STATUSES: Record<AnswerReason, number> = {
   'deadline-exceeded': 504,
   'version-not-supported': 505,
 };
-const REASONS = Object.keys(STATUSES) as AnswerReason[];
+const REASONS = Object.keys(STATUSES) as LocalReason[];
 
 describe('answers', () => {
   it.each(REASONS)(

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { balanceOf } from '../../policies/balance.ts';
 import type { Backend, Route } from '../../routing/table.ts';
-import type { AnswerReason } from '../../http/local-response.ts';
+import type { LocalReason } from '../../http/local-response.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { EngineContext } from '../engine.ts';
 import { forwarding } from '../../http/forwarded.ts';
@@ -12,7 +12,7 @@ import { type RequestHead, readHead } from './reference-request-head.ts';
 
 /** What is to be done with a request, decided once from its head. */
 export type Plan =
-  | { readonly kind: 'refuse'; readonly reason: AnswerReason; readonly head: RequestHead | null }
+  | { readonly kind: 'refuse'; readonly reason: LocalReason; readonly head: RequestHead | null }
   | { readonly kind: 'redirect'; readonly location: string; readonly head: RequestHead }
   | {
       readonly kind: 'forward';

@@ -9,7 +9,7 @@ import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import type ProxyServer from 'http-proxy';
 import {
-  type AnswerReason,
+  type LocalReason,
   type MessageFault,
   answer,
   redirection,
@@ -76,7 +76,7 @@ export function serveExchange(
   let continueTimer: NodeJS.Timeout | undefined;
   // A reset, so that a body that ends with the connection does not look whole.
   const cut = (): void => {
-    ledger.detail ||= 'draining' satisfies AnswerReason;
+    ledger.detail ||= 'draining' satisfies LocalReason;
     reset(request.socket);
   };
   around.live.add(cut);
@@ -276,7 +276,7 @@ export function serveExchange(
     if (!around.draining || (hasBody && !request.complete)) serveNoMore(request.socket);
   }
 
-  function refuse(reason: AnswerReason, detail = ''): void {
+  function refuse(reason: LocalReason, detail = ''): void {
     if (complete) return;
     // Now: Node may have the next request already.
     if (answer(reason, undefined).close) serveNoMore(request.socket);
@@ -291,7 +291,7 @@ export function serveExchange(
     else write(reason);
   }
 
-  function write(reason: AnswerReason): void {
+  function write(reason: LocalReason): void {
     if (complete || response.headersSent) return;
     const accept = plan.head?.accept;
     const redirected = plan.kind === 'redirect' && reason === 'https-only';
@@ -329,7 +329,7 @@ export function serveExchange(
     if (!request.complete && !isClosing(request.socket)) discard(request);
     // Nobody waits for what is still to come from the upstream, or to go there.
     if (attempt && !attempt.request.destroyed) attempt.request.destroy();
-    if (!response.writableFinished) ledger.detail ||= 'client-gone' satisfies AnswerReason;
+    if (!response.writableFinished) ledger.detail ||= 'client-gone' satisfies LocalReason;
     if (ledger.detail === 'client-gone') ledger.close(statusOf('client-gone'));
     else ledger.close(response.headersSent ? response.statusCode : statusOf('draining'));
   }

@@ -2,7 +2,7 @@ import { type ClientRequest, type IncomingMessage, request as httpRequest } from
 import { request as httpsRequest } from 'node:https';
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
-import { type AnswerReason, redirection } from '../../http/local-response.ts';
+import { type LocalReason, redirection } from '../../http/local-response.ts';
 import { type AttemptOutcome, afterAttempt } from '../attempt.ts';
 import { type EndpointState, answeredIn } from '../balance/endpoint-state.ts';
 import { connectionOptions } from '../../http/header-fields.ts';
@@ -53,7 +53,7 @@ export function serveTunnel(
 
   const cut = (): void => reset(client);
   const drained = (): void => {
-    ledger.detail ||= 'draining' satisfies AnswerReason;
+    ledger.detail ||= 'draining' satisfies LocalReason;
     cut();
   };
   // Read on while the upstream makes up its mind: only a socket that is read says that its client has left.
@@ -72,7 +72,7 @@ export function serveTunnel(
     around.live.delete(drained);
     attempt?.end();
     attempt?.request.destroy();
-    if (status === 499) ledger.detail ||= 'client-gone' satisfies AnswerReason;
+    if (status === 499) ledger.detail ||= 'client-gone' satisfies LocalReason;
     ledger.close(status);
   });
 
@@ -191,7 +191,7 @@ export function serveTunnel(
     upstream.pipe(client);
     const farewell = upgrade.toLowerCase() === 'websocket' ? closeWebSocket(client, upstream) : cut;
     const goAway = (): void => {
-      ledger.detail ||= 'draining' satisfies AnswerReason;
+      ledger.detail ||= 'draining' satisfies LocalReason;
       farewell();
     };
     tunnels.add(goAway);

@@ -1,6 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { type Answer, type AnswerReason, type MessageFault, answer } from '../../http/local-response.ts';
+import {
+  type LocalResponse,
+  type LocalReason,
+  type MessageFault,
+  answer,
+} from '../../http/local-response.ts';
 import type { EngineContext } from '../engine.ts';
 import { lingerAndClose, serveNoMore } from './last-response.ts';
 import { type Ledger, connectionInfoOf, openLedger } from './reference-record.ts';
@@ -35,10 +40,10 @@ export function clientFault(error: NodeJS.ErrnoException): MessageFault | null {
 export function answerSocket(
   context: EngineContext,
   socket: Socket,
-  reason: AnswerReason,
+  reason: LocalReason,
   request: IncomingMessage | null,
   ledger: Ledger = openLedger(context, request, connectionInfoOf(socket)),
-  made: Answer = answer(reason, request?.headers.accept),
+  made: LocalResponse = answer(reason, request?.headers.accept),
 ): void {
   // A response under way on the connection must not get another one into its middle, or before it.
   const busy = (socket as Socket & { _httpMessage?: ServerResponse | null })._httpMessage;

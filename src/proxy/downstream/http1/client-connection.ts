@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { ConnectionInfo } from '../../../http/connection-info.ts';
-import type { Answer } from '../../../http/local-response.ts';
+import type { LocalResponse } from '../../../http/local-response.ts';
 import { authorityOfSocket } from '../../../http/connection-info.ts';
 import { reset as resetSocket } from '../../tls/termination.ts';
 import { feel } from '../../gc-pressure.ts';
@@ -157,7 +157,7 @@ export class ClientConnection implements ClientSide {
     if (framing === 'chunked') composeChunkedEnd(this.#relay.slab, trailers);
   }
 
-  answer(answer: Answer, word: ConnectionWord, isHead: boolean): void {
+  answer(answer: LocalResponse, word: ConnectionWord, isHead: boolean): void {
     composeAnswer(this.#relay.slab, answer, word, isHead, this.#relay.context.now(), this.strictTransport);
   }
 

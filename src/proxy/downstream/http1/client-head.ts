@@ -1,4 +1,4 @@
-import { type Answer } from '../../../http/local-response.ts';
+import { type LocalResponse } from '../../../http/local-response.ts';
 import { isForbiddenTrailer } from '../../../http/header-fields.ts';
 import { STRICT_TRANSPORT_SECURITY } from '../../strict-transport.ts';
 import { FieldKind } from '../../../http/field-names.ts';
@@ -125,7 +125,7 @@ export function isRelayedTrailer(kind: FieldKind): boolean {
 /** Puts one of Portico's own responses together. */
 export function composeAnswer(
   slab: Slab,
-  answer: Answer,
+  answer: LocalResponse,
   connection: ConnectionWord,
   isHead: boolean,
   now: number,

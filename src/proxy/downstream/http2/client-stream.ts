@@ -1,4 +1,4 @@
-import type { Answer } from '../../../http/local-response.ts';
+import type { LocalResponse } from '../../../http/local-response.ts';
 import type { ConnectionInfo } from '../../../http/connection-info.ts';
 import { dateOf } from '../http1/client-head.ts';
 import { BodyRate } from '../../body-rate.ts';
@@ -228,7 +228,7 @@ export class ClientStream implements ClientSide, StreamUser {
     this.#trailers = trailerFields(trailers);
   }
 
-  answer({ status, fields, body }: Answer, _word: unknown, isHead: boolean): void {
+  answer({ status, fields, body }: LocalResponse, _word: unknown, isHead: boolean): void {
     this.#head = [':status', String(status)];
     for (const [name, value] of fields) this.#head.push(name, value);
     this.#head.push('date', this.#date);

@@ -1,0 +1,96 @@
+/** The header fields of a message as they are before an edit. Names are in lower case. */
+export interface FieldsView {
+  /** The values of all fields of a name, joined with `, `; undefined when there is none. */
+  value(name: string): string | undefined;
+}
+
+/** `Name` and value as they are written. */
+export type HeaderField = readonly [name: string, value: string];
+
+/**
+ * What is changed in the header fields of one message: a short list, applied once when the head is written, the same for
+ * HTTP/1.1, HTTP/2 and responses that Portico makes itself. Fields that nobody names stay the bytes they are.
+ *
+ * Names are compared without case; a name or value must be valid, which is checked when a policy is parsed.
+ */
+export class HeadEdit {
+  readonly #fields: FieldsView;
+  readonly #replaced = new Set<string>();
+  /** A bit for the length (modulo 32) of each name in `#replaced`, so that most fields are passed over at a glance. */
+  #lengths = 0;
+  readonly #added: HeaderField[] = [];
+
+  constructor(fields: FieldsView) {
+    this.#fields = fields;
+  }
+
+  /** The value that the head will have, or undefined. */
+  value(name: string): string | undefined {
+    const lower = name.toLowerCase();
+    const added = this.#added.filter(([each]) => each.toLowerCase() === lower).map(([, value]) => value);
+    const before = this.#replaced.has(lower) ? undefined : this.#fields.value(lower);
+    const values = before === undefined ? added : [before, ...added];
+    return values.length === 0 ? undefined : values.join(', ');
+  }
+
+  has(name: string): boolean {
+    return this.value(name) !== undefined;
+  }
+
+  /** One field of this name, instead of those that are there. */
+  set(name: string, value: string): void {
+    this.remove(name);
+    this.#added.push([name, value]);
+  }
+
+  /** One more field of this name. */
+  add(name: string, value: string): void {
+    this.#added.push([name, value]);
+  }
+
+  /** The field, unless there is one of this name. */
+  setDefault(name: string, value: string): void {
+    if (!this.has(name)) this.#added.push([name, value]);
+  }
+
+  /** No field of this name. */
+  remove(name: string): void {
+    const lower = name.toLowerCase();
+    for (let i = this.#added.length - 1; i >= 0; i--) {
+      if (this.#added[i]?.[0].toLowerCase() === lower) this.#added.splice(i, 1);
+    }
+    this.#replaced.add(lower);
+    this.#lengths |= 1 << (lower.length & 31);
+  }
+
+  /** What is written after the fields that stay. */
+  get added(): readonly HeaderField[] {
+    return this.#added;
+  }
+
+  /** Whether a field with a name of this length may be one that does not stay; most are not. */
+  mayDrop(nameLength: number): boolean {
+    return (this.#lengths & (1 << (nameLength & 31))) !== 0;
+  }
+
+  /** Whether the fields of a lower-case name do not stay. */
+  drops(lowerName: string): boolean {
+    return this.#replaced.has(lowerName);
+  }
+}
+
+/** Fields that are a list of pairs, as those of a local response are. */
+export function fieldsViewOf(fields: readonly HeaderField[]): FieldsView {
+  return {
+    value(name) {
+      const values = fields.filter(([each]) => each.toLowerCase() === name).map(([, value]) => value);
+      return values.length === 0 ? undefined : values.join(', ');
+    },
+  };
+}
+
+/** The fields of a pair list after an edit. */
+export function applyEdit(fields: readonly HeaderField[], edit: HeadEdit): HeaderField[] {
+  const kept = fields.filter(([name]) => !edit.mayDrop(name.length) || !edit.drops(name.toLowerCase()));
+  return [...kept, ...edit.added];
+}

@@ -1,0 +1,45 @@
+import type { BoundPolicy, PolicyModule, PolicyThread } from './policy.ts';
+import type { PolicySet } from './policy-set.ts';
+import { POLICIES } from './registry.ts';
+
+/** The policies of one route at work on one thread, in the order of the registry. */
+export interface BoundPolicies {
+  readonly onRequest: readonly BoundPolicy[];
+  readonly onResponse: readonly BoundPolicy[];
+}
+
+/** Gives the policies of a route on this thread. Looking them up again costs one look into a map. */
+export type BindPolicies = (policies: PolicySet | null) => BoundPolicies;
+
+/**
+ * Binds each policy set once; a set is the same object for as long as its Ingress says the same. `everywhere` are policies
+ * that no Ingress asks for, which act on every response after those of the route.
+ */
+export function policyBinder(
+  thread: PolicyThread,
+  everywhere: readonly BoundPolicy[] = [],
+  modules: readonly PolicyModule[] = POLICIES as readonly PolicyModule[],
+): BindPolicies {
+  const unconfigured = hooksOf(everywhere);
+  const bound = new WeakMap<PolicySet, BoundPolicies>();
+  return (policies) => {
+    if (policies === null) return unconfigured;
+    let found = bound.get(policies);
+    if (!found) {
+      const configs = policies.configs as Readonly<Record<string, object>>;
+      const own = modules.flatMap(({ name, bind }) => {
+        const config = configs[name];
+        return config !== undefined && bind ? [bind(config, thread)] : [];
+      });
+      bound.set(policies, (found = hooksOf([...own, ...everywhere])));
+    }
+    return found;
+  };
+}
+
+function hooksOf(policies: readonly BoundPolicy[]): BoundPolicies {
+  return {
+    onRequest: policies.filter(({ onRequest }) => onRequest !== undefined),
+    onResponse: policies.filter(({ onResponse }) => onResponse !== undefined),
+  };
+}
