@@ -90,7 +90,7 @@ contract('answers of the proxy itself', (behaves) => {
       'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
     ],
     ['a coding that is not chunked', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n'],
-    ['a field name with a space', 'HTTP/1.1 200 OK\r\nContent-Length : 0\r\n\r\n'],
+    ['a field name with a space', 'HTTP/1.1 200 OK\r\nContent Length: 0\r\n\r\n'],
     ['a NUL in a field', 'HTTP/1.1 200 OK\r\nX-Nul: a\0b\r\nContent-Length: 0\r\n\r\n'],
     [
       'an upgrade nobody asked for',
