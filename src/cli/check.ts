@@ -1,7 +1,7 @@
 import type { CompileConfig } from '../config/config.ts';
 import { EXIT } from '../config/exit-codes.ts';
 import { compileOnce } from './compile-once.ts';
-import { problemLine } from '../model/format-problem.ts';
+import { formatProblem } from '../model/format-problem.ts';
 import { countTable } from '../routing/table-view.ts';
 
 /** `portico check`: prints every problem; the exit code is 1 when one of them is an error. */
@@ -25,7 +25,8 @@ export async function runCheck(
     const located = problems.map((problem) => ({ ...problem, place: locate(problem) }));
     write(`${JSON.stringify({ ...counts, problems: located }, null, 2)}\n`);
   } else {
-    for (const problem of problems) write(`${problem.severity}: ${problemLine(problem, locate(problem))}\n`);
+    for (const problem of problems)
+      write(`${problem.severity}: ${formatProblem(problem, locate(problem))}\n`);
     const { error, warning, info } = bySeverity;
     write(
       `${counts.routes} routes of ${counts.hosts} hosts: ${error} errors, ${warning} warnings, ${info} notes\n`,

@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { compileSettings } from '../config/compile-settings.ts';
 import type { CompileConfig } from '../config/config.ts';
-import type { Place } from '../model/format-problem.ts';
+import type { SourceLocation } from '../model/format-problem.ts';
 import { type Compilation, compile, listProblems } from '../routing/compile/compile.ts';
 import { type Problem, sortProblems } from '../model/problem.ts';
 import { EMPTY_SNAPSHOT } from '../model/snapshot.ts';
@@ -15,7 +15,7 @@ export type OneOff =
       readonly kind: 'compiled';
       readonly compilation: Compilation;
       readonly problems: readonly Problem[];
-      readonly locate: (problem: Problem) => Place | null;
+      readonly locate: (problem: Problem) => SourceLocation | null;
     }
   | { readonly kind: 'no-input' | 'unavailable'; readonly message: string };
 

@@ -8,7 +8,7 @@ import {
 } from '../config/config.ts';
 import { CLEANUP_FLAGS, COMPILE_FLAGS, type Flag, RUN_FLAGS, environmentName } from '../config/flags.ts';
 import { EXIT } from '../config/exit-codes.ts';
-import { nearest } from '../model/closest-match.ts';
+import { closestMatch } from '../model/closest-match.ts';
 import { VERSION } from '../version.ts';
 
 /** Parses the command line and runs its command. Resolves with the exit code. `threadEntry` is what a data-plane thread runs. */
@@ -168,7 +168,7 @@ function strayArguments(command: Command): string[] {
   return command.args.slice(command.registeredArguments.length).map((argument) => {
     if (!argument.startsWith('-')) return `unexpected argument '${argument}'`;
     const [name = ''] = argument.split('=', 1);
-    return `unknown flag ${name}; did you mean ${nearest(name, flags)}?`;
+    return `unknown flag ${name}; did you mean ${closestMatch(name, flags)}?`;
   });
 }
 

@@ -3,7 +3,7 @@ import picomatch from 'picomatch';
 import type { Logger } from 'pino';
 import type { CompileConfig } from '../config/config.ts';
 import type { Problem } from '../model/problem.ts';
-import type { Place } from '../model/format-problem.ts';
+import type { SourceLocation } from '../model/format-problem.ts';
 import type { ApiConnection } from '../kubernetes/api-connection.ts';
 import type { Credentials } from '../kubernetes/credentials.ts';
 import type { Log } from '../watch/reflector.ts';
@@ -21,7 +21,7 @@ export type OpenedSource =
       readonly kind: 'open';
       readonly source: Source;
       /** Where a problem stands, when objects come from files. */
-      readonly locate: (problem: Problem) => Place | null;
+      readonly locate: (problem: Problem) => SourceLocation | null;
       /** `manifests in examples/quickstart`, `https://10.0.0.1:6443 (context prod of …)` */
       readonly description: string;
       /** The API server, when objects come from one. */

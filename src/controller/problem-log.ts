@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { Problem } from '../model/problem.ts';
-import { type Place, problemLine } from '../model/format-problem.ts';
+import { type SourceLocation, formatProblem } from '../model/format-problem.ts';
 
 /** How many problems are spelled out at once; the rest are counted. */
 const SPELLED_OUT = 20;
@@ -13,7 +13,10 @@ export interface ProblemLog {
   ): void;
 }
 
-export function createProblemLog(logger: Logger, locate: (problem: Problem) => Place | null): ProblemLog {
+export function createProblemLog(
+  logger: Logger,
+  locate: (problem: Problem) => SourceLocation | null,
+): ProblemLog {
   return {
     changed(changes) {
       const come = new Map<string, Problem>();
@@ -26,10 +29,10 @@ export function createProblemLog(logger: Logger, locate: (problem: Problem) => P
       }
       spellOut(logger, come.values(), come.size, (problem) => {
         const level = problem.severity === 'warning' ? 'warn' : problem.severity;
-        logger[level](problemLine(problem, locate(problem)));
+        logger[level](formatProblem(problem, locate(problem)));
       });
       spellOut(logger, gone.values(), gone.size, (problem) => {
-        logger.info(`no longer: ${problemLine(problem, null)}`);
+        logger.info(`no longer: ${formatProblem(problem, null)}`);
       });
     },
   };

@@ -1,4 +1,4 @@
-import { fields, text } from '../model/untyped.ts';
+import { asObject, asString } from '../model/untyped.ts';
 import type { Clock } from './clock.ts';
 
 export interface ApiQuestion {
@@ -27,7 +27,7 @@ export type Say = (level: 'debug' | 'info' | 'warn' | 'error', message: string) 
 
 /** The words of a `Status` answer, or its number. */
 export function replyText({ status, body }: ApiReply): string {
-  const message = text(fields(body)['message']) ?? '';
+  const message = asString(asObject(body)['message']) ?? '';
   return message === '' ? `status ${status}` : message.slice(0, 500);
 }
 

@@ -1,6 +1,6 @@
 import { type ExecFileException, execFile } from 'node:child_process';
 import type { Authenticator } from '@kubernetes/client-node/dist/auth.js';
-import { fields, isFields, items, quote, text } from '../model/untyped.ts';
+import { asObject, isObject, asArray, quote, asString } from '../model/untyped.ts';
 
 /** A program that gets the credentials of a kubeconfig's user (client.authentication.k8s.io). */
 export interface ExecPlugin {
@@ -29,7 +29,7 @@ const MAX_QUOTED_CHARACTERS = 300;
 
 /** Reads the `exec` of a user; `cluster` is what a plugin with `provideClusterInfo` is told. */
 export function readExecPlugin(exec: unknown, cluster: () => Promise<object>): ReadExecPlugin {
-  const { command, args, env, apiVersion, installHint, interactiveMode, provideClusterInfo } = fields(exec);
+  const { command, args, env, apiVersion, installHint, interactiveMode, provideClusterInfo } = asObject(exec);
   const invalid = (message: string): ReadExecPlugin => ({ kind: 'invalid', message });
   if (typeof command !== 'string' || command === '') return invalid('has no command');
   const version = apiVersion ?? API_VERSIONS[0];
@@ -46,18 +46,18 @@ export function readExecPlugin(exec: unknown, cluster: () => Promise<object>): R
     default:
       return invalid(`has interactiveMode ${quote(interactiveMode)}: use Never or IfAvailable`);
   }
-  const variables = items(env).flatMap((entry) => {
-    const { name, value } = fields(entry);
+  const variables = asArray(env).flatMap((entry) => {
+    const { name, value } = asObject(entry);
     return typeof name === 'string' ? [[name, String(value ?? '')] as const] : [];
   });
   return {
     kind: 'plugin',
     plugin: {
       command,
-      args: items(args).map(String),
+      args: asArray(args).map(String),
       env: Object.fromEntries(variables),
       apiVersion: version,
-      installHint: text(installHint) ?? '',
+      installHint: asString(installHint) ?? '',
       cluster: provideClusterInfo === true ? cluster : null,
     },
   };
@@ -138,19 +138,19 @@ function readCredential({ command, apiVersion }: ExecPlugin, output: string): Ex
   } catch {
     throw refuse('did not answer with JSON');
   }
-  const { apiVersion: version, kind, status } = fields(answer);
+  const { apiVersion: version, kind, status } = asObject(answer);
   if (kind !== 'ExecCredential' || version !== apiVersion) {
     throw refuse(`did not answer with an ExecCredential of ${apiVersion}, which the kubeconfig asks for`);
   }
-  if (!isFields(status)) throw refuse('answered without a status');
-  const token = text(status['token']) ?? '';
-  const certificate = text(status['clientCertificateData']) ?? '';
-  const key = text(status['clientKeyData']) ?? '';
+  if (!isObject(status)) throw refuse('answered without a status');
+  const token = asString(status['token']) ?? '';
+  const certificate = asString(status['clientCertificateData']) ?? '';
+  const key = asString(status['clientKeyData']) ?? '';
   if ((certificate === '') !== (key === ''))
     throw refuse('answered with only one of clientCertificateData and clientKeyData');
   if (token === '' && certificate === '') throw refuse('answered with neither a token nor a certificate');
   const expires = status['expirationTimestamp'] ?? null;
-  const expiresAtMs = expires === null ? Infinity : Date.parse(text(expires) ?? '');
+  const expiresAtMs = expires === null ? Infinity : Date.parse(asString(expires) ?? '');
   if (Number.isNaN(expiresAtMs))
     throw refuse('answered with an expirationTimestamp that is no RFC 3339 time');
   if (expiresAtMs <= Date.now()) {

@@ -12,7 +12,7 @@ import {
 } from '@kubernetes/client-node/dist/config_types.js';
 import { type Credentials, type KubeconfigUser, credentialsOf } from './credentials.ts';
 import { readExecPlugin } from './exec-plugin.ts';
-import { fields, items } from '../model/untyped.ts';
+import { asObject, asArray } from '../model/untyped.ts';
 
 /** How to reach one API server, and as whom. */
 export interface ClusterAccess {
@@ -134,7 +134,7 @@ async function readKubeconfig(file: string): Promise<Kubeconfig> {
       clusters: newClusters(config['clusters']).map((cluster, index) => ({
         ...cluster,
         ...files(directory, cluster),
-        execConfig: execConfigOf(items(config['clusters'])[index]),
+        execConfig: execConfigOf(asArray(config['clusters'])[index]),
       })),
       users: newUsers(config['users']).map((user, index) => ({
         ...user,
@@ -174,8 +174,8 @@ function extrasOf(directory: string, user: KubeconfigUser, raw: RawUser): Partia
 const EXEC_EXTENSION = 'client.authentication.k8s.io/exec';
 
 function execConfigOf(cluster: unknown): unknown {
-  const extensions = items(fields(fields(cluster)['cluster'])['extensions']);
-  return fields(extensions.find((each) => fields(each)['name'] === EXEC_EXTENSION))['extension'];
+  const extensions = asArray(asObject(asObject(cluster)['cluster'])['extensions']);
+  return asObject(extensions.find((each) => asObject(each)['name'] === EXEC_EXTENSION))['extension'];
 }
 
 /** What exec plugins are told of their cluster, under the names that client-go gives it. */
@@ -193,9 +193,9 @@ async function execCluster(cluster: KubeconfigCluster): Promise<object> {
 
 /** A relative command is found beside the kubeconfig. */
 function besideKubeconfig(directory: string, exec: unknown): object {
-  const { command } = fields(exec);
+  const { command } = asObject(exec);
   const path = typeof command === 'string' && command.includes('/') ? absolute(directory, command) : command;
-  return { ...fields(exec), command: path };
+  return { ...asObject(exec), command: path };
 }
 
 function tokenFile(file: string): object {

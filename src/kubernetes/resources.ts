@@ -78,21 +78,21 @@ export function collectionPath(
 const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
 const SECRET_KEYS: ReadonlySet<string> = new Set(['tls.crt', 'tls.key', 'ca.crt']);
 
-type Fields = Record<string, unknown>;
+type MutableObject = Record<string, unknown>;
 
 /**
  * An object as it arrived, without what nothing reads (field managers, the last applied manifest, other data of a
  * Secret) and frozen throughout; undefined when it has no name to be kept under.
  */
 export function arrive<K extends Kind>(kind: K, value: unknown): Kinds[K] | undefined {
-  if (!isFields(value) || !isFields(value['metadata']) || typeof value['metadata']['name'] !== 'string')
+  if (!isObject(value) || !isObject(value['metadata']) || typeof value['metadata']['name'] !== 'string')
     return undefined;
   const metadata = value['metadata'];
   if (!['string', 'undefined'].includes(typeof metadata['namespace'])) return undefined;
   delete metadata['managedFields'];
   delete metadata['ownerReferences'];
-  if (isFields(metadata['annotations'])) delete metadata['annotations'][LAST_APPLIED];
-  if (kind === 'Secret' && isFields(value['data']))
+  if (isObject(metadata['annotations'])) delete metadata['annotations'][LAST_APPLIED];
+  if (kind === 'Secret' && isObject(value['data']))
     for (const key of Object.keys(value['data'])) if (!SECRET_KEYS.has(key)) delete value['data'][key];
   // Items of a List carry neither kind nor apiVersion, objects of an event do: both end as the same object.
   delete value['kind'];
@@ -101,13 +101,13 @@ export function arrive<K extends Kind>(kind: K, value: unknown): Kinds[K] | unde
   return deepFreeze(value) as unknown as Kinds[K];
 }
 
-function isFields(value: unknown): value is Fields {
+function isObject(value: unknown): value is MutableObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function deepFreeze(value: Fields): Fields {
+function deepFreeze(value: MutableObject): MutableObject {
   for (const field of Object.values(value))
-    if (typeof field === 'object' && field !== null) deepFreeze(field as Fields);
+    if (typeof field === 'object' && field !== null) deepFreeze(field as MutableObject);
   return Object.freeze(value);
 }
 

@@ -1,5 +1,5 @@
 /** The one of `known` that is spelled most like `name`, for "did you mean"; the first of several. */
-export function nearest(name: string, known: readonly string[]): string {
+export function closestMatch(name: string, known: readonly string[]): string {
   const [first = ''] = known.toSorted((a, b) => distance(name, a) - distance(name, b));
   return first;
 }

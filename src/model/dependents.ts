@@ -1,5 +1,5 @@
 import type { Dependency } from './object-reader.ts';
-import { type Memberships, type Move } from './reverse-index.ts';
+import { type ReverseIndex, type IndexUpdate } from './reverse-index.ts';
 import { difference, get } from './sharded-map.ts';
 import type { Snapshot } from './snapshot.ts';
 
@@ -7,19 +7,19 @@ import type { Snapshot } from './snapshot.ts';
 type DependentKind = 'Ingress' | 'Backend' | 'TlsHost';
 
 /** By dependency: what was compiled from it, as `Kind key`. */
-export type Dependents = Memberships;
+export type Dependents = ReverseIndex;
 
 interface Compiled {
   readonly dependencies: readonly Dependency[];
 }
 
-/** The move of one compiled thing that now depends on something else; undefined stands for one that is not there. */
-export function dependentMove(
+/** The index update for one compiled thing whose dependencies may have changed; undefined: it does not exist. */
+export function dependentUpdate(
   kind: DependentKind,
   key: string,
   before: Compiled | undefined,
   after: Compiled | undefined,
-): Move {
+): IndexUpdate {
   const none: readonly Dependency[] = [];
   return {
     member: `${kind} ${key}`,

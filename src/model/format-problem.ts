@@ -1,14 +1,14 @@
 import { type Problem, describeObject } from './problem.ts';
 
-/** Where a problem stands in a file. */
-export interface Place {
+/** A position in a file; lines and columns count from 1. */
+export interface SourceLocation {
   readonly file: string;
   readonly line: number;
   readonly column: number;
 }
 
 /** `shop.yaml:12:9: Ingress shop/web spec.rules[0].host: … (HostInvalid)`; without a place it begins with the object. */
-export function problemLine(problem: Problem, place: Place | null): string {
+export function formatProblem(problem: Problem, place: SourceLocation | null): string {
   const { object, field, message, code } = problem;
   // A problem of a file as a whole is placed already when there is a place.
   const what = object.kind === 'File' ? (place ? '' : object.name) : describeObject(object);

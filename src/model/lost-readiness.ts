@@ -1,5 +1,5 @@
 import type { EndpointSlice } from './objects.ts';
-import { fields, items, text } from './untyped.ts';
+import { asObject, asArray, asString } from './untyped.ts';
 
 /** Endpoints of one Service, each as `endpointId` names it. */
 export type EndpointIds = ReadonlySet<string>;
@@ -8,7 +8,7 @@ export const NO_ENDPOINTS: EndpointIds = new Set();
 
 /** An address of an entry of an EndpointSlice, and the Pod that has it: another Pod may have the address later. */
 export function endpointId(entry: unknown, address: unknown): string {
-  return `${text(address) ?? ''} ${text(fields(fields(entry)['targetRef'])['name']) ?? ''}`;
+  return `${asString(address) ?? ''} ${asString(asObject(asObject(entry)['targetRef'])['name']) ?? ''}`;
 }
 
 /**
@@ -32,9 +32,9 @@ type Readiness = 'ready' | 'unready' | 'terminating';
 function endpointsOf(slices: readonly EndpointSlice[], wanted: Readiness): Set<string> {
   const found = new Set<string>();
   for (const slice of slices) {
-    for (const entry of items(fields(slice)['endpoints'])) {
+    for (const entry of asArray(asObject(slice)['endpoints'])) {
       if (readinessOf(entry) !== wanted) continue;
-      for (const address of items(fields(entry)['addresses'])) found.add(endpointId(entry, address));
+      for (const address of asArray(asObject(entry)['addresses'])) found.add(endpointId(entry, address));
     }
   }
   return found;
@@ -42,7 +42,7 @@ function endpointsOf(slices: readonly EndpointSlice[], wanted: Readiness): Set<s
 
 /** `ready` unset means ready, `terminating` unset means no. */
 function readinessOf(entry: unknown): Readiness {
-  const { ready, terminating } = fields(fields(entry)['conditions']);
+  const { ready, terminating } = asObject(asObject(entry)['conditions']);
   if (terminating === true) return 'terminating';
   return ready === false ? 'unready' : 'ready';
 }

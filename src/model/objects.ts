@@ -6,7 +6,7 @@ import type {
   V1Secret,
   V1Service,
 } from '@kubernetes/client-node';
-import { fields, text } from './untyped.ts';
+import { asObject, asString } from './untyped.ts';
 
 /**
  * An API type as it is on the wire: dates are RFC 3339 strings, null may stand for a missing value, and nothing
@@ -42,8 +42,10 @@ export type Kind = keyof Kinds;
 export type ObjectKey = string;
 
 export function objectKey(object: { readonly metadata?: ObjectMeta | null }): ObjectKey {
-  const { namespace, name } = fields(object.metadata);
-  return typeof namespace === 'string' && namespace !== '' ? `${namespace}/${text(name)}` : `${text(name)}`;
+  const { namespace, name } = asObject(object.metadata);
+  return typeof namespace === 'string' && namespace !== ''
+    ? `${namespace}/${asString(name)}`
+    : `${asString(name)}`;
 }
 
 /** The namespace in `namespace/name`; empty when there is none. */

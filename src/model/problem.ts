@@ -1,4 +1,4 @@
-import { type Fields, fields, text } from './untyped.ts';
+import { type UntypedObject, asObject, asString } from './untyped.ts';
 import type { Kind, ObjectKey } from './objects.ts';
 
 /** The object a problem is about, enough to find it and to attach an Event to it. */
@@ -39,8 +39,8 @@ export function problem(
 /** The reference to the object that the snapshot has under `key`. */
 export function referenceTo(kind: Kind, key: ObjectKey, object: unknown): ObjectReference {
   const slash = key.indexOf('/');
-  const metadata: Fields = fields(fields(object)['metadata']);
-  const uid = text(metadata['uid']);
+  const metadata: UntypedObject = asObject(asObject(object)['metadata']);
+  const uid = asString(metadata['uid']);
   return {
     kind,
     ...(slash >= 0 && { namespace: key.slice(0, slash) }),

@@ -1,24 +1,24 @@
 import { type ShardedMap, edit } from './sharded-map.ts';
 
-/** Who belongs to each key: which Ingresses claim a host, which name a Service, and so on. */
-export type Memberships = ShardedMap<ReadonlySet<string>>;
+/** By key, the members that name it: the Ingresses that claim a host, that name a Service, and so on. */
+export type ReverseIndex = ShardedMap<ReadonlySet<string>>;
 
-export interface Move {
+export interface IndexUpdate {
   readonly member: string;
   readonly before: readonly string[];
   readonly after: readonly string[];
 }
 
-/** Applies many moves, copying each set that changes once. */
-export function move(memberships: Memberships, moves: Iterable<Move>): Memberships {
+/** Applies all updates; copies each changed set once. */
+export function updateIndex(index: ReverseIndex, updates: Iterable<IndexUpdate>): ReverseIndex {
   const copies = new Map<string, Set<string>>();
   const writable = (key: string): Set<string> => {
     let copy = copies.get(key);
     if (!copy) copies.set(key, (copy = new Set(changes.get(key))));
     return copy;
   };
-  const changes = edit(memberships);
-  for (const { member, before, after } of moves) {
+  const changes = edit(index);
+  for (const { member, before, after } of updates) {
     const keys = new Set(after);
     for (const key of keys) if (!changes.get(key)?.has(member)) writable(key).add(member);
     for (const key of before) if (!keys.has(key)) writable(key).delete(member);

@@ -1,6 +1,6 @@
 import { type KeyObject, X509Certificate, createPrivateKey } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
-import { fields, text } from './untyped.ts';
+import { asObject, asString } from './untyped.ts';
 import { keyFault } from './key-fault.ts';
 import type { ObjectKey, Secret } from './objects.ts';
 
@@ -103,7 +103,7 @@ export function readTlsSecret(secret: Secret): TlsSecret {
 
 /** Whether a Secret is of the type that Ingresses may name. */
 export function isTlsSecret(secret: Secret): boolean {
-  return fields(secret)['type'] === 'kubernetes.io/tls';
+  return asObject(secret)['type'] === 'kubernetes.io/tls';
 }
 
 function parse(secret: Secret): TlsSecret {
@@ -157,9 +157,9 @@ function probe(host: string): string {
 }
 
 function readBytes(secret: Secret, name: string): Buffer | null {
-  const plain = text(fields(fields(secret)['stringData'])[name]);
+  const plain = asString(asObject(asObject(secret)['stringData'])[name]);
   if (plain !== undefined) return Buffer.from(plain);
-  const encoded = text(fields(fields(secret)['data'])[name]);
+  const encoded = asString(asObject(asObject(secret)['data'])[name]);
   return encoded ? Buffer.from(encoded, 'base64') : null;
 }
 

@@ -1,4 +1,4 @@
-import { fields, text } from './untyped.ts';
+import { asObject, asString } from './untyped.ts';
 import {
   type EndpointSlice,
   type Ingress,
@@ -134,9 +134,9 @@ function put<V>(map: MapEdit<V>, key: ObjectKey, value: V | undefined): void {
 
 /** The Service an EndpointSlice belongs to, by its `kubernetes.io/service-name` label. */
 function serviceKeyOf(slice: EndpointSlice): ObjectKey | undefined {
-  const metadata = fields(slice.metadata);
-  const service = text(fields(metadata['labels'])['kubernetes.io/service-name']);
-  return service ? `${text(metadata['namespace'])}/${service}` : undefined;
+  const metadata = asObject(slice.metadata);
+  const service = asString(asObject(metadata['labels'])['kubernetes.io/service-name']);
+  return service ? `${asString(metadata['namespace'])}/${service}` : undefined;
 }
 
 function unlist(slicesByService: MapEdit<readonly EndpointSlice[]>, slice: EndpointSlice): void {

@@ -2,32 +2,32 @@
  * Reading objects whose shape nobody has checked. An object from a manifest may hold a number where a list
  * belongs; these readers then answer as if the field were absent, and `validate` says what is wrong with it.
  */
-export type Fields = { readonly [name: string]: unknown };
+export type UntypedObject = { readonly [name: string]: unknown };
 
-const NOTHING: Fields = Object.freeze({});
+const NOTHING: UntypedObject = Object.freeze({});
 
 /** The value as a map of fields; empty when it is not one. */
-export function fields(value: unknown): Fields {
-  return isFields(value) ? value : NOTHING;
+export function asObject(value: unknown): UntypedObject {
+  return isObject(value) ? value : NOTHING;
 }
 
-export function isFields(value: unknown): value is Fields {
+export function isObject(value: unknown): value is UntypedObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** The value as a list; empty when it is not one. */
-export function items(value: unknown): readonly unknown[] {
+export function asArray(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
 /** The value when it is a string. */
-export function text(value: unknown): string | undefined {
+export function asString(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
 /** The entries of a map of strings, such as annotations; entries of other types are left out. */
-export function textEntries(value: unknown): readonly (readonly [string, string])[] {
-  return Object.entries(fields(value)).filter(
+export function stringEntries(value: unknown): readonly (readonly [string, string])[] {
+  return Object.entries(asObject(value)).filter(
     (entry): entry is [string, string] => typeof entry[1] === 'string',
   );
 }

@@ -1,7 +1,7 @@
 import type { ObjectReader } from '../model/object-reader.ts';
 import type { ObjectKey, Secret } from '../model/objects.ts';
 import type { Severity } from '../model/problem.ts';
-import { type Fields, quote } from '../model/untyped.ts';
+import { type UntypedObject, quote } from '../model/untyped.ts';
 import { type AnnotationSpec, PORTICO, namesOf } from './annotation-spec.ts';
 
 /** Takes a problem of one annotation, by its full name. */
@@ -23,13 +23,13 @@ export interface NamedSecret {
 export class AnnotationReader {
   readonly namespace: string;
   isInvalid = false;
-  readonly #annotations: Fields;
+  readonly #annotations: UntypedObject;
   readonly #objects: ObjectReader;
   readonly #closes: boolean;
   readonly #report: ReportAnnotation;
 
   constructor(
-    annotations: Fields,
+    annotations: UntypedObject,
     namespace: string,
     objects: ObjectReader,
     whenInvalid: 'default' | 'close',

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { type Fields, fields, items, text } from '../model/untyped.ts';
+import { type UntypedObject, asObject, asArray, asString } from '../model/untyped.ts';
 
 /** One entry of `status.loadBalancer.ingress`. */
 export type Address = { readonly ip: string } | { readonly hostname: string };
@@ -23,9 +23,9 @@ export function settleAddresses(addresses: Iterable<Address>): readonly Address[
 
 /** `status.loadBalancer.ingress` of an Ingress or a Service. Null stands for an entry that is no address. */
 export function statusAddresses(object: unknown): readonly (Address | null)[] {
-  const loadBalancer = fields(fields(fields(object)['status'])['loadBalancer']);
-  return items(loadBalancer['ingress']).map((entry) => {
-    const { ip, hostname } = fields(entry);
+  const loadBalancer = asObject(asObject(asObject(object)['status'])['loadBalancer']);
+  return asArray(loadBalancer['ingress']).map((entry) => {
+    const { ip, hostname } = asObject(entry);
     if (typeof ip === 'string' && isIP(ip) > 0) return { ip };
     return typeof hostname === 'string' && hostname !== '' ? { hostname } : null;
   });
@@ -33,10 +33,10 @@ export function statusAddresses(object: unknown): readonly (Address | null)[] {
 
 /** Where clients reach a Node from: its external addresses, or the internal ones where there are none. */
 export function nodeAddresses(node: unknown): readonly Address[] {
-  const listed = items(fields(fields(node)['status'])['addresses']).map(fields);
+  const listed = asArray(asObject(asObject(node)['status'])['addresses']).map(asObject);
   const ofType = (type: string): Address[] =>
-    listed.flatMap((entry: Fields) => {
-      const ip = text(entry['address']) ?? '';
+    listed.flatMap((entry: UntypedObject) => {
+      const ip = asString(entry['address']) ?? '';
       return entry['type'] === type && isIP(ip) > 0 ? [{ ip }] : [];
     });
   const external = ofType('ExternalIP');

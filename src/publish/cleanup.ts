@@ -1,5 +1,5 @@
 import { ownership, readClasses } from '../routing/ingress/classes.ts';
-import { type Fields, fields, items, text } from '../model/untyped.ts';
+import { type UntypedObject, asObject, asArray, asString } from '../model/untyped.ts';
 import { referenceTo } from '../model/problem.ts';
 import type { CompileSettings } from '../routing/settings.ts';
 import { mapOf } from '../model/sharded-map.ts';
@@ -47,7 +47,7 @@ export async function cleanUp(options: CleanupOptions): Promise<CleanupResult> {
   const bucket = tokenBucket(clock, 20, 50);
 
   const leasePath = apiPath('coordination.k8s.io', 'leases', leaseNamespace, leaseName);
-  const lookAtLease = async (): Promise<Fields | null> => {
+  const lookAtLease = async (): Promise<UntypedObject | null> => {
     const reply = await ask({ method: 'GET', path: leasePath });
     if (reply.status === 404) return null;
     const found = reply.status === 200 ? readLease(reply.body) : null;
@@ -65,23 +65,23 @@ export async function cleanUp(options: CleanupOptions): Promise<CleanupResult> {
       return { kind: 'running', holder: holderOf(lease) };
   }
 
-  const list = async (resource: string, namespace: string | undefined): Promise<Fields[]> => {
-    const found: Fields[] = [];
+  const list = async (resource: string, namespace: string | undefined): Promise<UntypedObject[]> => {
+    const found: UntypedObject[] = [];
     let next = '';
     do {
       const query = new URLSearchParams({ limit: PAGE, ...(next !== '' && { continue: next }) });
       const path = `${apiPath('networking.k8s.io', resource, namespace)}?${query}`;
       const reply = await ask({ method: 'GET', path });
       if (reply.status !== 200) throw new Error(`${resource}: ${replyText(reply)}`);
-      found.push(...items(fields(reply.body)['items']).map(fields));
-      next = text(fields(fields(reply.body)['metadata'])['continue']) ?? '';
+      found.push(...asArray(asObject(reply.body)['items']).map(asObject));
+      next = asString(asObject(asObject(reply.body)['metadata'])['continue']) ?? '';
     } while (next !== '');
     return found;
   };
 
   const classList = await list('ingressclasses', undefined);
   const classes = readClasses(mapOf(classList.map((each) => [nameOf(each), each])), options.settings);
-  const ours = (ingress: Fields): readonly string[] => {
+  const ours = (ingress: UntypedObject): readonly string[] => {
     const key = keyOf(ingress);
     const owner = ownership(ingress, referenceTo('Ingress', key, ingress), classes, options.settings);
     const present = statusAddresses(ingress).flatMap((address) => (address ? [addressText(address)] : []));
@@ -95,7 +95,7 @@ export async function cleanUp(options: CleanupOptions): Promise<CleanupResult> {
 
   let cleaned = 0;
   let failed = 0;
-  const clean = async (ingress: Fields, taken: readonly string[]): Promise<void> => {
+  const clean = async (ingress: UntypedObject, taken: readonly string[]): Promise<void> => {
     const rest = planLeft(ingress, new Set(taken)) ?? [];
     if (!dryRun) {
       await sleep(clock, bucket.waitMs(), signal);
@@ -133,21 +133,21 @@ export async function cleanUp(options: CleanupOptions): Promise<CleanupResult> {
 }
 
 /** The field manager of the status as the server recorded it; null when it recorded none. */
-function statusWriter(ingress: Fields): string | null {
-  const managers = items(fields(ingress['metadata'])['managedFields'])
-    .map(fields)
-    .filter((entry) => entry['subresource'] === 'status' && 'f:status' in fields(entry['fieldsV1']));
-  return text(managers.at(-1)?.['manager']) ?? null;
+function statusWriter(ingress: UntypedObject): string | null {
+  const managers = asArray(asObject(ingress['metadata'])['managedFields'])
+    .map(asObject)
+    .filter((entry) => entry['subresource'] === 'status' && 'f:status' in asObject(entry['fieldsV1']));
+  return asString(managers.at(-1)?.['manager']) ?? null;
 }
 
-function nameOf(object: Fields): string {
-  return text(fields(object['metadata'])['name']) ?? '';
+function nameOf(object: UntypedObject): string {
+  return asString(asObject(object['metadata'])['name']) ?? '';
 }
 
-function keyOf(object: Fields): string {
-  return `${text(fields(object['metadata'])['namespace'])}/${nameOf(object)}`;
+function keyOf(object: UntypedObject): string {
+  return `${asString(asObject(object['metadata'])['namespace'])}/${nameOf(object)}`;
 }
 
-function versionOf(object: Fields | null): string {
-  return text(fields(object?.['metadata'])['resourceVersion']) ?? '';
+function versionOf(object: UntypedObject | null): string {
+  return asString(asObject(object?.['metadata'])['resourceVersion']) ?? '';
 }

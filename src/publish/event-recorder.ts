@@ -1,5 +1,5 @@
 import type { Compilation } from '../routing/compile/compile.ts';
-import { fields, items } from '../model/untyped.ts';
+import { asObject, asArray } from '../model/untyped.ts';
 import type { Problem } from '../model/problem.ts';
 import { type ShardedMap, difference, emptyMap, get, values } from '../model/sharded-map.ts';
 import { type ApiReply, apiPath } from '../kubernetes/api-request.ts';
@@ -140,6 +140,6 @@ export function openEventDesk({ term, clock, random, complaints, reporter }: Eve
 
 /** A namespace on its way out takes nothing new, and says so with a 403. */
 function isTerminating({ status, body }: ApiReply): boolean {
-  const causes = items(fields(fields(body)['details'])['causes']).map(fields);
+  const causes = asArray(asObject(asObject(body)['details'])['causes']).map(asObject);
   return status === 403 && causes.some(({ reason }) => reason === 'NamespaceTerminating');
 }

@@ -1,4 +1,4 @@
-import { type Fields, fields, isFields, text } from '../model/untyped.ts';
+import { type UntypedObject, asObject, isObject, asString } from '../model/untyped.ts';
 import { type Instant, microTime } from '../kubernetes/clock.ts';
 
 /**
@@ -29,7 +29,7 @@ export interface Election {
 
 /** The Lease as we last saw it, null for none. */
 interface Observed {
-  readonly lease: Fields | null;
+  readonly lease: UntypedObject | null;
   /** Since when it has said the same. */
   readonly sinceMs: number;
   /** Since when it has had the same holder. */
@@ -48,7 +48,7 @@ export function newElection(identity: string, times: LeaseTimes): Election {
 }
 
 /** What a read of the Lease teaches; `lease` is null when there is none. */
-export function saw(election: Election, lease: Fields | null, nowMs: number): Election {
+export function saw(election: Election, lease: UntypedObject | null, nowMs: number): Election {
   const { observed } = election;
   const same = observed !== null && specText(observed.lease) === specText(lease);
   const sameHolder = observed !== null && holderOf(observed.lease) === holderOf(lease);
@@ -65,7 +65,7 @@ export function saw(election: Election, lease: Fields | null, nowMs: number): El
 }
 
 /** Our own write was accepted. `sent` is when it left: it took effect no earlier. */
-export function won(election: Election, lease: Fields, sent: Instant, nowMs: number): Election {
+export function won(election: Election, lease: UntypedObject, sent: Instant, nowMs: number): Election {
   return { ...saw(election, lease, nowMs), renewed: holderOf(lease) === election.identity ? sent : null };
 }
 
@@ -75,14 +75,14 @@ export function propose(election: Election, name: string, namespace: string, now
   const lease = observed?.lease ?? null;
   const holder = holderOf(lease);
   if (takeableInMs(election, now.monotonicMs) > 0) return { kind: 'wait', holder };
-  const before = fields(lease?.['spec']);
+  const before = asObject(lease?.['spec']);
   const renewTime = microTime(now.wallMs);
   const transitions = Number.isInteger(before['leaseTransitions']) ? Number(before['leaseTransitions']) : 0;
   const spec = {
     ...before,
     holderIdentity: identity,
     leaseDurationSeconds: Math.ceil(times.durationMs / 1000),
-    acquireTime: holder === identity ? (text(before['acquireTime']) ?? renewTime) : renewTime,
+    acquireTime: holder === identity ? (asString(before['acquireTime']) ?? renewTime) : renewTime,
     renewTime,
     leaseTransitions: lease === null || holder === identity ? transitions : transitions + 1,
   };
@@ -97,7 +97,7 @@ export function released({ identity, observed }: Election, now: Instant): object
   if (lease === null || holderOf(lease) !== identity) return null;
   const at = microTime(now.wallMs);
   const spec = { holderIdentity: '', leaseDurationSeconds: 1, acquireTime: at, renewTime: at };
-  return { ...lease, spec: { ...fields(lease['spec']), ...spec } };
+  return { ...lease, spec: { ...asObject(lease['spec']), ...spec } };
 }
 
 /** How much longer we may write; 0 when we may not. */
@@ -108,14 +108,14 @@ export function writableForMs({ renewed, times }: Election, now: Instant): numbe
   return Math.max(times.renewDeadlineMs - elapsed, 0);
 }
 
-export function holderOf(lease: Fields | null): string {
-  return text(fields(lease?.['spec'])['holderIdentity']) ?? '';
+export function holderOf(lease: UntypedObject | null): string {
+  return asString(asObject(lease?.['spec'])['holderIdentity']) ?? '';
 }
 
 /** A Lease as the API server sends it; null when an update could not be guarded by its resourceVersion. */
-export function readLease(body: unknown): Fields | null {
-  const version = text(fields(fields(body)['metadata'])['resourceVersion']) ?? '';
-  return isFields(body) && version !== '' ? body : null;
+export function readLease(body: unknown): UntypedObject | null {
+  const version = asString(asObject(asObject(body)['metadata'])['resourceVersion']) ?? '';
+  return isObject(body) && version !== '' ? body : null;
 }
 
 /**
@@ -132,7 +132,7 @@ export function nextLookInMs(election: Election, nowMs: number): number {
 function takeableInMs({ identity, observed, times }: Election, nowMs: number): number {
   const holder = holderOf(observed?.lease ?? null);
   if (observed === null || holder === '' || holder === identity) return 0;
-  const seconds = Number(fields(observed.lease?.['spec'])['leaseDurationSeconds']);
+  const seconds = Number(asObject(observed.lease?.['spec'])['leaseDurationSeconds']);
   const durationMs = seconds >= 1 && seconds <= LONGEST_SECONDS ? seconds * 1000 : times.durationMs;
   return Math.max(observed.sinceMs + durationMs - nowMs, 0);
 }
@@ -140,6 +140,6 @@ function takeableInMs({ identity, observed, times }: Election, nowMs: number): n
 /** A holder that asks for more is not believed. */
 const LONGEST_SECONDS = 3600;
 
-function specText(lease: Fields | null): string {
+function specText(lease: UntypedObject | null): string {
   return lease === null ? '' : JSON.stringify(lease['spec'] ?? null);
 }

@@ -1,4 +1,4 @@
-import { fields, items, text } from '../model/untyped.ts';
+import { asObject, asArray, asString } from '../model/untyped.ts';
 import { type Address, nodeAddresses } from './addresses.ts';
 import { apiPath, replyText } from '../kubernetes/api-request.ts';
 import { type Clock, sleep } from '../kubernetes/clock.ts';
@@ -61,8 +61,8 @@ export function watchNodes(options: NodeWatchOptions): void {
       const query = new URLSearchParams({ labelSelector: POD_LABEL, limit: PODS_PER_PAGE });
       if (next !== '') query.set('continue', next);
       const page = await get(`${apiPath('', 'pods', namespace)}?${query}`);
-      pods.push(...items(fields(page)['items']).map(readPod));
-      next = text(fields(fields(page)['metadata'])['continue']) ?? '';
+      pods.push(...asArray(asObject(page)['items']).map(readPod));
+      next = asString(asObject(asObject(page)['metadata'])['continue']) ?? '';
     } while (next !== '');
     return pods;
   };
@@ -122,16 +122,16 @@ export function watchNodes(options: NodeWatchOptions): void {
 const TOPIC = 'the addresses of our nodes';
 
 function readPod(pod: unknown): Pod {
-  const metadata = fields(fields(pod)['metadata']);
-  const conditions = items(fields(fields(pod)['status'])['conditions']).map(fields);
-  const owner = items(metadata['ownerReferences'])
-    .map(fields)
+  const metadata = asObject(asObject(pod)['metadata']);
+  const conditions = asArray(asObject(asObject(pod)['status'])['conditions']).map(asObject);
+  const owner = asArray(metadata['ownerReferences'])
+    .map(asObject)
     .find(({ kind, controller }) => kind === 'DaemonSet' && controller === true);
   const leaving = typeof metadata['deletionTimestamp'] === 'string';
   return {
-    name: text(metadata['name']) ?? '',
-    node: text(fields(fields(pod)['spec'])['nodeName']) ?? '',
+    name: asString(metadata['name']) ?? '',
+    node: asString(asObject(asObject(pod)['spec'])['nodeName']) ?? '',
     ready: !leaving && conditions.some(({ type, status }) => type === 'Ready' && status === 'True'),
-    daemonSet: text(owner?.['uid']) ?? '',
+    daemonSet: asString(owner?.['uid']) ?? '',
   };
 }

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { refusedName } from './refused-addresses.ts';
 import { portEndpoints } from './endpoints.ts';
-import { fields, isPortNumber, items, quote, text } from '../model/untyped.ts';
+import { asObject, isPortNumber, asArray, quote, asString } from '../model/untyped.ts';
 import { isPortName, isSubdomain } from '../model/names.ts';
 import { type ObjectKey, type Service, namespaceOf } from '../model/objects.ts';
 import { type Problem, problem, referenceTo } from '../model/problem.ts';
@@ -43,14 +43,14 @@ function resolveBackend(key: BackendKey, objects: ObjectReader, settings: Compil
   if (!service) return unavailable(key, 'service-not-found');
 
   const port = key.slice(serviceKey.length + 1);
-  const spec = fields(fields(service)['spec']);
+  const spec = asObject(asObject(service)['spec']);
   const found = findPort(spec, port);
   if (spec['type'] === 'ExternalName') return externalName(key, serviceKey, service, port, objects, settings);
   if (!found) return unavailable(key, 'port-not-found');
 
   const problems: Problem[] = [];
   const protocol = readProtocol(found, serviceKey, service, problems);
-  const portName = text(found.port['name']) ?? '';
+  const portName = asString(found.port['name']) ?? '';
   const slices = objects.endpointSlices(serviceKey);
   const traffic = readTraffic(spec);
   const lost = objects.lostReadiness(serviceKey);
@@ -109,9 +109,9 @@ interface FoundPort {
 
 /** The TCP port of a Service that an Ingress names by number or by name. */
 function findPort(spec: { readonly [field: string]: unknown }, wanted: string): FoundPort | null {
-  for (const [index, entry] of items(spec['ports']).entries()) {
-    const port = fields(entry);
-    if ((text(port['protocol']) ?? 'TCP') !== 'TCP') continue;
+  for (const [index, entry] of asArray(spec['ports']).entries()) {
+    const port = asObject(entry);
+    if ((asString(port['protocol']) ?? 'TCP') !== 'TCP') continue;
     const number = isPortNumber(port['port']) ? String(port['port']) : null;
     if (number === wanted || (port['name'] === wanted && !isPortNumber(Number(wanted))))
       return { index, port };
@@ -121,9 +121,9 @@ function findPort(spec: { readonly [field: string]: unknown }, wanted: string): 
 
 /** The ports an Ingress could name, for a message. */
 export function listPorts(service: Service): string {
-  const names = items(fields(fields(service)['spec'])['ports']).flatMap((entry) => {
-    const { name, port, protocol } = fields(entry);
-    if (!isPortNumber(port) || (text(protocol) ?? 'TCP') !== 'TCP') return [];
+  const names = asArray(asObject(asObject(service)['spec'])['ports']).flatMap((entry) => {
+    const { name, port, protocol } = asObject(entry);
+    if (!isPortNumber(port) || (asString(protocol) ?? 'TCP') !== 'TCP') return [];
     if (typeof name !== 'string' || name === '') return `${port}`;
     // A Service may give a port a name that no Ingress may use.
     return isPortName(name)
@@ -171,7 +171,7 @@ function externalName(
   objects: ObjectReader,
   settings: CompileSettings,
 ): Resolved {
-  const spec = fields(fields(service)['spec']);
+  const spec = asObject(asObject(service)['spec']);
   const found = findPort(spec, wanted);
   const port = found ? targetPort(found) : Number(wanted);
   if (!isPortNumber(port)) return unavailable(key, 'port-not-found');
@@ -207,12 +207,12 @@ export function externalNameFault(
   service: Service,
   settings: CompileSettings,
 ): string | null {
-  const name = canonicalName(fields(fields(service)['spec'])['externalName']);
+  const name = canonicalName(asObject(asObject(service)['spec'])['externalName']);
   const refused = refusedName(name, namespaceOf(key), settings);
   if (refused !== null) return refused;
   return isIP(name) !== 0 || isSubdomain(name.replaceAll('_', 'x')) ? null : 'is not a DNS name';
 }
 
 function canonicalName(name: unknown): string {
-  return (text(name) ?? '').toLowerCase().replace(/\.$/, '');
+  return (asString(name) ?? '').toLowerCase().replace(/\.$/, '');
 }

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { refusedAddress } from './refused-addresses.ts';
-import { fields, isPortNumber, items, quote, text } from '../model/untyped.ts';
+import { asObject, isPortNumber, asArray, quote, asString } from '../model/untyped.ts';
 import { type Candidate, nearby } from './topology.ts';
 import { type EndpointIds, endpointId } from '../model/lost-readiness.ts';
 import { type EndpointSlice, objectKey } from '../model/objects.ts';
@@ -71,7 +71,7 @@ function* sliceEndpoints(
       problem('warning', code, referenceTo('EndpointSlice', objectKey(slice), slice), field, message),
     );
   };
-  const { addressType, ports, endpoints } = fields(slice);
+  const { addressType, ports, endpoints } = asObject(slice);
   if (addressType !== 'IPv4' && addressType !== 'IPv6') {
     const message = `Only IPv4 and IPv6 addresses can be reached, not ${quote(addressType)}; this slice is ignored.`;
     report('AddressTypeNotSupported', 'addressType', message);
@@ -80,12 +80,12 @@ function* sliceEndpoints(
   const family = addressType === 'IPv4' ? 4 : 6;
   const numbers = slicePorts(ports, portName);
   if (numbers.length === 0) return;
-  for (const [index, entry] of items(endpoints).entries()) {
-    const state = stateOf(fields(entry)['conditions'], traffic);
+  for (const [index, entry] of asArray(endpoints).entries()) {
+    const state = stateOf(asObject(entry)['conditions'], traffic);
     if (state === 'unusable' && lostReadiness.size === 0) continue;
     const about = describe(entry);
     const hints = readHints(entry);
-    for (const [at, address] of items(fields(entry)['addresses']).entries()) {
+    for (const [at, address] of asArray(asObject(entry)['addresses']).entries()) {
       const reached =
         state === 'unusable' && lostReadiness.has(endpointId(entry, address)) ? 'lost-readiness' : state;
       if (reached === 'unusable') continue;
@@ -117,9 +117,9 @@ function refusal(
 /** The numbers that a slice has for the Service port of this name; an unnamed Service port has the empty name. */
 function slicePorts(ports: unknown, portName: string): readonly number[] {
   const numbers = new Set<number>();
-  for (const entry of items(ports)) {
-    const { name, port, protocol } = fields(entry);
-    if ((text(name) ?? '') !== portName || (text(protocol) ?? 'TCP') !== 'TCP') continue;
+  for (const entry of asArray(ports)) {
+    const { name, port, protocol } = asObject(entry);
+    if ((asString(name) ?? '') !== portName || (asString(protocol) ?? 'TCP') !== 'TCP') continue;
     if (isPortNumber(port)) numbers.add(port);
   }
   return [...numbers];
@@ -130,25 +130,25 @@ function slicePorts(ports: unknown, portName: string): readonly number[] {
  * same when the Service publishes addresses that are not: it is on its way out, whatever it is called.
  */
 function stateOf(conditions: unknown, { notReadyToo }: Traffic): State {
-  const { ready, serving, terminating } = fields(conditions);
+  const { ready, serving, terminating } = asObject(conditions);
   const usable = ready !== false || notReadyToo;
   if (terminating === true) return usable || serving === true ? 'terminating' : 'unusable';
   return usable ? 'ready' : 'unusable';
 }
 
 function readHints(entry: unknown): Pick<Candidate, 'forZones' | 'forNodes'> {
-  const { forZones, forNodes } = fields(fields(entry)['hints']);
+  const { forZones, forNodes } = asObject(asObject(entry)['hints']);
   return { forZones: names(forZones), forNodes: names(forNodes) };
 }
 
 function names(places: unknown): readonly string[] {
-  return items(places).flatMap((place) => text(fields(place)['name']) ?? []);
+  return asArray(places).flatMap((place) => asString(asObject(place)['name']) ?? []);
 }
 
 function describe(entry: unknown): Pick<Endpoint, 'zone' | 'node' | 'pod'> {
-  const { zone, nodeName, targetRef } = fields(entry);
-  const target = fields(targetRef);
-  const pod = target['kind'] === 'Pod' ? text(target['name']) : undefined;
+  const { zone, nodeName, targetRef } = asObject(entry);
+  const target = asObject(targetRef);
+  const pod = target['kind'] === 'Pod' ? asString(target['name']) : undefined;
   return {
     ...(typeof zone === 'string' && { zone }),
     ...(typeof nodeName === 'string' && { node: nodeName }),

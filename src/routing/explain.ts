@@ -238,8 +238,8 @@ interface Candidate {
   readonly owner: HostOwner | null;
 }
 
-function claimantsIn({ members, claims }: Compilation, scope: Scope): readonly Claims[] {
-  return claimantsOf(scope, members.ingressesByScope, claims);
+function claimantsIn({ indexes, claims }: Compilation, scope: Scope): readonly Claims[] {
+  return claimantsOf(scope, indexes.ingressesByScope, claims);
 }
 
 function ownerOf(compilation: Compilation, scope: Scope): HostOwner | null {

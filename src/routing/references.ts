@@ -1,6 +1,6 @@
 import { externalNameFault, listPorts, serviceOf } from './backends.ts';
 import type { Claims } from './ingress/claims.ts';
-import { fields, quote } from '../model/untyped.ts';
+import { asObject, quote } from '../model/untyped.ts';
 import { type Problem, type Severity, problem } from '../model/problem.ts';
 import type { CompileSettings } from './settings.ts';
 import { type ShardedMap, get } from '../model/sharded-map.ts';
@@ -73,7 +73,7 @@ function referenceFault(
       return { code: 'PortNotFound', field: '.service.port', message };
     }
     case 'external-name-refused': {
-      const name = service ? quote(fields(fields(service)['spec'])['externalName']) : '';
+      const name = service ? quote(asObject(asObject(service)['spec'])['externalName']) : '';
       const message = `The externalName ${name} of Service ${key} ${service ? externalNameFault(key, service, settings) : ''}: use another DNS name, or an ordinary Service`;
       return { code: 'ExternalNameRefused', field: '.service.name', message };
     }

@@ -1,4 +1,4 @@
-import type { Fields } from '../model/untyped.ts';
+import type { UntypedObject } from '../model/untyped.ts';
 
 /** How a Service wants its requests spread over its endpoints. */
 export interface Traffic {
@@ -11,12 +11,12 @@ export interface Traffic {
 }
 
 /** What a Service spec says of it; unknown values are as good as none. */
-export function readTraffic(spec: Fields): Traffic {
+export function readTraffic(spec: UntypedObject): Traffic {
   const sticky = spec['sessionAffinity'] === 'ClientIP';
   return { notReadyToo: spec['publishNotReadyAddresses'] === true, prefers: preference(spec), sticky };
 }
 
-function preference(spec: Fields): Traffic['prefers'] {
+function preference(spec: UntypedObject): Traffic['prefers'] {
   switch (spec['trafficDistribution']) {
     // The older name of the same.
     case 'PreferClose':

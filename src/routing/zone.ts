@@ -1,6 +1,6 @@
 import type { Snapshot } from '../model/snapshot.ts';
 import { type CompileSettings, NOWHERE } from './settings.ts';
-import { fields, items } from '../model/untyped.ts';
+import { asObject, asArray } from '../model/untyped.ts';
 import type { EndpointSlice } from '../model/objects.ts';
 import { type ShardedMap, difference } from '../model/sharded-map.ts';
 
@@ -11,8 +11,8 @@ export function zoneOfNode(
   after: ShardedMap<EndpointSlice>,
 ): string | null {
   for (const [, slice] of difference(before, after)) {
-    for (const entry of items(fields(slice)['endpoints'])) {
-      const { nodeName, zone } = fields(entry);
+    for (const entry of asArray(asObject(slice)['endpoints'])) {
+      const { nodeName, zone } = asObject(entry);
       if (nodeName === node && typeof zone === 'string' && zone !== '') return zone;
     }
   }

@@ -6,11 +6,11 @@ import { type Collection, type ManifestSet, collect } from './manifests/collect.
 import { type Root, folderOf } from './manifests/files.ts';
 import { NOTHING_READ, type Reading, findRoots, readRoots, signatureOf } from './manifests/read.ts';
 import { watchFolders } from './manifests/watch-files.ts';
-import type { Place } from './manifests/yaml.ts';
+import type { SourceLocation } from '../model/format-problem.ts';
 import type { Problem } from '../model/problem.ts';
 import type { Source, SourceEvent, WatchState } from './source.ts';
 
-export type { ManifestSet, Place };
+export type { ManifestSet };
 
 export interface ManifestOptions {
   /** Files, or folders whose own `.yaml`, `.yml` and `.json` files are read, as with `kubectl apply -f`. */
@@ -34,7 +34,7 @@ const MAX_SETTLE_ROUNDS = 10;
 
 export interface ManifestSource extends Source {
   /** Where a problem is to be mended: its field, or the nearest thing around it. Null for an object of no file. */
-  locate(problem: Problem): Place | null;
+  locate(problem: Problem): SourceLocation | null;
 }
 
 /** Reads manifests once. Never rejects for what the files are or contain: that is in the problems. */

@@ -107,7 +107,7 @@ describe('compile and match', () => {
           full,
           objects.map((change) => ({ ...change, object: undefined }) as ObjectChange),
         );
-        const { members, ...rest } = compile(gone, settings, compile(full, settings));
+        const { indexes: members, ...rest } = compile(gone, settings, compile(full, settings));
         const { asked, claims, usesByNamespace, scopes, globBuckets, backends, certificates, problems } =
           rest;
         const left = [asked, claims, usesByNamespace, scopes, globBuckets, backends, certificates, problems];

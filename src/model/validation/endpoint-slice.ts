@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { type Fields, isAbsent, isPortNumber } from '../untyped.ts';
+import { type UntypedObject, isAbsent, isPortNumber } from '../untyped.ts';
 import { isLabel, isSubdomain } from '../names.ts';
 import type { Findings } from './findings.ts';
 
@@ -7,7 +7,7 @@ import type { Findings } from './findings.ts';
  * discovery.k8s.io/v1 EndpointSlice, as far as Portico reads it. That the API server refuses loopback addresses
  * is left to compiling, which knows whether examples on one machine may have them.
  */
-export function checkEndpointSlice(slice: Fields, findings: Findings): void {
+export function checkEndpointSlice(slice: UntypedObject, findings: Findings): void {
   const addressType = findings.string(slice, 'addressType', 'addressType');
   if (isAbsent(slice['addressType'])) findings.required('addressType', 'The addressType (IPv4 or IPv6)');
   else if (addressType !== undefined && !['IPv4', 'IPv6', 'FQDN'].includes(addressType)) {
@@ -34,7 +34,7 @@ export function checkEndpointSlice(slice: Fields, findings: Findings): void {
 }
 
 function checkEndpoint(
-  endpoint: Fields,
+  endpoint: UntypedObject,
   field: string,
   addressType: string | undefined,
   findings: Findings,

@@ -1,4 +1,4 @@
-import { type Fields, isAbsent, isFields, quote } from '../untyped.ts';
+import { type UntypedObject, isAbsent, isObject, quote } from '../untyped.ts';
 import { type ObjectReference, type Problem, problem } from '../problem.ts';
 
 /** What is found wrong with one object, each with the field as kubectl spells it. */
@@ -7,11 +7,11 @@ export interface Findings {
   required(field: string, what: string): void;
   invalid(field: string, value: unknown, reason: string): void;
   /** The list, or nothing when the field is absent or no list, which then is said. */
-  list(parent: Fields, name: string, path: string): readonly unknown[];
+  list(parent: UntypedObject, name: string, path: string): readonly unknown[];
   /** The map of fields, or null when the field is absent or no map, which then is said. */
-  map(value: unknown, path: string): Fields | null;
+  map(value: unknown, path: string): UntypedObject | null;
   /** The string, or undefined when the field is absent or no string, which then is said. */
-  string(parent: Fields, name: string, path: string): string | undefined;
+  string(parent: UntypedObject, name: string, path: string): string | undefined;
 }
 
 const CONSEQUENCE = 'the API server refuses such an object';
@@ -38,7 +38,7 @@ export function findingsOn(object: ObjectReference): Findings {
       return [];
     },
     map(value, path) {
-      if (isFields(value)) return value;
+      if (isObject(value)) return value;
       if (!isAbsent(value)) invalid(path, value, 'must be a map of fields');
       return null;
     },

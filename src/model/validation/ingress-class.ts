@@ -1,9 +1,9 @@
-import { type Fields, isAbsent } from '../untyped.ts';
+import { type UntypedObject, isAbsent } from '../untyped.ts';
 import { isSubdomain } from '../names.ts';
 import type { Findings } from './findings.ts';
 
 /** networking.k8s.io/v1 IngressClass. */
-export function checkIngressClass(ingressClass: Fields, findings: Findings): void {
+export function checkIngressClass(ingressClass: UntypedObject, findings: Findings): void {
   const spec = findings.map(ingressClass['spec'], 'spec') ?? {};
   const controller = findings.string(spec, 'controller', 'spec.controller');
   if (isAbsent(spec['controller']) || controller === '') {

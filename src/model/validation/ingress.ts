@@ -1,10 +1,10 @@
-import { type Fields, fields, isAbsent, isPortNumber } from '../untyped.ts';
+import { type UntypedObject, asObject, isAbsent, isPortNumber } from '../untyped.ts';
 import { PORT_NAME_RULE, hostFault, isLabel, isPortName, isSubdomain } from '../names.ts';
 import { pathFault } from './path.ts';
 import type { Findings } from './findings.ts';
 
 /** networking.k8s.io/v1 Ingress. */
-export function checkIngress(ingress: Fields, findings: Findings): void {
+export function checkIngress(ingress: UntypedObject, findings: Findings): void {
   const spec = findings.map(ingress['spec'], 'spec') ?? {};
   const className = findings.string(spec, 'ingressClassName', 'spec.ingressClassName');
   if (className !== undefined && !isSubdomain(className)) {
@@ -43,7 +43,7 @@ function checkHost(host: string | undefined, field: string, findings: Findings):
 }
 
 function checkPath(value: unknown, field: string, findings: Findings): void {
-  const claim: Fields | null = isAbsent(value) ? {} : findings.map(value, field);
+  const claim: UntypedObject | null = isAbsent(value) ? {} : findings.map(value, field);
   if (!claim) return;
   const path = findings.string(claim, 'path', `${field}.path`);
   const pathType = findings.string(claim, 'pathType', `${field}.pathType`);
@@ -90,7 +90,7 @@ function checkService(value: unknown, field: string, findings: Findings): void {
     findings.invalid(`${field}.name`, name, 'must be the name of a Service');
 
   const port = findings.map(service['port'], `${field}.port`);
-  const { name: portName, number } = fields(port);
+  const { name: portName, number } = asObject(port);
   const hasName = !isAbsent(portName) && portName !== '';
   const hasNumber = !isAbsent(number) && number !== 0;
   if (hasName && hasNumber)

@@ -1,10 +1,10 @@
-import type { Fields } from '../untyped.ts';
+import type { UntypedObject } from '../untyped.ts';
 import { isLabel, isSubdomain } from '../names.ts';
 import type { Findings } from './findings.ts';
 
 /** The parts of `metadata` that every kind shares. */
 export function checkMetadata(
-  object: Fields,
+  object: UntypedObject,
   findings: Findings,
   { namespaced, name: nameForm }: { readonly namespaced: boolean; readonly name: 'label' | 'subdomain' },
 ): void {

@@ -1,10 +1,10 @@
-import { type Fields, isAbsent } from '../untyped.ts';
+import { type UntypedObject, isAbsent } from '../untyped.ts';
 import type { Findings } from './findings.ts';
 
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
 
 /** v1 Secret. Values are never quoted: they may be keys. */
-export function checkSecret(secret: Fields, findings: Findings): void {
+export function checkSecret(secret: UntypedObject, findings: Findings): void {
   const data = findings.map(secret['data'], 'data') ?? {};
   const plain = findings.map(secret['stringData'], 'stringData') ?? {};
   for (const [key, value] of Object.entries(data)) {

@@ -1,4 +1,4 @@
-import { type Fields, isAbsent, isPortNumber } from '../untyped.ts';
+import { type UntypedObject, isAbsent, isPortNumber } from '../untyped.ts';
 import { PORT_NAME_RULE, isLabel, isPortName, isSubdomain } from '../names.ts';
 import type { Findings } from './findings.ts';
 
@@ -7,7 +7,7 @@ const AFFINITIES: ReadonlySet<string> = new Set(['None', 'ClientIP']);
 const PROTOCOLS: ReadonlySet<string> = new Set(['TCP', 'UDP', 'SCTP']);
 
 /** v1 Service, as far as Portico reads it. */
-export function checkService(service: Fields, findings: Findings): void {
+export function checkService(service: UntypedObject, findings: Findings): void {
   const spec = findings.map(service['spec'], 'spec');
   if (!spec) {
     if (isAbsent(service['spec'])) findings.required('spec', 'The spec');
@@ -57,7 +57,7 @@ export function checkService(service: Fields, findings: Findings): void {
 }
 
 /** Returns the name of the port, empty when it has none. */
-function checkPort(port: Fields, field: string, oneOfSeveral: boolean, findings: Findings): string {
+function checkPort(port: UntypedObject, field: string, oneOfSeveral: boolean, findings: Findings): string {
   const name = findings.string(port, 'name', `${field}.name`) ?? '';
   if (name === '' && oneOfSeveral) findings.required(`${field}.name`, 'The name of one of several ports');
   else if (name !== '' && !isLabel(name)) {

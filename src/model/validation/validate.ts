@@ -1,4 +1,4 @@
-import { fields, isFields, text } from '../untyped.ts';
+import { asObject, isObject, asString } from '../untyped.ts';
 import type { Kind } from '../objects.ts';
 import { type Problem, referenceTo } from '../problem.ts';
 import { checkEndpointSlice } from './endpoint-slice.ts';
@@ -14,10 +14,10 @@ import { checkService } from './service.ts';
  * errors. Says nothing about how objects refer to each other; that is found when compiling.
  */
 export function validateObject(kind: Kind, object: unknown): readonly Problem[] {
-  const { namespace, name } = fields(fields(object)['metadata']);
-  const key = text(namespace) ? `${text(namespace)}/${text(name) ?? ''}` : (text(name) ?? '');
+  const { namespace, name } = asObject(asObject(object)['metadata']);
+  const key = asString(namespace) ? `${asString(namespace)}/${asString(name) ?? ''}` : (asString(name) ?? '');
   const findings = findingsOn(referenceTo(kind, key, object));
-  if (isFields(object)) check(kind, object, findings);
+  if (isObject(object)) check(kind, object, findings);
   else findings.invalid('', object, 'must be an object');
   return findings.problems;
 }

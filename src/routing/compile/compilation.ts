@@ -6,7 +6,7 @@ import type { GlobBucket } from './glob-bucket.ts';
 import type { Classes } from '../ingress/classes.ts';
 import type { ScopeRoutes } from '../host-routes.ts';
 import type { Dependents } from '../../model/dependents.ts';
-import type { Memberships } from '../../model/reverse-index.ts';
+import type { ReverseIndex } from '../../model/reverse-index.ts';
 import { type Problem, sortProblems } from '../../model/problem.ts';
 import type { CompileSettings } from '../settings.ts';
 import { type ShardedMap, emptyMap, values } from '../../model/sharded-map.ts';
@@ -39,29 +39,29 @@ export interface Compilation {
   readonly keys: ShardedMap<KeyPair>;
   /** When time alone makes a certificate problem come or go: milliseconds since the epoch. */
   readonly certificatesValidUntil: number;
-  readonly members: Members;
+  readonly indexes: Indexes;
   /** What failed in this compilation, for the log: see `InternalError` among the problems. */
   readonly faults: readonly CompileFault[];
 }
 
 /** Indexes: each saves a scan of everything when one thing changes. */
-export interface Members {
+export interface Indexes {
   /** Ingresses by scope: who settles a host together. */
-  readonly ingressesByScope: Memberships;
+  readonly ingressesByScope: ReverseIndex;
   /** Ingresses by backend: a backend is compiled as long as there is one. */
-  readonly ingressesByBackend: Memberships;
+  readonly ingressesByBackend: ReverseIndex;
   /** Ingresses by TLS host. */
-  readonly ingressesByTlsHost: Memberships;
+  readonly ingressesByTlsHost: ReverseIndex;
   /** What was compiled from which object: what is compiled again when that object changes. */
   readonly dependents: Dependents;
   /** TLS hosts by the Secret that serves them: its keys are kept as long as there is one. */
-  readonly hostsBySecret: Memberships;
+  readonly hostsBySecret: ReverseIndex;
   /** Precise hosts by the wildcard above them; empty where hosts have no owner. */
-  readonly hostsByWildcard: Memberships;
+  readonly hostsByWildcard: ReverseIndex;
   /** Glob scopes by suffix. */
-  readonly globsBySuffix: Memberships;
+  readonly globsBySuffix: ReverseIndex;
   /** Scopes by the client certificates that they ask for: a policy is kept as long as there is one. */
-  readonly scopesByClientAuth: Memberships;
+  readonly scopesByClientAuth: ReverseIndex;
 }
 
 export const EMPTY_TABLE: RouteTable = {
@@ -98,7 +98,7 @@ export function emptyCompilation(settings: CompileSettings): Compilation {
     certificates: emptyMap(),
     keys: emptyMap(),
     certificatesValidUntil: Infinity,
-    members: {
+    indexes: {
       ingressesByScope: emptyMap(),
       ingressesByBackend: emptyMap(),
       ingressesByTlsHost: emptyMap(),

@@ -1,12 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type CompiledBackend, compileBackend, serviceOf } from '../backends.ts';
 import type { Claims } from '../ingress/claims.ts';
-import type { Compilation, Members } from './compilation.ts';
+import type { Compilation, Indexes } from './compilation.ts';
 import type { ClaimChange } from './compile-claims.ts';
-import { changedDependencies, dependentMove, dependentsOn } from '../../model/dependents.ts';
+import { changedDependencies, dependentUpdate, dependentsOn } from '../../model/dependents.ts';
 import { ObjectReader } from '../../model/object-reader.ts';
 import { type CompileFault, faultProblem } from './fault.ts';
-import { type Move, move } from '../../model/reverse-index.ts';
+import { type IndexUpdate, updateIndex } from '../../model/reverse-index.ts';
 import type { ObjectKey } from '../../model/objects.ts';
 import { routesOf } from '../references.ts';
 import type { CompileSettings } from '../settings.ts';
@@ -18,9 +18,9 @@ export interface CompiledBackends {
   readonly backends: ShardedMap<CompiledBackend>;
   /** The same as the table has them. */
   readonly table: ShardedMap<Backend>;
-  readonly members: Pick<Members, 'ingressesByBackend'>;
+  readonly indexes: Pick<Indexes, 'ingressesByBackend'>;
   /** Of what backends depend on. */
-  readonly dependencyMoves: readonly Move[];
+  readonly dependencyUpdates: readonly IndexUpdate[];
   /** Ingresses whose references became good or bad. */
   readonly touchedIngresses: ReadonlySet<ObjectKey>;
   readonly touchedServices: ReadonlySet<ObjectKey>;
@@ -34,16 +34,16 @@ export function compileBackends(
   changes: readonly ClaimChange[],
   faults: CompileFault[],
 ): CompiledBackends {
-  const moves = changes.map(({ ingress, before, after }) => {
+  const updates = changes.map(({ ingress, before, after }) => {
     return { member: ingress, before: backendsOf(before), after: backendsOf(after) };
   });
-  const ingressesByBackend = move(from.members.ingressesByBackend, moves);
+  const ingressesByBackend = updateIndex(from.indexes.ingressesByBackend, updates);
 
   const changedServices = new Set<ObjectKey>();
   for (const [service] of difference(from.snapshot.services, snapshot.services)) changedServices.add(service);
-  const touched = new Set(moves.flatMap(({ before, after }) => [...before, ...after]));
+  const touched = new Set(updates.flatMap(({ before, after }) => [...before, ...after]));
   for (const dependency of changedDependencies(from.snapshot, snapshot)) {
-    for (const backend of dependentsOn(from.members.dependents, 'Backend', dependency)) touched.add(backend);
+    for (const backend of dependentsOn(from.indexes.dependents, 'Backend', dependency)) touched.add(backend);
   }
   const controllers = settings.defaultBackend && controllerBackend(settings.defaultBackend);
   if (controllers !== null && !get(from.backends, controllers)) touched.add(controllers);
@@ -52,7 +52,7 @@ export function compileBackends(
   const table = edit(from.table.backends);
   const touchedIngresses = new Set<ObjectKey>();
   const touchedServices = new Set<ObjectKey>();
-  const dependencyMoves: Move[] = [];
+  const dependencyUpdates: IndexUpdate[] = [];
   for (const key of touched) {
     const before = backends.get(key);
     const ingresses = get(ingressesByBackend, key);
@@ -61,11 +61,11 @@ export function compileBackends(
     if (!ingresses && key !== controllers) {
       backends.delete(key);
       table.delete(key);
-      dependencyMoves.push(dependentMove('Backend', key, before, undefined));
+      dependencyUpdates.push(dependentUpdate('Backend', key, before, undefined));
       continue;
     }
     const after = isolated(key, snapshot, settings, faults);
-    dependencyMoves.push(dependentMove('Backend', key, before, after));
+    dependencyUpdates.push(dependentUpdate('Backend', key, before, after));
     if (!isDeepStrictEqual(before, after)) backends.set(key, after);
     if (!isDeepStrictEqual(before?.backend, after.backend)) table.set(key, after.backend);
     const { unavailable } = after.backend;
@@ -78,8 +78,8 @@ export function compileBackends(
   return {
     backends: backends.done(),
     table: table.done(),
-    members: { ingressesByBackend },
-    dependencyMoves,
+    indexes: { ingressesByBackend },
+    dependencyUpdates,
     touchedIngresses,
     touchedServices,
   };

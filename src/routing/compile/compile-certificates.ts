@@ -1,13 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type HostCertificate, defaultCertificate, hostCertificate } from '../certificates.ts';
 import type { Claims } from '../ingress/claims.ts';
-import type { Compilation, Members } from './compilation.ts';
+import type { Compilation, Indexes } from './compilation.ts';
 import type { ClaimChange } from './compile-claims.ts';
 import { type CompiledScopes, claimantsOf } from './compile-scopes.ts';
-import { changedDependencies, dependentMove, dependentsOn } from '../../model/dependents.ts';
+import { changedDependencies, dependentUpdate, dependentsOn } from '../../model/dependents.ts';
 import { ObjectReader } from '../../model/object-reader.ts';
 import { type CompileFault, faultProblem } from './fault.ts';
-import { type Memberships, type Move, move } from '../../model/reverse-index.ts';
+import { type ReverseIndex, type IndexUpdate, updateIndex } from '../../model/reverse-index.ts';
 import type { Scope } from '../scope.ts';
 import type { ObjectKey } from '../../model/objects.ts';
 import type { Problem } from '../../model/problem.ts';
@@ -24,9 +24,9 @@ export interface CompiledCertificates {
   /** What is wrong with the default certificate; undefined when that was not looked at again. */
   readonly defaultProblem: Problem | null | undefined;
   readonly validUntil: number;
-  readonly members: Pick<Members, 'ingressesByTlsHost' | 'hostsBySecret'>;
+  readonly indexes: Pick<Indexes, 'ingressesByTlsHost' | 'hostsBySecret'>;
   /** Of what certificates depend on. */
-  readonly dependencyMoves: readonly Move[];
+  readonly dependencyUpdates: readonly IndexUpdate[];
   readonly touchedIngresses: ReadonlySet<ObjectKey>;
 }
 
@@ -37,11 +37,11 @@ export function compileCertificates(
   settings: CompileSettings,
   claims: ShardedMap<Claims>,
   changes: readonly ClaimChange[],
-  { scopes, members: { ingressesByScope } }: Pick<CompiledScopes, 'scopes' | 'members'>,
+  { scopes, indexes: { ingressesByScope } }: Pick<CompiledScopes, 'scopes' | 'indexes'>,
   faults: CompileFault[],
 ): CompiledCertificates {
-  const ingressesByTlsHost = move(
-    from.members.ingressesByTlsHost,
+  const ingressesByTlsHost = updateIndex(
+    from.indexes.ingressesByTlsHost,
     changes.map(({ ingress, before, after }) => ({
       member: ingress,
       before: hostsOf(before),
@@ -59,7 +59,7 @@ export function compileCertificates(
     }
   }
   for (const dependency of changedDependencies(from.snapshot, snapshot)) {
-    for (const host of dependentsOn(from.members.dependents, 'TlsHost', dependency)) touched.add(host);
+    for (const host of dependentsOn(from.indexes.dependents, 'TlsHost', dependency)) touched.add(host);
   }
   const timePassed = settings.now >= from.certificatesValidUntil || settings.now < from.settings.now;
   if (timePassed) for (const [host] of entries(from.certificates)) touched.add(host);
@@ -67,11 +67,11 @@ export function compileCertificates(
   const certificates = edit(from.certificates);
   const table = edit(from.table.certificates);
   const touchedIngresses = new Set<ObjectKey>();
-  const moves: Move[] = [];
-  const dependencyMoves: Move[] = [];
+  const updates: IndexUpdate[] = [];
+  const dependencyUpdates: IndexUpdate[] = [];
   const put = (host: string, after: CertificateReference | null): void => {
     const before = table.get(host);
-    moves.push({ member: host, before: secretOf(before), after: secretOf(after) });
+    updates.push({ member: host, before: secretOf(before), after: secretOf(after) });
     if (after === null) table.delete(host);
     else if (!isDeepStrictEqual(before, after)) table.set(host, after);
   };
@@ -94,7 +94,7 @@ export function compileCertificates(
     for (const ingress of before?.problems.keys() ?? []) touchedIngresses.add(ingress);
     if (claimants.length === 0) {
       certificates.delete(host);
-      dependencyMoves.push(dependentMove('TlsHost', host, before, undefined));
+      dependencyUpdates.push(dependentUpdate('TlsHost', host, before, undefined));
       put(host, null);
       continue;
     }
@@ -103,21 +103,21 @@ export function compileCertificates(
     const after = isolated(claimants, objects, faults, () =>
       hostCertificate(host, claimants, ownerOf, objects, settings.now),
     );
-    dependencyMoves.push(dependentMove('TlsHost', host, before, after));
+    dependencyUpdates.push(dependentUpdate('TlsHost', host, before, after));
     for (const ingress of after.problems.keys()) touchedIngresses.add(ingress);
     validUntil = Math.min(validUntil, after.validUntil);
     if (!isDeepStrictEqual(before, after)) certificates.set(host, after);
     put(host, after.certificate);
   }
-  const hostsBySecret = move(from.members.hostsBySecret, moves);
+  const hostsBySecret = updateIndex(from.indexes.hostsBySecret, updates);
   return {
     certificates: certificates.done(),
     table: table.done(),
-    keys: compileKeys(from.keys, moves, hostsBySecret, snapshot),
+    keys: compileKeys(from.keys, updates, hostsBySecret, snapshot),
     defaultProblem,
     validUntil,
-    members: { ingressesByTlsHost, hostsBySecret },
-    dependencyMoves,
+    indexes: { ingressesByTlsHost, hostsBySecret },
+    dependencyUpdates,
     touchedIngresses,
   };
 }
@@ -142,12 +142,12 @@ function isolated(
 /** The keys of the Secrets that serve some host. A Secret with the same bytes as before keeps its object. */
 function compileKeys(
   before: ShardedMap<KeyPair>,
-  moves: readonly Move[],
-  hostsBySecret: Memberships,
+  updates: readonly IndexUpdate[],
+  hostsBySecret: ReverseIndex,
   snapshot: Snapshot,
 ): ShardedMap<KeyPair> {
   const keys = edit(before);
-  for (const key of new Set(moves.flatMap((each) => [...each.before, ...each.after]))) {
+  for (const key of new Set(updates.flatMap((each) => [...each.before, ...each.after]))) {
     const secret = get(hostsBySecret, key) && get(snapshot.secrets, key);
     const pair = secret ? keyPairOf(secret) : null;
     if (!pair) keys.delete(key);

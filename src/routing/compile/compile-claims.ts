@@ -6,9 +6,9 @@ import { type CompileFault, faultProblem } from './fault.ts';
 import type { Ingress, ObjectKey } from '../../model/objects.ts';
 import { referenceTo } from '../../model/problem.ts';
 import type { CompileSettings } from '../settings.ts';
-import { changedDependencies, dependentMove, dependentsOn } from '../../model/dependents.ts';
+import { changedDependencies, dependentUpdate, dependentsOn } from '../../model/dependents.ts';
 import { ObjectReader } from '../../model/object-reader.ts';
-import type { Move } from '../../model/reverse-index.ts';
+import type { IndexUpdate } from '../../model/reverse-index.ts';
 import { type ShardedMap, difference, edit, entries, get } from '../../model/sharded-map.ts';
 import type { Snapshot } from '../../model/snapshot.ts';
 
@@ -25,7 +25,7 @@ export interface CompiledClaims {
   readonly asked: ShardedMap<Claims>;
   readonly changes: readonly ClaimChange[];
   /** Of what Ingresses depend on. */
-  readonly dependencyMoves: readonly Move[];
+  readonly dependencyUpdates: readonly IndexUpdate[];
 }
 
 /** Reads the Ingresses that changed; all of them when what makes an Ingress ours has changed. */
@@ -69,13 +69,13 @@ export function compileClaims(
   for (const [key] of difference(from.snapshot.ingresses, snapshot.ingresses)) touched.add(key);
   if (!sameOwnership) for (const [key] of entries(snapshot.ingresses)) touched.add(key);
   for (const dependency of changedDependencies(from.snapshot, snapshot)) {
-    for (const key of dependentsOn(from.members.dependents, 'Ingress', dependency)) touched.add(key);
+    for (const key of dependentsOn(from.indexes.dependents, 'Ingress', dependency)) touched.add(key);
   }
   for (const key of touched) reread(key, get(snapshot.ingresses, key));
-  const dependencyMoves = changes.map(({ ingress, before, after }) =>
-    dependentMove('Ingress', ingress, before, after),
+  const dependencyUpdates = changes.map(({ ingress, before, after }) =>
+    dependentUpdate('Ingress', ingress, before, after),
   );
-  return { classes, asked: asked.done(), changes, dependencyMoves };
+  return { classes, asked: asked.done(), changes, dependencyUpdates };
 }
 
 function claimsOf(

@@ -1,14 +1,14 @@
 import type { Claims } from '../ingress/claims.ts';
-import type { Compilation, Members } from './compilation.ts';
+import type { Compilation, Indexes } from './compilation.ts';
 import type { CompiledScopes } from './compile-scopes.ts';
-import { type Move, move } from '../../model/reverse-index.ts';
+import { type IndexUpdate, updateIndex } from '../../model/reverse-index.ts';
 import { type ScopeRoutes } from '../host-routes.ts';
 import { type ShardedMap, difference, edit, get } from '../../model/sharded-map.ts';
 import type { ClientAuth } from '../../policies/client-certificate.ts';
 
 export interface CompiledClients {
   readonly table: ShardedMap<ClientAuth>;
-  readonly members: Pick<Members, 'scopesByClientAuth'>;
+  readonly indexes: Pick<Indexes, 'scopesByClientAuth'>;
 }
 
 /** Keeps the policies that some host's clients are verified by. */
@@ -17,22 +17,22 @@ export function compileClients(
   { scopes }: Pick<CompiledScopes, 'scopes'>,
   claims: ShardedMap<Claims>,
 ): CompiledClients {
-  const moves: Move[] = [];
+  const updates: IndexUpdate[] = [];
   const policies = new Map<string, ClientAuth>();
   for (const [scope, after] of difference(from.scopes, scopes)) {
-    moves.push({ member: scope, before: policyIdsAt(get(from.scopes, scope)), after: policyIdsAt(after) });
+    updates.push({ member: scope, before: policyIdsAt(get(from.scopes, scope)), after: policyIdsAt(after) });
     const asks = after?.routes?.clients && get(claims, after.routes.clients.ingress)?.clients;
     if (asks && asks !== 'unverifiable') policies.set(asks.policyId, asks);
   }
-  const scopesByClientAuth = move(from.members.scopesByClientAuth, moves);
+  const scopesByClientAuth = updateIndex(from.indexes.scopesByClientAuth, updates);
   const table = edit(from.table.clientPolicies);
-  for (const policyId of new Set(moves.flatMap(({ before, after }) => [...before, ...after]))) {
+  for (const policyId of new Set(updates.flatMap(({ before, after }) => [...before, ...after]))) {
     const policy = policies.get(policyId);
     if (!get(scopesByClientAuth, policyId)) table.delete(policyId);
     // One of the same id is the same.
     else if (policy && !table.get(policyId)) table.set(policyId, policy);
   }
-  return { table: table.done(), members: { scopesByClientAuth } };
+  return { table: table.done(), indexes: { scopesByClientAuth } };
 }
 
 function policyIdsAt(scope: ScopeRoutes | undefined): readonly string[] {

@@ -78,7 +78,7 @@ function ingressProblems(ingress: ObjectKey, compiled: Compiled): readonly Probl
 }
 
 function serviceProblems(service: ObjectKey, compiled: Compiled): readonly Problem[] {
-  const keys = dependentsOn(compiled.members.dependents, 'Backend', `Service ${service}`);
+  const keys = dependentsOn(compiled.indexes.dependents, 'Backend', `Service ${service}`);
   const found = keys.flatMap((key) => get(compiled.backends, key)?.problems ?? []);
   const { defaultBackend } = compiled.settings;
   if (!defaultBackend) return found;

@@ -1,12 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Claims } from '../ingress/claims.ts';
-import type { Compilation, Members } from './compilation.ts';
+import type { Compilation, Indexes } from './compilation.ts';
 import type { ClaimChange } from './compile-claims.ts';
 import { type CompileFault, faultProblem } from './fault.ts';
 import { type GlobBucket, globBucket, suffixOf } from './glob-bucket.ts';
 import { hostOwner, mayHave, notOwner, wildcardAbove } from './host-owner.ts';
 import { type ScopeRoutes, scopeRoutes } from '../host-routes.ts';
-import { type Memberships, type Move, move } from '../../model/reverse-index.ts';
+import { type ReverseIndex, type IndexUpdate, updateIndex } from '../../model/reverse-index.ts';
 import type { ObjectKey } from '../../model/objects.ts';
 import type { Problem } from '../../model/problem.ts';
 import { byAge } from '../precedence.ts';
@@ -21,7 +21,7 @@ export interface CompiledScopes extends Pick<RouteTable, 'hosts' | 'wildcards' |
   readonly globBuckets: ShardedMap<GlobBucket>;
   /** The default backend of the oldest Ingress without rules. */
   readonly catchAll: Route | null;
-  readonly members: Pick<Members, 'ingressesByScope' | 'globsBySuffix' | 'hostsByWildcard'>;
+  readonly indexes: Pick<Indexes, 'ingressesByScope' | 'globsBySuffix' | 'hostsByWildcard'>;
   /** Ingresses that lost something, or no longer do. */
   readonly touchedIngresses: ReadonlySet<ObjectKey>;
 }
@@ -34,8 +34,8 @@ export function compileScopes(
   changes: readonly ClaimChange[],
   faults: CompileFault[],
 ): CompiledScopes {
-  const ingressesByScope = move(
-    from.members.ingressesByScope,
+  const ingressesByScope = updateIndex(
+    from.indexes.ingressesByScope,
     changes.map(({ ingress, before, after }) => {
       return { member: ingress, before: scopesOf(before), after: scopesOf(after) };
     }),
@@ -70,7 +70,7 @@ export function compileScopes(
   const wildcards = edit(from.table.wildcards);
   const touchedIngresses = new Set<ObjectKey>();
   const touchedGlobs: { scope: Scope; present: boolean }[] = [];
-  const hostMoves: Move[] = [];
+  const hostUpdates: IndexUpdate[] = [];
   for (const scope of touched) {
     const before = scopes.get(scope);
     const after = keepEqual(before, fresh.get(scope));
@@ -83,12 +83,12 @@ export function compileScopes(
     else if (kind === 'wildcard') put(wildcards, scope.slice('*.'.length), routes);
     else if (kind === 'glob') touchedGlobs.push({ scope, present: after !== undefined });
     const above = hostOwnership === 'namespace' ? wildcardAbove(scope) : null;
-    if (above !== null) hostMoves.push({ member: scope, before: [above], after: after ? [above] : [] });
+    if (above !== null) hostUpdates.push({ member: scope, before: [above], after: after ? [above] : [] });
   }
 
   const done = scopes.done();
-  const globsBySuffix = move(
-    from.members.globsBySuffix,
+  const globsBySuffix = updateIndex(
+    from.indexes.globsBySuffix,
     touchedGlobs.map(({ scope, present }) => {
       const suffix = [suffixOf(scope)];
       return { member: scope, before: suffix, after: present ? suffix : [] };
@@ -119,10 +119,10 @@ export function compileScopes(
     globs: globs.done(),
     hostless: get(done, HOSTLESS)?.routes ?? null,
     catchAll: get(done, CATCH_ALL)?.routes?.defaultRoute ?? null,
-    members: {
+    indexes: {
       ingressesByScope,
       globsBySuffix,
-      hostsByWildcard: move(from.members.hostsByWildcard, hostMoves),
+      hostsByWildcard: updateIndex(from.indexes.hostsByWildcard, hostUpdates),
     },
     touchedIngresses,
   };
@@ -131,7 +131,7 @@ export function compileScopes(
 /** The Ingresses that claim a scope, the oldest first. */
 export function claimantsOf(
   scope: Scope,
-  ingressesByScope: Memberships,
+  ingressesByScope: ReverseIndex,
   claims: ShardedMap<Claims>,
 ): readonly Claims[] {
   const ingresses = [...(get(ingressesByScope, scope) ?? [])];
@@ -150,10 +150,10 @@ function addHostsBelow(
 ): void {
   for (const scope of [...touched]) {
     if (scopeKind(scope) !== 'wildcard') continue;
-    const [before] = claimantsOf(scope, from.members.ingressesByScope, from.claims);
+    const [before] = claimantsOf(scope, from.indexes.ingressesByScope, from.claims);
     const [after] = claimants(scope);
     if (before && after && byAge(before, after) === 0) continue;
-    for (const host of get(from.members.hostsByWildcard, scope) ?? []) touched.add(host);
+    for (const host of get(from.indexes.hostsByWildcard, scope) ?? []) touched.add(host);
   }
 }
 

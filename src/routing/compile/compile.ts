@@ -6,12 +6,12 @@ import { compileClaims } from './compile-claims.ts';
 import { compileClients } from './compile-clients.ts';
 import { compileProblems } from './compile-problems.ts';
 import { compileScopes } from './compile-scopes.ts';
-import { type Compilation, type Members, emptyCompilation } from './compilation.ts';
+import { type Compilation, type Indexes, emptyCompilation } from './compilation.ts';
 import type { CompileFault } from './fault.ts';
 import type { CompileSettings } from '../settings.ts';
 import type { Snapshot } from '../../model/snapshot.ts';
 import type { Route, RouteTable } from '../table.ts';
-import { move } from '../../model/reverse-index.ts';
+import { updateIndex } from '../../model/reverse-index.ts';
 
 export { type Compilation, listProblems } from './compilation.ts';
 export type { KeyPair } from '../../model/secrets.ts';
@@ -36,15 +36,15 @@ export function compile(snapshot: Snapshot, settings: CompileSettings, previous?
   const backends = compileBackends(from, snapshot, settings, changes, faults);
   const certificates = compileCertificates(from, snapshot, settings, claims, changes, scopes, faults);
 
-  const members: Members = {
-    ...scopes.members,
-    ...clients.members,
-    ...backends.members,
-    ...certificates.members,
-    dependents: move(from.members.dependents, [
-      ...read.dependencyMoves,
-      ...backends.dependencyMoves,
-      ...certificates.dependencyMoves,
+  const indexes: Indexes = {
+    ...scopes.indexes,
+    ...clients.indexes,
+    ...backends.indexes,
+    ...certificates.indexes,
+    dependents: updateIndex(from.indexes.dependents, [
+      ...read.dependencyUpdates,
+      ...backends.dependencyUpdates,
+      ...certificates.dependencyUpdates,
     ]),
   };
   const catchAll = scopes.catchAll ?? controllerDefault(settings);
@@ -73,7 +73,7 @@ export function compile(snapshot: Snapshot, settings: CompileSettings, previous?
     certificates: certificates.certificates,
     keys: certificates.keys,
     certificatesValidUntil: certificates.validUntil,
-    members,
+    indexes,
     faults,
   };
   const touchedIngresses = new Set<string>();

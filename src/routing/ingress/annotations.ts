@@ -1,7 +1,7 @@
-import { nearest } from '../../model/closest-match.ts';
+import { closestMatch } from '../../model/closest-match.ts';
 import type { ObjectReader } from '../../model/object-reader.ts';
 import { type ObjectReference, type Problem, type Severity, problem } from '../../model/problem.ts';
-import { fields } from '../../model/untyped.ts';
+import { asObject } from '../../model/untyped.ts';
 import { AnnotationReader, CLOSED } from '../../policies/annotation-reader.ts';
 import { INGRESS_NGINX, PORTICO, namesOf } from '../../policies/annotation-spec.ts';
 import type { ClientAuth } from '../../policies/client-certificate.ts';
@@ -37,7 +37,7 @@ export function readAnnotations(
   object: ObjectReference,
   objects: ObjectReader,
 ): Annotations {
-  const annotations = fields(fields(fields(ingress)['metadata'])['annotations']);
+  const annotations = asObject(asObject(asObject(ingress)['metadata'])['annotations']);
   const problems: Problem[] = [];
   const report = (severity: Severity, code: string, name: string, message: string): void => {
     problems.push(problem(severity, code, object, `metadata.annotations[${name}]`, message));
@@ -62,7 +62,7 @@ export function readAnnotations(
     if (KNOWN.has(name)) continue;
     if (name.startsWith(PORTICO)) {
       const reserved = RESERVED.find(({ prefix }) => name.startsWith(prefix));
-      const suggestion = `did you mean ${nearest(name, OURS)}?`;
+      const suggestion = `did you mean ${closestMatch(name, OURS)}?`;
       if (reserved) {
         closed.push(reserved.policy);
         report(

@@ -1,4 +1,4 @@
-import { fields } from '../../model/untyped.ts';
+import { asObject } from '../../model/untyped.ts';
 import { type ObjectReference, type Problem, problem } from '../../model/problem.ts';
 
 const CANARY = 'nginx.ingress.kubernetes.io/canary';
@@ -10,7 +10,7 @@ const TRUE: ReadonlySet<unknown> = new Set(['1', 't', 'T', 'true', 'TRUE', 'True
  * another Ingress to take a part of its requests; as a rule of its own it could take all of them.
  */
 export function canaryProblem(ingress: unknown, object: ObjectReference): Problem | null {
-  const annotations = fields(fields(fields(ingress)['metadata'])['annotations']);
+  const annotations = asObject(asObject(asObject(ingress)['metadata'])['annotations']);
   if (!TRUE.has(annotations[CANARY])) return null;
   const message =
     'Portico does not serve canaries yet, so this Ingress receives no requests and its spec.tls is not used. To serve it as an ordinary Ingress, remove the annotation.';

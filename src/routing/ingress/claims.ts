@@ -1,6 +1,6 @@
 import { clientAuthOf, readAnnotations } from './annotations.ts';
 import { canaryProblem } from './canary.ts';
-import { isAbsent, fields, isFields, isPortNumber, items, text } from '../../model/untyped.ts';
+import { isAbsent, asObject, isObject, isPortNumber, asArray, asString } from '../../model/untyped.ts';
 import type { ClientAuth } from '../../policies/client-certificate.ts';
 import type { HostGlob } from '../glob.ts';
 import { hostFault, isLabel, isPortName } from '../../model/names.ts';
@@ -66,7 +66,7 @@ export function readClaims(
   const canary = canaryProblem(ingress, object);
   if (canary) return noClaims(key, ingress, [...classProblems, canary]);
   const namespace = object.namespace ?? '';
-  const spec = fields(fields(ingress)['spec']);
+  const spec = asObject(asObject(ingress)['spec']);
   const annotations = readAnnotations(ingress, object, objects);
   const problems = [...classProblems, ...validateObject('Ingress', ingress), ...annotations.problems];
   const age = readAge(ingress);
@@ -76,13 +76,13 @@ export function readClaims(
     const read = readPath(path, object, field, problems);
     if (read === null) return null;
     const { at, ...written } = read;
-    const backend = backendKey(namespace, fields(path)['backend']);
+    const backend = backendKey(namespace, asObject(path)['backend']);
     return { at, age, order, route: { ...written, ingress: key, field, backend, policies } };
   };
   const scopes = readScopes(spec['rules'], annotations.globs, object, problems, readClaim);
   // Rules that are there and cannot be read do not make an Ingress the one that takes everything.
   const hasRules = !isAbsent(spec['rules']) && !(Array.isArray(spec['rules']) && spec['rules'].length === 0);
-  if (!hasRules && isFields(spec['defaultBackend'])) scopes.set(CATCH_ALL, []);
+  if (!hasRules && isObject(spec['defaultBackend'])) scopes.set(CATCH_ALL, []);
   return {
     ingress: key,
     object,
@@ -116,7 +116,7 @@ function useOf(scopes: ReadonlyMap<Scope, readonly PathClaim[]>, globs: readonly
 }
 
 function readAge(ingress: unknown): number {
-  const created = Date.parse(text(fields(fields(ingress)['metadata'])['creationTimestamp']) ?? '');
+  const created = Date.parse(asString(asObject(asObject(ingress)['metadata'])['creationTimestamp']) ?? '');
   return Number.isNaN(created) ? Number.MAX_SAFE_INTEGER : created;
 }
 
@@ -161,17 +161,17 @@ interface Rule {
 
 /** The rules whose host can be served. */
 function* readRules(rules: unknown, object: ObjectReference, problems: Problem[]): Generator<Rule> {
-  for (const [index, rule] of items(rules).entries()) {
+  for (const [index, rule] of asArray(rules).entries()) {
     const field = `spec.rules[${index}]`;
     if (index >= TENANT_LIMITS.rulesPerIngress) {
       const message = `An Ingress may have ${TENANT_LIMITS.rulesPerIngress} rules; this one and all after it are not served: move them to another Ingress.`;
       problems.push(problem('error', 'TooManyRules', object, field, message));
       return;
     }
-    if (!isFields(rule)) continue;
-    const host = isAbsent(rule['host']) ? '' : text(rule['host']);
+    if (!isObject(rule)) continue;
+    const host = isAbsent(rule['host']) ? '' : asString(rule['host']);
     if (host === undefined || (host !== '' && hostFault(host) !== null)) continue;
-    yield { field, scope: host === '' ? HOSTLESS : host, paths: items(fields(rule['http'])['paths']) };
+    yield { field, scope: host === '' ? HOSTLESS : host, paths: asArray(asObject(rule['http'])['paths']) };
   }
 }
 
@@ -182,8 +182,8 @@ function readPath(
   field: string,
   problems: Problem[],
 ): { path: string; pathType: PathType; at: string } | null {
-  const path = isAbsent(fields(claim)['path']) ? '' : text(fields(claim)['path']);
-  const pathType = fields(claim)['pathType'];
+  const path = isAbsent(asObject(claim)['path']) ? '' : asString(asObject(claim)['path']);
+  const pathType = asObject(claim)['pathType'];
   if (pathType !== 'Exact' && pathType !== 'Prefix' && pathType !== 'ImplementationSpecific') return null;
   if (path === undefined || pathFault(path, pathType) !== null) return null;
   const normal = normalizeRulePath(path);
@@ -219,7 +219,7 @@ function readDefault(
   backend: unknown,
   policies: PolicySet | null,
 ): Route | null {
-  if (!isFields(backend)) return null;
+  if (!isObject(backend)) return null;
   const field = 'spec.defaultBackend';
   return {
     path: '',
@@ -232,14 +232,14 @@ function readDefault(
 }
 
 function backendKey(namespace: string, backend: unknown): BackendKey {
-  if (!isAbsent(fields(backend)['resource'])) return 'resource-backend';
-  const service = fields(fields(backend)['service']);
-  const { name, number } = fields(service['port']);
-  const serviceName = text(service['name']);
+  if (!isAbsent(asObject(backend)['resource'])) return 'resource-backend';
+  const service = asObject(asObject(backend)['service']);
+  const { name, number } = asObject(service['port']);
+  const serviceName = asString(service['name']);
   if (serviceName === undefined || !isLabel(serviceName)) return 'invalid-backend';
   if (!isAbsent(name) && name !== '' && !isAbsent(number) && number !== 0) return 'invalid-backend';
   if (isPortNumber(number)) return `${namespace}/${serviceName}:${number}`;
-  const portName = text(name);
+  const portName = asString(name);
   if (portName === undefined || !isPortName(portName)) return 'invalid-backend';
   return `${namespace}/${serviceName}:${portName}`;
 }

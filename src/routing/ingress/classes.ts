@@ -1,4 +1,4 @@
-import { fields, text } from '../../model/untyped.ts';
+import { asObject, asString } from '../../model/untyped.ts';
 import { type ObjectReference, type Problem, problem, referenceTo } from '../../model/problem.ts';
 import type { CompileSettings } from '../settings.ts';
 import { type ShardedMap, entries } from '../../model/sharded-map.ts';
@@ -24,10 +24,10 @@ export function readClasses(ingressClasses: ShardedMap<unknown>, settings: Compi
   let takesClassless = settings.watchIngressWithoutClass;
   for (const [name, object] of [...entries(ingressClasses)].sort(([a], [b]) => (a < b ? -1 : 1))) {
     if (name === settings.ingressClass) exists = true;
-    const spec = fields(fields(object)['spec']);
+    const spec = asObject(asObject(object)['spec']);
     if (spec['controller'] !== settings.controllerName) continue;
     ours.add(name);
-    const annotations = fields(fields(fields(object)['metadata'])['annotations']);
+    const annotations = asObject(asObject(asObject(object)['metadata'])['annotations']);
     if (annotations[DEFAULT_CLASS] === 'true') takesClassless = true;
     if (spec['parameters'] !== undefined && spec['parameters'] !== null) {
       const message = 'Portico takes no parameters, so these have no effect; remove them.';
@@ -53,8 +53,10 @@ export function ownership(
   classes: Classes,
   settings: CompileSettings,
 ): Ownership {
-  const className = fields(fields(ingress)['spec'])['ingressClassName'];
-  const annotation = text(fields(fields(fields(ingress)['metadata'])['annotations'])[CLASS_ANNOTATION]);
+  const className = asObject(asObject(ingress)['spec'])['ingressClassName'];
+  const annotation = asString(
+    asObject(asObject(asObject(ingress)['metadata'])['annotations'])[CLASS_ANNOTATION],
+  );
   if (className !== undefined && className !== null) {
     if (typeof className !== 'string') return FOREIGN;
     if (classes.ours.has(className)) return annotation === undefined ? OURS : bothSet(object, className);

@@ -1,7 +1,7 @@
 import { hostFault } from '../../model/names.ts';
 import type { ObjectKey } from '../../model/objects.ts';
 import { type ObjectReference, type Problem, problem } from '../../model/problem.ts';
-import { fields, items, text } from '../../model/untyped.ts';
+import { asObject, asArray, asString } from '../../model/untyped.ts';
 import type { HostGlob } from '../glob.ts';
 import { TENANT_LIMITS } from '../tenant-limits.ts';
 import { CATCH_ALL, HOSTLESS, type Scope, globScope, scopeKind } from '../scope.ts';
@@ -32,15 +32,15 @@ export function readTls(
   const below = hostsByWildcard(scopes);
   const wildcards = new Map<string, Entry>();
   let read = 0;
-  for (const [index, entry] of items(tls).entries()) {
+  for (const [index, entry] of asArray(tls).entries()) {
     if (read > TENANT_LIMITS.tlsHostsPerIngress) {
       const message = `An Ingress may have ${TENANT_LIMITS.tlsHostsPerIngress} TLS hosts, where an entry without hosts counts for all of its rules; this entry and all after it are not used: name the hosts, or move some to another Ingress.`;
       problems.push(problem('error', 'TooManyTlsHosts', object, `spec.tls[${index}]`, message));
       break;
     }
-    const secretName = text(fields(entry)['secretName']) ?? '';
+    const secretName = asString(asObject(entry)['secretName']) ?? '';
     const secret = secretName === '' ? null : `${object.namespace ?? ''}/${secretName}`;
-    const written = items(fields(entry)['hosts']);
+    const written = asArray(asObject(entry)['hosts']);
     const hosts = written.length > 0 ? written : scopes;
     read += hosts.length + 1;
     for (const [at, host] of hosts.entries()) {

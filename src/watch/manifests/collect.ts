@@ -2,9 +2,10 @@ import type { Kind, ObjectKey } from '../../model/objects.ts';
 import { type Problem, describeObject, sortProblems } from '../../model/problem.ts';
 import { EMPTY_SNAPSHOT, type ObjectChange, type Snapshot, applyChanges } from '../../model/snapshot.ts';
 import { sameContent } from './normal-form.ts';
-import { type Manifest, type Origin, placeOfField } from './parse.ts';
+import { type Manifest, type Origin, locateField } from './parse.ts';
 import type { Reading } from './read.ts';
-import { type Place, type YamlFile, parseYaml } from './yaml.ts';
+import type { SourceLocation } from '../../model/format-problem.ts';
+import { type YamlFile, parseYaml } from './yaml.ts';
 
 /** What a set of manifest files says, as `kubectl apply` would have left it in a cluster. */
 export interface ManifestSet {
@@ -13,7 +14,7 @@ export interface ManifestSet {
   /** The kinds Portico has no use for, each once, as `apps/v1 Deployment`. */
   readonly ignored: readonly string[];
   /** Where a problem is to be mended: its field, or the nearest thing around it. Null for an object of no file. */
-  locate(problem: Problem): Place | null;
+  locate(problem: Problem): SourceLocation | null;
 }
 
 /** A set with what the next one needs: the accepted version of each object by kind and key. */
@@ -34,9 +35,9 @@ export function collect(
   const claimed = new Map<string, Manifest>();
   const accepted = new Map<string, Manifest>();
   const problems: Problem[] = [];
-  const places = new Map<string, Place>();
+  const places = new Map<string, SourceLocation>();
 
-  const report = (problem: Problem, place: Place) => {
+  const report = (problem: Problem, place: SourceLocation) => {
     problems.push(problem);
     places.set(JSON.stringify(problem), place);
   };
@@ -88,7 +89,7 @@ export function collect(
       if (place) return place;
       const { kind, namespace, name } = problem.object;
       const origin = claimed.get(idOf(kind, namespace ? `${namespace}/${name}` : name))?.origin;
-      return origin ? placeOfField(origin, problem.field, yamlOf(origin)) : null;
+      return origin ? locateField(origin, problem.field, yamlOf(origin)) : null;
     },
   };
 }

@@ -3,7 +3,8 @@ import type { Problem } from '../../model/problem.ts';
 import { validateObject } from '../../model/validation/validate.ts';
 import { offsetOf, stepsOf } from './field.ts';
 import { type Json, type JsonObject, freeze, isJsonObject, normalForm } from './normal-form.ts';
-import { type Place, type YamlDocument, type YamlFile, parseYaml, plainValue } from './yaml.ts';
+import type { SourceLocation } from '../../model/format-problem.ts';
+import { type YamlDocument, type YamlFile, parseYaml, plainValue } from './yaml.ts';
 
 /** Where an object stands: enough to find any of its fields again, without keeping syntax trees. */
 export interface Origin {
@@ -21,19 +22,19 @@ export interface Manifest {
   readonly object: Kinds[Kind];
   readonly origin: Origin;
   /** Of its name. */
-  readonly place: Place;
+  readonly place: SourceLocation;
   /** What validation says of it; with an error among them the API server would have refused it. */
   readonly problems: readonly Problem[];
 }
 
-export interface PlacedProblem {
+export interface LocatedProblem {
   readonly problem: Problem;
-  readonly place: Place;
+  readonly place: SourceLocation;
 }
 
 export interface ParsedFile {
   readonly manifests: readonly Manifest[];
-  readonly problems: readonly PlacedProblem[];
+  readonly problems: readonly LocatedProblem[];
   /** The kinds Portico has no use for, as `apps/v1 Deployment`. */
   readonly ignored: readonly string[];
   /** Part of the file could not be read at all, so that nobody knows which objects it should hold. */
@@ -61,7 +62,7 @@ const UNTYPED: TypeMeta = { apiVersion: '', kind: '' };
 export function parseManifests(file: string, text: string): ParsedFile {
   const yaml = parseYaml(file, text);
   const manifests: Manifest[] = [];
-  const problems: PlacedProblem[] = [];
+  const problems: LocatedProblem[] = [];
   const ignored: string[] = [];
   let broken = false;
 
@@ -69,7 +70,7 @@ export function parseManifests(file: string, text: string): ParsedFile {
     const object = { kind: 'File', name: file };
     problems.push({
       problem: { code, severity: 'error', object, field, message },
-      place: yaml.placeOf(offset),
+      place: yaml.locationOf(offset),
     });
   };
   for (const [index, document] of yaml.documents.entries()) {
@@ -139,7 +140,7 @@ export function parseManifests(file: string, text: string): ParsedFile {
       key: objectKey(known),
       object: known,
       origin: { file, text, document: position.index, steps: position.steps },
-      place: yaml.placeOf(offsetAt(position, 'metadata', 'name')),
+      place: yaml.locationOf(offsetAt(position, 'metadata', 'name')),
       problems: validateObject(kind, object),
     });
     return undefined;
@@ -162,14 +163,18 @@ function isName(value: unknown): boolean {
 }
 
 /** Where a field of an object is written, or its nearest ancestor that is. */
-export function placeOfField({ file, document: index, steps }: Origin, field: string, yaml: YamlFile): Place {
+export function locateField(
+  { file, document: index, steps }: Origin,
+  field: string,
+  yaml: YamlFile,
+): SourceLocation {
   const document = yaml.documents[index];
   if (!document) return { file, line: 1, column: 1 };
   const offsetIn = (path: string) => offsetOf(document, [...steps, ...stepsOf(path)]);
   if (field.startsWith('data')) {
     // What a Secret has under `data` may have been written under `stringData`, which wins.
     const written = offsetIn(`stringData${field.slice('data'.length)}`);
-    if (written !== offsetIn('stringData')) return yaml.placeOf(written);
+    if (written !== offsetIn('stringData')) return yaml.locationOf(written);
   }
-  return yaml.placeOf(offsetIn(field));
+  return yaml.locationOf(offsetIn(field));
 }

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import type { Problem } from '../../model/problem.ts';
 import { type FoundFile, type Root, findFiles, readText } from './files.ts';
-import { type Manifest, type PlacedProblem, parseManifests } from './parse.ts';
+import { type Manifest, type LocatedProblem, parseManifests } from './parse.ts';
 
 /** What is known of one file: what it says now, or, where that cannot be understood, what it last said. */
 export interface FileReading {
@@ -10,14 +10,14 @@ export interface FileReading {
   readonly signature: string;
   readonly text: string | null;
   readonly manifests: readonly Manifest[];
-  readonly problems: readonly PlacedProblem[];
+  readonly problems: readonly LocatedProblem[];
   readonly ignored: readonly string[];
 }
 
 /** Everything that was read, in the order in which objects are considered: paths as given, files by name. */
 export interface Reading {
   readonly files: ReadonlyMap<string, FileReading>;
-  readonly problems: readonly PlacedProblem[];
+  readonly problems: readonly LocatedProblem[];
   /** Tells whether anything has been touched since. */
   readonly signature: string;
 }
@@ -45,7 +45,7 @@ export function signatureOf(roots: readonly Root[]): string {
  */
 export async function readRoots(roots: readonly Root[], previous: Reading): Promise<Reading> {
   const files = new Map<string, FileReading>();
-  const problems: PlacedProblem[] = [];
+  const problems: LocatedProblem[] = [];
   for (const root of roots) {
     if (root.at === 'nothing') {
       const kept = [...previous.files].filter(([, file]) => file.root === root.path);
@@ -119,7 +119,7 @@ function withConsequence(problem: Problem, keeps: boolean): Problem {
   return { ...problem, message: `${problem.message}; ${consequence}.` };
 }
 
-function fileProblem(code: string, path: string, what: string, keeps: boolean): PlacedProblem {
+function fileProblem(code: string, path: string, what: string, keeps: boolean): LocatedProblem {
   const consequence = keeps ? 'what it last held stays in use' : 'nothing is served from it';
   const message = `${what}; ${consequence}.`;
   return {

@@ -8,19 +8,13 @@ import {
   isSeq,
   parseAllDocuments,
 } from 'yaml';
+import type { SourceLocation } from '../../model/format-problem.ts';
 import { startOf } from './field.ts';
-
-/** A position in a file, counted from 1. */
-export interface Place {
-  readonly file: string;
-  readonly line: number;
-  readonly column: number;
-}
 
 export type YamlDocument = Document.Parsed<ParsedNode>;
 export interface YamlFile {
   readonly documents: readonly YamlDocument[];
-  placeOf(offset: number): Place;
+  locationOf(offset: number): SourceLocation;
 }
 
 /** kubectl still reads these words of YAML 1.1 as booleans, so a string that needs quotes is noticed here as well. */
@@ -51,7 +45,7 @@ export function parseYaml(file: string, text: string): YamlFile {
   });
   return {
     documents: Array.isArray(documents) ? documents : [],
-    placeOf(offset) {
+    locationOf(offset) {
       // What is missing at the end is missing on the last line that says something.
       const { line, col } = lineCounter.linePos(Math.min(offset, end));
       return { file, line: Math.max(line, 1), column: Math.max(col, 1) };
