@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ENGINES } from '../../src/proxy/threads/messages.ts';
-import { type Daemon, eventually, startDaemon } from '../support/daemon.ts';
+import { type Daemon, HTTP_PORT, eventually, startDaemon } from '../support/daemon.ts';
 import { type Folder, createFolder } from './folder.ts';
 import { type Pod, startPod } from './pod.ts';
 import { INGRESS_CLASS, ingressOf, manifest, serviceOf, siteObjects, slicesOf } from './site.ts';
@@ -36,7 +36,7 @@ describe.each(ENGINES)('a folder of manifests, served by %s', (engine) => {
   it('says in one line what it serves and where', async () => {
     expect(await daemon.line(/objects from/)).toContain(`objects from manifests in ${folder.path}`);
     expect(await daemon.line(/ready:/)).toContain(
-      `ready: 1 routes of 1 hosts on port 8080 of ${daemon.address}, 2 threads`,
+      `ready: 1 routes of 1 hosts on port ${HTTP_PORT} of ${daemon.address}, 2 threads`,
     );
   });
 

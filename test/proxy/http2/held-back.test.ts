@@ -110,6 +110,7 @@ describe('bodies that nobody takes hold up no other', () => {
     await client.until(
       ({ stream, flags, type }) => stream === 99 && type === FRAME.data && (flags & 1) === 1,
     );
+    expect(proxy.engine.gauges().inFlight).toBe(STALLED);
   });
 
   it('responses to clients that do not read', async () => {
@@ -202,7 +203,9 @@ describe('uploads that nobody takes', () => {
     }
     await barrier(client);
     // What was only on its way may take the collector another round.
-    await until(() => collect() - before < STREAMS * 40_000 * 10);
+    let held = Infinity;
+    await until(() => (held = collect() - before) < STREAMS * 40_000 * 10);
+    expect(held).toBeLessThan(STREAMS * 40_000 * 10);
   });
 
   it('and also those that wait for the window of a pod', async () => {

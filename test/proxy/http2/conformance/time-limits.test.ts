@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
-import { describe, it } from 'vitest';
-import { PREFACE, frameClient, frameEnd } from '../../../support/http2-frames.ts';
+import { describe, expect, it } from 'vitest';
+import { FRAME, PREFACE, frameClient, frameEnd } from '../../../support/http2-frames.ts';
 import { siteForAll } from './site.ts';
 
 describe('time limits', () => {
@@ -12,10 +12,12 @@ describe('time limits', () => {
     using client = frameEnd(socket);
     client.send(PREFACE.subarray(0, 20));
     await client.closed;
+    expect(client.frames.filter(({ type }) => type === FRAME.headers)).toEqual([]);
   });
 
   it('a preface without SETTINGS', async () => {
     using client = await frameClient(site().proxy.port, Buffer.alloc(0));
     await client.closed;
+    expect(client.frames.filter(({ type }) => type === FRAME.headers)).toEqual([]);
   });
 });
