@@ -65,6 +65,17 @@ export function sortProblems(problems: Iterable<Problem>): readonly Problem[] {
   return [...unique.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, problem]) => problem);
 }
 
+/** Problems that are listed of one object. */
+export const MAX_PROBLEMS = 100;
+
+/** The first of each code, then the others in their order, `limit` at most. Keeps the order of `found`. */
+export function firstOfEachCode(found: readonly Problem[], limit: number): readonly Problem[] {
+  if (found.length <= limit) return found;
+  const byCode = new Map(found.toReversed().map((each) => [each.code, each]));
+  const kept = new Set([...new Set([...byCode.values(), ...found])].slice(0, limit));
+  return found.filter((each) => kept.has(each));
+}
+
 /** `Ingress shop/web` */
 export function describeObject(object: ObjectReference): string {
   return `${object.kind} ${object.namespace ? `${object.namespace}/` : ''}${object.name}`;

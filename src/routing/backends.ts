@@ -4,7 +4,7 @@ import { portEndpoints } from './endpoints.ts';
 import { asObject, isPortNumber, asArray, quote, asString } from '../model/untyped.ts';
 import { isPortName, isSubdomain } from '../model/names.ts';
 import { type ObjectKey, type Service, namespaceOf } from '../model/objects.ts';
-import { type Problem, problem, referenceTo } from '../model/problem.ts';
+import { MAX_PROBLEMS, type Problem, firstOfEachCode, problem, referenceTo } from '../model/problem.ts';
 import type { CompileSettings } from './settings.ts';
 import type { Dependency, ObjectReader } from '../model/object-reader.ts';
 import type { Backend, BackendKey, Unavailable } from './table.ts';
@@ -31,7 +31,8 @@ export function compileBackend(
   settings: CompileSettings,
 ): CompiledBackend {
   const { backend, problems } = resolveBackend(key, objects, settings);
-  return { backend, problems, dependencies: objects.dependencies() };
+  const kept = firstOfEachCode(problems, MAX_PROBLEMS + 1);
+  return { backend, problems: kept, dependencies: objects.dependencies() };
 }
 
 type Resolved = Omit<CompiledBackend, 'dependencies'>;

@@ -105,6 +105,24 @@ describe('one Ingress', () => {
     expect(told(compilation, 'b/tls')).toContain('TooManyTlsHosts spec.tls[10]');
   });
 
+  it('has an entry with more TLS hosts than the limit left out as a whole', () => {
+    const hosts = numbers(TENANT_LIMITS.tlsHostsPerIngress + 1).map((i) => `h${i}.test`);
+    const compilation = compiled(ingress('b/tls', { hosts: ['*.test'], tls: [{ hosts }] }));
+    expect(told(compilation, 'b/tls')).toEqual(['TooManyTlsHosts spec.tls[0]']);
+    expect(compilation.table.certificates.size).toBe(0);
+  });
+
+  it('costs little memory for problems that nobody will read', () => {
+    const paths = numbers(5_000).map((i) => `no-slash-${i}`);
+    const tls = [{ hosts: numbers(5_000).map((i) => `h${i}.test`) }];
+    const compilation = compiled(ingress('b/wrong', { hosts: ['-bad-'], paths, tls }));
+    expect(get(compilation.claims, 'b/wrong')?.problems).toHaveLength(101);
+    const problems = told(compilation, 'b/wrong');
+    expect(problems).toHaveLength(101);
+    expect(problems).toContain('TooManyProblems ');
+    expect(problems).toContain('TlsHostWithoutRule spec.tls[0].hosts[0]');
+  });
+
   it('has its worst problems listed, and the others counted', () => {
     const paths = numbers(500).map((i) => `no-slash-${i}`);
     const problems = told(compiled(ingress('b/wrong', { paths })), 'b/wrong');
@@ -207,6 +225,21 @@ describe('several Ingresses', () => {
     expect(routesAt(after, 'r4.test')).toBeDefined();
     expect(told(after, 'b/r4')).not.toContain('NamespaceTooManyRoutes spec.rules');
     expect(listProblems(after)).toEqual(listProblems(compile(after.snapshot, CASE_SETTINGS)));
+  });
+});
+
+describe('TLS hosts without a rule of their own', () => {
+  it('count like routes, so that a wildcard or a rule without a host does not make them free', () => {
+    const { routesPerNamespace, tlsHostsPerIngress: each } = TENANT_LIMITS;
+    const ingresses = numbers(Math.floor(routesPerNamespace / each) + 1).map((i) => {
+      const hosts = numbers(each - 10).map((host) => `h${host}.w${i}.test`);
+      return ingress(`b/${String(i).padStart(2, '0')}`, { hosts: [`*.w${i}.test`], tls: [{ hosts }] });
+    });
+    const compilation = compiled(...ingresses);
+    const lost = ingresses.filter(({ key }) => told(compilation, key).length > 0).map(({ key }) => key);
+    expect(lost).toEqual(['b/10']);
+    expect(told(compilation, 'b/10')).toEqual(['NamespaceTooManyRoutes spec.rules']);
+    expect(compilation.table.certificates.size).toBeLessThan(routesPerNamespace);
   });
 });
 

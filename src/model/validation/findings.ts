@@ -14,23 +14,21 @@ export interface Findings {
   string(parent: UntypedObject, name: string, path: string): string | undefined;
 }
 
+/** More are not worth the memory: few of them are ever listed. */
+const MAX_FINDINGS = 1_000;
 const CONSEQUENCE = 'the API server refuses such an object';
 
 export function findingsOn(object: ObjectReference): Findings {
   const problems: Problem[] = [];
-  const invalid = (field: string, value: unknown, reason: string): void => {
-    problems.push(
-      problem('error', 'FieldInvalid', object, field, `${quote(value)} ${reason}; ${CONSEQUENCE}.`),
-    );
+  const report = (code: string, field: string, message: string): void => {
+    if (problems.length < MAX_FINDINGS) problems.push(problem('error', code, object, field, message));
   };
+  const invalid = (field: string, value: unknown, reason: string): void =>
+    report('FieldInvalid', field, `${quote(value)} ${reason}; ${CONSEQUENCE}.`);
   return {
     problems,
     invalid,
-    required(field, what) {
-      problems.push(
-        problem('error', 'FieldRequired', object, field, `${what} is missing here; ${CONSEQUENCE}.`),
-      );
-    },
+    required: (field, what) => report('FieldRequired', field, `${what} is missing here; ${CONSEQUENCE}.`),
     list(parent, name, path) {
       const value = parent[name];
       if (Array.isArray(value)) return value;

@@ -4,7 +4,14 @@ import { dependentsOn } from '../../model/dependents.ts';
 import { type CompileFault, faultProblem } from './fault.ts';
 import { suffixOf } from './glob-bucket.ts';
 import type { ObjectKey } from '../../model/objects.ts';
-import { type Problem, describeObject, problem, sortProblems } from '../../model/problem.ts';
+import {
+  MAX_PROBLEMS,
+  type Problem,
+  describeObject,
+  firstOfEachCode,
+  problem,
+  sortProblems,
+} from '../../model/problem.ts';
 import { referenceProblems } from '../references.ts';
 import { scopeKind } from '../scope.ts';
 import { type ShardedMap, edit, get } from '../../model/sharded-map.ts';
@@ -37,18 +44,15 @@ export function compileProblems(
   return problems.done();
 }
 
-/** Problems that are listed of one object. */
-const MAX_PROBLEMS = 100;
-
-/** One object must not fill the log, the metrics and the memory of all: the first of each code are listed, then the worst. */
+/** One object must not fill the log, the metrics and the memory of all. */
 function worst(found: readonly Problem[]): readonly Problem[] {
-  if (found.length <= MAX_PROBLEMS) return found;
-  const byCode = new Map(found.toReversed().map((each) => [each.code, each]));
-  const listed = new Set([...new Set([...byCode.values(), ...found])].slice(0, MAX_PROBLEMS));
-  const message = `Only ${MAX_PROBLEMS} of ${found.length} problems with this object are listed; the others are listed when these are fixed.`;
-  return found
-    .filter((each) => listed.has(each))
-    .concat(found.slice(0, 1).map(({ object }) => problem('info', 'TooManyProblems', object, '', message)));
+  const [first] = found;
+  if (!first || found.length <= MAX_PROBLEMS) return found;
+  const message = `Only ${MAX_PROBLEMS} problems with this object are listed; the others are listed when these are fixed.`;
+  return [
+    ...firstOfEachCode(found, MAX_PROBLEMS),
+    problem('info', 'TooManyProblems', first.object, '', message),
+  ];
 }
 
 function isolated(ingress: ObjectKey, compiled: Compiled): readonly Problem[] {

@@ -9,7 +9,15 @@ import type { Dependency, ObjectReader } from '../../model/object-reader.ts';
 import type { PolicySet } from '../../policies/policy-set.ts';
 import { pathFault } from '../../model/validation/path.ts';
 import { normalizeRulePath } from '../../http/path.ts';
-import { type ObjectReference, type Problem, problem, referenceTo } from '../../model/problem.ts';
+import {
+  MAX_PROBLEMS,
+  type ObjectReference,
+  type Problem,
+  firstOfEachCode,
+  problem,
+  referenceTo,
+  sortProblems,
+} from '../../model/problem.ts';
 import { CATCH_ALL, HOSTLESS, type Scope, globScope } from '../scope.ts';
 import type { BackendKey, PathType, Route } from '../table.ts';
 import { TENANT_LIMITS } from '../tenant-limits.ts';
@@ -83,17 +91,20 @@ export function readClaims(
   // Rules that are there and cannot be read do not make an Ingress the one that takes everything.
   const hasRules = !isAbsent(spec['rules']) && !(Array.isArray(spec['rules']) && spec['rules'].length === 0);
   if (!hasRules && isObject(spec['defaultBackend'])) scopes.set(CATCH_ALL, []);
+  const tls = readTls(spec['tls'], object, [...scopes.keys()], annotations.globs, problems);
   return {
     ingress: key,
     object,
     age,
     scopes,
-    use: useOf(scopes, annotations.globs),
+    use: useOf(scopes, annotations.globs, tls),
     defaultRoute: readDefault(key, namespace, spec['defaultBackend'], policies),
     clients: clientAuthOf(policies),
     dependencies: objects.dependencies(),
-    tls: readTls(spec['tls'], object, [...scopes.keys()], annotations.globs, problems),
-    problems,
+    tls,
+    // One more than are listed, so that it is said that there are more.
+    problems:
+      problems.length > MAX_PROBLEMS ? firstOfEachCode(sortProblems(problems), MAX_PROBLEMS + 1) : problems,
   };
 }
 
@@ -109,9 +120,15 @@ export function nothingOf({ ingress, object, age }: Pick<Claims, 'ingress' | 'ob
   return { ingress, object, age, ...nothing, use: { routes: 0, globs: 0 }, problems: [] };
 }
 
-function useOf(scopes: ReadonlyMap<Scope, readonly PathClaim[]>, globs: readonly HostGlob[]): NamespaceUse {
+function useOf(
+  scopes: ReadonlyMap<Scope, readonly PathClaim[]>,
+  globs: readonly HostGlob[],
+  tls: ReadonlyMap<string, TlsClaim>,
+): NamespaceUse {
   let routes = 0;
   for (const paths of scopes.values()) routes += 1 + paths.length;
+  // A TLS host under a wildcard, a glob or a rule without a host is one more in the table.
+  for (const [host, { scope }] of tls) if (scope !== host) routes++;
   return { routes, globs: globs.reduce((sum, { patterns }) => sum + patterns.length, 0) };
 }
 

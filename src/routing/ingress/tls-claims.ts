@@ -33,6 +33,9 @@ export function readTls(
   const wildcards = new Map<string, Entry>();
   let read = 0;
   for (const [index, entry] of asArray(tls).entries()) {
+    const written = asArray(asObject(entry)['hosts']);
+    const hosts = written.length > 0 ? written : scopes;
+    read += Math.max(1, hosts.length);
     if (read > TENANT_LIMITS.tlsHostsPerIngress) {
       const message = `An Ingress may have ${TENANT_LIMITS.tlsHostsPerIngress} TLS hosts, where an entry without hosts counts for all of its rules; this entry and all after it are not used: name the hosts, or move some to another Ingress.`;
       problems.push(problem('error', 'TooManyTlsHosts', object, `spec.tls[${index}]`, message));
@@ -40,9 +43,6 @@ export function readTls(
     }
     const secretName = asString(asObject(entry)['secretName']) ?? '';
     const secret = secretName === '' ? null : `${object.namespace ?? ''}/${secretName}`;
-    const written = asArray(asObject(entry)['hosts']);
-    const hosts = written.length > 0 ? written : scopes;
-    read += hosts.length + 1;
     for (const [at, host] of hosts.entries()) {
       if (typeof host !== 'string' || hostFault(host) !== null) continue;
       const field = written.length > 0 ? `spec.tls[${index}].hosts[${at}]` : `spec.tls[${index}]`;
