@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { readiness } from '../src/controller/readiness.ts';
-import type { Restored, WatchState } from '../src/watch/source.ts';
+import type { CachedSnapshot, WatchState } from '../src/watch/source.ts';
 
 const SERVING = { serving: () => true, draining: () => false, adoptedGeneration: () => 1 };
 const NOW = Date.UTC(2026, 5, 1);
@@ -15,8 +15,8 @@ const HEALTHY: WatchState = {
   lastError: null,
 };
 
-function checks(state: Partial<WatchState>, restored: Restored | null = null): Record<string, string> {
-  const source = { states: () => [{ ...HEALTHY, ...state }], restored: () => restored };
+function checks(state: Partial<WatchState>, cached: CachedSnapshot | null = null): Record<string, string> {
+  const source = { states: () => [{ ...HEALTHY, ...state }], cached: () => cached };
   const all = readiness(source, SERVING, NOW);
   return Object.fromEntries(all.map(({ name, ok, detail }) => [name, `${ok ? '+' : '-'} ${detail}`]));
 }
@@ -41,9 +41,9 @@ it.each([
 it('a kind that was never listed is not ready, unless a snapshot file stands in', () => {
   const state = { synced: false, connected: false, lastEventAt: null, lastError: 'connection refused' };
   expect(checks(state)['watch-Ingress']).toBe('- connection refused');
-  const restored = checks(state, { path: '/var/lib/s', savedAt: NOW - 7_200_000 });
-  expect(restored['watch-Ingress']).toBe('+ connection refused');
-  expect(restored['snapshot-file']).toBe(
+  const cached = checks(state, { path: '/var/lib/s', savedAt: NOW - 7_200_000 });
+  expect(cached['watch-Ingress']).toBe('+ connection refused');
+  expect(cached['snapshot-file']).toBe(
     '+ serving what the API server said 2 h ago, from /var/lib/s, until it answers',
   );
 });

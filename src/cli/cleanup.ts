@@ -5,7 +5,7 @@ import { EXIT } from '../config/exit-codes.ts';
 import { cleanUp } from '../publish/cleanup.ts';
 import { addressText, parseAddress } from '../publish/addresses.ts';
 import { systemClock } from '../kubernetes/clock.ts';
-import { leaseNameOf } from '../publish/publish.ts';
+import { leaseNameOf } from '../publish/publisher.ts';
 import { publishNamespace } from '../controller/publishing.ts';
 import { connectApi } from '../kubernetes/api-connection.ts';
 import { systemClock as watchClock } from '../kubernetes/clock.ts';

@@ -6,7 +6,7 @@ import { type DataPlane, startDataPlane } from './data-plane.ts';
 import { EXIT } from '../config/exit-codes.ts';
 import type { LogSink } from './log.ts';
 import { createProblemLog } from './problem-log.ts';
-import type { Publisher } from '../publish/publish.ts';
+import type { Publisher } from '../publish/publisher.ts';
 import { endPublishing, openPublishing } from './publishing.ts';
 import { type OpenedCluster, openSource } from './open-source.ts';
 import { openMetrics, openStatusServer } from './status-server.ts';
@@ -66,9 +66,9 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 async function start({ config, env, log, threadEntry }: DaemonOptions): Promise<Parts | null> {
   const { logger } = log;
   const { snapshotFile: path, snapshotSecrets: withSecrets } = config;
-  const memory = path === null ? null : { path, withSecrets };
+  const cache = path === null ? null : { path, withSecrets };
   let dirty: (what: SourceEvent) => void = () => {};
-  const opened = await openSource(config, env, logger, (what) => dirty(what), memory);
+  const opened = await openSource(config, env, logger, (what) => dirty(what), cache);
   if (opened.kind === 'failed') {
     logger.error(opened.message);
     return null;
@@ -117,7 +117,7 @@ function serve(parts: Parts, { config, env, log: { logger } }: DaemonOptions): S
     compileChanges();
     if (dataPlane.draining() || !cluster) return;
     // What is remembered of a cluster is good enough to serve by, but not to write down.
-    const compilation = () => (source.restored?.() ? null : control.compilation());
+    const compilation = () => (source.cached?.() ? null : control.compilation());
     publisher = openPublishing({ config, env, cluster, compilation, logger });
   });
   void dataPlane.listening.then(

@@ -35,7 +35,7 @@ export function openLog(options: LogOptions): LogSink {
   });
   let droppedBytes = 0;
   destination.on('drop', (dropped: unknown) => (droppedBytes += Buffer.byteLength(String(dropped))));
-  // ENOSPC, EPIPE, EIO: there is nowhere left to say it, and serving goes on.
+  // ENOSPC, EPIPE, EIO: there is nowhere left to say it, and serving continues.
   destination.on('error', () => {});
 
   const text =

@@ -6,7 +6,7 @@ import type { Problem } from '../model/problem.ts';
 import type { SourceLocation } from '../model/format-problem.ts';
 import type { ApiConnection } from '../kubernetes/api-connection.ts';
 import type { Credentials } from '../kubernetes/credentials.ts';
-import type { Log } from '../watch/reflector.ts';
+import type { Log } from '../kubernetes/log.ts';
 import type { Source, SourceEvent } from '../watch/source.ts';
 
 export interface OpenedCluster {
@@ -31,7 +31,7 @@ export type OpenedSource =
   | { readonly kind: 'failed'; readonly message: string };
 
 /** Where a cluster is remembered for the time when it is away. */
-export interface Memory {
+export interface SnapshotCacheSettings {
   readonly path: string;
   readonly withSecrets: boolean;
 }
@@ -42,13 +42,13 @@ export async function openSource(
   env: NodeJS.ProcessEnv,
   logger: Logger,
   onDirty: (what: SourceEvent) => void,
-  memory: Memory | null = null,
+  cache: SnapshotCacheSettings | null = null,
 ): Promise<OpenedSource> {
   switch (config.source.kind) {
     case 'manifests':
       return openManifests(config.source.paths, config.watchNamespaces, logger, onDirty);
     case 'cluster':
-      return openCluster(config.source, config.watchNamespaces, env, logger, onDirty, memory);
+      return openCluster(config.source, config.watchNamespaces, env, logger, onDirty, cache);
   }
 }
 
@@ -87,16 +87,21 @@ async function openCluster(
   env: NodeJS.ProcessEnv,
   logger: Logger,
   onDirty: (what: SourceEvent) => void,
-  memory: Memory | null,
+  cache: SnapshotCacheSettings | null,
 ): Promise<OpenedSource> {
-  const [{ loadKubeconfig }, { connectApi }, { startClusterSource }, { systemClock }, { rememberInFile }] =
-    await Promise.all([
-      import('../kubernetes/kubeconfig.ts'),
-      import('../kubernetes/api-connection.ts'),
-      import('../watch/cluster.ts'),
-      import('../kubernetes/clock.ts'),
-      import('../watch/snapshot-cache.ts'),
-    ]);
+  const [
+    { loadKubeconfig },
+    { connectApi },
+    { startClusterSource },
+    { systemClock },
+    { startSnapshotCache },
+  ] = await Promise.all([
+    import('../kubernetes/kubeconfig.ts'),
+    import('../kubernetes/api-connection.ts'),
+    import('../watch/cluster.ts'),
+    import('../kubernetes/clock.ts'),
+    import('../watch/snapshot-cache.ts'),
+  ]);
   const loaded = await loadKubeconfig({
     kubeconfig: from.kubeconfig ?? undefined,
     context: from.context ?? undefined,
@@ -109,7 +114,7 @@ async function openCluster(
   const api = connectApi(connection, systemClock);
   const wanted = (namespace: string): boolean =>
     watched.length === 0 || watched.some((matches) => matches(namespace));
-  const log: Log = (level, fields, message) => logger[level](fields, message);
+  const log: Log = (level, message, fields = {}) => logger[level](fields, message);
   const open = (tell: (what: SourceEvent) => void, onUnreachable?: () => void): Source =>
     startClusterSource(
       {
@@ -124,8 +129,8 @@ async function openCluster(
       tell,
     );
   const { origin: server } = connection.server;
-  const source = memory
-    ? rememberInFile({ ...memory, server, wanted, clock: systemClock, log }, open, onDirty)
+  const source = cache
+    ? startSnapshotCache({ ...cache, server, wanted, clock: systemClock, log }, open, onDirty)
     : open(onDirty);
   const stop = async (): Promise<void> => {
     await source.stop();

@@ -7,7 +7,7 @@ import type { Config } from '../config/config.ts';
 import { parseAddress } from '../publish/addresses.ts';
 import { systemClock } from '../kubernetes/clock.ts';
 import { LEASE_TIMES, type LeaseTimes } from '../publish/lease.ts';
-import { type Publisher, leaseNameOf, startPublishing } from '../publish/publish.ts';
+import { Publisher, leaseNameOf } from '../publish/publisher.ts';
 import type { AddressesFrom } from '../publish/status-addresses.ts';
 import type { Compilation } from '../routing/compile/compile.ts';
 import type { OpenedCluster } from './open-source.ts';
@@ -47,11 +47,11 @@ export function openPublishing(options: PublishingOptions): Publisher | null {
     );
   }
   if (!addresses && !publish.events) return null;
-  return startPublishing({
+  return new Publisher({
     call: apiCallOf(cluster.api),
     clock: systemClock,
     random: Math.random,
-    say: (level, message) => logger[level](message),
+    log: (level, message, fields = {}) => logger[level](fields, message),
     identity: `${env['POD_NAME'] || hostname()}_${randomUUID()}`,
     namespace,
     leaseName: leaseNameOf(config.ingressClass),

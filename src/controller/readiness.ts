@@ -4,22 +4,22 @@ import type { Source, WatchState } from '../watch/source.ts';
 
 /** What `/readyz` goes by, and what it says of it. `now` is in milliseconds since the epoch. */
 export function readiness(
-  source: Pick<Source, 'states' | 'restored'>,
+  source: Pick<Source, 'states' | 'cached'>,
   dataPlane: Pick<DataPlane, 'serving' | 'draining' | 'adoptedGeneration'>,
   now: number,
 ): readonly Check[] {
   const [serving, draining] = [dataPlane.serving(), dataPlane.draining()];
-  const restored = source.restored?.() ?? null;
+  const cached = source.cached?.() ?? null;
   const watches = source.states().map((state) => ({
     name: `watch-${state.kind}`,
     // What was true last is served: that is better than nobody serving.
-    ok: state.synced || restored !== null,
+    ok: state.synced || cached !== null,
     detail: watchDetail(state, now),
   }));
-  const file = restored && {
+  const file = cached && {
     name: 'snapshot-file',
     ok: true,
-    detail: `serving what the API server said ${age(now - restored.savedAt)} ago, from ${restored.path}, until it answers`,
+    detail: `serving what the API server said ${age(now - cached.savedAt)} ago, from ${cached.path}, until it answers`,
   };
   return [
     ...watches,

@@ -7,7 +7,7 @@ import type { Clock } from './clock.ts';
 import { openHttp2Session } from './http2-session.ts';
 import type { ClusterAccess } from './kubeconfig.ts';
 
-export interface ApiRequest {
+export interface RawApiRequest {
   readonly method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** Path and query, percent-encoded. */
   readonly path: string;
@@ -17,7 +17,7 @@ export interface ApiRequest {
   readonly signal: AbortSignal;
 }
 
-export interface ApiResponse {
+export interface RawApiResponse {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   /** Must be read to its end or destroyed. */
@@ -29,7 +29,7 @@ export interface ApiConnection {
   /** `https://10.96.0.1:443` and where it was read, for messages. */
   readonly server: string;
   /** Rejects when no answer came; any status is an answer. */
-  request(request: ApiRequest): Promise<ApiResponse>;
+  request(request: RawApiRequest): Promise<RawApiResponse>;
   close(): void;
 }
 
@@ -96,7 +96,7 @@ export function connectApi(access: ClusterAccess, clock: Clock): ApiConnection {
     current = undefined;
   };
 
-  const send = async (request: ApiRequest): Promise<ApiResponse> => {
+  const send = async (request: RawApiRequest): Promise<RawApiResponse> => {
     request.signal.throwIfAborted();
     const [opened, authorization] = await unlessAborted(
       Promise.all([transport(), credentials.headers()]),
@@ -168,8 +168,8 @@ function sendHttp2(
   session: ClientHttp2Session,
   path: string,
   headers: OutgoingHttpHeaders,
-  { method = 'GET', body, signal }: ApiRequest,
-): Promise<ApiResponse> {
+  { method = 'GET', body, signal }: RawApiRequest,
+): Promise<RawApiResponse> {
   return new Promise((resolve, reject) => {
     const stream: ClientHttp2Stream = session.request(
       { ...headers, ':method': method, ':path': path },
@@ -191,8 +191,8 @@ function sendHttp1(
   server: URL,
   path: string,
   headers: OutgoingHttpHeaders,
-  { method = 'GET', body, signal }: ApiRequest,
-): Promise<ApiResponse> {
+  { method = 'GET', body, signal }: RawApiRequest,
+): Promise<RawApiResponse> {
   return new Promise((resolve, reject) => {
     const options = { ...transport.tls, agent: transport.agent, method, headers, signal };
     const client = server.protocol === 'https:' ? https : http;

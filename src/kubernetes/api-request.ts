@@ -1,7 +1,7 @@
 import { asObject, asString } from '../model/untyped.ts';
 import type { Clock } from './clock.ts';
 
-export interface ApiQuestion {
+export interface ApiRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** Path and query, percent-encoded. */
   readonly path: string;
@@ -11,7 +11,7 @@ export interface ApiQuestion {
   readonly signal: AbortSignal;
 }
 
-export interface ApiReply {
+export interface ApiResponse {
   readonly status: number;
   /** The parsed JSON, or the text when it was none. */
   readonly body: unknown;
@@ -20,13 +20,10 @@ export interface ApiReply {
 }
 
 /** Asks the API server once. Rejects when no answer came; any status is an answer. */
-export type ApiCall = (question: ApiQuestion) => Promise<ApiReply>;
-
-/** What is to be said of this folder's work in the log. */
-export type Say = (level: 'debug' | 'info' | 'warn' | 'error', message: string) => void;
+export type ApiCall = (request: ApiRequest) => Promise<ApiResponse>;
 
 /** The words of a `Status` answer, or its number. */
-export function replyText({ status, body }: ApiReply): string {
+export function responseText({ status, body }: ApiResponse): string {
   const message = asString(asObject(body)['message']) ?? '';
   return message === '' ? `status ${status}` : message.slice(0, 500);
 }
@@ -44,20 +41,20 @@ export function apiPath(
 }
 
 /** Asks with a time limit on the clock of the caller. */
-export async function askWithin(
+export async function requestWithTimeout(
   call: ApiCall,
   clock: Clock,
   timeoutMs: number,
-  question: ApiQuestion,
-): Promise<ApiReply> {
+  request: ApiRequest,
+): Promise<ApiResponse> {
   const limit = new AbortController();
   const tooLong = new Error(`no answer within ${Math.round(timeoutMs)} ms`);
   const cancel = clock.setTimeout(() => limit.abort(tooLong), timeoutMs);
   try {
-    return await call({ ...question, signal: AbortSignal.any([question.signal, limit.signal]) });
+    return await call({ ...request, signal: AbortSignal.any([request.signal, limit.signal]) });
   } catch (error) {
     // What a transport makes of an abort is its business; the reason is ours.
-    throw limit.signal.aborted && !question.signal.aborted ? tooLong : error;
+    throw limit.signal.aborted && !request.signal.aborted ? tooLong : error;
   } finally {
     cancel();
   }

@@ -1,5 +1,5 @@
-import type { ApiResponse } from './api-connection.ts';
-import { Silence } from './idle-timeout.ts';
+import type { RawApiResponse } from './api-connection.ts';
+import { IdleTimeoutError } from './idle-timeout.ts';
 
 /** Why a list or a watch did not do what it was asked. */
 export type Failure =
@@ -21,7 +21,7 @@ const MAX_STATUS_BYTES = 64 * 1024;
 const MAX_MESSAGE_CHARACTERS = 400;
 
 /** The failure an answer other than 200 stands for, in the server's words where it has any. */
-export async function failureOfResponse(response: ApiResponse): Promise<Failure> {
+export async function failureOfResponse(response: RawApiResponse): Promise<Failure> {
   const { status, headers } = response;
   const chunks: Buffer[] = [];
   let bytes = 0;
@@ -75,7 +75,7 @@ export function failureOfStatus(status: Status, httpStatus: number, retryAfter?:
 
 /** The failure of a request that got no answer, or whose answer broke off. */
 export function failureOfError(error: unknown, server: string): Failure {
-  if (error instanceof Silence) return { kind: 'silent', message: `${server}: ${error.message}` };
+  if (error instanceof IdleTimeoutError) return { kind: 'silent', message: `${server}: ${error.message}` };
   const { code, message } = error as { code?: string; message?: string };
   return {
     kind: 'failed',

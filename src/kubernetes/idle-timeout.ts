@@ -1,34 +1,34 @@
 import type { Clock } from './clock.ts';
 
-/** Aborts what stays silent for too long, or when the outer signal says so. */
-export interface Patience {
+/** Aborts its signal when nothing arrives for too long, or when the outer signal is aborted. */
+export interface IdleTimeout {
   readonly signal: AbortSignal;
-  /** Something was heard: silence counts from now, up to `silenceMs`. */
-  heard(silenceMs: number): void;
+  /** Something arrived: the time counts from now, up to `idleMs`. */
+  restart(idleMs: number): void;
   /** Nothing more is expected. */
   end(): void;
 }
 
-/** The other side was silent for too long: a hung server, or a connection that is half open. */
-export class Silence extends Error {}
+/** Nothing arrived for too long: the server hangs, or the connection is half open. */
+export class IdleTimeoutError extends Error {}
 
-export function patience(clock: Clock, outer: AbortSignal, silenceMs: number): Patience {
+export function startIdleTimeout(clock: Clock, outer: AbortSignal, idleMs: number): IdleTimeout {
   const controller = new AbortController();
   const abort = (): void => controller.abort(outer.reason);
   let cancel: (() => void) | undefined;
-  const heard = (silenceMs: number): void => {
+  const restart = (idleMs: number): void => {
     cancel?.();
     cancel = clock.setTimeout(
-      () => controller.abort(new Silence(`nothing was heard for ${Math.round(silenceMs / 1000)} s`)),
-      silenceMs,
+      () => controller.abort(new IdleTimeoutError(`no data for ${Math.round(idleMs / 1000)} s`)),
+      idleMs,
     );
   };
   if (outer.aborted) abort();
   else outer.addEventListener('abort', abort, { once: true });
-  heard(silenceMs);
+  restart(idleMs);
   return {
     signal: controller.signal,
-    heard,
+    restart,
     end() {
       cancel?.();
       outer.removeEventListener('abort', abort);

@@ -15,7 +15,7 @@ export function parseAddress(given: string): Address {
 }
 
 /** Sorted and each once: IP addresses first, as most readers expect them. */
-export function settleAddresses(addresses: Iterable<Address>): readonly Address[] {
+export function sortAddresses(addresses: Iterable<Address>): readonly Address[] {
   const rank = (address: Address): string => `${'ip' in address ? 0 : 1}${addressText(address)}`;
   const unique = new Map([...addresses].map((address) => [rank(address), address]));
   return [...unique].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, address]) => address);

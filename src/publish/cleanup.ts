@@ -4,10 +4,10 @@ import { referenceTo } from '../model/problem.ts';
 import type { CompileSettings } from '../routing/settings.ts';
 import { mapOf } from '../model/sharded-map.ts';
 import { addressText, statusAddresses } from './addresses.ts';
-import { type ApiCall, type ApiQuestion, apiPath, replyText } from '../kubernetes/api-request.ts';
+import { type ApiCall, type ApiRequest, apiPath, responseText } from '../kubernetes/api-request.ts';
 import { type Clock, sleep } from '../kubernetes/clock.ts';
 import { LEASE_TIMES, holderOf, readLease } from './lease.ts';
-import { planLeft, statusPatch } from './status.ts';
+import { planReleased, statusPatch } from './status.ts';
 import { tokenBucket } from './token-bucket.ts';
 
 export interface CleanupOptions {
@@ -19,7 +19,7 @@ export interface CleanupOptions {
   /** Ingresses are looked for in these; in all namespaces when there are none. */
   readonly namespaces: readonly string[];
   readonly watchNamespace: (namespace: string) => boolean;
-  /** Addresses that are ours to take from Ingresses of our class, whoever wrote them. */
+  /** Addresses to remove from Ingresses of our class even when the server does not record who wrote them. */
   readonly addresses: ReadonlySet<string>;
   readonly leaseNamespace: string;
   /** Also the field manager of what was written. */
@@ -29,7 +29,7 @@ export interface CleanupOptions {
 
 export type CleanupResult =
   | { readonly kind: 'done'; readonly cleaned: number; readonly failed: number }
-  /** A Portico still runs and would write everything again. */
+  /** A Portico still runs; it would write everything again. */
   | { readonly kind: 'running'; readonly holder: string };
 
 /** Longer than a leader that lives leaves its Lease unchanged. */
@@ -43,24 +43,24 @@ const PAGE = '500';
 export async function cleanUp(options: CleanupOptions): Promise<CleanupResult> {
   const { call, clock, write, leaseNamespace, leaseName, dryRun } = options;
   const signal = new AbortController().signal;
-  const ask = (question: Omit<ApiQuestion, 'signal'>) => call({ ...question, signal });
+  const ask = (request: Omit<ApiRequest, 'signal'>) => call({ ...request, signal });
   const bucket = tokenBucket(clock, 20, 50);
 
   const leasePath = apiPath('coordination.k8s.io', 'leases', leaseNamespace, leaseName);
-  const lookAtLease = async (): Promise<UntypedObject | null> => {
-    const reply = await ask({ method: 'GET', path: leasePath });
-    if (reply.status === 404) return null;
-    const found = reply.status === 200 ? readLease(reply.body) : null;
-    if (!found) throw new Error(`Lease ${leaseNamespace}/${leaseName}: ${replyText(reply)}`);
+  const readLeaseAgain = async (): Promise<UntypedObject | null> => {
+    const response = await ask({ method: 'GET', path: leasePath });
+    if (response.status === 404) return null;
+    const found = response.status === 200 ? readLease(response.body) : null;
+    if (!found) throw new Error(`Lease ${leaseNamespace}/${leaseName}: ${responseText(response)}`);
     return found;
   };
-  let lease = await lookAtLease();
+  let lease = await readLeaseAgain();
   const holder = holderOf(lease);
   if (holder !== '') {
-    // Nobody's clock can be trusted but one's own: a leader that lives renews while we look.
+    // Only our own clock can be trusted: a leader that lives renews the Lease while we wait.
     await sleep(clock, WATCH_LEASE_MS, signal);
     const before = versionOf(lease);
-    lease = await lookAtLease();
+    lease = await readLeaseAgain();
     if (lease && versionOf(lease) !== before && holderOf(lease) !== '')
       return { kind: 'running', holder: holderOf(lease) };
   }
@@ -71,10 +71,10 @@ export async function cleanUp(options: CleanupOptions): Promise<CleanupResult> {
     do {
       const query = new URLSearchParams({ limit: PAGE, ...(next !== '' && { continue: next }) });
       const path = `${apiPath('networking.k8s.io', resource, namespace)}?${query}`;
-      const reply = await ask({ method: 'GET', path });
-      if (reply.status !== 200) throw new Error(`${resource}: ${replyText(reply)}`);
-      found.push(...asArray(asObject(reply.body)['items']).map(asObject));
-      next = asString(asObject(asObject(reply.body)['metadata'])['continue']) ?? '';
+      const response = await ask({ method: 'GET', path });
+      if (response.status !== 200) throw new Error(`${resource}: ${responseText(response)}`);
+      found.push(...asArray(asObject(response.body)['items']).map(asObject));
+      next = asString(asObject(asObject(response.body)['metadata'])['continue']) ?? '';
     } while (next !== '');
     return found;
   };
@@ -96,17 +96,17 @@ export async function cleanUp(options: CleanupOptions): Promise<CleanupResult> {
   let cleaned = 0;
   let failed = 0;
   const clean = async (ingress: UntypedObject, taken: readonly string[]): Promise<void> => {
-    const rest = planLeft(ingress, new Set(taken)) ?? [];
+    const rest = planReleased(ingress, new Set(taken)) ?? [];
     if (!dryRun) {
       await sleep(clock, bucket.waitMs(), signal);
       bucket.take();
       const [namespace, name = ''] = keyOf(ingress).split('/');
       const path = `${apiPath('networking.k8s.io', 'ingresses', namespace, name)}/status`;
       const contentType = 'application/merge-patch+json';
-      const reply = await ask({ method: 'PATCH', path, contentType, body: statusPatch(ingress, rest) });
-      if (reply.status !== 200 && reply.status !== 404) {
+      const response = await ask({ method: 'PATCH', path, contentType, body: statusPatch(ingress, rest) });
+      if (response.status !== 200 && response.status !== 404) {
         failed++;
-        return write(`Ingress ${keyOf(ingress)}: ${taken.join(', ')} stays: ${replyText(reply)}`);
+        return write(`Ingress ${keyOf(ingress)}: ${taken.join(', ')} stays: ${responseText(response)}`);
       }
     }
     cleaned++;
@@ -123,10 +123,10 @@ export async function cleanUp(options: CleanupOptions): Promise<CleanupResult> {
   }
 
   if (lease) {
-    const reply = dryRun ? null : await ask({ method: 'DELETE', path: leasePath });
-    const gone = reply === null || reply.status === 200 || reply.status === 404;
+    const response = dryRun ? null : await ask({ method: 'DELETE', path: leasePath });
+    const gone = response === null || response.status === 200 || response.status === 404;
     if (!gone) failed++;
-    const done = dryRun ? 'would delete it' : gone ? 'deleted' : `stays: ${replyText(reply)}`;
+    const done = dryRun ? 'would delete it' : gone ? 'deleted' : `stays: ${responseText(response)}`;
     write(`Lease ${leaseNamespace}/${leaseName}: ${done}`);
   }
   return { kind: 'done', cleaned, failed };

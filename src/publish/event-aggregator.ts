@@ -2,8 +2,8 @@ import { type Report, eventNamespace } from './events.ts';
 
 /** An Event expires after an hour, so a problem that stays is reported again no more often than that. */
 export const REPEAT_MS = 3_600_000;
-/** A problem that comes and goes is told again no more often than this. */
-export const COMEBACK_MS = 600_000;
+/** A problem that comes and goes is reported again no more often than this. */
+export const RECURRENCE_MS = 600_000;
 
 /** By reason, how long a problem lasts before it is reported: a new Deployment has no ready Pod in its first seconds. */
 const REPORT_AFTER_MS: Readonly<Record<string, number>> = { NoEndpoints: 30_000 };
@@ -30,11 +30,11 @@ const FEW = 100;
 const CROWDED = 10_000;
 const MOST = 20_000;
 
-/** What was reported and what is to be, once per object and reason. Pure: time is an argument. */
-export class EventLedger {
+/** What was reported and what is due, once per object and reason. Pure: time is an argument. */
+export class EventAggregator {
   #entries = new Map<string, Entry>();
   readonly #counts = new Map<string, number>();
-  /** A report was turned away since this was last set to false. */
+  /** A report did not fit since this was last set to false. */
   wasFull = false;
 
   get size(): number {
@@ -51,7 +51,7 @@ export class EventLedger {
     return report ? eventNamespace(report) : '';
   }
 
-  /** The object has this problem now. Other words than before are another Event. False when there is no room for it. */
+  /** The object has this problem now. A different note makes a different Event. False when there is no room for it. */
   has(report: Report, nowMs: number): boolean {
     const entry = this.#entries.get(report.key);
     const same = entry?.report.note === report.note && entry.report.object.uid === report.object.uid;
@@ -92,7 +92,7 @@ export class EventLedger {
     if (!entry.sent) this.#forget(key, entry);
   }
 
-  /** What is to be sent for this key now. */
+  /** What to send for this key now. */
   due(key: string, nowMs: number): Due | null {
     const entry = this.#entries.get(key);
     if (!entry?.present) return null;
@@ -100,7 +100,7 @@ export class EventLedger {
     if (nowMs - sinceMs < (REPORT_AFTER_MS[report.reason] ?? 0)) return null;
     if (sent === null) return { kind: 'create' };
     const quietMs = nowMs - sent.atMs;
-    if (count > sent.count) return quietMs >= COMEBACK_MS ? { kind: 'series', count } : null;
+    if (count > sent.count) return quietMs >= RECURRENCE_MS ? { kind: 'series', count } : null;
     return quietMs >= REPEAT_MS ? { kind: 'series', count: count + 1 } : null;
   }
 
@@ -113,7 +113,7 @@ export class EventLedger {
     entry.sent = { atMs: nowMs, count };
   }
 
-  /** Forgets what is long over. Answers the keys for which something is to be sent. */
+  /** Forgets what ended long ago. Returns the keys that have something to send. */
   sweep(nowMs: number): string[] {
     for (const [key, entry] of this.#entries) {
       const { present, sent } = entry;

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { type ObjectReference, type Problem, describeObject } from '../model/problem.ts';
 import { microTime } from '../kubernetes/clock.ts';
 
-/** What one Event says: every problem of one reason that one object has. */
+/** The content of one Event: all problems of one object that have the same reason. */
 export interface Report {
   /** `Ingress shop/web ServiceNotFound` */
   readonly key: string;
@@ -17,7 +17,7 @@ export interface Reporter {
   readonly instance: string;
 }
 
-/** What the API server takes, in bytes; also of names, with room for a suffix. */
+/** What the API server accepts, in bytes; names leave room for a suffix. */
 const NOTE_BYTES = 1024;
 const INSTANCE_BYTES = 128;
 const NAME_BYTES = 200;

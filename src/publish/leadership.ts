@@ -1,33 +1,39 @@
-import { type ApiCall, askWithin } from '../kubernetes/api-request.ts';
+import { type ApiCall, requestWithTimeout } from '../kubernetes/api-request.ts';
 import { type Clock, sleep } from '../kubernetes/clock.ts';
 
-/** The time in which this process is the leader: everything that is written goes through its `call`. */
-export interface Term {
-  /** Rejects, and sends nothing, once the term is over; what is under way then is cut. */
+/** The time in which this process is the leader. Every write goes through its `call`. */
+export interface Leadership {
+  /** Rejects, and sends nothing, once the leadership has ended; requests under way are aborted then. */
   readonly call: ApiCall;
-  /** Aborted when the term is over. */
+  /** Aborted when the leadership ends. */
   readonly signal: AbortSignal;
-  /** Ends the term at once. */
+  /** Ends the leadership at once. */
   end(): void;
-  /** Takes no more, and waits for what is under way. False when a write without an answer may still happen. */
+  /** Accepts no more calls and waits for those under way. False when a write without a response may still take effect. */
   finish(timeoutMs: number): Promise<boolean>;
 }
 
-export interface TermOptions {
+export interface LeadershipOptions {
   readonly call: ApiCall;
   readonly clock: Clock;
-  /** How long the term lasts if it is not renewed. */
+  /** How long the leadership lasts if it is not renewed. */
   readonly leftMs: () => number;
   readonly callTimeoutMs: number;
-  /** Called once, when the term ended because it was not renewed in time. */
+  /** Called once, when the leadership ended because it was not renewed in time. */
   readonly onLost: () => void;
 }
 
-/** How long after it was cut a write may still reach the server through the buffers on its way. */
+/** How long after it was aborted a write may still reach the server, through buffers on its way. */
 const WRITE_MAY_LINGER_MS = 10_000;
 
 /** The fence between "we were elected" and "we may still write": asked before every call, and by a timer. */
-export function startTerm({ call, clock, leftMs, callTimeoutMs, onLost }: TermOptions): Term {
+export function startLeadership({
+  call,
+  clock,
+  leftMs,
+  callTimeoutMs,
+  onLost,
+}: LeadershipOptions): Leadership {
   const over = new AbortController();
   const underWay = new Set<Promise<unknown>>();
   let cutAtMs = -Infinity;
@@ -41,27 +47,30 @@ export function startTerm({ call, clock, leftMs, callTimeoutMs, onLost }: TermOp
     if (!finishing) onLost();
   };
   const watch = (): void => {
-    const left = leftMs();
-    if (left === 0) return end();
-    cancel = clock.setTimeout(watch, left);
+    const remainingMs = leftMs();
+    if (remainingMs === 0) return end();
+    cancel = clock.setTimeout(watch, remainingMs);
   };
   watch();
 
   return {
     signal: over.signal,
-    async call(question) {
-      const left = leftMs();
+    async call(request) {
+      const remainingMs = leftMs();
       // After a pause the timer may not have had its turn yet.
-      if (left === 0) end();
+      if (remainingMs === 0) end();
       if (over.signal.aborted) throw over.signal.reason;
       if (finishing) throw new Error('publishing stops');
-      const signal = AbortSignal.any([question.signal, over.signal]);
-      const asked = askWithin(call, clock, Math.min(left, callTimeoutMs), { ...question, signal });
+      const signal = AbortSignal.any([request.signal, over.signal]);
+      const asked = requestWithTimeout(call, clock, Math.min(remainingMs, callTimeoutMs), {
+        ...request,
+        signal,
+      });
       underWay.add(asked);
       try {
         return await asked;
       } catch (error) {
-        if (question.method !== 'GET') cutAtMs = clock.monotonicMs();
+        if (request.method !== 'GET') cutAtMs = clock.monotonicMs();
         throw error;
       } finally {
         underWay.delete(asked);

@@ -36,19 +36,19 @@ interface Observed {
   readonly heldSinceMs: number;
 }
 
-export type Proposal =
+export type NextRecord =
   | { readonly kind: 'create'; readonly lease: object }
   /** Carries the resourceVersion that was seen: the server refuses it when somebody was faster. */
   | { readonly kind: 'update'; readonly lease: object }
-  /** Somebody else leads, as far as we can know. */
+  /** Another process leads, as far as we can tell. */
   | { readonly kind: 'wait'; readonly holder: string };
 
 export function newElection(identity: string, times: LeaseTimes): Election {
   return { identity, times, observed: null, renewed: null };
 }
 
-/** What a read of the Lease teaches; `lease` is null when there is none. */
-export function saw(election: Election, lease: UntypedObject | null, nowMs: number): Election {
+/** The state after a read of the Lease; `lease` is null when there is none. */
+export function observe(election: Election, lease: UntypedObject | null, nowMs: number): Election {
   const { observed } = election;
   const same = observed !== null && specText(observed.lease) === specText(lease);
   const sameHolder = observed !== null && holderOf(observed.lease) === holderOf(lease);
@@ -56,7 +56,7 @@ export function saw(election: Election, lease: UntypedObject | null, nowMs: numb
     ...election,
     observed: {
       lease,
-      // Only what the Lease says counts as a sign of life: a label that somebody adds is none.
+      // Only a changed spec counts as a renewal; a label that somebody adds does not.
       sinceMs: same ? observed.sinceMs : nowMs,
       heldSinceMs: sameHolder ? observed.heldSinceMs : nowMs,
     },
@@ -65,16 +65,16 @@ export function saw(election: Election, lease: UntypedObject | null, nowMs: numb
 }
 
 /** Our own write was accepted. `sent` is when it left: it took effect no earlier. */
-export function won(election: Election, lease: UntypedObject, sent: Instant, nowMs: number): Election {
-  return { ...saw(election, lease, nowMs), renewed: holderOf(lease) === election.identity ? sent : null };
+export function acquired(election: Election, lease: UntypedObject, sent: Instant, nowMs: number): Election {
+  return { ...observe(election, lease, nowMs), renewed: holderOf(lease) === election.identity ? sent : null };
 }
 
 /** What to send next to become or stay leader. The Lease must have been seen. */
-export function propose(election: Election, name: string, namespace: string, now: Instant): Proposal {
+export function nextRecord(election: Election, name: string, namespace: string, now: Instant): NextRecord {
   const { identity, observed, times } = election;
   const lease = observed?.lease ?? null;
   const holder = holderOf(lease);
-  if (takeableInMs(election, now.monotonicMs) > 0) return { kind: 'wait', holder };
+  if (acquirableInMs(election, now.monotonicMs) > 0) return { kind: 'wait', holder };
   const before = asObject(lease?.['spec']);
   const renewTime = microTime(now.wallMs);
   const transitions = Number.isInteger(before['leaseTransitions']) ? Number(before['leaseTransitions']) : 0;
@@ -91,7 +91,7 @@ export function propose(election: Election, name: string, namespace: string, now
   return { kind: 'create', lease: { ...head, spec } };
 }
 
-/** The Lease given back, so that another need not wait; null when it is not ours to give. */
+/** The released Lease, so that another process need not wait; null when we do not hold it. */
 export function released({ identity, observed }: Election, now: Instant): object | null {
   const lease = observed?.lease ?? null;
   if (lease === null || holderOf(lease) !== identity) return null;
@@ -103,7 +103,7 @@ export function released({ identity, observed }: Election, now: Instant): object
 /** How much longer we may write; 0 when we may not. */
 export function writableForMs({ renewed, times }: Election, now: Instant): number {
   if (renewed === null) return 0;
-  // The clock that runs faster decides: one stands still while the machine sleeps, the other may be set.
+  // The clock that advanced further decides: one stops while the machine sleeps, the other may be set.
   const elapsed = Math.max(now.monotonicMs - renewed.monotonicMs, now.wallMs - renewed.wallMs);
   return Math.max(times.renewDeadlineMs - elapsed, 0);
 }
@@ -122,14 +122,14 @@ export function readLease(body: unknown): UntypedObject | null {
  * When those who do not lead should look again. The longer one holder has led the longer they wait, up to when the Lease
  * could be taken if it said the same until then: thousands that look every retry period are a burden on the API server.
  */
-export function nextLookInMs(election: Election, nowMs: number): number {
+export function nextCheckInMs(election: Election, nowMs: number): number {
   const { observed, times } = election;
   const familiarMs = Math.min((nowMs - (observed?.heldSinceMs ?? nowMs)) / 2, times.durationMs);
-  return Math.max(times.retryPeriodMs, Math.min(familiarMs, takeableInMs(election, nowMs)));
+  return Math.max(times.retryPeriodMs, Math.min(familiarMs, acquirableInMs(election, nowMs)));
 }
 
 /** How much longer the Lease has to say the same, on our own clock, until it is nobody's; 0 when we may ask for it. */
-function takeableInMs({ identity, observed, times }: Election, nowMs: number): number {
+function acquirableInMs({ identity, observed, times }: Election, nowMs: number): number {
   const holder = holderOf(observed?.lease ?? null);
   if (observed === null || holder === '' || holder === identity) return 0;
   const seconds = Number(asObject(observed.lease?.['spec'])['leaseDurationSeconds']);
@@ -137,7 +137,7 @@ function takeableInMs({ identity, observed, times }: Election, nowMs: number): n
   return Math.max(observed.sinceMs + durationMs - nowMs, 0);
 }
 
-/** A holder that asks for more is not believed. */
+/** A longer duration in the Lease is ignored. */
 const LONGEST_SECONDS = 3600;
 
 function specText(lease: UntypedObject | null): string {

@@ -1,21 +1,21 @@
-import type { Say } from '../kubernetes/api-request.ts';
+import type { Log } from '../kubernetes/log.ts';
 
-/** Says what is wrong once, and once that it is over. */
-export interface Complaints {
-  raise(topic: string, message: string): void;
-  settle(topic: string): void;
+/** Logs each problem once when it begins and once when it ends. */
+export interface LogOnce {
+  warnOnce(topic: string, message: string): void;
+  resolve(topic: string): void;
 }
 
-export function createComplaints(say: Say): Complaints {
+export function createLogOnce(log: Log): LogOnce {
   const open = new Map<string, string>();
   return {
-    raise(topic, message) {
+    warnOnce(topic, message) {
       if (open.get(topic) === message) return;
       open.set(topic, message);
-      say('warn', message);
+      log('warn', message);
     },
-    settle(topic) {
-      if (open.delete(topic)) say('info', `${topic}: works again`);
+    resolve(topic) {
+      if (open.delete(topic)) log('info', `${topic}: works again`);
     },
   };
 }

@@ -1,26 +1,26 @@
 import { asObject, asArray, asString } from '../model/untyped.ts';
 import { type Address, nodeAddresses } from './addresses.ts';
-import { apiPath, replyText } from '../kubernetes/api-request.ts';
+import { apiPath, responseText } from '../kubernetes/api-request.ts';
 import { type Clock, sleep } from '../kubernetes/clock.ts';
-import type { Complaints } from './log-once.ts';
-import type { Term } from './leadership.ts';
+import type { LogOnce } from './log-once.ts';
+import type { Leadership } from './leadership.ts';
 
 export interface NodeWatchOptions {
-  readonly term: Term;
+  readonly leadership: Leadership;
   readonly clock: Clock;
   readonly random: () => number;
-  readonly complaints: Complaints;
+  readonly logOnce: LogOnce;
   /** Where our own Pods are. */
   readonly namespace: string;
   /** Our own Pod, by which its siblings are known. */
   readonly podName: string;
-  /** After every look: the addresses of the nodes whose Portico Pod is ready. Never an empty list. */
+  /** Called after every check with the addresses of the nodes whose Portico Pod is ready. Never an empty list. */
   readonly onAddresses: (addresses: readonly Address[]) => void;
 }
 
 /** `app.kubernetes.io/name` of our Pods, as deploy/ has it. */
 const POD_LABEL = 'app.kubernetes.io/name=portico';
-const LOOK_EVERY_MS = 10_000;
+const CHECK_EVERY_MS = 10_000;
 /** So that thousands of Pods are not listed every ten seconds: a Pod is a few kilobytes. */
 const MORE_PER_POD_MS = 20;
 const FORBIDDEN_RETRY_MS = 300_000;
@@ -43,15 +43,15 @@ class Refused extends Error {}
  * leader needs fewer rights than a watch would ("list" on pods in our own namespace, "get" on nodes) and no state.
  */
 export function watchNodes(options: NodeWatchOptions): void {
-  const { term, clock, random, complaints, namespace, podName, onAddresses } = options;
+  const { leadership, clock, random, logOnce, namespace, podName, onAddresses } = options;
   const nodes = new Map<string, { readonly addresses: readonly Address[]; readonly untilMs: number }>();
 
   const get = async (path: string): Promise<unknown> => {
-    const reply = await term.call({ method: 'GET', path, signal: term.signal });
-    if (reply.status === 404) return null;
-    if (reply.status === 403) throw new Refused(replyText(reply));
-    if (reply.status !== 200) throw new Error(replyText(reply));
-    return reply.body;
+    const response = await leadership.call({ method: 'GET', path, signal: leadership.signal });
+    if (response.status === 404) return null;
+    if (response.status === 403) throw new Refused(responseText(response));
+    if (response.status !== 200) throw new Error(responseText(response));
+    return response.body;
   };
 
   const listPods = async (): Promise<Pod[]> => {
@@ -75,8 +75,8 @@ export function watchNodes(options: NodeWatchOptions): void {
     return addresses;
   };
 
-  /** How long to wait before the next look. */
-  const look = async (): Promise<number> => {
+  /** Returns how long to wait before the next check. */
+  const check = async (): Promise<number> => {
     const pods = await listPods();
     const own = pods.find(({ name }) => name === podName);
     // Another installation in the same namespace has the same label and another DaemonSet.
@@ -89,31 +89,32 @@ export function watchNodes(options: NodeWatchOptions): void {
       addresses.push(...(await addressesOf(node)));
     }
     for (const node of nodes.keys()) if (!serving.has(node)) nodes.delete(node);
-    // With no Pod ready nobody is better off with a status that says so.
+    // When no Pod is ready, an empty status would help nobody.
     if (addresses.length > 0) onAddresses(addresses);
-    return Math.max(LOOK_EVERY_MS, pods.length * MORE_PER_POD_MS);
+    return Math.max(CHECK_EVERY_MS, pods.length * MORE_PER_POD_MS);
   };
 
   const loop = async (): Promise<void> => {
-    while (!term.signal.aborted) {
-      let delayMs = LOOK_EVERY_MS;
+    while (!leadership.signal.aborted) {
+      let delayMs = CHECK_EVERY_MS;
       try {
-        delayMs = await look();
-        complaints.settle(TOPIC);
+        delayMs = await check();
+        logOnce.resolve(TOPIC);
       } catch (error) {
-        if (term.signal.aborted) return;
+        if (leadership.signal.aborted) return;
         const why = (error as Error).message;
         if (error instanceof Refused) {
           const rights = `the verbs "list" on resource "pods" in namespace "${namespace}" and "get" on resource "nodes"`;
           const advice = `grant them or give --publish-address`;
-          complaints.raise(
+          logOnce.warnOnce(
             TOPIC,
-            `${TOPIC} cannot be found without ${rights}: ${advice}; serving goes on. (${why})`,
+            `${TOPIC} cannot be found without ${rights}: ${advice}; serving continues. (${why})`,
           );
           delayMs = FORBIDDEN_RETRY_MS;
-        } else complaints.raise(TOPIC, `${TOPIC} cannot be found: ${why}; the last ones stay`);
+        } else
+          logOnce.warnOnce(TOPIC, `${TOPIC} cannot be found: ${why}; the last addresses stay in the status`);
       }
-      await sleep(clock, delayMs * (1 + random() / 5), term.signal);
+      await sleep(clock, delayMs * (1 + random() / 5), leadership.signal);
     }
   };
   void loop();

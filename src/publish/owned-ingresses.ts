@@ -2,63 +2,63 @@ import type { Compilation } from '../routing/compile/compile.ts';
 import type { ObjectKey } from '../model/objects.ts';
 import { difference, entries, get } from '../model/sharded-map.ts';
 import { addressText, statusAddresses } from './addresses.ts';
-import { serves } from './status.ts';
+import { owns } from './status.ts';
 
 /**
  * Which Ingresses we serve, and which we no longer do. Every replica keeps this, so that the next leader knows
  * what its predecessor left behind.
  */
-export interface Served {
-  /** Takes the next compilation. Answers the Ingresses to look at again. */
+export interface OwnedIngresses {
+  /** Takes the next compilation. Returns the Ingresses to check again. */
   advance(next: Compilation): ReadonlySet<ObjectKey>;
   /** By Ingress that is no longer ours: what its status said when it last was. */
-  left(key: ObjectKey): ReadonlySet<string> | undefined;
+  released(key: ObjectKey): ReadonlySet<string> | undefined;
   forget(key: ObjectKey): void;
-  /** What was written and may not have come back through the watch yet. */
+  /** What was written; the watch may not have delivered it yet. */
   wrote(key: ObjectKey, addresses: readonly string[]): void;
   all(): Iterable<ObjectKey>;
 }
 
-export function trackServed(): Served {
+export function trackOwnedIngresses(): OwnedIngresses {
   const ours = new Set<ObjectKey>();
-  const left = new Map<ObjectKey, Set<string>>();
+  const released = new Map<ObjectKey, Set<string>>();
   const written = new Map<ObjectKey, readonly string[]>();
   let previous: Compilation | null = null;
 
-  const look = (key: ObjectKey, next: Compilation): void => {
+  const update = (key: ObjectKey, next: Compilation): void => {
     const before = previous && get(previous.snapshot.ingresses, key);
     if (get(next.snapshot.ingresses, key) === undefined) {
-      for (const memory of [ours, left, written]) memory.delete(key);
-    } else if (serves(next, key)) {
+      for (const map of [ours, released, written]) map.delete(key);
+    } else if (owns(next, key)) {
       ours.add(key);
-      left.delete(key);
+      released.delete(key);
     } else if (ours.delete(key)) {
       const had = statusAddresses(before).filter((address) => address !== null);
-      left.set(key, new Set([...had.map(addressText), ...(written.get(key) ?? [])]));
+      released.set(key, new Set([...had.map(addressText), ...(written.get(key) ?? [])]));
       written.delete(key);
     }
   };
 
   return {
     advance(next) {
-      const touched = new Set<ObjectKey>();
+      const affected = new Set<ObjectKey>();
       if (previous === null || previous.classes !== next.classes) {
-        for (const [key] of entries(next.snapshot.ingresses)) touched.add(key);
+        for (const [key] of entries(next.snapshot.ingresses)) affected.add(key);
       }
       if (previous) {
         for (const [key] of difference(previous.snapshot.ingresses, next.snapshot.ingresses))
-          touched.add(key);
+          affected.add(key);
       }
-      for (const key of touched) look(key, next);
+      for (const key of affected) update(key, next);
       previous = next;
-      return touched;
+      return affected;
     },
-    left: (key) => left.get(key),
-    forget: (key) => void left.delete(key),
+    released: (key) => released.get(key),
+    forget: (key) => void released.delete(key),
     wrote: (key, addresses) => void written.set(key, addresses),
     *all() {
       yield* ours;
-      yield* left.keys();
+      yield* released.keys();
     },
   };
 }

@@ -1,11 +1,11 @@
 import type { Compilation } from '../routing/compile/compile.ts';
 import type { ObjectKey } from '../model/objects.ts';
 import { get } from '../model/sharded-map.ts';
-import { type Address, addressText, settleAddresses, statusAddresses } from './addresses.ts';
+import { type Address, addressText, sortAddresses, statusAddresses } from './addresses.ts';
 import type { Clock } from '../kubernetes/clock.ts';
-import type { Complaints } from './log-once.ts';
+import type { LogOnce } from './log-once.ts';
 import { type NodeWatchOptions, watchNodes } from './node-watch.ts';
-import type { Wanted } from './status.ts';
+import type { DesiredStatus } from './status.ts';
 
 /** Where the addresses come from that are published. */
 export type AddressesFrom =
@@ -15,29 +15,29 @@ export type AddressesFrom =
   /** The nodes whose Portico Pod is ready. */
   | { readonly kind: 'nodes'; readonly namespace: string; readonly podName: string };
 
-/** What should be published, for one term. */
-export interface WantedAddresses {
-  /** To be called when there is another compilation: a Service may have got an address. */
+/** The addresses that every status should have. */
+export interface StatusAddresses {
+  /** Call it with every new compilation: a Service may have got an address. */
   advance(compilation: Compilation): void;
 }
 
 /** How long an address stays published when its node's Portico is not ready. */
 export const NODE_LINGERS_MS = 60_000;
 
-export type WantedOptions = Omit<NodeWatchOptions, 'namespace' | 'podName' | 'onAddresses'> & {
+export type StatusAddressesOptions = Omit<NodeWatchOptions, 'namespace' | 'podName' | 'onAddresses'> & {
   readonly from: AddressesFrom;
-  /** Called when something else is wanted, or when what lingered may have to go. */
-  readonly onWanted: (wanted: Wanted) => void;
+  /** Called when the addresses change, or when the time of a lingering address may be over. */
+  readonly onChange: (desired: DesiredStatus) => void;
 };
 
-export function followAddresses(options: WantedOptions): WantedAddresses {
-  const { from, clock, complaints, onWanted } = options;
+export function followStatusAddresses(options: StatusAddressesOptions): StatusAddresses {
+  const { from, clock, logOnce, onChange } = options;
   switch (from.kind) {
     case 'fixed':
-      onWanted({ addresses: settleAddresses(from.addresses), lingers: () => false });
+      onChange({ addresses: sortAddresses(from.addresses), lingers: () => false });
       return { advance: () => {} };
     case 'service':
-      return followService(from.service, complaints, onWanted);
+      return followService(from.service, logOnce, onChange);
     case 'nodes':
       followNodes(from, options, clock);
       return { advance: () => {} };
@@ -46,40 +46,40 @@ export function followAddresses(options: WantedOptions): WantedAddresses {
 
 function followService(
   service: ObjectKey,
-  complaints: Complaints,
-  onWanted: (wanted: Wanted) => void,
-): WantedAddresses {
+  logOnce: LogOnce,
+  onChange: (desired: DesiredStatus) => void,
+): StatusAddresses {
   let last: string | null = null;
   return {
     advance({ snapshot }) {
       const topic = `--publish-service ${service}`;
       const object = get(snapshot.services, service);
       if (object === undefined) {
-        complaints.raise(
+        logOnce.warnOnce(
           topic,
-          `${topic}: there is no such Service in the namespaces that are watched; no status is written until there is`,
+          `${topic}: there is no such Service in the watched namespaces; no status is written until it exists`,
         );
         return;
       }
-      const addresses = settleAddresses(statusAddresses(object).filter((address) => address !== null));
+      const addresses = sortAddresses(statusAddresses(object).filter((address) => address !== null));
       const texts = addresses.map(addressText).join();
       if (texts === last) return;
       if (texts === '') {
-        complaints.raise(
+        logOnce.warnOnce(
           topic,
           `${topic}: the Service has no load-balancer address, so the Ingresses get none either; ` +
             'wait for it, or check that the cluster has load balancers',
         );
-      } else complaints.settle(topic);
+      } else logOnce.resolve(topic);
       last = texts;
-      onWanted({ addresses, lingers: () => false });
+      onChange({ addresses, lingers: () => false });
     },
   };
 }
 
 function followNodes(
   from: AddressesFrom & { readonly kind: 'nodes' },
-  { onWanted, ...options }: WantedOptions,
+  { onChange, ...options }: StatusAddressesOptions,
   clock: Clock,
 ): void {
   const startedMs = clock.monotonicMs();
@@ -89,12 +89,12 @@ function followNodes(
     namespace: from.namespace,
     podName: from.podName,
     onAddresses(found) {
-      const addresses = settleAddresses(found);
+      const addresses = sortAddresses(found);
       for (const address of addresses) readyMs.set(addressText(address), clock.monotonicMs());
       // What our predecessor published is given as much time, counted from the beginning of our own term.
       const lingers = (address: Address): boolean =>
         clock.monotonicMs() - (readyMs.get(addressText(address)) ?? startedMs) < NODE_LINGERS_MS;
-      onWanted({ addresses, lingers });
+      onChange({ addresses, lingers });
     },
   });
 }

@@ -1,12 +1,12 @@
 import type { ObjectKey } from '../model/objects.ts';
 
 /**
- * Others that write the statuses we write: a second installation with the same class, or another controller that takes
- * our Ingresses. Who is right cannot be seen from here, but two that undo each other twice a second, for as long as both
- * run, are a burden on the API server and on everything that follows these addresses.
+ * Other writers of the statuses we write: a second installation with the same class, or another controller that takes
+ * our Ingresses. We cannot tell who is right. But two writers that undo each other twice a second are a burden on the API
+ * server and on everything that follows these addresses, so each write to a contested status waits longer than the last.
  */
-export interface Rivals {
-  /** What was written now. */
+export interface StatusContention {
+  /** Records a write. */
   wrote(key: ObjectKey, status: string, nowMs: number): void;
   /** Whether the same was written again and again. */
   contested(key: ObjectKey, status: string): boolean;
@@ -15,14 +15,14 @@ export interface Rivals {
   forget(key: ObjectKey): void;
 }
 
-/** People and scripts undo a status as well: that is put right at once. */
+/** People and scripts change a status as well: the first repairs do not wait. */
 const FREE_REPEATS = 4;
 const FIRST_REST_MS = 1_000;
 const LONGEST_REST_MS = 300_000;
-/** Whoever has kept quiet for so long is no rival. */
+/** A status that nobody else changed for this long is no longer contested. */
 const FORGOTTEN_AFTER_MS = 2 * LONGEST_REST_MS;
 
-export function trackRivals(): Rivals {
+export function trackStatusContention(): StatusContention {
   const writes = new Map<ObjectKey, { status: string; repeats: number; atMs: number }>();
   const contestedWrite = (key: ObjectKey, status: string) => {
     const last = writes.get(key);

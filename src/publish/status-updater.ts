@@ -4,153 +4,164 @@ import { get } from '../model/sharded-map.ts';
 import { type Address, addressText, statusAddresses } from './addresses.ts';
 import { apiPath } from '../kubernetes/api-request.ts';
 import type { Clock } from '../kubernetes/clock.ts';
-import type { Complaints } from './log-once.ts';
-import type { Served } from './owned-ingresses.ts';
-import { trackRivals } from './status-contention.ts';
-import { type Wanted, planLeft, planServed, resourceVersionOf, serves, statusPatch } from './status.ts';
-import type { Term } from './leadership.ts';
+import type { LogOnce } from './log-once.ts';
+import type { OwnedIngresses } from './owned-ingresses.ts';
+import { type StatusContention, trackStatusContention } from './status-contention.ts';
+import {
+  type DesiredStatus,
+  planReleased,
+  planOwned,
+  resourceVersionOf,
+  owns,
+  statusPatch,
+} from './status.ts';
+import type { Leadership } from './leadership.ts';
 import { tokenBucket } from './token-bucket.ts';
-import { type Outcome, outcomeOf, startWorkQueue } from './work-queue.ts';
+import { type Outcome, type WorkQueue, outcomeOf, startWorkQueue } from './work-queue.ts';
 
-export interface StatusDeskOptions {
-  readonly term: Term;
+export interface StatusUpdaterOptions {
+  readonly leadership: Leadership;
   readonly clock: Clock;
   readonly random: () => number;
-  readonly complaints: Complaints;
-  readonly served: Served;
+  readonly logOnce: LogOnce;
+  readonly owned: OwnedIngresses;
   readonly compilation: () => Compilation | null;
-  /** Recorded by the server beside what we write, so that `portico cleanup` knows it again. */
+  /** The server records it with each write, so that `portico cleanup` finds what we wrote. */
   readonly fieldManager: string;
-}
-
-/** Keeps the status of Ingresses as wanted, for one term. */
-export interface StatusDesk {
-  /** These Ingresses are to be looked at. */
-  look(keys: Iterable<ObjectKey>): void;
-  /** Null for not known (yet): then nothing is written. */
-  want(wanted: Wanted | null): void;
 }
 
 const WRITES_PER_SECOND = 20;
 const WRITES_AT_ONCE = 50;
 
-export function openStatusDesk(options: StatusDeskOptions): StatusDesk {
-  const { term, clock, random, complaints, served, compilation, fieldManager } = options;
-  /** What was written to which version, until the watch shows another one. */
-  const written = new Map<ObjectKey, { readonly version: string; readonly addresses: string }>();
-  const rivals = trackRivals();
-  /** Ingresses that are left alone for a while, because somebody else writes them too: how to stop waiting. */
-  const resting = new Map<ObjectKey, () => void>();
-  let rivalNamed = false;
-  /** Every address that was wanted in this term: what may be taken back. */
-  const published = new Set<string>();
-  let wanted: Wanted | null = null;
+/** Keeps the status of Ingresses as desired, for as long as this process is the leader. */
+export class StatusUpdater {
+  readonly #options: StatusUpdaterOptions;
+  readonly #queue: WorkQueue;
+  /** What was written to which version, until the watch shows another version. */
+  readonly #written = new Map<ObjectKey, { readonly version: string; readonly addresses: string }>();
+  readonly #contention: StatusContention = trackStatusContention();
+  /** Ingresses whose next write waits, because somebody else writes them too: how to stop waiting. */
+  readonly #resting = new Map<ObjectKey, () => void>();
+  #contentionLogged = false;
+  /** Every address that was desired since this process leads: these may be removed again. */
+  readonly #published = new Set<string>();
+  #desired: DesiredStatus | null = null;
 
-  const plan = (key: ObjectKey): readonly Address[] | null => {
+  constructor(options: StatusUpdaterOptions) {
+    const { leadership, clock, random, logOnce } = options;
+    this.#options = options;
+    leadership.signal.addEventListener(
+      'abort',
+      () => {
+        for (const cancel of this.#resting.values()) cancel();
+      },
+      { once: true },
+    );
+    this.#queue = startWorkQueue({
+      clock,
+      random,
+      bucket: tokenBucket(clock, WRITES_PER_SECOND, WRITES_AT_ONCE),
+      signal: leadership.signal,
+      logOnce,
+      topic: 'Ingress status',
+      namespaceOf,
+      right:
+        'no address is published without the verb "patch" on resource "ingresses/status" ' +
+        'in API group "networking.k8s.io"',
+      work: (key) => this.#workFor(key),
+    });
+  }
+
+  /** Checks these Ingresses. */
+  enqueue(keys: Iterable<ObjectKey>): void {
+    for (const key of keys) this.#queue.add(key);
+  }
+
+  /** What all statuses should say from now on. Before the first call nothing is written. */
+  setDesired(desired: DesiredStatus): void {
+    this.#desired = desired;
+    for (const address of desired.addresses) this.#published.add(addressText(address));
+    this.enqueue(this.#options.owned.all());
+  }
+
+  #workFor(key: ObjectKey): (() => Promise<Outcome>) | null {
+    const addresses = this.#plan(key);
+    const state = this.#options.compilation();
+    const ingress = state && get(state.snapshot.ingresses, key);
+    if (addresses === null || !ingress) {
+      this.#written.delete(key);
+      if (!ingress) this.#contention.forget(key);
+      return null;
+    }
+    const status = addresses.map(addressText).join();
+    const before = this.#written.get(key);
+    const inFlight = before?.version === resourceVersionOf(ingress);
+    if (inFlight && before?.addresses === status) return null;
+    if (this.#contention.contested(key, status)) this.#logContention(key, ingress);
+    const restMs = this.#contention.restMs(key, status, this.#options.clock.monotonicMs());
+    if (restMs > 0) {
+      this.#rest(key, restMs);
+      return null;
+    }
+    return () => this.#write(key, ingress, addresses);
+  }
+
+  #plan(key: ObjectKey): readonly Address[] | null {
+    const { compilation, owned } = this.#options;
     const state = compilation();
     const ingress = state && get(state.snapshot.ingresses, key);
-    if (!ingress || !wanted) return null;
-    if (serves(state, key)) return planServed(ingress, wanted);
-    const ours = [...(served.left(key) ?? [])].filter((address) => published.has(address));
-    const rest = planLeft(ingress, new Set(ours));
-    if (rest === null) served.forget(key);
+    if (!ingress || !this.#desired) return null;
+    if (owns(state, key)) return planOwned(ingress, this.#desired);
+    const ours = [...(owned.released(key) ?? [])].filter((address) => this.#published.has(address));
+    const rest = planReleased(ingress, new Set(ours));
+    if (rest === null) owned.forget(key);
     return rest;
-  };
+  }
 
-  const write = async (key: ObjectKey, ingress: unknown, addresses: readonly Address[]): Promise<Outcome> => {
+  async #write(key: ObjectKey, ingress: unknown, addresses: readonly Address[]): Promise<Outcome> {
+    const { leadership, clock, owned, fieldManager } = this.#options;
     const [namespace, name = ''] = key.split('/');
     const path = `${apiPath('networking.k8s.io', 'ingresses', namespace, name)}/status`;
-    const reply = await term.call({
+    const response = await leadership.call({
       method: 'PATCH',
       path: `${path}?${new URLSearchParams({ fieldManager })}`,
       contentType: 'application/merge-patch+json',
       body: statusPatch(ingress, addresses),
-      signal: term.signal,
+      signal: leadership.signal,
     });
-    // Gone: what was to be said about it matters to nobody.
-    if (reply.status === 404) return { kind: 'done' };
-    const outcome = outcomeOf(reply);
+    // The Ingress is gone: there is nothing left to write to.
+    if (response.status === 404) return { kind: 'done' };
+    const outcome = outcomeOf(response);
     if (outcome.kind === 'done') {
       const texts = addresses.map(addressText);
-      rivals.wrote(key, texts.join(), clock.monotonicMs());
-      written.set(key, { version: resourceVersionOf(ingress), addresses: texts.join() });
-      // What left us is tidied up once; what it says after that is another's business.
-      if (served.left(key)) served.forget(key);
-      else served.wrote(key, texts);
+      this.#contention.wrote(key, texts.join(), clock.monotonicMs());
+      this.#written.set(key, { version: resourceVersionOf(ingress), addresses: texts.join() });
+      // An Ingress that is no longer ours is cleaned once; its status then belongs to another controller.
+      if (owned.released(key)) owned.forget(key);
+      else owned.wrote(key, texts);
     }
     return outcome;
-  };
+  }
 
-  const rest = (key: ObjectKey, forMs: number): void => {
-    if (resting.has(key)) return;
+  #rest(key: ObjectKey, forMs: number): void {
+    if (this.#resting.has(key)) return;
     const wake = (): void => {
-      resting.delete(key);
-      queue.add(key);
+      this.#resting.delete(key);
+      this.#queue.add(key);
     };
-    resting.set(key, clock.setTimeout(wake, forMs));
-  };
-  /** One of ten thousand says enough. */
-  const nameRival = (key: ObjectKey, ingress: unknown): void => {
-    if (rivalNamed) return;
-    rivalNamed = true;
-    const says = statusAddresses(ingress).map((address) => (address ? addressText(address) : '?'));
-    complaints.raise(
-      'rival',
-      `Ingress status of ${key}: somebody else keeps replacing what is written (it says ${says.join() || 'nothing'} now), ` +
-        'so it is written ever more seldom. Installations side by side need a class each (--ingress-class, ' +
-        '--controller-name); replicas of one need the same --publish-namespace and addresses',
+    this.#resting.set(key, this.#options.clock.setTimeout(wake, forMs));
+  }
+
+  /** Logged for one Ingress only: ten thousand lines would say no more. */
+  #logContention(key: ObjectKey, ingress: unknown): void {
+    if (this.#contentionLogged) return;
+    this.#contentionLogged = true;
+    const current = statusAddresses(ingress).map((address) => (address ? addressText(address) : '?'));
+    this.#options.logOnce.warnOnce(
+      'contention',
+      `Ingress status of ${key}: another writer keeps replacing it (it is ${current.join() || 'empty'} now), ` +
+        'so Portico writes it less and less often. Give each installation its own class (--ingress-class, ' +
+        '--controller-name); give all replicas of one installation the same --publish-namespace and addresses',
     );
-  };
-  term.signal.addEventListener(
-    'abort',
-    () => {
-      for (const cancel of resting.values()) cancel();
-    },
-    { once: true },
-  );
-
-  const queue = startWorkQueue({
-    clock,
-    random,
-    bucket: tokenBucket(clock, WRITES_PER_SECOND, WRITES_AT_ONCE),
-    signal: term.signal,
-    complaints,
-    topic: 'Ingress status',
-    namespaceOf,
-    right:
-      'no address is published without the verb "patch" on resource "ingresses/status" ' +
-      'in API group "networking.k8s.io"',
-    work(key) {
-      const addresses = plan(key);
-      const state = compilation();
-      const ingress = state && get(state.snapshot.ingresses, key);
-      if (addresses === null || !ingress) {
-        written.delete(key);
-        if (!ingress) rivals.forget(key);
-        return null;
-      }
-      const status = addresses.map(addressText).join();
-      const before = written.get(key);
-      const inFlight = before?.version === resourceVersionOf(ingress);
-      if (inFlight && before?.addresses === status) return null;
-      if (rivals.contested(key, status)) nameRival(key, ingress);
-      const restMs = rivals.restMs(key, status, clock.monotonicMs());
-      if (restMs > 0) {
-        rest(key, restMs);
-        return null;
-      }
-      return () => write(key, ingress, addresses);
-    },
-  });
-
-  return {
-    look(keys) {
-      for (const key of keys) queue.add(key);
-    },
-    want(next) {
-      wanted = next;
-      for (const address of next?.addresses ?? []) published.add(addressText(address));
-      for (const key of served.all()) queue.add(key);
-    },
-  };
+  }
 }

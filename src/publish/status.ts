@@ -6,7 +6,7 @@ import { get } from '../model/sharded-map.ts';
 import { type Address, addressText, statusAddresses } from './addresses.ts';
 
 /** What the status of every Ingress that we serve should say. */
-export interface Wanted {
+export interface DesiredStatus {
   readonly addresses: readonly Address[];
   /**
    * Whether an address that is no longer wanted may stay a while where it is: a node whose Portico restarts comes
@@ -15,15 +15,18 @@ export interface Wanted {
   readonly lingers: (address: Address) => boolean;
 }
 
-/** Whether we serve this Ingress; one whose class does not exist is ours to complain about, not to serve. */
-export function serves({ claims, classes, settings, snapshot }: Compilation, key: ObjectKey): boolean {
+/** Whether we serve this Ingress. One whose class does not exist gets a problem from us, but is not served. */
+export function owns({ claims, classes, settings, snapshot }: Compilation, key: ObjectKey): boolean {
   const ingress = get(snapshot.ingresses, key);
   if (ingress === undefined || get(claims, key) === undefined) return false;
   return ownership(ingress, referenceTo('Ingress', key, ingress), classes, settings).kind === 'ours';
 }
 
 /** The addresses to write to an Ingress that we serve; null when its status is right already. */
-export function planServed(ingress: unknown, { addresses, lingers }: Wanted): readonly Address[] | null {
+export function planOwned(
+  ingress: unknown,
+  { addresses, lingers }: DesiredStatus,
+): readonly Address[] | null {
   const current = statusAddresses(ingress);
   const has = new Set(current.map((address) => address && addressText(address)));
   const wants = new Set(addresses.map(addressText));
@@ -33,7 +36,7 @@ export function planServed(ingress: unknown, { addresses, lingers }: Wanted): re
 }
 
 /** What an Ingress that is no longer ours keeps when it loses what we wrote; null when it has nothing of ours. */
-export function planLeft(ingress: unknown, ours: ReadonlySet<string>): readonly Address[] | null {
+export function planReleased(ingress: unknown, ours: ReadonlySet<string>): readonly Address[] | null {
   const current = statusAddresses(ingress).filter((address) => address !== null);
   const rest = current.filter((address) => !ours.has(addressText(address)));
   return rest.length === current.length ? null : rest;

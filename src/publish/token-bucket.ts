@@ -1,11 +1,11 @@
 import type { Clock } from '../kubernetes/clock.ts';
 
-/** So many at once, and so many a second in the long run. */
+/** Allows `burst` at once and `perSecond` in the long run. */
 export interface TokenBucket {
-  /** How long until there is one to take; 0 for now. */
+  /** How long until a token is available; 0 when one is. */
   waitMs(): number;
   take(): void;
-  /** Nothing was taken for so long that a new bucket would be the same. */
+  /** Whether the bucket has refilled, so that a new one would be the same. */
   full(): boolean;
 }
 

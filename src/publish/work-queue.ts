@@ -1,6 +1,6 @@
-import { type ApiReply, replyText } from '../kubernetes/api-request.ts';
+import { type ApiResponse, responseText } from '../kubernetes/api-request.ts';
 import { type Clock, sleep } from '../kubernetes/clock.ts';
-import type { Complaints } from './log-once.ts';
+import type { LogOnce } from './log-once.ts';
 import { FairQueue } from './fair-queue.ts';
 import type { TokenBucket } from './token-bucket.ts';
 
@@ -9,7 +9,7 @@ export type Outcome =
   | { readonly kind: 'done' }
   /** Another try may succeed. */
   | { readonly kind: 'failed'; readonly why: string; readonly retryAfterMs: number }
-  /** No try will until somebody grants a right. */
+  /** No try can succeed until somebody grants a right. */
   | { readonly kind: 'forbidden'; readonly why: string };
 
 export interface WorkQueueOptions {
@@ -18,36 +18,36 @@ export interface WorkQueueOptions {
   readonly bucket: TokenBucket;
   /** Ends the queue. */
   readonly signal: AbortSignal;
-  readonly complaints: Complaints;
+  readonly logOnce: LogOnce;
   /** What is written here, for messages: `Ingress status`. */
   readonly topic: string;
   /** What to grant, where. */
   readonly right: string;
-  /** What is to be done for this key as things are now; null when there is nothing. Costs a token only if so. */
+  /** The work for this key as things are now; null when there is none. Takes a token only when there is work. */
   readonly work: (key: string) => (() => Promise<Outcome>) | null;
   /** The namespace of a key: namespaces take turns, and a right that is missing in one stops that one only. */
   readonly namespaceOf: (key: string) => string;
 }
 
-/** Keys whose objects are to be looked at; one write at a time, no faster than the bucket allows. */
+/** Keys whose objects wait for work; one write at a time, no faster than the bucket allows. */
 export interface WorkQueue {
   add(key: string): void;
 }
 
 const FIRST_DELAY_MS = 1_000;
 const MAX_DELAY_MS = 300_000;
-/** Conflicts and hiccups are nobody's business until they stay. */
-const COMPLAIN_AFTER = 3;
+/** Conflicts and short failures are not logged. */
+const LOG_AFTER_FAILURES = 3;
 const FORBIDDEN_RETRY_MS = 300_000;
 
 export function startWorkQueue(options: WorkQueueOptions): WorkQueue {
-  const { clock, random, bucket, signal, complaints, topic, right, work, namespaceOf } = options;
+  const { clock, random, bucket, signal, logOnce, topic, right, work, namespaceOf } = options;
   const ready = new FairQueue();
   const failures = new Map<string, number>();
-  /** Keys that wait for their next try: news about an object does not shorten its back-off. */
+  /** Keys that wait for their next try: a change of the object does not shorten its back-off. */
   const waiting = new Set<string>();
-  /** The key that is complained about: one of ten thousand says enough. */
-  let complainedOf: string | null = null;
+  /** The key whose failure is logged: one line is enough, even when ten thousand keys fail. */
+  let failingKey: string | null = null;
   let wake: () => void = () => {};
 
   const add = (key: string): void => {
@@ -86,23 +86,22 @@ export function startWorkQueue(options: WorkQueueOptions): WorkQueue {
     switch (outcome.kind) {
       case 'done':
         failures.delete(key);
-        if (!ready.isPaused) complaints.settle(topic);
-        if (complainedOf === key) {
-          complainedOf = null;
-          complaints.settle(`${topic} of ${key}`);
+        if (!ready.isPaused) logOnce.resolve(topic);
+        if (failingKey === key) {
+          failingKey = null;
+          logOnce.resolve(`${topic} of ${key}`);
         }
         return;
       case 'failed':
         later(key, outcome.retryAfterMs);
-        if ((failures.get(key) ?? 0) < COMPLAIN_AFTER) return;
-        complainedOf ??= key;
-        if (complainedOf === key)
-          complaints.raise(`${topic} of ${key}`, `${topic} of ${key}: ${outcome.why}`);
+        if ((failures.get(key) ?? 0) < LOG_AFTER_FAILURES) return;
+        failingKey ??= key;
+        if (failingKey === key) logOnce.warnOnce(`${topic} of ${key}`, `${topic} of ${key}: ${outcome.why}`);
         return;
       case 'forbidden':
-        complaints.raise(
+        logOnce.warnOnce(
           topic,
-          `${topic}: ${right} (see deploy/rbac.yaml); serving goes on. (${outcome.why})`,
+          `${topic}: ${right} (see deploy/rbac.yaml); serving continues. (${outcome.why})`,
         );
         add(key);
         pause(namespace);
@@ -129,7 +128,7 @@ export function startWorkQueue(options: WorkQueueOptions): WorkQueue {
       const write = work(key);
       if (write === null) {
         failures.delete(key);
-        if (complainedOf === key) complainedOf = null;
+        if (failingKey === key) failingKey = null;
       } else {
         bucket.take();
         await attempt(group, key, write);
@@ -141,9 +140,9 @@ export function startWorkQueue(options: WorkQueueOptions): WorkQueue {
   return { add };
 }
 
-/** What an answer means for the work that asked for it. */
-export function outcomeOf(reply: ApiReply): Outcome {
-  if (reply.status >= 200 && reply.status < 300) return { kind: 'done' };
-  if (reply.status === 403) return { kind: 'forbidden', why: replyText(reply) };
-  return { kind: 'failed', why: replyText(reply), retryAfterMs: reply.retryAfterMs };
+/** How the work ended, by the response of the API server. */
+export function outcomeOf(response: ApiResponse): Outcome {
+  if (response.status >= 200 && response.status < 300) return { kind: 'done' };
+  if (response.status === 403) return { kind: 'forbidden', why: responseText(response) };
+  return { kind: 'failed', why: responseText(response), retryAfterMs: response.retryAfterMs };
 }

@@ -2,10 +2,11 @@ import { type Kind, type Kinds } from '../model/objects.ts';
 import type { Problem } from '../model/problem.ts';
 import { EMPTY_SNAPSHOT, type ObjectChange, type Snapshot, applyChanges } from '../model/snapshot.ts';
 import type { ApiConnection } from '../kubernetes/api-connection.ts';
-import { CATCH_UP_WITHIN_MS, startCatchUp } from './resync-gate.ts';
+import { RESYNC_WITHIN_MS, startResyncGate } from './resync-gate.ts';
 import type { Clock } from '../kubernetes/clock.ts';
 import { advanceEndpoints } from './hold-off.ts';
-import { type Log, Reflector } from './reflector.ts';
+import type { Log } from '../kubernetes/log.ts';
+import { Reflector } from './reflector.ts';
 import { RESOURCES, missingRight } from '../kubernetes/resources.ts';
 import type { Source, SourceEvent, WatchState } from './source.ts';
 
@@ -49,7 +50,7 @@ export function startClusterSource(
     try {
       onDirty(what);
     } catch (error) {
-      log('error', { err: error }, 'a listener of the watch failed; watching goes on');
+      log('error', 'a listener of the watch failed; watching continues', { err: error });
     }
   };
 
@@ -59,18 +60,17 @@ export function startClusterSource(
     known = next;
     const routes = changes.some(({ kind }) => kind !== 'EndpointSlice');
     const before = snapshot;
-    const waits = synced && (routes ? !catchUp.ready() : catchUp.waiting());
+    const waits = synced && (routes ? !gate.ready() : gate.waiting());
     snapshot = waits ? advanceEndpoints(snapshot, known) : known;
     if (synced && snapshot !== before) tell(routes ? 'routes' : 'endpoints');
   };
 
-  const catchUp = startCatchUp({
+  const gate = startResyncGate({
     clock,
     current: () => reflectors.every(({ current }) => current),
     onRelease(late) {
       snapshot = known;
-      if (late)
-        log('warn', {}, `${behind(reflectors)}: what changed of the other kinds is served all the same`);
+      if (late) log('warn', `${behind(reflectors)}: what changed of the other kinds is served all the same`);
       tell('routes');
     },
   });
@@ -79,7 +79,7 @@ export function startClusterSource(
     // The first reflectors may be listed before the last one is made.
     if (synced || reflectors.length < wanted.length || !reflectors.every(({ listed }) => listed)) return;
     synced = true;
-    log('info', { objects: objectsOf(snapshot) }, `everything is listed from ${api.server}`);
+    log('info', `everything is listed from ${api.server}`, { objects: objectsOf(snapshot) });
     resolve();
     tell('routes');
   };
@@ -93,8 +93,8 @@ export function startClusterSource(
   );
   const reflectors: Reflector[] = [];
   let forbidden = '';
-  const onTurn = (): void => {
-    catchUp.look();
+  const onStateChange = (): void => {
+    gate.reconcile();
     // A right that comes or goes changes what is said of every object that needs it.
     const now = reflectors.map((reflector) => reflector.forbidden !== null).join();
     const changed = now !== forbidden;
@@ -102,7 +102,7 @@ export function startClusterSource(
     if (synced && changed) tell('routes');
   };
   const onAnswered = (): void => reflectors.forEach((reflector) => reflector.wake());
-  const common = { api, clock, random, log, onChanges, onListed, onUnreachable, onAnswered, onTurn };
+  const common = { api, clock, random, log, onChanges, onListed, onUnreachable, onAnswered, onStateChange };
   for (const what of wanted) reflectors.push(new Reflector({ ...common, ...what }));
 
   return {
@@ -117,7 +117,7 @@ export function startClusterSource(
         ),
       ),
     async stop() {
-      catchUp.stop();
+      gate.stop();
       await Promise.all(reflectors.map((reflector) => reflector.stop()));
     },
   };
@@ -126,17 +126,17 @@ export function startClusterSource(
 /** What five kinds say within ten seconds is said aloud by the first of them. */
 function once(log: Log, clock: Clock): Log {
   let last = { message: '', at: -Infinity };
-  return (level, fields, message) => {
+  return (level, message, fields) => {
     const repeated = message === last.message && clock.wallMs() - last.at < REPEATED_WITHIN_MS;
     if (!repeated) last = { message, at: clock.wallMs() };
-    log(repeated && level !== 'error' ? 'debug' : level, fields, message);
+    log(repeated && level !== 'error' ? 'debug' : level, message, fields);
   };
 }
 
 /** `Service, Secret could not be read anew for 60 s` */
 function behind(reflectors: readonly Reflector[]): string {
   const kinds = new Set(reflectors.filter(({ current }) => !current).map(({ resource }) => resource.kind));
-  return `${[...kinds].join(', ')} could not be read anew for ${CATCH_UP_WITHIN_MS / 1000} s`;
+  return `${[...kinds].join(', ')} could not be read anew for ${RESYNC_WITHIN_MS / 1000} s`;
 }
 
 function objectsOf({ ingresses, ingressClasses, services, endpointSlices, secrets }: Snapshot) {

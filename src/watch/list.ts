@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ApiConnection } from '../kubernetes/api-connection.ts';
 import type { Clock } from '../kubernetes/clock.ts';
 import { type Failure, failureOfError, failureOfResponse } from '../kubernetes/failure.ts';
-import { patience } from '../kubernetes/idle-timeout.ts';
+import { startIdleTimeout } from '../kubernetes/idle-timeout.ts';
 import { type Resource, collectionPath } from '../kubernetes/resources.ts';
 
 export type Listed = { readonly kind: 'listed'; readonly resourceVersion: string } | Failure;
@@ -16,7 +16,7 @@ export interface ListOptions {
   readonly onPage: (items: readonly unknown[]) => void;
 }
 
-const SILENCE_MS = 30_000;
+const IDLE_TIMEOUT_MS = 30_000;
 const MAX_PAGE_OBJECTS = 500;
 const MIN_PAGE_OBJECTS = 25;
 /** Parsing this much takes about ten milliseconds. */
@@ -59,25 +59,25 @@ async function readPage(
   limit: number,
   next: string | undefined,
 ): Promise<Page | Failure> {
-  const waiting = patience(clock, signal, SILENCE_MS);
+  const idle = startIdleTimeout(clock, signal, IDLE_TIMEOUT_MS);
   try {
     const query = { ...(limit > 0 ? { limit: `${limit}` } : {}), ...(next ? { continue: next } : {}) };
     const path = collectionPath(resource, namespace, query);
-    const response = await api.request({ path, signal: waiting.signal });
+    const response = await api.request({ path, signal: idle.signal });
     if (response.status !== 200) return await failureOfResponse(response);
     const chunks: Buffer[] = [];
     let bytes = 0;
     for await (const chunk of response.body) {
-      waiting.heard(SILENCE_MS);
+      idle.restart(IDLE_TIMEOUT_MS);
       chunks.push(chunk as Buffer);
       bytes += (chunk as Buffer).length;
       if (bytes > MAX_PAGE_BYTES) throw new Error(`a list is longer than ${MAX_PAGE_BYTES} bytes`);
     }
     return parsePage(Buffer.concat(chunks));
   } catch (error) {
-    return failureOfError(waiting.signal.reason ?? error, api.server);
+    return failureOfError(idle.signal.reason ?? error, api.server);
   } finally {
-    waiting.end();
+    idle.end();
   }
 }
 

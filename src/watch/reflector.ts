@@ -4,16 +4,11 @@ import type { ApiConnection } from '../kubernetes/api-connection.ts';
 import { backoffMs, relistDelayMs } from '../kubernetes/backoff.ts';
 import { type Clock, sleep } from '../kubernetes/clock.ts';
 import type { Failure } from '../kubernetes/failure.ts';
+import type { Log } from '../kubernetes/log.ts';
 import { list } from './list.ts';
 import { ObjectStore } from './object-store.ts';
 import { type Resource, arrive, missingRight } from '../kubernetes/resources.ts';
 import { type WatchEvent, endsInitialEvents, watch } from './watch.ts';
-
-export type Log = (
-  level: 'debug' | 'info' | 'warn' | 'error',
-  fields: Readonly<Record<string, unknown>>,
-  message: string,
-) => void;
 
 export interface ReflectorOptions {
   readonly api: ApiConnection;
@@ -35,7 +30,7 @@ export interface ReflectorOptions {
   /** The API server answers this kind again, after it did not. */
   readonly onAnswered: () => void;
   /** `current` may be another. */
-  readonly onTurn: () => void;
+  readonly onStateChange: () => void;
 }
 
 const FORBIDDEN_RETRY_MS = 30_000;
@@ -46,7 +41,7 @@ const WAKE_EVERY_MS = 5_000;
 /** So much nonsense in a row, and the resourceVersion itself is suspected. */
 const RELIST_AFTER_FAILURES = 3;
 /** A watch that is silent again may never bring anything, say through a proxy that buffers: then lists must do. */
-const RELIST_AFTER_SILENCES = 2;
+const RELIST_AFTER_IDLE_TIMEOUTS = 2;
 /** What a server answers to a streaming list that it does not serve, or only thinks it does: pages always work. */
 const STREAMING_UNSERVED: ReadonlySet<string> = new Set(['unsupported', 'ended', 'silent']);
 
@@ -73,7 +68,7 @@ export class Reflector {
   #streaming = true;
   #complete = false;
   #failures = 0;
-  #silences = 0;
+  #idleTimeouts = 0;
   #expiries = 0;
   #listedAt = -Infinity;
   /** Ends the wait for the next attempt. */
@@ -123,8 +118,8 @@ export class Reflector {
   async #run(): Promise<void> {
     const { signal } = this.#stop;
     while (!signal.aborted) {
-      const delayMs = await this.#attempt().catch((error: unknown) => this.#doubt(error));
-      this.#options.onTurn();
+      const delayMs = await this.#attempt().catch((error: unknown) => this.#resync(error));
+      this.#options.onStateChange();
       if (delayMs > 0 && !signal.aborted) {
         this.#pause = new AbortController();
         await sleep(this.#options.clock, delayMs, this.#pause.signal);
@@ -189,7 +184,7 @@ export class Reflector {
       if (!this.#seen || complete) this.#resourceVersion = resourceVersion;
     }
     this.#healthy = true;
-    this.#silences = 0;
+    this.#idleTimeouts = 0;
     this.lastEventAt = this.#options.clock.wallMs();
     this.#emit(changes);
     if (complete) this.#completeList(this.#resourceVersion ?? complete);
@@ -231,7 +226,7 @@ export class Reflector {
     this.lastError = null;
     this.forbidden = null;
     if (answersAgain) this.#options.onAnswered();
-    this.#options.onTurn();
+    this.#options.onStateChange();
   }
 
   #markListed(): void {
@@ -274,7 +269,7 @@ export class Reflector {
         this.#unanswered = failure.retryAfterMs === undefined;
         return backoffMs(this.#failures, random, failure.retryAfterMs);
       case 'silent':
-        if (++this.#silences >= RELIST_AFTER_SILENCES) this.#resourceVersion = undefined;
+        if (++this.#idleTimeouts >= RELIST_AFTER_IDLE_TIMEOUTS) this.#resourceVersion = undefined;
         this.#unanswered = true;
         return backoffMs(this.#failures, random);
       case 'unsupported':
@@ -283,15 +278,15 @@ export class Reflector {
   }
 
   /** A mistake of ours must not end the watch either: what is held is in doubt, and is put in place anew. */
-  #doubt(error: unknown): number {
+  #resync(error: unknown): number {
     this.#store.forgetVersions();
-    this.#options.log('error', { err: error, kind: this.resource.kind }, 'the watch failed; listing again');
+    this.#options.log('error', 'the watch failed; listing again', { err: error, kind: this.resource.kind });
     this.#resourceVersion = undefined;
     return this.#fail({ kind: 'failed', message: `${error as Error}`, retryAfterMs: undefined });
   }
 
   #note(level: 'debug' | 'info' | 'warn', message: string): void {
     const { kind } = this.resource;
-    this.#options.log(level, { kind, ...(this.namespace ? { namespace: this.namespace } : {}) }, message);
+    this.#options.log(level, message, { kind, ...(this.namespace ? { namespace: this.namespace } : {}) });
   }
 }

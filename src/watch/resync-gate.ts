@@ -4,17 +4,17 @@ import type { Clock } from '../kubernetes/clock.ts';
  * After an outage the kinds come back one by one. Until the last has, an Ingress that was changed meanwhile may name a
  * Service that is not read yet: a route that works would be taken for one that does not. So changes of routes wait.
  */
-export interface CatchUp {
+export interface ResyncGate {
   /** Whether a change of routes may be served. If not, `onRelease` is called when it may. */
   ready(): boolean;
   /** Whether a change waits. */
   waiting(): boolean;
   /** A kind fell behind, or caught up. */
-  look(): void;
+  reconcile(): void;
   stop(): void;
 }
 
-export interface CatchUpOptions {
+export interface ResyncGateOptions {
   readonly clock: Clock;
   /** Whether every kind is known as it is now, as far as can be told. */
   readonly current: () => boolean;
@@ -25,36 +25,36 @@ export interface CatchUpOptions {
 /** What a resumed watch has to say comes right behind its head, without a mark where it ends. */
 const SETTLE_MS = 250;
 /** Twice the longest back-off: a kind that has not come back by then is in trouble of its own, and may stay there. */
-export const CATCH_UP_WITHIN_MS = 60_000;
+export const RESYNC_WITHIN_MS = 60_000;
 
-export function startCatchUp({ clock, current, onRelease }: CatchUpOptions): CatchUp {
+export function startResyncGate({ clock, current, onRelease }: ResyncGateOptions): ResyncGate {
   let waitingSince: number | null = null;
   /** A kind that was waited for in vain is not waited for again until it has caught up. */
-  let patient = true;
+  let waits = true;
   let cancel: () => void = () => {};
 
   const release = (): void => {
     waitingSince = null;
-    patient = current();
-    onRelease(!patient);
+    waits = current();
+    onRelease(!waits);
   };
-  const look = (): void => {
-    patient ||= current();
+  const reconcile = (): void => {
+    waits ||= current();
     if (waitingSince === null) return;
     cancel();
-    const leftMs = Math.max(waitingSince + CATCH_UP_WITHIN_MS - clock.wallMs(), 0);
+    const leftMs = Math.max(waitingSince + RESYNC_WITHIN_MS - clock.wallMs(), 0);
     cancel = clock.setTimeout(release, current() ? Math.min(SETTLE_MS, leftMs) : leftMs);
   };
 
   return {
     ready() {
-      if (waitingSince === null && (current() || !patient)) return true;
+      if (waitingSince === null && (current() || !waits)) return true;
       waitingSince ??= clock.wallMs();
-      look();
+      reconcile();
       return false;
     },
     waiting: () => waitingSince !== null,
-    look,
+    reconcile,
     stop: () => cancel(),
   };
 }

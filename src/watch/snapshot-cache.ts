@@ -1,10 +1,10 @@
 import type { Clock } from '../kubernetes/clock.ts';
-import type { Log } from './reflector.ts';
+import type { Log } from '../kubernetes/log.ts';
 import { type SavedSnapshot, readSnapshotFile, removeStrays } from './snapshot-file.ts';
 import { startSnapshotWriter } from './snapshot-writer.ts';
 import type { Source, SourceEvent } from './source.ts';
 
-export interface LastKnownOptions {
+export interface SnapshotCacheOptions {
   readonly path: string;
   readonly withSecrets: boolean;
   /** Whose objects these are: a file of another API server is not used. */
@@ -19,7 +19,7 @@ const GRACE_MS = 1_000;
 
 type Stage =
   | { readonly at: 'waiting' }
-  | { readonly at: 'restored'; readonly saved: SavedSnapshot }
+  | { readonly at: 'cached'; readonly saved: SavedSnapshot }
   | { readonly at: 'live' };
 
 /**
@@ -27,8 +27,8 @@ type Stage =
  * away at start the file speaks in its place. As soon as everything has been listed the cluster speaks for itself,
  * in one step, and the file is never asked again.
  */
-export function rememberInFile(
-  options: LastKnownOptions,
+export function startSnapshotCache(
+  options: SnapshotCacheOptions,
   open: (onDirty: (what: SourceEvent) => void, onUnreachable: () => void) => Source,
   onDirty: (what: SourceEvent) => void,
 ): Source {
@@ -45,14 +45,14 @@ export function rememberInFile(
     if (stage.at !== 'waiting' || stopped) return;
     switch (outcome.kind) {
       case 'absent':
-        return log('info', {}, `there is no ${path} yet: serving begins when the API server answers`);
+        return log('info', `there is no ${path} yet: serving begins when the API server answers`);
       case 'unusable':
-        return log('warn', {}, `--snapshot-file ${path} ${outcome.reason}; it is ignored`);
+        return log('warn', `--snapshot-file ${path} ${outcome.reason}; it is ignored`);
       case 'read': {
-        stage = { at: 'restored', saved: outcome };
+        stage = { at: 'cached', saved: outcome };
         const keys = outcome.withSecrets ? '' : '; it has no keys, so TLS hosts get the default certificate';
         const saved = new Date(outcome.savedAt).toISOString();
-        log('warn', {}, `the API server does not answer yet: serving from ${path} of ${saved}${keys}`);
+        log('warn', `the API server does not answer yet: serving from ${path} of ${saved}${keys}`);
         return synced.resolve();
       }
     }
@@ -82,13 +82,13 @@ export function rememberInFile(
   return {
     ...live,
     synced: synced.promise,
-    snapshot: () => (stage.at === 'restored' ? stage.saved.snapshot : live.snapshot()),
+    snapshot: () => (stage.at === 'cached' ? stage.saved.snapshot : live.snapshot()),
     states: () =>
       live.states().map((state) => {
-        if (stage.at !== 'restored') return state;
+        if (stage.at !== 'cached') return state;
         return { ...state, lastEventAt: state.lastEventAt ?? stage.saved.savedAt };
       }),
-    restored: () => (stage.at === 'restored' ? { path, savedAt: stage.saved.savedAt } : null),
+    cached: () => (stage.at === 'cached' ? { path, savedAt: stage.saved.savedAt } : null),
     async stop() {
       stopped = true;
       cancelGrace();

@@ -1,6 +1,6 @@
 import type { Snapshot } from '../model/snapshot.ts';
 import type { Clock } from '../kubernetes/clock.ts';
-import type { Log } from './reflector.ts';
+import type { Log } from '../kubernetes/log.ts';
 import { writeSnapshotFile } from './snapshot-file.ts';
 
 export interface SnapshotWriterOptions {
@@ -45,12 +45,12 @@ export function startSnapshotWriter(
     try {
       await writeSnapshotFile(path, server, { snapshot, savedAt: startedAt, withSecrets });
       written = snapshot;
-      if (failing) log('info', {}, `--snapshot-file ${path}: written again`);
+      if (failing) log('info', `--snapshot-file ${path}: written again`);
       failing = false;
       const tookMs = clock.wallMs() - startedAt;
       notBefore = clock.wallMs() + Math.max(MIN_INTERVAL_MS, tookMs * (PARTS_OF_TIME - 1));
     } catch (error) {
-      if (!failing) log('warn', {}, `--snapshot-file ${path}: ${explain(error as NodeJS.ErrnoException)}`);
+      if (!failing) log('warn', `--snapshot-file ${path}: ${explain(error as NodeJS.ErrnoException)}`);
       failing = true;
       notBefore = clock.wallMs() + RETRY_MS;
     }
@@ -84,7 +84,7 @@ export function startSnapshotWriter(
 }
 
 function explain({ code, message }: NodeJS.ErrnoException): string {
-  return `cannot be written (${message}); serving goes on, what the file held stays, and it is tried every ${RETRY_MS / 1000} s: ${remedy(code)}`;
+  return `cannot be written (${message}); serving continues, what the file held stays, and it is tried every ${RETRY_MS / 1000} s: ${remedy(code)}`;
 }
 
 function remedy(code: string | undefined): string {

@@ -13,11 +13,11 @@ export interface Source {
   /** Per kind, for metrics and /readyz?verbose. */
   states(): readonly WatchState[];
   /** What is served from a snapshot file until the API server has answered; null from then on. */
-  restored?(): Restored | null;
+  cached?(): CachedSnapshot | null;
   stop(): Promise<void>;
 }
 
-export interface Restored {
+export interface CachedSnapshot {
   readonly path: string;
   /** Milliseconds since the epoch. */
   readonly savedAt: number;

@@ -9,7 +9,7 @@ import {
   failureOfStatus,
 } from '../kubernetes/failure.ts';
 import { LineCutter, LineTooLong } from './line-cutter.ts';
-import { patience } from '../kubernetes/idle-timeout.ts';
+import { startIdleTimeout } from '../kubernetes/idle-timeout.ts';
 import { type Resource, collectionPath } from '../kubernetes/resources.ts';
 
 export interface WatchEvent {
@@ -41,9 +41,9 @@ export interface WatchOptions {
 }
 
 const MAX_LINE_BYTES = 8 * 1024 * 1024;
-const ANSWER_SILENCE_MS = 30_000;
+const RESPONSE_TIMEOUT_MS = 30_000;
 /** Bookmarks come about once a minute: two of them are missing. */
-const SILENCE_MS = 150_000;
+const IDLE_TIMEOUT_MS = 150_000;
 const MIN_TIMEOUT_SECONDS = 300;
 /** How many events are parsed before the event loop gets a turn. */
 const EVENTS_PER_TURN = 50;
@@ -55,7 +55,7 @@ const EVENTS_PER_TURN = 50;
  */
 export async function watch(options: WatchOptions): Promise<Watched> {
   const { api, clock, signal } = options;
-  const waiting = patience(clock, signal, ANSWER_SILENCE_MS);
+  const idle = startIdleTimeout(clock, signal, RESPONSE_TIMEOUT_MS);
   let thrown: unknown;
   const deliver = (events: readonly WatchEvent[]): void => {
     try {
@@ -66,20 +66,20 @@ export async function watch(options: WatchOptions): Promise<Watched> {
     }
   };
   try {
-    const response = await api.request({ path: pathOf(options), signal: waiting.signal });
+    const response = await api.request({ path: pathOf(options), signal: idle.signal });
     if (response.status !== 200) return await failureOfResponse(response);
     options.onOpen();
     // A streaming list is busy until it is complete; a watch may be quiet.
-    let silenceMs = options.resourceVersion === undefined ? ANSWER_SILENCE_MS : SILENCE_MS;
-    waiting.heard(silenceMs);
+    let idleMs = options.resourceVersion === undefined ? RESPONSE_TIMEOUT_MS : IDLE_TIMEOUT_MS;
+    idle.restart(idleMs);
     const cutter = new LineCutter(MAX_LINE_BYTES);
     let sinceTurn = 0;
     for await (const chunk of response.body) {
-      waiting.heard(silenceMs);
+      idle.restart(idleMs);
       const { events, failure } = parse(cutter, chunk as Buffer);
       if (events.length > 0) deliver(events);
       if (failure) return failure;
-      if (events.some(endsInitialEvents)) waiting.heard((silenceMs = SILENCE_MS));
+      if (events.some(endsInitialEvents)) idle.restart((idleMs = IDLE_TIMEOUT_MS));
       sinceTurn += events.length;
       if (sinceTurn >= EVENTS_PER_TURN) {
         sinceTurn = 0;
@@ -90,9 +90,9 @@ export async function watch(options: WatchOptions): Promise<Watched> {
     return { kind: 'ended' };
   } catch (error) {
     if (error === thrown) throw error;
-    return failureOfError(waiting.signal.reason ?? error, api.server);
+    return failureOfError(idle.signal.reason ?? error, api.server);
   } finally {
-    waiting.end();
+    idle.end();
   }
 }
 

@@ -169,7 +169,7 @@ describe.concurrent('--snapshot-file', () => {
     expect(line).toContain('"level":40');
     expect(line).toContain(`--snapshot-file ${place.file}: cannot be written (EFBIG: file too large, write)`);
     expect(line).toContain(
-      'serving goes on, what the file held stays, and it is tried every 30 s: let this process',
+      'serving continues, what the file held stays, and it is tried every 30 s: let this process',
     );
     expect((await daemon.request('shop.test')).status).toBe(200);
     expect(await kept()).toEqual(['shop']);
@@ -185,7 +185,7 @@ describe.concurrent('--snapshot-file', () => {
     expect(daemon.output()).toContain(`--snapshot-file ${place.file}: written again`);
   });
 
-  it('that cannot be written is said once, and serving goes on', async () => {
+  it('that cannot be written is said once, and serving continues', async () => {
     await using pod = await startPod('pod');
     const site = { host: 'shop.test', endpoints: [pod.endpoint] };
     await using cluster = await scriptedCluster({ objects: siteObjects(site) });

@@ -2,46 +2,46 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { LEASE_TIMES } from '../../src/publish/lease.ts';
 import { type Elector, startElector } from '../../src/publish/leader.ts';
-import type { Term } from '../../src/publish/leadership.ts';
+import type { Leadership } from '../../src/publish/leadership.ts';
 import { sleep } from '../../src/kubernetes/clock.ts';
-import { SimulatedApi, SimulatedProcess, type Weather, World, settled } from './simulation.ts';
+import { SimulatedApi, SimulatedProcess, type FaultModel, World, settled } from './simulation.ts';
 
-const FAIR: Weather = { toServerMs: 5, toClientMs: 5, fault: 'none' };
+const FAIR: FaultModel = { toServerMs: 5, toClientMs: 5, fault: 'none' };
 
 interface Candidate {
   readonly name: string;
   readonly process: SimulatedProcess;
   readonly elector: Elector;
-  readonly said: string[];
+  readonly logLines: string[];
   terms: number;
 }
 
 /** Writes as fast as it may for as long as it leads. */
-async function writeAlong(term: Term, process: SimulatedProcess): Promise<void> {
-  while (!term.signal.aborted) {
-    const question = { method: 'PATCH', path: '/status', body: {}, signal: term.signal } as const;
-    await term.call(question).catch(() => {});
-    await sleep(process, 1_000, term.signal);
+async function writeAlong(leadership: Leadership, process: SimulatedProcess): Promise<void> {
+  while (!leadership.signal.aborted) {
+    const request = { method: 'PATCH', path: '/status', body: {}, signal: leadership.signal } as const;
+    await leadership.call(request).catch(() => {});
+    await sleep(process, 1_000, leadership.signal);
   }
 }
 
 function stand(name: string, process: SimulatedProcess, api: SimulatedApi, random = () => 0.5): Candidate {
-  const said: string[] = [];
+  const logLines: string[] = [];
   const elector = startElector({
     call: api.callFrom(process),
     clock: process,
     random,
-    say: (_level, message) => said.push(message),
+    log: (_level, message) => logLines.push(message),
     identity: name,
     namespace: 'portico',
     leaseName: 'portico-portico',
     times: LEASE_TIMES,
-    onLead: (term) => {
+    onLead: (leadership) => {
       candidate.terms++;
-      void writeAlong(term, process);
+      void writeAlong(leadership, process);
     },
   });
-  const candidate: Candidate = { name, process, elector, said, terms: 0 };
+  const candidate: Candidate = { name, process, elector, logLines, terms: 0 };
   return candidate;
 }
 
@@ -69,8 +69,8 @@ test('one of two is elected, renews, and the other takes over when it is killed,
   const a = stand('a', new SimulatedProcess(world), api);
   await world.until(1_000);
   const b = stand('b', new SimulatedProcess(world), api);
-  const look = invariant(world, api, [a, b]);
-  await world.until(60_000, look);
+  const check = invariant(world, api, [a, b]);
+  await world.until(60_000, check);
   expect([a.elector.leading(), b.elector.leading(), a.terms, b.terms]).toEqual([true, false, 1, 0]);
   expect(api.lease?.spec).toMatchObject({
     holderIdentity: 'a',
@@ -78,13 +78,13 @@ test('one of two is elected, renews, and the other takes over when it is killed,
     leaseTransitions: 0,
   });
   expect(api.lease?.spec['renewTime']).toMatch(/^2026-01-01T00:00:5\d\.\d{6}Z$/);
-  expect(b.said).toEqual(['a publishes to the cluster']);
+  expect(b.logLines).toEqual(['a publishes to the cluster']);
 
   a.process.killed = true;
   const killedAt = world.nowMs;
-  await world.until(killedAt + 13_000, look);
+  await world.until(killedAt + 13_000, check);
   expect(b.elector.leading()).toBe(false);
-  await world.until(killedAt + 22_000, look);
+  await world.until(killedAt + 22_000, check);
   expect(b.elector.leading()).toBe(true);
   expect(api.lease?.spec).toMatchObject({ holderIdentity: 'b', leaseTransitions: 1 });
 });
@@ -95,14 +95,14 @@ test('a clean exit gives the Lease back, and the other need not wait', async () 
   const a = stand('a', new SimulatedProcess(world), api);
   await world.until(1_000);
   const b = stand('b', new SimulatedProcess(world), api);
-  const look = invariant(world, api, [a, b]);
-  await world.until(10_000, look);
+  const check = invariant(world, api, [a, b]);
+  await world.until(10_000, check);
   let stopped = false;
   void a.elector.stop().then(() => (stopped = true));
-  await world.until(10_100, look);
+  await world.until(10_100, check);
   expect(stopped).toBe(true);
   expect(api.lease?.spec).toMatchObject({ holderIdentity: '', leaseDurationSeconds: 1 });
-  await world.until(15_000, look);
+  await world.until(15_000, check);
   expect(b.elector.leading()).toBe(true);
   expect(a.elector.leading()).toBe(false);
 });
@@ -114,21 +114,21 @@ test('the longer one leads the less often others look, and it is still noticed w
     const a = stand('a', new SimulatedProcess(world), api);
     await world.until(1_000);
     const b = stand('b', new SimulatedProcess(world), api, () => 0.999);
-    const look = invariant(world, api, [a, b]);
-    await world.until(20_000, look);
-    expect(api.looks.get(b.process)).toBeGreaterThan(3);
-    await world.until(60_000, look);
-    const before = api.looks.get(b.process) ?? 0;
-    await world.until(300_000, look);
-    const looks = (api.looks.get(b.process) ?? 0) - before;
-    expect(looks).toBeGreaterThanOrEqual(13);
-    expect(looks).toBeLessThanOrEqual(16);
+    const check = invariant(world, api, [a, b]);
+    await world.until(20_000, check);
+    expect(api.reads.get(b.process)).toBeGreaterThan(3);
+    await world.until(60_000, check);
+    const before = api.reads.get(b.process) ?? 0;
+    await world.until(300_000, check);
+    const reads = (api.reads.get(b.process) ?? 0) - before;
+    expect(reads).toBeGreaterThanOrEqual(13);
+    expect(reads).toBeLessThanOrEqual(16);
 
-    await world.until(killedAtMs, look);
+    await world.until(killedAtMs, check);
     a.process.killed = true;
-    await world.until(killedAtMs + 12_900, look);
+    await world.until(killedAtMs + 12_900, check);
     expect(b.elector.leading()).toBe(false);
-    await world.until(killedAtMs + 2 * (LEASE_TIMES.durationMs + 2_500), look);
+    await world.until(killedAtMs + 2 * (LEASE_TIMES.durationMs + 2_500), check);
     expect(b.elector.leading()).toBe(true);
   }
 });
@@ -143,38 +143,38 @@ test('of many one looks at the right time: a Lease that is over is taken at once
     others.push(stand(`b-${n}`, new SimulatedProcess(world), api, () => (n % 10) / 10));
     await world.until(world.nowMs + 500);
   }
-  const look = invariant(world, api, [a, ...others]);
-  await world.until(300_000, look);
-  const total = (): number => [...api.looks.values()].reduce((sum, each) => sum + each, 0);
+  const check = invariant(world, api, [a, ...others]);
+  await world.until(300_000, check);
+  const total = (): number => [...api.reads.values()].reduce((sum, each) => sum + each, 0);
   const before = total();
-  await world.until(400_000, look);
+  await world.until(400_000, check);
   // A look every 15 s and some, instead of every 3.
   expect(total() - before).toBeLessThan((100_000 / LEASE_TIMES.durationMs) * others.length);
 
   a.process.killed = true;
-  await world.until(418_000, look);
+  await world.until(418_000, check);
   const next = others.find(({ elector }) => elector.leading());
   expect(next).toBeDefined();
-  await world.until(600_000, look);
+  await world.until(600_000, check);
   void next?.elector.stop();
-  await world.until(603_000, look);
+  await world.until(603_000, check);
   expect(others.filter(({ elector }) => elector.leading())).toHaveLength(1);
   expect(next?.elector.leading()).toBe(false);
 });
 
 test('a leader that cannot renew stops writing within the renew deadline, and says so', async () => {
   const world = new World();
-  let weather = FAIR;
-  const api = new SimulatedApi(world, () => weather);
+  let faults = FAIR;
+  const api = new SimulatedApi(world, () => faults);
   const a = stand('a', new SimulatedProcess(world), api);
   await world.until(10_000);
-  weather = { ...FAIR, fault: 'request-lost' };
+  faults = { ...FAIR, fault: 'request-lost' };
   await world.until(20_001);
   expect(a.elector.leading()).toBe(false);
-  expect(a.said).toContain('no longer the leader: publishing stops');
+  expect(a.logLines).toContain('no longer the leader: publishing stops');
   const lastWrite = api.writes.at(-1)?.atMs ?? 0;
   expect(lastWrite).toBeLessThanOrEqual(10_000);
-  weather = FAIR;
+  faults = FAIR;
   await world.until(40_000);
   expect(a.elector.leading()).toBe(true);
   expect(a.terms).toBe(2);
@@ -186,13 +186,13 @@ test('a process that was paused beyond its Lease writes nothing when it wakes', 
   const a = stand('a', new SimulatedProcess(world), api);
   await world.until(1_000);
   const b = stand('b', new SimulatedProcess(world), api);
-  const look = invariant(world, api, [a, b]);
-  await world.until(20_000, look);
+  const check = invariant(world, api, [a, b]);
+  await world.until(20_000, check);
   a.process.pause(60_000);
-  await world.until(100_000, look);
+  await world.until(100_000, check);
   expect(holder(api)).toBe('b');
   expect(api.writes.filter(({ by, atMs }) => by === a.process && atMs > 20_100)).toEqual([]);
-  expect(a.said.at(-1)).toBe('b publishes to the cluster');
+  expect(a.logLines.at(-1)).toBe('b publishes to the cluster');
 });
 
 test('wall clocks that jump neither make a second leader nor take the Lease of one that renews', async () => {
@@ -201,13 +201,13 @@ test('wall clocks that jump neither make a second leader nor take the Lease of o
   const a = stand('a', new SimulatedProcess(world, 1, 86_400_000), api);
   await world.until(1_000);
   const b = stand('b', new SimulatedProcess(world, 1, -86_400_000), api);
-  const look = invariant(world, api, [a, b]);
-  await world.until(10_000, look);
+  const check = invariant(world, api, [a, b]);
+  await world.until(10_000, check);
   b.process.jump(10 * 86_400_000);
-  await world.until(40_000, look);
+  await world.until(40_000, check);
   expect(holder(api)).toBe('a');
   a.process.jump(3_600_000);
-  await world.until(70_000, look);
+  await world.until(70_000, check);
   expect(holder(api)).toBe('a');
   expect(a.elector.leading()).toBe(true);
 });
@@ -254,17 +254,17 @@ test('without the right to Leases nothing is led, it is said once, and it is not
   const call = api.callFrom(process);
   let forbidden = true;
   let asked = 0;
-  const said: string[] = [];
+  const logLines: string[] = [];
   const elector = startElector({
-    call: async (question) => {
+    call: async (request) => {
       asked++;
       return forbidden
         ? { status: 403, body: { message: 'leases is forbidden' }, retryAfterMs: 0 }
-        : call(question);
+        : call(request);
     },
     clock: process,
     random: () => 0,
-    say: (_level, message) => said.push(message),
+    log: (_level, message) => logLines.push(message),
     identity: 'a',
     namespace: 'portico',
     leaseName: 'portico-portico',
@@ -273,8 +273,8 @@ test('without the right to Leases nothing is led, it is said once, and it is not
   });
   await settled();
   await world.until(300_000);
-  expect(said).toHaveLength(1);
-  expect(said[0]).toMatch(
+  expect(logLines).toHaveLength(1);
+  expect(logLines[0]).toMatch(
     /"leases" in API group "coordination.k8s.io" in namespace "portico".*leases is forbidden/,
   );
   expect(asked).toBeLessThanOrEqual(11);
@@ -283,10 +283,10 @@ test('without the right to Leases nothing is led, it is said once, and it is not
   expect(elector.leading()).toBe(true);
 });
 
-const weather = fc.record({
+const faults = fc.record({
   toServerMs: fc.integer({ min: 0, max: 1_500 }),
   toClientMs: fc.integer({ min: 0, max: 1_500 }),
-  fault: fc.constantFrom<Weather['fault'][]>(
+  fault: fc.constantFrom<FaultModel['fault'][]>(
     'none',
     'none',
     'none',
@@ -305,13 +305,13 @@ const misfortune = fc.record({
   sign: fc.constantFrom(1, -1),
 });
 
-test('whatever happens there are never two writers, and in fair weather there is one again', async () => {
+test('whatever happens there are never two writers, and without faults there is one again', async () => {
   let elections = 0;
   let runs = 0;
   await fc.assert(
     fc.asyncProperty(
       fc.integer({ min: 2, max: 3 }),
-      fc.infiniteStream(weather),
+      fc.infiniteStream(faults),
       fc.array(misfortune, { minLength: 3, maxLength: 10 }),
       fc.array(fc.record({ rate: fc.double({ min: 0.93, max: 1.07, noNaN: true }), wallMs: fc.integer() }), {
         minLength: 4,
@@ -321,14 +321,14 @@ test('whatever happens there are never two writers, and in fair weather there is
       async (count, stream, misfortunes, clocks, dice) => {
         const world = new World();
         let fair = false;
-        const api = new SimulatedApi(world, () => (fair ? FAIR : (stream.next().value as Weather)));
+        const api = new SimulatedApi(world, () => (fair ? FAIR : (stream.next().value as FaultModel)));
         const roll = (): number => dice.next().value as number;
-        const join = (index: number): Candidate => {
+        const addReplica = (index: number): Candidate => {
           const process = new SimulatedProcess(world, clocks[index]?.rate, clocks[index]?.wallMs);
           return stand(`elector-${index}`, process, api, roll);
         };
-        const candidates = Array.from({ length: count }, (_, index) => join(index));
-        const look = invariant(world, api, candidates);
+        const candidates = Array.from({ length: count }, (_, index) => addReplica(index));
+        const check = invariant(world, api, candidates);
         for (const { atMs, victim, what, amountMs, sign } of misfortunes) {
           world.at(atMs, () => {
             const candidate =
@@ -342,11 +342,11 @@ test('whatever happens there are never two writers, and in fair weather there is
             if (what === 'kill' && candidate) candidate.process.killed = true;
           });
         }
-        await world.until(125_000, look);
+        await world.until(125_000, check);
         fair = true;
         // A newcomer, so that there is always somebody to elect.
-        candidates.push(join(3));
-        await world.until(240_000, look);
+        candidates.push(addReplica(3));
+        await world.until(240_000, check);
         expect(
           candidates.filter(({ process, elector }) => !process.killed && elector.leading()),
         ).toHaveLength(1);

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { COMEBACK_MS, EventLedger, REPEAT_MS } from '../../src/publish/event-aggregator.ts';
+import { RECURRENCE_MS, EventAggregator, REPEAT_MS } from '../../src/publish/event-aggregator.ts';
 import { eventBody, eventName, reportsOf } from '../../src/publish/events.ts';
 import { type ObjectReference, type Severity, problem } from '../../src/model/problem.ts';
 
@@ -82,81 +82,81 @@ test('the name of an Event follows from its words, and is a name the API server 
 });
 
 test('a problem is sent once, again after an hour if it stays, and counts', () => {
-  const ledger = new EventLedger();
+  const aggregator = new EventAggregator();
   const one = report();
-  ledger.has(one, 0);
-  const due = ledger.due(one.key, 0);
+  aggregator.has(one, 0);
+  const due = aggregator.due(one.key, 0);
   expect(due).toEqual({ kind: 'create' });
-  ledger.sent(one, { kind: 'create' }, 0);
-  ledger.has(report(), 0);
-  expect(ledger.due(one.key, REPEAT_MS - 1)).toBe(null);
-  expect(ledger.sweep(REPEAT_MS)).toEqual([one.key]);
-  expect(ledger.due(one.key, REPEAT_MS)).toEqual({ kind: 'series', count: 2 });
-  ledger.sent(ledger.report(one.key) ?? one, { kind: 'series', count: 2 }, REPEAT_MS);
-  expect(ledger.due(one.key, 2 * REPEAT_MS - 1)).toBe(null);
-  expect(ledger.due(one.key, 2 * REPEAT_MS)).toEqual({ kind: 'series', count: 3 });
+  aggregator.sent(one, { kind: 'create' }, 0);
+  aggregator.has(report(), 0);
+  expect(aggregator.due(one.key, REPEAT_MS - 1)).toBe(null);
+  expect(aggregator.sweep(REPEAT_MS)).toEqual([one.key]);
+  expect(aggregator.due(one.key, REPEAT_MS)).toEqual({ kind: 'series', count: 2 });
+  aggregator.sent(aggregator.report(one.key) ?? one, { kind: 'series', count: 2 }, REPEAT_MS);
+  expect(aggregator.due(one.key, 2 * REPEAT_MS - 1)).toBe(null);
+  expect(aggregator.due(one.key, 2 * REPEAT_MS)).toEqual({ kind: 'series', count: 3 });
 });
 
 test('a problem that comes and goes is counted, and told every ten minutes at most', () => {
-  const ledger = new EventLedger();
+  const aggregator = new EventAggregator();
   const one = report();
-  ledger.has(one, 0);
-  ledger.sent(one, { kind: 'create' }, 0);
+  aggregator.has(one, 0);
+  aggregator.sent(one, { kind: 'create' }, 0);
   for (let n = 0; n < 5; n++) {
-    ledger.lost(one.key);
-    expect(ledger.due(one.key, COMEBACK_MS)).toBe(null);
-    ledger.has(one, 0);
+    aggregator.lost(one.key);
+    expect(aggregator.due(one.key, RECURRENCE_MS)).toBe(null);
+    aggregator.has(one, 0);
   }
-  expect(ledger.due(one.key, COMEBACK_MS - 1)).toBe(null);
-  expect(ledger.due(one.key, COMEBACK_MS)).toEqual({ kind: 'series', count: 6 });
+  expect(aggregator.due(one.key, RECURRENCE_MS - 1)).toBe(null);
+  expect(aggregator.due(one.key, RECURRENCE_MS)).toEqual({ kind: 'series', count: 6 });
 });
 
 test('other words are another Event; what was never sent and is gone is forgotten; what is over, after an hour', () => {
-  const ledger = new EventLedger();
+  const aggregator = new EventAggregator();
   const one = report();
-  ledger.has(one, 0);
-  ledger.sent(one, { kind: 'create' }, 0);
-  ledger.has(report('other words'), 0);
-  expect(ledger.due(one.key, 1)).toEqual({ kind: 'create' });
-  ledger.lost(one.key);
-  expect(ledger.size).toBe(0);
+  aggregator.has(one, 0);
+  aggregator.sent(one, { kind: 'create' }, 0);
+  aggregator.has(report('other words'), 0);
+  expect(aggregator.due(one.key, 1)).toEqual({ kind: 'create' });
+  aggregator.lost(one.key);
+  expect(aggregator.size).toBe(0);
 
-  ledger.has(one, 0);
-  ledger.sent(one, { kind: 'create' }, 0);
-  ledger.lost(one.key);
-  expect([ledger.sweep(REPEAT_MS - 1), ledger.size]).toEqual([[], 1]);
-  expect([ledger.sweep(REPEAT_MS), ledger.size]).toEqual([[], 0]);
+  aggregator.has(one, 0);
+  aggregator.sent(one, { kind: 'create' }, 0);
+  aggregator.lost(one.key);
+  expect([aggregator.sweep(REPEAT_MS - 1), aggregator.size]).toEqual([[], 1]);
+  expect([aggregator.sweep(REPEAT_MS), aggregator.size]).toEqual([[], 0]);
 });
 
 test('an answer about words that have changed meanwhile does not count for the new ones', () => {
-  const ledger = new EventLedger();
+  const aggregator = new EventAggregator();
   const one = report();
-  ledger.has(one, 0);
-  ledger.has(report('other words'), 0);
-  ledger.sent(one, { kind: 'create' }, 0);
-  expect(ledger.due(one.key, 1)).toEqual({ kind: 'create' });
+  aggregator.has(one, 0);
+  aggregator.has(report('other words'), 0);
+  aggregator.sent(one, { kind: 'create' }, 0);
+  expect(aggregator.due(one.key, 1)).toEqual({ kind: 'create' });
 });
 
 test('one namespace has room for a thousand reports, and leaves room for others', () => {
-  const ledger = new EventLedger();
+  const aggregator = new EventAggregator();
   const of = (namespace: string, n: number) =>
     report('x', { ...WEB, namespace, name: `web-${n}`, uid: `${namespace}-${n}` });
-  const taken = Array.from({ length: 1_500 }, (_, n) => ledger.has(of('a', n), 0));
-  expect([taken.filter(Boolean).length, ledger.wasFull]).toEqual([1_000, true]);
-  expect(ledger.has(of('b', 0), 0)).toBe(true);
-  expect(ledger.has(of('a', 5), 0)).toBe(true);
-  ledger.lost(of('a', 5).key);
-  expect(ledger.has(of('a', 1_200), 0)).toBe(true);
-  expect(ledger.has(of('a', 1_201), 0)).toBe(false);
+  const taken = Array.from({ length: 1_500 }, (_, n) => aggregator.has(of('a', n), 0));
+  expect([taken.filter(Boolean).length, aggregator.wasFull]).toEqual([1_000, true]);
+  expect(aggregator.has(of('b', 0), 0)).toBe(true);
+  expect(aggregator.has(of('a', 5), 0)).toBe(true);
+  aggregator.lost(of('a', 5).key);
+  expect(aggregator.has(of('a', 1_200), 0)).toBe(true);
+  expect(aggregator.has(of('a', 1_201), 0)).toBe(false);
 });
 
 test('many namespaces have room for fewer each', () => {
-  const ledger = new EventLedger();
+  const aggregator = new EventAggregator();
   let taken = 0;
   for (let namespace = 0; namespace < 300; namespace++) {
     for (let n = 0; n < 1_000; n++) {
       if (
-        ledger.has(
+        aggregator.has(
           report('x', { ...WEB, namespace: `n${namespace}`, name: `w${n}`, uid: `${namespace}-${n}` }),
           0,
         )
@@ -165,7 +165,7 @@ test('many namespaces have room for fewer each', () => {
     }
   }
   expect(taken).toBe(20_000);
-  expect(ledger.size).toBe(20_000);
+  expect(aggregator.size).toBe(20_000);
 });
 
 test('a Service without endpoints is reported when that has lasted, in whatever words', () => {
@@ -174,18 +174,18 @@ test('a Service without endpoints is reported when that has lasted, in whatever 
     if (!first) throw new Error('nothing to report');
     return first;
   };
-  const ledger = new EventLedger();
+  const aggregator = new EventAggregator();
   const starting = empty('There is no EndpointSlice.');
-  ledger.has(starting, 1_000);
-  expect(ledger.due(starting.key, 1_000)).toBeNull();
-  ledger.has(empty('No Pod is ready.'), 20_000);
-  expect(ledger.sweep(30_999)).toEqual([]);
-  expect(ledger.sweep(31_000)).toEqual([starting.key]);
-  expect(ledger.report(starting.key)?.note).toBe('spec: No Pod is ready.');
+  aggregator.has(starting, 1_000);
+  expect(aggregator.due(starting.key, 1_000)).toBeNull();
+  aggregator.has(empty('No Pod is ready.'), 20_000);
+  expect(aggregator.sweep(30_999)).toEqual([]);
+  expect(aggregator.sweep(31_000)).toEqual([starting.key]);
+  expect(aggregator.report(starting.key)?.note).toBe('spec: No Pod is ready.');
 
   // A Deployment that gets ready in time is never reported, and each beginning counts anew.
-  ledger.lost(starting.key);
-  ledger.has(starting, 40_000);
-  expect(ledger.sweep(69_999)).toEqual([]);
-  expect(ledger.sweep(70_000)).toEqual([starting.key]);
+  aggregator.lost(starting.key);
+  aggregator.has(starting, 40_000);
+  expect(aggregator.sweep(69_999)).toEqual([]);
+  expect(aggregator.sweep(70_000)).toEqual([starting.key]);
 });

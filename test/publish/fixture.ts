@@ -3,12 +3,7 @@ import { apiCallOf } from '../../src/kubernetes/api-client.ts';
 import type { Clock } from '../../src/kubernetes/clock.ts';
 import type { ApiCall } from '../../src/kubernetes/api-request.ts';
 import { LEASE_TIMES } from '../../src/publish/lease.ts';
-import {
-  type PublishOptions,
-  type Publisher,
-  leaseNameOf,
-  startPublishing,
-} from '../../src/publish/publish.ts';
+import { type PublishOptions, Publisher, leaseNameOf } from '../../src/publish/publisher.ts';
 import { type Compilation, compile } from '../../src/routing/compile/compile.ts';
 import type { CompileSettings } from '../../src/routing/settings.ts';
 import { startClusterSource } from '../../src/watch/cluster.ts';
@@ -25,53 +20,53 @@ import {
 } from '../support/api-server.ts';
 
 /** Several publishers in front of one scripted API server, in memory unless said, with time in the hands of the test. */
-export interface Town extends AsyncDisposable {
+export interface PublisherHarness extends AsyncDisposable {
   readonly api: ApiServer;
   readonly clock: FakeClock;
   /** Lets time pass, never while anything else moves, until the condition holds. */
   until(condition: () => boolean): Promise<void>;
   /** Lets so much time pass, with everything that happens in it. */
-  pass(ms: number): Promise<void>;
+  advance(ms: number): Promise<void>;
   /** Waits until nothing moves, without letting time pass. */
   idle(): Promise<void>;
   /** Starts another Portico's publishing. */
-  join(name: string, more?: JoinOptions): Promise<Member>;
+  addReplica(name: string, more?: ReplicaOptions): Promise<Replica>;
   /** Requests that wrote something, but for Leases: `PATCH shop/web`. */
   writes(resource?: string): ApiRequest[];
   /** `203.0.113.7,edge.example.com`, as the status of this Ingress says. */
   status(key: string): string;
 }
 
-export interface JoinOptions extends Partial<Omit<PublishOptions, 'compilation' | 'identity'>> {
+export interface ReplicaOptions extends Partial<Omit<PublishOptions, 'compilation' | 'identity'>> {
   readonly ingressClass?: string;
   readonly controllerName?: string;
 }
 
-export interface Member {
+export interface Replica {
   readonly name: string;
   readonly publisher: Publisher;
   readonly call: ApiCall;
-  readonly clock: MemberClock;
-  readonly said: string[];
+  readonly clock: ReplicaClock;
+  readonly logLines: string[];
   compilation(): Compilation | null;
   /** As by SIGKILL: nothing of it is heard again. */
   kill(): Promise<void>;
 }
 
 /** The clocks of one process among several, which can be stopped in its tracks. */
-export class MemberClock implements Clock {
-  readonly #town: FakeClock;
+export class ReplicaClock implements Clock {
+  readonly #harnessClock: FakeClock;
   #wallOffsetMs = 0;
   #held: (() => void)[] | null = null;
 
-  constructor(town: FakeClock) {
-    this.#town = town;
+  constructor(harness: FakeClock) {
+    this.#harnessClock = harness;
   }
   monotonicMs(): number {
-    return this.#town.monotonicMs();
+    return this.#harnessClock.monotonicMs();
   }
   wallMs(): number {
-    return this.#town.wallMs() + this.#wallOffsetMs;
+    return this.#harnessClock.wallMs() + this.#wallOffsetMs;
   }
   setTimeout(callback: () => void, delayMs: number): () => void {
     let cancelled = false;
@@ -80,7 +75,7 @@ export class MemberClock implements Clock {
       if (this.#held) this.#held.push(fire);
       else callback();
     };
-    const cancel = this.#town.setTimeout(fire, delayMs);
+    const cancel = this.#harnessClock.setTimeout(fire, delayMs);
     return () => {
       cancelled = true;
       cancel();
@@ -107,7 +102,7 @@ export class MemberClock implements Clock {
 /** Turns of half a second at most: more than an hour, were every one of them that long. */
 const MAX_TURNS = 10_000;
 
-export async function openTown(options: ApiServerOptions = {}): Promise<Town> {
+export async function startPublisherHarness(options: ApiServerOptions = {}): Promise<PublisherHarness> {
   const api = await startApiServer({ protocol: 'memory', ...options });
   const { memory } = api;
   const clock = new FakeClock();
@@ -120,7 +115,7 @@ export async function openTown(options: ApiServerOptions = {}): Promise<Town> {
     await pause(1);
     await until(() => underWay === 0, 'the API server answers everything');
   };
-  const passUntil = async (condition: () => boolean): Promise<void> => {
+  const advanceUntil = async (condition: () => boolean): Promise<void> => {
     for (let turns = 0; !condition(); turns++) {
       if (turns > MAX_TURNS) throw new Error(`never happened: ${condition.toString()}`);
       await idle();
@@ -132,14 +127,14 @@ export async function openTown(options: ApiServerOptions = {}): Promise<Town> {
   return {
     api,
     clock,
-    until: passUntil,
-    async pass(ms) {
+    until: advanceUntil,
+    async advance(ms) {
       const end = clock.wallMs() + ms;
-      await passUntil(() => clock.wallMs() >= end);
+      await advanceUntil(() => clock.wallMs() >= end);
       await idle();
     },
     idle,
-    async join(
+    async addReplica(
       name,
       { ingressClass = 'portico', controllerName = 'portico.dev/ingress-controller', ...more } = {},
     ) {
@@ -170,23 +165,23 @@ export async function openTown(options: ApiServerOptions = {}): Promise<Town> {
         return compilation;
       };
       let dead = false;
-      const call: ApiCall = async (question) => {
+      const call: ApiCall = async (request) => {
         if (dead) return new Promise(() => {});
         underWay++;
         try {
-          return await apiCallOf(connection)(question);
+          return await apiCallOf(connection)(request);
         } finally {
           underWay--;
           await own.running();
         }
       };
-      const said: string[] = [];
-      const own = new MemberClock(clock);
-      const publisher = startPublishing({
+      const logLines: string[] = [];
+      const own = new ReplicaClock(clock);
+      const publisher = new Publisher({
         call,
         clock: own,
         random: () => 0.5,
-        say: (_level, message) => said.push(message),
+        log: (_level, message) => logLines.push(message),
         identity: name,
         namespace: 'portico',
         leaseName: leaseNameOf(ingressClass),
@@ -203,7 +198,7 @@ export async function openTown(options: ApiServerOptions = {}): Promise<Town> {
         connection.close();
       };
       closing.push(kill);
-      return { name, publisher, call, clock: own, said, compilation: () => compilation, kill };
+      return { name, publisher, call, clock: own, logLines, compilation: () => compilation, kill };
     },
     writes: (resource) =>
       api.requests.filter(

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
-import { OTHER_CLASS, OUR_CLASS, ingressOf, openTown } from './fixture.ts';
+import { OTHER_CLASS, OUR_CLASS, ingressOf, startPublisherHarness } from './fixture.ts';
 
 const PROTOCOLS = ['http', 'https', 'h2'] as const;
 
 test.each(PROTOCOLS)(
   'over %s every Ingress we serve gets the addresses, and no other anything',
   async (protocol) => {
-    await using town = await openTown({
+    await using harness = await startPublisherHarness({
       protocol,
       objects: [
         OUR_CLASS,
@@ -17,16 +17,16 @@ test.each(PROTOCOLS)(
         ingressOf('shop/right', 'portico', '203.0.113.7'),
       ],
     });
-    await town.join('a');
-    await town.until(() => town.status('shop/ours') !== '');
-    await town.pass(30_000);
-    expect(['ours', 'theirs', 'nobodys', 'right'].map((name) => town.status(`shop/${name}`))).toEqual([
+    await harness.addReplica('a');
+    await harness.until(() => harness.status('shop/ours') !== '');
+    await harness.advance(30_000);
+    expect(['ours', 'theirs', 'nobodys', 'right'].map((name) => harness.status(`shop/${name}`))).toEqual([
       '203.0.113.7',
       '192.0.2.1',
       '',
       '203.0.113.7',
     ]);
-    const [write, ...more] = town.writes();
+    const [write, ...more] = harness.writes();
     expect(more).toEqual([]);
     expect(write).toMatchObject({
       method: 'PATCH',

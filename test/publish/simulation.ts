@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { ApiCall, ApiReply } from '../../src/kubernetes/api-request.ts';
+import type { ApiCall, ApiResponse } from '../../src/kubernetes/api-request.ts';
 import type { Clock } from '../../src/kubernetes/clock.ts';
 
 /** Time that passes from event to event, for several processes whose clocks disagree. */
@@ -16,8 +16,8 @@ export class World {
     };
   }
 
-  /** Runs every event until then; `look` is called after each, when everything it set off has happened. */
-  async until(atMs: number, look: () => void = () => {}): Promise<void> {
+  /** Runs every event until then; `check` is called after each, when everything it set off has happened. */
+  async until(atMs: number, check: () => void = () => {}): Promise<void> {
     for (;;) {
       const [next] = this.#events.sort((a, b) => a.atMs - b.atMs || a.order - b.order);
       if (!next || next.atMs > atMs) break;
@@ -25,7 +25,7 @@ export class World {
       this.nowMs = next.atMs;
       next.run();
       await settled();
-      look();
+      check();
     }
     this.nowMs = atMs;
   }
@@ -90,7 +90,7 @@ export class SimulatedProcess implements Clock {
 }
 
 /** What happens to one request on its way. */
-export interface Weather {
+export interface FaultModel {
   readonly toServerMs: number;
   readonly toClientMs: number;
   /** Lost before the server saw it, or its answer was lost, or the server has something else to say. */
@@ -107,17 +107,17 @@ export interface Write {
 export class SimulatedApi {
   readonly writes: Write[] = [];
   /** How often each has read the Lease. */
-  readonly looks = new Map<SimulatedProcess, number>();
+  readonly reads = new Map<SimulatedProcess, number>();
   lease: { metadata: { resourceVersion: string }; spec: Record<string, unknown> } | null = null;
   onWrite: (write: Write) => void = () => {};
   readonly #cutOffUntilMs = new Map<SimulatedProcess, number>();
   #version = 100;
   readonly #world: World;
-  readonly #weather: () => Weather;
+  readonly #faults: () => FaultModel;
 
-  constructor(world: World, weather: () => Weather) {
+  constructor(world: World, faults: () => FaultModel) {
     this.#world = world;
-    this.#weather = weather;
+    this.#faults = faults;
   }
 
   /** Nothing that this process sends arrives for so long. */
@@ -128,7 +128,7 @@ export class SimulatedApi {
   callFrom(process: SimulatedProcess): ApiCall {
     return ({ method, path, body, signal }) =>
       new Promise((resolve, reject) => {
-        const { toServerMs, toClientMs, fault: ownFault } = this.#weather();
+        const { toServerMs, toClientMs, fault: ownFault } = this.#faults();
         const cutOff = this.#world.nowMs < (this.#cutOffUntilMs.get(process) ?? 0);
         const fault = cutOff ? 'request-lost' : ownFault;
         const give = (): void => reject(new Error('aborted'));
@@ -138,21 +138,22 @@ export class SimulatedApi {
         this.#world.at(this.#world.nowMs + toServerMs, () => {
           if (fault === 'request-lost') return;
           // An abort does not call back what is on the wire.
-          const reply = typeof fault === 'number' ? answer(fault) : this.#answer(process, method, path, text);
+          const response =
+            typeof fault === 'number' ? answer(fault) : this.#answer(process, method, path, text);
           if (fault === 'answer-lost') return;
-          process.later(this.#world.nowMs + toClientMs, () => resolve(reply));
+          process.later(this.#world.nowMs + toClientMs, () => resolve(response));
         });
       });
   }
 
-  #answer(by: SimulatedProcess, method: string, path: string, text: string | undefined): ApiReply {
+  #answer(by: SimulatedProcess, method: string, path: string, text: string | undefined): ApiResponse {
     if (!path.includes('/leases')) {
       const write = { by, path, atMs: this.#world.nowMs };
       this.writes.push(write);
       this.onWrite(write);
       return answer(200);
     }
-    if (method === 'GET') this.looks.set(by, (this.looks.get(by) ?? 0) + 1);
+    if (method === 'GET') this.reads.set(by, (this.reads.get(by) ?? 0) + 1);
     if (method === 'GET') return this.lease ? answer(200, this.lease) : answer(404);
     const asked = JSON.parse(text ?? '{}') as NonNullable<SimulatedApi['lease']>;
     if (method === 'POST' && this.lease) return answer(409);
@@ -165,6 +166,9 @@ export class SimulatedApi {
   }
 }
 
-function answer(status: number, body: unknown = { kind: 'Status', message: `scripted ${status}` }): ApiReply {
+function answer(
+  status: number,
+  body: unknown = { kind: 'Status', message: `scripted ${status}` },
+): ApiResponse {
   return { status, body: structuredClone(body), retryAfterMs: 0 };
 }

@@ -1,7 +1,7 @@
 import { assert, array, constantFrom, property } from 'fast-check';
 import { expect, test } from 'vitest';
-import { type Address, addressText, parseAddress, settleAddresses } from '../../src/publish/addresses.ts';
-import { planLeft, planServed, statusPatch } from '../../src/publish/status.ts';
+import { type Address, addressText, parseAddress, sortAddresses } from '../../src/publish/addresses.ts';
+import { planReleased, planOwned, statusPatch } from '../../src/publish/status.ts';
 
 const ip = (text: string): Address => ({ ip: text });
 const withStatus = (...ingress: unknown[]): unknown => ({
@@ -44,15 +44,15 @@ test.each<[string, unknown, Address[], readonly Address[] | null]>([
   ['a status that is nonsense', { status: 'yes' }, [ip('10.0.0.1')], [ip('10.0.0.1')]],
   ['a list that is none', { status: { loadBalancer: { ingress: 'no' } } }, [], null],
 ])('an Ingress we serve, %s', (_, ingress, addresses, expected) => {
-  expect(planServed(ingress, { addresses, lingers: never })).toEqual(expected);
+  expect(planOwned(ingress, { addresses, lingers: never })).toEqual(expected);
 });
 
 test('an address that lingers is no reason to write, and does not outlive another reason', () => {
   const lingers = (address: Address): boolean => addressText(address) === '10.0.0.2';
   const addresses = [ip('10.0.0.1')];
-  expect(planServed(withStatus(ip('10.0.0.1'), ip('10.0.0.2')), { addresses, lingers })).toBe(null);
-  expect(planServed(withStatus(ip('10.0.0.2')), { addresses, lingers })).toEqual(addresses);
-  expect(planServed(withStatus(ip('10.0.0.1'), ip('10.0.0.3')), { addresses, lingers })).toEqual(addresses);
+  expect(planOwned(withStatus(ip('10.0.0.1'), ip('10.0.0.2')), { addresses, lingers })).toBe(null);
+  expect(planOwned(withStatus(ip('10.0.0.2')), { addresses, lingers })).toEqual(addresses);
+  expect(planOwned(withStatus(ip('10.0.0.1'), ip('10.0.0.3')), { addresses, lingers })).toEqual(addresses);
 });
 
 test.each<[string, unknown, string[], readonly Address[] | null]>([
@@ -61,7 +61,7 @@ test.each<[string, unknown, string[], readonly Address[] | null]>([
   ['only others', withStatus(ip('192.0.2.1')), ['10.0.0.1'], null],
   ['nothing', {}, ['10.0.0.1'], null],
 ])('an Ingress that left us, with %s', (_, ingress, ours, expected) => {
-  expect(planLeft(ingress, new Set(ours))).toEqual(expected);
+  expect(planReleased(ingress, new Set(ours))).toEqual(expected);
 });
 
 test('a patch is guarded by the version that was looked at, and deletes rather than empties', () => {
@@ -73,7 +73,7 @@ test('a patch is guarded by the version that was looked at, and deletes rather t
 
 test('addresses are sorted, each once, IP addresses first', () => {
   const given = ['b.example.com', '10.0.0.2', 'A.example.com', '10.0.0.1', '10.0.0.2', 'a.example.com'];
-  expect(settleAddresses(given.map(parseAddress)).map(addressText)).toEqual([
+  expect(sortAddresses(given.map(parseAddress)).map(addressText)).toEqual([
     '10.0.0.1',
     '10.0.0.2',
     'a.example.com',
@@ -85,13 +85,13 @@ test('whatever a status says, one write makes it right, and what left us keeps e
   const some = array(constantFrom('10.0.0.1', '10.0.0.2', '10.0.0.3', 'a.example.com'), { maxLength: 6 });
   assert(
     property(some, some, (now, then) => {
-      const addresses = settleAddresses(then.map(parseAddress));
+      const addresses = sortAddresses(then.map(parseAddress));
       const before = withStatus(...now.map(parseAddress));
-      const written = planServed(before, { addresses, lingers: never });
+      const written = planOwned(before, { addresses, lingers: never });
       const same = [...new Set(now)].sort().join() === [...new Set(then)].sort().join();
       expect(written === null).toBe(same);
-      if (written) expect(planServed(withStatus(...written), { addresses, lingers: never })).toBe(null);
-      const rest = planLeft(before, new Set(then)) ?? now.map(parseAddress);
+      if (written) expect(planOwned(withStatus(...written), { addresses, lingers: never })).toBe(null);
+      const rest = planReleased(before, new Set(then)) ?? now.map(parseAddress);
       expect(rest.map(addressText)).toEqual(now.filter((address) => !then.includes(address)));
     }),
   );

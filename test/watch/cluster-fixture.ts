@@ -117,7 +117,7 @@ function observed(
       watchNamespaces: () => true,
       clock,
       random: () => 0.5,
-      log: (level, fields, message) => logs.push({ level, fields, message }),
+      log: (level, message, fields = {}) => logs.push({ level, fields, message }),
       ...fixture.source,
     },
     (what) => {

@@ -135,7 +135,7 @@ test('a watch that falls silent is given up after two and a half minutes, and re
   expect(cluster.state('Ingress').errors).toBe(0);
   await cluster.advance(1000);
   await cluster.until(() => cluster.state('Ingress').errors === 1);
-  expect(cluster.state('Ingress').lastError).toContain('nothing was heard for 150 s');
+  expect(cluster.state('Ingress').lastError).toContain('no data for 150 s');
   await cluster.pass(() => cluster.ingresses().length === 2);
   expect(cluster.state('Ingress').relists).toBe(0);
 });

@@ -19,7 +19,7 @@ beforeEach(async () => {
   clock = new FakeClock();
   snapshot = EMPTY_SNAPSHOT;
   said = [];
-  const log = (level: string, _: object, message: string) => said.push(`${level} ${message}`);
+  const log = (level: string, message: string) => said.push(`${level} ${message}`);
   const options = { path, withSecrets: false, server: 'http://api', clock, log };
   writer = startSnapshotWriter(options, () => snapshot);
 });
@@ -61,7 +61,7 @@ it('says once that it cannot write, tries on, and says when it can again', async
   clock.advance(1_000);
   await eventually(async () => said.length > 0 && clock.pending().length > 0);
   expect(said).toEqual([
-    expect.stringMatching(/^warn --snapshot-file .*: cannot be written \(ENOENT: .*\); serving goes on/),
+    expect.stringMatching(/^warn --snapshot-file .*: cannot be written \(ENOENT: .*\); serving continues/),
   ]);
   expect(clock.pending()).toEqual([30_000]);
   clock.advance(30_000);

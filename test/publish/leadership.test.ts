@@ -1,53 +1,63 @@
 import { expect, test } from 'vitest';
 import type { FaultRule } from '../support/api-server.ts';
-import { type Member, OUR_CLASS, type Town, ingressOf, openTown } from './fixture.ts';
+import {
+  type Replica,
+  OUR_CLASS,
+  type PublisherHarness,
+  ingressOf,
+  startPublisherHarness,
+} from './fixture.ts';
 
 const LEASES: FaultRule = { resource: 'leases', times: Infinity };
 
 /** Three publishers, and somebody who changes the Ingresses all the time, so that whoever leads has to write. */
 async function openContest(): Promise<{
-  town: Town;
-  members: Member[];
+  harness: PublisherHarness;
+  replicas: Replica[];
   contest: (ms: number) => Promise<void>;
 }> {
-  const town = await openTown({ objects: [OUR_CLASS, ingressOf('shop/web', 'portico')] });
-  const members = [await town.join('a'), await town.join('b'), await town.join('c')];
+  const harness = await startPublisherHarness({ objects: [OUR_CLASS, ingressOf('shop/web', 'portico')] });
+  const replicas = [
+    await harness.addReplica('a'),
+    await harness.addReplica('b'),
+    await harness.addReplica('c'),
+  ];
   let n = 0;
   const contest = async (ms: number): Promise<void> => {
-    const end = town.clock.wallMs() + ms;
-    await town.until(() => {
-      const leading = members.filter(({ publisher }) => publisher.leading()).map(({ name }) => name);
+    const end = harness.clock.wallMs() + ms;
+    await harness.until(() => {
+      const leading = replicas.filter(({ publisher }) => publisher.leading()).map(({ name }) => name);
       if (leading.length > 1) throw new Error(`${leading.join(' and ')} lead at once`);
-      if (n++ % 20 === 0) town.api.apply(ingressOf('shop/web', 'portico', '192.0.2.1'));
-      return town.clock.wallMs() >= end;
+      if (n++ % 20 === 0) harness.api.apply(ingressOf('shop/web', 'portico', '192.0.2.1'));
+      return harness.clock.wallMs() >= end;
     });
   };
-  return { town, members, contest };
+  return { harness, replicas, contest };
 }
 
-function leaderOf(members: readonly Member[]): Member {
-  const leader = members.find(({ publisher }) => publisher.leading());
+function leaderOf(replicas: readonly Replica[]): Replica {
+  const leader = replicas.find(({ publisher }) => publisher.leading());
   if (!leader) throw new Error('nobody leads');
   return leader;
 }
 
 test('three electors: exactly one leads and writes, for as long as nothing happens', async () => {
-  const { town, members, contest } = await openContest();
-  await using _ = town;
+  const { harness, replicas, contest } = await openContest();
+  await using _ = harness;
   await contest(10_000);
-  const leader = leaderOf(members);
+  const leader = leaderOf(replicas);
   await contest(60_000);
-  expect(leaderOf(members)).toBe(leader);
-  expect(town.writes().length).toBeGreaterThan(3);
+  expect(leaderOf(replicas)).toBe(leader);
+  expect(harness.writes().length).toBeGreaterThan(3);
 });
 
 test('the leader is killed: another leads within 20 seconds, and not before its Lease is over', async () => {
-  const { town, members, contest } = await openContest();
-  await using _ = town;
+  const { harness, replicas, contest } = await openContest();
+  await using _ = harness;
   await contest(10_000);
-  const leader = leaderOf(members);
+  const leader = leaderOf(replicas);
   await leader.kill();
-  const rest = members.filter((member) => member !== leader);
+  const rest = replicas.filter((member) => member !== leader);
   await contest(12_000);
   expect(rest.filter(({ publisher }) => publisher.leading())).toEqual([]);
   await contest(10_000);
@@ -55,19 +65,19 @@ test('the leader is killed: another leads within 20 seconds, and not before its 
 });
 
 test('the leader is paused for a minute: another leads, and the one that wakes writes nothing', async () => {
-  const { town, members, contest } = await openContest();
-  await using _ = town;
+  const { harness, replicas, contest } = await openContest();
+  await using _ = harness;
   await contest(10_000);
-  const leader = leaderOf(members);
+  const leader = leaderOf(replicas);
   leader.clock.pause();
   await contest(60_000);
-  const next = leaderOf(members);
+  const next = leaderOf(replicas);
   expect(next).not.toBe(leader);
-  const terms = leader.said.length;
+  const terms = leader.logLines.length;
   leader.clock.resume();
   await contest(20_000);
-  expect(leaderOf(members)).toBe(next);
-  expect(leader.said.slice(terms)).toEqual([
+  expect(leaderOf(replicas)).toBe(next);
+  expect(leader.logLines.slice(terms)).toEqual([
     'no longer the leader: publishing stops',
     `${next.name} publishes to the cluster`,
   ]);
@@ -76,14 +86,14 @@ test('the leader is paused for a minute: another leads, and the one that wakes w
 test.each([86_400_000, -86_400_000])(
   'every clock but one jumps by %d ms: the leader stays or another leads, never two',
   async (byMs) => {
-    const { town, members, contest } = await openContest();
-    await using _ = town;
+    const { harness, replicas, contest } = await openContest();
+    await using _ = harness;
     await contest(10_000);
-    const [first, second] = members;
+    const [first, second] = replicas;
     first?.clock.jump(byMs);
     second?.clock.jump(byMs);
     await contest(60_000);
-    expect(members).toContain(leaderOf(members));
+    expect(replicas).toContain(leaderOf(replicas));
   },
 );
 
@@ -98,26 +108,26 @@ test.each([
 ] as const)(
   'the API server answers Leases with %s: the leader steps down, and one leads when it is over',
   async (_name, fault) => {
-    const { town, members, contest } = await openContest();
-    await using _ = town;
+    const { harness, replicas, contest } = await openContest();
+    await using _ = harness;
     await contest(10_000);
-    const end = town.api.fail(LEASES, fault);
+    const end = harness.api.fail(LEASES, fault);
     await contest(15_000);
-    expect(members.filter(({ publisher }) => publisher.leading())).toEqual([]);
+    expect(replicas.filter(({ publisher }) => publisher.leading())).toEqual([]);
     end();
     await contest(30_000);
-    expect(members).toContain(leaderOf(members));
+    expect(replicas).toContain(leaderOf(replicas));
   },
 );
 
 test('a storm of conflicts ends with one leader', async () => {
-  const { town, members, contest } = await openContest();
-  await using _ = town;
+  const { harness, replicas, contest } = await openContest();
+  await using _ = harness;
   let n = 0;
   const when: FaultRule['when'] = ({ method }) => method !== 'GET' && n++ % 3 !== 0;
-  const end = town.api.fail({ ...LEASES, when }, { kind: 'status', status: 409, reason: 'Conflict' });
+  const end = harness.api.fail({ ...LEASES, when }, { kind: 'status', status: 409, reason: 'Conflict' });
   await contest(120_000);
   end();
   await contest(20_000);
-  expect(members).toContain(leaderOf(members));
+  expect(replicas).toContain(leaderOf(replicas));
 });

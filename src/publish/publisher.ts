@@ -1,0 +1,122 @@
+import type { Compilation } from '../routing/compile/compile.ts';
+import type { ApiCall } from '../kubernetes/api-request.ts';
+import type { Log } from '../kubernetes/log.ts';
+import type { Clock } from '../kubernetes/clock.ts';
+import { type LogOnce, createLogOnce } from './log-once.ts';
+import { type EventRecorder, startEventRecorder } from './event-recorder.ts';
+import type { LeaseTimes } from './lease.ts';
+import { type Elector, startElector } from './leader.ts';
+import { type OwnedIngresses, trackOwnedIngresses } from './owned-ingresses.ts';
+import { StatusUpdater } from './status-updater.ts';
+import type { Leadership } from './leadership.ts';
+import type { DesiredStatus } from './status.ts';
+import {
+  type AddressesFrom,
+  type StatusAddresses,
+  type StatusAddressesOptions,
+  followStatusAddresses,
+} from './status-addresses.ts';
+import type { ObjectKey } from '../model/objects.ts';
+
+export interface PublishOptions {
+  readonly call: ApiCall;
+  readonly clock: Clock;
+  /** From 0 to below 1. */
+  readonly random: () => number;
+  readonly log: Log;
+  /** Unique to this process, for ever. */
+  readonly identity: string;
+  /** Where the Lease is. */
+  readonly namespace: string;
+  /** Also the field manager of what is written. */
+  readonly leaseName: string;
+  readonly times: LeaseTimes;
+  /** `reportingController` of Events. */
+  readonly controllerName: string;
+  /** Null when no status is to be written. */
+  readonly addresses: AddressesFrom | null;
+  readonly events: boolean;
+  /** The latest compilation; null until there is one. */
+  readonly compilation: () => Compilation | null;
+}
+
+/** How often the latest compilation is read: people read statuses and Events, and they read slowly. */
+const CHECK_EVERY_MS = 500;
+
+/** Installations with different classes have different Leases. */
+export function leaseNameOf(ingressClass: string): string {
+  return `portico-${ingressClass}`;
+}
+
+/** What writes to the cluster while this process is the leader. */
+interface Writers {
+  readonly status: { readonly updater: StatusUpdater; readonly addresses: StatusAddresses } | null;
+  readonly events: EventRecorder | null;
+}
+
+/** Takes part in the election; as the leader it keeps statuses and Events as the latest compilation wants them. */
+export class Publisher {
+  readonly #options: PublishOptions;
+  readonly #logOnce: LogOnce;
+  readonly #owned: OwnedIngresses = trackOwnedIngresses();
+  readonly #elector: Elector;
+  #latest: Compilation | null = null;
+  #writers: Writers | null = null;
+  #cancelCheck: () => void = () => {};
+
+  constructor(options: PublishOptions) {
+    this.#options = options;
+    this.#logOnce = createLogOnce(options.log);
+    this.#check();
+    this.#elector = startElector({ ...options, onLead: (leadership) => this.#lead(leadership) });
+  }
+
+  leading(): boolean {
+    return this.#elector.leading();
+  }
+
+  /** Stops writing and gives the Lease back. */
+  async stop(): Promise<void> {
+    this.#cancelCheck();
+    await this.#elector.stop();
+  }
+
+  #lead(leadership: Leadership): void {
+    const { addresses, events, controllerName, identity, clock, random } = this.#options;
+    const common = { leadership, clock, random, logOnce: this.#logOnce };
+    const reporter = { controller: controllerName, instance: identity };
+    this.#writers = {
+      status: addresses && this.#startStatus(addresses, common),
+      events: events ? startEventRecorder({ ...common, reporter }) : null,
+    };
+    if (this.#latest) this.#publish(this.#latest, []);
+    leadership.signal.addEventListener('abort', () => (this.#writers = null));
+  }
+
+  #startStatus(
+    from: AddressesFrom,
+    common: Omit<StatusAddressesOptions, 'from' | 'onChange'>,
+  ): Writers['status'] {
+    const compilation = (): Compilation | null => this.#latest;
+    const { leaseName: fieldManager } = this.#options;
+    const updater = new StatusUpdater({ ...common, owned: this.#owned, compilation, fieldManager });
+    const onChange = (desired: DesiredStatus): void => updater.setDesired(desired);
+    return { updater, addresses: followStatusAddresses({ ...common, from, onChange }) };
+  }
+
+  #publish(latest: Compilation, affected: Iterable<ObjectKey>): void {
+    this.#writers?.status?.addresses.advance(latest);
+    this.#writers?.status?.updater.enqueue(affected);
+    this.#writers?.events?.advance(latest);
+  }
+
+  #check(): void {
+    const latest = this.#options.compilation();
+    if (latest && latest !== this.#latest) {
+      const affected = this.#owned.advance(latest);
+      this.#latest = latest;
+      this.#publish(latest, affected);
+    }
+    this.#cancelCheck = this.#options.clock.setTimeout(() => this.#check(), CHECK_EVERY_MS);
+  }
+}
