@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, it } from 'vitest';
 import { objectsOf } from '../publish/fixture.ts';
 import type { ApiObject } from '../support/api-server.ts';
 import { type Daemon, eventually, startDaemon } from '../support/daemon.ts';
@@ -54,7 +54,9 @@ function sitesOf(pod: Pod, ...names: string[]): ApiObject[] {
 }
 
 describe.concurrent('classes, through the process', () => {
-  it('two installations side by side serve, publish and report their own, and hand an Ingress over', async () => {
+  it('two installations side by side serve, publish and report their own, and hand an Ingress over', async ({
+    expect,
+  }) => {
     await using pod = await startPod('pod');
     await using cluster = await scriptedCluster({
       objects: [ingressClass('edge', 'example.com/edge'), ingressClass('nginx', 'k8s.io/ingress-nginx')],
@@ -130,7 +132,7 @@ describe.concurrent('classes, through the process', () => {
     expect(new Set([...missing].map(([, name]) => name))).toEqual(new Set(['default/adrift']));
   });
 
-  it('an IngressClass that comes, changes or goes takes effect at once', async () => {
+  it('an IngressClass that comes, changes or goes takes effect at once', async ({ expect }) => {
     await using pod = await startPod('pod');
     await using cluster = await scriptedCluster();
     await cluster.apply(...sitesOf(pod, 'named', 'classless'));

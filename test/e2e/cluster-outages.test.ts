@@ -1,5 +1,5 @@
 import { setInterval as every } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { describe, it } from 'vitest';
 import type { ApiObject, Fault } from '../support/api-server.ts';
 import { type Daemon, eventually, startDaemon } from '../support/daemon.ts';
 import { scriptedCluster } from './cluster.ts';
@@ -39,7 +39,7 @@ function askAll(
 
 // Most of the time of these is spent waiting: all at once.
 describe.concurrent('an API server', () => {
-  it('that is not there at start is named with what to do, and found when it comes', async () => {
+  it('that is not there at start is named with what to do, and found when it comes', async ({ expect }) => {
     await using cluster = await scriptedCluster();
     const { api } = cluster;
     await api.refuse();
@@ -62,7 +62,9 @@ describe.concurrent('an API server', () => {
     expect(await daemon.stop()).toBe(0);
   });
 
-  it('that goes away does not stop the traffic, and what changed meanwhile arrives when it is back', async () => {
+  it('that goes away does not stop the traffic, and what changed meanwhile arrives when it is back', async ({
+    expect,
+  }) => {
     await using first = await startPod('first');
     await using second = await startPod('second');
     const site = { host: 'shop.test', name: 'shop', endpoints: [first.endpoint] };
@@ -92,7 +94,7 @@ describe.concurrent('an API server', () => {
     expect(await daemon.stop()).toBe(0);
   });
 
-  it('that forbids Ingresses is told apart, with the right that is missing', async () => {
+  it('that forbids Ingresses is told apart, with the right that is missing', async ({ expect }) => {
     await using cluster = await scriptedCluster();
     cluster.api.forbid('ingresses');
     await using daemon = startDaemon({ args: [...cluster.args] });
@@ -109,7 +111,7 @@ describe.concurrent('an API server', () => {
     expect(daemon.output().match(/Portico may not read ingresses/g)?.length).toBeLessThanOrEqual(2);
   });
 
-  it('may hold namespaces that are not watched: --watch-namespace takes globs', async () => {
+  it('may hold namespaces that are not watched: --watch-namespace takes globs', async ({ expect }) => {
     await using pod = await startPod('pod');
     const sites = ['team-a', 'team-b', 'other'].map((namespace) => ({
       host: `${namespace}.test`,
@@ -133,7 +135,9 @@ describe.concurrent('an API server', () => {
     await eventually(isLater, daemon.exited);
   });
 
-  it('that comes back by halves takes no route away: lists that are cut or expire, kinds that stay away', async () => {
+  it('that comes back by halves takes no route away: lists that are cut or expire, kinds that stay away', async ({
+    expect,
+  }) => {
     await using blue = await startPod('blue');
     await using green = await startPod('green');
     const many = Array.from({ length: 600 }, (_, n) => ingressTo('blue', `host-${n}.test`, `host-${n}`));
@@ -188,7 +192,7 @@ describe.concurrent('an API server', () => {
     expect(await daemon.stop()).toBe(0);
   });
 
-  it('that has not answered for every kind that is needed makes nobody ready', async () => {
+  it('that has not answered for every kind that is needed makes nobody ready', async ({ expect }) => {
     await using pod = await startPod('pod');
     await using cluster = await scriptedCluster({
       objects: siteObjects({ host: 'shop.test', name: 'shop', endpoints: [pod.endpoint] }),

@@ -16,6 +16,7 @@ const NOT_HERE: Readonly<Record<string, string>> = {
   'host-invalid': REFUSED,
   misshapen: REFUSED,
   'path-invalid': REFUSED,
+  'port-unknown': REFUSED,
   'tls-secret-malformed': REFUSED,
   'conflict-unknown-age':
     'manifests without a creation time are as old as can be, so that edits do not change who wins',
@@ -90,8 +91,10 @@ endpoints: [{ addresses: ['${MARKER.address}'] }]
 }
 
 /** The flags that say what a case's settings say. */
-function flagsOf({ settings: { watchIngressWithoutClass, defaultBackend, location } }: Case): string[] {
+function flagsOf({ settings }: Case): string[] {
+  const { watchIngressWithoutClass, hostOwnership, defaultBackend, location } = settings;
   const flags = watchIngressWithoutClass ? ['--watch-ingress-without-class'] : [];
+  if (hostOwnership) flags.push('--host-ownership', hostOwnership);
   // The zone is learned from the endpoints of the case.
   if (location) flags.push('--node-name', location.node ?? '');
   if (!defaultBackend) return flags;

@@ -1,5 +1,5 @@
 import { setInterval as every } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { describe, it } from 'vitest';
 import { objectsOf } from '../publish/fixture.ts';
 import type { ApiObject, ApiRequest } from '../support/api-server.ts';
 import { type Daemon, eventually, startDaemon } from '../support/daemon.ts';
@@ -83,7 +83,7 @@ const turns = (writers: readonly string[]): string[] =>
   writers.filter((writer, index) => writer !== writers[index - 1]);
 
 describe.concurrent('the leader among several processes', () => {
-  it('is killed: another writes once its Lease is over, and the third never', async () => {
+  it('is killed: another writes once its Lease is over, and the third never', async ({ expect }) => {
     await using cluster = await scriptedCluster();
     const { writes, stop } = contest(cluster);
     const first = stand(cluster, 1);
@@ -109,7 +109,9 @@ describe.concurrent('the leader among several processes', () => {
     expect(taken - lastSign).toBeGreaterThanOrEqual(LEASE_MS);
   });
 
-  it('is paused for longer than its Lease: when it wakes it writes nothing, and says that it does not lead', async () => {
+  it('is paused for longer than its Lease: when it wakes it writes nothing, and says that it does not lead', async ({
+    expect,
+  }) => {
     await using cluster = await scriptedCluster();
     const { writes, stop } = contest(cluster);
     const first = stand(cluster, 1);

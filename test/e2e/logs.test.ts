@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { closeSync, constants, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, it } from 'vitest';
 import { type Daemon, type DaemonOptions, eventually, startDaemon } from '../support/daemon.ts';
 import { type RawClient } from '../support/raw-client.ts';
 import { type Folder, createFolder } from './folder.ts';
@@ -28,7 +28,7 @@ async function ask(client: RawClient, target: string): Promise<number> {
 }
 
 describe.concurrent('the log', () => {
-  it('is one JSON line per request, with what there is to know', async () => {
+  it('is one JSON line per request, with what there is to know', async ({ expect }) => {
     await using pod = await startPod('pod');
     await using folder = createFolder();
     await using daemon = await serving(folder, pod.endpoint, {});
@@ -67,7 +67,7 @@ describe.concurrent('the log', () => {
     for (const line of daemon.output().trimEnd().split('\n')) expect(() => JSON.parse(line)).not.toThrow();
   });
 
-  it('as text holds no byte from a client that could move a cursor', async () => {
+  it('as text holds no byte from a client that could move a cursor', async ({ expect }) => {
     await using pod = await startPod('pod');
     await using folder = createFolder();
     await using daemon = await serving(folder, pod.endpoint, {
@@ -94,7 +94,9 @@ describe.concurrent('the log', () => {
     expect(daemon.output().match(/[^\n\x20-\x7e→]/gu)).toBeNull();
   });
 
-  it('that nobody reads costs lines, which are counted, but neither a request nor a prompt end', async () => {
+  it('that nobody reads costs lines, which are counted, but neither a request nor a prompt end', async ({
+    expect,
+  }) => {
     await using pod = await startPod('pod');
     await using folder = createFolder();
     const fifo = join(folder.path, 'unread');
@@ -123,7 +125,7 @@ describe.concurrent('the log', () => {
     }
   });
 
-  it('on a full disk is lost, and nothing else is', async () => {
+  it('on a full disk is lost, and nothing else is', async ({ expect }) => {
     await using pod = await startPod('pod');
     await using folder = createFolder();
     const full = openSync('/dev/full', 'w');
@@ -139,7 +141,7 @@ describe.concurrent('the log', () => {
     }
   });
 
-  it('whose reader has gone is lost, and nothing else is', async () => {
+  it('whose reader has gone is lost, and nothing else is', async ({ expect }) => {
     await using pod = await startPod('pod');
     await using folder = createFolder();
     const fifo = join(folder.path, 'broken');

@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, it } from 'vitest';
 import { readSnapshotFile } from '../../src/watch/snapshot-file.ts';
 import { values } from '../../src/model/sharded-map.ts';
 import type { ApiObject } from '../support/api-server.ts';
@@ -26,7 +26,9 @@ async function temporary(): Promise<AsyncDisposable & { readonly file: string }>
 }
 
 describe.concurrent('--snapshot-file', () => {
-  it('lets a Portico that starts without the API server serve what was true last, and then what is', async () => {
+  it('lets a Portico that starts without the API server serve what was true last, and then what is', async ({
+    expect,
+  }) => {
     await using place = await temporary();
     await using first = await startPod('first');
     await using second = await startPod('second');
@@ -79,7 +81,7 @@ describe.concurrent('--snapshot-file', () => {
     expect(await daemon.stop()).toBe(0);
   });
 
-  it('stands in for an API server that accepts connections and does not answer, too', async () => {
+  it('stands in for an API server that accepts connections and does not answer, too', async ({ expect }) => {
     await using place = await temporary();
     await using pod = await startPod('pod');
     const site = { host: 'shop.test', endpoints: [pod.endpoint] };
@@ -98,7 +100,9 @@ describe.concurrent('--snapshot-file', () => {
     expect(await daemon.stop()).toBe(0);
   });
 
-  it('is replaced when the API server answers, and holds keys only with --snapshot-secrets', async () => {
+  it('is replaced when the API server answers, and holds keys only with --snapshot-secrets', async ({
+    expect,
+  }) => {
     await using place = await temporary();
     await writeFile(place.file, 'something else\n');
     await using pod = await startPod('pod');
@@ -112,12 +116,12 @@ describe.concurrent('--snapshot-file', () => {
     expect(await daemon.stop()).toBe(0);
   });
 
-  it.each([
+  it.for<[reason: string, spoil: (text: string) => string]>([
     ['damaged', (text: string) => text.replace('shop.test', 'shop.tess')],
     ['damaged', (text: string) => text.slice(0, -100)],
     ['is no snapshot of Portico', () => '{"kind":"List"}\n'],
     ['has version 2', (text: string) => text.replace('"version":1', '"version":2')],
-  ])('that %s is ignored with one line', async (reason, spoil) => {
+  ])('that %s is ignored with one line', async ([reason, spoil], { expect }) => {
     await using place = await temporary();
     await using pod = await startPod('pod');
     const site = { host: 'shop.test', endpoints: [pod.endpoint] };
@@ -143,7 +147,9 @@ describe.concurrent('--snapshot-file', () => {
   });
 
   // To a process a limit on the size of files looks as a full disk does, and needs neither rights nor a disk.
-  it('that has no room stays as it was, is said once with what to do, and is written when it has', async () => {
+  it('that has no room stays as it was, is said once with what to do, and is written when it has', async ({
+    expect,
+  }) => {
     await using place = await temporary();
     await using pod = await startPod('pod');
     const site = { host: 'shop.test', name: 'shop', endpoints: [pod.endpoint] };
@@ -185,7 +191,7 @@ describe.concurrent('--snapshot-file', () => {
     expect(daemon.output()).toContain(`--snapshot-file ${place.file}: written again`);
   });
 
-  it('that cannot be written is said once, and serving continues', async () => {
+  it('that cannot be written is said once, and serving continues', async ({ expect }) => {
     await using pod = await startPod('pod');
     const site = { host: 'shop.test', endpoints: [pod.endpoint] };
     await using cluster = await scriptedCluster({ objects: siteObjects(site) });

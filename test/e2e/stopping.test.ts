@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, it } from 'vitest';
 import { ENGINES } from '../../src/proxy/threads/messages.ts';
 import { type Daemon, eventually, startDaemon } from '../support/daemon.ts';
 import { type RawClient } from '../support/raw-client.ts';
@@ -24,7 +24,7 @@ describe.concurrent.each(ENGINES)('a signal to stop, with %s', (engine) => {
   }
   const askSlowly = (client: RawClient): void => client.send('GET /slow HTTP/1.1\r\nHost: shop.test\r\n\r\n');
 
-  it('SIGTERM: not ready, nothing new is accepted, what is under way is finished, 0', async () => {
+  it('SIGTERM: not ready, nothing new is accepted, what is under way is finished, 0', async ({ expect }) => {
     await using pod = await startPod('finishing');
     await using daemon = await start(pod);
     using slow = await daemon.connect();
@@ -62,7 +62,9 @@ describe.concurrent.each(ENGINES)('a signal to stop, with %s', (engine) => {
     expect(daemon.output()).toMatch(/"target":"\/slow".*"status":200/);
   });
 
-  it('SIGINT: what is not finished in time is cut and counted, and the exit code is still 0', async () => {
+  it('SIGINT: what is not finished in time is cut and counted, and the exit code is still 0', async ({
+    expect,
+  }) => {
     await using pod = await startPod('cutting');
     await using daemon = await start(pod, '--drain-timeout', '100ms');
     using first = await daemon.connect();
@@ -77,7 +79,9 @@ describe.concurrent.each(ENGINES)('a signal to stop, with %s', (engine) => {
     expect(daemon.output()).toContain('drained: 2 requests were cut at the deadline');
   });
 
-  it('a later signal, of whichever kind, ends it at once; the same one twice in a row is one', async () => {
+  it('a later signal, of whichever kind, ends it at once; the same one twice in a row is one', async ({
+    expect,
+  }) => {
     await using pod = await startPod('hurrying');
     await using daemon = await start(pod, '--drain-timeout', '1h');
     using slow = await daemon.connect();
