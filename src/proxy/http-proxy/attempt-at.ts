@@ -20,10 +20,17 @@ export interface AttemptAt {
   end(): void;
 }
 
+/** The time that one attempt has to connect. */
+interface TimeShare {
+  readonly ms: number;
+  /** When it is over, no attempt has time any more. A timer that fires a little early does not change that. */
+  readonly isAll: boolean;
+}
+
 /** The time that the attempts of one exchange have to connect, all together. */
 export interface ConnectTime {
-  /** For the next attempt, in milliseconds: all that is left when it is the last. */
-  share(isLast: boolean): number;
+  /** For the next attempt: all that is left when it is the last. */
+  share(isLast: boolean): TimeShare;
   /** Milliseconds; 0 when it is used up. */
   left(): number;
   /** There is a connection: what may come after it has its own time. */
@@ -32,13 +39,14 @@ export interface ConnectTime {
 
 export function connectTime({ connectTimeoutMs, attempts }: Limits): ConnectTime {
   let until: number | null = null;
-  // Less one, since a timer may fire a little early.
   const left = (): number =>
-    until === null ? connectTimeoutMs : Math.max(0, Math.floor(until - performance.now() - 1));
+    until === null ? connectTimeoutMs : Math.max(0, Math.ceil(until - performance.now()));
   return {
     share(isLast) {
       until ??= performance.now() + connectTimeoutMs;
-      return isLast ? left() : Math.min(left(), connectTimeoutMs / attempts);
+      const all = left();
+      const ms = isLast ? all : Math.min(all, connectTimeoutMs / attempts);
+      return { ms, isAll: ms === all };
     },
     left,
     reset() {
@@ -72,9 +80,10 @@ export function attemptAt(
   /** There is a connection, perhaps without TLS yet. */
   let reached = false;
   began(state);
+  const share = time.share(isLast);
   const timer = setTimeout(
-    () => attempt.fail({ kind: 'connect-timed-out', timeLeft: time.left() > 0 }),
-    time.share(isLast),
+    () => attempt.fail({ kind: 'connect-timed-out', timeLeft: !share.isAll }),
+    share.ms,
   );
 
   const attempt: AttemptAt = {
