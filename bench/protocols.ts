@@ -8,7 +8,7 @@ import tls from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { Client, credentials } from '@grpc/grpc-js';
 import { WebSocket } from 'ws';
-import { createStandInCertificate } from '../src/controller/default-certificate.ts';
+import { createDefaultCertificate } from '../src/controller/default-certificate.ts';
 import { cpuMs } from './process-figures.ts';
 import {
   type Ports,
@@ -198,7 +198,7 @@ async function webSocketLane(endsAt: number): Promise<number> {
 
 async function main(): Promise<void> {
   pinSelf();
-  const certificate = await createStandInCertificate(Date.now());
+  const certificate = await createDefaultCertificate(Date.now());
   writeFileSync(join(folder, 'tls.crt'), certificate.certificate);
   writeFileSync(join(folder, 'tls.key'), certificate.key);
   const pods = [pod('upstream.ts', PORTS.upstream), pod('protocol-pods.ts', GRPC_POD, SOCKET_POD)];

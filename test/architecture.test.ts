@@ -100,8 +100,9 @@ describe('the import rule', () => {
     );
   });
 
+  // Types count: a circle of types is a circle for whoever reads.
   test('no file imports itself over others', () => {
-    const kept = imports.filter(({ typeOnly }) => !typeOnly);
+    const kept = imports.filter(({ file, typeOnly }) => !(typeOnly && roomOf(file) === 'proxy'));
     const targets = Map.groupBy(kept, ({ file }) => file);
     const done = new Set<string>();
     const cycles: string[] = [];

@@ -13,13 +13,13 @@ import { DEFAULT_LIMITS, type Limits } from '../src/proxy/limits.ts';
 
 function configOf(flags: FlagValues, env: Environment = {}): Config {
   const result = resolveConfig(flags, env);
-  if (result.kind === 'invalid') throw new Error(result.mistakes.join('\n'));
+  if (result.kind === 'invalid') throw new Error(result.errors.join('\n'));
   return result.config;
 }
 
 function mistakesOf(flags: FlagValues, env: Environment = {}): readonly string[] {
   const result = resolveConfig(flags, env);
-  return result.kind === 'invalid' ? result.mistakes : [];
+  return result.kind === 'invalid' ? result.errors : [];
 }
 
 it('without any flag: a cluster, port 80, and the defaults that the help tells', () => {
@@ -174,9 +174,9 @@ it.each([
   ['publish-status', 'maybe', "'maybe' is neither true nor false"],
   ['ingress-class', ' ', 'is empty; give a value or leave the flag out'],
 ])('--%s %s is a mistake', (name, value, said) => {
-  const mistakes = mistakesOf({ [name]: value });
-  expect(mistakes).toEqual([expect.stringContaining(said)]);
-  expect(mistakes[0]).toMatch(new RegExp(`^--${name}: `));
+  const errors = mistakesOf({ [name]: value });
+  expect(errors).toEqual([expect.stringContaining(said)]);
+  expect(errors[0]).toMatch(new RegExp(`^--${name}: `));
 });
 
 it.each([

@@ -48,8 +48,8 @@ it('says a problem when it comes, at its place and level, and once more when it 
     { before: [b, c], after: [c] },
   ]);
   expect(said).toEqual([
-    expect.stringMatching(/^info no longer: .*Ingress shop\/a spec\.defaultBackend: /),
-    expect.stringMatching(/^info no longer: .*Ingress shop\/b spec\.defaultBackend: /),
+    expect.stringMatching(/^info resolved: .*Ingress shop\/a spec\.defaultBackend: /),
+    expect.stringMatching(/^info resolved: .*Ingress shop\/b spec\.defaultBackend: /),
   ]);
 });
 
@@ -69,7 +69,7 @@ it('a problem whose words change is another one', () => {
   ]);
   expect(said).toEqual([
     expect.stringMatching(/^error Ingress shop\/a .*no such port/),
-    expect.stringMatching(/^info no longer: Ingress shop\/a .*no such Service/),
+    expect.stringMatching(/^info resolved: Ingress shop\/a .*no such Service/),
   ]);
 });
 

@@ -3,7 +3,7 @@ import type { Scrape } from './scrapes.ts';
 import { chunksInSlices } from './slices.ts';
 
 /** The requests of one Ingress, as the data plane counts them. */
-export interface RequestCounters {
+export interface RequestTotals {
   /**
    * `namespace/name`; empty for requests that no Ingress took. The name `_other` stands for those Ingresses of a
    * namespace, and the namespace `_other` for those of the cluster, that are beyond the limits.
@@ -22,7 +22,7 @@ export interface RequestCounters {
 
 export interface DataPlaneFigures {
   /** Gone through once for each family. */
-  readonly counters: Iterable<RequestCounters>;
+  readonly counters: Iterable<RequestTotals>;
   readonly gauges: {
     readonly clientConnections: number;
     readonly upstreamConnections: number;
@@ -231,7 +231,7 @@ function watchSamples(states: readonly WatchFigures[], now: number): Family[] {
 
 function dataPlaneSamples(figures: DataPlaneFigures, bounds: readonly number[]): Family[] {
   const { counters, gauges } = figures;
-  const perIngress = (samplesOf: (counters: RequestCounters) => Iterable<Sample>): Iterable<Sample> => ({
+  const perIngress = (samplesOf: (counters: RequestTotals) => Iterable<Sample>): Iterable<Sample> => ({
     *[Symbol.iterator]() {
       for (const each of counters) yield* samplesOf(each);
     },
@@ -243,7 +243,7 @@ function dataPlaneSamples(figures: DataPlaneFigures, bounds: readonly number[]):
     if (labels === undefined) known.set(ingress, (labels = ingressLabels(ingress)));
     return labels;
   };
-  const figure = (value: (counters: RequestCounters) => number): Iterable<Sample> =>
+  const figure = (value: (counters: RequestTotals) => number): Iterable<Sample> =>
     perIngress((each) => [{ labels: labelsOfIngress(each.ingress), value: value(each) }]);
   return [
     {
@@ -346,7 +346,7 @@ function dataPlaneSamples(figures: DataPlaneFigures, bounds: readonly number[]):
 }
 
 /** Without classes that were never answered. */
-function* statusClasses({ statusClasses }: RequestCounters, labels: string): Generator<Sample> {
+function* statusClasses({ statusClasses }: RequestTotals, labels: string): Generator<Sample> {
   for (let index = 0; index < statusClasses.length; index++) {
     const value = statusClasses[index]!;
     if (value > 0) yield { labels: withLabel(labels, 'status', `${index + 1}xx`), value };
@@ -354,7 +354,7 @@ function* statusClasses({ statusClasses }: RequestCounters, labels: string): Gen
 }
 
 function* histogram(
-  { latencyBuckets, latencySumSeconds }: RequestCounters,
+  { latencyBuckets, latencySumSeconds }: RequestTotals,
   labels: string,
   bounds: readonly number[],
 ): Generator<Sample> {

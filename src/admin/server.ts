@@ -4,16 +4,22 @@ import { type IncomingMessage, type Server, type ServerResponse, createServer } 
 import type { ListenOptions } from 'node:net';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { limitIdleConnections } from './idle-connections.ts';
+import { createOpenResponses, limitIdleConnections } from './connection-limits.ts';
 import { judgeLocal } from './local-only.ts';
-import { createOpenAnswers } from './open-answers.ts';
-import { type Check, readinessText } from './readiness.ts';
 import { type Scrape, shareScrapes } from './scrapes.ts';
 import { chunksInSlices } from './slices.ts';
 
+/** One condition of being ready, as `/readyz?verbose` shows it. */
+export interface ReadinessCheck {
+  readonly name: string;
+  readonly ok: boolean;
+  /** What is awaited, or how it stands; one line. */
+  readonly detail: string;
+}
+
 export interface AdminOptions {
   /** All of these hold when requests may be sent here. */
-  readonly checks: () => readonly Check[];
+  readonly checks: () => readonly ReadinessCheck[];
   readonly metrics: () => Promise<Scrape>;
   /** What is served, as pieces of JSON; only for clients on this machine, because it names everything. */
   readonly routes: () => Iterable<string>;
@@ -38,7 +44,7 @@ const MAX_IDLE_CONNECTIONS = 128;
 const METRICS_LIMIT = { limit: 8, timeoutMs: 10_000 };
 const ROUTES_LIMIT = { limit: 2, timeoutMs: 30_000 };
 
-type Answer = (request: IncomingMessage, response: ServerResponse, url: Url) => Promise<void> | void;
+type Handler = (request: IncomingMessage, response: ServerResponse, url: Url) => Promise<void> | void;
 
 interface Url {
   readonly path: string;
@@ -52,18 +58,18 @@ interface Url {
 export function createAdmin({ checks, metrics, routes }: AdminOptions): Admin {
   const servers: Server[] = [];
   const readScrape = shareScrapes(metrics);
-  const openScrapes = createOpenAnswers(METRICS_LIMIT);
-  const openRoutes = createOpenAnswers(ROUTES_LIMIT);
+  const openScrapes = createOpenResponses(METRICS_LIMIT);
+  const openRoutes = createOpenResponses(ROUTES_LIMIT);
 
-  const health: Answer = (_request, response) => sendText(response, 200, 'ok\n');
+  const health: Handler = (_request, response) => sendText(response, 200, 'ok\n');
 
-  const ready: Answer = (_request, response, { query }) => {
+  const ready: Handler = (_request, response, { query }) => {
     const all = checks();
     const status = all.every((check) => check.ok) ? 200 : 503;
     sendText(response, status, readinessText(all, /(^|&)verbose(=|&|$)/.test(query)));
   };
 
-  const scrape: Answer = async (request, response) => {
+  const scrape: Handler = async (request, response) => {
     openScrapes.add(peerOf(request), response);
     await readScrape(({ contentType, chunks, bytes }) => {
       writeHead(response, 200, contentType, bytes);
@@ -77,22 +83,22 @@ export function createAdmin({ checks, metrics, routes }: AdminOptions): Admin {
     await send(response, Readable.from(chunksInSlices(routes())));
   };
 
-  const showRoutesLocally: Answer = (request, response) => {
+  const showRoutesLocally: Handler = (request, response) => {
     const verdict = judgeLocal(request);
     if (verdict.kind === 'local') return showRoutes(request, response);
     return sendText(response, verdict.status, `/routes ${verdict.reason}\n`);
   };
 
   /** Only a client on this machine can open a Unix socket, and no browser can. */
-  const answers = (answerRoutes: Answer): ReadonlyMap<string, Answer> =>
+  const handlers = (handleRoutes: Handler): ReadonlyMap<string, Handler> =>
     new Map([
       ['/healthz', health],
       ['/readyz', ready],
       ['/metrics', scrape],
-      ['/routes', answerRoutes],
+      ['/routes', handleRoutes],
     ]);
 
-  const listen = async (address: ListenOptions, byPath: ReadonlyMap<string, Answer>): Promise<void> => {
+  const listen = async (address: ListenOptions, byPath: ReadonlyMap<string, Handler>): Promise<void> => {
     const server = createServer({
       maxHeaderSize: MAX_HEAD_BYTES,
       headersTimeout: HEAD_TIMEOUT_MS,
@@ -117,11 +123,11 @@ export function createAdmin({ checks, metrics, routes }: AdminOptions): Admin {
     listen: (port, host) =>
       listen(
         { port, ...(host !== null && { host }), reusePort: process.platform === 'linux' },
-        answers(showRoutesLocally),
+        handlers(showRoutesLocally),
       ),
     async listenOnSocket(path) {
       await rm(path, { force: true });
-      await listen({ path }, answers(showRoutes));
+      await listen({ path }, handlers(showRoutes));
     },
     close() {
       for (const server of servers) {
@@ -133,7 +139,7 @@ export function createAdmin({ checks, metrics, routes }: AdminOptions): Admin {
 }
 
 async function respond(
-  byPath: ReadonlyMap<string, Answer>,
+  byPath: ReadonlyMap<string, Handler>,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -169,4 +175,17 @@ function writeHead(response: ServerResponse, status: number, contentType: string
     'Cache-Control': 'no-store',
     'X-Content-Type-Options': 'nosniff',
   });
+}
+
+/** A detail may repeat what a server said. */
+const MAX_DETAIL_CHARACTERS = 1_000;
+
+/** The body of `/readyz`, in the way of the Kubernetes components: `[+]name ok`, `[-]name detail`. */
+function readinessText(checks: readonly ReadinessCheck[], verbose: boolean): string {
+  const ready = checks.every((check) => check.ok);
+  if (ready && !verbose) return 'ok\n';
+  const lines = checks.map(
+    ({ name, ok, detail }) => `[${ok ? '+' : '-'}]${name} ${detail.slice(0, MAX_DETAIL_CHARACTERS)}\n`,
+  );
+  return `${lines.join('')}readyz check ${ready ? 'passed' : 'failed'}\n`;
 }

@@ -2,6 +2,8 @@ import type { CompileConfig } from '../config/config.ts';
 import { EXIT } from '../config/exit-codes.ts';
 import { compileOnce } from './compile-once.ts';
 import { formatProblem } from '../model/format-problem.ts';
+import { plural } from '../model/plural.ts';
+import type { Severity } from '../model/problem.ts';
 import { countTable } from '../routing/table-view.ts';
 
 /** `portico check`: prints every problem; the exit code is 1 when one of them is an error. */
@@ -27,10 +29,17 @@ export async function runCheck(
   } else {
     for (const problem of problems)
       write(`${problem.severity}: ${formatProblem(problem, locate(problem))}\n`);
-    const { error, warning, info } = bySeverity;
-    write(
-      `${counts.routes} routes of ${counts.hosts} hosts: ${error} errors, ${warning} warnings, ${info} notes\n`,
-    );
+    write(`${plural(counts.routes, 'route')} on ${plural(counts.hosts, 'host')}; ${summary(bySeverity)}\n`);
   }
   return bySeverity.error > 0 ? EXIT.failure : EXIT.ok;
+}
+
+/** `1 error, 2 warnings`; what there is none of is left out. */
+function summary({ error, warning, info }: Readonly<Record<Severity, number>>): string {
+  const counts = [
+    ...(error > 0 ? [plural(error, 'error')] : []),
+    ...(warning > 0 ? [plural(warning, 'warning')] : []),
+    ...(info > 0 ? [plural(info, 'note')] : []),
+  ];
+  return counts.length === 0 ? 'no problems' : counts.join(', ');
 }

@@ -2,7 +2,7 @@ import picomatch from 'picomatch';
 import { apiCallOf } from '../kubernetes/api-client.ts';
 import type { CleanupConfig } from '../config/config.ts';
 import { EXIT } from '../config/exit-codes.ts';
-import { cleanUp } from '../publish/cleanup.ts';
+import { cleanUp } from '../publish/remove-published.ts';
 import { addressText, parseAddress } from '../publish/addresses.ts';
 import { systemClock } from '../kubernetes/clock.ts';
 import { leaseNameOf } from '../publish/publisher.ts';

@@ -10,7 +10,7 @@ import { forbiddenSecrets } from '../routing/settings.ts';
 import { openSource } from '../controller/open-source.ts';
 
 /** Everything read and compiled once, for `check` and `explain`. */
-export type OneOff =
+export type CompileOnceResult =
   | {
       readonly kind: 'compiled';
       readonly compilation: Compilation;
@@ -21,7 +21,7 @@ export type OneOff =
 
 const SYNC_TIMEOUT_MS = 30_000;
 
-export async function compileOnce(config: CompileConfig, env: NodeJS.ProcessEnv): Promise<OneOff> {
+export async function compileOnce(config: CompileConfig, env: NodeJS.ProcessEnv): Promise<CompileOnceResult> {
   const opened = await openSource(config, env, pino({ level: 'silent' }), () => {});
   if (opened.kind === 'failed') return { kind: 'no-input', message: opened.message };
   const { source, locate } = opened;

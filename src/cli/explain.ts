@@ -2,7 +2,7 @@ import { httpsRedirect } from '../config/compile-settings.ts';
 import type { CompileConfig } from '../config/config.ts';
 import { EXIT } from '../config/exit-codes.ts';
 import { compileOnce } from './compile-once.ts';
-import { type Explanation, explain } from '../routing/explain.ts';
+import { type Explanation, explain } from '../routing/explanation.ts';
 import type { Backend, Endpoint, Route } from '../routing/table.ts';
 
 const URL_PARTS = /^(?:(https?):\/\/)?([^/?#]+)([^#]*)/i;
@@ -32,7 +32,7 @@ export async function runExplain(
   return EXIT.ok;
 }
 
-function explanationText(url: string, { outcome, steps, lost }: Explanation): string {
+function explanationText(url: string, { outcome, steps, otherRules }: Explanation): string {
   const lines = [url, ...steps.map((step) => `  ${step}`)];
   switch (outcome.kind) {
     case 'redirect':
@@ -50,8 +50,8 @@ function explanationText(url: string, { outcome, steps, lost }: Explanation): st
       lines.push(...routeLines(outcome.route), ...backendLines(outcome.backend));
       break;
   }
-  if (lost.length > 0) lines.push('other matching rules:');
-  for (const { route, because } of lost) lines.push(`  ${ruleText(route)}: ${because}`);
+  if (otherRules.length > 0) lines.push('other matching rules:');
+  for (const { route, because } of otherRules) lines.push(`  ${ruleText(route)}: ${because}`);
   return `${lines.join('\n')}\n`;
 }
 

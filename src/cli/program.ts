@@ -156,9 +156,9 @@ async function withConfig<T>(
   result: ConfigResult<T>,
   use: (config: T) => Promise<number>,
 ): Promise<number> {
-  const mistakes = [...strayArguments(command), ...(result.kind === 'invalid' ? result.mistakes : [])];
-  if (result.kind === 'ok' && mistakes.length === 0) return use(result.config);
-  for (const mistake of mistakes) console.error(`portico ${command.name()}: ${mistake}`);
+  const errors = [...strayArguments(command), ...(result.kind === 'invalid' ? result.errors : [])];
+  if (result.kind === 'ok' && errors.length === 0) return use(result.config);
+  for (const error of errors) console.error(`portico ${command.name()}: ${error}`);
   console.error(`portico ${command.name()}: see 'portico ${command.name()} --help'`);
   return EXIT.usage;
 }

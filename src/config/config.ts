@@ -6,7 +6,7 @@ import { HOST_OWNERSHIPS, type HostOwnership } from '../routing/settings.ts';
 import { COMPILE_FLAGS, CLEANUP_FLAGS, PUBLISH_FLAGS, RUN_FLAGS } from './flags.ts';
 
 import {
-  text,
+  nonEmptyText,
   boolean,
   oneOf,
   port,
@@ -128,7 +128,7 @@ export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult
   const config: Config = {
     ...readCompileConfig(read),
     publish: readPublishConfig(read),
-    snapshotFile: read.optional('snapshot-file', text),
+    snapshotFile: read.optional('snapshot-file', nonEmptyText),
     snapshotSecrets: read.flag('snapshot-secrets'),
     h2c: read.flag('h2c'),
     underscoresInHeaders: read.flag('underscores-in-headers'),
@@ -141,7 +141,7 @@ export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult
     tlsCiphers: read.optional('tls-ciphers', ciphers) ?? DEFAULT_CIPHERS,
     bindAddress: read.optional('bind-address', ipAddress),
     statusPort: read.one('status-port', port(0)),
-    statusSocket: read.optional('status-socket', text),
+    statusSocket: read.optional('status-socket', nonEmptyText),
     trustedProxies: read.many('trusted-proxies', cidr),
     engine: read.one('engine', oneOf(ENGINES)),
     workers: read.one('workers', workers),
@@ -153,12 +153,12 @@ export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult
   };
   if (config.source.kind === 'manifests') {
     if (read.given('snapshot-file'))
-      read.mistakes.push(
+      read.errors.push(
         '--manifests and --snapshot-file exclude each other: files are there at the next start',
       );
     for (const { name } of PUBLISH_FLAGS) {
       if (read.given(name))
-        read.mistakes.push(`--manifests and --${name} exclude each other: files have nowhere to publish to`);
+        read.errors.push(`--manifests and --${name} exclude each other: files have nowhere to publish to`);
     }
   }
   // Neither is a number after a mistake in it.
@@ -169,7 +169,7 @@ export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult
   ] as const;
   for (const [index, [flag, number]] of ports.entries()) {
     const [other] = ports.slice(index + 1).find(([, each]) => each > 0 && each === number) ?? [];
-    if (other) read.mistakes.push(`${flag} and ${other} are both ${number}: give them different ports`);
+    if (other) read.errors.push(`${flag} and ${other} are both ${number}: give them different ports`);
   }
   return read.result(config);
 }
@@ -184,11 +184,11 @@ export function resolveCompileConfig(flags: FlagValues, env: Environment): Confi
 export function resolveCleanupConfig(flags: FlagValues, env: Environment): ConfigResult<CleanupConfig> {
   const read = new FlagReader(CLEANUP_FLAGS, flags, env);
   return read.result({
-    kubeconfig: read.optional('kubeconfig', text),
-    context: read.optional('context', text),
+    kubeconfig: read.optional('kubeconfig', nonEmptyText),
+    context: read.optional('context', nonEmptyText),
     watchNamespaces: read.many('watch-namespace', namespaceGlob),
-    ingressClass: read.one('ingress-class', text),
-    controllerName: read.one('controller-name', text),
+    ingressClass: read.one('ingress-class', nonEmptyText),
+    controllerName: read.one('controller-name', nonEmptyText),
     watchIngressWithoutClass: read.flag('watch-ingress-without-class'),
     addresses: read.many('publish-address', publishAddress),
     namespace: read.optional('publish-namespace', namespaceName),
@@ -200,7 +200,7 @@ function readPublishConfig(read: FlagReader): PublishConfig {
   const addresses = read.many('publish-address', publishAddress);
   const service = read.optional('publish-service', serviceName);
   if (addresses.length > 0 && service !== null) {
-    read.mistakes.push(
+    read.errors.push(
       '--publish-address and --publish-service exclude each other: give the addresses or the Service that has them',
     );
   }
@@ -217,13 +217,13 @@ function readPublishConfig(read: FlagReader): PublishConfig {
 function readCompileConfig(read: FlagReader): CompileConfig {
   // What the command line says wins: manifests of the environment yield to a cluster named there.
   const clusterNamed = read.given('kubeconfig') || read.given('context');
-  const manifests = clusterNamed && !read.given('manifests') ? [] : read.many('manifests', text);
-  const kubeconfig = read.optional('kubeconfig', text);
-  const context = read.optional('context', text);
+  const manifests = clusterNamed && !read.given('manifests') ? [] : read.many('manifests', nonEmptyText);
+  const kubeconfig = read.optional('kubeconfig', nonEmptyText);
+  const context = read.optional('context', nonEmptyText);
   if (manifests.length > 0) {
     for (const name of ['kubeconfig', 'context']) {
       if (read.given(name))
-        read.mistakes.push(`--manifests and --${name} exclude each other: choose files or a cluster`);
+        read.errors.push(`--manifests and --${name} exclude each other: choose files or a cluster`);
     }
   }
   const httpPort = read.one('http-port', port(1));
@@ -233,16 +233,16 @@ function readCompileConfig(read: FlagReader): CompileConfig {
         ? { kind: 'manifests', paths: manifests }
         : { kind: 'cluster', kubeconfig, context },
     watchNamespaces: read.many('watch-namespace', namespaceGlob),
-    ingressClass: read.one('ingress-class', text),
-    controllerName: read.one('controller-name', text),
+    ingressClass: read.one('ingress-class', nonEmptyText),
+    controllerName: read.one('controller-name', nonEmptyText),
     watchIngressWithoutClass: read.flag('watch-ingress-without-class'),
     hostOwnership: read.one('host-ownership', oneOf(HOST_OWNERSHIPS)),
     // Whoever writes a manifest file is on this machine already; whoever writes into a cluster is not.
     allowLoopback: manifests.length > 0 || read.flag('allow-loopback'),
     allowCrossNamespaceExternalNames: read.flag('allow-cross-namespace-external-names'),
     defaultBackend: read.optional('default-backend', servicePort),
-    nodeName: read.optional('node-name', text),
-    zone: read.optional('zone', text),
+    nodeName: read.optional('node-name', nonEmptyText),
+    zone: read.optional('zone', nonEmptyText),
     httpPort,
     // If HTTP is not on 80, do not default to 443 either.
     httpsPort: read.one('https-port', httpsPort) ?? (httpPort === 80 ? 443 : 0),

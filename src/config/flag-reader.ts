@@ -8,11 +8,11 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export type ConfigResult<T> =
   | { readonly kind: 'ok'; readonly config: T }
   /** Every mistake, each a line that names the flag or variable. */
-  | { readonly kind: 'invalid'; readonly mistakes: readonly string[] };
+  | { readonly kind: 'invalid'; readonly errors: readonly string[] };
 
 /** Reads flags one by one and gathers what is wrong with them. */
 export class FlagReader {
-  readonly mistakes: string[] = [];
+  readonly errors: string[] = [];
   readonly #declared: ReadonlyMap<string, Flag>;
   readonly #flags: FlagValues;
   readonly #env: Environment;
@@ -50,14 +50,14 @@ export class FlagReader {
   }
 
   result<T>(config: T): ConfigResult<T> {
-    if (this.mistakes.length > 0) return { kind: 'invalid', mistakes: this.mistakes };
+    if (this.errors.length > 0) return { kind: 'invalid', errors: this.errors };
     return { kind: 'ok', config: deepFreeze(config) };
   }
 
   #parse<T>(place: string, value: string, parse: Parse<T>): T | undefined {
     const parsed = parse(value);
     if ('value' in parsed) return parsed.value;
-    this.mistakes.push(`${place}: ${parsed.mistake}`);
+    this.errors.push(`${place}: ${parsed.error}`);
     return undefined;
   }
 

@@ -7,22 +7,22 @@ import { isLabel, isSubdomain } from '../model/names.ts';
 import { limitFlagName } from './flags.ts';
 
 /** What the text of a flag means, or one line that says why it means nothing. */
-export type Parsed<T> = { readonly value: T } | { readonly mistake: string };
-export type Parse<T> = (text: string) => Parsed<T>;
+export type Parsed<T> = { readonly value: T } | { readonly error: string };
+export type Parse<T> = (nonEmptyText: string) => Parsed<T>;
 
-export const text: Parse<string> = (given) =>
-  given.trim() === '' ? { mistake: 'is empty; give a value or leave the flag out' } : { value: given };
+export const nonEmptyText: Parse<string> = (given) =>
+  given.trim() === '' ? { error: 'is empty; give a value or leave the flag out' } : { value: given };
 
 export const boolean: Parse<boolean> = (given) => {
   if (/^(true|1|yes|on)$/i.test(given)) return { value: true };
   if (/^(false|0|no|off)$/i.test(given)) return { value: false };
-  return { mistake: `'${given}' is neither true nor false` };
+  return { error: `'${given}' is neither true nor false` };
 };
 
 export function oneOf<const T extends string>(choices: readonly T[]): Parse<T> {
   return (given) => {
     const value = choices.find((choice) => choice === given);
-    return value === undefined ? { mistake: `'${given}' is not one of ${choices.join(', ')}` } : { value };
+    return value === undefined ? { error: `'${given}' is not one of ${choices.join(', ')}` } : { value };
   };
 }
 
@@ -30,7 +30,7 @@ export function port(lowest: number): Parse<number> {
   return (given) => {
     const value = Number(given);
     if (/^\d{1,5}$/.test(given) && value >= lowest && value <= 65_535) return { value };
-    return { mistake: `'${given}' is not a port; give a number from ${lowest} to 65535` };
+    return { error: `'${given}' is not a port; give a number from ${lowest} to 65535` };
   };
 }
 
@@ -39,27 +39,25 @@ export const httpsPort: Parse<number | null> = (given) =>
   given === 'auto' ? { value: null } : port(0)(given);
 
 export const ipAddress: Parse<string> = (given) =>
-  isIP(given)
-    ? { value: given }
-    : { mistake: `'${given}' is not an IP address; names are not resolved here` };
+  isIP(given) ? { value: given } : { error: `'${given}' is not an IP address; names are not resolved here` };
 
 export const publishAddress: Parse<string> = (given) => {
   const address = given.toLowerCase();
   if (isIP(address) > 0) {
     const zoned = address.includes('%') || address === '0.0.0.0' || address === '::';
-    return zoned ? { mistake: `'${given}' is not an address that clients can use` } : { value: address };
+    return zoned ? { error: `'${given}' is not an address that clients can use` } : { value: address };
   }
   if (isSubdomain(address) && !/^[\d.]+$/.test(address)) return { value: address };
-  return { mistake: `'${given}' is neither an IP address nor a host name` };
+  return { error: `'${given}' is neither an IP address nor a host name` };
 };
 
 export const namespaceName: Parse<string> = (given) =>
-  isLabel(given) ? { value: given } : { mistake: `'${given}' is not the name of a namespace` };
+  isLabel(given) ? { value: given } : { error: `'${given}' is not the name of a namespace` };
 
 export const serviceName: Parse<string> = (given) => {
   const [namespace = '', name = '', ...rest] = given.split('/');
   if (isLabel(namespace) && isLabel(name) && rest.length === 0) return { value: given };
-  return { mistake: `'${given}' does not name a Service; write namespace/service` };
+  return { error: `'${given}' does not name a Service; write namespace/service` };
 };
 
 export const cidr: Parse<string> = (given) => {
@@ -73,7 +71,7 @@ export const cidr: Parse<string> = (given) => {
     (prefix !== undefined && !/^\d{1,3}$/.test(prefix)) ||
     length > longest
   ) {
-    return { mistake: `'${given}' is not a network such as 10.0.0.0/8 or fd00::/8` };
+    return { error: `'${given}' is not a network such as 10.0.0.0/8 or fd00::/8` };
   }
   new BlockList().addSubnet(address, length, family === 6 ? 'ipv6' : 'ipv4');
   return { value: given };
@@ -83,32 +81,32 @@ export const workers: Parse<number> = (given) => {
   if (given === 'auto') return { value: availableParallelism() };
   const value = Number(given);
   if (/^\d{1,4}$/.test(given) && value >= 1 && value <= 1024) return { value };
-  return { mistake: `'${given}' is not a number of threads; give auto or a number from 1 to 1024` };
+  return { error: `'${given}' is not a number of threads; give auto or a number from 1 to 1024` };
 };
 
 export const namespaceGlob: Parse<string> = (given) => {
   if (!/^[a-z0-9*?[\]{},!()|-]{1,253}$/.test(given)) {
-    return { mistake: `'${given}' is not a glob over namespace names such as team-* or {web,shop}` };
+    return { error: `'${given}' is not a glob over namespace names such as team-* or {web,shop}` };
   }
   try {
     picomatch.makeRe(given);
     return { value: given };
   } catch (error) {
-    return { mistake: `'${given}' is not a glob: ${(error as Error).message}` };
+    return { error: `'${given}' is not a glob: ${(error as Error).message}` };
   }
 };
 
 export const secretName: Parse<string> = (given) =>
   /^[a-z0-9-]{1,63}\/[a-z0-9.-]{1,253}$/.test(given)
     ? { value: given }
-    : { mistake: `'${given}' does not name a Secret; write namespace/name` };
+    : { error: `'${given}' does not name a Secret; write namespace/name` };
 
 /** RFC 6797 6.1, and the directive of the browsers' preload list. */
 export const hsts: Parse<string | null> = (given) => {
   if (given === 'off') return { value: null };
   if (/^max-age=\d{1,10}(?:; ?(?:includeSubDomains|preload))*$/.test(given)) return { value: given };
   return {
-    mistake: `'${given}' is neither off nor such as 'max-age=31536000; includeSubDomains; preload' (seconds)`,
+    error: `'${given}' is neither off nor such as 'max-age=31536000; includeSubDomains; preload' (seconds)`,
   };
 };
 
@@ -118,7 +116,7 @@ export const ciphers: Parse<string> = (given) => {
     return { value: given };
   } catch {
     return {
-      mistake: `'${given}' names no cipher suite that OpenSSL knows; 'openssl ciphers -v' lists them`,
+      error: `'${given}' names no cipher suite that OpenSSL knows; 'openssl ciphers -v' lists them`,
     };
   }
 };
@@ -127,7 +125,7 @@ export const servicePort: Parse<{ namespace: string; service: string; port: stri
   const [, namespace, service, port] =
     /^([a-z0-9-]{1,63})\/([a-z0-9-]{1,63}):([a-z0-9-]{1,15})$/.exec(given) ?? [];
   if (namespace && service && port) return { value: { namespace, service, port } };
-  return { mistake: `'${given}' does not name a Service port; write namespace/service:port` };
+  return { error: `'${given}' does not name a Service port; write namespace/service:port` };
 };
 
 const DURATION_UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
@@ -137,14 +135,14 @@ export const duration: Parse<number> = (given) => {
   const value = Number(amount) * (DURATION_UNITS_MS[unit ?? ''] ?? Number.NaN);
   // A timer longer than this fires at once.
   if (value <= 2 ** 31 - 1) return { value };
-  return { mistake: `'${given}' is not a duration; write a number with ms, s, m or h, at most 24 days: 30s` };
+  return { error: `'${given}' is not a duration; write a number with ms, s, m or h, at most 24 days: 30s` };
 };
 
 /** Of a Lease: shorter ones change hands whenever the API server takes a second to answer. */
 export const leaseDuration: Parse<number> = (given) => {
   const parsed = duration(given);
-  if ('mistake' in parsed || (parsed.value >= 3_000 && parsed.value <= 3_600_000)) return parsed;
-  return { mistake: `'${given}' is not from 3s to 1h` };
+  if ('error' in parsed || (parsed.value >= 3_000 && parsed.value <= 3_600_000)) return parsed;
+  return { error: `'${given}' is not from 3s to 1h` };
 };
 
 export const limit: Parse<readonly [keyof Limits, number]> = (given) => {
@@ -152,20 +150,20 @@ export const limit: Parse<readonly [keyof Limits, number]> = (given) => {
   const key = (Object.keys(DEFAULT_LIMITS) as (keyof Limits)[]).find((each) => limitFlagName(each) === name);
   if (!key) {
     const names = (Object.keys(DEFAULT_LIMITS) as (keyof Limits)[]).map(limitFlagName).join(', ');
-    return { mistake: `'${given}' sets no limit; write name=value with one of ${names}` };
+    return { error: `'${given}' sets no limit; write name=value with one of ${names}` };
   }
   const parsed: Parsed<number> = key.endsWith('Ms')
     ? duration(value)
     : key === 'bodyMinRate' && value === '0'
       ? { value: 0 }
       : positive(value);
-  return 'value' in parsed ? { value: [key, parsed.value] } : { mistake: `${name}: ${parsed.mistake}` };
+  return 'value' in parsed ? { value: [key, parsed.value] } : { error: `${name}: ${parsed.error}` };
 };
 
 export const positive: Parse<number> = (given) =>
   /^[1-9]\d{0,8}$/.test(given)
     ? { value: Number(given) }
-    : { mistake: `'${given}' is not a positive whole number` };
+    : { error: `'${given}' is not a positive whole number` };
 
 export function limits(given: readonly (readonly [keyof Limits, number])[]): Limits {
   return { ...DEFAULT_LIMITS, ...Object.fromEntries(given) };

@@ -1,7 +1,7 @@
 import type { Admin } from '../admin/server.ts';
 import { compileSettings } from '../config/compile-settings.ts';
 import type { Config } from '../config/config.ts';
-import { type Control, startControl } from './reconciler.ts';
+import { Reconciler } from './reconciler.ts';
 import { type DataPlane, startDataPlane } from './data-plane.ts';
 import { EXIT } from '../config/exit-codes.ts';
 import type { LogSink } from './log.ts';
@@ -12,6 +12,7 @@ import { type OpenedCluster, openSource } from './open-source.ts';
 import { openMetrics, openStatusServer } from './status-server.ts';
 import { countTable } from '../routing/table-view.ts';
 import { tcpMigrationNotice } from './tcp-migration.ts';
+import { plural } from '../model/plural.ts';
 import { VERSION } from '../version.ts';
 import type { Source, SourceEvent } from '../watch/source.ts';
 
@@ -30,7 +31,7 @@ interface Parts {
   readonly source: Source;
   /** The API server, when objects come from one. */
   readonly cluster: OpenedCluster | null;
-  readonly control: Control;
+  readonly reconciler: Reconciler;
   /** From here on a change of the source is compiled. */
   readonly compileChanges: () => void;
   readonly dataPlane: DataPlane;
@@ -40,25 +41,25 @@ interface Parts {
 }
 
 /** What is under way while it serves. */
-interface Service {
-  readonly patience: NodeJS.Timeout;
+interface Serving {
+  readonly syncWarning: NodeJS.Timeout;
   /** Null until it is known that something is to be published. */
   readonly publisher: () => Publisher | null;
 }
 
-/** What the source is waited for before the log says what is missing. */
-const SYNC_PATIENCE_MS = 5_000;
+/** How long to wait for the source before the log says what is missing. */
+const SYNC_WARNING_MS = 5_000;
 
 /**
  * Starts the parts in the order in which the data flows, serves, and stops them in reverse when asked to. Resolves
- * with the exit code; every reason to end early has been said in one line by then.
+ * with the exit code; every reason to end early is logged in one line by then.
  */
 export async function runDaemon(options: DaemonOptions): Promise<number> {
   const parts = await start(options);
   if (parts === null) return EXIT.noInput;
-  const service = serve(parts, options);
+  const serving = serve(parts, options);
   const outcome = await Promise.race([options.stopRequested, parts.failed]);
-  await stop(parts, service, outcome, options);
+  await stop(parts, serving, outcome, options);
   return typeof outcome === 'string' ? EXIT.ok : outcome;
 }
 
@@ -82,64 +83,65 @@ async function start({ config, env, log, threadEntry }: DaemonOptions): Promise<
   const onFatal = failed.resolve;
   const dataPlane = await startDataPlane({
     ...{ config, log, threadEntry, onFatal },
-    onNameFault: (service, fault) => control.nameFault(service, fault),
+    onNameFault: (service, fault) => reconciler.nameFault(service, fault),
   });
-  const asked = { source, dataPlane, compilation: () => control.compilation(), log };
-  const metrics = openMetrics(asked);
-  const control = startControl({
+  const statusSources = { source, dataPlane, compilation: () => reconciler.compilation(), log };
+  const metrics = openMetrics(statusSources);
+  const reconciler: Reconciler = new Reconciler({
     source,
     settings: compileSettings(config),
-    publish: dataPlane.publish,
+    distribute: dataPlane.distribute,
     compiled: metrics.compiled,
     problemLog: createProblemLog(logger, opened.locate),
     logger,
   });
   const compileChanges = (): void => {
-    dirty = control.dirty;
-    control.dirty('routes');
+    dirty = (what) => reconciler.dirty(what);
+    reconciler.dirty('routes');
   };
-  const statusServer = await openStatusServer(asked, metrics, config, onFatal);
-  return { source, cluster, control, compileChanges, dataPlane, statusServer, failed: failed.promise };
+  const statusServer = await openStatusServer(statusSources, metrics, config, onFatal);
+  return { source, cluster, reconciler, compileChanges, dataPlane, statusServer, failed: failed.promise };
 }
 
-function serve(parts: Parts, { config, env, log: { logger } }: DaemonOptions): Service {
-  const { source, cluster, control, compileChanges, dataPlane } = parts;
+function serve(parts: Parts, { config, env, log: { logger } }: DaemonOptions): Serving {
+  const { source, cluster, reconciler, compileChanges, dataPlane } = parts;
   let publisher: Publisher | null = null;
-  const patience = setTimeout(() => {
+  const syncWarning = setTimeout(() => {
     const awaited = source.states().filter((state) => !state.synced);
     const reasons = awaited.map(({ kind, lastError }) => `${kind}${lastError ? ` (${lastError})` : ''}`);
     logger.warn(`still waiting for the first list of ${reasons.join(', ')}; not ready until then`);
-  }, SYNC_PATIENCE_MS).unref();
+  }, SYNC_WARNING_MS).unref();
 
-  // Before everything is listed a snapshot is half a truth, and half a table would answer 404 for the other half.
+  // Before everything is listed the snapshot is incomplete, and the missing routes would answer 404.
   void source.synced.then(() => {
-    clearTimeout(patience);
+    clearTimeout(syncWarning);
     compileChanges();
     if (dataPlane.draining() || !cluster) return;
-    // What is remembered of a cluster is good enough to serve by, but not to write down.
-    const compilation = () => (source.cached?.() ? null : control.compilation());
+    // A cached snapshot is good enough to serve from, but not to publish.
+    const compilation = () => (source.cached?.() ? null : reconciler.compilation());
     publisher = openPublishing({ config, env, cluster, compilation, logger });
   });
   void dataPlane.listening.then(
     ([port, httpsPort]) => {
-      const compilation = control.compilation();
+      const compilation = reconciler.compilation();
       const { hosts, routes } = compilation ? countTable(compilation.table) : { hosts: 0, routes: 0 };
       const address = config.bindAddress ?? 'all addresses';
-      const tlsPort = httpsPort === undefined ? '' : ` and ${httpsPort} (https)`;
+      const ports = httpsPort === undefined ? `port ${port}` : `ports ${port} and ${httpsPort} (https)`;
+      const serving = `${plural(routes, 'route')} on ${plural(hosts, 'host')}`;
       logger.info(
-        `ready: ${routes} routes of ${hosts} hosts on port ${port}${tlsPort} of ${address}, ${config.workers} threads`,
+        `ready: ${serving}; listening on ${ports} of ${address} with ${plural(config.workers, 'thread')}`,
       );
     },
-    // Why it cannot listen has been said.
+    // The reason is logged already.
     () => {},
   );
-  return { patience, publisher: () => publisher };
+  return { syncWarning, publisher: () => publisher };
 }
 
 /** Drains when a signal asked for it, and ends at once when a part failed. */
 async function stop(
-  { source, control, dataPlane, statusServer }: Parts,
-  { patience, publisher }: Service,
+  { source, reconciler, dataPlane, statusServer }: Parts,
+  { syncWarning, publisher }: Serving,
   outcome: string | number,
   { config: { drainTimeoutMs }, log: { logger } }: DaemonOptions,
 ): Promise<void> {
@@ -151,12 +153,14 @@ async function stop(
   const cut = await drained;
   if (typeof outcome === 'string') {
     logger.info(
-      cut === 0 ? 'drained: every request was finished' : `drained: ${cut} requests were cut at the deadline`,
+      cut === 0
+        ? 'drained: every request was finished'
+        : `drained: ${plural(cut, 'request')} did not finish in time and ${cut === 1 ? 'was' : 'were'} aborted`,
     );
   }
-  clearTimeout(patience);
+  clearTimeout(syncWarning);
   await published;
-  await control.stop();
+  await reconciler.stop();
   await source.stop();
   statusServer.close();
 }

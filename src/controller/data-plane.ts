@@ -8,7 +8,9 @@ import { type ThreadTrouble, type Threads, startThreads } from '../proxy/threads
 import { createNameResolver, dnsResolve } from '../proxy/balance/name-resolver.ts';
 import type { NameFault } from '../model/name-fault.ts';
 import type { ObjectKey } from '../model/objects.ts';
-import type { KeyPair } from '../routing/compile/compile.ts';
+import type { KeyPair } from '../model/secrets.ts';
+import type { ShardedMap } from '../model/sharded-map.ts';
+import type { RouteTable } from '../routing/table.ts';
 
 export interface DataPlaneOptions {
   readonly config: Config;
@@ -24,8 +26,10 @@ export interface DataPlaneOptions {
 /** The threads that serve, as the flags say. */
 export interface DataPlane extends Pick<
   Threads,
-  'publish' | 'listening' | 'serving' | 'adoptedGeneration' | 'report' | 'forget' | 'drain'
+  'listening' | 'serving' | 'adoptedGeneration' | 'report' | 'forget' | 'drain'
 > {
+  /** Gives every thread this table and these keys. */
+  distribute(table: RouteTable, keys: ShardedMap<KeyPair>): void;
   /** From the moment `drain` was called. */
   draining(): boolean;
 }
@@ -43,7 +47,7 @@ const DESCRIPTORS_LOG_MS = 60_000;
 /** Starts the threads. They listen as soon as they are given a table. */
 export async function startDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
   const { config, log, threadEntry, onFatal } = options;
-  const standIn = config.httpsPort === 0 ? null : await standInCertificate();
+  const standIn = config.httpsPort === 0 ? null : await defaultCertificate();
   const place = { host: config.bindAddress ?? undefined, reusePort: process.platform === 'linux' };
   let draining = false;
   let descriptorsLoggedAt = Number.NEGATIVE_INFINITY;
@@ -118,6 +122,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
 
   return {
     ...threads,
+    distribute: threads.publish,
     draining: () => draining,
     async drain(timeoutMs) {
       draining = true;
@@ -128,8 +133,8 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
   };
 }
 
-async function standInCertificate(): Promise<KeyPair> {
+async function defaultCertificate(): Promise<KeyPair> {
   // The library behind it is worth loading only where there is TLS.
-  const { createStandInCertificate } = await import('./default-certificate.ts');
-  return createStandInCertificate(Date.now());
+  const { createDefaultCertificate } = await import('./default-certificate.ts');
+  return createDefaultCertificate(Date.now());
 }

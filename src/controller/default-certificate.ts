@@ -11,7 +11,7 @@ const NAME = 'Portico default certificate';
  * A self-signed certificate for hosts that have none, so that TLS works and nobody takes it for a real one. `now` is
  * in milliseconds since the epoch.
  */
-export async function createStandInCertificate(now: number): Promise<KeyPair> {
+export async function createDefaultCertificate(now: number): Promise<KeyPair> {
   // Node makes the key, which is slow where it is not done by OpenSSL; the library puts the certificate together.
   const { privateKey } = await promisify(generateKeyPair)('rsa', {
     modulusLength: 2048,

@@ -32,7 +32,7 @@ export function createProblemLog(
         logger[level](formatProblem(problem, locate(problem)));
       });
       spellOut(logger, gone.values(), gone.size, (problem) => {
-        logger.info(`no longer: ${formatProblem(problem, null)}`);
+        logger.info(`resolved: ${formatProblem(problem, null)}`);
       });
     },
   };

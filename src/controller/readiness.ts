@@ -1,4 +1,4 @@
-import type { Check } from '../admin/readiness.ts';
+import type { ReadinessCheck } from '../admin/server.ts';
 import type { DataPlane } from './data-plane.ts';
 import type { Source, WatchState } from '../watch/source.ts';
 
@@ -7,7 +7,7 @@ export function readiness(
   source: Pick<Source, 'states' | 'cached'>,
   dataPlane: Pick<DataPlane, 'serving' | 'draining' | 'adoptedGeneration'>,
   now: number,
-): readonly Check[] {
+): readonly ReadinessCheck[] {
   const [serving, draining] = [dataPlane.serving(), dataPlane.draining()];
   const cached = source.cached?.() ?? null;
   const watches = source.states().map((state) => ({

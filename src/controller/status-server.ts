@@ -3,7 +3,6 @@ import { type Admin, createAdmin } from '../admin/server.ts';
 import { runInSlices } from '../admin/slices.ts';
 import { boundedExpiries, certificateExpiries } from './certificate-expiry.ts';
 import type { Config } from '../config/config.ts';
-import type { Control } from './reconciler.ts';
 import type { DataPlane } from './data-plane.ts';
 import { EXIT } from '../config/exit-codes.ts';
 import { listenFailure } from './listen-failure.ts';
@@ -27,7 +26,7 @@ import type { Source } from '../watch/source.ts';
 export interface StatusOptions {
   readonly source: Source;
   readonly dataPlane: DataPlane;
-  readonly compilation: Control['compilation'];
+  readonly compilation: () => Compilation | null;
   readonly log: LogSink;
 }
 

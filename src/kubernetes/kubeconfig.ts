@@ -118,10 +118,10 @@ async function readKubeconfig(file: string): Promise<Kubeconfig> {
   });
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const [mistake] = document.errors;
-  if (mistake) {
-    const { line } = lines.linePos(mistake.pos[0]);
-    throw new Unusable(`cannot read kubeconfig ${file}: line ${line}: ${firstLine(mistake.message)}`);
+  const [error] = document.errors;
+  if (error) {
+    const { line } = lines.linePos(error.pos[0]);
+    throw new Unusable(`cannot read kubeconfig ${file}: line ${line}: ${firstLine(error.message)}`);
   }
   const yaml = plain(document, file);
   if (typeof yaml !== 'object' || yaml === null || Array.isArray(yaml))

@@ -58,7 +58,7 @@ export function applyChanges(snapshot: Snapshot, changes: Iterable<ObjectChange>
   const endpointSlices = edit(snapshot.endpointSlices);
   const secrets = edit(snapshot.secrets);
   const slicesByService = edit(snapshot.slicesByService);
-  const touchedServices = new Set<ObjectKey>();
+  const affectedServices = new Set<ObjectKey>();
 
   for (const change of changes) {
     switch (change.kind) {
@@ -81,7 +81,7 @@ export function applyChanges(snapshot: Snapshot, changes: Iterable<ObjectChange>
         if (change.object) list(slicesByService, change.object);
         for (const slice of [before, change.object]) {
           const service = slice ? serviceKeyOf(slice) : undefined;
-          if (service !== undefined) touchedServices.add(service);
+          if (service !== undefined) affectedServices.add(service);
         }
         break;
       }
@@ -103,7 +103,7 @@ export function applyChanges(snapshot: Snapshot, changes: Iterable<ObjectChange>
     ...next,
     slicesByService: slices,
     nameFaults: snapshot.nameFaults,
-    lostReadiness: nextLostReadiness(snapshot, slices, touchedServices),
+    lostReadiness: nextLostReadiness(snapshot, slices, affectedServices),
   };
 }
 

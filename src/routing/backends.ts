@@ -8,7 +8,7 @@ import { MAX_PROBLEMS, type Problem, firstOfEachCode, problem, referenceTo } fro
 import type { CompileSettings } from './settings.ts';
 import type { Dependency, ObjectReader } from '../model/object-reader.ts';
 import type { Backend, BackendKey, Unavailable } from './table.ts';
-import { readTraffic } from './traffic-policy.ts';
+import { readTrafficPolicy } from './traffic-policy.ts';
 
 /** A backend and what is wrong with the Service and slices behind it. */
 export interface CompiledBackend {
@@ -53,7 +53,7 @@ function resolveBackend(key: BackendKey, objects: ObjectReader, settings: Compil
   const protocol = readProtocol(found, serviceKey, service, problems);
   const portName = asString(found.port['name']) ?? '';
   const slices = objects.endpointSlices(serviceKey);
-  const traffic = readTraffic(spec);
+  const traffic = readTrafficPolicy(spec);
   const lost = objects.lostReadiness(serviceKey);
   const resolved = portEndpoints(slices, portName, traffic, settings, lost);
   problems.push(...resolved.problems);
@@ -82,7 +82,7 @@ function resolveBackend(key: BackendKey, objects: ObjectReader, settings: Compil
     endpoints,
     ...(spare.length > 0 && { spare }),
     ...(lastResort && { lastResort }),
-    ...(traffic.sticky && { affinity: 'client-ip' }),
+    ...(traffic.sessionAffinity && { affinity: 'client-ip' }),
     externalName: null,
     unavailable: reason,
   };

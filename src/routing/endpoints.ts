@@ -1,14 +1,14 @@
 import { isIP } from 'node:net';
 import { refusedAddress } from './refused-addresses.ts';
 import { asObject, isPortNumber, asArray, quote, asString } from '../model/untyped.ts';
-import { type Candidate, nearby } from './topology.ts';
+import { type Candidate, splitByTopology } from './topology.ts';
 import { type EndpointIds, endpointId } from '../model/lost-readiness.ts';
 import { type EndpointSlice, objectKey } from '../model/objects.ts';
 import { compareText } from './precedence.ts';
 import { type Problem, problem, referenceTo } from '../model/problem.ts';
 import { type CompileSettings, NOWHERE } from './settings.ts';
 import type { Endpoint } from './table.ts';
-import type { Traffic } from './traffic-policy.ts';
+import type { TrafficPolicy } from './traffic-policy.ts';
 
 /** The endpoints of one Service port, in an order that depends on nothing but the endpoints. */
 export interface PortEndpoints {
@@ -31,7 +31,7 @@ type State = 'ready' | 'terminating' | 'lost-readiness' | 'unusable';
 export function portEndpoints(
   slices: readonly EndpointSlice[],
   portName: string,
-  traffic: Traffic,
+  traffic: TrafficPolicy,
   settings: CompileSettings,
   lostReadiness: EndpointIds,
 ): PortEndpoints {
@@ -53,15 +53,15 @@ export function portEndpoints(
     }
   }
   const used = ready.size > 0 ? ready : terminating.size > 0 ? terminating : lost;
-  const { near, far } = nearby([...used.values()], traffic, settings.location ?? NOWHERE);
+  const { local, remote } = splitByTopology([...used.values()], traffic, settings.location ?? NOWHERE);
   const lastResort = used === lost && lost.size > 0;
-  return { endpoints: inOrder(near), spare: inOrder(far), lastResort, problems };
+  return { endpoints: inOrder(local), spare: inOrder(remote), lastResort, problems };
 }
 
 function* sliceEndpoints(
   slice: EndpointSlice,
   portName: string,
-  traffic: Traffic,
+  traffic: TrafficPolicy,
   settings: CompileSettings,
   lostReadiness: EndpointIds,
   problems: Problem[],
@@ -129,9 +129,9 @@ function slicePorts(ports: unknown, portName: string): readonly number[] {
  * `ready` unset means ready; `serving` and `terminating` unset mean no. One that terminates is called ready all the
  * same when the Service publishes addresses that are not: it is on its way out, whatever it is called.
  */
-function stateOf(conditions: unknown, { notReadyToo }: Traffic): State {
+function stateOf(conditions: unknown, { publishNotReadyAddresses }: TrafficPolicy): State {
   const { ready, serving, terminating } = asObject(conditions);
-  const usable = ready !== false || notReadyToo;
+  const usable = ready !== false || publishNotReadyAddresses;
   if (terminating === true) return usable || serving === true ? 'terminating' : 'unusable';
   return usable ? 'ready' : 'unusable';
 }

@@ -70,7 +70,7 @@ export function scopeRoutes(
   const routes = {
     host: scopeHost(scope),
     namespace: oldestFirst[0]?.object.namespace ?? '',
-    paths: treeOf(claimed, settle(scope, admitted.sort(byPrecedence), report)),
+    paths: treeOf(claimed, resolveConflicts(scope, admitted.sort(byPrecedence), report)),
     defaultRoute,
     ...(clients && { clients }),
   };
@@ -108,7 +108,11 @@ function hostClients(
 type Report = (loser: Route, winner: Route, code: string, field: string, message: string) => void;
 
 /** Who takes each place. `claims` come in order of precedence, so the first one to reach a place has it. */
-function settle(scope: Scope, claims: readonly PathClaim[], report: Report): ReadonlyMap<string, PathSlot> {
+function resolveConflicts(
+  scope: Scope,
+  claims: readonly PathClaim[],
+  report: Report,
+): ReadonlyMap<string, PathSlot> {
   const places = new Map<string, { whole: Route | null; prefix: Route | null }>();
   for (const { at, route } of claims) {
     const exact = route.pathType === 'Exact';

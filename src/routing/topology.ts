@@ -1,6 +1,6 @@
 import type { Location } from './settings.ts';
 import type { Endpoint } from './table.ts';
-import type { Traffic } from './traffic-policy.ts';
+import type { TrafficPolicy } from './traffic-policy.ts';
 
 /** An endpoint with the places its slice means it for (`hints.forZones`, `hints.forNodes`). */
 export interface Candidate {
@@ -9,11 +9,11 @@ export interface Candidate {
   readonly forNodes: readonly string[];
 }
 
-export interface Nearby {
+export interface TopologySplit {
   /** Where requests go. */
-  readonly near: readonly Candidate[];
+  readonly local: readonly Candidate[];
   /** Where they go when none of those can be reached. */
-  readonly far: readonly Candidate[];
+  readonly remote: readonly Candidate[];
 }
 
 /** How many times its fair share an endpoint nearby may get before requests are spread over all. */
@@ -24,9 +24,13 @@ const MOST_SHARES = 2;
  * our zone, else all. Hints count when every endpoint has them, as for kube-proxy; without them an endpoint is where
  * its Pod is. A Service with session affinity keeps all its endpoints, because Porticos in several zones must agree.
  */
-export function nearby(candidates: readonly Candidate[], traffic: Traffic, location: Location): Nearby {
-  const everywhere = { near: candidates, far: [] };
-  if (traffic.sticky) return everywhere;
+export function splitByTopology(
+  candidates: readonly Candidate[],
+  traffic: TrafficPolicy,
+  location: Location,
+): TopologySplit {
+  const everywhere = { local: candidates, remote: [] };
+  if (traffic.sessionAffinity) return everywhere;
   const { node, zone } = location;
   const byNode = node === null ? null : split(candidates, placesByNode(candidates, traffic), node, traffic);
   if (byNode) return byNode;
@@ -36,12 +40,12 @@ export function nearby(candidates: readonly Candidate[], traffic: Traffic, locat
 
 type PlacesOf = (candidate: Candidate) => readonly string[];
 
-function placesByNode(candidates: readonly Candidate[], { prefers }: Traffic): PlacesOf | null {
+function placesByNode(candidates: readonly Candidate[], { prefers }: TrafficPolicy): PlacesOf | null {
   if (candidates.every(({ forNodes }) => forNodes.length > 0)) return ({ forNodes }) => forNodes;
   return prefers === 'node' ? ({ endpoint: { node } }) => (node === undefined ? [] : [node]) : null;
 }
 
-function placesByZone(candidates: readonly Candidate[], { prefers }: Traffic): PlacesOf | null {
+function placesByZone(candidates: readonly Candidate[], { prefers }: TrafficPolicy): PlacesOf | null {
   if (candidates.every(({ forZones }) => forZones.length > 0)) return ({ forZones }) => forZones;
   return prefers === null ? null : ({ endpoint: { zone } }) => (zone === undefined ? [] : [zone]);
 }
@@ -55,18 +59,18 @@ function split(
   candidates: readonly Candidate[],
   placesOf: PlacesOf | null,
   here: string,
-  { prefers }: Traffic,
-): Nearby | null {
+  { prefers }: TrafficPolicy,
+): TopologySplit | null {
   if (placesOf === null) return null;
-  const near: Candidate[] = [];
-  const far: Candidate[] = [];
+  const local: Candidate[] = [];
+  const remote: Candidate[] = [];
   const places = new Set<string>();
   for (const candidate of candidates) {
     const its = placesOf(candidate);
     for (const place of its) places.add(place);
-    (its.includes(here) ? near : far).push(candidate);
+    (its.includes(here) ? local : remote).push(candidate);
   }
-  if (near.length === 0) return null;
-  if (prefers !== null && candidates.length > MOST_SHARES * places.size * near.length) return null;
-  return { near, far };
+  if (local.length === 0) return null;
+  if (prefers !== null && candidates.length > MOST_SHARES * places.size * local.length) return null;
+  return { local, remote };
 }

@@ -3,13 +3,13 @@ import {
   type ControlFigures,
   type DataPlaneFigures,
   type Metrics,
-  type RequestCounters,
+  type RequestTotals,
   type WatchFigures,
   createMetrics,
 } from '../../src/admin/metrics.ts';
 
 const BOUNDS = [0.1, 1];
-const COUNTERS: RequestCounters = {
+const COUNTERS: RequestTotals = {
   ingress: 'shop/web',
   statusClasses: [0, 5, 0, 1, 0],
   latencyBuckets: [3, 2, 1],
@@ -22,7 +22,7 @@ const COUNTERS: RequestCounters = {
 };
 
 interface Figures {
-  readonly counters?: readonly RequestCounters[];
+  readonly counters?: readonly RequestTotals[];
   readonly dataPlane?: Partial<DataPlaneFigures>;
   readonly control?: Partial<ControlFigures>;
   readonly watch?: readonly WatchFigures[];

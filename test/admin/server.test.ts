@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type IncomingMessage, get as httpGet } from 'node:http';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Check } from '../../src/admin/readiness.ts';
+import type { ReadinessCheck } from '../../src/admin/server.ts';
 import { isLoopback } from '../../src/admin/local-only.ts';
 import type { Scrape } from '../../src/admin/scrapes.ts';
 import { type Admin, createAdmin } from '../../src/admin/server.ts';
@@ -15,11 +15,11 @@ const PORT = await heldPort();
 let admin: Admin | null = null;
 afterEach(() => admin?.close());
 
-const OK: Check = { name: 'data-plane', ok: true, detail: 'every thread serves a table' };
-const BAD: Check = { name: 'watch-Ingress', ok: false, detail: 'not listed yet' };
+const OK: ReadinessCheck = { name: 'data-plane', ok: true, detail: 'every thread serves a table' };
+const BAD: ReadinessCheck = { name: 'watch-Ingress', ok: false, detail: 'not listed yet' };
 
 interface Options {
-  readonly checks?: readonly Check[];
+  readonly checks?: readonly ReadinessCheck[];
   readonly metrics?: () => Promise<Scrape>;
   readonly routes?: () => Iterable<string>;
 }

@@ -154,7 +154,7 @@ test('answers --version, check and explain from an empty folder', async () => {
   expect(version).toEqual({ stdout: `${VERSION}\n`, stderr: '' });
   const check = await run(process.execPath, [script, 'check', '--manifests', manifests], { cwd });
   expect(check).toEqual({
-    stdout: '1 routes of 1 hosts: 0 errors, 0 warnings, 0 notes\n',
+    stdout: '1 route on 1 host; no problems\n',
     stderr: '',
   });
   const url = `http://${HOST}/cart`;
@@ -169,7 +169,7 @@ test('reads a cluster through a kubeconfig: client-node is in the bundle', async
   await writeFile(kubeconfig, api.kubeconfig({ token: 'secret' }));
   const args = ['check', '--kubeconfig', kubeconfig];
   const check = await run(process.execPath, [join(portico, 'portico.js'), ...args], { cwd: portico });
-  expect(check.stdout).toBe('0 routes of 0 hosts: 0 errors, 0 warnings, 0 notes\n');
+  expect(check.stdout).toBe('0 routes on 0 hosts; no problems\n');
 });
 
 test.each(['relay', 'http-proxy'])(

@@ -22,7 +22,7 @@ function config() {
   expect(command).toBe('run');
   const values = flags.map((flag) => /^--([a-z-]+)=(.*)$/.exec(flag)?.slice(1) ?? [flag, true]);
   const resolved = resolveConfig(Object.fromEntries(values), {});
-  if (resolved.kind === 'invalid') throw new Error(resolved.mistakes.join('\n'));
+  if (resolved.kind === 'invalid') throw new Error(resolved.errors.join('\n'));
   return resolved.config;
 }
 

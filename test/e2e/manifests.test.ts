@@ -36,7 +36,7 @@ describe.each(ENGINES)('a folder of manifests, served by %s', (engine) => {
   it('says in one line what it serves and where', async () => {
     expect(await daemon.line(/objects from/)).toContain(`objects from manifests in ${folder.path}`);
     expect(await daemon.line(/ready:/)).toContain(
-      `ready: 1 routes of 1 hosts on port ${HTTP_PORT} of ${daemon.address}, 2 threads`,
+      `ready: 1 route on 1 host; listening on port ${HTTP_PORT} of ${daemon.address} with 2 threads`,
     );
   });
 
@@ -80,7 +80,7 @@ describe.each(ENGINES)('a folder of manifests, served by %s', (engine) => {
     await daemon.metricBecomes('portico_problems{severity="error"}', 1);
 
     await folder.put('broken.yaml', good.replace('broken.test', 'mended.test'));
-    expect(await daemon.line(/no longer: /, offset)).toContain('broken.yaml');
+    expect(await daemon.line(/resolved: /, offset)).toContain('broken.yaml');
     await answersBy('mended.test', first);
     await daemon.metricBecomes('portico_problems{severity="error"}', 0);
   });
@@ -101,7 +101,7 @@ describe.each(ENGINES)('a folder of manifests, served by %s', (engine) => {
     expect((await daemon.request('field.test')).body).toBe('first');
 
     await folder.put('field.yaml', good);
-    await daemon.line(/no longer: Ingress default\/field /, offset);
+    await daemon.line(/resolved: Ingress default\/field /, offset);
   });
 
   it('answers 503, not 404, for a Service that is missing, and tells so once', async () => {

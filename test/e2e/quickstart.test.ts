@@ -187,7 +187,7 @@ test('npm start: every printed line works, an edit counts at once, a mistake is 
   expect((await get(url, 'store.localhost')).status).toBe(200);
 
   await writeFile(shop, manifest);
-  await started.says(/no longer: /, offset);
+  await started.says(/resolved: /, offset);
   await until(
     () => get(url, 'shop.localhost'),
     ({ status }) => status === 200,

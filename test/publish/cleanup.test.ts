@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { apiCallOf } from '../../src/kubernetes/api-client.ts';
-import { cleanUp, type CleanupOptions } from '../../src/publish/cleanup.ts';
+import { cleanUp, type CleanupOptions } from '../../src/publish/remove-published.ts';
 import { connect } from '../watch/cluster-fixture.ts';
 import {
   OTHER_CLASS,

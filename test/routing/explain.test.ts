@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { compile } from '../../src/routing/compile/compile.ts';
-import { type Explanation, explain } from '../../src/routing/explain.ts';
+import { type Explanation, explain } from '../../src/routing/explanation.ts';
 import { snapshotOf } from '../../src/model/snapshot.ts';
 import { loadCases } from '../support/cases.ts';
 
@@ -10,19 +10,19 @@ function explained(name: string, host: string, path: string, scheme: 'http' | 'h
   return explain(compile(snapshotOf(found.objects), found.settings), { scheme, host, path }, { port: 443 });
 }
 
-function losers({ lost }: Explanation): readonly string[] {
-  return lost.map(({ route, reason }) => `${route.ingress} ${route.pathType} ${route.path} ${reason}`);
+function losers({ otherRules }: Explanation): readonly string[] {
+  return otherRules.map(({ route, reason }) => `${route.ingress} ${route.pathType} ${route.path} ${reason}`);
 }
 
 describe('explain', () => {
   it('names the class that owns the host and those that come after it', () => {
-    const { outcome, steps, lost } = explained('host-class-owns', 'a.foo.com', '/miss');
+    const { outcome, steps, otherRules } = explained('host-class-owns', 'a.foo.com', '/miss');
     expect(outcome).toMatchObject({ kind: 'refuse', status: 404, reason: 'no-route' });
     expect(steps).toEqual([
       'The rules of host "a.foo.com" own this host.',
       'None of its rules takes "/miss". There is no default backend, so the answer is 404.',
     ]);
-    expect(lost.map(({ route, because }) => `${route.ingress}: ${because}`)).toEqual([
+    expect(otherRules.map(({ route, because }) => `${route.ingress}: ${because}`)).toEqual([
       'shop/wild: The request belongs to host "a.foo.com", which comes before host "*.foo.com".',
       'shop/any: The request belongs to host "a.foo.com", which comes before all hosts.',
     ]);

@@ -6,7 +6,7 @@ import {
   compile,
   listProblems,
 } from '../../src/routing/compile/compile.ts';
-import { explain } from '../../src/routing/explain.ts';
+import { explain } from '../../src/routing/explanation.ts';
 import { match, normalizeHost, normalizePath } from '../../src/routing/match.ts';
 import { entries, get, values } from '../../src/model/sharded-map.ts';
 import { EMPTY_SNAPSHOT, type ObjectChange, applyChanges, snapshotOf } from '../../src/model/snapshot.ts';
@@ -154,7 +154,7 @@ describe('compile and match', () => {
     fc.assert(
       fc.property(anyCluster, requestHost, requestPath, ownership, (objects, host, path, hostOwnership) => {
         const compilation = compile(snapshotOf([...objects, OUR_CLASS]), { ...SETTINGS, hostOwnership });
-        const { outcome, lost } = explain(compilation, { scheme: 'http', host, path });
+        const { outcome, otherRules } = explain(compilation, { scheme: 'http', host, path });
         const [normalHost, normalPath] = [normalizeHost(host), normalizePath(path)];
         if (normalHost === null || normalPath === null) {
           expect(outcome).toMatchObject({ kind: 'refuse', status: 400 });
@@ -162,7 +162,7 @@ describe('compile and match', () => {
         }
         const route = match(compilation.table, normalHost, normalPath);
         expect(outcome.route).toEqual(route);
-        for (const candidate of lost) expect(candidate.route).not.toEqual(route);
+        for (const candidate of otherRules) expect(candidate.route).not.toEqual(route);
       }),
       { numRuns: 200 },
     );

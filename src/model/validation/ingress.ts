@@ -1,6 +1,5 @@
 import { type UntypedObject, asObject, isAbsent, isPortNumber } from '../untyped.ts';
-import { PORT_NAME_RULE, hostFault, isLabel, isPortName, isSubdomain } from '../names.ts';
-import { pathFault } from './path.ts';
+import { PORT_NAME_RULE, hostFault, isLabel, isPortName, isSubdomain, pathFault } from '../names.ts';
 import type { Findings } from './findings.ts';
 
 /** networking.k8s.io/v1 Ingress. */

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { type Claims, type NamespaceUse, nothingOf } from '../ingress/claims.ts';
+import { type Claims, type NamespaceUse, claimNothing } from '../ingress/claims.ts';
 import type { Compilation } from './compilation.ts';
 import type { ClaimChange } from './compile-claims.ts';
 import { problem } from '../../model/problem.ts';
@@ -24,10 +24,10 @@ export function admitClaims(
   changes: readonly ClaimChange[],
 ): AdmittedClaims {
   const uses = edit(from.usesByNamespace);
-  const touched = new Set<string>();
+  const affected = new Set<string>();
   for (const { before, after } of changes) {
     const namespace = (after ?? before)?.object.namespace ?? '';
-    touched.add(namespace);
+    affected.add(namespace);
     const use = uses.get(namespace) ?? NONE;
     const [gone, come] = [before?.use ?? NONE, after?.use ?? NONE];
     const sum = {
@@ -37,7 +37,7 @@ export function admitClaims(
     if (isDeepStrictEqual(sum, NONE)) uses.delete(namespace);
     else uses.set(namespace, sum);
   }
-  const beyond = [...touched].filter((namespace) => {
+  const beyond = [...affected].filter((namespace) => {
     return isBeyond(get(from.usesByNamespace, namespace)) || isBeyond(uses.get(namespace));
   });
 
@@ -74,7 +74,7 @@ function withinLimits(namespace: string, asked: ShardedMap<Claims>): readonly Cl
     if (routes + use.routes > routesPerNamespace) {
       const message = `The Ingresses of a namespace may have ${routesPerNamespace} hosts and paths, counted for each host and glob; with this one they are more, so nothing of it is served: remove some, or use another namespace.`;
       const tooMany = problem('error', 'NamespaceTooManyRoutes', object, 'spec.rules', message);
-      return { ...nothingOf(claims), problems: [...problems, tooMany] };
+      return { ...claimNothing(claims), problems: [...problems, tooMany] };
     }
     routes += use.routes;
     if (globs + use.globs > globsPerNamespace) {

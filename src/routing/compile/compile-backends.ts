@@ -22,8 +22,8 @@ export interface CompiledBackends {
   /** Of what backends depend on. */
   readonly dependencyUpdates: readonly IndexUpdate[];
   /** Ingresses whose references became good or bad. */
-  readonly touchedIngresses: ReadonlySet<ObjectKey>;
-  readonly touchedServices: ReadonlySet<ObjectKey>;
+  readonly affectedIngresses: ReadonlySet<ObjectKey>;
+  readonly affectedServices: ReadonlySet<ObjectKey>;
 }
 
 /** Works out again the backends whose Service or slices changed, and those that Ingresses now name or no longer do. */
@@ -41,23 +41,23 @@ export function compileBackends(
 
   const changedServices = new Set<ObjectKey>();
   for (const [service] of difference(from.snapshot.services, snapshot.services)) changedServices.add(service);
-  const touched = new Set(updates.flatMap(({ before, after }) => [...before, ...after]));
+  const affected = new Set(updates.flatMap(({ before, after }) => [...before, ...after]));
   for (const dependency of changedDependencies(from.snapshot, snapshot)) {
-    for (const backend of dependentsOn(from.indexes.dependents, 'Backend', dependency)) touched.add(backend);
+    for (const backend of dependentsOn(from.indexes.dependents, 'Backend', dependency)) affected.add(backend);
   }
   const controllers = settings.defaultBackend && controllerBackend(settings.defaultBackend);
-  if (controllers !== null && !get(from.backends, controllers)) touched.add(controllers);
+  if (controllers !== null && !get(from.backends, controllers)) affected.add(controllers);
 
   const backends = edit(from.backends);
   const table = edit(from.table.backends);
-  const touchedIngresses = new Set<ObjectKey>();
-  const touchedServices = new Set<ObjectKey>();
+  const affectedIngresses = new Set<ObjectKey>();
+  const affectedServices = new Set<ObjectKey>();
   const dependencyUpdates: IndexUpdate[] = [];
-  for (const key of touched) {
+  for (const key of affected) {
     const before = backends.get(key);
     const ingresses = get(ingressesByBackend, key);
     const service = serviceOf(key);
-    if (service !== null) touchedServices.add(service);
+    if (service !== null) affectedServices.add(service);
     if (!ingresses && key !== controllers) {
       backends.delete(key);
       table.delete(key);
@@ -73,15 +73,15 @@ export function compileBackends(
     // The message about a bad reference quotes the Service.
     const stillBad = unavailable !== null && service !== null && changedServices.has(service);
     if (before && (faultChanged || stillBad))
-      for (const ingress of ingresses ?? []) touchedIngresses.add(ingress);
+      for (const ingress of ingresses ?? []) affectedIngresses.add(ingress);
   }
   return {
     backends: backends.done(),
     table: table.done(),
     indexes: { ingressesByBackend },
     dependencyUpdates,
-    touchedIngresses,
-    touchedServices,
+    affectedIngresses,
+    affectedServices,
   };
 }
 

@@ -27,7 +27,7 @@ export interface CompiledCertificates {
   readonly indexes: Pick<Indexes, 'ingressesByTlsHost' | 'hostsBySecret'>;
   /** Of what certificates depend on. */
   readonly dependencyUpdates: readonly IndexUpdate[];
-  readonly touchedIngresses: ReadonlySet<ObjectKey>;
+  readonly affectedIngresses: ReadonlySet<ObjectKey>;
 }
 
 /** Works out again the TLS hosts whose Ingress or Secret changed; all of them when a certificate has come of age. */
@@ -49,24 +49,24 @@ export function compileCertificates(
     })),
   );
 
-  const touched = new Set(changes.flatMap(({ before, after }) => [...hostsOf(before), ...hostsOf(after)]));
+  const affected = new Set(changes.flatMap(({ before, after }) => [...hostsOf(before), ...hostsOf(after)]));
   // Another namespace has a scope now: other entries count for the hosts below it.
   for (const [scope, after] of difference(from.scopes, scopes)) {
     if (get(from.scopes, scope)?.namespace === after?.namespace) continue;
-    if (get(ingressesByTlsHost, scope)) touched.add(scope);
+    if (get(ingressesByTlsHost, scope)) affected.add(scope);
     for (const ingress of get(ingressesByScope, scope) ?? []) {
-      for (const host of hostsOf(get(claims, ingress))) touched.add(host);
+      for (const host of hostsOf(get(claims, ingress))) affected.add(host);
     }
   }
   for (const dependency of changedDependencies(from.snapshot, snapshot)) {
-    for (const host of dependentsOn(from.indexes.dependents, 'TlsHost', dependency)) touched.add(host);
+    for (const host of dependentsOn(from.indexes.dependents, 'TlsHost', dependency)) affected.add(host);
   }
   const timePassed = settings.now >= from.certificatesValidUntil || settings.now < from.settings.now;
-  if (timePassed) for (const [host] of entries(from.certificates)) touched.add(host);
+  if (timePassed) for (const [host] of entries(from.certificates)) affected.add(host);
 
   const certificates = edit(from.certificates);
   const table = edit(from.table.certificates);
-  const touchedIngresses = new Set<ObjectKey>();
+  const affectedIngresses = new Set<ObjectKey>();
   const updates: IndexUpdate[] = [];
   const dependencyUpdates: IndexUpdate[] = [];
   const put = (host: string, after: CertificateReference | null): void => {
@@ -88,10 +88,10 @@ export function compileCertificates(
     defaultProblem = after.problem;
     put('', after.certificate);
   }
-  for (const host of touched) {
+  for (const host of affected) {
     const before = certificates.get(host);
     const claimants = claimantsOf(host, ingressesByTlsHost, claims);
-    for (const ingress of before?.problems.keys() ?? []) touchedIngresses.add(ingress);
+    for (const ingress of before?.problems.keys() ?? []) affectedIngresses.add(ingress);
     if (claimants.length === 0) {
       certificates.delete(host);
       dependencyUpdates.push(dependentUpdate('TlsHost', host, before, undefined));
@@ -104,7 +104,7 @@ export function compileCertificates(
       hostCertificate(host, claimants, ownerOf, objects, settings.now),
     );
     dependencyUpdates.push(dependentUpdate('TlsHost', host, before, after));
-    for (const ingress of after.problems.keys()) touchedIngresses.add(ingress);
+    for (const ingress of after.problems.keys()) affectedIngresses.add(ingress);
     validUntil = Math.min(validUntil, after.validUntil);
     if (!isDeepStrictEqual(before, after)) certificates.set(host, after);
     put(host, after.certificate);
@@ -118,7 +118,7 @@ export function compileCertificates(
     validUntil,
     indexes: { ingressesByTlsHost, hostsBySecret },
     dependencyUpdates,
-    touchedIngresses,
+    affectedIngresses,
   };
 }
 

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { type Claims, noClaims, nothingOf, readClaims } from '../ingress/claims.ts';
+import { type Claims, emptyClaims, claimNothing, readClaims } from '../ingress/claims.ts';
 import { type Classes, ownership, readClasses } from '../ingress/classes.ts';
 import type { Compilation } from './compilation.ts';
 import { type CompileFault, faultProblem } from './fault.ts';
@@ -57,7 +57,7 @@ export function compileClaims(
     } catch (error) {
       const [namespace = '', name = ''] = ingress.split('/', 2);
       const reference = { kind: 'Ingress', namespace, name };
-      const nothing = nothingOf({ ingress, object: reference, age: Number.MAX_SAFE_INTEGER });
+      const nothing = claimNothing({ ingress, object: reference, age: Number.MAX_SAFE_INTEGER });
       return {
         ...nothing,
         dependencies: objects.dependencies(),
@@ -65,13 +65,13 @@ export function compileClaims(
       };
     }
   };
-  const touched = new Set<ObjectKey>();
-  for (const [key] of difference(from.snapshot.ingresses, snapshot.ingresses)) touched.add(key);
-  if (!sameOwnership) for (const [key] of entries(snapshot.ingresses)) touched.add(key);
+  const affected = new Set<ObjectKey>();
+  for (const [key] of difference(from.snapshot.ingresses, snapshot.ingresses)) affected.add(key);
+  if (!sameOwnership) for (const [key] of entries(snapshot.ingresses)) affected.add(key);
   for (const dependency of changedDependencies(from.snapshot, snapshot)) {
-    for (const key of dependentsOn(from.indexes.dependents, 'Ingress', dependency)) touched.add(key);
+    for (const key of dependentsOn(from.indexes.dependents, 'Ingress', dependency)) affected.add(key);
   }
-  for (const key of touched) reread(key, get(snapshot.ingresses, key));
+  for (const key of affected) reread(key, get(snapshot.ingresses, key));
   const dependencyUpdates = changes.map(({ ingress, before, after }) =>
     dependentUpdate('Ingress', ingress, before, after),
   );
@@ -90,7 +90,7 @@ function claimsOf(
     case 'ours':
       return readClaims(key, ingress, owner.problems, objects);
     case 'class-missing':
-      return noClaims(key, ingress, owner.problems);
+      return emptyClaims(key, ingress, owner.problems);
     case 'foreign':
       return undefined;
   }

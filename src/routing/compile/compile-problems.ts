@@ -22,8 +22,8 @@ type Compiled = Omit<Compilation, 'problems' | 'faults'> & { readonly faults: Co
 export function compileProblems(
   from: Compilation,
   compiled: Compiled,
-  touchedIngresses: ReadonlySet<ObjectKey>,
-  touchedServices: ReadonlySet<ObjectKey>,
+  affectedIngresses: ReadonlySet<ObjectKey>,
+  affectedServices: ReadonlySet<ObjectKey>,
   defaultCertificate: Problem | null | undefined,
 ): ShardedMap<readonly Problem[]> {
   const problems = edit(from.problems);
@@ -31,8 +31,8 @@ export function compileProblems(
     if (found.length > 0) problems.set(owner, worst(sortProblems(found)));
     else problems.delete(owner);
   };
-  for (const ingress of touchedIngresses) put(`Ingress ${ingress}`, isolated(ingress, compiled));
-  for (const service of touchedServices) put(`Service ${service}`, serviceProblems(service, compiled));
+  for (const ingress of affectedIngresses) put(`Ingress ${ingress}`, isolated(ingress, compiled));
+  for (const service of affectedServices) put(`Service ${service}`, serviceProblems(service, compiled));
   const { defaultTlsSecret } = compiled.settings;
   if (defaultTlsSecret && defaultCertificate !== undefined) {
     put(`Secret ${defaultTlsSecret}`, defaultCertificate ? [defaultCertificate] : []);

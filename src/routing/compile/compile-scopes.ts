@@ -12,7 +12,7 @@ import type { Problem } from '../../model/problem.ts';
 import { byAge } from '../precedence.ts';
 import { CATCH_ALL, HOSTLESS, type Scope, scopeKind } from '../scope.ts';
 import type { CompileSettings } from '../settings.ts';
-import { type TreeOf, shareTrees, treesOf } from './share-trees.ts';
+import { type TreeOf, shareTrees, treeCache } from './share-trees.ts';
 import { type ShardedMap, edit, get } from '../../model/sharded-map.ts';
 import type { Route, RouteTable } from '../table.ts';
 
@@ -23,7 +23,7 @@ export interface CompiledScopes extends Pick<RouteTable, 'hosts' | 'wildcards' |
   readonly catchAll: Route | null;
   readonly indexes: Pick<Indexes, 'ingressesByScope' | 'globsBySuffix' | 'hostsByWildcard'>;
   /** Ingresses that lost something, or no longer do. */
-  readonly touchedIngresses: ReadonlySet<ObjectKey>;
+  readonly affectedIngresses: ReadonlySet<ObjectKey>;
 }
 
 /** Works out again the hosts that a changed Ingress claims or claimed. */
@@ -41,13 +41,13 @@ export function compileScopes(
     }),
   );
   const claimants = (scope: Scope): readonly Claims[] => claimantsOf(scope, ingressesByScope, claims);
-  const touched = new Set(changes.flatMap(({ before, after }) => [...scopesOf(before), ...scopesOf(after)]));
+  const affected = new Set(changes.flatMap(({ before, after }) => [...scopesOf(before), ...scopesOf(after)]));
   const { hostOwnership } = settings;
-  if (hostOwnership === 'namespace') addHostsBelow(touched, from, claimants);
+  if (hostOwnership === 'namespace') addHostsBelow(affected, from, claimants);
 
-  const treeOf = treesOf();
+  const treeOf = treeCache();
   const fresh = new Map<Scope, ScopeRoutes>();
-  for (const scope of touched) {
+  for (const scope of affected) {
     const all = claimants(scope);
     if (all.length === 0) continue;
     const owner = hostOwner(scope, hostOwnership, claimants);
@@ -68,20 +68,20 @@ export function compileScopes(
   const scopes = edit(from.scopes);
   const hosts = edit(from.table.hosts);
   const wildcards = edit(from.table.wildcards);
-  const touchedIngresses = new Set<ObjectKey>();
-  const touchedGlobs: { scope: Scope; present: boolean }[] = [];
+  const affectedIngresses = new Set<ObjectKey>();
+  const affectedGlobs: { scope: Scope; present: boolean }[] = [];
   const hostUpdates: IndexUpdate[] = [];
-  for (const scope of touched) {
+  for (const scope of affected) {
     const before = scopes.get(scope);
-    const after = keepEqual(before, fresh.get(scope));
-    for (const ingress of before?.conflicts.keys() ?? []) touchedIngresses.add(ingress);
-    for (const ingress of after?.conflicts.keys() ?? []) touchedIngresses.add(ingress);
+    const after = reuseIfEqual(before, fresh.get(scope));
+    for (const ingress of before?.conflicts.keys() ?? []) affectedIngresses.add(ingress);
+    for (const ingress of after?.conflicts.keys() ?? []) affectedIngresses.add(ingress);
     put(scopes, scope, after);
     const routes = after?.routes ?? undefined;
     const kind = scopeKind(scope);
     if (kind === 'precise') put(hosts, scope, routes);
     else if (kind === 'wildcard') put(wildcards, scope.slice('*.'.length), routes);
-    else if (kind === 'glob') touchedGlobs.push({ scope, present: after !== undefined });
+    else if (kind === 'glob') affectedGlobs.push({ scope, present: after !== undefined });
     const above = hostOwnership === 'namespace' ? wildcardAbove(scope) : null;
     if (above !== null) hostUpdates.push({ member: scope, before: [above], after: after ? [above] : [] });
   }
@@ -89,18 +89,18 @@ export function compileScopes(
   const done = scopes.done();
   const globsBySuffix = updateIndex(
     from.indexes.globsBySuffix,
-    touchedGlobs.map(({ scope, present }) => {
+    affectedGlobs.map(({ scope, present }) => {
       const suffix = [suffixOf(scope)];
       return { member: scope, before: suffix, after: present ? suffix : [] };
     }),
   );
   const globs = edit(from.table.globs);
   const globBuckets = edit(from.globBuckets);
-  for (const suffix of new Set(touchedGlobs.map(({ scope }) => suffixOf(scope)))) {
+  for (const suffix of new Set(affectedGlobs.map(({ scope }) => suffixOf(scope)))) {
     const bucket = globBucket(suffix, get(globsBySuffix, suffix), done, claimants);
     const before = globBuckets.get(suffix);
-    for (const ingress of before?.leftOut.keys() ?? []) touchedIngresses.add(ingress);
-    for (const ingress of bucket.leftOut.keys()) touchedIngresses.add(ingress);
+    for (const ingress of before?.leftOut.keys() ?? []) affectedIngresses.add(ingress);
+    for (const ingress of bucket.leftOut.keys()) affectedIngresses.add(ingress);
     if (bucket.globs.length === 0) {
       globBuckets.delete(suffix);
       globs.delete(suffix);
@@ -124,7 +124,7 @@ export function compileScopes(
       globsBySuffix,
       hostsByWildcard: updateIndex(from.indexes.hostsByWildcard, hostUpdates),
     },
-    touchedIngresses,
+    affectedIngresses,
   };
 }
 
@@ -144,16 +144,16 @@ function scopesOf(claims: Claims | undefined): readonly Scope[] {
 
 /** The precise hosts under a wildcard have another owner when the oldest Ingress of the wildcard is another one. */
 function addHostsBelow(
-  touched: Set<Scope>,
+  affected: Set<Scope>,
   from: Compilation,
   claimants: (scope: Scope) => readonly Claims[],
 ): void {
-  for (const scope of [...touched]) {
+  for (const scope of [...affected]) {
     if (scopeKind(scope) !== 'wildcard') continue;
     const [before] = claimantsOf(scope, from.indexes.ingressesByScope, from.claims);
     const [after] = claimants(scope);
     if (before && after && byAge(before, after) === 0) continue;
-    for (const host of get(from.indexes.hostsByWildcard, scope) ?? []) touched.add(host);
+    for (const host of get(from.indexes.hostsByWildcard, scope) ?? []) affected.add(host);
   }
 }
 
@@ -183,7 +183,10 @@ function isolated(
 }
 
 /** Routes that come out as they were are the old ones, so that nobody takes them for a change. */
-function keepEqual(before: ScopeRoutes | undefined, after: ScopeRoutes | undefined): ScopeRoutes | undefined {
+function reuseIfEqual(
+  before: ScopeRoutes | undefined,
+  after: ScopeRoutes | undefined,
+): ScopeRoutes | undefined {
   // Trees are compared already: where they are equal, they are the same.
   if (before?.routes?.paths !== after?.routes?.paths || !isDeepStrictEqual(before?.routes, after?.routes)) {
     return after;

@@ -48,7 +48,7 @@ export function compile(snapshot: Snapshot, settings: CompileSettings, previous?
     ]),
   };
   const catchAll = scopes.catchAll ?? controllerDefault(settings);
-  const table = settleTable(from.table, {
+  const table = reuseTable(from.table, {
     generation: snapshot.generation,
     hosts: scopes.hosts,
     wildcards: scopes.wildcards,
@@ -76,16 +76,16 @@ export function compile(snapshot: Snapshot, settings: CompileSettings, previous?
     indexes,
     faults,
   };
-  const touchedIngresses = new Set<string>();
-  for (const { ingress } of changes) touchedIngresses.add(ingress);
+  const affectedIngresses = new Set<string>();
+  for (const { ingress } of changes) affectedIngresses.add(ingress);
   for (const part of [scopes, backends, certificates]) {
-    for (const ingress of part.touchedIngresses) touchedIngresses.add(ingress);
+    for (const ingress of part.affectedIngresses) affectedIngresses.add(ingress);
   }
   const problems = compileProblems(
     from,
     compiled,
-    touchedIngresses,
-    backends.touchedServices,
+    affectedIngresses,
+    backends.affectedServices,
     certificates.defaultProblem,
   );
   return { ...compiled, problems };
@@ -103,7 +103,7 @@ function controllerDefault({ defaultBackend }: CompileSettings): Route | null {
 }
 
 /** The same table when no part of it is another one. */
-function settleTable(before: RouteTable, after: RouteTable): RouteTable {
+function reuseTable(before: RouteTable, after: RouteTable): RouteTable {
   const parts = Object.keys(after) as (keyof RouteTable)[];
   return parts.every((part) => part === 'generation' || after[part] === before[part]) ? before : after;
 }

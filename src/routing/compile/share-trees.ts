@@ -12,7 +12,7 @@ export type TreeOf = (
 ) => PathTree;
 
 /** Builds one tree for all scopes that the same lists of paths claim: the hosts and globs of an Ingress, say. */
-export function treesOf(): TreeOf {
+export function treeCache(): TreeOf {
   const numbers = new Map<readonly PathClaim[], number>();
   const trees = new Map<string, PathTree>();
   const numberOf = (list: readonly PathClaim[]): number => {

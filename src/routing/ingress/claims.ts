@@ -3,11 +3,10 @@ import { canaryProblem } from './canary.ts';
 import { isAbsent, asObject, isObject, isPortNumber, asArray, asString } from '../../model/untyped.ts';
 import type { ClientAuth } from '../../policies/client-certificate.ts';
 import type { HostGlob } from '../glob.ts';
-import { hostFault, isLabel, isPortName } from '../../model/names.ts';
+import { hostFault, isLabel, isPortName, pathFault } from '../../model/names.ts';
 import type { ObjectKey } from '../../model/objects.ts';
 import type { Dependency, ObjectReader } from '../../model/object-reader.ts';
 import type { PolicySet } from '../../policies/policy-set.ts';
-import { pathFault } from '../../model/validation/path.ts';
 import { normalizeRulePath } from '../../http/path.ts';
 import {
   MAX_PROBLEMS,
@@ -72,7 +71,7 @@ export function readClaims(
 ): Claims {
   const object = referenceTo('Ingress', key, ingress);
   const canary = canaryProblem(ingress, object);
-  if (canary) return noClaims(key, ingress, [...classProblems, canary]);
+  if (canary) return emptyClaims(key, ingress, [...classProblems, canary]);
   const namespace = object.namespace ?? '';
   const spec = asObject(asObject(ingress)['spec']);
   const annotations = readAnnotations(ingress, object, objects);
@@ -109,13 +108,13 @@ export function readClaims(
 }
 
 /** An Ingress that claims nothing, and the problems that say why. */
-export function noClaims(key: ObjectKey, ingress: unknown, problems: readonly Problem[]): Claims {
+export function emptyClaims(key: ObjectKey, ingress: unknown, problems: readonly Problem[]): Claims {
   const object = referenceTo('Ingress', key, ingress);
-  return { ...nothingOf({ ingress: key, object, age: readAge(ingress) }), problems };
+  return { ...claimNothing({ ingress: key, object, age: readAge(ingress) }), problems };
 }
 
 /** An Ingress that claims nothing. */
-export function nothingOf({ ingress, object, age }: Pick<Claims, 'ingress' | 'object' | 'age'>): Claims {
+export function claimNothing({ ingress, object, age }: Pick<Claims, 'ingress' | 'object' | 'age'>): Claims {
   const nothing = { scopes: new Map(), defaultRoute: null, tls: new Map(), clients: null, dependencies: [] };
   return { ingress, object, age, ...nothing, use: { routes: 0, globs: 0 }, problems: [] };
 }

@@ -1,5 +1,5 @@
-import { type Node, type Pair, isAlias, isCollection, isMap, isScalar, isSeq } from 'yaml';
-import type { YamlDocument } from './yaml.ts';
+import { type Pair, isAlias, isCollection, isMap, isScalar, isSeq } from 'yaml';
+import { type YamlDocument, startOf } from './yaml.ts';
 
 /** `spec.rules[0].http` as a list of steps; `metadata.annotations[portico.dev/a]` and `data["tls.crt"]` as well. */
 export function stepsOf(field: string): readonly (string | number)[] {
@@ -73,9 +73,4 @@ function pairOf(
     }
   }
   return undefined;
-}
-
-/** Where a node begins, if it was written at all. */
-export function startOf(node: unknown): number | null {
-  return (node as Node | null | undefined)?.range?.[0] ?? null;
 }

@@ -76,7 +76,7 @@ export function parseManifests(file: string, text: string): ParsedFile {
   for (const [index, document] of yaml.documents.entries()) {
     const field = yaml.documents.length > 1 ? `document ${index + 1}` : '';
     const plain = plainValue(document);
-    if (plain.is === 'mistake') {
+    if (plain.is === 'error') {
       broken = true;
       report('InvalidSyntax', field, plain.offset, plain.message);
     } else if (plain.value !== null && plain.value !== undefined) {

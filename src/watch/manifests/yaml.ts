@@ -1,6 +1,7 @@
 import {
   type Document,
   LineCounter,
+  type Node,
   type ParsedNode,
   type ScalarTag,
   isMap,
@@ -9,7 +10,6 @@ import {
   parseAllDocuments,
 } from 'yaml';
 import type { SourceLocation } from '../../model/format-problem.ts';
-import { startOf } from './field.ts';
 
 export type YamlDocument = Document.Parsed<ParsedNode>;
 export interface YamlFile {
@@ -56,28 +56,28 @@ export function parseYaml(file: string, text: string): YamlFile {
 export type PlainValue =
   | { readonly is: 'value'; readonly value: unknown }
   /** Not YAML, or more than JSON could hold. */
-  | { readonly is: 'mistake'; readonly offset: number; readonly message: string };
+  | { readonly is: 'error'; readonly offset: number; readonly message: string };
 
 /** A document as JSON has it: maps with strings as keys, lists, scalars; a tree of limited depth. */
 export function plainValue(document: YamlDocument): PlainValue {
   const start = startOf(document.contents) ?? 0;
   const [error] = document.errors;
-  if (error) return mistake(error.pos[0], `The YAML is not valid: ${error.message.split('\n')[0]}`);
+  if (error) return invalidYaml(error.pos[0], `The YAML is not valid: ${error.message.split('\n')[0]}`);
   let value: unknown;
   try {
     value = document.toJS({ maxAliasCount: MAX_ALIASES });
   } catch (cause) {
     const said = cause instanceof Error ? cause.message : String(cause);
-    return mistake(start, `The YAML cannot be unfolded: ${said}; write its anchors and aliases out`);
+    return invalidYaml(start, `The YAML cannot be unfolded: ${said}; write its anchors and aliases out`);
   }
-  if (isTooDeep(value)) return mistake(start, 'The YAML is nested too deeply, or contains itself');
+  if (isTooDeep(value)) return invalidYaml(start, 'The YAML is nested too deeply, or contains itself');
   const odd = oddKey(document.contents);
   if (odd === null) return { is: 'value', value };
-  return mistake(odd, 'A key must be a string, which this one is not; quote it or mend the indentation');
+  return invalidYaml(odd, 'A key must be a string, which this one is not; quote it or mend the indentation');
 }
 
-function mistake(offset: number, message: string): PlainValue {
-  return { is: 'mistake', offset, message };
+function invalidYaml(offset: number, message: string): PlainValue {
+  return { is: 'error', offset, message };
 }
 
 function isTooDeep(value: unknown, depth = 0): boolean {
@@ -95,4 +95,9 @@ function oddKey(node: unknown): number | null {
     if (inside !== null) return inside;
   }
   return null;
+}
+
+/** The offset where a node begins; null for one that is not written. */
+export function startOf(node: unknown): number | null {
+  return (node as Node | null | undefined)?.range?.[0] ?? null;
 }

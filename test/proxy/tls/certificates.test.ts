@@ -6,12 +6,12 @@ import {
   createCertificates,
 } from '../../../src/proxy/tls/certificates.ts';
 import { mapOf } from '../../../src/model/sharded-map.ts';
-import { createStandInCertificate } from '../../../src/controller/default-certificate.ts';
+import { createDefaultCertificate } from '../../../src/controller/default-certificate.ts';
 import type { CertificateReference } from '../../../src/routing/table.ts';
 import { tableOf } from '../../support/proxy.ts';
 import { authority } from '../../support/tls-proxy.ts';
 
-const standIn = await createStandInCertificate(Date.now());
+const standIn = await createDefaultCertificate(Date.now());
 const [one, two] = [authority().issue(['one.test']), authority().issue(['two.test'])];
 
 function certificates(ciphers = DEFAULT_CIPHERS): Certificates {

@@ -17,14 +17,14 @@ export interface Explanation {
   /** The host and path as they are matched; null when malformed. */
   readonly host: string | null;
   readonly path: string | null;
-  readonly outcome: Outcome;
+  readonly outcome: ExplainedOutcome;
   /** How the outcome came about, one sentence a step. */
   readonly steps: readonly string[];
   /** The rules that could take the request too, best first, and why they do not. */
-  readonly lost: readonly LostCandidate[];
+  readonly otherRules: readonly LostCandidate[];
 }
 
-export type Outcome =
+export type ExplainedOutcome =
   | { readonly kind: 'forward'; readonly route: Route; readonly backend: Backend }
   | {
       readonly kind: 'redirect';
@@ -87,7 +87,7 @@ export function explain(
   if (host === null || path === null) {
     const reason =
       host === null ? `"${request.host}" is no host` : `"${request.path}" is no path that can be matched`;
-    return { host, path, outcome, steps: [`${reason}.`], lost: [] };
+    return { host, path, outcome, steps: [`${reason}.`], otherRules: [] };
   }
   const owner = owningScope(compilation, host);
   const route = match(table, host, path);
@@ -102,7 +102,7 @@ export function explain(
       ...clientSteps(compilation, host, route),
       ...closedSteps(route),
     ],
-    lost: lostCandidates(compilation, host, path, owner, route),
+    otherRules: lostCandidates(compilation, host, path, owner, route),
   };
 }
 
@@ -121,7 +121,7 @@ function factsOf(table: RouteTable, host: string | null, request: ExplainedReque
   };
 }
 
-function outcomeOf(table: RouteTable, facts: RequestFacts, redirect: HttpsRedirect | null): Outcome {
+function outcomeOf(table: RouteTable, facts: RequestFacts, redirect: HttpsRedirect | null): ExplainedOutcome {
   const decision = decide(table, facts, redirect);
   switch (decision.kind) {
     case 'forward':
@@ -175,7 +175,7 @@ function hostSteps(host: string, owner: Scope | null): readonly string[] {
   return [...missed, owns];
 }
 
-function tlsSteps(host: string, outcome: Outcome): readonly string[] {
+function tlsSteps(host: string, outcome: ExplainedOutcome): readonly string[] {
   if (outcome.kind !== 'redirect') return [];
   return [
     `Host "${host}" has TLS, so clients that come by http are sent to https; explain the https URL to see where it goes.`,
@@ -255,7 +255,7 @@ function lostCandidates(
   owner: Scope | null,
   winner: Route | null,
 ): readonly LostCandidate[] {
-  const lost: LostCandidate[] = [];
+  const otherRules: LostCandidate[] = [];
   let winning: PathClaim | undefined;
   const candidates: Candidate[] = [];
   for (const scope of scopesFor(compilation, host)) {
@@ -284,13 +284,13 @@ function lostCandidates(
         winner?.pathType === 'DefaultBackend'
           ? `Ingress ${winner.ingress} comes first.`
           : 'A rule has this path.';
-      lost.push({ route: defaultRoute, reason: 'default-backend', because });
+      otherRules.push({ route: defaultRoute, reason: 'default-backend', because });
     }
   }
   const rules = candidates.map((candidate) => {
     return { route: candidate.claim.route, ...whyLost(candidate, owner, winning) };
   });
-  return [...rules, ...lost];
+  return [...rules, ...otherRules];
 }
 
 /** The scopes that have a host, in the order of their classes. */
