@@ -35,6 +35,12 @@ export function compileBackend(
   return { backend, problems: kept, dependencies: objects.dependencies() };
 }
 
+/** One whose endpoints are not used: see `TENANT_LIMITS`. */
+export function withTooManyEndpoints(key: BackendKey, objects: ObjectReader): CompiledBackend {
+  objects.endpointSlices(serviceOf(key) ?? '');
+  return { ...unavailable(key, 'too-many-endpoints'), dependencies: objects.dependencies() };
+}
+
 type Resolved = Omit<CompiledBackend, 'dependencies'>;
 
 function resolveBackend(key: BackendKey, objects: ObjectReader, settings: CompileSettings): Resolved {

@@ -5,6 +5,7 @@ import { type Problem, type Severity, problem } from '../model/problem.ts';
 import type { CompileSettings } from './settings.ts';
 import { type ShardedMap, get } from '../model/sharded-map.ts';
 import type { Snapshot } from '../model/snapshot.ts';
+import { TENANT_LIMITS } from './tenant-limits.ts';
 import type { Backend, BackendKey, Route, Unavailable } from './table.ts';
 
 /** The routes of an Ingress, each of its fields once. */
@@ -89,6 +90,10 @@ function referenceFault(
     case 'no-endpoints': {
       const message = `Service ${key} has no endpoint for port ${port}: check its selector and whether its Pods are ready`;
       return { severity: 'warning', code: 'NoEndpoints', field: '.service', message };
+    }
+    case 'too-many-endpoints': {
+      const message = `The EndpointSlices of a namespace may list ${TENANT_LIMITS.endpointsPerNamespace} endpoints, counted for each Service port that an Ingress names; with port ${port} of Service ${key} they are more, so it is left out: use fewer ports, or another namespace`;
+      return { code: 'NamespaceTooManyEndpoints', field: '.service', message };
     }
     // Said where it happened.
     case 'internal-error':

@@ -122,6 +122,8 @@ export type Unavailable =
   | 'external-name-refused'
   /** The Ingress names no usable Service and port. */
   | 'invalid-backend'
+  /** Beyond what the namespace may have: see `TENANT_LIMITS`. */
+  | 'too-many-endpoints'
   /** Portico failed on the Service: a bug of its own. */
   | 'internal-error';
 

@@ -25,4 +25,6 @@ export const TENANT_LIMITS = {
   globsPerNamespace: 256,
   /** Hosts and paths of one namespace; a path counts for each host and each glob that has it. */
   routesPerNamespace: 100_000,
+  /** What the EndpointSlices of one namespace list, counted for each Service port that an Ingress names. */
+  endpointsPerNamespace: 100_000,
 } as const;

@@ -59,6 +59,7 @@ test('every flag that the guides name exists', () => {
 /** What Ingresses are told that claim too much. */
 const LIMIT_REASONS = [
   'HostTooManyPaths',
+  'NamespaceTooManyEndpoints',
   'NamespaceTooManyRoutes',
   'PathTooLong',
   'TooManyHostGlobs',

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Compilation, compile, listProblems } from '../../src/routing/compile/compile.ts';
 import { match } from '../../src/routing/match.ts';
-import { get } from '../../src/model/sharded-map.ts';
+import { entries, get } from '../../src/model/sharded-map.ts';
 import { type ObjectChange, applyChanges, snapshotOf } from '../../src/model/snapshot.ts';
 import type { HostRoutes } from '../../src/routing/table.ts';
 import { tableUpdate } from '../../src/routing/table-update.ts';
@@ -225,6 +225,61 @@ describe('several Ingresses', () => {
     expect(routesAt(after, 'r4.test')).toBeDefined();
     expect(told(after, 'b/r4')).not.toContain('NamespaceTooManyRoutes spec.rules');
     expect(listProblems(after)).toEqual(listProblems(compile(after.snapshot, CASE_SETTINGS)));
+  });
+});
+
+describe('the endpoints of a namespace', () => {
+  const ports = numbers(30).map((i) => ({ name: `p${i}`, port: 1_000 + i }));
+  const named = (key: string): { metadata: object } => {
+    const [namespace, name] = key.split('/');
+    return { metadata: { namespace, name, creationTimestamp: `2026-01-0${name?.at(-1)}T00:00:00Z` } };
+  };
+  const servicePorts = (key: string, endpoints: number): readonly ObjectChange[] => {
+    const { metadata } = named(key);
+    const [namespace, name] = key.split('/');
+    const labels = { 'kubernetes.io/service-name': name };
+    const slice = {
+      metadata: { namespace, name, labels },
+      addressType: 'IPv4',
+      ports,
+      endpoints: numbers(endpoints).map((i) => ({ addresses: [`10.0.${i >> 8}.${i & 255}`] })),
+    };
+    const paths = ports.map(({ port }, i) => {
+      return { path: `/${i}`, pathType: 'Prefix', backend: { service: { name, port: { number: port } } } };
+    });
+    const rules = [{ host: `${name}.test`, http: { paths } }];
+    const spec = { ingressClassName: 'portico', rules };
+    return [
+      { kind: 'Service', key, object: { metadata, spec: { ports } } },
+      { kind: 'EndpointSlice', key, object: slice },
+      { kind: 'Ingress', key, object: { metadata, spec } },
+    ] as unknown as readonly ObjectChange[];
+  };
+  const left = ({ table }: Compilation): readonly string[] =>
+    [...entries(table.backends)]
+      .filter(([, { unavailable }]) => unavailable === 'too-many-endpoints')
+      .map(([key]) => key)
+      .sort();
+
+  it('count for each port of a Service that an Ingress names; the oldest Services keep theirs', () => {
+    const each = Math.floor(TENANT_LIMITS.endpointsPerNamespace / ports.length / 2);
+    const [first, second, third] = ['b/s1', 'b/s2', 'b/s3'].map((key) => servicePorts(key, each));
+    const before = compiled(...first!, ...second!);
+    expect(left(before)).toEqual([]);
+
+    const after = compile(applyChanges(before.snapshot, third!), CASE_SETTINGS, before);
+    expect(left(after)).toEqual(ports.map(({ port }) => `b/s3:${port}`));
+    expect(told(after, 'b/s3')[0]).toBe(
+      'NamespaceTooManyEndpoints spec.rules[0].http.paths[0].backend.service',
+    );
+    const fewer = compile(applyChanges(after.snapshot, servicePorts('b/s1', 1)), CASE_SETTINGS, after);
+    expect(left(fewer)).toEqual([]);
+    expect(get(fewer.table.backends, 'b/s3:1000')?.endpoints).toHaveLength(each);
+    for (const { snapshot, table, endpointsByNamespace } of [after, fewer]) {
+      const scratch = compile(snapshot, CASE_SETTINGS);
+      expect([...entries(table.backends)].sort()).toEqual([...entries(scratch.table.backends)].sort());
+      expect([...entries(endpointsByNamespace)]).toEqual([...entries(scratch.endpointsByNamespace)]);
+    }
   });
 });
 

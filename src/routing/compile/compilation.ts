@@ -33,6 +33,7 @@ export interface Compilation {
   readonly scopes: ShardedMap<ScopeRoutes>;
   /** By suffix. */
   readonly globBuckets: ShardedMap<GlobBucket>;
+  readonly endpointsByNamespace: ShardedMap<number>;
   readonly backends: ShardedMap<CompiledBackend>;
   readonly certificates: ShardedMap<HostCertificate>;
   /** What the threads need of each Secret that the table's certificates name. Never shown to anyone. */
@@ -94,6 +95,7 @@ export function emptyCompilation(settings: CompileSettings): Compilation {
     usesByNamespace: emptyMap(),
     scopes: emptyMap(),
     globBuckets: emptyMap(),
+    endpointsByNamespace: emptyMap(),
     backends: emptyMap(),
     certificates: emptyMap(),
     keys: emptyMap(),

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import { type CompiledBackend, compileBackend, serviceOf } from '../backends.ts';
+import { admitEndpoints } from './admit-endpoints.ts';
+import { type CompiledBackend, compileBackend, serviceOf, withTooManyEndpoints } from '../backends.ts';
 import type { Claims } from '../ingress/claims.ts';
 import type { Compilation, Indexes } from './compilation.ts';
 import type { ClaimChange } from './compile-claims.ts';
@@ -15,6 +16,7 @@ import type { Snapshot } from '../../model/snapshot.ts';
 import type { Backend, BackendKey } from '../table.ts';
 
 export interface CompiledBackends {
+  readonly endpointsByNamespace: ShardedMap<number>;
   readonly backends: ShardedMap<CompiledBackend>;
   /** The same as the table has them. */
   readonly table: ShardedMap<Backend>;
@@ -48,6 +50,12 @@ export function compileBackends(
   const controllers = settings.defaultBackend && controllerBackend(settings.defaultBackend);
   if (controllers !== null && !get(from.backends, controllers)) affected.add(controllers);
 
+  const { endpointsByNamespace, verdicts } = admitEndpoints(from, snapshot, ingressesByBackend, affected);
+  for (const [key, isAdmitted] of verdicts) {
+    const wasAdmitted = get(from.backends, key)?.backend.unavailable !== 'too-many-endpoints';
+    if (isAdmitted !== wasAdmitted) affected.add(key);
+  }
+
   const backends = edit(from.backends);
   const table = edit(from.table.backends);
   const affectedIngresses = new Set<ObjectKey>();
@@ -64,7 +72,8 @@ export function compileBackends(
       dependencyUpdates.push(dependentUpdate('Backend', key, before, undefined));
       continue;
     }
-    const after = isolated(key, snapshot, settings, faults);
+    const isAdmitted = verdicts.get(key) ?? true;
+    const after = isolated(key, snapshot, settings, isAdmitted, faults);
     dependencyUpdates.push(dependentUpdate('Backend', key, before, after));
     if (!isDeepStrictEqual(before, after)) backends.set(key, after);
     if (!isDeepStrictEqual(before?.backend, after.backend)) table.set(key, after.backend);
@@ -76,6 +85,7 @@ export function compileBackends(
       for (const ingress of ingresses ?? []) affectedIngresses.add(ingress);
   }
   return {
+    endpointsByNamespace,
     backends: backends.done(),
     table: table.done(),
     indexes: { ingressesByBackend },
@@ -90,11 +100,12 @@ function isolated(
   key: BackendKey,
   snapshot: Snapshot,
   settings: CompileSettings,
+  isAdmitted: boolean,
   faults: CompileFault[],
 ): CompiledBackend {
   const objects = new ObjectReader(snapshot, settings.forbiddenSecrets);
   try {
-    return compileBackend(key, objects, settings);
+    return isAdmitted ? compileBackend(key, objects, settings) : withTooManyEndpoints(key, objects);
   } catch (error) {
     const [namespace = '', name = ''] = (serviceOf(key) ?? key).split('/', 2);
     const found = faultProblem({ kind: 'Service', namespace, name }, error, faults);

@@ -69,6 +69,7 @@ export function compile(snapshot: Snapshot, settings: CompileSettings, previous?
     usesByNamespace,
     scopes: scopes.scopes,
     globBuckets: scopes.globBuckets,
+    endpointsByNamespace: backends.endpointsByNamespace,
     backends: backends.backends,
     certificates: certificates.certificates,
     keys: certificates.keys,
