@@ -89,6 +89,7 @@ async function scrape(): Promise<string> {
       },
       threads: 1,
       deaths: 1,
+      faults: 1,
       memoryBytes: [1],
       adoptedGeneration: 1,
     }),

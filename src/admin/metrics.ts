@@ -36,6 +36,7 @@ export interface DataPlaneFigures {
   };
   readonly threads: number;
   readonly deaths: number;
+  readonly faults: number;
   /** Of each thread. */
   readonly memoryBytes: readonly number[];
   readonly adoptedGeneration: number;
@@ -328,6 +329,11 @@ function dataPlaneSamples(figures: DataPlaneFigures, bounds: readonly number[]):
     ),
     gauge('portico_data_plane_threads', 'Threads that serve.', figures.threads),
     counter('portico_data_plane_thread_deaths_total', 'Threads that died and were replaced.', figures.deaths),
+    counter(
+      'portico_internal_faults_total',
+      'Faults in Portico that ended one request or connection; the log has the stack of each once a minute.',
+      figures.faults,
+    ),
     {
       name: 'portico_data_plane_memory_bytes',
       type: 'gauge',

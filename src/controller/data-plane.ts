@@ -76,6 +76,11 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
           'no file descriptor is left: idle connections are closed and new ones wait or are refused; raise the limit of open files (ulimit -n), or lower --limit connections',
         );
         return;
+      case 'fault':
+        log.logger.error(
+          `a request or connection was ended by a fault in Portico, and no other; please report it: ${trouble.stack}`,
+        );
+        return;
       case 'listen-failed':
         return listenFailed(trouble);
     }

@@ -24,6 +24,7 @@ export const FieldKind = {
   date: 16,
   /** Any other name with an underscore: relayed to a pod only if `--underscores-in-headers` is set. */
   underscored: 17,
+  contentType: 18,
 } as const;
 export type FieldKind = (typeof FieldKind)[keyof typeof FieldKind];
 
@@ -91,6 +92,7 @@ const NAMES: Readonly<Record<string, FieldKind>> = {
   te: FieldKind.te,
   accept: FieldKind.accept,
   date: FieldKind.date,
+  'content-type': FieldKind.contentType,
   'proxy-connection': FieldKind.dropped,
   'proxy-authenticate': FieldKind.dropped,
   'proxy-authorization': FieldKind.dropped,

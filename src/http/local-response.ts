@@ -79,39 +79,50 @@ export interface LocalResponse {
   readonly close: boolean;
 }
 
-/**
- * The one place where Portico's own responses are written. Short text/plain, or JSON when the client names it
- * and does not like plain text better. Nothing a client sent is ever part of it.
- */
-export function answer(reason: LocalReason, accept: string | undefined): LocalResponse {
-  const cache = prefersJson(accept) ? jsonAnswers : textAnswers;
-  let made = cache.get(reason);
-  if (!made) cache.set(reason, (made = write(reason, cache === jsonAnswers)));
-  return made;
+/** How a client is told: in words, as JSON, or as a gRPC status. */
+export type Language = 'text' | 'json' | 'grpc';
+
+/** JSON when the client names it and does not like plain text better; a gRPC call is told as gRPC does. */
+export function languageOf(accept: string | undefined, isGrpc: boolean): Language {
+  if (isGrpc) return 'grpc';
+  return prefersJson(accept) ? 'json' : 'text';
 }
+
+/** The one place where Portico's own responses are written. Nothing that a client sent is ever part of one. */
+export function localResponse(reason: LocalReason, language: Language): LocalResponse {
+  const cache = made[language];
+  let response = cache.get(reason);
+  if (!response) {
+    response = language === 'grpc' ? grpcStatus(reason) : write(reason, language === 'json');
+    cache.set(reason, response);
+  }
+  return response;
+}
+
+const made: Readonly<Record<Language, Map<LocalReason, LocalResponse>>> = {
+  text: new Map(),
+  json: new Map(),
+  grpc: new Map(),
+};
 
 /** Sends a client to where it asks for the same by https, with the same method and body (RFC 9110 15.4.9). */
-export function redirection(location: string, accept: string | undefined): LocalResponse {
-  const made = answer('https-only', accept);
-  return { ...made, fields: [...made.fields, ['location', location]] };
+export function redirection(location: string, language: Language): LocalResponse {
+  const response = localResponse('https-only', language === 'grpc' ? 'text' : language);
+  return { ...response, fields: [...response.fields, ['location', location]] };
 }
 
 /**
- * The same for a gRPC call, which is answered with a status of its own and no body ("Trailers-Only"): whatever speaks
- * gRPC knows what to do with it, and not what to do with a page.
+ * A gRPC call is answered with a status of its own and no body ("Trailers-Only"): whatever speaks gRPC knows what to do
+ * with it, and not what to do with a page.
  */
-export function grpcAnswer(reason: LocalReason): LocalResponse {
-  let made = grpcAnswers.get(reason);
-  if (made) return made;
+function grpcStatus(reason: LocalReason): LocalResponse {
   const { message, close = false } = explain(reason);
   const fields = [
     ['content-type', 'application/grpc'],
     ['grpc-status', String(grpcStatusOf(reason))],
     ['grpc-message', message],
   ] as const;
-  made = { status: 200, reasonPhrase: 'OK', fields, body: '', close };
-  grpcAnswers.set(reason, made);
-  return made;
+  return { status: 200, reasonPhrase: 'OK', fields, body: '', close };
 }
 
 /** As gRPC maps HTTP (doc/http-grpc-status-mapping.md), except for what it has a status of its own for. */
@@ -164,10 +175,6 @@ export function statusOf(reason: LocalReason): number {
 export function messageOf(reason: LocalReason): string {
   return explain(reason).message;
 }
-
-const textAnswers = new Map<LocalReason, LocalResponse>();
-const jsonAnswers = new Map<LocalReason, LocalResponse>();
-const grpcAnswers = new Map<LocalReason, LocalResponse>();
 
 interface Explanation {
   readonly status: number;

@@ -8,6 +8,8 @@ export interface BoundPolicies {
   readonly onResponse: readonly BoundPolicy[];
 }
 
+export const NO_POLICIES: BoundPolicies = { onRequest: [], onResponse: [] };
+
 /** Gives the policies of a route on this thread. Looking them up again costs one look into a map. */
 export type BindPolicies = (policies: PolicySet | null) => BoundPolicies;
 

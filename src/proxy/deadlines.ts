@@ -10,8 +10,14 @@ export class Deadlines {
   /** Milliseconds on a clock that only goes forward, as of the last sweep. */
   now = performance.now();
 
-  /** No deadline is met later than `granularityMs` after its time, event loop permitting. */
-  constructor(granularityMs: number) {
+  readonly onFault: (fault: unknown) => void;
+
+  /**
+   * No deadline is met later than `granularityMs` after its time, event loop permitting. `onFault` is told what threw
+   * while one was acted on; the others are not kept from it.
+   */
+  constructor(granularityMs: number, onFault: (fault: unknown) => void) {
+    this.onFault = onFault;
     this.#timer = setInterval(() => this.sweep(performance.now()), granularityMs);
     this.#timer.unref();
   }
@@ -59,7 +65,11 @@ export class DeadlineList<Owner = unknown> {
       const { first } = this;
       if (!first || first.since + this.#timeoutMs > now) return;
       first.clear();
-      this.#expire(first.owner);
+      try {
+        this.#expire(first.owner);
+      } catch (fault) {
+        this.clock.onFault(fault);
+      }
     }
   }
 }

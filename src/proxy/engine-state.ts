@@ -4,7 +4,7 @@ import type { ConnectionInfo } from '../http/connection-info.ts';
 import type { Socket } from 'node:net';
 import { ConnectedClients } from './connected-clients.ts';
 import type { ClientConnection } from './downstream/http1/client-connection.ts';
-import type { RelayExchange } from './exchange.ts';
+import type { ExchangeBoundary } from './exchange-boundary.ts';
 import { type DeadlineList, Deadlines } from './deadlines.ts';
 import { DescriptorWatch } from './descriptors.ts';
 import { type ConnectionMemory, HeldMemory } from './held-memory.ts';
@@ -58,14 +58,20 @@ export class Relay {
   readonly lingers: DeadlineList<ClientConnection>;
   readonly tunnels: DeadlineList<Tunnel>;
   /** For all attempts of an exchange to connect, and for one of them while it has others left. */
-  readonly continues: DeadlineList<RelayExchange>;
-  readonly connects: DeadlineList<RelayExchange>;
-  readonly connectAttempts: DeadlineList<RelayExchange>;
+  readonly continues: DeadlineList<ExchangeBoundary>;
+  readonly connects: DeadlineList<ExchangeBoundary>;
+  readonly connectAttempts: DeadlineList<ExchangeBoundary>;
   /** Of every client whose head comes in one piece, as nearly all do. The others take it and leave a new one. */
   spareHead: RequestHead;
   draining = false;
   inFlight = 0;
   openTunnels = 0;
+
+  /** The head, to be kept beyond this read. */
+  keepHead(head: RequestHead): RequestHead {
+    if (head === this.spareHead) this.spareHead = new RequestHead(this.context.limits);
+    return head;
+  }
 
   constructor(context: EngineContext) {
     const { limits } = context;
@@ -83,7 +89,7 @@ export class Relay {
       limits.upstreamIdleTimeoutMs,
       limits.tunnelIdleTimeoutMs,
     );
-    this.deadlines = new Deadlines(Math.max(1, Math.min(COARSEST_SWEEP_MS, shortest / 4)));
+    this.deadlines = new Deadlines(Math.max(1, Math.min(COARSEST_SWEEP_MS, shortest / 4)), context.onFault);
     this.heads = this.deadlines.list(limits.clientHeadTimeoutMs, (client: ClientConnection) =>
       client.headTimedOut(),
     );
@@ -98,13 +104,13 @@ export class Relay {
     for (const idle of [this.keepAlives, this.heads, this.lingers, this.discards])
       this.clients.evictFrom(idle);
     this.tunnels = this.deadlines.list(limits.tunnelIdleTimeoutMs, (tunnel: Tunnel) => tunnel.idle());
-    this.continues = this.deadlines.list(limits.continueTimeoutMs, (exchange: RelayExchange) =>
+    this.continues = this.deadlines.list(limits.continueTimeoutMs, (exchange: ExchangeBoundary) =>
       exchange.onContinueTimeout(),
     );
-    this.connects = this.deadlines.list(limits.connectTimeoutMs, (exchange: RelayExchange) =>
+    this.connects = this.deadlines.list(limits.connectTimeoutMs, (exchange: ExchangeBoundary) =>
       exchange.onConnectTimeout(false),
     );
-    this.connectAttempts = this.deadlines.list(connectAttemptMs, (exchange: RelayExchange) =>
+    this.connectAttempts = this.deadlines.list(connectAttemptMs, (exchange: ExchangeBoundary) =>
       exchange.onConnectTimeout(true),
     );
     const leniency = { blanks: true, bareLf: context.bareLfInResponses ?? false };

@@ -5,6 +5,7 @@ import type { Endpoints } from './balance/endpoint-pool.ts';
 import type { Exchange } from './exchange-record.ts';
 import type { TrustedProxies } from '../http/forwarded.ts';
 import type { Certificates } from './tls/certificates.ts';
+import type { BindPolicies } from '../policies/bound-policies.ts';
 import type { Limits } from './limits.ts';
 
 /** What an engine is given by its thread: everything that is not moving bytes. */
@@ -29,8 +30,10 @@ export interface EngineContext {
   readonly certificates?: Certificates;
   /** What clients on a TLS port are asked for; nothing when absent. */
   readonly clientPolicies?: ClientPolicies;
-  /** The value of Strict-Transport-Security (RFC 6797) on responses that a client gets over TLS; none when absent. */
-  readonly strictTransportSecurity?: string;
+  /** The policies of a route at work on this thread. */
+  readonly policies: BindPolicies;
+  /** Told of whatever threw while one exchange or connection was handled, which has been ended for it. Never throws. */
+  onFault(fault: unknown): void;
   /** Called exactly once when an exchange is over, however it ended. */
   account(exchange: Exchange): void;
   /** Called whenever it is found that no file descriptor is left. */

@@ -1,35 +1,34 @@
 import { performance } from 'node:perf_hooks';
+import { applyEdit, fieldsViewOf } from '../http/head-edit.ts';
+import { FieldKind } from '../http/field-names.ts';
+import { type LocalReason, type LocalResponse, statusOf } from '../http/local-response.ts';
 import { balanceOf } from '../policies/balance.ts';
-import { type LocalReason, statusOf } from '../http/local-response.ts';
+import type { Verdict } from '../policies/policy.ts';
 import { type AttemptOutcome, afterAttempt } from './attempt.ts';
-import type { Decision } from '../routing/decide.ts';
-import { answeredIn, began, connectFailed, connected, ended } from './balance/endpoint-state.ts';
 import type { EndpointState } from './balance/endpoint-pool.ts';
-import { callTimeoutMs, isGrpc } from './grpc.ts';
-import { strictTransport } from './strict-transport.ts';
+import { answeredIn, began, connectFailed, connected, ended } from './balance/endpoint-state.ts';
+import { Deadline } from './deadlines.ts';
 import {
   type ClientFraming,
   type ConnectionWord,
+  RelayedFields,
   clientFraming,
   connectionWord,
 } from './downstream/http1/client-head.ts';
-import type { ConnectionMemory } from './held-memory.ts';
-import { hashOf } from './relay-hash.ts';
-import { Ledger, type ReaderFault, detailOf } from './native-record.ts';
-import { upstreamWay } from './upstream/upstream-transport.ts';
-import type { Relay } from './engine-state.ts';
-import { ownAnswer } from './own-answer.ts';
-import { RequestBody } from './request-body.ts';
 import type { RequestHead } from './downstream/http1/request-head.ts';
-import { FieldKind } from '../http/field-names.ts';
-import type { ResponseHead } from './upstream/http1/response-head.ts';
-import { Deadline } from './deadlines.ts';
+import type { Relay } from './engine-state.ts';
+import type { ExchangeBoundary } from './exchange-boundary.ts';
+import type { ConnectionMemory } from './held-memory.ts';
+import { Ledger, type ReaderFault, detailOf } from './native-record.ts';
+import { RequestBody } from './request-body.ts';
+import { RequestPlan } from './request-plan.ts';
 import type { ClientSide, Trailers, UpstreamSide } from './sides.ts';
-import { type ConnectFailure, isConnectError } from './upstream/connect-failure.ts';
+import { Tunnel } from './tunnel.ts';
 import { reach } from './upstream/acquire-upstream.ts';
-import { Tunnel, type TunnelUser } from './tunnel.ts';
-import type { Loss, UpstreamUser } from './upstream/http1/upstream-connection.ts';
-import { authorityOf, upstreamHead } from './upstream/http1/upstream-head.ts';
+import { type ConnectFailure, isConnectError } from './upstream/connect-failure.ts';
+import type { ResponseHead } from './upstream/http1/response-head.ts';
+import type { Loss } from './upstream/http1/upstream-connection.ts';
+import { upstreamWay } from './upstream/upstream-transport.ts';
 
 /** What an exchange counts for beside its head: so the number of those under way is bounded by memory too. */
 const EXCHANGE_BYTES = 4_096;
@@ -48,17 +47,17 @@ type Response =
  * to it → the request is sent → the response comes and goes on → the account. Each step is called by the connection
  * on which something happened; whatever goes wrong ends in `refuse`, `#cut` or `onClientGone`.
  */
-export class RelayExchange implements UpstreamUser, TunnelUser {
+export class RelayExchange {
   readonly #relay: Relay;
+  readonly #boundary: ExchangeBoundary;
   readonly #client: ClientSide;
   readonly #ledger: Ledger;
   readonly isHead: boolean;
-  asksUpgrade = false;
   tunnel: Tunnel | null = null;
 
-  #decision: Decision | null = null;
-  /** As it is sent to each endpoint that is tried. */
-  #head = '';
+  readonly #plan: RequestPlan;
+  /** Everything is known that the decision needs to be carried out. */
+  #isReady = false;
   readonly #body: RequestBody;
   /** Counted for its head and target. */
   #headBytes = 0;
@@ -68,16 +67,17 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
   /** The client was asked for its body, by the pod or by us. */
   #continued = false;
   /** Only while a pod that might ask for the body says nothing. */
-  #continueTimer: Deadline<RelayExchange> | null = null;
-  #hash = '';
+  #continueTimer: Deadline<ExchangeBoundary> | null = null;
 
   #state: EndpointState | null = null;
   #tried: readonly EndpointState[] = [];
   #resets = 0;
   #upstream: UpstreamSide | null = null;
   /** Only while there is no connection: most exchanges find one. */
-  #connecting: { readonly all: Deadline<RelayExchange>; readonly attempt: Deadline<RelayExchange> } | null =
-    null;
+  #connecting: {
+    readonly all: Deadline<ExchangeBoundary>;
+    readonly attempt: Deadline<ExchangeBoundary>;
+  } | null = null;
   /** The head is on its way to the pod. */
   #sending = false;
   #sentAt = 0;
@@ -89,15 +89,20 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
   #persists = false;
   #deadline: NodeJS.Timeout | undefined;
 
-  /** `head` is null when the request never came to one. */
-  constructor(relay: Relay, client: ClientSide, head: RequestHead | null) {
+  /**
+   * `head` is null when the request never came to one. `boundary` is what stands before this exchange: whoever is to call
+   * it later is given the boundary instead.
+   */
+  constructor(relay: Relay, client: ClientSide, head: RequestHead | null, boundary: ExchangeBoundary) {
     this.#relay = relay;
+    this.#boundary = boundary;
+
     this.#client = client;
     this.#ledger = new Ledger(relay.context.now(), client.connectionInfo, head, client.isHttp2);
+    this.#plan = new RequestPlan(relay, client, this.#ledger);
     this.#body = new RequestBody(client.memory);
     client.memory.add(EXCHANGE_BYTES);
     this.isHead = this.#ledger.method === 'HEAD';
-    client.strictTransport = strictTransport(relay.context, client.connectionInfo.scheme); // Until the head is read.
     relay.inFlight++;
   }
 
@@ -105,57 +110,70 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     return this.#client.memory;
   }
 
+  get asksUpgrade(): boolean {
+    return this.#plan.upgrade !== null;
+  }
+
   // ── The request head is there ────────────────────────────────────────────────────────────────────────────────
 
   begin(head: RequestHead, bytes: Buffer, base: number): void {
-    const { context } = this.#relay;
-    const ledger = this.#ledger;
-    if (head.hasUnderscored && !context.underscoresInHeaders) {
-      ledger.droppedFields = head.fields.drop(FieldKind.underscored);
-    }
-    if (head.host === '') head.assumeHost(authorityOf(head.target) || this.#client.ownAuthority);
-    const forwarded = upstreamHead(head, bytes, base, this.#client.connectionInfo, context.trustedProxies);
-    ledger.clientAddress = forwarded.way.realIp;
-    ledger.requestId = forwarded.way.requestId;
-    ledger.scheme = forwarded.way.scheme;
-    this.#client.strictTransport = strictTransport(context, ledger.scheme);
-    this.#head = forwarded.text;
-    this.#headBytes = forwarded.text.length + ledger.target.length;
-    this.memory.addHead(this.#headBytes);
-    this.asksUpgrade = forwarded.upgrade !== null;
+    const plan = this.#plan;
     this.#expectsContinue = head.expectsContinue;
     this.#persists = head.minor === 1 ? !head.connection.close : head.connection.keepAlive;
-
-    const decision = context.decide(ledger);
-    this.#decision = decision;
-    ledger.route = decision.route;
-    this.#hash = hashOf(decision, ledger, head, bytes, base);
-    const { bufferBytes } = context.limits;
-    const way = decision.kind === 'forward' ? upstreamWay(decision.route, decision.backend) : null;
+    plan.read(head, bytes, base);
+    const { decision } = plan;
+    const way = decision?.kind === 'forward' ? upstreamWay(decision.route, decision.backend) : null;
     // What the client calls itself lifts no limit by itself.
-    if (way?.grpc && isGrpc(this.#head)) this.#client.isCall();
+    if (way?.grpc && plan.isGrpc) this.#client.isCall();
+    const { bufferBytes } = this.#relay.context.limits;
     this.#body.begin(head.framing, head.expectsContinue ? 0 : bufferBytes, way?.http2 ? bufferBytes : 0);
-    if (this.#body.state !== 'gathering') this.#carryOut(decision);
+    const verdict = plan.ask();
+    if (!(verdict instanceof Promise)) return this.onVerdict(verdict);
+    verdict.then(
+      (verdict) => this.#boundary.onVerdict(verdict),
+      (fault: unknown) => this.#boundary.onFault(fault),
+    );
   }
 
-  #carryOut(decision: Decision): void {
+  /** What the policies of the route make of the request. */
+  onVerdict(verdict: Verdict): void {
+    if (this.#response === 'over') return;
+    switch (verdict.kind) {
+      case 'respond':
+        return this.#respond(verdict.response, 'policy');
+      case 'continue':
+        this.#plan.compose();
+        this.#headBytes = this.#plan.head.length + this.#ledger.target.length;
+        this.memory.addHead(this.#headBytes);
+        this.#isReady = true;
+        if (this.#body.state !== 'gathering') this.#carryOut();
+        return;
+      default:
+        return verdict satisfies never;
+    }
+  }
+
+  #carryOut(): void {
+    const { decision, callTimeoutMs } = this.#plan;
+    if (!this.#isReady || !decision) return;
     if (decision.kind === 'refuse') return this.refuse(decision.reason);
     if (decision.kind === 'redirect') return this.refuse('https-only');
-    const timeoutMs = upstreamWay(decision.route, decision.backend).http2 ? callTimeoutMs(this.#head) : null;
-    if (timeoutMs !== null) this.#deadline = setTimeout(() => this.refuse('deadline-exceeded'), timeoutMs);
+    if (callTimeoutMs !== null) {
+      this.#deadline = setTimeout(() => this.#boundary.refuse('deadline-exceeded'), callTimeoutMs);
+    }
     const pending = this.#relay.context.endpoints.pending(decision.backend);
-    if (pending) void pending.then(() => this.#tryNext());
-    else this.#tryNext();
+    if (pending) void pending.then(() => this.#boundary.onEndpointsKnown());
+    else this.tryNext();
   }
 
   // ── An endpoint, and a connection to it ──────────────────────────────────────────────────────────────────────
 
-  #tryNext(): void {
-    const decision = this.#decision;
+  tryNext(): void {
+    const { decision } = this.#plan;
     if (this.#response === 'over' || decision?.kind !== 'forward') return;
     const { backend, route } = decision;
     const { context } = this.#relay;
-    const hash = (): string => this.#hash;
+    const hash = (): string => this.#plan.hash;
     const balance = balanceOf(route.policies?.configs.balance, backend.affinity !== undefined);
     const state = context.endpoints.choose(backend, balance, this.#tried, hash, context.now());
     if (!state) return this.#attemptOver({ kind: 'no-endpoint' });
@@ -164,12 +182,12 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     this.#ledger.attempts++;
     began(state);
     const way = upstreamWay(route, backend);
-    const upstream = (this.#upstream = reach(this.#relay, state, way, this.#resets > 0, this));
+    const upstream = (this.#upstream = reach(this.#relay, state, way, this.#resets > 0, this.#boundary));
     if (upstream.isConnected) return this.#send(upstream);
     if (!this.#connecting) {
       this.#connecting = {
-        all: new Deadline<RelayExchange>(this),
-        attempt: new Deadline<RelayExchange>(this),
+        all: new Deadline<ExchangeBoundary>(this.#boundary),
+        attempt: new Deadline<ExchangeBoundary>(this.#boundary),
       };
       this.#connecting.all.arm(this.#relay.connects);
     }
@@ -260,7 +278,7 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     const replayable = this.#body.state === 'whole' || this.#body.isUntouched;
     const next = afterAttempt(outcome, { method, attempts, limit, resets: this.#resets, replayable });
     if (next.kind === 'give-up') this.refuse(next.reason, fault);
-    else if (next.kind !== 'relay') this.#tryNext();
+    else if (next.kind !== 'relay') this.tryNext();
   }
 
   // ── The request goes out ─────────────────────────────────────────────────────────────────────────────────────
@@ -269,10 +287,10 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     this.#connectOver();
     this.#sending = true;
     this.#sentAt = performance.now();
-    upstream.head(this.#head, this.#body.exists);
+    upstream.head(this.#plan.head, this.#body.exists);
     this.#ledger.requestBytes = this.#body.composeHeld(upstream);
     if (this.#expectsContinue && !this.#continued && this.#body.isUntouched) {
-      this.#continueTimer ??= new Deadline<RelayExchange>(this);
+      this.#continueTimer ??= new Deadline<ExchangeBoundary>(this.#boundary);
       this.#continueTimer.arm(this.#relay.continues);
     }
     this.#pushed(upstream.send());
@@ -297,6 +315,7 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
   }
 
   onRequestContent(bytes: Buffer, from: number, to: number): void {
+    if (this.#response === 'over') return;
     const upstream = this.#sending ? this.#upstream : null;
     if (!upstream) return this.#body.hold(bytes, from, to);
     this.#ledger.requestBytes += to - from;
@@ -324,7 +343,7 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     const gathered = this.#body.state === 'gathering';
     const upstream = this.#sending ? this.#upstream : null;
     this.#body.end(trailers, upstream);
-    if (gathered && this.#decision) return this.#carryOut(this.#decision);
+    if (gathered) return this.#carryOut();
     if (!upstream) return;
     upstream.send();
     this.#awaitUpstream();
@@ -357,10 +376,11 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     this.#framing = clientFraming(head, this.#ledger.httpVersion);
     this.#ledger.status = head.status;
     this.#response = 'composed';
-    if (this.#upstream?.isCall && isGrpc(this.#head)) this.#client.isCall();
+    if (this.#upstream?.isCall && this.#plan.isGrpc) this.#client.isCall();
     // What follows a declined upgrade may be meant in the other protocol, with anything in it.
     this.#persists &&= this.#framing !== 'until-close' && !this.asksUpgrade && this.#mayGoOn;
-    this.#client.head(head, bytes, base, this.#framing, this.#word);
+    const edit = this.#plan.editResponse(new RelayedFields(head, bytes, base));
+    this.#client.head(head, bytes, base, this.#framing, this.#word, edit);
   }
 
   /** The client may ask again on its connection, once this response is complete. */
@@ -432,21 +452,14 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
     this.#response = 'tunnel';
     this.#dropHead();
     this.#ledger.status = 101;
-    client.head(head, bytes, base, 'none', 'Upgrade');
+    const edit = this.#plan.editResponse(new RelayedFields(head, bytes, base));
+    client.head(head, bytes, base, 'none', 'Upgrade', edit);
     client.send();
     const { end, early } = client.switchToTunnel();
-    this.tunnel = new Tunnel(this.#relay, end, upstream.tunnelEnd(), this.#ledger, this);
+    this.tunnel = new Tunnel(this.#relay, end, upstream.tunnelEnd(), this.#ledger, this.#boundary);
     if (head.switchesTo(bytes, base, 'websocket')) this.tunnel.followFrames();
     this.tunnel.fromUpstream(bytes, from, to);
     this.tunnel.fromClient(early, 0, early.length);
-  }
-
-  onTunnelBytes(bytes: Buffer, from: number, to: number): void {
-    this.tunnel?.fromUpstream(bytes, from, to);
-  }
-
-  onTunnelEnd(): void {
-    this.tunnel?.upstreamEnded();
   }
 
   onTunnelOver(): void {
@@ -465,17 +478,40 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
   refuse(reason: LocalReason, fault: ReaderFault = ''): void {
     if (this.#response === 'over') return;
     if (this.#response === 'relaying' || this.#response === 'tunnel') return this.#cut(reason, fault);
-    // What was put together for the pod, or of a response that turned out to be nonsense, goes nowhere.
+    this.#ledger.detail = detailOf(reason, fault);
+    this.#respond(this.#plan.localResponse(reason), reason);
+  }
+
+  /** Gives a response of ours, and drops what was put together for the pod, or of a response that turned out to be none. */
+  #respond(response: LocalResponse, reason: LocalReason | 'policy'): void {
     this.#relay.slab.discard();
     this.#releaseUpstream(false);
-    const given = ownAnswer(reason, this.#head, this.#decision);
+    const edit = this.#plan.editResponse(fieldsViewOf(response.fields));
+    const given = edit === null ? response : { ...response, fields: applyEdit(response.fields, edit) };
     this.#persists &&= !given.close && this.#mayGoOn;
-    this.#ledger.status = statusOf(reason);
-    this.#ledger.detail = detailOf(reason, fault);
+    this.#ledger.status = reason === 'policy' ? given.status : statusOf(reason);
     this.#ledger.responseBytes = this.isHead ? 0 : given.body.length;
     this.#client.answer(given, this.#word, this.isHead);
     this.#client.send();
     this.#finish(this.#persists);
+  }
+
+  /**
+   * Something threw while this exchange was handled. It is answered with 500, or cut where its response has begun, and no
+   * policy is asked about that.
+   */
+  onFault(fault: unknown): void {
+    const { context } = this.#relay;
+    context.onFault(fault);
+    this.#plan.dropPolicies();
+    const wasOver = this.#response === 'over';
+    try {
+      if (!wasOver) return this.refuse('internal-fault');
+    } catch (second) {
+      context.onFault(second);
+    }
+    this.#relay.slab.discard();
+    this.#client.cut(true);
   }
 
   /** The response ends here, and the client must see that it does. */
@@ -533,7 +569,7 @@ export class RelayExchange implements UpstreamUser, TunnelUser {
 
   /** It is not sent again. */
   #dropHead(): void {
-    this.#head = '';
+    this.#plan.head = '';
     this.memory.addHead(-this.#headBytes);
     this.#headBytes = 0;
   }

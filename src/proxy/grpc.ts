@@ -16,9 +16,9 @@ const UNIT_MS: Readonly<Record<string, number>> = {
 /** A timer that is set for longer fires at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
-/** The time that a call has from its beginning, in milliseconds: of its `grpc-timeout`; null when it has none. */
-export function callTimeoutMs(headText: string): number | null {
-  const written = /^grpc-timeout:[ \t]?(\d{1,8})([HMSmun])\r$/im.exec(headText);
+/** The time that a call has from its beginning, in milliseconds: of the value of `grpc-timeout`; null when it has none. */
+export function callTimeoutMs(timeout: string | undefined): number | null {
+  const written = /^(\d{1,8})([HMSmun])$/.exec(timeout ?? '');
   const unit = UNIT_MS[written?.[2] ?? ''];
   if (!written || unit === undefined) return null;
   return Math.min(Math.ceil(Number(written[1]) * unit), LONGEST_TIMER_MS);

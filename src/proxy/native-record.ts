@@ -2,6 +2,9 @@ import { performance } from 'node:perf_hooks';
 import type { Route } from '../routing/table.ts';
 import type { LocalReason } from '../http/local-response.ts';
 import type { Exchange } from './exchange-record.ts';
+import type { FieldsView } from '../http/head-edit.ts';
+import { NO_FIELDS } from '../http/head-text.ts';
+import type { RequestView } from '../http/request-view.ts';
 import type { ConnectionInfo } from '../http/connection-info.ts';
 import type { BodyFault } from './http1/body-reader.ts';
 import { type ConnectError, type ConnectFailure, NO_FAILURES } from './upstream/connect-failure.ts';
@@ -11,7 +14,7 @@ import type { ResponseFault } from './upstream/http1/response-head.ts';
 export type HttpVersion = '1.0' | '1.1' | '2';
 
 /** What becomes known of an exchange while it runs, and is accounted when it is over. */
-export class Ledger implements Exchange {
+export class Ledger implements Exchange, RequestView {
   readonly startedAt: number;
   readonly connectionInfo: ConnectionInfo;
   /** Until it is over, the time on the monotonic clock when it began. */
@@ -32,6 +35,8 @@ export class Ledger implements Exchange {
   requestId = '';
   droppedFields = 0;
   detail = '';
+  /** What policies look up in the head of the request. */
+  fields: FieldsView = NO_FIELDS;
 
   /** `head` is null when the request never came to one. */
   constructor(startedAt: number, connectionInfo: ConnectionInfo, head: RequestHead | null, http2: boolean) {
@@ -43,6 +48,10 @@ export class Ledger implements Exchange {
     this.host = head?.host ?? '';
     this.target = head?.target ?? '';
     this.httpVersion = http2 ? '2' : head?.minor === 0 ? '1.0' : '1.1';
+  }
+
+  value(name: string): string | undefined {
+    return this.fields.value(name);
   }
 
   connectFailed(failure: ConnectFailure): void {

@@ -1,4 +1,5 @@
 import type { LocalResponse } from '../http/local-response.ts';
+import type { HeadEdit } from '../http/head-edit.ts';
 import type { ConnectionInfo } from '../http/connection-info.ts';
 import type { ClientFraming, ConnectionWord } from './downstream/http1/client-head.ts';
 import type { FieldBlock } from './http1/field-block.ts';
@@ -22,8 +23,6 @@ export interface ClientSide {
   readonly isHttp2: boolean;
   /** The address that the client came to, as a host with a port unless it is the usual one. */
   readonly ownAuthority: string;
-  /** The value of Strict-Transport-Security for the response that comes, unless the pod gives one; null for none. */
-  strictTransport: string | null;
   /** Whether another request may follow the one that is being answered. */
   readonly mayPersist: boolean;
   /** The exchange may end before the body of the request does, and another request follow. */
@@ -37,7 +36,15 @@ export interface ClientSide {
   askForBody(): void;
   /** A 1xx other than 101. */
   interim(head: ResponseHead, bytes: Buffer, base: number): void;
-  head(head: ResponseHead, bytes: Buffer, base: number, framing: ClientFraming, word: ConnectionWord): void;
+  /** `edit` is what policies change in it; null for nothing. */
+  head(
+    head: ResponseHead,
+    bytes: Buffer,
+    base: number,
+    framing: ClientFraming,
+    word: ConnectionWord,
+    edit: HeadEdit | null,
+  ): void;
   content(bytes: Buffer, from: number, to: number, framing: ClientFraming): void;
   done(trailers: Trailers, framing: ClientFraming): void;
   /** A whole response that Portico gives, instead of whatever was put together before. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type LocalReason, answer, statusOf } from '../../src/http/local-response.ts';
+import { type LocalReason, languageOf, localResponse, statusOf } from '../../src/http/local-response.ts';
 
 /** Every reason there is: a new one fails to compile here until it is listed. */
 const STATUSES: Record<LocalReason, number> = {
@@ -48,27 +48,27 @@ describe('answers', () => {
   it.each(REASONS)(
     '%s has its status, a length that is true and one line that says what happened',
     (reason) => {
-      const text = answer(reason, undefined);
+      const text = localResponse(reason, 'text');
       expect(text.status).toBe(STATUSES[reason]);
       expect(statusOf(reason)).toBe(STATUSES[reason]);
       expect(text.body).toMatch(new RegExp(`^${text.status} ${text.reasonPhrase}: [ -~]+\n$`));
       expect(Object.fromEntries(text.fields)['content-length']).toBe(String(Buffer.byteLength(text.body)));
 
-      const json = answer(reason, 'application/json');
+      const json = localResponse(reason, 'json');
       expect(JSON.parse(json.body)).toEqual({ status: text.status, reason, message: expect.any(String) });
       expect(Object.fromEntries(json.fields)['content-length']).toBe(String(Buffer.byteLength(json.body)));
     },
   );
 
   it('keeps the connection only where the next request on it may fare better', () => {
-    const kept = REASONS.filter((reason) => !answer(reason, undefined).close);
+    const kept = REASONS.filter((reason) => !localResponse(reason, 'text').close);
     expect(kept.map(statusOf).sort()).toEqual([
       308, 403, 404, 501, 502, 502, 502, 502, 502, 503, 503, 503, 503, 504, 504, 504,
     ]);
   });
 
   it('says which methods would do when it refuses one', () => {
-    expect(Object.fromEntries(answer('method-not-allowed', undefined).fields)['allow']).toContain('GET');
+    expect(Object.fromEntries(localResponse('method-not-allowed', 'text').fields)['allow']).toContain('GET');
   });
 
   it.each([
@@ -86,11 +86,15 @@ describe('answers', () => {
     ['application/json;q=bad', false],
     [`application/json,${'x'.repeat(5000)}`, false],
   ])('Accept: %s means JSON: %s', (accept, json) => {
-    const type = Object.fromEntries(answer('no-route', accept).fields)['content-type'];
+    const type = Object.fromEntries(localResponse('no-route', languageOf(accept, false)).fields)[
+      'content-type'
+    ];
     expect(type).toBe(json ? 'application/json' : 'text/plain; charset=utf-8');
   });
 
   it('is made once per reason and form', () => {
-    expect(answer('no-route', 'text/plain')).toBe(answer('no-route', undefined));
+    expect(localResponse('no-route', 'text')).toBe(
+      localResponse('no-route', languageOf('text/plain', false)),
+    );
   });
 });

@@ -7,6 +7,8 @@ import { externalNames } from './external-names.ts';
 import { trustedProxies } from '../../src/http/forwarded.ts';
 import { DEFAULT_LIMITS, type Limits } from '../../src/proxy/limits.ts';
 import type { ClientAuth } from '../../src/policies/client-certificate.ts';
+import { policyBinder } from '../../src/policies/bound-policies.ts';
+import type { BoundPolicy, PolicyModule } from '../../src/policies/policy.ts';
 import { policySet } from '../../src/policies/policy-set.ts';
 import type { PolicyConfigs } from '../../src/policies/registry.ts';
 import { pathTree } from '../../src/routing/path-tree.ts';
@@ -85,6 +87,10 @@ export function tableOf(sites: readonly Site[]): RouteTable {
 }
 
 export interface ProxySettings {
+  /** Policies that act on every exchange. */
+  readonly everywhere?: readonly BoundPolicy[];
+  /** Instead of those of the registry. */
+  readonly modules?: readonly PolicyModule[];
   /** HTTP/2 with prior knowledge; off unless said. */
   readonly h2c?: boolean;
   readonly underscoresInHeaders?: boolean;
@@ -109,6 +115,8 @@ export interface RunningProxy extends AsyncDisposable {
   exchange(index: number): Promise<Exchange>;
   /** What is known of the one endpoint of a host, `app.test` unless said; of several, of another one each time. */
   endpoint(host?: string): EndpointState | null;
+  /** What threw and was contained. */
+  readonly faults: readonly unknown[];
   /** Swaps the table. */
   adopt(sites: readonly Site[]): void;
 }
@@ -119,6 +127,7 @@ export async function startProxy(
   settings: ProxySettings = {},
 ): Promise<RunningProxy> {
   const exchanges: Exchange[] = [];
+  const faults: unknown[] = [];
   const waiting = new Set<() => void>();
   const endpoints = createEndpoints({
     random: () => 0,
@@ -135,6 +144,8 @@ export async function startProxy(
       exchanges.push(exchange);
       for (const look of waiting) look();
     },
+    policies: policyBinder({ now: Date.now }, settings.everywhere, settings.modules),
+    onFault: (fault) => void faults.push(fault),
     now: Date.now,
     h2c: settings.h2c ?? false,
     underscoresInHeaders: settings.underscoresInHeaders ?? false,
@@ -145,6 +156,7 @@ export async function startProxy(
     port,
     engine,
     exchanges,
+    faults,
     exchange: (index) =>
       new Promise((resolve) => {
         const look = (): void => {

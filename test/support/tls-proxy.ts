@@ -1,6 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { type ConnectionOptions, type TLSSocket, connect } from 'node:tls';
+import { policyBinder } from '../../src/policies/bound-policies.ts';
+import type { BoundPolicy } from '../../src/policies/policy.ts';
+import { strictTransportSecurity } from '../../src/policies/strict-transport-security.ts';
 import { clientPolicies } from '../../src/proxy/tls/client-policies.ts';
 import { type HttpsRedirect, decide } from '../../src/routing/decide.ts';
 import type { Resolve } from '../../src/proxy/balance/name-resolver.ts';
@@ -40,6 +43,8 @@ export interface TlsProxySettings {
   readonly proxyProtocolHttpsPorts?: readonly number[];
   readonly redirect?: HttpsRedirect;
   readonly hsts?: string;
+  /** Policies that act on every exchange. */
+  readonly everywhere?: readonly BoundPolicy[];
   /** The Secret of the default certificate. */
   readonly defaultSecret?: string;
   /** What name servers say of ExternalNames. */
@@ -55,6 +60,8 @@ export interface TlsProxy extends AsyncDisposable {
   readonly httpsPort: number;
   readonly certificates: Certificates;
   readonly exchanges: readonly Exchange[];
+  /** What threw and was contained. */
+  readonly faults: readonly unknown[];
   /** Swaps the table. */
   adopt(sites: readonly TlsSite[]): void;
 }
@@ -74,6 +81,7 @@ export async function startTlsProxy(
   const endpoints = createEndpoints({ random: () => 0, externalNames: externalNames(settings.resolve) });
   endpoints.adopt(table);
   const exchanges: Exchange[] = [];
+  const faults: unknown[] = [];
   const engine = factory({
     decide: (request) => decide(table, request, settings.redirect ?? null),
     endpoints,
@@ -83,7 +91,11 @@ export async function startTlsProxy(
     proxyProtocolHttpsPorts: settings.proxyProtocolHttpsPorts ?? [],
     certificates,
     clientPolicies: clientPolicies(() => table),
-    ...(settings.hsts !== undefined && { strictTransportSecurity: settings.hsts }),
+    policies: policyBinder({ now: Date.now }, [
+      ...(settings.everywhere ?? []),
+      ...(settings.hsts === undefined ? [] : [strictTransportSecurity(settings.hsts)]),
+    ]),
+    onFault: (fault) => void faults.push(fault),
     account: (exchange) => void exchanges.push(exchange),
     now: settings.now ?? Date.now,
   });
@@ -96,6 +108,7 @@ export async function startTlsProxy(
     httpsPort,
     certificates,
     exchanges,
+    faults,
     adopt(next) {
       table = secureTableOf(next, defaultSecret);
       certificates.adopt(table);

@@ -1,17 +1,26 @@
 import type { IncomingMessage } from 'node:http';
 import { balanceOf } from '../../policies/balance.ts';
 import type { Backend, Route } from '../../routing/table.ts';
-import type { LocalReason } from '../../http/local-response.ts';
+import type { LocalReason, LocalResponse } from '../../http/local-response.ts';
+import { applyEdit } from '../../http/head-edit.ts';
+import { RequestEdit, type RequestView } from '../../http/request-view.ts';
+import type { BoundPolicies } from '../../policies/bound-policies.ts';
+import type { Verdict } from '../../policies/policy.ts';
+import { askPolicies } from '../../policies/run-policies.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { EngineContext } from '../engine.ts';
-import { forwarding } from '../../http/forwarded.ts';
+import { type Forwarding, forwarding } from '../../http/forwarded.ts';
 import { hashKey } from '../balance/hash-by.ts';
+import { forwardedFields } from '../upstream/http1/upstream-head.ts';
 import { upstreamWay } from '../upstream/upstream-transport.ts';
 import { type Ledger, connectionInfoOf } from './reference-record.ts';
 import { type RequestHead, readHead } from './reference-request-head.ts';
 
 /** What is to be done with a request, decided once from its head. */
-export type Plan =
+export type Plan = {
+  /** Of the route, or those that count everywhere. */
+  readonly policies: BoundPolicies;
+} & (
   | { readonly kind: 'refuse'; readonly reason: LocalReason; readonly head: RequestHead | null }
   | { readonly kind: 'redirect'; readonly location: string; readonly head: RequestHead }
   | {
@@ -20,19 +29,23 @@ export type Plan =
       readonly route: Route;
       readonly backend: Backend;
       readonly tls: boolean;
-      /** The fields for the upstream, without those that frame the body. */
-      readonly fields: Record<string, string | string[]>;
+      readonly way: Forwarding;
       /** The endpoint for the next attempt. */
       choose(tried: readonly EndpointState[]): EndpointState | null;
       /** Whether there is no other endpoint to try when the one of this attempt, counted from 1, cannot be reached. */
       isLast(attempt: number): boolean;
-    };
+    }
+);
+
+export type ForwardPlan = Plan & { readonly kind: 'forward' };
 
 /** Reads the head, asks where it goes, and notes in the ledger what that says. */
 export function planRequest(context: EngineContext, request: IncomingMessage, ledger: Ledger): Plan {
   const connectionInfo = connectionInfoOf(request.socket);
   const read = readHead(request, context, connectionInfo);
-  if (read.kind === 'fault') return { kind: 'refuse', reason: read.reason, head: null };
+  if (read.kind === 'fault') {
+    return { kind: 'refuse', reason: read.reason, head: null, policies: context.policies(null) };
+  }
   const { head } = read;
   ledger.droppedFields = head.droppedFields;
   const way = forwarding(connectionInfo, head.forwarding, context.trustedProxies);
@@ -42,24 +55,15 @@ export function planRequest(context: EngineContext, request: IncomingMessage, le
 
   const decision = context.decide({ ...head.addressee, scheme: way.scheme, connectionInfo });
   ledger.route = decision.route;
-  if (decision.kind === 'refuse') return { kind: 'refuse', reason: decision.reason, head };
-  if (decision.kind === 'redirect') return { kind: 'redirect', location: decision.location, head };
+  const policies = context.policies(decision.route?.policies ?? null);
+  if (decision.kind === 'refuse') return { kind: 'refuse', reason: decision.reason, head, policies };
+  if (decision.kind === 'redirect') return { kind: 'redirect', location: decision.location, head, policies };
   const { route, backend } = decision;
   const speech = upstreamWay(route, backend);
   // Nor can it verify pods, and what must be verified is not sent without.
   if (speech.http2 || speech.tls?.options.rejectUnauthorized) {
-    return { kind: 'refuse', reason: 'protocol-not-supported', head };
+    return { kind: 'refuse', reason: 'protocol-not-supported', head, policies };
   }
-
-  const fields = head.fields;
-  fields['X-Forwarded-For'] = way.forwardedFor;
-  fields['X-Forwarded-Host'] = way.forwardedHost;
-  fields['X-Forwarded-Port'] = way.forwardedPort;
-  fields['X-Forwarded-Proto'] = way.forwardedProto;
-  fields['X-Real-IP'] = way.realIp;
-  fields['X-Request-ID'] = way.requestId;
-  if (way.forwarded !== null) fields['Forwarded'] = way.forwarded;
-  if (connectionInfo.certificate) Object.assign(fields, connectionInfo.certificate.fields);
 
   const balance = balanceOf(route.policies?.configs.balance, backend.affinity !== undefined);
   const hash = (): string =>
@@ -74,8 +78,53 @@ export function planRequest(context: EngineContext, request: IncomingMessage, le
     route,
     backend,
     tls: speech.tls !== null,
-    fields,
+    way,
+    policies,
     choose: (tried) => context.endpoints.choose(backend, balance, tried, hash, context.now()),
     isLast: (attempt) => attempt >= context.limits.attempts || !context.endpoints.hasSeveral(backend),
   };
+}
+
+/** What is sent to each endpoint that is tried. */
+export interface UpstreamRequest {
+  readonly target: string;
+  /** Without the fields that frame the body. */
+  readonly fields: Readonly<Record<string, string | string[]>>;
+}
+
+type Prepared =
+  | { readonly kind: 'send'; readonly upstreamRequest: UpstreamRequest }
+  | { readonly kind: 'respond'; readonly response: LocalResponse };
+
+/** Asks the policies of the route, and says what to send or what they respond. A promise only where a policy gives one. */
+export function prepare(plan: ForwardPlan, request: RequestView): Prepared | Promise<Prepared> {
+  const { onRequest } = plan.policies;
+  if (onRequest.length === 0) return { kind: 'send', upstreamRequest: upstreamRequest(plan, request, null) };
+  const edit = new RequestEdit(request);
+  const finish = (verdict: Verdict): Prepared =>
+    verdict.kind === 'respond'
+      ? verdict
+      : { kind: 'send', upstreamRequest: upstreamRequest(plan, request, edit) };
+  const verdict = askPolicies(onRequest, request, edit);
+  return verdict instanceof Promise ? verdict.then(finish) : finish(verdict);
+}
+
+function upstreamRequest(
+  { head, way }: ForwardPlan,
+  { connectionInfo }: RequestView,
+  edit: RequestEdit | null,
+): UpstreamRequest {
+  const fields: Record<string, string | string[]> = { ...head.fields };
+  const isHost = (name: string): boolean => name.toLowerCase() === 'host';
+  for (const name of Object.keys(fields)) {
+    if (edit?.drops(name.toLowerCase()) || (edit?.host && isHost(name))) delete fields[name];
+  }
+  if (edit?.host) fields['Host'] = edit.host;
+  const forwarded = forwardedFields(way);
+  for (const [name, value] of edit === null ? forwarded : applyEdit(forwarded, edit)) {
+    const before = fields[name];
+    fields[name] = before === undefined ? value : [before, value].flat();
+  }
+  if (connectionInfo.certificate) Object.assign(fields, connectionInfo.certificate.fields);
+  return { target: edit?.target ?? head.addressee.target, fields };
 }

@@ -7,8 +7,8 @@ import type { EngineFactory } from '../engine.ts';
 import type { ConnectionInfo } from '../../http/connection-info.ts';
 import { type Listener, openListener } from '../listener/listener.ts';
 import { type Expects, type Surroundings, serveExchange } from './reference-exchange.ts';
-import { noteConnectionInfo } from './reference-record.ts';
-import { valuesOf } from './reference-request-head.ts';
+import { noteConnectionInfo, valuesOf } from './reference-record.ts';
+
 import { createPool } from './reference-pool.ts';
 import { isClosing, serveNoMore } from './last-response.ts';
 import { answerSocket, clientFault } from './socket-answer.ts';

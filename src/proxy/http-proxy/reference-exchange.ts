@@ -8,23 +8,27 @@ import type {
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import type ProxyServer from 'http-proxy';
+import { type HeaderField, applyEdit, fieldsViewOf } from '../../http/head-edit.ts';
 import {
   type LocalReason,
+  type LocalResponse,
   type MessageFault,
-  answer,
+  languageOf,
+  localResponse,
   redirection,
   statusOf,
 } from '../../http/local-response.ts';
 import { type AttemptOutcome, afterAttempt } from '../attempt.ts';
 import { type EndpointState, answeredIn } from '../balance/endpoint-state.ts';
 import type { EngineContext } from '../engine.ts';
-import { STRICT_TRANSPORT_SECURITY, strictTransport } from '../strict-transport.ts';
+import { NO_POLICIES } from '../../policies/bound-policies.ts';
+import { editResponse } from '../../policies/run-policies.ts';
 import { reset } from '../tls/termination.ts';
 import { DISCARD_MS, isDiscardable } from '../unread-body.ts';
 import { type AttemptAt, attemptAt, connectTime } from './attempt-at.ts';
 import { isClosing, serveNoMore } from './last-response.ts';
-import { connectionInfoOf, openLedger } from './reference-record.ts';
-import { type Plan, planRequest } from './plan.ts';
+import { connectionInfoOf, openLedger, requestView } from './reference-record.ts';
+import { type ForwardPlan, type UpstreamRequest, planRequest, prepare } from './plan.ts';
 import type { Pool } from './reference-pool.ts';
 import { relayedFields, relayedTrailers } from './reference-response-head.ts';
 
@@ -59,7 +63,8 @@ export function serveExchange(
   const { limits } = context;
   const ledger = openLedger(context, request, connectionInfoOf(request.socket));
   const plan = planRequest(context, request, ledger);
-  const hsts = strictTransport(context, ledger.scheme);
+  const view = requestView(request, ledger);
+  let { policies } = plan;
   const hasBody = plan.head !== null && plan.head.body !== 'none';
   const tried: EndpointState[] = [];
   const time = connectTime(limits);
@@ -68,10 +73,12 @@ export function serveExchange(
   /** Whose answer the client gets is settled: no other attempt is made, and no other answer given. */
   let answered = false;
   let complete = false;
+  /** Once the policies of the route let it go on. */
+  let upstreamRequest: UpstreamRequest | null = null;
   /** The client was told to send its body. */
   let continued = false;
 
-  const bodyIdle = setTimeout(onBodyIdle, limits.bodyIdleTimeoutMs);
+  const bodyIdle = setTimeout(guarded(onBodyIdle), limits.bodyIdleTimeoutMs);
   let upstreamIdle: NodeJS.Timeout | undefined;
   let continueTimer: NodeJS.Timeout | undefined;
   // A reset, so that a body that ends with the connection does not look whole.
@@ -100,12 +107,46 @@ export function serveExchange(
   if (plan.kind === 'refuse') return refuse(plan.reason);
   if (plan.kind === 'redirect') return refuse('https-only');
   if (expects === 'unknown') return refuse('expectation-unknown');
-  const pending = context.endpoints.pending(plan.backend);
-  if (pending) void pending.finally(() => tryNext(plan));
-  else tryNext(plan);
+  try {
+    const prepared = prepare(plan, view);
+    if (prepared instanceof Promise)
+      prepared.then(
+        guarded((kept) => goOn(plan, kept)),
+        onFault,
+      );
+    else goOn(plan, prepared);
+  } catch (fault) {
+    onFault(fault);
+  }
 
-  function tryNext(plan: Plan & { kind: 'forward' }): void {
-    if (complete) return;
+  /** Something threw while this exchange was handled: it is answered with 500, or cut, and touches no other. */
+  function onFault(fault: unknown): void {
+    context.onFault(fault);
+    policies = NO_POLICIES;
+    refuse('internal-fault');
+  }
+
+  function guarded<A extends unknown[]>(step: (...args: A) => void): (...args: A) => void {
+    return (...args) => {
+      try {
+        step(...args);
+      } catch (fault) {
+        onFault(fault);
+      }
+    };
+  }
+
+  function goOn(plan: ForwardPlan, prepared: Awaited<ReturnType<typeof prepare>>): void {
+    if (complete || answered) return;
+    if (prepared.kind === 'respond') return respond(prepared.response);
+    upstreamRequest = prepared.upstreamRequest;
+    const pending = context.endpoints.pending(plan.backend);
+    if (pending) void pending.finally(guarded(() => tryNext(plan)));
+    else tryNext(plan);
+  }
+
+  function tryNext(plan: ForwardPlan): void {
+    if (complete || !upstreamRequest) return;
     const state = plan.choose(tried);
     if (state === null) return refuse('no-endpoint');
     tried.push(state);
@@ -115,7 +156,7 @@ export function serveExchange(
     const tls = plan.tls;
     const { address, port } = state.endpoint;
     request.headers = {
-      ...plan.fields,
+      ...upstreamRequest.fields,
       ...(plan.head.body === 'chunked' && { 'Transfer-Encoding': 'chunked' }),
     };
     const options = {
@@ -136,39 +177,51 @@ export function serveExchange(
     }
   }
 
-  function start(plan: Plan & { kind: 'forward' }, state: EndpointState, upstream: ClientRequest): void {
+  function start(plan: ForwardPlan, state: EndpointState, upstream: ClientRequest): void {
     // Set here since http-proxy would collapse `//`.
-    upstream.path = plan.head.addressee.target;
+    upstream.path = upstreamRequest?.target ?? '/';
     if (expects === 'continue') upstream.setHeader('Expect', '100-continue');
     const isLast = plan.isLast(ledger.attempts);
     const settings = { context, ledger, time, isLast, connecting: around.connecting };
-    const current = attemptAt(state, upstream, settings, sendBody, (outcome, detail) => {
-      request.unpipe(upstream);
-      failed(plan, outcome, detail);
-    });
+    const current = attemptAt(
+      state,
+      upstream,
+      settings,
+      guarded(sendBody),
+      guarded((outcome, detail) => {
+        request.unpipe(upstream);
+        failed(plan, outcome, detail);
+      }),
+    );
     attempt = current;
-    upstream.on('information', (interim) => {
-      upstreamIdle?.refresh();
-      if (interim.statusCode === 100 && expects === 'continue') {
-        if (continued) return;
-        continued = true;
-      }
-      if (request.httpVersion === '1.1' && !response.headersSent) relayInterim(interim, response);
-    });
+    upstream.on(
+      'information',
+      guarded((interim: InformationEvent) => {
+        upstreamIdle?.refresh();
+        if (interim.statusCode === 100 && expects === 'continue') {
+          if (continued) return;
+          continued = true;
+        }
+        if (request.httpVersion === '1.1' && !response.headersSent) relayInterim(interim, response);
+      }),
+    );
     upstream.on('upgrade', (_, socket) => {
       socket.destroy();
       current.fail({ kind: 'nonsense' });
     });
-    upstream.on('response', (incoming) => {
-      current.answered();
-      const now = context.now();
-      answeredIn(state, now - current.startedAt, now);
-      if (answered || complete) incoming.destroy();
-      else relay(incoming);
-    });
+    upstream.on(
+      'response',
+      guarded((incoming: IncomingMessage) => {
+        current.answered();
+        const now = context.now();
+        answeredIn(state, now - current.startedAt, now);
+        if (answered || complete) incoming.destroy();
+        else relay(incoming);
+      }),
+    );
 
     function sendBody(): void {
-      upstreamIdle = setTimeout(onUpstreamIdle, limits.upstreamIdleTimeoutMs);
+      upstreamIdle = setTimeout(guarded(onUpstreamIdle), limits.upstreamIdleTimeoutMs);
       if (!hasBody) return void upstream.end();
       flush(upstream);
       if (expects === 'continue' && !continued)
@@ -196,7 +249,7 @@ export function serveExchange(
     }
   }
 
-  function failed(plan: Plan & { kind: 'forward' }, outcome: AttemptOutcome, detail: string): void {
+  function failed(plan: ForwardPlan, outcome: AttemptOutcome, detail: string): void {
     clearTimeout(upstreamIdle);
     clearTimeout(continueTimer);
     if (complete || answered) return;
@@ -230,13 +283,11 @@ export function serveExchange(
       incoming.destroy();
       return refuse('upstream-nonsense');
     }
-    // What the pod itself says of it counts.
-    if (hsts !== null && !(STRICT_TRANSPORT_SECURITY in incoming.headers)) {
-      fields.push(STRICT_TRANSPORT_SECURITY, hsts);
-    }
+    const edit = editResponse(policies.onResponse, fieldsViewOf(fields), view);
+    const edited = edit === null ? fields : applyEdit(fields, edit);
     if (!mayGoOn()) close();
     try {
-      response.writeHead(status, incoming.statusMessage, fields);
+      response.writeHead(status, incoming.statusMessage, flat(edited));
     } catch {
       // A reason phrase with control characters, for one, can be read by Node and not written.
       incoming.destroy();
@@ -279,7 +330,7 @@ export function serveExchange(
   function refuse(reason: LocalReason, detail = ''): void {
     if (complete) return;
     // Now: Node may have the next request already.
-    if (answer(reason, undefined).close) serveNoMore(request.socket);
+    if (localResponse(reason, 'text').close) serveNoMore(request.socket);
     ledger.detail ||= detail === '' ? reason : `${reason}: ${detail}`;
     if (response.headersSent) return cut();
     if (answered) return;
@@ -287,20 +338,33 @@ export function serveExchange(
     request.unpipe();
     request.resume();
     // A small body is here by the next turn of the loop; a connection with the rest of one cannot be used again.
-    if (hasBody && !request.complete) setImmediate(write, reason);
+    if (hasBody && !request.complete) setImmediate(guarded(() => write(reason)));
     else write(reason);
   }
 
   function write(reason: LocalReason): void {
     if (complete || response.headersSent) return;
-    const accept = plan.head?.accept;
+    const language = languageOf(plan.head?.accept, false);
     const redirected = plan.kind === 'redirect' && reason === 'https-only';
-    const made = redirected ? redirection(plan.location, accept) : answer(reason, accept);
+    send(redirected ? redirection(plan.location, language) : localResponse(reason, language));
+  }
+
+  /** What a policy responds. */
+  function respond(made: LocalResponse): void {
+    if (made.close) serveNoMore(request.socket);
+    answered = true;
+    request.resume();
+    if (hasBody && !request.complete) setImmediate(guarded(() => send(made)));
+    else send(made);
+  }
+
+  function send(made: LocalResponse): void {
+    if (complete || response.headersSent) return;
+    const edit = editResponse(policies.onResponse, fieldsViewOf(made.fields), view);
+    const fields = edit === null ? made.fields : applyEdit(made.fields, edit);
     if (made.close || !mayGoOn()) close();
     ledger.responseBytes = request.method === 'HEAD' ? 0 : made.body.length;
-    const fields = made.fields.flat();
-    if (hsts !== null) fields.push(STRICT_TRANSPORT_SECURITY, hsts);
-    response.writeHead(made.status, made.reasonPhrase, fields);
+    response.writeHead(made.status, made.reasonPhrase, flat(fields));
     response.end(made.body);
   }
 
@@ -362,4 +426,9 @@ function relayInterim({ statusCode, headers }: InformationEvent, response: Serve
       // Node writes no Link that it does not understand. They are hints: the response comes all the same.
     }
   }
+}
+
+/** Names and values in turns, as Node takes them. */
+function flat(fields: readonly HeaderField[]): string[] {
+  return fields.flatMap(([name, value]) => [name, value]);
 }

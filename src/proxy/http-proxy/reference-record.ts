@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Route } from '../../routing/table.ts';
 import type { EngineContext } from '../engine.ts';
+import type { RequestView } from '../../http/request-view.ts';
 import type { ConnectionInfo } from '../../http/connection-info.ts';
 import { type ConnectFailure, NO_FAILURES } from '../upstream/connect-failure.ts';
 
@@ -86,4 +87,35 @@ export function connectionInfoOf(socket: Socket): ConnectionInfo {
   const connectionInfo = connectionInfos.get(socket);
   if (!connectionInfo) throw new Error('a connection came by another way than the listener');
   return connectionInfo;
+}
+
+/** The request as policies see it. */
+export function requestView(request: IncomingMessage, ledger: Ledger): RequestView {
+  const { rawHeaders, socket } = request;
+  const host = valuesOf(rawHeaders, 'host')[0] ?? '';
+  return {
+    method: request.method ?? '',
+    target: request.url ?? '',
+    host,
+    scheme: ledger.scheme,
+    httpVersion: request.httpVersion,
+    clientAddress: ledger.clientAddress,
+    requestId: ledger.requestId,
+    connectionInfo: connectionInfoOf(socket),
+    value(name) {
+      const values = valuesOf(rawHeaders, name);
+      return values.length === 0 ? undefined : values.join(', ');
+    },
+  };
+}
+
+/** The values of every field of a lower-case name, in order. */
+export function valuesOf(rawHeaders: readonly string[], name: string): string[] {
+  const values: string[] = [];
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const spelled = rawHeaders[i];
+    if (spelled?.length === name.length && spelled.toLowerCase() === name)
+      values.push(rawHeaders[i + 1] ?? '');
+  }
+  return values;
 }

@@ -7,6 +7,7 @@ import type { EngineContext } from '../engine.ts';
 import type { IncomingForwarding } from '../../http/forwarded.ts';
 import { connectionOptions, isHopByHop } from '../../http/header-fields.ts';
 import { FieldKind, fieldKindOf } from '../../http/field-names.ts';
+import { valuesOf } from './reference-record.ts';
 import { authorityOf, isRelayedRequest } from '../upstream/http1/upstream-head.ts';
 
 /** A request head that may be forwarded, read once from the raw fields. */
@@ -121,17 +122,6 @@ export function readHead(
       upgrade: connection.upgrade ? (valuesOf(rawHeaders, 'upgrade')[0] ?? null) : null,
     },
   };
-}
-
-/** The values of every field of a lower-case name, in order. */
-export function valuesOf(rawHeaders: readonly string[], name: string): string[] {
-  const values: string[] = [];
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const spelled = rawHeaders[i];
-    if (spelled?.length === name.length && spelled.toLowerCase() === name)
-      values.push(rawHeaders[i + 1] ?? '');
-  }
-  return values;
 }
 
 function fault(reason: MessageFault | Refusal): ReadHead {

@@ -1,12 +1,13 @@
 import type { IncomingMessage } from 'node:http';
+import type { HeaderField } from '../../http/head-edit.ts';
 import { connectionOptions, isForbiddenTrailer, isHopByHop } from '../../http/header-fields.ts';
-import { valuesOf } from './reference-request-head.ts';
+import { valuesOf } from './reference-record.ts';
 
 /**
- * The fields of an upstream's response that go on, flat and as spelled; null when its framing is nonsense
+ * The fields of an upstream's response that go on, as spelled; null when its framing is nonsense
  * (RFC 9112 6.1 and 6.3: two lengths, a coding that is not chunked, or one in HTTP/1.0).
  */
-export function relayedFields(response: IncomingMessage): string[] | null {
+export function relayedFields(response: IncomingMessage): HeaderField[] | null {
   const { rawHeaders } = response;
   const codings = valuesOf(rawHeaders, 'transfer-encoding');
   const lengths = valuesOf(rawHeaders, 'content-length');
@@ -25,21 +26,17 @@ export function relayedFields(response: IncomingMessage): string[] | null {
 
 /** The trailer fields that go on. */
 export function relayedTrailers(rawTrailers: readonly string[]): [string, string][] {
-  const flat = pairs(rawTrailers, (name) => !isForbiddenTrailer(name));
-  const trailers: [string, string][] = [];
-  for (let i = 0; i < flat.length; i += 2) {
-    const [name = '', value = ''] = [flat[i], flat[i + 1]];
-    // Node reads a DEL and throws when it should write one.
-    if (!value.includes('\x7f')) trailers.push([name, value]);
-  }
-  return trailers;
+  // Node reads a DEL and throws when it should write one.
+  return pairs(rawTrailers, (name) => !isForbiddenTrailer(name))
+    .filter(([, value]) => !value.includes('\x7f'))
+    .map(([name, value]) => [name, value]);
 }
 
-function pairs(raw: readonly string[], kept: (name: string) => boolean): string[] {
-  const fields: string[] = [];
+function pairs(raw: readonly string[], kept: (name: string) => boolean): HeaderField[] {
+  const fields: HeaderField[] = [];
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i] ?? '';
-    if (kept(name.toLowerCase())) fields.push(name, raw[i + 1] ?? '');
+    if (kept(name.toLowerCase())) fields.push([name, raw[i + 1] ?? '']);
   }
   return fields;
 }

@@ -2,7 +2,11 @@ import { type ClientRequest, type IncomingMessage, request as httpRequest } from
 import { request as httpsRequest } from 'node:https';
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
-import { type LocalReason, redirection } from '../../http/local-response.ts';
+import type { Duplex } from 'node:stream';
+import { applyEdit, fieldsViewOf } from '../../http/head-edit.ts';
+import { type LocalReason, languageOf, redirection } from '../../http/local-response.ts';
+import { NO_POLICIES } from '../../policies/bound-policies.ts';
+import { editResponse } from '../../policies/run-policies.ts';
 import { type AttemptOutcome, afterAttempt } from '../attempt.ts';
 import { type EndpointState, answeredIn } from '../balance/endpoint-state.ts';
 import { connectionOptions } from '../../http/header-fields.ts';
@@ -10,9 +14,8 @@ import { reset } from '../tls/termination.ts';
 import { GOING_AWAY, WebSocketFrames, maskedGoingAway } from '../websocket-frames.ts';
 import { type AttemptAt, attemptAt, connectTime } from './attempt-at.ts';
 import type { Surroundings } from './reference-exchange.ts';
-import { connectionInfoOf, openLedger } from './reference-record.ts';
-import { type Plan, planRequest } from './plan.ts';
-import { valuesOf } from './reference-request-head.ts';
+import { connectionInfoOf, openLedger, requestView, valuesOf } from './reference-record.ts';
+import { type ForwardPlan, type UpstreamRequest, planRequest, prepare } from './plan.ts';
 import { relayedFields } from './reference-response-head.ts';
 import { answerSocket } from './socket-answer.ts';
 
@@ -76,19 +79,62 @@ export function serveTunnel(
     ledger.close(status);
   });
 
-  if (plan.kind === 'refuse') return answerSocket(context, client, plan.reason, request, ledger);
+  const view = requestView(request, ledger);
+  let { policies } = plan;
+  let upstreamRequest: UpstreamRequest | null = null;
+  const refuse = (reason: LocalReason): void => {
+    answerSocket(context, client, reason, request, ledger, { policies });
+  };
+  if (plan.kind === 'refuse') return refuse(plan.reason);
   if (plan.kind === 'redirect') {
-    const made = redirection(plan.location, plan.head.accept);
-    return answerSocket(context, client, 'https-only', request, ledger, made);
+    const made = redirection(plan.location, languageOf(plan.head.accept, false));
+    return answerSocket(context, client, 'https-only', request, ledger, { policies, made });
   }
-  const pending = context.endpoints.pending(plan.backend);
-  if (pending) void pending.finally(() => tryNext(plan));
-  else tryNext(plan);
+  try {
+    const prepared = prepare(plan, view);
+    if (prepared instanceof Promise)
+      prepared.then(
+        guarded((kept) => goOn(plan, kept)),
+        onFault,
+      );
+    else goOn(plan, prepared);
+  } catch (fault) {
+    onFault(fault);
+  }
 
-  function tryNext(plan: Plan & { kind: 'forward' }): void {
+  /** Something threw while this exchange was handled: it is answered with 500, or cut, and touches no other. */
+  function onFault(fault: unknown): void {
+    context.onFault(fault);
+    policies = NO_POLICIES;
+    if (status === 499) refuse('internal-fault');
+    else cut();
+  }
+
+  function guarded<A extends unknown[]>(step: (...args: A) => void): (...args: A) => void {
+    return (...args) => {
+      try {
+        step(...args);
+      } catch (fault) {
+        onFault(fault);
+      }
+    };
+  }
+
+  function goOn(plan: ForwardPlan, prepared: Awaited<ReturnType<typeof prepare>>): void {
     if (client.destroyed) return;
+    if (prepared.kind === 'respond') {
+      return answerSocket(context, client, 'policy', request, ledger, { policies, made: prepared.response });
+    }
+    upstreamRequest = prepared.upstreamRequest;
+    const pending = context.endpoints.pending(plan.backend);
+    if (pending) void pending.finally(guarded(() => tryNext(plan)));
+    else tryNext(plan);
+  }
+
+  function tryNext(plan: ForwardPlan): void {
+    if (client.destroyed || !upstreamRequest) return;
     const state = plan.choose(tried);
-    if (state === null) return answerSocket(context, client, 'no-endpoint', request, ledger);
+    if (state === null) return refuse('no-endpoint');
     tried.push(state);
     ledger.attempts++;
     ledger.endpoint = state.key;
@@ -99,28 +145,28 @@ export function serveTunnel(
         host: state.endpoint.address,
         port: state.endpoint.port,
         method: request.method ?? 'GET',
-        path: plan.head.addressee.target,
-        headers: { ...plan.fields, Connection: 'Upgrade', Upgrade: plan.head.upgrade ?? '' },
+        path: upstreamRequest.target,
+        headers: { ...upstreamRequest.fields, Connection: 'Upgrade', Upgrade: plan.head.upgrade ?? '' },
         ...(tls
           ? { agent: false, rejectUnauthorized: false, ...nameOptions(state) }
           : { agent: around.pool.tunnels }),
       });
     } catch {
       // Node writes less than it reads.
-      return answerSocket(context, client, 'internal-fault', request, ledger);
+      return refuse('internal-fault');
     }
     watch(plan, state, upstream);
     upstream.end();
   }
 
-  function watch(plan: Plan & { kind: 'forward' }, state: EndpointState, upstream: ClientRequest): void {
+  function watch(plan: ForwardPlan, state: EndpointState, upstream: ClientRequest): void {
     const isLast = plan.isLast(ledger.attempts);
     const current = attemptAt(
       state,
       upstream,
       { context, ledger, time, isLast, connecting: around.connecting },
       () => upstream.setTimeout(limits.upstreamIdleTimeoutMs, () => current.fail({ kind: 'timed-out' })),
-      (outcome, detail) => failed(plan, outcome, detail),
+      guarded((outcome, detail) => failed(plan, outcome, detail)),
     );
     attempt = current;
     const answered = (): void => {
@@ -128,19 +174,25 @@ export function serveTunnel(
       upstream.setTimeout(0);
       answeredIn(state, context.now() - current.startedAt, context.now());
     };
-    upstream.on('upgrade', (response, socket, first) => {
-      answered();
-      status = 101;
-      open(response, socket as Socket, first);
-    });
+    upstream.on(
+      'upgrade',
+      guarded((response: IncomingMessage, socket: Duplex, first: Buffer) => {
+        answered();
+        status = 101;
+        open(response, socket as Socket, first);
+      }),
+    );
     // Not upgraded: the answer is passed on, and the connection with it, whose next bytes may be anything.
-    upstream.on('response', (response) => {
-      answered();
-      refusedBy(response);
-    });
+    upstream.on(
+      'response',
+      guarded((response: IncomingMessage) => {
+        answered();
+        refusedBy(response);
+      }),
+    );
   }
 
-  function failed(plan: Plan & { kind: 'forward' }, outcome: AttemptOutcome, detail: string): void {
+  function failed(plan: ForwardPlan, outcome: AttemptOutcome, detail: string): void {
     if (outcome.kind === 'reset') resets++;
     const { attempts } = ledger;
     const { method = '' } = request;
@@ -159,7 +211,7 @@ export function serveTunnel(
         return tryNext(plan);
       case 'give-up':
         if (detail !== '') ledger.detail = `${step.reason}: ${detail}`;
-        return answerSocket(context, client, step.reason, request, ledger);
+        return refuse(step.reason);
       default:
         return step satisfies never;
     }
@@ -201,7 +253,7 @@ export function serveTunnel(
   function refusedBy(response: IncomingMessage): void {
     if (relayedFields(response) === null) {
       response.destroy();
-      return answerSocket(context, client, 'upstream-nonsense', request, ledger);
+      return refuse('upstream-nonsense');
     }
     status = response.statusCode ?? 502;
     client.write(head(response, ['connection: close']), 'latin1');
@@ -213,6 +265,19 @@ export function serveTunnel(
       if (response.complete) client.end(() => client.destroySoon());
       else cut();
     });
+  }
+
+  /** The head of the response, with what the policies change in it. */
+  function head(response: IncomingMessage, more: readonly string[]): string {
+    const fields = relayedFields(response) ?? [];
+    const edit = editResponse(policies.onResponse, fieldsViewOf(fields), view);
+    const lines = [`HTTP/1.1 ${response.statusCode} ${response.statusMessage}`];
+    for (const [name, value] of edit === null ? fields : applyEdit(fields, edit))
+      lines.push(`${name}: ${value}`);
+    // RFC 9110 6.6.1, as Node does it for other responses.
+    if (response.statusCode !== 101 && response.headers.date === undefined)
+      lines.push(`Date: ${new Date().toUTCString()}`);
+    return `${[...lines, ...more].join('\r\n')}\r\n\r\n`;
   }
 }
 
@@ -236,14 +301,4 @@ function closeWebSocket(client: Socket, upstream: Socket): () => void {
     if (client.writable) client.end(toClient.mayClose ? GOING_AWAY : '');
     if (upstream.writable) upstream.end(toPod.mayClose ? maskedGoingAway(randomBytes(4)) : '');
   };
-}
-
-function head(response: IncomingMessage, more: readonly string[]): string {
-  const lines = [`HTTP/1.1 ${response.statusCode} ${response.statusMessage}`];
-  const fields = relayedFields(response) ?? [];
-  for (let i = 0; i < fields.length; i += 2) lines.push(`${fields[i]}: ${fields[i + 1]}`);
-  // RFC 9110 6.6.1, as Node does it for other responses.
-  if (response.statusCode !== 101 && response.headers.date === undefined)
-    lines.push(`Date: ${new Date().toUTCString()}`);
-  return `${[...lines, ...more].join('\r\n')}\r\n\r\n`;
 }

@@ -1,14 +1,18 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import {
   type LocalResponse,
   type LocalReason,
   type MessageFault,
-  answer,
+  languageOf,
+  localResponse,
 } from '../../http/local-response.ts';
 import type { EngineContext } from '../engine.ts';
 import { lingerAndClose, serveNoMore } from './last-response.ts';
-import { type Ledger, connectionInfoOf, openLedger } from './reference-record.ts';
+import { applyEdit, fieldsViewOf } from '../../http/head-edit.ts';
+import type { BoundPolicies } from '../../policies/bound-policies.ts';
+import { editResponse } from '../../policies/run-policies.ts';
+import { type Ledger, connectionInfoOf, openLedger, requestView } from './reference-record.ts';
 
 /** What is wrong with a message that Node's parser gave up on; null when the client is gone and nothing is to say. */
 export function clientFault(error: NodeJS.ErrnoException): MessageFault | null {
@@ -36,31 +40,46 @@ export function clientFault(error: NodeJS.ErrnoException): MessageFault | null {
   }
 }
 
-/** Answers where there is no ServerResponse, and closes. */
+/** What the default response and its fields are changed by. */
+interface Given {
+  /** Those of the route, if there is one. */
+  readonly policies?: BoundPolicies;
+  /** Instead of the response for the reason. */
+  readonly made?: LocalResponse;
+}
+
+/** Answers where there is no ServerResponse, and closes. `policy` is the reason where a policy responds. */
 export function answerSocket(
   context: EngineContext,
   socket: Socket,
-  reason: LocalReason,
+  reason: LocalReason | 'policy',
   request: IncomingMessage | null,
   ledger: Ledger = openLedger(context, request, connectionInfoOf(socket)),
-  made: LocalResponse = answer(reason, request?.headers.accept),
+  given: Given = {},
 ): void {
   // A response under way on the connection must not get another one into its middle, or before it.
   const busy = (socket as Socket & { _httpMessage?: ServerResponse | null })._httpMessage;
   if (busy) {
     serveNoMore(socket);
-    busy.once('finish', () => answerSocket(context, socket, reason, request, ledger, made));
+    busy.once('finish', () => answerSocket(context, socket, reason, request, ledger, given));
     return;
   }
   socket.on('error', () => undefined);
   if (!socket.writable) return void socket.destroy();
+  const language = languageOf(request?.headers.accept, false);
+  const made = given.made ?? localResponse(reason === 'policy' ? 'internal-fault' : reason, language);
+  const { onResponse } = given.policies ?? context.policies(null);
+  const view = requestView(request ?? new IncomingMessage(socket), ledger);
+  const edit = editResponse(onResponse, fieldsViewOf(made.fields), view);
   const head = [`HTTP/1.1 ${made.status} ${made.reasonPhrase}`, `date: ${new Date().toUTCString()}`];
-  for (const [name, value] of made.fields) head.push(`${name}: ${value}`);
+  for (const [name, value] of edit === null ? made.fields : applyEdit(made.fields, edit)) {
+    head.push(`${name}: ${value}`);
+  }
   socket.write(
     `${head.join('\r\n')}\r\nconnection: close\r\n\r\n${request?.method === 'HEAD' ? '' : made.body}`,
   );
   lingerAndClose(socket);
-  ledger.detail ||= reason;
+  if (reason !== 'policy') ledger.detail ||= reason;
   ledger.responseBytes = made.body.length;
   ledger.close(made.status);
 }

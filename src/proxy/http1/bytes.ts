@@ -49,6 +49,16 @@ export function equalsIgnoringCase(bytes: Uint8Array, start: number, end: number
   return true;
 }
 
+/** Whether the bytes from `start` to `end` begin with `lower`, lower-case ASCII, in any case of letters. */
+export function startsWithIgnoringCase(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  lower: string,
+): boolean {
+  return end - start >= lower.length && equalsIgnoringCase(bytes, start, start + lower.length, lower);
+}
+
 export function lowerCase(byte: number): number {
   return byte >= 0x41 && byte <= 0x5a ? byte + 0x20 : byte;
 }

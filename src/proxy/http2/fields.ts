@@ -1,3 +1,4 @@
+import type { HeadEdit } from '../../http/head-edit.ts';
 import { isForbiddenTrailer } from '../../http/header-fields.ts';
 import { isRelayedResponse, isRelayedTrailer } from '../downstream/http1/client-head.ts';
 import { FieldBlock } from '../http1/field-block.ts';
@@ -14,7 +15,13 @@ export const NO_TRAILERS: Trailers = { trailers: null, trailerBytes: null };
  * The fields of a response for a stream: without what is about the connection it came on. `date` is for a final one that
  * came without.
  */
-export function responseFields(head: ResponseHead, bytes: Buffer, base: number, date: string): Fields {
+export function responseFields(
+  head: ResponseHead,
+  bytes: Buffer,
+  base: number,
+  date: string,
+  edit: HeadEdit | null = null,
+): Fields {
   const { fields, status, contentLength } = head;
   const { names } = head.connection;
   // RFC 8441 5: what is a 101 to a connection is a 200 to a stream.
@@ -24,11 +31,13 @@ export function responseFields(head: ResponseHead, bytes: Buffer, base: number, 
     if (!isRelayedResponse(fields.kind(field))) continue;
     const name = fields.name(bytes, base, field);
     if (names?.has(name) || (isSwitch && name === 'sec-websocket-accept')) continue;
+    if (edit !== null && edit.drops(name)) continue;
     out.push(name, fields.value(bytes, base, field));
   }
   if (contentLength >= 0 && status >= 200 && status !== 204)
     out.push('content-length', String(contentLength));
   if (status >= 200 && !head.hasDate) out.push('date', date);
+  if (edit !== null) for (const [name, value] of edit.added) out.push(name.toLowerCase(), value);
   return out;
 }
 

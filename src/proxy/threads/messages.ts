@@ -58,6 +58,8 @@ export type FromThread =
   | OutOfDescriptors
   | { readonly kind: 'report'; readonly id: number; readonly report: ThreadReport }
   | { readonly kind: 'access-log'; readonly lines: string }
+  /** Something threw, and ended no more than the exchange or connection that it was about. Once a minute for each. */
+  | Fault
   | { readonly kind: 'drained'; readonly cut: number; readonly report: ThreadReport };
 
 export interface ListenFailure {
@@ -65,6 +67,11 @@ export interface ListenFailure {
   readonly address: ListenAddress;
   readonly code: string;
   readonly message: string;
+}
+
+export interface Fault {
+  readonly kind: 'fault';
+  readonly stack: string;
 }
 
 /** At most once a second. */
@@ -77,4 +84,6 @@ export interface ThreadReport {
   readonly gauges: EngineGauges;
   /** What the heap of the thread takes, and the buffers beside it. */
   readonly memoryBytes: number;
+  /** What threw, as `Fault` tells it, and more often than it is told. */
+  readonly faults: number;
 }

@@ -5,7 +5,10 @@ import { EMPTY_TABLE, type TableUpdate, applyTableUpdate } from '../../routing/t
 import type { EngineFactory } from '../engine.ts';
 import type { EngineName } from './messages.ts';
 import { createAccessLog } from '../access-log.ts';
+import { FaultLog } from '../fault-log.ts';
 import { RequestCounters } from '../request-metrics.ts';
+import { policyBinder } from '../../policies/bound-policies.ts';
+import { strictTransportSecurity } from '../../policies/strict-transport-security.ts';
 import { clientPolicies } from '../tls/client-policies.ts';
 import { createExternalNames } from '../balance/external-names.ts';
 import { serviceOf } from '../../routing/backends.ts';
@@ -39,6 +42,10 @@ export async function serve(): Promise<void> {
   });
   const endpoints = createEndpoints({ externalNames });
   const certificates = settings.tls && createCertificates(settings.tls);
+  const faults = new FaultLog(
+    (stack) => send({ kind: 'fault', stack }),
+    () => performance.now(),
+  );
   let table = EMPTY_TABLE;
   let descriptorsReportedAt = Number.NEGATIVE_INFINITY;
 
@@ -54,9 +61,13 @@ export async function serve(): Promise<void> {
     proxyProtocolFrom: trustedProxies(settings.proxyProtocolFrom),
     proxyProtocolHttpsPorts: settings.proxyProtocolHttpsPorts,
     ...(certificates && { certificates, clientPolicies: clientPolicies(() => table) }),
-    ...(settings.strictTransportSecurity !== null && {
-      strictTransportSecurity: settings.strictTransportSecurity,
-    }),
+    policies: policyBinder(
+      { now: Date.now },
+      settings.strictTransportSecurity === null
+        ? []
+        : [strictTransportSecurity(settings.strictTransportSecurity)],
+    ),
+    onFault: (fault) => faults.report(fault),
     account(exchange) {
       counters.count(exchange);
       accessLog.write(exchange);
@@ -71,7 +82,7 @@ export async function serve(): Promise<void> {
   const report = (): ThreadReport => {
     const heap = getHeapStatistics();
     const memoryBytes = heap.total_physical_size + heap.external_memory;
-    return { counters: counters.table(), gauges: engine.gauges(), memoryBytes };
+    return { counters: counters.table(), gauges: engine.gauges(), memoryBytes, faults: faults.count };
   };
 
   const adopt = (update: TableUpdate): void => {

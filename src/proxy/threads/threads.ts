@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads';
 import type {
   FromThread,
   ListenFailure,
+  Fault,
   OutOfDescriptors,
   ThreadReport,
   ThreadSettings,
@@ -32,6 +33,7 @@ export interface ThreadsOptions {
 export type ThreadTrouble =
   | ListenFailure
   | OutOfDescriptors
+  | Fault
   /** It is replaced after `retryInMs`. */
   | { readonly kind: 'died'; readonly reason: string; readonly retryInMs: number }
   /** A table could not be sent or adopted. The thread serves by the one it has, and is sent a whole one then. */
@@ -45,6 +47,8 @@ export interface DataPlaneReport {
   readonly gauges: EngineGauges;
   readonly threads: number;
   readonly deaths: number;
+  /** What threw in threads while they served, and cost no more than an exchange or a connection each. */
+  readonly faults: number;
   /** Of each thread. */
   readonly memoryBytes: readonly number[];
   /** The oldest generation that some thread still serves by. */
@@ -118,6 +122,7 @@ export function startThreads(options: ThreadsOptions): Threads {
   const retired = new RequestCounters();
   let nextReportId = 0;
   let deaths = 0;
+  let retiredFaults = 0;
   let draining = false;
   let restartDelayMs = RESTART_FLOOR_MS;
 
@@ -203,7 +208,10 @@ export function startThreads(options: ThreadsOptions): Threads {
     worker.on('exit', (code) => {
       threads.delete(thread);
       if (thread.retry) clearTimeout(thread.retry);
-      if (thread.lastReport) for (const _ of retired.add(thread.lastReport.counters));
+      if (thread.lastReport) {
+        for (const _ of retired.add(thread.lastReport.counters));
+        retiredFaults += thread.lastReport.faults;
+      }
       if (draining) return;
       deaths++;
       if (performance.now() - startedAt > HEALTHY_AFTER_MS) restartDelayMs = RESTART_FLOOR_MS;
@@ -248,6 +256,7 @@ export function startThreads(options: ThreadsOptions): Threads {
         listening.reject(Object.assign(new Error(message.message), { code: message.code }));
         break;
       case 'out-of-descriptors':
+      case 'fault':
         options.onTrouble(message);
         break;
       case 'report':
@@ -327,6 +336,7 @@ export function startThreads(options: ThreadsOptions): Threads {
         gauges,
         threads: threads.size,
         deaths,
+        faults: all.reduce((sum, report) => sum + report.faults, retiredFaults),
         memoryBytes: all.map((report) => report.memoryBytes),
         adoptedGeneration: adoptedGeneration(),
       };

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { answer } from '../../http/local-response.ts';
+import { localResponse } from '../../http/local-response.ts';
 import type { EngineContext } from '../engine.ts';
 import type { ConnectionInfo } from '../../http/connection-info.ts';
 
@@ -11,7 +11,7 @@ export function refusePlainRequest(
   connectionInfo: ConnectionInfo,
   { account, now }: Pick<EngineContext, 'account' | 'now'>,
 ): void {
-  const made = answer('tls-expected', undefined);
+  const made = localResponse('tls-expected', 'text');
   const fields = made.fields.map(([name, value]) => `${name}: ${value}\r\n`).join('');
   const date = new Date(now()).toUTCString();
   socket.end(

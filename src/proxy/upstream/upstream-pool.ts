@@ -38,7 +38,11 @@ export class UpstreamPool {
   /** Those that have had their last bytes. */
   lingering = 0;
 
+  /** Told what threw on a connection that serves no exchange. */
+  readonly onFault: (fault: unknown) => void;
+
   constructor(limits: Limits, leniency: Leniency, clock: Deadlines, slab: Slab) {
+    this.onFault = clock.onFault;
     this.limits = limits;
     this.leniency = leniency;
     this.slab = slab;

@@ -3,8 +3,12 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Deadline, Deadlines } from '../../../src/proxy/deadlines.ts';
 
+const FAIL = (fault: unknown): never => {
+  throw fault;
+};
+
 test('a deadline that is not met expires once; one that is armed again or cleared does not', () => {
-  const clock = new Deadlines(60_000);
+  const clock = new Deadlines(60_000, FAIL);
   clock.stop();
   const expired: string[] = [];
   const short = clock.list<string>(100, (owner) => expired.push(owner));
@@ -39,7 +43,7 @@ test('agrees with a table of times, whatever is armed, cleared and swept', () =>
   });
   fc.assert(
     fc.property(fc.array(action, { maxLength: 60 }), (actions) => {
-      const clock = new Deadlines(60_000);
+      const clock = new Deadlines(60_000, FAIL);
       clock.stop();
       let now = 1_000_000;
       clock.sweep(now);

@@ -1,9 +1,14 @@
+import { RequestEdit } from '../../../src/http/request-view.ts';
 import { expect, test } from 'vitest';
 import { DEFAULT_LIMITS } from '../../../src/proxy/limits.ts';
 import { directConnection } from '../../../src/http/connection-info.ts';
-import { trustedProxies } from '../../../src/http/forwarded.ts';
+import { forwarding, trustedProxies } from '../../../src/http/forwarded.ts';
 import { RequestHead } from '../../../src/proxy/downstream/http1/request-head.ts';
-import { acceptOf, upstreamHead } from '../../../src/proxy/upstream/http1/upstream-head.ts';
+import {
+  incomingForwarding,
+  upgradeOf,
+  upstreamHead,
+} from '../../../src/proxy/upstream/http1/upstream-head.ts';
 
 const CONNECTION = directConnection('10.1.2.3', false, 'http', 80);
 const SET_BY_US =
@@ -16,7 +21,8 @@ function forwarded(line: string, ...fields: string[]): string {
   const bytes = Buffer.from(`bytes before${lines.join('\r\n')}`, 'latin1');
   const head = new RequestHead(DEFAULT_LIMITS);
   expect(head.read(bytes, 12, bytes.length)).toBe('done');
-  return upstreamHead(head, bytes, 12, CONNECTION, trustedProxies([])).text;
+  const way = forwarding(CONNECTION, incomingForwarding(head, bytes, 12, CONNECTION), trustedProxies([]));
+  return upstreamHead(head, bytes, 12, CONNECTION, way, upgradeOf(head, bytes, 12), null);
 }
 
 test('what means nothing to a proxy goes on byte for byte, in its order and spelling', () => {
@@ -72,8 +78,38 @@ test.each([
   );
 });
 
-test('what the client likes to read is found again in the head', () => {
-  expect(acceptOf(forwarded('GET / HTTP/1.1', 'Accept-Language: de', 'ACCEPT: \ta/b \t'))).toBe('a/b');
-  expect(acceptOf(forwarded('GET / HTTP/1.1', `Accept: a${' '.repeat(30_000)}b`))).toHaveLength(30_002);
-  expect(acceptOf(forwarded('GET / HTTP/1.1', 'X-Accept: a/b'))).toBeUndefined();
+test('what the client likes to read is found in the head, and so is a gRPC call', () => {
+  const read = (...fields: string[]): [string | undefined, boolean] => {
+    const bytes = Buffer.from(['GET / HTTP/1.1', 'Host: a.test', ...fields, '', ''].join('\r\n'), 'latin1');
+    const head = new RequestHead(DEFAULT_LIMITS);
+    expect(head.read(bytes, 0, bytes.length)).toBe('done');
+    return [head.accept(bytes, 0), head.isGrpc];
+  };
+  expect(read('Accept-Language: de', 'ACCEPT: \ta/b \t')).toEqual(['a/b', false]);
+  expect(read('Accept: a/b', 'accept: c/d', 'content-type: Application/gRPC+proto')).toEqual([
+    'a/b, c/d',
+    true,
+  ]);
+  expect(read('X-Accept: a/b', 'X-Content-Type: application/grpc')).toEqual([undefined, false]);
+});
+
+test('an edit replaces the target, the host and fields, those of ours too, and adds others', () => {
+  const bytes = Buffer.from(
+    'GET /a?b HTTP/1.1\r\nHost: a.test\r\nCookie: 1\r\nX-Request-ID: id-1\r\nCookie: 2\r\nAge: 3\r\n\r\n',
+  );
+  const head = new RequestHead(DEFAULT_LIMITS);
+  expect(head.read(bytes, 0, bytes.length)).toBe('done');
+  const edit = new RequestEdit({ value: () => undefined });
+  edit.target = '/new';
+  edit.host = 'pod.internal';
+  edit.remove('cookie');
+  edit.set('X-Real-IP', '9.9.9.9');
+  edit.add('X-More', '1');
+  const way = forwarding(CONNECTION, incomingForwarding(head, bytes, 0, CONNECTION), trustedProxies([]));
+  const lines = upstreamHead(head, bytes, 0, CONNECTION, way, null, edit).split('\r\n');
+  expect(lines.slice(0, 3)).toEqual(['GET /new HTTP/1.1', 'Age: 3', 'Host: pod.internal']);
+  expect(lines.filter((line) => /cookie|real-ip|more/i.test(line))).toEqual([
+    'X-Real-IP: 9.9.9.9',
+    'X-More: 1',
+  ]);
 });

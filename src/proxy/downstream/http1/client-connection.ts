@@ -1,4 +1,6 @@
 import type { Socket } from 'node:net';
+import type { HeadEdit } from '../../../http/head-edit.ts';
+import { contained } from '../../contained.ts';
 import type { ConnectionInfo } from '../../../http/connection-info.ts';
 import type { LocalResponse } from '../../../http/local-response.ts';
 import { authorityOfSocket } from '../../../http/connection-info.ts';
@@ -14,7 +16,7 @@ import {
   composeHead,
 } from './client-head.ts';
 import { Deadline } from '../../deadlines.ts';
-import { RelayExchange } from '../../exchange.ts';
+import { ExchangeBoundary } from '../../exchange-boundary.ts';
 import { ConnectionMemory } from '../../held-memory.ts';
 import { HeldBytes } from '../../pending-bytes.ts';
 import type { Relay } from '../../engine-state.ts';
@@ -44,9 +46,8 @@ export class ClientConnection implements ClientSide {
   readonly connectionInfo: ConnectionInfo;
   readonly memory: ConnectionMemory;
   readonly deadline = new Deadline<ClientConnection>(this);
-  strictTransport: string | null = null;
   phase: Phase = 'head';
-  #exchange: RelayExchange | null = null;
+  #exchange: ExchangeBoundary | null = null;
   readonly #body: BodyReader;
   readonly #rate: BodyRate;
   /** Its own while a head is coming in pieces; the pieces are in `#held`. */
@@ -69,14 +70,29 @@ export class ClientConnection implements ClientSide {
     const { bodyMinRate, bodyIdleTimeoutMs } = relay.context.limits;
     this.#rate = new BodyRate(bodyMinRate, bodyIdleTimeoutMs);
     this.connectionInfo = connectionInfo;
+    // Past the boundary of an exchange a fault ends this connection, and no other.
+    const onFault = (fault: unknown): void => {
+      relay.context.onFault(fault);
+      this.destroy();
+    };
     socket.on('data', (bytes: Buffer) => {
-      this.#received(bytes);
+      try {
+        this.#received(bytes);
+      } catch (fault) {
+        onFault(fault);
+      }
       feel(bytes);
     });
-    socket.on('end', () => this.#end());
+    socket.on(
+      'end',
+      contained(() => this.#end(), onFault),
+    );
     socket.on('error', () => this.destroy());
     socket.on('close', () => this.destroy());
-    socket.on('drain', () => this.#drained());
+    socket.on(
+      'drain',
+      contained(() => this.#drained(), onFault),
+    );
     socket.on('finish', () => this.#written());
     this.deadline.arm(relay.heads);
   }
@@ -143,9 +159,16 @@ export class ClientConnection implements ClientSide {
     composeHead(this.#relay.slab, head, bytes, base, 'none', '', this.#relay.context.now());
   }
 
-  head(head: ResponseHead, bytes: Buffer, base: number, framing: ClientFraming, word: ConnectionWord): void {
+  head(
+    head: ResponseHead,
+    bytes: Buffer,
+    base: number,
+    framing: ClientFraming,
+    word: ConnectionWord,
+    edit: HeadEdit | null,
+  ): void {
     const { slab, context } = this.#relay;
-    composeHead(slab, head, bytes, base, framing, word, context.now(), this.strictTransport);
+    composeHead(slab, head, bytes, base, framing, word, context.now(), edit);
   }
 
   content(bytes: Buffer, from: number, to: number, framing: ClientFraming): void {
@@ -158,7 +181,7 @@ export class ClientConnection implements ClientSide {
   }
 
   answer(answer: LocalResponse, word: ConnectionWord, isHead: boolean): void {
-    composeAnswer(this.#relay.slab, answer, word, isHead, this.#relay.context.now(), this.strictTransport);
+    composeAnswer(this.#relay.slab, answer, word, isHead, this.#relay.context.now());
   }
 
   /** Writes what is in the slab. */
@@ -208,7 +231,7 @@ export class ClientConnection implements ClientSide {
   }
 
   headTimedOut(): void {
-    new RelayExchange(this.#relay, this, null).refuse('request-timed-out');
+    new ExchangeBoundary(this.#relay, this, null).refuse('request-timed-out');
   }
 
   bodyTimedOut(): void {
@@ -243,10 +266,9 @@ export class ClientConnection implements ClientSide {
 
   /** The time to drain is over. A WebSocket is told, and stays for a moment to take note of it. */
   cutForDrain(): void {
-    const tunnel = this.#exchange?.tunnel;
-    tunnel?.goAway();
+    const hasTunnel = this.#exchange?.hasTunnel === true;
     this.#exchange?.cutForDrain();
-    if (!tunnel) this.destroy();
+    if (!hasTunnel) this.destroy();
   }
 
   /** The last bytes of a tunnel. */
@@ -302,7 +324,7 @@ export class ClientConnection implements ClientSide {
       case 'waiting':
         return this.#hold(bytes, 0, bytes.length);
       case 'tunnel':
-        return this.#exchange?.tunnel?.fromClient(bytes, 0, bytes.length);
+        return this.#exchange?.onClientTunnelBytes(bytes, 0, bytes.length);
       case 'lingering':
         return this.#stillSends();
       case 'closed':
@@ -364,7 +386,7 @@ export class ClientConnection implements ClientSide {
       this.#held.clear();
     }
     if (progress === 'version-not-supported' && this.#isHttp2(bytes, at, end)) return -1;
-    const exchange = new RelayExchange(relay, this, head);
+    const exchange = new ExchangeBoundary(relay, this, head);
     if (progress !== 'done') {
       exchange.refuse(messageFault(progress), progress);
       return -1;
@@ -457,7 +479,7 @@ export class ClientConnection implements ClientSide {
   /** The client will send no more. Who asked and does not wait for the answer is gone. */
   #end(): void {
     this.#ended = true;
-    if (this.phase === 'tunnel') this.#exchange?.tunnel?.clientEnded();
+    if (this.phase === 'tunnel') this.#exchange?.onClientTunnelEnd();
     else if (this.phase === 'head' || this.phase === 'discarding') this.#linger();
     else if (this.phase !== 'lingering') this.destroy();
   }

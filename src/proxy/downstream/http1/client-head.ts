@@ -1,9 +1,10 @@
 import { type LocalResponse } from '../../../http/local-response.ts';
 import { isForbiddenTrailer } from '../../../http/header-fields.ts';
-import { STRICT_TRANSPORT_SECURITY } from '../../strict-transport.ts';
+import type { FieldsView, HeadEdit } from '../../../http/head-edit.ts';
 import { FieldKind } from '../../../http/field-names.ts';
 import type { HttpVersion } from '../../native-record.ts';
 import type { ResponseHead } from '../../upstream/http1/response-head.ts';
+import { isDropped } from '../../upstream/http1/upstream-head.ts';
 import type { Trailers } from '../../sides.ts';
 import type { Slab } from '../../write-buffer.ts';
 
@@ -44,12 +45,12 @@ export function composeHead(
   framing: ClientFraming,
   connection: ConnectionWord,
   now: number,
-  strictTransport: string | null = null,
+  edit: HeadEdit | null = null,
 ): void {
   slab.text(`HTTP/1.1 ${response.status} `);
   slab.copy(bytes, base + response.reasonStart, base + response.reasonEnd);
   slab.text('\r\n');
-  composeFields(slab, response, bytes, base);
+  composeFields(slab, response, bytes, base, edit);
   const { contentLength, status } = response;
   let last = '';
   if (framing === 'chunked') last = 'Transfer-Encoding: chunked\r\n';
@@ -57,10 +58,7 @@ export function composeHead(
     last = `Content-Length: ${contentLength}\r\n`;
   // RFC 9110 6.6.1: whoever passes on a response without a Date adds it.
   if (!response.hasDate && status >= 200) last += `Date: ${dateOf(now)}\r\n`;
-  // What the pod itself says of it counts.
-  if (strictTransport !== null && !response.fields.valueOfName(bytes, base, STRICT_TRANSPORT_SECURITY)) {
-    last += `${STRICT_TRANSPORT_SECURITY}: ${strictTransport}\r\n`;
-  }
+  if (edit !== null) for (const [name, value] of edit.added) last += `${name}: ${value}\r\n`;
   if (connection === 'Upgrade') {
     last += `Upgrade: ${response.fields.valueOfKind(bytes, base, FieldKind.upgrade) ?? ''}\r\n`;
   }
@@ -68,12 +66,21 @@ export function composeHead(
   slab.text(`${last}\r\n`);
 }
 
-function composeFields(slab: Slab, response: ResponseHead, bytes: Buffer, base: number): void {
+function composeFields(
+  slab: Slab,
+  response: ResponseHead,
+  bytes: Buffer,
+  base: number,
+  edit: HeadEdit | null,
+): void {
   const { fields } = response;
   const { names } = response.connection;
   let runStart = -1;
   for (let field = 0; field < fields.count; field++) {
-    const relayed = isRelayedResponse(fields.kind(field)) && !names?.has(fields.name(bytes, base, field));
+    const relayed =
+      isRelayedResponse(fields.kind(field)) &&
+      !names?.has(fields.name(bytes, base, field)) &&
+      !(edit !== null && isDropped(edit, fields, bytes, base, field));
     if (fields.hasBareLf) {
       if (!relayed) continue;
       slab.copy(bytes, base + fields.lineStart(field), base + fields.valueEnd(field));
@@ -87,6 +94,25 @@ function composeFields(slab: Slab, response: ResponseHead, bytes: Buffer, base: 
     }
   }
   if (runStart >= 0) slab.copy(bytes, runStart, base + fields.lineEnd(fields.count - 1));
+}
+
+/** The fields of a pod's response that go on, as policies look them up. */
+export class RelayedFields implements FieldsView {
+  readonly #response: ResponseHead;
+  readonly #bytes: Buffer;
+  readonly #base: number;
+
+  constructor(response: ResponseHead, bytes: Buffer, base: number) {
+    this.#response = response;
+    this.#bytes = bytes;
+    this.#base = base;
+  }
+
+  value(name: string): string | undefined {
+    const { fields, connection } = this.#response;
+    if (connection.names?.has(name)) return undefined;
+    return fields.valueOfName(this.#bytes, this.#base, name);
+  }
 }
 
 /** Whether a field of a response goes on as it is; the client hears of framing and connection in our own words. */
@@ -129,12 +155,10 @@ export function composeAnswer(
   connection: ConnectionWord,
   isHead: boolean,
   now: number,
-  strictTransport: string | null = null,
 ): void {
   let out = `HTTP/1.1 ${answer.status} ${answer.reasonPhrase}\r\n`;
   for (const [name, value] of answer.fields) out += `${name}: ${value}\r\n`;
   out += `date: ${dateOf(now)}\r\n`;
-  if (strictTransport !== null) out += `${STRICT_TRANSPORT_SECURITY}: ${strictTransport}\r\n`;
   if (connection !== '') out += `connection: ${connection}\r\n`;
   slab.text(`${out}\r\n${isHead ? '' : answer.body}`);
 }

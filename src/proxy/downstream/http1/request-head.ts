@@ -1,7 +1,17 @@
 import type { MessageFault } from '../../../http/local-response.ts';
 import { type ConnectionOptions, connectionOptions } from '../../../http/header-fields.ts';
 import type { Limits } from '../../limits.ts';
-import { CR, LF, SP, decimal, endOfTarget, endOfToken, equalsIgnoringCase, text } from '../../http1/bytes.ts';
+import {
+  CR,
+  LF,
+  SP,
+  decimal,
+  endOfTarget,
+  endOfToken,
+  equalsIgnoringCase,
+  startsWithIgnoringCase,
+  text,
+} from '../../http1/bytes.ts';
 import { FieldBlock, type FieldFault } from '../../http1/field-block.ts';
 import { FieldKind } from '../../../http/field-names.ts';
 import { type Framing, NO_BODY, CHUNKED, lengthOf } from '../../http1/framing.ts';
@@ -55,6 +65,10 @@ export class RequestHead {
   hasRequestId = false;
   /** A field has an underscore in its name. */
   hasUnderscored = false;
+  /** It says that it is a gRPC call: `application/grpc`, with a suffix or without. */
+  isGrpc = false;
+  /** The one Accept field; -1 without any. */
+  #accept = -1;
 
   constructor(limits: Limits) {
     this.#limits = limits;
@@ -79,6 +93,11 @@ export class RequestHead {
     this.host = host;
     this.fields.drop(FieldKind.host);
     this.saysHost = false;
+  }
+
+  /** What the client likes to read; undefined where it does not say. */
+  accept(bytes: Buffer, base: number): string | undefined {
+    return this.#accept < 0 ? undefined : this.fields.valueOfKind(bytes, base, FieldKind.accept);
   }
 
   /** Reads on in `bytes` from `base` to `end`. Between two calls only more bytes may be there, or all have moved. */
@@ -154,6 +173,8 @@ export class RequestHead {
     this.hasUpgrade = false;
     this.hasRequestId = false;
     this.hasUnderscored = false;
+    this.isGrpc = false;
+    this.#accept = -1;
     for (let field = 0; field < fields.count; field++) {
       const kind = fields.kind(field);
       if (kind === FieldKind.other) continue;
@@ -193,6 +214,12 @@ export class RequestHead {
         case FieldKind.underscored:
           this.hasUnderscored = true;
           break;
+        case FieldKind.accept:
+          this.#accept = field;
+          break;
+        case FieldKind.contentType:
+          this.isGrpc = startsWithIgnoringCase(bytes, start, end, GRPC);
+          break;
         default:
           break;
       }
@@ -217,6 +244,8 @@ export class RequestHead {
     return 'done';
   }
 }
+
+const GRPC = 'application/grpc';
 
 /** A digit where the one byte stands that no version has. */
 const DIGIT = 0x23;

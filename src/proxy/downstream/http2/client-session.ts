@@ -59,8 +59,14 @@ export class ClientSession implements Client, ConnectionUser {
     } as const;
     this.#connection = new Http2Connection(socket, terms, this);
     socket.on('data', (bytes: Buffer) => {
-      this.#connection.read(bytes, bytes.length);
-      this.#awaitRest();
+      try {
+        this.#connection.read(bytes, bytes.length);
+        this.#awaitRest();
+      } catch (fault) {
+        // Past the boundaries of the exchanges: a fault ends this connection, and no other.
+        clients.relay.context.onFault(fault);
+        this.destroy();
+      }
       feel(bytes);
     });
     // A client that will not even acknowledge is gone.

@@ -3,11 +3,11 @@ import type { ConnectionInfo } from '../../../http/connection-info.ts';
 import { dateOf } from '../http1/client-head.ts';
 import { BodyRate } from '../../body-rate.ts';
 import { Deadline, type DeadlineList } from '../../deadlines.ts';
-import { RelayExchange } from '../../exchange.ts';
+import type { HeadEdit } from '../../../http/head-edit.ts';
+import { ExchangeBoundary } from '../../exchange-boundary.ts';
 import { messageFault } from '../http1/request-head.ts';
 import type { ResponseHead } from '../../upstream/http1/response-head.ts';
 import type { ClientSide, Trailers, TunnelEnd } from '../../sides.ts';
-import { STRICT_TRANSPORT_SECURITY } from '../../strict-transport.ts';
 import type { ConnectionMemory } from '../../held-memory.ts';
 import type { ClientSession } from './client-session.ts';
 import { type Fields, NO_TRAILERS, readTrailers, responseFields, trailerFields } from '../../http2/fields.ts';
@@ -22,8 +22,7 @@ export class ClientStream implements ClientSide, StreamUser {
   readonly #session: ClientSession;
   readonly #stream: Http2Stream;
   readonly deadline = new Deadline<ClientStream>(this);
-  strictTransport: string | null = null;
-  #exchange: RelayExchange | null = null;
+  #exchange: ExchangeBoundary | null = null;
   /** How long the client may send nothing of a request that it has not ended. */
   #silence: DeadlineList<ClientStream>;
   #requestTrailers: Trailers = NO_TRAILERS;
@@ -53,6 +52,14 @@ export class ClientStream implements ClientSide, StreamUser {
 
   /** The head is there. */
   begin(decoded: Decoded): void {
+    try {
+      this.#begin(decoded);
+    } catch (fault) {
+      this.onFault(fault);
+    }
+  }
+
+  #begin(decoded: Decoded): void {
     const { relay } = this.#session;
     const text = decoded.kind === 'fields' ? requestText(decoded.fields, !this.#requestOver) : null;
     const bytes = Buffer.from(text ?? '', 'latin1');
@@ -60,7 +67,7 @@ export class ClientStream implements ClientSide, StreamUser {
     head.reset();
     // A head that stops short is as little one as a malformed one.
     const progress = text === null ? 'more' : head.read(bytes, 0, bytes.length);
-    const exchange = new RelayExchange(relay, this, progress === 'done' ? head : null);
+    const exchange = new ExchangeBoundary(relay, this, progress === 'done' ? head : null);
     this.#exchange = exchange;
     this.#isMalformed = progress !== 'done';
     if (decoded.kind === 'too-large') return exchange.refuse('head-too-large', 'head-too-large');
@@ -82,7 +89,7 @@ export class ClientStream implements ClientSide, StreamUser {
   // ── As the stream sees it ────────────────────────────────────────────────────────────────────────────────────
 
   onContent(bytes: Buffer, from: number, to: number): void {
-    if (this.#tunnelEnd) return this.#exchange?.tunnel?.fromClient(bytes, from, to);
+    if (this.#tunnelEnd) return this.#exchange?.onClientTunnelBytes(bytes, from, to);
     if (this.#lacking >= 0 && (this.#lacking -= to - from) < 0)
       return this.#stream.reset(ErrorCode.protocolError);
     this.deadline.arm(this.#silence);
@@ -102,7 +109,7 @@ export class ClientStream implements ClientSide, StreamUser {
   }
 
   onEnd(): void {
-    if (this.#tunnelEnd) return this.#exchange?.tunnel?.clientEnded();
+    if (this.#tunnelEnd) return this.#exchange?.onClientTunnelEnd();
     if (this.#requestOver) {
       this.#endedEarly = true;
       return;
@@ -127,6 +134,14 @@ export class ClientStream implements ClientSide, StreamUser {
     exchange?.onClientGone();
   }
 
+  /** Also before there is an exchange, and after it. */
+  onFault(fault: unknown): void {
+    const exchange = this.#exchange;
+    if (exchange) return exchange.onFault(fault);
+    this.#session.relay.context.onFault(fault);
+    this.destroy();
+  }
+
   bodyTimedOut(): void {
     this.#exchange?.onClientStalled();
   }
@@ -146,7 +161,6 @@ export class ClientStream implements ClientSide, StreamUser {
 
   /** The time to drain is over. */
   cutForDrain(): void {
-    this.#exchange?.tunnel?.goAway();
     this.#exchange?.cutForDrain();
   }
 
@@ -209,12 +223,15 @@ export class ClientStream implements ClientSide, StreamUser {
     this.#stream.fields(responseFields(head, bytes, base, this.#date), false);
   }
 
-  head(head: ResponseHead, bytes: Buffer, base: number): void {
-    this.#head = responseFields(head, bytes, base, this.#date);
-    // What the pod itself says of it counts.
-    if (this.strictTransport !== null && !this.#head.includes(STRICT_TRANSPORT_SECURITY)) {
-      this.#head.push(STRICT_TRANSPORT_SECURITY, this.strictTransport);
-    }
+  head(
+    head: ResponseHead,
+    bytes: Buffer,
+    base: number,
+    _framing: unknown,
+    _word: unknown,
+    edit: HeadEdit | null,
+  ): void {
+    this.#head = responseFields(head, bytes, base, this.#date, edit);
   }
 
   content(bytes: Buffer, from: number, to: number): void {
@@ -230,9 +247,8 @@ export class ClientStream implements ClientSide, StreamUser {
 
   answer({ status, fields, body }: LocalResponse, _word: unknown, isHead: boolean): void {
     this.#head = [':status', String(status)];
-    for (const [name, value] of fields) this.#head.push(name, value);
+    for (const [name, value] of fields) this.#head.push(name.toLowerCase(), value);
     this.#head.push('date', this.#date);
-    if (this.strictTransport !== null) this.#head.push(STRICT_TRANSPORT_SECURITY, this.strictTransport);
     this.#content = isHead || body === '' ? [] : [Buffer.from(body, 'latin1')];
     this.#done = true;
   }

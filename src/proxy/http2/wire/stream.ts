@@ -17,6 +17,8 @@ export interface StreamUser {
   onDrain(): void;
   /** Both sides are over; `fault` says that it was before their time. Nothing comes after it. */
   onClosed(fault: ErrorCode | null): void;
+  /** One of these threw. The connection goes on: what it does next is for other streams. */
+  onFault(fault: unknown): void;
 }
 
 /**
@@ -122,7 +124,7 @@ export class Http2Stream {
   /** Sends what waits, as far as one frame and the windows allow. */
   pump(): void {
     const { bytes, length } = this.#queue;
-    if (length === 0) return this.#user?.onDrain();
+    if (length === 0) return this.#tell((user) => user.onDrain());
     const to = Math.min(length, this.#left + FRAME_BYTES);
     const last = this.#endQueued && !this.#trailers && to === length;
     this.#left = this.#fill(bytes, this.#left, to, last);
@@ -130,7 +132,7 @@ export class Http2Stream {
     this.#queue.clear();
     this.#left = 0;
     if (this.#endQueued && !this.#localEnded) this.#sendEnd();
-    this.#user?.onDrain();
+    this.#tell((user) => user.onDrain());
   }
 
   /** Gives how far it came. */
@@ -186,11 +188,21 @@ export class Http2Stream {
 
   #give(bytes: Buffer, from: number, to: number): void {
     this.consumed(to - from);
-    if (!this.#abandoned) this.#user?.onContent(bytes, from, to);
+    if (this.#abandoned) return;
+    try {
+      this.#user?.onContent(bytes, from, to);
+    } catch (fault) {
+      this.#user?.onFault(fault);
+    }
   }
 
   flush(): void {
-    if (this.#held.length === 0 && !this.#abandoned && !this.#isClosed) this.#user?.onFlush();
+    if (this.#held.length > 0 || this.#abandoned || this.#isClosed) return;
+    try {
+      this.#user?.onFlush();
+    } catch (fault) {
+      this.#user?.onFault(fault);
+    }
   }
 
   receiveFields(head: Decoded, ended: boolean): void {
@@ -198,7 +210,7 @@ export class Http2Stream {
     // RFC 9113 8.1: behind content there are only trailers.
     else if (this.#held.length > 0) return this.reset(ErrorCode.protocolError);
     if (this.#held.length > 0) this.#fieldsHeld = head;
-    else if (!this.#abandoned) this.#user?.onFields(head, ended);
+    else if (!this.#abandoned) this.#tell((user) => user.onFields(head, ended));
     if (ended) this.receiveEnd();
   }
 
@@ -212,8 +224,8 @@ export class Http2Stream {
     // Whoever is told of the end sees a stream that is over, if it is.
     const isOver = this.#localEnded;
     if (isOver) this.#detach();
-    if (!this.#abandoned) this.#user?.onEnd();
-    if (isOver) this.#user?.onClosed(null);
+    if (!this.#abandoned) this.#tell((user) => user.onEnd());
+    if (isOver) this.#tell((user) => user.onClosed(null));
   }
 
   /** Room for what the peer sends next. */
@@ -250,7 +262,7 @@ export class Http2Stream {
     if (!this.#endHeld) return this.flush();
     const fields = this.#fieldsHeld;
     this.#fieldsHeld = null;
-    if (fields) this.#user?.onFields(fields, true);
+    if (fields) this.#tell((user) => user.onFields(fields, true));
     this.#endHeld = false;
     this.receiveEnd();
   }
@@ -280,7 +292,18 @@ export class Http2Stream {
   closed(fault: ErrorCode | null): void {
     if (this.#isClosed) return;
     this.#detach();
-    this.#user?.onClosed(fault);
+    this.#tell((user) => user.onClosed(fault));
+  }
+
+  /** What its user makes of it concerns no other stream of the connection, whatever goes wrong there. */
+  #tell(news: (user: StreamUser) => void): void {
+    const user = this.#user;
+    if (!user) return;
+    try {
+      news(user);
+    } catch (fault) {
+      user.onFault(fault);
+    }
   }
 
   /** The connection is gone. What has come as a whole is given out all the same. */

@@ -5,6 +5,7 @@ import { feel } from '../../gc-pressure.ts';
 import { BodyReader } from '../../http1/body-reader.ts';
 import type { UpstreamTls } from '../upstream-tls.ts';
 import { composeChunkedEnd } from '../../downstream/http1/client-head.ts';
+import { contained } from '../../contained.ts';
 import { Deadline } from '../../deadlines.ts';
 import type { ConnectionMemory } from '../../held-memory.ts';
 import { HeldBytes } from '../../pending-bytes.ts';
@@ -54,6 +55,8 @@ export interface UpstreamUser extends ResponseContext {
   onSwitch(head: ResponseHead, bytes: Buffer, base: number, from: number, to: number): void;
   onTunnelBytes(bytes: Buffer, from: number, to: number): void;
   onTunnelEnd(): void;
+  /** Something threw on the way to it. */
+  onFault(fault: unknown): void;
   /** `fault` says what is nonsense, or why there is no connection. */
   onLost(loss: Loss, fault?: ReaderFault): void;
   onDrain(): void;
@@ -117,29 +120,59 @@ export class UpstreamConnection implements UpstreamSide {
       highWaterMark: pool.highWaterMark,
       ...state.name?.connectOptions,
     };
+    // Past the boundary of the exchange a fault ends this connection, and what it serves.
+    const onFault = (fault: unknown): void => {
+      const user = this.#user;
+      this.destroy();
+      if (user) user.onFault(fault);
+      else pool.onFault(fault);
+    };
     if (tls) {
       const socket = connectTls({ ...options, ...tls.options, ALPNProtocols: ['http/1.1'] });
       this.socket = socket;
-      socket.on('secureConnect', () => this.#connected());
+      socket.on(
+        'secureConnect',
+        contained(() => this.#connected(), onFault),
+      );
       socket.on('data', (bytes: Buffer) => {
-        this.#received(bytes, bytes.length);
+        try {
+          this.#received(bytes, bytes.length);
+        } catch (fault) {
+          onFault(fault);
+        }
         feel(bytes);
       });
     } else {
       const callback = (length: number): boolean => {
-        this.#received(READ_BUFFER, length);
+        try {
+          this.#received(READ_BUFFER, length);
+        } catch (fault) {
+          onFault(fault);
+        }
         return true;
       };
       this.socket = connectTcp({ ...options, onread: { buffer: READ_BUFFER, callback } });
-      this.socket.on('connect', () => this.#connected());
+      this.socket.on(
+        'connect',
+        contained(() => this.#connected(), onFault),
+      );
     }
     state.name?.watch(this.socket);
     if (tls) this.socket.once('connect', () => (this.#shaking = true));
     hearLastWords(this.socket, () => (this.#writeFailed = true));
-    this.socket.on('end', () => this.#ended());
-    this.socket.on('error', (error) => this.#lost(error));
-    this.socket.on('close', () => this.#lost());
-    this.socket.on('drain', () => this.#user?.onDrain());
+    this.socket.on(
+      'end',
+      contained(() => this.#ended(), onFault),
+    );
+    this.socket.on('error', (error) => contained(() => this.#lost(error), onFault)());
+    this.socket.on(
+      'close',
+      contained(() => this.#lost(), onFault),
+    );
+    this.socket.on(
+      'drain',
+      contained(() => this.#user?.onDrain(), onFault),
+    );
   }
 
   /** Takes an idle connection for an exchange. */
@@ -310,14 +343,17 @@ export class UpstreamConnection implements UpstreamSide {
           this.#reading = 'body';
           this.#body.start(head.framing);
           user.onHead(head, bytes, base);
+          // It may have been answered otherwise.
+          if (this.#user !== user) return;
           break;
         }
         if (++this.#interims > MOST_INTERIMS) return this.#lose('nonsense', 'too-many-interims');
         user.onInterim(head, bytes, base);
+        if (this.#user !== user) return;
         head.reset();
       }
     }
-    this.#readBody(user, bytes, at, end);
+    this.#readBody(bytes, at, end);
     // Only now: what was read of the body was in it too.
     if (this.#partial.length > 0) this.#partial.clear();
   }
@@ -336,7 +372,8 @@ export class UpstreamConnection implements UpstreamSide {
     this.#user?.onFlush();
   }
 
-  #readBody(user: UpstreamUser, bytes: Buffer, from: number, end: number): void {
+  /** Its user may go within each of these calls, and nothing is for it then. */
+  #readBody(bytes: Buffer, from: number, end: number): void {
     let at = from;
     const body = this.#body;
     for (;;) {
@@ -344,13 +381,13 @@ export class UpstreamConnection implements UpstreamSide {
       at = body.next;
       switch (progress) {
         case 'content':
-          user.onContent(bytes, body.from, body.to);
+          this.#user?.onContent(bytes, body.from, body.to);
           break;
         case 'more':
-          return user.onFlush();
+          return this.#user?.onFlush();
         case 'done':
           // Bytes after the end answer nothing that was asked: the connection is not used again.
-          return user.onDone(body, at === end && this.#head.persists && !this.#writeFailed);
+          return this.#user?.onDone(body, at === end && this.#head.persists && !this.#writeFailed);
         default:
           return this.#lose('nonsense', progress);
       }

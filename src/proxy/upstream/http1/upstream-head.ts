@@ -1,45 +1,59 @@
 import type { ConnectionInfo } from '../../../http/connection-info.ts';
-import { type Forwarding, type IncomingForwarding, forwarding } from '../../../http/forwarded.ts';
-import type { TrustedProxies } from '../../../http/forwarded.ts';
+import type { Forwarding, IncomingForwarding } from '../../../http/forwarded.ts';
+import { type HeadEdit, type HeaderField, applyEdit } from '../../../http/head-edit.ts';
+import type { RequestEdit } from '../../../http/request-view.ts';
+import type { FieldBlock } from '../../http1/field-block.ts';
 import { text } from '../../http1/bytes.ts';
 import { FieldKind } from '../../../http/field-names.ts';
 import type { RequestHead } from '../../downstream/http1/request-head.ts';
 
-/** What a request goes on with: its way so far, and the head as it is sent to each endpoint that is tried. */
-export interface UpstreamHead {
-  readonly way: Forwarding;
-  /** Latin-1, with the empty line. */
-  readonly text: string;
-  /** The protocol that is asked for with it; null when none is. */
-  readonly upgrade: string | null;
-}
-
 /**
- * The head for the pod. Runs of fields that pass unchanged are copied as one range; what frames the body, speaks of
- * the connection or of the way so far is left out and said anew, so a `Connection` field can take none of it away.
+ * The head for the upstream, in Latin-1 and with the empty line. Runs of fields that pass unchanged are copied as one range;
+ * what frames the body, speaks of the connection or of the way so far is left out and said anew, so a `Connection` field
+ * can take none of it away. `edit` is null where no policy looked at the request.
  */
 export function upstreamHead(
   head: RequestHead,
   bytes: Buffer,
   base: number,
   connectionInfo: ConnectionInfo,
-  trustedProxies: TrustedProxies,
-): UpstreamHead {
-  const way = forwarding(connectionInfo, incoming(head, bytes, base, connectionInfo), trustedProxies);
-  const upgrade = upgradeOf(head, bytes, base);
-  let out = `${head.method} ${originForm(head)} HTTP/1.1\r\n${relayedFields(head, bytes, base, connectionInfo)}`;
-  if (!head.saysHost) out += `Host: ${head.host}\r\n`;
-  out += `X-Forwarded-For: ${way.forwardedFor}\r\nX-Forwarded-Host: ${way.forwardedHost}\r\n`;
-  out += `X-Forwarded-Port: ${way.forwardedPort}\r\nX-Forwarded-Proto: ${way.forwardedProto}\r\n`;
-  out += `X-Real-IP: ${way.realIp}\r\nX-Request-ID: ${way.requestId}\r\n`;
-  if (way.forwarded !== null) out += `Forwarded: ${way.forwarded}\r\n`;
+  way: Forwarding,
+  upgrade: string | null,
+  edit: RequestEdit | null,
+): string {
+  const target = edit?.target ?? originForm(head);
+  let out = `${head.method} ${target} HTTP/1.1\r\n${relayedFields(head, bytes, base, connectionInfo, edit)}`;
+  if (edit?.host) out += `Host: ${edit.host}\r\n`;
+  else if (!head.saysHost) out += `Host: ${head.host}\r\n`;
+  if (edit === null) {
+    out += `X-Forwarded-For: ${way.forwardedFor}\r\nX-Forwarded-Host: ${way.forwardedHost}\r\n`;
+    out += `X-Forwarded-Port: ${way.forwardedPort}\r\nX-Forwarded-Proto: ${way.forwardedProto}\r\n`;
+    out += `X-Real-IP: ${way.realIp}\r\nX-Request-ID: ${way.requestId}\r\n`;
+    if (way.forwarded !== null) out += `Forwarded: ${way.forwarded}\r\n`;
+  } else {
+    for (const [name, value] of applyEdit(forwardedFields(way), edit)) out += `${name}: ${value}\r\n`;
+  }
   if (connectionInfo.certificate) out += connectionInfo.certificate.lines;
   if (head.framing.kind === 'chunked') out += 'Transfer-Encoding: chunked\r\n';
   else if (head.contentLength >= 0) out += `Content-Length: ${head.contentLength}\r\n`;
   else if (!MOSTLY_BODILESS.has(head.method)) out += 'Content-Length: 0\r\n';
   if (head.expectsContinue) out += 'Expect: 100-continue\r\n';
   if (upgrade !== null) out += `Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n`;
-  return { way, text: `${out}\r\n`, upgrade };
+  return `${out}\r\n`;
+}
+
+/** How the request came, as the upstream is told it; the same for both engines. */
+export function forwardedFields(way: Forwarding): HeaderField[] {
+  const fields: HeaderField[] = [
+    ['X-Forwarded-For', way.forwardedFor],
+    ['X-Forwarded-Host', way.forwardedHost],
+    ['X-Forwarded-Port', way.forwardedPort],
+    ['X-Forwarded-Proto', way.forwardedProto],
+    ['X-Real-IP', way.realIp],
+    ['X-Request-ID', way.requestId],
+  ];
+  if (way.forwarded !== null) fields.push(['Forwarded', way.forwarded]);
+  return fields;
 }
 
 /** RFC 9110 8.6: a request of any other method says that it has no body. Some servers insist on it (411). */
@@ -57,14 +71,20 @@ function relayedFields(
   bytes: Buffer,
   base: number,
   connectionInfo: ConnectionInfo,
+  edit: RequestEdit | null,
 ): string {
   const { fields } = head;
   const { names } = head.connection;
+  const ownHost = (edit?.host ?? null) !== null;
   let out = '';
   let runStart = -1;
   for (let field = 0; field < fields.count; field++) {
+    const kind = fields.kind(field);
     const relayed =
-      isRelayedRequest(fields.kind(field), connectionInfo) && !names?.has(fields.name(bytes, base, field));
+      isRelayedRequest(kind, connectionInfo) &&
+      !names?.has(fields.name(bytes, base, field)) &&
+      !(ownHost && kind === FieldKind.host) &&
+      !(edit !== null && isDropped(edit, fields, bytes, base, field));
     if (relayed && runStart < 0) runStart = base + fields.lineStart(field);
     if (!relayed && runStart >= 0) {
       out += text(bytes, runStart, base + fields.lineStart(field));
@@ -74,6 +94,18 @@ function relayedFields(
   return runStart < 0 ? out : out + text(bytes, runStart, base + fields.lineEnd(fields.count - 1));
 }
 
+/** Whether an edit takes a field away. */
+export function isDropped(
+  edit: HeadEdit,
+  fields: FieldBlock,
+  bytes: Buffer,
+  base: number,
+  field: number,
+): boolean {
+  const length = fields.nameEnd(field) - fields.lineStart(field);
+  return edit.mayDrop(length) && edit.drops(fields.name(bytes, base, field));
+}
+
 /** Whether a field of a request goes on to the pod as it came. */
 export function isRelayedRequest(kind: FieldKind, { trusted, certificate }: ConnectionInfo): boolean {
   switch (kind) {
@@ -81,6 +113,7 @@ export function isRelayedRequest(kind: FieldKind, { trusted, certificate }: Conn
     case FieldKind.host:
     case FieldKind.accept:
     case FieldKind.date:
+    case FieldKind.contentType:
     // Already dropped unless the flag lets it pass.
     case FieldKind.underscored:
       return true;
@@ -114,7 +147,8 @@ const SLASH = 0x2f;
 const PROTOCOL = /^[\w!#$%&'*+.^`|~-]+(?:\/[\w!#$%&'*+.^`|~-]+)?$/;
 const NO_TUNNEL = /^(?:h2|http|tls)/i;
 
-function upgradeOf(head: RequestHead, bytes: Buffer, base: number): string | null {
+/** The protocol that a request asks for and that may be passed on; null when there is none. */
+export function upgradeOf(head: RequestHead, bytes: Buffer, base: number): string | null {
   if (!head.hasUpgrade || !head.connection.upgrade || head.minor === 0 || head.framing.kind !== 'none')
     return null;
   const value = head.fields.valueOfKind(bytes, base, FieldKind.upgrade) ?? '';
@@ -123,7 +157,8 @@ function upgradeOf(head: RequestHead, bytes: Buffer, base: number): string | nul
   return allowed.length > 0 ? allowed.join(', ') : null;
 }
 
-function incoming(
+/** What the request says of its way so far; of an untrusted peer only its request id is looked at. */
+export function incomingForwarding(
   head: RequestHead,
   bytes: Buffer,
   base: number,
@@ -142,10 +177,4 @@ function incoming(
     realIp: fields.valueOfName(bytes, base, 'x-real-ip'),
     forwarded: fields.valueOfName(bytes, base, 'forwarded'),
   };
-}
-
-/** What the client likes to read, looked up only when Portico itself has something to say. */
-export function acceptOf(headText: string): string | undefined {
-  // Nothing in the pattern may match blanks in two ways: tens of KiB of them can be in the field.
-  return /^accept:(.*)$/im.exec(headText)?.[1]?.trim();
 }

@@ -2,6 +2,7 @@ import { type Socket, connect as connectTcp } from 'node:net';
 import { TLSSocket, connect as connectTls } from 'node:tls';
 import type { EndpointState } from '../../balance/endpoint-pool.ts';
 import { feel } from '../../gc-pressure.ts';
+import { contained } from '../../contained.ts';
 import { Deadline } from '../../deadlines.ts';
 import { failedConnect } from '../connect-failure.ts';
 import type { ReaderFault } from '../../native-record.ts';
@@ -45,24 +46,35 @@ export class UpstreamSession implements ConnectionUser {
     this.state = state;
     this.tls = tls;
     this.#allowed = allowed;
+    // Past the boundaries of the exchanges a fault ends this connection, and what it serves.
+    const onFault = (fault: unknown): void => {
+      sessions.onFault(fault);
+      this.destroy();
+    };
     const { address, port } = state.endpoint;
     const where = { host: address, port, noDelay: true, ...state.name?.connectOptions };
     if (tls) {
       const socket = connectTls({ ...where, ...tls.options, ALPNProtocols: ['h2'] });
       this.#socket = socket;
       // A pod that does not choose h2 would be spoken to in a language it does not know.
-      socket.on('secureConnect', () => (socket.alpnProtocol === 'h2' ? this.#connected() : this.destroy()));
+      socket.on(
+        'secureConnect',
+        contained(() => (socket.alpnProtocol === 'h2' ? this.#connected() : this.destroy()), onFault),
+      );
       socket.on('data', (bytes: Buffer) => {
-        this.#connection?.read(bytes, bytes.length);
+        this.#read(bytes, bytes.length, onFault);
         feel(bytes);
       });
     } else {
       const callback = (length: number): boolean => {
-        this.#connection?.read(READ_BUFFER, length);
+        this.#read(READ_BUFFER, length, onFault);
         return true;
       };
       this.#socket = connectTcp({ ...where, onread: { buffer: READ_BUFFER, callback } });
-      this.#socket.on('connect', () => this.#connected());
+      this.#socket.on(
+        'connect',
+        contained(() => this.#connected(), onFault),
+      );
     }
     state.name?.watch(this.#socket);
     this.#socket.once('connect', () => (this.#shaking = true));
@@ -70,6 +82,14 @@ export class UpstreamSession implements ConnectionUser {
     this.#socket.on('error', (error) => this.destroy(error));
     this.#socket.on('close', () => this.destroy());
     this.deadline.arm(sessions.connecting);
+  }
+
+  #read(bytes: Buffer, length: number, onFault: (fault: unknown) => void): void {
+    try {
+      this.#connection?.read(bytes, length);
+    } catch (fault) {
+      onFault(fault);
+    }
   }
 
   get scheme(): 'http' | 'https' {

@@ -27,7 +27,11 @@ export class UpstreamSessions {
   readonly #sessions = new Map<string, Map<string, Connections>>();
   size = 0;
 
+  /** Told what threw on a connection that is none of one exchange. */
+  readonly onFault: (fault: unknown) => void;
+
   constructor(limits: Limits, clock: Deadlines) {
+    this.onFault = clock.onFault;
     this.limits = limits;
     this.connecting = clock.list(limits.connectTimeoutMs, (session) => session.connectTimedOut());
     this.idling = clock.list(IDLE_TIMEOUT_MS, (session) => session.retire());

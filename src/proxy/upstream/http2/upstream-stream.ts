@@ -238,6 +238,13 @@ export class UpstreamStream implements UpstreamSide, StreamUser {
     user?.onLost(loss, fault);
   }
 
+  onFault(fault: unknown): void {
+    const user = this.#user;
+    this.#leave(ErrorCode.internalError);
+    if (user) user.onFault(fault);
+    else this.#session.sessions.onFault(fault);
+  }
+
   onClosed(fault: ErrorCode | null): void {
     if (!this.#user || (fault === null && !this.#tunnelEnd)) return;
     this.lost(this.#responded || this.#tunnelEnd ? 'cut' : lossBy(fault ?? ErrorCode.noError));

@@ -1,0 +1,30 @@
+import type { FieldsView } from './head-edit.ts';
+
+/**
+ * The fields of a head as policies look them up: rarely, so that nothing is worked out before one is asked for. `text` is
+ * the head in Latin-1, its lines ended by CRLF.
+ */
+export class HeadText implements FieldsView {
+  readonly #text: string;
+  #lower: string | null = null;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  value(name: string): string | undefined {
+    const lower = (this.#lower ??= this.#text.toLowerCase());
+    const start = `\r\n${name}:`;
+    let joined: string | undefined;
+    for (let at = lower.indexOf(start); at >= 0; at = lower.indexOf(start, at + start.length)) {
+      const from = at + start.length;
+      // Not trim(): to JavaScript more bytes are blank than to HTTP.
+      const value = this.#text.slice(from, this.#text.indexOf('\r\n', from)).replace(/^[ \t]+|[ \t]+$/g, '');
+      joined = joined === undefined ? value : `${joined}, ${value}`;
+    }
+    return joined;
+  }
+}
+
+/** Of a request that never came to a head. */
+export const NO_FIELDS: FieldsView = { value: () => undefined };

@@ -1,0 +1,34 @@
+import { type FieldsView, HeadEdit } from '../http/head-edit.ts';
+import type { RequestEdit, RequestView } from '../http/request-view.ts';
+import { type BoundPolicy, CONTINUE, type Verdict } from './policy.ts';
+
+/** Asks each policy in turn, until one responds. A promise only where a policy gives one. */
+export function askPolicies(
+  policies: readonly BoundPolicy[],
+  request: RequestView,
+  edit: RequestEdit,
+  from = 0,
+): Verdict | Promise<Verdict> {
+  for (let i = from; i < policies.length; i++) {
+    const verdict = policies[i]?.onRequest?.(request, edit) ?? CONTINUE;
+    if (verdict instanceof Promise) {
+      return verdict.then((kept) =>
+        kept.kind === 'continue' ? askPolicies(policies, request, edit, i + 1) : kept,
+      );
+    }
+    if (verdict.kind !== 'continue') return verdict;
+  }
+  return CONTINUE;
+}
+
+/** What the policies change in the head of a response; null where none looks at it. */
+export function editResponse(
+  policies: readonly BoundPolicy[],
+  fields: FieldsView,
+  request: RequestView,
+): HeadEdit | null {
+  if (policies.length === 0) return null;
+  const edit = new HeadEdit(fields);
+  for (const policy of policies) policy.onResponse?.(edit, request);
+  return edit;
+}

@@ -1,0 +1,147 @@
+import { type Forwarding, forwarding } from '../http/forwarded.ts';
+import { type FieldsView, type HeadEdit } from '../http/head-edit.ts';
+import { FieldKind } from '../http/field-names.ts';
+import { HeadText } from '../http/head-text.ts';
+import {
+  type LocalReason,
+  type LocalResponse,
+  languageOf,
+  localResponse,
+  redirection,
+} from '../http/local-response.ts';
+import { RequestEdit } from '../http/request-view.ts';
+import { type BoundPolicies, NO_POLICIES } from '../policies/bound-policies.ts';
+import { CONTINUE, type Verdict } from '../policies/policy.ts';
+import { askPolicies, editResponse } from '../policies/run-policies.ts';
+import type { Decision } from '../routing/decide.ts';
+import type { RequestHead } from './downstream/http1/request-head.ts';
+import type { Relay } from './engine-state.ts';
+import { callTimeoutMs } from './grpc.ts';
+import { text } from './http1/bytes.ts';
+import type { Ledger } from './native-record.ts';
+import { hashOf } from './relay-hash.ts';
+import type { ClientSide } from './sides.ts';
+import { authorityOf, incomingForwarding, upgradeOf, upstreamHead } from './upstream/http1/upstream-head.ts';
+import { upstreamWay } from './upstream/upstream-transport.ts';
+
+interface Source {
+  readonly head: RequestHead;
+  readonly bytes: Buffer;
+  readonly base: number;
+  readonly way: Forwarding;
+  readonly edit: RequestEdit;
+}
+
+/**
+ * What is to be done with a request, worked out from its head in this order: facts, decision, policies, the head for the
+ * upstream. No step looks at what comes after it, and a local response looks at none of what goes to the upstream.
+ */
+export class RequestPlan {
+  readonly #relay: Relay;
+  readonly #client: ClientSide;
+  readonly #ledger: Ledger;
+  #policies: BoundPolicies;
+  #accept: string | undefined;
+
+  /** Null until the head was read. */
+  decision: Decision | null = null;
+  isGrpc = false;
+  /** The protocol that the client asks for with `Upgrade`; null for none. */
+  upgrade: string | null = null;
+  /** The time that a gRPC call has; null for none. */
+  callTimeoutMs: number | null = null;
+  /** What a consistent hash is taken of. */
+  hash = '';
+  /** For the upstream, in Latin-1: the same for each endpoint that is tried. */
+  head = '';
+  /** What that head is put together from once the policies have been asked; null where there is nothing to ask. */
+  #source: Source | null = null;
+
+  constructor(relay: Relay, client: ClientSide, ledger: Ledger) {
+    this.#relay = relay;
+    this.#client = client;
+    this.#ledger = ledger;
+    this.#policies = relay.context.policies(null);
+  }
+
+  /** The facts, and by them the decision. */
+  read(head: RequestHead, bytes: Buffer, base: number): void {
+    const { context } = this.#relay;
+    const ledger = this.#ledger;
+    if (head.hasUnderscored && !context.underscoresInHeaders) {
+      ledger.droppedFields = head.fields.drop(FieldKind.underscored);
+    }
+    if (head.host === '') head.assumeHost(authorityOf(head.target) || this.#client.ownAuthority);
+    this.#accept = head.accept(bytes, base);
+    this.isGrpc = head.isGrpc;
+    this.upgrade = upgradeOf(head, bytes, base);
+    const { connectionInfo } = this.#client;
+    const incoming = incomingForwarding(head, bytes, base, connectionInfo);
+    const way = forwarding(connectionInfo, incoming, context.trustedProxies);
+    ledger.clientAddress = way.realIp;
+    ledger.requestId = way.requestId;
+    ledger.scheme = way.scheme;
+
+    const decision = context.decide(ledger);
+    this.decision = decision;
+    const { route } = decision;
+    ledger.route = route;
+    const policies = route === null ? null : route.policies;
+    this.#policies = context.policies(policies);
+    if (policies !== null || this.#policies.onRequest.length > 0)
+      ledger.fields = new HeadText(text(bytes, base, base + head.length));
+    if (decision.kind !== 'forward') return;
+    this.hash = hashOf(decision, ledger, head, bytes, base);
+    if (upstreamWay(decision.route, decision.backend).http2) {
+      this.callTimeoutMs = callTimeoutMs(head.fields.valueOfName(bytes, base, 'grpc-timeout'));
+    }
+    if (this.#policies.onRequest.length > 0) {
+      this.#source = { head, bytes, base, way, edit: new RequestEdit(ledger) };
+    } else {
+      this.head = upstreamHead(head, bytes, base, connectionInfo, way, this.upgrade, null);
+    }
+  }
+
+  /** What the policies of the route make of the request. To be asked once, before the next read. */
+  ask(): Verdict | Promise<Verdict> {
+    const source = this.#source;
+    if (source === null) return CONTINUE;
+    const verdict = askPolicies(this.#policies.onRequest, this.#ledger, source.edit);
+    if (verdict instanceof Promise) {
+      // The next read overwrites both.
+      const { head, bytes, base } = source;
+      const copy = Buffer.from(bytes.subarray(base, base + head.length));
+      this.#source = { ...source, head: this.#relay.keepHead(head), bytes: copy, base: 0 };
+    }
+    return verdict;
+  }
+
+  /** Puts the head for the upstream together as the policies changed it. */
+  compose(): void {
+    const source = this.#source;
+    if (source === null) return;
+    this.#source = null;
+    const { head, bytes, base, way, edit } = source;
+    this.head = upstreamHead(head, bytes, base, this.#client.connectionInfo, way, this.upgrade, edit);
+  }
+
+  /** What Portico says to the client for a reason, in the language of its request. */
+  localResponse(reason: LocalReason): LocalResponse {
+    const language = languageOf(this.#accept, this.isGrpc);
+    const { decision } = this;
+    if (reason === 'https-only' && decision?.kind === 'redirect') {
+      return redirection(decision.location, language);
+    }
+    return localResponse(reason, language);
+  }
+
+  /** What policies change in the head of the response; null for nothing. */
+  editResponse(fields: FieldsView): HeadEdit | null {
+    return editResponse(this.#policies.onResponse, fields, this.#ledger);
+  }
+
+  /** From now on no policy is asked: one of them may be what threw. */
+  dropPolicies(): void {
+    this.#policies = NO_POLICIES;
+  }
+}
