@@ -100,7 +100,7 @@ describe('the import rule', () => {
     );
   });
 
-  // Types count: a circle of types is a circle for whoever reads.
+  // Types count: a circle of types is a circle for its reader.
   test('no file imports itself over others', () => {
     const kept = imports.filter(({ file, typeOnly }) => !(typeOnly && roomOf(file) === 'proxy'));
     const targets = Map.groupBy(kept, ({ file }) => file);

@@ -44,6 +44,6 @@ it('a kind that was never listed is not ready, unless a snapshot file stands in'
   const cached = checks(state, { path: '/var/lib/s', savedAt: NOW - 7_200_000 });
   expect(cached['watch-Ingress']).toBe('+ connection refused');
   expect(cached['snapshot-file']).toBe(
-    '+ serving what the API server said 2 h ago, from /var/lib/s, until it answers',
+    '+ serving from /var/lib/s, saved 2 h ago, until the API server answers',
   );
 });

@@ -92,7 +92,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   collectDefaultMetrics({ register: registry });
   const compile = new Histogram({
     name: 'portico_compile_duration_seconds',
-    help: 'Time to compile a change of the cluster into a route table.',
+    help: 'Time to compile a cluster change into a route table.',
     buckets: [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5],
     registers: [registry],
   });
@@ -172,7 +172,7 @@ function controlSamples(control: ControlFigures, now: number): Family[] {
     {
       name: 'portico_problems',
       type: 'gauge',
-      help: 'Things in the cluster that somebody should fix.',
+      help: 'Problems with objects in the cluster, by severity.',
       samples: Object.entries(control.problems).map(([severity, value]) => ({
         labels: labelsOf({ severity }),
         value,
@@ -181,7 +181,7 @@ function controlSamples(control: ControlFigures, now: number): Family[] {
     {
       name: 'portico_certificate_expiry_days',
       type: 'gauge',
-      help: 'Days until the certificate of a TLS host expires, negative afterwards; without host, the default one.',
+      help: 'Days until the certificate of a TLS host expires; negative after that. An empty host is the default certificate.',
       samples: control.certificates.map(({ host, secret, notAfter }) => {
         const [namespace = '', name = ''] = secret.split('/', 2);
         return { labels: labelsOf({ host, namespace, secret: name }), value: (notAfter - now) / DAY_MS };
@@ -189,7 +189,7 @@ function controlSamples(control: ControlFigures, now: number): Family[] {
     },
     counter(
       'portico_log_dropped_bytes_total',
-      'Log bytes that nobody read in time.',
+      'Log bytes dropped because the reader was too slow.',
       control.logDroppedBytes,
     ),
   ];
@@ -215,17 +215,17 @@ function watchSamples(states: readonly WatchFigures[], now: number): Family[] {
     perKind(
       'portico_watch_connected',
       'gauge',
-      'Whether the API server answers for the kind; otherwise what is known of it may be stale.',
+      'Whether the watch of the kind works; if not, its objects may be stale.',
       (s) => Number(s.connected),
     ),
     perKind('portico_watch_objects', 'gauge', 'Objects known of the kind.', (s) => s.objects),
     perKind(
       'portico_watch_last_event_age_seconds',
       'gauge',
-      'Since the API server was last heard of.',
+      'Seconds since the API server last sent something.',
       (s) => (s.lastEventAt === null ? null : Math.max(0, now - s.lastEventAt) / 1000),
     ),
-    perKind('portico_watch_relists_total', 'counter', 'Times the kind was listed anew.', (s) => s.relists),
+    perKind('portico_watch_relists_total', 'counter', 'Repeated lists of the kind.', (s) => s.relists),
     perKind('portico_watch_errors_total', 'counter', 'Failed lists and watches.', (s) => s.errors),
   ];
 }
@@ -256,7 +256,7 @@ function dataPlaneSamples(figures: DataPlaneFigures, bounds: readonly number[]):
     {
       name: 'portico_request_duration_seconds',
       type: 'histogram',
-      help: 'From the first byte of a request to the last of its response.',
+      help: 'Time from the first byte of a request to the last byte of its response.',
       samples: perIngress((each) => histogram(each, labelsOfIngress(each.ingress), bounds)),
     },
     {
@@ -274,7 +274,7 @@ function dataPlaneSamples(figures: DataPlaneFigures, bounds: readonly number[]):
     {
       name: 'portico_retries_total',
       type: 'counter',
-      help: 'Attempts beyond the first.',
+      help: 'Attempts after the first one of a request.',
       samples: figure((each) => each.retries),
     },
     {
@@ -291,43 +291,43 @@ function dataPlaneSamples(figures: DataPlaneFigures, bounds: readonly number[]):
     {
       name: 'portico_dropped_request_fields_total',
       type: 'counter',
-      help: 'Request fields that were not passed on because their names have underscores.',
+      help: 'Request header fields dropped because their names have underscores.',
       samples: figure((each) => each.droppedFields),
     },
-    gauge('portico_requests_in_flight', 'Requests without their whole response yet.', gauges.inFlight),
+    gauge('portico_requests_in_flight', 'Requests whose response is not complete.', gauges.inFlight),
     gauge('portico_client_connections', 'Open connections from clients.', gauges.clientConnections),
     gauge(
       'portico_upstream_connections',
-      'Open connections to Pods, idle ones included.',
+      'Open connections to Pods, including idle ones.',
       gauges.upstreamConnections,
     ),
     gauge('portico_tunnels', 'Open WebSockets and other upgraded connections.', gauges.tunnels),
     gauge(
       'portico_held_bytes',
-      'Bytes held for clients: heads of requests under way, and what they or Pods have not read yet.',
+      'Bytes held in memory: heads of requests in flight, and data that clients or Pods have not read yet.',
       gauges.heldBytes,
     ),
     counter(
       'portico_client_connections_evicted_total',
-      'Idle client connections that were closed to make room for others.',
+      'Idle client connections closed to make room for new ones.',
       gauges.evicted,
     ),
     counter(
       'portico_client_connections_refused_total',
-      'Client connections that were closed at once because the limit was reached and none was idle.',
+      'Client connections closed at once because the limit was reached and no connection was idle.',
       gauges.refused,
     ),
     counter(
       'portico_client_connections_shed_total',
-      'Client connections that were closed because they held the most memory of those of a thread at its limit.',
+      'Client connections closed because a thread reached its memory limit and they held the most.',
       gauges.shed,
     ),
     counter(
       'portico_descriptor_failures_total',
-      'How often no file descriptor was left for a connection, as seen by the threads that serve.',
+      'Connections that failed because no file descriptor was left.',
       gauges.descriptorFailures,
     ),
-    gauge('portico_data_plane_threads', 'Threads that serve.', figures.threads),
+    gauge('portico_data_plane_threads', 'Data-plane threads.', figures.threads),
     counter('portico_data_plane_thread_deaths_total', 'Threads that died and were replaced.', figures.deaths),
     counter(
       'portico_internal_faults_total',
@@ -337,7 +337,7 @@ function dataPlaneSamples(figures: DataPlaneFigures, bounds: readonly number[]):
     {
       name: 'portico_data_plane_memory_bytes',
       type: 'gauge',
-      help: 'The JavaScript heap of each thread that serves, and the buffers beside it.',
+      help: 'JavaScript heap and external buffers of each data-plane thread.',
       samples: figures.memoryBytes.map((value, thread) => ({
         labels: labelsOf({ thread: `${thread}` }),
         value,
@@ -345,7 +345,7 @@ function dataPlaneSamples(figures: DataPlaneFigures, bounds: readonly number[]):
     },
     gauge(
       'portico_table_adopted_generation',
-      'Generation that every thread serves by.',
+      'Generation of the route table that every thread uses.',
       figures.adoptedGeneration,
     ),
   ];

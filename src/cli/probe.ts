@@ -31,7 +31,7 @@ export async function runProbe(
   write: (text: string) => void,
 ): Promise<number> {
   if (what !== 'healthz' && what !== 'readyz') {
-    console.error(`portico probe: '${what}' cannot be asked; ask healthz or readyz`);
+    console.error(`portico probe: '${what}' is not valid; use healthz or readyz`);
     return EXIT.usage;
   }
   try {

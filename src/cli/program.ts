@@ -20,7 +20,7 @@ export async function main(argv: readonly string[], threadEntry: URL): Promise<n
     .exitOverride()
     .addHelpText('after', EXAMPLES);
 
-  const run = command(program, 'run', 'watch a cluster or manifests and serve them', RUN_FLAGS);
+  const run = command(program, 'run', 'watch a cluster or manifests, and serve', RUN_FLAGS);
   run.action(async (flags: FlagValues) => {
     exitCode = await withConfig(run, resolveConfig(byFlagName(flags), process.env), async (config) => {
       const [{ openLog }, { runDaemon }] = await Promise.all([
@@ -40,7 +40,7 @@ export async function main(argv: readonly string[], threadEntry: URL): Promise<n
     });
   });
 
-  const check = command(program, 'check', 'compile without serving and print every problem', COMPILE_FLAGS);
+  const check = command(program, 'check', 'compile without serving, and print every problem', COMPILE_FLAGS);
   check.addOption(outputOption()).action(async (flags: FlagValues) => {
     exitCode = await withConfig(
       check,
@@ -55,7 +55,7 @@ export async function main(argv: readonly string[], threadEntry: URL): Promise<n
   const explain = command(
     program,
     'explain',
-    'say which rule, Ingress, backend and endpoint a URL reaches',
+    'show which rule, Ingress, backend and endpoint a URL reaches',
     COMPILE_FLAGS,
   );
   explain.argument('<url>', 'such as http://shop.example.com/cart');
@@ -72,9 +72,9 @@ export async function main(argv: readonly string[], threadEntry: URL): Promise<n
 
   program
     .command('probe')
-    .description('ask a running Portico on its Unix socket; exits with 0 when the answer is yes')
+    .description('ask a running Portico on its Unix socket; exits with 0 if the answer is yes')
     .argument('<healthz|readyz>', 'what to ask')
-    .requiredOption('--status-socket <path>', 'the socket that run was given')
+    .requiredOption('--status-socket <path>', 'the socket of portico run')
     .exitOverride()
     .action(async (what: string, { statusSocket }: { statusSocket: string }) => {
       const { runProbe } = await import('./probe.ts');
@@ -84,7 +84,7 @@ export async function main(argv: readonly string[], threadEntry: URL): Promise<n
   const cleanup = command(
     program,
     'cleanup',
-    'take back what Portico wrote to a cluster: addresses in the status of Ingresses, the Lease',
+    'remove what Portico wrote to a cluster: addresses in the status of Ingresses, and the Lease',
     CLEANUP_FLAGS,
   );
   cleanup.action(async (flags: FlagValues) => {
@@ -115,7 +115,7 @@ Examples:
   portico run --kubeconfig ~/.kube/config --http-port 8080 --https-port 8443  serve a cluster from a laptop
   portico check --manifests ./manifests                                       what is wrong in these manifests?
   portico explain --manifests ./manifests http://shop.example.com/cart
-  portico cleanup --kubeconfig ~/.kube/config --dry-run    what would uninstalling take back?
+  portico cleanup --kubeconfig ~/.kube/config --dry-run    what would uninstalling remove?
 
 Every flag of run, check, explain and cleanup can also be set in the environment: --http-port is PORTICO_HTTP_PORT.
 `;
@@ -128,7 +128,7 @@ function command(program: Command, name: string, description: string, flags: rea
   return sub;
 }
 
-/** Before an argument, an option that takes many values is repeated, lest it swallow the argument. */
+/** Before an argument, an option with many values is repeated; otherwise it would take the argument as a value. */
 function optionOf(flag: Flag, beforeArgument: boolean): Option {
   const value = beforeArgument ? flag.value?.replace('...', '') : flag.value;
   const option = new Option(`--${flag.name}${value ? ` ${value}` : ''}`, `${flag.description} `);

@@ -237,7 +237,7 @@ function readCompileConfig(read: FlagReader): CompileConfig {
     controllerName: read.one('controller-name', nonEmptyText),
     watchIngressWithoutClass: read.flag('watch-ingress-without-class'),
     hostOwnership: read.one('host-ownership', oneOf(HOST_OWNERSHIPS)),
-    // Whoever writes a manifest file is on this machine already; whoever writes into a cluster is not.
+    // Who can write a manifest file is on this machine already; who writes to a cluster is not.
     allowLoopback: manifests.length > 0 || read.flag('allow-loopback'),
     allowCrossNamespaceExternalNames: read.flag('allow-cross-namespace-external-names'),
     defaultBackend: read.optional('default-backend', servicePort),

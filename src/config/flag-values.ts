@@ -34,7 +34,7 @@ export function port(lowest: number): Parse<number> {
   };
 }
 
-/** `auto` is null: whoever reads it knows what else there is. */
+/** `auto` is null: the caller resolves it. */
 export const httpsPort: Parse<number | null> = (given) =>
   given === 'auto' ? { value: null } : port(0)(given);
 

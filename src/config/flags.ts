@@ -32,13 +32,13 @@ export const SOURCE_FLAGS: readonly Flag[] = [
     name: 'kubeconfig',
     value: '<file>',
     description:
-      'kubeconfig of the cluster to serve; otherwise $KUBECONFIG, then ~/.kube/config, then the service account of the pod',
+      'kubeconfig of the cluster to serve; default: $KUBECONFIG, then ~/.kube/config, then the service account of the Pod',
     group: 'Where objects come from',
   },
   {
     name: 'context',
     value: '<name>',
-    description: 'context of the kubeconfig to use instead of its current one',
+    description: 'kubeconfig context to use instead of the current one',
     group: 'Where objects come from',
   },
   {
@@ -53,7 +53,7 @@ export const SOURCE_FLAGS: readonly Flag[] = [
     value: '<glob...>',
     many: true,
     description:
-      'only objects of the namespaces that one of these globs matches; literal names need namespaced rights only',
+      'read only objects of namespaces that match one of these globs; with literal names, Roles in these namespaces suffice',
     group: 'Where objects come from',
   },
 ];
@@ -64,19 +64,19 @@ export const CLASS_FLAGS: readonly Flag[] = [
     name: 'ingress-class',
     value: '<name>',
     default: 'portico',
-    description: 'the class name that the annotation kubernetes.io/ingress.class must have',
+    description: 'serve Ingresses whose annotation kubernetes.io/ingress.class is this name',
     group: 'What is served',
   },
   {
     name: 'controller-name',
     value: '<name>',
     default: 'portico.dev/ingress-controller',
-    description: 'IngressClasses with this spec.controller are ours',
+    description: 'serve IngressClasses with this spec.controller',
     group: 'What is served',
   },
   {
     name: 'watch-ingress-without-class',
-    description: 'also serve Ingresses that name no class at all',
+    description: 'also serve Ingresses that name no class',
     group: 'What is served',
   },
   {
@@ -84,38 +84,38 @@ export const CLASS_FLAGS: readonly Flag[] = [
     value: '<none|namespace>',
     default: 'none',
     description:
-      'namespace: only the namespace whose Ingress had a host first may have rules for it; none: namespaces share hosts path by path',
+      'namespace: a host belongs to the namespace of its oldest Ingress, and rules of other namespaces for it are not served; none: namespaces share hosts path by path',
     group: 'What is served',
   },
   {
     name: 'allow-loopback',
     description:
-      'let a cluster route to loopback and link-local addresses of this machine, for trying things out; manifests always may',
+      'allow objects of a cluster to name loopback and link-local addresses of this machine, for tests; manifests always may',
     group: 'What is served',
   },
   {
     name: 'allow-cross-namespace-external-names',
     description:
-      'let an ExternalName Service name a Service or Pod of another namespace (NAME.NAMESPACE.svc…), past what RBAC and namespaces separate',
+      'allow an ExternalName Service to name a Service or Pod of another namespace (NAME.NAMESPACE.svc…); this bypasses RBAC between namespaces',
     group: 'What is served',
   },
   {
     name: 'default-backend',
     value: '<ns/service:port>',
-    description: 'takes the requests that nothing else takes, instead of 404',
+    description: 'receives requests that match no rule; without it they get 404',
     group: 'What is served',
   },
   {
     name: 'node-name',
     value: '<name>',
     description:
-      'the node that Portico runs on, for Services whose trafficDistribution or hints prefer endpoints nearby',
+      'node that Portico runs on, for Services whose trafficDistribution or topology hints prefer local endpoints',
     group: 'What is served',
   },
   {
     name: 'zone',
     value: '<name>',
-    description: 'the zone that Portico runs in; otherwise that of the endpoints on --node-name',
+    description: 'zone that Portico runs in; default: the zone of the endpoints on --node-name',
     group: 'What is served',
   },
 ];
@@ -125,14 +125,14 @@ const PUBLISH_ADDRESS: Flag = {
   value: '<ip|hostname...>',
   many: true,
   description:
-    'write these addresses to the status of every Ingress that is served; otherwise those of --publish-service, or of the nodes whose Portico Pod is ready',
+    'write these addresses to the status of every served Ingress; default: those of --publish-service, or of the nodes whose Portico Pod is ready',
   group: 'What is published',
 };
 const PUBLISH_NAMESPACE: Flag = {
   name: 'publish-namespace',
   value: '<name>',
   description:
-    'namespace of the Lease that elects the one Portico that writes; otherwise that of the Pod, or portico-system',
+    'namespace of the Lease that elects the replica that writes; default: the namespace of the Pod, or portico-system',
   group: 'What is published',
 };
 
@@ -142,7 +142,7 @@ export const PUBLISH_FLAGS: readonly Flag[] = [
   {
     name: 'publish-service',
     value: '<ns/service>',
-    description: 'publish the load-balancer addresses of this Service',
+    description: 'write the load-balancer addresses of this Service to the status of every served Ingress',
     group: 'What is published',
   },
   {
@@ -165,7 +165,7 @@ export const PUBLISH_FLAGS: readonly Flag[] = [
     value: '<duration>',
     default: '15s',
     description:
-      'how long after the last sign of life of the one Portico that writes another takes its place, from 3s to 1h; shorter ones cost the API server more',
+      'how long after the leader last renewed its Lease another replica takes over, from 3s to 1h; a shorter duration means more requests to the API server',
     group: 'What is published',
   },
 ];
@@ -182,12 +182,13 @@ export const CLEANUP_FLAGS: readonly Flag[] = [
   ...CLASS_FLAGS.filter(({ name }) => CLASS_NAMES.has(name)),
   {
     ...PUBLISH_ADDRESS,
-    description: 'also take these addresses from Ingresses of our class, whoever wrote them',
+    description:
+      'also remove these addresses from Ingresses of our class, even if the server does not record who wrote them',
   },
   PUBLISH_NAMESPACE,
   {
     name: 'dry-run',
-    description: 'say what would be done, and do nothing',
+    description: 'print what would be done, and do nothing',
     group: 'What is published',
   },
 ];
@@ -204,14 +205,15 @@ const HTTPS_PORT: Flag = {
   name: 'https-port',
   value: '<auto|port>',
   default: 'auto',
-  description: 'port for HTTPS; 0 turns it off; auto is 443 beside --http-port 80, and none beside another',
+  description: 'port for HTTPS; 0 turns it off; auto is 443 if --http-port is 80, otherwise off',
   group: 'Listening',
 };
 
 const DEFAULT_TLS_SECRET: Flag = {
   name: 'default-tls-secret',
   value: '<ns/name>',
-  description: 'serves TLS hosts without a certificate of their own; otherwise a self-signed one does',
+  description:
+    'Secret with the certificate for TLS hosts that have none of their own; default: a self-signed certificate',
   group: 'TLS',
 };
 
@@ -220,7 +222,7 @@ const SSL_REDIRECT: Flag = {
   value: '<true|false>',
   default: 'true',
   description:
-    'send clients of hosts with TLS from http to https (308), ACME challenges excepted; never without --https-port',
+    'redirect HTTP requests for hosts with TLS to HTTPS (308), except ACME challenges; needs --https-port',
   group: 'TLS',
 };
 
@@ -240,13 +242,13 @@ export const RUN_FLAGS: readonly Flag[] = [
     name: 'snapshot-file',
     value: '<path>',
     description:
-      'write what the API server says to this file, and serve from it when the API server is away at start; it holds no keys',
+      'save the objects read from the API server in this file, and serve from it if the API server does not answer at start; it holds no keys',
     group: 'When the API server is away',
   },
   {
     name: 'snapshot-secrets',
     description:
-      'let the snapshot file hold the TLS Secrets with their keys, so that TLS hosts keep their certificates',
+      'also save TLS Secrets with their keys in the snapshot file, so that TLS hosts keep their certificates',
     group: 'When the API server is away',
   },
   ...CLASS_FLAGS,
@@ -254,15 +256,14 @@ export const RUN_FLAGS: readonly Flag[] = [
   HTTP_PORT,
   {
     name: 'h2c',
-    description:
-      'also take HTTP/2 without TLS on the HTTP port, from clients that know beforehand that it is spoken',
+    description: 'also accept cleartext HTTP/2 (prior knowledge) on the HTTP port',
     group: 'Listening',
   },
   HTTPS_PORT,
   {
     name: 'bind-address',
     value: '<ip>',
-    description: 'listen on this address only; otherwise on all, IPv4 and IPv6',
+    description: 'listen on this address only; default: all addresses, IPv4 and IPv6',
     group: 'Listening',
   },
   {
@@ -276,7 +277,7 @@ export const RUN_FLAGS: readonly Flag[] = [
     name: 'status-socket',
     value: '<path>',
     description:
-      'answer the same on this Unix socket, for portico probe: two processes may share the ports, but not this file',
+      'also serve /healthz, /readyz and /metrics on this Unix socket, for portico probe: during an upgrade two processes share the ports, but not this file',
     group: 'Listening',
   },
   {
@@ -284,7 +285,7 @@ export const RUN_FLAGS: readonly Flag[] = [
     value: '<cidr...>',
     many: true,
     description:
-      'connections from these networks may begin with a PROXY protocol header (version 1 or 2), on any port; from everyone else it is a malformed request',
+      'accept a PROXY protocol header (version 1 or 2) at the start of connections from these networks, on any port; from other addresses it is a malformed request',
     group: 'Listening',
   },
   {
@@ -293,7 +294,7 @@ export const RUN_FLAGS: readonly Flag[] = [
     many: true,
     default: '443',
     description:
-      'a PROXY header with this destination port means that the client spoke https, unless the header itself says so or denies it (version 2, PP2_TYPE_SSL); 0 for no port',
+      'treat a connection as HTTPS if its PROXY header has this destination port; PP2_TYPE_SSL (version 2) takes precedence; 0 for no port',
     group: 'Listening',
   },
   DEFAULT_TLS_SECRET,
@@ -303,21 +304,21 @@ export const RUN_FLAGS: readonly Flag[] = [
     value: '<off|value>',
     default: 'off',
     description:
-      "Strict-Transport-Security for responses over https that do not have one, such as 'max-age=31536000; includeSubDomains'; browsers remember it and cannot be told otherwise over http",
+      "Strict-Transport-Security header for HTTPS responses without one, such as 'max-age=31536000; includeSubDomains'; browsers remember it, and it cannot be undone over HTTP",
     group: 'TLS',
   },
   {
     name: 'tls-min-version',
     value: `<${TLS_VERSIONS.join('|')}>`,
     default: TLS_VERSIONS[0],
-    description: 'oldest version of TLS that is spoken',
+    description: 'oldest TLS version to accept',
     group: 'TLS',
   },
   {
     name: 'tls-ciphers',
     value: '<list>',
     description:
-      'cipher suites as OpenSSL names them, with colons between them; otherwise those of TLS 1.3, and of TLS 1.2 those with forward secrecy and authenticated encryption',
+      'cipher suites by their OpenSSL names, separated by colons; default: those of TLS 1.3, and those of TLS 1.2 with forward secrecy and authenticated encryption',
     group: 'TLS',
   },
   {
@@ -325,40 +326,40 @@ export const RUN_FLAGS: readonly Flag[] = [
     value: '<cidr...>',
     many: true,
     description:
-      'trust X-Forwarded-* on connections from these networks; from everyone else they are replaced. Name only proxies that write these fields themselves',
+      'trust X-Forwarded-* from these networks; from other addresses they are replaced. Name only proxies that write these header fields themselves',
     group: 'Data plane',
   },
   {
     name: 'underscores-in-headers',
     description:
-      'pass request fields with underscores in their names, such as X_Foo, to Pods; otherwise they are dropped, as in nginx',
+      'pass request header fields with underscores in their names, such as X_Foo, to Pods; by default they are dropped, as in nginx',
     group: 'Data plane',
   },
   {
     name: 'bare-lf-in-responses',
     description:
-      'accept response heads of Pods whose lines end with LF instead of CRLF; otherwise such a response becomes 502',
+      'accept response heads whose lines end with LF instead of CRLF; by default such a response becomes 502',
     group: 'Data plane',
   },
   {
     name: 'engine',
     value: '<relay|http-proxy>',
     default: 'relay',
-    description: 'what moves the bytes: relay is ours and fast, http-proxy is the reference',
+    description: 'proxy engine: relay, or http-proxy (for comparison)',
     group: 'Data plane',
   },
   {
     name: 'workers',
     value: '<auto|n>',
     default: 'auto',
-    description: 'data-plane threads; auto is one per core',
+    description: 'number of data-plane threads; auto means one per core',
     group: 'Data plane',
   },
   {
     name: 'limit',
     value: '<name=value...>',
     many: true,
-    description: `sizes in bytes and times such as 30s or 500ms: ${limitNames().join(', ')}`,
+    description: `limits; sizes in bytes, times such as 30s or 500ms:  ${limitNames().join(', ')}`,
     group: 'Data plane',
   },
   {
@@ -379,14 +380,14 @@ export const RUN_FLAGS: readonly Flag[] = [
     name: 'log-format',
     value: '<auto|json|text>',
     default: 'auto',
-    description: 'text for people, json for machines; auto is text on a terminal',
+    description: 'log format; auto means text on a terminal, otherwise json',
     group: 'Logs',
   },
   {
     name: 'drain-timeout',
     value: '<duration>',
     default: '30s',
-    description: 'how long requests in flight may take to finish after SIGTERM or SIGINT',
+    description: 'how long to wait for requests in flight after SIGTERM or SIGINT',
     group: 'Stopping',
   },
 ];

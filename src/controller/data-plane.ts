@@ -56,17 +56,17 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     switch (trouble.kind) {
       case 'died':
         log.logger.error(
-          `a data-plane thread died and is replaced in ${trouble.retryInMs} ms: ${trouble.reason}`,
+          `a data-plane thread died; a new one starts in ${trouble.retryInMs} ms: ${trouble.reason}`,
         );
         return;
       case 'table-failed':
         log.logger.error(
-          `a data-plane thread keeps its previous table and is sent another in ${trouble.retryInMs} ms: ${trouble.reason}`,
+          `a data-plane thread could not use a table and keeps the previous one; next try in ${trouble.retryInMs} ms: ${trouble.reason}`,
         );
         return;
       case 'left-out':
         log.logger.error(
-          `these cannot be sent to data-plane threads and are left out, which is a bug in Portico: ${trouble.entries.join(', ')}`,
+          `these entries cannot be sent to data-plane threads and are left out (a bug in Portico, please report it): ${trouble.entries.join(', ')}`,
         );
         return;
       case 'out-of-descriptors':

@@ -15,12 +15,12 @@ export function listenFailure(
       };
     case 'EACCES':
       return {
-        line: `${flag} ${port}: this user may not listen there; choose a port from 1024 up, or grant NET_BIND_SERVICE`,
+        line: `${flag} ${port}: this user may not listen on it; choose a port of 1024 or higher, or grant NET_BIND_SERVICE`,
         exitCode: EXIT.noPermission,
       };
     case 'EADDRNOTAVAIL':
       return {
-        line: `${flag} ${port}: this machine does not have the address of --bind-address; choose one of its own`,
+        line: `${flag} ${port}: this machine does not have the address given with --bind-address; choose one that it has`,
         exitCode: EXIT.unavailable,
       };
     default:

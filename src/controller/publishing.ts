@@ -34,7 +34,7 @@ export function openPublishing(options: PublishingOptions): Publisher | null {
   if (!publish.status && !publish.events) return null;
   if (!inPod && !asked) {
     logger.info(
-      'not in a Pod: no status or Event is written to the cluster; --publish-address <ip> turns it on',
+      'not in a Pod: no status or Event is written to the cluster; to write them, set --publish-address',
     );
     return null;
   }

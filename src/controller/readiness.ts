@@ -19,7 +19,7 @@ export function readiness(
   const file = cached && {
     name: 'snapshot-file',
     ok: true,
-    detail: `serving what the API server said ${age(now - cached.savedAt)} ago, from ${cached.path}, until it answers`,
+    detail: `serving from ${cached.path}, saved ${age(now - cached.savedAt)} ago, until the API server answers`,
   };
   return [
     ...watches,

@@ -43,7 +43,7 @@ export class Reconciler {
     this.#holdOff = startHoldOff({
       run: (what) => this.#compile(what),
       onFailure: (cause, retryInMs) => {
-        options.logger.error({ err: cause, retryInMs }, 'compiling failed; the last table stays in service');
+        options.logger.error({ err: cause, retryInMs }, 'compiling failed; the last table stays in use');
       },
     });
   }

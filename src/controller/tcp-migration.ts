@@ -15,8 +15,8 @@ export function tcpMigrationNotice(env: NodeJS.ProcessEnv): string | null {
   try {
     if (readFileSync(SYSCTL, 'utf8').trim() !== '0') return null;
     return (
-      'net.ipv4.tcp_migrate_req is 0: when an old Portico hands its port to a new one, a connection that arrives in ' +
-      'that instant can be reset; set it to 1 on the node to lose none'
+      'net.ipv4.tcp_migrate_req is 0: when a new Portico takes over the port of an old one, a connection that arrives at ' +
+      'that moment can be reset; set it to 1 on the node to avoid this'
     );
   } catch {
     return null;

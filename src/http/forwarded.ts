@@ -95,7 +95,7 @@ interface FoundClient {
 
 /**
  * The client a request is from: the right-most address of the chain that is not one of our trusted proxies.
- * An entry that is no address ends the search, since whoever wrote it may have written what is left of it too.
+ * An entry that is not an address ends the search: its writer may have written the entries to its left, too.
  */
 function findClient(from: string, forwardedFor: string, trusted: TrustedProxies): FoundClient {
   let address = from;

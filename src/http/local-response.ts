@@ -10,7 +10,7 @@ export type Refusal =
   | 'closed-by-policy'
   | CertificateRefusal;
 
-/** Why a request is refused for want of a client certificate. */
+/** Why a request is refused because of its client certificate. */
 export type CertificateRefusal =
   | 'certificate-missing'
   /** One was presented that is not good. */

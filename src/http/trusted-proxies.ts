@@ -1,7 +1,7 @@
 import { BlockList, isIP, isIPv6 } from 'node:net';
 import { plainAddress } from './address.ts';
 
-/** Whether a peer's own X-Forwarded-* fields are believed. */
+/** Whether the X-Forwarded-* fields of a peer are trusted. */
 export interface TrustedProxies {
   includes(address: string): boolean;
 }

@@ -72,7 +72,7 @@ export function credentialsOf(user: KubeconfigUser | undefined): Credentials {
   };
 }
 
-/** Each plugin is loaded only by whoever uses it: importing all of client-node costs 80 MiB. */
+/** A plugin is loaded only when it is used: importing all of client-node costs 80 MiB. */
 async function pluginOf(user: KubeconfigUser): Promise<Authenticator | undefined> {
   if (user.execPlugin) return execAuthenticator(user.execPlugin);
   const provider = (user.authProvider as { name?: string } | null)?.name;

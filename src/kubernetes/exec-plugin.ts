@@ -10,7 +10,7 @@ export interface ExecPlugin {
   readonly env: Readonly<Record<string, string>>;
   readonly apiVersion: string;
   readonly installHint: string;
-  /** `ExecCredential.spec.cluster`, read anew for every run; null unless the plugin wants to know it. */
+  /** `ExecCredential.spec.cluster`, read again for every run; null unless the plugin asks for it. */
   readonly cluster: (() => Promise<object>) | null;
 }
 
@@ -140,7 +140,7 @@ function readCredential({ command, apiVersion }: ExecPlugin, output: string): Ex
   }
   const { apiVersion: version, kind, status } = asObject(answer);
   if (kind !== 'ExecCredential' || version !== apiVersion) {
-    throw refuse(`did not answer with an ExecCredential of ${apiVersion}, which the kubeconfig asks for`);
+    throw refuse(`did not answer with an ExecCredential of ${apiVersion}, as the kubeconfig requires`);
   }
   if (!isObject(status)) throw refuse('answered without a status');
   const token = asString(status['token']) ?? '';
@@ -152,7 +152,7 @@ function readCredential({ command, apiVersion }: ExecPlugin, output: string): Ex
   const expires = status['expirationTimestamp'] ?? null;
   const expiresAtMs = expires === null ? Infinity : Date.parse(asString(expires) ?? '');
   if (Number.isNaN(expiresAtMs))
-    throw refuse('answered with an expirationTimestamp that is no RFC 3339 time');
+    throw refuse('answered with an expirationTimestamp that is not an RFC 3339 time');
   if (expiresAtMs <= Date.now()) {
     const at = new Date(expiresAtMs).toISOString();
     throw refuse(

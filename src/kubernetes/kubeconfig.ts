@@ -41,7 +41,7 @@ export interface KubeconfigOptions {
 
 const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
 
-/** Something a user can mend, said in one line. */
+/** Something a user can fix, described in one line. */
 class Unusable extends Error {}
 
 /** A cluster of a kubeconfig, and what client-node does not read of it. */
@@ -243,15 +243,17 @@ async function accessOf(
   if (!context) throw new Unusable(`kubeconfig ${file} has no context "${name}"; ${known}`);
   const cluster = config.clusters.find((cluster) => cluster.name === context.cluster);
   if (!cluster)
-    throw new Unusable(`kubeconfig ${file}: context "${name}" names no known cluster: "${context.cluster}"`);
+    throw new Unusable(
+      `kubeconfig ${file}: context "${name}" names an unknown cluster: "${context.cluster}"`,
+    );
   const user = config.users.find((user) => user.name === context.user);
   if (!user && context.user)
-    throw new Unusable(`kubeconfig ${file}: context "${name}" names no known user: "${context.user}"`);
+    throw new Unusable(`kubeconfig ${file}: context "${name}" names an unknown user: "${context.user}"`);
 
   const server = URL.parse(cluster.server);
   if (!server || !['http:', 'https:'].includes(server.protocol))
     throw new Unusable(
-      `kubeconfig ${file}: cluster "${cluster.name}": server is no http(s) URL: ${cluster.server}`,
+      `kubeconfig ${file}: cluster "${cluster.name}": server is not an http(s) URL: ${cluster.server}`,
     );
   const proxyUrl = cluster.proxyUrl ? URL.parse(cluster.proxyUrl) : undefined;
   if (cluster.proxyUrl && !(proxyUrl && ['http:', 'https:'].includes(proxyUrl.protocol)))

@@ -11,7 +11,7 @@ export interface ObjectReference {
 
 export type Severity = 'error' | 'warning' | 'info';
 
-/** Something a user should mend, said about their object in their words. */
+/** Something a user should fix: about one of their objects, in their terms. */
 export interface Problem {
   /** A stable CamelCase reason, as Kubernetes Events spell them: `ServiceNotFound`. */
   readonly code: string;

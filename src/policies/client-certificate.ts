@@ -103,7 +103,7 @@ function readVerify(read: AnnotationReader): 'required' | 'optional' | 'off' | n
 
 function caCertificatesOf(read: AnnotationReader): string | null {
   if (!read.has(CA_SECRET)) {
-    const message = `No Secret is named that clients are verified by: name one; ${CLOSED}.`;
+    const message = `No CA Secret is given to verify clients: name one; ${CLOSED}.`;
     read.fail('ClientCaMissing', CA_SECRET, message);
     return null;
   }

@@ -54,7 +54,7 @@ export interface PolicyThread {
 export interface BoundPolicy {
   /** Called once for a request, before anything is sent to an endpoint. */
   onRequest?(request: RequestView, edit: RequestEdit): Verdict | Promise<Verdict>;
-  /** Called once for the final response, whoever gives it. `value` of the request is that of the client's fields. */
+  /** Called once for the final response, whether it comes from a Pod or from Portico. `value` of the request is that of the client's fields. */
   onResponse?(edit: HeadEdit, request: RequestView): void;
 }
 

@@ -14,7 +14,7 @@ export const POLICIES = [
   // upstream: which endpoint, and how it is spoken to.
   balance,
   backendTransport,
-  // response: whoever answered.
+  // response: for responses of Pods and for local responses.
   responseHeaders,
 ] as const;
 

@@ -190,7 +190,7 @@ function externalName(
   const fault = objects.nameFault(serviceKey);
   if (fault?.host === host) {
     const outcome = fault.keepsAddresses
-      ? 'the last addresses that it had stay in use'
+      ? 'its last known addresses stay in use'
       : 'requests get 503 until that is fixed';
     const message = `The name ${quote(host)} ${fault.reason}; ${outcome}.`;
     const object = referenceTo('Service', serviceKey, service);

@@ -53,14 +53,14 @@ export function hostCertificate(
   const { secret } = first.claim;
   for (const { claims, claim } of others) {
     if (claim.secret === secret) continue;
-    const message = `Ingress ${first.claims.ingress} comes first and sets Secret ${secret} for host "${host}", so ${claim.secret} is not used; agree on one.`;
+    const message = `Ingress ${first.claims.ingress} comes first and sets Secret ${secret} for host "${host}", so ${claim.secret} is not used; name the same Secret in both.`;
     problems.set(claims.ingress, [problem('error', 'TlsConflict', claims.object, claim.field, message)]);
   }
   const { claim, claims } = first;
   const verdict = judge(host, secret, objects, now);
   if (verdict.problem) {
     const { severity, code, message } = verdict.problem;
-    // Ingresses that agree on the Secret share its trouble, but one of them saying so is enough.
+    // Several Ingresses may use a bad Secret; one problem is enough.
     problems.set(claims.ingress, [problem(severity, code, claims.object, claim.field, message)]);
   }
   const certificate = referenceOf(host, verdict.usable ? secret : null, claims);
@@ -110,7 +110,7 @@ interface Verdict {
 function judge(host: string | null, key: ObjectKey, objects: ObjectReader, now: number): Verdict {
   const consequence =
     host === null
-      ? 'a self-signed certificate stands in for the default one'
+      ? 'a self-signed certificate is used as the default'
       : `host "${host}" gets the default certificate`;
   const refuse = (code: string, message: string): Verdict => ({
     usable: false,
@@ -124,7 +124,7 @@ function judge(host: string | null, key: ObjectKey, objects: ObjectReader, now: 
   }
   const read = readTlsSecret(secret);
   if (read.kind === 'malformed') {
-    return refuse('SecretMalformed', `Secret ${key} ${read.reason}: create it anew`);
+    return refuse('SecretMalformed', `Secret ${key} ${read.reason}: create it again`);
   }
   if (read.kind === 'too-costly') {
     return refuse('CertificateTooCostly', `Secret ${key} ${read.reason}`);

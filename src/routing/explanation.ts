@@ -337,7 +337,10 @@ function whyLost(
   }
   if (age !== winning.age) return { reason: 'newer-ingress', because: `Ingress ${winner.ingress} is older.` };
   if (route.ingress !== winner.ingress) {
-    return { reason: 'later-name', because: `Ingress ${winner.ingress} is as old and comes first by name.` };
+    return {
+      reason: 'later-name',
+      because: `Ingress ${winner.ingress} is equally old and comes first by name.`,
+    };
   }
-  return { reason: 'later-rule', because: `${winner.field} stands first in the same Ingress.` };
+  return { reason: 'later-rule', because: `${winner.field} comes first in the same Ingress.` };
 }

@@ -59,7 +59,7 @@ export function scopeRoutes(
   const [defaultRoute = null] = defaults;
   for (const loser of defaults.slice(1)) {
     if (!defaultRoute) break;
-    const message = `Ingress ${defaultRoute.ingress} comes first, and ${defaultUse(scope)} goes to its default backend; this one is not used there.`;
+    const message = `Ingress ${defaultRoute.ingress} comes first, and its default backend receives ${defaultUse(scope)}; this default backend is not used there.`;
     report(loser, defaultRoute, 'DefaultBackendConflict', 'spec.defaultBackend', message);
   }
   const clients = hostClients(scope, oldestFirst, ({ ingress, object }, message) => {
@@ -91,7 +91,7 @@ function hostClients(
   if (!oldest || asking.length === 0) return null;
   if (scope === CATCH_ALL) {
     const message =
-      'What no rule takes is of no host that could ask its clients for certificates, so it gets 503 here; write a rule without a host.';
+      'Requests that match no rule belong to no host that could ask for client certificates, so they get 503 here; write a rule without a host.';
     for (const loser of asking) lost(loser, message);
     return null;
   }
@@ -100,7 +100,7 @@ function hostClients(
   const theirs = winner
     ? `Ingress ${winner.ingress} comes first and asks the clients of ${describeScope(scope)} for certificates on other terms`
     : `Ingress ${oldest.ingress} of another namespace comes first and asks the clients of ${describeScope(scope)} for no certificates`;
-  const message = `${theirs}, so the paths of this one get 503 there; agree on one.`;
+  const message = `${theirs}, so the paths of this one answer 503 there; use the same settings in both.`;
   for (const loser of asking) if (policyIdOf(loser.clients) !== policyId) lost(loser, message);
   return winner && policyId !== null ? { policyId, ingress: winner.ingress } : null;
 }
@@ -143,7 +143,9 @@ function reportLoser(scope: Scope, loser: Route, winner: Route, report: Report):
 }
 
 function defaultUse(scope: Scope): string {
-  return scope === CATCH_ALL ? 'what no rule takes' : `what no path takes of ${describeScope(scope)}`;
+  return scope === CATCH_ALL
+    ? 'requests that match no rule'
+    : `requests for ${describeScope(scope)} that match no path`;
 }
 
 /** The id by which hosts, routes and connections are compared; null asks for nothing. */

@@ -65,12 +65,12 @@ function referenceFault(
   const port = quote(route.backend.slice(key.length + 1));
   switch (reason) {
     case 'service-not-found': {
-      const message = `There is no Service ${key}: create it, or name another one of this namespace`;
+      const message = `There is no Service ${key}: create it, or use another Service of this namespace`;
       return { code: 'ServiceNotFound', field: '.service.name', message };
     }
     case 'port-not-found': {
       const ports = service ? listPorts(service) : 'none';
-      const message = `Service ${key} has no TCP port ${port} (it has ${ports}): name one that it has`;
+      const message = `Service ${key} has no TCP port ${port} (it has ${ports}): add it to the Service, or name one that it has`;
       return { code: 'PortNotFound', field: '.service.port', message };
     }
     case 'external-name-refused': {

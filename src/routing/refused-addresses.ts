@@ -94,7 +94,7 @@ export function refusedName(name: string, namespace: string, rules: NameRules): 
   if (isIP(name) !== 0) return refusedAddress(name, rules.allowLoopback);
   if (METADATA_NAMES.has(name)) return 'names a metadata service';
   if (!rules.allowLoopback && (LOOPBACK_NAMES.has(name) || name.endsWith('.localhost')))
-    return 'names the loopback';
+    return 'names the loopback interface';
   // `127.1` and `0x7f000001` are addresses to the resolver of the C library.
   if (/(^|\.)(\d+|0x[0-9a-f]*)$/.test(name))
     return 'is neither a DNS name nor an IP address in its usual form';

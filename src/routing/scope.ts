@@ -47,6 +47,6 @@ export function describeScope(scope: Scope): string {
     case 'hostless':
       return 'all hosts';
     case 'catch-all':
-      return 'requests that no rule takes';
+      return 'requests that match no rule';
   }
 }

@@ -70,7 +70,7 @@ export function startClusterSource(
     current: () => reflectors.every(({ current }) => current),
     onRelease(late) {
       snapshot = known;
-      if (late) log('warn', `${behind(reflectors)}: what changed of the other kinds is served all the same`);
+      if (late) log('warn', `${behind(reflectors)}: the changes of the other kinds are served now`);
       tell('routes');
     },
   });
@@ -133,10 +133,10 @@ function once(log: Log, clock: Clock): Log {
   };
 }
 
-/** `Service, Secret could not be read anew for 60 s` */
+/** `Service, Secret could not be read again for 60 s` */
 function behind(reflectors: readonly Reflector[]): string {
   const kinds = new Set(reflectors.filter(({ current }) => !current).map(({ resource }) => resource.kind));
-  return `${[...kinds].join(', ')} could not be read anew for ${RESYNC_WITHIN_MS / 1000} s`;
+  return `${[...kinds].join(', ')} could not be read again for ${RESYNC_WITHIN_MS / 1000} s`;
 }
 
 function objectsOf({ ingresses, ingressClasses, services, endpointSlices, secrets }: Snapshot) {

@@ -109,8 +109,8 @@ export function nextRun({ routes, endpoints, running, notBefore }: HoldOffState,
 
 /**
  * What was compiled last, with the endpoints of now: what is compiled while route changes are held off. Its
- * generation is that of `latest`, which the held changes will be compiled under as well: whoever publishes what is
- * compiled numbers it anew.
+ * generation is that of `latest`, which the held changes will be compiled under as well: the caller
+ * renumbers what is compiled.
  */
 export function advanceEndpoints(last: Snapshot, latest: Snapshot): Snapshot {
   if (last.endpointSlices === latest.endpointSlices) return last;

@@ -98,7 +98,7 @@ function parsePage(body: Buffer): Page | Failure {
   if (!Array.isArray(items) || typeof resourceVersion !== 'string')
     return {
       kind: 'failed',
-      message: 'the API server sent something that is no list',
+      message: 'the API server sent something that is not a list',
       retryAfterMs: undefined,
     };
   return {

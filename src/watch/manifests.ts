@@ -33,7 +33,7 @@ export interface ManifestSourceOptions extends ManifestOptions {
 const MAX_SETTLE_ROUNDS = 10;
 
 export interface ManifestSource extends Source {
-  /** Where a problem is to be mended: its field, or the nearest thing around it. Null for an object of no file. */
+  /** Where to fix a problem: its field, or the nearest enclosing field. Null for an object that is in no file. */
   locate(problem: Problem): SourceLocation | null;
 }
 
@@ -99,7 +99,7 @@ export function startManifestSource(
     readings++;
     if (next.problems.some(isAboutFile)) failures++;
     for (const kind of next.ignored.filter((kind) => !known.has(kind))) {
-      log.info(`manifests contain ${kind}, which Portico has no use for; it is ignored`);
+      log.info(`manifests contain ${kind}, which Portico does not use; it is ignored`);
       known.add(kind);
     }
     const event = before ? difference(before, next) : 'routes';
@@ -117,7 +117,7 @@ export function startManifestSource(
         if (stopping.signal.aborted) break;
         failures++;
         log.warn(
-          `manifests could not be read, trying again: ${cause instanceof Error ? cause.message : String(cause)}`,
+          `manifests could not be read; trying again: ${cause instanceof Error ? cause.message : String(cause)}`,
         );
       }
       synced.resolve();

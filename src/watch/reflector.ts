@@ -25,7 +25,7 @@ export interface ReflectorOptions {
   readonly onChanges: (changes: readonly ObjectChange[]) => void;
   /** Listed for the first time, or definitely forbidden to list a kind that can be done without. */
   readonly onListed: () => void;
-  /** Something failed, and not for want of rights. */
+  /** A list or watch failed for another reason than missing rights. */
   readonly onUnreachable: () => void;
   /** The API server answers this kind again, after it did not. */
   readonly onAnswered: () => void;
@@ -38,7 +38,7 @@ const HEALTHY_AFTER_MS = 10_000;
 const SHORT_WATCH_MS = 1000;
 /** Kinds that are answered and lost again by turns must not wake one another in a tight loop. */
 const WAKE_EVERY_MS = 5_000;
-/** So much nonsense in a row, and the resourceVersion itself is suspected. */
+/** After this many invalid answers in a row, the resourceVersion itself is suspected. */
 const RELIST_AFTER_FAILURES = 3;
 /** A watch that is silent again may never bring anything, say through a proxy that buffers: then lists must do. */
 const RELIST_AFTER_IDLE_TIMEOUTS = 2;
@@ -277,7 +277,7 @@ export class Reflector {
     }
   }
 
-  /** A mistake of ours must not end the watch either: what is held is in doubt, and is put in place anew. */
+  /** A bug of ours must not end the watch either: what is held may be wrong, so everything is listed again. */
   #resync(error: unknown): number {
     this.#store.forgetVersions();
     this.#options.log('error', 'the watch failed; listing again', { err: error, kind: this.resource.kind });

@@ -24,7 +24,7 @@ export interface ResyncGateOptions {
 
 /** What a resumed watch has to say comes right behind its head, without a mark where it ends. */
 const SETTLE_MS = 250;
-/** Twice the longest back-off: a kind that has not come back by then is in trouble of its own, and may stay there. */
+/** Twice the longest back-off: a kind that is not back by then has a problem of its own, which may last. */
 export const RESYNC_WITHIN_MS = 60_000;
 
 export function startResyncGate({ clock, current, onRelease }: ResyncGateOptions): ResyncGate {

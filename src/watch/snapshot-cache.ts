@@ -45,7 +45,7 @@ export function startSnapshotCache(
     if (stage.at !== 'waiting' || stopped) return;
     switch (outcome.kind) {
       case 'absent':
-        return log('info', `there is no ${path} yet: serving begins when the API server answers`);
+        return log('info', `there is no ${path} yet: serving starts when the API server answers`);
       case 'unusable':
         return log('warn', `--snapshot-file ${path} ${outcome.reason}; it is ignored`);
       case 'read': {

@@ -132,10 +132,10 @@ async function decode(
 ): Promise<ReadOutcome> {
   const headerEnd = bytes.indexOf(NEWLINE) + 1;
   const header = parseLine(bytes.subarray(0, headerEnd));
-  if (header?.['format'] !== FORMAT) return unusable('is no snapshot of Portico');
+  if (header?.['format'] !== FORMAT) return unusable('is not a snapshot of Portico');
   const { version, savedAt, withSecrets } = header;
   if (version !== VERSION)
-    return unusable(`has version ${JSON.stringify(version)}, and this Portico reads 1`);
+    return unusable(`has version ${JSON.stringify(version)}, but this Portico reads version 1`);
   const trailerStart = bytes.lastIndexOf(NEWLINE, -2) + 1;
   const trailer = parseLine(bytes.subarray(trailerStart));
   const sum = createHash('sha256').update(bytes.subarray(0, trailerStart)).digest('hex');
@@ -143,7 +143,7 @@ async function decode(
   if (header['server'] !== server)
     return unusable(`is of another API server, ${JSON.stringify(header['server'])}`);
   if (typeof savedAt !== 'number' || typeof withSecrets !== 'boolean')
-    return unusable('is no snapshot of Portico');
+    return unusable('is not a snapshot of Portico');
 
   const changes: ObjectChange[] = [];
   let turnAt = headerEnd + TURN_BYTES;

@@ -84,24 +84,24 @@ export function startSnapshotWriter(
 }
 
 function explain({ code, message }: NodeJS.ErrnoException): string {
-  return `cannot be written (${message}); serving continues, what the file held stays, and it is tried every ${RETRY_MS / 1000} s: ${remedy(code)}`;
+  return `cannot be written (${message}); serving continues, the old file stays, next try in ${RETRY_MS / 1000} s. To fix it: ${remedy(code)}`;
 }
 
 function remedy(code: string | undefined): string {
   switch (code) {
     case 'ENOSPC':
     case 'EDQUOT':
-      return 'make room on its volume, for two such files';
+      return 'free space on its volume for two such files';
     case 'EFBIG':
-      return 'let this process write larger files (ulimit -f)';
+      return 'allow this process to write larger files (ulimit -f)';
     case 'EACCES':
     case 'EPERM':
     case 'EROFS':
-      return 'let this user make files in its folder';
+      return 'allow this user to create files in its folder';
     case 'ENOENT':
     case 'ENOTDIR':
-      return 'make its folder, or mount it';
+      return 'create its folder, or mount it';
     default:
-      return 'look at its volume';
+      return 'check its volume';
   }
 }

@@ -130,7 +130,7 @@ function parse(cutter: LineCutter, chunk: Buffer): { events: WatchEvent[]; failu
 }
 
 function parseEvent(line: string): WatchEvent | Failure {
-  const garbage: Failure = { kind: 'garbled', message: 'the watch sent a line that is no event' };
+  const garbage: Failure = { kind: 'garbled', message: 'the watch sent a line that is not an event' };
   let event: { type?: unknown; object?: { metadata?: { resourceVersion?: unknown } | null } | null } | null;
   try {
     event = JSON.parse(line) as typeof event;

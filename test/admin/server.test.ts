@@ -96,7 +96,7 @@ it('a failure to gather metrics is a 500 that says so, and the next request is s
   expect(await ask('GET /healthz')).toMatchObject({ status: 200 });
 });
 
-it('/routes is JSON for whoever is on this machine', async () => {
+it('/routes is JSON for clients on this machine', async () => {
   const { status, body, field } = await ask('GET /routes', {
     routes: () => ['{"hosts":[', '{"host":"a.test"}', ']}'],
   });

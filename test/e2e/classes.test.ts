@@ -185,7 +185,7 @@ describe.concurrent('classes, through the process', () => {
     const [event] = objectsOf(cluster.api, 'events');
     expect(event).toMatchObject({
       metadata: { namespace: 'default' },
-      note: 'spec.parameters: Portico takes no parameters, so these have no effect; remove them.',
+      note: 'spec.parameters: Portico supports no parameters, so these have no effect; remove them.',
     });
     expect(await daemon.stop()).toBe(0);
   });

@@ -143,7 +143,7 @@ it('an address that the machine does not have is one line and 69', async () => {
   expect(code).toBe(69);
   expect(stdout.match(/"level":50/g)).toHaveLength(1);
   expect(stdout).toContain(
-    `--http-port ${HTTP_PORT}: this machine does not have the address of --bind-address`,
+    `--http-port ${HTTP_PORT}: this machine does not have the address given with --bind-address`,
   );
 });
 
@@ -161,7 +161,9 @@ it('a port that this user may not have is one line and 77', async () => {
       { through: root ? ['setpriv', '--bounding-set=-net_bind_service'] : [] },
     );
     expect(stdout.match(/"level":50.*NET_BIND_SERVICE/g)).toHaveLength(1);
-    expect(stdout).toContain('--http-port 80: this user may not listen there; choose a port from 1024 up');
+    expect(stdout).toContain(
+      '--http-port 80: this user may not listen on it; choose a port of 1024 or higher',
+    );
     expect(code).toBe(77);
   } else {
     const port = await lowPort();

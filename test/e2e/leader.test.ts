@@ -43,7 +43,7 @@ function isLate(api: ScriptedCluster['api'], body: string): boolean {
   return version !== undefined && !all.some((object) => object.metadata.resourceVersion === version);
 }
 
-/** Somebody who undoes the status all the time, so that whoever leads has to write; and what the server is sent. */
+/** Somebody who undoes the status all the time, so that the leader has to write; and what the server is sent. */
 function contest({ api }: ScriptedCluster): { readonly writes: readonly Write[]; stop(): Promise<void> } {
   const writes: Write[] = [];
   const note = ({ method, resource, path, body }: ApiRequest): boolean => {

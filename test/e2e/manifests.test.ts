@@ -63,7 +63,7 @@ describe.each(ENGINES)('a folder of manifests, served by %s', (engine) => {
     expect((await daemon.request('store.test')).body).toBe('second');
   });
 
-  it('keeps the last good table while a file is broken, says where, and says when it is mended', async () => {
+  it('keeps the last good table while a file is broken, says where, and says when it is fixed', async () => {
     const good = manifest(
       ...siteObjects({ host: 'broken.test', name: 'broken', endpoints: [first.endpoint] }),
     );
@@ -79,9 +79,9 @@ describe.each(ENGINES)('a folder of manifests, served by %s', (engine) => {
     expect((await daemon.request('broken.test')).body).toBe('first');
     await daemon.metricBecomes('portico_problems{severity="error"}', 1);
 
-    await folder.put('broken.yaml', good.replace('broken.test', 'mended.test'));
+    await folder.put('broken.yaml', good.replace('broken.test', 'fixed.test'));
     expect(await daemon.line(/resolved: /, offset)).toContain('broken.yaml');
-    await answersBy('mended.test', first);
+    await answersBy('fixed.test', first);
     await daemon.metricBecomes('portico_problems{severity="error"}', 0);
   });
 

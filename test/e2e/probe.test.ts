@@ -44,6 +44,6 @@ it('a probe that cannot be answered says so in one line', async () => {
   const wrong = await runPortico(['probe', 'livez', '--status-socket', '/nowhere/portico.sock']);
   expect([wrong.code, wrong.stderr]).toEqual([
     64,
-    "portico probe: 'livez' cannot be asked; ask healthz or readyz\n",
+    "portico probe: 'livez' is not valid; use healthz or readyz\n",
   ]);
 });

@@ -56,7 +56,7 @@ describe.concurrent('--snapshot-file', () => {
     expect(await daemon.line(/serving from/)).toContain('TLS hosts get the default certificate');
     const { body } = await daemon.status('/readyz?verbose');
     expect(body).toMatch(
-      /^\[\+\]snapshot-file serving what the API server said \d+ s ago, from .*, until it answers$/m,
+      /^\[\+\]snapshot-file serving from .*, saved \d+ s ago, until the API server answers$/m,
     );
     expect(body).toMatch(/^\[\+\]watch-Ingress .*refused/m);
     expect(await daemon.metric('portico_watch_connected{kind="Ingress"}')).toBe(0);
@@ -119,7 +119,7 @@ describe.concurrent('--snapshot-file', () => {
   it.for<[reason: string, spoil: (text: string) => string]>([
     ['damaged', (text: string) => text.replace('shop.test', 'shop.tess')],
     ['damaged', (text: string) => text.slice(0, -100)],
-    ['is no snapshot of Portico', () => '{"kind":"List"}\n'],
+    ['is not a snapshot of Portico', () => '{"kind":"List"}\n'],
     ['has version 2', (text: string) => text.replace('"version":1', '"version":2')],
   ])('that %s is ignored with one line', async ([reason, spoil], { expect }) => {
     await using place = await temporary();
@@ -175,7 +175,7 @@ describe.concurrent('--snapshot-file', () => {
     expect(line).toContain('"level":40');
     expect(line).toContain(`--snapshot-file ${place.file}: cannot be written (EFBIG: file too large, write)`);
     expect(line).toContain(
-      'serving continues, what the file held stays, and it is tried every 30 s: let this process',
+      'serving continues, the old file stays, next try in 30 s. To fix it: allow this process',
     );
     expect((await daemon.request('shop.test')).status).toBe(200);
     expect(await kept()).toEqual(['shop']);

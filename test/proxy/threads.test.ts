@@ -238,7 +238,7 @@ it('a table that a thread cannot adopt leaves it the one before, until it is sen
   expect((await plane.threads.report()).deaths).toBe(0);
 });
 
-it('a port in use is said with its code, and whoever waits for the port is told', async () => {
+it('a port in use is said with its code, and who waits for the port is told', async () => {
   await using plane = await startDataPlane();
   const holder = createServer().listen(PORT, plane.address);
   await once(holder, 'listening');

@@ -70,7 +70,7 @@ test('a problem that comes back is counted in the series of its Event', async ()
   expect(harness.writes().filter(({ method }) => method === 'PATCH')).toHaveLength(1);
 });
 
-test('a problem that stays is told once an hour, anew when the Event has expired', async () => {
+test('a problem that stays is reported once an hour, again when the Event has expired', async () => {
   await using harness = await startPublisherHarness({
     objects: [OUR_CLASS, ingressOf('shop/web', 'portico')],
   });
@@ -87,9 +87,9 @@ test('a problem that stays is told once an hour, anew when the Event has expired
   });
   const logOnce = createLogOnce(() => {});
   const reporter = { controller: 'portico.dev/ingress-controller', instance: 'a' };
-  const desk = startEventRecorder({ leadership, clock, random: () => 0.5, logOnce, reporter });
+  const recorder = startEventRecorder({ leadership, clock, random: () => 0.5, logOnce, reporter });
   const latest = compilation();
-  if (latest) desk.advance(latest);
+  if (latest) recorder.advance(latest);
   const methods = (): string[] => harness.writes().map(({ method }) => method);
   await harness.until(() => methods().length === 1);
   await harness.idle();

@@ -10,7 +10,7 @@ import {
 
 const LEASES: FaultRule = { resource: 'leases', times: Infinity };
 
-/** Three publishers, and somebody who changes the Ingresses all the time, so that whoever leads has to write. */
+/** Three publishers, and somebody who changes the Ingresses all the time, so that the leader has to write. */
 async function openContest(): Promise<{
   harness: PublisherHarness;
   replicas: Replica[];

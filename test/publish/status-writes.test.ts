@@ -180,7 +180,7 @@ test('after a restart 10,000 Ingresses that say what they should are not written
   expect(harness.writes().map(({ path }) => path.split('/').at(-2))).toEqual(['web-9999']);
 });
 
-test('a right that is missing is said once and asked for seldom; when it comes the statuses do', async () => {
+test('a missing right is logged once and retried rarely; when it is granted the statuses are written', async () => {
   const ingresses = Array.from({ length: 30 }, (_, n) => ingressOf(`shop/web-${n}`, 'portico'));
   await using harness = await startPublisherHarness({ objects: [OUR_CLASS, ...ingresses] });
   const message = 'ingresses.networking.k8s.io "web" is forbidden';
@@ -203,7 +203,7 @@ test('an object that the server refuses backs off alone; the others are written'
   await using harness = await startPublisherHarness({
     objects: [OUR_CLASS, ingressOf('shop/bad', 'portico'), ingressOf('shop/good', 'portico')],
   });
-  const mend = harness.api.fail(
+  const repair = harness.api.fail(
     { verb: 'patch', times: 1_000, when: ({ path }) => path.includes('/bad/') },
     { kind: 'status', status: 500, message: 'etcd is sad' },
   );
@@ -216,7 +216,7 @@ test('an object that the server refuses backs off alone; the others are written'
   expect(a.logLines.filter((line) => line.includes('shop/bad'))).toEqual([
     'Ingress status of shop/bad: etcd is sad',
   ]);
-  mend();
+  repair();
   await harness.until(() => harness.status('shop/bad') !== '');
   await harness.until(() => a.logLines.at(-1) === 'Ingress status of shop/bad: works again');
 });

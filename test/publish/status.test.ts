@@ -41,7 +41,7 @@ test.each<[string, unknown, Address[], readonly Address[] | null]>([
     [ip('10.0.0.1')],
     [ip('10.0.0.1')],
   ],
-  ['a status that is nonsense', { status: 'yes' }, [ip('10.0.0.1')], [ip('10.0.0.1')]],
+  ['a status that is invalid', { status: 'yes' }, [ip('10.0.0.1')], [ip('10.0.0.1')]],
   ['a list that is none', { status: { loadBalancer: { ingress: 'no' } } }, [], null],
 ])('an Ingress we serve, %s', (_, ingress, addresses, expected) => {
   expect(planOwned(ingress, { addresses, lingers: never })).toEqual(expected);

@@ -9,7 +9,7 @@ function ingress(rule: object): object {
   return { metadata, spec: { rules: [rule] } };
 }
 
-function complaints(kind: Kind, object: unknown): readonly string[] {
+function problemsOf(kind: Kind, object: unknown): readonly string[] {
   return validateObject(kind, object).map(({ field, severity }) => `${severity} ${field}`);
 }
 
@@ -17,14 +17,14 @@ describe('Ingress, as a dry run against the API server showed', () => {
   it.each(['*', '*.*.com', '*foo.com', 'FOO.com', 'foo_bar.com', 'foo.com:80', '1.2.3.4', 'a..b'])(
     'refuses host %s',
     (host) => {
-      expect(complaints('Ingress', ingress({ host }))).toEqual(['error spec.rules[0].host']);
+      expect(problemsOf('Ingress', ingress({ host }))).toEqual(['error spec.rules[0].host']);
       const tls = { metadata, spec: { rules: [{}], tls: [{ hosts: [host] }] } };
-      expect(complaints('Ingress', tls)).toEqual(['error spec.tls[0].hosts[0]']);
+      expect(problemsOf('Ingress', tls)).toEqual(['error spec.tls[0].hosts[0]']);
     },
   );
 
   it.each(['*.com', '*.a.b.c.d', 'foo.com', ''])('takes host %j', (host) => {
-    expect(complaints('Ingress', ingress({ host }))).toEqual([]);
+    expect(problemsOf('Ingress', ingress({ host }))).toEqual([]);
   });
 
   const path = (path: string, pathType: string): object =>
@@ -33,25 +33,25 @@ describe('Ingress, as a dry run against the API server showed', () => {
   it.each(['', '/a//b', '/a/./b', '/a/../b', '/a/..', '/%2f', '/a%2Fb'])(
     'takes path %j only when implementation specific',
     (written) => {
-      expect(complaints('Ingress', path(written, 'Exact'))).toEqual([
+      expect(problemsOf('Ingress', path(written, 'Exact'))).toEqual([
         'error spec.rules[0].http.paths[0].path',
       ]);
-      expect(complaints('Ingress', path(written, 'Prefix'))).toEqual([
+      expect(problemsOf('Ingress', path(written, 'Prefix'))).toEqual([
         'error spec.rules[0].http.paths[0].path',
       ]);
-      expect(complaints('Ingress', path(written, 'ImplementationSpecific'))).toEqual([]);
+      expect(problemsOf('Ingress', path(written, 'ImplementationSpecific'))).toEqual([]);
     },
   );
 
   it.each(['/a b', '/foo?x', '/[a-z]+', '/é'])('takes path %s', (written) => {
     for (const type of ['Exact', 'Prefix', 'ImplementationSpecific']) {
-      expect(complaints('Ingress', path(written, type))).toEqual([]);
+      expect(problemsOf('Ingress', path(written, type))).toEqual([]);
     }
   });
 
   it('refuses a relative path of any type', () => {
     for (const type of ['Exact', 'Prefix', 'ImplementationSpecific']) {
-      expect(complaints('Ingress', path('foo', type))).toEqual(['error spec.rules[0].http.paths[0].path']);
+      expect(problemsOf('Ingress', path('foo', type))).toEqual(['error spec.rules[0].http.paths[0].path']);
     }
   });
 
@@ -80,7 +80,7 @@ describe('Ingress, as a dry run against the API server showed', () => {
       'metadata.annotations[x]',
     ],
   ])('refuses %s', (_, object, field) => {
-    expect(complaints('Ingress', object)).toEqual([`error ${field}`]);
+    expect(problemsOf('Ingress', object)).toEqual([`error ${field}`]);
   });
 });
 
@@ -102,7 +102,7 @@ describe('other kinds', () => {
     ['Secret', { metadata, type: 'Opaque' }],
   ];
   it.each(good)('takes a good %s', (kind, object) => {
-    expect(complaints(kind, object)).toEqual([]);
+    expect(problemsOf(kind, object)).toEqual([]);
   });
 
   const bad: [Kind, object, string][] = [
@@ -149,7 +149,7 @@ describe('other kinds', () => {
     ['Secret', { metadata, data: { 'tls.key': '-----BEGIN' } }, 'data[tls.key]'],
   ];
   it.each(bad)('refuses a bad %s %j', (kind, object, field) => {
-    expect(complaints(kind, object)).toEqual([`error ${field}`]);
+    expect(problemsOf(kind, object)).toEqual([`error ${field}`]);
   });
 
   it('never repeats what a Secret holds', () => {

@@ -19,7 +19,7 @@ it('is told by any endpoint on the node', () => {
   expect(zoneOfNode('node-1', emptyMap(), slices(elsewhere, here))).toBe('zone-a');
 });
 
-it('is not told by endpoints elsewhere, nor by those that do not say or say nonsense', () => {
+it('is not told by endpoints elsewhere, nor by those without a zone or with an invalid one', () => {
   const silent = { ...here, zone: undefined };
   expect(zoneOfNode('node-1', emptyMap(), slices(elsewhere, silent, { ...here, zone: 7 }))).toBeNull();
 });

@@ -101,7 +101,7 @@ test.each([
   expect(cluster.ingresses()).toEqual(['shop/new@402', 'shop/web@401']);
 });
 
-test('nonsense again and again: the resourceVersion itself is given up', async () => {
+test('invalid answers again and again: the resourceVersion itself is given up', async () => {
   await using cluster = await synced();
   cluster.api.fail(
     { resource: 'ingresses', verb: 'watch', when: ({ query }) => query.has('resourceVersion'), times: 3 },
@@ -230,7 +230,7 @@ test.each([
   [
     'no list',
     { kind: 'body', status: 200, contentType: 'application/json', body: '{"items":3}' },
-    /is no list/,
+    /is not a list/,
   ],
   [
     '404 in plain text',

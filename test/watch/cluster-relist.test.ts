@@ -179,7 +179,7 @@ test('a kind that stays away is waited for once, for a minute, and named', async
   await cluster.advance(1_000);
   expect(source.snapshot().ingresses.size).toBe(2);
   const said = () =>
-    logs.filter(({ message }) => message.startsWith('Service could not be read anew for 60 s'));
+    logs.filter(({ message }) => message.startsWith('Service could not be read again for 60 s'));
   expect(said().map(({ level }) => level)).toEqual(['warn']);
   // Now that it is known, what follows does not wait.
   api.apply(ingress('shop/third'));

@@ -123,7 +123,7 @@ test.each<[what: string, script: string, said: string]>([
   [
     'answers in another version',
     answering({ token: 't' }, 'client.authentication.k8s.io/v1beta1'),
-    `did not answer with an ExecCredential of ${V1}, which the kubeconfig asks for`,
+    `did not answer with an ExecCredential of ${V1}, as the kubeconfig requires`,
   ],
   [
     'answers without a status',
@@ -144,7 +144,7 @@ test.each<[what: string, script: string, said: string]>([
   [
     'answers with a bad time',
     answering({ token: 't', expirationTimestamp: 'soon' }),
-    'answered with an expirationTimestamp that is no RFC 3339 time',
+    'answered with an expirationTimestamp that is not an RFC 3339 time',
   ],
   [
     'writes without end',

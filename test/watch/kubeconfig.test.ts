@@ -140,9 +140,9 @@ test('every mistake is one line', async () => {
     [
       good.replace('cluster: a', 'cluster: z'),
       {},
-      'kubeconfig DIR/config: context "a" names no known cluster: "z"',
+      'kubeconfig DIR/config: context "a" names an unknown cluster: "z"',
     ],
-    [good.replace('user: a', 'user: z'), {}, 'kubeconfig DIR/config: context "a" names no known user: "z"'],
+    [good.replace('user: a', 'user: z'), {}, 'kubeconfig DIR/config: context "a" names an unknown user: "z"'],
     [
       kubeconfig({ name: 'a', user: '{ exec: { args: [a] } }' }),
       {},
@@ -169,7 +169,7 @@ test('every mistake is one line', async () => {
     [
       kubeconfig({ name: 'a', server: 'ftp://x' }),
       {},
-      'kubeconfig DIR/config: cluster "a": server is no http(s) URL: ftp://x',
+      'kubeconfig DIR/config: cluster "a": server is not an http(s) URL: ftp://x',
     ],
     [
       kubeconfig({ name: 'a', cluster: ', proxy-url: socks5://x' }),

@@ -48,7 +48,7 @@ describe('text that is no manifest', () => {
       });
       expect(set.problems[0]?.message).toMatch(message);
       expect(set.problems[0]?.message).not.toContain('\n');
-      expect(set.problems[0]?.message).toMatch(/; until it is mended, this part is left out\.$/);
+      expect(set.problems[0]?.message).toMatch(/; until this is fixed, this part is left out\.$/);
       expect(set.locate(set.problems[0]!)?.line).toBe(line + ingress('b').split('\n').length);
       expect(ingressKeys(set)).toEqual(['shop/a', 'shop/b']);
     },

@@ -91,7 +91,7 @@ describe('a change is noticed', () => {
 });
 
 describe('what is not understood keeps what was', () => {
-  test('a syntax error: every object of the file stays, until it is mended', async () => {
+  test('a syntax error: every object of the file stays, until it is fixed', async () => {
     const made = await folder({
       'a.yaml': documents(ingress('a', 'old.test'), ingress('b')),
       'c.yaml': ingress('c'),
@@ -104,7 +104,7 @@ describe('what is not understood keeps what was', () => {
       severity: 'error',
       object: { kind: 'File', name: `${made.path}/a.yaml` },
     });
-    expect(problem?.message).toMatch(/; until it is mended, what the file last held stays in use\.$/);
+    expect(problem?.message).toMatch(/; until this is fixed, the last valid version stays in use\.$/);
     expect(w.source.locate(problem!)).toMatchObject({ file: `${made.path}/a.yaml`, line: 20 });
     expect(w.source.states()[0]?.lastError).toBe(`${made.path}/a.yaml: ${problem?.message}`);
     expect([host(w, 'a'), host(w, 'b')]).toEqual(['old.test', 'b.example.test']);
@@ -189,7 +189,7 @@ describe('what is told', () => {
     const made = await folder({ 'a.yaml': ingress('a'), 'b.yaml': ingress('b') });
     const w = await watched([made.path], noPoll);
     const before = w.source.snapshot();
-    await made.replace('a.yaml', `# the same, said anew\n${ingress('a')}`);
+    await made.replace('a.yaml', `# the same objects\n${ingress('a')}`);
     // Files are read in order: once this change is in, the one before it has been looked at.
     await made.replace('b.yaml', ingress('b', 'moved.test'));
     await w.until(() => host(w, 'b') === 'moved.test');
@@ -208,7 +208,7 @@ describe('what is told', () => {
     );
     await w.until(() => host(w) === 'new.test');
     expect(w.lines).toEqual([
-      'manifests contain apps/v1 Deployment, which Portico has no use for; it is ignored',
+      'manifests contain apps/v1 Deployment, which Portico does not use; it is ignored',
     ]);
   });
 

@@ -102,12 +102,12 @@ describe('a snapshot file', () => {
     await rm(path, { recursive: true });
     for (const foreign of ['', '\n', 'null\n', '[]\n', '{"apiVersion":"v1","kind":"List"}\n', '\0\xff']) {
       await writeFile(path, foreign);
-      expect(await reason()).toBe('is no snapshot of Portico');
+      expect(await reason()).toBe('is not a snapshot of Portico');
     }
     await save();
     const text = await readFile(path, 'utf8');
     await writeFile(path, text.replace('"version":1', '"version":2'));
-    expect(await reason()).toBe('has version 2, and this Portico reads 1');
+    expect(await reason()).toBe('has version 2, but this Portico reads version 1');
     await save();
     expect(await readSnapshotFile(path, 'https://10.9.9.9', () => true)).toEqual({
       kind: 'unusable',

@@ -79,7 +79,7 @@ it('tries once more at the end, though it could not write before', async () => {
   change();
   clock.advance(1_000);
   await eventually(async () => said.length > 0 && clock.pending().length > 0);
-  expect(said[0]).toContain('it is tried every 30 s: make its folder, or mount it');
+  expect(said[0]).toContain('next try in 30 s. To fix it: create its folder, or mount it');
   await mkdir(join(folder, 'kept'));
   await writer.stop();
   expect(await savedAt()).toBe(clock.wallMs());

@@ -90,7 +90,7 @@ function serviceProblems(service: ObjectKey, compiled: Compiled): readonly Probl
   const reason = get(compiled.table.backends, key)?.unavailable;
   if (!keys.includes(key) || !reason || reason === 'no-endpoints') return found;
   const { namespace, service: name } = defaultBackend;
-  const message = `The default backend ${key} cannot be used (${reason}); what no rule takes gets 503: create the Service or change --default-backend.`;
+  const message = `The default backend ${key} cannot be used (${reason}); requests that match no rule get 503: create the Service or change --default-backend.`;
   return [
     ...found,
     problem('error', 'DefaultBackendUnavailable', { kind: 'Service', namespace, name }, '', message),

@@ -30,7 +30,7 @@ export function readClasses(ingressClasses: ShardedMap<unknown>, settings: Compi
     const annotations = asObject(asObject(asObject(object)['metadata'])['annotations']);
     if (annotations[DEFAULT_CLASS] === 'true') takesClassless = true;
     if (spec['parameters'] !== undefined && spec['parameters'] !== null) {
-      const message = 'Portico takes no parameters, so these have no effect; remove them.';
+      const message = 'Portico supports no parameters, so these have no effect; remove them.';
       const object_ = referenceTo('IngressClass', name, object);
       problems.push(problem('warning', 'ParametersNotSupported', object_, 'spec.parameters', message));
     }

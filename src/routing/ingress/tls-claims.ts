@@ -11,7 +11,7 @@ export interface TlsClaim {
   /** `namespace/name`; null asks for TLS with whatever certificate there is. */
   readonly secret: ObjectKey | null;
   readonly field: string;
-  /** The rule of the same Ingress that takes the host: whoever has that scope first decides about its TLS. */
+  /** The rule of the same Ingress that covers the host: the first owner of that scope decides about its TLS. */
   readonly scope: Scope;
 }
 

@@ -13,7 +13,7 @@ export interface ManifestSet {
   readonly problems: readonly Problem[];
   /** The kinds Portico has no use for, each once, as `apps/v1 Deployment`. */
   readonly ignored: readonly string[];
-  /** Where a problem is to be mended: its field, or the nearest thing around it. Null for an object of no file. */
+  /** Where to fix a problem: its field, or the nearest enclosing field. Null for an object that is in no file. */
   locate(problem: Problem): SourceLocation | null;
 }
 
@@ -68,7 +68,7 @@ export function collect(
     }
   }
 
-  // Syntax trees are large and seldom asked for: they may go whenever the memory is needed.
+  // Syntax trees are large and rarely needed: the garbage collector may take them.
   const trees = new Map<string, WeakRef<YamlFile>>();
   const yamlOf = ({ file, text }: Origin): YamlFile => {
     const yaml = trees.get(file)?.deref() ?? parseYaml(file, text);

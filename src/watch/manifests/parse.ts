@@ -124,7 +124,7 @@ export function parseManifests(file: string, text: string): ParsedFile {
       return undefined;
     }
     if (apiVersion !== GROUP_VERSIONS[kind]) {
-      const message = `${kind} of ${apiVersion} is no longer served by API servers; write apiVersion: ${GROUP_VERSIONS[kind]} and mend what changed with it.`;
+      const message = `${kind} of ${apiVersion} is not served by API servers any more; write apiVersion: ${GROUP_VERSIONS[kind]} and correct the fields that changed with it.`;
       return leaveOut('RetiredVersion', ['apiVersion'], message);
     }
     const object = freeze(normalForm(kind, apiVersion, value));

@@ -114,8 +114,8 @@ async function readOne(
 
 function withConsequence(problem: Problem, keeps: boolean): Problem {
   const consequence = keeps
-    ? 'until it is mended, what the file last held stays in use'
-    : 'until it is mended, this part is left out';
+    ? 'until this is fixed, the last valid version stays in use'
+    : 'until this is fixed, this part is left out';
   return { ...problem, message: `${problem.message}; ${consequence}.` };
 }
 

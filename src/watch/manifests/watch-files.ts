@@ -5,7 +5,7 @@ import { resolve } from 'node:path';
 /** Tells of changes in a set of folders that may come and go. */
 export interface FolderWatch {
   /**
-   * Watches exactly these folders from now on; one that was replaced by another of its name is watched anew.
+   * Watches exactly these folders from now on; a folder that was replaced by another of the same name is watched again.
    * Resolves to whether some were not watched before, so that what happened in them until now has not been told.
    */
   follow(folders: Iterable<string>): Promise<boolean>;
@@ -14,7 +14,7 @@ export interface FolderWatch {
 
 /**
  * Folders are watched rather than files, because editors replace files and a mounted ConfigMap swaps a link. Where
- * the system cannot watch (no inotify left, a network file system) nothing is told: whoever listens also polls.
+ * the system cannot watch (no inotify left, a network file system) there is no notification: callers must also poll.
  */
 export function watchFolders(onChange: () => void): FolderWatch {
   const watchers = new Map<string, { readonly identity: string; readonly watcher: FSWatcher }>();

@@ -68,12 +68,15 @@ export function plainValue(document: YamlDocument): PlainValue {
     value = document.toJS({ maxAliasCount: MAX_ALIASES });
   } catch (cause) {
     const said = cause instanceof Error ? cause.message : String(cause);
-    return invalidYaml(start, `The YAML cannot be unfolded: ${said}; write its anchors and aliases out`);
+    return invalidYaml(start, `The YAML cannot be expanded: ${said}; write out its anchors and aliases`);
   }
   if (isTooDeep(value)) return invalidYaml(start, 'The YAML is nested too deeply, or contains itself');
   const odd = oddKey(document.contents);
   if (odd === null) return { is: 'value', value };
-  return invalidYaml(odd, 'A key must be a string, which this one is not; quote it or mend the indentation');
+  return invalidYaml(
+    odd,
+    'A key must be a string, which this one is not; quote it or correct the indentation',
+  );
 }
 
 function invalidYaml(offset: number, message: string): PlainValue {
