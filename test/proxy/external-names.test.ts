@@ -119,12 +119,21 @@ describe('names are resolved on the control thread', () => {
   });
 });
 
+it('a name that one namespace goes on wanting is not counted for another one any more', async () => {
+  const { world, addresses } = setUp();
+  const all = (namespace: string): Promise<unknown> =>
+    Promise.all(Array.from({ length: 100 }, (_, i) => addresses(`${i}.test`, `${namespace}/${i}`)));
+  await all('victim');
+  for (world.now = 0; world.now < 700_000; world.now += 300_000) await all('other');
+  expect(await addresses('another.test', 'victim/another')).toHaveLength(1);
+});
+
 describe('the names of a thread', () => {
   const BACKEND = 'shop/db:80';
   function names() {
     const world = { now: 0, asked: [] as string[] };
     const made = createExternalNames({ now: () => world.now, ask: (host) => void world.asked.push(host) });
-    made.keep('db.example');
+    made.keep('db.example', 'shop');
     return { world, names: made };
   }
 
@@ -134,9 +143,9 @@ describe('the names of a thread', () => {
     const pending = made.pending('db.example', BACKEND);
     void made.pending('db.example', BACKEND);
     expect([pending, world.asked]).toEqual([expect.any(Promise), ['db.example']]);
-    made.answered({ host: 'db.example', addresses: ['9.9.9.9'], freshForMs: 5_000 });
+    made.answered({ host: 'db.example', namespace: 'shop', addresses: ['9.9.9.9'], freshForMs: 5_000 });
     await pending;
-    expect([made.pending('db.example', BACKEND), made.get('db.example')?.addresses]).toEqual([
+    expect([made.pending('db.example', BACKEND), made.get('db.example', 'shop')?.addresses]).toEqual([
       null,
       ['9.9.9.9'],
     ]);
@@ -148,17 +157,31 @@ describe('the names of a thread', () => {
     expect(world.asked).toHaveLength(2);
   });
 
+  it('are those of a namespace: that another one has too many leaves nobody without addresses', async () => {
+    const { world, names: made } = names();
+    made.keep('db.example', 'other');
+    void made.pending('db.example', 'other/db:80');
+    made.answered({ host: 'db.example', namespace: 'other', addresses: [], freshForMs: 5_000 });
+    const pending = made.pending('db.example', BACKEND);
+    expect([pending, world.asked]).toEqual([expect.any(Promise), ['db.example', 'db.example']]);
+    made.answered({ host: 'db.example', namespace: 'shop', addresses: ['9.9.9.9'], freshForMs: 5_000 });
+    await pending;
+    expect(made.get('db.example', 'other')?.addresses).toEqual([]);
+    expect(made.get('db.example', 'shop')?.addresses).toEqual(['9.9.9.9']);
+    expect(made.find('db.example')?.addresses).toEqual(['9.9.9.9']);
+  });
+
   it('are forgotten with the last backend that has them, and nobody waits for them', async () => {
     const { names: made } = names();
-    made.keep('db.example');
+    made.keep('db.example', 'shop');
     const pending = made.pending('db.example', BACKEND);
-    made.release('db.example');
-    expect(made.get('db.example')).toBeDefined();
-    made.release('db.example');
+    made.release('db.example', 'shop');
+    expect(made.get('db.example', 'shop')).toBeDefined();
+    made.release('db.example', 'shop');
     await pending;
-    expect([made.get('db.example'), made.pending('db.example', BACKEND)]).toEqual([undefined, null]);
-    made.answered({ host: 'db.example', addresses: ['9.9.9.9'], freshForMs: 1 });
-    expect(made.get('db.example')).toBeUndefined();
+    expect([made.get('db.example', 'shop'), made.pending('db.example', BACKEND)]).toEqual([undefined, null]);
+    made.answered({ host: 'db.example', namespace: 'shop', addresses: ['9.9.9.9'], freshForMs: 1 });
+    expect(made.get('db.example', 'shop')).toBeUndefined();
   });
 });
 

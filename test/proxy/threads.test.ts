@@ -60,7 +60,7 @@ async function startDataPlane(entry = new URL('threads-entry.ts', import.meta.ur
     },
     addresses: [{ host: address, port: PORT, reusePort: true }],
     onAccessLog: () => {},
-    names: { resolve: async (host) => ({ host, addresses: [], freshForMs: 5_000 }) },
+    names: { resolve: async (host) => ({ host, namespace: 'default', addresses: [], freshForMs: 5_000 }) },
     onTrouble: (trouble) => troubles.push(trouble),
   });
   const port = Number(pod.endpoint.split(':')[1]);

@@ -1,4 +1,5 @@
 import type { Balance } from '../../policies/balance.ts';
+import { namespaceOf } from '../../model/objects.ts';
 import { difference, emptyMap, get } from '../../model/sharded-map.ts';
 import type { Backend, BackendKey, Endpoint, RouteTable } from '../../routing/table.ts';
 import { type Choice, type Pool, choose, isPromising, pool } from './balance.ts';
@@ -29,7 +30,7 @@ export interface Endpoints {
   pending(backend: Backend): Promise<void> | null;
   /** Whether there is another endpoint to turn to when one cannot be reached. */
   hasSeveral(backend: Backend): boolean;
-  /** The addresses of an ExternalName of the current table. */
+  /** The addresses of an ExternalName of the current table, of whichever namespace. */
   nameOf(host: string): NameAddresses | undefined;
   /** The table is current: derives what choosing needs, and gives the keys of addresses that are in no backend any more. */
   adopt(table: RouteTable): readonly string[];
@@ -80,7 +81,7 @@ export function createEndpoints({ random = Math.random, externalNames }: Endpoin
       return endpoints.length + (spare?.length ?? 0) > 1;
     },
 
-    nameOf: (host) => externalNames.get(host),
+    nameOf: (host) => externalNames.find(host),
 
     adopt(table) {
       const gone = new Set<string>();
@@ -88,7 +89,7 @@ export function createEndpoints({ random = Math.random, externalNames }: Endpoin
       for (const [key, after] of difference(backends, table.backends)) {
         const before = get(backends, key);
         if (before) left.push(before);
-        if (after?.externalName) externalNames.keep(after.externalName.host);
+        if (after?.externalName) externalNames.keep(after.externalName.host, namespaceOf(key));
         if (after) states.set(key, statesOf(after, states.get(key)));
         else states.delete(key);
       }
@@ -100,7 +101,7 @@ export function createEndpoints({ random = Math.random, externalNames }: Endpoin
           if (rest > 0) uses.set(key, rest);
           else if (uses.delete(key)) gone.add(key);
         }
-        if (before.externalName) externalNames.release(before.externalName.host);
+        if (before.externalName) externalNames.release(before.externalName.host, namespaceOf(before.key));
       }
       backends = table.backends;
       return [...gone];
@@ -110,7 +111,7 @@ export function createEndpoints({ random = Math.random, externalNames }: Endpoin
   function chooseOf(backend: Backend, balance: Balance, choice: Choice): EndpointState | null {
     const { externalName, endpoints, spare: farther } = backend;
     if (externalName) {
-      const addresses = externalNames.get(externalName.host)?.addresses ?? [];
+      const addresses = externalNames.get(externalName.host, namespaceOf(backend.key))?.addresses ?? [];
       if (addresses.length === 0) return null;
       const [state] = states.get(backend.key)?.values() ?? [];
       return state ?? null;
@@ -134,7 +135,9 @@ export function createEndpoints({ random = Math.random, externalNames }: Endpoin
     const after = new Map<string, EndpointState>();
     for (const endpoint of endpointsOf(backend)) {
       const key = endpointKey(endpoint);
-      const name = backend.externalName ? externalNames.get(backend.externalName.host) : undefined;
+      const name = backend.externalName
+        ? externalNames.get(backend.externalName.host, namespaceOf(backend.key))
+        : undefined;
       after.set(key, before?.get(key) ?? endpointState(endpoint, name));
       uses.set(key, (uses.get(key) ?? 0) + 1);
     }

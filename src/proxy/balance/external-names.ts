@@ -1,28 +1,36 @@
+import { namespaceOf } from '../../model/objects.ts';
 import type { BackendKey } from '../../routing/table.ts';
 import { NameAddresses } from './name-addresses.ts';
 
 /** What the name servers say of a name, as the control thread tells every thread that asks. */
 export interface NameAnswer {
   readonly host: string;
+  /** Who asked. Others may have got another answer: a namespace can have too many names in use. */
+  readonly namespace: string;
   /** Each may be connected to; none when the name does not resolve. */
   readonly addresses: readonly string[];
   /** For how long it holds, in milliseconds. */
   readonly freshForMs: number;
 }
 
-/** The ExternalNames of the current table, in one thread. A name is asked for when a request wants it, and only then. */
+/**
+ * The ExternalNames of the current table, in one thread. A name is asked for when a request wants it, and only then.
+ * Namespaces that have the same name share nothing: what becomes of the one tells nobody anything of the other.
+ */
 export interface ExternalNames {
   /**
    * Null once there was an answer; before that a promise that resolves with the first, or when none came in time. Asks
    * again when the last answer has run out; requests do not wait for that.
    */
   pending(host: string, backend: BackendKey): Promise<void> | null;
-  /** Undefined when no backend has the name. */
-  get(host: string): NameAddresses | undefined;
+  /** Undefined when no backend of the namespace has the name. */
+  get(host: string, namespace: string): NameAddresses | undefined;
+  /** Of some namespace that has the name, where it does not matter which. */
+  find(host: string): NameAddresses | undefined;
   answered(answer: NameAnswer): void;
-  /** A backend with this name is in the table. */
-  keep(host: string): void;
-  release(host: string): void;
+  /** A backend of the namespace with this name is in the table. */
+  keep(host: string, namespace: string): void;
+  release(host: string, namespace: string): void;
 }
 
 export interface ExternalNamesSettings {
@@ -45,7 +53,7 @@ interface Entry {
 }
 
 export function createExternalNames({ ask, now }: ExternalNamesSettings): ExternalNames {
-  const entries = new Map<string, Entry>();
+  const entries = new Map<string, Map<string, Entry>>();
 
   function settle(entry: Entry): void {
     entry.known = true;
@@ -54,7 +62,7 @@ export function createExternalNames({ ask, now }: ExternalNamesSettings): Extern
 
   return {
     pending(host, backend) {
-      const entry = entries.get(host);
+      const entry = entries.get(host)?.get(namespaceOf(backend));
       if (!entry) return null;
       const at = now();
       if (at >= entry.freshUntil && (entry.askedAt === null || at >= entry.askedAt + LONGEST_WAIT_MS)) {
@@ -64,28 +72,36 @@ export function createExternalNames({ ask, now }: ExternalNamesSettings): Extern
       }
       return entry.known ? null : entry.first.promise;
     },
-    get: (host) => entries.get(host)?.addresses,
-    answered({ host, addresses, freshForMs }) {
-      const entry = entries.get(host);
+    get: (host, namespace) => entries.get(host)?.get(namespace)?.addresses,
+    find(host) {
+      const all = [...(entries.get(host)?.values() ?? [])].map(({ addresses }) => addresses);
+      return all.find(({ addresses }) => addresses.length > 0) ?? all[0];
+    },
+    answered({ host, namespace, addresses, freshForMs }) {
+      const entry = entries.get(host)?.get(namespace);
       if (!entry) return;
       entry.addresses.addresses = addresses;
       entry.freshUntil = now() + freshForMs;
       entry.askedAt = null;
       settle(entry);
     },
-    keep(host) {
-      const entry = entries.get(host);
+    keep(host, namespace) {
+      const ofHost = entries.get(host) ?? new Map<string, Entry>();
+      entries.set(host, ofHost);
+      const entry = ofHost.get(namespace);
       if (entry) entry.uses++;
       else {
         const first = Promise.withResolvers<void>();
         const addresses = new NameAddresses();
-        entries.set(host, { addresses, first, known: false, uses: 1, freshUntil: 0, askedAt: null });
+        ofHost.set(namespace, { addresses, first, known: false, uses: 1, freshUntil: 0, askedAt: null });
       }
     },
-    release(host) {
-      const entry = entries.get(host);
-      if (!entry || --entry.uses > 0) return;
-      entries.delete(host);
+    release(host, namespace) {
+      const ofHost = entries.get(host);
+      const entry = ofHost?.get(namespace);
+      if (!ofHost || !entry || --entry.uses > 0) return;
+      ofHost.delete(namespace);
+      if (ofHost.size === 0) entries.delete(host);
       entry.first.resolve();
     },
   };

@@ -43,12 +43,12 @@ const MOST_ADDRESSES = 16;
 
 interface Entry {
   readonly host: string;
-  readonly namespaces: Set<string>;
+  /** When each namespace that has the name last wanted it. */
+  readonly wantedAt: Map<string, number>;
   readonly services: Set<ObjectKey>;
   addresses: readonly string[];
   reason: string | null;
   freshUntil: number;
-  wantedAt: number;
   pending: Promise<void> | null;
 }
 
@@ -88,27 +88,34 @@ export function createNameResolver({
     return reason === null ? null : { host, reason, keepsAddresses: addresses.length > 0 };
   }
 
-  function forget(entry: Entry): void {
-    entries.delete(entry.host);
-    for (const namespace of entry.namespaces) {
-      const count = (counts.get(namespace) ?? 0) - 1;
-      if (count > 0) counts.set(namespace, count);
-      else counts.delete(namespace);
+  /** The namespace does not want the name any more, whoever else does. */
+  function release(entry: Entry, namespace: string): void {
+    entry.wantedAt.delete(namespace);
+    if (entry.wantedAt.size === 0) entries.delete(entry.host);
+    const count = (counts.get(namespace) ?? 0) - 1;
+    if (count > 0) counts.set(namespace, count);
+    else counts.delete(namespace);
+    for (const service of entry.services) {
+      if (namespaceOf(service) !== namespace) continue;
+      entry.services.delete(service);
+      if (entry.reason !== null) onFault(service, null);
     }
-    if (entry.reason !== null) for (const service of entry.services) onFault(service, null);
   }
 
   function sweep(at: number): void {
     if (at < sweptAt + FLOOR_MS) return;
     sweptAt = at;
-    for (const entry of entries.values())
-      if (at >= entry.wantedAt + UNUSED_MS && !entry.pending) forget(entry);
+    for (const entry of entries.values()) {
+      if (entry.pending) continue;
+      for (const [namespace, wantedAt] of entry.wantedAt)
+        if (at >= wantedAt + UNUSED_MS) release(entry, namespace);
+    }
   }
 
   /** Null when there is no room for it. */
   function entryFor(host: string, namespace: string, at: number): Entry | null {
     let entry = entries.get(host);
-    if (entry?.namespaces.has(namespace)) return entry;
+    if (entry?.wantedAt.has(namespace)) return entry;
     const count = counts.get(namespace) ?? 0;
     const room = entries.size < CROWDED ? MOST_OF_NAMESPACE : FEW;
     if (count >= room || (!entry && entries.size >= MOST)) return null;
@@ -117,16 +124,16 @@ export function createNameResolver({
       entry = {
         ...{
           host,
-          namespaces: new Set<string>(),
+          wantedAt: new Map<string, number>(),
           services: new Set<ObjectKey>(),
           addresses: [],
           reason: null,
         },
-        ...{ freshUntil: 0, wantedAt: at, pending: null },
+        ...{ freshUntil: 0, pending: null },
       };
       entries.set(host, entry);
     }
-    entry.namespaces.add(namespace);
+    entry.wantedAt.set(namespace, at);
     return entry;
   }
 
@@ -139,15 +146,16 @@ export function createNameResolver({
       if (entry === null) {
         const reason = `is one too many: at most ${MOST_OF_NAMESPACE} names of a namespace are in use at a time, fewer when there are more than ${CROWDED} in all`;
         onFault(service, { host, reason, keepsAddresses: false });
-        return { host, addresses: [], freshForMs: FLOOR_MS };
+        return { host, namespace, addresses: [], freshForMs: FLOOR_MS };
       }
-      entry.wantedAt = at;
+      entry.wantedAt.set(namespace, at);
       if (!entry.services.has(service)) {
         entry.services.add(service);
         onFault(service, faultOf(entry));
       }
       if (at >= entry.freshUntil) await (entry.pending ??= ask(entry));
-      return { host, addresses: entry.addresses, freshForMs: Math.max(0, entry.freshUntil - now()) };
+      const freshForMs = Math.max(0, entry.freshUntil - now());
+      return { host, namespace, addresses: entry.addresses, freshForMs };
     },
   };
 }
