@@ -36,6 +36,13 @@ test('links between the documents lead to files that are there', () => {
   expect(broken).toEqual([]);
 });
 
+test('every test that holds a promise of the security model exists', () => {
+  const text = readFileSync(join(ROOT, 'docs/security.md'), 'utf8');
+  const named = [...text.matchAll(/`([\w/.-]+\.test\.ts|attack\/[\w/.-]+)`/g)].map(([, name = '']) => name);
+  expect(named.length).toBeGreaterThan(20);
+  expect(named.filter((name) => !existsSync(join(ROOT, 'test', name.replace(/^test\//, ''))))).toEqual([]);
+});
+
 test('every flag that the guides name exists', () => {
   const ours = new Set([...RUN_FLAGS, ...CLEANUP_FLAGS].map(({ name }) => name));
   // Of kubectl, Helm and ingress-nginx.

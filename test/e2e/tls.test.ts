@@ -125,7 +125,7 @@ describe('the process with a TLS port', () => {
       'pod',
       'max-age=300',
     ]);
-    expect(await daemon.line(/ready: /)).toContain(`on port ${HTTP_PORT} and ${HTTPS_PORT} (https)`);
+    expect(await daemon.line(/ready: /)).toContain(`on ports ${HTTP_PORT} and ${HTTPS_PORT} (https)`);
   });
 
   it('shows the default certificate where a Secret is no good, and the expired one where it is that', async () => {
