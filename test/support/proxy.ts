@@ -89,6 +89,8 @@ export function tableOf(sites: readonly Site[]): RouteTable {
 export interface ProxySettings {
   /** Policies that act on every exchange. */
   readonly everywhere?: readonly BoundPolicy[];
+  /** Called before an exchange is accounted. */
+  readonly onAccount?: (exchange: Exchange) => void;
   /** Instead of those of the registry. */
   readonly modules?: readonly PolicyModule[];
   /** HTTP/2 with prior knowledge; off unless said. */
@@ -141,6 +143,7 @@ export async function startProxy(
     limits: { ...DEFAULT_LIMITS, ...settings.limits },
     trustedProxies: trustedProxies(settings.trustedProxies ?? []),
     account(exchange) {
+      settings.onAccount?.(exchange);
       exchanges.push(exchange);
       for (const look of waiting) look();
     },

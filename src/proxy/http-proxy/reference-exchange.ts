@@ -87,7 +87,7 @@ export function serveExchange(
     reset(request.socket);
   };
   around.live.add(cut);
-  response.on('close', finish);
+  response.on('close', guarded(finish));
   response.on('error', () => undefined);
   request.on('error', () => undefined);
   request.on('data', (chunk: Buffer) => {
@@ -123,7 +123,8 @@ export function serveExchange(
   function onFault(fault: unknown): void {
     context.onFault(fault);
     policies = NO_POLICIES;
-    refuse('internal-fault');
+    if (complete) request.socket.destroy();
+    else refuse('internal-fault');
   }
 
   function guarded<A extends unknown[]>(step: (...args: A) => void): (...args: A) => void {
@@ -228,7 +229,7 @@ export function serveExchange(
         continueTimer = setTimeout(askForBody, limits.continueTimeoutMs);
       // A body without content ends although it is paused, maybe before there was a connection.
       if (request.readableEnded) return endBody();
-      request.once('end', endBody);
+      request.once('end', guarded(endBody));
       request.pipe(upstream, { end: false });
     }
 
@@ -301,15 +302,21 @@ export function serveExchange(
     });
     response.on('drain', () => upstreamIdle?.refresh());
     incoming.on('error', () => undefined);
-    incoming.on('end', () => {
-      const trailers = relayedTrailers(incoming.rawTrailers);
-      if (trailers.length > 0) response.addTrailers(trailers);
-      response.end();
-    });
+    incoming.on(
+      'end',
+      guarded(() => {
+        const trailers = relayedTrailers(incoming.rawTrailers);
+        if (trailers.length > 0) response.addTrailers(trailers);
+        response.end();
+      }),
+    );
     // A body that stops short must not look whole to the client.
-    incoming.on('close', () => {
-      if (!incoming.complete) refuse('upstream-reset');
-    });
+    incoming.on(
+      'close',
+      guarded(() => {
+        if (!incoming.complete) refuse('upstream-reset');
+      }),
+    );
     incoming.pipe(response, { end: false });
   }
 

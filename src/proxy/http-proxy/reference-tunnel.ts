@@ -71,13 +71,16 @@ export function serveTunnel(
   client.on('end', cut);
   around.live.add(drained);
   client.on('error', () => undefined);
-  client.on('close', () => {
-    around.live.delete(drained);
-    attempt?.end();
-    attempt?.request.destroy();
-    if (status === 499) ledger.detail ||= 'client-gone' satisfies LocalReason;
-    ledger.close(status);
-  });
+  client.on(
+    'close',
+    guarded(() => {
+      around.live.delete(drained);
+      attempt?.end();
+      attempt?.request.destroy();
+      if (status === 499) ledger.detail ||= 'client-gone' satisfies LocalReason;
+      ledger.close(status);
+    }),
+  );
 
   const view = requestView(request, ledger);
   let { policies } = plan;
@@ -261,10 +264,13 @@ export function serveTunnel(
     // The length is that of the upstream's or the end of the connection; a body that stops short ends in a reset.
     response.pipe(client, { end: false });
     response.on('error', () => undefined);
-    response.on('close', () => {
-      if (response.complete) client.end(() => client.destroySoon());
-      else cut();
-    });
+    response.on(
+      'close',
+      guarded(() => {
+        if (response.complete) client.end(() => client.destroySoon());
+        else cut();
+      }),
+    );
   }
 
   /** The head of the response, with what the policies change in it. */

@@ -89,4 +89,22 @@ contract('faults', (behaves) => {
     expect(proxy.faults).toEqual([FAULT]);
     expect(proxy.engine.gauges().tunnels).toBe(1);
   });
+
+  behaves('a fault while an exchange is accounted ends its connection, and no other', async (create) => {
+    await using upstream = await recordingUpstream('alive');
+    await using proxy = await startProxy(create, [{ ports: [upstream.port] }], {
+      onAccount({ target }) {
+        if (target === '/bad') fail();
+      },
+    });
+    using bystander = await rawClient(proxy.port);
+    bystander.send(get('/before'));
+    expect((await bystander.message()).body).toBe('alive');
+    using client = await rawClient(proxy.port);
+    client.send(get('/bad'));
+    await client.ended;
+    bystander.send(get('/after'));
+    expect((await bystander.message()).body).toBe('alive');
+    expect(proxy.faults).toEqual([FAULT]);
+  });
 });

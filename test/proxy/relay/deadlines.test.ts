@@ -74,3 +74,19 @@ test('agrees with a table of times, whatever is armed, cleared and swept', () =>
     { numRuns: 500 },
   );
 });
+
+test('an owner that throws is told of, and keeps no other from its deadline', () => {
+  const faults: unknown[] = [];
+  const clock = new Deadlines(60_000, (fault) => faults.push(fault));
+  clock.stop();
+  const expired: string[] = [];
+  const list = clock.list<string>(100, (owner) => {
+    if (owner === 'bad') throw new TypeError('bad');
+    expired.push(owner);
+  });
+  const start = Math.ceil(performance.now());
+  clock.sweep(start);
+  for (const owner of ['first', 'bad', 'last']) new Deadline(owner).arm(list);
+  clock.sweep(start + 100);
+  expect([expired, faults]).toEqual([['first', 'last'], [new TypeError('bad')]]);
+});
