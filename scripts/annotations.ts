@@ -5,7 +5,12 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { format } from 'prettier';
-import { type AnnotationSpec, INGRESS_NGINX, PORTICO } from '../src/policies/annotation-spec.ts';
+import {
+  type AnnotationSpec,
+  INGRESS_NGINX,
+  PORTICO,
+  nginxNamesOf,
+} from '../src/policies/annotation-spec.ts';
 import type { PolicyModule } from '../src/policies/policy.ts';
 import { POLICIES } from '../src/policies/registry.ts';
 import { HOST_GLOBS } from '../src/routing/ingress/host-globs.ts';
@@ -40,10 +45,9 @@ export async function annotationsPage(): Promise<string> {
     'requests. Portico does not serve canaries yet: such an Ingress makes no route, and a warning says so.',
     '',
     'The other annotations of ingress-nginx are not acted on; one warning for each Ingress names those it has. Where they',
-    'decide who gets in (the other `auth-*`, `whitelist-source-range` and its kin, `satisfy`, `enable-modsecurity` and its',
-    'kin), serving without them would open what was closed: every path of that Ingress answers 503 until they are removed. A',
-    'list that admits everybody closes nothing: `whitelist-source-range` and `allowlist-source-range` that cover all of IPv4,',
-    'an empty `denylist-source-range`, and `false` for `enable-modsecurity` and `enable-owasp-core-rules`.',
+    'decide who gets in (the other `auth-*`, `satisfy`, `enable-modsecurity` and its kin), serving without them would open',
+    'what was closed: every path of that Ingress answers 503 until they are removed. `false` for `enable-modsecurity` and',
+    '`enable-owasp-core-rules` closes nothing.',
     '',
   ];
   return format(page.join('\n'), { parser: 'markdown', printWidth: 120, proseWrap: 'always' });
@@ -66,9 +70,12 @@ function policySection(policy: PolicyModule): string[] {
 }
 
 function annotationTable(specs: readonly AnnotationSpec[]): string[] {
-  const rows = specs.map(({ name, nginx, values, default: fallback, scope }) => {
+  const rows = specs.map((spec) => {
+    const { name, values, default: fallback, scope } = spec;
     const ours = name === null ? '' : `\`${PORTICO}${name}\``;
-    const theirs = nginx === undefined ? '' : `\`${nginx}\``;
+    const theirs = nginxNamesOf(spec)
+      .map((spelling) => `\`${spelling}\``)
+      .join(', ');
     return `| ${ours} | ${theirs} | ${values} | ${fallback} | ${scope} |`;
   });
   const header = `| Annotation | \`${INGRESS_NGINX}…\` | Values | Default | Scope |`;
@@ -81,8 +88,8 @@ function heading(name: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-function shortName({ name, nginx }: AnnotationSpec): string {
-  return `\`${name ?? nginx}\``;
+function shortName(spec: AnnotationSpec): string {
+  return `\`${spec.name ?? nginxNamesOf(spec)[0]}\``;
 }
 
 function difference({ difference }: AnnotationSpec): string {

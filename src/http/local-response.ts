@@ -22,6 +22,11 @@ export type CertificateRefusal =
   /** There is nothing to verify clients by, or the Ingress asks for something else than its host. */
   | 'clients-unverifiable';
 
+/** Why a policy refuses a request. */
+export type PolicyRefusal =
+  /** The address of the client is denied, or not among those that are allowed. */
+  'address-denied';
+
 /** Why no endpoint's answer reached the client. */
 export type AttemptFailure =
   | 'upstream-refused'
@@ -65,7 +70,7 @@ export type EngineRefusal =
 /** A host with TLS is served over TLS only; `redirection` says where to. */
 export type Redirect = 'https-only';
 
-export type LocalReason = Refusal | Redirect | AttemptFailure | MessageFault | EngineRefusal;
+export type LocalReason = Refusal | PolicyRefusal | Redirect | AttemptFailure | MessageFault | EngineRefusal;
 
 /** A response that Portico itself gives. Shared between exchanges: never changed. */
 export interface LocalResponse {
@@ -222,6 +227,8 @@ function explain(reason: LocalReason): Explanation {
         status: 403,
         message: 'this host asks for client certificates: it is served only over TLS that ends here',
       };
+    case 'address-denied':
+      return { status: 403, message: 'your address is not allowed here' };
     case 'misdirected':
       return {
         status: 421,

@@ -1,8 +1,12 @@
+import { parseCidr } from '../http/trusted-proxies.ts';
 import type { ObjectReader } from '../model/object-reader.ts';
 import type { ObjectKey, Secret } from '../model/objects.ts';
 import type { Severity } from '../model/problem.ts';
 import { type UntypedObject, quote } from '../model/untyped.ts';
 import { type AnnotationSpec, PORTICO, namesOf } from './annotation-spec.ts';
+
+/** Ranges in one list: what a thread compiles for one Ingress has a bound. */
+const MAX_CIDRS = 4096;
 
 /** Takes a problem of one annotation, by its full name. */
 export type ReportAnnotation = (severity: Severity, code: string, name: string, message: string) => void;
@@ -78,6 +82,22 @@ export class AnnotationReader {
   bool(spec: AnnotationSpec): boolean | null {
     const chosen = this.choice(spec, ['true', 'false']);
     return chosen === null ? null : chosen === 'true';
+  }
+
+  /** Ranges of addresses with commas between them; null when it is absent or one of them is none. */
+  cidrs(spec: AnnotationSpec): readonly string[] | null {
+    const written = this.text(spec);
+    if (written === null) return null;
+    const cidrs = written.split(',').flatMap((cidr) => cidr.trim() || []);
+    if (cidrs.length > MAX_CIDRS) {
+      this.invalid(spec, `has ${cidrs.length} ranges`, `write at most ${MAX_CIDRS}`);
+      return null;
+    }
+    const bad = cidrs.find((cidr) => parseCidr(cidr).kind === 'bad');
+    if (bad === undefined) return cidrs;
+    const advice = 'write addresses and ranges like 10.0.0.0/8 with commas between them';
+    this.invalid(spec, `has ${quote(bad)}, which is not an address or a range`, advice);
+    return null;
   }
 
   /** The Secret that a value names: `name`, or `namespace/name` of the same namespace. */

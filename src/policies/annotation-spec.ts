@@ -5,8 +5,11 @@ export const INGRESS_NGINX = 'nginx.ingress.kubernetes.io/';
 export interface AnnotationSpec {
   /** After `portico.dev/`; null for one that only ingress-nginx has. */
   readonly name: string | null;
-  /** The annotation of ingress-nginx that asks for the same, after its prefix. Ours wins where both are written. */
-  readonly nginx?: string;
+  /**
+   * The annotation of ingress-nginx that asks for the same, after its prefix, or all its spellings: the first that is
+   * written counts, and ours before them.
+   */
+  readonly nginx?: string | readonly string[];
   /** What may be written, for the reference: `round-robin`, `ewma`. */
   readonly values: string;
   /** Without the annotation. */
@@ -20,9 +23,14 @@ export interface AnnotationSpec {
 }
 
 /** In full; ours first. */
-export function namesOf({ name, nginx }: AnnotationSpec): readonly string[] {
+export function namesOf(spec: AnnotationSpec): readonly string[] {
   return [
-    ...(name === null ? [] : [`${PORTICO}${name}`]),
-    ...(nginx === undefined ? [] : [`${INGRESS_NGINX}${nginx}`]),
+    ...(spec.name === null ? [] : [`${PORTICO}${spec.name}`]),
+    ...nginxNamesOf(spec).map((spelling) => `${INGRESS_NGINX}${spelling}`),
   ];
+}
+
+/** Its spellings in ingress-nginx, after the prefix. */
+export function nginxNamesOf({ nginx = [] }: AnnotationSpec): readonly string[] {
+  return typeof nginx === 'string' ? [nginx] : nginx;
 }

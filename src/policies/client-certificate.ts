@@ -70,7 +70,7 @@ export const clientCertificate = definePolicy({
   page: { title: 'Certificates of clients', file: 'client-certificates.md' },
   annotations: [CA_SECRET, VERIFY, PASS, DEPTH],
   whenInvalid: 'close',
-  reservedPrefix: 'portico.dev/client-',
+  reservedPrefixes: ['portico.dev/client-'],
 
   parse(read): ClientAuth | null {
     const verify = readVerify(read);

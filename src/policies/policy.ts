@@ -1,7 +1,7 @@
 import type { AnnotationReader } from './annotation-reader.ts';
 import type { AnnotationSpec } from './annotation-spec.ts';
 import type { HeadEdit } from '../http/head-edit.ts';
-import type { LocalResponse } from '../http/local-response.ts';
+import type { LocalResponse, PolicyRefusal } from '../http/local-response.ts';
 import type { RequestEdit, RequestView } from '../http/request-view.ts';
 
 /**
@@ -28,8 +28,8 @@ export interface PolicyModule<C extends object = object, N extends string = stri
    * 503. Policies that decide who gets in, or what is verified, close.
    */
   readonly whenInvalid: 'default' | 'close';
-  /** Unknown annotations that begin like this close the Ingress: a typing error must not open what was to be closed. */
-  readonly reservedPrefix?: string;
+  /** Unknown annotations that begin like one of these close the Ingress: a typing error must not open what was to be closed. */
+  readonly reservedPrefixes?: readonly string[];
   /** Called when one of `annotations` is written. Null when they ask for nothing. */
   parse(read: AnnotationReader): C | null;
   /** For goldens, `explain` and the reference: `least-requests`. */
@@ -62,7 +62,9 @@ export interface BoundPolicy {
 export type Verdict =
   | { readonly kind: 'continue' }
   /** The client gets this instead. */
-  | { readonly kind: 'respond'; readonly response: LocalResponse };
+  | { readonly kind: 'respond'; readonly response: LocalResponse }
+  /** The client is told why it is refused, in the language of its request. */
+  | { readonly kind: 'refuse'; readonly reason: PolicyRefusal };
 
 export const CONTINUE: Verdict = { kind: 'continue' };
 

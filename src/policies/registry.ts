@@ -3,6 +3,7 @@ import { backendTransport } from './backend-transport.ts';
 import { clientCertificate } from './client-certificate.ts';
 import type { PolicyModule } from './policy.ts';
 import { responseHeaders } from './response-headers.ts';
+import { sourceRanges } from './source-ranges.ts';
 
 /**
  * Every policy, in the order in which they act on a request. Within a phase the order is that of the list; the reason for
@@ -11,6 +12,8 @@ import { responseHeaders } from './response-headers.ts';
 export const POLICIES = [
   // access: decided by the connection, before anything that costs more.
   clientCertificate,
+  // access: by an address alone, before whatever asks for a secret.
+  sourceRanges,
   // upstream: which endpoint, and how it is spoken to.
   balance,
   backendTransport,

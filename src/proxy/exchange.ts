@@ -141,6 +141,8 @@ export class RelayExchange {
     switch (verdict.kind) {
       case 'respond':
         return this.#respond(verdict.response, 'policy');
+      case 'refuse':
+        return this.refuse(verdict.reason);
       case 'continue':
         this.#plan.compose();
         this.#headBytes = this.#plan.head.length + this.#ledger.target.length;

@@ -11,6 +11,7 @@ const STATUSES: Record<LocalReason, number> = {
   'certificate-missing': 400,
   'certificate-refused': 400,
   'certificate-out-of-sight': 403,
+  'address-denied': 403,
   misdirected: 421,
   'clients-unverifiable': 503,
   'https-only': 308,
@@ -63,7 +64,7 @@ describe('answers', () => {
   it('keeps the connection only where the next request on it may fare better', () => {
     const kept = REASONS.filter((reason) => !localResponse(reason, 'text').close);
     expect(kept.map(statusOf).sort()).toEqual([
-      308, 403, 404, 501, 502, 502, 502, 502, 502, 503, 503, 503, 503, 504, 504, 504,
+      308, 403, 403, 404, 501, 502, 502, 502, 502, 502, 503, 503, 503, 503, 504, 504, 504,
     ]);
   });
 

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { balanceOf } from '../../policies/balance.ts';
 import type { Backend, Route } from '../../routing/table.ts';
-import type { LocalReason, LocalResponse } from '../../http/local-response.ts';
+import type { LocalReason } from '../../http/local-response.ts';
 import { applyEdit } from '../../http/head-edit.ts';
 import { RequestEdit, type RequestView } from '../../http/request-view.ts';
 import type { BoundPolicies } from '../../policies/bound-policies.ts';
@@ -94,7 +94,7 @@ export interface UpstreamRequest {
 
 type Prepared =
   | { readonly kind: 'send'; readonly upstreamRequest: UpstreamRequest }
-  | { readonly kind: 'respond'; readonly response: LocalResponse };
+  | Exclude<Verdict, { kind: 'continue' }>;
 
 /** Asks the policies of the route, and says what to send or what they respond. A promise only where a policy gives one. */
 export function prepare(plan: ForwardPlan, request: RequestView): Prepared | Promise<Prepared> {
@@ -102,9 +102,9 @@ export function prepare(plan: ForwardPlan, request: RequestView): Prepared | Pro
   if (onRequest.length === 0) return { kind: 'send', upstreamRequest: upstreamRequest(plan, request, null) };
   const edit = new RequestEdit(request);
   const finish = (verdict: Verdict): Prepared =>
-    verdict.kind === 'respond'
-      ? verdict
-      : { kind: 'send', upstreamRequest: upstreamRequest(plan, request, edit) };
+    verdict.kind === 'continue'
+      ? { kind: 'send', upstreamRequest: upstreamRequest(plan, request, edit) }
+      : verdict;
   const verdict = askPolicies(onRequest, request, edit);
   return verdict instanceof Promise ? verdict.then(finish) : finish(verdict);
 }

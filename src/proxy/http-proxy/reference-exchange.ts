@@ -140,6 +140,7 @@ export function serveExchange(
   function goOn(plan: ForwardPlan, prepared: Awaited<ReturnType<typeof prepare>>): void {
     if (complete || answered) return;
     if (prepared.kind === 'respond') return respond(prepared.response);
+    if (prepared.kind === 'refuse') return refuse(prepared.reason);
     upstreamRequest = prepared.upstreamRequest;
     const pending = context.endpoints.pending(plan.backend);
     if (pending) void pending.finally(guarded(() => tryNext(plan)));

@@ -128,6 +128,7 @@ export function serveTunnel(
     if (prepared.kind === 'respond') {
       return answerSocket(context, client, 'policy', request, ledger, { policies, made: prepared.response });
     }
+    if (prepared.kind === 'refuse') return refuse(prepared.reason);
     upstreamRequest = prepared.upstreamRequest;
     const pending = context.endpoints.pending(plan.backend);
     if (pending) void pending.finally(guarded(() => tryNext(plan)));

@@ -25,8 +25,8 @@ export const ANNOTATIONS = [...POLICIES.flatMap((policy) => policy.annotations),
 
 const KNOWN: ReadonlySet<string> = new Set(ANNOTATIONS.flatMap(namesOf));
 const OURS = [...KNOWN].filter((name) => name.startsWith(PORTICO));
-const RESERVED = POLICIES.flatMap(({ name, reservedPrefix }: PolicyModule) =>
-  reservedPrefix === undefined ? [] : [{ policy: name as PolicyName, prefix: reservedPrefix }],
+const RESERVED = POLICIES.flatMap(({ name, reservedPrefixes = [] }: PolicyModule) =>
+  reservedPrefixes.map((prefix) => ({ policy: name as PolicyName, prefix })),
 );
 /** Names that one message lists. */
 const MAX_NAMES = 10;
