@@ -29,20 +29,21 @@ const REFUSED: readonly (readonly [network: string, prefix: number, is: string])
   ['2001::', 32, 'a Teredo address'],
 ];
 
-const lists = REFUSED.map(([network, prefix, is]) => {
-  const list = new BlockList();
-  list.addSubnet(network, prefix, typeOf(network));
-  return { list, is };
-});
+const LOOPBACK = listOf([
+  ['127.0.0.0', 8],
+  ['::1', 128],
+]);
 
-const LOOPBACK = new BlockList();
-LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
-LOOPBACK.addAddress('::1', 'ipv6');
+const lists = REFUSED.map(([network, prefix, is]) => ({ list: listOf([[network, prefix]]), is }));
+
+/** All of them in one list: nearly every endpoint is in none, which one look then tells. */
+const ANY_REFUSED = listOf(REFUSED);
 
 /** Addresses that hold an IPv4 address in their last four bytes, which they are judged by: IPv4-mapped ones and NAT64. */
-const HOLDS_IPV4 = new BlockList();
-HOLDS_IPV4.addSubnet('::ffff:0:0', 96, 'ipv6');
-HOLDS_IPV4.addSubnet('64:ff9b::', 96, 'ipv6');
+const HOLDS_IPV4 = listOf([
+  ['::ffff:0:0', 96],
+  ['64:ff9b::', 96],
+]);
 
 /**
  * Why no request may be sent to an IP address, or null. Endpoints and names are written by tenants: an address of the
@@ -55,8 +56,15 @@ export function refusedAddress(address: string, allowLoopback: boolean): string 
   const judged = family === 6 && HOLDS_IPV4.check(address, 'ipv6') ? lastFourBytes(address) : address;
   const type = typeOf(judged);
   if (LOOPBACK.check(judged, type)) return allowLoopback ? null : 'is a loopback address';
+  if (!ANY_REFUSED.check(judged, type)) return null;
   const refused = lists.find(({ list }) => list.check(judged, type));
   return refused ? `is ${refused.is}` : null;
+}
+
+function listOf(networks: readonly (readonly [network: string, prefix: number, ...unknown[]])[]): BlockList {
+  const list = new BlockList();
+  for (const [network, prefix] of networks) list.addSubnet(network, prefix, typeOf(network));
+  return list;
 }
 
 function typeOf(address: string): 'ipv4' | 'ipv6' {
