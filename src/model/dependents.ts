@@ -36,8 +36,23 @@ export function dependentsOn(dependents: Dependents, kind: DependentKind, depend
     .map((member) => member.slice(prefix.length));
 }
 
+/** What was compiled from an object that has changed since, by kind: the keys of all that must be compiled again. */
+export type AffectedDependents = Readonly<Record<DependentKind, ReadonlySet<string>>>;
+
+/** The dependents of every object that differs between two snapshots. */
+export function affectedDependents(
+  dependents: Dependents,
+  before: Snapshot,
+  after: Snapshot,
+): AffectedDependents {
+  const changed = [...changedDependencies(before, after)];
+  const affected = (kind: DependentKind): ReadonlySet<string> =>
+    new Set(changed.flatMap((dependency) => dependentsOn(dependents, kind, dependency)));
+  return { Ingress: affected('Ingress'), Backend: affected('Backend'), TlsHost: affected('TlsHost') };
+}
+
 /** Every dependency whose object differs between two snapshots. */
-export function* changedDependencies(before: Snapshot, after: Snapshot): Generator<Dependency> {
+function* changedDependencies(before: Snapshot, after: Snapshot): Generator<Dependency> {
   for (const [key] of difference(before.secrets, after.secrets)) yield `Secret ${key}`;
   for (const [key] of difference(before.services, after.services)) yield `Service ${key}`;
   for (const [key] of difference(before.slicesByService, after.slicesByService)) yield `Service ${key}`;

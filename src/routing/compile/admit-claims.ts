@@ -34,8 +34,8 @@ export function admitClaims(
       routes: use.routes - gone.routes + come.routes,
       globs: use.globs - gone.globs + come.globs,
     };
-    if (isDeepStrictEqual(sum, NONE)) uses.delete(namespace);
-    else uses.set(namespace, sum);
+    if (sum.routes === 0 && sum.globs === 0) uses.delete(namespace);
+    else if (sum.routes !== use.routes || sum.globs !== use.globs) uses.set(namespace, sum);
   }
   const beyond = [...affected].filter((namespace) => {
     return isBeyond(get(from.usesByNamespace, namespace)) || isBeyond(uses.get(namespace));
@@ -45,7 +45,7 @@ export function admitClaims(
   const admitted: ClaimChange[] = [];
   const put = (ingress: string, after: Claims | undefined): void => {
     const before = claims.get(ingress);
-    if (isDeepStrictEqual(before, after)) return;
+    if (before === after) return;
     admitted.push({ ingress, before, after });
     if (after) claims.set(ingress, after);
     else claims.delete(ingress);
@@ -54,7 +54,9 @@ export function admitClaims(
     if (!after || !beyond.includes((after ?? before).object.namespace ?? '')) put(ingress, after);
   }
   for (const namespace of beyond) {
-    for (const each of withinLimits(namespace, asked)) put(each.ingress, each);
+    for (const each of withinLimits(namespace, asked)) {
+      if (!isDeepStrictEqual(claims.get(each.ingress), each)) put(each.ingress, each);
+    }
   }
   return { claims: claims.done(), changes: admitted, usesByNamespace: uses.done() };
 }

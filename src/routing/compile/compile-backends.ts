@@ -4,7 +4,7 @@ import { type CompiledBackend, compileBackend, serviceOf, withTooManyEndpoints }
 import type { Claims } from '../ingress/claims.ts';
 import type { Compilation, Indexes } from './compilation.ts';
 import type { ClaimChange } from './compile-claims.ts';
-import { changedDependencies, dependentUpdate, dependentsOn } from '../../model/dependents.ts';
+import { type AffectedDependents, dependentUpdate } from '../../model/dependents.ts';
 import { ObjectReader } from '../../model/object-reader.ts';
 import { type CompileFault, faultProblem } from './fault.ts';
 import { type IndexUpdate, updateIndex } from '../../model/reverse-index.ts';
@@ -34,6 +34,7 @@ export function compileBackends(
   snapshot: Snapshot,
   settings: CompileSettings,
   changes: readonly ClaimChange[],
+  dependents: AffectedDependents,
   faults: CompileFault[],
 ): CompiledBackends {
   const updates = changes.map(({ ingress, before, after }) => {
@@ -44,9 +45,7 @@ export function compileBackends(
   const changedServices = new Set<ObjectKey>();
   for (const [service] of difference(from.snapshot.services, snapshot.services)) changedServices.add(service);
   const affected = new Set(updates.flatMap(({ before, after }) => [...before, ...after]));
-  for (const dependency of changedDependencies(from.snapshot, snapshot)) {
-    for (const backend of dependentsOn(from.indexes.dependents, 'Backend', dependency)) affected.add(backend);
-  }
+  for (const backend of dependents.Backend) affected.add(backend);
   const controllers = settings.defaultBackend && controllerBackend(settings.defaultBackend);
   if (controllers !== null && !get(from.backends, controllers)) affected.add(controllers);
 

@@ -4,7 +4,7 @@ import type { Claims } from '../ingress/claims.ts';
 import type { Compilation, Indexes } from './compilation.ts';
 import type { ClaimChange } from './compile-claims.ts';
 import { type CompiledScopes, claimantsOf } from './compile-scopes.ts';
-import { changedDependencies, dependentUpdate, dependentsOn } from '../../model/dependents.ts';
+import { type AffectedDependents, dependentUpdate } from '../../model/dependents.ts';
 import { ObjectReader } from '../../model/object-reader.ts';
 import { type CompileFault, faultProblem } from './fault.ts';
 import { type ReverseIndex, type IndexUpdate, updateIndex } from '../../model/reverse-index.ts';
@@ -38,6 +38,7 @@ export function compileCertificates(
   claims: ShardedMap<Claims>,
   changes: readonly ClaimChange[],
   { scopes, indexes: { ingressesByScope } }: Pick<CompiledScopes, 'scopes' | 'indexes'>,
+  dependents: AffectedDependents,
   faults: CompileFault[],
 ): CompiledCertificates {
   const ingressesByTlsHost = updateIndex(
@@ -58,9 +59,7 @@ export function compileCertificates(
       for (const host of hostsOf(get(claims, ingress))) affected.add(host);
     }
   }
-  for (const dependency of changedDependencies(from.snapshot, snapshot)) {
-    for (const host of dependentsOn(from.indexes.dependents, 'TlsHost', dependency)) affected.add(host);
-  }
+  for (const host of dependents.TlsHost) affected.add(host);
   const timePassed = settings.now >= from.certificatesValidUntil || settings.now < from.settings.now;
   if (timePassed) for (const [host] of entries(from.certificates)) affected.add(host);
 

@@ -6,7 +6,7 @@ import { type CompileFault, faultProblem } from './fault.ts';
 import type { Ingress, ObjectKey } from '../../model/objects.ts';
 import { referenceTo } from '../../model/problem.ts';
 import type { CompileSettings } from '../settings.ts';
-import { changedDependencies, dependentUpdate, dependentsOn } from '../../model/dependents.ts';
+import { type AffectedDependents, dependentUpdate } from '../../model/dependents.ts';
 import { ObjectReader } from '../../model/object-reader.ts';
 import type { IndexUpdate } from '../../model/reverse-index.ts';
 import { type ShardedMap, difference, edit, entries, get } from '../../model/sharded-map.ts';
@@ -33,11 +33,13 @@ export function compileClaims(
   from: Compilation,
   snapshot: Snapshot,
   settings: CompileSettings,
+  dependents: AffectedDependents,
   faults: CompileFault[],
 ): CompiledClaims {
   const sameClasses = from.snapshot.ingressClasses === snapshot.ingressClasses;
   const classes = sameClasses ? from.classes : readClasses(snapshot.ingressClasses, settings);
-  const sameOwnership = isDeepStrictEqual({ ...classes, problems: [] }, { ...from.classes, problems: [] });
+  const sameOwnership =
+    sameClasses || isDeepStrictEqual({ ...classes, problems: [] }, { ...from.classes, problems: [] });
 
   const asked = edit(from.asked);
   const changes: ClaimChange[] = [];
@@ -68,9 +70,7 @@ export function compileClaims(
   const affected = new Set<ObjectKey>();
   for (const [key] of difference(from.snapshot.ingresses, snapshot.ingresses)) affected.add(key);
   if (!sameOwnership) for (const [key] of entries(snapshot.ingresses)) affected.add(key);
-  for (const dependency of changedDependencies(from.snapshot, snapshot)) {
-    for (const key of dependentsOn(from.indexes.dependents, 'Ingress', dependency)) affected.add(key);
-  }
+  for (const key of dependents.Ingress) affected.add(key);
   for (const key of affected) reread(key, get(snapshot.ingresses, key));
   const dependencyUpdates = changes.map(({ ingress, before, after }) =>
     dependentUpdate('Ingress', ingress, before, after),

@@ -7,6 +7,7 @@ import { compileClients } from './compile-clients.ts';
 import { compileProblems } from './compile-problems.ts';
 import { compileScopes } from './compile-scopes.ts';
 import { type Compilation, type Indexes, emptyCompilation } from './compilation.ts';
+import { affectedDependents } from '../../model/dependents.ts';
 import type { CompileFault } from './fault.ts';
 import type { CompileSettings } from '../settings.ts';
 import type { Snapshot } from '../../model/snapshot.ts';
@@ -28,13 +29,23 @@ export type { CompileSettings } from '../settings.ts';
 export function compile(snapshot: Snapshot, settings: CompileSettings, previous?: Compilation): Compilation {
   const from = previous && sameSettings(previous.settings, settings) ? previous : emptyCompilation(settings);
   const faults: CompileFault[] = [];
-  const read = compileClaims(from, snapshot, settings, faults);
+  const dependents = affectedDependents(from.indexes.dependents, from.snapshot, snapshot);
+  const read = compileClaims(from, snapshot, settings, dependents, faults);
   const { classes, asked } = read;
   const { claims, changes, usesByNamespace } = admitClaims(from, asked, read.changes);
   const scopes = compileScopes(from, settings, claims, changes, faults);
   const clients = compileClients(from, scopes, claims);
-  const backends = compileBackends(from, snapshot, settings, changes, faults);
-  const certificates = compileCertificates(from, snapshot, settings, claims, changes, scopes, faults);
+  const backends = compileBackends(from, snapshot, settings, changes, dependents, faults);
+  const certificates = compileCertificates(
+    from,
+    snapshot,
+    settings,
+    claims,
+    changes,
+    scopes,
+    dependents,
+    faults,
+  );
 
   const indexes: Indexes = {
     ...scopes.indexes,
