@@ -1,7 +1,8 @@
 /** The one of `known` that is spelled most like `name`, for "did you mean"; the first of several. */
 export function closestMatch(name: string, known: readonly string[]): string {
-  const [first = ''] = known.toSorted((a, b) => distance(name, a) - distance(name, b));
-  return first;
+  const ranked = known.map((each) => ({ each, distance: distance(name, each) }));
+  ranked.sort((a, b) => a.distance - b.distance);
+  return ranked[0]?.each ?? '';
 }
 
 /** Levenshtein's edit distance, over at most the first 64 characters. */

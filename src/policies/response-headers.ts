@@ -44,16 +44,18 @@ export const responseHeaders = definePolicy({
     const written = read.text(RESPONSE_HEADERS);
     if (written === null) return null;
     const set: [string, string][] = [];
-    for (const line of written
+    const lines = written
       .split('\n')
       .map((line) => line.trim())
-      .filter(Boolean)) {
+      .filter(Boolean);
+    for (const [index, line] of lines.entries()) {
       const colon = line.indexOf(':');
       const name = line.slice(0, Math.max(colon, 0)).trim();
       const value = line.slice(colon + 1).trim();
-      const fault = faultOf(name, value, set.length);
+      const fault = index < MAX_FIELDS ? faultOf(name, value) : `is beyond the ${MAX_FIELDS} that are read`;
       if (fault === null) set.push([name, value]);
       else read.invalid(RESPONSE_HEADERS, `has a line that ${fault}`, 'write lines of `Name: value`');
+      if (index === MAX_FIELDS) break;
     }
     return set.length === 0 ? null : { set };
   },
@@ -67,8 +69,7 @@ export const responseHeaders = definePolicy({
   describe: ({ set }) => set.map(([name, value]) => `${name}: ${value}`).join(', '),
 });
 
-function faultOf(name: string, value: string, count: number): string | null {
-  if (count === MAX_FIELDS) return `is beyond the ${MAX_FIELDS} that are read`;
+function faultOf(name: string, value: string): string | null {
   if (!NAME.test(name)) return 'does not begin with the name of a header field and a colon';
   if (RESERVED.has(name.toLowerCase())) return `sets ${name}, which Portico sets itself`;
   if (value.length > MAX_VALUE_LENGTH || !VALUE.test(value)) return `has no valid value for ${name}`;

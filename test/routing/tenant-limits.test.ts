@@ -123,6 +123,17 @@ describe('one Ingress', () => {
     expect(problems).toContain('TlsHostWithoutRule spec.tls[0].hosts[0]');
   });
 
+  it('has no time spent on suggestions for thousands of unknown annotations, and none of them open it', () => {
+    const change = ingress('b/unknown', {});
+    const names = [...numbers(8_000).map((i) => `portico.dev/hash-b${i}`), 'portico.dev/client-ca'];
+    const annotations = Object.fromEntries(names.map((name) => [name, '']));
+    const object = change.object as { metadata: object };
+    const metadata = { ...object.metadata, annotations };
+    const compilation = compiled({ ...change, object: { ...object, metadata } } as ObjectChange);
+    expect(get(compilation.claims, 'b/unknown')?.problems).toHaveLength(101);
+    expect(match(compilation.table, 'a.test', '/')?.policies?.closed).toEqual(['client-certificate']);
+  });
+
   it('has its worst problems listed, and the others counted', () => {
     const paths = numbers(500).map((i) => `no-slash-${i}`);
     const problems = told(compiled(ingress('b/wrong', { paths })), 'b/wrong');
