@@ -31,6 +31,8 @@ export const ANNOTATIONS = [...POLICIES.flatMap((policy) => policy.annotations),
 
 const KNOWN: ReadonlySet<string> = new Set(ANNOTATIONS.flatMap(namesOf));
 const OURS = [...KNOWN].filter((name) => name.startsWith(PORTICO));
+/** The names of what each policy reads. */
+const NAMES = POLICIES.map(({ annotations }: PolicyModule) => annotations.flatMap(namesOf));
 const RESERVED = POLICIES.flatMap(({ name, reservedPrefixes = [] }: PolicyModule) =>
   reservedPrefixes.map((prefix) => ({ policy: name as PolicyName, prefix })),
 );
@@ -53,8 +55,8 @@ export function readAnnotations(
 
   const configs: Record<string, object> = {};
   const closed: PolicySet['closed'][number][] = [];
-  for (const policy of POLICIES) {
-    if (!policy.annotations.some((spec) => namesOf(spec).some((name) => name in annotations))) continue;
+  for (const [index, policy] of POLICIES.entries()) {
+    if (!NAMES[index]?.some((name) => name in annotations)) continue;
     const read = reader(policy.whenInvalid);
     const config = policy.parse(read);
     if (read.isInvalid && policy.whenInvalid === 'close') closed.push(policy.name);

@@ -28,11 +28,13 @@ export function readTls(
   problems: Problem[],
 ): ReadonlyMap<string, TlsClaim> {
   const claims = new Map<string, TlsClaim>();
+  const asked = asArray(tls);
+  if (asked.length === 0) return claims;
   const own = new Set(scopes);
   const below = hostsByWildcard(scopes);
   const wildcards = new Map<string, Entry>();
   let read = 0;
-  for (const [index, entry] of asArray(tls).entries()) {
+  for (const [index, entry] of asked.entries()) {
     const written = asArray(asObject(entry)['hosts']);
     const hosts = written.length > 0 ? written : scopes;
     read += Math.max(1, hosts.length);
