@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { compile } from '../../src/routing/compile/compile.ts';
 import { difference } from '../../src/model/sharded-map.ts';
-import { applyChanges, snapshotOf } from '../../src/model/snapshot.ts';
+import { type ObjectChange, applyChanges, snapshotOf } from '../../src/model/snapshot.ts';
 import { tableUpdate } from '../../src/routing/table-update.ts';
 import { CASE_SETTINGS, INGRESS_CLASS, parseManifests } from '../support/cases.ts';
 
@@ -74,5 +74,44 @@ describe('what a change touches', () => {
     expect(update).toMatchObject({ kind: 'changes', hosts: [], wildcards: [], globs: [], certificates: [] });
     expect(update.kind === 'changes' && update.backends.length).toBe(1);
     expect(update).not.toHaveProperty('hostless');
+  });
+});
+
+describe('one endpoint change among 2,000 Ingresses', () => {
+  it('reads the objects of one backend and shares all the others', () => {
+    const read = new Set<string>();
+    const noted = <C extends ObjectChange>(change: C): C => {
+      const object = new Proxy(change.object as object, {
+        get(target, field) {
+          // Metadata is read when the snapshot sorts its slices; all else by what compiles.
+          if (field !== 'metadata') read.add(`${change.kind} ${change.key}`);
+          return Reflect.get(target, field) as unknown;
+        },
+      });
+      return { ...change, object };
+    };
+    const one = JSON.stringify([...parseManifests(app(0))]);
+    const many = Array.from({ length: 2_000 }, (_, n) => {
+      return JSON.parse(one.replaceAll('app-0', `app-${n}`)) as ObjectChange[];
+    });
+    const objects = [...parseManifests(INGRESS_CLASS), ...many.flat()].map(noted);
+    const first = compile(snapshotOf(objects), CASE_SETTINGS);
+    const changed = [...parseManifests(app(7, '/', '10.0.0.2'))].filter(
+      ({ kind }) => kind === 'EndpointSlice',
+    );
+    const snapshot = applyChanges(first.snapshot, changed.map(noted));
+    expect(read.size).toBe(6_001);
+    read.clear();
+
+    const second = compile(snapshot, CASE_SETTINGS, first);
+    expect([...read].toSorted()).toEqual(['EndpointSlice shop/app-7-1', 'Service shop/app-7']);
+    const backends = [...difference(first.backends, second.backends)].map(([key]) => key);
+    expect(backends).toEqual(['shop/app-7:80']);
+    for (const part of ['asked', 'claims', 'scopes', 'certificates', 'keys', 'problems'] as const) {
+      expect(second[part], part).toBe(first[part]);
+    }
+    for (const index of Object.keys(first.indexes) as (keyof typeof first.indexes)[]) {
+      expect(second.indexes[index], index).toBe(first.indexes[index]);
+    }
   });
 });
