@@ -1,3 +1,5 @@
+import { plural } from '../model/plural.ts';
+import { quote } from '../model/untyped.ts';
 import type { AnnotationSpec } from './annotation-spec.ts';
 import { definePolicy } from './policy.ts';
 
@@ -44,18 +46,29 @@ export const responseHeaders = definePolicy({
     const written = read.text(RESPONSE_HEADERS);
     if (written === null) return null;
     const set: [string, string][] = [];
-    const lines = written
-      .split('\n')
-      .map((line) => line.trim())
-      .filter(Boolean);
-    for (const [index, line] of lines.entries()) {
+    const faults: string[] = [];
+    const lines = written.split('\n').filter((line) => line.trim() !== '');
+    for (const line of lines.slice(0, MAX_FIELDS)) {
       const colon = line.indexOf(':');
       const name = line.slice(0, Math.max(colon, 0)).trim();
       const value = line.slice(colon + 1).trim();
-      const fault = index < MAX_FIELDS ? faultOf(name, value) : `is beyond the ${MAX_FIELDS} that are read`;
+      const fault = faultOf(name, value);
       if (fault === null) set.push([name, value]);
-      else read.invalid(RESPONSE_HEADERS, `has a line that ${fault}`, 'write lines of `Name: value`');
-      if (index === MAX_FIELDS) break;
+      else faults.push(`The line ${quote(line.trim())} is ignored: it ${fault}.`);
+    }
+    const [first] = faults;
+    // One problem, however many lines there are.
+    if (first !== undefined) {
+      const others = faults.length === 1 ? '' : ` So are ${plural(faults.length - 1, 'other line')}.`;
+      read.warn(
+        'AnnotationInvalid',
+        RESPONSE_HEADERS,
+        `${first}${others} Write each line as \`Name: value\`.`,
+      );
+    }
+    if (lines.length > MAX_FIELDS) {
+      const message = `Only the first ${MAX_FIELDS} of ${lines.length} lines are used: set fewer header fields.`;
+      read.warn('AnnotationInvalid', RESPONSE_HEADERS, message);
     }
     return set.length === 0 ? null : { set };
   },
@@ -70,8 +83,8 @@ export const responseHeaders = definePolicy({
 });
 
 function faultOf(name: string, value: string): string | null {
-  if (!NAME.test(name)) return 'does not begin with the name of a header field and a colon';
+  if (!NAME.test(name)) return 'does not begin with a header field name and a colon';
   if (RESERVED.has(name.toLowerCase())) return `sets ${name}, which Portico sets itself`;
-  if (value.length > MAX_VALUE_LENGTH || !VALUE.test(value)) return `has no valid value for ${name}`;
+  if (value.length > MAX_VALUE_LENGTH || !VALUE.test(value)) return `has an invalid value for ${name}`;
   return null;
 }

@@ -1,8 +1,21 @@
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { type Socket, connect } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Case, loadCases, splitRequest } from '../support/cases.ts';
-import { type Daemon, HTTP_PORT, eventually, startDaemon } from '../support/daemon.ts';
+import {
+  type Case,
+  type CaseRequest,
+  clientCertificate,
+  loadCases,
+  observedFields,
+  observedUpstream,
+  requestHead,
+  splitRequest,
+} from '../support/cases.ts';
+import { type Daemon, HTTPS_PORT, HTTP_PORT, eventually, startDaemon } from '../support/daemon.ts';
 import { heldPort, loopbackAddress } from '../support/loopback.ts';
-import { type RawClient, rawClient } from '../support/raw-client.ts';
+import { type WireMessage, wire } from '../support/wire.ts';
 import { type Folder, createFolder } from './folder.ts';
 import { type Pod, startPod } from './pod.ts';
 
@@ -90,10 +103,17 @@ endpoints: [{ addresses: ['${MARKER.address}'] }]
 `;
 }
 
+/** The trusted proxy, for requests that say what client they are from. */
+const TRUSTED_PROXY = loopbackAddress();
+/** The client of all others, and what the goldens call the proxy too. */
+const LOCALHOST = '127.0.0.1';
+
 /** The flags that say what a case's settings say. */
-function flagsOf({ settings }: Case): string[] {
+function flagsOf({ settings, serving }: Case): string[] {
   const { watchIngressWithoutClass, hostOwnership, defaultBackend, location } = settings;
   const flags = watchIngressWithoutClass ? ['--watch-ingress-without-class'] : [];
+  if (serving.https) flags.push('--https-port', String(HTTPS_PORT));
+  if (serving.hsts !== null) flags.push('--hsts', serving.hsts);
   if (hostOwnership) flags.push('--host-ownership', hostOwnership);
   // The zone is learned from the endpoints of the case.
   if (location) flags.push('--node-name', location.node ?? '');
@@ -102,15 +122,54 @@ function flagsOf({ settings }: Case): string[] {
   return [...flags, '--default-backend', `${namespace}/${service}:${port}`];
 }
 
-/** GET with the target and the Host exactly as written; `endpoint` is who answered. */
-async function ask(
-  client: RawClient,
-  host: string,
-  target: string,
-): Promise<{ status: number; endpoint: string | undefined }> {
-  client.send(`GET ${target === '' ? '/' : target} HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
-  const { status, field } = await client.message();
-  return { status, endpoint: field('x-pod') };
+/** Connects from the client, or from the proxy in front of it; by https with the certificate that is to be shown. */
+async function connectFor({ request, from, sni, certificate }: CaseRequest, host: string): Promise<Socket> {
+  const { scheme, host: name } = splitRequest(request);
+  const localAddress = from === undefined ? LOCALHOST : TRUSTED_PROXY;
+  if (scheme === 'http') {
+    const socket = connect({ host, port: HTTP_PORT, localAddress, allowHalfOpen: true });
+    await once(socket, 'connect');
+    return socket;
+  }
+  const tcp = connect({ host, port: HTTPS_PORT, localAddress });
+  const socket = connectTls({
+    socket: tcp,
+    servername: sni ?? name,
+    rejectUnauthorized: false,
+    ...(certificate && clientCertificate(certificate)),
+  });
+  await once(socket, 'secureConnect');
+  return socket;
+}
+
+/** Sends a request exactly as it is written. */
+async function ask(stated: CaseRequest, host: string): Promise<WireMessage> {
+  const socket = await connectFor(stated, host);
+  try {
+    const client = wire(socket);
+    client.send(requestHead(stated));
+    return await client.message({ toHead: stated.request.startsWith('HEAD ') });
+  } finally {
+    socket.destroy();
+  }
+}
+
+type Fields = readonly (readonly [name: string, value: string])[];
+
+/** With the ports and addresses that the goldens name, instead of those of this run. */
+function asStated(fields: Fields): Fields {
+  return fields.map(([name, value]) => [
+    name,
+    value.replaceAll(TRUSTED_PROXY, LOCALHOST).replaceAll(`:${HTTPS_PORT}/`, '/'),
+  ]);
+}
+
+/** What a Pod received. */
+function receivedOf({ method, url, rawHeaders }: IncomingMessage): { request: string; fields: Fields } {
+  const fields = rawHeaders.flatMap((name, i) =>
+    i % 2 === 0 ? [[name, rawHeaders[i + 1] ?? ''] as const] : [],
+  );
+  return { request: `${method} ${url}`, fields: asStated(fields) };
 }
 
 /** How often the endpoints of one route are asked for before the last of them must have answered. */
@@ -122,11 +181,21 @@ const bySettings = Object.entries(Object.groupBy(served, (each) => flagsOf(each)
 
 describe('the golden cases through the real process', () => {
   const pods: Pod[] = [];
+  /** What Pods respond with to the current request, and what they received of it. */
+  let podFields: Readonly<Record<string, string>> = {};
+  let received: IncomingMessage | null = null;
+
   beforeAll(async () => {
     pods.push(await startPod(MARKER.name, MARKER.address, MARKER.port));
     for (const [place, { address, ports }] of Object.entries(PLACES)) {
       const name = place.includes(':') ? `[${place}]` : place;
       for (const port of ports) pods.push(await startPod(`${name}:${port}`, address, PORTS.get(port)));
+    }
+    for (const { server } of pods) {
+      server.prependListener('request', (request, response) => {
+        received = request;
+        for (const [name, value] of Object.entries(podFields)) response.setHeader(name, value);
+      });
     }
   });
   afterAll(async () => {
@@ -138,14 +207,15 @@ describe('the golden cases through the real process', () => {
     expect(served.length).toBeGreaterThanOrEqual(60);
   });
 
-  describe.each(bySettings)('flags: %s', (flags, group = []) => {
+  describe.each(bySettings)('flags: %s', (_, group = []) => {
     let daemon: Daemon;
     let folder: Folder;
     beforeAll(async () => {
       folder = createFolder();
       // One thread: the endpoints of a Service are taken in turn per thread.
       const common = ['--manifests', folder.path, '--workers', '1', '--access-log', 'off'];
-      daemon = startDaemon({ args: [...common, ...flags.split(' ').filter(Boolean)] });
+      const proxies = ['--trusted-proxies', TRUSTED_PROXY];
+      daemon = startDaemon({ args: [...common, ...proxies, ...group.slice(0, 1).flatMap(flagsOf)] });
       await daemon.ready();
     });
     afterAll(async () => {
@@ -168,16 +238,22 @@ describe('the golden cases through the real process', () => {
       }
       await serve(`${golden.name}.marker.test`, golden.manifests);
 
-      for (const { request, status = 200, endpoints = [] } of golden.requests) {
-        const { host, target } = splitRequest(request);
+      for (const stated of golden.requests) {
+        const { request, status = 200, endpoints = [], response, upstream } = stated;
         const answered = new Set<string | undefined>();
         const statuses = new Set<number>();
+        podFields = stated.pod ?? {};
         for (let round = 0; round < ROUNDS && (round === 0 || answered.size < endpoints.length); round++) {
+          received = null;
           // A 400 closes the connection.
-          using client = await rawClient(HTTP_PORT, daemon.address);
-          const got = await ask(client, host, target);
+          const got = await ask(stated, daemon.address);
           statuses.add(got.status);
-          answered.add(got.endpoint);
+          answered.add(got.field('x-pod'));
+          if (response) expect(observedFields(response, asStated(got.fields)), request).toEqual(response);
+          if (upstream) {
+            const there = observedUpstream(upstream, received && receivedOf(received));
+            expect(there, request).toEqual(upstream);
+          }
         }
         expect([...statuses], request).toEqual([status]);
         expect([...answered].sort(), request).toEqual(

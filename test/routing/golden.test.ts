@@ -1,7 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { parse, stringify } from 'yaml';
+import { isDeepStrictEqual } from 'node:util';
+import { format, resolveConfig } from 'prettier';
+import { type YAMLMap, type YAMLSeq, parse, parseDocument, stringify } from 'yaml';
 import { describe, expect, it } from 'vitest';
-import { type Decision, decide } from '../../src/routing/decide.ts';
 import { statusOf } from '../../src/http/local-response.ts';
 import { compile, listProblems } from '../../src/routing/compile/compile.ts';
 import { get } from '../../src/model/sharded-map.ts';
@@ -9,25 +10,24 @@ import { applyChanges, snapshotOf } from '../../src/model/snapshot.ts';
 import type { RouteTable } from '../../src/routing/table.ts';
 import {
   CASES,
-  CASE_SETTINGS,
+  type CaseRequest,
   type ExpectedDecision,
+  type ExpectedFields,
+  type ExpectedUpstream,
   loadCases,
+  observedFields,
+  observedUpstream,
   parseManifests,
-  splitRequest,
 } from '../support/cases.ts';
-import { NO_FIELDS } from '../../src/http/head-text.ts';
-import { RequestEdit, type RequestView } from '../../src/http/request-view.ts';
-import { policyBinder } from '../../src/policies/bound-policies.ts';
-import type { Verdict } from '../../src/policies/policy.ts';
-import { askPolicies } from '../../src/policies/run-policies.ts';
+import { type GoldenExchange, goldenExchange } from '../support/golden-exchange.ts';
 import { describeEndpoint, describeProblem, describeTable, routeName } from '../support/table-text.ts';
 
 const rewrite = process.env['PORTICO_REWRITE_GOLDENS'] === '1';
 
-/** What a request in clear text gets, as requests state it. */
-function outcome(table: RouteTable, request: string): ExpectedDecision {
-  const { method, host, target } = splitRequest(request);
-  const decision = decide(table, { method, target: target === '' ? '/' : target, host });
+/** What `npm run golden` works out; everything else of a request is stated by whoever writes the case. */
+const COMPUTED = ['status', 'reason', 'route', 'ingress', 'backend', 'endpoints'] as const;
+
+function outcome(table: RouteTable, { decision, verdict, local }: GoldenExchange): ExpectedDecision {
   const { route } = decision;
   const found = route && {
     route: routeName(route),
@@ -38,15 +38,14 @@ function outcome(table: RouteTable, request: string): ExpectedDecision {
   if (decision.kind === 'refuse') {
     const { reason } = decision;
     const status = statusOf(reason);
-    if (reason === 'no-route' || status === 400) return { status };
+    if (reason === 'no-route' || (status === 400 && route === null)) return { status };
     const why =
       route && reason === 'backend-unavailable' ? get(table.backends, route.backend)?.unavailable : reason;
     return { status, reason: why ?? reason, ...found };
   }
-  const verdict = verdictOf(decision, request);
-  if (verdict.kind === 'respond') return { status: verdict.response.status, ...found };
   if (verdict.kind === 'refuse')
     return { status: statusOf(verdict.reason), reason: verdict.reason, ...found };
+  if (local !== null) return { status: local.status, ...found };
   const { backend } = decision;
   const { externalName } = backend;
   const endpoints = externalName
@@ -55,27 +54,30 @@ function outcome(table: RouteTable, request: string): ExpectedDecision {
   return { ...found, endpoints };
 }
 
-const bind = policyBinder({ now: () => CASE_SETTINGS.now });
-
-/** What the policies of a route make of a request of 127.0.0.1 in clear text. */
-function verdictOf({ route }: Decision, request: string): Verdict {
-  const { method, host, target } = splitRequest(request);
-  const view: RequestView = {
-    ...{ method, host, target: target === '' ? '/' : target, scheme: 'http', httpVersion: '1.1' },
-    ...{ clientAddress: '127.0.0.1', requestId: '' },
-    connectionInfo: {
-      peer: '127.0.0.1',
-      trusted: false,
-      clientAddress: '127.0.0.1',
-      scheme: 'http',
-      port: 80,
-      tls: false,
-    },
-    value: NO_FIELDS.value,
+/** What there is of all that the case states. */
+function observed(
+  { response, upstream }: CaseRequest,
+  exchange: GoldenExchange,
+): { response?: ExpectedFields; upstream?: ExpectedUpstream | null } {
+  return {
+    ...(response && { response: observedFields(response, exchange.response) }),
+    ...(upstream && { upstream: observedUpstream(upstream, exchange.upstream) }),
   };
-  const verdict = askPolicies(bind(route?.policies ?? null).onRequest, view, new RequestEdit(view));
-  if (verdict instanceof Promise) throw new Error('a policy of a golden case waits for something');
-  return verdict;
+}
+
+/** Sets what is computed in the text of a case's requests, and leaves every other line as it is written. */
+async function rewritten(text: string, computed: readonly ExpectedDecision[], file: string): Promise<string> {
+  const document = parseDocument<YAMLSeq<YAMLMap>>(text);
+  for (const [index, entry] of document.contents?.items.entries() ?? []) {
+    const before = entry.toJSON() as ExpectedDecision;
+    for (const key of COMPUTED) {
+      const value = computed[index]?.[key];
+      if (isDeepStrictEqual(before[key], value)) continue;
+      if (value === undefined) entry.delete(key);
+      else entry.set(key, document.createNode(value));
+    }
+  }
+  return format(document.toString({ lineWidth: 0 }), { ...(await resolveConfig(file)), filepath: file });
 }
 
 describe('golden cases', () => {
@@ -85,17 +87,37 @@ describe('golden cases', () => {
     expect(cases.length).toBeGreaterThanOrEqual(40);
   });
 
-  it.each(cases)('$name', ({ name, before, objects, settings, requests }) => {
+  it.each(cases)('$name', async (golden) => {
+    const { name, before, objects, settings } = golden;
     const last = snapshotOf(before === null ? [] : parseManifests(before));
     const compilation = compile(applyChanges(last, objects), settings, compile(last, settings));
-    const problems = listProblems(compilation).map(describeProblem);
-    const output = { table: describeTable(compilation.table), problems };
-    const decisions = requests.map(({ request }) => ({ request, ...outcome(compilation.table, request) }));
+    const { table } = compilation;
+    const output = {
+      table: describeTable(table),
+      problems: listProblems(compilation).map(describeProblem),
+    };
+    const requestsFile = `${CASES}${name}.requests.yaml`;
+    const text = readFileSync(requestsFile, 'utf8');
+    const requests = parse(text) as readonly CaseRequest[];
+    const exchanges: GoldenExchange[] = [];
+    for (const request of requests) exchanges.push(await goldenExchange(table, golden, request));
+    const computed = exchanges.map((exchange) => outcome(table, exchange));
     if (rewrite) {
       writeFileSync(`${CASES}${name}.out.yaml`, stringify(output, { lineWidth: 0 }));
-      writeFileSync(`${CASES}${name}.requests.yaml`, stringify(decisions, { lineWidth: 0 }));
+      writeFileSync(requestsFile, await rewritten(text, computed, requestsFile));
     }
     expect(output).toEqual(parse(readFileSync(`${CASES}${name}.out.yaml`, 'utf8')));
-    expect(decisions).toEqual(parse(readFileSync(`${CASES}${name}.requests.yaml`, 'utf8')));
+    const expected = parse(readFileSync(requestsFile, 'utf8')) as readonly CaseRequest[];
+    expect(
+      exchanges.map((exchange, index) => {
+        const stated = Object.entries(expected[index] ?? {}).filter(([key]) => !isComputed(key));
+        const request = Object.fromEntries(stated) as unknown as CaseRequest;
+        return { ...request, ...computed[index], ...observed(request, exchange) };
+      }),
+    ).toEqual(expected);
   });
 });
+
+function isComputed(key: string): boolean {
+  return (COMPUTED as readonly string[]).includes(key);
+}

@@ -11,6 +11,8 @@ import type { ObjectChange } from '../../src/model/snapshot.ts';
  */
 export const CASES = fileURLToPath(new URL('../cases/', import.meta.url));
 
+const CERTIFICATES = fileURLToPath(new URL('certificates/', import.meta.url));
+
 /** The IngressClass that an installation brings; cases have it unless they bring classes of their own. */
 export const INGRESS_CLASS = `apiVersion: networking.k8s.io/v1
 kind: IngressClass
@@ -41,9 +43,41 @@ export interface ExpectedDecision {
   readonly endpoints?: readonly string[];
 }
 
+/** Values of header fields by their names; null for a field that is not there. */
+export type ExpectedFields = Readonly<Record<string, string | null>>;
+
 export interface CaseRequest extends ExpectedDecision {
-  /** `GET http://shop.example.com/cart`, the target exactly as it is sent. */
+  /** `GET http://shop.example.com/cart`, the target exactly as it is sent; `https://` goes to the TLS port. */
   readonly request: string;
+  /** HTTP/1.1 unless it is stated. A request in HTTP/1.0 without a host has no Host field either. */
+  readonly httpVersion?: '1.0' | '1.1';
+  readonly headers?: Readonly<Record<string, string>>;
+  /** The address of the client, as a trusted proxy in front of Portico tells it in X-Forwarded-For. */
+  readonly from?: string;
+  /** The server name of the TLS handshake, where it is not the host. */
+  readonly sni?: string;
+  /** The client certificate that is shown: `verified` is signed by the CA of test/support/certificates, `refused` is not. */
+  readonly certificate?: 'verified' | 'refused';
+  /** Header fields that the Pod responds with. */
+  readonly pod?: Readonly<Record<string, string>>;
+  /** Header fields that the client gets. */
+  readonly response?: ExpectedFields;
+  /** What the Pod receives. */
+  readonly upstream?: ExpectedUpstream;
+}
+
+export interface ExpectedUpstream {
+  /** `METHOD target` */
+  readonly request?: string;
+  readonly headers?: ExpectedFields;
+}
+
+/** What a case sets besides what it compiles with. */
+interface ServingSettings {
+  /** There is a TLS port, and hosts with TLS are redirected to it. */
+  readonly https: boolean;
+  /** The value of `--hsts`. */
+  readonly hsts: string | null;
 }
 
 export interface Case {
@@ -54,6 +88,7 @@ export interface Case {
   /** What was applied before, of `NAME.before.yaml`; null for most. */
   readonly before: string | null;
   readonly settings: CompileSettings;
+  readonly serving: ServingSettings;
   readonly requests: readonly CaseRequest[];
 }
 
@@ -68,16 +103,17 @@ function loadCase(name: string): Case {
   const manifests = /^kind: IngressClass$/m.test(input) ? input : `${INGRESS_CLASS}---\n${input}`;
   const before = `${CASES}${name}.before.yaml`;
   // Settings that differ from the usual ones stand in a comment: `# settings: { watchIngressWithoutClass: true }`
-  const settings = /^# settings: (.*)$/m.exec(input)?.[1];
+  const written = parse(/^# settings: (.*)$/m.exec(input)?.[1] ?? '{}') as Partial<
+    CompileSettings & ServingSettings
+  >;
+  const { https = false, hsts = null, ...settings } = written;
   return {
     name,
     manifests,
     before: existsSync(before) ? readFileSync(before, 'utf8') : null,
     objects: parseManifests(manifests),
-    settings: {
-      ...CASE_SETTINGS,
-      ...(settings !== undefined && (parse(settings) as Partial<CompileSettings>)),
-    },
+    settings: { ...CASE_SETTINGS, ...settings },
+    serving: { https, hsts },
     requests: parse(readFileSync(`${CASES}${name}.requests.yaml`, 'utf8')) as readonly CaseRequest[],
   };
 }
@@ -90,10 +126,62 @@ export function parseManifests(manifests: string): readonly ObjectChange[] {
   });
 }
 
+/** The client certificate of a request that shows one, and its key, as PEM. */
+export function clientCertificate(name: 'verified' | 'refused'): {
+  readonly cert: string;
+  readonly key: string;
+} {
+  const file = `${CERTIFICATES}golden-client-${name}`;
+  return { cert: readFileSync(`${file}.crt`, 'utf8'), key: readFileSync(`${file}.key`, 'utf8') };
+}
+
+export interface SplitRequest {
+  readonly method: string;
+  readonly scheme: 'http' | 'https';
+  readonly host: string;
+  readonly target: string;
+}
+
 /** Splits `GET http://host/path` without touching the bytes of the target. */
-export function splitRequest(request: string): { method: string; host: string; target: string } {
-  const [, method, host, target] = /^([A-Z]+) http:\/\/([^/?#]*)(.*)$/.exec(request) ?? [];
+export function splitRequest(request: string): SplitRequest {
+  const [, method, scheme, host, target] = /^([A-Z]+) (https?):\/\/([^/?#]*)(.*)$/.exec(request) ?? [];
   if (method === undefined || host === undefined || target === undefined)
     throw new Error(`no request: ${request}`);
-  return { method, host, target };
+  return { method, scheme: scheme === 'https' ? 'https' : 'http', host, target };
+}
+
+/** The head of a request as the client sends it, in Latin-1. */
+export function requestHead({ request, httpVersion = '1.1', headers = {}, from }: CaseRequest): string {
+  const { method, host, target } = splitRequest(request);
+  const fields = [
+    ...(httpVersion === '1.0' && host === '' ? [] : [['Host', host]]),
+    ...Object.entries(headers),
+    ...(from === undefined ? [] : [['X-Forwarded-For', from]]),
+  ];
+  const lines = fields.map(([name, value]) => `${name}: ${value}\r\n`).join('');
+  return `${method} ${target === '' ? '/' : target} HTTP/${httpVersion}\r\n${lines}\r\n`;
+}
+
+type Fields = readonly (readonly [name: string, value: string])[];
+
+/** What there is of the fields that are expected; the values of one name are joined with `, `. */
+export function observedFields(expected: ExpectedFields, fields: Fields): ExpectedFields {
+  return Object.fromEntries(
+    Object.keys(expected).map((name) => {
+      const values = fields.filter(([each]) => each.toLowerCase() === name.toLowerCase());
+      return [name, values.length === 0 ? null : values.map(([, value]) => value).join(', ')];
+    }),
+  );
+}
+
+/** What the Pod received of what is expected; null when no request came to one. */
+export function observedUpstream(
+  { request, headers }: ExpectedUpstream,
+  received: { readonly request: string; readonly fields: Fields } | null,
+): ExpectedUpstream | null {
+  if (received === null) return null;
+  return {
+    ...(request !== undefined && { request: received.request }),
+    ...(headers !== undefined && { headers: observedFields(headers, received.fields) }),
+  };
 }

@@ -4,7 +4,7 @@ import type { PresentedCertificate } from '../../http/connection-info.ts';
 
 /** What the client of a connection showed whose handshake asked by `policy`; `now` in milliseconds since the epoch. */
 export function presentedCertificate(
-  socket: TLSSocket,
+  socket: Pick<TLSSocket, 'authorized' | 'getPeerX509Certificate'>,
   policy: ClientAuth,
   now: number,
 ): PresentedCertificate {

@@ -1,0 +1,131 @@
+import { X509Certificate } from 'node:crypto';
+import { type ConnectionInfo, directConnection } from '../../src/http/connection-info.ts';
+import { forwarding, trustedProxies } from '../../src/http/forwarded.ts';
+import { type HeaderField, HeadEdit, applyEdit, fieldsViewOf } from '../../src/http/head-edit.ts';
+import { HeadText } from '../../src/http/head-text.ts';
+import {
+  type Language,
+  type LocalResponse,
+  languageOf,
+  localResponse,
+  redirection,
+} from '../../src/http/local-response.ts';
+import { RequestEdit, type RequestView } from '../../src/http/request-view.ts';
+import { type BoundPolicies, policyBinder } from '../../src/policies/bound-policies.ts';
+import { CONTINUE, type Verdict } from '../../src/policies/policy.ts';
+import { askPolicies, editResponse } from '../../src/policies/run-policies.ts';
+import { strictTransportSecurity } from '../../src/policies/strict-transport-security.ts';
+import { RequestHead } from '../../src/proxy/downstream/http1/request-head.ts';
+import { DEFAULT_LIMITS } from '../../src/proxy/limits.ts';
+import { clientPolicies } from '../../src/proxy/tls/client-policies.ts';
+import { presentedCertificate } from '../../src/proxy/tls/presented-certificate.ts';
+import { incomingForwarding, upgradeOf, upstreamHead } from '../../src/proxy/upstream/http1/upstream-head.ts';
+import { type Decision, decide } from '../../src/routing/decide.ts';
+import type { RouteTable } from '../../src/routing/table.ts';
+import { type Case, type CaseRequest, clientCertificate, requestHead, splitRequest } from './cases.ts';
+
+/** The address of whoever connects: the client, or a trusted proxy where the request is `from` a client behind it. */
+const PEER = '127.0.0.1';
+
+/** What becomes of a request of a golden case, found without sockets. */
+export interface GoldenExchange {
+  readonly decision: Decision;
+  /** What the policies say of a request that is to be forwarded. */
+  readonly verdict: Verdict;
+  /** What Portico responds itself; null where a Pod responds. */
+  readonly local: LocalResponse | null;
+  /** The header fields of the response after the policies. Of a Pod's response only those that the case states. */
+  readonly response: readonly HeaderField[];
+  /** The head that the Pod receives; null where none does. */
+  readonly upstream: { readonly request: string; readonly fields: readonly HeaderField[] } | null;
+}
+
+/** Takes a request the way of the data plane: facts, decision, policies, the head for the upstream, the response. */
+export async function goldenExchange(
+  table: RouteTable,
+  { serving, settings }: Case,
+  stated: CaseRequest,
+): Promise<GoldenExchange> {
+  const { method, host, target } = splitRequest(stated.request);
+  const connectionInfo = connectionOf(table, stated, settings.now);
+  const bytes = Buffer.from(requestHead(stated), 'latin1');
+  const head = new RequestHead(DEFAULT_LIMITS);
+  // A head that is refused before anybody decides is decided all the same: the goldens say what for.
+  const isRead = head.read(bytes, 0, bytes.length) === 'done';
+  const incoming = isRead ? incomingForwarding(head, bytes, 0, connectionInfo) : { host };
+  const way = forwarding(connectionInfo, incoming, trustedProxies([PEER]));
+  const fields = new HeadText(bytes.toString('latin1'));
+  const request: RequestView = {
+    method,
+    target: target === '' ? '/' : target,
+    host,
+    scheme: way.scheme,
+    httpVersion: stated.httpVersion ?? '1.1',
+    clientAddress: way.realIp,
+    requestId: way.requestId,
+    connectionInfo,
+    value: (name) => fields.value(name),
+  };
+  const decision = decide(table, request, serving.https ? { port: 443 } : null);
+
+  const everywhere = serving.hsts === null ? [] : [strictTransportSecurity(serving.hsts)];
+  const policies = policyBinder({ now: () => settings.now }, everywhere)(decision.route?.policies ?? null);
+  const edit = new RequestEdit(request);
+  const verdict =
+    decision.kind === 'forward' ? await askPolicies(policies.onRequest, request, edit) : CONTINUE;
+  const local = localResponseOf(decision, verdict, languageOf(request.value('accept'), false));
+  if (local) {
+    return { decision, verdict, local, response: edited(local.fields, policies, request), upstream: null };
+  }
+  const response = edited(Object.entries(stated.pod ?? {}), policies, request);
+  const sent = upstreamHead(head, bytes, 0, connectionInfo, way, upgradeOf(head, bytes, 0), edit);
+  return { decision, verdict, local, response, upstream: parseHead(sent) };
+}
+
+/** In clear text, or over TLS with what the client shows to the server name that it gives. */
+function connectionOf(
+  table: RouteTable,
+  { request, from, certificate, sni }: CaseRequest,
+  now: number,
+): ConnectionInfo {
+  const { scheme, host } = splitRequest(request);
+  const connection = directConnection(PEER, from !== undefined, scheme, scheme === 'https' ? 443 : 80);
+  const policy = scheme === 'https' ? clientPolicies(() => table).of(sni ?? host) : null;
+  if (policy === null) return connection;
+  const shown = certificate && new X509Certificate(clientCertificate(certificate).cert);
+  const authorized = shown?.verify(new X509Certificate(policy.caCertificates).publicKey) ?? false;
+  const socket = { authorized, getPeerX509Certificate: () => shown };
+  return { ...connection, certificate: presentedCertificate(socket, policy, now) };
+}
+
+/** Null where the request goes on to a Pod. */
+function localResponseOf(decision: Decision, verdict: Verdict, language: Language): LocalResponse | null {
+  if (decision.kind === 'redirect') return redirection(decision.location, language);
+  if (decision.kind === 'refuse') return localResponse(decision.reason, language);
+  switch (verdict.kind) {
+    case 'continue':
+      return null;
+    case 'respond':
+      return verdict.response;
+    case 'refuse':
+      return localResponse(verdict.reason, language);
+  }
+}
+
+function edited(
+  fields: readonly HeaderField[],
+  { onResponse }: BoundPolicies,
+  request: RequestView,
+): HeaderField[] {
+  const view = fieldsViewOf(fields);
+  return applyEdit(fields, editResponse(onResponse, view, request) ?? new HeadEdit(view));
+}
+
+function parseHead(head: string): { request: string; fields: HeaderField[] } {
+  const [line = '', ...lines] = head.trimEnd().split('\r\n');
+  const fields = lines.map((each): HeaderField => {
+    const colon = each.indexOf(':');
+    return [each.slice(0, colon), each.slice(colon + 1).trim()];
+  });
+  return { request: line.replace(/ HTTP\/1\.1$/, ''), fields };
+}
