@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { refusedName } from './refused-addresses.ts';
+import { type ServicePort, portsOfService } from './port-index.ts';
 import { portEndpoints } from './endpoints.ts';
 import { asObject, isPortNumber, asArray, quote, asString } from '../model/untyped.ts';
 import { isPortName, isSubdomain } from '../model/names.ts';
@@ -51,7 +52,7 @@ function resolveBackend(key: BackendKey, objects: ObjectReader, settings: Compil
 
   const port = key.slice(serviceKey.length + 1);
   const spec = asObject(asObject(service)['spec']);
-  const found = findPort(spec, port);
+  const found = portsOfService(service).get(port);
   if (spec['type'] === 'ExternalName') return externalName(key, serviceKey, service, port, objects, settings);
   if (!found) return unavailable(key, 'port-not-found');
 
@@ -109,35 +110,21 @@ function reasonOf(key: BackendKey): Unavailable {
   }
 }
 
-interface FoundPort {
-  readonly index: number;
-  readonly port: { readonly [field: string]: unknown };
-}
-
-/** The TCP port of a Service that an Ingress names by number or by name. */
-function findPort(spec: { readonly [field: string]: unknown }, wanted: string): FoundPort | null {
-  for (const [index, entry] of asArray(spec['ports']).entries()) {
-    const port = asObject(entry);
-    if ((asString(port['protocol']) ?? 'TCP') !== 'TCP') continue;
-    const number = isPortNumber(port['port']) ? String(port['port']) : null;
-    if (number === wanted || (port['name'] === wanted && !isPortNumber(Number(wanted))))
-      return { index, port };
-  }
-  return null;
-}
+const MOST_LISTED_PORTS = 10;
 
 /** The ports an Ingress could name, for a message. */
 export function listPorts(service: Service): string {
-  const names = asArray(asObject(asObject(service)['spec'])['ports']).flatMap((entry) => {
+  const names: string[] = [];
+  for (const entry of asArray(asObject(asObject(service)['spec'])['ports'])) {
+    if (names.length === MOST_LISTED_PORTS) break;
     const { name, port, protocol } = asObject(entry);
-    if (!isPortNumber(port) || (asString(protocol) ?? 'TCP') !== 'TCP') return [];
-    if (typeof name !== 'string' || name === '') return `${port}`;
+    if (!isPortNumber(port) || (asString(protocol) ?? 'TCP') !== 'TCP') continue;
+    if (typeof name !== 'string' || name === '') names.push(`${port}`);
+    else if (isPortName(name)) names.push(`${port} (${name})`);
     // A Service may give a port a name that no Ingress may use.
-    return isPortName(name)
-      ? `${port} (${name})`
-      : `${port} (its name is not valid in an Ingress: use the number)`;
-  });
-  return names.length > 0 ? names.slice(0, 10).join(', ') : 'none';
+    else names.push(`${port} (its name is not valid in an Ingress: use the number)`);
+  }
+  return names.length > 0 ? names.join(', ') : 'none';
 }
 
 const PROTOCOLS: ReadonlyMap<unknown, Backend['protocol']> = new Map<unknown, Backend['protocol']>([
@@ -153,7 +140,7 @@ const PROTOCOLS: ReadonlyMap<unknown, Backend['protocol']> = new Map<unknown, Ba
 ]);
 
 function readProtocol(
-  { index, port }: FoundPort,
+  { index, port }: ServicePort,
   key: ObjectKey,
   service: Service,
   problems: Problem[],
@@ -179,7 +166,7 @@ function externalName(
   settings: CompileSettings,
 ): Resolved {
   const spec = asObject(asObject(service)['spec']);
-  const found = findPort(spec, wanted);
+  const found = portsOfService(service).get(wanted);
   const port = found ? targetPort(found) : Number(wanted);
   if (!isPortNumber(port)) return unavailable(key, 'port-not-found');
   if (externalNameFault(serviceKey, service, settings) !== null)
@@ -204,7 +191,7 @@ function externalName(
   return { backend: { key, protocol, ...target, unavailable: null }, problems };
 }
 
-function targetPort({ port }: FoundPort): number {
+function targetPort({ port }: ServicePort): number {
   return Number(isPortNumber(port['targetPort']) ? port['targetPort'] : port['port']);
 }
 

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
+import { indexOfSlice } from './port-index.ts';
 import { refusedAddress } from './refused-addresses.ts';
-import { asObject, isPortNumber, asArray, quote, asString } from '../model/untyped.ts';
+import { asObject, asArray, quote, asString } from '../model/untyped.ts';
 import { type Candidate, splitByTopology } from './topology.ts';
 import { type EndpointIds, endpointId } from '../model/lost-readiness.ts';
 import { type EndpointSlice, objectKey } from '../model/objects.ts';
@@ -71,14 +72,14 @@ function* sliceEndpoints(
       problem('warning', code, referenceTo('EndpointSlice', objectKey(slice), slice), field, message),
     );
   };
-  const { addressType, ports, endpoints } = asObject(slice);
+  const { addressType, endpoints } = asObject(slice);
   if (addressType !== 'IPv4' && addressType !== 'IPv6') {
     const message = `Only IPv4 and IPv6 addresses can be reached, not ${quote(addressType)}; this slice is ignored.`;
     report('AddressTypeNotSupported', 'addressType', message);
     return;
   }
   const family = addressType === 'IPv4' ? 4 : 6;
-  const numbers = slicePorts(ports, portName);
+  const numbers = indexOfSlice(slice).ports.get(portName) ?? [];
   if (numbers.length === 0) return;
   for (const [index, entry] of asArray(endpoints).entries()) {
     const state = stateOf(asObject(entry)['conditions'], traffic);
@@ -112,17 +113,6 @@ function refusal(
 ): string | null {
   if (typeof address !== 'string' || isIP(address) !== family) return `is not an ${addressType} address`;
   return refusedAddress(address, settings.allowLoopback);
-}
-
-/** The numbers that a slice has for the Service port of this name; an unnamed Service port has the empty name. */
-function slicePorts(ports: unknown, portName: string): readonly number[] {
-  const numbers = new Set<number>();
-  for (const entry of asArray(ports)) {
-    const { name, port, protocol } = asObject(entry);
-    if ((asString(name) ?? '') !== portName || (asString(protocol) ?? 'TCP') !== 'TCP') continue;
-    if (isPortNumber(port)) numbers.add(port);
-  }
-  return [...numbers];
 }
 
 /**

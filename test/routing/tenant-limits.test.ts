@@ -253,7 +253,8 @@ describe('the endpoints of a namespace', () => {
       metadata: { namespace, name, labels },
       addressType: 'IPv4',
       ports,
-      endpoints: numbers(endpoints).map((i) => ({ addresses: [`10.0.${i >> 8}.${i & 255}`] })),
+      // An endpoint may have several addresses.
+      endpoints: [{ addresses: numbers(endpoints).map((i) => `10.0.${i >> 8}.${i & 255}`) }],
     };
     const paths = ports.map(({ port }, i) => {
       return { path: `/${i}`, pathType: 'Prefix', backend: { service: { name, port: { number: port } } } };

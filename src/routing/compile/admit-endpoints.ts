@@ -1,4 +1,5 @@
 import { serviceOf } from '../backends.ts';
+import { indexOfSlice } from '../port-index.ts';
 import type { Compilation } from './compilation.ts';
 import { type ObjectKey, namespaceOf } from '../../model/objects.ts';
 import type { ReverseIndex } from '../../model/reverse-index.ts';
@@ -7,7 +8,7 @@ import { type ShardedMap, edit, entries, get } from '../../model/sharded-map.ts'
 import type { Snapshot } from '../../model/snapshot.ts';
 import type { BackendKey } from '../table.ts';
 import { TENANT_LIMITS } from '../tenant-limits.ts';
-import { asArray, asObject, asString } from '../../model/untyped.ts';
+import { asObject, asString } from '../../model/untyped.ts';
 
 export interface AdmittedEndpoints {
   readonly endpointsByNamespace: ShardedMap<number>;
@@ -84,10 +85,9 @@ function judge(
   );
 }
 
-/** What the EndpointSlices of a Service list, ready or not: counted without looking at each. */
+/** How many addresses the EndpointSlices of a Service list, ready or not. */
 function listedEndpoints(service: ObjectKey, { slicesByService }: Snapshot): number {
   let count = 0;
-  for (const slice of get(slicesByService, service) ?? [])
-    count += asArray(asObject(slice)['endpoints']).length;
+  for (const slice of get(slicesByService, service) ?? []) count += indexOfSlice(slice).addresses;
   return count;
 }

@@ -1,0 +1,66 @@
+import type { EndpointSlice, Service } from '../model/objects.ts';
+import { type UntypedObject, asArray, asObject, asString, isPortNumber } from '../model/untyped.ts';
+
+/** A TCP port of a Service. */
+export interface ServicePort {
+  readonly index: number;
+  readonly port: UntypedObject;
+}
+
+const servicePorts = new WeakMap<object, ReadonlyMap<string, ServicePort>>();
+
+/**
+ * The TCP ports of a Service by number and by name, as an Ingress may write them; the first of several counts. Made once
+ * per object: 2,000 paths may name the ports of one Service, and it may have as many.
+ */
+export function portsOfService(service: Service): ReadonlyMap<string, ServicePort> {
+  const object = asObject(service);
+  let ports = servicePorts.get(object);
+  if (!ports) servicePorts.set(object, (ports = indexService(object)));
+  return ports;
+}
+
+function indexService(service: UntypedObject): ReadonlyMap<string, ServicePort> {
+  const ports = new Map<string, ServicePort>();
+  for (const [index, entry] of asArray(asObject(service['spec'])['ports']).entries()) {
+    const port = asObject(entry);
+    const { name, port: number, protocol } = port;
+    if ((asString(protocol) ?? 'TCP') !== 'TCP') continue;
+    const keys = isPortNumber(number) ? [String(number)] : [];
+    // What looks like a number in an Ingress is one.
+    if (typeof name === 'string' && !isPortNumber(Number(name))) keys.push(name);
+    for (const key of keys) if (!ports.has(key)) ports.set(key, { index, port });
+  }
+  return ports;
+}
+
+/** What the EndpointSlices of a Service are asked for again and again. */
+export interface SliceIndex {
+  /** The numbers of its TCP ports, by the name of the Service port; an unnamed one has the empty name. */
+  readonly ports: ReadonlyMap<string, readonly number[]>;
+  /** How many addresses it lists. */
+  readonly addresses: number;
+}
+
+const slices = new WeakMap<object, SliceIndex>();
+
+/** Made once per object. */
+export function indexOfSlice(slice: EndpointSlice): SliceIndex {
+  const object = asObject(slice);
+  let index = slices.get(object);
+  if (!index) slices.set(object, (index = indexSlice(object)));
+  return index;
+}
+
+function indexSlice(slice: UntypedObject): SliceIndex {
+  const ports = new Map<string, Set<number>>();
+  for (const entry of asArray(slice['ports'])) {
+    const { name, port, protocol } = asObject(entry);
+    if ((asString(protocol) ?? 'TCP') !== 'TCP' || !isPortNumber(port)) continue;
+    const key = asString(name) ?? '';
+    ports.set(key, (ports.get(key) ?? new Set()).add(port));
+  }
+  let addresses = 0;
+  for (const entry of asArray(slice['endpoints'])) addresses += asArray(asObject(entry)['addresses']).length;
+  return { ports: new Map([...ports].map(([name, numbers]) => [name, [...numbers]])), addresses };
+}
