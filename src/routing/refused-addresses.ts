@@ -1,5 +1,7 @@
 import { BlockList, isIP } from 'node:net';
 
+type Network = readonly [network: string, prefix: number, ...unknown[]];
+
 /**
  * The one list of addresses that no request is sent to, whether an EndpointSlice holds them, an `externalName` is one of
  * them, or DNS answers them: they are the node itself, reach more than one host, or hand out credentials.
@@ -29,15 +31,16 @@ const REFUSED: readonly (readonly [network: string, prefix: number, is: string])
   ['2001::', 32, 'a Teredo address'],
 ];
 
-const LOOPBACK = listOf([
+const LOOPBACK_NETWORKS: readonly Network[] = [
   ['127.0.0.0', 8],
   ['::1', 128],
-]);
+];
+const LOOPBACK = listOf(LOOPBACK_NETWORKS);
 
 const lists = REFUSED.map(([network, prefix, is]) => ({ list: listOf([[network, prefix]]), is }));
 
-/** All of them in one list: nearly every endpoint is in none, which one look then tells. */
-const ANY_REFUSED = listOf(REFUSED);
+/** Loopback and all of them in one list: nearly every endpoint is in none, which one look then tells. */
+const SPECIAL = listOf([...LOOPBACK_NETWORKS, ...REFUSED]);
 
 /** Addresses that hold an IPv4 address in their last four bytes, which they are judged by: IPv4-mapped ones and NAT64. */
 const HOLDS_IPV4 = listOf([
@@ -55,13 +58,13 @@ export function refusedAddress(address: string, allowLoopback: boolean): string 
   if (address.includes('%')) return 'has a zone, which only this node could resolve';
   const judged = family === 6 && HOLDS_IPV4.check(address, 'ipv6') ? lastFourBytes(address) : address;
   const type = typeOf(judged);
+  if (!SPECIAL.check(judged, type)) return null;
   if (LOOPBACK.check(judged, type)) return allowLoopback ? null : 'is a loopback address';
-  if (!ANY_REFUSED.check(judged, type)) return null;
   const refused = lists.find(({ list }) => list.check(judged, type));
   return refused ? `is ${refused.is}` : null;
 }
 
-function listOf(networks: readonly (readonly [network: string, prefix: number, ...unknown[]])[]): BlockList {
+function listOf(networks: readonly Network[]): BlockList {
   const list = new BlockList();
   for (const [network, prefix] of networks) list.addSubnet(network, prefix, typeOf(network));
   return list;

@@ -74,8 +74,9 @@ export function compileBackends(
     const isAdmitted = verdicts.get(key) ?? true;
     const after = isolated(key, snapshot, settings, isAdmitted, faults);
     dependencyUpdates.push(dependentUpdate('Backend', key, before, after));
-    if (!isDeepStrictEqual(before, after)) backends.set(key, after);
-    if (!isDeepStrictEqual(before?.backend, after.backend)) table.set(key, after.backend);
+    const isSame = isDeepStrictEqual(before?.backend, after.backend);
+    if (!isSame) table.set(key, after.backend);
+    if (!isSame || !isDeepStrictEqual(before, after)) backends.set(key, after);
     const { unavailable } = after.backend;
     const faultChanged = before?.backend.unavailable !== unavailable;
     // The message about a bad reference quotes the Service.
