@@ -2,6 +2,9 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { namesOf } from '../src/policies/annotation-spec.ts';
+import type { PolicyModule } from '../src/policies/policy.ts';
+import { POLICIES } from '../src/policies/registry.ts';
 import { VERSION } from '../src/version.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -150,6 +153,34 @@ describe('what may be used where', () => {
         target === null && !isBuiltin(specifier) && !(packageOf(specifier) in dependencies),
     );
     expect(unknown.map(show)).toEqual([]);
+  });
+});
+
+describe('one policy is one file', () => {
+  const fileOf = (policy: PolicyModule): string => `src/policies/${policy.name}.ts`;
+  /** Those that act on requests themselves; the config of the others is read by routing and the proxy. */
+  const acting = POLICIES.filter((policy: PolicyModule) => policy.bind !== undefined);
+
+  test('only the registry knows a policy that acts by itself', () => {
+    expect(acting.map(({ name }) => name)).toContain('response-headers');
+    for (const policy of acting) {
+      const users = imports.filter(({ target }) => target === fileOf(policy)).map(({ file }) => file);
+      expect([policy.name, ...users]).toEqual([policy.name, 'src/policies/registry.ts']);
+    }
+  });
+
+  test('only its own file names its annotations', () => {
+    const others = sources.map((file) => [file, code(file)] as const);
+    for (const policy of POLICIES as readonly PolicyModule[]) {
+      // The name of a policy that does not act by itself is what its config is read by.
+      const names = policy.annotations.flatMap((spec) => [spec.name ?? '', ...namesOf(spec)]);
+      const quoted = names.filter((name) => name !== '' && (policy.bind || name !== policy.name));
+      expect(quoted.length, policy.name).toBeGreaterThan(0);
+      const naming = others
+        .filter(([, text]) => quoted.some((name) => text.includes(`'${name}'`)))
+        .map(([file]) => file);
+      expect(naming.filter((file) => file !== fileOf(policy))).toEqual([]);
+    }
   });
 });
 
