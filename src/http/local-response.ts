@@ -116,6 +116,18 @@ export function redirection(location: string, language: Language): LocalResponse
   return { ...response, fields: [...response.fields, ['location', location]] };
 }
 
+/** Sends a client elsewhere because a policy says so. The status is one of a redirect to a location. */
+export function redirectTo(status: number, location: string): LocalResponse {
+  const reasonPhrase = PHRASES[status] ?? '';
+  const body = `${status} ${reasonPhrase}\n`;
+  const fields: LocalResponse['fields'] = [
+    ['content-type', 'text/plain; charset=utf-8'],
+    ['content-length', String(body.length)],
+    ['location', location],
+  ];
+  return { status, reasonPhrase, fields, body, close: false };
+}
+
 /**
  * A gRPC call is answered with a status of its own and no body ("Trailers-Only"): whatever speaks gRPC knows what to do
  * with it, and not what to do with a page.
@@ -305,6 +317,10 @@ function explain(reason: LocalReason): Explanation {
 }
 
 const PHRASES: Readonly<Record<number, string>> = {
+  301: 'Moved Permanently',
+  302: 'Found',
+  303: 'See Other',
+  307: 'Temporary Redirect',
   308: 'Permanent Redirect',
   400: 'Bad Request',
   403: 'Forbidden',

@@ -42,6 +42,13 @@ export function normalizeRulePath(path: string): string | null {
   return normalizePath(bytes);
 }
 
+/** A target that was decided on, without the scheme and host of absolute-form (RFC 9112, 3.2.2). */
+export function originForm(target: string): string {
+  if (target.charCodeAt(0) === SLASH) return target;
+  const rest = target.replace(/^https?:\/\/[^/?#]*/i, '');
+  return rest.charCodeAt(0) === SLASH ? rest : `/${rest}`;
+}
+
 function normalizeSlowly(target: string): string | null {
   const query = target.indexOf('?');
   const encoded = recode(query < 0 ? target : target.slice(0, query));

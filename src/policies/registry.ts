@@ -1,7 +1,9 @@
+import { appRoot } from './app-root.ts';
 import { balance } from './balance.ts';
 import { backendTransport } from './backend-transport.ts';
 import { clientCertificate } from './client-certificate.ts';
 import type { PolicyModule } from './policy.ts';
+import { redirect } from './redirect.ts';
 import { responseHeaders } from './response-headers.ts';
 import { sourceRanges } from './source-ranges.ts';
 
@@ -10,6 +12,9 @@ import { sourceRanges } from './source-ranges.ts';
  * each place stands beside it.
  */
 export const POLICIES = [
+  // redirect: the root of the host before what all paths of an Ingress are redirected to, as in ingress-nginx.
+  appRoot,
+  redirect,
   // access: decided by the connection, before anything that costs more.
   clientCertificate,
   // access: by an address alone, before whatever asks for a secret.

@@ -11,9 +11,9 @@ import {
 } from '../http/local-response.ts';
 import { RequestEdit } from '../http/request-view.ts';
 import { type BoundPolicies, NO_POLICIES } from '../policies/bound-policies.ts';
-import { CONTINUE, type Verdict } from '../policies/policy.ts';
+import { type BoundPolicy, CONTINUE, type Verdict } from '../policies/policy.ts';
 import { askPolicies, editResponse } from '../policies/run-policies.ts';
-import type { Decision } from '../routing/decide.ts';
+import { type Decision, policiesToAsk } from '../routing/decide.ts';
 import type { RequestHead } from './downstream/http1/request-head.ts';
 import type { Relay } from './engine-state.ts';
 import { callTimeoutMs } from './grpc.ts';
@@ -41,6 +41,8 @@ export class RequestPlan {
   readonly #client: ClientSide;
   readonly #ledger: Ledger;
   #policies: BoundPolicies;
+  /** Those of them that are asked about the request. */
+  #asked: readonly BoundPolicy[] = [];
   #accept: string | undefined;
 
   /** Null until the head was read. */
@@ -90,12 +92,13 @@ export class RequestPlan {
     this.#policies = context.policies(policies);
     if (policies !== null || this.#policies.onRequest.length > 0)
       ledger.fields = new HeadText(text(bytes, base, base + head.length));
+    this.#asked = policiesToAsk(decision, this.#policies);
     if (decision.kind !== 'forward') return;
     this.hash = hashOf(decision, ledger, head, bytes, base);
     if (upstreamWay(decision.route, decision.backend).http2) {
       this.callTimeoutMs = callTimeoutMs(head.fields.valueOfName(bytes, base, 'grpc-timeout'));
     }
-    if (this.#policies.onRequest.length > 0) {
+    if (this.#asked.length > 0) {
       this.#source = { head, bytes, base, way, edit: new RequestEdit(ledger) };
     } else {
       this.head = upstreamHead(head, bytes, base, connectionInfo, way, this.upgrade, null);
@@ -104,10 +107,12 @@ export class RequestPlan {
 
   /** What the policies of the route make of the request. To be asked once, before the next read. */
   ask(): Verdict | Promise<Verdict> {
+    if (this.#asked.length === 0) return CONTINUE;
     const source = this.#source;
-    if (source === null) return CONTINUE;
-    const verdict = askPolicies(this.#policies.onRequest, this.#ledger, source.edit);
-    if (verdict instanceof Promise) {
+    // Where nothing goes to an endpoint, nothing becomes of an edit.
+    const edit = source?.edit ?? new RequestEdit(this.#ledger);
+    const verdict = askPolicies(this.#asked, this.#ledger, edit);
+    if (source !== null && verdict instanceof Promise) {
       // The next read overwrites both.
       const { head, bytes, base } = source;
       const copy = Buffer.from(bytes.subarray(base, base + head.length));

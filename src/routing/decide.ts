@@ -4,6 +4,8 @@ import { hostReference } from './host-certificate.ts';
 import { matchIn, normalizeHost, normalizePath, routesFor } from './match.ts';
 import { normalizeRulePath } from '../http/path.ts';
 import { certificateRefusal } from './client-certificate-check.ts';
+import type { BoundPolicies } from '../policies/bound-policies.ts';
+import type { BoundPolicy } from '../policies/policy.ts';
 import type { Refusal } from '../http/local-response.ts';
 import type { RequestFacts } from '../http/request-facts.ts';
 
@@ -13,6 +15,23 @@ export type Decision =
   /** To the same target by https. */
   | { readonly kind: 'redirect'; readonly route: Route | null; readonly location: string }
   | { readonly kind: 'refuse'; readonly route: Route | null; readonly reason: Refusal };
+
+/**
+ * The policies of the route that are asked before a decision is carried out. Whether there is an endpoint is not looked at
+ * before them: a redirect needs none, and who may not come is not told.
+ */
+export function policiesToAsk(decision: Decision, { onRequest }: BoundPolicies): readonly BoundPolicy[] {
+  switch (decision.kind) {
+    case 'forward':
+      return onRequest;
+    case 'refuse':
+      return decision.reason === 'backend-unavailable' ? onRequest : [];
+    case 'redirect':
+      return [];
+    default:
+      return decision satisfies never;
+  }
+}
 
 /** Where hosts with TLS send clients that come without. */
 export interface HttpsRedirect {

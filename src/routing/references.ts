@@ -28,6 +28,8 @@ export function referenceProblems(
 ): readonly Problem[] {
   const withoutEndpoints = new Set<BackendKey>();
   return routesOf(claims).flatMap((route) => {
+    // Nothing goes to the Service of a redirect, which may be missing.
+    if (route.policies?.configs.redirect) return [];
     const reason = get(backends, route.backend)?.unavailable;
     if (reason === 'no-endpoints') {
       if (withoutEndpoints.has(route.backend)) return [];

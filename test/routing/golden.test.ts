@@ -34,6 +34,9 @@ function outcome(table: RouteTable, { decision, verdict, local }: GoldenExchange
     ...(route.ingress !== '' && { ingress: route.ingress }),
     backend: route.backend,
   };
+  if (verdict.kind === 'refuse')
+    return { status: statusOf(verdict.reason), reason: verdict.reason, ...found };
+  if (verdict.kind === 'respond' && local) return { status: local.status, ...found };
   if (decision.kind === 'redirect') return { status: statusOf('https-only'), ...found };
   if (decision.kind === 'refuse') {
     const { reason } = decision;
@@ -43,9 +46,6 @@ function outcome(table: RouteTable, { decision, verdict, local }: GoldenExchange
       route && reason === 'backend-unavailable' ? get(table.backends, route.backend)?.unavailable : reason;
     return { status, reason: why ?? reason, ...found };
   }
-  if (verdict.kind === 'refuse')
-    return { status: statusOf(verdict.reason), reason: verdict.reason, ...found };
-  if (local !== null) return { status: local.status, ...found };
   const { backend } = decision;
   const { externalName } = backend;
   const endpoints = externalName

@@ -12,7 +12,7 @@ import {
 } from '../../src/http/local-response.ts';
 import { RequestEdit, type RequestView } from '../../src/http/request-view.ts';
 import { type BoundPolicies, policyBinder } from '../../src/policies/bound-policies.ts';
-import { CONTINUE, type Verdict } from '../../src/policies/policy.ts';
+import type { Verdict } from '../../src/policies/policy.ts';
 import { askPolicies, editResponse } from '../../src/policies/run-policies.ts';
 import { strictTransportSecurity } from '../../src/policies/strict-transport-security.ts';
 import { RequestHead } from '../../src/proxy/downstream/http1/request-head.ts';
@@ -20,7 +20,7 @@ import { DEFAULT_LIMITS } from '../../src/proxy/limits.ts';
 import { clientPolicies } from '../../src/proxy/tls/client-policies.ts';
 import { presentedCertificate } from '../../src/proxy/tls/presented-certificate.ts';
 import { incomingForwarding, upgradeOf, upstreamHead } from '../../src/proxy/upstream/http1/upstream-head.ts';
-import { type Decision, decide } from '../../src/routing/decide.ts';
+import { type Decision, decide, policiesToAsk } from '../../src/routing/decide.ts';
 import type { RouteTable } from '../../src/routing/table.ts';
 import { type Case, type CaseRequest, clientCertificate, requestHead, splitRequest } from './cases.ts';
 
@@ -30,7 +30,7 @@ const PEER = '127.0.0.1';
 /** What becomes of a request of a golden case, found without sockets. */
 export interface GoldenExchange {
   readonly decision: Decision;
-  /** What the policies say of a request that is to be forwarded. */
+  /** What the policies say of a request that they are asked about. */
   readonly verdict: Verdict;
   /** What Portico responds itself; null where a Pod responds. */
   readonly local: LocalResponse | null;
@@ -71,8 +71,7 @@ export async function goldenExchange(
   const everywhere = serving.hsts === null ? [] : [strictTransportSecurity(serving.hsts)];
   const policies = policyBinder({ now: () => settings.now }, everywhere)(decision.route?.policies ?? null);
   const edit = new RequestEdit(request);
-  const verdict =
-    decision.kind === 'forward' ? await askPolicies(policies.onRequest, request, edit) : CONTINUE;
+  const verdict = await askPolicies(policiesToAsk(decision, policies), request, edit);
   const local = localResponseOf(decision, verdict, languageOf(request.value('accept'), false));
   if (local) {
     return { decision, verdict, local, response: edited(local.fields, policies, request), upstream: null };
@@ -100,15 +99,15 @@ function connectionOf(
 
 /** Null where the request goes on to a Pod. */
 function localResponseOf(decision: Decision, verdict: Verdict, language: Language): LocalResponse | null {
-  if (decision.kind === 'redirect') return redirection(decision.location, language);
-  if (decision.kind === 'refuse') return localResponse(decision.reason, language);
-  switch (verdict.kind) {
-    case 'continue':
+  if (verdict.kind === 'respond') return verdict.response;
+  if (verdict.kind === 'refuse') return localResponse(verdict.reason, language);
+  switch (decision.kind) {
+    case 'forward':
       return null;
-    case 'respond':
-      return verdict.response;
+    case 'redirect':
+      return redirection(decision.location, language);
     case 'refuse':
-      return localResponse(verdict.reason, language);
+      return localResponse(decision.reason, language);
   }
 }
 

@@ -1,13 +1,14 @@
 import type { IncomingMessage } from 'node:http';
 import { balanceOf } from '../../policies/balance.ts';
 import type { Backend, Route } from '../../routing/table.ts';
-import type { LocalReason } from '../../http/local-response.ts';
+import type { LocalReason, LocalResponse } from '../../http/local-response.ts';
 import { applyEdit } from '../../http/head-edit.ts';
 import { RequestEdit, type RequestView } from '../../http/request-view.ts';
 import type { BoundPolicies } from '../../policies/bound-policies.ts';
-import type { Verdict } from '../../policies/policy.ts';
+import type { BoundPolicy, Verdict } from '../../policies/policy.ts';
 import { askPolicies } from '../../policies/run-policies.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
+import { policiesToAsk } from '../../routing/decide.ts';
 import type { EngineContext } from '../engine.ts';
 import { type Forwarding, forwarding } from '../../http/forwarded.ts';
 import { hashKey } from '../balance/hash-by.ts';
@@ -20,6 +21,8 @@ import { type RequestHead, readHead } from './reference-request-head.ts';
 export type Plan = {
   /** Of the route, or those that count everywhere. */
   readonly policies: BoundPolicies;
+  /** Those of them that are asked about the request. */
+  readonly asked: readonly BoundPolicy[];
 } & (
   | { readonly kind: 'refuse'; readonly reason: LocalReason; readonly head: RequestHead | null }
   | { readonly kind: 'redirect'; readonly location: string; readonly head: RequestHead }
@@ -44,7 +47,10 @@ export function planRequest(context: EngineContext, request: IncomingMessage, le
   const connectionInfo = connectionInfoOf(request.socket);
   const read = readHead(request, context, connectionInfo);
   if (read.kind === 'fault') {
-    return { kind: 'refuse', reason: read.reason, head: null, policies: context.policies(null) };
+    return {
+      ...{ kind: 'refuse', reason: read.reason, head: null },
+      ...{ policies: context.policies(null), asked: [] },
+    };
   }
   const { head } = read;
   ledger.droppedFields = head.droppedFields;
@@ -56,13 +62,15 @@ export function planRequest(context: EngineContext, request: IncomingMessage, le
   const decision = context.decide({ ...head.addressee, scheme: way.scheme, connectionInfo });
   ledger.route = decision.route;
   const policies = context.policies(decision.route?.policies ?? null);
-  if (decision.kind === 'refuse') return { kind: 'refuse', reason: decision.reason, head, policies };
-  if (decision.kind === 'redirect') return { kind: 'redirect', location: decision.location, head, policies };
+  const asked = policiesToAsk(decision, policies);
+  if (decision.kind === 'refuse') return { kind: 'refuse', reason: decision.reason, head, policies, asked };
+  if (decision.kind === 'redirect')
+    return { kind: 'redirect', location: decision.location, head, policies, asked };
   const { route, backend } = decision;
   const speech = upstreamWay(route, backend);
   // Nor can it verify pods, and what must be verified is not sent without.
   if (speech.http2 || speech.tls?.options.rejectUnauthorized) {
-    return { kind: 'refuse', reason: 'protocol-not-supported', head, policies };
+    return { kind: 'refuse', reason: 'protocol-not-supported', head, policies, asked };
   }
 
   const balance = balanceOf(route.policies?.configs.balance, backend.affinity !== undefined);
@@ -80,6 +88,7 @@ export function planRequest(context: EngineContext, request: IncomingMessage, le
     tls: speech.tls !== null,
     way,
     policies,
+    asked,
     choose: (tried) => context.endpoints.choose(backend, balance, tried, hash, context.now()),
     isLast: (attempt) => attempt >= context.limits.attempts || !context.endpoints.hasSeveral(backend),
   };
@@ -92,21 +101,34 @@ export interface UpstreamRequest {
   readonly fields: Readonly<Record<string, string | string[]>>;
 }
 
-type Prepared =
-  | { readonly kind: 'send'; readonly upstreamRequest: UpstreamRequest }
-  | Exclude<Verdict, { kind: 'continue' }>;
+export type Prepared =
+  | { readonly kind: 'send'; readonly plan: ForwardPlan; readonly upstreamRequest: UpstreamRequest }
+  | { readonly kind: 'refuse'; readonly reason: LocalReason }
+  | { readonly kind: 'respond'; readonly response: LocalResponse };
 
-/** Asks the policies of the route, and says what to send or what they respond. A promise only where a policy gives one. */
-export function prepare(plan: ForwardPlan, request: RequestView): Prepared | Promise<Prepared> {
-  const { onRequest } = plan.policies;
-  if (onRequest.length === 0) return { kind: 'send', upstreamRequest: upstreamRequest(plan, request, null) };
+/** Asks the policies of the route, and says what to send or respond. A promise only where a policy gives one. */
+export function prepare(plan: Plan, request: RequestView): Prepared | Promise<Prepared> {
+  const { asked } = plan;
+  if (asked.length === 0) return prepared(plan, request, null);
   const edit = new RequestEdit(request);
   const finish = (verdict: Verdict): Prepared =>
-    verdict.kind === 'continue'
-      ? { kind: 'send', upstreamRequest: upstreamRequest(plan, request, edit) }
-      : verdict;
-  const verdict = askPolicies(onRequest, request, edit);
+    verdict.kind === 'continue' ? prepared(plan, request, edit) : verdict;
+  const verdict = askPolicies(asked, request, edit);
   return verdict instanceof Promise ? verdict.then(finish) : finish(verdict);
+}
+
+/** What becomes of a request that its policies let go on. */
+function prepared(plan: Plan, request: RequestView, edit: RequestEdit | null): Prepared {
+  switch (plan.kind) {
+    case 'forward':
+      return { kind: 'send', plan, upstreamRequest: upstreamRequest(plan, request, edit) };
+    case 'refuse':
+      return { kind: 'refuse', reason: plan.reason };
+    case 'redirect':
+      return { kind: 'refuse', reason: 'https-only' };
+    default:
+      return plan satisfies never;
+  }
 }
 
 function upstreamRequest(

@@ -28,7 +28,7 @@ import { DISCARD_MS, isDiscardable } from '../unread-body.ts';
 import { type AttemptAt, attemptAt, connectTime } from './attempt-at.ts';
 import { isClosing, serveNoMore } from './last-response.ts';
 import { connectionInfoOf, openLedger, requestView } from './reference-record.ts';
-import { type ForwardPlan, type UpstreamRequest, planRequest, prepare } from './plan.ts';
+import { type ForwardPlan, type Prepared, type UpstreamRequest, planRequest, prepare } from './plan.ts';
 import type { Pool } from './reference-pool.ts';
 import { relayedFields, relayedTrailers } from './reference-response-head.ts';
 
@@ -104,17 +104,11 @@ export function serveExchange(
   if (hasBody) around.readers.set(request.socket, refuse);
   else request.resume();
 
-  if (plan.kind === 'refuse') return refuse(plan.reason);
-  if (plan.kind === 'redirect') return refuse('https-only');
-  if (expects === 'unknown') return refuse('expectation-unknown');
+  if (expects === 'unknown' && plan.kind === 'forward') return refuse('expectation-unknown');
   try {
     const prepared = prepare(plan, view);
-    if (prepared instanceof Promise)
-      prepared.then(
-        guarded((kept) => goOn(plan, kept)),
-        onFault,
-      );
-    else goOn(plan, prepared);
+    if (prepared instanceof Promise) prepared.then(guarded(goOn), onFault);
+    else goOn(prepared);
   } catch (fault) {
     onFault(fault);
   }
@@ -137,10 +131,11 @@ export function serveExchange(
     };
   }
 
-  function goOn(plan: ForwardPlan, prepared: Awaited<ReturnType<typeof prepare>>): void {
+  function goOn(prepared: Prepared): void {
     if (complete || answered) return;
     if (prepared.kind === 'respond') return respond(prepared.response);
     if (prepared.kind === 'refuse') return refuse(prepared.reason);
+    const { plan } = prepared;
     upstreamRequest = prepared.upstreamRequest;
     const pending = context.endpoints.pending(plan.backend);
     if (pending) void pending.finally(guarded(() => tryNext(plan)));

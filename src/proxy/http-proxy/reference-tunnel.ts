@@ -15,7 +15,7 @@ import { GOING_AWAY, WebSocketFrames, maskedGoingAway } from '../websocket-frame
 import { type AttemptAt, attemptAt, connectTime } from './attempt-at.ts';
 import type { Surroundings } from './reference-exchange.ts';
 import { connectionInfoOf, openLedger, requestView, valuesOf } from './reference-record.ts';
-import { type ForwardPlan, type UpstreamRequest, planRequest, prepare } from './plan.ts';
+import { type ForwardPlan, type Prepared, type UpstreamRequest, planRequest, prepare } from './plan.ts';
 import { relayedFields } from './reference-response-head.ts';
 import { answerSocket } from './socket-answer.ts';
 
@@ -86,21 +86,14 @@ export function serveTunnel(
   let { policies } = plan;
   let upstreamRequest: UpstreamRequest | null = null;
   const refuse = (reason: LocalReason): void => {
-    answerSocket(context, client, reason, request, ledger, { policies });
+    const redirected = plan.kind === 'redirect' && reason === 'https-only';
+    const made = redirected && redirection(plan.location, languageOf(plan.head.accept, false));
+    answerSocket(context, client, reason, request, ledger, { policies, ...(made && { made }) });
   };
-  if (plan.kind === 'refuse') return refuse(plan.reason);
-  if (plan.kind === 'redirect') {
-    const made = redirection(plan.location, languageOf(plan.head.accept, false));
-    return answerSocket(context, client, 'https-only', request, ledger, { policies, made });
-  }
   try {
     const prepared = prepare(plan, view);
-    if (prepared instanceof Promise)
-      prepared.then(
-        guarded((kept) => goOn(plan, kept)),
-        onFault,
-      );
-    else goOn(plan, prepared);
+    if (prepared instanceof Promise) prepared.then(guarded(goOn), onFault);
+    else goOn(prepared);
   } catch (fault) {
     onFault(fault);
   }
@@ -123,12 +116,13 @@ export function serveTunnel(
     };
   }
 
-  function goOn(plan: ForwardPlan, prepared: Awaited<ReturnType<typeof prepare>>): void {
+  function goOn(prepared: Prepared): void {
     if (client.destroyed) return;
     if (prepared.kind === 'respond') {
       return answerSocket(context, client, 'policy', request, ledger, { policies, made: prepared.response });
     }
     if (prepared.kind === 'refuse') return refuse(prepared.reason);
+    const { plan } = prepared;
     upstreamRequest = prepared.upstreamRequest;
     const pending = context.endpoints.pending(plan.backend);
     if (pending) void pending.finally(guarded(() => tryNext(plan)));
