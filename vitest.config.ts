@@ -11,7 +11,10 @@ export default defineConfig({
     maxWorkers: 2,
     // A test that asserts nothing cannot fail.
     expect: { requireAssertions: true },
-    // The code under test runs as it does in production, without a transform in between.
+    // Processes, not threads: a test may start threads, and its process has signals and an environment of its own.
     pool: 'forks',
+    // Test files share two processes: to start one for each file, and load everything there, takes as long as the tests.
+    isolate: false,
+    globalSetup: 'test/support/bundle.ts',
   },
 });

@@ -8,9 +8,9 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { VERSION } from '../../src/version.ts';
 import { startApiServer } from '../support/api-server.ts';
+import { BUNDLE } from '../support/bundle.ts';
 import { HTTP_PORT, STATUS_PORT, eventually } from '../support/daemon.ts';
 import { loopbackAddress } from '../support/loopback.ts';
-import { ROOT } from './manifests.ts';
 
 const run = promisify(execFile);
 const HOST = 'shop.example';
@@ -20,9 +20,8 @@ let portico = '';
 /** The bundle as it is in the image: nothing beside it and nothing above it. */
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'portico-bundle-'));
-  await run(process.execPath, [join(ROOT, 'scripts/build.ts'), join(folder, 'dist')]);
   portico = join(folder, 'portico');
-  await cp(join(folder, 'dist'), portico, { recursive: true });
+  await cp(BUNDLE ?? '', portico, { recursive: true });
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 

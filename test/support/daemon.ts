@@ -1,12 +1,13 @@
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { BUNDLE } from './bundle.ts';
 import { type RawClient, rawClient } from './raw-client.ts';
 import { soon, until } from './until.ts';
 import type { WireMessage } from './wire.ts';
 import { heldPort, loopbackAddress } from './loopback.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const MAIN = BUNDLE ? join(BUNDLE, 'portico.js') : join(import.meta.dirname, '../../src/main.ts');
 /** The same for every daemon of a test process, each on an address of its own. */
 export const [HTTP_PORT, HTTPS_PORT, STATUS_PORT] = await Promise.all([heldPort(), heldPort(), heldPort()]);
 
