@@ -19,10 +19,9 @@ import {
   windowUpdate,
 } from './http2-frames.ts';
 import { isPatternOf, pattern } from './pattern.ts';
+import { LIMIT_MS } from './until.ts';
 
 const WINDOW = 65_535;
-/** Only to say what it was that never came to an end. */
-const PATIENCE_MS = 8_000;
 const AT_A_TIME = 30;
 /** For the uploads of the end, which are not mixed with anything. */
 const WIDE = 10_000_000;
@@ -83,7 +82,7 @@ export class ChaosClient {
     socket.write(Buffer.concat([PREFACE, settings()]));
     // The frames are there by then.
     socket.on('data', () => this.#look());
-    void this.#end.closed.then(() => (this.#isOver = true));
+    socket.on('close', () => (this.#isOver = true));
   }
 
   destroy(): void {
@@ -92,7 +91,7 @@ export class ChaosClient {
 
   /** Asks so many times, in between doing whatever else comes to its mind; then lets everything end. */
   async run(times: number): Promise<Outcome> {
-    const patience = AbortSignal.timeout(PATIENCE_MS);
+    const patience = AbortSignal.timeout(LIMIT_MS);
     for (let asked = 0; asked < times && !this.#isOver && !patience.aborted;) {
       const dice = this.#random();
       if (dice < 0.25 && this.#open < AT_A_TIME) {
@@ -127,7 +126,7 @@ export class ChaosClient {
   /** A whole upload that nobody disturbs; what became of it. */
   async uploads(size: number): Promise<string> {
     const asked = this.#request('POST', 'app.test', 10, '', size);
-    const patience = AbortSignal.timeout(PATIENCE_MS);
+    const patience = AbortSignal.timeout(LIMIT_MS);
     while (!asked.over && !this.#isOver && !patience.aborted) {
       this.#upload();
       await nextTurn();

@@ -14,6 +14,7 @@ import type { PolicyConfigs } from '../../src/policies/registry.ts';
 import { pathTree } from '../../src/routing/path-tree.ts';
 import { emptyMap, get, mapOf } from '../../src/model/sharded-map.ts';
 import { type Backend, type Route, type RouteTable, UNVERIFIABLE } from '../../src/routing/table.ts';
+import { soon } from './until.ts';
 
 /** One host with everything below it going to one backend. */
 export interface Site {
@@ -113,7 +114,7 @@ export interface RunningProxy extends AsyncDisposable {
   readonly engine: Engine;
   /** Every exchange that was accounted so far. */
   readonly exchanges: readonly Exchange[];
-  /** The nth accounted exchange, from 0, as soon as it is there. */
+  /** The nth accounted exchange, from 0, as soon as it is there; rejects when it does not come in time. */
   exchange(index: number): Promise<Exchange>;
   /** What is known of the one endpoint of a host, `app.test` unless said; of several, of another one each time. */
   endpoint(host?: string): EndpointState | null;
@@ -160,8 +161,8 @@ export async function startProxy(
     engine,
     exchanges,
     faults,
-    exchange: (index) =>
-      new Promise((resolve) => {
+    exchange(index) {
+      const accounted = new Promise<Exchange>((resolve) => {
         const look = (): void => {
           const found = exchanges[index];
           if (!found) return;
@@ -170,7 +171,9 @@ export async function startProxy(
         };
         waiting.add(look);
         look();
-      }),
+      });
+      return soon(accounted, () => `exchange ${index} is accounted; there were ${exchanges.length}`);
+    },
     endpoint(host = 'app.test') {
       const backend = get(table.backends, `default/${host}:80`);
       return backend ? endpoints.choose(backend, 'round-robin', [], () => '', 0) : null;

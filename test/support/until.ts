@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
 /** Real time: half of what a test has, so that its failure says what was waited for. */
-const LIMIT_MS = Number(process.env['PORTICO_TEST_TIMEOUT_MS'] ?? 60_000) / 2;
+export const LIMIT_MS = Number(process.env['PORTICO_TEST_TIMEOUT_MS'] ?? 60_000) / 2;
 
 /** Waits for a condition that real sockets, threads or processes bring about; fails with what never happened. */
 export async function until(

@@ -1,5 +1,6 @@
 import { type AddressInfo, type Server, createServer } from 'node:net';
-import { type Wire, type WireMessage, wire } from './wire.ts';
+import { soon } from './until.ts';
+import { type Wire, type WireMessage, bothWires } from './wire.ts';
 
 /** A pod that does what a script says, seeing every byte. */
 export interface Upstream extends AsyncDisposable {
@@ -7,7 +8,7 @@ export interface Upstream extends AsyncDisposable {
   readonly address: string;
   /** In the order in which they were accepted. */
   readonly connections: readonly Wire[];
-  /** The nth connection, from 0, as soon as it is there. */
+  /** The nth connection, from 0, as soon as it is there; rejects when it does not come in time. */
   connection(index: number): Promise<Wire>;
   /** Stops listening, so that connections are refused; those that are open stay. */
   refuse(): Promise<void>;
@@ -15,15 +16,15 @@ export interface Upstream extends AsyncDisposable {
 
 export type Script = (connection: Wire, index: number) => void | Promise<void>;
 
-/** The script runs once per connection. A connection that ends before its script does ends the script quietly. */
+/** The script runs once per connection, and may wait for as long as that lasts. A connection that ends before its script does ends the script quietly. */
 export async function scriptedUpstream(script: Script): Promise<Upstream> {
   const connections: Wire[] = [];
   const waiting = new Set<() => void>();
   const server: Server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
-    const end = wire(socket);
-    connections.push(end);
+    const { wire, patient } = bothWires(socket);
+    connections.push(wire);
     for (const look of waiting) look();
-    void Promise.resolve(script(end, connections.length - 1)).catch(() => undefined);
+    void Promise.resolve(script(patient, connections.length - 1)).catch(() => undefined);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
@@ -37,8 +38,8 @@ export async function scriptedUpstream(script: Script): Promise<Upstream> {
     port,
     address: `127.0.0.1:${port}`,
     connections,
-    connection: (index) =>
-      new Promise((resolve) => {
+    connection(index) {
+      const accepted = new Promise<Wire>((resolve) => {
         const look = (): void => {
           const found = connections[index];
           if (!found) return;
@@ -47,7 +48,9 @@ export async function scriptedUpstream(script: Script): Promise<Upstream> {
         };
         waiting.add(look);
         look();
-      }),
+      });
+      return soon(accepted, () => `connection ${index} to the pod; there were ${connections.length}`);
+    },
     refuse,
     async [Symbol.asyncDispose]() {
       await refuse();

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { soon } from './until.ts';
 
 /** One HTTP message as it was on the wire. */
 export interface WireMessage {
@@ -18,7 +19,10 @@ export interface WireMessage {
   readonly framing: 'none' | 'length' | 'chunked' | 'close';
 }
 
-/** One end of a connection, for a test to hold: sends bytes, sees bytes, waits for conditions. */
+/**
+ * One end of a connection, for a test to hold: sends bytes, sees bytes, waits for conditions. A wait that is not met in
+ * time rejects, with what never happened.
+ */
 export interface Wire {
   readonly socket: Socket;
   /** Everything that came, latin1. */
@@ -43,6 +47,11 @@ export interface Wire {
 }
 
 export function wire(socket: Socket): Wire {
+  return bothWires(socket).wire;
+}
+
+/** `patient` is the same end for a pod, which waits for its next request for as long as the connection lasts. */
+export function bothWires(socket: Socket): { readonly wire: Wire; readonly patient: Wire } {
   let text = '';
   let read = 0;
   let over: 'end' | 'reset' | null = null;
@@ -85,43 +94,53 @@ export function wire(socket: Socket): Wire {
     });
   }
 
-  return {
-    socket,
-    get text() {
-      return text;
-    },
-    get unread() {
-      return text.slice(read);
-    },
-    send: (bytes) => void socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes),
-    end: () => void socket.end(),
-    reset: () => void socket.resetAndDestroy(),
-    until: (condition) =>
-      when(
-        () =>
-          (typeof condition === 'string' ? text.includes(condition) : condition(text))
-            ? (undefined as void)
-            : null,
-        `${condition.toString()}`,
-      ),
-    head: () =>
-      when(() => {
-        const end = text.indexOf('\r\n\r\n', read);
-        if (end < 0) return null;
-        const head = parseHead(text.slice(read, end));
-        read = end + 4;
-        return { ...head, body: '', trailers: [], framing: 'none' as const };
-      }, 'the end of a head'),
-    message: (options = {}) =>
-      when(() => {
-        const parsed = parseMessage(text, read, over !== null, options.toHead ?? false);
-        if (parsed === null) return null;
-        read = parsed.end;
-        return parsed.message;
-      }, 'the end of a message'),
-    ended: done.promise,
-    closed,
+  const waits = (limited: boolean): Wire => {
+    const met = <T>(promise: Promise<T>, what: string): Promise<T> =>
+      limited ? soon(promise, () => `${what}; came: ${JSON.stringify(text.slice(read))}`) : promise;
+    const next = <T>(look: () => T | null, what: string): Promise<T> => met(when(look, what), what);
+    return {
+      socket,
+      get text() {
+        return text;
+      },
+      get unread() {
+        return text.slice(read);
+      },
+      send: (bytes) => void socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes),
+      end: () => void socket.end(),
+      reset: () => void socket.resetAndDestroy(),
+      until: (condition) =>
+        next(
+          () =>
+            (typeof condition === 'string' ? text.includes(condition) : condition(text))
+              ? (undefined as void)
+              : null,
+          `${condition.toString()}`,
+        ),
+      head: () =>
+        next(() => {
+          const end = text.indexOf('\r\n\r\n', read);
+          if (end < 0) return null;
+          const head = parseHead(text.slice(read, end));
+          read = end + 4;
+          return { ...head, body: '', trailers: [], framing: 'none' as const };
+        }, 'the end of a head'),
+      message: (options = {}) =>
+        next(() => {
+          const parsed = parseMessage(text, read, over !== null, options.toHead ?? false);
+          if (parsed === null) return null;
+          read = parsed.end;
+          return parsed.message;
+        }, 'the end of a message'),
+      get ended() {
+        return met(done.promise, 'the end of the connection');
+      },
+      get closed() {
+        return met(closed, 'the close of the connection');
+      },
+    };
   };
+  return { wire: waits(true), patient: waits(false) };
 }
 
 type Head = Pick<WireMessage, 'startLine' | 'status' | 'fields' | 'values' | 'field'>;

@@ -14,6 +14,7 @@ import {
   type ApiServerOptions,
   startApiServer,
 } from '../support/api-server.ts';
+import { soon } from '../support/until.ts';
 import { FakeClock } from './fake-clock.ts';
 
 /** A cluster source on a scripted API server. */
@@ -125,9 +126,18 @@ function observed(
       fixture.onDirty?.(what);
     },
   );
+  const missing = (): string => {
+    const kinds = source.states().filter((state) => !state.synced);
+    return kinds.map(({ kind, lastError }) => `${kind} is listed (${lastError ?? 'no error'})`).join(', ');
+  };
   return {
     api,
-    source,
+    source: {
+      ...source,
+      get synced() {
+        return soon(source.synced, missing);
+      },
+    },
     dirty,
     logs,
     ingresses: () =>

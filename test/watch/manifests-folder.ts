@@ -8,6 +8,7 @@ import {
   startManifestSource,
 } from '../../src/watch/manifests.ts';
 import type { SourceEvent } from '../../src/watch/source.ts';
+import { soon } from '../support/until.ts';
 
 /** A folder of files that is gone after the test. */
 export interface Folder {
@@ -70,21 +71,24 @@ export async function watched(
     for (const look of waiting) look();
   });
   onTestFinished(() => source.stop());
-  await source.synced;
+  await soon(source.synced, () => `synced from ${paths.join(', ')}: ${lines.join('\n')}`);
   return {
     source,
     events,
     lines,
     until: (condition) =>
-      new Promise((resolve) => {
-        const look = () => {
-          if (!condition()) return;
-          waiting.delete(look);
-          resolve();
-        };
-        waiting.add(look);
-        look();
-      }),
+      soon(
+        new Promise((resolve) => {
+          const look = () => {
+            if (!condition()) return;
+            waiting.delete(look);
+            resolve();
+          };
+          waiting.add(look);
+          look();
+        }),
+        () => condition.toString(),
+      ),
   };
 }
 
