@@ -26,6 +26,16 @@ import type { ClientSide, Trailers, TunnelEnd } from '../../sides.ts';
 import { SocketEnd } from '../../socket-end.ts';
 import { MOST_LINGER_MS, isDiscardable } from '../../unread-body.ts';
 
+/**
+ * What a connection of a client is at.
+ *
+ *     ┌──▶ head ──▶ body ──▶ waiting ──┐      the next request
+ *     │     │         └──▶ discarding ─┤
+ *     └─────┼──────────────────────────┘
+ *           └──▶ tunnel ──▶ lingering ──▶ closed
+ *
+ * A response that says `Connection: close` leads from each to lingering, a failure to closed.
+ */
 type Phase =
   /** Between requests, or within a head. */
   | 'head'

@@ -354,6 +354,7 @@ export class Http2Connection implements FrameSink {
     }
     const { memory } = this.#terms;
     const begun = new Http2Stream(this, id, this.remote.initialWindow, memory, memory?.unsent ?? null);
+    begun.isIdle = false;
     begun.remoteEnded = ended;
     this.#streams.set(id, begun);
     this.#user.onRequest(begun, head, ended);

@@ -27,7 +27,26 @@ export interface StreamUser {
  */
 export const CREDIT_FROM = FIRST_WINDOW >>> 1;
 
-/** One stream of a connection (RFC 9113 5): its windows, and what waits for them. */
+/** The states of RFC 9113 5.1. Nothing is pushed, so none is reserved. */
+export type StreamState = 'idle' | 'open' | 'half-closed (local)' | 'half-closed (remote)' | 'closed';
+
+/**
+ * One stream of a connection (RFC 9113 5): its windows, and what waits for them.
+ *
+ *                            idle
+ *                             │ HEADERS, ours or the peer's
+ *                             ▼
+ *             ┌───────────── open ─────────────┐
+ *             │ our END_STREAM                 │ the peer's END_STREAM
+ *             ▼                                ▼
+ *     half-closed (local)            half-closed (remote)
+ *             │ the peer's END_STREAM          │ our END_STREAM
+ *             └───────────► closed ◄───────────┘
+ *
+ * RST_STREAM of either side, or the end of the connection, leads from everywhere to closed. Flags say the same and cost
+ * less where frames are read; `state` is made of them. What came before the stream was closed may still be held for its
+ * user, who is told with `onClosed` once it has all.
+ */
 export class Http2Stream {
   readonly id: number;
   readonly #connection: Http2Connection;
@@ -37,6 +56,8 @@ export class Http2Stream {
   #receiveWindow = FIRST_WINDOW;
   /** Taken, and not told the peer yet. */
   #consumed = 0;
+  /** No HEADERS yet. */
+  isIdle = true;
   /** The peer has sent its END_STREAM. */
   remoteEnded = false;
   /** Ours is in the outbox. */
@@ -76,6 +97,14 @@ export class Http2Stream {
     this.#user = user;
   }
 
+  /** For people and tests: the flags are what decides. */
+  get state(): StreamState {
+    if (this.#isClosed || (this.#localEnded && this.remoteEnded)) return 'closed';
+    if (this.#localEnded) return 'half-closed (local)';
+    if (this.remoteEnded) return 'half-closed (remote)';
+    return this.isIdle ? 'idle' : 'open';
+  }
+
   get isClosed(): boolean {
     return this.#isClosed;
   }
@@ -99,6 +128,7 @@ export class Http2Stream {
   /** A head, or trailers where `ended`; none while content is blocked, but by `end`. */
   fields(fields: readonly string[], ended: boolean): void {
     if (this.#isClosed || this.#localEnded) return;
+    this.isIdle = false;
     this.#connection.sender.fields(this.id, fields, ended);
     if (ended) this.#ourEnd();
   }

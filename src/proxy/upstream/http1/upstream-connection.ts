@@ -71,6 +71,19 @@ const MOST_INTERIMS = 32;
  */
 const READ_BUFFER = Buffer.allocUnsafeSlow(32 * 1024);
 
+/**
+ * What an HTTP/1.1 connection to a pod is at; `#reading` says how far into the response a busy one is.
+ *
+ *     connecting ──▶ busy ◀──▶ idle           an exchange has it, or it waits for the next one
+ *                     │         │
+ *                     ▼         └──▶ closed   the next one did not come in time
+ *                   tunnel ──▶ lingering ──▶ closed
+ *
+ * `lingering`: our last bytes are on their way. A failure, or an exchange that cannot leave it in order, leads from each of
+ * them to closed.
+ */
+type Phase = 'connecting' | 'idle' | 'busy' | 'tunnel' | 'lingering' | 'closed';
+
 /** One connection to a pod, and what is read on it. */
 export class UpstreamConnection implements UpstreamSide {
   readonly #pool: UpstreamPool;
@@ -78,7 +91,7 @@ export class UpstreamConnection implements UpstreamSide {
   readonly poolKey: string;
   readonly socket: Socket;
   readonly deadline = new Deadline<UpstreamConnection>(this);
-  phase: 'connecting' | 'idle' | 'busy' | 'tunnel' | 'lingering' | 'closed' = 'connecting';
+  phase: Phase = 'connecting';
   #user: UpstreamUser | null;
   /** It has served an exchange before the one it serves now. */
   reused = false;

@@ -24,6 +24,16 @@ const CONNECTION_WINDOW = MOST_STREAMS * FIRST_WINDOW;
 /** What connections without TLS read into, one at a time. */
 const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
 
+/**
+ * What an HTTP/2 connection to a pod is at.
+ *
+ *     connecting ──▶ open ──▶ retired ──▶ closed
+ *
+ * `open` from the pod's SETTINGS on. `retired` takes no more streams: after GOAWAY, when its endpoint left the table, and
+ * when stream numbers are used up; it closes when the streams it has are over. A failure leads from everywhere to closed.
+ */
+type Phase = 'connecting' | 'open' | 'retired' | 'closed';
+
 /** One HTTP/2 connection to a pod (RFC 9113 3.3: with prior knowledge, or by ALPN over TLS). */
 export class UpstreamSession implements ConnectionUser {
   readonly sessions: UpstreamSessions;
@@ -35,7 +45,7 @@ export class UpstreamSession implements ConnectionUser {
   /** There is a connection, and the pod has not sent its settings yet. */
   #shaking = false;
   readonly #streams = new Set<UpstreamStream>();
-  #phase: 'connecting' | 'open' | 'retired' | 'closed' = 'connecting';
+  #phase: Phase = 'connecting';
   /** Streams that the pod allows at one time; before it has said so, what it said on another connection. */
   #allowed: number;
   /** A stream was begun on it. */
