@@ -1,6 +1,7 @@
 import { httpsRedirect } from '../config/compile-settings.ts';
 import type { CompileConfig } from '../config/config.ts';
 import { EXIT } from '../config/exit-codes.ts';
+import { describePolicies } from '../policies/describe-policies.ts';
 import { compileOnce } from './compile-once.ts';
 import { type Explanation, explain } from '../routing/explanation.ts';
 import type { Backend, Endpoint, Route } from '../routing/table.ts';
@@ -57,7 +58,10 @@ function explanationText(url: string, { outcome, steps, otherRules }: Explanatio
 
 function routeLines(route: Route): string[] {
   if (route.ingress === '') return ["route: the controller's own default backend"];
-  return [`route: ${ruleText(route)}`];
+  return [
+    `route: ${ruleText(route)}`,
+    ...describePolicies(route.policies).map((policy) => `  policy: ${policy}`),
+  ];
 }
 
 function ruleText(route: Route): string {

@@ -10,8 +10,7 @@ import type {
   RouteTable,
 } from '../../src/routing/table.ts';
 import type { ClientAuth } from '../../src/policies/client-certificate.ts';
-import type { PolicyModule } from '../../src/policies/policy.ts';
-import { POLICIES } from '../../src/policies/registry.ts';
+import { describePolicies } from '../../src/policies/describe-policies.ts';
 import { hostsOf } from '../../src/routing/table-view.ts';
 import type { Problem } from '../../src/model/problem.ts';
 import { describeObject } from '../../src/model/problem.ts';
@@ -85,19 +84,14 @@ function* describeNodes(tree: PathTree, place = 0, before = ''): Generator<[stri
 
 function describeRoute(route: Route): string {
   const source = route.ingress === '' ? 'the controller' : `${route.ingress} ${route.field}`;
-  return `${routeName(route)} -> ${route.backend}${describePolicies(route)} by ${source}`;
+  return `${routeName(route)} -> ${route.backend}${policyText(route)} by ${source}`;
 }
 
 /** ` [balance: ewma by client-ip]`; empty for a route without policies. */
-function describePolicies({ policies }: Route): string {
+function policyText({ policies }: Route): string {
   if (policies === null) return '';
-  const configs = policies.configs as Readonly<Record<string, object>>;
-  const described = POLICIES.flatMap((policy: PolicyModule) => {
-    const config = configs[policy.name];
-    return config === undefined ? [] : `${policy.name}: ${policy.describe(config)}`;
-  });
   const closed = policies.closed.length > 0 ? [`503, closed by ${policies.closed.join(', ')}`] : [];
-  return ` [${[...described, ...closed].join('; ')}]`;
+  return ` [${[...describePolicies(policies), ...closed].join('; ')}]`;
 }
 
 function describeBackend(backend: Backend): string {

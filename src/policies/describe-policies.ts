@@ -1,0 +1,13 @@
+import type { PolicyModule } from './policy.ts';
+import type { PolicySet } from './policy-set.ts';
+import { POLICIES } from './registry.ts';
+
+/** What each policy of a route does, in the order in which they act: `balance: ewma by client-ip`. */
+export function describePolicies(policies: PolicySet | null): readonly string[] {
+  if (policies === null) return [];
+  const configs = policies.configs as Readonly<Record<string, object>>;
+  return POLICIES.flatMap((policy: PolicyModule) => {
+    const config = configs[policy.name];
+    return config === undefined ? [] : `${policy.name}: ${policy.describe(config)}`;
+  });
+}
