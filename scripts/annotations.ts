@@ -44,10 +44,7 @@ export async function annotationsPage(): Promise<string> {
     'An Ingress with `nginx.ingress.kubernetes.io/canary: "true"` repeats the rules of another Ingress to take a part of its',
     'requests. Portico does not serve canaries yet: such an Ingress makes no route, and a warning says so.',
     '',
-    'The other annotations of ingress-nginx are not acted on; one warning for each Ingress names those it has. Where they',
-    'decide who gets in (the other `auth-*`, `satisfy`, `enable-modsecurity` and its kin), serving without them would open',
-    'what was closed: every path of that Ingress answers 503 until they are removed. `false` for `enable-modsecurity` and',
-    '`enable-owasp-core-rules` closes nothing.',
+    'What becomes of every other annotation of ingress-nginx is in [its own page](ingress-nginx.md).',
     '',
   ];
   return format(page.join('\n'), { parser: 'markdown', printWidth: 120, proseWrap: 'always' });

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { ANNOTATIONS_PAGE, annotationsPage } from '../../scripts/annotations.ts';
 import { FLAGS_PAGE, flagsPage } from '../../scripts/flags.ts';
+import { INGRESS_NGINX_PAGE, ingressNginxPage } from '../../scripts/ingress-nginx.ts';
 import { METRICS_PAGE, metricsPage } from '../../scripts/metrics.ts';
 import { CLEANUP_FLAGS, RUN_FLAGS } from '../../src/config/flags.ts';
 import { ROOT } from './manifests.ts';
@@ -18,6 +19,10 @@ test('docs/reference/metrics.md is what a scrape says; `node scripts/metrics.ts`
 
 test('docs/reference/annotations.md is what src/policies says; `node scripts/annotations.ts` writes it', async () => {
   expect(readFileSync(ANNOTATIONS_PAGE, 'utf8')).toBe(await annotationsPage());
+});
+
+test('docs/reference/ingress-nginx.md is what src/policies says; `node scripts/ingress-nginx.ts` writes it', async () => {
+  expect(readFileSync(INGRESS_NGINX_PAGE, 'utf8')).toBe(await ingressNginxPage());
 });
 
 test('links between the documents lead to files that are there', () => {

@@ -9,14 +9,14 @@ import {
 } from '../../model/problem.ts';
 import { asObject } from '../../model/untyped.ts';
 import { AnnotationReader, CLOSED } from '../../policies/annotation-reader.ts';
-import { INGRESS_NGINX, PORTICO, namesOf } from '../../policies/annotation-spec.ts';
+import { PORTICO, namesOf } from '../../policies/annotation-spec.ts';
 import type { ClientAuth } from '../../policies/client-certificate.ts';
 import type { PolicyModule } from '../../policies/policy.ts';
 import { type PolicySet, policySet } from '../../policies/policy-set.ts';
 import { POLICIES, type PolicyConfigs, type PolicyName } from '../../policies/registry.ts';
-import { nginxAccess } from '../../policies/unsupported-access.ts';
 import type { HostGlob } from '../glob.ts';
 import { HOST_GLOBS, readHostGlobs } from './host-globs.ts';
+import { judgeNginxAnnotations } from './nginx-annotations.ts';
 
 /** What the annotations of an Ingress ask for. */
 export interface Annotations {
@@ -36,8 +36,6 @@ const NAMES = POLICIES.map(({ annotations }: PolicyModule) => annotations.flatMa
 const RESERVED = POLICIES.flatMap(({ name, reservedPrefixes = [] }: PolicyModule) =>
   reservedPrefixes.map((prefix) => ({ policy: name as PolicyName, prefix })),
 );
-/** Names that one message lists. */
-const MAX_NAMES = 10;
 
 /** Reads the annotations of an Ingress, policy by policy; `objects` records the Secrets that are read for them. */
 export function readAnnotations(
@@ -64,10 +62,8 @@ export function readAnnotations(
   }
   const globs = readHostGlobs(reader('default'));
 
-  const unsupported: string[] = [];
-  const restricting: string[] = [];
   let unknown = 0;
-  for (const [name, value] of Object.entries(annotations)) {
+  for (const name of Object.keys(annotations)) {
     if (KNOWN.has(name)) continue;
     if (name.startsWith(PORTICO)) {
       const reserved = RESERVED.find(({ prefix }) => name.startsWith(prefix));
@@ -90,22 +86,9 @@ export function readAnnotations(
           `Portico has no such annotation and ignores it; ${suggestion}`,
         );
       }
-    } else if (name.startsWith(INGRESS_NGINX)) {
-      // Also those that are not text: what cannot be read must not be taken for absent.
-      const says = nginxAccess(name.slice(INGRESS_NGINX.length), value);
-      if (says === 'restricted') restricting.push(name);
-      else if (says === 'unrelated') unsupported.push(name);
     }
   }
-  if (unsupported.length > 0) {
-    const message = `Portico does not act on ${enumerate(unsupported)}: requests are served as if they were absent.`;
-    problems.push(problem('warning', 'AnnotationUnsupported', object, 'metadata.annotations', message));
-  }
-  if (restricting.length > 0) {
-    closed.push('unsupported-access');
-    const message = `Portico cannot enforce ${enumerate(restricting)}, so every path of this Ingress answers 503; remove what may be open to all.`;
-    problems.push(problem('error', 'AccessPolicyUnsupported', object, 'metadata.annotations', message));
-  }
+  if (judgeNginxAnnotations(annotations, object, problems) === 'close') closed.push('unsupported-access');
   return { policies: policySet(configs as PolicyConfigs, [...new Set(closed)]), globs, problems };
 }
 
@@ -113,9 +96,4 @@ export function readAnnotations(
 export function clientAuthOf(policies: PolicySet | null): ClientAuth | 'unverifiable' | null {
   if (policies?.closed.includes('client-certificate')) return 'unverifiable';
   return policies?.configs['client-certificate'] ?? null;
-}
-
-function enumerate(names: readonly string[]): string {
-  const shown = names.toSorted().slice(0, MAX_NAMES).join(', ');
-  return names.length > MAX_NAMES ? `${shown} and ${names.length - MAX_NAMES} more` : shown;
 }
