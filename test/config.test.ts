@@ -8,7 +8,7 @@ import {
   resolveConfig,
 } from '../src/config/config.ts';
 import { RUN_FLAGS, environmentName, limitFlagName } from '../src/config/flags.ts';
-import { DEFAULT_CIPHERS } from '../src/proxy/tls/certificates.ts';
+import { DEFAULT_CIPHERS } from '../src/proxy/tls/certificate-store.ts';
 import { DEFAULT_LIMITS, type Limits } from '../src/proxy/limits.ts';
 
 function configOf(flags: FlagValues, env: Environment = {}): Config {

@@ -70,15 +70,15 @@ function ruleText(route: Route): string {
   return `${rule} of Ingress ${route.ingress} at ${route.field}`;
 }
 
-function backendLines({ key, externalName, endpoints, spare = [] }: Backend): string[] {
+function backendLines({ key, externalName, endpoints, failoverEndpoints = [] }: Backend): string[] {
   const targets = externalName
     ? [`${externalName.host}:${externalName.port} by DNS`]
     : endpoints.map(endpointText);
   return [
     `backend: ${key}`,
     ...targets.map((target) => `  endpoint: ${target}`),
-    ...(spare.length > 0 ? ['  farther away, for when none of these can be reached:'] : []),
-    ...spare.map((endpoint) => `  endpoint: ${endpointText(endpoint)}`),
+    ...(failoverEndpoints.length > 0 ? ['  remote, used when none of these can be reached:'] : []),
+    ...failoverEndpoints.map((endpoint) => `  endpoint: ${endpointText(endpoint)}`),
   ];
 }
 

@@ -1,7 +1,7 @@
 import type { AccessLogFormat } from '../proxy/access-log.ts';
 import type { Limits } from '../proxy/limits.ts';
 import { ENGINES, type EngineName } from '../proxy/threads/messages.ts';
-import { DEFAULT_CIPHERS, TLS_VERSIONS, type TlsVersion } from '../proxy/tls/certificates.ts';
+import { DEFAULT_CIPHERS, TLS_VERSIONS, type TlsVersion } from '../proxy/tls/certificate-store.ts';
 import { HOST_OWNERSHIPS, type HostOwnership } from '../routing/settings.ts';
 import { COMPILE_FLAGS, CLEANUP_FLAGS, PUBLISH_FLAGS, RUN_FLAGS } from './flags.ts';
 

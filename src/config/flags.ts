@@ -1,5 +1,5 @@
 import { type Limits, DEFAULT_LIMITS } from '../proxy/limits.ts';
-import { TLS_VERSIONS } from '../proxy/tls/certificates.ts';
+import { TLS_VERSIONS } from '../proxy/tls/certificate-store.ts';
 
 /** One flag of `portico run`, as `--help`, the reference page and the environment know it. */
 export interface Flag {

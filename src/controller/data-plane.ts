@@ -4,7 +4,7 @@ import type { Config } from '../config/config.ts';
 import { listenFailure } from './listen-failure.ts';
 import type { LogSink } from './log.ts';
 import type { ListenFailure } from '../proxy/threads/messages.ts';
-import { type ThreadTrouble, type Threads, startThreads } from '../proxy/threads/threads.ts';
+import { type ThreadFailure, type Threads, startThreads } from '../proxy/threads/threads.ts';
 import { createNameResolver, dnsResolve } from '../proxy/balance/name-resolver.ts';
 import type { NameFault } from '../model/name-fault.ts';
 import type { ObjectKey } from '../model/objects.ts';
@@ -52,7 +52,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
   let draining = false;
   let descriptorsLoggedAt = Number.NEGATIVE_INFINITY;
 
-  const onTrouble = (trouble: ThreadTrouble): void => {
+  const onFailure = (trouble: ThreadFailure): void => {
     switch (trouble.kind) {
       case 'died':
         log.logger.error(
@@ -119,7 +119,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
       onFault: options.onNameFault,
     }),
     onAccessLog: (lines) => log.lines(lines),
-    onTrouble,
+    onFailure,
   });
   const newTicketKey = (): void => threads.useTicketKey(randomBytes(TICKET_KEY_BYTES));
   if (standIn) newTicketKey();
@@ -127,7 +127,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
 
   return {
     ...threads,
-    distribute: threads.publish,
+    distribute: threads.distribute,
     draining: () => draining,
     async drain(timeoutMs) {
       draining = true;

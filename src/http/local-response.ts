@@ -16,7 +16,7 @@ export type CertificateRefusal =
   /** One was presented that is not good. */
   | 'certificate-refused'
   /** It came in clear text, perhaps from a proxy that ended TLS: nobody here has seen a certificate. */
-  | 'certificate-out-of-sight'
+  | 'client-certificate-not-available'
   /** The connection was opened for hosts that ask for something else (RFC 9110 15.5.20). */
   | 'misdirected'
   /** There is nothing to verify clients by, or the Ingress asks for something else than its host. */
@@ -35,7 +35,7 @@ export type AttemptFailure =
   | 'upstream-connect-timed-out'
   | 'upstream-reset'
   | 'overloaded'
-  | 'upstream-nonsense'
+  | 'upstream-protocol-error'
   | 'upstream-timed-out'
   | 'client-gone'
   | 'no-endpoint';
@@ -234,7 +234,7 @@ function explain(reason: LocalReason): Explanation {
         message: 'the client certificate that was sent could not be verified',
         close: true,
       };
-    case 'certificate-out-of-sight':
+    case 'client-certificate-not-available':
       return {
         status: 403,
         message: 'this host asks for client certificates: it is served only over TLS that ends here',
@@ -288,7 +288,7 @@ function explain(reason: LocalReason): Explanation {
       return { status: 502, message: 'no protocol could be agreed on with the upstream' };
     case 'upstream-reset':
       return { status: 502, message: 'the upstream closed the connection before it answered' };
-    case 'upstream-nonsense':
+    case 'upstream-protocol-error':
       return { status: 502, message: 'the upstream sent something that is not a valid HTTP response' };
     case 'backend-unavailable':
       return { status: 503, message: 'the service behind this route is missing or has no endpoint' };

@@ -1,10 +1,10 @@
 import { pino } from 'pino';
-import type { Exchange } from './exchange-record.ts';
+import type { ExchangeRecord } from './exchange-record.ts';
 
 export type AccessLogFormat = 'off' | 'json' | 'text';
 
 export interface AccessLog {
-  write(exchange: Exchange): void;
+  write(exchange: ExchangeRecord): void;
   /** Sends what is gathered. */
   flush(): void;
 }
@@ -40,7 +40,7 @@ export function createAccessLog(format: AccessLogFormat, send: (lines: string) =
   return { write: (exchange) => logger.info(jsonFields(exchange)), flush };
 }
 
-function jsonFields(exchange: Exchange): Record<string, unknown> {
+function jsonFields(exchange: ExchangeRecord): Record<string, unknown> {
   return {
     time: new Date(exchange.startedAt).toISOString(),
     client: exchange.clientAddress,
@@ -64,7 +64,7 @@ function jsonFields(exchange: Exchange): Record<string, unknown> {
 }
 
 /** `12:00:00.123 access GET shop.example.com/cart 200 3.1ms shop/web → 10.0.0.7:8080`, for a person at a terminal. */
-function textLine(exchange: Exchange): string {
+function textLine(exchange: ExchangeRecord): string {
   const time = new Date(exchange.startedAt).toISOString().slice(11, 23);
   const url = printable(`${exchange.host}${exchange.target}`);
   const way = exchange.route ? `${exchange.route.ingress} → ${exchange.endpoint || 'none'}` : 'no route';

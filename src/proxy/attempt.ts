@@ -21,7 +21,7 @@ export type AttemptOutcome =
   /** The pod said that it did nothing with the request (RFC 9113 8.7: REFUSED_STREAM, or a GOAWAY before it). */
   | { readonly kind: 'unprocessed' }
   /** What came is not an HTTP response that can be passed on. */
-  | { readonly kind: 'nonsense' }
+  | { readonly kind: 'protocol-error' }
   /** No response head in time, after the request was sent. */
   | { readonly kind: 'timed-out' }
   | { readonly kind: 'client-gone' }
@@ -84,8 +84,8 @@ export function afterAttempt(outcome: AttemptOutcome, request: AttemptedRequest)
       return outcome.connection === 'reused' ? RETRY_SAME_ALLOWED : RETRY_ELSEWHERE;
     case 'unprocessed':
       return left && request.replayable ? RETRY_ELSEWHERE : giveUp('upstream-reset');
-    case 'nonsense':
-      return giveUp('upstream-nonsense');
+    case 'protocol-error':
+      return giveUp('upstream-protocol-error');
     case 'timed-out':
       return giveUp('upstream-timed-out');
     case 'client-gone':

@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Listener } from './listener/listener.ts';
-import type { Relay } from './engine-state.ts';
+import type { EngineState } from './engine-state.ts';
 
 /**
  * A client that keeps its connection busy sends its next request within this time, and gets it answered with
@@ -33,35 +33,35 @@ export async function quietTurn(now: () => number, turn: () => Promise<unknown>)
 }
 
 /** As `Engine.drain` promises. */
-export async function drainRelay(
-  relay: Relay,
+export async function drainEngine(
+  engine: EngineState,
   listeners: readonly Listener[],
   timeoutMs: number,
 ): Promise<number> {
   const started = performance.now();
-  relay.draining = true;
-  for (const client of relay.clients) client.announceDrain();
+  engine.draining = true;
+  for (const client of engine.clients) client.announceDrain();
   await quietTurn(() => performance.now(), nextTurn);
   for (const listener of listeners) listener.close();
-  const isBusy = (): boolean => relay.clients.size > 0 || listeners.some(({ pending }) => pending > 0);
+  const isBusy = (): boolean => engine.clients.size > 0 || listeners.some(({ pending }) => pending > 0);
 
   const quietMs = Math.min(QUIET_MS, timeoutMs / 2);
   while (isBusy() && performance.now() - started < timeoutMs) {
     const now = performance.now();
-    for (const client of relay.clients) {
+    for (const client of engine.clients) {
       if (client.isIdle && now - Math.max(client.quietSince, started) >= quietMs) client.close();
     }
     await sleep(LOOK_EVERY_MS);
   }
-  const cut = relay.inFlight;
-  for (const client of relay.clients) client.cutForDrain();
+  const cut = engine.inFlight;
+  for (const client of engine.clients) client.abortForDrain();
   const farewell = performance.now();
-  while (relay.clients.size + relay.pool.lingering > 0 && performance.now() - farewell < FAREWELL_MS)
+  while (engine.clients.size + engine.pool.lingering > 0 && performance.now() - farewell < FAREWELL_MS)
     await sleep(LOOK_EVERY_MS);
-  for (const client of relay.clients) client.destroy();
-  relay.pool.destroy();
-  relay.sessions.destroy();
-  relay.deadlines.stop();
-  relay.descriptors.stop();
+  for (const client of engine.clients) client.destroy();
+  engine.pool.destroy();
+  engine.sessions.destroy();
+  engine.deadlines.stop();
+  engine.descriptors.stop();
   return cut;
 }

@@ -9,7 +9,7 @@ import { type DeadlineList, Deadlines } from './deadlines.ts';
 import { DescriptorWatch } from './descriptors.ts';
 import { type ConnectionMemory, HeldMemory } from './held-memory.ts';
 import { RequestHead } from './downstream/http1/request-head.ts';
-import { Slab } from './write-buffer.ts';
+import { WriteBuffer } from './write-buffer.ts';
 import type { Tunnel } from './tunnel.ts';
 import { DISCARD_MS, LINGER_MS } from './unread-body.ts';
 import { UpstreamPool } from './upstream/upstream-pool.ts';
@@ -30,7 +30,7 @@ export interface Client {
   announceDrain(): void;
   close(): void;
   /** Whoever has still something to take note of stays for it, until `destroy`. */
-  cutForDrain(): void;
+  abortForDrain(): void;
   destroy(): void;
   /** It is idle and gives way to another: it is gone when the call returns. */
   evict(): void;
@@ -39,9 +39,9 @@ export interface Client {
 }
 
 /** What the connections and exchanges of one engine share. */
-export class Relay {
+export class EngineState {
   readonly context: EngineContext;
-  readonly slab = new Slab();
+  readonly output = new WriteBuffer();
   readonly pool: UpstreamPool;
   /** The same for pods that speak HTTP/2. */
   readonly sessions: UpstreamSessions;
@@ -114,7 +114,7 @@ export class Relay {
       exchange.onConnectTimeout(true),
     );
     const leniency = { blanks: true, bareLf: context.bareLfInResponses ?? false };
-    this.pool = new UpstreamPool(limits, leniency, this.deadlines, this.slab);
+    this.pool = new UpstreamPool(limits, leniency, this.deadlines, this.output);
     this.sessions = new UpstreamSessions(limits, this.deadlines);
     this.descriptors = new DescriptorWatch(() => this.outOfDescriptors());
   }

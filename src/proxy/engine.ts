@@ -2,9 +2,9 @@ import type { ClientPolicies } from './tls/client-policies.ts';
 import type { Decision } from '../routing/decide.ts';
 import type { RequestFacts } from '../http/request-facts.ts';
 import type { Endpoints } from './balance/endpoint-pool.ts';
-import type { Exchange } from './exchange-record.ts';
+import type { ExchangeRecord } from './exchange-record.ts';
 import type { TrustedProxies } from '../http/forwarded.ts';
-import type { Certificates } from './tls/certificates.ts';
+import type { Certificates } from './tls/certificate-store.ts';
 import type { BindPolicies } from '../policies/bound-policies.ts';
 import type { Limits } from './limits.ts';
 
@@ -35,7 +35,7 @@ export interface EngineContext {
   /** Told of whatever threw while one exchange or connection was handled, which has been ended for it. Never throws. */
   onFault(fault: unknown): void;
   /** Called exactly once when an exchange is over, however it ended. */
-  account(exchange: Exchange): void;
+  onComplete(exchange: ExchangeRecord): void;
   /** Called whenever it is found that no file descriptor is left. */
   onOutOfDescriptors?(): void;
   /** Milliseconds since the epoch. */

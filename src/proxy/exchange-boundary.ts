@@ -1,13 +1,14 @@
 import type { LocalReason } from '../http/local-response.ts';
 import type { Verdict } from '../policies/policy.ts';
 import type { RequestHead } from './downstream/http1/request-head.ts';
-import type { Relay } from './engine-state.ts';
-import { RelayExchange } from './exchange.ts';
+import type { EngineState } from './engine-state.ts';
+import { Exchange } from './exchange.ts';
 import type { ConnectionMemory } from './held-memory.ts';
 import type { ReaderFault } from './native-record.ts';
-import type { ClientSide, Trailers } from './sides.ts';
+import type { Downstream } from './sides.ts';
+import type { Trailers } from './http1/field-block.ts';
 import type { TunnelUser } from './tunnel.ts';
-import type { Loss, UpstreamUser } from './upstream/http1/upstream-connection.ts';
+import type { UpstreamFailure, UpstreamUser } from './upstream/http1/upstream-connection.ts';
 import type { ResponseHead } from './upstream/http1/response-head.ts';
 
 /**
@@ -15,12 +16,12 @@ import type { ResponseHead } from './upstream/http1/response-head.ts';
  * exchange, with 500 or within its response, and touches no other: see `RelayExchange.onFault`.
  */
 export class ExchangeBoundary implements UpstreamUser, TunnelUser {
-  readonly #exchange: RelayExchange;
+  readonly #exchange: Exchange;
   readonly isHead: boolean;
 
   /** `head` is null when the request never came to one. */
-  constructor(relay: Relay, client: ClientSide, head: RequestHead | null) {
-    this.#exchange = new RelayExchange(relay, client, head, this);
+  constructor(engine: EngineState, client: Downstream, head: RequestHead | null) {
+    this.#exchange = new Exchange(engine, client, head, this);
     this.isHead = this.#exchange.isHead;
   }
 
@@ -126,19 +127,19 @@ export class ExchangeBoundary implements UpstreamUser, TunnelUser {
     }
   }
 
-  cutForMemory(): void {
+  abortForMemory(): void {
     try {
-      this.#exchange.cutForMemory();
+      this.#exchange.abortForMemory();
     } catch (fault) {
       this.#exchange.onFault(fault);
     }
   }
 
   /** The time to drain is over. A WebSocket is told, and stays for a moment to take note of it. */
-  cutForDrain(): void {
+  abortForDrain(): void {
     try {
       this.#exchange.tunnel?.goAway();
-      this.#exchange.cutForDrain();
+      this.#exchange.abortForDrain();
     } catch (fault) {
       this.#exchange.onFault(fault);
     }
@@ -218,9 +219,9 @@ export class ExchangeBoundary implements UpstreamUser, TunnelUser {
     }
   }
 
-  onLost(loss: Loss, detail: ReaderFault = ''): void {
+  onUpstreamFailure(failure: UpstreamFailure, detail: ReaderFault = ''): void {
     try {
-      this.#exchange.onLost(loss, detail);
+      this.#exchange.onUpstreamFailure(failure, detail);
     } catch (fault) {
       this.#exchange.onFault(fault);
     }

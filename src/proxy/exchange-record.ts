@@ -2,7 +2,7 @@ import type { Route } from '../routing/table.ts';
 import type { ConnectFailure } from './upstream/connect-failure.ts';
 
 /** One request and its response, as it is accounted when it is over. */
-export interface Exchange {
+export interface ExchangeRecord {
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
   readonly durationMs: number;

@@ -6,29 +6,25 @@ import { balanceOf } from '../policies/balance.ts';
 import type { Verdict } from '../policies/policy.ts';
 import { type AttemptOutcome, afterAttempt } from './attempt.ts';
 import type { EndpointState } from './balance/endpoint-pool.ts';
-import { answeredIn, began, connectFailed, connected, ended } from './balance/endpoint-state.ts';
+import * as health from './balance/endpoint-state.ts';
 import { Deadline } from './deadlines.ts';
-import {
-  type ClientFraming,
-  type ConnectionWord,
-  RelayedFields,
-  clientFraming,
-  connectionWord,
-} from './downstream/http1/client-head.ts';
+import { RelayedFields, clientFraming, connectionOption } from './downstream/http1/client-head.ts';
+import type { ClientFraming, ConnectionOption } from './http1/framing.ts';
 import type { RequestHead } from './downstream/http1/request-head.ts';
-import type { Relay } from './engine-state.ts';
+import type { EngineState } from './engine-state.ts';
 import type { ExchangeBoundary } from './exchange-boundary.ts';
 import type { ConnectionMemory } from './held-memory.ts';
-import { Ledger, type ReaderFault, detailOf } from './native-record.ts';
+import { NativeRecord, type ReaderFault, detailOf } from './native-record.ts';
 import { RequestBody } from './request-body.ts';
 import { RequestPlan } from './request-plan.ts';
-import type { ClientSide, Trailers, UpstreamSide } from './sides.ts';
+import type { Downstream, Upstream } from './sides.ts';
+import type { Trailers } from './http1/field-block.ts';
 import { Tunnel } from './tunnel.ts';
-import { reach } from './upstream/acquire-upstream.ts';
+import { acquireUpstream } from './upstream/acquire-upstream.ts';
 import { type ConnectFailure, isConnectError } from './upstream/connect-failure.ts';
 import type { ResponseHead } from './upstream/http1/response-head.ts';
-import type { Loss } from './upstream/http1/upstream-connection.ts';
-import { upstreamWay } from './upstream/upstream-transport.ts';
+import type { UpstreamFailure } from './upstream/http1/upstream-connection.ts';
+import { upstreamTransport } from './upstream/upstream-transport.ts';
 
 /** What an exchange counts for beside its head: so the number of those under way is bounded by memory too. */
 const EXCHANGE_BYTES = 4_096;
@@ -45,13 +41,13 @@ type Response =
 /**
  * The life of one exchange, told from top to bottom: the head is there → a decision → an endpoint and a connection
  * to it → the request is sent → the response comes and goes on → the account. Each step is called by the connection
- * on which something happened; whatever goes wrong ends in `refuse`, `#cut` or `onClientGone`.
+ * on which something happened; whatever goes wrong ends in `refuse`, `#abort` or `onClientGone`.
  */
-export class RelayExchange {
-  readonly #relay: Relay;
+export class Exchange {
+  readonly #engine: EngineState;
   readonly #boundary: ExchangeBoundary;
-  readonly #client: ClientSide;
-  readonly #ledger: Ledger;
+  readonly #client: Downstream;
+  readonly #record: NativeRecord;
   readonly isHead: boolean;
   tunnel: Tunnel | null = null;
 
@@ -72,7 +68,7 @@ export class RelayExchange {
   #state: EndpointState | null = null;
   #tried: readonly EndpointState[] = [];
   #resets = 0;
-  #upstream: UpstreamSide | null = null;
+  #upstream: Upstream | null = null;
   /** Only while there is no connection: most exchanges find one. */
   #connecting: {
     readonly all: Deadline<ExchangeBoundary>;
@@ -90,20 +86,19 @@ export class RelayExchange {
   #deadline: NodeJS.Timeout | undefined;
 
   /**
-   * `head` is null when the request never came to one. `boundary` is what stands before this exchange: whoever is to call
-   * it later is given the boundary instead.
+   * `head` is null when the request never came to one. `boundary` stands before this exchange: later callers are
+   * given the boundary instead.
    */
-  constructor(relay: Relay, client: ClientSide, head: RequestHead | null, boundary: ExchangeBoundary) {
-    this.#relay = relay;
+  constructor(engine: EngineState, client: Downstream, head: RequestHead | null, boundary: ExchangeBoundary) {
+    this.#engine = engine;
     this.#boundary = boundary;
-
     this.#client = client;
-    this.#ledger = new Ledger(relay.context.now(), client.connectionInfo, head, client.isHttp2);
-    this.#plan = new RequestPlan(relay, client, this.#ledger);
+    this.#record = new NativeRecord(engine.context.now(), client.connectionInfo, head, client.isHttp2);
+    this.#plan = new RequestPlan(engine, client, this.#record);
     this.#body = new RequestBody(client.memory);
     client.memory.add(EXCHANGE_BYTES);
-    this.isHead = this.#ledger.method === 'HEAD';
-    relay.inFlight++;
+    this.isHead = this.#record.method === 'HEAD';
+    engine.inFlight++;
   }
 
   get memory(): ConnectionMemory {
@@ -122,11 +117,16 @@ export class RelayExchange {
     this.#persists = head.minor === 1 ? !head.connection.close : head.connection.keepAlive;
     plan.read(head, bytes, base);
     const { decision } = plan;
-    const way = decision?.kind === 'forward' ? upstreamWay(decision.route, decision.backend) : null;
+    const transport =
+      decision?.kind === 'forward' ? upstreamTransport(decision.route, decision.backend) : null;
     // What the client calls itself lifts no limit by itself.
-    if (way?.grpc && plan.isGrpc) this.#client.isCall();
-    const { bufferBytes } = this.#relay.context.limits;
-    this.#body.begin(head.framing, head.expectsContinue ? 0 : bufferBytes, way?.http2 ? bufferBytes : 0);
+    if (transport?.grpc && plan.isGrpc) this.#client.isCall();
+    const { bufferBytes } = this.#engine.context.limits;
+    this.#body.begin(
+      head.framing,
+      head.expectsContinue ? 0 : bufferBytes,
+      transport?.http2 ? bufferBytes : 0,
+    );
     const verdict = plan.ask();
     if (!(verdict instanceof Promise)) return this.onVerdict(verdict);
     verdict.then(
@@ -145,7 +145,7 @@ export class RelayExchange {
         return this.refuse(verdict.reason);
       case 'continue':
         this.#plan.compose();
-        this.#headBytes = this.#plan.head.length + this.#ledger.target.length;
+        this.#headBytes = this.#plan.head.length + this.#record.target.length;
         this.memory.addHead(this.#headBytes);
         this.#isReady = true;
         if (this.#body.state !== 'gathering') this.#carryOut();
@@ -163,7 +163,7 @@ export class RelayExchange {
     if (callTimeoutMs !== null) {
       this.#deadline = setTimeout(() => this.#boundary.refuse('deadline-exceeded'), callTimeoutMs);
     }
-    const pending = this.#relay.context.endpoints.pending(decision.backend);
+    const pending = this.#engine.context.endpoints.pending(decision.backend);
     if (pending) void pending.then(() => this.#boundary.onEndpointsKnown());
     else this.tryNext();
   }
@@ -174,28 +174,29 @@ export class RelayExchange {
     const { decision } = this.#plan;
     if (this.#response === 'over' || decision?.kind !== 'forward') return;
     const { backend, route } = decision;
-    const { context } = this.#relay;
+    const { context } = this.#engine;
     const hash = (): string => this.#plan.hash;
     const balance = balanceOf(route.policies?.configs.balance, backend.affinity !== undefined);
     const state = context.endpoints.choose(backend, balance, this.#tried, hash, context.now());
     if (!state) return this.#attemptOver({ kind: 'no-endpoint' });
     this.#state = state;
-    this.#ledger.endpoint = state.key;
-    this.#ledger.attempts++;
-    began(state);
-    const way = upstreamWay(route, backend);
-    const upstream = (this.#upstream = reach(this.#relay, state, way, this.#resets > 0, this.#boundary));
+    this.#record.endpoint = state.key;
+    this.#record.attempts++;
+    health.attemptStarted(state);
+    const transport = upstreamTransport(route, backend);
+    const upstream = acquireUpstream(this.#engine, state, transport, this.#resets > 0, this.#boundary);
+    this.#upstream = upstream;
     if (upstream.isConnected) return this.#send(upstream);
     if (!this.#connecting) {
       this.#connecting = {
         all: new Deadline<ExchangeBoundary>(this.#boundary),
         attempt: new Deadline<ExchangeBoundary>(this.#boundary),
       };
-      this.#connecting.all.arm(this.#relay.connects);
+      this.#connecting.all.arm(this.#engine.connects);
     }
     // The last one that there is has all the time that is left.
-    const isLast = this.#ledger.attempts >= context.limits.attempts || !context.endpoints.hasSeveral(backend);
-    if (!isLast) this.#connecting.attempt.arm(this.#relay.connectAttempts);
+    const isLast = this.#record.attempts >= context.limits.attempts || !context.endpoints.hasSeveral(backend);
+    if (!isLast) this.#connecting.attempt.arm(this.#engine.connectAttempts);
   }
 
   /** There is no connection yet, and the time for this attempt is over: or, without `timeLeft`, for all of them. */
@@ -208,12 +209,12 @@ export class RelayExchange {
 
   #connectFailed(state: EndpointState | null, failure: ConnectFailure): void {
     this.#connecting?.attempt.clear();
-    this.#ledger.connectFailed(failure);
+    this.#record.connectFailed(failure);
     if (!state) return;
     this.#tried = [...this.#tried, state];
     // What the routes speak says nothing of the address.
     if (failure !== 'endpoint-gone' && failure !== 'handshake')
-      connectFailed(state, this.#relay.context.now());
+      health.connectFailed(state, this.#engine.context.now());
   }
 
   #connectOver(): void {
@@ -223,60 +224,60 @@ export class RelayExchange {
   }
 
   onConnected(): void {
-    if (this.#state) connected(this.#state);
+    if (this.#state) health.connectSucceeded(this.#state);
     if (this.#upstream) this.#send(this.#upstream);
   }
 
   /** The attempt is over without a response. */
-  onLost(loss: Loss, fault: ReaderFault = ''): void {
+  onUpstreamFailure(failure: UpstreamFailure, fault: ReaderFault = ''): void {
     const upstream = this.#upstream;
     const state = this.#state;
     this.#upstream = null;
     this.#sending = false;
-    if (state) ended(state);
+    if (state) health.attemptEnded(state);
     this.#continueTimer?.clear();
     if (this.tunnel?.bothEnded) return this.#finish(false);
     // Even where the beginning of a response can be taken back: better a connection less than a second guess.
     if (this.#response !== 'awaited') this.#persists = false;
-    switch (loss) {
+    switch (failure) {
       case 'refused':
       case 'unreachable':
         this.#connectFailed(state, isConnectError(fault) ? fault : 'other');
-        return this.#attemptOver({ kind: loss }, fault);
+        return this.#attemptOver({ kind: failure }, fault);
       case 'handshake-failed':
         this.#connectFailed(state, 'handshake');
-        return this.#attemptOver({ kind: loss });
+        return this.#attemptOver({ kind: failure });
       case 'connect-timed-out':
         this.#connectFailed(state, isConnectError(fault) ? fault : 'timeout');
-        return this.#attemptOver({ kind: loss, timeLeft: true }, fault);
+        return this.#attemptOver({ kind: failure, timeLeft: true }, fault);
       case 'endpoint-gone':
-        this.#connectFailed(state, loss);
-        return this.#attemptOver({ kind: loss });
+        this.#connectFailed(state, failure);
+        return this.#attemptOver({ kind: failure });
       case 'unprocessed':
         if (state) this.#tried = [...this.#tried, state];
-        return this.#attemptOver({ kind: loss });
+        return this.#attemptOver({ kind: failure });
       case 'out-of-descriptors':
         // Not the endpoint's fault: where an idle connection could be closed for it, it is tried again.
-        this.#relay.outOfDescriptors();
-        return this.#attemptOver({ kind: loss });
+        this.#engine.outOfDescriptors();
+        return this.#attemptOver({ kind: failure });
       case 'reset':
         this.#resets++;
         if (state && !upstream?.reused) this.#tried = [...this.#tried, state];
         return this.#attemptOver({ kind: 'reset', connection: upstream?.reused ? 'reused' : 'fresh' });
       case 'cut':
         return this.refuse('upstream-reset');
-      case 'nonsense':
+      case 'protocol-error':
       case 'timed-out':
         // Neither is tried again, so it is the same whether a response has begun.
-        return this.#attemptOver({ kind: loss }, fault);
+        return this.#attemptOver({ kind: failure }, fault);
       default:
-        loss satisfies never;
+        failure satisfies never;
     }
   }
 
   #attemptOver(outcome: AttemptOutcome, fault: ReaderFault = ''): void {
-    const { method, attempts } = this.#ledger;
-    const limit = this.#relay.context.limits.attempts;
+    const { method, attempts } = this.#record;
+    const limit = this.#engine.context.limits.attempts;
     const replayable = this.#body.state === 'whole' || this.#body.isUntouched;
     const next = afterAttempt(outcome, { method, attempts, limit, resets: this.#resets, replayable });
     if (next.kind === 'give-up') this.refuse(next.reason, fault);
@@ -285,42 +286,42 @@ export class RelayExchange {
 
   // ── The request goes out ─────────────────────────────────────────────────────────────────────────────────────
 
-  #send(upstream: UpstreamSide): void {
+  #send(upstream: Upstream): void {
     this.#connectOver();
     this.#sending = true;
     this.#sentAt = performance.now();
     upstream.head(this.#plan.head, this.#body.exists);
-    this.#ledger.requestBytes = this.#body.composeHeld(upstream);
+    this.#record.requestBytes = this.#body.composeHeld(upstream);
     if (this.#expectsContinue && !this.#continued && this.#body.isUntouched) {
       this.#continueTimer ??= new Deadline<ExchangeBoundary>(this.#boundary);
-      this.#continueTimer.arm(this.#relay.continues);
+      this.#continueTimer.arm(this.#engine.continues);
     }
     this.#pushed(upstream.send());
     if (this.memory.unsent.isFull) this.onClientFull();
   }
 
-  /** What there was for the pod was written; `goesOn` when it keeps up. */
-  #pushed(goesOn: boolean): void {
-    this.#blocked = !goesOn;
-    this.#countUpstream(goesOn ? 0 : (this.#upstream?.queuedBytes ?? 0));
+  /** What there was for the pod was written; `isWritable` when it keeps up. */
+  #pushed(isWritable: boolean): void {
+    this.#blocked = !isWritable;
+    this.#countUpstream(isWritable ? 0 : (this.#upstream?.queuedBytes ?? 0));
     this.#awaitUpstream();
     // Once all of the request is here, reading goes on only to see the client leave.
     if (this.#body.isOver) return;
-    if (goesOn) this.#client.resume();
+    if (isWritable) this.#client.resume();
     else this.#client.pause();
   }
 
   /** While it is the client that is to send, a pod that takes it owes us nothing. */
   #awaitUpstream(): void {
-    if (this.#blocked || this.#body.isOver) this.#upstream?.owes();
-    else this.#upstream?.owesNothing();
+    if (this.#blocked || this.#body.isOver) this.#upstream?.startIdleTimer();
+    else this.#upstream?.stopIdleTimer();
   }
 
   onRequestContent(bytes: Buffer, from: number, to: number): void {
     if (this.#response === 'over') return;
     const upstream = this.#sending ? this.#upstream : null;
     if (!upstream) return this.#body.hold(bytes, from, to);
-    this.#ledger.requestBytes += to - from;
+    this.#record.requestBytes += to - from;
     this.#continueTimer?.clear();
     this.#body.composeContent(upstream, bytes, from, to);
   }
@@ -339,8 +340,8 @@ export class RelayExchange {
   }
 
   onRequestDone(trailers: Trailers): void {
-    if (trailers.trailers && !this.#relay.context.underscoresInHeaders) {
-      this.#ledger.droppedFields += trailers.trailers.drop(FieldKind.underscored);
+    if (trailers.trailers && !this.#engine.context.underscoresInHeaders) {
+      this.#record.droppedFields += trailers.trailers.drop(FieldKind.underscored);
     }
     const gathered = this.#body.state === 'gathering';
     const upstream = this.#sending ? this.#upstream : null;
@@ -368,21 +369,21 @@ export class RelayExchange {
       this.#continueTimer?.clear();
     }
     // RFC 9110 15.2: HTTP/1.0 has no such responses.
-    if (this.#ledger.httpVersion !== '1.0') this.#client.interim(head, bytes, base);
+    if (this.#record.httpVersion !== '1.0') this.#client.interim(head, bytes, base);
   }
 
   onHead(head: ResponseHead, bytes: Buffer, base: number): void {
-    const now = this.#relay.context.now();
-    if (this.#state) answeredIn(this.#state, performance.now() - this.#sentAt, now);
+    const now = this.#engine.context.now();
+    if (this.#state) health.recordLatency(this.#state, performance.now() - this.#sentAt, now);
     this.#continueTimer?.clear();
-    this.#framing = clientFraming(head, this.#ledger.httpVersion);
-    this.#ledger.status = head.status;
+    this.#framing = clientFraming(head, this.#record.httpVersion);
+    this.#record.status = head.status;
     this.#response = 'composed';
     if (this.#upstream?.isCall && this.#plan.isGrpc) this.#client.isCall();
     // What follows a declined upgrade may be meant in the other protocol, with anything in it.
     this.#persists &&= this.#framing !== 'until-close' && !this.asksUpgrade && this.#mayGoOn;
     const edit = this.#plan.editResponse(new RelayedFields(head, bytes, base));
-    this.#client.head(head, bytes, base, this.#framing, this.#word, edit);
+    this.#client.head(head, bytes, base, this.#framing, this.#connectionOption, edit);
   }
 
   /** The client may ask again on its connection, once this response is complete. */
@@ -394,12 +395,12 @@ export class RelayExchange {
     return !isDoubtful && this.#client.mayDiscardBody;
   }
 
-  get #word(): ConnectionWord {
-    return connectionWord(this.#persists, this.#ledger.httpVersion);
+  get #connectionOption(): ConnectionOption {
+    return connectionOption(this.#persists, this.#record.httpVersion);
   }
 
   onContent(bytes: Buffer, from: number, to: number): void {
-    this.#ledger.responseBytes += to - from;
+    this.#record.responseBytes += to - from;
     this.#client.content(bytes, from, to, this.#framing);
   }
 
@@ -412,7 +413,7 @@ export class RelayExchange {
     if (this.#client.send()) return this.#awaitUpstream();
     // The client does not keep up: the pod waits, and only the client is waited for.
     if (upstream) this.#awaitClient(upstream);
-    else this.#client.fallsBehind();
+    else this.#client.onBackpressure();
   }
 
   /** The connection of the client has enough of what it does not take: nothing more is read for it. */
@@ -422,17 +423,17 @@ export class RelayExchange {
     this.#awaitClient(upstream);
   }
 
-  #awaitClient(upstream: UpstreamSide): void {
+  #awaitClient(upstream: Upstream): void {
     upstream.pause();
-    upstream.owesNothing();
-    this.#client.fallsBehind();
+    upstream.stopIdleTimer();
+    this.#client.onBackpressure();
   }
 
   onClientDrain(): void {
     if (this.tunnel) return this.tunnel.clientDrained();
     const upstream = this.#upstream;
     if (!upstream?.isPaused) return;
-    this.#client.keepsUp();
+    this.#client.onDrained();
     this.#awaitUpstream();
     upstream.resume();
   }
@@ -453,12 +454,12 @@ export class RelayExchange {
     const client = this.#client;
     this.#response = 'tunnel';
     this.#dropHead();
-    this.#ledger.status = 101;
+    this.#record.status = 101;
     const edit = this.#plan.editResponse(new RelayedFields(head, bytes, base));
     client.head(head, bytes, base, 'none', 'Upgrade', edit);
     client.send();
     const { end, early } = client.switchToTunnel();
-    this.tunnel = new Tunnel(this.#relay, end, upstream.tunnelEnd(), this.#ledger, this.#boundary);
+    this.tunnel = new Tunnel(this.#engine, end, upstream.tunnelEnd(), this.#record, this.#boundary);
     if (head.switchesTo(bytes, base, 'websocket')) this.tunnel.followFrames();
     this.tunnel.fromUpstream(bytes, from, to);
     this.tunnel.fromClient(early, 0, early.length);
@@ -471,7 +472,7 @@ export class RelayExchange {
   }
 
   onTunnelIdle(): void {
-    this.#cut(null);
+    this.#abort(null);
   }
 
   // ── The ways it can go wrong ─────────────────────────────────────────────────────────────────────────────────
@@ -479,21 +480,21 @@ export class RelayExchange {
   /** Portico itself answers, as long as nothing else was. */
   refuse(reason: LocalReason, fault: ReaderFault = ''): void {
     if (this.#response === 'over') return;
-    if (this.#response === 'relaying' || this.#response === 'tunnel') return this.#cut(reason, fault);
-    this.#ledger.detail = detailOf(reason, fault);
+    if (this.#response === 'relaying' || this.#response === 'tunnel') return this.#abort(reason, fault);
+    this.#record.detail = detailOf(reason, fault);
     this.#respond(this.#plan.localResponse(reason), reason);
   }
 
   /** Gives a response of ours, and drops what was put together for the pod, or of a response that turned out to be none. */
   #respond(response: LocalResponse, reason: LocalReason | 'policy'): void {
-    this.#relay.slab.discard();
+    this.#engine.output.discard();
     this.#releaseUpstream(false);
     const edit = this.#plan.editResponse(fieldsViewOf(response.fields));
     const given = edit === null ? response : { ...response, fields: applyEdit(response.fields, edit) };
     this.#persists &&= !given.close && this.#mayGoOn;
-    this.#ledger.status = reason === 'policy' ? given.status : statusOf(reason);
-    this.#ledger.responseBytes = this.isHead ? 0 : given.body.length;
-    this.#client.answer(given, this.#word, this.isHead);
+    this.#record.status = reason === 'policy' ? given.status : statusOf(reason);
+    this.#record.responseBytes = this.isHead ? 0 : given.body.length;
+    this.#client.respond(given, this.#connectionOption, this.isHead);
     this.#client.send();
     this.#finish(this.#persists);
   }
@@ -503,7 +504,7 @@ export class RelayExchange {
    * policy is asked about that.
    */
   onFault(fault: unknown): void {
-    const { context } = this.#relay;
+    const { context } = this.#engine;
     context.onFault(fault);
     this.#plan.dropPolicies();
     const wasOver = this.#response === 'over';
@@ -512,17 +513,17 @@ export class RelayExchange {
     } catch (second) {
       context.onFault(second);
     }
-    this.#relay.slab.discard();
-    this.#client.cut(true);
+    this.#engine.output.discard();
+    this.#client.abort(true);
   }
 
   /** The response ends here, and the client must see that it does. */
-  #cut(reason: LocalReason | null, fault: ReaderFault = ''): void {
-    this.#relay.slab.discard();
+  #abort(reason: LocalReason | null, fault: ReaderFault = ''): void {
+    this.#engine.output.discard();
     this.#releaseUpstream(false);
-    if (reason) this.#ledger.detail = detailOf(reason, fault);
+    if (reason) this.#record.detail = detailOf(reason, fault);
     this.#account();
-    this.#client.cut(this.#framing === 'until-close');
+    this.#client.abort(this.#framing === 'until-close');
   }
 
   /** The client sent, or took, nothing for too long. */
@@ -531,23 +532,23 @@ export class RelayExchange {
   }
 
   /** Its connection holds too much memory. */
-  cutForMemory(): void {
-    if (this.#response !== 'over') this.#cut('overloaded');
+  abortForMemory(): void {
+    if (this.#response !== 'over') this.#abort('overloaded');
   }
 
   /** The time to drain is over. */
-  cutForDrain(): void {
-    if (this.#response !== 'over') this.#cut('draining');
+  abortForDrain(): void {
+    if (this.#response !== 'over') this.#abort('draining');
   }
 
   /** The client left: the pod is told at once. */
   onClientGone(): void {
     if (this.#response === 'over') return;
-    this.#relay.slab.discard();
+    this.#engine.output.discard();
     this.#releaseUpstream(false);
     if (this.#response !== 'tunnel') {
-      this.#ledger.status = statusOf('client-gone');
-      this.#ledger.detail = 'client-gone';
+      this.#record.status = statusOf('client-gone');
+      this.#record.detail = 'client-gone';
     }
     this.#account();
   }
@@ -560,7 +561,7 @@ export class RelayExchange {
     this.#upstream = null;
     this.#sending = false;
     this.#countUpstream(0);
-    if (this.#state) ended(this.#state);
+    if (this.#state) health.attemptEnded(this.#state);
     upstream.release(reusable);
   }
 
@@ -592,8 +593,8 @@ export class RelayExchange {
     this.#continueTimer?.clear();
     clearTimeout(this.#deadline);
     this.tunnel?.close();
-    this.#ledger.close();
-    this.#relay.inFlight--;
-    this.#relay.context.account(this.#ledger);
+    this.#record.close();
+    this.#engine.inFlight--;
+    this.#engine.context.onComplete(this.#record);
   }
 }

@@ -2,7 +2,7 @@
 const LEAST_BYTES = 16 * 1024;
 
 /** Nobody reads it; as an export it cannot be optimized away. */
-export let ballast: unknown[] = [];
+export let gcPressure: unknown[] = [];
 
 /**
  * Makes the garbage collector feel a piece that Node read from a socket. Node takes 64 KiB of new memory for every
@@ -12,7 +12,7 @@ export let ballast: unknown[] = [];
  * uploads of 16 MiB became cheaper by a tenth to a fifth. (Giving pieces back by `ArrayBuffer.transfer` saves more
  * there, but seemed to make small requests dearer by a tenth: from the first time on, V8 checks every access.)
  */
-export function feel({ byteLength }: Buffer): void {
+export function reportExternalBytes({ byteLength }: Buffer): void {
   // oxlint-disable-next-line unicorn/no-new-array -- the one way to get room on the heap without filling it.
-  if (byteLength >= LEAST_BYTES) ballast = new Array(byteLength >>> 5);
+  if (byteLength >= LEAST_BYTES) gcPressure = new Array(byteLength >>> 5);
 }

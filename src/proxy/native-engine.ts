@@ -5,25 +5,25 @@ import type { ConnectionInfo } from '../http/connection-info.ts';
 import { Http2Clients } from './downstream/http2/clients.ts';
 import { type Listener, openListener } from './listener/listener.ts';
 import { ClientConnection } from './downstream/http1/client-connection.ts';
-import { drainRelay } from './drain.ts';
-import { Relay } from './engine-state.ts';
+import { drainEngine } from './drain.ts';
+import { EngineState } from './engine-state.ts';
 
 /**
  * Portico's own data plane: HTTP/1.1 as bytes from socket to socket, parsed strictly, copied as little as can be, and
  * HTTP/2 beside it.
  */
-export const relayEngine: EngineFactory = (context: EngineContext): Engine => {
-  const relay = new Relay(context);
+export const nativeEngine: EngineFactory = (context: EngineContext): Engine => {
+  const engine = new EngineState(context);
   const listeners: Listener[] = [];
-  const http2 = new Http2Clients(relay);
-  if (context.h2c) relay.acceptHttp2 = (socket, connectionInfo) => http2.accept(socket, connectionInfo);
+  const http2 = new Http2Clients(engine);
+  if (context.h2c) engine.acceptHttp2 = (socket, connectionInfo) => http2.accept(socket, connectionInfo);
 
   function accept(socket: Socket, connectionInfo: ConnectionInfo): void {
     // Cheaper than an answer, at a moment when everything is scarce.
-    if (!relay.clients.makeRoom(relay.deadlines.now)) socket.destroy();
+    if (!engine.clients.makeRoom(engine.deadlines.now)) socket.destroy();
     else if (socket instanceof TLSSocket && socket.alpnProtocol === 'h2')
       http2.accept(socket, connectionInfo);
-    else relay.clients.add(new ClientConnection(relay, socket, connectionInfo));
+    else engine.clients.add(new ClientConnection(engine, socket, connectionInfo));
   }
 
   return {
@@ -34,19 +34,19 @@ export const relayEngine: EngineFactory = (context: EngineContext): Engine => {
     },
     close(endpointKeys) {
       for (const key of endpointKeys) {
-        relay.pool.retire(key);
-        relay.sessions.retire(key);
+        engine.pool.retire(key);
+        engine.sessions.retire(key);
       }
     },
-    drain: (timeoutMs) => drainRelay(relay, listeners, timeoutMs),
+    drain: (timeoutMs) => drainEngine(engine, listeners, timeoutMs),
     gauges: () => ({
-      clientConnections: relay.clients.size,
-      upstreamConnections: relay.pool.size + relay.sessions.size,
-      inFlight: relay.inFlight,
-      tunnels: relay.openTunnels,
-      ...relay.clients.counters,
-      heldBytes: relay.memory.bytes,
-      shed: relay.memory.shed,
+      clientConnections: engine.clients.size,
+      upstreamConnections: engine.pool.size + engine.sessions.size,
+      inFlight: engine.inFlight,
+      tunnels: engine.openTunnels,
+      ...engine.clients.counters,
+      heldBytes: engine.memory.bytes,
+      shed: engine.memory.shed,
     }),
   };
 };

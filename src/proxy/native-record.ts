@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import type { Route } from '../routing/table.ts';
 import type { LocalReason } from '../http/local-response.ts';
-import type { Exchange } from './exchange-record.ts';
+import type { ExchangeRecord } from './exchange-record.ts';
 import type { FieldsView } from '../http/head-edit.ts';
 import { NO_FIELDS } from '../http/head-text.ts';
 import type { RequestView } from '../http/request-view.ts';
@@ -14,7 +14,7 @@ import type { ResponseFault } from './upstream/http1/response-head.ts';
 export type HttpVersion = '1.0' | '1.1' | '2';
 
 /** What becomes known of an exchange while it runs, and is accounted when it is over. */
-export class Ledger implements Exchange, RequestView {
+export class NativeRecord implements ExchangeRecord, RequestView {
   readonly startedAt: number;
   readonly connectionInfo: ConnectionInfo;
   /** Until it is over, the time on the monotonic clock when it began. */

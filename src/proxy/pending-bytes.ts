@@ -1,7 +1,7 @@
 import type { ByteCount } from './held-memory.ts';
 
 /** Bytes kept for later, since those of a read are gone when it returns. */
-export class HeldBytes {
+export class PendingBytes {
   #bytes: Buffer | null = null;
   length = 0;
   /** Told of the memory that is taken; nobody when null. Changed only while nothing is held. */

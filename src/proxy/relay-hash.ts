@@ -1,13 +1,13 @@
 import type { Decision } from '../routing/decide.ts';
 import { balanceOf } from '../policies/balance.ts';
 import { hashKey } from './balance/hash-by.ts';
-import type { Ledger } from './native-record.ts';
+import type { NativeRecord } from './native-record.ts';
 import type { RequestHead } from './downstream/http1/request-head.ts';
 
 /** What a consistent hash is taken of; empty for the other ways of balancing, which do not ask. */
 export function hashOf(
   decision: Decision,
-  { clientAddress, target }: Ledger,
+  { clientAddress, target }: NativeRecord,
   head: RequestHead,
   bytes: Buffer,
   base: number,

@@ -1,7 +1,8 @@
 import type { Framing } from './http1/framing.ts';
 import type { ByteCount } from './held-memory.ts';
-import { HeldBytes } from './pending-bytes.ts';
-import type { RequestSink, Trailers } from './sides.ts';
+import { PendingBytes } from './pending-bytes.ts';
+import type { RequestSink } from './sides.ts';
+import type { Trailers } from './http1/field-block.ts';
 
 type State =
   /** A small body is read to its end before a pod connection is taken: a slow client costs no pod anything. */
@@ -24,13 +25,13 @@ export class RequestBody {
   #length = 0;
   /** There is one at all, even if it turns out to be empty. */
   exists = false;
-  readonly #held: HeldBytes;
+  readonly #held: PendingBytes;
   /** Once all of it is here. */
   #trailers: Trailers | null = null;
 
   /** `memory` is told what is held of it. */
   constructor(memory: ByteCount) {
-    this.#held = new HeldBytes(memory);
+    this.#held = new PendingBytes(memory);
   }
 
   /** The exchange is over: nothing of it is sent again. */

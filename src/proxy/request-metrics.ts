@@ -1,4 +1,4 @@
-import type { Exchange } from './exchange-record.ts';
+import type { ExchangeRecord } from './exchange-record.ts';
 import { CONNECT_FAILURES, type ConnectFailure } from './upstream/connect-failure.ts';
 
 /** Upper bounds of the latency histogram's buckets, in seconds; the last bucket, without a bound, follows them. */
@@ -72,7 +72,7 @@ export class RequestCounters {
   }
 
   /** Counts one exchange that is over. */
-  count(exchange: Exchange): void {
+  count(exchange: ExchangeRecord): void {
     const row = this.#rowOf(exchange.route?.ingress ?? '');
     const values = this.#values;
     const statusClass = Math.min(Math.max(Math.trunc(exchange.status / 100), 1), 5) - 1;

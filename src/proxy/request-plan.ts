@@ -15,14 +15,14 @@ import { type BoundPolicy, CONTINUE, type Verdict } from '../policies/policy.ts'
 import { askPolicies, editResponse } from '../policies/run-policies.ts';
 import { type Decision, policiesToAsk } from '../routing/decide.ts';
 import type { RequestHead } from './downstream/http1/request-head.ts';
-import type { Relay } from './engine-state.ts';
+import type { EngineState } from './engine-state.ts';
 import { callTimeoutMs } from './grpc.ts';
 import { text } from './http1/bytes.ts';
-import type { Ledger } from './native-record.ts';
+import type { NativeRecord } from './native-record.ts';
 import { hashOf } from './relay-hash.ts';
-import type { ClientSide } from './sides.ts';
+import type { Downstream } from './sides.ts';
 import { authorityOf, incomingForwarding, upgradeOf, upstreamHead } from './upstream/http1/upstream-head.ts';
-import { upstreamWay } from './upstream/upstream-transport.ts';
+import { upstreamTransport } from './upstream/upstream-transport.ts';
 
 interface Source {
   readonly head: RequestHead;
@@ -37,9 +37,9 @@ interface Source {
  * upstream. No step looks at what comes after it, and a local response looks at none of what goes to the upstream.
  */
 export class RequestPlan {
-  readonly #relay: Relay;
-  readonly #client: ClientSide;
-  readonly #ledger: Ledger;
+  readonly #engine: EngineState;
+  readonly #client: Downstream;
+  readonly #record: NativeRecord;
   #policies: BoundPolicies;
   /** Those of them that are asked about the request. */
   #asked: readonly BoundPolicy[] = [];
@@ -59,19 +59,19 @@ export class RequestPlan {
   /** What that head is put together from once the policies have been asked; null where there is nothing to ask. */
   #source: Source | null = null;
 
-  constructor(relay: Relay, client: ClientSide, ledger: Ledger) {
-    this.#relay = relay;
+  constructor(engine: EngineState, client: Downstream, record: NativeRecord) {
+    this.#engine = engine;
     this.#client = client;
-    this.#ledger = ledger;
-    this.#policies = relay.context.policies(null);
+    this.#record = record;
+    this.#policies = engine.context.policies(null);
   }
 
   /** The facts, and by them the decision. */
   read(head: RequestHead, bytes: Buffer, base: number): void {
-    const { context } = this.#relay;
-    const ledger = this.#ledger;
+    const { context } = this.#engine;
+    const record = this.#record;
     if (head.hasUnderscored && !context.underscoresInHeaders) {
-      ledger.droppedFields = head.fields.drop(FieldKind.underscored);
+      record.droppedFields = head.fields.drop(FieldKind.underscored);
     }
     if (head.host === '') head.assumeHost(authorityOf(head.target) || this.#client.ownAuthority);
     this.#accept = head.accept(bytes, base);
@@ -80,26 +80,26 @@ export class RequestPlan {
     const { connectionInfo } = this.#client;
     const incoming = incomingForwarding(head, bytes, base, connectionInfo);
     const way = forwarding(connectionInfo, incoming, context.trustedProxies);
-    ledger.clientAddress = way.realIp;
-    ledger.requestId = way.requestId;
-    ledger.scheme = way.scheme;
+    record.clientAddress = way.realIp;
+    record.requestId = way.requestId;
+    record.scheme = way.scheme;
 
-    const decision = context.decide(ledger);
+    const decision = context.decide(record);
     this.decision = decision;
     const { route } = decision;
-    ledger.route = route;
+    record.route = route;
     const policies = route === null ? null : route.policies;
     this.#policies = context.policies(policies);
     if (policies !== null || this.#policies.onRequest.length > 0)
-      ledger.fields = new HeadText(text(bytes, base, base + head.length));
+      record.fields = new HeadText(text(bytes, base, base + head.length));
     this.#asked = policiesToAsk(decision, this.#policies);
     if (decision.kind !== 'forward') return;
-    this.hash = hashOf(decision, ledger, head, bytes, base);
-    if (upstreamWay(decision.route, decision.backend).http2) {
+    this.hash = hashOf(decision, record, head, bytes, base);
+    if (upstreamTransport(decision.route, decision.backend).http2) {
       this.callTimeoutMs = callTimeoutMs(head.fields.valueOfName(bytes, base, 'grpc-timeout'));
     }
     if (this.#asked.length > 0) {
-      this.#source = { head, bytes, base, way, edit: new RequestEdit(ledger) };
+      this.#source = { head, bytes, base, way, edit: new RequestEdit(record) };
     } else {
       this.head = upstreamHead(head, bytes, base, connectionInfo, way, this.upgrade, null);
     }
@@ -110,13 +110,13 @@ export class RequestPlan {
     if (this.#asked.length === 0) return CONTINUE;
     const source = this.#source;
     // Where nothing goes to an endpoint, nothing becomes of an edit.
-    const edit = source?.edit ?? new RequestEdit(this.#ledger);
-    const verdict = askPolicies(this.#asked, this.#ledger, edit);
+    const edit = source?.edit ?? new RequestEdit(this.#record);
+    const verdict = askPolicies(this.#asked, this.#record, edit);
     if (source !== null && verdict instanceof Promise) {
       // The next read overwrites both.
       const { head, bytes, base } = source;
       const copy = Buffer.from(bytes.subarray(base, base + head.length));
-      this.#source = { ...source, head: this.#relay.keepHead(head), bytes: copy, base: 0 };
+      this.#source = { ...source, head: this.#engine.keepHead(head), bytes: copy, base: 0 };
     }
     return verdict;
   }
@@ -142,7 +142,7 @@ export class RequestPlan {
 
   /** What policies change in the head of the response; null for nothing. */
   editResponse(fields: FieldsView): HeadEdit | null {
-    return editResponse(this.#policies.onResponse, fields, this.#ledger);
+    return editResponse(this.#policies.onResponse, fields, this.#record);
   }
 
   /** From now on no policy is asked: one of them may be what threw. */

@@ -1,22 +1,16 @@
 import type { LocalResponse } from '../http/local-response.ts';
 import type { HeadEdit } from '../http/head-edit.ts';
 import type { ConnectionInfo } from '../http/connection-info.ts';
-import type { ClientFraming, ConnectionWord } from './downstream/http1/client-head.ts';
-import type { FieldBlock } from './http1/field-block.ts';
+import type { Trailers } from './http1/field-block.ts';
+import type { ClientFraming, ConnectionOption } from './http1/framing.ts';
 import type { ConnectionMemory } from './held-memory.ts';
 import type { ResponseHead } from './upstream/http1/response-head.ts';
-
-/** A trailer section, once the body before it is over; both null when there is none. */
-export interface Trailers {
-  readonly trailers: FieldBlock | null;
-  readonly trailerBytes: Buffer | null;
-}
 
 /**
  * The client of one exchange: a connection that serves one exchange at a time (HTTP/1.1), or a stream beside
  * others (HTTP/2). What is put together for it leaves with `send`.
  */
-export interface ClientSide {
+export interface Downstream {
   /** Of the connection. */
   readonly memory: ConnectionMemory;
   readonly connectionInfo: ConnectionInfo;
@@ -42,24 +36,24 @@ export interface ClientSide {
     bytes: Buffer,
     base: number,
     framing: ClientFraming,
-    word: ConnectionWord,
+    connection: ConnectionOption,
     edit: HeadEdit | null,
   ): void;
   content(bytes: Buffer, from: number, to: number, framing: ClientFraming): void;
   done(trailers: Trailers, framing: ClientFraming): void;
   /** A whole response that Portico gives, instead of whatever was put together before. */
-  answer(answer: LocalResponse, word: ConnectionWord, isHead: boolean): void;
+  respond(answer: LocalResponse, word: ConnectionOption, isHead: boolean): void;
   /** False when the client does not keep up: `onClientDrain` follows. */
   send(): boolean;
   /** From now on it has `bodyIdleTimeoutMs` to take bytes; then `onClientStalled`. */
-  fallsBehind(): void;
-  keepsUp(): void;
+  onBackpressure(): void;
+  onDrained(): void;
   /** From now on bytes go both ways; those that the client has sent of them already are `early`. */
   switchToTunnel(): { readonly end: TunnelEnd; readonly early: Buffer };
   /** The exchange is over and its response given to `send`. */
   exchangeOver(persists: boolean): void;
   /** Ends it within a response, so that the client sees it was not the end. */
-  cut(reset: boolean): void;
+  abort(reset: boolean): void;
 }
 
 /** Where the body of a request goes. What is put together leaves with `send`. */
@@ -70,7 +64,7 @@ export interface RequestSink {
 }
 
 /** The pod of one attempt: a connection that serves nobody else meanwhile (HTTP/1.1), or a stream (HTTP/2). */
-export interface UpstreamSide extends RequestSink {
+export interface Upstream extends RequestSink {
   readonly isConnected: boolean;
   /** The connection had served others before, so that its end says little of the pod. */
   readonly reused: boolean;
@@ -88,8 +82,8 @@ export interface UpstreamSide extends RequestSink {
   /** After `onSwitch`. */
   tunnelEnd(): TunnelEnd;
   /** The pod owes us bytes, from now on for `upstreamIdleTimeoutMs` at most. */
-  owes(): void;
-  owesNothing(): void;
+  startIdleTimer(): void;
+  stopIdleTimer(): void;
   /** The exchange is done with it. */
   release(reusable: boolean): void;
 }

@@ -1,12 +1,12 @@
 import type { Socket } from 'node:net';
 import type { ConnectionMemory } from './held-memory.ts';
 import type { TunnelEnd } from './sides.ts';
-import type { Slab } from './write-buffer.ts';
+import type { WriteBuffer } from './write-buffer.ts';
 
 /** The end of a tunnel that is a connection of its own. */
 export class SocketEnd implements TunnelEnd {
   readonly #socket: Socket;
-  readonly #slab: Slab;
+  readonly #output: WriteBuffer;
   readonly farewell: (bytes: Buffer) => void;
 
   readonly #memory: ConnectionMemory | null;
@@ -14,21 +14,21 @@ export class SocketEnd implements TunnelEnd {
   /** `memory` where it is the connection of the client. */
   constructor(
     socket: Socket,
-    slab: Slab,
+    output: WriteBuffer,
     farewell: (bytes: Buffer) => void,
     memory: ConnectionMemory | null = null,
   ) {
     this.#memory = memory;
     this.#socket = socket;
-    this.#slab = slab;
+    this.#output = output;
     this.farewell = farewell;
   }
 
   write(bytes: Buffer, from: number, to: number): boolean {
-    this.#slab.copy(bytes, from, to);
-    const goesOn = this.#slab.send(this.#socket);
+    this.#output.copy(bytes, from, to);
+    const isWritable = this.#output.send(this.#socket);
     this.#memory?.setQueued(this.#socket.writableLength);
-    return goesOn;
+    return isWritable;
   }
 
   end(): void {

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { GOING_AWAY, WebSocketFrames, maskedGoingAway } from './websocket-frames.ts';
 import { Deadline } from './deadlines.ts';
-import type { Ledger } from './native-record.ts';
-import type { Relay } from './engine-state.ts';
+import type { NativeRecord } from './native-record.ts';
+import type { EngineState } from './engine-state.ts';
 import type { TunnelEnd } from './sides.ts';
 
 /** Whose tunnel it is. */
@@ -14,42 +14,48 @@ export interface TunnelUser {
 
 /** Bytes both ways after a 101, each side closed when the other one is; over when both are. */
 export class Tunnel {
-  readonly #relay: Relay;
+  readonly #engine: EngineState;
   readonly #client: TunnelEnd;
   readonly #upstream: TunnelEnd;
-  readonly #ledger: Ledger;
+  readonly #record: NativeRecord;
   readonly #user: TunnelUser;
   readonly #deadline = new Deadline<Tunnel>(this);
   /** Of a WebSocket, the only protocol in which we know how to say goodbye; null for others. */
-  #frames: { readonly toClient: WebSocketFrames; readonly toPod: WebSocketFrames } | null = null;
+  #frames: { readonly toClient: WebSocketFrames; readonly toUpstream: WebSocketFrames } | null = null;
   #clientEnded = false;
   #upstreamEnded = false;
 
-  constructor(relay: Relay, client: TunnelEnd, upstream: TunnelEnd, ledger: Ledger, user: TunnelUser) {
-    this.#relay = relay;
+  constructor(
+    engine: EngineState,
+    client: TunnelEnd,
+    upstream: TunnelEnd,
+    record: NativeRecord,
+    user: TunnelUser,
+  ) {
+    this.#engine = engine;
     this.#client = client;
     this.#upstream = upstream;
-    this.#ledger = ledger;
+    this.#record = record;
     this.#user = user;
-    relay.openTunnels++;
-    this.#deadline.arm(relay.tunnels);
+    engine.openTunnels++;
+    this.#deadline.arm(engine.tunnels);
   }
 
   /** It is a WebSocket, whose bytes come from now on. */
   followFrames(): void {
-    this.#frames = { toClient: new WebSocketFrames(), toPod: new WebSocketFrames() };
+    this.#frames = { toClient: new WebSocketFrames(), toUpstream: new WebSocketFrames() };
   }
 
   fromClient(bytes: Buffer, from: number, to: number): void {
-    this.#deadline.arm(this.#relay.tunnels);
-    this.#ledger.requestBytes += to - from;
-    this.#frames?.toPod.read(bytes, from, to);
+    this.#deadline.arm(this.#engine.tunnels);
+    this.#record.requestBytes += to - from;
+    this.#frames?.toUpstream.read(bytes, from, to);
     if (!this.#upstream.write(bytes, from, to)) this.#client.pause();
   }
 
   fromUpstream(bytes: Buffer, from: number, to: number): void {
-    this.#deadline.arm(this.#relay.tunnels);
-    this.#ledger.responseBytes += to - from;
+    this.#deadline.arm(this.#engine.tunnels);
+    this.#record.responseBytes += to - from;
     this.#frames?.toClient.read(bytes, from, to);
     if (!this.#client.write(bytes, from, to)) this.#upstream.pause();
   }
@@ -82,9 +88,9 @@ export class Tunnel {
   /** Tells both sides of a WebSocket that Portico goes away; they linger over it. */
   goAway(): void {
     if (!this.#frames) return;
-    const { toClient, toPod } = this.#frames;
+    const { toClient, toUpstream } = this.#frames;
     this.#client.farewell(toClient.mayClose ? GOING_AWAY : NOTHING);
-    this.#upstream.farewell(toPod.mayClose ? maskedGoingAway(randomBytes(4)) : NOTHING);
+    this.#upstream.farewell(toUpstream.mayClose ? maskedGoingAway(randomBytes(4)) : NOTHING);
   }
 
   idle(): void {
@@ -94,7 +100,7 @@ export class Tunnel {
   /** The exchange is accounted for. */
   close(): void {
     this.#deadline.clear();
-    this.#relay.openTunnels--;
+    this.#engine.openTunnels--;
   }
 
   #closeWhenBoth(): void {

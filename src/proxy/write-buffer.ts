@@ -20,7 +20,7 @@ interface Piece {
  *
  * One per thread. What is put together is sent before anything else is begun.
  */
-export class Slab {
+export class WriteBuffer {
   #piece = this.#newPiece(PIECE_BYTES);
   #start = 0;
   #end = 0;
@@ -55,7 +55,7 @@ export class Slab {
       piece.unfinished++;
       return socket.write(bytes, piece.finished);
     }
-    const goesOn = socket.write(bytes);
+    const isWritable = socket.write(bytes);
     if (socket.writableLength === 0) {
       if (piece.unfinished === 0) this.#start = 0;
       this.#end = this.#start;
@@ -65,7 +65,7 @@ export class Slab {
       // A callback of the write itself would cost each of those that end at once a turn of Node's queue.
       socket.write(NOTHING, piece.finished);
     }
-    return goesOn;
+    return isWritable;
   }
 
   /** Takes back what was put together and not sent. */

@@ -87,7 +87,7 @@ function resolveBackend(key: BackendKey, objects: ObjectReader, settings: Compil
     key,
     protocol,
     endpoints,
-    ...(spare.length > 0 && { spare }),
+    ...(spare.length > 0 && { failoverEndpoints: spare }),
     ...(lastResort && { lastResort }),
     ...(traffic.sessionAffinity && { affinity: 'client-ip' }),
     externalName: null,

@@ -24,7 +24,7 @@ export function certificateRefusal(
   if (challenge && !secure && route !== null && wanted === undefined) return null;
   if (policyId === UNVERIFIABLE || (wanted !== undefined && wanted !== policyId))
     return 'clients-unverifiable';
-  if (policyId !== undefined && !secure) return 'certificate-out-of-sight';
+  if (policyId !== undefined && !secure) return 'client-certificate-not-available';
   if (shown?.policyId !== policyId) return 'misdirected';
   const policy = policyId === undefined ? undefined : get(table.clientPolicies, policyId);
   if (shown === undefined || !policy) return 'clients-unverifiable';

@@ -103,7 +103,7 @@ export interface Backend {
   readonly protocol: 'http' | 'https' | 'h2c' | 'grpc';
   readonly endpoints: readonly Endpoint[];
   /** As good, but farther away: used when none of `endpoints` can be reached. */
-  readonly spare?: readonly Endpoint[];
+  readonly failoverEndpoints?: readonly Endpoint[];
   /** No endpoint is ready; these were before, and are better than none (ADR 11). */
   readonly lastResort?: true;
   /** `sessionAffinity: ClientIP` of the Service: a consistent hash, unless the route's policy says otherwise. */

@@ -292,7 +292,7 @@ it('explain --node-name: the endpoints as the Portico on that node chooses them,
     '  endpoint: 10.0.0.3:8080 (Pod near-n-3, node n-3, zone west)',
     '  endpoint: 10.0.0.4:8080 (Pod near-n-4, node n-4, zone west)',
   ];
-  const farther = '  farther away, for when none of these can be reached:';
+  const farther = '  remote, used when none of these can be reached:';
   const explained = async (args: readonly string[], env?: Record<string, string>): Promise<string[]> => {
     const all = ['explain', '--manifests', folder.path, ...args, 'http://near.test/'];
     const { code, stdout, stderr } = await runPortico(all, env && { env });

@@ -1,4 +1,4 @@
-import type { Exchange } from '../../src/proxy/exchange-record.ts';
+import type { ExchangeRecord } from '../../src/proxy/exchange-record.ts';
 import type { Route } from '../../src/routing/table.ts';
 
 export function aRoute(ingress: string): Route {
@@ -13,7 +13,7 @@ export function aRoute(ingress: string): Route {
 }
 
 /** A GET that a pod answered, but for what is said. */
-export function anExchange(parts: Partial<Exchange> = {}): Exchange {
+export function anExchange(parts: Partial<ExchangeRecord> = {}): ExchangeRecord {
   return {
     startedAt: Date.parse('2026-01-02T03:04:05.678Z'),
     durationMs: 3.14159,

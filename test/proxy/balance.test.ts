@@ -1,13 +1,13 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Choice, type Pool, choose, pool } from '../../src/proxy/balance/balance.ts';
+import { type PickContext, type BalancePool, choose, balancePool } from '../../src/proxy/balance/picker.ts';
 import {
   type EndpointState,
-  answeredIn,
-  began,
+  recordLatency,
+  attemptStarted,
   connectFailed,
-  connected,
-  ended,
+  connectSucceeded,
+  attemptEnded,
   endpointState,
 } from '../../src/proxy/balance/endpoint-state.ts';
 import type { Balance } from '../../src/policies/balance.ts';
@@ -15,18 +15,18 @@ import { seededRandom } from '../support/random.ts';
 
 const ALGORITHMS: readonly Balance[] = ['round-robin', 'least-requests', 'ewma', 'consistent-hash'];
 
-function poolOf(count: number, seed = 1): Pool {
+function poolOf(count: number, seed = 1): BalancePool {
   const states = Array.from({ length: count }, (_, i) =>
     endpointState({ address: `10.0.${i >> 8}.${i & 255}`, port: 80 }),
   );
-  return pool(states, seededRandom(seed));
+  return balancePool(states, seededRandom(seed));
 }
 
 /** A sequence of choices, each for another key, over one source of chance. */
-function chooser(from: Pool, balance: Balance, seed = 2) {
+function chooser(from: BalancePool, balance: Balance, seed = 2) {
   const random = seededRandom(seed);
   let count = 0;
-  return (choice: Partial<Choice> = {}): EndpointState | null =>
+  return (choice: Partial<PickContext> = {}): EndpointState | null =>
     choose(from, balance, { tried: [], hash: () => `key-${count++}`, now: 0, random, ...choice });
 }
 
@@ -129,7 +129,7 @@ describe('round robin', () => {
 describe('least requests', () => {
   it('prefers the less busy of the two it looks at', () => {
     const from = poolOf(2);
-    began(from.states[0]!);
+    attemptStarted(from.states[0]!);
     const next = chooser(from, 'least-requests');
     for (let i = 0; i < 50; i++) expect(next()).toBe(from.states[1]);
   });
@@ -137,10 +137,10 @@ describe('least requests', () => {
   it('keeps the busiest of many close to the rest', () => {
     const from = poolOf(20);
     const next = chooser(from, 'least-requests');
-    for (let i = 0; i < 2_000; i++) began(next()!);
+    for (let i = 0; i < 2_000; i++) attemptStarted(next()!);
     const inFlight = from.states.map((state) => state.inFlight);
     expect(Math.max(...inFlight) - Math.min(...inFlight)).toBeLessThan(12);
-    for (const state of from.states) while (state.inFlight > 0) ended(state);
+    for (const state of from.states) while (state.inFlight > 0) attemptEnded(state);
   });
 });
 
@@ -148,44 +148,44 @@ describe('ewma', () => {
   it('leaves a slow endpoint alone, and forgives it with time', () => {
     const from = poolOf(2);
     const [slow, fast] = from.states as [EndpointState, EndpointState];
-    answeredIn(slow, 500, 0);
-    answeredIn(fast, 5, 0);
+    recordLatency(slow, 500, 0);
+    recordLatency(fast, 5, 0);
     const next = chooser(from, 'ewma');
     for (let i = 0; i < 50; i++) expect(next({ now: 100 })).toBe(fast);
-    answeredIn(fast, 5, 60_000);
+    recordLatency(fast, 5, 60_000);
     expect(next({ now: 60_000 })).toBe(slow);
   });
 
   it('counts a peak at once and a fall by and by', () => {
     const [state] = poolOf(1).states as [EndpointState];
-    answeredIn(state, 10, 0);
-    answeredIn(state, 300, 10);
+    recordLatency(state, 10, 0);
+    recordLatency(state, 300, 10);
     expect(state.latencyMs).toBe(300);
-    answeredIn(state, 10, 20);
+    recordLatency(state, 10, 20);
     expect(state.latencyMs).toBeGreaterThan(290);
-    answeredIn(state, 10, 100_000);
+    recordLatency(state, 10, 100_000);
     expect(state.latencyMs).toBeLessThan(11);
   });
 
   it('sends one request to an endpoint that was never measured, not all of them', () => {
     const from = poolOf(2);
     const [known, fresh] = from.states as [EndpointState, EndpointState];
-    answeredIn(known, 20, 0);
+    recordLatency(known, 20, 0);
     const next = chooser(from, 'ewma');
     expect(next()).toBe(fresh);
-    began(fresh);
+    attemptStarted(fresh);
     expect(next()).toBe(known);
   });
 });
 
 describe('consistent hash', () => {
   const keys = Array.from({ length: 5_000 }, (_, i) => `user-${i}`);
-  const placesIn = (from: Pool): string[] =>
+  const placesIn = (from: BalancePool): string[] =>
     keys.map((key) => chooser(from, 'consistent-hash')({ hash: () => key })!.key);
 
   it('keeps a key in its place, whatever order the endpoints come in', () => {
     const from = poolOf(9);
-    const shuffled = pool(from.states.toReversed(), seededRandom(3));
+    const shuffled = balancePool(from.states.toReversed(), seededRandom(3));
     expect(placesIn(shuffled)).toEqual(placesIn(from));
   });
 
@@ -212,7 +212,7 @@ describe('consistent hash', () => {
       if (was[i] === from.states[4]!.key) expect(place).not.toBe(was[i]);
       else expect(place).toBe(was[i]);
     }
-    connected(from.states[4]!);
+    connectSucceeded(from.states[4]!);
     expect(placesIn(from)).toEqual(was);
   });
 });
@@ -239,7 +239,7 @@ describe('ejection', () => {
   it('ends with a connection', () => {
     const [state] = poolOf(1).states as [EndpointState];
     eject(state);
-    connected(state);
+    connectSucceeded(state);
     expect(state.ejectedUntil).toBe(0);
     connectFailed(state, 0);
     expect(state.ejectedUntil).toBe(0);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type EndpointState, began } from '../../src/proxy/balance/endpoint-state.ts';
+import { type EndpointState, attemptStarted } from '../../src/proxy/balance/endpoint-state.ts';
 import { type Endpoints, createEndpoints } from '../../src/proxy/balance/endpoint-pool.ts';
 import { edit, get } from '../../src/model/sharded-map.ts';
 import type { RouteTable } from '../../src/routing/table.ts';
@@ -21,7 +21,7 @@ describe('endpoints of a table', () => {
     const first = tableOf([{ ports: [1] }]);
     endpoints.adopt(first);
     const before = choose(endpoints, first)!;
-    began(before);
+    attemptStarted(before);
     const second = tableOf([{ ports: [1, 2] }]);
     expect(endpoints.adopt(second)).toEqual([]);
     expect(choose(endpoints, second)).toBe(before);
@@ -64,7 +64,7 @@ describe('endpoints of a table', () => {
     const endpoints = setUp();
     const table = tableOf([{ ports: [1] }]);
     const near = get(table.backends, 'default/app.test:80')!;
-    const backend = { ...near, spare: [{ address: '127.0.0.1', port: 2 }] };
+    const backend = { ...near, failoverEndpoints: [{ address: '127.0.0.1', port: 2 }] };
     const backends = edit(table.backends);
     backends.set(backend.key, backend);
     endpoints.adopt({ ...table, backends: backends.done() });
@@ -80,7 +80,7 @@ describe('endpoints of a table', () => {
     expect(chooseAfter()).toBe(second);
     second.ejectedUntil = 1;
     expect(chooseAfter()).toBe(first);
-    // Those that are spare are known as well, and go as well.
+    // Failover endpoints are known as well, and go as well.
     expect(endpoints.adopt(tableOf([])).toSorted()).toEqual(['127.0.0.1:1', '127.0.0.1:2']);
   });
 

@@ -5,7 +5,7 @@ import { DEFAULT_LIMITS } from '../../src/proxy/limits.ts';
 import { countersOf } from '../../src/proxy/request-metrics.ts';
 import {
   type DataPlaneReport,
-  type ThreadTrouble,
+  type ThreadFailure,
   type Threads,
   startThreads,
 } from '../../src/proxy/threads/threads.ts';
@@ -24,7 +24,7 @@ interface DataPlane extends AsyncDisposable {
   readonly threads: Threads;
   readonly pod: Pod;
   readonly address: string;
-  readonly troubles: readonly ThreadTrouble[];
+  readonly failures: readonly ThreadFailure[];
   /** Ids of the threads that were ever about to serve. */
   readonly born: readonly number[];
   order(order: Order): void;
@@ -36,7 +36,7 @@ interface DataPlane extends AsyncDisposable {
 async function startDataPlane(entry = new URL('threads-entry.ts', import.meta.url)): Promise<DataPlane> {
   const pod = await startPod('pod');
   const address = loopbackAddress();
-  const troubles: ThreadTrouble[] = [];
+  const failures: ThreadFailure[] = [];
   const born: number[] = [];
   const channel = new BroadcastChannel(CHANNEL);
   channel.addEventListener('message', (event) => {
@@ -61,14 +61,14 @@ async function startDataPlane(entry = new URL('threads-entry.ts', import.meta.ur
     addresses: [{ host: address, port: PORT, reusePort: true }],
     onAccessLog: () => {},
     names: { resolve: async (host) => ({ host, namespace: 'default', addresses: [], freshForMs: 5_000 }) },
-    onTrouble: (trouble) => troubles.push(trouble),
+    onFailure: (failure) => failures.push(failure),
   });
   const port = Number(pod.endpoint.split(':')[1]);
   return {
     threads,
     pod,
     address,
-    troubles,
+    failures,
     born,
     order: (order) => channel.postMessage(order),
     async ask(host, path = '/') {
@@ -77,7 +77,7 @@ async function startDataPlane(entry = new URL('threads-entry.ts', import.meta.ur
       return (await client.message()).status;
     },
     publish: (...hosts) =>
-      threads.publish(tableOf(hosts.map((host) => ({ host, ports: [port] }))), emptyMap()),
+      threads.distribute(tableOf(hosts.map((host) => ({ host, ports: [port] }))), emptyMap()),
     async [Symbol.asyncDispose]() {
       await threads.drain(0);
       channel.close();
@@ -134,9 +134,9 @@ it('a thread that dies is counted and replaced; the other one serves on, and not
   const clients = await Promise.all(Array.from({ length: 32 }, () => rawClient(PORT, plane.address)));
   const [victim = 0, survivor = 0] = plane.born;
   plane.order({ thread: victim, die: 'now' });
-  await eventually(async () => plane.troubles.length === 1);
-  expect(plane.troubles[0]).toMatchObject({ kind: 'died', retryInMs: 100 });
-  expect(plane.troubles[0]).toHaveProperty(
+  await eventually(async () => plane.failures.length === 1);
+  expect(plane.failures[0]).toMatchObject({ kind: 'died', retryInMs: 100 });
+  expect(plane.failures[0]).toHaveProperty(
     'reason',
     expect.stringContaining(`thread ${victim} was told to die`),
   );
@@ -169,8 +169,8 @@ it('a thread that dies is counted and replaced; the other one serves on, and not
 
   // Dying again, and soon, it is given more time.
   plane.order({ thread: plane.born[2] ?? 0, die: 'now' });
-  await eventually(async () => plane.troubles.length === 2);
-  expect(plane.troubles[1]).toMatchObject({ kind: 'died', retryInMs: 200 });
+  await eventually(async () => plane.failures.length === 2);
+  expect(plane.failures[1]).toMatchObject({ kind: 'died', retryInMs: 200 });
   await eventually(async () => plane.threads.serving());
   expect((await plane.threads.report()).deaths).toBe(2);
 });
@@ -183,7 +183,7 @@ it('a thread that dies while it is asked for its counters is counted once', asyn
   expect(requests(await plane.threads.report(), 'default/a.test')).toBe(32);
   plane.order({ thread: plane.born[0] ?? 0, die: 'at the next report' });
   const counted: number[] = [];
-  while (plane.troubles.length === 0) counted.push(requests(await plane.threads.report(), 'default/a.test'));
+  while (plane.failures.length === 0) counted.push(requests(await plane.threads.report(), 'default/a.test'));
   counted.push(requests(await plane.threads.report(), 'default/a.test'));
   expect(new Set(counted)).toEqual(new Set([32]));
 });
@@ -192,10 +192,10 @@ it('a thread that cannot start is tried again, ever more slowly', async () => {
   const broken = new URL('data:text/javascript,throw new Error("no such engine")');
   await using plane = await startDataPlane(broken);
   plane.publish('a.test');
-  await eventually(async () => plane.troubles.length >= 4);
-  const delays = plane.troubles.map((trouble) => (trouble.kind === 'died' ? trouble.retryInMs : 0));
+  await eventually(async () => plane.failures.length >= 4);
+  const delays = plane.failures.map((failure) => (failure.kind === 'died' ? failure.retryInMs : 0));
   expect(delays.slice(0, 4)).toEqual([100, 200, 400, 800]);
-  expect(plane.troubles[0]).toHaveProperty('reason', expect.stringContaining('no such engine'));
+  expect(plane.failures[0]).toHaveProperty('reason', expect.stringContaining('no such engine'));
   expect(plane.threads.serving()).toBe(false);
 });
 
@@ -208,9 +208,9 @@ it('an entry that cannot be sent is left out: everything else is served, and lat
   const bad = { ...get(broken.hosts, 'bad.test'), notPlainData: () => {} } as unknown as HostRoutes;
   const hosts = edit(broken.hosts);
   hosts.set('bad.test', bad);
-  plane.threads.publish({ ...broken, hosts: hosts.done() }, emptyMap());
+  plane.threads.distribute({ ...broken, hosts: hosts.done() }, emptyMap());
   await plane.threads.listening;
-  expect(plane.troubles).toEqual([1, 2].map(() => ({ kind: 'left-out', entries: ['host bad.test'] })));
+  expect(plane.failures).toEqual([1, 2].map(() => ({ kind: 'left-out', entries: ['host bad.test'] })));
   expect(await plane.ask('a.test')).toBe(502);
   expect(await plane.ask('bad.test')).toBe(404);
 
@@ -226,9 +226,9 @@ it('a table that a thread cannot adopt leaves it the one before, until it is sen
   plane.publish('a.test');
   await plane.threads.listening;
   const backends = mapOf([['default/a.test:80', { endpoints: null }]]);
-  plane.threads.publish({ ...tableOf([]), backends } as unknown as RouteTable, emptyMap());
-  await eventually(async () => plane.troubles.length >= 2);
-  expect(new Set(plane.troubles.map(({ kind }) => kind))).toEqual(new Set(['table-failed']));
+  plane.threads.distribute({ ...tableOf([]), backends } as unknown as RouteTable, emptyMap());
+  await eventually(async () => plane.failures.length >= 2);
+  expect(new Set(plane.failures.map(({ kind }) => kind))).toEqual(new Set(['table-failed']));
   expect(await plane.ask('a.test')).toBe(200);
 
   plane.publish('later.test');
@@ -245,7 +245,7 @@ it('a port in use is said with its code, and who waits for the port is told', as
   try {
     plane.publish('a.test');
     await expect(plane.threads.listening).rejects.toMatchObject({ code: 'EADDRINUSE' });
-    expect(plane.troubles[0]).toMatchObject({ kind: 'listen-failed', code: 'EADDRINUSE' });
+    expect(plane.failures[0]).toMatchObject({ kind: 'listen-failed', code: 'EADDRINUSE' });
     expect(plane.threads.serving()).toBe(false);
   } finally {
     holder.close();
@@ -265,7 +265,7 @@ it('draining ends every thread: what is under way may finish, and what is cut is
     const outcomes = (await asked).map((outcome) => (outcome.status === 'fulfilled' ? outcome.value : 'cut'));
     expect(new Set(outcomes)).toEqual(new Set([finishes ? 200 : 'cut']));
     await expect(plane.ask('a.test')).rejects.toThrow('ECONNREFUSED');
-    expect(plane.troubles).toEqual([]);
+    expect(plane.failures).toEqual([]);
     expect((await plane.threads.report()).threads).toBe(0);
     expect(requests(await plane.threads.report(), 'default/a.test')).toBe(16);
   }

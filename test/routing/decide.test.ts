@@ -114,7 +114,7 @@ describe('certificates of clients', () => {
           [host === 'down.test' ? 'backend-unavailable' : 'forward']: ['R verified'],
           'certificate-missing': ['R missing'],
           'certificate-refused': ['R refused'],
-          'certificate-out-of-sight': clear,
+          'client-certificate-not-available': clear,
           misdirected: except(...clear, 'R verified', 'R missing', 'R refused'),
         },
       ],
@@ -124,7 +124,7 @@ describe('certificates of clients', () => {
       {
         forward: ['O verified', 'O missing'],
         'certificate-refused': ['O refused'],
-        'certificate-out-of-sight': clear,
+        'client-certificate-not-available': clear,
         misdirected: except(...clear, 'O verified', 'O missing', 'O refused'),
       },
     ],

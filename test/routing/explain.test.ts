@@ -61,7 +61,7 @@ describe('explain', () => {
     expect(explained('tls-good', 'shop.example.com', '/', 'https').outcome.kind).toBe('forward');
     const asked = (scheme: 'http' | 'https') =>
       explained('client-certificate', 'ours.example.com', '/', scheme).outcome;
-    expect(asked('http')).toMatchObject({ status: 403, reason: 'certificate-out-of-sight' });
+    expect(asked('http')).toMatchObject({ status: 403, reason: 'client-certificate-not-available' });
     expect(asked('https').kind).toBe('forward');
   });
 

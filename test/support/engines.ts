@@ -1,13 +1,13 @@
 import { describe, it } from 'vitest';
 import type { EngineFactory } from '../../src/proxy/engine.ts';
 import { httpProxyEngine } from '../../src/proxy/http-proxy/reference-engine.ts';
-import { relayEngine } from '../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../src/proxy/native-engine.ts';
 import { deviations } from './deviations.ts';
 
 /** Every engine that must keep the contract. */
 export const engines: readonly { readonly name: EngineName; readonly create: EngineFactory }[] = [
   { name: 'http-proxy', create: httpProxyEngine },
-  { name: 'relay', create: relayEngine },
+  { name: 'relay', create: nativeEngine },
 ];
 
 export type EngineName = 'http-proxy' | 'relay';

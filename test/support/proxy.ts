@@ -1,7 +1,7 @@
 import { decide } from '../../src/routing/decide.ts';
 import { type EndpointState, createEndpoints } from '../../src/proxy/balance/endpoint-pool.ts';
 import type { Engine, EngineFactory, ListenAddress } from '../../src/proxy/engine.ts';
-import type { Exchange } from '../../src/proxy/exchange-record.ts';
+import type { ExchangeRecord } from '../../src/proxy/exchange-record.ts';
 import type { Resolve } from '../../src/proxy/balance/name-resolver.ts';
 import { externalNames } from './external-names.ts';
 import { trustedProxies } from '../../src/http/forwarded.ts';
@@ -91,7 +91,7 @@ export interface ProxySettings {
   /** Policies that act on every exchange. */
   readonly everywhere?: readonly BoundPolicy[];
   /** Called before an exchange is accounted. */
-  readonly onAccount?: (exchange: Exchange) => void;
+  readonly onAccount?: (exchange: ExchangeRecord) => void;
   /** Instead of those of the registry. */
   readonly modules?: readonly PolicyModule[];
   /** HTTP/2 with prior knowledge; off unless said. */
@@ -113,9 +113,9 @@ export interface RunningProxy extends AsyncDisposable {
   readonly port: number;
   readonly engine: Engine;
   /** Every exchange that was accounted so far. */
-  readonly exchanges: readonly Exchange[];
+  readonly exchanges: readonly ExchangeRecord[];
   /** The nth accounted exchange, from 0, as soon as it is there; rejects when it does not come in time. */
-  exchange(index: number): Promise<Exchange>;
+  exchange(index: number): Promise<ExchangeRecord>;
   /** What is known of the one endpoint of a host, `app.test` unless said; of several, of another one each time. */
   endpoint(host?: string): EndpointState | null;
   /** What threw and was contained. */
@@ -129,7 +129,7 @@ export async function startProxy(
   sites: readonly Site[],
   settings: ProxySettings = {},
 ): Promise<RunningProxy> {
-  const exchanges: Exchange[] = [];
+  const exchanges: ExchangeRecord[] = [];
   const faults: unknown[] = [];
   const waiting = new Set<() => void>();
   const endpoints = createEndpoints({
@@ -143,7 +143,7 @@ export async function startProxy(
     endpoints,
     limits: { ...DEFAULT_LIMITS, ...settings.limits },
     trustedProxies: trustedProxies(settings.trustedProxies ?? []),
-    account(exchange) {
+    onComplete(exchange) {
       settings.onAccount?.(exchange);
       exchanges.push(exchange);
       for (const look of waiting) look();
@@ -162,7 +162,7 @@ export async function startProxy(
     exchanges,
     faults,
     exchange(index) {
-      const accounted = new Promise<Exchange>((resolve) => {
+      const accounted = new Promise<ExchangeRecord>((resolve) => {
         const look = (): void => {
           const found = exchanges[index];
           if (!found) return;

@@ -99,7 +99,7 @@ function describeBackend(backend: Backend): string {
   const places = backend.externalName
     ? [`DNS ${backend.externalName.host}:${backend.externalName.port}`]
     : backend.endpoints.map((endpoint) => describeEndpoint(endpoint) + describeExtras(endpoint));
-  const spare = backend.spare?.map(describeEndpoint) ?? [];
+  const spare = backend.failoverEndpoints?.map(describeEndpoint) ?? [];
   const otherwise = spare.length > 0 ? `, otherwise ${spare.join(', ')}` : '';
   const affinity = backend.affinity ? ' by client-ip' : '';
   return `${backend.protocol} ${places.join(', ')}${otherwise}${affinity}${backend.lastResort ? ' as a last resort' : ''}`;

@@ -10,10 +10,14 @@ import type { Resolve } from '../../src/proxy/balance/name-resolver.ts';
 import { externalNames } from './external-names.ts';
 import { createEndpoints } from '../../src/proxy/balance/endpoint-pool.ts';
 import type { Engine, EngineFactory } from '../../src/proxy/engine.ts';
-import type { Exchange } from '../../src/proxy/exchange-record.ts';
+import type { ExchangeRecord } from '../../src/proxy/exchange-record.ts';
 import { trustedProxies } from '../../src/http/forwarded.ts';
 import { DEFAULT_LIMITS, type Limits } from '../../src/proxy/limits.ts';
-import { type Certificates, DEFAULT_CIPHERS, createCertificates } from '../../src/proxy/tls/certificates.ts';
+import {
+  type Certificates,
+  DEFAULT_CIPHERS,
+  createCertificates,
+} from '../../src/proxy/tls/certificate-store.ts';
 import type { KeyPair } from '../../src/model/secrets.ts';
 import { mapOf } from '../../src/model/sharded-map.ts';
 import type { CertificateReference, RouteTable } from '../../src/routing/table.ts';
@@ -59,7 +63,7 @@ export interface TlsProxy extends AsyncDisposable {
   readonly httpPort: number;
   readonly httpsPort: number;
   readonly certificates: Certificates;
-  readonly exchanges: readonly Exchange[];
+  readonly exchanges: readonly ExchangeRecord[];
   /** What threw and was contained. */
   readonly faults: readonly unknown[];
   /** Swaps the table. */
@@ -80,7 +84,7 @@ export async function startTlsProxy(
   certificates.adopt(table);
   const endpoints = createEndpoints({ random: () => 0, externalNames: externalNames(settings.resolve) });
   endpoints.adopt(table);
-  const exchanges: Exchange[] = [];
+  const exchanges: ExchangeRecord[] = [];
   const faults: unknown[] = [];
   const engine = factory({
     decide: (request) => decide(table, request, settings.redirect ?? null),
@@ -96,7 +100,7 @@ export async function startTlsProxy(
       ...(settings.hsts === undefined ? [] : [strictTransportSecurity(settings.hsts)]),
     ]),
     onFault: (fault) => void faults.push(fault),
-    account: (exchange) => void exchanges.push(exchange),
+    onComplete: (exchange) => void exchanges.push(exchange),
     now: settings.now ?? Date.now,
   });
   const address = { host: '127.0.0.1', port: 0, reusePort: false };

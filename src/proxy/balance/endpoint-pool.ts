@@ -2,7 +2,7 @@ import type { Balance } from '../../policies/balance.ts';
 import { namespaceOf } from '../../model/objects.ts';
 import { difference, emptyMap, get } from '../../model/sharded-map.ts';
 import type { Backend, BackendKey, Endpoint, RouteTable } from '../../routing/table.ts';
-import { type Choice, type Pool, choose, isPromising, pool } from './balance.ts';
+import { type PickContext, type BalancePool, choose, isEligible, balancePool } from './picker.ts';
 import { type EndpointState, endpointKey, endpointState } from './endpoint-state.ts';
 import type { ExternalNames } from './external-names.ts';
 import type { NameAddresses } from './name-addresses.ts';
@@ -13,7 +13,7 @@ export interface Endpoints {
   /**
    * The endpoint for the next attempt, among those that the backend has by the current table, never one of `tried`
    * while others are left; null when there is none at all, or only a last resort that does not take connections. Of a backend that is in the table no more, those it had.
-   * One of `backend.spare` only when all others were tried or are set aside.
+   * One of `backend.failoverEndpoints` only when all others were tried or are set aside.
    * Cost does not grow with the number of endpoints, except for retries. `hash` is asked only by a consistent hash.
    */
   choose(
@@ -50,15 +50,15 @@ export function createEndpoints({ random = Math.random, externalNames }: Endpoin
   const states = new Map<BackendKey, ReadonlyMap<string, EndpointState>>();
   /** How many backends of the current table have an address. */
   const uses = new Map<string, number>();
-  const pools = new WeakMap<readonly Endpoint[], Pool>();
+  const pools = new WeakMap<readonly Endpoint[], BalancePool>();
   let backends: RouteTable['backends'] = emptyMap();
 
-  function poolOf({ key }: Backend, endpoints: readonly Endpoint[]): Pool {
+  function poolOf({ key }: Backend, endpoints: readonly Endpoint[]): BalancePool {
     let made = pools.get(endpoints);
     if (!made) {
       const known = states.get(key);
       const list = endpoints.map((endpoint) => known?.get(endpointKey(endpoint)) ?? endpointState(endpoint));
-      pools.set(endpoints, (made = pool(list, random)));
+      pools.set(endpoints, (made = balancePool(list, random)));
     }
     return made;
   }
@@ -77,8 +77,8 @@ export function createEndpoints({ random = Math.random, externalNames }: Endpoin
 
     hasSeveral(backend) {
       // One connection tries all addresses of a name.
-      const { endpoints, spare } = current(backend);
-      return endpoints.length + (spare?.length ?? 0) > 1;
+      const { endpoints, failoverEndpoints } = current(backend);
+      return endpoints.length + (failoverEndpoints?.length ?? 0) > 1;
     },
 
     nameOf: (host) => externalNames.find(host),
@@ -108,8 +108,8 @@ export function createEndpoints({ random = Math.random, externalNames }: Endpoin
     },
   };
 
-  function chooseOf(backend: Backend, balance: Balance, choice: Choice): EndpointState | null {
-    const { externalName, endpoints, spare: farther } = backend;
+  function chooseOf(backend: Backend, balance: Balance, choice: PickContext): EndpointState | null {
+    const { externalName, endpoints, failoverEndpoints: others } = backend;
     if (externalName) {
       const addresses = externalNames.get(externalName.host, namespaceOf(backend.key))?.addresses ?? [];
       if (addresses.length === 0) return null;
@@ -117,9 +117,9 @@ export function createEndpoints({ random = Math.random, externalNames }: Endpoin
       return state ?? null;
     }
     const chosen = choose(poolOf(backend, endpoints), balance, choice);
-    if (farther === undefined || (chosen && isPromising(chosen, choice))) return chosen;
-    const spare = choose(poolOf(backend, farther), balance, choice);
-    return spare && isPromising(spare, choice) ? spare : (chosen ?? spare);
+    if (others === undefined || (chosen && isEligible(chosen, choice))) return chosen;
+    const second = choose(poolOf(backend, others), balance, choice);
+    return second && isEligible(second, choice) ? second : (chosen ?? second);
   }
 
   /** As the current table has it: while a request waited, its endpoints may all have been replaced. */
@@ -146,8 +146,8 @@ export function createEndpoints({ random = Math.random, externalNames }: Endpoin
 }
 
 /** A name counts as one endpoint: a connection to it tries all its addresses. */
-function* endpointsOf({ endpoints, spare, externalName }: Backend): Generator<Endpoint> {
+function* endpointsOf({ endpoints, failoverEndpoints, externalName }: Backend): Generator<Endpoint> {
   if (externalName) yield { address: externalName.host, port: externalName.port };
   yield* endpoints;
-  if (spare) yield* spare;
+  if (failoverEndpoints) yield* failoverEndpoints;
 }

@@ -38,18 +38,18 @@ export function endpointKey(endpoint: Endpoint): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
-/** An attempt at this endpoint begins. Each call is matched by one of `ended`. */
-export function began(state: EndpointState): void {
+/** An attempt at this endpoint begins. Each call is matched by one of `attemptEnded`. */
+export function attemptStarted(state: EndpointState): void {
   state.inFlight++;
 }
 
 /** The attempt is over, however it went. */
-export function ended(state: EndpointState): void {
+export function attemptEnded(state: EndpointState): void {
   state.inFlight--;
 }
 
 /** A connection was made: the address is alive, whatever it was before. */
-export function connected(state: EndpointState): void {
+export function connectSucceeded(state: EndpointState): void {
   state.failures = 0;
   state.ejectedUntil = 0;
 }
@@ -75,7 +75,7 @@ export function connectFailed(state: EndpointState, now: number): void {
 const LATENCY_DECAY_MS = 10_000;
 
 /** The first byte of a response came `latencyMs` after the request went out. A peak counts at once, a fall by and by. */
-export function answeredIn(state: EndpointState, latencyMs: number, now: number): void {
+export function recordLatency(state: EndpointState, latencyMs: number, now: number): void {
   // A little above zero, which means "never measured".
   const measured = Math.max(latencyMs, 0.01);
   const weight = Math.exp(Math.min(0, state.latencyAt - now) / LATENCY_DECAY_MS);

@@ -1,11 +1,17 @@
 import type { ClientRequest } from 'node:http';
 import type { Socket } from 'node:net';
 import type { AttemptOutcome } from '../attempt.ts';
-import { type EndpointState, began, connectFailed, connected, ended } from '../balance/endpoint-state.ts';
+import {
+  type EndpointState,
+  attemptStarted,
+  connectFailed,
+  connectSucceeded,
+  attemptEnded,
+} from '../balance/endpoint-state.ts';
 import type { EngineContext } from '../engine.ts';
 import type { Limits } from '../limits.ts';
 import { type ConnectFailure, failedConnect, isConnectError } from '../upstream/connect-failure.ts';
-import type { Ledger } from './reference-record.ts';
+import type { ReferenceRecord } from './reference-record.ts';
 
 /** One try at one endpoint, over a `ClientRequest`. */
 export interface AttemptAt {
@@ -58,7 +64,7 @@ export function connectTime({ connectTimeoutMs, attempts }: Limits): ConnectTime
 /** What an attempt shares with the others of its exchange, and the engine's list of those without a connection. */
 export interface AttemptSettings {
   readonly context: EngineContext;
-  readonly ledger: Ledger;
+  readonly record: ReferenceRecord;
   readonly time: ConnectTime;
   readonly isLast: boolean;
   readonly connecting: Set<AttemptAt>;
@@ -71,7 +77,7 @@ export interface AttemptSettings {
 export function attemptAt(
   state: EndpointState,
   request: ClientRequest,
-  { context, ledger, time, isLast, connecting }: AttemptSettings,
+  { context, record, time, isLast, connecting }: AttemptSettings,
   onConnected: () => void,
   onFailed: (outcome: AttemptOutcome, detail: string) => void,
 ): AttemptAt {
@@ -79,7 +85,7 @@ export function attemptAt(
   let inFlight = true;
   /** There is a connection, perhaps without TLS yet. */
   let reached = false;
-  began(state);
+  attemptStarted(state);
   const share = time.share(isLast);
   const timer = setTimeout(
     () => attempt.fail({ kind: 'connect-timed-out', timeLeft: !share.isAll }),
@@ -104,7 +110,7 @@ export function attemptAt(
     end() {
       clearTimeout(timer);
       connecting.delete(attempt);
-      if (inFlight) ended(state);
+      if (inFlight) attemptEnded(state);
       inFlight = false;
     },
   };
@@ -117,7 +123,7 @@ export function attemptAt(
   });
   request.on('error', (error: NodeJS.ErrnoException) => {
     if (phase === 'connecting') connectError(error);
-    else if (error.code?.startsWith('HPE_')) attempt.fail({ kind: 'nonsense' });
+    else if (error.code?.startsWith('HPE_')) attempt.fail({ kind: 'protocol-error' });
     else attempt.fail({ kind: 'reset', connection: request.reusedSocket ? 'reused' : 'fresh' });
   });
   request.on('close', () =>
@@ -133,7 +139,7 @@ export function attemptAt(
   }
 
   function noteFailure({ kind }: AttemptOutcome, detail: string): void {
-    ledger.connectFailures = [...ledger.connectFailures, failureOf(kind, detail)];
+    record.connectFailures = [...record.connectFailures, failureOf(kind, detail)];
     if (kind !== 'endpoint-gone' && kind !== 'handshake-failed') connectFailed(state, context.now());
   }
 
@@ -143,7 +149,7 @@ export function attemptAt(
     clearTimeout(timer);
     time.reset();
     connecting.delete(attempt);
-    connected(state);
+    connectSucceeded(state);
     onConnected();
   }
 }

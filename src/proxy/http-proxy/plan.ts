@@ -13,9 +13,9 @@ import type { EngineContext } from '../engine.ts';
 import { type Forwarding, forwarding } from '../../http/forwarded.ts';
 import { hashKey } from '../balance/hash-by.ts';
 import { forwardedFields } from '../upstream/http1/upstream-head.ts';
-import { upstreamWay } from '../upstream/upstream-transport.ts';
-import { type Ledger, connectionInfoOf } from './reference-record.ts';
-import { type RequestHead, readHead } from './reference-request-head.ts';
+import { upstreamTransport } from '../upstream/upstream-transport.ts';
+import { type ReferenceRecord, connectionInfoOf } from './reference-record.ts';
+import { type ReferenceRequestHead, readHead } from './reference-request-head.ts';
 
 /** What is to be done with a request, decided once from its head. */
 export type Plan = {
@@ -24,11 +24,11 @@ export type Plan = {
   /** Those of them that are asked about the request. */
   readonly asked: readonly BoundPolicy[];
 } & (
-  | { readonly kind: 'refuse'; readonly reason: LocalReason; readonly head: RequestHead | null }
-  | { readonly kind: 'redirect'; readonly location: string; readonly head: RequestHead }
+  | { readonly kind: 'refuse'; readonly reason: LocalReason; readonly head: ReferenceRequestHead | null }
+  | { readonly kind: 'redirect'; readonly location: string; readonly head: ReferenceRequestHead }
   | {
       readonly kind: 'forward';
-      readonly head: RequestHead;
+      readonly head: ReferenceRequestHead;
       readonly route: Route;
       readonly backend: Backend;
       readonly tls: boolean;
@@ -42,8 +42,8 @@ export type Plan = {
 
 export type ForwardPlan = Plan & { readonly kind: 'forward' };
 
-/** Reads the head, asks where it goes, and notes in the ledger what that says. */
-export function planRequest(context: EngineContext, request: IncomingMessage, ledger: Ledger): Plan {
+/** Reads the head, asks where it goes, and records what that says. */
+export function planRequest(context: EngineContext, request: IncomingMessage, record: ReferenceRecord): Plan {
   const connectionInfo = connectionInfoOf(request.socket);
   const read = readHead(request, context, connectionInfo);
   if (read.kind === 'fault') {
@@ -53,21 +53,21 @@ export function planRequest(context: EngineContext, request: IncomingMessage, le
     };
   }
   const { head } = read;
-  ledger.droppedFields = head.droppedFields;
+  record.droppedFields = head.droppedFields;
   const way = forwarding(connectionInfo, head.forwarding, context.trustedProxies);
-  ledger.requestId = way.requestId;
-  ledger.clientAddress = way.realIp;
-  ledger.scheme = way.scheme;
+  record.requestId = way.requestId;
+  record.clientAddress = way.realIp;
+  record.scheme = way.scheme;
 
   const decision = context.decide({ ...head.addressee, scheme: way.scheme, connectionInfo });
-  ledger.route = decision.route;
+  record.route = decision.route;
   const policies = context.policies(decision.route?.policies ?? null);
   const asked = policiesToAsk(decision, policies);
   if (decision.kind === 'refuse') return { kind: 'refuse', reason: decision.reason, head, policies, asked };
   if (decision.kind === 'redirect')
     return { kind: 'redirect', location: decision.location, head, policies, asked };
   const { route, backend } = decision;
-  const speech = upstreamWay(route, backend);
+  const speech = upstreamTransport(route, backend);
   // Nor can it verify pods, and what must be verified is not sent without.
   if (speech.http2 || speech.tls?.options.rejectUnauthorized) {
     return { kind: 'refuse', reason: 'protocol-not-supported', head, policies, asked };
@@ -76,7 +76,7 @@ export function planRequest(context: EngineContext, request: IncomingMessage, le
   const balance = balanceOf(route.policies?.configs.balance, backend.affinity !== undefined);
   const hash = (): string =>
     hashKey(route.policies?.configs.balance?.hashBy ?? 'client-ip', {
-      clientAddress: ledger.clientAddress,
+      clientAddress: record.clientAddress,
       target: head.addressee.target,
       field: (name) => request.headers[name]?.toString(),
     });

@@ -19,7 +19,7 @@ import {
   statusOf,
 } from '../../http/local-response.ts';
 import { type AttemptOutcome, afterAttempt } from '../attempt.ts';
-import { type EndpointState, answeredIn } from '../balance/endpoint-state.ts';
+import { type EndpointState, recordLatency } from '../balance/endpoint-state.ts';
 import type { EngineContext } from '../engine.ts';
 import { NO_POLICIES } from '../../policies/bound-policies.ts';
 import { editResponse } from '../../policies/run-policies.ts';
@@ -29,13 +29,13 @@ import { type AttemptAt, attemptAt, connectTime } from './attempt-at.ts';
 import { isClosing, serveNoMore } from './last-response.ts';
 import { connectionInfoOf, openLedger, requestView } from './reference-record.ts';
 import { type ForwardPlan, type Prepared, type UpstreamRequest, planRequest, prepare } from './plan.ts';
-import type { Pool } from './reference-pool.ts';
+import type { ReferencePool } from './reference-pool.ts';
 import { relayedFields, relayedTrailers } from './reference-response-head.ts';
 
 /** What the exchanges of an engine share. */
 export interface Surroundings {
   readonly context: EngineContext;
-  readonly pool: Pool;
+  readonly pool: ReferencePool;
   readonly proxy: ProxyServer;
   draining: boolean;
   /** Attempts that have no connection yet. */
@@ -61,9 +61,9 @@ export function serveExchange(
 ): void {
   const { context } = around;
   const { limits } = context;
-  const ledger = openLedger(context, request, connectionInfoOf(request.socket));
-  const plan = planRequest(context, request, ledger);
-  const view = requestView(request, ledger);
+  const record = openLedger(context, request, connectionInfoOf(request.socket));
+  const plan = planRequest(context, request, record);
+  const view = requestView(request, record);
   let { policies } = plan;
   const hasBody = plan.head !== null && plan.head.body !== 'none';
   const tried: EndpointState[] = [];
@@ -83,7 +83,7 @@ export function serveExchange(
   let continueTimer: NodeJS.Timeout | undefined;
   // A reset, so that a body that ends with the connection does not look whole.
   const cut = (): void => {
-    ledger.detail ||= 'draining' satisfies LocalReason;
+    record.detail ||= 'draining' satisfies LocalReason;
     reset(request.socket);
   };
   around.live.add(cut);
@@ -91,7 +91,7 @@ export function serveExchange(
   response.on('error', () => undefined);
   request.on('error', () => undefined);
   request.on('data', (chunk: Buffer) => {
-    ledger.requestBytes += chunk.length;
+    record.requestBytes += chunk.length;
     bodyIdle.refresh();
     upstreamIdle?.refresh();
   });
@@ -147,8 +147,8 @@ export function serveExchange(
     const state = plan.choose(tried);
     if (state === null) return refuse('no-endpoint');
     tried.push(state);
-    ledger.attempts++;
-    ledger.endpoint = state.key;
+    record.attempts++;
+    record.endpoint = state.key;
     around.pool.revive(state.key);
     const tls = plan.tls;
     const { address, port } = state.endpoint;
@@ -178,8 +178,8 @@ export function serveExchange(
     // Set here since http-proxy would collapse `//`.
     upstream.path = upstreamRequest?.target ?? '/';
     if (expects === 'continue') upstream.setHeader('Expect', '100-continue');
-    const isLast = plan.isLast(ledger.attempts);
-    const settings = { context, ledger, time, isLast, connecting: around.connecting };
+    const isLast = plan.isLast(record.attempts);
+    const settings = { context, record, time, isLast, connecting: around.connecting };
     const current = attemptAt(
       state,
       upstream,
@@ -204,16 +204,16 @@ export function serveExchange(
     );
     upstream.on('upgrade', (_, socket) => {
       socket.destroy();
-      current.fail({ kind: 'nonsense' });
+      current.fail({ kind: 'protocol-error' });
     });
     upstream.on(
       'response',
       guarded((incoming: IncomingMessage) => {
         current.answered();
         const now = context.now();
-        answeredIn(state, now - current.startedAt, now);
+        recordLatency(state, now - current.startedAt, now);
         if (answered || complete) incoming.destroy();
-        else relay(incoming);
+        else engine(incoming);
       }),
     );
 
@@ -231,7 +231,7 @@ export function serveExchange(
 
     /** The pod says nothing; the client is not left waiting. */
     function askForBody(): void {
-      if (continued || response.headersSent || complete || ledger.requestBytes > 0) return;
+      if (continued || response.headersSent || complete || record.requestBytes > 0) return;
       continued = true;
       response.writeContinue();
     }
@@ -253,10 +253,10 @@ export function serveExchange(
     if (outcome.kind === 'reset') resets++;
     const step = afterAttempt(outcome, {
       method: request.method ?? '',
-      attempts: ledger.attempts,
+      attempts: record.attempts,
       limit: limits.attempts,
       resets,
-      replayable: ledger.requestBytes === 0,
+      replayable: record.requestBytes === 0,
     });
     switch (step.kind) {
       case 'relay':
@@ -273,12 +273,12 @@ export function serveExchange(
     }
   }
 
-  function relay(incoming: IncomingMessage): void {
+  function engine(incoming: IncomingMessage): void {
     const fields = relayedFields(incoming);
     const status = incoming.statusCode ?? 0;
     if (fields === null || status < 200) {
       incoming.destroy();
-      return refuse('upstream-nonsense');
+      return refuse('upstream-protocol-error');
     }
     const edit = editResponse(policies.onResponse, fieldsViewOf(fields), view);
     const edited = edit === null ? fields : applyEdit(fields, edit);
@@ -288,12 +288,12 @@ export function serveExchange(
     } catch {
       // A reason phrase with control characters, for one, can be read by Node and not written.
       incoming.destroy();
-      return refuse('upstream-nonsense');
+      return refuse('upstream-protocol-error');
     }
     answered = true;
     flush(response);
     incoming.on('data', (chunk: Buffer) => {
-      ledger.responseBytes += chunk.length;
+      record.responseBytes += chunk.length;
       upstreamIdle?.refresh();
     });
     response.on('drain', () => upstreamIdle?.refresh());
@@ -321,8 +321,8 @@ export function serveExchange(
     if (around.draining) return false;
     if (!hasBody || request.complete) return true;
     // A client that waits for `100 Continue` and is answered otherwise may or may not send its body.
-    if (expects === 'continue' && !continued && ledger.requestBytes === 0) return false;
-    return isDiscardable((plan.head?.length ?? Infinity) - ledger.requestBytes);
+    if (expects === 'continue' && !continued && record.requestBytes === 0) return false;
+    return isDiscardable((plan.head?.length ?? Infinity) - record.requestBytes);
   }
 
   function close(): void {
@@ -334,7 +334,7 @@ export function serveExchange(
     if (complete) return;
     // Now: Node may have the next request already.
     if (localResponse(reason, 'text').close) serveNoMore(request.socket);
-    ledger.detail ||= detail === '' ? reason : `${reason}: ${detail}`;
+    record.detail ||= detail === '' ? reason : `${reason}: ${detail}`;
     if (response.headersSent) return cut();
     if (answered) return;
     answered = true;
@@ -366,7 +366,7 @@ export function serveExchange(
     const edit = editResponse(policies.onResponse, fieldsViewOf(made.fields), view);
     const fields = edit === null ? made.fields : applyEdit(made.fields, edit);
     if (made.close || !mayGoOn()) close();
-    ledger.responseBytes = request.method === 'HEAD' ? 0 : made.body.length;
+    record.responseBytes = request.method === 'HEAD' ? 0 : made.body.length;
     response.writeHead(made.status, made.reasonPhrase, flat(fields));
     response.end(made.body);
   }
@@ -396,9 +396,9 @@ export function serveExchange(
     if (!request.complete && !isClosing(request.socket)) discard(request);
     // Nobody waits for what is still to come from the upstream, or to go there.
     if (attempt && !attempt.request.destroyed) attempt.request.destroy();
-    if (!response.writableFinished) ledger.detail ||= 'client-gone' satisfies LocalReason;
-    if (ledger.detail === 'client-gone') ledger.close(statusOf('client-gone'));
-    else ledger.close(response.headersSent ? response.statusCode : statusOf('draining'));
+    if (!response.writableFinished) record.detail ||= 'client-gone' satisfies LocalReason;
+    if (record.detail === 'client-gone') record.close(statusOf('client-gone'));
+    else record.close(response.headersSent ? response.statusCode : statusOf('draining'));
   }
 }
 

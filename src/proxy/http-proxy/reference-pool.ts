@@ -7,7 +7,7 @@ import { endpointKey } from '../balance/endpoint-state.ts';
 import type { Limits } from '../limits.ts';
 
 /** The connections to upstreams. */
-export interface Pool {
+export interface ReferencePool {
   readonly plain: Agent;
   readonly tls: TlsAgent;
   /** For upgrades: never reused, and either side may end its half. */
@@ -24,7 +24,10 @@ type Connect = (options: ClientRequestArgs, done?: Created) => Duplex | null | u
 type Created = (error: Error | null, socket: Duplex) => void;
 
 /** `nameOf` gives the addresses of an ExternalName. */
-export function createPool(limits: Limits, nameOf: (host: string) => NameAddresses | undefined): Pool {
+export function createPool(
+  limits: Limits,
+  nameOf: (host: string) => NameAddresses | undefined,
+): ReferencePool {
   let open = 0;
   /** Open connections by endpoint. */
   const sockets = new Map<string, Set<Duplex>>();

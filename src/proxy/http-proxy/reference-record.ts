@@ -7,7 +7,7 @@ import type { ConnectionInfo } from '../../http/connection-info.ts';
 import { type ConnectFailure, NO_FAILURES } from '../upstream/connect-failure.ts';
 
 /** What becomes known of an exchange while it runs; accounted once, when it is over. */
-export interface Ledger {
+export interface ReferenceRecord {
   clientAddress: string;
   /** What the client speaks, to us or to a trusted proxy in front of us. */
   scheme: 'http' | 'https';
@@ -28,12 +28,12 @@ export function openLedger(
   context: EngineContext,
   request: IncomingMessage | null,
   connectionInfo: ConnectionInfo,
-): Ledger {
+): ReferenceRecord {
   const startedAt = context.now();
   // Kept now: what goes to the upstream takes the place of the request's fields later.
   const host = request?.headers.host ?? '';
   let closed = false;
-  const ledger: Ledger = {
+  const record: ReferenceRecord = {
     clientAddress: connectionInfo.clientAddress,
     scheme: connectionInfo.scheme,
     route: null,
@@ -48,9 +48,9 @@ export function openLedger(
     close(status) {
       if (closed) return;
       closed = true;
-      const { clientAddress, scheme, route, endpoint, attempts, connectFailures } = ledger;
-      const { requestBytes, responseBytes, requestId, droppedFields, detail } = ledger;
-      context.account({
+      const { clientAddress, scheme, route, endpoint, attempts, connectFailures } = record;
+      const { requestBytes, responseBytes, requestId, droppedFields, detail } = record;
+      context.onComplete({
         startedAt,
         durationMs: context.now() - startedAt,
         clientAddress,
@@ -72,7 +72,7 @@ export function openLedger(
       });
     },
   };
-  return ledger;
+  return record;
 }
 
 const connectionInfos = new WeakMap<Socket, ConnectionInfo>();
@@ -90,17 +90,17 @@ export function connectionInfoOf(socket: Socket): ConnectionInfo {
 }
 
 /** The request as policies see it. */
-export function requestView(request: IncomingMessage, ledger: Ledger): RequestView {
+export function requestView(request: IncomingMessage, record: ReferenceRecord): RequestView {
   const { rawHeaders, socket } = request;
   const host = valuesOf(rawHeaders, 'host')[0] ?? '';
   return {
     method: request.method ?? '',
     target: request.url ?? '',
     host,
-    scheme: ledger.scheme,
+    scheme: record.scheme,
     httpVersion: request.httpVersion,
-    clientAddress: ledger.clientAddress,
-    requestId: ledger.requestId,
+    clientAddress: record.clientAddress,
+    requestId: record.requestId,
     connectionInfo: connectionInfoOf(socket),
     value(name) {
       const values = valuesOf(rawHeaders, name);

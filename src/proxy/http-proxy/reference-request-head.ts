@@ -11,7 +11,7 @@ import { valuesOf } from './reference-record.ts';
 import { authorityOf, isRelayedRequest } from '../upstream/http1/upstream-head.ts';
 
 /** A request head that may be forwarded, read once from the raw fields. */
-export interface RequestHead {
+export interface ReferenceRequestHead {
   readonly addressee: RequestFacts;
   readonly forwarding: IncomingForwarding;
   /** What goes on, under the client's spelling of each name; the fields that the proxy sets are not among them. */
@@ -27,7 +27,7 @@ export interface RequestHead {
 }
 
 export type ReadHead =
-  | { readonly kind: 'head'; readonly head: RequestHead }
+  | { readonly kind: 'head'; readonly head: ReferenceRequestHead }
   | { readonly kind: 'fault'; readonly reason: MessageFault | Refusal };
 
 /**

@@ -4,7 +4,7 @@ import { connectionOptions, isForbiddenTrailer, isHopByHop } from '../../http/he
 import { valuesOf } from './reference-record.ts';
 
 /**
- * The fields of an upstream's response that go on, as spelled; null when its framing is nonsense
+ * The fields of an upstream's response that go on, as spelled; null when its framing is invalid
  * (RFC 9112 6.1 and 6.3: two lengths, a coding that is not chunked, or one in HTTP/1.0).
  */
 export function relayedFields(response: IncomingMessage): HeaderField[] | null {

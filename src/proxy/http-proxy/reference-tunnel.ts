@@ -8,7 +8,7 @@ import { type LocalReason, languageOf, redirection } from '../../http/local-resp
 import { NO_POLICIES } from '../../policies/bound-policies.ts';
 import { editResponse } from '../../policies/run-policies.ts';
 import { type AttemptOutcome, afterAttempt } from '../attempt.ts';
-import { type EndpointState, answeredIn } from '../balance/endpoint-state.ts';
+import { type EndpointState, recordLatency } from '../balance/endpoint-state.ts';
 import { connectionOptions } from '../../http/header-fields.ts';
 import { reset } from '../tls/termination.ts';
 import { GOING_AWAY, WebSocketFrames, maskedGoingAway } from '../websocket-frames.ts';
@@ -46,8 +46,8 @@ export function serveTunnel(
 ): void {
   const { context } = around;
   const { limits } = context;
-  const ledger = openLedger(context, request, connectionInfoOf(client));
-  const plan = planRequest(context, request, ledger);
+  const record = openLedger(context, request, connectionInfoOf(client));
+  const plan = planRequest(context, request, record);
   const tried: EndpointState[] = [];
   const time = connectTime(limits);
   let resets = 0;
@@ -56,7 +56,7 @@ export function serveTunnel(
 
   const cut = (): void => reset(client);
   const drained = (): void => {
-    ledger.detail ||= 'draining' satisfies LocalReason;
+    record.detail ||= 'draining' satisfies LocalReason;
     cut();
   };
   // Read on while the upstream makes up its mind: only a socket that is read says that its client has left.
@@ -77,18 +77,18 @@ export function serveTunnel(
       around.live.delete(drained);
       attempt?.end();
       attempt?.request.destroy();
-      if (status === 499) ledger.detail ||= 'client-gone' satisfies LocalReason;
-      ledger.close(status);
+      if (status === 499) record.detail ||= 'client-gone' satisfies LocalReason;
+      record.close(status);
     }),
   );
 
-  const view = requestView(request, ledger);
+  const view = requestView(request, record);
   let { policies } = plan;
   let upstreamRequest: UpstreamRequest | null = null;
   const refuse = (reason: LocalReason): void => {
     const redirected = plan.kind === 'redirect' && reason === 'https-only';
     const made = redirected && redirection(plan.location, languageOf(plan.head.accept, false));
-    answerSocket(context, client, reason, request, ledger, { policies, ...(made && { made }) });
+    answerSocket(context, client, reason, request, record, { policies, ...(made && { made }) });
   };
   try {
     const prepared = prepare(plan, view);
@@ -119,7 +119,7 @@ export function serveTunnel(
   function goOn(prepared: Prepared): void {
     if (client.destroyed) return;
     if (prepared.kind === 'respond') {
-      return answerSocket(context, client, 'policy', request, ledger, { policies, made: prepared.response });
+      return answerSocket(context, client, 'policy', request, record, { policies, made: prepared.response });
     }
     if (prepared.kind === 'refuse') return refuse(prepared.reason);
     const { plan } = prepared;
@@ -134,8 +134,8 @@ export function serveTunnel(
     const state = plan.choose(tried);
     if (state === null) return refuse('no-endpoint');
     tried.push(state);
-    ledger.attempts++;
-    ledger.endpoint = state.key;
+    record.attempts++;
+    record.endpoint = state.key;
     const tls = plan.tls;
     let upstream: ClientRequest;
     try {
@@ -158,11 +158,11 @@ export function serveTunnel(
   }
 
   function watch(plan: ForwardPlan, state: EndpointState, upstream: ClientRequest): void {
-    const isLast = plan.isLast(ledger.attempts);
+    const isLast = plan.isLast(record.attempts);
     const current = attemptAt(
       state,
       upstream,
-      { context, ledger, time, isLast, connecting: around.connecting },
+      { context, record, time, isLast, connecting: around.connecting },
       () => upstream.setTimeout(limits.upstreamIdleTimeoutMs, () => current.fail({ kind: 'timed-out' })),
       guarded((outcome, detail) => failed(plan, outcome, detail)),
     );
@@ -170,7 +170,7 @@ export function serveTunnel(
     const answered = (): void => {
       current.answered();
       upstream.setTimeout(0);
-      answeredIn(state, context.now() - current.startedAt, context.now());
+      recordLatency(state, context.now() - current.startedAt, context.now());
     };
     upstream.on(
       'upgrade',
@@ -192,7 +192,7 @@ export function serveTunnel(
 
   function failed(plan: ForwardPlan, outcome: AttemptOutcome, detail: string): void {
     if (outcome.kind === 'reset') resets++;
-    const { attempts } = ledger;
+    const { attempts } = record;
     const { method = '' } = request;
     const step = afterAttempt(outcome, {
       method,
@@ -208,7 +208,7 @@ export function serveTunnel(
       case 'retry-same-allowed':
         return tryNext(plan);
       case 'give-up':
-        if (detail !== '') ledger.detail = `${step.reason}: ${detail}`;
+        if (detail !== '') record.detail = `${step.reason}: ${detail}`;
         return refuse(step.reason);
       default:
         return step satisfies never;
@@ -227,8 +227,8 @@ export function serveTunnel(
     client.off('data', hold);
     client.off('end', cut);
     if (held.length > 0) client.unshift(Buffer.concat(held));
-    client.on('data', (chunk: Buffer) => (ledger.requestBytes += chunk.length));
-    upstream.on('data', (chunk: Buffer) => (ledger.responseBytes += chunk.length));
+    client.on('data', (chunk: Buffer) => (record.requestBytes += chunk.length));
+    upstream.on('data', (chunk: Buffer) => (record.responseBytes += chunk.length));
     upstream.on('error', cut);
     upstream.on('close', () => {
       // Both halves ended in order: what is written still flows out. Anything else is cut.
@@ -241,7 +241,7 @@ export function serveTunnel(
     upstream.pipe(client);
     const farewell = upgrade.toLowerCase() === 'websocket' ? closeWebSocket(client, upstream) : cut;
     const goAway = (): void => {
-      ledger.detail ||= 'draining' satisfies LocalReason;
+      record.detail ||= 'draining' satisfies LocalReason;
       farewell();
     };
     tunnels.add(goAway);
@@ -251,11 +251,11 @@ export function serveTunnel(
   function refusedBy(response: IncomingMessage): void {
     if (relayedFields(response) === null) {
       response.destroy();
-      return refuse('upstream-nonsense');
+      return refuse('upstream-protocol-error');
     }
     status = response.statusCode ?? 502;
     client.write(head(response, ['connection: close']), 'latin1');
-    response.on('data', (chunk: Buffer) => (ledger.responseBytes += chunk.length));
+    response.on('data', (chunk: Buffer) => (record.responseBytes += chunk.length));
     // The length is that of the upstream's or the end of the connection; a body that stops short ends in a reset.
     response.pipe(client, { end: false });
     response.on('error', () => undefined);
@@ -294,12 +294,12 @@ function closeWebSocket(client: Socket, upstream: Socket): () => void {
     socket.on('data', (chunk: Buffer) => frames.read(chunk, 0, chunk.length));
     return frames;
   };
-  const toPod = follow(client);
+  const toUpstream = follow(client);
   const toClient = follow(upstream);
   return () => {
     client.unpipe(upstream).resume();
     upstream.unpipe(client).resume();
     if (client.writable) client.end(toClient.mayClose ? GOING_AWAY : '');
-    if (upstream.writable) upstream.end(toPod.mayClose ? maskedGoingAway(randomBytes(4)) : '');
+    if (upstream.writable) upstream.end(toUpstream.mayClose ? maskedGoingAway(randomBytes(4)) : '');
   };
 }

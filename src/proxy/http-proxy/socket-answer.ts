@@ -12,7 +12,7 @@ import { lingerAndClose, serveNoMore } from './last-response.ts';
 import { applyEdit, fieldsViewOf } from '../../http/head-edit.ts';
 import type { BoundPolicies } from '../../policies/bound-policies.ts';
 import { editResponse } from '../../policies/run-policies.ts';
-import { type Ledger, connectionInfoOf, openLedger, requestView } from './reference-record.ts';
+import { type ReferenceRecord, connectionInfoOf, openLedger, requestView } from './reference-record.ts';
 
 /** What is wrong with a message that Node's parser gave up on; null when the client is gone and nothing is to say. */
 export function clientFault(error: NodeJS.ErrnoException): MessageFault | null {
@@ -54,14 +54,14 @@ export function answerSocket(
   socket: Socket,
   reason: LocalReason | 'policy',
   request: IncomingMessage | null,
-  ledger: Ledger = openLedger(context, request, connectionInfoOf(socket)),
+  record: ReferenceRecord = openLedger(context, request, connectionInfoOf(socket)),
   given: Given = {},
 ): void {
   // A response under way on the connection must not get another one into its middle, or before it.
   const busy = (socket as Socket & { _httpMessage?: ServerResponse | null })._httpMessage;
   if (busy) {
     serveNoMore(socket);
-    busy.once('finish', () => answerSocket(context, socket, reason, request, ledger, given));
+    busy.once('finish', () => answerSocket(context, socket, reason, request, record, given));
     return;
   }
   socket.on('error', () => undefined);
@@ -69,7 +69,7 @@ export function answerSocket(
   const language = languageOf(request?.headers.accept, false);
   const made = given.made ?? localResponse(reason === 'policy' ? 'internal-fault' : reason, language);
   const { onResponse } = given.policies ?? context.policies(null);
-  const view = requestView(request ?? new IncomingMessage(socket), ledger);
+  const view = requestView(request ?? new IncomingMessage(socket), record);
   const edit = editResponse(onResponse, fieldsViewOf(made.fields), view);
   const head = [`HTTP/1.1 ${made.status} ${made.reasonPhrase}`, `date: ${new Date().toUTCString()}`];
   for (const [name, value] of edit === null ? made.fields : applyEdit(made.fields, edit)) {
@@ -79,7 +79,7 @@ export function answerSocket(
     `${head.join('\r\n')}\r\nconnection: close\r\n\r\n${request?.method === 'HEAD' ? '' : made.body}`,
   );
   lingerAndClose(socket);
-  if (reason !== 'policy') ledger.detail ||= reason;
-  ledger.responseBytes = made.body.length;
-  ledger.close(made.status);
+  if (reason !== 'policy') record.detail ||= reason;
+  record.responseBytes = made.body.length;
+  record.close(made.status);
 }

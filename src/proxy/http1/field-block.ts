@@ -203,3 +203,9 @@ export class FieldBlock {
 function isBlank(byte: number | undefined): boolean {
   return byte === SP || byte === HTAB;
 }
+
+/** A trailer section, once the body before it is over; both null when there is none. */
+export interface Trailers {
+  readonly trailers: FieldBlock | null;
+  readonly trailerBytes: Buffer | null;
+}

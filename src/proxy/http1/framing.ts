@@ -14,3 +14,9 @@ export const UNTIL_CLOSE: Framing = { kind: 'until-close' };
 export function lengthOf(contentLength: number): Framing {
   return contentLength > 0 ? { kind: 'length', length: contentLength } : NO_BODY;
 }
+
+/** How the body of a response is framed for the client; a stream frames by itself, so `chunked` is "no length told" to it. */
+export type ClientFraming = 'none' | 'length' | 'chunked' | 'until-close';
+
+/** The `Connection` option in a response to the client; empty where the HTTP version says it already. */
+export type ConnectionOption = '' | 'close' | 'keep-alive' | 'Upgrade';

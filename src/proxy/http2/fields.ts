@@ -3,7 +3,7 @@ import { isForbiddenTrailer } from '../../http/header-fields.ts';
 import { isRelayedResponse, isRelayedTrailer } from '../downstream/http1/client-head.ts';
 import { FieldBlock } from '../http1/field-block.ts';
 import type { ResponseHead } from '../upstream/http1/response-head.ts';
-import type { Trailers } from '../sides.ts';
+import type { Trailers } from '../http1/field-block.ts';
 import { trailerText } from './text.ts';
 
 /** Names and values in turns. */

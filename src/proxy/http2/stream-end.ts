@@ -13,7 +13,7 @@ export class StreamEnd implements TunnelEnd {
 
   write(bytes: Buffer, from: number, to: number): boolean {
     this.#stream.write(bytes, from, to, false);
-    return this.#stream.goesOn();
+    return this.#stream.isWritable();
   }
 
   end(): void {

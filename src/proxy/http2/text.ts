@@ -25,7 +25,7 @@ function isBlank(code: number): boolean {
  *
  * `fields` are names and values in turns, as received. `bodyFollows` unless the head ended the stream.
  */
-export function requestText(fields: readonly string[], bodyFollows: boolean): string | null {
+export function http1RequestText(fields: readonly string[], bodyFollows: boolean): string | null {
   let method: string | null = null;
   let path: string | null = null;
   let authority: string | null = null;
@@ -144,7 +144,7 @@ export function trailerText(fields: readonly string[]): string | null {
  * The head of a response, as it would be in HTTP/1.1; null when it is not well-formed. A body whose length is not
  * told is `chunked` here: its end is known all the same.
  */
-export function responseText(fields: readonly string[]): string | null {
+export function http1ResponseText(fields: readonly string[]): string | null {
   let status = '';
   let hasLength = false;
   let lines = '';
@@ -175,7 +175,7 @@ const CHUNKED_LINE = 'transfer-encoding: chunked\r\n';
  * was `key`; as it is when the pod does not want it; null when it is not well-formed.
  */
 export function upgradeText(fields: readonly string[], key: string): string | null {
-  const text = responseText(fields);
+  const text = http1ResponseText(fields);
   if (!text?.startsWith('HTTP/1.1 2')) return text;
   const accept = createHash('sha1').update(`${key}${WEBSOCKET_GUID}`).digest('base64');
   const rest = text.slice(text.indexOf('\r\n') + 2).replace(CHUNKED_LINE, '');

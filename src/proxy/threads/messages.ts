@@ -7,7 +7,7 @@ import type { Limits } from '../limits.ts';
 import type { KeyPair } from '../../model/secrets.ts';
 import type { MapUpdate, TableUpdate } from '../../routing/table-update.ts';
 import type { HttpsRedirect } from '../../routing/decide.ts';
-import type { TlsSettings } from '../tls/certificates.ts';
+import type { TlsSettings } from '../tls/certificate-store.ts';
 
 /** What a data-plane thread is born with. Plain data: it is copied into the thread. */
 export interface ThreadSettings {

@@ -14,13 +14,13 @@ import { createExternalNames } from '../balance/external-names.ts';
 import { serviceOf } from '../../routing/backends.ts';
 import { createEndpoints } from '../balance/endpoint-pool.ts';
 import { decide } from '../../routing/decide.ts';
-import { createCertificates } from '../tls/certificates.ts';
+import { createCertificates } from '../tls/certificate-store.ts';
 import { trustedProxies } from '../../http/forwarded.ts';
 
 async function loadEngine(name: EngineName): Promise<EngineFactory> {
   switch (name) {
     case 'relay':
-      return (await import('../native-engine.ts')).relayEngine;
+      return (await import('../native-engine.ts')).nativeEngine;
     case 'http-proxy':
       return (await import('../http-proxy/reference-engine.ts')).httpProxyEngine;
   }
@@ -68,7 +68,7 @@ export async function serve(): Promise<void> {
         : [strictTransportSecurity(settings.strictTransportSecurity)],
     ),
     onFault: (fault) => faults.report(fault),
-    account(exchange) {
+    onComplete(exchange) {
       counters.count(exchange);
       accessLog.write(exchange);
     },

@@ -27,10 +27,10 @@ export interface ThreadsOptions {
   /** Resolves the ExternalNames that threads ask for. */
   readonly names: NameResolver;
   /** What goes wrong with one thread. Serving goes on in the others. */
-  readonly onTrouble: (trouble: ThreadTrouble) => void;
+  readonly onFailure: (trouble: ThreadFailure) => void;
 }
 
-export type ThreadTrouble =
+export type ThreadFailure =
   | ListenFailure
   | OutOfDescriptors
   | Fault
@@ -58,7 +58,7 @@ export interface DataPlaneReport {
 /** The data plane as the control thread sees it: some threads that serve by the table they were sent last. */
 export interface Threads {
   /** Sends what changed since the table and the keys each thread has. Returns at once. */
-  publish(table: RouteTable, keys: ShardedMap<KeyPair>): void;
+  distribute(table: RouteTable, keys: ShardedMap<KeyPair>): void;
   /** What TLS session tickets are sealed with from now on, by every thread: 48 random bytes. */
   useTicketKey(key: Uint8Array): void;
   /** Resolves with the ports when every thread has adopted a table and listens; rejects when one cannot listen. */
@@ -114,7 +114,7 @@ export function startThreads(options: ThreadsOptions): Threads {
   const reports = new Map<number, () => void>();
   const restarts = new Set<NodeJS.Timeout>();
   const listening = Promise.withResolvers<readonly number[]>();
-  // Whoever asks for the port is told; a failure before that is told through onTrouble as well.
+  // Whoever asks for the port is told; a failure before that is told through onFailure as well.
   listening.promise.catch(() => {});
   let newest: { readonly table: RouteTable; readonly keys: ShardedMap<KeyPair> } | null = null;
   let ticketKey: Uint8Array | null = null;
@@ -167,7 +167,7 @@ export function startThreads(options: ThreadsOptions): Threads {
     } catch {
       const { copyable, leftOut } = copyableTable(table);
       send(thread, { kind: 'table', update: tableUpdate(null, copyable) });
-      options.onTrouble({ kind: 'left-out', entries: leftOut });
+      options.onFailure({ kind: 'left-out', entries: leftOut });
     }
   };
 
@@ -177,7 +177,7 @@ export function startThreads(options: ThreadsOptions): Threads {
     if (thread.retry || draining) return;
     const retryInMs = thread.retryDelayMs;
     thread.retryDelayMs = Math.min(retryInMs * 2, RESTART_CEILING_MS);
-    options.onTrouble({ kind: 'table-failed', reason, retryInMs });
+    options.onFailure({ kind: 'table-failed', reason, retryInMs });
     thread.retry = setTimeout(() => {
       thread.retry = null;
       sendNewest(thread);
@@ -217,7 +217,7 @@ export function startThreads(options: ThreadsOptions): Threads {
       if (performance.now() - startedAt > HEALTHY_AFTER_MS) restartDelayMs = RESTART_FLOOR_MS;
       const retryInMs = restartDelayMs;
       restartDelayMs = Math.min(restartDelayMs * 2, RESTART_CEILING_MS);
-      options.onTrouble({ kind: 'died', reason: reason || `exit code ${code}`, retryInMs });
+      options.onFailure({ kind: 'died', reason: reason || `exit code ${code}`, retryInMs });
       const timer = setTimeout(() => {
         restarts.delete(timer);
         start();
@@ -252,12 +252,12 @@ export function startThreads(options: ThreadsOptions): Threads {
         if (serving()) listening.resolve(message.ports);
         break;
       case 'listen-failed':
-        options.onTrouble(message);
+        options.onFailure(message);
         listening.reject(Object.assign(new Error(message.message), { code: message.code }));
         break;
       case 'out-of-descriptors':
       case 'fault':
-        options.onTrouble(message);
+        options.onFailure(message);
         break;
       case 'report':
         thread.lastReport = message.report;
@@ -315,7 +315,7 @@ export function startThreads(options: ThreadsOptions): Threads {
   for (let i = 0; i < (hasAnyPort(addresses) ? 1 : options.count); i++) start();
 
   return {
-    publish(table, keys) {
+    distribute(table, keys) {
       newest = { table, keys };
       for (const thread of threads) sendNewest(thread);
     },

@@ -9,7 +9,7 @@ const LINGER_MS = 1_000;
 export function refusePlainRequest(
   socket: Socket,
   connectionInfo: ConnectionInfo,
-  { account, now }: Pick<EngineContext, 'account' | 'now'>,
+  { onComplete: account, now }: Pick<EngineContext, 'onComplete' | 'now'>,
 ): void {
   const made = localResponse('tls-expected', 'text');
   const fields = made.fields.map(([name, value]) => `${name}: ${value}\r\n`).join('');

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { type SecureContextOptions, type TLSSocket, type TlsOptions, createServer } from 'node:tls';
-import type { Certificates } from './certificates.ts';
+import type { Certificates } from './certificate-store.ts';
 
 /** Shakes hands on connections of which no byte is taken yet. */
 export interface Termination {

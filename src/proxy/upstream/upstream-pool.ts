@@ -5,7 +5,7 @@ import type { Limits } from '../limits.ts';
 import type { UpstreamTls } from './upstream-tls.ts';
 import { type DeadlineList, type Deadlines } from '../deadlines.ts';
 import type { ResponseHead } from './http1/response-head.ts';
-import type { Slab } from '../write-buffer.ts';
+import type { WriteBuffer } from '../write-buffer.ts';
 import { UpstreamConnection, type UpstreamUser } from './http1/upstream-connection.ts';
 
 const IDLE_PER_ENDPOINT = 128;
@@ -27,7 +27,7 @@ export class UpstreamPool {
   readonly limits: Limits;
   /** How responses are read. */
   readonly leniency: Leniency;
-  readonly slab: Slab;
+  readonly output: WriteBuffer;
   readonly highWaterMark: number;
   readonly awaiting: DeadlineList<UpstreamConnection>;
   readonly #idling: DeadlineList<UpstreamConnection>;
@@ -41,11 +41,11 @@ export class UpstreamPool {
   /** Told what threw on a connection that serves no exchange. */
   readonly onFault: (fault: unknown) => void;
 
-  constructor(limits: Limits, leniency: Leniency, clock: Deadlines, slab: Slab) {
+  constructor(limits: Limits, leniency: Leniency, clock: Deadlines, output: WriteBuffer) {
     this.onFault = clock.onFault;
     this.limits = limits;
     this.leniency = leniency;
-    this.slab = slab;
+    this.output = output;
     this.highWaterMark = limits.bufferBytes / 2;
     this.awaiting = clock.list(limits.upstreamIdleTimeoutMs, (connection: UpstreamConnection) =>
       connection.expire(),

@@ -3,7 +3,7 @@ import type { Backend, Route } from '../../routing/table.ts';
 import { type UpstreamTls, upstreamTls } from './upstream-tls.ts';
 
 /** How the pods behind a route are spoken to. */
-export interface UpstreamWay {
+export interface UpstreamTransport {
   readonly http2: boolean;
   /** They are declared to serve gRPC, whose streams may be silent for long. */
   readonly grpc: boolean;
@@ -11,12 +11,12 @@ export interface UpstreamWay {
   readonly tls: UpstreamTls | null;
 }
 
-const HTTP: UpstreamWay = { http2: false, grpc: false, tls: null };
-const H2C: UpstreamWay = { http2: true, grpc: false, tls: null };
-const GRPC: UpstreamWay = { http2: true, grpc: true, tls: null };
+const HTTP: UpstreamTransport = { http2: false, grpc: false, tls: null };
+const H2C: UpstreamTransport = { http2: true, grpc: false, tls: null };
+const GRPC: UpstreamTransport = { http2: true, grpc: true, tls: null };
 
 /** As the Ingress says, or else the Service. */
-export function upstreamWay({ policies }: Route, backend: Backend): UpstreamWay {
+export function upstreamTransport({ policies }: Route, backend: Backend): UpstreamTransport {
   const config = policies?.configs['backend-transport'];
   const protocol = config?.protocol ?? backend.protocol;
   switch (protocol) {

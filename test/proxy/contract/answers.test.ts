@@ -106,7 +106,7 @@ contract('answers of the proxy itself', (behaves) => {
       using client = await rawClient(proxy.port);
       client.send(get('/'));
       expect((await client.message()).status).toBe(502);
-      const detail = expect.stringMatching(/^upstream-nonsense\b/);
+      const detail = expect.stringMatching(/^upstream-protocol-error\b/);
       expect(await proxy.exchange(0)).toMatchObject({ status: 502, detail });
       await (
         await upstream.connection(0)

@@ -7,7 +7,7 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { afterEach, expect, it } from 'vitest';
-import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import { FLAG, frameClient, headers, requestFields } from '../../support/http2-frames.ts';
 import { http2Upstream } from '../../support/http2-upstream.ts';
 import { type RunningProxy, startProxy } from '../../support/proxy.ts';
@@ -55,7 +55,7 @@ const grpc = (...ports: number[]) => ({ ports, protocol: 'grpc' as const });
 
 it('a unary call comes back with its trailers', async () => {
   await using pod = await echoServer('one');
-  await using proxy = await startProxy(relayEngine, [grpc(pod.port)], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [grpc(pod.port)], { h2c: true });
   const { text, error, trailers } = await unary(clientOf(proxy), 'hello');
   expect([error, text]).toEqual([null, 'hello']);
   expect(trailers.get('x-pod')).toEqual(['one']);
@@ -64,14 +64,14 @@ it('a unary call comes back with its trailers', async () => {
 
 it("the pod's own failure is the pod's own", async () => {
   await using pod = await echoServer();
-  await using proxy = await startProxy(relayEngine, [grpc(pod.port)], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [grpc(pod.port)], { h2c: true });
   const { error } = await unary(clientOf(proxy), 'fail');
   expect(error).toMatchObject({ code: status.NOT_FOUND, details: 'no such: ünïcode' });
 });
 
 it('a client that streams is answered once', async () => {
   await using pod = await echoServer();
-  await using proxy = await startProxy(relayEngine, [grpc(pod.port)], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [grpc(pod.port)], { h2c: true });
   const answer = await new Promise((resolve, reject) => {
     const call: ClientWritableStream<string> = clientOf(proxy)['upload']!((error: unknown, text: string) =>
       error ? reject(error) : resolve(text),
@@ -84,7 +84,7 @@ it('a client that streams is answered once', async () => {
 
 it('a pod that streams is heard to its end', async () => {
   await using pod = await echoServer();
-  await using proxy = await startProxy(relayEngine, [grpc(pod.port)], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [grpc(pod.port)], { h2c: true });
   const call: ClientReadableStream<string> = clientOf(proxy)['download']!('500');
   const texts: string[] = [];
   for await (const text of call) texts.push(text as string);
@@ -94,7 +94,7 @@ it('a pod that streams is heard to its end', async () => {
 
 it('both talk at once, each message as soon as it is said', async () => {
   await using pod = await echoServer();
-  await using proxy = await startProxy(relayEngine, [grpc(pod.port)], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [grpc(pod.port)], { h2c: true });
   const call: ClientDuplexStream<string, string> = clientOf(proxy)['chat']!();
   for (const text of ['one', 'two', 'three']) {
     call.write(text);
@@ -111,7 +111,7 @@ it.each(['grpc', 'h2c'] as const)('a call may be silent for longer than a body: 
   await using pod = await echoServer();
   const limits = { bodyIdleTimeoutMs: 50, upstreamIdleTimeoutMs: 50 };
   await using proxy = await startProxy(
-    relayEngine,
+    nativeEngine,
     [
       { ports: [pod.port], protocol },
       { ports: [pod.port], protocol, host: 'other.test' },
@@ -141,7 +141,10 @@ it.each([
 ] as const)('a client that only calls itself gRPC is not waited for: %s', async (_what, protocol) => {
   await using pod = protocol === 'http' ? await recordingUpstream() : await http2Upstream(() => undefined);
   const limits = { bodyIdleTimeoutMs: 50 };
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], protocol }], { h2c: true, limits });
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port], protocol }], {
+    h2c: true,
+    limits,
+  });
   using client = await frameClient(proxy.port);
   const fields = requestFields('POST', '/', ['content-type', 'application/grpc']);
   client.send(headers(1, fields, FLAG.endHeaders));
@@ -151,7 +154,7 @@ it.each([
 it('calls of one client are balanced one by one', async () => {
   await using one = await echoServer('one');
   await using two = await echoServer('two');
-  await using proxy = await startProxy(relayEngine, [grpc(one.port, two.port)], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [grpc(one.port, two.port)], { h2c: true });
   const client = clientOf(proxy);
   await Promise.all(Array.from({ length: 20 }, () => unary(client, 'x')));
   expect([one.calls, two.calls]).toEqual([10, 10]);
@@ -160,7 +163,7 @@ it('calls of one client are balanced one by one', async () => {
 it('a call that takes longer than its deadline is ended by the proxy, and at the pod', async () => {
   const cancelled = Promise.withResolvers<void>();
   await using pod = await http2Upstream((stream) => stream.once('close', cancelled.resolve));
-  await using proxy = await startProxy(relayEngine, [grpc(pod.port)], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [grpc(pod.port)], { h2c: true });
   const { error } = await unary(clientOf(proxy), 'x', 150);
   expect(error?.code).toBe(status.DEADLINE_EXCEEDED);
   await cancelled.promise;
@@ -171,7 +174,7 @@ it('a call that takes longer than its deadline is ended by the proxy, and at the
 
 it('the deadline that a call names is kept even for a client that does not', async () => {
   await using pod = await http2Upstream(() => undefined);
-  await using proxy = await startProxy(relayEngine, [grpc(pod.port)], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [grpc(pod.port)], { h2c: true });
   const { http2Client } = await import('../../support/http2-client.ts');
   using client = http2Client(proxy.port);
   const fields = { ':method': 'POST', 'content-type': 'application/grpc+proto', 'grpc-timeout': '50m' };
@@ -194,7 +197,7 @@ it.each([
     { ...grpc(late.port), host: 'late.test' },
   ];
   const limits = { upstreamIdleTimeoutMs: 50 };
-  await using proxy = await startProxy(relayEngine, sites, { h2c: true, limits });
+  await using proxy = await startProxy(nativeEngine, sites, { h2c: true, limits });
   const { error } = await unary(clientOf(proxy, authority), 'x');
   expect(error?.code).toBe(code);
   expect(error?.details).not.toContain('<');
@@ -202,7 +205,7 @@ it.each([
 
 it('a client that cancels cancels at the pod', async () => {
   await using pod = await echoServer();
-  await using proxy = await startProxy(relayEngine, [grpc(pod.port)], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [grpc(pod.port)], { h2c: true });
   const call: ClientDuplexStream<string, string> = clientOf(proxy)['chat']!();
   call.on('error', () => undefined);
   call.write('one');

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import { http2Client } from '../../support/http2-client.ts';
 import { type FramePod, forEachRequest, framePod, response, valueOf } from '../../support/http2-frame-pod.ts';
 import { CODE, FRAME, type Frame, codeOf } from '../../support/http2-frames.ts';
@@ -36,7 +36,7 @@ export function refused(
   for (const [what, bytes] of Object.entries(cases)) {
     it(what, async () => {
       await using pod = await badPod(bytes);
-      await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
+      await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
         h2c: true,
       });
       using client = http2Client(proxy.port);

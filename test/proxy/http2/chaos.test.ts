@@ -11,7 +11,7 @@ import { connect as connectTls } from 'node:tls';
 import { expect, it } from 'vitest';
 import { until } from '../../support/until.ts';
 import type { Engine } from '../../../src/proxy/engine.ts';
-import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import { ChaosClient } from '../../support/chaos-client.ts';
 import { isPatternOf, pattern } from '../../support/pattern.ts';
 import { type Site, startProxy } from '../../support/proxy.ts';
@@ -150,7 +150,7 @@ async function pods(): Promise<{ sites: Site[] } & Disposable> {
 for (const seed of [1, 2]) {
   it(`leaves every response whole and nothing behind, seed ${seed}`, async () => {
     using running = await pods();
-    await using proxy = await startProxy(relayEngine, running.sites, { h2c: true });
+    await using proxy = await startProxy(nativeEngine, running.sites, { h2c: true });
     const connect = async (): Promise<Socket> => {
       const socket = connectTcp({ port: proxy.port, host: '127.0.0.1' });
       await once(socket, 'connect');
@@ -164,7 +164,7 @@ for (const seed of [1, 2]) {
 
 it('and over TLS', async () => {
   using running = await pods();
-  await using proxy = await startTlsProxy(relayEngine, running.sites);
+  await using proxy = await startTlsProxy(nativeEngine, running.sites);
   const connect = async (): Promise<Socket> => {
     const where = { port: proxy.httpsPort, host: '127.0.0.1', servername: 'app.test' };
     const socket = connectTls({ ...where, ALPNProtocols: ['h2'], rejectUnauthorized: false });

@@ -1,7 +1,7 @@
 import { execFile, spawnSync } from 'node:child_process';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
-import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import { http2Upstream } from '../../support/http2-upstream.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { recordingUpstream } from '../../support/upstream.ts';
@@ -21,7 +21,7 @@ withProgram('curl', 'curl with prior knowledge: GET, and an upload of a megabyte
     stream.pipe(stream);
   });
   const sites = [{ ports: [plain.port] }, { host: 'h2.test', ports: [pod.port], protocol: 'h2c' as const }];
-  await using proxy = await startProxy(relayEngine, sites, { h2c: true });
+  await using proxy = await startProxy(nativeEngine, sites, { h2c: true });
   const curl = async (...args: string[]): Promise<string> => {
     const all = [
       '-sS',
@@ -41,7 +41,7 @@ withProgram('curl', 'curl with prior knowledge: GET, and an upload of a megabyte
 
 withProgram('nghttp', 'nghttp: a request and its response, frame by frame', async () => {
   await using pod = await recordingUpstream('hello');
-  await using proxy = await startProxy(relayEngine, [{ host: '127.0.0.1.test', ports: [pod.port] }], {
+  await using proxy = await startProxy(nativeEngine, [{ host: '127.0.0.1.test', ports: [pod.port] }], {
     h2c: true,
   });
   const { stdout } = await run('nghttp', [
@@ -61,7 +61,7 @@ withProgram('h2load', 'h2load: a hundred streams at a time, every one answered',
     stream.end('hello');
   });
   const site = { ports: [pod.port], protocol: 'h2c' as const };
-  await using proxy = await startProxy(relayEngine, [site], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [site], { h2c: true });
   const args = ['-n', '2000', '-c', '2', '-m', '100', '-H', ':authority: app.test'];
   const { stdout } = await run('h2load', [...args, `http://127.0.0.1:${proxy.port}/`]);
   expect(stdout).toContain('2000 total, 2000 started, 2000 done, 2000 succeeded, 0 failed, 0 errored');

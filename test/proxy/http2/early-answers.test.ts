@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import {
   CODE,
   FLAG,
@@ -19,7 +19,7 @@ it('a stream whose response ends before its upload is reset without an error, an
     const { startLine } = await connection.head();
     connection.send(startLine.startsWith('POST') ? ok('enough') : ok('next'));
   });
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { h2c: true });
   using client = await frameClient(proxy.port);
   // The first is answered by the pod, the other by Portico: no rule has the host.
   const elsewhere = requestFields('POST', '/').map(([name, value]): [string, string] => [
@@ -50,7 +50,7 @@ it('Expect: 100-continue towards a pod that stays silent is answered here, and a
     connection.send(ok('thanks'));
   });
   const limits = { continueTimeoutMs: 20 };
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { h2c: true, limits });
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { h2c: true, limits });
   using client = await frameClient(proxy.port);
   const fields = requestFields('POST', '/', ['expect', '100-continue'], ['content-length', '4']);
   client.send(headers(1, fields, FLAG.endHeaders));

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import { type BoundPolicy, CONTINUE } from '../../../src/policies/policy.ts';
 import { http2Client } from '../../support/http2-client.ts';
 import { fieldOf, http2Upstream } from '../../support/http2-upstream.ts';
@@ -37,7 +37,7 @@ it.each(['request', 'later', 'response'] as const)(
       stream.end('alive');
     });
     const site = { ports: [pod.port], protocol: 'h2c' } as const;
-    await using proxy = await startProxy(relayEngine, [site], { h2c: true, everywhere: [throwing(moment)] });
+    await using proxy = await startProxy(nativeEngine, [site], { h2c: true, everywhere: [throwing(moment)] });
     using client = http2Client(proxy.port);
     const bystander = client.ask({ ':path': '/slow' });
     const upload = client.ask({ ':path': '/bad', ':method': 'POST' }, 'x'.repeat(100_000));
@@ -59,7 +59,7 @@ it('a field that only names Strict-Transport-Security does not stand in for it',
   const always: BoundPolicy = {
     onResponse: (edit) => edit.setDefault('Strict-Transport-Security', 'max-age=60'),
   };
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], {
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], {
     h2c: true,
     everywhere: [always],
   });

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import {
   CODE,
   FLAG,
@@ -20,7 +20,7 @@ const lastStreamOf = ({ payload }: Frame): number => payload.readUInt32BE(0);
 it('a client is asked for another connection in good time: what is on its way by then is served', async () => {
   await using pod = await recordingUpstream();
   const limits = { requestsPerConnection: 5, streamsPerConnection: 100 };
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { h2c: true, limits });
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { h2c: true, limits });
   using client = await frameClient(proxy.port);
   const streams = [1, 3, 5, 7, 9, 11, 13, 15];
   client.send(...streams.map((stream) => headers(stream, requestFields())));
@@ -44,7 +44,7 @@ it('a client is asked for another connection in good time: what is on its way by
 it('a client that will not hear of it is not served for ever', async () => {
   await using pod = await recordingUpstream();
   const limits = { requestsPerConnection: 3, streamsPerConnection: 4 };
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { h2c: true, limits });
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { h2c: true, limits });
   using client = await frameClient(proxy.port);
   // One that is never over keeps the connection.
   client.send(headers(1, requestFields('POST'), FLAG.endHeaders));

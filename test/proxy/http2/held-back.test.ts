@@ -3,7 +3,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { until } from '../../support/until.ts';
-import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import {
   type FramePod,
   forEachRequest,
@@ -94,7 +94,7 @@ describe('bodies that nobody takes hold up no other', () => {
         }),
       settings(0),
     );
-    await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
+    await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
       h2c: true,
     });
     using client = await frameClient(proxy.port);
@@ -130,7 +130,7 @@ describe('bodies that nobody takes hold up no other', () => {
         return send(end, stream, 3_500_000, spent);
       });
     });
-    await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
+    await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
       h2c: true,
     });
     using stalled = await frameClient(proxy.port, settings(0));
@@ -153,7 +153,7 @@ describe('what is held for a client that does not read', () => {
       end.send(...rest, goaway(stream, CODE.noError));
       end.socket.end();
     });
-    await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
+    await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
       h2c: true,
     });
     using client = await frameClient(proxy.port, settings(0));
@@ -183,7 +183,7 @@ describe('uploads that nobody takes', () => {
 
   it('take the memory of their octets, in however many frames these come', async () => {
     await using pod = await stall();
-    await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
+    await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
       h2c: true,
     });
     using client = await frameClient(proxy.port);
@@ -210,7 +210,7 @@ describe('uploads that nobody takes', () => {
 
   it('and also those that wait for the window of a pod', async () => {
     await using pod = await stall();
-    await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
+    await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
       h2c: true,
     });
     using client = await frameClient(proxy.port);
@@ -231,7 +231,7 @@ describe('uploads that nobody takes', () => {
 
   it('end with trailers that end them, or not at all', async () => {
     await using pod = await stall();
-    await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
+    await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
       h2c: true,
     });
     using client = await frameClient(proxy.port);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Limits } from '../../../src/proxy/limits.ts';
-import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import { eventually } from '../../support/daemon.ts';
 import {
   CODE,
@@ -28,7 +28,7 @@ const BODY = Buffer.alloc(200_000, 'x');
 const numbers = Array.from({ length: STREAMS }, (_, index) => 2 * index + 1);
 
 const start = (sites: readonly Site[], limits: Partial<Limits> = {}) =>
-  startProxy(relayEngine, sites, { h2c: true, limits });
+  startProxy(nativeEngine, sites, { h2c: true, limits });
 const held = (proxy: RunningProxy): number => proxy.engine.gauges().heldBytes;
 const isHead = ({ type }: { type: number }): boolean => type === FRAME.headers;
 const endsStream = ({ type, flags }: { type: number; flags: number }): boolean =>

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import {
   CODE,
   FLAG,
@@ -83,7 +83,7 @@ describe('a malformed request never comes to a pod', () => {
   for (const [what, fields] of Object.entries({ ...malformed, ...uncarried })) {
     it(what, async () => {
       await using pod = await recordingUpstream();
-      await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { h2c: true });
+      await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { h2c: true });
       using client = await frameClient(proxy.port);
       client.send(headers(1, fields));
       const end = await client.until(
@@ -112,7 +112,7 @@ describe('the length that is told is the length that comes', () => {
   ] as const) {
     it(what, async () => {
       await using pod = await recordingUpstream();
-      await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { h2c: true });
+      await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { h2c: true });
       using client = await frameClient(proxy.port);
       client.send(
         headers(1, requestFields('POST', '/', ['content-length', '5']), FLAG.endHeaders),
@@ -132,7 +132,7 @@ describe('floods cost the attacker the connection and nobody else anything', () 
   /** Sends one of these after the other until the proxy has had enough; another client is served meanwhile. */
   async function flood(piece: (index: number) => Buffer, first: Buffer = Buffer.alloc(0)): Promise<void> {
     await using pod = await recordingUpstream();
-    await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { h2c: true });
+    await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { h2c: true });
     using other = http2Client(proxy.port);
     expect((await other.ask({})).status).toBe(200);
     using attacker = await frameClient(proxy.port);
@@ -220,7 +220,7 @@ describe('floods cost the attacker the connection and nobody else anything', () 
 
 it('a head that is too large or has too many fields is answered 431', async () => {
   await using pod = await recordingUpstream();
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { h2c: true });
   using client = await frameClient(proxy.port);
   const many = Array.from({ length: 200 }, (_, index) => [`x-${index}`, 'y'] as const);
   client.send(headers(1, requestFields('GET', '/', ...many)));
@@ -238,7 +238,7 @@ it('streams beyond the limit are refused, so that they can be asked for again', 
     await connection.ended;
   });
   const limits = { streamsPerConnection: 2 };
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { h2c: true, limits });
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { h2c: true, limits });
   using client = await frameClient(proxy.port);
   for (const stream of [1, 3, 5]) client.send(headers(stream, requestFields()));
   const refused = await client.until(({ type }) => type === FRAME.reset);
@@ -248,7 +248,7 @@ it('streams beyond the limit are refused, so that they can be asked for again', 
 it('a client that opens no window is given up after a time', async () => {
   await using pod = await recordingUpstream('body');
   const limits = { bodyIdleTimeoutMs: 100 };
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { h2c: true, limits });
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { h2c: true, limits });
   using client = await frameClient(proxy.port, settings(0));
   client.send(headers(1, requestFields()));
   await client.until(({ type, stream }) => type === FRAME.headers && stream === 1);
@@ -259,7 +259,7 @@ it('a client that opens no window is given up after a time', async () => {
 it('a client that sends no more of its body is given up after a time', async () => {
   await using pod = await recordingUpstream();
   const limits = { bodyIdleTimeoutMs: 100 };
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { h2c: true, limits });
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { h2c: true, limits });
   using client = await frameClient(proxy.port);
   client.send(headers(1, requestFields('POST'), FLAG.endHeaders), data(1, 'a', false));
   expect((await proxy.exchange(0)).status).toBe(408);
@@ -267,7 +267,7 @@ it('a client that sends no more of its body is given up after a time', async () 
 
 it('a connection that sends no SETTINGS, or nothing at all, is closed', async () => {
   const limits = { clientHeadTimeoutMs: 100, keepAliveIdleTimeoutMs: 100 };
-  await using proxy = await startProxy(relayEngine, [{ ports: [1] }], { h2c: true, limits });
+  await using proxy = await startProxy(nativeEngine, [{ ports: [1] }], { h2c: true, limits });
   using silent = await frameClient(proxy.port, Buffer.alloc(0));
   using idle = await frameClient(proxy.port);
   await Promise.all([silent.closed, idle.closed]);

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, it } from 'vitest';
-import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import {
   CODE,
   FLAG,
@@ -35,7 +35,7 @@ it('a connection that is closed gives a slow client the time to read the respons
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  await using proxy = await startProxy(relayEngine, [{ ports: [port] }], {
+  await using proxy = await startProxy(nativeEngine, [{ ports: [port] }], {
     h2c: true,
     // The second one is more than a client that heard of the first being the last would send.
     limits: { requestsPerConnection: 1, streamsPerConnection: 1 },
@@ -68,7 +68,7 @@ it('a client that has read its response is still given up when it sends no more 
     );
     await connection.ended;
   });
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], {
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], {
     h2c: true,
     limits: { bodyIdleTimeoutMs: 300 },
   });

@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import { type AddressInfo, type Socket, connect as connectTcp } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { expect, it } from 'vitest';
-import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import {
   FLAG,
   FRAME,
@@ -74,7 +74,7 @@ async function pod(): Promise<{ port: number } & Disposable> {
 
 it('without TLS', async () => {
   using upstream = await pod();
-  await using proxy = await startProxy(relayEngine, [{ ports: [upstream.port] }], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [{ ports: [upstream.port] }], { h2c: true });
   await keepsApart(async () => {
     const socket = connectTcp({ port: proxy.port, host: '127.0.0.1' });
     await once(socket, 'connect');
@@ -84,7 +84,7 @@ it('without TLS', async () => {
 
 it('over TLS', async () => {
   using upstream = await pod();
-  await using proxy = await startTlsProxy(relayEngine, [{ ports: [upstream.port] }]);
+  await using proxy = await startTlsProxy(nativeEngine, [{ ports: [upstream.port] }]);
   await keepsApart(async () => {
     const where = { port: proxy.httpsPort, host: '127.0.0.1', servername: 'app.test' };
     const socket = connectTls({ ...where, ALPNProtocols: ['h2'], rejectUnauthorized: false });

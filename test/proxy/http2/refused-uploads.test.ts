@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import {
   CODE,
   FLAG,
@@ -16,7 +16,7 @@ import { recordingUpstream } from '../../support/upstream.ts';
 
 it('many more uploads than are allowed, begun before that was known, are refused and the others served', async () => {
   await using pod = await recordingUpstream();
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], {
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], {
     h2c: true,
     limits: { streamsPerConnection: 10 },
   });

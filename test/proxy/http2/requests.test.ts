@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { expect, it } from 'vitest';
-import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import { frameClient, headers, requestFields } from '../../support/http2-frames.ts';
 import { http2Client } from '../../support/http2-client.ts';
 import { fieldOf, http2Upstream } from '../../support/http2-upstream.ts';
@@ -11,7 +11,7 @@ import { ok, recordingUpstream, scriptedUpstream } from '../../support/upstream.
 
 it('a request goes to an HTTP/1.1 pod and its response comes back', async () => {
   await using pod = await recordingUpstream('hello', () => ok('hello', 'Set-Cookie: a=1', 'Set-Cookie: b=2'));
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { h2c: true });
   using client = http2Client(proxy.port);
   const answer = await client.ask({ ':path': '/a?b=c', cookie: ['x=1', 'y=2'], 'user-agent': 'caf\xe9' });
   expect(answer).toMatchObject({ status: 200, body: 'hello', code: 0 });
@@ -29,7 +29,7 @@ it('a request goes to an HTTP/1.1 pod and its response comes back', async () => 
 
 it('bodies go with their length, or in chunks with their trailers', async () => {
   await using pod = await recordingUpstream();
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { h2c: true });
   using client = http2Client(proxy.port);
   await client.ask({ ':method': 'POST', 'content-length': 5 }, 'hello');
   await client.ask({ ':method': 'POST' }, 'hello', { 'x-check': '1', 'x-forwarded-for': 'me' });
@@ -51,7 +51,7 @@ it('chunked responses, their trailers and interim responses come as HTTP/2 has t
     connection.send('Connection: keep-alive, x-hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\n\r\n3\r\nabc\r\n');
     connection.send('0\r\nx-sum: 6\r\nContent-Length: 9\r\n\r\n');
   });
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { h2c: true });
   using client = http2Client(proxy.port);
   const hints: unknown[] = [];
   client.session.on('stream', () => undefined);
@@ -80,7 +80,7 @@ it('HEAD, 204 and 304 have no body', async () => {
     await connection.message();
     connection.send('HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n');
   });
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { h2c: true });
   using client = http2Client(proxy.port);
   const head = await client.ask({ ':method': 'HEAD' });
   expect(head).toMatchObject({ status: 200, body: '' });
@@ -104,7 +104,7 @@ it('big bodies pass whole both ways while the other requests go on', async () =>
     { ports: [pod.port], protocol: 'h2c' as const },
     { host: 'plain.test', ports: [plain.port] },
   ];
-  await using proxy = await startProxy(relayEngine, sites, { h2c: true });
+  await using proxy = await startProxy(nativeEngine, sites, { h2c: true });
   using client = http2Client(proxy.port);
   const big = Buffer.alloc(3_000_000, 'abcdefghijklmnopqrstuvwxyz');
   const answers = await Promise.all([
@@ -131,7 +131,7 @@ it('an HTTP/1.1 client reaches a pod that speaks HTTP/2, trailers and all', asyn
     stream.on('wantTrailers', () => stream.sendTrailers({ 'x-sum': '5' }));
     stream.pipe(stream);
   });
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], protocol: 'h2c' }]);
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port], protocol: 'h2c' }]);
   using client = await rawClient(proxy.port);
   client.send('POST /a HTTP/1.1\r\nHost: app.test\r\nContent-Length: 5\r\nX-Two:  spaced\t\r\n\r\nhello');
   const answer = await client.message();
@@ -154,7 +154,7 @@ it('an HTTP/1.1 client reaches a pod that speaks HTTP/2, trailers and all', asyn
 });
 
 it('what Portico itself answers is the same as over HTTP/1.1', async () => {
-  await using proxy = await startProxy(relayEngine, [{ ports: [await unusedPort()] }], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [{ ports: [await unusedPort()] }], { h2c: true });
   using client = http2Client(proxy.port);
   const missing = await client.ask({ ':authority': 'other.test', accept: 'application/json' });
   expect(missing.status).toBe(404);
@@ -165,7 +165,7 @@ it('what Portico itself answers is the same as over HTTP/1.1', async () => {
 });
 
 it('without being asked for, HTTP/2 is not served without TLS', async () => {
-  await using proxy = await startProxy(relayEngine, [{ ports: [1] }]);
+  await using proxy = await startProxy(nativeEngine, [{ ports: [1] }]);
   using client = await rawClient(proxy.port);
   client.send('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
   expect((await client.message()).status).toBe(505);
@@ -173,7 +173,7 @@ it('without being asked for, HTTP/2 is not served without TLS', async () => {
 
 it('a preface in pieces is a preface, and HTTP/1.1 is served beside it', async () => {
   await using pod = await recordingUpstream('hello');
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { h2c: true });
   using plain = await rawClient(proxy.port);
   plain.send('GET / HTTP/1.1\r\nHost: app.test\r\n\r\n');
   expect((await plain.message()).body).toBe('hello');
@@ -193,7 +193,7 @@ it('a client that resets its stream takes the request from the pod', async () =>
     await connection.message();
     await connection.ended;
   });
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { h2c: true });
   using client = http2Client(proxy.port);
   const stream = client.session.request({ ':path': '/', ':authority': 'app.test' });
   stream.on('error', () => undefined);
@@ -212,7 +212,7 @@ it('a pod that breaks off within a response resets the stream and no other', asy
     await connection.until(() => true);
     setImmediate(() => connection.reset());
   });
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { h2c: true });
   using client = http2Client(proxy.port);
   const broken = await client.ask({});
   expect(broken.code).not.toBe(0);
@@ -231,7 +231,7 @@ it('a pod may say anything twice', async () => {
       connection.send('2\r\nok\r\n0\r\nETag: 1\r\nETag: 2\r\nAge: 1\r\nAge: 2\r\n\r\n');
     }
   });
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { h2c: true });
   using client = http2Client(proxy.port);
   for (let i = 0; i < 2; i++)
     expect(await client.ask({})).toMatchObject({ status: 200, body: 'ok', code: 0 });
@@ -242,7 +242,7 @@ it('a client that ends its connection is gone, with all it asked', async () => {
     await connection.message();
     await connection.ended;
   });
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { h2c: true });
   using client = await frameClient(proxy.port);
   client.send(headers(1, requestFields()));
   const connection = await pod.connection(0);

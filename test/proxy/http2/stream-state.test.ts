@@ -28,7 +28,7 @@ function endOf(socket: Socket, role: 'client' | 'server'): End {
     onSettings() {},
     onGoaway() {},
     onPong() {},
-    onDisturbed() {},
+    onCheapFrame() {},
     onOver: () => void socket.destroy(),
   });
   socket.on('data', (bytes: Buffer) => connection.read(bytes, bytes.length));

@@ -3,7 +3,7 @@ import { createServer as createHttp } from 'node:http';
 import { createServer as createHttps } from 'node:https';
 import type { AddressInfo, Server } from 'node:net';
 import { expect, it } from 'vitest';
-import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import type { PolicyConfigs } from '../../../src/policies/registry.ts';
 import type { BackendTransportConfig } from '../../../src/policies/backend-transport.ts';
 import { createAuthority } from '../../support/certificates.ts';
@@ -45,7 +45,9 @@ const secureHttp2 = () =>
 
 it('a client that offers h2 gets it, and the pod is told that it came by https', async () => {
   await using pod = await recordingUpstream('hello');
-  await using proxy = await startTlsProxy(relayEngine, [{ ports: [pod.port], secret: 'shop/app' }], { keys });
+  await using proxy = await startTlsProxy(nativeEngine, [{ ports: [pod.port], secret: 'shop/app' }], {
+    keys,
+  });
   const session = connect(`https://app.test`, {
     host: '127.0.0.1',
     port: proxy.httpsPort,
@@ -121,7 +123,7 @@ it.each<[what: string, given: Partial<BackendTransportConfig>, http2: boolean, s
 )('TLS to pods: %s', async (_what, given, http2, status, body) => {
   await using pod = await (http2 ? secureHttp2() : secureHttp());
   const policies = transport(given);
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], policies }], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port], policies }], { h2c: true });
   using client = http2Client(proxy.port);
   for (let i = 0; i < 2; i++) {
     const answer = await client.ask({});
@@ -141,7 +143,7 @@ it('connections that were verified and those that were not never serve for each 
     site('any.test', {}),
     site('strict.test', { caCertificates: createAuthority().certificate }),
   ];
-  await using proxy = await startProxy(relayEngine, sites, { h2c: true });
+  await using proxy = await startProxy(nativeEngine, sites, { h2c: true });
   using client = http2Client(proxy.port);
   expect((await client.ask({ ':authority': 'any.test' })).status).toBe(200);
   expect((await client.ask({ ':authority': 'strict.test' })).status).toBe(502);
@@ -150,7 +152,7 @@ it('connections that were verified and those that were not never serve for each 
 it('a pod that does not choose h2 is not spoken to in h2', async () => {
   await using pod = await secureHttp();
   const policies = transport({ protocol: 'grpcs' });
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], policies }], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port], policies }], { h2c: true });
   using client = http2Client(proxy.port);
   expect((await client.ask({})).status).toBe(502);
 });
@@ -161,7 +163,7 @@ it('an ExternalName is asked for, and verified, by its name', async () => {
   const outcome = async (host: string, given: Partial<BackendTransportConfig>): Promise<string> => {
     const externalName = { host, port: pod.port };
     const policies = transport({ protocol: 'https', ...given });
-    await using proxy = await startProxy(relayEngine, [{ ports: [], externalName, policies }], { resolve });
+    await using proxy = await startProxy(nativeEngine, [{ ports: [], externalName, policies }], { resolve });
     using client = await rawClient(proxy.port);
     client.send(get('/'));
     return (await client.message()).body;
@@ -181,7 +183,7 @@ it.each<Partial<BackendTransportConfig>>([
 ])('a route that speaks %o to a Pod of HTTP is told so, and ejects nothing', async (given) => {
   await using pod = await listening(createHttp((_, response) => response.end('plain')));
   const wrong = { host: 'wrong.test', ports: [pod.port], policies: transport(given) };
-  await using proxy = await startProxy(relayEngine, [wrong, { ports: [pod.port] }]);
+  await using proxy = await startProxy(nativeEngine, [wrong, { ports: [pod.port] }]);
   using client = await rawClient(proxy.port);
   for (let i = 0; i < 4; i++) {
     client.send(get('/').replace('app.test', 'wrong.test'));

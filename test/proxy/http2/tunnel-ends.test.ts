@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import { forEachRequest, framePod, responseHead } from '../../support/http2-frame-pod.ts';
 import {
   FLAG,
@@ -35,7 +35,7 @@ it('a client that ends its side before it is a tunnel is heard once it is one', 
     connection.send('last words');
     connection.end();
   });
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { h2c: true });
   using client = await frameClient(proxy.port);
   client.send(headers(1, CONNECT, FLAG.endHeaders), data(1, '', true));
   await client.until(({ stream, flags, type }) => stream === 1 && type === FRAME.data && (flags & 1) === 1);
@@ -49,7 +49,7 @@ it('a pod that begins a tunnel twice ends it, and is counted once', async () => 
     (end) => forEachRequest(end, ({ stream }) => end.send(responseHead(stream), responseHead(stream))),
     ENABLE_CONNECT,
   );
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], protocol: 'h2c' }], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port], protocol: 'h2c' }], { h2c: true });
   using client = await frameClient(proxy.port);
   client.send(headers(1, CONNECT, FLAG.endHeaders));
   await client.until(({ stream, type }) => stream === 1 && type === FRAME.reset);
@@ -70,7 +70,7 @@ it('a tunnel that an interim response was there before may be silent for as long
     ENABLE_CONNECT,
   );
   const limits = { upstreamIdleTimeoutMs: 50, tunnelIdleTimeoutMs: 400 };
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
     h2c: true,
     limits,
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import { http2Client } from '../../support/http2-client.ts';
 import { forEachRequest, framePod, response, valueOf } from '../../support/http2-frame-pod.ts';
 import { FLAG, data, headers } from '../../support/http2-frames.ts';
@@ -24,7 +24,7 @@ describe('DATA where there can be none never comes to a client', () => {
           end.send(headers(stream, [[':status', status]], FLAG.endHeaders), data(stream, EVIL, true));
         }),
       );
-      await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
+      await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
         h2c: true,
       });
       using old = await rawClient(proxy.port);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Limits } from '../../../src/proxy/limits.ts';
-import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import { type Http2Client, type Http2Response, http2Client } from '../../support/http2-client.ts';
 import {
   type FramePod,
@@ -16,7 +16,7 @@ import { type RunningProxy, startProxy } from '../../support/proxy.ts';
 
 /** Pods whose connections end: what was not begun goes elsewhere, and the rest is finished (RFC 9113 6.8, 8.7). */
 const proxyFor = (pod: FramePod, limits: Partial<Limits> = {}): Promise<RunningProxy> =>
-  startProxy(relayEngine, [{ ports: [pod.port], protocol: 'h2c' }], { h2c: true, limits });
+  startProxy(nativeEngine, [{ ports: [pod.port], protocol: 'h2c' }], { h2c: true, limits });
 
 const get = (client: Http2Client, path = '/'): Promise<Http2Response> => client.ask({ ':path': path });
 const post = (client: Http2Client, path = '/'): Promise<Http2Response> =>

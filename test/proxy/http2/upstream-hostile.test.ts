@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import { indexed, literal } from '../../support/hpack.ts';
 import { http2Client } from '../../support/http2-client.ts';
 import { response, responseHead } from '../../support/http2-frame-pod.ts';
@@ -147,7 +147,7 @@ describe('a response that breaks off is cut (RFC 9113 8.1)', () => {
   })) {
     it(`with RST_STREAM, ${what}`, async () => {
       await using pod = await badPod(Buffer.concat([begun, reset(1, code)]));
-      await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
+      await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
         h2c: true,
       });
       using client = http2Client(proxy.port);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import { indexed, literal, tableSize } from '../../support/hpack.ts';
 import { http2Client } from '../../support/http2-client.ts';
 import { framePod, response, responseHead } from '../../support/http2-frame-pod.ts';
@@ -86,7 +86,7 @@ describe('a connection that breaks the rules is ended (RFC 9113 5.4.1)', () => {
 
   it('that begins without SETTINGS', async () => {
     await using pod = await framePod((end) => end.send(ping()), null);
-    await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
+    await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
       h2c: true,
     });
     using client = http2Client(proxy.port);
@@ -173,7 +173,7 @@ describe('what a pod may do', () => {
   for (const [what, bytes] of Object.entries(fine)) {
     it(what, async () => {
       await using pod = await badPod(bytes);
-      await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
+      await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
         h2c: true,
       });
       using client = http2Client(proxy.port);
@@ -186,7 +186,7 @@ describe('what a pod may do', () => {
 
   it('PING is answered', async () => {
     await using pod = await badPod(Buffer.concat([ping('abcdefgh'), response(1)]));
-    await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
+    await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
       h2c: true,
     });
     using client = http2Client(proxy.port);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Limits } from '../../../src/proxy/limits.ts';
-import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import { http2Client } from '../../support/http2-client.ts';
 import {
   type FramePod,
@@ -24,7 +24,7 @@ import {
 import { type RunningProxy, startProxy } from '../../support/proxy.ts';
 
 const proxyFor = (pod: FramePod, limits: Partial<Limits> = {}): Promise<RunningProxy> =>
-  startProxy(relayEngine, [{ ports: [pod.port], protocol: 'h2c' }], { h2c: true, limits });
+  startProxy(nativeEngine, [{ ports: [pod.port], protocol: 'h2c' }], { h2c: true, limits });
 
 const serve = (end: PodEnd): Promise<void> => forEachRequest(end, ({ stream }) => end.send(response(stream)));
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import { type Http2Client, type Http2Response, http2Client } from '../../support/http2-client.ts';
 import {
   type FramePod,
@@ -14,7 +14,7 @@ import { type RunningProxy, startProxy } from '../../support/proxy.ts';
 import { refused } from './bad-pod.ts';
 
 const proxyFor = (pod: FramePod): Promise<RunningProxy> =>
-  startProxy(relayEngine, [{ ports: [pod.port], protocol: 'h2c' }], { h2c: true });
+  startProxy(nativeEngine, [{ ports: [pod.port], protocol: 'h2c' }], { h2c: true });
 
 const post = (client: Http2Client, path = '/'): Promise<Http2Response> =>
   client.ask({ ':path': path, ':method': 'POST' }, 'body');

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import { eventually } from '../../support/daemon.ts';
 import { http2Client } from '../../support/http2-client.ts';
 import { http2Upstream } from '../../support/http2-upstream.ts';
@@ -17,7 +17,7 @@ it('requests of one connection are balanced one by one, over one connection to e
     stream.end('two');
   });
   const site = { ports: [one.port, two.port], protocol: 'h2c' as const };
-  await using proxy = await startProxy(relayEngine, [site], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [site], { h2c: true });
   using client = http2Client(proxy.port);
   const answers = await Promise.all(Array.from({ length: 40 }, () => client.ask({})));
   expect(answers.filter(({ body }) => body === 'one')).toHaveLength(20);
@@ -34,7 +34,7 @@ it('a pod that takes few streams at a time gets more connections', async () => {
     if (held.length >= 6) for (const end of held) end();
   }, 2);
   const site = { ports: [pod.port], protocol: 'h2c' as const };
-  await using proxy = await startProxy(relayEngine, [site], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [site], { h2c: true });
   using client = http2Client(proxy.port);
   // So that it is known how few.
   const first = client.ask({});
@@ -52,7 +52,7 @@ it('a stream that the pod refuses is tried again, whatever the method', async ()
     stream.pipe(stream);
   });
   const site = { ports: [pod.port], protocol: 'h2c' as const };
-  await using proxy = await startProxy(relayEngine, [site], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [site], { h2c: true });
   using client = http2Client(proxy.port);
   const answer = await client.ask({ ':method': 'POST', 'content-length': 5 }, 'hello');
   expect(answer).toMatchObject({ status: 200, body: 'hello' });
@@ -62,7 +62,7 @@ it('a stream that the pod refuses is tried again, whatever the method', async ()
 it('a stream that the pod resets is tried again only where that is safe', async () => {
   await using pod = await http2Upstream((stream) => stream.close(2));
   const site = { ports: [pod.port], protocol: 'h2c' as const };
-  await using proxy = await startProxy(relayEngine, [site], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [site], { h2c: true });
   using client = http2Client(proxy.port);
   expect((await client.ask({ ':method': 'POST', 'content-length': 5 }, 'hello')).status).toBe(502);
   expect((await client.ask({})).status).toBe(502);
@@ -79,7 +79,7 @@ it('a pod that goes away finishes its streams, and the next requests get a new c
     ends.push(() => stream.end('ended'));
   });
   const site = { ports: [pod.port], protocol: 'h2c' as const };
-  await using proxy = await startProxy(relayEngine, [site], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [site], { h2c: true });
   using client = http2Client(proxy.port);
   const first = client.ask({});
   await new Promise((resolve) => pod.server.once('stream', resolve));
@@ -106,7 +106,7 @@ it('a pod that is not there, or speaks something else, is 502 and goes elsewhere
     { host: 'gone.test', ports: [await unusedPort()], protocol: 'h2c' as const },
     { host: 'other.test', ports: [other.port], protocol: 'h2c' as const },
   ];
-  await using proxy = await startProxy(relayEngine, sites, { h2c: true });
+  await using proxy = await startProxy(nativeEngine, sites, { h2c: true });
   using client = http2Client(proxy.port);
   for (let i = 0; i < 4; i++) expect((await client.ask({ ':method': 'POST' }, 'x')).body).toBe('good');
   expect((await client.ask({ ':authority': 'gone.test' })).status).toBe(502);
@@ -118,7 +118,7 @@ it('a pod that does not answer in time is 504, and its stream is cancelled', asy
   await using pod = await http2Upstream((stream) => stream.once('close', cancelled.resolve));
   const site = { ports: [pod.port], protocol: 'h2c' as const };
   const limits = { upstreamIdleTimeoutMs: 100 };
-  await using proxy = await startProxy(relayEngine, [site], { h2c: true, limits });
+  await using proxy = await startProxy(nativeEngine, [site], { h2c: true, limits });
   using client = http2Client(proxy.port);
   expect((await client.ask({})).status).toBe(504);
   await cancelled.promise;
@@ -140,7 +140,7 @@ it('a client that does not read holds its pod back, and nobody else', async () =
     write();
   });
   const site = { ports: [pod.port], protocol: 'h2c' as const };
-  await using proxy = await startProxy(relayEngine, [site], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [site], { h2c: true });
   using slow = http2Client(proxy.port);
   const stream = slow.session.request({ ':path': '/big', ':authority': 'app.test' });
   await new Promise((resolve) => stream.once('response', resolve));
@@ -168,7 +168,7 @@ it('a pod that does not read holds its client back', async () => {
     });
   });
   const site = { ports: [pod.port], protocol: 'h2c' as const };
-  await using proxy = await startProxy(relayEngine, [site], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [site], { h2c: true });
   using client = http2Client(proxy.port);
   const stream = client.session.request({ ':path': '/', ':method': 'POST', ':authority': 'app.test' });
   const body = Buffer.alloc(8 * 1024 * 1024, 'y');
@@ -195,7 +195,7 @@ it('an endpoint that leaves the table loses its connection when it is idle, and 
     ends.push(() => stream.end('ended'));
   });
   const site = { ports: [pod.port], protocol: 'h2c' as const };
-  await using proxy = await startProxy(relayEngine, [site], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [site], { h2c: true });
   using client = http2Client(proxy.port);
   const asked = client.ask({});
   await new Promise((resolve) => pod.server.once('stream', resolve));
@@ -215,7 +215,7 @@ it('streams that wait for the connection to an endpoint that leaves go on with t
   });
   const limits = { connectTimeoutMs: 600_000, attempts: 1 };
   const site = { ports: [silent.port], protocol: 'h2c' as const };
-  await using proxy = await startProxy(relayEngine, [site], { h2c: true, limits });
+  await using proxy = await startProxy(nativeEngine, [site], { h2c: true, limits });
   using client = http2Client(proxy.port);
   const asked = [client.ask({}), client.ask({})];
   await eventually(async () => proxy.endpoint()?.inFlight === 2);
@@ -234,7 +234,7 @@ it('draining tells clients, lets streams finish, and cuts what is left', async (
     if (!fields.includes('/stuck')) ends.push(() => stream.end('ended'));
   });
   const site = { ports: [pod.port], protocol: 'h2c' as const };
-  await using proxy = await startProxy(relayEngine, [site], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [site], { h2c: true });
   using client = http2Client(proxy.port);
   const asked = client.ask({});
   await new Promise((resolve) => pod.server.once('stream', resolve));
@@ -256,7 +256,7 @@ it('a drained connection closes by itself when its streams are over', async () =
     stream.end('ok');
   });
   const site = { ports: [pod.port], protocol: 'h2c' as const };
-  await using proxy = await startProxy(relayEngine, [site], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [site], { h2c: true });
   using client = http2Client(proxy.port);
   expect((await client.ask({})).body).toBe('ok');
   expect(await proxy.engine.drain(5_000)).toBe(0);
@@ -280,7 +280,7 @@ it('a body that was passed on is passed on again to a pod that did nothing with 
   });
   const site = { ports: [pod.port], protocol: 'h2c' as const };
   const limits = { bufferBytes: 16 * 1024 };
-  await using proxy = await startProxy(relayEngine, [site], { h2c: true, limits });
+  await using proxy = await startProxy(nativeEngine, [site], { h2c: true, limits });
   using client = http2Client(proxy.port);
   expect(await client.ask({ ':method': 'POST' }, 'hello')).toMatchObject({ status: 200, body: 'done' });
   expect(bodies).toEqual([5]);

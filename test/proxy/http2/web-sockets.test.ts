@@ -8,7 +8,7 @@ import {
 import type { AddressInfo } from 'node:net';
 import { expect, it } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
-import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import { type Http2Client, http2Client } from '../../support/http2-client.ts';
 import { fieldOf } from '../../support/http2-upstream.ts';
 import { startProxy } from '../../support/proxy.ts';
@@ -114,7 +114,7 @@ const echo = (stream: ServerHttp2Stream): void => {
 
 it('from a stream to a connection: messages both ways, and the close with its code', async () => {
   using pod = await echoPod();
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { h2c: true });
   using client = http2Client(proxy.port);
   const stream = await open(client);
   // Before it is known that there will be a tunnel.
@@ -147,7 +147,7 @@ it('from a stream to a connection: much of it, in both directions at once', asyn
     connection.socket.pipe(connection.socket);
     await connection.ended;
   });
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { h2c: true });
   using client = http2Client(proxy.port);
   const stream = await open(client);
   expect(await statusOf(stream)).toBe(200);
@@ -173,7 +173,7 @@ it('from a connection to a stream, as a client of HTTP/1.1 would have it', async
     });
   });
   const site = { ports: [pod.port], protocol: 'h2c' as const };
-  await using proxy = await startProxy(relayEngine, [site], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [site], { h2c: true });
   const client = new WebSocket(`ws://127.0.0.1:${proxy.port}/chat?x=1`, 'chat', {
     headers: { Host: 'app.test' },
   });
@@ -197,7 +197,7 @@ it('from a connection to a stream, as a client of HTTP/1.1 would have it', async
 it('from a stream to a stream, many on one connection', async () => {
   using pod = await streamPod(echo);
   const site = { ports: [pod.port], protocol: 'h2c' as const };
-  await using proxy = await startProxy(relayEngine, [site], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [site], { h2c: true });
   using client = http2Client(proxy.port);
   const streams = await Promise.all(Array.from({ length: 20 }, () => open(client)));
   await Promise.all(
@@ -220,7 +220,7 @@ it('a pod that does not offer it is asked in the way it knows, and what it says 
     stream.end('no');
   }, false);
   const site = { ports: [pod.port], protocol: 'h2c' as const };
-  await using proxy = await startProxy(relayEngine, [site], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [site], { h2c: true });
   using client = http2Client(proxy.port);
   const stream = await open(client);
   expect(await statusOf(stream)).toBe(426);
@@ -233,7 +233,7 @@ it('a pod that does not offer it is asked in the way it knows, and what it says 
 
 it('a pod that declines answers as any pod, and the connection goes on', async () => {
   await using pod = await recordingUpstream();
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { h2c: true });
   using client = http2Client(proxy.port);
   const stream = await open(client);
   stream.write(frame(1, 'never read'));
@@ -256,7 +256,7 @@ it('a client that resets its stream ends the connection to the pod, and the pod 
     await connection.ended;
   });
   const sites = [{ ports: [pod.port] }, { host: 'mortal.test', ports: [mortal.port] }];
-  await using proxy = await startProxy(relayEngine, sites, { h2c: true });
+  await using proxy = await startProxy(nativeEngine, sites, { h2c: true });
   using client = http2Client(proxy.port);
   const stream = await open(client);
   expect(await statusOf(stream)).toBe(200);
@@ -274,7 +274,7 @@ it('a client that resets its stream ends the connection to the pod, and the pod 
 
 it('draining says goodbye with a Close frame, to both ends, and then with the end of the stream', async () => {
   using pod = await echoPod();
-  const proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { h2c: true });
+  const proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { h2c: true });
   using client = http2Client(proxy.port);
   const stream = await open(client);
   expect(await statusOf(stream)).toBe(200);
@@ -289,7 +289,7 @@ it('draining says goodbye with a Close frame, to both ends, and then with the en
 
 it('what is no WebSocket is refused', async () => {
   await using pod = await recordingUpstream(ok('unasked'));
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { h2c: true });
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { h2c: true });
   using client = http2Client(proxy.port);
   const stream = await open(client, { ':protocol': 'connect-udp' });
   expect(await statusOf(stream)).toBe(400);

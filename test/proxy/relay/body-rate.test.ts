@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { BodyRate } from '../../../src/proxy/body-rate.ts';
-import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import {
   FLAG,
   FRAME,
@@ -54,7 +54,7 @@ describe('a body that drips is given up', () => {
     ['a trailer section', '1\r\na\r\n0\r\nX-Trailer: ', 'a'],
   ])('over HTTP/1.1, in %s', async (_, before, drop) => {
     await using pod = await recordingUpstream();
-    await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { limits });
+    await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { limits });
     using client = await rawClient(proxy.port);
     client.send(request('POST', '/', '', 'Transfer-Encoding: chunked') + before);
     const drip = setInterval(() => client.send(drop), 10);
@@ -70,7 +70,7 @@ describe('a body that drips is given up', () => {
     ['DATA that is padding for the most part', frame(FRAME.data, FLAG.padded, 1, padded)],
   ])('over HTTP/2, in %s', async (_, drop) => {
     await using pod = await recordingUpstream();
-    await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { h2c: true, limits });
+    await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { h2c: true, limits });
     using client = await frameClient(proxy.port);
     client.send(headers(1, requestFields('POST'), FLAG.endHeaders));
     const drip = setInterval(() => client.send(drop), 10);
@@ -85,7 +85,7 @@ it('a response that is taken an octet at a time is given up', async () => {
     connection.send(ok('x'.repeat(200_000)));
   });
   const limits = { bodyIdleTimeoutMs: 100 };
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { h2c: true, limits });
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { h2c: true, limits });
   using client = await frameClient(proxy.port, settings(0));
   client.send(headers(1, requestFields('GET')));
   const sips = setInterval(() => client.send(windowUpdate(1, 1)), 10);

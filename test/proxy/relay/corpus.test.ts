@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import { type RunningProxy, startProxy } from '../../support/proxy.ts';
 import { rawClient } from '../../support/raw-client.ts';
 import { type RecordingUpstream, ok, recordingUpstream, scriptedUpstream } from '../../support/upstream.ts';
@@ -20,7 +20,7 @@ describe('whatever is wrong with a request, no pod sees a request that was not a
     upstream = await recordingUpstream();
     const hosts = ['a', 'a.test'];
     proxy = await startProxy(
-      relayEngine,
+      nativeEngine,
       hosts.map((host) => ({ host, ports: [upstream.port] })),
       { limits: LIMITS },
     );
@@ -82,12 +82,12 @@ describe('whatever is wrong with a response, the client gets 502 and nothing of 
       await connection.head();
       connection.send(`${head}poison`);
     });
-    await using proxy = await startProxy(relayEngine, [{ ports: [upstream.port] }], { limits: LIMITS });
+    await using proxy = await startProxy(nativeEngine, [{ ports: [upstream.port] }], { limits: LIMITS });
     using client = await rawClient(proxy.port);
     client.send('GET / HTTP/1.1\r\nHost: app.test\r\n\r\n');
     expect((await client.message()).status).toBe(502);
     expect(client.text).not.toContain('poison');
-    const detail = `upstream-nonsense: ${fault}`;
+    const detail = `upstream-protocol-error: ${fault}`;
     expect(await proxy.exchange(0)).toMatchObject({ status: 502, detail, attempts: 1 });
     await (
       await upstream.connection(0)
@@ -103,12 +103,12 @@ describe('whatever is wrong with a response, the client gets 502 and nothing of 
       connection.end();
     });
     const limits = { headBytes: 256, fieldCount: 8 };
-    await using proxy = await startProxy(relayEngine, [{ ports: [upstream.port] }], { limits });
+    await using proxy = await startProxy(nativeEngine, [{ ports: [upstream.port] }], { limits });
     using client = await rawClient(proxy.port);
     client.send('GET / HTTP/1.1\r\nHost: app.test\r\n\r\n');
     const exchange = await proxy.exchange(0);
     if (body.startsWith('0\r\nX: a\r\nX: a')) return expect(exchange.detail).toBe('');
-    expect(exchange.detail).toBe(`upstream-nonsense: ${fault}`);
+    expect(exchange.detail).toBe(`upstream-protocol-error: ${fault}`);
     await client.ended;
     expect(client.text).not.toContain('0\r\n\r\n');
   });
@@ -118,7 +118,7 @@ describe('whatever is wrong with a response, the client gets 502 and nothing of 
       await connection.head();
       connection.send(ok(index === 0 ? 'first' : 'second') + (index === 0 ? ok('poison') : ''));
     });
-    await using proxy = await startProxy(relayEngine, [{ ports: [upstream.port] }]);
+    await using proxy = await startProxy(nativeEngine, [{ ports: [upstream.port] }]);
     using client = await rawClient(proxy.port);
     for (const body of ['first', 'second']) {
       client.send('GET / HTTP/1.1\r\nHost: app.test\r\n\r\n');
@@ -132,7 +132,7 @@ describe('whatever is wrong with a response, the client gets 502 and nothing of 
       await connection.head();
       connection.send(ok(index === 0 ? 'first' : 'second'));
     });
-    await using proxy = await startProxy(relayEngine, [{ ports: [upstream.port] }]);
+    await using proxy = await startProxy(nativeEngine, [{ ports: [upstream.port] }]);
     using client = await rawClient(proxy.port);
     client.send('GET / HTTP/1.1\r\nHost: app.test\r\n\r\n');
     expect((await client.message()).body).toBe('first');
@@ -148,12 +148,12 @@ describe('whatever is wrong with a response, the client gets 502 and nothing of 
       await connection.head();
       connection.send('HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n'.repeat(50));
     });
-    await using proxy = await startProxy(relayEngine, [{ ports: [upstream.port] }]);
+    await using proxy = await startProxy(nativeEngine, [{ ports: [upstream.port] }]);
     using client = await rawClient(proxy.port);
     client.send('GET / HTTP/1.1\r\nHost: app.test\r\n\r\n');
     expect(await proxy.exchange(0)).toMatchObject({
       status: 502,
-      detail: 'upstream-nonsense: too-many-interims',
+      detail: 'upstream-protocol-error: too-many-interims',
     });
   });
 });

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { AddressInfo, Socket } from 'node:net';
 import { type TLSSocket, createServer } from 'node:tls';
 import { expect, test } from 'vitest';
-import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { get, rawClient, request } from '../../support/raw-client.ts';
 import { ok, scriptedUpstream } from '../../support/upstream.ts';
@@ -22,7 +22,7 @@ function answerAndReset(client: Wire, connection: Wire, answer: string): void {
 
 test('a pod that answers within the request and resets: its answer arrives, every time', async () => {
   await using upstream = await scriptedUpstream(() => undefined);
-  await using proxy = await startProxy(relayEngine, [{ ports: [upstream.port] }]);
+  await using proxy = await startProxy(nativeEngine, [{ ports: [upstream.port] }]);
   for (let i = 0; i < 40; i++) {
     using client = await rawClient(proxy.port);
     client.send(POST);
@@ -41,7 +41,7 @@ test('the same with a flood of body, of which the pod reads as much as it likes'
     connection.send(TOO_LARGE);
     connection.reset();
   });
-  await using proxy = await startProxy(relayEngine, [{ ports: [upstream.port] }]);
+  await using proxy = await startProxy(nativeEngine, [{ ports: [upstream.port] }]);
   for (let i = 0; i < 40; i++) {
     using client = await rawClient(proxy.port);
     client.send(POST);
@@ -61,7 +61,7 @@ test('the same from a pod that is spoken to over TLS', async () => {
   const server = createServer({ cert, key }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  await using proxy = await startProxy(relayEngine, [{ protocol: 'https', ports: [port] }]);
+  await using proxy = await startProxy(nativeEngine, [{ protocol: 'https', ports: [port] }]);
   for (let i = 0; i < 10; i++) {
     using client = await rawClient(proxy.port);
     const carried = once(server, 'connection');
@@ -81,7 +81,7 @@ test('the same from a pod that is spoken to over TLS', async () => {
 
 test('an answer that the reset cut short is not passed off as whole', async () => {
   await using upstream = await scriptedUpstream(() => undefined);
-  await using proxy = await startProxy(relayEngine, [{ ports: [upstream.port] }]);
+  await using proxy = await startProxy(nativeEngine, [{ ports: [upstream.port] }]);
   const answers = [
     'Content-Length: 100\r\n\r\nlar',
     'Transfer-Encoding: chunked\r\n\r\n3\r\nlar\r\n',
@@ -100,7 +100,7 @@ test('an answer that the reset cut short is not passed off as whole', async () =
 
 test('a reset without an answer is 502', async () => {
   await using upstream = await scriptedUpstream(() => undefined);
-  await using proxy = await startProxy(relayEngine, [{ ports: [upstream.port] }]);
+  await using proxy = await startProxy(nativeEngine, [{ ports: [upstream.port] }]);
   using client = await rawClient(proxy.port);
   client.send(POST);
   const connection = await upstream.connection(0);
@@ -117,7 +117,7 @@ test('what a pod said to an idle connection answers no request', async () => {
     if (index > 0) return;
     await connection.until('never');
   });
-  await using proxy = await startProxy(relayEngine, [{ ports: [upstream.port] }]);
+  await using proxy = await startProxy(nativeEngine, [{ ports: [upstream.port] }]);
   using client = await rawClient(proxy.port);
   client.send(get('/'));
   expect((await client.message()).body).toBe('first');
@@ -131,7 +131,7 @@ test('what a pod said to an idle connection answers no request', async () => {
 
 test('a tunnel whose pod resets it ends for the client too', async () => {
   await using upstream = await scriptedUpstream(() => undefined);
-  await using proxy = await startProxy(relayEngine, [{ ports: [upstream.port] }]);
+  await using proxy = await startProxy(nativeEngine, [{ ports: [upstream.port] }]);
   using client = await rawClient(proxy.port);
   client.send(get('/', 'Connection: Upgrade', 'Upgrade: chat'));
   const connection = await upstream.connection(0);

@@ -3,7 +3,7 @@ import { createServer, get, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import { startProxy } from '../../support/proxy.ts';
 
 /** More than the kernel's buffers take on the way, so that writes are cut short. */
@@ -50,7 +50,7 @@ test.each(['length', 'chunked'])('every byte of a response arrives in its place 
   });
   await new Promise<void>((resolve) => pod.listen(0, '127.0.0.1', resolve));
   {
-    await using proxy = await startProxy(relayEngine, [{ ports: [(pod.address() as AddressInfo).port] }]);
+    await using proxy = await startProxy(nativeEngine, [{ ports: [(pod.address() as AddressInfo).port] }]);
     const seeds = [0, 1, 2];
     const received = await Promise.all(
       seeds.map(async (seed) => {
@@ -79,7 +79,7 @@ test.each(['length', 'chunked'])('every byte of a request arrives in its place (
   });
   await new Promise<void>((resolve) => pod.listen(0, '127.0.0.1', resolve));
   {
-    await using proxy = await startProxy(relayEngine, [{ ports: [(pod.address() as AddressInfo).port] }]);
+    await using proxy = await startProxy(nativeEngine, [{ ports: [(pod.address() as AddressInfo).port] }]);
     const seeds = [3, 4, 5];
     const received = await Promise.all(
       seeds.map(async (seed) => {

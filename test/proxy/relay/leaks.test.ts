@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { type RawClient, get, rawClient, request } from '../../support/raw-client.ts';
 import { ok, scriptedUpstream } from '../../support/upstream.ts';
@@ -45,7 +45,7 @@ test('sockets, timers and heap are back where they were after 10,000 exchanges w
   });
   const baseline = openResources();
   const site = [{ ports: [upstream.port] }];
-  await using proxy = await startProxy(relayEngine, site);
+  await using proxy = await startProxy(nativeEngine, site);
 
   async function one(client: RawClient): Promise<boolean> {
     const dice = random();

@@ -1,9 +1,9 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import { startProxy } from '../../support/proxy.ts';
 
 /** A relay in a thread of its own, which says at the end of each exchange how much memory its Buffers take. */
-const proxy = await startProxy(relayEngine, [{ ports: [Number(workerData)] }]);
+const proxy = await startProxy(nativeEngine, [{ ports: [Number(workerData)] }]);
 let most = 0;
 setInterval(() => (most = Math.max(most, process.memoryUsage().arrayBuffers)), 2);
 parentPort?.postMessage(proxy.port);

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { expect, test } from 'vitest';
-import { Slab } from '../../../src/proxy/write-buffer.ts';
+import { WriteBuffer } from '../../../src/proxy/write-buffer.ts';
 import { rawClient } from '../../support/raw-client.ts';
 import { ok, scriptedUpstream } from '../../support/upstream.ts';
 
@@ -51,7 +51,7 @@ test('what waits for a slow reader is put together in memory that is used again'
     return write.call(writer, bytes, ...more);
   }) as typeof write;
 
-  const slab = new Slab();
+  const output = new WriteBuffer();
   const pieces = 2_000;
   let cutShort = 0;
   const content = (i: number): Buffer => Buffer.alloc(20_000, i % 251);
@@ -64,8 +64,8 @@ test('what waits for a slow reader is put together in memory that is used again'
     }
   });
   for (let i = 0; i < pieces; i++) {
-    slab.copy(content(i), 0, 20_000);
-    const goesOn = slab.send(writer);
+    output.copy(content(i), 0, 20_000);
+    const goesOn = output.send(writer);
     if (writer.writableLength > 0) cutShort++;
     if (goesOn) continue;
     reader.resume();

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ConnectedClients, type OldestFirst } from '../../../src/proxy/connected-clients.ts';
 import { directConnection } from '../../../src/http/connection-info.ts';
 import type { Client } from '../../../src/proxy/engine-state.ts';
-import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import { frameClient } from '../../support/http2-frames.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { get, rawClient, request } from '../../support/raw-client.ts';
@@ -35,7 +35,7 @@ describe('at the limit the oldest idle connection gives way', () => {
     it(what, async () => {
       await using pod = await recordingUpstream();
       const limits = { connections: 3 };
-      await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { h2c: true, limits });
+      await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { h2c: true, limits });
       const first = await connect(proxy.port);
       await connect(proxy.port);
       await connect(proxy.port);
@@ -55,7 +55,7 @@ describe('at the limit the oldest idle connection gives way', () => {
   it('one with a request under way does not', async () => {
     await using pod = await recordingUpstream();
     const limits = { connections: 2 };
-    await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { limits });
+    await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { limits });
     using busy = await rawClient(proxy.port);
     busy.send(request('POST', '/', '', 'Transfer-Encoding: chunked'));
     await (await pod.connection(0)).until('POST /');

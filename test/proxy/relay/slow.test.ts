@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { type RawClient, rawClient, request } from '../../support/raw-client.ts';
 import { recordingUpstream, scriptedUpstream } from '../../support/upstream.ts';
@@ -8,7 +8,7 @@ const CLIENTS = 50;
 
 test('slowloris: heads that never end are answered with 408, and cost no pod anything', async () => {
   await using upstream = await recordingUpstream();
-  await using proxy = await startProxy(relayEngine, [{ ports: [upstream.port] }], {
+  await using proxy = await startProxy(nativeEngine, [{ ports: [upstream.port] }], {
     limits: { clientHeadTimeoutMs: 300 },
   });
   const clients = await Promise.all(Array.from({ length: CLIENTS }, () => rawClient(proxy.port)));
@@ -24,7 +24,7 @@ test('slowloris: heads that never end are answered with 408, and cost no pod any
 
 test('small bodies that come slowly are gathered before a pod connection is taken', async () => {
   await using upstream = await recordingUpstream();
-  await using proxy = await startProxy(relayEngine, [{ ports: [upstream.port] }]);
+  await using proxy = await startProxy(nativeEngine, [{ ports: [upstream.port] }]);
   const clients = await Promise.all(Array.from({ length: CLIENTS }, () => rawClient(proxy.port)));
   const sent = request('POST', '/', 'x'.repeat(1000));
   const all = async (act: (client: RawClient) => void): Promise<void> => {
@@ -57,7 +57,7 @@ test('slow read: the pod is held back, and a client that takes nothing is cut', 
       }
     }
   });
-  await using proxy = await startProxy(relayEngine, [{ ports: [upstream.port] }], {
+  await using proxy = await startProxy(nativeEngine, [{ ports: [upstream.port] }], {
     limits: { bodyIdleTimeoutMs: 300 },
   });
   using client = await rawClient(proxy.port);
@@ -78,7 +78,7 @@ test('slow read: one that reads by and by gets every byte, though we closed long
     '',
     () => `HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\n\r\n${'x'.repeat(size)}`,
   );
-  await using proxy = await startProxy(relayEngine, [{ ports: [upstream.port] }]);
+  await using proxy = await startProxy(nativeEngine, [{ ports: [upstream.port] }]);
   using client = await rawClient(proxy.port);
   client.send('GET / HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n');
   let received = 0;
@@ -94,7 +94,7 @@ test('slow read: one that reads by and by gets every byte, though we closed long
 
 test('a client that sends requests and reads no answers is not read for ever', async () => {
   await using upstream = await recordingUpstream('x'.repeat(20_000));
-  await using proxy = await startProxy(relayEngine, [{ ports: [upstream.port] }], {
+  await using proxy = await startProxy(nativeEngine, [{ ports: [upstream.port] }], {
     limits: { keepAliveIdleTimeoutMs: 300, bodyIdleTimeoutMs: 300 },
   });
   using client = await rawClient(proxy.port);
@@ -125,7 +125,7 @@ test('a pod that takes no more of an upload and says no more of its answer is gi
     await connection.ended;
   });
   const limits = { upstreamIdleTimeoutMs: 500 };
-  await using proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { limits });
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { limits });
   using client = await rawClient(proxy.port);
   client.send('POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 99999999\r\n\r\n');
   client.send('x'.repeat(32 * 1024 * 1024));

@@ -4,7 +4,7 @@ import {
   type Certificates,
   DEFAULT_CIPHERS,
   createCertificates,
-} from '../../../src/proxy/tls/certificates.ts';
+} from '../../../src/proxy/tls/certificate-store.ts';
 import { mapOf } from '../../../src/model/sharded-map.ts';
 import { createDefaultCertificate } from '../../../src/controller/default-certificate.ts';
 import type { CertificateReference } from '../../../src/routing/table.ts';

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
 import type { ConnectionOptions } from 'node:tls';
 import { expect, it } from 'vitest';
-import { relayEngine } from '../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import { contract } from '../../support/engines.ts';
 import { get } from '../../support/raw-client.ts';
 import { type TlsSite, secureClient, startTlsProxy } from '../../support/tls-proxy.ts';
@@ -143,7 +143,7 @@ contract('the terms of a connection', (behaves) => {
 it('hosts that share an HTTP/2 connection get 421 where they do not share its terms', async () => {
   await using upstream = await recordingUpstream();
   await using proxy = await startTlsProxy(
-    relayEngine,
+    nativeEngine,
     sites(
       upstream.port,
       REQUIRED,
@@ -174,7 +174,7 @@ it('hosts that share an HTTP/2 connection get 421 where they do not share its te
 });
 
 it('a gRPC call without a certificate is told so by a status of its own', async () => {
-  await using proxy = await startTlsProxy(relayEngine, sites(1, REQUIRED), { keys });
+  await using proxy = await startTlsProxy(nativeEngine, sites(1, REQUIRED), { keys });
   const session = connectHttp2('https://app.test', {
     ...{ host: '127.0.0.1', port: proxy.httpsPort, servername: 'app.test', rejectUnauthorized: false },
   } as Parameters<typeof connectHttp2>[1]);

@@ -5,24 +5,20 @@ import type { ConnectionInfo } from '../../../http/connection-info.ts';
 import type { LocalResponse } from '../../../http/local-response.ts';
 import { authorityOfSocket } from '../../../http/connection-info.ts';
 import { reset as resetSocket } from '../../tls/termination.ts';
-import { feel } from '../../gc-pressure.ts';
+import { reportExternalBytes } from '../../gc-pressure.ts';
 import { BodyRate } from '../../body-rate.ts';
 import { BodyReader } from '../../http1/body-reader.ts';
-import {
-  type ClientFraming,
-  type ConnectionWord,
-  composeAnswer,
-  composeChunkedEnd,
-  composeHead,
-} from './client-head.ts';
+import { composeLocalResponse, composeChunkedEnd, composeHead } from './client-head.ts';
+import type { ClientFraming, ConnectionOption } from '../../http1/framing.ts';
 import { Deadline } from '../../deadlines.ts';
 import { ExchangeBoundary } from '../../exchange-boundary.ts';
 import { ConnectionMemory } from '../../held-memory.ts';
-import { HeldBytes } from '../../pending-bytes.ts';
-import type { Relay } from '../../engine-state.ts';
+import { PendingBytes } from '../../pending-bytes.ts';
+import type { EngineState } from '../../engine-state.ts';
 import { RequestHead, messageFault } from './request-head.ts';
 import type { ResponseHead } from '../../upstream/http1/response-head.ts';
-import type { ClientSide, Trailers, TunnelEnd } from '../../sides.ts';
+import type { Downstream, TunnelEnd } from '../../sides.ts';
+import type { Trailers } from '../../http1/field-block.ts';
 import { SocketEnd } from '../../socket-end.ts';
 import { MOST_LINGER_MS, isDiscardable } from '../../unread-body.ts';
 
@@ -50,8 +46,8 @@ type Phase =
   | 'closed';
 
 /** One connection of a client: finds the requests in its bytes and gives them to exchanges, one after the other. */
-export class ClientConnection implements ClientSide {
-  readonly #relay: Relay;
+export class ClientConnection implements Downstream {
+  readonly #engine: EngineState;
   readonly socket: Socket;
   readonly connectionInfo: ConnectionInfo;
   readonly memory: ConnectionMemory;
@@ -63,7 +59,7 @@ export class ClientConnection implements ClientSide {
   /** Its own while a head is coming in pieces; the pieces are in `#held`. */
   #head: RequestHead | null = null;
   /** The beginning of a head, or what was sent before its turn came. */
-  readonly #held: HeldBytes;
+  readonly #held: PendingBytes;
   #advancing = false;
   #ended = false;
   /** Requests begun. */
@@ -71,18 +67,18 @@ export class ClientConnection implements ClientSide {
   /** When our last byte was given to the socket, on the clock of the deadlines. */
   #lingersSince = 0;
 
-  constructor(relay: Relay, socket: Socket, connectionInfo: ConnectionInfo) {
-    this.#relay = relay;
-    this.memory = new ConnectionMemory(relay.memory, Number.POSITIVE_INFINITY, NEVER, NEVER);
-    this.#held = new HeldBytes(this.memory);
+  constructor(engine: EngineState, socket: Socket, connectionInfo: ConnectionInfo) {
+    this.#engine = engine;
+    this.memory = new ConnectionMemory(engine.memory, Number.POSITIVE_INFINITY, NEVER, NEVER);
+    this.#held = new PendingBytes(this.memory);
     this.socket = socket;
-    this.#body = new BodyReader(relay.context.limits);
-    const { bodyMinRate, bodyIdleTimeoutMs } = relay.context.limits;
+    this.#body = new BodyReader(engine.context.limits);
+    const { bodyMinRate, bodyIdleTimeoutMs } = engine.context.limits;
     this.#rate = new BodyRate(bodyMinRate, bodyIdleTimeoutMs);
     this.connectionInfo = connectionInfo;
     // Past the boundary of an exchange a fault ends this connection, and no other.
     const onFault = (fault: unknown): void => {
-      relay.context.onFault(fault);
+      engine.context.onFault(fault);
       this.destroy();
     };
     socket.on('data', (bytes: Buffer) => {
@@ -91,7 +87,7 @@ export class ClientConnection implements ClientSide {
       } catch (fault) {
         onFault(fault);
       }
-      feel(bytes);
+      reportExternalBytes(bytes);
     });
     socket.on(
       'end',
@@ -104,15 +100,15 @@ export class ClientConnection implements ClientSide {
       contained(() => this.#drained(), onFault),
     );
     socket.on('finish', () => this.#written());
-    this.deadline.arm(relay.heads);
+    this.deadline.arm(engine.heads);
   }
 
   /** Whether another request may follow the one that is being answered. */
   get mayPersist(): boolean {
     return (
-      !this.#relay.draining &&
+      !this.#engine.draining &&
       !this.#ended &&
-      this.#requests < this.#relay.context.limits.requestsPerConnection
+      this.#requests < this.#engine.context.limits.requestsPerConnection
     );
   }
 
@@ -146,7 +142,7 @@ export class ClientConnection implements ClientSide {
   resume(): void {
     if (this.phase === 'closed') return;
     this.socket.resume();
-    if (this.phase === 'body') this.deadline.arm(this.#relay.bodies);
+    if (this.phase === 'body') this.deadline.arm(this.#engine.bodies);
   }
 
   get isHttp2(): boolean {
@@ -161,12 +157,12 @@ export class ClientConnection implements ClientSide {
   isCall(): void {}
 
   askForBody(): void {
-    this.#relay.slab.text('HTTP/1.1 100 Continue\r\n\r\n');
+    this.#engine.output.text('HTTP/1.1 100 Continue\r\n\r\n');
     this.send();
   }
 
   interim(head: ResponseHead, bytes: Buffer, base: number): void {
-    composeHead(this.#relay.slab, head, bytes, base, 'none', '', this.#relay.context.now());
+    composeHead(this.#engine.output, head, bytes, base, 'none', '', this.#engine.context.now());
   }
 
   head(
@@ -174,38 +170,38 @@ export class ClientConnection implements ClientSide {
     bytes: Buffer,
     base: number,
     framing: ClientFraming,
-    word: ConnectionWord,
+    word: ConnectionOption,
     edit: HeadEdit | null,
   ): void {
-    const { slab, context } = this.#relay;
-    composeHead(slab, head, bytes, base, framing, word, context.now(), edit);
+    const { output, context } = this.#engine;
+    composeHead(output, head, bytes, base, framing, word, context.now(), edit);
   }
 
   content(bytes: Buffer, from: number, to: number, framing: ClientFraming): void {
-    if (framing === 'chunked') this.#relay.slab.chunk(bytes, from, to);
-    else this.#relay.slab.copy(bytes, from, to);
+    if (framing === 'chunked') this.#engine.output.chunk(bytes, from, to);
+    else this.#engine.output.copy(bytes, from, to);
   }
 
   done(trailers: Trailers, framing: ClientFraming): void {
-    if (framing === 'chunked') composeChunkedEnd(this.#relay.slab, trailers);
+    if (framing === 'chunked') composeChunkedEnd(this.#engine.output, trailers);
   }
 
-  answer(answer: LocalResponse, word: ConnectionWord, isHead: boolean): void {
-    composeAnswer(this.#relay.slab, answer, word, isHead, this.#relay.context.now());
+  respond(answer: LocalResponse, word: ConnectionOption, isHead: boolean): void {
+    composeLocalResponse(this.#engine.output, answer, word, isHead, this.#engine.context.now());
   }
 
   /** Writes what is in the slab. */
   send(): boolean {
-    const goesOn = this.#relay.slab.send(this.socket);
+    const isWritable = this.#engine.output.send(this.socket);
     this.memory.setQueued(this.socket.writableLength);
-    return goesOn;
+    return isWritable;
   }
 
-  fallsBehind(): void {
-    this.deadline.arm(this.#relay.bodies);
+  onBackpressure(): void {
+    this.deadline.arm(this.#engine.bodies);
   }
 
-  keepsUp(): void {
+  onDrained(): void {
     this.deadline.clear();
   }
 
@@ -221,12 +217,12 @@ export class ClientConnection implements ClientSide {
 
   #awaitRequest(): void {
     this.phase = 'head';
-    this.deadline.arm(this.#relay.keepAlives);
+    this.deadline.arm(this.#engine.keepAlives);
   }
 
   #discard(): void {
     this.phase = 'discarding';
-    this.deadline.arm(this.#relay.discards);
+    this.deadline.arm(this.#engine.discards);
     this.socket.resume();
   }
 
@@ -236,12 +232,17 @@ export class ClientConnection implements ClientSide {
     this.#held.clear();
     this.deadline.clear();
     this.socket.resume();
-    const end = new SocketEnd(this.socket, this.#relay.slab, (bytes) => this.#farewell(bytes), this.memory);
+    const end = new SocketEnd(
+      this.socket,
+      this.#engine.output,
+      (bytes) => this.#farewell(bytes),
+      this.memory,
+    );
     return { end, early };
   }
 
   headTimedOut(): void {
-    new ExchangeBoundary(this.#relay, this, null).refuse('request-timed-out');
+    new ExchangeBoundary(this.#engine, this, null).refuse('request-timed-out');
   }
 
   bodyTimedOut(): void {
@@ -258,7 +259,7 @@ export class ClientConnection implements ClientSide {
     if (this.phase === 'closed') return;
     this.phase = 'closed';
     this.deadline.clear();
-    this.#relay.clients.delete(this);
+    this.#engine.clients.delete(this);
     this.socket.destroy();
     this.#exchange?.onClientGone();
     this.#exchange = null;
@@ -270,14 +271,14 @@ export class ClientConnection implements ClientSide {
   }
 
   shed(): void {
-    this.#exchange?.cutForMemory();
+    this.#exchange?.abortForMemory();
     this.destroy();
   }
 
   /** The time to drain is over. A WebSocket is told, and stays for a moment to take note of it. */
-  cutForDrain(): void {
+  abortForDrain(): void {
     const hasTunnel = this.#exchange?.hasTunnel === true;
-    this.#exchange?.cutForDrain();
+    this.#exchange?.abortForDrain();
     if (!hasTunnel) this.destroy();
   }
 
@@ -291,7 +292,7 @@ export class ClientConnection implements ClientSide {
    * Ends it within a response. One that lasts until the close needs a reset, or the client would take what it got
    * for all there is; the others say how much is missing, and what is under way still arrives.
    */
-  cut(reset: boolean): void {
+  abort(reset: boolean): void {
     if (this.phase === 'closed' || this.phase === 'lingering') return;
     if (reset) resetSocket(this.socket);
     this.destroy();
@@ -300,9 +301,9 @@ export class ClientConnection implements ClientSide {
   #linger(): void {
     if (this.phase === 'closed' || this.phase === 'lingering') return;
     this.phase = 'lingering';
-    this.#lingersSince = this.#relay.deadlines.now;
+    this.#lingersSince = this.#engine.deadlines.now;
     this.#held.clear();
-    this.deadline.arm(this.socket.writableLength > 0 ? this.#relay.bodies : this.#relay.lingers);
+    this.deadline.arm(this.socket.writableLength > 0 ? this.#engine.bodies : this.#engine.lingers);
     // When the client has ended its side too, the socket closes by itself.
     this.socket.end();
     this.socket.resume();
@@ -310,12 +311,12 @@ export class ClientConnection implements ClientSide {
 
   /** The kernel has our last byte. */
   #written(): void {
-    if (this.phase === 'lingering') this.deadline.arm(this.#relay.lingers);
+    if (this.phase === 'lingering') this.deadline.arm(this.#engine.lingers);
   }
 
   /** A reset while the client still sends would take our last bytes from it, so the wait goes on, within bounds. */
   #stillSends(): void {
-    const { deadlines, lingers } = this.#relay;
+    const { deadlines, lingers } = this.#engine;
     if (this.socket.writableFinished && deadlines.now - this.#lingersSince < MOST_LINGER_MS)
       this.deadline.arm(lingers);
   }
@@ -381,8 +382,8 @@ export class ClientConnection implements ClientSide {
 
   /** Its length once it is all there, and the exchange begun; otherwise -1. */
   #readHead(bytes: Buffer, at: number, end: number): number {
-    const relay = this.#relay;
-    const head = this.#head ?? relay.spareHead;
+    const engine = this.#engine;
+    const head = this.#head ?? engine.spareHead;
     if (!this.#head) head.reset();
     const progress = head.read(bytes, at, end);
     if (progress === 'more') {
@@ -396,7 +397,7 @@ export class ClientConnection implements ClientSide {
       this.#held.clear();
     }
     if (progress === 'version-not-supported' && this.#isHttp2(bytes, at, end)) return -1;
-    const exchange = new ExchangeBoundary(relay, this, head);
+    const exchange = new ExchangeBoundary(engine, this, head);
     if (progress !== 'done') {
       exchange.refuse(messageFault(progress), progress);
       return -1;
@@ -413,7 +414,7 @@ export class ClientConnection implements ClientSide {
 
   /** HTTP/2 with prior knowledge (RFC 9113 3.3), where that is served: from here on it is another's connection. */
   #isHttp2(bytes: Buffer, at: number, end: number): boolean {
-    const { acceptHttp2, clients } = this.#relay;
+    const { acceptHttp2, clients } = this.#engine;
     if (!acceptHttp2 || this.#requests > 1) return false;
     if (bytes.toString('latin1', at, at + HTTP2_LINE.length) !== HTTP2_LINE) return false;
     const { socket } = this;
@@ -434,9 +435,9 @@ export class ClientConnection implements ClientSide {
   #headGoesOn(head: RequestHead, bytes: Buffer, at: number, end: number): void {
     if (this.#head) return;
     this.#head = head;
-    this.#relay.spareHead = new RequestHead(this.#relay.context.limits);
+    this.#engine.spareHead = new RequestHead(this.#engine.context.limits);
     this.#held.add(bytes, at, end);
-    if (this.#requests > 0) this.deadline.arm(this.#relay.heads);
+    if (this.#requests > 0) this.deadline.arm(this.#engine.heads);
   }
 
   #readBody(bytes: Buffer, from: number, end: number): number {
@@ -454,8 +455,8 @@ export class ClientConnection implements ClientSide {
           break;
         case 'more':
           if (!exchange) return end;
-          this.deadline.arm(this.#relay.bodies);
-          if (!this.#rate.came(content, this.#relay.deadlines.now)) exchange.onClientStalled();
+          this.deadline.arm(this.#engine.bodies);
+          if (!this.#rate.came(content, this.#engine.deadlines.now)) exchange.onClientStalled();
           else exchange.onRequestFlush();
           return end;
         case 'done':
@@ -477,7 +478,7 @@ export class ClientConnection implements ClientSide {
   /** What came before its turn. */
   #hold(bytes: Buffer, from: number, end: number): void {
     this.#held.add(bytes, from, end);
-    if (this.#held.length >= this.#relay.context.limits.bufferBytes) this.socket.pause();
+    if (this.#held.length >= this.#engine.context.limits.bufferBytes) this.socket.pause();
   }
 
   #drained(): void {

@@ -5,11 +5,9 @@ import { FieldKind } from '../../../http/field-names.ts';
 import type { HttpVersion } from '../../native-record.ts';
 import type { ResponseHead } from '../../upstream/http1/response-head.ts';
 import { isDropped } from '../../upstream/http1/upstream-head.ts';
-import type { Trailers } from '../../sides.ts';
-import type { Slab } from '../../write-buffer.ts';
-
-/** How the body of a response is framed for the client; a stream frames by itself, so `chunked` is "no length told" to it. */
-export type ClientFraming = 'none' | 'length' | 'chunked' | 'until-close';
+import type { Trailers } from '../../http1/field-block.ts';
+import type { ClientFraming, ConnectionOption } from '../../http1/framing.ts';
+import type { WriteBuffer } from '../../write-buffer.ts';
 
 /** The framing that the client understands for what the pod sends. */
 export function clientFraming(response: ResponseHead, httpVersion: HttpVersion): ClientFraming {
@@ -27,30 +25,27 @@ export function clientFraming(response: ResponseHead, httpVersion: HttpVersion):
   }
 }
 
-/** What the response says of the connection to the client; empty where the version says it already. */
-export type ConnectionWord = '' | 'close' | 'keep-alive' | 'Upgrade';
-
 /** `persists` when the client may ask again on the connection. */
-export function connectionWord(persists: boolean, httpVersion: HttpVersion): ConnectionWord {
+export function connectionOption(persists: boolean, httpVersion: HttpVersion): ConnectionOption {
   if (!persists) return 'close';
   return httpVersion === '1.0' ? 'keep-alive' : '';
 }
 
 /** Puts the head of a pod's response together: our own status line and framing, its fields as they came. */
 export function composeHead(
-  slab: Slab,
+  output: WriteBuffer,
   response: ResponseHead,
   bytes: Buffer,
   base: number,
   framing: ClientFraming,
-  connection: ConnectionWord,
+  connection: ConnectionOption,
   now: number,
   edit: HeadEdit | null = null,
 ): void {
-  slab.text(`HTTP/1.1 ${response.status} `);
-  slab.copy(bytes, base + response.reasonStart, base + response.reasonEnd);
-  slab.text('\r\n');
-  composeFields(slab, response, bytes, base, edit);
+  output.text(`HTTP/1.1 ${response.status} `);
+  output.copy(bytes, base + response.reasonStart, base + response.reasonEnd);
+  output.text('\r\n');
+  composeFields(output, response, bytes, base, edit);
   const { contentLength, status } = response;
   let last = '';
   if (framing === 'chunked') last = 'Transfer-Encoding: chunked\r\n';
@@ -63,11 +58,11 @@ export function composeHead(
     last += `Upgrade: ${response.fields.valueOfKind(bytes, base, FieldKind.upgrade) ?? ''}\r\n`;
   }
   if (connection !== '') last += `Connection: ${connection}\r\n`;
-  slab.text(`${last}\r\n`);
+  output.text(`${last}\r\n`);
 }
 
 function composeFields(
-  slab: Slab,
+  output: WriteBuffer,
   response: ResponseHead,
   bytes: Buffer,
   base: number,
@@ -83,17 +78,17 @@ function composeFields(
       !(edit !== null && isDropped(edit, fields, bytes, base, field));
     if (fields.hasBareLf) {
       if (!relayed) continue;
-      slab.copy(bytes, base + fields.lineStart(field), base + fields.valueEnd(field));
-      slab.text('\r\n');
+      output.copy(bytes, base + fields.lineStart(field), base + fields.valueEnd(field));
+      output.text('\r\n');
       continue;
     }
     if (relayed && runStart < 0) runStart = base + fields.lineStart(field);
     if (!relayed && runStart >= 0) {
-      slab.copy(bytes, runStart, base + fields.lineStart(field));
+      output.copy(bytes, runStart, base + fields.lineStart(field));
       runStart = -1;
     }
   }
-  if (runStart >= 0) slab.copy(bytes, runStart, base + fields.lineEnd(fields.count - 1));
+  if (runStart >= 0) output.copy(bytes, runStart, base + fields.lineEnd(fields.count - 1));
 }
 
 /** The fields of a pod's response that go on, as policies look them up. */
@@ -132,15 +127,15 @@ export function isRelayedResponse(kind: FieldKind): boolean {
 }
 
 /** The end of a chunked body, with those trailers that may pass (RFC 9110 6.5.1). */
-export function composeChunkedEnd(slab: Slab, { trailers, trailerBytes }: Trailers): void {
-  if (!trailers || !trailerBytes) return slab.text('0\r\n\r\n');
-  slab.text('0\r\n');
+export function composeChunkedEnd(output: WriteBuffer, { trailers, trailerBytes }: Trailers): void {
+  if (!trailers || !trailerBytes) return output.text('0\r\n\r\n');
+  output.text('0\r\n');
   for (let field = 0; field < trailers.count; field++) {
     if (!isRelayedTrailer(trailers.kind(field))) continue;
     if (isForbiddenTrailer(trailers.name(trailerBytes, 0, field))) continue;
-    slab.copy(trailerBytes, trailers.lineStart(field), trailers.lineEnd(field));
+    output.copy(trailerBytes, trailers.lineStart(field), trailers.lineEnd(field));
   }
-  slab.text('\r\n');
+  output.text('\r\n');
 }
 
 /** Whether a trailer may go on, as far as its kind says; `isForbiddenTrailer` knows more names. */
@@ -149,10 +144,10 @@ export function isRelayedTrailer(kind: FieldKind): boolean {
 }
 
 /** Puts one of Portico's own responses together. */
-export function composeAnswer(
-  slab: Slab,
+export function composeLocalResponse(
+  output: WriteBuffer,
   answer: LocalResponse,
-  connection: ConnectionWord,
+  connection: ConnectionOption,
   isHead: boolean,
   now: number,
 ): void {
@@ -160,7 +155,7 @@ export function composeAnswer(
   for (const [name, value] of answer.fields) out += `${name}: ${value}\r\n`;
   out += `date: ${dateOf(now)}\r\n`;
   if (connection !== '') out += `connection: ${connection}\r\n`;
-  slab.text(`${out}\r\n${isHead ? '' : answer.body}`);
+  output.text(`${out}\r\n${isHead ? '' : answer.body}`);
 }
 
 let dateSecond = -1;

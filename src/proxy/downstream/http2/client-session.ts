@@ -1,11 +1,11 @@
 import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import type { ConnectionInfo } from '../../../http/connection-info.ts';
-import { feel } from '../../gc-pressure.ts';
+import { reportExternalBytes } from '../../gc-pressure.ts';
 import { ConnectionMemory } from '../../held-memory.ts';
 import { Deadline } from '../../deadlines.ts';
-import type { Client, Relay } from '../../engine-state.ts';
-import { Calm } from './flood-guard.ts';
+import type { Client, EngineState } from '../../engine-state.ts';
+import { FloodGuard } from './flood-guard.ts';
 import type { Http2Clients } from './clients.ts';
 import { ClientStream } from './client-stream.ts';
 import type { Decoded } from '../../http2/hpack/decoder.ts';
@@ -20,7 +20,7 @@ const CONNECTION_WINDOW = 16 * FIRST_WINDOW;
 /** One connection of a client that speaks HTTP/2: gives each stream to an exchange, and bounds what they cost. */
 export class ClientSession implements Client, ConnectionUser {
   readonly clients: Http2Clients;
-  readonly relay: Relay;
+  readonly engine: EngineState;
   readonly connectionInfo: ConnectionInfo;
   readonly memory: ConnectionMemory;
   readonly deadline = new Deadline<ClientSession>(this);
@@ -33,17 +33,17 @@ export class ClientSession implements Client, ConnectionUser {
   #begun = 0;
   /** The client knows that it should go, and what it sent before it knew is here. */
   #mayClose = false;
-  readonly #calm = new Calm(performance.now());
+  readonly #floodGuard = new FloodGuard(performance.now());
 
   constructor(clients: Http2Clients, socket: Socket, connectionInfo: ConnectionInfo) {
-    const { limits } = clients.relay.context;
+    const { limits } = clients.engine.context;
     this.clients = clients;
-    this.relay = clients.relay;
+    this.engine = clients.engine;
     this.connectionInfo = connectionInfo;
     this.#socket = socket;
     const { headBytes, fieldCount, streamsPerConnection: streams, connectionHeldBytes } = limits;
     const memory = new ConnectionMemory(
-      this.relay.memory,
+      this.engine.memory,
       connectionHeldBytes / 2,
       () => this.#streams.forEach((stream) => stream.onConnectionFull()),
       () => this.#streams.forEach((stream) => stream.onConnectionRoom()),
@@ -64,10 +64,10 @@ export class ClientSession implements Client, ConnectionUser {
         this.#awaitRest();
       } catch (fault) {
         // Past the boundaries of the exchanges: a fault ends this connection, and no other.
-        clients.relay.context.onFault(fault);
+        clients.engine.context.onFault(fault);
         this.destroy();
       }
-      feel(bytes);
+      reportExternalBytes(bytes);
     });
     // A client that will not even acknowledge is gone.
     socket.on('end', () => this.destroy());
@@ -107,15 +107,15 @@ export class ClientSession implements Client, ConnectionUser {
 
   onRequest(stream: Http2Stream, head: Decoded, ended: boolean): void {
     // Heads may be a thousand times larger than what was sent of them (RFC 7541): their sum is bounded too.
-    if (this.memory.heads > this.relay.context.limits.connectionHeldBytes) {
+    if (this.memory.heads > this.engine.context.limits.connectionHeldBytes) {
       stream.reset(ErrorCode.refusedStream);
-      return this.onDisturbed('refused');
+      return this.onCheapFrame('refused');
     }
     this.deadline.clear();
     const begun = new ClientStream(this, stream, ended);
     this.#streams.add(begun);
     begun.begin(head);
-    const { requestsPerConnection, streamsPerConnection } = this.relay.context.limits;
+    const { requestsPerConnection, streamsPerConnection } = this.engine.context.limits;
     this.#begun++;
     // RFC 9113 6.8: said in good time, so that what is on its way by then is served as well.
     if (this.#begun === requestsPerConnection) this.#connection.announceClose();
@@ -127,7 +127,7 @@ export class ClientSession implements Client, ConnectionUser {
   }
 
   onPong(): void {
-    this.#mayClose = this.#begun >= this.relay.context.limits.requestsPerConnection;
+    this.#mayClose = this.#begun >= this.engine.context.limits.requestsPerConnection;
     if (this.#mayClose && this.#streams.size === 0) this.close();
   }
 
@@ -135,8 +135,8 @@ export class ClientSession implements Client, ConnectionUser {
   onGoaway(): void {}
 
   /** Whoever asks to throw the work away is not worked for. */
-  onDisturbed(by: Parameters<Calm['disturbedBy']>[0]): void {
-    if (this.#calm.disturbedBy(by, performance.now())) this.#connection.fail(ErrorCode.enhanceYourCalm);
+  onCheapFrame(by: Parameters<FloodGuard['count']>[0]): void {
+    if (this.#floodGuard.count(by, performance.now())) this.#connection.fail(ErrorCode.enhanceYourCalm);
   }
 
   /** What is still to come is read and thrown away, so that no reset overtakes our last frames. */
@@ -153,7 +153,7 @@ export class ClientSession implements Client, ConnectionUser {
       if (this.#mayClose) this.close();
       else this.deadline.arm(this.clients.idles);
     }
-    this.onDisturbed(answered ? 'answered' : 'resets');
+    this.onCheapFrame(answered ? 'answered' : 'resets');
   }
 
   // ── As the engine sees it ────────────────────────────────────────────────────────────────────────────────────
@@ -168,7 +168,7 @@ export class ClientSession implements Client, ConnectionUser {
   }
 
   destroy(): void {
-    this.relay.clients.delete(this);
+    this.engine.clients.delete(this);
     this.#connection.lost(ErrorCode.cancel);
     this.deadline.clear();
     this.#rest.clear();
@@ -183,14 +183,14 @@ export class ClientSession implements Client, ConnectionUser {
   }
 
   shed(): void {
-    for (const stream of this.#streams) stream.cutForMemory();
+    for (const stream of this.#streams) stream.abortForMemory();
     this.#connection.fail(ErrorCode.enhanceYourCalm);
     this.destroy();
   }
 
   /** The time to drain is over. */
-  cutForDrain(): void {
-    for (const stream of this.#streams) stream.cutForDrain();
+  abortForDrain(): void {
+    for (const stream of this.#streams) stream.abortForDrain();
     this.#connection.fail(ErrorCode.noError);
   }
 }

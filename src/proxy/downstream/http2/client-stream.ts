@@ -7,18 +7,19 @@ import type { HeadEdit } from '../../../http/head-edit.ts';
 import { ExchangeBoundary } from '../../exchange-boundary.ts';
 import { messageFault } from '../http1/request-head.ts';
 import type { ResponseHead } from '../../upstream/http1/response-head.ts';
-import type { ClientSide, Trailers, TunnelEnd } from '../../sides.ts';
+import type { Downstream, TunnelEnd } from '../../sides.ts';
+import type { Trailers } from '../../http1/field-block.ts';
 import type { ConnectionMemory } from '../../held-memory.ts';
 import type { ClientSession } from './client-session.ts';
 import { type Fields, NO_TRAILERS, readTrailers, responseFields, trailerFields } from '../../http2/fields.ts';
 import type { Decoded } from '../../http2/hpack/decoder.ts';
 import { StreamEnd } from '../../http2/stream-end.ts';
-import { requestText } from '../../http2/text.ts';
+import { http1RequestText } from '../../http2/text.ts';
 import { ErrorCode } from '../../http2/wire/frame.ts';
 import type { Http2Stream, StreamUser } from '../../http2/wire/stream.ts';
 
 /** One request of a client over HTTP/2, and the way of its response. */
-export class ClientStream implements ClientSide, StreamUser {
+export class ClientStream implements Downstream, StreamUser {
   readonly #session: ClientSession;
   readonly #stream: Http2Stream;
   readonly deadline = new Deadline<ClientStream>(this);
@@ -60,14 +61,14 @@ export class ClientStream implements ClientSide, StreamUser {
   }
 
   #begin(decoded: Decoded): void {
-    const { relay } = this.#session;
-    const text = decoded.kind === 'fields' ? requestText(decoded.fields, !this.#requestOver) : null;
+    const { engine } = this.#session;
+    const text = decoded.kind === 'fields' ? http1RequestText(decoded.fields, !this.#requestOver) : null;
     const bytes = Buffer.from(text ?? '', 'latin1');
-    const head = relay.spareHead;
+    const head = engine.spareHead;
     head.reset();
     // A head that stops short is as little one as a malformed one.
     const progress = text === null ? 'more' : head.read(bytes, 0, bytes.length);
-    const exchange = new ExchangeBoundary(relay, this, progress === 'done' ? head : null);
+    const exchange = new ExchangeBoundary(engine, this, progress === 'done' ? head : null);
     this.#exchange = exchange;
     this.#isMalformed = progress !== 'done';
     if (decoded.kind === 'too-large') return exchange.refuse('head-too-large', 'head-too-large');
@@ -79,7 +80,7 @@ export class ClientStream implements ClientSide, StreamUser {
       this.#requestOver = true;
     } else if (!this.#requestOver) {
       this.#lacking = head.contentLength;
-      const { bodyMinRate, bodyIdleTimeoutMs } = relay.context.limits;
+      const { bodyMinRate, bodyIdleTimeoutMs } = engine.context.limits;
       this.#rate = new BodyRate(bodyMinRate, bodyIdleTimeoutMs);
       this.deadline.arm(this.#silence);
     }
@@ -93,7 +94,7 @@ export class ClientStream implements ClientSide, StreamUser {
     if (this.#lacking >= 0 && (this.#lacking -= to - from) < 0)
       return this.#stream.reset(ErrorCode.protocolError);
     this.deadline.arm(this.#silence);
-    if (this.#rate?.came(to - from, this.#session.relay.deadlines.now) === false) return this.bodyTimedOut();
+    if (this.#rate?.came(to - from, this.#session.engine.deadlines.now) === false) return this.bodyTimedOut();
     this.#exchange?.onRequestContent(bytes, from, to);
   }
 
@@ -102,7 +103,7 @@ export class ClientStream implements ClientSide, StreamUser {
   }
 
   onFields(head: Decoded, ended: boolean): void {
-    const { limits } = this.#session.relay.context;
+    const { limits } = this.#session.engine.context;
     const trailers = ended && head.kind === 'fields' ? readTrailers(head.fields, limits) : null;
     if (trailers) this.#requestTrailers = trailers;
     else this.#stream.reset(ErrorCode.protocolError);
@@ -138,7 +139,7 @@ export class ClientStream implements ClientSide, StreamUser {
   onFault(fault: unknown): void {
     const exchange = this.#exchange;
     if (exchange) return exchange.onFault(fault);
-    this.#session.relay.context.onFault(fault);
+    this.#session.engine.context.onFault(fault);
     this.destroy();
   }
 
@@ -152,16 +153,16 @@ export class ClientStream implements ClientSide, StreamUser {
   }
 
   onConnectionRoom(): void {
-    if (this.#stream.goesOn()) this.#exchange?.onClientDrain();
+    if (this.#stream.isWritable()) this.#exchange?.onClientDrain();
   }
 
-  cutForMemory(): void {
-    this.#exchange?.cutForMemory();
+  abortForMemory(): void {
+    this.#exchange?.abortForMemory();
   }
 
   /** The time to drain is over. */
-  cutForDrain(): void {
-    this.#exchange?.cutForDrain();
+  abortForDrain(): void {
+    this.#exchange?.abortForDrain();
   }
 
   // ── As the exchange sees it ──────────────────────────────────────────────────────────────────────────────────
@@ -212,7 +213,7 @@ export class ClientStream implements ClientSide, StreamUser {
   }
 
   get #date(): string {
-    return dateOf(this.#session.relay.context.now());
+    return dateOf(this.#session.engine.context.now());
   }
 
   askForBody(): void {
@@ -245,7 +246,7 @@ export class ClientStream implements ClientSide, StreamUser {
     this.#trailers = trailerFields(trailers);
   }
 
-  answer({ status, fields, body }: LocalResponse, _word: unknown, isHead: boolean): void {
+  respond({ status, fields, body }: LocalResponse, _word: unknown, isHead: boolean): void {
     this.#head = [':status', String(status)];
     for (const [name, value] of fields) this.#head.push(name.toLowerCase(), value);
     this.#head.push('date', this.#date);
@@ -265,16 +266,16 @@ export class ClientStream implements ClientSide, StreamUser {
       for (const [index, bytes] of content.entries())
         stream.write(bytes, 0, bytes.length, ends && index === content.length - 1);
     }
-    if (!this.#done) return stream.goesOn() && !this.memory.unsent.isFull;
+    if (!this.#done) return stream.isWritable() && !this.memory.unsent.isFull;
     stream.end(this.#trailers);
     return true;
   }
 
-  fallsBehind(): void {
+  onBackpressure(): void {
     this.deadline.arm(this.#session.clients.bodies);
   }
 
-  keepsUp(): void {
+  onDrained(): void {
     // Now it may be the rest of the request that is waited for.
     if (this.#requestOver || this.#stream.isPaused) this.deadline.clear();
     else this.deadline.arm(this.#silence);
@@ -295,7 +296,7 @@ export class ClientStream implements ClientSide, StreamUser {
     if (this.#stream.hasQueue) this.deadline.arm(this.#session.clients.leftovers);
   }
 
-  cut(): void {
+  abort(): void {
     this.destroy();
   }
 

@@ -1,14 +1,14 @@
 import type { Socket } from 'node:net';
 import type { ConnectionInfo } from '../../../http/connection-info.ts';
 import type { DeadlineList } from '../../deadlines.ts';
-import type { Relay } from '../../engine-state.ts';
+import type { EngineState } from '../../engine-state.ts';
 import { LINGER_MS } from '../../unread-body.ts';
 import { ClientSession } from './client-session.ts';
 import type { ClientStream } from './client-stream.ts';
 
 /** Where connections that speak HTTP/2 come in, and what their time limits share. */
 export class Http2Clients {
-  readonly relay: Relay;
+  readonly engine: EngineState;
   readonly prefaces: DeadlineList<ClientSession>;
   readonly heads: DeadlineList<ClientSession>;
   readonly idles: DeadlineList<ClientSession>;
@@ -21,10 +21,10 @@ export class Http2Clients {
   readonly calls: DeadlineList<ClientStream>;
   readonly leftovers: DeadlineList<ClientStream>;
 
-  constructor(relay: Relay) {
-    const { deadlines } = relay;
-    const { limits } = relay.context;
-    this.relay = relay;
+  constructor(engine: EngineState) {
+    const { deadlines } = engine;
+    const { limits } = engine.context;
+    this.engine = engine;
     const close = (session: ClientSession): void => session.close();
     this.prefaces = deadlines.list(limits.clientHeadTimeoutMs, (session) => session.destroy());
     this.heads = deadlines.list(limits.clientHeadTimeoutMs, (session) => session.headTimedOut());
@@ -33,12 +33,12 @@ export class Http2Clients {
     this.idles = deadlines.list(limits.keepAliveIdleTimeoutMs, close);
     this.bodies = deadlines.list(limits.bodyIdleTimeoutMs, (stream) => stream.bodyTimedOut());
     this.calls = deadlines.list(limits.tunnelIdleTimeoutMs, (stream) => stream.bodyTimedOut());
-    for (const idle of [this.idles, this.prefaces, this.lingers]) relay.clients.evictFrom(idle);
+    for (const idle of [this.idles, this.prefaces, this.lingers]) engine.clients.evictFrom(idle);
     this.leftovers = deadlines.list(limits.bodyIdleTimeoutMs, (stream) => stream.destroy());
   }
 
   /** Takes over a connection: its next bytes are the client's preface (RFC 9113 3.4). */
   accept(socket: Socket, connectionInfo: ConnectionInfo): void {
-    this.relay.clients.add(new ClientSession(this, socket, connectionInfo));
+    this.engine.clients.add(new ClientSession(this, socket, connectionInfo));
   }
 }

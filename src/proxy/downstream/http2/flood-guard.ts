@@ -23,7 +23,7 @@ const MOST_REFUSED = 1_000;
 const MOST_IDLE_FRAMES = 10_000;
 
 /** Counts what is cheap to send and dear to receive (RFC 9113 10.5), and says when it is too much. */
-export class Calm {
+export class FloodGuard {
   #since: number;
   #tally: Tally = noTally();
 
@@ -33,7 +33,7 @@ export class Calm {
   }
 
   /** One more of these; true when the connection must end. */
-  disturbedBy(what: keyof Tally, now: number): boolean {
+  count(what: keyof Tally, now: number): boolean {
     if (now - this.#since > WITHIN_MS) {
       this.#since = now;
       this.#tally = noTally();

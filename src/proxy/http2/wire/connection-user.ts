@@ -3,7 +3,7 @@ import type { Decoded } from '../hpack/decoder.ts';
 import type { Http2Stream } from './stream.ts';
 
 /** What a peer may do as often as it likes, and what it costs us each time (RFC 9113 10.5). */
-export type Disturbance = 'resets' | 'settings' | 'pings' | 'refused' | 'idleFrames';
+export type CheapFrame = 'resets' | 'settings' | 'pings' | 'refused' | 'idleFrames';
 
 /** Whose connection it is. */
 export interface ConnectionUser {
@@ -15,12 +15,12 @@ export interface ConnectionUser {
   onGoaway(): void;
   /** A PING of ours is answered: what the peer had sent before it saw that has come. */
   onPong(): void;
-  onDisturbed(by: Disturbance): void;
+  onCheapFrame(by: CheapFrame): void;
   /** All streams are closed after `close`, or the connection is of no use any more: the socket is to be closed. */
   onOver(): void;
 }
 
-export interface ConnectionTerms {
+export interface ConnectionSettings {
   readonly role: 'server' | 'client';
   /** How much all streams together may send before it is taken. */
   readonly window: number;

@@ -1,12 +1,12 @@
 import type { Socket } from 'node:net';
 import type { ByteCount } from '../../held-memory.ts';
 import { HpackDecoder } from '../hpack/decoder.ts';
-import type { ConnectionTerms, ConnectionUser } from './connection-user.ts';
+import type { ConnectionSettings, ConnectionUser } from './connection-user.ts';
 import {
   ErrorCode,
   FIRST_WINDOW,
   FrameType,
-  Flag,
+  FrameFlag,
   LARGEST_STREAM,
   PREFACE,
   Setting,
@@ -17,7 +17,7 @@ import { FrameReader, type FrameSink } from './frame-reader.ts';
 import { HeaderBlock, fragmentOf } from './header-block.ts';
 import { Outbox } from './outbox.ts';
 import { OUTBOX_BYTES, Sender } from './sender.ts';
-import { type Settings, firstSettings, readSettings, settingsPayload } from './settings.ts';
+import { type Settings, firstSettings, readSettings, settingsPayload } from './http2-settings.ts';
 import { CREDIT_FROM, Http2Stream } from './stream.ts';
 
 /** Streams that we have reset, whose frames may still be on their way (RFC 9113 5.4.2). */
@@ -27,7 +27,7 @@ const MOST_REMEMBERED = 1_024;
 export class Http2Connection implements FrameSink {
   readonly #socket: Socket;
   readonly #user: ConnectionUser;
-  readonly #terms: ConnectionTerms;
+  readonly #terms: ConnectionSettings;
   readonly outbox: Outbox;
   readonly sender: Sender;
   readonly #reader: FrameReader;
@@ -52,7 +52,7 @@ export class Http2Connection implements FrameSink {
   #touched: Http2Stream | null = null;
   #phase: 'open' | 'closing' | 'over' = 'open';
 
-  constructor(socket: Socket, terms: ConnectionTerms, user: ConnectionUser) {
+  constructor(socket: Socket, terms: ConnectionSettings, user: ConnectionUser) {
     this.#socket = socket;
     this.#terms = terms;
     this.#user = user;
@@ -197,9 +197,9 @@ export class Http2Connection implements FrameSink {
     this.#receiveWindow -= length;
     if (this.#receiveWindow < 0) return this.fail(ErrorCode.flowControlError);
     this.#dataUnread = length;
-    this.#dataEnds = (flags & Flag.endStream) !== 0;
+    this.#dataEnds = (flags & FrameFlag.endStream) !== 0;
     this.#dataStream = null;
-    if (content === 0 && !this.#dataEnds) this.#user.onDisturbed('idleFrames');
+    if (content === 0 && !this.#dataEnds) this.#user.onCheapFrame('idleFrames');
     if (!stream) return this.#closedStream(id);
     if (stream.remoteEnded) return stream.reset(ErrorCode.streamClosed);
     if (!stream.takes(length)) return stream.reset(ErrorCode.flowControlError);
@@ -236,7 +236,7 @@ export class Http2Connection implements FrameSink {
   /** Something came for a stream that is not there. */
   #closedStream(id: number): void {
     if (this.#isIdle(id)) return this.fail(ErrorCode.protocolError);
-    this.#user.onDisturbed('idleFrames');
+    this.#user.onCheapFrame('idleFrames');
     if (this.#terms.role === 'server' && !this.#reset.has(id) && this.#phase === 'open')
       this.fail(ErrorCode.streamClosed);
   }
@@ -251,7 +251,7 @@ export class Http2Connection implements FrameSink {
     this.#flushTouched();
     if (!this.#block) this.#finished++;
     const isFirst = !this.#settled;
-    if (isFirst && (type !== FrameType.settings || (flags & Flag.ack) !== 0))
+    if (isFirst && (type !== FrameType.settings || (flags & FrameFlag.ack) !== 0))
       return this.fail(ErrorCode.protocolError);
     if (this.#block && type !== FrameType.continuation) return this.fail(ErrorCode.protocolError);
     const length = to - from;
@@ -262,7 +262,7 @@ export class Http2Connection implements FrameSink {
         return this.#onContinuation(flags, id, bytes, from, to);
       case FrameType.priority:
         if (id === 0) return this.fail(ErrorCode.protocolError);
-        this.#user.onDisturbed('idleFrames');
+        this.#user.onCheapFrame('idleFrames');
         if (length !== 5) return this.#streamFault(id, ErrorCode.frameSizeError);
         if (readUint31(bytes, from) === id) this.#streamFault(id, ErrorCode.protocolError);
         return;
@@ -270,7 +270,7 @@ export class Http2Connection implements FrameSink {
         if (length !== 4) return this.fail(ErrorCode.frameSizeError);
         if (id === 0 || this.#isIdle(id)) return this.fail(ErrorCode.protocolError);
         const stream = this.#streams.get(id);
-        if (!stream) return this.#user.onDisturbed('idleFrames');
+        if (!stream) return this.#user.onCheapFrame('idleFrames');
         return stream.closed(readUint32(bytes, from) as ErrorCode);
       }
       case FrameType.settings:
@@ -278,9 +278,9 @@ export class Http2Connection implements FrameSink {
       case FrameType.ping:
         if (length !== 8) return this.fail(ErrorCode.frameSizeError);
         if (id !== 0) return this.fail(ErrorCode.protocolError);
-        this.#user.onDisturbed('pings');
-        if ((flags & Flag.ack) !== 0) return this.#user.onPong();
-        if (this.#phase !== 'over') this.outbox.frame(FrameType.ping, Flag.ack, 0, bytes, from, to);
+        this.#user.onCheapFrame('pings');
+        if ((flags & FrameFlag.ack) !== 0) return this.#user.onPong();
+        if (this.#phase !== 'over') this.outbox.frame(FrameType.ping, FrameFlag.ack, 0, bytes, from, to);
         return;
       case FrameType.goaway:
         if (length < 8) return this.fail(ErrorCode.frameSizeError);
@@ -293,7 +293,7 @@ export class Http2Connection implements FrameSink {
         return this.fail(ErrorCode.protocolError);
       default:
         // RFC 9113 4.1: what nobody knows is nothing.
-        this.#user.onDisturbed('idleFrames');
+        this.#user.onCheapFrame('idleFrames');
     }
   }
 
@@ -307,11 +307,11 @@ export class Http2Connection implements FrameSink {
     if (id === 0 || id % 2 === 0) return this.fail(ErrorCode.protocolError);
     const fragment = fragmentOf(flags, bytes, from, to);
     if (typeof fragment === 'number') return this.fail(fragment);
-    const ended = (flags & Flag.endStream) !== 0;
+    const ended = (flags & FrameFlag.endStream) !== 0;
     const fault = fragment.dependsOn === id ? ErrorCode.protocolError : null;
     const mostBytes = 2 * this.#terms.headBytes;
     const block = new HeaderBlock(id, ended, fault, mostBytes, this.#terms.memory);
-    if ((flags & Flag.endHeaders) !== 0) {
+    if ((flags & FrameFlag.endHeaders) !== 0) {
       this.#decode(block, bytes, fragment.from, fragment.to);
     } else {
       block.add(bytes, fragment.from, fragment.to);
@@ -323,7 +323,7 @@ export class Http2Connection implements FrameSink {
     const block = this.#block;
     if (!block || block.stream !== id) return this.fail(ErrorCode.protocolError);
     if (!block.add(bytes, from, to)) return this.fail(ErrorCode.enhanceYourCalm);
-    if ((flags & Flag.endHeaders) === 0) return;
+    if ((flags & FrameFlag.endHeaders) === 0) return;
     this.#block = null;
     this.#decode(block, block.bytes, 0, block.length);
     block.drop();
@@ -346,11 +346,11 @@ export class Http2Connection implements FrameSink {
     if (this.#phase !== 'open') return;
     if (fault !== null) {
       this.sendReset(id, fault);
-      return this.#user.onDisturbed('resets');
+      return this.#user.onCheapFrame('resets');
     }
     if (this.#streams.size >= this.#terms.streams) {
       this.sendReset(id, ErrorCode.refusedStream);
-      return this.#user.onDisturbed('refused');
+      return this.#user.onCheapFrame('refused');
     }
     const { memory } = this.#terms;
     const begun = new Http2Stream(this, id, this.remote.initialWindow, memory, memory?.unsent ?? null);
@@ -362,7 +362,7 @@ export class Http2Connection implements FrameSink {
 
   #onSettings(flags: number, id: number, bytes: Buffer, from: number, to: number): void {
     if (id !== 0) return this.fail(ErrorCode.protocolError);
-    if ((flags & Flag.ack) !== 0) return to > from ? this.fail(ErrorCode.frameSizeError) : undefined;
+    if ((flags & FrameFlag.ack) !== 0) return to > from ? this.fail(ErrorCode.frameSizeError) : undefined;
     const before = this.remote.initialWindow;
     const sender = this.#terms.role === 'server' ? 'client' : 'server';
     const fault = readSettings(this.remote, sender, bytes, from, to);
@@ -376,9 +376,9 @@ export class Http2Connection implements FrameSink {
         if (!stream.widen(by)) return this.fail(ErrorCode.flowControlError);
       }
     }
-    this.outbox.frame(FrameType.settings, Flag.ack, 0, bytes, 0, 0);
+    this.outbox.frame(FrameType.settings, FrameFlag.ack, 0, bytes, 0, 0);
     this.sender.pump();
-    this.#user.onDisturbed('settings');
+    this.#user.onCheapFrame('settings');
     if (this.#phase !== 'over') this.#user.onSettings();
   }
 
@@ -391,7 +391,7 @@ export class Http2Connection implements FrameSink {
   }
 
   #onWindowUpdate(id: number, by: number): void {
-    if (!this.sender.isExpected()) this.#user.onDisturbed('idleFrames');
+    if (!this.sender.isExpected()) this.#user.onCheapFrame('idleFrames');
     if (id === 0) {
       if (by === 0) return this.fail(ErrorCode.protocolError);
       return this.sender.widen(by) ? this.sender.pump() : this.fail(ErrorCode.flowControlError);

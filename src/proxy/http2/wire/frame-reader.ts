@@ -1,6 +1,6 @@
 import type { ByteCount } from '../../held-memory.ts';
-import { HeldBytes } from '../../pending-bytes.ts';
-import { ErrorCode, FRAME_BYTES, FrameType, Flag, HEADER_BYTES, PREFACE, readUint31 } from './frame.ts';
+import { PendingBytes } from '../../pending-bytes.ts';
+import { ErrorCode, FRAME_BYTES, FrameType, FrameFlag, HEADER_BYTES, PREFACE, readUint31 } from './frame.ts';
 
 /** Who is told of the frames. Bytes it is shown are gone when the call returns. */
 export interface FrameSink {
@@ -19,7 +19,7 @@ export interface FrameSink {
 export class FrameReader {
   readonly #sink: FrameSink;
   /** The beginning of a frame, or of the preface. */
-  readonly #held: HeldBytes;
+  readonly #held: PendingBytes;
   #prefaceAwaited: boolean;
   #inData = false;
   #content = 0;
@@ -28,7 +28,7 @@ export class FrameReader {
 
   /** `prefaced` where the peer begins with a preface, as clients do (RFC 9113 3.4). */
   constructor(sink: FrameSink, prefaced: boolean, memory: ByteCount | null) {
-    this.#held = new HeldBytes(memory);
+    this.#held = new PendingBytes(memory);
     this.#sink = sink;
     this.#prefaceAwaited = prefaced;
   }
@@ -109,7 +109,7 @@ export class FrameReader {
     }
     let content = length;
     this.#padding = 0;
-    if ((flags & Flag.padded) !== 0) {
+    if ((flags & FrameFlag.padded) !== 0) {
       content--;
       this.#padding = content < 0 ? 1 : (bytes[from] ?? 0);
       // RFC 9113 6.1
@@ -123,7 +123,7 @@ export class FrameReader {
     this.#inData = true;
     sink.onData(stream, length, content, flags);
     if (this.#content + this.#padding === 0) this.#dataDone();
-    return from + ((flags & Flag.padded) === 0 ? 0 : 1);
+    return from + ((flags & FrameFlag.padded) === 0 ? 0 : 1);
   }
 
   #readData(bytes: Buffer, from: number, end: number): number {
@@ -149,5 +149,5 @@ function lengthOf(bytes: Buffer, at: number): number {
 }
 
 function isPadded(bytes: Buffer, at: number): boolean {
-  return ((bytes[at + 4] ?? 0) & Flag.padded) !== 0;
+  return ((bytes[at + 4] ?? 0) & FrameFlag.padded) !== 0;
 }

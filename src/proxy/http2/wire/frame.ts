@@ -21,7 +21,7 @@ export const FrameType = {
   continuation: 9,
 } as const;
 
-export const Flag = { endStream: 0x1, ack: 0x1, endHeaders: 0x4, padded: 0x8, priority: 0x20 } as const;
+export const FrameFlag = { endStream: 0x1, ack: 0x1, endHeaders: 0x4, padded: 0x8, priority: 0x20 } as const;
 
 /** RFC 9113 7 */
 export const ErrorCode = {

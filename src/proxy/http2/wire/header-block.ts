@@ -1,6 +1,6 @@
 import type { ByteCount } from '../../held-memory.ts';
-import { HeldBytes } from '../../pending-bytes.ts';
-import { ErrorCode, Flag, readUint32 } from './frame.ts';
+import { PendingBytes } from '../../pending-bytes.ts';
+import { ErrorCode, FrameFlag, readUint32 } from './frame.ts';
 
 /** More pieces than this of one field section carry next to nothing each. */
 const MOST_CONTINUATIONS = 64;
@@ -14,11 +14,11 @@ export function fragmentOf(
 ): { readonly from: number; readonly to: number; readonly dependsOn: number } | ErrorCode {
   let padding = 0;
   let dependsOn = -1;
-  if ((flags & Flag.padded) !== 0) {
+  if ((flags & FrameFlag.padded) !== 0) {
     if (to - from < 1) return ErrorCode.frameSizeError;
     padding = bytes[from++] ?? 0;
   }
-  if ((flags & Flag.priority) !== 0) {
+  if ((flags & FrameFlag.priority) !== 0) {
     if (to - from < 5) return ErrorCode.frameSizeError;
     dependsOn = readUint32(bytes, from) & 0x7fff_ffff;
     from += 5;
@@ -33,7 +33,7 @@ export class HeaderBlock {
   readonly ended: boolean;
   /** It is thrown away once it is decoded, with this code for its stream. */
   readonly fault: ErrorCode | null;
-  readonly #bytes: HeldBytes;
+  readonly #bytes: PendingBytes;
   readonly #mostBytes: number;
   #continuations = 0;
 
@@ -44,7 +44,7 @@ export class HeaderBlock {
     mostBytes: number,
     memory: ByteCount | null,
   ) {
-    this.#bytes = new HeldBytes(memory);
+    this.#bytes = new PendingBytes(memory);
     this.stream = stream;
     this.ended = ended;
     this.fault = fault;

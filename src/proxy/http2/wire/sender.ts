@@ -3,7 +3,7 @@ import {
   FIRST_WINDOW,
   FRAME_BYTES,
   FrameType,
-  Flag,
+  FrameFlag,
   HEADER_BYTES,
   LARGEST_WINDOW,
   writeHeader,
@@ -51,16 +51,16 @@ export class Sender {
     const { at } = outbox;
     const end = this.#encoder.encode(fields, bytes, at + HEADER_BYTES);
     const length = end - at - HEADER_BYTES;
-    const flags = ended ? Flag.endStream : 0;
+    const flags = ended ? FrameFlag.endStream : 0;
     if (length <= FRAME_BYTES) {
-      writeHeader(bytes, at, length, FrameType.headers, flags | Flag.endHeaders, stream);
+      writeHeader(bytes, at, length, FrameType.headers, flags | FrameFlag.endHeaders, stream);
       return outbox.commit(HEADER_BYTES + length);
     }
     const block = Buffer.from(bytes.subarray(at + HEADER_BYTES, end));
     outbox.frame(FrameType.headers, flags, stream, block, 0, FRAME_BYTES);
     for (let from = FRAME_BYTES; from < length; from += FRAME_BYTES) {
       const to = Math.min(length, from + FRAME_BYTES);
-      outbox.frame(FrameType.continuation, to === length ? Flag.endHeaders : 0, stream, block, from, to);
+      outbox.frame(FrameType.continuation, to === length ? FrameFlag.endHeaders : 0, stream, block, from, to);
     }
   }
 
@@ -68,7 +68,7 @@ export class Sender {
   content(stream: number, bytes: Buffer, from: number, to: number, ended: boolean): void {
     this.#window -= to - from;
     this.#updatesExpected += 2;
-    this.#outbox.frame(FrameType.data, ended ? Flag.endStream : 0, stream, bytes, from, to);
+    this.#outbox.frame(FrameType.data, ended ? FrameFlag.endStream : 0, stream, bytes, from, to);
   }
 
   /** The stream goes on as soon as there is room. */

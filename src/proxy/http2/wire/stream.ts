@@ -1,5 +1,5 @@
 import type { ByteCount } from '../../held-memory.ts';
-import { HeldBytes } from '../../pending-bytes.ts';
+import { PendingBytes } from '../../pending-bytes.ts';
 import type { Decoded } from '../hpack/decoder.ts';
 import type { Http2Connection } from './connection.ts';
 import { ErrorCode, FIRST_WINDOW, FRAME_BYTES, FrameType, LARGEST_WINDOW } from './frame.ts';
@@ -67,13 +67,13 @@ export class Http2Stream {
   #abandoned = false;
 
   /** What waits for a window, in one piece like what is held, and how far it has left. */
-  readonly #queue: HeldBytes;
+  readonly #queue: PendingBytes;
   #left = 0;
   #endQueued = false;
   #trailers: readonly string[] | null = null;
 
   /** What came while nobody took it: in one piece, so that many small frames take no more than few large ones. */
-  readonly #held: HeldBytes;
+  readonly #held: PendingBytes;
   #isPaused = false;
   #endHeld = false;
   #fieldsHeld: Decoded | null = null;
@@ -86,8 +86,8 @@ export class Http2Stream {
     received: ByteCount | null,
     unsent: ByteCount | null,
   ) {
-    this.#held = new HeldBytes(received);
-    this.#queue = new HeldBytes(unsent);
+    this.#held = new PendingBytes(received);
+    this.#queue = new PendingBytes(unsent);
     this.#connection = connection;
     this.id = id;
     this.window = window;
@@ -115,7 +115,7 @@ export class Http2Stream {
   }
 
   /** False when whoever writes should wait for `onDrain`. */
-  goesOn(): boolean {
+  isWritable(): boolean {
     if (this.hasQueue) return false;
     const { sender } = this.#connection;
     if (this.#isClosed || !sender.isCrowded) return true;

@@ -9,7 +9,7 @@ import type { Socket } from 'node:net';
  * with what is in the buffer. Lost all the same is what a kernel throws away when the reset comes: the pod's own, of an
  * answer larger than our window; ours, where it is not Linux.
  */
-export function hearLastWords(socket: Socket, failed: () => void): void {
+export function readAfterWriteError(socket: Socket, failed: () => void): void {
   let deaf = false;
   // Of the one write that is under way: kept here, since a closure for each would be on the path of every request.
   let done: Done = () => undefined;

@@ -1,25 +1,26 @@
 import { type Socket, connect as connectTcp } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { EndpointState } from '../../balance/endpoint-pool.ts';
-import { feel } from '../../gc-pressure.ts';
+import { reportExternalBytes } from '../../gc-pressure.ts';
 import { BodyReader } from '../../http1/body-reader.ts';
 import type { UpstreamTls } from '../upstream-tls.ts';
 import { composeChunkedEnd } from '../../downstream/http1/client-head.ts';
 import { contained } from '../../contained.ts';
 import { Deadline } from '../../deadlines.ts';
 import type { ConnectionMemory } from '../../held-memory.ts';
-import { HeldBytes } from '../../pending-bytes.ts';
-import { hearLastWords } from './read-after-write-error.ts';
+import { PendingBytes } from '../../pending-bytes.ts';
+import { readAfterWriteError } from './read-after-write-error.ts';
 import { failedConnect } from '../connect-failure.ts';
 import type { ReaderFault } from '../../native-record.ts';
 import type { ResponseContext } from './response-head.ts';
 import { ResponseHead } from './response-head.ts';
-import type { Trailers, TunnelEnd, UpstreamSide } from '../../sides.ts';
+import type { TunnelEnd, Upstream } from '../../sides.ts';
+import type { Trailers } from '../../http1/field-block.ts';
 import { SocketEnd } from '../../socket-end.ts';
 import type { UpstreamPool } from '../upstream-pool.ts';
 
 /** How a connection to a pod was lost before the response on it was over. */
-export type Loss =
+export type UpstreamFailure =
   | 'refused'
   | 'unreachable'
   | 'connect-timed-out'
@@ -35,7 +36,7 @@ export type Loss =
   | 'unprocessed'
   /** It ended within a response. */
   | 'cut'
-  | 'nonsense'
+  | 'protocol-error'
   | 'timed-out';
 
 /** The exchange a connection serves. Bytes it is shown are gone when the call returns. */
@@ -57,8 +58,8 @@ export interface UpstreamUser extends ResponseContext {
   onTunnelEnd(): void;
   /** Something threw on the way to it. */
   onFault(fault: unknown): void;
-  /** `fault` says what is nonsense, or why there is no connection. */
-  onLost(loss: Loss, fault?: ReaderFault): void;
+  /** `fault` says what is invalid, or why there is no connection. */
+  onUpstreamFailure(failure: UpstreamFailure, fault?: ReaderFault): void;
   onDrain(): void;
 }
 
@@ -85,7 +86,7 @@ const READ_BUFFER = Buffer.allocUnsafeSlow(32 * 1024);
 type Phase = 'connecting' | 'idle' | 'busy' | 'tunnel' | 'lingering' | 'closed';
 
 /** One connection to a pod, and what is read on it. */
-export class UpstreamConnection implements UpstreamSide {
+export class UpstreamConnection implements Upstream {
   readonly #pool: UpstreamPool;
   readonly endpointKey: string;
   readonly poolKey: string;
@@ -109,7 +110,7 @@ export class UpstreamConnection implements UpstreamSide {
   #writeFailed = false;
   readonly #head: ResponseHead;
   readonly #body: BodyReader;
-  readonly #partial = new HeldBytes();
+  readonly #partial = new PendingBytes();
 
   constructor(
     pool: UpstreamPool,
@@ -153,7 +154,7 @@ export class UpstreamConnection implements UpstreamSide {
         } catch (fault) {
           onFault(fault);
         }
-        feel(bytes);
+        reportExternalBytes(bytes);
       });
     } else {
       const callback = (length: number): boolean => {
@@ -172,7 +173,7 @@ export class UpstreamConnection implements UpstreamSide {
     }
     state.name?.watch(this.socket);
     if (tls) this.socket.once('connect', () => (this.#shaking = true));
-    hearLastWords(this.socket, () => (this.#writeFailed = true));
+    readAfterWriteError(this.socket, () => (this.#writeFailed = true));
     this.socket.on(
       'end',
       contained(() => this.#ended(), onFault),
@@ -204,22 +205,22 @@ export class UpstreamConnection implements UpstreamSide {
   }
 
   head(text: string): void {
-    this.#pool.slab.text(text);
+    this.#pool.output.text(text);
   }
 
   content(bytes: Buffer, from: number, to: number, chunked: boolean): void {
-    if (chunked) this.#pool.slab.chunk(bytes, from, to);
-    else this.#pool.slab.copy(bytes, from, to);
+    if (chunked) this.#pool.output.chunk(bytes, from, to);
+    else this.#pool.output.copy(bytes, from, to);
   }
 
   done(trailers: Trailers, chunked: boolean): void {
-    if (chunked) composeChunkedEnd(this.#pool.slab, trailers);
+    if (chunked) composeChunkedEnd(this.#pool.output, trailers);
   }
 
   send(): boolean {
-    const goesOn = this.#pool.slab.send(this.socket);
+    const isWritable = this.#pool.output.send(this.socket);
     if (!this.#writeFailed) this.#asked = true;
-    return goesOn;
+    return isWritable;
   }
 
   get queuedBytes(): number {
@@ -238,11 +239,11 @@ export class UpstreamConnection implements UpstreamSide {
     this.socket.resume();
   }
 
-  owes(): void {
+  startIdleTimer(): void {
     this.deadline.arm(this.#pool.awaiting);
   }
 
-  owesNothing(): void {
+  stopIdleTimer(): void {
     this.deadline.clear();
   }
 
@@ -257,7 +258,7 @@ export class UpstreamConnection implements UpstreamSide {
   }
 
   tunnelEnd(): TunnelEnd {
-    return new SocketEnd(this.socket, this.#pool.slab, (bytes) => this.#farewell(bytes));
+    return new SocketEnd(this.socket, this.#pool.output, (bytes) => this.#farewell(bytes));
   }
 
   /** The last bytes of a tunnel: it closes by itself when the pod has ended too, which has until the pool is closed. */
@@ -342,7 +343,7 @@ export class UpstreamConnection implements UpstreamSide {
         const head = this.#head;
         const progress = head.read(bytes, at, end, user);
         if (progress === 'more') return this.#headGoesOn(bytes, at, end);
-        if (progress !== 'done') return this.#lose('nonsense', progress);
+        if (progress !== 'done') return this.#lose('protocol-error', progress);
         const base = at;
         at += head.length;
         if (head.status === 101) {
@@ -360,7 +361,7 @@ export class UpstreamConnection implements UpstreamSide {
           if (this.#user !== user) return;
           break;
         }
-        if (++this.#interims > MOST_INTERIMS) return this.#lose('nonsense', 'too-many-interims');
+        if (++this.#interims > MOST_INTERIMS) return this.#lose('protocol-error', 'too-many-interims');
         user.onInterim(head, bytes, base);
         if (this.#user !== user) return;
         head.reset();
@@ -402,7 +403,7 @@ export class UpstreamConnection implements UpstreamSide {
           // Bytes after the end answer nothing that was asked: the connection is not used again.
           return this.#user?.onDone(body, at === end && this.#head.persists && !this.#writeFailed);
         default:
-          return this.#lose('nonsense', progress);
+          return this.#lose('protocol-error', progress);
       }
     }
   }
@@ -427,9 +428,9 @@ export class UpstreamConnection implements UpstreamSide {
     this.#lose(this.#reading === 'nothing' ? 'reset' : 'cut');
   }
 
-  #lose(loss: Loss, fault: ReaderFault = ''): void {
+  #lose(failure: UpstreamFailure, fault: ReaderFault = ''): void {
     const user = this.#user;
     this.destroy();
-    user?.onLost(loss, fault);
+    user?.onUpstreamFailure(failure, fault);
   }
 }

@@ -1,12 +1,12 @@
 import { type Socket, connect as connectTcp } from 'node:net';
 import { TLSSocket, connect as connectTls } from 'node:tls';
 import type { EndpointState } from '../../balance/endpoint-pool.ts';
-import { feel } from '../../gc-pressure.ts';
+import { reportExternalBytes } from '../../gc-pressure.ts';
 import { contained } from '../../contained.ts';
 import { Deadline } from '../../deadlines.ts';
 import { failedConnect } from '../connect-failure.ts';
 import type { ReaderFault } from '../../native-record.ts';
-import type { Loss } from '../http1/upstream-connection.ts';
+import type { UpstreamFailure } from '../http1/upstream-connection.ts';
 import type { UpstreamTls } from '../upstream-tls.ts';
 import type { UpstreamSessions } from './upstream-sessions.ts';
 import type { UpstreamStream } from './upstream-stream.ts';
@@ -73,7 +73,7 @@ export class UpstreamSession implements ConnectionUser {
       );
       socket.on('data', (bytes: Buffer) => {
         this.#read(bytes, bytes.length, onFault);
-        feel(bytes);
+        reportExternalBytes(bytes);
       });
     } else {
       const callback = (length: number): boolean => {
@@ -205,7 +205,7 @@ export class UpstreamSession implements ConnectionUser {
   onPong(): void {}
 
   /** A pod is given all the room that it wants. */
-  onDisturbed(): void {}
+  onCheapFrame(): void {}
 
   onOver(): void {
     if (this.#phase === 'closed') return;
@@ -226,7 +226,7 @@ export class UpstreamSession implements ConnectionUser {
     this.sessions.forget(this);
   }
 
-  #lose(loss: Loss, fault: ReaderFault = ''): void {
+  #lose(failure: UpstreamFailure, fault: ReaderFault = ''): void {
     if (this.#phase === 'closed') return;
     const connecting = this.#phase === 'connecting';
     this.#phase = 'closed';
@@ -235,6 +235,6 @@ export class UpstreamSession implements ConnectionUser {
     this.#connection?.lost(ErrorCode.cancel);
     this.#socket.destroy();
     // Streams that were begun are told by their own close, which knows more.
-    if (connecting) for (const stream of [...this.#streams]) stream.lost(loss, fault);
+    if (connecting) for (const stream of [...this.#streams]) stream.lost(failure, fault);
   }
 }

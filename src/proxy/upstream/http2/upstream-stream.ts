@@ -2,9 +2,10 @@ import { isGrpc } from '../../grpc.ts';
 import { Deadline } from '../../deadlines.ts';
 import type { Framing } from '../../http1/framing.ts';
 import { ResponseHead } from '../http1/response-head.ts';
-import type { Trailers, TunnelEnd, UpstreamSide } from '../../sides.ts';
+import type { TunnelEnd, Upstream } from '../../sides.ts';
+import type { Trailers } from '../../http1/field-block.ts';
 import type { ReaderFault } from '../../native-record.ts';
-import type { Loss, UpstreamUser } from '../http1/upstream-connection.ts';
+import type { UpstreamFailure, UpstreamUser } from '../http1/upstream-connection.ts';
 import {
   type Fields,
   NO_TRAILERS,
@@ -15,7 +16,7 @@ import {
 } from '../../http2/fields.ts';
 import type { Decoded } from '../../http2/hpack/decoder.ts';
 import { StreamEnd } from '../../http2/stream-end.ts';
-import { responseText, upgradeText } from '../../http2/text.ts';
+import { http1ResponseText, upgradeText } from '../../http2/text.ts';
 import type { UpstreamSession } from './upstream-session.ts';
 import { ErrorCode } from '../../http2/wire/frame.ts';
 import type { Http2Stream, StreamUser } from '../../http2/wire/stream.ts';
@@ -24,7 +25,7 @@ import type { Http2Stream, StreamUser } from '../../http2/wire/stream.ts';
 const MOST_INTERIMS = 32;
 
 /** One request to a pod over HTTP/2, and the way of its response. */
-export class UpstreamStream implements UpstreamSide, StreamUser {
+export class UpstreamStream implements Upstream, StreamUser {
   #session: UpstreamSession;
   #user: UpstreamUser | null;
   #stream: Http2Stream | null = null;
@@ -99,7 +100,7 @@ export class UpstreamStream implements UpstreamSide, StreamUser {
     if (this.#head && !this.#open(this.#head)) return true;
     const stream = this.#stream;
     if (!stream || !this.#bodyFollows) return true;
-    if (!this.#done) return stream.goesOn();
+    if (!this.#done) return stream.isWritable();
     stream.end(this.#trailers);
     return true;
   }
@@ -140,12 +141,12 @@ export class UpstreamStream implements UpstreamSide, StreamUser {
     this.#stream?.resume();
   }
 
-  owes(): void {
+  startIdleTimer(): void {
     const { awaiting, calls } = this.#session.sessions;
     this.deadline.arm(this.isCall ? calls : awaiting);
   }
 
-  owesNothing(): void {
+  stopIdleTimer(): void {
     this.deadline.clear();
   }
 
@@ -172,7 +173,7 @@ export class UpstreamStream implements UpstreamSide, StreamUser {
     if (!user) return;
     // RFC 8441 5: a tunnel is made of DATA.
     if (this.#tunnelEnd) return this.lost('cut');
-    if (decoded.kind !== 'fields') return this.lost(this.#responded ? 'cut' : 'nonsense');
+    if (decoded.kind !== 'fields') return this.lost(this.#responded ? 'cut' : 'protocol-error');
     if (this.#responded) {
       const trailers = ended ? readTrailers(decoded.fields, this.#session.sessions.limits) : null;
       if (trailers) this.#responseTrailers = trailers;
@@ -181,16 +182,17 @@ export class UpstreamStream implements UpstreamSide, StreamUser {
     }
     const { fields } = decoded;
     const key = this.#webSocketKey;
-    const text = key === null ? responseText(fields) : upgradeText(fields, key);
+    const text = key === null ? http1ResponseText(fields) : upgradeText(fields, key);
     const bytes = Buffer.from(text ?? '', 'latin1');
     const head = new ResponseHead(this.#session.sessions.limits);
-    if (text === null || head.read(bytes, 0, bytes.length, user) !== 'done') return this.lost('nonsense');
+    if (text === null || head.read(bytes, 0, bytes.length, user) !== 'done')
+      return this.lost('protocol-error');
     if (head.status === 101) {
       this.deadline.clear();
       return user.onSwitch(head, bytes, 0, bytes.length, bytes.length);
     }
     if (head.status < 200) {
-      if (ended || ++this.#interims > MOST_INTERIMS) return this.lost('nonsense');
+      if (ended || ++this.#interims > MOST_INTERIMS) return this.lost('protocol-error');
       return user.onInterim(head, bytes, 0);
     }
     this.isCall = isGrpc(text);
@@ -202,7 +204,7 @@ export class UpstreamStream implements UpstreamSide, StreamUser {
   onContent(bytes: Buffer, from: number, to: number): void {
     if (this.#tunnelEnd) return this.#user?.onTunnelBytes(bytes, from, to);
     const isTooMuch = this.#lacking >= 0 && (this.#lacking -= to - from) < 0;
-    if (!this.#responded) this.lost('nonsense');
+    if (!this.#responded) this.lost('protocol-error');
     else if (isTooMuch) this.lost('cut');
     else this.#user?.onContent(bytes, from, to);
   }
@@ -213,7 +215,7 @@ export class UpstreamStream implements UpstreamSide, StreamUser {
 
   onEnd(): void {
     if (this.#tunnelEnd) return this.#user?.onTunnelEnd();
-    if (!this.#responded) this.lost('nonsense');
+    if (!this.#responded) this.lost('protocol-error');
     else if (this.#lacking > 0) this.lost('cut');
     else this.#user?.onDone(this.#responseTrailers, true);
   }
@@ -231,11 +233,11 @@ export class UpstreamStream implements UpstreamSide, StreamUser {
   }
 
   /** There is no connection, or none any more. */
-  lost(loss: Loss, fault: ReaderFault = ''): void {
+  lost(failure: UpstreamFailure, fault: ReaderFault = ''): void {
     const user = this.#user;
     // RFC 9113 8.1.1
-    this.#leave(loss === 'nonsense' ? ErrorCode.protocolError : ErrorCode.cancel);
-    user?.onLost(loss, fault);
+    this.#leave(failure === 'protocol-error' ? ErrorCode.protocolError : ErrorCode.cancel);
+    user?.onUpstreamFailure(failure, fault);
   }
 
   onFault(fault: unknown): void {
@@ -257,7 +259,7 @@ function contentOf(framing: Framing): number {
 }
 
 /** What became of a request that the pod has not begun to answer. */
-function lossBy(fault: ErrorCode): Loss {
+function lossBy(fault: ErrorCode): UpstreamFailure {
   switch (fault) {
     case ErrorCode.refusedStream:
       return 'unprocessed';
@@ -266,7 +268,7 @@ function lossBy(fault: ErrorCode): Loss {
     case ErrorCode.streamClosed:
     case ErrorCode.frameSizeError:
     case ErrorCode.compressionError:
-      return 'nonsense';
+      return 'protocol-error';
     default:
       return 'reset';
   }

@@ -17,7 +17,7 @@ import {
   windowUpdate,
 } from '../../../support/http2-frames.ts';
 import { startProxy } from '../../../support/proxy.ts';
-import { relayEngine } from '../../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../../src/proxy/native-engine.ts';
 import { http2Upstream } from '../../../support/http2-upstream.ts';
 import {
   CONNECTION_FRAME_SIZE,
@@ -299,7 +299,7 @@ describe('what a client sends', () => {
     // A pod that takes nothing, so that the window is not given back.
     await using pod = await http2Upstream((stream) => stream.pause());
     const sites = [{ ports: [pod.port], protocol: 'h2c' as const }];
-    await using proxy = await startProxy(relayEngine, sites, { h2c: true });
+    await using proxy = await startProxy(nativeEngine, sites, { h2c: true });
     using neighbour = await frameClient(proxy.port);
     using client = await frameClient(proxy.port);
     client.send(upload(1));

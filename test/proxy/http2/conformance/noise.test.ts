@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { relayEngine } from '../../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../../src/proxy/native-engine.ts';
 import { http2Client } from '../../../support/http2-client.ts';
 import { framePod, response, valueOf } from '../../../support/http2-frame-pod.ts';
 import { blocks, frameClient, settings } from '../../../support/http2-frames.ts';
@@ -48,7 +48,7 @@ it('from pods', async () => {
     { ports: [pod.port], protocol: 'h2c' as const },
     { host: 'good.test', ports: [good.port], protocol: 'h2c' as const },
   ];
-  await using proxy = await startProxy(relayEngine, sites, { h2c: true });
+  await using proxy = await startProxy(nativeEngine, sites, { h2c: true });
   using client = http2Client(proxy.port);
   for (let i = 0; i < TIMES; i++) {
     await client.ask(

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Limits } from '../../../../src/proxy/limits.ts';
-import { relayEngine } from '../../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../../src/proxy/native-engine.ts';
 import {
   CODE,
   type FieldList,
@@ -39,7 +39,7 @@ export function siteForAll(limits: Partial<Limits> = {}): () => Site {
   const ends: (() => PromiseLike<void> | void)[] = [];
   beforeAll(async () => {
     const pod = await startPod();
-    const proxy = await startProxy(relayEngine, [{ ports: [pod.port] }], { h2c: true, limits });
+    const proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { h2c: true, limits });
     const neighbour = await frameClient(proxy.port);
     ends.push(
       () => neighbour[Symbol.dispose](),

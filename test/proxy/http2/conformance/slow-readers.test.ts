@@ -3,7 +3,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_LIMITS } from '../../../../src/proxy/limits.ts';
-import { relayEngine } from '../../../../src/proxy/native-engine.ts';
+import { nativeEngine } from '../../../../src/proxy/native-engine.ts';
 import { forEachRequest, framePod, responseHead } from '../../../support/http2-frame-pod.ts';
 import {
   FLAG,
@@ -68,7 +68,7 @@ describe('clients that read nothing', () => {
         return false;
       });
     });
-    await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
+    await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
       h2c: true,
     });
     const readers: FrameClient[] = [];
@@ -113,7 +113,7 @@ describe('clients that read nothing', () => {
         end.send(responseHead(stream, ['content-length', String(BODY.length)]));
       }),
     );
-    await using proxy = await startProxy(relayEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
+    await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port], protocol: 'h2c' }], {
       h2c: true,
     });
     using client = await frameClient(proxy.port, settings(0x7fff_ffff));

@@ -3,7 +3,7 @@ import { type EndpointState, latencyNow } from './endpoint-state.ts';
 import { type HashRing, hashRing, ringStart } from './hash-ring.ts';
 
 /** The endpoints of one backend, with what choosing among them needs. */
-export interface Pool {
+export interface BalancePool {
   readonly states: readonly EndpointState[];
   /** Where round robin goes on. */
   cursor: number;
@@ -11,13 +11,13 @@ export interface Pool {
   ring: HashRing | null;
 }
 
-export function pool(states: readonly EndpointState[], random: () => number): Pool {
+export function balancePool(states: readonly EndpointState[], random: () => number): BalancePool {
   // A start of its own for each pool: threads in step would all begin with the same endpoint.
   return { states, cursor: Math.floor(random() * states.length), ring: null };
 }
 
 /** What one choice goes by. */
-export interface Choice {
+export interface PickContext {
   readonly tried: readonly EndpointState[];
   readonly hash: () => string;
   readonly now: number;
@@ -31,39 +31,39 @@ type Level = 'untried and not ejected' | 'untried' | 'any';
  * The endpoint for the next attempt; null for an empty pool. An ejected one is taken only when nothing else is
  * left, and one that was tried only when all were. The first look nearly always finds one.
  */
-export function choose(pool: Pool, balance: Balance, choice: Choice): EndpointState | null {
+export function choose(pool: BalancePool, balance: Balance, context: PickContext): EndpointState | null {
   if (pool.states.length === 0) return null;
   return (
-    pick(pool, balance, 'untried and not ejected', choice) ??
-    pick(pool, balance, 'untried', choice) ??
-    pick(pool, balance, 'any', choice)
+    pick(pool, balance, 'untried and not ejected', context) ??
+    pick(pool, balance, 'untried', context) ??
+    pick(pool, balance, 'any', context)
   );
 }
 
-function pick(pool: Pool, balance: Balance, level: Level, choice: Choice): EndpointState | null {
+function pick(pool: BalancePool, balance: Balance, level: Level, choice: PickContext): EndpointState | null {
   switch (balance) {
     case 'round-robin':
       return roundRobin(pool, level, choice);
     case 'least-requests':
-      return betterOfTwo(pool, level, choice, fewerRequests);
+      return powerOfTwoChoices(pool, level, choice, fewerRequests);
     case 'ewma':
-      return betterOfTwo(pool, level, choice, lowerCost);
+      return powerOfTwoChoices(pool, level, choice, lowerCost);
     case 'consistent-hash':
-      return clockwise(pool, level, choice);
+      return ringHash(pool, level, choice);
     default:
       return balance satisfies never;
   }
 }
 
 /** Neither tried by this exchange nor set aside: nothing speaks against it. */
-export function isPromising(state: EndpointState, choice: Pick<Choice, 'now' | 'tried'>): boolean {
+export function isEligible(state: EndpointState, choice: Pick<PickContext, 'now' | 'tried'>): boolean {
   return choice.now >= state.ejectedUntil && !choice.tried.includes(state);
 }
 
-function fits(state: EndpointState, level: Level, choice: Choice): boolean {
+function fits(state: EndpointState, level: Level, choice: PickContext): boolean {
   switch (level) {
     case 'untried and not ejected':
-      return isPromising(state, choice);
+      return isEligible(state, choice);
     case 'untried':
       return !choice.tried.includes(state);
     case 'any':
@@ -73,7 +73,7 @@ function fits(state: EndpointState, level: Level, choice: Choice): boolean {
   }
 }
 
-function roundRobin(pool: Pool, level: Level, choice: Choice): EndpointState | null {
+function roundRobin(pool: BalancePool, level: Level, choice: PickContext): EndpointState | null {
   const found = nextFrom(pool, pool.cursor, level, choice);
   if (found < 0) return null;
   pool.cursor = found + 1 === pool.states.length ? 0 : found + 1;
@@ -81,7 +81,7 @@ function roundRobin(pool: Pool, level: Level, choice: Choice): EndpointState | n
 }
 
 /** The first that fits at `start` or after it, going round once; -1 for none. */
-function nextFrom(pool: Pool, start: number, level: Level, choice: Choice): number {
+function nextFrom(pool: BalancePool, start: number, level: Level, choice: PickContext): number {
   const { states } = pool;
   for (let step = 0; step < states.length; step++) {
     const index = start + step < states.length ? start + step : start + step - states.length;
@@ -93,7 +93,12 @@ function nextFrom(pool: Pool, start: number, level: Level, choice: Choice): numb
 
 type Better = (a: EndpointState, b: EndpointState, now: number) => boolean;
 
-function betterOfTwo(pool: Pool, level: Level, choice: Choice, better: Better): EndpointState | null {
+function powerOfTwoChoices(
+  pool: BalancePool,
+  level: Level,
+  choice: PickContext,
+  better: Better,
+): EndpointState | null {
   const { states } = pool;
   const one = Math.floor(choice.random() * states.length);
   // A second one that is never the first: drawn from the rest.
@@ -105,7 +110,7 @@ function betterOfTwo(pool: Pool, level: Level, choice: Choice, better: Better): 
   return a ?? b ?? states[nextFrom(pool, one, level, choice)] ?? null;
 }
 
-function fitting(state: EndpointState | undefined, level: Level, choice: Choice): EndpointState | null {
+function fitting(state: EndpointState | undefined, level: Level, choice: PickContext): EndpointState | null {
   return state && fits(state, level, choice) ? state : null;
 }
 
@@ -127,7 +132,7 @@ function cost(state: EndpointState, now: number): number {
 }
 
 /** From the hash's place on the ring on to the first that fits: when one leaves, only its share moves. */
-function clockwise(pool: Pool, level: Level, choice: Choice): EndpointState | null {
+function ringHash(pool: BalancePool, level: Level, choice: PickContext): EndpointState | null {
   const ring = (pool.ring ??= hashRing(pool.states.map((state) => state.key)));
   const { owners } = ring;
   const start = ringStart(ring, choice.hash());
