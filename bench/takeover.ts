@@ -39,9 +39,13 @@ export interface TakeoverResult {
 }
 
 /** Runs the take-overs in a network namespace of their own; null, with the reason on stderr, where that is not possible. */
-export function takeoverInNamespace(takeovers: number, migrate: boolean): TakeoverResult | null {
+export function takeoverInNamespace(
+  takeovers: number,
+  migrate: boolean,
+  main = join(root, 'src/main.ts'),
+): TakeoverResult | null {
   const inside = `ip link set lo up && { echo ${migrate ? 1 : 0} > ${SYSCTL}; } && exec "$0" "$@"`;
-  const program = [process.execPath, fileURLToPath(import.meta.url), `${takeovers}`, '--inside'];
+  const program = [process.execPath, fileURLToPath(import.meta.url), `${takeovers}`, '--inside', main];
   const { status, stdout, stderr } = spawnSync('unshare', ['--net', 'sh', '-c', inside, ...program], {
     encoding: 'utf8',
     timeout: 60_000 + takeovers * 15_000,
@@ -51,7 +55,7 @@ export function takeoverInNamespace(takeovers: number, migrate: boolean): Takeov
   return null;
 }
 
-async function runTakeovers(takeovers: number): Promise<TakeoverResult> {
+async function runTakeovers(takeovers: number, main: string): Promise<TakeoverResult> {
   const folder = mkdtempSync(join(tmpdir(), 'portico-takeover-'));
   writeFileSync(join(folder, 'manifests.yaml'), manifests());
   const upstream = spawn(process.execPath, [join(root, 'bench/upstream.ts'), `${PORTS.upstream}`], {
@@ -64,7 +68,7 @@ async function runTakeovers(takeovers: number): Promise<TakeoverResult> {
   const start = async (): Promise<ChildProcess> => {
     // Two processes hold the port of the requests together, but each has its own status.
     statusPort = statusPort === PORTS.status ? PORTS.status + 1 : PORTS.status;
-    return startPortico(join(folder, 'manifests.yaml'), statusPort);
+    return startPortico(main, join(folder, 'manifests.yaml'), statusPort);
   };
 
   const counts = { fresh: { requests: 0, failures: 0 }, accepted: { requests: 0, failures: 0 } };
@@ -103,20 +107,11 @@ async function runTakeovers(takeovers: number): Promise<TakeoverResult> {
   };
 }
 
-async function startPortico(manifestFile: string, statusPort: number): Promise<ChildProcess> {
+async function startPortico(main: string, manifestFile: string, statusPort: number): Promise<ChildProcess> {
   const child = spawn(
     process.execPath,
     [
-      ...[
-        join(root, 'src/main.ts'),
-        'run',
-        '--manifests',
-        manifestFile,
-        '--bind-address',
-        '127.0.0.1',
-        '--workers',
-        '2',
-      ],
+      ...[main, 'run', '--manifests', manifestFile, '--bind-address', '127.0.0.1', '--workers', '2'],
       ...[
         '--http-port',
         `${PORTS.proxy}`,
@@ -254,7 +249,7 @@ function ask(socket: Socket, more: string): Promise<'kept' | 'closing' | 'failed
     };
     socket.on('data', onData);
     for (const event of ['end', 'close', 'error']) socket.on(event, onEnd);
-    socket.write(`GET /small HTTP/1.1\r\nHost: bench.example.com\r\n${more}\r\n`);
+    socket.write(`GET /soon HTTP/1.1\r\nHost: bench.example.com\r\n${more}\r\n`);
   });
 }
 
@@ -294,10 +289,10 @@ ports: [{port: ${PORTS.upstream}}]
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const takeovers = Number(process.argv[2] ?? 20);
-  if (process.argv.includes('--inside')) {
+  if (process.argv[3] === '--inside') {
     // Whatever is still running then ends with this process, and nobody waits for it.
     process.on('exit', () => children.forEach((child) => child.kill('SIGKILL')));
-    console.log(JSON.stringify(await runTakeovers(takeovers)));
+    console.log(JSON.stringify(await runTakeovers(takeovers, process.argv[4] ?? '')));
   } else
     for (const migrate of [true, false])
       console.log(JSON.stringify(takeoverInNamespace(takeovers, migrate), null, 2));

@@ -2,7 +2,7 @@ import { createServer } from 'node:net';
 
 /**
  * The pod of the benchmarks: answers over raw sockets, so that it costs little beside what is measured.
- * `GET /small` 1 KiB, `GET /large` 16 MiB, `POST` reads the body and answers 2 bytes.
+ * `GET /small` 1 KiB, `GET /soon` the same after a moment, `GET /large` 16 MiB, `POST` reads the body and answers 2 bytes.
  */
 const SMALL = response(Buffer.alloc(1024, 'a'));
 const OK = response(Buffer.from('ok'));
@@ -11,6 +11,7 @@ const LARGE_HEAD = Buffer.from(
 );
 const CHUNK = Buffer.alloc(256 * 1024, 'b');
 const CHUNKS = 64;
+const SOON_MS = 4;
 
 function response(body: Buffer): Buffer {
   const head = `HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: ${body.length}\r\n\r\n`;
@@ -55,6 +56,7 @@ const server = createServer({ noDelay: true }, (socket) => {
         if (length === 0) socket.write(OK);
         bodyLeft = length;
       } else if (head.startsWith('GET /large')) void sendLarge();
+      else if (head.startsWith('GET /soon')) setTimeout(() => socket.write(SMALL), SOON_MS);
       else socket.write(SMALL);
     }
   });

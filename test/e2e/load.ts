@@ -1,6 +1,7 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Daemon } from '../support/daemon.ts';
 
-/** Clients that ask without pause, each waiting for its answer before it asks again. */
+/** Clients that ask again and again, each soon after it got its answer. */
 export interface Load {
   /** Lets every request under way be answered, and tells how they fared. */
   stop(): Promise<LoadResult>;
@@ -15,6 +16,8 @@ export interface LoadResult {
 
 /** A connection keeps all that it received, for the message of a failure: it must not grow for ever. */
 const REQUESTS_PER_CONNECTION = 200;
+/** Of one client, between its requests: the machine is for what is tested, too. */
+const PAUSE_MS = 3;
 
 /** `keptAlive` clients keep connections open, `fresh` ones open one per request. */
 export function startLoad(
@@ -37,6 +40,7 @@ export function startLoad(
       const { status, body } = await client.message();
       answered++;
       if (status !== 200) failures.push(`${status} ${body}`);
+      await pause(PAUSE_MS);
     } while (--left > 0 && !stopping.signal.aborted);
   };
   const client = async (once: boolean): Promise<void> => {

@@ -76,7 +76,7 @@ describe.concurrent.each(ENGINES)('a signal to stop, with %s', (engine) => {
     await Promise.all([first.ended, second.ended]);
     expect([first.text, second.text]).toEqual(['', '']);
     expect(daemon.output()).toContain('SIGINT: draining for at most 100 ms');
-    expect(daemon.output()).toContain('drained: 2 requests were cut at the deadline');
+    expect(daemon.output()).toContain('drained: 2 requests did not finish in time and were aborted');
   });
 
   it('a later signal, of whichever kind, ends it at once; the same one twice in a row is one', async ({

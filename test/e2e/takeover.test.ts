@@ -1,12 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { takeoverInNamespace } from '../../bench/takeover.ts';
+import { MAIN } from '../support/daemon.ts';
 
 // `npm run takeover` does the same twenty times each.
 const TAKEOVERS = 2;
 
 describe('a new Portico takes the port over while the old one drains, under load', () => {
   it('loses nothing where the kernel moves the queue of a closing listener', (context) => {
-    const result = takeoverInNamespace(TAKEOVERS, true) ?? context.skip('needs root and network namespaces');
+    const result =
+      takeoverInNamespace(TAKEOVERS, true, MAIN) ?? context.skip('needs root and network namespaces');
     expect(result).toMatchObject({
       migrate: true,
       newConnections: { failures: 0 },
@@ -20,7 +22,8 @@ describe('a new Portico takes the port over while the old one drains, under load
   }, 120_000);
 
   it('loses nothing on connections that were accepted where the kernel does not', (context) => {
-    const result = takeoverInNamespace(TAKEOVERS, false) ?? context.skip('needs root and network namespaces');
+    const result =
+      takeoverInNamespace(TAKEOVERS, false, MAIN) ?? context.skip('needs root and network namespaces');
     expect(result).toMatchObject({
       migrate: false,
       acceptedConnections: { failures: 0 },

@@ -90,5 +90,6 @@ describe('one tenant claims too much', () => {
     daemon = startDaemon({ args: ['--manifests', folder.path, '--workers', '1'] });
     await daemon.ready();
     await serves('after-nested-prefixes.test');
+    expect((await daemon.status('/readyz')).status).toBe(200);
   });
 });

@@ -7,9 +7,13 @@ import { soon, until } from './until.ts';
 import type { WireMessage } from './wire.ts';
 import { heldPort, loopbackAddress } from './loopback.ts';
 
-const MAIN = BUNDLE ? join(BUNDLE, 'portico.js') : join(import.meta.dirname, '../../src/main.ts');
+/** The program that is tested. */
+export const MAIN = BUNDLE ? join(BUNDLE, 'portico.js') : join(import.meta.dirname, '../../src/main.ts');
 /** The same for every daemon of a test process, each on an address of its own. */
 export const [HTTP_PORT, HTTPS_PORT, STATUS_PORT] = await Promise.all([heldPort(), heldPort(), heldPort()]);
+
+/** To ask a process that is starting without pause costs as much as to start it. */
+const ASK_EVERY_MS = 15;
 
 /** The whole process, as users start it. Disposing it kills what is left of it. */
 export interface Daemon extends AsyncDisposable {
@@ -159,11 +163,15 @@ export async function eventually(
 ): Promise<void> {
   let ended = false;
   void over.then(() => (ended = true));
-  await until(async () => {
-    const met = await ask().catch(() => false);
-    if (!met && ended) throw new Error(`ended before ${ask.toString()}`);
-    return met;
-  }, ask.toString());
+  await until(
+    async () => {
+      const met = await ask().catch(() => false);
+      if (!met && ended) throw new Error(`ended before ${ask.toString()}`);
+      return met;
+    },
+    ask.toString(),
+    ASK_EVERY_MS,
+  );
 }
 
 /** Nothing of the machine that runs the tests decides what is served. */

@@ -7,11 +7,12 @@ export const LIMIT_MS = Number(process.env['PORTICO_TEST_TIMEOUT_MS'] ?? 60_000)
 export async function until(
   condition: () => boolean | Promise<boolean>,
   what = condition.toString(),
+  everyMs = 2,
 ): Promise<void> {
   const deadline = performance.now() + LIMIT_MS;
   while (!(await soon(Promise.resolve(condition()), () => what))) {
     if (performance.now() > deadline) throw new Error(`never happened: ${what}`);
-    await pause(2);
+    await pause(everyMs);
   }
 }
 

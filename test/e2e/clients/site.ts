@@ -52,8 +52,10 @@ export async function serveHosts(hosts: readonly TlsHost[]): Promise<ServedHosts
   };
   await manifests.put('site.yaml', manifest(INGRESS_CLASS, secret, ...hosts.flatMap(objectsOf)));
   const places = ['--manifests', manifests.path, '--https-port', `${HTTPS_PORT}`];
+  // Clients that do not ask again after a stream is refused: a hundred of their largest heads are more than a MiB.
+  const limits = ['--limit', 'connection-held-bytes=4194304'];
   const daemon = startDaemon({
-    args: [...places, '--h2c', '--ssl-redirect=false', '--default-tls-secret', 'default/site'],
+    args: [...places, ...limits, '--h2c', '--ssl-redirect=false', '--default-tls-secret', 'default/site'],
   });
   await daemon.ready();
   return {
