@@ -126,8 +126,12 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
   const ticketKeyTimer = standIn && setInterval(newTicketKey, TICKET_KEY_LIFETIME_MS).unref();
 
   return {
-    ...threads,
-    distribute: threads.distribute,
+    listening: threads.listening,
+    distribute: (table, keys) => threads.distribute(table, keys),
+    serving: () => threads.serving(),
+    adoptedGeneration: () => threads.adoptedGeneration(),
+    report: () => threads.report(),
+    forget: (ingresses) => threads.forget(ingresses),
     draining: () => draining,
     async drain(timeoutMs) {
       draining = true;

@@ -42,93 +42,111 @@ export interface EndpointsSettings {
   readonly externalNames: ExternalNames;
 }
 
+/** The endpoints of one data-plane thread: none before the first `adopt`. */
+export function createEndpoints(settings: EndpointsSettings): Endpoints {
+  return new EndpointPool(settings);
+}
+
 /**
  * Endpoint states by backend and address, kept while the backend of the current table has the address. No backend
  * learns from another one: two namespaces may send to the same Pod, and only one of them speaks its protocol.
  */
-export function createEndpoints({ random = Math.random, externalNames }: EndpointsSettings): Endpoints {
-  const states = new Map<BackendKey, ReadonlyMap<string, EndpointState>>();
+class EndpointPool implements Endpoints {
+  readonly #random: () => number;
+  readonly #externalNames: ExternalNames;
+  readonly #states = new Map<BackendKey, ReadonlyMap<string, EndpointState>>();
   /** How many backends of the current table have an address. */
-  const uses = new Map<string, number>();
-  const pools = new WeakMap<readonly Endpoint[], BalancePool>();
-  let backends: RouteTable['backends'] = emptyMap();
+  readonly #uses = new Map<string, number>();
+  readonly #pools = new WeakMap<readonly Endpoint[], BalancePool>();
+  #backends: RouteTable['backends'] = emptyMap();
 
-  function poolOf({ key }: Backend, endpoints: readonly Endpoint[]): BalancePool {
-    let made = pools.get(endpoints);
+  constructor({ random = Math.random, externalNames }: EndpointsSettings) {
+    this.#random = random;
+    this.#externalNames = externalNames;
+  }
+
+  choose(
+    backend: Backend,
+    balance: Balance,
+    tried: readonly EndpointState[],
+    hash: () => string,
+    now: number,
+  ): EndpointState | null {
+    const known = this.#current(backend);
+    const chosen = this.#chooseOf(known, balance, { tried, hash, now, random: this.#random });
+    // Not ready, and refuses connections: better an answer at once than a wait for it.
+    return known.lastResort && chosen && now < chosen.ejectedUntil ? null : chosen;
+  }
+
+  pending({ key, externalName }: Backend): Promise<void> | null {
+    return externalName ? this.#externalNames.pending(externalName.host, key) : null;
+  }
+
+  hasSeveral(backend: Backend): boolean {
+    // One connection tries all addresses of a name.
+    const { endpoints, failoverEndpoints } = this.#current(backend);
+    return endpoints.length + (failoverEndpoints?.length ?? 0) > 1;
+  }
+
+  nameOf(host: string): NameAddresses | undefined {
+    return this.#externalNames.find(host);
+  }
+
+  adopt(table: RouteTable): readonly string[] {
+    const gone = new Set<string>();
+    const left: Backend[] = [];
+    for (const [key, after] of difference(this.#backends, table.backends)) {
+      const before = get(this.#backends, key);
+      if (before) left.push(before);
+      if (after?.externalName) this.#externalNames.keep(after.externalName.host, namespaceOf(key));
+      if (after) this.#states.set(key, this.#statesOf(after, this.#states.get(key)));
+      else this.#states.delete(key);
+    }
+    // Taken before given back: an address that only moves between backends is never without a use.
+    for (const before of left) {
+      for (const endpoint of endpointsOf(before)) {
+        const key = endpointKey(endpoint);
+        const rest = (this.#uses.get(key) ?? 0) - 1;
+        if (rest > 0) this.#uses.set(key, rest);
+        else if (this.#uses.delete(key)) gone.add(key);
+      }
+      if (before.externalName) this.#externalNames.release(before.externalName.host, namespaceOf(before.key));
+    }
+    this.#backends = table.backends;
+    return [...gone];
+  }
+
+  #poolOf({ key }: Backend, endpoints: readonly Endpoint[]): BalancePool {
+    let made = this.#pools.get(endpoints);
     if (!made) {
-      const known = states.get(key);
+      const known = this.#states.get(key);
       const list = endpoints.map((endpoint) => known?.get(endpointKey(endpoint)) ?? endpointState(endpoint));
-      pools.set(endpoints, (made = balancePool(list, random)));
+      this.#pools.set(endpoints, (made = balancePool(list, this.#random)));
     }
     return made;
   }
 
-  return {
-    choose(backend, balance, tried, hash, now) {
-      const known = current(backend);
-      const chosen = chooseOf(known, balance, { tried, hash, now, random });
-      // Not ready, and refuses connections: better an answer at once than a wait for it.
-      return known.lastResort && chosen && now < chosen.ejectedUntil ? null : chosen;
-    },
-
-    pending({ key, externalName }) {
-      return externalName ? externalNames.pending(externalName.host, key) : null;
-    },
-
-    hasSeveral(backend) {
-      // One connection tries all addresses of a name.
-      const { endpoints, failoverEndpoints } = current(backend);
-      return endpoints.length + (failoverEndpoints?.length ?? 0) > 1;
-    },
-
-    nameOf: (host) => externalNames.find(host),
-
-    adopt(table) {
-      const gone = new Set<string>();
-      const left: Backend[] = [];
-      for (const [key, after] of difference(backends, table.backends)) {
-        const before = get(backends, key);
-        if (before) left.push(before);
-        if (after?.externalName) externalNames.keep(after.externalName.host, namespaceOf(key));
-        if (after) states.set(key, statesOf(after, states.get(key)));
-        else states.delete(key);
-      }
-      // Taken before given back: an address that only moves between backends is never without a use.
-      for (const before of left) {
-        for (const endpoint of endpointsOf(before)) {
-          const key = endpointKey(endpoint);
-          const rest = (uses.get(key) ?? 0) - 1;
-          if (rest > 0) uses.set(key, rest);
-          else if (uses.delete(key)) gone.add(key);
-        }
-        if (before.externalName) externalNames.release(before.externalName.host, namespaceOf(before.key));
-      }
-      backends = table.backends;
-      return [...gone];
-    },
-  };
-
-  function chooseOf(backend: Backend, balance: Balance, choice: PickContext): EndpointState | null {
+  #chooseOf(backend: Backend, balance: Balance, choice: PickContext): EndpointState | null {
     const { externalName, endpoints, failoverEndpoints: others } = backend;
     if (externalName) {
-      const addresses = externalNames.get(externalName.host, namespaceOf(backend.key))?.addresses ?? [];
+      const addresses = this.#externalNames.get(externalName.host, namespaceOf(backend.key))?.addresses ?? [];
       if (addresses.length === 0) return null;
-      const [state] = states.get(backend.key)?.values() ?? [];
+      const [state] = this.#states.get(backend.key)?.values() ?? [];
       return state ?? null;
     }
-    const chosen = choose(poolOf(backend, endpoints), balance, choice);
+    const chosen = choose(this.#poolOf(backend, endpoints), balance, choice);
     if (others === undefined || (chosen && isEligible(chosen, choice))) return chosen;
-    const second = choose(poolOf(backend, others), balance, choice);
+    const second = choose(this.#poolOf(backend, others), balance, choice);
     return second && isEligible(second, choice) ? second : (chosen ?? second);
   }
 
   /** As the current table has it: while a request waited, its endpoints may all have been replaced. */
-  function current(backend: Backend): Backend {
-    return get(backends, backend.key) ?? backend;
+  #current(backend: Backend): Backend {
+    return get(this.#backends, backend.key) ?? backend;
   }
 
   /** Counts the uses of the addresses, and keeps what is known of them. */
-  function statesOf(
+  #statesOf(
     backend: Backend,
     before: ReadonlyMap<string, EndpointState> | undefined,
   ): ReadonlyMap<string, EndpointState> {
@@ -136,10 +154,10 @@ export function createEndpoints({ random = Math.random, externalNames }: Endpoin
     for (const endpoint of endpointsOf(backend)) {
       const key = endpointKey(endpoint);
       const name = backend.externalName
-        ? externalNames.get(backend.externalName.host, namespaceOf(backend.key))
+        ? this.#externalNames.get(backend.externalName.host, namespaceOf(backend.key))
         : undefined;
       after.set(key, before?.get(key) ?? endpointState(endpoint, name));
-      uses.set(key, (uses.get(key) ?? 0) + 1);
+      this.#uses.set(key, (this.#uses.get(key) ?? 0) + 1);
     }
     return after;
   }

@@ -31,7 +31,7 @@ export const httpProxyEngine: EngineFactory = (context) => {
 
   const around: Surroundings = {
     context,
-    pool: createPool(limits, context.endpoints.nameOf),
+    pool: createPool(limits, (host) => context.endpoints.nameOf(host)),
     proxy,
     draining: false,
     connecting: new Set(),

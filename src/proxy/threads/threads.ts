@@ -109,83 +109,156 @@ const NO_GAUGES: EngineGauges = {
   descriptorFailures: 0,
 };
 
+/** Starts the threads; each listens once it is sent a table. One that ends is replaced until `drain`. */
 export function startThreads(options: ThreadsOptions): Threads {
-  const threads = new Set<Thread>();
-  const reports = new Map<number, () => void>();
-  const restarts = new Set<NodeJS.Timeout>();
-  const listening = Promise.withResolvers<readonly number[]>();
-  // Whoever asks for the port is told; a failure before that is told through onFailure as well.
-  listening.promise.catch(() => {});
-  let newest: { readonly table: RouteTable; readonly keys: ShardedMap<KeyPair> } | null = null;
-  let ticketKey: Uint8Array | null = null;
-  let { addresses } = options;
-  const retired = new RequestCounters();
-  let nextReportId = 0;
-  let deaths = 0;
-  let retiredFaults = 0;
-  let draining = false;
-  let restartDelayMs = RESTART_FLOOR_MS;
+  return new DataPlaneThreads(options);
+}
 
-  const send = (thread: Thread, message: ToThread): void => thread.worker.postMessage(message);
+class DataPlaneThreads implements Threads {
+  readonly #options: ThreadsOptions;
+  readonly #threads = new Set<Thread>();
+  /** What waits for the report of a number. */
+  readonly #reports = new Map<number, () => void>();
+  readonly #restarts = new Set<NodeJS.Timeout>();
+  readonly #listening = Promise.withResolvers<readonly number[]>();
+  #newest: { readonly table: RouteTable; readonly keys: ShardedMap<KeyPair> } | null = null;
+  #ticketKey: Uint8Array | null = null;
+  #addresses: readonly ListenAddress[];
+  /** The counters of threads that have ended. */
+  readonly #retired = new RequestCounters();
+  #nextReportId = 0;
+  #deaths = 0;
+  #retiredFaults = 0;
+  #draining = false;
+  #restartDelayMs = RESTART_FLOOR_MS;
 
-  const sendKeys = (thread: Thread, update: MapUpdate<KeyPair>): void => {
-    if (update.length > 0) send(thread, { kind: 'keys', update });
-  };
+  constructor(options: ThreadsOptions) {
+    this.#options = options;
+    this.#addresses = options.addresses;
+    // Whoever asks for the port is told; a failure before that is told through onFailure as well.
+    this.#listening.promise.catch(() => {});
+    const first = hasAnyPort(options.addresses) ? 1 : options.count;
+    for (let i = 0; i < first; i++) this.#start();
+  }
 
-  const sendNewest = (thread: Thread): void => {
-    if (!newest || thread.retry) return;
+  get listening(): Promise<readonly number[]> {
+    return this.#listening.promise;
+  }
+
+  distribute(table: RouteTable, keys: ShardedMap<KeyPair>): void {
+    this.#newest = { table, keys };
+    for (const thread of this.#threads) this.#sendNewest(thread);
+  }
+
+  useTicketKey(key: Uint8Array): void {
+    this.#ticketKey = key;
+    for (const thread of this.#threads) this.#send(thread, { kind: 'ticket-key', key });
+  }
+
+  serving(): boolean {
+    return (
+      this.#threads.size === this.#options.count &&
+      [...this.#threads].every((t) => t.listening && t.adoptedGeneration !== NOTHING_ADOPTED)
+    );
+  }
+
+  adoptedGeneration(): number {
+    return this.#threads.size === 0
+      ? NOTHING_ADOPTED
+      : Math.min(...[...this.#threads].map((thread) => thread.adoptedGeneration));
+  }
+
+  async report(): Promise<DataPlaneReport> {
+    await Promise.all([...this.#threads].map((thread) => this.#askReport(thread)));
+    // A thread that died meanwhile is among the retired already, and must not be counted twice.
+    const all = [...this.#threads].flatMap(({ lastReport }) => lastReport ?? []);
+    const gauges = all.reduce((sum, { gauges }) => addGauges(sum, gauges), NO_GAUGES);
+    return {
+      counters: [this.#retired.table(), ...all.map((report) => report.counters)],
+      gauges,
+      threads: this.#threads.size,
+      deaths: this.#deaths,
+      faults: all.reduce((sum, report) => sum + report.faults, this.#retiredFaults),
+      memoryBytes: all.map((report) => report.memoryBytes),
+      adoptedGeneration: this.adoptedGeneration(),
+    };
+  }
+
+  forget(ingresses: readonly string[]): void {
+    this.#retired.forget(ingresses);
+    for (const thread of this.#threads) this.#send(thread, { kind: 'forget', ingresses });
+  }
+
+  async drain(timeoutMs: number): Promise<number> {
+    this.#draining = true;
+    for (const timer of this.#restarts) clearTimeout(timer);
+    for (const { retry } of this.#threads) if (retry) clearTimeout(retry);
+    const cuts = await Promise.all([...this.#threads].map((thread) => this.#drainThread(thread, timeoutMs)));
+    return cuts.reduce((sum, cut) => sum + cut, 0);
+  }
+
+  #send(thread: Thread, message: ToThread): void {
+    thread.worker.postMessage(message);
+  }
+
+  #sendKeys(thread: Thread, update: MapUpdate<KeyPair>): void {
+    if (update.length > 0) this.#send(thread, { kind: 'keys', update });
+  }
+
+  #sendNewest(thread: Thread): void {
+    if (!this.#newest || thread.retry) return;
     try {
-      sendTable(thread, newest.table, newest.keys);
+      this.#sendTable(thread, this.#newest.table, this.#newest.keys);
     } catch (error) {
-      tableFailed(thread, error instanceof Error ? (error.stack ?? error.message) : String(error));
+      this.#tableFailed(thread, error instanceof Error ? (error.stack ?? error.message) : String(error));
     }
-  };
+  }
 
-  const sendTable = (thread: Thread, table: RouteTable, keys: ShardedMap<KeyPair>): void => {
+  #sendTable(thread: Thread, table: RouteTable, keys: ShardedMap<KeyPair>): void {
     const changed = [...difference(thread.sentKeys, keys)].map(([key, pair]) => [key, pair ?? null] as const);
     // A key is there before the table that names it, and goes after the last one that did.
-    sendKeys(
+    this.#sendKeys(
       thread,
       changed.filter(([, pair]) => pair !== null),
     );
-    if (thread.sent !== table) sendUpdate(thread, table);
+    if (thread.sent !== table) this.#sendUpdate(thread, table);
     thread.sent = table;
-    sendKeys(
+    this.#sendKeys(
       thread,
       changed.filter(([, pair]) => pair === null),
     );
     thread.sentKeys = keys;
     // No connection is accepted before there is a table to serve it by.
-    if (!thread.askedToListen) send(thread, { kind: 'listen', addresses });
+    if (!thread.askedToListen) this.#send(thread, { kind: 'listen', addresses: this.#addresses });
     thread.askedToListen = true;
-  };
+  }
 
   /** One entry that cannot be copied keeps no other from the thread. */
-  const sendUpdate = (thread: Thread, table: RouteTable): void => {
+  #sendUpdate(thread: Thread, table: RouteTable): void {
     try {
-      send(thread, { kind: 'table', update: tableUpdate(thread.sent, table) });
+      this.#send(thread, { kind: 'table', update: tableUpdate(thread.sent, table) });
     } catch {
       const { copyable, leftOut } = copyableTable(table);
-      send(thread, { kind: 'table', update: tableUpdate(null, copyable) });
-      options.onFailure({ kind: 'left-out', entries: leftOut });
+      this.#send(thread, { kind: 'table', update: tableUpdate(null, copyable) });
+      this.#options.onFailure({ kind: 'left-out', entries: leftOut });
     }
-  };
+  }
 
   /** The thread serves on by the table it has; what it is sent next is a whole one. */
-  const tableFailed = (thread: Thread, reason: string): void => {
+  #tableFailed(thread: Thread, reason: string): void {
     thread.sent = null;
-    if (thread.retry || draining) return;
+    if (thread.retry || this.#draining) return;
     const retryInMs = thread.retryDelayMs;
     thread.retryDelayMs = Math.min(retryInMs * 2, RESTART_CEILING_MS);
-    options.onFailure({ kind: 'table-failed', reason, retryInMs });
+    this.#options.onFailure({ kind: 'table-failed', reason, retryInMs });
     thread.retry = setTimeout(() => {
       thread.retry = null;
-      sendNewest(thread);
+      this.#sendNewest(thread);
     }, retryInMs);
-  };
+  }
 
-  const start = (): void => {
-    const worker = new Worker(options.entry, { workerData: options.settings });
+  #start(): void {
+    const worker = new Worker(this.#options.entry, { workerData: this.#options.settings });
     const thread: Thread = {
       worker,
       sent: null,
@@ -197,162 +270,114 @@ export function startThreads(options: ThreadsOptions): Threads {
       listening: false,
       lastReport: null,
     };
-    threads.add(thread);
+    this.#threads.add(thread);
     const startedAt = performance.now();
     let reason = '';
-    worker.on('message', (message: FromThread) => receive(thread, message));
+    worker.on('message', (message: FromThread) => this.#receive(thread, message));
     worker.on(
       'error',
       (error) => (reason = error instanceof Error ? (error.stack ?? error.message) : String(error)),
     );
     worker.on('exit', (code) => {
-      threads.delete(thread);
+      this.#threads.delete(thread);
       if (thread.retry) clearTimeout(thread.retry);
       if (thread.lastReport) {
-        for (const _ of retired.add(thread.lastReport.counters));
-        retiredFaults += thread.lastReport.faults;
+        for (const _ of this.#retired.add(thread.lastReport.counters));
+        this.#retiredFaults += thread.lastReport.faults;
       }
-      if (draining) return;
-      deaths++;
-      if (performance.now() - startedAt > HEALTHY_AFTER_MS) restartDelayMs = RESTART_FLOOR_MS;
-      const retryInMs = restartDelayMs;
-      restartDelayMs = Math.min(restartDelayMs * 2, RESTART_CEILING_MS);
-      options.onFailure({ kind: 'died', reason: reason || `exit code ${code}`, retryInMs });
+      if (this.#draining) return;
+      this.#deaths++;
+      if (performance.now() - startedAt > HEALTHY_AFTER_MS) this.#restartDelayMs = RESTART_FLOOR_MS;
+      const retryInMs = this.#restartDelayMs;
+      this.#restartDelayMs = Math.min(this.#restartDelayMs * 2, RESTART_CEILING_MS);
+      this.#options.onFailure({ kind: 'died', reason: reason || `exit code ${code}`, retryInMs });
       const timer = setTimeout(() => {
-        restarts.delete(timer);
-        start();
+        this.#restarts.delete(timer);
+        this.#start();
       }, retryInMs);
-      restarts.add(timer);
+      this.#restarts.add(timer);
     });
-    if (ticketKey) send(thread, { kind: 'ticket-key', key: ticketKey });
-    sendNewest(thread);
-  };
+    if (this.#ticketKey) this.#send(thread, { kind: 'ticket-key', key: this.#ticketKey });
+    this.#sendNewest(thread);
+  }
 
-  const receive = (thread: Thread, message: FromThread): void => {
+  #receive(thread: Thread, message: FromThread): void {
     switch (message.kind) {
       case 'adopted':
         thread.adoptedGeneration = message.generation;
         thread.retryDelayMs = RESTART_FLOOR_MS;
         break;
       case 'adopt-failed':
-        tableFailed(thread, message.reason);
+        this.#tableFailed(thread, message.reason);
         break;
       case 'resolve':
-        void options.names.resolve(message.host, message.service).then((answer) => {
-          if (threads.has(thread)) send(thread, { kind: 'name', answer });
+        void this.#options.names.resolve(message.host, message.service).then((answer) => {
+          if (this.#threads.has(thread)) this.#send(thread, { kind: 'name', answer });
         });
         break;
       case 'listening':
         thread.listening = true;
         // Port 0 means "any": the first thread finds one and the others join it.
-        if (hasAnyPort(addresses)) {
-          addresses = addresses.map((address, index) => ({ ...address, port: message.ports[index] ?? 0 }));
-          while (threads.size < options.count) start();
+        if (hasAnyPort(this.#addresses)) {
+          this.#addresses = this.#addresses.map((address, index) => ({
+            ...address,
+            port: message.ports[index] ?? 0,
+          }));
+          while (this.#threads.size < this.#options.count) this.#start();
         }
-        if (serving()) listening.resolve(message.ports);
+        if (this.serving()) this.#listening.resolve(message.ports);
         break;
       case 'listen-failed':
-        options.onFailure(message);
-        listening.reject(Object.assign(new Error(message.message), { code: message.code }));
+        this.#options.onFailure(message);
+        this.#listening.reject(Object.assign(new Error(message.message), { code: message.code }));
         break;
       case 'out-of-descriptors':
       case 'fault':
-        options.onFailure(message);
+        this.#options.onFailure(message);
         break;
       case 'report':
         thread.lastReport = message.report;
-        reports.get(message.id)?.();
+        this.#reports.get(message.id)?.();
         break;
       case 'access-log':
-        options.onAccessLog(message.lines);
+        this.#options.onAccessLog(message.lines);
         break;
       case 'drained':
         thread.lastReport = message.report;
         break;
     }
-  };
-
-  const serving = (): boolean =>
-    threads.size === options.count &&
-    [...threads].every((t) => t.listening && t.adoptedGeneration !== NOTHING_ADOPTED);
-
-  const adoptedGeneration = (): number =>
-    threads.size === 0
-      ? NOTHING_ADOPTED
-      : Math.min(...[...threads].map((thread) => thread.adoptedGeneration));
+  }
 
   /** Resolves when the thread's last report is a new one, or cannot be had. */
-  const askReport = (thread: Thread): Promise<void> => {
-    const id = nextReportId++;
+  #askReport(thread: Thread): Promise<void> {
+    const id = this.#nextReportId++;
     const { promise, resolve } = Promise.withResolvers<void>();
     const done = (): void => {
       clearTimeout(timer);
-      reports.delete(id);
+      this.#reports.delete(id);
       thread.worker.off('exit', done);
       resolve();
     };
     const timer = setTimeout(done, REPORT_TIMEOUT_MS);
-    reports.set(id, done);
+    this.#reports.set(id, done);
     thread.worker.once('exit', done);
-    send(thread, { kind: 'report', id });
+    this.#send(thread, { kind: 'report', id });
     return promise;
-  };
+  }
 
-  const drainThread = async (thread: Thread, timeoutMs: number): Promise<number> => {
+  async #drainThread(thread: Thread, timeoutMs: number): Promise<number> {
     const { promise, resolve } = Promise.withResolvers<number>();
     const timer = setTimeout(() => resolve(1), timeoutMs + DRAIN_GRACE_MS);
     thread.worker.on('message', (message: FromThread) => {
       if (message.kind === 'drained') resolve(message.cut);
     });
     thread.worker.on('exit', () => resolve(0));
-    send(thread, { kind: 'drain', timeoutMs });
+    this.#send(thread, { kind: 'drain', timeoutMs });
     const cut = await promise;
     clearTimeout(timer);
     await thread.worker.terminate();
     return cut;
-  };
-
-  for (let i = 0; i < (hasAnyPort(addresses) ? 1 : options.count); i++) start();
-
-  return {
-    distribute(table, keys) {
-      newest = { table, keys };
-      for (const thread of threads) sendNewest(thread);
-    },
-    useTicketKey(key) {
-      ticketKey = key;
-      for (const thread of threads) send(thread, { kind: 'ticket-key', key });
-    },
-    listening: listening.promise,
-    serving,
-    adoptedGeneration,
-    async report() {
-      await Promise.all([...threads].map(askReport));
-      // A thread that died meanwhile is among the retired already, and must not be counted twice.
-      const all = [...threads].flatMap(({ lastReport }) => lastReport ?? []);
-      const gauges = all.reduce((sum, { gauges }) => addGauges(sum, gauges), NO_GAUGES);
-      return {
-        counters: [retired.table(), ...all.map((report) => report.counters)],
-        gauges,
-        threads: threads.size,
-        deaths,
-        faults: all.reduce((sum, report) => sum + report.faults, retiredFaults),
-        memoryBytes: all.map((report) => report.memoryBytes),
-        adoptedGeneration: adoptedGeneration(),
-      };
-    },
-    forget(ingresses) {
-      retired.forget(ingresses);
-      for (const thread of threads) send(thread, { kind: 'forget', ingresses });
-    },
-    async drain(timeoutMs) {
-      draining = true;
-      for (const timer of restarts) clearTimeout(timer);
-      for (const { retry } of threads) if (retry) clearTimeout(retry);
-      const cuts = await Promise.all([...threads].map((thread) => drainThread(thread, timeoutMs)));
-      return cuts.reduce((sum, cut) => sum + cut, 0);
-    },
-  };
+  }
 }
 
 function hasAnyPort(addresses: readonly ListenAddress[]): boolean {
