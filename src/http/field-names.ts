@@ -120,8 +120,7 @@ function all(kind: FieldKind, names: readonly string[]): Record<string, FieldKin
 const SYMBOLS = new Uint8Array(256);
 for (let i = 0; i < 26; i++) SYMBOLS[0x61 + i] = SYMBOLS[0x41 + i] = 1 + i;
 for (let i = 0; i < 10; i++) SYMBOLS[0x30 + i] = 27 + i;
-const UNDERSCORE = 0x5f;
-SYMBOLS[0x2d] = SYMBOLS[UNDERSCORE] = 37;
+SYMBOLS[0x2d] = SYMBOLS[0x5f] = 37;
 const WIDTH = 38;
 
 /** The names as a tree of letters: `next[node * WIDTH + symbol]` is a node, 0 where there is none; 1 is the root. */
@@ -129,60 +128,68 @@ interface NameTree {
   readonly next: Uint16Array;
   /** What the name is that ends at a node. */
   readonly exact: Uint8Array;
-  /** What every name is that goes on from a node. */
+  /** What every name is that goes on from a node to where there is none. */
   readonly family: Uint8Array;
 }
+
+const ROOT = 1;
 
 function treeOf(names: Readonly<Record<string, FieldKind>>): NameTree {
   const size = 2 + Object.keys(names).reduce((sum, name) => sum + name.length, 0);
   const next = new Uint16Array(size * WIDTH);
   const exact = new Uint8Array(size);
   const family = new Uint8Array(size);
-  let nodes = 1;
+  let nodes = ROOT;
   for (const [name, kind] of Object.entries(names)) {
     const isFamily = name.endsWith('*');
-    let node = 1;
+    let node = ROOT;
     for (const letter of isFamily ? name.slice(0, -1) : name) {
       const edge = node * WIDTH + (SYMBOLS[letter.charCodeAt(0)] ?? 0);
       node = next[edge] ||= ++nodes;
     }
     if (isFamily) family[node] = kind;
-    if (!isFamily || exact[node] === FieldKind.other) exact[node] = kind;
+    else exact[node] = kind;
+  }
+  // A node has a higher number than the one before it in a name, so families are handed down in one pass.
+  for (let node = ROOT; node <= nodes; node++) {
+    for (const child of next.subarray(node * WIDTH, (node + 1) * WIDTH)) {
+      if (child !== 0) family[child] ||= family[node] ?? 0;
+    }
+    exact[node] ||= family[node] ?? 0;
   }
   return { next, exact, family };
 }
 
 const { next, exact, family } = treeOf(NAMES);
 
-/** What a field name, already known to be a token, means to a proxy. Looks at each byte once and allocates nothing. */
-export function fieldKind(bytes: Uint8Array, start: number, end: number): FieldKind {
-  let node = 1;
-  let known: number = FieldKind.other;
-  let underscored = false;
-  for (let at = start; at < end; at++) {
-    const byte = bytes[at] ?? 0;
-    if (byte === UNDERSCORE) underscored = true;
-    if (node === 0) continue;
-    node = next[node * WIDTH + (SYMBOLS[byte] ?? 0)] ?? 0;
-    known = family[node] || known;
+/**
+ * What a field name, already known to be a token, means to a proxy; `underscored` where there is an underscore in it. Looks
+ * at each byte at most once, mostly at the first few, and allocates nothing.
+ */
+export function fieldKind(bytes: Uint8Array, start: number, end: number, underscored: boolean): FieldKind {
+  let node = ROOT;
+  let at = start;
+  for (; at < end; at++) {
+    const child = next[node * WIDTH + (SYMBOLS[bytes[at] ?? 0] ?? 0)] ?? 0;
+    if (child === 0) break;
+    node = child;
   }
-  return kindAt(node, known, underscored);
+  return spelled(at === end ? exact[node] : family[node], underscored);
 }
 
 /** The same for a name that is a string, in any case of letters. */
 export function fieldKindOf(name: string): FieldKind {
-  let node = 1;
-  let known: number = FieldKind.other;
-  for (let at = 0; at < name.length && node !== 0; at++) {
-    node = next[node * WIDTH + (SYMBOLS[name.charCodeAt(at)] ?? 0)] ?? 0;
-    known = family[node] || known;
+  let node = ROOT;
+  let at = 0;
+  for (; at < name.length; at++) {
+    const child = next[node * WIDTH + (SYMBOLS[name.charCodeAt(at)] ?? 0)] ?? 0;
+    if (child === 0) break;
+    node = child;
   }
-  return kindAt(node, known, name.includes('_'));
+  return spelled(at === name.length ? exact[node] : family[node], name.includes('_'));
 }
 
-/** `node` is 0 when the name left the tree; `known` is the last family that it was in. */
-function kindAt(node: number, known: number, underscored: boolean): FieldKind {
-  const kind = ((node === 0 ? 0 : exact[node]) || known) as FieldKind;
-  if (!underscored) return kind;
+function spelled(kind: number | undefined, underscored: boolean): FieldKind {
+  if (!underscored) return kind as FieldKind;
   return kind === FieldKind.other ? FieldKind.underscored : FieldKind.withheld;
 }

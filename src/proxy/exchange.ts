@@ -8,7 +8,7 @@ import { type AttemptOutcome, afterAttempt } from './attempt.ts';
 import type { EndpointState } from './balance/endpoint-pool.ts';
 import * as health from './balance/endpoint-state.ts';
 import { Deadline } from './deadlines.ts';
-import { RelayedFields, clientFraming, connectionOption } from './downstream/http1/client-head.ts';
+import { clientFraming, connectionOption } from './downstream/http1/client-head.ts';
 import type { ClientFraming, ConnectionOption } from './http1/framing.ts';
 import type { RequestHead } from './downstream/http1/request-head.ts';
 import type { EngineState } from './engine-state.ts';
@@ -382,7 +382,7 @@ export class Exchange {
     if (this.#upstream?.isCall && this.#plan.isGrpc) this.#client.isCall();
     // What follows a declined upgrade may be meant in the other protocol, with anything in it.
     this.#persists &&= this.#framing !== 'until-close' && !this.asksUpgrade && this.#mayGoOn;
-    const edit = this.#plan.editResponse(new RelayedFields(head, bytes, base));
+    const edit = this.#plan.editRelayed(head, bytes, base);
     this.#client.head(head, bytes, base, this.#framing, this.#connectionOption, edit);
   }
 
@@ -455,8 +455,7 @@ export class Exchange {
     this.#response = 'tunnel';
     this.#dropHead();
     this.#record.status = 101;
-    const edit = this.#plan.editResponse(new RelayedFields(head, bytes, base));
-    client.head(head, bytes, base, 'none', 'Upgrade', edit);
+    client.head(head, bytes, base, 'none', 'Upgrade', this.#plan.editRelayed(head, bytes, base));
     client.send();
     const { end, early } = client.switchToTunnel();
     this.tunnel = new Tunnel(this.#engine, end, upstream.tunnelEnd(), this.#record, this.#boundary);
@@ -572,6 +571,7 @@ export class Exchange {
 
   /** It is not sent again. */
   #dropHead(): void {
+    if (this.#headBytes === 0) return;
     this.#plan.head = '';
     this.memory.addHead(-this.#headBytes);
     this.#headBytes = 0;

@@ -14,6 +14,7 @@ import { type BoundPolicies, NO_POLICIES } from '../policies/bound-policies.ts';
 import { type BoundPolicy, CONTINUE, type Verdict } from '../policies/policy.ts';
 import { askPolicies, editResponse } from '../policies/run-policies.ts';
 import { type Decision, policiesToAsk } from '../routing/decide.ts';
+import { RelayedFields } from './downstream/http1/client-head.ts';
 import type { RequestHead } from './downstream/http1/request-head.ts';
 import type { EngineState } from './engine-state.ts';
 import { callTimeoutMs } from './grpc.ts';
@@ -22,6 +23,7 @@ import type { NativeRecord } from './native-record.ts';
 import { hashOf } from './relay-hash.ts';
 import type { Downstream } from './sides.ts';
 import { authorityOf, incomingForwarding, upgradeOf, upstreamHead } from './upstream/http1/upstream-head.ts';
+import type { ResponseHead } from './upstream/http1/response-head.ts';
 import { upstreamTransport } from './upstream/upstream-transport.ts';
 
 interface Source {
@@ -89,7 +91,7 @@ export class RequestPlan {
     const { route } = decision;
     record.route = route;
     const policies = route === null ? null : route.policies;
-    this.#policies = context.policies(policies);
+    if (policies !== null) this.#policies = context.policies(policies);
     if (policies !== null || this.#policies.onRequest.length > 0)
       record.fields = new HeadText(text(bytes, base, base + head.length));
     this.#asked = policiesToAsk(decision, this.#policies);
@@ -140,7 +142,13 @@ export class RequestPlan {
     return localResponse(reason, language);
   }
 
-  /** What policies change in the head of the response; null for nothing. */
+  /** What policies change in the head of a response that is relayed; null for nothing. */
+  editRelayed(head: ResponseHead, bytes: Buffer, base: number): HeadEdit | null {
+    if (this.#policies.onResponse.length === 0) return null;
+    return this.editResponse(new RelayedFields(head, bytes, base));
+  }
+
+  /** The same for a response of Portico's own. */
   editResponse(fields: FieldsView): HeadEdit | null {
     return editResponse(this.#policies.onResponse, fields, this.#record);
   }

@@ -45,6 +45,8 @@ const ABSOLUTE_FORM = /^https?:\/\/([^/?#]*)([^#]*)$/i;
  * may come past the redirect and the certificates of clients, so the target is judged as it was sent, byte by byte.
  */
 const ACME_CHALLENGE = /^\/\.well-known\/acme-challenge\/[\w-]+$/;
+/** Cheaper to look for than the pattern, and nearly no target has it. */
+const WELL_KNOWN = '/.well-known/';
 /** The paths of rules that answer it. */
 const ACME_RULE = /^\/\.well-known\/acme-challenge(\/|$)/;
 
@@ -96,6 +98,7 @@ export function decide(
 }
 
 function isChallenge({ method, target }: RequestFacts): boolean {
+  if (!target.startsWith(WELL_KNOWN)) return false;
   return (method === 'GET' || method === 'HEAD') && ACME_CHALLENGE.test(target);
 }
 

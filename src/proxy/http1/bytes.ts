@@ -6,10 +6,13 @@ export const CR = 0x0d;
 export const SP = 0x20;
 export const COLON = 0x3a;
 export const SEMICOLON = 0x3b;
+export const UNDERSCORE = 0x5f;
 
 const TOKEN = 1;
 const VALUE = 2;
 const TARGET = 4;
+/** In a token, but for the underscore. */
+const WORD = 8;
 
 const CLASSES = new Uint8Array(256);
 for (let byte = 0x21; byte < 0x7f; byte++) CLASSES[byte] = VALUE | TARGET;
@@ -19,12 +22,18 @@ CLASSES[HTAB] = VALUE;
 // A fragment has no place in a request: some servers would end the target there, others not.
 CLASSES[0x23] = VALUE;
 for (const token of "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") {
-  CLASSES[token.charCodeAt(0)] = (CLASSES[token.charCodeAt(0)] ?? 0) | TOKEN;
+  CLASSES[token.charCodeAt(0)] = (CLASSES[token.charCodeAt(0)] ?? 0) | TOKEN | (token === '_' ? 0 : WORD);
 }
 
 /** Where the bytes that may be in a token end, from `at` on. */
 export function endOfToken(bytes: Uint8Array, at: number, end: number): number {
   while (at < end && ((CLASSES[bytes[at] ?? 0] ?? 0) & TOKEN) !== 0) at++;
+  return at;
+}
+
+/** The same, and it ends before an underscore too. */
+export function endOfWord(bytes: Uint8Array, at: number, end: number): number {
+  while (at < end && ((CLASSES[bytes[at] ?? 0] ?? 0) & WORD) !== 0) at++;
   return at;
 }
 

@@ -1,4 +1,4 @@
-import { COLON, CR, HTAB, LF, SP, endOfToken, endOfValue, text } from './bytes.ts';
+import { COLON, CR, HTAB, LF, SP, UNDERSCORE, endOfValue, endOfWord, text } from './bytes.ts';
 import { FieldKind, fieldKind } from '../../http/field-names.ts';
 import { type Leniency, STRICT } from './leniency.ts';
 
@@ -33,6 +33,8 @@ export class FieldBlock {
   #nameEnd = 0;
   /** Where the blanks began between its name and its colon; 0 for none. */
   #blanksAt = 0;
+  /** There is an underscore in its name. */
+  #isUnderscored = false;
   /** A line ended with LF alone, so that lines cannot be relayed as ranges of bytes. */
   hasBareLf = false;
 
@@ -48,6 +50,7 @@ export class FieldBlock {
     this.count = 0;
     this.next = this.#at = next;
     this.#nameEnd = this.#blanksAt = 0;
+    this.#isUnderscored = false;
     this.hasBareLf = false;
   }
 
@@ -75,7 +78,7 @@ export class FieldBlock {
           if (first === SP || first === HTAB) return 'obs-fold';
           if (this.count === this.#limit) return 'too-many-fields';
         }
-        if (this.#blanksAt === 0) at = endOfToken(bytes, at, limit);
+        if (this.#blanksAt === 0) at = this.#endOfName(bytes, at, limit);
         if (this.#leniency.blanks && at > start) at = this.#afterBlanks(bytes, base, at, limit);
         this.#at = at - base;
         if (at === limit) return unfinished;
@@ -99,7 +102,17 @@ export class FieldBlock {
       this.#add(bytes, base, end, at);
       this.next = this.#at = at - base;
       this.#nameEnd = this.#blanksAt = 0;
+      this.#isUnderscored = false;
     }
+  }
+
+  #endOfName(bytes: Buffer, from: number, limit: number): number {
+    let at = endOfWord(bytes, from, limit);
+    while (at < limit && bytes[at] === UNDERSCORE) {
+      this.#isUnderscored = true;
+      at = endOfWord(bytes, at + 1, limit);
+    }
+    return at;
   }
 
   /**
@@ -129,7 +142,7 @@ export class FieldBlock {
     places[at + 2] = valueStart - base;
     places[at + 3] = valueEnd - base;
     places[at + 4] = next - base;
-    this.#kinds[this.count++] = fieldKind(bytes, base + this.next, base + this.#nameEnd);
+    this.#kinds[this.count++] = fieldKind(bytes, base + this.next, base + this.#nameEnd, this.#isUnderscored);
   }
 
   kind(field: number): FieldKind {
