@@ -79,9 +79,11 @@ export class AnnotationReader {
     return found ?? null;
   }
 
+  /** `true` or `false`; under a name of ingress-nginx also what else Go's ParseBool takes. */
   bool(spec: AnnotationSpec): boolean | null {
-    const chosen = this.choice(spec, ['true', 'false']);
-    return chosen === null ? null : chosen === 'true';
+    const choices = this.isOurs(spec) ? ['true', 'false'] : ['true', 'false', '1', '0', 't', 'f'];
+    const chosen = this.choice(spec, choices);
+    return chosen === null ? null : ['true', '1', 't'].includes(chosen);
   }
 
   /** Ranges of addresses with commas between them; null when it is absent or one of them is none. */

@@ -5,8 +5,8 @@ import type { LocalResponse, PolicyRefusal } from '../http/local-response.ts';
 import type { RequestEdit, RequestView } from '../http/request-view.ts';
 
 /**
- * When a policy acts on a request, in the order of the phases: a redirect is answered before limits are counted, limits
- * before a client is authenticated, and only what may pass is rewritten and sent to an endpoint.
+ * When a policy acts on a request, in the order of the phases: a redirect or a preflight is answered before limits are
+ * counted, limits before a client is authenticated, and only what may pass is rewritten and sent to an endpoint.
  */
 export type Phase = 'redirect' | 'limit' | 'access' | 'rewrite' | 'upstream' | 'response';
 

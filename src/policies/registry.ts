@@ -2,10 +2,12 @@ import { appRoot } from './app-root.ts';
 import { balance } from './balance.ts';
 import { backendTransport } from './backend-transport.ts';
 import { clientCertificate } from './client-certificate.ts';
+import { cors } from './cors.ts';
 import type { PolicyModule } from './policy.ts';
 import { redirect } from './redirect.ts';
 import { responseHeaders } from './response-headers.ts';
 import { sourceRanges } from './source-ranges.ts';
+import { upstreamHost } from './upstream-host.ts';
 
 /**
  * Every policy, in the order in which they act on a request. Within a phase the order is that of the list; the reason for
@@ -14,11 +16,15 @@ import { sourceRanges } from './source-ranges.ts';
 export const POLICIES = [
   // redirect: the root of the host before what all paths of an Ingress are redirected to, as in ingress-nginx.
   appRoot,
+  // redirect: a preflight is answered before limits and access, which it brings no credentials for; it follows no redirect.
+  cors,
   redirect,
   // access: decided by the connection, before anything that costs more.
   clientCertificate,
   // access: by an address alone, before whatever asks for a secret.
   sourceRanges,
+  // rewrite: what Pods get of a request that may pass.
+  upstreamHost,
   // upstream: which endpoint, and how it is spoken to.
   balance,
   backendTransport,
