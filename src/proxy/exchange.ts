@@ -7,6 +7,7 @@ import type { Verdict } from '../policies/policy.ts';
 import { type AttemptOutcome, afterAttempt } from './attempt.ts';
 import type { EndpointState } from './balance/endpoint-pool.ts';
 import * as health from './balance/endpoint-state.ts';
+import { ConnectTimer } from './connect-timer.ts';
 import { Deadline } from './deadlines.ts';
 import { clientFraming, connectionOption } from './downstream/http1/client-head.ts';
 import type { ClientFraming, ConnectionOption } from './http1/framing.ts';
@@ -70,10 +71,7 @@ export class Exchange {
   #resets = 0;
   #upstream: Upstream | null = null;
   /** Only while there is no connection: most exchanges find one. */
-  #connecting: {
-    readonly all: Deadline<ExchangeBoundary>;
-    readonly attempt: Deadline<ExchangeBoundary>;
-  } | null = null;
+  #connectTimer: ConnectTimer<ExchangeBoundary> | null = null;
   /** The head is on its way to the pod. */
   #sending = false;
   #sentAt = 0;
@@ -173,8 +171,9 @@ export class Exchange {
   tryNext(): void {
     const { decision } = this.#plan;
     if (this.#response === 'over' || decision?.kind !== 'forward') return;
-    const { backend, route } = decision;
+    const { route } = decision;
     const { context } = this.#engine;
+    const backend = context.endpoints.current(decision.backend);
     const hash = (): string => this.#plan.hash;
     const balance = balanceOf(route.policies?.configs.balance, backend.affinity !== undefined);
     const state = context.endpoints.choose(backend, balance, this.#tried, hash, context.now());
@@ -187,16 +186,10 @@ export class Exchange {
     const upstream = acquireUpstream(this.#engine, state, transport, this.#resets > 0, this.#boundary);
     this.#upstream = upstream;
     if (upstream.isConnected) return this.#send(upstream);
-    if (!this.#connecting) {
-      this.#connecting = {
-        all: new Deadline<ExchangeBoundary>(this.#boundary),
-        attempt: new Deadline<ExchangeBoundary>(this.#boundary),
-      };
-      this.#connecting.all.arm(this.#engine.connects);
-    }
+    this.#connectTimer ??= new ConnectTimer(this.#boundary, this.#engine.connects);
     // The last one that there is has all the time that is left.
     const isLast = this.#record.attempts >= context.limits.attempts || !context.endpoints.hasSeveral(backend);
-    if (!isLast) this.#connecting.attempt.arm(this.#engine.connectAttempts);
+    if (!isLast) this.#connectTimer.startAttempt(this.#engine.connectAttempts);
   }
 
   /** There is no connection yet, and the time for this attempt is over: or, without `timeLeft`, for all of them. */
@@ -208,7 +201,7 @@ export class Exchange {
   }
 
   #connectFailed(state: EndpointState | null, failure: ConnectFailure): void {
-    this.#connecting?.attempt.clear();
+    this.#connectTimer?.endAttempt();
     this.#record.connectFailed(failure);
     if (!state) return;
     this.#tried = [...this.#tried, state];
@@ -218,9 +211,8 @@ export class Exchange {
   }
 
   #connectOver(): void {
-    this.#connecting?.all.clear();
-    this.#connecting?.attempt.clear();
-    this.#connecting = null;
+    this.#connectTimer?.stop();
+    this.#connectTimer = null;
   }
 
   onConnected(): void {

@@ -28,6 +28,11 @@ export interface Endpoints {
    * promise to wait for first; it always resolves, and `choose` then says whether there is an address.
    */
   pending(backend: Backend): Promise<void> | null;
+  /**
+   * The backend as the current table has it: while a request waited, its endpoints may all have been replaced, and what
+   * they speak with them. One that is in the table no more stays as it was.
+   */
+  current(backend: Backend): Backend;
   /** Whether there is another endpoint to turn to when one cannot be reached. */
   hasSeveral(backend: Backend): boolean;
   /** The addresses of an ExternalName of the current table, of whichever namespace. */
@@ -72,7 +77,7 @@ class EndpointPool implements Endpoints {
     hash: () => string,
     now: number,
   ): EndpointState | null {
-    const known = this.#current(backend);
+    const known = this.current(backend);
     const chosen = this.#chooseOf(known, balance, { tried, hash, now, random: this.#random });
     // Not ready, and refuses connections: better an answer at once than a wait for it.
     return known.lastResort && chosen && now < chosen.ejectedUntil ? null : chosen;
@@ -84,7 +89,7 @@ class EndpointPool implements Endpoints {
 
   hasSeveral(backend: Backend): boolean {
     // One connection tries all addresses of a name.
-    const { endpoints, failoverEndpoints } = this.#current(backend);
+    const { endpoints, failoverEndpoints } = this.current(backend);
     return endpoints.length + (failoverEndpoints?.length ?? 0) > 1;
   }
 
@@ -141,7 +146,7 @@ class EndpointPool implements Endpoints {
   }
 
   /** As the current table has it: while a request waited, its endpoints may all have been replaced. */
-  #current(backend: Backend): Backend {
+  current(backend: Backend): Backend {
     return get(this.#backends, backend.key) ?? backend;
   }
 

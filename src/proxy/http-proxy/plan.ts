@@ -31,7 +31,8 @@ export type Plan = {
       readonly head: ReferenceRequestHead;
       readonly route: Route;
       readonly backend: Backend;
-      readonly tls: boolean;
+      /** Whether the endpoints that there are now speak TLS. */
+      speaksTls(): boolean;
       readonly way: Forwarding;
       /** The endpoint for the next attempt. */
       choose(tried: readonly EndpointState[]): EndpointState | null;
@@ -85,7 +86,7 @@ export function planRequest(context: EngineContext, request: IncomingMessage, re
     head,
     route,
     backend,
-    tls: speech.tls !== null,
+    speaksTls: () => upstreamTransport(route, context.endpoints.current(backend)).tls !== null,
     way,
     policies,
     asked,

@@ -150,7 +150,7 @@ export function serveExchange(
     record.attempts++;
     record.endpoint = state.key;
     around.pool.revive(state.key);
-    const tls = plan.tls;
+    const tls = plan.speaksTls();
     const { address, port } = state.endpoint;
     request.headers = {
       ...upstreamRequest.fields,

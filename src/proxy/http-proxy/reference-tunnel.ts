@@ -136,7 +136,7 @@ export function serveTunnel(
     tried.push(state);
     record.attempts++;
     record.endpoint = state.key;
-    const tls = plan.tls;
+    const tls = plan.speaksTls();
     let upstream: ClientRequest;
     try {
       upstream = (tls ? httpsRequest : httpRequest)({

@@ -111,6 +111,19 @@ contract('endpoints', (behaves) => {
     );
   }
 
+  behaves('a request goes on in the protocol that the endpoints there are now speak', async (create) => {
+    await using silent = await scriptedUpstream(() => undefined);
+    await using alive = await recordingUpstream('alive');
+    const limits = { connectTimeoutMs: 600_000 };
+    await using proxy = await startProxy(create, [{ ports: [silent.port], protocol: 'https' }], { limits });
+    using client = await rawClient(proxy.port);
+    client.send(get('/'));
+    await silent.connection(0);
+    await eventually(async () => proxy.endpoint()?.inFlight === 1);
+    proxy.adopt([{ ports: [alive.port] }]);
+    expect((await client.message()).body).toBe('alive');
+  });
+
   for (const protocol of ['http', 'https'] as const) {
     behaves(
       `a request that waits for the last endpoint of a backend by ${protocol} is 503 when it leaves`,
