@@ -77,6 +77,15 @@ const VALUES: Readonly<Record<string, readonly [written: string, read: object]>>
   'publish-service': ['ops/edge', { publish: { service: 'ops/edge' } }],
   'publish-status': ['false', { publish: { status: false, events: true } }],
   'publish-events': ['false', { publish: { status: true, events: false } }],
+  'drop-in': [
+    'ingress-nginx',
+    {
+      ingressClass: 'nginx',
+      controllerName: 'k8s.io/ingress-nginx',
+      allowCrossNamespaceExternalNames: true,
+      hsts: 'max-age=31536000; includeSubDomains',
+    },
+  ],
   'publish-namespace': ['ops', { publish: { namespace: 'ops' } }],
   'leader-elect-lease-duration': ['1m', { publish: { leaseDurationMs: 60_000 } }],
   'http-port': ['8080', { httpPort: 8080 }],
@@ -295,4 +304,16 @@ it('HTTPS is on 443 beside HTTP on 80, and off beside another port unless it is 
   expect(httpsPort({ 'http-port': '8080' })).toBe(0);
   expect(httpsPort({ 'http-port': '8080', 'https-port': '8443' })).toBe(8443);
   expect(httpsPort({ 'https-port': '0' })).toBe(0);
+});
+
+it('what --drop-in stands for yields to each flag and variable', () => {
+  const flags = { 'drop-in': 'ingress-nginx', 'ingress-class': 'public', hsts: 'off' };
+  const config = configOf(flags, { PORTICO_ALLOW_CROSS_NAMESPACE_EXTERNAL_NAMES: 'false' });
+  expect(config).toMatchObject({
+    ingressClass: 'public',
+    controllerName: 'k8s.io/ingress-nginx',
+    allowCrossNamespaceExternalNames: false,
+    hsts: null,
+  });
+  expect(mistakesOf({ 'drop-in': 'haproxy' })).toEqual(["--drop-in: 'haproxy' is not one of ingress-nginx"]);
 });

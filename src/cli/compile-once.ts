@@ -4,10 +4,25 @@ import type { CompileConfig } from '../config/config.ts';
 import type { SourceLocation } from '../model/format-problem.ts';
 import { type Compilation, compile, listProblems } from '../routing/compile/compile.ts';
 import { type Problem, sortProblems } from '../model/problem.ts';
-import { EMPTY_SNAPSHOT } from '../model/snapshot.ts';
+import { EMPTY_SNAPSHOT, type Snapshot } from '../model/snapshot.ts';
 import { withLearnedZone } from '../routing/zone.ts';
-import { forbiddenSecrets } from '../routing/settings.ts';
+import { type CompileSettings, forbiddenSecrets } from '../routing/settings.ts';
 import { openSource } from '../controller/open-source.ts';
+
+type Failure = { readonly kind: 'no-input' | 'unavailable'; readonly message: string };
+
+/** Everything read once, for `audit`. */
+export type ReadOnceResult =
+  | {
+      readonly kind: 'read';
+      readonly snapshot: Snapshot;
+      readonly settings: Omit<CompileSettings, 'now'>;
+      readonly forbiddenSecrets: readonly string[];
+      /** Of reading alone. */
+      readonly problems: readonly Problem[];
+      readonly locate: (problem: Problem) => SourceLocation | null;
+    }
+  | Failure;
 
 /** Everything read and compiled once, for `check` and `explain`. */
 export type CompileOnceResult =
@@ -17,11 +32,21 @@ export type CompileOnceResult =
       readonly problems: readonly Problem[];
       readonly locate: (problem: Problem) => SourceLocation | null;
     }
-  | { readonly kind: 'no-input' | 'unavailable'; readonly message: string };
+  | Failure;
 
 const SYNC_TIMEOUT_MS = 30_000;
 
 export async function compileOnce(config: CompileConfig, env: NodeJS.ProcessEnv): Promise<CompileOnceResult> {
+  const read = await readOnce(config, env);
+  if (read.kind !== 'read') return read;
+  const { snapshot, settings, forbiddenSecrets, locate } = read;
+  const compilation = compile(snapshot, { ...settings, forbiddenSecrets, now: Date.now() });
+  const problems = sortProblems([...read.problems, ...listProblems(compilation)]);
+  return { kind: 'compiled', compilation, problems, locate };
+}
+
+/** Reads everything once; nothing is written. */
+export async function readOnce(config: CompileConfig, env: NodeJS.ProcessEnv): Promise<ReadOnceResult> {
   const opened = await openSource(config, env, pino({ level: 'silent' }), () => {});
   if (opened.kind === 'failed') return { kind: 'no-input', message: opened.message };
   const { source, locate } = opened;
@@ -45,10 +70,15 @@ export async function compileOnce(config: CompileConfig, env: NodeJS.ProcessEnv)
     }
     const snapshot = source.snapshot();
     const settings = withLearnedZone(compileSettings(config), EMPTY_SNAPSHOT, snapshot);
-    const forbidden = forbiddenSecrets(source.problems());
-    const compilation = compile(snapshot, { ...settings, forbiddenSecrets: forbidden, now: Date.now() });
-    const problems = sortProblems([...source.problems(), ...listProblems(compilation)]);
-    return { kind: 'compiled', compilation, problems, locate };
+    const problems = source.problems();
+    return {
+      kind: 'read',
+      snapshot,
+      settings,
+      forbiddenSecrets: forbiddenSecrets(problems),
+      problems,
+      locate,
+    };
   } finally {
     await source.stop();
   }

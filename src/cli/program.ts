@@ -8,6 +8,7 @@ import {
 } from '../config/config.ts';
 import { CLEANUP_FLAGS, COMPILE_FLAGS, type Flag, RUN_FLAGS, environmentName } from '../config/flags.ts';
 import { EXIT } from '../config/exit-codes.ts';
+import type { AuditOutput, FailOn } from './audit.ts';
 import { closestMatch } from '../model/closest-match.ts';
 import { VERSION } from '../version.ts';
 
@@ -70,6 +71,39 @@ export async function main(argv: readonly string[], threadEntry: URL): Promise<n
     );
   });
 
+  const audit = command(
+    program,
+    'audit',
+    'say what becomes of every annotation of ingress-nginx, worst first; reads only',
+    COMPILE_FLAGS,
+  );
+  audit
+    .addOption(choiceOption('--output', ['text', 'json', 'markdown', 'html'], 'how to print', 'text'))
+    .addOption(
+      choiceOption(
+        '--fail-on',
+        ['refused', 'not-yet', 'difference'],
+        'end with 1 when there is this verdict or a worse one',
+        'refused',
+      ),
+    )
+    .action(async (flags: FlagValues) => {
+      exitCode = await withConfig(
+        audit,
+        resolveCompileConfig(byFlagName(flags), process.env),
+        async (config) => {
+          const { runAudit } = await import('./audit.ts');
+          return runAudit(
+            config,
+            process.env,
+            flags['output'] as AuditOutput,
+            flags['failOn'] as FailOn,
+            write,
+          );
+        },
+      );
+    });
+
   program
     .command('probe')
     .description('ask a running Portico on its Unix socket; exits with 0 if the answer is yes')
@@ -115,9 +149,10 @@ Examples:
   portico run --kubeconfig ~/.kube/config --http-port 8080 --https-port 8443  serve a cluster from a laptop
   portico check --manifests ./manifests                                       what is wrong in these manifests?
   portico explain --manifests ./manifests http://shop.example.com/cart
+  portico audit --kubeconfig ~/.kube/config --output html > audit.html     what becomes of annotations of ingress-nginx?
   portico cleanup --kubeconfig ~/.kube/config --dry-run    what would uninstalling remove?
 
-Every flag of run, check, explain and cleanup can also be set in the environment: --http-port is PORTICO_HTTP_PORT.
+Every flag of run, check, explain, audit and cleanup can also be set in the environment: --http-port is PORTICO_HTTP_PORT.
 `;
 
 function command(program: Command, name: string, description: string, flags: readonly Flag[]): Command {
@@ -139,6 +174,10 @@ function optionOf(flag: Flag, beforeArgument: boolean): Option {
   const fallback = flag.default === undefined ? '' : `default: ${flag.default}, `;
   option.description += `(${fallback}env: ${environmentName(flag)})`;
   return option.helpGroup(`${flag.group}:`);
+}
+
+function choiceOption(name: string, choices: string[], description: string, fallback: string): Option {
+  return new Option(`${name} <${choices.join('|')}>`, description).choices(choices).default(fallback);
 }
 
 function outputOption(): Option {

@@ -3,6 +3,7 @@ import type { Limits } from '../proxy/limits.ts';
 import { ENGINES, type EngineName } from '../proxy/threads/messages.ts';
 import { DEFAULT_CIPHERS, TLS_VERSIONS, type TlsVersion } from '../proxy/tls/certificate-store.ts';
 import { HOST_OWNERSHIPS, type HostOwnership } from '../routing/settings.ts';
+import { applyDropIn } from './drop-in.ts';
 import { COMPILE_FLAGS, CLEANUP_FLAGS, PUBLISH_FLAGS, RUN_FLAGS } from './flags.ts';
 
 import {
@@ -125,6 +126,7 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 /** The whole configuration of `portico run`, or every mistake in it. Flags win over the environment. */
 export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult<Config> {
   const read = new FlagReader(RUN_FLAGS, flags, env);
+  applyDropIn(read);
   const config: Config = {
     ...readCompileConfig(read),
     publish: readPublishConfig(read),
@@ -174,15 +176,17 @@ export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult
   return read.result(config);
 }
 
-/** The configuration of `portico check` and `portico explain`, or every mistake in it. */
+/** The configuration of `portico check`, `explain` and `audit`, or every mistake in it. */
 export function resolveCompileConfig(flags: FlagValues, env: Environment): ConfigResult<CompileConfig> {
   const read = new FlagReader(COMPILE_FLAGS, flags, env);
+  applyDropIn(read);
   return read.result(readCompileConfig(read));
 }
 
 /** The configuration of `portico cleanup`, or every mistake in it. */
 export function resolveCleanupConfig(flags: FlagValues, env: Environment): ConfigResult<CleanupConfig> {
   const read = new FlagReader(CLEANUP_FLAGS, flags, env);
+  applyDropIn(read);
   return read.result({
     kubeconfig: read.optional('kubeconfig', nonEmptyText),
     context: read.optional('context', nonEmptyText),

@@ -16,6 +16,7 @@ export class FlagReader {
   readonly #declared: ReadonlyMap<string, Flag>;
   readonly #flags: FlagValues;
   readonly #env: Environment;
+  #defaults: Environment = {};
 
   constructor(declared: readonly Flag[], flags: FlagValues, env: Environment) {
     this.#declared = new Map(declared.map((flag) => [flag.name, flag]));
@@ -26,6 +27,11 @@ export class FlagReader {
   /** Whether the command line itself, and not the environment, has the flag. */
   given(name: string): boolean {
     return this.#flags[name] !== undefined;
+  }
+
+  /** What a flag is when neither the command line nor the environment has it, instead of its own default. */
+  useDefaults(defaults: Environment): void {
+    this.#defaults = defaults;
   }
 
   one<T>(name: string, parse: Parse<T>): T {
@@ -75,7 +81,8 @@ export class FlagReader {
         : [fromEnvironment];
       return [variable, texts];
     }
-    return [`--${name}`, flag.default === undefined ? [] : [flag.default]];
+    const fallback = this.#defaults[name] ?? flag.default;
+    return [`--${name}`, fallback === undefined ? [] : [fallback]];
   }
 }
 

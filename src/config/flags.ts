@@ -26,7 +26,7 @@ export function environmentName(flag: Flag): string {
   return `PORTICO_${flag.name.toUpperCase().replaceAll('-', '_')}`;
 }
 
-/** Where objects come from: shared by `run`, `check` and `explain`. */
+/** Where objects come from: shared by `run`, `check`, `explain` and `audit`. */
 export const SOURCE_FLAGS: readonly Flag[] = [
   {
     name: 'kubeconfig',
@@ -58,8 +58,15 @@ export const SOURCE_FLAGS: readonly Flag[] = [
   },
 ];
 
-/** What is compiled of them: shared by `run`, `check` and `explain`. */
+/** What is compiled of them: shared by `run`, `check`, `explain` and `audit`. */
 export const CLASS_FLAGS: readonly Flag[] = [
+  {
+    name: 'drop-in',
+    value: '<ingress-nginx>',
+    description:
+      'take the place of ingress-nginx: its class and controller name, HSTS and ExternalNames as by its defaults; each of these flags still wins',
+    group: 'What is served',
+  },
   {
     name: 'ingress-class',
     value: '<name>',
@@ -171,6 +178,7 @@ export const PUBLISH_FLAGS: readonly Flag[] = [
 ];
 
 const CLASS_NAMES: ReadonlySet<string> = new Set([
+  'drop-in',
   'ingress-class',
   'controller-name',
   'watch-ingress-without-class',
@@ -226,7 +234,7 @@ const SSL_REDIRECT: Flag = {
   group: 'TLS',
 };
 
-/** What `check` and `explain` need to know to judge what `run` serves. */
+/** What `check`, `explain` and `audit` need to know to judge what `run` serves. */
 export const COMPILE_FLAGS: readonly Flag[] = [
   ...SOURCE_FLAGS,
   ...CLASS_FLAGS,

@@ -3,6 +3,12 @@ import { type ObjectReference, type Problem, problem, referenceTo } from '../../
 import type { CompileSettings } from '../settings.ts';
 import { type ShardedMap, entries } from '../../model/sharded-map.ts';
 
+/** By which classes we go. */
+export type ClassSettings = Pick<
+  CompileSettings,
+  'ingressClass' | 'controllerName' | 'watchIngressWithoutClass'
+>;
+
 /** What decides whether an Ingress is ours. */
 export interface Classes {
   /** Names of the IngressClasses whose controller we are. */
@@ -17,7 +23,7 @@ export interface Classes {
 const DEFAULT_CLASS = 'ingressclass.kubernetes.io/is-default-class';
 const CLASS_ANNOTATION = 'kubernetes.io/ingress.class';
 
-export function readClasses(ingressClasses: ShardedMap<unknown>, settings: CompileSettings): Classes {
+export function readClasses(ingressClasses: ShardedMap<unknown>, settings: ClassSettings): Classes {
   const ours = new Set<string>();
   const problems: Problem[] = [];
   let exists = false;
@@ -51,7 +57,7 @@ export function ownership(
   ingress: unknown,
   object: ObjectReference,
   classes: Classes,
-  settings: CompileSettings,
+  settings: ClassSettings,
 ): Ownership {
   const className = asObject(asObject(ingress)['spec'])['ingressClassName'];
   const annotation = asString(

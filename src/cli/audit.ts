@@ -1,0 +1,45 @@
+import type { CompileConfig } from '../config/config.ts';
+import { EXIT } from '../config/exit-codes.ts';
+import type { KeyVerdict } from '../policies/ingress-nginx/verdict.ts';
+import { type Audit, auditIngresses } from '../routing/ingress/audit.ts';
+import { auditHtml } from './audit-html.ts';
+import { auditMarkdown, auditText } from './audit-text.ts';
+import { readOnce } from './compile-once.ts';
+
+export type AuditOutput = 'text' | 'json' | 'markdown' | 'html';
+
+/** Each fails for itself and for what is worse. */
+
+export type FailOn = 'refused' | 'not-yet' | 'difference';
+
+const FAILING: Readonly<Record<FailOn, readonly KeyVerdict[]>> = {
+  refused: ['refused'],
+  'not-yet': ['refused', 'not yet'],
+  difference: ['refused', 'not yet', 'reported difference'],
+};
+
+/** `portico audit`: what becomes of every annotation of ingress-nginx; the exit code is 1 when `failOn` says so. */
+export async function runAudit(
+  config: CompileConfig,
+  env: NodeJS.ProcessEnv,
+  output: AuditOutput,
+  failOn: FailOn,
+  write: (text: string) => void,
+): Promise<number> {
+  const read = await readOnce(config, env);
+  if (read.kind !== 'read') {
+    console.error(`portico audit: ${read.message}`);
+    return read.kind === 'no-input' ? EXIT.noInput : EXIT.unavailable;
+  }
+  const { snapshot, settings, forbiddenSecrets } = read;
+  const audit = auditIngresses(snapshot, { ...settings, forbiddenSecrets });
+  write(FORMATS[output](audit));
+  return FAILING[failOn].some((verdict) => audit.totals[verdict] > 0) ? EXIT.failure : EXIT.ok;
+}
+
+const FORMATS: Readonly<Record<AuditOutput, (audit: Audit) => string>> = {
+  text: auditText,
+  json: (audit) => `${JSON.stringify(audit, null, 2)}\n`,
+  markdown: auditMarkdown,
+  html: auditHtml,
+};

@@ -1,0 +1,126 @@
+import { ObjectReader } from '../../model/object-reader.ts';
+import type { ObjectKey } from '../../model/objects.ts';
+import { type Problem, type Severity, referenceTo } from '../../model/problem.ts';
+import { entries } from '../../model/sharded-map.ts';
+import type { Snapshot } from '../../model/snapshot.ts';
+import { asObject } from '../../model/untyped.ts';
+import { INGRESS_NGINX } from '../../policies/annotation-spec.ts';
+import type { Risk } from '../../policies/ingress-nginx/key.ts';
+import {
+  type Judgement,
+  type KeyVerdict,
+  VERDICTS,
+  isImplemented,
+  judgeAnnotation,
+} from '../../policies/ingress-nginx/verdict.ts';
+import type { CompileSettings } from '../settings.ts';
+import { readAnnotations } from './annotations.ts';
+import { type ClassSettings, ownership, readClasses } from './classes.ts';
+
+/** One annotation of ingress-nginx on one Ingress. */
+export interface AuditedAnnotation extends Judgement {
+  readonly ingress: ObjectKey;
+  /** After `nginx.ingress.kubernetes.io/`. */
+  readonly name: string;
+}
+
+export interface Audit {
+  /** How many Ingresses were looked at. */
+  readonly ingresses: number;
+  /** How many of them have no annotation of ingress-nginx. */
+  readonly unannotated: number;
+  /** Worst first: by verdict, then by risk, then by name. */
+  readonly annotations: readonly AuditedAnnotation[];
+  readonly totals: Readonly<Record<KeyVerdict, number>>;
+}
+
+const RISKS: readonly Risk[] = ['critical', 'high', 'medium', 'low'];
+/** How an Ingress of ingress-nginx is told, whatever the name of its class. */
+const INGRESS_NGINX_CLASS = { ingressClass: 'nginx', controllerName: 'k8s.io/ingress-nginx' };
+
+type Settings = ClassSettings & Pick<CompileSettings, 'forbiddenSecrets'>;
+
+/**
+ * What becomes of the annotations of ingress-nginx on every Ingress that is ours, that ingress-nginx serves, or that names
+ * the class of the settings.
+ */
+export function auditIngresses(snapshot: Snapshot, settings: Settings): Audit {
+  const annotations: AuditedAnnotation[] = [];
+  let ingresses = 0;
+  let unannotated = 0;
+  const isAudited = auditedIngresses(snapshot, settings);
+  for (const [key, ingress] of entries(snapshot.ingresses)) {
+    if (!isAudited(key, ingress)) continue;
+    ingresses++;
+    const found = auditIngress(key, ingress, new ObjectReader(snapshot, settings.forbiddenSecrets));
+    if (found.length === 0) unannotated++;
+    for (const each of found) annotations.push(each);
+  }
+  const totals = { refused: 0, 'not yet': 0, 'reported difference': 0, 'no effect': 0, same: 0 };
+  for (const { verdict } of annotations) totals[verdict]++;
+  return { ingresses, unannotated, annotations: annotations.sort(byUrgency), totals };
+}
+
+function auditedIngresses(
+  { ingressClasses }: Snapshot,
+  settings: ClassSettings,
+): (key: ObjectKey, ingress: unknown) => boolean {
+  const theirs = { ...settings, ...INGRESS_NGINX_CLASS };
+  const readers = [settings, theirs].map((each) => ({ each, classes: readClasses(ingressClasses, each) }));
+  return (key, ingress) => {
+    const object = referenceTo('Ingress', key, ingress);
+    const className = asObject(asObject(ingress)['spec'])['ingressClassName'];
+    return (
+      className === settings.ingressClass ||
+      className === INGRESS_NGINX_CLASS.ingressClass ||
+      readers.some(({ each, classes }) => ownership(ingress, object, classes, each).kind !== 'foreign')
+    );
+  };
+}
+
+function auditIngress(key: ObjectKey, ingress: unknown, objects: ObjectReader): AuditedAnnotation[] {
+  const written = asObject(asObject(asObject(ingress)['metadata'])['annotations']);
+  const found: AuditedAnnotation[] = [];
+  const names = Object.keys(written).filter((name) => name.startsWith(INGRESS_NGINX));
+  if (names.length === 0) return found;
+  const { problems } = readAnnotations(ingress, referenceTo('Ingress', key, ingress), objects);
+  const worst = worstByField(problems);
+  for (const fullName of names) {
+    const name = fullName.slice(INGRESS_NGINX.length);
+    const judgement = judgeAnnotation(name, written[fullName]);
+    const problem = isImplemented(name) ? worst.get(`metadata.annotations[${fullName}]`) : undefined;
+    found.push({ ingress: key, name, ...(problem ? judgedByProblem(judgement, problem) : judgement) });
+  }
+  return found;
+}
+
+/** What a policy says of this very value tells more than what is true of the annotation. */
+function judgedByProblem(judgement: Judgement, { severity, message }: Problem): Judgement {
+  const verdict = severity === 'error' ? 'refused' : 'reported difference';
+  return { ...judgement, verdict, reason: message };
+}
+
+const SEVERITIES: readonly Severity[] = ['info', 'warning', 'error'];
+
+function worstByField(problems: readonly Problem[]): ReadonlyMap<string, Problem> {
+  const worst = new Map<string, Problem>();
+  for (const problem of problems) {
+    const before = worst.get(problem.field);
+    if (!before || SEVERITIES.indexOf(problem.severity) > SEVERITIES.indexOf(before.severity))
+      worst.set(problem.field, problem);
+  }
+  return worst;
+}
+
+function byUrgency(a: AuditedAnnotation, b: AuditedAnnotation): number {
+  return (
+    VERDICTS.indexOf(a.verdict) - VERDICTS.indexOf(b.verdict) ||
+    RISKS.indexOf(a.risk) - RISKS.indexOf(b.risk) ||
+    compareText(a.name, b.name) ||
+    compareText(a.ingress, b.ingress)
+  );
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

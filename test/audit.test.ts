@@ -1,0 +1,178 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { type AuditOutput, type FailOn, runAudit } from '../src/cli/audit.ts';
+import { compileOnce, readOnce } from '../src/cli/compile-once.ts';
+import { type CompileConfig, resolveCompileConfig } from '../src/config/config.ts';
+import type { Ingress } from '../src/model/objects.ts';
+import { EMPTY_SNAPSHOT, type Snapshot, applyChanges } from '../src/model/snapshot.ts';
+import { VERDICTS } from '../src/policies/ingress-nginx/verdict.ts';
+import { type Audit, auditIngresses } from '../src/routing/ingress/audit.ts';
+import { hostsOf, routesOf } from '../src/routing/table-view.ts';
+import { CASE_SETTINGS } from './support/cases.ts';
+import { runPortico } from './support/daemon.ts';
+
+const CORPUS = join(import.meta.dirname, 'corpus');
+
+function configOf(manifests: string): CompileConfig {
+  const result = resolveCompileConfig({ manifests: [manifests], 'drop-in': 'ingress-nginx' }, {});
+  if (result.kind === 'invalid') throw new Error(result.errors.join('\n'));
+  return result.config;
+}
+
+async function audit(
+  manifests: string,
+  output: AuditOutput = 'json',
+  failOn: FailOn = 'refused',
+): Promise<{ code: number; text: string }> {
+  let text = '';
+  const code = await runAudit(configOf(manifests), {}, output, failOn, (more) => (text += more));
+  return { code, text };
+}
+
+describe('the corpus', () => {
+  test('audit looks at every Ingress of ingress-nginx, worst first, and check closes exactly those that are refused', async () => {
+    const { code, text } = await audit(CORPUS);
+    const { ingresses, unannotated, annotations, totals } = JSON.parse(text) as Audit;
+    expect([code, ingresses, unannotated]).toEqual([1, 20, 1]);
+    expect(annotations.length).toBeGreaterThan(50);
+    const verdicts = annotations.map(({ verdict }) => VERDICTS.indexOf(verdict));
+    expect(verdicts).toEqual(verdicts.toSorted((a, b) => a - b));
+    for (const verdict of VERDICTS)
+      expect(totals[verdict]).toBe(annotations.filter((each) => each.verdict === verdict).length);
+    expect(annotations.filter(({ reason }) => !reason.endsWith('.'))).toEqual([]);
+
+    const compiled = await compileOnce(configOf(CORPUS), {});
+    if (compiled.kind !== 'compiled') throw new Error(compiled.message);
+    const routes = [...hostsOf(compiled.compilation.table)].flatMap((host) => [...routesOf(host)]);
+    const closed = routes.filter(({ policies }) => policies !== null && policies.closed.length > 0);
+    const refused = annotations.filter(({ verdict }) => verdict === 'refused');
+    expect([...new Set(closed.map(({ ingress }) => ingress))].toSorted()).toEqual(
+      [...new Set(refused.map(({ ingress }) => ingress))].toSorted(),
+    );
+    expect(routes.length - closed.length).toBeGreaterThan(10);
+    const errors = compiled.problems.filter(
+      ({ severity, field }) => severity === 'error' && field.includes('annotations'),
+    );
+    expect(new Set(errors.map(({ object }) => `${object.namespace}/${object.name}`))).toEqual(
+      new Set(refused.map(({ ingress }) => ingress)),
+    );
+  });
+
+  test('the class of the settings is audited too, and so are Ingresses that ingress-nginx serves by another name', async () => {
+    const read = await readOnce(configOf(CORPUS), {});
+    if (read.kind !== 'read') throw new Error(read.message);
+    const settings = { ...CASE_SETTINGS, ingressClass: 'traefik' };
+    expect(auditIngresses(read.snapshot, settings).ingresses).toBe(21);
+    const renamed = applyChanges(read.snapshot, [
+      {
+        kind: 'IngressClass',
+        key: 'traefik',
+        object: { metadata: { name: 'traefik' }, spec: { controller: 'k8s.io/ingress-nginx' } },
+      },
+    ]);
+    expect(auditIngresses(renamed, CASE_SETTINGS).ingresses).toBe(21);
+  });
+});
+
+describe('the outputs', () => {
+  const HOSTILE = '<script>alert(1)</script>|`x`[a](http://b)\u0007';
+  let folder = '';
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  function ingressWith(annotations: Readonly<Record<string, string>>): string {
+    folder = mkdtempSync(join(tmpdir(), 'portico-audit-'));
+    const full = Object.entries(annotations).map(([name, value]) => [
+      `nginx.ingress.kubernetes.io/${name}`,
+      value,
+    ]);
+    const ingress = {
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'Ingress',
+      metadata: { name: 'web', namespace: 'shop', annotations: Object.fromEntries(full) },
+      spec: { ingressClassName: 'nginx', defaultBackend: { service: { name: 'web', port: { number: 80 } } } },
+    };
+    writeFileSync(join(folder, 'web.json'), JSON.stringify(ingress));
+    return folder;
+  }
+
+  test('nothing from an object becomes HTML, Markdown or a control character', async () => {
+    const manifests = ingressWith({
+      'configuration-snippet': `more_set_headers 'X: ${HOSTILE}';`,
+      'backend-protocol': HOSTILE,
+    });
+    const html = (await audit(manifests, 'html')).text;
+    expect(html).toContain('&lt;script&gt;');
+    expect(html.match(/<script|<img|<link|src=|href=|@import|url\(/g)).toBeNull();
+    expect(html).toContain('color-scheme: light dark');
+    const markdown = (await audit(manifests, 'markdown')).text;
+    expect(markdown).toContain('&lt;script\\>');
+    expect(
+      markdown
+        .split('\n')
+        .filter((line) => line.startsWith('| '))
+        .map((line) => line.match(/(?<!\\)\|/g)?.length),
+    ).toEqual([7, 7, 7, 7]);
+    for (const output of ['text', 'markdown', 'html'] as const)
+      expect((await audit(manifests, output)).text).not.toContain('\u0007');
+    expect((await audit(manifests, 'text')).text.trimEnd().split('\n')).toHaveLength(3);
+  });
+
+  test.each([
+    ['auth-url', 'https://auth.example.com', [1, 1, 1]],
+    ['mirror-request-body', 'on', [0, 1, 1]],
+    ['backend-protocol', 'GRPC', [0, 0, 1]],
+    ['proxy-buffering', 'on', [0, 0, 0]],
+  ])('%s: the exit code is what --fail-on says', async (name, value, codes) => {
+    const manifests = ingressWith({ [name]: value });
+    const found: number[] = [];
+    for (const failOn of ['refused', 'not-yet', 'difference'] as const)
+      found.push((await audit(manifests, 'text', failOn)).code);
+    expect(found).toEqual(codes);
+  });
+
+  test('from the command line', async () => {
+    const { code, stdout, stderr } = await runPortico([
+      'audit',
+      '--manifests',
+      CORPUS,
+      '--fail-on',
+      'not-yet',
+    ]);
+    expect([code, stderr]).toEqual([1, '']);
+    expect(stdout).toMatch(
+      /^refused \(critical risk\): Ingress .*\n(.*\n)+20 Ingresses, 1 without annotations .*\n$/,
+    );
+    const wrong = await runPortico(['audit', '--manifests', CORPUS, '--output', 'pdf']);
+    expect([wrong.code, wrong.stdout]).toEqual([64, '']);
+  });
+});
+
+test('the work grows with the Ingresses, each of which is read by itself', () => {
+  const readsOf = (count: number): number => {
+    let reads = 0;
+    const changes = Array.from({ length: count }, (_, index) => {
+      const metadata = {
+        name: `i${index}`,
+        namespace: 'shop',
+        get annotations() {
+          reads++;
+          return {
+            'nginx.ingress.kubernetes.io/rewrite-target': '/',
+            'nginx.ingress.kubernetes.io/auth-url': '/a',
+          };
+        },
+      };
+      const object = { metadata, spec: { ingressClassName: 'nginx' } } as unknown as Ingress;
+      return { kind: 'Ingress', key: `shop/i${index}`, object } as const;
+    });
+    const snapshot: Snapshot = applyChanges(EMPTY_SNAPSHOT, changes);
+    reads = 0;
+    expect(auditIngresses(snapshot, CASE_SETTINGS).totals.refused).toBe(count);
+    return reads;
+  };
+  const perIngress = readsOf(100) / 100;
+  expect(perIngress).toBeLessThan(10);
+  expect(readsOf(1_000)).toBe(1_000 * perIngress);
+});
