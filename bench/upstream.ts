@@ -11,7 +11,7 @@ const LARGE_HEAD = Buffer.from(
 );
 const CHUNK = Buffer.alloc(256 * 1024, 'b');
 const CHUNKS = 64;
-const SOON_MS = 4;
+const SOON_MS = 10;
 
 function response(body: Buffer): Buffer {
   const head = `HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: ${body.length}\r\n\r\n`;

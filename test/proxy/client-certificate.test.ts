@@ -4,12 +4,11 @@ import { compile } from '../../src/routing/compile/compile.ts';
 import { snapshotOf } from '../../src/model/snapshot.ts';
 import { EMPTY_TABLE } from '../../src/routing/table-update.ts';
 import type { ClientAuth } from '../../src/policies/client-certificate.ts';
-import { loadCases } from '../support/cases.ts';
+import { loadCase } from '../support/cases.ts';
 
 describe('what a client is asked for, by the name it gives', () => {
-  const found = loadCases().find(({ name }) => name === 'client-certificate');
-  if (!found) throw new Error('the case is gone');
-  const { table } = compile(snapshotOf(found.objects), found.settings);
+  const { objects, settings } = loadCase('client-certificate');
+  const { table } = compile(snapshotOf(objects), settings);
   const policies = clientPolicies(() => table);
   const of = (name: string | null): ClientAuth | null => policies.of(name);
   const ours = of('ours.example.com');

@@ -2,15 +2,13 @@ import { describe, expect, it } from 'vitest';
 import { type Compilation, compile, listProblems } from '../../src/routing/compile/compile.ts';
 import { entries, get } from '../../src/model/sharded-map.ts';
 import { type ObjectChange, applyChanges, snapshotOf } from '../../src/model/snapshot.ts';
-import { CASE_SETTINGS, loadCases } from '../support/cases.ts';
+import { CASE_SETTINGS, loadCase, loadCases } from '../support/cases.ts';
 
 function caseNamed(name: string): {
   objects: readonly ObjectChange[];
   compiledAt: (now: string) => Compilation;
 } {
-  const found = loadCases().find((candidate) => candidate.name === name);
-  if (!found) throw new Error(`no case ${name}`);
-  const { objects, settings } = found;
+  const { objects, settings } = loadCase(name);
   return {
     objects,
     compiledAt: (now) => compile(snapshotOf(objects), { ...settings, now: Date.parse(now) }),

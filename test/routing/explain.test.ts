@@ -2,12 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { compile } from '../../src/routing/compile/compile.ts';
 import { type Explanation, explain } from '../../src/routing/explanation.ts';
 import { snapshotOf } from '../../src/model/snapshot.ts';
-import { loadCases } from '../support/cases.ts';
+import { loadCase } from '../support/cases.ts';
 
 function explained(name: string, host: string, path: string, scheme: 'http' | 'https' = 'http'): Explanation {
-  const found = loadCases().find((candidate) => candidate.name === name);
-  if (!found) throw new Error(`no case ${name}`);
-  return explain(compile(snapshotOf(found.objects), found.settings), { scheme, host, path }, { port: 443 });
+  const { objects, settings } = loadCase(name);
+  return explain(compile(snapshotOf(objects), settings), { scheme, host, path }, { port: 443 });
 }
 
 function losers({ otherRules }: Explanation): readonly string[] {

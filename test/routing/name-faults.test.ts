@@ -3,10 +3,10 @@ import type { NameFault } from '../../src/model/name-fault.ts';
 import { entries, mapOf } from '../../src/model/sharded-map.ts';
 import { snapshotOf } from '../../src/model/snapshot.ts';
 import { type Compilation, compile, listProblems } from '../../src/routing/compile/compile.ts';
-import { loadCases } from '../support/cases.ts';
+import { loadCase } from '../support/cases.ts';
 
 it('a name that does not resolve is a problem of its Service, for as long as the Service has the name', () => {
-  const { objects, settings } = loadCases().find(({ name }) => name === 'external-name')!;
+  const { objects, settings } = loadCase('external-name');
   const snapshot = snapshotOf(objects);
   const before = compile(snapshot, settings);
   const withFault = (fault: NameFault): Compilation => {

@@ -94,7 +94,7 @@ describe('compile and match', () => {
           expect(result(compilation)).toEqual(result(compile(snapshot, settings)));
         }
       }),
-      { numRuns: 150 },
+      { numRuns: 100 },
     );
   });
 
@@ -145,7 +145,7 @@ describe('compile and match', () => {
           expect(applyTableUpdate(received, update)).toEqual(after.table);
         },
       ),
-      { numRuns: 200 },
+      { numRuns: 100 },
     );
   });
 

@@ -289,7 +289,10 @@ describe('the endpoints of a namespace', () => {
     expect(get(fewer.table.backends, 'b/s3:1000')?.endpoints).toHaveLength(each);
     for (const { snapshot, table, endpointsByNamespace } of [after, fewer]) {
       const scratch = compile(snapshot, CASE_SETTINGS);
-      expect([...entries(table.backends)].sort()).toEqual([...entries(scratch.table.backends)].sort());
+      // As text: half a million endpoints are compared in no time.
+      const text = (backends: typeof table.backends) =>
+        [...entries(backends)].map((each) => JSON.stringify(each)).sort();
+      expect(text(table.backends)).toEqual(text(scratch.table.backends));
       expect([...entries(endpointsByNamespace)]).toEqual([...entries(scratch.endpointsByNamespace)]);
     }
   });

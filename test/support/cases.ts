@@ -98,7 +98,8 @@ export function loadCases(): readonly Case[] {
   return inputs.sort().map((file) => loadCase(file.slice(0, -'.in.yaml'.length)));
 }
 
-function loadCase(name: string): Case {
+/** The golden case `NAME.in.yaml`; throws when there is none. */
+export function loadCase(name: string): Case {
   const input = readFileSync(`${CASES}${name}.in.yaml`, 'utf8');
   const manifests = /^kind: IngressClass$/m.test(input) ? input : `${INGRESS_CLASS}---\n${input}`;
   const before = `${CASES}${name}.before.yaml`;

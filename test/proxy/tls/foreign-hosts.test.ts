@@ -4,12 +4,11 @@ import { decide } from '../../../src/routing/decide.ts';
 import { type Compilation, compile } from '../../../src/routing/compile/compile.ts';
 import { hostReference } from '../../../src/routing/host-certificate.ts';
 import { routesFor } from '../../../src/routing/match.ts';
-import { CASE_SETTINGS, INGRESS_CLASS, loadCases, parseManifests } from '../../support/cases.ts';
+import { CASE_SETTINGS, INGRESS_CLASS, loadCase, parseManifests } from '../../support/cases.ts';
 
 function compiled(name: string): Compilation {
-  const found = loadCases().find((each) => each.name === name);
-  if (!found) throw new Error(`no case ${name}`);
-  return compile(snapshotOf(found.objects), found.settings);
+  const { objects, settings } = loadCase(name);
+  return compile(snapshotOf(objects), settings);
 }
 
 describe('TLS of hosts that others had first', () => {
