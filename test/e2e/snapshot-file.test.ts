@@ -1,10 +1,10 @@
 import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { describe, it } from 'vitest';
+import { afterAll, beforeAll, describe, it } from 'vitest';
 import { readSnapshotFile } from '../../src/watch/snapshot-file.ts';
 import { values } from '../../src/model/sharded-map.ts';
-import type { ApiObject } from '../support/api-server.ts';
+import type { ApiObject, ApiServer } from '../support/api-server.ts';
 import { eventually, startDaemon } from '../support/daemon.ts';
 import { scriptedCluster } from './cluster.ts';
 import { startLoad } from './load.ts';
@@ -116,36 +116,6 @@ describe.concurrent('--snapshot-file', () => {
     expect(await daemon.stop()).toBe(0);
   });
 
-  it.for<[reason: string, spoil: (text: string) => string]>([
-    ['damaged', (text: string) => text.replace('shop.test', 'shop.tess')],
-    ['damaged', (text: string) => text.slice(0, -100)],
-    ['is not a snapshot of Portico', () => '{"kind":"List"}\n'],
-    ['has version 2', (text: string) => text.replace('"version":1', '"version":2')],
-  ])('that %s is ignored with one line', async ([reason, spoil], { expect }) => {
-    await using place = await temporary();
-    await using pod = await startPod('pod');
-    const site = { host: 'shop.test', endpoints: [pod.endpoint] };
-    await using cluster = await scriptedCluster({ objects: siteObjects(site) });
-    const args = [...cluster.args, '--snapshot-file', place.file];
-    {
-      await using before = startDaemon({ args });
-      await before.ready();
-      await before.stop();
-    }
-    await writeFile(place.file, spoil(await readFile(place.file, 'utf8')));
-    await cluster.api.refuse();
-    await using daemon = startDaemon({ args });
-    const line = await daemon.line(/--snapshot-file/);
-    expect(line).toContain(reason);
-    expect(line).toContain('it is ignored');
-    expect((await daemon.status('/readyz')).status).toBe(503);
-    await cluster.api.accept();
-    await daemon.ready();
-    expect((await daemon.request('shop.test')).status).toBe(200);
-    expect(await daemon.stop()).toBe(0);
-    expect(daemon.output().match(/--snapshot-file/g)).toHaveLength(1);
-  });
-
   // To a process a limit on the size of files looks as a full disk does, and needs neither rights nor a disk.
   it('that has no room stays as it was, is said once with what to do, and is written when it has', async ({
     expect,
@@ -199,6 +169,48 @@ describe.concurrent('--snapshot-file', () => {
     await daemon.ready();
     const line = await daemon.line(/--snapshot-file/);
     expect(line).toMatch(/cannot be written \(ENOENT/);
+    expect((await daemon.request('shop.test')).status).toBe(200);
+    expect(await daemon.stop()).toBe(0);
+    expect(daemon.output().match(/--snapshot-file/g)).toHaveLength(1);
+  });
+});
+
+// One after the other, with one cluster and one snapshot of it.
+describe('a snapshot file that cannot be used', () => {
+  let stack: AsyncDisposableStack;
+  let api: ApiServer;
+  let args: readonly string[];
+  let saved: string;
+  beforeAll(async () => {
+    stack = new AsyncDisposableStack();
+    const pod = stack.use(await startPod('pod'));
+    const objects = siteObjects({ host: 'shop.test', endpoints: [pod.endpoint] });
+    const cluster = stack.use(await scriptedCluster({ objects }));
+    ({ api, args } = cluster);
+    await using place = await temporary();
+    await using before = startDaemon({ args: [...args, '--snapshot-file', place.file] });
+    await before.ready();
+    await before.stop();
+    saved = await readFile(place.file, 'utf8');
+  });
+  afterAll(() => stack.disposeAsync());
+
+  it.for<[reason: string, spoil: (text: string) => string]>([
+    ['damaged', (text: string) => text.replace('shop.test', 'shop.tess')],
+    ['damaged', (text: string) => text.slice(0, -100)],
+    ['is not a snapshot of Portico', () => '{"kind":"List"}\n'],
+    ['has version 2', (text: string) => text.replace('"version":1', '"version":2')],
+  ])('because it %s, is ignored with one line', async ([reason, spoil], { expect }) => {
+    await using place = await temporary();
+    await writeFile(place.file, spoil(saved));
+    await api.refuse();
+    await using daemon = startDaemon({ args: [...args, '--snapshot-file', place.file] });
+    const line = await daemon.line(/--snapshot-file/);
+    expect(line).toContain(reason);
+    expect(line).toContain('it is ignored');
+    expect((await daemon.status('/readyz')).status).toBe(503);
+    await api.accept();
+    await daemon.ready();
     expect((await daemon.request('shop.test')).status).toBe(200);
     expect(await daemon.stop()).toBe(0);
     expect(daemon.output().match(/--snapshot-file/g)).toHaveLength(1);
