@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { type Server, createServer } from 'node:http';
 import { type AddressInfo, isIPv6 } from 'node:net';
+import { soon } from '../support/until.ts';
 
 /** A small server as a Pod runs it: answers every request with its name. */
 export interface Pod extends AsyncDisposable {
@@ -10,7 +11,7 @@ export interface Pod extends AsyncDisposable {
   readonly server: Server;
   /** Requests for /slow that are not answered yet. */
   readonly held: number;
-  /** Resolves when so many requests are held. */
+  /** Resolves when so many requests are held; rejects when they do not come in time. */
   holds(count: number): Promise<void>;
   /** Answers what is held, and /slow at once from now on. */
   release(): void;
@@ -57,11 +58,13 @@ export async function startPod(name: string, address = '127.0.0.1', port = 0): P
     get held() {
       return held.length;
     },
-    holds: (count) =>
-      new Promise((resolve) => {
+    holds(count) {
+      const met = new Promise<void>((resolve) => {
         if (held.length >= count) resolve();
         else waiting.push({ count, resolve });
-      }),
+      });
+      return soon(met, () => `${count} requests are held; there were ${held.length}`);
+    },
     release,
     stop,
     [Symbol.asyncDispose]: stop,

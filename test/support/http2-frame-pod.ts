@@ -13,6 +13,7 @@ import {
   headers,
   settings,
 } from './http2-frames.ts';
+import { soon } from './until.ts';
 
 /** The pod's end of a connection, frame by frame. */
 export interface PodEnd extends FrameClient {
@@ -27,7 +28,7 @@ export interface FramePod extends AsyncDisposable {
   readonly port: number;
   /** In the order in which they were accepted. */
   readonly connections: readonly PodEnd[];
-  /** The nth connection, from 0, as soon as it is there. */
+  /** The nth connection, from 0, as soon as it is there; rejects when it does not come in time. */
   connection(index: number): Promise<PodEnd>;
 }
 
@@ -66,8 +67,8 @@ export async function framePod(script: PodScript, first: Buffer | null = setting
   return {
     port,
     connections,
-    connection: (index) =>
-      new Promise((resolve) => {
+    connection(index) {
+      const accepted = new Promise<PodEnd>((resolve) => {
         const look = (): void => {
           const found = connections[index];
           if (!found) return;
@@ -76,7 +77,9 @@ export async function framePod(script: PodScript, first: Buffer | null = setting
         };
         waiting.add(look);
         look();
-      }),
+      });
+      return soon(accepted, () => `connection ${index} to the pod; there were ${connections.length}`);
+    },
     async [Symbol.asyncDispose]() {
       server.close();
       for (const { socket } of connections) socket.destroy();

@@ -1,5 +1,6 @@
 import { type Socket, connect } from 'node:net';
 import { blockReader } from './hpack.ts';
+import { soon } from './until.ts';
 
 /** HTTP/2 spoken by hand (RFC 9113 4): frames as bytes, so that a test can send what no library would. */
 
@@ -146,13 +147,20 @@ export interface FrameClient extends Disposable {
   readonly closed: Promise<void>;
 }
 
-/** Connects and sends the preface and `first`, the client's SETTINGS. */
+/** Connects and sends the preface and `first`, the client's SETTINGS. Its waits reject when they are not met in time. */
 export async function frameClient(port: number, first = settings()): Promise<FrameClient> {
   const socket = connect({ port, host: '127.0.0.1' });
-  const client = frameEnd(socket);
+  const end = frameEnd(socket);
   await new Promise<void>((resolve) => socket.once('connect', resolve));
   socket.write(Buffer.concat([PREFACE, first]));
-  return client;
+  const came = (): string => `came last: ${end.frames.slice(-20).map(show).join(' ')}`;
+  return {
+    ...end,
+    until: (condition) => soon(end.until(condition), () => `${condition.toString()}; ${came()}`),
+    get closed() {
+      return soon(end.closed, () => `the close of the connection; ${came()}`);
+    },
+  };
 }
 
 /** Either end of a connection; what comes begins with `preface`. */
