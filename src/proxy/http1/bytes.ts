@@ -68,6 +68,12 @@ export function startsWithIgnoringCase(
   return end - start >= lower.length && equalsIgnoringCase(bytes, start, start + lower.length, lower);
 }
 
+/** Whether one of the bytes from `start` to `end` is `letter`, a lower-case ASCII letter, in either case. */
+export function includesIgnoringCase(bytes: Uint8Array, start: number, end: number, letter: number): boolean {
+  for (let at = start; at < end; at++) if (((bytes[at] ?? 0) | 0x20) === letter) return true;
+  return false;
+}
+
 export function lowerCase(byte: number): number {
   return byte >= 0x41 && byte <= 0x5a ? byte + 0x20 : byte;
 }

@@ -9,6 +9,7 @@ import {
   endOfTarget,
   endOfToken,
   equalsIgnoringCase,
+  includesIgnoringCase,
   startsWithIgnoringCase,
   text,
 } from '../../http1/bytes.ts';
@@ -67,7 +68,7 @@ export class RequestHead {
   hasUnderscored = false;
   /** It says that it is a gRPC call: `application/grpc`, with a suffix or without. */
   isGrpc = false;
-  /** The one Accept field; -1 without any. */
+  /** An Accept field that may name JSON; -1 without any. */
   #accept = -1;
 
   constructor(limits: Limits) {
@@ -95,7 +96,7 @@ export class RequestHead {
     this.saysHost = false;
   }
 
-  /** What the client likes to read; undefined where it does not say. */
+  /** What the client likes to read; undefined where it cannot name JSON, which is all that is asked about it. */
   accept(bytes: Buffer, base: number): string | undefined {
     return this.#accept < 0 ? undefined : this.fields.valueOfKind(bytes, base, FieldKind.accept);
   }
@@ -215,7 +216,7 @@ export class RequestHead {
           this.hasUnderscored = true;
           break;
         case FieldKind.accept:
-          this.#accept = field;
+          if (includesIgnoringCase(bytes, start, end, LETTER_J)) this.#accept = field;
           break;
         case FieldKind.contentType:
           this.isGrpc = startsWithIgnoringCase(bytes, start, end, GRPC);
@@ -246,6 +247,8 @@ export class RequestHead {
 }
 
 const GRPC = 'application/grpc';
+/** As in JSON. Most values of Accept have none, and no string is made of them. */
+const LETTER_J = 0x6a;
 
 /** A digit where the one byte stands that no version has. */
 const DIGIT = 0x23;
