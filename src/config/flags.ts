@@ -64,7 +64,7 @@ export const CLASS_FLAGS: readonly Flag[] = [
     name: 'drop-in',
     value: '<ingress-nginx>',
     description:
-      'take the place of ingress-nginx: its class and controller name, HSTS and ExternalNames as by its defaults; each of these flags still wins',
+      'take the place of ingress-nginx: use its defaults for --ingress-class, --controller-name, --hsts and --allow-cross-namespace-external-names; flags that are given win',
     group: 'What is served',
   },
   {
