@@ -7,6 +7,7 @@ import type { PolicyModule } from './policy.ts';
 import { redirect } from './redirect.ts';
 import { responseHeaders } from './response-headers.ts';
 import { sourceRanges } from './source-ranges.ts';
+import { sslRedirect } from './ssl-redirect.ts';
 import { upstreamHost } from './upstream-host.ts';
 
 /**
@@ -14,6 +15,8 @@ import { upstreamHost } from './upstream-host.ts';
  * each place stands beside it.
  */
 export const POLICIES = [
+  // redirect: read by decide(), before a policy of the route is asked.
+  sslRedirect,
   // redirect: the root of the host before what all paths of an Ingress are redirected to, as in ingress-nginx.
   appRoot,
   // redirect: a preflight is answered before limits and access, which it brings no credentials for; it follows no redirect.

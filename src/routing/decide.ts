@@ -1,5 +1,5 @@
 import { get } from '../model/sharded-map.ts';
-import type { Backend, Route, RouteTable } from './table.ts';
+import type { Backend, HostRoutes, Route, RouteTable } from './table.ts';
 import { hostReference } from './host-certificate.ts';
 import { matchIn, normalizeHost, normalizePath, routesFor } from './match.ts';
 import { normalizeRulePath } from '../http/path.ts';
@@ -82,7 +82,8 @@ export function decide(
   const routes = routesFor(table, host);
   const route = matchIn(table, routes, path);
   const challenge = isChallenge(request) && answersChallenges(route);
-  if (redirect && request.scheme !== 'https' && !challenge && hostReference(table, host, routes)) {
+  const isPlain = redirect !== null && request.scheme !== 'https' && !challenge;
+  if (isPlain && goesToHttps(table, host, routes, route)) {
     const port = redirect.port === 443 ? '' : `:${redirect.port}`;
     return { kind: 'redirect', route, location: `https://${host}${port}${target}` };
   }
@@ -95,6 +96,23 @@ export function decide(
   const backend = get(table.backends, route.backend);
   if (!backend || backend.unavailable) return { kind: 'refuse', route, reason: 'backend-unavailable' };
   return { kind: 'forward', route, backend };
+}
+
+/** Whether clients of a host are sent to https: where it has TLS, unless the Ingress of the route says otherwise. */
+function goesToHttps(
+  table: RouteTable,
+  host: string,
+  routes: HostRoutes | null,
+  route: Route | null,
+): boolean {
+  switch (route?.policies?.configs['ssl-redirect']?.when) {
+    case 'never':
+      return false;
+    case 'always':
+      return host !== '';
+    case undefined:
+      return hostReference(table, host, routes) !== null;
+  }
 }
 
 function isChallenge({ method, target }: RequestFacts): boolean {

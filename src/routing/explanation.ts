@@ -177,6 +177,12 @@ function hostSteps(host: string, owner: Scope | null): readonly string[] {
 
 function tlsSteps(host: string, outcome: ExplainedOutcome): readonly string[] {
   if (outcome.kind !== 'redirect') return [];
+  const { route } = outcome;
+  if (route?.policies?.configs['ssl-redirect']?.when === 'always') {
+    return [
+      `Ingress ${route.ingress} sends clients that come by http to https; explain the https URL to see where it goes.`,
+    ];
+  }
   return [
     `Host "${host}" has TLS, so clients that come by http are sent to https; explain the https URL to see where it goes.`,
   ];
