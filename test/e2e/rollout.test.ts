@@ -96,7 +96,9 @@ describe.each([
       const { body } = await daemon.status('/readyz?verbose');
       return Number(/every thread serves table generation (\d+)/.exec(body)?.[1]);
     };
-    const before = await generation();
+    // Not a number while a thread has yet to adopt the last one.
+    let before = NaN;
+    await eventually(async () => (before = await generation()) >= 0, daemon.exited);
     await cluster.apply(...objects);
     await eventually(async () => (await generation()) > before, daemon.exited);
   };
@@ -153,7 +155,7 @@ describe.each([
       }
       // Nobody closes connections for them: a server is closed when Portico has closed the last one.
       await Promise.all(closed);
-      await cluster.apply(sliceOf('web', stages(current, 'ready')));
+      await applied(sliceOf('web', stages(current, 'ready')));
     }
 
     expect(await clients.stop()).toEqual([]);
