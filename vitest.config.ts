@@ -8,12 +8,13 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     testTimeout: TIMEOUT_MS,
     hookTimeout: TIMEOUT_MS,
-    maxWorkers: 2,
+    // Twice the two cores: half of what a test does is wait, for a drain, a back-off or a deadline.
+    maxWorkers: 4,
     // A test that asserts nothing cannot fail.
     expect: { requireAssertions: true },
     // Processes, not threads: a test may start threads, and its process has signals and an environment of its own.
     pool: 'forks',
-    // Test files share two processes: to start one for each file, and load everything there, takes as long as the tests.
+    // Test files share four processes: to start one for each file, and load everything there, takes as long as the tests.
     isolate: false,
     globalSetup: 'test/support/bundle.ts',
   },

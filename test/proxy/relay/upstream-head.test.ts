@@ -85,11 +85,13 @@ test('what the client likes to read is found in the head, and so is a gRPC call'
     expect(head.read(bytes, 0, bytes.length)).toBe('done');
     return [head.accept(bytes, 0), head.isGrpc];
   };
-  expect(read('Accept-Language: de', 'ACCEPT: \ta/b \t')).toEqual(['a/b', false]);
-  expect(read('Accept: a/b', 'accept: c/d', 'content-type: Application/gRPC+proto')).toEqual([
-    'a/b, c/d',
+  expect(read('Accept-Language: de', 'ACCEPT: \ta/JSON \t')).toEqual(['a/JSON', false]);
+  expect(read('Accept: a/b', 'accept: c/json', 'content-type: Application/gRPC+proto')).toEqual([
+    'a/b, c/json',
     true,
   ]);
+  // Only one question is asked of it: whether JSON is liked best. Without the letter, no string is made.
+  expect(read('Accept: text/html, */*', 'X-Json: j')).toEqual([undefined, false]);
   expect(read('X-Accept: a/b', 'X-Content-Type: application/grpc')).toEqual([undefined, false]);
 });
 
