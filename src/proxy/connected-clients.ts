@@ -1,4 +1,4 @@
-import type { Client } from './engine-state.ts';
+import type { Client } from './client.ts';
 
 /** Clients in the order in which they fell silent, such as those of a `DeadlineList`. */
 export interface OldestFirst {

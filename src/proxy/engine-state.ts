@@ -2,40 +2,34 @@ import type { EngineContext } from './engine.ts';
 import { UpstreamSessions } from './upstream/http2/upstream-sessions.ts';
 import type { ConnectionInfo } from '../http/connection-info.ts';
 import type { Socket } from 'node:net';
+import type { Client } from './client.ts';
 import { ConnectedClients } from './connected-clients.ts';
-import type { ClientConnection } from './downstream/http1/client-connection.ts';
-import type { ExchangeBoundary } from './exchange-boundary.ts';
 import { type DeadlineList, Deadlines } from './deadlines.ts';
 import { DescriptorWatch } from './descriptors.ts';
-import { type ConnectionMemory, HeldMemory } from './held-memory.ts';
+import { HeldMemory } from './held-memory.ts';
 import { RequestHead } from './downstream/http1/request-head.ts';
 import { WriteBuffer } from './write-buffer.ts';
-import type { Tunnel } from './tunnel.ts';
 import { DISCARD_MS, LINGER_MS } from './unread-body.ts';
 import { UpstreamPool } from './upstream/upstream-pool.ts';
 
 const COARSEST_SWEEP_MS = 500;
 
-/** A connection of a client, as far as room for it and draining are concerned. */
-export interface Client {
-  readonly connectionInfo: ConnectionInfo;
-  readonly memory: ConnectionMemory;
-  /** Written for it, and not taken by the kernel yet. */
-  readonly queuedBytes: number;
-  /** Closing it now loses nothing that was asked. */
-  readonly isIdle: boolean;
-  /** On the monotonic clock. */
-  readonly quietSince: number;
-  /** No more requests are wanted on it, if there is a way to say so. */
-  announceDrain(): void;
-  close(): void;
-  /** Whoever has still something to take note of stays for it, until `destroy`. */
-  abortForDrain(): void;
-  destroy(): void;
-  /** It is idle and gives way to another: it is gone when the call returns. */
-  evict(): void;
-  /** It holds too much memory: it is closed, and what is under way on it cut. */
-  shed(): void;
+/** What is asked of an HTTP/1.1 client whose time is over. */
+export interface TimedClient extends Client {
+  headTimedOut(): void;
+  bodyTimedOut(): void;
+}
+
+/** What is asked of an exchange whose time is over. */
+export interface TimedExchange {
+  onContinueTimeout(): void;
+  /** For one attempt to connect; without `timeLeft`, for all of them. */
+  onConnectTimeout(timeLeft: boolean): void;
+}
+
+/** What is asked of a tunnel whose time is over. */
+export interface TimedTunnel {
+  idle(): void;
 }
 
 /** What the connections and exchanges of one engine share. */
@@ -51,16 +45,16 @@ export class EngineState {
   acceptHttp2: ((socket: Socket, connectionInfo: ConnectionInfo) => void) | null = null;
   readonly deadlines: Deadlines;
   readonly descriptors: DescriptorWatch;
-  readonly heads: DeadlineList<ClientConnection>;
-  readonly keepAlives: DeadlineList<ClientConnection>;
-  readonly bodies: DeadlineList<ClientConnection>;
-  readonly discards: DeadlineList<ClientConnection>;
-  readonly lingers: DeadlineList<ClientConnection>;
-  readonly tunnels: DeadlineList<Tunnel>;
+  readonly heads: DeadlineList<TimedClient>;
+  readonly keepAlives: DeadlineList<TimedClient>;
+  readonly bodies: DeadlineList<TimedClient>;
+  readonly discards: DeadlineList<TimedClient>;
+  readonly lingers: DeadlineList<TimedClient>;
+  readonly tunnels: DeadlineList<TimedTunnel>;
   /** For all attempts of an exchange to connect, and for one of them while it has others left. */
-  readonly continues: DeadlineList<ExchangeBoundary>;
-  readonly connects: DeadlineList<ExchangeBoundary>;
-  readonly connectAttempts: DeadlineList<ExchangeBoundary>;
+  readonly continues: DeadlineList<TimedExchange>;
+  readonly connects: DeadlineList<TimedExchange>;
+  readonly connectAttempts: DeadlineList<TimedExchange>;
   /** Of every client whose head comes in one piece, as nearly all do. The others take it and leave a new one. */
   spareHead: RequestHead;
   draining = false;
@@ -90,27 +84,27 @@ export class EngineState {
       limits.tunnelIdleTimeoutMs,
     );
     this.deadlines = new Deadlines(Math.max(1, Math.min(COARSEST_SWEEP_MS, shortest / 4)), context.onFault);
-    this.heads = this.deadlines.list(limits.clientHeadTimeoutMs, (client: ClientConnection) =>
+    this.heads = this.deadlines.list(limits.clientHeadTimeoutMs, (client: TimedClient) =>
       client.headTimedOut(),
     );
-    this.keepAlives = this.deadlines.list(limits.keepAliveIdleTimeoutMs, (client: ClientConnection) =>
+    this.keepAlives = this.deadlines.list(limits.keepAliveIdleTimeoutMs, (client: TimedClient) =>
       client.close(),
     );
-    this.bodies = this.deadlines.list(limits.bodyIdleTimeoutMs, (client: ClientConnection) =>
+    this.bodies = this.deadlines.list(limits.bodyIdleTimeoutMs, (client: TimedClient) =>
       client.bodyTimedOut(),
     );
-    this.discards = this.deadlines.list(DISCARD_MS, (client: ClientConnection) => client.destroy());
-    this.lingers = this.deadlines.list(LINGER_MS, (client: ClientConnection) => client.destroy());
+    this.discards = this.deadlines.list(DISCARD_MS, (client: TimedClient) => client.destroy());
+    this.lingers = this.deadlines.list(LINGER_MS, (client: TimedClient) => client.destroy());
     for (const idle of [this.keepAlives, this.heads, this.lingers, this.discards])
       this.clients.evictFrom(idle);
-    this.tunnels = this.deadlines.list(limits.tunnelIdleTimeoutMs, (tunnel: Tunnel) => tunnel.idle());
-    this.continues = this.deadlines.list(limits.continueTimeoutMs, (exchange: ExchangeBoundary) =>
+    this.tunnels = this.deadlines.list(limits.tunnelIdleTimeoutMs, (tunnel: TimedTunnel) => tunnel.idle());
+    this.continues = this.deadlines.list(limits.continueTimeoutMs, (exchange: TimedExchange) =>
       exchange.onContinueTimeout(),
     );
-    this.connects = this.deadlines.list(limits.connectTimeoutMs, (exchange: ExchangeBoundary) =>
+    this.connects = this.deadlines.list(limits.connectTimeoutMs, (exchange: TimedExchange) =>
       exchange.onConnectTimeout(false),
     );
-    this.connectAttempts = this.deadlines.list(connectAttemptMs, (exchange: ExchangeBoundary) =>
+    this.connectAttempts = this.deadlines.list(connectAttemptMs, (exchange: TimedExchange) =>
       exchange.onConnectTimeout(true),
     );
     const leniency = { blanks: true, bareLf: context.bareLfInResponses ?? false };

@@ -3,12 +3,12 @@ import type { Verdict } from '../policies/policy.ts';
 import type { RequestHead } from './downstream/http1/request-head.ts';
 import type { EngineState } from './engine-state.ts';
 import { Exchange } from './exchange.ts';
-import type { ConnectionMemory } from './held-memory.ts';
+import type { ConnectionMemory } from './connection-memory.ts';
 import type { ReaderFault } from './native-record.ts';
 import type { Downstream } from './sides.ts';
 import type { Trailers } from './http1/field-block.ts';
 import type { TunnelUser } from './tunnel.ts';
-import type { UpstreamFailure, UpstreamUser } from './upstream/http1/upstream-connection.ts';
+import type { UpstreamFailure, UpstreamUser } from './upstream/upstream-user.ts';
 import type { ResponseHead } from './upstream/http1/response-head.ts';
 
 /**

@@ -12,19 +12,18 @@ import { Deadline } from './deadlines.ts';
 import { clientFraming, connectionOption } from './downstream/http1/client-head.ts';
 import type { ClientFraming, ConnectionOption } from './http1/framing.ts';
 import type { RequestHead } from './downstream/http1/request-head.ts';
-import type { EngineState } from './engine-state.ts';
-import type { ExchangeBoundary } from './exchange-boundary.ts';
-import type { ConnectionMemory } from './held-memory.ts';
+import type { EngineState, TimedExchange } from './engine-state.ts';
+import type { ConnectionMemory } from './connection-memory.ts';
 import { NativeRecord, type ReaderFault, detailOf } from './native-record.ts';
 import { RequestBody } from './request-body.ts';
 import { RequestPlan } from './request-plan.ts';
 import type { Downstream, Upstream } from './sides.ts';
 import type { Trailers } from './http1/field-block.ts';
-import { Tunnel } from './tunnel.ts';
+import { Tunnel, type TunnelUser } from './tunnel.ts';
 import { acquireUpstream } from './upstream/acquire-upstream.ts';
 import { type ConnectFailure, isConnectError } from './upstream/connect-failure.ts';
 import type { ResponseHead } from './upstream/http1/response-head.ts';
-import type { UpstreamFailure } from './upstream/http1/upstream-connection.ts';
+import type { UpstreamFailure, UpstreamUser } from './upstream/upstream-user.ts';
 import { upstreamTransport } from './upstream/upstream-transport.ts';
 
 /** What an exchange counts for beside its head: so the number of those under way is bounded by memory too. */
@@ -39,6 +38,13 @@ type Response =
   | 'tunnel'
   | 'over';
 
+/** Whoever calls an exchange later is given this instead: it passes the call on, and contains what throws. */
+interface Boundary extends UpstreamUser, TunnelUser, TimedExchange {
+  refuse(reason: LocalReason): void;
+  onEndpointsKnown(): void;
+  onVerdict(verdict: Verdict): void;
+}
+
 /**
  * The life of one exchange, told from top to bottom: the head is there → a decision → an endpoint and a connection
  * to it → the request is sent → the response comes and goes on → the account. Each step is called by the connection
@@ -46,7 +52,7 @@ type Response =
  */
 export class Exchange {
   readonly #engine: EngineState;
-  readonly #boundary: ExchangeBoundary;
+  readonly #boundary: Boundary;
   readonly #client: Downstream;
   readonly #record: NativeRecord;
   readonly isHead: boolean;
@@ -64,14 +70,14 @@ export class Exchange {
   /** The client was asked for its body, by the pod or by us. */
   #continued = false;
   /** Only while a pod that might ask for the body says nothing. */
-  #continueTimer: Deadline<ExchangeBoundary> | null = null;
+  #continueTimer: Deadline<TimedExchange> | null = null;
 
   #state: EndpointState | null = null;
   #tried: readonly EndpointState[] = [];
   #resets = 0;
   #upstream: Upstream | null = null;
   /** Only while there is no connection: most exchanges find one. */
-  #connectTimer: ConnectTimer<ExchangeBoundary> | null = null;
+  #connectTimer: ConnectTimer<TimedExchange> | null = null;
   /** The head is on its way to the pod. */
   #sending = false;
   #sentAt = 0;
@@ -87,7 +93,7 @@ export class Exchange {
    * `head` is null when the request never came to one. `boundary` stands before this exchange: later callers are
    * given the boundary instead.
    */
-  constructor(engine: EngineState, client: Downstream, head: RequestHead | null, boundary: ExchangeBoundary) {
+  constructor(engine: EngineState, client: Downstream, head: RequestHead | null, boundary: Boundary) {
     this.#engine = engine;
     this.#boundary = boundary;
     this.#client = client;
@@ -285,7 +291,7 @@ export class Exchange {
     upstream.head(this.#plan.head, this.#body.exists);
     this.#record.requestBytes = this.#body.composeHeld(upstream);
     if (this.#expectsContinue && !this.#continued && this.#body.isUntouched) {
-      this.#continueTimer ??= new Deadline<ExchangeBoundary>(this.#boundary);
+      this.#continueTimer ??= new Deadline<TimedExchange>(this.#boundary);
       this.#continueTimer.arm(this.#engine.continues);
     }
     this.#pushed(upstream.send());

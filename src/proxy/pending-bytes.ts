@@ -1,4 +1,4 @@
-import type { ByteCount } from './held-memory.ts';
+import type { ByteCount } from './connection-memory.ts';
 
 /** Bytes kept for later, since those of a read are gone when it returns. */
 export class PendingBytes {

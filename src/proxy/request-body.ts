@@ -1,5 +1,5 @@
 import type { Framing } from './http1/framing.ts';
-import type { ByteCount } from './held-memory.ts';
+import type { ByteCount } from './connection-memory.ts';
 import { PendingBytes } from './pending-bytes.ts';
 import type { RequestSink } from './sides.ts';
 import type { Trailers } from './http1/field-block.ts';

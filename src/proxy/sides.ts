@@ -3,7 +3,7 @@ import type { HeadEdit } from '../http/head-edit.ts';
 import type { ConnectionInfo } from '../http/connection-info.ts';
 import type { Trailers } from './http1/field-block.ts';
 import type { ClientFraming, ConnectionOption } from './http1/framing.ts';
-import type { ConnectionMemory } from './held-memory.ts';
+import type { ConnectionMemory } from './connection-memory.ts';
 import type { ResponseHead } from './upstream/http1/response-head.ts';
 
 /**

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { ConnectionMemory } from './held-memory.ts';
+import type { ConnectionMemory } from './connection-memory.ts';
 import type { TunnelEnd } from './sides.ts';
 import type { WriteBuffer } from './write-buffer.ts';
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { GOING_AWAY, WebSocketFrames, maskedGoingAway } from './websocket-frames.ts';
 import { Deadline } from './deadlines.ts';
 import type { NativeRecord } from './native-record.ts';
-import type { EngineState } from './engine-state.ts';
+import type { EngineState, TimedTunnel } from './engine-state.ts';
 import type { TunnelEnd } from './sides.ts';
 
 /** Whose tunnel it is. */
@@ -19,7 +19,7 @@ export class Tunnel {
   readonly #upstream: TunnelEnd;
   readonly #record: NativeRecord;
   readonly #user: TunnelUser;
-  readonly #deadline = new Deadline<Tunnel>(this);
+  readonly #deadline = new Deadline<TimedTunnel>(this);
   /** Of a WebSocket, the only protocol in which we know how to say goodbye; null for others. */
   #frames: { readonly toClient: WebSocketFrames; readonly toUpstream: WebSocketFrames } | null = null;
   #clientEnded = false;

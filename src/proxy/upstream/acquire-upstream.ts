@@ -2,7 +2,7 @@ import type { EndpointState } from '../balance/endpoint-pool.ts';
 import type { UpstreamTransport } from './upstream-transport.ts';
 import type { EngineState } from '../engine-state.ts';
 import type { Upstream } from '../sides.ts';
-import type { UpstreamUser } from './http1/upstream-connection.ts';
+import type { UpstreamUser } from './upstream-user.ts';
 
 /**
  * A connection to the endpoint, or a stream on one, with `user` in charge of it. `fresh` when a connection was just

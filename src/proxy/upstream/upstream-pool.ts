@@ -6,7 +6,8 @@ import type { UpstreamTls } from './upstream-tls.ts';
 import { type DeadlineList, type Deadlines } from '../deadlines.ts';
 import type { ResponseHead } from './http1/response-head.ts';
 import type { WriteBuffer } from '../write-buffer.ts';
-import { UpstreamConnection, type UpstreamUser } from './http1/upstream-connection.ts';
+import { type ConnectionOwner, UpstreamConnection } from './http1/upstream-connection.ts';
+import type { UpstreamUser } from './upstream-user.ts';
 
 const IDLE_PER_ENDPOINT = 128;
 /** Idle connections are closed after this, unless the pod wants it sooner. */
@@ -23,7 +24,7 @@ interface Members {
 }
 
 /** The connections to pods: those in use, and those kept for the next exchange. */
-export class UpstreamPool {
+export class UpstreamPool implements ConnectionOwner {
   readonly limits: Limits;
   /** How responses are read. */
   readonly leniency: Leniency;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ConnectedClients, type OldestFirst } from '../../../src/proxy/connected-clients.ts';
 import { directConnection } from '../../../src/http/connection-info.ts';
-import type { Client } from '../../../src/proxy/engine-state.ts';
+import type { Client } from '../../../src/proxy/client.ts';
 import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import { frameClient } from '../../support/http2-frames.ts';
 import { startProxy } from '../../support/proxy.ts';

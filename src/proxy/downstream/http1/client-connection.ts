@@ -12,9 +12,9 @@ import { composeLocalResponse, composeChunkedEnd, composeHead } from './client-h
 import type { ClientFraming, ConnectionOption } from '../../http1/framing.ts';
 import { Deadline } from '../../deadlines.ts';
 import { ExchangeBoundary } from '../../exchange-boundary.ts';
-import { ConnectionMemory } from '../../held-memory.ts';
+import { ConnectionMemory } from '../../connection-memory.ts';
 import { PendingBytes } from '../../pending-bytes.ts';
-import type { EngineState } from '../../engine-state.ts';
+import type { EngineState, TimedClient } from '../../engine-state.ts';
 import { RequestHead, messageFault } from './request-head.ts';
 import type { ResponseHead } from '../../upstream/http1/response-head.ts';
 import type { Downstream, TunnelEnd } from '../../sides.ts';
@@ -51,7 +51,7 @@ export class ClientConnection implements Downstream {
   readonly socket: Socket;
   readonly connectionInfo: ConnectionInfo;
   readonly memory: ConnectionMemory;
-  readonly deadline = new Deadline<ClientConnection>(this);
+  readonly deadline = new Deadline<TimedClient>(this);
   phase: Phase = 'head';
   #exchange: ExchangeBoundary | null = null;
   readonly #body: BodyReader;

@@ -2,12 +2,12 @@ import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import type { ConnectionInfo } from '../../../http/connection-info.ts';
 import { reportExternalBytes } from '../../gc-pressure.ts';
-import { ConnectionMemory } from '../../held-memory.ts';
-import { Deadline } from '../../deadlines.ts';
-import type { Client, EngineState } from '../../engine-state.ts';
+import { ConnectionMemory } from '../../connection-memory.ts';
+import { Deadline, type DeadlineList } from '../../deadlines.ts';
+import type { Client } from '../../client.ts';
+import type { EngineState } from '../../engine-state.ts';
 import { FloodGuard } from './flood-guard.ts';
-import type { Http2Clients } from './clients.ts';
-import { ClientStream } from './client-stream.ts';
+import { ClientStream, type StreamSession, type StreamTimes } from './client-stream.ts';
 import type { Decoded } from '../../http2/hpack/decoder.ts';
 import { Http2Connection } from '../../http2/wire/connection.ts';
 import type { ConnectionUser } from '../../http2/wire/connection-user.ts';
@@ -17,9 +17,21 @@ import type { Http2Stream } from '../../http2/wire/stream.ts';
 /** Of all streams of a connection together: bytes of request bodies that come before it is known who takes them. */
 const CONNECTION_WINDOW = 16 * FIRST_WINDOW;
 
+/** The time limits that connections share, and their streams. */
+export interface SessionTimes extends StreamTimes {
+  readonly engine: EngineState;
+  readonly prefaces: DeadlineList<ClientSession>;
+  readonly heads: DeadlineList<ClientSession>;
+  readonly idles: DeadlineList<ClientSession>;
+  /** For all that was written before it. */
+  readonly farewells: DeadlineList<ClientSession>;
+  /** After our last frame. */
+  readonly lingers: DeadlineList<ClientSession>;
+}
+
 /** One connection of a client that speaks HTTP/2: gives each stream to an exchange, and bounds what they cost. */
-export class ClientSession implements Client, ConnectionUser {
-  readonly clients: Http2Clients;
+export class ClientSession implements Client, ConnectionUser, StreamSession {
+  readonly clients: SessionTimes;
   readonly engine: EngineState;
   readonly connectionInfo: ConnectionInfo;
   readonly memory: ConnectionMemory;
@@ -35,7 +47,7 @@ export class ClientSession implements Client, ConnectionUser {
   #mayClose = false;
   readonly #floodGuard = new FloodGuard(performance.now());
 
-  constructor(clients: Http2Clients, socket: Socket, connectionInfo: ConnectionInfo) {
+  constructor(clients: SessionTimes, socket: Socket, connectionInfo: ConnectionInfo) {
     const { limits } = clients.engine.context;
     this.clients = clients;
     this.engine = clients.engine;

@@ -9,8 +9,8 @@ import { messageFault } from '../http1/request-head.ts';
 import type { ResponseHead } from '../../upstream/http1/response-head.ts';
 import type { Downstream, TunnelEnd } from '../../sides.ts';
 import type { Trailers } from '../../http1/field-block.ts';
-import type { ConnectionMemory } from '../../held-memory.ts';
-import type { ClientSession } from './client-session.ts';
+import type { EngineState } from '../../engine-state.ts';
+import type { ConnectionMemory } from '../../connection-memory.ts';
 import { type Fields, NO_TRAILERS, readTrailers, responseFields, trailerFields } from '../../http2/fields.ts';
 import type { Decoded } from '../../http2/hpack/decoder.ts';
 import { StreamEnd } from '../../http2/stream-end.ts';
@@ -18,9 +18,27 @@ import { http1RequestText } from '../../http2/text.ts';
 import { ErrorCode } from '../../http2/wire/frame.ts';
 import type { Http2Stream, StreamUser } from '../../http2/wire/stream.ts';
 
+/** The connection of a stream, as the stream sees it. */
+export interface StreamSession {
+  readonly engine: EngineState;
+  readonly connectionInfo: ConnectionInfo;
+  readonly memory: ConnectionMemory;
+  readonly clients: StreamTimes;
+  /** The stream is over; `answered` says that its client got all that it was due. */
+  over(stream: ClientStream, answered: boolean): void;
+}
+
+/** The time limits that streams share. */
+export interface StreamTimes {
+  readonly bodies: DeadlineList<ClientStream>;
+  /** Of gRPC calls, whose streams may be silent for long. */
+  readonly calls: DeadlineList<ClientStream>;
+  readonly leftovers: DeadlineList<ClientStream>;
+}
+
 /** One request of a client over HTTP/2, and the way of its response. */
 export class ClientStream implements Downstream, StreamUser {
-  readonly #session: ClientSession;
+  readonly #session: StreamSession;
   readonly #stream: Http2Stream;
   readonly deadline = new Deadline<ClientStream>(this);
   #exchange: ExchangeBoundary | null = null;
@@ -43,7 +61,7 @@ export class ClientStream implements Downstream, StreamUser {
   /** The client has ended its side of a tunnel that was not there yet. */
   #endedEarly = false;
 
-  constructor(session: ClientSession, stream: Http2Stream, ended: boolean) {
+  constructor(session: StreamSession, stream: Http2Stream, ended: boolean) {
     this.#session = session;
     this.#silence = session.clients.bodies;
     this.#stream = stream;

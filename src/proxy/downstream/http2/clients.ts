@@ -3,11 +3,11 @@ import type { ConnectionInfo } from '../../../http/connection-info.ts';
 import type { DeadlineList } from '../../deadlines.ts';
 import type { EngineState } from '../../engine-state.ts';
 import { LINGER_MS } from '../../unread-body.ts';
-import { ClientSession } from './client-session.ts';
+import { ClientSession, type SessionTimes } from './client-session.ts';
 import type { ClientStream } from './client-stream.ts';
 
 /** Where connections that speak HTTP/2 come in, and what their time limits share. */
-export class Http2Clients {
+export class Http2Clients implements SessionTimes {
   readonly engine: EngineState;
   readonly prefaces: DeadlineList<ClientSession>;
   readonly heads: DeadlineList<ClientSession>;

@@ -1,4 +1,4 @@
-import type { ConnectionMemory } from '../../held-memory.ts';
+import type { ConnectionMemory } from '../../connection-memory.ts';
 import type { Decoded } from '../hpack/decoder.ts';
 import type { Http2Stream } from './stream.ts';
 

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { ByteCount } from '../../held-memory.ts';
+import type { ByteCount } from '../../connection-memory.ts';
 import { HpackDecoder } from '../hpack/decoder.ts';
 import type { ConnectionSettings, ConnectionUser } from './connection-user.ts';
 import {

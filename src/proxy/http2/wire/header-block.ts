@@ -1,4 +1,4 @@
-import type { ByteCount } from '../../held-memory.ts';
+import type { ByteCount } from '../../connection-memory.ts';
 import { PendingBytes } from '../../pending-bytes.ts';
 import { ErrorCode, FrameFlag, readUint32 } from './frame.ts';
 

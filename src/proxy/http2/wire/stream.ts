@@ -1,7 +1,7 @@
-import type { ByteCount } from '../../held-memory.ts';
+import type { ByteCount } from '../../connection-memory.ts';
 import { PendingBytes } from '../../pending-bytes.ts';
 import type { Decoded } from '../hpack/decoder.ts';
-import type { Http2Connection } from './connection.ts';
+import type { Outbox } from './outbox.ts';
 import { ErrorCode, FIRST_WINDOW, FRAME_BYTES, FrameType, LARGEST_WINDOW } from './frame.ts';
 
 /** Whose stream it is. Bytes it is shown are gone when the call returns. */
@@ -30,6 +30,24 @@ export const CREDIT_FROM = FIRST_WINDOW >>> 1;
 /** The states of RFC 9113 5.1. Nothing is pushed, so none is reserved. */
 export type StreamState = 'idle' | 'open' | 'half-closed (local)' | 'half-closed (remote)' | 'closed';
 
+/** The connection, as its streams see it. */
+export interface StreamCarrier {
+  readonly outbox: Outbox;
+  readonly sender: {
+    /** Bytes of content that may be sent now. */
+    readonly sendable: number;
+    /** There is still room, but little. */
+    readonly isCrowded: boolean;
+    fields(stream: number, fields: readonly string[], ended: boolean): void;
+    content(stream: number, bytes: Buffer, from: number, to: number, ended: boolean): void;
+    wait(stream: Http2Stream): void;
+  };
+  sendReset(stream: number, code: ErrorCode): void;
+  /** So much of what the peer sent is taken. */
+  consumed(length: number): void;
+  forget(stream: Http2Stream): void;
+}
+
 /**
  * One stream of a connection (RFC 9113 5): its windows, and what waits for them.
  *
@@ -49,7 +67,7 @@ export type StreamState = 'idle' | 'open' | 'half-closed (local)' | 'half-closed
  */
 export class Http2Stream {
   readonly id: number;
-  readonly #connection: Http2Connection;
+  readonly #connection: StreamCarrier;
   #user: StreamUser | null = null;
   /** What the peer lets us send of content; a change of its settings can make it negative. */
   window: number;
@@ -80,7 +98,7 @@ export class Http2Stream {
 
   /** `received` is told what is held of what the peer sent, `unsent` what waits for its windows. */
   constructor(
-    connection: Http2Connection,
+    connection: StreamCarrier,
     id: number,
     window: number,
     received: ByteCount | null,

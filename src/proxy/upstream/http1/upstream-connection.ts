@@ -2,66 +2,23 @@ import { type Socket, connect as connectTcp } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { EndpointState } from '../../balance/endpoint-pool.ts';
 import { reportExternalBytes } from '../../gc-pressure.ts';
+import type { Leniency } from '../../http1/leniency.ts';
+import type { Limits } from '../../limits.ts';
+import type { WriteBuffer } from '../../write-buffer.ts';
 import { BodyReader } from '../../http1/body-reader.ts';
 import type { UpstreamTls } from '../upstream-tls.ts';
 import { composeChunkedEnd } from '../../downstream/http1/client-head.ts';
 import { contained } from '../../contained.ts';
-import { Deadline } from '../../deadlines.ts';
-import type { ConnectionMemory } from '../../held-memory.ts';
+import { Deadline, type DeadlineList } from '../../deadlines.ts';
 import { PendingBytes } from '../../pending-bytes.ts';
 import { readAfterWriteError } from './read-after-write-error.ts';
 import { failedConnect } from '../connect-failure.ts';
 import type { ReaderFault } from '../../native-record.ts';
-import type { ResponseContext } from './response-head.ts';
 import { ResponseHead } from './response-head.ts';
 import type { TunnelEnd, Upstream } from '../../sides.ts';
 import type { Trailers } from '../../http1/field-block.ts';
 import { SocketEnd } from '../../socket-end.ts';
-import type { UpstreamPool } from '../upstream-pool.ts';
-
-/** How a connection to a pod was lost before the response on it was over. */
-export type UpstreamFailure =
-  | 'refused'
-  | 'unreachable'
-  | 'connect-timed-out'
-  /** There was a connection, and TLS or HTTP/2 could not be agreed on. */
-  | 'handshake-failed'
-  /** Its endpoint left the table before the connection was made. */
-  | 'endpoint-gone'
-  /** The system has no descriptor, or no port, for it. */
-  | 'out-of-descriptors'
-  /** It ended before the first byte of a response. */
-  | 'reset'
-  /** The pod says that it did nothing with the request (RFC 9113 8.7). */
-  | 'unprocessed'
-  /** It ended within a response. */
-  | 'cut'
-  | 'protocol-error'
-  | 'timed-out';
-
-/** The exchange a connection serves. Bytes it is shown are gone when the call returns. */
-export interface UpstreamUser extends ResponseContext {
-  /** Of the client that it is for. */
-  readonly memory: ConnectionMemory;
-  onConnected(): void;
-  /** A 1xx other than 101. */
-  onInterim(head: ResponseHead, bytes: Buffer, base: number): void;
-  onHead(head: ResponseHead, bytes: Buffer, base: number): void;
-  onContent(bytes: Buffer, from: number, to: number): void;
-  /** No more comes of this read. */
-  onFlush(): void;
-  /** The response is over; `reusable` says whether the connection can serve another. */
-  onDone(trailers: Trailers, reusable: boolean): void;
-  /** 101: from now on the connection carries bytes; the first of them are there already. */
-  onSwitch(head: ResponseHead, bytes: Buffer, base: number, from: number, to: number): void;
-  onTunnelBytes(bytes: Buffer, from: number, to: number): void;
-  onTunnelEnd(): void;
-  /** Something threw on the way to it. */
-  onFault(fault: unknown): void;
-  /** `fault` says what is invalid, or why there is no connection. */
-  onUpstreamFailure(failure: UpstreamFailure, fault?: ReaderFault): void;
-  onDrain(): void;
-}
+import type { UpstreamFailure, UpstreamUser } from '../upstream-user.ts';
 
 /** 1xx responses to one request; more are an attempt to keep it for ever. */
 const MOST_INTERIMS = 32;
@@ -85,9 +42,24 @@ const READ_BUFFER = Buffer.allocUnsafeSlow(32 * 1024);
  */
 type Phase = 'connecting' | 'idle' | 'busy' | 'tunnel' | 'lingering' | 'closed';
 
+/** Where a connection comes from, and goes back to. */
+export interface ConnectionOwner {
+  readonly limits: Limits;
+  readonly leniency: Leniency;
+  readonly output: WriteBuffer;
+  readonly highWaterMark: number;
+  readonly awaiting: DeadlineList<UpstreamConnection>;
+  lingering: number;
+  /** Something threw on a connection that serves no exchange. */
+  onFault(fault: unknown): void;
+  /** Keeps a connection that has served; false when it must be closed instead. */
+  put(connection: UpstreamConnection, lastHead: ResponseHead): boolean;
+  forget(connection: UpstreamConnection): void;
+}
+
 /** One connection to a pod, and what is read on it. */
 export class UpstreamConnection implements Upstream {
-  readonly #pool: UpstreamPool;
+  readonly #pool: ConnectionOwner;
   readonly endpointKey: string;
   readonly poolKey: string;
   readonly socket: Socket;
@@ -113,7 +85,7 @@ export class UpstreamConnection implements Upstream {
   readonly #partial = new PendingBytes();
 
   constructor(
-    pool: UpstreamPool,
+    pool: ConnectionOwner,
     state: EndpointState,
     tls: UpstreamTls | null,
     poolKey: string,

@@ -3,17 +3,16 @@ import { TLSSocket, connect as connectTls } from 'node:tls';
 import type { EndpointState } from '../../balance/endpoint-pool.ts';
 import { reportExternalBytes } from '../../gc-pressure.ts';
 import { contained } from '../../contained.ts';
-import { Deadline } from '../../deadlines.ts';
+import { Deadline, type DeadlineList } from '../../deadlines.ts';
+import type { Limits } from '../../limits.ts';
 import { failedConnect } from '../connect-failure.ts';
 import type { ReaderFault } from '../../native-record.ts';
-import type { UpstreamFailure } from '../http1/upstream-connection.ts';
+import type { UpstreamFailure } from '../upstream-user.ts';
 import type { UpstreamTls } from '../upstream-tls.ts';
-import type { UpstreamSessions } from './upstream-sessions.ts';
-import type { UpstreamStream } from './upstream-stream.ts';
 import { Http2Connection } from '../../http2/wire/connection.ts';
 import type { ConnectionUser } from '../../http2/wire/connection-user.ts';
 import { ErrorCode, FIRST_WINDOW } from '../../http2/wire/frame.ts';
-import type { ByteCount } from '../../held-memory.ts';
+import type { ByteCount } from '../../connection-memory.ts';
 import type { Http2Stream } from '../../http2/wire/stream.ts';
 
 /** Of one connection to a pod, unless the pod wants fewer; then there is another connection. */
@@ -34,9 +33,36 @@ const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
  */
 type Phase = 'connecting' | 'open' | 'retired' | 'closed';
 
+/** A stream, as its session sees it. */
+export interface SessionStream {
+  readonly session: UpstreamSession;
+  moveTo(session: UpstreamSession): void;
+  connected(): void;
+  lost(failure: UpstreamFailure, fault?: ReaderFault): void;
+  timedOut(): void;
+}
+
+/** Where a session comes from. */
+export interface SessionOwner {
+  readonly limits: Limits;
+  readonly connecting: DeadlineList<UpstreamSession>;
+  readonly idling: DeadlineList<UpstreamSession>;
+  readonly awaiting: DeadlineList<SessionStream>;
+  /** The rest of a gRPC call, whose streams may be silent for long. */
+  readonly calls: DeadlineList<SessionStream>;
+  /** Something threw on a connection that is none of one exchange. */
+  onFault(fault: unknown): void;
+  /** The session has no room for a stream that waits for it. */
+  moveOn(stream: SessionStream): void;
+  /** The pod said how many streams it allows on a connection. */
+  learn(session: UpstreamSession, allowed: number): void;
+  /** A session takes no more streams. */
+  forget(session: UpstreamSession): void;
+}
+
 /** One HTTP/2 connection to a pod (RFC 9113 3.3: with prior knowledge, or by ALPN over TLS). */
 export class UpstreamSession implements ConnectionUser {
-  readonly sessions: UpstreamSessions;
+  readonly sessions: SessionOwner;
   readonly state: EndpointState;
   readonly tls: UpstreamTls | null;
   readonly deadline = new Deadline<UpstreamSession>(this);
@@ -44,14 +70,14 @@ export class UpstreamSession implements ConnectionUser {
   #connection: Http2Connection | null = null;
   /** There is a connection, and the pod has not sent its settings yet. */
   #shaking = false;
-  readonly #streams = new Set<UpstreamStream>();
+  readonly #streams = new Set<SessionStream>();
   #phase: Phase = 'connecting';
   /** Streams that the pod allows at one time; before it has said so, what it said on another connection. */
   #allowed: number;
   /** A stream was begun on it. */
   hasServed = false;
 
-  constructor(sessions: UpstreamSessions, state: EndpointState, tls: UpstreamTls | null, allowed: number) {
+  constructor(sessions: SessionOwner, state: EndpointState, tls: UpstreamTls | null, allowed: number) {
     this.sessions = sessions;
     this.state = state;
     this.tls = tls;
@@ -120,13 +146,13 @@ export class UpstreamSession implements ConnectionUser {
     return this.#streams.size < this.#allowed;
   }
 
-  add(stream: UpstreamStream): void {
+  add(stream: SessionStream): void {
     this.#streams.add(stream);
     if (this.#phase === 'open') this.deadline.clear();
   }
 
   /** A stream is over, or never was. */
-  delete(stream: UpstreamStream): void {
+  delete(stream: SessionStream): void {
     if (!this.#streams.delete(stream) || this.#streams.size > 0) return;
     if (this.#phase === 'open') this.deadline.arm(this.sessions.idling);
   }

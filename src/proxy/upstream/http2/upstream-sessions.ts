@@ -1,9 +1,9 @@
 import type { EndpointState } from '../../balance/endpoint-pool.ts';
 import type { Limits } from '../../limits.ts';
 import type { DeadlineList, Deadlines } from '../../deadlines.ts';
-import type { UpstreamUser } from '../http1/upstream-connection.ts';
+import type { UpstreamUser } from '../upstream-user.ts';
 import type { UpstreamTls } from '../upstream-tls.ts';
-import { MOST_STREAMS, UpstreamSession } from './upstream-session.ts';
+import { MOST_STREAMS, type SessionOwner, type SessionStream, UpstreamSession } from './upstream-session.ts';
 import { UpstreamStream } from './upstream-stream.ts';
 
 /** Connections without a stream are closed after this. */
@@ -16,13 +16,13 @@ interface Connections {
 }
 
 /** The HTTP/2 connections to pods, each shared by as many requests as it has room for. */
-export class UpstreamSessions {
+export class UpstreamSessions implements SessionOwner {
   readonly limits: Limits;
   readonly connecting: DeadlineList<UpstreamSession>;
   readonly idling: DeadlineList<UpstreamSession>;
-  readonly awaiting: DeadlineList<UpstreamStream>;
+  readonly awaiting: DeadlineList<SessionStream>;
   /** The rest of a gRPC call, whose streams may be silent for long. */
-  readonly calls: DeadlineList<UpstreamStream>;
+  readonly calls: DeadlineList<SessionStream>;
   /** By endpoint, and by the terms of TLS below it; connections with different ones are never mixed. */
   readonly #sessions = new Map<string, Map<string, Connections>>();
   size = 0;
@@ -45,7 +45,7 @@ export class UpstreamSessions {
   }
 
   /** The connection it waited for has no room for it. */
-  moveOn(stream: UpstreamStream): void {
+  moveOn(stream: SessionStream): void {
     const { state, tls } = stream.session;
     stream.moveTo(this.#withRoom(state, tls));
   }

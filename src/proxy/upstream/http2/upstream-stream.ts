@@ -5,7 +5,7 @@ import { ResponseHead } from '../http1/response-head.ts';
 import type { TunnelEnd, Upstream } from '../../sides.ts';
 import type { Trailers } from '../../http1/field-block.ts';
 import type { ReaderFault } from '../../native-record.ts';
-import type { UpstreamFailure, UpstreamUser } from '../http1/upstream-connection.ts';
+import type { UpstreamFailure, UpstreamUser } from '../upstream-user.ts';
 import {
   type Fields,
   NO_TRAILERS,
@@ -17,7 +17,7 @@ import {
 import type { Decoded } from '../../http2/hpack/decoder.ts';
 import { StreamEnd } from '../../http2/stream-end.ts';
 import { http1ResponseText, upgradeText } from '../../http2/text.ts';
-import type { UpstreamSession } from './upstream-session.ts';
+import type { SessionStream, UpstreamSession } from './upstream-session.ts';
 import { ErrorCode } from '../../http2/wire/frame.ts';
 import type { Http2Stream, StreamUser } from '../../http2/wire/stream.ts';
 
@@ -25,11 +25,11 @@ import type { Http2Stream, StreamUser } from '../../http2/wire/stream.ts';
 const MOST_INTERIMS = 32;
 
 /** One request to a pod over HTTP/2, and the way of its response. */
-export class UpstreamStream implements Upstream, StreamUser {
+export class UpstreamStream implements Upstream, SessionStream, StreamUser {
   #session: UpstreamSession;
   #user: UpstreamUser | null;
   #stream: Http2Stream | null = null;
-  readonly deadline = new Deadline<UpstreamStream>(this);
+  readonly deadline = new Deadline<SessionStream>(this);
   readonly reused: boolean;
   #responded = false;
   isCall = false;
