@@ -73,7 +73,7 @@ function textLine(exchange: ExchangeRecord): string {
   return `${time} access ${printable(exchange.method)} ${url} ${exchange.status} ${duration} ${way}${detail}\n`;
 }
 
-/** What others send must not move the cursor of whoever reads the log, nor begin a line of its own. */
+/** What others send must not move the cursor of a person who reads the log, nor begin a line of its own. */
 export function printable(text: string): string {
   return text.replace(
     /[\u0000-\u001f\u007f-\u009f]/g,

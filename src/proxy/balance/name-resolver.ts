@@ -88,7 +88,7 @@ export function createNameResolver({
     return reason === null ? null : { host, reason, keepsAddresses: addresses.length > 0 };
   }
 
-  /** The namespace does not want the name any more, whoever else does. */
+  /** The namespace does not want the name any more; others may. */
   function release(entry: Entry, namespace: string): void {
     entry.wantedAt.delete(namespace);
     if (entry.wantedAt.size === 0) entries.delete(entry.host);

@@ -84,7 +84,7 @@ export function createCertificates(settings: TlsSettings): Certificates {
     try {
       return { pair, options, context: createSecureContext(options) };
     } catch {
-      // This is on the way of a handshake: whoever comes must not be able to end the thread.
+      // This is on the way of a handshake: no client must be able to end the thread.
       return { pair, options, context: null };
     }
   };

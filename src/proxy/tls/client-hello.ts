@@ -22,7 +22,7 @@ const RANDOM = 32;
 
 /**
  * The name in the server_name extension (RFC 6066 3) of a ClientHello (RFC 8446 4.1.2), whatever records it is cut
- * into. It judges nothing: OpenSSL reads the same bytes again, and whoever gets by with two meanings of them is held
+ * into. It judges nothing: OpenSSL reads the same bytes again, and a client that gets by with two meanings of them is held
  * up by the Host of his request.
  */
 export function readServerName(bytes: Buffer): ServerName {

@@ -40,7 +40,7 @@ export function createVerification(
         sessionIdContext: policy.policyId,
       });
     } catch {
-      // This is on the way of a handshake: whoever comes must not be able to end the thread.
+      // This is on the way of a handshake: no client must be able to end the thread.
       return null;
     }
   };

@@ -51,7 +51,7 @@ export function composeHead(
   if (framing === 'chunked') last = 'Transfer-Encoding: chunked\r\n';
   else if (contentLength >= 0 && status >= 200 && status !== 204)
     last = `Content-Length: ${contentLength}\r\n`;
-  // RFC 9110 6.6.1: whoever passes on a response without a Date adds it.
+  // RFC 9110 6.6.1: a recipient that forwards a response without a Date adds it.
   if (!response.hasDate && status >= 200) last += `Date: ${dateOf(now)}\r\n`;
   if (edit !== null) for (const [name, value] of edit.added) last += `${name}: ${value}\r\n`;
   if (connection === 'Upgrade') {

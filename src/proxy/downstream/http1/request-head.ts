@@ -189,7 +189,7 @@ export class RequestHead {
         case FieldKind.contentLength: {
           const number = decimal(bytes, start, end);
           if (number < 0) return 'bad-content-length';
-          // RFC 9110 8.6 lets a recipient accept equal ones; whoever reads only the first or the last need not see them.
+          // RFC 9110 8.6 lets a recipient accept equal ones; a Pod that reads only the first or the last need not see them.
           if (lengths++ > 0) return 'several-content-lengths';
           length = number;
           break;

@@ -132,7 +132,7 @@ export class Http2Stream {
     return this.#queue.length > 0;
   }
 
-  /** False when whoever writes should wait for `onDrain`. */
+  /** False when the writer should wait for `onDrain`. */
   isWritable(): boolean {
     if (this.hasQueue) return false;
     const { sender } = this.#connection;

@@ -131,7 +131,7 @@ export function authorityOf(target: string): string {
   return /^https?:\/\/([^/?#]*)/i.exec(target)?.[1] ?? '';
 }
 
-/** RFC 9112 3.2.2: absolute-form is for proxies; whoever answers is asked by path, and the Host field agrees. */
+/** RFC 9112 3.2.2: absolute-form is for proxies; an origin server is asked by path, and the Host field agrees. */
 function originForm({ method, target }: RequestHead): string {
   if (target.charCodeAt(0) === SLASH || target === '*') return target;
   const authority = target.indexOf('://') + 3;
