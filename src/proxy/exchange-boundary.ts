@@ -13,7 +13,7 @@ import type { ResponseHead } from './upstream/http1/response-head.ts';
 
 /**
  * The one way into an exchange: for its client, its upstream, timers and promises. Whatever throws behind it ends this
- * exchange, with 500 or within its response, and touches no other: see `RelayExchange.onFault`.
+ * exchange, with 500 or within its response, and touches no other: see `Exchange.onFault`.
  */
 export class ExchangeBoundary implements UpstreamUser, TunnelUser {
   readonly #exchange: Exchange;
