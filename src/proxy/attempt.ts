@@ -20,6 +20,8 @@ export type AttemptOutcome =
   | { readonly kind: 'reset'; readonly connection: 'reused' | 'fresh' }
   /** The pod said that it did nothing with the request (RFC 9113 8.7: REFUSED_STREAM, or a GOAWAY before it). */
   | { readonly kind: 'unprocessed' }
+  /** The connection ended within a response. */
+  | { readonly kind: 'cut' }
   /** What came is not an HTTP response that can be passed on. */
   | { readonly kind: 'protocol-error' }
   /** No response head in time, after the request was sent. */
@@ -84,6 +86,8 @@ export function afterAttempt(outcome: AttemptOutcome, request: AttemptedRequest)
       return outcome.connection === 'reused' ? RETRY_SAME_ALLOWED : RETRY_ELSEWHERE;
     case 'unprocessed':
       return left && request.replayable ? RETRY_ELSEWHERE : giveUp('upstream-reset');
+    case 'cut':
+      return giveUp('upstream-reset');
     case 'protocol-error':
       return giveUp('upstream-protocol-error');
     case 'timed-out':

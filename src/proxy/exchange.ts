@@ -1,13 +1,9 @@
-import { performance } from 'node:perf_hooks';
 import { applyEdit, fieldsViewOf } from '../http/head-edit.ts';
 import { FieldKind } from '../http/field-names.ts';
 import { type LocalReason, type LocalResponse, statusOf } from '../http/local-response.ts';
-import { balanceOf } from '../policies/balance.ts';
 import type { Verdict } from '../policies/policy.ts';
-import { type AttemptOutcome, afterAttempt } from './attempt.ts';
-import type { EndpointState } from './balance/endpoint-pool.ts';
-import * as health from './balance/endpoint-state.ts';
-import { ConnectTimer } from './connect-timer.ts';
+import type { AttemptOutcome } from './attempt.ts';
+import { Attempts } from './attempts.ts';
 import { Deadline } from './deadlines.ts';
 import { clientFraming, connectionOption } from './downstream/http1/client-head.ts';
 import type { ClientFraming, ConnectionOption } from './http1/framing.ts';
@@ -20,8 +16,6 @@ import { RequestPlan } from './request-plan.ts';
 import type { Downstream, Upstream } from './sides.ts';
 import type { Trailers } from './http1/field-block.ts';
 import { Tunnel, type TunnelUser } from './tunnel.ts';
-import { acquireUpstream } from './upstream/acquire-upstream.ts';
-import { type ConnectFailure, isConnectError } from './upstream/connect-failure.ts';
 import type { ResponseHead } from './upstream/http1/response-head.ts';
 import type { UpstreamFailure, UpstreamUser } from './upstream/upstream-user.ts';
 import { upstreamTransport } from './upstream/upstream-transport.ts';
@@ -72,15 +66,10 @@ export class Exchange {
   /** Only while a pod that might ask for the body says nothing. */
   #continueTimer: Deadline<TimedExchange> | null = null;
 
-  #state: EndpointState | null = null;
-  #tried: readonly EndpointState[] = [];
-  #resets = 0;
+  readonly #attempts: Attempts;
   #upstream: Upstream | null = null;
-  /** Only while there is no connection: most exchanges find one. */
-  #connectTimer: ConnectTimer<TimedExchange> | null = null;
   /** The head is on its way to the pod. */
   #sending = false;
-  #sentAt = 0;
   /** The pod does not take what it is sent. */
   #blocked = false;
 
@@ -100,6 +89,7 @@ export class Exchange {
     this.#record = new NativeRecord(engine.context.now(), client.connectionInfo, head, client.isHttp2);
     this.#plan = new RequestPlan(engine, client, this.#record);
     this.#body = new RequestBody(client.memory);
+    this.#attempts = new Attempts(engine, boundary, this.#record);
     client.memory.add(EXCHANGE_BYTES);
     this.isHead = this.#record.method === 'HEAD';
     engine.inFlight++;
@@ -177,107 +167,38 @@ export class Exchange {
   tryNext(): void {
     const { decision } = this.#plan;
     if (this.#response === 'over' || decision?.kind !== 'forward') return;
-    const { route } = decision;
-    const { context } = this.#engine;
-    const backend = context.endpoints.current(decision.backend);
-    const hash = (): string => this.#plan.hash;
-    const balance = balanceOf(route.policies?.configs.balance, backend.affinity !== undefined);
-    const state = context.endpoints.choose(backend, balance, this.#tried, hash, context.now());
-    if (!state) return this.#attemptOver({ kind: 'no-endpoint' });
-    this.#state = state;
-    this.#record.endpoint = state.key;
-    this.#record.attempts++;
-    health.attemptStarted(state);
-    const transport = upstreamTransport(route, backend);
-    const upstream = acquireUpstream(this.#engine, state, transport, this.#resets > 0, this.#boundary);
+    const upstream = this.#attempts.begin(decision, () => this.#plan.hash);
+    if (!upstream) return this.#attemptOver({ kind: 'no-endpoint' });
     this.#upstream = upstream;
-    if (upstream.isConnected) return this.#send(upstream);
-    this.#connectTimer ??= new ConnectTimer(this.#boundary, this.#engine.connects);
-    // The last one that there is has all the time that is left.
-    const isLast = this.#record.attempts >= context.limits.attempts || !context.endpoints.hasSeveral(backend);
-    if (!isLast) this.#connectTimer.startAttempt(this.#engine.connectAttempts);
+    if (upstream.isConnected) this.#send(upstream);
   }
 
   /** There is no connection yet, and the time for this attempt is over: or, without `timeLeft`, for all of them. */
   onConnectTimeout(timeLeft: boolean): void {
-    const state = this.#state;
     this.#releaseUpstream(false);
-    this.#connectFailed(state, 'timeout');
-    this.#attemptOver({ kind: 'connect-timed-out', timeLeft });
-  }
-
-  #connectFailed(state: EndpointState | null, failure: ConnectFailure): void {
-    this.#connectTimer?.endAttempt();
-    this.#record.connectFailed(failure);
-    if (!state) return;
-    this.#tried = [...this.#tried, state];
-    // What the routes speak says nothing of the address.
-    if (failure !== 'endpoint-gone' && failure !== 'handshake')
-      health.connectFailed(state, this.#engine.context.now());
-  }
-
-  #connectOver(): void {
-    this.#connectTimer?.stop();
-    this.#connectTimer = null;
+    this.#attemptOver(this.#attempts.connectTimedOut(timeLeft));
   }
 
   onConnected(): void {
-    if (this.#state) health.connectSucceeded(this.#state);
+    this.#attempts.connected();
     if (this.#upstream) this.#send(this.#upstream);
   }
 
-  /** The attempt is over without a response. */
+  /** The attempt is over without a response, or within one. */
   onUpstreamFailure(failure: UpstreamFailure, fault: ReaderFault = ''): void {
-    const upstream = this.#upstream;
-    const state = this.#state;
+    const reused = this.#upstream?.reused ?? false;
     this.#upstream = null;
     this.#sending = false;
-    if (state) health.attemptEnded(state);
     this.#continueTimer?.clear();
+    const outcome = this.#attempts.failed(failure, fault, reused);
     if (this.tunnel?.bothEnded) return this.#finish(false);
     // Even where the beginning of a response can be taken back: better a connection less than a second guess.
     if (this.#response !== 'awaited') this.#persists = false;
-    switch (failure) {
-      case 'refused':
-      case 'unreachable':
-        this.#connectFailed(state, isConnectError(fault) ? fault : 'other');
-        return this.#attemptOver({ kind: failure }, fault);
-      case 'handshake-failed':
-        this.#connectFailed(state, 'handshake');
-        return this.#attemptOver({ kind: failure });
-      case 'connect-timed-out':
-        this.#connectFailed(state, isConnectError(fault) ? fault : 'timeout');
-        return this.#attemptOver({ kind: failure, timeLeft: true }, fault);
-      case 'endpoint-gone':
-        this.#connectFailed(state, failure);
-        return this.#attemptOver({ kind: failure });
-      case 'unprocessed':
-        if (state) this.#tried = [...this.#tried, state];
-        return this.#attemptOver({ kind: failure });
-      case 'out-of-descriptors':
-        // Not the endpoint's fault: where an idle connection could be closed for it, it is tried again.
-        this.#engine.outOfDescriptors();
-        return this.#attemptOver({ kind: failure });
-      case 'reset':
-        this.#resets++;
-        if (state && !upstream?.reused) this.#tried = [...this.#tried, state];
-        return this.#attemptOver({ kind: 'reset', connection: upstream?.reused ? 'reused' : 'fresh' });
-      case 'cut':
-        return this.refuse('upstream-reset');
-      case 'protocol-error':
-      case 'timed-out':
-        // Neither is tried again, so it is the same whether a response has begun.
-        return this.#attemptOver({ kind: failure }, fault);
-      default:
-        failure satisfies never;
-    }
+    this.#attemptOver(outcome, fault);
   }
 
   #attemptOver(outcome: AttemptOutcome, fault: ReaderFault = ''): void {
-    const { method, attempts } = this.#record;
-    const limit = this.#engine.context.limits.attempts;
-    const replayable = this.#body.state === 'whole' || this.#body.isUntouched;
-    const next = afterAttempt(outcome, { method, attempts, limit, resets: this.#resets, replayable });
+    const next = this.#attempts.after(outcome, this.#body.state === 'whole' || this.#body.isUntouched);
     if (next.kind === 'give-up') this.refuse(next.reason, fault);
     else if (next.kind !== 'relay') this.tryNext();
   }
@@ -285,9 +206,8 @@ export class Exchange {
   // ── The request goes out ─────────────────────────────────────────────────────────────────────────────────────
 
   #send(upstream: Upstream): void {
-    this.#connectOver();
+    this.#attempts.sending();
     this.#sending = true;
-    this.#sentAt = performance.now();
     upstream.head(this.#plan.head, this.#body.exists);
     this.#record.requestBytes = this.#body.composeHeld(upstream);
     if (this.#expectsContinue && !this.#continued && this.#body.isUntouched) {
@@ -371,8 +291,7 @@ export class Exchange {
   }
 
   onHead(head: ResponseHead, bytes: Buffer, base: number): void {
-    const now = this.#engine.context.now();
-    if (this.#state) health.recordLatency(this.#state, performance.now() - this.#sentAt, now);
+    this.#attempts.responded(this.#engine.context.now());
     this.#continueTimer?.clear();
     this.#framing = clientFraming(head, this.#record.httpVersion);
     this.#record.status = head.status;
@@ -558,7 +477,7 @@ export class Exchange {
     this.#upstream = null;
     this.#sending = false;
     this.#countUpstream(0);
-    if (this.#state) health.attemptEnded(this.#state);
+    this.#attempts.end();
     upstream.release(reusable);
   }
 
@@ -587,7 +506,7 @@ export class Exchange {
     this.#body.drop();
     this.memory.add(-EXCHANGE_BYTES);
     this.#dropHead();
-    this.#connectOver();
+    this.#attempts.stopConnecting();
     this.#continueTimer?.clear();
     clearTimeout(this.#deadline);
     this.tunnel?.close();

@@ -11,10 +11,16 @@ import type { RequestFacts } from '../http/request-facts.ts';
 
 /** What one request gets. Made by pure code; an engine carries it out. */
 export type Decision =
-  | { readonly kind: 'forward'; readonly route: Route; readonly backend: Backend }
+  | Forward
   /** To the same target by https. */
   | { readonly kind: 'redirect'; readonly route: Route | null; readonly location: string }
   | { readonly kind: 'refuse'; readonly route: Route | null; readonly reason: Refusal };
+
+export interface Forward {
+  readonly kind: 'forward';
+  readonly route: Route;
+  readonly backend: Backend;
+}
 
 /**
  * The policies of the route that are asked before a decision is carried out. Whether there is an endpoint is not looked at

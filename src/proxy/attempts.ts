@@ -1,0 +1,146 @@
+import { performance } from 'node:perf_hooks';
+import { balanceOf } from '../policies/balance.ts';
+import type { Forward } from '../routing/decide.ts';
+import { type AttemptOutcome, type NextStep, afterAttempt } from './attempt.ts';
+import type { EndpointState } from './balance/endpoint-pool.ts';
+import * as health from './balance/endpoint-state.ts';
+import { ConnectTimer } from './connect-timer.ts';
+import type { EngineState, TimedExchange } from './engine-state.ts';
+import type { NativeRecord, ReaderFault } from './native-record.ts';
+import type { Upstream } from './sides.ts';
+import { acquireUpstream } from './upstream/acquire-upstream.ts';
+import { type ConnectFailure, isConnectError } from './upstream/connect-failure.ts';
+import { upstreamTransport } from './upstream/upstream-transport.ts';
+import type { UpstreamFailure, UpstreamUser } from './upstream/upstream-user.ts';
+
+/**
+ * The attempts of one exchange, one after the other: the endpoint of each, the time it has to connect, what each says of
+ * its endpoint, and whether another may follow.
+ */
+export class Attempts {
+  readonly #engine: EngineState;
+  readonly #owner: UpstreamUser & TimedExchange;
+  readonly #record: NativeRecord;
+  /** The endpoint of the attempt that was begun last. */
+  #state: EndpointState | null = null;
+  #tried: readonly EndpointState[] = [];
+  #resets = 0;
+  #sentAt = 0;
+  /** Only while there is no connection: most exchanges find one. */
+  #connectTimer: ConnectTimer<TimedExchange> | null = null;
+
+  /** Connections and timers call `owner`. */
+  constructor(engine: EngineState, owner: UpstreamUser & TimedExchange, record: NativeRecord) {
+    this.#engine = engine;
+    this.#owner = owner;
+    this.#record = record;
+  }
+
+  /** Begins the next one; null when there is no endpoint for it. */
+  begin({ route, backend }: Forward, hash: () => string): Upstream | null {
+    const { context, connects, connectAttempts } = this.#engine;
+    const current = context.endpoints.current(backend);
+    const balance = balanceOf(route.policies?.configs.balance, current.affinity !== undefined);
+    const state = context.endpoints.choose(current, balance, this.#tried, hash, context.now());
+    if (!state) return null;
+    this.#state = state;
+    this.#record.endpoint = state.key;
+    this.#record.attempts++;
+    health.attemptStarted(state);
+    const transport = upstreamTransport(route, current);
+    const upstream = acquireUpstream(this.#engine, state, transport, this.#resets > 0, this.#owner);
+    if (upstream.isConnected) return upstream;
+    this.#connectTimer ??= new ConnectTimer(this.#owner, connects);
+    // The last one that there is has all the time that is left.
+    const isLast = this.#record.attempts >= context.limits.attempts || !context.endpoints.hasSeveral(current);
+    if (!isLast) this.#connectTimer.startAttempt(connectAttempts);
+    return upstream;
+  }
+
+  connected(): void {
+    if (this.#state) health.connectSucceeded(this.#state);
+  }
+
+  /** The request is being sent: connecting is over. */
+  sending(): void {
+    this.stopConnecting();
+    this.#sentAt = performance.now();
+  }
+
+  responded(now: number): void {
+    if (this.#state) health.recordLatency(this.#state, performance.now() - this.#sentAt, now);
+  }
+
+  /** The endpoint is done with, however it went. To be called once for each attempt, or `failed`. */
+  end(): void {
+    if (this.#state) health.attemptEnded(this.#state);
+  }
+
+  /** The upstream of the attempt failed; `reused` when its connection had served others before. */
+  failed(failure: UpstreamFailure, fault: ReaderFault, reused: boolean): AttemptOutcome {
+    this.end();
+    switch (failure) {
+      case 'refused':
+      case 'unreachable':
+        this.#connectFailed(isConnectError(fault) ? fault : 'other');
+        return { kind: failure };
+      case 'handshake-failed':
+        this.#connectFailed('handshake');
+        return { kind: failure };
+      case 'connect-timed-out':
+        this.#connectFailed(isConnectError(fault) ? fault : 'timeout');
+        return { kind: failure, timeLeft: true };
+      case 'endpoint-gone':
+        this.#connectFailed(failure);
+        return { kind: failure };
+      case 'unprocessed':
+        this.#doNotRepeat();
+        return { kind: failure };
+      case 'out-of-descriptors':
+        // Not the endpoint's fault: where an idle connection could be closed for it, it is tried again.
+        this.#engine.outOfDescriptors();
+        return { kind: failure };
+      case 'reset':
+        this.#resets++;
+        if (!reused) this.#doNotRepeat();
+        return { kind: 'reset', connection: reused ? 'reused' : 'fresh' };
+      case 'cut':
+      case 'protocol-error':
+      case 'timed-out':
+        return { kind: failure };
+      default:
+        return failure satisfies never;
+    }
+  }
+
+  /** There is no connection yet, and the time is over: for this attempt, or without `timeLeft` for all of them. */
+  connectTimedOut(timeLeft: boolean): AttemptOutcome {
+    this.#connectFailed('timeout');
+    return { kind: 'connect-timed-out', timeLeft };
+  }
+
+  /** What follows. `replayable` when every byte of the request can still be sent from the start. */
+  after(outcome: AttemptOutcome, replayable: boolean): NextStep {
+    const { method, attempts } = this.#record;
+    const limit = this.#engine.context.limits.attempts;
+    return afterAttempt(outcome, { method, attempts, limit, resets: this.#resets, replayable });
+  }
+
+  stopConnecting(): void {
+    this.#connectTimer?.stop();
+    this.#connectTimer = null;
+  }
+
+  #doNotRepeat(): void {
+    if (this.#state) this.#tried = [...this.#tried, this.#state];
+  }
+
+  #connectFailed(failure: ConnectFailure): void {
+    this.#connectTimer?.endAttempt();
+    this.#record.connectFailed(failure);
+    this.#doNotRepeat();
+    // What the routes speak says nothing of the address.
+    if (this.#state && failure !== 'endpoint-gone' && failure !== 'handshake')
+      health.connectFailed(this.#state, this.#engine.context.now());
+  }
+}
