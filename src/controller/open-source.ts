@@ -62,11 +62,12 @@ async function openManifests(
     const problem = await unreadable(path);
     if (problem) return { kind: 'failed', message: problem };
   }
-  const { startManifestSource } = await import('../watch/manifests.ts');
+  const { ManifestSource } = await import('../watch/manifests.ts');
   const log = { info: (text: string) => logger.info(text), warn: (text: string) => logger.warn(text) };
-  const source = startManifestSource({ paths, watchNamespaces, log }, onDirty);
+  const source = new ManifestSource({ paths, watchNamespaces, log }, onDirty);
   const description = `manifests in ${paths.join(', ')}`;
-  return { kind: 'open', source, locate: source.locate, description, cluster: null };
+  const locate = (problem: Problem): SourceLocation | null => source.locate(problem);
+  return { kind: 'open', source, locate, description, cluster: null };
 }
 
 /** A path that is not there is a typing error; one that vanishes later is a problem of the source. */
@@ -89,19 +90,14 @@ async function openCluster(
   onDirty: (what: SourceEvent) => void,
   cache: SnapshotCacheSettings | null,
 ): Promise<OpenedSource> {
-  const [
-    { loadKubeconfig },
-    { connectApi },
-    { startClusterSource },
-    { systemClock },
-    { startSnapshotCache },
-  ] = await Promise.all([
-    import('../kubernetes/kubeconfig.ts'),
-    import('../kubernetes/api-connection.ts'),
-    import('../watch/cluster.ts'),
-    import('../kubernetes/clock.ts'),
-    import('../watch/snapshot-cache.ts'),
-  ]);
+  const [{ loadKubeconfig }, { connectApi }, { ClusterSource }, { systemClock }, { SnapshotCache }] =
+    await Promise.all([
+      import('../kubernetes/kubeconfig.ts'),
+      import('../kubernetes/api-connection.ts'),
+      import('../watch/cluster.ts'),
+      import('../kubernetes/clock.ts'),
+      import('../watch/snapshot-cache.ts'),
+    ]);
   const loaded = await loadKubeconfig({
     kubeconfig: from.kubeconfig ?? undefined,
     context: from.context ?? undefined,
@@ -116,7 +112,7 @@ async function openCluster(
     watched.length === 0 || watched.some((matches) => matches(namespace));
   const log: Log = (level, message, fields = {}) => logger[level](fields, message);
   const open = (tell: (what: SourceEvent) => void, onUnreachable?: () => void): Source =>
-    startClusterSource(
+    new ClusterSource(
       {
         api,
         watchNamespaces: wanted,
@@ -130,15 +126,11 @@ async function openCluster(
     );
   const { origin: server } = connection.server;
   const source = cache
-    ? startSnapshotCache({ ...cache, server, wanted, clock: systemClock, log }, open, onDirty)
+    ? new SnapshotCache({ ...cache, server, wanted, clock: systemClock, log }, open, onDirty)
     : open(onDirty);
-  const stop = async (): Promise<void> => {
-    await source.stop();
-    api.close();
-  };
   return {
     kind: 'open',
-    source: { ...source, stop },
+    source,
     locate: () => null,
     description: `${connection.server.origin} (${connection.origin})`,
     cluster: { api, credentials: connection.credentials, namespace: connection.namespace },

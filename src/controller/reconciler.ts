@@ -10,7 +10,7 @@ import { type Snapshot, EMPTY_SNAPSHOT } from '../model/snapshot.ts';
 import type { RouteTable } from '../routing/table.ts';
 import { withLearnedZone } from '../routing/zone.ts';
 import type { ProblemLog } from './problem-log.ts';
-import { type HoldOff, advanceEndpoints, startHoldOff } from '../watch/hold-off.ts';
+import { HoldOff, advanceEndpoints } from '../watch/hold-off.ts';
 import type { Source, SourceEvent } from '../watch/source.ts';
 
 export interface ReconcilerOptions {
@@ -40,7 +40,7 @@ export class Reconciler {
   constructor(options: ReconcilerOptions) {
     this.#options = options;
     this.#settings = options.settings;
-    this.#holdOff = startHoldOff({
+    this.#holdOff = new HoldOff({
       run: (what) => this.#compile(what),
       onFailure: (cause, retryInMs) => {
         options.logger.error({ err: cause, retryInMs }, 'compiling failed; the last table stays in use');

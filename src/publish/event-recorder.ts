@@ -17,7 +17,7 @@ import {
 } from './events.ts';
 import type { Leadership } from './leadership.ts';
 import { type TokenBucket, tokenBucket } from './token-bucket.ts';
-import { type Outcome, outcomeOf, startWorkQueue } from './work-queue.ts';
+import { type Outcome, WorkQueue, outcomeOf } from './work-queue.ts';
 
 export interface EventRecorderOptions {
   readonly leadership: Leadership;
@@ -88,7 +88,7 @@ export function startEventRecorder({
     return bucket;
   };
 
-  const queue = startWorkQueue({
+  const queue = new WorkQueue({
     clock,
     random,
     bucket: tokenBucket(clock, EVENTS_PER_SECOND, EVENTS_AT_ONCE),

@@ -19,7 +19,7 @@ import {
   acquired,
   writableForMs,
 } from './lease.ts';
-import { type Leadership, startLeadership } from './leadership.ts';
+import { Leadership } from './leadership.ts';
 
 export interface ElectorOptions {
   readonly call: ApiCall;
@@ -36,103 +36,166 @@ export interface ElectorOptions {
   readonly onLead: (leadership: Leadership) => void;
 }
 
-export interface Elector {
-  leading(): boolean;
-  /** Ends the leadership, waits for writes under way, gives the Lease back. Takes at most twice the renew deadline. */
-  stop(): Promise<void>;
-}
-
 /** client-go's jitter, in retry periods: candidates come back at different times. */
 const JITTER_FACTOR = 1.2;
 const FORBIDDEN_RETRY_MS = 30_000;
 
 /** Takes part in the election until stopped. */
-export function startElector(options: ElectorOptions): Elector {
-  const { call, clock, random, log, identity, namespace, leaseName, times, onLead } = options;
-  const collection = apiPath('coordination.k8s.io', 'leases', namespace);
-  const path = apiPath('coordination.k8s.io', 'leases', namespace, leaseName);
-  const stopping = new AbortController();
-  let election: Election = newElection(identity, times);
-  let leadership: Leadership | null = null;
+export class Elector {
+  readonly #options: ElectorOptions;
+  readonly #collection: string;
+  readonly #path: string;
+  readonly #stopping = new AbortController();
+  readonly #ended: Promise<void>;
+  #election: Election;
+  #leadership: Leadership | null = null;
   /** The last write got no response: the server may have accepted it. */
-  let uncertain = false;
-  let lastFailure = '';
-  let lastHolder = '';
+  #uncertain = false;
+  #lastFailure = '';
+  #lastHolder = '';
 
-  const leftMs = (): number => writableForMs(election, instant(clock));
-  const logFailure = (why: string): void => {
-    if (why !== lastFailure && why !== '') log('warn', `leader election: ${why}`);
-    if (why === '' && lastFailure !== '') log('info', 'leader election works again');
-    lastFailure = why;
-  };
+  constructor(options: ElectorOptions) {
+    const { namespace, leaseName, identity, times } = options;
+    this.#options = options;
+    this.#collection = apiPath('coordination.k8s.io', 'leases', namespace);
+    this.#path = apiPath('coordination.k8s.io', 'leases', namespace, leaseName);
+    this.#election = newElection(identity, times);
+    this.#ended = this.#run();
+  }
 
-  const ask = async (
-    method: 'GET' | 'PUT' | 'POST',
-    body: object | undefined,
-    signal: AbortSignal,
-  ): Promise<ApiResponse> => {
-    const where = method === 'POST' ? collection : path;
-    const request = { method, path: where, ...(body && { body }), signal };
-    if (method === 'GET') return requestWithTimeout(call, clock, times.renewDeadlineMs / 2, request);
-    uncertain = true;
-    const response = await requestWithTimeout(call, clock, times.renewDeadlineMs / 2, request);
-    uncertain = false;
-    return response;
-  };
+  leading(): boolean {
+    return this.#leadership !== null && !this.#leadership.signal.aborted && this.#leftMs() > 0;
+  }
 
-  /** Reads the Lease again. */
-  const readAnew = async (signal: AbortSignal): Promise<ApiResponse | null> => {
-    const response = await ask('GET', undefined, signal);
-    const lease = response.status === 200 ? readLease(response.body) : null;
-    if (lease === null && response.status !== 404) return response;
-    election = observe(election, lease, clock.monotonicMs());
-    uncertain = false;
-    return null;
-  };
+  /** Ends the leadership, waits for writes under way, gives the Lease back. Takes at most twice the renew deadline. */
+  async stop(): Promise<void> {
+    if (this.#stopping.signal.aborted) return;
+    this.#stopping.abort();
+    const answered = (await this.#leadership?.finish(this.#options.times.renewDeadlineMs / 4)) ?? true;
+    this.#leadership = null;
+    await this.#ended;
+    // A write without a response may still take effect: the Lease then protects it until it expires.
+    if (answered) await this.#release().catch(() => {});
+  }
 
-  /** Sends the write that makes or keeps us leader. Null when there is no failure to log. */
-  const campaign = async (signal: AbortSignal): Promise<ApiResponse | null> => {
-    const sent = instant(clock);
-    const next = nextRecord(election, leaseName, namespace, sent);
-    if (next.kind === 'wait') {
-      if (next.holder !== lastHolder) log('info', `${next.holder} publishes to the cluster`);
-      lastHolder = next.holder;
-      return null;
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      const delayMs = await this.#attempt();
+      this.#updateLeadership();
+      await sleep(this.#options.clock, delayMs, signal);
     }
-    const response = await ask(next.kind === 'create' ? 'POST' : 'PUT', next.lease, signal);
-    const lease = response.status === 200 || response.status === 201 ? readLease(response.body) : null;
-    if (lease === null) return response;
-    election = acquired(election, lease, sent, clock.monotonicMs());
-    lastHolder = '';
-    return null;
-  };
+  }
 
   /** One try; how long to wait before the next. */
-  const attempt = async (): Promise<number> => {
+  async #attempt(): Promise<number> {
+    const { clock, random, times } = this.#options;
+    const { signal } = this.#stopping;
     const retryMs = times.retryPeriodMs;
     let afterFailureMs: number | null = null;
-    if (leadership && leftMs() === 0) leadership.end();
+    if (this.#leftMs() === 0) this.#leadership?.end();
     try {
       // A leader knows the content of the Lease and does not read it, until a write fails.
-      let failure = leftMs() > 0 ? await campaign(stopping.signal) : await readAndCampaign(stopping.signal);
-      if (failure?.status === 409 || failure?.status === 404)
-        failure = await readAndCampaign(stopping.signal);
-      if (failure === null || failure.status === 409) logFailure('');
-      else logFailure(explain(failure));
-      if (failure?.status === 403 && leftMs() === 0) return FORBIDDEN_RETRY_MS;
+      let failure = this.#leftMs() > 0 ? await this.#campaign(signal) : await this.#readAndCampaign(signal);
+      if (failure?.status === 409 || failure?.status === 404) failure = await this.#readAndCampaign(signal);
+      this.#logFailure(failure === null || failure.status === 409 ? '' : this.#explain(failure));
+      if (failure?.status === 403 && this.#leftMs() === 0) return FORBIDDEN_RETRY_MS;
       if (failure) afterFailureMs = Math.max(retryMs, Math.min(failure.retryAfterMs, times.durationMs));
     } catch (error) {
       afterFailureMs = retryMs;
-      if (!stopping.signal.aborted) logFailure(error instanceof Error ? error.message : String(error));
+      if (!signal.aborted) this.#logFailure(error instanceof Error ? error.message : String(error));
     }
-    if (leftMs() > 0) return afterFailureMs ?? retryMs;
-    const waitMs = afterFailureMs ?? nextCheckInMs(election, clock.monotonicMs());
+    if (this.#leftMs() > 0) return afterFailureMs ?? retryMs;
+    const waitMs = afterFailureMs ?? nextCheckInMs(this.#election, clock.monotonicMs());
     return waitMs + retryMs * JITTER_FACTOR * random();
-  };
-  const readAndCampaign = async (signal: AbortSignal): Promise<ApiResponse | null> =>
-    (await readAnew(signal)) ?? (await campaign(signal));
+  }
 
-  const explain = (response: ApiResponse): string => {
+  async #readAndCampaign(signal: AbortSignal): Promise<ApiResponse | null> {
+    return (await this.#read(signal)) ?? (await this.#campaign(signal));
+  }
+
+  /** Reads the Lease. Null when there is no failure to log. */
+  async #read(signal: AbortSignal): Promise<ApiResponse | null> {
+    const response = await this.#request('GET', undefined, signal);
+    const lease = response.status === 200 ? readLease(response.body) : null;
+    if (lease === null && response.status !== 404) return response;
+    this.#election = observe(this.#election, lease, this.#options.clock.monotonicMs());
+    this.#uncertain = false;
+    return null;
+  }
+
+  /** Sends the write that makes or keeps us leader. Null when there is no failure to log. */
+  async #campaign(signal: AbortSignal): Promise<ApiResponse | null> {
+    const { clock, leaseName, namespace, log } = this.#options;
+    const sent = instant(clock);
+    const next = nextRecord(this.#election, leaseName, namespace, sent);
+    if (next.kind === 'wait') {
+      if (next.holder !== this.#lastHolder) log('info', `${next.holder} publishes to the cluster`);
+      this.#lastHolder = next.holder;
+      return null;
+    }
+    const response = await this.#request(next.kind === 'create' ? 'POST' : 'PUT', next.lease, signal);
+    const lease = response.status === 200 || response.status === 201 ? readLease(response.body) : null;
+    if (lease === null) return response;
+    this.#election = acquired(this.#election, lease, sent, clock.monotonicMs());
+    this.#lastHolder = '';
+    return null;
+  }
+
+  async #request(
+    method: 'GET' | 'PUT' | 'POST',
+    body: object | undefined,
+    signal: AbortSignal,
+  ): Promise<ApiResponse> {
+    const { call, clock, times } = this.#options;
+    const path = method === 'POST' ? this.#collection : this.#path;
+    const request = { method, path, ...(body && { body }), signal };
+    if (method !== 'GET') this.#uncertain = true;
+    const response = await requestWithTimeout(call, clock, times.renewDeadlineMs / 2, request);
+    if (method !== 'GET') this.#uncertain = false;
+    return response;
+  }
+
+  #updateLeadership(): void {
+    const { call, clock, times, log, identity, onLead } = this.#options;
+    if (this.#leadership?.signal.aborted) this.#leadership = null;
+    const writable = this.#leftMs() > 0;
+    if (!writable) {
+      this.#leadership?.end();
+      this.#leadership = null;
+    } else if (!this.#leadership && !this.#stopping.signal.aborted) {
+      log('info', `leader: this process publishes to the cluster as ${identity}`);
+      this.#leadership = new Leadership({
+        call,
+        clock,
+        leftMs: () => this.#leftMs(),
+        callTimeoutMs: times.renewDeadlineMs / 2,
+        onLost: () => log('warn', 'no longer the leader: publishing stops'),
+      });
+      onLead(this.#leadership);
+    }
+  }
+
+  async #release(): Promise<void> {
+    const never = new AbortController().signal;
+    if (this.#uncertain && (await this.#read(never))) return;
+    const lease = released(this.#election, instant(this.#options.clock));
+    if (lease !== null) await this.#request('PUT', lease, never);
+  }
+
+  #leftMs(): number {
+    return writableForMs(this.#election, instant(this.#options.clock));
+  }
+
+  #logFailure(why: string): void {
+    const { log } = this.#options;
+    if (why !== this.#lastFailure && why !== '') log('warn', `leader election: ${why}`);
+    if (why === '' && this.#lastFailure !== '') log('info', 'leader election works again');
+    this.#lastFailure = why;
+  }
+
+  #explain(response: ApiResponse): string {
+    const { namespace, leaseName } = this.#options;
     if (response.status === 403) {
       return (
         `nothing is published to the cluster without the verbs "get", "create" and "update" on resource ` +
@@ -147,54 +210,5 @@ export function startElector(options: ElectorOptions): Elector {
       );
     }
     return responseText(response);
-  };
-
-  const updateLeadership = (): void => {
-    if (leadership?.signal.aborted) leadership = null;
-    const writable = leftMs() > 0;
-    if (leadership && !writable) {
-      leadership.end();
-      leadership = null;
-    }
-    if (!leadership && writable && !stopping.signal.aborted) {
-      log('info', `leader: this process publishes to the cluster as ${identity}`);
-      leadership = startLeadership({
-        call,
-        clock,
-        leftMs,
-        callTimeoutMs: times.renewDeadlineMs / 2,
-        onLost: () => log('warn', 'no longer the leader: publishing stops'),
-      });
-      onLead(leadership);
-    }
-  };
-
-  const loop = async (): Promise<void> => {
-    while (!stopping.signal.aborted) {
-      const delayMs = await attempt();
-      updateLeadership();
-      await sleep(clock, delayMs, stopping.signal);
-    }
-  };
-  const ended = loop();
-
-  const release = async (): Promise<void> => {
-    const never = new AbortController().signal;
-    if (uncertain && (await readAnew(never))) return;
-    const lease = released(election, instant(clock));
-    if (lease !== null) await ask('PUT', lease, never);
-  };
-
-  return {
-    leading: () => leadership !== null && !leadership.signal.aborted && leftMs() > 0,
-    async stop() {
-      if (stopping.signal.aborted) return;
-      stopping.abort();
-      const answered = (await leadership?.finish(times.renewDeadlineMs / 4)) ?? true;
-      leadership = null;
-      await ended;
-      // A write without a response may still take effect: the Lease then protects it until it expires.
-      if (answered) await release().catch(() => {});
-    },
-  };
+  }
 }

@@ -5,8 +5,8 @@ import type { Clock } from '../kubernetes/clock.ts';
 import { type LogOnce, createLogOnce } from './log-once.ts';
 import { type EventRecorder, startEventRecorder } from './event-recorder.ts';
 import type { LeaseTimes } from './lease.ts';
-import { type Elector, startElector } from './leader.ts';
-import { type OwnedIngresses, trackOwnedIngresses } from './owned-ingresses.ts';
+import { Elector } from './leader.ts';
+import { OwnedIngresses } from './owned-ingresses.ts';
 import { StatusUpdater } from './status-updater.ts';
 import type { Leadership } from './leadership.ts';
 import type { DesiredStatus } from './status.ts';
@@ -58,7 +58,7 @@ interface Writers {
 export class Publisher {
   readonly #options: PublishOptions;
   readonly #logOnce: LogOnce;
-  readonly #owned: OwnedIngresses = trackOwnedIngresses();
+  readonly #owned = new OwnedIngresses();
   readonly #elector: Elector;
   #latest: Compilation | null = null;
   #writers: Writers | null = null;
@@ -68,7 +68,7 @@ export class Publisher {
     this.#options = options;
     this.#logOnce = createLogOnce(options.log);
     this.#check();
-    this.#elector = startElector({ ...options, onLead: (leadership) => this.#lead(leadership) });
+    this.#elector = new Elector({ ...options, onLead: (leadership) => this.#lead(leadership) });
   }
 
   leading(): boolean {

@@ -17,7 +17,7 @@ import {
 } from './status.ts';
 import type { Leadership } from './leadership.ts';
 import { tokenBucket } from './token-bucket.ts';
-import { type Outcome, type WorkQueue, outcomeOf, startWorkQueue } from './work-queue.ts';
+import { type Outcome, WorkQueue, outcomeOf } from './work-queue.ts';
 
 export interface StatusUpdaterOptions {
   readonly leadership: Leadership;
@@ -57,7 +57,7 @@ export class StatusUpdater {
       },
       { once: true },
     );
-    this.#queue = startWorkQueue({
+    this.#queue = new WorkQueue({
       clock,
       random,
       bucket: tokenBucket(clock, WRITES_PER_SECOND, WRITES_AT_ONCE),

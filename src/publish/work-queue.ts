@@ -29,55 +29,70 @@ export interface WorkQueueOptions {
   readonly namespaceOf: (key: string) => string;
 }
 
-/** Keys whose objects wait for work; one write at a time, no faster than the bucket allows. */
-export interface WorkQueue {
-  add(key: string): void;
-}
-
 const FIRST_DELAY_MS = 1_000;
 const MAX_DELAY_MS = 300_000;
 /** Conflicts and short failures are not logged. */
 const LOG_AFTER_FAILURES = 3;
 const FORBIDDEN_RETRY_MS = 300_000;
 
-export function startWorkQueue(options: WorkQueueOptions): WorkQueue {
-  const { clock, random, bucket, signal, logOnce, topic, right, work, namespaceOf } = options;
-  const ready = new FairQueue();
-  const failures = new Map<string, number>();
+/** Keys whose objects wait for work; one write at a time, no faster than the bucket allows. */
+export class WorkQueue {
+  readonly #options: WorkQueueOptions;
+  readonly #ready = new FairQueue();
+  readonly #failures = new Map<string, number>();
   /** Keys that wait for their next try: a change of the object does not shorten its back-off. */
-  const waiting = new Set<string>();
+  readonly #waiting = new Set<string>();
   /** The key whose failure is logged: one line is enough, even when ten thousand keys fail. */
-  let failingKey: string | null = null;
-  let wake: () => void = () => {};
+  #failingKey: string | null = null;
+  #wake: () => void = () => {};
 
-  const add = (key: string): void => {
-    if (waiting.has(key)) return;
-    ready.add(namespaceOf(key), key);
-    wake();
-  };
-  const later = (key: string, retryAfterMs: number): void => {
-    const count = (failures.get(key) ?? 0) + 1;
-    failures.set(key, count);
-    const doubled = Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(count - 1, 20));
-    waiting.add(key);
-    clock.setTimeout(
-      () => {
-        waiting.delete(key);
-        if (!signal.aborted) add(key);
-      },
-      Math.max(doubled * (0.5 + random() / 2), Math.min(retryAfterMs, MAX_DELAY_MS)),
-    );
-  };
+  constructor(options: WorkQueueOptions) {
+    this.#options = options;
+    options.signal.addEventListener('abort', () => this.#wake(), { once: true });
+    void this.#run();
+  }
 
-  const pause = (namespace: string): void => {
-    ready.pause(namespace);
-    clock.setTimeout(() => {
-      ready.resume(namespace);
-      wake();
-    }, FORBIDDEN_RETRY_MS);
-  };
+  add(key: string): void {
+    if (this.#waiting.has(key)) return;
+    this.#ready.add(this.#options.namespaceOf(key), key);
+    this.#wake();
+  }
 
-  const attempt = async (namespace: string, key: string, write: () => Promise<Outcome>): Promise<void> => {
+  async #run(): Promise<void> {
+    const { clock, bucket, signal, work } = this.#options;
+    while (!signal.aborted) {
+      const delayMs = this.#ready.isReady ? bucket.waitMs() : 0;
+      if (delayMs > 0) {
+        await sleep(clock, delayMs, signal);
+        continue;
+      }
+      const next = this.#ready.take();
+      if (next === null) {
+        await this.#filled();
+        continue;
+      }
+      const { group, key } = next;
+      const write = work(key);
+      if (write === null) {
+        this.#failures.delete(key);
+        if (this.#failingKey === key) this.#failingKey = null;
+      } else {
+        bucket.take();
+        await this.#attempt(group, key, write);
+      }
+    }
+  }
+
+  /** Resolves when there may be another key, or the queue ends. */
+  #filled(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+      if (this.#options.signal.aborted) resolve();
+    });
+  }
+
+  async #attempt(namespace: string, key: string, write: () => Promise<Outcome>): Promise<void> {
+    const { signal, logOnce, topic, right } = this.#options;
     const outcome = await write().catch((error: unknown): Outcome => {
       const why = error instanceof Error ? error.message : String(error);
       return { kind: 'failed', why, retryAfterMs: 0 };
@@ -85,59 +100,58 @@ export function startWorkQueue(options: WorkQueueOptions): WorkQueue {
     if (signal.aborted) return;
     switch (outcome.kind) {
       case 'done':
-        failures.delete(key);
-        if (!ready.isPaused) logOnce.resolve(topic);
-        if (failingKey === key) {
-          failingKey = null;
-          logOnce.resolve(`${topic} of ${key}`);
-        }
-        return;
+        return this.#onDone(key);
       case 'failed':
-        later(key, outcome.retryAfterMs);
-        if ((failures.get(key) ?? 0) < LOG_AFTER_FAILURES) return;
-        failingKey ??= key;
-        if (failingKey === key) logOnce.warnOnce(`${topic} of ${key}`, `${topic} of ${key}: ${outcome.why}`);
-        return;
+        return this.#onFailed(key, outcome.why, outcome.retryAfterMs);
       case 'forbidden':
         logOnce.warnOnce(
           topic,
           `${topic}: ${right} (see deploy/rbac.yaml); serving continues. (${outcome.why})`,
         );
-        add(key);
-        pause(namespace);
-        return;
+        this.add(key);
+        return this.#pause(namespace);
     }
-  };
+  }
 
-  const loop = async (): Promise<void> => {
-    while (!signal.aborted) {
-      const delayMs = ready.isReady ? bucket.waitMs() : 0;
-      if (delayMs > 0) {
-        await sleep(clock, delayMs, signal);
-        continue;
-      }
-      const next = ready.take();
-      if (next === null) {
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-          if (signal.aborted) resolve();
-        });
-        continue;
-      }
-      const { group, key } = next;
-      const write = work(key);
-      if (write === null) {
-        failures.delete(key);
-        if (failingKey === key) failingKey = null;
-      } else {
-        bucket.take();
-        await attempt(group, key, write);
-      }
-    }
-  };
-  signal.addEventListener('abort', () => wake(), { once: true });
-  void loop();
-  return { add };
+  #onDone(key: string): void {
+    const { logOnce, topic } = this.#options;
+    this.#failures.delete(key);
+    if (!this.#ready.isPaused) logOnce.resolve(topic);
+    if (this.#failingKey !== key) return;
+    this.#failingKey = null;
+    logOnce.resolve(`${topic} of ${key}`);
+  }
+
+  #onFailed(key: string, why: string, retryAfterMs: number): void {
+    const { logOnce, topic } = this.#options;
+    const count = (this.#failures.get(key) ?? 0) + 1;
+    this.#failures.set(key, count);
+    this.#retryLater(key, count, retryAfterMs);
+    if (count < LOG_AFTER_FAILURES) return;
+    this.#failingKey ??= key;
+    if (this.#failingKey === key) logOnce.warnOnce(`${topic} of ${key}`, `${topic} of ${key}: ${why}`);
+  }
+
+  #retryLater(key: string, count: number, retryAfterMs: number): void {
+    const { clock, random, signal } = this.#options;
+    const doubled = Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(count - 1, 20));
+    this.#waiting.add(key);
+    clock.setTimeout(
+      () => {
+        this.#waiting.delete(key);
+        if (!signal.aborted) this.add(key);
+      },
+      Math.max(doubled * (0.5 + random() / 2), Math.min(retryAfterMs, MAX_DELAY_MS)),
+    );
+  }
+
+  #pause(namespace: string): void {
+    this.#ready.pause(namespace);
+    this.#options.clock.setTimeout(() => {
+      this.#ready.resume(namespace);
+      this.#wake();
+    }, FORBIDDEN_RETRY_MS);
+  }
 }
 
 /** How the work ended, by the response of the API server. */

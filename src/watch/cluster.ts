@@ -2,7 +2,7 @@ import { type Kind, type Kinds } from '../model/objects.ts';
 import type { Problem } from '../model/problem.ts';
 import { EMPTY_SNAPSHOT, type ObjectChange, type Snapshot, applyChanges } from '../model/snapshot.ts';
 import type { ApiConnection } from '../kubernetes/api-connection.ts';
-import { RESYNC_WITHIN_MS, startResyncGate } from './resync-gate.ts';
+import { RESYNC_WITHIN_MS, type ResyncGate, startResyncGate } from './resync-gate.ts';
 import type { Clock } from '../kubernetes/clock.ts';
 import { advanceEndpoints } from './hold-off.ts';
 import type { Log } from '../kubernetes/log.ts';
@@ -11,6 +11,7 @@ import { RESOURCES, missingRight } from '../kubernetes/resources.ts';
 import type { Source, SourceEvent, WatchState } from './source.ts';
 
 export interface ClusterSourceOptions {
+  /** Closed when the source stops. */
   readonly api: ApiConnection;
   /** Whether objects of a namespace are wanted (`--watch-namespace`). */
   readonly watchNamespaces: (namespace: string) => boolean;
@@ -31,99 +32,131 @@ const REPEATED_WITHIN_MS = 10_000;
 
 /**
  * Watches a cluster: one reflector per kind (and namespace), one snapshot. `onDirty` is called after the snapshot
- * changed, for the first time when everything has been listed once; before that a snapshot is half a truth. So it is
- * while kinds come back from an outage: then the snapshot keeps its routes, and only its endpoints advance.
+ * changed, for the first time when everything has been listed once; before that a snapshot is incomplete. While kinds
+ * come back from an outage the snapshot keeps its routes, and only its endpoints advance.
  */
-export function startClusterSource(
-  options: ClusterSourceOptions,
-  onDirty: (what: SourceEvent) => void,
-): Source {
-  const { api, clock, random, namespaces, watchNamespaces, onUnreachable = () => {} } = options;
-  const log = once(options.log, clock);
-  /** Everything that is known, and of that what may be served. */
-  let known = BEFORE_LISTING;
-  let snapshot = known;
-  let synced = false;
-  const { promise, resolve } = Promise.withResolvers<void>();
+export class ClusterSource implements Source {
+  readonly synced: Promise<void>;
 
-  const tell = (what: SourceEvent): void => {
-    try {
-      onDirty(what);
-    } catch (error) {
-      log('error', 'a listener of the watch failed; watching continues', { err: error });
-    }
-  };
+  readonly #api: ApiConnection;
+  readonly #log: Log;
+  readonly #onDirty: (what: SourceEvent) => void;
+  readonly #reflectors: readonly Reflector[];
+  readonly #gate: ResyncGate;
+  readonly #resolveSynced: () => void;
+  /** Everything that is known. */
+  #known = BEFORE_LISTING;
+  /** Of that, what may be served. */
+  #snapshot = BEFORE_LISTING;
+  #isSynced = false;
+  /** Which reflectors lacked a right when that was last looked at. */
+  #forbidden = '';
 
-  const onChanges = (changes: readonly ObjectChange[]): void => {
-    const next = applyChanges(known, changes);
-    if (next === known) return;
-    known = next;
-    const routes = changes.some(({ kind }) => kind !== 'EndpointSlice');
-    const before = snapshot;
-    const waits = synced && (routes ? !gate.ready() : gate.waiting());
-    snapshot = waits ? advanceEndpoints(snapshot, known) : known;
-    if (synced && snapshot !== before) tell(routes ? 'routes' : 'endpoints');
-  };
-
-  const gate = startResyncGate({
-    clock,
-    current: () => reflectors.every(({ current }) => current),
-    onRelease(late) {
-      snapshot = known;
-      if (late) log('warn', `${behind(reflectors)}: the changes of the other kinds are served now`);
-      tell('routes');
-    },
-  });
-
-  const onListed = (): void => {
-    // The first reflectors may be listed before the last one is made.
-    if (synced || reflectors.length < wanted.length || !reflectors.every(({ listed }) => listed)) return;
-    synced = true;
-    log('info', `everything is listed from ${api.server}`, { objects: objectsOf(snapshot) });
-    resolve();
-    tell('routes');
-  };
-
-  const wanted = RESOURCES.flatMap((resource) =>
-    (resource.namespaced && namespaces ? [...new Set(namespaces)] : [undefined]).map((namespace) => ({
-      resource,
-      namespace,
-      wanted: (place: string) => !resource.namespaced || watchNamespaces(place),
-    })),
-  );
-  const reflectors: Reflector[] = [];
-  let forbidden = '';
-  const onStateChange = (): void => {
-    gate.reconcile();
-    // A right that comes or goes changes what is said of every object that needs it.
-    const now = reflectors.map((reflector) => reflector.forbidden !== null).join();
-    const changed = now !== forbidden;
-    forbidden = now;
-    if (synced && changed) tell('routes');
-  };
-  const onAnswered = (): void => reflectors.forEach((reflector) => reflector.wake());
-  const common = { api, clock, random, log, onChanges, onListed, onUnreachable, onAnswered, onStateChange };
-  for (const what of wanted) reflectors.push(new Reflector({ ...common, ...what }));
-
-  return {
-    synced: promise,
-    snapshot: () => snapshot,
-    problems: () => reflectors.flatMap(problemsOf),
-    states: () =>
-      RESOURCES.map(({ kind }) =>
-        stateOf(
-          kind,
-          reflectors.filter(({ resource }) => resource.kind === kind),
-        ),
+  constructor(options: ClusterSourceOptions, onDirty: (what: SourceEvent) => void) {
+    const { api, clock, random, namespaces, watchNamespaces, onUnreachable = () => {} } = options;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.synced = promise;
+    this.#resolveSynced = resolve;
+    this.#api = api;
+    this.#onDirty = onDirty;
+    this.#log = once(options.log, clock);
+    this.#gate = startResyncGate({
+      clock,
+      current: () => this.#reflectors.every(({ current }) => current),
+      onRelease: (late) => this.#onRelease(late),
+    });
+    const common = {
+      ...{ api, clock, random, onUnreachable },
+      log: this.#log,
+      onChanges: (changes: readonly ObjectChange[]) => this.#onChanges(changes),
+      onListed: () => this.#onListed(),
+      onAnswered: () => this.#reflectors.forEach((reflector) => reflector.wake()),
+      onStateChange: () => this.#onStateChange(),
+    };
+    // None calls back before all are made: each waits for the API server first.
+    this.#reflectors = RESOURCES.flatMap((resource) =>
+      (resource.namespaced && namespaces ? [...new Set(namespaces)] : [undefined]).map(
+        (namespace) =>
+          new Reflector({
+            ...common,
+            resource,
+            namespace,
+            wanted: (place) => !resource.namespaced || watchNamespaces(place),
+          }),
       ),
-    async stop() {
-      gate.stop();
-      await Promise.all(reflectors.map((reflector) => reflector.stop()));
-    },
-  };
+    );
+  }
+
+  snapshot(): Snapshot {
+    return this.#snapshot;
+  }
+
+  problems(): readonly Problem[] {
+    return this.#reflectors.flatMap(problemsOf);
+  }
+
+  states(): readonly WatchState[] {
+    return RESOURCES.map(({ kind }) =>
+      stateOf(
+        kind,
+        this.#reflectors.filter(({ resource }) => resource.kind === kind),
+      ),
+    );
+  }
+
+  /** Ends the watches and closes the connection to the API server. */
+  async stop(): Promise<void> {
+    this.#gate.stop();
+    await Promise.all(this.#reflectors.map((reflector) => reflector.stop()));
+    this.#api.close();
+  }
+
+  #tell(what: SourceEvent): void {
+    try {
+      this.#onDirty(what);
+    } catch (error) {
+      this.#log('error', 'a listener of the watch failed; watching continues', { err: error });
+    }
+  }
+
+  #onChanges(changes: readonly ObjectChange[]): void {
+    const next = applyChanges(this.#known, changes);
+    if (next === this.#known) return;
+    this.#known = next;
+    const routes = changes.some(({ kind }) => kind !== 'EndpointSlice');
+    const before = this.#snapshot;
+    const waits = this.#isSynced && (routes ? !this.#gate.ready() : this.#gate.waiting());
+    this.#snapshot = waits ? advanceEndpoints(before, next) : next;
+    if (this.#isSynced && this.#snapshot !== before) this.#tell(routes ? 'routes' : 'endpoints');
+  }
+
+  #onListed(): void {
+    if (this.#isSynced || !this.#reflectors.every(({ listed }) => listed)) return;
+    this.#isSynced = true;
+    this.#log('info', `everything is listed from ${this.#api.server}`, {
+      objects: objectsOf(this.#snapshot),
+    });
+    this.#resolveSynced();
+    this.#tell('routes');
+  }
+
+  #onRelease(late: boolean): void {
+    this.#snapshot = this.#known;
+    if (late) this.#log('warn', `${behind(this.#reflectors)}: the changes of the other kinds are served now`);
+    this.#tell('routes');
+  }
+
+  #onStateChange(): void {
+    this.#gate.reconcile();
+    // A right that comes or goes changes the problems of every object that needs it.
+    const now = this.#reflectors.map((reflector) => reflector.forbidden !== null).join();
+    const changed = now !== this.#forbidden;
+    this.#forbidden = now;
+    if (this.#isSynced && changed) this.#tell('routes');
+  }
 }
 
-/** What five kinds say within ten seconds is said aloud by the first of them. */
+/** What several kinds log within ten seconds is logged above `debug` by the first of them. */
 function once(log: Log, clock: Clock): Log {
   let last = { message: '', at: -Infinity };
   return (level, message, fields) => {

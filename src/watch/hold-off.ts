@@ -118,73 +118,74 @@ export function advanceEndpoints(last: Snapshot, latest: Snapshot): Snapshot {
   return { ...last, generation, endpointSlices, slicesByService, lostReadiness };
 }
 
-export interface HoldOff {
-  /** Something changed. Never runs anything itself: that happens in a later turn of the event loop. */
-  dirty(event: SourceEvent): void;
-  /** Starts nothing more, and resolves when what is running has ended. */
-  stop(): Promise<void>;
-}
-
 export interface HoldOffOptions extends Partial<HoldOffSettings> {
   /** Compiles and publishes. 'endpoints': with the routes as they were last. Never called while it is running. */
   readonly run: (what: SourceEvent) => void | Promise<void>;
   /** Told of every throw or rejection of `run`, which is tried again. */
   readonly onFailure: (cause: unknown, retryInMs: number) => void;
   readonly now?: () => number;
-  /** Calls back after a delay; 0 means in the next turn of the event loop. Returns how to call it off. */
+  /** Calls back after a delay; 0 means in the next turn of the event loop. Returns what cancels it. */
   readonly after?: (delayMs: number, callback: () => void) => () => void;
 }
 
 /** The loop that does what `holdOff` decides. */
-export function startHoldOff({
-  run,
-  onFailure,
-  now = monotonic,
-  after = later,
-  ...rest
-}: HoldOffOptions): HoldOff {
-  const settings = { ...HOLD_OFF, ...rest };
-  let state = AT_REST;
-  let armed: { readonly at: number; readonly callOff: () => void } | null = null;
-  let stopped = false;
-  let running: Promise<void> = Promise.resolve();
+export class HoldOff {
+  readonly #options: Required<HoldOffOptions>;
+  #state = AT_REST;
+  #armed: { readonly at: number; readonly cancel: () => void } | null = null;
+  #stopped = false;
+  #running: Promise<void> = Promise.resolve();
 
-  const step = (event: HoldOffEvent) => {
-    state = holdOff(state, event, now(), settings);
-    arm();
-  };
-  const arm = () => {
-    const next = stopped ? null : nextRun(state, now());
-    // What is armed to fire earlier looks again when it does, so that a flood of events cannot put it off for ever.
-    if (!next || (armed && armed.at <= next.at)) return;
-    armed?.callOff();
-    armed = { at: next.at, callOff: after(Math.max(0, next.at - now()), begin) };
-  };
-  const begin = () => {
-    armed = null;
-    const next = nextRun(state, now());
-    if (!next || stopped) return;
-    if (next.at > now()) return arm();
-    step('start');
-    if (state.running) running = finish(state.running);
-  };
-  const finish = async (what: SourceEvent) => {
+  constructor(options: HoldOffOptions) {
+    this.#options = { ...HOLD_OFF, now: monotonic, after: later, ...options };
+  }
+
+  /** Something changed. Never runs anything itself: that happens in a later turn of the event loop. */
+  dirty(event: SourceEvent): void {
+    this.#step(event);
+  }
+
+  /** Starts nothing more, and resolves when what is running has ended. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#armed?.cancel();
+    await this.#running;
+  }
+
+  #step(event: HoldOffEvent): void {
+    this.#state = holdOff(this.#state, event, this.#options.now(), this.#options);
+    this.#arm();
+  }
+
+  #arm(): void {
+    const { now, after } = this.#options;
+    const next = this.#stopped ? null : nextRun(this.#state, now());
+    // A timer that fires earlier arms the next one itself, so that a flood of events cannot put it off for ever.
+    if (!next || (this.#armed && this.#armed.at <= next.at)) return;
+    this.#armed?.cancel();
+    this.#armed = { at: next.at, cancel: after(Math.max(0, next.at - now()), () => this.#begin()) };
+  }
+
+  #begin(): void {
+    const { now } = this.#options;
+    this.#armed = null;
+    const next = nextRun(this.#state, now());
+    if (!next || this.#stopped) return;
+    if (next.at > now()) return this.#arm();
+    this.#step('start');
+    if (this.#state.running) this.#running = this.#run(this.#state.running);
+  }
+
+  async #run(what: SourceEvent): Promise<void> {
+    const { run, onFailure, now } = this.#options;
     try {
       await run(what);
-      step('success');
+      this.#step('success');
     } catch (cause) {
-      step('failure');
-      onFailure(cause, state.notBefore - now());
+      this.#step('failure');
+      onFailure(cause, this.#state.notBefore - now());
     }
-  };
-  return {
-    dirty: step,
-    async stop() {
-      stopped = true;
-      armed?.callOff();
-      await running;
-    },
-  };
+  }
 }
 
 const monotonic = () => performance.now();

@@ -5,7 +5,7 @@ import { EMPTY_SNAPSHOT, type Snapshot } from '../model/snapshot.ts';
 import { type Collection, type ManifestSet, collect } from './manifests/collect.ts';
 import { type Root, folderOf } from './manifests/files.ts';
 import { NOTHING_READ, type Reading, findRoots, readRoots, signatureOf } from './manifests/read.ts';
-import { watchFolders } from './manifests/watch-files.ts';
+import { type FolderWatch, watchFolders } from './manifests/watch-files.ts';
 import type { SourceLocation } from '../model/format-problem.ts';
 import type { Problem } from '../model/problem.ts';
 import type { Source, SourceEvent, WatchState } from './source.ts';
@@ -32,11 +32,6 @@ export interface ManifestSourceOptions extends ManifestOptions {
 /** A file that never stops changing is read all the same. */
 const MAX_SETTLE_ROUNDS = 10;
 
-export interface ManifestSource extends Source {
-  /** Where to fix a problem: its field, or the nearest enclosing field. Null for an object that is in no file. */
-  locate(problem: Problem): SourceLocation | null;
-}
-
 /** Reads manifests once. Never rejects for what the files are or contain: that is in the problems. */
 export async function readManifests({ paths, watchNamespaces = [] }: ManifestOptions): Promise<ManifestSet> {
   const reading = await readRoots(await findRoots(paths), NOTHING_READ);
@@ -47,112 +42,141 @@ export async function readManifests({ paths, watchNamespaces = [] }: ManifestOpt
  * Manifest files as a source, read again whenever one of them changes. `onDirty` is called after the first reading
  * and whenever the snapshot or the problems are different ones.
  */
-export function startManifestSource(
-  options: ManifestSourceOptions,
-  onDirty: (event: SourceEvent) => void,
-): ManifestSource {
-  const { paths, log, pollIntervalMs = 2_000, settleMs = 50, now = Date.now } = options;
-  const watchesNamespace = namespaceFilter(options.watchNamespaces ?? []);
-  const synced = Promise.withResolvers<void>();
-  const stopping = new AbortController();
-  const known = new Set<string>();
-  let reading: Reading = NOTHING_READ;
-  let collection: Collection | null = null;
-  let readings = 0;
-  let failures = 0;
-  let lastEventAt: number | null = null;
+export class ManifestSource implements Source {
+  readonly synced: Promise<void>;
 
-  let touched = false;
-  let wake: (() => void) | null = null;
-  const touch = () => {
-    touched = true;
-    wake?.();
-  };
-  const folders = watchFolders(touch);
-  const poll = setInterval(touch, pollIntervalMs).unref();
+  readonly #options: ManifestSourceOptions;
+  readonly #settleMs: number;
+  readonly #now: () => number;
+  readonly #onDirty: (event: SourceEvent) => void;
+  readonly #watchesNamespace: (namespace: string) => boolean;
+  readonly #folders: FolderWatch;
+  readonly #poll: NodeJS.Timeout;
+  readonly #stopping = new AbortController();
+  readonly #ended: Promise<void>;
+  /** Kinds that the log has said are ignored. */
+  readonly #ignored = new Set<string>();
+  #reading: Reading = NOTHING_READ;
+  #collection: Collection | null = null;
+  #readings = 0;
+  #failures = 0;
+  #lastEventAt: number | null = null;
+  /** Whether something may have changed since the files were last looked at. */
+  #touched = false;
+  #wake: (() => void) | null = null;
 
-  const look = async () => {
-    let roots = await findRoots(paths);
-    if (await folders.follow(roots.map(folderOf))) roots = await findRoots(paths);
-    if (collection) {
-      if (signatureOf(roots) === reading.signature) return;
-      roots = await settled(roots);
-    }
-    reading = await readRoots(roots, reading);
-    take(collect(reading, collection, watchesNamespace));
-  };
+  constructor(options: ManifestSourceOptions, onDirty: (event: SourceEvent) => void) {
+    const { pollIntervalMs = 2_000, settleMs = 50, now = Date.now, watchNamespaces = [] } = options;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const touch = (): void => {
+      this.#touched = true;
+      this.#wake?.();
+    };
+    this.synced = promise;
+    this.#options = options;
+    this.#settleMs = settleMs;
+    this.#now = now;
+    this.#onDirty = onDirty;
+    this.#watchesNamespace = namespaceFilter(watchNamespaces);
+    this.#folders = watchFolders(touch);
+    this.#poll = setInterval(touch, pollIntervalMs).unref();
+    this.#ended = this.#run(resolve);
+  }
 
-  const settled = async (roots: readonly Root[]): Promise<readonly Root[]> => {
-    let last = roots;
-    for (let round = 0; round < MAX_SETTLE_ROUNDS; round++) {
-      await delay(settleMs, undefined, { signal: stopping.signal });
-      const next = await findRoots(paths);
-      if (signatureOf(next) === signatureOf(last)) return next;
-      last = next;
-    }
-    return last;
-  };
+  snapshot(): Snapshot {
+    return this.#collection?.snapshot ?? EMPTY_SNAPSHOT;
+  }
 
-  const take = (next: Collection) => {
-    const before = collection;
-    collection = next;
-    readings++;
-    if (next.problems.some(isAboutFile)) failures++;
-    for (const kind of next.ignored.filter((kind) => !known.has(kind))) {
-      log.info(`manifests contain ${kind}, which Portico does not use; it is ignored`);
-      known.add(kind);
-    }
-    const event = before ? difference(before, next) : 'routes';
-    if (event === null) return;
-    lastEventAt = now();
-    onDirty(event);
-  };
+  problems(): readonly Problem[] {
+    return this.#collection?.problems ?? [];
+  }
 
-  const run = async () => {
-    while (!stopping.signal.aborted) {
-      touched = false;
-      try {
-        await look();
-      } catch (cause) {
-        if (stopping.signal.aborted) break;
-        failures++;
-        log.warn(
-          `manifests could not be read; trying again: ${cause instanceof Error ? cause.message : String(cause)}`,
-        );
-      }
-      synced.resolve();
-      if (!touched && !stopping.signal.aborted) await new Promise<void>((resolve) => (wake = resolve));
-    }
-  };
-  const running = run();
+  /** Where to fix a problem: its field, or the nearest enclosing field. Null for an object that is in no file. */
+  locate(problem: Problem): SourceLocation | null {
+    return this.#collection?.locate(problem) ?? null;
+  }
 
-  return {
-    synced: synced.promise,
-    snapshot: () => collection?.snapshot ?? EMPTY_SNAPSHOT,
-    problems: () => collection?.problems ?? [],
-    locate: (problem) => collection?.locate(problem) ?? null,
-    states() {
-      const broken = collection?.problems.find(isAboutFile);
-      const sizes = sizesOf(collection?.snapshot ?? EMPTY_SNAPSHOT);
-      return (Object.entries(sizes) as [Kind, number][]).map(([kind, objects]): WatchState => ({
+  states(): readonly WatchState[] {
+    const collection = this.#collection;
+    const broken = collection?.problems.find(isAboutFile);
+    return (Object.entries(sizesOf(this.snapshot())) as [Kind, number][]).map(
+      ([kind, objects]): WatchState => ({
         kind,
         synced: collection !== null,
         connected: collection !== null && !broken,
         objects,
-        lastEventAt,
-        relists: readings,
-        errors: failures,
+        lastEventAt: this.#lastEventAt,
+        relists: this.#readings,
+        errors: this.#failures,
         lastError: broken ? `${broken.object.name}: ${broken.message}` : null,
-      }));
-    },
-    async stop() {
-      stopping.abort();
-      clearInterval(poll);
-      folders.close();
-      wake?.();
-      await running;
-    },
-  };
+      }),
+    );
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    clearInterval(this.#poll);
+    this.#folders.close();
+    this.#wake?.();
+    await this.#ended;
+  }
+
+  async #run(onRead: () => void): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      this.#touched = false;
+      try {
+        await this.#reread();
+      } catch (cause) {
+        if (signal.aborted) break;
+        this.#failures++;
+        this.#options.log.warn(
+          `manifests could not be read; trying again: ${cause instanceof Error ? cause.message : String(cause)}`,
+        );
+      }
+      onRead();
+      if (!this.#touched && !signal.aborted) await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+  }
+
+  async #reread(): Promise<void> {
+    const { paths } = this.#options;
+    let roots = await findRoots(paths);
+    if (await this.#folders.follow(roots.map(folderOf))) roots = await findRoots(paths);
+    if (this.#collection) {
+      if (signatureOf(roots) === this.#reading.signature) return;
+      roots = await this.#settled(roots);
+    }
+    this.#reading = await readRoots(roots, this.#reading);
+    this.#take(collect(this.#reading, this.#collection, this.#watchesNamespace));
+  }
+
+  /** The files once they have been left alone for a while. */
+  async #settled(roots: readonly Root[]): Promise<readonly Root[]> {
+    let last = roots;
+    for (let round = 0; round < MAX_SETTLE_ROUNDS; round++) {
+      await delay(this.#settleMs, undefined, { signal: this.#stopping.signal });
+      const next = await findRoots(this.#options.paths);
+      if (signatureOf(next) === signatureOf(last)) return next;
+      last = next;
+    }
+    return last;
+  }
+
+  #take(next: Collection): void {
+    const before = this.#collection;
+    this.#collection = next;
+    this.#readings++;
+    if (next.problems.some(isAboutFile)) this.#failures++;
+    for (const kind of next.ignored.filter((kind) => !this.#ignored.has(kind))) {
+      this.#options.log.info(`manifests contain ${kind}, which Portico does not use; it is ignored`);
+      this.#ignored.add(kind);
+    }
+    const event = before ? difference(before, next) : 'routes';
+    if (event === null) return;
+    this.#lastEventAt = this.#now();
+    this.#onDirty(event);
+  }
 }
 
 function namespaceFilter(globs: readonly string[]): (namespace: string) => boolean {

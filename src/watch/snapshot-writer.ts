@@ -11,76 +11,82 @@ export interface SnapshotWriterOptions {
   readonly log: Log;
 }
 
-/** Writes the newest snapshot to a file, now and then. */
-export interface SnapshotWriter {
-  /** The snapshot is another one. */
-  changed(): void;
-  /** Writes what is not written yet, and nothing after that. */
-  stop(): Promise<void>;
-}
-
-/** Changes come in company: the file is written a little after the first. */
+/** Changes often follow one another closely: the file is written this long after the first. */
 const QUIET_MS = 1_000;
 const MIN_INTERVAL_MS = 5_000;
-/** Writing a large snapshot takes at most one part of so many of the time. */
-const PARTS_OF_TIME = 20;
+/** The interval is this many times what writing took, so that a large snapshot takes at most 1/20 of the time. */
+const INTERVAL_FACTOR = 20;
 const RETRY_MS = 30_000;
 
-/** A disk that is full or gone is said once; it is tried again, and serving never waits for it. */
-export function startSnapshotWriter(
-  { path, withSecrets, server, clock, log }: SnapshotWriterOptions,
-  latest: () => Snapshot,
-): SnapshotWriter {
-  let written: Snapshot | null = null;
-  let changedOnce = false;
-  let notBefore = 0;
-  let failing = false;
-  let stopped = false;
-  let cancel: (() => void) | null = null;
-  let writing: Promise<void> | null = null;
+/**
+ * Writes the newest snapshot to a file, a little after it changed. A disk that is full or gone is logged once and tried
+ * again; serving never waits for it.
+ */
+export class SnapshotWriter {
+  readonly #options: SnapshotWriterOptions;
+  readonly #latest: () => Snapshot;
+  #written: Snapshot | null = null;
+  #changedOnce = false;
+  #notBefore = 0;
+  #failing = false;
+  #stopped = false;
+  #cancel: (() => void) | null = null;
+  #writing: Promise<void> | null = null;
 
-  const write = async (): Promise<void> => {
-    const snapshot = latest();
-    const startedAt = clock.wallMs();
+  constructor(options: SnapshotWriterOptions, latest: () => Snapshot) {
+    this.#options = options;
+    this.#latest = latest;
+  }
+
+  /** The snapshot is another one. */
+  changed(): void {
+    this.#changedOnce = true;
+    this.#schedule();
+  }
+
+  /** Writes what is not written yet, and nothing after that. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#cancel?.();
+    await this.#writing;
+    // One that failed is tried once more: the next start is what the file is for.
+    if (this.#isBehind()) await this.#write();
+  }
+
+  #isBehind(): boolean {
+    return this.#changedOnce && this.#latest() !== this.#written;
+  }
+
+  #schedule(): void {
+    if (this.#stopped || this.#cancel || this.#writing || !this.#isBehind()) return;
+    const { clock } = this.#options;
+    const write = (): void => {
+      this.#cancel = null;
+      this.#writing = this.#write().finally(() => {
+        this.#writing = null;
+        this.#schedule();
+      });
+    };
+    this.#cancel = clock.setTimeout(write, Math.max(QUIET_MS, this.#notBefore - clock.wallMs()));
+  }
+
+  async #write(): Promise<void> {
+    const { path, withSecrets, server, clock, log } = this.#options;
+    const snapshot = this.#latest();
+    const savedAt = clock.wallMs();
     try {
-      await writeSnapshotFile(path, server, { snapshot, savedAt: startedAt, withSecrets });
-      written = snapshot;
-      if (failing) log('info', `--snapshot-file ${path}: written again`);
-      failing = false;
-      const tookMs = clock.wallMs() - startedAt;
-      notBefore = clock.wallMs() + Math.max(MIN_INTERVAL_MS, tookMs * (PARTS_OF_TIME - 1));
+      await writeSnapshotFile(path, server, { snapshot, savedAt, withSecrets });
+      this.#written = snapshot;
+      if (this.#failing) log('info', `--snapshot-file ${path}: written again`);
+      this.#failing = false;
+      const tookMs = clock.wallMs() - savedAt;
+      this.#notBefore = clock.wallMs() + Math.max(MIN_INTERVAL_MS, tookMs * (INTERVAL_FACTOR - 1));
     } catch (error) {
-      if (!failing) log('warn', `--snapshot-file ${path}: ${explain(error as NodeJS.ErrnoException)}`);
-      failing = true;
-      notBefore = clock.wallMs() + RETRY_MS;
+      if (!this.#failing) log('warn', `--snapshot-file ${path}: ${explain(error as NodeJS.ErrnoException)}`);
+      this.#failing = true;
+      this.#notBefore = clock.wallMs() + RETRY_MS;
     }
-  };
-  const schedule = (): void => {
-    if (stopped || cancel || writing || !changedOnce || latest() === written) return;
-    cancel = clock.setTimeout(
-      () => {
-        cancel = null;
-        writing = write().finally(() => {
-          writing = null;
-          schedule();
-        });
-      },
-      Math.max(QUIET_MS, notBefore - clock.wallMs()),
-    );
-  };
-  return {
-    changed() {
-      changedOnce = true;
-      schedule();
-    },
-    async stop() {
-      stopped = true;
-      cancel?.();
-      await writing;
-      // One that failed is tried once more: the next start is what the file is for.
-      if (changedOnce && latest() !== written) await write();
-    },
-  };
+  }
 }
 
 function explain({ code, message }: NodeJS.ErrnoException): string {

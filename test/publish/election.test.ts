@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { LEASE_TIMES } from '../../src/publish/lease.ts';
-import { type Elector, startElector } from '../../src/publish/leader.ts';
+import { Elector } from '../../src/publish/leader.ts';
 import type { Leadership } from '../../src/publish/leadership.ts';
 import { sleep } from '../../src/kubernetes/clock.ts';
 import { SimulatedApi, SimulatedProcess, type FaultModel, World, settled } from './simulation.ts';
@@ -27,7 +27,7 @@ async function writeAlong(leadership: Leadership, process: SimulatedProcess): Pr
 
 function stand(name: string, process: SimulatedProcess, api: SimulatedApi, random = () => 0.5): Candidate {
   const logLines: string[] = [];
-  const elector = startElector({
+  const elector = new Elector({
     call: api.callFrom(process),
     clock: process,
     random,
@@ -255,7 +255,7 @@ test('without the right to Leases nothing is led, it is said once, and it is not
   let forbidden = true;
   let asked = 0;
   const logLines: string[] = [];
-  const elector = startElector({
+  const elector = new Elector({
     call: async (request) => {
       asked++;
       return forbidden

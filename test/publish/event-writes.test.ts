@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createLogOnce } from '../../src/publish/log-once.ts';
 import { startEventRecorder } from '../../src/publish/event-recorder.ts';
-import { startLeadership } from '../../src/publish/leadership.ts';
+import { Leadership } from '../../src/publish/leadership.ts';
 import { resourceOfObject } from '../support/api-server-resources.ts';
 import type { ApiObject } from '../support/api-server.ts';
 import {
@@ -78,7 +78,7 @@ test('a problem that stays is reported once an hour, again when the Event has ex
   await harness.until(() => compilation() !== null);
   const { clock } = harness;
   // A leader for hours, without the renewals of hours.
-  const leadership = startLeadership({
+  const leadership = new Leadership({
     call,
     clock,
     leftMs: () => 1e9,

@@ -6,7 +6,7 @@ import { LEASE_TIMES } from '../../src/publish/lease.ts';
 import { type PublishOptions, Publisher, leaseNameOf } from '../../src/publish/publisher.ts';
 import { type Compilation, compile } from '../../src/routing/compile/compile.ts';
 import type { CompileSettings } from '../../src/routing/settings.ts';
-import { startClusterSource } from '../../src/watch/cluster.ts';
+import { ClusterSource } from '../../src/watch/cluster.ts';
 import { RESOURCES, parseSelector } from '../support/api-server-resources.ts';
 import { FakeClock } from '../watch/fake-clock.ts';
 import { until } from '../support/until.ts';
@@ -139,7 +139,7 @@ export async function startPublisherHarness(options: ApiServerOptions = {}): Pro
       { ingressClass = 'portico', controllerName = 'portico.dev/ingress-controller', ...more } = {},
     ) {
       const connection = memory?.connect() ?? (await connect(api, new FakeClock()));
-      const source = startClusterSource(
+      const source = new ClusterSource(
         {
           api: connection,
           watchNamespaces: () => true,

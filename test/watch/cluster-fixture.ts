@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { get, values } from '../../src/model/sharded-map.ts';
 import { type ApiConnection, connectApi } from '../../src/kubernetes/api-connection.ts';
 import { type Clock, systemClock } from '../../src/kubernetes/clock.ts';
-import { type ClusterSourceOptions, startClusterSource } from '../../src/watch/cluster.ts';
+import { type ClusterSourceOptions, ClusterSource } from '../../src/watch/cluster.ts';
 import { loadKubeconfig } from '../../src/kubernetes/kubeconfig.ts';
 import type { Source, SourceEvent, WatchState } from '../../src/watch/source.ts';
 import {
@@ -112,7 +112,7 @@ function observed(
 ): ClusterOverSockets {
   const dirty: SourceEvent[] = [];
   const logs: ClusterOverSockets['logs'] = [];
-  const source = startClusterSource(
+  const source = new ClusterSource(
     {
       api: connection,
       watchNamespaces: () => true,
@@ -133,7 +133,10 @@ function observed(
   return {
     api,
     source: {
-      ...source,
+      snapshot: () => source.snapshot(),
+      problems: () => source.problems(),
+      states: () => source.states(),
+      stop: () => source.stop(),
       get synced() {
         return soon(source.synced, missing);
       },

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { startClusterSource } from '../../src/watch/cluster.ts';
+import { ClusterSource } from '../../src/watch/cluster.ts';
 import type { Source } from '../../src/watch/source.ts';
 import type { Snapshot } from '../../src/model/snapshot.ts';
 import type { ApiObject, Fault } from '../support/api-server.ts';
@@ -61,11 +61,13 @@ describe('410 on watches that are open', () => {
     const NODES = 10;
     const { api, connection, clock, ...waits } = await openMemory({ objects: BLUE });
     const dirty: number[] = [];
-    const sources: Source[] = Array.from({ length: NODES }, (_, node) =>
-      startClusterSource(
-        { api: connection, watchNamespaces: () => true, clock, random: () => node / NODES, log: () => {} },
-        () => dirty.push(node),
-      ),
+    const sources: Source[] = Array.from(
+      { length: NODES },
+      (_, node) =>
+        new ClusterSource(
+          { api: connection, watchNamespaces: () => true, clock, random: () => node / NODES, log: () => {} },
+          () => dirty.push(node),
+        ),
     );
     await Promise.all(sources.map((source) => source.synced));
     await api.until(() => api.watches() === 5 * NODES);

@@ -9,7 +9,7 @@ import {
   advanceEndpoints,
   holdOff,
   nextRun,
-  startHoldOff,
+  HoldOff,
 } from '../../src/watch/hold-off.ts';
 import type { SourceEvent } from '../../src/watch/source.ts';
 
@@ -223,7 +223,7 @@ describe('the loop', () => {
     const time = clock();
     const seen: string[] = [];
     const finish: (() => void)[] = [];
-    const loop = startHoldOff({
+    const loop = new HoldOff({
       ...time,
       onFailure: (cause) => expect.fail(String(cause)),
       run: (what) => {
@@ -250,7 +250,7 @@ describe('the loop', () => {
   test('a flood of events neither puts a run off nor piles up timers', async () => {
     const time = clock();
     const seen: string[] = [];
-    const loop = startHoldOff({
+    const loop = new HoldOff({
       ...time,
       onFailure: (cause) => expect.fail(String(cause)),
       run: (what) => void seen.push(`${time.now()} ${what}`),
@@ -270,7 +270,7 @@ describe('the loop', () => {
     const time = clock();
     const told: string[] = [];
     let attempts = 0;
-    const loop = startHoldOff({
+    const loop = new HoldOff({
       ...time,
       onFailure: (cause, retryInMs) => told.push(`${String(cause)}, again in ${retryInMs} ms`),
       run: () => {
@@ -289,7 +289,7 @@ describe('the loop', () => {
   test('starts nothing after stop, and waits for what is running', async () => {
     const time = clock();
     let started = 0;
-    const loop = startHoldOff({ ...time, onFailure: () => {}, run: () => void started++ });
+    const loop = new HoldOff({ ...time, onFailure: () => {}, run: () => void started++ });
     loop.dirty('routes');
     await loop.stop();
     loop.dirty('endpoints');
@@ -300,7 +300,7 @@ describe('the loop', () => {
   test('runs in a later turn of the real event loop', async () => {
     const ran = Promise.withResolvers<SourceEvent>();
     let called = false;
-    const loop = startHoldOff({
+    const loop = new HoldOff({
       onFailure: ran.reject,
       run: (what) => {
         called = true;

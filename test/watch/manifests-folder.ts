@@ -2,11 +2,7 @@ import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import {
-  type ManifestSource,
-  type ManifestSourceOptions,
-  startManifestSource,
-} from '../../src/watch/manifests.ts';
+import { type ManifestSourceOptions, ManifestSource } from '../../src/watch/manifests.ts';
 import type { SourceEvent } from '../../src/watch/source.ts';
 import { soon } from '../support/until.ts';
 
@@ -66,7 +62,7 @@ export async function watched(
     warn: (line: string) => void lines.push(line),
   };
   const waiting = new Set<() => void>();
-  const source = startManifestSource({ paths, log, settleMs: 20, ...options }, (event) => {
+  const source = new ManifestSource({ paths, log, settleMs: 20, ...options }, (event) => {
     events.push(event);
     for (const look of waiting) look();
   });

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { EMPTY_SNAPSHOT, type Snapshot } from '../../src/model/snapshot.ts';
-import { type SnapshotWriter, startSnapshotWriter } from '../../src/watch/snapshot-writer.ts';
+import { SnapshotWriter } from '../../src/watch/snapshot-writer.ts';
 import { eventually } from '../support/daemon.ts';
 import { FakeClock } from './fake-clock.ts';
 
@@ -21,7 +21,7 @@ beforeEach(async () => {
   said = [];
   const log = (level: string, message: string) => said.push(`${level} ${message}`);
   const options = { path, withSecrets: false, server: 'http://api', clock, log };
-  writer = startSnapshotWriter(options, () => snapshot);
+  writer = new SnapshotWriter(options, () => snapshot);
 });
 afterEach(() => rm(folder, { recursive: true }));
 
