@@ -207,7 +207,8 @@ function strayArguments(command: Command): string[] {
   return command.args.slice(command.registeredArguments.length).map((argument) => {
     if (!argument.startsWith('-')) return `unexpected argument '${argument}'`;
     const [name = ''] = argument.split('=', 1);
-    return `unknown flag ${name}; did you mean ${closestMatch(name, flags)}?`;
+    const match = closestMatch(name, flags);
+    return match === null ? `unknown flag ${name}` : `unknown flag ${name}; did you mean ${match}?`;
   });
 }
 

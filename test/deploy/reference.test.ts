@@ -3,6 +3,7 @@ import { dirname, join, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { ANNOTATIONS_PAGE, annotationsPage } from '../../scripts/annotations.ts';
+import { API_SCHEMA, apiSchema } from '../../scripts/api-schema.ts';
 import { FLAGS_PAGE, flagsPage } from '../../scripts/flags.ts';
 import { INGRESS_NGINX_PAGE, ingressNginxPage } from '../../scripts/ingress-nginx.ts';
 import { METRICS_PAGE, metricsPage } from '../../scripts/metrics.ts';
@@ -23,6 +24,10 @@ test('docs/reference/annotations.md is what src/policies says; `node scripts/ann
 
 test('docs/reference/ingress-nginx.md is what src/policies says; `node scripts/ingress-nginx.ts` writes it', async () => {
   expect(readFileSync(INGRESS_NGINX_PAGE, 'utf8')).toBe(await ingressNginxPage());
+});
+
+test('src/model/validation/api-schema.ts is the API of the client; `node scripts/api-schema.ts` writes it', async () => {
+  expect(readFileSync(API_SCHEMA, 'utf8')).toBe(await apiSchema());
 });
 
 test('links between the documents lead to files that are there', () => {

@@ -6,6 +6,10 @@ export interface Findings {
   readonly problems: Problem[];
   required(field: string, what: string): void;
   invalid(field: string, value: unknown, reason: string): void;
+  /** A field that the API does not have. */
+  unknown(field: string, message: string): void;
+  /** The same as `invalid`, unless something is said about the field already. */
+  wrongType(field: string, value: unknown, reason: string): void;
   /** The list, or nothing when the field is absent or no list, which then is said. */
   list(parent: UntypedObject, name: string, path: string): readonly unknown[];
   /** The map of fields, or null when the field is absent or no map, which then is said. */
@@ -20,14 +24,21 @@ const CONSEQUENCE = 'the API server refuses such an object';
 
 export function findingsOn(object: ObjectReference): Findings {
   const problems: Problem[] = [];
+  const fields = new Set<string>();
   const report = (code: string, field: string, message: string): void => {
-    if (problems.length < MAX_FINDINGS) problems.push(problem('error', code, object, field, message));
+    if (problems.length === MAX_FINDINGS) return;
+    problems.push(problem('error', code, object, field, message));
+    fields.add(field);
   };
   const invalid = (field: string, value: unknown, reason: string): void =>
     report('FieldInvalid', field, `${quote(value)} ${reason}; ${CONSEQUENCE}.`);
   return {
     problems,
     invalid,
+    unknown: (field, message) => report('FieldUnknown', field, message),
+    wrongType(field, value, reason) {
+      if (!fields.has(field)) invalid(field, value, reason);
+    },
     required: (field, what) => report('FieldRequired', field, `${what} is missing here; ${CONSEQUENCE}.`),
     list(parent, name, path) {
       const value = parent[name];

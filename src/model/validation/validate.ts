@@ -7,6 +7,7 @@ import { checkIngress } from './ingress.ts';
 import { checkIngressClass } from './ingress-class.ts';
 import { checkMetadata } from './metadata.ts';
 import { checkSecret } from './secret.ts';
+import { checkSchema } from './schema.ts';
 import { checkService } from './service.ts';
 
 /**
@@ -14,10 +15,22 @@ import { checkService } from './service.ts';
  * errors. Says nothing about how objects refer to each other; that is found when compiling.
  */
 export function validateObject(kind: Kind, object: unknown): readonly Problem[] {
+  return findProblems(kind, object, check);
+}
+
+/** The same, and what differs from the schema of the API: for a manifest as it is written. */
+export function validateManifest(kind: Kind, object: unknown): readonly Problem[] {
+  return findProblems(kind, object, (_, fields, findings) => {
+    check(kind, fields, findings);
+    checkSchema(kind, fields, findings);
+  });
+}
+
+function findProblems(kind: Kind, object: unknown, find: typeof check): readonly Problem[] {
   const { namespace, name } = asObject(asObject(object)['metadata']);
   const key = asString(namespace) ? `${asString(namespace)}/${asString(name) ?? ''}` : (asString(name) ?? '');
   const findings = findingsOn(referenceTo(kind, key, object));
-  if (isObject(object)) check(kind, object, findings);
+  if (isObject(object)) find(kind, object, findings);
   else findings.invalid('', object, 'must be an object');
   return findings.problems;
 }

@@ -31,6 +31,7 @@ export const ANNOTATIONS = [...POLICIES.flatMap((policy) => policy.annotations),
 
 const KNOWN: ReadonlySet<string> = new Set(ANNOTATIONS.flatMap(namesOf));
 const OURS = [...KNOWN].filter((name) => name.startsWith(PORTICO));
+const REFERENCE = 'docs/reference/annotations.md lists those it has.';
 /** The names of what each policy reads. */
 const NAMES = POLICIES.map(({ annotations }: PolicyModule) => annotations.flatMap(namesOf));
 const RESERVED = POLICIES.flatMap(({ name, reservedPrefixes = [] }: PolicyModule) =>
@@ -70,22 +71,11 @@ export function readAnnotations(
       if (reserved) closed.push(reserved.policy);
       // To find what was meant takes time, which 8,000 of them must not take from others.
       if (++unknown > MAX_PROBLEMS + 1) continue;
-      const suggestion = `did you mean ${closestMatch(name, OURS)}?`;
-      if (reserved) {
-        report(
-          'error',
-          'AnnotationUnknown',
-          name,
-          `Portico has no such annotation, so ${CLOSED}; ${suggestion}`,
-        );
-      } else {
-        report(
-          'warning',
-          'AnnotationUnknown',
-          name,
-          `Portico has no such annotation and ignores it; ${suggestion}`,
-        );
-      }
+      const consequence = reserved ? `, so ${CLOSED}` : ' and ignores it';
+      const match = closestMatch(name, OURS);
+      const advice = match === null ? REFERENCE : `did you mean ${match}?`;
+      const message = `Portico has no such annotation${consequence}; ${advice}`;
+      report(reserved ? 'error' : 'warning', 'AnnotationUnknown', name, message);
     }
   }
   if (judgeNginxAnnotations(annotations, object, problems) === 'close') closed.push('unsupported-access');

@@ -117,7 +117,9 @@ function change({ kind, key }: Manifest, object: Manifest['object'] | undefined)
 function withConsequence(problem: Problem, keeps: boolean): Problem {
   if (problem.severity !== 'error') return problem;
   const consequence = keeps ? 'the version accepted before stays in use' : 'the object is left out';
-  return { ...problem, message: `${problem.message.replace(/\.$/, '')}; ${consequence}.` };
+  const { message } = problem;
+  if (message.endsWith('?')) return { ...problem, message: `${message} Until then ${consequence}.` };
+  return { ...problem, message: `${message.replace(/\.$/, '')}; ${consequence}.` };
 }
 
 function duplicate(first: Manifest, second: Manifest): Problem {

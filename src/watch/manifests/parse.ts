@@ -1,6 +1,8 @@
+import { closestMatch } from '../../model/closest-match.ts';
 import { type Kind, type Kinds, type ObjectKey, objectKey } from '../../model/objects.ts';
 import type { Problem } from '../../model/problem.ts';
-import { validateObject } from '../../model/validation/validate.ts';
+import { BUILT_IN_KINDS } from '../../model/validation/api-schema.ts';
+import { validateManifest } from '../../model/validation/validate.ts';
 import { offsetOf, stepsOf } from './field.ts';
 import { type Json, type JsonObject, freeze, isJsonObject, normalForm } from './normal-form.ts';
 import type { SourceLocation } from '../../model/format-problem.ts';
@@ -119,6 +121,11 @@ export function parseManifests(file: string, text: string): ParsedFile {
       }
       return undefined;
     }
+    const misspelt = misspeltType(apiVersion, kind);
+    if (misspelt !== null) {
+      broken = true;
+      return report(misspelt.code, position.field, offsetAt(position, misspelt.field), misspelt.message);
+    }
     if (!isKind(kind) || !(apiVersion === GROUP_VERSIONS[kind] || RETIRED.test(apiVersion))) {
       ignored.push(`${apiVersion} ${kind}`);
       return undefined;
@@ -141,10 +148,41 @@ export function parseManifests(file: string, text: string): ParsedFile {
       object: known,
       origin: { file, text, document: position.index, steps: position.steps },
       place: yaml.locationOf(offsetAt(position, 'metadata', 'name')),
-      problems: validateObject(kind, object),
+      problems: validateManifest(kind, object),
     });
     return undefined;
   }
+}
+
+interface MisspeltType {
+  readonly code: string;
+  readonly field: 'kind' | 'apiVersion';
+  readonly message: string;
+}
+
+/**
+ * Whether an object is one that Portico reads, but for a spelling mistake: a kind that its API group does not have, or an
+ * API version that does not exist. Other groups have kinds of the same names, so that only a near miss is one.
+ */
+function misspeltType(apiVersion: string, kind: string): MisspeltType | null {
+  if (isKind(kind)) {
+    const ours = GROUP_VERSIONS[kind];
+    if (apiVersion === ours || RETIRED.test(apiVersion)) return null;
+    if (closestMatch(apiVersion, [ours]) === null && !Object.hasOwn(BUILT_IN_KINDS, apiVersion)) return null;
+    const message = `"${apiVersion}" has no ${kind}; write apiVersion: ${ours}`;
+    return { code: 'ApiVersionUnknown', field: 'apiVersion', message };
+  }
+  const kinds = Object.hasOwn(BUILT_IN_KINDS, apiVersion)
+    ? BUILT_IN_KINDS[apiVersion]?.split(' ')
+    : undefined;
+  if (kinds === undefined || kinds.includes(kind)) return null;
+  const meant = closestMatch(kind, kinds);
+  if (meant === null || !isKind(meant)) return null;
+  return {
+    code: 'KindUnknown',
+    field: 'kind',
+    message: `"${apiVersion}" has no kind "${kind}"; write ${meant}`,
+  };
 }
 
 function isKind(kind: string): kind is Kind {
