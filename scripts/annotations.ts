@@ -67,14 +67,17 @@ function policySection(policy: PolicyModule): string[] {
 }
 
 function annotationTable(specs: readonly AnnotationSpec[]): string[] {
-  const rows = specs.map((spec) => {
-    const { name, values, default: fallback, scope } = spec;
-    const ours = name === null ? '' : `\`${PORTICO}${name}\``;
-    const theirs = nginxNamesOf(spec)
-      .map((spelling) => `\`${spelling}\``)
-      .join(', ');
-    return `| ${ours} | ${theirs} | ${values} | ${fallback} | ${scope} |`;
-  });
+  // What only the ConfigMap has is in the page about ingress-nginx.
+  const rows = specs
+    .filter((spec) => spec.name !== null || nginxNamesOf(spec).length > 0)
+    .map((spec) => {
+      const { name, values, default: fallback, scope } = spec;
+      const ours = name === null ? '' : `\`${PORTICO}${name}\``;
+      const theirs = nginxNamesOf(spec)
+        .map((spelling) => `\`${spelling}\``)
+        .join(', ');
+      return `| ${ours} | ${theirs} | ${values} | ${fallback} | ${scope} |`;
+    });
   const header = `| Annotation | \`${INGRESS_NGINX}…\` | Values | Default | Scope |`;
   return [header, '| --- | --- | --- | --- | --- |', ...rows, ''];
 }
@@ -86,7 +89,7 @@ function heading(name: string): string {
 }
 
 function shortName(spec: AnnotationSpec): string {
-  return `\`${spec.name ?? nginxNamesOf(spec)[0]}\``;
+  return `\`${spec.name ?? nginxNamesOf(spec)[0] ?? spec.global}\``;
 }
 
 function difference({ difference }: AnnotationSpec): string {

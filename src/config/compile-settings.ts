@@ -1,3 +1,4 @@
+import { INGRESS_NGINX_DEFAULTS, NO_DEFAULTS } from '../policies/global-defaults.ts';
 import type { HttpsRedirect } from '../routing/decide.ts';
 import type { CompileSettings } from '../routing/settings.ts';
 import type { CompileConfig } from './config.ts';
@@ -17,6 +18,7 @@ export function compileSettings(config: CompileConfig): Omit<CompileSettings, 'n
     allowCrossNamespaceExternalNames: config.allowCrossNamespaceExternalNames,
     location: { node: config.nodeName, zone: config.zone },
     defaultTlsSecret: config.defaultTlsSecret,
+    defaults: config.dropIn === null ? NO_DEFAULTS : INGRESS_NGINX_DEFAULTS,
   };
 }
 

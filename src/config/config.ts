@@ -3,7 +3,7 @@ import type { Limits } from '../proxy/limits.ts';
 import { ENGINES, type EngineName } from '../proxy/threads/messages.ts';
 import { DEFAULT_CIPHERS, TLS_VERSIONS, type TlsVersion } from '../proxy/tls/certificate-store.ts';
 import { HOST_OWNERSHIPS, type HostOwnership } from '../routing/settings.ts';
-import { applyDropIn } from './drop-in.ts';
+import { type DropIn, applyDropIn } from './drop-in.ts';
 import { COMPILE_FLAGS, CLEANUP_FLAGS, PUBLISH_FLAGS, RUN_FLAGS } from './flags.ts';
 
 import {
@@ -39,6 +39,8 @@ export type SourceConfig =
 
 /** What is compiled: shared by `run`, `check` and `explain`. */
 export interface CompileConfig {
+  /** The controller in whose place Portico serves: its defaults hold. */
+  readonly dropIn: DropIn | null;
   readonly source: SourceConfig;
   /** Globs; empty for all namespaces. */
   readonly watchNamespaces: readonly string[];
@@ -126,9 +128,9 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 /** The whole configuration of `portico run`, or every mistake in it. Flags win over the environment. */
 export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult<Config> {
   const read = new FlagReader(RUN_FLAGS, flags, env);
-  applyDropIn(read);
+  const dropIn = applyDropIn(read);
   const config: Config = {
-    ...readCompileConfig(read),
+    ...readCompileConfig(read, dropIn),
     publish: readPublishConfig(read),
     snapshotFile: read.optional('snapshot-file', nonEmptyText),
     snapshotSecrets: read.flag('snapshot-secrets'),
@@ -179,8 +181,8 @@ export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult
 /** The configuration of `portico check`, `explain` and `audit`, or every mistake in it. */
 export function resolveCompileConfig(flags: FlagValues, env: Environment): ConfigResult<CompileConfig> {
   const read = new FlagReader(COMPILE_FLAGS, flags, env);
-  applyDropIn(read);
-  return read.result(readCompileConfig(read));
+  const dropIn = applyDropIn(read);
+  return read.result(readCompileConfig(read, dropIn));
 }
 
 /** The configuration of `portico cleanup`, or every mistake in it. */
@@ -218,7 +220,7 @@ function readPublishConfig(read: FlagReader): PublishConfig {
   };
 }
 
-function readCompileConfig(read: FlagReader): CompileConfig {
+function readCompileConfig(read: FlagReader, dropIn: DropIn | null): CompileConfig {
   // What the command line says wins: manifests of the environment yield to a cluster named there.
   const clusterNamed = read.given('kubeconfig') || read.given('context');
   const manifests = clusterNamed && !read.given('manifests') ? [] : read.many('manifests', nonEmptyText);
@@ -232,6 +234,7 @@ function readCompileConfig(read: FlagReader): CompileConfig {
   }
   const httpPort = read.one('http-port', port(1));
   return {
+    dropIn,
     source:
       manifests.length > 0
         ? { kind: 'manifests', paths: manifests }

@@ -12,8 +12,14 @@ const DROP_IN = {
   },
 } as const;
 
-/** Has `read` go by the defaults of the controller that `--drop-in` names, for the flags that nobody gives. */
-export function applyDropIn(read: FlagReader): void {
+export type DropIn = keyof typeof DROP_IN;
+
+/**
+ * Has `read` go by the defaults of the controller that `--drop-in` names, for the flags that nobody gives. Null when it
+ * names none.
+ */
+export function applyDropIn(read: FlagReader): DropIn | null {
   const name = read.optional('drop-in', oneOf(['ingress-nginx']));
   if (name !== null) read.useDefaults(DROP_IN[name]);
+  return name;
 }

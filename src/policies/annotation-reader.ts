@@ -4,11 +4,12 @@ import type { ObjectKey, Secret } from '../model/objects.ts';
 import type { Severity } from '../model/problem.ts';
 import { type UntypedObject, quote } from '../model/untyped.ts';
 import { type AnnotationSpec, PORTICO, namesOf } from './annotation-spec.ts';
+import { type GlobalDefaults, NO_DEFAULTS } from './global-defaults.ts';
 
 /** Ranges in one list: what a thread compiles for one Ingress has a bound. */
 const MAX_CIDRS = 4096;
 
-/** Takes a problem of one annotation, by its full name. */
+/** Takes a problem of one annotation, by its full name, or of a global option, whose name has no `/`. */
 export type ReportAnnotation = (severity: Severity, code: string, name: string, message: string) => void;
 
 /** A Secret that an annotation names. */
@@ -21,7 +22,7 @@ export interface NamedSecret {
 }
 
 /**
- * Reads the annotations of one Ingress for one policy. A value that cannot be understood is reported, with what becomes of
+ * Reads the annotations of one Ingress for one policy, and the global option in place of one that is not written. A value that cannot be understood is reported, with what becomes of
  * it, and read as absent; `isInvalid` remembers that there was one.
  */
 export class AnnotationReader {
@@ -31,6 +32,7 @@ export class AnnotationReader {
   readonly #objects: ObjectReader;
   readonly #closes: boolean;
   readonly #report: ReportAnnotation;
+  readonly #defaults: GlobalDefaults;
 
   constructor(
     annotations: UntypedObject,
@@ -38,22 +40,41 @@ export class AnnotationReader {
     objects: ObjectReader,
     whenInvalid: 'default' | 'close',
     report: ReportAnnotation,
+    defaults: GlobalDefaults = NO_DEFAULTS,
   ) {
     this.#annotations = annotations;
     this.namespace = namespace;
     this.#objects = objects;
     this.#closes = whenInvalid === 'close';
     this.#report = report;
+    this.#defaults = defaults;
   }
 
+  /** Whether it is written, or the global option is set that is its default. */
   has(spec: AnnotationSpec): boolean {
+    return this.isWritten(spec) || this.#option(spec) !== null;
+  }
+
+  /** Whether the Ingress itself has it. */
+  isWritten(spec: AnnotationSpec): boolean {
     return namesOf(spec).some((name) => name in this.#annotations);
   }
 
-  /** The full name under which it is written: ours if it is there, or if none is. */
+  /** The full name under which it is written; else that of the global option; else ours. */
   nameOf(spec: AnnotationSpec): string {
     const names = namesOf(spec);
-    return names.find((name) => name in this.#annotations) ?? names[0] ?? '';
+    return names.find((name) => name in this.#annotations) ?? this.#option(spec) ?? names[0] ?? '';
+  }
+
+  /** The name of the global option, where it is set. */
+  #option({ global }: AnnotationSpec): string | null {
+    return global !== undefined && Object.hasOwn(this.#defaults, global) ? global : null;
+  }
+
+  #value(spec: AnnotationSpec): unknown {
+    if (this.isWritten(spec)) return this.#annotations[this.nameOf(spec)];
+    const option = this.#option(spec);
+    return option === null ? undefined : this.#defaults[option];
   }
 
   /** Whether the value stands under our name rather than that of ingress-nginx. */
@@ -64,7 +85,7 @@ export class AnnotationReader {
   /** The text as written; null when it is absent or no text. */
   text(spec: AnnotationSpec): string | null {
     if (!this.has(spec)) return null;
-    const value = this.#annotations[this.nameOf(spec)];
+    const value = this.#value(spec);
     if (typeof value === 'string') return value;
     this.invalid(spec, 'is not text', 'put it in quotes');
     return null;
@@ -128,9 +149,9 @@ export class AnnotationReader {
 
   /** Says that the value of an annotation cannot be used: `fault` continues the value, `advice` says what to write. */
   invalid(spec: AnnotationSpec, fault: string, advice: string): void {
-    const name = this.nameOf(spec);
-    const consequence = this.#closes ? CLOSED : `the default is used: ${spec.default}`;
-    const message = `${quote(this.#annotations[name])} ${fault}: ${advice}; ${consequence}.`;
+    const closed = this.isWritten(spec) ? CLOSED : CLOSED_BY_OPTION;
+    const consequence = this.#closes ? closed : `the default is used: ${spec.default}`;
+    const message = `${quote(this.#value(spec))} ${fault}: ${advice}; ${consequence}.`;
     this.fail('AnnotationInvalid', spec, message);
   }
 
@@ -153,6 +174,10 @@ export class AnnotationReader {
 
 /** What becomes of an Ingress with a policy that closes, as the end of a sentence. */
 export const CLOSED = 'every path of this Ingress answers 503 until this is fixed';
+
+/** The same where it is a global option that closes. */
+const CLOSED_BY_OPTION =
+  'every path of every Ingress without an annotation of its own answers 503 until this is fixed';
 
 /** `a, b or c` */
 export function listed(choices: readonly string[]): string {

@@ -3,13 +3,15 @@ export const INGRESS_NGINX = 'nginx.ingress.kubernetes.io/';
 
 /** One annotation, as the reader, the messages and the reference page know it. */
 export interface AnnotationSpec {
-  /** After `portico.dev/`; null for one that only ingress-nginx has. */
+  /** After `portico.dev/`; null for one that only ingress-nginx has, or only its ConfigMap. */
   readonly name: string | null;
   /**
    * The annotation of ingress-nginx that asks for the same, after its prefix, or all its spellings: the first that is
    * written counts, and ours before them.
    */
   readonly nginx?: string | readonly string[];
+  /** The option of ingress-nginx's ConfigMap that is its default; see `GlobalDefaults`. */
+  readonly global?: string;
   /** What may be written, for the reference: `round-robin`, `ewma`. */
   readonly values: string;
   /** Without the annotation. */

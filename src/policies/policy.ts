@@ -30,7 +30,7 @@ export interface PolicyModule<C extends object = object, N extends string = stri
   readonly whenInvalid: 'default' | 'close';
   /** Unknown annotations that begin like one of these close the Ingress: a typing error must not open what was to be closed. */
   readonly reservedPrefixes?: readonly string[];
-  /** Called when one of `annotations` is written. Null when they ask for nothing. */
+  /** Called when one of `annotations` is written, or a global option of theirs is set. Null when they ask for nothing. */
   parse(read: AnnotationReader): C | null;
   /** For goldens, `explain` and the reference: `least-requests`. */
   describe(config: C): string;

@@ -12,6 +12,7 @@ export interface SourceRangesConfig {
 const ALLOW: AnnotationSpec = {
   name: 'allow-from',
   nginx: ['allowlist-source-range', 'whitelist-source-range'],
+  global: 'whitelist-source-range',
   values: 'a list of `10.0.0.0/8`, `2001:db8::/32`, `192.0.2.1`',
   default: 'everybody',
   scope: 'path',
@@ -25,6 +26,7 @@ const ALLOW: AnnotationSpec = {
 const DENY: AnnotationSpec = {
   name: 'deny-from',
   nginx: 'denylist-source-range',
+  global: 'denylist-source-range',
   values: 'a list of `10.0.0.0/8`, `2001:db8::/32`, `192.0.2.1`',
   default: 'nobody',
   scope: 'path',

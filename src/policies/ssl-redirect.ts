@@ -10,6 +10,7 @@ export interface SslRedirectConfig {
 const SSL_REDIRECT: AnnotationSpec = {
   name: 'ssl-redirect',
   nginx: 'ssl-redirect',
+  global: 'ssl-redirect',
   values: '`true`, `false`, `always`',
   default: 'true',
   scope: 'path',
@@ -23,6 +24,7 @@ const SSL_REDIRECT: AnnotationSpec = {
 const FORCE: AnnotationSpec = {
   name: null,
   nginx: 'force-ssl-redirect',
+  global: 'force-ssl-redirect',
   values: '`true`, `false`',
   default: 'false',
   scope: 'path',

@@ -1,4 +1,5 @@
 import type { Problem } from '../model/problem.ts';
+import type { GlobalDefaults } from '../policies/global-defaults.ts';
 
 /** Where a Portico runs; null where that is not known. */
 export interface Location {
@@ -46,6 +47,8 @@ export interface CompileSettings {
   readonly location?: Location;
   /** The namespaces whose Secrets Portico lacks the right to read, or `*` for all; none when absent. */
   readonly forbiddenSecrets?: readonly string[];
+  /** What holds where an Ingress says nothing; Portico's own defaults when absent. */
+  readonly defaults?: GlobalDefaults;
   /** Milliseconds since the epoch: whether certificates are valid. */
   readonly now: number;
 }

@@ -88,7 +88,7 @@ function claimsOf(
   const owner = ownership(ingress, referenceTo('Ingress', key, ingress), classes, settings);
   switch (owner.kind) {
     case 'ours':
-      return readClaims(key, ingress, owner.problems, objects);
+      return readClaims(key, ingress, owner.problems, objects, settings.defaults);
     case 'class-missing':
       return emptyClaims(key, ingress, owner.problems);
     case 'foreign':

@@ -8,9 +8,10 @@ import {
   problem,
 } from '../../model/problem.ts';
 import { asObject } from '../../model/untyped.ts';
-import { AnnotationReader, CLOSED } from '../../policies/annotation-reader.ts';
+import { AnnotationReader, CLOSED, type ReportAnnotation } from '../../policies/annotation-reader.ts';
 import { PORTICO, namesOf } from '../../policies/annotation-spec.ts';
 import type { ClientAuth } from '../../policies/client-certificate.ts';
+import { type GlobalDefaults, NO_DEFAULTS } from '../../policies/global-defaults.ts';
 import type { PolicyModule } from '../../policies/policy.ts';
 import { type PolicySet, policySet } from '../../policies/policy-set.ts';
 import { POLICIES, type PolicyConfigs, type PolicyName } from '../../policies/registry.ts';
@@ -34,28 +35,38 @@ const OURS = [...KNOWN].filter((name) => name.startsWith(PORTICO));
 const REFERENCE = 'docs/reference/annotations.md lists those it has.';
 /** The names of what each policy reads. */
 const NAMES = POLICIES.map(({ annotations }: PolicyModule) => annotations.flatMap(namesOf));
+/** The global options that each policy reads. */
+const OPTIONS = POLICIES.map(({ annotations }: PolicyModule) =>
+  annotations.flatMap(({ global }) => global ?? []),
+);
 const RESERVED = POLICIES.flatMap(({ name, reservedPrefixes = [] }: PolicyModule) =>
   reservedPrefixes.map((prefix) => ({ policy: name as PolicyName, prefix })),
 );
 
-/** Reads the annotations of an Ingress, policy by policy; `objects` records the Secrets that are read for them. */
+/**
+ * Reads the annotations of an Ingress, policy by policy; `objects` records the Secrets that are read for them, and
+ * `defaults` hold where nothing is written. What is wrong with these is reported elsewhere, unless it closes the Ingress.
+ */
 export function readAnnotations(
   ingress: unknown,
   object: ObjectReference,
   objects: ObjectReader,
+  defaults: GlobalDefaults = NO_DEFAULTS,
 ): Annotations {
   const annotations = asObject(asObject(asObject(ingress)['metadata'])['annotations']);
   const problems: Problem[] = [];
   const report = (severity: Severity, code: string, name: string, message: string): void => {
-    problems.push(problem(severity, code, object, `metadata.annotations[${name}]`, message));
+    if (!name.includes('/')) {
+      if (severity === 'error') problems.push(closedByOption(object, name));
+    } else problems.push(problem(severity, code, object, `metadata.annotations[${name}]`, message));
   };
   const reader = (whenInvalid: 'default' | 'close'): AnnotationReader =>
-    new AnnotationReader(annotations, object.namespace ?? '', objects, whenInvalid, report);
+    new AnnotationReader(annotations, object.namespace ?? '', objects, whenInvalid, report, defaults);
 
   const configs: Record<string, object> = {};
   const closed: PolicySet['closed'][number][] = [];
   for (const [index, policy] of POLICIES.entries()) {
-    if (!NAMES[index]?.some((name) => name in annotations)) continue;
+    if (!NAMES[index]?.some((name) => name in annotations) && !hasDefault(index, defaults)) continue;
     const read = reader(policy.whenInvalid);
     const config = policy.parse(read);
     if (read.isInvalid && policy.whenInvalid === 'close') closed.push(policy.name);
@@ -80,6 +91,34 @@ export function readAnnotations(
   }
   if (judgeNginxAnnotations(annotations, object, problems) === 'close') closed.push('unsupported-access');
   return { policies: policySet(configs as PolicyConfigs, [...new Set(closed)]), globs, problems };
+}
+
+/** Whether a global option is set that the policy at this place reads. */
+function hasDefault(index: number, defaults: GlobalDefaults): boolean {
+  return OPTIONS[index]?.some((option) => Object.hasOwn(defaults, option)) ?? false;
+}
+
+function closedByOption(object: ObjectReference, option: string): Problem {
+  const message = `The global option ${option} is not valid, so ${CLOSED}, or the Ingress has an annotation of its own.`;
+  return problem('error', 'GlobalOptionInvalid', object, 'metadata.annotations', message);
+}
+
+/** What is wrong with the global options, as problems of the ConfigMap that has them. */
+export function globalOptionProblems(
+  object: ObjectReference,
+  objects: ObjectReader,
+  defaults: GlobalDefaults,
+): readonly Problem[] {
+  const problems: Problem[] = [];
+  for (const [index, policy] of (POLICIES as readonly PolicyModule[]).entries()) {
+    if (!hasDefault(index, defaults)) continue;
+    const report: ReportAnnotation = (severity, code, option, message) =>
+      void problems.push(problem(severity, code, object, `data[${option}]`, message));
+    policy.parse(
+      new AnnotationReader({}, object.namespace ?? '', objects, policy.whenInvalid, report, defaults),
+    );
+  }
+  return problems;
 }
 
 /** What an Ingress asks of the clients of its hosts; `unverifiable` asks for what cannot be done. */

@@ -5,6 +5,7 @@ import { entries } from '../../model/sharded-map.ts';
 import type { Snapshot } from '../../model/snapshot.ts';
 import { asObject } from '../../model/untyped.ts';
 import { INGRESS_NGINX } from '../../policies/annotation-spec.ts';
+import type { GlobalDefaults } from '../../policies/global-defaults.ts';
 import type { Risk } from '../../policies/ingress-nginx/key.ts';
 import {
   type Judgement,
@@ -38,7 +39,7 @@ const RISKS: readonly Risk[] = ['critical', 'high', 'medium', 'low'];
 /** How an Ingress of ingress-nginx is told, whatever the name of its class. */
 const INGRESS_NGINX_CLASS = { ingressClass: 'nginx', controllerName: 'k8s.io/ingress-nginx' };
 
-type Settings = ClassSettings & Pick<CompileSettings, 'forbiddenSecrets'>;
+type Settings = ClassSettings & Pick<CompileSettings, 'forbiddenSecrets' | 'defaults'>;
 
 /**
  * What becomes of the annotations of ingress-nginx on every Ingress that is ours, that ingress-nginx serves, or that names
@@ -52,7 +53,12 @@ export function auditIngresses(snapshot: Snapshot, settings: Settings): Audit {
   for (const [key, ingress] of entries(snapshot.ingresses)) {
     if (!isAudited(key, ingress)) continue;
     ingresses++;
-    const found = auditIngress(key, ingress, new ObjectReader(snapshot, settings.forbiddenSecrets));
+    const found = auditIngress(
+      key,
+      ingress,
+      new ObjectReader(snapshot, settings.forbiddenSecrets),
+      settings.defaults,
+    );
     if (found.length === 0) unannotated++;
     for (const each of found) annotations.push(each);
   }
@@ -78,12 +84,17 @@ function auditedIngresses(
   };
 }
 
-function auditIngress(key: ObjectKey, ingress: unknown, objects: ObjectReader): AuditedAnnotation[] {
+function auditIngress(
+  key: ObjectKey,
+  ingress: unknown,
+  objects: ObjectReader,
+  defaults: GlobalDefaults | undefined,
+): AuditedAnnotation[] {
   const written = asObject(asObject(asObject(ingress)['metadata'])['annotations']);
   const found: AuditedAnnotation[] = [];
   const names = Object.keys(written).filter((name) => name.startsWith(INGRESS_NGINX));
   if (names.length === 0) return found;
-  const { problems } = readAnnotations(ingress, referenceTo('Ingress', key, ingress), objects);
+  const { problems } = readAnnotations(ingress, referenceTo('Ingress', key, ingress), objects, defaults);
   const worst = worstByField(problems);
   for (const fullName of names) {
     const name = fullName.slice(INGRESS_NGINX.length);

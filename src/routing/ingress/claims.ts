@@ -6,6 +6,7 @@ import type { HostGlob } from '../glob.ts';
 import { hostFault, isLabel, isPortName, pathFault } from '../../model/names.ts';
 import type { ObjectKey } from '../../model/objects.ts';
 import type { Dependency, ObjectReader } from '../../model/object-reader.ts';
+import { type GlobalDefaults, NO_DEFAULTS } from '../../policies/global-defaults.ts';
 import type { PolicySet } from '../../policies/policy-set.ts';
 import { normalizeRulePath } from '../../http/path.ts';
 import {
@@ -68,13 +69,14 @@ export function readClaims(
   ingress: unknown,
   classProblems: readonly Problem[],
   objects: ObjectReader,
+  defaults: GlobalDefaults = NO_DEFAULTS,
 ): Claims {
   const object = referenceTo('Ingress', key, ingress);
   const canary = canaryProblem(ingress, object);
   if (canary) return emptyClaims(key, ingress, [...classProblems, canary]);
   const namespace = object.namespace ?? '';
   const spec = asObject(asObject(ingress)['spec']);
-  const annotations = readAnnotations(ingress, object, objects);
+  const annotations = readAnnotations(ingress, object, objects, defaults);
   const problems = [...classProblems, ...validateObject('Ingress', ingress), ...annotations.problems];
   const age = readAge(ingress);
   const { policies } = annotations;
