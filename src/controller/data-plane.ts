@@ -47,7 +47,7 @@ const DESCRIPTORS_LOG_MS = 60_000;
 /** Starts the threads. They listen as soon as they are given a table. */
 export async function startDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
   const { config, log, threadEntry, onFatal } = options;
-  const standIn = config.httpsPort === 0 ? null : await defaultCertificate();
+  const selfSigned = config.httpsPort === 0 ? null : await defaultCertificate();
   const place = { host: config.bindAddress ?? undefined, reusePort: process.platform === 'linux' };
   let draining = false;
   let descriptorsLoggedAt = Number.NEGATIVE_INFINITY;
@@ -103,14 +103,14 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
       bareLfInResponses: config.bareLfInResponses,
       proxyProtocolFrom: config.proxyProtocolFrom,
       proxyProtocolHttpsPorts: config.proxyProtocolHttpsPorts,
-      tls: standIn && { minVersion: config.tlsMinVersion, ciphers: config.tlsCiphers, standIn },
-      httpsRedirect: standIn && httpsRedirect(config),
+      tls: selfSigned && { minVersion: config.tlsMinVersion, ciphers: config.tlsCiphers, selfSigned },
+      httpsRedirect: selfSigned && httpsRedirect(config),
       strictTransportSecurity: config.hsts,
       accessLog: config.accessLog,
     },
     addresses: [
       { ...place, port: config.httpPort, scheme: 'http' },
-      ...(standIn ? [{ ...place, port: config.httpsPort, scheme: 'https' } as const] : []),
+      ...(selfSigned ? [{ ...place, port: config.httpsPort, scheme: 'https' } as const] : []),
     ],
     names: createNameResolver({
       resolve: dnsResolve(),
@@ -122,8 +122,8 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     onFailure,
   });
   const newTicketKey = (): void => threads.useTicketKey(randomBytes(TICKET_KEY_BYTES));
-  if (standIn) newTicketKey();
-  const ticketKeyTimer = standIn && setInterval(newTicketKey, TICKET_KEY_LIFETIME_MS).unref();
+  if (selfSigned) newTicketKey();
+  const ticketKeyTimer = selfSigned && setInterval(newTicketKey, TICKET_KEY_LIFETIME_MS).unref();
 
   return {
     listening: threads.listening,

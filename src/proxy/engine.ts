@@ -4,7 +4,7 @@ import type { RequestFacts } from '../http/request-facts.ts';
 import type { Endpoints } from './balance/endpoint-pool.ts';
 import type { ExchangeRecord } from './exchange-record.ts';
 import type { TrustedProxies } from '../http/forwarded.ts';
-import type { Certificates } from './tls/certificate-store.ts';
+import type { CertificateStore } from './tls/certificate-store.ts';
 import type { BindPolicies } from '../policies/bound-policies.ts';
 import type { Limits } from './limits.ts';
 
@@ -27,7 +27,7 @@ export interface EngineContext {
   /** Destination ports that mean https in a PROXY header which does not say whether the client spoke TLS; none when absent. */
   readonly proxyProtocolHttpsPorts?: readonly number[];
   /** What a TLS port is served with. */
-  readonly certificates?: Certificates;
+  readonly certificates?: CertificateStore;
   /** What clients on a TLS port are asked for; nothing when absent. */
   readonly clientPolicies?: ClientPolicies;
   /** The policies of a route at work on this thread. */

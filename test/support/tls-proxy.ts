@@ -13,11 +13,7 @@ import type { Engine, EngineFactory } from '../../src/proxy/engine.ts';
 import type { ExchangeRecord } from '../../src/proxy/exchange-record.ts';
 import { trustedProxies } from '../../src/http/forwarded.ts';
 import { DEFAULT_LIMITS, type Limits } from '../../src/proxy/limits.ts';
-import {
-  type Certificates,
-  DEFAULT_CIPHERS,
-  createCertificates,
-} from '../../src/proxy/tls/certificate-store.ts';
+import { DEFAULT_CIPHERS, CertificateStore } from '../../src/proxy/tls/certificate-store.ts';
 import type { KeyPair } from '../../src/model/secrets.ts';
 import { mapOf } from '../../src/model/sharded-map.ts';
 import type { CertificateReference, RouteTable } from '../../src/routing/table.ts';
@@ -26,7 +22,7 @@ import { type Site, tableOf } from './proxy.ts';
 import { type Wire, wire } from './wire.ts';
 
 let shared: Authority | null = null;
-let standIn: KeyPair | null = null;
+let selfSigned: KeyPair | null = null;
 
 /** The authority of all tests of a file: making keys takes a while. */
 export function authority(): Authority {
@@ -62,7 +58,7 @@ export interface TlsProxy extends AsyncDisposable {
   readonly engine: Engine;
   readonly httpPort: number;
   readonly httpsPort: number;
-  readonly certificates: Certificates;
+  readonly certificates: CertificateStore;
   readonly exchanges: readonly ExchangeRecord[];
   /** What threw and was contained. */
   readonly faults: readonly unknown[];
@@ -75,10 +71,10 @@ export async function startTlsProxy(
   sites: readonly TlsSite[],
   settings: TlsProxySettings = {},
 ): Promise<TlsProxy> {
-  standIn ??= authority().issue(['stand-in.test']);
+  selfSigned ??= authority().issue(['self-signed.test']);
   const { defaultSecret } = settings;
   let table = secureTableOf(sites, defaultSecret);
-  const certificates = createCertificates({ minVersion: '1.2', ciphers: DEFAULT_CIPHERS, standIn });
+  const certificates = new CertificateStore({ minVersion: '1.2', ciphers: DEFAULT_CIPHERS, selfSigned });
   certificates.rotate(randomBytes(48));
   certificates.change(Object.entries(settings.keys ?? {}));
   certificates.adopt(table);

@@ -14,7 +14,7 @@ import { createExternalNames } from '../balance/external-names.ts';
 import { serviceOf } from '../../routing/backends.ts';
 import { createEndpoints } from '../balance/endpoint-pool.ts';
 import { decide } from '../../routing/decide.ts';
-import { createCertificates } from '../tls/certificate-store.ts';
+import { CertificateStore } from '../tls/certificate-store.ts';
 import { trustedProxies } from '../../http/forwarded.ts';
 
 async function loadEngine(name: EngineName): Promise<EngineFactory> {
@@ -41,7 +41,7 @@ export async function serve(): Promise<void> {
     now: Date.now,
   });
   const endpoints = createEndpoints({ externalNames });
-  const certificates = settings.tls && createCertificates(settings.tls);
+  const certificates = settings.tls && new CertificateStore(settings.tls);
   const faults = new FaultLog(
     (stack) => send({ kind: 'fault', stack }),
     () => performance.now(),

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { type SecureContextOptions, type TLSSocket, type TlsOptions, createServer } from 'node:tls';
-import type { Certificates } from './certificate-store.ts';
+import type { CertificateStore } from './certificate-store.ts';
 
 /** Shakes hands on connections of which no byte is taken yet. */
 export interface Termination {
@@ -9,7 +9,7 @@ export interface Termination {
 }
 
 /** `protocols` are offered by ALPN (RFC 7301), the best one first; `socket.alpnProtocol` says which one it is. */
-export function createTermination(certificates: Certificates, protocols: readonly string[]): Termination {
+export function createTermination(certificates: CertificateStore, protocols: readonly string[]): Termination {
   let standard: SecureContextOptions | null = null;
   const handshakes = createHandshakes({
     SNICallback: (name, choose) => choose(null, certificates.named(name)),

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
 import type { ClientAuth } from '../../policies/client-certificate.ts';
 import type { PresentedCertificate } from '../../http/connection-info.ts';
-import type { Certificates } from './certificate-store.ts';
+import type { CertificateStore } from './certificate-store.ts';
 import { presentedCertificate } from './presented-certificate.ts';
 import { type Handshakes, createHandshakes } from './termination.ts';
 
@@ -21,7 +21,7 @@ export interface Verification {
 }
 
 export function createVerification(
-  certificates: Certificates,
+  certificates: CertificateStore,
   protocols: readonly string[],
   now: () => number,
 ): Verification {

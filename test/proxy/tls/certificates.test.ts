@@ -1,21 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import {
-  type Certificates,
-  DEFAULT_CIPHERS,
-  createCertificates,
-} from '../../../src/proxy/tls/certificate-store.ts';
+import { DEFAULT_CIPHERS, CertificateStore } from '../../../src/proxy/tls/certificate-store.ts';
 import { mapOf } from '../../../src/model/sharded-map.ts';
 import { createDefaultCertificate } from '../../../src/controller/default-certificate.ts';
 import type { CertificateReference } from '../../../src/routing/table.ts';
 import { tableOf } from '../../support/proxy.ts';
 import { authority } from '../../support/tls-proxy.ts';
 
-const standIn = await createDefaultCertificate(Date.now());
+const selfSigned = await createDefaultCertificate(Date.now());
 const [one, two] = [authority().issue(['one.test']), authority().issue(['two.test'])];
 
-function certificates(ciphers = DEFAULT_CIPHERS): Certificates {
-  const made = createCertificates({ minVersion: '1.2', ciphers, standIn });
+function certificates(ciphers = DEFAULT_CIPHERS): CertificateStore {
+  const made = new CertificateStore({ minVersion: '1.2', ciphers, selfSigned });
   const reference = (host: string): [string, CertificateReference] => [
     host,
     { host, secret: `shop/${host}`, ingress: 'shop/web', namespace: 'default' },
@@ -58,7 +54,7 @@ describe('the certificates of a thread', () => {
     const first = made.shown('one.test');
     expect(first).toMatchObject({ cert: one.certificate, ticketKeys: key });
     expect(made.shown('ONE.test.')).toBe(first);
-    expect(made.shown(null)).toMatchObject({ cert: standIn.certificate, ticketKeys: key });
+    expect(made.shown(null)).toMatchObject({ cert: selfSigned.certificate, ticketKeys: key });
     expect(made.shown('other.test')).toBe(made.shown(null));
     made.rotate(next);
     expect(made.shown('one.test')).toMatchObject({ cert: one.certificate, ticketKeys: next });

@@ -163,7 +163,7 @@ contract('certificates of clients', (behaves) => {
       proxy.certificates.change([['shop/all', authority().issue(['renewed.test'])]]);
       expect(await shown()).toBe('renewed.test');
       proxy.certificates.change([['shop/all', null]]);
-      expect(await shown()).toBe('stand-in.test');
+      expect(await shown()).toBe('self-signed.test');
     },
   );
 

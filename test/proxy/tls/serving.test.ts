@@ -70,7 +70,7 @@ contract('TLS', (behaves) => {
     expect(await shown(null)).toBe('default.test');
     expect(await shown('expired.test')).toBe('expired.test');
     proxy.certificates.change([['shop/default', null]]);
-    expect(await shown(null)).toBe('stand-in.test');
+    expect(await shown(null)).toBe('self-signed.test');
   });
 
   behaves('the Host field decides the route, whatever name the certificate was chosen by', async (create) => {
