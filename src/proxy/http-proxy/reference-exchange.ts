@@ -21,27 +21,37 @@ import {
 import { type AttemptOutcome, afterAttempt } from '../attempt.ts';
 import { type EndpointState, recordLatency } from '../balance/endpoint-state.ts';
 import type { EngineContext } from '../engine.ts';
-import { NO_POLICIES } from '../../policies/bound-policies.ts';
+import { type BoundPolicies, NO_POLICIES } from '../../policies/bound-policies.ts';
 import { editResponse } from '../../policies/run-policies.ts';
 import { reset } from '../tls/termination.ts';
 import { DISCARD_MS, isDiscardable } from '../unread-body.ts';
-import { type AttemptAt, attemptAt, connectTime } from './attempt-at.ts';
+import { type AttemptAt, type ConnectTime, attemptAt, connectTime } from './attempt-at.ts';
 import { isClosing, serveNoMore } from './last-response.ts';
-import { connectionInfoOf, openLedger, requestView } from './reference-record.ts';
-import { type ForwardPlan, type Prepared, type UpstreamRequest, planRequest, prepare } from './plan.ts';
+import { type ReferenceRecord, connectionInfoOf, openLedger, requestView } from './reference-record.ts';
+import {
+  type ForwardPlan,
+  type Plan,
+  type Prepared,
+  type UpstreamRequest,
+  planRequest,
+  prepare,
+} from './plan.ts';
+import type { RequestView } from '../../http/request-view.ts';
 import type { ReferencePool } from './reference-pool.ts';
 import { relayedFields, relayedTrailers } from './reference-response-head.ts';
 
 /** What the exchanges of an engine share. */
-export interface Surroundings {
+export interface ReferenceState {
   readonly context: EngineContext;
   readonly pool: ReferencePool;
   readonly proxy: ProxyServer;
   draining: boolean;
   /** Attempts that have no connection yet. */
   readonly connecting: Set<AttemptAt>;
-  /** Each cuts its exchange at once. */
+  /** Each aborts its exchange at once. */
   readonly live: Set<() => void>;
+  /** Each tells both sides of its tunnel that Portico goes away, and ends it. */
+  readonly tunnels: Set<() => void>;
   /** By connection: how to refuse the request whose body is being read, when it turns out to be malformed. */
   readonly readers: WeakMap<Socket, (reason: MessageFault) => void>;
 }
@@ -50,257 +60,295 @@ export interface Surroundings {
 export type Expects = 'nothing' | 'continue' | 'unknown';
 
 /**
- * The life of one exchange, from the request head to the account. http-proxy makes the request to the upstream;
+ * The life of one exchange, from the request head to its record. http-proxy makes the request to the upstream;
  * when it is made, what flows through it and how it ends is decided here.
  */
-export function serveExchange(
-  around: Surroundings,
-  request: IncomingMessage,
-  response: ServerResponse,
-  expects: Expects,
-): void {
-  const { context } = around;
-  const { limits } = context;
-  const record = openLedger(context, request, connectionInfoOf(request.socket));
-  const plan = planRequest(context, request, record);
-  const view = requestView(request, record);
-  let { policies } = plan;
-  const hasBody = plan.head !== null && plan.head.body !== 'none';
-  const tried: EndpointState[] = [];
-  const time = connectTime(limits);
-  let resets = 0;
-  let attempt: AttemptAt | null = null;
-  /** Whose answer the client gets is settled: no other attempt is made, and no other answer given. */
-  let answered = false;
-  let complete = false;
+export class ReferenceExchange {
+  readonly #shared: ReferenceState;
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  readonly #expects: Expects;
+  readonly #record: ReferenceRecord;
+  readonly #plan: Plan;
+  readonly #view: RequestView;
+  readonly #hasBody: boolean;
+  readonly #tried: EndpointState[] = [];
+  readonly #time: ConnectTime;
+  readonly #bodyIdle: NodeJS.Timeout;
+  #policies: BoundPolicies;
+  #resets = 0;
+  #attempt: AttemptAt | null = null;
+  /** Which response the client gets is settled: no other attempt is made, and no other response. */
+  #answered = false;
+  #complete = false;
   /** Once the policies of the route let it go on. */
-  let upstreamRequest: UpstreamRequest | null = null;
+  #upstreamRequest: UpstreamRequest | null = null;
   /** The client was told to send its body. */
-  let continued = false;
+  #continued = false;
+  #upstreamIdle: NodeJS.Timeout | undefined;
+  #continueTimer: NodeJS.Timeout | undefined;
 
-  const bodyIdle = setTimeout(guarded(onBodyIdle), limits.bodyIdleTimeoutMs);
-  let upstreamIdle: NodeJS.Timeout | undefined;
-  let continueTimer: NodeJS.Timeout | undefined;
-  // A reset, so that a body that ends with the connection does not look whole.
-  const cut = (): void => {
-    record.detail ||= 'draining' satisfies LocalReason;
-    reset(request.socket);
-  };
-  around.live.add(cut);
-  response.on('close', guarded(finish));
-  response.on('error', () => undefined);
-  request.on('error', () => undefined);
-  request.on('data', (chunk: Buffer) => {
-    record.requestBytes += chunk.length;
-    bodyIdle.refresh();
-    upstreamIdle?.refresh();
-  });
-  // 'data' alone would start the flow before there is a connection to send it to.
-  request.pause();
-  request.on('end', () => {
-    clearTimeout(bodyIdle);
-    around.readers.delete(request.socket);
-  });
-  if (hasBody) around.readers.set(request.socket, refuse);
-  else request.resume();
-
-  if (expects === 'unknown' && plan.kind === 'forward') return refuse('expectation-unknown');
-  try {
-    const prepared = prepare(plan, view);
-    if (prepared instanceof Promise) prepared.then(guarded(goOn), onFault);
-    else goOn(prepared);
-  } catch (fault) {
-    onFault(fault);
+  constructor(shared: ReferenceState, request: IncomingMessage, response: ServerResponse, expects: Expects) {
+    const { context } = shared;
+    this.#shared = shared;
+    this.#request = request;
+    this.#response = response;
+    this.#expects = expects;
+    this.#record = openLedger(context, request, connectionInfoOf(request.socket));
+    this.#plan = planRequest(context, request, this.#record);
+    this.#view = requestView(request, this.#record);
+    this.#policies = this.#plan.policies;
+    this.#hasBody = this.#plan.head !== null && this.#plan.head.body !== 'none';
+    this.#time = connectTime(context.limits);
+    const onBodyIdle = this.#guarded(() => this.#onBodyIdle());
+    this.#bodyIdle = setTimeout(onBodyIdle, context.limits.bodyIdleTimeoutMs);
   }
 
-  /** Something threw while this exchange was handled: it is answered with 500, or cut, and touches no other. */
-  function onFault(fault: unknown): void {
-    context.onFault(fault);
-    policies = NO_POLICIES;
-    if (complete) request.socket.destroy();
-    else refuse('internal-fault');
+  /** Serves it; how it ended is in its record. */
+  start(): void {
+    this.#listen();
+    if (this.#expects === 'unknown' && this.#plan.kind === 'forward')
+      return this.#refuse('expectation-unknown');
+    try {
+      const prepared = prepare(this.#plan, this.#view);
+      if (prepared instanceof Promise) {
+        prepared.then(
+          this.#guarded((done) => this.#onPrepared(done)),
+          (fault) => this.#onFault(fault),
+        );
+      } else this.#onPrepared(prepared);
+    } catch (fault) {
+      this.#onFault(fault);
+    }
   }
 
-  function guarded<A extends unknown[]>(step: (...args: A) => void): (...args: A) => void {
+  #listen(): void {
+    const request = this.#request;
+    const { live, readers } = this.#shared;
+    live.add(this.#abort);
+    this.#response.on(
+      'close',
+      this.#guarded(() => this.#finish()),
+    );
+    this.#response.on('error', () => undefined);
+    request.on('error', () => undefined);
+    request.on('data', (chunk: Buffer) => {
+      this.#record.requestBytes += chunk.length;
+      this.#bodyIdle.refresh();
+      this.#upstreamIdle?.refresh();
+    });
+    // 'data' alone would start the flow before there is a connection to send it to.
+    request.pause();
+    request.on('end', () => {
+      clearTimeout(this.#bodyIdle);
+      readers.delete(request.socket);
+    });
+    if (this.#hasBody) readers.set(request.socket, (reason) => this.#refuse(reason));
+    else request.resume();
+  }
+
+  /** Something threw while this exchange was handled: it is answered with 500, or aborted, and touches no other. */
+  #onFault(fault: unknown): void {
+    this.#shared.context.onFault(fault);
+    this.#policies = NO_POLICIES;
+    if (this.#complete) this.#request.socket.destroy();
+    else this.#refuse('internal-fault');
+  }
+
+  #guarded<A extends unknown[]>(step: (...args: A) => void): (...args: A) => void {
     return (...args) => {
       try {
         step(...args);
       } catch (fault) {
-        onFault(fault);
+        this.#onFault(fault);
       }
     };
   }
 
-  function goOn(prepared: Prepared): void {
-    if (complete || answered) return;
-    if (prepared.kind === 'respond') return respond(prepared.response);
-    if (prepared.kind === 'refuse') return refuse(prepared.reason);
+  #onPrepared(prepared: Prepared): void {
+    if (this.#complete || this.#answered) return;
+    if (prepared.kind === 'respond') return this.#respond(prepared.response);
+    if (prepared.kind === 'refuse') return this.#refuse(prepared.reason);
     const { plan } = prepared;
-    upstreamRequest = prepared.upstreamRequest;
-    const pending = context.endpoints.pending(plan.backend);
-    if (pending) void pending.finally(guarded(() => tryNext(plan)));
-    else tryNext(plan);
+    this.#upstreamRequest = prepared.upstreamRequest;
+    const pending = this.#shared.context.endpoints.pending(plan.backend);
+    if (pending) void pending.finally(this.#guarded(() => this.#tryNext(plan)));
+    else this.#tryNext(plan);
   }
 
-  function tryNext(plan: ForwardPlan): void {
-    if (complete || !upstreamRequest) return;
-    const state = plan.choose(tried);
-    if (state === null) return refuse('no-endpoint');
-    tried.push(state);
-    record.attempts++;
-    record.endpoint = state.key;
-    around.pool.revive(state.key);
+  #tryNext(plan: ForwardPlan): void {
+    if (this.#complete || !this.#upstreamRequest) return;
+    const { pool, proxy } = this.#shared;
+    const state = plan.choose(this.#tried);
+    if (state === null) return this.#refuse('no-endpoint');
+    this.#tried.push(state);
+    this.#record.attempts++;
+    this.#record.endpoint = state.key;
+    pool.revive(state.key);
     const tls = plan.speaksTls();
     const { address, port } = state.endpoint;
-    request.headers = {
-      ...upstreamRequest.fields,
+    this.#request.headers = {
+      ...this.#upstreamRequest.fields,
       ...(plan.head.body === 'chunked' && { 'Transfer-Encoding': 'chunked' }),
     };
     const options = {
       target: { protocol: tls ? 'https:' : 'http:', host: address, hostname: address, port: String(port) },
-      agent: tls ? around.pool.tls : around.pool.plain,
+      agent: tls ? pool.tls : pool.plain,
       secure: false,
       ignorePath: true,
       selfHandleResponse: true,
       // http-proxy pipes this instead of the request: the body stays here until there is a connection.
-      buffer: bodySource((upstream) => start(plan, state, upstream)),
+      buffer: bodySource((upstream) => this.#send(plan, state, upstream)),
     };
     try {
       // Errors are seen on the request to the upstream itself.
-      around.proxy.web(request, response, options, () => undefined);
+      proxy.web(this.#request, this.#response, options, () => undefined);
     } catch {
       // Node writes less than it reads: one client's field must not end the process.
-      refuse('internal-fault');
+      this.#refuse('internal-fault');
     }
   }
 
-  function start(plan: ForwardPlan, state: EndpointState, upstream: ClientRequest): void {
+  #send(plan: ForwardPlan, state: EndpointState, upstream: ClientRequest): void {
+    const { context, connecting } = this.#shared;
+    const request = this.#request;
     // Set here since http-proxy would collapse `//`.
-    upstream.path = upstreamRequest?.target ?? '/';
-    if (expects === 'continue') upstream.setHeader('Expect', '100-continue');
+    upstream.path = this.#upstreamRequest?.target ?? '/';
+    if (this.#expects === 'continue') upstream.setHeader('Expect', '100-continue');
+    const record = this.#record;
     const isLast = plan.isLast(record.attempts);
-    const settings = { context, record, time, isLast, connecting: around.connecting };
-    const current = attemptAt(
+    const attempt = attemptAt(
       state,
       upstream,
-      settings,
-      guarded(sendBody),
-      guarded((outcome, detail) => {
+      { context, record, time: this.#time, isLast, connecting },
+      this.#guarded(() => this.#sendBody(upstream)),
+      this.#guarded((outcome, detail) => {
         request.unpipe(upstream);
-        failed(plan, outcome, detail);
+        this.#onFailed(plan, outcome, detail);
       }),
     );
-    attempt = current;
+    this.#attempt = attempt;
     upstream.on(
       'information',
-      guarded((interim: InformationEvent) => {
-        upstreamIdle?.refresh();
-        if (interim.statusCode === 100 && expects === 'continue') {
-          if (continued) return;
-          continued = true;
-        }
-        if (request.httpVersion === '1.1' && !response.headersSent) relayInterim(interim, response);
-      }),
+      this.#guarded((interim: InformationEvent) => this.#onInterim(interim)),
     );
     upstream.on('upgrade', (_, socket) => {
       socket.destroy();
-      current.fail({ kind: 'protocol-error' });
+      attempt.fail({ kind: 'protocol-error' });
     });
     upstream.on(
       'response',
-      guarded((incoming: IncomingMessage) => {
-        current.answered();
+      this.#guarded((incoming: IncomingMessage) => {
+        attempt.answered();
         const now = context.now();
-        recordLatency(state, now - current.startedAt, now);
-        if (answered || complete) incoming.destroy();
-        else engine(incoming);
+        recordLatency(state, now - attempt.startedAt, now);
+        if (this.#answered || this.#complete) incoming.destroy();
+        else this.#relay(incoming);
       }),
     );
-
-    function sendBody(): void {
-      upstreamIdle = setTimeout(guarded(onUpstreamIdle), limits.upstreamIdleTimeoutMs);
-      if (!hasBody) return void upstream.end();
-      flush(upstream);
-      if (expects === 'continue' && !continued)
-        continueTimer = setTimeout(askForBody, limits.continueTimeoutMs);
-      // A body without content ends although it is paused, maybe before there was a connection.
-      if (request.readableEnded) return endBody();
-      request.once('end', guarded(endBody));
-      request.pipe(upstream, { end: false });
-    }
-
-    /** The pod says nothing; the client is not left waiting. */
-    function askForBody(): void {
-      if (continued || response.headersSent || complete || record.requestBytes > 0) return;
-      continued = true;
-      response.writeContinue();
-    }
-
-    function endBody(): void {
-      if (upstream.destroyed) return;
-      const trailers = relayedTrailers(request.rawTrailers).filter(
-        ([name]) => context.underscoresInHeaders || !name.includes('_'),
-      );
-      if (trailers.length > 0) upstream.addTrailers(trailers);
-      upstream.end();
-    }
   }
 
-  function failed(plan: ForwardPlan, outcome: AttemptOutcome, detail: string): void {
-    clearTimeout(upstreamIdle);
-    clearTimeout(continueTimer);
-    if (complete || answered) return;
-    if (outcome.kind === 'reset') resets++;
+  #sendBody(upstream: ClientRequest): void {
+    const { upstreamIdleTimeoutMs, continueTimeoutMs } = this.#shared.context.limits;
+    const onIdle = this.#guarded(() => this.#onUpstreamIdle());
+    this.#upstreamIdle = setTimeout(onIdle, upstreamIdleTimeoutMs);
+    if (!this.#hasBody) return void upstream.end();
+    flush(upstream);
+    if (this.#expects === 'continue' && !this.#continued)
+      this.#continueTimer = setTimeout(() => this.#askForBody(), continueTimeoutMs);
+    // A body without content ends although it is paused, maybe before there was a connection.
+    if (this.#request.readableEnded) return this.#endBody(upstream);
+    this.#request.once(
+      'end',
+      this.#guarded(() => this.#endBody(upstream)),
+    );
+    this.#request.pipe(upstream, { end: false });
+  }
+
+  /** The upstream does not answer; the client is not left waiting. */
+  #askForBody(): void {
+    if (this.#continued || this.#response.headersSent || this.#complete) return;
+    if (this.#record.requestBytes > 0) return;
+    this.#continued = true;
+    this.#response.writeContinue();
+  }
+
+  #endBody(upstream: ClientRequest): void {
+    if (upstream.destroyed) return;
+    const { underscoresInHeaders } = this.#shared.context;
+    const trailers = relayedTrailers(this.#request.rawTrailers).filter(
+      ([name]) => underscoresInHeaders || !name.includes('_'),
+    );
+    if (trailers.length > 0) upstream.addTrailers(trailers);
+    upstream.end();
+  }
+
+  #onInterim(interim: InformationEvent): void {
+    this.#upstreamIdle?.refresh();
+    if (interim.statusCode === 100 && this.#expects === 'continue') {
+      if (this.#continued) return;
+      this.#continued = true;
+    }
+    if (this.#request.httpVersion === '1.1' && !this.#response.headersSent)
+      relayInterim(interim, this.#response);
+  }
+
+  #onFailed(plan: ForwardPlan, outcome: AttemptOutcome, detail: string): void {
+    clearTimeout(this.#upstreamIdle);
+    clearTimeout(this.#continueTimer);
+    if (this.#complete || this.#answered) return;
+    if (outcome.kind === 'reset') this.#resets++;
     const step = afterAttempt(outcome, {
-      method: request.method ?? '',
-      attempts: record.attempts,
-      limit: limits.attempts,
-      resets,
-      replayable: record.requestBytes === 0,
+      method: this.#request.method ?? '',
+      attempts: this.#record.attempts,
+      limit: this.#shared.context.limits.attempts,
+      resets: this.#resets,
+      replayable: this.#record.requestBytes === 0,
     });
     switch (step.kind) {
       case 'relay':
         return;
       case 'retry-same-allowed':
-        tried.pop();
-        return tryNext(plan);
+        this.#tried.pop();
+        return this.#tryNext(plan);
       case 'retry-elsewhere':
-        return tryNext(plan);
+        return this.#tryNext(plan);
       case 'give-up':
-        return refuse(step.reason, detail);
+        return this.#refuse(step.reason, detail);
       default:
         return step satisfies never;
     }
   }
 
-  function engine(incoming: IncomingMessage): void {
+  #relay(incoming: IncomingMessage): void {
+    const response = this.#response;
     const fields = relayedFields(incoming);
     const status = incoming.statusCode ?? 0;
     if (fields === null || status < 200) {
       incoming.destroy();
-      return refuse('upstream-protocol-error');
+      return this.#refuse('upstream-protocol-error');
     }
-    const edit = editResponse(policies.onResponse, fieldsViewOf(fields), view);
+    const edit = editResponse(this.#policies.onResponse, fieldsViewOf(fields), this.#view);
     const edited = edit === null ? fields : applyEdit(fields, edit);
-    if (!mayGoOn()) close();
+    if (!this.#isReusable()) this.#close();
     try {
       response.writeHead(status, incoming.statusMessage, flat(edited));
     } catch {
       // A reason phrase with control characters, for one, can be read by Node and not written.
       incoming.destroy();
-      return refuse('upstream-protocol-error');
+      return this.#refuse('upstream-protocol-error');
     }
-    answered = true;
+    this.#answered = true;
     flush(response);
     incoming.on('data', (chunk: Buffer) => {
-      record.responseBytes += chunk.length;
-      upstreamIdle?.refresh();
+      this.#record.responseBytes += chunk.length;
+      this.#upstreamIdle?.refresh();
     });
-    response.on('drain', () => upstreamIdle?.refresh());
+    response.on('drain', () => this.#upstreamIdle?.refresh());
     incoming.on('error', () => undefined);
     incoming.on(
       'end',
-      guarded(() => {
+      this.#guarded(() => {
         const trailers = relayedTrailers(incoming.rawTrailers);
         if (trailers.length > 0) response.addTrailers(trailers);
         response.end();
@@ -309,96 +357,107 @@ export function serveExchange(
     // A body that stops short must not look whole to the client.
     incoming.on(
       'close',
-      guarded(() => {
-        if (!incoming.complete) refuse('upstream-reset');
+      this.#guarded(() => {
+        if (!incoming.complete) this.#refuse('upstream-reset');
       }),
     );
     incoming.pipe(response, { end: false });
   }
 
-  /** Whether the client may ask again on its connection, once this response is complete. */
-  function mayGoOn(): boolean {
-    if (around.draining) return false;
-    if (!hasBody || request.complete) return true;
+  /** Whether the connection of the client may carry another request, once this response is complete. */
+  #isReusable(): boolean {
+    if (this.#shared.draining) return false;
+    if (!this.#hasBody || this.#request.complete) return true;
+    const { requestBytes } = this.#record;
     // A client that waits for `100 Continue` and is answered otherwise may or may not send its body.
-    if (expects === 'continue' && !continued && record.requestBytes === 0) return false;
-    return isDiscardable((plan.head?.length ?? Infinity) - record.requestBytes);
+    if (this.#expects === 'continue' && !this.#continued && requestBytes === 0) return false;
+    return isDiscardable((this.#plan.head?.length ?? Infinity) - requestBytes);
   }
 
-  function close(): void {
-    response.shouldKeepAlive = false;
-    if (!around.draining || (hasBody && !request.complete)) serveNoMore(request.socket);
+  #close(): void {
+    this.#response.shouldKeepAlive = false;
+    if (!this.#shared.draining || (this.#hasBody && !this.#request.complete))
+      serveNoMore(this.#request.socket);
   }
 
-  function refuse(reason: LocalReason, detail = ''): void {
-    if (complete) return;
+  #refuse(reason: LocalReason, detail = ''): void {
+    if (this.#complete) return;
     // Now: Node may have the next request already.
-    if (localResponse(reason, 'text').close) serveNoMore(request.socket);
-    record.detail ||= detail === '' ? reason : `${reason}: ${detail}`;
-    if (response.headersSent) return cut();
-    if (answered) return;
-    answered = true;
-    request.unpipe();
-    request.resume();
-    // A small body is here by the next turn of the loop; a connection with the rest of one cannot be used again.
-    if (hasBody && !request.complete) setImmediate(guarded(() => write(reason)));
-    else write(reason);
-  }
-
-  function write(reason: LocalReason): void {
-    if (complete || response.headersSent) return;
-    const language = languageOf(plan.head?.accept, false);
-    const redirected = plan.kind === 'redirect' && reason === 'https-only';
-    send(redirected ? redirection(plan.location, language) : localResponse(reason, language));
+    if (localResponse(reason, 'text').close) serveNoMore(this.#request.socket);
+    this.#record.detail ||= detail === '' ? reason : `${reason}: ${detail}`;
+    if (this.#response.headersSent) return this.#abort();
+    if (this.#answered) return;
+    this.#request.unpipe();
+    this.#respondLater(() => this.#localResponse(reason));
   }
 
   /** What a policy responds. */
-  function respond(made: LocalResponse): void {
-    if (made.close) serveNoMore(request.socket);
-    answered = true;
-    request.resume();
-    if (hasBody && !request.complete) setImmediate(guarded(() => send(made)));
-    else send(made);
+  #respond(made: LocalResponse): void {
+    if (made.close) serveNoMore(this.#request.socket);
+    this.#respondLater(() => made);
   }
 
-  function send(made: LocalResponse): void {
-    if (complete || response.headersSent) return;
-    const edit = editResponse(policies.onResponse, fieldsViewOf(made.fields), view);
+  /** A small body is here by the next turn of the loop; a connection with the rest of one cannot be used again. */
+  #respondLater(made: () => LocalResponse): void {
+    this.#answered = true;
+    this.#request.resume();
+    if (this.#hasBody && !this.#request.complete) setImmediate(this.#guarded(() => this.#write(made())));
+    else this.#write(made());
+  }
+
+  #localResponse(reason: LocalReason): LocalResponse {
+    const language = languageOf(this.#plan.head?.accept, false);
+    const redirected = this.#plan.kind === 'redirect' && reason === 'https-only';
+    return redirected ? redirection(this.#plan.location, language) : localResponse(reason, language);
+  }
+
+  #write(made: LocalResponse): void {
+    const response = this.#response;
+    if (this.#complete || response.headersSent) return;
+    const edit = editResponse(this.#policies.onResponse, fieldsViewOf(made.fields), this.#view);
     const fields = edit === null ? made.fields : applyEdit(made.fields, edit);
-    if (made.close || !mayGoOn()) close();
-    record.responseBytes = request.method === 'HEAD' ? 0 : made.body.length;
+    if (made.close || !this.#isReusable()) this.#close();
+    this.#record.responseBytes = this.#request.method === 'HEAD' ? 0 : made.body.length;
     response.writeHead(made.status, made.reasonPhrase, flat(fields));
     response.end(made.body);
   }
 
-  function onBodyIdle(): void {
+  #onBodyIdle(): void {
     // The client is not to blame while the upstream does not take what is there.
-    if (attempt?.request.writableNeedDrain) attempt.fail({ kind: 'timed-out' });
-    else refuse('request-timed-out');
+    if (this.#attempt?.request.writableNeedDrain) this.#attempt.fail({ kind: 'timed-out' });
+    else this.#refuse('request-timed-out');
   }
 
-  function onUpstreamIdle(): void {
-    const clientOwes = !request.complete && !attempt?.request.writableNeedDrain;
-    if (clientOwes && !response.headersSent) return void upstreamIdle?.refresh();
-    if (response.headersSent) refuse(response.writableNeedDrain ? 'client-gone' : 'upstream-timed-out');
-    else attempt?.fail({ kind: 'timed-out' });
+  #onUpstreamIdle(): void {
+    const { headersSent, writableNeedDrain } = this.#response;
+    const awaitsBody = !this.#request.complete && !this.#attempt?.request.writableNeedDrain;
+    if (awaitsBody && !headersSent) return void this.#upstreamIdle?.refresh();
+    if (headersSent) this.#refuse(writableNeedDrain ? 'client-gone' : 'upstream-timed-out');
+    else this.#attempt?.fail({ kind: 'timed-out' });
   }
 
-  function finish(): void {
-    complete = true;
-    clearTimeout(bodyIdle);
-    clearTimeout(upstreamIdle);
-    clearTimeout(continueTimer);
-    around.live.delete(cut);
-    attempt?.end();
+  /** With a reset, so that a body that ends with the connection does not look whole. */
+  readonly #abort = (): void => {
+    this.#record.detail ||= 'draining' satisfies LocalReason;
+    reset(this.#request.socket);
+  };
+
+  #finish(): void {
+    const request = this.#request;
+    this.#complete = true;
+    clearTimeout(this.#bodyIdle);
+    clearTimeout(this.#upstreamIdle);
+    clearTimeout(this.#continueTimer);
+    this.#shared.live.delete(this.#abort);
+    this.#attempt?.end();
     request.unpipe();
     request.resume();
     if (!request.complete && !isClosing(request.socket)) discard(request);
     // Nobody waits for what is still to come from the upstream, or to go there.
-    if (attempt && !attempt.request.destroyed) attempt.request.destroy();
-    if (!response.writableFinished) record.detail ||= 'client-gone' satisfies LocalReason;
-    if (record.detail === 'client-gone') record.close(statusOf('client-gone'));
-    else record.close(response.headersSent ? response.statusCode : statusOf('draining'));
+    if (this.#attempt && !this.#attempt.request.destroyed) this.#attempt.request.destroy();
+    if (!this.#response.writableFinished) this.#record.detail ||= 'client-gone' satisfies LocalReason;
+    if (this.#record.detail === 'client-gone') this.#record.close(statusOf('client-gone'));
+    else this.#record.close(this.#response.headersSent ? this.#response.statusCode : statusOf('draining'));
   }
 }
 

@@ -4,18 +4,32 @@ import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { applyEdit, fieldsViewOf } from '../../http/head-edit.ts';
-import { type LocalReason, languageOf, redirection } from '../../http/local-response.ts';
-import { NO_POLICIES } from '../../policies/bound-policies.ts';
+import { type LocalReason, type LocalResponse, languageOf, redirection } from '../../http/local-response.ts';
+import type { RequestView } from '../../http/request-view.ts';
+import { type BoundPolicies, NO_POLICIES } from '../../policies/bound-policies.ts';
 import { editResponse } from '../../policies/run-policies.ts';
 import { type AttemptOutcome, afterAttempt } from '../attempt.ts';
 import { type EndpointState, recordLatency } from '../balance/endpoint-state.ts';
 import { connectionOptions } from '../../http/header-fields.ts';
 import { reset } from '../tls/termination.ts';
 import { GOING_AWAY, WebSocketFrames, maskedGoingAway } from '../websocket-frames.ts';
-import { type AttemptAt, attemptAt, connectTime } from './attempt-at.ts';
-import type { Surroundings } from './reference-exchange.ts';
-import { connectionInfoOf, openLedger, requestView, valuesOf } from './reference-record.ts';
-import { type ForwardPlan, type Prepared, type UpstreamRequest, planRequest, prepare } from './plan.ts';
+import { type AttemptAt, type ConnectTime, attemptAt, connectTime } from './attempt-at.ts';
+import type { ReferenceState } from './reference-exchange.ts';
+import {
+  type ReferenceRecord,
+  connectionInfoOf,
+  openLedger,
+  requestView,
+  valuesOf,
+} from './reference-record.ts';
+import {
+  type ForwardPlan,
+  type Plan,
+  type Prepared,
+  type UpstreamRequest,
+  planRequest,
+  prepare,
+} from './plan.ts';
 import { relayedFields } from './reference-response-head.ts';
 import { answerSocket } from './socket-answer.ts';
 
@@ -37,168 +51,199 @@ export function wantsTunnel(request: IncomingMessage): boolean {
  * The life of an upgrade. http-proxy's own way for these takes nothing but WebSockets, answers 502 by silence and
  * forgets one side when the other one breaks, so that it is not used.
  */
-export function serveTunnel(
-  around: Surroundings,
-  tunnels: Set<() => void>,
-  request: IncomingMessage,
-  client: Socket,
-  early: Buffer,
-): void {
-  const { context } = around;
-  const { limits } = context;
-  const record = openLedger(context, request, connectionInfoOf(client));
-  const plan = planRequest(context, request, record);
-  const tried: EndpointState[] = [];
-  const time = connectTime(limits);
-  let resets = 0;
-  let attempt: AttemptAt | null = null;
-  let status = 499;
+export class ReferenceTunnel {
+  readonly #shared: ReferenceState;
+  readonly #request: IncomingMessage;
+  readonly #client: Socket;
+  readonly #record: ReferenceRecord;
+  readonly #plan: Plan;
+  readonly #view: RequestView;
+  readonly #tried: EndpointState[] = [];
+  readonly #time: ConnectTime;
+  /** What the client sent before there is an upstream to send it to. */
+  readonly #held: Buffer[];
+  #heldBytes: number;
+  #policies: BoundPolicies;
+  #upstreamRequest: UpstreamRequest | null = null;
+  #resets = 0;
+  #attempt: AttemptAt | null = null;
+  #status = 499;
 
-  const cut = (): void => reset(client);
-  const drained = (): void => {
-    record.detail ||= 'draining' satisfies LocalReason;
-    cut();
-  };
-  // Read on while the upstream makes up its mind: only a socket that is read says that its client has left.
-  const held: Buffer[] = early.length > 0 ? [early] : [];
-  let heldBytes = early.length;
-  const hold = (chunk: Buffer): void => {
-    held.push(chunk);
-    heldBytes += chunk.length;
-    if (heldBytes > limits.bufferBytes) client.pause();
-  };
-  client.on('data', hold);
-  client.on('end', cut);
-  around.live.add(drained);
-  client.on('error', () => undefined);
-  client.on(
-    'close',
-    guarded(() => {
-      around.live.delete(drained);
-      attempt?.end();
-      attempt?.request.destroy();
-      if (status === 499) record.detail ||= 'client-gone' satisfies LocalReason;
-      record.close(status);
-    }),
-  );
-
-  const view = requestView(request, record);
-  let { policies } = plan;
-  let upstreamRequest: UpstreamRequest | null = null;
-  const refuse = (reason: LocalReason): void => {
-    const redirected = plan.kind === 'redirect' && reason === 'https-only';
-    const made = redirected && redirection(plan.location, languageOf(plan.head.accept, false));
-    answerSocket(context, client, reason, request, record, { policies, ...(made && { made }) });
-  };
-  try {
-    const prepared = prepare(plan, view);
-    if (prepared instanceof Promise) prepared.then(guarded(goOn), onFault);
-    else goOn(prepared);
-  } catch (fault) {
-    onFault(fault);
+  /** `early` is what the client sent behind its head. */
+  constructor(shared: ReferenceState, request: IncomingMessage, client: Socket, early: Buffer) {
+    const { context } = shared;
+    this.#shared = shared;
+    this.#request = request;
+    this.#client = client;
+    this.#record = openLedger(context, request, connectionInfoOf(client));
+    this.#plan = planRequest(context, request, this.#record);
+    this.#view = requestView(request, this.#record);
+    this.#policies = this.#plan.policies;
+    this.#time = connectTime(context.limits);
+    this.#held = early.length > 0 ? [early] : [];
+    this.#heldBytes = early.length;
   }
 
-  /** Something threw while this exchange was handled: it is answered with 500, or cut, and touches no other. */
-  function onFault(fault: unknown): void {
-    context.onFault(fault);
-    policies = NO_POLICIES;
-    if (status === 499) refuse('internal-fault');
-    else cut();
+  /** Serves it; how it ended is in its record. */
+  start(): void {
+    const { live } = this.#shared;
+    const client = this.#client;
+    // Read on while the upstream is asked: only a socket that is read says that its client has left.
+    client.on('data', this.#hold);
+    client.on('end', this.#abort);
+    live.add(this.#onDrained);
+    client.on('error', () => undefined);
+    client.on(
+      'close',
+      this.#guarded(() => {
+        live.delete(this.#onDrained);
+        this.#attempt?.end();
+        this.#attempt?.request.destroy();
+        if (this.#status === 499) this.#record.detail ||= 'client-gone' satisfies LocalReason;
+        this.#record.close(this.#status);
+      }),
+    );
+    try {
+      const prepared = prepare(this.#plan, this.#view);
+      if (prepared instanceof Promise) {
+        prepared.then(
+          this.#guarded((done) => this.#onPrepared(done)),
+          (fault) => this.#onFault(fault),
+        );
+      } else this.#onPrepared(prepared);
+    } catch (fault) {
+      this.#onFault(fault);
+    }
   }
 
-  function guarded<A extends unknown[]>(step: (...args: A) => void): (...args: A) => void {
+  readonly #hold = (chunk: Buffer): void => {
+    this.#held.push(chunk);
+    this.#heldBytes += chunk.length;
+    if (this.#heldBytes > this.#shared.context.limits.bufferBytes) this.#client.pause();
+  };
+
+  readonly #abort = (): void => reset(this.#client);
+
+  readonly #onDrained = (): void => {
+    this.#record.detail ||= 'draining' satisfies LocalReason;
+    this.#abort();
+  };
+
+  /** Something threw while this exchange was handled: it is answered with 500, or aborted, and touches no other. */
+  #onFault(fault: unknown): void {
+    this.#shared.context.onFault(fault);
+    this.#policies = NO_POLICIES;
+    if (this.#status === 499) this.#refuse('internal-fault');
+    else this.#abort();
+  }
+
+  #guarded<A extends unknown[]>(step: (...args: A) => void): (...args: A) => void {
     return (...args) => {
       try {
         step(...args);
       } catch (fault) {
-        onFault(fault);
+        this.#onFault(fault);
       }
     };
   }
 
-  function goOn(prepared: Prepared): void {
-    if (client.destroyed) return;
-    if (prepared.kind === 'respond') {
-      return answerSocket(context, client, 'policy', request, record, { policies, made: prepared.response });
-    }
-    if (prepared.kind === 'refuse') return refuse(prepared.reason);
-    const { plan } = prepared;
-    upstreamRequest = prepared.upstreamRequest;
-    const pending = context.endpoints.pending(plan.backend);
-    if (pending) void pending.finally(guarded(() => tryNext(plan)));
-    else tryNext(plan);
+  #refuse(reason: LocalReason): void {
+    const plan = this.#plan;
+    const made =
+      plan.kind === 'redirect' && reason === 'https-only'
+        ? redirection(plan.location, languageOf(plan.head.accept, false))
+        : undefined;
+    this.#answer(reason, made);
   }
 
-  function tryNext(plan: ForwardPlan): void {
-    if (client.destroyed || !upstreamRequest) return;
-    const state = plan.choose(tried);
-    if (state === null) return refuse('no-endpoint');
-    tried.push(state);
-    record.attempts++;
-    record.endpoint = state.key;
+  #answer(reason: LocalReason | 'policy', made?: LocalResponse): void {
+    const given = { policies: this.#policies, ...(made && { made }) };
+    answerSocket(this.#shared.context, this.#client, reason, this.#request, this.#record, given);
+  }
+
+  #onPrepared(prepared: Prepared): void {
+    if (this.#client.destroyed) return;
+    if (prepared.kind === 'respond') return this.#answer('policy', prepared.response);
+    if (prepared.kind === 'refuse') return this.#refuse(prepared.reason);
+    const { plan } = prepared;
+    this.#upstreamRequest = prepared.upstreamRequest;
+    const pending = this.#shared.context.endpoints.pending(plan.backend);
+    if (pending) void pending.finally(this.#guarded(() => this.#tryNext(plan)));
+    else this.#tryNext(plan);
+  }
+
+  #tryNext(plan: ForwardPlan): void {
+    if (this.#client.destroyed || !this.#upstreamRequest) return;
+    const { target, fields } = this.#upstreamRequest;
+    const state = plan.choose(this.#tried);
+    if (state === null) return this.#refuse('no-endpoint');
+    this.#tried.push(state);
+    this.#record.attempts++;
+    this.#record.endpoint = state.key;
     const tls = plan.speaksTls();
     let upstream: ClientRequest;
     try {
       upstream = (tls ? httpsRequest : httpRequest)({
         host: state.endpoint.address,
         port: state.endpoint.port,
-        method: request.method ?? 'GET',
-        path: upstreamRequest.target,
-        headers: { ...upstreamRequest.fields, Connection: 'Upgrade', Upgrade: plan.head.upgrade ?? '' },
+        method: this.#request.method ?? 'GET',
+        path: target,
+        headers: { ...fields, Connection: 'Upgrade', Upgrade: plan.head.upgrade ?? '' },
         ...(tls
           ? { agent: false, rejectUnauthorized: false, ...nameOptions(state) }
-          : { agent: around.pool.tunnels }),
+          : { agent: this.#shared.pool.tunnels }),
       });
     } catch {
       // Node writes less than it reads.
-      return refuse('internal-fault');
+      return this.#refuse('internal-fault');
     }
-    watch(plan, state, upstream);
+    this.#watch(plan, state, upstream);
     upstream.end();
   }
 
-  function watch(plan: ForwardPlan, state: EndpointState, upstream: ClientRequest): void {
+  #watch(plan: ForwardPlan, state: EndpointState, upstream: ClientRequest): void {
+    const { context, connecting } = this.#shared;
+    const record = this.#record;
     const isLast = plan.isLast(record.attempts);
-    const current = attemptAt(
+    const { upstreamIdleTimeoutMs } = context.limits;
+    const attempt = attemptAt(
       state,
       upstream,
-      { context, record, time, isLast, connecting: around.connecting },
-      () => upstream.setTimeout(limits.upstreamIdleTimeoutMs, () => current.fail({ kind: 'timed-out' })),
-      guarded((outcome, detail) => failed(plan, outcome, detail)),
+      { context, record, time: this.#time, isLast, connecting },
+      () => upstream.setTimeout(upstreamIdleTimeoutMs, () => attempt.fail({ kind: 'timed-out' })),
+      this.#guarded((outcome, detail) => this.#onFailed(plan, outcome, detail)),
     );
-    attempt = current;
+    this.#attempt = attempt;
     const answered = (): void => {
-      current.answered();
+      attempt.answered();
       upstream.setTimeout(0);
-      recordLatency(state, context.now() - current.startedAt, context.now());
+      recordLatency(state, context.now() - attempt.startedAt, context.now());
     };
     upstream.on(
       'upgrade',
-      guarded((response: IncomingMessage, socket: Duplex, first: Buffer) => {
+      this.#guarded((response: IncomingMessage, socket: Duplex, first: Buffer) => {
         answered();
-        status = 101;
-        open(response, socket as Socket, first);
+        this.#status = 101;
+        this.#open(response, socket as Socket, first);
       }),
     );
-    // Not upgraded: the answer is passed on, and the connection with it, whose next bytes may be anything.
+    // Not upgraded: the response is relayed, and the connection with it, whose next bytes may be anything.
     upstream.on(
       'response',
-      guarded((response: IncomingMessage) => {
+      this.#guarded((response: IncomingMessage) => {
         answered();
-        refusedBy(response);
+        this.#onNotUpgraded(response);
       }),
     );
   }
 
-  function failed(plan: ForwardPlan, outcome: AttemptOutcome, detail: string): void {
-    if (outcome.kind === 'reset') resets++;
-    const { attempts } = record;
-    const { method = '' } = request;
+  #onFailed(plan: ForwardPlan, outcome: AttemptOutcome, detail: string): void {
+    if (outcome.kind === 'reset') this.#resets++;
     const step = afterAttempt(outcome, {
-      method,
-      attempts,
-      limit: limits.attempts,
-      resets,
+      method: this.#request.method ?? '',
+      attempts: this.#record.attempts,
+      limit: this.#shared.context.limits.attempts,
+      resets: this.#resets,
       replayable: true,
     });
     switch (step.kind) {
@@ -206,72 +251,75 @@ export function serveTunnel(
         return;
       case 'retry-elsewhere':
       case 'retry-same-allowed':
-        return tryNext(plan);
+        return this.#tryNext(plan);
       case 'give-up':
-        if (detail !== '') record.detail = `${step.reason}: ${detail}`;
-        return refuse(step.reason);
+        if (detail !== '') this.#record.detail = `${step.reason}: ${detail}`;
+        return this.#refuse(step.reason);
       default:
         return step satisfies never;
     }
   }
 
-  function open(response: IncomingMessage, upstream: Socket, first: Buffer): void {
+  #open(response: IncomingMessage, upstream: Socket, first: Buffer): void {
+    const client = this.#client;
     if (client.destroyed) return void upstream.destroy();
-    around.live.delete(drained);
+    const { live, tunnels, context } = this.#shared;
+    live.delete(this.#onDrained);
     const upgrade = response.headers.upgrade ?? '';
-    client.write(head(response, [`connection: Upgrade`, `upgrade: ${upgrade}`]), 'latin1');
+    client.write(this.#head(response, [`connection: Upgrade`, `upgrade: ${upgrade}`]), 'latin1');
     client.setNoDelay(true);
-    client.setTimeout(limits.tunnelIdleTimeoutMs, cut);
+    client.setTimeout(context.limits.tunnelIdleTimeoutMs, this.#abort);
     if (first.length > 0) upstream.unshift(first);
     client.pause();
-    client.off('data', hold);
-    client.off('end', cut);
-    if (held.length > 0) client.unshift(Buffer.concat(held));
-    client.on('data', (chunk: Buffer) => (record.requestBytes += chunk.length));
-    upstream.on('data', (chunk: Buffer) => (record.responseBytes += chunk.length));
-    upstream.on('error', cut);
+    client.off('data', this.#hold);
+    client.off('end', this.#abort);
+    if (this.#held.length > 0) client.unshift(Buffer.concat(this.#held));
+    client.on('data', (chunk: Buffer) => (this.#record.requestBytes += chunk.length));
+    upstream.on('data', (chunk: Buffer) => (this.#record.responseBytes += chunk.length));
+    upstream.on('error', this.#abort);
     upstream.on('close', () => {
-      // Both halves ended in order: what is written still flows out. Anything else is cut.
+      // Both halves ended in order: what is written still flows out. Anything else is aborted.
       if (upstream.readableEnded) client.end();
-      else cut();
+      else this.#abort();
     });
     client.on('close', () => upstream.destroy());
     // `end` is passed on by pipe as the end of one half; the other one stays open.
     client.pipe(upstream);
     upstream.pipe(client);
-    const farewell = upgrade.toLowerCase() === 'websocket' ? closeWebSocket(client, upstream) : cut;
+    const farewell = upgrade.toLowerCase() === 'websocket' ? closeWebSocket(client, upstream) : this.#abort;
     const goAway = (): void => {
-      record.detail ||= 'draining' satisfies LocalReason;
+      this.#record.detail ||= 'draining' satisfies LocalReason;
       farewell();
     };
     tunnels.add(goAway);
     client.on('close', () => tunnels.delete(goAway));
   }
 
-  function refusedBy(response: IncomingMessage): void {
+  #onNotUpgraded(response: IncomingMessage): void {
+    const client = this.#client;
     if (relayedFields(response) === null) {
       response.destroy();
-      return refuse('upstream-protocol-error');
+      return this.#refuse('upstream-protocol-error');
     }
-    status = response.statusCode ?? 502;
-    client.write(head(response, ['connection: close']), 'latin1');
-    response.on('data', (chunk: Buffer) => (record.responseBytes += chunk.length));
+    this.#status = response.statusCode ?? 502;
+    client.write(this.#head(response, ['connection: close']), 'latin1');
+    response.on('data', (chunk: Buffer) => (this.#record.responseBytes += chunk.length));
     // The length is that of the upstream's or the end of the connection; a body that stops short ends in a reset.
     response.pipe(client, { end: false });
     response.on('error', () => undefined);
     response.on(
       'close',
-      guarded(() => {
+      this.#guarded(() => {
         if (response.complete) client.end(() => client.destroySoon());
-        else cut();
+        else this.#abort();
       }),
     );
   }
 
   /** The head of the response, with what the policies change in it. */
-  function head(response: IncomingMessage, more: readonly string[]): string {
+  #head(response: IncomingMessage, more: readonly string[]): string {
     const fields = relayedFields(response) ?? [];
-    const edit = editResponse(policies.onResponse, fieldsViewOf(fields), view);
+    const edit = editResponse(this.#policies.onResponse, fieldsViewOf(fields), this.#view);
     const lines = [`HTTP/1.1 ${response.statusCode} ${response.statusMessage}`];
     for (const [name, value] of edit === null ? fields : applyEdit(fields, edit))
       lines.push(`${name}: ${value}`);
