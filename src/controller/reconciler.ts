@@ -4,7 +4,7 @@ import { type Compilation, type CompileSettings, type KeyPair, compile } from '.
 import { type Problem, describeObject } from '../model/problem.ts';
 import type { NameFault } from '../model/name-fault.ts';
 import type { ObjectKey } from '../model/objects.ts';
-import { type ShardedMap, difference, edit, emptyMap, get } from '../model/sharded-map.ts';
+import { type ShardedMap, difference, edit, emptyMap, get, values } from '../model/sharded-map.ts';
 import { forbiddenSecrets } from '../routing/settings.ts';
 import { type Snapshot, EMPTY_SNAPSHOT } from '../model/snapshot.ts';
 import type { RouteTable } from '../routing/table.ts';
@@ -109,9 +109,7 @@ export class Reconciler {
         changes.push({ before: get(previous.problems, key) ?? none, after: after ?? none });
       }
     } else {
-      for (const shard of next.problems.shards) {
-        for (const after of shard.values()) changes.push({ before: none, after });
-      }
+      for (const after of values(next.problems)) changes.push({ before: none, after });
     }
     problemLog.changed(changes);
   }

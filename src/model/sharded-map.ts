@@ -2,39 +2,50 @@
  * An immutable map by string key whose copies share what did not change.
  *
  * A cluster has ten thousand hosts and one of them changes. Copying one `Map` would cost time in proportion to
- * the cluster; here a copy costs one array of shard pointers and the shards that were touched, and two versions
- * are compared by skipping every shard they share. It is plain data: it can be printed and posted to a thread.
+ * the cluster; here a copy costs the shards that were touched and the two short arrays that lead to each, and two
+ * versions are compared by skipping every group and shard they share. It is plain data: it can be printed and posted
+ * to a thread.
  */
 export interface ShardedMap<V> {
   readonly size: number;
-  readonly shards: readonly ReadonlyMap<string, V>[];
+  readonly groups: readonly Group<V>[];
 }
 
-const SHARD_COUNT = 1024;
+type Group<V> = readonly ReadonlyMap<string, V>[];
+
+/** There are 32 groups of 32 shards: the upper and the lower five bits of a shard's number. */
+const BITS = 5;
+const WIDTH = 1 << BITS;
+const LOWER = WIDTH - 1;
 const EMPTY_SHARD: ReadonlyMap<string, never> = new Map<string, never>();
-const EMPTY: ShardedMap<never> = { size: 0, shards: Array.from({ length: SHARD_COUNT }, () => EMPTY_SHARD) };
+const EMPTY_GROUP: Group<never> = Array.from({ length: WIDTH }, () => EMPTY_SHARD);
+const EMPTY: ShardedMap<never> = { size: 0, groups: Array.from({ length: WIDTH }, () => EMPTY_GROUP) };
 
 export function emptyMap<V>(): ShardedMap<V> {
   return EMPTY;
 }
 
-/** FNV-1a over the UTF-16 code units, folded to a shard number. */
-function shardOf(key: string): number {
+/** FNV-1a over the UTF-16 code units, folded to the number of a shard. */
+function shardNumber(key: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
-  return (hash ^ (hash >>> 15)) & (SHARD_COUNT - 1);
+  return (hash ^ (hash >>> 15)) & (WIDTH * WIDTH - 1);
+}
+
+function shardAt<V>(map: ShardedMap<V>, index: number): ReadonlyMap<string, V> {
+  return map.groups[index >> BITS]?.[index & LOWER] ?? EMPTY_SHARD;
 }
 
 export function get<V>(map: ShardedMap<V>, key: string): V | undefined {
-  return map.shards[shardOf(key)]?.get(key);
+  return shardAt(map, shardNumber(key)).get(key);
 }
 
 export function* entries<V>(map: ShardedMap<V>): Generator<[string, V]> {
-  for (const shard of map.shards) if (shard.size > 0) yield* shard;
+  for (const group of map.groups) for (const shard of group) if (shard.size > 0) yield* shard;
 }
 
 export function* values<V>(map: ShardedMap<V>): Generator<V> {
-  for (const shard of map.shards) if (shard.size > 0) yield* shard.values();
+  for (const group of map.groups) for (const shard of group) if (shard.size > 0) yield* shard.values();
 }
 
 /** Several changes to one map: the first touch of a shard copies it, the others write into that copy. */
@@ -50,13 +61,13 @@ export function edit<V>(map: ShardedMap<V>): MapEdit<V> {
   const copies = new Map<number, Map<string, V>>();
   let size = map.size;
   const shardFor = (key: string): ReadonlyMap<string, V> => {
-    const index = shardOf(key);
-    return copies.get(index) ?? map.shards[index] ?? EMPTY_SHARD;
+    const index = shardNumber(key);
+    return copies.get(index) ?? shardAt(map, index);
   };
   const writable = (key: string): Map<string, V> => {
-    const index = shardOf(key);
+    const index = shardNumber(key);
     let copy = copies.get(index);
-    if (!copy) copies.set(index, (copy = new Map(map.shards[index])));
+    if (!copy) copies.set(index, (copy = new Map(shardAt(map, index))));
     return copy;
   };
   return {
@@ -74,9 +85,16 @@ export function edit<V>(map: ShardedMap<V>): MapEdit<V> {
     },
     done() {
       if (copies.size === 0) return map;
-      const shards = [...map.shards];
-      for (const [index, copy] of copies) shards[index] = copy.size > 0 ? copy : EMPTY_SHARD;
-      return { size, shards };
+      const groups = [...map.groups];
+      const copied = new Map<number, ReadonlyMap<string, V>[]>();
+      for (const [index, shard] of copies) {
+        const at = index >> BITS;
+        let group = copied.get(at);
+        if (!group) copied.set(at, (group = [...(map.groups[at] ?? EMPTY_GROUP)]));
+        group[index & LOWER] = shard.size > 0 ? shard : EMPTY_SHARD;
+        groups[at] = group;
+      }
+      return { size, groups };
     },
   };
 }
@@ -93,8 +111,8 @@ export function* difference<V>(
   to: ShardedMap<V>,
 ): Generator<readonly [key: string, value: V | undefined]> {
   for (const index of differentShards(from, to)) {
-    const before = from.shards[index] ?? EMPTY_SHARD;
-    const after = to.shards[index] ?? EMPTY_SHARD;
+    const before = shardAt(from, index);
+    const after = shardAt(to, index);
     for (const [key, value] of after) if (!Object.is(before.get(key), value)) yield [key, value];
     for (const key of before.keys()) if (!after.has(key)) yield [key, undefined];
   }
@@ -104,8 +122,10 @@ export function* difference<V>(
 function differentShards<V>(from: ShardedMap<V>, to: ShardedMap<V>): readonly number[] {
   const found: number[] = [];
   if (from === to) return found;
-  for (let index = 0; index < SHARD_COUNT; index++) {
-    if (from.shards[index] !== to.shards[index]) found.push(index);
+  for (let at = 0; at < WIDTH; at++) {
+    const [before, after] = [from.groups[at], to.groups[at]];
+    if (before === after) continue;
+    for (let i = 0; i < WIDTH; i++) if (before?.[i] !== after?.[i]) found.push((at << BITS) | i);
   }
   return found;
 }

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { createLogOnce } from '../../src/publish/log-once.ts';
+import type { Problem } from '../../src/model/problem.ts';
 import { startEventRecorder } from '../../src/publish/event-recorder.ts';
 import { Leadership } from '../../src/publish/leadership.ts';
 import { resourceOfObject } from '../support/api-server-resources.ts';
@@ -13,6 +14,7 @@ import {
   startPublisherHarness,
   service,
 } from './fixture.ts';
+import { emptyMap, values } from '../../src/model/sharded-map.ts';
 
 const REPLICA = { events: true, addresses: null };
 
@@ -32,9 +34,7 @@ test('a missing Service becomes one Event on the Ingress, and Ingresses of other
   await harness.advance(120_000);
   const [event, ...more] = events(harness);
   expect(more).toEqual([]);
-  const [problem] = [...(compilation()?.problems.shards ?? [])].flatMap((shard) =>
-    [...shard.values()].flat(),
-  );
+  const [problem] = [...values(compilation()?.problems ?? emptyMap<readonly Problem[]>())].flat();
   const ingress = objectsOf(harness.api, 'ingresses').find(({ metadata }) => metadata.name === 'web');
   expect(event).toMatchObject({
     apiVersion: 'events.k8s.io/v1',
