@@ -1,4 +1,4 @@
-import { httpsRedirect } from '../config/compile-settings.ts';
+import { healthCheck, httpsRedirect } from '../config/compile-settings.ts';
 import type { CompileConfig } from '../config/config.ts';
 import { EXIT } from '../config/exit-codes.ts';
 import { describePolicies } from '../policies/describe-policies.ts';
@@ -28,7 +28,7 @@ export async function runExplain(
   }
   const path = rest.startsWith('/') ? rest : `/${rest}`;
   const request = { scheme: scheme.toLowerCase() === 'https' ? 'https' : 'http', host, path } as const;
-  const explanation = explain(compiled.compilation, request, httpsRedirect(config));
+  const explanation = explain(compiled.compilation, request, httpsRedirect(config), healthCheck(config));
   write(output === 'json' ? `${JSON.stringify(explanation, null, 2)}\n` : explanationText(url, explanation));
   return EXIT.ok;
 }

@@ -1,5 +1,5 @@
 import { INGRESS_NGINX_DEFAULTS, NO_DEFAULTS } from '../policies/global-defaults.ts';
-import type { HttpsRedirect } from '../routing/decide.ts';
+import type { HealthCheck, HttpsRedirect } from '../routing/decide.ts';
 import type { CompileSettings } from '../routing/settings.ts';
 import type { CompileConfig } from './config.ts';
 
@@ -20,6 +20,11 @@ export function compileSettings(config: CompileConfig): Omit<CompileSettings, 'n
     defaultTlsSecret: config.defaultTlsSecret,
     defaults: config.dropIn === null ? NO_DEFAULTS : INGRESS_NGINX_DEFAULTS,
   };
+}
+
+/** How health checks are answered by a Portico that is not draining; null for not at all. */
+export function healthCheck({ healthCheckPath: path }: CompileConfig): HealthCheck | null {
+  return path === null ? null : { path, isDraining: false };
 }
 
 /** Where clients of hosts with TLS are sent that come without; null to serve them without. */

@@ -13,6 +13,7 @@ import {
   port,
   httpsPort,
   ipAddress,
+  healthCheckPath,
   publishAddress,
   namespaceName,
   serviceName,
@@ -64,6 +65,8 @@ export interface CompileConfig {
   readonly httpsPort: number;
   /** `namespace/name` of the Secret that serves TLS hosts without a certificate of their own. */
   readonly defaultTlsSecret: string | null;
+  /** Where load balancers ask for Portico's health on the ports of clients; null for nowhere. */
+  readonly healthCheckPath: string | null;
   /** Send clients of hosts with TLS from http to https. */
   readonly sslRedirect: boolean;
 }
@@ -254,6 +257,7 @@ function readCompileConfig(read: FlagReader, dropIn: DropIn | null): CompileConf
     // If HTTP is not on 80, do not default to 443 either.
     httpsPort: read.one('https-port', httpsPort) ?? (httpPort === 80 ? 443 : 0),
     defaultTlsSecret: read.optional('default-tls-secret', secretName),
+    healthCheckPath: read.one('health-check-path', healthCheckPath),
     sslRedirect: read.one('ssl-redirect', boolean),
   };
 }

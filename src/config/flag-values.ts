@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { BlockList, isIP } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import picomatch from 'picomatch';
+import { normalizePath } from '../http/path.ts';
 import { DEFAULT_LIMITS, type Limits } from '../proxy/limits.ts';
 import { isLabel, isSubdomain } from '../model/names.ts';
 import { limitFlagName } from './flags.ts';
@@ -37,6 +38,15 @@ export function port(lowest: number): Parse<number> {
 /** `auto` is null: the caller resolves it. */
 export const httpsPort: Parse<number | null> = (given) =>
   given === 'auto' ? { value: null } : port(0)(given);
+
+/** `off` is null. */
+export const healthCheckPath: Parse<string | null> = (given) => {
+  if (given === 'off') return { value: null };
+  const path = given.startsWith('/') && !/[?#]/.test(given) ? normalizePath(given) : null;
+  return path === null
+    ? { error: `'${given}' is not a path; write one such as /healthz, or off` }
+    : { value: path };
+};
 
 export const ipAddress: Parse<string> = (given) =>
   isIP(given) ? { value: given } : { error: `'${given}' is not an IP address; names are not resolved here` };

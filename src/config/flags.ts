@@ -201,6 +201,15 @@ export const CLEANUP_FLAGS: readonly Flag[] = [
   },
 ];
 
+const HEALTH_CHECK_PATH: Flag = {
+  name: 'health-check-path',
+  value: '<path|off>',
+  default: '/healthz',
+  description:
+    'answer health checks of load balancers at this path of --http-port and --https-port, for hosts that have no rule: 200, and 503 while draining',
+  group: 'Listening',
+};
+
 const HTTP_PORT: Flag = {
   name: 'http-port',
   value: '<port>',
@@ -238,6 +247,7 @@ const SSL_REDIRECT: Flag = {
 export const COMPILE_FLAGS: readonly Flag[] = [
   ...SOURCE_FLAGS,
   ...CLASS_FLAGS,
+  HEALTH_CHECK_PATH,
   HTTP_PORT,
   HTTPS_PORT,
   DEFAULT_TLS_SECRET,
@@ -261,6 +271,7 @@ export const RUN_FLAGS: readonly Flag[] = [
   },
   ...CLASS_FLAGS,
   ...PUBLISH_FLAGS,
+  HEALTH_CHECK_PATH,
   HTTP_PORT,
   {
     name: 'h2c',

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { httpsRedirect } from '../config/compile-settings.ts';
+import { healthCheck, httpsRedirect } from '../config/compile-settings.ts';
 import type { Config } from '../config/config.ts';
 import { listenFailure } from './listen-failure.ts';
 import type { LogSink } from './log.ts';
@@ -104,6 +104,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
       proxyProtocolFrom: config.proxyProtocolFrom,
       proxyProtocolHttpsPorts: config.proxyProtocolHttpsPorts,
       tls: selfSigned && { minVersion: config.tlsMinVersion, ciphers: config.tlsCiphers, selfSigned },
+      healthCheck: healthCheck(config),
       httpsRedirect: selfSigned && httpsRedirect(config),
       strictTransportSecurity: config.hsts,
       accessLog: config.accessLog,

@@ -8,7 +8,11 @@ export type Refusal =
   | 'backend-unavailable'
   /** A policy that decides who gets in, or what is verified, cannot be enforced. */
   | 'closed-by-policy'
+  | HealthAnswer
   | CertificateRefusal;
+
+/** What a load balancer is told that asks whether Portico is healthy: no refusal, but answered like one. */
+export type HealthAnswer = 'healthy' | 'draining';
 
 /** Why a request is refused because of its client certificate. */
 export type CertificateRefusal =
@@ -61,7 +65,6 @@ export type MessageFault =
 /** Why the engine itself turns an exchange away. */
 export type EngineRefusal =
   | 'overloaded'
-  | 'draining'
   | 'protocol-not-supported'
   | 'internal-fault'
   /** The client said how long its call may take (grpc-timeout), and it took longer. */
@@ -201,6 +204,8 @@ interface Explanation {
 
 function explain(reason: LocalReason): Explanation {
   switch (reason) {
+    case 'healthy':
+      return { status: 200, message: 'healthy' };
     case 'bad-message':
       return { status: 400, message: 'the request is not well-formed HTTP/1.1', close: true };
     case 'bad-framing':
@@ -317,6 +322,7 @@ function explain(reason: LocalReason): Explanation {
 }
 
 const PHRASES: Readonly<Record<number, string>> = {
+  200: 'OK',
   301: 'Moved Permanently',
   302: 'Found',
   303: 'See Other',

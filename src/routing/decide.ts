@@ -44,6 +44,13 @@ export interface HttpsRedirect {
   readonly port: number;
 }
 
+/** Where load balancers ask whether Portico is healthy, on the ports that clients use. */
+export interface HealthCheck {
+  /** Normalized. */
+  readonly path: string;
+  readonly isDraining: boolean;
+}
+
 const ABSOLUTE_FORM = /^https?:\/\/([^/?#]*)([^#]*)$/i;
 
 /**
@@ -56,11 +63,15 @@ const WELL_KNOWN = '/.well-known/';
 /** The paths of rules that answer it. */
 const ACME_RULE = /^\/\.well-known\/acme-challenge(\/|$)/;
 
-/** The route of a request and the backend behind it. Never throws. `redirect` is null to serve TLS hosts without TLS too. */
+/**
+ * The route of a request and the backend behind it. Never throws. `redirect` is null to serve TLS hosts without TLS too,
+ * `health` to answer no health checks.
+ */
 export function decide(
   table: RouteTable,
   request: RequestFacts,
   redirect: HttpsRedirect | null = null,
+  health: HealthCheck | null = null,
 ): Decision {
   const { method } = request;
   if (method === 'CONNECT' || method === 'TRACE') return refuse('method-not-allowed');
@@ -87,6 +98,9 @@ export function decide(
 
   const routes = routesFor(table, host);
   const route = matchIn(table, routes, path);
+  if (health !== null && path === health.path && !isServed(table, routes, route, path)) {
+    return refuse(health.isDraining ? 'draining' : 'healthy');
+  }
   const challenge = isChallenge(request) && answersChallenges(route);
   const isPlain = redirect !== null && request.scheme !== 'https' && !challenge;
   if (isPlain && goesToHttps(table, host, routes, route)) {
@@ -119,6 +133,16 @@ function goesToHttps(
     case undefined:
       return hostReference(table, host, routes) !== null;
   }
+}
+
+/**
+ * Whether a path belongs to somebody: any path of a host that has rules, and of the others what a rule without a host says
+ * by name. A rule without a host for a shorter path, such as `/`, does not take health checks, as in ingress-nginx.
+ */
+function isServed(table: RouteTable, routes: HostRoutes | null, route: Route | null, path: string): boolean {
+  if (routes !== null && routes !== table.hostless) return true;
+  if (route === null || route.pathType === 'DefaultBackend') return false;
+  return normalizeRulePath(route.path)?.startsWith(path) ?? false;
 }
 
 function isChallenge({ method, target }: RequestFacts): boolean {

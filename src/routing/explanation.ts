@@ -9,7 +9,7 @@ import { HOSTLESS, type Scope, type ScopeKind, describeScope, scopeKind } from '
 import { entries, get } from '../model/sharded-map.ts';
 import { type Refusal, messageOf, statusOf } from '../http/local-response.ts';
 import type { RequestFacts } from '../http/request-facts.ts';
-import { type HttpsRedirect, decide } from './decide.ts';
+import { type HealthCheck, type HttpsRedirect, decide } from './decide.ts';
 import type { Backend, Route, RouteTable, Unavailable } from './table.ts';
 
 /** What a request would get and why, as plain data. */
@@ -79,11 +79,12 @@ export function explain(
   compilation: Compilation,
   request: ExplainedRequest,
   redirect: HttpsRedirect | null = null,
+  health: HealthCheck | null = null,
 ): Explanation {
   const { table } = compilation;
   const host = request.host === '' ? '' : normalizeHost(request.host);
   const path = normalizePath(request.path);
-  const outcome = outcomeOf(table, factsOf(table, host, request), redirect);
+  const outcome = outcomeOf(table, factsOf(table, host, request), redirect, health);
   if (host === null || path === null) {
     const reason =
       host === null ? `"${request.host}" is no host` : `"${request.path}" is no path that can be matched`;
@@ -121,8 +122,13 @@ function factsOf(table: RouteTable, host: string | null, request: ExplainedReque
   };
 }
 
-function outcomeOf(table: RouteTable, facts: RequestFacts, redirect: HttpsRedirect | null): ExplainedOutcome {
-  const decision = decide(table, facts, redirect);
+function outcomeOf(
+  table: RouteTable,
+  facts: RequestFacts,
+  redirect: HttpsRedirect | null,
+  health: HealthCheck | null,
+): ExplainedOutcome {
+  const decision = decide(table, facts, redirect, health);
   switch (decision.kind) {
     case 'forward':
       return decision;

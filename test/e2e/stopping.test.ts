@@ -31,6 +31,7 @@ describe.concurrent.each(ENGINES)('a signal to stop, with %s', (engine) => {
     using idle = await daemon.connect();
     idle.send('GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n');
     expect((await idle.message()).status).toBe(200);
+    expect((await daemon.request('203.0.113.9', '/healthz')).status).toBe(200);
     askSlowly(slow);
     await pod.holds(1);
     expect(await daemon.metric('portico_requests_in_flight')).toBe(1);

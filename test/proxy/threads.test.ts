@@ -54,6 +54,7 @@ async function startDataPlane(entry = new URL('threads-entry.ts', import.meta.ur
       proxyProtocolFrom: [],
       proxyProtocolHttpsPorts: [],
       tls: null,
+      healthCheck: null,
       httpsRedirect: null,
       strictTransportSecurity: null,
       accessLog: 'off',

@@ -1,4 +1,4 @@
-import { decide } from '../../src/routing/decide.ts';
+import { type HealthCheck, decide } from '../../src/routing/decide.ts';
 import { type EndpointState, createEndpoints } from '../../src/proxy/balance/endpoint-pool.ts';
 import type { Engine, EngineFactory, ListenAddress } from '../../src/proxy/engine.ts';
 import type { ExchangeRecord } from '../../src/proxy/exchange-record.ts';
@@ -88,6 +88,7 @@ export function tableOf(sites: readonly Site[]): RouteTable {
 }
 
 export interface ProxySettings {
+  readonly healthCheck?: HealthCheck;
   /** Policies that act on every exchange. */
   readonly everywhere?: readonly BoundPolicy[];
   /** Called before an exchange is accounted. */
@@ -139,7 +140,7 @@ export async function startProxy(
   let table = tableOf(sites);
   endpoints.adopt(table);
   const engine = factory({
-    decide: (request) => decide(table, request),
+    decide: (request) => decide(table, request, null, settings.healthCheck ?? null),
     endpoints,
     limits: { ...DEFAULT_LIMITS, ...settings.limits },
     trustedProxies: trustedProxies(settings.trustedProxies ?? []),

@@ -6,7 +6,7 @@ import type { ObjectKey } from '../../model/objects.ts';
 import type { Limits } from '../limits.ts';
 import type { KeyPair } from '../../model/secrets.ts';
 import type { MapUpdate, TableUpdate } from '../../routing/table-update.ts';
-import type { HttpsRedirect } from '../../routing/decide.ts';
+import type { HealthCheck, HttpsRedirect } from '../../routing/decide.ts';
 import type { TlsSettings } from '../tls/certificate-store.ts';
 
 /** What a data-plane thread is born with. Plain data: it is copied into the thread. */
@@ -24,6 +24,8 @@ export interface ThreadSettings {
   readonly tls: TlsSettings | null;
   /** Null serves hosts with TLS over plain HTTP too. */
   readonly httpsRedirect: HttpsRedirect | null;
+  /** Null answers no health checks. */
+  readonly healthCheck: HealthCheck | null;
   /** Null for none. */
   readonly strictTransportSecurity: string | null;
   readonly accessLog: AccessLogFormat;

@@ -47,11 +47,12 @@ export async function serve(): Promise<void> {
     () => performance.now(),
   );
   let table = EMPTY_TABLE;
+  let health = settings.healthCheck;
   let descriptorsReportedAt = Number.NEGATIVE_INFINITY;
 
   const createEngine = await loadEngine(settings.engine);
   const engine = createEngine({
-    decide: (request) => decide(table, request, settings.httpsRedirect),
+    decide: (request) => decide(table, request, settings.httpsRedirect, health),
     endpoints,
     limits: settings.limits,
     trustedProxies: trustedProxies(settings.trustedProxies),
@@ -70,7 +71,8 @@ export async function serve(): Promise<void> {
     onFault: (fault) => faults.report(fault),
     onComplete(exchange) {
       counters.count(exchange);
-      accessLog.write(exchange);
+      // One every few seconds from every node would be most of the log.
+      if (exchange.detail !== 'healthy') accessLog.write(exchange);
     },
     onOutOfDescriptors() {
       if (performance.now() - descriptorsReportedAt < DESCRIPTORS_REPORT_MS) return;
@@ -132,6 +134,7 @@ export async function serve(): Promise<void> {
         counters.forget(message.ingresses);
         break;
       case 'drain': {
+        health &&= { ...health, isDraining: true };
         const cut = await engine.drain(message.timeoutMs);
         accessLog.flush();
         send({ kind: 'drained', cut, report: report() });

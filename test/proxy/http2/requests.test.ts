@@ -252,3 +252,11 @@ it('a client that ends its connection is gone, with all it asked', async () => {
   await client.closed;
   expect((await proxy.exchange(0)).detail).toBe('client-gone');
 });
+
+it('a health check is answered', async () => {
+  const healthCheck = { path: '/healthz', isDraining: false };
+  await using proxy = await startProxy(nativeEngine, [], { h2c: true, healthCheck });
+  using client = http2Client(proxy.port);
+  expect(await client.ask({ ':path': '/healthz' })).toMatchObject({ status: 200, code: 0 });
+  expect((await client.ask({ ':path': '/' })).status).toBe(404);
+});
