@@ -122,7 +122,7 @@ describe('the import rule', () => {
 describe('what may be used where', () => {
   test('the core is pure: no clock, no process, no files, no sockets', () => {
     // Of node:tls only what reads keys and certificates, of node:net only what reads addresses.
-    const allowed = new Set(['picomatch', 're2js', 'node:crypto', 'node:net', 'node:tls', 'node:util']);
+    const allowed = new Set(['picomatch', 'node:crypto', 'node:net', 'node:tls', 'node:util']);
     const packages = imports.filter(
       ({ file, target, typeOnly }) => PURE.has(roomOf(file)) && target === null && !typeOnly,
     );
