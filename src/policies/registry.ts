@@ -8,6 +8,7 @@ import { redirect } from './redirect.ts';
 import { responseHeaders } from './response-headers.ts';
 import { sourceRanges } from './source-ranges.ts';
 import { sslRedirect } from './ssl-redirect.ts';
+import { timeouts } from './timeouts.ts';
 import { upstreamHost } from './upstream-host.ts';
 
 /**
@@ -31,6 +32,8 @@ export const POLICIES = [
   // upstream: which endpoint, and how it is spoken to.
   balance,
   backendTransport,
+  // upstream: how long the endpoint is waited for.
+  timeouts,
   // response: for responses of Pods and for local responses.
   responseHeaders,
 ] as const;

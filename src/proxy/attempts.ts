@@ -5,8 +5,9 @@ import { type AttemptOutcome, type NextStep, afterAttempt } from './attempt.ts';
 import type { EndpointState } from './balance/endpoint-pool.ts';
 import * as health from './balance/endpoint-state.ts';
 import { ConnectTimer } from './connect-timer.ts';
-import type { EngineState, TimedExchange } from './engine-state.ts';
+import type { EngineState } from './engine-state.ts';
 import type { NativeRecord, ReaderFault } from './native-record.ts';
+import type { TimedExchange, UpstreamDeadlines } from './route-deadlines.ts';
 import type { Upstream } from './sides.ts';
 import { acquireUpstream } from './upstream/acquire-upstream.ts';
 import { type ConnectFailure, isConnectError } from './upstream/connect-failure.ts';
@@ -37,8 +38,8 @@ export class Attempts {
   }
 
   /** Begins the next one; null when there is no endpoint for it. */
-  begin({ route, backend }: Forward, hash: () => string): Upstream | null {
-    const { context, connects, connectAttempts } = this.#engine;
+  begin({ route, backend }: Forward, deadlines: UpstreamDeadlines, hash: () => string): Upstream | null {
+    const { context } = this.#engine;
     const current = context.endpoints.current(backend);
     const balance = balanceOf(route.policies?.configs.balance, current.affinity !== undefined);
     const state = context.endpoints.choose(current, balance, this.#tried, hash, context.now());
@@ -48,12 +49,20 @@ export class Attempts {
     this.#record.attempts++;
     health.attemptStarted(state);
     const transport = upstreamTransport(route, current);
-    const upstream = acquireUpstream(this.#engine, state, transport, this.#resets > 0, this.#owner);
+    const { connectMs } = deadlines.timeouts;
+    const upstream = acquireUpstream(
+      this.#engine,
+      state,
+      transport,
+      this.#resets > 0,
+      connectMs,
+      this.#owner,
+    );
     if (upstream.isConnected) return upstream;
-    this.#connectTimer ??= new ConnectTimer(this.#owner, connects);
+    this.#connectTimer ??= new ConnectTimer(this.#owner, deadlines.connects);
     // The last one that there is has all the time that is left.
     const isLast = this.#record.attempts >= context.limits.attempts || !context.endpoints.hasSeveral(current);
-    if (!isLast) this.#connectTimer.startAttempt(connectAttempts);
+    if (!isLast) this.#connectTimer.startAttempt(deadlines.connectAttempts);
     return upstream;
   }
 

@@ -6,26 +6,34 @@ import { performance } from 'node:perf_hooks';
  */
 export class Deadlines {
   readonly #lists: DeadlineList[] = [];
-  readonly #timer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout;
+  #granularityMs: number;
+  #stopped = false;
   /** Milliseconds on a clock that only goes forward, as of the last sweep. */
   now = performance.now();
 
   readonly onFault: (fault: unknown) => void;
 
   /**
-   * No deadline is met later than `granularityMs` after its time, event loop permitting. `onFault` is told what threw
-   * while one was acted on; the others are not kept from it.
+   * No deadline is met later than a quarter of its length after its time, or `coarsestMs` if that is less, event loop
+   * permitting. `onFault` is told what threw while one was acted on; the others are not kept from it.
    */
-  constructor(granularityMs: number, onFault: (fault: unknown) => void) {
+  constructor(coarsestMs: number, onFault: (fault: unknown) => void) {
     this.onFault = onFault;
-    this.#timer = setInterval(() => this.sweep(performance.now()), granularityMs);
-    this.#timer.unref();
+    this.#granularityMs = coarsestMs;
+    this.#timer = this.#start();
   }
 
   /** Deadlines that are all this long. `expire` is given the owner of each one that was not met. */
   list<Owner>(timeoutMs: number, expire: (owner: Owner) => void): DeadlineList<Owner> {
     const list = new DeadlineList<Owner>(this, timeoutMs, expire);
     this.#lists.push(list as DeadlineList);
+    const granularityMs = Math.max(1, timeoutMs / 4);
+    if (granularityMs < this.#granularityMs && !this.#stopped) {
+      this.#granularityMs = granularityMs;
+      clearInterval(this.#timer);
+      this.#timer = this.#start();
+    }
     return list;
   }
 
@@ -35,9 +43,42 @@ export class Deadlines {
   }
 
   stop(): void {
+    this.#stopped = true;
     clearInterval(this.#timer);
   }
+
+  #start(): NodeJS.Timeout {
+    return setInterval(() => this.sweep(performance.now()), this.#granularityMs).unref();
+  }
 }
+
+/** Deadlines of one kind whose length is for users to say: there is a list for each length that was asked for. */
+export class DeadlineLists<Owner> {
+  readonly #clock: Deadlines;
+  readonly #expire: (owner: Owner) => void;
+  readonly #lists = new Map<number, DeadlineList<Owner>>();
+
+  constructor(clock: Deadlines, expire: (owner: Owner) => void) {
+    this.#clock = clock;
+    this.#expire = expire;
+  }
+
+  /** At least so long. Lengths are rounded up, so that no number of Ingresses makes more than some 7,000 lists. */
+  of(timeoutMs: number): DeadlineList<Owner> {
+    const step = STEPS.find(({ from }) => timeoutMs > from)?.stepMs ?? 1;
+    const length = Math.ceil(timeoutMs / step) * step;
+    let list = this.#lists.get(length);
+    if (!list) this.#lists.set(length, (list = this.#clock.list(length, this.#expire)));
+    return list;
+  }
+}
+
+const STEPS = [
+  { from: 86_400_000, stepMs: 3_600_000 },
+  { from: 3_600_000, stepMs: 60_000 },
+  { from: 10_000, stepMs: 1_000 },
+  { from: 1_000, stepMs: 50 },
+];
 
 export class DeadlineList<Owner = unknown> {
   readonly clock: Deadlines;

@@ -8,6 +8,7 @@ import { type DeadlineList, Deadlines } from './deadlines.ts';
 import { DescriptorWatch } from './descriptors.ts';
 import { HeldMemory } from './held-memory.ts';
 import { RequestHead } from './downstream/http1/request-head.ts';
+import { RouteDeadlines, type TimedExchange } from './route-deadlines.ts';
 import { WriteBuffer } from './write-buffer.ts';
 import { DISCARD_MS, LINGER_MS } from './unread-body.ts';
 import { UpstreamPool } from './upstream/upstream-pool.ts';
@@ -18,18 +19,6 @@ const COARSEST_SWEEP_MS = 500;
 export interface TimedClient extends Client {
   headTimedOut(): void;
   bodyTimedOut(): void;
-}
-
-/** What is asked of an exchange whose time is over. */
-export interface TimedExchange {
-  onContinueTimeout(): void;
-  /** For one attempt to connect; without `timeLeft`, for all of them. */
-  onConnectTimeout(timeLeft: boolean): void;
-}
-
-/** What is asked of a tunnel whose time is over. */
-export interface TimedTunnel {
-  idle(): void;
 }
 
 /** What the connections and exchanges of one engine share. */
@@ -50,11 +39,9 @@ export class EngineState {
   readonly bodies: DeadlineList<TimedClient>;
   readonly discards: DeadlineList<TimedClient>;
   readonly lingers: DeadlineList<TimedClient>;
-  readonly tunnels: DeadlineList<TimedTunnel>;
-  /** For all attempts of an exchange to connect, and for one of them while it has others left. */
   readonly continues: DeadlineList<TimedExchange>;
-  readonly connects: DeadlineList<TimedExchange>;
-  readonly connectAttempts: DeadlineList<TimedExchange>;
+  /** For what is awaited of Pods. */
+  readonly routeDeadlines: RouteDeadlines;
   /** Of every client whose head comes in one piece, as nearly all do. The others take it and leave a new one. */
   spareHead: RequestHead;
   draining = false;
@@ -71,19 +58,9 @@ export class EngineState {
     const { limits } = context;
     this.context = context;
     this.spareHead = new RequestHead(limits);
-    const connectAttemptMs = limits.connectTimeoutMs / limits.attempts;
     this.clients = new ConnectedClients(limits.connections);
     this.memory = new HeldMemory(limits.heldBytes, this.clients);
-    const shortest = Math.min(
-      limits.clientHeadTimeoutMs,
-      limits.bodyIdleTimeoutMs,
-      limits.continueTimeoutMs,
-      limits.keepAliveIdleTimeoutMs,
-      connectAttemptMs,
-      limits.upstreamIdleTimeoutMs,
-      limits.tunnelIdleTimeoutMs,
-    );
-    this.deadlines = new Deadlines(Math.max(1, Math.min(COARSEST_SWEEP_MS, shortest / 4)), context.onFault);
+    this.deadlines = new Deadlines(COARSEST_SWEEP_MS, context.onFault);
     this.heads = this.deadlines.list(limits.clientHeadTimeoutMs, (client: TimedClient) =>
       client.headTimedOut(),
     );
@@ -97,16 +74,10 @@ export class EngineState {
     this.lingers = this.deadlines.list(LINGER_MS, (client: TimedClient) => client.destroy());
     for (const idle of [this.keepAlives, this.heads, this.lingers, this.discards])
       this.clients.evictFrom(idle);
-    this.tunnels = this.deadlines.list(limits.tunnelIdleTimeoutMs, (tunnel: TimedTunnel) => tunnel.idle());
     this.continues = this.deadlines.list(limits.continueTimeoutMs, (exchange: TimedExchange) =>
       exchange.onContinueTimeout(),
     );
-    this.connects = this.deadlines.list(limits.connectTimeoutMs, (exchange: TimedExchange) =>
-      exchange.onConnectTimeout(false),
-    );
-    this.connectAttempts = this.deadlines.list(connectAttemptMs, (exchange: TimedExchange) =>
-      exchange.onConnectTimeout(true),
-    );
+    this.routeDeadlines = new RouteDeadlines(limits, this.deadlines);
     const leniency = { blanks: true, bareLf: context.bareLfInResponses ?? false };
     this.pool = new UpstreamPool(limits, leniency, this.deadlines, this.output);
     this.sessions = new UpstreamSessions(limits, this.deadlines);

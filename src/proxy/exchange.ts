@@ -8,11 +8,12 @@ import { Deadline } from './deadlines.ts';
 import { clientFraming, connectionOption } from './downstream/http1/client-head.ts';
 import type { ClientFraming, ConnectionOption } from './http1/framing.ts';
 import type { RequestHead } from './downstream/http1/request-head.ts';
-import type { EngineState, TimedExchange } from './engine-state.ts';
+import type { EngineState } from './engine-state.ts';
 import type { ConnectionMemory } from './connection-memory.ts';
 import { NativeRecord, type ReaderFault, detailOf } from './native-record.ts';
 import { RequestBody } from './request-body.ts';
 import { RequestPlan } from './request-plan.ts';
+import type { TimedExchange } from './route-deadlines.ts';
 import type { Downstream, Upstream } from './sides.ts';
 import type { Trailers } from './http1/field-block.ts';
 import { Tunnel, type TunnelUser } from './tunnel.ts';
@@ -114,7 +115,7 @@ export class Exchange {
     const transport =
       decision?.kind === 'forward' ? upstreamTransport(decision.route, decision.backend) : null;
     // What the client calls itself lifts no limit by itself.
-    if (transport?.grpc && plan.isGrpc) this.#client.isCall();
+    if (transport?.grpc && plan.isGrpc) this.#client.isCall(this.#plan.deadlines.timeouts.callerMs);
     const { bufferBytes } = this.#engine.context.limits;
     this.#body.begin(
       head.framing,
@@ -167,7 +168,7 @@ export class Exchange {
   tryNext(): void {
     const { decision } = this.#plan;
     if (this.#response === 'over' || decision?.kind !== 'forward') return;
-    const upstream = this.#attempts.begin(decision, () => this.#plan.hash);
+    const upstream = this.#attempts.begin(decision, this.#plan.deadlines, () => this.#plan.hash);
     if (!upstream) return this.#attemptOver({ kind: 'no-endpoint' });
     this.#upstream = upstream;
     if (upstream.isConnected) this.#send(upstream);
@@ -231,8 +232,12 @@ export class Exchange {
 
   /** While it is the client that is to send, a pod that takes it owes us nothing. */
   #awaitUpstream(): void {
-    if (this.#blocked || this.#body.isOver) this.#upstream?.startIdleTimer();
-    else this.#upstream?.stopIdleTimer();
+    const upstream = this.#upstream;
+    if (!upstream) return;
+    const { sends, reads, calls } = this.#plan.deadlines;
+    if (this.#blocked) upstream.startTimer(sends);
+    else if (this.#body.isOver) upstream.startTimer(upstream.isCall ? calls : reads);
+    else upstream.stopTimer();
   }
 
   onRequestContent(bytes: Buffer, from: number, to: number): void {
@@ -296,7 +301,8 @@ export class Exchange {
     this.#framing = clientFraming(head, this.#record.httpVersion);
     this.#record.status = head.status;
     this.#response = 'composed';
-    if (this.#upstream?.isCall && this.#plan.isGrpc) this.#client.isCall();
+    if (this.#upstream?.isCall && this.#plan.isGrpc)
+      this.#client.isCall(this.#plan.deadlines.timeouts.callerMs);
     // What follows a declined upgrade may be meant in the other protocol, with anything in it.
     this.#persists &&= this.#framing !== 'until-close' && !this.asksUpgrade && this.#mayGoOn;
     const edit = this.#plan.editRelayed(head, bytes, base);
@@ -342,7 +348,7 @@ export class Exchange {
 
   #awaitClient(upstream: Upstream): void {
     upstream.pause();
-    upstream.stopIdleTimer();
+    upstream.stopTimer();
     this.#client.onBackpressure();
   }
 
@@ -375,7 +381,8 @@ export class Exchange {
     client.head(head, bytes, base, 'none', 'Upgrade', this.#plan.editRelayed(head, bytes, base));
     client.send();
     const { end, early } = client.switchToTunnel();
-    this.tunnel = new Tunnel(this.#engine, end, upstream.tunnelEnd(), this.#record, this.#boundary);
+    const { tunnels } = this.#plan.deadlines;
+    this.tunnel = new Tunnel(this.#engine, end, upstream.tunnelEnd(), tunnels, this.#record, this.#boundary);
     if (head.switchesTo(bytes, base, 'websocket')) this.tunnel.followFrames();
     this.tunnel.fromUpstream(bytes, from, to);
     this.tunnel.fromClient(early, 0, early.length);

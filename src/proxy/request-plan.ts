@@ -21,6 +21,7 @@ import { callTimeoutMs } from './grpc.ts';
 import { text } from './http1/bytes.ts';
 import type { NativeRecord } from './native-record.ts';
 import { hashOf } from './relay-hash.ts';
+import type { UpstreamDeadlines } from './route-deadlines.ts';
 import type { Downstream } from './sides.ts';
 import { authorityOf, incomingForwarding, upgradeOf, upstreamHead } from './upstream/http1/upstream-head.ts';
 import type { ResponseHead } from './upstream/http1/response-head.ts';
@@ -54,6 +55,8 @@ export class RequestPlan {
   upgrade: string | null = null;
   /** The time that a gRPC call has; null for none. */
   callTimeoutMs: number | null = null;
+  /** How long the Pod is waited for. */
+  deadlines: UpstreamDeadlines;
   /** What a consistent hash is taken of. */
   hash = '';
   /** For the upstream, in Latin-1: the same for each endpoint that is tried. */
@@ -66,6 +69,7 @@ export class RequestPlan {
     this.#client = client;
     this.#record = record;
     this.#policies = engine.context.policies(null);
+    this.deadlines = engine.routeDeadlines.of(null);
   }
 
   /** The facts, and by them the decision. */
@@ -96,6 +100,7 @@ export class RequestPlan {
       record.fields = new HeadText(text(bytes, base, base + head.length));
     this.#asked = policiesToAsk(decision, this.#policies);
     if (decision.kind !== 'forward') return;
+    if (policies !== null) this.deadlines = this.#engine.routeDeadlines.of(policies);
     this.hash = hashOf(decision, record, head, bytes, base);
     if (upstreamTransport(decision.route, decision.backend).http2) {
       this.callTimeoutMs = callTimeoutMs(head.fields.valueOfName(bytes, base, 'grpc-timeout'));

@@ -4,6 +4,8 @@ import type { ConnectionInfo } from '../http/connection-info.ts';
 import type { Trailers } from './http1/field-block.ts';
 import type { ClientFraming, ConnectionOption } from './http1/framing.ts';
 import type { ConnectionMemory } from './connection-memory.ts';
+import type { DeadlineList } from './deadlines.ts';
+import type { TimedUpstream } from './route-deadlines.ts';
 import type { ResponseHead } from './upstream/http1/response-head.ts';
 
 /**
@@ -24,8 +26,8 @@ export interface Downstream {
   /** Stops giving out the body of the request until `resume`. */
   pause(): void;
   resume(): void;
-  /** It is a gRPC call to a pod that serves gRPC: its request may be silent for as long as a tunnel. */
-  isCall(): void;
+  /** It is a gRPC call to a pod that serves gRPC: its request may be silent for so long. */
+  isCall(silenceMs: number): void;
   /** Sends a `100 Continue` of our own. */
   askForBody(): void;
   /** A 1xx other than 101. */
@@ -81,9 +83,9 @@ export interface Upstream extends RequestSink {
   resume(): void;
   /** After `onSwitch`. */
   tunnelEnd(): TunnelEnd;
-  /** The pod owes us bytes, from now on for `upstreamIdleTimeoutMs` at most. */
-  startIdleTimer(): void;
-  stopIdleTimer(): void;
+  /** The pod is awaited from now on, at most as long as deadlines of `list` are. */
+  startTimer(list: DeadlineList<TimedUpstream>): void;
+  stopTimer(): void;
   /** The exchange is done with it. */
   release(reusable: boolean): void;
 }

@@ -1,14 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { GOING_AWAY, WebSocketFrames, maskedGoingAway } from './websocket-frames.ts';
-import { Deadline } from './deadlines.ts';
+import { Deadline, type DeadlineList } from './deadlines.ts';
 import type { NativeRecord } from './native-record.ts';
-import type { EngineState, TimedTunnel } from './engine-state.ts';
+import type { EngineState } from './engine-state.ts';
+import type { TimedTunnel } from './route-deadlines.ts';
 import type { TunnelEnd } from './sides.ts';
 
 /** Whose tunnel it is. */
 export interface TunnelUser {
   onTunnelOver(): void;
-  /** No byte came from either side for `tunnelIdleTimeoutMs`. */
+  /** No byte came from either side in the time of its route. */
   onTunnelIdle(): void;
 }
 
@@ -17,6 +18,7 @@ export class Tunnel {
   readonly #engine: EngineState;
   readonly #client: TunnelEnd;
   readonly #upstream: TunnelEnd;
+  readonly #idles: DeadlineList<TimedTunnel>;
   readonly #record: NativeRecord;
   readonly #user: TunnelUser;
   readonly #deadline = new Deadline<TimedTunnel>(this);
@@ -29,16 +31,18 @@ export class Tunnel {
     engine: EngineState,
     client: TunnelEnd,
     upstream: TunnelEnd,
+    idles: DeadlineList<TimedTunnel>,
     record: NativeRecord,
     user: TunnelUser,
   ) {
     this.#engine = engine;
     this.#client = client;
     this.#upstream = upstream;
+    this.#idles = idles;
     this.#record = record;
     this.#user = user;
     engine.openTunnels++;
-    this.#deadline.arm(engine.tunnels);
+    this.#deadline.arm(idles);
   }
 
   /** It is a WebSocket, whose bytes come from now on. */
@@ -47,14 +51,14 @@ export class Tunnel {
   }
 
   fromClient(bytes: Buffer, from: number, to: number): void {
-    this.#deadline.arm(this.#engine.tunnels);
+    this.#deadline.arm(this.#idles);
     this.#record.requestBytes += to - from;
     this.#frames?.toUpstream.read(bytes, from, to);
     if (!this.#upstream.write(bytes, from, to)) this.#client.pause();
   }
 
   fromUpstream(bytes: Buffer, from: number, to: number): void {
-    this.#deadline.arm(this.#engine.tunnels);
+    this.#deadline.arm(this.#idles);
     this.#record.responseBytes += to - from;
     this.#frames?.toClient.read(bytes, from, to);
     if (!this.#client.write(bytes, from, to)) this.#upstream.pause();

@@ -10,6 +10,7 @@ import {
 } from '../balance/endpoint-state.ts';
 import type { EngineContext } from '../engine.ts';
 import type { Limits } from '../limits.ts';
+import type { RouteTimeouts } from '../route-deadlines.ts';
 import { type ConnectFailure, failedConnect, isConnectError } from '../upstream/connect-failure.ts';
 import type { ReferenceRecord } from './reference-record.ts';
 
@@ -43,15 +44,14 @@ export interface ConnectTime {
   reset(): void;
 }
 
-export function connectTime({ connectTimeoutMs, attempts }: Limits): ConnectTime {
+export function connectTime({ connectMs }: RouteTimeouts, { attempts }: Limits): ConnectTime {
   let until: number | null = null;
-  const left = (): number =>
-    until === null ? connectTimeoutMs : Math.max(0, Math.ceil(until - performance.now()));
+  const left = (): number => (until === null ? connectMs : Math.max(0, Math.ceil(until - performance.now())));
   return {
     share(isLast) {
-      until ??= performance.now() + connectTimeoutMs;
+      until ??= performance.now() + connectMs;
       const all = left();
-      const ms = isLast ? all : Math.min(all, connectTimeoutMs / attempts);
+      const ms = isLast ? all : Math.min(all, connectMs / attempts);
       return { ms, isAll: ms === all };
     },
     left,

@@ -24,6 +24,7 @@ import type { EngineContext } from '../engine.ts';
 import { type BoundPolicies, NO_POLICIES } from '../../policies/bound-policies.ts';
 import { editResponse } from '../../policies/run-policies.ts';
 import { reset } from '../tls/termination.ts';
+import { type RouteTimeouts, routeTimeouts } from '../route-deadlines.ts';
 import { DISCARD_MS, isDiscardable } from '../unread-body.ts';
 import { type AttemptAt, type ConnectTime, attemptAt, connectTime } from './attempt-at.ts';
 import { isClosing, serveNoMore } from './last-response.ts';
@@ -73,6 +74,7 @@ export class ReferenceExchange {
   readonly #view: RequestView;
   readonly #hasBody: boolean;
   readonly #tried: EndpointState[] = [];
+  readonly #timeouts: RouteTimeouts;
   readonly #time: ConnectTime;
   readonly #bodyIdle: NodeJS.Timeout;
   #policies: BoundPolicies;
@@ -86,6 +88,7 @@ export class ReferenceExchange {
   /** The client was told to send its body. */
   #continued = false;
   #upstreamIdle: NodeJS.Timeout | undefined;
+  #sendTimer: NodeJS.Timeout | undefined;
   #continueTimer: NodeJS.Timeout | undefined;
 
   constructor(shared: ReferenceState, request: IncomingMessage, response: ServerResponse, expects: Expects) {
@@ -99,7 +102,9 @@ export class ReferenceExchange {
     this.#view = requestView(request, this.#record);
     this.#policies = this.#plan.policies;
     this.#hasBody = this.#plan.head !== null && this.#plan.head.body !== 'none';
-    this.#time = connectTime(context.limits);
+    const { limits } = context;
+    this.#timeouts = routeTimeouts(this.#record.route?.policies?.configs.timeouts, limits);
+    this.#time = connectTime(this.#timeouts, limits);
     const onBodyIdle = this.#guarded(() => this.#onBodyIdle());
     this.#bodyIdle = setTimeout(onBodyIdle, context.limits.bodyIdleTimeoutMs);
   }
@@ -249,11 +254,16 @@ export class ReferenceExchange {
   }
 
   #sendBody(upstream: ClientRequest): void {
-    const { upstreamIdleTimeoutMs, continueTimeoutMs } = this.#shared.context.limits;
+    const { continueTimeoutMs } = this.#shared.context.limits;
+    const { readMs, sendMs } = this.#timeouts;
     const onIdle = this.#guarded(() => this.#onUpstreamIdle());
-    this.#upstreamIdle = setTimeout(onIdle, upstreamIdleTimeoutMs);
+    this.#upstreamIdle = setTimeout(onIdle, readMs);
     if (!this.#hasBody) return void upstream.end();
     flush(upstream);
+    // What is piped pauses when the upstream takes no more.
+    const onBlocked = this.#guarded(() => this.#onSendTimeout());
+    this.#request.on('pause', () => (this.#sendTimer = setTimeout(onBlocked, sendMs)));
+    this.#request.on('resume', () => clearTimeout(this.#sendTimer));
     if (this.#expects === 'continue' && !this.#continued)
       this.#continueTimer = setTimeout(() => this.#askForBody(), continueTimeoutMs);
     // A body without content ends although it is paused, maybe before there was a connection.
@@ -428,6 +438,10 @@ export class ReferenceExchange {
     else this.#refuse('request-timed-out');
   }
 
+  #onSendTimeout(): void {
+    if (this.#attempt?.request.writableNeedDrain) this.#attempt.fail({ kind: 'timed-out' });
+  }
+
   #onUpstreamIdle(): void {
     const { headersSent, writableNeedDrain } = this.#response;
     const awaitsBody = !this.#request.complete && !this.#attempt?.request.writableNeedDrain;
@@ -447,6 +461,7 @@ export class ReferenceExchange {
     this.#complete = true;
     clearTimeout(this.#bodyIdle);
     clearTimeout(this.#upstreamIdle);
+    clearTimeout(this.#sendTimer);
     clearTimeout(this.#continueTimer);
     this.#shared.live.delete(this.#abort);
     this.#attempt?.end();

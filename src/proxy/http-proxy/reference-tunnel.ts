@@ -12,6 +12,7 @@ import { type AttemptOutcome, afterAttempt } from '../attempt.ts';
 import { type EndpointState, recordLatency } from '../balance/endpoint-state.ts';
 import { connectionOptions } from '../../http/header-fields.ts';
 import { reset } from '../tls/termination.ts';
+import { type RouteTimeouts, routeTimeouts } from '../route-deadlines.ts';
 import { GOING_AWAY, WebSocketFrames, maskedGoingAway } from '../websocket-frames.ts';
 import { type AttemptAt, type ConnectTime, attemptAt, connectTime } from './attempt-at.ts';
 import type { ReferenceState } from './reference-exchange.ts';
@@ -59,6 +60,7 @@ export class ReferenceTunnel {
   readonly #plan: Plan;
   readonly #view: RequestView;
   readonly #tried: EndpointState[] = [];
+  readonly #timeouts: RouteTimeouts;
   readonly #time: ConnectTime;
   /** What the client sent before there is an upstream to send it to. */
   readonly #held: Buffer[];
@@ -79,7 +81,8 @@ export class ReferenceTunnel {
     this.#plan = planRequest(context, request, this.#record);
     this.#view = requestView(request, this.#record);
     this.#policies = this.#plan.policies;
-    this.#time = connectTime(context.limits);
+    this.#timeouts = routeTimeouts(this.#record.route?.policies?.configs.timeouts, context.limits);
+    this.#time = connectTime(this.#timeouts, context.limits);
     this.#held = early.length > 0 ? [early] : [];
     this.#heldBytes = early.length;
   }
@@ -205,12 +208,12 @@ export class ReferenceTunnel {
     const { context, connecting } = this.#shared;
     const record = this.#record;
     const isLast = plan.isLast(record.attempts);
-    const { upstreamIdleTimeoutMs } = context.limits;
+    const { readMs } = this.#timeouts;
     const attempt = attemptAt(
       state,
       upstream,
       { context, record, time: this.#time, isLast, connecting },
-      () => upstream.setTimeout(upstreamIdleTimeoutMs, () => attempt.fail({ kind: 'timed-out' })),
+      () => upstream.setTimeout(readMs, () => attempt.fail({ kind: 'timed-out' })),
       this.#guarded((outcome, detail) => this.#onFailed(plan, outcome, detail)),
     );
     this.#attempt = attempt;
@@ -263,12 +266,12 @@ export class ReferenceTunnel {
   #open(response: IncomingMessage, upstream: Socket, first: Buffer): void {
     const client = this.#client;
     if (client.destroyed) return void upstream.destroy();
-    const { live, tunnels, context } = this.#shared;
+    const { live, tunnels } = this.#shared;
     live.delete(this.#onDrained);
     const upgrade = response.headers.upgrade ?? '';
     client.write(this.#head(response, [`connection: Upgrade`, `upgrade: ${upgrade}`]), 'latin1');
     client.setNoDelay(true);
-    client.setTimeout(context.limits.tunnelIdleTimeoutMs, this.#abort);
+    client.setTimeout(this.#timeouts.silenceMs, this.#abort);
     if (first.length > 0) upstream.unshift(first);
     client.pause();
     client.off('data', this.#hold);

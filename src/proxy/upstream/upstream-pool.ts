@@ -4,6 +4,7 @@ import type { Leniency } from '../http1/leniency.ts';
 import type { Limits } from '../limits.ts';
 import type { UpstreamTls } from './upstream-tls.ts';
 import { type DeadlineList, type Deadlines } from '../deadlines.ts';
+import type { TimedUpstream } from '../route-deadlines.ts';
 import type { ResponseHead } from './http1/response-head.ts';
 import type { WriteBuffer } from '../write-buffer.ts';
 import { type ConnectionOwner, UpstreamConnection } from './http1/upstream-connection.ts';
@@ -30,8 +31,7 @@ export class UpstreamPool implements ConnectionOwner {
   readonly leniency: Leniency;
   readonly output: WriteBuffer;
   readonly highWaterMark: number;
-  readonly awaiting: DeadlineList<UpstreamConnection>;
-  readonly #idling: DeadlineList<UpstreamConnection>;
+  readonly #idling: DeadlineList<TimedUpstream>;
   readonly #members = new Map<string, Members>();
   /** The keys of `#members` by endpoint: one for each way of speaking to it. */
   readonly #ways = new Map<string, Set<string>>();
@@ -48,10 +48,7 @@ export class UpstreamPool implements ConnectionOwner {
     this.leniency = leniency;
     this.output = output;
     this.highWaterMark = limits.bufferBytes / 2;
-    this.awaiting = clock.list(limits.upstreamIdleTimeoutMs, (connection: UpstreamConnection) =>
-      connection.expire(),
-    );
-    this.#idling = clock.list(IDLE_TIMEOUT_MS, (connection: UpstreamConnection) => connection.destroy());
+    this.#idling = clock.list(IDLE_TIMEOUT_MS, (connection) => connection.timedOut());
   }
 
   /** An idle connection to the endpoint, with `user` in charge of it from now on; null when there is none. */
@@ -127,7 +124,7 @@ export class UpstreamPool implements ConnectionOwner {
   /** Closes those that have been idle longest. Gives whether there were any. */
   closeOldestIdle(): boolean {
     const oldest = this.#idling.oldest(CLOSED_AT_ONCE);
-    for (const { owner } of oldest) owner.destroy();
+    for (const { owner } of oldest) owner.timedOut();
     return oldest.length > 0;
   }
 

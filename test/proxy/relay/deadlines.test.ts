@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { Deadline, Deadlines } from '../../../src/proxy/deadlines.ts';
+import { Deadline, DeadlineLists, Deadlines } from '../../../src/proxy/deadlines.ts';
 
 const FAIL = (fault: unknown): never => {
   throw fault;
@@ -89,4 +89,24 @@ test('an owner that throws is told of, and keeps no other from its deadline', ()
   for (const owner of ['first', 'bad', 'last']) new Deadline(owner).arm(list);
   clock.sweep(start + 100);
   expect([expired, faults]).toEqual([['first', 'last'], [new TypeError('bad')]]);
+});
+
+test('there is one list for each length, and few lists for all lengths there can be', () => {
+  const clock = new Deadlines(60_000, FAIL);
+  clock.stop();
+  const expired: string[] = [];
+  const lists = new DeadlineLists<string>(clock, (owner) => expired.push(owner));
+  expect(lists.of(30_000)).toBe(lists.of(30_000));
+  expect(lists.of(29_001)).toBe(lists.of(30_000));
+  expect(lists.of(1_000)).not.toBe(lists.of(1_001));
+  const start = Math.ceil(performance.now());
+  clock.sweep(start);
+  new Deadline('rounded up').arm(lists.of(29_001));
+  clock.sweep(start + 29_999);
+  expect(expired).toEqual([]);
+  clock.sweep(start + 30_000);
+  expect(expired).toEqual(['rounded up']);
+  const all = new Set<unknown>();
+  for (let ms = 0; ms <= 576 * 3_600_000; ms += ms < 100_000 ? 1 : 997) all.add(lists.of(ms));
+  expect(all.size).toBeLessThan(7_000);
 });

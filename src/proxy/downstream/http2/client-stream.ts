@@ -2,7 +2,7 @@ import type { LocalResponse } from '../../../http/local-response.ts';
 import type { ConnectionInfo } from '../../../http/connection-info.ts';
 import { dateOf } from '../http1/client-head.ts';
 import { BodyRate } from '../../body-rate.ts';
-import { Deadline, type DeadlineList } from '../../deadlines.ts';
+import { Deadline, type DeadlineList, type DeadlineLists } from '../../deadlines.ts';
 import type { HeadEdit } from '../../../http/head-edit.ts';
 import { ExchangeBoundary } from '../../exchange-boundary.ts';
 import { messageFault } from '../http1/request-head.ts';
@@ -32,7 +32,7 @@ export interface StreamSession {
 export interface StreamTimes {
   readonly bodies: DeadlineList<ClientStream>;
   /** Of gRPC calls, whose streams may be silent for long. */
-  readonly calls: DeadlineList<ClientStream>;
+  readonly calls: DeadlineLists<ClientStream>;
   readonly leftovers: DeadlineList<ClientStream>;
 }
 
@@ -223,8 +223,8 @@ export class ClientStream implements Downstream, StreamUser {
     this.deadline.arm(this.#silence);
   }
 
-  isCall(): void {
-    const { calls } = this.#session.clients;
+  isCall(silenceMs: number): void {
+    const calls = this.#session.clients.calls.of(silenceMs);
     if (this.deadline.isArmedIn(this.#silence)) this.deadline.arm(calls);
     this.#silence = calls;
     this.#rate = null;

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { ConnectionInfo } from '../../../http/connection-info.ts';
-import type { DeadlineList } from '../../deadlines.ts';
+import { type DeadlineList, DeadlineLists } from '../../deadlines.ts';
 import type { EngineState } from '../../engine-state.ts';
 import { LINGER_MS } from '../../unread-body.ts';
 import { ClientSession, type SessionTimes } from './client-session.ts';
@@ -18,7 +18,7 @@ export class Http2Clients implements SessionTimes {
   readonly lingers: DeadlineList<ClientSession>;
   readonly bodies: DeadlineList<ClientStream>;
   /** Of gRPC calls, whose streams may be silent for long. */
-  readonly calls: DeadlineList<ClientStream>;
+  readonly calls: DeadlineLists<ClientStream>;
   readonly leftovers: DeadlineList<ClientStream>;
 
   constructor(engine: EngineState) {
@@ -32,7 +32,7 @@ export class Http2Clients implements SessionTimes {
     this.lingers = deadlines.list(LINGER_MS, (session) => session.destroy());
     this.idles = deadlines.list(limits.keepAliveIdleTimeoutMs, close);
     this.bodies = deadlines.list(limits.bodyIdleTimeoutMs, (stream) => stream.bodyTimedOut());
-    this.calls = deadlines.list(limits.tunnelIdleTimeoutMs, (stream) => stream.bodyTimedOut());
+    this.calls = new DeadlineLists(deadlines, (stream) => stream.bodyTimedOut());
     for (const idle of [this.idles, this.prefaces, this.lingers]) engine.clients.evictFrom(idle);
     this.leftovers = deadlines.list(limits.bodyIdleTimeoutMs, (stream) => stream.destroy());
   }

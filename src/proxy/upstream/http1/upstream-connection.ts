@@ -15,6 +15,7 @@ import { readAfterWriteError } from './read-after-write-error.ts';
 import { failedConnect } from '../connect-failure.ts';
 import type { ReaderFault } from '../../native-record.ts';
 import { ResponseHead } from './response-head.ts';
+import type { TimedUpstream } from '../../route-deadlines.ts';
 import type { TunnelEnd, Upstream } from '../../sides.ts';
 import type { Trailers } from '../../http1/field-block.ts';
 import { SocketEnd } from '../../socket-end.ts';
@@ -48,7 +49,6 @@ export interface ConnectionOwner {
   readonly leniency: Leniency;
   readonly output: WriteBuffer;
   readonly highWaterMark: number;
-  readonly awaiting: DeadlineList<UpstreamConnection>;
   lingering: number;
   /** Something threw on a connection that serves no exchange. */
   onFault(fault: unknown): void;
@@ -58,12 +58,12 @@ export interface ConnectionOwner {
 }
 
 /** One connection to a pod, and what is read on it. */
-export class UpstreamConnection implements Upstream {
+export class UpstreamConnection implements Upstream, TimedUpstream {
   readonly #pool: ConnectionOwner;
   readonly endpointKey: string;
   readonly poolKey: string;
   readonly socket: Socket;
-  readonly deadline = new Deadline<UpstreamConnection>(this);
+  readonly deadline = new Deadline<TimedUpstream>(this);
   phase: Phase = 'connecting';
   #user: UpstreamUser | null;
   /** It has served an exchange before the one it serves now. */
@@ -211,11 +211,11 @@ export class UpstreamConnection implements Upstream {
     this.socket.resume();
   }
 
-  startIdleTimer(): void {
-    this.deadline.arm(this.#pool.awaiting);
+  startTimer(list: DeadlineList<TimedUpstream>): void {
+    this.deadline.arm(list);
   }
 
-  stopIdleTimer(): void {
+  stopTimer(): void {
     this.deadline.clear();
   }
 
@@ -252,8 +252,8 @@ export class UpstreamConnection implements Upstream {
     this.socket.destroy();
   }
 
-  /** No byte of a response in time. */
-  expire(): void {
+  /** The pod was silent for too long, or nobody needed the connection. */
+  timedOut(): void {
     this.#lose('timed-out');
   }
 

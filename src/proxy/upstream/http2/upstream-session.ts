@@ -3,7 +3,7 @@ import { TLSSocket, connect as connectTls } from 'node:tls';
 import type { EndpointState } from '../../balance/endpoint-pool.ts';
 import { reportExternalBytes } from '../../gc-pressure.ts';
 import { contained } from '../../contained.ts';
-import { Deadline, type DeadlineList } from '../../deadlines.ts';
+import { Deadline, type DeadlineList, type DeadlineLists } from '../../deadlines.ts';
 import type { Limits } from '../../limits.ts';
 import { failedConnect } from '../connect-failure.ts';
 import type { ReaderFault } from '../../native-record.ts';
@@ -36,20 +36,18 @@ type Phase = 'connecting' | 'open' | 'retired' | 'closed';
 /** A stream, as its session sees it. */
 export interface SessionStream {
   readonly session: UpstreamSession;
+  /** How long it may wait for a connection. */
+  readonly connectMs: number;
   moveTo(session: UpstreamSession): void;
   connected(): void;
   lost(failure: UpstreamFailure, fault?: ReaderFault): void;
-  timedOut(): void;
 }
 
 /** Where a session comes from. */
 export interface SessionOwner {
   readonly limits: Limits;
-  readonly connecting: DeadlineList<UpstreamSession>;
+  readonly connecting: DeadlineLists<UpstreamSession>;
   readonly idling: DeadlineList<UpstreamSession>;
-  readonly awaiting: DeadlineList<SessionStream>;
-  /** The rest of a gRPC call, whose streams may be silent for long. */
-  readonly calls: DeadlineList<SessionStream>;
   /** Something threw on a connection that is none of one exchange. */
   onFault(fault: unknown): void;
   /** The session has no room for a stream that waits for it. */
@@ -72,6 +70,7 @@ export class UpstreamSession implements ConnectionUser {
   #shaking = false;
   readonly #streams = new Set<SessionStream>();
   #phase: Phase = 'connecting';
+  #connectMs = 0;
   /** Streams that the pod allows at one time; before it has said so, what it said on another connection. */
   #allowed: number;
   /** A stream was begun on it. */
@@ -117,7 +116,6 @@ export class UpstreamSession implements ConnectionUser {
     this.#socket.on('end', () => this.destroy());
     this.#socket.on('error', (error) => this.destroy(error));
     this.#socket.on('close', () => this.destroy());
-    this.deadline.arm(sessions.connecting);
   }
 
   #read(bytes: Buffer, length: number, onFault: (fault: unknown) => void): void {
@@ -148,6 +146,11 @@ export class UpstreamSession implements ConnectionUser {
 
   add(stream: SessionStream): void {
     this.#streams.add(stream);
+    // The connection is given up when those that wait longest for it have.
+    if (this.#phase === 'connecting' && stream.connectMs > this.#connectMs) {
+      this.#connectMs = stream.connectMs;
+      this.deadline.arm(this.sessions.connecting.of(stream.connectMs));
+    }
     if (this.#phase === 'open') this.deadline.clear();
   }
 

@@ -1,6 +1,6 @@
 import type { EndpointState } from '../../balance/endpoint-pool.ts';
 import type { Limits } from '../../limits.ts';
-import type { DeadlineList, Deadlines } from '../../deadlines.ts';
+import { type DeadlineList, DeadlineLists, type Deadlines } from '../../deadlines.ts';
 import type { UpstreamUser } from '../upstream-user.ts';
 import type { UpstreamTls } from '../upstream-tls.ts';
 import { MOST_STREAMS, type SessionOwner, type SessionStream, UpstreamSession } from './upstream-session.ts';
@@ -18,11 +18,8 @@ interface Connections {
 /** The HTTP/2 connections to pods, each shared by as many requests as it has room for. */
 export class UpstreamSessions implements SessionOwner {
   readonly limits: Limits;
-  readonly connecting: DeadlineList<UpstreamSession>;
+  readonly connecting: DeadlineLists<UpstreamSession>;
   readonly idling: DeadlineList<UpstreamSession>;
-  readonly awaiting: DeadlineList<SessionStream>;
-  /** The rest of a gRPC call, whose streams may be silent for long. */
-  readonly calls: DeadlineList<SessionStream>;
   /** By endpoint, and by the terms of TLS below it; connections with different ones are never mixed. */
   readonly #sessions = new Map<string, Map<string, Connections>>();
   size = 0;
@@ -33,15 +30,13 @@ export class UpstreamSessions implements SessionOwner {
   constructor(limits: Limits, clock: Deadlines) {
     this.onFault = clock.onFault;
     this.limits = limits;
-    this.connecting = clock.list(limits.connectTimeoutMs, (session) => session.connectTimedOut());
+    this.connecting = new DeadlineLists(clock, (session) => session.connectTimedOut());
     this.idling = clock.list(IDLE_TIMEOUT_MS, (session) => session.retire());
-    this.calls = clock.list(limits.tunnelIdleTimeoutMs, (stream) => stream.timedOut());
-    this.awaiting = clock.list(limits.upstreamIdleTimeoutMs, (stream) => stream.timedOut());
   }
 
-  /** A stream to the endpoint, on a connection that has room for it or on a new one. */
-  open(state: EndpointState, tls: UpstreamTls | null, user: UpstreamUser): UpstreamStream {
-    return new UpstreamStream(this.#withRoom(state, tls), user);
+  /** A stream to the endpoint, on a connection that has room for it or on a new one, for which there is `connectMs`. */
+  open(state: EndpointState, tls: UpstreamTls | null, connectMs: number, user: UpstreamUser): UpstreamStream {
+    return new UpstreamStream(this.#withRoom(state, tls), connectMs, user);
   }
 
   /** The connection it waited for has no room for it. */

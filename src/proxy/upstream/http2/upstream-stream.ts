@@ -1,7 +1,8 @@
 import { isGrpc } from '../../grpc.ts';
-import { Deadline } from '../../deadlines.ts';
+import { Deadline, type DeadlineList } from '../../deadlines.ts';
 import type { Framing } from '../../http1/framing.ts';
 import { ResponseHead } from '../http1/response-head.ts';
+import type { TimedUpstream } from '../../route-deadlines.ts';
 import type { TunnelEnd, Upstream } from '../../sides.ts';
 import type { Trailers } from '../../http1/field-block.ts';
 import type { ReaderFault } from '../../native-record.ts';
@@ -25,11 +26,12 @@ import type { Http2Stream, StreamUser } from '../../http2/wire/stream.ts';
 const MOST_INTERIMS = 32;
 
 /** One request to a pod over HTTP/2, and the way of its response. */
-export class UpstreamStream implements Upstream, SessionStream, StreamUser {
+export class UpstreamStream implements Upstream, SessionStream, StreamUser, TimedUpstream {
   #session: UpstreamSession;
   #user: UpstreamUser | null;
   #stream: Http2Stream | null = null;
-  readonly deadline = new Deadline<SessionStream>(this);
+  readonly deadline = new Deadline<TimedUpstream>(this);
+  readonly connectMs: number;
   readonly reused: boolean;
   #responded = false;
   isCall = false;
@@ -48,8 +50,9 @@ export class UpstreamStream implements Upstream, SessionStream, StreamUser {
   #webSocketKey: string | null = null;
   #tunnelEnd: StreamEnd | null = null;
 
-  constructor(session: UpstreamSession, user: UpstreamUser) {
+  constructor(session: UpstreamSession, connectMs: number, user: UpstreamUser) {
     this.#session = session;
+    this.connectMs = connectMs;
     this.#user = user;
     this.reused = session.hasServed;
     session.add(this);
@@ -141,12 +144,11 @@ export class UpstreamStream implements Upstream, SessionStream, StreamUser {
     this.#stream?.resume();
   }
 
-  startIdleTimer(): void {
-    const { awaiting, calls } = this.#session.sessions;
-    this.deadline.arm(this.isCall ? calls : awaiting);
+  startTimer(list: DeadlineList<TimedUpstream>): void {
+    this.deadline.arm(list);
   }
 
-  stopIdleTimer(): void {
+  stopTimer(): void {
     this.deadline.clear();
   }
 

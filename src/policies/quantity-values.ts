@@ -1,0 +1,45 @@
+import type { AnnotationReader } from './annotation-reader.ts';
+import type { AnnotationSpec } from './annotation-spec.ts';
+
+/** The least and the most that a duration may be, in milliseconds. */
+export interface DurationBounds {
+  readonly leastMs: number;
+  readonly mostMs: number;
+}
+
+const UNITS_MS = { h: 3_600_000, m: 60_000, s: 1_000, ms: 1 } as const;
+
+/** In the largest unit that needs no fraction: `5m`. */
+export function durationText(ms: number): string {
+  const [unit, unitMs] = Object.entries(UNITS_MS).find(([, unitMs]) => ms % unitMs === 0) ?? ['ms', 1];
+  return `${ms / unitMs}${unit}`;
+}
+
+/**
+ * A time in milliseconds: `30s` under our name, a whole number of seconds under that of ingress-nginx. Null when it is
+ * absent or cannot be used.
+ */
+export function readDuration(
+  read: AnnotationReader,
+  spec: AnnotationSpec,
+  { leastMs, mostMs }: DurationBounds,
+): number | null {
+  const written = read.text(spec)?.trim();
+  if (written === undefined) return null;
+  const isOurs = read.isOurs(spec);
+  const [, amount, unit = 's'] = (isOurs ? /^(\d{1,9})(ms|s|m|h)$/ : /^(\d{1,9})$/).exec(written) ?? [];
+  if (amount === undefined) {
+    const form = isOurs
+      ? 'a number with ms, s, m or h, such as 30s'
+      : 'a whole number of seconds, such as 30';
+    read.invalid(spec, 'is not a duration', `write ${form}`);
+    return null;
+  }
+  const ms = Number(amount) * UNITS_MS[unit as keyof typeof UNITS_MS];
+  if (ms >= leastMs && ms <= mostMs) return ms;
+  const range = isOurs
+    ? `a duration from ${durationText(leastMs)} to ${durationText(mostMs)}`
+    : `seconds from ${Math.ceil(leastMs / 1_000)} to ${Math.floor(mostMs / 1_000)}`;
+  read.invalid(spec, 'is out of range', `write ${range}`);
+  return null;
+}
