@@ -100,6 +100,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
       trustedProxies: config.trustedProxies,
       h2c: config.h2c,
       underscoresInHeaders: config.underscoresInHeaders,
+      ingressNginxFields: config.dropIn === 'ingress-nginx',
       bareLfInResponses: config.bareLfInResponses,
       proxyProtocolFrom: config.proxyProtocolFrom,
       proxyProtocolHttpsPorts: config.proxyProtocolHttpsPorts,

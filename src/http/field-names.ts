@@ -25,6 +25,8 @@ export const FieldKind = {
   /** Any other name with an underscore: relayed to a pod only if `--underscores-in-headers` is set. */
   underscored: 17,
   contentType: 18,
+  /** What ingress-nginx tells Pods: relayed from a trusted peer only, and replaced where Portico tells it too. */
+  ingressNginx: 19,
 } as const;
 export type FieldKind = (typeof FieldKind)[keyof typeof FieldKind];
 
@@ -33,7 +35,6 @@ export const CLIENT_ADDRESS_FIELDS: readonly string[] = [
   'x-forwarded-*',
   'x-forwarded',
   'forwarded-for',
-  'x-original-forwarded-for',
   'client-ip',
   'x-client-ip',
   'x-cluster-client-ip',
@@ -58,6 +59,14 @@ export const CLIENT_ADDRESS_FIELDS: readonly string[] = [
   'x-nf-client-connection-ip',
   'x-sucuri-clientip',
   'x-vercel-forwarded-for',
+];
+
+/** Fields by which ingress-nginx tells a server the same, and the scheme. */
+export const INGRESS_NGINX_FIELDS: readonly string[] = [
+  'x-scheme',
+  'x-forwarded-scheme',
+  'x-original-forwarded-for',
+  'x-original-forwarded-host',
 ];
 
 /** The same for its certificate. */
@@ -109,6 +118,7 @@ const NAMES: Readonly<Record<string, FieldKind>> = {
     'forwarded',
   ]),
   ...all(FieldKind.clientAddress, CLIENT_ADDRESS_FIELDS),
+  ...all(FieldKind.ingressNginx, INGRESS_NGINX_FIELDS),
   ...all(FieldKind.clientCertificate, CLIENT_CERTIFICATE_FIELDS),
 };
 

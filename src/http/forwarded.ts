@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { plainAddress } from './address.ts';
 import type { ConnectionInfo } from './connection-info.ts';
+import type { HeaderField } from './head-edit.ts';
 import type { TrustedProxies } from './trusted-proxies.ts';
 
 export { type TrustedProxies, parseCidr, trustedProxies } from './trusted-proxies.ts';
@@ -32,6 +33,8 @@ export interface Forwarding {
   readonly requestId: string;
   /** Forwarded (RFC 7239): only where a trusted peer speaks it; null leaves it out. */
   readonly forwarded: string | null;
+  /** What it also goes on with in the place of another controller; nothing when absent. */
+  readonly also?: readonly HeaderField[];
 }
 
 /**

@@ -26,6 +26,7 @@ export function isForwardingField(name: string): boolean {
     case FieldKind.forwarding:
     case FieldKind.requestId:
     case FieldKind.clientAddress:
+    case FieldKind.ingressNginx:
     case FieldKind.clientCertificate:
     case FieldKind.withheld:
       return true;

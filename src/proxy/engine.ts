@@ -20,6 +20,8 @@ export interface EngineContext {
   readonly h2c?: boolean;
   /** Whether request fields with underscores in their names go on to pods; no when absent. */
   readonly underscoresInHeaders?: boolean;
+  /** Whether Pods are also told what ingress-nginx tells them; no when absent. */
+  readonly ingressNginxFields?: boolean;
   /** Whether lines in the heads of responses may end with LF alone; no when absent. */
   readonly bareLfInResponses?: boolean;
   /** Peers that may begin a connection with a PROXY header; nobody when absent. */

@@ -23,7 +23,13 @@ import type { NativeRecord } from './native-record.ts';
 import { hashOf } from './relay-hash.ts';
 import type { UpstreamDeadlines } from './route-deadlines.ts';
 import type { Downstream } from './sides.ts';
-import { authorityOf, incomingForwarding, upgradeOf, upstreamHead } from './upstream/http1/upstream-head.ts';
+import {
+  authorityOf,
+  incomingForwarding,
+  upgradeOf,
+  upstreamHead,
+  withIngressNginxFields,
+} from './upstream/http1/upstream-head.ts';
 import type { ResponseHead } from './upstream/http1/response-head.ts';
 import { upstreamTransport } from './upstream/upstream-transport.ts';
 
@@ -85,7 +91,8 @@ export class RequestPlan {
     this.upgrade = upgradeOf(head, bytes, base);
     const { connectionInfo } = this.#client;
     const incoming = incomingForwarding(head, bytes, base, connectionInfo);
-    const way = forwarding(connectionInfo, incoming, context.trustedProxies);
+    let way = forwarding(connectionInfo, incoming, context.trustedProxies);
+    if (context.ingressNginxFields) way = withIngressNginxFields(way, head, bytes, base);
     record.clientAddress = way.realIp;
     record.requestId = way.requestId;
     record.scheme = way.scheme;

@@ -9,6 +9,7 @@ import {
 } from '../../src/http/header-fields.ts';
 import {
   CLIENT_ADDRESS_FIELDS,
+  INGRESS_NGINX_FIELDS,
   CLIENT_CERTIFICATE_FIELDS,
   FieldKind,
   fieldKind,
@@ -80,7 +81,7 @@ describe('fields', () => {
 
   it('is documented', () => {
     const page = readFileSync(new URL('../../docs/reference/http.md', import.meta.url), 'utf8').toLowerCase();
-    for (const name of [...CLIENT_ADDRESS_FIELDS, ...CLIENT_CERTIFICATE_FIELDS])
+    for (const name of [...CLIENT_ADDRESS_FIELDS, ...INGRESS_NGINX_FIELDS, ...CLIENT_CERTIFICATE_FIELDS])
       expect(page).toContain(`\`${name}\``);
   });
 

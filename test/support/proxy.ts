@@ -99,6 +99,7 @@ export interface ProxySettings {
   readonly h2c?: boolean;
   readonly underscoresInHeaders?: boolean;
   readonly bareLfInResponses?: boolean;
+  readonly ingressNginxFields?: boolean;
   readonly limits?: Partial<Limits>;
   readonly trustedProxies?: readonly string[];
   /** What name servers say of ExternalNames. */
@@ -154,6 +155,7 @@ export async function startProxy(
     now: Date.now,
     h2c: settings.h2c ?? false,
     underscoresInHeaders: settings.underscoresInHeaders ?? false,
+    ingressNginxFields: settings.ingressNginxFields ?? false,
     bareLfInResponses: settings.bareLfInResponses ?? false,
   });
   const port = await engine.listen({ host: '127.0.0.1', port: 0, reusePort: false, ...settings.listen });

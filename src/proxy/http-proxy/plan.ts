@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { ingressNginxFields } from '../../http/ingress-nginx-fields.ts';
 import { balanceOf } from '../../policies/balance.ts';
 import type { Backend, Route } from '../../routing/table.ts';
 import type { LocalReason, LocalResponse } from '../../http/local-response.ts';
@@ -55,7 +56,11 @@ export function planRequest(context: EngineContext, request: IncomingMessage, re
   }
   const { head } = read;
   record.droppedFields = head.droppedFields;
-  const way = forwarding(connectionInfo, head.forwarding, context.trustedProxies);
+  const { forwardedFor, forwardedHost } = head.forwarding;
+  const plainWay = forwarding(connectionInfo, head.forwarding, context.trustedProxies);
+  const way = context.ingressNginxFields
+    ? { ...plainWay, also: ingressNginxFields(plainWay, forwardedFor, forwardedHost) }
+    : plainWay;
   record.requestId = way.requestId;
   record.clientAddress = way.realIp;
   record.scheme = way.scheme;

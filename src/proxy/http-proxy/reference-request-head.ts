@@ -37,7 +37,7 @@ export type ReadHead =
  */
 export function readHead(
   request: IncomingMessage,
-  { limits, underscoresInHeaders }: EngineContext,
+  { limits, underscoresInHeaders, ingressNginxFields }: EngineContext,
   connectionInfo: ConnectionInfo,
 ): ReadHead {
   const { rawHeaders } = request;
@@ -88,6 +88,7 @@ export function readHead(
       known[name] = known[name] === undefined ? value : `${known[name]}, ${value}`;
       continue;
     }
+    if (kind === FieldKind.ingressNginx && ingressNginxFields) continue;
     if (kind !== FieldKind.contentLength && !isRelayedRequest(kind, connectionInfo)) continue;
     if (name === 'accept') accept = accept === undefined ? value : `${accept}, ${value}`;
     const before = spellings.get(name);

@@ -18,6 +18,7 @@ export interface ThreadSettings {
   readonly h2c?: boolean;
   readonly underscoresInHeaders?: boolean;
   readonly bareLfInResponses?: boolean;
+  readonly ingressNginxFields?: boolean;
   readonly proxyProtocolFrom: readonly string[];
   readonly proxyProtocolHttpsPorts: readonly number[];
   /** Null without a TLS port. */

@@ -58,6 +58,7 @@ export async function serve(): Promise<void> {
     trustedProxies: trustedProxies(settings.trustedProxies),
     h2c: settings.h2c ?? false,
     underscoresInHeaders: settings.underscoresInHeaders ?? false,
+    ingressNginxFields: settings.ingressNginxFields ?? false,
     bareLfInResponses: settings.bareLfInResponses ?? false,
     proxyProtocolFrom: trustedProxies(settings.proxyProtocolFrom),
     proxyProtocolHttpsPorts: settings.proxyProtocolHttpsPorts,

@@ -268,3 +268,34 @@ contract('fields to the client', (behaves) => {
     expect((await client.message()).values('set-cookie')).toEqual(['a=1', 'b=2']);
   });
 });
+
+contract('in the place of ingress-nginx', (behaves) => {
+  behaves('pods are told the scheme twice more, and what the client said itself', async (create) => {
+    await using pod = await recordingUpstream();
+    const sites = [{ ports: [pod.port] }];
+    await using proxy = await startProxy(create, sites, { ingressNginxFields: true });
+    using client = await rawClient(proxy.port);
+    const forged = ['X-Scheme: https', 'X-Original-Forwarded-Host: evil.test', 'X-Forwarded-For: 192.0.2.1'];
+    client.send(get('/', ...forged));
+    await client.message();
+    const [request] = pod.requests;
+    expect(request?.values('x-scheme')).toEqual(['http']);
+    expect(request?.values('x-forwarded-scheme')).toEqual(['http']);
+    expect(request?.values('x-forwarded-for')).toEqual(['127.0.0.1']);
+    expect(request?.values('x-original-forwarded-for')).toEqual(['192.0.2.1']);
+    expect(request?.values('x-original-forwarded-host')).toEqual([]);
+  });
+
+  behaves('what a trusted proxy says of it is replaced, too', async (create) => {
+    await using pod = await recordingUpstream();
+    const settings = { ingressNginxFields: true, trustedProxies: ['127.0.0.0/8'] };
+    await using proxy = await startProxy(create, [{ ports: [pod.port] }], settings);
+    using client = await rawClient(proxy.port);
+    client.send(get('/', 'X-Forwarded-Proto: https', 'X-Scheme: http', 'X-Forwarded-For: 192.0.2.1'));
+    await client.message();
+    const [request] = pod.requests;
+    expect(request?.values('x-scheme')).toEqual(['https']);
+    expect(request?.values('x-forwarded-for')).toEqual(['192.0.2.1, 127.0.0.1']);
+    expect(request?.values('x-original-forwarded-for')).toEqual(['192.0.2.1']);
+  });
+});

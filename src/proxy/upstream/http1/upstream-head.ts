@@ -1,5 +1,6 @@
 import type { ConnectionInfo } from '../../../http/connection-info.ts';
 import type { Forwarding, IncomingForwarding } from '../../../http/forwarded.ts';
+import { ingressNginxFields } from '../../../http/ingress-nginx-fields.ts';
 import { type HeadEdit, type HeaderField, applyEdit } from '../../../http/head-edit.ts';
 import type { RequestEdit } from '../../../http/request-view.ts';
 import type { FieldBlock } from '../../http1/field-block.ts';
@@ -30,6 +31,7 @@ export function upstreamHead(
     out += `X-Forwarded-Port: ${way.forwardedPort}\r\nX-Forwarded-Proto: ${way.forwardedProto}\r\n`;
     out += `X-Real-IP: ${way.realIp}\r\nX-Request-ID: ${way.requestId}\r\n`;
     if (way.forwarded !== null) out += `Forwarded: ${way.forwarded}\r\n`;
+    if (way.also !== undefined) for (const [name, value] of way.also) out += `${name}: ${value}\r\n`;
   } else {
     for (const [name, value] of applyEdit(forwardedFields(way), edit)) out += `${name}: ${value}\r\n`;
   }
@@ -53,6 +55,7 @@ export function forwardedFields(way: Forwarding): HeaderField[] {
     ['X-Request-ID', way.requestId],
   ];
   if (way.forwarded !== null) fields.push(['Forwarded', way.forwarded]);
+  if (way.also !== undefined) fields.push(...way.also);
   return fields;
 }
 
@@ -118,6 +121,7 @@ export function isRelayedRequest(kind: FieldKind, { trusted, certificate }: Conn
     case FieldKind.underscored:
       return true;
     case FieldKind.clientAddress:
+    case FieldKind.ingressNginx:
       return trusted;
     case FieldKind.clientCertificate:
       return trusted && certificate === undefined;
@@ -155,6 +159,19 @@ export function upgradeOf(head: RequestHead, bytes: Buffer, base: number): strin
   const protocols = value.split(',').map((protocol) => protocol.trim());
   const allowed = protocols.filter((protocol) => PROTOCOL.test(protocol) && !NO_TUNNEL.test(protocol));
   return allowed.length > 0 ? allowed.join(', ') : null;
+}
+
+/** The same with what ingress-nginx tells Pods besides. */
+export function withIngressNginxFields(
+  way: Forwarding,
+  { fields }: RequestHead,
+  bytes: Buffer,
+  base: number,
+): Forwarding {
+  fields.drop(FieldKind.ingressNginx);
+  const saidFor = fields.valueOfName(bytes, base, 'x-forwarded-for');
+  const saidHost = fields.valueOfName(bytes, base, 'x-forwarded-host');
+  return { ...way, also: ingressNginxFields(way, saidFor, saidHost) };
 }
 
 /** What the request says of its way so far; of an untrusted peer only its request id is looked at. */
