@@ -5,6 +5,7 @@ import { Reconciler } from './reconciler.ts';
 import { type DataPlane, startDataPlane } from './data-plane.ts';
 import { EXIT } from '../config/exit-codes.ts';
 import type { LogSink } from './log.ts';
+import { createChangeLog } from './change-log.ts';
 import { createProblemLog } from './problem-log.ts';
 import type { Publisher } from '../publish/publisher.ts';
 import { endPublishing, openPublishing } from './publishing.ts';
@@ -93,6 +94,10 @@ async function start({ config, env, log, threadEntry }: DaemonOptions): Promise<
     distribute: dataPlane.distribute,
     compiled: metrics.compiled,
     problemLog: createProblemLog(logger, opened.locate),
+    changeLog: createChangeLog({
+      logger,
+      endpointLevel: config.source.kind === 'manifests' ? 'info' : 'debug',
+    }),
     logger,
   });
   const compileChanges = (): void => {

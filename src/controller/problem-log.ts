@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { Problem } from '../model/problem.ts';
-import { type SourceLocation, formatProblem } from '../model/format-problem.ts';
+import { type SourceLocation, formatProblem, problemSubject } from '../model/format-problem.ts';
 
 /** How many problems are spelled out at once; the rest are counted. */
 const SPELLED_OUT = 20;
@@ -25,17 +25,25 @@ export function createProblemLog(
         const had = new Map(before.map((problem) => [JSON.stringify(problem), problem]));
         const has = new Map(after.map((problem) => [JSON.stringify(problem), problem]));
         for (const [id, problem] of has) if (!had.has(id)) come.set(id, problem);
-        for (const [id, problem] of had) if (!has.has(id)) gone.set(id, problem);
+        const still = new Set(after.map(subjectAndCode));
+        for (const [id, problem] of had) {
+          if (!has.has(id) && !still.has(subjectAndCode(problem))) gone.set(id, problem);
+        }
       }
       spellOut(logger, come.values(), come.size, (problem) => {
         const level = problem.severity === 'warning' ? 'warn' : problem.severity;
         logger[level](formatProblem(problem, locate(problem)));
       });
       spellOut(logger, gone.values(), gone.size, (problem) => {
-        logger.info(`resolved: ${formatProblem(problem, null)}`);
+        logger.info(`resolved: ${subjectAndCode(problem)}`);
       });
     },
   };
+}
+
+/** `Ingress shop/web spec.rules[0].host (HostInvalid)` */
+function subjectAndCode(problem: Problem): string {
+  return `${problemSubject(problem)} (${problem.code})`;
 }
 
 function spellOut(

@@ -9,6 +9,7 @@ import { forbiddenSecrets } from '../routing/settings.ts';
 import { type Snapshot, EMPTY_SNAPSHOT } from '../model/snapshot.ts';
 import type { RouteTable } from '../routing/table.ts';
 import { withLearnedZone } from '../routing/zone.ts';
+import type { ChangeLog } from './change-log.ts';
 import type { ProblemLog } from './problem-log.ts';
 import { HoldOff, advanceEndpoints } from '../watch/hold-off.ts';
 import type { Source, SourceEvent } from '../watch/source.ts';
@@ -21,6 +22,7 @@ export interface ReconcilerOptions {
   readonly distribute: (table: RouteTable, keys: ShardedMap<KeyPair>) => void;
   readonly compiled: (seconds: number) => void;
   readonly problemLog: ProblemLog;
+  readonly changeLog: ChangeLog;
   readonly logger: Logger;
 }
 
@@ -94,6 +96,7 @@ export class Reconciler {
       compiled(seconds);
       logger.debug({ generation: next.table.generation, seconds }, `compiled after a change of ${what}`);
     }
+    this.#options.changeLog.compiled(previous, next);
     this.#reportProblems(previous, next);
     this.#watchCertificates(next);
   }

@@ -11,8 +11,12 @@ export interface SourceLocation {
 export function formatProblem(problem: Problem, place: SourceLocation | null): string {
   const { object, field, message, code } = problem;
   // A problem of a file as a whole is placed already when there is a place.
-  const what = object.kind === 'File' ? (place ? '' : object.name) : describeObject(object);
-  const subject = [what, field].filter(Boolean).join(' ');
+  const subject = object.kind === 'File' && place ? field : problemSubject(problem);
   const where = place ? `${place.file}:${place.line}:${place.column}: ` : '';
   return `${where}${subject ? `${subject}: ` : ''}${message} (${code})`;
+}
+
+/** `Ingress shop/web spec.rules[0].host`, or the name of a file. */
+export function problemSubject({ object, field }: Problem): string {
+  return [object.kind === 'File' ? object.name : describeObject(object), field].filter(Boolean).join(' ');
 }

@@ -9,6 +9,9 @@ import { HOSTLESS, type Scope, type ScopeKind, describeScope, scopeKind } from '
 import { entries, get } from '../model/sharded-map.ts';
 import { type Refusal, messageOf, statusOf } from '../http/local-response.ts';
 import type { RequestFacts } from '../http/request-facts.ts';
+import { hostReference } from './host-certificate.ts';
+import { type NotServed, notServed } from './not-served.ts';
+import type { ObjectKey } from '../model/objects.ts';
 import { type HealthCheck, type HttpsRedirect, decide } from './decide.ts';
 import type { Backend, Route, RouteTable, Unavailable } from './table.ts';
 
@@ -22,6 +25,19 @@ export interface Explanation {
   readonly steps: readonly string[];
   /** The rules that could take the request too, best first, and why they do not. */
   readonly otherRules: readonly LostCandidate[];
+  /** Over https: what the client is shown. Null over http. */
+  readonly certificate: ExplainedCertificate | null;
+  /** The Ingresses that have a rule for the host and are not served there. */
+  readonly notServed: readonly NotServed[];
+}
+
+export interface ExplainedCertificate {
+  /** `namespace/name`; null for the default certificate. */
+  readonly secret: ObjectKey | null;
+  /** The TLS host that the Secret is for; null for the default certificate. */
+  readonly host: string | null;
+  /** The Ingress that names it; null for the default certificate. */
+  readonly ingress: ObjectKey | null;
 }
 
 export type ExplainedOutcome =
@@ -88,7 +104,7 @@ export function explain(
   if (host === null || path === null) {
     const reason =
       host === null ? `"${request.host}" is no host` : `"${request.path}" is no path that can be matched`;
-    return { host, path, outcome, steps: [`${reason}.`], otherRules: [] };
+    return { host, path, outcome, steps: [`${reason}.`], otherRules: [], certificate: null, notServed: [] };
   }
   const owner = owningScope(compilation, host);
   const route = match(table, host, path);
@@ -104,7 +120,16 @@ export function explain(
       ...closedSteps(route),
     ],
     otherRules: lostCandidates(compilation, host, path, owner, route),
+    certificate: request.scheme === 'https' ? certificateOf(table, host) : null,
+    notServed: host === '' ? [] : notServed(compilation, host),
   };
+}
+
+function certificateOf(table: RouteTable, host: string): ExplainedCertificate {
+  const reference = hostReference(table, host, routesFor(table, host));
+  if (reference?.secret)
+    return { secret: reference.secret, host: reference.host, ingress: reference.ingress };
+  return { secret: get(table.certificates, '')?.secret ?? null, host: null, ingress: null };
 }
 
 function factsOf(table: RouteTable, host: string | null, request: ExplainedRequest): RequestFacts {

@@ -245,7 +245,9 @@ it('explain: the rule, the backend and the endpoints of a URL, of manifests and 
     const text = await runPortico(['explain', ...source, 'http://shop.test/cart']);
     expect([text.code, text.stderr]).toEqual([0, '']);
     expect(text.stdout).toContain('route: Prefix / of Ingress default/shop at spec.rules[0].http.paths[0]\n');
-    expect(text.stdout).toContain('backend: default/shop:http\n  endpoint: 10.0.0.1:8080\n');
+    expect(text.stdout).toContain(
+      'backend: default/shop:http\n  protocol: http\n  endpoint: 10.0.0.1:8080\n',
+    );
 
     const json = await runPortico(['explain', ...source, '--output', 'json', 'http://nobody.test/']);
     expect(json.code).toBe(0);
@@ -298,7 +300,7 @@ it('explain --node-name: the endpoints as the Portico on that node chooses them,
     const { code, stdout, stderr } = await runPortico(all, env && { env });
     expect([code, stderr]).toEqual([0, '']);
     const lines = stdout.trimEnd().split('\n');
-    return lines.slice(lines.indexOf('backend: default/near:http') + 1);
+    return lines.slice(lines.indexOf('  protocol: http') + 1);
   };
   // The zone is learned from what else is on the node.
   expect(await explained(['--node-name', 'n-3'])).toEqual([...west, farther, ...east]);

@@ -27,6 +27,8 @@ export interface Compilation {
   readonly classes: Classes;
   /** What each Ingress of ours asks for, by its key. */
   readonly asked: ShardedMap<Claims>;
+  /** The class that each Ingress names that is not ours; empty where it names none. */
+  readonly foreign: ShardedMap<string>;
   /** What it may have of that. */
   readonly claims: ShardedMap<Claims>;
   readonly usesByNamespace: ShardedMap<NamespaceUse>;
@@ -91,6 +93,7 @@ export function emptyCompilation(settings: CompileSettings): Compilation {
       problems: [],
     },
     asked: emptyMap(),
+    foreign: emptyMap(),
     claims: emptyMap(),
     usesByNamespace: emptyMap(),
     scopes: emptyMap(),

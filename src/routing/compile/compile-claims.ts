@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type Claims, emptyClaims, claimNothing, readClaims } from '../ingress/claims.ts';
-import { type Classes, ownership, readClasses } from '../ingress/classes.ts';
+import { type Classes, type Ownership, ownership, readClasses } from '../ingress/classes.ts';
 import type { Compilation } from './compilation.ts';
 import { type CompileFault, faultProblem } from './fault.ts';
 import type { Ingress, ObjectKey } from '../../model/objects.ts';
@@ -23,6 +23,7 @@ export interface CompiledClaims {
   readonly classes: Classes;
   /** What Ingresses ask for, whether they may have it or not. */
   readonly asked: ShardedMap<Claims>;
+  readonly foreign: ShardedMap<string>;
   readonly changes: readonly ClaimChange[];
   /** Of what Ingresses depend on. */
   readonly dependencyUpdates: readonly IndexUpdate[];
@@ -42,20 +43,24 @@ export function compileClaims(
     sameClasses || isDeepStrictEqual({ ...classes, problems: [] }, { ...from.classes, problems: [] });
 
   const asked = edit(from.asked);
+  const foreign = edit(from.foreign);
   const changes: ClaimChange[] = [];
   const reread = (ingress: ObjectKey, object: Ingress | undefined): void => {
     const before = asked.get(ingress);
-    const after = object === undefined ? undefined : isolated(ingress, object);
+    const owner = object && ownership(object, referenceTo('Ingress', ingress, object), classes, settings);
+    if (owner?.kind === 'foreign') foreign.set(ingress, owner.className);
+    else foreign.delete(ingress);
+    const after = object && owner && owner.kind !== 'foreign' ? isolated(ingress, object, owner) : undefined;
     // A new resourceVersion, a label or a status changes nothing for us.
     if (isDeepStrictEqual(before, after)) return;
     changes.push({ ingress, before, after });
     if (after) asked.set(ingress, after);
     else asked.delete(ingress);
   };
-  const isolated = (ingress: ObjectKey, object: Ingress): Claims | undefined => {
+  const isolated = (ingress: ObjectKey, object: Ingress, owner: ClaimingOwnership): Claims => {
     const objects = new ObjectReader(snapshot, settings.forbiddenSecrets);
     try {
-      return claimsOf(ingress, object, objects, classes, settings);
+      return claimsOf(ingress, object, objects, owner, settings);
     } catch (error) {
       const [namespace = '', name = ''] = ingress.split('/', 2);
       const reference = { kind: 'Ingress', namespace, name };
@@ -75,23 +80,22 @@ export function compileClaims(
   const dependencyUpdates = changes.map(({ ingress, before, after }) =>
     dependentUpdate('Ingress', ingress, before, after),
   );
-  return { classes, asked: asked.done(), changes, dependencyUpdates };
+  return { classes, asked: asked.done(), foreign: foreign.done(), changes, dependencyUpdates };
 }
+
+type ClaimingOwnership = Exclude<Ownership, { readonly kind: 'foreign' }>;
 
 function claimsOf(
   key: ObjectKey,
   ingress: Ingress,
   objects: ObjectReader,
-  classes: Classes,
+  owner: ClaimingOwnership,
   settings: CompileSettings,
-): Claims | undefined {
-  const owner = ownership(ingress, referenceTo('Ingress', key, ingress), classes, settings);
+): Claims {
   switch (owner.kind) {
     case 'ours':
       return readClaims(key, ingress, owner.problems, objects, settings.defaults);
     case 'class-missing':
       return emptyClaims(key, ingress, owner.problems);
-    case 'foreign':
-      return undefined;
   }
 }

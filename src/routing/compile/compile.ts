@@ -31,7 +31,7 @@ export function compile(snapshot: Snapshot, settings: CompileSettings, previous?
   const faults: CompileFault[] = [];
   const dependents = affectedDependents(from.indexes.dependents, from.snapshot, snapshot);
   const read = compileClaims(from, snapshot, settings, dependents, faults);
-  const { classes, asked } = read;
+  const { classes, asked, foreign } = read;
   const { claims, changes, usesByNamespace } = admitClaims(from, asked, read.changes);
   const scopes = compileScopes(from, settings, claims, changes, faults);
   const clients = compileClients(from, scopes, claims);
@@ -76,6 +76,7 @@ export function compile(snapshot: Snapshot, settings: CompileSettings, previous?
     table,
     classes,
     asked,
+    foreign,
     claims,
     usesByNamespace,
     scopes: scopes.scopes,

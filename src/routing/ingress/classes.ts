@@ -47,9 +47,9 @@ export function readClasses(ingressClasses: ShardedMap<unknown>, settings: Class
 export type Ownership =
   | { readonly kind: 'ours'; readonly problems: readonly Problem[] }
   | { readonly kind: 'class-missing'; readonly problems: readonly Problem[] }
-  | { readonly kind: 'foreign' };
+  /** Another controller's, by the class that it names; nobody's when that is empty. */
+  | { readonly kind: 'foreign'; readonly className: string };
 
-const FOREIGN: Ownership = { kind: 'foreign' };
 const OURS: Ownership = { kind: 'ours', problems: [] };
 
 /** Whose an Ingress is: by `spec.ingressClassName`, else by the old annotation, else by the default class. */
@@ -64,12 +64,18 @@ export function ownership(
     asObject(asObject(asObject(ingress)['metadata'])['annotations'])[CLASS_ANNOTATION],
   );
   if (className !== undefined && className !== null) {
-    if (typeof className !== 'string') return FOREIGN;
+    if (typeof className !== 'string') return foreign('');
     if (classes.ours.has(className)) return annotation === undefined ? OURS : bothSet(object, className);
-    return className === settings.ingressClass && !classes.exists ? classMissing(object, className) : FOREIGN;
+    return className === settings.ingressClass && !classes.exists
+      ? classMissing(object, className)
+      : foreign(className);
   }
-  if (annotation !== undefined) return annotation === settings.ingressClass ? OURS : FOREIGN;
-  return classes.takesClassless ? OURS : FOREIGN;
+  if (annotation !== undefined) return annotation === settings.ingressClass ? OURS : foreign(annotation);
+  return classes.takesClassless ? OURS : foreign('');
+}
+
+function foreign(className: string): Ownership {
+  return { kind: 'foreign', className };
 }
 
 function bothSet(object: ObjectReference, className: string): Ownership {
