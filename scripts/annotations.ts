@@ -41,9 +41,6 @@ export async function annotationsPage(): Promise<string> {
     '',
     '`kubernetes.io/ingress.class` chooses the class of an Ingress that has no `spec.ingressClassName`.',
     '',
-    'An Ingress with `nginx.ingress.kubernetes.io/canary: "true"` repeats the rules of another Ingress to take a part of its',
-    'requests. Portico does not serve canaries yet: such an Ingress makes no route, and a warning says so.',
-    '',
     'What becomes of every other annotation of ingress-nginx is in [its own page](ingress-nginx.md).',
     '',
   ];

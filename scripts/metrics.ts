@@ -67,6 +67,7 @@ async function scrape(): Promise<string> {
         {
           ingress: 'namespace/name',
           statusClasses: [1, 1, 1, 1, 1],
+          canaryStatusClasses: [1, 1, 1, 1, 1],
           latencyBuckets: LATENCY_BOUNDS_SECONDS.map(() => 1),
           latencySumSeconds: 1,
           requestBytes: 1,

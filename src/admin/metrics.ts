@@ -10,6 +10,8 @@ export interface RequestTotals {
    */
   readonly ingress: string;
   readonly statusClasses: ArrayLike<number>;
+  /** Of those that went to a canary. */
+  readonly canaryStatusClasses: ArrayLike<number>;
   readonly latencyBuckets: ArrayLike<number>;
   readonly latencySumSeconds: number;
   readonly requestBytes: number;
@@ -251,7 +253,13 @@ function dataPlaneSamples(figures: DataPlaneFigures, bounds: readonly number[]):
       name: 'portico_requests_total',
       type: 'counter',
       help: 'Requests, by Ingress and status class.',
-      samples: perIngress((each) => statusClasses(each, labelsOfIngress(each.ingress))),
+      samples: perIngress((each) => byStatus(each.statusClasses, labelsOfIngress(each.ingress))),
+    },
+    {
+      name: 'portico_canary_requests_total',
+      type: 'counter',
+      help: 'Requests that went to the canary of an Ingress, by main Ingress and status class.',
+      samples: perIngress((each) => byStatus(each.canaryStatusClasses, labelsOfIngress(each.ingress))),
     },
     {
       name: 'portico_request_duration_seconds',
@@ -352,7 +360,7 @@ function dataPlaneSamples(figures: DataPlaneFigures, bounds: readonly number[]):
 }
 
 /** Without classes that were never answered. */
-function* statusClasses({ statusClasses }: RequestTotals, labels: string): Generator<Sample> {
+function* byStatus(statusClasses: ArrayLike<number>, labels: string): Generator<Sample> {
   for (let index = 0; index < statusClasses.length; index++) {
     const value = statusClasses[index]!;
     if (value > 0) yield { labels: withLabel(labels, 'status', `${index + 1}xx`), value };

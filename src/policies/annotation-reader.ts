@@ -107,6 +107,17 @@ export class AnnotationReader {
     return chosen === null ? null : ['true', '1', 't'].includes(chosen);
   }
 
+  /** A whole number in this range, in decimal; null when it is absent or none. */
+  wholeNumber(spec: AnnotationSpec, least: number, most: number): number | null {
+    const written = this.text(spec)?.trim();
+    if (written === undefined) return null;
+    const number = /^[+-]?\d{1,15}$/.test(written) ? Number(written) : Number.NaN;
+    if (number >= least && number <= most) return number;
+    const range = most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`;
+    this.invalid(spec, 'is not valid', `write a whole number ${range}`);
+    return null;
+  }
+
   /** Ranges of addresses with commas between them; null when it is absent or one of them is none. */
   cidrs(spec: AnnotationSpec): readonly string[] | null {
     const written = this.text(spec);

@@ -44,6 +44,7 @@ export const balance = definePolicy({
   summary: 'Which endpoint of the Service a request goes to. Each data-plane thread counts for itself.',
   annotations: [BALANCE, HASH_BY],
   whenInvalid: 'default',
+  ofCanaries: true,
 
   parse(read): BalanceConfig | null {
     const chosen = read.choice(BALANCE, BALANCES);

@@ -1,6 +1,7 @@
 import { appRoot } from './app-root.ts';
 import { balance } from './balance.ts';
 import { backendTransport } from './backend-transport.ts';
+import { canary } from './canary.ts';
 import { clientCertificate } from './client-certificate.ts';
 import { cors } from './cors.ts';
 import type { PolicyModule } from './policy.ts';
@@ -16,6 +17,8 @@ import { upstreamHost } from './upstream-host.ts';
  * each place stands beside it.
  */
 export const POLICIES = [
+  // Read by decide(), and before all others: on a canary most of them do not count.
+  canary,
   // redirect: read by decide(), before a policy of the route is asked.
   sslRedirect,
   // redirect: the root of the host before what all paths of an Ingress are redirected to, as in ingress-nginx.

@@ -55,7 +55,8 @@ function jsonFields(exchange: ExchangeRecord): Record<string, unknown> {
     responseBytes: exchange.responseBytes,
     ingress: exchange.route?.ingress,
     path: exchange.route?.path,
-    backend: exchange.route?.backend,
+    backend: exchange.backend || exchange.route?.backend,
+    canary: exchange.canary || undefined,
     endpoint: exchange.endpoint || undefined,
     attempts: exchange.attempts,
     requestId: exchange.requestId,
@@ -67,7 +68,10 @@ function jsonFields(exchange: ExchangeRecord): Record<string, unknown> {
 function textLine(exchange: ExchangeRecord): string {
   const time = new Date(exchange.startedAt).toISOString().slice(11, 23);
   const url = printable(`${exchange.host}${exchange.target}`);
-  const way = exchange.route ? `${exchange.route.ingress} → ${exchange.endpoint || 'none'}` : 'no route';
+  const canary = exchange.canary ? ` (canary ${exchange.canary})` : '';
+  const way = exchange.route
+    ? `${exchange.route.ingress}${canary} → ${exchange.endpoint || 'none'}`
+    : 'no route';
   const detail = exchange.detail ? ` (${printable(exchange.detail)})` : '';
   const duration = `${exchange.durationMs.toFixed(1)}ms`;
   return `${time} access ${printable(exchange.method)} ${url} ${exchange.status} ${duration} ${way}${detail}\n`;

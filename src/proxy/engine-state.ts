@@ -7,6 +7,7 @@ import { ConnectedClients } from './connected-clients.ts';
 import { type DeadlineList, Deadlines } from './deadlines.ts';
 import { DescriptorWatch } from './descriptors.ts';
 import { HeldMemory } from './held-memory.ts';
+import { HeadFields } from './downstream/http1/head-fields.ts';
 import { RequestHead } from './downstream/http1/request-head.ts';
 import { RouteDeadlines, type TimedExchange } from './route-deadlines.ts';
 import { WriteBuffer } from './write-buffer.ts';
@@ -25,6 +26,8 @@ export interface TimedClient extends Client {
 export class EngineState {
   readonly context: EngineContext;
   readonly output = new WriteBuffer();
+  /** Of the head that is being read. */
+  readonly headFields = new HeadFields();
   readonly pool: UpstreamPool;
   /** The same for pods that speak HTTP/2. */
   readonly sessions: UpstreamSessions;

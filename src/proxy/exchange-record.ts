@@ -1,4 +1,4 @@
-import type { Route } from '../routing/table.ts';
+import type { BackendKey, Route } from '../routing/table.ts';
 import type { ConnectFailure } from './upstream/connect-failure.ts';
 
 /** One request and its response, as it is accounted when it is over. */
@@ -17,6 +17,10 @@ export interface ExchangeRecord {
   /** As sent to the client; 499 when it left first, 101 for a tunnel. */
   readonly status: number;
   readonly route: Route | null;
+  /** The one of the route that it was sent to; empty when none was chosen. */
+  readonly backend: BackendKey;
+  /** `namespace/name` of the Ingress that brings that backend, where it is a canary; otherwise empty. */
+  readonly canary: string;
   /** `address:port` of the endpoint that answered or was tried last; empty when none was. */
   readonly endpoint: string;
   readonly attempts: number;

@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks';
-import type { Route } from '../routing/table.ts';
+import type { BackendKey, Route } from '../routing/table.ts';
 import type { LocalReason } from '../http/local-response.ts';
 import type { ExchangeRecord } from './exchange-record.ts';
 import type { FieldsView } from '../http/head-edit.ts';
@@ -27,6 +27,8 @@ export class NativeRecord implements ExchangeRecord, RequestView {
   readonly httpVersion: HttpVersion;
   status = 0;
   route: Route | null = null;
+  backend: BackendKey = '';
+  canary = '';
   endpoint = '';
   attempts = 0;
   connectFailures = NO_FAILURES;
@@ -48,6 +50,11 @@ export class NativeRecord implements ExchangeRecord, RequestView {
     this.host = head?.host ?? '';
     this.target = head?.target ?? '';
     this.httpVersion = http2 ? '2' : head?.minor === 0 ? '1.0' : '1.1';
+  }
+
+  /** Drawn when it is asked for, which few routes do. */
+  get random(): number {
+    return Math.random();
   }
 
   value(name: string): string | undefined {

@@ -32,7 +32,8 @@ const RESPONSE_BYTES = REQUEST_BYTES + 1;
 const RETRIES = RESPONSE_BYTES + 1;
 const DROPPED_FIELDS = RETRIES + 1;
 const CONNECT_FAILURE = DROPPED_FIELDS + 1;
-const COLUMNS = CONNECT_FAILURE + CONNECT_FAILURES.length;
+const CANARY_STATUS_CLASSES = CONNECT_FAILURE + CONNECT_FAILURES.length;
+const COLUMNS = CANARY_STATUS_CLASSES + 5;
 
 /** The counters of many Ingresses as plain data that is cheap to copy to another thread. */
 export interface CounterTable {
@@ -47,6 +48,8 @@ export interface IngressCounters {
   readonly ingress: string;
   /** By status class: 1xx at index 0 (a tunnel counts there) to 5xx at index 4. */
   readonly statusClasses: Float64Array;
+  /** The same of those that went to a canary. */
+  readonly canaryStatusClasses: Float64Array;
   /** Requests per latency bucket, not cumulative; one more entry than there are bounds. */
   readonly latencyBuckets: Float64Array;
   readonly latencySumSeconds: number;
@@ -78,6 +81,7 @@ export class RequestCounters {
     const statusClass = Math.min(Math.max(Math.trunc(exchange.status / 100), 1), 5) - 1;
     const seconds = exchange.durationMs / 1000;
     values[row + STATUS_CLASSES + statusClass]! += 1;
+    if (exchange.canary !== '') values[row + CANARY_STATUS_CLASSES + statusClass]! += 1;
     values[row + LATENCY_BUCKETS + bucketOf(seconds)]! += 1;
     values[row + LATENCY_SUM]! += seconds;
     values[row + REQUEST_BYTES]! += exchange.requestBytes;
@@ -183,6 +187,10 @@ class Row implements IngressCounters {
     return this.#columns(STATUS_CLASSES, LATENCY_BUCKETS);
   }
 
+  get canaryStatusClasses(): Float64Array {
+    return this.#columns(CANARY_STATUS_CLASSES, COLUMNS);
+  }
+
   get latencyBuckets(): Float64Array {
     return this.#columns(LATENCY_BUCKETS, LATENCY_SUM);
   }
@@ -208,7 +216,7 @@ class Row implements IngressCounters {
   }
 
   get connectFailures(): IngressCounters['connectFailures'] {
-    const counts = this.#columns(CONNECT_FAILURE, COLUMNS);
+    const counts = this.#columns(CONNECT_FAILURE, CANARY_STATUS_CLASSES);
     const happened = CONNECT_FAILURES.map((failure, index) => [failure, counts[index]!] as const);
     return Object.fromEntries(happened.filter(([, count]) => count > 0));
   }

@@ -1,7 +1,7 @@
 import { type Forwarding, forwarding } from '../http/forwarded.ts';
 import { type FieldsView, type HeadEdit } from '../http/head-edit.ts';
 import { FieldKind } from '../http/field-names.ts';
-import { HeadText } from '../http/head-text.ts';
+import { HeadText, NO_FIELDS } from '../http/head-text.ts';
 import {
   type LocalReason,
   type LocalResponse,
@@ -97,7 +97,9 @@ export class RequestPlan {
     record.requestId = way.requestId;
     record.scheme = way.scheme;
 
+    record.fields = this.#engine.headFields.of(head, bytes, base);
     const decision = context.decide(record);
+    record.fields = NO_FIELDS;
     this.decision = decision;
     const { route } = decision;
     record.route = route;
@@ -107,6 +109,8 @@ export class RequestPlan {
       record.fields = new HeadText(text(bytes, base, base + head.length));
     this.#asked = policiesToAsk(decision, this.#policies);
     if (decision.kind !== 'forward') return;
+    record.backend = decision.backend.key;
+    if (decision.canary !== null) record.canary = decision.canary.ingress;
     if (policies !== null) this.deadlines = this.#engine.routeDeadlines.of(policies);
     this.hash = hashOf(decision, record, head, bytes, base);
     if (upstreamTransport(decision.route, decision.backend).http2) {

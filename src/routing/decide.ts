@@ -1,9 +1,11 @@
 import { get } from '../model/sharded-map.ts';
-import type { Backend, HostRoutes, Route, RouteTable } from './table.ts';
+import { chooseBackend } from './choose-backend.ts';
+import type { Backend, CanaryBackend, HostRoutes, Route, RouteTable } from './table.ts';
 import { hostReference } from './host-certificate.ts';
 import { matchIn, normalizeHost, normalizePath, routesFor } from './match.ts';
 import { normalizeRulePath } from '../http/path.ts';
 import { certificateRefusal } from './client-certificate-check.ts';
+import type { BalanceConfig } from '../policies/balance.ts';
 import type { BoundPolicies } from '../policies/bound-policies.ts';
 import type { BoundPolicy } from '../policies/policy.ts';
 import type { Refusal } from '../http/local-response.ts';
@@ -20,6 +22,13 @@ export interface Forward {
   readonly kind: 'forward';
   readonly route: Route;
   readonly backend: Backend;
+  /** What brings the backend; null for one of the route itself. */
+  readonly canary: CanaryBackend | null;
+}
+
+/** How its backend balances; undefined leaves it to the Service. */
+export function balanceConfigOf({ route, canary }: Forward): BalanceConfig | undefined {
+  return canary?.balance ?? route.policies?.configs.balance;
 }
 
 /**
@@ -113,9 +122,18 @@ export function decide(
   const refusal = certificateRefusal(table, routes, route, request.connectionInfo, challenge);
   if (refusal !== null) return { kind: 'refuse', route, reason: refusal };
   if (route === null) return refuse('no-route');
-  const backend = get(table.backends, route.backend);
-  if (!backend || backend.unavailable) return { kind: 'refuse', route, reason: 'backend-unavailable' };
-  return { kind: 'forward', route, backend };
+  return forward(table, route, request);
+}
+
+function forward(table: RouteTable, route: Route, request: RequestFacts): Decision {
+  const chosen = route.backends === undefined ? null : chooseBackend(route.backends, request);
+  const canary = chosen?.canary ?? null;
+  const backend = get(table.backends, chosen?.key ?? route.backend);
+  if (backend && !backend.unavailable) return { kind: 'forward', route, backend, canary };
+  // The share of a canary without endpoints goes to the main backend.
+  const main = canary === null ? undefined : get(table.backends, route.backend);
+  if (main && !main.unavailable) return { kind: 'forward', route, backend: main, canary: null };
+  return { kind: 'refuse', route, reason: 'backend-unavailable' };
 }
 
 /** Whether clients of a host are sent to https: where it has TLS, unless the Ingress of the route says otherwise. */

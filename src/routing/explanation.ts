@@ -3,6 +3,7 @@ import type { Compilation } from './compile/compilation.ts';
 import { type HostOwner, hostOwner, mayHave } from './compile/host-owner.ts';
 import { claimantsOf } from './compile/compile-scopes.ts';
 import { findPath } from './path-tree.ts';
+import { describeConditions } from '../policies/canary.ts';
 import { globTakes, match, normalizeHost, normalizePath, routesFor } from './match.ts';
 import { byPrecedence } from './precedence.ts';
 import { HOSTLESS, type Scope, type ScopeKind, describeScope, scopeKind } from './scope.ts';
@@ -118,6 +119,7 @@ export function explain(
       ...tlsSteps(host, outcome),
       ...clientSteps(compilation, host, route),
       ...closedSteps(route),
+      ...splitSteps(route),
     ],
     otherRules: lostCandidates(compilation, host, path, owner, route),
     certificate: request.scheme === 'https' ? certificateOf(table, host) : null,
@@ -225,6 +227,17 @@ function closedSteps(route: Route | null): readonly string[] {
   return [
     `Ingress ${route.ingress} asks for what cannot be read or enforced (${names}), so its paths answer 503.`,
   ];
+}
+
+function splitSteps(route: Route | null): readonly string[] {
+  const { backends = [] } = route ?? {};
+  const sum = backends.reduce((sum, { weight }) => sum + weight, 0);
+  return backends.flatMap(({ key, weight, canary }) => {
+    if (canary === null) return [];
+    const conditions = describeConditions(canary.conditions);
+    const first = conditions === '' ? '' : `by ${conditions}, and otherwise `;
+    return [`Canary ${canary.ingress} sends requests to ${key}: ${first}${weight} of ${sum} at random.`];
+  });
 }
 
 function clientSteps({ table }: Compilation, host: string, route: Route | null): readonly string[] {

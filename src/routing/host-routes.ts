@@ -4,6 +4,7 @@ import { samePolicies } from '../policies/policy-set.ts';
 import type { ObjectKey } from '../model/objects.ts';
 import type { PathSlot } from './path-tree.ts';
 import { byPrecedence } from './precedence.ts';
+import { splitRoutes } from './split-routes.ts';
 import { type Problem, problem } from '../model/problem.ts';
 import { CATCH_ALL, type Scope, describeScope, scopeHost } from './scope.ts';
 import { type HostClients, type HostRoutes, type PathTree, type Route, UNVERIFIABLE } from './table.ts';
@@ -20,16 +21,23 @@ export interface ScopeRoutes {
 }
 
 /**
- * The routes of a scope by what its claimants, oldest first, ask for. `treeOf` may give scopes with the same claims
- * the same tree.
+ * The routes of a scope by what its claimants ask for, and its canaries; both oldest first. `treeOf` may give scopes with
+ * the same claims the same tree.
  */
 export function scopeRoutes(
   scope: Scope,
   oldestFirst: readonly Claims[],
+  canaries: readonly Claims[],
   treeOf: (claimed: readonly (readonly PathClaim[])[], slots: ReadonlyMap<string, PathSlot>) => PathTree,
 ): ScopeRoutes {
-  if (oldestFirst.length === 0) return { routes: null, namespace: '', conflicts: new Map() };
   const conflicts = new Map<ObjectKey, Problem[]>();
+  const tellCanary = ({ ingress }: Claims, problem: Problem): void => {
+    conflicts.set(ingress, [...(conflicts.get(ingress) ?? []), problem]);
+  };
+  if (oldestFirst.length === 0) {
+    splitRoutes(scope, new Map(), null, canaries, tellCanary);
+    return { routes: null, namespace: '', conflicts };
+  }
   const objects = new Map(oldestFirst.map((claims) => [claims.ingress, claims.object]));
   const report: Report = (loser, winner, code, field, message) => {
     const object = objects.get(loser.ingress);
@@ -67,11 +75,14 @@ export function scopeRoutes(
     conflicts.set(ingress, list);
     list.push(problem('error', 'ClientCertificateConflict', object, 'metadata.annotations', message));
   });
+  const places = resolveConflicts(scope, admitted.sort(byPrecedence), report);
+  const split = splitRoutes(scope, places, defaultRoute, canaries, tellCanary);
+  const shares = canaries.map(({ canary }) => canary?.scopes.get(scope) ?? []);
   const routes = {
     host: scopeHost(scope),
     namespace: oldestFirst[0]?.object.namespace ?? '',
-    paths: treeOf(claimed, resolveConflicts(scope, admitted.sort(byPrecedence), report)),
-    defaultRoute,
+    paths: treeOf([...claimed, ...shares], split.places),
+    defaultRoute: split.defaultRoute,
     ...(clients && { clients }),
   };
   return { routes, namespace: routes.namespace, conflicts };

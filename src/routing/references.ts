@@ -8,11 +8,12 @@ import type { Snapshot } from '../model/snapshot.ts';
 import { TENANT_LIMITS } from './tenant-limits.ts';
 import type { Backend, BackendKey, Route, Unavailable } from './table.ts';
 
-/** The routes of an Ingress, each of its fields once. */
+/** The routes of an Ingress, or what a canary takes a share for, each of its fields once. */
 export function routesOf(claims: Claims): readonly Route[] {
+  const { scopes, defaultRoute } = claims.canary ?? claims;
   const byField = new Map<string, Route>();
-  for (const paths of claims.scopes.values()) for (const { route } of paths) byField.set(route.field, route);
-  if (claims.defaultRoute) byField.set(claims.defaultRoute.field, claims.defaultRoute);
+  for (const paths of scopes.values()) for (const { route } of paths) byField.set(route.field, route);
+  if (defaultRoute) byField.set(defaultRoute.field, defaultRoute);
   return [...byField.values()];
 }
 
@@ -34,6 +35,8 @@ export function referenceProblems(
     if (reason === 'no-endpoints') {
       if (withoutEndpoints.has(route.backend)) return [];
       withoutEndpoints.add(route.backend);
+      // Tools keep a canary that is not needed without Pods.
+      if (claims.canary) return [];
     }
     const fault = reason ? referenceFault(route, reason, snapshot, settings) : null;
     if (!fault) return [];
@@ -43,7 +46,7 @@ export function referenceProblems(
       fault.code,
       claims.object,
       `${backend}${fault.field}`,
-      `${fault.message}; requests get 503.`,
+      `${fault.message}; ${claims.canary ? 'the main Ingress gets its share' : 'requests get 503'}.`,
     );
   });
 }

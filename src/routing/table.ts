@@ -1,4 +1,6 @@
 import type { ShardedMap } from '../model/sharded-map.ts';
+import type { BalanceConfig } from '../policies/balance.ts';
+import type { CanaryConfig } from '../policies/canary.ts';
 import type { ClientAuth } from '../policies/client-certificate.ts';
 import type { PolicySet } from '../policies/policy-set.ts';
 import type { GlobPattern } from './glob-pattern.ts';
@@ -85,9 +87,31 @@ export interface Route {
   readonly ingress: string;
   /** Where in the Ingress: `spec.rules[0].http.paths[1]`. */
   readonly field: string;
+  /** Of several, the one of the rule itself. */
   readonly backend: BackendKey;
+  /** All among which requests are split, `backend` first; absent where it is the only one. */
+  readonly backends?: readonly WeightedBackend[];
   /** Null when its annotations ask for nothing. */
   readonly policies: PolicySet | null;
+}
+
+/** One of the backends of a route, and which of its requests it gets. */
+export interface WeightedBackend {
+  readonly key: BackendKey;
+  /** Its part of the sum of all weights of the route: a whole number. */
+  readonly weight: number;
+  /** What makes it a canary; null for a backend of the rule itself. */
+  readonly canary: CanaryBackend | null;
+}
+
+/** A backend that another Ingress, a canary, brings. */
+export interface CanaryBackend {
+  /** `namespace/name` of it. */
+  readonly ingress: string;
+  /** They decide before the weights. */
+  readonly conditions: Pick<CanaryConfig, 'header' | 'cookie'>;
+  /** How it balances; null leaves it to the route. */
+  readonly balance: BalanceConfig | null;
 }
 
 /**

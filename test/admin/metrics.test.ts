@@ -12,6 +12,7 @@ const BOUNDS = [0.1, 1];
 const COUNTERS: RequestTotals = {
   ingress: 'shop/web',
   statusClasses: [0, 5, 0, 1, 0],
+  canaryStatusClasses: [0, 2, 0, 0, 0],
   latencyBuckets: [3, 2, 1],
   latencySumSeconds: 4.5,
   requestBytes: 10,

@@ -9,9 +9,12 @@ it('json: one line with every field; what does not apply is left out', () => {
   const sent: string[] = [];
   const log = createAccessLog('json', (lines) => sent.push(lines));
   log.write(anExchange());
-  log.write(anExchange({ route: null, endpoint: '', attempts: 0, status: 404, detail: 'no-route' }));
+  log.write(
+    anExchange({ route: null, backend: '', endpoint: '', attempts: 0, status: 404, detail: 'no-route' }),
+  );
+  log.write(anExchange({ backend: 'shop/next:80', canary: 'shop/canary' }));
   log.flush();
-  const [served, refused] = sent
+  const [served, refused, ofCanary] = sent
     .join('')
     .trimEnd()
     .split('\n')
@@ -38,6 +41,7 @@ it('json: one line with every field; what does not apply is left out', () => {
     requestId: 'id-1',
   });
   expect(refused).toMatchObject({ status: 404, detail: 'no-route' });
+  expect(ofCanary).toMatchObject({ ingress: 'shop/web', backend: 'shop/next:80', canary: 'shop/canary' });
   for (const field of ['ingress', 'path', 'backend', 'endpoint']) expect(refused).not.toHaveProperty(field);
 });
 

@@ -25,6 +25,8 @@ export function anExchange(parts: Partial<ExchangeRecord> = {}): ExchangeRecord 
     httpVersion: '1.1',
     status: 200,
     route: aRoute('shop/web'),
+    backend: 'shop/web:80',
+    canary: '',
     endpoint: '10.0.0.7:8080',
     attempts: 1,
     connectFailures: [],

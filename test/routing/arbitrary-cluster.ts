@@ -101,6 +101,8 @@ const annotations = fc.oneof(
       { 'portico.dev/client-ca-secret': 't1' },
       { 'portico.dev/client-ca-secret': 't2', 'portico.dev/client-certificate': 'optional' },
       { 'nginx.ingress.kubernetes.io/auth-tls-secret': 'ns1/t1' },
+      { 'portico.dev/canary': 'true', 'portico.dev/canary-weight': '30' },
+      { 'portico.dev/canary': 'true', 'portico.dev/host-globs': '*.foo.com' },
     ),
   },
 );

@@ -51,7 +51,7 @@ function outcome(table: RouteTable, { decision, verdict, local }: GoldenExchange
   const endpoints = externalName
     ? [`${externalName.host}:${externalName.port}`]
     : backend.endpoints.map(describeEndpoint);
-  return { ...found, endpoints };
+  return { ...found, backend: backend.key, endpoints };
 }
 
 /** What there is of all that the case states. */

@@ -35,7 +35,11 @@ export function oracle(
 ): string | null {
   const host = hostHeader.toLowerCase().replace(/:\d*$/, '').replace(/\.$/, '');
   const path = normalize(target);
-  const ingresses = all.filter((ingress) => ingress.spec.ingressClassName === 'portico').sort(older);
+  const ingresses = all
+    .filter(({ metadata, spec }) => {
+      return spec.ingressClassName === 'portico' && metadata.annotations?.['portico.dev/canary'] !== 'true';
+    })
+    .sort(older);
   const rules = ingresses.flatMap(rulesOf);
 
   const owning = owners(rules, host, owned);

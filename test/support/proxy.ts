@@ -6,6 +6,7 @@ import type { Resolve } from '../../src/proxy/balance/name-resolver.ts';
 import { externalNames } from './external-names.ts';
 import { trustedProxies } from '../../src/http/forwarded.ts';
 import { DEFAULT_LIMITS, type Limits } from '../../src/proxy/limits.ts';
+import type { CanaryConfig } from '../../src/policies/canary.ts';
 import type { ClientAuth } from '../../src/policies/client-certificate.ts';
 import { policyBinder } from '../../src/policies/bound-policies.ts';
 import type { BoundPolicy, PolicyModule } from '../../src/policies/policy.ts';
@@ -13,7 +14,13 @@ import { policySet } from '../../src/policies/policy-set.ts';
 import type { PolicyConfigs } from '../../src/policies/registry.ts';
 import { pathTree } from '../../src/routing/path-tree.ts';
 import { emptyMap, get, mapOf } from '../../src/model/sharded-map.ts';
-import { type Backend, type Route, type RouteTable, UNVERIFIABLE } from '../../src/routing/table.ts';
+import {
+  type Backend,
+  type Route,
+  type RouteTable,
+  UNVERIFIABLE,
+  type WeightedBackend,
+} from '../../src/routing/table.ts';
 import { soon } from './until.ts';
 
 /** One host with everything below it going to one backend. */
@@ -27,6 +34,8 @@ export interface Site {
   /** What its route asks for. */
   readonly policies?: PolicyConfigs;
   readonly protocol?: Backend['protocol'];
+  /** A canary of it, with a port of its own. */
+  readonly canary?: Partial<CanaryConfig> & { readonly port: number };
   readonly unavailable?: Backend['unavailable'];
   readonly externalName?: Backend['externalName'];
   /** What the host asks of its clients. */
@@ -46,6 +55,7 @@ export function tableOf(sites: readonly Site[]): RouteTable {
       ingress: `default/${host}`,
       field: 'spec.rules[0].http.paths[0]',
       backend: `default/${host}:80`,
+      ...(site.canary && { backends: splitOf(host, site.canary) }),
       policies: policySet(site.policies ?? {}, []),
     };
     const clients = site.clients && {
@@ -69,6 +79,12 @@ export function tableOf(sites: readonly Site[]): RouteTable {
     const endpoints = site.ports.map((port) => ({ address: site.address ?? '127.0.0.1', port }));
     return [key, { key, protocol, endpoints, externalName, unavailable }];
   });
+  for (const { host = 'app.test', canary } of sites) {
+    if (!canary) continue;
+    const key = `default/canary.${host}:80`;
+    const endpoints = [{ address: '127.0.0.1', port: canary.port }];
+    backends.push([key, { key, protocol: 'http', endpoints, externalName: null, unavailable: null }]);
+  }
   const hostless = hosts.find(([host]) => host === '')?.[1] ?? null;
   return {
     generation: ++generation,
@@ -85,6 +101,17 @@ export function tableOf(sites: readonly Site[]): RouteTable {
       ),
     ),
   };
+}
+
+function splitOf(
+  host: string,
+  { header = null, cookie = null, weight = 0 }: Partial<CanaryConfig>,
+): WeightedBackend[] {
+  const canary = { ingress: `default/canary.${host}`, conditions: { header, cookie }, balance: null };
+  return [
+    { key: `default/${host}:80`, weight: 100 - weight, canary: null },
+    { key: `default/canary.${host}:80`, weight, canary },
+  ];
 }
 
 export interface ProxySettings {

@@ -11,6 +11,7 @@ import type {
 } from '../../src/routing/table.ts';
 import type { ClientAuth } from '../../src/policies/client-certificate.ts';
 import { describePolicies } from '../../src/policies/describe-policies.ts';
+import { describeConditions } from '../../src/policies/canary.ts';
 import { hostsOf } from '../../src/routing/table-view.ts';
 import type { Problem } from '../../src/model/problem.ts';
 import { describeObject } from '../../src/model/problem.ts';
@@ -84,7 +85,20 @@ function* describeNodes(tree: PathTree, place = 0, before = ''): Generator<[stri
 
 function describeRoute(route: Route): string {
   const source = route.ingress === '' ? 'the controller' : `${route.ingress} ${route.field}`;
-  return `${routeName(route)} -> ${route.backend}${policyText(route)} by ${source}`;
+  return `${routeName(route)} -> ${route.backend}${splitText(route)}${policyText(route)} by ${source}`;
+}
+
+/** ` (90), shop/next:80 (10 or header x-canary, of shop/web-canary)`; empty for a route with one backend. */
+function splitText({ backends = [] }: Route): string {
+  const [main, ...others] = backends;
+  if (!main) return '';
+  const rest = others.map(({ key, weight, canary }) => {
+    const conditions = canary === null ? '' : describeConditions(canary.conditions);
+    const balance = canary?.balance ? `, ${canary.balance.balance} by ${canary.balance.hashBy}` : '';
+    const whose = canary === null ? '' : ` of ${canary.ingress}`;
+    return `, ${key} (${conditions}${conditions && ', then '}${weight}${whose}${balance})`;
+  });
+  return ` (${main.weight})${rest.join('')}`;
 }
 
 /** ` [balance: ewma by client-ip]`; empty for a route without policies. */

@@ -9,13 +9,13 @@ import type { BoundPolicies } from '../../policies/bound-policies.ts';
 import type { BoundPolicy, Verdict } from '../../policies/policy.ts';
 import { askPolicies } from '../../policies/run-policies.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
-import { policiesToAsk } from '../../routing/decide.ts';
+import { balanceConfigOf, policiesToAsk } from '../../routing/decide.ts';
 import type { EngineContext } from '../engine.ts';
 import { type Forwarding, forwarding } from '../../http/forwarded.ts';
 import { hashKey } from '../balance/hash-by.ts';
 import { forwardedFields } from '../upstream/http1/upstream-head.ts';
 import { upstreamTransport } from '../upstream/upstream-transport.ts';
-import { type ReferenceRecord, connectionInfoOf } from './reference-record.ts';
+import { type ReferenceRecord, connectionInfoOf, valueOf } from './reference-record.ts';
 import { type ReferenceRequestHead, readHead } from './reference-request-head.ts';
 
 /** What is to be done with a request, decided once from its head. */
@@ -65,23 +65,32 @@ export function planRequest(context: EngineContext, request: IncomingMessage, re
   record.clientAddress = way.realIp;
   record.scheme = way.scheme;
 
-  const decision = context.decide({ ...head.addressee, scheme: way.scheme, connectionInfo });
+  const decision = context.decide({
+    ...head.addressee,
+    scheme: way.scheme,
+    connectionInfo,
+    random: Math.random(),
+    value: (name) => valueOf(request, name),
+  });
   record.route = decision.route;
   const policies = context.policies(decision.route?.policies ?? null);
   const asked = policiesToAsk(decision, policies);
   if (decision.kind === 'refuse') return { kind: 'refuse', reason: decision.reason, head, policies, asked };
   if (decision.kind === 'redirect')
     return { kind: 'redirect', location: decision.location, head, policies, asked };
-  const { route, backend } = decision;
+  const { route, backend, canary } = decision;
+  record.backend = backend.key;
+  record.canary = canary?.ingress ?? '';
   const speech = upstreamTransport(route, backend);
   // Nor can it verify pods, and what must be verified is not sent without.
   if (speech.http2 || speech.tls?.options.rejectUnauthorized) {
     return { kind: 'refuse', reason: 'protocol-not-supported', head, policies, asked };
   }
 
-  const balance = balanceOf(route.policies?.configs.balance, backend.affinity !== undefined);
+  const balanceConfig = balanceConfigOf(decision);
+  const balance = balanceOf(balanceConfig, backend.affinity !== undefined);
   const hash = (): string =>
-    hashKey(route.policies?.configs.balance?.hashBy ?? 'client-ip', {
+    hashKey(balanceConfig?.hashBy ?? 'client-ip', {
       clientAddress: record.clientAddress,
       target: head.addressee.target,
       field: (name) => request.headers[name]?.toString(),

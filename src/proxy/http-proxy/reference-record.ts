@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Route } from '../../routing/table.ts';
+import type { BackendKey, Route } from '../../routing/table.ts';
 import type { EngineContext } from '../engine.ts';
 import type { RequestView } from '../../http/request-view.ts';
 import type { ConnectionInfo } from '../../http/connection-info.ts';
@@ -12,6 +12,8 @@ export interface ReferenceRecord {
   /** What the client speaks, to us or to a trusted proxy in front of us. */
   scheme: 'http' | 'https';
   route: Route | null;
+  backend: BackendKey;
+  canary: string;
   endpoint: string;
   attempts: number;
   connectFailures: readonly ConnectFailure[];
@@ -37,6 +39,8 @@ export function openLedger(
     clientAddress: connectionInfo.clientAddress,
     scheme: connectionInfo.scheme,
     route: null,
+    backend: '',
+    canary: '',
     endpoint: '',
     attempts: 0,
     connectFailures: NO_FAILURES,
@@ -48,7 +52,7 @@ export function openLedger(
     close(status) {
       if (closed) return;
       closed = true;
-      const { clientAddress, scheme, route, endpoint, attempts, connectFailures } = record;
+      const { clientAddress, scheme, route, backend, canary, endpoint, attempts, connectFailures } = record;
       const { requestBytes, responseBytes, requestId, droppedFields, detail } = record;
       context.onComplete({
         startedAt,
@@ -61,6 +65,8 @@ export function openLedger(
         httpVersion: request?.httpVersion ?? '',
         status,
         route,
+        backend,
+        canary,
         endpoint,
         attempts,
         connectFailures,
@@ -102,11 +108,14 @@ export function requestView(request: IncomingMessage, record: ReferenceRecord): 
     clientAddress: record.clientAddress,
     requestId: record.requestId,
     connectionInfo: connectionInfoOf(socket),
-    value(name) {
-      const values = valuesOf(rawHeaders, name);
-      return values.length === 0 ? undefined : values.join(', ');
-    },
+    value: (name) => valueOf(request, name),
   };
+}
+
+/** The same joined with `, `; undefined when there is none. */
+export function valueOf({ rawHeaders }: IncomingMessage, name: string): string | undefined {
+  const values = valuesOf(rawHeaders, name);
+  return values.length === 0 ? undefined : values.join(', ');
 }
 
 /** The values of every field of a lower-case name, in order. */

@@ -31,6 +31,8 @@ export function refusePlainRequest(
     httpVersion: '1.1',
     status: made.status,
     route: null,
+    backend: '',
+    canary: '',
     endpoint: '',
     attempts: 0,
     connectFailures: [],

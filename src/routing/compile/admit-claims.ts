@@ -82,11 +82,12 @@ function withinLimits(namespace: string, asked: ShardedMap<Claims>): readonly Cl
     if (globs + use.globs > globsPerNamespace) {
       const message = `The Ingresses of a namespace may have ${globsPerNamespace} host globs, counted for each choice in braces; with this one they are more, so its globs are not served: remove some, or use wildcard hosts.`;
       const field = 'metadata.annotations[portico.dev/host-globs]';
-      const scopes = new Map([...claims.scopes].filter(([scope]) => scopeKind(scope) !== 'glob'));
+      const scopes = withoutGlobs(claims.scopes);
       const tls = new Map([...claims.tls].filter(([, { scope }]) => scopes.has(scope)));
       return {
         ...claims,
         scopes,
+        canary: claims.canary && { ...claims.canary, scopes: withoutGlobs(claims.canary.scopes) },
         tls,
         problems: [...problems, problem('error', 'TooManyHostGlobs', object, field, message)],
       };
@@ -94,4 +95,8 @@ function withinLimits(namespace: string, asked: ShardedMap<Claims>): readonly Cl
     globs += use.globs;
     return claims;
   });
+}
+
+function withoutGlobs(scopes: Claims['scopes']): Claims['scopes'] {
+  return new Map([...scopes].filter(([scope]) => scopeKind(scope) !== 'glob'));
 }

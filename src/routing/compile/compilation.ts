@@ -51,6 +51,8 @@ export interface Compilation {
 export interface Indexes {
   /** Ingresses by scope: who settles a host together. */
   readonly ingressesByScope: ReverseIndex;
+  /** Canaries by scope: they take shares of what those have. */
+  readonly canariesByScope: ReverseIndex;
   /** Ingresses by backend: a backend is compiled as long as there is one. */
   readonly ingressesByBackend: ReverseIndex;
   /** Ingresses by TLS host. */
@@ -105,6 +107,7 @@ export function emptyCompilation(settings: CompileSettings): Compilation {
     certificatesValidUntil: Infinity,
     indexes: {
       ingressesByScope: emptyMap(),
+      canariesByScope: emptyMap(),
       ingressesByBackend: emptyMap(),
       ingressesByTlsHost: emptyMap(),
       dependents: emptyMap(),

@@ -15,6 +15,7 @@ import {
 import { referenceProblems } from '../references.ts';
 import { scopeKind } from '../scope.ts';
 import { type ShardedMap, edit, get } from '../../model/sharded-map.ts';
+import type { BackendKey } from '../table.ts';
 
 type Compiled = Omit<Compilation, 'problems' | 'faults'> & { readonly faults: CompileFault[] };
 
@@ -67,7 +68,7 @@ function isolated(ingress: ObjectKey, compiled: Compiled): readonly Problem[] {
 function ingressProblems(ingress: ObjectKey, compiled: Compiled): readonly Problem[] {
   const claims = get(compiled.claims, ingress);
   if (!claims) return [];
-  const lost = [...claims.scopes.keys()].flatMap((scope) => {
+  const lost = [...(claims.canary ?? claims).scopes.keys()].flatMap((scope) => {
     const bucket = scopeKind(scope) === 'glob' ? get(compiled.globBuckets, suffixOf(scope)) : undefined;
     return [
       ...(get(compiled.scopes, scope)?.conflicts.get(ingress) ?? []),
@@ -83,7 +84,12 @@ function ingressProblems(ingress: ObjectKey, compiled: Compiled): readonly Probl
 
 function serviceProblems(service: ObjectKey, compiled: Compiled): readonly Problem[] {
   const keys = dependentsOn(compiled.indexes.dependents, 'Backend', `Service ${service}`);
-  const found = keys.flatMap((key) => get(compiled.backends, key)?.problems ?? []);
+  const found = keys.flatMap((key) => {
+    const { problems = [], backend } = get(compiled.backends, key) ?? {};
+    // Tools keep a canary that is not needed without Pods, and the main Ingress gets its share.
+    const isIdle = backend?.unavailable === 'no-endpoints' && isOfCanaries(key, compiled);
+    return isIdle ? problems.filter(({ code }) => code !== 'NoEndpoints') : problems;
+  });
   const { defaultBackend } = compiled.settings;
   if (!defaultBackend) return found;
   const key = controllerBackend(defaultBackend);
@@ -95,4 +101,11 @@ function serviceProblems(service: ObjectKey, compiled: Compiled): readonly Probl
     ...found,
     problem('error', 'DefaultBackendUnavailable', { kind: 'Service', namespace, name }, '', message),
   ];
+}
+
+/** Whether a backend is used by canaries alone. */
+function isOfCanaries(key: BackendKey, { indexes, claims, settings }: Compiled): boolean {
+  if (settings.defaultBackend && controllerBackend(settings.defaultBackend) === key) return false;
+  const ingresses = [...(get(indexes.ingressesByBackend, key) ?? [])];
+  return ingresses.length > 0 && ingresses.every((ingress) => get(claims, ingress)?.canary);
 }

@@ -21,7 +21,10 @@ export interface CompiledScopes extends Pick<RouteTable, 'hosts' | 'wildcards' |
   readonly globBuckets: ShardedMap<GlobBucket>;
   /** The default backend of the oldest Ingress without rules. */
   readonly catchAll: Route | null;
-  readonly indexes: Pick<Indexes, 'ingressesByScope' | 'globsBySuffix' | 'hostsByWildcard'>;
+  readonly indexes: Pick<
+    Indexes,
+    'ingressesByScope' | 'canariesByScope' | 'globsBySuffix' | 'hostsByWildcard'
+  >;
   /** Ingresses that lost something, or no longer do. */
   readonly affectedIngresses: ReadonlySet<ObjectKey>;
 }
@@ -40,8 +43,21 @@ export function compileScopes(
       return { member: ingress, before: scopesOf(before), after: scopesOf(after) };
     }),
   );
+  const canariesByScope = updateIndex(
+    from.indexes.canariesByScope,
+    changes.map(({ ingress, before, after }) => {
+      return { member: ingress, before: canaryScopesOf(before), after: canaryScopesOf(after) };
+    }),
+  );
   const claimants = (scope: Scope): readonly Claims[] => claimantsOf(scope, ingressesByScope, claims);
-  const affected = new Set(changes.flatMap(({ before, after }) => [...scopesOf(before), ...scopesOf(after)]));
+  const affected = new Set(
+    changes.flatMap(({ before, after }) => [
+      ...scopesOf(before),
+      ...scopesOf(after),
+      ...canaryScopesOf(before),
+      ...canaryScopesOf(after),
+    ]),
+  );
   const { hostOwnership } = settings;
   if (hostOwnership === 'namespace') addHostsBelow(affected, from, claimants);
 
@@ -49,12 +65,14 @@ export function compileScopes(
   const fresh = new Map<Scope, ScopeRoutes>();
   for (const scope of affected) {
     const all = claimants(scope);
-    if (all.length === 0) continue;
+    const canaries = claimantsOf(scope, canariesByScope, claims);
+    if (all.length === 0 && canaries.length === 0) continue;
     const owner = hostOwner(scope, hostOwnership, claimants);
     const lost = owner ? all.filter((each) => !mayHave(each, owner)) : [];
     const routes = isolated(
       scope,
       lost.length === 0 ? all : all.filter((each) => mayHave(each, owner)),
+      canaries,
       treeOf,
       faults,
     );
@@ -121,6 +139,7 @@ export function compileScopes(
     catchAll: get(done, CATCH_ALL)?.routes?.defaultRoute ?? null,
     indexes: {
       ingressesByScope,
+      canariesByScope,
       globsBySuffix,
       hostsByWildcard: updateIndex(from.indexes.hostsByWildcard, hostUpdates),
     },
@@ -128,7 +147,7 @@ export function compileScopes(
   };
 }
 
-/** The Ingresses that claim a scope, the oldest first. */
+/** The Ingresses that an index has for a scope, the oldest first. */
 export function claimantsOf(
   scope: Scope,
   ingressesByScope: ReverseIndex,
@@ -140,6 +159,10 @@ export function claimantsOf(
 
 function scopesOf(claims: Claims | undefined): readonly Scope[] {
   return claims ? [...claims.scopes.keys()] : [];
+}
+
+function canaryScopesOf(claims: Claims | undefined): readonly Scope[] {
+  return claims?.canary ? [...claims.canary.scopes.keys()] : [];
 }
 
 /** The precise hosts under a wildcard have another owner when the oldest Ingress of the wildcard is another one. */
@@ -161,20 +184,24 @@ function addHostsBelow(
 function isolated(
   scope: Scope,
   oldestFirst: readonly Claims[],
+  canaries: readonly Claims[],
   treeOf: TreeOf,
   faults: CompileFault[],
 ): ScopeRoutes {
   try {
-    return scopeRoutes(scope, oldestFirst, treeOf);
+    return scopeRoutes(scope, oldestFirst, canaries, treeOf);
   } catch {
-    let routes = scopeRoutes(scope, [], treeOf);
+    let routes = scopeRoutes(scope, [], [], treeOf);
     const sound: Claims[] = [];
+    const soundCanaries: Claims[] = [];
     const failed = new Map<ObjectKey, readonly Problem[]>();
-    for (const each of oldestFirst) {
+    for (const each of [...oldestFirst, ...canaries]) {
+      const list = each.canary ? soundCanaries : sound;
+      list.push(each);
       try {
-        routes = scopeRoutes(scope, [...sound, each], treeOf);
-        sound.push(each);
+        routes = scopeRoutes(scope, sound, soundCanaries, treeOf);
       } catch (error) {
+        list.pop();
         failed.set(each.ingress, [faultProblem(each.object, error, faults)]);
       }
     }

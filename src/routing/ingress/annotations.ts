@@ -65,11 +65,13 @@ export function readAnnotations(
 
   const configs: Record<string, object> = {};
   const closed: PolicySet['closed'][number][] = [];
-  for (const [index, policy] of POLICIES.entries()) {
+  const isCanary = (): boolean => configs['canary'] !== undefined;
+  for (const [index, policy] of POLICIES.entries() as Iterable<[number, PolicyModule]>) {
     if (!NAMES[index]?.some((name) => name in annotations) && !hasDefault(index, defaults)) continue;
+    if (isCanary() && !policy.ofCanaries) continue;
     const read = reader(policy.whenInvalid);
     const config = policy.parse(read);
-    if (read.isInvalid && policy.whenInvalid === 'close') closed.push(policy.name);
+    if (read.isInvalid && policy.whenInvalid === 'close') closed.push(policy.name as PolicyName);
     else if (config !== null) configs[policy.name] = config;
   }
   const globs = readHostGlobs(reader('default'));
@@ -78,7 +80,7 @@ export function readAnnotations(
   for (const name of Object.keys(annotations)) {
     if (KNOWN.has(name)) continue;
     if (name.startsWith(PORTICO)) {
-      const reserved = RESERVED.find(({ prefix }) => name.startsWith(prefix));
+      const reserved = isCanary() ? undefined : RESERVED.find(({ prefix }) => name.startsWith(prefix));
       if (reserved) closed.push(reserved.policy);
       // To find what was meant takes time, which 8,000 of them must not take from others.
       if (++unknown > MAX_PROBLEMS + 1) continue;
@@ -89,7 +91,8 @@ export function readAnnotations(
       report(reserved ? 'error' : 'warning', 'AnnotationUnknown', name, message);
     }
   }
-  if (judgeNginxAnnotations(annotations, object, problems) === 'close') closed.push('unsupported-access');
+  if (!isCanary() && judgeNginxAnnotations(annotations, object, problems) === 'close')
+    closed.push('unsupported-access');
   return { policies: policySet(configs as PolicyConfigs, [...new Set(closed)]), globs, problems };
 }
 

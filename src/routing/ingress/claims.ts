@@ -1,6 +1,7 @@
 import { clientAuthOf, readAnnotations } from './annotations.ts';
-import { canaryProblem } from './canary.ts';
 import { isAbsent, asObject, isObject, isPortNumber, asArray, asString } from '../../model/untyped.ts';
+import type { BalanceConfig } from '../../policies/balance.ts';
+import type { CanaryConfig } from '../../policies/canary.ts';
 import type { ClientAuth } from '../../policies/client-certificate.ts';
 import type { HostGlob } from '../glob.ts';
 import { hostFault, isLabel, isPortName, pathFault } from '../../model/names.ts';
@@ -43,14 +44,27 @@ export interface NamespaceUse {
   readonly globs: number;
 }
 
+/** The paths and default backends of others that a canary takes a share of. */
+export interface CanaryClaims {
+  readonly config: CanaryConfig;
+  readonly balance: BalanceConfig | null;
+  readonly scopes: ReadonlyMap<Scope, readonly PathClaim[]>;
+  readonly defaultRoute: Route | null;
+}
+
 /** Everything one Ingress asks for, read once. What could not be read is a problem and is missing here. */
 export interface Claims {
   readonly ingress: ObjectKey;
   readonly object: ObjectReference;
   /** Milliseconds since the epoch at creation; the highest number when unknown, which is younger than all. */
   readonly age: number;
-  /** The paths claimed in each scope; a host without paths is claimed too. Scopes that claim the same share one list. */
+  /**
+   * The paths claimed in each scope; a host without paths is claimed too. Scopes that claim the same share one list.
+   * Empty for a canary, which claims nothing of its own.
+   */
   readonly scopes: ReadonlyMap<Scope, readonly PathClaim[]>;
+  /** What a canary takes a share of; null for an ordinary Ingress. */
+  readonly canary: CanaryClaims | null;
   readonly use: NamespaceUse;
   /** Takes what misses in the scopes above; null when the Ingress has none. */
   readonly defaultRoute: Route | null;
@@ -72,8 +86,6 @@ export function readClaims(
   defaults: GlobalDefaults = NO_DEFAULTS,
 ): Claims {
   const object = referenceTo('Ingress', key, ingress);
-  const canary = canaryProblem(ingress, object);
-  if (canary) return emptyClaims(key, ingress, [...classProblems, canary]);
   const namespace = object.namespace ?? '';
   const spec = asObject(asObject(ingress)['spec']);
   const annotations = readAnnotations(ingress, object, objects, defaults);
@@ -92,21 +104,25 @@ export function readClaims(
   // Rules that are there and cannot be read do not make an Ingress the one that takes everything.
   const hasRules = !isAbsent(spec['rules']) && !(Array.isArray(spec['rules']) && spec['rules'].length === 0);
   if (!hasRules && isObject(spec['defaultBackend'])) scopes.set(CATCH_ALL, []);
-  const tls = readTls(spec['tls'], object, [...scopes.keys()], annotations.globs, problems);
-  return {
+  const defaultRoute = readDefault(key, namespace, spec['defaultBackend'], policies);
+  const config = policies?.configs.canary;
+  const tls = config
+    ? new Map<string, TlsClaim>()
+    : readTls(spec['tls'], object, [...scopes.keys()], annotations.globs, problems);
+  const common = {
     ingress: key,
     object,
     age,
-    scopes,
     use: useOf(scopes, annotations.globs, tls),
-    defaultRoute: readDefault(key, namespace, spec['defaultBackend'], policies),
-    clients: clientAuthOf(policies),
-    dependencies: objects.dependencies(),
     tls,
+    dependencies: objects.dependencies(),
     // One more than are listed, so that it is said that there are more.
     problems:
       problems.length > MAX_PROBLEMS ? firstOfEachCode(sortProblems(problems), MAX_PROBLEMS + 1) : problems,
   };
+  if (!config) return { ...common, scopes, canary: null, defaultRoute, clients: clientAuthOf(policies) };
+  const canary = { config, balance: policies.configs.balance ?? null, scopes, defaultRoute };
+  return { ...common, scopes: new Map(), canary, defaultRoute: null, clients: null };
 }
 
 /** An Ingress that claims nothing, and the problems that say why. */
@@ -117,8 +133,16 @@ export function emptyClaims(key: ObjectKey, ingress: unknown, problems: readonly
 
 /** An Ingress that claims nothing. */
 export function claimNothing({ ingress, object, age }: Pick<Claims, 'ingress' | 'object' | 'age'>): Claims {
-  const nothing = { scopes: new Map(), defaultRoute: null, tls: new Map(), clients: null, dependencies: [] };
-  return { ingress, object, age, ...nothing, use: { routes: 0, globs: 0 }, problems: [] };
+  const nothing = { scopes: new Map(), canary: null, defaultRoute: null, tls: new Map(), clients: null };
+  return {
+    dependencies: [],
+    ingress,
+    object,
+    age,
+    ...nothing,
+    use: { routes: 0, globs: 0 },
+    problems: [],
+  };
 }
 
 function useOf(
