@@ -155,12 +155,12 @@ async function stop(
   // Another Portico publishes while this one drains.
   const publishing = publisher();
   const published = publishing ? endPublishing(publishing) : null;
-  const cut = await drained;
+  const aborted = await drained;
   if (typeof outcome === 'string') {
     logger.info(
-      cut === 0
+      aborted === 0
         ? 'drained: every request was finished'
-        : `drained: ${plural(cut, 'request')} did not finish in time and ${cut === 1 ? 'was' : 'were'} aborted`,
+        : `drained: ${plural(aborted, 'request')} did not finish in time and ${aborted === 1 ? 'was' : 'were'} aborted`,
     );
   }
   clearTimeout(syncWarning);

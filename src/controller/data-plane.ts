@@ -137,9 +137,9 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     draining: () => draining,
     async drain(timeoutMs) {
       draining = true;
-      const cut = await threads.drain(timeoutMs);
+      const aborted = await threads.drain(timeoutMs);
       if (ticketKeyTimer) clearInterval(ticketKeyTimer);
-      return cut;
+      return aborted;
     },
   };
 }

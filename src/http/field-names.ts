@@ -15,14 +15,14 @@ export const FieldKind = {
   /** Says who the client is: relayed from a trusted peer only. */
   clientAddress: 11,
   requestId: 12,
-  /** Never relayed to a pod: `Proxy`, and names that an underscore makes look like one of the listed names. */
+  /** Never relayed to an upstream: `Proxy`, and names that an underscore makes look like one of the listed names. */
   withheld: 13,
   /** Never relayed, and not read either. */
   dropped: 14,
   /** Describes a client certificate: relayed from a trusted peer only, and only if the client itself was not asked for one. */
   clientCertificate: 15,
   date: 16,
-  /** Any other name with an underscore: relayed to a pod only if `--underscores-in-headers` is set. */
+  /** Any other name with an underscore: relayed to an upstream only if `--underscores-in-headers` is set. */
   underscored: 17,
   contentType: 18,
   /** What ingress-nginx tells Pods: relayed from a trusted peer only, and replaced where Portico tells it too. */

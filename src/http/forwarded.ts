@@ -20,7 +20,7 @@ export interface IncomingForwarding {
 
 /** What a request goes on with. */
 export interface Forwarding {
-  /** How the client came: what the proxy decides by, whatever spelling the pod is told. */
+  /** How the client came: what the proxy decides by, whatever spelling the upstream is told. */
   readonly scheme: 'http' | 'https';
   /** X-Forwarded-For */
   readonly forwardedFor: string;

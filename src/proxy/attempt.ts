@@ -18,10 +18,10 @@ export type AttemptOutcome =
   | { readonly kind: 'out-of-descriptors' }
   /** The connection ended before the first byte of a response. */
   | { readonly kind: 'reset'; readonly connection: 'reused' | 'fresh' }
-  /** The pod said that it did nothing with the request (RFC 9113 8.7: REFUSED_STREAM, or a GOAWAY before it). */
+  /** The upstream said that it did nothing with the request (RFC 9113 8.7: REFUSED_STREAM, or a GOAWAY before it). */
   | { readonly kind: 'unprocessed' }
   /** The connection ended within a response. */
-  | { readonly kind: 'cut' }
+  | { readonly kind: 'incomplete-response' }
   /** What came is not an HTTP response that can be passed on. */
   | { readonly kind: 'protocol-error' }
   /** No response head in time, after the request was sent. */
@@ -52,8 +52,8 @@ export type NextStep =
   | { readonly kind: 'give-up'; readonly reason: AttemptFailure };
 
 /**
- * A pod that ends closes a keep-alive connection under our feet, and a moment later the new one that it had not yet
- * accepted: that makes two, and the third goes to a pod that stays.
+ * An upstream that shuts down resets a keep-alive connection, and a moment later the new one that it had not accepted yet:
+ * that makes two, and the third attempt goes to an upstream that stays.
  */
 const MAX_RESETS = 2;
 
@@ -86,7 +86,7 @@ export function afterAttempt(outcome: AttemptOutcome, request: AttemptedRequest)
       return outcome.connection === 'reused' ? RETRY_SAME_ALLOWED : RETRY_ELSEWHERE;
     case 'unprocessed':
       return left && request.replayable ? RETRY_ELSEWHERE : giveUp('upstream-reset');
-    case 'cut':
+    case 'incomplete-response':
       return giveUp('upstream-reset');
     case 'protocol-error':
       return giveUp('upstream-protocol-error');

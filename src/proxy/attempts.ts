@@ -8,7 +8,7 @@ import { ConnectTimer } from './connect-timer.ts';
 import type { EngineState } from './engine-state.ts';
 import type { NativeRecord, ReaderFault } from './native-record.ts';
 import type { TimedExchange, UpstreamDeadlines } from './route-deadlines.ts';
-import type { Upstream } from './sides.ts';
+import type { Upstream } from './upstream/upstream.ts';
 import { acquireUpstream } from './upstream/acquire-upstream.ts';
 import { type ConnectFailure, isConnectError } from './upstream/connect-failure.ts';
 import { upstreamTransport } from './upstream/upstream-transport.ts';
@@ -114,7 +114,7 @@ export class Attempts {
         this.#resets++;
         if (!reused) this.#doNotRepeat();
         return { kind: 'reset', connection: reused ? 'reused' : 'fresh' };
-      case 'cut':
+      case 'incomplete-response':
       case 'protocol-error':
       case 'timed-out':
         return { kind: failure };

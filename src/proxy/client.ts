@@ -14,11 +14,11 @@ export interface Client {
   /** No more requests are wanted on it, if there is a way to say so. */
   announceDrain(): void;
   close(): void;
-  /** Whoever has still something to take note of stays for it, until `destroy`. */
+  /** Aborts its exchanges. A client that can still be told why (a tunnel) stays connected until `destroy`. */
   abortForDrain(): void;
   destroy(): void;
   /** It is idle and gives way to another: it is gone when the call returns. */
   evict(): void;
-  /** It holds too much memory: it is closed, and what is under way on it cut. */
+  /** It holds too much memory: it is closed, and its exchanges are aborted. */
   shed(): void;
 }

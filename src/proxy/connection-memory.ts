@@ -1,4 +1,4 @@
-/** Whoever is told how many bytes more, or fewer, are held. */
+/** Counts held bytes: a positive number adds to the count, a negative one takes away. */
 export interface ByteCount {
   add(bytes: number): void;
 }

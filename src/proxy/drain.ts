@@ -9,7 +9,7 @@ import type { EngineState } from './engine-state.ts';
  */
 const QUIET_MS = 1_000;
 const LOOK_EVERY_MS = 20;
-/** After the close of a WebSocket its client and its pod have this long to read it and end. */
+/** After the close of a WebSocket its client and its upstream have this long to read it and end. */
 const FAREWELL_MS = 500;
 
 /** A turn of the loop in which nothing happened takes less, one in which a request was relayed takes more. */
@@ -53,7 +53,7 @@ export async function drainEngine(
     }
     await sleep(LOOK_EVERY_MS);
   }
-  const cut = engine.inFlight;
+  const aborted = engine.inFlight;
   for (const client of engine.clients) client.abortForDrain();
   const farewell = performance.now();
   while (engine.clients.size + engine.pool.lingering > 0 && performance.now() - farewell < FAREWELL_MS)
@@ -63,5 +63,5 @@ export async function drainEngine(
   engine.sessions.destroy();
   engine.deadlines.stop();
   engine.descriptors.stop();
-  return cut;
+  return aborted;
 }

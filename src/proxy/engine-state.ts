@@ -29,7 +29,7 @@ export class EngineState {
   /** Of the head that is being read. */
   readonly headFields = new HeadFields();
   readonly pool: UpstreamPool;
-  /** The same for pods that speak HTTP/2. */
+  /** The same for upstreams that speak HTTP/2. */
   readonly sessions: UpstreamSessions;
   readonly clients: ConnectedClients;
   readonly memory: HeldMemory;

@@ -18,7 +18,7 @@ export interface EngineContext {
   readonly trustedProxies: TrustedProxies;
   /** Whether clients may speak HTTP/2 without TLS, by prior knowledge. */
   readonly h2c?: boolean;
-  /** Whether request fields with underscores in their names go on to pods; no when absent. */
+  /** Whether request fields with underscores in their names go on to upstreams; no when absent. */
   readonly underscoresInHeaders?: boolean;
   /** Whether Pods are also told what ingress-nginx tells them; no when absent. */
   readonly ingressNginxFields?: boolean;
@@ -44,7 +44,7 @@ export interface EngineContext {
   now(): number;
 }
 
-/** Moves bytes between clients and pods as the Decision says. Two implementations, one contract suite. */
+/** Moves bytes between clients and upstreams as the Decision says. Two implementations, one contract suite. */
 export interface Engine {
   /** Accepts connections; resolves with the port that was bound, rejects with the system's error (EADDRINUSE, EACCES). */
   listen(address: ListenAddress): Promise<number>;
@@ -52,7 +52,7 @@ export interface Engine {
   close(endpointKeys: Iterable<string>): void;
   /**
    * Stops accepting, closes idle client connections, lets exchanges in flight finish with `Connection: close`,
-   * and cuts what is left after `timeoutMs`. Resolves with the number of exchanges that were cut.
+   * and aborts what is left after `timeoutMs`. Resolves with the number of aborted exchanges.
    */
   drain(timeoutMs: number): Promise<number>;
   gauges(): EngineGauges;

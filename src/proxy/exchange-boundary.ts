@@ -5,7 +5,7 @@ import type { EngineState } from './engine-state.ts';
 import { Exchange } from './exchange.ts';
 import type { ConnectionMemory } from './connection-memory.ts';
 import type { ReaderFault } from './native-record.ts';
-import type { Downstream } from './sides.ts';
+import type { Downstream } from './downstream/downstream.ts';
 import type { Trailers } from './http1/field-block.ts';
 import type { TunnelUser } from './tunnel.ts';
 import type { UpstreamFailure, UpstreamUser } from './upstream/upstream-user.ts';

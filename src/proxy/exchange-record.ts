@@ -31,10 +31,10 @@ export interface ExchangeRecord {
   /** Of the body as it was given to the client, without framing. */
   readonly responseBytes: number;
   readonly requestId: string;
-  /** Fields that did not go to the pod because their names have underscores. */
+  /** Fields that did not go to the upstream because their names have underscores. */
   readonly droppedFields: number;
   /**
-   * Why Portico itself answered or cut the exchange; empty when the pod's answer was relayed. An `LocalReason`, and
+   * Why Portico itself responded or aborted; empty when the response was relayed. A `LocalReason`, and
    * after it what exactly was wrong, where that is known: `bad-framing: several-content-lengths`,
    * `upstream-unreachable: EHOSTUNREACH`.
    */

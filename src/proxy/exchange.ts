@@ -14,7 +14,8 @@ import { NativeRecord, type ReaderFault, detailOf } from './native-record.ts';
 import { RequestBody } from './request-body.ts';
 import { RequestPlan } from './request-plan.ts';
 import type { TimedExchange } from './route-deadlines.ts';
-import type { Downstream, Upstream } from './sides.ts';
+import type { Downstream } from './downstream/downstream.ts';
+import type { Upstream } from './upstream/upstream.ts';
 import type { Trailers } from './http1/field-block.ts';
 import { Tunnel, type TunnelUser } from './tunnel.ts';
 import type { ResponseHead } from './upstream/http1/response-head.ts';
@@ -33,7 +34,7 @@ type Response =
   | 'tunnel'
   | 'over';
 
-/** Whoever calls an exchange later is given this instead: it passes the call on, and contains what throws. */
+/** What is given to everything that calls the exchange later: it passes the call on and contains what throws. */
 interface Boundary extends UpstreamUser, TunnelUser, TimedExchange {
   refuse(reason: LocalReason): void;
   onEndpointsKnown(): void;
@@ -59,19 +60,19 @@ export class Exchange {
   readonly #body: RequestBody;
   /** Counted for its head and target. */
   #headBytes = 0;
-  /** Counted for what the pod does not take. */
+  /** Counted for what the upstream does not take. */
   #upstreamQueued = 0;
   #expectsContinue = false;
-  /** The client was asked for its body, by the pod or by us. */
+  /** The client was asked for its body, by the upstream or by us. */
   #continued = false;
-  /** Only while a pod that might ask for the body says nothing. */
+  /** Only while an upstream that might ask for the body says nothing. */
   #continueTimer: Deadline<TimedExchange> | null = null;
 
   readonly #attempts: Attempts;
   #upstream: Upstream | null = null;
-  /** The head is on its way to the pod. */
+  /** The head is on its way to the upstream. */
   #sending = false;
-  /** The pod does not take what it is sent. */
+  /** The upstream does not take what it is sent. */
   #blocked = false;
 
   #response: Response = 'awaited';
@@ -219,7 +220,7 @@ export class Exchange {
     if (this.memory.unsent.isFull) this.onClientFull();
   }
 
-  /** What there was for the pod was written; `isWritable` when it keeps up. */
+  /** What there was for the upstream was written; `isWritable` when it keeps up. */
   #pushed(isWritable: boolean): void {
     this.#blocked = !isWritable;
     this.#countUpstream(isWritable ? 0 : (this.#upstream?.queuedBytes ?? 0));
@@ -230,7 +231,7 @@ export class Exchange {
     else this.#client.pause();
   }
 
-  /** While it is the client that is to send, a pod that takes it owes us nothing. */
+  /** While it is the client that is to send, an upstream that takes it owes us nothing. */
   #awaitUpstream(): void {
     const upstream = this.#upstream;
     if (!upstream) return;
@@ -277,7 +278,7 @@ export class Exchange {
 
   // ── The response comes, and goes on ──────────────────────────────────────────────────────────────────────────
 
-  /** Many pods read on and say nothing (RFC 9110 10.1.1 lets a server omit it): the client is not left waiting. */
+  /** Many upstreams read on and say nothing (RFC 9110 10.1.1 lets a server omit it): the client is not left waiting. */
   onContinueTimeout(): void {
     if (this.#continued || this.#response !== 'awaited') return;
     this.#continued = true;
@@ -334,7 +335,7 @@ export class Exchange {
     }
     const upstream = this.#upstream;
     if (this.#client.send()) return this.#awaitUpstream();
-    // The client does not keep up: the pod waits, and only the client is waited for.
+    // The client does not keep up: the upstream waits, and only the client is waited for.
     if (upstream) this.#awaitClient(upstream);
     else this.#client.onBackpressure();
   }
@@ -364,7 +365,7 @@ export class Exchange {
   onDone(trailers: Trailers, reusable: boolean): void {
     this.#client.done(trailers, this.#framing);
     this.#client.send();
-    // A pod that answers before it has read the request is not sent the rest of it.
+    // An upstream that answers before it has read the request is not sent the rest of it.
     this.#releaseUpstream(reusable && this.#body.isOver);
     this.#finish(this.#persists);
   }
@@ -408,7 +409,7 @@ export class Exchange {
     this.#respond(this.#plan.localResponse(reason), reason);
   }
 
-  /** Gives a response of ours, and drops what was put together for the pod, or of a response that turned out to be none. */
+  /** Gives a response of ours, and drops what was composed for the upstream or of an invalid response. */
   #respond(response: LocalResponse, reason: LocalReason | 'policy'): void {
     this.#engine.output.discard();
     this.#releaseUpstream(false);
@@ -423,8 +424,8 @@ export class Exchange {
   }
 
   /**
-   * Something threw while this exchange was handled. It is answered with 500, or cut where its response has begun, and no
-   * policy is asked about that.
+   * Something threw while this exchange was handled. It is answered with 500, or aborted if its response has begun,
+   * and no policy is asked about that.
    */
   onFault(fault: unknown): void {
     const { context } = this.#engine;
@@ -464,7 +465,7 @@ export class Exchange {
     if (this.#response !== 'over') this.#abort('draining');
   }
 
-  /** The client left: the pod is told at once. */
+  /** The client left: the upstream is told at once. */
   onClientGone(): void {
     if (this.#response === 'over') return;
     this.#engine.output.discard();

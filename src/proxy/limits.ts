@@ -1,4 +1,4 @@
-/** What one client or one pod may cost: sizes in bytes, times in milliseconds. Per data-plane thread. */
+/** What one client or one upstream may cost: sizes in bytes, times in milliseconds. Per data-plane thread. */
 export interface Limits {
   readonly requestLineBytes: number;
   readonly headBytes: number;
@@ -9,16 +9,16 @@ export interface Limits {
   readonly handshakeTimeoutMs: number;
   /** At one time; one more takes the place of the oldest. */
   readonly handshakes: number;
-  /** Without a byte of a body from the client; then 408 or a cut. */
+  /** Without a byte of a body from the client; then 408, or the exchange is aborted. */
   readonly bodyIdleTimeoutMs: number;
   /** Bytes per second of a request body, on average over each `bodyIdleTimeoutMs` in which it is read; 0 for any. */
   readonly bodyMinRate: number;
-  /** How long a client waits for a pod to ask for the body (`Expect: 100-continue`); then Portico asks for it. */
+  /** How long a client waits for an upstream to ask for the body (`Expect: 100-continue`); then Portico asks for it. */
   readonly continueTimeoutMs: number;
   readonly keepAliveIdleTimeoutMs: number;
   /** All attempts of one request to connect, together; one of several attempts has an equal share. */
   readonly connectTimeoutMs: number;
-  /** Without a byte from the upstream while one is awaited; then 504 or a cut. */
+  /** Without a byte from the upstream while one is awaited; then 504, or the exchange is aborted. */
   readonly upstreamIdleTimeoutMs: number;
   readonly tunnelIdleTimeoutMs: number;
   readonly connections: number;

@@ -1,20 +1,20 @@
 import type { Framing } from './http1/framing.ts';
 import type { ByteCount } from './connection-memory.ts';
 import { PendingBytes } from './pending-bytes.ts';
-import type { RequestSink } from './sides.ts';
+import type { RequestSink } from './upstream/upstream.ts';
 import type { Trailers } from './http1/field-block.ts';
 
 type State =
-  /** A small body is read to its end before a pod connection is taken: a slow client costs no pod anything. */
+  /** A small body is read to its end before a connection is taken: a slow client costs an upstream nothing. */
   | 'gathering'
   /** All of it is here, and can be sent as often as it takes. */
   | 'whole'
-  /** It goes to the pod as it comes; until there is a connection, the client waits. */
+  /** It goes to the upstream as it comes; until there is a connection, the client waits. */
   | 'streaming'
   /** It was passed on and let go: it cannot be sent again. */
   | 'sent';
 
-/** The body of a request on its way to a pod: as far as it is here, and in a framing of our own. */
+/** The body of a request on its way to an upstream: as far as it is here, and in a framing of our own. */
 export class RequestBody {
   state: State = 'whole';
   /** Part of it was passed on and let go. */
@@ -41,7 +41,7 @@ export class RequestBody {
 
   /**
    * `gatherBytes`: how much may be gathered; 0 when the client waits for an answer before it sends any.
-   * `keepBytes`: how much is kept after it was passed on, for pods that may say they did nothing with it.
+   * `keepBytes`: how much is kept after it was passed on, for upstreams that may say they did nothing with it.
    */
   begin(framing: Framing, gatherBytes: number, keepBytes: number): void {
     if (framing.kind === 'none') return;

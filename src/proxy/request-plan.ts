@@ -22,7 +22,7 @@ import { text } from './http1/bytes.ts';
 import type { NativeRecord } from './native-record.ts';
 import { hashOf } from './relay-hash.ts';
 import type { UpstreamDeadlines } from './route-deadlines.ts';
-import type { Downstream } from './sides.ts';
+import type { Downstream } from './downstream/downstream.ts';
 import {
   authorityOf,
   incomingForwarding,

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { ConnectionMemory } from './connection-memory.ts';
-import type { TunnelEnd } from './sides.ts';
+import type { TunnelEnd } from './tunnel-end.ts';
 import type { WriteBuffer } from './write-buffer.ts';
 
 /** The end of a tunnel that is a connection of its own. */

@@ -4,7 +4,7 @@ import { Deadline, type DeadlineList } from './deadlines.ts';
 import type { NativeRecord } from './native-record.ts';
 import type { EngineState } from './engine-state.ts';
 import type { TimedTunnel } from './route-deadlines.ts';
-import type { TunnelEnd } from './sides.ts';
+import type { TunnelEnd } from './tunnel-end.ts';
 
 /** Whose tunnel it is. */
 export interface TunnelUser {
@@ -108,7 +108,7 @@ export class Tunnel {
   }
 
   #closeWhenBoth(): void {
-    // What the pod has not taken yet still goes to it: then its connection closes by itself.
+    // What the upstream has not taken yet still goes to it: then its connection closes by itself.
     if (this.bothEnded && this.#upstream.isFlushed) this.#user.onTunnelOver();
   }
 }

@@ -90,7 +90,7 @@ export function scopeRoutes(
 
 /**
  * What a host asks of its clients. The namespace of its oldest Ingress decides, by its oldest Ingress that asks: nobody
- * else can close a host that was there before. Whoever asks for something else is told.
+ * else can close a host that was there before. An Ingress that asks for something else gets a problem.
  */
 function hostClients(
   scope: Scope,

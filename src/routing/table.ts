@@ -123,7 +123,7 @@ export type BackendKey = string;
 /** One port of one Service, resolved to addresses. */
 export interface Backend {
   readonly key: BackendKey;
-  /** From `appProtocol`; what the pod speaks. */
+  /** From `appProtocol`; what the upstream speaks. */
   readonly protocol: 'http' | 'https' | 'h2c' | 'grpc';
   readonly endpoints: readonly Endpoint[];
   /** As good, but farther away: used when none of `endpoints` can be reached. */

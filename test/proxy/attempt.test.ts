@@ -63,7 +63,7 @@ describe('after an attempt', () => {
   }
 
   it('everything else is the end of it', () => {
-    expect(after({ kind: 'cut' })).toBe('upstream-reset');
+    expect(after({ kind: 'incomplete-response' })).toBe('upstream-reset');
     expect(after({ kind: 'protocol-error' })).toBe('upstream-protocol-error');
     expect(after({ kind: 'timed-out' })).toBe('upstream-timed-out');
     expect(after({ kind: 'client-gone' })).toBe('client-gone');

@@ -82,7 +82,7 @@ export function planRequest(context: EngineContext, request: IncomingMessage, re
   record.backend = backend.key;
   record.canary = canary?.ingress ?? '';
   const speech = upstreamTransport(route, backend);
-  // Nor can it verify pods, and what must be verified is not sent without.
+  // Nor can it verify upstreams, and what must be verified is not sent without.
   if (speech.http2 || speech.tls?.options.rejectUnauthorized) {
     return { kind: 'refuse', reason: 'protocol-not-supported', head, policies, asked };
   }

@@ -1,6 +1,6 @@
 /**
- * What a reader accepts beyond the grammar of RFC 9112. Requests are read strictly. Responses of pods need not be: they
- * are framed anew for the client, so nobody behind us reads them in another way.
+ * What a reader accepts beyond the grammar of RFC 9112. Requests are read strictly. Responses need not be: they are
+ * framed anew for the client, so that no client can read them in another way.
  */
 export interface Leniency {
   /** Blanks around a chunk size, and between the name of a field and its colon, which is removed (RFC 9112 5.1). */

@@ -41,7 +41,7 @@ export function responseFields(
   return out;
 }
 
-/** The head that goes to pods, as fields of a stream: its lines were all read or written by us. */
+/** The head that goes to upstreams, as fields of a stream: its lines were all read or written by us. */
 export function requestFields(text: string, scheme: string): Fields {
   const lines = text.split('\r\n');
   const [method = '', path = ''] = (lines[0] ?? '').split(' ');

@@ -1,4 +1,4 @@
-import type { TunnelEnd } from '../sides.ts';
+import type { TunnelEnd } from '../tunnel-end.ts';
 import type { Http2Stream } from './wire/stream.ts';
 
 /** The end of a tunnel that is a stream (RFC 8441): the end of its side says what FIN says of a connection. */

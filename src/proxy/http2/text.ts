@@ -172,7 +172,7 @@ const CHUNKED_LINE = 'transfer-encoding: chunked\r\n';
 
 /**
  * The answer to an extended CONNECT (RFC 8441 5) as that to the upgrade which it stands for, whose `Sec-WebSocket-Key`
- * was `key`; as it is when the pod does not want it; null when it is not well-formed.
+ * was `key`; as it is when the upstream does not want it; null when it is not well-formed.
  */
 export function upgradeText(fields: readonly string[], key: string): string | null {
   const text = http1ResponseText(fields);

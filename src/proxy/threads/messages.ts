@@ -63,7 +63,7 @@ export type FromThread =
   | { readonly kind: 'access-log'; readonly lines: string }
   /** Something threw, and ended no more than the exchange or connection that it was about. Once a minute for each. */
   | Fault
-  | { readonly kind: 'drained'; readonly cut: number; readonly report: ThreadReport };
+  | { readonly kind: 'drained'; readonly aborted: number; readonly report: ThreadReport };
 
 export interface ListenFailure {
   readonly kind: 'listen-failed';

@@ -136,9 +136,9 @@ export async function serve(): Promise<void> {
         break;
       case 'drain': {
         health &&= { ...health, isDraining: true };
-        const cut = await engine.drain(message.timeoutMs);
+        const aborted = await engine.drain(message.timeoutMs);
         accessLog.flush();
-        send({ kind: 'drained', cut, report: report() });
+        send({ kind: 'drained', aborted, report: report() });
         break;
       }
     }

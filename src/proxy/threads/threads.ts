@@ -70,7 +70,7 @@ export interface Threads {
   report(): Promise<DataPlaneReport>;
   /** Drops the counters of Ingresses that are gone. */
   forget(ingresses: readonly string[]): void;
-  /** Drains all threads and ends them. Resolves with the number of exchanges cut at the deadline. */
+  /** Drains all threads and ends them. Resolves with the number of exchanges aborted at the deadline. */
   drain(timeoutMs: number): Promise<number>;
 }
 
@@ -91,7 +91,7 @@ const RESTART_FLOOR_MS = 100;
 const RESTART_CEILING_MS = 30_000;
 /** A thread that served this long is healthy: the next death starts from the floor again. */
 const HEALTHY_AFTER_MS = 60_000;
-/** A thread that does not report within this time is busy or stuck; its last report stands in. */
+/** A thread that does not report within this time is busy or stuck; its last report is used. */
 const REPORT_TIMEOUT_MS = 1_000;
 /** What a thread is given beyond the drain time before it is ended. */
 const DRAIN_GRACE_MS = 2_000;
@@ -135,7 +135,7 @@ class DataPlaneThreads implements Threads {
   constructor(options: ThreadsOptions) {
     this.#options = options;
     this.#addresses = options.addresses;
-    // Whoever asks for the port is told; a failure before that is told through onFailure as well.
+    // A failure is reported through onFailure; this promise also tells a caller that asks for the port.
     this.#listening.promise.catch(() => {});
     const first = hasAnyPort(options.addresses) ? 1 : options.count;
     for (let i = 0; i < first; i++) this.#start();
@@ -193,8 +193,10 @@ class DataPlaneThreads implements Threads {
     this.#draining = true;
     for (const timer of this.#restarts) clearTimeout(timer);
     for (const { retry } of this.#threads) if (retry) clearTimeout(retry);
-    const cuts = await Promise.all([...this.#threads].map((thread) => this.#drainThread(thread, timeoutMs)));
-    return cuts.reduce((sum, cut) => sum + cut, 0);
+    const counts = await Promise.all(
+      [...this.#threads].map((thread) => this.#drainThread(thread, timeoutMs)),
+    );
+    return counts.reduce((sum, aborted) => sum + aborted, 0);
   }
 
   #send(thread: Thread, message: ToThread): void {
@@ -369,14 +371,14 @@ class DataPlaneThreads implements Threads {
     const { promise, resolve } = Promise.withResolvers<number>();
     const timer = setTimeout(() => resolve(1), timeoutMs + DRAIN_GRACE_MS);
     thread.worker.on('message', (message: FromThread) => {
-      if (message.kind === 'drained') resolve(message.cut);
+      if (message.kind === 'drained') resolve(message.aborted);
     });
     thread.worker.on('exit', () => resolve(0));
     this.#send(thread, { kind: 'drain', timeoutMs });
-    const cut = await promise;
+    const aborted = await promise;
     clearTimeout(timer);
     await thread.worker.terminate();
-    return cut;
+    return aborted;
   }
 }
 

@@ -1,7 +1,7 @@
 import type { EndpointState } from '../balance/endpoint-pool.ts';
 import type { UpstreamTransport } from './upstream-transport.ts';
 import type { EngineState } from '../engine-state.ts';
-import type { Upstream } from '../sides.ts';
+import type { Upstream } from './upstream.ts';
 import type { UpstreamUser } from './upstream-user.ts';
 
 /**

@@ -11,11 +11,11 @@ import { type ConnectionOwner, UpstreamConnection } from './http1/upstream-conne
 import type { UpstreamUser } from './upstream-user.ts';
 
 const IDLE_PER_ENDPOINT = 128;
-/** Idle connections are closed after this, unless the pod wants it sooner. */
+/** Idle connections are closed after this, unless the upstream wants it sooner. */
 const IDLE_TIMEOUT_MS = 55_000;
 /** When descriptors run out. */
 const CLOSED_AT_ONCE = 16;
-/** Our request could be on its way while the pod closes: in its last second a connection is not used. */
+/** Our request could be on its way while the upstream closes: in its last second a connection is not used. */
 const LAST_SECOND_MS = 1_000;
 
 interface Members {
@@ -24,7 +24,7 @@ interface Members {
   readonly idle: UpstreamConnection[];
 }
 
-/** The connections to pods: those in use, and those kept for the next exchange. */
+/** The connections to upstreams: those in use, and those kept for the next exchange. */
 export class UpstreamPool implements ConnectionOwner {
   readonly limits: Limits;
   /** How responses are read. */
@@ -137,5 +137,5 @@ export class UpstreamPool implements ConnectionOwner {
 }
 
 function poolKey(state: EndpointState, tls: UpstreamTls | null): string {
-  return tls ? `${state.key} ${tls.terms}` : state.key;
+  return tls ? `${state.key} ${tls.id}` : state.key;
 }

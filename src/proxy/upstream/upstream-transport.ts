@@ -2,7 +2,7 @@ import type { BackendTransportConfig } from '../../policies/backend-transport.ts
 import type { Backend, Route } from '../../routing/table.ts';
 import { type UpstreamTls, upstreamTls } from './upstream-tls.ts';
 
-/** How the pods behind a route are spoken to. */
+/** How the upstreams behind a route are spoken to. */
 export interface UpstreamTransport {
   readonly http2: boolean;
   /** They are declared to serve gRPC, whose streams may be silent for long. */

@@ -3,7 +3,7 @@ import type { ConnectionMemory } from '../connection-memory.ts';
 import type { ReaderFault } from '../native-record.ts';
 import type { ResponseContext, ResponseHead } from './http1/response-head.ts';
 
-/** How a connection to a pod was lost before the response on it was over. */
+/** How a connection to an upstream was lost before the response on it was over. */
 export type UpstreamFailure =
   | 'refused'
   | 'unreachable'
@@ -16,10 +16,10 @@ export type UpstreamFailure =
   | 'out-of-descriptors'
   /** It ended before the first byte of a response. */
   | 'reset'
-  /** The pod says that it did nothing with the request (RFC 9113 8.7). */
+  /** The upstream says that it did nothing with the request (RFC 9113 8.7). */
   | 'unprocessed'
-  /** It ended within a response. */
-  | 'cut'
+  /** It ended within a response (RFC 9112 8). */
+  | 'incomplete-response'
   | 'protocol-error'
   | 'timed-out';
 

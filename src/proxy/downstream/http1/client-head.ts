@@ -9,7 +9,7 @@ import type { Trailers } from '../../http1/field-block.ts';
 import type { ClientFraming, ConnectionOption } from '../../http1/framing.ts';
 import type { WriteBuffer } from '../../write-buffer.ts';
 
-/** The framing that the client understands for what the pod sends. */
+/** The framing that the client understands for what the upstream sends. */
 export function clientFraming(response: ResponseHead, httpVersion: HttpVersion): ClientFraming {
   switch (response.framing.kind) {
     case 'none':
@@ -31,7 +31,7 @@ export function connectionOption(persists: boolean, httpVersion: HttpVersion): C
   return httpVersion === '1.0' ? 'keep-alive' : '';
 }
 
-/** Puts the head of a pod's response together: our own status line and framing, its fields as they came. */
+/** Puts the head of an upstream's response together: our own status line and framing, its fields as they came. */
 export function composeHead(
   output: WriteBuffer,
   response: ResponseHead,
@@ -91,7 +91,7 @@ function composeFields(
   if (runStart >= 0) output.copy(bytes, runStart, base + fields.lineEnd(fields.count - 1));
 }
 
-/** The fields of a pod's response that go on, as policies look them up. */
+/** The fields of an upstream's response that go on, as policies look them up. */
 export class RelayedFields implements FieldsView {
   readonly #response: ResponseHead;
   readonly #bytes: Buffer;

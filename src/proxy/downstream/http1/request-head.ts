@@ -54,7 +54,7 @@ export class RequestHead {
   minor = 1;
   /** Empty only in HTTP/1.0, where a client need not say it. */
   host = '';
-  /** The field that says it is relayed; otherwise the pod is told what `host` is. */
+  /** The field that says it is relayed; otherwise the upstream is told what `host` is. */
   saysHost = true;
   framing: Framing = NO_BODY;
   /** The field's value; -1 when there is none. A length of 0 is passed on, though there is no body. */
@@ -89,7 +89,7 @@ export class RequestHead {
     return this.fields.next;
   }
 
-  /** Names the host to the pod that the client did not name: HTTP/1.1 has no request without one. */
+  /** Names the host to the upstream that the client did not name: HTTP/1.1 has no request without one. */
   assumeHost(host: string): void {
     this.host = host;
     this.fields.drop(FieldKind.host);

@@ -61,7 +61,7 @@ export class ClientSession implements Client, ConnectionUser, StreamSession {
       () => this.#streams.forEach((stream) => stream.onConnectionRoom()),
     );
     this.memory = memory;
-    const terms = {
+    const settings = {
       role: 'server',
       window: CONNECTION_WINDOW,
       streams,
@@ -69,7 +69,7 @@ export class ClientSession implements Client, ConnectionUser, StreamSession {
       headBytes,
       fieldCount,
     } as const;
-    this.#connection = new Http2Connection(socket, terms, this);
+    this.#connection = new Http2Connection(socket, settings, this);
     socket.on('data', (bytes: Buffer) => {
       try {
         this.#connection.read(bytes, bytes.length);
@@ -146,7 +146,7 @@ export class ClientSession implements Client, ConnectionUser, StreamSession {
   /** A client that goes away takes no pushes, of which there are none. */
   onGoaway(): void {}
 
-  /** Whoever asks to throw the work away is not worked for. */
+  /** A client that sends too many frames that only cost work is told so and closed. */
   onCheapFrame(by: Parameters<FloodGuard['count']>[0]): void {
     if (this.#floodGuard.count(by, performance.now())) this.#connection.fail(ErrorCode.enhanceYourCalm);
   }

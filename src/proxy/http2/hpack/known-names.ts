@@ -15,7 +15,7 @@ export interface KnownName {
   readonly indexing: Indexing;
 }
 
-/** Cookies too: the connections to pods are shared by clients, and one's must not be guessed by another. */
+/** Cookies too: the connections to upstreams are shared by clients, and one's must not be guessed by another. */
 const NEVER = ['authorization', 'proxy-authorization', 'cookie', 'set-cookie'];
 
 const PLAIN = [

@@ -27,7 +27,7 @@ const MOST_REMEMBERED = 1_024;
 export class Http2Connection implements FrameSink {
   readonly #socket: Socket;
   readonly #user: ConnectionUser;
-  readonly #terms: ConnectionSettings;
+  readonly #settings: ConnectionSettings;
   readonly outbox: Outbox;
   readonly sender: Sender;
   readonly #reader: FrameReader;
@@ -52,21 +52,21 @@ export class Http2Connection implements FrameSink {
   #touched: Http2Stream | null = null;
   #phase: 'open' | 'closing' | 'over' = 'open';
 
-  constructor(socket: Socket, terms: ConnectionSettings, user: ConnectionUser) {
+  constructor(socket: Socket, settings: ConnectionSettings, user: ConnectionUser) {
     this.#socket = socket;
-    this.#terms = terms;
+    this.#settings = settings;
     this.#user = user;
     this.outbox = new Outbox(socket, () => this.#wrote());
     this.sender = new Sender(this.outbox);
-    this.#reader = new FrameReader(this, terms.role === 'server', terms.memory);
-    this.#decoder = new HpackDecoder(4_096, terms);
-    this.#receiveWindow = terms.window;
+    this.#reader = new FrameReader(this, settings.role === 'server', settings.memory);
+    this.#decoder = new HpackDecoder(4_096, settings);
+    this.#receiveWindow = settings.window;
     socket.on('drain', () => this.#wrote());
     this.#begin();
   }
 
   #begin(): void {
-    const { role, streams, headBytes, window } = this.#terms;
+    const { role, streams, headBytes, window } = this.#settings;
     const { outbox } = this;
     if (role === 'client') {
       PREFACE.copy(outbox.reserve(PREFACE.length), outbox.at);
@@ -135,7 +135,7 @@ export class Http2Connection implements FrameSink {
   #wrote(): void {
     if (this.#phase === 'over') return;
     this.sender.pump();
-    this.#terms.memory?.setQueued(this.outbox.length);
+    this.#settings.memory?.setQueued(this.outbox.length);
     if (this.#socket.isPaused() && this.outbox.length <= OUTBOX_BYTES) this.#socket.resume();
   }
 
@@ -237,13 +237,13 @@ export class Http2Connection implements FrameSink {
   #closedStream(id: number): void {
     if (this.#isIdle(id)) return this.fail(ErrorCode.protocolError);
     this.#user.onCheapFrame('idleFrames');
-    if (this.#terms.role === 'server' && !this.#reset.has(id) && this.#phase === 'open')
+    if (this.#settings.role === 'server' && !this.#reset.has(id) && this.#phase === 'open')
       this.fail(ErrorCode.streamClosed);
   }
 
   /** No HEADERS have opened it. */
   #isIdle(id: number): boolean {
-    if (this.#terms.role === 'client') return id % 2 === 0 || id >= this.#nextLocal;
+    if (this.#settings.role === 'client') return id % 2 === 0 || id >= this.#nextLocal;
     return id % 2 === 0 || id > this.#lastRemote;
   }
 
@@ -309,8 +309,8 @@ export class Http2Connection implements FrameSink {
     if (typeof fragment === 'number') return this.fail(fragment);
     const ended = (flags & FrameFlag.endStream) !== 0;
     const fault = fragment.dependsOn === id ? ErrorCode.protocolError : null;
-    const mostBytes = 2 * this.#terms.headBytes;
-    const block = new HeaderBlock(id, ended, fault, mostBytes, this.#terms.memory);
+    const mostBytes = 2 * this.#settings.headBytes;
+    const block = new HeaderBlock(id, ended, fault, mostBytes, this.#settings.memory);
     if ((flags & FrameFlag.endHeaders) !== 0) {
       this.#decode(block, bytes, fragment.from, fragment.to);
     } else {
@@ -341,18 +341,18 @@ export class Http2Connection implements FrameSink {
       if (!ended) this.#touched = stream;
       return stream.receiveFields(head, ended);
     }
-    if (this.#terms.role === 'client' || id <= this.#lastRemote) return this.#closedStream(id);
+    if (this.#settings.role === 'client' || id <= this.#lastRemote) return this.#closedStream(id);
     this.#lastRemote = id;
     if (this.#phase !== 'open') return;
     if (fault !== null) {
       this.sendReset(id, fault);
       return this.#user.onCheapFrame('resets');
     }
-    if (this.#streams.size >= this.#terms.streams) {
+    if (this.#streams.size >= this.#settings.streams) {
       this.sendReset(id, ErrorCode.refusedStream);
       return this.#user.onCheapFrame('refused');
     }
-    const { memory } = this.#terms;
+    const { memory } = this.#settings;
     const begun = new Http2Stream(this, id, this.remote.initialWindow, memory, memory?.unsent ?? null);
     begun.isIdle = false;
     begun.remoteEnded = ended;
@@ -364,7 +364,7 @@ export class Http2Connection implements FrameSink {
     if (id !== 0) return this.fail(ErrorCode.protocolError);
     if ((flags & FrameFlag.ack) !== 0) return to > from ? this.fail(ErrorCode.frameSizeError) : undefined;
     const before = this.remote.initialWindow;
-    const sender = this.#terms.role === 'server' ? 'client' : 'server';
+    const sender = this.#settings.role === 'server' ? 'client' : 'server';
     const fault = readSettings(this.remote, sender, bytes, from, to);
     if (fault !== null) return this.fail(fault);
     this.#settled = true;
@@ -385,7 +385,7 @@ export class Http2Connection implements FrameSink {
   #onGoaway(last: number): void {
     // First of all: what comes back from the streams below must not be begun here again.
     this.#user.onGoaway();
-    if (this.#terms.role === 'server') return;
+    if (this.#settings.role === 'server') return;
     // RFC 9113 6.8: it has done nothing with these, and will not.
     for (const [id, stream] of this.#streams) if (id > last) stream.closed(ErrorCode.refusedStream);
   }

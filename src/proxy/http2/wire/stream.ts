@@ -269,7 +269,7 @@ export class Http2Stream {
       this.#endHeld = true;
       return;
     }
-    // Whoever is told of the end sees a stream that is over, if it is.
+    // First: the user that is told of the end must see a stream that is over.
     const isOver = this.#localEnded;
     if (isOver) this.#detach();
     if (!this.#abandoned) this.#tell((user) => user.onEnd());

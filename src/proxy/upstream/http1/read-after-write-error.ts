@@ -2,12 +2,12 @@ import type { Socket } from 'node:net';
 
 /**
  * Keeps a socket readable after a write on it failed because the other side has closed. `failed` is called, then the
- * bytes of this write and of those after it go nowhere. The end of what is to be read always follows.
+ * bytes of this write and of those after it are dropped. The end of what is to be read always follows.
  *
- * A pod that answers before it has read the request, and closes, makes its kernel send a reset behind the answer. On
- * Linux the answer stays in our receive buffer, but our next write fails, for which Node destroys the socket together
- * with what is in the buffer. Lost all the same is what a kernel throws away when the reset comes: the pod's own, of an
- * answer larger than our window; ours, where it is not Linux.
+ * If an upstream responds before it has read the request, and closes, its kernel sends a reset behind the response. On
+ * Linux the response stays in our receive buffer, but our next write fails; Node then destroys the socket together with
+ * that buffer. What a kernel drops when the reset comes is lost all the same: in the upstream's kernel the part of a
+ * response that is larger than our window, in ours everything where it is not Linux.
  */
 export function readAfterWriteError(socket: Socket, failed: () => void): void {
   let deaf = false;

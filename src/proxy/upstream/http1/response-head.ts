@@ -164,7 +164,7 @@ export class ResponseHead {
     return this.fields.valueOfKind(bytes, base, FieldKind.upgrade)?.toLowerCase() === protocol;
   }
 
-  /** Whether the pod will take another request on this connection, once this response is over. */
+  /** Whether the upstream will take another request on this connection, once this response is over. */
   get persists(): boolean {
     if (this.framing.kind === 'until-close' || this.connection.close) return false;
     return this.minor === 1 || this.connection.keepAlive;

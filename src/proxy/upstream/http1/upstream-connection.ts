@@ -16,7 +16,8 @@ import { failedConnect } from '../connect-failure.ts';
 import type { ReaderFault } from '../../native-record.ts';
 import { ResponseHead } from './response-head.ts';
 import type { TimedUpstream } from '../../route-deadlines.ts';
-import type { TunnelEnd, Upstream } from '../../sides.ts';
+import type { TunnelEnd } from '../../tunnel-end.ts';
+import type { Upstream } from '../upstream.ts';
 import type { Trailers } from '../../http1/field-block.ts';
 import { SocketEnd } from '../../socket-end.ts';
 import type { UpstreamFailure, UpstreamUser } from '../upstream-user.ts';
@@ -25,13 +26,13 @@ import type { UpstreamFailure, UpstreamUser } from '../upstream-user.ts';
 const MOST_INTERIMS = 32;
 
 /**
- * What every pod connection reads into. One piece of memory for all is enough, since what is read is parsed and
+ * What every upstream connection reads into. One piece of memory for all is enough, since what is read is parsed and
  * written on before the next read; it saves an allocation of 64 KiB per read.
  */
 const READ_BUFFER = Buffer.allocUnsafeSlow(32 * 1024);
 
 /**
- * What an HTTP/1.1 connection to a pod is at; `#reading` says how far into the response a busy one is.
+ * What an HTTP/1.1 connection to an upstream is at; `#reading` says how far into the response a busy one is.
  *
  *     connecting ──▶ busy ◀──▶ idle           an exchange has it, or it waits for the next one
  *                     │         │
@@ -57,7 +58,7 @@ export interface ConnectionOwner {
   forget(connection: UpstreamConnection): void;
 }
 
-/** One connection to a pod, and what is read on it. */
+/** One connection to an upstream, and what is read on it. */
 export class UpstreamConnection implements Upstream, TimedUpstream {
   readonly #pool: ConnectionOwner;
   readonly endpointKey: string;
@@ -70,7 +71,7 @@ export class UpstreamConnection implements Upstream, TimedUpstream {
   reused = false;
   /** Its endpoint left the table: it serves what it serves, and nothing after. */
   retired = false;
-  /** On the monotonic clock: from then on the pod may close it at any moment. */
+  /** On the monotonic clock: from then on the upstream may close it at any moment. */
   idleUntil = 0;
   #reading: 'nothing' | 'head' | 'body' = 'nothing';
   #interims = 0;
@@ -78,7 +79,7 @@ export class UpstreamConnection implements Upstream, TimedUpstream {
   #shaking = false;
   /** Something of the request of the exchange was sent. */
   #asked = false;
-  /** The pod has closed: what it said before may have been cut short, though its end looks like any other. */
+  /** The upstream has closed: what it sent before may be incomplete, although its end looks like any other. */
   #writeFailed = false;
   readonly #head: ResponseHead;
   readonly #body: BodyReader;
@@ -150,10 +151,10 @@ export class UpstreamConnection implements Upstream, TimedUpstream {
       'end',
       contained(() => this.#ended(), onFault),
     );
-    this.socket.on('error', (error) => contained(() => this.#lost(error), onFault)());
+    this.socket.on('error', (error) => contained(() => this.#onLost(error), onFault)());
     this.socket.on(
       'close',
-      contained(() => this.#lost(), onFault),
+      contained(() => this.#onLost(), onFault),
     );
     this.socket.on(
       'drain',
@@ -233,7 +234,7 @@ export class UpstreamConnection implements Upstream, TimedUpstream {
     return new SocketEnd(this.socket, this.#pool.output, (bytes) => this.#farewell(bytes));
   }
 
-  /** The last bytes of a tunnel: it closes by itself when the pod has ended too, which has until the pool is closed. */
+  /** The last bytes of a tunnel: it closes by itself when the upstream has ended too, at the latest with the pool. */
   #farewell(bytes: Buffer): void {
     if (this.phase === 'closed') return;
     this.phase = 'lingering';
@@ -252,15 +253,15 @@ export class UpstreamConnection implements Upstream, TimedUpstream {
     this.socket.destroy();
   }
 
-  /** The pod was silent for too long, or nobody needed the connection. */
+  /** The upstream was silent for too long, or nobody needed the connection. */
   timedOut(): void {
-    this.#lose('timed-out');
+    this.#fail('timed-out');
   }
 
   /** Its endpoint left the table: what was sent on it is finished, and nothing else begins. */
   retire(): void {
     this.retired = true;
-    if (this.phase === 'connecting') this.#lose('endpoint-gone');
+    if (this.phase === 'connecting') this.#fail('endpoint-gone');
     else if (this.phase === 'idle') this.destroy();
   }
 
@@ -299,8 +300,8 @@ export class UpstreamConnection implements Upstream, TimedUpstream {
   #read(bytes: Buffer, length: number): void {
     const user = this.#user;
     if (!user) return;
-    // Said to an idle connection, a 408 for one, and no answer to what the pod never got.
-    if (this.reused && !this.#asked) return this.#lose('reset');
+    // Said to an idle connection, a 408 for one, and no answer to what the upstream never got.
+    if (this.reused && !this.#asked) return this.#fail('reset');
     let at = 0;
     let end = length;
     if (this.#reading !== 'body') {
@@ -315,7 +316,7 @@ export class UpstreamConnection implements Upstream, TimedUpstream {
         const head = this.#head;
         const progress = head.read(bytes, at, end, user);
         if (progress === 'more') return this.#headGoesOn(bytes, at, end);
-        if (progress !== 'done') return this.#lose('protocol-error', progress);
+        if (progress !== 'done') return this.#fail('protocol-error', progress);
         const base = at;
         at += head.length;
         if (head.status === 101) {
@@ -333,7 +334,7 @@ export class UpstreamConnection implements Upstream, TimedUpstream {
           if (this.#user !== user) return;
           break;
         }
-        if (++this.#interims > MOST_INTERIMS) return this.#lose('protocol-error', 'too-many-interims');
+        if (++this.#interims > MOST_INTERIMS) return this.#fail('protocol-error', 'too-many-interims');
         user.onInterim(head, bytes, base);
         if (this.#user !== user) return;
         head.reset();
@@ -375,32 +376,32 @@ export class UpstreamConnection implements Upstream, TimedUpstream {
           // Bytes after the end answer nothing that was asked: the connection is not used again.
           return this.#user?.onDone(body, at === end && this.#head.persists && !this.#writeFailed);
         default:
-          return this.#lose('protocol-error', progress);
+          return this.#fail('protocol-error', progress);
       }
     }
   }
 
-  /** The pod will send no more. */
+  /** The upstream will send no more. */
   #ended(): void {
-    if (this.#writeFailed) return this.#lost();
+    if (this.#writeFailed) return this.#onLost();
     if (this.phase === 'tunnel') return this.#user?.onTunnelEnd();
     if (this.phase === 'busy' && this.#reading === 'body' && this.#body.end()) {
       return this.#user?.onDone(this.#body, false);
     }
-    this.#lost();
+    this.#onLost();
   }
 
-  #lost(error?: Error): void {
+  #onLost(error?: Error): void {
     if (this.phase === 'closed') return;
     if (this.phase === 'connecting') {
-      if (this.#shaking) return this.#lose('handshake-failed');
+      if (this.#shaking) return this.#fail('handshake-failed');
       const { kind, detail } = failedConnect(error);
-      return this.#lose(kind, detail);
+      return this.#fail(kind, detail);
     }
-    this.#lose(this.#reading === 'nothing' ? 'reset' : 'cut');
+    this.#fail(this.#reading === 'nothing' ? 'reset' : 'incomplete-response');
   }
 
-  #lose(failure: UpstreamFailure, fault: ReaderFault = ''): void {
+  #fail(failure: UpstreamFailure, fault: ReaderFault = ''): void {
     const user = this.#user;
     this.destroy();
     user?.onUpstreamFailure(failure, fault);

@@ -109,7 +109,7 @@ export function isDropped(
   return edit.mayDrop(length) && edit.drops(fields.name(bytes, base, field));
 }
 
-/** Whether a field of a request goes on to the pod as it came. */
+/** Whether a field of a request goes on to the upstream as it came. */
 export function isRelayedRequest(kind: FieldKind, { trusted, certificate }: ConnectionInfo): boolean {
   switch (kind) {
     case FieldKind.other:

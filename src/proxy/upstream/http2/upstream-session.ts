@@ -15,7 +15,7 @@ import { ErrorCode, FIRST_WINDOW } from '../../http2/wire/frame.ts';
 import type { ByteCount } from '../../connection-memory.ts';
 import type { Http2Stream } from '../../http2/wire/stream.ts';
 
-/** Of one connection to a pod, unless the pod wants fewer; then there is another connection. */
+/** Of one connection to an upstream, unless the upstream wants fewer; then there is another connection. */
 export const MOST_STREAMS = 100;
 /** One client that reads slowly must not keep the others from reading: room for all streams at once. */
 const CONNECTION_WINDOW = MOST_STREAMS * FIRST_WINDOW;
@@ -24,11 +24,11 @@ const CONNECTION_WINDOW = MOST_STREAMS * FIRST_WINDOW;
 const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
 
 /**
- * What an HTTP/2 connection to a pod is at.
+ * What an HTTP/2 connection to an upstream is at.
  *
  *     connecting ──▶ open ──▶ retired ──▶ closed
  *
- * `open` from the pod's SETTINGS on. `retired` takes no more streams: after GOAWAY, when its endpoint left the table, and
+ * `open` from the upstream's SETTINGS on. `retired` takes no more streams: after GOAWAY, when the endpoint left, and
  * when stream numbers are used up; it closes when the streams it has are over. A failure leads from everywhere to closed.
  */
 type Phase = 'connecting' | 'open' | 'retired' | 'closed';
@@ -40,7 +40,7 @@ export interface SessionStream {
   readonly connectMs: number;
   moveTo(session: UpstreamSession): void;
   connected(): void;
-  lost(failure: UpstreamFailure, fault?: ReaderFault): void;
+  fail(failure: UpstreamFailure, fault?: ReaderFault): void;
 }
 
 /** Where a session comes from. */
@@ -52,13 +52,13 @@ export interface SessionOwner {
   onFault(fault: unknown): void;
   /** The session has no room for a stream that waits for it. */
   moveOn(stream: SessionStream): void;
-  /** The pod said how many streams it allows on a connection. */
+  /** The upstream said how many streams it allows on a connection. */
   learn(session: UpstreamSession, allowed: number): void;
   /** A session takes no more streams. */
   forget(session: UpstreamSession): void;
 }
 
-/** One HTTP/2 connection to a pod (RFC 9113 3.3: with prior knowledge, or by ALPN over TLS). */
+/** One HTTP/2 connection to an upstream (RFC 9113 3.3: with prior knowledge, or by ALPN over TLS). */
 export class UpstreamSession implements ConnectionUser {
   readonly sessions: SessionOwner;
   readonly state: EndpointState;
@@ -66,12 +66,12 @@ export class UpstreamSession implements ConnectionUser {
   readonly deadline = new Deadline<UpstreamSession>(this);
   readonly #socket: Socket;
   #connection: Http2Connection | null = null;
-  /** There is a connection, and the pod has not sent its settings yet. */
+  /** There is a connection, and the upstream has not sent its settings yet. */
   #shaking = false;
   readonly #streams = new Set<SessionStream>();
   #phase: Phase = 'connecting';
   #connectMs = 0;
-  /** Streams that the pod allows at one time; before it has said so, what it said on another connection. */
+  /** Streams that the upstream allows at one time; before it has said so, what it said on another connection. */
   #allowed: number;
   /** A stream was begun on it. */
   hasServed = false;
@@ -91,7 +91,7 @@ export class UpstreamSession implements ConnectionUser {
     if (tls) {
       const socket = connectTls({ ...where, ...tls.options, ALPNProtocols: ['h2'] });
       this.#socket = socket;
-      // A pod that does not choose h2 would be spoken to in a language it does not know.
+      // An upstream that does not choose h2 would be spoken to in a language it does not know.
       socket.on(
         'secureConnect',
         contained(() => (socket.alpnProtocol === 'h2' ? this.#connected() : this.destroy()), onFault),
@@ -170,7 +170,7 @@ export class UpstreamSession implements ConnectionUser {
   }
 
   connectTimedOut(): void {
-    this.#lose('connect-timed-out');
+    this.#fail('connect-timed-out');
   }
 
   /** Takes no more streams, and closes when those it has are over. */
@@ -181,21 +181,21 @@ export class UpstreamSession implements ConnectionUser {
 
   /** Its endpoint left the table. Streams that wait for the connection have sent nothing: they go elsewhere. */
   endpointGone(): void {
-    if (this.#phase === 'connecting') this.#lose('endpoint-gone');
+    if (this.#phase === 'connecting') this.#fail('endpoint-gone');
     else this.retire();
   }
 
   destroy(error?: Error): void {
-    if (this.#phase !== 'connecting') return this.#lose('reset');
-    if (this.#shaking) return this.#lose('handshake-failed');
+    if (this.#phase !== 'connecting') return this.#fail('reset');
+    if (this.#shaking) return this.#fail('handshake-failed');
     const { kind, detail } = failedConnect(error);
-    this.#lose(kind, detail);
+    this.#fail(kind, detail);
   }
 
   #connected(): void {
     if (this.#phase !== 'connecting' || this.#connection) return;
     const { headBytes, fieldCount } = this.sessions.limits;
-    const terms = {
+    const settings = {
       role: 'client',
       window: CONNECTION_WINDOW,
       streams: 0,
@@ -203,7 +203,7 @@ export class UpstreamSession implements ConnectionUser {
       headBytes,
       fieldCount,
     } as const;
-    this.#connection = new Http2Connection(this.#socket, terms, this);
+    this.#connection = new Http2Connection(this.#socket, settings, this);
   }
 
   // ── As the connection sees it ────────────────────────────────────────────────────────────────────────────────
@@ -233,7 +233,7 @@ export class UpstreamSession implements ConnectionUser {
   /** Pods are asked nothing by PINGs. */
   onPong(): void {}
 
-  /** A pod is given all the room that it wants. */
+  /** An upstream is given all the room that it wants. */
   onCheapFrame(): void {}
 
   onOver(): void {
@@ -244,7 +244,7 @@ export class UpstreamSession implements ConnectionUser {
     this.deadline.clear();
     this.sessions.forget(this);
     this.#socket.end();
-    // A pod that keeps its side open is not waited for.
+    // An upstream that keeps its side open is not waited for.
     setImmediate(() => this.#socket.destroy());
   }
 
@@ -255,7 +255,7 @@ export class UpstreamSession implements ConnectionUser {
     this.sessions.forget(this);
   }
 
-  #lose(failure: UpstreamFailure, fault: ReaderFault = ''): void {
+  #fail(failure: UpstreamFailure, fault: ReaderFault = ''): void {
     if (this.#phase === 'closed') return;
     const connecting = this.#phase === 'connecting';
     this.#phase = 'closed';
@@ -264,6 +264,6 @@ export class UpstreamSession implements ConnectionUser {
     this.#connection?.lost(ErrorCode.cancel);
     this.#socket.destroy();
     // Streams that were begun are told by their own close, which knows more.
-    if (connecting) for (const stream of [...this.#streams]) stream.lost(failure, fault);
+    if (connecting) for (const stream of [...this.#streams]) stream.fail(failure, fault);
   }
 }

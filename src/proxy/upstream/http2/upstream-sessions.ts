@@ -11,16 +11,16 @@ const IDLE_TIMEOUT_MS = 55_000;
 
 interface Connections {
   readonly open: Set<UpstreamSession>;
-  /** Streams at one time, as the pod said when it was last asked. */
+  /** Streams at one time, as the upstream said when it was last asked. */
   allowed: number;
 }
 
-/** The HTTP/2 connections to pods, each shared by as many requests as it has room for. */
+/** The HTTP/2 connections to upstreams, each shared by as many requests as it has room for. */
 export class UpstreamSessions implements SessionOwner {
   readonly limits: Limits;
   readonly connecting: DeadlineLists<UpstreamSession>;
   readonly idling: DeadlineList<UpstreamSession>;
-  /** By endpoint, and by the terms of TLS below it; connections with different ones are never mixed. */
+  /** By endpoint, and by the id of its TLS settings; connections with different ones are never mixed. */
   readonly #sessions = new Map<string, Map<string, Connections>>();
   size = 0;
 
@@ -54,21 +54,21 @@ export class UpstreamSessions implements SessionOwner {
     return session;
   }
 
-  /** The pod said how many streams it allows on a connection. */
+  /** The upstream said how many streams it allows on a connection. */
   learn({ state, tls }: UpstreamSession, allowed: number): void {
     // Of an endpoint that has left the table, nothing is kept.
-    const connections = this.#sessions.get(state.key)?.get(tls?.terms ?? '');
+    const connections = this.#sessions.get(state.key)?.get(tls?.id ?? '');
     if (connections) connections.allowed = Math.max(1, allowed);
   }
 
   /** A connection takes no more streams. */
   forget(session: UpstreamSession): void {
     const ofEndpoint = this.#sessions.get(session.state.key);
-    const connections = ofEndpoint?.get(session.tls?.terms ?? '');
+    const connections = ofEndpoint?.get(session.tls?.id ?? '');
     if (!ofEndpoint || !connections?.open.delete(session)) return;
     this.size--;
     if (connections.open.size > 0) return;
-    ofEndpoint.delete(session.tls?.terms ?? '');
+    ofEndpoint.delete(session.tls?.id ?? '');
     if (ofEndpoint.size === 0) this.#sessions.delete(session.state.key);
   }
 
@@ -88,9 +88,9 @@ export class UpstreamSessions implements SessionOwner {
   #of(endpointKey: string, tls: UpstreamTls | null): Connections {
     let ofEndpoint = this.#sessions.get(endpointKey);
     if (!ofEndpoint) this.#sessions.set(endpointKey, (ofEndpoint = new Map()));
-    const terms = tls?.terms ?? '';
-    let connections = ofEndpoint.get(terms);
-    if (!connections) ofEndpoint.set(terms, (connections = { open: new Set(), allowed: MOST_STREAMS }));
+    const tlsId = tls?.id ?? '';
+    let connections = ofEndpoint.get(tlsId);
+    if (!connections) ofEndpoint.set(tlsId, (connections = { open: new Set(), allowed: MOST_STREAMS }));
     return connections;
   }
 }

@@ -3,7 +3,8 @@ import { Deadline, type DeadlineList } from '../../deadlines.ts';
 import type { Framing } from '../../http1/framing.ts';
 import { ResponseHead } from '../http1/response-head.ts';
 import type { TimedUpstream } from '../../route-deadlines.ts';
-import type { TunnelEnd, Upstream } from '../../sides.ts';
+import type { TunnelEnd } from '../../tunnel-end.ts';
+import type { Upstream } from '../upstream.ts';
 import type { Trailers } from '../../http1/field-block.ts';
 import type { ReaderFault } from '../../native-record.ts';
 import type { UpstreamFailure, UpstreamUser } from '../upstream-user.ts';
@@ -25,7 +26,7 @@ import type { Http2Stream, StreamUser } from '../../http2/wire/stream.ts';
 /** 1xx responses to one request; more are an attempt to keep it for ever. */
 const MOST_INTERIMS = 32;
 
-/** One request to a pod over HTTP/2, and the way of its response. */
+/** One request to an upstream over HTTP/2, and the way of its response. */
 export class UpstreamStream implements Upstream, SessionStream, StreamUser, TimedUpstream {
   #session: UpstreamSession;
   #user: UpstreamUser | null;
@@ -114,7 +115,7 @@ export class UpstreamStream implements Upstream, SessionStream, StreamUser, Time
     const stream = this.#session.begin(memory ?? null);
     if (!stream) {
       // The connection has just ended; nothing of the request left.
-      process.nextTick(() => this.lost('unprocessed'));
+      process.nextTick(() => this.fail('unprocessed'));
       return false;
     }
     this.#stream = stream;
@@ -174,12 +175,13 @@ export class UpstreamStream implements Upstream, SessionStream, StreamUser, Time
     const user = this.#user;
     if (!user) return;
     // RFC 8441 5: a tunnel is made of DATA.
-    if (this.#tunnelEnd) return this.lost('cut');
-    if (decoded.kind !== 'fields') return this.lost(this.#responded ? 'cut' : 'protocol-error');
+    if (this.#tunnelEnd) return this.fail('incomplete-response');
+    if (decoded.kind !== 'fields')
+      return this.fail(this.#responded ? 'incomplete-response' : 'protocol-error');
     if (this.#responded) {
       const trailers = ended ? readTrailers(decoded.fields, this.#session.sessions.limits) : null;
       if (trailers) this.#responseTrailers = trailers;
-      else this.lost('cut');
+      else this.fail('incomplete-response');
       return;
     }
     const { fields } = decoded;
@@ -188,13 +190,13 @@ export class UpstreamStream implements Upstream, SessionStream, StreamUser, Time
     const bytes = Buffer.from(text ?? '', 'latin1');
     const head = new ResponseHead(this.#session.sessions.limits);
     if (text === null || head.read(bytes, 0, bytes.length, user) !== 'done')
-      return this.lost('protocol-error');
+      return this.fail('protocol-error');
     if (head.status === 101) {
       this.deadline.clear();
       return user.onSwitch(head, bytes, 0, bytes.length, bytes.length);
     }
     if (head.status < 200) {
-      if (ended || ++this.#interims > MOST_INTERIMS) return this.lost('protocol-error');
+      if (ended || ++this.#interims > MOST_INTERIMS) return this.fail('protocol-error');
       return user.onInterim(head, bytes, 0);
     }
     this.isCall = isGrpc(text);
@@ -206,8 +208,8 @@ export class UpstreamStream implements Upstream, SessionStream, StreamUser, Time
   onContent(bytes: Buffer, from: number, to: number): void {
     if (this.#tunnelEnd) return this.#user?.onTunnelBytes(bytes, from, to);
     const isTooMuch = this.#lacking >= 0 && (this.#lacking -= to - from) < 0;
-    if (!this.#responded) this.lost('protocol-error');
-    else if (isTooMuch) this.lost('cut');
+    if (!this.#responded) this.fail('protocol-error');
+    else if (isTooMuch) this.fail('incomplete-response');
     else this.#user?.onContent(bytes, from, to);
   }
 
@@ -217,8 +219,8 @@ export class UpstreamStream implements Upstream, SessionStream, StreamUser, Time
 
   onEnd(): void {
     if (this.#tunnelEnd) return this.#user?.onTunnelEnd();
-    if (!this.#responded) this.lost('protocol-error');
-    else if (this.#lacking > 0) this.lost('cut');
+    if (!this.#responded) this.fail('protocol-error');
+    else if (this.#lacking > 0) this.fail('incomplete-response');
     else this.#user?.onDone(this.#responseTrailers, true);
   }
 
@@ -231,11 +233,11 @@ export class UpstreamStream implements Upstream, SessionStream, StreamUser, Time
   timedOut(): void {
     // It may be the connection that is dead: others are not sent on it.
     this.#session.retire();
-    this.lost('timed-out');
+    this.fail('timed-out');
   }
 
   /** There is no connection, or none any more. */
-  lost(failure: UpstreamFailure, fault: ReaderFault = ''): void {
+  fail(failure: UpstreamFailure, fault: ReaderFault = ''): void {
     const user = this.#user;
     // RFC 9113 8.1.1
     this.#leave(failure === 'protocol-error' ? ErrorCode.protocolError : ErrorCode.cancel);
@@ -251,7 +253,9 @@ export class UpstreamStream implements Upstream, SessionStream, StreamUser, Time
 
   onClosed(fault: ErrorCode | null): void {
     if (!this.#user || (fault === null && !this.#tunnelEnd)) return;
-    this.lost(this.#responded || this.#tunnelEnd ? 'cut' : lossBy(fault ?? ErrorCode.noError));
+    this.fail(
+      this.#responded || this.#tunnelEnd ? 'incomplete-response' : failureOf(fault ?? ErrorCode.noError),
+    );
   }
 }
 
@@ -260,8 +264,8 @@ function contentOf(framing: Framing): number {
   return framing.kind === 'length' ? framing.length : framing.kind === 'none' ? 0 : -1;
 }
 
-/** What became of a request that the pod has not begun to answer. */
-function lossBy(fault: ErrorCode): UpstreamFailure {
+/** What became of a request that the upstream has not begun to answer. */
+function failureOf(fault: ErrorCode): UpstreamFailure {
   switch (fault) {
     case ErrorCode.refusedStream:
       return 'unprocessed';
