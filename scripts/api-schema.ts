@@ -17,6 +17,7 @@ const ROOTS = {
   Service: 'V1Service',
   EndpointSlice: 'V1EndpointSlice',
   Secret: 'V1Secret',
+  ConfigMap: 'V1ConfigMap',
 };
 
 interface Attribute {

@@ -314,6 +314,7 @@ it('what --drop-in stands for yields to each flag and variable', () => {
     ingressClass: 'public',
     controllerName: 'k8s.io/ingress-nginx',
     allowCrossNamespaceExternalNames: false,
+    allowCrossNamespaceReferences: false,
     hsts: null,
   });
   expect(mistakesOf({ 'drop-in': 'haproxy' })).toEqual(["--drop-in: 'haproxy' is not one of ingress-nginx"]);

@@ -16,6 +16,7 @@ export function compileSettings(config: CompileConfig): Omit<CompileSettings, 'n
     defaultBackend: config.defaultBackend,
     allowLoopback: config.allowLoopback,
     allowCrossNamespaceExternalNames: config.allowCrossNamespaceExternalNames,
+    allowCrossNamespaceReferences: config.allowCrossNamespaceReferences,
     location: { node: config.nodeName, zone: config.zone },
     defaultTlsSecret: config.defaultTlsSecret,
     defaults: config.dropIn === null ? NO_DEFAULTS : INGRESS_NGINX_DEFAULTS,

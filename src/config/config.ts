@@ -52,6 +52,7 @@ export interface CompileConfig {
   /** Whether backends may be on this machine's loopback and link-local addresses. */
   readonly allowLoopback: boolean;
   readonly allowCrossNamespaceExternalNames: boolean;
+  readonly allowCrossNamespaceReferences: boolean;
   readonly defaultBackend: {
     readonly namespace: string;
     readonly service: string;
@@ -250,6 +251,7 @@ function readCompileConfig(read: FlagReader, dropIn: DropIn | null): CompileConf
     // Who can write a manifest file is on this machine already; who writes to a cluster is not.
     allowLoopback: manifests.length > 0 || read.flag('allow-loopback'),
     allowCrossNamespaceExternalNames: read.flag('allow-cross-namespace-external-names'),
+    allowCrossNamespaceReferences: read.flag('allow-cross-namespace-references'),
     defaultBackend: read.optional('default-backend', servicePort),
     nodeName: read.optional('node-name', nonEmptyText),
     zone: read.optional('zone', nonEmptyText),

@@ -107,6 +107,12 @@ export const CLASS_FLAGS: readonly Flag[] = [
     group: 'What is served',
   },
   {
+    name: 'allow-cross-namespace-references',
+    description:
+      'let annotations name Secrets and ConfigMaps of other namespaces; this bypasses RBAC between namespaces',
+    group: 'What is served',
+  },
+  {
     name: 'default-backend',
     value: '<ns/service:port>',
     description: 'receives requests that match no rule; without it they get 404',

@@ -9,8 +9,6 @@ import { createNameResolver, dnsResolve } from '../proxy/balance/name-resolver.t
 import type { NameFault } from '../model/name-fault.ts';
 import type { ObjectKey } from '../model/objects.ts';
 import type { KeyPair } from '../model/secrets.ts';
-import type { ShardedMap } from '../model/sharded-map.ts';
-import type { RouteTable } from '../routing/table.ts';
 
 export interface DataPlaneOptions {
   readonly config: Config;
@@ -26,10 +24,8 @@ export interface DataPlaneOptions {
 /** The threads that serve, as the flags say. */
 export interface DataPlane extends Pick<
   Threads,
-  'listening' | 'serving' | 'adoptedGeneration' | 'report' | 'forget' | 'drain'
+  'distribute' | 'listening' | 'serving' | 'adoptedGeneration' | 'report' | 'forget' | 'drain'
 > {
-  /** Gives every thread this table and these keys. */
-  distribute(table: RouteTable, keys: ShardedMap<KeyPair>): void;
   /** From the moment `drain` was called. */
   draining(): boolean;
 }
@@ -129,7 +125,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
 
   return {
     listening: threads.listening,
-    distribute: (table, keys) => threads.distribute(table, keys),
+    distribute: (table, keys, secrets) => threads.distribute(table, keys, secrets),
     serving: () => threads.serving(),
     adoptedGeneration: () => threads.adoptedGeneration(),
     report: () => threads.report(),

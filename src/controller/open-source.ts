@@ -48,7 +48,7 @@ export async function openSource(
     case 'manifests':
       return openManifests(config.source.paths, config.watchNamespaces, logger, onDirty);
     case 'cluster':
-      return openCluster(config.source, config.watchNamespaces, env, logger, onDirty, cache);
+      return openCluster(config.source, config, env, logger, onDirty, cache);
   }
 }
 
@@ -84,7 +84,7 @@ export async function unreadable(path: string): Promise<string | null> {
 
 async function openCluster(
   from: { readonly kubeconfig: string | null; readonly context: string | null },
-  watchNamespaces: readonly string[],
+  config: CompileConfig,
   env: NodeJS.ProcessEnv,
   logger: Logger,
   onDirty: (what: SourceEvent) => void,
@@ -105,9 +105,12 @@ async function openCluster(
   });
   if (loaded.kind === 'failed') return { kind: 'failed', message: loaded.message };
   const { connection } = loaded;
+  const { watchNamespaces } = config;
   const watched = watchNamespaces.map((glob) => picomatch(glob));
   const literal = watchNamespaces.length > 0 && watchNamespaces.every((glob) => /^[a-z0-9-]+$/.test(glob));
   const api = connectApi(connection, systemClock);
+  // A server allows so many streams on a connection: these must not keep the watches of whole kinds waiting.
+  const namedApi = connectApi(connection, systemClock);
   const wanted = (namespace: string): boolean =>
     watched.length === 0 || watched.some((matches) => matches(namespace));
   const log: Log = (level, message, fields = {}) => logger[level](fields, message);
@@ -115,6 +118,8 @@ async function openCluster(
     new ClusterSource(
       {
         api,
+        namedApi,
+        naming: config,
         watchNamespaces: wanted,
         namespaces: literal ? watchNamespaces : undefined,
         clock: systemClock,

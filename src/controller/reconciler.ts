@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { type Compilation, type CompileSettings, type KeyPair, compile } from '../routing/compile/compile.ts';
 import { type Problem, describeObject } from '../model/problem.ts';
+import type { SecretData } from '../model/secret-data.ts';
 import type { NameFault } from '../model/name-fault.ts';
 import type { ObjectKey } from '../model/objects.ts';
 import { type ShardedMap, difference, edit, emptyMap, get, values } from '../model/sharded-map.ts';
@@ -18,8 +19,12 @@ export interface ReconcilerOptions {
   readonly source: Source;
   /** `now` is set for every compile. */
   readonly settings: Omit<CompileSettings, 'now'>;
-  /** Gives a table and its keys to the data plane. Called with the first table, then only when table or keys change. */
-  readonly distribute: (table: RouteTable, keys: ShardedMap<KeyPair>) => void;
+  /** Gives a table and its Secrets to the data plane. Called with the first table, then only when one of these changes. */
+  readonly distribute: (
+    table: RouteTable,
+    keys: ShardedMap<KeyPair>,
+    secrets: ShardedMap<SecretData>,
+  ) => void;
   readonly compiled: (seconds: number) => void;
   readonly problemLog: ProblemLog;
   readonly changeLog: ChangeLog;
@@ -91,8 +96,9 @@ export class Reconciler {
     for (const { object, error } of next.faults) {
       logger.error({ err: error }, `failed to compile ${describeObject(object)}, which is left out`);
     }
-    if (next.table !== previous?.table || next.keys !== previous.keys) {
-      distribute(next.table, next.keys);
+    const sameSecrets = next.keys === previous?.keys && next.policySecrets === previous.policySecrets;
+    if (next.table !== previous?.table || !sameSecrets) {
+      distribute(next.table, next.keys, next.policySecrets);
       compiled(seconds);
       logger.debug({ generation: next.table.generation, seconds }, `compiled after a change of ${what}`);
     }

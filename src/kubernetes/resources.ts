@@ -1,4 +1,4 @@
-import type { Kind, Kinds } from '../model/objects.ts';
+import type { Kind, Kinds, ReferredKind } from '../model/objects.ts';
 
 /** How a kind is read from an API server. */
 export interface Resource {
@@ -14,6 +14,8 @@ export interface Resource {
   readonly required: boolean;
   /** What happens to users while this kind may not be read. */
   readonly consequence: string;
+  /** The manifest that grants the right. */
+  readonly grantedBy: string;
 }
 
 export const RESOURCES: readonly Resource[] = [
@@ -25,6 +27,7 @@ export const RESOURCES: readonly Resource[] = [
     selector: {},
     required: true,
     consequence: 'nothing can be routed',
+    grantedBy: 'deploy/rbac.yaml',
   },
   {
     kind: 'IngressClass',
@@ -34,6 +37,7 @@ export const RESOURCES: readonly Resource[] = [
     selector: {},
     required: false,
     consequence: 'only Ingresses chosen without an IngressClass object are served',
+    grantedBy: 'deploy/rbac.yaml',
   },
   {
     kind: 'Service',
@@ -43,6 +47,7 @@ export const RESOURCES: readonly Resource[] = [
     selector: {},
     required: true,
     consequence: 'nothing can be routed',
+    grantedBy: 'deploy/rbac.yaml',
   },
   {
     kind: 'EndpointSlice',
@@ -52,6 +57,7 @@ export const RESOURCES: readonly Resource[] = [
     selector: { labelSelector: 'kubernetes.io/service-name' },
     required: true,
     consequence: 'nothing can be routed',
+    grantedBy: 'deploy/rbac.yaml',
   },
   {
     kind: 'Secret',
@@ -61,8 +67,29 @@ export const RESOURCES: readonly Resource[] = [
     selector: { fieldSelector: 'type=kubernetes.io/tls' },
     required: false,
     consequence: 'every host gets the default certificate',
+    grantedBy: 'deploy/rbac.yaml',
   },
 ];
+
+/**
+ * How one object that an annotation names is read. A Secret of type `kubernetes.io/tls` is among all the others of its
+ * type already.
+ */
+export function namedResource(kind: ReferredKind, name: string): Resource {
+  const common = { kind, group: '', namespaced: true, required: false };
+  const consequence = 'what names it is served as its policy says without it';
+  switch (kind) {
+    case 'Secret': {
+      const selector = { fieldSelector: `metadata.name=${name},type!=kubernetes.io/tls` };
+      return { ...common, resource: 'secrets', selector, consequence, grantedBy: 'deploy/rbac.yaml' };
+    }
+    case 'ConfigMap': {
+      const selector = { fieldSelector: `metadata.name=${name}` };
+      const grantedBy = 'deploy/variants/configmaps.yaml';
+      return { ...common, resource: 'configmaps', selector, consequence, grantedBy };
+    }
+  }
+}
 
 /** The path of a list or watch, in one namespace or in all of them. */
 export function collectionPath(
@@ -76,12 +103,12 @@ export function collectionPath(
 }
 
 const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
-const SECRET_KEYS: ReadonlySet<string> = new Set(['tls.crt', 'tls.key', 'ca.crt']);
+const TLS_SECRET_KEYS: ReadonlySet<string> = new Set(['tls.crt', 'tls.key', 'ca.crt']);
 
 type MutableObject = Record<string, unknown>;
 
 /**
- * An object as it arrived, without what nothing reads (field managers, the last applied manifest, other data of a
+ * An object as it arrived, without what nothing reads (field managers, the last applied manifest, other data of a TLS
  * Secret) and frozen throughout; undefined when it has no name to be kept under.
  */
 export function arrive<K extends Kind>(kind: K, value: unknown): Kinds[K] | undefined {
@@ -92,8 +119,9 @@ export function arrive<K extends Kind>(kind: K, value: unknown): Kinds[K] | unde
   delete metadata['managedFields'];
   delete metadata['ownerReferences'];
   if (isObject(metadata['annotations'])) delete metadata['annotations'][LAST_APPLIED];
-  if (kind === 'Secret' && isObject(value['data']))
-    for (const key of Object.keys(value['data'])) if (!SECRET_KEYS.has(key)) delete value['data'][key];
+  // A Secret of another type is here because an annotation names it.
+  if (kind === 'Secret' && value['type'] === 'kubernetes.io/tls' && isObject(value['data']))
+    for (const key of Object.keys(value['data'])) if (!TLS_SECRET_KEYS.has(key)) delete value['data'][key];
   // Items of a List carry neither kind nor apiVersion, objects of an event do: both end as the same object.
   delete value['kind'];
   delete value['apiVersion'];
@@ -112,10 +140,13 @@ function deepFreeze(value: MutableObject): MutableObject {
 }
 
 /** Which right is missing, in words that can be typed into a Role. */
-export function missingRight({ resource, group }: Resource, namespace: string | undefined): string {
+export function missingRight(
+  { resource, group, grantedBy }: Resource,
+  namespace: string | undefined,
+): string {
   const role = namespace === undefined ? 'a ClusterRole' : `a Role in namespace "${namespace}"`;
   return (
     `Portico may not read ${resource}: grant it the verbs "list" and "watch" on resource "${resource}" ` +
-    `in API group "${group}" with ${role} (see deploy/rbac.yaml).`
+    `in API group "${group}" with ${role} (see ${grantedBy}).`
   );
 }

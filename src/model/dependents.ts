@@ -54,6 +54,8 @@ export function affectedDependents(
 /** Every dependency whose object differs between two snapshots. */
 function* changedDependencies(before: Snapshot, after: Snapshot): Generator<Dependency> {
   for (const [key] of difference(before.secrets, after.secrets)) yield `Secret ${key}`;
+  for (const [key] of difference(before.configMaps, after.configMaps)) yield `ConfigMap ${key}`;
+  for (const [reference] of difference(before.unreadable, after.unreadable)) yield reference as Dependency;
   for (const [key] of difference(before.services, after.services)) yield `Service ${key}`;
   for (const [key] of difference(before.slicesByService, after.slicesByService)) yield `Service ${key}`;
   for (const [key] of difference(before.nameFaults, after.nameFaults)) yield `Service ${key}`;

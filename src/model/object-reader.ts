@@ -1,11 +1,39 @@
 import { type EndpointIds, NO_ENDPOINTS } from './lost-readiness.ts';
-import type { EndpointSlice, ObjectKey, Secret, Service } from './objects.ts';
+import {
+  type ConfigMap,
+  type EndpointSlice,
+  type ObjectKey,
+  type Reference,
+  type Secret,
+  type Service,
+  namespaceOf,
+  referenceParts,
+} from './objects.ts';
 import type { NameFault } from './name-fault.ts';
 import { get } from './sharded-map.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** One object that something was compiled from, whether it exists or not; a Service stands for its slices too. */
-export type Dependency = `Secret ${ObjectKey}` | `Service ${ObjectKey}`;
+export type Dependency = Reference | `Service ${ObjectKey}`;
+
+/**
+ * How many objects the annotations of one namespace may name. Each is a watch of its own, and API servers take 1,000
+ * streams on a connection.
+ */
+export const MAX_REFERENCES = { perNamespace: 100, perNamespaceWhenMany: 10, many: 400, total: 800 };
+
+/** What may be read, by the rights and the flags. */
+export interface ReadableObjects {
+  /** The namespaces whose Secrets may not be read, or `*` for all; none when absent. */
+  readonly forbiddenSecrets?: readonly string[];
+  /** Whether annotations may name Secrets and ConfigMaps of other namespaces; no when absent. */
+  readonly allowCrossNamespaceReferences?: boolean;
+}
+
+const GRANTS = {
+  Secret: '"secrets" (apply deploy/rbac.yaml)',
+  ConfigMap: '"configmaps" (apply deploy/variants/configmaps.yaml)',
+};
 
 /**
  * Gives objects of one snapshot to whatever is being compiled, and records what it asked for. What asked for an object
@@ -15,19 +43,37 @@ export class ObjectReader {
   readonly #snapshot: Snapshot;
   readonly #forbiddenSecrets: readonly string[];
   readonly #dependencies = new Set<Dependency>();
+  /** Whether annotations may name objects of other namespaces. */
+  readonly acrossNamespaces: boolean;
 
-  /** `forbiddenSecrets`: the namespaces whose Secrets may not be read, or `*` for all. */
-  constructor(snapshot: Snapshot, forbiddenSecrets: readonly string[] = []) {
+  constructor(
+    snapshot: Snapshot,
+    { forbiddenSecrets = [], allowCrossNamespaceReferences = false }: ReadableObjects = {},
+  ) {
     this.#snapshot = snapshot;
     this.#forbiddenSecrets = forbiddenSecrets;
+    this.acrossNamespaces = allowCrossNamespaceReferences;
   }
 
-  /** Why `secret` gives none, as the beginning of a sentence; `what` is what the Secret should be. */
-  secretAbsence(key: ObjectKey, what: string): string {
-    const namespace = key.slice(0, key.indexOf('/'));
-    return this.#forbiddenSecrets.includes('*') || this.#forbiddenSecrets.includes(namespace)
-      ? `Portico may not read Secret ${key}: grant it the verbs "list" and "watch" on resource "secrets" (apply deploy/rbac.yaml)`
-      : `There is no Secret ${key} ${what}`;
+  /** Why there is no such object, as the beginning of a sentence; `what` continues it with what the object should be. */
+  absence(reference: Reference, what: string): string {
+    const unreadable = get(this.#snapshot.unreadable, reference);
+    if (unreadable === 'too-many')
+      return `Annotations of its namespace name more objects than Portico watches, so ${reference} is not read: name at most ${MAX_REFERENCES.perNamespace}`;
+    const { kind, key } = referenceParts(reference);
+    const isForbidden = unreadable === 'forbidden' || (kind === 'Secret' && this.#isForbiddenSecret(key));
+    return isForbidden
+      ? `Portico may not read ${reference}: grant it the verbs "list" and "watch" on resource ${GRANTS[kind]}`
+      : `There is no ${reference}${what === '' ? '' : ` ${what}`}`;
+  }
+
+  #isForbiddenSecret(key: ObjectKey): boolean {
+    return this.#forbiddenSecrets.includes('*') || this.#forbiddenSecrets.includes(namespaceOf(key));
+  }
+
+  configMap(key: ObjectKey): ConfigMap | undefined {
+    this.#dependencies.add(`ConfigMap ${key}`);
+    return get(this.#snapshot.configMaps, key);
   }
 
   secret(key: ObjectKey): Secret | undefined {

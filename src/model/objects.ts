@@ -1,4 +1,5 @@
 import type {
+  V1ConfigMap,
   V1EndpointSlice,
   V1Ingress,
   V1IngressClass,
@@ -27,6 +28,7 @@ export type IngressClass = Wire<V1IngressClass>;
 export type Service = Wire<V1Service>;
 export type EndpointSlice = Wire<V1EndpointSlice>;
 export type Secret = Wire<V1Secret>;
+export type ConfigMap = Wire<V1ConfigMap>;
 
 /** The kinds Portico reads, each with its type. */
 export interface Kinds {
@@ -35,11 +37,16 @@ export interface Kinds {
   Service: Service;
   EndpointSlice: EndpointSlice;
   Secret: Secret;
+  ConfigMap: ConfigMap;
 }
 export type Kind = keyof Kinds;
 
 /** `namespace/name`, or just the name for a kind without namespaces. */
 export type ObjectKey = string;
+
+/** A kind of object that an annotation may name, and one such object. */
+export type ReferredKind = 'Secret' | 'ConfigMap';
+export type Reference = `${ReferredKind} ${ObjectKey}`;
 
 export function objectKey(object: { readonly metadata?: ObjectMeta | null }): ObjectKey {
   const { namespace, name } = asObject(object.metadata);
@@ -51,4 +58,10 @@ export function objectKey(object: { readonly metadata?: ObjectMeta | null }): Ob
 /** The namespace in `namespace/name`; empty when there is none. */
 export function namespaceOf(key: ObjectKey): string {
   return key.slice(0, Math.max(0, key.indexOf('/')));
+}
+
+export function referenceParts(reference: Reference): { kind: ReferredKind; key: ObjectKey } {
+  const at = reference.indexOf(' ');
+  // What stands before the blank is of the type that the reference says.
+  return { kind: reference.slice(0, at) as ReferredKind, key: reference.slice(at + 1) };
 }

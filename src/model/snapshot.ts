@@ -1,5 +1,6 @@
 import { asObject, asString } from './untyped.ts';
 import {
+  type ConfigMap,
   type EndpointSlice,
   type Ingress,
   type IngressClass,
@@ -12,6 +13,7 @@ import {
 } from './objects.ts';
 import { type EndpointIds, NO_ENDPOINTS, lostReadiness } from './lost-readiness.ts';
 import type { NameFault } from './name-fault.ts';
+import type { Reference } from './objects.ts';
 import { type MapEdit, type ShardedMap, edit, emptyMap, get } from './sharded-map.ts';
 
 /** What the cluster says at one moment, frozen. Two snapshots share what did not change between them. */
@@ -21,7 +23,12 @@ export interface Snapshot {
   readonly ingressClasses: ShardedMap<IngressClass>;
   readonly services: ShardedMap<Service>;
   readonly endpointSlices: ShardedMap<EndpointSlice>;
+  /** Those of type `kubernetes.io/tls`, and those that annotations name. */
   readonly secrets: ShardedMap<Secret>;
+  /** Those that annotations name. */
+  readonly configMaps: ShardedMap<ConfigMap>;
+  /** Why an object that an annotation names could not be read, by `Kind namespace/name`. */
+  readonly unreadable: ShardedMap<Unreadable>;
   /** Index: the EndpointSlices of each Service by the Service's key, ordered by slice name. */
   readonly slicesByService: ShardedMap<readonly EndpointSlice[]>;
   /**
@@ -40,14 +47,25 @@ export const EMPTY_SNAPSHOT: Snapshot = {
   services: emptyMap(),
   endpointSlices: emptyMap(),
   secrets: emptyMap(),
+  configMaps: emptyMap(),
+  unreadable: emptyMap(),
   slicesByService: emptyMap(),
   lostReadiness: emptyMap(),
   nameFaults: emptyMap(),
 };
 
+/** `forbidden`: the right to is missing. `too-many`: its namespace names more objects than are watched. */
+export type Unreadable = 'forbidden' | 'too-many';
+
 /** The object of a key as it is now, or, when `object` is undefined, the news that it is gone. */
 export type ObjectChange = {
-  [K in Kind]: { readonly kind: K; readonly key: ObjectKey; readonly object: Kinds[K] | undefined };
+  [K in Kind]: {
+    readonly kind: K;
+    readonly key: ObjectKey;
+    readonly object: Kinds[K] | undefined;
+    /** Of the object that is gone: one that was created anew meanwhile, and came by another watch, stays. */
+    readonly uid?: string;
+  };
 }[Kind];
 
 /** The next snapshot; the same one when the changes change nothing. */
@@ -57,6 +75,7 @@ export function applyChanges(snapshot: Snapshot, changes: Iterable<ObjectChange>
   const services = edit(snapshot.services);
   const endpointSlices = edit(snapshot.endpointSlices);
   const secrets = edit(snapshot.secrets);
+  const configMaps = edit(snapshot.configMaps);
   const slicesByService = edit(snapshot.slicesByService);
   const affectedServices = new Set<ObjectKey>();
 
@@ -71,8 +90,14 @@ export function applyChanges(snapshot: Snapshot, changes: Iterable<ObjectChange>
       case 'Service':
         put(services, change.key, change.object);
         break;
-      case 'Secret':
-        put(secrets, change.key, change.object);
+      case 'Secret': {
+        const held = secrets.get(change.key)?.metadata?.uid;
+        const isAnother = change.uid !== undefined && change.uid !== held;
+        if (change.object !== undefined || !isAnother) put(secrets, change.key, change.object);
+        break;
+      }
+      case 'ConfigMap':
+        put(configMaps, change.key, change.object);
         break;
       case 'EndpointSlice': {
         const before = endpointSlices.get(change.key);
@@ -94,6 +119,7 @@ export function applyChanges(snapshot: Snapshot, changes: Iterable<ObjectChange>
     services: services.done(),
     endpointSlices: endpointSlices.done(),
     secrets: secrets.done(),
+    configMaps: configMaps.done(),
   };
   const same = (Object.keys(next) as (keyof typeof next)[]).every((kind) => next[kind] === snapshot[kind]);
   if (same) return snapshot;
@@ -102,9 +128,24 @@ export function applyChanges(snapshot: Snapshot, changes: Iterable<ObjectChange>
     generation: snapshot.generation + 1,
     ...next,
     slicesByService: slices,
+    unreadable: snapshot.unreadable,
     nameFaults: snapshot.nameFaults,
     lostReadiness: nextLostReadiness(snapshot, slices, affectedServices),
   };
+}
+
+/** The next snapshot, in which an object cannot be read, or can again when `reason` is null; the same one if it says so. */
+export function applyUnreadable(
+  snapshot: Snapshot,
+  reference: Reference,
+  reason: Unreadable | null,
+): Snapshot {
+  const unreadable = edit(snapshot.unreadable);
+  if (reason) unreadable.set(reference, reason);
+  else unreadable.delete(reference);
+  const next = unreadable.done();
+  if (next === snapshot.unreadable) return snapshot;
+  return { ...snapshot, generation: snapshot.generation + 1, unreadable: next };
 }
 
 /** The snapshot of objects that all exist at once, as a test or a one-off command has them. */

@@ -1,10 +1,11 @@
 import { parseCidr } from '../http/trusted-proxies.ts';
 import type { ObjectReader } from '../model/object-reader.ts';
-import type { ObjectKey, Secret } from '../model/objects.ts';
+import type { ConfigMap, ObjectKey, Secret } from '../model/objects.ts';
 import type { Severity } from '../model/problem.ts';
 import { type UntypedObject, quote } from '../model/untyped.ts';
 import { type AnnotationSpec, PORTICO, namesOf } from './annotation-spec.ts';
 import { type GlobalDefaults, NO_DEFAULTS } from './global-defaults.ts';
+import { parseReference } from './written-reference.ts';
 
 /** Ranges in one list: what a thread compiles for one Ingress has a bound. */
 const MAX_CIDRS = 4096;
@@ -12,11 +13,11 @@ const MAX_CIDRS = 4096;
 /** Takes a problem of one annotation, by its full name, or of a global option, whose name has no `/`. */
 export type ReportAnnotation = (severity: Severity, code: string, name: string, message: string) => void;
 
-/** A Secret that an annotation names. */
-export interface NamedSecret {
+/** A Secret or ConfigMap that an annotation names. */
+export interface NamedObject<T extends Secret | ConfigMap> {
   readonly key: ObjectKey;
   /** Undefined when there is none, or it may not be read. */
-  readonly object: Secret | undefined;
+  readonly object: T | undefined;
   /** Why there is none, as the beginning of a sentence. */
   readonly absence: string;
 }
@@ -134,28 +135,44 @@ export class AnnotationReader {
     return null;
   }
 
-  /** The Secret that a value names: `name`, or `namespace/name` of the same namespace. */
-  secret(spec: AnnotationSpec): NamedSecret | null {
+  /**
+   * The Secret that a value names: `name`, or `namespace/name`. `what` says what it should be, after its name: `with the
+   * key auth`. Its bytes must not become a part of a config; see `PolicyModule.secrets`.
+   */
+  secret(spec: AnnotationSpec, what: string): NamedObject<Secret> | null {
+    const key = this.#reference(spec);
+    if (key === null) return null;
+    return { key, object: this.#objects.secret(key), absence: this.#objects.absence(`Secret ${key}`, what) };
+  }
+
+  /** The ConfigMap that a value names, in the same way. What it says is public, and may become a part of a config. */
+  configMap(spec: AnnotationSpec, what = ''): NamedObject<ConfigMap> | null {
+    const key = this.#reference(spec);
+    if (key === null) return null;
+    const absence = this.#objects.absence(`ConfigMap ${key}`, what);
+    return { key, object: this.#objects.configMap(key), absence };
+  }
+
+  #reference(spec: AnnotationSpec): ObjectKey | null {
     const written = this.text(spec);
     if (written === null) return null;
-    const parts = written.split('/');
-    const [namespace, name] = parts.length === 2 ? parts : [this.namespace, written];
-    if (parts.length > 2 || !name || !namespace) {
-      this.invalid(spec, 'is not the name of a Secret', 'write its name');
+    const { refersTo } = spec;
+    if (refersTo === undefined) throw new Error(`${this.nameOf(spec)} is not said to refer to an object`);
+    const reference = parseReference(written, this.namespace);
+    if (reference === null) {
+      this.invalid(spec, `is not the name of a ${refersTo}`, 'write its name');
       return null;
     }
-    if (namespace !== this.namespace) {
-      const advice = 'an Ingress may use the Secrets of its own namespace only';
-      this.invalid(spec, 'is in another namespace', advice);
+    const { namespace, name } = reference;
+    if (namespace !== this.namespace && !this.#objects.acrossNamespaces) {
+      this.invalid(
+        spec,
+        'is in another namespace',
+        `an Ingress may use the ${refersTo}s of its own namespace only`,
+      );
       return null;
     }
-    const key = `${namespace}/${name}`;
-    const object = this.#objects.secret(key);
-    return {
-      key,
-      object,
-      absence: this.#objects.secretAbsence(key, 'of type kubernetes.io/tls with a certificate in its ca.crt'),
-    };
+    return `${namespace}/${name}`;
   }
 
   /** Says that the value of an annotation cannot be used: `fault` continues the value, `advice` says what to write. */

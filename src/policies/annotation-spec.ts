@@ -1,3 +1,5 @@
+import type { ReferredKind } from '../model/objects.ts';
+
 export const PORTICO = 'portico.dev/';
 export const INGRESS_NGINX = 'nginx.ingress.kubernetes.io/';
 
@@ -18,6 +20,8 @@ export interface AnnotationSpec {
   readonly default: string;
   /** Whether it counts for the paths of its Ingress, or for the whole host. */
   readonly scope: 'path' | 'host';
+  /** The kind of object that its value names, as `name` or `namespace/name`: such objects are watched. */
+  readonly refersTo?: ReferredKind;
   /** What it does, in a sentence or more. */
   readonly about: string;
   /** Where the annotation of ingress-nginx does not mean exactly the same: what differs, in one sentence. */

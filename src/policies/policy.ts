@@ -1,6 +1,8 @@
 import type { AnnotationReader } from './annotation-reader.ts';
 import type { AnnotationSpec } from './annotation-spec.ts';
 import type { HeadEdit } from '../http/head-edit.ts';
+import type { ObjectKey } from '../model/objects.ts';
+import type { SecretData } from '../model/secret-data.ts';
 import type { LocalResponse, PolicyRefusal } from '../http/local-response.ts';
 import type { RequestEdit, RequestView } from '../http/request-view.ts';
 
@@ -37,6 +39,11 @@ export interface PolicyModule<C extends object = object, N extends string = stri
   /** For goldens, `explain` and the reference: `least-requests`. */
   describe(config: C): string;
   /**
+   * The Secrets whose data `bind` uses through `PolicyThread.secret`. A config names a Secret and holds no byte of it: what
+   * it holds is printed, logged and posted with the table.
+   */
+  secrets?(config: C): readonly ObjectKey[];
+  /**
    * What the policy does with requests, once for each config and data-plane thread; it may keep state. Absent where the
    * config is read by the proxy itself, as that of a balance is.
    */
@@ -47,6 +54,11 @@ export interface PolicyModule<C extends object = object, N extends string = stri
 export interface PolicyThread {
   /** Milliseconds since the epoch. */
   now(): number;
+  /**
+   * The data of a Secret that `PolicyModule.secrets` names, as it is now; the same object for as long as it says the
+   * same. Undefined when there is none.
+   */
+  secret(key: ObjectKey): SecretData | undefined;
 }
 
 /**

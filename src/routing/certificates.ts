@@ -119,7 +119,7 @@ function judge(host: string | null, key: ObjectKey, objects: ObjectReader, now: 
   });
   const secret = objects.secret(key);
   if (!secret || !isTlsSecret(secret)) {
-    const absence = objects.secretAbsence(key, 'of type kubernetes.io/tls: create it');
+    const absence = objects.absence(`Secret ${key}`, 'of type kubernetes.io/tls: create it');
     return refuse('SecretNotFound', absence);
   }
   const read = readTlsSecret(secret);

@@ -1,3 +1,4 @@
+import type { ReadableObjects } from '../model/object-reader.ts';
 import type { Problem } from '../model/problem.ts';
 import type { GlobalDefaults } from '../policies/global-defaults.ts';
 
@@ -21,7 +22,7 @@ export function forbiddenSecrets(problems: readonly Problem[]): readonly string[
 }
 
 /** What compiling depends on besides the cluster. */
-export interface CompileSettings {
+export interface CompileSettings extends ReadableObjects {
   /** The name of our IngressClass. */
   readonly ingressClass: string;
   /** An IngressClass is ours when its `spec.controller` is this. */
@@ -45,8 +46,6 @@ export interface CompileSettings {
   readonly allowCrossNamespaceExternalNames?: boolean;
   /** For Services that prefer endpoints nearby; nowhere when absent. */
   readonly location?: Location;
-  /** The namespaces whose Secrets Portico lacks the right to read, or `*` for all; none when absent. */
-  readonly forbiddenSecrets?: readonly string[];
   /** What holds where an Ingress says nothing; Portico's own defaults when absent. */
   readonly defaults?: GlobalDefaults;
   /** Milliseconds since the epoch: whether certificates are valid. */

@@ -1,13 +1,34 @@
-import { type Kind, type Kinds } from '../model/objects.ts';
-import type { Problem } from '../model/problem.ts';
-import { EMPTY_SNAPSHOT, type ObjectChange, type Snapshot, applyChanges } from '../model/snapshot.ts';
+import {
+  type Ingress,
+  type Kind,
+  type Kinds,
+  type Reference,
+  namespaceOf,
+  objectKey,
+  referenceParts,
+} from '../model/objects.ts';
+import type { ReadableObjects } from '../model/object-reader.ts';
+import { type Problem, referenceTo } from '../model/problem.ts';
+import { entries } from '../model/sharded-map.ts';
+import {
+  EMPTY_SNAPSHOT,
+  type ObjectChange,
+  type Snapshot,
+  type Unreadable,
+  applyChanges,
+  applyUnreadable,
+} from '../model/snapshot.ts';
+import { asObject } from '../model/untyped.ts';
+import { namedObjects } from '../policies/named-objects.ts';
+import { type ClassSettings, ownership, readClasses } from '../routing/ingress/classes.ts';
 import type { ApiConnection } from '../kubernetes/api-connection.ts';
 import { RESYNC_WITHIN_MS, type ResyncGate, startResyncGate } from './resync-gate.ts';
 import type { Clock } from '../kubernetes/clock.ts';
 import { advanceEndpoints } from './hold-off.ts';
 import type { Log } from '../kubernetes/log.ts';
-import { Reflector } from './reflector.ts';
-import { RESOURCES, missingRight } from '../kubernetes/resources.ts';
+import { NamedObjects } from './named-objects.ts';
+import { Reflector, type ReflectorOptions } from './reflector.ts';
+import { RESOURCES, missingRight, namedResource } from '../kubernetes/resources.ts';
 import type { Source, SourceEvent, WatchState } from './source.ts';
 
 export interface ClusterSourceOptions {
@@ -17,6 +38,10 @@ export interface ClusterSourceOptions {
   readonly watchNamespaces: (namespace: string) => boolean;
   /** The namespaces themselves when no glob is involved: each is then listed alone, so that Roles suffice. */
   readonly namespaces?: readonly string[] | undefined;
+  /** Which Ingresses are ours: what their annotations name is watched, too. Without it nothing of that kind is. */
+  readonly naming?: NamingSettings | undefined;
+  /** For the watches of single objects, which are many; `api` unless said. */
+  readonly namedApi?: ApiConnection;
   readonly clock: Clock;
   /** From 0 to below 1. */
   readonly random: () => number;
@@ -24,6 +49,9 @@ export interface ClusterSourceOptions {
   /** A list or a watch failed for another reason than missing rights. */
   readonly onUnreachable?: () => void;
 }
+
+/** What decides which objects are watched because an annotation names them. */
+export type NamingSettings = ClassSettings & Pick<ReadableObjects, 'allowCrossNamespaceReferences'>;
 
 /** Counted on from a snapshot that was restored from a file, whose generation is 1. */
 const BEFORE_LISTING: Snapshot = { ...EMPTY_SNAPSHOT, generation: 2 };
@@ -39,15 +67,21 @@ export class ClusterSource implements Source {
   readonly synced: Promise<void>;
 
   readonly #api: ApiConnection;
+  readonly #namedApi: ApiConnection;
   readonly #log: Log;
   readonly #onDirty: (what: SourceEvent) => void;
   readonly #reflectors: readonly Reflector[];
+  /** What annotations name. */
+  readonly #named: NamedObjects;
   readonly #gate: ResyncGate;
   readonly #resolveSynced: () => void;
   /** Everything that is known. */
   #known = BEFORE_LISTING;
   /** Of that, what may be served. */
   #snapshot = BEFORE_LISTING;
+  /** Whether every kind is listed, so that it is known which Ingresses are ours and what they name. */
+  #isListed = false;
+  /** Whether that is known, too. */
   #isSynced = false;
   /** Which reflectors lacked a right when that was last looked at. */
   #forbidden = '';
@@ -58,6 +92,7 @@ export class ClusterSource implements Source {
     this.synced = promise;
     this.#resolveSynced = resolve;
     this.#api = api;
+    this.#namedApi = options.namedApi ?? api;
     this.#onDirty = onDirty;
     this.#log = once(options.log, clock);
     this.#gate = startResyncGate({
@@ -70,9 +105,16 @@ export class ClusterSource implements Source {
       log: this.#log,
       onChanges: (changes: readonly ObjectChange[]) => this.#onChanges(changes),
       onListed: () => this.#onListed(),
-      onAnswered: () => this.#reflectors.forEach((reflector) => reflector.wake()),
+      onAnswered: () => [...this.#reflectors, ...this.#named.reflectors()].forEach((each) => each.wake()),
       onStateChange: () => this.#onStateChange(),
     };
+    this.#named = new NamedObjects({
+      clock,
+      namedBy: (ingress) => namedBy(ingress, this.#known, options.naming),
+      watch: (reference, told) => new Reflector({ ...common, ...told, ...namedWatch(reference, options) }),
+      onChanges: (changes) => this.#onChanges(changes),
+      onUnreadable: (reference, reason) => this.#onUnreadable(reference, reason),
+    });
     // None calls back before all are made: each waits for the API server first.
     this.#reflectors = RESOURCES.flatMap((resource) =>
       (resource.namespaced && namespaces ? [...new Set(namespaces)] : [undefined]).map(
@@ -104,11 +146,12 @@ export class ClusterSource implements Source {
     );
   }
 
-  /** Ends the watches and closes the connection to the API server. */
+  /** Ends the watches and closes the connections to the API server. */
   async stop(): Promise<void> {
     this.#gate.stop();
-    await Promise.all(this.#reflectors.map((reflector) => reflector.stop()));
+    await Promise.all([this.#named.stop(), ...this.#reflectors.map((reflector) => reflector.stop())]);
     this.#api.close();
+    this.#namedApi.close();
   }
 
   #tell(what: SourceEvent): void {
@@ -120,24 +163,48 @@ export class ClusterSource implements Source {
   }
 
   #onChanges(changes: readonly ObjectChange[]): void {
-    const next = applyChanges(this.#known, changes);
+    const ready = this.#isListed ? this.#named.admit(changes) : changes;
+    const next = applyChanges(this.#known, ready);
+    if (next === this.#known) return;
+    const isOtherClass = next.ingressClasses !== this.#known.ingressClasses;
+    this.#known = next;
+    if (isOtherClass && this.#isListed) this.#followNames();
+    this.#advance(ready.some(({ kind }) => kind !== 'EndpointSlice') ? 'routes' : 'endpoints');
+  }
+
+  #onUnreadable(reference: Reference, reason: Unreadable | null): void {
+    const next = applyUnreadable(this.#known, reference, reason);
     if (next === this.#known) return;
     this.#known = next;
-    const routes = changes.some(({ kind }) => kind !== 'EndpointSlice');
+    this.#advance('routes');
+  }
+
+  /** Watches what the Ingresses that are ours by the classes of now name. */
+  #followNames(): void {
+    const gone = this.#named.follow(entries(this.#known.ingresses));
+    this.#known = applyChanges(this.#known, gone);
+  }
+
+  /** Serves what is known, unless it has to wait. */
+  #advance(what: SourceEvent): void {
     const before = this.#snapshot;
-    const waits = this.#isSynced && (routes ? !this.#gate.ready() : this.#gate.waiting());
-    this.#snapshot = waits ? advanceEndpoints(before, next) : next;
-    if (this.#isSynced && this.#snapshot !== before) this.#tell(routes ? 'routes' : 'endpoints');
+    const waits = this.#isSynced && (what === 'routes' ? !this.#gate.ready() : this.#gate.waiting());
+    this.#snapshot = waits ? advanceEndpoints(before, this.#known) : this.#known;
+    if (this.#isSynced && this.#snapshot !== before) this.#tell(what);
   }
 
   #onListed(): void {
-    if (this.#isSynced || !this.#reflectors.every(({ listed }) => listed)) return;
-    this.#isSynced = true;
-    this.#log('info', `everything is listed from ${this.#api.server}`, {
-      objects: objectsOf(this.#snapshot),
+    if (this.#isListed || !this.#reflectors.every(({ listed }) => listed)) return;
+    this.#isListed = true;
+    this.#followNames();
+    void this.#named.allKnown().then(() => {
+      this.#isSynced = true;
+      this.#snapshot = this.#known;
+      const objects = objectsOf(this.#snapshot);
+      this.#log('info', `everything is listed from ${this.#api.server}`, { objects });
+      this.#resolveSynced();
+      this.#tell('routes');
     });
-    this.#resolveSynced();
-    this.#tell('routes');
   }
 
   #onRelease(late: boolean): void {
@@ -172,13 +239,40 @@ function behind(reflectors: readonly Reflector[]): string {
   return `${[...kinds].join(', ')} could not be read again for ${RESYNC_WITHIN_MS / 1000} s`;
 }
 
-function objectsOf({ ingresses, ingressClasses, services, endpointSlices, secrets }: Snapshot) {
+/** What an Ingress of ours names in its annotations. */
+function namedBy(
+  ingress: Ingress,
+  { ingressClasses }: Snapshot,
+  naming: NamingSettings | undefined,
+): readonly Reference[] {
+  const annotations = asObject(asObject(ingress.metadata)['annotations']);
+  if (!naming || Object.keys(annotations).length === 0) return [];
+  const key = objectKey(ingress);
+  const names = namedObjects(annotations, namespaceOf(key), naming.allowCrossNamespaceReferences ?? false);
+  if (names.length === 0) return names;
+  const classes = readClasses(ingressClasses, naming);
+  const owner = ownership(ingress, referenceTo('Ingress', key, ingress), classes, naming);
+  return owner.kind === 'ours' ? names : [];
+}
+
+function namedWatch(
+  reference: Reference,
+  { namedApi, api, watchNamespaces }: ClusterSourceOptions,
+): Pick<ReflectorOptions, 'api' | 'resource' | 'namespace' | 'wanted'> {
+  const { kind, key } = referenceParts(reference);
+  const namespace = namespaceOf(key);
+  const resource = namedResource(kind, key.slice(namespace.length + 1));
+  return { api: namedApi ?? api, resource, namespace, wanted: watchNamespaces };
+}
+
+function objectsOf({ ingresses, ingressClasses, services, endpointSlices, secrets, configMaps }: Snapshot) {
   return {
     Ingress: ingresses.size,
     IngressClass: ingressClasses.size,
     Service: services.size,
     EndpointSlice: endpointSlices.size,
     Secret: secrets.size,
+    ConfigMap: configMaps.size,
   } satisfies Record<keyof Kinds, number>;
 }
 

@@ -191,6 +191,7 @@ function difference(before: Collection, after: Collection): SourceEvent | null {
     a.ingressClasses !== b.ingressClasses ||
     a.services !== b.services ||
     a.secrets !== b.secrets ||
+    a.configMaps !== b.configMaps ||
     JSON.stringify(before.problems) !== JSON.stringify(after.problems);
   if (routes) return 'routes';
   return a.endpointSlices === b.endpointSlices ? null : 'endpoints';
@@ -207,5 +208,6 @@ function sizesOf(snapshot: Snapshot): Record<Kind, number> {
     Service: snapshot.services.size,
     EndpointSlice: snapshot.endpointSlices.size,
     Secret: snapshot.secrets.size,
+    ConfigMap: snapshot.configMaps.size,
   };
 }

@@ -30,15 +30,22 @@ export class ObjectStore<K extends Kind> {
   }
 
   delete(key: ObjectKey): ObjectChange | undefined {
-    return this.#held.delete(key) ? changeOf(this.kind, key, undefined) : undefined;
+    const held = this.#held.get(key);
+    return this.#held.delete(key) ? gone(this.kind, key, held) : undefined;
   }
 
   /** Drops what a complete list did not have: it was deleted while nobody was watching. */
   retain(keys: ReadonlySet<ObjectKey>): ObjectChange[] {
-    const gone = [...this.#held.keys()].filter((key) => !keys.has(key));
-    for (const key of gone) this.#held.delete(key);
-    return gone.map((key) => changeOf(this.kind, key, undefined));
+    const lost = [...this.#held].filter(([key]) => !keys.has(key));
+    for (const [key] of lost) this.#held.delete(key);
+    return lost.map(([key, held]) => gone(this.kind, key, held));
   }
+}
+
+// TypeScript does not see that the pair (K, Kinds[K]) is one of the pairs of the union.
+function gone<K extends Kind>(kind: K, key: ObjectKey, held: Kinds[K] | undefined): ObjectChange {
+  const uid = held?.metadata?.uid;
+  return { ...changeOf(kind, key, undefined), ...(uid ? { uid } : {}) } as ObjectChange;
 }
 
 function changeOf<K extends Kind>(kind: K, key: ObjectKey, object: Kinds[K] | undefined): ObjectChange {

@@ -98,6 +98,11 @@ export class Reflector {
     return this.forbidden !== null || (this.lastError === null && this.#resourceVersion !== undefined);
   }
 
+  /** Forgets everything; gives the changes that say so. */
+  drop(): readonly ObjectChange[] {
+    return this.#store.retain(new Set());
+  }
+
   async stop(): Promise<void> {
     this.#stop.abort();
     this.#pause.abort();

@@ -5,7 +5,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Kind, type Kinds, objectKey } from '../model/objects.ts';
 import { values } from '../model/sharded-map.ts';
 import { type ObjectChange, type Snapshot, snapshotOf } from '../model/snapshot.ts';
-import { RESOURCES, arrive } from '../kubernetes/resources.ts';
+import { arrive } from '../kubernetes/resources.ts';
 
 /**
  * A snapshot on disk: a line that says what follows, one line per object, and a line with the number of objects and
@@ -38,6 +38,7 @@ const COLLECTIONS = {
   Service: 'services',
   EndpointSlice: 'endpointSlices',
   Secret: 'secrets',
+  ConfigMap: 'configMaps',
 } as const satisfies Record<Kind, keyof Snapshot>;
 
 /**
@@ -76,7 +77,7 @@ async function* encode(
     text = '';
     return chunk;
   };
-  for (const { kind } of RESOURCES) {
+  for (const kind of Object.keys(COLLECTIONS) as Kind[]) {
     if (kind === 'Secret' && !withSecrets) continue;
     for (const object of values<Kinds[Kind]>(snapshot[COLLECTIONS[kind]])) {
       text += `${JSON.stringify({ kind, object })}\n`;
@@ -163,11 +164,11 @@ function changeOf(
   line: Readonly<Record<string, unknown>> | null,
   wanted: (namespace: string) => boolean,
 ): ObjectChange | null {
-  const resource = RESOURCES.find(({ kind }) => kind === line?.['kind']);
-  const object = resource && arrive(resource.kind, line?.['object']);
-  if (!object || (resource.namespaced && !wanted(object.metadata?.namespace ?? ''))) return null;
+  const kind = (Object.keys(COLLECTIONS) as Kind[]).find((each) => each === line?.['kind']);
+  const object = kind && arrive(kind, line?.['object']);
+  if (!object || (kind !== 'IngressClass' && !wanted(object.metadata?.namespace ?? ''))) return null;
   // TypeScript does not see that kind and object belong together.
-  return { kind: resource.kind, key: objectKey(object), object } as ObjectChange;
+  return { kind, key: objectKey(object), object } as ObjectChange;
 }
 
 function parseLine(line: Buffer): Readonly<Record<string, unknown>> | null {

@@ -100,6 +100,14 @@ test('every flag of run fits the schema', () => {
   expect(RUN_FLAGS.filter((flag) => !pattern.test(`--${flag.name}`))).toEqual([]);
 });
 
+test('configMaps grants what deploy/variants/configmaps.yaml does, or as much in the namespaces that are watched', () => {
+  const variant = variantManifests('configmaps.yaml');
+  expect(byName(rendered('configmaps'))).toEqual(byName([...deployManifests(), ...variant]));
+  const roles = rendered('configmaps-namespaced').map(({ object }) => object as { kind: string } & V1Role);
+  const readers = roles.filter((role) => role.rules?.some((rule) => rule.resources?.includes('configmaps')));
+  expect(readers.map(({ kind, metadata }) => [kind, metadata?.namespace])).toEqual([['Role', 'default']]);
+});
+
 describe('edge-daemonset', () => {
   const objects = rendered('edge-daemonset');
   const daemonSet = theOnly<V1DaemonSet>('DaemonSet', objects);

@@ -24,7 +24,7 @@ function allowedOrigin(allowed: string, origin: string): string | undefined {
     value: (name: string) => fields.value(name),
   } as const;
   const edit = new HeadEdit(fieldsViewOf([]));
-  cors.bind?.(config, { now: () => 0 }).onResponse?.(edit, request);
+  cors.bind?.(config, { now: () => 0, secret: () => undefined }).onResponse?.(edit, request);
   return edit.value('access-control-allow-origin');
 }
 

@@ -78,7 +78,7 @@ async function startDataPlane(entry = new URL('threads-entry.ts', import.meta.ur
       return (await client.message()).status;
     },
     publish: (...hosts) =>
-      threads.distribute(tableOf(hosts.map((host) => ({ host, ports: [port] }))), emptyMap()),
+      threads.distribute(tableOf(hosts.map((host) => ({ host, ports: [port] }))), emptyMap(), emptyMap()),
     async [Symbol.asyncDispose]() {
       await threads.drain(0);
       channel.close();
@@ -209,7 +209,7 @@ it('an entry that cannot be sent is left out: everything else is served, and lat
   const bad = { ...get(broken.hosts, 'bad.test'), notPlainData: () => {} } as unknown as HostRoutes;
   const hosts = edit(broken.hosts);
   hosts.set('bad.test', bad);
-  plane.threads.distribute({ ...broken, hosts: hosts.done() }, emptyMap());
+  plane.threads.distribute({ ...broken, hosts: hosts.done() }, emptyMap(), emptyMap());
   await plane.threads.listening;
   expect(plane.failures).toEqual([1, 2].map(() => ({ kind: 'left-out', entries: ['host bad.test'] })));
   expect(await plane.ask('a.test')).toBe(502);
@@ -227,7 +227,7 @@ it('a table that a thread cannot adopt leaves it the one before, until it is sen
   plane.publish('a.test');
   await plane.threads.listening;
   const backends = mapOf([['default/a.test:80', { endpoints: null }]]);
-  plane.threads.distribute({ ...tableOf([]), backends } as unknown as RouteTable, emptyMap());
+  plane.threads.distribute({ ...tableOf([]), backends } as unknown as RouteTable, emptyMap(), emptyMap());
   await eventually(async () => plane.failures.length >= 2);
   expect(new Set(plane.failures.map(({ kind }) => kind))).toEqual(new Set(['table-failed']));
   expect(await plane.ask('a.test')).toBe(200);

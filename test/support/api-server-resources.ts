@@ -36,6 +36,7 @@ export const RESOURCES: readonly Resource[] = [
   row('networking.k8s.io', 'ingressclasses', 'IngressClass', false, true, { spec: {} }),
   row('', 'services', 'Service', true, false, withStatus),
   row('', 'secrets', 'Secret', true, false, {}),
+  row('', 'configmaps', 'ConfigMap', true, false, {}),
   row('', 'namespaces', 'Namespace', false, false, { spec: {}, status: {} }),
   row('', 'pods', 'Pod', true, false, { spec: { containers: null }, status: {} }),
   row('', 'nodes', 'Node', false, false, { spec: {}, status: {} }),
@@ -111,10 +112,10 @@ export function parseSelector(query: URLSearchParams): Selector {
   const labels = (query.get('labelSelector') ?? '').split(',').filter(Boolean);
   const tests = [
     ...fields.map((term): ((object: ApiObject) => boolean) => {
-      const [field, value] = term.split(/={1,2}/);
+      const [, field, differs, value] = /^([^=!]+)(!?)={1,2}(.*)$/.exec(term) ?? [];
       if (field === 'metadata.name') return (object) => object.metadata.name === value;
       if (field === 'metadata.namespace') return (object) => object.metadata.namespace === value;
-      if (field === 'type') return (object) => object['type'] === value;
+      if (field === 'type') return (object) => (object['type'] === value) !== (differs === '!');
       throw new Error(`field label not supported: ${field}`);
     }),
     ...labels.map((term): ((object: ApiObject) => boolean) => {

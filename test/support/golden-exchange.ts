@@ -69,7 +69,10 @@ export async function goldenExchange(
   const decision = decide(table, request, serving.https ? { port: 443 } : null);
 
   const everywhere = serving.hsts === null ? [] : [strictTransportSecurity(serving.hsts)];
-  const policies = policyBinder({ now: () => settings.now }, everywhere)(decision.route?.policies ?? null);
+  const policies = policyBinder(
+    { now: () => settings.now, secret: () => undefined },
+    everywhere,
+  )(decision.route?.policies ?? null);
   const edit = new RequestEdit(request);
   const verdict = await askPolicies(policiesToAsk(decision, policies), request, edit);
   const local = localResponseOf(decision, verdict, languageOf(request.value('accept'), false));

@@ -177,7 +177,7 @@ export async function startProxy(
       exchanges.push(exchange);
       for (const look of waiting) look();
     },
-    policies: policyBinder({ now: Date.now }, settings.everywhere, settings.modules),
+    policies: policyBinder({ now: Date.now, secret: () => undefined }, settings.everywhere, settings.modules),
     onFault: (fault) => void faults.push(fault),
     now: Date.now,
     h2c: settings.h2c ?? false,

@@ -91,7 +91,7 @@ export async function startTlsProxy(
     proxyProtocolHttpsPorts: settings.proxyProtocolHttpsPorts ?? [],
     certificates,
     clientPolicies: clientPolicies(() => table),
-    policies: policyBinder({ now: Date.now }, [
+    policies: policyBinder({ now: Date.now, secret: () => undefined }, [
       ...(settings.everywhere ?? []),
       ...(settings.hsts === undefined ? [] : [strictTransportSecurity(settings.hsts)]),
     ]),

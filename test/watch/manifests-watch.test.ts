@@ -221,6 +221,7 @@ describe('what is told', () => {
       ['Service', true, 1],
       ['EndpointSlice', true, 0],
       ['Secret', true, 0],
+      ['ConfigMap', true, 0],
     ]);
     expect(w.source.states()[0]).toMatchObject({ lastEventAt: 1234, errors: 0, lastError: null });
   });

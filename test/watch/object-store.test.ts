@@ -20,7 +20,7 @@ test('deleting what is not there is no change', () => {
   const store = new ObjectStore('Ingress');
   expect(store.delete('shop/web')).toBeUndefined();
   store.put(web('a', '1'));
-  expect(store.delete('shop/web')).toEqual({ kind: 'Ingress', key: 'shop/web', object: undefined });
+  expect(store.delete('shop/web')).toEqual({ kind: 'Ingress', key: 'shop/web', object: undefined, uid: 'a' });
   expect(store.delete('shop/web')).toBeUndefined();
 });
 
@@ -28,7 +28,9 @@ test('what a complete list does not have is dropped', () => {
   const store = new ObjectStore('Ingress');
   store.put(web('a', '1'));
   expect(store.retain(new Set(['shop/web']))).toEqual([]);
-  expect(store.retain(new Set())).toEqual([{ kind: 'Ingress', key: 'shop/web', object: undefined }]);
+  expect(store.retain(new Set())).toEqual([
+    { kind: 'Ingress', key: 'shop/web', object: undefined, uid: 'a' },
+  ]);
   expect(store.size).toBe(0);
 });
 

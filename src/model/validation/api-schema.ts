@@ -10,6 +10,7 @@ export const ROOT_TYPES = {
   Service: 'V1Service',
   EndpointSlice: 'V1EndpointSlice',
   Secret: 'V1Secret',
+  ConfigMap: 'V1ConfigMap',
 } as const;
 
 /** Fields as `name:type`; `X[]` is a list, `{X}` a map, `any` and types that are not here may hold anything. */
@@ -18,6 +19,8 @@ export const TYPES: Readonly<Record<string, string>> = {
   V1ClientIPConfig: 'timeoutSeconds:number',
   V1Condition:
     'lastTransitionTime:string message:string observedGeneration:number reason:string status:string type:string',
+  V1ConfigMap:
+    'apiVersion:string binaryData:{string} data:{string} immutable:boolean kind:string metadata:V1ObjectMeta',
   V1Endpoint:
     'addresses:string[] conditions:V1EndpointConditions deprecatedTopology:{string} hints:V1EndpointHints hostname:string nodeName:string targetRef:V1ObjectReference zone:string',
   V1EndpointConditions: 'ready:boolean serving:boolean terminating:boolean',

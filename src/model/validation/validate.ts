@@ -2,6 +2,7 @@ import { asObject, isObject, asString } from '../untyped.ts';
 import type { Kind } from '../objects.ts';
 import { type Problem, referenceTo } from '../problem.ts';
 import { checkEndpointSlice } from './endpoint-slice.ts';
+import { checkConfigMap } from './config-map.ts';
 import { type Findings, findingsOn } from './findings.ts';
 import { checkIngress } from './ingress.ts';
 import { checkIngressClass } from './ingress-class.ts';
@@ -53,5 +54,8 @@ function check(kind: Kind, object: { readonly [field: string]: unknown }, findin
     case 'Secret':
       checkMetadata(object, findings, namespaced);
       return checkSecret(object, findings);
+    case 'ConfigMap':
+      checkMetadata(object, findings, namespaced);
+      return checkConfigMap(object, findings);
   }
 }

@@ -4,6 +4,7 @@ import type { CounterTable } from '../request-metrics.ts';
 import type { NameAnswer } from '../balance/external-names.ts';
 import type { ObjectKey } from '../../model/objects.ts';
 import type { Limits } from '../limits.ts';
+import type { SecretData } from '../../model/secret-data.ts';
 import type { KeyPair } from '../../model/secrets.ts';
 import type { MapUpdate, TableUpdate } from '../../routing/table-update.ts';
 import type { HealthCheck, HttpsRedirect } from '../../routing/decide.ts';
@@ -39,6 +40,8 @@ export type ToThread =
   | { readonly kind: 'table'; readonly update: TableUpdate }
   /** Comes before the table that refers to them; null for those that no table refers to any more. */
   | { readonly kind: 'keys'; readonly update: MapUpdate<KeyPair> }
+  /** Like keys: the Secrets that policies use. */
+  | { readonly kind: 'secrets'; readonly update: MapUpdate<SecretData> }
   /** The same for all threads, so that each can resume the sessions of the others. */
   | { readonly kind: 'ticket-key'; readonly key: Uint8Array }
   | { readonly kind: 'listen'; readonly addresses: readonly ListenAddress[] }

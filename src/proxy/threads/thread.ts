@@ -2,6 +2,8 @@ import { getHeapStatistics } from 'node:v8';
 import { parentPort, workerData } from 'node:worker_threads';
 import { type FromThread, type ThreadReport, type ThreadSettings, type ToThread } from './messages.ts';
 import { EMPTY_TABLE, type TableUpdate, applyTableUpdate } from '../../routing/table-update.ts';
+import type { ObjectKey } from '../../model/objects.ts';
+import type { SecretData } from '../../model/secret-data.ts';
 import type { EngineFactory } from '../engine.ts';
 import type { EngineName } from './messages.ts';
 import { createAccessLog } from '../access-log.ts';
@@ -46,6 +48,7 @@ export async function serve(): Promise<void> {
     (stack) => send({ kind: 'fault', stack }),
     () => performance.now(),
   );
+  const secrets = new Map<ObjectKey, SecretData>();
   let table = EMPTY_TABLE;
   let health = settings.healthCheck;
   let descriptorsReportedAt = Number.NEGATIVE_INFINITY;
@@ -64,7 +67,7 @@ export async function serve(): Promise<void> {
     proxyProtocolHttpsPorts: settings.proxyProtocolHttpsPorts,
     ...(certificates && { certificates, clientPolicies: clientPolicies(() => table) }),
     policies: policyBinder(
-      { now: Date.now },
+      { now: Date.now, secret: (key) => secrets.get(key) },
       settings.strictTransportSecurity === null
         ? []
         : [strictTransportSecurity(settings.strictTransportSecurity)],
@@ -111,6 +114,12 @@ export async function serve(): Promise<void> {
         break;
       case 'keys':
         certificates?.change(message.update);
+        break;
+      case 'secrets':
+        for (const [key, data] of message.update) {
+          if (data === null) secrets.delete(key);
+          else secrets.set(key, data);
+        }
         break;
       case 'ticket-key':
         certificates?.rotate(message.key);

@@ -11,6 +11,7 @@ import type {
 import { type CounterTable, RequestCounters } from '../request-metrics.ts';
 import type { NameResolver } from '../balance/name-resolver.ts';
 import type { EngineGauges, ListenAddress } from '../engine.ts';
+import type { SecretData } from '../../model/secret-data.ts';
 import type { KeyPair } from '../../model/secrets.ts';
 import { type ShardedMap, difference, emptyMap } from '../../model/sharded-map.ts';
 import type { RouteTable } from '../../routing/table.ts';
@@ -57,8 +58,8 @@ export interface DataPlaneReport {
 
 /** The data plane as the control thread sees it: some threads that serve by the table they were sent last. */
 export interface Threads {
-  /** Sends what changed since the table and the keys each thread has. Returns at once. */
-  distribute(table: RouteTable, keys: ShardedMap<KeyPair>): void;
+  /** Sends what changed since the table, the keys and the data of Secrets that each thread has. Returns at once. */
+  distribute(table: RouteTable, keys: ShardedMap<KeyPair>, secrets: ShardedMap<SecretData>): void;
   /** What TLS session tickets are sealed with from now on, by every thread: 48 random bytes. */
   useTicketKey(key: Uint8Array): void;
   /** Resolves with the ports when every thread has adopted a table and listens; rejects when one cannot listen. */
@@ -74,6 +75,12 @@ export interface Threads {
   drain(timeoutMs: number): Promise<number>;
 }
 
+interface Distributed {
+  readonly table: RouteTable;
+  readonly keys: ShardedMap<KeyPair>;
+  readonly secrets: ShardedMap<SecretData>;
+}
+
 interface Thread {
   readonly worker: Worker;
   /** Null when the thread needs a whole one. */
@@ -82,6 +89,7 @@ interface Thread {
   retry: NodeJS.Timeout | null;
   retryDelayMs: number;
   sentKeys: ShardedMap<KeyPair>;
+  sentSecrets: ShardedMap<SecretData>;
   adoptedGeneration: number;
   listening: boolean;
   lastReport: ThreadReport | null;
@@ -121,7 +129,7 @@ class DataPlaneThreads implements Threads {
   readonly #reports = new Map<number, () => void>();
   readonly #restarts = new Set<NodeJS.Timeout>();
   readonly #listening = Promise.withResolvers<readonly number[]>();
-  #newest: { readonly table: RouteTable; readonly keys: ShardedMap<KeyPair> } | null = null;
+  #newest: Distributed | null = null;
   #ticketKey: Uint8Array | null = null;
   #addresses: readonly ListenAddress[];
   /** The counters of threads that have ended. */
@@ -145,8 +153,8 @@ class DataPlaneThreads implements Threads {
     return this.#listening.promise;
   }
 
-  distribute(table: RouteTable, keys: ShardedMap<KeyPair>): void {
-    this.#newest = { table, keys };
+  distribute(table: RouteTable, keys: ShardedMap<KeyPair>, secrets: ShardedMap<SecretData>): void {
+    this.#newest = { table, keys, secrets };
     for (const thread of this.#threads) this.#sendNewest(thread);
   }
 
@@ -207,29 +215,31 @@ class DataPlaneThreads implements Threads {
     if (update.length > 0) this.#send(thread, { kind: 'keys', update });
   }
 
+  #sendSecrets(thread: Thread, update: MapUpdate<SecretData>): void {
+    if (update.length > 0) this.#send(thread, { kind: 'secrets', update });
+  }
+
   #sendNewest(thread: Thread): void {
     if (!this.#newest || thread.retry) return;
     try {
-      this.#sendTable(thread, this.#newest.table, this.#newest.keys);
+      this.#sendTable(thread, this.#newest);
     } catch (error) {
       this.#tableFailed(thread, error instanceof Error ? (error.stack ?? error.message) : String(error));
     }
   }
 
-  #sendTable(thread: Thread, table: RouteTable, keys: ShardedMap<KeyPair>): void {
-    const changed = [...difference(thread.sentKeys, keys)].map(([key, pair]) => [key, pair ?? null] as const);
-    // A key is there before the table that names it, and goes after the last one that did.
-    this.#sendKeys(
-      thread,
-      changed.filter(([, pair]) => pair !== null),
-    );
+  #sendTable(thread: Thread, { table, keys, secrets }: Distributed): void {
+    const keyUpdate = updateOf(thread.sentKeys, keys);
+    const secretUpdate = updateOf(thread.sentSecrets, secrets);
+    // A Secret is there before the table that names it, and goes after the last one that did.
+    this.#sendKeys(thread, keyUpdate.filter(isThere));
+    this.#sendSecrets(thread, secretUpdate.filter(isThere));
     if (thread.sent !== table) this.#sendUpdate(thread, table);
     thread.sent = table;
-    this.#sendKeys(
-      thread,
-      changed.filter(([, pair]) => pair === null),
-    );
+    this.#sendKeys(thread, keyUpdate.filter(isGone));
+    this.#sendSecrets(thread, secretUpdate.filter(isGone));
     thread.sentKeys = keys;
+    thread.sentSecrets = secrets;
     // No connection is accepted before there is a table to serve it by.
     if (!thread.askedToListen) this.#send(thread, { kind: 'listen', addresses: this.#addresses });
     thread.askedToListen = true;
@@ -268,6 +278,7 @@ class DataPlaneThreads implements Threads {
       retry: null,
       retryDelayMs: RESTART_FLOOR_MS,
       sentKeys: emptyMap(),
+      sentSecrets: emptyMap(),
       adoptedGeneration: NOTHING_ADOPTED,
       listening: false,
       lastReport: null,
@@ -380,6 +391,18 @@ class DataPlaneThreads implements Threads {
     await thread.worker.terminate();
     return aborted;
   }
+}
+
+function updateOf<V>(sent: ShardedMap<V>, newest: ShardedMap<V>): MapUpdate<V> {
+  return [...difference(sent, newest)].map(([key, value]) => [key, value ?? null] as const);
+}
+
+function isThere([, value]: readonly [string, unknown]): boolean {
+  return value !== null;
+}
+
+function isGone([, value]: readonly [string, unknown]): boolean {
+  return value === null;
 }
 
 function hasAnyPort(addresses: readonly ListenAddress[]): boolean {

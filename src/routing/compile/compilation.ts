@@ -11,6 +11,7 @@ import { type Problem, sortProblems } from '../../model/problem.ts';
 import type { CompileSettings } from '../settings.ts';
 import { type ShardedMap, emptyMap, values } from '../../model/sharded-map.ts';
 import { EMPTY_SNAPSHOT, type Snapshot } from '../../model/snapshot.ts';
+import type { SecretData } from '../../model/secret-data.ts';
 import type { KeyPair } from '../../model/secrets.ts';
 import type { RouteTable } from '../table.ts';
 
@@ -40,6 +41,8 @@ export interface Compilation {
   readonly certificates: ShardedMap<HostCertificate>;
   /** What the threads need of each Secret that the table's certificates name. Never shown to anyone. */
   readonly keys: ShardedMap<KeyPair>;
+  /** The data of the Secrets that policies use, by `namespace/name`. Never shown to anyone. */
+  readonly policySecrets: ShardedMap<SecretData>;
   /** When time alone makes a certificate problem come or go: milliseconds since the epoch. */
   readonly certificatesValidUntil: number;
   readonly indexes: Indexes;
@@ -61,6 +64,8 @@ export interface Indexes {
   readonly dependents: Dependents;
   /** TLS hosts by the Secret that serves them: its keys are kept as long as there is one. */
   readonly hostsBySecret: ReverseIndex;
+  /** Ingresses by the Secrets that their policies use: its data is kept as long as there is one. */
+  readonly ingressesByPolicySecret: ReverseIndex;
   /** Precise hosts by the wildcard above them; empty where hosts have no owner. */
   readonly hostsByWildcard: ReverseIndex;
   /** Glob scopes by suffix. */
@@ -104,6 +109,7 @@ export function emptyCompilation(settings: CompileSettings): Compilation {
     backends: emptyMap(),
     certificates: emptyMap(),
     keys: emptyMap(),
+    policySecrets: emptyMap(),
     certificatesValidUntil: Infinity,
     indexes: {
       ingressesByScope: emptyMap(),
@@ -112,6 +118,7 @@ export function emptyCompilation(settings: CompileSettings): Compilation {
       ingressesByTlsHost: emptyMap(),
       dependents: emptyMap(),
       hostsBySecret: emptyMap(),
+      ingressesByPolicySecret: emptyMap(),
       hostsByWildcard: emptyMap(),
       globsBySuffix: emptyMap(),
       scopesByClientAuth: emptyMap(),

@@ -103,7 +103,7 @@ function isolated(
   isAdmitted: boolean,
   faults: CompileFault[],
 ): CompiledBackend {
-  const objects = new ObjectReader(snapshot, settings.forbiddenSecrets);
+  const objects = new ObjectReader(snapshot, settings);
   try {
     return isAdmitted ? compileBackend(key, objects, settings) : withTooManyEndpoints(key, objects);
   } catch (error) {

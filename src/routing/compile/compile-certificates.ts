@@ -78,11 +78,7 @@ export function compileCertificates(
   let defaultProblem: Problem | null | undefined;
   const { defaultTlsSecret } = settings;
   if (defaultTlsSecret && (timePassed || isAnother(defaultTlsSecret, from.snapshot, snapshot))) {
-    const after = defaultCertificate(
-      defaultTlsSecret,
-      new ObjectReader(snapshot, settings.forbiddenSecrets),
-      settings.now,
-    );
+    const after = defaultCertificate(defaultTlsSecret, new ObjectReader(snapshot, settings), settings.now);
     validUntil = Math.min(validUntil, after.validUntil);
     defaultProblem = after.problem;
     put('', after.certificate);
@@ -98,7 +94,7 @@ export function compileCertificates(
       continue;
     }
     const ownerOf = (scope: Scope): string => get(scopes, scope)?.namespace ?? '';
-    const objects = new ObjectReader(snapshot, settings.forbiddenSecrets);
+    const objects = new ObjectReader(snapshot, settings);
     const after = isolated(claimants, objects, faults, () =>
       hostCertificate(host, claimants, ownerOf, objects, settings.now),
     );

@@ -58,7 +58,7 @@ export function compileClaims(
     else asked.delete(ingress);
   };
   const isolated = (ingress: ObjectKey, object: Ingress, owner: ClaimingOwnership): Claims => {
-    const objects = new ObjectReader(snapshot, settings.forbiddenSecrets);
+    const objects = new ObjectReader(snapshot, settings);
     try {
       return claimsOf(ingress, object, objects, owner, settings);
     } catch (error) {

@@ -4,6 +4,7 @@ import { compileBackends, controllerBackend } from './compile-backends.ts';
 import { compileCertificates } from './compile-certificates.ts';
 import { compileClaims } from './compile-claims.ts';
 import { compileClients } from './compile-clients.ts';
+import { compilePolicySecrets } from './compile-policy-secrets.ts';
 import { compileProblems } from './compile-problems.ts';
 import { compileScopes } from './compile-scopes.ts';
 import { type Compilation, type Indexes, emptyCompilation } from './compilation.ts';
@@ -46,12 +47,14 @@ export function compile(snapshot: Snapshot, settings: CompileSettings, previous?
     dependents,
     faults,
   );
+  const policySecrets = compilePolicySecrets(from, snapshot, changes);
 
   const indexes: Indexes = {
     ...scopes.indexes,
     ...clients.indexes,
     ...backends.indexes,
     ...certificates.indexes,
+    ingressesByPolicySecret: policySecrets.ingressesByPolicySecret,
     dependents: updateIndex(from.indexes.dependents, [
       ...read.dependencyUpdates,
       ...backends.dependencyUpdates,
@@ -85,6 +88,7 @@ export function compile(snapshot: Snapshot, settings: CompileSettings, previous?
     backends: backends.backends,
     certificates: certificates.certificates,
     keys: certificates.keys,
+    policySecrets: policySecrets.data,
     certificatesValidUntil: certificates.validUntil,
     indexes,
     faults,

@@ -1,4 +1,4 @@
-import { ObjectReader } from '../../model/object-reader.ts';
+import { ObjectReader, type ReadableObjects } from '../../model/object-reader.ts';
 import type { ObjectKey } from '../../model/objects.ts';
 import { type Problem, type Severity, referenceTo } from '../../model/problem.ts';
 import { entries } from '../../model/sharded-map.ts';
@@ -39,7 +39,7 @@ const RISKS: readonly Risk[] = ['critical', 'high', 'medium', 'low'];
 /** How an Ingress of ingress-nginx is told, whatever the name of its class. */
 const INGRESS_NGINX_CLASS = { ingressClass: 'nginx', controllerName: 'k8s.io/ingress-nginx' };
 
-type Settings = ClassSettings & Pick<CompileSettings, 'forbiddenSecrets' | 'defaults'>;
+type Settings = ClassSettings & ReadableObjects & Pick<CompileSettings, 'defaults'>;
 
 /**
  * What becomes of the annotations of ingress-nginx on every Ingress that is ours, that ingress-nginx serves, or that names
@@ -53,12 +53,8 @@ export function auditIngresses(snapshot: Snapshot, settings: Settings): Audit {
   for (const [key, ingress] of entries(snapshot.ingresses)) {
     if (!isAudited(key, ingress)) continue;
     ingresses++;
-    const found = auditIngress(
-      key,
-      ingress,
-      new ObjectReader(snapshot, settings.forbiddenSecrets),
-      settings.defaults,
-    );
+    const objects = new ObjectReader(snapshot, settings);
+    const found = auditIngress(key, ingress, objects, settings.defaults);
     if (found.length === 0) unannotated++;
     for (const each of found) annotations.push(each);
   }

@@ -8,6 +8,7 @@ import { hostFault, isLabel, isPortName, pathFault } from '../../model/names.ts'
 import type { ObjectKey } from '../../model/objects.ts';
 import type { Dependency, ObjectReader } from '../../model/object-reader.ts';
 import { type GlobalDefaults, NO_DEFAULTS } from '../../policies/global-defaults.ts';
+import { policySecrets } from '../../policies/policy-secrets.ts';
 import type { PolicySet } from '../../policies/policy-set.ts';
 import { normalizeRulePath } from '../../http/path.ts';
 import {
@@ -72,6 +73,8 @@ export interface Claims {
   readonly tls: ReadonlyMap<string, TlsClaim>;
   /** What it asks of the clients of its hosts. */
   readonly clients: ClientAuth | 'unverifiable' | null;
+  /** The Secrets whose data its policies use. */
+  readonly policySecrets: readonly ObjectKey[];
   /** What else was read for it: when one of these changes, it is read again. */
   readonly dependencies: readonly Dependency[];
   readonly problems: readonly Problem[];
@@ -114,6 +117,7 @@ export function readClaims(
     object,
     age,
     use: useOf(scopes, annotations.globs, tls),
+    policySecrets: policySecrets(policies),
     tls,
     dependencies: objects.dependencies(),
     // One more than are listed, so that it is said that there are more.
@@ -134,15 +138,8 @@ export function emptyClaims(key: ObjectKey, ingress: unknown, problems: readonly
 /** An Ingress that claims nothing. */
 export function claimNothing({ ingress, object, age }: Pick<Claims, 'ingress' | 'object' | 'age'>): Claims {
   const nothing = { scopes: new Map(), canary: null, defaultRoute: null, tls: new Map(), clients: null };
-  return {
-    dependencies: [],
-    ingress,
-    object,
-    age,
-    ...nothing,
-    use: { routes: 0, globs: 0 },
-    problems: [],
-  };
+  const unread = { policySecrets: [], dependencies: [], problems: [] };
+  return { ingress, object, age, ...nothing, ...unread, use: { routes: 0, globs: 0 } };
 }
 
 function useOf(

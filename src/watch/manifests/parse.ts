@@ -49,6 +49,7 @@ const GROUP_VERSIONS: Record<Kind, string> = {
   Service: 'v1',
   EndpointSlice: 'discovery.k8s.io/v1',
   Secret: 'v1',
+  ConfigMap: 'v1',
 };
 /** Versions of these kinds that API servers used to serve and no longer do. */
 const RETIRED = /^(?:extensions|networking\.k8s\.io|discovery\.k8s\.io)\/v1beta1$/;

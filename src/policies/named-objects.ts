@@ -1,0 +1,29 @@
+import type { Reference } from '../model/objects.ts';
+import type { UntypedObject } from '../model/untyped.ts';
+import { type AnnotationSpec, namesOf } from './annotation-spec.ts';
+import type { PolicyModule } from './policy.ts';
+import { POLICIES } from './registry.ts';
+import { parseReference } from './written-reference.ts';
+
+const REFERRING: readonly AnnotationSpec[] = POLICIES.flatMap(({ annotations }: PolicyModule) =>
+  annotations.filter(({ refersTo }) => refersTo !== undefined),
+);
+
+/**
+ * The Secrets and ConfigMaps that the annotations of an Ingress name, each once: what must be watched for a policy to
+ * find it. What cannot be the name of an object is left out here; the policy reports it.
+ */
+export function namedObjects(
+  annotations: UntypedObject,
+  namespace: string,
+  acrossNamespaces: boolean,
+): readonly Reference[] {
+  const found = new Set<Reference>();
+  for (const spec of REFERRING) {
+    const written = annotations[namesOf(spec).find((name) => name in annotations) ?? ''];
+    const reference = typeof written === 'string' ? parseReference(written, namespace) : null;
+    if (!reference || (reference.namespace !== namespace && !acrossNamespaces)) continue;
+    found.add(`${spec.refersTo ?? 'Secret'} ${reference.namespace}/${reference.name}`);
+  }
+  return [...found];
+}

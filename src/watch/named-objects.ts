@@ -1,0 +1,207 @@
+import type { Clock } from '../kubernetes/clock.ts';
+import { MAX_REFERENCES } from '../model/object-reader.ts';
+import {
+  type Ingress,
+  type ObjectKey,
+  type Reference,
+  namespaceOf,
+  referenceParts,
+} from '../model/objects.ts';
+import type { ObjectChange, Unreadable } from '../model/snapshot.ts';
+import type { Reflector } from './reflector.ts';
+
+export interface NamedObjectsOptions {
+  readonly clock: Clock;
+  /** The objects that the annotations of an Ingress name; none when it is not ours. */
+  readonly namedBy: (ingress: Ingress) => readonly Reference[];
+  /** Starts to watch one object. */
+  readonly watch: (reference: Reference, told: NamedObjectListener) => Reflector;
+  /** What to apply to the snapshot, in this order. */
+  readonly onChanges: (changes: readonly ObjectChange[]) => void;
+  /** Why an object cannot be read; null when it can, or is not wanted any more. */
+  readonly onUnreadable: (reference: Reference, reason: Unreadable | null) => void;
+}
+
+export interface NamedObjectListener {
+  readonly onChanges: (changes: readonly ObjectChange[]) => void;
+  readonly onListed: () => void;
+  readonly onStateChange: () => void;
+}
+
+/** An Ingress is held back for this long at most. */
+const LISTED_WITHIN_MS = 10_000;
+
+interface NamedObject {
+  readonly namedIn: Set<ObjectKey>;
+  /** Null when there are too many. */
+  reflector: Reflector | null;
+  /** Whether what there is of it is known, or was waited for in vain. */
+  known: boolean;
+  readonly whenKnown: PromiseWithResolvers<void>;
+  cancel: () => void;
+}
+
+/**
+ * Watches the Secrets and ConfigMaps that Ingresses name, each by itself and for as long as one names it, as kubelets
+ * do: no other object is read. An Ingress that names a new one is held back until that is known, so that it is never
+ * compiled as if the object were missing.
+ */
+export class NamedObjects {
+  readonly #options: NamedObjectsOptions;
+  readonly #objects = new Map<Reference, NamedObject>();
+  /** What each Ingress names, as it is served and as it is held back. */
+  readonly #names = new Map<ObjectKey, readonly Reference[]>();
+  /** Ingresses that wait for what they name. */
+  readonly #held = new Map<ObjectKey, ObjectChange>();
+  readonly #watchedIn = new Map<string, number>();
+  readonly #tooMany = new Map<string, Set<Reference>>();
+  /** Objects that are not named any more: they leave the snapshot after the Ingress that named them last. */
+  #gone: ObjectChange[] = [];
+  #watched = 0;
+
+  constructor(options: NamedObjectsOptions) {
+    this.#options = options;
+  }
+
+  reflectors(): readonly Reflector[] {
+    return [...this.#objects.values()].flatMap(({ reflector }) => reflector ?? []);
+  }
+
+  /** Resolves when everything that is named now is known. */
+  async allKnown(): Promise<void> {
+    await Promise.all([...this.#objects.values()].map(({ whenKnown }) => whenKnown.promise));
+  }
+
+  /** Follows what Ingresses name now, without holding any of them back. Gives what there is to change because of it. */
+  follow(ingresses: Iterable<readonly [ObjectKey, Ingress]>): readonly ObjectChange[] {
+    for (const [key, ingress] of ingresses) this.#rename(key, this.#options.namedBy(ingress));
+    return this.#gone.splice(0);
+  }
+
+  /** The changes that may be served now. Ingresses that name something unknown come later, through `onChanges`. */
+  admit(changes: readonly ObjectChange[]): readonly ObjectChange[] {
+    const admitted = changes.filter((change) => {
+      if (change.kind !== 'Ingress') return true;
+      const { key, object } = change;
+      const next = object ? this.#options.namedBy(object) : [];
+      if (next.length === 0 && !this.#names.has(key)) return true;
+      // What it named until now is needed for as long as it is served as it was.
+      this.#rename(key, [...new Set([...(this.#names.get(key) ?? []), ...next])]);
+      if (next.some((reference) => this.#objects.get(reference)?.known === false)) {
+        this.#held.set(key, change);
+        return false;
+      }
+      this.#held.delete(key);
+      this.#rename(key, next);
+      return true;
+    });
+    return [...admitted, ...this.#gone.splice(0)];
+  }
+
+  async stop(): Promise<void> {
+    for (const { cancel } of this.#objects.values()) cancel();
+    await Promise.all(this.reflectors().map((reflector) => reflector.stop()));
+  }
+
+  #rename(ingress: ObjectKey, after: readonly Reference[]): void {
+    const before = this.#names.get(ingress) ?? [];
+    if (after.length > 0) this.#names.set(ingress, after);
+    else this.#names.delete(ingress);
+    for (const reference of after) {
+      const object = this.#objects.get(reference) ?? this.#add(reference);
+      object.namedIn.add(ingress);
+    }
+    for (const reference of before) if (!after.includes(reference)) this.#forget(reference, ingress);
+  }
+
+  #add(reference: Reference): NamedObject {
+    const object: NamedObject = {
+      namedIn: new Set(),
+      reflector: null,
+      known: false,
+      whenKnown: Promise.withResolvers(),
+      cancel: () => {},
+    };
+    this.#objects.set(reference, object);
+    this.#start(reference, object);
+    return object;
+  }
+
+  #start(reference: Reference, object: NamedObject): void {
+    const { clock, watch, onChanges, onUnreadable } = this.#options;
+    const namespace = namespaceIn(reference);
+    const inNamespace = this.#watchedIn.get(namespace) ?? 0;
+    if (!hasRoom(inNamespace, this.#watched)) {
+      const others = this.#tooMany.get(namespace) ?? new Set();
+      this.#tooMany.set(namespace, others.add(reference));
+      object.known = true;
+      object.whenKnown.resolve();
+      return onUnreadable(reference, 'too-many');
+    }
+    this.#watchedIn.set(namespace, inNamespace + 1);
+    this.#watched++;
+    const isCurrent = (): boolean => this.#objects.get(reference) === object;
+    const becameKnown = (): void => {
+      if (object.known || !isCurrent()) return;
+      object.known = true;
+      object.whenKnown.resolve();
+      object.cancel();
+      this.#release(object);
+    };
+    object.cancel = clock.setTimeout(becameKnown, LISTED_WITHIN_MS);
+    let forbidden = false;
+    object.reflector = watch(reference, {
+      onChanges: (changes) => isCurrent() && onChanges(changes),
+      onListed: becameKnown,
+      onStateChange() {
+        if (!isCurrent() || !object.reflector) return;
+        const now = object.reflector.forbidden !== null;
+        if (now !== forbidden) onUnreadable(reference, now ? 'forbidden' : null);
+        forbidden = now;
+      },
+    });
+  }
+
+  #forget(reference: Reference, ingress: ObjectKey): void {
+    const object = this.#objects.get(reference);
+    object?.namedIn.delete(ingress);
+    if (!object || object.namedIn.size > 0) return;
+    const namespace = namespaceIn(reference);
+    this.#objects.delete(reference);
+    object.whenKnown.resolve();
+    object.cancel();
+    this.#options.onUnreadable(reference, null);
+    if (!object.reflector) return void this.#tooMany.get(namespace)?.delete(reference);
+    void object.reflector.stop();
+    this.#watched--;
+    this.#watchedIn.set(namespace, (this.#watchedIn.get(namespace) ?? 1) - 1);
+    this.#gone.push(...object.reflector.drop());
+    this.#startNext(namespace);
+  }
+
+  /** The first that there was no room for. */
+  #startNext(namespace: string): void {
+    const waiting = this.#tooMany.get(namespace);
+    const [next] = waiting ?? [];
+    const object = next && this.#objects.get(next);
+    if (!next || !object) return;
+    waiting?.delete(next);
+    this.#options.onUnreadable(next, null);
+    object.known = false;
+    this.#start(next, object);
+  }
+
+  #release({ namedIn }: NamedObject): void {
+    const waiting = [...namedIn].flatMap((ingress) => this.#held.get(ingress) ?? []);
+    if (waiting.length > 0) this.#options.onChanges(waiting);
+  }
+}
+
+function hasRoom(inNamespace: number, inAll: number): boolean {
+  const { perNamespace, perNamespaceWhenMany, many, total } = MAX_REFERENCES;
+  return inAll < total && inNamespace < (inAll < many ? perNamespace : perNamespaceWhenMany);
+}
+
+function namespaceIn(reference: Reference): string {
+  return namespaceOf(referenceParts(reference).key);
+}
