@@ -29,7 +29,9 @@ export type CertificateRefusal =
 /** Why a policy refuses a request. */
 export type PolicyRefusal =
   /** The address of the client is denied, or not among those that are allowed. */
-  'address-denied';
+  | 'address-denied'
+  /** The body is longer than the route allows. */
+  | 'body-too-large';
 
 /** Why no endpoint's answer reached the client. */
 export type AttemptFailure =

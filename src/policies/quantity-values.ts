@@ -43,3 +43,34 @@ export function readDuration(
   read.invalid(spec, 'is out of range', `write ${range}`);
   return null;
 }
+
+const SIZE_UNITS = { Gi: 2 ** 30, Mi: 2 ** 20, Ki: 2 ** 10, '': 1 } as const;
+/** As nginx writes them. */
+const NGINX_SIZE_UNITS: Readonly<Record<string, number>> = {
+  ...{ g: SIZE_UNITS.Gi, m: SIZE_UNITS.Mi, k: SIZE_UNITS.Ki },
+  ...{ b: 1, '': 1 },
+};
+
+/** In the largest unit that needs no fraction: `10Mi`. */
+export function sizeText(bytes: number): string {
+  const [unit, size] = Object.entries(SIZE_UNITS).find(([, size]) => bytes % size === 0) ?? ['', 1];
+  return bytes === 0 ? '0' : `${bytes / size}${unit}`;
+}
+
+/** Bytes: `10Mi` under our name, `10m` under that of ingress-nginx. Null when it is absent or cannot be used. */
+export function readSize(read: AnnotationReader, spec: AnnotationSpec): number | null {
+  const written = read.text(spec)?.trim();
+  if (written === undefined) return null;
+  const isOurs = read.isOurs(spec);
+  const [, amount, unit = ''] =
+    (isOurs ? /^(\d{1,12})(Ki|Mi|Gi|)$/ : /^(\d{1,12})([bkmg]?)$/i).exec(written) ?? [];
+  if (amount === undefined) {
+    const form = isOurs
+      ? 'bytes, or a number with Ki, Mi or Gi, such as 10Mi'
+      : 'a number with k, m or g, such as 10m';
+    read.invalid(spec, 'is not a size', `write ${form}`);
+    return null;
+  }
+  const units: Readonly<Record<string, number>> = isOurs ? SIZE_UNITS : NGINX_SIZE_UNITS;
+  return Number(amount) * (units[isOurs ? unit : unit.toLowerCase()] ?? 1);
+}

@@ -6,6 +6,8 @@ import { clientCertificate } from './client-certificate.ts';
 import { cors } from './cors.ts';
 import type { PolicyModule } from './policy.ts';
 import { redirect } from './redirect.ts';
+import { requestBody } from './request-body.ts';
+import { responseHead } from './response-head.ts';
 import { responseHeaders } from './response-headers.ts';
 import { sourceRanges } from './source-ranges.ts';
 import { sslRedirect } from './ssl-redirect.ts';
@@ -30,6 +32,8 @@ export const POLICIES = [
   clientCertificate,
   // access: by an address alone, before whatever asks for a secret.
   sourceRanges,
+  // rewrite: a body that no Pod gets is not asked for before the client may come in.
+  requestBody,
   // rewrite: what Pods get of a request that may pass.
   upstreamHost,
   // upstream: which endpoint, and how it is spoken to.
@@ -37,6 +41,8 @@ export const POLICIES = [
   backendTransport,
   // upstream: how long the endpoint is waited for.
   timeouts,
+  // upstream: what may come back from it.
+  responseHead,
   // response: for responses of Pods and for local responses.
   responseHeaders,
 ] as const;

@@ -12,6 +12,7 @@ export interface TimeoutsConfig {
 const CONNECT: AnnotationSpec = {
   name: 'connect-timeout',
   nginx: 'proxy-connect-timeout',
+  global: 'proxy-connect-timeout',
   values: 'a duration from `100ms` to `576h`',
   default: '5s (--limit connect-timeout)',
   scope: 'path',
@@ -24,6 +25,7 @@ const CONNECT: AnnotationSpec = {
 const SEND: AnnotationSpec = {
   name: 'send-timeout',
   nginx: 'proxy-send-timeout',
+  global: 'proxy-send-timeout',
   values: 'a duration from `100ms` to `576h`',
   default: '60s (--limit upstream-idle-timeout)',
   scope: 'path',
@@ -33,6 +35,7 @@ const SEND: AnnotationSpec = {
 const READ: AnnotationSpec = {
   name: 'read-timeout',
   nginx: 'proxy-read-timeout',
+  global: 'proxy-read-timeout',
   values: 'a duration from `100ms` to `576h`',
   default: '60s (--limit upstream-idle-timeout)',
   scope: 'path',

@@ -29,6 +29,10 @@ export class ExchangeBoundary implements UpstreamUser, TunnelUser {
     return this.#exchange.asksUpgrade;
   }
 
+  get maxHeadBytes(): number {
+    return this.#exchange.maxHeadBytes;
+  }
+
   get memory(): ConnectionMemory {
     return this.#exchange.memory;
   }

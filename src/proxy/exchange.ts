@@ -101,6 +101,10 @@ export class Exchange {
     return this.#client.memory;
   }
 
+  get maxHeadBytes(): number {
+    return this.#plan.maxHeadBytes;
+  }
+
   get asksUpgrade(): boolean {
     return this.#plan.upgrade !== null;
   }
@@ -120,7 +124,7 @@ export class Exchange {
     const { bufferBytes } = this.#engine.context.limits;
     this.#body.begin(
       head.framing,
-      head.expectsContinue ? 0 : bufferBytes,
+      head.expectsContinue ? 0 : plan.gatherBytes,
       transport?.http2 ? bufferBytes : 0,
     );
     const verdict = plan.ask();
@@ -243,6 +247,8 @@ export class Exchange {
 
   onRequestContent(bytes: Buffer, from: number, to: number): void {
     if (this.#response === 'over') return;
+    this.#body.received += to - from;
+    if (this.#body.received > this.#plan.maxBodyBytes) return this.refuse('body-too-large');
     const upstream = this.#sending ? this.#upstream : null;
     if (!upstream) return this.#body.hold(bytes, from, to);
     this.#record.requestBytes += to - from;

@@ -23,6 +23,8 @@ export class RequestBody {
   #keepBytes = 0;
   #chunked = false;
   #length = 0;
+  /** Bytes of it that have come. */
+  received = 0;
   /** There is one at all, even if it turns out to be empty. */
   exists = false;
   readonly #held: PendingBytes;

@@ -61,6 +61,12 @@ export class RequestPlan {
   upgrade: string | null = null;
   /** The time that a gRPC call has; null for none. */
   callTimeoutMs: number | null = null;
+  /** The largest body that the route takes. */
+  maxBodyBytes = Number.POSITIVE_INFINITY;
+  /** A body with at most so many bytes is read whole before it is sent. */
+  gatherBytes: number;
+  /** The most bytes that the head of the response may have. */
+  maxHeadBytes: number;
   /** How long the Pod is waited for. */
   deadlines: UpstreamDeadlines;
   /** What a consistent hash is taken of. */
@@ -75,6 +81,9 @@ export class RequestPlan {
     this.#client = client;
     this.#record = record;
     this.#policies = engine.context.policies(null);
+    const { bufferBytes, headBytes } = engine.context.limits;
+    this.gatherBytes = bufferBytes;
+    this.maxHeadBytes = headBytes;
     this.deadlines = engine.routeDeadlines.of(null);
   }
 
@@ -111,7 +120,13 @@ export class RequestPlan {
     if (decision.kind !== 'forward') return;
     record.backend = decision.backend.key;
     if (decision.canary !== null) record.canary = decision.canary.ingress;
-    if (policies !== null) this.deadlines = this.#engine.routeDeadlines.of(policies);
+    if (policies !== null) {
+      this.deadlines = this.#engine.routeDeadlines.of(policies);
+      const { 'request-body': body, 'response-head': responseHead } = policies.configs;
+      this.maxHeadBytes = Math.max(this.maxHeadBytes, responseHead?.maxBytes ?? 0);
+      this.maxBodyBytes = body?.maxBytes ?? this.maxBodyBytes;
+      this.gatherBytes = Math.min(this.gatherBytes, body?.gatherBytes ?? this.gatherBytes);
+    }
     this.hash = hashOf(decision, record, head, bytes, base);
     if (upstreamTransport(decision.route, decision.backend).http2) {
       this.callTimeoutMs = callTimeoutMs(head.fields.valueOfName(bytes, base, 'grpc-timeout'));

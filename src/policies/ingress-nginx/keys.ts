@@ -6,7 +6,8 @@ const NO_REDIRECT = 'The request is sent to a Pod instead of being redirected.';
 const ONE_REDIRECT = 'Redirects to https are 308 to the default port and keep the path as it is.';
 const NO_CUSTOM_ERRORS = 'Responses of Pods reach the client as they are, errors included.';
 const RESPONSE_UNCHANGED = 'This field of a response reaches the client as the Pod wrote it.';
-const STREAMED = 'Bodies are passed on as they arrive and are never written to disk.';
+const STREAMED =
+  'A response is passed on as it arrives; up to 64 KiB of it wait for a slow client, and nothing is written to disk.';
 const ONE_TIMEOUT = 'Every route has the same timeouts.';
 const RETRIES =
   'A request is tried at another endpoint when that is safe, for every route by the same rules.';

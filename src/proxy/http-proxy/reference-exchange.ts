@@ -130,6 +130,7 @@ export class ReferenceExchange {
   #listen(): void {
     const request = this.#request;
     const { live, readers } = this.#shared;
+    const maxBodyBytes = this.#record.route?.policies?.configs['request-body']?.maxBytes ?? Infinity;
     live.add(this.#abort);
     this.#response.on(
       'close',
@@ -139,6 +140,10 @@ export class ReferenceExchange {
     request.on('error', () => undefined);
     request.on('data', (chunk: Buffer) => {
       this.#record.requestBytes += chunk.length;
+      if (this.#record.requestBytes > maxBodyBytes && !this.#answered) {
+        this.#attempt?.request.destroy();
+        return this.#refuse('body-too-large');
+      }
       this.#bodyIdle.refresh();
       this.#upstreamIdle?.refresh();
     });

@@ -8,8 +8,8 @@ import {
 } from '../../../src/proxy/upstream/http1/response-head.ts';
 import { REFUSED_RESPONSES } from './corpus/responses.ts';
 
-const GET: ResponseContext = { isHead: false, asksUpgrade: false };
-const LIMITS = { ...DEFAULT_LIMITS, headBytes: 1024, fieldCount: 8 };
+const LIMITS = { ...DEFAULT_LIMITS, fieldCount: 8 };
+const GET: ResponseContext = { isHead: false, asksUpgrade: false, maxHeadBytes: 1024 };
 
 function read(message: string, context = GET, splits: readonly number[] = []) {
   const head = new ResponseHead(LIMITS);
@@ -45,13 +45,13 @@ describe('a response head', () => {
     ],
     [
       'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n',
-      { isHead: true, asksUpgrade: false },
+      { ...GET, isHead: true },
       { framing: { kind: 'none' }, contentLength: 5 },
     ],
     ['HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n', GET, { status: 103, framing: { kind: 'none' } }],
     [
       'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n\r\n',
-      { isHead: false, asksUpgrade: true },
+      { ...GET, asksUpgrade: true },
       { status: 101 },
     ],
     ['HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n', GET, { minor: 0, persists: false }],

@@ -453,6 +453,8 @@ export class ClientConnection implements Downstream {
         case 'content':
           content += body.to - body.from;
           exchange?.onRequestContent(bytes, body.from, body.to);
+          // It may have been refused, and lingers now.
+          if (this.#exchange !== exchange) return end;
           break;
         case 'more':
           if (!exchange) return end;

@@ -23,11 +23,12 @@ export type ResponseProgress = 'more' | 'done' | ResponseFault;
 export interface ResponseContext {
   readonly isHead: boolean;
   readonly asksUpgrade: boolean;
+  /** The most bytes that the head of the response may have. */
+  readonly maxHeadBytes: number;
 }
 
 /** Reads one response head (RFC 9112 4–6), as strictly as requests are read but for what `leniency` allows. */
 export class ResponseHead {
-  readonly #limits: Limits;
   readonly #leniency: Leniency;
   readonly fields: FieldBlock;
   #inFields = false;
@@ -46,7 +47,6 @@ export class ResponseHead {
   keepAliveTimeout = -1;
 
   constructor(limits: Limits, leniency: Leniency = STRICT) {
-    this.#limits = limits;
     this.#leniency = leniency;
     this.fields = new FieldBlock(limits.fieldCount, leniency);
   }
@@ -62,18 +62,18 @@ export class ResponseHead {
   /** Reads on in `bytes` from `base` to `end`. Between two calls only more bytes may be there, or all have moved. */
   read(bytes: Buffer, base: number, end: number, context: ResponseContext): ResponseProgress {
     if (!this.#inFields) {
-      const progress = this.#statusLine(bytes, base, end);
+      const progress = this.#statusLine(bytes, base, end, context.maxHeadBytes);
       if (progress !== 'done') return progress;
       this.#inFields = true;
     }
-    const progress = this.fields.read(bytes, base, end, this.#limits.headBytes);
+    const progress = this.fields.read(bytes, base, end, context.maxHeadBytes);
     return progress === 'done' ? this.#interpret(bytes, base, context) : progress;
   }
 
   /** `HTTP-version SP status-code [SP [reason-phrase]] CRLF`; the first blank is left out by some old servers. */
-  #statusLine(bytes: Buffer, base: number, end: number): ResponseProgress {
-    const limit = Math.min(end, base + this.#limits.headBytes);
-    const unfinished = limit - base === this.#limits.headBytes ? 'head-too-large' : 'more';
+  #statusLine(bytes: Buffer, base: number, end: number, maxBytes: number): ResponseProgress {
+    const limit = Math.min(end, base + maxBytes);
+    const unfinished = limit - base === maxBytes ? 'head-too-large' : 'more';
     let at = base;
     for (let i = 0; i < STATUS_LINE.length; i++, at++) {
       if (at === limit) return unfinished;
