@@ -5,6 +5,7 @@ export type ReverseIndex = ShardedMap<ReadonlySet<string>>;
 
 export interface IndexUpdate {
   readonly member: string;
+  /** The keys that the index has the member under. */
   readonly before: readonly string[];
   readonly after: readonly string[];
 }
@@ -19,6 +20,8 @@ export function updateIndex(index: ReverseIndex, updates: Iterable<IndexUpdate>)
   };
   const changes = edit(index);
   for (const { member, before, after } of updates) {
+    // Most changes leave the keys as they are.
+    if (isSameList(before, after)) continue;
     const keys = new Set(after);
     for (const key of keys) if (!changes.get(key)?.has(member)) writable(key).add(member);
     for (const key of before) if (!keys.has(key)) writable(key).delete(member);
@@ -28,4 +31,8 @@ export function updateIndex(index: ReverseIndex, updates: Iterable<IndexUpdate>)
     else changes.delete(key);
   }
   return changes.done();
+}
+
+function isSameList(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((key, i) => key === b[i]);
 }

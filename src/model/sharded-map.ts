@@ -32,8 +32,8 @@ function shardNumber(key: string): number {
   return (hash ^ (hash >>> 15)) & (WIDTH * WIDTH - 1);
 }
 
-function shardAt<V>(map: ShardedMap<V>, index: number): ReadonlyMap<string, V> {
-  return map.groups[index >> BITS]?.[index & LOWER] ?? EMPTY_SHARD;
+function shardAt<V>(map: ShardedMap<V>, number: number): ReadonlyMap<string, V> {
+  return map.groups[number >> BITS]?.[number & LOWER] ?? EMPTY_SHARD;
 }
 
 export function get<V>(map: ShardedMap<V>, key: string): V | undefined {
@@ -49,54 +49,65 @@ export function* values<V>(map: ShardedMap<V>): Generator<V> {
 }
 
 /** Several changes to one map: the first touch of a shard copies it, the others write into that copy. */
-export interface MapEdit<V> {
-  get(key: string): V | undefined;
-  set(key: string, value: V): void;
-  delete(key: string): void;
+export class MapEdit<V> {
+  readonly #map: ShardedMap<V>;
+  #size: number;
+  /** By number; null until something changes, which in most edits nothing does. */
+  #copies: Map<number, Map<string, V>> | null = null;
+
+  constructor(map: ShardedMap<V>) {
+    this.#map = map;
+    this.#size = map.size;
+  }
+
+  get(key: string): V | undefined {
+    return this.#shard(shardNumber(key)).get(key);
+  }
+
+  set(key: string, value: V): void {
+    const number = shardNumber(key);
+    const shard = this.#shard(number);
+    if (!shard.has(key)) this.#size++;
+    else if (Object.is(shard.get(key), value)) return;
+    this.#writable(number).set(key, value);
+  }
+
+  delete(key: string): void {
+    const number = shardNumber(key);
+    if (!this.#shard(number).has(key)) return;
+    this.#size--;
+    this.#writable(number).delete(key);
+  }
+
   /** The map with the changes; the map that was edited itself when nothing changed. Ends the edit. */
-  done(): ShardedMap<V>;
+  done(): ShardedMap<V> {
+    if (this.#copies === null) return this.#map;
+    const groups = [...this.#map.groups];
+    const copied = new Map<number, ReadonlyMap<string, V>[]>();
+    for (const [number, shard] of this.#copies) {
+      const at = number >> BITS;
+      let group = copied.get(at);
+      if (!group) copied.set(at, (group = [...(groups[at] ?? EMPTY_GROUP)]));
+      group[number & LOWER] = shard.size > 0 ? shard : EMPTY_SHARD;
+      groups[at] = group;
+    }
+    return { size: this.#size, groups };
+  }
+
+  #shard(number: number): ReadonlyMap<string, V> {
+    return this.#copies?.get(number) ?? shardAt(this.#map, number);
+  }
+
+  #writable(number: number): Map<string, V> {
+    this.#copies ??= new Map();
+    let copy = this.#copies.get(number);
+    if (!copy) this.#copies.set(number, (copy = new Map(shardAt(this.#map, number))));
+    return copy;
+  }
 }
 
 export function edit<V>(map: ShardedMap<V>): MapEdit<V> {
-  const copies = new Map<number, Map<string, V>>();
-  let size = map.size;
-  const shardFor = (key: string): ReadonlyMap<string, V> => {
-    const index = shardNumber(key);
-    return copies.get(index) ?? shardAt(map, index);
-  };
-  const writable = (key: string): Map<string, V> => {
-    const index = shardNumber(key);
-    let copy = copies.get(index);
-    if (!copy) copies.set(index, (copy = new Map(shardAt(map, index))));
-    return copy;
-  };
-  return {
-    get: (key) => shardFor(key).get(key),
-    set(key, value) {
-      const shard = shardFor(key);
-      if (!shard.has(key)) size++;
-      else if (Object.is(shard.get(key), value)) return;
-      writable(key).set(key, value);
-    },
-    delete(key) {
-      if (!shardFor(key).has(key)) return;
-      size--;
-      writable(key).delete(key);
-    },
-    done() {
-      if (copies.size === 0) return map;
-      const groups = [...map.groups];
-      const copied = new Map<number, ReadonlyMap<string, V>[]>();
-      for (const [index, shard] of copies) {
-        const at = index >> BITS;
-        let group = copied.get(at);
-        if (!group) copied.set(at, (group = [...(map.groups[at] ?? EMPTY_GROUP)]));
-        group[index & LOWER] = shard.size > 0 ? shard : EMPTY_SHARD;
-        groups[at] = group;
-      }
-      return { size, groups };
-    },
-  };
+  return new MapEdit(map);
 }
 
 export function mapOf<V>(pairs: Iterable<readonly [string, V]>): ShardedMap<V> {
@@ -110,9 +121,9 @@ export function* difference<V>(
   from: ShardedMap<V>,
   to: ShardedMap<V>,
 ): Generator<readonly [key: string, value: V | undefined]> {
-  for (const index of differentShards(from, to)) {
-    const before = shardAt(from, index);
-    const after = shardAt(to, index);
+  for (const number of differentShards(from, to)) {
+    const before = shardAt(from, number);
+    const after = shardAt(to, number);
     for (const [key, value] of after) if (!Object.is(before.get(key), value)) yield [key, value];
     for (const key of before.keys()) if (!after.has(key)) yield [key, undefined];
   }
@@ -123,7 +134,8 @@ function differentShards<V>(from: ShardedMap<V>, to: ShardedMap<V>): readonly nu
   const found: number[] = [];
   if (from === to) return found;
   for (let at = 0; at < WIDTH; at++) {
-    const [before, after] = [from.groups[at], to.groups[at]];
+    const before = from.groups[at];
+    const after = to.groups[at];
     if (before === after) continue;
     for (let i = 0; i < WIDTH; i++) if (before?.[i] !== after?.[i]) found.push((at << BITS) | i);
   }

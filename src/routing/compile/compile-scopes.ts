@@ -68,18 +68,17 @@ export function compileScopes(
     const canaries = claimantsOf(scope, canariesByScope, claims);
     if (all.length === 0 && canaries.length === 0) continue;
     const owner = hostOwner(scope, hostOwnership, claimants);
-    const lost = owner ? all.filter((each) => !mayHave(each, owner)) : [];
-    const routes = isolated(
-      scope,
-      lost.length === 0 ? all : all.filter((each) => mayHave(each, owner)),
-      canaries,
-      treeOf,
-      faults,
-    );
+    if (owner === null) {
+      fresh.set(scope, isolated(scope, all, canaries, treeOf, faults));
+      continue;
+    }
+    const having = all.filter((each) => mayHave(each, owner));
+    const routes = isolated(scope, having, canaries, treeOf, faults);
     const conflicts = new Map(routes.conflicts);
-    if (owner) for (const each of lost) conflicts.set(each.ingress, [notOwner(scope, each, owner)]);
-    const namespace = owner?.claims.object.namespace ?? routes.namespace;
-    fresh.set(scope, { ...routes, namespace, conflicts });
+    for (const each of all) {
+      if (!mayHave(each, owner)) conflicts.set(each.ingress, [notOwner(scope, each, owner)]);
+    }
+    fresh.set(scope, { ...routes, namespace: owner.claims.object.namespace ?? '', conflicts });
   }
   shareTrees(from.scopes, fresh);
 
@@ -87,7 +86,7 @@ export function compileScopes(
   const hosts = edit(from.table.hosts);
   const wildcards = edit(from.table.wildcards);
   const affectedIngresses = new Set<ObjectKey>();
-  const affectedGlobs: { scope: Scope; present: boolean }[] = [];
+  const globUpdates: IndexUpdate[] = [];
   const hostUpdates: IndexUpdate[] = [];
   for (const scope of affected) {
     const before = scopes.get(scope);
@@ -99,22 +98,16 @@ export function compileScopes(
     const kind = scopeKind(scope);
     if (kind === 'precise') put(hosts, scope, routes);
     else if (kind === 'wildcard') put(wildcards, scope.slice('*.'.length), routes);
-    else if (kind === 'glob') affectedGlobs.push({ scope, present: after !== undefined });
+    else if (kind === 'glob') globUpdates.push(filed(scope, suffixOf(scope), before, after));
     const above = hostOwnership === 'namespace' ? wildcardAbove(scope) : null;
-    if (above !== null) hostUpdates.push({ member: scope, before: [above], after: after ? [above] : [] });
+    if (above !== null) hostUpdates.push(filed(scope, above, before, after));
   }
 
   const done = scopes.done();
-  const globsBySuffix = updateIndex(
-    from.indexes.globsBySuffix,
-    affectedGlobs.map(({ scope, present }) => {
-      const suffix = [suffixOf(scope)];
-      return { member: scope, before: suffix, after: present ? suffix : [] };
-    }),
-  );
+  const globsBySuffix = updateIndex(from.indexes.globsBySuffix, globUpdates);
   const globs = edit(from.table.globs);
   const globBuckets = edit(from.globBuckets);
-  for (const suffix of new Set(affectedGlobs.map(({ scope }) => suffixOf(scope)))) {
+  for (const suffix of new Set(globUpdates.flatMap((each) => [...each.before, ...each.after]))) {
     const bucket = globBucket(suffix, get(globsBySuffix, suffix), done, claimants);
     const before = globBuckets.get(suffix);
     for (const ingress of before?.leftOut.keys() ?? []) affectedIngresses.add(ingress);
@@ -163,6 +156,16 @@ function scopesOf(claims: Claims | undefined): readonly Scope[] {
 
 function canaryScopesOf(claims: Claims | undefined): readonly Scope[] {
   return claims?.canary ? [...claims.canary.scopes.keys()] : [];
+}
+
+/** A scope is filed under its suffix, or the wildcard above it, for as long as there is one. */
+function filed(
+  scope: Scope,
+  key: string,
+  before: ScopeRoutes | undefined,
+  after: ScopeRoutes | undefined,
+): IndexUpdate {
+  return { member: scope, before: before ? [key] : [], after: after ? [key] : [] };
 }
 
 /** The precise hosts under a wildcard have another owner when the oldest Ingress of the wildcard is another one. */
