@@ -47,29 +47,26 @@ export function compileClaims(
   const changes: ClaimChange[] = [];
   const reread = (ingress: ObjectKey, object: Ingress | undefined): void => {
     const before = asked.get(ingress);
-    const owner = object && ownership(object, referenceTo('Ingress', ingress, object), classes, settings);
-    if (owner?.kind === 'foreign') foreign.set(ingress, owner.className);
+    const read = object && isolated(ingress, object);
+    if (read?.kind === 'foreign') foreign.set(ingress, read.className);
     else foreign.delete(ingress);
-    const after = object && owner && owner.kind !== 'foreign' ? isolated(ingress, object, owner) : undefined;
+    const after = read?.kind === 'claims' ? read.claims : undefined;
     // A new resourceVersion, a label or a status changes nothing for us.
     if (isDeepStrictEqual(before, after)) return;
     changes.push({ ingress, before, after });
     if (after) asked.set(ingress, after);
     else asked.delete(ingress);
   };
-  const isolated = (ingress: ObjectKey, object: Ingress, owner: ClaimingOwnership): Claims => {
+  const isolated = (ingress: ObjectKey, object: Ingress): ReadIngress => {
     const objects = new ObjectReader(snapshot, settings);
     try {
-      return claimsOf(ingress, object, objects, owner, settings);
+      return readIngress(ingress, object, objects, classes, settings);
     } catch (error) {
       const [namespace = '', name = ''] = ingress.split('/', 2);
       const reference = { kind: 'Ingress', namespace, name };
       const nothing = claimNothing({ ingress, object: reference, age: Number.MAX_SAFE_INTEGER });
-      return {
-        ...nothing,
-        dependencies: objects.dependencies(),
-        problems: [faultProblem(reference, error, faults)],
-      };
+      const problems = [faultProblem(reference, error, faults)];
+      return { kind: 'claims', claims: { ...nothing, dependencies: objects.dependencies(), problems } };
     }
   };
   const affected = new Set<ObjectKey>();
@@ -83,19 +80,26 @@ export function compileClaims(
   return { classes, asked: asked.done(), foreign: foreign.done(), changes, dependencyUpdates };
 }
 
-type ClaimingOwnership = Exclude<Ownership, { readonly kind: 'foreign' }>;
+type ReadIngress =
+  { readonly kind: 'claims'; readonly claims: Claims } | Extract<Ownership, { readonly kind: 'foreign' }>;
 
-function claimsOf(
+function readIngress(
   key: ObjectKey,
   ingress: Ingress,
   objects: ObjectReader,
-  owner: ClaimingOwnership,
+  classes: Classes,
   settings: CompileSettings,
-): Claims {
+): ReadIngress {
+  const owner = ownership(ingress, referenceTo('Ingress', key, ingress), classes, settings);
   switch (owner.kind) {
     case 'ours':
-      return readClaims(key, ingress, owner.problems, objects, settings.defaults);
+      return {
+        kind: 'claims',
+        claims: readClaims(key, ingress, owner.problems, objects, settings.defaults),
+      };
     case 'class-missing':
-      return emptyClaims(key, ingress, owner.problems);
+      return { kind: 'claims', claims: emptyClaims(key, ingress, owner.problems) };
+    case 'foreign':
+      return owner;
   }
 }
