@@ -103,7 +103,7 @@ export const CLASS_FLAGS: readonly Flag[] = [
   {
     name: 'allow-cross-namespace-external-names',
     description:
-      'allow an ExternalName Service to name a Service or Pod of another namespace (NAME.NAMESPACE.svc…); this bypasses RBAC between namespaces',
+      'allow ExternalName Services and auth-url to name a Service or Pod of another namespace (NAME.NAMESPACE.svc…); this bypasses RBAC between namespaces',
     group: 'What is served',
   },
   {

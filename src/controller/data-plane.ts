@@ -94,6 +94,10 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
       engine: config.engine,
       limits: config.limits,
       trustedProxies: config.trustedProxies,
+      nameRules: {
+        allowLoopback: config.allowLoopback,
+        allowCrossNamespaceExternalNames: config.allowCrossNamespaceExternalNames,
+      },
       h2c: config.h2c,
       underscoresInHeaders: config.underscoresInHeaders,
       ingressNginxFields: config.dropIn === 'ingress-nginx',

@@ -5,6 +5,7 @@ import type { ObjectKey } from '../model/objects.ts';
 import type { SecretData } from '../model/secret-data.ts';
 import type { LocalResponse, PolicyRefusal } from '../http/local-response.ts';
 import type { RequestEdit, RequestView } from '../http/request-view.ts';
+import type { Subrequest, SubrequestOutcome } from '../http/subrequest.ts';
 
 /**
  * When a policy acts on a request, in the order of the phases: a redirect or a preflight is answered before limits are
@@ -59,6 +60,8 @@ export interface PolicyThread {
    * same. Undefined when there is none.
    */
   secret(key: ObjectKey): SecretData | undefined;
+  /** Asks another server, within the limits of the namespace. Never rejects. */
+  send(request: Subrequest): Promise<SubrequestOutcome>;
 }
 
 /**

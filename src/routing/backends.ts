@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { refusedName } from './refused-addresses.ts';
+import { refusedName } from '../model/refused-addresses.ts';
 import { type ServicePort, portsOfService } from './port-index.ts';
 import { portEndpoints } from './endpoints.ts';
 import { asObject, isPortNumber, asArray, quote, asString } from '../model/untyped.ts';

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { indexOfSlice } from './port-index.ts';
-import { refusedAddress } from './refused-addresses.ts';
+import { refusedAddress } from '../model/refused-addresses.ts';
 import { asObject, asArray, quote, asString } from '../model/untyped.ts';
 import { type Candidate, splitByTopology } from './topology.ts';
 import { type EndpointIds, endpointId } from '../model/lost-readiness.ts';

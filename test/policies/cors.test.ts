@@ -3,6 +3,7 @@ import { HeadEdit, fieldsViewOf } from '../../src/http/head-edit.ts';
 import { directConnection } from '../../src/http/connection-info.ts';
 import { cors } from '../../src/policies/cors.ts';
 import { HOSTILE_VALUES, readAnnotationsOf } from '../support/annotations.ts';
+import { policyThread } from '../support/policy-thread.ts';
 
 const ON = { 'portico.dev/cors': 'true' };
 
@@ -24,7 +25,12 @@ function allowedOrigin(allowed: string, origin: string): string | undefined {
     value: (name: string) => fields.value(name),
   } as const;
   const edit = new HeadEdit(fieldsViewOf([]));
-  cors.bind?.(config, { now: () => 0, secret: () => undefined }).onResponse?.(edit, request);
+  cors
+    .bind?.(
+      config,
+      policyThread(() => 0),
+    )
+    .onResponse?.(edit, request);
   return edit.value('access-control-allow-origin');
 }
 

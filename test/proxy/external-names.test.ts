@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { NameFault } from '../../src/model/name-fault.ts';
 import { createExternalNames } from '../../src/proxy/balance/external-names.ts';
 import { NameAddresses } from '../../src/proxy/balance/name-addresses.ts';
+import { namespaceOf } from '../../src/model/objects.ts';
 import { type ResolvedAddress, createNameResolver } from '../../src/proxy/balance/name-resolver.ts';
 
 /** A resolver over a clock and name servers that the test holds. */
@@ -23,7 +24,7 @@ function setUp() {
     onFault: (service, fault) => void world.faults.set(service, fault),
   });
   const addresses = async (host = 'db.example', service = 'shop/db') =>
-    (await resolver.resolve(host, service)).addresses;
+    (await resolver.resolve({ host, namespace: namespaceOf(service), service })).addresses;
   return { world, resolver, addresses };
 }
 
@@ -132,7 +133,10 @@ describe('the names of a thread', () => {
   const BACKEND = 'shop/db:80';
   function names() {
     const world = { now: 0, asked: [] as string[] };
-    const made = createExternalNames({ now: () => world.now, ask: (host) => void world.asked.push(host) });
+    const made = createExternalNames({
+      now: () => world.now,
+      ask: ({ host }) => void world.asked.push(host),
+    });
     made.keep('db.example', 'shop');
     return { world, names: made };
   }

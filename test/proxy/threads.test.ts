@@ -51,6 +51,7 @@ async function startDataPlane(entry = new URL('threads-entry.ts', import.meta.ur
       engine: 'relay',
       limits: DEFAULT_LIMITS,
       trustedProxies: [],
+      nameRules: { allowLoopback: true },
       proxyProtocolFrom: [],
       proxyProtocolHttpsPorts: [],
       tls: null,
@@ -61,7 +62,9 @@ async function startDataPlane(entry = new URL('threads-entry.ts', import.meta.ur
     },
     addresses: [{ host: address, port: PORT, reusePort: true }],
     onAccessLog: () => {},
-    names: { resolve: async (host) => ({ host, namespace: 'default', addresses: [], freshForMs: 5_000 }) },
+    names: {
+      resolve: async ({ host }) => ({ host, namespace: 'default', addresses: [], freshForMs: 5_000 }),
+    },
     onFailure: (failure) => failures.push(failure),
   });
   const port = Number(pod.endpoint.split(':')[1]);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { refusedAddress, refusedName } from '../../src/routing/refused-addresses.ts';
+import { refusedAddress, refusedName } from '../../src/model/refused-addresses.ts';
 
 const STRICT = { allowLoopback: false };
 

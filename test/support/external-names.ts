@@ -1,6 +1,5 @@
 import { type ExternalNames, createExternalNames } from '../../src/proxy/balance/external-names.ts';
 import { type Resolve, createNameResolver } from '../../src/proxy/balance/name-resolver.ts';
-import { serviceOf } from '../../src/routing/backends.ts';
 
 /** ExternalNames as a thread has them, resolved in this thread; none resolves unless said. */
 export function externalNames(
@@ -9,7 +8,7 @@ export function externalNames(
 ): ExternalNames {
   const resolver = createNameResolver({ resolve, allowLoopback, now: Date.now, onFault: () => undefined });
   const names = createExternalNames({
-    ask: (host, backend) => void resolver.resolve(host, serviceOf(backend) ?? '').then(names.answered),
+    ask: (name) => void resolver.resolve(name).then(names.answered),
     now: Date.now,
   });
   return names;

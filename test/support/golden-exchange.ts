@@ -22,6 +22,7 @@ import { presentedCertificate } from '../../src/proxy/tls/presented-certificate.
 import { incomingForwarding, upgradeOf, upstreamHead } from '../../src/proxy/upstream/http1/upstream-head.ts';
 import { type Decision, decide, policiesToAsk } from '../../src/routing/decide.ts';
 import type { RouteTable } from '../../src/routing/table.ts';
+import { policyThread } from './policy-thread.ts';
 import { type Case, type CaseRequest, clientCertificate, requestHead, splitRequest } from './cases.ts';
 
 /** The address of whoever connects: the client, or a trusted proxy where the request is `from` a client behind it. */
@@ -70,7 +71,7 @@ export async function goldenExchange(
 
   const everywhere = serving.hsts === null ? [] : [strictTransportSecurity(serving.hsts)];
   const policies = policyBinder(
-    { now: () => settings.now, secret: () => undefined },
+    policyThread(() => settings.now),
     everywhere,
   )(decision.route?.policies ?? null);
   const edit = new RequestEdit(request);

@@ -21,6 +21,7 @@ import {
   UNVERIFIABLE,
   type WeightedBackend,
 } from '../../src/routing/table.ts';
+import { policyThread } from './policy-thread.ts';
 import { soon } from './until.ts';
 
 /** One host with everything below it going to one backend. */
@@ -177,7 +178,7 @@ export async function startProxy(
       exchanges.push(exchange);
       for (const look of waiting) look();
     },
-    policies: policyBinder({ now: Date.now, secret: () => undefined }, settings.everywhere, settings.modules),
+    policies: policyBinder(policyThread(Date.now), settings.everywhere, settings.modules),
     onFault: (fault) => void faults.push(fault),
     now: Date.now,
     h2c: settings.h2c ?? false,

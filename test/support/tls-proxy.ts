@@ -19,6 +19,7 @@ import { mapOf } from '../../src/model/sharded-map.ts';
 import type { CertificateReference, RouteTable } from '../../src/routing/table.ts';
 import { type Authority, createAuthority } from './certificates.ts';
 import { type Site, tableOf } from './proxy.ts';
+import { policyThread } from './policy-thread.ts';
 import { type Wire, wire } from './wire.ts';
 
 let shared: Authority | null = null;
@@ -91,7 +92,7 @@ export async function startTlsProxy(
     proxyProtocolHttpsPorts: settings.proxyProtocolHttpsPorts ?? [],
     certificates,
     clientPolicies: clientPolicies(() => table),
-    policies: policyBinder({ now: Date.now, secret: () => undefined }, [
+    policies: policyBinder(policyThread(Date.now), [
       ...(settings.everywhere ?? []),
       ...(settings.hsts === undefined ? [] : [strictTransportSecurity(settings.hsts)]),
     ]),

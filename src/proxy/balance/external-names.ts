@@ -1,4 +1,5 @@
-import { namespaceOf } from '../../model/objects.ts';
+import { type ObjectKey, namespaceOf } from '../../model/objects.ts';
+import { serviceOf } from '../../routing/backends.ts';
 import type { BackendKey } from '../../routing/table.ts';
 import { NameAddresses } from './name-addresses.ts';
 
@@ -23,6 +24,8 @@ export interface ExternalNames {
    * again when the last answer has run out; requests do not wait for that.
    */
   pending(host: string, backend: BackendKey): Promise<void> | null;
+  /** The same for a name that no Service has, as that of an authentication server. */
+  pendingFor(host: string, namespace: string): Promise<void> | null;
   /** Undefined when no backend of the namespace has the name. */
   get(host: string, namespace: string): NameAddresses | undefined;
   /** Of some namespace that has the name, where it does not matter which. */
@@ -33,9 +36,17 @@ export interface ExternalNames {
   release(host: string, namespace: string): void;
 }
 
+/** A name, and who wants it. */
+export interface WantedName {
+  readonly host: string;
+  readonly namespace: string;
+  /** The Service that has it; null where an annotation names it. */
+  readonly service: ObjectKey | null;
+}
+
 export interface ExternalNamesSettings {
   /** Asks the control thread; `answered` is called when it knows. */
-  readonly ask: (host: string, backend: BackendKey) => void;
+  readonly ask: (name: WantedName) => void;
   readonly now: () => number;
 }
 
@@ -60,18 +71,21 @@ export function createExternalNames({ ask, now }: ExternalNamesSettings): Extern
     entry.first.resolve();
   }
 
+  function pending(host: string, namespace: string, service: ObjectKey | null): Promise<void> | null {
+    const entry = entries.get(host)?.get(namespace);
+    if (!entry) return null;
+    const at = now();
+    if (at >= entry.freshUntil && (entry.askedAt === null || at >= entry.askedAt + LONGEST_WAIT_MS)) {
+      entry.askedAt = at;
+      if (!entry.known) setTimeout(() => settle(entry), LONGEST_WAIT_MS).unref();
+      ask({ host, namespace, service });
+    }
+    return entry.known ? null : entry.first.promise;
+  }
+
   return {
-    pending(host, backend) {
-      const entry = entries.get(host)?.get(namespaceOf(backend));
-      if (!entry) return null;
-      const at = now();
-      if (at >= entry.freshUntil && (entry.askedAt === null || at >= entry.askedAt + LONGEST_WAIT_MS)) {
-        entry.askedAt = at;
-        if (!entry.known) setTimeout(() => settle(entry), LONGEST_WAIT_MS).unref();
-        ask(host, backend);
-      }
-      return entry.known ? null : entry.first.promise;
-    },
+    pending: (host, backend) => pending(host, namespaceOf(backend), serviceOf(backend)),
+    pendingFor: (host, namespace) => pending(host, namespace, null),
     get: (host, namespace) => entries.get(host)?.get(namespace)?.addresses,
     find(host) {
       const all = [...(entries.get(host)?.values() ?? [])].map(({ addresses }) => addresses);

@@ -1,8 +1,8 @@
 import { Resolver } from 'node:dns/promises';
 import type { NameFault } from '../../model/name-fault.ts';
 import { type ObjectKey, namespaceOf } from '../../model/objects.ts';
-import { refusedAddress } from '../../routing/refused-addresses.ts';
-import type { NameAnswer } from './external-names.ts';
+import { refusedAddress } from '../../model/refused-addresses.ts';
+import type { NameAnswer, WantedName } from './external-names.ts';
 
 /** One address a name resolved to, and for how long that holds. */
 export interface ResolvedAddress {
@@ -14,10 +14,10 @@ export interface ResolvedAddress {
 /** All addresses of a name; rejects when there is no answer. */
 export type Resolve = (host: string) => Promise<readonly ResolvedAddress[]>;
 
-/** Resolves the ExternalNames that requests want, once for all threads. */
+/** Resolves the names that requests want, once for all threads. */
 export interface NameResolver {
-  /** `service` is the Service that has the name. Always resolves; without an answer the last good addresses stay. */
-  resolve(host: string, service: ObjectKey): Promise<NameAnswer>;
+  /** Always resolves; without an answer the last good addresses stay. */
+  resolve(name: WantedName): Promise<NameAnswer>;
 }
 
 export interface NameResolverSettings {
@@ -138,18 +138,17 @@ export function createNameResolver({
   }
 
   return {
-    async resolve(host, service) {
+    async resolve({ host, namespace, service }) {
       const at = now();
       sweep(at);
-      const namespace = namespaceOf(service);
       const entry = entryFor(host, namespace, at);
       if (entry === null) {
         const reason = `is one too many: at most ${MOST_OF_NAMESPACE} names of a namespace are in use at a time, fewer when there are more than ${CROWDED} in all`;
-        onFault(service, { host, reason, keepsAddresses: false });
+        if (service !== null) onFault(service, { host, reason, keepsAddresses: false });
         return { host, namespace, addresses: [], freshForMs: FLOOR_MS };
       }
       entry.wantedAt.set(namespace, at);
-      if (!entry.services.has(service)) {
+      if (service !== null && !entry.services.has(service)) {
         entry.services.add(service);
         onFault(service, faultOf(entry));
       }

@@ -1,10 +1,10 @@
 import type { AccessLogFormat } from '../access-log.ts';
 import type { EngineGauges, ListenAddress } from '../engine.ts';
 import type { CounterTable } from '../request-metrics.ts';
-import type { NameAnswer } from '../balance/external-names.ts';
-import type { ObjectKey } from '../../model/objects.ts';
+import type { NameAnswer, WantedName } from '../balance/external-names.ts';
 import type { Limits } from '../limits.ts';
 import type { SecretData } from '../../model/secret-data.ts';
+import type { NameRules } from '../../model/refused-addresses.ts';
 import type { KeyPair } from '../../model/secrets.ts';
 import type { MapUpdate, TableUpdate } from '../../routing/table-update.ts';
 import type { HealthCheck, HttpsRedirect } from '../../routing/decide.ts';
@@ -15,6 +15,8 @@ export interface ThreadSettings {
   readonly engine: EngineName;
   readonly limits: Limits;
   readonly trustedProxies: readonly string[];
+  /** Which servers policies may ask. */
+  readonly nameRules: NameRules;
   /** HTTP/2 without TLS, by prior knowledge; no unless said. */
   readonly h2c?: boolean;
   readonly underscoresInHeaders?: boolean;
@@ -56,8 +58,8 @@ export type FromThread =
   | { readonly kind: 'adopted'; readonly generation: number }
   /** The table was another one than the update builds on, or is no good: the thread serves on by the one before. */
   | { readonly kind: 'adopt-failed'; readonly reason: string }
-  /** A request wants an ExternalName; `service` is the Service that has it. */
-  | { readonly kind: 'resolve'; readonly host: string; readonly service: ObjectKey }
+  /** A request wants a name. */
+  | { readonly kind: 'resolve'; readonly name: WantedName }
   /** In the order of the addresses. */
   | { readonly kind: 'listening'; readonly ports: readonly number[] }
   | ListenFailure

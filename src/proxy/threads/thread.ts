@@ -7,13 +7,13 @@ import type { SecretData } from '../../model/secret-data.ts';
 import type { EngineFactory } from '../engine.ts';
 import type { EngineName } from './messages.ts';
 import { createAccessLog } from '../access-log.ts';
+import { Subrequests } from '../subrequests.ts';
 import { FaultLog } from '../fault-log.ts';
 import { RequestCounters } from '../request-metrics.ts';
 import { policyBinder } from '../../policies/bound-policies.ts';
 import { strictTransportSecurity } from '../../policies/strict-transport-security.ts';
 import { clientPolicies } from '../tls/client-policies.ts';
 import { createExternalNames } from '../balance/external-names.ts';
-import { serviceOf } from '../../routing/backends.ts';
 import { createEndpoints } from '../balance/endpoint-pool.ts';
 import { decide } from '../../routing/decide.ts';
 import { CertificateStore } from '../tls/certificate-store.ts';
@@ -39,10 +39,11 @@ export async function serve(): Promise<void> {
   const counters = new RequestCounters();
   const accessLog = createAccessLog(settings.accessLog, (lines) => send({ kind: 'access-log', lines }));
   const externalNames = createExternalNames({
-    ask: (host, backend) => send({ kind: 'resolve', host, service: serviceOf(backend) ?? '' }),
+    ask: (name) => send({ kind: 'resolve', name }),
     now: Date.now,
   });
   const endpoints = createEndpoints({ externalNames });
+  const subrequests = new Subrequests({ names: externalNames, rules: settings.nameRules, now: Date.now });
   const certificates = settings.tls && new CertificateStore(settings.tls);
   const faults = new FaultLog(
     (stack) => send({ kind: 'fault', stack }),
@@ -67,7 +68,11 @@ export async function serve(): Promise<void> {
     proxyProtocolHttpsPorts: settings.proxyProtocolHttpsPorts,
     ...(certificates && { certificates, clientPolicies: clientPolicies(() => table) }),
     policies: policyBinder(
-      { now: Date.now, secret: (key) => secrets.get(key) },
+      {
+        now: Date.now,
+        secret: (key) => secrets.get(key),
+        send: (request) => subrequests.send(request),
+      },
       settings.strictTransportSecurity === null
         ? []
         : [strictTransportSecurity(settings.strictTransportSecurity)],
@@ -146,6 +151,7 @@ export async function serve(): Promise<void> {
       case 'drain': {
         health &&= { ...health, isDraining: true };
         const aborted = await engine.drain(message.timeoutMs);
+        subrequests.close();
         accessLog.flush();
         send({ kind: 'drained', aborted, report: report() });
         break;

@@ -324,7 +324,7 @@ class DataPlaneThreads implements Threads {
         this.#tableFailed(thread, message.reason);
         break;
       case 'resolve':
-        void this.#options.names.resolve(message.host, message.service).then((answer) => {
+        void this.#options.names.resolve(message.name).then((answer) => {
           if (this.#threads.has(thread)) this.#send(thread, { kind: 'name', answer });
         });
         break;

@@ -1,0 +1,42 @@
+import type { HeaderField } from './head-edit.ts';
+
+/** A request of Portico's own, that a policy makes because of a request of a client. It has no body. */
+export interface Subrequest {
+  /** On whose behalf: the limits of this namespace count, and what its names lead to. */
+  readonly namespace: string;
+  readonly to: SubrequestTarget;
+  readonly method: string;
+  /** Path and query, as a request line has them. */
+  readonly target: string;
+  /** All that are sent, `Host` among them; `Connection` and what frames a body are left to the sender. */
+  readonly fields: readonly HeaderField[];
+  /** From the call to the head of the response. */
+  readonly timeoutMs: number;
+}
+
+/** A server that a policy asks. Those with the same values share connections. */
+export interface SubrequestTarget {
+  readonly scheme: 'http' | 'https';
+  /** A DNS name in lower case, or an IP address without brackets. */
+  readonly host: string;
+  readonly port: number;
+  /** Whether its certificate must be good for the host, by the CAs that come with Node. */
+  readonly verify: boolean;
+}
+
+/** What becomes of a subrequest. It never rejects. */
+export type SubrequestOutcome =
+  /** The body is read to a limit and dropped. Names are as they came. */
+  | { readonly kind: 'response'; readonly status: number; readonly fields: readonly HeaderField[] }
+  | { readonly kind: 'failed'; readonly reason: SubrequestFailure };
+
+export type SubrequestFailure =
+  /** No request is sent to such a host: see docs/security.md. */
+  | 'host-refused'
+  | 'host-unresolved'
+  | 'unreachable'
+  | 'timed-out'
+  /** The response, or a field of the request, is not valid HTTP. */
+  | 'protocol-error'
+  /** The namespace, or all of them, have too many under way. */
+  | 'too-many';

@@ -1,0 +1,216 @@
+import { once } from 'node:events';
+import http, { type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
+import https from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import { afterEach, describe, expect, test } from 'vitest';
+import type { Subrequest, SubrequestOutcome } from '../../src/http/subrequest.ts';
+import { createExternalNames } from '../../src/proxy/balance/external-names.ts';
+import { type SubrequestLimits, Subrequests } from '../../src/proxy/subrequests.ts';
+import { createAuthority } from '../support/certificates.ts';
+import { until } from '../support/until.ts';
+
+const closing: (() => void)[] = [];
+afterEach(() => {
+  for (const close of closing.splice(0)) close();
+});
+
+async function server(answer: RequestListener, tls?: https.ServerOptions) {
+  const listening = tls ? https.createServer(tls, answer) : http.createServer(answer);
+  const sockets = new Set<Socket>();
+  let connections = 0;
+  listening.on('connection', (socket) => {
+    connections++;
+    sockets.add(socket);
+  });
+  listening.listen(0, '127.0.0.1');
+  await once(listening, 'listening');
+  closing.push(() => {
+    for (const socket of sockets) socket.destroy();
+    listening.close();
+  });
+  const { port } = listening.address() as AddressInfo;
+  return { port, sockets, connections: () => connections, scheme: tls ? 'https' : 'http' } as const;
+}
+
+/** A sender for which every name leads to the loopback. */
+function sender(limits: Partial<SubrequestLimits> = {}, allowLoopback = true) {
+  const names = createExternalNames({
+    ask: ({ host, namespace }) =>
+      process.nextTick(() =>
+        names.answered({
+          ...{ host, namespace, freshForMs: 60_000 },
+          addresses: host.startsWith('gone') ? [] : ['127.0.0.1'],
+        }),
+      ),
+    now: Date.now,
+  });
+  const made = new Subrequests({ names, rules: { allowLoopback }, now: Date.now, limits });
+  closing.push(() => made.close());
+  return made;
+}
+
+function request(
+  port: number,
+  more: Partial<Subrequest> = {},
+  to: Partial<Subrequest['to']> = {},
+): Subrequest {
+  return {
+    namespace: 'shop',
+    to: { scheme: 'http', host: '127.0.0.1', port, verify: false, ...to },
+    method: 'GET',
+    target: '/check?a=b',
+    fields: [
+      ['Host', 'auth.test'],
+      ['X-One', '1'],
+    ],
+    timeoutMs: 5_000,
+    ...more,
+  };
+}
+
+const failure = (outcome: SubrequestOutcome): string =>
+  outcome.kind === 'failed' ? outcome.reason : `status ${outcome.status}`;
+
+test('sends what it is given and no more, and gives the fields of the response one by one', async () => {
+  const seen: IncomingMessage[] = [];
+  const { port, connections } = await server((message, response) => {
+    seen.push(message);
+    response.writeHead(202, [
+      ['Set-Cookie', 'a=1'],
+      ['Set-Cookie', 'b=2'],
+      ['X-User', 'ada'],
+    ]);
+    response.end('body');
+  });
+  const requests = sender();
+  const outcome = await requests.send(request(port));
+  expect(outcome).toMatchObject({ kind: 'response', status: 202 });
+  expect(outcome.kind === 'response' && outcome.fields.slice(0, 3)).toEqual([
+    ['Set-Cookie', 'a=1'],
+    ['Set-Cookie', 'b=2'],
+    ['X-User', 'ada'],
+  ]);
+  expect(seen[0]?.rawHeaders).toEqual(['Host', 'auth.test', 'X-One', '1', 'Connection', 'keep-alive']);
+  expect(`${seen[0]?.method} ${seen[0]?.url}`).toBe('GET /check?a=b');
+  await until(async () => failure(await requests.send(request(port, { method: 'POST' }))) === 'status 202');
+  expect(seen.at(-1)?.headers['content-length']).toBe('0');
+  expect(connections()).toBe(1);
+});
+
+test('a name leads where the control thread says, and TLS names it', async () => {
+  const authority = await createAuthority();
+  const { certificate: cert, key } = await authority.issue(['auth.test']);
+  const servername = Promise.withResolvers<unknown>();
+  const { port } = await server(
+    (message, response) => {
+      servername.resolve((message.socket as { servername?: unknown }).servername);
+      response.end();
+    },
+    { cert, key },
+  );
+  const requests = sender();
+  const to = { scheme: 'https', host: 'auth.test' } as const;
+  expect(failure(await requests.send(request(port, {}, to)))).toBe('status 200');
+  expect(await servername.promise).toBe('auth.test');
+  expect(failure(await requests.send(request(port, {}, { ...to, verify: true })))).toBe('unreachable');
+});
+
+describe('what goes wrong is said, and nothing is thrown:', () => {
+  test('hosts that no request is sent to', async () => {
+    const requests = sender({}, false);
+    for (const host of [
+      '169.254.169.254',
+      '127.0.0.1',
+      '::1',
+      'metadata',
+      'web.other.svc',
+      '127.1',
+      'localhost',
+    ])
+      expect(failure(await requests.send(request(80, {}, { host })))).toBe('host-refused');
+  });
+
+  test('names without an address', async () => {
+    expect(failure(await sender().send(request(80, {}, { host: 'gone.test' })))).toBe('host-unresolved');
+  });
+
+  test('a server that is not there', async () => {
+    const { port, sockets } = await server((_, response) => response.end());
+    closing.splice(0).forEach((close) => close());
+    expect(sockets.size).toBe(0);
+    expect(failure(await sender().send(request(port)))).toBe('unreachable');
+  });
+
+  test('a server that says nothing', async () => {
+    const { port } = await server(() => {});
+    expect(failure(await sender().send(request(port, { timeoutMs: 50 })))).toBe('timed-out');
+  });
+
+  test('a server that speaks something else, or switches protocols', async () => {
+    const { port } = await server((message) => message.socket.end('220 smtp\r\n'));
+    expect(failure(await sender().send(request(port)))).toBe('protocol-error');
+    const other = await server((message) =>
+      message.socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n'),
+    );
+    expect(failure(await sender().send(request(other.port)))).toBe('protocol-error');
+  });
+
+  test('a field or a target that would be something else on the wire', async () => {
+    const requests = sender();
+    expect(failure(await requests.send(request(80, { fields: [['X', 'a\r\nY: b']] })))).toBe(
+      'protocol-error',
+    );
+    expect(failure(await requests.send(request(80, { target: '/ HTTP/1.1\r\nX: y' })))).toBe(
+      'protocol-error',
+    );
+  });
+
+  test('a head that is too long; one of 32 KiB passes', async () => {
+    const answer = (bytes: number) => (_: IncomingMessage, response: ServerResponse) =>
+      void response.writeHead(200, { 'x-long': 'x'.repeat(bytes) }).end();
+    const [fits, exceeds] = [await server(answer(32_000)), await server(answer(80_000))];
+    expect(failure(await sender().send(request(fits.port)))).toBe('status 200');
+    expect(failure(await sender().send(request(exceeds.port)))).toBe('protocol-error');
+  });
+});
+
+test('a connection that the server closed while it was idle costs nothing', async () => {
+  const { port, sockets, connections } = await server((_, response) => response.end());
+  const requests = sender();
+  for (let n = 1; n <= 5; n++) {
+    expect(failure(await requests.send(request(port)))).toBe('status 200');
+    for (const socket of sockets) socket.resetAndDestroy();
+  }
+  expect(connections()).toBeGreaterThan(1);
+});
+
+test('a body without end costs its connection, and no more', async () => {
+  const { port, sockets } = await server((_, response) => {
+    const pump = (): void => {
+      while (response.write('x'.repeat(16_384)));
+      response.once('drain', pump);
+    };
+    pump();
+  });
+  expect(failure(await sender().send(request(port)))).toBe('status 200');
+  await until(() => [...sockets].every(({ destroyed }) => destroyed));
+  expect(sockets.size).toBe(1);
+});
+
+test('a namespace has its share of what is under way, and its own connections', async () => {
+  const waiting: ServerResponse[] = [];
+  const { port, connections } = await server((_, response) => void waiting.push(response));
+  const requests = sender({ perNamespace: 2, total: 3 });
+  const first = [requests.send(request(port)), requests.send(request(port))];
+  expect(failure(await requests.send(request(port)))).toBe('too-many');
+  const other = requests.send(request(port, { namespace: 'blog' }));
+  expect(failure(await requests.send(request(port, { namespace: 'zoo' })))).toBe('too-many');
+  await until(() => waiting.length === 3);
+  for (const response of waiting.splice(0)) response.end();
+  expect((await Promise.all([...first, other])).map(failure)).toEqual([
+    'status 200',
+    'status 200',
+    'status 200',
+  ]);
+  expect(connections()).toBe(3);
+});
