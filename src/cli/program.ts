@@ -1,4 +1,4 @@
-import { Command, Option } from 'commander';
+import { Argument, Command, type HelpConfiguration, Option } from 'commander';
 import {
   type ConfigResult,
   type FlagValues,
@@ -8,6 +8,9 @@ import {
 } from '../config/config.ts';
 import { CLEANUP_FLAGS, COMPILE_FLAGS, type Flag, RUN_FLAGS, environmentName } from '../config/flags.ts';
 import { EXIT } from '../config/exit-codes.ts';
+import { unknownVariables } from '../config/unknown-variables.ts';
+import { CHECK_OUTPUTS, type CheckOutput } from './check-outputs.ts';
+import { type CompletedCommand, SHELLS, type Shell } from './completion.ts';
 import type { AuditOutput, FailOn } from './audit.ts';
 import { closestMatch } from '../model/closest-match.ts';
 import { VERSION } from '../version.ts';
@@ -19,6 +22,7 @@ export async function main(argv: readonly string[], threadEntry: URL): Promise<n
     .description('A Kubernetes ingress controller that never reloads.')
     .version(VERSION)
     .exitOverride()
+    .configureHelp(HELP)
     .addHelpText('after', EXAMPLES);
 
   const run = command(program, 'run', 'watch a cluster or manifests, and serve', RUN_FLAGS);
@@ -29,6 +33,7 @@ export async function main(argv: readonly string[], threadEntry: URL): Promise<n
         import('../controller/daemon.ts'),
       ]);
       const log = openLog({ level: config.logLevel, format: config.logFormat, fd: 1 });
+      for (const line of unknownVariables(process.env)) log.logger.warn(line);
       const code = await runDaemon({
         config,
         env: process.env,
@@ -41,23 +46,36 @@ export async function main(argv: readonly string[], threadEntry: URL): Promise<n
     });
   });
 
-  const check = command(program, 'check', 'compile without serving, and print every problem', COMPILE_FLAGS);
-  check.addOption(outputOption()).action(async (flags: FlagValues) => {
-    exitCode = await withConfig(
-      check,
-      resolveCompileConfig(byFlagName(flags), process.env),
-      async (config) => {
+  const check = command(
+    program,
+    'check',
+    'find what is wrong with manifests or a cluster, without serving',
+    READING_FLAGS,
+  );
+  check
+    .addOption(choiceOption('--output', CHECK_OUTPUTS, 'how to print', 'text'))
+    .option('--ignore <code...>', 'leave out problems with these codes, such as NoEndpoints')
+    .option('--strict', 'end with 1 for a warning, too')
+    .option('--offline', OFFLINE)
+    .action(async (flags: FlagValues) => {
+      const config = resolveCompileConfig(byFlagName(flags), process.env);
+      exitCode = await withConfig(check, config, async (config) => {
         const { runCheck } = await import('./check.ts');
-        return runCheck(config, process.env, flags['output'] === 'json' ? 'json' : 'text', write);
-      },
-    );
-  });
+        const options = {
+          output: flags['output'] as CheckOutput,
+          ignore: (flags['ignore'] ?? []) as readonly string[],
+          strict: flags['strict'] === true,
+          offline: flags['offline'] === true,
+        };
+        return runCheck(config, process.env, options, write);
+      });
+    });
 
   const explain = command(
     program,
     'explain',
-    'show which rule, Ingress, backend and endpoint a URL reaches',
-    COMPILE_FLAGS,
+    'say where a URL goes and why: rule, backend, endpoints, certificate, policies',
+    READING_FLAGS,
   );
   explain.argument('<url>', 'such as http://shop.example.com/cart');
   explain.addOption(outputOption()).action(async (url: string, flags: FlagValues) => {
@@ -75,7 +93,7 @@ export async function main(argv: readonly string[], threadEntry: URL): Promise<n
     program,
     'audit',
     'say what becomes of every annotation of ingress-nginx, worst first; reads only',
-    COMPILE_FLAGS,
+    READING_FLAGS,
   );
   audit
     .addOption(choiceOption('--output', ['text', 'json', 'markdown', 'html'], 'how to print', 'text'))
@@ -129,8 +147,19 @@ export async function main(argv: readonly string[], threadEntry: URL): Promise<n
     });
   });
 
+  program
+    .command('completion')
+    .description('print a script that completes commands and flags in a shell')
+    .addArgument(new Argument('<shell>').choices(SHELLS))
+    .exitOverride()
+    .addHelpText('after', '\nFor bash: source <(portico completion bash)')
+    .action(async (shell: Shell) => {
+      const { completionScript } = await import('./completion.ts');
+      write(completionScript(shell, program.commands.map(completed)));
+    });
+
   try {
-    await program.parseAsync([...argv]);
+    await program.parseAsync(urlLast(argv));
     return exitCode;
   } catch (error) {
     const { code, exitCode: suggested } = error as { code?: string; exitCode?: number };
@@ -143,40 +172,103 @@ export async function main(argv: readonly string[], threadEntry: URL): Promise<n
 /** What may be spent on the last lines of a log that nobody reads. */
 const LOG_END_TIMEOUT_MS = 1_000;
 
+const HELP_WIDTH = 80;
+const HELP_INDENT = 6;
+
+/** Flags with their description below, since many are long: nothing is wider than a terminal. */
+const HELP: HelpConfiguration = {
+  helpWidth: HELP_WIDTH,
+  formatItem(term, termWidth, description, helper) {
+    const beside = `  ${term.padEnd(termWidth)}  `;
+    const isShort = beside.length + description.length <= HELP_WIDTH && !term.startsWith('--');
+    if (isShort) return `${beside}${description}`;
+    const below = helper.boxWrap(description.trim(), HELP_WIDTH - HELP_INDENT);
+    return `  ${term}\n${below.replaceAll(/^/gm, ' '.repeat(HELP_INDENT))}`;
+  },
+};
+
+const OFFLINE =
+  'take as given what a cluster makes: the Secrets and endpoints that manifests lack, and the IngressClass';
+
 const EXAMPLES = `
 Examples:
-  portico run --manifests ./manifests --http-port 8080 --https-port 8443      serve a folder, without a cluster
-  portico run --kubeconfig ~/.kube/config --http-port 8080 --https-port 8443  serve a cluster from a laptop
-  portico check --manifests ./manifests                                       what is wrong in these manifests?
+  # Serve a folder, without a cluster
+  portico run --manifests ./manifests --http-port 8080 --https-port 8443
+  # Serve a cluster from a laptop
+  portico run --kubeconfig ~/.kube/config --http-port 8080 --https-port 8443
+  # What is wrong in these manifests? In this chart?
+  portico check --manifests ./manifests
+  helm template ./chart | portico check --manifests - --offline
+  # Where does this URL go, and why?
   portico explain --manifests ./manifests http://shop.example.com/cart
-  portico audit --kubeconfig ~/.kube/config --output html > audit.html     what becomes of annotations of ingress-nginx?
-  portico cleanup --kubeconfig ~/.kube/config --dry-run    what would uninstalling remove?
+  # What becomes of annotations of ingress-nginx?
+  portico audit --kubeconfig ~/.kube/config --output html > audit.html
+  # What would uninstalling remove?
+  portico cleanup --kubeconfig ~/.kube/config --dry-run
 
-Every flag of run, check, explain, audit and cleanup can also be set in the environment: --http-port is PORTICO_HTTP_PORT.
+Every flag of run, check, explain, audit and cleanup can also be set in the
+environment: --http-port is PORTICO_HTTP_PORT.
+
+Exit codes:
+  0    success; run: stopped by SIGTERM or SIGINT
+  1    check found an error, audit what --fail-on names; probe: no
+  64   a flag or an argument is wrong
+  66   manifests or a kubeconfig cannot be read
+  69   the API server cannot be reached, or a port is in use
+  70   a fault in Portico
+  77   no right to listen on a port
+  130  a second signal ended it
 `;
 
+/** The same flags, described for commands that only read. */
+const READING_FLAGS: readonly Flag[] = COMPILE_FLAGS.map(({ whenReading, ...flag }) => ({
+  ...flag,
+  description: whenReading ?? flag.description,
+}));
+
 function command(program: Command, name: string, description: string, flags: readonly Flag[]): Command {
-  const sub = program.command(name).description(description).exitOverride();
+  const sub = program.command(name).description(description).exitOverride().configureHelp(HELP);
   // A wrong flag is reported together with everything else that is wrong.
   sub.allowUnknownOption().allowExcessArguments();
-  for (const flag of flags) sub.addOption(optionOf(flag, name === 'explain'));
+  for (const flag of flags) sub.addOption(optionOf(flag));
   return sub;
 }
 
-/** Before an argument, an option with many values is repeated; otherwise it would take the argument as a value. */
-function optionOf(flag: Flag, beforeArgument: boolean): Option {
-  const value = beforeArgument ? flag.value?.replace('...', '') : flag.value;
-  const option = new Option(`--${flag.name}${value ? ` ${value}` : ''}`, `${flag.description} `);
-  if (flag.many && beforeArgument) {
-    option.argParser((each: string, before: readonly string[] = []) => [...before, each]);
-  }
+function optionOf(flag: Flag): Option {
+  const option = new Option(`--${flag.name}${flag.value ? ` ${flag.value}` : ''}`, `${flag.description} `);
   // The defaults are applied when the configuration is read, after the environment.
   const fallback = flag.default === undefined ? '' : `default: ${flag.default}, `;
   option.description += `(${fallback}env: ${environmentName(flag)})`;
   return option.helpGroup(`${flag.group}:`);
 }
 
-function choiceOption(name: string, choices: string[], description: string, fallback: string): Option {
+const URL_WITH_SCHEME = /^[a-z][a-z0-9+.-]*:\/\//i;
+
+/** `explain --manifests a b URL` as `explain --manifests a b -- URL`: a flag with many values would take the URL as one. */
+function urlLast(argv: readonly string[]): string[] {
+  const [node = '', script = '', name = '', ...args] = argv;
+  if (name !== 'explain' || args.includes('--')) return [...argv];
+  let at = args.findLastIndex((arg) => URL_WITH_SCHEME.test(arg));
+  const isValue = args.at(-2)?.startsWith('--') ?? false;
+  if (at < 0 && !isValue && args.at(-1)?.startsWith('-') === false) at = args.length - 1;
+  if (at < 0) return [...argv];
+  return [node, script, name, ...args.toSpliced(at, 1), '--', args[at] ?? ''];
+}
+
+function completed(command: Command): CompletedCommand {
+  const flags = command.options.map(({ long, flags: written, argChoices }) => {
+    const choices = argChoices ?? /<([\w-]+(?:\|[\w.-]+)+)>/.exec(written)?.[1]?.split('|') ?? [];
+    return { name: long ?? '', choices };
+  });
+  return { name: command.name(), description: command.description(), flags };
+}
+
+function choiceOption(
+  name: string,
+  choices: readonly string[],
+  description: string,
+  fallback: string,
+): Option {
   return new Option(`${name} <${choices.join('|')}>`, description).choices(choices).default(fallback);
 }
 
@@ -196,6 +288,9 @@ async function withConfig<T>(
   use: (config: T) => Promise<number>,
 ): Promise<number> {
   const errors = [...strayArguments(command), ...(result.kind === 'invalid' ? result.errors : [])];
+  if (command.name() !== 'run') {
+    for (const line of unknownVariables(process.env)) console.error(`portico ${command.name()}: ${line}`);
+  }
   if (result.kind === 'ok' && errors.length === 0) return use(result.config);
   for (const error of errors) console.error(`portico ${command.name()}: ${error}`);
   console.error(`portico ${command.name()}: see 'portico ${command.name()} --help'`);

@@ -35,7 +35,7 @@ export type { ConfigResult, Environment, FlagValues };
 
 /** Where objects come from. */
 export type SourceConfig =
-  | { readonly kind: 'manifests'; readonly paths: readonly string[] }
+  | { readonly kind: 'manifests'; readonly paths: readonly string[]; readonly recursive: boolean }
   | { readonly kind: 'cluster'; readonly kubeconfig: string | null; readonly context: string | null };
 
 /** What is compiled: shared by `run`, `check` and `explain`. */
@@ -160,6 +160,8 @@ export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult
     drainTimeoutMs: read.one('drain-timeout', duration),
   };
   if (config.source.kind === 'manifests') {
+    if (config.source.paths.includes('-'))
+      read.errors.push('--manifests -: only check, explain and audit read standard input');
     if (read.given('snapshot-file'))
       read.errors.push(
         '--manifests and --snapshot-file exclude each other: files are there at the next start',
@@ -241,7 +243,7 @@ function readCompileConfig(read: FlagReader, dropIn: DropIn | null): CompileConf
     dropIn,
     source:
       manifests.length > 0
-        ? { kind: 'manifests', paths: manifests }
+        ? { kind: 'manifests', paths: manifests, recursive: read.flag('recursive') }
         : { kind: 'cluster', kubeconfig, context },
     watchNamespaces: read.many('watch-namespace', namespaceGlob),
     ingressClass: read.one('ingress-class', nonEmptyText),

@@ -9,6 +9,8 @@ export interface Flag {
   readonly many?: true;
   readonly default?: string;
   readonly description: string;
+  /** The same for `check`, `explain` and `audit`, where it differs. */
+  readonly whenReading?: string;
   readonly group:
     | 'Where objects come from'
     | 'When the API server is away'
@@ -45,7 +47,14 @@ export const SOURCE_FLAGS: readonly Flag[] = [
     name: 'manifests',
     value: '<path...>',
     many: true,
-    description: 'serve these manifest files or folders instead of a cluster; they are watched for changes',
+    description:
+      'serve these manifest files, folders or globs instead of a cluster; they are watched for changes',
+    whenReading: 'read these manifest files, folders or globs instead of a cluster; - is standard input',
+    group: 'Where objects come from',
+  },
+  {
+    name: 'recursive',
+    description: 'also read the subfolders of --manifests',
     group: 'Where objects come from',
   },
   {
@@ -192,7 +201,7 @@ const CLASS_NAMES: ReadonlySet<string> = new Set([
 
 /** What `portico cleanup` needs to know to find what was published. */
 export const CLEANUP_FLAGS: readonly Flag[] = [
-  ...SOURCE_FLAGS.filter(({ name }) => name !== 'manifests'),
+  ...SOURCE_FLAGS.filter(({ name }) => name !== 'manifests' && name !== 'recursive'),
   ...CLASS_FLAGS.filter(({ name }) => CLASS_NAMES.has(name)),
   {
     ...PUBLISH_ADDRESS,

@@ -1,7 +1,6 @@
-import { stat } from 'node:fs/promises';
 import picomatch from 'picomatch';
 import type { Logger } from 'pino';
-import type { CompileConfig } from '../config/config.ts';
+import type { CompileConfig, SourceConfig } from '../config/config.ts';
 import type { Problem } from '../model/problem.ts';
 import type { SourceLocation } from '../model/format-problem.ts';
 import type { ApiConnection } from '../kubernetes/api-connection.ts';
@@ -46,40 +45,33 @@ export async function openSource(
 ): Promise<OpenedSource> {
   switch (config.source.kind) {
     case 'manifests':
-      return openManifests(config.source.paths, config.watchNamespaces, logger, onDirty);
+      return openManifests(config.source, config.watchNamespaces, logger, onDirty);
     case 'cluster':
       return openCluster(config.source, config, env, logger, onDirty, cache);
   }
 }
 
 async function openManifests(
-  paths: readonly string[],
+  { paths, recursive }: Extract<SourceConfig, { readonly kind: 'manifests' }>,
   watchNamespaces: readonly string[],
   logger: Logger,
   onDirty: (what: SourceEvent) => void,
 ): Promise<OpenedSource> {
+  const [{ ManifestSource }, { findFiles }] = await Promise.all([
+    import('../watch/manifests.ts'),
+    import('../watch/manifests/files.ts'),
+  ]);
   for (const path of paths) {
-    const problem = await unreadable(path);
-    if (problem) return { kind: 'failed', message: problem };
+    // A path that is not there is a typing error; one that vanishes later is a problem of the source.
+    const root = await findFiles(path, recursive);
+    if (root.at === 'files') continue;
+    const message = `--manifests ${path}: it ${root.reason}; give files, folders or globs of manifests`;
+    return { kind: 'failed', message };
   }
-  const { ManifestSource } = await import('../watch/manifests.ts');
   const log = { info: (text: string) => logger.info(text), warn: (text: string) => logger.warn(text) };
-  const source = new ManifestSource({ paths, watchNamespaces, log }, onDirty);
+  const source = new ManifestSource({ paths, recursive, watchNamespaces, log }, onDirty);
   const description = `manifests in ${paths.join(', ')}`;
-  const locate = (problem: Problem): SourceLocation | null => source.locate(problem);
-  return { kind: 'open', source, locate, description, cluster: null };
-}
-
-/** A path that is not there is a typing error; one that vanishes later is a problem of the source. */
-export async function unreadable(path: string): Promise<string | null> {
-  try {
-    await stat(path);
-    return null;
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const why = code === 'ENOENT' ? 'there is no such file or folder' : `it cannot be read (${code})`;
-    return `--manifests ${path}: ${why}; give files or folders with manifests`;
-  }
+  return { kind: 'open', source, locate: (problem) => source.locate(problem), description, cluster: null };
 }
 
 async function openCluster(

@@ -1,9 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { resolve } from 'node:path';
 import picomatch from 'picomatch';
 import type { Kind } from '../model/objects.ts';
 import { EMPTY_SNAPSHOT, type Snapshot } from '../model/snapshot.ts';
 import { type Collection, type ManifestSet, collect } from './manifests/collect.ts';
-import { type Root, folderOf } from './manifests/files.ts';
+import { type Root, STDIN_NAME, foldersOf, strangeness } from './manifests/files.ts';
 import { NOTHING_READ, type Reading, findRoots, readRoots, signatureOf } from './manifests/read.ts';
 import { type FolderWatch, watchFolders } from './manifests/watch-files.ts';
 import type { SourceLocation } from '../model/format-problem.ts';
@@ -13,8 +14,10 @@ import type { Source, SourceEvent, WatchState } from './source.ts';
 export type { ManifestSet };
 
 export interface ManifestOptions {
-  /** Files, or folders whose own `.yaml`, `.yml` and `.json` files are read, as with `kubectl apply -f`. */
+  /** Files, globs, or folders whose `.yaml`, `.yml` and `.json` files are read, as with `kubectl apply -f`. */
   readonly paths: readonly string[];
+  /** Read the subfolders of folders too. */
+  readonly recursive?: boolean;
   /** Globs of namespaces; none means all. Kinds without a namespace are always read. */
   readonly watchNamespaces?: readonly string[];
 }
@@ -32,10 +35,33 @@ export interface ManifestSourceOptions extends ManifestOptions {
 /** A file that never stops changing is read all the same. */
 const MAX_SETTLE_ROUNDS = 10;
 
-/** Reads manifests once. Never rejects for what the files are or contain: that is in the problems. */
-export async function readManifests({ paths, watchNamespaces = [] }: ManifestOptions): Promise<ManifestSet> {
-  const reading = await readRoots(await findRoots(paths), NOTHING_READ);
-  return collect(reading, null, namespaceFilter(watchNamespaces));
+/** What was read once, and what of the paths looks like a mistake. */
+export interface ManifestsOnce extends ManifestSet {
+  /** Paths without any manifest, one line each. */
+  readonly empty: readonly string[];
+  /** Paths of which not everything was read, one line each. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * Reads manifests once; the path `-` is standard input. Never rejects for what the files are or contain: that is in the
+ * problems.
+ */
+export async function readManifests(options: ManifestOptions): Promise<ManifestsOnce> {
+  const { paths, recursive = false, watchNamespaces = [] } = options;
+  const roots = await findRoots(paths, recursive);
+  const reading = await readRoots(roots, NOTHING_READ);
+  const strange = roots.flatMap((root) => strangeness(root) ?? []);
+  const ofStdin = reading.files.get(resolve(STDIN_NAME));
+  const stdinIsEmpty = ofStdin?.text?.trim() === '';
+  return {
+    ...collect(reading, null, namespaceFilter(watchNamespaces)),
+    empty: [
+      ...strange.filter(({ isEmpty }) => isEmpty).map(({ message }) => message),
+      ...(stdinIsEmpty ? ['standard input is empty; did the command before the pipe fail?'] : []),
+    ],
+    notes: strange.filter(({ isEmpty }) => !isEmpty).map(({ message }) => message),
+  };
 }
 
 /**
@@ -140,15 +166,21 @@ export class ManifestSource implements Source {
   }
 
   async #reread(): Promise<void> {
-    const { paths } = this.#options;
-    let roots = await findRoots(paths);
-    if (await this.#folders.follow(roots.map(folderOf))) roots = await findRoots(paths);
+    let roots = await this.#find();
+    if (await this.#folders.follow(roots.flatMap(foldersOf))) roots = await this.#find();
     if (this.#collection) {
       if (signatureOf(roots) === this.#reading.signature) return;
       roots = await this.#settled(roots);
+    } else {
+      for (const { message } of roots.flatMap((root) => strangeness(root) ?? []))
+        this.#options.log.warn(message);
     }
     this.#reading = await readRoots(roots, this.#reading);
     this.#take(collect(this.#reading, this.#collection, this.#watchesNamespace));
+  }
+
+  #find(): Promise<readonly Root[]> {
+    return findRoots(this.#options.paths, this.#options.recursive ?? false);
   }
 
   /** The files once they have been left alone for a while. */
@@ -156,7 +188,7 @@ export class ManifestSource implements Source {
     let last = roots;
     for (let round = 0; round < MAX_SETTLE_ROUNDS; round++) {
       await delay(this.#settleMs, undefined, { signal: this.#stopping.signal });
-      const next = await findRoots(this.#options.paths);
+      const next = await this.#find();
       if (signatureOf(next) === signatureOf(last)) return next;
       last = next;
     }

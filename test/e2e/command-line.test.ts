@@ -176,7 +176,7 @@ it('a port that this user may not have is one line and 77', async () => {
 it('a source that is not there is one line and 66', async () => {
   const address = loopbackAddress();
   const reasons: readonly (readonly [string[], string])[] = [
-    [['--manifests', '/nonexistent/shop.yaml'], '--manifests /nonexistent/shop.yaml: there is no such file'],
+    [['--manifests', '/nonexistent/shop.yaml'], '--manifests /nonexistent/shop.yaml: it does not exist'],
     [['--kubeconfig', '/nonexistent/config'], 'cannot read kubeconfig /nonexistent/config'],
     [[], 'name a kubeconfig with --kubeconfig, or manifests with --manifests'],
   ];
@@ -224,7 +224,7 @@ it('check: every problem with object, field and place; 1 for an error, 0 for a w
   const { problems, ...counts } = JSON.parse(json.stdout) as {
     problems: { code: string; place: object; object: object; field: string }[];
   };
-  expect(counts).toEqual({ hosts: 2, routes: 2, backends: 2, lastResort: 0 });
+  expect(counts).toEqual({ hosts: 2, routes: 2, backends: 2, lastResort: 0, leftOut: [] });
   expect(problems.find(({ code }) => code === 'ServiceNotFound')).toMatchObject({
     object: { kind: 'Ingress', namespace: 'default', name: 'lonely' },
     place: { file: `${folder.path}/lonely.yaml`, line: expect.any(Number), column: expect.any(Number) },
@@ -232,7 +232,7 @@ it('check: every problem with object, field and place; 1 for an error, 0 for a w
 
   const none = await runPortico(['check', '--manifests', `${folder.path}/gone`]);
   expect([none.code, none.stdout]).toEqual([66, '']);
-  expect(none.stderr).toMatch(/^portico check: --manifests .*gone: there is no such file or folder.*\n$/);
+  expect(none.stderr).toMatch(/^portico check: --manifests: .*gone does not exist\n$/);
 });
 
 it('explain: the rule, the backend and the endpoints of a URL, of manifests and of a cluster', async () => {

@@ -1,7 +1,7 @@
 import { mkdtempSync } from 'node:fs';
-import { rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 /** A folder of manifests, gone when it is disposed. */
 export interface Folder extends AsyncDisposable {
@@ -17,7 +17,8 @@ export function createFolder(): Folder {
     path,
     async put(name, text) {
       // A dot file is no manifest.
-      const half = join(path, `.${name}.half`);
+      const half = join(path, `.half-of-${name.replaceAll('/', '-')}`);
+      await mkdir(dirname(join(path, name)), { recursive: true });
       await writeFile(half, text);
       await rename(half, join(path, name));
     },

@@ -139,18 +139,22 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** A command that runs the rest of its line, such as `setpriv`. */
   readonly through?: readonly string[];
+  /** What it reads from standard input; nothing if it is not given. */
+  readonly input?: string;
 }
 
 /** Runs `portico` with these arguments to its end. */
 export async function runPortico(
   args: readonly string[],
-  { env = {}, through = [] }: RunOptions = {},
+  { env = {}, through = [], input }: RunOptions = {},
 ): Promise<Finished> {
   const [command = '', ...rest] = [...through, process.execPath, MAIN, ...args];
-  const child = spawn(command, rest, { env: environment(env), stdio: ['ignore', 'pipe', 'pipe'] });
+  const stdin = input === undefined ? 'ignore' : 'pipe';
+  const child = spawn(command, rest, { env: environment(env), stdio: [stdin, 'pipe', 'pipe'] });
+  child.stdin?.end(input);
   const written = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const) {
-    child[name].setEncoding('utf8').on('data', (text: string) => (written[name] += text));
+    child[name]?.setEncoding('utf8').on('data', (text: string) => (written[name] += text));
   }
   const { exited } = observe(child);
   return { code: await exited, ...written };

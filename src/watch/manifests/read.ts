@@ -24,8 +24,8 @@ export interface Reading {
 
 export const NOTHING_READ: Reading = { files: new Map(), problems: [], signature: '' };
 
-export async function findRoots(paths: readonly string[]): Promise<readonly Root[]> {
-  return Promise.all(paths.map(findFiles));
+export async function findRoots(paths: readonly string[], recursive: boolean): Promise<readonly Root[]> {
+  return Promise.all(paths.map((path) => findFiles(path, recursive)));
 }
 
 /** Two equal signatures mean that no file was written, replaced, added or removed in between. */

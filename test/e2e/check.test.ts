@@ -1,0 +1,183 @@
+import { expect, it } from 'vitest';
+import { runPortico } from '../support/daemon.ts';
+import { createFolder } from './folder.ts';
+import { scriptedCluster } from './cluster.ts';
+import { INGRESS_CLASS, ingressOf, manifest, serviceOf, siteObjects, slicesOf } from './site.ts';
+
+/** As `helm template` prints a chart: no IngressClass, no endpoints, no Secret of cert-manager. */
+function chart(className = 'portico'): string {
+  const site = { host: 'shop.test', name: 'shop', endpoints: [] };
+  const ingress = ingressOf(site);
+  const tls = [{ hosts: ['shop.test'], secretName: 'shop-tls' }];
+  const spec = { ...(ingress['spec'] as object), ingressClassName: className, tls };
+  return manifest({ ...ingress, spec }, serviceOf(site));
+}
+
+it('reads a stream; --offline takes as given what a cluster makes, --ignore and --strict decide what fails', async () => {
+  const check = (input: string, ...flags: readonly string[]) =>
+    runPortico(['check', '--manifests', '-', ...flags], { input });
+
+  const online = await check(chart());
+  expect(online.code).toBe(1);
+  expect(online.stdout).toMatch(
+    /^error: <stdin>:\d+:\d+: Ingress default\/shop .*\(IngressClassNotFound\)$/m,
+  );
+
+  const offline = await check(chart(), '--offline', '--strict');
+  expect([offline.code, offline.stdout]).toEqual([0, '1 route on 1 host; no problems\n']);
+
+  const other = await check(chart('nginx'), '--offline');
+  expect(other.code).toBe(0);
+  expect(other.stdout).toMatch(
+    /^warning: .* class "nginx", so Portico does not serve it; .*\(IngressesLeftOut\)$/m,
+  );
+  expect((await check(chart('nginx'), '--strict')).code).toBe(1);
+  const ignored = await check(chart('nginx'), '--strict', '--ignore', 'IngressesLeftOut', 'NoSuchCode');
+  expect(ignored.code).toBe(0);
+  expect(ignored.stderr).toBe('portico check: --ignore NoSuchCode: no problem has this code\n');
+
+  const empty = await check('\n');
+  expect([empty.code, empty.stdout]).toEqual([66, '']);
+  expect(empty.stderr).toContain('standard input is empty');
+});
+
+it('takes several folders, globs and, with --recursive, subfolders; says what it does not read', async () => {
+  await using folder = createFolder();
+  const site = (name: string) =>
+    manifest(...siteObjects({ host: `${name}.test`, name, endpoints: ['10.0.0.1:80'] }));
+  await folder.put('class.yaml', manifest(INGRESS_CLASS));
+  await folder.put('team-a/a.yaml', site('a'));
+  await folder.put('team-b/deep/b.yaml', site('b'));
+  const { path } = folder;
+  const check = async (...paths: readonly string[]) => {
+    const { code, stdout, stderr } = await runPortico(['check', '--manifests', ...paths]);
+    return { code, last: stdout.trimEnd().split('\n').at(-1), stderr: stderr.replaceAll(path, '') };
+  };
+  expect(await check(path)).toEqual({
+    code: 0,
+    last: '0 routes on 0 hosts; no problems',
+    stderr: 'portico: --manifests: : 2 subfolders are not read; --recursive reads them too\n',
+  });
+  expect(await check(path, '--recursive')).toMatchObject({
+    code: 0,
+    last: '2 routes on 2 hosts; no problems',
+  });
+  expect(await check(path, `${path}/team-a`)).toMatchObject({ last: '1 route on 1 host; no problems' });
+  expect(await check(`${path}/**/*.yaml`)).toEqual({
+    code: 0,
+    last: '2 routes on 2 hosts; no problems',
+    stderr: '',
+  });
+  expect(await check(`${path}/team-b`, `${path}/*.yml`)).toEqual({
+    code: 66,
+    last: '',
+    stderr:
+      'portico check: --manifests: /team-b has no .yaml, .yml or .json files ' +
+      '(1 subfolder is not read; --recursive reads them too); ' +
+      '--manifests: /*.yml matches no .yaml, .yml or .json file\n',
+  });
+  const explained = await runPortico(['explain', '--manifests', path, `${path}/team-a`, 'http://a.test/']);
+  expect([explained.code, explained.stdout]).toEqual([0, expect.stringContaining('endpoint: 10.0.0.1:80')]);
+});
+
+it('prints many problems below a summary by code and namespace', async () => {
+  await using folder = createFolder();
+  const objects = Array.from({ length: 12 }, (_, index) => {
+    const { metadata, ...rest } = ingressOf({ host: `h${index}.test`, name: `i${index}`, endpoints: [] });
+    return { ...rest, metadata: { ...(metadata as object), namespace: index < 9 ? 'shop' : 'web' } };
+  });
+  await folder.put('all.yaml', manifest(INGRESS_CLASS, ...objects));
+  const { stdout } = await runPortico(['check', '--manifests', folder.path]);
+  const lines = stdout.trimEnd().split('\n');
+  expect(lines.slice(0, 3)).toEqual([
+    '12 routes on 12 hosts; 12 errors',
+    '  12 errors  ServiceNotFound  in shop (9), web (3)',
+    '',
+  ]);
+  expect(lines).toHaveLength(3 + 12 + 1);
+  expect(lines.at(-1)).toBe(lines[0]);
+});
+
+it('prints for GitHub, SARIF and JUnit, with the place of each problem', async () => {
+  await using folder = createFolder();
+  const lost = ingressOf({ host: 'a.test', name: 'lost', endpoints: [] });
+  await folder.put('a, 100%.yaml', manifest(INGRESS_CLASS, lost));
+  const check = async (output: string) => {
+    const { code, stdout } = await runPortico(['check', '--manifests', folder.path, '--output', output]);
+    expect(code).toBe(1);
+    return stdout.replaceAll(folder.path, 'x');
+  };
+  expect(await check('github')).toMatch(
+    /^::error file=x\/a%2C 100%25\.yaml,line=\d+,col=\d+,title=ServiceNotFound::Ingress default\/lost spec\.rules\[0\].*\n$/,
+  );
+  const { runs } = JSON.parse(await check('sarif')) as { runs: readonly { results: readonly unknown[] }[] };
+  expect(runs[0]?.results).toEqual([
+    {
+      ruleId: 'ServiceNotFound',
+      ruleIndex: 0,
+      level: 'error',
+      message: { text: expect.stringContaining('There is no Service default/') },
+      locations: [
+        {
+          physicalLocation: {
+            artifactLocation: { uri: 'x/a,%20100%25.yaml' },
+            region: { startLine: expect.any(Number), startColumn: expect.any(Number) },
+          },
+          logicalLocations: [{ fullyQualifiedName: expect.stringMatching(/^Ingress default\/lost spec/) }],
+        },
+      ],
+    },
+  ]);
+  const junit = await check('junit');
+  expect(junit).toContain('<testsuite name="portico check" tests="1" failures="1" errors="0">');
+  expect(junit).toMatch(
+    /<testcase .*name="Ingress default\/lost" file="x\/a, 100%\.yaml"><failure message="ServiceNotFound">/,
+  );
+});
+
+it('explain: the certificate, the protocol, the policies and the problems of a route; no other scheme', async () => {
+  await using folder = createFolder();
+  const site = { host: 'shop.test', name: 'shop', endpoints: ['10.0.0.1:8080'] };
+  const ingress = ingressOf(site);
+  const annotations = {
+    'portico.dev/balance': 'ewma',
+    'portico.dev/backend-protocol': 'HTTPS',
+    'portico.dev/blance': 'x',
+  };
+  const spec = { ...(ingress['spec'] as object), tls: [{ hosts: ['shop.test'], secretName: 'none' }] };
+  await folder.put(
+    'shop.yaml',
+    manifest(
+      INGRESS_CLASS,
+      { ...ingress, metadata: { name: 'shop', annotations }, spec },
+      serviceOf(site),
+      ...slicesOf(site),
+    ),
+  );
+  const source = ['explain', '--manifests', folder.path, '--https-port', '443'];
+  const { code, stdout } = await runPortico([...source, 'https://shop.test/']);
+  expect(code).toBe(0);
+  expect(stdout).toContain('certificate: the self-signed default, which browsers refuse\n');
+  expect(stdout).toContain('  policy: balance: ewma');
+  expect(stdout).toContain('  protocol: https\n');
+  const problems = stdout.slice(stdout.indexOf('problems:\n'));
+  expect(problems).toMatch(/error: .* \(SecretNotFound\)$/m);
+  expect(problems).toMatch(/warning: .*did you mean portico\.dev\/balance\? \(AnnotationUnknown\)$/m);
+  const refused = await runPortico([...source, 'ftp://shop.test/']);
+  expect([refused.code, refused.stdout]).toEqual([64, '']);
+  expect(refused.stderr).toContain("'ftp:' is not answered for");
+});
+
+it('names variables of the environment that set no flag, but not those of a Service', async () => {
+  await using cluster = await scriptedCluster({ objects: [INGRESS_CLASS] });
+  const env = {
+    PORTICO_INGRES_CLASS: 'x',
+    PORTICO_SERVICE_HOST: '10.0.0.1',
+    PORTICO_PORT: 'tcp://10.0.0.1:80',
+    PORTICO_PORT_80_TCP_ADDR: '10.0.0.1',
+  };
+  const { stderr } = await runPortico(['check', ...cluster.args], { env });
+  expect(stderr).toBe(
+    'portico check: PORTICO_INGRES_CLASS sets no flag and is ignored; did you mean PORTICO_INGRESS_CLASS?\n',
+  );
+});
