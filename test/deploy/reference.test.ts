@@ -59,7 +59,7 @@ test('every flag that the guides name exists', () => {
   const others = new Set(
     (
       'for timeout set namespace create-namespace default-ssl-certificate publish-status-address resolve ' +
-      'output fail-on patch-file ignore-not-found docker-server docker-username docker-password'
+      'output ignore strict offline fail-on patch-file ignore-not-found docker-server docker-username docker-password'
     ).split(' '),
   );
   const guides = ['install', 'upgrade', 'migrate-from-ingress-nginx', 'troubleshoot', 'security'];
@@ -86,13 +86,35 @@ const LIMIT_REASONS = [
   'TooManyTlsHosts',
 ];
 
+/** What is found before anything is compiled, and what only `check` counts. */
+const FILE_REASONS = [
+  'ApiVersionUnknown',
+  'DuplicateObject',
+  'FieldUnknown',
+  'FileEmpty',
+  'FileNotReadable',
+  'IngressesLeftOut',
+  'InvalidName',
+  'InvalidSyntax',
+  'KindUnknown',
+  'NotAnObject',
+  'PathNotReadable',
+  'RetiredVersion',
+];
+
 describe('docs/troubleshoot.md', () => {
   const page = readFileSync(join(ROOT, 'docs/troubleshoot.md'), 'utf8');
 
   test('has every reason of a problem that the golden cases show, and no other', () => {
     const cases = join(ROOT, 'test/cases');
-    // Reported by the watch, which compiles nothing; when a request wants a name; and in `test/routing/tenant-limits.test.ts`.
-    const reasons = new Set(['ListForbidden', 'ExternalNameUnresolved', 'InternalError', ...LIMIT_REASONS]);
+    // Reported by the watch, which compiles nothing; of files; when a request wants a name; and in `test/routing/tenant-limits.test.ts`.
+    const reasons = new Set([
+      'ListForbidden',
+      'ExternalNameUnresolved',
+      'InternalError',
+      ...LIMIT_REASONS,
+      ...FILE_REASONS,
+    ]);
     for (const file of readdirSync(cases).filter((name) => name.endsWith('.out.yaml'))) {
       const { problems = [] } = parse(readFileSync(join(cases, file), 'utf8')) as { problems?: string[] };
       for (const line of problems) reasons.add(line.split(' ')[1] ?? '');

@@ -17,6 +17,7 @@ import { type PolicySet, policySet } from '../../policies/policy-set.ts';
 import { POLICIES, type PolicyConfigs, type PolicyName } from '../../policies/registry.ts';
 import type { HostGlob } from '../glob.ts';
 import { HOST_GLOBS, readHostGlobs } from './host-globs.ts';
+import { otherControllersProblem } from './other-controllers.ts';
 import { judgeNginxAnnotations } from './nginx-annotations.ts';
 
 /** What the annotations of an Ingress ask for. */
@@ -91,6 +92,8 @@ export function readAnnotations(
       report(reserved ? 'error' : 'warning', 'AnnotationUnknown', name, message);
     }
   }
+  const ofOthers = otherControllersProblem(annotations, object);
+  if (ofOthers) problems.push(ofOthers);
   if (!isCanary() && judgeNginxAnnotations(annotations, object, problems) === 'close')
     closed.push('unsupported-access');
   return { policies: policySet(configs as PolicyConfigs, [...new Set(closed)]), globs, problems };

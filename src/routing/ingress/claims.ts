@@ -23,6 +23,7 @@ import {
 import { CATCH_ALL, HOSTLESS, type Scope, globScope } from '../scope.ts';
 import type { BackendKey, PathType, Route } from '../table.ts';
 import { TENANT_LIMITS } from '../tenant-limits.ts';
+import { patternPathProblem } from './pattern-path.ts';
 import { type TlsClaim, readTls } from './tls-claims.ts';
 import { validateObject } from '../../model/validation/validate.ts';
 
@@ -242,6 +243,8 @@ function readPath(
     problems.push(problem('error', 'PathTooLong', object, `${field}.path`, message));
     return null;
   }
+  const pattern = patternPathProblem(path, pathType, object, `${field}.path`);
+  if (pattern) problems.push(pattern);
   const at = pathType !== 'Exact' && normal.endsWith('/') ? normal.slice(0, -1) : normal;
   return { path, pathType, at };
 }
