@@ -1,7 +1,7 @@
 import { formatProblem } from '../model/format-problem.ts';
 import { plural } from '../model/plural.ts';
 import type { Severity } from '../model/problem.ts';
-import type { CheckResult, LocatedProblem } from './check.ts';
+import type { CheckResult, LocatedProblem } from './check-result.ts';
 
 /** With fewer problems their lines are the summary. */
 const SUMMARY_FROM = 10;

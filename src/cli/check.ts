@@ -1,6 +1,5 @@
 import type { CompileConfig } from '../config/config.ts';
 import { EXIT } from '../config/exit-codes.ts';
-import type { SourceLocation } from '../model/format-problem.ts';
 import { type Problem, problem, referenceTo } from '../model/problem.ts';
 import { get } from '../model/sharded-map.ts';
 import { asObject, asString } from '../model/untyped.ts';
@@ -8,7 +7,7 @@ import type { Compilation } from '../routing/compile/compile.ts';
 import { type LeftOut, leftOut } from '../routing/left-out.ts';
 import { type TableCounts, countTable } from '../routing/table-view.ts';
 import { githubReport, junitReport, sarifReport } from './ci-reports.ts';
-import type { CheckOutput } from './check-outputs.ts';
+import type { CheckOutput, CheckResult } from './check-result.ts';
 import { textReport } from './check-text.ts';
 import { compileOnce } from './compile-once.ts';
 
@@ -20,19 +19,6 @@ export interface CheckOptions {
   readonly strict: boolean;
   /** What a cluster or cert-manager makes is taken as given: Secrets, endpoints, the IngressClass. */
   readonly offline: boolean;
-}
-
-export interface LocatedProblem extends Problem {
-  readonly place: SourceLocation | null;
-}
-
-/** What `check` found. */
-export interface CheckResult {
-  readonly counts: TableCounts;
-  readonly problems: readonly LocatedProblem[];
-  readonly leftOut: readonly LeftOut[];
-  /** Whether there is a problem that fails the check. */
-  readonly fails: (problem: Problem) => boolean;
 }
 
 /** Problems with what is not in the manifests of an application, because something in the cluster makes it. */

@@ -1,7 +1,7 @@
 import { type SourceLocation, formatProblem, problemSubject } from '../model/format-problem.ts';
 import type { Severity } from '../model/problem.ts';
 import { VERSION } from '../version.ts';
-import type { CheckResult, LocatedProblem } from './check.ts';
+import type { CheckResult, LocatedProblem } from './check-result.ts';
 
 /** Annotations of GitHub Actions: workflow commands, one a line. */
 export function githubReport({ problems }: CheckResult): string {

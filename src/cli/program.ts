@@ -9,7 +9,7 @@ import {
 import { CLEANUP_FLAGS, COMPILE_FLAGS, type Flag, RUN_FLAGS, environmentName } from '../config/flags.ts';
 import { EXIT } from '../config/exit-codes.ts';
 import { unknownVariables } from '../config/unknown-variables.ts';
-import { CHECK_OUTPUTS, type CheckOutput } from './check-outputs.ts';
+import { CHECK_OUTPUTS, type CheckOutput } from './check-result.ts';
 import { type CompletedCommand, SHELLS, type Shell } from './completion.ts';
 import type { AuditOutput, FailOn } from './audit.ts';
 import { closestMatch } from '../model/closest-match.ts';
