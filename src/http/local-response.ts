@@ -251,8 +251,7 @@ function explain(reason: LocalReason): Explanation {
     case 'misdirected':
       return {
         status: 421,
-        message:
-          'this connection was opened for hosts with other rules for client certificates: open a new one',
+        message: 'this connection was opened for hosts with other rules for TLS: open a new one',
         close: true,
       };
     case 'clients-unverifiable':

@@ -12,6 +12,7 @@ import { responseHeaders } from './response-headers.ts';
 import { sourceRanges } from './source-ranges.ts';
 import { sslRedirect } from './ssl-redirect.ts';
 import { timeouts } from './timeouts.ts';
+import { tlsPassthrough } from './tls-passthrough.ts';
 import { upstreamHost } from './upstream-host.ts';
 
 /**
@@ -36,6 +37,8 @@ export const POLICIES = [
   requestBody,
   // rewrite: what Pods get of a request that may pass.
   upstreamHost,
+  // upstream: read when a connection begins, before there is a request.
+  tlsPassthrough,
   // upstream: which endpoint, and how it is spoken to.
   balance,
   backendTransport,

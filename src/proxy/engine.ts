@@ -1,3 +1,4 @@
+import type { Passthrough } from './tls/passthrough.ts';
 import type { ClientPolicies } from './tls/client-policies.ts';
 import type { Decision } from '../routing/decide.ts';
 import type { RequestFacts } from '../http/request-facts.ts';
@@ -32,6 +33,8 @@ export interface EngineContext {
   readonly certificates?: CertificateStore;
   /** What clients on a TLS port are asked for; nothing when absent. */
   readonly clientPolicies?: ClientPolicies;
+  /** Hosts on a TLS port whose TLS ends at their Pods; none when absent. */
+  readonly passthrough?: Passthrough;
   /** The policies of a route at work on this thread. */
   readonly policies: BindPolicies;
   /** Told of whatever threw while one exchange or connection was handled, which has been ended for it. Never throws. */

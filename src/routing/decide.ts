@@ -121,6 +121,8 @@ export function decide(
   }
   const refusal = certificateRefusal(table, routes, route, request.connectionInfo, challenge);
   if (refusal !== null) return { kind: 'refuse', route, reason: refusal };
+  // What its Pods speak is TLS, which this connection has ended for another host.
+  if (routes?.passthrough !== undefined && request.scheme === 'https') return refuse('misdirected');
   if (route === null) return refuse('no-route');
   return forward(table, route, request);
 }
@@ -149,7 +151,7 @@ function goesToHttps(
     case 'always':
       return host !== '';
     case undefined:
-      return hostReference(table, host, routes) !== null;
+      return routes?.passthrough !== undefined || hostReference(table, host, routes) !== null;
   }
 }
 

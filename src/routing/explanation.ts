@@ -14,7 +14,7 @@ import { hostReference } from './host-certificate.ts';
 import { type NotServed, notServed } from './not-served.ts';
 import type { ObjectKey } from '../model/objects.ts';
 import { type HealthCheck, type HttpsRedirect, decide } from './decide.ts';
-import type { Backend, Route, RouteTable, Unavailable } from './table.ts';
+import type { Backend, BackendKey, Route, RouteTable, Unavailable } from './table.ts';
 
 /** What a request would get and why, as plain data. */
 export interface Explanation {
@@ -109,6 +109,19 @@ export function explain(
   }
   const owner = owningScope(compilation, host);
   const route = match(table, host, path);
+  const passed = request.scheme === 'https' ? passedThrough(table, host) : null;
+  if (passed !== null) {
+    const step = `TLS for it is passed through to ${passed.key}, as Ingress ${passed.route.ingress} says: Portico sees neither path nor headers.`;
+    return {
+      host,
+      path,
+      outcome: passed.outcome,
+      steps: [...hostSteps(host, owner), step],
+      otherRules: [],
+      certificate: null,
+      notServed: notServed(compilation, host),
+    };
+  }
   return {
     host,
     path,
@@ -125,6 +138,23 @@ export function explain(
     certificate: request.scheme === 'https' ? certificateOf(table, host) : null,
     notServed: host === '' ? [] : notServed(compilation, host),
   };
+}
+
+interface PassedThrough {
+  readonly key: BackendKey;
+  readonly route: Route;
+  readonly outcome: ExplainedOutcome;
+}
+
+/** Where connections for a host go whose TLS does not end here; null where it does. */
+function passedThrough(table: RouteTable, host: string): PassedThrough | null {
+  const key = routesFor(table, host)?.passthrough;
+  const route = match(table, host, '/');
+  if (key === undefined || route === null) return null;
+  const backend = get(table.backends, key);
+  const outcome: ExplainedOutcome =
+    backend && !backend.unavailable ? { kind: 'forward', route, backend } : unavailableOutcome(table, route);
+  return { key, route, outcome };
 }
 
 function certificateOf(table: RouteTable, host: string): ExplainedCertificate {
@@ -163,18 +193,17 @@ function outcomeOf(
       return { ...decision, status: statusOf('https-only') };
     case 'refuse': {
       const { route, reason } = decision;
-      const backend = route && reason === 'backend-unavailable' ? get(table.backends, route.backend) : null;
-      const unavailable = backend?.unavailable ?? null;
-      return {
-        kind: 'refuse',
-        status: statusOf(reason),
-        reason,
-        message: messageOf(reason),
-        route,
-        unavailable,
-      };
+      if (route && reason === 'backend-unavailable') return unavailableOutcome(table, route);
+      const [status, message] = [statusOf(reason), messageOf(reason)];
+      return { kind: 'refuse', status, reason, message, route, unavailable: null };
     }
   }
+}
+
+function unavailableOutcome(table: RouteTable, route: Route): ExplainedOutcome {
+  const reason = 'backend-unavailable';
+  const unavailable = get(table.backends, route.backend)?.unavailable ?? null;
+  return { kind: 'refuse', status: statusOf(reason), reason, message: messageOf(reason), route, unavailable };
 }
 
 /** The scope that owns a host, or null when only the table's default route is left. */

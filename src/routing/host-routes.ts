@@ -1,3 +1,4 @@
+import { hostPassthrough } from './host-passthrough.ts';
 import type { Claims, PathClaim } from './ingress/claims.ts';
 import { type ClientAuth } from '../policies/client-certificate.ts';
 import { samePolicies } from '../policies/policy-set.ts';
@@ -78,12 +79,15 @@ export function scopeRoutes(
   const places = resolveConflicts(scope, admitted.sort(byPrecedence), report);
   const split = splitRoutes(scope, places, defaultRoute, canaries, tellCanary);
   const shares = canaries.map(({ canary }) => canary?.scopes.get(scope) ?? []);
+  const { backend: passthrough, refused } = hostPassthrough(scope, oldestFirst, places, clients !== null);
+  for (const [ingress, found] of refused) conflicts.set(ingress, [...(conflicts.get(ingress) ?? []), found]);
   const routes = {
     host: scopeHost(scope),
     namespace: oldestFirst[0]?.object.namespace ?? '',
     paths: treeOf([...claimed, ...shares], split.places),
     defaultRoute: split.defaultRoute,
     ...(clients && { clients }),
+    ...(passthrough !== null && { passthrough }),
   };
   return { routes, namespace: routes.namespace, conflicts };
 }

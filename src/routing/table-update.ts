@@ -1,7 +1,16 @@
 import { EMPTY_TABLE } from './compile/compilation.ts';
 import { type ShardedMap, difference, edit, entries, mapOf } from '../model/sharded-map.ts';
 import type { ClientAuth } from '../policies/client-certificate.ts';
-import type { Backend, CertificateReference, GlobHost, HostRoutes, Route, RouteTable } from './table.ts';
+import type {
+  Backend,
+  BackendKey,
+  CertificateReference,
+  GlobHost,
+  HostRoutes,
+  Route,
+  RouteTable,
+  StreamRoute,
+} from './table.ts';
 
 export { EMPTY_TABLE };
 
@@ -22,6 +31,8 @@ export type TableUpdate =
       readonly backends: MapUpdate<Backend>;
       readonly certificates: MapUpdate<CertificateReference>;
       readonly clientPolicies: MapUpdate<ClientAuth>;
+      readonly passthroughs: MapUpdate<BackendKey>;
+      readonly streams: MapUpdate<StreamRoute>;
       /** Present when it is another one. */
       readonly hostless?: HostRoutes | null;
       readonly defaultRoute?: Route | null;
@@ -40,6 +51,8 @@ export function tableUpdate(from: RouteTable | null, to: RouteTable): TableUpdat
     backends: mapUpdate(from.backends, to.backends),
     certificates: mapUpdate(from.certificates, to.certificates),
     clientPolicies: mapUpdate(from.clientPolicies, to.clientPolicies),
+    passthroughs: mapUpdate(from.passthroughs, to.passthroughs),
+    streams: mapUpdate(from.streams, to.streams),
     ...(from.hostless !== to.hostless && { hostless: to.hostless }),
     ...(from.defaultRoute !== to.defaultRoute && { defaultRoute: to.defaultRoute }),
   };
@@ -61,6 +74,8 @@ export function applyTableUpdate(table: RouteTable, update: TableUpdate): RouteT
     backends: updated(table.backends, update.backends),
     certificates: updated(table.certificates, update.certificates),
     clientPolicies: updated(table.clientPolicies, update.clientPolicies),
+    passthroughs: updated(table.passthroughs, update.passthroughs),
+    streams: updated(table.streams, update.streams),
   };
 }
 
@@ -92,6 +107,8 @@ export function copyableTable(table: RouteTable): { copyable: RouteTable; leftOu
     backends: map('backend', table.backends),
     certificates: map('certificate', table.certificates),
     clientPolicies: map('client policy', table.clientPolicies),
+    passthroughs: map('TLS passthrough', table.passthroughs),
+    streams: map('stream', table.streams),
   };
   return { copyable, leftOut };
 }

@@ -26,6 +26,23 @@ export interface RouteTable {
   readonly certificates: ShardedMap<CertificateReference>;
   /** What hosts ask of their clients' certificates, by its id. */
   readonly clientPolicies: ShardedMap<ClientAuth>;
+  /** The scopes whose TLS is passed through, each with the backend: `HostRoutes.passthrough` again, to see whether there is any. */
+  readonly passthroughs: ShardedMap<BackendKey>;
+  /** Ports that are relayed as they are, by `tcp/9000`. */
+  readonly streams: ShardedMap<StreamRoute>;
+}
+
+/** A port whose connections, or datagrams, go to one backend, whatever they carry. */
+export interface StreamRoute {
+  readonly protocol: 'tcp' | 'udp';
+  readonly port: number;
+  readonly backend: BackendKey;
+  /** `namespace/name` of the ConfigMap that says so. */
+  readonly configMap: string;
+  /** Connections begin with a PROXY header of a load balancer, or may. */
+  readonly acceptsProxyProtocol: boolean;
+  /** Endpoints are sent one. */
+  readonly sendsProxyProtocol: boolean;
 }
 
 export interface GlobHost {
@@ -46,6 +63,8 @@ export interface HostRoutes {
   readonly defaultRoute: Route | null;
   /** Absent where clients need no certificate. */
   readonly clients?: HostClients;
+  /** TLS connections for the host go on to this backend without being decrypted; absent where TLS ends here. */
+  readonly passthrough?: BackendKey;
 }
 
 /** The `policyId` of clients that cannot be verified: no policy and no connection has it. */

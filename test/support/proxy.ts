@@ -96,6 +96,8 @@ export function tableOf(sites: readonly Site[]): RouteTable {
     defaultRoute: null,
     backends: mapOf(backends),
     certificates: emptyMap(),
+    passthroughs: emptyMap(),
+    streams: emptyMap(),
     clientPolicies: mapOf(
       sites.flatMap(({ clients }) =>
         clients && clients !== 'unverifiable' ? [[clients.policyId, clients] as const] : [],

@@ -71,6 +71,7 @@ function describeHost(routes: HostRoutes): Record<string, string> {
   const paths: Record<string, string> = {};
   for (const [at, route] of describeNodes(routes.paths)) paths[at] = describeRoute(route);
   if (routes.defaultRoute) paths['default'] = describeRoute(routes.defaultRoute);
+  if (routes.passthrough) paths['(TLS)'] = `passed through to ${routes.passthrough}`;
   return paths;
 }
 

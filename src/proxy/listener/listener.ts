@@ -35,7 +35,8 @@ export function openListener(
   accept: (socket: Socket, connectionInfo: ConnectionInfo) => void,
   protocols: readonly string[] = ['http/1.1'],
 ): Promise<Listener> {
-  const { limits, certificates, clientPolicies, proxyProtocolFrom, proxyProtocolHttpsPorts = [] } = context;
+  const { limits, certificates, clientPolicies, passthrough, proxyProtocolFrom } = context;
+  const { proxyProtocolHttpsPorts = [] } = context;
   const { host, port, reusePort, scheme = 'http' } = address;
   if (scheme === 'https' && !certificates)
     throw new TypeError('a TLS port was asked for without certificates');
@@ -106,7 +107,8 @@ export function openListener(
     }
 
     function goOn(): void {
-      const asked = secure && bytes[0] === HANDSHAKE && clientPolicies?.any() ? readServerName(bytes) : null;
+      const isNameWanted = (clientPolicies?.any() ?? false) || (passthrough?.any() ?? false);
+      const asked = secure && bytes[0] === HANDSHAKE && isNameWanted ? readServerName(bytes) : null;
       if (asked?.kind === 'more') return;
       raw.off('readable', look);
       raw.off('end', destroy);
@@ -118,6 +120,11 @@ export function openListener(
     }
 
     function shakeHands(serverName: string | null): void {
+      const backend = passthrough?.backendOf(serverName) ?? null;
+      if (backend !== null && passthrough) {
+        settle();
+        return passthrough.relay(raw, backend, connectionInfo.clientAddress);
+      }
       const policy = clientPolicies?.of(serverName);
       if (!policy || !verification) return secure?.begin(raw, arrive);
       verification.begin(raw, serverName, policy, (socket, certificate) => {

@@ -12,6 +12,9 @@ export interface ProxiedAddresses {
   readonly tls: boolean | null;
 }
 
+/** Who a connection that is passed on comes from. */
+export type ProxySource = Pick<ProxiedAddresses, 'source' | 'sourcePort' | 'destinationPort'>;
+
 export type ProxyHeader =
   /** What came can still become a header. */
   | { readonly kind: 'more' }
@@ -72,6 +75,17 @@ function readV1(bytes: Buffer): ProxyHeader {
       tls: null,
     },
   };
+}
+
+/** The header that tells an endpoint where a connection comes from, version 1. `destination` is our address. */
+export function composeProxyHeader(
+  { source, sourcePort, destinationPort }: ProxySource,
+  destination: string,
+): Buffer {
+  const family = isIPv4(source) && isIPv4(destination) ? 'TCP4' : 'TCP6';
+  const isKnown = isIPv4(source) === isIPv4(destination) && source !== '';
+  const line = isKnown ? `${family} ${source} ${destination} ${sourcePort} ${destinationPort}` : 'UNKNOWN';
+  return Buffer.from(`PROXY ${line}\r\n`, 'latin1');
 }
 
 function isPlainIPv6(text: string): boolean {

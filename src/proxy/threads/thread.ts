@@ -13,6 +13,8 @@ import { RequestCounters } from '../request-metrics.ts';
 import { policyBinder } from '../../policies/bound-policies.ts';
 import { strictTransportSecurity } from '../../policies/strict-transport-security.ts';
 import { clientPolicies } from '../tls/client-policies.ts';
+import { passthrough } from '../tls/passthrough.ts';
+import { Streams } from '../stream/streams.ts';
 import { createExternalNames } from '../balance/external-names.ts';
 import { createEndpoints } from '../balance/endpoint-pool.ts';
 import { decide } from '../../routing/decide.ts';
@@ -54,6 +56,20 @@ export async function serve(): Promise<void> {
   let health = settings.healthCheck;
   let descriptorsReportedAt = Number.NEGATIVE_INFINITY;
 
+  const onFault = (fault: unknown): void => faults.report(fault);
+  const onOutOfDescriptors = (): void => {
+    if (performance.now() - descriptorsReportedAt < DESCRIPTORS_REPORT_MS) return;
+    descriptorsReportedAt = performance.now();
+    send({ kind: 'out-of-descriptors' });
+  };
+  const streams = new Streams({
+    endpoints,
+    limits: settings.limits,
+    now: Date.now,
+    onFault,
+    onOutOfDescriptors,
+  });
+
   const createEngine = await loadEngine(settings.engine);
   const engine = createEngine({
     decide: (request) => decide(table, request, settings.httpsRedirect, health),
@@ -66,7 +82,11 @@ export async function serve(): Promise<void> {
     bareLfInResponses: settings.bareLfInResponses ?? false,
     proxyProtocolFrom: trustedProxies(settings.proxyProtocolFrom),
     proxyProtocolHttpsPorts: settings.proxyProtocolHttpsPorts,
-    ...(certificates && { certificates, clientPolicies: clientPolicies(() => table) }),
+    ...(certificates && {
+      certificates,
+      clientPolicies: clientPolicies(() => table),
+      passthrough: passthrough(() => table, streams),
+    }),
     policies: policyBinder(
       {
         now: Date.now,
@@ -77,17 +97,13 @@ export async function serve(): Promise<void> {
         ? []
         : [strictTransportSecurity(settings.strictTransportSecurity)],
     ),
-    onFault: (fault) => faults.report(fault),
+    onFault,
     onComplete(exchange) {
       counters.count(exchange);
       // One every few seconds from every node would be most of the log.
       if (exchange.detail !== 'healthy') accessLog.write(exchange);
     },
-    onOutOfDescriptors() {
-      if (performance.now() - descriptorsReportedAt < DESCRIPTORS_REPORT_MS) return;
-      descriptorsReportedAt = performance.now();
-      send({ kind: 'out-of-descriptors' });
-    },
+    onOutOfDescriptors,
     now: Date.now,
   });
   const report = (): ThreadReport => {
@@ -150,10 +166,13 @@ export async function serve(): Promise<void> {
         break;
       case 'drain': {
         health &&= { ...health, isDraining: true };
-        const aborted = await engine.drain(message.timeoutMs);
+        const aborted = await Promise.all([
+          engine.drain(message.timeoutMs),
+          streams.drain(message.timeoutMs),
+        ]);
         subrequests.close();
         accessLog.flush();
-        send({ kind: 'drained', aborted, report: report() });
+        send({ kind: 'drained', aborted: aborted[0] + aborted[1], report: report() });
         break;
       }
     }

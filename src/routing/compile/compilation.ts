@@ -84,6 +84,8 @@ export const EMPTY_TABLE: RouteTable = {
   backends: emptyMap(),
   certificates: emptyMap(),
   clientPolicies: emptyMap(),
+  passthroughs: emptyMap(),
+  streams: emptyMap(),
 };
 
 /** What compiling starts from when there is nothing yet. */

@@ -16,7 +16,10 @@ import { type TreeOf, shareTrees, treeCache } from './share-trees.ts';
 import { type ShardedMap, edit, get } from '../../model/sharded-map.ts';
 import type { Route, RouteTable } from '../table.ts';
 
-export interface CompiledScopes extends Pick<RouteTable, 'hosts' | 'wildcards' | 'globs' | 'hostless'> {
+export interface CompiledScopes extends Pick<
+  RouteTable,
+  'hosts' | 'wildcards' | 'globs' | 'hostless' | 'passthroughs'
+> {
   readonly scopes: ShardedMap<ScopeRoutes>;
   readonly globBuckets: ShardedMap<GlobBucket>;
   /** The default backend of the oldest Ingress without rules. */
@@ -85,6 +88,7 @@ export function compileScopes(
   const scopes = edit(from.scopes);
   const hosts = edit(from.table.hosts);
   const wildcards = edit(from.table.wildcards);
+  const passthroughs = edit(from.table.passthroughs);
   const affectedIngresses = new Set<ObjectKey>();
   const globUpdates: IndexUpdate[] = [];
   const hostUpdates: IndexUpdate[] = [];
@@ -95,6 +99,7 @@ export function compileScopes(
     for (const ingress of after?.conflicts.keys() ?? []) affectedIngresses.add(ingress);
     put(scopes, scope, after);
     const routes = after?.routes ?? undefined;
+    put(passthroughs, scope, routes?.passthrough);
     const kind = scopeKind(scope);
     if (kind === 'precise') put(hosts, scope, routes);
     else if (kind === 'wildcard') put(wildcards, scope.slice('*.'.length), routes);
@@ -127,6 +132,7 @@ export function compileScopes(
     globBuckets: globBuckets.done(),
     hosts: hosts.done(),
     wildcards: wildcards.done(),
+    passthroughs: passthroughs.done(),
     globs: globs.done(),
     hostless: get(done, HOSTLESS)?.routes ?? null,
     catchAll: get(done, CATCH_ALL)?.routes?.defaultRoute ?? null,

@@ -72,6 +72,8 @@ export function compile(snapshot: Snapshot, settings: CompileSettings, previous?
     backends: backends.table,
     certificates: certificates.table,
     clientPolicies: clients.table,
+    passthroughs: scopes.passthroughs,
+    streams: from.table.streams,
   });
   const compiled = {
     snapshot,

@@ -1,0 +1,166 @@
+import { type Socket, connect } from 'node:net';
+import { contained } from '../contained.ts';
+import { Deadline, type DeadlineList } from '../deadlines.ts';
+import {
+  type EndpointState,
+  attemptEnded,
+  attemptStarted,
+  connectFailed,
+  connectSucceeded,
+} from '../balance/endpoint-state.ts';
+import { failedConnect } from '../upstream/connect-failure.ts';
+
+/** Where a connection is relayed to, and what it may cost there. */
+export interface StreamUpstreams {
+  /** The endpoint for the next attempt, which is none of `tried` while there is another; null when there is none. */
+  choose(tried: readonly EndpointState[]): EndpointState | null;
+  /** Milliseconds since the epoch. */
+  now(): number;
+  readonly attempts: number;
+  /** Of one attempt to connect. */
+  readonly connecting: DeadlineList<StreamRelay>;
+  /** Without a byte from either side. */
+  readonly idling: DeadlineList<StreamRelay>;
+  /** The same after one side has ended. */
+  readonly halfClosed: DeadlineList<StreamRelay>;
+  readonly highWaterMark: number;
+  /** Sent before what the client sends: a PROXY header; null for none. */
+  readonly preface: Buffer | null;
+  /** The relay is over; called once. */
+  onClose(relay: StreamRelay): void;
+  /** No file descriptor was left for a connection to an endpoint. */
+  onOutOfDescriptors(): void;
+  onFault(fault: unknown): void;
+}
+
+/**
+ * One TCP connection of a client, relayed byte by byte to an endpoint: a half that ends is ended on the other side too,
+ * a reset is passed on as one, and neither side is read faster than the other takes it.
+ *
+ *     connecting ──▶ relaying ──▶ closed      an attempt that fails before a byte was relayed is followed by the next
+ */
+export class StreamRelay {
+  readonly #upstreams: StreamUpstreams;
+  readonly #client: Socket;
+  readonly #deadline = new Deadline<StreamRelay>(this);
+  readonly #tried: EndpointState[] = [];
+  #upstream: Socket | null = null;
+  #state: 'connecting' | 'relaying' | 'closed' = 'connecting';
+
+  /** Takes the connection over. What was read of it must have been put back by `unshift`. */
+  constructor(client: Socket, upstreams: StreamUpstreams) {
+    this.#client = client;
+    this.#upstreams = upstreams;
+    client.pause();
+    client.on('error', () => this.#abort());
+    client.once('close', () => this.#sideClosed());
+    this.#tryNext();
+  }
+
+  get isOver(): boolean {
+    return this.#state === 'closed';
+  }
+
+  /** The attempt took too long, or no byte came for too long. */
+  expire(): void {
+    if (this.#state === 'connecting') this.#upstream?.destroy(new Error('timeout'));
+    else this.#abort();
+  }
+
+  /** Ends both connections, with a reset where something may be under way. */
+  destroy(): void {
+    this.#abort();
+  }
+
+  #tryNext(): void {
+    const { choose, attempts } = this.#upstreams;
+    const state = this.#tried.length < attempts ? choose(this.#tried) : null;
+    // Whoever was tried is chosen again only when nobody else is left.
+    if (state === null || this.#tried.includes(state)) return this.#abort();
+    this.#tried.push(state);
+    attemptStarted(state);
+    const { address, port } = state.endpoint;
+    const options = {
+      host: address,
+      port,
+      noDelay: true,
+      allowHalfOpen: true,
+      highWaterMark: this.#upstreams.highWaterMark,
+      ...state.name?.connectOptions,
+    };
+    const upstream = connect(options);
+    this.#upstream = upstream;
+    state.name?.watch(upstream);
+    this.#deadline.arm(this.#upstreams.connecting);
+    let failure: NodeJS.ErrnoException | undefined;
+    upstream.on('error', (error) => {
+      failure = error;
+      if (this.#state === 'relaying') this.#abort();
+    });
+    upstream.once('close', () => {
+      attemptEnded(state);
+      if (this.#state === 'connecting') this.#attemptFailed(state, failure);
+      else this.#sideClosed();
+    });
+    const connected = contained(
+      () => this.#relay(upstream, state),
+      (fault) => {
+        this.#abort();
+        this.#upstreams.onFault(fault);
+      },
+    );
+    upstream.once('connect', connected);
+  }
+
+  #attemptFailed(state: EndpointState, failure: NodeJS.ErrnoException | undefined): void {
+    if (failedConnect(failure).kind === 'out-of-descriptors') {
+      this.#upstreams.onOutOfDescriptors();
+      return this.#abort();
+    }
+    connectFailed(state, this.#upstreams.now());
+    if (this.#client.destroyed) return this.#close();
+    this.#tryNext();
+  }
+
+  #relay(upstream: Socket, state: EndpointState): void {
+    if (this.#state !== 'connecting') return void upstream.destroy();
+    connectSucceeded(state);
+    this.#state = 'relaying';
+    this.#deadline.arm(this.#upstreams.idling);
+    const { preface } = this.#upstreams;
+    if (preface) upstream.write(preface);
+    let waits = this.#upstreams.idling;
+    const onByte = (): void => this.#deadline.arm(waits);
+    const onEnd = (): void => {
+      waits = this.#upstreams.halfClosed;
+      this.#deadline.arm(waits);
+    };
+    for (const socket of [this.#client, upstream]) socket.on('data', onByte).once('end', onEnd);
+    this.#client.pipe(upstream);
+    upstream.pipe(this.#client);
+  }
+
+  /** Both are closed, or the other one has nothing to wait for any more. */
+  #sideClosed(): void {
+    if (this.#state === 'closed') return;
+    const upstream = this.#upstream;
+    if (this.#client.destroyed && (upstream === null || upstream.destroyed)) return this.#close();
+    // A side that closed in order has ended both ways: what is on its way to the other one still goes there.
+    if (this.#client.destroyed && !this.#client.readableEnded) this.#abort();
+    else if (upstream?.destroyed && !upstream.readableEnded) this.#abort();
+  }
+
+  #abort(): void {
+    if (this.#state === 'closed') return;
+    this.#close();
+    for (const socket of [this.#client, this.#upstream])
+      if (socket && !socket.destroyed) socket.resetAndDestroy();
+  }
+
+  #close(): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.#deadline.clear();
+    this.#upstreams.onClose(this);
+  }
+}

@@ -1,0 +1,98 @@
+import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { EndpointState, Endpoints } from '../balance/endpoint-pool.ts';
+import { type DeadlineList, Deadlines } from '../deadlines.ts';
+import type { Limits } from '../limits.ts';
+import type { Backend } from '../../routing/table.ts';
+import { StreamRelay, type StreamUpstreams } from './stream-relay.ts';
+
+/** What streams use of the thread that they run on. */
+export interface StreamContext {
+  readonly endpoints: Pick<Endpoints, 'choose' | 'pending'>;
+  readonly limits: Limits;
+  /** Milliseconds since the epoch. */
+  now(): number;
+  onFault(fault: unknown): void;
+  onOutOfDescriptors(): void;
+}
+
+const COARSEST_SWEEP_MS = 500;
+const LOOK_EVERY_MS = 20;
+
+/** The connections of a thread that are relayed as they are: of TCP services, and of hosts whose TLS is passed through. */
+export class Streams {
+  readonly #context: StreamContext;
+  readonly #deadlines: Deadlines;
+  readonly #connecting: DeadlineList<StreamRelay>;
+  readonly #idling: DeadlineList<StreamRelay>;
+  readonly #halfClosed: DeadlineList<StreamRelay>;
+  readonly #relays = new Set<StreamRelay>();
+
+  constructor(context: StreamContext) {
+    const { connectTimeoutMs, tunnelIdleTimeoutMs, upstreamIdleTimeoutMs, attempts } = context.limits;
+    const attemptMs = connectTimeoutMs / attempts;
+    const shortest = Math.min(attemptMs, tunnelIdleTimeoutMs, upstreamIdleTimeoutMs);
+    const granularityMs = Math.max(1, Math.min(COARSEST_SWEEP_MS, shortest / 4));
+    this.#context = context;
+    this.#deadlines = new Deadlines(granularityMs, context.onFault);
+    const expire = (relay: StreamRelay): void => relay.expire();
+    this.#connecting = this.#deadlines.list(attemptMs, expire);
+    this.#idling = this.#deadlines.list(tunnelIdleTimeoutMs, expire);
+    this.#halfClosed = this.#deadlines.list(Math.min(upstreamIdleTimeoutMs, tunnelIdleTimeoutMs), expire);
+  }
+
+  get size(): number {
+    return this.#relays.size;
+  }
+
+  /**
+   * Relays a connection to an endpoint of the backend, or resets it when there is none. `preface` is sent before what the
+   * client sends. At the limit of connections the one that has been silent longest gives way.
+   */
+  relay(client: Socket, backend: Backend, clientAddress: string, preface: Buffer | null = null): void {
+    const waits = this.#context.endpoints.pending(backend);
+    if (waits === null) return this.#begin(client, backend, clientAddress, preface);
+    client.pause();
+    const ignore = (): void => undefined;
+    client.on('error', ignore);
+    const begin = (): void => this.#begin(client, backend, clientAddress, preface);
+    waits.then(begin, begin).catch((fault: unknown) => this.#context.onFault(fault));
+  }
+
+  /** Waits until all have ended, and resets those that have not after `timeoutMs`. Resolves with how many these were. */
+  async drain(timeoutMs: number): Promise<number> {
+    const until = performance.now() + timeoutMs;
+    while (this.#relays.size > 0 && performance.now() < until) await sleep(LOOK_EVERY_MS);
+    const cut = this.#relays.size;
+    for (const relay of [...this.#relays]) relay.destroy();
+    this.#deadlines.stop();
+    return cut;
+  }
+
+  #begin(client: Socket, backend: Backend, clientAddress: string, preface: Buffer | null): void {
+    if (client.destroyed) return;
+    const { limits, endpoints, now, onFault, onOutOfDescriptors } = this.#context;
+    if (this.#relays.size >= limits.connections) {
+      const [silent] = [...this.#halfClosed.oldest(1), ...this.#idling.oldest(1)];
+      if (!silent) return void client.resetAndDestroy();
+      silent.owner.destroy();
+    }
+    const balance = backend.affinity === 'client-ip' ? 'consistent-hash' : 'least-requests';
+    const upstreams: StreamUpstreams = {
+      choose: (tried: readonly EndpointState[]) =>
+        endpoints.choose(backend, balance, tried, () => clientAddress, now()),
+      now,
+      attempts: limits.attempts,
+      connecting: this.#connecting,
+      idling: this.#idling,
+      halfClosed: this.#halfClosed,
+      highWaterMark: limits.bufferBytes / 2,
+      preface,
+      onClose: (relay) => void this.#relays.delete(relay),
+      onOutOfDescriptors,
+      onFault,
+    };
+    const relay: StreamRelay = new StreamRelay(client, upstreams);
+    if (!relay.isOver) this.#relays.add(relay);
+  }
+}

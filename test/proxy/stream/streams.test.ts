@@ -1,0 +1,202 @@
+import { once } from 'node:events';
+import { type AddressInfo, type Server, type Socket, connect, createServer } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { createEndpoints } from '../../../src/proxy/balance/endpoint-pool.ts';
+import { DEFAULT_LIMITS, type Limits } from '../../../src/proxy/limits.ts';
+import { Streams } from '../../../src/proxy/stream/streams.ts';
+import { mapOf } from '../../../src/model/sharded-map.ts';
+import { EMPTY_TABLE } from '../../../src/routing/table-update.ts';
+import type { Backend } from '../../../src/routing/table.ts';
+import { externalNames } from '../../support/external-names.ts';
+import { soon, until } from '../../support/until.ts';
+
+const open: (Socket | Server)[] = [];
+
+afterEach(() => {
+  for (const each of open.splice(0)) {
+    if ('destroy' in each) each.destroy();
+    else each.close();
+  }
+});
+
+async function listen(onConnection: (socket: Socket) => void): Promise<number> {
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    open.push(socket);
+    socket.on('error', () => undefined);
+    onConnection(socket);
+  });
+  open.push(server);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return (server.address() as AddressInfo).port;
+}
+
+/** A port that refuses connections. */
+async function deadPort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+interface Relayed {
+  readonly streams: Streams;
+  readonly faults: readonly unknown[];
+  /** A connection that is relayed to one of the ports. */
+  connect(): Promise<Socket>;
+}
+
+async function relayTo(
+  ports: readonly number[],
+  limits: Partial<Limits> = {},
+  preface?: Buffer,
+): Promise<Relayed> {
+  const key = 'default/db:5432';
+  const endpoints = ports.map((port) => ({ address: '127.0.0.1', port }));
+  const backend: Backend = { key, protocol: 'http', endpoints, externalName: null, unavailable: null };
+  const pool = createEndpoints({ random: () => 0, externalNames: externalNames() });
+  pool.adopt({ ...EMPTY_TABLE, backends: mapOf([[key, backend]]) });
+  const faults: unknown[] = [];
+  const streams = new Streams({
+    endpoints: pool,
+    limits: { ...DEFAULT_LIMITS, ...limits },
+    now: Date.now,
+    onFault: (fault) => void faults.push(fault),
+    onOutOfDescriptors: () => undefined,
+  });
+  const port = await listen((socket) => streams.relay(socket, backend, '192.0.2.1', preface ?? null));
+  return {
+    streams,
+    faults,
+    async connect() {
+      const client = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+      open.push(client);
+      client.on('error', () => undefined);
+      await once(client, 'connect');
+      return client;
+    },
+  };
+}
+
+/** Everything until the end; `reset` where it does not end in order. */
+function rest(socket: Socket): Promise<string> {
+  const parts: Buffer[] = [];
+  const { promise, resolve } = Promise.withResolvers<string>();
+  socket.on('data', (part: Buffer) => parts.push(part)).resume();
+  socket.once('end', () => resolve(Buffer.concat(parts).toString()));
+  socket.once('close', () => resolve('reset'));
+  return soon(promise, () => 'the end of a connection');
+}
+
+const echo = (socket: Socket): void => void socket.pipe(socket);
+
+describe('a stream', () => {
+  it('carries a half after the other one has ended, from both sides', async () => {
+    const asksFirst = await relayTo([
+      await listen((pod) => void pod.on('end', () => pod.end('all of it')).resume()),
+    ]);
+    const client = await asksFirst.connect();
+    client.end('question');
+    expect(await rest(client)).toBe('all of it');
+
+    const got = Promise.withResolvers<string>();
+    const podFirst = await relayTo([
+      await listen((pod) => {
+        pod.end('hello');
+        void rest(pod).then(got.resolve);
+      }),
+    ]);
+    const other = await podFirst.connect();
+    expect(await rest(other)).toBe('hello');
+    other.end('later');
+    expect(await got.promise).toBe('later');
+    for (const { streams } of [asksFirst, podFirst]) await until(() => streams.size === 0);
+  });
+
+  it('is over when its client goes away, or its Pod', async () => {
+    const pods: Socket[] = [];
+    const relayed = await relayTo([await listen((pod) => pods.push(pod.resume()))]);
+    const client = await relayed.connect();
+    await until(() => pods.length === 1);
+    client.resetAndDestroy();
+    expect(await rest(pods[0] as Socket)).toBe('reset');
+    const other = await relayed.connect();
+    await until(() => pods.length === 2);
+    const end = rest(other);
+    pods[1]?.resetAndDestroy();
+    expect(await end).toBe('reset');
+    await until(() => relayed.streams.size === 0);
+  });
+
+  it('goes to another endpoint when one refuses, and is reset when all do', async () => {
+    const one = await relayTo([await deadPort(), await listen(echo), await deadPort()]);
+    const client = await one.connect();
+    client.end('ping');
+    expect(await rest(client)).toBe('ping');
+
+    const none = await relayTo([await deadPort(), await deadPort()]);
+    expect(await rest(await none.connect())).toBe('reset');
+    await until(() => none.streams.size === 0);
+  });
+
+  it('is read no faster than the other side takes it', async () => {
+    const sent = 32 * 1024 * 1024;
+    let pod: Socket | null = null;
+    const relayed = await relayTo([await listen((socket) => void (pod = socket.pause()))]);
+    const client = await relayed.connect();
+    client.end(Buffer.alloc(sent, 'x'));
+    await until(() => pod !== null);
+    let before = -1;
+    // Until the kernel and Portico hold all that they will hold.
+    await until(async () => {
+      const now = client.writableLength;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      const isStill = now === before;
+      before = now;
+      return isStill;
+    });
+    expect(client.writableLength).toBeGreaterThan(sent / 2);
+    expect((await rest(pod as unknown as Socket)).length).toBe(sent);
+  });
+
+  it('ends after its time without a byte, and gives way when there are too many', async () => {
+    const port = await listen((pod) => void pod.resume());
+    const idle = await relayTo([port], { tunnelIdleTimeoutMs: 50 });
+    expect(await rest(await idle.connect())).toBe('reset');
+
+    const full = await relayTo([await listen(echo)], { connections: 1 });
+    const first = await full.connect();
+    first.write('x');
+    await once(first, 'readable');
+    const gone = rest(first);
+    await full.connect();
+    expect(await gone).toBe('reset');
+  });
+
+  it('sends what tells the Pod of the client before what the client sends', async () => {
+    const relayed = await relayTo(
+      [await listen(echo)],
+      {},
+      Buffer.from('PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n'),
+    );
+    const client = await relayed.connect();
+    client.end('hello');
+    expect(await rest(client)).toBe('PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nhello');
+  });
+
+  it('is waited for by a drain, which cuts what does not end', async () => {
+    const relayed = await relayTo([await listen(echo)]);
+    const ending = await relayed.connect();
+    const staying = await relayed.connect();
+    await until(() => relayed.streams.size === 2);
+    const cut = rest(staying);
+    const drained = relayed.streams.drain(300);
+    ending.end('bye');
+    expect(await rest(ending)).toBe('bye');
+    expect(await drained).toBe(1);
+    expect(await cut).toBe('reset');
+    expect(relayed.faults).toEqual([]);
+  });
+});
