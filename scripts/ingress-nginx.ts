@@ -7,9 +7,10 @@ import { join } from 'node:path';
 import { format } from 'prettier';
 import { INGRESS_NGINX } from '../src/policies/annotation-spec.ts';
 import { IGNORED_KEYS } from '../src/policies/ingress-nginx/ignored-keys.ts';
+import { CONTROLLER_FLAGS } from '../src/policies/ingress-nginx/controller-flags.ts';
 import { NGINX_KEYS } from '../src/policies/ingress-nginx/keys.ts';
+import { GLOBAL_OPTIONS, judgeOption } from '../src/policies/ingress-nginx/options.ts';
 import { VERDICTS, judgeKey } from '../src/policies/ingress-nginx/verdict.ts';
-import { GLOBAL_OPTIONS } from './ingress-nginx-options.ts';
 
 export const INGRESS_NGINX_PAGE = join(import.meta.dirname, '../docs/reference/ingress-nginx.md');
 
@@ -79,14 +80,24 @@ export async function ingressNginxPage(): Promise<string> {
     '',
     '## Global options',
     '',
-    'Portico does not read the ConfigMap of ingress-nginx. What its options and flags are here:',
+    '`--ingress-nginx-configmap` names the ConfigMap of ingress-nginx. What it sets holds for all hosts and wins over flags; a',
+    'change takes effect at once. Where an annotation says the same for one Ingress, the annotation wins. An option that restricts',
+    'access and cannot be honoured closes every Ingress, like an annotation of that kind. _Not yet_ with a flag means: the option is',
+    'not read, give Portico the flag.',
     '',
-    '| | ingress-nginx | Portico |',
-    '| --- | --- | --- |',
-    ...GLOBAL_OPTIONS.map(([group, options, here], index) => {
-      const heading = GLOBAL_OPTIONS[index - 1]?.[0] === group ? '' : group;
-      return `| ${heading} | ${options.split(', ').map(optionCode).join(', ')} | ${here} |`;
+    '| | Option | Verdict | What becomes of it | Here |',
+    '| --- | --- | --- | --- | --- |',
+    ...GLOBAL_OPTIONS.map(({ group, name }, index) => {
+      const heading = GLOBAL_OPTIONS[index - 1]?.group === group ? '' : group;
+      const { verdict = '', reason = '', instead = [] } = judgeOption(name, 'VALUE') ?? {};
+      return `| ${heading} | \`${name}\` | ${verdict} | ${reason} | ${instead.map(optionCode).join(', ')} |`;
     }),
+    '',
+    '## Flags',
+    '',
+    '| ingress-nginx | Portico |',
+    '| --- | --- |',
+    ...CONTROLLER_FLAGS.map(({ name, here }) => `| \`${name}\` | ${here} |`),
     '',
   ];
   return format(page.join('\n'), { parser: 'markdown', printWidth: 120, proseWrap: 'always' });

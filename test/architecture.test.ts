@@ -175,7 +175,7 @@ describe('one policy is one file', () => {
       .map((file) => [file, code(file)] as const);
     for (const policy of POLICIES as readonly PolicyModule[]) {
       // The name of a policy that does not act by itself is what its config is read by.
-      const names = policy.annotations.flatMap((spec) => [spec.name ?? '', ...namesOf(spec)]);
+      const names = policy.annotations.flatMap((spec) => [spec.name ?? spec.global ?? '', ...namesOf(spec)]);
       const quoted = names.filter((name) => name !== '' && (policy.bind || name !== policy.name));
       expect(quoted.length, policy.name).toBeGreaterThan(0);
       const naming = others

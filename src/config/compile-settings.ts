@@ -19,6 +19,7 @@ export function compileSettings(config: CompileConfig): Omit<CompileSettings, 'n
     allowCrossNamespaceReferences: config.allowCrossNamespaceReferences,
     location: { node: config.nodeName, zone: config.zone },
     defaultTlsSecret: config.defaultTlsSecret,
+    ingressNginxConfigMap: config.ingressNginxConfigMap,
     defaults: config.dropIn === null ? NO_DEFAULTS : INGRESS_NGINX_DEFAULTS,
   };
 }

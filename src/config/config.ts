@@ -13,6 +13,7 @@ import {
   port,
   httpsPort,
   ipAddress,
+  configMapName,
   healthCheckPath,
   publishAddress,
   namespaceName,
@@ -42,6 +43,8 @@ export type SourceConfig =
 export interface CompileConfig {
   /** The controller in whose place Portico serves: its defaults hold. */
   readonly dropIn: DropIn | null;
+  /** `namespace/name` */
+  readonly ingressNginxConfigMap: string | null;
   readonly source: SourceConfig;
   /** Globs; empty for all namespaces. */
   readonly watchNamespaces: readonly string[];
@@ -241,6 +244,7 @@ function readCompileConfig(read: FlagReader, dropIn: DropIn | null): CompileConf
   const httpPort = read.one('http-port', port(1));
   return {
     dropIn,
+    ingressNginxConfigMap: read.optional('ingress-nginx-configmap', configMapName),
     source:
       manifests.length > 0
         ? { kind: 'manifests', paths: manifests, recursive: read.flag('recursive') }

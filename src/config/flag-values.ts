@@ -39,6 +39,12 @@ export function port(lowest: number): Parse<number> {
 export const httpsPort: Parse<number | null> = (given) =>
   given === 'auto' ? { value: null } : port(0)(given);
 
+export const configMapName: Parse<string> = (given) => {
+  const [namespace = '', name = '', ...rest] = given.split('/');
+  if (isLabel(namespace) && isSubdomain(name) && rest.length === 0) return { value: given };
+  return { error: `'${given}' does not name a ConfigMap; write namespace/name` };
+};
+
 /** `off` is null. */
 export const healthCheckPath: Parse<string | null> = (given) => {
   if (given === 'off') return { value: null };

@@ -77,6 +77,13 @@ export const CLASS_FLAGS: readonly Flag[] = [
     group: 'What is served',
   },
   {
+    name: 'ingress-nginx-configmap',
+    value: '<ns/name>',
+    description:
+      'use the options of this ConfigMap of ingress-nginx for all hosts; what it sets wins over flags, and a change takes effect at once',
+    group: 'What is served',
+  },
+  {
     name: 'ingress-class',
     value: '<name>',
     default: 'portico',

@@ -30,6 +30,8 @@ export type CertificateRefusal =
 export type PolicyRefusal =
   /** The address of the client is denied, or not among those that are allowed. */
   | 'address-denied'
+  /** It is on a list of what no host wants. */
+  | 'blocked'
   /** The body is longer than the route allows. */
   | 'body-too-large';
 
@@ -116,7 +118,8 @@ const made: Readonly<Record<Language, Map<LocalReason, LocalResponse>>> = {
 };
 
 /** Sends a client to where it asks for the same by https, with the same method and body (RFC 9110 15.4.9). */
-export function redirection(location: string, language: Language): LocalResponse {
+export function redirection(location: string, language: Language, status = 308): LocalResponse {
+  if (status !== 308) return redirectTo(status, location);
   const response = localResponse('https-only', language === 'grpc' ? 'text' : language);
   return { ...response, fields: [...response.fields, ['location', location]] };
 }
@@ -248,6 +251,8 @@ function explain(reason: LocalReason): Explanation {
       };
     case 'address-denied':
       return { status: 403, message: 'your address is not allowed here' };
+    case 'blocked':
+      return { status: 403, message: 'requests like this one are not allowed here' };
     case 'misdirected':
       return {
         status: 421,

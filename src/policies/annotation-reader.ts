@@ -164,7 +164,9 @@ export class AnnotationReader {
       return null;
     }
     const { namespace, name } = reference;
-    if (namespace !== this.namespace && !this.#objects.acrossNamespaces) {
+    // A global option is the word of whoever runs Portico.
+    const isAllowed = this.#objects.acrossNamespaces || !this.isWritten(spec);
+    if (namespace !== this.namespace && !isAllowed) {
       this.invalid(
         spec,
         'is in another namespace',

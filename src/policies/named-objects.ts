@@ -1,5 +1,5 @@
-import type { Reference } from '../model/objects.ts';
-import type { UntypedObject } from '../model/untyped.ts';
+import { type ConfigMap, type ObjectKey, type Reference, namespaceOf } from '../model/objects.ts';
+import { type UntypedObject, asObject, asString } from '../model/untyped.ts';
 import { type AnnotationSpec, namesOf } from './annotation-spec.ts';
 import type { PolicyModule } from './policy.ts';
 import { POLICIES } from './registry.ts';
@@ -26,4 +26,14 @@ export function namedObjects(
     found.add(`${spec.refersTo ?? 'Secret'} ${reference.namespace}/${reference.name}`);
   }
   return [...found];
+}
+
+/** The same of the global options of a ConfigMap, which may be in any namespace. */
+export function namedByOptions(key: ObjectKey, configMap: ConfigMap | undefined): readonly Reference[] {
+  const data = asObject(configMap?.data);
+  return REFERRING.flatMap(({ global, refersTo = 'Secret' }): Reference[] => {
+    const written = global === undefined ? undefined : asString(data[global])?.trim();
+    const reference = written ? parseReference(written, namespaceOf(key)) : null;
+    return reference ? [`${refersTo} ${reference.namespace}/${reference.name}`] : [];
+  });
 }

@@ -1,9 +1,11 @@
 import { appRoot } from './app-root.ts';
 import { balance } from './balance.ts';
 import { backendTransport } from './backend-transport.ts';
+import { blockList } from './block-list.ts';
 import { canary } from './canary.ts';
 import { clientCertificate } from './client-certificate.ts';
 import { cors } from './cors.ts';
+import { globalHeaders } from './global-headers.ts';
 import type { PolicyModule } from './policy.ts';
 import { redirect } from './redirect.ts';
 import { requestBody } from './request-body.ts';
@@ -31,10 +33,14 @@ export const POLICIES = [
   redirect,
   // access: decided by the connection, before anything that costs more.
   clientCertificate,
+  // access: what no host wants, before what a host wants.
+  blockList,
   // access: by an address alone, before whatever asks for a secret.
   sourceRanges,
   // rewrite: a body that no Pod gets is not asked for before the client may come in.
   requestBody,
+  // rewrite: what holds for all hosts, before what an Ingress says of the same fields.
+  globalHeaders,
   // rewrite: what Pods get of a request that may pass.
   upstreamHost,
   // upstream: read when a connection begins, before there is a request.

@@ -1,6 +1,7 @@
 import { plural } from '../model/plural.ts';
 import { quote } from '../model/untyped.ts';
 import type { AnnotationSpec } from './annotation-spec.ts';
+import { fieldFault } from './field-fault.ts';
 import { definePolicy } from './policy.ts';
 
 export interface ResponseHeadersConfig {
@@ -18,23 +19,6 @@ const RESPONSE_HEADERS: AnnotationSpec = {
 };
 
 const MAX_FIELDS = 32;
-const MAX_VALUE_LENGTH = 4096;
-const NAME = /^[!#$%&'*+.^_`|~0-9a-z-]{1,128}$/i;
-/** RFC 9110 5.5: visible characters of ASCII, with blanks between them. */
-const VALUE = /^[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?$/;
-/** What the proxy itself says of the message and the connection. */
-const RESERVED: ReadonlySet<string> = new Set([
-  'connection',
-  'content-length',
-  'date',
-  'keep-alive',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
-
 export const responseHeaders = definePolicy({
   name: 'response-headers',
   phase: 'response',
@@ -52,7 +36,7 @@ export const responseHeaders = definePolicy({
       const colon = line.indexOf(':');
       const name = line.slice(0, Math.max(colon, 0)).trim();
       const value = line.slice(colon + 1).trim();
-      const fault = faultOf(name, value);
+      const fault = fieldFault(name, value);
       if (fault === null) set.push([name, value]);
       else faults.push(`The line ${quote(line.trim())} is ignored: it ${fault}.`);
     }
@@ -81,10 +65,3 @@ export const responseHeaders = definePolicy({
 
   describe: ({ set }) => set.map(([name, value]) => `${name}: ${value}`).join(', '),
 });
-
-function faultOf(name: string, value: string): string | null {
-  if (!NAME.test(name)) return 'does not begin with a header field name and a colon';
-  if (RESERVED.has(name.toLowerCase())) return `sets ${name}, which Portico sets itself`;
-  if (value.length > MAX_VALUE_LENGTH || !VALUE.test(value)) return `has an invalid value for ${name}`;
-  return null;
-}

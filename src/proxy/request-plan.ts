@@ -168,7 +168,7 @@ export class RequestPlan {
     const language = languageOf(this.#accept, this.isGrpc);
     const { decision } = this;
     if (reason === 'https-only' && decision?.kind === 'redirect') {
-      return redirection(decision.location, language);
+      return redirection(decision.location, language, decision.status);
     }
     return localResponse(reason, language);
   }

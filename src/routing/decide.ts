@@ -15,7 +15,12 @@ import type { RequestFacts } from '../http/request-facts.ts';
 export type Decision =
   | Forward
   /** To the same target by https. */
-  | { readonly kind: 'redirect'; readonly route: Route | null; readonly location: string }
+  | {
+      readonly kind: 'redirect';
+      readonly route: Route | null;
+      readonly location: string;
+      readonly status: number;
+    }
   | { readonly kind: 'refuse'; readonly route: Route | null; readonly reason: Refusal };
 
 export interface Forward {
@@ -51,6 +56,10 @@ export function policiesToAsk(decision: Decision, { onRequest }: BoundPolicies):
 /** Where hosts with TLS send clients that come without. */
 export interface HttpsRedirect {
   readonly port: number;
+  /** 308 when absent. */
+  readonly status?: number;
+  /** Rules whose path begins like one of these are not redirected. */
+  readonly exempt?: readonly string[];
 }
 
 /** Where load balancers ask whether Portico is healthy, on the ports that clients use. */
@@ -111,10 +120,11 @@ export function decide(
     return refuse(health.isDraining ? 'draining' : 'healthy');
   }
   const challenge = isChallenge(request) && answersChallenges(route);
-  const isPlain = redirect !== null && request.scheme !== 'https' && !challenge;
+  const isPlain = redirect !== null && request.scheme !== 'https' && !challenge && !isExempt(redirect, route);
   if (isPlain && goesToHttps(table, host, routes, route)) {
     const port = redirect.port === 443 ? '' : `:${redirect.port}`;
-    return { kind: 'redirect', route, location: `https://${host}${port}${target}` };
+    const { status = 308 } = redirect;
+    return { kind: 'redirect', route, location: `https://${host}${port}${target}`, status };
   }
   if (route !== null && route.policies !== null && route.policies.closed.length > 0) {
     return { kind: 'refuse', route, reason: 'closed-by-policy' };
@@ -163,6 +173,10 @@ function isServed(table: RouteTable, routes: HostRoutes | null, route: Route | n
   if (routes !== null && routes !== table.hostless) return true;
   if (route === null || route.pathType === 'DefaultBackend') return false;
   return normalizeRulePath(route.path)?.startsWith(path) ?? false;
+}
+
+function isExempt({ exempt = [] }: HttpsRedirect, route: Route | null): boolean {
+  return route !== null && exempt.some((prefix) => route.path.startsWith(prefix));
 }
 
 function isChallenge({ method, target }: RequestFacts): boolean {

@@ -190,7 +190,7 @@ function outcomeOf(
     case 'forward':
       return decision;
     case 'redirect':
-      return { ...decision, status: statusOf('https-only') };
+      return decision;
     case 'refuse': {
       const { route, reason } = decision;
       if (route && reason === 'backend-unavailable') return unavailableOutcome(table, route);

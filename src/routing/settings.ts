@@ -1,4 +1,5 @@
 import type { ReadableObjects } from '../model/object-reader.ts';
+import type { GlobalOptions } from './global-options.ts';
 import type { Problem } from '../model/problem.ts';
 import type { GlobalDefaults } from '../policies/global-defaults.ts';
 
@@ -48,6 +49,10 @@ export interface CompileSettings extends ReadableObjects {
   readonly location?: Location;
   /** What holds where an Ingress says nothing; Portico's own defaults when absent. */
   readonly defaults?: GlobalDefaults;
+  /** `namespace/name` of the ConfigMap of ingress-nginx whose options hold for all hosts; none when absent. */
+  readonly ingressNginxConfigMap?: string | null;
+  /** What that says: set when it is read. */
+  readonly globalOptions?: GlobalOptions;
   /** Milliseconds since the epoch: whether certificates are valid. */
   readonly now: number;
 }

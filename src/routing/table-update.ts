@@ -1,3 +1,4 @@
+import type { GlobalSettings } from './global-options.ts';
 import { EMPTY_TABLE } from './compile/compilation.ts';
 import { type ShardedMap, difference, edit, entries, mapOf } from '../model/sharded-map.ts';
 import type { ClientAuth } from '../policies/client-certificate.ts';
@@ -36,6 +37,7 @@ export type TableUpdate =
       /** Present when it is another one. */
       readonly hostless?: HostRoutes | null;
       readonly defaultRoute?: Route | null;
+      readonly globals?: GlobalSettings | null;
     };
 
 /** The whole table when there is none to start from, else the differences; its size follows theirs. */
@@ -55,6 +57,7 @@ export function tableUpdate(from: RouteTable | null, to: RouteTable): TableUpdat
     streams: mapUpdate(from.streams, to.streams),
     ...(from.hostless !== to.hostless && { hostless: to.hostless }),
     ...(from.defaultRoute !== to.defaultRoute && { defaultRoute: to.defaultRoute }),
+    ...(from.globals !== to.globals && { globals: to.globals ?? null }),
   };
 }
 
@@ -76,6 +79,7 @@ export function applyTableUpdate(table: RouteTable, update: TableUpdate): RouteT
     clientPolicies: updated(table.clientPolicies, update.clientPolicies),
     passthroughs: updated(table.passthroughs, update.passthroughs),
     streams: updated(table.streams, update.streams),
+    ...withGlobals(update.globals === undefined ? table.globals : update.globals),
   };
 }
 
@@ -109,8 +113,13 @@ export function copyableTable(table: RouteTable): { copyable: RouteTable; leftOu
     clientPolicies: map('client policy', table.clientPolicies),
     passthroughs: map('TLS passthrough', table.passthroughs),
     streams: map('stream', table.streams),
+    ...withGlobals(table.globals),
   };
   return { copyable, leftOut };
+}
+
+function withGlobals(globals: GlobalSettings | null | undefined): Pick<RouteTable, 'globals'> {
+  return globals ? { globals } : {};
 }
 
 function mapUpdate<V>(from: ShardedMap<V>, to: ShardedMap<V>): MapUpdate<V> {

@@ -3,6 +3,7 @@ import type { BalanceConfig } from '../policies/balance.ts';
 import type { CanaryConfig } from '../policies/canary.ts';
 import type { ClientAuth } from '../policies/client-certificate.ts';
 import type { PolicySet } from '../policies/policy-set.ts';
+import type { GlobalSettings } from './global-options.ts';
 import type { GlobPattern } from './glob-pattern.ts';
 
 /**
@@ -30,6 +31,8 @@ export interface RouteTable {
   readonly passthroughs: ShardedMap<BackendKey>;
   /** Ports that are relayed as they are, by `tcp/9000`. */
   readonly streams: ShardedMap<StreamRoute>;
+  /** What holds for all hosts; the flags where absent. */
+  readonly globals?: GlobalSettings;
 }
 
 /** A port whose connections, or datagrams, go to one backend, whatever they carry. */

@@ -1,7 +1,9 @@
 import {
+  type ConfigMap,
   type Ingress,
   type Kind,
   type Kinds,
+  type ObjectKey,
   type Reference,
   namespaceOf,
   objectKey,
@@ -9,7 +11,7 @@ import {
 } from '../model/objects.ts';
 import type { ReadableObjects } from '../model/object-reader.ts';
 import { type Problem, referenceTo } from '../model/problem.ts';
-import { entries } from '../model/sharded-map.ts';
+import { entries, get } from '../model/sharded-map.ts';
 import {
   EMPTY_SNAPSHOT,
   type ObjectChange,
@@ -19,7 +21,8 @@ import {
   applyUnreadable,
 } from '../model/snapshot.ts';
 import { asObject } from '../model/untyped.ts';
-import { namedObjects } from '../policies/named-objects.ts';
+import { namedByOptions, namedObjects } from '../policies/named-objects.ts';
+import { readGlobalOptions } from '../routing/global-options.ts';
 import { type ClassSettings, ownership, readClasses } from '../routing/ingress/classes.ts';
 import type { ApiConnection } from '../kubernetes/api-connection.ts';
 import { RESYNC_WITHIN_MS, type ResyncGate, startResyncGate } from './resync-gate.ts';
@@ -51,7 +54,11 @@ export interface ClusterSourceOptions {
 }
 
 /** What decides which objects are watched because an annotation names them. */
-export type NamingSettings = ClassSettings & Pick<ReadableObjects, 'allowCrossNamespaceReferences'>;
+export type NamingSettings = ClassSettings &
+  Pick<ReadableObjects, 'allowCrossNamespaceReferences'> & {
+    /** `namespace/name` of the ConfigMap of ingress-nginx; none when absent. */
+    readonly ingressNginxConfigMap?: string | null;
+  };
 
 /** Counted on from a snapshot that was restored from a file, whose generation is 1. */
 const BEFORE_LISTING: Snapshot = { ...EMPTY_SNAPSHOT, generation: 2 };
@@ -75,6 +82,11 @@ export class ClusterSource implements Source {
   readonly #named: NamedObjects;
   readonly #gate: ResyncGate;
   readonly #resolveSynced: () => void;
+  readonly #configMapKey: ObjectKey | null;
+  /** The ConfigMap of ingress-nginx as it was last read, and what decides with it. */
+  #configMap: ConfigMap | undefined = undefined;
+  readonly #isAllowedByFlag: boolean;
+  #naming: NamingSettings | undefined;
   /** Everything that is known. */
   #known = BEFORE_LISTING;
   /** Of that, what may be served. */
@@ -94,6 +106,9 @@ export class ClusterSource implements Source {
     this.#api = api;
     this.#namedApi = options.namedApi ?? api;
     this.#onDirty = onDirty;
+    this.#configMapKey = options.naming?.ingressNginxConfigMap ?? null;
+    this.#naming = options.naming;
+    this.#isAllowedByFlag = options.naming?.allowCrossNamespaceReferences ?? false;
     this.#log = once(options.log, clock);
     this.#gate = startResyncGate({
       clock,
@@ -110,7 +125,7 @@ export class ClusterSource implements Source {
     };
     this.#named = new NamedObjects({
       clock,
-      namedBy: (ingress) => namedBy(ingress, this.#known, options.naming),
+      namedBy: (ingress) => namedBy(ingress, this.#known, this.#naming),
       watch: (reference, told) => new Reflector({ ...common, ...told, ...namedWatch(reference, options) }),
       onChanges: (changes) => this.#onChanges(changes),
       onUnreadable: (reference, reason) => this.#onUnreadable(reference, reason),
@@ -168,7 +183,8 @@ export class ClusterSource implements Source {
     if (next === this.#known) return;
     const isOtherClass = next.ingressClasses !== this.#known.ingressClasses;
     this.#known = next;
-    if (isOtherClass && this.#isListed) this.#followNames();
+    const haveNamesChanged = this.#readConfigMap() || isOtherClass;
+    if (haveNamesChanged && this.#isListed) this.#followNames();
     this.#advance(ready.some(({ kind }) => kind !== 'EndpointSlice') ? 'routes' : 'endpoints');
   }
 
@@ -181,8 +197,21 @@ export class ClusterSource implements Source {
 
   /** Watches what the Ingresses that are ours by the classes of now name. */
   #followNames(): void {
-    const gone = this.#named.follow(entries(this.#known.ingresses));
+    const key = this.#configMapKey;
+    const kept = key === null ? [] : [`ConfigMap ${key}` as const, ...namedByOptions(key, this.#configMap)];
+    const gone = [...this.#named.keep(kept), ...this.#named.follow(entries(this.#known.ingresses))];
     this.#known = applyChanges(this.#known, gone);
+  }
+
+  /** Whether the ConfigMap of ingress-nginx is another one, so that other objects may be named. */
+  #readConfigMap(): boolean {
+    const key = this.#configMapKey;
+    const configMap = key === null ? undefined : get(this.#known.configMaps, key);
+    if (key === null || !this.#naming || configMap === this.#configMap) return false;
+    this.#configMap = configMap;
+    const allowed = configMap && readGlobalOptions(key, configMap).options.allowCrossNamespaceReferences;
+    this.#naming = { ...this.#naming, allowCrossNamespaceReferences: allowed ?? this.#isAllowedByFlag };
+    return true;
   }
 
   /** Serves what is known, unless it has to wait. */
@@ -257,12 +286,14 @@ function namedBy(
 
 function namedWatch(
   reference: Reference,
-  { namedApi, api, watchNamespaces }: ClusterSourceOptions,
+  { namedApi, api, naming, watchNamespaces }: ClusterSourceOptions,
 ): Pick<ReflectorOptions, 'api' | 'resource' | 'namespace' | 'wanted'> {
   const { kind, key } = referenceParts(reference);
   const namespace = namespaceOf(key);
   const resource = namedResource(kind, key.slice(namespace.length + 1));
-  return { api: namedApi ?? api, resource, namespace, wanted: watchNamespaces };
+  const home = namespaceOf(naming?.ingressNginxConfigMap ?? '');
+  const wanted = (place: string): boolean => place === home || watchNamespaces(place);
+  return { api: namedApi ?? api, resource, namespace, wanted };
 }
 
 function objectsOf({ ingresses, ingressClasses, services, endpointSlices, secrets, configMaps }: Snapshot) {

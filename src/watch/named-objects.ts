@@ -31,6 +31,9 @@ export interface NamedObjectListener {
 /** An Ingress is held back for this long at most. */
 const LISTED_WITHIN_MS = 10_000;
 
+/** In place of an Ingress: no object has an empty name. */
+const PORTICO_ITSELF = '';
+
 interface NamedObject {
   readonly namedIn: Set<ObjectKey>;
   /** Null when there are too many. */
@@ -67,9 +70,19 @@ export class NamedObjects {
     return [...this.#objects.values()].flatMap(({ reflector }) => reflector ?? []);
   }
 
-  /** Resolves when everything that is named now is known. */
+  /** Resolves when everything that is named is known; some of it may be named by what became known meanwhile. */
   async allKnown(): Promise<void> {
-    await Promise.all([...this.#objects.values()].map(({ whenKnown }) => whenKnown.promise));
+    for (;;) {
+      const unknown = [...this.#objects.values()].filter(({ known }) => !known);
+      if (unknown.length === 0) return;
+      await Promise.all(unknown.map(({ whenKnown }) => whenKnown.promise));
+    }
+  }
+
+  /** Follows what Portico itself is told to read. Gives what there is to change because of it. */
+  keep(references: readonly Reference[]): readonly ObjectChange[] {
+    this.#rename(PORTICO_ITSELF, references);
+    return this.#gone.splice(0);
   }
 
   /** Follows what Ingresses name now, without holding any of them back. Gives what there is to change because of it. */
@@ -108,13 +121,14 @@ export class NamedObjects {
     if (after.length > 0) this.#names.set(ingress, after);
     else this.#names.delete(ingress);
     for (const reference of after) {
-      const object = this.#objects.get(reference) ?? this.#add(reference);
+      const object = this.#objects.get(reference) ?? this.#add(reference, ingress !== PORTICO_ITSELF);
       object.namedIn.add(ingress);
     }
     for (const reference of before) if (!after.includes(reference)) this.#forget(reference, ingress);
   }
 
-  #add(reference: Reference): NamedObject {
+  /** `isUrgent`: somebody is held back until it is known. */
+  #add(reference: Reference, isUrgent: boolean): NamedObject {
     const object: NamedObject = {
       namedIn: new Set(),
       reflector: null,
@@ -123,11 +137,11 @@ export class NamedObjects {
       cancel: () => {},
     };
     this.#objects.set(reference, object);
-    this.#start(reference, object);
+    this.#start(reference, object, isUrgent);
     return object;
   }
 
-  #start(reference: Reference, object: NamedObject): void {
+  #start(reference: Reference, object: NamedObject, isUrgent: boolean): void {
     const { clock, watch, onChanges, onUnreadable } = this.#options;
     const namespace = namespaceIn(reference);
     const inNamespace = this.#watchedIn.get(namespace) ?? 0;
@@ -148,7 +162,8 @@ export class NamedObjects {
       object.cancel();
       this.#release(object);
     };
-    object.cancel = clock.setTimeout(becameKnown, LISTED_WITHIN_MS);
+    // What holds for all hosts may say who is kept out: nothing is served before it is known.
+    if (isUrgent) object.cancel = clock.setTimeout(becameKnown, LISTED_WITHIN_MS);
     let forbidden = false;
     object.reflector = watch(reference, {
       onChanges: (changes) => isCurrent() && onChanges(changes),
@@ -158,6 +173,7 @@ export class NamedObjects {
         const now = object.reflector.forbidden !== null;
         if (now !== forbidden) onUnreadable(reference, now ? 'forbidden' : null);
         forbidden = now;
+        if (now && !isUrgent) becameKnown();
       },
     });
   }
@@ -188,7 +204,7 @@ export class NamedObjects {
     waiting?.delete(next);
     this.#options.onUnreadable(next, null);
     object.known = false;
-    this.#start(next, object);
+    this.#start(next, object, true);
   }
 
   #release({ namedIn }: NamedObject): void {

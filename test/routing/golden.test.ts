@@ -37,7 +37,7 @@ function outcome(table: RouteTable, { decision, verdict, local }: GoldenExchange
   if (verdict.kind === 'refuse')
     return { status: statusOf(verdict.reason), reason: verdict.reason, ...found };
   if (verdict.kind === 'respond' && local) return { status: local.status, ...found };
-  if (decision.kind === 'redirect') return { status: statusOf('https-only'), ...found };
+  if (decision.kind === 'redirect') return { status: decision.status, ...found };
   if (decision.kind === 'refuse') {
     const { reason } = decision;
     const status = statusOf(reason);

@@ -109,7 +109,7 @@ function localResponseOf(decision: Decision, verdict: Verdict, language: Languag
     case 'forward':
       return null;
     case 'redirect':
-      return redirection(decision.location, language);
+      return redirection(decision.location, language, decision.status);
     case 'refuse':
       return localResponse(decision.reason, language);
   }

@@ -127,3 +127,35 @@ test('a namespace has a limit of objects that its annotations name; the next one
   api.delete('Ingress', `shop/${first?.metadata.name}`);
   await cluster.until(() => source.snapshot().unreadable.size === 1);
 });
+
+test('the ConfigMap of ingress-nginx is known before anything is served, and what it names is followed', async () => {
+  const configMap = (key: string, data: Readonly<Record<string, string>>): ApiObject => {
+    const [namespace = '', name = ''] = key.split('/');
+    return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { namespace, name }, data };
+  };
+  await using cluster = await watchCluster({
+    source: {
+      naming: { ...naming, ingressNginxConfigMap: 'ops/nginx' },
+      watchNamespaces: (at) => at === 'shop',
+    },
+    objects: [
+      ingressNaming('shop/web', 'blog/a'),
+      configMap('ops/nginx', { 'add-headers': 'ops/given' }),
+      configMap('ops/given', { 'X-A': '1' }),
+      configMap('ops/other', {}),
+      opaque('blog/a'),
+    ],
+  });
+  const { api, source } = cluster;
+  await source.synced;
+  const known = (): string =>
+    [...entries(source.snapshot().configMaps)]
+      .map(([key]) => key)
+      .sort()
+      .join();
+  expect(known()).toBe('ops/given,ops/nginx');
+
+  api.apply(configMap('ops/nginx', { 'allow-cross-namespace-resources': 'true' }));
+  await cluster.until(() => known() === 'ops/nginx');
+  expect(watched(cluster)).toBe(2);
+});

@@ -26,7 +26,12 @@ export type Plan = {
   readonly asked: readonly BoundPolicy[];
 } & (
   | { readonly kind: 'refuse'; readonly reason: LocalReason; readonly head: ReferenceRequestHead | null }
-  | { readonly kind: 'redirect'; readonly location: string; readonly head: ReferenceRequestHead }
+  | {
+      readonly kind: 'redirect';
+      readonly location: string;
+      readonly status: number;
+      readonly head: ReferenceRequestHead;
+    }
   | {
       readonly kind: 'forward';
       readonly head: ReferenceRequestHead;
@@ -76,8 +81,7 @@ export function planRequest(context: EngineContext, request: IncomingMessage, re
   const policies = context.policies(decision.route?.policies ?? null);
   const asked = policiesToAsk(decision, policies);
   if (decision.kind === 'refuse') return { kind: 'refuse', reason: decision.reason, head, policies, asked };
-  if (decision.kind === 'redirect')
-    return { kind: 'redirect', location: decision.location, head, policies, asked };
+  if (decision.kind === 'redirect') return { ...decision, head, policies, asked };
   const { route, backend, canary } = decision;
   record.backend = backend.key;
   record.canary = canary?.ingress ?? '';

@@ -422,8 +422,8 @@ export class ReferenceExchange {
 
   #localResponse(reason: LocalReason): LocalResponse {
     const language = languageOf(this.#plan.head?.accept, false);
-    const redirected = this.#plan.kind === 'redirect' && reason === 'https-only';
-    return redirected ? redirection(this.#plan.location, language) : localResponse(reason, language);
+    if (this.#plan.kind !== 'redirect' || reason !== 'https-only') return localResponse(reason, language);
+    return redirection(this.#plan.location, language, this.#plan.status);
   }
 
   #write(made: LocalResponse): void {

@@ -154,7 +154,7 @@ export class ReferenceTunnel {
     const plan = this.#plan;
     const made =
       plan.kind === 'redirect' && reason === 'https-only'
-        ? redirection(plan.location, languageOf(plan.head.accept, false))
+        ? redirection(plan.location, languageOf(plan.head.accept, false), plan.status)
         : undefined;
     this.#answer(reason, made);
   }

@@ -10,8 +10,7 @@ import { createAccessLog } from '../access-log.ts';
 import { Subrequests } from '../subrequests.ts';
 import { FaultLog } from '../fault-log.ts';
 import { RequestCounters } from '../request-metrics.ts';
-import { policyBinder } from '../../policies/bound-policies.ts';
-import { strictTransportSecurity } from '../../policies/strict-transport-security.ts';
+import { LiveSettings } from './live-settings.ts';
 import { clientPolicies } from '../tls/client-policies.ts';
 import { passthrough } from '../tls/passthrough.ts';
 import { Streams } from '../stream/streams.ts';
@@ -52,6 +51,11 @@ export async function serve(): Promise<void> {
     () => performance.now(),
   );
   const secrets = new Map<ObjectKey, SecretData>();
+  const live = new LiveSettings(settings, {
+    now: Date.now,
+    secret: (key) => secrets.get(key),
+    send: (request) => subrequests.send(request),
+  });
   let table = EMPTY_TABLE;
   let health = settings.healthCheck;
   let descriptorsReportedAt = Number.NEGATIVE_INFINITY;
@@ -72,10 +76,12 @@ export async function serve(): Promise<void> {
 
   const createEngine = await loadEngine(settings.engine);
   const engine = createEngine({
-    decide: (request) => decide(table, request, settings.httpsRedirect, health),
+    decide: (request) => decide(table, request, live.httpsRedirect, health),
     endpoints,
     limits: settings.limits,
-    trustedProxies: trustedProxies(settings.trustedProxies),
+    get trustedProxies() {
+      return live.trustedProxies;
+    },
     h2c: settings.h2c ?? false,
     underscoresInHeaders: settings.underscoresInHeaders ?? false,
     ingressNginxFields: settings.ingressNginxFields ?? false,
@@ -87,16 +93,7 @@ export async function serve(): Promise<void> {
       clientPolicies: clientPolicies(() => table),
       passthrough: passthrough(() => table, streams),
     }),
-    policies: policyBinder(
-      {
-        now: Date.now,
-        secret: (key) => secrets.get(key),
-        send: (request) => subrequests.send(request),
-      },
-      settings.strictTransportSecurity === null
-        ? []
-        : [strictTransportSecurity(settings.strictTransportSecurity)],
-    ),
+    policies: (policies) => live.bindPolicies(policies),
     onFault,
     onComplete(exchange) {
       counters.count(exchange);
@@ -117,6 +114,7 @@ export async function serve(): Promise<void> {
       const next = applyTableUpdate(table, update);
       certificates?.adopt(next);
       engine.close(endpoints.adopt(next));
+      live.adopt(next.globals);
       table = next;
       send({ kind: 'adopted', generation: table.generation });
     } catch (error) {

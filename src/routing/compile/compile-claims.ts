@@ -95,7 +95,7 @@ function readIngress(
     case 'ours':
       return {
         kind: 'claims',
-        claims: readClaims(key, ingress, owner.problems, objects, settings.defaults),
+        claims: readClaims(key, ingress, owner.problems, objects, settings),
       };
     case 'class-missing':
       return { kind: 'claims', claims: emptyClaims(key, ingress, owner.problems) };

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Compilation } from './compilation.ts';
 import { controllerBackend } from './compile-backends.ts';
 import { dependentsOn } from '../../model/dependents.ts';
@@ -26,6 +27,8 @@ export function compileProblems(
   affectedIngresses: ReadonlySet<ObjectKey>,
   affectedServices: ReadonlySet<ObjectKey>,
   defaultCertificate: Problem | null | undefined,
+  /** Of the ConfigMap of ingress-nginx. */
+  globalProblems: readonly Problem[],
 ): ShardedMap<readonly Problem[]> {
   const problems = edit(from.problems);
   const put = (owner: string, found: readonly Problem[]): void => {
@@ -37,6 +40,12 @@ export function compileProblems(
   const { defaultTlsSecret } = compiled.settings;
   if (defaultTlsSecret && defaultCertificate !== undefined) {
     put(`Secret ${defaultTlsSecret}`, defaultCertificate ? [defaultCertificate] : []);
+  }
+  const { ingressNginxConfigMap } = compiled.settings;
+  if (ingressNginxConfigMap) {
+    const owner = `ConfigMap ${ingressNginxConfigMap}`;
+    if (!isDeepStrictEqual(get(from.problems, owner) ?? [], worst(sortProblems(globalProblems))))
+      put(owner, globalProblems);
   }
   if (compiled.classes !== from.classes) {
     for (const { object } of from.classes.problems) problems.delete(describeObject(object));

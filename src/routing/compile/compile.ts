@@ -10,6 +10,7 @@ import { compileScopes } from './compile-scopes.ts';
 import { type Compilation, type Indexes, emptyCompilation } from './compilation.ts';
 import { affectedDependents } from '../../model/dependents.ts';
 import type { CompileFault } from './fault.ts';
+import { withGlobalOptions } from './apply-global-options.ts';
 import type { CompileSettings } from '../settings.ts';
 import type { Snapshot } from '../../model/snapshot.ts';
 import type { Route, RouteTable } from '../table.ts';
@@ -27,7 +28,9 @@ export type { CompileSettings } from '../settings.ts';
  * Given the previous compilation, only what differs between the two snapshots is worked out again and the rest
  * is shared; the result is the same as without it. An unchanged table is the same object.
  */
-export function compile(snapshot: Snapshot, settings: CompileSettings, previous?: Compilation): Compilation {
+export function compile(snapshot: Snapshot, given: CompileSettings, previous?: Compilation): Compilation {
+  const global = withGlobalOptions(given, snapshot, previous?.settings.globalOptions);
+  const { settings } = global;
   const from = previous && sameSettings(previous.settings, settings) ? previous : emptyCompilation(settings);
   const faults: CompileFault[] = [];
   const dependents = affectedDependents(from.indexes.dependents, from.snapshot, snapshot);
@@ -74,6 +77,7 @@ export function compile(snapshot: Snapshot, settings: CompileSettings, previous?
     clientPolicies: clients.table,
     passthroughs: scopes.passthroughs,
     streams: from.table.streams,
+    ...(settings.globalOptions && { globals: settings.globalOptions.settings }),
   });
   const compiled = {
     snapshot,
@@ -106,6 +110,7 @@ export function compile(snapshot: Snapshot, settings: CompileSettings, previous?
     affectedIngresses,
     backends.affectedServices,
     certificates.defaultProblem,
+    global.problems,
   );
   return { ...compiled, problems };
 }

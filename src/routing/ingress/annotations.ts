@@ -47,12 +47,14 @@ const RESERVED = POLICIES.flatMap(({ name, reservedPrefixes = [] }: PolicyModule
 /**
  * Reads the annotations of an Ingress, policy by policy; `objects` records the Secrets that are read for them, and
  * `defaults` hold where nothing is written. What is wrong with these is reported elsewhere, unless it closes the Ingress.
+ * `refusedOptions` are global options that close every Ingress.
  */
 export function readAnnotations(
   ingress: unknown,
   object: ObjectReference,
   objects: ObjectReader,
   defaults: GlobalDefaults = NO_DEFAULTS,
+  refusedOptions: readonly string[] = [],
 ): Annotations {
   const annotations = asObject(asObject(asObject(ingress)['metadata'])['annotations']);
   const problems: Problem[] = [];
@@ -94,6 +96,10 @@ export function readAnnotations(
   }
   const ofOthers = otherControllersProblem(annotations, object);
   if (ofOthers) problems.push(ofOthers);
+  if (refusedOptions.length > 0) {
+    problems.push(closedByRefusedOptions(object, refusedOptions));
+    closed.push('unsupported-access');
+  }
   if (!isCanary() && judgeNginxAnnotations(annotations, object, problems) === 'close')
     closed.push('unsupported-access');
   return { policies: policySet(configs as PolicyConfigs, [...new Set(closed)]), globs, problems };
@@ -102,6 +108,11 @@ export function readAnnotations(
 /** Whether a global option is set that the policy at this place reads. */
 function hasDefault(index: number, defaults: GlobalDefaults): boolean {
   return OPTIONS[index]?.some((option) => Object.hasOwn(defaults, option)) ?? false;
+}
+
+function closedByRefusedOptions(object: ObjectReference, options: readonly string[]): Problem {
+  const message = `Portico cannot enforce ${options.join(', ')} of the ConfigMap of ingress-nginx, so ${CLOSED}.`;
+  return problem('error', 'GlobalOptionRefused', object, 'metadata.annotations', message);
 }
 
 function closedByOption(object: ObjectReference, option: string): Problem {

@@ -7,7 +7,6 @@ import type { HostGlob } from '../glob.ts';
 import { hostFault, isLabel, isPortName, pathFault } from '../../model/names.ts';
 import type { ObjectKey } from '../../model/objects.ts';
 import type { Dependency, ObjectReader } from '../../model/object-reader.ts';
-import { type GlobalDefaults, NO_DEFAULTS } from '../../policies/global-defaults.ts';
 import { policySecrets } from '../../policies/policy-secrets.ts';
 import type { PolicySet } from '../../policies/policy-set.ts';
 import { normalizeRulePath } from '../../http/path.ts';
@@ -22,6 +21,7 @@ import {
 } from '../../model/problem.ts';
 import { CATCH_ALL, HOSTLESS, type Scope, globScope } from '../scope.ts';
 import type { BackendKey, PathType, Route } from '../table.ts';
+import type { CompileSettings } from '../settings.ts';
 import { TENANT_LIMITS } from '../tenant-limits.ts';
 import { patternPathProblem } from './pattern-path.ts';
 import { type TlsClaim, readTls } from './tls-claims.ts';
@@ -87,12 +87,12 @@ export function readClaims(
   ingress: unknown,
   classProblems: readonly Problem[],
   objects: ObjectReader,
-  defaults: GlobalDefaults = NO_DEFAULTS,
+  { defaults, globalOptions }: Pick<CompileSettings, 'defaults' | 'globalOptions'> = {},
 ): Claims {
   const object = referenceTo('Ingress', key, ingress);
   const namespace = object.namespace ?? '';
   const spec = asObject(asObject(ingress)['spec']);
-  const annotations = readAnnotations(ingress, object, objects, defaults);
+  const annotations = readAnnotations(ingress, object, objects, defaults, globalOptions?.refused);
   const problems = [...classProblems, ...validateObject('Ingress', ingress), ...annotations.problems];
   const age = readAge(ingress);
   const { policies } = annotations;

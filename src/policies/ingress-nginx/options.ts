@@ -1,0 +1,344 @@
+import { type AnnotationSpec } from '../annotation-spec.ts';
+import { POLICIES } from '../registry.ts';
+import { judgeSnippet } from './snippet-verdict.ts';
+import { type Judgement, isImplemented } from './verdict.ts';
+
+/** An option of the ConfigMap of ingress-nginx 1.15.1, and what becomes of it here. */
+export interface GlobalOption {
+  readonly name: string;
+  readonly group: string;
+  readonly outcome: Outcome;
+  /** In one sentence. */
+  readonly reason: string;
+}
+
+/**
+ * - `served`: read from the ConfigMap, and a change is served at once;
+ * - `flag`: set by a flag at the start, with the value that makes of its own;
+ * - `no effect`: not needed here;
+ * - `missed`: served as if it were absent;
+ * - `restricts`: it decides who gets in and cannot be honoured, so that everything closes while it is set;
+ * - `snippet`: raw configuration, judged by what it says.
+ */
+type Outcome =
+  | { readonly kind: 'served' }
+  | { readonly kind: 'flag'; readonly flag: (value: string) => string }
+  | { readonly kind: 'no effect' | 'missed' | 'restricts' | 'snippet' };
+
+type Row = readonly [names: string, outcome: Outcome, reason: string];
+
+const SERVED = { kind: 'served' } as const;
+const NO_EFFECT = { kind: 'no effect' } as const;
+const MISSED = { kind: 'missed' } as const;
+const RESTRICTS = { kind: 'restricts' } as const;
+
+/** `--limit keep-alive-idle-timeout=75s`: options in seconds have no unit. */
+function seconds(limit: string): Outcome {
+  return { kind: 'flag', flag: (value) => `--limit ${limit}=${/^\d+$/.test(value) ? `${value}s` : value}` };
+}
+
+function flag(name: string, of: (value: string) => string = (value) => value): Outcome {
+  return {
+    kind: 'flag',
+    flag(value) {
+      const given = of(value);
+      return given === '' ? name : `${name} ${given}`;
+    },
+  };
+}
+
+const AT_START = 'A flag sets it when Portico starts.';
+const NO_TLS_CHOICE =
+  'Sessions are resumed by tickets whose keys change twice a day; nothing is sent before the handshake.';
+const STREAMED = 'Bodies are passed on as they arrive and are never written to disk.';
+const CONNECTIONS_KEPT = 'Connections to Pods are kept open, and closed when an endpoint leaves.';
+const FIXED_LOG = 'Lines of the access log have fixed fields, as JSON or text.';
+const NO_SNIPPETS = 'Snippets are never executed.';
+
+const GROUPS: Readonly<Record<string, readonly Row[]>> = {
+  'Addresses of clients': [
+    [
+      'use-forwarded-headers',
+      SERVED,
+      'Proxies of `proxy-real-ip-cidr` are trusted, as with `--trusted-proxies`.',
+    ],
+    ['proxy-real-ip-cidr', SERVED, 'The networks of trusted proxies; all of IPv4 when it is not set.'],
+    [
+      'forwarded-for-header',
+      SERVED,
+      'With another value than `X-Forwarded-For`, proxies are not trusted: they might pass that one on unread.',
+    ],
+    ['enable-real-ip', flag('--trusted-proxies', () => 'NETWORK'), 'Name the networks of the proxies.'],
+    [
+      'forwarded-host-header',
+      MISSED,
+      'The host that clients asked for is read from `X-Forwarded-Host` of a trusted proxy.',
+    ],
+    [
+      'compute-full-forwarded-for',
+      NO_EFFECT,
+      'The whole list of a trusted proxy is passed on, with its address appended.',
+    ],
+    [
+      'use-proxy-protocol',
+      flag('--proxy-protocol-from', () => 'NETWORK'),
+      'Name the networks it comes from.',
+    ],
+    ['proxy-protocol-header-timeout', seconds('handshake-timeout'), AT_START],
+    [
+      'forwarded-for-proxy-protocol-header',
+      NO_EFFECT,
+      'The address of the PROXY header is that of the client.',
+    ],
+  ],
+  'Fields of requests': [
+    ['proxy-set-headers', SERVED, 'The ConfigMap that it names has fields for requests to Pods.'],
+    [
+      'proxy-add-original-uri-header',
+      SERVED,
+      'Pods get the target as the client wrote it in `X-Original-Uri`.',
+    ],
+    ['enable-underscores-in-headers', flag('--underscores-in-headers', () => ''), AT_START],
+    ['ignore-invalid-headers', NO_EFFECT, 'A request with a malformed field gets 400.'],
+    [
+      'generate-request-id',
+      NO_EFFECT,
+      'Every request has an X-Request-ID: that of the client, or a new one.',
+    ],
+  ],
+  'Fields of responses': [
+    ['add-headers', SERVED, 'The ConfigMap that it names has fields for responses.'],
+    ['hide-headers', SERVED, 'Fields that Pods send and clients do not get.'],
+    [
+      'allow-backend-server-header server-tokens',
+      NO_EFFECT,
+      'The Server field of Pods is passed on, and Portico has none of its own.',
+    ],
+    ['global-allowed-response-headers', MISSED, 'Every field may be set that does not frame the response.'],
+  ],
+  TLS: [
+    [
+      'hsts hsts-max-age hsts-include-subdomains hsts-preload',
+      SERVED,
+      'Strict-Transport-Security of all hosts; if any of them is set, `--hsts` does not count.',
+    ],
+    ['ssl-redirect force-ssl-redirect', SERVED, 'Whether clients are sent to https.'],
+    ['http-redirect-code', SERVED, 'The status with which clients are sent to https.'],
+    [
+      'no-tls-redirect-locations',
+      SERVED,
+      'Rules whose path begins like one of these are not redirected. Rules below /.well-known/acme-challenge never are.',
+    ],
+    [
+      'ssl-protocols',
+      flag('--tls-min-version', (value) => (/TLSv1\.2/.test(value) ? '1.2' : '1.3')),
+      'TLS 1.2 and 1.3 are spoken, or 1.3 alone.',
+    ],
+    ['ssl-ciphers', flag('--tls-ciphers', (value) => `'${value}'`), AT_START],
+    [
+      'ssl-session-cache ssl-session-cache-size ssl-session-tickets ssl-session-ticket-key ssl-session-timeout ' +
+        'ssl-early-data ssl-buffer-size ssl-dh-param ssl-ecdh-curve',
+      NO_EFFECT,
+      NO_TLS_CHOICE,
+    ],
+    ['ssl-reject-handshake', MISSED, 'Unknown hosts get the default certificate.'],
+  ],
+  Limits: [
+    ['proxy-body-size', MISSED, 'Request bodies may have any size.'],
+    ['limit-req-status-code limit-conn-status-code', MISSED, 'Limits of Portico answer 429.'],
+    ['limit-rate limit-rate-after', MISSED, 'Responses are as fast as the client takes them.'],
+    ['client-header-timeout', seconds('client-head-timeout'), AT_START],
+    ['client-body-timeout', seconds('body-idle-timeout'), AT_START],
+    ['keep-alive', seconds('keep-alive-idle-timeout'), AT_START],
+    ['keep-alive-requests', flag('--limit', (value) => `requests-per-connection=${value}`), AT_START],
+    ['http2-max-concurrent-streams', flag('--limit', (value) => `streams-per-connection=${value}`), AT_START],
+    ['max-worker-connections', flag('--limit', (value) => `connections=${value}`), AT_START],
+    [
+      'client-header-buffer-size large-client-header-buffers http2-max-field-size http2-max-header-size',
+      flag('--limit', () => 'head-bytes=SIZE'),
+      'A request head may have 32 KiB unless a flag says otherwise.',
+    ],
+    ['client-body-buffer-size', NO_EFFECT, STREAMED],
+    ['use-http2', NO_EFFECT, 'HTTP/2 is spoken with clients that offer it.'],
+  ],
+  Pods: [
+    [
+      'proxy-connect-timeout proxy-read-timeout proxy-send-timeout',
+      MISSED,
+      'Every route has the timeouts of `--limit`.',
+    ],
+    [
+      'proxy-next-upstream proxy-next-upstream-tries proxy-next-upstream-timeout retry-non-idempotent',
+      MISSED,
+      'A request is tried at another endpoint when that is safe.',
+    ],
+    ['load-balance', MISSED, 'Requests are balanced round-robin.'],
+    ['service-upstream', MISSED, 'Requests are sent to Pods directly, not to the ClusterIP.'],
+    [
+      'proxy-redirect-from proxy-redirect-to',
+      MISSED,
+      'Fields of responses reach the client as the Pod wrote them.',
+    ],
+    [
+      'proxy-cookie-domain proxy-cookie-path',
+      MISSED,
+      'Fields of responses reach the client as the Pod wrote them.',
+    ],
+    [
+      'proxy-buffering proxy-buffers-number proxy-buffer-size proxy-busy-buffers-size proxy-request-buffering ' +
+        'proxy-max-temp-file-size',
+      NO_EFFECT,
+      STREAMED,
+    ],
+    [
+      'upstream-keepalive-connections upstream-keepalive-time upstream-keepalive-timeout upstream-keepalive-requests',
+      NO_EFFECT,
+      CONNECTIONS_KEPT,
+    ],
+  ],
+  'Errors and access': [
+    [
+      'custom-http-errors disable-proxy-intercept-errors',
+      MISSED,
+      'Responses of Pods reach the client as they are.',
+    ],
+    [
+      'whitelist-source-range denylist-source-range block-cidrs block-user-agents block-referers',
+      RESTRICTS,
+      'Portico cannot tell these clients from others.',
+    ],
+    [
+      'global-auth-url global-auth-method global-auth-signin global-auth-signin-redirect-param ' +
+        'global-auth-response-headers global-auth-request-redirect global-auth-snippet global-auth-cache-key ' +
+        'global-auth-cache-duration global-auth-always-set-cookie',
+      RESTRICTS,
+      'Portico cannot ask another server for all hosts.',
+    ],
+    ['no-auth-locations', MISSED, 'All paths are authenticated that their Ingress wants authenticated.'],
+    [
+      'enable-modsecurity enable-owasp-modsecurity-crs modsecurity-snippet',
+      RESTRICTS,
+      'Portico has no web application firewall.',
+    ],
+  ],
+  Compression: [
+    ['use-gzip gzip-level gzip-min-length gzip-types', MISSED, 'Responses are compressed by Pods.'],
+    [
+      'enable-brotli brotli-level brotli-min-length brotli-types',
+      MISSED,
+      'Responses are compressed by Pods.',
+    ],
+  ],
+  Logs: [
+    ['disable-access-log', flag('--access-log', (value) => (value === 'true' ? 'off' : 'json')), AT_START],
+    [
+      'log-format-upstream log-format-escape-json log-format-escape-none log-format-stream access-log-path ' +
+        'access-log-params http-access-log-path stream-access-log-path enable-access-log-for-default-backend',
+      NO_EFFECT,
+      FIXED_LOG,
+    ],
+    ['skip-access-log-urls', MISSED, 'All requests are logged, or none.'],
+    ['error-log-path error-log-level', flag('--log-level', () => 'info'), 'The log goes to standard output.'],
+  ],
+  Annotations: [
+    ['allow-cross-namespace-resources', SERVED, 'Whether annotations may name objects of other namespaces.'],
+    [
+      'allow-snippet-annotations annotations-risk-level annotation-value-word-blocklist',
+      NO_EFFECT,
+      `${NO_SNIPPETS} Every value is held against what it may be.`,
+    ],
+    ['strict-validate-path-type', NO_EFFECT, 'A path is a regular expression only where an Ingress says so.'],
+  ],
+  'Raw configuration': [
+    [
+      'main-snippet http-snippet server-snippet location-snippet stream-snippet',
+      { kind: 'snippet' },
+      NO_SNIPPETS,
+    ],
+  ],
+  Tracing: [
+    [
+      'enable-opentelemetry opentelemetry-operation-name opentelemetry-trust-incoming-span otlp-collector-host ' +
+        'otlp-collector-port otel-service-name otel-sampler otel-sampler-ratio otel-sampler-parent-based',
+      MISSED,
+      'Portico writes no spans by the ConfigMap; trace fields of requests reach the Pod.',
+    ],
+  ],
+  Process: [
+    ['worker-processes', flag('--workers'), AT_START],
+    [
+      'worker-shutdown-timeout',
+      flag('--drain-timeout', (value) => (/^\d+$/.test(value) ? `${value}s` : value)),
+      AT_START,
+    ],
+    [
+      'reuse-port worker-cpu-affinity max-worker-open-files disable-ipv6',
+      NO_EFFECT,
+      'All threads share the port.',
+    ],
+  ],
+};
+
+export const GLOBAL_OPTIONS: readonly GlobalOption[] = Object.entries(GROUPS).flatMap(([group, rows]) =>
+  rows.flatMap(([names, outcome, reason]) =>
+    names.split(' ').map((name) => ({ name, group, outcome, reason })),
+  ),
+);
+
+const BY_NAME = new Map(GLOBAL_OPTIONS.map((option) => [option.name, option]));
+/** What policies read, which then say themselves what is wrong with a value. */
+const READ_BY_POLICIES: ReadonlyMap<string, AnnotationSpec> = new Map(
+  POLICIES.flatMap(({ annotations }) => annotations as readonly AnnotationSpec[]).flatMap((spec) =>
+    spec.global === undefined ? [] : [[spec.global, spec] as const],
+  ),
+);
+/** Values with which an option that restricts restricts nothing. */
+const OPEN = new Set(['', 'false']);
+
+/** What becomes of an option whatever its value; null when ingress-nginx has no such option. */
+export function judgeOption(name: string, value = ''): Judgement | null {
+  const option = BY_NAME.get(name);
+  const spec = READ_BY_POLICIES.get(name);
+  const none = { instead: [], risk: 'low' } as const;
+  if (spec !== undefined) {
+    if (spec.difference === undefined) return { verdict: 'same', reason: 'As in ingress-nginx.', ...none };
+    const reason = spec.difference.charAt(0).toUpperCase() + spec.difference.slice(1);
+    return { verdict: 'reported difference', reason, ...none };
+  }
+  if (option === undefined) return null;
+  const { outcome, reason } = option;
+  switch (outcome.kind) {
+    case 'served':
+      return { verdict: 'reported difference', reason, ...none };
+    case 'flag':
+      return { verdict: 'not yet', reason, instead: [outcome.flag(value)], risk: 'low' };
+    case 'no effect':
+      return { verdict: 'no effect', reason, ...none };
+    case 'missed':
+      return { verdict: 'not yet', reason, instead: [], risk: 'medium' };
+    case 'restricts':
+      return { verdict: 'refused', reason, instead: [], risk: 'critical' };
+    case 'snippet':
+      return { verdict: 'refused', reason, instead: [], risk: 'critical' };
+    default:
+      return outcome satisfies never;
+  }
+}
+
+/** The same with the value that it has, which may restrict nothing. */
+export function judgeOptionValue(name: string, value: string): Judgement | null {
+  const judgement = judgeOption(name, value);
+  if (judgement?.verdict !== 'refused') return judgement;
+  if (OPEN.has(value.trim()))
+    return { ...judgement, verdict: 'same', reason: 'With this value it restricts nothing.' };
+  if (BY_NAME.get(name)?.outcome.kind !== 'snippet') return judgement;
+  const { closesBecause, instead } = judgeSnippet(value, isImplemented);
+  if (closesBecause !== null)
+    return { ...judgement, reason: `Snippets are never executed, and ${closesBecause}.`, instead };
+  return { ...judgement, verdict: 'not yet', reason: NO_SNIPPETS, instead, risk: 'medium' };
+}
+
+/** Whether a policy reads an option, as the default of an annotation. */
+export function isReadByPolicy(name: string): boolean {
+  return READ_BY_POLICIES.has(name);
+}

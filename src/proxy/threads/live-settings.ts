@@ -1,0 +1,42 @@
+import { type TrustedProxies, trustedProxies } from '../../http/trusted-proxies.ts';
+import { type BindPolicies, policyBinder } from '../../policies/bound-policies.ts';
+import type { PolicyThread } from '../../policies/policy.ts';
+import { strictTransportSecurity } from '../../policies/strict-transport-security.ts';
+import type { HttpsRedirect } from '../../routing/decide.ts';
+import type { GlobalSettings } from '../../routing/global-options.ts';
+import type { ThreadSettings } from './messages.ts';
+
+/** What holds for all hosts: as the flags say, unless the table says otherwise. Another table changes it at once. */
+export class LiveSettings {
+  readonly #flags: ThreadSettings;
+  readonly #thread: PolicyThread;
+  #globals: GlobalSettings | undefined = undefined;
+  trustedProxies: TrustedProxies;
+  bindPolicies: BindPolicies;
+  httpsRedirect: HttpsRedirect | null;
+
+  constructor(flags: ThreadSettings, thread: PolicyThread) {
+    this.#flags = flags;
+    this.#thread = thread;
+    this.trustedProxies = trustedProxies(flags.trustedProxies);
+    this.bindPolicies = bindWith(flags.strictTransportSecurity, thread);
+    this.httpsRedirect = flags.httpsRedirect;
+  }
+
+  adopt(globals: GlobalSettings | undefined): void {
+    const before = this.#globals;
+    if (globals === before) return;
+    this.#globals = globals;
+    const flags = this.#flags;
+    this.trustedProxies = trustedProxies(globals?.trustedProxies ?? flags.trustedProxies);
+    this.httpsRedirect = flags.httpsRedirect && { ...flags.httpsRedirect, ...globals?.httpsRedirect };
+    // Bound policies may have state, such as what a limit has counted.
+    const hsts = (settings: GlobalSettings | undefined): string | null =>
+      settings?.hsts === undefined ? flags.strictTransportSecurity : settings.hsts;
+    if (hsts(globals) !== hsts(before)) this.bindPolicies = bindWith(hsts(globals), this.#thread);
+  }
+}
+
+function bindWith(hsts: string | null, thread: PolicyThread): BindPolicies {
+  return policyBinder(thread, hsts === null ? [] : [strictTransportSecurity(hsts)]);
+}

@@ -1,0 +1,172 @@
+import { parseCidr } from '../http/trusted-proxies.ts';
+import type { ConfigMap } from '../model/objects.ts';
+import { type ObjectReference, type Problem, problem, referenceTo } from '../model/problem.ts';
+import { asObject, quote } from '../model/untyped.ts';
+import type { GlobalDefaults } from '../policies/global-defaults.ts';
+import { isReadByPolicy, judgeOptionValue } from '../policies/ingress-nginx/options.ts';
+
+/** Options in one ConfigMap that are looked at; ingress-nginx knows some 220. */
+const MAX_OPTIONS = 500;
+/** Entries of one list. */
+const MAX_ENTRIES = 256;
+
+/** What the ConfigMap of ingress-nginx says. */
+export interface GlobalOptions {
+  /** What policies read in place of annotations that are not written. */
+  readonly defaults: GlobalDefaults;
+  readonly settings: GlobalSettings;
+  /** The options that restrict and cannot be honoured: while there is one, everything is closed. */
+  readonly refused: readonly string[];
+  readonly allowCrossNamespaceReferences: boolean | null;
+}
+
+/** What holds for all hosts alike: plain data for the data-plane threads. What is absent is left to the flags. */
+export interface GlobalSettings {
+  /** The value of Strict-Transport-Security; null for none. */
+  readonly hsts?: string | null;
+  /** Networks whose proxies are trusted. */
+  readonly trustedProxies?: readonly string[];
+  readonly httpsRedirect?: {
+    readonly status: number;
+    /** Rules whose path begins like one of these are not redirected. */
+    readonly exempt: readonly string[];
+  };
+}
+
+/** Reads the options; what is wrong with them is a problem of their ConfigMap. */
+export function readGlobalOptions(
+  key: string,
+  configMap: ConfigMap,
+): { readonly options: GlobalOptions; readonly problems: readonly Problem[] } {
+  const object = referenceTo('ConfigMap', key, configMap);
+  const problems: Problem[] = [];
+  const data = dataOf(configMap);
+  const read = new OptionReader(data, object, problems);
+  const judged = Object.entries(data).map(([name, value]) => ({ name, ...judgeOptionValue(name, value) }));
+  const named = (verdict: string): string[] =>
+    judged.filter((each) => each.verdict === verdict && !isReadByPolicy(each.name)).map(({ name }) => name);
+  const refused = named('refused');
+  const options: GlobalOptions = {
+    defaults: Object.fromEntries(Object.entries(data).filter(([name]) => isReadByPolicy(name))),
+    settings: readSettings(read),
+    refused,
+    allowCrossNamespaceReferences: read.bool('allow-cross-namespace-resources'),
+  };
+  const report = (severity: Problem['severity'], code: string, names: string[], message: string): void => {
+    if (names.length > 0)
+      problems.push(problem(severity, code, object, 'data', message.replace('NAMES', names.join(', '))));
+  };
+  report(
+    'error',
+    'GlobalOptionRefused',
+    refused,
+    'Portico cannot enforce NAMES, so every path of every Ingress answers 503; remove what may be open to all.',
+  );
+  const missed = named('not yet').map((name) => {
+    const [instead] = judgeOptionValue(name, data[name] ?? '')?.instead ?? [];
+    return instead === undefined ? name : `${name} (set ${instead})`;
+  });
+  report('warning', 'GlobalOptionUnsupported', missed, 'Portico does not read NAMES from here.');
+  const unknown = judged.filter(({ verdict }) => verdict === undefined).map(({ name }) => quote(name));
+  report('info', 'GlobalOptionUnknown', unknown, 'Portico knows no option NAMES and ignores it.');
+  return { options, problems };
+}
+
+/** The text values that are not empty. */
+function dataOf(configMap: ConfigMap): Record<string, string> {
+  const entries = Object.entries(asObject(configMap.data)).slice(0, MAX_OPTIONS);
+  return Object.fromEntries(
+    entries.flatMap(([name, value]) => {
+      const text = typeof value === 'string' ? value.trim() : '';
+      return text === '' ? [] : [[name, text]];
+    }),
+  );
+}
+
+function readSettings(read: OptionReader): GlobalSettings {
+  const hsts = readHsts(read);
+  const trustedProxies = readTrustedProxies(read);
+  const httpsRedirect = readRedirect(read);
+  return {
+    ...(hsts !== undefined && { hsts }),
+    ...(trustedProxies !== undefined && { trustedProxies }),
+    ...(httpsRedirect !== undefined && { httpsRedirect }),
+  };
+}
+
+function readHsts(read: OptionReader): string | null | undefined {
+  const names = ['hsts', 'hsts-max-age', 'hsts-include-subdomains', 'hsts-preload'];
+  if (!names.some((name) => read.has(name))) return undefined;
+  if (read.bool('hsts') === false) return null;
+  const maxAge = read.text('hsts-max-age', /^\d{1,10}$/, 'is not a number of seconds') ?? '31536000';
+  const subdomains = read.bool('hsts-include-subdomains') === false ? '' : '; includeSubDomains';
+  const preload = read.bool('hsts-preload') === true ? '; preload' : '';
+  return `max-age=${maxAge}${subdomains}${preload}`;
+}
+
+function readTrustedProxies(read: OptionReader): readonly string[] | undefined {
+  if (read.bool('use-forwarded-headers') !== true) return undefined;
+  const field = read.text('forwarded-for-header', /./, '');
+  if (field !== null && field.toLowerCase() !== 'x-forwarded-for') {
+    read.report('forwarded-for-header', 'is not X-Forwarded-For: no proxy is trusted');
+    return undefined;
+  }
+  const networks = read.list('proxy-real-ip-cidr') ?? ['0.0.0.0/0'];
+  const bad = networks.find((network) => parseCidr(network).kind === 'bad');
+  if (bad === undefined) return networks;
+  read.report('proxy-real-ip-cidr', `has ${quote(bad)}, which is not a network: no proxy is trusted`);
+  return undefined;
+}
+
+function readRedirect(read: OptionReader): GlobalSettings['httpsRedirect'] {
+  if (!read.has('http-redirect-code') && !read.has('no-tls-redirect-locations')) return undefined;
+  const status = read.text('http-redirect-code', /^30[1278]$/, 'is not 301, 302, 307 or 308') ?? '308';
+  return { status: Number(status), exempt: read.list('no-tls-redirect-locations') ?? [] };
+}
+
+/** Reads options one by one; a value that is not valid is reported and counts as absent. */
+class OptionReader {
+  readonly #data: Readonly<Record<string, string>>;
+  readonly #object: ObjectReference;
+  readonly #problems: Problem[];
+
+  constructor(data: Readonly<Record<string, string>>, object: ObjectReference, problems: Problem[]) {
+    this.#data = data;
+    this.#object = object;
+    this.#problems = problems;
+  }
+
+  has(name: string): boolean {
+    return Object.hasOwn(this.#data, name);
+  }
+
+  text(name: string, valid: RegExp, fault: string): string | null {
+    const value = this.has(name) ? (this.#data[name] ?? '') : null;
+    if (value === null || valid.test(value)) return value;
+    this.report(name, fault);
+    return null;
+  }
+
+  bool(name: string): boolean | null {
+    const value = this.text(
+      name,
+      /^(?:1|t|T|TRUE|true|True|0|f|F|FALSE|false|False)$/,
+      'is not true or false',
+    );
+    return value === null ? null : /^[1tT]/.test(value);
+  }
+
+  /** Texts with commas between them. */
+  list(name: string): readonly string[] | null {
+    const value = this.text(name, /[^\s,]/, 'is empty');
+    const entries = value?.split(',').flatMap((each) => each.trim() || []) ?? null;
+    if (entries === null || entries.length <= MAX_ENTRIES) return entries;
+    this.report(name, `has ${entries.length} entries, of which ${MAX_ENTRIES} are read`);
+    return entries.slice(0, MAX_ENTRIES);
+  }
+
+  report(name: string, fault: string): void {
+    const message = `${quote(this.#data[name] ?? '')} ${fault}.`;
+    this.#problems.push(problem('warning', 'GlobalOptionInvalid', this.#object, `data[${name}]`, message));
+  }
+}

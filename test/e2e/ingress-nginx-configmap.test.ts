@@ -1,0 +1,85 @@
+import { expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import { type Daemon, HTTPS_PORT, eventually, startDaemon } from '../support/daemon.ts';
+import { createFolder } from './folder.ts';
+import { startPod } from './pod.ts';
+import { manifest, siteObjects } from './site.ts';
+
+const CLASS = `apiVersion: networking.k8s.io/v1
+kind: IngressClass
+metadata: { name: nginx }
+spec: { controller: k8s.io/ingress-nginx }
+`;
+
+function configMap(name: string, data: Readonly<Record<string, string>>): string {
+  return stringify({
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name, namespace: 'ingress-nginx' },
+    data,
+  });
+}
+
+it('the options of the ConfigMap are served, and a change of them too', async () => {
+  await using pod = await startPod('app');
+  await using folder = createFolder();
+  let received: Readonly<Record<string, unknown>> = {};
+  pod.server.prependListener('request', ({ headers }, response) => {
+    received = headers;
+    response.setHeader('x-secret', 'of the pod');
+  });
+  const options = (data: Readonly<Record<string, string>>): Promise<void> =>
+    folder.put('controller.yaml', configMap('controller', data));
+  const site = { host: 'shop.test', endpoints: [pod.endpoint] };
+  const objects = manifest(...siteObjects(site)).replaceAll('portico', 'nginx');
+  await folder.put('site.yaml', `${CLASS}---\n${objects}`);
+  await folder.put('sent.yaml', configMap('sent', { 'X-Tenant': 'shop of $host', Host: 'evil.test' }));
+  await folder.put('given.yaml', configMap('given', { 'X-Robots-Tag': 'none' }));
+  await options({ 'whitelist-source-range': '192.0.2.0/24' });
+  await using daemon: Daemon = startDaemon({
+    args: [
+      ...['--manifests', folder.path, '--drop-in', 'ingress-nginx', '--https-port', `${HTTPS_PORT}`],
+      ...['--ingress-nginx-configmap', 'ingress-nginx/controller', '--access-log', 'off'],
+    ],
+  });
+  await daemon.ready();
+  const ask = (...fields: string[]) => daemon.request('shop.test', '/', { fields });
+  expect((await ask()).status).toBe(403);
+
+  await options({
+    'add-headers': 'ingress-nginx/given',
+    'proxy-set-headers': 'ingress-nginx/sent',
+    'hide-headers': 'X-Secret',
+    'block-user-agents': 'curl, ~*bot/\\d',
+    'block-referers': '~spam',
+    'use-forwarded-headers': 'true',
+    'proxy-real-ip-cidr': '127.0.0.0/8',
+    'block-cidrs': '198.51.100.0/24',
+  });
+  await eventually(async () => (await ask()).status === 200, daemon.exited);
+  const response = await ask();
+  expect(response.field('x-robots-tag')).toBe('none');
+  expect(response.field('x-secret')).toBeUndefined();
+  expect(received).toMatchObject({ host: 'shop.test', 'x-tenant': 'shop of shop.test' });
+  for (const blocked of [
+    'User-Agent: curl',
+    'User-Agent: SpamBot/7',
+    'Referer: https://spam.test',
+    'X-Forwarded-For: 198.51.100.7',
+  ])
+    expect((await ask(blocked)).status, blocked).toBe(403);
+  expect((await ask('User-Agent: curl/8')).status).toBe(200);
+  // A proxy that is trusted by the ConfigMap says that its client came by https.
+  expect((await ask('X-Forwarded-Proto: https')).field('strict-transport-security')).toBe(
+    'max-age=31536000; includeSubDomains',
+  );
+
+  await options({ 'use-forwarded-headers': 'true', 'hsts-max-age': '60', 'force-ssl-redirect': 'true' });
+  await eventually(async () => (await ask()).status === 308, daemon.exited);
+  expect((await ask('X-Forwarded-Proto: https')).field('strict-transport-security')).toBe(
+    'max-age=60; includeSubDomains',
+  );
+  await options({ 'force-ssl-redirect': 'true', 'http-redirect-code': '301' });
+  await eventually(async () => (await ask()).status === 301, daemon.exited);
+  expect((await ask('X-Forwarded-Proto: https')).status).toBe(301);
+});

@@ -1,0 +1,130 @@
+import { describe, expect, test } from 'vitest';
+import { get } from '../../src/model/sharded-map.ts';
+import { snapshotOf } from '../../src/model/snapshot.ts';
+import { INGRESS_NGINX_DEFAULTS } from '../../src/policies/global-defaults.ts';
+import { GLOBAL_OPTIONS, judgeOption } from '../../src/policies/ingress-nginx/options.ts';
+import { type Compilation, compile, listProblems } from '../../src/routing/compile/compile.ts';
+import { decide } from '../../src/routing/decide.ts';
+import { CASE_SETTINGS, INGRESS_CLASS, parseManifests } from '../support/cases.ts';
+
+const KEY = 'ingress-nginx/controller';
+const SITE = `apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: { name: web, namespace: shop, annotations: { kubernetes.io/ingress.class: portico } }
+spec:
+  tls: [{ hosts: [shop.test] }]
+  rules:
+    - host: shop.test
+      http:
+        paths: [{ path: /api, pathType: Prefix, backend: { service: { name: web, port: { number: 80 } } } }]
+`;
+
+/** What is compiled with these options; with no ConfigMap for null. */
+function compiled(data: Readonly<Record<string, string>> | null, previous?: Compilation): Compilation {
+  const objects = [...parseManifests(`${INGRESS_CLASS}---\n${SITE}`)];
+  if (data) {
+    const object = { metadata: { namespace: 'ingress-nginx', name: 'controller' }, data };
+    objects.push({ kind: 'ConfigMap', key: KEY, object });
+  }
+  const settings = { ...CASE_SETTINGS, defaults: INGRESS_NGINX_DEFAULTS, ingressNginxConfigMap: KEY };
+  return compile(snapshotOf(objects), settings, previous);
+}
+
+function problemsOf(compilation: Compilation): string[] {
+  return listProblems(compilation)
+    .filter(({ object, code }) => object.kind === 'ConfigMap' || code === 'GlobalOptionRefused')
+    .map(({ severity, object, field, message }) => `${severity} ${object.kind} ${field}: ${message}`);
+}
+
+const request = { method: 'GET', target: '/api', host: 'shop.test', scheme: 'http' } as const;
+
+describe('the settings for all hosts', () => {
+  test.each<[Readonly<Record<string, string>>, object]>([
+    [{}, {}],
+    [{ hsts: 'false' }, { hsts: null }],
+    [{ 'hsts-max-age': '60', 'hsts-preload': 'true' }, { hsts: 'max-age=60; includeSubDomains; preload' }],
+    [{ 'hsts-include-subdomains': 'false' }, { hsts: 'max-age=31536000' }],
+    [{ 'use-forwarded-headers': 'true' }, { trustedProxies: ['0.0.0.0/0'] }],
+    [
+      { 'use-forwarded-headers': 'true', 'proxy-real-ip-cidr': '10.0.0.0/8, fd00::/8' },
+      { trustedProxies: ['10.0.0.0/8', 'fd00::/8'] },
+    ],
+    [{ 'proxy-real-ip-cidr': '10.0.0.0/8' }, {}],
+    // Nobody is trusted by a value that is not understood.
+    [{ 'use-forwarded-headers': 'true', 'proxy-real-ip-cidr': 'office' }, {}],
+    [{ 'use-forwarded-headers': 'true', 'forwarded-for-header': 'CF-Connecting-IP' }, {}],
+    [
+      { 'http-redirect-code': '301', 'no-tls-redirect-locations': '/a, /b' },
+      { httpsRedirect: { status: 301, exempt: ['/a', '/b'] } },
+    ],
+    [{ 'http-redirect-code': '200' }, { httpsRedirect: { status: 308, exempt: [] } }],
+  ])('%j', (data, globals) => {
+    expect(compiled(data).table.globals).toEqual(globals);
+  });
+
+  test('redirect with the status that the ConfigMap says, but for its exemptions', () => {
+    const { table } = compiled({});
+    const redirect = { port: 443, status: 302 };
+    expect(decide(table, request, redirect)).toMatchObject({ kind: 'redirect', status: 302 });
+    expect(decide(table, request, { ...redirect, exempt: ['/ap'] }).kind).toBe('refuse');
+  });
+});
+
+test('a change is compiled, and only a change makes another table', () => {
+  const before = compiled({ hsts: 'false' });
+  const same = compiled({ hsts: 'false' }, before);
+  expect([same.table.globals, same.settings.globalOptions]).toEqual([
+    before.table.globals,
+    before.settings.globalOptions,
+  ]);
+  expect(same.table.globals).toBe(before.table.globals);
+  expect(compiled({ 'ssl-redirect': 'false' }, same).table.globals).toEqual({});
+});
+
+test('options are defaults of policies, beside those of ingress-nginx', () => {
+  const { settings, claims } = compiled({ 'whitelist-source-range': '10.0.0.0/8', unknown: 'x' });
+  expect(settings.defaults).toEqual({
+    ...INGRESS_NGINX_DEFAULTS,
+    'whitelist-source-range': '10.0.0.0/8',
+  });
+  const route = get(claims, 'shop/web')?.scopes.get('shop.test')?.[0]?.route;
+  expect(route?.policies?.configs['source-ranges']).toEqual({ allow: ['10.0.0.0/8'], deny: [] });
+});
+
+test('what restricts and cannot be honoured closes everything', () => {
+  const compilation = compiled({ 'enable-modsecurity': 'true', 'http-snippet': 'deny all;' });
+  expect(decide(compilation.table, request)).toMatchObject({ reason: 'closed-by-policy' });
+  expect(problemsOf(compilation)).toEqual([
+    'error ConfigMap data: Portico cannot enforce enable-modsecurity, http-snippet, so every path of every Ingress answers ' +
+      '503; remove what may be open to all.',
+    'error Ingress metadata.annotations: Portico cannot enforce enable-modsecurity, http-snippet of the ConfigMap of ' +
+      'ingress-nginx, so every path of this Ingress answers 503 until this is fixed.',
+  ]);
+  const open = compiled({ 'enable-modsecurity': 'false', 'http-snippet': 'gzip on;' });
+  expect(decide(open.table, request)).toMatchObject({ reason: 'backend-unavailable' });
+});
+
+test('what is not read, or not known, is said once', () => {
+  const data = { 'keep-alive': '120', 'use-gziip': 'true', hsts: 'maybe', 'worker-processes': '4' };
+  expect(problemsOf(compiled(data))).toEqual([
+    'warning ConfigMap data: Portico does not read keep-alive (set --limit keep-alive-idle-timeout=120s), worker-processes ' +
+      '(set --workers 4) from here.',
+    'warning ConfigMap data[hsts]: "maybe" is not true or false.',
+    'info ConfigMap data: Portico knows no option "use-gziip" and ignores it.',
+  ]);
+});
+
+test('a ConfigMap that is not there says nothing', () => {
+  const compilation = compiled(null);
+  expect(problemsOf(compilation)).toEqual([
+    'warning ConfigMap : There is no ConfigMap ingress-nginx/controller with the options of ingress-nginx. Its options have ' +
+      'their defaults.',
+  ]);
+  expect(decide(compilation.table, request)).toMatchObject({ reason: 'backend-unavailable' });
+});
+
+test('every option is judged in a sentence, whatever its value', () => {
+  expect(new Set(GLOBAL_OPTIONS.map(({ name }) => name)).size).toBe(GLOBAL_OPTIONS.length);
+  expect(GLOBAL_OPTIONS.length).toBeGreaterThan(110);
+  for (const { name } of GLOBAL_OPTIONS) expect(judgeOption(name)?.reason).toMatch(/^[A-Z].*\.$/);
+});
