@@ -21,9 +21,11 @@ const SYSCTL = '/proc/sys/net/ipv4/tcp_migrate_req';
 const NEW_CONNECTION_LANES = 8;
 const KEEP_ALIVE_LANES = 8;
 const WEBSOCKET_LANES = 8;
-/** WebSockets stay for all of it. */
-const DRAIN_TIMEOUT = '1500ms';
+/** WebSockets stay for all of it; requests must be over by then, and are soon on a machine that is not overloaded. */
+const DRAIN_TIMEOUT_MS = 1_500;
 const WEBSOCKET_PAUSE_MS = 20;
+/** Of a lane, between its requests: the machine is for the two processes, too. */
+const LANE_PAUSE_MS = 10;
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 export interface TakeoverResult {
@@ -43,19 +45,31 @@ export function takeoverInNamespace(
   takeovers: number,
   migrate: boolean,
   main = join(root, 'src/main.ts'),
+  drainTimeoutMs = DRAIN_TIMEOUT_MS,
 ): TakeoverResult | null {
   const inside = `ip link set lo up && { echo ${migrate ? 1 : 0} > ${SYSCTL}; } && exec "$0" "$@"`;
-  const program = [process.execPath, fileURLToPath(import.meta.url), `${takeovers}`, '--inside', main];
+  const program = [
+    process.execPath,
+    fileURLToPath(import.meta.url),
+    `${takeovers}`,
+    '--inside',
+    main,
+    `${drainTimeoutMs}`,
+  ];
   const { status, stdout, stderr } = spawnSync('unshare', ['--net', 'sh', '-c', inside, ...program], {
     encoding: 'utf8',
-    timeout: 60_000 + takeovers * 15_000,
+    timeout: 60_000 + takeovers * (15_000 + drainTimeoutMs),
   });
   if (status === 0) return JSON.parse(stdout) as TakeoverResult;
   console.error(`no network namespace for the take-over (root and Linux 5.14 are needed): ${stderr}`);
   return null;
 }
 
-async function runTakeovers(takeovers: number, main: string): Promise<TakeoverResult> {
+async function runTakeovers(
+  takeovers: number,
+  main: string,
+  drainTimeoutMs: number,
+): Promise<TakeoverResult> {
   const folder = mkdtempSync(join(tmpdir(), 'portico-takeover-'));
   writeFileSync(join(folder, 'manifests.yaml'), manifests());
   const upstream = spawn(process.execPath, [join(root, 'bench/upstream.ts'), `${PORTS.upstream}`], {
@@ -68,7 +82,7 @@ async function runTakeovers(takeovers: number, main: string): Promise<TakeoverRe
   const start = async (): Promise<ChildProcess> => {
     // Two processes hold the port of the requests together, but each has its own status.
     statusPort = statusPort === PORTS.status ? PORTS.status + 1 : PORTS.status;
-    return startPortico(main, join(folder, 'manifests.yaml'), statusPort);
+    return startPortico(main, join(folder, 'manifests.yaml'), statusPort, drainTimeoutMs);
   };
 
   const counts = { fresh: { requests: 0, failures: 0 }, accepted: { requests: 0, failures: 0 } };
@@ -107,7 +121,12 @@ async function runTakeovers(takeovers: number, main: string): Promise<TakeoverRe
   };
 }
 
-async function startPortico(main: string, manifestFile: string, statusPort: number): Promise<ChildProcess> {
+async function startPortico(
+  main: string,
+  manifestFile: string,
+  statusPort: number,
+  drainTimeoutMs: number,
+): Promise<ChildProcess> {
   const child = spawn(
     process.execPath,
     [
@@ -124,7 +143,7 @@ async function startPortico(main: string, manifestFile: string, statusPort: numb
         '--log-level',
         'warn',
         '--drain-timeout',
-        DRAIN_TIMEOUT,
+        `${drainTimeoutMs}ms`,
       ],
     ],
     { stdio: ['ignore', 'inherit', 'inherit'] },
@@ -158,6 +177,7 @@ async function newConnections(count: Count, signal: AbortSignal): Promise<void> 
     socket.destroy();
     count.requests++;
     if (answer === 'failed') count.failures++;
+    await delay(LANE_PAUSE_MS);
   }
 }
 
@@ -172,6 +192,7 @@ async function keptConnections(
     if (first === 'failed') counts.fresh.failures++;
     let last = first;
     while (last === 'kept' && !signal.aborted) {
+      await delay(LANE_PAUSE_MS);
       last = await ask(socket, '');
       counts.accepted.requests++;
       if (last === 'failed') counts.accepted.failures++;
@@ -292,7 +313,9 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   if (process.argv[3] === '--inside') {
     // Whatever is still running then ends with this process, and nobody waits for it.
     process.on('exit', () => children.forEach((child) => child.kill('SIGKILL')));
-    console.log(JSON.stringify(await runTakeovers(takeovers, process.argv[4] ?? '')));
+    console.log(
+      JSON.stringify(await runTakeovers(takeovers, process.argv[4] ?? '', Number(process.argv[5]))),
+    );
   } else
     for (const migrate of [true, false])
       console.log(JSON.stringify(takeoverInNamespace(takeovers, migrate), null, 2));

@@ -26,7 +26,9 @@ describe.each(kinds)('$name, served by $engine', ({ open, engine }) => {
     const { podAddress } = cluster;
     [first, second] = await Promise.all([startPod('first', podAddress), startPod('second', podAddress)]);
     await cluster.apply(...siteObjects({ host: 'shop.test', name: 'shop', endpoints: [first.endpoint] }));
-    daemon = startDaemon({ args: [...cluster.args, '--engine', engine, '--access-log', 'off'] });
+    daemon = startDaemon({
+      args: [...cluster.args, '--engine', engine, '--access-log', 'off', '--workers', '2'],
+    });
     await daemon.ready();
   });
   afterAll(async () => {

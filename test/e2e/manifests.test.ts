@@ -24,7 +24,7 @@ describe.each(ENGINES)('a folder of manifests, served by %s', (engine) => {
       'shop.yaml',
       manifest(...siteObjects({ host: 'shop.test', name: 'shop', endpoints: [first.endpoint] })),
     );
-    daemon = startDaemon({ args: ['--manifests', folder.path, '--engine', engine] });
+    daemon = startDaemon({ args: ['--manifests', folder.path, '--engine', engine, '--workers', '2'] });
     await daemon.ready();
   });
   afterAll(async () => {

@@ -19,7 +19,7 @@ describe('the status port', () => {
     const shop = { host: 'shop.test', name: 'shop', endpoints: [pod.endpoint] };
     const blog = { host: 'blog.test', name: 'blog', endpoints: [pod.endpoint] };
     await folder.put('all.yaml', manifest(INGRESS_CLASS, ...siteObjects(shop), ...siteObjects(blog), lonely));
-    daemon = startDaemon({ args: ['--manifests', folder.path, '--access-log', 'off'] });
+    daemon = startDaemon({ args: ['--manifests', folder.path, '--access-log', 'off', '--workers', '2'] });
     await daemon.ready();
   });
   afterAll(async () => {

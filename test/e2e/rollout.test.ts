@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ApiObject } from '../support/api-server.ts';
 import { type Daemon, eventually, startDaemon } from '../support/daemon.ts';
@@ -38,7 +39,10 @@ function stages(pods: readonly Pod[], stage: Stage): (readonly [Pod, Stage])[] {
   return pods.map((pod) => [pod, stage] as const);
 }
 
-/** Clients that ask without pause; what they got is judged by what was known when they asked. */
+/** Of one client, between its requests: the machine is for what is tested, too. */
+const PAUSE_MS = 2;
+
+/** Clients that ask again and again; what they got is judged by what was known when they asked. */
 function startClients(daemon: Daemon, retired: () => ReadonlySet<string>) {
   const failures: string[] = [];
   const stopping = new AbortController();
@@ -53,6 +57,7 @@ function startClients(daemon: Daemon, retired: () => ReadonlySet<string>) {
       if (status !== 200) failures.push(`${status} ${body}`);
       else if (gone.has(field('x-pod') ?? ''))
         failures.push(`${body} was asked although it was on its way out`);
+      await pause(PAUSE_MS);
     }
   };
   const client = async (requests: number): Promise<void> => {
@@ -82,7 +87,10 @@ describe.each([
   beforeAll(async () => {
     cluster = await scriptedCluster();
     daemon = startDaemon({
-      args: [...cluster.args, '--engine', engine, '--access-log', 'off', '--trusted-proxies', '127.0.0.0/8'],
+      args: [
+        ...[...cluster.args, '--engine', engine, '--access-log', 'off', '--workers', '2'],
+        ...['--trusted-proxies', '127.0.0.0/8'],
+      ],
     });
   });
   afterAll(async () => {

@@ -1,15 +1,17 @@
-import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, describe, it } from 'vitest';
-import { readSnapshotFile } from '../../src/watch/snapshot-file.ts';
+import { describe, it } from 'vitest';
+import { snapshotOf } from '../../src/model/snapshot.ts';
+import { readSnapshotFile, writeSnapshotFile } from '../../src/watch/snapshot-file.ts';
 import { values } from '../../src/model/sharded-map.ts';
 import type { ApiObject, ApiServer } from '../support/api-server.ts';
+import { parseManifests } from '../support/cases.ts';
 import { eventually, startDaemon } from '../support/daemon.ts';
 import { scriptedCluster } from './cluster.ts';
 import { startLoad } from './load.ts';
 import { startPod } from './pod.ts';
-import { siteObjects, slicesOf } from './site.ts';
+import { INGRESS_CLASS, manifest, siteObjects, slicesOf } from './site.ts';
 
 const KEY = Buffer.from('-----BEGIN PRIVATE KEY----- of nobody').toString('base64');
 const SECRET: ApiObject = {
@@ -23,6 +25,16 @@ const SECRET: ApiObject = {
 async function temporary(): Promise<AsyncDisposable & { readonly file: string }> {
   const folder = await mkdtemp(join(tmpdir(), 'portico-snapshot-'));
   return { file: join(folder, 'snapshot'), [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) };
+}
+
+/** Writes the file as a Portico does that has listed these objects. */
+async function save(file: string, { url }: ApiServer, objects: readonly ApiObject[]): Promise<void> {
+  const changes = parseManifests(manifest(INGRESS_CLASS, ...objects));
+  await writeSnapshotFile(file, url, {
+    snapshot: snapshotOf(changes),
+    savedAt: Date.now(),
+    withSecrets: false,
+  });
 }
 
 describe.concurrent('--snapshot-file', () => {
@@ -87,11 +99,7 @@ describe.concurrent('--snapshot-file', () => {
     const site = { host: 'shop.test', endpoints: [pod.endpoint] };
     await using cluster = await scriptedCluster({ objects: siteObjects(site) });
     const args = [...cluster.args, '--snapshot-file', place.file];
-    {
-      await using before = startDaemon({ args });
-      await before.ready();
-      await before.stop();
-    }
+    await save(place.file, cluster.api, siteObjects(site));
     cluster.api.fail({ times: Infinity }, { kind: 'hang' });
     await using daemon = startDaemon({ args });
     await daemon.ready();
@@ -131,11 +139,7 @@ describe.concurrent('--snapshot-file', () => {
         ? [...values(read.snapshot.ingresses)].map(({ metadata }) => metadata?.name)
         : read;
     };
-    {
-      await using before = startDaemon({ args });
-      await before.ready();
-      await before.stop();
-    }
+    await save(place.file, cluster.api, siteObjects(site));
     const [large] = siteObjects({ ...site, host: 'large.test', name: 'large' });
     const annotations = { note: 'x'.repeat(200_000) };
     cluster.api.apply({ ...large!, metadata: { ...large!.metadata, annotations } });
@@ -173,40 +177,20 @@ describe.concurrent('--snapshot-file', () => {
     expect(await daemon.stop()).toBe(0);
     expect(daemon.output().match(/--snapshot-file/g)).toHaveLength(1);
   });
-});
 
-// One after the other, with one cluster and one snapshot of it.
-describe('a snapshot file that cannot be used', () => {
-  let stack: AsyncDisposableStack;
-  let api: ApiServer;
-  let args: readonly string[];
-  let saved: string;
-  beforeAll(async () => {
-    stack = new AsyncDisposableStack();
-    const pod = stack.use(await startPod('pod'));
+  // Why else a file may not be used is told in test/watch/snapshot-file.test.ts.
+  it('that is damaged is ignored with one line', async ({ expect }) => {
+    await using place = await temporary();
+    await using pod = await startPod('pod');
     const objects = siteObjects({ host: 'shop.test', endpoints: [pod.endpoint] });
-    const cluster = stack.use(await scriptedCluster({ objects }));
-    ({ api, args } = cluster);
-    await using place = await temporary();
-    await using before = startDaemon({ args: [...args, '--snapshot-file', place.file] });
-    await before.ready();
-    await before.stop();
-    saved = await readFile(place.file, 'utf8');
-  });
-  afterAll(() => stack.disposeAsync());
-
-  it.for<[reason: string, spoil: (text: string) => string]>([
-    ['damaged', (text: string) => text.replace('shop.test', 'shop.tess')],
-    ['damaged', (text: string) => text.slice(0, -100)],
-    ['is not a snapshot of Portico', () => '{"kind":"List"}\n'],
-    ['has version 2', (text: string) => text.replace('"version":1', '"version":2')],
-  ])('because it %s, is ignored with one line', async ([reason, spoil], { expect }) => {
-    await using place = await temporary();
-    await writeFile(place.file, spoil(saved));
+    await using cluster = await scriptedCluster({ objects });
+    const { api, args } = cluster;
+    await save(place.file, api, objects);
+    await truncate(place.file, (await stat(place.file)).size - 100);
     await api.refuse();
     await using daemon = startDaemon({ args: [...args, '--snapshot-file', place.file] });
     const line = await daemon.line(/--snapshot-file/);
-    expect(line).toContain(reason);
+    expect(line).toContain('is damaged');
     expect(line).toContain('it is ignored');
     expect((await daemon.status('/readyz')).status).toBe(503);
     await api.accept();

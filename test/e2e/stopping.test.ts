@@ -18,7 +18,9 @@ describe.concurrent.each(ENGINES)('a signal to stop, with %s', (engine) => {
     const site = { host: 'shop.test', endpoints: [pod.endpoint] };
     await folder.put(`${pod.name}.yaml`, manifest(INGRESS_CLASS, ...siteObjects(site)));
     const source = `${folder.path}/${pod.name}.yaml`;
-    const daemon = startDaemon({ args: ['--manifests', source, '--engine', engine, ...args] });
+    const daemon = startDaemon({
+      args: ['--manifests', source, '--engine', engine, '--workers', '2', ...args],
+    });
     await daemon.ready();
     return daemon;
   }

@@ -80,7 +80,7 @@ beforeAll(async () => {
   daemon = startDaemon({
     args: [
       ...['--manifests', folder.path, '--https-port', `${HTTPS_PORT}`, '--log-level', 'debug'],
-      ...['--default-tls-secret', 'default/edge', '--hsts', 'max-age=300'],
+      ...['--default-tls-secret', 'default/edge', '--hsts', 'max-age=300', '--workers', '2'],
     ],
   });
   await daemon.ready();

@@ -1,5 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { expect, it } from 'vitest';
 import { DEFAULT_LIMITS } from '../../src/proxy/limits.ts';
 import { countersOf } from '../../src/proxy/request-metrics.ts';
@@ -12,6 +14,7 @@ import {
 import { type Pod, startPod } from '../e2e/pod.ts';
 import { edit, emptyMap, get, mapOf } from '../../src/model/sharded-map.ts';
 import type { HostRoutes, RouteTable } from '../../src/routing/table.ts';
+import { BUNDLE } from '../support/bundle.ts';
 import { eventually } from '../support/daemon.ts';
 import { heldPort, loopbackAddress } from '../support/loopback.ts';
 import { tableOf } from '../support/proxy.ts';
@@ -33,7 +36,12 @@ interface DataPlane extends AsyncDisposable {
   publish(...hosts: string[]): void;
 }
 
-async function startDataPlane(entry = new URL('threads-entry.ts', import.meta.url)): Promise<DataPlane> {
+/** Bundled, since a dozen threads would load TypeScript one by one otherwise. */
+const ENTRY = BUNDLE
+  ? pathToFileURL(join(BUNDLE, 'test/threads-entry.mjs'))
+  : new URL('threads-entry.ts', import.meta.url);
+
+async function startDataPlane(entry = ENTRY): Promise<DataPlane> {
   const pod = await startPod('pod');
   const address = loopbackAddress();
   const failures: ThreadFailure[] = [];

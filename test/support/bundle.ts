@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { build } from 'esbuild';
 
 const ROOT = join(import.meta.dirname, '../..');
 const VARIABLE = 'PORTICO_TEST_BUNDLE';
@@ -16,7 +17,23 @@ export const BUNDLE = process.env[VARIABLE] ?? null;
 /** Builds it, once before all test files, which inherit the environment. */
 export default async function setup(): Promise<() => Promise<void>> {
   const folder = await mkdtemp(join(tmpdir(), 'portico-bundle-'));
-  await promisify(execFile)(process.execPath, [join(ROOT, 'scripts/build.ts'), folder]);
+  await Promise.all([
+    promisify(execFile)(process.execPath, [join(ROOT, 'scripts/build.ts'), folder]),
+    build({
+      entryPoints: [join(ROOT, 'test/proxy/threads-entry.ts')],
+      outdir: join(folder, 'test'),
+      bundle: true,
+      splitting: true,
+      platform: 'node',
+      format: 'esm',
+      target: 'node24',
+      outExtension: { '.js': '.mjs' },
+      banner: {
+        js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
+      },
+      logLevel: 'warning',
+    }),
+  ]);
   process.env[VARIABLE] = folder;
   return () => rm(folder, { recursive: true, force: true });
 }

@@ -13,7 +13,7 @@ export const MAIN = BUNDLE ? join(BUNDLE, 'portico.js') : join(import.meta.dirna
 export const [HTTP_PORT, HTTPS_PORT, STATUS_PORT] = await Promise.all([heldPort(), heldPort(), heldPort()]);
 
 /** To ask a process that is starting without pause costs as much as to start it. */
-const ASK_EVERY_MS = 15;
+const ASK_EVERY_MS = 25;
 
 /** The whole process, as users start it. Disposing it kills what is left of it. */
 export interface Daemon extends AsyncDisposable {
@@ -61,7 +61,7 @@ export interface DaemonOptions {
   readonly through?: readonly string[];
 }
 
-/** Starts `portico run` with two data-plane threads, without waiting for anything. */
+/** Starts `portico run`, without waiting for anything; with one data-plane thread, since most tests are not about threads. */
 export function startDaemon({
   args,
   env = {},
@@ -70,7 +70,7 @@ export function startDaemon({
   through = [],
 }: DaemonOptions): Daemon {
   const place = ['--bind-address', address, '--http-port', `${HTTP_PORT}`, '--status-port', `${STATUS_PORT}`];
-  const threads = args.includes('--workers') ? [] : ['--workers', '2'];
+  const threads = args.includes('--workers') ? [] : ['--workers', '1'];
   // Without TLS unless a test is about it: hosts with TLS are served over http then, too.
   const tls = args.includes('--https-port') ? [] : ['--https-port', '0'];
   const flags = [...place, ...threads, ...tls, ...args];
