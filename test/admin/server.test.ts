@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { type IncomingMessage, get as httpGet } from 'node:http';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -10,6 +9,7 @@ import { createFolder } from '../e2e/folder.ts';
 import { heldPort, loopbackAddress } from '../support/loopback.ts';
 import { type RawClient, rawClient } from '../support/raw-client.ts';
 import type { WireMessage } from '../support/wire.ts';
+import { happens } from '../support/until.ts';
 
 const PORT = await heldPort();
 let admin: Admin | null = null;
@@ -114,7 +114,7 @@ it('a Unix socket answers as the port does, in place of the file that another pr
   await folder.put('status.sock', 'left behind');
   await create({ checks: [BAD] }).listenOnSocket(socketPath);
   const get = async (path: string): Promise<number | undefined> => {
-    const [response] = (await once(httpGet({ socketPath, path, agent: false }), 'response')) as [
+    const [response] = (await happens(httpGet({ socketPath, path, agent: false }), 'response')) as [
       IncomingMessage,
     ];
     response.resume();
@@ -184,7 +184,7 @@ describe('while others do their worst', () => {
   const GET = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
   const expectHealthOnSocket = async (socketPath: string): Promise<void> => {
     const asked = httpGet({ socketPath, path: '/healthz', agent: false });
-    const [response] = (await once(asked, 'response')) as [IncomingMessage];
+    const [response] = (await happens(asked, 'response')) as [IncomingMessage];
     response.resume();
     expect(response.statusCode).toBe(200);
   };

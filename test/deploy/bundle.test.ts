@@ -11,6 +11,7 @@ import { startApiServer } from '../support/api-server.ts';
 import { BUNDLE } from '../support/bundle.ts';
 import { HTTP_PORT, STATUS_PORT, eventually } from '../support/daemon.ts';
 import { loopbackAddress } from '../support/loopback.ts';
+import { happens } from '../support/until.ts';
 
 const run = promisify(execFile);
 const HOST = 'shop.example';
@@ -66,7 +67,7 @@ async function upstream(address: string): Promise<number> {
   const server = createServer((request, response) => response.end(`${request.url} of the shop\n`));
   server.listen(0, address);
   onTestFinished(() => void server.close());
-  await once(server, 'listening');
+  await happens(server, 'listening');
   const bound = server.address();
   return typeof bound === 'object' && bound ? bound.port : 0;
 }
@@ -77,7 +78,7 @@ async function fetchFrom(
   path: string,
 ): Promise<[status: number, body: string]> {
   const asked = get({ host: address, port, path, headers: { host: HOST }, agent: false });
-  const [response] = (await once(asked, 'response')) as [IncomingMessage];
+  const [response] = (await happens(asked, 'response')) as [IncomingMessage];
   let body = '';
   for await (const chunk of response.setEncoding('utf8')) body += String(chunk);
   return [response.statusCode ?? 0, body];
@@ -205,7 +206,7 @@ test.each(['relay', 'http-proxy'])(
     console.log(`bundle, ${engine}: ready in ${readyMs} ms, ${await residentMiB(child)} MiB with 2 threads`);
 
     child.kill('SIGTERM');
-    expect(await once(child, 'close')).toEqual([0, null]);
+    expect(await happens(child, 'close')).toEqual([0, null]);
     expect(output).toContain('every request was finished');
   },
 );

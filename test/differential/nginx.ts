@@ -7,6 +7,7 @@ import { HTTPS_PORT, HTTP_PORT } from '../support/daemon.ts';
 import { until } from '../support/until.ts';
 import type { DifferentialCase } from './case.ts';
 import { CERTIFICATE, type Place, withPlaces } from './manifests.ts';
+import { happens } from '../support/until.ts';
 
 /** Why nginx cannot be run here; null when it can. */
 export function nginxMissing(): string | null {
@@ -127,7 +128,7 @@ export async function startNginx(config: string, address: string, folder: string
 
 async function listens(host: string): Promise<boolean> {
   const socket = connect({ host, port: HTTP_PORT });
-  const connected = await once(socket, 'connect').then(
+  const connected = await happens(socket, 'connect').then(
     () => true,
     () => false,
   );

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { type Socket, connect } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { splitRequest } from '../support/cases.ts';
@@ -6,6 +5,7 @@ import { HTTPS_PORT, HTTP_PORT } from '../support/daemon.ts';
 import { type WireMessage, wire } from '../support/wire.ts';
 import type { Difference, DifferentialCase, DifferentialRequest } from './case.ts';
 import type { EchoPod } from './pods.ts';
+import { happens } from '../support/until.ts';
 
 /** What came of a request: `status`, `response NAME`, `body`, and of each Pod `POD request`, `POD NAME`, `POD body`. */
 export type Observation = Readonly<Record<string, string>>;
@@ -119,11 +119,11 @@ async function connected(
   const port = scheme === 'http' ? HTTP_PORT : HTTPS_PORT;
   const tcp = connect({ host: address, port, localAddress });
   if (scheme === 'http') {
-    await once(tcp, 'connect');
+    await happens(tcp, 'connect');
     return tcp;
   }
   const socket = connectTls({ socket: tcp, servername, rejectUnauthorized: false });
-  await once(socket, 'secureConnect');
+  await happens(socket, 'secureConnect');
   return socket;
 }
 

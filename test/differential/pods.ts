@@ -1,8 +1,8 @@
-import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { until } from '../support/until.ts';
 import type { PodResponse } from './case.ts';
+import { happens } from '../support/until.ts';
 
 /** What a Pod received. */
 export interface ReceivedRequest {
@@ -45,7 +45,7 @@ export async function startEchoPod(name: string): Promise<EchoPod> {
   });
   server.keepAliveTimeout = 120_000;
   server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  await happens(server, 'listening');
   return {
     port: (server.address() as AddressInfo).port,
     get received() {
@@ -59,7 +59,7 @@ export async function startEchoPod(name: string): Promise<EchoPod> {
     async [Symbol.asyncDispose]() {
       server.close();
       server.closeAllConnections();
-      await once(server, 'close');
+      await happens(server, 'close');
     },
   };
 }

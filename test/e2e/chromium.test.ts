@@ -1,5 +1,4 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { type Server, type ServerResponse, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -12,6 +11,7 @@ import { type Daemon, startDaemon, HTTPS_PORT } from '../support/daemon.ts';
 import { authority } from '../support/tls-proxy.ts';
 import { type Folder, createFolder } from './folder.ts';
 import { INGRESS_CLASS, ingressOf, manifest, serviceOf, slicesOf } from './site.ts';
+import { happens } from '../support/until.ts';
 
 const HOST = 'app.example.test';
 /** A browser that does not come to an end of its own is given its page as it is after this. */
@@ -77,7 +77,7 @@ async function startSitePod(): Promise<Server> {
     });
   });
   server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  await happens(server, 'listening');
   return server;
 }
 
@@ -142,7 +142,7 @@ describe.skipIf(chromium === undefined)('Chromium', () => {
     );
     let dom = '';
     browser.stdout?.setEncoding('utf8').on('data', (text: string) => (dom += text));
-    await once(browser, 'close');
+    await happens(browser, 'close');
     expect(dom).toContain('<title>echoed</title>');
     expect(dom).toContain(`echo of through Portico, https, https://${HOST}:${HTTPS_PORT}`);
     expect(dom).toContain('page over h2');

@@ -7,6 +7,7 @@ import { type Cluster, clusters } from './cluster.ts';
 import { type Load, startLoad } from './load.ts';
 import { type Pod, startPod } from './pod.ts';
 import { type Site, ingressOf, serviceOf, siteObjects, slicesOf } from './site.ts';
+import { happens } from '../support/until.ts';
 
 const kinds = clusters.flatMap((cluster) => ENGINES.map((engine) => ({ ...cluster, engine })));
 
@@ -78,10 +79,10 @@ describe.each(kinds)('$name, served by $engine', ({ open, engine }) => {
     await cluster.apply(ingressOf(busy(first)), serviceOf(busy(first)), ...slicesOf(busy(first)));
     await answersBy('busy.test', first);
     const socket = new WebSocket(`ws://${daemon.address}:${HTTP_PORT}/`, { headers: { host: 'busy.test' } });
-    await once(socket, 'open');
+    await happens(socket, 'open');
     const says = async (text: string): Promise<string> => {
       socket.send(text);
-      const [heard] = (await once(socket, 'message')) as [Buffer];
+      const [heard] = (await happens(socket, 'message')) as [Buffer];
       return heard.toString();
     };
     const closed = once(socket, 'close');

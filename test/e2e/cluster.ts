@@ -11,7 +11,6 @@
  * and EndpointSlices, and to read what deploy/rbac.yaml lists.
  */
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,6 +21,7 @@ import {
   startApiServer,
 } from '../support/api-server.ts';
 import { INGRESS_CLASS } from './site.ts';
+import { happens } from '../support/until.ts';
 
 export interface Cluster extends AsyncDisposable {
   /** Where objects of the test go. */
@@ -84,7 +84,7 @@ async function realCluster(): Promise<Cluster> {
     let said = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
     child.stdin.end(input);
-    const [code] = (await once(child, 'close')) as [number | null];
+    const [code] = (await happens(child, 'close')) as [number | null];
     if (code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${said}`);
   };
   const apply = async (objects: readonly ApiObject[]): Promise<void> => {

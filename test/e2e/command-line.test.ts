@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { expect, it } from 'vitest';
@@ -8,13 +7,14 @@ import { loopbackAddress } from '../support/loopback.ts';
 import { createFolder } from './folder.ts';
 import { scriptedCluster } from './cluster.ts';
 import { INGRESS_CLASS, ingressOf, manifest, serviceOf, siteObjects } from './site.ts';
+import { happens } from '../support/until.ts';
 
 /** A port below 1024 that nobody listens on at all addresses. */
 async function lowPort(): Promise<number> {
   const address = loopbackAddress();
   for (let port = 1023; port > 0; port--) {
     const server = createServer().listen(port, address);
-    const free = await once(server, 'listening').then(
+    const free = await happens(server, 'listening').then(
       () => true,
       () => false,
     );
@@ -59,7 +59,7 @@ it('names every mistake in one go and ends with 64', async () => {
 it('takes a mistake seriously before a port is bound', async () => {
   const address = loopbackAddress();
   const holder = createServer().listen(HTTP_PORT, address);
-  await once(holder, 'listening');
+  await happens(holder, 'listening');
   try {
     // With the port in use as well, the mistake is what is reported.
     const { code, stderr } = await run(address, '--manifests', '/', '--workers', 'many');
@@ -118,7 +118,7 @@ it('a port in use is one line and 69, whichever port it is', async () => {
   ] as const) {
     const address = loopbackAddress();
     const holder = createServer().listen(port, address);
-    await once(holder, 'listening');
+    await happens(holder, 'listening');
     try {
       const { code, stdout, stderr } = await run(address, '--manifests', folder.path);
       expect(code).toBe(69);

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { type Socket, connect } from 'node:net';
 import { connect as connectTls } from 'node:tls';
@@ -18,6 +17,7 @@ import { heldPort, loopbackAddress } from '../support/loopback.ts';
 import { type WireMessage, wire } from '../support/wire.ts';
 import { type Folder, createFolder } from './folder.ts';
 import { type Pod, startPod } from './pod.ts';
+import { happens } from '../support/until.ts';
 
 const REFUSED =
   'holds objects that the API server refuses; of manifests they are left out, which other tests show';
@@ -128,7 +128,7 @@ async function connectFor({ request, from, sni, certificate }: CaseRequest, host
   const localAddress = from === undefined ? LOCALHOST : TRUSTED_PROXY;
   if (scheme === 'http') {
     const socket = connect({ host, port: HTTP_PORT, localAddress, allowHalfOpen: true });
-    await once(socket, 'connect');
+    await happens(socket, 'connect');
     return socket;
   }
   const tcp = connect({ host, port: HTTPS_PORT, localAddress });
@@ -138,7 +138,7 @@ async function connectFor({ request, from, sni, certificate }: CaseRequest, host
     rejectUnauthorized: false,
     ...(certificate && clientCertificate(certificate)),
   });
-  await once(socket, 'secureConnect');
+  await happens(socket, 'secureConnect');
   return socket;
 }
 

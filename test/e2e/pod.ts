@@ -1,7 +1,7 @@
-import { once } from 'node:events';
 import { type Server, createServer } from 'node:http';
 import { type AddressInfo, isIPv6 } from 'node:net';
 import { soon } from '../support/until.ts';
+import { happens } from '../support/until.ts';
 
 /** A small server as a Pod runs it: answers every request with its name. */
 export interface Pod extends AsyncDisposable {
@@ -38,7 +38,7 @@ export async function startPod(name: string, address = '127.0.0.1', port = 0): P
   // A proxy that reuses a connection must not meet its end by chance.
   server.keepAliveTimeout = 120_000;
   server.listen(port, address);
-  await once(server, 'listening');
+  await happens(server, 'listening');
   const bound = (server.address() as AddressInfo).port;
   const release = (): void => {
     holding = false;
@@ -49,7 +49,7 @@ export async function startPod(name: string, address = '127.0.0.1', port = 0): P
     if (!server.listening) return;
     server.close();
     server.closeAllConnections();
-    await once(server, 'close');
+    await happens(server, 'close');
   };
   return {
     name,

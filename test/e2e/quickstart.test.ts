@@ -5,10 +5,10 @@ import { request } from 'node:http';
 import { type AddressInfo, type Server, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { expect, onTestFinished, test } from 'vitest';
 import { heldPort } from '../support/loopback.ts';
+import { happens, until } from '../support/until.ts';
 
 /** Ports that are in use; the next one is most likely not. */
 const [TAKEN, TAKEN_TOO] = [await heldPort(), await heldPort()];
@@ -131,9 +131,13 @@ async function paste(line: string): Promise<string> {
   return body;
 }
 
-/** Asks again until the answer is as wished; the time limit of the test is the limit. */
-async function until(ask: () => Promise<Answer>, wished: (answer: Answer) => boolean): Promise<void> {
-  while (!wished(await ask())) await delay(10);
+/** Asks again until the answer is as wished; fails with the last one. */
+async function answers(ask: () => Promise<Answer>, wished: (answer: Answer) => boolean): Promise<void> {
+  let last: Answer | null = null;
+  const isWished = async (): Promise<boolean> => wished((last = await ask()));
+  await until(isWished, wished.toString(), 10).catch((error: Error) => {
+    throw new Error(`${error.message}; the last answer was ${JSON.stringify(last)}`);
+  });
 }
 
 test('npm start: every printed line works, an edit counts at once, a mistake is placed and harmless', async () => {
@@ -171,11 +175,11 @@ test('npm start: every printed line works, an edit counts at once, a mistake is 
   const manifest = await readFile(shop, 'utf8');
   const moved = manifest.replace('shop.localhost', 'store.localhost');
   await writeFile(shop, moved);
-  await until(
+  await answers(
     () => get(url, 'store.localhost'),
     ({ status }) => status === 200,
   );
-  await until(
+  await answers(
     () => get(url, 'shop.localhost'),
     ({ status }) => status === 404,
   );
@@ -188,7 +192,7 @@ test('npm start: every printed line works, an edit counts at once, a mistake is 
 
   await writeFile(shop, manifest);
   await started.says(/resolved: /, offset);
-  await until(
+  await answers(
     () => get(url, 'shop.localhost'),
     ({ status }) => status === 200,
   );
@@ -196,7 +200,7 @@ test('npm start: every printed line works, an edit counts at once, a mistake is 
   // Under npm a Ctrl-C comes from the terminal and from npm.
   started.process.kill('SIGINT');
   started.process.kill('SIGTERM');
-  expect(await once(started.process, 'exit')).toEqual([0, null]);
+  expect(await happens(started.process, 'exit')).toEqual([0, null]);
   for (const port of ports) await expect(get(`http://127.0.0.1:${port}/`)).rejects.toThrow('ECONNREFUSED');
   await expect(get(url)).rejects.toThrow();
 });
@@ -206,7 +210,7 @@ test('npm start: an upstream whose port is in use is named with what to do', asy
   const taken = await hold(ports[1] ?? 0);
   onTestFinished(() => release(taken));
   const started = start(parent);
-  expect(await once(started.process, 'close')).toEqual([1, null]);
+  expect(await happens(started.process, 'close')).toEqual([1, null]);
   expect(started.output()).toBe(
     `npm start: the example upstream shop-2 needs 127.0.0.1:${ports[1]}, which is in use: ` +
       'stop what uses it, or change the port in quickstart\n',

@@ -1,5 +1,4 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +13,7 @@ import { type SecureClient, authority, secureClient } from '../support/tls-proxy
 import { type Folder, createFolder } from './folder.ts';
 import { type Pod, startPod } from './pod.ts';
 import { INGRESS_CLASS, ingressOf, manifest, serviceOf, slicesOf } from './site.ts';
+import { happens } from '../support/until.ts';
 
 const run = promisify(execFile);
 
@@ -260,6 +260,6 @@ describe('the process with a TLS port', () => {
 async function sessionOf(socket: TLSSocket): Promise<Buffer> {
   const known = socket.getProtocol() === 'TLSv1.2' ? socket.getSession() : undefined;
   if (known) return known;
-  const [session] = (await once(socket, 'session')) as [Buffer];
+  const [session] = (await happens(socket, 'session')) as [Buffer];
   return session;
 }

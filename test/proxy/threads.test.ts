@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -20,6 +19,7 @@ import { heldPort, loopbackAddress } from '../support/loopback.ts';
 import { tableOf } from '../support/proxy.ts';
 import { rawClient } from '../support/raw-client.ts';
 import { type Birth, CHANNEL, type Order } from './threads-entry.ts';
+import { happens } from '../support/until.ts';
 
 const PORT = await heldPort();
 
@@ -253,7 +253,7 @@ it('a table that a thread cannot adopt leaves it the one before, until it is sen
 it('a port in use is said with its code, and who waits for the port is told', async () => {
   await using plane = await startDataPlane();
   const holder = createServer().listen(PORT, plane.address);
-  await once(holder, 'listening');
+  await happens(holder, 'listening');
   try {
     plane.publish('a.test');
     await expect(plane.threads.listening).rejects.toMatchObject({ code: 'EADDRINUSE' });

@@ -7,6 +7,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { loopbackAddress } from './loopback.ts';
 import { type Serve, type Transport, requestOf } from './api-server-transport.ts';
 import type { Reply } from './api-server-watches.ts';
+import { happens } from './until.ts';
 
 const certificate = new URL('certificates/api-server.crt', import.meta.url);
 const certificateKey = new URL('certificates/api-server.key', import.meta.url);
@@ -65,7 +66,7 @@ export async function httpTransport(
     server.on('session', (session: http2.ServerHttp2Session) => numbers.set(session, accepted));
     server.on('sessionError', () => {});
     server.listen(port, host);
-    await once(server, 'listening');
+    await happens(server, 'listening');
     return (server.address() as AddressInfo).port;
   };
 

@@ -4,6 +4,7 @@ import {
   type OutgoingHttpHeaders,
   connect,
 } from 'node:http2';
+import { soon } from './until.ts';
 
 export interface Http2Response {
   /** 0 when the stream was reset before a response. */
@@ -31,8 +32,8 @@ export function http2Client(port: number): Http2Client {
   session.on('error', () => undefined);
   return {
     session,
-    ask: (fields, body, trailers) =>
-      new Promise((resolve) => {
+    ask(fields, body, trailers) {
+      const closed = new Promise<Http2Response>((resolve) => {
         const options = { endStream: body === undefined, waitForTrailers: trailers !== undefined };
         const stream = session.request({ ':authority': 'app.test', ':path': '/', ...fields }, options);
         let headers: IncomingHttpHeaders = {};
@@ -53,7 +54,9 @@ export function http2Client(port: number): Http2Client {
           }),
         );
         if (body !== undefined) stream.end(body);
-      }),
+      });
+      return soon(closed, () => `the end of the stream for ${fields[':path'] ?? '/'}`);
+    },
     [Symbol.dispose]: () => session.destroy(),
   };
 }

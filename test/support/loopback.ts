@@ -1,5 +1,5 @@
-import { once } from 'node:events';
 import { type AddressInfo, type Socket, connect, createServer } from 'node:net';
+import { happens } from './until.ts';
 
 /** Far more than there are in use at a time: the first is free again when the last is given. */
 const ADDRESSES = 250;
@@ -27,7 +27,7 @@ export function loopbackAddress(): string {
 export async function heldPort(): Promise<number> {
   const holder = createServer().unref();
   holder.listen(0, addressOf(251));
-  await once(holder, 'listening');
+  await happens(holder, 'listening');
   return (holder.address() as AddressInfo).port;
 }
 
@@ -41,10 +41,10 @@ export async function unusedPort(): Promise<number> {
   const server = createServer().unref();
   server.on('connection', (socket) => held.push(socket.unref()));
   server.listen(0, addressOf(251));
-  await once(server, 'listening');
+  await happens(server, 'listening');
   const { address, port } = server.address() as AddressInfo;
   const out = connect({ host: address, port, localAddress: '127.0.0.1' });
-  await once(out, 'connect');
+  await happens(out, 'connect');
   held.push(out.unref());
   return out.localPort ?? 0;
 }

@@ -138,6 +138,8 @@ export interface ProxySettings {
   readonly allowLoopback?: boolean;
   /** A port of the kernel's choice on 127.0.0.1, unless said. */
   readonly listen?: Partial<ListenAddress>;
+  /** The clock of the engine and of policies, in milliseconds since the epoch. */
+  readonly now?: () => number;
 }
 
 /** An engine in this process, over real sockets. */
@@ -164,6 +166,7 @@ export async function startProxy(
   const exchanges: ExchangeRecord[] = [];
   const faults: unknown[] = [];
   const waiting = new Set<() => void>();
+  const { now = Date.now } = settings;
   const endpoints = createEndpoints({
     random: () => 0,
     externalNames: externalNames(settings.resolve, settings.allowLoopback),
@@ -180,9 +183,9 @@ export async function startProxy(
       exchanges.push(exchange);
       for (const look of waiting) look();
     },
-    policies: policyBinder(policyThread(Date.now), settings.everywhere, settings.modules),
+    policies: policyBinder(policyThread(now), settings.everywhere, settings.modules),
     onFault: (fault) => void faults.push(fault),
-    now: Date.now,
+    now,
     h2c: settings.h2c ?? false,
     underscoresInHeaders: settings.underscoresInHeaders ?? false,
     ingressNginxFields: settings.ingressNginxFields ?? false,

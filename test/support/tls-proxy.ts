@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { type ConnectionOptions, type TLSSocket, connect } from 'node:tls';
 import { policyBinder } from '../../src/policies/bound-policies.ts';
 import type { BoundPolicy } from '../../src/policies/policy.ts';
@@ -21,6 +20,7 @@ import { type Authority, createAuthority } from './certificates.ts';
 import { type Site, tableOf } from './proxy.ts';
 import { policyThread } from './policy-thread.ts';
 import { type Wire, wire } from './wire.ts';
+import { happens } from './until.ts';
 
 let shared: Authority | null = null;
 let selfSigned: KeyPair | null = null;
@@ -147,7 +147,7 @@ export async function secureClient(
 ): Promise<SecureClient> {
   const name = servername === null ? {} : { servername };
   const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ...name, ...options });
-  await once(socket, 'secureConnect');
+  await happens(socket, 'secureConnect');
   // A resumed session shows no certificate again.
   const subject = socket.getPeerCertificate().subject as { CN?: string } | undefined;
   return {

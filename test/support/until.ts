@@ -1,3 +1,4 @@
+import { type EventEmitter, once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 
 /** Real time: half of what a test has, so that its failure says what was waited for. */
@@ -25,4 +26,9 @@ export async function soon<T>(promise: Promise<T>, what: () => string): Promise<
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** The arguments of the next event of this name, as `once` of Node gives them; an error when it does not come in time. */
+export function happens(of: EventEmitter, event: string): ReturnType<typeof once> {
+  return soon(once(of, event), () => `'${event}' of ${of.constructor.name}`);
 }

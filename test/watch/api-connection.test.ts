@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import http from 'node:http';
 import net, { type AddressInfo, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
@@ -9,6 +8,7 @@ import { startApiServer } from '../support/api-server.ts';
 import { until } from '../support/until.ts';
 import { connect, ingress, watchOverSockets } from './cluster-fixture.ts';
 import { FakeClock } from './fake-clock.ts';
+import { happens } from '../support/until.ts';
 
 const never = new AbortController().signal;
 
@@ -76,7 +76,7 @@ test('a connection that is half open is found by PING and replaced', async () =>
     far.on('data', (chunk) => wire.frozen || near.write(chunk)).on('error', () => {});
   });
   relay.listen(0, '127.0.0.1');
-  await once(relay, 'listening');
+  await happens(relay, 'listening');
   const clock = new FakeClock();
   const { port } = relay.address() as AddressInfo;
   const connection = await connect(api, clock, api.kubeconfig().replace(`${api.port}`, `${port}`));
@@ -133,7 +133,7 @@ test('a server that accepts and never greets is given up', async () => {
   const sockets: Socket[] = [];
   const silent = net.createServer((socket) => sockets.push(socket));
   silent.listen(0, '127.0.0.1');
-  await once(silent, 'listening');
+  await happens(silent, 'listening');
   const clock = new FakeClock();
   const connection = connectApi(
     {
@@ -188,7 +188,7 @@ test('the proxy-url of a kubeconfig is gone through', async () => {
     far.on('error', () => {}).pipe(near);
   });
   proxy.listen(0, '127.0.0.1');
-  await once(proxy, 'listening');
+  await happens(proxy, 'listening');
   const { port } = proxy.address() as AddressInfo;
   const kubeconfig = api.kubeconfig().replace('server:', `proxy-url: 'http://127.0.0.1:${port}', server:`);
   const connection = await connect(api, new FakeClock(), kubeconfig);

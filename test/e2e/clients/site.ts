@@ -1,5 +1,4 @@
 import { spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import { type Server, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,6 +10,7 @@ import { type Http2Upstream, http2Upstream } from '../../support/http2-upstream.
 import { authority } from '../../support/tls-proxy.ts';
 import { createFolder } from '../folder.ts';
 import { INGRESS_CLASS, ingressOf, manifest, serviceOf, slicesOf } from '../site.ts';
+import { happens } from '../../support/until.ts';
 
 /** Where the program is missing, its tests are skipped, and the output says so. */
 export function isMissing(program: string, argument = '--version'): boolean {
@@ -101,7 +101,7 @@ export async function echoPod(): Promise<
     });
   });
   server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  await happens(server, 'listening');
   return {
     port: (server.address() as AddressInfo).port,
     server,

@@ -6,6 +6,7 @@ import { startProxy } from '../../support/proxy.ts';
 import { chunked, get, rawClient, request } from '../../support/raw-client.ts';
 import { unusedPort } from '../../support/loopback.ts';
 import { ok, recordingUpstream, scriptedUpstream } from '../../support/upstream.ts';
+import { happens } from '../../support/until.ts';
 
 const MIB = 1024 * 1024;
 
@@ -187,7 +188,7 @@ contract('bodies', (behaves) => {
       client.send(`POST / HTTP/1.1\r\nHost: app.test\r\n${framing}\r\n\r\n`);
       for (let i = 0; i < 200; i++) {
         client.send(part);
-        if (client.socket.writableNeedDrain) await once(client.socket, 'drain');
+        if (client.socket.writableNeedDrain) await happens(client.socket, 'drain');
       }
       client.socket.resume();
       const early = await client.message();

@@ -7,6 +7,7 @@ import { startProxy } from '../../support/proxy.ts';
 import { get, rawClient } from '../../support/raw-client.ts';
 import { authority, startTlsProxy } from '../../support/tls-proxy.ts';
 import { ok, recordingUpstream, scriptedUpstream } from '../../support/upstream.ts';
+import { happens } from '../../support/until.ts';
 
 contract('drain', (behaves) => {
   behaves('in flight finishes with Connection: close, idle closes, new is refused', async (create) => {
@@ -101,7 +102,7 @@ contract('drain', (behaves) => {
     const sending = setInterval(() => {
       if (client.readyState === WebSocket.OPEN) client.send('x'.repeat(1_000));
     }, 1);
-    await once(client, 'message');
+    await happens(client, 'message');
     const closed = once(client, 'close');
     await proxy.engine.drain(100);
     clearInterval(sending);
@@ -117,7 +118,7 @@ contract('drain', (behaves) => {
       headers: { Host: 'app.test' },
       ...({ servername: 'app.test', ca: authority().certificate } as object),
     });
-    await once(client, 'open');
+    await happens(client, 'open');
     expect(await echoOf(client, 'hello')).toBe('hello');
     const closed = once(client, 'close');
     expect(await proxy.engine.drain(20)).toBe(1);
@@ -167,7 +168,7 @@ interface EchoPod extends AsyncDisposable {
 
 async function echoPod(): Promise<EchoPod> {
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
-  await once(server, 'listening');
+  await happens(server, 'listening');
   const closed = new Promise<number>((resolve) => {
     server.on('connection', (socket) => {
       socket.on('message', (message, binary) => socket.send(message, { binary }));
@@ -186,12 +187,12 @@ async function echoPod(): Promise<EchoPod> {
 
 async function webSocket(port: number): Promise<WebSocket> {
   const client = new WebSocket(`ws://127.0.0.1:${port}/`, { headers: { Host: 'app.test' } });
-  await once(client, 'open');
+  await happens(client, 'open');
   return client;
 }
 
 async function echoOf(client: WebSocket, text: string): Promise<string> {
   client.send(text);
-  const [echo] = (await once(client, 'message')) as [Buffer];
+  const [echo] = (await happens(client, 'message')) as [Buffer];
   return echo.toString();
 }

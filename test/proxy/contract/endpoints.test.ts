@@ -156,7 +156,9 @@ contract('endpoints', (behaves) => {
 
   behaves('an address that refuses again and again is left alone', async (create) => {
     await using alive = await recordingUpstream('alive');
-    await using proxy = await startProxy(create, [{ ports: [await unusedPort(), alive.port] }]);
+    // The clock stands still: the address is never tried again.
+    const settings = { now: () => 0 };
+    await using proxy = await startProxy(create, [{ ports: [await unusedPort(), alive.port] }], settings);
     using client = await rawClient(proxy.port);
     for (let i = 0; i < 20; i++) {
       client.send(get('/'));

@@ -7,6 +7,7 @@ import { startProxy } from '../../support/proxy.ts';
 import { get, rawClient, request } from '../../support/raw-client.ts';
 import { unusedPort } from '../../support/loopback.ts';
 import { ok, recordingUpstream, scriptedUpstream } from '../../support/upstream.ts';
+import { happens } from '../../support/until.ts';
 
 const UPGRADE = get('/tunnel', 'Connection: Upgrade', 'Upgrade: raw');
 const SWITCHED = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n';
@@ -14,7 +15,7 @@ const SWITCHED = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpg
 contract('upgrades', (behaves) => {
   behaves('WebSocket messages go both ways, and the close with them', async (create) => {
     const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
-    await once(server, 'listening');
+    await happens(server, 'listening');
     server.on('connection', (socket, { headers, url }) => {
       socket.on('message', (message, binary) => socket.send(message, { binary }));
       socket.send(`${url} ${headers['x-forwarded-for']}`);
@@ -22,11 +23,11 @@ contract('upgrades', (behaves) => {
     });
     await using proxy = await startProxy(create, [{ ports: [(server.address() as AddressInfo).port] }]);
     const client = new WebSocket(`ws://127.0.0.1:${proxy.port}/chat?x=1`, { headers: { Host: 'app.test' } });
-    const [greeting] = (await once(client, 'message')) as [Buffer];
+    const [greeting] = (await happens(client, 'message')) as [Buffer];
     expect(greeting.toString()).toBe('/chat?x=1 127.0.0.1');
     const big = Buffer.alloc(300_000, 'w');
     client.send(big);
-    const [echo] = (await once(client, 'message')) as [Buffer];
+    const [echo] = (await happens(client, 'message')) as [Buffer];
     expect(echo.equals(big)).toBe(true);
     expect(proxy.engine.gauges().tunnels).toBe(1);
     const closed = once(server, 'closed-with');

@@ -17,6 +17,7 @@ import { isPatternOf, pattern } from '../../support/pattern.ts';
 import { type Site, startProxy } from '../../support/proxy.ts';
 import { seededRandom } from '../../support/random.ts';
 import { startTlsProxy } from '../../support/tls-proxy.ts';
+import { happens } from '../../support/until.ts';
 
 /**
  * Any mix of valid traffic, resets, tiny windows and clients that stop reading: each response that is complete is the
@@ -79,7 +80,7 @@ async function podOfHttp1(): Promise<{ port: number } & Disposable> {
   });
   server.on('clientError', (_error, socket) => socket.destroy());
   server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  await happens(server, 'listening');
   const end = (): void => {
     server.close();
     server.closeAllConnections();
@@ -100,7 +101,7 @@ async function podOfHttp2(): Promise<{ port: number } & Disposable> {
     request.stream.pipe(request.stream);
   });
   server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  await happens(server, 'listening');
   return { port: (server.address() as AddressInfo).port, [Symbol.dispose]: () => server.close() };
 }
 
@@ -153,7 +154,7 @@ for (const seed of [1, 2]) {
     await using proxy = await startProxy(nativeEngine, running.sites, { h2c: true });
     const connect = async (): Promise<Socket> => {
       const socket = connectTcp({ port: proxy.port, host: '127.0.0.1' });
-      await once(socket, 'connect');
+      await happens(socket, 'connect');
       return socket;
     };
     await survivesChaos({ engine: proxy.engine, connect }, seed);
@@ -168,7 +169,7 @@ it('and over TLS', async () => {
   const connect = async (): Promise<Socket> => {
     const where = { port: proxy.httpsPort, host: '127.0.0.1', servername: 'app.test' };
     const socket = connectTls({ ...where, ALPNProtocols: ['h2'], rejectUnauthorized: false });
-    await once(socket, 'secureConnect');
+    await happens(socket, 'secureConnect');
     return socket;
   };
   await survivesChaos({ engine: proxy.engine, connect }, 3);

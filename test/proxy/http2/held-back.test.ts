@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
@@ -29,6 +28,7 @@ import {
 } from '../../support/http2-frames.ts';
 import { http2Client } from '../../support/http2-client.ts';
 import { startProxy } from '../../support/proxy.ts';
+import { happens } from '../../support/until.ts';
 
 /** What waits on some streams, and what that may cost the others: nothing. */
 
@@ -45,7 +45,7 @@ async function send(
   for (let left = octets; left > 0;) {
     const length = Math.min(left, PIECE.length);
     while (Math.min(granted(client, 0) - spent.octets, granted(client, stream) - (octets - left)) < length)
-      await once(client.socket, 'data');
+      await happens(client.socket, 'data');
     client.send(frame(FRAME.data, left === length ? FLAG.endStream : 0, stream, PIECE.subarray(0, length)));
     spent.octets += length;
     left -= length;

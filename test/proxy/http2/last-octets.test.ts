@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, it } from 'vitest';
@@ -17,6 +16,7 @@ import {
 } from '../../support/http2-frames.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { scriptedUpstream } from '../../support/upstream.ts';
+import { happens } from '../../support/until.ts';
 
 /** Longer than a client that is not slow needs to read our last frames. */
 const PATIENCE_MS = 2_600;
@@ -33,7 +33,7 @@ it('a connection that is closed gives a slow client the time to read the respons
     };
     write();
   }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  await happens(server, 'listening');
   const { port } = server.address() as AddressInfo;
   await using proxy = await startProxy(nativeEngine, [{ ports: [port] }], {
     h2c: true,

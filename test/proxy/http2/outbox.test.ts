@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { type AddressInfo, type Socket, connect as connectTcp } from 'node:net';
 import { connect as connectTls } from 'node:tls';
@@ -18,6 +17,7 @@ import {
 import { isPatternOf, pattern } from '../../support/pattern.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { startTlsProxy } from '../../support/tls-proxy.ts';
+import { happens } from '../../support/until.ts';
 
 /** What waits for a client that does not read is still the same when it does, whatever others were sent meanwhile. */
 
@@ -38,7 +38,7 @@ function ask(of: FrameClient, stream: number, id: number, size: number): void {
 async function bodyOn({ socket, frames }: FrameClient, stream: number): Promise<Buffer> {
   const isEnd = (): boolean =>
     frames.some((came) => came.stream === stream && (came.flags & FLAG.endStream) !== 0);
-  while (!isEnd()) await once(socket, 'data');
+  while (!isEnd()) await happens(socket, 'data');
   return Buffer.concat(
     frames.filter((came) => came.type === FRAME.data && came.stream === stream).map(({ payload }) => payload),
   );
@@ -64,7 +64,7 @@ async function pod(): Promise<{ port: number } & Disposable> {
     const [, id, size] = (request.url ?? '').split('/').map(Number);
     response.end(pattern(id ?? 0, size ?? 0));
   }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  await happens(server, 'listening');
   const end = (): void => {
     server.close();
     server.closeAllConnections();
@@ -77,7 +77,7 @@ it('without TLS', async () => {
   await using proxy = await startProxy(nativeEngine, [{ ports: [upstream.port] }], { h2c: true });
   await keepsApart(async () => {
     const socket = connectTcp({ port: proxy.port, host: '127.0.0.1' });
-    await once(socket, 'connect');
+    await happens(socket, 'connect');
     return socket;
   });
 });
@@ -88,7 +88,7 @@ it('over TLS', async () => {
   await keepsApart(async () => {
     const where = { port: proxy.httpsPort, host: '127.0.0.1', servername: 'app.test' };
     const socket = connectTls({ ...where, ALPNProtocols: ['h2'], rejectUnauthorized: false });
-    await once(socket, 'secureConnect');
+    await happens(socket, 'secureConnect');
     return socket;
   });
 });

@@ -5,6 +5,7 @@ import { Http2Connection } from '../../../src/proxy/http2/wire/connection.ts';
 import { ErrorCode, FIRST_WINDOW } from '../../../src/proxy/http2/wire/frame.ts';
 import type { Http2Stream } from '../../../src/proxy/http2/wire/stream.ts';
 import { until } from '../../support/until.ts';
+import { happens } from '../../support/until.ts';
 
 /** One end of a connection, with what a test needs to see of it. */
 interface End {
@@ -38,7 +39,7 @@ function endOf(socket: Socket, role: 'client' | 'server'): End {
 /** Two ends that speak to each other over a socket. */
 async function pair(): Promise<{ client: End; server: End } & AsyncDisposable> {
   const listener = createServer().listen(0, '127.0.0.1');
-  await once(listener, 'listening');
+  await happens(listener, 'listening');
   const accepted = once(listener, 'connection');
   const near = connect((listener.address() as AddressInfo).port, '127.0.0.1');
   const [far] = (await accepted) as [Socket];
@@ -49,7 +50,7 @@ async function pair(): Promise<{ client: End; server: End } & AsyncDisposable> {
       near.destroy();
       far.destroy();
       listener.close();
-      await once(listener, 'close');
+      await happens(listener, 'close');
     },
   };
 }

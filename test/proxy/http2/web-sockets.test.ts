@@ -13,6 +13,7 @@ import { type Http2Client, http2Client } from '../../support/http2-client.ts';
 import { fieldOf } from '../../support/http2-upstream.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { ok, recordingUpstream, scriptedUpstream } from '../../support/upstream.ts';
+import { happens } from '../../support/until.ts';
 
 /** WebSockets over streams (RFC 8441), in all the pairs of a client and a pod that are one on either side. */
 
@@ -29,7 +30,7 @@ async function open(client: Http2Client, fields: Record<string, string> = {}): P
   const { session } = client;
   session.setMaxListeners(0);
   // RFC 8441 3: not before it is offered.
-  if (!offered.has(session)) await once(session, 'remoteSettings');
+  if (!offered.has(session)) await happens(session, 'remoteSettings');
   expect(session.remoteSettings?.enableConnectProtocol).toBe(true);
   offered.add(session);
   const stream = session.request(
@@ -50,7 +51,7 @@ async function open(client: Http2Client, fields: Record<string, string> = {}): P
 }
 
 async function statusOf(stream: ClientHttp2Stream): Promise<number> {
-  const [headers] = (await once(stream, 'response')) as [Record<string, unknown>];
+  const [headers] = (await happens(stream, 'response')) as [Record<string, unknown>];
   expect(headers['sec-websocket-accept']).toBeUndefined();
   return Number(headers[':status']);
 }
@@ -82,7 +83,7 @@ async function read(stream: ClientHttp2Stream, length: number): Promise<Buffer> 
 
 async function echoPod(): Promise<{ port: number; server: WebSocketServer } & Disposable> {
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
-  await once(server, 'listening');
+  await happens(server, 'listening');
   server.on('connection', (socket) => {
     socket.on('message', (message, binary) => socket.send(message, { binary }));
     socket.on('close', (code) => server.emit('closed-with', code));
@@ -103,7 +104,7 @@ async function streamPod(
     serve(stream, fields as readonly string[]);
   });
   server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  await happens(server, 'listening');
   return { port: (server.address() as AddressInfo).port, [Symbol.dispose]: () => server.close() };
 }
 
@@ -177,7 +178,7 @@ it('from a connection to a stream, as a client of HTTP/1.1 would have it', async
   const client = new WebSocket(`ws://127.0.0.1:${proxy.port}/chat?x=1`, 'chat', {
     headers: { Host: 'app.test' },
   });
-  const [greeting] = (await once(client, 'message')) as [Buffer];
+  const [greeting] = (await happens(client, 'message')) as [Buffer];
   expect(greeting.toString()).toBe('hi');
   expect(client.protocol).toBe('chat');
   expect(fieldOf(seen, ':method')).toBe('CONNECT');
@@ -227,7 +228,7 @@ it('a pod that does not offer it is asked in the way it knows, and what it says 
   expect((await read(stream, 2)).toString()).toBe('no');
   expect(method).toBe('GET');
   const other = new WebSocket(`ws://127.0.0.1:${proxy.port}/`, { headers: { Host: 'app.test' } });
-  const [, response] = (await once(other, 'unexpected-response')) as [unknown, { statusCode: number }];
+  const [, response] = (await happens(other, 'unexpected-response')) as [unknown, { statusCode: number }];
   expect(response.statusCode).toBe(426);
 });
 

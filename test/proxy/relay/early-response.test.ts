@@ -8,6 +8,7 @@ import { startProxy } from '../../support/proxy.ts';
 import { get, rawClient, request } from '../../support/raw-client.ts';
 import { ok, scriptedUpstream } from '../../support/upstream.ts';
 import type { Wire } from '../../support/wire.ts';
+import { happens } from '../../support/until.ts';
 
 const TOO_LARGE = 'HTTP/1.1 413 Content Too Large\r\nContent-Length: 5\r\n\r\nlarge';
 const POST = 'POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 100000000\r\n\r\nfirst';
@@ -59,7 +60,7 @@ test('the same from a pod that is spoken to over TLS', async () => {
     readFileSync(new URL(`../../support/certificates/api-server.${end}`, import.meta.url)),
   );
   const server = createServer({ cert, key }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  await happens(server, 'listening');
   const { port } = server.address() as AddressInfo;
   await using proxy = await startProxy(nativeEngine, [{ protocol: 'https', ports: [port] }]);
   for (let i = 0; i < 10; i++) {
@@ -70,7 +71,7 @@ test('the same from a pod that is spoken to over TLS', async () => {
     const [carrier] = (await carried) as [Socket];
     const [connection] = (await secured) as [TLSSocket];
     connection.on('error', () => undefined);
-    await once(connection, 'data');
+    await happens(connection, 'data');
     client.send('more of the body');
     connection.write(TOO_LARGE);
     carrier.resetAndDestroy();

@@ -7,7 +7,7 @@ import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import { startProxy } from '../../support/proxy.ts';
 
 /** More than the kernel's buffers take on the way, so that writes are cut short. */
-const BODY_BYTES = 24 * 1024 * 1024;
+const BODY_BYTES = 16 * 1024 * 1024;
 
 /** Bytes that differ at every place and for every seed, so that a piece in the wrong place shows. */
 function noise(seed: number): Buffer {
@@ -51,7 +51,7 @@ test.each(['length', 'chunked'])('every byte of a response arrives in its place 
   await new Promise<void>((resolve) => pod.listen(0, '127.0.0.1', resolve));
   {
     await using proxy = await startProxy(nativeEngine, [{ ports: [(pod.address() as AddressInfo).port] }]);
-    const seeds = [0, 1, 2];
+    const seeds = [0, 1];
     const received = await Promise.all(
       seeds.map(async (seed) => {
         const headers = { Host: 'app.test' };
@@ -80,7 +80,7 @@ test.each(['length', 'chunked'])('every byte of a request arrives in its place (
   await new Promise<void>((resolve) => pod.listen(0, '127.0.0.1', resolve));
   {
     await using proxy = await startProxy(nativeEngine, [{ ports: [(pod.address() as AddressInfo).port] }]);
-    const seeds = [3, 4, 5];
+    const seeds = [2, 3];
     const received = await Promise.all(
       seeds.map(async (seed) => {
         const body = noise(seed);

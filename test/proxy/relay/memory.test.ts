@@ -7,6 +7,7 @@ import { expect, test } from 'vitest';
 import { WriteBuffer } from '../../../src/proxy/write-buffer.ts';
 import { rawClient } from '../../support/raw-client.ts';
 import { ok, scriptedUpstream } from '../../support/upstream.ts';
+import { happens } from '../../support/until.ts';
 
 const MIB = 1024 * 1024;
 
@@ -25,13 +26,13 @@ test('uploads leave little garbage outside of the heap', async () => {
     workerData: upstream.port,
     resourceLimits: { maxYoungGenerationSizeMb: 3 },
   });
-  const [port] = (await once(worker, 'message')) as [number];
+  const [port] = (await happens(worker, 'message')) as [number];
   const most = once(worker, 'message');
   using client = await rawClient(port);
   client.send(`POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: ${size}\r\n\r\n`);
   const piece = Buffer.alloc(MIB);
   for (let sent = 0; sent < size; sent += MIB) {
-    if (!client.socket.write(piece)) await once(client.socket, 'drain');
+    if (!client.socket.write(piece)) await happens(client.socket, 'drain');
   }
   expect((await client.message()).status).toBe(200);
   const [mostBytes] = (await most) as [number];
@@ -41,9 +42,9 @@ test('uploads leave little garbage outside of the heap', async () => {
 
 test('what waits for a slow reader is put together in memory that is used again', async () => {
   const server = createServer({ pauseOnConnect: true, highWaterMark: 1024 }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  await happens(server, 'listening');
   const writer = connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1' });
-  const [reader] = await once(server, 'connection');
+  const [reader] = await happens(server, 'connection');
   const memory = new Set<unknown>();
   const { write } = writer;
   writer.write = ((bytes: Buffer, ...more: []) => {
@@ -69,13 +70,13 @@ test('what waits for a slow reader is put together in memory that is used again'
     if (writer.writableLength > 0) cutShort++;
     if (goesOn) continue;
     reader.resume();
-    await once(writer, 'drain');
+    await happens(writer, 'drain');
     reader.pause();
     await nextTurn();
   }
   reader.resume();
   writer.end();
-  await once(reader, 'end');
+  await happens(reader, 'end');
   expect(wrong).toEqual([]);
   expect(read).toBe(pieces * 20_000);
   // Else nothing was tried.

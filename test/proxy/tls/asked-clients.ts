@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import type { KeyPair } from '../../../src/model/secrets.ts';
 import type { ClientAuth } from '../../../src/policies/client-certificate.ts';
@@ -7,6 +6,7 @@ import { get } from '../../support/raw-client.ts';
 import { type TlsProxy, type TlsSite, authority, secureClient } from '../../support/tls-proxy.ts';
 import type { RecordingUpstream } from '../../support/upstream.ts';
 import type { WireMessage } from '../../support/wire.ts';
+import { happens } from '../../support/until.ts';
 
 export const keys = { 'shop/all': authority().issue(['*.test', 'app.test', 'open.test', 'other.test']) };
 export const clients = createAuthority();
@@ -56,6 +56,6 @@ export const toldOf = (upstream: RecordingUpstream, index = -1): Record<string, 
 export async function sessionOf(socket: TLSSocket): Promise<Buffer> {
   const session = socket.getSession();
   if (socket.getProtocol() !== 'TLSv1.3' && session) return session;
-  const [given] = (await once(socket, 'session')) as [Buffer];
+  const [given] = (await happens(socket, 'session')) as [Buffer];
   return given;
 }

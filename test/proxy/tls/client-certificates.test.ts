@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { connect } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import { expect } from 'vitest';
@@ -19,6 +18,7 @@ import {
   sites,
   toldOf,
 } from './asked-clients.ts';
+import { happens } from '../../support/until.ts';
 
 contract('certificates of clients', (behaves) => {
   behaves('a verified client is served, and the pod is told who it is', async (create) => {
@@ -174,7 +174,7 @@ contract('certificates of clients', (behaves) => {
       proxyProtocolFrom: ['127.0.0.0/8'],
     });
     const carrier = connect({ port: proxy.httpsPort, host: '127.0.0.1', noDelay: true });
-    await once(carrier, 'connect');
+    await happens(carrier, 'connect');
     const write = carrier.write.bind(carrier);
     write('PROXY TCP4 192.0.2.7 198.51.100.2 56324 443\r\n');
     // Whatever the client writes first goes in pieces, each of which is let go before the next.

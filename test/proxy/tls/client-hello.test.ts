@@ -1,19 +1,19 @@
-import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { type ConnectionOptions, connect } from 'node:tls';
 import * as fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readServerName } from '../../../src/proxy/tls/client-hello.ts';
+import { happens } from '../../support/until.ts';
 
 /** The first bytes that a client of node:tls sends. */
 async function helloOf(options: ConnectionOptions): Promise<Buffer> {
   const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  await happens(server, 'listening');
   const { port } = server.address() as AddressInfo;
   const client = connect({ port, host: '127.0.0.1', ...options });
   client.on('error', () => undefined);
-  const [socket] = await once(server, 'connection');
-  const [bytes] = await once(socket, 'data');
+  const [socket] = await happens(server, 'connection');
+  const [bytes] = await happens(socket, 'data');
   client.destroy();
   socket.destroy();
   server.close();

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
 import type { ConnectionOptions } from 'node:tls';
 import { expect, it } from 'vitest';
@@ -21,6 +20,7 @@ import {
   STRANGERS,
   toldOf,
 } from './asked-clients.ts';
+import { happens } from '../../support/until.ts';
 
 contract('the terms of a connection', (behaves) => {
   behaves(
@@ -183,7 +183,7 @@ it('a gRPC call without a certificate is told so by a status of its own', async 
       ...{ ':method': 'POST', ':path': '/a.B/c', ':authority': 'app.test' },
       ...{ 'content-type': 'application/grpc', te: 'trailers' },
     });
-    const [headers] = await once(stream, 'response');
+    const [headers] = await happens(stream, 'response');
     expect(headers).toMatchObject({ ':status': 200, 'grpc-status': '16' });
   } finally {
     session.destroy();
@@ -193,6 +193,6 @@ it('a gRPC call without a certificate is told so by a status of its own', async 
 async function statusOf(session: ClientHttp2Session, host: string): Promise<number> {
   const stream = session.request({ ':path': '/', ':authority': host });
   stream.resume();
-  const [headers] = (await once(stream, 'response')) as [Record<string, number>];
+  const [headers] = (await happens(stream, 'response')) as [Record<string, number>];
   return headers[':status'] ?? 0;
 }

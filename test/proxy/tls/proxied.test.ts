@@ -1,10 +1,10 @@
 import { connect } from 'node:net';
-import { once } from 'node:events';
 import { expect } from 'vitest';
 import { contract } from '../../support/engines.ts';
 import { get, rawClient } from '../../support/raw-client.ts';
 import { authority, secureClient, startTlsProxy } from '../../support/tls-proxy.ts';
 import { recordingUpstream } from '../../support/upstream.ts';
+import { happens } from '../../support/until.ts';
 
 const keys = { 'shop/app': authority().issue(['app.test']) };
 const V1 = 'PROXY TCP4 192.0.2.7 198.51.100.2 56324 4430\r\n';
@@ -36,7 +36,7 @@ contract('PROXY protocol', (behaves) => {
       expect((await split.message()).status).toBe(200);
 
       const carrier = connect(proxy.httpsPort, '127.0.0.1');
-      await once(carrier, 'connect');
+      await happens(carrier, 'connect');
       carrier.write(header);
       using client = await secureClient(proxy.httpsPort, 'app.test', { socket: carrier });
       client.wire.send(get('/tls'));

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { expect } from 'vitest';
@@ -9,6 +8,7 @@ import { contract } from '../../support/engines.ts';
 import { get, rawClient, request } from '../../support/raw-client.ts';
 import { authority, secureClient, startTlsProxy } from '../../support/tls-proxy.ts';
 import { ok, recordingUpstream, scriptedUpstream } from '../../support/upstream.ts';
+import { happens } from '../../support/until.ts';
 
 const keys = {
   'shop/precise': authority().issue(['app.test']),
@@ -198,7 +198,7 @@ contract('TLS', (behaves) => {
     await using upstream = await recordingUpstream();
     await using proxy = await startTlsProxy(create, [{ ports: [upstream.port] }], { keys });
     const carrier = connect(proxy.httpsPort, '127.0.0.1');
-    await once(carrier, 'connect');
+    await happens(carrier, 'connect');
     using client = await secureClient(proxy.httpsPort, 'app.test', { socket: carrier });
     client.wire.send(get('/'));
     expect((await client.wire.message()).status).toBe(200);
@@ -238,7 +238,7 @@ contract('TLS', (behaves) => {
     await idle.wire.ended;
     await half.ended;
     const refused = connect(proxy.httpsPort, '127.0.0.1');
-    expect(await once(refused, 'error')).toMatchObject([{ code: 'ECONNREFUSED' }]);
+    expect(await happens(refused, 'error')).toMatchObject([{ code: 'ECONNREFUSED' }]);
     pod.send(ok('finished'));
     const response = await busy.wire.message();
     expect(response.body).toBe('finished');
@@ -248,7 +248,7 @@ contract('TLS', (behaves) => {
 
   behaves('WebSockets over TLS stay open while certificates change', async (create) => {
     const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
-    await once(server, 'listening');
+    await happens(server, 'listening');
     server.on('connection', (socket, { headers }) => {
       socket.on('message', (message, binary) => socket.send(message, { binary }));
       socket.send(String(headers['x-forwarded-proto']));
@@ -259,16 +259,16 @@ contract('TLS', (behaves) => {
       headers: { Host: 'app.test' },
       ...({ servername: 'app.test', ca: authority().certificate } as object),
     });
-    const [greeting] = (await once(client, 'message')) as [Buffer];
+    const [greeting] = (await happens(client, 'message')) as [Buffer];
     expect(greeting.toString()).toBe('https');
     proxy.certificates.change([['shop/precise', keys['shop/wildcard']]]);
     const big = Buffer.alloc(300_000, 'w');
     client.send(big);
-    const [echo] = (await once(client, 'message')) as [Buffer];
+    const [echo] = (await happens(client, 'message')) as [Buffer];
     expect(echo.equals(big)).toBe(true);
     expect(proxy.engine.gauges().tunnels).toBe(1);
     client.close();
-    await once(client, 'close');
+    await happens(client, 'close');
     server.close();
   });
 });

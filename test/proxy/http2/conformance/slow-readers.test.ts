@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
@@ -19,6 +18,7 @@ import {
   windowUpdate,
 } from '../../../support/http2-frames.ts';
 import { startProxy } from '../../../support/proxy.ts';
+import { happens } from '../../../support/until.ts';
 
 const get = (stream: number): Buffer => headers(stream, requestFields('GET', '/ok'));
 
@@ -148,6 +148,6 @@ describe('clients that read nothing', () => {
     }
     // What the kernel and one stream hold.
     expect(total).toBeLessThan(32 * 1024 * 1024);
-    await once(client.socket.destroy(), 'close');
+    await happens(client.socket.destroy(), 'close');
   });
 });
