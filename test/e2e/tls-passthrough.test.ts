@@ -9,6 +9,7 @@ import { type SecureClient, authority, secureClient } from '../support/tls-proxy
 import { soon } from '../support/until.ts';
 import { type Folder, createFolder } from './folder.ts';
 import { INGRESS_CLASS, ingressOf, manifest, serviceOf, slicesOf } from './site.ts';
+import { happens } from '../support/until.ts';
 
 /** A Pod that ends TLS itself and echoes what it gets in upper case. */
 interface TlsPod extends AsyncDisposable {
@@ -28,13 +29,13 @@ async function startTlsPod(name: string): Promise<TlsPod> {
     socket.once('close', () => open.delete(socket));
   });
   server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  await happens(server, 'listening');
   return {
     endpoint: `127.0.0.1:${(server.address() as AddressInfo).port}`,
     async [Symbol.asyncDispose]() {
       for (const socket of open) socket.destroy();
       server.close();
-      await once(server, 'close');
+      await happens(server, 'close');
     },
   };
 }

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import http, { type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import https from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
@@ -8,6 +7,7 @@ import { createExternalNames } from '../../src/proxy/balance/external-names.ts';
 import { type SubrequestLimits, Subrequests } from '../../src/proxy/subrequests.ts';
 import { createAuthority } from '../support/certificates.ts';
 import { until } from '../support/until.ts';
+import { happens } from '../support/until.ts';
 
 const closing: (() => void)[] = [];
 afterEach(() => {
@@ -23,7 +23,7 @@ async function server(answer: RequestListener, tls?: https.ServerOptions) {
     sockets.add(socket);
   });
   listening.listen(0, '127.0.0.1');
-  await once(listening, 'listening');
+  await happens(listening, 'listening');
   closing.push(() => {
     for (const socket of sockets) socket.destroy();
     listening.close();

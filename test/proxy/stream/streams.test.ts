@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { type AddressInfo, type Server, type Socket, connect, createServer } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createEndpoints } from '../../../src/proxy/balance/endpoint-pool.ts';
@@ -9,6 +8,7 @@ import { EMPTY_TABLE } from '../../../src/routing/table-update.ts';
 import type { Backend } from '../../../src/routing/table.ts';
 import { externalNames } from '../../support/external-names.ts';
 import { soon, until } from '../../support/until.ts';
+import { happens } from '../../support/until.ts';
 
 const open: (Socket | Server)[] = [];
 
@@ -27,17 +27,17 @@ async function listen(onConnection: (socket: Socket) => void): Promise<number> {
   });
   open.push(server);
   server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  await happens(server, 'listening');
   return (server.address() as AddressInfo).port;
 }
 
 /** A port that refuses connections. */
 async function deadPort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  await happens(server, 'listening');
   const { port } = server.address() as AddressInfo;
   server.close();
-  await once(server, 'close');
+  await happens(server, 'close');
   return port;
 }
 
@@ -74,7 +74,7 @@ async function relayTo(
       const client = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
       open.push(client);
       client.on('error', () => undefined);
-      await once(client, 'connect');
+      await happens(client, 'connect');
       return client;
     },
   };
@@ -169,7 +169,7 @@ describe('a stream', () => {
     const full = await relayTo([await listen(echo)], { connections: 1 });
     const first = await full.connect();
     first.write('x');
-    await once(first, 'readable');
+    await happens(first, 'readable');
     const gone = rest(first);
     await full.connect();
     expect(await gone).toBe('reset');
