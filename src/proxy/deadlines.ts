@@ -15,8 +15,8 @@ export class Deadlines {
   readonly onFault: (fault: unknown) => void;
 
   /**
-   * No deadline is met later than a quarter of its length after its time, or `coarsestMs` if that is less, event loop
-   * permitting. `onFault` is told what threw while one was acted on; the others are not kept from it.
+   * No deadline is met before its time, nor later than half of its length after it, or twice `coarsestMs` if that is less,
+   * event loop permitting. `onFault` is told what threw while one was acted on; the others are not kept from it.
    */
   constructor(coarsestMs: number, onFault: (fault: unknown) => void) {
     this.onFault = onFault;
@@ -102,6 +102,8 @@ export class DeadlineList<Owner = unknown> {
   }
 
   sweep(now: number): void {
+    // What was armed since the last sweep, at whatever time until now, counts from now on: none is met too early.
+    for (let each = this.last; each?.since === JUST_ARMED; each = each.earlier) each.since = now;
     for (;;) {
       const { first } = this;
       if (!first || first.since + this.#timeoutMs > now) return;
@@ -114,6 +116,9 @@ export class DeadlineList<Owner = unknown> {
     }
   }
 }
+
+/** `since` of what was armed after the last sweep. */
+const JUST_ARMED = Infinity;
 
 /** What an owner is waiting for, one thing at a time. */
 export class Deadline<Owner> {
@@ -129,7 +134,7 @@ export class Deadline<Owner> {
 
   /** Starts anew in `list`, whatever it was waiting for before. */
   arm(list: DeadlineList<Owner>): void {
-    this.since = list.clock.now;
+    this.since = JUST_ARMED;
     if (this.#list === list && list.last === this) return;
     this.clear();
     this.#list = list;
@@ -142,6 +147,11 @@ export class Deadline<Owner> {
   /** The one that is due after it, in the list it is in. */
   get later(): Deadline<Owner> | null {
     return this.#later;
+  }
+
+  /** The one that was armed before it, in the list it is in. */
+  get earlier(): Deadline<Owner> | null {
+    return this.#earlier;
   }
 
   isArmedIn(list: DeadlineList<Owner>): boolean {
