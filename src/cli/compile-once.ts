@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import { compileSettings } from '../config/compile-settings.ts';
-import type { CompileConfig, SourceConfig } from '../config/config.ts';
+import type { CompileConfig } from '../config/config.ts';
 import type { SourceLocation } from '../model/format-problem.ts';
 import { type Compilation, compile, listProblems } from '../routing/compile/compile.ts';
 import { type Problem, sortProblems } from '../model/problem.ts';
@@ -66,17 +66,15 @@ function withClass(snapshot: Snapshot, { ingressClass, controllerName }: ClassSe
 export async function readOnce(config: CompileConfig, env: NodeJS.ProcessEnv): Promise<ReadOnceResult> {
   switch (config.source.kind) {
     case 'manifests':
-      return readFiles(config, config.source);
+      return readFiles(config, config.source.paths);
     case 'cluster':
       return readCluster(config, env);
   }
 }
 
-async function readFiles(
-  config: CompileConfig,
-  { paths, recursive }: Extract<SourceConfig, { readonly kind: 'manifests' }>,
-): Promise<ReadOnceResult> {
-  const set = await readManifests({ paths, recursive, watchNamespaces: config.watchNamespaces });
+async function readFiles(config: CompileConfig, paths: readonly string[]): Promise<ReadOnceResult> {
+  const { recursive, watchNamespaces } = config;
+  const set = await readManifests({ paths, recursive, watchNamespaces });
   if (set.empty.length > 0) {
     return { kind: 'no-input', message: set.empty.map((each) => `--manifests: ${each}`).join('; ') };
   }

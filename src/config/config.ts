@@ -36,7 +36,7 @@ export type { ConfigResult, Environment, FlagValues };
 
 /** Where objects come from. */
 export type SourceConfig =
-  | { readonly kind: 'manifests'; readonly paths: readonly string[]; readonly recursive: boolean }
+  | { readonly kind: 'manifests'; readonly paths: readonly string[] }
   | { readonly kind: 'cluster'; readonly kubeconfig: string | null; readonly context: string | null };
 
 /** What is compiled: shared by `run`, `check` and `explain`. */
@@ -46,6 +46,8 @@ export interface CompileConfig {
   /** `namespace/name` */
   readonly ingressNginxConfigMap: string | null;
   readonly source: SourceConfig;
+  /** Whether the subfolders of manifests are read. */
+  readonly recursive: boolean;
   /** Globs; empty for all namespaces. */
   readonly watchNamespaces: readonly string[];
   readonly ingressClass: string;
@@ -123,7 +125,9 @@ export interface Config extends CompileConfig {
   readonly engine: EngineName;
   readonly workers: number;
   readonly limits: Limits;
-  readonly accessLog: AccessLogFormat;
+  readonly accessLog: AccessLogFormat | 'auto';
+  /** Whether clients get the X-Request-ID of their request. */
+  readonly returnRequestId: boolean;
   readonly logLevel: LogLevel;
   readonly logFormat: 'auto' | 'json' | 'text';
   readonly drainTimeoutMs: number;
@@ -157,7 +161,8 @@ export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult
     engine: read.one('engine', oneOf(ENGINES)),
     workers: read.one('workers', workers),
     limits: limits(read.many('limit', limit)),
-    accessLog: read.one('access-log', oneOf(['off', 'json', 'text'])),
+    accessLog: read.one('access-log', oneOf(['auto', 'off', 'json', 'text'])),
+    returnRequestId: read.flag('return-request-id'),
     logLevel: read.one('log-level', oneOf(LOG_LEVELS)),
     logFormat: read.one('log-format', oneOf(['auto', 'json', 'text'])),
     drainTimeoutMs: read.one('drain-timeout', duration),
@@ -247,8 +252,9 @@ function readCompileConfig(read: FlagReader, dropIn: DropIn | null): CompileConf
     ingressNginxConfigMap: read.optional('ingress-nginx-configmap', configMapName),
     source:
       manifests.length > 0
-        ? { kind: 'manifests', paths: manifests, recursive: read.flag('recursive') }
+        ? { kind: 'manifests', paths: manifests }
         : { kind: 'cluster', kubeconfig, context },
+    recursive: read.flag('recursive'),
     watchNamespaces: read.many('watch-namespace', namespaceGlob),
     ingressClass: read.one('ingress-class', nonEmptyText),
     controllerName: read.one('controller-name', nonEmptyText),

@@ -383,6 +383,11 @@ export const RUN_FLAGS: readonly Flag[] = [
     group: 'Data plane',
   },
   {
+    name: 'return-request-id',
+    description: 'send X-Request-ID back to clients, with the value that Pods and the access log have',
+    group: 'Data plane',
+  },
+  {
     name: 'engine',
     value: '<relay|http-proxy>',
     default: 'relay',
@@ -405,16 +410,16 @@ export const RUN_FLAGS: readonly Flag[] = [
   },
   {
     name: 'access-log',
-    value: '<off|json|text>',
-    default: 'json',
-    description: 'one line per request on standard output',
+    value: '<auto|off|json|text>',
+    default: 'auto',
+    description: 'one line per request on standard output; auto means text on a terminal, otherwise json',
     group: 'Logs',
   },
   {
     name: 'log-level',
-    value: '<level>',
+    value: '<debug|info|warn|error|silent>',
     default: 'info',
-    description: 'debug, info, warn, error or silent',
+    description: 'least level of lines that are not of the access log',
     group: 'Logs',
   },
   {

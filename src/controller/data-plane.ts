@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { healthCheck, httpsRedirect } from '../config/compile-settings.ts';
+import type { AccessLogFormat } from '../proxy/access-log.ts';
 import type { Config } from '../config/config.ts';
 import { listenFailure } from './listen-failure.ts';
 import type { LogSink } from './log.ts';
@@ -108,7 +109,8 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
       healthCheck: healthCheck(config),
       httpsRedirect: selfSigned && httpsRedirect(config),
       strictTransportSecurity: config.hsts,
-      accessLog: config.accessLog,
+      returnRequestId: config.returnRequestId,
+      accessLog: accessLogFormat(config.accessLog),
     },
     addresses: [
       { ...place, port: config.httpPort, scheme: 'http' },
@@ -148,4 +150,10 @@ async function defaultCertificate(): Promise<KeyPair> {
   // The library behind it is worth loading only where there is TLS.
   const { createDefaultCertificate } = await import('./default-certificate.ts');
   return createDefaultCertificate(Date.now());
+}
+
+/** `auto` is text for a person at a terminal, and JSON for everything else. */
+function accessLogFormat(format: Config['accessLog']): AccessLogFormat {
+  if (format !== 'auto') return format;
+  return process.stdout.isTTY ? 'text' : 'json';
 }

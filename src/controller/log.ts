@@ -1,6 +1,6 @@
 import { constants, fstatSync, openSync } from 'node:fs';
 import { type DestinationStream, type LevelWithSilent, type Logger, pino } from 'pino';
-import { printable } from '../proxy/access-log.ts';
+import { LEVELS_AS_WORDS, printable } from '../proxy/access-log.ts';
 
 export interface LogOptions {
   readonly level: LevelWithSilent;
@@ -44,7 +44,8 @@ export function openLog(options: LogOptions): LogSink {
     ? { write: (line) => void destination.write(textLine(line)) }
     : destination;
   const base = { stream: 'control' };
-  const logger = pino({ level: options.level, base, timestamp: pino.stdTimeFunctions.isoTime }, stream);
+  const timestamp = pino.stdTimeFunctions.isoTime;
+  const logger = pino({ level: options.level, base, timestamp, formatters: LEVELS_AS_WORDS }, stream);
 
   return {
     logger,
@@ -85,7 +86,7 @@ function openWithoutBlocking(fd: number): number {
 /** `12:00:00.123 WARN  message key=value …`; a line of the access log has `access` in place of the level. */
 function textLine(json: string): string {
   const { level, time, stream: _, msg, ...fields } = JSON.parse(json) as Record<string, unknown>;
-  const label = (pino.levels.labels[Number(level)] ?? '').toUpperCase().padEnd(5);
+  const label = String(level).toUpperCase().padEnd(5);
   const rest = Object.entries(fields).map(
     ([key, value]) => ` ${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
   );

@@ -1,6 +1,6 @@
 import picomatch from 'picomatch';
 import type { Logger } from 'pino';
-import type { CompileConfig, SourceConfig } from '../config/config.ts';
+import type { CompileConfig } from '../config/config.ts';
 import type { Problem } from '../model/problem.ts';
 import type { SourceLocation } from '../model/format-problem.ts';
 import type { ApiConnection } from '../kubernetes/api-connection.ts';
@@ -45,15 +45,15 @@ export async function openSource(
 ): Promise<OpenedSource> {
   switch (config.source.kind) {
     case 'manifests':
-      return openManifests(config.source, config.watchNamespaces, logger, onDirty);
+      return openManifests(config.source.paths, config, logger, onDirty);
     case 'cluster':
       return openCluster(config.source, config, env, logger, onDirty, cache);
   }
 }
 
 async function openManifests(
-  { paths, recursive }: Extract<SourceConfig, { readonly kind: 'manifests' }>,
-  watchNamespaces: readonly string[],
+  paths: readonly string[],
+  { recursive, watchNamespaces }: CompileConfig,
   logger: Logger,
   onDirty: (what: SourceEvent) => void,
 ): Promise<OpenedSource> {

@@ -9,6 +9,9 @@ export interface AccessLog {
   flush(): void;
 }
 
+/** `"level":"warn"` rather than pino's number. */
+export const LEVELS_AS_WORDS = { level: (level: string) => ({ level }) };
+
 /** Lines are sent on when this many characters are gathered, or after `FLUSH_INTERVAL_MS`. */
 const BATCH_CHARACTERS = 32 * 1024;
 const FLUSH_INTERVAL_MS = 100;
@@ -36,7 +39,10 @@ export function createAccessLog(format: AccessLogFormat, send: (lines: string) =
     else timer ??= setTimeout(flush, FLUSH_INTERVAL_MS).unref();
   };
   if (format === 'text') return { write: (exchange) => gather(textLine(exchange)), flush };
-  const logger = pino({ base: { stream: 'access' }, timestamp: false }, { write: gather });
+  const logger = pino(
+    { base: { stream: 'access' }, timestamp: false, formatters: LEVELS_AS_WORDS },
+    { write: gather },
+  );
   return { write: (exchange) => logger.info(jsonFields(exchange)), flush };
 }
 

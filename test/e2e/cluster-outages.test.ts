@@ -74,7 +74,7 @@ describe.concurrent('an API server', () => {
     await daemon.ready();
 
     await api.refuse();
-    await daemon.line(/"level":40.*refused/);
+    await daemon.line(/"level":"warn".*refused/);
     expect((await daemon.request('shop.test')).body).toBe('first');
     expect((await daemon.status('/readyz')).status).toBe(200);
     const stale = /^\[\+\]watch-Ingress 1 objects, as of \d+ s ago, last error: .*refused/m;

@@ -50,7 +50,7 @@ it('names every mistake in one go and ends with 64', async () => {
     'portico run: --manifests and --kubeconfig exclude each other: choose files or a cluster',
     "portico run: --trusted-proxies: 'nonsense' is not a network such as 10.0.0.0/8 or fd00::/8",
     expect.stringContaining("portico run: --watch-namespace: 'Team' is not a glob"),
-    "portico run: PORTICO_ACCESS_LOG: 'xml' is not one of off, json, text",
+    "portico run: PORTICO_ACCESS_LOG: 'xml' is not one of auto, off, json, text",
     "portico run: PORTICO_STATUS_PORT: 'x' is not a port; give a number from 0 to 65535",
     'portico run: unknown flag --workerz; did you mean --workers?',
   ]);
@@ -122,7 +122,7 @@ it('a port in use is one line and 69, whichever port it is', async () => {
     try {
       const { code, stdout, stderr } = await run(address, '--manifests', folder.path);
       expect(code).toBe(69);
-      const errors = stdout.split('\n').filter((line) => line.includes('"level":50'));
+      const errors = stdout.split('\n').filter((line) => line.includes('"level":"error"'));
       expect(errors).toHaveLength(1);
       expect(errors[0]).toContain(
         `${flag} ${port}: the port is in use by another process; stop it or choose another port`,
@@ -141,7 +141,7 @@ it('an address that the machine does not have is one line and 69', async () => {
     ...['--manifests', folder.path],
   ]);
   expect(code).toBe(69);
-  expect(stdout.match(/"level":50/g)).toHaveLength(1);
+  expect(stdout.match(/"level":"error"/g)).toHaveLength(1);
   expect(stdout).toContain(
     `--http-port ${HTTP_PORT}: this machine does not have the address given with --bind-address`,
   );
@@ -160,7 +160,7 @@ it('a port that this user may not have is one line and 77', async () => {
       ['run', '--bind-address', address, '--http-port', '80', '--status-port', '0', ...source],
       { through: root ? ['setpriv', '--bounding-set=-net_bind_service'] : [] },
     );
-    expect(stdout.match(/"level":50.*NET_BIND_SERVICE/g)).toHaveLength(1);
+    expect(stdout.match(/"level":"error".*NET_BIND_SERVICE/g)).toHaveLength(1);
     expect(stdout).toContain(
       '--http-port 80: this user may not listen on it; choose a port of 1024 or higher',
     );

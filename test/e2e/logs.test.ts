@@ -31,18 +31,20 @@ describe.concurrent('the log', () => {
   it('is one JSON line per request, with what there is to know', async ({ expect }) => {
     await using pod = await startPod('pod');
     await using folder = createFolder();
-    await using daemon = await serving(folder, pod.endpoint, {});
+    await using daemon = await serving(folder, pod.endpoint, { args: ['--return-request-id'] });
     const id = 'f00df00d-1';
-    await daemon.request('Shop.Test:8080', '/cart?item=1', {
+    const response = await daemon.request('Shop.Test:8080', '/cart?item=1', {
       method: 'POST',
       body: 'twelve bytes',
       fields: [`X-Request-ID: ${id}`],
     });
-    await daemon.request('nobody.test', '/x');
+    const refusal = await daemon.request('nobody.test', '/x');
     const lines = (await Promise.all([daemon.line(/"target":"\/cart/), daemon.line(/"target":"\/x"/)])).map(
       (line) => JSON.parse(line) as Record<string, unknown>,
     );
     const [served = {}, refused = {}] = lines;
+    expect(response.field('x-request-id')).toBe(id);
+    expect(refusal.field('x-request-id')).toBe(refused['requestId']);
     expect(Object.keys(served)).toEqual(expect.arrayContaining(FIELDS.split(' ')));
     expect(served).toMatchObject({
       client: '127.0.0.1',

@@ -75,7 +75,7 @@ describe.each(ENGINES)('a folder of manifests, served by %s', (engine) => {
     await folder.put('broken.yaml', good.replace('- host: broken.test', '\t- host: broken.test'));
     const said = await daemon.line(/broken\.yaml/, offset);
     expect(said).toContain(`${folder.path}/broken.yaml:${lineNumber}:`);
-    expect(said).toContain('"level":50');
+    expect(said).toContain('"level":"error"');
     expect((await daemon.request('broken.test')).body).toBe('first');
     await daemon.metricBecomes('portico_problems{severity="error"}', 1);
 

@@ -20,7 +20,7 @@ it('json: one line with every field; what does not apply is left out', () => {
     .split('\n')
     .map((line) => JSON.parse(line) as object);
   expect(served).toEqual({
-    level: 30,
+    level: 'info',
     stream: 'access',
     time: '2026-01-02T03:04:05.678Z',
     client: '192.0.2.7',
@@ -48,13 +48,16 @@ it('json: one line with every field; what does not apply is left out', () => {
 it('json: whatever a client sends stays in its string, on its line', () => {
   const sent: string[] = [];
   const log = createAccessLog('json', (lines) => sent.push(lines));
-  const hostile = '/"},{"status":200}\n{"level":60}\u001b[2J\u2028\ud800\\';
+  const hostile = '/"},{"status":200}\n{"level":"fatal"}\u001b[2J\u2028\ud800\\';
   log.write(anExchange({ target: hostile, host: hostile, method: hostile, requestId: hostile }));
   log.flush();
   const text = sent.join('');
   expect(text.match(/\n/g)).toHaveLength(1);
   expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f]/);
-  expect(JSON.parse(text)).toMatchObject({ method: expect.stringContaining('{"level":60}'), status: 200 });
+  expect(JSON.parse(text)).toMatchObject({
+    method: expect.stringContaining('{"level":"fatal"}'),
+    status: 200,
+  });
 });
 
 it('text: one line for a person, in which control characters are spelled out', () => {

@@ -1,6 +1,7 @@
 import { type TrustedProxies, trustedProxies } from '../../http/trusted-proxies.ts';
 import { type BindPolicies, policyBinder } from '../../policies/bound-policies.ts';
 import type { PolicyThread } from '../../policies/policy.ts';
+import { returnedRequestId } from '../../policies/returned-request-id.ts';
 import { strictTransportSecurity } from '../../policies/strict-transport-security.ts';
 import type { HttpsRedirect } from '../../routing/decide.ts';
 import type { GlobalSettings } from '../../routing/global-options.ts';
@@ -19,7 +20,7 @@ export class LiveSettings {
     this.#flags = flags;
     this.#thread = thread;
     this.trustedProxies = trustedProxies(flags.trustedProxies);
-    this.bindPolicies = bindWith(flags.strictTransportSecurity, thread);
+    this.bindPolicies = this.#bindWith(flags.strictTransportSecurity);
     this.httpsRedirect = flags.httpsRedirect;
   }
 
@@ -33,10 +34,13 @@ export class LiveSettings {
     // Bound policies may have state, such as what a limit has counted.
     const hsts = (settings: GlobalSettings | undefined): string | null =>
       settings?.hsts === undefined ? flags.strictTransportSecurity : settings.hsts;
-    if (hsts(globals) !== hsts(before)) this.bindPolicies = bindWith(hsts(globals), this.#thread);
+    if (hsts(globals) !== hsts(before)) this.bindPolicies = this.#bindWith(hsts(globals));
   }
-}
 
-function bindWith(hsts: string | null, thread: PolicyThread): BindPolicies {
-  return policyBinder(thread, hsts === null ? [] : [strictTransportSecurity(hsts)]);
+  #bindWith(hsts: string | null): BindPolicies {
+    return policyBinder(this.#thread, [
+      ...(hsts === null ? [] : [strictTransportSecurity(hsts)]),
+      ...(this.#flags.returnRequestId ? [returnedRequestId()] : []),
+    ]);
+  }
 }

@@ -32,6 +32,8 @@ export interface ThreadSettings {
   readonly healthCheck: HealthCheck | null;
   /** Null for none. */
   readonly strictTransportSecurity: string | null;
+  /** Whether clients get the X-Request-ID of their request. */
+  readonly returnRequestId?: boolean;
   readonly accessLog: AccessLogFormat;
 }
 
