@@ -1,13 +1,13 @@
 /** Why a request gets no route or may not take it, found before anything is sent. */
 export type Refusal =
   | 'bad-host'
-  | 'bad-target'
   | 'host-disagrees'
   | 'method-not-allowed'
   | 'no-route'
   | 'backend-unavailable'
   /** A policy that decides who gets in, or what is verified, cannot be enforced. */
   | 'closed-by-policy'
+  | PathRefusal
   | HealthAnswer
   | CertificateRefusal;
 
@@ -26,8 +26,15 @@ export type CertificateRefusal =
   /** There is nothing to verify clients by, or the Ingress asks for something else than its host. */
   | 'clients-unverifiable';
 
+/** Why the path of a request cannot be matched or rewritten. */
+export type PathRefusal =
+  | 'bad-target'
+  /** It would take the regular expressions of its host too long. */
+  | 'path-too-costly';
+
 /** Why a policy refuses a request. */
 export type PolicyRefusal =
+  | PathRefusal
   /** The address of the client is denied, or not among those that are allowed. */
   | 'address-denied'
   /** It is on a list of what no host wants. */
@@ -273,6 +280,8 @@ function explain(reason: LocalReason): Explanation {
       return { status: 413, message: 'the request body is too large', close: true };
     case 'target-too-long':
       return { status: 414, message: 'the request line is too long', close: true };
+    case 'path-too-costly':
+      return { status: 414, message: 'the path is too long for the regular expressions of this host' };
     case 'expectation-unknown':
       return {
         status: 417,

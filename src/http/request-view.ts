@@ -1,6 +1,21 @@
 import type { ConnectionInfo } from './connection-info.ts';
 import { type FieldsView, HeadEdit } from './head-edit.ts';
 
+/** The rule of an Ingress that takes a request. */
+export interface MatchedRule {
+  /** As the Ingress has it. */
+  readonly path: string;
+  /** Whether it is a regular expression. */
+  readonly isPattern: boolean;
+  /** The path of the request in the form in which rules are matched (see `normalizePath`). */
+  readonly requestPath: string;
+  /**
+   * What the groups of the regular expression took of `requestPath`, the whole match first; undefined for a group that took
+   * no part, null where the path is no regular expression.
+   */
+  groups(): readonly (string | undefined)[] | 'too-costly' | null;
+}
+
 /** A request as policies see it. `value` gives the fields that the client sent. */
 export interface RequestView extends FieldsView {
   readonly method: string;
@@ -15,6 +30,8 @@ export interface RequestView extends FieldsView {
   readonly clientAddress: string;
   readonly requestId: string;
   readonly connectionInfo: ConnectionInfo;
+  /** Null where no path of a rule takes it, as for a default backend. */
+  readonly rule: MatchedRule | null;
 }
 
 /** What policies change in a request before it is sent to an endpoint. */

@@ -6,11 +6,13 @@ import { canary } from './canary.ts';
 import { clientCertificate } from './client-certificate.ts';
 import { cors } from './cors.ts';
 import { globalHeaders } from './global-headers.ts';
+import { pathRegex } from './path-regex.ts';
 import type { PolicyModule } from './policy.ts';
 import { redirect } from './redirect.ts';
 import { requestBody } from './request-body.ts';
 import { responseHead } from './response-head.ts';
 import { responseHeaders } from './response-headers.ts';
+import { rewrite } from './rewrite.ts';
 import { sourceRanges } from './source-ranges.ts';
 import { sslRedirect } from './ssl-redirect.ts';
 import { timeouts } from './timeouts.ts';
@@ -24,6 +26,8 @@ import { upstreamHost } from './upstream-host.ts';
 export const POLICIES = [
   // Read by decide(), and before all others: on a canary most of them do not count.
   canary,
+  // redirect: read by the routing, before there is a route.
+  pathRegex,
   // redirect: read by decide(), before a policy of the route is asked.
   sslRedirect,
   // redirect: the root of the host before what all paths of an Ingress are redirected to, as in ingress-nginx.
@@ -43,6 +47,8 @@ export const POLICIES = [
   globalHeaders,
   // rewrite: what Pods get of a request that may pass.
   upstreamHost,
+  // rewrite: the path, which limits and access know as the client wrote it.
+  rewrite,
   // upstream: read when a connection begins, before there is a request.
   tlsPassthrough,
   // upstream: which endpoint, and how it is spoken to.

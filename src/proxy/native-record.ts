@@ -4,7 +4,8 @@ import type { LocalReason } from '../http/local-response.ts';
 import type { ExchangeRecord } from './exchange-record.ts';
 import type { FieldsView } from '../http/head-edit.ts';
 import { NO_FIELDS } from '../http/head-text.ts';
-import type { RequestView } from '../http/request-view.ts';
+import type { MatchedRule, RequestView } from '../http/request-view.ts';
+import { matchedRule } from '../routing/matched-rule.ts';
 import type { ConnectionInfo } from '../http/connection-info.ts';
 import type { BodyFault } from './http1/body-reader.ts';
 import { type ConnectError, type ConnectFailure, NO_FAILURES } from './upstream/connect-failure.ts';
@@ -55,6 +56,10 @@ export class NativeRecord implements ExchangeRecord, RequestView {
   /** Drawn when it is asked for, which few routes do. */
   get random(): number {
     return Math.random();
+  }
+
+  get rule(): MatchedRule | null {
+    return matchedRule(this.route, this.target);
   }
 
   value(name: string): string | undefined {

@@ -2,6 +2,7 @@ import { get } from '../model/sharded-map.ts';
 import { chooseBackend } from './choose-backend.ts';
 import type { Backend, CanaryBackend, HostRoutes, Route, RouteTable } from './table.ts';
 import { hostReference } from './host-certificate.ts';
+import { TOO_COSTLY } from '../http/regex/first-match.ts';
 import { matchIn, normalizeHost, normalizePath, routesFor } from './match.ts';
 import { normalizeRulePath } from '../http/path.ts';
 import { certificateRefusal } from './client-certificate-check.ts';
@@ -116,6 +117,7 @@ export function decide(
 
   const routes = routesFor(table, host);
   const route = matchIn(table, routes, path);
+  if (route === TOO_COSTLY) return refuse('path-too-costly');
   if (health !== null && path === health.path && !isServed(table, routes, route, path)) {
     return refuse(health.isDraining ? 'draining' : 'healthy');
   }

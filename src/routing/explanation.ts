@@ -2,7 +2,10 @@ import type { Claims, PathClaim } from './ingress/claims.ts';
 import type { Compilation } from './compile/compilation.ts';
 import { type HostOwner, hostOwner, mayHave } from './compile/host-owner.ts';
 import { claimantsOf } from './compile/compile-scopes.ts';
-import { findPath } from './path-tree.ts';
+import { findRoute } from './find-route.ts';
+import { TOO_COSTLY } from '../http/regex/first-match.ts';
+import { withPatterns } from './host-patterns.ts';
+import { patternGroups } from './path-automata.ts';
 import { describeConditions } from '../policies/canary.ts';
 import { globTakes, match, normalizeHost, normalizePath, routesFor } from './match.ts';
 import { byPrecedence } from './precedence.ts';
@@ -70,6 +73,7 @@ export interface LostCandidate {
 export type LostReason =
   | 'other-host-class'
   | 'shorter-path'
+  | 'pattern-order'
   | 'path-type'
   | 'host-owner'
   | 'newer-ingress'
@@ -296,9 +300,13 @@ function pathSteps(
   route: Route | null,
 ): readonly string[] {
   const routes = routesFor(table, host);
-  const rule = routes && findPath(routes.paths, path);
+  const rule = routes && findRoute(routes, path);
+  if (rule === TOO_COSTLY) return [`The regular expressions of this host would take too long for "${path}".`];
   if (rule) {
     const where = `${rule.pathType} "${rule.path}" (Ingress ${rule.ingress}, ${rule.field})`;
+    if (rule.pattern !== undefined) {
+      return [`The regular expression that takes "${path}" first is ${where}.`];
+    }
     return [`The longest rule for "${path}" is ${where}.`];
   }
   const missed = owner === null ? '' : `None of its rules takes "${path}". `;
@@ -340,7 +348,7 @@ function lostCandidates(
   for (const scope of scopesFor(compilation, host)) {
     const claimants = claimantsIn(compilation, scope);
     const hostOwner = ownerOf(compilation, scope);
-    const claims = claimants.flatMap((claimant) => {
+    const claims = withPatterns(scope, claimants, () => undefined).flatMap((claimant) => {
       const owns = mayHave(claimant, hostOwner);
       return (claimant.scopes.get(scope) ?? [])
         .filter((claim) => takes(claim, path))
@@ -390,6 +398,7 @@ function scopesFor({ scopes, table }: Compilation, host: string): readonly Scope
 
 /** Whether a rule takes a path, whatever else there is. */
 function takes({ at, route }: PathClaim, path: string): boolean {
+  if (route.pattern !== undefined) return patternGroups(route.pattern, path) !== null;
   return path === at || (route.pathType !== 'Exact' && path.startsWith(`${at}/`));
 }
 
@@ -408,6 +417,10 @@ function whyLost(
     return { reason: 'other-host-class', because };
   }
   const { route: winner } = winning ?? { route };
+  if (winning && (winning.route.pattern ?? route.pattern) !== undefined && winning.at !== at) {
+    const because = `"${winner.path}" comes before "${route.path}", as regular expressions are ordered.`;
+    return { reason: 'pattern-order', because };
+  }
   if (!winning || at.length < winning.at.length) {
     return { reason: 'shorter-path', because: `"${winner.path}" is longer.` };
   }

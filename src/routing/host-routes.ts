@@ -3,12 +3,20 @@ import type { Claims, PathClaim } from './ingress/claims.ts';
 import { type ClientAuth } from '../policies/client-certificate.ts';
 import { samePolicies } from '../policies/policy-set.ts';
 import type { ObjectKey } from '../model/objects.ts';
+import { separatePatterns, withPatterns } from './host-patterns.ts';
 import type { PathSlot } from './path-tree.ts';
 import { byPrecedence } from './precedence.ts';
 import { splitRoutes } from './split-routes.ts';
 import { type Problem, problem } from '../model/problem.ts';
 import { CATCH_ALL, type Scope, describeScope, scopeHost } from './scope.ts';
-import { type HostClients, type HostRoutes, type PathTree, type Route, UNVERIFIABLE } from './table.ts';
+import {
+  type HostClients,
+  type HostPatterns,
+  type HostRoutes,
+  type PathTree,
+  type Route,
+  UNVERIFIABLE,
+} from './table.ts';
 import { TENANT_LIMITS } from './tenant-limits.ts';
 
 /** What the Ingresses that claim one scope make of it together. */
@@ -21,20 +29,30 @@ export interface ScopeRoutes {
   readonly conflicts: ReadonlyMap<ObjectKey, readonly Problem[]>;
 }
 
+/** Gives scopes with the same claims the same routes. */
+interface RoutesSharing {
+  tree(claimed: readonly (readonly PathClaim[])[], slots: ReadonlyMap<string, PathSlot>): PathTree;
+  patterns(claimed: readonly (readonly PathClaim[])[], found: HostPatterns): HostPatterns;
+}
+
 /**
- * The routes of a scope by what its claimants ask for, and its canaries; both oldest first. `treeOf` may give scopes with
- * the same claims the same tree.
+ * The routes of a scope by what its claimants ask for, and its canaries; both the oldest first. `shared` may give scopes with
+ * the same claims the same routes.
  */
 export function scopeRoutes(
   scope: Scope,
-  oldestFirst: readonly Claims[],
-  canaries: readonly Claims[],
-  treeOf: (claimed: readonly (readonly PathClaim[])[], slots: ReadonlyMap<string, PathSlot>) => PathTree,
+  claimants: readonly Claims[],
+  canariesOldestFirst: readonly Claims[],
+  shared: RoutesSharing,
 ): ScopeRoutes {
   const conflicts = new Map<ObjectKey, Problem[]>();
-  const tellCanary = ({ ingress }: Claims, problem: Problem): void => {
+  const tell = (ingress: ObjectKey, problem: Problem): void => {
     conflicts.set(ingress, [...(conflicts.get(ingress) ?? []), problem]);
   };
+  const tellCanary = ({ ingress }: Claims, problem: Problem): void => tell(ingress, problem);
+  const everyone = withPatterns(scope, [...claimants, ...canariesOldestFirst], tell);
+  const oldestFirst = everyone.slice(0, claimants.length);
+  const canaries = everyone.slice(claimants.length);
   if (oldestFirst.length === 0) {
     splitRoutes(scope, new Map(), null, canaries, tellCanary);
     return { routes: null, namespace: '', conflicts };
@@ -50,7 +68,7 @@ export function scopeRoutes(
     list.push(problem(same ? 'warning' : 'error', code, object, field, message));
   };
 
-  const claimed = oldestFirst.map((claims) => claims.scopes.get(scope) ?? []);
+  const claimed = claimants.map((claims) => claims.scopes.get(scope) ?? []);
   // The namespace that had the host first comes first: no other can use up what the host may have.
   const isOwner = ({ object }: Claims): boolean => object.namespace === oldestFirst[0]?.object.namespace;
   const ownersFirst = [...oldestFirst.filter(isOwner), ...oldestFirst.filter((each) => !isOwner(each))];
@@ -78,13 +96,15 @@ export function scopeRoutes(
   });
   const places = resolveConflicts(scope, admitted.sort(byPrecedence), report);
   const split = splitRoutes(scope, places, defaultRoute, canaries, tellCanary);
-  const shares = canaries.map(({ canary }) => canary?.scopes.get(scope) ?? []);
   const { backend: passthrough, refused } = hostPassthrough(scope, oldestFirst, places, clients !== null);
   for (const [ingress, found] of refused) conflicts.set(ingress, [...(conflicts.get(ingress) ?? []), found]);
+  const { plain, patterns } = separatePatterns(scope, split.places, oldestFirst, tell);
+  const shares = canariesOldestFirst.map(({ canary }) => canary?.scopes.get(scope) ?? []);
   const routes = {
     host: scopeHost(scope),
     namespace: oldestFirst[0]?.object.namespace ?? '',
-    paths: treeOf([...claimed, ...shares], split.places),
+    paths: shared.tree([...claimed, ...shares], plain),
+    ...(patterns && { patterns: shared.patterns([...claimed, ...shares], patterns) }),
     defaultRoute: split.defaultRoute,
     ...(clients && { clients }),
     ...(passthrough !== null && { passthrough }),

@@ -1,5 +1,6 @@
 import { patternTakes } from './glob-pattern.ts';
-import { findPath } from './path-tree.ts';
+import { findRoute } from './find-route.ts';
+import { TOO_COSTLY } from '../http/regex/first-match.ts';
 import { get } from '../model/sharded-map.ts';
 import type { GlobHost, HostRoutes, Route, RouteTable } from './table.ts';
 
@@ -9,16 +10,22 @@ export { normalizePath } from '../http/path.ts';
 /**
  * The route of a request, or null for a 404. `host` comes from `normalizeHost` (empty for a request without a
  * host) and `path` from `normalizePath`. The first class that has the host decides: precise, wildcard, glob,
- * hostless. What misses there goes to that host's default backend, else to the table's.
+ * hostless. What misses there goes to that host's default backend, else to the table's. Null also
+ * where the regular expressions of the host would take too long.
  */
 export function match(table: RouteTable, host: string, path: string): Route | null {
-  return matchIn(table, routesFor(table, host), path);
+  const route = matchIn(table, routesFor(table, host), path);
+  return route === TOO_COSTLY ? null : route;
 }
 
 /** The same where the routes of the host are known already. */
-export function matchIn(table: RouteTable, routes: HostRoutes | null, path: string): Route | null {
+export function matchIn(
+  table: RouteTable,
+  routes: HostRoutes | null,
+  path: string,
+): Route | null | typeof TOO_COSTLY {
   if (routes === null) return table.defaultRoute;
-  return findPath(routes.paths, path) ?? routes.defaultRoute ?? table.defaultRoute;
+  return findRoute(routes, path) ?? routes.defaultRoute ?? table.defaultRoute;
 }
 
 /** The routes of the host class that owns a host. */

@@ -13,6 +13,12 @@ export function* routesOf(host: HostRoutes): Generator<Route> {
       yield route;
     }
   }
+  for (const { entries: patterns } of host.patterns?.lists ?? []) {
+    for (const { route } of patterns) {
+      if (!seen.has(route)) yield route;
+      seen.add(route);
+    }
+  }
   if (host.defaultRoute) yield host.defaultRoute;
 }
 

@@ -62,6 +62,8 @@ export interface HostRoutes {
   readonly namespace: string;
   /** Hosts with the same paths share one tree. */
   readonly paths: PathTree;
+  /** Absent where no path is a regular expression. */
+  readonly patterns?: HostPatterns;
   /** Where a path goes that no rule of this host has; null falls to the table's default route. */
   readonly defaultRoute: Route | null;
   /** Absent where clients need no certificate. */
@@ -72,6 +74,35 @@ export interface HostRoutes {
 
 /** The `policyId` of clients that cannot be verified: no policy and no connection has it. */
 export const UNVERIFIABLE = '';
+
+/** The paths of a host that are regular expressions. */
+export interface HostPatterns {
+  /** One for each namespace that has some. */
+  readonly lists: readonly PatternList[];
+  /** The Ingresses of the host by age, the oldest first: which of two namespaces comes first. */
+  readonly ages: ReadonlyMap<string, number>;
+}
+
+/** The regular expressions of one namespace on a host: the first that matches the beginning of a path takes it. */
+export interface PatternList {
+  readonly namespace: string;
+  readonly entries: readonly PatternEntry[];
+}
+
+export interface PatternEntry {
+  readonly pattern: PathPattern;
+  readonly route: Route;
+}
+
+export interface PathPattern {
+  /** In the syntax of RE2, over paths as `normalizePath` gives them. */
+  readonly text: string;
+  readonly ignoreCase: boolean;
+  /** What every path begins with that it matches, in lower case. */
+  readonly literal: string;
+  /** Instructions of the compiled expression. */
+  readonly size: number;
+}
 
 /** What a host asks of its clients. TLS is negotiated before a path is known: all Ingresses of a host share it. */
 export interface HostClients {
@@ -109,6 +140,8 @@ export interface Route {
   readonly ingress: string;
   /** Where in the Ingress: `spec.rules[0].http.paths[1]`. */
   readonly field: string;
+  /** Present where the path is a regular expression. */
+  readonly pattern?: PathPattern;
   /** Of several, the one of the rule itself. */
   readonly backend: BackendKey;
   /** All among which requests are split, `backend` first; absent where it is the only one. */

@@ -11,6 +11,9 @@ export const TENANT_LIMITS = {
   tlsHostsPerIngress: 10_000,
   /** Characters of one path, in the form that requests are matched in. */
   pathLength: 1_024,
+  /** Instructions of one path that is a regular expression, and of all those of a namespace on one host. */
+  patternSize: 500,
+  patternsSizePerHostAndNamespace: 20_000,
   /** Segments of one path. */
   pathSegments: 64,
   /** Paths of one host (or host glob), over all Ingresses. */

@@ -75,6 +75,7 @@ test('every flag that the guides name exists', () => {
 
 /** What Ingresses are told that claim too much. */
 const LIMIT_REASONS = [
+  'HostPatternsTooLarge',
   'HostTooManyPaths',
   'NamespaceTooManyEndpoints',
   'NamespaceTooManyRoutes',

@@ -14,6 +14,7 @@ const STATUSES: Record<LocalReason, number> = {
   'client-certificate-not-available': 403,
   'address-denied': 403,
   blocked: 403,
+  'path-too-costly': 414,
   misdirected: 421,
   'clients-unverifiable': 503,
   'https-only': 308,
@@ -66,7 +67,7 @@ describe('answers', () => {
   it('keeps the connection only where the next request on it may fare better', () => {
     const kept = REASONS.filter((reason) => !localResponse(reason, 'text').close);
     expect(kept.map(statusOf).sort()).toEqual([
-      200, 308, 403, 403, 403, 404, 501, 502, 502, 502, 502, 502, 503, 503, 503, 503, 504, 504, 504,
+      200, 308, 403, 403, 403, 404, 414, 501, 502, 502, 502, 502, 502, 503, 503, 503, 503, 504, 504, 504,
     ]);
   });
 

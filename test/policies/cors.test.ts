@@ -21,6 +21,7 @@ function allowedOrigin(allowed: string, origin: string): string | undefined {
     ...{ method: 'GET', target: '/', host: 'app.test', httpVersion: '1.1' },
     ...{ clientAddress: '10.0.0.1', requestId: '' },
     scheme: 'http',
+    rule: null,
     connectionInfo: directConnection('10.0.0.1', false, 'http', 80),
     value: (name: string) => fields.value(name),
   } as const;

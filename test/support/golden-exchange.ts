@@ -10,7 +10,7 @@ import {
   localResponse,
   redirection,
 } from '../../src/http/local-response.ts';
-import { RequestEdit, type RequestView } from '../../src/http/request-view.ts';
+import { type MatchedRule, RequestEdit, type RequestView } from '../../src/http/request-view.ts';
 import { type BoundPolicies, policyBinder } from '../../src/policies/bound-policies.ts';
 import type { Verdict } from '../../src/policies/policy.ts';
 import { askPolicies, editResponse } from '../../src/policies/run-policies.ts';
@@ -21,6 +21,7 @@ import { clientPolicies } from '../../src/proxy/tls/client-policies.ts';
 import { presentedCertificate } from '../../src/proxy/tls/presented-certificate.ts';
 import { incomingForwarding, upgradeOf, upstreamHead } from '../../src/proxy/upstream/http1/upstream-head.ts';
 import { type Decision, decide, policiesToAsk } from '../../src/routing/decide.ts';
+import { matchedRule } from '../../src/routing/matched-rule.ts';
 import type { RouteTable } from '../../src/routing/table.ts';
 import { policyThread } from './policy-thread.ts';
 import { type Case, type CaseRequest, clientCertificate, requestHead, splitRequest } from './cases.ts';
@@ -65,6 +66,9 @@ export async function goldenExchange(
     clientAddress: way.realIp,
     requestId: way.requestId,
     connectionInfo,
+    get rule(): MatchedRule | null {
+      return matchedRule(decision.route, request.target);
+    },
     value: (name) => fields.value(name),
   };
   const decision = decide(table, request, serving.https ? { port: 443 } : null);

@@ -70,6 +70,12 @@ export function routeName({ pathType, path }: Route): string {
 function describeHost(routes: HostRoutes): Record<string, string> {
   const paths: Record<string, string> = {};
   for (const [at, route] of describeNodes(routes.paths)) paths[at] = describeRoute(route);
+  for (const { namespace, entries: patterns } of routes.patterns?.lists ?? []) {
+    for (const [index, { pattern, route }] of patterns.entries()) {
+      const mode = pattern.ignoreCase ? '~*' : '~';
+      paths[`${mode} ^${pattern.text} (${index + 1}. of ${namespace})`] = describeRoute(route);
+    }
+  }
   if (routes.defaultRoute) paths['default'] = describeRoute(routes.defaultRoute);
   if (routes.passthrough) paths['(TLS)'] = `passed through to ${routes.passthrough}`;
   return paths;

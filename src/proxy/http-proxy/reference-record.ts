@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { BackendKey, Route } from '../../routing/table.ts';
 import type { EngineContext } from '../engine.ts';
 import type { RequestView } from '../../http/request-view.ts';
+import { matchedRule } from '../../routing/matched-rule.ts';
 import type { ConnectionInfo } from '../../http/connection-info.ts';
 import { type ConnectFailure, NO_FAILURES } from '../upstream/connect-failure.ts';
 
@@ -108,6 +109,9 @@ export function requestView(request: IncomingMessage, record: ReferenceRecord): 
     clientAddress: record.clientAddress,
     requestId: record.requestId,
     connectionInfo: connectionInfoOf(socket),
+    get rule() {
+      return matchedRule(record.route, request.url ?? '');
+    },
     value: (name) => valueOf(request, name),
   };
 }

@@ -12,7 +12,7 @@ import type { Problem } from '../../model/problem.ts';
 import { byAge } from '../precedence.ts';
 import { CATCH_ALL, HOSTLESS, type Scope, scopeKind } from '../scope.ts';
 import type { CompileSettings } from '../settings.ts';
-import { type TreeOf, shareTrees, treeCache } from './share-trees.ts';
+import { SharedRoutes, shareTrees } from './share-trees.ts';
 import { type ShardedMap, edit, get } from '../../model/sharded-map.ts';
 import type { Route, RouteTable } from '../table.ts';
 
@@ -64,7 +64,7 @@ export function compileScopes(
   const { hostOwnership } = settings;
   if (hostOwnership === 'namespace') addHostsBelow(affected, from, claimants);
 
-  const treeOf = treeCache();
+  const shared = new SharedRoutes();
   const fresh = new Map<Scope, ScopeRoutes>();
   for (const scope of affected) {
     const all = claimants(scope);
@@ -72,11 +72,11 @@ export function compileScopes(
     if (all.length === 0 && canaries.length === 0) continue;
     const owner = hostOwner(scope, hostOwnership, claimants);
     if (owner === null) {
-      fresh.set(scope, isolated(scope, all, canaries, treeOf, faults));
+      fresh.set(scope, isolated(scope, all, canaries, shared, faults));
       continue;
     }
     const having = all.filter((each) => mayHave(each, owner));
-    const routes = isolated(scope, having, canaries, treeOf, faults);
+    const routes = isolated(scope, having, canaries, shared, faults);
     const conflicts = new Map(routes.conflicts);
     for (const each of all) {
       if (!mayHave(each, owner)) conflicts.set(each.ingress, [notOwner(scope, each, owner)]);
@@ -194,13 +194,13 @@ function isolated(
   scope: Scope,
   oldestFirst: readonly Claims[],
   canaries: readonly Claims[],
-  treeOf: TreeOf,
+  shared: SharedRoutes,
   faults: CompileFault[],
 ): ScopeRoutes {
   try {
-    return scopeRoutes(scope, oldestFirst, canaries, treeOf);
+    return scopeRoutes(scope, oldestFirst, canaries, shared);
   } catch {
-    let routes = scopeRoutes(scope, [], [], treeOf);
+    let routes = scopeRoutes(scope, [], [], shared);
     const sound: Claims[] = [];
     const soundCanaries: Claims[] = [];
     const failed = new Map<ObjectKey, readonly Problem[]>();
@@ -208,7 +208,7 @@ function isolated(
       const list = each.canary ? soundCanaries : sound;
       list.push(each);
       try {
-        routes = scopeRoutes(scope, sound, soundCanaries, treeOf);
+        routes = scopeRoutes(scope, sound, soundCanaries, shared);
       } catch (error) {
         list.pop();
         failed.set(each.ingress, [faultProblem(each.object, error, faults)]);

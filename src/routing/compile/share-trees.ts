@@ -4,28 +4,37 @@ import type { PathClaim } from '../ingress/claims.ts';
 import { type PathSlot, pathTree } from '../path-tree.ts';
 import type { Scope } from '../scope.ts';
 import { type ShardedMap, get } from '../../model/sharded-map.ts';
-import type { PathTree } from '../table.ts';
+import type { HostPatterns, PathTree } from '../table.ts';
 
-export type TreeOf = (
-  claimed: readonly (readonly PathClaim[])[],
-  slots: ReadonlyMap<string, PathSlot>,
-) => PathTree;
+/** Gives all scopes that the same lists of paths claim the same routes: the hosts and globs of an Ingress, say. */
+export class SharedRoutes {
+  readonly #numbers = new Map<readonly PathClaim[], number>();
+  readonly #trees = new Map<string, PathTree>();
+  readonly #patterns = new Map<string, HostPatterns>();
 
-/** Builds one tree for all scopes that the same lists of paths claim: the hosts and globs of an Ingress, say. */
-export function treeCache(): TreeOf {
-  const numbers = new Map<readonly PathClaim[], number>();
-  const trees = new Map<string, PathTree>();
-  const numberOf = (list: readonly PathClaim[]): number => {
-    const number = numbers.get(list) ?? numbers.size;
-    numbers.set(list, number);
-    return number;
-  };
-  return (claimed, slots) => {
-    const key = claimed.map(numberOf).join();
-    const tree = trees.get(key) ?? pathTree(slots);
-    trees.set(key, tree);
+  tree(claimed: readonly (readonly PathClaim[])[], slots: ReadonlyMap<string, PathSlot>): PathTree {
+    const key = this.#keyOf(claimed);
+    const tree = this.#trees.get(key) ?? pathTree(slots);
+    this.#trees.set(key, tree);
     return tree;
-  };
+  }
+
+  /** The regular expressions that were given first for the same lists. */
+  patterns(claimed: readonly (readonly PathClaim[])[], found: HostPatterns): HostPatterns {
+    const key = this.#keyOf(claimed);
+    const patterns = this.#patterns.get(key) ?? found;
+    this.#patterns.set(key, patterns);
+    return patterns;
+  }
+
+  #keyOf(claimed: readonly (readonly PathClaim[])[]): string {
+    const numberOf = (list: readonly PathClaim[]): number => {
+      const number = this.#numbers.get(list) ?? this.#numbers.size;
+      this.#numbers.set(list, number);
+      return number;
+    };
+    return claimed.map(numberOf).join();
+  }
 }
 
 /**

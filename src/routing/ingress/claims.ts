@@ -4,6 +4,7 @@ import type { BalanceConfig } from '../../policies/balance.ts';
 import type { CanaryConfig } from '../../policies/canary.ts';
 import type { ClientAuth } from '../../policies/client-certificate.ts';
 import type { HostGlob } from '../glob.ts';
+import { PLAIN, patternsOf, readPattern } from './path-patterns.ts';
 import { hostFault, isLabel, isPortName, pathFault } from '../../model/names.ts';
 import type { ObjectKey } from '../../model/objects.ts';
 import type { Dependency, ObjectReader } from '../../model/object-reader.ts';
@@ -20,7 +21,7 @@ import {
   sortProblems,
 } from '../../model/problem.ts';
 import { CATCH_ALL, HOSTLESS, type Scope, globScope } from '../scope.ts';
-import type { BackendKey, PathType, Route } from '../table.ts';
+import type { BackendKey, PathPattern, PathType, Route } from '../table.ts';
 import type { CompileSettings } from '../settings.ts';
 import { TENANT_LIMITS } from '../tenant-limits.ts';
 import { patternPathProblem } from './pattern-path.ts';
@@ -38,6 +39,16 @@ export interface PathClaim {
   /** The place among the paths of its Ingress. */
   readonly order: number;
   readonly route: Route;
+}
+
+/** The place of a regular expression, where two of the same text meet. No plain path begins so. */
+export function patternPlace({ text, ignoreCase }: PathPattern): string {
+  return ignoreCase ? `~*${text}` : `~${text}`;
+}
+
+/** The claim of a path that is a regular expression. */
+export function patternClaim(claim: PathClaim, pattern: PathPattern): PathClaim {
+  return { ...claim, at: patternPlace(pattern), route: { ...claim.route, pattern } };
 }
 
 /** What counts against the limits of a namespace: see `TENANT_LIMITS`. */
@@ -67,6 +78,8 @@ export interface Claims {
   readonly scopes: ReadonlyMap<Scope, readonly PathClaim[]>;
   /** What a canary takes a share of; null for an ordinary Ingress. */
   readonly canary: CanaryClaims | null;
+  /** Whether it makes all paths of its namespace on its hosts regular expressions. */
+  readonly makesPatterns: boolean;
   readonly use: NamespaceUse;
   /** Takes what misses in the scopes above; null when the Ingress has none. */
   readonly defaultRoute: Route | null;
@@ -96,13 +109,27 @@ export function readClaims(
   const problems = [...classProblems, ...validateObject('Ingress', ingress), ...annotations.problems];
   const age = readAge(ingress);
   const { policies } = annotations;
+  const patterns = patternsOf(policies, spec['rules']);
 
   const readClaim = (path: unknown, field: string, order: number): PathClaim | null => {
-    const read = readPath(path, object, field, problems);
-    if (read === null) return null;
-    const { at, ...written } = read;
+    const written = readPath(path);
+    if (written === null) return null;
     const backend = backendKey(namespace, asObject(path)['backend']);
-    return { at, age, order, route: { ...written, ingress: key, field, backend, policies } };
+    const route = { ...written, ingress: key, field, backend, policies };
+    const reading = patterns === null ? PLAIN : readPattern(written.path, written.pathType, patterns);
+    switch (reading.kind) {
+      case 'plain': {
+        const at = plainPlace(written.path, written.pathType, object, field, problems);
+        return at === null ? null : { at, age, order, route };
+      }
+      case 'pattern':
+        return patternClaim({ at: '', age, order, route }, reading.pattern);
+      case 'fault':
+        problems.push(problem('error', reading.code, object, `${field}.path`, reading.message));
+        return null;
+      default:
+        return reading satisfies never;
+    }
   };
   const scopes = readScopes(spec['rules'], annotations.globs, object, problems, readClaim);
   // Rules that are there and cannot be read do not make an Ingress the one that takes everything.
@@ -117,6 +144,7 @@ export function readClaims(
     ingress: key,
     object,
     age,
+    makesPatterns: patterns === 'host',
     use: useOf(scopes, annotations.globs, tls),
     policySecrets: policySecrets(policies),
     tls,
@@ -139,7 +167,7 @@ export function emptyClaims(key: ObjectKey, ingress: unknown, problems: readonly
 /** An Ingress that claims nothing. */
 export function claimNothing({ ingress, object, age }: Pick<Claims, 'ingress' | 'object' | 'age'>): Claims {
   const nothing = { scopes: new Map(), canary: null, defaultRoute: null, tls: new Map(), clients: null };
-  const unread = { policySecrets: [], dependencies: [], problems: [] };
+  const unread = { makesPatterns: false, policySecrets: [], dependencies: [], problems: [] };
   return { ingress, object, age, ...nothing, ...unread, use: { routes: 0, globs: 0 } };
 }
 
@@ -215,17 +243,23 @@ function* readRules(rules: unknown, object: ObjectReference, problems: Problem[]
   }
 }
 
-/** A path that can be served, or null; what the API server has against it is said by `validate`. */
-function readPath(
-  claim: unknown,
-  object: ObjectReference,
-  field: string,
-  problems: Problem[],
-): { path: string; pathType: PathType; at: string } | null {
+/** A path as it is written, or null where it cannot be served; what the API server has against it is said by `validate`. */
+function readPath(claim: unknown): { path: string; pathType: PathType } | null {
   const path = isAbsent(asObject(claim)['path']) ? '' : asString(asObject(claim)['path']);
   const pathType = asObject(claim)['pathType'];
   if (pathType !== 'Exact' && pathType !== 'Prefix' && pathType !== 'ImplementationSpecific') return null;
   if (path === undefined || pathFault(path, pathType) !== null) return null;
+  return { path, pathType };
+}
+
+/** The place of a plain path (see `PathClaim.at`); null where it cannot be served. */
+function plainPlace(
+  path: string,
+  pathType: PathType,
+  object: ObjectReference,
+  field: string,
+  problems: Problem[],
+): string | null {
   const normal = normalizeRulePath(path);
   if (normal === null) {
     const message =
@@ -245,8 +279,7 @@ function readPath(
   }
   const pattern = patternPathProblem(path, pathType, object, `${field}.path`);
   if (pattern) problems.push(pattern);
-  const at = pathType !== 'Exact' && normal.endsWith('/') ? normal.slice(0, -1) : normal;
-  return { path, pathType, at };
+  return pathType !== 'Exact' && normal.endsWith('/') ? normal.slice(0, -1) : normal;
 }
 
 function segmentsOf(path: string): number {

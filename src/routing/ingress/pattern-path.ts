@@ -21,6 +21,7 @@ export function patternPathProblem(
   const literal = path.slice(0, at);
   const isWhole = /^\(?\//.test(path.slice(at));
   const prefix = (isWhole ? literal : literal.slice(0, literal.lastIndexOf('/'))) || '/';
-  const message = `${quote(path)} is matched as it is written and not as a pattern, so hardly any request has this path; write ${quote(prefix)} with pathType Prefix.`;
+  const advice = pathType === 'ImplementationSpecific' ? 'set portico.dev/path-regex: "true", or ' : '';
+  const message = `${quote(path)} is matched as it is written and not as a pattern, so hardly any request has this path; ${advice}write ${quote(prefix)} with pathType Prefix.`;
   return problem(pathType === 'Exact' ? 'error' : 'warning', 'PathLooksLikePattern', object, field, message);
 }
