@@ -10,6 +10,11 @@ export interface BoundPolicies {
 
 export const NO_POLICIES: BoundPolicies = { onRequest: [], onResponse: [] };
 
+/** With one more that looks at the response of this exchange, before the others. */
+export function alsoAtResponse(policies: BoundPolicies, first: BoundPolicy): BoundPolicies {
+  return { ...policies, onResponse: [first, ...policies.onResponse] };
+}
+
 /** Gives the policies of a route on this thread. Looking them up again costs one look into a map. */
 export type BindPolicies = (policies: PolicySet | null) => BoundPolicies;
 

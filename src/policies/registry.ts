@@ -1,3 +1,4 @@
+import { affinity } from './affinity.ts';
 import { appRoot } from './app-root.ts';
 import { balance } from './balance.ts';
 import { backendTransport } from './backend-transport.ts';
@@ -52,6 +53,7 @@ export const POLICIES = [
   // upstream: read when a connection begins, before there is a request.
   tlsPassthrough,
   // upstream: which endpoint, and how it is spoken to.
+  affinity,
   balance,
   backendTransport,
   // upstream: how long the endpoint is waited for.

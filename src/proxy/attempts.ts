@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { balanceOf } from '../policies/balance.ts';
-import { type Forward, balanceConfigOf } from '../routing/decide.ts';
+import type { Forward } from '../routing/decide.ts';
 import { type AttemptOutcome, type NextStep, afterAttempt } from './attempt.ts';
 import type { EndpointState } from './balance/endpoint-pool.ts';
 import * as health from './balance/endpoint-state.ts';
@@ -38,12 +38,15 @@ export class Attempts {
   }
 
   /** Begins the next one; null when there is no endpoint for it. */
-  begin(decision: Forward, deadlines: UpstreamDeadlines, hash: () => string): Upstream | null {
-    const { route, backend } = decision;
+  begin({ route, backend }: Forward, deadlines: UpstreamDeadlines, hash: () => string): Upstream | null {
     const { context } = this.#engine;
     const current = context.endpoints.current(backend);
-    const balance = balanceOf(balanceConfigOf(decision), current.affinity !== undefined);
-    const state = context.endpoints.choose(current, balance, this.#tried, hash, context.now());
+    const balance = balanceOf(route.policies?.configs.balance, current.affinity !== undefined);
+    const { session } = this.#record;
+    const state =
+      session === null
+        ? context.endpoints.choose(current, balance, this.#tried, hash, context.now())
+        : context.endpoints.chooseForSession(session, current, balance, this.#tried, hash, context.now());
     if (!state) return null;
     this.#state = state;
     this.#record.endpoint = state.key;

@@ -6,6 +6,7 @@ import type { FieldsView } from '../http/head-edit.ts';
 import { NO_FIELDS } from '../http/head-text.ts';
 import type { MatchedRule, RequestView } from '../http/request-view.ts';
 import { matchedRule } from '../routing/matched-rule.ts';
+import type { CookieSession } from './balance/cookie-session.ts';
 import type { ConnectionInfo } from '../http/connection-info.ts';
 import type { BodyFault } from './http1/body-reader.ts';
 import { type ConnectError, type ConnectFailure, NO_FAILURES } from './upstream/connect-failure.ts';
@@ -30,6 +31,7 @@ export class NativeRecord implements ExchangeRecord, RequestView {
   route: Route | null = null;
   backend: BackendKey = '';
   canary = '';
+  session: CookieSession | null = null;
   endpoint = '';
   attempts = 0;
   connectFailures = NO_FAILURES;

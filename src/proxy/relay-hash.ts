@@ -1,4 +1,4 @@
-import { type Decision, balanceConfigOf } from '../routing/decide.ts';
+import type { Decision } from '../routing/decide.ts';
 import { balanceOf } from '../policies/balance.ts';
 import { hashKey } from './balance/hash-by.ts';
 import type { NativeRecord } from './native-record.ts';
@@ -13,7 +13,7 @@ export function hashOf(
   base: number,
 ): string {
   if (decision.kind !== 'forward') return '';
-  const config = balanceConfigOf(decision);
+  const config = decision.route.policies?.configs.balance;
   if (balanceOf(config, decision.backend.affinity !== undefined) !== 'consistent-hash') return '';
   const field = (name: string): string | undefined => head.fields.valueOfName(bytes, base, name);
   return hashKey(config?.hashBy ?? 'client-ip', { clientAddress, target, field });

@@ -10,13 +10,14 @@ import {
   redirection,
 } from '../http/local-response.ts';
 import { RequestEdit } from '../http/request-view.ts';
-import { type BoundPolicies, NO_POLICIES } from '../policies/bound-policies.ts';
+import { type BoundPolicies, NO_POLICIES, alsoAtResponse } from '../policies/bound-policies.ts';
 import { type BoundPolicy, CONTINUE, type Verdict } from '../policies/policy.ts';
 import { askPolicies, editResponse } from '../policies/run-policies.ts';
-import { type Decision, policiesToAsk } from '../routing/decide.ts';
+import { type Decision, type Forward, policiesToAsk } from '../routing/decide.ts';
 import { RelayedFields } from './downstream/http1/client-head.ts';
 import type { RequestHead } from './downstream/http1/request-head.ts';
 import type { EngineState } from './engine-state.ts';
+import { cookieSession } from './balance/cookie-session.ts';
 import { callTimeoutMs } from './grpc.ts';
 import { text } from './http1/bytes.ts';
 import type { NativeRecord } from './native-record.ts';
@@ -119,13 +120,14 @@ export class RequestPlan {
     this.#asked = policiesToAsk(decision, this.#policies);
     if (decision.kind !== 'forward') return;
     record.backend = decision.backend.key;
-    if (decision.canary !== null) record.canary = decision.canary.ingress;
+    if (decision.canary !== null) record.canary = decision.canary;
     if (policies !== null) {
       this.deadlines = this.#engine.routeDeadlines.of(policies);
-      const { 'request-body': body, 'response-head': responseHead } = policies.configs;
+      const { affinity, 'request-body': body, 'response-head': responseHead } = policies.configs;
       this.maxHeadBytes = Math.max(this.maxHeadBytes, responseHead?.maxBytes ?? 0);
       this.maxBodyBytes = body?.maxBytes ?? this.maxBodyBytes;
       this.gatherBytes = Math.min(this.gatherBytes, body?.gatherBytes ?? this.gatherBytes);
+      if (affinity !== undefined) this.#beginSession(decision);
     }
     this.hash = hashOf(decision, record, head, bytes, base);
     if (upstreamTransport(decision.route, decision.backend).http2) {
@@ -136,6 +138,14 @@ export class RequestPlan {
     } else {
       this.head = upstreamHead(head, bytes, base, connectionInfo, way, this.upgrade, null);
     }
+  }
+
+  /** The client stays with an endpoint: its cookie says with which, or the response will. */
+  #beginSession({ route, backend }: Forward): void {
+    const record = this.#record;
+    const session = cookieSession(route, backend, record.value('cookie'), this.#engine.context.now());
+    record.session = session;
+    if (session) this.#policies = alsoAtResponse(this.#policies, session);
   }
 
   /** What the policies of the route make of the request. To be asked once, before the next read. */

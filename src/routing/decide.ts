@@ -1,12 +1,12 @@
 import { get } from '../model/sharded-map.ts';
 import { chooseBackend } from './choose-backend.ts';
-import type { Backend, CanaryBackend, HostRoutes, Route, RouteTable } from './table.ts';
+import { keptBackend } from './session.ts';
+import type { Backend, HostRoutes, Route, RouteTable } from './table.ts';
 import { hostReference } from './host-certificate.ts';
 import { TOO_COSTLY } from '../http/regex/first-match.ts';
 import { matchIn, normalizeHost, normalizePath, routesFor } from './match.ts';
 import { normalizeRulePath } from '../http/path.ts';
 import { certificateRefusal } from './client-certificate-check.ts';
-import type { BalanceConfig } from '../policies/balance.ts';
 import type { BoundPolicies } from '../policies/bound-policies.ts';
 import type { BoundPolicy } from '../policies/policy.ts';
 import type { Refusal } from '../http/local-response.ts';
@@ -28,13 +28,8 @@ export interface Forward {
   readonly kind: 'forward';
   readonly route: Route;
   readonly backend: Backend;
-  /** What brings the backend; null for one of the route itself. */
-  readonly canary: CanaryBackend | null;
-}
-
-/** How its backend balances; undefined leaves it to the Service. */
-export function balanceConfigOf({ route, canary }: Forward): BalanceConfig | undefined {
-  return canary?.balance ?? route.policies?.configs.balance;
+  /** `namespace/name` of the canary that brings the backend; null for one of the route itself. */
+  readonly canary: string | null;
 }
 
 /**
@@ -140,10 +135,16 @@ export function decide(
 }
 
 function forward(table: RouteTable, route: Route, request: RequestFacts): Decision {
-  const chosen = route.backends === undefined ? null : chooseBackend(route.backends, request);
+  const { backends } = route;
+  const chosen =
+    backends === undefined
+      ? null
+      : (keptBackend(table.backends, route, backends, request) ?? chooseBackend(backends, request));
   const canary = chosen?.canary ?? null;
   const backend = get(table.backends, chosen?.key ?? route.backend);
-  if (backend && !backend.unavailable) return { kind: 'forward', route, backend, canary };
+  if (backend && !backend.unavailable) {
+    return { kind: 'forward', route: canary?.route ?? route, backend, canary: canary?.ingress ?? null };
+  }
   // The share of a canary without endpoints goes to the main backend.
   const main = canary === null ? undefined : get(table.backends, route.backend);
   if (main && !main.unavailable) return { kind: 'forward', route, backend: main, canary: null };

@@ -1,6 +1,7 @@
 import type { CanaryClaims, Claims } from './ingress/claims.ts';
 import { namespaceOf } from '../model/objects.ts';
 import { type Problem, type Severity, problem } from '../model/problem.ts';
+import { type PolicySet, policySet } from '../policies/policy-set.ts';
 import type { PathSlot } from './path-tree.ts';
 import { type Scope, describeScope } from './scope.ts';
 import type { Route } from './table.ts';
@@ -77,9 +78,10 @@ function shareFault(
   return null;
 }
 
-function withCanary(main: Route, own: Route, { config, balance }: CanaryClaims): Route {
+function withCanary(main: Route, own: Route, { config, policies }: CanaryClaims): Route {
   const { header, cookie, weight, total } = config;
-  const canary = { ingress: own.ingress, conditions: { header, cookie }, balance };
+  const route = { ...main, policies: policiesOfCanary(main.policies, policies) };
+  const canary = { ingress: own.ingress, conditions: { header, cookie }, route };
   return {
     ...main,
     backends: [
@@ -87,4 +89,14 @@ function withCanary(main: Route, own: Route, { config, balance }: CanaryClaims):
       { key: own.backend, weight, canary },
     ],
   };
+}
+
+/** Those of the main Ingress, but with what the canary says of how its own endpoints are chosen. */
+function policiesOfCanary(main: PolicySet | null, canary: PolicySet): PolicySet | null {
+  const { affinity: shared, ...others } = main?.configs ?? {};
+  const { balance } = canary.configs;
+  const affinity = shared?.keepsCanary ? shared : canary.configs.affinity;
+  if (balance === undefined && affinity === shared) return main;
+  const configs = { ...others, ...(affinity && { affinity }), ...(balance && { balance }) };
+  return policySet(configs, main?.closed ?? []);
 }

@@ -1,5 +1,4 @@
 import type { ShardedMap } from '../model/sharded-map.ts';
-import type { BalanceConfig } from '../policies/balance.ts';
 import type { CanaryConfig } from '../policies/canary.ts';
 import type { ClientAuth } from '../policies/client-certificate.ts';
 import type { PolicySet } from '../policies/policy-set.ts';
@@ -165,8 +164,8 @@ export interface CanaryBackend {
   readonly ingress: string;
   /** They decide before the weights. */
   readonly conditions: Pick<CanaryConfig, 'header' | 'cookie'>;
-  /** How it balances; null leaves it to the route. */
-  readonly balance: BalanceConfig | null;
+  /** The same route as this backend serves it: with what the canary says of its endpoints. */
+  readonly route: Route;
 }
 
 /**
@@ -178,6 +177,11 @@ export type BackendKey = string;
 /** One port of one Service, resolved to addresses. */
 export interface Backend {
   readonly key: BackendKey;
+  /**
+   * What the cookies of sessions are made with: the same for every Portico, and known to nobody who has not read the
+   * Service. Absent where there is no Service.
+   */
+  readonly sessionKey?: string;
   /** From `appProtocol`; what the upstream speaks. */
   readonly protocol: 'http' | 'https' | 'h2c' | 'grpc';
   readonly endpoints: readonly Endpoint[];

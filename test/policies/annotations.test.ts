@@ -23,8 +23,11 @@ function read(annotations: Readonly<Record<string, unknown>>): Annotations {
 }
 
 /** What must stand beside an annotation for it to mean something. */
-const beside = (name: string): Record<string, string> =>
-  name.startsWith('portico.dev/client-') ? { 'portico.dev/client-ca-secret': 'clients' } : {};
+const beside = (name: string): Record<string, string> => {
+  if (name.startsWith('portico.dev/client-')) return { 'portico.dev/client-ca-secret': 'clients' };
+  if (/^portico.dev\/(?:affinity-|session-cookie-)/.test(name)) return { 'portico.dev/affinity': 'cookie' };
+  return {};
+};
 
 const literals = ANNOTATIONS.flatMap((spec) =>
   [...spec.values.matchAll(/`([^`]+)`/g)].map(([, value = '']) => [namesOf(spec)[0] ?? '', value] as const),

@@ -7,15 +7,15 @@ import { compile } from '../../src/routing/compile/compile.ts';
 import { explain } from '../../src/routing/explanation.ts';
 import { snapshotOf } from '../../src/model/snapshot.ts';
 import type { WeightedBackend } from '../../src/routing/table.ts';
+import { aRoute } from '../proxy/an-exchange.ts';
 import { loadCase } from '../support/cases.ts';
 
 const REQUEST: RequestFacts = { method: 'GET', target: '/', host: 'app.test' };
 
 function backend(key: string, weight: number, conditions?: Partial<CanaryConfig>): WeightedBackend {
   const { header = null, cookie = null } = conditions ?? {};
-  const canary = conditions
-    ? { ingress: `shop/${key}`, conditions: { header, cookie }, balance: null }
-    : null;
+  const route = { ...aRoute('shop/web'), backend: key };
+  const canary = conditions ? { ingress: `shop/${key}`, conditions: { header, cookie }, route } : null;
   return { key, weight, canary };
 }
 

@@ -50,15 +50,15 @@ let generation = 0;
 export function tableOf(sites: readonly Site[]): RouteTable {
   const hosts = sites.map((site) => {
     const host = site.host ?? 'app.test';
-    const route: Route = {
+    const main: Route = {
       path: '/',
       pathType: 'Prefix',
       ingress: `default/${host}`,
       field: 'spec.rules[0].http.paths[0]',
       backend: `default/${host}:80`,
-      ...(site.canary && { backends: splitOf(host, site.canary) }),
       policies: policySet(site.policies ?? {}, []),
     };
+    const route = site.canary ? { ...main, backends: splitOf(main, host, site.canary) } : main;
     const clients = site.clients && {
       policyId: site.clients === 'unverifiable' ? UNVERIFIABLE : site.clients.policyId,
       ingress: route.ingress,
@@ -78,13 +78,15 @@ export function tableOf(sites: readonly Site[]): RouteTable {
     const key = `default/${site.host ?? 'app.test'}:80`;
     const { protocol = 'http', unavailable = null, externalName = null } = site;
     const endpoints = site.ports.map((port) => ({ address: site.address ?? '127.0.0.1', port }));
-    return [key, { key, protocol, endpoints, externalName, unavailable }];
+    const session = externalName ? {} : { sessionKey: 'key' };
+    return [key, { key, protocol, endpoints, externalName, unavailable, ...session }];
   });
   for (const { host = 'app.test', canary } of sites) {
     if (!canary) continue;
     const key = `default/canary.${host}:80`;
     const endpoints = [{ address: '127.0.0.1', port: canary.port }];
-    backends.push([key, { key, protocol: 'http', endpoints, externalName: null, unavailable: null }]);
+    const nothing = { externalName: null, unavailable: null } as const;
+    backends.push([key, { key, protocol: 'http', endpoints, sessionKey: 'canary', ...nothing }]);
   }
   const hostless = hosts.find(([host]) => host === '')?.[1] ?? null;
   return {
@@ -107,10 +109,11 @@ export function tableOf(sites: readonly Site[]): RouteTable {
 }
 
 function splitOf(
+  route: Route,
   host: string,
   { header = null, cookie = null, weight = 0 }: Partial<CanaryConfig>,
 ): WeightedBackend[] {
-  const canary = { ingress: `default/canary.${host}`, conditions: { header, cookie }, balance: null };
+  const canary = { ingress: `default/canary.${host}`, conditions: { header, cookie }, route };
   return [
     { key: `default/${host}:80`, weight: 100 - weight, canary: null },
     { key: `default/canary.${host}:80`, weight, canary },

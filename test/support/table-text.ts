@@ -12,6 +12,7 @@ import type {
 import type { ClientAuth } from '../../src/policies/client-certificate.ts';
 import { describePolicies } from '../../src/policies/describe-policies.ts';
 import { describeConditions } from '../../src/policies/canary.ts';
+import { samePolicies } from '../../src/policies/policy-set.ts';
 import { hostsOf } from '../../src/routing/table-view.ts';
 import type { Problem } from '../../src/model/problem.ts';
 import { describeObject } from '../../src/model/problem.ts';
@@ -96,16 +97,17 @@ function describeRoute(route: Route): string {
 }
 
 /** ` (90), shop/next:80 (10 or header x-canary, of shop/web-canary)`; empty for a route with one backend. */
-function splitText({ backends = [] }: Route): string {
-  const [main, ...others] = backends;
-  if (!main) return '';
+function splitText(main: Route): string {
+  const [first, ...others] = main.backends ?? [];
+  if (!first) return '';
   const rest = others.map(({ key, weight, canary }) => {
     const conditions = canary === null ? '' : describeConditions(canary.conditions);
-    const balance = canary?.balance ? `, ${canary.balance.balance} by ${canary.balance.hashBy}` : '';
     const whose = canary === null ? '' : ` of ${canary.ingress}`;
-    return `, ${key} (${conditions}${conditions && ', then '}${weight}${whose}${balance})`;
+    const own =
+      canary === null || samePolicies(canary.route.policies, main.policies) ? '' : policyText(canary.route);
+    return `, ${key} (${conditions}${conditions && ', then '}${weight}${whose}${own})`;
   });
-  return ` (${main.weight})${rest.join('')}`;
+  return ` (${first.weight})${rest.join('')}`;
 }
 
 /** ` [balance: ewma by client-ip]`; empty for a route without policies. */

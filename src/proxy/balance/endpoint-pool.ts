@@ -1,9 +1,11 @@
 import type { Balance } from '../../policies/balance.ts';
 import { namespaceOf } from '../../model/objects.ts';
 import { difference, emptyMap, get } from '../../model/sharded-map.ts';
+import { sessionPlace } from '../../routing/session.ts';
 import type { Backend, BackendKey, Endpoint, RouteTable } from '../../routing/table.ts';
 import { type PickContext, type BalancePool, choose, isEligible, balancePool } from './picker.ts';
 import { type EndpointState, endpointKey, endpointState } from './endpoint-state.ts';
+import { type CookieSession, randomPlace } from './cookie-session.ts';
 import type { ExternalNames } from './external-names.ts';
 import type { NameAddresses } from './name-addresses.ts';
 
@@ -17,6 +19,18 @@ export interface Endpoints {
    * Cost does not grow with the number of endpoints, except for retries. `hash` is asked only by a consistent hash.
    */
   choose(
+    backend: Backend,
+    balance: Balance,
+    tried: readonly EndpointState[],
+    hash: () => string,
+    now: number,
+  ): EndpointState | null;
+  /**
+   * The same for a client that stays with an endpoint, and what its cookie is to say from now on. While that endpoint
+   * cannot be reached, another one serves it.
+   */
+  chooseForSession(
+    session: CookieSession,
     backend: Backend,
     balance: Balance,
     tried: readonly EndpointState[],
@@ -63,6 +77,7 @@ class EndpointPool implements Endpoints {
   /** How many backends of the current table have an address. */
   readonly #uses = new Map<string, number>();
   readonly #pools = new WeakMap<readonly Endpoint[], BalancePool>();
+  readonly #allEndpoints = new WeakMap<Backend, readonly Endpoint[]>();
   #backends: RouteTable['backends'] = emptyMap();
 
   constructor({ random = Math.random, externalNames }: EndpointsSettings) {
@@ -79,8 +94,32 @@ class EndpointPool implements Endpoints {
   ): EndpointState | null {
     const known = this.current(backend);
     const chosen = this.#chooseOf(known, balance, { tried, hash, now, random: this.#random });
-    // Not ready, and refuses connections: better an answer at once than a wait for it.
-    return known.lastResort && chosen && now < chosen.ejectedUntil ? null : chosen;
+    return unlessRefusing(known, chosen, now);
+  }
+
+  chooseForSession(
+    session: CookieSession,
+    backend: Backend,
+    balance: Balance,
+    tried: readonly EndpointState[],
+    hash: () => string,
+    now: number,
+  ): EndpointState | null {
+    const known = this.current(backend);
+    const pool = this.#poolForSessions(known);
+    const choice = { tried, hash, now, random: this.#random };
+    const { mode, changesOnFailure } = session.affinity;
+    const moves = changesOnFailure && tried.length > 0;
+    if (mode === 'balanced') {
+      if (session.place === null || moves) session.moveTo(placeOfEligible(pool, choice));
+      const byPlace = { ...choice, hash: () => session.place ?? '' };
+      return unlessRefusing(known, choose(pool, 'consistent-hash', byPlace), now);
+    }
+    const own = session.place === null ? undefined : placesOf(known, pool).get(session.place);
+    if (own && isEligible(own, choice)) return own;
+    const chosen = unlessRefusing(known, this.#chooseOf(known, balance, choice), now);
+    if (chosen && (!own || moves)) session.moveTo(sessionPlace(known, chosen.key));
+    return chosen;
   }
 
   pending({ key, externalName }: Backend): Promise<void> | null {
@@ -119,6 +158,15 @@ class EndpointPool implements Endpoints {
     }
     this.#backends = table.backends;
     return [...gone];
+  }
+
+  /** Near and far ones: which are near differs between Porticos, and a client must come to the same one by each. */
+  #poolForSessions(backend: Backend): BalancePool {
+    const { endpoints, failoverEndpoints } = backend;
+    if (failoverEndpoints === undefined) return this.#poolOf(backend, endpoints);
+    let all = this.#allEndpoints.get(backend);
+    if (!all) this.#allEndpoints.set(backend, (all = [...endpoints, ...failoverEndpoints]));
+    return this.#poolOf(backend, all);
   }
 
   #poolOf({ key }: Backend, endpoints: readonly Endpoint[]): BalancePool {
@@ -166,6 +214,31 @@ class EndpointPool implements Endpoints {
     }
     return after;
   }
+}
+
+/** Not ready, and refuses connections: better an answer at once than a wait for it. */
+function unlessRefusing(
+  { lastResort }: Backend,
+  chosen: EndpointState | null,
+  now: number,
+): EndpointState | null {
+  return lastResort && chosen && now < chosen.ejectedUntil ? null : chosen;
+}
+
+const MOST_DRAWS = 20;
+
+/** A place on the ring whose own endpoint can be reached, as far as is known. */
+function placeOfEligible(pool: BalancePool, choice: PickContext): string {
+  for (let draws = 1; ; draws++) {
+    const place = randomPlace();
+    const own = choose(pool, 'consistent-hash', { ...choice, tried: [], now: Infinity, hash: () => place });
+    if (own === null || draws === MOST_DRAWS || isEligible(own, choice)) return place;
+  }
+}
+
+/** The endpoints by what cookies call them. */
+function placesOf(backend: Backend, pool: BalancePool): ReadonlyMap<string, EndpointState> {
+  return (pool.places ??= new Map(pool.states.map((state) => [sessionPlace(backend, state.key), state])));
 }
 
 /** A name counts as one endpoint: a connection to it tries all its addresses. */

@@ -9,11 +9,13 @@ export interface BalancePool {
   cursor: number;
   /** Built when a consistent hash first asks for it. */
   ring: HashRing | null;
+  /** By what cookies call them; built when a session first asks for it. */
+  places: ReadonlyMap<string, EndpointState> | null;
 }
 
 export function balancePool(states: readonly EndpointState[], random: () => number): BalancePool {
   // A start of its own for each pool: threads in step would all begin with the same endpoint.
-  return { states, cursor: Math.floor(random() * states.length), ring: null };
+  return { states, cursor: Math.floor(random() * states.length), ring: null, places: null };
 }
 
 /** What one choice goes by. */

@@ -5,13 +5,14 @@ import type { Backend, Route } from '../../routing/table.ts';
 import type { LocalReason, LocalResponse } from '../../http/local-response.ts';
 import { applyEdit } from '../../http/head-edit.ts';
 import { RequestEdit, type RequestView } from '../../http/request-view.ts';
-import type { BoundPolicies } from '../../policies/bound-policies.ts';
+import { type BoundPolicies, alsoAtResponse } from '../../policies/bound-policies.ts';
 import type { BoundPolicy, Verdict } from '../../policies/policy.ts';
 import { askPolicies } from '../../policies/run-policies.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
-import { balanceConfigOf, policiesToAsk } from '../../routing/decide.ts';
+import { policiesToAsk } from '../../routing/decide.ts';
 import type { EngineContext } from '../engine.ts';
 import { type Forwarding, forwarding } from '../../http/forwarded.ts';
+import { cookieSession } from '../balance/cookie-session.ts';
 import { hashKey } from '../balance/hash-by.ts';
 import { forwardedFields } from '../upstream/http1/upstream-head.ts';
 import { upstreamTransport } from '../upstream/upstream-transport.ts';
@@ -84,14 +85,15 @@ export function planRequest(context: EngineContext, request: IncomingMessage, re
   if (decision.kind === 'redirect') return { ...decision, head, policies, asked };
   const { route, backend, canary } = decision;
   record.backend = backend.key;
-  record.canary = canary?.ingress ?? '';
+  record.canary = canary ?? '';
+  const session = cookieSession(route, backend, valueOf(request, 'cookie'), context.now());
   const speech = upstreamTransport(route, backend);
   // Nor can it verify upstreams, and what must be verified is not sent without.
   if (speech.http2 || speech.tls?.options.rejectUnauthorized) {
     return { kind: 'refuse', reason: 'protocol-not-supported', head, policies, asked };
   }
 
-  const balanceConfig = balanceConfigOf(decision);
+  const balanceConfig = route.policies?.configs.balance;
   const balance = balanceOf(balanceConfig, backend.affinity !== undefined);
   const hash = (): string =>
     hashKey(balanceConfig?.hashBy ?? 'client-ip', {
@@ -106,9 +108,13 @@ export function planRequest(context: EngineContext, request: IncomingMessage, re
     backend,
     speaksTls: () => upstreamTransport(route, context.endpoints.current(backend)).tls !== null,
     way,
-    policies,
+    policies: session === null ? policies : alsoAtResponse(policies, session),
     asked,
-    choose: (tried) => context.endpoints.choose(backend, balance, tried, hash, context.now()),
+    choose(tried) {
+      return session === null
+        ? context.endpoints.choose(backend, balance, tried, hash, context.now())
+        : context.endpoints.chooseForSession(session, backend, balance, tried, hash, context.now());
+    },
     isLast: (attempt) => attempt >= context.limits.attempts || !context.endpoints.hasSeveral(backend),
   };
 }

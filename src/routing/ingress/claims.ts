@@ -1,6 +1,5 @@
 import { clientAuthOf, readAnnotations } from './annotations.ts';
 import { isAbsent, asObject, isObject, isPortNumber, asArray, asString } from '../../model/untyped.ts';
-import type { BalanceConfig } from '../../policies/balance.ts';
 import type { CanaryConfig } from '../../policies/canary.ts';
 import type { ClientAuth } from '../../policies/client-certificate.ts';
 import type { HostGlob } from '../glob.ts';
@@ -60,7 +59,8 @@ export interface NamespaceUse {
 /** The paths and default backends of others that a canary takes a share of. */
 export interface CanaryClaims {
   readonly config: CanaryConfig;
-  readonly balance: BalanceConfig | null;
+  /** What it says of how its endpoints are chosen. */
+  readonly policies: PolicySet;
   readonly scopes: ReadonlyMap<Scope, readonly PathClaim[]>;
   readonly defaultRoute: Route | null;
 }
@@ -154,7 +154,7 @@ export function readClaims(
       problems.length > MAX_PROBLEMS ? firstOfEachCode(sortProblems(problems), MAX_PROBLEMS + 1) : problems,
   };
   if (!config) return { ...common, scopes, canary: null, defaultRoute, clients: clientAuthOf(policies) };
-  const canary = { config, balance: policies.configs.balance ?? null, scopes, defaultRoute };
+  const canary = { config, policies, scopes, defaultRoute };
   return { ...common, scopes: new Map(), canary, defaultRoute: null, clients: null };
 }
 

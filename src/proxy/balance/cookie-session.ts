@@ -1,0 +1,62 @@
+import { randomBytes } from 'node:crypto';
+import type { HeadEdit } from '../../http/head-edit.ts';
+import type { RequestView } from '../../http/request-view.ts';
+import { setCookie } from '../../http/session-cookie.ts';
+import type { AffinityConfig } from '../../policies/affinity.ts';
+import type { BoundPolicy } from '../../policies/policy.ts';
+import { readSession, sessionTag } from '../../routing/session.ts';
+import type { Backend, Route } from '../../routing/table.ts';
+
+/** The session of one exchange whose client stays with an endpoint by a cookie; it sets the cookie of the response. */
+export class CookieSession implements BoundPolicy {
+  readonly affinity: AffinityConfig;
+  /** Of the rule. */
+  readonly #path: string;
+  readonly #tag: string;
+  readonly #now: number;
+  /** Of the endpoint; null until there is one. */
+  place: string | null;
+  #isNew = false;
+
+  /** `now` is in milliseconds since the epoch. */
+  constructor(affinity: AffinityConfig, path: string, tag: string, place: string | null, now: number) {
+    this.affinity = affinity;
+    this.#path = path;
+    this.#tag = tag;
+    this.place = place;
+    this.#now = now;
+  }
+
+  /** The client is to come back with another place. */
+  moveTo(place: string): void {
+    this.place = place;
+    this.#isNew = true;
+  }
+
+  onResponse(edit: HeadEdit, request: RequestView): void {
+    if (!this.#isNew) return;
+    const value = `${this.place}.${this.#tag}`;
+    edit.add('Set-Cookie', setCookie(this.affinity.cookie, value, this.#path, request, this.#now));
+  }
+}
+
+/** Null where the route keeps no client, or the backend is a name, which is one endpoint. */
+export function cookieSession(
+  route: Route,
+  backend: Backend,
+  cookies: string | undefined,
+  now: number,
+): CookieSession | null {
+  const affinity = route.policies?.configs.affinity;
+  if (affinity === undefined || backend.sessionKey === undefined) return null;
+  const tag = sessionTag(backend);
+  const sent = readSession(cookies, affinity.cookie.name);
+  return new CookieSession(affinity, route.path, tag, sent?.tag === tag ? sent.place : null, now);
+}
+
+const PLACE_BYTES = 15;
+
+/** A place on the ring, for sessions that are balanced. */
+export function randomPlace(): string {
+  return randomBytes(PLACE_BYTES).toString('base64url');
+}
