@@ -1,7 +1,7 @@
-import { randomUUID } from 'node:crypto';
 import { plainAddress } from './address.ts';
 import type { ConnectionInfo } from './connection-info.ts';
 import type { HeaderField } from './head-edit.ts';
+import { newRequestId } from './request-id.ts';
 import type { TrustedProxies } from './trusted-proxies.ts';
 
 export { type TrustedProxies, parseCidr, trustedProxies } from './trusted-proxies.ts';
@@ -47,7 +47,7 @@ export function forwarding(
   trusted: TrustedProxies,
 ): Forwarding {
   const { clientAddress: from, port, scheme } = connectionInfo;
-  const requestId = isSaneRequestId(incoming.requestId) ? incoming.requestId : randomUUID();
+  const requestId = isSaneRequestId(incoming.requestId) ? incoming.requestId : newRequestId();
   if (!connectionInfo.trusted) {
     return {
       scheme,
