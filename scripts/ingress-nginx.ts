@@ -95,9 +95,14 @@ export async function ingressNginxPage(): Promise<string> {
     '',
     '## Flags',
     '',
-    '| ingress-nginx | Portico |',
-    '| --- | --- |',
-    ...CONTROLLER_FLAGS.map(({ name, here }) => `| \`${name}\` | ${here} |`),
+    'Give them to `portico audit --ingress-nginx-flags`, and it says what to write instead.',
+    '',
+    '| ingress-nginx | Verdict | Here | Why |',
+    '| --- | --- | --- | --- |',
+    ...CONTROLLER_FLAGS.map(
+      ({ name, flag, verdict, reason }) =>
+        `| \`${name}\` | ${verdict} | ${flag === null ? '' : optionCode(flag)} | ${reason} |`,
+    ),
     '',
   ];
   return format(page.join('\n'), { parser: 'markdown', printWidth: 120, proseWrap: 'always' });

@@ -1,7 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { stringify } from 'yaml';
+import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
 import { type AuditOutput, type FailOn, runAudit } from '../src/cli/audit.ts';
 import { compileOnce, readOnce } from '../src/cli/compile-once.ts';
 import { type CompileConfig, resolveCompileConfig } from '../src/config/config.ts';
@@ -10,13 +11,23 @@ import { EMPTY_SNAPSHOT, type Snapshot, applyChanges } from '../src/model/snapsh
 import { VERDICTS } from '../src/policies/ingress-nginx/verdict.ts';
 import { type Audit, auditIngresses } from '../src/routing/ingress/audit.ts';
 import { hostsOf, routesOf } from '../src/routing/table-view.ts';
+import { startApiServer } from './support/api-server.ts';
+import { createFolder } from './e2e/folder.ts';
+import { ingress } from './watch/cluster-fixture.ts';
 import { CASE_SETTINGS } from './support/cases.ts';
 import { runPortico } from './support/daemon.ts';
 
+const CLASS = `apiVersion: networking.k8s.io/v1
+kind: IngressClass
+metadata: { name: nginx }
+spec: { controller: k8s.io/ingress-nginx }
+`;
 const CORPUS = join(import.meta.dirname, 'corpus');
 
-function configOf(manifests: string): CompileConfig {
-  const result = resolveCompileConfig({ manifests: [manifests], 'drop-in': 'ingress-nginx' }, {});
+function configOf(manifests: string, configMap = ''): CompileConfig {
+  const flags = { manifests: [manifests], 'drop-in': 'ingress-nginx' };
+  const named = configMap === '' ? {} : { 'ingress-nginx-configmap': configMap };
+  const result = resolveCompileConfig({ ...flags, ...named }, {});
   if (result.kind === 'invalid') throw new Error(result.errors.join('\n'));
   return result.config;
 }
@@ -25,9 +36,12 @@ async function audit(
   manifests: string,
   output: AuditOutput = 'json',
   failOn: FailOn = 'refused',
+  controllerFlags: readonly string[] = [],
+  configMap = '',
 ): Promise<{ code: number; text: string }> {
   let text = '';
-  const code = await runAudit(configOf(manifests), {}, output, failOn, (more) => (text += more));
+  const request = { output, failOn, controllerFlags };
+  const code = await runAudit(configOf(manifests, configMap), {}, request, (more) => (text += more));
   return { code, text };
 }
 
@@ -116,7 +130,7 @@ describe('the outputs', () => {
     ).toEqual([7, 7, 7, 7]);
     for (const output of ['text', 'markdown', 'html'] as const)
       expect((await audit(manifests, output)).text).not.toContain('\u0007');
-    expect((await audit(manifests, 'text')).text.trimEnd().split('\n')).toHaveLength(3);
+    expect((await audit(manifests, 'text')).text.trimEnd().split('\n')).toHaveLength(5);
   });
 
   test.each([
@@ -142,11 +156,62 @@ describe('the outputs', () => {
     ]);
     expect([code, stderr]).toEqual([1, '']);
     expect(stdout).toMatch(
-      /^refused \(critical risk\): Ingress .*\n(.*\n)+20 Ingresses, 1 without annotations .*\n$/,
+      /^refused \(critical risk\): Ingress .*\n(.*\n)+20 Ingresses, 1 without annotations .*\n/,
     );
     const wrong = await runPortico(['audit', '--manifests', CORPUS, '--output', 'pdf']);
     expect([wrong.code, wrong.stdout]).toEqual([64, '']);
   });
+});
+
+test('options of the ConfigMap and flags are judged with the Ingresses, and fail the audit too', async () => {
+  await using folder = createFolder();
+  await folder.put('class.yaml', CLASS);
+  await folder.put(
+    'controller.yaml',
+    stringify({
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'controller', namespace: 'ingress-nginx' },
+      data: { 'enable-modsecurity': 'true', 'keep-alive': '120', hsts: 'false', 'no-such': 'x' },
+    }),
+  );
+  const flags = ['--ingress-class=public', '--watch-namespace-selector=a=b', '--v=2'];
+  const { code, text } = await audit(folder.path, 'text', 'refused', flags, 'ingress-nginx/controller');
+  expect([code, text.trimEnd().split('\n')]).toEqual([
+    1,
+    [
+      'refused (critical risk): ConfigMap ingress-nginx/controller enable-modsecurity: Portico has no web application firewall.',
+      'not yet (low risk): ConfigMap ingress-nginx/controller keep-alive: A flag sets it when Portico starts. Write instead: ' +
+        '--limit keep-alive-idle-timeout=120s.',
+      'reported difference (low risk): ConfigMap ingress-nginx/controller hsts: Strict-Transport-Security of all hosts; if any ' +
+        'of them is set, `--hsts` does not count.',
+      'no effect (low risk): ConfigMap ingress-nginx/controller no-such: ingress-nginx has no such option.',
+      'not yet (medium risk): flag --watch-namespace-selector: Namespaces are named, or matched by patterns of their names.',
+      'no effect (low risk): flag --v: It does not decide what is served, or ingress-nginx has no such flag.',
+      'same (low risk): flag --ingress-class: A flag of Portico takes the same value. Write instead: --ingress-class=public.',
+      '0 Ingresses, 0 without annotations of ingress-nginx; no annotations',
+    ],
+  ]);
+});
+
+test('a cluster is only read', async () => {
+  const annotations = { 'nginx.ingress.kubernetes.io/auth-url': 'https://auth.test' };
+  const web = ingress('shop/web');
+  const spec = { ...(web['spec'] as object), ingressClassName: 'nginx' };
+  const api = await startApiServer({
+    objects: [{ ...web, metadata: { ...web.metadata, annotations }, spec }],
+  });
+  onTestFinished(() => api.close());
+  await using folder = createFolder();
+  await folder.put('kubeconfig', api.kubeconfig());
+  const { stdout } = await runPortico([
+    ...['audit', '--kubeconfig', join(folder.path, 'kubeconfig'), '--output', 'json'],
+    ...['--ingress-nginx-configmap', 'ops/nginx', '--fail-on', 'difference'],
+  ]);
+  expect((JSON.parse(stdout) as Audit).annotations).toMatchObject([
+    { ingress: 'shop/web', name: 'auth-url' },
+  ]);
+  expect(new Set(api.requests.map(({ method }) => method))).toEqual(new Set(['GET']));
 });
 
 test('the work grows with the Ingresses, each of which is read by itself', () => {

@@ -2,6 +2,7 @@ import type { CompileConfig } from '../config/config.ts';
 import { EXIT } from '../config/exit-codes.ts';
 import type { KeyVerdict } from '../policies/ingress-nginx/verdict.ts';
 import { type Audit, auditIngresses } from '../routing/ingress/audit.ts';
+import { withGlobalOptions } from '../routing/compile/apply-global-options.ts';
 import { auditHtml } from './audit-html.ts';
 import { auditMarkdown, auditText } from './audit-text.ts';
 import { readOnce } from './compile-once.ts';
@@ -18,12 +19,18 @@ const FAILING: Readonly<Record<FailOn, readonly KeyVerdict[]>> = {
   difference: ['refused', 'not yet', 'reported difference'],
 };
 
+export interface AuditRequest {
+  readonly output: AuditOutput;
+  readonly failOn: FailOn;
+  /** Flags of ingress-nginx as they are written. */
+  readonly controllerFlags: readonly string[];
+}
+
 /** `portico audit`: what becomes of every annotation of ingress-nginx; the exit code is 1 when `failOn` says so. */
 export async function runAudit(
   config: CompileConfig,
   env: NodeJS.ProcessEnv,
-  output: AuditOutput,
-  failOn: FailOn,
+  { output, failOn, controllerFlags }: AuditRequest,
   write: (text: string) => void,
 ): Promise<number> {
   const read = await readOnce(config, env);
@@ -32,9 +39,12 @@ export async function runAudit(
     return read.kind === 'no-input' ? EXIT.noInput : EXIT.unavailable;
   }
   const { snapshot, settings, forbiddenSecrets } = read;
-  const audit = auditIngresses(snapshot, { ...settings, forbiddenSecrets });
+  const compileSettings = { ...settings, forbiddenSecrets, now: Date.now() };
+  const { settings: effective } = withGlobalOptions(compileSettings, snapshot, undefined);
+  const audit = auditIngresses(snapshot, effective, controllerFlags);
   write(FORMATS[output](audit));
-  return FAILING[failOn].some((verdict) => audit.totals[verdict] > 0) ? EXIT.failure : EXIT.ok;
+  const found = [...audit.annotations, ...audit.options, ...audit.flags];
+  return found.some(({ verdict }) => FAILING[failOn].includes(verdict)) ? EXIT.failure : EXIT.ok;
 }
 
 const FORMATS: Readonly<Record<AuditOutput, (audit: Audit) => string>> = {

@@ -105,19 +105,24 @@ export async function main(argv: readonly string[], threadEntry: URL): Promise<n
         'refused',
       ),
     )
+    .addOption(
+      new Option(
+        '--ingress-nginx-flags <flags>',
+        'flags of ingress-nginx to judge too, such as "--ingress-class=public --enable-ssl-passthrough"',
+      ).default(''),
+    )
     .action(async (flags: FlagValues) => {
       exitCode = await withConfig(
         audit,
         resolveCompileConfig(byFlagName(flags), process.env),
         async (config) => {
           const { runAudit } = await import('./audit.ts');
-          return runAudit(
-            config,
-            process.env,
-            flags['output'] as AuditOutput,
-            flags['failOn'] as FailOn,
-            write,
-          );
+          const request = {
+            output: flags['output'] as AuditOutput,
+            failOn: flags['failOn'] as FailOn,
+            controllerFlags: String(flags['ingressNginxFlags']).split(/\s+/).filter(Boolean),
+          };
+          return runAudit(config, process.env, request, write);
         },
       );
     });

@@ -59,7 +59,7 @@ test('every flag that the guides name exists', () => {
   const others = new Set(
     (
       'for timeout set namespace create-namespace default-ssl-certificate publish-status-address resolve ' +
-      'output ignore strict offline fail-on patch-file ignore-not-found docker-server docker-username docker-password'
+      'output ignore strict offline fail-on ingress-nginx-flags patch-file ignore-not-found docker-server docker-username docker-password'
     ).split(' '),
   );
   const guides = ['install', 'upgrade', 'migrate-from-ingress-nginx', 'troubleshoot', 'security'];

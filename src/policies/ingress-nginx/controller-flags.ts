@@ -1,45 +1,80 @@
-/** A flag of ingress-nginx 1.15.1, and what sets the same here. */
+import type { Judgement } from './verdict.ts';
+
+/** A flag of ingress-nginx 1.15.1 that decides what is served, and what sets the same here. */
 export interface ControllerFlag {
   readonly name: string;
-  /** As Markdown. */
-  readonly here: string;
+  /** The flag of Portico that takes the same value, or all of what to write; null for none. */
+  readonly flag: string | null;
+  readonly verdict: 'same' | 'reported difference' | 'no effect' | 'not yet';
+  /** In one sentence. */
+  readonly reason: string;
 }
 
-const NOTHING = 'nothing';
+const SAME = 'A flag of Portico takes the same value.';
 
-/** Those that decide what is served. */
 export const CONTROLLER_FLAGS: readonly ControllerFlag[] = [
-  row('--configmap', '`--ingress-nginx-configmap`'),
-  row('--ingress-class', '`--ingress-class`'),
-  row('--controller-class', '`--controller-name`'),
-  row('--ingress-class-by-name', 'nothing: the annotation is compared with `--ingress-class` anyway'),
-  row('--watch-ingress-without-class', '`--watch-ingress-without-class`'),
-  row('--watch-namespace', '`--watch-namespace`, which takes several and patterns'),
-  row('--watch-namespace-selector', 'nothing yet: name the namespaces in `--watch-namespace`'),
-  row('--default-backend-service', '`--default-backend`, with a port'),
-  row('--default-ssl-certificate', '`--default-tls-secret`'),
-  row('--publish-service', '`--publish-service`'),
-  row('--publish-status-address', '`--publish-address`'),
-  row('--report-node-internal-ip-address', NOTHING),
-  row('--update-status', '`--publish-status`'),
-  row('--election-id', 'nothing: the Lease is `portico-CLASS`'),
-  row('--http-port', '`--http-port`'),
-  row('--https-port', '`--https-port`'),
-  row('--healthz-port', '`--status-port`'),
-  row('--health-check-path', '`--health-check-path`'),
-  row('--shutdown-grace-period', 'nothing: `preStop` of the manifests waits'),
-  row('--disable-svc-external-name', 'nothing yet'),
-  row('--disable-catch-all', 'nothing yet'),
-  row('--enable-ssl-passthrough', 'nothing yet'),
-  row('--tcp-services-configmap', 'nothing yet'),
-  row('--udp-services-configmap', 'nothing yet'),
-  row('--annotations-prefix', 'nothing: the prefix is `nginx.ingress.kubernetes.io`'),
-  row('--enable-annotation-validation', 'nothing: every value is validated'),
-  row('--validating-webhook', 'nothing: `portico check` says the same before, Events after'),
-  row('--enable-metrics', 'always'),
-  row('--metrics-per-host', 'nothing: no metric has a host'),
+  same('--configmap', '--ingress-nginx-configmap'),
+  same('--ingress-class', '--ingress-class'),
+  same('--controller-class', '--controller-name'),
+  noEffect('--ingress-class-by-name', 'The annotation is compared with `--ingress-class` anyway.'),
+  same('--watch-ingress-without-class', '--watch-ingress-without-class'),
+  same('--watch-namespace', '--watch-namespace'),
+  notYet('--watch-namespace-selector', 'Namespaces are named, or matched by patterns of their names.'),
+  differs(
+    '--default-backend-service',
+    '--default-backend',
+    'The port has to be named: `namespace/service:80`.',
+  ),
+  same('--default-ssl-certificate', '--default-tls-secret'),
+  same('--publish-service', '--publish-service'),
+  same('--publish-status-address', '--publish-address'),
+  same('--update-status', '--publish-status'),
+  noEffect('--report-node-internal-ip-address', 'Without a flag the addresses of nodes are published.'),
+  noEffect('--election-id', 'The Lease is `portico-CLASS`.'),
+  same('--http-port', '--http-port'),
+  same('--https-port', '--https-port'),
+  same('--healthz-port', '--status-port'),
+  same('--health-check-path', '--health-check-path'),
+  noEffect('--shutdown-grace-period', '`preStop` of the manifests waits.'),
+  notYet('--disable-svc-external-name', 'ExternalName Services are served.'),
+  notYet('--disable-catch-all', 'Ingresses that take all hosts are served.'),
+  notYet('--enable-ssl-passthrough', 'TLS ends at Portico.'),
+  notYet('--tcp-services-configmap', 'Only HTTP is served.'),
+  notYet('--udp-services-configmap', 'Only HTTP is served.'),
+  notYet('--annotations-prefix', 'The prefix is `nginx.ingress.kubernetes.io`.'),
+  noEffect('--enable-annotation-validation', 'Every value is validated.'),
+  noEffect('--validating-webhook', '`portico check` says the same before an apply, and Events after it.'),
+  noEffect('--validating-webhook-certificate', 'There is no webhook.'),
+  noEffect('--validating-webhook-key', 'There is no webhook.'),
+  noEffect('--enable-metrics', 'Metrics are always served, on `--status-port`.'),
+  noEffect('--metrics-per-host', 'No metric has a host.'),
 ];
 
-function row(name: string, here: string): ControllerFlag {
-  return { name, here };
+function same(name: string, flag: string): ControllerFlag {
+  return { name, flag, verdict: 'same', reason: SAME };
+}
+
+function differs(name: string, flag: string, reason: string): ControllerFlag {
+  return { name, flag, verdict: 'reported difference', reason };
+}
+
+function noEffect(name: string, reason: string): ControllerFlag {
+  return { name, flag: null, verdict: 'no effect', reason };
+}
+
+function notYet(name: string, reason: string): ControllerFlag {
+  return { name, flag: null, verdict: 'not yet', reason };
+}
+
+/** What becomes of a flag as it is written: `--ingress-class=nginx`. */
+export function judgeControllerFlag(written: string): Judgement & { readonly name: string } {
+  const [, name = written, value = ''] = /^(-{1,2}[^=\s]+)(?:=(.*))?$/s.exec(written) ?? [];
+  const known = CONTROLLER_FLAGS.find((flag) => flag.name === name);
+  if (known === undefined) {
+    const reason = 'It does not decide what is served, or ingress-nginx has no such flag.';
+    return { name, verdict: 'no effect', reason, instead: [], risk: 'low' };
+  }
+  const { flag, verdict, reason } = known;
+  const instead = flag === null ? [] : [value === '' || value === 'true' ? flag : `${flag}=${value}`];
+  return { name, verdict, reason, instead, risk: verdict === 'not yet' ? 'medium' : 'low' };
 }

@@ -1,11 +1,12 @@
 import { ObjectReader, type ReadableObjects } from '../../model/object-reader.ts';
 import type { ObjectKey } from '../../model/objects.ts';
 import { type Problem, type Severity, referenceTo } from '../../model/problem.ts';
-import { entries } from '../../model/sharded-map.ts';
+import { entries, get } from '../../model/sharded-map.ts';
 import type { Snapshot } from '../../model/snapshot.ts';
 import { asObject } from '../../model/untyped.ts';
 import { INGRESS_NGINX } from '../../policies/annotation-spec.ts';
 import type { GlobalDefaults } from '../../policies/global-defaults.ts';
+import { judgeControllerFlag } from '../../policies/ingress-nginx/controller-flags.ts';
 import type { Risk } from '../../policies/ingress-nginx/key.ts';
 import {
   type Judgement,
@@ -14,6 +15,7 @@ import {
   isImplemented,
   judgeAnnotation,
 } from '../../policies/ingress-nginx/verdict.ts';
+import { judgeOptionValue } from '../../policies/ingress-nginx/options.ts';
 import type { CompileSettings } from '../settings.ts';
 import { readAnnotations } from './annotations.ts';
 import { type ClassSettings, ownership, readClasses } from './classes.ts';
@@ -25,6 +27,11 @@ export interface AuditedAnnotation extends Judgement {
   readonly name: string;
 }
 
+/** One option of the ConfigMap of ingress-nginx, or one of its flags. */
+export interface AuditedOption extends Judgement {
+  readonly name: string;
+}
+
 export interface Audit {
   /** How many Ingresses were looked at. */
   readonly ingresses: number;
@@ -33,19 +40,33 @@ export interface Audit {
   /** Worst first: by verdict, then by risk, then by name. */
   readonly annotations: readonly AuditedAnnotation[];
   readonly totals: Readonly<Record<KeyVerdict, number>>;
+  /** How many Ingresses have such an annotation and none that is worse. */
+  readonly ingressesByVerdict: Readonly<Record<KeyVerdict, number>>;
+  /** The ConfigMap that was looked at, as `namespace/name`; null when none was named. */
+  readonly configMap: ObjectKey | null;
+  /** What it sets, worst first. */
+  readonly options: readonly AuditedOption[];
+  /** The flags of ingress-nginx that were given, worst first. */
+  readonly flags: readonly AuditedOption[];
 }
 
 const RISKS: readonly Risk[] = ['critical', 'high', 'medium', 'low'];
 /** How an Ingress of ingress-nginx is told, whatever the name of its class. */
 const INGRESS_NGINX_CLASS = { ingressClass: 'nginx', controllerName: 'k8s.io/ingress-nginx' };
 
-type Settings = ClassSettings & ReadableObjects & Pick<CompileSettings, 'defaults'>;
+type Settings = ClassSettings &
+  ReadableObjects &
+  Pick<CompileSettings, 'defaults' | 'ingressNginxConfigMap' | 'globalOptions'>;
 
 /**
  * What becomes of the annotations of ingress-nginx on every Ingress that is ours, that ingress-nginx serves, or that names
- * the class of the settings.
+ * the class of the settings; of its ConfigMap; and of its flags as they are written.
  */
-export function auditIngresses(snapshot: Snapshot, settings: Settings): Audit {
+export function auditIngresses(
+  snapshot: Snapshot,
+  settings: Settings,
+  controllerFlags: readonly string[] = [],
+): Audit {
   const annotations: AuditedAnnotation[] = [];
   let ingresses = 0;
   let unannotated = 0;
@@ -58,9 +79,39 @@ export function auditIngresses(snapshot: Snapshot, settings: Settings): Audit {
     if (found.length === 0) unannotated++;
     for (const each of found) annotations.push(each);
   }
-  const totals = { refused: 0, 'not yet': 0, 'reported difference': 0, 'no effect': 0, same: 0 };
-  for (const { verdict } of annotations) totals[verdict]++;
-  return { ingresses, unannotated, annotations: annotations.sort(byUrgency), totals };
+  annotations.sort(byUrgency);
+  const configMap = settings.ingressNginxConfigMap ?? null;
+  return {
+    ...{ ingresses, unannotated, annotations },
+    totals: countVerdicts(annotations),
+    // The first of each Ingress is its worst.
+    ingressesByVerdict: countVerdicts(
+      new Map(annotations.toReversed().map((each) => [each.ingress, each])).values(),
+    ),
+    configMap,
+    options: auditOptions(configMap, snapshot).sort(byVerdict),
+    flags: controllerFlags.map(judgeControllerFlag).sort(byVerdict),
+  };
+}
+
+function countVerdicts(judgements: Iterable<Judgement>): Record<KeyVerdict, number> {
+  const counts = { refused: 0, 'not yet': 0, 'reported difference': 0, 'no effect': 0, same: 0 };
+  for (const { verdict } of judgements) counts[verdict]++;
+  return counts;
+}
+
+function auditOptions(key: ObjectKey | null, { configMaps }: Snapshot): AuditedOption[] {
+  const data = asObject(key === null ? undefined : get(configMaps, key)?.data);
+  const unknown: Judgement = {
+    verdict: 'no effect',
+    reason: 'ingress-nginx has no such option.',
+    instead: [],
+    risk: 'low',
+  };
+  return Object.entries(data).map(([name, value]) => ({
+    name,
+    ...(judgeOptionValue(name, typeof value === 'string' ? value.trim() : '') ?? unknown),
+  }));
 }
 
 function auditedIngresses(
@@ -120,11 +171,14 @@ function worstByField(problems: readonly Problem[]): ReadonlyMap<string, Problem
 }
 
 function byUrgency(a: AuditedAnnotation, b: AuditedAnnotation): number {
+  return byVerdict(a, b) || compareText(a.ingress, b.ingress);
+}
+
+function byVerdict(a: AuditedOption, b: AuditedOption): number {
   return (
     VERDICTS.indexOf(a.verdict) - VERDICTS.indexOf(b.verdict) ||
     RISKS.indexOf(a.risk) - RISKS.indexOf(b.risk) ||
-    compareText(a.name, b.name) ||
-    compareText(a.ingress, b.ingress)
+    compareText(a.name, b.name)
   );
 }
 
