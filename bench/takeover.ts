@@ -146,7 +146,8 @@ async function startPortico(
         `${drainTimeoutMs}ms`,
       ],
     ],
-    { stdio: ['ignore', 'inherit', 'inherit'] },
+    // Standard output is for the result.
+    { stdio: ['ignore', 2, 2] },
   );
   children.push(child);
   for (;;) {

@@ -12,6 +12,7 @@ import { BUNDLE } from '../support/bundle.ts';
 import { HTTP_PORT, STATUS_PORT, eventually } from '../support/daemon.ts';
 import { loopbackAddress } from '../support/loopback.ts';
 import { happens } from '../support/until.ts';
+import { STAYS_OPEN } from '../support/stays-open.ts';
 
 const run = promisify(execFile);
 const HOST = 'shop.example';
@@ -64,7 +65,9 @@ endpoints: [{ addresses: [${address}] }]
 
 /** An upstream on an address of its own. */
 async function upstream(address: string): Promise<number> {
-  const server = createServer((request, response) => response.end(`${request.url} of the shop\n`));
+  const server = createServer(STAYS_OPEN, (request, response) =>
+    response.end(`${request.url} of the shop\n`),
+  );
   server.listen(0, address);
   onTestFinished(() => void server.close());
   await happens(server, 'listening');

@@ -12,6 +12,7 @@ import { authority } from '../support/tls-proxy.ts';
 import { type Folder, createFolder } from './folder.ts';
 import { INGRESS_CLASS, ingressOf, manifest, serviceOf, slicesOf } from './site.ts';
 import { happens } from '../support/until.ts';
+import { STAYS_OPEN } from '../support/stays-open.ts';
 
 const HOST = 'app.example.test';
 /** A browser that does not come to an end of its own is given its page as it is after this. */
@@ -61,7 +62,7 @@ async function startSitePod(): Promise<Server> {
     for (const response of waiting.splice(0))
       response.setHeader('content-type', 'image/svg+xml').end(PICTURE);
   };
-  const server = createServer((request, response) => {
+  const server = createServer(STAYS_OPEN, (request, response) => {
     if (request.url === '/') return void response.setHeader('content-type', 'text/html').end(PAGE);
     if (request.url !== '/picture.svg') return void response.writeHead(404).end();
     waiting.push(response);

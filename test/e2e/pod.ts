@@ -2,6 +2,7 @@ import { type Server, createServer } from 'node:http';
 import { type AddressInfo, isIPv6 } from 'node:net';
 import { soon } from '../support/until.ts';
 import { happens } from '../support/until.ts';
+import { STAYS_OPEN } from '../support/stays-open.ts';
 
 /** A small server as a Pod runs it: answers every request with its name. */
 export interface Pod extends AsyncDisposable {
@@ -23,7 +24,7 @@ export async function startPod(name: string, address = '127.0.0.1', port = 0): P
   let held: (() => void)[] = [];
   let waiting: { count: number; resolve: () => void }[] = [];
   let holding = true;
-  const server = createServer((request, response) => {
+  const server = createServer(STAYS_OPEN, (request, response) => {
     request.resume();
     response.setHeader('x-pod', name);
     const respond = (): void => void response.end(name);
@@ -35,8 +36,6 @@ export async function startPod(name: string, address = '127.0.0.1', port = 0): P
       return false;
     });
   });
-  // A proxy that reuses a connection must not meet its end by chance.
-  server.keepAliveTimeout = 120_000;
   server.listen(port, address);
   await happens(server, 'listening');
   const bound = (server.address() as AddressInfo).port;

@@ -11,6 +11,7 @@ import { authority } from '../../support/tls-proxy.ts';
 import { createFolder } from '../folder.ts';
 import { INGRESS_CLASS, ingressOf, manifest, serviceOf, slicesOf } from '../site.ts';
 import { happens } from '../../support/until.ts';
+import { STAYS_OPEN } from '../../support/stays-open.ts';
 
 /** Where the program is missing, its tests are skipped, and the output says so. */
 export function isMissing(program: string, argument = '--version'): boolean {
@@ -87,7 +88,7 @@ function objectsOf({ host, port, appProtocol, annotations = {} }: TlsHost): ApiO
 export async function echoPod(): Promise<
   AsyncDisposable & { readonly port: number; readonly server: Server }
 > {
-  const server = createServer({ maxHeaderSize: 64 * 1024 }, (request, response) => {
+  const server = createServer({ ...STAYS_OPEN, maxHeaderSize: 64 * 1024 }, (request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (bytes: Buffer) => chunks.push(bytes));
     request.on('end', () => {

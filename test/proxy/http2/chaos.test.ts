@@ -18,6 +18,7 @@ import { type Site, startProxy } from '../../support/proxy.ts';
 import { seededRandom } from '../../support/random.ts';
 import { startTlsProxy } from '../../support/tls-proxy.ts';
 import { happens } from '../../support/until.ts';
+import { STAYS_OPEN } from '../../support/stays-open.ts';
 
 /**
  * Any mix of valid traffic, resets, tiny windows and clients that stop reading: each response that is complete is the
@@ -71,7 +72,7 @@ async function answer(request: Request, response: Response): Promise<void> {
 const gone = (): void => undefined;
 
 async function podOfHttp1(): Promise<{ port: number } & Disposable> {
-  const server = createServer((request, response) => void answer(request, response).catch(gone));
+  const server = createServer(STAYS_OPEN, (request, response) => void answer(request, response).catch(gone));
   server.on('upgrade', (_request, socket, head) => {
     socket.on('error', () => socket.destroy());
     socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n');

@@ -17,6 +17,7 @@ import {
 import { startProxy } from '../../support/proxy.ts';
 import { scriptedUpstream } from '../../support/upstream.ts';
 import { happens } from '../../support/until.ts';
+import { STAYS_OPEN } from '../../support/stays-open.ts';
 
 /** Longer than a client that is not slow needs to read our last frames. */
 const PATIENCE_MS = 2_600;
@@ -24,7 +25,7 @@ const PATIENCE_MS = 2_600;
 it('a connection that is closed gives a slow client the time to read the responses that are on their way', async () => {
   let told = 0;
   // As much as it is let.
-  const server = createServer((request, response) => {
+  const server = createServer(STAYS_OPEN, (request, response) => {
     if (request.method === 'HEAD') return void response.end();
     const write = (): void => {
       told++;

@@ -18,6 +18,7 @@ import { isPatternOf, pattern } from '../../support/pattern.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { startTlsProxy } from '../../support/tls-proxy.ts';
 import { happens } from '../../support/until.ts';
+import { STAYS_OPEN } from '../../support/stays-open.ts';
 
 /** What waits for a client that does not read is still the same when it does, whatever others were sent meanwhile. */
 
@@ -60,7 +61,7 @@ async function keepsApart(connect: () => Promise<Socket>): Promise<void> {
 }
 
 async function pod(): Promise<{ port: number } & Disposable> {
-  const server = createServer((request, response) => {
+  const server = createServer(STAYS_OPEN, (request, response) => {
     const [, id, size] = (request.url ?? '').split('/').map(Number);
     response.end(pattern(id ?? 0, size ?? 0));
   }).listen(0, '127.0.0.1');

@@ -12,6 +12,7 @@ import { startProxy } from '../../support/proxy.ts';
 import { authority, startTlsProxy } from '../../support/tls-proxy.ts';
 import { get, rawClient } from '../../support/raw-client.ts';
 import { recordingUpstream } from '../../support/upstream.ts';
+import { STAYS_OPEN } from '../../support/stays-open.ts';
 
 const pods = authority().issue(['pod.internal']);
 const keys = { 'shop/app': authority().issue(['app.test']) };
@@ -30,7 +31,7 @@ async function listening(server: Server | Http2SecureServer): Promise<AsyncDispo
 
 const secureHttp = () =>
   listening(
-    createHttps({ cert: pods.certificate, key: pods.key }, (request, response) => {
+    createHttps({ ...STAYS_OPEN, cert: pods.certificate, key: pods.key }, (request, response) => {
       const { servername } = request.socket as unknown as { servername: string | false };
       response.end(`${request.httpVersion} ${String(servername)}`);
     }),
@@ -181,7 +182,7 @@ it.each<Partial<BackendTransportConfig>>([
   { protocol: 'grpcs' },
   { protocol: 'grpc' },
 ])('a route that speaks %o to a Pod of HTTP is told so, and ejects nothing', async (given) => {
-  await using pod = await listening(createHttp((_, response) => response.end('plain')));
+  await using pod = await listening(createHttp(STAYS_OPEN, (_, response) => response.end('plain')));
   const wrong = { host: 'wrong.test', ports: [pod.port], policies: transport(given) };
   await using proxy = await startProxy(nativeEngine, [wrong, { ports: [pod.port] }]);
   using client = await rawClient(proxy.port);

@@ -7,6 +7,7 @@ import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { get, rawClient } from '../../support/raw-client.ts';
 import { scriptedUpstream } from '../../support/upstream.ts';
+import { STAYS_OPEN } from '../../support/stays-open.ts';
 
 /** Pieces of requests, good and bad, and bytes that are neither. */
 const piece = fc.oneof(
@@ -41,7 +42,7 @@ const piece = fc.oneof(
 test('any bytes in any pieces: the relay lives, lets go of everything, and a pod sees well-formed requests only', async () => {
   const complaints: string[] = [];
   // Node's own parser is the judge of what arrives.
-  const pod = createServer((request, response) => {
+  const pod = createServer(STAYS_OPEN, (request, response) => {
     request.on('data', () => undefined);
     request.on('end', () => response.end('ok'));
     request.on('error', () => undefined);

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import { startProxy } from '../../support/proxy.ts';
+import { STAYS_OPEN } from '../../support/stays-open.ts';
 
 /** More than the kernel's buffers take on the way, so that writes are cut short. */
 const BODY_BYTES = 16 * 1024 * 1024;
@@ -40,7 +41,7 @@ async function readAll(readable: AsyncIterable<Buffer>): Promise<Buffer> {
 }
 
 test.each(['length', 'chunked'])('every byte of a response arrives in its place (%s)', async (framing) => {
-  const pod = createServer((incoming, outgoing) => {
+  const pod = createServer(STAYS_OPEN, (incoming, outgoing) => {
     const body = noise(Number(incoming.url?.slice(1)));
     if (framing === 'length') outgoing.setHeader('Content-Length', body.length);
     for (let at = 0; at < body.length; at += 50_001) {
@@ -73,7 +74,7 @@ test.each(['length', 'chunked'])('every byte of a response arrives in its place 
 });
 
 test.each(['length', 'chunked'])('every byte of a request arrives in its place (%s)', async (framing) => {
-  const pod = createServer(async (incoming, outgoing) => {
+  const pod = createServer(STAYS_OPEN, async (incoming, outgoing) => {
     await stands(() => incoming.socket.bytesRead);
     outgoing.end(digest(await readAll(incoming)));
   });
