@@ -2,6 +2,8 @@
 export interface FieldsView {
   /** The values of all fields of a name, joined with `, `; undefined when there is none. */
   value(name: string): string | undefined;
+  /** The values of the fields of a name, each by itself: `Set-Cookie` cannot be joined (RFC 9110 5.3). */
+  values(name: string): readonly string[];
 }
 
 /** `Name` and value as they are written. */
@@ -31,6 +33,22 @@ export class HeadEdit {
     const before = this.#replaced.has(lower) ? undefined : this.#fields.value(lower);
     const values = before === undefined ? added : [before, ...added];
     return values.length === 0 ? undefined : values.join(', ');
+  }
+
+  /** The values that the head will have, each by itself. */
+  values(name: string): readonly string[] {
+    const lower = name.toLowerCase();
+    const added = this.#added.filter(([each]) => each.toLowerCase() === lower).map(([, value]) => value);
+    return this.#replaced.has(lower) ? added : [...this.#fields.values(lower), ...added];
+  }
+
+  /** Changes each field of this name by itself. Where none becomes another, they stay the bytes they are. */
+  map(name: string, change: (value: string) => string): void {
+    const before = this.values(name);
+    const after = before.map(change);
+    if (after.every((value, index) => value === before[index])) return;
+    this.remove(name);
+    for (const value of after) this.#added.push([name, value]);
   }
 
   has(name: string): boolean {
@@ -86,6 +104,7 @@ export function fieldsViewOf(fields: readonly HeaderField[]): FieldsView {
       const values = fields.filter(([each]) => each.toLowerCase() === name).map(([, value]) => value);
       return values.length === 0 ? undefined : values.join(', ');
     },
+    values: (name) => fields.filter(([each]) => each.toLowerCase() === name).map(([, value]) => value),
   };
 }
 

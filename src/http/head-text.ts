@@ -13,18 +13,22 @@ export class HeadText implements FieldsView {
   }
 
   value(name: string): string | undefined {
+    const values = this.values(name);
+    return values.length === 0 ? undefined : values.join(', ');
+  }
+
+  values(name: string): readonly string[] {
     const lower = (this.#lower ??= this.#text.toLowerCase());
     const start = `\r\n${name}:`;
-    let joined: string | undefined;
+    const values: string[] = [];
     for (let at = lower.indexOf(start); at >= 0; at = lower.indexOf(start, at + start.length)) {
       const from = at + start.length;
       // Not trim(): to JavaScript more bytes are blank than to HTTP.
-      const value = this.#text.slice(from, this.#text.indexOf('\r\n', from)).replace(/^[ \t]+|[ \t]+$/g, '');
-      joined = joined === undefined ? value : `${joined}, ${value}`;
+      values.push(this.#text.slice(from, this.#text.indexOf('\r\n', from)).replace(/^[ \t]+|[ \t]+$/g, ''));
     }
-    return joined;
+    return values;
   }
 }
 
 /** Of a request that never came to a head. */
-export const NO_FIELDS: FieldsView = { value: () => undefined };
+export const NO_FIELDS: FieldsView = { value: () => undefined, values: () => [] };

@@ -5,8 +5,11 @@ import { backendTransport } from './backend-transport.ts';
 import { blockList } from './block-list.ts';
 import { canary } from './canary.ts';
 import { clientCertificate } from './client-certificate.ts';
+import { cookieRewrite } from './cookie-rewrite.ts';
 import { cors } from './cors.ts';
+import { customHeaders } from './custom-headers.ts';
 import { globalHeaders } from './global-headers.ts';
+import { locationRewrite } from './location-rewrite.ts';
 import { pathRegex } from './path-regex.ts';
 import type { PolicyModule } from './policy.ts';
 import { redirect } from './redirect.ts';
@@ -61,6 +64,10 @@ export const POLICIES = [
   // upstream: what may come back from it.
   responseHead,
   // response: for responses of Pods and for local responses.
+  locationRewrite,
+  cookieRewrite,
+  // response: after what changes the fields of Pods, whose values they replace.
+  customHeaders,
   responseHeaders,
 ] as const;
 

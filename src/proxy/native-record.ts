@@ -68,6 +68,10 @@ export class NativeRecord implements ExchangeRecord, RequestView {
     return this.fields.value(name);
   }
 
+  values(name: string): readonly string[] {
+    return this.fields.values(name);
+  }
+
   connectFailed(failure: ConnectFailure): void {
     this.connectFailures = [...this.connectFailures, failure];
   }

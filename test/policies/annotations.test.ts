@@ -26,7 +26,7 @@ function read(annotations: Readonly<Record<string, unknown>>): Annotations {
 const beside = (name: string): Record<string, string> => {
   if (name.startsWith('portico.dev/client-')) return { 'portico.dev/client-ca-secret': 'clients' };
   if (/^portico.dev\/(?:affinity-|session-cookie-)/.test(name)) return { 'portico.dev/affinity': 'cookie' };
-  return {};
+  return name === 'portico.dev/location-to' ? { 'portico.dev/location-from': '/' } : {};
 };
 
 const literals = ANNOTATIONS.flatMap((spec) =>

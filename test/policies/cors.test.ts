@@ -24,6 +24,7 @@ function allowedOrigin(allowed: string, origin: string): string | undefined {
     rule: null,
     connectionInfo: directConnection('10.0.0.1', false, 'http', 80),
     value: (name: string) => fields.value(name),
+    values: (name: string) => fields.values(name),
   } as const;
   const edit = new HeadEdit(fieldsViewOf([]));
   cors

@@ -70,6 +70,7 @@ export async function goldenExchange(
       return matchedRule(decision.route, request.target);
     },
     value: (name) => fields.value(name),
+    values: (name) => fields.values(name),
   };
   const decision = decide(table, request, serving.https ? { port: 443 } : null);
 

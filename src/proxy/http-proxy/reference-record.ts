@@ -113,6 +113,7 @@ export function requestView(request: IncomingMessage, record: ReferenceRecord): 
       return matchedRule(record.route, request.url ?? '');
     },
     value: (name) => valueOf(request, name),
+    values: (name) => valuesOf(rawHeaders, name),
   };
 }
 

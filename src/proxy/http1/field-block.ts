@@ -211,6 +211,17 @@ export class FieldBlock {
     }
     return joined;
   }
+
+  /** The same, each by itself. */
+  valuesOfName(bytes: Buffer, base: number, name: string): readonly string[] {
+    const values: string[] = [];
+    for (let field = 0; field < this.count; field++) {
+      if (this.nameEnd(field) - this.lineStart(field) !== name.length) continue;
+      if (this.name(bytes, base, field) !== name) continue;
+      values.push(this.value(bytes, base, field));
+    }
+    return values;
+  }
 }
 
 function isBlank(byte: number | undefined): boolean {

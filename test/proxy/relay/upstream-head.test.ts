@@ -101,7 +101,7 @@ test('an edit replaces the target, the host and fields, those of ours too, and a
   );
   const head = new RequestHead(DEFAULT_LIMITS);
   expect(head.read(bytes, 0, bytes.length)).toBe('done');
-  const edit = new RequestEdit({ value: () => undefined });
+  const edit = new RequestEdit({ value: () => undefined, values: () => [] });
   edit.target = '/new';
   edit.host = 'pod.internal';
   edit.remove('cookie');

@@ -108,6 +108,11 @@ export class RelayedFields implements FieldsView {
     if (connection.names?.has(name)) return undefined;
     return fields.valueOfName(this.#bytes, this.#base, name);
   }
+
+  values(name: string): readonly string[] {
+    const { fields, connection } = this.#response;
+    return connection.names?.has(name) ? [] : fields.valuesOfName(this.#bytes, this.#base, name);
+  }
 }
 
 /** Whether a field of a response goes on as it is; the client hears of framing and connection in our own words. */

@@ -19,4 +19,8 @@ export class HeadFields implements FieldsView {
   value(name: string): string | undefined {
     return this.#head?.fields.valueOfName(this.#bytes, this.#base, name);
   }
+
+  values(name: string): readonly string[] {
+    return this.#head?.fields.valuesOfName(this.#bytes, this.#base, name) ?? [];
+  }
 }
