@@ -19,7 +19,9 @@ interface Family {
 
 /** The page as it should be. */
 export async function metricsPage(): Promise<string> {
-  const ours = readFamilies(await scrape()).filter(({ name }) => name.startsWith('portico_'));
+  const families = readFamilies(await scrape());
+  const ours = families.filter(({ name }) => name.startsWith('portico_'));
+  const theirs = families.filter(({ name }) => name.startsWith('nginx_'));
   const bounds = LATENCY_BOUNDS_SECONDS.join(', ');
   const [ofNamespace, all] = [COUNTER_LIMITS.ingressesOfNamespace, COUNTER_LIMITS.ingresses].map((limit) =>
     limit.toLocaleString('en'),
@@ -51,6 +53,20 @@ export async function metricsPage(): Promise<string> {
     '- `thread` counts the data-plane threads from 0. `nodejs_heap_…` are of the control thread.',
     '- `kind` is a kind of Kubernetes that is watched. `severity` is `error`, `warning` or `info`.',
     '',
+    '## Under the names of ingress-nginx',
+    '',
+    '`--metrics-compat ingress-nginx` adds these, which flagger and the dashboards of ingress-nginx ask for. `status` is the class,',
+    '`canary` is `canary` for requests that went to a canary Ingress and empty for others; series never have a host, a path or a',
+    'method. `controller_class` is `--controller-name`; Pod and namespace come from `POD_NAME` and `POD_NAMESPACE`. Sizes and',
+    '`response_duration_seconds` have sum and count, and one bucket.',
+    '',
+    '| Metric | Type | Labels | |',
+    '| --- | --- | --- | --- |',
+    ...theirs.map(({ name, type, labels, help }) => {
+      const names = [...labels].filter((label) => !label.startsWith('controller_'));
+      return `| \`${name}\` | ${type} | ${names.map((label) => `\`${label}\``).join(', ')} | ${help} |`;
+    }),
+    '',
     'Beside these there are the `process_…` and `nodejs_…` metrics that every program with prom-client has.',
     '',
   ];
@@ -68,6 +84,7 @@ async function scrape(): Promise<string> {
           ingress: 'namespace/name',
           statusClasses: [1, 1, 1, 1, 1],
           canaryStatusClasses: [1, 1, 1, 1, 1],
+          canaryLatencySumSeconds: 1,
           latencyBuckets: LATENCY_BOUNDS_SECONDS.map(() => 1),
           latencySumSeconds: 1,
           requestBytes: 1,
@@ -107,6 +124,7 @@ async function scrape(): Promise<string> {
       certificates: [{ host: 'host', secret: 'namespace/name', notAfter: 0 }],
       logDroppedBytes: 1,
     }),
+    compatibility: { version: '', controllerNamespace: '', controllerClass: '', controllerPod: '' },
     now: () => 0,
   });
   metrics.compiled(0);

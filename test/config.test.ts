@@ -107,6 +107,7 @@ const VALUES: Readonly<Record<string, readonly [written: string, read: object]>>
   engine: ['http-proxy', { engine: 'http-proxy' }],
   workers: ['3', { workers: 3 }],
   limit: ['attempts=5', { limits: { ...DEFAULT_LIMITS, attempts: 5 } }],
+  'metrics-compat': ['ingress-nginx', { metricsCompat: 'ingress-nginx' }],
   'access-log': ['off', { accessLog: 'off' }],
   'log-level': ['debug', { logLevel: 'debug' }],
   'log-format': ['text', { logFormat: 'text' }],

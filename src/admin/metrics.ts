@@ -1,76 +1,19 @@
 import { Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import {
+  type Family,
+  type Sample,
+  byStatus,
+  counter,
+  gauge,
+  histogram,
+  ingressLabels,
+  labelsOf,
+  withLabel,
+} from './families.ts';
+import type { ControlFigures, DataPlaneFigures, RequestTotals, WatchFigures } from './figures.ts';
+import { type Compatibility, ingressNginxFamilies } from './ingress-nginx-metrics.ts';
 import type { Scrape } from './scrapes.ts';
 import { chunksInSlices } from './slices.ts';
-
-/** The requests of one Ingress, as the data plane counts them. */
-export interface RequestTotals {
-  /**
-   * `namespace/name`; empty for requests that no Ingress took. The name `_other` stands for those Ingresses of a
-   * namespace, and the namespace `_other` for those of the cluster, that are beyond the limits.
-   */
-  readonly ingress: string;
-  readonly statusClasses: ArrayLike<number>;
-  /** Of those that went to a canary. */
-  readonly canaryStatusClasses: ArrayLike<number>;
-  readonly latencyBuckets: ArrayLike<number>;
-  readonly latencySumSeconds: number;
-  readonly requestBytes: number;
-  readonly responseBytes: number;
-  readonly retries: number;
-  /** By the reason. */
-  readonly connectFailures: Readonly<Record<string, number>>;
-  readonly droppedFields: number;
-}
-
-export interface DataPlaneFigures {
-  /** Gone through once for each family. */
-  readonly counters: Iterable<RequestTotals>;
-  readonly gauges: {
-    readonly clientConnections: number;
-    readonly upstreamConnections: number;
-    readonly inFlight: number;
-    readonly tunnels: number;
-    readonly heldBytes: number;
-    readonly evicted: number;
-    readonly refused: number;
-    readonly shed: number;
-    readonly descriptorFailures: number;
-  };
-  readonly threads: number;
-  readonly deaths: number;
-  readonly faults: number;
-  /** Of each thread. */
-  readonly memoryBytes: readonly number[];
-  readonly adoptedGeneration: number;
-}
-
-export interface WatchFigures {
-  readonly kind: string;
-  readonly synced: boolean;
-  readonly connected: boolean;
-  readonly objects: number;
-  readonly lastEventAt: number | null;
-  readonly relists: number;
-  readonly errors: number;
-}
-
-export interface ControlFigures {
-  readonly generation: number;
-  readonly hosts: number;
-  readonly routes: number;
-  readonly backends: number;
-  readonly lastResort: number;
-  readonly problems: { readonly error: number; readonly warning: number; readonly info: number };
-  readonly logDroppedBytes: number;
-  /** Of each TLS host with a certificate of its own; the empty host stands for the default certificate. */
-  readonly certificates: readonly {
-    readonly host: string;
-    /** `namespace/name` */
-    readonly secret: string;
-    /** Milliseconds since the epoch. */
-    readonly notAfter: number;
-  }[];
-}
 
 export interface MetricsOptions {
   readonly version: string;
@@ -78,9 +21,13 @@ export interface MetricsOptions {
   readonly dataPlane: () => Promise<DataPlaneFigures>;
   readonly watch: () => readonly WatchFigures[];
   readonly control: () => Promise<ControlFigures>;
+  /** Whose names the figures also have; ours alone when absent. */
+  readonly compatibility?: Compatibility | null;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
+
+export type { ControlFigures, DataPlaneFigures, RequestTotals, WatchFigures };
 
 export interface Metrics {
   compiled(seconds: number): void;
@@ -106,14 +53,29 @@ export function createMetrics(options: MetricsOptions): Metrics {
   });
   info.set({ version: options.version }, 1);
 
+  const tables = { count: 0, lastAt: 0 };
+
   return {
-    compiled: (seconds) => compile.observe(seconds),
+    compiled(seconds) {
+      compile.observe(seconds);
+      tables.count++;
+      tables.lastAt = options.now();
+    },
     async scrape() {
       const [dataPlane, control] = await Promise.all([options.dataPlane(), options.control()]);
       const families = [
         ...controlSamples(control, options.now()),
         ...watchSamples(options.watch(), options.now()),
         ...dataPlaneSamples(dataPlane, options.latencyBoundsSeconds),
+        ...(!options.compatibility
+          ? []
+          : ingressNginxFamilies(
+              options.compatibility,
+              dataPlane,
+              control,
+              tables,
+              options.latencyBoundsSeconds,
+            )),
       ];
       const gathered = await registry.metrics();
       const chunks: Buffer[] = [];
@@ -131,31 +93,6 @@ function* textOf(gathered: string, families: readonly Family[]): Generator<strin
     yield `\n# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`;
     for (const { suffix = '', labels, value } of samples) yield `${name}${suffix}${labels} ${value}\n`;
   }
-}
-
-interface Family {
-  readonly name: string;
-  readonly type: 'counter' | 'gauge' | 'histogram';
-  readonly help: string;
-  readonly samples: Iterable<Sample>;
-}
-interface Sample {
-  readonly suffix?: string;
-  /** As `labelsOf` writes them, or ''. */
-  readonly labels: string;
-  readonly value: number;
-}
-
-/** `{name="value",…}` */
-function labelsOf(labels: Readonly<Record<string, string>>): string {
-  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escaped(value)}"`);
-  return `{${pairs.join(',')}}`;
-}
-
-const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '"': '\\"', '\n': '\\n' };
-
-function escaped(value: string): string {
-  return value.replace(/[\\"\n]/g, (character) => ESCAPES[character] ?? character);
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -357,45 +294,4 @@ function dataPlaneSamples(figures: DataPlaneFigures, bounds: readonly number[]):
       figures.adoptedGeneration,
     ),
   ];
-}
-
-/** Without classes that were never answered. */
-function* byStatus(statusClasses: ArrayLike<number>, labels: string): Generator<Sample> {
-  for (let index = 0; index < statusClasses.length; index++) {
-    const value = statusClasses[index]!;
-    if (value > 0) yield { labels: withLabel(labels, 'status', `${index + 1}xx`), value };
-  }
-}
-
-function* histogram(
-  { latencyBuckets, latencySumSeconds }: RequestTotals,
-  labels: string,
-  bounds: readonly number[],
-): Generator<Sample> {
-  let count = 0;
-  for (let index = 0; index < latencyBuckets.length; index++) {
-    count += latencyBuckets[index]!;
-    const bound = `${bounds[index] ?? '+Inf'}`;
-    yield { suffix: '_bucket', labels: withLabel(labels, 'le', bound), value: count };
-  }
-  yield { suffix: '_sum', labels, value: latencySumSeconds };
-  yield { suffix: '_count', labels, value: count };
-}
-
-function ingressLabels(ingress: string): string {
-  const [namespace = '', name = ''] = ingress.split('/', 2);
-  return labelsOf({ namespace, ingress: name });
-}
-
-/** Adds a label whose value needs no escapes. */
-function withLabel(labels: string, name: string, value: string): string {
-  return `${labels.slice(0, -1)},${name}="${value}"}`;
-}
-
-function gauge(name: string, help: string, value: number): Family {
-  return { name, type: 'gauge', help, samples: [{ labels: '', value }] };
-}
-
-function counter(name: string, help: string, value: number): Family {
-  return { name, type: 'counter', help, samples: [{ labels: '', value }] };
 }

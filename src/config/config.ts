@@ -125,6 +125,7 @@ export interface Config extends CompileConfig {
   readonly engine: EngineName;
   readonly workers: number;
   readonly limits: Limits;
+  readonly metricsCompat: MetricsCompat;
   readonly accessLog: AccessLogFormat | 'auto';
   /** Whether clients get the X-Request-ID of their request. */
   readonly returnRequestId: boolean;
@@ -132,6 +133,9 @@ export interface Config extends CompileConfig {
   readonly logFormat: 'auto' | 'json' | 'text';
   readonly drainTimeoutMs: number;
 }
+
+const METRICS_COMPATS = ['off', 'ingress-nginx'] as const;
+export type MetricsCompat = (typeof METRICS_COMPATS)[number];
 
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -161,6 +165,7 @@ export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult
     engine: read.one('engine', oneOf(ENGINES)),
     workers: read.one('workers', workers),
     limits: limits(read.many('limit', limit)),
+    metricsCompat: read.one('metrics-compat', oneOf(METRICS_COMPATS)),
     accessLog: read.one('access-log', oneOf(['auto', 'off', 'json', 'text'])),
     returnRequestId: read.flag('return-request-id'),
     logLevel: read.one('log-level', oneOf(LOG_LEVELS)),

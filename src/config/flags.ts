@@ -409,6 +409,14 @@ export const RUN_FLAGS: readonly Flag[] = [
     group: 'Data plane',
   },
   {
+    name: 'metrics-compat',
+    value: '<off|ingress-nginx>',
+    default: 'off',
+    description:
+      'also serve the metrics of ingress-nginx that flagger and its dashboards ask for, under their names',
+    group: 'Listening',
+  },
+  {
     name: 'access-log',
     value: '<auto|off|json|text>',
     default: 'auto',

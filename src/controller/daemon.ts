@@ -1,3 +1,4 @@
+import type { Compatibility } from '../admin/ingress-nginx-metrics.ts';
 import type { Admin } from '../admin/server.ts';
 import { compileSettings } from '../config/compile-settings.ts';
 import type { Config } from '../config/config.ts';
@@ -87,7 +88,7 @@ async function start({ config, env, log, threadEntry }: DaemonOptions): Promise<
     onNameFault: (service, fault) => reconciler.nameFault(service, fault),
   });
   const statusSources = { source, dataPlane, compilation: () => reconciler.compilation(), log };
-  const metrics = openMetrics(statusSources);
+  const metrics = openMetrics({ ...statusSources, compatibility: compatibility(config, env) });
   const reconciler: Reconciler = new Reconciler({
     source,
     settings: compileSettings(config),
@@ -168,4 +169,18 @@ async function stop(
   await reconciler.stop();
   await source.stop();
   statusServer.close();
+}
+
+/** What metrics under the names of ingress-nginx say of this controller; null when there are none. */
+function compatibility(
+  { metricsCompat, controllerName }: Config,
+  env: NodeJS.ProcessEnv,
+): Compatibility | null {
+  if (metricsCompat === 'off') return null;
+  return {
+    version: VERSION,
+    controllerNamespace: env['POD_NAMESPACE'] ?? '',
+    controllerClass: controllerName,
+    controllerPod: env['POD_NAME'] ?? '',
+  };
 }

@@ -1,4 +1,5 @@
 import { type ControlFigures, type Metrics, createMetrics } from '../admin/metrics.ts';
+import type { Compatibility } from '../admin/ingress-nginx-metrics.ts';
 import { type Admin, createAdmin } from '../admin/server.ts';
 import { runInSlices } from '../admin/slices.ts';
 import { boundedExpiries, certificateExpiries } from './certificate-expiry.ts';
@@ -31,7 +32,9 @@ export interface StatusOptions {
 }
 
 /** The metrics of the whole process. `compilation` is not called before the first scrape. */
-export function openMetrics(options: StatusOptions): Metrics {
+export function openMetrics(
+  options: StatusOptions & { readonly compatibility: Compatibility | null },
+): Metrics {
   const { source, dataPlane } = options;
   return createMetrics({
     version: VERSION,
@@ -43,6 +46,7 @@ export function openMetrics(options: StatusOptions): Metrics {
       return { ...report, counters };
     },
     watch: () => source.states(),
+    compatibility: options.compatibility,
     control: () => runInSlices(controlFigures(options)),
     now: Date.now,
   });

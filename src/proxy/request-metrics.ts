@@ -33,7 +33,8 @@ const RETRIES = RESPONSE_BYTES + 1;
 const DROPPED_FIELDS = RETRIES + 1;
 const CONNECT_FAILURE = DROPPED_FIELDS + 1;
 const CANARY_STATUS_CLASSES = CONNECT_FAILURE + CONNECT_FAILURES.length;
-const COLUMNS = CANARY_STATUS_CLASSES + 5;
+const CANARY_LATENCY_SUM = CANARY_STATUS_CLASSES + 5;
+const COLUMNS = CANARY_LATENCY_SUM + 1;
 
 /** The counters of many Ingresses as plain data that is cheap to copy to another thread. */
 export interface CounterTable {
@@ -50,6 +51,7 @@ export interface IngressCounters {
   readonly statusClasses: Float64Array;
   /** The same of those that went to a canary. */
   readonly canaryStatusClasses: Float64Array;
+  readonly canaryLatencySumSeconds: number;
   /** Requests per latency bucket, not cumulative; one more entry than there are bounds. */
   readonly latencyBuckets: Float64Array;
   readonly latencySumSeconds: number;
@@ -81,7 +83,10 @@ export class RequestCounters {
     const statusClass = Math.min(Math.max(Math.trunc(exchange.status / 100), 1), 5) - 1;
     const seconds = exchange.durationMs / 1000;
     values[row + STATUS_CLASSES + statusClass]! += 1;
-    if (exchange.canary !== '') values[row + CANARY_STATUS_CLASSES + statusClass]! += 1;
+    if (exchange.canary !== '') {
+      values[row + CANARY_STATUS_CLASSES + statusClass]! += 1;
+      values[row + CANARY_LATENCY_SUM]! += seconds;
+    }
     values[row + LATENCY_BUCKETS + bucketOf(seconds)]! += 1;
     values[row + LATENCY_SUM]! += seconds;
     values[row + REQUEST_BYTES]! += exchange.requestBytes;
@@ -187,8 +192,12 @@ class Row implements IngressCounters {
     return this.#columns(STATUS_CLASSES, LATENCY_BUCKETS);
   }
 
+  get canaryLatencySumSeconds(): number {
+    return this.#values[this.#start + CANARY_LATENCY_SUM]!;
+  }
+
   get canaryStatusClasses(): Float64Array {
-    return this.#columns(CANARY_STATUS_CLASSES, COLUMNS);
+    return this.#columns(CANARY_STATUS_CLASSES, CANARY_LATENCY_SUM);
   }
 
   get latencyBuckets(): Float64Array {

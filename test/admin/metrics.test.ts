@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import type { Compatibility } from '../../src/admin/ingress-nginx-metrics.ts';
 import {
   type ControlFigures,
   type DataPlaneFigures,
@@ -13,6 +14,7 @@ const COUNTERS: RequestTotals = {
   ingress: 'shop/web',
   statusClasses: [0, 5, 0, 1, 0],
   canaryStatusClasses: [0, 2, 0, 0, 0],
+  canaryLatencySumSeconds: 1.5,
   latencyBuckets: [3, 2, 1],
   latencySumSeconds: 4.5,
   requestBytes: 10,
@@ -30,8 +32,9 @@ interface Figures {
   readonly now?: number;
 }
 
-function metricsOf(figures: () => Figures) {
+function metricsOf(figures: () => Figures, compatibility: Compatibility | null = null) {
   return createMetrics({
+    compatibility,
     version: '1.2.3',
     latencyBoundsSeconds: BOUNDS,
     dataPlane: async () => ({
@@ -207,4 +210,45 @@ it('the text of ten thousand Ingresses is made in slices: the event loop has man
   done = true;
   expect(turns).toBeGreaterThan(5);
   expect(text.match(/^portico_requests_total\{/gm)).toHaveLength(20_000);
+});
+
+it('has the figures under the names of ingress-nginx, canaries apart', async () => {
+  const compatibility = {
+    ...{ version: '1.2.3', controllerNamespace: 'edge' },
+    ...{ controllerClass: 'k8s.io/ingress-nginx', controllerPod: 'portico-1' },
+  };
+  const certificates = [{ host: 'shop.test', secret: 'shop/tls', notAfter: 1_800_000_000_000 }];
+  const text = await textOf(metricsOf(() => ({ control: { certificates } }), compatibility));
+  const own =
+    'controller_namespace="edge",controller_class="k8s.io/ingress-nginx",controller_pod="portico-1"';
+  const web = `${own},namespace="shop",ingress="web"`;
+  const lines = text
+    .split('\n')
+    .filter((line) => line.startsWith('nginx_') && !/memory|cpu/.test(line))
+    .map((line) => line.slice('nginx_ingress_controller_'.length));
+  expect(lines.filter((line) => !/_bucket|^bytes_sent|^response_size/.test(line))).toEqual([
+    `requests{${web},canary="",status="2xx"} 3`,
+    `requests{${web},canary="",status="4xx"} 1`,
+    `requests{${web},canary="canary",status="2xx"} 2`,
+    `request_duration_seconds_sum{${web},canary=""} 4.5`,
+    `request_duration_seconds_count{${web},canary=""} 6`,
+    `response_duration_seconds_sum{${web},canary=""} 3`,
+    `response_duration_seconds_count{${web},canary=""} 4`,
+    `response_duration_seconds_sum{${web},canary="canary"} 1.5`,
+    `response_duration_seconds_count{${web},canary="canary"} 2`,
+    `request_size_sum{${web},canary=""} 10`,
+    `request_size_count{${web},canary=""} 6`,
+    `nginx_process_connections{${own},state="active"} 7`,
+    `nginx_process_connections{${own},state="reading"} 0`,
+    `nginx_process_connections{${own},state="writing"} 2`,
+    `nginx_process_connections{${own},state="waiting"} 5`,
+    `config_hash{${own}} 9`,
+    `config_last_reload_successful{${own}} 1`,
+    `config_last_reload_successful_timestamp_seconds{${own}} 0`,
+    `success{${own}} 0`,
+    `errors{${own}} 0`,
+    `build_info{${own},release="1.2.3",repository="portico"} 1`,
+    `ssl_expire_time_seconds{${own},namespace="shop",class="k8s.io/ingress-nginx",host="shop.test",secret_name="tls"} 1800000000`,
+  ]);
+  expect((await textOf(metricsOf(() => ({})))).includes('nginx_')).toBe(false);
 });

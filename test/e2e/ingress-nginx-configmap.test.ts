@@ -40,11 +40,14 @@ it('the options of the ConfigMap are served, and a change of them too', async ()
     args: [
       ...['--manifests', folder.path, '--drop-in', 'ingress-nginx', '--https-port', `${HTTPS_PORT}`],
       ...['--ingress-nginx-configmap', 'ingress-nginx/controller', '--access-log', 'off'],
+      ...['--metrics-compat', 'ingress-nginx'],
     ],
   });
   await daemon.ready();
   const ask = (...fields: string[]) => daemon.request('shop.test', '/', { fields });
   expect((await ask()).status).toBe(403);
+  const own = 'controller_namespace="",controller_class="k8s.io/ingress-nginx",controller_pod=""';
+  expect(await daemon.metric(`nginx_ingress_controller_config_last_reload_successful{${own}}`)).toBe(1);
 
   await options({
     'add-headers': 'ingress-nginx/given',
