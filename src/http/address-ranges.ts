@@ -49,6 +49,17 @@ export function addressRanges(cidrs: readonly string[]): AddressRanges {
   };
 }
 
+/** What a client is told apart by: its IPv4 address, or the /64 network of its IPv6 address, of which one client has all. */
+export function subnetOf(address: string): string {
+  if (!address.includes(':')) return address;
+  const [before = '', after = ''] = address.split('::');
+  const left = before === '' ? [] : before.split(':');
+  const right = after === '' ? [] : after.split(':');
+  const zeros = Array.from({ length: Math.max(0, 8 - left.length - right.length) }, () => '0');
+  const network = [...left, ...zeros, ...right].slice(0, 4);
+  return network.map((group) => Number.parseInt(group, 16).toString(16)).join(':');
+}
+
 /** From the first address to that after the last one. */
 interface Range<N extends number | bigint> {
   readonly from: N;

@@ -40,7 +40,9 @@ export type PolicyRefusal =
   /** It is on a list of what no host wants. */
   | 'blocked'
   /** The body is longer than the route allows. */
-  | 'body-too-large';
+  | 'body-too-large'
+  /** The client asks for more than the route lets one client have. */
+  | 'rate-limited';
 
 /** Why no endpoint's answer reached the client. */
 export type AttemptFailure =
@@ -143,6 +145,15 @@ export function redirectTo(status: number, location: string): LocalResponse {
   return { status, reasonPhrase, fields, body, close: false };
 }
 
+/** Sends a client away that asked for too much; it may come back in `retryAfterS` seconds. */
+export function limitedResponse(status: number, retryAfterS: number, language: Language): LocalResponse {
+  const response =
+    language === 'grpc'
+      ? localResponse('rate-limited', language)
+      : write('rate-limited', language === 'json', status);
+  return { ...response, fields: [...response.fields, ['retry-after', String(Math.max(1, retryAfterS))]] };
+}
+
 /**
  * A gRPC call is answered with a status of its own and no body ("Trailers-Only"): whatever speaks gRPC knows what to do
  * with it, and not what to do with a page.
@@ -175,6 +186,7 @@ function grpcStatusOf(reason: LocalReason): number {
     case 499:
       return GRPC.cancelled;
     case 413:
+    case 429:
       return GRPC.resourceExhausted;
     case 502:
     case 503:
@@ -282,6 +294,8 @@ function explain(reason: LocalReason): Explanation {
       return { status: 414, message: 'the request line is too long', close: true };
     case 'path-too-costly':
       return { status: 414, message: 'the path is too long for the regular expressions of this host' };
+    case 'rate-limited':
+      return { status: 429, message: 'you have sent too many requests: wait before you send more' };
     case 'expectation-unknown':
       return {
         status: 417,
@@ -352,6 +366,7 @@ const PHRASES: Readonly<Record<number, string>> = {
   414: 'URI Too Long',
   417: 'Expectation Failed',
   421: 'Misdirected Request',
+  429: 'Too Many Requests',
   431: 'Request Header Fields Too Large',
   499: 'Client Closed Request',
   500: 'Internal Server Error',
@@ -362,8 +377,9 @@ const PHRASES: Readonly<Record<number, string>> = {
   505: 'HTTP Version Not Supported',
 };
 
-function write(reason: LocalReason, json: boolean): LocalResponse {
-  const { status, message, close = false } = explain(reason);
+function write(reason: LocalReason, json: boolean, otherStatus?: number): LocalResponse {
+  const { status: usual, message, close = false } = explain(reason);
+  const status = otherStatus ?? usual;
   const reasonPhrase = PHRASES[status] ?? '';
   const body = json
     ? `${JSON.stringify({ status, reason, message })}\n`

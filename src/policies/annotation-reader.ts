@@ -1,7 +1,7 @@
 import { parseCidr } from '../http/trusted-proxies.ts';
 import type { ObjectReader } from '../model/object-reader.ts';
 import type { ConfigMap, ObjectKey, Secret } from '../model/objects.ts';
-import type { Severity } from '../model/problem.ts';
+import type { ObjectReference, Severity } from '../model/problem.ts';
 import { type UntypedObject, quote } from '../model/untyped.ts';
 import { type AnnotationSpec, PORTICO, namesOf } from './annotation-spec.ts';
 import { type GlobalDefaults, NO_DEFAULTS } from './global-defaults.ts';
@@ -28,6 +28,8 @@ export interface NamedObject<T extends Secret | ConfigMap> {
  */
 export class AnnotationReader {
   readonly namespace: string;
+  /** Of the Ingress. */
+  readonly name: string;
   isInvalid = false;
   readonly #annotations: UntypedObject;
   readonly #objects: ObjectReader;
@@ -37,7 +39,7 @@ export class AnnotationReader {
 
   constructor(
     annotations: UntypedObject,
-    namespace: string,
+    { namespace = '', name }: ObjectReference,
     objects: ObjectReader,
     whenInvalid: 'default' | 'close',
     report: ReportAnnotation,
@@ -45,6 +47,7 @@ export class AnnotationReader {
   ) {
     this.#annotations = annotations;
     this.namespace = namespace;
+    this.name = name;
     this.#objects = objects;
     this.#closes = whenInvalid === 'close';
     this.#report = report;

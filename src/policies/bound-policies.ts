@@ -6,9 +6,10 @@ import { POLICIES } from './registry.ts';
 export interface BoundPolicies {
   readonly onRequest: readonly BoundPolicy[];
   readonly onResponse: readonly BoundPolicy[];
+  readonly onComplete: readonly BoundPolicy[];
 }
 
-export const NO_POLICIES: BoundPolicies = { onRequest: [], onResponse: [] };
+export const NO_POLICIES: BoundPolicies = { onRequest: [], onResponse: [], onComplete: [] };
 
 /** With one more that looks at the response of this exchange, before the others. */
 export function alsoAtResponse(policies: BoundPolicies, first: BoundPolicy): BoundPolicies {
@@ -48,5 +49,6 @@ function hooksOf(policies: readonly BoundPolicy[]): BoundPolicies {
   return {
     onRequest: policies.filter(({ onRequest }) => onRequest !== undefined),
     onResponse: policies.filter(({ onResponse }) => onResponse !== undefined),
+    onComplete: policies.filter(({ onComplete }) => onComplete !== undefined),
   };
 }

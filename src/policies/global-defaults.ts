@@ -13,6 +13,4 @@ export const NO_DEFAULTS: GlobalDefaults = {};
 /** Defaults of ingress-nginx 1.15.1 that are not those of Portico: they hold in its place, with `--drop-in`. */
 export const INGRESS_NGINX_DEFAULTS: GlobalDefaults = {
   'proxy-body-size': '1m',
-  'limit-req-status-code': '503',
-  'limit-conn-status-code': '503',
 };

@@ -4,6 +4,7 @@ import type { HeadEdit } from '../http/head-edit.ts';
 import type { ObjectKey } from '../model/objects.ts';
 import type { SecretData } from '../model/secret-data.ts';
 import type { LocalResponse, PolicyRefusal } from '../http/local-response.ts';
+import type { SharedLimits } from './limits/shared-limits.ts';
 import type { RequestEdit, RequestView } from '../http/request-view.ts';
 import type { Subrequest, SubrequestOutcome } from '../http/subrequest.ts';
 
@@ -55,6 +56,10 @@ export interface PolicyModule<C extends object = object, N extends string = stri
 export interface PolicyThread {
   /** Milliseconds since the epoch. */
   now(): number;
+  /** Milliseconds on a clock that only goes forward, and is the same for every thread of the process. */
+  monotonicMs(): number;
+  /** Counts clients together with the other threads of the process. */
+  readonly limits: SharedLimits;
   /**
    * The data of a Secret that `PolicyModule.secrets` names, as it is now; the same object for as long as it says the
    * same. Undefined when there is none.
@@ -73,13 +78,15 @@ export interface BoundPolicy {
   onRequest?(request: RequestView, edit: RequestEdit): Verdict | Promise<Verdict>;
   /** Called once for the final response, whether it comes from a Pod or from Portico. `value` of the request is that of the client's fields. */
   onResponse?(edit: HeadEdit, request: RequestView): void;
+  /** Called once when an exchange is over, however it ended, if `onRequest` may have been called for it. */
+  onComplete?(request: RequestView): void;
 }
 
 /** What becomes of a request after a policy has seen it. */
 export type Verdict =
   | { readonly kind: 'continue' }
-  /** The client gets this instead. */
-  | { readonly kind: 'respond'; readonly response: LocalResponse }
+  /** The client gets this instead; `detail` is what the access log says of it. */
+  | { readonly kind: 'respond'; readonly response: LocalResponse; readonly detail?: PolicyRefusal }
   /** The client is told why it is refused, in the language of its request. */
   | { readonly kind: 'refuse'; readonly reason: PolicyRefusal };
 

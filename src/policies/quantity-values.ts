@@ -74,3 +74,17 @@ export function readSize(read: AnnotationReader, spec: AnnotationSpec): number |
   const units: Readonly<Record<string, number>> = isOurs ? SIZE_UNITS : NGINX_SIZE_UNITS;
   return Number(amount) * (units[isOurs ? unit : unit.toLowerCase()] ?? 1);
 }
+
+/** A whole number; null when it is absent or cannot be used. */
+export function readCount(
+  read: AnnotationReader,
+  spec: AnnotationSpec,
+  { least, most }: { readonly least: number; readonly most: number },
+): number | null {
+  const written = read.text(spec)?.trim();
+  if (written === undefined) return null;
+  const value = /^\d{1,9}$/.test(written) ? Number(written) : Number.NaN;
+  if (value >= least && value <= most) return value;
+  read.invalid(spec, 'is not valid', `write a whole number from ${least} to ${most}`);
+  return null;
+}

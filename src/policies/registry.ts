@@ -12,6 +12,7 @@ import { globalHeaders } from './global-headers.ts';
 import { locationRewrite } from './location-rewrite.ts';
 import { pathRegex } from './path-regex.ts';
 import type { PolicyModule } from './policy.ts';
+import { rateLimit } from './rate-limit.ts';
 import { redirect } from './redirect.ts';
 import { requestBody } from './request-body.ts';
 import { responseHead } from './response-head.ts';
@@ -39,6 +40,8 @@ export const POLICIES = [
   // redirect: a preflight is answered before limits and access, which it brings no credentials for; it follows no redirect.
   cors,
   redirect,
+  // limit: who asks for too much costs nothing that comes after it.
+  rateLimit,
   // access: decided by the connection, before anything that costs more.
   clientCertificate,
   // access: what no host wants, before what a host wants.

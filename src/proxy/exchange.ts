@@ -137,9 +137,11 @@ export class Exchange {
 
   /** What the policies of the route make of the request. */
   onVerdict(verdict: Verdict): void {
-    if (this.#response === 'over') return;
+    // A policy may have been asked since the end.
+    if (this.#response === 'over') return this.#plan.complete();
     switch (verdict.kind) {
       case 'respond':
+        this.#record.detail = verdict.detail ?? '';
         return this.#respond(verdict.response, 'policy');
       case 'refuse':
         return this.refuse(verdict.reason);
@@ -526,6 +528,7 @@ export class Exchange {
     this.tunnel?.close();
     this.#record.close();
     this.#engine.inFlight--;
+    this.#plan.complete();
     this.#engine.context.onComplete(this.#record);
   }
 }

@@ -53,6 +53,8 @@ export class RequestPlan {
   #policies: BoundPolicies;
   /** Those of them that are asked about the request. */
   #asked: readonly BoundPolicy[] = [];
+  /** Those that are told of its end. */
+  #toComplete: readonly BoundPolicy[] = [];
   #accept: string | undefined;
 
   /** Null until the head was read. */
@@ -115,6 +117,7 @@ export class RequestPlan {
     record.route = route;
     const policies = route === null ? null : route.policies;
     if (policies !== null) this.#policies = context.policies(policies);
+    this.#toComplete = this.#policies.onComplete;
     if (policies !== null || this.#policies.onRequest.length > 0)
       record.fields = new HeadText(text(bytes, base, base + head.length));
     this.#asked = policiesToAsk(decision, this.#policies);
@@ -192,6 +195,11 @@ export class RequestPlan {
   /** The same for a response of Portico's own. */
   editResponse(fields: FieldsView): HeadEdit | null {
     return editResponse(this.#policies.onResponse, fields, this.#record);
+  }
+
+  /** The exchange is over. */
+  complete(): void {
+    for (const policy of this.#toComplete) policy.onComplete?.(this.#record);
   }
 
   /** From now on no policy is asked: one of them may be what threw. */

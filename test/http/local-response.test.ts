@@ -15,6 +15,7 @@ const STATUSES: Record<LocalReason, number> = {
   'address-denied': 403,
   blocked: 403,
   'path-too-costly': 414,
+  'rate-limited': 429,
   misdirected: 421,
   'clients-unverifiable': 503,
   'https-only': 308,

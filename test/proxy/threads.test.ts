@@ -105,6 +105,23 @@ function requests({ counters }: DataPlaneReport, ingress: string): number {
   return found.flatMap(({ statusClasses }) => [...statusClasses]).reduce((sum, count) => sum + count, 0);
 }
 
+it('the threads count a client together', async () => {
+  await using plane = await startDataPlane();
+  const port = Number(plane.pod.endpoint.split(':')[1]);
+  const rates = [{ amount: 1, perMs: 3_600_000, burst: 9 }];
+  const config = { namespace: 'default', ingress: 'a', rates, exempt: [] };
+  const statuses = { rateStatus: 429, concurrency: null, concurrencyStatus: 429 };
+  const site = { host: 'a.test', ports: [port], policies: { 'rate-limit': { ...config, ...statuses } } };
+  plane.threads.distribute(tableOf([site]), emptyMap(), emptyMap());
+  await plane.threads.listening;
+  const answers: number[] = [];
+  for (let asked = 0; asked < 40; asked++) answers.push(await plane.ask('a.test'));
+  expect(answers).toEqual([...Array(10).fill(200), ...Array(30).fill(429)]);
+  // Both of them had requests to count.
+  const { counters } = await plane.threads.report();
+  expect(counters.filter((table) => [...countersOf(table)].length > 0)).toHaveLength(2);
+});
+
 it('nothing is accepted before there is a table, and then every thread serves by it', async () => {
   await using plane = await startDataPlane();
   await eventually(async () => plane.born.length === 2);

@@ -1,9 +1,11 @@
+import { getRandomValues } from 'node:crypto';
 import type { SecretData } from '../../src/model/secret-data.ts';
+import { SharedLimits, sharedLimitsMemory } from '../../src/policies/limits/shared-limits.ts';
 import type { PolicyThread } from '../../src/policies/policy.ts';
 import { createExternalNames } from '../../src/proxy/balance/external-names.ts';
 import { Subrequests } from '../../src/proxy/subrequests.ts';
 
-/** What policies have of a thread: the time, some Secrets, and servers on the loopback to ask. */
+/** What policies have of a thread: the time, some Secrets, limits that nobody shares, and servers on the loopback to ask. */
 export function policyThread(
   now: () => number,
   secrets: ReadonlyMap<string, SecretData> = new Map(),
@@ -12,6 +14,8 @@ export function policyThread(
   const subrequests = new Subrequests({ names, rules: { allowLoopback: true }, now: Date.now });
   return {
     now,
+    monotonicMs: () => performance.now(),
+    limits: new SharedLimits(sharedLimitsMemory(getRandomValues)),
     secret: (key) => secrets.get(key),
     send: (request) => subrequests.send(request),
   };

@@ -129,7 +129,7 @@ export interface UpstreamRequest {
 export type Prepared =
   | { readonly kind: 'send'; readonly plan: ForwardPlan; readonly upstreamRequest: UpstreamRequest }
   | { readonly kind: 'refuse'; readonly reason: LocalReason }
-  | { readonly kind: 'respond'; readonly response: LocalResponse };
+  | { readonly kind: 'respond'; readonly response: LocalResponse; readonly detail?: LocalReason };
 
 /** Asks the policies of the route, and says what to send or respond. A promise only where a policy gives one. */
 export function prepare(plan: Plan, request: RequestView): Prepared | Promise<Prepared> {

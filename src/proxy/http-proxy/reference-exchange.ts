@@ -176,8 +176,13 @@ export class ReferenceExchange {
   }
 
   #onPrepared(prepared: Prepared): void {
-    if (this.#complete || this.#answered) return;
-    if (prepared.kind === 'respond') return this.#respond(prepared.response);
+    // A policy may have been asked since the end.
+    if (this.#complete) return this.#tellPolicies();
+    if (this.#answered) return;
+    if (prepared.kind === 'respond') {
+      this.#record.detail = prepared.detail ?? '';
+      return this.#respond(prepared.response);
+    }
     if (prepared.kind === 'refuse') return this.#refuse(prepared.reason);
     const { plan } = prepared;
     this.#upstreamRequest = prepared.upstreamRequest;
@@ -461,9 +466,14 @@ export class ReferenceExchange {
     reset(this.#request.socket);
   };
 
+  #tellPolicies(): void {
+    for (const policy of this.#plan.policies.onComplete) policy.onComplete?.(this.#view);
+  }
+
   #finish(): void {
     const request = this.#request;
     this.#complete = true;
+    this.#tellPolicies();
     clearTimeout(this.#bodyIdle);
     clearTimeout(this.#upstreamIdle);
     clearTimeout(this.#sendTimer);

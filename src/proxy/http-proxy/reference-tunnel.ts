@@ -103,6 +103,7 @@ export class ReferenceTunnel {
         this.#attempt?.end();
         this.#attempt?.request.destroy();
         if (this.#status === 499) this.#record.detail ||= 'client-gone' satisfies LocalReason;
+        for (const policy of this.#plan.policies.onComplete) policy.onComplete?.(this.#view);
         this.#record.close(this.#status);
       }),
     );
@@ -166,7 +167,10 @@ export class ReferenceTunnel {
 
   #onPrepared(prepared: Prepared): void {
     if (this.#client.destroyed) return;
-    if (prepared.kind === 'respond') return this.#answer('policy', prepared.response);
+    if (prepared.kind === 'respond') {
+      this.#record.detail = prepared.detail ?? '';
+      return this.#answer('policy', prepared.response);
+    }
     if (prepared.kind === 'refuse') return this.#refuse(prepared.reason);
     const { plan } = prepared;
     this.#upstreamRequest = prepared.upstreamRequest;

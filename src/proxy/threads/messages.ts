@@ -7,6 +7,7 @@ import type { SecretData } from '../../model/secret-data.ts';
 import type { NameRules } from '../../model/refused-addresses.ts';
 import type { KeyPair } from '../../model/secrets.ts';
 import type { MapUpdate, TableUpdate } from '../../routing/table-update.ts';
+import type { SharedLimitsMemory } from '../../policies/limits/shared-limits.ts';
 import type { HealthCheck, HttpsRedirect } from '../../routing/decide.ts';
 import type { TlsSettings } from '../tls/certificate-store.ts';
 
@@ -35,6 +36,13 @@ export interface ThreadSettings {
   /** Whether clients get the X-Request-ID of their request. */
   readonly returnRequestId?: boolean;
   readonly accessLog: AccessLogFormat;
+}
+
+/** Everything that a data-plane thread is born with. */
+export interface ThreadData {
+  readonly settings: ThreadSettings;
+  /** In which the threads count their clients together. */
+  readonly limits: SharedLimitsMemory;
 }
 
 export const ENGINES = ['relay', 'http-proxy'] as const;

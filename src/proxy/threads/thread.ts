@@ -1,6 +1,6 @@
 import { getHeapStatistics } from 'node:v8';
 import { parentPort, workerData } from 'node:worker_threads';
-import { type FromThread, type ThreadReport, type ThreadSettings, type ToThread } from './messages.ts';
+import { type FromThread, type ThreadReport, type ThreadData, type ToThread } from './messages.ts';
 import { EMPTY_TABLE, type TableUpdate, applyTableUpdate } from '../../routing/table-update.ts';
 import type { ObjectKey } from '../../model/objects.ts';
 import type { SecretData } from '../../model/secret-data.ts';
@@ -10,6 +10,7 @@ import { createAccessLog } from '../access-log.ts';
 import { Subrequests } from '../subrequests.ts';
 import { FaultLog } from '../fault-log.ts';
 import { RequestCounters } from '../request-metrics.ts';
+import { SharedLimits } from '../../policies/limits/shared-limits.ts';
 import { LiveSettings } from './live-settings.ts';
 import { clientPolicies } from '../tls/client-policies.ts';
 import { passthrough } from '../tls/passthrough.ts';
@@ -35,7 +36,9 @@ const DESCRIPTORS_REPORT_MS = 1_000;
 export async function serve(): Promise<void> {
   const port = parentPort;
   if (!port) throw new Error('a data-plane thread was started without a control thread');
-  const settings = workerData as ThreadSettings;
+  const { settings, limits } = workerData as ThreadData;
+  // The clock of `hrtime` is the same for all threads; this one takes less time to read.
+  const clockOffsetMs = Number(process.hrtime.bigint()) / 1e6 - performance.now();
   const send = (message: FromThread): void => port.postMessage(message);
   const counters = new RequestCounters();
   const accessLog = createAccessLog(settings.accessLog, (lines) => send({ kind: 'access-log', lines }));
@@ -53,6 +56,8 @@ export async function serve(): Promise<void> {
   const secrets = new Map<ObjectKey, SecretData>();
   const live = new LiveSettings(settings, {
     now: Date.now,
+    monotonicMs: () => clockOffsetMs + performance.now(),
+    limits: new SharedLimits(limits),
     secret: (key) => secrets.get(key),
     send: (request) => subrequests.send(request),
   });

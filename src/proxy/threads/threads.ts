@@ -1,3 +1,4 @@
+import { getRandomValues } from 'node:crypto';
 import { Worker } from 'node:worker_threads';
 import type {
   FromThread,
@@ -5,10 +6,12 @@ import type {
   Fault,
   OutOfDescriptors,
   ThreadReport,
+  ThreadData,
   ThreadSettings,
   ToThread,
 } from './messages.ts';
 import { type CounterTable, RequestCounters } from '../request-metrics.ts';
+import { forgetCounts, sharedLimitsMemory } from '../../policies/limits/shared-limits.ts';
 import type { NameResolver } from '../balance/name-resolver.ts';
 import type { EngineGauges, ListenAddress } from '../engine.ts';
 import type { SecretData } from '../../model/secret-data.ts';
@@ -132,6 +135,7 @@ class DataPlaneThreads implements Threads {
   #newest: Distributed | null = null;
   #ticketKey: Uint8Array | null = null;
   #addresses: readonly ListenAddress[];
+  readonly #limits = sharedLimitsMemory(getRandomValues);
   /** The counters of threads that have ended. */
   readonly #retired = new RequestCounters();
   #nextReportId = 0;
@@ -270,7 +274,8 @@ class DataPlaneThreads implements Threads {
   }
 
   #start(): void {
-    const worker = new Worker(this.#options.entry, { workerData: this.#options.settings });
+    const workerData: ThreadData = { settings: this.#options.settings, limits: this.#limits };
+    const worker = new Worker(this.#options.entry, { workerData });
     const thread: Thread = {
       worker,
       sent: null,
@@ -292,6 +297,7 @@ class DataPlaneThreads implements Threads {
       (error) => (reason = error instanceof Error ? (error.stack ?? error.message) : String(error)),
     );
     worker.on('exit', (code) => {
+      forgetCounts(this.#limits);
       this.#threads.delete(thread);
       if (thread.retry) clearTimeout(thread.retry);
       if (thread.lastReport) {

@@ -64,7 +64,7 @@ export function readAnnotations(
     } else problems.push(problem(severity, code, object, `metadata.annotations[${name}]`, message));
   };
   const reader = (whenInvalid: 'default' | 'close'): AnnotationReader =>
-    new AnnotationReader(annotations, object.namespace ?? '', objects, whenInvalid, report, defaults);
+    new AnnotationReader(annotations, object, objects, whenInvalid, report, defaults);
 
   const configs: Record<string, object> = {};
   const closed: PolicySet['closed'][number][] = [];
@@ -131,9 +131,7 @@ export function globalOptionProblems(
     if (!hasDefault(index, defaults)) continue;
     const report: ReportAnnotation = (severity, code, option, message) =>
       void problems.push(problem(severity, code, object, `data[${option}]`, message));
-    policy.parse(
-      new AnnotationReader({}, object.namespace ?? '', objects, policy.whenInvalid, report, defaults),
-    );
+    policy.parse(new AnnotationReader({}, object, objects, policy.whenInvalid, report, defaults));
   }
   return problems;
 }
