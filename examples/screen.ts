@@ -38,7 +38,7 @@ export function screen({ folder, httpPort, preferredPort, statusPort, routes }: 
     `  curl -H 'Host: nobody.localhost' ${url}/`,
     `  curl http://localhost:${statusPort}/metrics`,
     '',
-    `Now edit ${folder}/shop.yaml and curl again: no restart.`,
+    `Now edit a file in ${folder} and curl again: no restart.`,
     'Make a mistake in it: you get its line, and the last good routes stay.',
     'Requests show below. Ctrl-C stops everything.',
     '',

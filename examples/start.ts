@@ -1,7 +1,7 @@
 /**
  * `npm start`: Portico on a folder of manifests, with an upstream for every endpoint the manifests name, until Ctrl-C.
  *
- *     node examples/start.ts [folder]
+ *     npm start -- [folder] [--http-port 8080] [--status-port 10254]
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -9,6 +9,7 @@ import type { Server } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
 import { values } from '../src/model/sharded-map.ts';
 import type { Backend, BackendKey, Route } from '../src/routing/table.ts';
 import { type ManifestSet, readManifests } from '../src/watch/manifests.ts';
@@ -16,9 +17,6 @@ import { type ServedRoute, screen } from './screen.ts';
 import { startUpstream } from './upstream.ts';
 
 const LOOPBACK = '127.0.0.1';
-// As Portico itself reads them.
-const PREFERRED_HTTP_PORT = Number(process.env['PORTICO_HTTP_PORT'] ?? 8080);
-const PREFERRED_STATUS_PORT = Number(process.env['PORTICO_STATUS_PORT'] ?? 10254);
 const READY_WITHIN_MS = 30_000;
 
 /** The part of the answer of /routes that is shown. */
@@ -30,18 +28,56 @@ interface RoutesAnswer {
 /** Said to the user without a stack: what is in the way and what to do about it. */
 class Obstacle extends Error {}
 
-async function main(folder: string): Promise<number> {
+interface Arguments {
+  readonly folder: string;
+  readonly http: WantedPort;
+  readonly status: WantedPort;
+}
+
+/** A port that was asked for is used or is in the way; the usual one may give way to the next. */
+interface WantedPort {
+  readonly port: number;
+  readonly isAskedFor: boolean;
+}
+
+function readArguments(args: readonly string[]): Arguments {
+  try {
+    const options = { 'http-port': { type: 'string' }, 'status-port': { type: 'string' } } as const;
+    const { values: flags, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
+    const [folder = 'examples/quickstart', ...others] = positionals;
+    if (others.length > 0) throw new Error(`unexpected argument '${others.join(' ')}'`);
+    return {
+      folder,
+      http: wantedPort(flags['http-port'], process.env['PORTICO_HTTP_PORT'] ?? '8080'),
+      status: wantedPort(flags['status-port'], process.env['PORTICO_STATUS_PORT'] ?? '10254'),
+    };
+  } catch (cause) {
+    const usage = 'npm start -- [folder] [--http-port <port>] [--status-port <port>]';
+    throw new Obstacle(`${cause instanceof Error ? cause.message : String(cause)}; write ${usage}`);
+  }
+}
+
+function wantedPort(askedFor: string | undefined, usual: string): WantedPort {
+  const written = askedFor ?? usual;
+  const port = Number(written);
+  if (!/^\d{1,5}$/.test(written) || port < 1 || port > 65_535) throw new Error(`'${written}' is not a port`);
+  return { port, isAskedFor: askedFor !== undefined };
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const { folder, http, status } = readArguments(args);
   const manifests = await readManifests({ paths: [folder] });
+  if (manifests.empty.length > 0) throw new Obstacle(manifests.empty.join('; '));
   const upstreams = await startUpstreams(manifests, folder);
-  const httpPort = await freePort(PREFERRED_HTTP_PORT);
-  const statusPort = await freePort(PREFERRED_STATUS_PORT);
+  const httpPort = await freePort(http);
+  const statusPort = await freePort(status);
   const portico = startPortico(folder, httpPort, statusPort);
   const exited = once(portico, 'exit') as Promise<[number | null]>;
   stopOnSignals(portico);
 
   if (await ready(statusPort, portico)) {
     const routes = await servedRoutes(statusPort);
-    console.log(screen({ folder, httpPort, preferredPort: PREFERRED_HTTP_PORT, statusPort, routes }));
+    console.log(screen({ folder, httpPort, preferredPort: http.port, statusPort, routes }));
   }
   const [code] = await exited;
   for (const upstream of upstreams) {
@@ -74,12 +110,14 @@ async function startUpstreams({ snapshot }: ManifestSet, folder: string): Promis
   return started;
 }
 
-/** The preferred port, or the next that nobody listens on by IPv4 or IPv6: `localhost` may mean either. */
-async function freePort(preferred: number): Promise<number> {
-  for (let port = preferred; port < preferred + 100; port++) {
+/** The wanted port, or the next that nobody listens on by IPv4 or IPv6: `localhost` may mean either. */
+async function freePort({ port: wanted, isAskedFor }: WantedPort): Promise<number> {
+  const last = isAskedFor ? wanted : wanted + 99;
+  for (let port = wanted; port <= last; port++) {
     if ((await canListen(port, LOOPBACK)) && (await canListen(port, '::'))) return port;
   }
-  throw new Obstacle(`no port from ${preferred} to ${preferred + 99} is free: stop what uses one of them`);
+  if (isAskedFor) throw new Obstacle(`port ${wanted} is in use: stop what uses it, or choose another one`);
+  throw new Obstacle(`no port from ${wanted} to ${last} is free: stop what uses one of them`);
 }
 
 async function canListen(port: number, address: string): Promise<boolean> {
@@ -163,7 +201,7 @@ async function servedRoutes(statusPort: number): Promise<readonly ServedRoute[]>
 }
 
 try {
-  process.exitCode = await main(process.argv[2] ?? 'examples/quickstart');
+  process.exitCode = await main(process.argv.slice(2));
 } catch (cause) {
   if (!(cause instanceof Obstacle)) throw cause;
   console.error(`npm start: ${cause.message}`);

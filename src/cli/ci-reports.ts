@@ -8,7 +8,10 @@ export function githubReport({ problems }: CheckResult): string {
   const lines = problems.map((each) => {
     const { place, code } = each;
     const properties = [
-      ...(place ? [`file=${property(place.file)}`, `line=${place.line}`, `col=${place.column}`] : []),
+      // A stream has no file to annotate.
+      ...(place && !place.file.startsWith('<')
+        ? [`file=${property(place.file)}`, `line=${place.line}`, `col=${place.column}`]
+        : []),
       `title=${property(code)}`,
     ];
     return `::${GITHUB_COMMANDS[each.severity]} ${properties.join(',')}::${data(formatProblem(each, null))}\n`;

@@ -56,8 +56,9 @@ interface Started {
 
 function start(cwd: string): Started {
   // One thread: what one answer shows holds for the next.
+  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('PORTICO_TEST_'));
   const env = {
-    ...process.env,
+    ...Object.fromEntries(inherited),
     PORTICO_WORKERS: '1',
     PORTICO_HTTP_PORT: `${TAKEN}`,
     PORTICO_STATUS_PORT: `${TAKEN_TOO}`,
