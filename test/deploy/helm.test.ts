@@ -38,11 +38,27 @@ function recorded(name: string): string {
 
 const rendered = (name: string): readonly Manifest[] => parseManifests(name, recorded(name));
 
+/** Labels that say of which release and chart an object is: manifests that are applied have none of these. */
+const RELEASE_LABELS = new Set([
+  'app.kubernetes.io/component',
+  'app.kubernetes.io/instance',
+  'app.kubernetes.io/managed-by',
+  'app.kubernetes.io/part-of',
+  'app.kubernetes.io/version',
+  'helm.sh/chart',
+]);
+
+const withoutRelease = (text: string): unknown =>
+  JSON.parse(text, (_, value: unknown) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+    return Object.fromEntries(Object.entries(value).filter(([key]) => !RELEASE_LABELS.has(key)));
+  });
+
 const byName = (manifests: readonly Manifest[]): Record<string, unknown> =>
   Object.fromEntries(
     manifests.map(({ object }) => {
       const { name, namespace } = object['metadata'] as { name: string; namespace?: string };
-      return [`${object.kind} ${namespace}/${name}`, object];
+      return [`${object.kind} ${namespace}/${name}`, withoutRelease(JSON.stringify(object))];
     }),
   );
 
@@ -67,16 +83,48 @@ test('the chart is of the version of the package', () => {
   expect(values).toMatchObject({ image: { tag: VERSION } });
 });
 
+/** The type of the client for an object, by its API version: `V2HorizontalPodAutoscaler`. */
+function typeOf({ kind, ...object }: Manifest['object']): string {
+  const version = String(object['apiVersion']).split('/').at(-1) ?? '';
+  return `${version.toUpperCase()}${kind}`;
+}
+
 describe.each(accepted)('%s', (name) => {
   const objects = rendered(name);
 
+  test('carries the recommended labels, and selects the Pods of its own release', () => {
+    for (const { object } of objects) {
+      const { labels } = object['metadata'] as { labels?: Record<string, string> };
+      expect(labels, `${object.kind}`).toMatchObject({
+        'app.kubernetes.io/name': 'portico',
+        'app.kubernetes.io/instance': 'portico',
+        'app.kubernetes.io/version': VERSION,
+        'app.kubernetes.io/managed-by': 'Helm',
+        'helm.sh/chart': `portico-${VERSION}`,
+      });
+    }
+    const own = JSON.stringify({
+      'app.kubernetes.io/name': 'portico',
+      'app.kubernetes.io/instance': 'portico',
+    });
+    for (const { object } of objects) {
+      const { selector, podSelector } = (object['spec'] ?? {}) as Record<
+        string,
+        { matchLabels?: object } | undefined
+      >;
+      const selects = selector ?? podSelector;
+      if (selects !== undefined)
+        expect(JSON.stringify(selects.matchLabels ?? selects)).toContain(own.slice(1, -1));
+    }
+  });
+
   test('has only fields that the Kubernetes API has, of its types', () => {
-    for (const { object } of objects.filter(({ object: { kind } }) => kind !== 'PodMonitor'))
-      expect(deviations(object, `V1${object.kind}`, object.kind)).toEqual([]);
+    for (const { object } of objects.filter(({ object: { kind } }) => !kind.endsWith('Monitor')))
+      expect(deviations(object, typeOf(object), object.kind)).toEqual([]);
   });
 
   test('runs with flags that exist', () => {
-    const kind = name.includes('deployment') ? 'Deployment' : 'DaemonSet';
+    const kind = objects.some(({ object }) => object.kind === 'Deployment') ? 'Deployment' : 'DaemonSet';
     const { spec } = theOnly<V1DaemonSet | V1Deployment>(kind, objects);
     const [command, ...flags] = spec?.template.spec?.containers[0]?.args ?? [];
     expect(command).toBe('run');
@@ -175,10 +223,9 @@ describe('edge-daemonset', () => {
     });
     const [monitor] = variantManifests('prometheus-podmonitor.yaml');
     const spec = JSON.stringify(monitor?.object['spec']).replaceAll('10254', '10255');
-    expect(theOnly<object>('PodMonitor', objects)).toMatchObject({
-      metadata: { labels: { 'app.kubernetes.io/name': 'portico', release: 'prometheus' } },
-      spec: JSON.parse(spec) as object,
-    });
+    const found = theOnly<{ spec: object }>('PodMonitor', objects);
+    expect(found).toMatchObject({ metadata: { labels: { release: 'prometheus' } } });
+    expect(withoutRelease(JSON.stringify(found.spec))).toEqual(JSON.parse(spec));
   });
 });
 
@@ -219,7 +266,76 @@ describe('edge-deployment', () => {
       .replace('{"port":"https"}', '')
       .replace(',]', ']')
       .replace('"monitoring"', '"watching"');
-    expect(theOnly<{ spec: object }>(kind, objects).spec).toEqual(JSON.parse(text));
+    const { spec } = theOnly<{ spec: object }>(kind, objects);
+    expect(withoutRelease(JSON.stringify(spec))).toEqual(JSON.parse(text));
+  });
+});
+
+describe('habits', () => {
+  const objects = rendered('habits');
+  const deployment = theOnly<V1Deployment>('Deployment', objects);
+  const pod = deployment.spec?.template.spec;
+
+  test('what people type as for other charts is where it belongs', () => {
+    expect(deployment.spec).not.toHaveProperty('replicas');
+    expect(theOnly<object>('HorizontalPodAutoscaler', objects)).toMatchObject({
+      spec: { scaleTargetRef: { kind: 'Deployment', name: 'portico' }, minReplicas: 3, maxReplicas: 10 },
+    });
+    expect(pod).toMatchObject({
+      priorityClassName: 'high',
+      affinity: { nodeAffinity: {} },
+      topologySpreadConstraints: [{ topologyKey: 'topology.kubernetes.io/zone' }],
+      volumes: [{ name: 'cache', emptyDir: {} }],
+    });
+    expect(deployment.spec?.template.metadata?.labels).toMatchObject({ 'example.com/team': 'web' });
+    const [container] = pod?.containers ?? [];
+    expect(container?.env).toContainEqual({ name: 'TZ', value: 'UTC' });
+    expect(container?.volumeMounts).toEqual([{ name: 'cache', mountPath: '/cache' }]);
+    expect(objects.find(({ object }) => object.kind === 'ServiceAccount')?.object).toMatchObject({
+      metadata: { annotations: { 'example.com/role': 'edge' } },
+    });
+    const services = objects.filter(({ object }) => object.kind === 'Service').map(({ object }) => object);
+    expect(services.find(({ metadata }) => (metadata as { name: string }).name === 'portico')).toMatchObject({
+      spec: {
+        type: 'LoadBalancer',
+        loadBalancerIP: '192.0.2.10',
+        loadBalancerSourceRanges: ['198.51.100.0/24'],
+        externalTrafficPolicy: 'Cluster',
+        ports: [{ nodePort: 30080 }, {}],
+      },
+    });
+    expect(theOnly<object>('ServiceMonitor', objects)).toMatchObject({
+      metadata: { labels: { release: 'prometheus' } },
+      spec: { selector: { matchLabels: { 'app.kubernetes.io/component': 'metrics' } } },
+    });
+  });
+
+  test('the class is written as for ingress-nginx, in the flags, the Lease and the IngressClass', () => {
+    expect(pod?.containers[0]?.args).toContain('--ingress-class=nginx');
+    expect(theOnly<object>('IngressClass', objects)).toMatchObject({
+      metadata: { name: 'nginx', annotations: { 'ingressclass.kubernetes.io/is-default-class': 'true' } },
+      spec: { controller: 'k8s.io/ingress-nginx' },
+    });
+    expect(theOnly<V1Role>('Role', objects).rules?.[0]?.resourceNames).toEqual(['portico-nginx']);
+  });
+
+  test('memory follows the threads, and what is written wins', () => {
+    const resourcesOf = (name: string) =>
+      (['DaemonSet', 'Deployment'] as const)
+        .flatMap((kind) => rendered(name).filter(({ object }) => object.kind === kind))
+        .map(({ object }) => (object as V1DaemonSet).spec?.template.spec?.containers[0]?.resources);
+    expect(resourcesOf('default')).toEqual([{ requests: { cpu: '100m', memory: '256Mi' } }]);
+    expect(resourcesOf('habits')).toEqual([
+      { requests: { cpu: '100m', memory: '180Mi' }, limits: { memory: '2782Mi' } },
+    ]);
+    expect(resourcesOf('habits-daemonset')).toEqual([{ requests: { cpu: '1', memory: '360Mi' } }]);
+  });
+
+  test('what is there already is not made', () => {
+    const kinds = rendered('habits-daemonset').map(({ object }) => object.kind);
+    expect(kinds).not.toContain('IngressClass');
+    expect(kinds).not.toContain('ServiceAccount');
+    expect(JSON.stringify(rendered('habits-daemonset'))).toContain('"serviceAccountName":"own"');
   });
 });
 
@@ -243,7 +359,7 @@ test('values that cannot be are refused in words that say which, and what to do'
       "- at '/image/tag': got number, want string",
       "- at '/ingressClass/name': 'a b' does not match pattern '^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$'",
       "- at '/kind': value must be one of 'DaemonSet', 'Deployment'",
-      `- at '/name': 'Edge' does not match pattern '${label}'`,
+      `- at '/name': 'Edge' does not match pattern '^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$'`,
       "- at '/podAnnotations/example.com~1on': got boolean, want string",
       "- at '/ports': validation failed",
       "- at '/ports/http': minimum: got 0, want 1",
@@ -258,6 +374,7 @@ test('values that cannot be are refused in words that say which, and what to do'
     budget: [expect.stringContaining('deployment.podDisruptionBudget: with one replica no node could')],
     grace: [expect.stringContaining('terminationGracePeriodSeconds: must be more than preStopSeconds and')],
     'status-port': [expect.stringContaining('ports.status: 0 is for a DaemonSet only')],
+    limit: [expect.stringContaining('limitMemory: needs a number of workers')],
     monitor: [expect.stringContaining('podMonitor.create: there are no metrics to scrape with 0 as')],
   });
 });

@@ -6,10 +6,13 @@ import type {
   V1Role,
   V1RoleBinding,
 } from '@kubernetes/client-node';
+import { readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { resolveConfig } from '../../src/config/config.ts';
 import { RUN_FLAGS, environmentName } from '../../src/config/flags.ts';
-import { deployManifests, theOnly } from './manifests.ts';
+import { ROOT, deployManifests, theOnly } from './manifests.ts';
 import { deviations } from './schema.ts';
 
 const daemonSet = theOnly<V1DaemonSet>('DaemonSet');
@@ -25,6 +28,14 @@ function config() {
   if (resolved.kind === 'invalid') throw new Error(resolved.errors.join('\n'));
   return resolved.config;
 }
+
+test('deploy/Kustomization names every file that `kubectl apply -f deploy/` applies', () => {
+  const { resources } = parse(readFileSync(join(ROOT, 'deploy/Kustomization'), 'utf8')) as {
+    resources: string[];
+  };
+  const files = [...new Set(deployManifests().map(({ file }) => basename(file)))];
+  expect(resources.toSorted()).toEqual(files.toSorted());
+});
 
 describe('deploy/', () => {
   test.each(deployManifests().map(({ file, object }) => [file, object.kind, object] as const))(

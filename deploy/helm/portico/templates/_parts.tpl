@@ -2,12 +2,69 @@
 {{ .Values.image.repository }}:{{ .Values.image.tag }}
 {{- end }}
 
+{{- /* As other charts name things: of the release, with the chart in it. */ -}}
+{{- define "portico.name" -}}
+{{- $release := ternary .Release.Name (printf "%s-portico" .Release.Name) (contains "portico" .Release.Name) }}
+{{- .Values.name | default $release | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "portico.namespace" -}}
+{{ .Values.namespace.name | default .Release.Namespace }}
+{{- end }}
+
+{{- /* What Pods are selected by: never another release's, and nothing that an upgrade changes. */ -}}
+{{- define "portico.selector" -}}
+app.kubernetes.io/name: portico
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "portico.labels" -}}
+{{ include "portico.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/component: controller
+app.kubernetes.io/part-of: portico
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "portico.serviceAccount" -}}
+{{ .Values.serviceAccount.name | default (include "portico.name" .) }}
+{{- end }}
+
+{{- /* The class, as JSON; what is written as for the chart of ingress-nginx wins. */ -}}
+{{- define "portico.class" -}}
+{{- $class := deepCopy .Values.ingressClass }}
+{{- with .Values.controller.ingressClassResource }}
+{{- range $theirs, $ours := dict "name" "name" "controllerValue" "controller" "default" "default" "enabled" "create" }}
+{{- $given := get $.Values.controller.ingressClassResource $theirs }}
+{{- if not (kindIs "invalid" $given) }}{{- if ne (toString $given) "" }}
+{{- $_ := set $class $ours $given }}
+{{- end }}{{- end }}
+{{- end }}
+{{- end }}
+{{- toJson $class }}
+{{- end }}
+
+{{- /* Measured: 120 MiB, and 30 MiB for each data-plane thread; of four where there are as many as cores. */ -}}
+{{- define "portico.resources" -}}
+{{- $workers := int .Values.workers | default 4 }}
+{{- $memory := printf "%dMi" (ternary 256 (add 120 (mul 30 $workers) | int) (eq $workers 4)) }}
+{{- $computed := dict "requests" (dict "cpu" "100m" "memory" $memory) }}
+{{- if .Values.limitMemory }}
+{{- if eq (int .Values.workers) 0 }}
+{{- fail "limitMemory: needs a number of workers: with one thread per core no limit fits every node" }}
+{{- end }}
+{{- $_ := set $computed "limits" (dict "memory" (printf "%dMi" (add 120 (mul 1331 $workers)))) }}
+{{- end }}
+{{- mergeOverwrite $computed (deepCopy .Values.resources) | toYaml }}
+{{- end }}
+
 {{- /* The arguments of the container. Flags that other values set are refused among `args`. */ -}}
 {{- define "portico.args" -}}
 - run
 {{- range .Values.args }}
 {{- $flag := regexFind "^--[a-z0-9-]+" . }}
-{{- with get (dict "--ingress-class" "ingressClass.name" "--controller-name" "ingressClass.controller" "--http-port" "ports.http" "--https-port" "ports.https" "--status-port" "ports.status") $flag }}
+{{- with get (dict "--workers" "workers" "--ingress-class" "ingressClass.name" "--controller-name" "ingressClass.controller" "--http-port" "ports.http" "--https-port" "ports.https" "--status-port" "ports.status") $flag }}
 {{- fail (printf "args: %s: set the value %s instead, on which more depends" $flag .) }}
 {{- end }}
 {{- end }}
@@ -15,12 +72,12 @@
 {{- if eq .Values.kind "DaemonSet" }}
 - --status-socket=/run/portico/status.sock
 {{- else if not $named }}
-- --publish-service={{ .Values.namespace.name }}/{{ .Values.name }}
+- --publish-service={{ include "portico.namespace" . }}/{{ include "portico.name" . }}
 {{- end }}
 {{- range include "portico.watched" . | fromJsonArray }}
 - --watch-namespace={{ . }}
 {{- end }}
-{{- with .Values.ingressClass }}
+{{- with include "portico.class" . | fromJson }}
 {{- if ne .name "portico" }}
 - --ingress-class={{ .name }}
 {{- end }}
@@ -37,6 +94,9 @@
 - --status-port={{ .status }}
 {{- end }}
 {{- end }}
+{{- with .Values.workers }}
+- --workers={{ . }}
+{{- end }}
 {{- range .Values.args }}
 - {{ . | quote }}
 {{- end }}
@@ -44,7 +104,7 @@
 
 {{- /* The namespaces that rights are limited to, as JSON; none for all. */ -}}
 {{- define "portico.watched" -}}
-{{- $own := ternary (list .Values.namespace.name) list (eq .Values.kind "Deployment") }}
+{{- $own := ternary (list (include "portico.namespace" .)) list (eq .Values.kind "Deployment") }}
 {{- ternary (concat .Values.watchNamespaces $own | uniq) list (not (empty .Values.watchNamespaces)) | toJson }}
 {{- end }}
 
@@ -61,21 +121,26 @@
   valueFrom:
     fieldRef:
       fieldPath: spec.nodeName
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{- /* What is between the metadata of a Pod and its containers, the same for every kind. */ -}}
 {{- define "portico.pod" -}}
-serviceAccountName: {{ .Values.name }}
+serviceAccountName: {{ include "portico.serviceAccount" . }}
 automountServiceAccountToken: true
 enableServiceLinks: false
-{{- with .Values.image.pullSecrets }}
+{{- with .Values.imagePullSecrets }}
 imagePullSecrets:
-  {{- range . }}
-  - name: {{ . }}
-  {{- end }}
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .Values.nodeSelector }}
 nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.affinity }}
+affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .Values.tolerations }}
@@ -100,6 +165,6 @@ readOnlyRootFilesystem: true
 
 {{- define "portico.subject" -}}
 - kind: ServiceAccount
-  name: {{ .Values.name }}
-  namespace: {{ .Values.namespace.name }}
+  name: {{ include "portico.serviceAccount" . }}
+  namespace: {{ include "portico.namespace" . }}
 {{- end }}
