@@ -132,7 +132,7 @@ export class RequestPlan {
       this.gatherBytes = Math.min(this.gatherBytes, body?.gatherBytes ?? this.gatherBytes);
       if (affinity !== undefined) this.#beginSession(decision);
     }
-    this.hash = hashOf(decision, record, head, bytes, base);
+    this.hash = hashOf(decision, record);
     if (upstreamTransport(decision.route, decision.backend).http2) {
       this.callTimeoutMs = callTimeoutMs(head.fields.valueOfName(bytes, base, 'grpc-timeout'));
     }

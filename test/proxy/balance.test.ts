@@ -10,7 +10,7 @@ import {
   attemptEnded,
   endpointState,
 } from '../../src/proxy/balance/endpoint-state.ts';
-import type { Balance } from '../../src/policies/balance.ts';
+import type { Balance, HashOfGroups } from '../../src/policies/balance.ts';
 import { seededRandom } from '../support/random.ts';
 
 const ALGORITHMS: readonly Balance[] = ['round-robin', 'least-requests', 'ewma', 'consistent-hash'];
@@ -23,7 +23,7 @@ function poolOf(count: number, seed = 1): BalancePool {
 }
 
 /** A sequence of choices, each for another key, over one source of chance. */
-function chooser(from: BalancePool, balance: Balance, seed = 2) {
+function chooser(from: BalancePool, balance: Balance | HashOfGroups, seed = 2) {
   const random = seededRandom(seed);
   let count = 0;
   return (choice: Partial<PickContext> = {}): EndpointState | null =>
@@ -243,5 +243,48 @@ describe('ejection', () => {
     expect(state.ejectedUntil).toBe(0);
     connectFailed(state, 0);
     expect(state.ejectedUntil).toBe(0);
+  });
+});
+
+describe('a hash of groups', () => {
+  it('leads each key to one group of that size, and spreads over all of it', () => {
+    const sizes = fc.record({
+      endpoints: fc.integer({ min: 1, max: 12 }),
+      size: fc.integer({ min: 1, max: 5 }),
+    });
+    fc.assert(
+      fc.property(sizes, ({ endpoints, size }) => {
+        const next = chooser(poolOf(endpoints), { groupSize: size });
+        const all = new Set<string>();
+        for (const key of ['a', 'b', 'c']) {
+          const seen = new Set<string>();
+          for (let i = 0; i < 100; i++) seen.add(next({ hash: () => key })?.key ?? '');
+          expect(seen.size).toBe(Math.min(size, endpoints));
+          for (const each of seen) all.add(each);
+        }
+        expect(all.has('')).toBe(false);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it('does not depend on the order of the endpoints, and turns to others when all of a group were tried', () => {
+    const { states } = poolOf(6);
+    const of = (
+      list: readonly EndpointState[],
+      tried: readonly EndpointState[] = [],
+    ): EndpointState | null => {
+      const hash = (): string => 'key';
+      return choose(
+        balancePool(list, () => 0),
+        { groupSize: 2 },
+        { tried, hash, now: 0, random: () => 0 },
+      );
+    };
+    const first = of(states);
+    expect(of(states.toReversed())).toBe(first);
+    const second = of(states, [first!]);
+    const third = of(states, [first!, second!]);
+    expect(new Set([first, second, third]).size).toBe(3);
   });
 });

@@ -172,7 +172,6 @@ const GROUPS: Readonly<Record<string, readonly Row[]>> = {
       MISSED,
       'A request is tried at another endpoint when that is safe.',
     ],
-    ['load-balance', MISSED, 'Requests are balanced round-robin.'],
     ['service-upstream', MISSED, 'Requests are sent to Pods directly, not to the ClusterIP.'],
     [
       'proxy-redirect-from proxy-redirect-to',

@@ -51,7 +51,13 @@ export function cookieSession(
   if (affinity === undefined || backend.sessionKey === undefined) return null;
   const tag = sessionTag(backend);
   const sent = readSession(cookies, affinity.cookie.name);
-  return new CookieSession(affinity, route.path, tag, sent?.tag === tag ? sent.place : null, now);
+  return new CookieSession(
+    affinity,
+    route.pattern ? '/' : route.path,
+    tag,
+    sent?.tag === tag ? sent.place : null,
+    now,
+  );
 }
 
 const PLACE_BYTES = 15;

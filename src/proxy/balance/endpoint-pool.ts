@@ -1,4 +1,4 @@
-import type { Balance } from '../../policies/balance.ts';
+import type { Balance, HashOfGroups } from '../../policies/balance.ts';
 import { namespaceOf } from '../../model/objects.ts';
 import { difference, emptyMap, get } from '../../model/sharded-map.ts';
 import { sessionPlace } from '../../routing/session.ts';
@@ -20,7 +20,7 @@ export interface Endpoints {
    */
   choose(
     backend: Backend,
-    balance: Balance,
+    balance: Balance | HashOfGroups,
     tried: readonly EndpointState[],
     hash: () => string,
     now: number,
@@ -32,7 +32,7 @@ export interface Endpoints {
   chooseForSession(
     session: CookieSession,
     backend: Backend,
-    balance: Balance,
+    balance: Balance | HashOfGroups,
     tried: readonly EndpointState[],
     hash: () => string,
     now: number,
@@ -87,7 +87,7 @@ class EndpointPool implements Endpoints {
 
   choose(
     backend: Backend,
-    balance: Balance,
+    balance: Balance | HashOfGroups,
     tried: readonly EndpointState[],
     hash: () => string,
     now: number,
@@ -100,7 +100,7 @@ class EndpointPool implements Endpoints {
   chooseForSession(
     session: CookieSession,
     backend: Backend,
-    balance: Balance,
+    balance: Balance | HashOfGroups,
     tried: readonly EndpointState[],
     hash: () => string,
     now: number,
@@ -179,7 +179,7 @@ class EndpointPool implements Endpoints {
     return made;
   }
 
-  #chooseOf(backend: Backend, balance: Balance, choice: PickContext): EndpointState | null {
+  #chooseOf(backend: Backend, balance: Balance | HashOfGroups, choice: PickContext): EndpointState | null {
     const { externalName, endpoints, failoverEndpoints: others } = backend;
     if (externalName) {
       const addresses = this.#externalNames.get(externalName.host, namespaceOf(backend.key))?.addresses ?? [];

@@ -1,4 +1,4 @@
-import type { Balance } from '../../policies/balance.ts';
+import type { Balance, HashOfGroups } from '../../policies/balance.ts';
 import { type EndpointState, latencyNow } from './endpoint-state.ts';
 import { type HashRing, hashRing, ringStart } from './hash-ring.ts';
 
@@ -9,13 +9,21 @@ export interface BalancePool {
   cursor: number;
   /** Built when a consistent hash first asks for it. */
   ring: HashRing | null;
+  /** The same for groups of endpoints of one size. */
+  groups: EndpointGroups | null;
   /** By what cookies call them; built when a session first asks for it. */
   places: ReadonlyMap<string, EndpointState> | null;
 }
 
+interface EndpointGroups {
+  readonly size: number;
+  readonly pools: readonly (readonly EndpointState[])[];
+  readonly ring: HashRing;
+}
+
 export function balancePool(states: readonly EndpointState[], random: () => number): BalancePool {
   // A start of its own for each pool: threads in step would all begin with the same endpoint.
-  return { states, cursor: Math.floor(random() * states.length), ring: null, places: null };
+  return { states, cursor: Math.floor(random() * states.length), ring: null, groups: null, places: null };
 }
 
 /** What one choice goes by. */
@@ -33,7 +41,11 @@ type Level = 'untried and not ejected' | 'untried' | 'any';
  * The endpoint for the next attempt; null for an empty pool. An ejected one is taken only when nothing else is
  * left, and one that was tried only when all were. The first look nearly always finds one.
  */
-export function choose(pool: BalancePool, balance: Balance, context: PickContext): EndpointState | null {
+export function choose(
+  pool: BalancePool,
+  balance: Balance | HashOfGroups,
+  context: PickContext,
+): EndpointState | null {
   if (pool.states.length === 0) return null;
   return (
     pick(pool, balance, 'untried and not ejected', context) ??
@@ -42,7 +54,13 @@ export function choose(pool: BalancePool, balance: Balance, context: PickContext
   );
 }
 
-function pick(pool: BalancePool, balance: Balance, level: Level, choice: PickContext): EndpointState | null {
+function pick(
+  pool: BalancePool,
+  balance: Balance | HashOfGroups,
+  level: Level,
+  choice: PickContext,
+): EndpointState | null {
+  if (typeof balance === 'object') return groupHash(pool, balance.groupSize, level, choice);
   switch (balance) {
     case 'round-robin':
       return roundRobin(pool, level, choice);
@@ -144,4 +162,28 @@ function ringHash(pool: BalancePool, level: Level, choice: PickContext): Endpoin
     if (state && fits(state, level, choice)) return state;
   }
   return null;
+}
+
+/** One at random of the group that the hash leads to; where none of it fits, of all. */
+function groupHash(pool: BalancePool, size: number, level: Level, choice: PickContext): EndpointState | null {
+  const groups = (pool.groups = pool.groups?.size === size ? pool.groups : groupsOf(pool.states, size));
+  const { ring, pools } = groups;
+  const group = pools[ring.owners[ringStart(ring, choice.hash())] ?? 0] ?? [];
+  const start = Math.floor(choice.random() * group.length);
+  for (let step = 0; step < group.length; step++) {
+    const state = group[(start + step) % group.length];
+    if (state && fits(state, level, choice)) return state;
+  }
+  return pool.states[nextFrom(pool, start, level, choice)] ?? null;
+}
+
+/** In an order that every Portico comes to. What is missing in the last group is taken from the first. */
+function groupsOf(states: readonly EndpointState[], size: number): EndpointGroups {
+  const sorted = states.toSorted((a, b) => (a.key < b.key ? -1 : 1));
+  const count = Math.ceil(sorted.length / size);
+  const pools = Array.from({ length: count }, (_, group) => {
+    const end = group * size + size;
+    return [...sorted.slice(group * size, end), ...sorted.slice(0, Math.max(0, end - sorted.length))];
+  });
+  return { size, pools, ring: hashRing(pools.map((_, group) => `group ${group}`)) };
 }

@@ -16,7 +16,7 @@ import { cookieSession } from '../balance/cookie-session.ts';
 import { hashKey } from '../balance/hash-by.ts';
 import { forwardedFields } from '../upstream/http1/upstream-head.ts';
 import { upstreamTransport } from '../upstream/upstream-transport.ts';
-import { type ReferenceRecord, connectionInfoOf, valueOf } from './reference-record.ts';
+import { type ReferenceRecord, connectionInfoOf, requestView, valueOf } from './reference-record.ts';
 import { type ReferenceRequestHead, readHead } from './reference-request-head.ts';
 
 /** What is to be done with a request, decided once from its head. */
@@ -95,12 +95,7 @@ export function planRequest(context: EngineContext, request: IncomingMessage, re
 
   const balanceConfig = route.policies?.configs.balance;
   const balance = balanceOf(balanceConfig, backend.affinity !== undefined);
-  const hash = (): string =>
-    hashKey(balanceConfig?.hashBy ?? 'client-ip', {
-      clientAddress: record.clientAddress,
-      target: head.addressee.target,
-      field: (name) => request.headers[name]?.toString(),
-    });
+  const hash = (): string => hashKey(balanceConfig?.hashBy ?? 'client-ip', requestView(request, record));
   return {
     kind: 'forward',
     head,

@@ -1,6 +1,8 @@
 import { expect } from 'vitest';
 import type { ResolvedAddress } from '../../../src/proxy/balance/name-resolver.ts';
 import { eventually } from '../../support/daemon.ts';
+import type { HashBy } from '../../../src/policies/balance.ts';
+import type { EngineFactory } from '../../../src/proxy/engine.ts';
 import { contract } from '../../support/engines.ts';
 import { fullPort } from '../../support/full-port.ts';
 import { startProxy } from '../../support/proxy.ts';
@@ -236,10 +238,18 @@ contract('endpoints', (behaves) => {
     expect(proxy.endpoint()?.failures).toBe(0);
   });
 
+  const WITH_USER: readonly HashBy[] = [
+    'header:x-user',
+    [{ variable: 'http', name: 'x-user' }, ' of ', { variable: 'host', name: '' }],
+  ];
   behaves('a consistent hash keeps a client header in one place', async (create) => {
+    for (const hashBy of WITH_USER) await keepsUsers(create, hashBy);
+  });
+
+  async function keepsUsers(create: EngineFactory, hashBy: HashBy): Promise<void> {
     await using a = await recordingUpstream('a');
     await using b = await recordingUpstream('b');
-    const policies = { balance: { balance: 'consistent-hash', hashBy: 'header:x-user' } } as const;
+    const policies = { balance: { balance: 'consistent-hash', hashBy, groupSize: null } } as const;
     await using proxy = await startProxy(create, [{ ports: [a.port, b.port], policies }]);
     using client = await rawClient(proxy.port);
     const places = new Map<string, Set<string>>();
@@ -251,5 +261,5 @@ contract('endpoints', (behaves) => {
     }
     expect([...places.values()].every((seen) => seen.size === 1)).toBe(true);
     expect(new Set([...places.values()].flatMap((seen) => [...seen]))).toEqual(new Set(['a', 'b']));
-  });
+  }
 });
