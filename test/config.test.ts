@@ -72,6 +72,8 @@ const VALUES: Readonly<Record<string, readonly [written: string, read: object]>>
   'default-backend': ['ops/web:http', { defaultBackend: { namespace: 'ops', service: 'web', port: 'http' } }],
   'node-name': ['node-7', { nodeName: 'node-7', zone: null }],
   'ingress-nginx-configmap': ['ops/controller.v1', { ingressNginxConfigMap: 'ops/controller.v1' }],
+  'tcp-services-configmap': ['ops/tcp', { tcpServicesConfigMap: 'ops/tcp' }],
+  'udp-services-configmap': ['ops/udp', { udpServicesConfigMap: 'ops/udp' }],
   'health-check-path': ['/a//b', { healthCheckPath: '/a/b' }],
   zone: ['eu-1a', { nodeName: null, zone: 'eu-1a' }],
   'snapshot-file': ['/var/lib/s', { snapshotFile: '/var/lib/s', snapshotSecrets: false }],

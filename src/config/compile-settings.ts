@@ -20,6 +20,9 @@ export function compileSettings(config: CompileConfig): Omit<CompileSettings, 'n
     location: { node: config.nodeName, zone: config.zone },
     defaultTlsSecret: config.defaultTlsSecret,
     ingressNginxConfigMap: config.ingressNginxConfigMap,
+    tcpServicesConfigMap: config.tcpServicesConfigMap,
+    udpServicesConfigMap: config.udpServicesConfigMap,
+    ownPorts: [config.httpPort, config.httpsPort].filter((port) => port > 0),
     defaults: config.dropIn === null ? NO_DEFAULTS : INGRESS_NGINX_DEFAULTS,
   };
 }

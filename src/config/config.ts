@@ -45,6 +45,8 @@ export interface CompileConfig {
   readonly dropIn: DropIn | null;
   /** `namespace/name` */
   readonly ingressNginxConfigMap: string | null;
+  readonly tcpServicesConfigMap: string | null;
+  readonly udpServicesConfigMap: string | null;
   readonly source: SourceConfig;
   /** Whether the subfolders of manifests are read. */
   readonly recursive: boolean;
@@ -255,6 +257,8 @@ function readCompileConfig(read: FlagReader, dropIn: DropIn | null): CompileConf
   return {
     dropIn,
     ingressNginxConfigMap: read.optional('ingress-nginx-configmap', configMapName),
+    tcpServicesConfigMap: read.optional('tcp-services-configmap', configMapName),
+    udpServicesConfigMap: read.optional('udp-services-configmap', configMapName),
     source:
       manifests.length > 0
         ? { kind: 'manifests', paths: manifests }

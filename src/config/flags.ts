@@ -84,6 +84,19 @@ export const CLASS_FLAGS: readonly Flag[] = [
     group: 'What is served',
   },
   {
+    name: 'tcp-services-configmap',
+    value: '<ns/name>',
+    description:
+      'listen on the TCP ports that this ConfigMap lists, each with namespace/service:port as its value, and relay their connections as they are',
+    group: 'What is served',
+  },
+  {
+    name: 'udp-services-configmap',
+    value: '<ns/name>',
+    description: 'the same for UDP ports',
+    group: 'What is served',
+  },
+  {
     name: 'ingress-class',
     value: '<name>',
     default: 'portico',

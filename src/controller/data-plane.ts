@@ -47,6 +47,8 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
   const selfSigned = config.httpsPort === 0 ? null : await defaultCertificate();
   const place = { host: config.bindAddress ?? undefined, reusePort: process.platform === 'linux' };
   let draining = false;
+  /** The last failure of each port that was logged: every thread has it, and tries again. */
+  const streamFailures = new Map<string, string>();
   let descriptorsLoggedAt = Number.NEGATIVE_INFINITY;
 
   const onFailure = (trouble: ThreadFailure): void => {
@@ -80,6 +82,15 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
         return;
       case 'listen-failed':
         return listenFailed(trouble);
+      case 'stream-listen-failed': {
+        const { protocol, port, code } = trouble;
+        const name = `${protocol.toUpperCase()} port`;
+        if (draining || (streamFailures.get(`${protocol}/${port}`) ?? '') === code) return;
+        streamFailures.set(`${protocol}/${port}`, code);
+        const { line } = listenFailure(name, port, code, code);
+        log.logger.error(`${line}; its service is not served until then`);
+        return;
+      }
     }
   };
   const listenFailed = ({ address, code, message }: ListenFailure): void => {
@@ -94,6 +105,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     settings: {
       engine: config.engine,
       limits: config.limits,
+      streams: place,
       trustedProxies: config.trustedProxies,
       nameRules: {
         allowLoopback: config.allowLoopback,

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { refusedName } from '../model/refused-addresses.ts';
-import { type ServicePort, portsOfService } from './port-index.ts';
+import { type ServicePort, portsOfService, suffixOf } from './port-index.ts';
 import { portEndpoints } from './endpoints.ts';
 import { asObject, isPortNumber, asArray, quote, asString } from '../model/untyped.ts';
 import { isPortName, isSubdomain } from '../model/names.ts';
@@ -59,7 +59,7 @@ function resolveBackend(key: BackendKey, objects: ObjectReader, settings: Compil
 
   const problems: Problem[] = [];
   const protocol = readProtocol(found, serviceKey, service, problems);
-  const portName = asString(found.port['name']) ?? '';
+  const portName = (asString(found.port['name']) ?? '') + (suffixOf(found.port['protocol']) ?? '');
   const slices = objects.endpointSlices(serviceKey);
   const traffic = readTrafficPolicy(spec);
   const lost = objects.lostReadiness(serviceKey);

@@ -1,7 +1,7 @@
 import type { EndpointSlice, Service } from '../model/objects.ts';
 import { type UntypedObject, asArray, asObject, asString, isPortNumber } from '../model/untyped.ts';
 
-/** A TCP port of a Service. */
+/** A port of a Service. */
 export interface ServicePort {
   readonly index: number;
   readonly port: UntypedObject;
@@ -10,8 +10,8 @@ export interface ServicePort {
 const servicePorts = new WeakMap<object, ReadonlyMap<string, ServicePort>>();
 
 /**
- * The TCP ports of a Service by number and by name, as an Ingress may write them; the first of several counts. Made once
- * per object: 2,000 paths may name the ports of one Service, and it may have as many.
+ * The TCP ports of a Service by number and by name, as an Ingress may write them, and its UDP ports with `/udp` after
+ * both; the first of several counts. Made once per object: 2,000 paths may name the ports of one Service, and it may have as many.
  */
 export function portsOfService(service: Service): ReadonlyMap<string, ServicePort> {
   const object = asObject(service);
@@ -25,18 +25,31 @@ function indexService(service: UntypedObject): ReadonlyMap<string, ServicePort> 
   for (const [index, entry] of asArray(asObject(service['spec'])['ports']).entries()) {
     const port = asObject(entry);
     const { name, port: number, protocol } = port;
-    if ((asString(protocol) ?? 'TCP') !== 'TCP') continue;
+    const suffix = suffixOf(protocol);
+    if (suffix === null) continue;
     const keys = isPortNumber(number) ? [String(number)] : [];
     // What looks like a number in an Ingress is one.
     if (typeof name === 'string' && !isPortNumber(Number(name))) keys.push(name);
-    for (const key of keys) if (!ports.has(key)) ports.set(key, { index, port });
+    for (const key of keys) if (!ports.has(key + suffix)) ports.set(key + suffix, { index, port });
   }
   return ports;
 }
 
+/** What tells ports of a protocol from those of TCP with the same name; null for protocols that nobody can name. */
+export function suffixOf(protocol: unknown): '' | '/udp' | null {
+  switch (asString(protocol) ?? 'TCP') {
+    case 'TCP':
+      return '';
+    case 'UDP':
+      return '/udp';
+    default:
+      return null;
+  }
+}
+
 /** What the EndpointSlices of a Service are asked for again and again. */
 export interface SliceIndex {
-  /** The numbers of its TCP ports, by the name of the Service port; an unnamed one has the empty name. */
+  /** The numbers of its ports, by the name of the Service port, with `/udp` after it for UDP; an unnamed one has the empty name. */
   readonly ports: ReadonlyMap<string, readonly number[]>;
   /** How many addresses it lists. */
   readonly addresses: number;
@@ -56,8 +69,9 @@ function indexSlice(slice: UntypedObject): SliceIndex {
   const ports = new Map<string, Set<number>>();
   for (const entry of asArray(slice['ports'])) {
     const { name, port, protocol } = asObject(entry);
-    if ((asString(protocol) ?? 'TCP') !== 'TCP' || !isPortNumber(port)) continue;
-    const key = asString(name) ?? '';
+    const suffix = suffixOf(protocol);
+    if (suffix === null || !isPortNumber(port)) continue;
+    const key = (asString(name) ?? '') + suffix;
     ports.set(key, (ports.get(key) ?? new Set()).add(port));
   }
   let addresses = 0;

@@ -51,6 +51,11 @@ export interface CompileSettings extends ReadableObjects {
   readonly defaults?: GlobalDefaults;
   /** `namespace/name` of the ConfigMap of ingress-nginx whose options hold for all hosts; none when absent. */
   readonly ingressNginxConfigMap?: string | null;
+  /** The ConfigMaps (`namespace/name`) that list TCP and UDP services; none when absent. */
+  readonly tcpServicesConfigMap?: string | null;
+  readonly udpServicesConfigMap?: string | null;
+  /** The TCP ports that Portico itself listens on. */
+  readonly ownPorts?: readonly number[];
   /** What that says: set when it is read. */
   readonly globalOptions?: GlobalOptions;
   /** Milliseconds since the epoch: whether certificates are valid. */

@@ -58,6 +58,9 @@ export type NamingSettings = ClassSettings &
   Pick<ReadableObjects, 'allowCrossNamespaceReferences'> & {
     /** `namespace/name` of the ConfigMap of ingress-nginx; none when absent. */
     readonly ingressNginxConfigMap?: string | null;
+    /** The same of those that list TCP and UDP services. */
+    readonly tcpServicesConfigMap?: string | null;
+    readonly udpServicesConfigMap?: string | null;
   };
 
 /** Counted on from a snapshot that was restored from a file, whose generation is 1. */
@@ -198,7 +201,10 @@ export class ClusterSource implements Source {
   /** Watches what the Ingresses that are ours by the classes of now name. */
   #followNames(): void {
     const key = this.#configMapKey;
-    const kept = key === null ? [] : [`ConfigMap ${key}` as const, ...namedByOptions(key, this.#configMap)];
+    const kept = [
+      ...configMapsOf(this.#naming).map((each) => `ConfigMap ${each}` as const),
+      ...(key === null ? [] : namedByOptions(key, this.#configMap)),
+    ];
     const gone = [...this.#named.keep(kept), ...this.#named.follow(entries(this.#known.ingresses))];
     this.#known = applyChanges(this.#known, gone);
   }
@@ -284,6 +290,12 @@ function namedBy(
   return owner.kind === 'ours' ? names : [];
 }
 
+/** Those that flags name. */
+function configMapsOf(naming: NamingSettings | undefined): readonly ObjectKey[] {
+  const { ingressNginxConfigMap, tcpServicesConfigMap, udpServicesConfigMap } = naming ?? {};
+  return [ingressNginxConfigMap, tcpServicesConfigMap, udpServicesConfigMap].flatMap((key) => key ?? []);
+}
+
 function namedWatch(
   reference: Reference,
   { namedApi, api, naming, watchNamespaces }: ClusterSourceOptions,
@@ -291,8 +303,8 @@ function namedWatch(
   const { kind, key } = referenceParts(reference);
   const namespace = namespaceOf(key);
   const resource = namedResource(kind, key.slice(namespace.length + 1));
-  const home = namespaceOf(naming?.ingressNginxConfigMap ?? '');
-  const wanted = (place: string): boolean => place === home || watchNamespaces(place);
+  const homes = new Set(configMapsOf(naming).map(namespaceOf));
+  const wanted = (place: string): boolean => homes.has(place) || watchNamespaces(place);
   return { api: namedApi ?? api, resource, namespace, wanted };
 }
 

@@ -84,6 +84,7 @@ const LIMIT_REASONS = [
   'TooManyPaths',
   'TooManyProblems',
   'TooManyRules',
+  'TooManyStreamPorts',
   'TooManyTlsHosts',
 ];
 

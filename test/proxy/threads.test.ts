@@ -58,6 +58,7 @@ async function startDataPlane(entry = ENTRY): Promise<DataPlane> {
     settings: {
       engine: 'relay',
       limits: DEFAULT_LIMITS,
+      streams: { host: '127.0.0.1', reusePort: true },
       trustedProxies: [],
       nameRules: { allowLoopback: true },
       proxyProtocolFrom: [],

@@ -8,6 +8,7 @@ import type {
   PathTree,
   Route,
   RouteTable,
+  StreamRoute,
 } from '../../src/routing/table.ts';
 import type { ClientAuth } from '../../src/policies/client-certificate.ts';
 import { describePolicies } from '../../src/policies/describe-policies.ts';
@@ -37,13 +38,22 @@ export function describeTable(table: RouteTable): Record<string, unknown> {
   const certificates = [...values(table.certificates)].map(
     (c) => `${c.host}: ${c.secret ?? '(default)'} by ${c.ingress}`,
   );
+  const streams: Record<string, string> = {};
+  for (const [port, stream] of sorted(entries(table.streams))) streams[port] = describeStream(stream);
   return {
     hosts,
     ...(table.defaultRoute && { default: describeRoute(table.defaultRoute) }),
     backends,
     ...(certificates.length > 0 && { certificates: certificates.sort() }),
+    ...(table.streams.size > 0 && { streams }),
     ...(Object.keys(clients).length > 0 && { clients: Object.fromEntries(sorted(Object.entries(clients))) }),
   };
+}
+
+function describeStream({ backend, configMap, ...proxy }: StreamRoute): string {
+  const accepts = proxy.acceptsProxyProtocol ? ', takes PROXY headers' : '';
+  const sends = proxy.sendsProxyProtocol ? ', sends PROXY headers' : '';
+  return `${backend}${accepts}${sends} by ${configMap}`;
 }
 
 function describeClients({ ingress }: HostClients, policy: ClientAuth | undefined): string {

@@ -9,6 +9,7 @@ import type { KeyPair } from '../../model/secrets.ts';
 import type { MapUpdate, TableUpdate } from '../../routing/table-update.ts';
 import type { SharedLimitsMemory } from '../../policies/limits/shared-limits.ts';
 import type { HealthCheck, HttpsRedirect } from '../../routing/decide.ts';
+import type { StreamListenFailure, StreamPlace } from '../stream/tcp-services.ts';
 import type { TlsSettings } from '../tls/certificate-store.ts';
 
 /** What a data-plane thread is born with. Plain data: it is copied into the thread. */
@@ -25,6 +26,8 @@ export interface ThreadSettings {
   readonly ingressNginxFields?: boolean;
   readonly proxyProtocolFrom: readonly string[];
   readonly proxyProtocolHttpsPorts: readonly number[];
+  /** Where TCP and UDP services listen. */
+  readonly streams: StreamPlace;
   /** Null without a TLS port. */
   readonly tls: TlsSettings | null;
   /** Null serves hosts with TLS over plain HTTP too. */
@@ -73,6 +76,7 @@ export type FromThread =
   /** In the order of the addresses. */
   | { readonly kind: 'listening'; readonly ports: readonly number[] }
   | ListenFailure
+  | StreamPortFailure
   | OutOfDescriptors
   | { readonly kind: 'report'; readonly id: number; readonly report: ThreadReport }
   | { readonly kind: 'access-log'; readonly lines: string }
@@ -85,6 +89,11 @@ export interface ListenFailure {
   readonly address: ListenAddress;
   readonly code: string;
   readonly message: string;
+}
+
+/** The port of a TCP or UDP service cannot be listened on; the thread tries again until it can. */
+export interface StreamPortFailure extends StreamListenFailure {
+  readonly kind: 'stream-listen-failed';
 }
 
 export interface Fault {

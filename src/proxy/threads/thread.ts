@@ -14,7 +14,9 @@ import { SharedLimits } from '../../policies/limits/shared-limits.ts';
 import { LiveSettings } from './live-settings.ts';
 import { clientPolicies } from '../tls/client-policies.ts';
 import { passthrough } from '../tls/passthrough.ts';
-import { Streams } from '../stream/streams.ts';
+import { type StreamContext, Streams } from '../stream/streams.ts';
+import { type StreamListenFailure, TcpServices } from '../stream/tcp-services.ts';
+import { UdpServices } from '../stream/udp-services.ts';
 import { createExternalNames } from '../balance/external-names.ts';
 import { createEndpoints } from '../balance/endpoint-pool.ts';
 import { decide } from '../../routing/decide.ts';
@@ -71,13 +73,19 @@ export async function serve(): Promise<void> {
     descriptorsReportedAt = performance.now();
     send({ kind: 'out-of-descriptors' });
   };
-  const streams = new Streams({
+  const streamContext: StreamContext = {
     endpoints,
     limits: settings.limits,
     now: Date.now,
     onFault,
     onOutOfDescriptors,
-  });
+  };
+  const streams = new Streams(streamContext);
+
+  const onListenFailure = (failure: StreamListenFailure): void =>
+    send({ kind: 'stream-listen-failed', ...failure });
+  const tcpServices = new TcpServices(settings.streams, settings.limits, streams, onListenFailure);
+  const udpServices = new UdpServices(settings.streams, streamContext, onListenFailure);
 
   const createEngine = await loadEngine(settings.engine);
   const engine = createEngine({
@@ -108,6 +116,11 @@ export async function serve(): Promise<void> {
     onOutOfDescriptors,
     now: Date.now,
   });
+  const drainStreams = async (timeoutMs: number): Promise<number> => {
+    tcpServices.close();
+    const [aborted] = await Promise.all([streams.drain(timeoutMs), udpServices.drain(timeoutMs)]);
+    return aborted;
+  };
   const report = (): ThreadReport => {
     const heap = getHeapStatistics();
     const memoryBytes = heap.total_physical_size + heap.external_memory;
@@ -118,9 +131,12 @@ export async function serve(): Promise<void> {
     try {
       const next = applyTableUpdate(table, update);
       certificates?.adopt(next);
-      engine.close(endpoints.adopt(next));
+      const gone = endpoints.adopt(next);
+      engine.close(gone);
       live.adopt(next.globals);
       table = next;
+      tcpServices.adopt(next);
+      udpServices.adopt(next, gone);
       send({ kind: 'adopted', generation: table.generation });
     } catch (error) {
       const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
@@ -169,10 +185,7 @@ export async function serve(): Promise<void> {
         break;
       case 'drain': {
         health &&= { ...health, isDraining: true };
-        const aborted = await Promise.all([
-          engine.drain(message.timeoutMs),
-          streams.drain(message.timeoutMs),
-        ]);
+        const aborted = await Promise.all([engine.drain(message.timeoutMs), drainStreams(message.timeoutMs)]);
         subrequests.close();
         accessLog.flush();
         send({ kind: 'drained', aborted: aborted[0] + aborted[1], report: report() });

@@ -5,6 +5,7 @@ import type {
   ListenFailure,
   Fault,
   OutOfDescriptors,
+  StreamPortFailure,
   ThreadReport,
   ThreadData,
   ThreadSettings,
@@ -36,6 +37,7 @@ export interface ThreadsOptions {
 
 export type ThreadFailure =
   | ListenFailure
+  | StreamPortFailure
   | OutOfDescriptors
   | Fault
   /** It is replaced after `retryInMs`. */
@@ -351,6 +353,7 @@ class DataPlaneThreads implements Threads {
         this.#listening.reject(Object.assign(new Error(message.message), { code: message.code }));
         break;
       case 'out-of-descriptors':
+      case 'stream-listen-failed':
       case 'fault':
         this.#options.onFailure(message);
         break;

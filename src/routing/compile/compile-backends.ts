@@ -11,9 +11,9 @@ import { type IndexUpdate, updateIndex } from '../../model/reverse-index.ts';
 import type { ObjectKey } from '../../model/objects.ts';
 import { routesOf } from '../references.ts';
 import type { CompileSettings } from '../settings.ts';
-import { type ShardedMap, difference, edit, get } from '../../model/sharded-map.ts';
+import { type ShardedMap, difference, edit, get, values } from '../../model/sharded-map.ts';
 import type { Snapshot } from '../../model/snapshot.ts';
-import type { Backend, BackendKey } from '../table.ts';
+import type { Backend, BackendKey, StreamRoute } from '../table.ts';
 
 export interface CompiledBackends {
   readonly endpointsByNamespace: ShardedMap<number>;
@@ -35,6 +35,7 @@ export function compileBackends(
   settings: CompileSettings,
   changes: readonly ClaimChange[],
   dependents: AffectedDependents,
+  streams: ShardedMap<StreamRoute>,
   faults: CompileFault[],
 ): CompiledBackends {
   const updates = changes.map(({ ingress, before, after }) => {
@@ -46,8 +47,14 @@ export function compileBackends(
   for (const [service] of difference(from.snapshot.services, snapshot.services)) changedServices.add(service);
   const affected = new Set(updates.flatMap(({ before, after }) => [...before, ...after]));
   for (const backend of dependents.Backend) affected.add(backend);
-  const controllers = settings.defaultBackend && controllerBackend(settings.defaultBackend);
-  if (controllers !== null && !get(from.backends, controllers)) affected.add(controllers);
+  // Those that no Ingress names.
+  const others = new Set<BackendKey>();
+  if (streams.size > 0) for (const { backend } of values(streams)) others.add(backend);
+  if (settings.defaultBackend) others.add(controllerBackend(settings.defaultBackend));
+  for (const key of others) if (!get(from.backends, key)) affected.add(key);
+  if (from.table.streams !== streams) {
+    for (const { backend } of values(from.table.streams)) if (!others.has(backend)) affected.add(backend);
+  }
 
   const { endpointsByNamespace, verdicts } = admitEndpoints(from, snapshot, ingressesByBackend, affected);
   for (const [key, isAdmitted] of verdicts) {
@@ -65,7 +72,7 @@ export function compileBackends(
     const ingresses = get(ingressesByBackend, key);
     const service = serviceOf(key);
     if (service !== null) affectedServices.add(service);
-    if (!ingresses && key !== controllers) {
+    if (!ingresses && !others.has(key)) {
       backends.delete(key);
       table.delete(key);
       dependencyUpdates.push(dependentUpdate('Backend', key, before, undefined));

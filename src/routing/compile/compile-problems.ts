@@ -29,6 +29,8 @@ export function compileProblems(
   defaultCertificate: Problem | null | undefined,
   /** Of the ConfigMap of ingress-nginx. */
   globalProblems: readonly Problem[],
+  /** Of the ConfigMaps of TCP and UDP services. */
+  streamProblems: readonly Problem[],
 ): ShardedMap<readonly Problem[]> {
   const problems = edit(from.problems);
   const put = (owner: string, found: readonly Problem[]): void => {
@@ -46,6 +48,13 @@ export function compileProblems(
     const owner = `ConfigMap ${ingressNginxConfigMap}`;
     if (!isDeepStrictEqual(get(from.problems, owner) ?? [], worst(sortProblems(globalProblems))))
       put(owner, globalProblems);
+  }
+  const { tcpServicesConfigMap, udpServicesConfigMap } = compiled.settings;
+  for (const key of [tcpServicesConfigMap, udpServicesConfigMap]) {
+    if (!key) continue;
+    const owner = `ConfigMap ${key}`;
+    const found = streamProblems.filter(({ object }) => describeObject(object) === owner);
+    if (!isDeepStrictEqual(get(from.problems, owner) ?? [], worst(sortProblems(found)))) put(owner, found);
   }
   if (compiled.classes !== from.classes) {
     for (const { object } of from.classes.problems) problems.delete(describeObject(object));

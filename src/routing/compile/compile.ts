@@ -14,6 +14,8 @@ import { withGlobalOptions } from './apply-global-options.ts';
 import type { CompileSettings } from '../settings.ts';
 import type { Snapshot } from '../../model/snapshot.ts';
 import type { Route, RouteTable } from '../table.ts';
+import { ObjectReader } from '../../model/object-reader.ts';
+import { readStreamServices, streamReferenceProblems, streamTable } from '../stream-services.ts';
 import { updateIndex } from '../../model/reverse-index.ts';
 
 export { type Compilation, listProblems } from './compilation.ts';
@@ -39,7 +41,9 @@ export function compile(snapshot: Snapshot, given: CompileSettings, previous?: C
   const { claims, changes, usesByNamespace } = admitClaims(from, asked, read.changes);
   const scopes = compileScopes(from, settings, claims, changes, faults);
   const clients = compileClients(from, scopes, claims);
-  const backends = compileBackends(from, snapshot, settings, changes, dependents, faults);
+  const streamServices = readStreamServices(settings, new ObjectReader(snapshot, settings));
+  const streams = streamTable(from.table.streams, streamServices.routes);
+  const backends = compileBackends(from, snapshot, settings, changes, dependents, streams, faults);
   const certificates = compileCertificates(
     from,
     snapshot,
@@ -76,7 +80,7 @@ export function compile(snapshot: Snapshot, given: CompileSettings, previous?: C
     certificates: certificates.table,
     clientPolicies: clients.table,
     passthroughs: scopes.passthroughs,
-    streams: from.table.streams,
+    streams,
     ...(settings.globalOptions && { globals: settings.globalOptions.settings }),
   });
   const compiled = {
@@ -111,6 +115,7 @@ export function compile(snapshot: Snapshot, given: CompileSettings, previous?: C
     backends.affectedServices,
     certificates.defaultProblem,
     global.problems,
+    [...streamServices.problems, ...streamReferenceProblems(streams, backends.table)],
   );
   return { ...compiled, problems };
 }

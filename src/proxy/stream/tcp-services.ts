@@ -1,0 +1,144 @@
+import { type Server, type Socket, createServer } from 'node:net';
+import { plainAddress } from '../../http/address.ts';
+import { difference, emptyMap, get } from '../../model/sharded-map.ts';
+import type { Backend, RouteTable, StreamRoute } from '../../routing/table.ts';
+import type { Limits } from '../limits.ts';
+import { type ProxySource, composeProxyHeader, readProxyHeader } from '../listener/proxy-protocol.ts';
+import type { Streams } from './streams.ts';
+
+/** Where TCP services listen. */
+export interface StreamPlace {
+  /** An IP address; undefined listens on all, IPv6 and IPv4. */
+  readonly host: string | undefined;
+  /** Share the port with other threads and processes (SO_REUSEPORT). */
+  readonly reusePort: boolean;
+}
+
+/** A port that cannot be listened on. */
+export interface StreamListenFailure {
+  readonly protocol: 'tcp' | 'udp';
+  readonly port: number;
+  /** Of the system: EADDRINUSE, EACCES. */
+  readonly code: string;
+}
+
+const BACKLOG = 4096;
+const RETRY_MS = 5_000;
+
+/**
+ * The TCP ports of the table's stream routes, one listener for each. A new table opens and closes listeners and changes
+ * where new connections go; it touches no connection that is there.
+ */
+export class TcpServices {
+  readonly #place: StreamPlace;
+  readonly #limits: Limits;
+  readonly #streams: Streams;
+  readonly #onFailure: (failure: StreamListenFailure) => void;
+  /** By the key of the route; one whose port is taken by someone else waits to try again. */
+  readonly #servers = new Map<string, Server>();
+  #table: RouteTable | null = null;
+
+  constructor(
+    place: StreamPlace,
+    limits: Limits,
+    streams: Streams,
+    onFailure: (failure: StreamListenFailure) => void,
+  ) {
+    this.#place = place;
+    this.#limits = limits;
+    this.#streams = streams;
+    this.#onFailure = onFailure;
+  }
+
+  adopt(table: RouteTable): void {
+    const before = this.#table;
+    this.#table = table;
+    for (const [key, route] of difference(before?.streams ?? emptyMap<StreamRoute>(), table.streams)) {
+      if (route === undefined) this.#close(key);
+      else if (route.protocol === 'tcp' && !this.#servers.has(key)) this.#listen(key, route);
+    }
+  }
+
+  /** Accepts no more; the connections that are there go on. */
+  close(): void {
+    this.#table = null;
+    for (const key of [...this.#servers.keys()]) this.#close(key);
+  }
+
+  #listen(key: string, { protocol, port }: StreamRoute): void {
+    const { host, reusePort } = this.#place;
+    const server = createServer({ noDelay: true, allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
+      this.#accept(key, socket);
+    });
+    this.#servers.set(key, server);
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      this.#onFailure({ protocol, port, code: error.code ?? '' });
+      server.close();
+      setTimeout(() => this.#listenAgain(key, server), RETRY_MS).unref();
+    });
+    server.listen({ ...(host !== undefined && { host }), port, reusePort, backlog: BACKLOG }, () => {
+      server.removeAllListeners('error');
+      // A failing accept (no file descriptors left) must not end the thread; the listener goes on.
+      server.on('error', () => undefined);
+    });
+  }
+
+  #listenAgain(key: string, failed: Server): void {
+    const route = this.#table && get(this.#table.streams, key);
+    if (this.#servers.get(key) !== failed) return;
+    this.#servers.delete(key);
+    if (route) this.#listen(key, route);
+  }
+
+  #close(key: string): void {
+    this.#servers.get(key)?.close();
+    this.#servers.delete(key);
+  }
+
+  #accept(key: string, socket: Socket): void {
+    const route = this.#table && get(this.#table.streams, key);
+    const backend = route && this.#table ? get(this.#table.backends, route.backend) : undefined;
+    if (!route || !backend || backend.unavailable) return void socket.resetAndDestroy();
+    const peer = plainAddress(socket.remoteAddress);
+    const direct = { source: peer, sourcePort: socket.remotePort ?? 0, destinationPort: route.port };
+    if (!route.acceptsProxyProtocol) return this.#relay(socket, route, backend, direct);
+    readProxied(socket, this.#limits.handshakeTimeoutMs, (proxied) => {
+      this.#relay(socket, route, backend, proxied ?? direct);
+    });
+  }
+
+  #relay(socket: Socket, route: StreamRoute, backend: Backend, from: ProxySource): void {
+    const preface = route.sendsProxyProtocol
+      ? composeProxyHeader(from, plainAddress(socket.localAddress))
+      : null;
+    this.#streams.relay(socket, backend, from.source, preface);
+  }
+}
+
+/** Reads the PROXY header at the beginning of a connection, if there is one; a bad one or none in time ends it. */
+function readProxied(socket: Socket, timeoutMs: number, goOn: (source: ProxySource | null) => void): void {
+  let bytes: Buffer = Buffer.alloc(0);
+  const destroy = (): void => void socket.destroy();
+  const timer = setTimeout(destroy, timeoutMs);
+  const ignore = (): void => undefined;
+  const look = (): void => {
+    for (let chunk = socket.read() as Buffer | null; chunk; chunk = socket.read() as Buffer | null) {
+      bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk]);
+    }
+    if (bytes.length === 0) return;
+    const header = readProxyHeader(bytes);
+    if (header.kind === 'more') return;
+    clearTimeout(timer);
+    socket.off('readable', look);
+    socket.off('end', destroy);
+    socket.off('error', ignore);
+    if (header.kind === 'bad') return destroy();
+    const rest = header.kind === 'header' ? bytes.subarray(header.length) : bytes;
+    if (rest.length > 0) socket.unshift(rest);
+    goOn(header.kind === 'header' ? header.addresses : null);
+  };
+  socket.on('error', ignore);
+  socket.once('close', () => clearTimeout(timer));
+  socket.once('end', destroy);
+  socket.on('readable', look);
+}

@@ -1,0 +1,173 @@
+import { type RemoteInfo, type Socket, createSocket } from 'node:dgram';
+import { isIPv6 } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { plainAddress } from '../../http/address.ts';
+import { difference, emptyMap, get } from '../../model/sharded-map.ts';
+import type { RouteTable, StreamRoute } from '../../routing/table.ts';
+import { type EndpointState, attemptEnded, attemptStarted } from '../balance/endpoint-state.ts';
+import { Deadline, type DeadlineList, Deadlines } from '../deadlines.ts';
+import { isOutOfDescriptors } from '../descriptors.ts';
+import type { StreamContext } from './streams.ts';
+import type { StreamListenFailure, StreamPlace } from './tcp-services.ts';
+
+/** A client that sends nothing and gets nothing for this long begins anew, perhaps with another endpoint. */
+const IDLE_MS = 60_000;
+const SWEEP_MS = 1_000;
+const RETRY_MS = 5_000;
+const LAST_MOMENT_MS = 1_000;
+/** Of a thread, for all ports: each has a socket of its own. The one that has been silent longest gives way. */
+const MAX_SESSIONS = 4_096;
+
+/** Datagrams that wait for the socket to an endpoint, which takes a turn of the loop. */
+const MAX_WAITING = 16;
+
+/** The datagrams of one client address and port on one service, and what an endpoint answers. */
+class Session {
+  readonly service: string;
+  readonly client: string;
+  readonly state: EndpointState;
+  readonly upstream: Socket;
+  readonly deadline = new Deadline<Session>(this);
+  /** Null when the socket is connected, which keeps what anybody else sends from the client. */
+  #waiting: Buffer[] | null = [];
+
+  constructor(service: string, client: string, state: EndpointState) {
+    const { address, port } = state.endpoint;
+    this.service = service;
+    this.client = client;
+    this.state = state;
+    this.upstream = createSocket(isIPv6(address) ? 'udp6' : 'udp4');
+    this.upstream.connect(port, address);
+    this.upstream.once('connect', () => {
+      for (const datagram of this.#waiting ?? []) this.upstream.send(datagram);
+      this.#waiting = null;
+    });
+  }
+
+  send(datagram: Buffer): void {
+    if (this.#waiting === null) this.upstream.send(datagram);
+    else if (this.#waiting.length < MAX_WAITING) this.#waiting.push(datagram);
+  }
+}
+
+/** The UDP ports of the table's stream routes. Datagrams of one client go to one endpoint as long as they come. */
+export class UdpServices {
+  readonly #place: StreamPlace;
+  readonly #context: StreamContext;
+  readonly #onFailure: (failure: StreamListenFailure) => void;
+  readonly #deadlines: Deadlines;
+  readonly #idling: DeadlineList<Session>;
+  /** By the key of the route; one whose port is taken by someone else waits to try again. */
+  readonly #sockets = new Map<string, Socket>();
+  /** By service, and the address and port of the client. */
+  readonly #sessions = new Map<string, Session>();
+  #table: RouteTable | null = null;
+
+  constructor(place: StreamPlace, context: StreamContext, onFailure: (failure: StreamListenFailure) => void) {
+    this.#place = place;
+    this.#context = context;
+    this.#onFailure = onFailure;
+    this.#deadlines = new Deadlines(SWEEP_MS, context.onFault);
+    this.#idling = this.#deadlines.list(IDLE_MS, (session: Session) => this.#end(session));
+  }
+
+  /** `gone` are the endpoints that the table does not have any more: their clients go to others from now on. */
+  adopt(table: RouteTable, gone: Iterable<string>): void {
+    const keys = new Set(gone);
+    if (keys.size > 0) this.#endAll(({ state }) => keys.has(state.key));
+    const before = this.#table;
+    this.#table = table;
+    for (const [key, route] of difference(before?.streams ?? emptyMap<StreamRoute>(), table.streams)) {
+      const old = before ? get(before.streams, key) : undefined;
+      if (old && old.backend !== route?.backend) this.#endAll((session) => session.service === key);
+      if (route === undefined) this.#close(key);
+      else if (route.protocol === 'udp' && !this.#sockets.has(key)) this.#listen(key, route);
+    }
+  }
+
+  /** Ends; answers that are under way have a moment to come. */
+  async drain(timeoutMs: number): Promise<void> {
+    if (this.#sessions.size > 0) await sleep(Math.min(LAST_MOMENT_MS, timeoutMs));
+    this.#table = null;
+    for (const key of [...this.#sockets.keys()]) this.#close(key);
+    this.#deadlines.stop();
+  }
+
+  #listen(key: string, { protocol, port }: StreamRoute): void {
+    const { host, reusePort } = this.#place;
+    const socket = createSocket({ type: host !== undefined && !isIPv6(host) ? 'udp4' : 'udp6', reusePort });
+    this.#sockets.set(key, socket);
+    socket.once('error', (error: NodeJS.ErrnoException) => {
+      this.#onFailure({ protocol, port, code: error.code ?? '' });
+      socket.close();
+      setTimeout(() => this.#listenAgain(key, socket), RETRY_MS).unref();
+    });
+    socket.on('message', (datagram, from) => this.#receive(key, socket, datagram, from));
+    socket.bind({ port, ...(host !== undefined && { address: host }) }, () => {
+      socket.removeAllListeners('error');
+      // Of one datagram that could not be sent.
+      socket.on('error', () => undefined);
+    });
+  }
+
+  #listenAgain(key: string, failed: Socket): void {
+    if (this.#sockets.get(key) !== failed) return;
+    this.#sockets.delete(key);
+    const route = this.#table && get(this.#table.streams, key);
+    if (route) this.#listen(key, route);
+  }
+
+  #close(key: string): void {
+    const socket = this.#sockets.get(key);
+    if (!socket) return;
+    this.#sockets.delete(key);
+    this.#endAll((session) => session.service === key);
+    socket.close();
+  }
+
+  #receive(service: string, listener: Socket, datagram: Buffer, from: RemoteInfo): void {
+    const client = `${service} ${from.address} ${from.port}`;
+    const session = this.#sessions.get(client) ?? this.#begin(service, client, listener, from);
+    if (!session) return;
+    session.deadline.arm(this.#idling);
+    session.send(datagram);
+  }
+
+  /** Null when there is no endpoint: the datagram is lost, as any may be. */
+  #begin(service: string, client: string, listener: Socket, from: RemoteInfo): Session | null {
+    const route = this.#table && get(this.#table.streams, service);
+    const backend = route && this.#table ? get(this.#table.backends, route.backend) : undefined;
+    if (!backend || backend.unavailable || backend.externalName) return null;
+    const { endpoints, now, onOutOfDescriptors } = this.#context;
+    const balance = backend.affinity === 'client-ip' ? 'consistent-hash' : 'round-robin';
+    const state = endpoints.choose(backend, balance, [], () => plainAddress(from.address), now());
+    if (!state) return null;
+    if (this.#sessions.size >= MAX_SESSIONS) {
+      const [silent] = this.#idling.oldest(1);
+      if (silent) this.#end(silent.owner);
+    }
+    const session = new Session(service, client, state);
+    session.upstream.on('error', (error: NodeJS.ErrnoException) => {
+      if (isOutOfDescriptors(error.code)) onOutOfDescriptors();
+      this.#end(session);
+    });
+    session.upstream.on('message', (answer) => {
+      session.deadline.arm(this.#idling);
+      listener.send(answer, from.port, from.address);
+    });
+    attemptStarted(state);
+    this.#sessions.set(client, session);
+    return session;
+  }
+
+  #endAll(isOver: (session: Session) => boolean): void {
+    for (const session of [...this.#sessions.values()]) if (isOver(session)) this.#end(session);
+  }
+
+  #end(session: Session): void {
+    if (!this.#sessions.delete(session.client)) return;
+    session.deadline.clear();
+    attemptEnded(session.state);
+    session.upstream.close();
+  }
+}

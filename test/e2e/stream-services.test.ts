@@ -1,0 +1,211 @@
+import { type Socket as UdpSocket, createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { type AddressInfo, type Server, type Socket, connect, createServer } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ApiObject } from '../support/api-server.ts';
+import { type Daemon, HTTP_PORT, eventually, startDaemon } from '../support/daemon.ts';
+import { heldPort } from '../support/loopback.ts';
+import { soon } from '../support/until.ts';
+import { type Folder, createFolder } from './folder.ts';
+import { INGRESS_CLASS, manifest, siteObjects } from './site.ts';
+
+/** Says who it is, and then what it hears. */
+async function startEcho(name: string): Promise<Server> {
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.write(`${name}\n`);
+    socket.pipe(socket);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return server;
+}
+
+async function startUdpEcho(): Promise<UdpSocket> {
+  const socket = createSocket('udp4');
+  socket.on('message', (datagram, from) =>
+    socket.send(`echo ${datagram.toString()}`, from.port, from.address),
+  );
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  return socket;
+}
+
+const portOf = (server: Server): number => (server.address() as AddressInfo).port;
+
+function configMap(name: string, data: Readonly<Record<string, string>>): ApiObject {
+  return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'ingress' }, data };
+}
+
+function service(name: string, protocol: 'TCP' | 'UDP', port: number): ApiObject[] {
+  const metadata = { name, namespace: 'db' };
+  return [
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata,
+      spec: { ports: [{ name: 'main', port: 5432, protocol }] },
+    },
+    {
+      apiVersion: 'discovery.k8s.io/v1',
+      kind: 'EndpointSlice',
+      metadata: { ...metadata, labels: { 'kubernetes.io/service-name': name } },
+      addressType: 'IPv4',
+      ports: [{ name: 'main', port, protocol }],
+      endpoints: [{ addresses: ['127.0.0.1'], conditions: { ready: true } }],
+    },
+  ];
+}
+
+const [plain, proxied, datagrams, later] = (await Promise.all([1, 2, 3, 4].map(() => heldPort()))) as [
+  number,
+  number,
+  number,
+  number,
+];
+let first: Server;
+let second: Server;
+let udp: UdpSocket;
+let folder: Folder;
+let daemon: Daemon;
+
+const tcpServices = (more: Readonly<Record<string, string>> = {}): ApiObject =>
+  configMap('tcp-services', { [plain]: 'db/first:5432', [proxied]: 'db/first:main:PROXY:PROXY', ...more });
+
+beforeAll(async () => {
+  [first, second, udp] = await Promise.all([startEcho('first'), startEcho('second'), startUdpEcho()]);
+  folder = createFolder();
+  await folder.put(
+    'class.yaml',
+    manifest(INGRESS_CLASS, ...siteObjects({ host: 'web.test', endpoints: [] })),
+  );
+  await folder.put(
+    'services.yaml',
+    manifest(
+      ...service('first', 'TCP', portOf(first)),
+      ...service('second', 'TCP', portOf(second)),
+      ...service('dns', 'UDP', udp.address().port),
+    ),
+  );
+  await folder.put('tcp.yaml', manifest(tcpServices()));
+  await folder.put('udp.yaml', manifest(configMap('udp-services', { [datagrams]: 'db/dns:5432' })));
+  const files = [
+    '--tcp-services-configmap',
+    'ingress/tcp-services',
+    '--udp-services-configmap',
+    'ingress/udp-services',
+  ];
+  daemon = startDaemon({ args: ['--manifests', folder.path, '--allow-loopback', ...files] });
+  await daemon.ready();
+});
+
+afterAll(async () => {
+  expect(await daemon.stop()).toBe(0);
+  await daemon[Symbol.asyncDispose]();
+  await folder[Symbol.asyncDispose]();
+  udp.close();
+  for (const server of [first, second]) server.close();
+});
+
+async function dial(port: number): Promise<Socket> {
+  const socket = connect({ port, host: daemon.address });
+  socket.on('error', () => undefined);
+  await once(socket, 'connect');
+  return socket;
+}
+
+/** The next so many lines. */
+async function lines(socket: Socket, count: number): Promise<readonly string[]> {
+  let text = '';
+  while (text.split('\n').length <= count) {
+    const [bytes] = (await soon(once(socket, 'data'), () => `${count} lines, after ${text}`)) as [Buffer];
+    text += bytes.toString();
+  }
+  return text.trimEnd().split('\n');
+}
+
+describe('TCP and UDP services', () => {
+  it('relays TCP connections to the Service of their port', async () => {
+    const socket = await dial(plain);
+    socket.write('hello\n');
+    expect(await lines(socket, 2)).toEqual(['first', 'hello']);
+    socket.destroy();
+  });
+
+  it('takes the PROXY protocol and passes it on', async () => {
+    const socket = await dial(proxied);
+    socket.write('PROXY TCP4 192.0.2.7 192.0.2.8 4000 5432\r\nhello\n');
+    const [name, header, text] = await lines(socket, 3);
+    expect([name, text]).toEqual(['first', 'hello']);
+    expect(header).toBe(`PROXY TCP4 192.0.2.7 ${daemon.address} 4000 5432\r`);
+    socket.destroy();
+  });
+
+  it('sends the datagrams of a client to one endpoint, and its answers back', async () => {
+    const client = createSocket('udp4');
+    for (const text of ['one', 'two']) {
+      const answer = once(client, 'message') as Promise<[Buffer]>;
+      client.send(text, datagrams, daemon.address);
+      expect((await soon(answer, () => `an answer to ${text}`))[0].toString()).toBe(`echo ${text}`);
+    }
+    client.close();
+  });
+
+  it('opens and closes ports and changes Services without touching connections', async () => {
+    const before = await dial(plain);
+    expect(await lines(before, 1)).toEqual(['first']);
+    await folder.put(
+      'tcp.yaml',
+      manifest(tcpServices({ [plain]: 'db/second:5432', [later]: 'db/second:5432' })),
+    );
+    await eventually(async () => {
+      const socket = await dial(later);
+      const [name] = await lines(socket, 1);
+      socket.destroy();
+      return name === 'second';
+    });
+    const after = await dial(plain);
+    expect(await lines(after, 1)).toEqual(['second']);
+    await folder.put('tcp.yaml', manifest(configMap('tcp-services', {})));
+    await eventually(() =>
+      dial(plain)
+        .then(
+          (socket) => void socket.destroy(),
+          () => true,
+        )
+        .then(Boolean),
+    );
+    for (const socket of [before, after]) {
+      socket.write('still here\n');
+      expect(await lines(socket, 1)).toEqual(['still here']);
+      socket.destroy();
+    }
+  });
+
+  it('says what it cannot serve, and serves the rest', async () => {
+    await folder.put(
+      'tcp.yaml',
+      manifest(
+        tcpServices({
+          http: 'db/first:5432',
+          [HTTP_PORT]: 'db/first:5432',
+          [later]: 'db/none:1',
+          7: 'nowhere',
+        }),
+      ),
+    );
+    await eventually(async () => {
+      const { body } = await daemon.status('/routes');
+      const codes = [
+        'StreamPortInvalid',
+        'StreamPortTaken',
+        'StreamBackendUnavailable',
+        'StreamTargetInvalid',
+      ];
+      return codes.every((code) => body.includes(code));
+    });
+    const socket = await dial(plain);
+    expect(await lines(socket, 1)).toEqual(['first']);
+    socket.destroy();
+  });
+});
