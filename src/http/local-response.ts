@@ -1,3 +1,5 @@
+import type { FieldsView, HeaderField } from './head-edit.ts';
+
 /** Why a request gets no route or may not take it, found before anything is sent. */
 export type Refusal =
   | 'bad-host'
@@ -39,6 +41,12 @@ export type PolicyRefusal =
   | 'address-denied'
   /** It is on a list of what no host wants. */
   | 'blocked'
+  /** There is no user name with its password, or they are wrong. */
+  | 'unauthenticated'
+  /** Too many passwords wait to be compared. */
+  | 'passwords-busy'
+  /** The Secret with the passwords is gone. */
+  | 'passwords-unavailable'
   /** The body is longer than the route allows. */
   | 'body-too-large'
   /** The client asks for more than the route lets one client have. */
@@ -126,6 +134,17 @@ const made: Readonly<Record<Language, Map<LocalReason, LocalResponse>>> = {
   grpc: new Map(),
 };
 
+/** What a policy tells a client for a reason, in the language of its request, with fields of its own. */
+export function refusal(
+  reason: LocalReason,
+  request: FieldsView,
+  fields: readonly HeaderField[],
+): LocalResponse {
+  const isGrpc = /^application\/grpc/i.test(request.value('content-type') ?? '');
+  const response = localResponse(reason, languageOf(request.value('accept'), isGrpc));
+  return { ...response, fields: [...response.fields, ...fields] };
+}
+
 /** Sends a client to where it asks for the same by https, with the same method and body (RFC 9110 15.4.9). */
 export function redirection(location: string, language: Language, status = 308): LocalResponse {
   if (status !== 308) return redirectTo(status, location);
@@ -176,6 +195,8 @@ function grpcStatusOf(reason: LocalReason): number {
     case 400:
     case 431:
       return GRPC.internal;
+    case 401:
+      return GRPC.unauthenticated;
     case 403:
       return GRPC.permissionDenied;
     case 404:
@@ -268,6 +289,12 @@ function explain(reason: LocalReason): Explanation {
         status: 403,
         message: 'this host asks for client certificates: it is served only over TLS that ends here',
       };
+    case 'unauthenticated':
+      return { status: 401, message: 'a user name and its password are needed here' };
+    case 'passwords-unavailable':
+      return { status: 503, message: 'the passwords that are needed here cannot be checked' };
+    case 'passwords-busy':
+      return { status: 503, message: 'too many passwords wait to be checked: try again in a moment' };
     case 'address-denied':
       return { status: 403, message: 'your address is not allowed here' };
     case 'blocked':
@@ -358,6 +385,7 @@ const PHRASES: Readonly<Record<number, string>> = {
   307: 'Temporary Redirect',
   308: 'Permanent Redirect',
   400: 'Bad Request',
+  401: 'Unauthorized',
   403: 'Forbidden',
   404: 'Not Found',
   405: 'Method Not Allowed',

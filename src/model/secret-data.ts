@@ -8,9 +8,15 @@ import { asObject } from './untyped.ts';
 export type SecretData = Readonly<Record<string, string>>;
 
 export function secretDataOf(secret: Secret): SecretData {
-  const entries = Object.entries(asObject(secret.data)).filter(([, value]) => typeof value === 'string');
-  // It was just made sure that each value is a string.
-  return Object.fromEntries(entries) as SecretData;
+  const data: Record<string, string> = {};
+  for (const [key, value] of Object.entries(asObject(secret.data))) {
+    if (typeof value === 'string') data[key] = value;
+  }
+  // Written and never read, where an API server is asked.
+  for (const [key, value] of Object.entries(asObject(secret.stringData))) {
+    if (typeof value === 'string') data[key] = Buffer.from(value).toString('base64');
+  }
+  return data;
 }
 
 /** One value of a Secret; null when it has no such key. */

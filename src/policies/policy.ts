@@ -65,6 +65,15 @@ export interface PolicyThread {
    * same. Undefined when there is none.
    */
   secret(key: ObjectKey): SecretData | undefined;
+  /**
+   * Whether a password is that of a hash; a promise only where it has to be hashed, which another thread does, within
+   * limits of the namespace. Never throws or rejects.
+   */
+  checkPassword(
+    namespace: string,
+    hash: string,
+    password: Buffer,
+  ): PasswordVerdict | Promise<PasswordVerdict>;
   /** Asks another server, within the limits of the namespace. Never rejects. */
   send(request: Subrequest): Promise<SubrequestOutcome>;
 }
@@ -89,6 +98,9 @@ export type Verdict =
   | { readonly kind: 'respond'; readonly response: LocalResponse; readonly detail?: PolicyRefusal }
   /** The client is told why it is refused, in the language of its request. */
   | { readonly kind: 'refuse'; readonly reason: PolicyRefusal };
+
+/** `busy`: too many others wait, or it took too long. */
+export type PasswordVerdict = 'right' | 'wrong' | 'busy';
 
 export const CONTINUE: Verdict = { kind: 'continue' };
 

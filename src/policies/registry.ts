@@ -2,6 +2,7 @@ import { affinity } from './affinity.ts';
 import { appRoot } from './app-root.ts';
 import { balance } from './balance.ts';
 import { backendTransport } from './backend-transport.ts';
+import { basicAuth } from './basic-auth.ts';
 import { blockList } from './block-list.ts';
 import { canary } from './canary.ts';
 import { clientCertificate } from './client-certificate.ts';
@@ -48,6 +49,8 @@ export const POLICIES = [
   blockList,
   // access: by an address alone, before whatever asks for a secret.
   sourceRanges,
+  // access: by a password; after whatever tells clients apart for less.
+  basicAuth,
   // rewrite: a body that no Pod gets is not asked for before the client may come in.
   requestBody,
   // rewrite: what holds for all hosts, before what an Ingress says of the same fields.

@@ -16,6 +16,9 @@ const STATUSES: Record<LocalReason, number> = {
   blocked: 403,
   'path-too-costly': 414,
   'rate-limited': 429,
+  unauthenticated: 401,
+  'passwords-busy': 503,
+  'passwords-unavailable': 503,
   misdirected: 421,
   'clients-unverifiable': 503,
   'https-only': 308,
@@ -68,7 +71,8 @@ describe('answers', () => {
   it('keeps the connection only where the next request on it may fare better', () => {
     const kept = REASONS.filter((reason) => !localResponse(reason, 'text').close);
     expect(kept.map(statusOf).sort()).toEqual([
-      200, 308, 403, 403, 403, 404, 414, 501, 502, 502, 502, 502, 502, 503, 503, 503, 503, 504, 504, 504,
+      200, 308, 401, 403, 403, 403, 404, 414, 429, 501, 502, 502, 502, 502, 502, 503, 503, 503, 503, 503, 503,
+      504, 504, 504,
     ]);
   });
 

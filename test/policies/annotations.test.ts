@@ -15,7 +15,14 @@ const [, ca = ''] =
     readFileSync(join(import.meta.dirname, '../cases/client-certificate.in.yaml'), 'utf8'),
   ) ?? [];
 const object = { type: 'kubernetes.io/tls', data: { 'ca.crt': ca } } as unknown as Secret;
-const snapshot = applyChanges(EMPTY_SNAPSHOT, [{ kind: 'Secret', key: 'shop/clients', object }]);
+/** Users in either form of a password file. */
+const users = {
+  data: { auth: Buffer.from('{PLAIN}a:{PLAIN}b').toString('base64') },
+} as unknown as Secret;
+const snapshot = applyChanges(EMPTY_SNAPSHOT, [
+  { kind: 'Secret', key: 'shop/clients', object },
+  { kind: 'Secret', key: 'shop/users', object: users },
+]);
 
 function read(annotations: Readonly<Record<string, unknown>>): Annotations {
   const reference = { kind: 'Ingress', namespace: 'shop', name: 'web' };
@@ -23,11 +30,12 @@ function read(annotations: Readonly<Record<string, unknown>>): Annotations {
 }
 
 /** What must stand beside an annotation for it to mean something. */
-const beside = (name: string): Record<string, string> => {
+function beside(name: string): Record<string, string> {
   if (name.startsWith('portico.dev/client-')) return { 'portico.dev/client-ca-secret': 'clients' };
   if (/^portico.dev\/(?:affinity-|session-cookie-)/.test(name)) return { 'portico.dev/affinity': 'cookie' };
+  if (/\/(?:basic-auth|auth-type)/.test(name)) return { 'portico.dev/basic-auth-secret': 'users' };
   return name === 'portico.dev/location-to' ? { 'portico.dev/location-from': '/' } : {};
-};
+}
 
 const literals = ANNOTATIONS.flatMap((spec) =>
   [...spec.values.matchAll(/`([^`]+)`/g)].map(([, value = '']) => [namesOf(spec)[0] ?? '', value] as const),
@@ -40,7 +48,7 @@ test.each(literals)('%s takes %s, as the reference says', (name, value) => {
 test.each(
   ANNOTATIONS.filter(({ name }) => name !== null).map((spec) => [namesOf(spec)[0] ?? '', spec] as const),
 )('%s: a value that is not valid is said, and closes where the policy closes', (name, spec) => {
-  for (const value of ['\u0000', '../..', 7, null, { a: 1 }]) {
+  for (const value of ['\u0000', '"../..', 7, null, { a: 1 }]) {
     const { policies, problems } = read({ ...beside(name), [name]: value });
     expect(problems.map(({ field }) => field)).toContain(`metadata.annotations[${name}]`);
     const policy = POLICIES.find(({ annotations }) => annotations.includes(spec));

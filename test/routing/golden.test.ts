@@ -36,7 +36,8 @@ function outcome(table: RouteTable, { decision, verdict, local }: GoldenExchange
   };
   if (verdict.kind === 'refuse')
     return { status: statusOf(verdict.reason), reason: verdict.reason, ...found };
-  if (verdict.kind === 'respond' && local) return { status: local.status, ...found };
+  if (verdict.kind === 'respond' && local)
+    return { status: local.status, ...(verdict.detail && { reason: verdict.detail }), ...found };
   if (decision.kind === 'redirect') return { status: decision.status, ...found };
   if (decision.kind === 'refuse') {
     const { reason } = decision;
@@ -100,7 +101,7 @@ describe('golden cases', () => {
     const text = readFileSync(requestsFile, 'utf8');
     const requests = parse(text) as readonly CaseRequest[];
     const exchanges: GoldenExchange[] = [];
-    for (const request of requests) exchanges.push(await goldenExchange(table, golden, request));
+    for (const request of requests) exchanges.push(await goldenExchange(compilation, golden, request));
     const computed = exchanges.map((exchange) => outcome(table, exchange));
     if (rewrite) {
       writeFileSync(`${CASES}${name}.out.yaml`, stringify(output, { lineWidth: 0 }));

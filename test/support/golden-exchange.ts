@@ -22,6 +22,8 @@ import { presentedCertificate } from '../../src/proxy/tls/presented-certificate.
 import { incomingForwarding, upgradeOf, upstreamHead } from '../../src/proxy/upstream/http1/upstream-head.ts';
 import { type Decision, decide, policiesToAsk } from '../../src/routing/decide.ts';
 import { matchedRule } from '../../src/routing/matched-rule.ts';
+import { get } from '../../src/model/sharded-map.ts';
+import type { Compilation } from '../../src/routing/compile/compile.ts';
 import type { RouteTable } from '../../src/routing/table.ts';
 import { policyThread } from './policy-thread.ts';
 import { type Case, type CaseRequest, clientCertificate, requestHead, splitRequest } from './cases.ts';
@@ -44,7 +46,7 @@ export interface GoldenExchange {
 
 /** Takes a request the way of the data plane: facts, decision, policies, the head for the upstream, the response. */
 export async function goldenExchange(
-  table: RouteTable,
+  { table, policySecrets }: Pick<Compilation, 'table' | 'policySecrets'>,
   { serving, settings }: Case,
   stated: CaseRequest,
 ): Promise<GoldenExchange> {
@@ -76,7 +78,10 @@ export async function goldenExchange(
 
   const everywhere = serving.hsts === null ? [] : [strictTransportSecurity(serving.hsts)];
   const policies = policyBinder(
-    policyThread(() => settings.now),
+    policyThread(
+      () => settings.now,
+      (key) => get(policySecrets, key),
+    ),
     everywhere,
   )(decision.route?.policies ?? null);
   const edit = new RequestEdit(request);

@@ -1,14 +1,14 @@
 import { getRandomValues } from 'node:crypto';
-import type { SecretData } from '../../src/model/secret-data.ts';
 import { SharedLimits, sharedLimitsMemory } from '../../src/policies/limits/shared-limits.ts';
 import type { PolicyThread } from '../../src/policies/policy.ts';
+import { passwordMatches } from '../../src/passwords/password-hash.ts';
 import { createExternalNames } from '../../src/proxy/balance/external-names.ts';
 import { Subrequests } from '../../src/proxy/subrequests.ts';
 
 /** What policies have of a thread: the time, some Secrets, limits that nobody shares, and servers on the loopback to ask. */
 export function policyThread(
   now: () => number,
-  secrets: ReadonlyMap<string, SecretData> = new Map(),
+  secret: PolicyThread['secret'] = () => undefined,
 ): PolicyThread {
   const names = createExternalNames({ ask: () => {}, now });
   const subrequests = new Subrequests({ names, rules: { allowLoopback: true }, now: Date.now });
@@ -16,7 +16,8 @@ export function policyThread(
     now,
     monotonicMs: () => performance.now(),
     limits: new SharedLimits(sharedLimitsMemory(getRandomValues)),
-    secret: (key) => secrets.get(key),
+    secret,
+    checkPassword: async (_, hash, password) => (passwordMatches(hash, password) ? 'right' : 'wrong'),
     send: (request) => subrequests.send(request),
   };
 }

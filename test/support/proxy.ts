@@ -21,6 +21,7 @@ import {
   UNVERIFIABLE,
   type WeightedBackend,
 } from '../../src/routing/table.ts';
+import type { SecretData } from '../../src/model/secret-data.ts';
 import { policyThread } from './policy-thread.ts';
 import { soon } from './until.ts';
 
@@ -130,6 +131,8 @@ export interface ProxySettings {
   readonly modules?: readonly PolicyModule[];
   /** HTTP/2 with prior knowledge; off unless said. */
   readonly h2c?: boolean;
+  /** The data of Secrets that policies use. */
+  readonly secrets?: ReadonlyMap<string, SecretData>;
   readonly underscoresInHeaders?: boolean;
   readonly bareLfInResponses?: boolean;
   readonly ingressNginxFields?: boolean;
@@ -186,7 +189,11 @@ export async function startProxy(
       exchanges.push(exchange);
       for (const look of waiting) look();
     },
-    policies: policyBinder(policyThread(now), settings.everywhere, settings.modules),
+    policies: policyBinder(
+      policyThread(now, (key) => settings.secrets?.get(key)),
+      settings.everywhere,
+      settings.modules,
+    ),
     onFault: (fault) => void faults.push(fault),
     now,
     h2c: settings.h2c ?? false,

@@ -1,3 +1,4 @@
+import type { MessagePort } from 'node:worker_threads';
 import type { AccessLogFormat } from '../access-log.ts';
 import type { EngineGauges, ListenAddress } from '../engine.ts';
 import type { CounterTable } from '../request-metrics.ts';
@@ -48,6 +49,9 @@ export interface ThreadData {
   readonly limits: SharedLimitsMemory;
 }
 
+/** What the thread that hashes passwords is born with, in the place of `ThreadSettings`. */
+export const PASSWORD_WORKER = 'password-worker';
+
 export const ENGINES = ['relay', 'http-proxy'] as const;
 export type EngineName = (typeof ENGINES)[number];
 
@@ -73,6 +77,8 @@ export type FromThread =
   | { readonly kind: 'adopt-failed'; readonly reason: string }
   /** A request wants a name. */
   | { readonly kind: 'resolve'; readonly name: WantedName }
+  /** There are passwords to hash: the questions come over this port. */
+  | { readonly kind: 'hash-passwords'; readonly port: MessagePort }
   /** In the order of the addresses. */
   | { readonly kind: 'listening'; readonly ports: readonly number[] }
   | ListenFailure

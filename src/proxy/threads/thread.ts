@@ -1,5 +1,5 @@
 import { getHeapStatistics } from 'node:v8';
-import { parentPort, workerData } from 'node:worker_threads';
+import { MessageChannel, parentPort, workerData } from 'node:worker_threads';
 import { type FromThread, type ThreadReport, type ThreadData, type ToThread } from './messages.ts';
 import { EMPTY_TABLE, type TableUpdate, applyTableUpdate } from '../../routing/table-update.ts';
 import type { ObjectKey } from '../../model/objects.ts';
@@ -7,6 +7,7 @@ import type { SecretData } from '../../model/secret-data.ts';
 import type { EngineFactory } from '../engine.ts';
 import type { EngineName } from './messages.ts';
 import { createAccessLog } from '../access-log.ts';
+import { PasswordChecks } from '../password-checks.ts';
 import { Subrequests } from '../subrequests.ts';
 import { FaultLog } from '../fault-log.ts';
 import { RequestCounters } from '../request-metrics.ts';
@@ -55,12 +56,21 @@ export async function serve(): Promise<void> {
     (stack) => send({ kind: 'fault', stack }),
     () => performance.now(),
   );
+  const passwords = new PasswordChecks({
+    connect() {
+      const { port1, port2 } = new MessageChannel();
+      port.postMessage({ kind: 'hash-passwords', port: port2 } satisfies FromThread, [port2]);
+      return port1;
+    },
+    now: Date.now,
+  });
   const secrets = new Map<ObjectKey, SecretData>();
   const live = new LiveSettings(settings, {
     now: Date.now,
     monotonicMs: () => clockOffsetMs + performance.now(),
     limits: new SharedLimits(limits),
     secret: (key) => secrets.get(key),
+    checkPassword: (...check) => passwords.check(...check),
     send: (request) => subrequests.send(request),
   });
   let table = EMPTY_TABLE;

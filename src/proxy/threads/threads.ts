@@ -1,5 +1,6 @@
 import { getRandomValues } from 'node:crypto';
-import { Worker } from 'node:worker_threads';
+import { type MessagePort, Worker } from 'node:worker_threads';
+import { PASSWORD_WORKER } from './messages.ts';
 import type {
   FromThread,
   ListenFailure,
@@ -136,6 +137,7 @@ class DataPlaneThreads implements Threads {
   readonly #listening = Promise.withResolvers<readonly number[]>();
   #newest: Distributed | null = null;
   #ticketKey: Uint8Array | null = null;
+  #passwordWorker: Worker | null = null;
   #addresses: readonly ListenAddress[];
   readonly #limits = sharedLimitsMemory(getRandomValues);
   /** The counters of threads that have ended. */
@@ -210,6 +212,7 @@ class DataPlaneThreads implements Threads {
     const counts = await Promise.all(
       [...this.#threads].map((thread) => this.#drainThread(thread, timeoutMs)),
     );
+    await this.#passwordWorker?.terminate();
     return counts.reduce((sum, aborted) => sum + aborted, 0);
   }
 
@@ -336,6 +339,9 @@ class DataPlaneThreads implements Threads {
           if (this.#threads.has(thread)) this.#send(thread, { kind: 'name', answer });
         });
         break;
+      case 'hash-passwords':
+        this.#hashPasswords(message.port);
+        break;
       case 'listening':
         thread.listening = true;
         // Port 0 means "any": the first thread finds one and the others join it.
@@ -368,6 +374,21 @@ class DataPlaneThreads implements Threads {
         thread.lastReport = message.report;
         break;
     }
+  }
+
+  /** All threads share the one that hashes, which is started with the first password. */
+  #hashPasswords(port: MessagePort): void {
+    if (this.#draining) return port.close();
+    let worker = this.#passwordWorker;
+    if (!worker) {
+      worker = new Worker(this.#options.entry, { workerData: PASSWORD_WORKER });
+      this.#passwordWorker = worker;
+      worker.on('error', (error) => this.#options.onFailure({ kind: 'fault', stack: String(error) }));
+      worker.on('exit', () => {
+        if (this.#passwordWorker === worker) this.#passwordWorker = null;
+      });
+    }
+    worker.postMessage(port, [port]);
   }
 
   /** Resolves when the thread's last report is a new one, or cannot be had. */
