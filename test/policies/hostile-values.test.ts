@@ -14,6 +14,7 @@ import { decide } from '../../src/routing/decide.ts';
 import type { Route } from '../../src/routing/table.ts';
 import { ANNOTATIONS } from '../../src/routing/ingress/annotations.ts';
 import { HOSTILE_VALUES } from '../support/annotations.ts';
+import { policyThread } from '../support/policy-thread.ts';
 import { CASE_SETTINGS, INGRESS_CLASS, parseManifests } from '../support/cases.ts';
 
 /** Values that a key which restricts may have without restricting anything, because nobody is meant by them. */
@@ -32,11 +33,7 @@ const RESTRICTING = new Set(
   NGINX_KEYS.filter(({ unsupported }) => unsupported.restricts).map(({ name }) => `${INGRESS_NGINX}${name}`),
 );
 
-const THREAD: PolicyThread = {
-  now: () => 0,
-  secret: () => undefined,
-  send: () => new Promise(() => {}),
-};
+const THREAD: PolicyThread = { ...policyThread(() => 0), send: () => new Promise(() => {}) };
 
 function requestTo(host: string, route: Route): RequestView {
   return {
