@@ -148,7 +148,8 @@ function portico(engine: string): Subject {
   };
 }
 
-function file(name: string, content: string): string {
+/** A file of the benchmark's own folder. */
+export function file(name: string, content: string): string {
   const path = join(folder, name);
   writeFileSync(path, content);
   return path;
