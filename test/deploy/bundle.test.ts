@@ -9,12 +9,14 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { VERSION } from '../../src/version.ts';
 import { startApiServer } from '../support/api-server.ts';
 import { BUNDLE } from '../support/bundle.ts';
-import { HTTP_PORT, STATUS_PORT, eventually } from '../support/daemon.ts';
+import { HTTP_PORT, STATUS_PORT, eventually, environment } from '../support/daemon.ts';
 import { loopbackAddress } from '../support/loopback.ts';
 import { happens } from '../support/until.ts';
 import { STAYS_OPEN } from '../support/stays-open.ts';
 
 const run = promisify(execFile);
+/** Without the variables of the tests. */
+const env = environment({});
 const HOST = 'shop.example';
 let folder = '';
 let portico = '';
@@ -153,15 +155,18 @@ test('answers --version, check and explain from an empty folder', async () => {
   const script = join(portico, 'portico.js');
   const cwd = portico;
   const manifests = await manifestsFor(loopbackAddress(), 8080);
-  const version = await run(process.execPath, [script, '--version'], { cwd });
+  const version = await run(process.execPath, [script, '--version'], { cwd, env });
   expect(version).toEqual({ stdout: `${VERSION}\n`, stderr: '' });
-  const check = await run(process.execPath, [script, 'check', '--manifests', manifests], { cwd });
+  const check = await run(process.execPath, [script, 'check', '--manifests', manifests], { cwd, env });
   expect(check).toEqual({
     stdout: '1 route on 1 host; no problems\n',
     stderr: '',
   });
   const url = `http://${HOST}/cart`;
-  const explain = await run(process.execPath, [script, 'explain', '--manifests', manifests, url], { cwd });
+  const explain = await run(process.execPath, [script, 'explain', '--manifests', manifests, url], {
+    cwd,
+    env,
+  });
   expect(explain.stdout).toContain('backend: default/shop:80');
 });
 

@@ -38,7 +38,7 @@ interface DataPlane extends AsyncDisposable {
 
 /** Bundled, since a dozen threads would load TypeScript one by one otherwise. */
 const ENTRY = BUNDLE
-  ? pathToFileURL(join(BUNDLE, 'test/threads-entry.mjs'))
+  ? pathToFileURL(join(BUNDLE, '../threads/threads-entry.mjs'))
   : new URL('threads-entry.ts', import.meta.url);
 
 async function startDataPlane(entry = ENTRY): Promise<DataPlane> {

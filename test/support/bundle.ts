@@ -18,10 +18,10 @@ export const BUNDLE = process.env[VARIABLE] ?? null;
 export default async function setup(): Promise<() => Promise<void>> {
   const folder = await mkdtemp(join(tmpdir(), 'portico-bundle-'));
   await Promise.all([
-    promisify(execFile)(process.execPath, [join(ROOT, 'scripts/build.ts'), folder]),
+    promisify(execFile)(process.execPath, [join(ROOT, 'scripts/build.ts'), join(folder, 'portico')]),
     build({
       entryPoints: [join(ROOT, 'test/proxy/threads-entry.ts')],
-      outdir: join(folder, 'test'),
+      outdir: join(folder, 'threads'),
       bundle: true,
       splitting: true,
       platform: 'node',
@@ -34,6 +34,6 @@ export default async function setup(): Promise<() => Promise<void>> {
       logLevel: 'warning',
     }),
   ]);
-  process.env[VARIABLE] = folder;
+  process.env[VARIABLE] = join(folder, 'portico');
   return () => rm(folder, { recursive: true, force: true });
 }

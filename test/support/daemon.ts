@@ -179,7 +179,7 @@ export async function eventually(
 }
 
 /** Nothing of the machine that runs the tests decides what is served. */
-function environment(more: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
+export function environment(more: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(
     ([name]) => !name.startsWith('PORTICO_') && !name.startsWith('KUBE') && name !== 'HOME',
   );
