@@ -58,8 +58,9 @@ export async function flagsPage(): Promise<string> {
     'they are separated by spaces or commas. A wrong value ends Portico with exit code 64 and one line for each',
     'mistake, before any port is bound.',
     '',
-    '`run` has all of these. `check` and `explain` have those of _Where objects come from_ and _What is served_, and',
-    '`--output text|json`.',
+    '`run` has all of these. `check`, `explain` and `audit` have those of _Where objects come from_ and _What is served_, the',
+    'ports, `--default-tls-secret` and `--ssl-redirect`. Flags of one command only are in its `--help`; those of `check` are in',
+    '[check in CI](../ci.md).',
     '',
     ...[...new Set(RUN_FLAGS.map((flag) => flag.group))].flatMap((group) => [
       `## ${group}`,

@@ -39,7 +39,7 @@ export type CompileOnceResult =
   | Failure;
 
 const SYNC_TIMEOUT_MS = 30_000;
-const ERRORS_ONLY_MS = 3_000;
+const ERRORS_ONLY_MS = 2_000;
 
 /** `assumeClass` takes the IngressClass as given where the manifests do not have it. */
 export async function compileOnce(
@@ -90,7 +90,11 @@ async function readCluster(config: CompileConfig, env: NodeJS.ProcessEnv): Promi
     // Without credentials there is nothing to wait for.
     await opened.cluster?.credentials.headers();
     const failure = await firstLists(source);
-    if (failure !== null) return { kind: 'unavailable', message: `${description}: ${failure}` };
+    if (failure !== null) {
+      // What a server answered names it already.
+      const message = failure.startsWith(description) ? failure : `${description}: ${failure}`;
+      return { kind: 'unavailable', message };
+    }
     return resultOf(config, source.snapshot(), source.problems(), locate);
   } catch (error) {
     return { kind: 'unavailable', message: `${description}: ${(error as Error).message}` };

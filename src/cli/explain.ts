@@ -28,7 +28,7 @@ export async function runExplain(
   config: CompileConfig,
   env: NodeJS.ProcessEnv,
   url: string,
-  output: 'text' | 'json',
+  { output, offline }: { readonly output: 'text' | 'json'; readonly offline: boolean },
   write: (text: string) => void,
 ): Promise<number> {
   const [, scheme = 'http', host, rest = ''] = URL_PARTS.exec(url) ?? [];
@@ -43,7 +43,7 @@ export async function runExplain(
     );
     return EXIT.usage;
   }
-  const compiled = await compileOnce(config, env);
+  const compiled = await compileOnce(config, env, { assumeClass: offline });
   if (compiled.kind !== 'compiled') {
     console.error(`portico explain: ${compiled.message}`);
     return compiled.kind === 'no-input' ? EXIT.noInput : EXIT.unavailable;

@@ -78,13 +78,18 @@ export async function main(argv: readonly string[], threadEntry: URL): Promise<n
     READING_FLAGS,
   );
   explain.argument('<url>', 'such as http://shop.example.com/cart');
-  explain.addOption(outputOption()).action(async (url: string, flags: FlagValues) => {
+  explain.addOption(outputOption()).option('--offline', OFFLINE_CLASS);
+  explain.action(async (url: string, flags: FlagValues) => {
     exitCode = await withConfig(
       explain,
       resolveCompileConfig(byFlagName(flags), process.env),
       async (config) => {
         const { runExplain } = await import('./explain.ts');
-        return runExplain(config, process.env, url, flags['output'] === 'json' ? 'json' : 'text', write);
+        const options = {
+          output: flags['output'] === 'json' ? 'json' : 'text',
+          offline: flags['offline'] === true,
+        } as const;
+        return runExplain(config, process.env, url, options, write);
       },
     );
   });
@@ -194,6 +199,8 @@ const HELP: HelpConfiguration = {
 
 const OFFLINE =
   'take as given what a cluster makes: the Secrets and endpoints that manifests lack, and the IngressClass';
+
+const OFFLINE_CLASS = 'take the IngressClass as given, which manifests of an application lack';
 
 const EXAMPLES = `
 Examples:

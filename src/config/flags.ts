@@ -35,6 +35,7 @@ export const SOURCE_FLAGS: readonly Flag[] = [
     value: '<file>',
     description:
       'kubeconfig of the cluster to serve; default: $KUBECONFIG, then ~/.kube/config, then the service account of the Pod',
+    whenReading: 'kubeconfig of the cluster to read; default: $KUBECONFIG, then ~/.kube/config',
     group: 'Where objects come from',
   },
   {
@@ -250,6 +251,7 @@ const HTTP_PORT: Flag = {
   value: '<port>',
   default: '80',
   description: 'port for HTTP',
+  whenReading: 'port for HTTP of the Portico that serves this',
   group: 'Listening',
 };
 
@@ -258,6 +260,8 @@ const HTTPS_PORT: Flag = {
   value: '<auto|port>',
   default: 'auto',
   description: 'port for HTTPS; 0 turns it off; auto is 443 if --http-port is 80, otherwise off',
+  whenReading:
+    'port for HTTPS of the Portico that serves this, which redirects name; auto is 443 if --http-port is 80, otherwise off',
   group: 'Listening',
 };
 

@@ -46,6 +46,24 @@ test('links between the documents lead to files that are there', () => {
   expect(broken).toEqual([]);
 });
 
+test('every page is reached from README.md, by links from page to page', () => {
+  const reached = new Set<string>();
+  const visit = (page: string): void => {
+    if (reached.has(page)) return;
+    reached.add(page);
+    for (const [, target = ''] of readFileSync(join(ROOT, page), 'utf8').matchAll(
+      /\]\((?!https?:|#)([^)#\s]+\.md)/g,
+    )) {
+      const next = join(dirname(page), target);
+      if (existsSync(join(ROOT, next))) visit(next);
+    }
+  };
+  visit('README.md');
+  const docs = readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' });
+  const pages = docs.filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`);
+  expect(pages.filter((page) => !reached.has(page))).toEqual([]);
+});
+
 test('every test that holds a promise of the security model exists', () => {
   const text = readFileSync(join(ROOT, 'docs/security.md'), 'utf8');
   const named = [...text.matchAll(/`([\w/.-]+\.test\.ts|attack\/[\w/.-]+)`/g)].map(([, name = '']) => name);
@@ -59,7 +77,7 @@ test('every flag that the guides name exists', () => {
   const others = new Set(
     (
       'for timeout set namespace create-namespace default-ssl-certificate publish-status-address resolve ' +
-      'output ignore strict offline fail-on ingress-nginx-flags patch-file ignore-not-found docker-server docker-username docker-password'
+      'prefix tail patch output ignore strict offline fail-on ingress-nginx-flags patch-file ignore-not-found docker-server docker-username docker-password'
     ).split(' '),
   );
   const guides = ['install', 'upgrade', 'migrate-from-ingress-nginx', 'troubleshoot', 'security'];

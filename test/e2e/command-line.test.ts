@@ -204,6 +204,23 @@ it('check: an exec plugin that fails is one line at once', async () => {
   );
 });
 
+it('check: a cluster that refuses connections is one line soon, not after a silent half minute', async () => {
+  await using folder = createFolder();
+  const yaml = {
+    kind: 'Config',
+    'current-context': 'c',
+    clusters: [{ name: 'k', cluster: { server: 'https://127.0.0.1:9' } }],
+    contexts: [{ name: 'c', context: { cluster: 'k', user: 'u' } }],
+    users: [{ name: 'u', user: { token: 'x' } }],
+  };
+  await folder.put('config', JSON.stringify(yaml));
+  const { code, stdout, stderr } = await runPortico(['check', '--kubeconfig', `${folder.path}/config`]);
+  expect([code, stdout]).toEqual([69, '']);
+  expect(stderr).toMatch(
+    /^portico check: https:\/\/127\.0\.0\.1:9 \(context c [^:]*\): connection refused; .*\n$/,
+  );
+});
+
 it('check: every problem with object, field and place; 1 for an error, 0 for a warning', async () => {
   await using folder = createFolder();
   const site = { host: 'shop.test', name: 'shop', endpoints: [] };
