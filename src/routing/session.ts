@@ -1,4 +1,4 @@
-import { createHash, createHmac } from 'node:crypto';
+import { createHmac, hash } from 'node:crypto';
 import { cookieValue } from '../http/cookies.ts';
 import type { RequestFacts } from '../http/request-facts.ts';
 import { type ShardedMap, get } from '../model/sharded-map.ts';
@@ -20,8 +20,7 @@ const PLACE_LENGTH = 22;
 
 /** `Backend.sessionKey` of a Service port. */
 export function sessionKey(key: BackendKey, uid: string | undefined): string {
-  const digest = createHash('sha256').update(`${uid ?? ''} ${key}`);
-  return digest.digest('base64url').slice(0, KEY_LENGTH);
+  return hash('sha256', `${uid ?? ''} ${key}`, 'base64url').slice(0, KEY_LENGTH);
 }
 
 /** What a client has of a session; null when it has no cookie of that name, or one that is not ours. */
