@@ -9,7 +9,7 @@ import {
 } from '../../model/problem.ts';
 import { asObject } from '../../model/untyped.ts';
 import { AnnotationReader, CLOSED, type ReportAnnotation } from '../../policies/annotation-reader.ts';
-import { PORTICO, namesOf } from '../../policies/annotation-spec.ts';
+import { type AnnotationSpec, PORTICO, namesOf } from '../../policies/annotation-spec.ts';
 import type { ClientAuth } from '../../policies/client-certificate.ts';
 import { type GlobalDefaults, NO_DEFAULTS } from '../../policies/global-defaults.ts';
 import type { PolicyModule } from '../../policies/policy.ts';
@@ -34,12 +34,10 @@ export const ANNOTATIONS = [...POLICIES.flatMap((policy) => policy.annotations),
 const KNOWN: ReadonlySet<string> = new Set(ANNOTATIONS.flatMap(namesOf));
 const OURS = [...KNOWN].filter((name) => name.startsWith(PORTICO));
 const REFERENCE = 'docs/reference/annotations.md lists those it has.';
-/** The names of what each policy reads. */
-const NAMES = POLICIES.map(({ annotations }: PolicyModule) => annotations.flatMap(namesOf));
-/** The global options that each policy reads. */
-const OPTIONS = POLICIES.map(({ annotations }: PolicyModule) =>
-  annotations.flatMap(({ global }) => global ?? []),
-);
+/** The policies that read an annotation, by its full name. */
+const BY_ANNOTATION = readersBy(namesOf);
+/** The same for global options. */
+const BY_OPTION = readersBy(({ global }) => (global === undefined ? [] : [global]));
 const RESERVED = POLICIES.flatMap(({ name, reservedPrefixes = [] }: PolicyModule) =>
   reservedPrefixes.map((prefix) => ({ policy: name as PolicyName, prefix })),
 );
@@ -69,8 +67,11 @@ export function readAnnotations(
   const configs: Record<string, object> = {};
   const closed: PolicySet['closed'][number][] = [];
   const isCanary = (): boolean => configs['canary'] !== undefined;
-  for (const [index, policy] of POLICIES.entries() as Iterable<[number, PolicyModule]>) {
-    if (!NAMES[index]?.some((name) => name in annotations) && !hasDefault(index, defaults)) continue;
+  const asked = new Set<PolicyModule>();
+  addReaders(asked, BY_ANNOTATION, annotations);
+  addReaders(asked, BY_OPTION, defaults);
+  for (const policy of POLICIES as readonly PolicyModule[]) {
+    if (!asked.has(policy)) continue;
     if (isCanary() && !policy.ofCanaries) continue;
     const read = reader(policy.whenInvalid);
     const config = policy.parse(read);
@@ -105,9 +106,21 @@ export function readAnnotations(
   return { policies: policySet(configs as PolicyConfigs, [...new Set(closed)]), globs, problems };
 }
 
-/** Whether a global option is set that the policy at this place reads. */
-function hasDefault(index: number, defaults: GlobalDefaults): boolean {
-  return OPTIONS[index]?.some((option) => Object.hasOwn(defaults, option)) ?? false;
+type Readers = ReadonlyMap<string, ReadonlySet<PolicyModule>>;
+
+function readersBy(keysOf: (spec: AnnotationSpec) => readonly string[]): Readers {
+  const readers = new Map<string, Set<PolicyModule>>();
+  for (const policy of POLICIES as readonly PolicyModule[]) {
+    for (const key of policy.annotations.flatMap(keysOf)) {
+      readers.set(key, (readers.get(key) ?? new Set()).add(policy));
+    }
+  }
+  return readers;
+}
+
+/** Adds the policies that read something of what is written. */
+function addReaders(to: Set<PolicyModule>, readers: Readers, written: object): void {
+  for (const key of Object.keys(written)) for (const policy of readers.get(key) ?? []) to.add(policy);
 }
 
 function closedByRefusedOptions(object: ObjectReference, options: readonly string[]): Problem {
@@ -127,8 +140,10 @@ export function globalOptionProblems(
   defaults: GlobalDefaults,
 ): readonly Problem[] {
   const problems: Problem[] = [];
-  for (const [index, policy] of (POLICIES as readonly PolicyModule[]).entries()) {
-    if (!hasDefault(index, defaults)) continue;
+  const asked = new Set<PolicyModule>();
+  addReaders(asked, BY_OPTION, defaults);
+  for (const policy of POLICIES as readonly PolicyModule[]) {
+    if (!asked.has(policy)) continue;
     const report: ReportAnnotation = (severity, code, option, message) =>
       void problems.push(problem(severity, code, object, `data[${option}]`, message));
     policy.parse(new AnnotationReader({}, object, objects, policy.whenInvalid, report, defaults));
