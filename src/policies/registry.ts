@@ -16,6 +16,7 @@ import type { PolicyModule } from './policy.ts';
 import { rateLimit } from './rate-limit.ts';
 import { redirect } from './redirect.ts';
 import { requestBody } from './request-body.ts';
+import { retries } from './retries.ts';
 import { responseHead } from './response-head.ts';
 import { responseHeaders } from './response-headers.ts';
 import { rewrite } from './rewrite.ts';
@@ -67,6 +68,8 @@ export const POLICIES = [
   backendTransport,
   // upstream: how long the endpoint is waited for.
   timeouts,
+  // upstream: which one comes after it.
+  retries,
   // upstream: what may come back from it.
   responseHead,
   // response: for responses of Pods and for local responses.

@@ -1,9 +1,10 @@
+import type { RetryRules } from './retry-rules.ts';
 import type { AttemptFailure } from '../http/local-response.ts';
 
 /** How one try at one endpoint ended. */
 export type AttemptOutcome =
-  /** A response head came: the exchange is the upstream's, whatever its status. */
-  | { readonly kind: 'answered' }
+  /** A response head came: the exchange is the upstream's, unless the route has other endpoints tried for its status. */
+  | { readonly kind: 'answered'; readonly status: number }
   /** The connection could not be made (refused, reset while connecting): nothing was sent. */
   | { readonly kind: 'refused' }
   /** The network has no route to the endpoint (EHOSTUNREACH, ENETUNREACH): nothing was sent. */
@@ -35,11 +36,18 @@ export interface AttemptedRequest {
   readonly method: string;
   /** Attempts made so far, the one that is over included. */
   readonly attempts: number;
-  /** `Limits.attempts` */
-  readonly limit: number;
+  /** What its route says of retries. */
+  readonly rules: RetryRules;
+  /** Milliseconds since the first attempt began. */
+  readonly elapsedMs: number;
+  /** An endpoint is left that was not tried. */
+  readonly hasAnother: boolean;
   /** Attempts so far that ended in `reset`, the one that is over included. */
   readonly resets: number;
-  /** Every byte of the request can still be sent from the start: no part of its body was passed on and let go. */
+  /**
+   * Every byte of the request can still be sent from the start, since no part of its body was passed on and let go, and
+   * nothing of a response was passed on.
+   */
   readonly replayable: boolean;
 }
 
@@ -58,39 +66,48 @@ export type NextStep =
 const MAX_RESETS = 2;
 
 /**
- * What to do after an attempt. Where nothing was sent, any method goes to another endpoint. Once something was,
- * only idempotent methods whose bytes are all still at hand are sent again: a proxy must not repeat the others
- * (RFC 9110 9.2.2).
+ * What to do after an attempt, as far as its route wants it repeated. Where nothing was sent, any method goes to another
+ * endpoint. Once something was, only idempotent methods whose bytes are all still at hand are sent again: a proxy must not
+ * repeat the others (RFC 9110 9.2.2) unless it is told to.
  */
 export function afterAttempt(outcome: AttemptOutcome, request: AttemptedRequest): NextStep {
-  const left = request.attempts < request.limit;
+  const { rules } = request;
+  const { conditions } = rules;
+  const left = request.attempts < rules.attempts && request.elapsedMs < rules.timeoutMs;
+  const mayRepeat = left && request.replayable && (rules.nonIdempotent || isIdempotent(request.method));
   switch (outcome.kind) {
     case 'answered':
-      return RELAY;
+      return mayRepeat && request.hasAnother && rules.statuses.has(outcome.status) ? RETRY_ELSEWHERE : RELAY;
     case 'refused':
-      return left ? RETRY_ELSEWHERE : giveUp('upstream-refused');
+      return left && conditions.has('connect') ? RETRY_ELSEWHERE : giveUp('upstream-refused');
     case 'unreachable':
-      return left ? RETRY_ELSEWHERE : giveUp('upstream-unreachable');
+      return left && conditions.has('connect') ? RETRY_ELSEWHERE : giveUp('upstream-unreachable');
     case 'handshake-failed':
-      return left ? RETRY_ELSEWHERE : giveUp('upstream-handshake-failed');
+      return left && conditions.has('connect') ? RETRY_ELSEWHERE : giveUp('upstream-handshake-failed');
     case 'connect-timed-out':
-      return left && outcome.timeLeft ? RETRY_ELSEWHERE : giveUp('upstream-connect-timed-out');
+      return left && outcome.timeLeft && conditions.has('connect-timed-out')
+        ? RETRY_ELSEWHERE
+        : giveUp('upstream-connect-timed-out');
     case 'endpoint-gone':
       // It says nothing of the others, and costs no attempt: the time for connecting is the limit.
       return RETRY_ELSEWHERE;
     case 'out-of-descriptors':
       return left ? RETRY_SAME_ALLOWED : giveUp('overloaded');
     case 'reset':
-      if (!left || request.resets > MAX_RESETS || !request.replayable || !isIdempotent(request.method))
+      if (!mayRepeat || !conditions.has('reset') || request.resets > MAX_RESETS)
         return giveUp('upstream-reset');
       return outcome.connection === 'reused' ? RETRY_SAME_ALLOWED : RETRY_ELSEWHERE;
     case 'unprocessed':
-      return left && request.replayable ? RETRY_ELSEWHERE : giveUp('upstream-reset');
+      return left && request.replayable && conditions.has('reset')
+        ? RETRY_ELSEWHERE
+        : giveUp('upstream-reset');
     case 'incomplete-response':
       return giveUp('upstream-reset');
     case 'protocol-error':
+      if (mayRepeat && request.hasAnother && conditions.has('invalid-response')) return RETRY_ELSEWHERE;
       return giveUp('upstream-protocol-error');
     case 'timed-out':
+      if (mayRepeat && request.hasAnother && conditions.has('timeout')) return RETRY_ELSEWHERE;
       return giveUp('upstream-timed-out');
     case 'client-gone':
       return giveUp('client-gone');

@@ -1,12 +1,14 @@
 import { performance } from 'node:perf_hooks';
 import { balanceOf } from '../policies/balance.ts';
 import type { Forward } from '../routing/decide.ts';
+import type { Backend } from '../routing/table.ts';
 import { type AttemptOutcome, type NextStep, afterAttempt } from './attempt.ts';
 import type { EndpointState } from './balance/endpoint-pool.ts';
 import * as health from './balance/endpoint-state.ts';
 import { ConnectTimer } from './connect-timer.ts';
 import type { EngineState } from './engine-state.ts';
 import type { NativeRecord, ReaderFault } from './native-record.ts';
+import type { RetryRules } from './retry-rules.ts';
 import type { TimedExchange, UpstreamDeadlines } from './route-deadlines.ts';
 import type { Upstream } from './upstream/upstream.ts';
 import { acquireUpstream } from './upstream/acquire-upstream.ts';
@@ -26,6 +28,11 @@ export class Attempts {
   #state: EndpointState | null = null;
   #tried: readonly EndpointState[] = [];
   #resets = 0;
+  /** The backend of the attempt that was begun last. */
+  #backend: Backend | null = null;
+  #rules: RetryRules;
+  /** When the first attempt began, where the time for all of them has an end. */
+  #startedAt = 0;
   #sentAt = 0;
   /** Only while there is no connection: most exchanges find one. */
   #connectTimer: ConnectTimer<TimedExchange> | null = null;
@@ -35,6 +42,7 @@ export class Attempts {
     this.#engine = engine;
     this.#owner = owner;
     this.#record = record;
+    this.#rules = engine.routeDeadlines.of(null).retries;
   }
 
   /** Begins the next one; null when there is no endpoint for it. */
@@ -48,6 +56,11 @@ export class Attempts {
         ? context.endpoints.choose(current, balance, this.#tried, hash, context.now())
         : context.endpoints.chooseForSession(session, current, balance, this.#tried, hash, context.now());
     if (!state) return null;
+    if (this.#backend === null) {
+      this.#rules = deadlines.retries;
+      if (this.#rules.timeoutMs < Number.POSITIVE_INFINITY) this.#startedAt = performance.now();
+    }
+    this.#backend = current;
     this.#state = state;
     this.#record.endpoint = state.key;
     this.#record.attempts++;
@@ -65,7 +78,8 @@ export class Attempts {
     if (upstream.isConnected) return upstream;
     this.#connectTimer ??= new ConnectTimer(this.#owner, deadlines.connects);
     // The last one that there is has all the time that is left.
-    const isLast = this.#record.attempts >= context.limits.attempts || !context.endpoints.hasSeveral(current);
+    const isLast =
+      this.#record.attempts >= this.#rules.attempts || !context.endpoints.hasMoreThan(1, current);
     if (!isLast) this.#connectTimer.startAttempt(deadlines.connectAttempts);
     return upstream;
   }
@@ -117,9 +131,11 @@ export class Attempts {
         this.#resets++;
         if (!reused) this.#doNotRepeat();
         return { kind: 'reset', connection: reused ? 'reused' : 'fresh' };
-      case 'incomplete-response':
       case 'protocol-error':
       case 'timed-out':
+        this.#doNotRepeat();
+        return { kind: failure };
+      case 'incomplete-response':
         return { kind: failure };
       default:
         return failure satisfies never;
@@ -132,11 +148,26 @@ export class Attempts {
     return { kind: 'connect-timed-out', timeLeft };
   }
 
-  /** What follows. `replayable` when every byte of the request can still be sent from the start. */
+  /** Whether a response with this status may be left for one of another endpoint. */
+  isRetried(status: number): boolean {
+    return this.#rules.statuses.has(status);
+  }
+
+  /** A response came that is one of those. */
+  answered(status: number): AttemptOutcome {
+    this.#doNotRepeat();
+    return { kind: 'answered', status };
+  }
+
+  /** What follows. `replayable` as `AttemptedRequest` has it. */
   after(outcome: AttemptOutcome, replayable: boolean): NextStep {
     const { method, attempts } = this.#record;
-    const limit = this.#engine.context.limits.attempts;
-    return afterAttempt(outcome, { method, attempts, limit, resets: this.#resets, replayable });
+    const rules = this.#rules;
+    const elapsedMs = rules.timeoutMs < Number.POSITIVE_INFINITY ? performance.now() - this.#startedAt : 0;
+    const { endpoints } = this.#engine.context;
+    const hasAnother = this.#backend !== null && endpoints.hasMoreThan(this.#tried.length, this.#backend);
+    const request = { method, attempts, rules, elapsedMs, hasAnother, resets: this.#resets, replayable };
+    return afterAttempt(outcome, request);
   }
 
   stopConnecting(): void {

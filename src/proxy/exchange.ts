@@ -206,9 +206,18 @@ export class Exchange {
   }
 
   #attemptOver(outcome: AttemptOutcome, fault: ReaderFault = ''): void {
-    const next = this.#attempts.after(outcome, this.#body.state === 'whole' || this.#body.isUntouched);
-    if (next.kind === 'give-up') this.refuse(next.reason, fault);
-    else if (next.kind !== 'relay') this.tryNext();
+    const next = this.#attempts.after(outcome, this.#isReplayable);
+    if (next.kind === 'give-up') return this.refuse(next.reason, fault);
+    if (next.kind === 'relay') return;
+    // What was put together for the client came with this attempt.
+    this.#engine.output.discard();
+    this.tryNext();
+  }
+
+  /** All of the request can be sent again, and the client knows of no response. */
+  get #isReplayable(): boolean {
+    if (this.#response !== 'awaited') return false;
+    return this.#body.state === 'whole' || (this.#body.isUntouched && !this.#continued);
   }
 
   // ── The request goes out ─────────────────────────────────────────────────────────────────────────────────────
@@ -306,6 +315,7 @@ export class Exchange {
 
   onHead(head: ResponseHead, bytes: Buffer, base: number): void {
     this.#attempts.responded(this.#engine.context.now());
+    if (this.#attempts.isRetried(head.status) && this.#isLeft(head.status)) return;
     this.#continueTimer?.clear();
     this.#framing = clientFraming(head, this.#record.httpVersion);
     this.#record.status = head.status;
@@ -316,6 +326,15 @@ export class Exchange {
     this.#persists &&= this.#framing !== 'until-close' && !this.asksUpgrade && this.#mayGoOn;
     const edit = this.#plan.editRelayed(head, bytes, base);
     this.#client.head(head, bytes, base, this.#framing, this.#connectionOption, edit);
+  }
+
+  /** Whether a response is left for that of another endpoint, which is asked then. */
+  #isLeft(status: number): boolean {
+    const outcome = this.#attempts.answered(status);
+    if (this.#attempts.after(outcome, this.#isReplayable).kind === 'relay') return false;
+    this.#releaseUpstream(false);
+    this.#attemptOver(outcome);
+    return true;
   }
 
   /** The client may ask again on its connection, once this response is complete. */

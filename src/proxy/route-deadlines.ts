@@ -1,7 +1,9 @@
 import type { PolicySet } from '../policies/policy-set.ts';
+import type { PolicyConfigs } from '../policies/registry.ts';
 import type { TimeoutsConfig } from '../policies/timeouts.ts';
 import { type DeadlineList, DeadlineLists, type Deadlines } from './deadlines.ts';
 import type { Limits } from './limits.ts';
+import { type RetryRules, retryRules } from './retry-rules.ts';
 
 /** What is asked of an exchange whose time is over. */
 export interface TimedExchange {
@@ -46,9 +48,10 @@ export function routeTimeouts(config: TimeoutsConfig | undefined, limits: Limits
   };
 }
 
-/** The same as lists of deadlines. */
+/** The same as lists of deadlines, and how often a request is tried within them. */
 export interface UpstreamDeadlines {
   readonly timeouts: RouteTimeouts;
+  readonly retries: RetryRules;
   readonly connects: DeadlineList<TimedExchange>;
   /** For one attempt to connect while there are others left. */
   readonly connectAttempts: DeadlineList<TimedExchange>;
@@ -66,8 +69,8 @@ export class RouteDeadlines {
   readonly #upstreams: DeadlineLists<TimedUpstream>;
   readonly #tunnels: DeadlineLists<TimedTunnel>;
   readonly #usual: UpstreamDeadlines;
-  /** A config is the same object for as long as its Ingress says the same. */
-  readonly #known = new WeakMap<TimeoutsConfig, UpstreamDeadlines>();
+  /** A policy set is the same object for as long as its Ingress says the same. */
+  readonly #known = new WeakMap<PolicySet, UpstreamDeadlines>();
 
   constructor(limits: Limits, clock: Deadlines) {
     this.#limits = limits;
@@ -75,23 +78,26 @@ export class RouteDeadlines {
     this.#connectAttempts = new DeadlineLists(clock, (exchange) => exchange.onConnectTimeout(true));
     this.#upstreams = new DeadlineLists(clock, (upstream) => upstream.timedOut());
     this.#tunnels = new DeadlineLists(clock, (tunnel) => tunnel.idle());
-    this.#usual = this.#make(undefined);
+    this.#usual = this.#make({});
   }
 
   of(policies: PolicySet | null): UpstreamDeadlines {
-    const config = policies === null ? undefined : policies.configs.timeouts;
-    if (config === undefined) return this.#usual;
-    let found = this.#known.get(config);
-    if (!found) this.#known.set(config, (found = this.#make(config)));
+    if (policies === null) return this.#usual;
+    const { configs } = policies;
+    if (configs.timeouts === undefined && configs.retries === undefined) return this.#usual;
+    let found = this.#known.get(policies);
+    if (!found) this.#known.set(policies, (found = this.#make(configs)));
     return found;
   }
 
-  #make(config: TimeoutsConfig | undefined): UpstreamDeadlines {
-    const timeouts = routeTimeouts(config, this.#limits);
+  #make(configs: PolicyConfigs): UpstreamDeadlines {
+    const timeouts = routeTimeouts(configs.timeouts, this.#limits);
+    const retries = retryRules(configs.retries, this.#limits);
     return {
       timeouts,
+      retries,
       connects: this.#connects.of(timeouts.connectMs),
-      connectAttempts: this.#connectAttempts.of(timeouts.connectMs / this.#limits.attempts),
+      connectAttempts: this.#connectAttempts.of(timeouts.connectMs / retries.attempts),
       sends: this.#upstreams.of(timeouts.sendMs),
       reads: this.#upstreams.of(timeouts.readMs),
       calls: this.#upstreams.of(timeouts.silenceMs),

@@ -47,8 +47,8 @@ export interface Endpoints {
    * they speak with them. One that is in the table no more stays as it was.
    */
   current(backend: Backend): Backend;
-  /** Whether there is another endpoint to turn to when one cannot be reached. */
-  hasSeveral(backend: Backend): boolean;
+  /** Whether there are more endpoints than so many: another one to turn to when these were tried. */
+  hasMoreThan(count: number, backend: Backend): boolean;
   /** The addresses of an ExternalName of the current table, of whichever namespace. */
   nameOf(host: string): NameAddresses | undefined;
   /** The table is current: derives what choosing needs, and gives the keys of addresses that are in no backend any more. */
@@ -126,10 +126,10 @@ class EndpointPool implements Endpoints {
     return externalName ? this.#externalNames.pending(externalName.host, key) : null;
   }
 
-  hasSeveral(backend: Backend): boolean {
+  hasMoreThan(count: number, backend: Backend): boolean {
     // One connection tries all addresses of a name.
     const { endpoints, failoverEndpoints } = this.current(backend);
-    return endpoints.length + (failoverEndpoints?.length ?? 0) > 1;
+    return endpoints.length + (failoverEndpoints?.length ?? 0) > count;
   }
 
   nameOf(host: string): NameAddresses | undefined {

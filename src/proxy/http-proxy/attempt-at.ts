@@ -9,7 +9,7 @@ import {
   attemptEnded,
 } from '../balance/endpoint-state.ts';
 import type { EngineContext } from '../engine.ts';
-import type { Limits } from '../limits.ts';
+import type { RetryRules } from '../retry-rules.ts';
 import type { RouteTimeouts } from '../route-deadlines.ts';
 import { type ConnectFailure, failedConnect, isConnectError } from '../upstream/connect-failure.ts';
 import type { ReferenceRecord } from './reference-record.ts';
@@ -44,7 +44,7 @@ export interface ConnectTime {
   reset(): void;
 }
 
-export function connectTime({ connectMs }: RouteTimeouts, { attempts }: Limits): ConnectTime {
+export function connectTime({ connectMs }: RouteTimeouts, { attempts }: RetryRules): ConnectTime {
   let until: number | null = null;
   const left = (): number => (until === null ? connectMs : Math.max(0, Math.ceil(until - performance.now())));
   return {

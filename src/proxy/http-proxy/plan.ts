@@ -15,6 +15,7 @@ import { type Forwarding, forwarding } from '../../http/forwarded.ts';
 import { cookieSession } from '../balance/cookie-session.ts';
 import { hashKey } from '../balance/hash-by.ts';
 import { forwardedFields } from '../upstream/http1/upstream-head.ts';
+import { type RetryRules, retryRules } from '../retry-rules.ts';
 import { upstreamTransport } from '../upstream/upstream-transport.ts';
 import { type ReferenceRecord, connectionInfoOf, requestView, valueOf } from './reference-record.ts';
 import { type ReferenceRequestHead, readHead } from './reference-request-head.ts';
@@ -45,6 +46,9 @@ export type Plan = {
       choose(tried: readonly EndpointState[]): EndpointState | null;
       /** Whether there is no other endpoint to try when the one of this attempt, counted from 1, cannot be reached. */
       isLast(attempt: number): boolean;
+      /** Whether an endpoint is left that is not one of these. */
+      hasAnother(tried: readonly EndpointState[]): boolean;
+      readonly retries: RetryRules;
     }
 );
 
@@ -96,6 +100,7 @@ export function planRequest(context: EngineContext, request: IncomingMessage, re
   const balanceConfig = route.policies?.configs.balance;
   const balance = balanceOf(balanceConfig, backend.affinity !== undefined);
   const hash = (): string => hashKey(balanceConfig?.hashBy ?? 'client-ip', requestView(request, record));
+  const retries = retryRules(route.policies?.configs.retries, context.limits);
   return {
     kind: 'forward',
     head,
@@ -110,7 +115,9 @@ export function planRequest(context: EngineContext, request: IncomingMessage, re
         ? context.endpoints.choose(backend, balance, tried, hash, context.now())
         : context.endpoints.chooseForSession(session, backend, balance, tried, hash, context.now());
     },
-    isLast: (attempt) => attempt >= context.limits.attempts || !context.endpoints.hasSeveral(backend),
+    retries,
+    isLast: (attempt) => attempt >= retries.attempts || !context.endpoints.hasMoreThan(1, backend),
+    hasAnother: (tried) => context.endpoints.hasMoreThan(tried.length, backend),
   };
 }
 

@@ -18,12 +18,13 @@ import {
   redirection,
   statusOf,
 } from '../../http/local-response.ts';
-import { type AttemptOutcome, afterAttempt } from '../attempt.ts';
+import { type AttemptOutcome, type NextStep, afterAttempt } from '../attempt.ts';
 import { type EndpointState, recordLatency } from '../balance/endpoint-state.ts';
 import type { EngineContext } from '../engine.ts';
 import { type BoundPolicies, NO_POLICIES } from '../../policies/bound-policies.ts';
 import { editResponse } from '../../policies/run-policies.ts';
 import { reset } from '../tls/termination.ts';
+import { retryRules } from '../retry-rules.ts';
 import { type RouteTimeouts, routeTimeouts } from '../route-deadlines.ts';
 import { DISCARD_MS, isDiscardable } from '../unread-body.ts';
 import { type AttemptAt, type ConnectTime, attemptAt, connectTime } from './attempt-at.ts';
@@ -75,6 +76,7 @@ export class ReferenceExchange {
   readonly #hasBody: boolean;
   readonly #tried: EndpointState[] = [];
   readonly #timeouts: RouteTimeouts;
+  readonly #startedAt = performance.now();
   readonly #time: ConnectTime;
   readonly #bodyIdle: NodeJS.Timeout;
   #policies: BoundPolicies;
@@ -104,7 +106,8 @@ export class ReferenceExchange {
     this.#hasBody = this.#plan.head !== null && this.#plan.head.body !== 'none';
     const { limits } = context;
     this.#timeouts = routeTimeouts(this.#record.route?.policies?.configs.timeouts, limits);
-    this.#time = connectTime(this.#timeouts, limits);
+    const rules = retryRules(this.#record.route?.policies?.configs.retries, limits);
+    this.#time = connectTime(this.#timeouts, rules);
     const onBodyIdle = this.#guarded(() => this.#onBodyIdle());
     this.#bodyIdle = setTimeout(onBodyIdle, context.limits.bodyIdleTimeoutMs);
   }
@@ -257,8 +260,13 @@ export class ReferenceExchange {
         attempt.answered();
         const now = context.now();
         recordLatency(state, now - attempt.startedAt, now);
-        if (this.#answered || this.#complete) incoming.destroy();
-        else this.#relay(incoming);
+        if (this.#answered || this.#complete) return void incoming.destroy();
+        const { statusCode: status = 0 } = incoming;
+        if (this.#after(plan, { kind: 'answered', status }).kind === 'relay') return this.#relay(incoming);
+        this.#request.unpipe(upstream);
+        incoming.destroy();
+        attempt.end();
+        this.#onFailed(plan, { kind: 'answered', status }, '');
       }),
     );
   }
@@ -313,18 +321,24 @@ export class ReferenceExchange {
       relayInterim(interim, this.#response);
   }
 
+  #after(plan: ForwardPlan, outcome: AttemptOutcome): NextStep {
+    return afterAttempt(outcome, {
+      method: this.#request.method ?? '',
+      attempts: this.#record.attempts,
+      rules: plan.retries,
+      elapsedMs: performance.now() - this.#startedAt,
+      hasAnother: plan.hasAnother(this.#tried),
+      resets: this.#resets,
+      replayable: this.#record.requestBytes === 0,
+    });
+  }
+
   #onFailed(plan: ForwardPlan, outcome: AttemptOutcome, detail: string): void {
     clearTimeout(this.#upstreamIdle);
     clearTimeout(this.#continueTimer);
     if (this.#complete || this.#answered) return;
     if (outcome.kind === 'reset') this.#resets++;
-    const step = afterAttempt(outcome, {
-      method: this.#request.method ?? '',
-      attempts: this.#record.attempts,
-      limit: this.#shared.context.limits.attempts,
-      resets: this.#resets,
-      replayable: this.#record.requestBytes === 0,
-    });
+    const step = this.#after(plan, outcome);
     switch (step.kind) {
       case 'relay':
         return;

@@ -12,6 +12,7 @@ import { type AttemptOutcome, afterAttempt } from '../attempt.ts';
 import { type EndpointState, recordLatency } from '../balance/endpoint-state.ts';
 import { connectionOptions } from '../../http/header-fields.ts';
 import { reset } from '../tls/termination.ts';
+import { retryRules } from '../retry-rules.ts';
 import { type RouteTimeouts, routeTimeouts } from '../route-deadlines.ts';
 import { GOING_AWAY, WebSocketFrames, maskedGoingAway } from '../websocket-frames.ts';
 import { type AttemptAt, type ConnectTime, attemptAt, connectTime } from './attempt-at.ts';
@@ -61,6 +62,7 @@ export class ReferenceTunnel {
   readonly #view: RequestView;
   readonly #tried: EndpointState[] = [];
   readonly #timeouts: RouteTimeouts;
+  readonly #startedAt = performance.now();
   readonly #time: ConnectTime;
   /** What the client sent before there is an upstream to send it to. */
   readonly #held: Buffer[];
@@ -82,7 +84,10 @@ export class ReferenceTunnel {
     this.#view = requestView(request, this.#record);
     this.#policies = this.#plan.policies;
     this.#timeouts = routeTimeouts(this.#record.route?.policies?.configs.timeouts, context.limits);
-    this.#time = connectTime(this.#timeouts, context.limits);
+    this.#time = connectTime(
+      this.#timeouts,
+      retryRules(this.#record.route?.policies?.configs.retries, context.limits),
+    );
     this.#held = early.length > 0 ? [early] : [];
     this.#heldBytes = early.length;
   }
@@ -249,7 +254,9 @@ export class ReferenceTunnel {
     const step = afterAttempt(outcome, {
       method: this.#request.method ?? '',
       attempts: this.#record.attempts,
-      limit: this.#shared.context.limits.attempts,
+      rules: plan.retries,
+      elapsedMs: performance.now() - this.#startedAt,
+      hasAnother: plan.hasAnother(this.#tried),
       resets: this.#resets,
       replayable: true,
     });

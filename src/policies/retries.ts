@@ -1,0 +1,155 @@
+import { type AnnotationReader, listed } from './annotation-reader.ts';
+import type { AnnotationSpec } from './annotation-spec.ts';
+import { definePolicy } from './policy.ts';
+import { durationText, readCount, readDuration } from './quantity-values.ts';
+
+/** What an attempt may end with, after which a request is sent to another endpoint. */
+export type RetryCondition =
+  /** No connection: refused, unreachable, or no TLS or HTTP/2 on it. */
+  | 'connect'
+  /** No connection in time. */
+  | 'connect-timed-out'
+  /** The connection ended before a response. */
+  | 'reset'
+  /** No response in time. */
+  | 'timeout'
+  /** What came is no valid response. */
+  | 'invalid-response';
+
+export interface RetriesConfig {
+  /** Null leaves it to Portico: all but `timeout` and `invalid-response`. */
+  readonly on: {
+    readonly conditions: readonly RetryCondition[];
+    /** Of responses that are not passed on while another endpoint can be tried. */
+    readonly statuses: readonly number[];
+    /** Whether requests with methods such as POST are repeated after they were sent. */
+    readonly nonIdempotent: boolean;
+  } | null;
+  /** The first one included; null leaves it to the flags. */
+  readonly attempts: number | null;
+  /** From the first attempt; null for any time. */
+  readonly timeoutMs: number | null;
+}
+
+const STATUSES = ['403', '404', '429', '500', '502', '503', '504'] as const;
+const TOKENS = [
+  'connect',
+  'reset',
+  'timeout',
+  'invalid-response',
+  ...STATUSES,
+  'non-idempotent',
+  'off',
+] as const;
+const NGINX_TOKENS = [
+  ...['error', 'timeout', 'invalid_header', 'non_idempotent', 'off'],
+  ...STATUSES.map((status) => `http_${status}`),
+];
+
+const ON: AnnotationSpec = {
+  name: 'retry-on',
+  nginx: 'proxy-next-upstream',
+  global: 'proxy-next-upstream',
+  values: `a list of ${TOKENS.map((token) => `\`${token}\``).join(', ')}`,
+  default: 'connect, reset',
+  scope: 'path',
+  about:
+    'After which end of an attempt a request is sent to another endpoint: no connection (`connect`), a connection that ' +
+    'ends before a response (`reset`), none in time (`timeout`), an invalid response, or a response with one of these ' +
+    'statuses, which is passed on when there is no other endpoint. What was sent once is sent again only if its method is ' +
+    'GET, HEAD, OPTIONS, PUT or DELETE, or with `non-idempotent` any, and if all of its body is still here ' +
+    '(`request-buffer-size`). `off`: one attempt.',
+  difference:
+    'requests are never repeated at the same Pod while there is another one, nor with a method that is not known to be idempotent ' +
+    'or a body that is larger than 64Ki.',
+};
+
+const ATTEMPTS: AnnotationSpec = {
+  name: 'retry-attempts',
+  nginx: 'proxy-next-upstream-tries',
+  global: 'proxy-next-upstream-tries',
+  values: 'a number from `1` to `16`',
+  default: '3 (--limit attempts)',
+  scope: 'path',
+  about: 'How many endpoints a request is sent to at most, the first one included.',
+  difference: '`0`, no limit, means 16.',
+};
+
+const TIMEOUT: AnnotationSpec = {
+  name: 'retry-timeout',
+  nginx: 'proxy-next-upstream-timeout',
+  global: 'proxy-next-upstream-timeout',
+  values: 'a duration from `100ms` to `24h`',
+  default: 'none',
+  scope: 'path',
+  about: 'After this time since its first attempt began a request is not sent to another endpoint.',
+};
+
+const MOST_ATTEMPTS = 16;
+const DAY_MS = 24 * 3_600_000;
+
+export const retries = definePolicy({
+  name: 'retries',
+  phase: 'upstream',
+  summary: 'When a request is sent to another endpoint.',
+  annotations: [ON, ATTEMPTS, TIMEOUT],
+  whenInvalid: 'default',
+
+  parse(read): RetriesConfig | null {
+    const on = readConditions(read);
+    const least = read.isOurs(ATTEMPTS) ? 1 : 0;
+    const attempts = readCount(read, ATTEMPTS, {
+      least,
+      most: read.isOurs(ATTEMPTS) ? MOST_ATTEMPTS : 1_000,
+    });
+    const isAnyTime = !read.isOurs(TIMEOUT) && read.text(TIMEOUT)?.trim() === '0';
+    const timeoutMs = isAnyTime ? null : readDuration(read, TIMEOUT, { leastMs: 100, mostMs: DAY_MS });
+    if (on === null && attempts === null && timeoutMs === null) return null;
+    return {
+      on,
+      attempts: attempts === null ? null : Math.min(attempts || MOST_ATTEMPTS, MOST_ATTEMPTS),
+      timeoutMs,
+    };
+  },
+
+  describe({ on, attempts, timeoutMs }) {
+    const after = on && [...on.conditions, ...on.statuses, ...(on.nonIdempotent ? ['non-idempotent'] : [])];
+    const parts = [
+      ...(after === null ? [] : [after.length === 0 ? 'off' : `on ${after.join(' ')}`]),
+      ...(attempts === null ? [] : [`${attempts} attempts`]),
+      ...(timeoutMs === null ? [] : [`within ${durationText(timeoutMs)}`]),
+    ];
+    return parts.join(', ');
+  },
+});
+
+function readConditions(read: AnnotationReader): RetriesConfig['on'] {
+  const written = read.text(ON);
+  if (written === null) return null;
+  const isOurs = read.isOurs(ON);
+  const tokens = written
+    .toLowerCase()
+    .split(isOurs ? /[\s,]+/ : /\s+/)
+    .filter((token) => token !== '');
+  const known: readonly string[] = isOurs ? TOKENS : NGINX_TOKENS;
+  if (tokens.length === 0 || tokens.some((token) => !known.includes(token))) {
+    read.invalid(ON, 'is not valid', `write some of ${listed(known)}`);
+    return null;
+  }
+  if (tokens.includes('off')) return { conditions: [], statuses: [], nonIdempotent: false };
+  const given = new Set(tokens.map((token) => token.replace(/^http_/, '')));
+  const hasConnect = given.has('connect') || given.has('error');
+  const conditions: RetryCondition[] = [
+    ...(hasConnect ? (['connect'] as const) : []),
+    // With ours whatever keeps a connection from being made counts as one thing.
+    ...(given.has('timeout') || given.has('connect') ? (['connect-timed-out'] as const) : []),
+    ...(given.has('reset') || given.has('error') ? (['reset'] as const) : []),
+    ...(given.has('timeout') ? (['timeout'] as const) : []),
+    ...(given.has('invalid-response') || given.has('invalid_header') ? (['invalid-response'] as const) : []),
+  ];
+  return {
+    conditions,
+    statuses: STATUSES.filter((status) => given.has(status)).map(Number),
+    nonIdempotent: given.has('non-idempotent') || given.has('non_idempotent'),
+  };
+}

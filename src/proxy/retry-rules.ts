@@ -1,0 +1,26 @@
+import type { RetriesConfig, RetryCondition } from '../policies/retries.ts';
+import type { Limits } from './limits.ts';
+
+/** When a request of a route is sent to another endpoint. */
+export interface RetryRules {
+  readonly conditions: ReadonlySet<RetryCondition>;
+  readonly statuses: ReadonlySet<number>;
+  readonly nonIdempotent: boolean;
+  /** The first one included. */
+  readonly attempts: number;
+  /** From the first attempt; `Infinity` for any time. */
+  readonly timeoutMs: number;
+}
+
+const USUAL: ReadonlySet<RetryCondition> = new Set(['connect', 'connect-timed-out', 'reset']);
+
+/** As the route says, or else the flags. */
+export function retryRules(config: RetriesConfig | undefined, limits: Limits): RetryRules {
+  return {
+    conditions: config?.on ? new Set(config.on.conditions) : USUAL,
+    statuses: new Set(config?.on?.statuses),
+    nonIdempotent: config?.on?.nonIdempotent ?? false,
+    attempts: config?.attempts ?? limits.attempts,
+    timeoutMs: config?.timeoutMs ?? Number.POSITIVE_INFINITY,
+  };
+}

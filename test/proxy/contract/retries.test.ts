@@ -1,0 +1,137 @@
+import { expect } from 'vitest';
+import type { RetriesConfig } from '../../../src/policies/retries.ts';
+import { contract } from '../../support/engines.ts';
+import { startProxy } from '../../support/proxy.ts';
+import { get, rawClient, request } from '../../support/raw-client.ts';
+import { unusedPort } from '../../support/loopback.ts';
+import { ok, recordingUpstream, scriptedUpstream } from '../../support/upstream.ts';
+
+function retries(on: Partial<NonNullable<RetriesConfig['on']>>, rest: Partial<RetriesConfig> = {}) {
+  const all = { conditions: [], statuses: [], nonIdempotent: false, ...on };
+  return { retries: { on: all, attempts: null, timeoutMs: null, ...rest } };
+}
+
+const busy = (): string => 'HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy';
+
+contract('retries of a route', (behaves) => {
+  behaves('a status is left for the response of another endpoint, once each', async (create) => {
+    await using first = await recordingUpstream('', busy);
+    await using second = await recordingUpstream('', busy);
+    await using third = await recordingUpstream('good');
+    const ports = [first.port, second.port, third.port];
+    await using proxy = await startProxy(create, [{ ports, policies: retries({ statuses: [503] }) }]);
+    using client = await rawClient(proxy.port);
+    for (let i = 0; i < 3; i++) {
+      client.send(get('/'));
+      expect(await client.message()).toMatchObject({ status: 200, body: 'good' });
+    }
+    expect(third.requests).toHaveLength(3);
+    expect((await proxy.exchange(0)).attempts).toBeGreaterThan(1);
+  });
+
+  behaves('when no other endpoint is left, the status is the response', async (create) => {
+    await using first = await recordingUpstream('', busy);
+    await using second = await recordingUpstream('', busy);
+    const sites = [{ ports: [first.port, second.port], policies: retries({ statuses: [503] }) }];
+    await using proxy = await startProxy(create, sites);
+    using client = await rawClient(proxy.port);
+    client.send(get('/'));
+    expect(await client.message()).toMatchObject({ status: 503, body: 'busy' });
+    expect(first.requests.length + second.requests.length).toBe(2);
+  });
+
+  behaves('no more attempts than the route has', async (create) => {
+    await using first = await recordingUpstream('', busy);
+    await using second = await recordingUpstream('', busy);
+    await using third = await recordingUpstream('', busy);
+    const policies = retries({ statuses: [503] }, { attempts: 2 });
+    const sites = [{ ports: [first.port, second.port, third.port], policies }];
+    await using proxy = await startProxy(create, sites);
+    using client = await rawClient(proxy.port);
+    client.send(get('/'));
+    expect((await client.message()).status).toBe(503);
+    expect(await proxy.exchange(0)).toMatchObject({ attempts: 2 });
+  });
+
+  behaves('what was sent is not repeated for POST, unless that is asked for', async (create) => {
+    await using first = await recordingUpstream('', busy);
+    await using second = await recordingUpstream('', busy);
+    const ports = [first.port, second.port];
+    const sites = [
+      { ports, policies: retries({ statuses: [503] }) },
+      { host: 'any.test', ports, policies: retries({ statuses: [503], nonIdempotent: true }) },
+    ];
+    await using proxy = await startProxy(create, sites);
+    using client = await rawClient(proxy.port);
+    client.send(request('POST', '/', ''));
+    expect((await client.message()).status).toBe(503);
+    expect(first.requests.length + second.requests.length).toBe(1);
+    client.send(request('POST', '/', '').replace('app.test', 'any.test'));
+    expect((await client.message()).status).toBe(503);
+    expect(first.requests.length + second.requests.length).toBe(3);
+  });
+
+  behaves('after a time-out another endpoint is asked', async (create) => {
+    await using silent = await scriptedUpstream(() => undefined);
+    await using good = await recordingUpstream('good');
+    const timeouts = { connectMs: null, sendMs: null, readMs: 100 };
+    const policies = { ...retries({ conditions: ['timeout'] }), timeouts };
+    await using proxy = await startProxy(create, [{ ports: [silent.port, good.port], policies }]);
+    using client = await rawClient(proxy.port);
+    for (let i = 0; i < 2; i++) {
+      client.send(get('/'));
+      expect(await client.message()).toMatchObject({ status: 200, body: 'good' });
+    }
+  });
+
+  behaves('off: an endpoint that refuses is not passed over', async (create) => {
+    await using good = await recordingUpstream('good');
+    const sites = [{ ports: [await unusedPort(), good.port], policies: retries({}) }];
+    await using proxy = await startProxy(create, sites);
+    using client = await rawClient(proxy.port);
+    const statuses: number[] = [];
+    for (let i = 0; i < 2; i++) {
+      client.send(get('/'));
+      statuses.push((await client.message()).status);
+    }
+    expect(statuses.toSorted()).toEqual([200, 502]);
+  });
+});
+
+contract('retries after a beginning', (behaves) => {
+  behaves('a response within which an upstream falls silent is not replaced', async (create) => {
+    await using first = await scriptedUpstream(async (connection) => {
+      await connection.head();
+      connection.send('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf');
+    });
+    const timeouts = { connectMs: null, sendMs: null, readMs: 100 };
+    const policies = { ...retries({ conditions: ['timeout'] }), timeouts };
+    await using proxy = await startProxy(create, [{ ports: [first.port, first.port], policies }]);
+    using client = await rawClient(proxy.port);
+    client.send(get('/'));
+    await client.ended;
+    expect(client.unread).toMatch(/half$/);
+    expect(client.unread.match(/HTTP\/1\.1/g)).toHaveLength(1);
+  });
+
+  behaves(
+    'an interim response of the attempt that failed does not reach another endpoint',
+    async (create) => {
+      await using first = await recordingUpstream(
+        '',
+        () => `HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n${busy()}`,
+      );
+      await using second = await recordingUpstream('', () => ok('good'));
+      const sites = [{ ports: [first.port, second.port], policies: retries({ statuses: [503] }) }];
+      await using proxy = await startProxy(create, sites);
+      using client = await rawClient(proxy.port);
+      for (let i = 0; i < 2; i++) {
+        client.send(get('/'));
+        const { status } = await client.message();
+        expect(status === 103 ? (await client.message()).status : status).toBe(200);
+      }
+      expect(second.leftover()).toBe('');
+      expect(second.requests.every(({ startLine }) => startLine === 'GET / HTTP/1.1')).toBe(true);
+    },
+  );
+});
