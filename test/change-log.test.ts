@@ -139,6 +139,11 @@ it('explain names the Ingress that has the host and is not served, and why', () 
     { ingress: 'default/a', because: 'it is without a class, and Portico serves class "portico"' },
   ]);
   expect(of(compiled(ingress({})), 'shop.test')).toEqual([]);
+  const canary = ingress({ name: 'canary' }).replace(
+    'namespace: default',
+    'namespace: default, annotations: { portico.dev/canary: "true", portico.dev/canary-weight: "10" }',
+  );
+  expect(of(compiled(ingress({}) + canary), 'shop.test')).toEqual([]);
   const classless = compile(snapshotOf(parseManifests(missing)), CASE_SETTINGS);
   expect(of(classless, 'b.test')).toEqual([
     { ingress: 'default/b', because: expect.stringContaining('There is no IngressClass "portico"') },

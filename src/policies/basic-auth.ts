@@ -92,7 +92,8 @@ export const basicAuth = definePolicy({
     if (secret === null) return null;
     const found = findFile(secret, format);
     if (found.kind === 'fault') {
-      read.fail('AuthSecretInvalid', SECRET, `${found.reason}, so passwords cannot be checked; ${CLOSED}.`);
+      const code = secret.object ? 'AuthSecretInvalid' : 'SecretNotFound';
+      read.fail(code, SECRET, `${found.reason}, so passwords cannot be checked; ${CLOSED}.`);
       return null;
     }
     for (const fault of found.file.faults.slice(0, MAX_FAULTS)) {

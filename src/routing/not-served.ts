@@ -24,7 +24,9 @@ export function notServed(compilation: Compilation, host: string): readonly NotS
     const written = rules
       .map((rule) => asString(asObject(rule)['host'])?.toLowerCase())
       .find((each) => each !== undefined && hosts.has(each));
-    if (written === undefined || get(compilation.claims, ingress)?.scopes.has(written)) continue;
+    const claims = get(compilation.claims, ingress);
+    // A canary claims nothing of its own, and takes a share of the route that is explained.
+    if (written === undefined || claims?.scopes.has(written) || claims?.canary) continue;
     found.push({ ingress, because: whyNotServed(compilation, ingress) });
   }
   return found;

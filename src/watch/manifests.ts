@@ -167,7 +167,11 @@ export class ManifestSource implements Source {
 
   async #reread(): Promise<void> {
     let roots = await this.#find();
-    if (await this.#folders.follow(roots.flatMap(foldersOf))) roots = await this.#find();
+    // A folder that came with another one is found only once that one is watched.
+    for (let round = 0; round < MAX_SETTLE_ROUNDS; round++) {
+      if (!(await this.#folders.follow(roots.flatMap(foldersOf)))) break;
+      roots = await this.#find();
+    }
     if (this.#collection) {
       if (signatureOf(roots) === this.#reading.signature) return;
       roots = await this.#settled(roots);

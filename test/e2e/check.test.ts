@@ -10,7 +10,8 @@ function chart(className = 'portico'): string {
   const ingress = ingressOf(site);
   const tls = [{ hosts: ['shop.test'], secretName: 'shop-tls' }];
   const spec = { ...(ingress['spec'] as object), ingressClassName: className, tls };
-  return manifest({ ...ingress, spec }, serviceOf(site));
+  const metadata = { name: 'shop', annotations: { 'portico.dev/basic-auth-secret': 'users' } };
+  return manifest({ ...ingress, metadata, spec }, serviceOf(site));
 }
 
 it('reads a stream; --offline takes as given what a cluster makes, --ignore and --strict decide what fails', async () => {

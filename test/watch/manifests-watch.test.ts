@@ -28,6 +28,24 @@ describe('a change is noticed', () => {
     expect(w.source.problems()).toEqual([]);
   });
 
+  test('in a subfolder that comes later, with `recursive`', async () => {
+    const made = await folder({ 'a.yaml': ingress('a') });
+    const w = await watched([made.path], { ...noPoll, recursive: true });
+    await made.write('team/deep/b.yaml', ingress('b', 'old.test'));
+    await w.until(() => host(w, 'b') === 'old.test');
+    await made.write('team/deep/b.yaml', ingress('b', 'new.test'));
+    await w.until(() => host(w, 'b') === 'new.test');
+    expect(w.source.problems()).toEqual([]);
+  });
+
+  test('in files that a glob matches, and those that it matches later', async () => {
+    const made = await folder({ 'x/a.yaml': ingress('a'), 'x/c.txt': 'not YAML' });
+    const w = await watched([join(made.path, '*/*.yaml')], noPoll);
+    await made.write('x/b.yaml', ingress('b'));
+    await w.until(() => host(w, 'b') === 'b.example.test');
+    expect(w.source.problems()).toEqual([]);
+  });
+
   test('when a file comes and goes', async () => {
     const made = await folder({ 'a.yaml': ingress('a') });
     const w = await watched([made.path], noPoll);
