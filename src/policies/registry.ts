@@ -1,3 +1,4 @@
+import { accessLog } from './access-log.ts';
 import { affinity } from './affinity.ts';
 import { appRoot } from './app-root.ts';
 import { balance } from './balance.ts';
@@ -78,6 +79,8 @@ export const POLICIES = [
   // response: after what changes the fields of Pods, whose values they replace.
   customHeaders,
   responseHeaders,
+  // response: read by the thread when an exchange is over.
+  accessLog,
 ] as const;
 
 type Policies = (typeof POLICIES)[number];

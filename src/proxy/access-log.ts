@@ -12,6 +12,11 @@ export interface AccessLog {
 /** `"level":"warn"` rather than pino's number. */
 export const LEVELS_AS_WORDS = { level: (level: string) => ({ level }) };
 
+/** Whether an exchange is a line: not a health check, of which there is one every few seconds from every node. */
+export function isLogged({ detail, route }: ExchangeRecord): boolean {
+  return detail !== 'healthy' && route?.policies?.configs['access-log'] === undefined;
+}
+
 /** Lines are sent on when this many characters are gathered, or after `FLUSH_INTERVAL_MS`. */
 const BATCH_CHARACTERS = 32 * 1024;
 const FLUSH_INTERVAL_MS = 100;

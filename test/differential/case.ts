@@ -38,6 +38,8 @@ export interface NginxParts {
    * in each, but for those that the case writes itself.
    */
   readonly locations: Readonly<Record<string, string>>;
+  /** Files by name, in `{folder}`. */
+  readonly files: Readonly<Record<string, string>>;
 }
 
 export interface PodResponse {
@@ -104,7 +106,7 @@ function readCase(name: string, yaml: string): DifferentialCase {
     })),
     tls,
     objects,
-    nginx: { http: '', server: '', locations: { '/': '' }, ...nginx },
+    nginx: { http: '', server: '', locations: { '/': '' }, files: {}, ...nginx },
     pods,
     requests,
     differences,

@@ -10,6 +10,9 @@ export const CERTIFICATE = {
   key: join(CERTIFICATES, 'api-server.key'),
 };
 
+/** YAML as Kubernetes reads it: `off` is a boolean there. */
+const OPTIONS = { version: '1.1', lineWidth: 0 } as const;
+
 const INGRESS_CLASS = {
   apiVersion: 'networking.k8s.io/v1',
   kind: 'IngressClass',
@@ -32,11 +35,13 @@ export function manifestsOf(
     const services = Object.keys(each.pods).flatMap((pod) => serviceOf(namespace, pod, places(each, pod)));
     const more = each.objects.replaceAll('{namespace}', namespace);
     const texts = [ingressOf(each), ...(each.tls ? [secretOf(namespace)] : [])].map((object) =>
-      stringify(object, { lineWidth: 0 }),
+      stringify(object, OPTIONS),
     );
-    return [...texts, ...services.map((object) => stringify(object)), ...(more === '' ? [] : [more])].map(
-      (text) => withPlaces(text, each, places),
-    );
+    return [
+      ...texts,
+      ...services.map((object) => stringify(object, OPTIONS)),
+      ...(more === '' ? [] : [more]),
+    ].map((text) => withPlaces(text, each, places));
   });
   return [stringify(INGRESS_CLASS), ...documents].join('---\n');
 }

@@ -17,7 +17,6 @@ export function nginxMissing(): string | null {
 
 /** What ingress-nginx writes into every location, in the order of its template; `{app}` is where the Pod is. */
 const LOCATION = `
-set $best_http_host $http_host;
 proxy_set_header Host $best_http_host;
 proxy_set_header Upgrade $http_upgrade;
 proxy_set_header Connection $connection_upgrade;
@@ -57,7 +56,8 @@ export function nginxConfig(
   const blocks = cases.map((each) => {
     const { name, nginx } = each;
     const locations = Object.entries(nginx.locations).map(
-      ([head, directives]) => `location ${head} {\n${directives}\n${without(directives)}\n}`,
+      ([head, directives]) =>
+        `location ${head} {\nset $best_http_host $http_host;\n${directives}\n${without(directives)}\n}`,
     );
     const text = `${nginx.http}
 server {
@@ -66,7 +66,10 @@ server {
   ${nginx.server}
   ${locations.join('\n')}
 }`;
-    return withPlaces(text, each, places).replaceAll('{case}', name.replaceAll('-', '_'));
+    const own = name.replaceAll('-', '_');
+    for (const [path, content] of Object.entries(nginx.files))
+      writeFileSync(join(folder, path.replaceAll('{case}', own)), content);
+    return withPlaces(text, each, places).replaceAll('{case}', own).replaceAll('{folder}', folder);
   });
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
     (each) => `${each}_temp_path ${folder}/${each};`,

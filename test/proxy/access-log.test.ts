@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { createAccessLog } from '../../src/proxy/access-log.ts';
+import { policySet } from '../../src/policies/policy-set.ts';
+import { createAccessLog, isLogged } from '../../src/proxy/access-log.ts';
 import { anExchange } from './an-exchange.ts';
 
 beforeEach(() => void vi.useFakeTimers());
@@ -103,4 +104,13 @@ it('whole lines are gathered: sent after a moment, or at once when there are man
   expect(sent).toHaveLength(4);
   expect(sent.join('').match(/\n/g)).toHaveLength(22);
   for (const lines of sent) expect(lines.endsWith('\n')).toBe(true);
+});
+
+it('leaves out health checks, and what an Ingress does not want logged', () => {
+  const quiet = policySet({ 'access-log': { isLogged: false } }, []);
+  const { route } = anExchange();
+  expect(isLogged(anExchange())).toBe(true);
+  expect(isLogged(anExchange({ route: null, detail: 'no-route' }))).toBe(true);
+  expect(isLogged(anExchange({ route: null, detail: 'healthy' }))).toBe(false);
+  expect(isLogged(anExchange({ route: route && { ...route, policies: quiet } }))).toBe(false);
 });

@@ -21,12 +21,14 @@ export interface NginxKey {
  */
 export type Unsupported =
   | { readonly restricts: true; readonly verdict: 'refused' }
-  | { readonly restricts: false; readonly verdict: 'no effect' | 'not yet' };
+  | { readonly restricts: false; readonly verdict: 'reported difference' | 'no effect' | 'not yet' };
 
 type Row = [scope: NginxKey['scope'], risk: Risk, name: string, reason: string, instead?: string];
 
 /** A key that restricts. */
 export const refused = rowsWith({ restricts: true, verdict: 'refused' });
+/** A key that asks for what is done here in another way, for every Ingress. */
+export const differs = rowsWith({ restricts: false, verdict: 'reported difference' });
 /** A key that an Ingress does not need here. */
 export const noEffect = rowsWith({ restricts: false, verdict: 'no effect' });
 /** A key that is missed: requests are served as if it were absent. */

@@ -1,9 +1,9 @@
 import { ACCESS_KEYS } from './access-keys.ts';
-import { type NginxKey, noEffect, notYet, refused } from './key.ts';
+import { type NginxKey, differs, noEffect, notYet, refused } from './key.ts';
 
 const UNCHANGED = 'Paths are forwarded as the client wrote them.';
 const NO_REDIRECT = 'The request is sent to a Pod instead of being redirected.';
-const ONE_REDIRECT = 'Redirects to https are 308 to the default port and keep the path as it is.';
+const ONE_REDIRECT = 'Redirects to https keep the path as it is, and name the port where it is not 443.';
 const NO_CUSTOM_ERRORS = 'Responses of Pods reach the client as they are, errors included.';
 const RESPONSE_UNCHANGED = 'This field of a response reaches the client as the Pod wrote it.';
 const STREAMED =
@@ -29,7 +29,7 @@ const PATH_KEYS: readonly NginxKey[] = [
   notYet('path', 'low', 'permanent-redirect-code', NO_REDIRECT),
   notYet('path', 'medium', 'temporal-redirect', NO_REDIRECT),
   notYet('path', 'low', 'temporal-redirect-code', NO_REDIRECT),
-  noEffect(
+  differs(
     'path',
     'low',
     'relative-redirects',
@@ -50,8 +50,8 @@ const PATH_KEYS: readonly NginxKey[] = [
     'Hosts without TLS are not redirected to https.',
     '--ssl-redirect and spec.tls',
   ),
-  noEffect('path', 'medium', 'preserve-trailing-slash', ONE_REDIRECT),
-  noEffect('path', 'low', 'use-port-in-redirects', ONE_REDIRECT),
+  differs('path', 'medium', 'preserve-trailing-slash', ONE_REDIRECT),
+  differs('path', 'low', 'use-port-in-redirects', ONE_REDIRECT),
   notYet('path', 'medium', 'proxy-redirect-from', RESPONSE_UNCHANGED),
   notYet('path', 'medium', 'proxy-redirect-to', RESPONSE_UNCHANGED),
   notYet('path', 'medium', 'proxy-cookie-domain', RESPONSE_UNCHANGED),
@@ -60,7 +60,7 @@ const PATH_KEYS: readonly NginxKey[] = [
   notYet('path', 'low', 'upstream-vhost', 'Pods get the Host that the client sent.'),
   notYet('path', 'low', 'default-backend', 'A Service without Pods answers 503.'),
   notYet('path', 'low', 'custom-http-errors', NO_CUSTOM_ERRORS),
-  noEffect('path', 'low', 'disable-proxy-intercept-errors', NO_CUSTOM_ERRORS),
+  differs('path', 'low', 'disable-proxy-intercept-errors', NO_CUSTOM_ERRORS),
 ];
 
 const UPSTREAM_KEYS: readonly NginxKey[] = [
@@ -71,7 +71,7 @@ const UPSTREAM_KEYS: readonly NginxKey[] = [
   notYet('path', 'medium', 'proxy-body-size', 'Request bodies may have any size.'),
   noEffect('path', 'low', 'client-body-buffer-size', STREAMED),
   noEffect('path', 'low', 'proxy-request-buffering', STREAMED),
-  noEffect('path', 'low', 'proxy-buffering', STREAMED),
+  differs('path', 'low', 'proxy-buffering', STREAMED),
   noEffect(
     'path',
     'low',
@@ -79,10 +79,10 @@ const UPSTREAM_KEYS: readonly NginxKey[] = [
     'Response heads may have the size that --limit head-bytes says.',
     '--limit head-bytes',
   ),
-  noEffect('path', 'low', 'proxy-buffers-number', STREAMED),
-  noEffect('path', 'low', 'proxy-busy-buffers-size', STREAMED),
-  noEffect('path', 'low', 'proxy-max-temp-file-size', STREAMED),
-  noEffect(
+  differs('path', 'low', 'proxy-buffers-number', STREAMED),
+  differs('path', 'low', 'proxy-busy-buffers-size', STREAMED),
+  differs('path', 'low', 'proxy-max-temp-file-size', STREAMED),
+  differs(
     'path',
     'low',
     'proxy-http-version',
@@ -91,7 +91,7 @@ const UPSTREAM_KEYS: readonly NginxKey[] = [
   notYet('path', 'medium', 'proxy-next-upstream', RETRIES),
   notYet('path', 'low', 'proxy-next-upstream-tries', RETRIES, '--limit attempts'),
   notYet('path', 'low', 'proxy-next-upstream-timeout', RETRIES, '--limit connect-timeout'),
-  noEffect(
+  differs(
     'path',
     'low',
     'connection-proxy-header',
@@ -140,7 +140,7 @@ const UPSTREAM_KEYS: readonly NginxKey[] = [
     'Whether requests are logged is decided for all routes.',
     '--access-log',
   ),
-  noEffect(
+  differs(
     'path',
     'low',
     'enable-rewrite-log',
@@ -196,7 +196,7 @@ const AFFINITY_KEYS: readonly NginxKey[] = [
 const OTHER_KEYS: readonly NginxKey[] = [
   notYet('host', 'low', 'ssl-passthrough', 'TLS ends at Portico; it is not passed on to the Pod.'),
   notYet('host', 'low', 'ssl-ciphers', 'Every host has the same cipher suites.', '--tls-ciphers'),
-  noEffect(
+  differs(
     'host',
     'low',
     'ssl-prefer-server-ciphers',

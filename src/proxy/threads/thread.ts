@@ -6,7 +6,7 @@ import type { ObjectKey } from '../../model/objects.ts';
 import type { SecretData } from '../../model/secret-data.ts';
 import type { EngineFactory } from '../engine.ts';
 import type { EngineName } from './messages.ts';
-import { createAccessLog } from '../access-log.ts';
+import { createAccessLog, isLogged } from '../access-log.ts';
 import { PasswordChecks } from '../password-checks.ts';
 import { Subrequests } from '../subrequests.ts';
 import { FaultLog } from '../fault-log.ts';
@@ -120,8 +120,7 @@ export async function serve(): Promise<void> {
     onFault,
     onComplete(exchange) {
       counters.count(exchange);
-      // One every few seconds from every node would be most of the log.
-      if (exchange.detail !== 'healthy') accessLog.write(exchange);
+      if (isLogged(exchange)) accessLog.write(exchange);
     },
     onOutOfDescriptors,
     now: Date.now,

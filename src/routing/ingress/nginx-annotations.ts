@@ -39,7 +39,7 @@ export function judgeNginxAnnotations(
       problems.push(problem(severity, code, object, `metadata.annotations[${fullName}]`, message));
     } else if (verdict === 'refused') refused.push(fullName);
     else if (verdict === 'not yet') missed.push(fullName);
-    else if (verdict === 'no effect') unneeded.push(fullName);
+    else if (verdict !== 'same') unneeded.push(fullName);
   }
   const report = (severity: 'error' | 'warning' | 'info', code: string, message: string): void => {
     problems.push(problem(severity, code, object, 'metadata.annotations', message));
