@@ -135,9 +135,9 @@ describe('the outputs', () => {
 
   test.each([
     ['auth-url', 'https://auth.example.com', [1, 1, 1]],
-    ['mirror-request-body', 'on', [0, 1, 1]],
+    ['fastcgi-index', 'index.php', [0, 1, 1]],
     ['backend-protocol', 'GRPC', [0, 0, 1]],
-    ['proxy-buffering', 'on', [0, 0, 0]],
+    ['http2-push-preload', 'true', [0, 0, 0]],
   ])('%s: the exit code is what --fail-on says', async (name, value, codes) => {
     const manifests = ingressWith({ [name]: value });
     const found: number[] = [];
