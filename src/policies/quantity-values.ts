@@ -57,11 +57,19 @@ export function sizeText(bytes: number): string {
   return bytes === 0 ? '0' : `${bytes / size}${unit}`;
 }
 
-/** Bytes: `10Mi` under our name, `10m` under that of ingress-nginx. Null when it is absent or cannot be used. */
-export function readSize(read: AnnotationReader, spec: AnnotationSpec): number | null {
+/**
+ * Bytes: `10Mi` under our name; under that of ingress-nginx `10m`, or a number of `nginxUnit`. Null when it is absent or
+ * cannot be used.
+ */
+export function readSize(read: AnnotationReader, spec: AnnotationSpec, nginxUnit?: 'KiB'): number | null {
   const written = read.text(spec)?.trim();
   if (written === undefined) return null;
   const isOurs = read.isOurs(spec);
+  if (!isOurs && nginxUnit !== undefined) {
+    if (/^\d{1,9}$/.test(written)) return Number(written) * SIZE_UNITS.Ki;
+    read.invalid(spec, 'is not a number', `write a number of ${nginxUnit}`);
+    return null;
+  }
   const [, amount, unit = ''] =
     (isOurs ? /^(\d{1,12})(Ki|Mi|Gi|)$/ : /^(\d{1,12})([bkmg]?)$/i).exec(written) ?? [];
   if (amount === undefined) {

@@ -17,6 +17,7 @@ import type { PolicyModule } from './policy.ts';
 import { rateLimit } from './rate-limit.ts';
 import { redirect } from './redirect.ts';
 import { requestBody } from './request-body.ts';
+import { responseRate } from './response-rate.ts';
 import { retries } from './retries.ts';
 import { responseHead } from './response-head.ts';
 import { responseHeaders } from './response-headers.ts';
@@ -73,6 +74,8 @@ export const POLICIES = [
   retries,
   // upstream: what may come back from it.
   responseHead,
+  // response: how fast they go on.
+  responseRate,
   // response: for responses of Pods and for local responses.
   locationRewrite,
   cookieRewrite,

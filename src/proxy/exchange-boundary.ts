@@ -29,6 +29,14 @@ export class ExchangeBoundary implements UpstreamUser, TunnelUser {
     return this.#exchange.asksUpgrade;
   }
 
+  onHeldBackOver(): void {
+    try {
+      this.#exchange.onHeldBackOver();
+    } catch (fault) {
+      this.#exchange.onFault(fault);
+    }
+  }
+
   get maxHeadBytes(): number {
     return this.#exchange.maxHeadBytes;
   }

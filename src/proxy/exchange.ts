@@ -2,6 +2,7 @@ import { applyEdit, fieldsViewOf } from '../http/head-edit.ts';
 import { FieldKind } from '../http/field-names.ts';
 import { type LocalReason, type LocalResponse, statusOf } from '../http/local-response.ts';
 import type { Verdict } from '../policies/policy.ts';
+import { waitMs } from '../policies/response-rate.ts';
 import type { AttemptOutcome } from './attempt.ts';
 import { Attempts } from './attempts.ts';
 import { Deadline } from './deadlines.ts';
@@ -38,6 +39,7 @@ type Response =
 interface Boundary extends UpstreamUser, TunnelUser, TimedExchange {
   refuse(reason: LocalReason): void;
   onEndpointsKnown(): void;
+  onHeldBackOver(): void;
   onVerdict(verdict: Verdict): void;
 }
 
@@ -78,6 +80,9 @@ export class Exchange {
   #response: Response = 'awaited';
   #framing: ClientFraming = 'none';
   #persists = false;
+  #respondedAt = 0;
+  /** Until more of the response may be sent. */
+  #heldBack: NodeJS.Timeout | null = null;
   #deadline: NodeJS.Timeout | undefined;
 
   /**
@@ -317,6 +322,7 @@ export class Exchange {
     this.#attempts.responded(this.#engine.context.now());
     if (this.#attempts.isRetried(head.status) && this.#isLeft(head.status)) return;
     this.#continueTimer?.clear();
+    if (this.#plan.responseRate !== null) this.#respondedAt = performance.now();
     this.#framing = clientFraming(head, this.#record.httpVersion);
     this.#record.status = head.status;
     this.#response = 'composed';
@@ -361,7 +367,10 @@ export class Exchange {
       this.#dropHead();
     }
     const upstream = this.#upstream;
-    if (this.#client.send()) return this.#awaitUpstream();
+    if (this.#client.send()) {
+      if (upstream === null || !this.#isHeldBack(upstream)) this.#awaitUpstream();
+      return;
+    }
     // The client does not keep up: the upstream waits, and only the client is waited for.
     if (upstream) this.#awaitClient(upstream);
     else this.#client.onBackpressure();
@@ -383,10 +392,29 @@ export class Exchange {
   onClientDrain(): void {
     if (this.tunnel) return this.tunnel.clientDrained();
     const upstream = this.#upstream;
-    if (!upstream?.isPaused) return;
+    if (!upstream?.isPaused || this.#heldBack !== null) return;
     this.#client.onDrained();
+    if (this.#isHeldBack(upstream)) return;
     this.#awaitUpstream();
     upstream.resume();
+  }
+
+  /** Whether the response was sent faster than its route allows: then nothing more is read of it for a while. */
+  #isHeldBack(upstream: Upstream): boolean {
+    const { responseRate } = this.#plan;
+    if (responseRate === null) return false;
+    if (this.#heldBack !== null) return true;
+    const ms = waitMs(responseRate, this.#record.responseBytes, performance.now() - this.#respondedAt);
+    if (ms < 1) return false;
+    upstream.pause();
+    upstream.stopTimer();
+    this.#heldBack = setTimeout(() => this.#boundary.onHeldBackOver(), ms);
+    return true;
+  }
+
+  onHeldBackOver(): void {
+    this.#heldBack = null;
+    this.onClientDrain();
   }
 
   onDone(trailers: Trailers, reusable: boolean): void {
@@ -544,6 +572,7 @@ export class Exchange {
     this.#attempts.stopConnecting();
     this.#continueTimer?.clear();
     clearTimeout(this.#deadline);
+    if (this.#heldBack !== null) clearTimeout(this.#heldBack);
     this.tunnel?.close();
     this.#record.close();
     this.#engine.inFlight--;

@@ -12,6 +12,7 @@ import {
 import { RequestEdit } from '../http/request-view.ts';
 import { type BoundPolicies, NO_POLICIES, alsoAtResponse } from '../policies/bound-policies.ts';
 import { type BoundPolicy, CONTINUE, type Verdict } from '../policies/policy.ts';
+import type { ResponseRateConfig } from '../policies/response-rate.ts';
 import { askPolicies, editResponse } from '../policies/run-policies.ts';
 import { type Decision, type Forward, policiesToAsk } from '../routing/decide.ts';
 import { RelayedFields } from './downstream/http1/client-head.ts';
@@ -70,7 +71,9 @@ export class RequestPlan {
   gatherBytes: number;
   /** The most bytes that the head of the response may have. */
   maxHeadBytes: number;
-  /** How long the Pod is waited for. */
+  /** How fast the response is sent; null as fast as the client takes it. */
+  responseRate: ResponseRateConfig | null = null;
+  /** How long the upstream is waited for. */
   deadlines: UpstreamDeadlines;
   /** What a consistent hash is taken of. */
   hash = '';
@@ -128,6 +131,7 @@ export class RequestPlan {
       this.deadlines = this.#engine.routeDeadlines.of(policies);
       const { affinity, 'request-body': body, 'response-head': responseHead } = policies.configs;
       this.maxHeadBytes = Math.max(this.maxHeadBytes, responseHead?.maxBytes ?? 0);
+      this.responseRate = policies.configs['response-rate'] ?? null;
       this.maxBodyBytes = body?.maxBytes ?? this.maxBodyBytes;
       this.gatherBytes = Math.min(this.gatherBytes, body?.gatherBytes ?? this.gatherBytes);
       if (affinity !== undefined) this.#beginSession(decision);
