@@ -1,7 +1,7 @@
 import type { Kind, ObjectKey } from '../../model/objects.ts';
 import { type Problem, describeObject, sortProblems } from '../../model/problem.ts';
 import { EMPTY_SNAPSHOT, type ObjectChange, type Snapshot, applyChanges } from '../../model/snapshot.ts';
-import { sameContent } from './normal-form.ts';
+import { isDeepStrictEqual } from 'node:util';
 import { type Manifest, type Origin, locateField } from './parse.ts';
 import type { Reading } from './read.ts';
 import type { SourceLocation } from '../../model/format-problem.ts';
@@ -60,7 +60,7 @@ export function collect(
       for (const problem of manifest.problems) problems.push(withConsequence(problem, last !== undefined));
       if (refused) {
         if (last) accepted.set(id, last);
-      } else if (last && sameContent(last.object, manifest.object)) {
+      } else if (last && isDeepStrictEqual(last.object, manifest.object)) {
         accepted.set(id, { ...manifest, object: last.object });
       } else {
         accepted.set(id, manifest);

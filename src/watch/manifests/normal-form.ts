@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import type { Kind } from '../../model/objects.ts';
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
@@ -50,5 +49,3 @@ export function freeze<T>(value: T): T {
   for (const inner of Object.values(value)) freeze(inner);
   return value;
 }
-
-export { isDeepStrictEqual as sameContent };

@@ -3,7 +3,7 @@ import { type Kind, type Kinds, type ObjectKey, objectKey } from '../../model/ob
 import type { Problem } from '../../model/problem.ts';
 import { BUILT_IN_KINDS } from '../../model/validation/api-schema.ts';
 import { validateManifest } from '../../model/validation/validate.ts';
-import { offsetOf, stepsOf } from './field.ts';
+import { offsetOf, stepsOf } from './field-offset.ts';
 import { type Json, type JsonObject, freeze, isJsonObject, normalForm } from './normal-form.ts';
 import type { SourceLocation } from '../../model/format-problem.ts';
 import { type YamlDocument, type YamlFile, parseYaml, plainValue } from './yaml.ts';
