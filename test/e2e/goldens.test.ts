@@ -39,6 +39,9 @@ const NOT_HERE: Readonly<Record<string, string>> = {
   'endpoints-loopback-allowed': 'names 127.0.0.1:8080, which is not ours to take',
   'external-name': 'asks the DNS of the machine, and speaks TLS and plain text on one port',
   'tls-foreign-host': 'asks the DNS of the machine',
+  'annotation-tls-passthrough': 'its Pods speak TLS, as in test/e2e/tls-passthrough.test.ts',
+  'stream-services': 'has no requests of HTTP',
+  'stream-services-missing': 'has no requests of HTTP',
 };
 
 /** The endpoints that the cases name, each on a loopback address of its own, with the ports that are asked for. */

@@ -3,7 +3,7 @@ import { connect, createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { WriteBuffer } from '../../../src/proxy/write-buffer.ts';
 import { rawClient } from '../../support/raw-client.ts';
 import { ok, scriptedUpstream } from '../../support/upstream.ts';
@@ -26,6 +26,7 @@ test('uploads leave little garbage outside of the heap', async () => {
     workerData: upstream.port,
     resourceLimits: { maxYoungGenerationSizeMb: 3 },
   });
+  onTestFinished(() => void worker.terminate());
   const [port] = (await happens(worker, 'message')) as [number];
   const most = once(worker, 'message');
   using client = await rawClient(port);
@@ -37,7 +38,6 @@ test('uploads leave little garbage outside of the heap', async () => {
   expect((await client.message()).status).toBe(200);
   const [mostBytes] = (await most) as [number];
   expect(mostBytes).toBeLessThan(32 * MIB);
-  await worker.terminate();
 });
 
 test('what waits for a slow reader is put together in memory that is used again', async () => {
