@@ -162,17 +162,17 @@ it.each([
   ['ssl-redirect', 'perhaps', 'is neither true nor false'],
   ['hsts', 'on', "'on' is neither off nor such as 'max-age=31536000"],
   ['hsts', 'max-age=1\r\nX: y', 'is neither off nor such as'],
-  ['tls-min-version', '1.1', "'1.1' is not one of 1.2, 1.3"],
+  ['tls-min-version', '1.1', "'1.1' is not valid; use 1.2 or 1.3"],
   ['tls-ciphers', 'ROT13', "'ROT13' names no cipher suite that OpenSSL knows"],
   ['bind-address', 'localhost', "'localhost' is not an IP address"],
   ['bind-address', '127.1', "'127.1' is not an IP address"],
-  ['engine', 'Relay', "'Relay' is not one of relay, http-proxy"],
+  ['engine', 'Relay', "'Relay' is not valid; use relay or http-proxy"],
   ['workers', '0', 'give auto or a number from 1 to 1024'],
   ['workers', '1025', 'give auto or a number from 1 to 1024'],
   ['workers', '1.5', 'give auto or a number from 1 to 1024'],
-  ['access-log', 'on', "'on' is not one of auto, off, json, text"],
-  ['log-level', 'trace', "'trace' is not one of debug, info, warn, error, silent"],
-  ['log-format', 'yaml', "'yaml' is not one of auto, json, text"],
+  ['access-log', 'on', "'on' is not valid; use auto, off, json or text"],
+  ['log-level', 'trace', "'trace' is not valid; use debug, info, warn, error or silent"],
+  ['log-format', 'yaml', "'yaml' is not valid; use auto, json or text"],
   ['drain-timeout', '30', 'write a number with ms, s, m or h'],
   ['drain-timeout', '-1s', 'is not a duration'],
   ['drain-timeout', '1.5s', 'is not a duration'],
@@ -321,5 +321,7 @@ it('what --drop-in stands for yields to each flag and variable', () => {
     allowCrossNamespaceReferences: false,
     hsts: null,
   });
-  expect(mistakesOf({ 'drop-in': 'haproxy' })).toEqual(["--drop-in: 'haproxy' is not one of ingress-nginx"]);
+  expect(mistakesOf({ 'drop-in': 'haproxy' })).toEqual([
+    "--drop-in: 'haproxy' is not valid; use ingress-nginx",
+  ]);
 });

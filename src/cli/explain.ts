@@ -2,7 +2,7 @@ import { healthCheck, httpsRedirect } from '../config/compile-settings.ts';
 import type { CompileConfig } from '../config/config.ts';
 import { EXIT } from '../config/exit-codes.ts';
 import { describePolicies } from '../policies/describe-policies.ts';
-import { describeObject } from '../model/problem.ts';
+import { type Problem, describeObject } from '../model/problem.ts';
 import { formatProblem } from '../model/format-problem.ts';
 import { readTlsSecret } from '../model/secrets.ts';
 import { get } from '../model/sharded-map.ts';
@@ -39,7 +39,7 @@ export async function runExplain(
   const lowerScheme = scheme.toLowerCase();
   if (lowerScheme !== 'http' && lowerScheme !== 'https') {
     console.error(
-      `portico explain: '${scheme}:' is not answered for; write http://host/path or https://host/path`,
+      `portico explain: '${scheme}:' is not supported; write http://host/path or https://host/path`,
     );
     return EXIT.usage;
   }
@@ -59,11 +59,18 @@ export async function runExplain(
     protocol: explanation.outcome.kind === 'forward' ? protocolOf(explanation.outcome) : null,
     policies: describePolicies(route?.policies ?? null),
     problems: problems
-      .filter(({ object }) => object.kind === 'File' || subjects.has(describeObject(object)))
+      .filter((each) => subjects.has(describeObject(each.object)) || isRefused(each, compilation))
       .map((problem) => `${problem.severity}: ${formatProblem(problem, locate(problem))}`),
   };
   write(output === 'json' ? `${JSON.stringify(full, null, 2)}\n` : explanationText(url, full, compilation));
   return EXIT.ok;
+}
+
+/** Whether a problem keeps a file or an Ingress from being read at all: it may be the one that was to serve the URL. */
+function isRefused({ object, severity }: Problem, { snapshot }: Compilation): boolean {
+  if (object.kind === 'File') return true;
+  if (object.kind !== 'Ingress' || severity !== 'error') return false;
+  return get(snapshot.ingresses, `${object.namespace}/${object.name}`) === undefined;
 }
 
 /** The objects that take part in what a request gets. */

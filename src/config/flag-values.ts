@@ -4,6 +4,7 @@ import { createSecureContext } from 'node:tls';
 import picomatch from 'picomatch';
 import { normalizePath } from '../http/path.ts';
 import { DEFAULT_LIMITS, type Limits } from '../proxy/limits.ts';
+import { listed } from '../policies/annotation-reader.ts';
 import { isLabel, isSubdomain } from '../model/names.ts';
 import { limitFlagName } from './flags.ts';
 
@@ -23,7 +24,7 @@ export const boolean: Parse<boolean> = (given) => {
 export function oneOf<const T extends string>(choices: readonly T[]): Parse<T> {
   return (given) => {
     const value = choices.find((choice) => choice === given);
-    return value === undefined ? { error: `'${given}' is not one of ${choices.join(', ')}` } : { value };
+    return value === undefined ? { error: `'${given}' is not valid; use ${listed(choices)}` } : { value };
   };
 }
 

@@ -166,7 +166,14 @@ it('explain: the certificate, the protocol, the policies and the problems of a r
   expect(problems).toMatch(/warning: .*did you mean portico\.dev\/balance\? \(AnnotationUnknown\)$/m);
   const refused = await runPortico([...source, 'ftp://shop.test/']);
   expect([refused.code, refused.stdout]).toEqual([64, '']);
-  expect(refused.stderr).toContain("'ftp:' is not answered for");
+  expect(refused.stderr).toContain("'ftp:' is not supported; write http://host/path");
+
+  // An Ingress that is refused is none that a URL could reach: its problems are named.
+  await folder.put('lost.yaml', manifest(ingressOf({ host: 'UPPER.test', name: 'lost', endpoints: [] })));
+  const lost = await runPortico([...source, 'http://upper.test/']);
+  expect(lost.stdout).toMatch(
+    /^  error: .*Ingress default\/lost spec\.rules\[0\]\.host: .*\(FieldInvalid\)$/m,
+  );
 });
 
 it('names variables of the environment that set no flag, but not those of a Service', async () => {

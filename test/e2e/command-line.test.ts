@@ -43,14 +43,14 @@ it('names every mistake in one go and ends with 64', async () => {
   expect(lines.pop()).toBe("portico run: see 'portico run --help'");
   expect(lines.sort()).toEqual([
     expect.stringContaining("portico run: --drain-timeout: 'soon' is not a duration"),
-    "portico run: --engine: 'turbo' is not one of relay, http-proxy",
+    "portico run: --engine: 'turbo' is not valid; use relay or http-proxy",
     "portico run: --http-port: '99999' is not a port; give a number from 1 to 65535",
     "portico run: --limit: head-bytes: 'none' is not a positive whole number",
-    "portico run: --log-level: 'loud' is not one of debug, info, warn, error, silent",
+    "portico run: --log-level: 'loud' is not valid; use debug, info, warn, error or silent",
     'portico run: --manifests and --kubeconfig exclude each other: choose files or a cluster',
     "portico run: --trusted-proxies: 'nonsense' is not a network such as 10.0.0.0/8 or fd00::/8",
     expect.stringContaining("portico run: --watch-namespace: 'Team' is not a glob"),
-    "portico run: PORTICO_ACCESS_LOG: 'xml' is not one of auto, off, json, text",
+    "portico run: PORTICO_ACCESS_LOG: 'xml' is not valid; use auto, off, json or text",
     "portico run: PORTICO_STATUS_PORT: 'x' is not a port; give a number from 0 to 65535",
     'portico run: unknown flag --workerz; did you mean --workers?',
   ]);
