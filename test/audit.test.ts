@@ -134,7 +134,7 @@ describe('the outputs', () => {
   });
 
   test.each([
-    ['auth-url', 'https://auth.example.com', [1, 1, 1]],
+    ['auth-snippet', 'deny all;', [1, 1, 1]],
     ['fastcgi-index', 'index.php', [0, 1, 1]],
     ['backend-protocol', 'GRPC', [0, 0, 1]],
     ['http2-push-preload', 'true', [0, 0, 0]],

@@ -1,4 +1,4 @@
-import type { FieldsView } from './head-edit.ts';
+import type { FieldsView, HeaderField } from './head-edit.ts';
 
 /**
  * The fields of a head as policies look them up: rarely, so that nothing is worked out before one is asked for. `text` is
@@ -15,6 +15,16 @@ export class HeadText implements FieldsView {
   value(name: string): string | undefined {
     const values = this.values(name);
     return values.length === 0 ? undefined : values.join(', ');
+  }
+
+  /** All of them, one by one. */
+  all(): readonly HeaderField[] {
+    // The first line is no field, and the last two are empty.
+    const lines = this.#text.split('\r\n').slice(1, -2);
+    return lines.map((line): HeaderField => {
+      const colon = line.indexOf(':');
+      return [line.slice(0, colon), line.slice(colon + 1).replace(/^[ \t]+|[ \t]+$/g, '')];
+    });
   }
 
   values(name: string): readonly string[] {

@@ -41,8 +41,13 @@ export type PolicyRefusal =
   | 'address-denied'
   /** It is on a list of what no host wants. */
   | 'blocked'
-  /** There is no user name with its password, or they are wrong. */
+  /** There is no user name with its password, or whatever else proves who the client is, or it is wrong. */
   | 'unauthenticated'
+  /** The authentication server lets the client do other things. */
+  | 'unauthorized'
+  /** The authentication server gave no answer that says yes or no. */
+  | 'auth-failed'
+  | 'auth-unavailable'
   /** Too many passwords wait to be compared. */
   | 'passwords-busy'
   /** The Secret with the passwords is gone. */
@@ -290,7 +295,16 @@ function explain(reason: LocalReason): Explanation {
         message: 'this host asks for client certificates: it is served only over TLS that ends here',
       };
     case 'unauthenticated':
-      return { status: 401, message: 'a user name and its password are needed here' };
+      return { status: 401, message: 'authentication is needed here' };
+    case 'unauthorized':
+      return { status: 403, message: 'you are not allowed to do this' };
+    case 'auth-failed':
+      return { status: 500, message: 'whether you are allowed to do this could not be found out' };
+    case 'auth-unavailable':
+      return {
+        status: 503,
+        message: 'whether you are allowed to do this cannot be found out: try again later',
+      };
     case 'passwords-unavailable':
       return { status: 503, message: 'the passwords that are needed here cannot be checked' };
     case 'passwords-busy':

@@ -1,5 +1,5 @@
 import type { ConnectionInfo } from './connection-info.ts';
-import { type FieldsView, HeadEdit } from './head-edit.ts';
+import { type FieldsView, HeadEdit, type HeaderField } from './head-edit.ts';
 
 /** The rule of an Ingress that takes a request. */
 export interface MatchedRule {
@@ -30,6 +30,8 @@ export interface RequestView extends FieldsView {
   readonly clientAddress: string;
   readonly requestId: string;
   readonly connectionInfo: ConnectionInfo;
+  /** All fields that the client sent, one by one. */
+  allFields(): readonly HeaderField[];
   /** Null where no path of a rule takes it, as for a default backend. */
   readonly rule: MatchedRule | null;
 }

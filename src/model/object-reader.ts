@@ -1,3 +1,4 @@
+import type { NameRules } from './refused-addresses.ts';
 import { type EndpointIds, NO_ENDPOINTS } from './lost-readiness.ts';
 import {
   type ConfigMap,
@@ -28,6 +29,9 @@ export interface ReadableObjects {
   readonly forbiddenSecrets?: readonly string[];
   /** Whether annotations may name Secrets and ConfigMaps of other namespaces; no when absent. */
   readonly allowCrossNamespaceReferences?: boolean;
+  /** As for ExternalNames: see `NameRules`. No when absent. */
+  readonly allowLoopback?: boolean;
+  readonly allowCrossNamespaceExternalNames?: boolean;
 }
 
 const GRANTS = {
@@ -45,14 +49,22 @@ export class ObjectReader {
   readonly #dependencies = new Set<Dependency>();
   /** Whether annotations may name objects of other namespaces. */
   readonly acrossNamespaces: boolean;
+  /** Which hosts annotations may name. */
+  readonly nameRules: NameRules;
 
   constructor(
     snapshot: Snapshot,
-    { forbiddenSecrets = [], allowCrossNamespaceReferences = false }: ReadableObjects = {},
+    {
+      forbiddenSecrets = [],
+      allowCrossNamespaceReferences = false,
+      allowLoopback = false,
+      allowCrossNamespaceExternalNames = false,
+    }: ReadableObjects = {},
   ) {
     this.#snapshot = snapshot;
     this.#forbiddenSecrets = forbiddenSecrets;
     this.acrossNamespaces = allowCrossNamespaceReferences;
+    this.nameRules = { allowLoopback, allowCrossNamespaceExternalNames };
   }
 
   /** Why there is no such object, as the beginning of a sentence; `what` continues it with what the object should be. */

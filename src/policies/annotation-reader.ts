@@ -2,6 +2,7 @@ import { parseCidr } from '../http/trusted-proxies.ts';
 import type { ObjectReader } from '../model/object-reader.ts';
 import type { ConfigMap, ObjectKey, Secret } from '../model/objects.ts';
 import type { ObjectReference, Severity } from '../model/problem.ts';
+import { refusedName } from '../model/refused-addresses.ts';
 import { type UntypedObject, quote } from '../model/untyped.ts';
 import { type AnnotationSpec, PORTICO, namesOf } from './annotation-spec.ts';
 import { type GlobalDefaults, NO_DEFAULTS } from './global-defaults.ts';
@@ -178,6 +179,11 @@ export class AnnotationReader {
       return null;
     }
     return `${namespace}/${name}`;
+  }
+
+  /** Why no request may be sent to a host, to follow its name; null when one may. */
+  refusedHost(host: string): string | null {
+    return refusedName(host, this.namespace, this.#objects.nameRules);
   }
 
   /** Says that the value of an annotation cannot be used: `fault` continues the value, `advice` says what to write. */

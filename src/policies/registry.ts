@@ -10,6 +10,7 @@ import { clientCertificate } from './client-certificate.ts';
 import { cookieRewrite } from './cookie-rewrite.ts';
 import { cors } from './cors.ts';
 import { customHeaders } from './custom-headers.ts';
+import { externalAuth } from './external-auth.ts';
 import { globalHeaders } from './global-headers.ts';
 import { locationRewrite } from './location-rewrite.ts';
 import { pathRegex } from './path-regex.ts';
@@ -52,6 +53,8 @@ export const POLICIES = [
   blockList,
   // access: by an address alone, before whatever asks for a secret.
   sourceRanges,
+  // access: whatever another server says; before passwords, as in ingress-nginx.
+  externalAuth,
   // access: by a password; after whatever tells clients apart for less.
   basicAuth,
   // rewrite: a body that no Pod gets is not asked for before the client may come in.

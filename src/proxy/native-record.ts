@@ -2,8 +2,8 @@ import { performance } from 'node:perf_hooks';
 import type { BackendKey, Route } from '../routing/table.ts';
 import type { LocalReason } from '../http/local-response.ts';
 import type { ExchangeRecord } from './exchange-record.ts';
-import type { FieldsView } from '../http/head-edit.ts';
-import { NO_FIELDS } from '../http/head-text.ts';
+import type { FieldsView, HeaderField } from '../http/head-edit.ts';
+import { HeadText, NO_FIELDS } from '../http/head-text.ts';
 import type { MatchedRule, RequestView } from '../http/request-view.ts';
 import { matchedRule } from '../routing/matched-rule.ts';
 import type { CookieSession } from './balance/cookie-session.ts';
@@ -66,6 +66,10 @@ export class NativeRecord implements ExchangeRecord, RequestView {
 
   value(name: string): string | undefined {
     return this.fields.value(name);
+  }
+
+  allFields(): readonly HeaderField[] {
+    return this.fields instanceof HeadText ? this.fields.all() : [];
   }
 
   values(name: string): readonly string[] {

@@ -33,6 +33,8 @@ function read(annotations: Readonly<Record<string, unknown>>): Annotations {
 function beside(name: string): Record<string, string> {
   if (name.startsWith('portico.dev/client-')) return { 'portico.dev/client-ca-secret': 'clients' };
   if (/^portico.dev\/(?:affinity-|session-cookie-)/.test(name)) return { 'portico.dev/affinity': 'cookie' };
+  if (/^portico.dev\/(?:auth-(?!url)|global-auth)|auth-always/.test(name))
+    return { 'portico.dev/auth-url': 'http://auth.test/' };
   if (/\/(?:basic-auth|auth-type)/.test(name)) return { 'portico.dev/basic-auth-secret': 'users' };
   return name === 'portico.dev/location-to' ? { 'portico.dev/location-from': '/' } : {};
 }

@@ -25,6 +25,7 @@ function allowedOrigin(allowed: string, origin: string): string | undefined {
     connectionInfo: directConnection('10.0.0.1', false, 'http', 80),
     value: (name: string) => fields.value(name),
     values: (name: string) => fields.values(name),
+    allFields: () => [],
   } as const;
   const edit = new HeadEdit(fieldsViewOf([]));
   cors

@@ -42,6 +42,8 @@ function requestTo(host: string, route: Route): RequestView {
     connectionInfo: directConnection('192.0.2.1', false, 'http', 80),
     rule: { path: route.path, isPattern: false, requestPath: '/a', groups: () => null },
     value: (name) => (name === 'cookie' ? 'a=b' : undefined),
+    values: (name) => (name === 'cookie' ? ['a=b'] : []),
+    allFields: () => [['cookie', 'a=b']] as const,
   } as RequestView;
 }
 

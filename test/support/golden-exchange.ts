@@ -73,6 +73,7 @@ export async function goldenExchange(
     },
     value: (name) => fields.value(name),
     values: (name) => fields.values(name),
+    allFields: () => fields.all(),
   };
   const decision = decide(table, request, serving.https ? { port: 443 } : null);
 

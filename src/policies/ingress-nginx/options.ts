@@ -206,14 +206,7 @@ const GROUPS: Readonly<Record<string, readonly Row[]>> = {
       RESTRICTS,
       'Portico cannot tell these clients from others.',
     ],
-    [
-      'global-auth-url global-auth-method global-auth-signin global-auth-signin-redirect-param ' +
-        'global-auth-response-headers global-auth-request-redirect global-auth-snippet global-auth-cache-key ' +
-        'global-auth-cache-duration global-auth-always-set-cookie',
-      RESTRICTS,
-      'Portico cannot ask another server for all hosts.',
-    ],
-    ['no-auth-locations', MISSED, 'All paths are authenticated that their Ingress wants authenticated.'],
+    ['global-auth-snippet', RESTRICTS, 'Snippets are never executed.'],
     [
       'enable-modsecurity enable-owasp-modsecurity-crs modsecurity-snippet',
       RESTRICTS,

@@ -37,7 +37,6 @@ const IMPLEMENTED: ReadonlyMap<string, AnnotationSpec> = new Map(
 const OPEN: Readonly<Record<string, string>> = {
   'enable-modsecurity': 'false',
   'enable-owasp-core-rules': 'false',
-  'enable-global-auth': 'false',
   'proxy-ssl-verify': 'off',
 };
 /** Judged by what they say. The other snippets are for an authentication and a firewall that are not there. */

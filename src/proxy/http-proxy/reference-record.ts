@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { BackendKey, Route } from '../../routing/table.ts';
 import type { EngineContext } from '../engine.ts';
+import type { HeaderField } from '../../http/head-edit.ts';
 import type { RequestView } from '../../http/request-view.ts';
 import { matchedRule } from '../../routing/matched-rule.ts';
 import type { ConnectionInfo } from '../../http/connection-info.ts';
@@ -114,7 +115,15 @@ export function requestView(request: IncomingMessage, record: ReferenceRecord): 
     },
     value: (name) => valueOf(request, name),
     values: (name) => valuesOf(rawHeaders, name),
+    allFields: () => fieldsOf(rawHeaders),
   };
+}
+
+/** Names and values as pairs. */
+function fieldsOf(rawHeaders: readonly string[]): HeaderField[] {
+  const fields: HeaderField[] = [];
+  for (let i = 0; i < rawHeaders.length; i += 2) fields.push([rawHeaders[i] ?? '', rawHeaders[i + 1] ?? '']);
+  return fields;
 }
 
 /** The same joined with `, `; undefined when there is none. */

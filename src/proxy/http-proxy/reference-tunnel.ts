@@ -166,7 +166,7 @@ export class ReferenceTunnel {
   }
 
   #answer(reason: LocalReason | 'policy', made?: LocalResponse): void {
-    const given = { policies: this.#policies, ...(made && { made }) };
+    const given = { policies: this.#policies, view: this.#view, ...(made && { made }) };
     answerSocket(this.#shared.context, this.#client, reason, this.#request, this.#record, given);
   }
 

@@ -12,6 +12,7 @@ import { lingerAndClose, serveNoMore } from './last-response.ts';
 import { applyEdit, fieldsViewOf } from '../../http/head-edit.ts';
 import type { BoundPolicies } from '../../policies/bound-policies.ts';
 import { editResponse } from '../../policies/run-policies.ts';
+import type { RequestView } from '../../http/request-view.ts';
 import { type ReferenceRecord, connectionInfoOf, openLedger, requestView } from './reference-record.ts';
 
 /** What is wrong with a message that Node's parser gave up on; null when the client is gone and nothing is to say. */
@@ -46,6 +47,8 @@ interface Given {
   readonly policies?: BoundPolicies;
   /** Instead of the response for the reason. */
   readonly made?: LocalResponse;
+  /** As the policies have seen it already. */
+  readonly view?: RequestView;
 }
 
 /** Answers where there is no ServerResponse, and closes. `policy` is the reason where a policy responds. */
@@ -69,7 +72,7 @@ export function answerSocket(
   const language = languageOf(request?.headers.accept, false);
   const made = given.made ?? localResponse(reason === 'policy' ? 'internal-fault' : reason, language);
   const { onResponse } = given.policies ?? context.policies(null);
-  const view = requestView(request ?? new IncomingMessage(socket), record);
+  const view = given.view ?? requestView(request ?? new IncomingMessage(socket), record);
   const edit = editResponse(onResponse, fieldsViewOf(made.fields), view);
   const head = [`HTTP/1.1 ${made.status} ${made.reasonPhrase}`, `date: ${new Date().toUTCString()}`];
   for (const [name, value] of edit === null ? made.fields : applyEdit(made.fields, edit)) {

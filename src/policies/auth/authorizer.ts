@@ -1,0 +1,118 @@
+import type { HeaderField } from '../../http/head-edit.ts';
+import { type PolicyRefusal, redirectTo, refusal } from '../../http/local-response.ts';
+import type { MatchedRule, RequestEdit, RequestView } from '../../http/request-view.ts';
+import type { SubrequestOutcome } from '../../http/subrequest.ts';
+import { type Template, renderTemplate } from '../../http/variables.ts';
+import { type BoundPolicy, CONTINUE, type PolicyThread, type Verdict } from '../policy.ts';
+import { type AuthAnswer, AuthCache } from './auth-cache.ts';
+import { authRequest } from './auth-request.ts';
+import type { ExternalAuthConfig } from './external-auth-config.ts';
+
+/** What is passed on to a client that may not pass. */
+const CHALLENGE = 'www-authenticate';
+
+/** Asks the server of a config about each request, and does what it says. */
+export function authorizer(config: ExternalAuthConfig, thread: PolicyThread): BoundPolicy {
+  const cache = config.cache && { key: config.cache.key, answers: new AuthCache(config.cache.rules) };
+  const used = new Set([...config.responseHeaders, CHALLENGE, 'location']);
+  /** The cookies of the answer, until the client gets them. */
+  const cookies = new WeakMap<RequestView, readonly string[]>();
+
+  const ask = (request: RequestView, edit: RequestEdit, key: string | null): Verdict | Promise<Verdict> => {
+    const question = authRequest(config, request);
+    if (question === null) return failed(config, request);
+    return thread.send(question).then((outcome) => answered(outcome, request, edit, key));
+  };
+  const answered = (
+    outcome: SubrequestOutcome,
+    request: RequestView,
+    edit: RequestEdit,
+    key: string | null,
+  ): Verdict => {
+    if (outcome.kind === 'failed') return failed(config, request);
+    const { status, fields } = outcome;
+    const answer = { status, fields: fields.filter(([name]) => used.has(name.toLowerCase())) };
+    if (cache && key !== null) cache.answers.put(key, answer, fields, thread.now());
+    const set = valuesOf(fields, 'set-cookie');
+    if (set.length > 0) cookies.set(request, set);
+    return verdictOf(answer, config, request, edit);
+  };
+
+  return {
+    onRequest(request, edit) {
+      if (isExempt(request.rule, config.exempt)) return CONTINUE;
+      if (cache === null) return ask(request, edit, null);
+      const asked = renderTemplate(config.url.target, request);
+      const key = AuthCache.key(request.host, asked, renderTemplate(cache.key, request));
+      const known = cache.answers.get(key, thread.now());
+      return known ? verdictOf(known, config, request, edit) : ask(request, edit, key);
+    },
+    onResponse(edit, request) {
+      for (const cookie of cookies.get(request) ?? []) edit.add('Set-Cookie', cookie);
+    },
+  };
+}
+
+/** By the path of the rule, which its Ingress has: by that of the request a client could choose not to be asked about. */
+function isExempt(rule: MatchedRule | null, exempt: readonly string[]): boolean {
+  if (rule === null || rule.isPattern) return false;
+  return exempt.some((path) => rule.path === path || rule.path.startsWith(`${path}/`));
+}
+
+/** 2xx lets in, 401 and 403 do not, and anything else is no answer. */
+function verdictOf(
+  { status, fields }: AuthAnswer,
+  config: ExternalAuthConfig,
+  request: RequestView,
+  edit: RequestEdit,
+): Verdict {
+  if (status >= 200 && status < 300) {
+    for (const name of config.responseHeaders) {
+      const values = valuesOf(fields, name);
+      // What the client says in the name of the authentication server is never passed on.
+      if (values.length > 0) edit.set(name, values.join(', '));
+      else edit.remove(name);
+    }
+    return CONTINUE;
+  }
+  if (status === 401 || status === 403) return notAllowed(status, fields, config.signIn, request);
+  const [location] = valuesOf(fields, 'location');
+  if (config.isOurs && REDIRECTS.has(status) && location !== undefined) return redirect(status, location);
+  return refuse('auth-failed', request, []);
+}
+
+const REDIRECTS: ReadonlySet<number> = new Set([302, 303, 307]);
+
+function failed({ isOurs }: ExternalAuthConfig, request: RequestView): Verdict {
+  return refuse(isOurs ? 'auth-unavailable' : 'auth-failed', request, []);
+}
+
+function notAllowed(
+  status: 401 | 403,
+  fields: readonly HeaderField[],
+  signIn: Template | null,
+  request: RequestView,
+): Verdict {
+  if (status === 403) return refuse('unauthorized', request, []);
+  if (signIn !== null) return redirect(302, renderTemplate(signIn, request));
+  const challenges = valuesOf(fields, CHALLENGE).map((value): HeaderField => [CHALLENGE, value]);
+  return refuse('unauthenticated', request, challenges);
+}
+
+function redirect(status: number, location: string): Verdict {
+  const safe = location.replaceAll(/[^\x21-\x7e]/g, encodeURIComponent);
+  const response = redirectTo(status, safe);
+  return {
+    kind: 'respond',
+    response: { ...response, fields: [...response.fields, ['cache-control', 'no-store']] },
+    detail: 'unauthenticated',
+  };
+}
+
+function refuse(reason: PolicyRefusal, request: RequestView, fields: readonly HeaderField[]): Verdict {
+  return { kind: 'respond', response: refusal(reason, request, fields), detail: reason };
+}
+
+function valuesOf(fields: readonly HeaderField[], name: string): readonly string[] {
+  return fields.filter(([each]) => each.toLowerCase() === name).map(([, value]) => value);
+}

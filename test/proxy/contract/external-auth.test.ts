@@ -1,0 +1,257 @@
+import { once } from 'node:events';
+import { type IncomingMessage, type ServerResponse, createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { expect } from 'vitest';
+import { ObjectReader } from '../../../src/model/object-reader.ts';
+import type { ConfigMap } from '../../../src/model/objects.ts';
+import { EMPTY_SNAPSHOT, applyChanges } from '../../../src/model/snapshot.ts';
+import type { PolicyConfigs } from '../../../src/policies/registry.ts';
+import { readAnnotations } from '../../../src/routing/ingress/annotations.ts';
+import { contract } from '../../support/engines.ts';
+import { startProxy } from '../../support/proxy.ts';
+import { get, rawClient, request } from '../../support/raw-client.ts';
+import { STAYS_OPEN } from '../../support/stays-open.ts';
+import { ok, recordingUpstream } from '../../support/upstream.ts';
+
+/** An authentication server that speaks the contract of nginx's auth_request. */
+async function authServer(answer: (request: IncomingMessage, response: ServerResponse) => void) {
+  const requests: IncomingMessage[] = [];
+  const server = createServer(STAYS_OPEN, (message, response) => {
+    requests.push(message);
+    answer(message, response);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return {
+    requests,
+    port,
+    url: `http://127.0.0.1:${port}/check`,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
+
+/** Says yes to who has the cookie, and sends others away. */
+const byCookie = (message: IncomingMessage, response: ServerResponse): void => {
+  if (message.headers.cookie?.includes('session=good')) {
+    response.writeHead(202, { 'X-Auth-Request-User': 'ada', 'Set-Cookie': ['session=better', 'b=2'] });
+  } else {
+    response.writeHead(401, { 'WWW-Authenticate': 'Bearer realm="x"', 'Set-Cookie': 'csrf=1' });
+  }
+  response.end('a body that nobody gets');
+};
+
+const object = {
+  metadata: { namespace: 'shop', name: 'fields' },
+  data: { 'X-Tenant': '$host' },
+} as ConfigMap;
+const snapshot = applyChanges(EMPTY_SNAPSHOT, [{ kind: 'ConfigMap', key: 'shop/fields', object }]);
+
+function policiesOf(annotations: Record<string, string>): PolicyConfigs {
+  const reference = { kind: 'Ingress', namespace: 'shop', name: 'web' };
+  const objects = new ObjectReader(snapshot, { allowLoopback: true });
+  const { policies, problems } = readAnnotations({ metadata: { annotations } }, reference, objects);
+  expect(problems).toEqual([]);
+  return policies?.configs ?? {};
+}
+
+const nginx = (values: Record<string, string>): PolicyConfigs =>
+  policiesOf(
+    Object.fromEntries(
+      Object.entries(values).map(([name, value]) => [`nginx.ingress.kubernetes.io/${name}`, value]),
+    ),
+  );
+
+contract('external authentication', (behaves) => {
+  behaves('asks with the request, and tells the Pod what the server says', async (create) => {
+    await using auth = await authServer(byCookie);
+    await using upstream = await recordingUpstream('ok', () => ok('ok', 'Set-Cookie: pod=1'));
+    const policies = nginx({
+      'auth-url': `${auth.url}?allowed=$http_x_group`,
+      'auth-response-headers': 'X-Auth-Request-User, X-Auth-Request-Email',
+      'auth-proxy-set-headers': 'shop/fields',
+    });
+    await using proxy = await startProxy(create, [{ ports: [upstream.port], policies }]);
+    using client = await rawClient(proxy.port);
+    client.send(
+      request(
+        'POST',
+        '/a?b=c',
+        'x'.repeat(100_000),
+        'Cookie: session=good',
+        'X-Group: admins',
+        'X-Auth-Request-User: eve',
+        'X-Auth-Request-Email: eve@example.com',
+        'X-Forwarded-Uri: /elsewhere',
+        'X-Original-URL: http://elsewhere/',
+        'X_Forwarded_User: eve',
+      ),
+    );
+    const response = await client.message();
+    expect([response.status, response.body]).toEqual([200, 'ok']);
+    expect(response.values('set-cookie')).toEqual(['pod=1', 'session=better', 'b=2']);
+
+    const [asked] = auth.requests;
+    expect(`${asked?.method} ${asked?.url}`).toBe('GET /check?allowed=admins');
+    expect(asked?.headers).toMatchObject({
+      host: `127.0.0.1:${auth.port}`,
+      cookie: 'session=good',
+      'x-group': 'admins',
+      'x-original-url': 'http://app.test/a?b=c',
+      'x-original-method': 'POST',
+      'x-forwarded-method': 'POST',
+      'x-forwarded-proto': 'http',
+      'x-forwarded-host': 'app.test',
+      'x-forwarded-uri': '/a?b=c',
+      'x-forwarded-for': '127.0.0.1',
+      'x-real-ip': '127.0.0.1',
+      'x-auth-request-redirect': '/a?b=c',
+      'x-sent-from': 'nginx-ingress-controller',
+      'x-tenant': 'app.test',
+    });
+    expect(asked?.headers['content-length']).toBeUndefined();
+    expect(asked?.headers['x_forwarded_user']).toBeUndefined();
+
+    const [seen] = upstream.requests;
+    expect(seen?.values('x-auth-request-user')).toEqual(['ada']);
+    expect(seen?.values('x-auth-request-email')).toEqual([]);
+    expect(seen?.body.length).toBe(100_000);
+    expect(seen?.values('x-request-id')).toEqual([asked?.headers['x-request-id']]);
+  });
+
+  behaves('passes on 401 and 403, and is closed by anything else', async (create) => {
+    let status = 401;
+    await using auth = await authServer((_, response) =>
+      response
+        .writeHead(status, { 'WWW-Authenticate': 'Bearer realm="x"', Location: 'https://idp.test/' })
+        .end(),
+    );
+    await using upstream = await recordingUpstream('ok', () => ok('ok'));
+    const sites = [
+      { host: 'nginx.test', policies: nginx({ 'auth-url': auth.url }) },
+      { host: 'ours.test', policies: policiesOf({ 'portico.dev/auth-url': auth.url }) },
+    ].map((site) => ({ ...site, ports: [upstream.port] }));
+    await using proxy = await startProxy(create, sites);
+    const statuses: [number, number, number][] = [];
+    for (status of [401, 403, 200, 204, 302, 404, 500, 503]) {
+      const seen = [];
+      for (const host of ['nginx.test', 'ours.test']) {
+        using client = await rawClient(proxy.port);
+        client.send(get('/').replace('app.test', host));
+        const response = await client.message();
+        seen.push(response.status);
+        if (status === 401) expect(response.values('www-authenticate')).toEqual(['Bearer realm="x"']);
+        if (response.status === 302) expect(response.values('location')).toEqual(['https://idp.test/']);
+      }
+      statuses.push([status, seen[0] ?? 0, seen[1] ?? 0]);
+    }
+    expect(statuses).toEqual([
+      [401, 401, 401],
+      [403, 403, 403],
+      [200, 200, 200],
+      [204, 200, 200],
+      [302, 500, 302],
+      [404, 500, 500],
+      [500, 500, 500],
+      [503, 500, 500],
+    ]);
+    expect(upstream.requests).toHaveLength(4);
+  });
+
+  behaves('is closed while the server is away', async (create) => {
+    const auth = await authServer(byCookie);
+    await auth[Symbol.asyncDispose]();
+    await using upstream = await recordingUpstream('ok', () => ok('ok'));
+    const sites = [
+      { host: 'nginx.test', policies: nginx({ 'auth-url': auth.url }) },
+      { host: 'ours.test', policies: policiesOf({ 'portico.dev/auth-url': auth.url }) },
+    ].map((site) => ({ ...site, ports: [upstream.port] }));
+    await using proxy = await startProxy(create, sites);
+    using client = await rawClient(proxy.port);
+    client.send(get('/', 'Cookie: session=good').replace('app.test', 'nginx.test'));
+    expect((await client.message()).status).toBe(500);
+    client.send(get('/', 'Cookie: session=good').replace('app.test', 'ours.test'));
+    expect((await client.message()).status).toBe(503);
+    expect(upstream.requests).toEqual([]);
+  });
+
+  behaves('sends clients to sign in, with where they wanted to go', async (create) => {
+    await using auth = await authServer(byCookie);
+    await using upstream = await recordingUpstream('ok', () => ok('ok'));
+    const signIn = async (values: Record<string, string>): Promise<string | undefined> => {
+      const policies = nginx({ 'auth-url': auth.url, ...values });
+      await using proxy = await startProxy(create, [{ ports: [upstream.port], policies }]);
+      using client = await rawClient(proxy.port);
+      client.send(get('/a b?c=d&e'.replace(' ', '%20')));
+      const response = await client.message();
+      expect([response.status, response.values('set-cookie')]).toEqual([302, ['csrf=1']]);
+      return response.field('location');
+    };
+    const wanted = 'http://app.test%2Fa%2520b%3Fc%3Dd%26e';
+    expect(await signIn({ 'auth-signin': 'https://idp.test/start' })).toBe(
+      `https://idp.test/start?rd=${wanted}`,
+    );
+    expect(await signIn({ 'auth-signin': 'https://$host/start?x=y' })).toBe(
+      `https://app.test/start?x=y&rd=${wanted}`,
+    );
+    expect(await signIn({ 'auth-signin': 'https://idp.test/?rd=$escaped_request_uri' })).toBe(
+      'https://idp.test/?rd=%2Fa%2520b%3Fc%3Dd%26e',
+    );
+    expect(
+      await signIn({ 'auth-signin': 'https://idp.test/?rd=x', 'auth-signin-redirect-param': 'next' }),
+    ).toBe(`https://idp.test/?rd=x&next=${wanted}`);
+    expect(upstream.requests).toEqual([]);
+  });
+
+  behaves('remembers answers by the key that is named, and none with a cookie', async (create) => {
+    await using auth = await authServer((message, response) => {
+      const user = message.headers.authorization ?? '';
+      response.writeHead(user === 'no' ? 401 : 200, {
+        'X-User': user,
+        ...(user === 'cookie' && { 'Set-Cookie': 'a=1' }),
+        ...(user === 'private' && { 'Cache-Control': 'private' }),
+      });
+      response.end();
+    });
+    await using upstream = await recordingUpstream('ok', () => ok('ok'));
+    const policies = nginx({
+      'auth-url': auth.url,
+      'auth-cache-key': '$http_authorization',
+      'auth-response-headers': 'x-user',
+    });
+    await using proxy = await startProxy(create, [{ ports: [upstream.port], policies }]);
+    using client = await rawClient(proxy.port);
+    const ask = async (user: string): Promise<number> => {
+      client.send(get('/', `Authorization: ${user}`, 'X-User: eve'));
+      return (await client.message()).status;
+    };
+    for (const user of ['ada', 'ada', 'bob', 'ada', 'no', 'no', 'cookie', 'cookie', 'private', 'private'])
+      expect(await ask(user)).toBe(user === 'no' ? 401 : 200);
+    expect(auth.requests.map(({ headers }) => headers.authorization)).toEqual([
+      ...['ada', 'bob', 'no', 'cookie', 'cookie', 'private', 'private'],
+    ]);
+    expect(upstream.requests.map((seen) => seen.field('x-user'))).toEqual([
+      ...['ada', 'ada', 'bob', 'ada', 'cookie', 'cookie', 'private', 'private'],
+    ]);
+  });
+
+  behaves('is asked about upgrades', async (create) => {
+    await using auth = await authServer(byCookie);
+    await using upstream = await recordingUpstream('ok', () => ok('ok'));
+    const policies = nginx({ 'auth-url': auth.url });
+    await using proxy = await startProxy(create, [{ ports: [upstream.port], policies }]);
+    using client = await rawClient(proxy.port);
+    client.send(get('/', 'Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Key: eA=='));
+    const refused = await client.message();
+    expect([refused.status, refused.values('set-cookie')]).toEqual([401, ['csrf=1']]);
+    expect(auth.requests[0]?.headers.upgrade).toBeUndefined();
+    expect(upstream.requests).toEqual([]);
+    using allowed = await rawClient(proxy.port);
+    allowed.send(get('/', 'Cookie: session=good', 'Connection: Upgrade', 'Upgrade: websocket'));
+    expect((await allowed.message()).status).toBe(200);
+    expect(upstream.requests[0]?.field('upgrade')).toBe('websocket');
+  });
+});
