@@ -94,8 +94,14 @@ export class ClusterNode implements AsyncDisposable {
       objects.delete(keyOf(object));
       this.#wake();
     });
-    informer.on('error', () => void setTimeout(() => void informer.start(), 500));
-    this.#stops.push(() => informer.stop());
+    let stopped = false;
+    informer.on('error', () => {
+      if (!stopped) setTimeout(() => stopped || void informer.start(), 500);
+    });
+    this.#stops.push(() => {
+      stopped = true;
+      return informer.stop();
+    });
     await informer.start();
   }
 
@@ -267,7 +273,10 @@ export class ClusterNode implements AsyncDisposable {
     });
     server.listen(0, NODE_ADDRESS);
     await once(server, 'listening');
-    this.#stops.push(() => void server.close());
+    this.#stops.push(() => {
+      server.close();
+      server.closeAllConnections();
+    });
     const address = server.address();
     if (address === null || typeof address === 'string') throw new Error('no port for the logs of Pods');
     return address.port;
