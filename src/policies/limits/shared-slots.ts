@@ -66,7 +66,9 @@ export class SharedSlots {
         }
       }
       const isKnown = at >= 0;
-      if (!isKnown) at = this.#lightest(first, weight);
+      if (!isKnown) at = this.#lightest(first, fingerprint, weight);
+      // Another thread has just given it a place: two would count for half each.
+      if (at < 0) continue;
       const word = Atomics.load(this.#words, at);
       if (isKnown && Number(word >> VALUE_BITS) !== fingerprint) continue;
       // Since it was weighed another client may have come to it.
@@ -81,11 +83,13 @@ export class SharedSlots {
   /** The word that `#lightest` found. */
   #weighed = 0n;
 
-  #lightest(first: number, weight: (value: number) => number): number {
+  /** The slot that can best be spared; -1 when the client has come to one meanwhile. */
+  #lightest(first: number, fingerprint: number, weight: (value: number) => number): number {
     let lightest = first;
     let least = Number.POSITIVE_INFINITY;
     for (let i = first; i < first + WAYS && least > 0; i++) {
       const word = Atomics.load(this.#words, i);
+      if (word !== 0n && Number(word >> VALUE_BITS) === fingerprint) return -1;
       const weighs = weight(Number(word & VALUE_MASK));
       if (weighs >= least) continue;
       least = weighs;
