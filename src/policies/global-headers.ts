@@ -72,8 +72,8 @@ export const globalHeaders = definePolicy({
       const parsed = parseTemplate(value);
       if (parsed.kind === 'template' && !OWN_REQUEST_FIELD.test(name))
         return [[name, parsed.template] as const];
-      const why = parsed.kind === 'template' ? 'is what Portico says itself' : parsed.fault;
-      read.warn('AnnotationInvalid', REQUEST, `The field ${name} is not set: its value ${why}.`);
+      const why = parsed.kind === 'template' ? 'Portico says it itself' : `its value ${parsed.fault}`;
+      read.warn('AnnotationInvalid', REQUEST, `The field ${name} is not set: ${why}.`);
       return [];
     });
     if (read.bool(ORIGINAL_URI) === true)

@@ -132,6 +132,7 @@ describe('docs/troubleshoot.md', () => {
       'ListForbidden',
       'ExternalNameUnresolved',
       'InternalError',
+      'GlobalOptionsForbidden',
       ...LIMIT_REASONS,
       ...FILE_REASONS,
     ]);

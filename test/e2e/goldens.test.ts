@@ -37,6 +37,7 @@ const NOT_HERE: Readonly<Record<string, string>> = {
   'external-name-refused': 'manifests may name the loopback',
   'session-affinity': 'one client is answered by one endpoint, which another test shows',
   'endpoints-loopback-allowed': 'names 127.0.0.1:8080, which is not ours to take',
+  'global-options-refused': 'closes the marker of this run too',
   'external-name': 'asks the DNS of the machine, and speaks TLS and plain text on one port',
   'tls-foreign-host': 'asks the DNS of the machine',
   'annotation-tls-passthrough': 'its Pods speak TLS, as in test/e2e/tls-passthrough.test.ts',
@@ -113,10 +114,12 @@ const LOCALHOST = '127.0.0.1';
 
 /** The flags that say what a case's settings say. */
 function flagsOf({ settings, serving }: Case): string[] {
-  const { watchIngressWithoutClass, hostOwnership, defaultBackend, location } = settings;
+  const { watchIngressWithoutClass, hostOwnership, defaultBackend, location, ingressNginxConfigMap } =
+    settings;
   const flags = watchIngressWithoutClass ? ['--watch-ingress-without-class'] : [];
   if (serving.https) flags.push('--https-port', String(HTTPS_PORT));
   if (serving.hsts !== null) flags.push('--hsts', serving.hsts);
+  if (ingressNginxConfigMap) flags.push('--ingress-nginx-configmap', ingressNginxConfigMap);
   if (hostOwnership) flags.push('--host-ownership', hostOwnership);
   // The zone is learned from the endpoints of the case.
   if (location) flags.push('--node-name', location.node ?? '');

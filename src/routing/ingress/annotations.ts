@@ -144,8 +144,10 @@ export function globalOptionProblems(
   addReaders(asked, BY_OPTION, defaults);
   for (const policy of POLICIES as readonly PolicyModule[]) {
     if (!asked.has(policy)) continue;
-    const report: ReportAnnotation = (severity, code, option, message) =>
-      void problems.push(problem(severity, code, object, `data[${option}]`, message));
+    const report: ReportAnnotation = (severity, code, option, message) => {
+      const ofOption = code === 'AnnotationInvalid' ? 'GlobalOptionInvalid' : code;
+      problems.push(problem(severity, ofOption, object, `data[${option}]`, message));
+    };
     policy.parse(new AnnotationReader({}, object, objects, policy.whenInvalid, report, defaults));
   }
   return problems;
