@@ -1,11 +1,11 @@
 import type { AnnotationReader } from './annotation-reader.ts';
 import type { AnnotationSpec } from './annotation-spec.ts';
-import type { HeadEdit } from '../http/head-edit.ts';
 import type { ObjectKey } from '../model/objects.ts';
 import type { SecretData } from '../model/secret-data.ts';
 import type { LocalResponse, PolicyRefusal } from '../http/local-response.ts';
 import type { SharedLimits } from './limits/shared-limits.ts';
 import type { RequestEdit, RequestView } from '../http/request-view.ts';
+import type { ResponseEdit } from '../http/response-edit.ts';
 import type { Subrequest, SubrequestOutcome } from '../http/subrequest.ts';
 
 /**
@@ -86,7 +86,7 @@ export interface BoundPolicy {
   /** Called once for a request, before anything is sent to an endpoint. */
   onRequest?(request: RequestView, edit: RequestEdit): Verdict | Promise<Verdict>;
   /** Called once for the final response, whether it comes from a Pod or from Portico. `value` of the request is that of the client's fields. */
-  onResponse?(edit: HeadEdit, request: RequestView): void;
+  onResponse?(edit: ResponseEdit, request: RequestView): void;
   /** Called once when an exchange is over, however it ended, if `onRequest` may have been called for it. */
   onComplete?(request: RequestView): void;
 }

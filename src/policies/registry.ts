@@ -8,6 +8,7 @@ import { blockList } from './block-list.ts';
 import { canary } from './canary.ts';
 import { clientCertificate } from './client-certificate.ts';
 import { cookieRewrite } from './cookie-rewrite.ts';
+import { compression } from './compression.ts';
 import { cors } from './cors.ts';
 import { customHeaders } from './custom-headers.ts';
 import { externalAuth } from './external-auth.ts';
@@ -85,6 +86,8 @@ export const POLICIES = [
   // response: after what changes the fields of Pods, whose values they replace.
   customHeaders,
   responseHeaders,
+  // response: by what the fields say in the end.
+  compression,
   // response: read by the thread when an exchange is over.
   accessLog,
 ] as const;

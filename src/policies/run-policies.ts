@@ -1,5 +1,6 @@
-import { type FieldsView, HeadEdit } from '../http/head-edit.ts';
+import type { FieldsView } from '../http/head-edit.ts';
 import type { RequestEdit, RequestView } from '../http/request-view.ts';
+import { ResponseEdit } from '../http/response-edit.ts';
 import { type BoundPolicy, CONTINUE, type Verdict } from './policy.ts';
 
 /** Asks each policy in turn, until one responds. A promise only where a policy gives one. */
@@ -21,14 +22,15 @@ export function askPolicies(
   return CONTINUE;
 }
 
-/** What the policies change in the head of a response; null where none looks at it. */
+/** What the policies change in a response; null where none looks at it. `encodable` where its content may be encoded. */
 export function editResponse(
   policies: readonly BoundPolicy[],
   fields: FieldsView,
   request: RequestView,
-): HeadEdit | null {
+  encodable: ResponseEdit['encodable'] = null,
+): ResponseEdit | null {
   if (policies.length === 0) return null;
-  const edit = new HeadEdit(fields);
+  const edit = new ResponseEdit(fields, encodable);
   for (const policy of policies) policy.onResponse?.(edit, request);
   return edit;
 }

@@ -8,6 +8,7 @@ import { type DeadlineList, Deadlines } from './deadlines.ts';
 import { DescriptorWatch } from './descriptors.ts';
 import { HeldMemory } from './held-memory.ts';
 import { HeadFields } from './downstream/http1/head-fields.ts';
+import { EncoderRoom } from './content-encoder.ts';
 import { RequestHead } from './downstream/http1/request-head.ts';
 import { RouteDeadlines, type TimedExchange } from './route-deadlines.ts';
 import { WriteBuffer } from './write-buffer.ts';
@@ -26,6 +27,7 @@ export interface TimedClient extends Client {
 export class EngineState {
   readonly context: EngineContext;
   readonly output = new WriteBuffer();
+  readonly encoders = new EncoderRoom();
   /** Of the head that is being read. */
   readonly headFields = new HeadFields();
   readonly pool: UpstreamPool;

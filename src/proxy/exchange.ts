@@ -5,6 +5,7 @@ import type { Verdict } from '../policies/policy.ts';
 import { waitMs } from '../policies/response-rate.ts';
 import type { AttemptOutcome } from './attempt.ts';
 import { Attempts } from './attempts.ts';
+import type { ContentEncoder } from './content-encoder.ts';
 import { Deadline } from './deadlines.ts';
 import { clientFraming, connectionOption } from './downstream/http1/client-head.ts';
 import type { ClientFraming, ConnectionOption } from './http1/framing.ts';
@@ -79,6 +80,8 @@ export class Exchange {
 
   #response: Response = 'awaited';
   #framing: ClientFraming = 'none';
+  /** Encodes the content of the response; null where it goes on as it is. */
+  #encoder: ContentEncoder | null = null;
   #persists = false;
   #respondedAt = 0;
   /** Until more of the response may be sent. */
@@ -331,6 +334,8 @@ export class Exchange {
     // What follows a declined upgrade may be meant in the other protocol, with anything in it.
     this.#persists &&= this.#framing !== 'until-close' && !this.asksUpgrade && this.#mayGoOn;
     const edit = this.#plan.editRelayed(head, bytes, base);
+    this.#encoder = this.#plan.openEncoder(edit, head)?.writeTo(this) ?? null;
+    if (this.#encoder !== null) this.#framing = 'chunked';
     this.#client.head(head, bytes, base, this.#framing, this.#connectionOption, edit);
   }
 
@@ -357,6 +362,7 @@ export class Exchange {
   }
 
   onContent(bytes: Buffer, from: number, to: number): void {
+    if (this.#encoder !== null) return this.#encoder.write(bytes, from, to);
     this.#record.responseBytes += to - from;
     this.#client.content(bytes, from, to, this.#framing);
   }
@@ -366,63 +372,74 @@ export class Exchange {
       this.#response = 'relaying';
       this.#dropHead();
     }
-    const upstream = this.#upstream;
-    if (this.#client.send()) {
-      if (upstream === null || !this.#isHeldBack(upstream)) this.#awaitUpstream();
-      return;
-    }
-    // The client does not keep up: the upstream waits, and only the client is waited for.
-    if (upstream) this.#awaitClient(upstream);
-    else this.#client.onBackpressure();
+    if (this.#encoder !== null) return this.#encoder.flush(this);
+    // Where the client does not keep up, the upstream waits, and only the client is waited for.
+    if (!this.#client.send()) return this.awaitClient();
+    if (this.#upstream === null || !this.#isHeldBack()) this.#awaitUpstream();
+  }
+
+  onAllEncoded(): void {
+    this.#finish(this.#persists);
   }
 
   /** The connection of the client has enough of what it does not take: nothing more is read for it. */
   onClientFull(): void {
     const upstream = this.#upstream;
     if (!upstream || this.tunnel || this.#response === 'over' || upstream.isPaused) return;
-    this.#awaitClient(upstream);
+    this.awaitClient();
   }
 
-  #awaitClient(upstream: Upstream): void {
-    upstream.pause();
-    upstream.stopTimer();
+  awaitClient(): void {
+    this.pauseUpstream();
     this.#client.onBackpressure();
   }
 
-  onClientDrain(): void {
-    if (this.tunnel) return this.tunnel.clientDrained();
+  pauseUpstream(): void {
+    this.#upstream?.pause();
+    this.#upstream?.stopTimer();
+  }
+
+  resumeUpstream(): void {
     const upstream = this.#upstream;
-    if (!upstream?.isPaused || this.#heldBack !== null) return;
-    this.#client.onDrained();
-    if (this.#isHeldBack(upstream)) return;
+    if (upstream === null || this.#isHeldBack()) return;
     this.#awaitUpstream();
     upstream.resume();
   }
 
+  onClientDrain(): void {
+    if (this.tunnel) return this.tunnel.clientDrained();
+    if (this.#encoder !== null) return this.#encoder.onClientDrain(this);
+    if (!this.#upstream?.isPaused || this.#heldBack !== null) return;
+    this.#client.onDrained();
+    this.resumeUpstream();
+  }
+
   /** Whether the response was sent faster than its route allows: then nothing more is read of it for a while. */
-  #isHeldBack(upstream: Upstream): boolean {
+  #isHeldBack(): boolean {
     const { responseRate } = this.#plan;
     if (responseRate === null) return false;
     if (this.#heldBack !== null) return true;
     const ms = waitMs(responseRate, this.#record.responseBytes, performance.now() - this.#respondedAt);
     if (ms < 1) return false;
-    upstream.pause();
-    upstream.stopTimer();
+    this.pauseUpstream();
     this.#heldBack = setTimeout(() => this.#boundary.onHeldBackOver(), ms);
     return true;
   }
 
   onHeldBackOver(): void {
     this.#heldBack = null;
-    this.onClientDrain();
+    if (!this.#encoder?.clientWaits) this.onClientDrain();
   }
 
   onDone(trailers: Trailers, reusable: boolean): void {
-    this.#client.done(trailers, this.#framing);
+    const encoder = this.#encoder;
+    if (encoder === null) this.#client.done(trailers, this.#framing);
+    else encoder.end();
     this.#client.send();
     // An upstream that answers before it has read the request is not sent the rest of it.
     this.#releaseUpstream(reusable && this.#body.isOver);
-    this.#finish(this.#persists);
+    if (encoder === null) this.#finish(this.#persists);
+    else this.#response = 'relaying';
   }
 
   // ── A tunnel instead of a response ───────────────────────────────────────────────────────────────────────────
@@ -565,6 +582,7 @@ export class Exchange {
 
   #account(): void {
     this.#response = 'over';
+    this.#encoder?.close();
     this.#countUpstream(0);
     this.#body.drop();
     this.memory.add(-EXCHANGE_BYTES);

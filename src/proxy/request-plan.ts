@@ -1,5 +1,7 @@
 import { type Forwarding, forwarding } from '../http/forwarded.ts';
 import { type FieldsView, type HeadEdit } from '../http/head-edit.ts';
+import type { ResponseEdit } from '../http/response-edit.ts';
+import { namespaceOf } from '../model/objects.ts';
 import { FieldKind } from '../http/field-names.ts';
 import { HeadText, NO_FIELDS } from '../http/head-text.ts';
 import {
@@ -15,6 +17,7 @@ import { type BoundPolicy, CONTINUE, type Verdict } from '../policies/policy.ts'
 import type { ResponseRateConfig } from '../policies/response-rate.ts';
 import { askPolicies, editResponse } from '../policies/run-policies.ts';
 import { type Decision, type Forward, policiesToAsk } from '../routing/decide.ts';
+import { ContentEncoder } from './content-encoder.ts';
 import { RelayedFields } from './downstream/http1/client-head.ts';
 import type { RequestHead } from './downstream/http1/request-head.ts';
 import type { EngineState } from './engine-state.ts';
@@ -191,9 +194,25 @@ export class RequestPlan {
   }
 
   /** What policies change in the head of a response that is relayed; null for nothing. */
-  editRelayed(head: ResponseHead, bytes: Buffer, base: number): HeadEdit | null {
+  editRelayed(head: ResponseHead, bytes: Buffer, base: number): ResponseEdit | null {
     if (this.#policies.onResponse.length === 0) return null;
-    return this.editResponse(new RelayedFields(head, bytes, base));
+    const hasRoom = this.#engine.encoders.hasRoom(this.#namespace);
+    const encodable = hasRoom && this.upgrade === null ? head : null;
+    const fields = new RelayedFields(head, bytes, base);
+    return editResponse(this.#policies.onResponse, fields, this.#record, encodable);
+  }
+
+  /** What encodes the content of that response, where a policy asks for it; otherwise null. */
+  openEncoder(edit: ResponseEdit | null, { contentLength }: ResponseHead): ContentEncoder | null {
+    if (edit === null || edit.encoding === null) return null;
+    const { encoders } = this.#engine;
+    const isStream = contentLength < 0;
+    return new ContentEncoder(edit.encoding, isStream, this.#client, this.#record, encoders, this.#namespace);
+  }
+
+  /** Of the Ingress; empty where there is none. */
+  get #namespace(): string {
+    return namespaceOf(this.#record.route?.ingress ?? '');
   }
 
   /** The same for a response of Portico's own. */

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { HeadEdit, fieldsViewOf } from '../../src/http/head-edit.ts';
+import { fieldsViewOf } from '../../src/http/head-edit.ts';
+import { ResponseEdit } from '../../src/http/response-edit.ts';
 import { directConnection } from '../../src/http/connection-info.ts';
 import { cors } from '../../src/policies/cors.ts';
 import { HOSTILE_VALUES, readAnnotationsOf } from '../support/annotations.ts';
@@ -27,7 +28,7 @@ function allowedOrigin(allowed: string, origin: string): string | undefined {
     values: (name: string) => fields.values(name),
     allFields: () => [],
   } as const;
-  const edit = new HeadEdit(fieldsViewOf([]));
+  const edit = new ResponseEdit(fieldsViewOf([]));
   cors
     .bind?.(
       config,

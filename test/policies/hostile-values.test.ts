@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { directConnection } from '../../src/http/connection-info.ts';
-import { HeadEdit, fieldsViewOf } from '../../src/http/head-edit.ts';
+import { fieldsViewOf } from '../../src/http/head-edit.ts';
+import { ResponseEdit } from '../../src/http/response-edit.ts';
 import { RequestEdit, type RequestView } from '../../src/http/request-view.ts';
 import type { ObjectChange } from '../../src/model/snapshot.ts';
 import { snapshotOf } from '../../src/model/snapshot.ts';
@@ -78,7 +79,7 @@ test('no value of any annotation fails, or opens what its key restricts', () => 
     describePolicies(route.policies);
     const bound = bind(route.policies);
     for (const policy of bound.onRequest) void policy.onRequest?.(request, new RequestEdit(request));
-    for (const policy of bound.onResponse) policy.onResponse?.(new HeadEdit(fieldsViewOf([])), request);
+    for (const policy of bound.onResponse) policy.onResponse?.(new ResponseEdit(fieldsViewOf([])), request);
     const short = name.slice(INGRESS_NGINX.length);
     if (RESTRICTING.has(name) && route.policies === null && !MEANS_NOBODY[short]?.includes(value))
       open.push(`${short}: ${JSON.stringify(value)?.slice(0, 40)}`);

@@ -91,7 +91,7 @@ export async function goldenExchange(
   if (local) {
     return { decision, verdict, local, response: edited(local.fields, policies, request), upstream: null };
   }
-  const response = edited(Object.entries(stated.pod ?? {}), policies, request);
+  const response = edited(Object.entries(stated.pod ?? {}), policies, request, { status: 200 });
   const sent = upstreamHead(head, bytes, 0, connectionInfo, way, upgradeOf(head, bytes, 0), edit);
   return { decision, verdict, local, response, upstream: parseHead(sent) };
 }
@@ -130,9 +130,10 @@ function edited(
   fields: readonly HeaderField[],
   { onResponse }: BoundPolicies,
   request: RequestView,
+  encodable: { readonly status: number } | null = null,
 ): HeaderField[] {
   const view = fieldsViewOf(fields);
-  return applyEdit(fields, editResponse(onResponse, view, request) ?? new HeadEdit(view));
+  return applyEdit(fields, editResponse(onResponse, view, request, encodable) ?? new HeadEdit(view));
 }
 
 function parseHead(head: string): { request: string; fields: HeaderField[] } {

@@ -34,8 +34,8 @@ export function responseFields(
     if (edit !== null && edit.drops(name)) continue;
     out.push(name, fields.value(bytes, base, field));
   }
-  if (contentLength >= 0 && status >= 200 && status !== 204)
-    out.push('content-length', String(contentLength));
+  const hasLength = contentLength >= 0 && status >= 200 && status !== 204;
+  if (hasLength && !edit?.drops('content-length')) out.push('content-length', String(contentLength));
   if (status >= 200 && !head.hasDate) out.push('date', date);
   if (edit !== null) for (const [name, value] of edit.added) out.push(name.toLowerCase(), value);
   return out;
