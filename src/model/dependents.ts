@@ -45,10 +45,14 @@ export function affectedDependents(
   before: Snapshot,
   after: Snapshot,
 ): AffectedDependents {
-  const changed = [...changedDependencies(before, after)];
-  const affected = (kind: DependentKind): ReadonlySet<string> =>
-    new Set(changed.flatMap((dependency) => dependentsOn(dependents, kind, dependency)));
-  return { Ingress: affected('Ingress'), Backend: affected('Backend'), TlsHost: affected('TlsHost') };
+  const affected = { Ingress: new Set<string>(), Backend: new Set<string>(), TlsHost: new Set<string>() };
+  for (const dependency of changedDependencies(before, after)) {
+    for (const member of get(dependents, dependency) ?? []) {
+      const space = member.indexOf(' ');
+      affected[member.slice(0, space) as DependentKind].add(member.slice(space + 1));
+    }
+  }
+  return affected;
 }
 
 /** Every dependency whose object differs between two snapshots. */
