@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { compile } from '../../src/routing/compile/compile.ts';
+import { compile, listProblems } from '../../src/routing/compile/compile.ts';
 import { difference } from '../../src/model/sharded-map.ts';
 import { type ObjectChange, applyChanges, snapshotOf } from '../../src/model/snapshot.ts';
 import { tableUpdate } from '../../src/routing/table-update.ts';
@@ -69,6 +69,17 @@ describe('what a change touches', () => {
     expect(next.problems).toBe(before.problems);
   });
 
+  it('is what is said of a Service when only canaries name it from now on', () => {
+    const idle = app(7).replace("[{ addresses: ['10.0.0.1'] }]", '[]');
+    const ordinary = after(idle);
+    const asCanary = idle.replace('shop }', "shop, annotations: { portico.dev/canary: 'true' } }");
+    const [ingress] = parseManifests(asCanary);
+    const next = compile(applyChanges(ordinary.snapshot, ingress ? [ingress] : []), CASE_SETTINGS, ordinary);
+    const said = (from: typeof before): string[] => listProblems(from).map(({ code }) => code);
+    expect(said(ordinary)).toEqual(['NoEndpoints', 'NoEndpoints']);
+    expect(said(next)).toEqual(['CanaryWithoutMain']);
+  });
+
   it('makes an update for threads that holds it and nothing else', () => {
     const update = tableUpdate(before.table, after(app(7, '/', '10.0.0.2')).table);
     expect(update).toMatchObject({ kind: 'changes', hosts: [], wildcards: [], globs: [], certificates: [] });
@@ -77,8 +88,8 @@ describe('what a change touches', () => {
   });
 });
 
-describe('one endpoint change among 2,000 Ingresses', () => {
-  it('reads the objects of one backend and shares all the others', () => {
+describe('one change among 2,000 Ingresses', () => {
+  it('reads the objects of one backend, or one Ingress, and shares all the others', () => {
     const read = new Set<string>();
     const noted = <C extends ObjectChange>(change: C): C => {
       const object = new Proxy(change.object as object, {
@@ -113,5 +124,12 @@ describe('one endpoint change among 2,000 Ingresses', () => {
     for (const index of Object.keys(first.indexes) as (keyof typeof first.indexes)[]) {
       expect(second.indexes[index], index).toBe(first.indexes[index]);
     }
+
+    const [ingress] = parseManifests(app(7, '/v2'));
+    const edited = applyChanges(snapshot, ingress ? [noted(ingress)] : []);
+    read.clear();
+    const third = compile(edited, CASE_SETTINGS, second);
+    expect([...read]).toEqual(['Ingress shop/app-7']);
+    expect(third.backends).toBe(second.backends);
   });
 });

@@ -28,7 +28,7 @@ export interface CompiledBackends {
   readonly affectedServices: ReadonlySet<ObjectKey>;
 }
 
-/** Works out again the backends whose Service or slices changed, and those that Ingresses now name or no longer do. */
+/** Works out again the backends whose Service or slices changed, and those that other Ingresses name than before. */
 export function compileBackends(
   from: Compilation,
   snapshot: Snapshot,
@@ -45,8 +45,12 @@ export function compileBackends(
 
   const changedServices = new Set<ObjectKey>();
   for (const [service] of difference(from.snapshot.services, snapshot.services)) changedServices.add(service);
-  const affected = new Set(updates.flatMap(({ before, after }) => [...before, ...after]));
-  for (const backend of dependents.Backend) affected.add(backend);
+  const affected = new Set<BackendKey>(dependents.Backend);
+  for (const [key] of difference(from.indexes.ingressesByBackend, ingressesByBackend)) affected.add(key);
+  // Less is said of a Service that only canaries name.
+  for (const { before, after } of changes) {
+    if (isCanary(before) !== isCanary(after)) for (const key of backendsOf(after)) affected.add(key);
+  }
   // Those that no Ingress names.
   const others = new Set<BackendKey>();
   if (streams.size > 0) for (const { backend } of values(streams)) others.add(backend);
@@ -125,6 +129,10 @@ function isolated(
 function backendsOf(claims: Claims | undefined): readonly BackendKey[] {
   if (!claims) return [];
   return [...new Set(routesOf(claims).map((route) => route.backend))];
+}
+
+function isCanary(claims: Claims | undefined): boolean {
+  return claims !== undefined && claims.canary !== null;
 }
 
 /** The backend of the controller's own default route. */
