@@ -154,7 +154,7 @@ describe.concurrent('classes, through the process', () => {
     await cluster.apply(ingressClass('late'));
     await become(200, 404);
     await eventually(async () => addressesOf(cluster, 'named') === '203.0.113.7', daemon.exited);
-    // The API server takes no other controller: whoever wants one deletes the class and makes it anew.
+    // The API server accepts no other controller: the class must be deleted and created again.
     cluster.api.delete('IngressClass', 'late');
     await cluster.apply(ingressClass('late', 'example.com/another'));
     await become(404, 404);

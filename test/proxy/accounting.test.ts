@@ -92,7 +92,7 @@ it('adds the counters of several threads, and leaves theirs as they were', () =>
 
 const FEW = { ...COUNTER_LIMITS, ingresses: 4, ingressesOfNamespace: 2 };
 
-it('counts the Ingresses of a namespace beyond its limit together, whoever comes first is counted alone', () => {
+it('counts the Ingresses of a namespace beyond its limit together, and the first ones alone', () => {
   const counters = new RequestCounters(FEW);
   count(counters, 'a/1', 'a/2', 'a/3', 'a/4', 'a/1', 'b/1');
   expect(requests(counters)).toEqual({ 'a/1': 2, 'a/2': 1, 'a/_other': 2, 'b/1': 1 });

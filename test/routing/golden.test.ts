@@ -24,7 +24,7 @@ import { describeEndpoint, describeProblem, describeTable, routeName } from '../
 
 const rewrite = process.env['PORTICO_REWRITE_GOLDENS'] === '1';
 
-/** What `npm run golden` works out; everything else of a request is stated by whoever writes the case. */
+/** What `npm run golden` works out; everything else of a request is stated by the author of the case. */
 const COMPUTED = ['status', 'reason', 'route', 'ingress', 'backend', 'endpoints'] as const;
 
 function outcome(table: RouteTable, { decision, verdict, local }: GoldenExchange): ExpectedDecision {

@@ -32,7 +32,7 @@ const recorded = new Set<string>();
 export function record(request: ApiRequest): void {
   const file = process.env[RECORD_VARIABLE];
   if (!file || request.headers['user-agent'] !== 'portico') return;
-  // Whoever is known at all may ask for the version (system:public-info-viewer).
+  // Every authenticated client may ask for the version (system:public-info-viewer).
   if (request.path === '/version') return;
   const call = apiCallOf(request);
   // Names of objects are many and no right of ours depends on them; whether there is a namespace matters, not which.

@@ -144,7 +144,7 @@ export class ObjectStore {
     };
   }
 
-  /** Forgets history: whoever asks for anything older than now is told that it expired. */
+  /** Forgets history: a request for anything older than now is told that it expired. */
   compact(): void {
     this.oldest = this.resourceVersion;
     this.history.length = 0;

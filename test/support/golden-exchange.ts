@@ -28,7 +28,7 @@ import type { RouteTable } from '../../src/routing/table.ts';
 import { policyThread } from './policy-thread.ts';
 import { type Case, type CaseRequest, clientCertificate, requestHead, splitRequest } from './cases.ts';
 
-/** The address of whoever connects: the client, or a trusted proxy where the request is `from` a client behind it. */
+/** The address of the peer: the client, or a trusted proxy where the request is `from` a client behind it. */
 const PEER = '127.0.0.1';
 
 /** What becomes of a request of a golden case, found without sockets. */

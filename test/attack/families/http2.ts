@@ -210,7 +210,7 @@ function flood({ name, first, piece, rounds }: Flood): Scene {
         const pieces: Uint8Array[] = [];
         for (let i = 0; i < 100; i++) pieces.push(piece(round++));
         client.send(...pieces);
-        // Whoever floods listens, too: it would be told to stop.
+        // The client that floods reads, too: it would be told to stop.
         await new Promise((resolve) => setImmediate(resolve));
       }
       await inTime(client.closed, 'the connection was not ended');

@@ -74,7 +74,7 @@ async function ask(site: Site, index: number, becomes: SentResponse['becomes']):
   );
   if (becomes === '502' && status !== 502) return `it was answered with ${status}`;
   if (becomes === 'cut or 502' && status !== 502 && status !== 'cut') return `it was answered with ${status}`;
-  // Whoever asks next, on this connection or on another one, gets its own response.
+  // The next request, on this connection or on another one, gets its own response.
   if (status !== 'cut' && !client.socket.readableEnded) {
     client.send('GET / HTTP/1.1\r\nHost: attacked.test\r\n\r\n');
     const next = await inTime(

@@ -99,7 +99,7 @@ contract('fields to the upstream', (behaves) => {
     ]);
   });
 
-  behaves('drops names with an underscore, whoever sends them, and counts them', async (create) => {
+  behaves('drops names with an underscore, from all clients, and counts them', async (create) => {
     const sent = [
       'X_Forwarded_For: 6.6.6.6',
       'X_Other: a',

@@ -41,7 +41,7 @@ contract('leaks', (behaves) => {
           oneOf(get(path), request('PUT', path, ''), 'nonsense\r\n\r\n', get(path).replace('app', 'other')),
         );
       const leave = oneOf('at once', 'after a byte', 'after a while');
-      // Whoever leaves before its request has been read has made none.
+      // A client that leaves before its request has been read has made none.
       if (leave === 'at once') await until(() => proxy.engine.gauges().clientConnections > 0);
       if (leave === 'after a byte' && path !== '/silent')
         await client.until((text) => text !== '').catch(() => null);

@@ -108,7 +108,7 @@ contract('policies', (behaves) => {
     expect([upstream.requests, proxy.faults]).toEqual([[], []]);
   });
 
-  behaves('change what the client gets, whoever answers', async (create) => {
+  behaves('change what the client gets, from Pods and from Portico', async (create) => {
     await using upstream = await recordingUpstream('ok', () => ok('ok', 'Server: pod', 'Set-Cookie: a=1'));
     const policies = {
       'response-headers': {

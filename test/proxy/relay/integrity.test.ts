@@ -25,7 +25,7 @@ function digest(bytes: Buffer): string {
   return createHash('sha1').update(bytes).digest('hex');
 }
 
-/** Resolves when a count has stood still for a while: whoever reads has stopped, and what is sent piles up behind. */
+/** Resolves when a count has stood still for a while: the reader has stopped, and what is sent piles up. */
 async function stands(count: () => number): Promise<void> {
   let still = 0;
   for (let last = -1; still < 5; await sleep(10)) {
