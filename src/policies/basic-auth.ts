@@ -77,6 +77,7 @@ export const basicAuth = definePolicy({
   summary: 'Who must give a user name and a password.',
   annotations: [SECRET, FORMAT, REALM, TYPE],
   whenInvalid: 'close',
+  isAlternative: true,
   reservedPrefixes: ['portico.dev/basic-', 'portico.dev/auth-', 'portico.dev/password'],
 
   parse(read): BasicAuthConfig | null {

@@ -1,6 +1,7 @@
 import type { BoundPolicy, PolicyModule, PolicyThread } from './policy.ts';
 import type { PolicySet } from './policy-set.ts';
 import { POLICIES } from './registry.ts';
+import { anyOf } from './satisfy.ts';
 
 /** The policies of one route at work on one thread, in the order of the registry. */
 export interface BoundPolicies {
@@ -35,14 +36,28 @@ export function policyBinder(
     let found = bound.get(policies);
     if (!found) {
       const configs = policies.configs as Readonly<Record<string, object>>;
-      const own = modules.flatMap(({ name, bind }) => {
-        const config = configs[name];
-        return config !== undefined && bind ? [bind(config, thread)] : [];
+      const own = modules.flatMap((module) => {
+        const config = configs[module.name];
+        return config !== undefined && module.bind ? [{ module, policy: module.bind(config, thread) }] : [];
       });
-      bound.set(policies, (found = hooksOf([...own, ...everywhere])));
+      const asked = policies.configs.satisfy ? withAlternatives(own) : own.map(({ policy }) => policy);
+      bound.set(policies, (found = hooksOf([...asked, ...everywhere])));
     }
     return found;
   };
+}
+
+/** In the place of the first alternative, one that asks them all. What each does with the response, it still does. */
+function withAlternatives(
+  own: readonly { readonly module: PolicyModule; readonly policy: BoundPolicy }[],
+): readonly BoundPolicy[] {
+  const alternatives = own.filter(({ module }) => module.isAlternative);
+  return own.flatMap(({ module, policy }) => {
+    if (!module.isAlternative) return [policy];
+    const { onRequest: _, ...rest } = policy;
+    const isFirst = policy === alternatives[0]?.policy;
+    return isFirst ? [anyOf(alternatives.map((each) => each.policy)), rest] : [rest];
+  });
 }
 
 function hooksOf(policies: readonly BoundPolicy[]): BoundPolicies {

@@ -199,6 +199,7 @@ export const externalAuth = definePolicy({
   summary: 'Asks another server whether a request may pass.',
   annotations: ANNOTATIONS,
   whenInvalid: 'close',
+  isAlternative: true,
   reservedPrefixes: ['portico.dev/global-auth'],
 
   parse: readConfig,

@@ -24,6 +24,7 @@ import { retries } from './retries.ts';
 import { responseHead } from './response-head.ts';
 import { responseHeaders } from './response-headers.ts';
 import { rewrite } from './rewrite.ts';
+import { satisfy } from './satisfy.ts';
 import { sourceRanges } from './source-ranges.ts';
 import { sslRedirect } from './ssl-redirect.ts';
 import { timeouts } from './timeouts.ts';
@@ -52,6 +53,8 @@ export const POLICIES = [
   clientCertificate,
   // access: what no host wants, before what a host wants.
   blockList,
+  // access: whether one of those that follow is enough; read when they are bound.
+  satisfy,
   // access: by an address alone, before whatever asks for a secret.
   sourceRanges,
   // access: whatever another server says; before passwords, as in ingress-nginx.

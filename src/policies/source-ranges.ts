@@ -42,6 +42,7 @@ export const sourceRanges = definePolicy({
   summary: 'Which clients are allowed, by address.',
   annotations: [ALLOW, DENY],
   whenInvalid: 'close',
+  isAlternative: true,
   reservedPrefixes: ['portico.dev/allow-', 'portico.dev/deny-'],
 
   parse(read): SourceRangesConfig | null {
