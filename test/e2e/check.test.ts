@@ -1,8 +1,27 @@
-import { expect, it } from 'vitest';
-import { runPortico } from '../support/daemon.ts';
+import { expect, it, vi } from 'vitest';
+import type { CheckOutput } from '../../src/cli/check-result.ts';
+import { runCheck } from '../../src/cli/check.ts';
+import { resolveCompileConfig } from '../../src/config/config.ts';
+import { type Finished, runPortico } from '../support/daemon.ts';
 import { createFolder } from './folder.ts';
 import { scriptedCluster } from './cluster.ts';
 import { INGRESS_CLASS, ingressOf, manifest, serviceOf, siteObjects, slicesOf } from './site.ts';
+
+/** `portico check` in this process, which takes no half second to start. */
+async function check(
+  paths: readonly string[],
+  { recursive = false, output = 'text' }: { recursive?: boolean; output?: CheckOutput } = {},
+): Promise<Finished> {
+  const result = resolveCompileConfig({ manifests: paths, recursive }, {});
+  if (result.kind === 'invalid') throw new Error(result.errors.join('\n'));
+  const errors = vi.spyOn(console, 'error').mockImplementation(() => undefined);
+  let stdout = '';
+  const options = { output, ignore: [], strict: false, offline: false };
+  const code = await runCheck(result.config, {}, options, (text) => void (stdout += text));
+  const stderr = errors.mock.calls.map(([line]) => `${String(line)}\n`).join('');
+  errors.mockRestore();
+  return { code, stdout, stderr };
+}
 
 /** As `helm template` prints a chart: no IngressClass, no endpoints, no Secret of cert-manager. */
 function chart(className = 'portico'): string {
@@ -15,29 +34,29 @@ function chart(className = 'portico'): string {
 }
 
 it('reads a stream; --offline takes as given what a cluster makes, --ignore and --strict decide what fails', async () => {
-  const check = (input: string, ...flags: readonly string[]) =>
+  const piped = (input: string, ...flags: readonly string[]) =>
     runPortico(['check', '--manifests', '-', ...flags], { input });
 
-  const online = await check(chart());
+  const online = await piped(chart());
   expect(online.code).toBe(1);
   expect(online.stdout).toMatch(
     /^error: <stdin>:\d+:\d+: Ingress default\/shop .*\(IngressClassNotFound\)$/m,
   );
 
-  const offline = await check(chart(), '--offline', '--strict');
+  const offline = await piped(chart(), '--offline', '--strict');
   expect([offline.code, offline.stdout]).toEqual([0, '1 route on 1 host; no problems\n']);
 
-  const other = await check(chart('nginx'), '--offline');
+  const other = await piped(chart('nginx'), '--offline');
   expect(other.code).toBe(0);
   expect(other.stdout).toMatch(
     /^warning: .* class "nginx", so Portico does not serve it; .*\(IngressesLeftOut\)$/m,
   );
-  expect((await check(chart('nginx'), '--strict')).code).toBe(1);
-  const ignored = await check(chart('nginx'), '--strict', '--ignore', 'IngressesLeftOut', 'NoSuchCode');
+  expect((await piped(chart('nginx'), '--strict')).code).toBe(1);
+  const ignored = await piped(chart('nginx'), '--strict', '--ignore', 'IngressesLeftOut', 'NoSuchCode');
   expect(ignored.code).toBe(0);
   expect(ignored.stderr).toBe('portico check: --ignore NoSuchCode: no problem has this code\n');
 
-  const empty = await check('\n');
+  const empty = await piped('\n');
   expect([empty.code, empty.stdout]).toEqual([66, '']);
   expect(empty.stderr).toContain('standard input is empty');
 });
@@ -50,26 +69,26 @@ it('takes several folders, globs and, with --recursive, subfolders; says what it
   await folder.put('team-a/a.yaml', site('a'));
   await folder.put('team-b/deep/b.yaml', site('b'));
   const { path } = folder;
-  const check = async (...paths: readonly string[]) => {
-    const { code, stdout, stderr } = await runPortico(['check', '--manifests', ...paths]);
+  const checked = async (paths: readonly string[], recursive = false) => {
+    const { code, stdout, stderr } = await check(paths, { recursive });
     return { code, last: stdout.trimEnd().split('\n').at(-1), stderr: stderr.replaceAll(path, '') };
   };
-  expect(await check(path)).toEqual({
+  expect(await checked([path])).toEqual({
     code: 0,
     last: '0 routes on 0 hosts; no problems',
     stderr: 'portico: --manifests: : 2 subfolders are not read; --recursive reads them too\n',
   });
-  expect(await check(path, '--recursive')).toMatchObject({
+  expect(await checked([path], true)).toMatchObject({
     code: 0,
     last: '2 routes on 2 hosts; no problems',
   });
-  expect(await check(path, `${path}/team-a`)).toMatchObject({ last: '1 route on 1 host; no problems' });
-  expect(await check(`${path}/**/*.yaml`)).toEqual({
+  expect(await checked([path, `${path}/team-a`])).toMatchObject({ last: '1 route on 1 host; no problems' });
+  expect(await checked([`${path}/**/*.yaml`])).toEqual({
     code: 0,
     last: '2 routes on 2 hosts; no problems',
     stderr: '',
   });
-  expect(await check(`${path}/team-b`, `${path}/*.yml`)).toEqual({
+  expect(await checked([`${path}/team-b`, `${path}/*.yml`])).toEqual({
     code: 66,
     last: '',
     stderr:
@@ -88,7 +107,7 @@ it('prints many problems below a summary by code and namespace', async () => {
     return { ...rest, metadata: { ...(metadata as object), namespace: index < 9 ? 'shop' : 'web' } };
   });
   await folder.put('all.yaml', manifest(INGRESS_CLASS, ...objects));
-  const { stdout } = await runPortico(['check', '--manifests', folder.path]);
+  const { stdout } = await check([folder.path]);
   const lines = stdout.trimEnd().split('\n');
   expect(lines.slice(0, 3)).toEqual([
     '12 routes on 12 hosts; 12 errors',
@@ -103,15 +122,15 @@ it('prints for GitHub, SARIF and JUnit, with the place of each problem', async (
   await using folder = createFolder();
   const lost = ingressOf({ host: 'a.test', name: 'lost', endpoints: [] });
   await folder.put('a, 100%.yaml', manifest(INGRESS_CLASS, lost));
-  const check = async (output: string) => {
-    const { code, stdout } = await runPortico(['check', '--manifests', folder.path, '--output', output]);
+  const report = async (output: CheckOutput) => {
+    const { code, stdout } = await check([folder.path], { output });
     expect(code).toBe(1);
     return stdout.replaceAll(folder.path, 'x');
   };
-  expect(await check('github')).toMatch(
+  expect(await report('github')).toMatch(
     /^::error file=x\/a%2C 100%25\.yaml,line=\d+,col=\d+,title=ServiceNotFound::Ingress default\/lost spec\.rules\[0\].*\n$/,
   );
-  const { runs } = JSON.parse(await check('sarif')) as { runs: readonly { results: readonly unknown[] }[] };
+  const { runs } = JSON.parse(await report('sarif')) as { runs: readonly { results: readonly unknown[] }[] };
   expect(runs[0]?.results).toEqual([
     {
       ruleId: 'ServiceNotFound',
@@ -129,7 +148,7 @@ it('prints for GitHub, SARIF and JUnit, with the place of each problem', async (
       ],
     },
   ]);
-  const junit = await check('junit');
+  const junit = await report('junit');
   expect(junit).toContain('<testsuite name="portico check" tests="1" failures="1" errors="0">');
   expect(junit).toMatch(
     /<testcase .*name="Ingress default\/lost" file="x\/a, 100%\.yaml"><failure message="ServiceNotFound">/,
