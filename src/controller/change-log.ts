@@ -33,11 +33,19 @@ export function createChangeLog({ logger, endpointLevel }: ChangeLogOptions): Ch
     logger[routes === 0 ? 'warn' : 'info'](`not served: ${described}; portico check lists them`);
   };
 
-  const sayRoutes = (changes: readonly RouteChange[]): void => {
+  /** Whether a route changed. */
+  const sayRoutes = (changes: Iterable<RouteChange>): boolean => {
     const before = routes;
-    for (const { kind } of changes) routes += kind === 'added' ? 1 : kind === 'removed' ? -1 : 0;
+    const first: string[] = [];
+    let total = 0;
+    for (const change of changes) {
+      routes += change.kind === 'added' ? 1 : change.kind === 'removed' ? -1 : 0;
+      if (total++ < MAX_NAMED) first.push(routeChange(change));
+    }
+    if (total === 0) return false;
     const count = `${before === routes ? '' : `${before} → `}${plural(routes, 'route')}`;
-    logger.info(`${count} (${named(changes.map(routeChange))})`);
+    logger.info(`${count} (${named(first, total)})`);
+    return true;
   };
 
   const sayEndpoints = (previous: Compilation, next: Compilation): void => {
@@ -67,9 +75,8 @@ export function createChangeLog({ logger, endpointLevel }: ChangeLogOptions): Ch
     compiled(previous, next) {
       if (previous === null) return first(next);
       if (previous.table !== next.table) {
-        const changes = [...routeChanges(previous.table, next.table)];
-        if (changes.length > 0) sayRoutes(changes);
-        else sayEndpoints(previous, next);
+        const hasChanged = sayRoutes(routeChanges(previous.table, next.table));
+        if (!hasChanged) sayEndpoints(previous, next);
       }
       const hosts = certificateChanges(previous, next);
       if (hosts.length > 0) logger.info(`new certificates: ${named(hosts)}`);
@@ -85,7 +92,8 @@ function routeChange({ kind, host, path }: RouteChange): string {
   return `${SIGNS[kind]} ${host || '(any host)'} ${path || '/'}`;
 }
 
-function named(changes: readonly string[]): string {
-  const more = changes.length - MAX_NAMED;
+/** The first of `total` changes, and how many more there are. */
+function named(changes: readonly string[], total = changes.length): string {
+  const more = total - MAX_NAMED;
   return [...changes.slice(0, MAX_NAMED), ...(more > 0 ? [`and ${more} more`] : [])].join(', ');
 }

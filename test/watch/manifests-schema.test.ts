@@ -68,6 +68,13 @@ describe('a field that the API does not have', () => {
   });
 });
 
+test('thousands of unknown fields are a thousand problems, and cost no more than these', async () => {
+  const fields = Array.from({ length: 2_000 }, (_, index) => `  unknown-field-number-${index}: 1\n`);
+  expect(await complaints(`${SERVICE}spec:\n  ports: [{ port: 80 }]\n${fields.join('')}`)).toHaveLength(
+    1_000,
+  );
+});
+
 test('one value of a wrong type is one problem', async () => {
   const found = await complaints(SHOP.replace('number: 80', 'number: "80"'));
   expect(found).toEqual([expect.stringContaining('port.number: "80" must be a number from 1 to 65535')]);

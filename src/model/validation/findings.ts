@@ -6,8 +6,8 @@ export interface Findings {
   readonly problems: Problem[];
   required(field: string, what: string): void;
   invalid(field: string, value: unknown, reason: string): void;
-  /** A field that the API does not have. */
-  unknown(field: string, message: string): void;
+  /** A field that the API does not have. What to say is asked only if it is listed: to find a similar name takes time. */
+  unknown(field: string, message: () => string): void;
   /** The same as `invalid`, unless something is said about the field already. */
   wrongType(field: string, value: unknown, reason: string): void;
   /** The list, or nothing when the field is absent or no list, which then is said. */
@@ -25,9 +25,10 @@ const CONSEQUENCE = 'the API server refuses such an object';
 export function findingsOn(object: ObjectReference): Findings {
   const problems: Problem[] = [];
   const fields = new Set<string>();
-  const report = (code: string, field: string, message: string): void => {
+  const report = (code: string, field: string, message: string | (() => string)): void => {
     if (problems.length === MAX_FINDINGS) return;
-    problems.push(problem('error', code, object, field, message));
+    const text = typeof message === 'string' ? message : message();
+    problems.push(problem('error', code, object, field, text));
     fields.add(field);
   };
   const invalid = (field: string, value: unknown, reason: string): void =>

@@ -29,7 +29,7 @@ function checkFields(object: UntypedObject, type: string, path: string, findings
   for (const [name, value] of Object.entries(object)) {
     const field = path === '' ? name : `${path}.${name}`;
     const of = fields.get(name);
-    if (of === undefined) findings.unknown(field, unknownField(name, [...fields.keys()]));
+    if (of === undefined) findings.unknown(field, () => unknownField(name, [...fields.keys()]));
     else if (!isAbsent(value)) checkValue(value, of, field, findings);
   }
 }
