@@ -9,7 +9,6 @@ import { MAX_PROBLEMS, type Problem, firstOfEachCode, problem, referenceTo } fro
 import type { CompileSettings } from './settings.ts';
 import type { Dependency, ObjectReader } from '../model/object-reader.ts';
 import type { Backend, BackendKey, Unavailable } from './table.ts';
-import { sessionKey } from './session.ts';
 import { readTrafficPolicy } from './traffic-policy.ts';
 
 /** A backend and what is wrong with the Service and slices behind it. */
@@ -91,7 +90,7 @@ function resolveBackend(key: BackendKey, objects: ObjectReader, settings: Compil
     ...(spare.length > 0 && { failoverEndpoints: spare }),
     ...(lastResort && { lastResort }),
     ...(traffic.sessionAffinity && { affinity: 'client-ip' }),
-    sessionKey: sessionKey(key, referenceTo('Service', serviceKey, service).uid),
+    serviceUid: asString(asObject(asObject(service)['metadata'])['uid']) ?? '',
     externalName: null,
     unavailable: reason,
   };

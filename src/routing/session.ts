@@ -1,8 +1,8 @@
-import { createHmac, hash } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 import { cookieValue } from '../http/cookies.ts';
 import type { RequestFacts } from '../http/request-facts.ts';
 import { type ShardedMap, get } from '../model/sharded-map.ts';
-import type { Backend, BackendKey, Route, WeightedBackend } from './table.ts';
+import type { Backend, Route, WeightedBackend } from './table.ts';
 
 /**
  * The cookie of a session is `<place>.<tag>`: the tag says which backend it is of, the place which endpoint. Neither tells
@@ -14,14 +14,8 @@ export interface SessionCookieValue {
 }
 
 const COOKIE_VALUE = /^([\w-]{1,64})\.([\w-]{1,64})$/;
-const KEY_LENGTH = 22;
 const TAG_LENGTH = 11;
 const PLACE_LENGTH = 22;
-
-/** `Backend.sessionKey` of a Service port. */
-export function sessionKey(key: BackendKey, uid: string | undefined): string {
-  return hash('sha256', `${uid ?? ''} ${key}`, 'base64url').slice(0, KEY_LENGTH);
-}
 
 /** What a client has of a session; null when it has no cookie of that name, or one that is not ours. */
 export function readSession(cookies: string | undefined, name: string): SessionCookieValue | null {
@@ -60,6 +54,6 @@ export function keptBackend(
   return null;
 }
 
-function keyed({ sessionKey = '' }: Backend, text: string): string {
-  return createHmac('sha256', sessionKey).update(text).digest('base64url');
+function keyed({ key, serviceUid = '' }: Backend, text: string): string {
+  return createHmac('sha256', `${serviceUid} ${key}`).update(text).digest('base64url');
 }

@@ -178,10 +178,10 @@ export type BackendKey = string;
 export interface Backend {
   readonly key: BackendKey;
   /**
-   * What the cookies of sessions are made with: the same for every Portico, and known to nobody who has not read the
-   * Service. Absent where there is no Service.
+   * With the key, what the cookies of sessions are made with: the same for every Portico, and known to nobody who has not
+   * read the Service. Empty where the Service has none, and absent where there is no Service.
    */
-  readonly sessionKey?: string;
+  readonly serviceUid?: string;
   /** From `appProtocol`; what the upstream speaks. */
   readonly protocol: 'http' | 'https' | 'h2c' | 'grpc';
   readonly endpoints: readonly Endpoint[];

@@ -79,7 +79,7 @@ export function tableOf(sites: readonly Site[]): RouteTable {
     const key = `default/${site.host ?? 'app.test'}:80`;
     const { protocol = 'http', unavailable = null, externalName = null } = site;
     const endpoints = site.ports.map((port) => ({ address: site.address ?? '127.0.0.1', port }));
-    const session = externalName ? {} : { sessionKey: 'key' };
+    const session = externalName ? {} : { serviceUid: 'key' };
     return [key, { key, protocol, endpoints, externalName, unavailable, ...session }];
   });
   for (const { host = 'app.test', canary } of sites) {
@@ -87,7 +87,7 @@ export function tableOf(sites: readonly Site[]): RouteTable {
     const key = `default/canary.${host}:80`;
     const endpoints = [{ address: '127.0.0.1', port: canary.port }];
     const nothing = { externalName: null, unavailable: null } as const;
-    backends.push([key, { key, protocol: 'http', endpoints, sessionKey: 'canary', ...nothing }]);
+    backends.push([key, { key, protocol: 'http', endpoints, serviceUid: 'canary', ...nothing }]);
   }
   const hostless = hosts.find(([host]) => host === '')?.[1] ?? null;
   return {

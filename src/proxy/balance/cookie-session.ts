@@ -48,7 +48,7 @@ export function cookieSession(
   now: number,
 ): CookieSession | null {
   const affinity = route.policies?.configs.affinity;
-  if (affinity === undefined || backend.sessionKey === undefined) return null;
+  if (affinity === undefined || backend.serviceUid === undefined) return null;
   const tag = sessionTag(backend);
   const sent = readSession(cookies, affinity.cookie.name);
   return new CookieSession(
