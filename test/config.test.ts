@@ -43,6 +43,7 @@ it('without any flag: a cluster, port 80, and the defaults that the help tells',
     bindAddress: null,
     statusPort: 10254,
     trustedProxies: [],
+    rateLimitStore: null,
     engine: 'relay',
     workers: availableParallelism(),
     limits: DEFAULT_LIMITS,
@@ -106,6 +107,15 @@ const VALUES: Readonly<Record<string, readonly [written: string, read: object]>>
   'status-port': ['0', { statusPort: 0 }],
   'status-socket': ['/run/status.sock', { statusSocket: '/run/status.sock' }],
   'trusted-proxies': ['10.0.0.0/8', { trustedProxies: ['10.0.0.0/8'] }],
+  'rate-limit-store': [
+    'rediss://portico:p%40ss@limits.example:6380/2',
+    {
+      rateLimitStore: {
+        ...{ host: 'limits.example', port: 6380, tls: true },
+        ...{ username: 'portico', password: 'p@ss', database: 2 },
+      },
+    },
+  ],
   engine: ['http-proxy', { engine: 'http-proxy' }],
   workers: ['3', { workers: 3 }],
   limit: ['attempts=5', { limits: { ...DEFAULT_LIMITS, attempts: 5 } }],
@@ -324,4 +334,17 @@ it('what --drop-in stands for yields to each flag and variable', () => {
   expect(mistakesOf({ 'drop-in': 'haproxy' })).toEqual([
     "--drop-in: 'haproxy' is not valid; use ingress-nginx",
   ]);
+});
+
+it.each([
+  'limits.example:6379',
+  'http://:hunter2@limits.example',
+  'redis://:hunter2@',
+  'redis://:hunter2@limits.example/database',
+  'redis://:hunter2@limits.example/0?timeout=5',
+  'redis://:hunter2%zz@limits.example',
+])('--rate-limit-store %s is a mistake, and what it says has no password', (value) => {
+  const errors = mistakesOf({ 'rate-limit-store': value });
+  expect(errors).toHaveLength(1);
+  expect(errors[0]).not.toContain('hunter2');
 });

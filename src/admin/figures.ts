@@ -36,6 +36,8 @@ export interface DataPlaneFigures {
   readonly threads: number;
   readonly deaths: number;
   readonly faults: number;
+  /** Requests for which the limit store could not be asked in time. */
+  readonly limitStoreMisses: number;
   /** Of each thread. */
   readonly memoryBytes: readonly number[];
   readonly adoptedGeneration: number;

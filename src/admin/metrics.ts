@@ -279,6 +279,11 @@ function dataPlaneSamples(figures: DataPlaneFigures, bounds: readonly number[]):
       'Faults in Portico that ended one request or connection; the log has the stack of each once a minute.',
       figures.faults,
     ),
+    counter(
+      'portico_rate_limit_store_misses_total',
+      'Requests for which --rate-limit-store could not be asked in time, so that the limit of the replica alone held.',
+      figures.limitStoreMisses,
+    ),
     {
       name: 'portico_data_plane_memory_bytes',
       type: 'gauge',

@@ -1,5 +1,6 @@
 import type { AccessLogFormat } from '../proxy/access-log.ts';
 import type { Limits } from '../proxy/limits.ts';
+import type { LimitStoreAddress } from '../proxy/limit-store/limit-store.ts';
 import { ENGINES, type EngineName } from '../proxy/threads/messages.ts';
 import { DEFAULT_CIPHERS, TLS_VERSIONS, type TlsVersion } from '../proxy/tls/certificate-store.ts';
 import { HOST_OWNERSHIPS, type HostOwnership } from '../routing/settings.ts';
@@ -28,6 +29,7 @@ import {
   duration,
   leaseDuration,
   limit,
+  limitStore,
   limits,
 } from './flag-values.ts';
 import { FlagReader, type ConfigResult, type Environment, type FlagValues } from './flag-reader.ts';
@@ -110,6 +112,8 @@ export interface Config extends CompileConfig {
   /** Whether that file may hold keys. */
   readonly snapshotSecrets: boolean;
   readonly h2c: boolean;
+  /** Null where every replica counts clients by itself. */
+  readonly rateLimitStore: LimitStoreAddress | null;
   readonly underscoresInHeaders: boolean;
   readonly bareLfInResponses: boolean;
   readonly proxyProtocolFrom: readonly string[];
@@ -152,6 +156,7 @@ export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult
     snapshotFile: read.optional('snapshot-file', nonEmptyText),
     snapshotSecrets: read.flag('snapshot-secrets'),
     h2c: read.flag('h2c'),
+    rateLimitStore: read.optional('rate-limit-store', limitStore),
     underscoresInHeaders: read.flag('underscores-in-headers'),
     bareLfInResponses: read.flag('bare-lf-in-responses'),
     proxyProtocolFrom: read.many('proxy-protocol-from', cidr),

@@ -5,6 +5,7 @@ import picomatch from 'picomatch';
 import { normalizePath } from '../http/path.ts';
 import { DEFAULT_LIMITS, type Limits } from '../proxy/limits.ts';
 import { listed } from '../policies/annotation-reader.ts';
+import type { LimitStoreAddress } from '../proxy/limit-store/limit-store.ts';
 import { isLabel, isSubdomain } from '../model/names.ts';
 import { limitFlagName } from './flags.ts';
 
@@ -143,6 +144,29 @@ export const servicePort: Parse<{ namespace: string; service: string; port: stri
     /^([a-z0-9-]{1,63})\/([a-z0-9-]{1,63}):([a-z0-9-]{1,15})$/.exec(given) ?? [];
   if (namespace && service && port) return { value: { namespace, service, port } };
   return { error: `'${given}' does not name a Service port; write namespace/service:port` };
+};
+
+/** Nothing that was given is repeated: it may have a password. */
+export const limitStore: Parse<LimitStoreAddress> = (given) => {
+  const url = URL.parse(given);
+  const database = /^\/?(\d{0,4})$/.exec(url?.pathname ?? '/x')?.[1];
+  const isStore = url?.protocol === 'redis:' || url?.protocol === 'rediss:';
+  if (!url || !isStore || url.hostname === '' || database === undefined || url.search + url.hash !== '')
+    return { error: 'the value is not the URL of a store; write redis://host:6379, or rediss:// for TLS' };
+  try {
+    return {
+      value: {
+        host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
+        port: Number(url.port || '6379'),
+        tls: url.protocol === 'rediss:',
+        username: decodeURIComponent(url.username),
+        password: decodeURIComponent(url.password),
+        database: Number(database),
+      },
+    };
+  } catch {
+    return { error: 'the user or the password of the URL is not percent-encoded' };
+  }
 };
 
 const DURATION_UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };

@@ -388,6 +388,13 @@ export const RUN_FLAGS: readonly Flag[] = [
     group: 'Data plane',
   },
   {
+    name: 'rate-limit-store',
+    value: '<url>',
+    description:
+      'count clients with portico.dev/rate-limit-scope: cluster in this Redis or Valkey, for all replicas together: redis://host:6379, or with TLS rediss://user:password@host:6379/0. Give a password by the environment, not on the command line; NODE_EXTRA_CA_CERTS names a CA of your own',
+    group: 'Data plane',
+  },
+  {
     name: 'underscores-in-headers',
     description:
       'pass request header fields with underscores in their names, such as X_Foo, to Pods; by default they are dropped, as in nginx',

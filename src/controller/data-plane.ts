@@ -47,6 +47,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
   const selfSigned = config.httpsPort === 0 ? null : await defaultCertificate();
   const place = { host: config.bindAddress ?? undefined, reusePort: process.platform === 'linux' };
   let draining = false;
+  let isStoreAway = false;
   /** The last failure of each port that was logged: every thread has it, and tries again. */
   const streamFailures = new Map<string, string>();
   let descriptorsLoggedAt = Number.NEGATIVE_INFINITY;
@@ -67,6 +68,17 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
         log.logger.error(
           `these entries cannot be sent to data-plane threads and are left out (a bug in Portico, please report it): ${trouble.entries.join(', ')}`,
         );
+        return;
+      case 'limit-store-away':
+        if (isStoreAway) return;
+        isStoreAway = true;
+        log.logger.error(
+          `the store of --rate-limit-store cannot be used: ${trouble.reason}; every replica counts clients by itself until it can`,
+        );
+        return;
+      case 'limit-store-back':
+        if (isStoreAway) log.logger.info('resolved: the store of --rate-limit-store can be used again');
+        isStoreAway = false;
         return;
       case 'out-of-descriptors':
         if (performance.now() - descriptorsLoggedAt < DESCRIPTORS_LOG_MS) return;
@@ -123,6 +135,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
       strictTransportSecurity: config.hsts,
       returnRequestId: config.returnRequestId,
       accessLog: accessLogFormat(config.accessLog),
+      limitStore: config.rateLimitStore,
     },
     addresses: [
       { ...place, port: config.httpPort, scheme: 'http' },

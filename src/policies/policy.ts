@@ -3,6 +3,7 @@ import type { AnnotationSpec } from './annotation-spec.ts';
 import type { ObjectKey } from '../model/objects.ts';
 import type { SecretData } from '../model/secret-data.ts';
 import type { LocalResponse, PolicyRefusal } from '../http/local-response.ts';
+import type { ClusterLimits } from './limits/cluster-limits.ts';
 import type { SharedLimits } from './limits/shared-limits.ts';
 import type { RequestEdit, RequestView } from '../http/request-view.ts';
 import type { ResponseEdit } from '../http/response-edit.ts';
@@ -62,6 +63,8 @@ export interface PolicyThread {
   monotonicMs(): number;
   /** Counts clients together with the other threads of the process. */
   readonly limits: SharedLimits;
+  /** Counts clients together with all replicas; null without a store for it. */
+  readonly clusterLimits: ClusterLimits | null;
   /**
    * The data of a Secret that `PolicyModule.secrets` names, as it is now; the same object for as long as it says the
    * same. Undefined when there is none.

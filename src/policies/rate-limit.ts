@@ -3,6 +3,7 @@ import { languageOf, limitedResponse } from '../http/local-response.ts';
 import type { RequestView } from '../http/request-view.ts';
 import type { AnnotationReader } from './annotation-reader.ts';
 import type { AnnotationSpec } from './annotation-spec.ts';
+import type { ClusterLimits } from './limits/cluster-limits.ts';
 import type { Rate } from './limits/request-rate.ts';
 import { CONTINUE, type Verdict, definePolicy } from './policy.ts';
 import { durationText, readCount } from './quantity-values.ts';
@@ -13,6 +14,8 @@ export interface RateLimitConfig {
   readonly ingress: string;
   /** All of them hold. */
   readonly rates: readonly Rate[];
+  /** Whether replicas count by themselves, or together. */
+  readonly scope: 'replica' | 'cluster';
   /** For a request beyond a rate. */
   readonly rateStatus: number;
   /** Requests that a client may have under way; null for any number. */
@@ -44,6 +47,17 @@ const BURST: AnnotationSpec = {
   default: 'as many as the rate has requests',
   scope: 'path',
   about: 'How many requests a client may send at once beyond `rate-limit`.',
+};
+
+const SCOPE: AnnotationSpec = {
+  name: 'rate-limit-scope',
+  values: '`replica`, `cluster`',
+  default: 'replica',
+  scope: 'path',
+  about:
+    'Whether each replica counts by itself, or all of them together in the store of `--rate-limit-store`. While the store ' +
+    'cannot be asked, or does not answer within 50 ms, the limit holds for each replica. It counts for rates, not for ' +
+    '`max-concurrent-requests`.',
 };
 
 const RPS: AnnotationSpec = {
@@ -125,7 +139,18 @@ export const rateLimit = definePolicy({
   name: 'rate-limit',
   phase: 'limit',
   summary: 'How much a client may ask for.',
-  annotations: [RATE, BURST, RPS, RPM, MULTIPLIER, CONCURRENCY, EXEMPT, RATE_STATUS, CONCURRENCY_STATUS],
+  annotations: [
+    RATE,
+    BURST,
+    SCOPE,
+    RPS,
+    RPM,
+    MULTIPLIER,
+    CONCURRENCY,
+    EXEMPT,
+    RATE_STATUS,
+    CONCURRENCY_STATUS,
+  ],
   whenInvalid: 'default',
 
   parse(read): RateLimitConfig | null {
@@ -139,19 +164,39 @@ export const rateLimit = definePolicy({
     return {
       ...{ namespace: read.namespace, ingress: read.name },
       ...{ rates, rateStatus: ours ? TOO_MANY : byOption(RATE_STATUS) },
+      scope: read.choice(SCOPE, ['replica', 'cluster']) ?? 'replica',
       concurrency,
       concurrencyStatus: read.isOurs(CONCURRENCY) ? TOO_MANY : byOption(CONCURRENCY_STATUS),
       exempt,
     };
   },
 
-  bind(config, { limits, monotonicMs }) {
+  bind(config, { limits, clusterLimits, monotonicMs }) {
     const { namespace, ingress, rates, exempt } = config;
     const limiters = rates.map((rate, index) => limits.rate(namespace, `${ingress}/${index}`, rate));
     const concurrency =
       config.concurrency === null ? null : limits.concurrency(namespace, ingress, config.concurrency);
     const exempted = exempt.length === 0 ? null : addressRanges(exempt);
     const leave = new WeakMap<RequestView, () => void>();
+    const cluster = config.scope === 'cluster' && rates.length > 0 ? clusterLimits : null;
+    const timesUs = rates.flatMap(({ amount, perMs, burst }) => {
+      const interval = Math.ceil((perMs * 1_000) / amount);
+      return [interval, interval * burst];
+    });
+    // What passes here is asked of the store as well; who is over the limit here costs it nothing.
+    const askCluster = (
+      asked: ClusterLimits,
+      request: RequestView,
+      client: string,
+      now: number,
+    ): Promise<Verdict> => {
+      const keys = rates.map((_, index) => `portico:{${namespace}/${ingress}:${client}}:${index}`);
+      return asked.take(keys, timesUs).then((verdict) => {
+        if (verdict.kind !== 'wait') return CONTINUE;
+        for (const limiter of limiters) limiter.giveBack(client, now);
+        return limited(request, config.rateStatus, verdict.ms);
+      });
+    };
     return {
       onRequest(request) {
         const { clientAddress } = request;
@@ -159,16 +204,15 @@ export const rateLimit = definePolicy({
         const client = subnetOf(clientAddress);
         const left = concurrency?.enter(client);
         if (left === null) return limited(request, config.concurrencyStatus, SECOND);
+        if (left !== undefined) leave.set(request, left);
         const now = monotonicMs();
         for (const [index, limiter] of limiters.entries()) {
           const waitMs = limiter.take(client, now);
           if (waitMs === 0) continue;
           for (const before of limiters.slice(0, index)) before.giveBack(client, now);
-          left?.();
           return limited(request, config.rateStatus, waitMs);
         }
-        if (left !== undefined) leave.set(request, left);
-        return CONTINUE;
+        return cluster === null ? CONTINUE : askCluster(cluster, request, client, now);
       },
       ...(concurrency !== null && {
         onComplete(request) {
@@ -179,11 +223,12 @@ export const rateLimit = definePolicy({
     };
   },
 
-  describe({ rates, concurrency, exempt }) {
+  describe({ rates, scope, concurrency, exempt }) {
     const parts = [
       ...rates.map(
         ({ amount, perMs, burst }) => `${amount} in ${durationText(perMs)} and ${burst} more at once`,
       ),
+      ...(scope === 'cluster' ? ['in the cluster'] : []),
       ...(concurrency === null ? [] : [`${concurrency} under way`]),
       ...(exempt.length === 0 ? [] : [`${exempt.length} ranges exempt`]),
     ];

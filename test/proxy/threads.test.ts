@@ -17,6 +17,8 @@ import { BUNDLE } from '../support/bundle.ts';
 import { eventually } from '../support/daemon.ts';
 import { heldPort, loopbackAddress } from '../support/loopback.ts';
 import { tableOf } from '../support/proxy.ts';
+import type { ThreadSettings } from '../../src/proxy/threads/messages.ts';
+import { respServer } from '../support/resp-server.ts';
 import { rawClient } from '../support/raw-client.ts';
 import { type Birth, CHANNEL, type Order } from './threads-entry.ts';
 import { happens } from '../support/until.ts';
@@ -41,7 +43,10 @@ const ENTRY = BUNDLE
   ? pathToFileURL(join(BUNDLE, '../threads/threads-entry.mjs'))
   : new URL('threads-entry.ts', import.meta.url);
 
-async function startDataPlane(entry = ENTRY): Promise<DataPlane> {
+async function startDataPlane(
+  entry = ENTRY,
+  limitStore: ThreadSettings['limitStore'] = null,
+): Promise<DataPlane> {
   const pod = await startPod('pod');
   const address = loopbackAddress();
   const failures: ThreadFailure[] = [];
@@ -68,6 +73,7 @@ async function startDataPlane(entry = ENTRY): Promise<DataPlane> {
       httpsRedirect: null,
       strictTransportSecurity: null,
       accessLog: 'off',
+      limitStore,
     },
     addresses: [{ host: address, port: PORT, reusePort: true }],
     onAccessLog: () => {},
@@ -111,7 +117,7 @@ it('the threads count a client together', async () => {
   const port = Number(plane.pod.endpoint.split(':')[1]);
   const rates = [{ amount: 1, perMs: 3_600_000, burst: 9 }];
   const config = { namespace: 'default', ingress: 'a', rates, exempt: [] };
-  const statuses = { rateStatus: 429, concurrency: null, concurrencyStatus: 429 };
+  const statuses = { scope: 'replica' as const, rateStatus: 429, concurrency: null, concurrencyStatus: 429 };
   const site = { host: 'a.test', ports: [port], policies: { 'rate-limit': { ...config, ...statuses } } };
   plane.threads.distribute(tableOf([site]), emptyMap(), emptyMap());
   await plane.threads.listening;
@@ -121,6 +127,30 @@ it('the threads count a client together', async () => {
   // Both of them had requests to count.
   const { counters } = await plane.threads.report();
   expect(counters.filter((table) => [...countersOf(table)].length > 0)).toHaveLength(2);
+});
+
+it('the threads ask a store that replicas share, and count by themselves when it is away', async () => {
+  const store = await respServer();
+  const address = { host: '127.0.0.1', port: store.port, tls: false };
+  const user = { username: '', password: '', database: 0 };
+  await using plane = await startDataPlane(ENTRY, { ...address, ...user });
+  const port = Number(plane.pod.endpoint.split(':')[1]);
+  const rates = [{ amount: 1, perMs: 3_600_000, burst: 19 }];
+  const config = { namespace: 'default', ingress: 'a', rates, scope: 'cluster' as const, exempt: [] };
+  const statuses = { rateStatus: 429, concurrency: null, concurrencyStatus: 429 };
+  const site = { host: 'a.test', ports: [port], policies: { 'rate-limit': { ...config, ...statuses } } };
+  plane.threads.distribute(tableOf([site]), emptyMap(), emptyMap());
+  await plane.threads.listening;
+  await eventually(async () => store.commands.filter((command) => command === 'SCRIPT').length === 2);
+  expect(await plane.ask('a.test')).toBe(200);
+  await eventually(async () => store.commands.includes('EVALSHA') || (await plane.ask('a.test')) !== 200);
+  expect(store.commands).toContain('EVALSHA');
+  await store[Symbol.asyncDispose]();
+  const kinds = (): readonly string[] => plane.failures.map(({ kind }) => kind);
+  await eventually(async () => kinds().filter((kind) => kind === 'limit-store-away').length === 2);
+  const before = (await plane.threads.report()).limitStoreMisses;
+  expect(await plane.ask('a.test')).toBe(200);
+  expect((await plane.threads.report()).limitStoreMisses).toBe(before + 1);
 });
 
 it('nothing is accepted before there is a table, and then every thread serves by it', async () => {

@@ -9,6 +9,7 @@ import { Subrequests } from '../../src/proxy/subrequests.ts';
 export function policyThread(
   now: () => number,
   secret: PolicyThread['secret'] = () => undefined,
+  clusterLimits: PolicyThread['clusterLimits'] = null,
 ): PolicyThread {
   const names = createExternalNames({ ask: () => {}, now });
   const subrequests = new Subrequests({ names, rules: { allowLoopback: true }, now: Date.now });
@@ -16,6 +17,7 @@ export function policyThread(
     now,
     monotonicMs: () => performance.now(),
     limits: new SharedLimits(sharedLimitsMemory(getRandomValues)),
+    clusterLimits,
     secret,
     checkPassword: async (_, hash, password) => (passwordMatches(hash, password) ? 'right' : 'wrong'),
     send: (request) => subrequests.send(request),

@@ -9,6 +9,7 @@ import { DEFAULT_LIMITS, type Limits } from '../../src/proxy/limits.ts';
 import type { CanaryConfig } from '../../src/policies/canary.ts';
 import type { ClientAuth } from '../../src/policies/client-certificate.ts';
 import { policyBinder } from '../../src/policies/bound-policies.ts';
+import type { ClusterLimits } from '../../src/policies/limits/cluster-limits.ts';
 import type { BoundPolicy, PolicyModule } from '../../src/policies/policy.ts';
 import { policySet } from '../../src/policies/policy-set.ts';
 import type { PolicyConfigs } from '../../src/policies/registry.ts';
@@ -138,6 +139,8 @@ export interface ProxySettings {
   readonly ingressNginxFields?: boolean;
   readonly limits?: Partial<Limits>;
   readonly trustedProxies?: readonly string[];
+  /** What counts clients together with other proxies; nothing unless said. */
+  readonly clusterLimits?: ClusterLimits;
   /** What name servers say of ExternalNames. */
   readonly resolve?: Resolve;
   /** Whether they may lead to the loopback; yes unless said. */
@@ -190,7 +193,7 @@ export async function startProxy(
       for (const look of waiting) look();
     },
     policies: policyBinder(
-      policyThread(now, (key) => settings.secrets?.get(key)),
+      policyThread(now, (key) => settings.secrets?.get(key), settings.clusterLimits),
       settings.everywhere,
       settings.modules,
     ),

@@ -4,6 +4,7 @@ import type { EngineGauges, ListenAddress } from '../engine.ts';
 import type { CounterTable } from '../request-metrics.ts';
 import type { NameAnswer, WantedName } from '../balance/external-names.ts';
 import type { Limits } from '../limits.ts';
+import type { LimitStoreAddress } from '../limit-store/limit-store.ts';
 import type { SecretData } from '../../model/secret-data.ts';
 import type { NameRules } from '../../model/refused-addresses.ts';
 import type { KeyPair } from '../../model/secrets.ts';
@@ -40,6 +41,8 @@ export interface ThreadSettings {
   /** Whether clients get the X-Request-ID of their request. */
   readonly returnRequestId?: boolean;
   readonly accessLog: AccessLogFormat;
+  /** Null where every replica counts by itself. */
+  readonly limitStore?: LimitStoreAddress | null;
 }
 
 /** Everything that a data-plane thread is born with. */
@@ -84,6 +87,7 @@ export type FromThread =
   | ListenFailure
   | StreamPortFailure
   | OutOfDescriptors
+  | LimitStoreChange
   | { readonly kind: 'report'; readonly id: number; readonly report: ThreadReport }
   | { readonly kind: 'access-log'; readonly lines: string }
   /** Something threw, and ended no more than the exchange or connection that it was about. Once a minute for each. */
@@ -107,6 +111,10 @@ export interface Fault {
   readonly stack: string;
 }
 
+/** The store of `--rate-limit-store` cannot be used from now on, for a reason, or can be again. */
+export type LimitStoreChange =
+  { readonly kind: 'limit-store-away'; readonly reason: string } | { readonly kind: 'limit-store-back' };
+
 /** At most once a second. */
 export interface OutOfDescriptors {
   readonly kind: 'out-of-descriptors';
@@ -119,4 +127,6 @@ export interface ThreadReport {
   readonly memoryBytes: number;
   /** What threw, as `Fault` tells it, and more often than it is told. */
   readonly faults: number;
+  /** Requests for which the limit store could not be asked in time. */
+  readonly limitStoreMisses: number;
 }

@@ -9,6 +9,7 @@ import type { EngineName } from './messages.ts';
 import { createAccessLog, isLogged } from '../access-log.ts';
 import { PasswordChecks } from '../password-checks.ts';
 import { Subrequests } from '../subrequests.ts';
+import { LimitStore } from '../limit-store/limit-store.ts';
 import { FaultLog } from '../fault-log.ts';
 import { RequestCounters } from '../request-metrics.ts';
 import { SharedLimits } from '../../policies/limits/shared-limits.ts';
@@ -44,6 +45,14 @@ export async function serve(): Promise<void> {
   const clockOffsetMs = Number(process.hrtime.bigint()) / 1e6 - performance.now();
   const send = (message: FromThread): void => port.postMessage(message);
   const counters = new RequestCounters();
+  const monotonicMs = (): number => clockOffsetMs + performance.now();
+  const limitStore =
+    settings.limitStore &&
+    new LimitStore(settings.limitStore, {
+      monotonicMs,
+      onAway: (reason) => send({ kind: 'limit-store-away', reason }),
+      onBack: () => send({ kind: 'limit-store-back' }),
+    });
   const accessLog = createAccessLog(settings.accessLog, (lines) => send({ kind: 'access-log', lines }));
   const externalNames = createExternalNames({
     ask: (name) => send({ kind: 'resolve', name }),
@@ -67,8 +76,9 @@ export async function serve(): Promise<void> {
   const secrets = new Map<ObjectKey, SecretData>();
   const live = new LiveSettings(settings, {
     now: Date.now,
-    monotonicMs: () => clockOffsetMs + performance.now(),
+    monotonicMs,
     limits: new SharedLimits(limits),
+    clusterLimits: limitStore ?? null,
     secret: (key) => secrets.get(key),
     checkPassword: (...check) => passwords.check(...check),
     send: (request) => subrequests.send(request),
@@ -133,7 +143,13 @@ export async function serve(): Promise<void> {
   const report = (): ThreadReport => {
     const heap = getHeapStatistics();
     const memoryBytes = heap.total_physical_size + heap.external_memory;
-    return { counters: counters.table(), gauges: engine.gauges(), memoryBytes, faults: faults.count };
+    return {
+      counters: counters.table(),
+      gauges: engine.gauges(),
+      memoryBytes,
+      faults: faults.count,
+      limitStoreMisses: limitStore?.misses ?? 0,
+    };
   };
 
   const adopt = (update: TableUpdate): void => {

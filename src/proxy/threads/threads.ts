@@ -5,6 +5,7 @@ import type {
   FromThread,
   ListenFailure,
   Fault,
+  LimitStoreChange,
   OutOfDescriptors,
   StreamPortFailure,
   ThreadReport,
@@ -40,6 +41,7 @@ export type ThreadFailure =
   | ListenFailure
   | StreamPortFailure
   | OutOfDescriptors
+  | LimitStoreChange
   | Fault
   /** It is replaced after `retryInMs`. */
   | { readonly kind: 'died'; readonly reason: string; readonly retryInMs: number }
@@ -56,6 +58,8 @@ export interface DataPlaneReport {
   readonly deaths: number;
   /** What threw in threads while they served, and cost no more than an exchange or a connection each. */
   readonly faults: number;
+  /** Requests for which the limit store could not be asked in time. */
+  readonly limitStoreMisses: number;
   /** Of each thread. */
   readonly memoryBytes: readonly number[];
   /** The oldest generation that some thread still serves by. */
@@ -145,6 +149,7 @@ class DataPlaneThreads implements Threads {
   #nextReportId = 0;
   #deaths = 0;
   #retiredFaults = 0;
+  #retiredMisses = 0;
   #draining = false;
   #restartDelayMs = RESTART_FLOOR_MS;
 
@@ -194,6 +199,7 @@ class DataPlaneThreads implements Threads {
       gauges,
       threads: this.#threads.size,
       deaths: this.#deaths,
+      limitStoreMisses: all.reduce((sum, report) => sum + report.limitStoreMisses, this.#retiredMisses),
       faults: all.reduce((sum, report) => sum + report.faults, this.#retiredFaults),
       memoryBytes: all.map((report) => report.memoryBytes),
       adoptedGeneration: this.adoptedGeneration(),
@@ -308,6 +314,7 @@ class DataPlaneThreads implements Threads {
       if (thread.lastReport) {
         for (const _ of this.#retired.add(thread.lastReport.counters));
         this.#retiredFaults += thread.lastReport.faults;
+        this.#retiredMisses += thread.lastReport.limitStoreMisses;
       }
       if (this.#draining) return;
       this.#deaths++;
@@ -358,6 +365,8 @@ class DataPlaneThreads implements Threads {
         this.#options.onFailure(message);
         this.#listening.reject(Object.assign(new Error(message.message), { code: message.code }));
         break;
+      case 'limit-store-away':
+      case 'limit-store-back':
       case 'out-of-descriptors':
       case 'stream-listen-failed':
       case 'fault':

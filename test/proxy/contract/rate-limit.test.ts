@@ -7,7 +7,7 @@ import { eventually } from '../../support/daemon.ts';
 import { ok, recordingUpstream, scriptedUpstream } from '../../support/upstream.ts';
 
 const NONE: RateLimitConfig = {
-  ...{ namespace: 'shop', ingress: 'web', rates: [], rateStatus: 429 },
+  ...{ namespace: 'shop', ingress: 'web', rates: [], scope: 'replica', rateStatus: 429 },
   ...{ concurrency: null, concurrencyStatus: 503, exempt: [] },
 };
 const HOURLY = { amount: 1, perMs: 3_600_000, burst: 1 };
