@@ -88,6 +88,12 @@ describe('golden cases', () => {
     expect(cases.length).toBeGreaterThanOrEqual(40);
   });
 
+  // The real process and kubectl read YAML 1.1, in which `name: off` is false.
+  it('quote names that are booleans elsewhere', () => {
+    const misread = cases.filter(({ manifests }) => /\bname: (?:on|off|yes|no|y|n)$/im.test(manifests));
+    expect(misread.map(({ name }) => name)).toEqual([]);
+  });
+
   it.each(cases)('$name', async (golden) => {
     const { name, before, objects, settings } = golden;
     const last = snapshotOf(before === null ? [] : parseManifests(before));
