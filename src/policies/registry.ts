@@ -11,6 +11,7 @@ import { cookieRewrite } from './cookie-rewrite.ts';
 import { compression } from './compression.ts';
 import { cors } from './cors.ts';
 import { customHeaders } from './custom-headers.ts';
+import { errorBackend } from './error-backend.ts';
 import { externalAuth } from './external-auth.ts';
 import { globalHeaders } from './global-headers.ts';
 import { locationRewrite } from './location-rewrite.ts';
@@ -25,6 +26,7 @@ import { responseHead } from './response-head.ts';
 import { responseHeaders } from './response-headers.ts';
 import { rewrite } from './rewrite.ts';
 import { satisfy } from './satisfy.ts';
+import { serviceUpstream } from './service-upstream.ts';
 import { sourceRanges } from './source-ranges.ts';
 import { sslRedirect } from './ssl-redirect.ts';
 import { timeouts } from './timeouts.ts';
@@ -71,6 +73,9 @@ export const POLICIES = [
   rewrite,
   // upstream: read when a connection begins, before there is a request.
   tlsPassthrough,
+  // upstream: read by the routing, which backend.
+  serviceUpstream,
+  errorBackend,
   // upstream: which endpoint, and how it is spoken to.
   affinity,
   balance,

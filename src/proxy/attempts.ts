@@ -170,6 +170,15 @@ export class Attempts {
     return afterAttempt(outcome, request);
   }
 
+  /** For another backend, of which nothing was tried. */
+  startAnew(): void {
+    this.stopConnecting();
+    this.#state = null;
+    this.#tried = [];
+    this.#resets = 0;
+    this.#backend = null;
+  }
+
   stopConnecting(): void {
     this.#connectTimer?.stop();
     this.#connectTimer = null;

@@ -1,7 +1,9 @@
 import type { Passthrough } from './tls/passthrough.ts';
 import type { ClientPolicies } from './tls/client-policies.ts';
 import type { Decision } from '../routing/decide.ts';
+import type { LocalReason } from '../http/local-response.ts';
 import type { RequestFacts } from '../http/request-facts.ts';
+import type { Backend, Route } from '../routing/table.ts';
 import type { Endpoints } from './balance/endpoint-pool.ts';
 import type { ExchangeRecord } from './exchange-record.ts';
 import type { TrustedProxies } from '../http/forwarded.ts';
@@ -13,6 +15,11 @@ import type { Limits } from './limits.ts';
 export interface EngineContext {
   /** Pure, by the table that is current at the call. Called once per request; the result is kept, retries included. */
   decide(request: RequestFacts): Decision;
+  /**
+   * What answers in place of a response with this status, of the Pod or of Portico itself for a reason; null where it stays.
+   * By the table that is current at the call.
+   */
+  replacingBackend(route: Route, status: number, reason: LocalReason | null): Backend | null;
   /** Chooses among a backend's endpoints and remembers how each fared. */
   readonly endpoints: Endpoints;
   readonly limits: Limits;

@@ -12,6 +12,8 @@ import type { ClientFraming, ConnectionOption } from './http1/framing.ts';
 import type { RequestHead } from './downstream/http1/request-head.ts';
 import type { EngineState } from './engine-state.ts';
 import type { ConnectionMemory } from './connection-memory.ts';
+import type { ExchangeCallbacks } from './exchange-callbacks.ts';
+import { ExchangeMemory } from './exchange-memory.ts';
 import { NativeRecord, type ReaderFault, detailOf } from './native-record.ts';
 import { RequestBody } from './request-body.ts';
 import { RequestPlan } from './request-plan.ts';
@@ -19,13 +21,10 @@ import type { TimedExchange } from './route-deadlines.ts';
 import type { Downstream } from './downstream/downstream.ts';
 import type { Upstream } from './upstream/upstream.ts';
 import type { Trailers } from './http1/field-block.ts';
-import { Tunnel, type TunnelUser } from './tunnel.ts';
+import { Tunnel } from './tunnel.ts';
 import type { ResponseHead } from './upstream/http1/response-head.ts';
-import type { UpstreamFailure, UpstreamUser } from './upstream/upstream-user.ts';
+import type { UpstreamFailure } from './upstream/upstream-user.ts';
 import { upstreamTransport } from './upstream/upstream-transport.ts';
-
-/** What an exchange counts for beside its head: so the number of those under way is bounded by memory too. */
-const EXCHANGE_BYTES = 4_096;
 
 /** How far the response is. */
 type Response =
@@ -36,14 +35,6 @@ type Response =
   | 'tunnel'
   | 'over';
 
-/** What is given to everything that calls the exchange later: it passes the call on and contains what throws. */
-interface Boundary extends UpstreamUser, TunnelUser, TimedExchange {
-  refuse(reason: LocalReason): void;
-  onEndpointsKnown(): void;
-  onHeldBackOver(): void;
-  onVerdict(verdict: Verdict): void;
-}
-
 /**
  * The life of one exchange, told from top to bottom: the head is there → a decision → an endpoint and a connection
  * to it → the request is sent → the response comes and goes on → the account. Each step is called by the connection
@@ -51,7 +42,7 @@ interface Boundary extends UpstreamUser, TunnelUser, TimedExchange {
  */
 export class Exchange {
   readonly #engine: EngineState;
-  readonly #boundary: Boundary;
+  readonly #boundary: ExchangeCallbacks;
   readonly #client: Downstream;
   readonly #record: NativeRecord;
   readonly isHead: boolean;
@@ -61,10 +52,7 @@ export class Exchange {
   /** Everything is known that the decision needs to be carried out. */
   #isReady = false;
   readonly #body: RequestBody;
-  /** Counted for its head and target. */
-  #headBytes = 0;
-  /** Counted for what the upstream does not take. */
-  #upstreamQueued = 0;
+  readonly #held: ExchangeMemory;
   #expectsContinue = false;
   /** The client was asked for its body, by the upstream or by us. */
   #continued = false;
@@ -92,7 +80,12 @@ export class Exchange {
    * `head` is null when the request never came to one. `boundary` stands before this exchange: later callers are
    * given the boundary instead.
    */
-  constructor(engine: EngineState, client: Downstream, head: RequestHead | null, boundary: Boundary) {
+  constructor(
+    engine: EngineState,
+    client: Downstream,
+    head: RequestHead | null,
+    boundary: ExchangeCallbacks,
+  ) {
     this.#engine = engine;
     this.#boundary = boundary;
     this.#client = client;
@@ -100,7 +93,7 @@ export class Exchange {
     this.#plan = new RequestPlan(engine, client, this.#record);
     this.#body = new RequestBody(client.memory);
     this.#attempts = new Attempts(engine, boundary, this.#record);
-    client.memory.add(EXCHANGE_BYTES);
+    this.#held = new ExchangeMemory(client.memory);
     this.isHead = this.#record.method === 'HEAD';
     engine.inFlight++;
   }
@@ -129,11 +122,10 @@ export class Exchange {
       decision?.kind === 'forward' ? upstreamTransport(decision.route, decision.backend) : null;
     // What the client calls itself lifts no limit by itself.
     if (transport?.grpc && plan.isGrpc) this.#client.isCall(this.#plan.deadlines.timeouts.callerMs);
-    const { bufferBytes } = this.#engine.context.limits;
     this.#body.begin(
       head.framing,
       head.expectsContinue ? 0 : plan.gatherBytes,
-      transport?.http2 ? bufferBytes : 0,
+      transport?.http2 ? this.#engine.context.limits.bufferBytes : 0,
     );
     const verdict = plan.ask();
     if (!(verdict instanceof Promise)) return this.onVerdict(verdict);
@@ -155,8 +147,7 @@ export class Exchange {
         return this.refuse(verdict.reason);
       case 'continue':
         this.#plan.compose();
-        this.#headBytes = this.#plan.head.length + this.#record.target.length;
-        this.memory.addHead(this.#headBytes);
+        this.#held.setHead(this.#plan.head.length + this.#record.target.length);
         this.#isReady = true;
         if (this.#body.state !== 'gathering') this.#carryOut();
         return;
@@ -225,6 +216,7 @@ export class Exchange {
   /** All of the request can be sent again, and the client knows of no response. */
   get #isReplayable(): boolean {
     if (this.#response !== 'awaited') return false;
+    if (this.#plan.isReplaced) return true;
     return this.#body.state === 'whole' || (this.#body.isUntouched && !this.#continued);
   }
 
@@ -233,9 +225,10 @@ export class Exchange {
   #send(upstream: Upstream): void {
     this.#attempts.sending();
     this.#sending = true;
-    upstream.head(this.#plan.head, this.#body.exists);
-    this.#record.requestBytes = this.#body.composeHeld(upstream);
-    if (this.#expectsContinue && !this.#continued && this.#body.isUntouched) {
+    const { isReplaced } = this.#plan;
+    upstream.head(this.#plan.head, this.#body.exists && !isReplaced);
+    if (!isReplaced) this.#record.requestBytes = this.#body.composeHeld(upstream);
+    if (this.#expectsContinue && !isReplaced && !this.#continued && this.#body.isUntouched) {
       this.#continueTimer ??= new Deadline<TimedExchange>(this.#boundary);
       this.#continueTimer.arm(this.#engine.continues);
     }
@@ -246,7 +239,7 @@ export class Exchange {
   /** What there was for the upstream was written; `isWritable` when it keeps up. */
   #pushed(isWritable: boolean): void {
     this.#blocked = !isWritable;
-    this.#countUpstream(isWritable ? 0 : (this.#upstream?.queuedBytes ?? 0));
+    this.#held.setUpstreamQueued(isWritable ? 0 : (this.#upstream?.queuedBytes ?? 0));
     this.#awaitUpstream();
     // Once all of the request is here, reading goes on only to see the client leave.
     if (this.#body.isOver) return;
@@ -260,12 +253,12 @@ export class Exchange {
     if (!upstream) return;
     const { sends, reads, calls } = this.#plan.deadlines;
     if (this.#blocked) upstream.startTimer(sends);
-    else if (this.#body.isOver) upstream.startTimer(upstream.isCall ? calls : reads);
+    else if (this.#body.isOver || this.#plan.isReplaced) upstream.startTimer(upstream.isCall ? calls : reads);
     else upstream.stopTimer();
   }
 
   onRequestContent(bytes: Buffer, from: number, to: number): void {
-    if (this.#response === 'over') return;
+    if (this.#response === 'over' || this.#plan.isReplaced) return;
     this.#body.received += to - from;
     if (this.#body.received > this.#plan.maxBodyBytes) return this.refuse('body-too-large');
     const upstream = this.#sending ? this.#upstream : null;
@@ -277,7 +270,7 @@ export class Exchange {
 
   /** No more of the body comes of this read. */
   onRequestFlush(): void {
-    if (this.#body.state === 'gathering') return;
+    if (this.#body.state === 'gathering' || this.#plan.isReplaced) return;
     const upstream = this.#upstream;
     if (!upstream || !this.#sending) return this.#client.pause();
     this.#pushed(upstream.send());
@@ -293,8 +286,9 @@ export class Exchange {
       this.#record.droppedFields += trailers.trailers.drop(FieldKind.underscored);
     }
     const gathered = this.#body.state === 'gathering';
-    const upstream = this.#sending ? this.#upstream : null;
+    const upstream = this.#sending && !this.#plan.isReplaced ? this.#upstream : null;
     this.#body.end(trailers, upstream);
+    if (this.#plan.isReplaced) return;
     if (gathered) return this.#carryOut();
     if (!upstream) return;
     upstream.send();
@@ -324,6 +318,7 @@ export class Exchange {
   onHead(head: ResponseHead, bytes: Buffer, base: number): void {
     this.#attempts.responded(this.#engine.context.now());
     if (this.#attempts.isRetried(head.status) && this.#isLeft(head.status)) return;
+    if (head.status >= 400 && this.#replace(head.status, null)) return;
     this.#continueTimer?.clear();
     if (this.#plan.responseRate !== null) this.#respondedAt = performance.now();
     this.#framing = clientFraming(head, this.#record.httpVersion);
@@ -370,7 +365,7 @@ export class Exchange {
   onFlush(): void {
     if (this.#response === 'composed') {
       this.#response = 'relaying';
-      this.#dropHead();
+      this.#held.dropHead(this.#plan);
     }
     if (this.#encoder !== null) return this.#encoder.flush(this);
     // Where the client does not keep up, the upstream waits, and only the client is waited for.
@@ -449,7 +444,7 @@ export class Exchange {
     if (!upstream) return;
     const client = this.#client;
     this.#response = 'tunnel';
-    this.#dropHead();
+    this.#held.dropHead(this.#plan);
     this.#record.status = 101;
     client.head(head, bytes, base, 'none', 'Upgrade', this.#plan.editRelayed(head, bytes, base));
     client.send();
@@ -478,7 +473,27 @@ export class Exchange {
     if (this.#response === 'over') return;
     if (this.#response === 'relaying' || this.#response === 'tunnel') return this.#abort(reason, fault);
     this.#record.detail = detailOf(reason, fault);
+    if (this.#replace(statusOf(reason), reason)) return;
     this.#respond(this.#plan.localResponse(reason), reason);
+  }
+
+  /** Whether another backend answers in place of a response with this status. */
+  #replace(status: number, reason: LocalReason | null): boolean {
+    const { asksUpgrade } = this;
+    if (!this.#plan.replace(status, reason)) return false;
+    // What follows a declined upgrade may be meant in the other protocol.
+    this.#persists &&= !asksUpgrade;
+    this.#engine.output.discard();
+    this.#releaseUpstream(false);
+    this.#attempts.startAnew();
+    this.#encoder?.close();
+    this.#encoder = null;
+    this.#continueTimer?.clear();
+    clearTimeout(this.#deadline);
+    this.#response = 'awaited';
+    this.#isReady = true;
+    this.#carryOut();
+    return true;
   }
 
   /** Gives a response of ours, and drops what was composed for the upstream or of an invalid response. */
@@ -556,7 +571,7 @@ export class Exchange {
     if (!upstream) return;
     this.#upstream = null;
     this.#sending = false;
-    this.#countUpstream(0);
+    this.#held.setUpstreamQueued(0);
     this.#attempts.end();
     upstream.release(reusable);
   }
@@ -566,27 +581,11 @@ export class Exchange {
     this.#client.exchangeOver(persists);
   }
 
-  /** It is not sent again. */
-  #dropHead(): void {
-    if (this.#headBytes === 0) return;
-    this.#plan.head = '';
-    this.memory.addHead(-this.#headBytes);
-    this.#headBytes = 0;
-  }
-
-  #countUpstream(queued: number): void {
-    if (queued === this.#upstreamQueued) return;
-    this.memory.add(queued - this.#upstreamQueued);
-    this.#upstreamQueued = queued;
-  }
-
   #account(): void {
     this.#response = 'over';
     this.#encoder?.close();
-    this.#countUpstream(0);
     this.#body.drop();
-    this.memory.add(-EXCHANGE_BYTES);
-    this.#dropHead();
+    this.#held.end(this.#plan);
     this.#attempts.stopConnecting();
     this.#continueTimer?.clear();
     clearTimeout(this.#deadline);

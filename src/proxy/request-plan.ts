@@ -1,3 +1,5 @@
+import { type HeaderField } from '../http/head-edit.ts';
+import { errorFields, errorPageFields } from '../http/error-request.ts';
 import { type Forwarding, forwarding } from '../http/forwarded.ts';
 import { type FieldsView, type HeadEdit } from '../http/head-edit.ts';
 import type { ResponseEdit } from '../http/response-edit.ts';
@@ -61,6 +63,8 @@ export class RequestPlan {
   #toComplete: readonly BoundPolicy[] = [];
   #accept: string | undefined;
 
+  /** Whether another backend answers in place of the route's own, for a request of Portico's. */
+  isReplaced = false;
   /** Null until the head was read. */
   decision: Decision | null = null;
   isGrpc = false;
@@ -143,8 +147,12 @@ export class RequestPlan {
     if (upstreamTransport(decision.route, decision.backend).http2) {
       this.callTimeoutMs = callTimeoutMs(head.fields.valueOfName(bytes, base, 'grpc-timeout'));
     }
-    if (this.#asked.length > 0) {
-      this.#source = { head, bytes, base, way, edit: new RequestEdit(record) };
+    const { replaces } = decision;
+    if (this.#asked.length > 0 || replaces !== undefined) {
+      const edit = new RequestEdit(record);
+      if (replaces !== undefined)
+        for (const [name, value] of errorFields(replaces, record, decision.route)) edit.set(name, value);
+      this.#source = { head, bytes, base, way, edit };
     } else {
       this.head = upstreamHead(head, bytes, base, connectionInfo, way, this.upgrade, null);
     }
@@ -181,6 +189,34 @@ export class RequestPlan {
     this.#source = null;
     const { head, bytes, base, way, edit } = source;
     this.head = upstreamHead(head, bytes, base, this.#client.connectionInfo, way, this.upgrade, edit);
+  }
+
+  /**
+   * Has another backend answer where a response has this status, of the Pod or of Portico itself for a reason; whether there
+   * is one. It is asked once, for its page about the error.
+   */
+  replace(status: number, reason: LocalReason | null): boolean {
+    const { route } = this.#record;
+    const { decision } = this;
+    if (route === null || this.isReplaced || this.isGrpc) return false;
+    if (decision?.kind === 'forward' && decision.replaces !== undefined) return false;
+    const backend = this.#engine.context.replacingBackend(route, status, reason);
+    if (backend === null) return false;
+    const record = this.#record;
+    this.isReplaced = true;
+    // How the Pods of the route are spoken to, and for how long, says nothing of this one.
+    this.decision = { kind: 'forward', route: { ...route, policies: null }, backend, canary: null };
+    this.deadlines = this.#engine.routeDeadlines.of(null);
+    this.hash = record.clientAddress;
+    this.callTimeoutMs = null;
+    this.upgrade = null;
+    record.backend = backend.key;
+    record.canary = '';
+    record.session = null;
+    const method = record.method === 'HEAD' ? 'HEAD' : 'GET';
+    const line = ([name, value]: HeaderField): string => `${name}: ${value}\r\n`;
+    this.head = `${method} / HTTP/1.1\r\n${errorPageFields(status, record, route).map(line).join('')}\r\n`;
+    return true;
   }
 
   /** What Portico says to the client for a reason, in the language of its request. */

@@ -1,8 +1,9 @@
 import { isIP } from 'node:net';
-import { refusedName } from '../model/refused-addresses.ts';
+import { refusedAddress, refusedName } from '../model/refused-addresses.ts';
+import { CLUSTER_IP } from './cluster-ip.ts';
 import { type ServicePort, portsOfService, suffixOf } from './port-index.ts';
 import { portEndpoints } from './endpoints.ts';
-import { asObject, isPortNumber, asArray, quote, asString } from '../model/untyped.ts';
+import { type UntypedObject, asObject, isPortNumber, asArray, quote, asString } from '../model/untyped.ts';
 import { isPortName, isSubdomain } from '../model/names.ts';
 import { type ObjectKey, type Service, namespaceOf } from '../model/objects.ts';
 import { MAX_PROBLEMS, type Problem, firstOfEachCode, problem, referenceTo } from '../model/problem.ts';
@@ -42,6 +43,12 @@ export function withTooManyEndpoints(key: BackendKey, objects: ObjectReader): Co
   return { ...unavailable(key, 'too-many-endpoints'), dependencies: objects.dependencies() };
 }
 
+/** Null for a headless Service, and for an address that no request is sent to. */
+function readClusterIp(spec: UntypedObject, settings: CompileSettings): string | null {
+  const address = asString(spec['clusterIP']) ?? '';
+  return isIP(address) !== 0 && refusedAddress(address, settings.allowLoopback) === null ? address : null;
+}
+
 type Resolved = Omit<CompiledBackend, 'dependencies'>;
 
 function resolveBackend(key: BackendKey, objects: ObjectReader, settings: CompileSettings): Resolved {
@@ -50,14 +57,21 @@ function resolveBackend(key: BackendKey, objects: ObjectReader, settings: Compil
   const service = objects.service(serviceKey);
   if (!service) return unavailable(key, 'service-not-found');
 
-  const port = key.slice(serviceKey.length + 1);
+  const [port = '', by] = key.slice(serviceKey.length + 1).split('@', 2);
   const spec = asObject(asObject(service)['spec']);
-  const found = portsOfService(service).get(port);
+  const ports = portsOfService(service);
+  // Without a port the first one is meant.
+  const found = port === '' ? ports.values().next().value : ports.get(port);
   if (spec['type'] === 'ExternalName') return externalName(key, serviceKey, service, port, objects, settings);
   if (!found) return unavailable(key, 'port-not-found');
 
   const problems: Problem[] = [];
   const protocol = readProtocol(found, serviceKey, service, problems);
+  const clusterIp = by === CLUSTER_IP ? readClusterIp(spec, settings) : null;
+  if (clusterIp !== null) {
+    const endpoints = [{ address: clusterIp, port: Number(found.port['port']) }];
+    return { backend: { key, protocol, endpoints, externalName: null, unavailable: null }, problems };
+  }
   const portName = (asString(found.port['name']) ?? '') + (suffixOf(found.port['protocol']) ?? '');
   const slices = objects.endpointSlices(serviceKey);
   const traffic = readTrafficPolicy(spec);

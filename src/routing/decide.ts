@@ -1,5 +1,6 @@
 import { get } from '../model/sharded-map.ts';
 import { chooseBackend } from './choose-backend.ts';
+import { backendWithoutEndpoints } from './error-backend.ts';
 import { keptBackend } from './session.ts';
 import type { Backend, HostRoutes, Route, RouteTable } from './table.ts';
 import { hostReference } from './host-certificate.ts';
@@ -30,6 +31,8 @@ export interface Forward {
   readonly backend: Backend;
   /** `namespace/name` of the canary that brings the backend; null for one of the route itself. */
   readonly canary: string | null;
+  /** The status of the response that this backend answers in place of; absent for the backends of the route. */
+  readonly replaces?: number;
 }
 
 /**
@@ -148,6 +151,8 @@ function forward(table: RouteTable, route: Route, request: RequestFacts): Decisi
   // The share of a canary without endpoints goes to the main backend.
   const main = canary === null ? undefined : get(table.backends, route.backend);
   if (main && !main.unavailable) return { kind: 'forward', route, backend: main, canary: null };
+  const other = backendWithoutEndpoints(table, route);
+  if (other) return { kind: 'forward', route, backend: other, canary: null, replaces: 503 };
   return { kind: 'refuse', route, reason: 'backend-unavailable' };
 }
 

@@ -1,4 +1,5 @@
 import { externalNameFault, listPorts, serviceOf } from './backends.ts';
+import { errorBackendKey } from './error-backend.ts';
 import type { Claims } from './ingress/claims.ts';
 import { asObject, quote } from '../model/untyped.ts';
 import { type Problem, type Severity, problem } from '../model/problem.ts';
@@ -28,7 +29,7 @@ export function referenceProblems(
   settings: CompileSettings,
 ): readonly Problem[] {
   const withoutEndpoints = new Set<BackendKey>();
-  return routesOf(claims).flatMap((route) => {
+  const own = routesOf(claims).flatMap((route) => {
     // Nothing goes to the Service of a redirect, which may be missing.
     if (route.policies?.configs.redirect) return [];
     const reason = get(backends, route.backend)?.unavailable;
@@ -49,6 +50,18 @@ export function referenceProblems(
       `${fault.message}; ${claims.canary ? 'the main Ingress gets its share' : 'requests get 503'}.`,
     );
   });
+  return [...own, ...errorBackendProblems(claims, backends)];
+}
+
+/** What is wrong with the Services that answer in place of others. */
+function errorBackendProblems(claims: Claims, backends: ShardedMap<Backend>): readonly Problem[] {
+  const keys = new Set(routesOf(claims).flatMap((route) => errorBackendKey(route) ?? []));
+  return [...keys].flatMap((key) => {
+    const reason = get(backends, key)?.unavailable ?? null;
+    if (reason === null || reason === 'no-endpoints') return [];
+    const message = `The Service ${serviceOf(key) ?? key} that is to answer in place of errors cannot be used (${reason}), so errors reach clients as they are: create it, or name another one.`;
+    return [problem('warning', 'ErrorBackendUnavailable', claims.object, 'metadata.annotations', message)];
+  });
 }
 
 interface Fault {
@@ -67,7 +80,7 @@ function referenceFault(
 ): Fault | null {
   const key = serviceOf(route.backend) ?? '';
   const service = get(snapshot.services, key);
-  const port = quote(route.backend.slice(key.length + 1));
+  const port = quote(route.backend.slice(key.length + 1).replace(/@.*$/, ''));
   switch (reason) {
     case 'service-not-found': {
       const message = `There is no Service ${key}: create it, or use another Service of this namespace`;

@@ -169,7 +169,7 @@ export interface CanaryBackend {
 }
 
 /**
- * `namespace/service:port` as the Ingress wrote the port, or the reason alone for what can never be a Service
+ * `namespace/service:port` as the Ingress wrote the port (nothing for the first one; `@cluster-ip` after it for the ClusterIP), or the reason alone for what can never be a Service
  * (`resource-backend`); opaque to the proxy.
  */
 export type BackendKey = string;

@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { type ConnectionInfo, directConnection } from '../../src/http/connection-info.ts';
 import { forwarding, trustedProxies } from '../../src/http/forwarded.ts';
+import { errorFields } from '../../src/http/error-request.ts';
 import { type HeaderField, HeadEdit, applyEdit, fieldsViewOf } from '../../src/http/head-edit.ts';
 import { HeadText } from '../../src/http/head-text.ts';
 import {
@@ -86,6 +87,10 @@ export async function goldenExchange(
     everywhere,
   )(decision.route?.policies ?? null);
   const edit = new RequestEdit(request);
+  if (decision.kind === 'forward' && decision.replaces !== undefined) {
+    for (const [name, value] of errorFields(decision.replaces, request, decision.route))
+      edit.set(name, value);
+  }
   const verdict = await askPolicies(policiesToAsk(decision, policies), request, edit);
   const local = localResponseOf(decision, verdict, languageOf(request.value('accept'), false));
   if (local) {

@@ -1,4 +1,5 @@
 import { type HealthCheck, decide } from '../../src/routing/decide.ts';
+import { replacingBackend } from '../../src/routing/error-backend.ts';
 import { type EndpointState, createEndpoints } from '../../src/proxy/balance/endpoint-pool.ts';
 import type { Engine, EngineFactory, ListenAddress } from '../../src/proxy/engine.ts';
 import type { ExchangeRecord } from '../../src/proxy/exchange-record.ts';
@@ -184,6 +185,7 @@ export async function startProxy(
   endpoints.adopt(table);
   const engine = factory({
     decide: (request) => decide(table, request, null, settings.healthCheck ?? null),
+    replacingBackend: (route, status, reason) => replacingBackend(table, route, status, reason),
     endpoints,
     limits: { ...DEFAULT_LIMITS, ...settings.limits },
     trustedProxies: trustedProxies(settings.trustedProxies ?? []),

@@ -84,6 +84,7 @@ export async function startTlsProxy(
   const exchanges: ExchangeRecord[] = [];
   const faults: unknown[] = [];
   const engine = factory({
+    replacingBackend: () => null,
     decide: (request) => decide(table, request, settings.redirect ?? null),
     endpoints,
     limits: { ...DEFAULT_LIMITS, ...settings.limits },

@@ -11,6 +11,7 @@ import { askPolicies } from '../../policies/run-policies.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import { policiesToAsk } from '../../routing/decide.ts';
 import type { EngineContext } from '../engine.ts';
+import { errorFields, errorPageFields } from '../../http/error-request.ts';
 import { type Forwarding, forwarding } from '../../http/forwarded.ts';
 import { cookieSession } from '../balance/cookie-session.ts';
 import { hashKey } from '../balance/hash-by.ts';
@@ -39,6 +40,8 @@ export type Plan = {
       readonly head: ReferenceRequestHead;
       readonly route: Route;
       readonly backend: Backend;
+      /** See `Forward`. */
+      readonly replaces: number | undefined;
       /** Whether the endpoints that there are now speak TLS. */
       speaksTls(): boolean;
       readonly way: Forwarding;
@@ -106,6 +109,7 @@ export function planRequest(context: EngineContext, request: IncomingMessage, re
     head,
     route,
     backend,
+    replaces: decision.replaces,
     speaksTls: () => upstreamTransport(route, context.endpoints.current(backend)).tls !== null,
     way,
     policies: session === null ? policies : alsoAtResponse(policies, session),
@@ -136,12 +140,49 @@ export type Prepared =
 /** Asks the policies of the route, and says what to send or respond. A promise only where a policy gives one. */
 export function prepare(plan: Plan, request: RequestView): Prepared | Promise<Prepared> {
   const { asked } = plan;
-  if (asked.length === 0) return prepared(plan, request, null);
+  const replaces = plan.kind === 'forward' ? plan.replaces : undefined;
+  if (asked.length === 0 && replaces === undefined) return prepared(plan, request, null);
   const edit = new RequestEdit(request);
+  if (plan.kind === 'forward' && replaces !== undefined)
+    for (const [name, value] of errorFields(replaces, request, plan.route)) edit.set(name, value);
   const finish = (verdict: Verdict): Prepared =>
     verdict.kind === 'continue' ? prepared(plan, request, edit) : verdict;
   const verdict = askPolicies(asked, request, edit);
   return verdict instanceof Promise ? verdict.then(finish) : finish(verdict);
+}
+
+/** What is sent to another backend for its page about an error; null where the response stays. See `EngineContext`. */
+export function planReplacement(
+  context: EngineContext,
+  { head, policies }: Plan,
+  request: RequestView,
+  route: Route,
+  status: number,
+  reason: LocalReason | null,
+): { readonly plan: ForwardPlan; readonly upstreamRequest: UpstreamRequest } | null {
+  const backend = head === null ? null : context.replacingBackend(route, status, reason);
+  if (head === null || backend === null) return null;
+  const plain = { ...route, policies: null };
+  const balance = balanceOf(undefined, backend.affinity !== undefined);
+  const hash = (): string => request.clientAddress;
+  const retries = retryRules(undefined, context.limits);
+  const plan: ForwardPlan = {
+    kind: 'forward',
+    head: { ...head, body: 'none' },
+    route: plain,
+    backend,
+    replaces: status,
+    speaksTls: () => upstreamTransport(plain, context.endpoints.current(backend)).tls !== null,
+    way: forwarding(request.connectionInfo, head.forwarding, context.trustedProxies),
+    policies,
+    asked: [],
+    choose: (tried) => context.endpoints.choose(backend, balance, tried, hash, context.now()),
+    retries,
+    isLast: (attempt) => attempt >= retries.attempts || !context.endpoints.hasMoreThan(1, backend),
+    hasAnother: (tried) => context.endpoints.hasMoreThan(tried.length, backend),
+  };
+  const fields = Object.fromEntries(errorPageFields(status, request, route));
+  return { plan, upstreamRequest: { target: '/', fields } };
 }
 
 /** What becomes of a request that its policies let go on. */

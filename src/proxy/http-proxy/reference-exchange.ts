@@ -35,6 +35,7 @@ import {
   type Plan,
   type Prepared,
   type UpstreamRequest,
+  planReplacement,
   planRequest,
   prepare,
 } from './plan.ts';
@@ -87,6 +88,8 @@ export class ReferenceExchange {
   #complete = false;
   /** Once the policies of the route let it go on. */
   #upstreamRequest: UpstreamRequest | null = null;
+  /** Another backend answers, for a request without a body. */
+  #isReplaced = false;
   /** The client was told to send its body. */
   #continued = false;
   #upstreamIdle: NodeJS.Timeout | undefined;
@@ -143,7 +146,7 @@ export class ReferenceExchange {
     request.on('error', () => undefined);
     request.on('data', (chunk: Buffer) => {
       this.#record.requestBytes += chunk.length;
-      if (this.#record.requestBytes > maxBodyBytes && !this.#answered) {
+      if (this.#record.requestBytes > maxBodyBytes && !this.#answered && !this.#isReplaced) {
         this.#attempt?.request.destroy();
         return this.#refuse('body-too-large');
       }
@@ -215,6 +218,7 @@ export class ReferenceExchange {
       secure: false,
       ignorePath: true,
       selfHandleResponse: true,
+      ...(this.#isReplaced && { method: this.#request.method === 'HEAD' ? 'HEAD' : 'GET' }),
       // http-proxy pipes this instead of the request: the body stays here until there is a connection.
       buffer: bodySource((upstream) => this.#send(plan, state, upstream)),
     };
@@ -232,7 +236,7 @@ export class ReferenceExchange {
     const request = this.#request;
     // Set here since http-proxy would collapse `//`.
     upstream.path = this.#upstreamRequest?.target ?? '/';
-    if (this.#expects === 'continue') upstream.setHeader('Expect', '100-continue');
+    if (this.#expects === 'continue' && !this.#isReplaced) upstream.setHeader('Expect', '100-continue');
     const record = this.#record;
     const isLast = plan.isLast(record.attempts);
     const attempt = attemptAt(
@@ -276,7 +280,7 @@ export class ReferenceExchange {
     const { readMs, sendMs } = this.#timeouts;
     const onIdle = this.#guarded(() => this.#onUpstreamIdle());
     this.#upstreamIdle = setTimeout(onIdle, readMs);
-    if (!this.#hasBody) return void upstream.end();
+    if (!this.#hasBody || this.#isReplaced) return void upstream.end();
     flush(upstream);
     // What is piped pauses when the upstream takes no more.
     const onBlocked = this.#guarded(() => this.#onSendTimeout());
@@ -329,7 +333,7 @@ export class ReferenceExchange {
       elapsedMs: performance.now() - this.#startedAt,
       hasAnother: plan.hasAnother(this.#tried),
       resets: this.#resets,
-      replayable: this.#record.requestBytes === 0,
+      replayable: this.#record.requestBytes === 0 || this.#isReplaced,
     });
   }
 
@@ -362,6 +366,7 @@ export class ReferenceExchange {
       incoming.destroy();
       return this.#refuse('upstream-protocol-error');
     }
+    if (status >= 400 && this.#replace(status, null)) return void incoming.destroy();
     const edit = editResponse(this.#policies.onResponse, fieldsViewOf(fields), this.#view);
     const edited = edit === null ? fields : applyEdit(fields, edit);
     if (!this.#isReusable()) this.#close();
@@ -422,7 +427,35 @@ export class ReferenceExchange {
     if (this.#response.headersSent) return this.#abort();
     if (this.#answered) return;
     this.#request.unpipe();
+    if (this.#replace(statusOf(reason), reason)) return;
     this.#respondLater(() => this.#localResponse(reason));
+  }
+
+  /** Whether another backend answers in place of a response with this status. */
+  #replace(status: number, reason: LocalReason | null): boolean {
+    const { route } = this.#record;
+    if (route === null || this.#isReplaced) return false;
+    if (this.#plan.kind === 'forward' && this.#plan.replaces !== undefined) return false;
+    const { context } = this.#shared;
+    const replacement = planReplacement(context, this.#plan, this.#view, route, status, reason);
+    if (replacement === null) return false;
+    clearTimeout(this.#upstreamIdle);
+    clearTimeout(this.#continueTimer);
+    this.#isReplaced = true;
+    this.#attempt?.answered();
+    this.#attempt?.end();
+    this.#attempt?.request.destroy();
+    this.#tried.length = 0;
+    this.#record.backend = replacement.plan.backend.key;
+    this.#record.canary = '';
+    this.#upstreamRequest = replacement.upstreamRequest;
+    // What is still to come of the body goes to nobody.
+    this.#request.unpipe();
+    this.#request.resume();
+    const pending = context.endpoints.pending(replacement.plan.backend);
+    if (pending) void pending.finally(this.#guarded(() => this.#tryNext(replacement.plan)));
+    else this.#tryNext(replacement.plan);
+    return true;
   }
 
   /** What a policy responds. */

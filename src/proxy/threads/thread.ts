@@ -21,6 +21,7 @@ import { type StreamListenFailure, TcpServices } from '../stream/tcp-services.ts
 import { UdpServices } from '../stream/udp-services.ts';
 import { createExternalNames } from '../balance/external-names.ts';
 import { createEndpoints } from '../balance/endpoint-pool.ts';
+import { replacingBackend } from '../../routing/error-backend.ts';
 import { decide } from '../../routing/decide.ts';
 import { CertificateStore } from '../tls/certificate-store.ts';
 import { trustedProxies } from '../../http/forwarded.ts';
@@ -110,6 +111,7 @@ export async function serve(): Promise<void> {
   const createEngine = await loadEngine(settings.engine);
   const engine = createEngine({
     decide: (request) => decide(table, request, live.httpsRedirect, health),
+    replacingBackend: (route, status, reason) => replacingBackend(table, route, status, reason),
     endpoints,
     limits: settings.limits,
     get trustedProxies() {

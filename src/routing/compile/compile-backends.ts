@@ -9,6 +9,7 @@ import { ObjectReader } from '../../model/object-reader.ts';
 import { type CompileFault, faultProblem } from './fault.ts';
 import { type IndexUpdate, updateIndex } from '../../model/reverse-index.ts';
 import type { ObjectKey } from '../../model/objects.ts';
+import { errorBackendKey } from '../error-backend.ts';
 import { routesOf } from '../references.ts';
 import type { CompileSettings } from '../settings.ts';
 import { type ShardedMap, difference, edit, get, values } from '../../model/sharded-map.ts';
@@ -128,7 +129,9 @@ function isolated(
 
 function backendsOf(claims: Claims | undefined): readonly BackendKey[] {
   if (!claims) return [];
-  return [...new Set(routesOf(claims).map((route) => route.backend))];
+  return [
+    ...new Set(routesOf(claims).flatMap((route) => [route.backend, errorBackendKey(route) ?? []].flat())),
+  ];
 }
 
 function isCanary(claims: Claims | undefined): boolean {

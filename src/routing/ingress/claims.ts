@@ -1,4 +1,5 @@
 import { clientAuthOf, readAnnotations } from './annotations.ts';
+import { byClusterIp } from '../cluster-ip.ts';
 import { isAbsent, asObject, isObject, isPortNumber, asArray, asString } from '../../model/untyped.ts';
 import type { CanaryConfig } from '../../policies/canary.ts';
 import type { ClientAuth } from '../../policies/client-certificate.ts';
@@ -110,11 +111,15 @@ export function readClaims(
   const age = readAge(ingress);
   const { policies } = annotations;
   const patterns = patternsOf(policies, spec['rules']);
+  const backendOf = (backend: unknown): BackendKey => {
+    const named = backendKey(namespace, backend);
+    return policies?.configs['service-upstream'] ? byClusterIp(named) : named;
+  };
 
   const readClaim = (path: unknown, field: string, order: number): PathClaim | null => {
     const written = readPath(path);
     if (written === null) return null;
-    const backend = backendKey(namespace, asObject(path)['backend']);
+    const backend = backendOf(asObject(path)['backend']);
     const route = { ...written, ingress: key, field, backend, policies };
     const reading = patterns === null ? PLAIN : readPattern(written.path, written.pathType, patterns);
     switch (reading.kind) {
@@ -135,7 +140,7 @@ export function readClaims(
   // Rules that are there and cannot be read do not make an Ingress the one that takes everything.
   const hasRules = !isAbsent(spec['rules']) && !(Array.isArray(spec['rules']) && spec['rules'].length === 0);
   if (!hasRules && isObject(spec['defaultBackend'])) scopes.set(CATCH_ALL, []);
-  const defaultRoute = readDefault(key, namespace, spec['defaultBackend'], policies);
+  const defaultRoute = readDefault(key, spec['defaultBackend'], backendOf, policies);
   const config = policies?.configs.canary;
   const tls = config
     ? new Map<string, TlsClaim>()
@@ -290,8 +295,8 @@ function segmentsOf(path: string): number {
 
 function readDefault(
   ingress: ObjectKey,
-  namespace: string,
   backend: unknown,
+  backendOf: (backend: unknown) => BackendKey,
   policies: PolicySet | null,
 ): Route | null {
   if (!isObject(backend)) return null;
@@ -301,7 +306,7 @@ function readDefault(
     pathType: 'DefaultBackend',
     ingress,
     field,
-    backend: backendKey(namespace, backend),
+    backend: backendOf(backend),
     policies,
   };
 }
