@@ -170,6 +170,7 @@ export async function main(argv: readonly string[], threadEntry: URL): Promise<n
 
   try {
     await program.parseAsync(urlLast(argv));
+    await written();
     return exitCode;
   } catch (error) {
     const { code, exitCode: suggested } = error as { code?: string; exitCode?: number };
@@ -338,4 +339,12 @@ function stopSignal(): Promise<string> {
 
 function write(text: string): void {
   process.stdout.write(text);
+}
+
+/** Resolves when a reader has taken what was written: a pipe holds 64 KiB, and the end of the process would drop the rest. */
+function written(): Promise<void> {
+  return new Promise((resolve) => {
+    // A reader such as `head` may have enough.
+    process.stdout.on('error', () => resolve()).write('', () => resolve());
+  });
 }

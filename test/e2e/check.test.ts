@@ -1,8 +1,10 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { expect, it, vi } from 'vitest';
 import type { CheckOutput } from '../../src/cli/check-result.ts';
 import { runCheck } from '../../src/cli/check.ts';
 import { resolveCompileConfig } from '../../src/config/config.ts';
-import { type Finished, runPortico } from '../support/daemon.ts';
+import { type Finished, MAIN, runPortico } from '../support/daemon.ts';
 import { createFolder } from './folder.ts';
 import { scriptedCluster } from './cluster.ts';
 import { INGRESS_CLASS, ingressOf, manifest, serviceOf, siteObjects, slicesOf } from './site.ts';
@@ -116,6 +118,25 @@ it('prints many problems below a summary by code and namespace', async () => {
   ]);
   expect(lines).toHaveLength(3 + 12 + 1);
   expect(lines.at(-1)).toBe(lines[0]);
+});
+
+it('prints all of it, however slowly it is read', async () => {
+  await using folder = createFolder();
+  const objects = Array.from({ length: 400 }, (_, index) =>
+    ingressOf({ host: `h${index}.test`, name: `i${index}`, endpoints: [] }),
+  );
+  await folder.put('all.yaml', manifest(INGRESS_CLASS, ...objects));
+  const flags = ['check', '--manifests', folder.path, '--output', 'json'];
+  const child = spawn(process.execPath, [MAIN, ...flags], { stdio: ['ignore', 'pipe', 'inherit'] });
+  // Nothing is read before the process has filled the pipe, or ended.
+  const ended = once(child, 'exit');
+  child.stdout.pause();
+  await Promise.race([ended, once(child.stdout, 'readable')]);
+  let text = '';
+  for await (const chunk of child.stdout.setEncoding('utf8')) text += String(chunk);
+  expect(text.length).toBeGreaterThan(64 * 1024);
+  expect((JSON.parse(text) as { problems: unknown[] }).problems).toHaveLength(400);
+  expect(await ended).toEqual([1, null]);
 });
 
 it('prints for GitHub, SARIF and JUnit, with the place of each problem', async () => {
