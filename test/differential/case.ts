@@ -71,9 +71,9 @@ export interface Difference {
   readonly request?: string;
   /** Such as `status`, `response location`, `app request`, `app x-real-ip`. */
   readonly what: string;
-  /** `null` for what is not there. */
-  readonly portico: string | null;
-  readonly nginx: string | null;
+  /** `null` for what is not there; any value where it is missing. */
+  readonly portico?: string | null;
+  readonly nginx?: string | null;
   readonly why: string;
 }
 

@@ -73,6 +73,6 @@ function fits({ request, what, portico, nginx }: Omit<Difference, 'why'>) {
   return (found: Omit<Difference, 'why'>): boolean =>
     (request === undefined || request === found.request) &&
     what === found.what &&
-    portico === found.portico &&
-    nginx === found.nginx;
+    (portico === undefined || portico === found.portico) &&
+    (nginx === undefined || nginx === found.nginx);
 }

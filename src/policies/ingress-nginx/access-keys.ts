@@ -1,4 +1,4 @@
-import { type NginxKey, notYet, refused } from './key.ts';
+import { type NginxKey, differs, notYet, refused } from './key.ts';
 
 const NO_LOGIN = 'Portico cannot ask for a user name and a password.';
 const NO_AUTH_SERVER = 'Portico cannot ask another server whether a request may pass.';
@@ -42,11 +42,11 @@ export const ACCESS_KEYS: readonly NginxKey[] = [
     'portico.dev/client-certificate',
   ),
   refused('host', 'low', 'auth-tls-verify-depth', NO_CLIENT_CERTIFICATES),
-  notYet(
+  differs(
     'host',
     'high',
     'auth-tls-error-page',
-    'Clients without a good certificate get 400 instead of this page.',
+    'Clients without a good certificate get 400 and a sentence instead of this page.',
   ),
   refused('host', 'low', 'auth-tls-pass-certificate-to-upstream', NO_CLIENT_CERTIFICATES),
   refused(

@@ -195,7 +195,13 @@ const AFFINITY_KEYS: readonly NginxKey[] = [
 
 const OTHER_KEYS: readonly NginxKey[] = [
   notYet('host', 'low', 'ssl-passthrough', 'TLS ends at Portico; it is not passed on to the Pod.'),
-  notYet('host', 'low', 'ssl-ciphers', 'Every host has the same cipher suites.', '--tls-ciphers'),
+  differs(
+    'host',
+    'low',
+    'ssl-ciphers',
+    'Every host has the same cipher suites, all of them with forward secrecy.',
+    '--tls-ciphers',
+  ),
   differs(
     'host',
     'low',
