@@ -20,6 +20,7 @@ export function judgeNginxAnnotations(
 ): 'close' | 'serve' {
   const refused: string[] = [];
   const missed: string[] = [];
+  const different: string[] = [];
   const unneeded: string[] = [];
   let closes = false;
   // Also those that are not text: what cannot be read must not be taken for absent.
@@ -39,7 +40,8 @@ export function judgeNginxAnnotations(
       problems.push(problem(severity, code, object, `metadata.annotations[${fullName}]`, message));
     } else if (verdict === 'refused') refused.push(fullName);
     else if (verdict === 'not yet') missed.push(fullName);
-    else if (verdict !== 'same') unneeded.push(fullName);
+    else if (verdict === 'reported difference') different.push(fullName);
+    else if (verdict === 'no effect') unneeded.push(fullName);
   }
   const report = (severity: 'error' | 'warning' | 'info', code: string, message: string): void => {
     problems.push(problem(severity, code, object, 'metadata.annotations', message));
@@ -55,6 +57,12 @@ export function judgeNginxAnnotations(
       'warning',
       'AnnotationUnsupported',
       `Portico does not act on ${enumerate(missed)} yet: requests are served as if they were absent.`,
+    );
+  if (different.length > 0)
+    report(
+      'info',
+      'AnnotationDiffers',
+      `Portico does in its own way what ${enumerate(different)} asks for: \`portico audit\` says how.`,
     );
   if (unneeded.length > 0)
     report(
