@@ -43,6 +43,8 @@ export type PolicyRefusal =
   | 'blocked'
   /** There is no user name with its password, or whatever else proves who the client is, or it is wrong. */
   | 'unauthenticated'
+  /** The client certificate is good, and its name none of those that may come. */
+  | 'client-name-denied'
   /** The authentication server lets the client do other things. */
   | 'unauthorized'
   /** The authentication server gave no answer that says yes or no. */
@@ -296,6 +298,8 @@ function explain(reason: LocalReason): Explanation {
       };
     case 'unauthenticated':
       return { status: 401, message: 'authentication is needed here' };
+    case 'client-name-denied':
+      return { status: 403, message: 'the name in your client certificate is not allowed here' };
     case 'unauthorized':
       return { status: 403, message: 'you are not allowed to do this' };
     case 'auth-failed':

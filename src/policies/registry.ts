@@ -9,6 +9,7 @@ import { canary } from './canary.ts';
 import { clientCertificate } from './client-certificate.ts';
 import { cookieRewrite } from './cookie-rewrite.ts';
 import { compression } from './compression.ts';
+import { clientName } from './client-name.ts';
 import { cors } from './cors.ts';
 import { customHeaders } from './custom-headers.ts';
 import { errorBackend } from './error-backend.ts';
@@ -55,6 +56,8 @@ export const POLICIES = [
   clientCertificate,
   // access: what no host wants, before what a host wants.
   blockList,
+  // access: by the name in that certificate.
+  clientName,
   // access: whether one of those that follow is enough; read when they are bound.
   satisfy,
   // access: by an address alone, before whatever asks for a secret.

@@ -18,6 +18,7 @@ const STATUSES: Record<LocalReason, number> = {
   'rate-limited': 429,
   unauthenticated: 401,
   unauthorized: 403,
+  'client-name-denied': 403,
   'auth-failed': 500,
   'auth-unavailable': 503,
   'passwords-busy': 503,
@@ -74,8 +75,8 @@ describe('answers', () => {
   it('keeps the connection only where the next request on it may fare better', () => {
     const kept = REASONS.filter((reason) => !localResponse(reason, 'text').close);
     expect(kept.map(statusOf).sort()).toEqual([
-      200, 308, 401, 403, 403, 403, 403, 404, 414, 429, 500, 501, 502, 502, 502, 502, 502, 503, 503, 503, 503,
-      503, 503, 503, 504, 504, 504,
+      200, 308, 401, 403, 403, 403, 403, 403, 404, 414, 429, 500, 501, 502, 502, 502, 502, 502, 503, 503, 503,
+      503, 503, 503, 503, 504, 504, 504,
     ]);
   });
 
