@@ -52,9 +52,10 @@ export function readCaCertificates(
   key: ObjectKey,
   secret: Secret | undefined,
   absence: string,
+  type: 'of type kubernetes.io/tls' | 'of any type' = 'of type kubernetes.io/tls',
 ): CaCertificates {
   if (!secret) return { kind: 'refused', reason: absence };
-  if (!isTlsSecret(secret)) return noCaCertificates(key);
+  if (type !== 'of any type' && !isTlsSecret(secret)) return noCaCertificates(key);
   let read = knownCaCertificates.get(secret);
   if (!read) knownCaCertificates.set(secret, (read = parseCaCertificates(key, secret)));
   return read;

@@ -32,6 +32,7 @@ import { sourceRanges } from './source-ranges.ts';
 import { sslRedirect } from './ssl-redirect.ts';
 import { timeouts } from './timeouts.ts';
 import { tlsPassthrough } from './tls-passthrough.ts';
+import { upstreamTls } from './upstream-tls.ts';
 import { upstreamHost } from './upstream-host.ts';
 
 /**
@@ -83,6 +84,7 @@ export const POLICIES = [
   affinity,
   balance,
   backendTransport,
+  upstreamTls,
   // upstream: how long the endpoint is waited for.
   timeouts,
   // upstream: which one comes after it.

@@ -65,7 +65,7 @@ export class Attempts {
     this.#record.endpoint = state.key;
     this.#record.attempts++;
     health.attemptStarted(state);
-    const transport = upstreamTransport(route, current);
+    const transport = upstreamTransport(route, current, context.secret);
     const { connectMs } = deadlines.timeouts;
     const upstream = acquireUpstream(
       this.#engine,

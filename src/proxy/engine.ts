@@ -1,4 +1,6 @@
 import type { Passthrough } from './tls/passthrough.ts';
+import type { ObjectKey } from '../model/objects.ts';
+import type { SecretData } from '../model/secret-data.ts';
 import type { ClientPolicies } from './tls/client-policies.ts';
 import type { Decision } from '../routing/decide.ts';
 import type { LocalReason } from '../http/local-response.ts';
@@ -42,6 +44,8 @@ export interface EngineContext {
   readonly clientPolicies?: ClientPolicies;
   /** Hosts on a TLS port whose TLS ends at their Pods; none when absent. */
   readonly passthrough?: Passthrough;
+  /** The data of a Secret that a policy names; nothing when absent. */
+  secret?(key: ObjectKey): SecretData | undefined;
   /** The policies of a route at work on this thread. */
   readonly policies: BindPolicies;
   /** Told of whatever threw while one exchange or connection was handled, which has been ended for it. Never throws. */

@@ -35,6 +35,7 @@ function beside(name: string): Record<string, string> {
   if (/^portico.dev\/(?:affinity-|session-cookie-)/.test(name)) return { 'portico.dev/affinity': 'cookie' };
   if (/^portico.dev\/(?:auth-(?!url)|global-auth)|auth-always/.test(name))
     return { 'portico.dev/auth-url': 'http://auth.test/' };
+  if (/\/backend-tls-(?!secret)/.test(name)) return { 'portico.dev/backend-tls-secret': 'clients' };
   if (/\/(?:basic-auth|auth-type)/.test(name)) return { 'portico.dev/basic-auth-secret': 'users' };
   return name === 'portico.dev/location-to' ? { 'portico.dev/location-from': '/' } : {};
 }

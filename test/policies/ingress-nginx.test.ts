@@ -88,7 +88,6 @@ describe('what restricts is never served as if it were absent', () => {
   test.each([
     ['enable-modsecurity', 'false'],
     ['enable-owasp-core-rules', 'false'],
-    ['proxy-ssl-verify', 'off'],
   ])('only a value that restricts nothing is open: %s: %s', (name, value) => {
     if (isImplemented(name)) return;
     expect(judgeAnnotation(name, value).verdict).toBe('same');

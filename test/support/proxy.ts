@@ -199,6 +199,7 @@ export async function startProxy(
       settings.everywhere,
       settings.modules,
     ),
+    secret: (key) => settings.secrets?.get(key),
     onFault: (fault) => void faults.push(fault),
     now,
     h2c: settings.h2c ?? false,

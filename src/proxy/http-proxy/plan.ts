@@ -96,7 +96,7 @@ export function planRequest(context: EngineContext, request: IncomingMessage, re
   const session = cookieSession(route, backend, valueOf(request, 'cookie'), context.now());
   const speech = upstreamTransport(route, backend);
   // Nor can it verify upstreams, and what must be verified is not sent without.
-  if (speech.http2 || speech.tls?.options.rejectUnauthorized) {
+  if (speech.http2 || speech.tls?.options.secureContext) {
     return { kind: 'refuse', reason: 'protocol-not-supported', head, policies, asked };
   }
 

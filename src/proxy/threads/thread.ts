@@ -129,6 +129,7 @@ export async function serve(): Promise<void> {
       passthrough: passthrough(() => table, streams),
     }),
     policies: (policies) => live.bindPolicies(policies),
+    secret: (key) => secrets.get(key),
     onFault,
     onComplete(exchange) {
       counters.count(exchange);

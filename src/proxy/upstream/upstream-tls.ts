@@ -1,5 +1,15 @@
 import { createHash } from 'node:crypto';
-import { type ConnectionOptions, type SecureContext, createSecureContext } from 'node:tls';
+import {
+  type ConnectionOptions,
+  type DetailedPeerCertificate,
+  type PeerCertificate,
+  type SecureContext,
+  type SecureContextOptions,
+  checkServerIdentity,
+  createSecureContext,
+} from 'node:tls';
+import type { KeyPair } from '../../model/secrets.ts';
+import type { TlsVersion } from '../../policies/upstream-tls.ts';
 
 /** How TLS is spoken to upstreams. */
 export interface UpstreamTls {
@@ -14,36 +24,74 @@ export interface UpstreamTls {
 /** Certificates of Pods are signed by their cluster at best: connections are encrypted, and not verified. */
 const UNVERIFIED: UpstreamTls = { id: 'tls', options: { rejectUnauthorized: false } };
 
-/**
- * How TLS is spoken as a route asks for it. With `caCertificates` (PEM) the certificate of an upstream must lead to one of
- * them, and be for `serverName` if there is one; without, the name is only sent (SNI).
- */
-export function upstreamTls(caCertificates: string | null, serverName: string | null): UpstreamTls {
-  if (caCertificates === null && serverName === null) return UNVERIFIED;
+/** What a route asks of TLS to its upstreams. */
+export interface TlsTerms {
+  /** PEM that the certificate of an upstream must lead to; null verifies nothing. */
+  readonly caCertificates: string | null;
+  /** What is asked for (SNI); null asks for nothing. */
+  readonly serverName: string | null;
+  /** What a verified certificate must be for; null takes any: upstreams are reached by address, and no certificate is for that. */
+  readonly verifiedName: string | null;
+  /** Intermediate certificates of a chain; null sets no limit. */
+  readonly depth: number | null;
+  /** What the upstream is shown, as PEM. */
+  readonly client: KeyPair | null;
+  readonly ciphers: string | null;
+  readonly minVersion?: TlsVersion;
+  readonly maxVersion?: TlsVersion;
+}
+
+/** How TLS is spoken as a route asks for it. */
+export function upstreamTls(terms: TlsTerms): UpstreamTls {
+  const { caCertificates, serverName, verifiedName, depth, client, ciphers, minVersion, maxVersion } = terms;
   const name = serverName === null ? {} : { servername: serverName };
+  const isPlain = caCertificates === null && client === null && ciphers === null && minVersion === undefined;
+  if (isPlain && serverName === null) return UNVERIFIED;
+  if (isPlain) return { id: `tls ${serverName}`, options: { rejectUnauthorized: false, ...name } };
+  const digest = createHash('sha256').update(JSON.stringify(terms)).digest('base64');
+  const secureContext = contextOf(digest, {
+    ...(caCertificates !== null && { ca: caCertificates }),
+    ...(client && { cert: client.certificate, key: client.key }),
+    ...(ciphers !== null && { ciphers }),
+    ...(minVersion && { minVersion }),
+    ...(maxVersion && { maxVersion }),
+  });
   if (caCertificates === null) {
-    return { id: `tls ${serverName}`, options: { rejectUnauthorized: false, ...name } };
+    return { id: `tls ${digest}`, options: { rejectUnauthorized: false, secureContext, ...name } };
   }
-  const fingerprint = createHash('sha256').update(caCertificates).digest('base64');
-  return {
-    id: `tls ${serverName ?? ''} ${fingerprint}`,
-    options: {
-      rejectUnauthorized: true,
-      secureContext: contextOf(caCertificates),
-      // Upstreams are reached by address, and no certificate is for that.
-      ...(serverName === null ? { checkServerIdentity: () => undefined } : name),
-    },
+  const check = (_: string, certificate: PeerCertificate): Error | undefined => {
+    if (depth !== null && intermediatesOf(certificate as DetailedPeerCertificate) > depth) {
+      return new Error('the chain of the certificate is too long');
+    }
+    return verifiedName === null ? undefined : checkServerIdentity(verifiedName, certificate);
   };
+  return {
+    id: `tls ${digest}`,
+    options: { rejectUnauthorized: true, secureContext, checkServerIdentity: check, ...name },
+  };
+}
+
+/** Between the certificate and the root, which is its own issuer. */
+function intermediatesOf(certificate: DetailedPeerCertificate): number {
+  let count = -1;
+  let each = certificate;
+  const seen = new Set<DetailedPeerCertificate>();
+  while (each.issuerCertificate && each.issuerCertificate !== each && !seen.has(each)) {
+    seen.add(each);
+    each = each.issuerCertificate;
+    count++;
+  }
+  return Math.max(count, 0);
 }
 
 const contexts = new Map<string, SecureContext>();
 const MOST_CONTEXTS = 256;
 
-function contextOf(caCertificates: string): SecureContext {
-  let context = contexts.get(caCertificates);
+function contextOf(digest: string, options: SecureContextOptions): SecureContext {
+  let context = contexts.get(digest);
   if (!context) {
     if (contexts.size >= MOST_CONTEXTS) contexts.clear();
-    contexts.set(caCertificates, (context = createSecureContext({ ca: caCertificates })));
+    contexts.set(digest, (context = createSecureContext(options)));
   }
   return context;
 }

@@ -1,6 +1,8 @@
-import type { BackendTransportConfig } from '../../policies/backend-transport.ts';
+import type { ObjectKey } from '../../model/objects.ts';
+import { type SecretData, secretValue } from '../../model/secret-data.ts';
+import type { PolicySet } from '../../policies/policy-set.ts';
 import type { Backend, Route } from '../../routing/table.ts';
-import { type UpstreamTls, upstreamTls } from './upstream-tls.ts';
+import { type TlsTerms, type UpstreamTls, upstreamTls } from './upstream-tls.ts';
 
 /** How the upstreams behind a route are spoken to. */
 export interface UpstreamTransport {
@@ -15,48 +17,72 @@ const HTTP: UpstreamTransport = { http2: false, grpc: false, tls: null };
 const H2C: UpstreamTransport = { http2: true, grpc: false, tls: null };
 const GRPC: UpstreamTransport = { http2: true, grpc: true, tls: null };
 
-/** As the Ingress says, or else the Service. */
-export function upstreamTransport({ policies }: Route, backend: Backend): UpstreamTransport {
-  const config = policies?.configs['backend-transport'];
-  const protocol = config?.protocol ?? backend.protocol;
+/** The data of a Secret that a policy names. */
+type SecretOf = (key: ObjectKey) => SecretData | undefined;
+
+/** As the Ingress says, or else the Service. `secretOf` is asked for the certificate that is shown, if any. */
+export function upstreamTransport(
+  { policies }: Route,
+  backend: Backend,
+  secretOf: SecretOf = () => undefined,
+): UpstreamTransport {
+  const protocol = policies?.configs['backend-transport']?.protocol ?? backend.protocol;
   switch (protocol) {
     case 'http':
       return HTTP;
     case 'https':
-      return { http2: false, grpc: false, tls: tlsOf(config, backend) };
+      return { http2: false, grpc: false, tls: tlsOf(policies, backend, secretOf) };
     case 'h2c':
       return H2C;
     case 'grpc':
       return GRPC;
     case 'grpcs':
-      return { http2: true, grpc: true, tls: tlsOf(config, backend) };
+      return { http2: true, grpc: true, tls: tlsOf(policies, backend, secretOf) };
     default:
       return protocol satisfies never;
   }
 }
 
-const UNVERIFIED = upstreamTls(null, null);
-/** A config is the same object for as long as its Ingress says the same. */
-const known = new WeakMap<BackendTransportConfig, UpstreamTls>();
-/** The same for names, whose certificates are for the name unless the config has another one. */
-const ofNames = new WeakMap<Backend, WeakMap<object, UpstreamTls>>();
-const NO_CONFIG = {};
-
-function tlsOf(config: BackendTransportConfig | undefined, backend: Backend): UpstreamTls {
-  if (backend.externalName) return tlsOfName(config, backend, backend.externalName.host);
-  if (config === undefined) return UNVERIFIED;
-  let tls = known.get(config);
-  if (!tls) known.set(config, (tls = upstreamTls(config.caCertificates, config.serverName)));
-  return tls;
+interface KnownTls {
+  readonly tls: UpstreamTls;
+  /** Of the Secret that it was made with: the same object for as long as it says the same. */
+  readonly client: SecretData | undefined;
 }
 
-function tlsOfName(config: BackendTransportConfig | undefined, backend: Backend, host: string): UpstreamTls {
-  let byConfig = ofNames.get(backend);
-  if (!byConfig) ofNames.set(backend, (byConfig = new WeakMap()));
-  let tls = byConfig.get(config ?? NO_CONFIG);
-  if (!tls) {
-    tls = upstreamTls(config?.caCertificates ?? null, config?.serverName ?? host);
-    byConfig.set(config ?? NO_CONFIG, tls);
+/** A policy set is the same object for as long as its Ingress says the same; a name has certificates of its own. */
+const known = new WeakMap<object, WeakMap<object, KnownTls>>();
+const NO_POLICIES = {};
+const NO_NAME = {};
+
+function tlsOf(policies: PolicySet | null, backend: Backend, secretOf: SecretOf): UpstreamTls {
+  const key = policies ?? NO_POLICIES;
+  let byBackend = known.get(key);
+  if (!byBackend) known.set(key, (byBackend = new WeakMap()));
+  const ofName = backend.externalName ? backend : NO_NAME;
+  const clientSecret = policies?.configs['upstream-tls']?.clientSecret ?? null;
+  const client = clientSecret === null ? undefined : secretOf(clientSecret);
+  let found = byBackend.get(ofName);
+  if (!found || found.client !== client) {
+    found = { tls: upstreamTls(termsOf(policies, backend, client)), client };
+    byBackend.set(ofName, found);
   }
-  return tls;
+  return found.tls;
+}
+
+function termsOf(policies: PolicySet | null, backend: Backend, client: SecretData | undefined): TlsTerms {
+  const transport = policies?.configs['backend-transport'];
+  const tls = policies?.configs['upstream-tls'];
+  const external = backend.externalName?.host ?? null;
+  const serverName = transport?.serverName ?? (tls?.sendsName ? tls.name : null) ?? external;
+  const verifiedName = transport?.serverName ?? tls?.name ?? external;
+  const pem = (name: string): string => (client && secretValue(client, name)?.toString('latin1')) ?? '';
+  return {
+    caCertificates: transport?.caCertificates ?? tls?.caCertificates ?? null,
+    serverName,
+    verifiedName,
+    depth: tls?.depth ?? null,
+    client: client ? { certificate: pem('tls.crt'), key: pem('tls.key') } : null,
+    ciphers: tls?.ciphers ?? null,
+    ...(tls && { minVersion: tls.minVersion, maxVersion: tls.maxVersion }),
+  };
 }

@@ -2,9 +2,11 @@ import { type Http2SecureServer, connect, createSecureServer } from 'node:http2'
 import { createServer as createHttp } from 'node:http';
 import { createServer as createHttps } from 'node:https';
 import type { AddressInfo, Server } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import { expect, it } from 'vitest';
 import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import type { PolicyConfigs } from '../../../src/policies/registry.ts';
+import type { UpstreamTlsConfig } from '../../../src/policies/upstream-tls.ts';
 import type { BackendTransportConfig } from '../../../src/policies/backend-transport.ts';
 import { createAuthority } from '../../support/certificates.ts';
 import { http2Client } from '../../support/http2-client.ts';
@@ -195,4 +197,53 @@ it.each<Partial<BackendTransportConfig>>([
   client.send(get('/'));
   expect((await client.message()).body).toBe('plain');
   expect(proxy.endpoint()?.failures).toBe(0);
+});
+
+const TLS: UpstreamTlsConfig = {
+  ...{ clientSecret: null, caCertificates: null, name: null, sendsName: false, depth: 1, ciphers: null },
+  ...{ minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3' },
+};
+
+it.each<[what: string, given: Partial<UpstreamTlsConfig>, status: number, body: string]>([
+  ['a certificate is shown', { clientSecret: 'shop/portico' }, 200, 'portico'],
+  ['without one the Pod refuses', {}, 502, ''],
+  [
+    'the Pod is verified by its name, which is asked for',
+    { clientSecret: 'shop/portico', caCertificates: own, name: 'pod.internal', sendsName: true },
+    200,
+    'portico pod.internal',
+  ],
+  [
+    'a Pod with another name is not asked',
+    { clientSecret: 'shop/portico', caCertificates: own, name: 'other.internal' },
+    502,
+    '',
+  ],
+  [
+    'a chain may have no intermediate certificate',
+    { clientSecret: 'shop/portico', caCertificates: own, depth: 0 },
+    200,
+    'portico',
+  ],
+  ['a version that is not spoken', { clientSecret: 'shop/portico', maxVersion: 'TLSv1.2' }, 502, ''],
+])('TLS to pods with certificates: %s', async (_what, given, status, body) => {
+  const shown = authority().issue(['portico']);
+  const base64 = (text: string): string => Buffer.from(text).toString('base64');
+  const secrets = new Map([
+    ['shop/portico', { 'tls.crt': base64(shown.certificate), 'tls.key': base64(shown.key) }],
+  ]);
+  const asking = { requestCert: true, rejectUnauthorized: true, ca: own, minVersion: 'TLSv1.3' } as const;
+  await using pod = await listening(
+    createHttps({ ...STAYS_OPEN, ...asking, cert: pods.certificate, key: pods.key }, (request, response) => {
+      const socket = request.socket as TLSSocket & { servername: string | false };
+      const name = socket.servername === false ? '' : ` ${socket.servername}`;
+      response.end(`${String(socket.getPeerCertificate().subject.CN)}${name}`);
+    }),
+  );
+  const policies = { ...transport({ protocol: 'https' }), 'upstream-tls': { ...TLS, ...given } };
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port], policies }], { secrets });
+  using client = await rawClient(proxy.port);
+  client.send(get('/'));
+  const response = await client.message();
+  expect([response.status, status === 200 ? response.body : '']).toEqual([status, body]);
 });
