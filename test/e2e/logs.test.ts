@@ -31,7 +31,9 @@ describe.concurrent('the log', () => {
   it('is one JSON line per request, with what there is to know', async ({ expect }) => {
     await using pod = await startPod('pod');
     await using folder = createFolder();
-    await using daemon = await serving(folder, pod.endpoint, { args: ['--return-request-id'] });
+    const env = { PORTICO_HTP_PORT: '1' };
+    await using daemon = await serving(folder, pod.endpoint, { args: ['--return-request-id'], env });
+    expect(await daemon.line(/PORTICO_HTP_PORT/)).toContain('did you mean PORTICO_HTTP_PORT?');
     const id = 'f00df00d-1';
     const response = await daemon.request('Shop.Test:8080', '/cart?item=1', {
       method: 'POST',
