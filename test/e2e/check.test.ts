@@ -1,8 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, it, vi } from 'vitest';
 import type { CheckOutput } from '../../src/cli/check-result.ts';
-import { runCheck } from '../../src/cli/check.ts';
+import { type CheckOptions, runCheck } from '../../src/cli/check.ts';
 import { resolveCompileConfig } from '../../src/config/config.ts';
 import { type Finished, MAIN, runPortico } from '../support/daemon.ts';
 import { createFolder } from './folder.ts';
@@ -12,13 +14,13 @@ import { INGRESS_CLASS, ingressOf, manifest, serviceOf, siteObjects, slicesOf } 
 /** `portico check` in this process, which takes no half second to start. */
 async function check(
   paths: readonly string[],
-  { recursive = false, output = 'text' }: { recursive?: boolean; output?: CheckOutput } = {},
+  { recursive = false, ...given }: Partial<CheckOptions> & { recursive?: boolean } = {},
 ): Promise<Finished> {
   const result = resolveCompileConfig({ manifests: paths, recursive }, {});
   if (result.kind === 'invalid') throw new Error(result.errors.join('\n'));
   const errors = vi.spyOn(console, 'error').mockImplementation(() => undefined);
   let stdout = '';
-  const options = { output, ignore: [], strict: false, offline: false };
+  const options = { output: 'text', ignore: [], strict: false, offline: false, ...given } as const;
   const code = await runCheck(result.config, {}, options, (text) => void (stdout += text));
   const stderr = errors.mock.calls.map(([line]) => `${String(line)}\n`).join('');
   errors.mockRestore();
@@ -174,6 +176,19 @@ it('prints for GitHub, SARIF and JUnit, with the place of each problem', async (
   expect(junit).toMatch(
     /<testcase .*name="Ingress default\/lost" file="x\/a, 100%\.yaml"><failure message="ServiceNotFound">/,
   );
+});
+
+it('finds nothing wrong in the manifests of the guides, but Services that are yours', async () => {
+  await using folder = createFolder();
+  for (const page of ['cert-manager', 'oauth2-proxy']) {
+    const text = readFileSync(join(import.meta.dirname, `../../docs/${page}.md`), 'utf8');
+    const [, yaml = ''] = /```yaml\n(.*?)```/s.exec(text) ?? [];
+    expect(yaml).toContain('kind: Ingress');
+    await folder.put(`${page}.yaml`, yaml);
+  }
+  const ignore = ['ServiceNotFound'];
+  const { code, stdout } = await check([folder.path], { offline: true, strict: true, ignore });
+  expect([code, stdout]).toEqual([0, '3 routes on 2 hosts; no problems\n']);
 });
 
 it('explain: the certificate, the protocol, the policies and the problems of a route; no other scheme', async () => {
