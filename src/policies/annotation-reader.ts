@@ -168,7 +168,7 @@ export class AnnotationReader {
       return null;
     }
     const { namespace, name } = reference;
-    // A global option is the word of whoever runs Portico.
+    // A global option is what the operator of Portico says.
     const isAllowed = this.#objects.acrossNamespaces || !this.isWritten(spec);
     if (namespace !== this.namespace && !isAllowed) {
       this.invalid(

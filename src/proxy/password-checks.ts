@@ -19,7 +19,7 @@ const FEW = 50;
 /** Hashed at a time, or waiting for it. */
 const WAITING_OF_NAMESPACE = 8;
 const WAITING = 64;
-const PATIENCE_MS = 10_000;
+const LONGEST_WAIT_MS = 10_000;
 
 interface Known {
   readonly matches: boolean;
@@ -70,7 +70,7 @@ export class PasswordChecks {
   async #ask(check: Omit<PasswordQuestion, 'id'>, digest: string): Promise<PasswordVerdict> {
     const id = this.#nextId++;
     const { promise, resolve } = Promise.withResolvers<PasswordVerdict>();
-    const timer = setTimeout(() => resolve('busy'), PATIENCE_MS);
+    const timer = setTimeout(() => resolve('busy'), LONGEST_WAIT_MS);
     this.#pending.set(id, resolve);
     this.#port ??= this.#open();
     this.#port.postMessage({ id, ...check } satisfies PasswordQuestion);

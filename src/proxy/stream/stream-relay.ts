@@ -75,7 +75,7 @@ export class StreamRelay {
   #tryNext(): void {
     const { choose, attempts } = this.#upstreams;
     const state = this.#tried.length < attempts ? choose(this.#tried) : null;
-    // Whoever was tried is chosen again only when nobody else is left.
+    // An endpoint that was tried is chosen again only when no other is left.
     if (state === null || this.#tried.includes(state)) return this.#abort();
     this.#tried.push(state);
     attemptStarted(state);
