@@ -113,9 +113,9 @@ export const POLICY_SCENARIOS: readonly PolicyScenario[] = [
     annotations: { 'portico.dev/compress': 'gzip' },
     nginx: {
       location: '/',
-      directives: 'gzip on; gzip_comp_level 1; gzip_min_length 256; gzip_types text/plain; gzip_proxied any;',
+      directives: 'gzip on; gzip_comp_level 5; gzip_min_length 256; gzip_types text/plain; gzip_proxied any;',
     },
-    caddy: 'encode {\ngzip 1\nmatch {\nheader Content-Type text/plain*\n}\n}',
+    caddy: 'encode {\ngzip 5\nmatch {\nheader Content-Type text/plain*\n}\n}',
     target: '/large',
     fields: ['Accept-Encoding: gzip'],
     expects: 'content-encoding: gzip',
