@@ -15,6 +15,7 @@ import { customHeaders } from './custom-headers.ts';
 import { errorBackend } from './error-backend.ts';
 import { externalAuth } from './external-auth.ts';
 import { globalHeaders } from './global-headers.ts';
+import { hostAliases } from './host-aliases.ts';
 import { locationRewrite } from './location-rewrite.ts';
 import { pathRegex } from './path-regex.ts';
 import type { PolicyModule } from './policy.ts';
@@ -43,6 +44,7 @@ export const POLICIES = [
   // Read by decide(), and before all others: on a canary most of them do not count.
   canary,
   // redirect: read by the routing, before there is a route.
+  hostAliases,
   pathRegex,
   // redirect: read by decide(), before a policy of the route is asked.
   sslRedirect,

@@ -136,7 +136,9 @@ export function readClaims(
         return reading satisfies never;
     }
   };
-  const scopes = readScopes(spec['rules'], annotations.globs, object, problems, readClaim);
+  const { hosts: aliases = [] } = policies?.configs['host-aliases'] ?? {};
+  const others = [...aliases, ...annotations.globs.map(globScope)];
+  const scopes = readScopes(spec['rules'], others, object, problems, readClaim);
   // Rules that are there and cannot be read do not make an Ingress the one that takes everything.
   const hasRules = !isAbsent(spec['rules']) && !(Array.isArray(spec['rules']) && spec['rules'].length === 0);
   if (!hasRules && isObject(spec['defaultBackend'])) scopes.set(CATCH_ALL, []);
@@ -193,10 +195,13 @@ function readAge(ingress: unknown): number {
   return Number.isNaN(created) ? Number.MAX_SAFE_INTEGER : created;
 }
 
-/** The paths of each host, in order. A glob has those of all hosts; what claims the same shares one list. */
+/**
+ * The paths of each host, in order. An alias or a glob, of `others`, has those of all hosts; what claims the same shares one
+ * list.
+ */
 function readScopes(
   rules: unknown,
-  globs: readonly HostGlob[],
+  others: readonly Scope[],
   object: ObjectReference,
   problems: Problem[],
   readClaim: (path: unknown, field: string, order: number) => PathClaim | null,
@@ -220,9 +225,9 @@ function readScopes(
       all.push(claim);
     }
   }
-  const [first, ...others] = scopes.values();
-  const ofGlobs = others.length === 0 ? first : all;
-  if (ofGlobs) for (const glob of globs) scopes.set(globScope(glob), ofGlobs);
+  const [first, ...more] = scopes.values();
+  const ofAll = more.length === 0 ? first : all;
+  if (ofAll) for (const scope of others) if (!scopes.has(scope)) scopes.set(scope, ofAll);
   return scopes;
 }
 
