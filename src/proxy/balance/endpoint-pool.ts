@@ -79,6 +79,8 @@ class EndpointPool implements Endpoints {
   readonly #pools = new WeakMap<readonly Endpoint[], BalancePool>();
   readonly #allEndpoints = new WeakMap<Backend, readonly Endpoint[]>();
   #backends: RouteTable['backends'] = emptyMap();
+  /** What `current` gave last since the table was adopted: each attempt asks several times. */
+  #newest: Backend | null = null;
 
   constructor({ random = Math.random, externalNames }: EndpointsSettings) {
     this.#random = random;
@@ -157,6 +159,7 @@ class EndpointPool implements Endpoints {
       if (before.externalName) this.#externalNames.release(before.externalName.host, namespaceOf(before.key));
     }
     this.#backends = table.backends;
+    this.#newest = null;
     return [...gone];
   }
 
@@ -195,7 +198,8 @@ class EndpointPool implements Endpoints {
 
   /** As the current table has it: while a request waited, its endpoints may all have been replaced. */
   current(backend: Backend): Backend {
-    return get(this.#backends, backend.key) ?? backend;
+    if (backend !== this.#newest) this.#newest = get(this.#backends, backend.key) ?? backend;
+    return this.#newest;
   }
 
   /** Counts the uses of the addresses, and keeps what is known of them. */
