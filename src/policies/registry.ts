@@ -34,6 +34,7 @@ import { sslRedirect } from './ssl-redirect.ts';
 import { timeouts } from './timeouts.ts';
 import { tlsPassthrough } from './tls-passthrough.ts';
 import { upstreamTls } from './upstream-tls.ts';
+import { upstreamConnection } from './upstream-connection.ts';
 import { upstreamHost } from './upstream-host.ts';
 
 /**
@@ -75,6 +76,7 @@ export const POLICIES = [
   globalHeaders,
   // rewrite: what Pods get of a request that may pass.
   upstreamHost,
+  upstreamConnection,
   // rewrite: the path, which limits and access know as the client wrote it.
   rewrite,
   // upstream: read when a connection begins, before there is a request.
