@@ -108,6 +108,7 @@ async function scrape(): Promise<string> {
       threads: 1,
       deaths: 1,
       faults: 1,
+      droppedMirrors: 1,
       limitStoreMisses: 0,
       memoryBytes: [1],
       adoptedGeneration: 1,

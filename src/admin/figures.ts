@@ -36,6 +36,7 @@ export interface DataPlaneFigures {
   readonly threads: number;
   readonly deaths: number;
   readonly faults: number;
+  readonly droppedMirrors: number;
   /** Requests for which the limit store could not be asked in time. */
   readonly limitStoreMisses: number;
   /** Of each thread. */

@@ -275,6 +275,11 @@ function dataPlaneSamples(figures: DataPlaneFigures, bounds: readonly number[]):
     gauge('portico_data_plane_threads', 'Data-plane threads.', figures.threads),
     counter('portico_data_plane_thread_deaths_total', 'Threads that died and were replaced.', figures.deaths),
     counter(
+      'portico_mirror_requests_dropped_total',
+      'Copies of requests for a mirror-target that were left out because it is behind.',
+      figures.droppedMirrors,
+    ),
+    counter(
       'portico_internal_faults_total',
       'Faults in Portico that ended one request or connection; the log has the stack of each once a minute.',
       figures.faults,

@@ -12,6 +12,11 @@ export interface Subrequest {
   readonly fields: readonly HeaderField[];
   /** From the call to the head of the response. */
   readonly timeoutMs: number;
+  /**
+   * Present where nobody waits for it: it has less room, so that it takes none from those that are waited for. Those with
+   * the same text share a part of that room.
+   */
+  readonly background?: string;
 }
 
 /** A server that a policy asks. Those with the same values share connections. */

@@ -18,6 +18,7 @@ import { globalHeaders } from './global-headers.ts';
 import { hostAliases } from './host-aliases.ts';
 import { locationRewrite } from './location-rewrite.ts';
 import { pathRegex } from './path-regex.ts';
+import { mirror } from './mirror.ts';
 import type { PolicyModule } from './policy.ts';
 import { rateLimit } from './rate-limit.ts';
 import { redirect } from './redirect.ts';
@@ -85,6 +86,7 @@ export const POLICIES = [
   serviceUpstream,
   errorBackend,
   // upstream: which endpoint, and how it is spoken to.
+  mirror,
   affinity,
   balance,
   backendTransport,

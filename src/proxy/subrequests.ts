@@ -19,6 +19,8 @@ export interface SubrequestLimits {
   /** Under way at a time. */
   readonly perNamespace: number;
   readonly total: number;
+  /** Of those that nobody waits for: to one server, of a namespace, and in sum. */
+  readonly background: { readonly perServer: number; readonly perNamespace: number; readonly total: number };
   /** Kept open by a namespace while it asks nothing. */
   readonly idleConnections: number;
   readonly idleMs: number;
@@ -30,6 +32,7 @@ export interface SubrequestLimits {
 const DEFAULT_LIMITS: SubrequestLimits = {
   perNamespace: 256,
   total: 1_024,
+  background: { perServer: 32, perNamespace: 64, total: 256 },
   idleConnections: 16,
   idleMs: 60_000,
   forgetMs: 600_000,
@@ -47,7 +50,14 @@ interface Tenant {
   readonly https: https.Agent;
   readonly hosts: Set<string>;
   underWay: number;
+  readonly background: Background;
   askedAt: number;
+}
+
+/** The requests of one namespace that nobody waits for. */
+interface Background {
+  underWay: number;
+  readonly byServer: Map<string, number>;
 }
 
 /**
@@ -61,6 +71,9 @@ export class Subrequests {
   readonly #limits: SubrequestLimits;
   readonly #tenants = new Map<string, Tenant>();
   #underWay = 0;
+  #inBackground = 0;
+  /** Requests that nobody waits for, and that were left out because too many were under way. */
+  dropped = 0;
   #sweptAt = 0;
 
   constructor({ names, rules, now, limits }: SubrequestsSettings) {
@@ -72,6 +85,30 @@ export class Subrequests {
 
   /** Never rejects. */
   async send(request: Subrequest): Promise<SubrequestOutcome> {
+    const { background } = request;
+    if (background === undefined) return this.#send(request);
+    const tenant = this.#tenant(request.namespace, this.#now()).background;
+    const toServer = tenant.byServer.get(background) ?? 0;
+    const { perServer, perNamespace, total } = this.#limits.background;
+    if (toServer >= perServer || tenant.underWay >= perNamespace || this.#inBackground >= total) {
+      this.dropped++;
+      return failed('too-many');
+    }
+    tenant.byServer.set(background, toServer + 1);
+    tenant.underWay++;
+    this.#inBackground++;
+    try {
+      return await this.#send(request);
+    } finally {
+      const left = (tenant.byServer.get(background) ?? 1) - 1;
+      if (left > 0) tenant.byServer.set(background, left);
+      else tenant.byServer.delete(background);
+      tenant.underWay--;
+      this.#inBackground--;
+    }
+  }
+
+  async #send(request: Subrequest): Promise<SubrequestOutcome> {
     const { namespace, to } = request;
     if (refusedName(to.host, namespace, this.#rules) !== null) return failed('host-refused');
     const now = this.#now();
@@ -183,6 +220,7 @@ export class Subrequests {
         https: new https.Agent(options),
         hosts: new Set(),
         underWay: 0,
+        background: { underWay: 0, byServer: new Map() },
         askedAt: now,
       };
       this.#tenants.set(namespace, tenant);

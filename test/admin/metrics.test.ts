@@ -53,6 +53,7 @@ function metricsOf(figures: () => Figures, compatibility: Compatibility | null =
       threads: 2,
       deaths: 1,
       faults: 2,
+      droppedMirrors: 3,
       limitStoreMisses: 4,
       memoryBytes: [30_000_000, 31_000_000],
       adoptedGeneration: 8,

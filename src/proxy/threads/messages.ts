@@ -127,6 +127,8 @@ export interface ThreadReport {
   readonly memoryBytes: number;
   /** What threw, as `Fault` tells it, and more often than it is told. */
   readonly faults: number;
+  /** Copies of requests that were left out because their server is behind. */
+  readonly droppedMirrors: number;
   /** Requests for which the limit store could not be asked in time. */
   readonly limitStoreMisses: number;
 }

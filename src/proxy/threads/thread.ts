@@ -151,6 +151,7 @@ export async function serve(): Promise<void> {
       gauges: engine.gauges(),
       memoryBytes,
       faults: faults.count,
+      droppedMirrors: subrequests.dropped,
       limitStoreMisses: limitStore?.misses ?? 0,
     };
   };

@@ -58,6 +58,7 @@ export interface DataPlaneReport {
   readonly deaths: number;
   /** What threw in threads while they served, and cost no more than an exchange or a connection each. */
   readonly faults: number;
+  readonly droppedMirrors: number;
   /** Requests for which the limit store could not be asked in time. */
   readonly limitStoreMisses: number;
   /** Of each thread. */
@@ -149,6 +150,7 @@ class DataPlaneThreads implements Threads {
   #nextReportId = 0;
   #deaths = 0;
   #retiredFaults = 0;
+  #retiredDroppedMirrors = 0;
   #retiredMisses = 0;
   #draining = false;
   #restartDelayMs = RESTART_FLOOR_MS;
@@ -201,6 +203,7 @@ class DataPlaneThreads implements Threads {
       deaths: this.#deaths,
       limitStoreMisses: all.reduce((sum, report) => sum + report.limitStoreMisses, this.#retiredMisses),
       faults: all.reduce((sum, report) => sum + report.faults, this.#retiredFaults),
+      droppedMirrors: all.reduce((sum, report) => sum + report.droppedMirrors, this.#retiredDroppedMirrors),
       memoryBytes: all.map((report) => report.memoryBytes),
       adoptedGeneration: this.adoptedGeneration(),
     };
@@ -314,6 +317,7 @@ class DataPlaneThreads implements Threads {
       if (thread.lastReport) {
         for (const _ of this.#retired.add(thread.lastReport.counters));
         this.#retiredFaults += thread.lastReport.faults;
+        this.#retiredDroppedMirrors += thread.lastReport.droppedMirrors;
         this.#retiredMisses += thread.lastReport.limitStoreMisses;
       }
       if (this.#draining) return;
