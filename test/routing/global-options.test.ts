@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { get } from '../../src/model/sharded-map.ts';
-import { snapshotOf } from '../../src/model/snapshot.ts';
+import { applyUnreadable, snapshotOf } from '../../src/model/snapshot.ts';
 import { INGRESS_NGINX_DEFAULTS } from '../../src/policies/global-defaults.ts';
 import { GLOBAL_OPTIONS, judgeOption } from '../../src/policies/ingress-nginx/options.ts';
 import { type Compilation, compile, listProblems } from '../../src/routing/compile/compile.ts';
@@ -121,6 +121,24 @@ test('a ConfigMap that is not there says nothing', () => {
       'their defaults.',
   ]);
   expect(decide(compilation.table, request)).toMatchObject({ reason: 'backend-unavailable' });
+});
+
+test('a ConfigMap that may not be read closes everything: nobody knows whom it keeps out', () => {
+  const objects = parseManifests(`${INGRESS_CLASS}---\n${SITE}`);
+  const snapshot = applyUnreadable(snapshotOf(objects), `ConfigMap ${KEY}`, 'forbidden');
+  const compilation = compile(snapshot, { ...CASE_SETTINGS, ingressNginxConfigMap: KEY });
+  expect(decide(compilation.table, request)).toMatchObject({ reason: 'closed-by-policy' });
+  expect(problemsOf(compilation)[0]).toBe(
+    'error ConfigMap : Portico may not read ConfigMap ingress-nginx/controller: grant it the verbs "list" and "watch" on ' +
+      'resource "configmaps" (apply deploy/variants/configmaps.yaml). Until then every path of every Ingress answers 503, as ' +
+      'it may say who is to be kept out.',
+  );
+  const granted = compile(
+    applyUnreadable(snapshot, `ConfigMap ${KEY}`, null),
+    compilation.settings,
+    compilation,
+  );
+  expect(decide(granted.table, request)).toMatchObject({ reason: 'backend-unavailable' });
 });
 
 test('every option is judged in a sentence, whatever its value', () => {
