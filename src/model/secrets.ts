@@ -36,7 +36,7 @@ const MAX_CHAIN_BYTES = 64 * 1024;
 const MAX_CA_CERTIFICATES = 64;
 const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[\sA-Za-z0-9+/=]+?-----END CERTIFICATE-----/g;
 
-/** The `ca.crt` of a TLS Secret. */
+/** The `ca.crt` of a Secret. */
 export type CaCertificates =
   | { readonly kind: 'certificates'; readonly pem: string }
   /** `reason` is a sentence without its end. */
@@ -45,24 +45,22 @@ export type CaCertificates =
 const knownCaCertificates = new WeakMap<Secret, CaCertificates>();
 
 /**
- * The certificates in the `ca.crt` of a TLS Secret, as PEM. Only what is a certificate comes out of it, whatever else was
+ * The certificates in the `ca.crt` of a Secret, as PEM. Only what is a certificate comes out of it, whatever else was
  * put there: unlike keys, this goes into the table. Read once per object; `absence` is the reason where there is none.
  */
 export function readCaCertificates(
   key: ObjectKey,
   secret: Secret | undefined,
   absence: string,
-  type: 'of type kubernetes.io/tls' | 'of any type' = 'of type kubernetes.io/tls',
 ): CaCertificates {
   if (!secret) return { kind: 'refused', reason: absence };
-  if (type !== 'of any type' && !isTlsSecret(secret)) return noCaCertificates(key);
   let read = knownCaCertificates.get(secret);
   if (!read) knownCaCertificates.set(secret, (read = parseCaCertificates(key, secret)));
   return read;
 }
 
 function noCaCertificates(key: ObjectKey): CaCertificates {
-  const reason = `There is no Secret ${key} of type kubernetes.io/tls with a certificate in its ca.crt`;
+  const reason = `There is no Secret ${key} with a certificate in its ca.crt`;
   return { kind: 'refused', reason };
 }
 

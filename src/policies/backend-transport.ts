@@ -48,8 +48,7 @@ const CA_SECRET: AnnotationSpec = {
   refersTo: 'Secret',
   about:
     'For TLS to Pods: the certificate of a Pod must lead to one in the `ca.crt` of this Secret of the namespace of the ' +
-    'Ingress. Only Secrets of type `kubernetes.io/tls` are watched, so `ca.crt` stands beside `tls.crt` and `tls.key`, ' +
-    'where cert-manager puts it. Only the `relay` engine verifies; `http-proxy` answers 501 to such a route.',
+    'Ingress, of any type. Only the `relay` engine verifies; `http-proxy` answers 501 to such a route.',
 };
 
 export const backendTransport = definePolicy({
@@ -92,7 +91,7 @@ function readServerName(read: AnnotationReader): string | null {
 }
 
 function caCertificatesOf(read: AnnotationReader): string | null {
-  const secret = read.secret(CA_SECRET, 'of type kubernetes.io/tls with a certificate in its ca.crt');
+  const secret = read.secret(CA_SECRET, 'with a certificate in its ca.crt');
   if (secret === null) return null;
   const found = readCaCertificates(secret.key, secret.object, secret.absence);
   if (found.kind === 'certificates') return found.pem;

@@ -25,7 +25,7 @@ const CA_SECRET: AnnotationSpec = {
   refersTo: 'Secret',
   about:
     'Clients of the hosts of this Ingress are asked for a certificate (mutual TLS) that leads to one in the `ca.crt` of ' +
-    'this Secret, of type `kubernetes.io/tls` and of the namespace of the Ingress.',
+    'this Secret, of any type and of the namespace of the Ingress.',
 };
 
 const VERIFY: AnnotationSpec = {
@@ -108,7 +108,7 @@ function caCertificatesOf(read: AnnotationReader): string | null {
     read.fail('ClientCaMissing', CA_SECRET, message);
     return null;
   }
-  const secret = read.secret(CA_SECRET, 'of type kubernetes.io/tls with a certificate in its ca.crt');
+  const secret = read.secret(CA_SECRET, 'with a certificate in its ca.crt');
   if (secret === null) return null;
   const found = readCaCertificates(secret.key, secret.object, secret.absence);
   if (found.kind === 'certificates') return found.pem;

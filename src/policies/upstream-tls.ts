@@ -165,7 +165,7 @@ function readClientSecret(
 
 function readCa(read: AnnotationReader, { key, object, absence }: NamedObject<Secret>): string | null {
   if (!object) return null;
-  const found = readCaCertificates(key, object, absence, 'of any type');
+  const found = readCaCertificates(key, object, absence);
   if (found.kind === 'certificates') return found.pem;
   const message = `The ca.crt of Secret ${key} has no certificates that can be used, so those of Pods cannot be verified; ${CLOSED}.`;
   read.fail('BackendCaMissing', SECRET, message);

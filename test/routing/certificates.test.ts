@@ -57,7 +57,7 @@ describe('certificates', () => {
     expect(reasons(said(['*']))).toEqual(forbidden);
     expect(reasons(said(['shop'], said([])))).toEqual(forbidden);
     expect(reasons(said(['other']))).toEqual([
-      expect.stringMatching(/^There is no Secret shop\/ca of type/),
+      expect.stringMatching(/^There is no Secret shop\/ca with a certificate/),
       'There is no Secret shop/tls of type kubernetes.io/tls',
     ]);
   });

@@ -1,13 +1,15 @@
 import { once } from 'node:events';
 import { type IncomingMessage, type ServerResponse, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { expect } from 'vitest';
+import { expect, it } from 'vitest';
 import { ObjectReader } from '../../../src/model/object-reader.ts';
 import type { ConfigMap } from '../../../src/model/objects.ts';
 import { EMPTY_SNAPSHOT, applyChanges } from '../../../src/model/snapshot.ts';
 import type { PolicyConfigs } from '../../../src/policies/registry.ts';
 import { readAnnotations } from '../../../src/routing/ingress/annotations.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import { contract } from '../../support/engines.ts';
+import { http2Client } from '../../support/http2-client.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { get, rawClient, request } from '../../support/raw-client.ts';
 import { STAYS_OPEN } from '../../support/stays-open.ts';
@@ -254,4 +256,24 @@ contract('external authentication', (behaves) => {
     expect((await allowed.message()).status).toBe(200);
     expect(upstream.requests[0]?.field('upgrade')).toBe('websocket');
   });
+});
+
+it('is asked about requests over HTTP/2, which get its cookies and its answers', async () => {
+  await using auth = await authServer(byCookie);
+  await using upstream = await recordingUpstream('ok', () => ok('ok'));
+  const policies = nginx({ 'auth-url': auth.url, 'auth-response-headers': 'x-auth-request-user' });
+  await using proxy = await startProxy(nativeEngine, [{ ports: [upstream.port], policies }], { h2c: true });
+  using client = http2Client(proxy.port);
+  const [refused, ...allowed] = await Promise.all([
+    client.ask({ ':path': '/no' }),
+    ...[1, 2, 3].map((n) => client.ask({ ':path': `/${n}`, cookie: ['a=b', 'session=good'] })),
+  ]);
+  expect(refused).toMatchObject({ status: 401, headers: { 'www-authenticate': 'Bearer realm="x"' } });
+  for (const answer of allowed) {
+    expect(answer).toMatchObject({ status: 200, body: 'ok' });
+    expect(answer.headers['set-cookie']).toEqual(['session=better', 'b=2']);
+  }
+  const asked = auth.requests.map(({ headers }) => headers['x-forwarded-uri']);
+  expect(asked.toSorted()).toEqual(['/1', '/2', '/3', '/no']);
+  expect(upstream.requests.map((seen) => seen.field('x-auth-request-user'))).toEqual(['ada', 'ada', 'ada']);
 });
