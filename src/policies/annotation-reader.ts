@@ -186,10 +186,19 @@ export class AnnotationReader {
     return refusedName(host, this.namespace, this.#objects.nameRules);
   }
 
-  /** Says that the value of an annotation cannot be used: `fault` continues the value, `advice` says what to write. */
-  invalid(spec: AnnotationSpec, fault: string, advice: string): void {
+  /** The global option that is the default of an annotation; null where it is not set. */
+  optionOf(spec: AnnotationSpec): string | null {
+    const option = this.#option(spec);
+    return option === null ? null : (this.#defaults[option] ?? null);
+  }
+
+  /**
+   * Says that the value of an annotation cannot be used: `fault` continues the value, `advice` says what to write, and
+   * `instead` is what holds, unless the policy closes.
+   */
+  invalid(spec: AnnotationSpec, fault: string, advice: string, instead = spec.default): void {
     const closed = this.isWritten(spec) ? CLOSED : CLOSED_BY_OPTION;
-    const consequence = this.#closes ? closed : `the default is used: ${spec.default}`;
+    const consequence = this.#closes ? closed : `the default is used: ${instead}`;
     const message = `${quote(this.#value(spec))} ${fault}: ${advice}; ${consequence}.`;
     this.fail('AnnotationInvalid', spec, message);
   }

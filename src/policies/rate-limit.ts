@@ -6,7 +6,7 @@ import type { AnnotationSpec } from './annotation-spec.ts';
 import type { ClusterLimits } from './limits/cluster-limits.ts';
 import type { Rate } from './limits/request-rate.ts';
 import { CONTINUE, type Verdict, definePolicy } from './policy.ts';
-import { durationText, readCount } from './quantity-values.ts';
+import { durationText } from './quantity-values.ts';
 
 export interface RateLimitConfig {
   /** The Ingress whose clients are counted. */
@@ -156,11 +156,10 @@ export const rateLimit = definePolicy({
   parse(read): RateLimitConfig | null {
     const ours = readRates(read);
     const rates = ours ?? readNginxRates(read);
-    const concurrency = readCount(read, CONCURRENCY, { least: 0, most: 1_000_000 }) || null;
+    const concurrency = read.wholeNumber(CONCURRENCY, 0, 1_000_000) || null;
     const exempt = read.cidrs(EXEMPT) ?? [];
     if (rates.length === 0 && concurrency === null) return null;
-    const byOption = (spec: AnnotationSpec): number =>
-      readCount(read, spec, { least: 400, most: 599 }) ?? 503;
+    const byOption = (spec: AnnotationSpec): number => read.wholeNumber(spec, 400, 599) ?? 503;
     return {
       ...{ namespace: read.namespace, ingress: read.name },
       ...{ rates, rateStatus: ours ? TOO_MANY : byOption(RATE_STATUS) },
@@ -239,7 +238,7 @@ export const rateLimit = definePolicy({
 /** Null without `rate-limit`, or where it is not valid. */
 function readRates(read: AnnotationReader): readonly Rate[] | null {
   const written = read.text(RATE);
-  const burst = readCount(read, BURST, { least: 0, most: 100_000 });
+  const burst = read.wholeNumber(BURST, 0, 100_000);
   if (written === null) return null;
   const parts = written.split(',').map((part) => /^\s*(\d{1,9})\/([smh])\s*$/.exec(part));
   if (parts.length > MOST_RATES || parts.includes(null)) {
@@ -257,9 +256,9 @@ function readRates(read: AnnotationReader): readonly Rate[] | null {
 
 /** What `limit-rps` and `limit-rpm` ask for. */
 function readNginxRates(read: AnnotationReader): readonly Rate[] {
-  const multiplier = readCount(read, MULTIPLIER, { least: 1, most: 1_000 }) ?? 5;
+  const multiplier = read.wholeNumber(MULTIPLIER, 1, 1_000) ?? 5;
   const one = (spec: AnnotationSpec, perMs: number): readonly Rate[] => {
-    const amount = readCount(read, spec, { least: 0, most: 1_000_000 });
+    const amount = read.wholeNumber(spec, 0, 1_000_000);
     if (amount === null || amount === 0) return [];
     const rate = { amount, perMs, burst: amount * multiplier };
     if (isPossible(rate)) return [rate];

@@ -1,7 +1,7 @@
 import { type AnnotationReader, listed } from './annotation-reader.ts';
 import type { AnnotationSpec } from './annotation-spec.ts';
 import { definePolicy } from './policy.ts';
-import { durationText, readCount, readDuration } from './quantity-values.ts';
+import { durationText, readDuration } from './quantity-values.ts';
 
 /** What an attempt may end with, after which a request is sent to another endpoint. */
 export type RetryCondition =
@@ -98,10 +98,7 @@ export const retries = definePolicy({
   parse(read): RetriesConfig | null {
     const on = readConditions(read);
     const least = read.isOurs(ATTEMPTS) ? 1 : 0;
-    const attempts = readCount(read, ATTEMPTS, {
-      least,
-      most: read.isOurs(ATTEMPTS) ? MOST_ATTEMPTS : 1_000,
-    });
+    const attempts = read.wholeNumber(ATTEMPTS, least, read.isOurs(ATTEMPTS) ? MOST_ATTEMPTS : 1_000);
     const isAnyTime = !read.isOurs(TIMEOUT) && read.text(TIMEOUT)?.trim() === '0';
     const timeoutMs = isAnyTime ? null : readDuration(read, TIMEOUT, { leastMs: 100, mostMs: DAY_MS });
     if (on === null && attempts === null && timeoutMs === null) return null;

@@ -47,6 +47,20 @@ describe('a global option', () => {
       });
   });
 
+  test('holds where a size or a time of an Ingress cannot be used', () => {
+    const annotations = { [`${NGINX}proxy-body-size`]: '8 MB', 'portico.dev/read-timeout': 'long' };
+    const defaults = { 'proxy-body-size': '1m', 'proxy-read-timeout': '120' };
+    const { policies, problems } = read(annotations, defaults);
+    expect(policies?.configs).toEqual({
+      'request-body': { maxBytes: 2 ** 20, gatherBytes: null },
+      timeouts: { connectMs: null, sendMs: null, readMs: 120_000 },
+    });
+    expect(problems.map(({ message }) => message)).toEqual([
+      '"8 MB" is not a size: write a number with k, m or g, such as 10m; the default is used: 1m.',
+      '"long" is not a duration: write a number with ms, s, m or h, such as 30s; the default is used: 120.',
+    ]);
+  });
+
   test('is not what an annotation of the same name without a prefix says', () => {
     expect(read({ 'whitelist-source-range': '192.0.2.1' }, {}).policies).toBeNull();
     expect(read({ 'whitelist-source-range': '192.0.2.1' }, { 'ssl-redirect': 'true' }).policies).toBeNull();
