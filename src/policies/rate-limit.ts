@@ -158,12 +158,13 @@ export const rateLimit = definePolicy({
     const rates = ours ?? readNginxRates(read);
     const concurrency = read.wholeNumber(CONCURRENCY, 0, 1_000_000) || null;
     const exempt = read.cidrs(EXEMPT) ?? [];
+    const scope = read.choice(SCOPE, ['replica', 'cluster']) ?? 'replica';
     if (rates.length === 0 && concurrency === null) return null;
     const byOption = (spec: AnnotationSpec): number => read.wholeNumber(spec, 400, 599) ?? 503;
     return {
       ...{ namespace: read.namespace, ingress: read.name },
       ...{ rates, rateStatus: ours ? TOO_MANY : byOption(RATE_STATUS) },
-      scope: read.choice(SCOPE, ['replica', 'cluster']) ?? 'replica',
+      scope,
       concurrency,
       concurrencyStatus: read.isOurs(CONCURRENCY) ? TOO_MANY : byOption(CONCURRENCY_STATUS),
       exempt,
