@@ -1,11 +1,10 @@
-import { type NginxKey, differs, notYet, refused } from './key.ts';
+import { type NginxKey, differs, refused, served } from './key.ts';
 
 const NO_LOGIN = 'Portico cannot ask for a user name and a password.';
 const NO_AUTH_SERVER = 'Portico cannot ask another server whether a request may pass.';
 const NO_CLIENT_CERTIFICATES = 'Clients would not be asked for a certificate.';
 const NO_ADDRESSES = 'Portico cannot admit clients by their address.';
 const NO_FIREWALL = 'Portico has no web application firewall, so that requests would pass unchecked.';
-const NO_LIMIT = 'Portico does not limit how much one client asks for.';
 const SNIPPET =
   'Snippets are never executed; one that may restrict access, or cannot be read, closes the path.';
 
@@ -61,14 +60,14 @@ export const ACCESS_KEYS: readonly NginxKey[] = [
   refused('path', 'medium', 'denylist-source-range', NO_ADDRESSES),
   refused('path', 'low', 'satisfy', 'Portico cannot combine addresses and authentication.'),
 
-  notYet('path', 'low', 'limit-connections', NO_LIMIT),
-  notYet('path', 'low', 'limit-rps', NO_LIMIT),
-  notYet('path', 'low', 'limit-rpm', NO_LIMIT),
-  notYet('path', 'low', 'limit-burst-multiplier', NO_LIMIT),
-  notYet('path', 'low', 'limit-rate', NO_LIMIT),
-  notYet('path', 'low', 'limit-rate-after', NO_LIMIT),
-  notYet('path', 'low', 'limit-allowlist', NO_LIMIT),
-  notYet('path', 'low', 'limit-whitelist', NO_LIMIT),
+  served('path', 'low', 'limit-connections'),
+  served('path', 'low', 'limit-rps'),
+  served('path', 'low', 'limit-rpm'),
+  served('path', 'low', 'limit-burst-multiplier'),
+  served('path', 'low', 'limit-rate'),
+  served('path', 'low', 'limit-rate-after'),
+  served('path', 'low', 'limit-allowlist'),
+  served('path', 'low', 'limit-whitelist'),
 
   refused('path', 'low', 'enable-modsecurity', NO_FIREWALL),
   refused('path', 'low', 'enable-owasp-core-rules', NO_FIREWALL),

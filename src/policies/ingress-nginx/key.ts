@@ -31,6 +31,10 @@ export const refused = rowsWith({ restricts: true, verdict: 'refused' });
 export const differs = rowsWith({ restricts: false, verdict: 'reported difference' });
 /** A key that an Ingress does not need here. */
 export const noEffect = rowsWith({ restricts: false, verdict: 'no effect' });
+/** A key that a policy implements, which says what becomes of it. */
+export function served(scope: NginxKey['scope'], risk: Risk, name: string): NginxKey {
+  return notYet(scope, risk, name, 'Requests are served as if it were absent.');
+}
 /** A key that is missed: requests are served as if it were absent. */
 export const notYet = rowsWith({ restricts: false, verdict: 'not yet' });
 
