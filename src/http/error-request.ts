@@ -31,6 +31,13 @@ export function errorFields(
   return fields.filter(([, value]) => value !== '');
 }
 
+/** The target of the request for an error page: of the client's only the query is left, as in ingress-nginx. */
+export function errorPageTarget({ target }: RequestView): string {
+  const origin = originForm(target);
+  const question = origin.indexOf('?');
+  return question < 0 ? '/' : `/${origin.slice(question)}`;
+}
+
 /** All fields of the request for an error page. */
 export function errorPageFields(
   status: number,

@@ -19,8 +19,8 @@ const DOMAIN: AnnotationSpec = {
   default: 'off',
   scope: 'path',
   about:
-    'Replaces the attribute Domain of cookies that Pods set, where it is the first of the two, with or without a dot before ' +
-    'it. Case does not count.',
+    'Replaces the attribute Domain of cookies that Pods set, where it is the first of the two. A dot before it stays. Case ' +
+    'does not count.',
   difference: 'regular expressions (`~`) and variables of nginx are not valid.',
 };
 
@@ -67,7 +67,10 @@ export const cookieRewrite = definePolicy({
         if (!edit.has('set-cookie')) return;
         edit.map('Set-Cookie', (cookie) =>
           mapAttributes(cookie, (name, value) => {
-            if (domain && name === 'domain') return withoutDot(value) === from ? domain.to : value;
+            if (domain && name === 'domain')
+              return withoutDot(value) === from
+                ? `${value.startsWith('.') ? '.' : ''}${withoutDot(domain.to)}`
+                : value;
             if (path && name === 'path' && value.startsWith(path.from))
               return `${path.to}${value.slice(path.from.length)}`;
             return value;

@@ -34,7 +34,7 @@ const STATUSES: AnnotationSpec = {
   scope: 'path',
   about:
     'Responses with these statuses, of Pods and those that Portico makes itself, are replaced by what the error backend ' +
-    'answers to `GET /`: its status goes to the client. Portico does not replace what it says of access, of a closed ' +
+    'answers to `GET /` with the query of the client: its status goes to the client. Portico does not replace what it says of access, of a closed ' +
     'path, and of a connection that it closes.',
   difference:
     'a HEAD request stays one, and responses of policies, such as redirects and challenges to log in, are not replaced.',

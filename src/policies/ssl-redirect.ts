@@ -32,14 +32,37 @@ const FORCE: AnnotationSpec = {
   difference: 'a `/` at the end of the URL stays, and it does not win over `--ssl-redirect=false`.',
 };
 
+const PRESERVE_SLASH: AnnotationSpec = {
+  name: null,
+  nginx: 'preserve-trailing-slash',
+  values: '`true`, `false`',
+  default: 'true',
+  scope: 'path',
+  about: 'Whether a `/` at the end of the URL stays when a client is sent to https.',
+  difference: 'it always stays.',
+};
+
+const USE_PORT: AnnotationSpec = {
+  name: null,
+  nginx: 'use-port-in-redirects',
+  values: '`true`, `false`',
+  default: 'true',
+  scope: 'path',
+  about: 'Whether the URL that a client is sent to names the https port.',
+  difference: 'it is always named if it is not 443.',
+};
+
 export const sslRedirect = definePolicy({
   name: 'ssl-redirect',
   phase: 'redirect',
   summary: 'Whether clients that come by http are sent to https.',
-  annotations: [SSL_REDIRECT, FORCE],
+  annotations: [SSL_REDIRECT, FORCE, PRESERVE_SLASH, USE_PORT],
   whenInvalid: 'default',
 
   parse(read): SslRedirectConfig | null {
+    // Read for their problems alone.
+    read.bool(PRESERVE_SLASH);
+    read.bool(USE_PORT);
     const isForced = read.bool(FORCE) ?? false;
     const chosen = readSslRedirect(read);
     if (read.isOurs(SSL_REDIRECT) && read.has(SSL_REDIRECT)) return chosen;

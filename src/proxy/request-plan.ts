@@ -1,5 +1,5 @@
 import { type HeaderField } from '../http/head-edit.ts';
-import { errorFields, errorPageFields } from '../http/error-request.ts';
+import { errorFields, errorPageFields, errorPageTarget } from '../http/error-request.ts';
 import { type Forwarding, forwarding } from '../http/forwarded.ts';
 import { type FieldsView, type HeadEdit } from '../http/head-edit.ts';
 import type { ResponseEdit } from '../http/response-edit.ts';
@@ -215,7 +215,7 @@ export class RequestPlan {
     record.session = null;
     const method = record.method === 'HEAD' ? 'HEAD' : 'GET';
     const line = ([name, value]: HeaderField): string => `${name}: ${value}\r\n`;
-    this.head = `${method} / HTTP/1.1\r\n${errorPageFields(status, record, route).map(line).join('')}\r\n`;
+    this.head = `${method} ${errorPageTarget(record)} HTTP/1.1\r\n${errorPageFields(status, record, route).map(line).join('')}\r\n`;
     return true;
   }
 

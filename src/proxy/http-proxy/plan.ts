@@ -11,7 +11,7 @@ import { askPolicies } from '../../policies/run-policies.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import { policiesToAsk } from '../../routing/decide.ts';
 import type { EngineContext } from '../engine.ts';
-import { errorFields, errorPageFields } from '../../http/error-request.ts';
+import { errorFields, errorPageFields, errorPageTarget } from '../../http/error-request.ts';
 import { type Forwarding, forwarding } from '../../http/forwarded.ts';
 import { cookieSession } from '../balance/cookie-session.ts';
 import { hashKey } from '../balance/hash-by.ts';
@@ -182,7 +182,7 @@ export function planReplacement(
     hasAnother: (tried) => context.endpoints.hasMoreThan(tried.length, backend),
   };
   const fields = Object.fromEntries(errorPageFields(status, request, route));
-  return { plan, upstreamRequest: { target: '/', fields } };
+  return { plan, upstreamRequest: { target: errorPageTarget(request), fields } };
 }
 
 /** What becomes of a request that its policies let go on. */

@@ -40,7 +40,7 @@ contract('an error backend', (behaves) => {
       'text/html',
     ]);
     const [asked] = pages.requests;
-    expect(asked?.startLine).toBe('GET / HTTP/1.1');
+    expect(asked?.startLine).toBe('GET /?b HTTP/1.1');
     const told = [
       'host',
       'x-code',
