@@ -151,12 +151,19 @@ function argument(query: string, name: string): string {
   return '';
 }
 
-/** The user of basic authentication (RFC 7617 2), whether the password is right or not. */
+/** What no field may have (RFC 9110 5.5), and no user name either (RFC 7617 2). */
+const CONTROL = /[\x00-\x1f\x7f]/;
+
+/**
+ * The user of basic authentication (RFC 7617 2), whether the password is right or not. Empty where it has a control
+ * character: base64 brings line ends, which would begin another field or request.
+ */
 function userOf(authorization: string | undefined): string {
   const [, encoded = ''] = /^basic +([a-z0-9+/=]+)$/i.exec(authorization ?? '') ?? [];
   const credentials = Buffer.from(encoded, 'base64').toString('latin1');
   const colon = credentials.indexOf(':');
-  return colon < 0 ? '' : credentials.slice(0, colon);
+  const user = colon < 0 ? '' : credentials.slice(0, colon);
+  return CONTROL.test(user) ? '' : user;
 }
 
 function invalid(fault: string): ReadTemplate {

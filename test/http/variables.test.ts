@@ -54,6 +54,11 @@ test('without a query, cookies and credentials the variables are empty', () => {
   expect(rendered('[$args$is_args$arg_a$cookie_a$http_a$remote_user]', bare)).toBe('[]');
 });
 
+test.each(['a\r\n\r\nGET /b HTTP/1.0\r\n\r\n', 'a\0', 'a\x7f', '\tb'])('%j is no user', (user) => {
+  const authorization = `Basic ${Buffer.from(`${user}:pw`).toString('base64')}`;
+  expect(rendered('[$remote_user]', { ...REQUEST, value: () => authorization })).toBe('[]');
+});
+
 test('no text makes it throw', () => {
   const texts = fc.array(fc.constantFrom('$', '{', '}', 'host', 'arg_', '_', 'é', '\ud800', '&', '='));
   fc.assert(
