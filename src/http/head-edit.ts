@@ -1,9 +1,14 @@
 /** The header fields of a message as they are before an edit. Names are in lower case. */
 export interface FieldsView {
-  /** The values of all fields of a name, joined with `, `; undefined when there is none. */
+  /** The values of all fields of a name, joined with `, `, those of `cookie` with `; `; undefined when there is none. */
   value(name: string): string | undefined;
   /** The values of the fields of a name, each by itself: `Set-Cookie` cannot be joined (RFC 9110 5.3). */
   values(name: string): readonly string[];
+}
+
+/** What joins several fields of one name: commas (RFC 9110 5.3), but for cookies (RFC 9113 8.2.3). */
+export function separatorOf(lowerName: string): string {
+  return lowerName === 'cookie' ? '; ' : ', ';
 }
 
 /** `Name` and value as they are written. */

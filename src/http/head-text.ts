@@ -1,4 +1,4 @@
-import type { FieldsView, HeaderField } from './head-edit.ts';
+import { type FieldsView, type HeaderField, separatorOf } from './head-edit.ts';
 
 /**
  * The fields of a head as policies look them up: rarely, so that nothing is worked out before one is asked for. `text` is
@@ -14,7 +14,7 @@ export class HeadText implements FieldsView {
 
   value(name: string): string | undefined {
     const values = this.values(name);
-    return values.length === 0 ? undefined : values.join(', ');
+    return values.length === 0 ? undefined : values.join(separatorOf(name));
   }
 
   /** All of them, one by one. */

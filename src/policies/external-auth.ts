@@ -115,7 +115,8 @@ const CACHE_KEY: AnnotationSpec = {
   scope: 'path',
   about:
     'Answers of `auth-url` are remembered, for the same host and the same value of these variables. Answers with a cookie, with ' +
-    '`Vary`, or with a `Cache-Control` that forbids it, are not. It must have everything that the answer depends on.',
+    '`Vary`, or with a `Cache-Control` that forbids it, are not, nor is one for a request where all variables are empty. It must ' +
+    'have everything that the answer depends on.',
   difference: 'each data-plane thread remembers for itself, at most 1,000 answers or 1 MiB for an Ingress.',
 };
 

@@ -88,6 +88,8 @@ export interface PolicyThread {
  * a tenant chooses, or wait for anything but the promise that it returns.
  */
 export interface BoundPolicy {
+  /** Lower-case names of fields that Pods get of this policy alone: under `satisfy: any` also where it is not asked. */
+  readonly ownFields?: readonly string[];
   /** Called once for a request, before anything is sent to an endpoint. */
   onRequest?(request: RequestView, edit: RequestEdit): Verdict | Promise<Verdict>;
   /** Called once for the final response, whether it comes from a Pod or from Portico. `value` of the request is that of the client's fields. */

@@ -58,7 +58,13 @@ export function anyOf(policies: readonly BoundPolicy[]): BoundPolicy {
     }
     return best ?? CONTINUE;
   };
-  return { onRequest: (request, edit) => ask(request, edit, 0, null) };
+  const ownFields = policies.flatMap((policy) => policy.ownFields ?? []);
+  return {
+    onRequest(request, edit) {
+      for (const name of ownFields) edit.remove(name);
+      return ask(request, edit, 0, null);
+    },
+  };
 }
 
 function betterOf(before: Verdict | null, verdict: Verdict): Verdict {

@@ -1,5 +1,4 @@
 import { applyEdit, fieldsViewOf } from '../http/head-edit.ts';
-import { FieldKind } from '../http/field-names.ts';
 import { type LocalReason, type LocalResponse, statusOf } from '../http/local-response.ts';
 import type { Verdict } from '../policies/policy.ts';
 import { waitMs } from '../policies/response-rate.ts';
@@ -282,9 +281,7 @@ export class Exchange {
   }
 
   onRequestDone(trailers: Trailers): void {
-    if (trailers.trailers && !this.#engine.context.underscoresInHeaders) {
-      this.#record.droppedFields += trailers.trailers.drop(FieldKind.underscored);
-    }
+    this.#plan.takeTrailers(trailers);
     const gathered = this.#body.state === 'gathering';
     const upstream = this.#sending && !this.#plan.isReplaced ? this.#upstream : null;
     this.#body.end(trailers, upstream);

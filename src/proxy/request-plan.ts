@@ -26,6 +26,9 @@ import type { EngineState } from './engine-state.ts';
 import { cookieSession } from './balance/cookie-session.ts';
 import { callTimeoutMs } from './grpc.ts';
 import { text } from './http1/bytes.ts';
+import type { Trailers } from './http1/field-block.ts';
+import { NO_TRAILERS } from './http2/fields.ts';
+
 import type { NativeRecord } from './native-record.ts';
 import { hashOf } from './relay-hash.ts';
 import type { UpstreamDeadlines } from './route-deadlines.ts';
@@ -33,6 +36,7 @@ import type { Downstream } from './downstream/downstream.ts';
 import {
   authorityOf,
   incomingForwarding,
+  isDropped,
   upgradeOf,
   upstreamHead,
   withIngressNginxFields,
@@ -88,6 +92,10 @@ export class RequestPlan {
   head = '';
   /** What that head is put together from once the policies have been asked; null where there is nothing to ask. */
   #source: Source | null = null;
+  /** What the policies changed; null until they all have been asked. */
+  #edit: RequestEdit | null = null;
+  /** Of the request, once they have come. */
+  #trailers: Trailers = NO_TRAILERS;
 
   constructor(engine: EngineState, client: Downstream, record: NativeRecord) {
     this.#engine = engine;
@@ -189,6 +197,26 @@ export class RequestPlan {
     this.#source = null;
     const { head, bytes, base, way, edit } = source;
     this.head = upstreamHead(head, bytes, base, this.#client.connectionInfo, way, this.upgrade, edit);
+    this.#edit = edit;
+    this.#editTrailers();
+  }
+
+  /** Takes out of the trailers of the request what the upstream must not get. They may come while policies are asked. */
+  takeTrailers(trailers: Trailers): void {
+    if (trailers.trailers && !this.#engine.context.underscoresInHeaders) {
+      this.#record.droppedFields += trailers.trailers.drop(FieldKind.underscored);
+    }
+    this.#trailers = trailers;
+    this.#editTrailers();
+  }
+
+  /** A field that policies set or take away is not told in a trailer, either. */
+  #editTrailers(): void {
+    const { trailers, trailerBytes } = this.#trailers;
+    if (this.#edit === null || trailers === null || trailerBytes === null) return;
+    for (let field = 0; field < trailers.count; field++) {
+      if (isDropped(this.#edit, trailers, trailerBytes, 0, field)) trailers.dropAt(field);
+    }
   }
 
   /**

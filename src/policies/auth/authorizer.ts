@@ -39,11 +39,18 @@ export function authorizer(config: ExternalAuthConfig, thread: PolicyThread): Bo
   };
 
   return {
+    ownFields: config.responseHeaders,
     onRequest(request, edit) {
-      if (isExempt(request.rule, config.exempt)) return CONTINUE;
+      const exempt = isExempt(request.rule, config.exempt);
+      // What the client says in the name of the authentication server is never passed on; credentials are its own.
+      for (const name of config.responseHeaders) if (!exempt || name !== 'authorization') edit.remove(name);
+      if (exempt) return CONTINUE;
       if (cache === null) return ask(request, edit, null);
       const asked = renderTemplate(config.url.target, request);
-      const key = AuthCache.key(request.host, asked, renderTemplate(cache.key, request));
+      const client = renderTemplate(cache.key, request);
+      // It tells nobody apart: what one client is told would be remembered for all.
+      if (client === '') return ask(request, edit, null);
+      const key = AuthCache.key(request.host, asked, client);
       const known = cache.answers.get(key, thread.now());
       return known ? verdictOf(known, config, request, edit) : ask(request, edit, key);
     },
@@ -69,9 +76,7 @@ function verdictOf(
   if (status >= 200 && status < 300) {
     for (const name of config.responseHeaders) {
       const values = valuesOf(fields, name);
-      // What the client says in the name of the authentication server is never passed on.
       if (values.length > 0) edit.set(name, values.join(', '));
-      else edit.remove(name);
     }
     return CONTINUE;
   }

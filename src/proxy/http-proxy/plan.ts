@@ -130,6 +130,8 @@ export interface UpstreamRequest {
   readonly target: string;
   /** Without the fields that frame the body. */
   readonly fields: Readonly<Record<string, string | string[]>>;
+  /** What policies changed in them; trailers of the request follow it, too. */
+  readonly edit?: RequestEdit | null;
 }
 
 export type Prepared =
@@ -216,5 +218,5 @@ function upstreamRequest(
     fields[name] = before === undefined ? value : [before, value].flat();
   }
   if (connectionInfo.certificate) Object.assign(fields, connectionInfo.certificate.fields);
-  return { target: edit?.target ?? head.addressee.target, fields };
+  return { target: edit?.target ?? head.addressee.target, fields, edit };
 }

@@ -309,7 +309,9 @@ export class ReferenceExchange {
     if (upstream.destroyed) return;
     const { underscoresInHeaders } = this.#shared.context;
     const trailers = relayedTrailers(this.#request.rawTrailers).filter(
-      ([name]) => underscoresInHeaders || !name.includes('_'),
+      ([name]) =>
+        (underscoresInHeaders || !name.includes('_')) &&
+        !this.#upstreamRequest?.edit?.drops(name.toLowerCase()),
     );
     if (trailers.length > 0) upstream.addTrailers(trailers);
     upstream.end();

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { BackendKey, Route } from '../../routing/table.ts';
 import type { EngineContext } from '../engine.ts';
-import type { HeaderField } from '../../http/head-edit.ts';
+import { type HeaderField, separatorOf } from '../../http/head-edit.ts';
 import type { RequestView } from '../../http/request-view.ts';
 import { matchedRule } from '../../routing/matched-rule.ts';
 import type { ConnectionInfo } from '../../http/connection-info.ts';
@@ -129,7 +129,7 @@ function fieldsOf(rawHeaders: readonly string[]): HeaderField[] {
 /** The same joined with `, `; undefined when there is none. */
 export function valueOf({ rawHeaders }: IncomingMessage, name: string): string | undefined {
   const values = valuesOf(rawHeaders, name);
-  return values.length === 0 ? undefined : values.join(', ');
+  return values.length === 0 ? undefined : values.join(separatorOf(name));
 }
 
 /** The values of every field of a lower-case name, in order. */

@@ -1,5 +1,6 @@
 import { COLON, CR, HTAB, LF, SP, UNDERSCORE, endOfValue, endOfWord, text } from './bytes.ts';
 import { FieldKind, fieldKind } from '../../http/field-names.ts';
+import { separatorOf } from '../../http/head-edit.ts';
 import { type Leniency, STRICT } from './leniency.ts';
 
 /** What is wrong with a line of a head or trailer section. */
@@ -160,6 +161,11 @@ export class FieldBlock {
     return dropped;
   }
 
+  /** From now on this field is not relayed. */
+  dropAt(field: number): void {
+    this.#kinds[field] = FieldKind.dropped;
+  }
+
   lineStart(field: number): number {
     return this.#places[field * STRIDE] ?? 0;
   }
@@ -207,7 +213,7 @@ export class FieldBlock {
       if (this.nameEnd(field) - this.lineStart(field) !== name.length) continue;
       if (this.name(bytes, base, field) !== name) continue;
       const value = this.value(bytes, base, field);
-      joined = joined === undefined ? value : `${joined}, ${value}`;
+      joined = joined === undefined ? value : `${joined}${separatorOf(name)}${value}`;
     }
     return joined;
   }

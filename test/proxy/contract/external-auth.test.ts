@@ -11,7 +11,7 @@ import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import { contract } from '../../support/engines.ts';
 import { http2Client } from '../../support/http2-client.ts';
 import { startProxy } from '../../support/proxy.ts';
-import { get, rawClient, request } from '../../support/raw-client.ts';
+import { chunked, get, rawClient, request } from '../../support/raw-client.ts';
 import { STAYS_OPEN } from '../../support/stays-open.ts';
 import { ok, recordingUpstream } from '../../support/upstream.ts';
 
@@ -238,6 +238,51 @@ contract('external authentication', (behaves) => {
     expect(upstream.requests.map((seen) => seen.field('x-user'))).toEqual([
       ...['ada', 'ada', 'bob', 'ada', 'cookie', 'cookie', 'private', 'private'],
     ]);
+  });
+
+  behaves('remembers nothing for clients that the key does not tell apart', async (create) => {
+    await using upstream = await recordingUpstream('ok', () => ok('ok'));
+    // byCookie sets cookies, and such answers are not kept.
+    await using yes = await authServer(({ headers }, response) =>
+      response.writeHead(headers.cookie?.includes('session=good') ? 200 : 401).end(),
+    );
+    const policies = nginx({ 'auth-url': yes.url, 'auth-cache-key': '$cookie_session' });
+    await using proxy = await startProxy(create, [{ ports: [upstream.port], policies }]);
+    using client = await rawClient(proxy.port);
+    const ask = async (...fields: string[]): Promise<number> => {
+      client.send(get('/', ...fields));
+      return (await client.message()).status;
+    };
+    for (const fields of [['Cookie: a=1', 'Cookie: session=good'], ['Cookie: session=; session=good']]) {
+      expect(await ask(...fields)).toBe(200);
+      expect(await ask()).toBe(401);
+    }
+    expect(await ask('Cookie: session=good')).toBe(200);
+    expect(yes.requests).toHaveLength(4);
+  });
+
+  behaves('lets no client speak for the server, in whichever way it comes in', async (create) => {
+    await using auth = await authServer(byCookie);
+    await using upstream = await recordingUpstream('ok', () => ok('ok'));
+    const policies = nginx({ 'auth-url': auth.url, 'auth-response-headers': 'X-Auth-Request-User' });
+    const any = nginx({
+      ...{ 'auth-url': auth.url, 'auth-response-headers': 'X-Auth-Request-User' },
+      ...{ satisfy: 'any', 'whitelist-source-range': '127.0.0.0/8' },
+    });
+    const sites = [
+      { host: 'app.test', ports: [upstream.port], policies },
+      { host: 'any.test', ports: [upstream.port], policies: any },
+    ];
+    await using proxy = await startProxy(create, sites);
+    using client = await rawClient(proxy.port);
+    client.send(get('/', 'X-Auth-Request-User: eve').replace('app.test', 'any.test'));
+    expect((await client.message()).status).toBe(200);
+    expect(auth.requests).toEqual([]);
+    const body = chunked(['x'], ['X-Auth-Request-User: eve', 'X-Sum: 1']);
+    client.send(request('POST', '/', body, 'Cookie: session=good', 'Transfer-Encoding: chunked'));
+    expect((await client.message()).status).toBe(200);
+    expect(upstream.requests.map((seen) => seen.values('x-auth-request-user'))).toEqual([[], ['ada']]);
+    expect(upstream.requests[1]?.trailers).toEqual([['X-Sum', '1']]);
   });
 
   behaves('is asked about upgrades', async (create) => {
