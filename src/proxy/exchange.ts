@@ -1,7 +1,6 @@
 import { applyEdit, fieldsViewOf } from '../http/head-edit.ts';
 import { type LocalReason, type LocalResponse, statusOf } from '../http/local-response.ts';
 import type { Verdict } from '../policies/policy.ts';
-import { waitMs } from '../policies/response-rate.ts';
 import type { AttemptOutcome } from './attempt.ts';
 import { Attempts } from './attempts.ts';
 import type { ContentEncoder } from './content-encoder.ts';
@@ -16,6 +15,7 @@ import { ExchangeMemory } from './exchange-memory.ts';
 import { NativeRecord, type ReaderFault, detailOf } from './native-record.ts';
 import { RequestBody } from './request-body.ts';
 import { RequestPlan } from './request-plan.ts';
+import { ResponsePace } from './response-pace.ts';
 import type { TimedExchange } from './route-deadlines.ts';
 import type { Downstream } from './downstream/downstream.ts';
 import type { Upstream } from './upstream/upstream.ts';
@@ -70,9 +70,8 @@ export class Exchange {
   /** Encodes the content of the response; null where it goes on as it is. */
   #encoder: ContentEncoder | null = null;
   #persists = false;
-  #respondedAt = 0;
-  /** Until more of the response may be sent. */
-  #heldBack: NodeJS.Timeout | null = null;
+  /** Null where the response may be as fast as its client takes it. */
+  #pace: ResponsePace | null = null;
   #deadline: NodeJS.Timeout | undefined;
 
   /**
@@ -317,7 +316,9 @@ export class Exchange {
     if (this.#attempts.isRetried(head.status) && this.#isLeft(head.status)) return;
     if (head.status >= 400 && this.#replace(head.status, null)) return;
     this.#continueTimer?.clear();
-    if (this.#plan.responseRate !== null) this.#respondedAt = performance.now();
+    const { responseRate } = this.#plan;
+    if (responseRate !== null)
+      this.#pace = new ResponsePace(responseRate, () => this.#boundary.onHeldBackOver());
     this.#framing = clientFraming(head, this.#record.httpVersion);
     this.#record.status = head.status;
     this.#response = 'composed';
@@ -401,25 +402,19 @@ export class Exchange {
   onClientDrain(): void {
     if (this.tunnel) return this.tunnel.clientDrained();
     if (this.#encoder !== null) return this.#encoder.onClientDrain(this);
-    if (!this.#upstream?.isPaused || this.#heldBack !== null) return;
+    if (!this.#upstream?.isPaused || this.#pace?.isWaiting) return;
     this.#client.onDrained();
     this.resumeUpstream();
   }
 
   /** Whether the response was sent faster than its route allows: then nothing more is read of it for a while. */
   #isHeldBack(): boolean {
-    const { responseRate } = this.#plan;
-    if (responseRate === null) return false;
-    if (this.#heldBack !== null) return true;
-    const ms = waitMs(responseRate, this.#record.responseBytes, performance.now() - this.#respondedAt);
-    if (ms < 1) return false;
+    if (!this.#pace?.isAhead(this.#record.responseBytes)) return false;
     this.pauseUpstream();
-    this.#heldBack = setTimeout(() => this.#boundary.onHeldBackOver(), ms);
     return true;
   }
 
   onHeldBackOver(): void {
-    this.#heldBack = null;
     if (!this.#encoder?.clientWaits) this.onClientDrain();
   }
 
@@ -586,7 +581,7 @@ export class Exchange {
     this.#attempts.stopConnecting();
     this.#continueTimer?.clear();
     clearTimeout(this.#deadline);
-    if (this.#heldBack !== null) clearTimeout(this.#heldBack);
+    this.#pace?.stop();
     this.tunnel?.close();
     this.#record.close();
     this.#engine.inFlight--;
