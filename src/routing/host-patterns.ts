@@ -65,13 +65,14 @@ export function separatePatterns(
   oldestFirst: readonly Claims[],
   tell: Tell,
 ): SeparatedPlaces {
+  const isPattern = (at: string): boolean => at.startsWith('~');
+  if (!places.keys().some(isPattern)) return { plain: places, patterns: undefined };
   const routes: Route[] = [];
   const plain = new Map<string, PathSlot>();
   for (const [at, slot] of places) {
-    if (!at.startsWith('~')) plain.set(at, slot);
+    if (!isPattern(at)) plain.set(at, slot);
     else routes.push(...[slot.whole, slot.prefix].filter((route) => route !== null));
   }
-  if (routes.length === 0) return { plain, patterns: undefined };
   const ages = new Map(oldestFirst.map(({ ingress }, age) => [ingress, age]));
   const objects = new Map(oldestFirst.map(({ ingress, object }) => [ingress, object]));
   const ageOf = ({ ingress }: Route): number => ages.get(ingress) ?? Infinity;

@@ -22,6 +22,7 @@ export function splitRoutes(
   canaries: readonly Claims[],
   tell: (canary: Claims, problem: Problem) => void,
 ): SplitRoutes {
+  if (canaries.length === 0) return { places, defaultRoute };
   const split = new Map(places);
   let splitDefault = defaultRoute;
   for (const claims of canaries) {
