@@ -14,6 +14,29 @@ export function separatorOf(lowerName: string): string {
 /** `Name` and value as they are written. */
 export type HeaderField = readonly [name: string, value: string];
 
+/** Fields of different names that many messages get alike; what setting them takes is worked out once. */
+export interface FieldSet {
+  readonly fields: readonly HeaderField[];
+  /** In lower case. */
+  readonly names: ReadonlySet<string>;
+  /** As `HeadEdit` keeps them. */
+  readonly lengths: number;
+}
+
+/** The last field of each name counts. */
+export function fieldSet(fields: readonly HeaderField[]): FieldSet {
+  const byName = new Map(fields.map((field) => [field[0].toLowerCase(), field]));
+  const names = new Set(byName.keys());
+  let lengths = 0;
+  for (const name of names) lengths |= lengthBit(name.length);
+  return { fields: [...byName.values()], names, lengths };
+}
+
+/** A bit for a length, modulo 32. */
+function lengthBit(length: number): number {
+  return 1 << (length & 31);
+}
+
 /**
  * What is changed in the header fields of one message: a short list, applied once when the head is written, the same for
  * HTTP/1.1, HTTP/2 and responses that Portico makes itself. Fields that nobody names stay the bytes they are.
@@ -22,8 +45,11 @@ export type HeaderField = readonly [name: string, value: string];
  */
 export class HeadEdit {
   readonly #fields: FieldsView;
-  readonly #replaced = new Set<string>();
-  /** A bit for the length (modulo 32) of each name in `#replaced`, so that most fields are passed over at a glance. */
+  /** The names whose fields do not stay; most heads need no set of their own. */
+  #replaced: Set<string> | null = null;
+  /** The same, of the field sets. */
+  readonly #sets: ReadonlySet<string>[] = [];
+  /** A bit for the length of each of these names, so that most fields are passed over at a glance. */
   #lengths = 0;
   readonly #added: HeaderField[] = [];
 
@@ -35,7 +61,7 @@ export class HeadEdit {
   value(name: string): string | undefined {
     const lower = name.toLowerCase();
     const added = this.#added.filter(([each]) => each.toLowerCase() === lower).map(([, value]) => value);
-    const before = this.#replaced.has(lower) ? undefined : this.#fields.value(lower);
+    const before = this.drops(lower) ? undefined : this.#fields.value(lower);
     const values = before === undefined ? added : [before, ...added];
     return values.length === 0 ? undefined : values.join(', ');
   }
@@ -44,7 +70,7 @@ export class HeadEdit {
   values(name: string): readonly string[] {
     const lower = name.toLowerCase();
     const added = this.#added.filter(([each]) => each.toLowerCase() === lower).map(([, value]) => value);
-    return this.#replaced.has(lower) ? added : [...this.#fields.values(lower), ...added];
+    return this.drops(lower) ? added : [...this.#fields.values(lower), ...added];
   }
 
   /** Changes each field of this name by itself. Where none becomes another, they stay the bytes they are. */
@@ -76,14 +102,25 @@ export class HeadEdit {
     if (!this.has(name)) this.#added.push([name, value]);
   }
 
+  /** One field of each name, instead of those that are there. */
+  setAll({ fields, names, lengths }: FieldSet): void {
+    for (let i = this.#added.length - 1; i >= 0; i--) {
+      if (names.has(this.#added[i]?.[0].toLowerCase() ?? '')) this.#added.splice(i, 1);
+    }
+    this.#added.push(...fields);
+    this.#sets.push(names);
+    this.#lengths |= lengths;
+  }
+
   /** No field of this name. */
   remove(name: string): void {
     const lower = name.toLowerCase();
     for (let i = this.#added.length - 1; i >= 0; i--) {
-      if (this.#added[i]?.[0].toLowerCase() === lower) this.#added.splice(i, 1);
+      const added = this.#added[i]?.[0];
+      if (added?.length === lower.length && added.toLowerCase() === lower) this.#added.splice(i, 1);
     }
-    this.#replaced.add(lower);
-    this.#lengths |= 1 << (lower.length & 31);
+    (this.#replaced ??= new Set()).add(lower);
+    this.#lengths |= lengthBit(lower.length);
   }
 
   /** What is written after the fields that stay. */
@@ -93,12 +130,14 @@ export class HeadEdit {
 
   /** Whether a field with a name of this length may be one that does not stay; most are not. */
   mayDrop(nameLength: number): boolean {
-    return (this.#lengths & (1 << (nameLength & 31))) !== 0;
+    return (this.#lengths & lengthBit(nameLength)) !== 0;
   }
 
   /** Whether the fields of a lower-case name do not stay. */
   drops(lowerName: string): boolean {
-    return this.#replaced.has(lowerName);
+    if (this.#replaced?.has(lowerName)) return true;
+    for (const names of this.#sets) if (names.has(lowerName)) return true;
+    return false;
   }
 }
 

@@ -1,4 +1,4 @@
-import type { HeaderField } from '../http/head-edit.ts';
+import { type HeaderField, fieldSet } from '../http/head-edit.ts';
 import type { LocalResponse } from '../http/local-response.ts';
 import { quote } from '../model/untyped.ts';
 import type { AnnotationReader } from './annotation-reader.ts';
@@ -125,7 +125,7 @@ export const cors = definePolicy({
     const allowed = new Set(origins);
     const isOpen = allowed.has('*');
     const allows = (origin: string | undefined): boolean => isOpen || isAllowed(allowed, origin);
-    const fields = fieldsOf(config);
+    const fields = fieldSet(fieldsOf(config));
     return {
       onRequest(request) {
         if (request.method !== 'OPTIONS') return CONTINUE;
@@ -140,7 +140,7 @@ export const cors = definePolicy({
         if (!allows(origin)) return;
         edit.set('Access-Control-Allow-Origin', isOpen ? '*' : (origin ?? ''));
         if (!credentials) edit.remove('Access-Control-Allow-Credentials');
-        for (const [name, value] of fields) edit.set(name, value);
+        edit.setAll(fields);
       },
     };
   },

@@ -1,4 +1,4 @@
-import type { HeaderField } from '../http/head-edit.ts';
+import { type HeaderField, fieldSet } from '../http/head-edit.ts';
 import { asObject, quote } from '../model/untyped.ts';
 import type { AnnotationSpec } from './annotation-spec.ts';
 import { fieldFault } from './field-fault.ts';
@@ -73,11 +73,10 @@ export const customHeaders = definePolicy({
     return set.length === 0 ? null : { set };
   },
 
-  bind: ({ set }) => ({
-    onResponse(edit) {
-      for (const [name, value] of set) edit.set(name, value);
-    },
-  }),
+  bind({ set }) {
+    const fields = fieldSet(set);
+    return { onResponse: (edit) => edit.setAll(fields) };
+  },
 
   describe: ({ set }) => set.map(([name, value]) => `${name}: ${value}`).join(', '),
 });

@@ -1,4 +1,4 @@
-import type { HeaderField } from '../http/head-edit.ts';
+import { type HeaderField, fieldSet } from '../http/head-edit.ts';
 import { type Template, parseTemplate, renderTemplate, templateText } from '../http/variables.ts';
 import { asObject, quote } from '../model/untyped.ts';
 import type { AnnotationReader } from './annotation-reader.ts';
@@ -90,6 +90,7 @@ export const globalHeaders = definePolicy({
   },
 
   bind({ request, response, hide }) {
+    const fields = fieldSet(response);
     return {
       ...(request.length > 0 && {
         onRequest(view, edit) {
@@ -105,7 +106,7 @@ export const globalHeaders = definePolicy({
       ...((response.length > 0 || hide.length > 0) && {
         onResponse(edit) {
           for (const name of hide) edit.remove(name);
-          for (const [name, value] of response) edit.set(name, value);
+          edit.setAll(fields);
         },
       }),
     };

@@ -1,3 +1,4 @@
+import { fieldSet } from '../http/head-edit.ts';
 import { plural } from '../model/plural.ts';
 import { quote } from '../model/untyped.ts';
 import type { AnnotationSpec } from './annotation-spec.ts';
@@ -57,11 +58,10 @@ export const responseHeaders = definePolicy({
     return set.length === 0 ? null : { set };
   },
 
-  bind: ({ set }) => ({
-    onResponse(edit) {
-      for (const [name, value] of set) edit.set(name, value);
-    },
-  }),
+  bind({ set }) {
+    const fields = fieldSet(set);
+    return { onResponse: (edit) => edit.setAll(fields) };
+  },
 
   describe: ({ set }) => set.map(([name, value]) => `${name}: ${value}`).join(', '),
 });
