@@ -19,6 +19,8 @@ export interface SubrequestLimits {
   /** Under way at a time. */
   readonly perNamespace: number;
   readonly total: number;
+  /** Under way at a time for a namespace while half of `total` is taken, so that others find room. */
+  readonly perNamespaceWhenCrowded: number;
   /** Of those that nobody waits for: to one server, of a namespace, and in sum. */
   readonly background: { readonly perServer: number; readonly perNamespace: number; readonly total: number };
   /** Kept open by a namespace while it asks nothing. */
@@ -32,6 +34,7 @@ export interface SubrequestLimits {
 const DEFAULT_LIMITS: SubrequestLimits = {
   perNamespace: 256,
   total: 1_024,
+  perNamespaceWhenCrowded: 32,
   background: { perServer: 32, perNamespace: 64, total: 256 },
   idleConnections: 16,
   idleMs: 60_000,
@@ -48,7 +51,8 @@ const WITH_BODY: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
 interface Tenant {
   readonly http: http.Agent;
   readonly https: https.Agent;
-  readonly hosts: Set<string>;
+  /** The names in use, and when each was last asked for. */
+  readonly hosts: Map<string, number>;
   underWay: number;
   readonly background: Background;
   askedAt: number;
@@ -113,9 +117,11 @@ export class Subrequests {
     if (refusedName(to.host, namespace, this.#rules) !== null) return failed('host-refused');
     const now = this.#now();
     const tenant = this.#tenant(namespace, now);
-    if (tenant.underWay >= this.#limits.perNamespace || this.#underWay >= this.#limits.total)
-      return failed('too-many');
-    if (isIP(to.host) === 0 && !this.#keepName(tenant, to.host, namespace)) return failed('too-many');
+    const { perNamespace, perNamespaceWhenCrowded, total } = this.#limits;
+    const isCrowded = this.#underWay >= total / 2;
+    const most = isCrowded ? Math.min(perNamespaceWhenCrowded, perNamespace) : perNamespace;
+    if (tenant.underWay >= most || this.#underWay >= total) return failed('too-many');
+    if (isIP(to.host) === 0 && !this.#keepName(tenant, to.host, namespace, now)) return failed('too-many');
     tenant.askedAt = now;
     tenant.underWay++;
     this.#underWay++;
@@ -218,7 +224,7 @@ export class Subrequests {
       tenant = {
         http: new http.Agent(options),
         https: new https.Agent(options),
-        hosts: new Set(),
+        hosts: new Map(),
         underWay: 0,
         background: { underWay: 0, byServer: new Map() },
         askedAt: now,
@@ -228,12 +234,23 @@ export class Subrequests {
     return tenant;
   }
 
-  /** False when there is no room for the name. */
-  #keepName({ hosts }: Tenant, host: string, namespace: string): boolean {
-    if (hosts.has(host)) return true;
-    if (hosts.size >= this.#limits.names) return false;
-    hosts.add(host);
-    this.#names.keep(host, namespace);
+  /** False when there is no room for the name. Clients may choose it, so one that is not asked for gives way. */
+  #keepName({ hosts }: Tenant, host: string, namespace: string, now: number): boolean {
+    const { names, forgetMs } = this.#limits;
+    if (!hosts.has(host)) {
+      if (hosts.size >= names) {
+        for (const [unused, askedAt] of hosts) {
+          if (now < askedAt + forgetMs) break;
+          hosts.delete(unused);
+          this.#names.release(unused, namespace);
+        }
+      }
+      if (hosts.size >= names) return false;
+      this.#names.keep(host, namespace);
+    }
+    // The one that was asked for least recently comes first.
+    hosts.delete(host);
+    hosts.set(host, now);
     return true;
   }
 
@@ -250,7 +267,7 @@ export class Subrequests {
     this.#tenants.delete(namespace);
     tenant.http.destroy();
     tenant.https.destroy();
-    for (const host of tenant.hosts) this.#names.release(host, namespace);
+    for (const host of tenant.hosts.keys()) this.#names.release(host, namespace);
   }
 }
 

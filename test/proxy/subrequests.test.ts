@@ -33,7 +33,7 @@ async function server(answer: RequestListener, tls?: https.ServerOptions) {
 }
 
 /** A sender for which every name leads to the loopback. */
-function sender(limits: Partial<SubrequestLimits> = {}, allowLoopback = true) {
+function sender(limits: Partial<SubrequestLimits> = {}, allowLoopback = true, now = Date.now) {
   const names = createExternalNames({
     ask: ({ host, namespace }) =>
       process.nextTick(() =>
@@ -44,7 +44,7 @@ function sender(limits: Partial<SubrequestLimits> = {}, allowLoopback = true) {
       ),
     now: Date.now,
   });
-  const made = new Subrequests({ names, rules: { allowLoopback }, now: Date.now, limits });
+  const made = new Subrequests({ names, rules: { allowLoopback }, now, limits });
   closing.push(() => made.close());
   return made;
 }
@@ -195,6 +195,31 @@ test('a body without end costs its connection, and no more', async () => {
   expect(failure(await sender().send(request(port)))).toBe('status 200');
   await until(() => [...sockets].every(({ destroyed }) => destroyed));
   expect(sockets.size).toBe(1);
+});
+
+test('namespaces whose servers are silent leave room for others', async () => {
+  const { port } = await server(({ url }, response) => void (url === '/' && response.end()));
+  const requests = sender({ perNamespace: 4, total: 8, perNamespaceWhenCrowded: 1 });
+  const silent = { target: '/silent', timeoutMs: 200 };
+  const outcomes = ['a', 'b', 'c', 'd'].flatMap((namespace) =>
+    [1, 2, 3, 4].map(() => requests.send(request(port, { namespace, ...silent }))),
+  );
+  expect(failure(await requests.send(request(port, { target: '/' })))).toBe('status 200');
+  const failures = (await Promise.all(outcomes)).map(failure);
+  expect(failures.filter((reason) => reason === 'timed-out')).toHaveLength(7);
+});
+
+test('names that nobody asks for any more make room for others', async () => {
+  const { port } = await server((_, response) => void response.end());
+  let now = 0;
+  const requests = sender({ names: 2, forgetMs: 1_000 }, true, () => now);
+  const ask = async (host: string) => failure(await requests.send(request(port, {}, { host })));
+  expect([await ask('one.test'), await ask('two.test')]).toEqual(['status 200', 'status 200']);
+  now = 600;
+  expect([await ask('three.test'), await ask('one.test')]).toEqual(['too-many', 'status 200']);
+  now = 1_200;
+  expect([await ask('three.test'), await ask('two.test')]).toEqual(['status 200', 'too-many']);
+  expect(await ask('one.test')).toBe('status 200');
 });
 
 test('a namespace has its share of what is under way, and its own connections', async () => {
