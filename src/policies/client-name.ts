@@ -24,6 +24,8 @@ const NAME: AnnotationSpec = {
 const SUBJECT = 'ssl-client-subject-dn';
 const NOT_HERE: Verdict = { kind: 'refuse', reason: 'client-name-denied' };
 const MAX_NAMES = 256;
+/** The attributes of a subject (RFC 4514). A comma in the value of one is escaped, and begins no other. */
+const ATTRIBUTES = /(?:\\.|[^,+\\])+/g;
 
 export const clientName = definePolicy({
   name: 'client-name',
@@ -53,7 +55,10 @@ function matcher(config: ClientNameConfig): (subject: string) => boolean {
   if (config.kind === 'pattern') return compilePattern(config.pattern);
   const names = new Set(config.names);
   // Names have nothing that would be escaped, so that one with a backslash is none of them.
-  return (subject) => names.has(/(?:^|,)CN=([^,+\\]+)(?:[,+]|$)/.exec(subject)?.[1] ?? '');
+  return (subject) => {
+    const name = subject.match(ATTRIBUTES)?.find((attribute) => attribute.startsWith('CN='));
+    return name !== undefined && names.has(name.slice('CN='.length));
+  };
 }
 
 function readNames(read: AnnotationReader): ClientNameConfig | null {
