@@ -21,6 +21,11 @@ function ingressNaming(key: string, named: string, className?: string): ApiObjec
 
 const opaque = (key: string, value = 'YQ=='): ApiObject => secret(key, { auth: value }, 'Opaque');
 
+function configMap(key: string, data: Readonly<Record<string, string>>): ApiObject {
+  const [namespace = '', name = ''] = key.split('/');
+  return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { namespace, name }, data };
+}
+
 const held = ({ source }: WatchedCluster): string[] =>
   ['shop/a', 'shop/b', 'shop/c', 'blog/a'].filter((key) => get(source.snapshot().secrets, key));
 
@@ -129,10 +134,6 @@ test('a namespace has a limit of objects that its annotations name; the next one
 });
 
 test('the ConfigMap of ingress-nginx is known before anything is served, and what it names is followed', async () => {
-  const configMap = (key: string, data: Readonly<Record<string, string>>): ApiObject => {
-    const [namespace = '', name = ''] = key.split('/');
-    return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { namespace, name }, data };
-  };
   await using cluster = await watchCluster({
     source: {
       naming: { ...naming, ingressNginxConfigMap: 'ops/nginx' },
@@ -158,4 +159,17 @@ test('the ConfigMap of ingress-nginx is known before anything is served, and wha
   api.apply(configMap('ops/nginx', { 'allow-cross-namespace-resources': 'true' }));
   await cluster.until(() => known() === 'ops/nginx');
   expect(watched(cluster)).toBe(2);
+});
+
+test('a server without streaming lists is asked for a list of what is named', async () => {
+  await using cluster = await watchCluster({
+    streamingList: false,
+    source: { naming: { ...naming, tcpServicesConfigMap: 'ops/tcp' } },
+    objects: [configMap('ops/tcp', { '9000': 'shop/web:80' }), configMap('ops/other', {})],
+  });
+  const { api, source } = cluster;
+  await source.synced;
+  expect([...entries(source.snapshot().configMaps)].map(([key]) => key)).toEqual(['ops/tcp']);
+  const lists = api.requests.filter(({ verb, path }) => verb === 'list' && path.includes('/configmaps'));
+  expect(lists.map((request) => nameIn(request))).toEqual(['tcp']);
 });
