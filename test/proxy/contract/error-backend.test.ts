@@ -115,6 +115,21 @@ contract('an error backend', (behaves) => {
     ]);
   });
 
+  behaves('is not asked for clients that an access rule denies', async (create) => {
+    await using app = await recordingUpstream('app', () => ok('fine'));
+    await using pages = await recordingUpstream('pages', () => ok('a page'));
+    const policies = { ...errors([403]), 'source-ranges': { allow: ['192.0.2.0/24'], deny: [] } };
+    const sites: Site[] = [
+      { ports: [app.port], policies },
+      { ports: [pages.port], host: 'errors.test' },
+    ];
+    await using proxy = await startProxy(create, sites);
+    using client = await rawClient(proxy.port);
+    client.send(get('/a?b'));
+    expect((await client.message()).status).toBe(403);
+    expect([...app.requests, ...pages.requests]).toEqual([]);
+  });
+
   behaves('that fails is not asked again: the client gets what happened then', async (create) => {
     await using app = await recordingUpstream('app', () => page(404, 'not here'));
     const port = await unusedPort();
