@@ -1,6 +1,6 @@
 import type { HeaderField } from '../http/head-edit.ts';
 import { isForwardingField, isHopByHop } from '../http/header-fields.ts';
-import type { RequestView } from '../http/request-view.ts';
+import type { RequestEdit, RequestView } from '../http/request-view.ts';
 import type { Subrequest, SubrequestTarget } from '../http/subrequest.ts';
 import { type Template, parseTemplate, renderTemplate, templateText } from '../http/variables.ts';
 import type { AnnotationReader } from './annotation-reader.ts';
@@ -77,11 +77,11 @@ export const mirror = definePolicy({
 
   bind(config, thread) {
     return {
-      onRequest(request) {
+      onRequest(request, edit) {
         const hasBody = request.value('transfer-encoding') !== undefined || lengthOf(request) > 0;
         const isCopied = request.value('upgrade') === undefined && (!hasBody || config.withoutBodies);
         // Nobody waits for it.
-        if (isCopied) void thread.send(copyOf(config, request));
+        if (isCopied) void thread.send(copyOf(config, request, edit));
         return CONTINUE;
       },
     };
@@ -151,7 +151,12 @@ const OMITTED: ReadonlySet<string> = new Set([
   'x-original-uri',
 ]);
 
-function copyOf({ namespace, to, target, host }: MirrorConfig, request: RequestView): Subrequest {
+/** What no Pod gets of the request, such as a password that was checked, is not copied. */
+function copyOf(
+  { namespace, to, target, host }: MirrorConfig,
+  request: RequestView,
+  edit: RequestEdit,
+): Subrequest {
   const fields: HeaderField[] = [
     ['Host', host],
     ['X-Real-IP', request.clientAddress],
@@ -164,7 +169,7 @@ function copyOf({ namespace, to, target, host }: MirrorConfig, request: RequestV
   for (const field of request.allFields()) {
     const name = field[0].toLowerCase();
     const isLeftOut = OMITTED.has(name) || name.includes('_') || isHopByHop(name) || isForwardingField(name);
-    if (!isLeftOut) fields.push(field);
+    if (!isLeftOut && !edit.drops(name)) fields.push(field);
   }
   const rendered = target === null ? request.target : renderTemplate(target, request);
   // `https://host/$request_uri` is how most write it. No byte of a variable may end the request line.

@@ -36,6 +36,23 @@ contract('mirror', (behaves) => {
     expect(test.connections.length).toBeLessThanOrEqual(32);
   });
 
+  behaves('copies no password that was checked', async (create) => {
+    await using upstream = await recordingUpstream('main', () => ok('main'));
+    await using test = await recordingUpstream('test', () => ok('test'));
+    const auth = Buffer.from('ada:{PLAIN}pw').toString('base64');
+    const policies = {
+      mirror: mirrorTo(test.port),
+      'basic-auth': { secret: 'shop/users', format: 'htpasswd', challenge: 'Basic realm="x"' },
+    } as const;
+    const secrets = new Map([['shop/users', { auth }]]);
+    await using proxy = await startProxy(create, [{ ports: [upstream.port], policies }], { secrets });
+    using client = await rawClient(proxy.port);
+    client.send(get('/', 'X-Kept: 1', `Authorization: Basic ${Buffer.from('ada:pw').toString('base64')}`));
+    expect((await client.message()).status).toBe(200);
+    await until(() => test.requests.length === 1);
+    expect(['x-kept', 'authorization'].map((name) => test.requests[0]?.values(name))).toEqual([['1'], []]);
+  });
+
   behaves('copies no body, and a request that has one only where it may go without', async (create) => {
     await using upstream = await recordingUpstream('main', () => ok('main'));
     await using test = await recordingUpstream('test', () => ok('test'));
