@@ -97,19 +97,20 @@ export class StreamRelay {
       failure = error;
       if (this.#state === 'relaying') this.#abort();
     });
-    upstream.once('close', () => {
+    const onFault = (fault: unknown): void => {
+      this.#abort();
+      this.#upstreams.onFault(fault);
+    };
+    const closed = contained(() => {
       attemptEnded(state);
       if (this.#state === 'connecting') this.#attemptFailed(state, failure);
       else this.#sideClosed();
-    });
-    const connected = contained(
-      () => this.#relay(upstream, state),
-      (fault) => {
-        this.#abort();
-        this.#upstreams.onFault(fault);
-      },
+    }, onFault);
+    upstream.once('close', closed);
+    upstream.once(
+      'connect',
+      contained(() => this.#relay(upstream, state), onFault),
     );
-    upstream.once('connect', connected);
   }
 
   #attemptFailed(state: EndpointState, failure: NodeJS.ErrnoException | undefined): void {

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EndpointState, Endpoints } from '../balance/endpoint-pool.ts';
+import { contained } from '../contained.ts';
 import { type DeadlineList, Deadlines } from '../deadlines.ts';
 import type { Limits } from '../limits.ts';
 import type { Backend } from '../../routing/table.ts';
@@ -51,22 +52,28 @@ export class Streams {
    */
   relay(client: Socket, backend: Backend, clientAddress: string, preface: Buffer | null = null): void {
     const waits = this.#context.endpoints.pending(backend);
-    if (waits === null) return this.#begin(client, backend, clientAddress, preface);
+    const begin = contained(
+      () => this.#begin(client, backend, clientAddress, preface),
+      (fault) => {
+        client.resetAndDestroy();
+        this.#context.onFault(fault);
+      },
+    );
+    if (waits === null) return begin();
     client.pause();
     const ignore = (): void => undefined;
     client.on('error', ignore);
-    const begin = (): void => this.#begin(client, backend, clientAddress, preface);
-    waits.then(begin, begin).catch((fault: unknown) => this.#context.onFault(fault));
+    void waits.then(begin, begin);
   }
 
   /** Waits until all have ended, and resets those that have not after `timeoutMs`. Resolves with how many these were. */
   async drain(timeoutMs: number): Promise<number> {
     const until = performance.now() + timeoutMs;
     while (this.#relays.size > 0 && performance.now() < until) await sleep(LOOK_EVERY_MS);
-    const cut = this.#relays.size;
+    const aborted = this.#relays.size;
     for (const relay of [...this.#relays]) relay.destroy();
     this.#deadlines.stop();
-    return cut;
+    return aborted;
   }
 
   #begin(client: Socket, backend: Backend, clientAddress: string, preface: Buffer | null): void {

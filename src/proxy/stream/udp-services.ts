@@ -57,8 +57,9 @@ export class UdpServices {
   readonly #onFailure: (failure: StreamListenFailure) => void;
   readonly #deadlines: Deadlines;
   readonly #idling: DeadlineList<Session>;
-  /** By the key of the route; one whose port is taken by someone else waits to try again. */
   readonly #sockets = new Map<string, Socket>();
+  /** The routes whose port could not be had, until the next try. */
+  readonly #retries = new Map<string, NodeJS.Timeout>();
   /** By service, and the address and port of the client. */
   readonly #sessions = new Map<string, Session>();
   #table: RouteTable | null = null;
@@ -81,7 +82,8 @@ export class UdpServices {
       const old = before ? get(before.streams, key) : undefined;
       if (old && old.backend !== route?.backend) this.#endAll((session) => session.service === key);
       if (route === undefined) this.#close(key);
-      else if (route.protocol === 'udp' && !this.#sockets.has(key)) this.#listen(key, route);
+      else if (route.protocol === 'udp' && !this.#sockets.has(key) && !this.#retries.has(key))
+        this.#listen(key, route);
     }
   }
 
@@ -89,7 +91,7 @@ export class UdpServices {
   async drain(timeoutMs: number): Promise<void> {
     if (this.#sessions.size > 0) await sleep(Math.min(LAST_MOMENT_MS, timeoutMs));
     this.#table = null;
-    for (const key of [...this.#sockets.keys()]) this.#close(key);
+    for (const key of [...this.#sockets.keys(), ...this.#retries.keys()]) this.#close(key);
     this.#deadlines.stop();
   }
 
@@ -97,27 +99,34 @@ export class UdpServices {
     const { host, reusePort } = this.#place;
     const socket = createSocket({ type: host !== undefined && !isIPv6(host) ? 'udp4' : 'udp6', reusePort });
     this.#sockets.set(key, socket);
-    socket.once('error', (error: NodeJS.ErrnoException) => {
-      this.#onFailure({ protocol, port, code: error.code ?? '' });
+    let isBound = false;
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      // Of one datagram that could not be sent, or of a socket that was given up.
+      if (isBound || this.#sockets.get(key) !== socket) return;
+      this.#sockets.delete(key);
       socket.close();
-      setTimeout(() => this.#listenAgain(key, socket), RETRY_MS).unref();
+      this.#retries.set(key, setTimeout(() => this.#listenAgain(key), RETRY_MS).unref());
+      this.#onFailure({ protocol, port, code: error.code ?? '' });
     });
-    socket.on('message', (datagram, from) => this.#receive(key, socket, datagram, from));
-    socket.bind({ port, ...(host !== undefined && { address: host }) }, () => {
-      socket.removeAllListeners('error');
-      // Of one datagram that could not be sent.
-      socket.on('error', () => undefined);
+    socket.on('message', (datagram, from) => {
+      try {
+        this.#receive(key, socket, datagram, from);
+      } catch (fault) {
+        this.#context.onFault(fault);
+      }
     });
+    socket.bind({ port, ...(host !== undefined && { address: host }) }, () => (isBound = true));
   }
 
-  #listenAgain(key: string, failed: Socket): void {
-    if (this.#sockets.get(key) !== failed) return;
-    this.#sockets.delete(key);
+  #listenAgain(key: string): void {
+    this.#retries.delete(key);
     const route = this.#table && get(this.#table.streams, key);
     if (route) this.#listen(key, route);
   }
 
   #close(key: string): void {
+    clearTimeout(this.#retries.get(key));
+    this.#retries.delete(key);
     const socket = this.#sockets.get(key);
     if (!socket) return;
     this.#sockets.delete(key);

@@ -1,0 +1,48 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { expect, it } from 'vitest';
+import { createEndpoints } from '../../../src/proxy/balance/endpoint-pool.ts';
+import { DEFAULT_LIMITS } from '../../../src/proxy/limits.ts';
+import type { StreamListenFailure } from '../../../src/proxy/stream/tcp-services.ts';
+import { UdpServices } from '../../../src/proxy/stream/udp-services.ts';
+import { mapOf } from '../../../src/model/sharded-map.ts';
+import { EMPTY_TABLE } from '../../../src/routing/table-update.ts';
+import type { RouteTable, StreamRoute } from '../../../src/routing/table.ts';
+import { externalNames } from '../../support/external-names.ts';
+import { soon } from '../../support/until.ts';
+
+function tableWith(ports: readonly number[]): RouteTable {
+  const routes = ports.map((port): [string, StreamRoute] => {
+    const flags = { acceptsProxyProtocol: false, sendsProxyProtocol: false };
+    return [
+      `udp/${port}`,
+      { protocol: 'udp', port, backend: 'db/dns:53/udp', configMap: 'ops/udp', ...flags },
+    ];
+  });
+  return { ...EMPTY_TABLE, streams: mapOf(routes) };
+}
+
+it('a port that another process has fails by itself, and can be given up while it waits', async () => {
+  const other = createSocket('udp4').bind(0, '127.0.0.1');
+  await soon(once(other, 'listening'), () => 'a socket');
+  const { port } = other.address();
+  const failed = Promise.withResolvers<StreamListenFailure>();
+  const faults: unknown[] = [];
+  const context = {
+    endpoints: createEndpoints({ random: () => 0, externalNames: externalNames() }),
+    limits: DEFAULT_LIMITS,
+    now: Date.now,
+    onFault: (fault: unknown) => void faults.push(fault),
+    onOutOfDescriptors: () => undefined,
+  };
+  const place = { host: '127.0.0.1', reusePort: false };
+  const services = new UdpServices(place, context, failed.resolve);
+  services.adopt(tableWith([port]), []);
+  const failure = await soon(failed.promise, () => 'a failure to listen');
+  expect(failure).toEqual({ protocol: 'udp', port, code: 'EADDRINUSE' });
+  expect(() => services.adopt(tableWith([]), [])).not.toThrow();
+  services.adopt(tableWith([port]), []);
+  await services.drain(0);
+  other.close();
+  expect(faults).toEqual([]);
+});
