@@ -17,6 +17,12 @@ export interface ConnectionInfo {
   readonly port: number;
   /** Whether TLS ended here. */
   readonly tls: boolean;
+  /** Where it was accepted, as `portKey` writes it: which listeners of Gateways may have its requests. None when absent. */
+  readonly portKey?: string;
+  /** Present where it was accepted for Gateways alone: no Ingress is served there. */
+  readonly gatewayOnly?: true;
+  /** The name that the client asked for in its handshake (SNI, RFC 6066 3), lower case; absent where it asked for none. */
+  readonly serverName?: string;
   /** What the client presented, where it was asked for a certificate. */
   readonly certificate?: PresentedCertificate;
 }

@@ -7,6 +7,8 @@ export type Refusal =
   | 'method-not-allowed'
   | 'no-route'
   | 'backend-unavailable'
+  /** A route of a Gateway names nothing that this share of its requests may go to. */
+  | 'backend-invalid'
   /** A policy that decides who gets in, or what is verified, cannot be enforced. */
   | 'closed-by-policy'
   | PathRefusal
@@ -198,6 +200,7 @@ function grpcStatus(reason: LocalReason): LocalResponse {
 function grpcStatusOf(reason: LocalReason): number {
   if (reason === 'deadline-exceeded') return GRPC.deadlineExceeded;
   if (reason === 'certificate-missing' || reason === 'certificate-refused') return GRPC.unauthenticated;
+  if (reason === 'backend-invalid') return GRPC.unavailable;
   switch (statusOf(reason)) {
     case 400:
     case 431:
@@ -371,6 +374,8 @@ function explain(reason: LocalReason): Explanation {
       return { status: 502, message: 'the upstream sent something that is not a valid HTTP response' };
     case 'backend-unavailable':
       return { status: 503, message: 'the service behind this route is missing or has no endpoint' };
+    case 'backend-invalid':
+      return { status: 500, message: 'this route names no service that may have this request' };
     case 'closed-by-policy':
       return {
         status: 503,

@@ -16,5 +16,8 @@ export interface RequestFacts {
   /** The values of its fields of a lower-case name, joined with `, `; none unless said. */
   value?(name: string): string | undefined;
   /** The connection that it came on: in clear text unless it is known better. */
-  readonly connectionInfo?: Pick<ConnectionInfo, 'tls' | 'certificate'>;
+  readonly connectionInfo?: Pick<
+    ConnectionInfo,
+    'tls' | 'certificate' | 'portKey' | 'gatewayOnly' | 'serverName'
+  >;
 }

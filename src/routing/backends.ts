@@ -119,6 +119,7 @@ function unavailable(key: BackendKey, reason: Unavailable): Resolved {
 function reasonOf(key: BackendKey): Unavailable {
   switch (key) {
     case 'resource-backend':
+    case 'invalid-reference':
       return key;
     default:
       return 'invalid-backend';

@@ -2,10 +2,11 @@ import { get } from '../model/sharded-map.ts';
 import { chooseBackend } from './choose-backend.ts';
 import { backendWithoutEndpoints } from './error-backend.ts';
 import { keptBackend } from './session.ts';
-import type { Backend, HostRoutes, Route, RouteTable } from './table.ts';
+import { type Backend, type HostRoutes, INVALID_REFERENCE, type Route, type RouteTable } from './table.ts';
 import { hostReference } from './host-certificate.ts';
 import { TOO_COSTLY } from '../http/regex/first-match.ts';
-import { matchIn, normalizeHost, normalizePath, routesFor } from './match.ts';
+import { type ArrivalPort, routesAt } from './gateway-routes.ts';
+import { matchForGateway, matchIn, normalizeHost, normalizePath, routesFor } from './match.ts';
 import { normalizeRulePath } from '../http/path.ts';
 import { certificateRefusal } from './client-certificate-check.ts';
 import type { BoundPolicies } from '../policies/bound-policies.ts';
@@ -44,7 +45,9 @@ export function policiesToAsk(decision: Decision, { onRequest }: BoundPolicies):
     case 'forward':
       return onRequest;
     case 'refuse':
-      return decision.reason === 'backend-unavailable' ? onRequest : [];
+      return decision.reason === 'backend-unavailable' || decision.reason === 'backend-invalid'
+        ? onRequest
+        : [];
     case 'redirect':
       return [];
     default:
@@ -113,7 +116,13 @@ export function decide(
   const path = normalizePath(target);
   if (path === null) return refuse('bad-target');
 
-  const routes = routesFor(table, host);
+  const routes =
+    table.ports.size === 0
+      ? routesFor(table, host)
+      : routesAt(table, request.connectionInfo ?? NOWHERE, host);
+  if (routes?.gateway !== undefined || request.connectionInfo?.gatewayOnly) {
+    return decideForGateway(table, routes, path, request);
+  }
   const route = matchIn(table, routes, path);
   if (route === TOO_COSTLY) return refuse('path-too-costly');
   if (health !== null && path === health.path && !isServed(table, routes, route, path)) {
@@ -137,6 +146,38 @@ export function decide(
   return forward(table, route, request);
 }
 
+const NOWHERE: ArrivalPort = {};
+
+/** What a listener of a Gateway does with a request; 404 where no listener has its host. */
+function decideForGateway(
+  table: RouteTable,
+  routes: HostRoutes | null,
+  path: string,
+  request: RequestFacts,
+): Decision {
+  if (routes === null) return refuse('no-route');
+  if (isMisdirected(table, routes, request)) return refuse('misdirected');
+  const route = matchForGateway(routes, path, request);
+  if (route === TOO_COSTLY) return refuse('path-too-costly');
+  if (route !== null && route.policies !== null && route.policies.closed.length > 0) {
+    return { kind: 'refuse', route, reason: 'closed-by-policy' };
+  }
+  const refusal = certificateRefusal(table, routes, route, request.connectionInfo, false);
+  if (refusal !== null) return { kind: 'refuse', route, reason: refusal };
+  return route === null ? refuse('no-route') : forward(table, route, request);
+}
+
+/** Whether the connection is for another listener than the host: clients share connections between hosts of HTTP/2 (RFC 9110 15.5.20). */
+function isMisdirected(
+  table: RouteTable,
+  { gateway }: HostRoutes,
+  { connectionInfo }: RequestFacts,
+): boolean {
+  if (!connectionInfo?.tls) return gateway?.tls !== undefined;
+  const named = routesAt(table, connectionInfo, connectionInfo.serverName ?? '');
+  return named?.gateway?.listener !== gateway?.listener || gateway?.tls !== undefined;
+}
+
 function forward(table: RouteTable, route: Route, request: RequestFacts): Decision {
   const { backends } = route;
   const chosen =
@@ -144,9 +185,12 @@ function forward(table: RouteTable, route: Route, request: RequestFacts): Decisi
       ? null
       : (keptBackend(table.backends, route, backends, request) ?? chooseBackend(backends, request));
   const canary = chosen?.canary ?? null;
-  const backend = get(table.backends, chosen?.key ?? route.backend);
+  const key = chosen?.key ?? route.backend;
+  const served = canary?.route ?? chosen?.route ?? route;
+  if (key === INVALID_REFERENCE) return { kind: 'refuse', route: served, reason: 'backend-invalid' };
+  const backend = get(table.backends, key);
   if (backend && !backend.unavailable) {
-    return { kind: 'forward', route: canary?.route ?? route, backend, canary: canary?.ingress ?? null };
+    return { kind: 'forward', route: served, backend, canary: canary?.ingress ?? null };
   }
   // The share of a canary without endpoints goes to the main backend.
   const main = canary === null ? undefined : get(table.backends, route.backend);

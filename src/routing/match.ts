@@ -1,5 +1,8 @@
 import { patternTakes } from './glob-pattern.ts';
+import { findPath } from './path-tree.ts';
 import { findRoute } from './find-route.ts';
+import { firstTaking } from './request-match.ts';
+import type { RequestFacts } from '../http/request-facts.ts';
 import { TOO_COSTLY } from '../http/regex/first-match.ts';
 import { get } from '../model/sharded-map.ts';
 import type { GlobHost, HostRoutes, Route, RouteTable } from './table.ts';
@@ -26,6 +29,20 @@ export function matchIn(
 ): Route | null | typeof TOO_COSTLY {
   if (routes === null) return table.defaultRoute;
   return findRoute(routes, path) ?? routes.defaultRoute ?? table.defaultRoute;
+}
+
+/** The route of a listener's host that takes a request, by its path and whatever else its routes look at. */
+export function matchForGateway(
+  routes: HostRoutes,
+  path: string,
+  request: RequestFacts,
+): Route | null | typeof TOO_COSTLY {
+  const found = findRoute(routes, path);
+  if (found === null || found === TOO_COSTLY) return found;
+  const taking = firstTaking(found, request);
+  // What a regular expression comes before is not linked to it: it depends on the path.
+  if (taking !== null || found.pattern === undefined) return taking;
+  return firstTaking(findPath(routes.paths, path), request);
 }
 
 /** The routes of the host class that owns a host. */

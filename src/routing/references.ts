@@ -113,6 +113,8 @@ function referenceFault(
       const message = `The EndpointSlices of a namespace may list ${TENANT_LIMITS.endpointsPerNamespace} endpoints, counted for each Service port that an Ingress names; with port ${port} of Service ${key} they are more, so it is left out: use fewer ports, or another namespace`;
       return { code: 'NamespaceTooManyEndpoints', field: '.service', message };
     }
+    // No Ingress has it.
+    case 'invalid-reference':
     // Said where it happened.
     case 'internal-error':
       return null;

@@ -158,6 +158,7 @@ function describeReason(reason: Unavailable, target: string, protocol: StreamRou
       return `The externalName of Service ${service} may not be used: use another DNS name, or an ordinary Service`;
     case 'resource-backend':
     case 'invalid-backend':
+    case 'invalid-reference':
     case 'too-many-endpoints':
     case 'internal-error':
       return `Service ${service} cannot be used (${reason})`;

@@ -1,11 +1,12 @@
 import type { GlobalSettings } from './global-options.ts';
 import { EMPTY_TABLE } from './compile/compilation.ts';
-import { type ShardedMap, difference, edit, entries, mapOf } from '../model/sharded-map.ts';
+import { type ShardedMap, difference, edit, emptyMap, entries, get, mapOf } from '../model/sharded-map.ts';
 import type { ClientAuth } from '../policies/client-certificate.ts';
 import type {
   Backend,
   BackendKey,
   CertificateReference,
+  GatewayPort,
   GlobHost,
   HostRoutes,
   Route,
@@ -17,6 +18,12 @@ export { EMPTY_TABLE };
 
 /** What changed in a map: each key with its new value, or null when it is gone. */
 export type MapUpdate<V> = readonly (readonly [key: string, value: V | null])[];
+
+/** What changed at an address and port of Gateways; its hosts are as many as their routes. */
+export type PortUpdate = Pick<GatewayPort, 'address' | 'port' | 'isTls'> & {
+  readonly hosts: MapUpdate<HostRoutes>;
+  readonly certificates: MapUpdate<string>;
+};
 
 /** What a thread that has one table needs to have the next: plain data, fit to be posted. */
 export type TableUpdate =
@@ -34,6 +41,7 @@ export type TableUpdate =
       readonly clientPolicies: MapUpdate<ClientAuth>;
       readonly passthroughs: MapUpdate<BackendKey>;
       readonly streams: MapUpdate<StreamRoute>;
+      readonly ports: MapUpdate<PortUpdate>;
       /** Present when it is another one. */
       readonly hostless?: HostRoutes | null;
       readonly defaultRoute?: Route | null;
@@ -55,6 +63,10 @@ export function tableUpdate(from: RouteTable | null, to: RouteTable): TableUpdat
     clientPolicies: mapUpdate(from.clientPolicies, to.clientPolicies),
     passthroughs: mapUpdate(from.passthroughs, to.passthroughs),
     streams: mapUpdate(from.streams, to.streams),
+    ports: [...difference(from.ports, to.ports)].map(([key, port]) => [
+      key,
+      port ? portUpdate(get(from.ports, key), port) : null,
+    ]),
     ...(from.hostless !== to.hostless && { hostless: to.hostless }),
     ...(from.defaultRoute !== to.defaultRoute && { defaultRoute: to.defaultRoute }),
     ...(from.globals !== to.globals && { globals: to.globals ?? null }),
@@ -79,6 +91,7 @@ export function applyTableUpdate(table: RouteTable, update: TableUpdate): RouteT
     clientPolicies: updated(table.clientPolicies, update.clientPolicies),
     passthroughs: updated(table.passthroughs, update.passthroughs),
     streams: updated(table.streams, update.streams),
+    ports: updatedPorts(table.ports, update.ports),
     ...withGlobals(update.globals === undefined ? table.globals : update.globals),
   };
 }
@@ -113,6 +126,7 @@ export function copyableTable(table: RouteTable): { copyable: RouteTable; leftOu
     clientPolicies: map('client policy', table.clientPolicies),
     passthroughs: map('TLS passthrough', table.passthroughs),
     streams: map('stream', table.streams),
+    ports: map('port', table.ports),
     ...withGlobals(table.globals),
   };
   return { copyable, leftOut };
@@ -124,6 +138,34 @@ function withGlobals(globals: GlobalSettings | null | undefined): Pick<RouteTabl
 
 function mapUpdate<V>(from: ShardedMap<V>, to: ShardedMap<V>): MapUpdate<V> {
   return [...difference(from, to)].map(([key, value]) => [key, value ?? null] as const);
+}
+
+function portUpdate(from: GatewayPort | undefined, to: GatewayPort): PortUpdate {
+  return {
+    ...to,
+    hosts: mapUpdate(from?.hosts ?? emptyMap(), to.hosts),
+    certificates: mapUpdate(from?.certificates ?? emptyMap(), to.certificates),
+  };
+}
+
+function updatedPorts(
+  ports: ShardedMap<GatewayPort>,
+  update: MapUpdate<PortUpdate>,
+): ShardedMap<GatewayPort> {
+  const changes = edit(ports);
+  for (const [key, port] of update) {
+    if (port === null) {
+      changes.delete(key);
+      continue;
+    }
+    const before = changes.get(key);
+    changes.set(key, {
+      ...port,
+      hosts: updated(before?.hosts ?? emptyMap(), port.hosts),
+      certificates: updated(before?.certificates ?? emptyMap(), port.certificates),
+    });
+  }
+  return changes.done();
 }
 
 function updated<V>(map: ShardedMap<V>, update: MapUpdate<V>): ShardedMap<V> {

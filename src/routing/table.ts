@@ -30,8 +30,38 @@ export interface RouteTable {
   readonly passthroughs: ShardedMap<BackendKey>;
   /** Ports that are relayed as they are, by `tcp/9000`. */
   readonly streams: ShardedMap<StreamRoute>;
+  /** What Gateways listen on with HTTP and TLS, by `portKey`. */
+  readonly ports: ShardedMap<GatewayPort>;
   /** What holds for all hosts; the flags where absent. */
   readonly globals?: GlobalSettings;
+}
+
+/** Where listeners of Gateways meet: an address of this node (empty for all of them) and a port. */
+export type PortKey = `${string}:${number}`;
+
+export function portKey(address: string, port: number): PortKey {
+  return `${address}:${port}`;
+}
+
+/** The listeners of Gateways at one address and port. */
+export interface GatewayPort {
+  /** Empty for all addresses of the node: then Ingresses are served on it too if it is a port of theirs. */
+  readonly address: string;
+  readonly port: number;
+  /** Whether clients speak TLS on it. */
+  readonly isTls: boolean;
+  /**
+   * By `hostKey`: the hostnames of the listeners, and within them those of routes. The one that is found first by
+   * `gatewayRoutes` belongs to the listener that has the host.
+   */
+  readonly hosts: ShardedMap<HostRoutes>;
+  /** The Secrets (`namespace/name`) that serve the names that clients ask for, by `hostKey`. */
+  readonly certificates: ShardedMap<string>;
+}
+
+/** The key of a hostname of a listener or route, as `gatewayRoutes` looks for it: `*.example.com` is `.example.com`. */
+export function hostKey(hostname: string): string {
+  return hostname.startsWith('*.') ? hostname.slice(1) : hostname;
 }
 
 /** A port whose connections, or datagrams, go to one backend, whatever they carry. */
@@ -39,12 +69,21 @@ export interface StreamRoute {
   readonly protocol: 'tcp' | 'udp';
   readonly port: number;
   readonly backend: BackendKey;
-  /** `namespace/name` of the ConfigMap that says so. */
+  /** `namespace/name` of the ConfigMap that says so; empty where a Gateway does. */
   readonly configMap: string;
+  /** The route of a Gateway that says so: where it listens, and among what its connections are split. */
+  readonly gateway?: GatewayStream;
   /** Connections begin with a PROXY header of a load balancer, or may. */
   readonly acceptsProxyProtocol: boolean;
   /** Endpoints are sent one. */
   readonly sendsProxyProtocol: boolean;
+}
+
+export interface GatewayStream {
+  /** Of the node; empty for all of them. */
+  readonly address: string;
+  /** `TCPRoute` or `UDPRoute`; null while no route is attached, and connections are reset. */
+  readonly route: Route | null;
 }
 
 export interface GlobHost {
@@ -69,6 +108,20 @@ export interface HostRoutes {
   readonly clients?: HostClients;
   /** TLS connections for the host go on to this backend without being decrypted; absent where TLS ends here. */
   readonly passthrough?: BackendKey;
+  /** Present on the ports of Gateways. */
+  readonly gateway?: GatewayHost;
+}
+
+/** What a host on the port of a Gateway belongs to. */
+export interface GatewayHost {
+  /** `Gateway namespace/name/listener`, or `ListenerSet` instead. A connection is for one listener, and so are its requests. */
+  readonly listener: string;
+  /** Present where the listener takes TLS that carries no HTTP. */
+  readonly tls?: {
+    readonly mode: 'passthrough' | 'terminate';
+    /** The TLSRoute; null where none is attached, and connections are reset. */
+    readonly route: Route | null;
+  };
 }
 
 /** The `policyId` of clients that cannot be verified: no policy and no connection has it. */
@@ -139,6 +192,12 @@ export interface Route {
   readonly ingress: string;
   /** Where in the Ingress: `spec.rules[0].http.paths[1]`. */
   readonly field: string;
+  /** The kind of the object in `ingress`; absent for an Ingress. */
+  readonly kind?: RouteKind;
+  /** What a request must say beside its path; absent where that is all. */
+  readonly matches?: RequestMatch;
+  /** The next best for a request that `matches` does not take; absent where there is none. */
+  readonly next?: Route;
   /** Present where the path is a regular expression. */
   readonly pattern?: PathPattern;
   /** Of several, the one of the rule itself. */
@@ -149,6 +208,27 @@ export interface Route {
   readonly policies: PolicySet | null;
 }
 
+/** The kinds of routes of Gateway API. */
+export type RouteKind = 'HTTPRoute' | 'GRPCRoute' | 'TLSRoute' | 'TCPRoute' | 'UDPRoute';
+
+/** All of it must be true of a request. */
+export interface RequestMatch {
+  readonly method?: string;
+  /** Of fields by their lower-case names; repeated ones are joined with commas. */
+  readonly headers?: readonly ValueMatch[];
+  /** Of the first parameter of each name. */
+  readonly query?: readonly ValueMatch[];
+  /** Its content type is that of gRPC. */
+  readonly isGrpc?: true;
+}
+
+export interface ValueMatch {
+  readonly name: string;
+  readonly value: string;
+  /** Whether `value` is a regular expression (RE2) that the whole value must match; it is the value itself when absent. */
+  readonly isPattern?: true;
+}
+
 /** One of the backends of a route, and which of its requests it gets. */
 export interface WeightedBackend {
   readonly key: BackendKey;
@@ -156,6 +236,8 @@ export interface WeightedBackend {
   readonly weight: number;
   /** What makes it a canary; null for a backend of the rule itself. */
   readonly canary: CanaryBackend | null;
+  /** The same route as this backend serves it: with filters of its own. Absent where it has none. */
+  readonly route?: Route;
 }
 
 /** A backend that another Ingress, a canary, brings. */
@@ -173,6 +255,9 @@ export interface CanaryBackend {
  * (`resource-backend`); opaque to the proxy.
  */
 export type BackendKey = string;
+
+/** The key of a backend that a route of a Gateway names and may not use. */
+export const INVALID_REFERENCE: BackendKey & Unavailable = 'invalid-reference';
 
 /** One port of one Service, resolved to addresses. */
 export interface Backend {
@@ -205,6 +290,8 @@ export type Unavailable =
   | 'external-name-refused'
   /** The Ingress names no usable Service and port. */
   | 'invalid-backend'
+  /** A route of a Gateway names nothing that it may send requests to: they get 500. */
+  | 'invalid-reference'
   /** Beyond what the namespace may have: see `TENANT_LIMITS`. */
   | 'too-many-endpoints'
   /** Portico failed on the Service: a bug of its own. */

@@ -45,6 +45,7 @@ const STATUSES: Record<LocalReason, number> = {
   'upstream-reset': 502,
   'upstream-protocol-error': 502,
   'backend-unavailable': 503,
+  'backend-invalid': 500,
   'closed-by-policy': 503,
   'no-endpoint': 503,
   overloaded: 503,
@@ -75,8 +76,8 @@ describe('answers', () => {
   it('keeps the connection only where the next request on it may fare better', () => {
     const kept = REASONS.filter((reason) => !localResponse(reason, 'text').close);
     expect(kept.map(statusOf).sort()).toEqual([
-      200, 308, 401, 403, 403, 403, 403, 403, 404, 414, 429, 500, 501, 502, 502, 502, 502, 502, 503, 503, 503,
-      503, 503, 503, 503, 504, 504, 504,
+      200, 308, 401, 403, 403, 403, 403, 403, 404, 414, 429, 500, 500, 501, 502, 502, 502, 502, 502, 503, 503,
+      503, 503, 503, 503, 503, 504, 504, 504,
     ]);
   });
 

@@ -103,6 +103,7 @@ export function tableOf(sites: readonly Site[]): RouteTable {
     certificates: emptyMap(),
     passthroughs: emptyMap(),
     streams: emptyMap(),
+    ports: emptyMap(),
     clientPolicies: mapOf(
       sites.flatMap(({ clients }) =>
         clients && clients !== 'unverifiable' ? [[clients.policyId, clients] as const] : [],

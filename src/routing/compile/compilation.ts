@@ -86,6 +86,7 @@ export const EMPTY_TABLE: RouteTable = {
   clientPolicies: emptyMap(),
   passthroughs: emptyMap(),
   streams: emptyMap(),
+  ports: emptyMap(),
 };
 
 /** What compiling starts from when there is nothing yet. */

@@ -81,6 +81,7 @@ export function compile(snapshot: Snapshot, given: CompileSettings, previous?: C
     clientPolicies: clients.table,
     passthroughs: scopes.passthroughs,
     streams,
+    ports: from.table.ports,
     ...(settings.globalOptions && { globals: settings.globalOptions.settings }),
   });
   const compiled = {
