@@ -18,6 +18,7 @@ const ROOTS = {
   EndpointSlice: 'V1EndpointSlice',
   Secret: 'V1Secret',
   ConfigMap: 'V1ConfigMap',
+  Namespace: 'V1Namespace',
 };
 
 interface Attribute {

@@ -122,11 +122,18 @@ export function arrive<K extends Kind>(kind: K, value: unknown): Kinds[K] | unde
   // A Secret of another type is here because an annotation names it.
   if (kind === 'Secret' && value['type'] === 'kubernetes.io/tls' && isObject(value['data']))
     for (const key of Object.keys(value['data'])) if (!TLS_SECRET_KEYS.has(key)) delete value['data'][key];
+  if (kind === 'Namespace') keepLabels(value, metadata);
   // Items of a List carry neither kind nor apiVersion, objects of an event do: both end as the same object.
   delete value['kind'];
   delete value['apiVersion'];
   // The API server validated the rest against the schema of this kind.
   return deepFreeze(value) as unknown as Kinds[K];
+}
+
+/** Selectors look at the labels of a namespace, and nothing at the rest. */
+function keepLabels(namespace: MutableObject, metadata: MutableObject): void {
+  for (const field of ['annotations', 'finalizers']) delete metadata[field];
+  for (const field of ['spec', 'status']) delete namespace[field];
 }
 
 function isObject(value: unknown): value is MutableObject {

@@ -3,6 +3,7 @@ import type {
   V1EndpointSlice,
   V1Ingress,
   V1IngressClass,
+  V1Namespace,
   V1ObjectMeta,
   V1Secret,
   V1Service,
@@ -29,6 +30,14 @@ export type Service = Wire<V1Service>;
 export type EndpointSlice = Wire<V1EndpointSlice>;
 export type Secret = Wire<V1Secret>;
 export type ConfigMap = Wire<V1ConfigMap>;
+export type Namespace = Wire<V1Namespace>;
+
+/** An object of Gateway API. Its fields are read one by one through `untyped.ts`: nobody has checked any of them. */
+export interface GatewayResource {
+  readonly metadata?: ObjectMeta | null;
+  readonly spec?: unknown;
+  readonly status?: unknown;
+}
 
 /** The kinds Portico reads, each with its type. */
 export interface Kinds {
@@ -38,8 +47,45 @@ export interface Kinds {
   EndpointSlice: EndpointSlice;
   Secret: Secret;
   ConfigMap: ConfigMap;
+  Namespace: Namespace;
+  GatewayClass: GatewayResource;
+  Gateway: GatewayResource;
+  ListenerSet: GatewayResource;
+  HTTPRoute: GatewayResource;
+  GRPCRoute: GatewayResource;
+  TLSRoute: GatewayResource;
+  TCPRoute: GatewayResource;
+  UDPRoute: GatewayResource;
+  ReferenceGrant: GatewayResource;
+  BackendTLSPolicy: GatewayResource;
 }
 export type Kind = keyof Kinds;
+
+/** The kinds of the group `gateway.networking.k8s.io`. */
+export const GATEWAY_KINDS = [
+  'GatewayClass',
+  'Gateway',
+  'ListenerSet',
+  'HTTPRoute',
+  'GRPCRoute',
+  'TLSRoute',
+  'TCPRoute',
+  'UDPRoute',
+  'ReferenceGrant',
+  'BackendTLSPolicy',
+] as const satisfies readonly Kind[];
+export type GatewayKind = (typeof GATEWAY_KINDS)[number];
+
+export function isGatewayKind(kind: Kind): kind is GatewayKind {
+  return (GATEWAY_KINDS as readonly Kind[]).includes(kind);
+}
+
+const CLUSTER_SCOPED: ReadonlySet<Kind> = new Set(['IngressClass', 'GatewayClass', 'Namespace']);
+
+/** Whether objects of the kind lie in namespaces. */
+export function isNamespaced(kind: Kind): boolean {
+  return !CLUSTER_SCOPED.has(kind);
+}
 
 /** `namespace/name`, or just the name for a kind without namespaces. */
 export type ObjectKey = string;

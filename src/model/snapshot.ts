@@ -2,19 +2,23 @@ import { asObject, asString } from './untyped.ts';
 import {
   type ConfigMap,
   type EndpointSlice,
+  type GatewayResource,
   type Ingress,
   type IngressClass,
   type Kind,
   type Kinds,
+  type Namespace,
   type ObjectKey,
+  type Reference,
   type Secret,
   type Service,
+  isGatewayKind,
   objectKey,
 } from './objects.ts';
 import { type EndpointIds, NO_ENDPOINTS, lostReadiness } from './lost-readiness.ts';
 import type { NameFault } from './name-fault.ts';
-import type { Reference } from './objects.ts';
-import { type MapEdit, type ShardedMap, edit, emptyMap, get } from './sharded-map.ts';
+import { shareEqual } from './share-equal.ts';
+import { type MapEdit, type ShardedMap, difference, edit, emptyMap, get } from './sharded-map.ts';
 
 /** What the cluster says at one moment, frozen. Two snapshots share what did not change between them. */
 export interface Snapshot {
@@ -27,10 +31,26 @@ export interface Snapshot {
   readonly secrets: ShardedMap<Secret>;
   /** Those that annotations name. */
   readonly configMaps: ShardedMap<ConfigMap>;
+  /** With their labels only; all empty where Gateway API is not installed, as are the kinds that follow. */
+  readonly namespaces: ShardedMap<Namespace>;
+  readonly gatewayClasses: ShardedMap<GatewayResource>;
+  readonly gateways: ShardedMap<GatewayResource>;
+  readonly listenerSets: ShardedMap<GatewayResource>;
+  readonly httpRoutes: ShardedMap<GatewayResource>;
+  readonly grpcRoutes: ShardedMap<GatewayResource>;
+  readonly tlsRoutes: ShardedMap<GatewayResource>;
+  readonly tcpRoutes: ShardedMap<GatewayResource>;
+  readonly udpRoutes: ShardedMap<GatewayResource>;
+  readonly referenceGrants: ShardedMap<GatewayResource>;
+  readonly backendTlsPolicies: ShardedMap<GatewayResource>;
   /** Why an object that an annotation names could not be read, by `Kind namespace/name`. */
   readonly unreadable: ShardedMap<Unreadable>;
   /** Index: the EndpointSlices of each Service by the Service's key, ordered by slice name. */
   readonly slicesByService: ShardedMap<readonly EndpointSlice[]>;
+  /** Index: the ReferenceGrants of each namespace, ordered by name. */
+  readonly referenceGrantsByNamespace: ShardedMap<readonly GatewayResource[]>;
+  /** Index: the BackendTLSPolicies of each namespace, ordered by name. */
+  readonly backendTlsPoliciesByNamespace: ShardedMap<readonly GatewayResource[]>;
   /**
    * The one thing that the snapshots before add: endpoints that were ready in one of them and are neither ready nor
    * terminating now, by the key of their Service; no entry where there are none.
@@ -48,10 +68,65 @@ export const EMPTY_SNAPSHOT: Snapshot = {
   endpointSlices: emptyMap(),
   secrets: emptyMap(),
   configMaps: emptyMap(),
+  namespaces: emptyMap(),
+  gatewayClasses: emptyMap(),
+  gateways: emptyMap(),
+  listenerSets: emptyMap(),
+  httpRoutes: emptyMap(),
+  grpcRoutes: emptyMap(),
+  tlsRoutes: emptyMap(),
+  tcpRoutes: emptyMap(),
+  udpRoutes: emptyMap(),
+  referenceGrants: emptyMap(),
+  backendTlsPolicies: emptyMap(),
   unreadable: emptyMap(),
   slicesByService: emptyMap(),
+  referenceGrantsByNamespace: emptyMap(),
+  backendTlsPoliciesByNamespace: emptyMap(),
   lostReadiness: emptyMap(),
   nameFaults: emptyMap(),
+};
+
+/** Where a snapshot has the objects of each kind. */
+export const COLLECTIONS = {
+  Ingress: 'ingresses',
+  IngressClass: 'ingressClasses',
+  Service: 'services',
+  EndpointSlice: 'endpointSlices',
+  Secret: 'secrets',
+  ConfigMap: 'configMaps',
+  Namespace: 'namespaces',
+  GatewayClass: 'gatewayClasses',
+  Gateway: 'gateways',
+  ListenerSet: 'listenerSets',
+  HTTPRoute: 'httpRoutes',
+  GRPCRoute: 'grpcRoutes',
+  TLSRoute: 'tlsRoutes',
+  TCPRoute: 'tcpRoutes',
+  UDPRoute: 'udpRoutes',
+  ReferenceGrant: 'referenceGrants',
+  BackendTLSPolicy: 'backendTlsPolicies',
+} as const satisfies Record<Kind, keyof Snapshot>;
+
+export const KINDS = Object.keys(COLLECTIONS) as readonly Kind[];
+
+/** How many objects of each kind there are. */
+export function objectCounts(snapshot: Snapshot): Readonly<Record<Kind, number>> {
+  const counts = KINDS.map((kind) => [kind, snapshot[COLLECTIONS[kind]].size]);
+  return Object.fromEntries(counts) as Record<Kind, number>;
+}
+
+interface Index {
+  readonly field: 'slicesByService' | 'referenceGrantsByNamespace' | 'backendTlsPoliciesByNamespace';
+  /** What the object is listed under, if anything. */
+  readonly keyOf: (object: AnyObject) => string | undefined;
+}
+type AnyObject = Kinds[Kind];
+
+const INDEXES: { readonly [K in Kind]?: Index } = {
+  EndpointSlice: { field: 'slicesByService', keyOf: serviceKeyOf },
+  ReferenceGrant: { field: 'referenceGrantsByNamespace', keyOf: namespaceOfObject },
+  BackendTLSPolicy: { field: 'backendTlsPoliciesByNamespace', keyOf: namespaceOfObject },
 };
 
 /** `forbidden`: the right to is missing. `too-many`: its namespace names more objects than are watched. */
@@ -70,68 +145,42 @@ export type ObjectChange = {
 
 /** The next snapshot; the same one when the changes change nothing. */
 export function applyChanges(snapshot: Snapshot, changes: Iterable<ObjectChange>): Snapshot {
-  const ingresses = edit(snapshot.ingresses);
-  const ingressClasses = edit(snapshot.ingressClasses);
-  const services = edit(snapshot.services);
-  const endpointSlices = edit(snapshot.endpointSlices);
-  const secrets = edit(snapshot.secrets);
-  const configMaps = edit(snapshot.configMaps);
-  const slicesByService = edit(snapshot.slicesByService);
-  const affectedServices = new Set<ObjectKey>();
+  // Most changes are of one kind: only its maps are edited.
+  const edits = new Map<EditedField, MapEdit<unknown>>();
+  const editOf = <V>(field: EditedField): MapEdit<V> => {
+    const begun = edits.get(field) ?? edit<unknown>(snapshot[field]);
+    edits.set(field, begun);
+    // A field holds the objects of its kind, or lists of them.
+    return begun as MapEdit<V>;
+  };
 
   for (const change of changes) {
-    switch (change.kind) {
-      case 'Ingress':
-        put(ingresses, change.key, change.object);
-        break;
-      case 'IngressClass':
-        put(ingressClasses, change.key, change.object);
-        break;
-      case 'Service':
-        put(services, change.key, change.object);
-        break;
-      case 'Secret': {
-        const held = secrets.get(change.key)?.metadata?.uid;
-        const isAnother = change.uid !== undefined && change.uid !== held;
-        if (change.object !== undefined || !isAnother) put(secrets, change.key, change.object);
-        break;
-      }
-      case 'ConfigMap':
-        put(configMaps, change.key, change.object);
-        break;
-      case 'EndpointSlice': {
-        const before = endpointSlices.get(change.key);
-        put(endpointSlices, change.key, change.object);
-        if (before) unlist(slicesByService, before);
-        if (change.object) list(slicesByService, change.object);
-        for (const slice of [before, change.object]) {
-          const service = slice ? serviceKeyOf(slice) : undefined;
-          if (service !== undefined) affectedServices.add(service);
-        }
-        break;
-      }
-    }
+    const { kind, key } = change;
+    const collection = editOf<AnyObject>(COLLECTIONS[kind]);
+    const before = collection.get(key);
+    if (kind === 'Secret' && isOfAnother(change, before)) continue;
+    const after = isGatewayKind(kind) ? shareEqual(before, change.object) : change.object;
+    if (after === before) continue;
+    if (after) collection.set(key, after);
+    else collection.delete(key);
+    const index = INDEXES[kind];
+    if (index) moveInIndex(editOf(index.field), index, before, after);
   }
 
-  const next = {
-    ingresses: ingresses.done(),
-    ingressClasses: ingressClasses.done(),
-    services: services.done(),
-    endpointSlices: endpointSlices.done(),
-    secrets: secrets.done(),
-    configMaps: configMaps.done(),
-  };
-  const same = (Object.keys(next) as (keyof typeof next)[]).every((kind) => next[kind] === snapshot[kind]);
-  if (same) return snapshot;
-  const slices = slicesByService.done();
-  return {
-    generation: snapshot.generation + 1,
-    ...next,
-    slicesByService: slices,
-    unreadable: snapshot.unreadable,
-    nameFaults: snapshot.nameFaults,
-    lostReadiness: nextLostReadiness(snapshot, slices, affectedServices),
-  };
+  const next = Object.fromEntries([...edits].map(([field, edited]) => [field, edited.done()]));
+  const fields = [...edits.keys()];
+  if (fields.every((field) => next[field] === snapshot[field])) return snapshot;
+  const changed: Snapshot = { ...snapshot, ...next, generation: snapshot.generation + 1 };
+  return changed.slicesByService === snapshot.slicesByService
+    ? changed
+    : { ...changed, lostReadiness: nextLostReadiness(snapshot, changed.slicesByService) };
+}
+
+type EditedField = (typeof COLLECTIONS)[Kind] | Index['field'];
+
+/** Secrets come by several watches: the end of one that was created anew meanwhile, under another uid, says nothing. */
+function isOfAnother({ object, uid }: ObjectChange, held: AnyObject | undefined): boolean {
+  return object === undefined && uid !== undefined && uid !== held?.metadata?.uid;
 }
 
 /** The next snapshot, in which an object cannot be read, or can again when `reason` is null; the same one if it says so. */
@@ -153,48 +202,56 @@ export function snapshotOf(objects: Iterable<ObjectChange>): Snapshot {
   return applyChanges(EMPTY_SNAPSHOT, objects);
 }
 
-function nextLostReadiness(
-  last: Snapshot,
-  slices: Snapshot['slicesByService'],
-  services: Iterable<ObjectKey>,
-): Snapshot['lostReadiness'] {
+function nextLostReadiness(last: Snapshot, slices: Snapshot['slicesByService']): Snapshot['lostReadiness'] {
   const lost = edit(last.lostReadiness);
-  for (const service of services) {
+  for (const [service, after = []] of difference(last.slicesByService, slices)) {
     const before = get(last.slicesByService, service) ?? [];
-    const ids = lostReadiness(before, lost.get(service) ?? NO_ENDPOINTS, get(slices, service) ?? []);
+    const ids = lostReadiness(before, lost.get(service) ?? NO_ENDPOINTS, after);
     if (ids.size > 0) lost.set(service, ids);
     else lost.delete(service);
   }
   return lost.done();
 }
 
-function put<V>(map: MapEdit<V>, key: ObjectKey, value: V | undefined): void {
-  if (value === undefined) map.delete(key);
-  else map.set(key, value);
-}
-
 /** The Service an EndpointSlice belongs to, by its `kubernetes.io/service-name` label. */
-function serviceKeyOf(slice: EndpointSlice): ObjectKey | undefined {
+function serviceKeyOf(slice: AnyObject): ObjectKey | undefined {
   const metadata = asObject(slice.metadata);
   const service = asString(asObject(metadata['labels'])['kubernetes.io/service-name']);
   return service ? `${asString(metadata['namespace'])}/${service}` : undefined;
 }
 
-function unlist(slicesByService: MapEdit<readonly EndpointSlice[]>, slice: EndpointSlice): void {
-  const service = serviceKeyOf(slice);
-  if (service === undefined) return;
-  const key = objectKey(slice);
-  const rest = (slicesByService.get(service) ?? []).filter((other) => objectKey(other) !== key);
-  if (rest.length > 0) slicesByService.set(service, rest);
-  else slicesByService.delete(service);
+function namespaceOfObject(object: AnyObject): string | undefined {
+  return asString(asObject(object.metadata)['namespace']);
 }
 
-function list(slicesByService: MapEdit<readonly EndpointSlice[]>, slice: EndpointSlice): void {
-  const service = serviceKeyOf(slice);
-  if (service === undefined) return;
-  const slices = [...(slicesByService.get(service) ?? []), slice];
-  slicesByService.set(
-    service,
-    slices.sort((a, b) => (objectKey(a) < objectKey(b) ? -1 : 1)),
-  );
+/** Lists an object where it belongs now, in the order of names. */
+function moveInIndex(
+  index: MapEdit<readonly AnyObject[]>,
+  { keyOf }: Index,
+  before: AnyObject | undefined,
+  after: AnyObject | undefined,
+): void {
+  const from = before && keyOf(before);
+  if (from !== undefined) {
+    const rest = (index.get(from) ?? []).filter((other) => other !== before);
+    if (rest.length > 0) index.set(from, rest);
+    else index.delete(from);
+  }
+  const to = after && keyOf(after);
+  if (after && to !== undefined) {
+    const listed = index.get(to) ?? [];
+    index.set(to, listed.toSpliced(placeAmong(listed, objectKey(after)), 0, after));
+  }
+}
+
+/** How many of the objects, which are ordered by key, come before a key. */
+function placeAmong(listed: readonly AnyObject[], key: ObjectKey): number {
+  let low = 0;
+  for (let high = listed.length; low < high;) {
+    const middle = (low + high) >> 1;
+    const object = listed[middle];
+    if (object && objectKey(object) < key) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

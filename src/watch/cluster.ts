@@ -2,7 +2,6 @@ import {
   type ConfigMap,
   type Ingress,
   type Kind,
-  type Kinds,
   type ObjectKey,
   type Reference,
   namespaceOf,
@@ -19,6 +18,7 @@ import {
   type Unreadable,
   applyChanges,
   applyUnreadable,
+  objectCounts,
 } from '../model/snapshot.ts';
 import { asObject } from '../model/untyped.ts';
 import { namedByOptions, namedObjects } from '../policies/named-objects.ts';
@@ -235,7 +235,7 @@ export class ClusterSource implements Source {
     void this.#named.allKnown().then(() => {
       this.#isSynced = true;
       this.#snapshot = this.#known;
-      const objects = objectsOf(this.#snapshot);
+      const objects = objectCounts(this.#snapshot);
       this.#log('info', `everything is listed from ${this.#api.server}`, { objects });
       this.#resolveSynced();
       this.#tell('routes');
@@ -306,17 +306,6 @@ function namedWatch(
   const homes = new Set(configMapsOf(naming).map(namespaceOf));
   const wanted = (place: string): boolean => homes.has(place) || watchNamespaces(place);
   return { api: namedApi ?? api, resource, namespace, wanted };
-}
-
-function objectsOf({ ingresses, ingressClasses, services, endpointSlices, secrets, configMaps }: Snapshot) {
-  return {
-    Ingress: ingresses.size,
-    IngressClass: ingressClasses.size,
-    Service: services.size,
-    EndpointSlice: endpointSlices.size,
-    Secret: secrets.size,
-    ConfigMap: configMaps.size,
-  } satisfies Record<keyof Kinds, number>;
 }
 
 function problemsOf({ resource, namespace, forbidden }: Reflector): Problem[] {

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { resolve } from 'node:path';
 import picomatch from 'picomatch';
 import type { Kind } from '../model/objects.ts';
-import { EMPTY_SNAPSHOT, type Snapshot } from '../model/snapshot.ts';
+import { COLLECTIONS, EMPTY_SNAPSHOT, KINDS, type Snapshot, objectCounts } from '../model/snapshot.ts';
 import { type Collection, type ManifestSet, collect } from './manifests/collect.ts';
 import { type Root, STDIN_NAME, foldersOf, strangeness } from './manifests/files.ts';
 import { NOTHING_READ, type Reading, findRoots, readRoots, signatureOf } from './manifests/read.ts';
@@ -125,7 +125,7 @@ export class ManifestSource implements Source {
   states(): readonly WatchState[] {
     const collection = this.#collection;
     const broken = collection?.problems.find(isAboutFile);
-    return (Object.entries(sizesOf(this.snapshot())) as [Kind, number][]).map(
+    return (Object.entries(objectCounts(this.snapshot())) as [Kind, number][]).map(
       ([kind, objects]): WatchState => ({
         kind,
         synced: collection !== null,
@@ -222,28 +222,14 @@ function namespaceFilter(globs: readonly string[]): (namespace: string) => boole
 /** What became dirty between two collections; null when nothing did. */
 function difference(before: Collection, after: Collection): SourceEvent | null {
   const [a, b] = [before.snapshot, after.snapshot];
+  const isDifferent = (kind: Kind): boolean => a[COLLECTIONS[kind]] !== b[COLLECTIONS[kind]];
   const routes =
-    a.ingresses !== b.ingresses ||
-    a.ingressClasses !== b.ingressClasses ||
-    a.services !== b.services ||
-    a.secrets !== b.secrets ||
-    a.configMaps !== b.configMaps ||
+    KINDS.some((kind) => kind !== 'EndpointSlice' && isDifferent(kind)) ||
     JSON.stringify(before.problems) !== JSON.stringify(after.problems);
   if (routes) return 'routes';
-  return a.endpointSlices === b.endpointSlices ? null : 'endpoints';
+  return isDifferent('EndpointSlice') ? 'endpoints' : null;
 }
 
 function isAboutFile({ object }: Problem): boolean {
   return object.kind === 'File';
-}
-
-function sizesOf(snapshot: Snapshot): Record<Kind, number> {
-  return {
-    Ingress: snapshot.ingresses.size,
-    IngressClass: snapshot.ingressClasses.size,
-    Service: snapshot.services.size,
-    EndpointSlice: snapshot.endpointSlices.size,
-    Secret: snapshot.secrets.size,
-    ConfigMap: snapshot.configMaps.size,
-  };
 }

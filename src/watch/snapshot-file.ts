@@ -2,9 +2,9 @@ import { createHash, randomBytes } from 'node:crypto';
 import { open, readFile, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type Kind, type Kinds, objectKey } from '../model/objects.ts';
+import { type Kind, type Kinds, isNamespaced, objectKey } from '../model/objects.ts';
 import { values } from '../model/sharded-map.ts';
-import { type ObjectChange, type Snapshot, snapshotOf } from '../model/snapshot.ts';
+import { COLLECTIONS, KINDS, type ObjectChange, type Snapshot, snapshotOf } from '../model/snapshot.ts';
 import { arrive } from '../kubernetes/resources.ts';
 
 /**
@@ -31,15 +31,6 @@ const MAX_FILE_BYTES = 1024 ** 3;
 const TURN_BYTES = 256 * 1024;
 const STRAY_AFTER_MS = 10 * 60_000;
 const NEWLINE = 0x0a;
-
-const COLLECTIONS = {
-  Ingress: 'ingresses',
-  IngressClass: 'ingressClasses',
-  Service: 'services',
-  EndpointSlice: 'endpointSlices',
-  Secret: 'secrets',
-  ConfigMap: 'configMaps',
-} as const satisfies Record<Kind, keyof Snapshot>;
 
 /**
  * Writes the whole file beside the old one, makes sure that it is on the disk, and puts it in place of the old one.
@@ -77,7 +68,7 @@ async function* encode(
     text = '';
     return chunk;
   };
-  for (const kind of Object.keys(COLLECTIONS) as Kind[]) {
+  for (const kind of KINDS) {
     if (kind === 'Secret' && !withSecrets) continue;
     for (const object of values<Kinds[Kind]>(snapshot[COLLECTIONS[kind]])) {
       text += `${JSON.stringify({ kind, object })}\n`;
@@ -164,9 +155,9 @@ function changeOf(
   line: Readonly<Record<string, unknown>> | null,
   wanted: (namespace: string) => boolean,
 ): ObjectChange | null {
-  const kind = (Object.keys(COLLECTIONS) as Kind[]).find((each) => each === line?.['kind']);
+  const kind = KINDS.find((each) => each === line?.['kind']);
   const object = kind && arrive(kind, line?.['object']);
-  if (!object || (kind !== 'IngressClass' && !wanted(object.metadata?.namespace ?? ''))) return null;
+  if (!object || (isNamespaced(kind) && !wanted(object.metadata?.namespace ?? ''))) return null;
   // TypeScript does not see that kind and object belong together.
   return { kind, key: objectKey(object), object } as ObjectChange;
 }

@@ -11,6 +11,7 @@ export const ROOT_TYPES = {
   EndpointSlice: 'V1EndpointSlice',
   Secret: 'V1Secret',
   ConfigMap: 'V1ConfigMap',
+  Namespace: 'V1Namespace',
 } as const;
 
 /** Fields as `name:type`; `X[]` is a list, `{X}` a map, `any` and types that are not here may hold anything. */
@@ -49,6 +50,11 @@ export const TYPES: Readonly<Record<string, string>> = {
   V1LoadBalancerStatus: 'ingress:V1LoadBalancerIngress[]',
   V1ManagedFieldsEntry:
     'apiVersion:string fieldsType:string fieldsV1:any manager:string operation:string subresource:string time:string',
+  V1Namespace:
+    'apiVersion:string kind:string metadata:V1ObjectMeta spec:V1NamespaceSpec status:V1NamespaceStatus',
+  V1NamespaceCondition: 'lastTransitionTime:string message:string reason:string status:string type:string',
+  V1NamespaceSpec: 'finalizers:string[]',
+  V1NamespaceStatus: 'conditions:V1NamespaceCondition[] phase:string',
   V1ObjectMeta:
     'annotations:{string} creationTimestamp:string deletionGracePeriodSeconds:number deletionTimestamp:string finalizers:string[] generateName:string generation:number labels:{string} managedFields:V1ManagedFieldsEntry[] name:string namespace:string ownerReferences:V1OwnerReference[] resourceVersion:string selfLink:string uid:string',
   V1ObjectReference:

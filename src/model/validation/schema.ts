@@ -1,5 +1,5 @@
 import { closestMatch } from '../closest-match.ts';
-import type { Kind } from '../objects.ts';
+import type { GatewayKind, Kind } from '../objects.ts';
 import { type UntypedObject, isAbsent, isObject } from '../untyped.ts';
 import { KUBERNETES_RELEASE, ROOT_TYPES, TYPES } from './api-schema.ts';
 import type { Findings } from './findings.ts';
@@ -19,7 +19,11 @@ const FIELDS = new Map(
  * Holds an object against the schema of its kind, as kubectl's strict validation does: fields that the API does not have,
  * and values of another type. What `findings` already has about a field is not repeated.
  */
-export function checkSchema(kind: Kind, object: UntypedObject, findings: Findings): void {
+export function checkSchema(
+  kind: Exclude<Kind, GatewayKind>,
+  object: UntypedObject,
+  findings: Findings,
+): void {
   checkFields(object, ROOT_TYPES[kind], '', findings);
 }
 

@@ -1,5 +1,5 @@
 import { asObject, isObject, asString } from '../untyped.ts';
-import type { Kind } from '../objects.ts';
+import { type Kind, isGatewayKind, isNamespaced } from '../objects.ts';
 import { type Problem, referenceTo } from '../problem.ts';
 import { checkEndpointSlice } from './endpoint-slice.ts';
 import { checkConfigMap } from './config-map.ts';
@@ -23,7 +23,7 @@ export function validateObject(kind: Kind, object: unknown): readonly Problem[] 
 export function validateManifest(kind: Kind, object: unknown): readonly Problem[] {
   return findProblems(kind, object, (_, fields, findings) => {
     check(kind, fields, findings);
-    checkSchema(kind, fields, findings);
+    if (!isGatewayKind(kind)) checkSchema(kind, fields, findings);
   });
 }
 
@@ -57,5 +57,18 @@ function check(kind: Kind, object: { readonly [field: string]: unknown }, findin
     case 'ConfigMap':
       checkMetadata(object, findings, namespaced);
       return checkConfigMap(object, findings);
+    case 'Namespace':
+      return checkMetadata(object, findings, { namespaced: false, name: 'label' });
+    case 'GatewayClass':
+    case 'Gateway':
+    case 'ListenerSet':
+    case 'HTTPRoute':
+    case 'GRPCRoute':
+    case 'TLSRoute':
+    case 'TCPRoute':
+    case 'UDPRoute':
+    case 'ReferenceGrant':
+    case 'BackendTLSPolicy':
+      return checkMetadata(object, findings, { namespaced: isNamespaced(kind), name: 'subdomain' });
   }
 }

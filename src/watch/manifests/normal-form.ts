@@ -1,4 +1,4 @@
-import type { Kind } from '../../model/objects.ts';
+import { type Kind, isNamespaced } from '../../model/objects.ts';
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 export type JsonObject = { readonly [key: string]: Json };
@@ -19,7 +19,7 @@ export function normalForm(kind: Kind, apiVersion: string, written: JsonObject):
     kind,
     metadata: {
       ...metadata,
-      ...(kind === 'IngressClass' ? {} : { namespace: namespace || 'default' }),
+      ...(isNamespaced(kind) ? { namespace: namespace || 'default' } : {}),
       creationTimestamp: metadata['creationTimestamp'] ?? NO_CREATION_TIMESTAMP,
     },
   };

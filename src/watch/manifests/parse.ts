@@ -1,5 +1,5 @@
 import { closestMatch } from '../../model/closest-match.ts';
-import { type Kind, type Kinds, type ObjectKey, objectKey } from '../../model/objects.ts';
+import { type Kind, type Kinds, type ObjectKey, isNamespaced, objectKey } from '../../model/objects.ts';
 import type { Problem } from '../../model/problem.ts';
 import { BUILT_IN_KINDS } from '../../model/validation/api-schema.ts';
 import { validateManifest } from '../../model/validation/validate.ts';
@@ -43,16 +43,30 @@ export interface ParsedFile {
   readonly broken: boolean;
 }
 
-const GROUP_VERSIONS: Record<Kind, string> = {
-  Ingress: 'networking.k8s.io/v1',
-  IngressClass: 'networking.k8s.io/v1',
-  Service: 'v1',
-  EndpointSlice: 'discovery.k8s.io/v1',
-  Secret: 'v1',
-  ConfigMap: 'v1',
+const GATEWAY_API = 'gateway.networking.k8s.io';
+/** The versions of each kind that API servers serve; the first is the one to write. */
+const API_VERSIONS: Record<Kind, readonly [string, ...string[]]> = {
+  Ingress: ['networking.k8s.io/v1'],
+  IngressClass: ['networking.k8s.io/v1'],
+  Service: ['v1'],
+  EndpointSlice: ['discovery.k8s.io/v1'],
+  Secret: ['v1'],
+  ConfigMap: ['v1'],
+  Namespace: ['v1'],
+  GatewayClass: [`${GATEWAY_API}/v1`, `${GATEWAY_API}/v1beta1`],
+  Gateway: [`${GATEWAY_API}/v1`, `${GATEWAY_API}/v1beta1`],
+  ListenerSet: [`${GATEWAY_API}/v1`],
+  HTTPRoute: [`${GATEWAY_API}/v1`, `${GATEWAY_API}/v1beta1`],
+  GRPCRoute: [`${GATEWAY_API}/v1`],
+  TLSRoute: [`${GATEWAY_API}/v1`],
+  TCPRoute: [`${GATEWAY_API}/v1`, `${GATEWAY_API}/v1alpha2`],
+  UDPRoute: [`${GATEWAY_API}/v1`, `${GATEWAY_API}/v1alpha2`],
+  ReferenceGrant: [`${GATEWAY_API}/v1`, `${GATEWAY_API}/v1beta1`],
+  BackendTLSPolicy: [`${GATEWAY_API}/v1`],
 };
-/** Versions of these kinds that API servers used to serve and no longer do. */
-const RETIRED = /^(?:extensions|networking\.k8s\.io|discovery\.k8s\.io)\/v1beta1$/;
+/** Versions of these groups that API servers used to serve and no longer do, but for those above. */
+const RETIRED =
+  /^(?:(?:extensions|networking\.k8s\.io|discovery\.k8s\.io)\/v1beta1|gateway\.networking\.k8s\.io\/v1(?:alpha[123]|beta1))$/;
 
 /** What the items of a typed list do not repeat. */
 interface TypeMeta {
@@ -127,12 +141,12 @@ export function parseManifests(file: string, text: string): ParsedFile {
       broken = true;
       return report(misspelt.code, position.field, offsetAt(position, misspelt.field), misspelt.message);
     }
-    if (!isKind(kind) || !(apiVersion === GROUP_VERSIONS[kind] || RETIRED.test(apiVersion))) {
+    if (!isKind(kind) || !(isServed(kind, apiVersion) || RETIRED.test(apiVersion))) {
       ignored.push(`${apiVersion} ${kind}`);
       return undefined;
     }
-    if (apiVersion !== GROUP_VERSIONS[kind]) {
-      const message = `${kind} of ${apiVersion} is not served by API servers any more; write apiVersion: ${GROUP_VERSIONS[kind]} and correct the fields that changed with it.`;
+    if (!isServed(kind, apiVersion)) {
+      const message = `${kind} of ${apiVersion} is not served by API servers any more; write apiVersion: ${API_VERSIONS[kind][0]} and correct the fields that changed with it.`;
       return leaveOut('RetiredVersion', ['apiVersion'], message);
     }
     const object = freeze(normalForm(kind, apiVersion, value));
@@ -167,8 +181,8 @@ interface MisspeltType {
  */
 function misspeltType(apiVersion: string, kind: string): MisspeltType | null {
   if (isKind(kind)) {
-    const ours = GROUP_VERSIONS[kind];
-    if (apiVersion === ours || RETIRED.test(apiVersion)) return null;
+    const [ours] = API_VERSIONS[kind];
+    if (isServed(kind, apiVersion) || RETIRED.test(apiVersion)) return null;
     if (closestMatch(apiVersion, [ours]) === null && !Object.hasOwn(BUILT_IN_KINDS, apiVersion)) return null;
     const message = `"${apiVersion}" has no ${kind}; write apiVersion: ${ours}`;
     return { code: 'ApiVersionUnknown', field: 'apiVersion', message };
@@ -187,14 +201,18 @@ function misspeltType(apiVersion: string, kind: string): MisspeltType | null {
 }
 
 function isKind(kind: string): kind is Kind {
-  return Object.hasOwn(GROUP_VERSIONS, kind);
+  return Object.hasOwn(API_VERSIONS, kind);
+}
+
+function isServed(kind: Kind, apiVersion: string): boolean {
+  return API_VERSIONS[kind].includes(apiVersion);
 }
 
 /** Which part of its key an object lacks, if any. */
 function missingName(kind: Kind, object: JsonObject): 'name' | 'namespace' | null {
   const { name, namespace } = object['metadata'] as JsonObject;
   if (!isName(name)) return 'name';
-  return kind === 'IngressClass' || isName(namespace) ? null : 'namespace';
+  return !isNamespaced(kind) || isName(namespace) ? null : 'namespace';
 }
 
 function isName(value: unknown): boolean {
