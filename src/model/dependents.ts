@@ -3,8 +3,11 @@ import { type ReverseIndex, type IndexUpdate } from './reverse-index.ts';
 import { difference, get } from './sharded-map.ts';
 import type { Snapshot } from './snapshot.ts';
 
-/** What is compiled from objects: the claims of an Ingress, a backend, the certificate of a TLS host. */
-type DependentKind = 'Ingress' | 'Backend' | 'TlsHost';
+/**
+ * What is compiled from objects: the claims of an Ingress, a backend, the certificate of a TLS host, the listeners of a
+ * Gateway or ListenerSet, a route of a Gateway.
+ */
+type DependentKind = 'Ingress' | 'Backend' | 'TlsHost' | 'Gateway' | 'Route';
 
 /** By dependency: what was compiled from it, as `Kind key`. */
 export type Dependents = ReverseIndex;
@@ -45,7 +48,13 @@ export function affectedDependents(
   before: Snapshot,
   after: Snapshot,
 ): AffectedDependents {
-  const affected = { Ingress: new Set<string>(), Backend: new Set<string>(), TlsHost: new Set<string>() };
+  const affected = {
+    Ingress: new Set<string>(),
+    Backend: new Set<string>(),
+    TlsHost: new Set<string>(),
+    Gateway: new Set<string>(),
+    Route: new Set<string>(),
+  };
   for (const dependency of changedDependencies(before, after)) {
     for (const member of get(dependents, dependency) ?? []) {
       const space = member.indexOf(' ');
@@ -60,7 +69,15 @@ function* changedDependencies(before: Snapshot, after: Snapshot): Generator<Depe
   for (const [key] of difference(before.secrets, after.secrets)) yield `Secret ${key}`;
   for (const [key] of difference(before.configMaps, after.configMaps)) yield `ConfigMap ${key}`;
   for (const [reference] of difference(before.unreadable, after.unreadable)) yield reference as Dependency;
-  for (const [key] of difference(before.services, after.services)) yield `Service ${key}`;
+  for (const [key] of difference(before.services, after.services)) {
+    yield `Service ${key}`;
+    yield `ServiceSpec ${key}`;
+  }
+  for (const [name] of difference(before.namespaces, after.namespaces)) yield `Namespace ${name}`;
+  const grants = difference(before.referenceGrantsByNamespace, after.referenceGrantsByNamespace);
+  for (const [namespace] of grants) yield `ReferenceGrants ${namespace}`;
+  const policies = difference(before.backendTlsPoliciesByNamespace, after.backendTlsPoliciesByNamespace);
+  for (const [namespace] of policies) yield `BackendTLSPolicies ${namespace}`;
   for (const [key] of difference(before.slicesByService, after.slicesByService)) yield `Service ${key}`;
   for (const [key] of difference(before.nameFaults, after.nameFaults)) yield `Service ${key}`;
 }

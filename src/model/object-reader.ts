@@ -3,6 +3,7 @@ import { type EndpointIds, NO_ENDPOINTS } from './lost-readiness.ts';
 import {
   type ConfigMap,
   type EndpointSlice,
+  type GatewayResource,
   type ObjectKey,
   type Reference,
   type Secret,
@@ -12,10 +13,20 @@ import {
 } from './objects.ts';
 import type { NameFault } from './name-fault.ts';
 import { get } from './sharded-map.ts';
+import { type UntypedObject, asObject } from './untyped.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** One object that something was compiled from, whether it exists or not; a Service stands for its slices too. */
-export type Dependency = Reference | `Service ${ObjectKey}`;
+export type Dependency =
+  | Reference
+  | `Service ${ObjectKey}`
+  /** The Service alone, without its slices. */
+  | `ServiceSpec ${ObjectKey}`
+  /** The labels of a namespace. */
+  | `Namespace ${string}`
+  /** All of a namespace. */
+  | `ReferenceGrants ${string}`
+  | `BackendTLSPolicies ${string}`;
 
 /**
  * How many objects the annotations of one namespace may name. Each is a watch of its own, and API servers take 1,000
@@ -96,6 +107,30 @@ export class ObjectReader {
   service(key: ObjectKey): Service | undefined {
     this.#dependencies.add(`Service ${key}`);
     return get(this.#snapshot.services, key);
+  }
+
+  /** A Service whose endpoints make no difference. */
+  serviceSpec(key: ObjectKey): Service | undefined {
+    this.#dependencies.add(`ServiceSpec ${key}`);
+    return get(this.#snapshot.services, key);
+  }
+
+  /** The labels of a namespace; none where it is not known. */
+  readonly namespaceLabels = (namespace: string): UntypedObject => {
+    this.#dependencies.add(`Namespace ${namespace}`);
+    return asObject(asObject(asObject(get(this.#snapshot.namespaces, namespace))['metadata'])['labels']);
+  };
+
+  /** The ReferenceGrants of a namespace, ordered by name. */
+  referenceGrants(namespace: string): readonly GatewayResource[] {
+    this.#dependencies.add(`ReferenceGrants ${namespace}`);
+    return get(this.#snapshot.referenceGrantsByNamespace, namespace) ?? [];
+  }
+
+  /** The BackendTLSPolicies of a namespace, ordered by name. */
+  backendTlsPolicies(namespace: string): readonly GatewayResource[] {
+    this.#dependencies.add(`BackendTLSPolicies ${namespace}`);
+    return get(this.#snapshot.backendTlsPoliciesByNamespace, namespace) ?? [];
   }
 
   /** The EndpointSlices of a Service, ordered by name. */

@@ -2,7 +2,7 @@ import { type KeyObject, X509Certificate, createPrivateKey } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import { asObject, asString } from './untyped.ts';
 import { keyFault } from './key-fault.ts';
-import type { ObjectKey, Secret } from './objects.ts';
+import type { ConfigMap, ObjectKey, Secret } from './objects.ts';
 
 /** What the certificate of a TLS Secret says, without any byte of its key. */
 export type TlsSecret =
@@ -15,6 +15,8 @@ export type TlsSecret =
       readonly notBefore: number;
       readonly notAfter: number;
       readonly covers: (host: string) => boolean;
+      /** The DNS names that it is for (subjectAltName), lower case; wildcards as `*.example.com`. */
+      readonly names: readonly string[];
     };
 
 /** What a TLS server needs to show a certificate, as PEM. Goes to the threads that serve it, and nowhere else. */
@@ -59,22 +61,36 @@ export function readCaCertificates(
   return read;
 }
 
-function noCaCertificates(key: ObjectKey): CaCertificates {
-  const reason = `There is no Secret ${key} with a certificate in its ca.crt`;
-  return { kind: 'refused', reason };
+function parseCaCertificates(key: ObjectKey, secret: Secret): CaCertificates {
+  return caCertificatesIn(readBytes(secret, 'ca.crt'), `Secret ${key}`);
 }
 
-function parseCaCertificates(key: ObjectKey, secret: Secret): CaCertificates {
-  const blocks = pemBlocks(readBytes(secret, 'ca.crt'));
+const knownCaBundles = new WeakMap<ConfigMap, CaCertificates>();
+
+/** The certificates in the `ca.crt` of a ConfigMap, as `readCaCertificates` gives those of a Secret. */
+export function readCaBundle(key: ObjectKey, configMap: ConfigMap): CaCertificates {
+  let read = knownCaBundles.get(configMap);
+  if (!read) {
+    const text = asString(asObject(asObject(configMap)['data'])['ca.crt']);
+    read = caCertificatesIn(text === undefined ? null : Buffer.from(text), `ConfigMap ${key}`);
+    knownCaBundles.set(configMap, read);
+  }
+  return read;
+}
+
+function caCertificatesIn(bytes: Buffer | null, owner: string): CaCertificates {
+  const blocks = pemBlocks(bytes);
   if (blocks.length > MAX_CA_CERTIFICATES) {
-    const reason = `Secret ${key} has ${blocks.length} certificates in its ca.crt, and at most ${MAX_CA_CERTIFICATES} are used`;
+    const reason = `${owner} has ${blocks.length} certificates in its ca.crt, and at most ${MAX_CA_CERTIFICATES} are used`;
     return { kind: 'refused', reason };
   }
   const certificates = blocks.flatMap((block) => attempt(() => new X509Certificate(block)) ?? []);
-  if (certificates.length === 0 || certificates.length < blocks.length) return noCaCertificates(key);
+  if (certificates.length === 0 || certificates.length < blocks.length) {
+    return { kind: 'refused', reason: `There is no ${owner} with a certificate in its ca.crt` };
+  }
   const fault = chainKeyFault(certificates);
   if (fault !== null)
-    return { kind: 'refused', reason: `Secret ${key} has a certificate in its ca.crt that ${fault}` };
+    return { kind: 'refused', reason: `${owner} has a certificate in its ca.crt that ${fault}` };
   return { kind: 'certificates', pem: certificates.map((certificate) => certificate.toString()).join('') };
 }
 
@@ -129,7 +145,13 @@ function parse(secret: Secret): TlsSecret {
     notBefore: certificate.validFromDate.getTime(),
     notAfter: certificate.validToDate.getTime(),
     covers: (host) => certificate.checkHost(probe(host)) !== undefined,
+    names: namesOf(certificate),
   };
+}
+
+function namesOf({ subjectAltName = '' }: X509Certificate): readonly string[] {
+  const names = subjectAltName.split(', ').filter((each) => each.startsWith('DNS:'));
+  return names.map((each) => each.slice('DNS:'.length).toLowerCase());
 }
 
 /** Judged before the key is used for the first time. */

@@ -14,6 +14,11 @@ export interface ClientAuth {
   readonly caCertificates: string;
   /** Pods get the certificate itself too. */
   readonly passCertificate: boolean;
+  /**
+   * Who turns clients away that do not show what they should: the handshake, or nobody. Their requests are refused when
+   * absent.
+   */
+  readonly enforced?: 'in-handshake' | 'never';
 }
 
 const CA_SECRET: AnnotationSpec = {

@@ -28,6 +28,7 @@ export function certificateRefusal(
   if (shown?.policyId !== policyId) return 'misdirected';
   const policy = policyId === undefined ? undefined : get(table.clientPolicies, policyId);
   if (shown === undefined || !policy) return 'clients-unverifiable';
+  if (policy.enforced === 'never') return null;
   switch (shown.verdict) {
     case 'verified':
       return null;

@@ -39,10 +39,10 @@ export function matchForGateway(
 ): Route | null | typeof TOO_COSTLY {
   const found = findRoute(routes, path);
   if (found === null || found === TOO_COSTLY) return found;
-  const taking = firstTaking(found, request);
+  const taking = firstTaking(found, routes.linked, request);
   // What a regular expression comes before is not linked to it: it depends on the path.
   if (taking !== null || found.pattern === undefined) return taking;
-  return firstTaking(findPath(routes.paths, path), request);
+  return firstTaking(findPath(routes.paths, path), routes.linked, request);
 }
 
 /** The routes of the host class that owns a host. */

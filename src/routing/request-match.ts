@@ -2,10 +2,16 @@ import { compilePattern } from '../http/pattern.ts';
 import type { RequestFacts } from '../http/request-facts.ts';
 import type { RequestMatch, Route, ValueMatch } from './table.ts';
 
-/** The first of a route and those after it that takes a request; null where none does. */
-export function firstTaking(route: Route | null, request: RequestFacts): Route | null {
-  for (let each: Route | undefined = route ?? undefined; each; each = each.next) {
+/** The first of a route and those after it (see `Route.next`) that takes a request; null where none does. */
+export function firstTaking(
+  route: Route | null,
+  linked: readonly Route[] | undefined,
+  request: RequestFacts,
+): Route | null {
+  let each = route ?? undefined;
+  while (each !== undefined) {
     if (each.matches === undefined || takes(each.matches, request)) return each;
+    each = each.next === undefined ? undefined : linked?.[each.next];
   }
   return null;
 }

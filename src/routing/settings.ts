@@ -56,6 +56,14 @@ export interface CompileSettings extends ReadableObjects {
   readonly udpServicesConfigMap?: string | null;
   /** The TCP ports that Portico itself listens on. */
   readonly ownPorts?: readonly number[];
+  /** Those of them that Ingresses are served on. */
+  readonly ingressPorts?: { readonly http: number; readonly https: number | null };
+  /** A GatewayClass is ours when its `spec.controllerName` is this; null serves no Gateways. */
+  readonly gatewayController?: string | null;
+  /** Addresses of this node of which each Gateway has one for itself; they share all of the node's when absent. */
+  readonly gatewayAddresses?: readonly string[];
+  /** Addresses and ranges that Gateways may ask for: those of this node. */
+  readonly localAddresses?: readonly string[];
   /** What that says: set when it is read. */
   readonly globalOptions?: GlobalOptions;
   /** Milliseconds since the epoch: whether certificates are valid. */

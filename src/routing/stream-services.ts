@@ -133,7 +133,8 @@ export function streamReferenceProblems(
   backends: ShardedMap<Backend>,
 ): readonly Problem[] {
   if (streams.size === 0) return [];
-  return [...values(streams)].flatMap(({ protocol, port, backend, configMap }) => {
+  return [...values(streams)].flatMap(({ protocol, port, backend, configMap, gateway }) => {
+    if (gateway) return [];
     const reason = get(backends, backend)?.unavailable;
     if (!reason) return [];
     const [namespace = '', name = ''] = configMap.split('/');

@@ -110,6 +110,8 @@ export interface HostRoutes {
   readonly passthrough?: BackendKey;
   /** Present on the ports of Gateways. */
   readonly gateway?: GatewayHost;
+  /** The routes that others fall back to: a list, so that however many there are, copying them takes no recursion. */
+  readonly linked?: readonly Route[];
 }
 
 /** What a host on the port of a Gateway belongs to. */
@@ -196,8 +198,8 @@ export interface Route {
   readonly kind?: RouteKind;
   /** What a request must say beside its path; absent where that is all. */
   readonly matches?: RequestMatch;
-  /** The next best for a request that `matches` does not take; absent where there is none. */
-  readonly next?: Route;
+  /** The next best for a request that `matches` does not take: its place in `HostRoutes.linked`; absent where there is none. */
+  readonly next?: number;
   /** Present where the path is a regular expression. */
   readonly pattern?: PathPattern;
   /** Of several, the one of the rule itself. */

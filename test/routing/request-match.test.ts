@@ -2,19 +2,17 @@ import { expect, it } from 'vitest';
 import { firstTaking } from '../../src/routing/request-match.ts';
 import type { RequestMatch, Route } from '../../src/routing/table.ts';
 
-function routes(...matches: (RequestMatch | undefined)[]): Route | null {
-  return matches.reduceRight<Route | null>((next, match, index) => {
-    const path = `/${index}`;
-    const route = {
-      path,
-      pathType: 'Prefix',
-      ingress: 'a/r',
-      field: '',
-      backend: '',
-      policies: null,
-    } as const;
-    return { ...route, ...(match && { matches: match }), ...(next && { next }) };
-  }, null);
+function chain(...matches: (RequestMatch | undefined)[]): readonly Route[] {
+  return matches.map((match, index) => ({
+    path: `/${index}`,
+    pathType: 'Prefix',
+    ingress: 'a/r',
+    field: '',
+    backend: '',
+    policies: null,
+    ...(match && { matches: match }),
+    ...(index < matches.length - 1 && { next: index + 1 }),
+  }));
 }
 
 interface Asked {
@@ -23,7 +21,7 @@ interface Asked {
   readonly fields?: Readonly<Record<string, string>>;
 }
 
-const chain = routes(
+const linked = chain(
   { method: 'POST', headers: [{ name: 'x-version', value: '2' }] },
   {
     query: [
@@ -46,12 +44,12 @@ it.for<[what: string, asked: Asked, taken: string | undefined]>([
   ['gRPC', { fields: { 'content-type': 'application/grpc+proto' } }, '/3'],
 ])('finds the first route that takes %s', ([, { method = 'GET', target = '/', fields = {} }, taken]) => {
   const request = { method, target, host: '', value: (name: string) => fields[name] };
-  expect(firstTaking(chain, request)?.path).toBe(taken);
+  expect(firstTaking(linked[0] ?? null, linked, request)?.path).toBe(taken);
 });
 
 it('takes everything where nothing is asked for, and nothing where there is no route', () => {
-  expect(
-    firstTaking(routes({ method: 'PUT' }, undefined), { method: 'GET', target: '/', host: '' })?.path,
-  ).toBe('/1');
-  expect(firstTaking(null, { method: 'GET', target: '/', host: '' })).toBeNull();
+  const get = { method: 'GET', target: '/', host: '' };
+  const open = chain({ method: 'PUT' }, undefined);
+  expect(firstTaking(open[0] ?? null, open, get)?.path).toBe('/1');
+  expect(firstTaking(null, open, get)).toBeNull();
 });

@@ -35,7 +35,7 @@ export function createVerification(
         ALPNProtocols: [...protocols],
         ca: policy.caCertificates,
         requestCert: true,
-        rejectUnauthorized: false,
+        rejectUnauthorized: policy.enforced === 'in-handshake',
         // A session is resumed with what was verified when it began: by this policy and no other.
         sessionIdContext: policy.policyId,
       });

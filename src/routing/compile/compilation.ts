@@ -1,6 +1,7 @@
 import type { CompiledBackend } from '../backends.ts';
 import type { HostCertificate } from '../certificates.ts';
 import type { Claims, NamespaceUse } from '../ingress/claims.ts';
+import { type CompiledGateways, NO_GATEWAYS } from './compile-gateways.ts';
 import type { CompileFault } from './fault.ts';
 import type { GlobBucket } from './glob-bucket.ts';
 import type { Classes } from '../ingress/classes.ts';
@@ -45,6 +46,8 @@ export interface Compilation {
   readonly policySecrets: ShardedMap<SecretData>;
   /** When time alone makes a certificate problem come or go: milliseconds since the epoch. */
   readonly certificatesValidUntil: number;
+  /** Of Gateway API. */
+  readonly gateways: CompiledGateways;
   readonly indexes: Indexes;
   /** What failed in this compilation, for the log: see `InternalError` among the problems. */
   readonly faults: readonly CompileFault[];
@@ -70,6 +73,8 @@ export interface Indexes {
   readonly hostsByWildcard: ReverseIndex;
   /** Glob scopes by suffix. */
   readonly globsBySuffix: ReverseIndex;
+  /** Of ports of Gateways, the hostnames that routes are attached to. */
+  readonly hostnamesByPort: ReverseIndex;
   /** Scopes by the client certificates that they ask for: a policy is kept as long as there is one. */
   readonly scopesByClientAuth: ReverseIndex;
 }
@@ -114,6 +119,7 @@ export function emptyCompilation(settings: CompileSettings): Compilation {
     keys: emptyMap(),
     policySecrets: emptyMap(),
     certificatesValidUntil: Infinity,
+    gateways: NO_GATEWAYS,
     indexes: {
       ingressesByScope: emptyMap(),
       canariesByScope: emptyMap(),
@@ -125,6 +131,7 @@ export function emptyCompilation(settings: CompileSettings): Compilation {
       hostsByWildcard: emptyMap(),
       globsBySuffix: emptyMap(),
       scopesByClientAuth: emptyMap(),
+      hostnamesByPort: emptyMap(),
     },
     faults: [],
   };

@@ -2,6 +2,8 @@ import { isDeepStrictEqual } from 'node:util';
 import { admitEndpoints } from './admit-endpoints.ts';
 import { type CompiledBackend, compileBackend, serviceOf, withTooManyEndpoints } from '../backends.ts';
 import type { Claims } from '../ingress/claims.ts';
+import type { Attachment } from '../gateway/attachment.ts';
+import type { AttachmentChange } from './compile-gateways.ts';
 import type { Compilation, Indexes } from './compilation.ts';
 import type { ClaimChange } from './compile-claims.ts';
 import { type AffectedDependents, dependentUpdate } from '../../model/dependents.ts';
@@ -35,13 +37,17 @@ export function compileBackends(
   snapshot: Snapshot,
   settings: CompileSettings,
   changes: readonly ClaimChange[],
+  attachmentChanges: readonly AttachmentChange[],
   dependents: AffectedDependents,
   streams: ShardedMap<StreamRoute>,
   faults: CompileFault[],
 ): CompiledBackends {
-  const updates = changes.map(({ ingress, before, after }) => {
+  const updates: IndexUpdate[] = changes.map(({ ingress, before, after }) => {
     return { member: ingress, before: backendsOf(before), after: backendsOf(after) };
   });
+  for (const { route, before, after } of attachmentChanges) {
+    updates.push({ member: route, before: attachedBackends(before), after: attachedBackends(after) });
+  }
   const ingressesByBackend = updateIndex(from.indexes.ingressesByBackend, updates);
 
   const changedServices = new Set<ObjectKey>();
@@ -94,7 +100,7 @@ export function compileBackends(
     // The message about a bad reference quotes the Service.
     const stillBad = unavailable !== null && service !== null && changedServices.has(service);
     if (before && (faultChanged || stillBad))
-      for (const ingress of ingresses ?? []) affectedIngresses.add(ingress);
+      for (const user of ingresses ?? []) if (!user.includes(' ')) affectedIngresses.add(user);
   }
   return {
     endpointsByNamespace,
@@ -132,6 +138,11 @@ function backendsOf(claims: Claims | undefined): readonly BackendKey[] {
   return [
     ...new Set(routesOf(claims).flatMap((route) => [route.backend, errorBackendKey(route) ?? []].flat())),
   ];
+}
+
+/** Those of a route that is served somewhere. */
+function attachedBackends(attachment: Attachment | undefined): readonly BackendKey[] {
+  return attachment && attachment.hosts.length > 0 ? attachment.route.backends : [];
 }
 
 function isCanary(claims: Claims | undefined): boolean {

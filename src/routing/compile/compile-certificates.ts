@@ -38,6 +38,7 @@ export function compileCertificates(
   claims: ShardedMap<Claims>,
   changes: readonly ClaimChange[],
   { scopes, indexes: { ingressesByScope } }: Pick<CompiledScopes, 'scopes' | 'indexes'>,
+  portUpdates: readonly IndexUpdate[],
   dependents: AffectedDependents,
   faults: CompileFault[],
 ): CompiledCertificates {
@@ -66,7 +67,7 @@ export function compileCertificates(
   const certificates = edit(from.certificates);
   const table = edit(from.table.certificates);
   const affectedIngresses = new Set<ObjectKey>();
-  const updates: IndexUpdate[] = [];
+  const updates: IndexUpdate[] = [...portUpdates];
   const dependencyUpdates: IndexUpdate[] = [];
   const put = (host: string, after: CertificateReference | null): void => {
     const before = table.get(host);
@@ -108,7 +109,7 @@ export function compileCertificates(
   return {
     certificates: certificates.done(),
     table: table.done(),
-    keys: compileKeys(from.keys, updates, hostsBySecret, snapshot),
+    keys: compileKeys(from, updates, hostsBySecret, snapshot),
     defaultProblem,
     validUntil,
     indexes: { ingressesByTlsHost, hostsBySecret },
@@ -136,13 +137,17 @@ function isolated(
 
 /** The keys of the Secrets that serve some host. A Secret with the same bytes as before keeps its object. */
 function compileKeys(
-  before: ShardedMap<KeyPair>,
+  from: Compilation,
   updates: readonly IndexUpdate[],
   hostsBySecret: ReverseIndex,
   snapshot: Snapshot,
 ): ShardedMap<KeyPair> {
-  const keys = edit(before);
-  for (const key of new Set(updates.flatMap((each) => [...each.before, ...each.after]))) {
+  const keys = edit(from.keys);
+  const affected = new Set(updates.flatMap((each) => [...each.before, ...each.after]));
+  for (const [key] of difference(from.snapshot.secrets, snapshot.secrets)) {
+    if (get(hostsBySecret, key)) affected.add(key);
+  }
+  for (const key of affected) {
     const secret = get(hostsBySecret, key) && get(snapshot.secrets, key);
     const pair = secret ? keyPairOf(secret) : null;
     if (!pair) keys.delete(key);

@@ -1,5 +1,6 @@
 import type { Claims } from '../ingress/claims.ts';
 import type { Compilation, Indexes } from './compilation.ts';
+import type { CompiledPorts } from './compile-ports.ts';
 import type { CompiledScopes } from './compile-scopes.ts';
 import { type IndexUpdate, updateIndex } from '../../model/reverse-index.ts';
 import { type ScopeRoutes } from '../host-routes.ts';
@@ -11,14 +12,15 @@ export interface CompiledClients {
   readonly indexes: Pick<Indexes, 'scopesByClientAuth'>;
 }
 
-/** Keeps the policies that some host's clients are verified by. */
+/** Keeps the policies that some host's clients are verified by, on ports of Gateways too. */
 export function compileClients(
   from: Compilation,
   { scopes }: Pick<CompiledScopes, 'scopes'>,
   claims: ShardedMap<Claims>,
+  ports: Pick<CompiledPorts, 'clientUpdates' | 'clientPolicies'>,
 ): CompiledClients {
-  const updates: IndexUpdate[] = [];
-  const policies = new Map<string, ClientAuth>();
+  const updates: IndexUpdate[] = [...ports.clientUpdates];
+  const policies = new Map<string, ClientAuth>(ports.clientPolicies);
   for (const [scope, after] of difference(from.scopes, scopes)) {
     updates.push({ member: scope, before: policyIdsAt(get(from.scopes, scope)), after: policyIdsAt(after) });
     const asks = after?.routes?.clients && get(claims, after.routes.clients.ingress)?.clients;

@@ -1,9 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type SecretData, secretDataOf } from '../../model/secret-data.ts';
-import { type ReverseIndex, updateIndex } from '../../model/reverse-index.ts';
+import { type IndexUpdate, type ReverseIndex, updateIndex } from '../../model/reverse-index.ts';
 import { type ShardedMap, difference, edit, get } from '../../model/sharded-map.ts';
 import type { Snapshot } from '../../model/snapshot.ts';
 import type { ClaimChange } from './compile-claims.ts';
+import type { Attachment } from '../gateway/attachment.ts';
+import type { GatewayChanges } from './compile-gateways.ts';
 import type { Compilation } from './compilation.ts';
 
 export interface CompiledPolicySecrets {
@@ -17,12 +19,26 @@ export function compilePolicySecrets(
   from: Compilation,
   snapshot: Snapshot,
   changes: readonly ClaimChange[],
+  gateways: GatewayChanges,
 ): CompiledPolicySecrets {
-  const updates = changes.map(({ ingress, before, after }) => ({
+  const updates: IndexUpdate[] = changes.map(({ ingress, before, after }) => ({
     member: ingress,
     before: before?.policySecrets ?? [],
     after: after?.policySecrets ?? [],
   }));
+  for (const { route, before, after } of gateways.changes) {
+    const secretsOf = (attachment: Attachment | undefined) => attachment?.route.policySecrets ?? [];
+    updates.push({ member: route, before: secretsOf(before), after: secretsOf(after) });
+  }
+  for (const [key, after] of difference(from.gateways.gateways, gateways.compiled.gateways)) {
+    const before = get(from.gateways.gateways, key);
+    const secretOf = (gateway: typeof before) => gateway?.backendClientSecret ?? [];
+    updates.push({
+      member: `Gateway ${key}`,
+      before: [secretOf(before)].flat(),
+      after: [secretOf(after)].flat(),
+    });
+  }
   const ingressesByPolicySecret = updateIndex(from.indexes.ingressesByPolicySecret, updates);
   const affected = new Set(updates.flatMap((each) => [...each.before, ...each.after]));
   for (const [key] of difference(from.snapshot.secrets, snapshot.secrets)) {

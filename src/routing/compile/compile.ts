@@ -3,6 +3,8 @@ import { admitClaims } from './admit-claims.ts';
 import { compileBackends, controllerBackend } from './compile-backends.ts';
 import { compileCertificates } from './compile-certificates.ts';
 import { compileClaims } from './compile-claims.ts';
+import { compileGateways } from './compile-gateways.ts';
+import { compilePorts } from './compile-ports.ts';
 import { compileClients } from './compile-clients.ts';
 import { compilePolicySecrets } from './compile-policy-secrets.ts';
 import { compileProblems } from './compile-problems.ts';
@@ -39,11 +41,27 @@ export function compile(snapshot: Snapshot, given: CompileSettings, previous?: C
   const read = compileClaims(from, snapshot, settings, dependents, faults);
   const { classes, asked, foreign } = read;
   const { claims, changes, usesByNamespace } = admitClaims(from, asked, read.changes);
+  const gateways = compileGateways(from.gateways, from.snapshot, snapshot, settings, dependents, faults);
+  const ports = compilePorts(
+    { ports: from.table.ports, gateways: from.gateways, hostnamesByPort: from.indexes.hostnamesByPort },
+    gateways.compiled,
+    gateways.changes,
+    faults,
+  );
   const scopes = compileScopes(from, settings, claims, changes, faults);
-  const clients = compileClients(from, scopes, claims);
+  const clients = compileClients(from, scopes, claims, ports);
   const streamServices = readStreamServices(settings, new ObjectReader(snapshot, settings));
-  const streams = streamTable(from.table.streams, streamServices.routes);
-  const backends = compileBackends(from, snapshot, settings, changes, dependents, streams, faults);
+  const streams = streamTable(from.table.streams, new Map([...ports.streams, ...streamServices.routes]));
+  const backends = compileBackends(
+    from,
+    snapshot,
+    settings,
+    changes,
+    gateways.changes,
+    dependents,
+    streams,
+    faults,
+  );
   const certificates = compileCertificates(
     from,
     snapshot,
@@ -51,19 +69,22 @@ export function compile(snapshot: Snapshot, given: CompileSettings, previous?: C
     claims,
     changes,
     scopes,
+    ports.secretUpdates,
     dependents,
     faults,
   );
-  const policySecrets = compilePolicySecrets(from, snapshot, changes);
+  const policySecrets = compilePolicySecrets(from, snapshot, changes, gateways);
 
   const indexes: Indexes = {
     ...scopes.indexes,
     ...clients.indexes,
     ...backends.indexes,
     ...certificates.indexes,
+    hostnamesByPort: ports.hostnamesByPort,
     ingressesByPolicySecret: policySecrets.ingressesByPolicySecret,
     dependents: updateIndex(from.indexes.dependents, [
       ...read.dependencyUpdates,
+      ...gateways.dependencyUpdates,
       ...backends.dependencyUpdates,
       ...certificates.dependencyUpdates,
     ]),
@@ -81,7 +102,7 @@ export function compile(snapshot: Snapshot, given: CompileSettings, previous?: C
     clientPolicies: clients.table,
     passthroughs: scopes.passthroughs,
     streams,
-    ports: from.table.ports,
+    ports: ports.ports,
     ...(settings.globalOptions && { globals: settings.globalOptions.settings }),
   });
   const compiled = {
@@ -101,6 +122,7 @@ export function compile(snapshot: Snapshot, given: CompileSettings, previous?: C
     keys: certificates.keys,
     policySecrets: policySecrets.data,
     certificatesValidUntil: certificates.validUntil,
+    gateways: gateways.compiled,
     indexes,
     faults,
   };

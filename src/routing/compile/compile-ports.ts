@@ -1,0 +1,199 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { ClientAuth } from '../../policies/client-certificate.ts';
+import { type IndexUpdate, updateIndex } from '../../model/reverse-index.ts';
+import { type ShardedMap, difference, edit, emptyMap, get, values } from '../../model/sharded-map.ts';
+import { hostTable } from '../gateway/host-table.ts';
+import type { PlannedPort } from '../gateway/listener-plan.ts';
+import type { Listener } from '../gateway/listeners.ts';
+import { ownerOf, portCertificates } from '../gateway/port-table.ts';
+import { byAge } from '../gateway/routes.ts';
+import { type GatewayPort, type HostRoutes, INVALID_REFERENCE, type StreamRoute, hostKey } from '../table.ts';
+import { type AttachmentChange, type CompiledGateways, hostPlace, placesOf } from './compile-gateways.ts';
+import type { Attachment } from '../gateway/attachment.ts';
+import type { ReverseIndex } from '../../model/reverse-index.ts';
+import { type CompileFault, faultProblem } from './fault.ts';
+
+export interface CompiledPorts {
+  readonly ports: ShardedMap<GatewayPort>;
+  /** By the key that `RouteTable.streams` has them under. */
+  readonly streams: ReadonlyMap<string, StreamRoute>;
+  /** The hostnames of each port that routes are attached to, whether they are served there or not. */
+  readonly hostnamesByPort: ReverseIndex;
+  /** What ports use: Secrets with certificates, and policies for clients. */
+  readonly secretUpdates: readonly IndexUpdate[];
+  readonly clientUpdates: readonly IndexUpdate[];
+  readonly clientPolicies: ReadonlyMap<string, ClientAuth>;
+}
+
+export interface PortsBefore {
+  readonly ports: ShardedMap<GatewayPort>;
+  readonly gateways: CompiledGateways;
+  readonly hostnamesByPort: ReverseIndex;
+}
+
+/** Works out again the hostnames at each port whose routes changed; all those of a port whose listeners did. */
+export function compilePorts(
+  from: PortsBefore,
+  gateways: CompiledGateways,
+  changes: readonly AttachmentChange[],
+  faults: CompileFault[],
+): CompiledPorts {
+  const hostnamesByPort = updateIndex(
+    from.hostnamesByPort,
+    [...difference(from.gateways.routesByPlace, gateways.routesByPlace)].map(([place, after]) => {
+      const [port, hostname] = splitPlace(place);
+      const was = get(from.gateways.routesByPlace, place) !== undefined;
+      return { member: hostname, before: was ? [port] : [], after: after ? [port] : [] };
+    }),
+  );
+  const affected = new Map<string, Set<string>>();
+  const touch = (port: string, hostname: string): void => {
+    const hostnames = affected.get(port) ?? new Set();
+    affected.set(port, hostnames.add(hostname));
+  };
+  for (const { before, after } of changes) {
+    for (const place of [...placesOf(before), ...placesOf(after)]) touch(...splitPlace(place));
+  }
+  const { ports: planned } = gateways.plan;
+  if (gateways.plan !== from.gateways.plan) {
+    const earlier = from.gateways.plan.ports;
+    for (const key of new Set([...earlier.keys(), ...planned.keys()])) {
+      const [a, b] = [earlier.get(key), planned.get(key)];
+      if (isDeepStrictEqual(a, b)) continue;
+      for (const { hostname } of [...(a?.listeners ?? []), ...(b?.listeners ?? [])]) touch(key, hostname);
+      for (const hostname of get(hostnamesByPort, key) ?? []) touch(key, hostname);
+    }
+  }
+
+  const ports = edit(from.ports);
+  const secretUpdates: IndexUpdate[] = [];
+  const clientUpdates: IndexUpdate[] = [];
+  const clientPolicies = new Map<string, ClientAuth>();
+  for (const [key, hostnames] of affected) {
+    const plan = planned.get(key);
+    const before = ports.get(key);
+    const isHttp = plan?.carrier === 'http' || plan?.carrier === 'tls';
+    const after = plan && isHttp ? portOf(key, plan, before, hostnames, gateways, faults) : undefined;
+    const member = `Port ${key}`;
+    secretUpdates.push({ member, before: secretsOf(before), after: secretsOf(after) });
+    clientUpdates.push({ member, before: policyIdsOf(before), after: policyIdsOf(after) });
+    for (const { clients } of plan?.listeners ?? []) {
+      if (clients !== null && clients !== 'unverifiable') clientPolicies.set(clients.policyId, clients);
+    }
+    if (after === undefined) ports.delete(key);
+    else ports.set(key, after);
+  }
+  return {
+    ports: ports.done(),
+    streams: streamsOf(gateways),
+    hostnamesByPort,
+    secretUpdates,
+    clientUpdates,
+    clientPolicies,
+  };
+}
+
+function splitPlace(place: string): [port: string, hostname: string] {
+  const space = place.indexOf(' ');
+  return [place.slice(0, space), place.slice(space + 1)];
+}
+
+function portOf(
+  key: string,
+  plan: PlannedPort,
+  before: GatewayPort | undefined,
+  affected: ReadonlySet<string>,
+  gateways: CompiledGateways,
+  faults: CompileFault[],
+): GatewayPort {
+  const hosts = edit(before?.hosts ?? emptyMap<HostRoutes>());
+  const own = new Set(plan.listeners.map(({ hostname }) => hostname));
+  for (const hostname of affected) {
+    const owner = ownerOf(plan, hostname);
+    const attached = owner === null ? [] : attachedAt(key, hostname, owner, gateways);
+    const last = hosts.get(hostKey(hostname));
+    if (owner === null || (attached.length === 0 && !own.has(hostname))) {
+      hosts.delete(hostKey(hostname));
+      continue;
+    }
+    const next = isolated(owner, hostname, attached, faults);
+    if (!isDeepStrictEqual(last, next)) hosts.set(hostKey(hostname), next);
+  }
+  const certificates = portCertificates(plan);
+  return {
+    address: plan.address,
+    port: plan.port,
+    isTls: plan.carrier === 'tls',
+    hosts: hosts.done(),
+    certificates:
+      before && isDeepStrictEqual(before.certificates, certificates) ? before.certificates : certificates,
+  };
+}
+
+/** The routes that a listener has at a hostname. */
+function attachedAt(
+  port: string,
+  hostname: string,
+  owner: Listener,
+  { routesByPlace, attachments }: Pick<CompiledGateways, 'routesByPlace' | 'attachments'>,
+): readonly Attachment[] {
+  return [...(get(routesByPlace, hostPlace(port, hostname)) ?? [])].flatMap((key) => {
+    const attachment = get(attachments, key);
+    const isHere = attachment?.hosts.some(
+      (host) => host.hostname === hostname && host.planned.listener.id === owner.id,
+    );
+    return attachment && isHere ? [attachment] : [];
+  });
+}
+
+/** A hostname that we fail on answers 404; the others are served. */
+function isolated(
+  owner: Listener,
+  hostname: string,
+  attached: readonly Attachment[],
+  faults: CompileFault[],
+): HostRoutes {
+  try {
+    return hostTable(
+      owner,
+      hostname,
+      attached.map(({ route }) => route),
+    );
+  } catch (error) {
+    const [kind = '', key = ''] = owner.parent.split(' ', 2);
+    const [namespace = '', name = ''] = key.split('/', 2);
+    faultProblem({ kind, namespace, name }, error, faults);
+    return hostTable(owner, hostname, []);
+  }
+}
+
+function secretsOf(port: GatewayPort | undefined): readonly string[] {
+  return port ? [...new Set(values(port.certificates))] : [];
+}
+
+function policyIdsOf(port: GatewayPort | undefined): readonly string[] {
+  if (!port) return [];
+  return [...new Set([...values(port.hosts)].flatMap(({ clients }) => clients?.policyId || []))];
+}
+
+/** The ports that are relayed as they are. The oldest of several routes is served. */
+function streamsOf({ plan, routesByPlace, attachments }: CompiledGateways): ReadonlyMap<string, StreamRoute> {
+  const streams = new Map<string, StreamRoute>();
+  for (const [key, { address, port, carrier, listeners }] of plan.ports) {
+    const [listener] = listeners;
+    if (!listener || (carrier !== 'tcp' && carrier !== 'udp')) continue;
+    const attached = attachedAt(key, '', listener, { routesByPlace, attachments });
+    const [oldest] = attached.map(({ route }) => route).sort(byAge);
+    const route = oldest?.stream ?? null;
+    streams.set(`${carrier}/${address === '' ? '' : `${address}:`}${port}`, {
+      protocol: carrier,
+      port,
+      backend: route?.backend ?? INVALID_REFERENCE,
+      configMap: '',
+      acceptsProxyProtocol: false,
+      sendsProxyProtocol: false,
+      gateway: { address, route },
+    });
+  }
+  return streams;
+}

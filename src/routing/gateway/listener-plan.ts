@@ -1,0 +1,285 @@
+import { bySpecificity, containsHost } from './hostnames.ts';
+import type { GatewayRead, ListenerSetRead } from './gateways.ts';
+import type { Fault, ParentKey } from './kinds.ts';
+import type { Listener } from './listeners.ts';
+import { allowsNamespace } from './namespace-rule.ts';
+import { type AssignedAddresses, assignAddresses } from './gateway-addresses.ts';
+import type { ObjectReader } from '../../model/object-reader.ts';
+import { type ObjectKey, namespaceOf } from '../../model/objects.ts';
+import { compareText } from '../precedence.ts';
+import type { CompileSettings } from '../settings.ts';
+import { type PortKey, portKey } from '../table.ts';
+
+/** What becomes of a listener beside the others. */
+export interface PlannedListener {
+  readonly listener: Listener;
+  readonly gateway: ObjectKey;
+  /** Where it is served; empty where it is not. */
+  readonly ports: readonly PortKey[];
+  /** `ProtocolConflict`, `HostnameConflict` or `PortUnavailable`; null where no other is in its way. */
+  readonly conflict: Fault | null;
+  /** Another listener of its port ends TLS for some of its hosts. */
+  readonly overlaps: boolean;
+}
+
+/** The listeners that meet at one address and port: the most specific hostname first. */
+export interface PlannedPort {
+  readonly address: string;
+  readonly port: number;
+  readonly carrier: Carrier;
+  readonly listeners: readonly Listener[];
+}
+
+/** What listeners must share that share a port. */
+export type Carrier = 'http' | 'tls' | 'tcp' | 'udp';
+
+export interface ListenerPlan {
+  readonly byParent: ReadonlyMap<ParentKey, readonly PlannedListener[]>;
+  readonly ports: ReadonlyMap<string, PlannedPort>;
+  readonly gateways: ReadonlyMap<ObjectKey, PlannedGateway>;
+  /** ListenerSets for Gateways of ours, and why one is not accepted. */
+  readonly sets: ReadonlyMap<ObjectKey, Fault | null>;
+}
+
+export interface PlannedGateway extends AssignedAddresses {
+  /** The ListenerSets that are accepted. */
+  readonly sets: readonly ObjectKey[];
+}
+
+interface Placed {
+  readonly listener: Listener;
+  readonly gateway: ObjectKey;
+  readonly order: number;
+  conflict: Fault | null;
+}
+
+/**
+ * Brings the listeners of all Gateways of ours together: which of them are in each other's way, and where each is served.
+ * Within a Gateway nobody wins; its ListenerSets come after it, and younger Gateways after older ones.
+ */
+export function planListeners(
+  gateways: readonly GatewayRead[],
+  sets: readonly ListenerSetRead[],
+  settings: CompileSettings,
+  labelsOf: ObjectReader['namespaceLabels'],
+): ListenerPlan {
+  const oldestFirst = [...gateways].sort(byAge);
+  const setsOf = Map.groupBy([...sets].sort(byAge), ({ gateway }) => gateway);
+  const addresses = assignAddresses(oldestFirst, settings);
+  const byParent = new Map<ParentKey, readonly PlannedListener[]>();
+  const plannedGateways = new Map<ObjectKey, PlannedGateway>();
+  const plannedSets = new Map<ObjectKey, Fault | null>();
+  const taken = new Map<PortKey, Placed[]>();
+
+  const placed: { readonly gateway: GatewayRead; readonly all: readonly Placed[] }[] = [];
+  for (const gateway of oldestFirst) {
+    const own = placeOwn(gateway);
+    const all = [...own];
+    const accepted: ObjectKey[] = [];
+    for (const set of setsOf.get(gateway.key) ?? []) {
+      const fault = setFault(gateway, set, labelsOf);
+      plannedSets.set(set.key, fault);
+      if (fault === null) accepted.push(set.key);
+      for (const listener of set.listeners) {
+        const each: Placed = { listener, gateway: gateway.key, order: all.length, conflict: null };
+        each.conflict = fault === null ? conflictWith(each, all.filter(isStanding)) : null;
+        all.push(each);
+      }
+    }
+    const at = addresses.get(gateway.key) ?? { addresses: [], fault: null };
+    plannedGateways.set(gateway.key, { ...at, sets: accepted });
+    for (const each of all) {
+      if (!isStanding(each) || isLeftOut(each, plannedSets)) continue;
+      for (const address of at.addresses) {
+        const key = portKey(address, each.listener.port);
+        const others = taken.get(key) ?? [];
+        const own = address === '' ? ownPortFault(each.listener, settings) : null;
+        const conflict = conflictWith(
+          each,
+          others.filter(({ gateway: other }) => other !== gateway.key),
+        );
+        each.conflict ??= own ?? (conflict && unavailable(conflict));
+        if (each.conflict === null) taken.set(key, [...others, each]);
+      }
+    }
+    placed.push({ gateway, all });
+  }
+
+  for (const { gateway, all } of placed) {
+    const byOwner = Map.groupBy(all, ({ listener }) => listener.parent);
+    for (const [parent, listeners] of byOwner) {
+      byParent.set(
+        parent,
+        listeners.map((each) => {
+          const { listener, conflict } = each;
+          const at = plannedGateways.get(gateway.key)?.addresses ?? [];
+          const isServed = isStanding(each) && !isLeftOut(each, plannedSets) && isUsable(listener);
+          const ports = isServed ? at.map((address) => portKey(address, listener.port)) : [];
+          return {
+            listener,
+            gateway: gateway.key,
+            ports,
+            conflict,
+            overlaps: overlaps(each, all, plannedSets),
+          };
+        }),
+      );
+    }
+  }
+  return { byParent, ports: plannedPorts(byParent), gateways: plannedGateways, sets: plannedSets };
+}
+
+function byAge(a: { readonly age: number; readonly key: string }, b: typeof a): number {
+  return a.age - b.age || compareText(a.key, b.key);
+}
+
+export function carrierOf({ protocol }: Pick<Listener, 'protocol'>): Carrier | null {
+  switch (protocol) {
+    case 'HTTP':
+      return 'http';
+    case 'HTTPS':
+    case 'TLS':
+      return 'tls';
+    case 'TCP':
+      return 'tcp';
+    case 'UDP':
+      return 'udp';
+    case null:
+      return null;
+    default:
+      return protocol satisfies never;
+  }
+}
+
+function isStanding({ listener, conflict }: Placed): boolean {
+  return listener.rejected === null && conflict === null;
+}
+
+function isLeftOut({ listener }: Placed, sets: ReadonlyMap<ObjectKey, Fault | null>): boolean {
+  if (listener.parent.startsWith('Gateway ')) return false;
+  return sets.get(listener.parent.slice('ListenerSet '.length)) !== null;
+}
+
+/** A listener that ends TLS needs a certificate. */
+function isUsable({ tlsMode, certificates }: Listener): boolean {
+  return tlsMode !== 'Terminate' || certificates.length > 0;
+}
+
+/** Within one Gateway every listener that is in the way of another is out. */
+function placeOwn({ key, listeners }: GatewayRead): readonly Placed[] {
+  const all: Placed[] = listeners.map((listener, order) => ({
+    listener,
+    gateway: key,
+    order,
+    conflict: null,
+  }));
+  const sound = all.filter(({ listener }) => listener.rejected === null);
+  const byPort = Map.groupBy(sound, ({ listener: { port, protocol } }) =>
+    protocol === 'UDP' ? `udp/${port}` : `${port}`,
+  );
+  const conflicts = [...byPort.values()].flatMap((meeting) =>
+    meeting.map(
+      (each) =>
+        [
+          each,
+          conflictWith(
+            each,
+            meeting.filter((other) => other !== each),
+          ),
+        ] as const,
+    ),
+  );
+  for (const [each, conflict] of conflicts) each.conflict = conflict;
+  return all;
+}
+
+function conflictWith({ listener }: Placed, others: readonly Placed[]): Fault | null {
+  for (const { listener: other } of others) {
+    if (other.port !== listener.port) continue;
+    const [own, theirs] = [carrierOf(listener), carrierOf(other)];
+    if (own === null || theirs === null) continue;
+    // UDP has ports of its own.
+    if ((own === 'udp') !== (theirs === 'udp')) continue;
+    if (own !== theirs) {
+      const message = `Listener "${other.name}" of ${other.parent} uses port ${other.port} with the protocol ${other.protocol}: use another port.`;
+      return { reason: 'ProtocolConflict', message };
+    }
+    if (own === 'tcp' || own === 'udp' || other.hostname === listener.hostname) {
+      const what = listener.hostname === '' ? 'all hosts' : `hostname "${listener.hostname}"`;
+      const message = `Listener "${other.name}" of ${other.parent} has ${what} on port ${other.port}: use another hostname or port.`;
+      return { reason: own === 'tcp' || own === 'udp' ? 'ProtocolConflict' : 'HostnameConflict', message };
+    }
+  }
+  return null;
+}
+
+function unavailable({ message }: Fault): Fault {
+  return { reason: 'PortUnavailable', message };
+}
+
+/** Why a listener cannot share a port that Portico listens on itself. */
+function ownPortFault(listener: Listener, { ownPorts = [], ingressPorts }: CompileSettings): Fault | null {
+  const { port } = listener;
+  const carrier = carrierOf(listener);
+  if (carrier === 'udp' || !ownPorts.includes(port)) return null;
+  if (carrier === 'http' && port === ingressPorts?.http) return null;
+  if (carrier === 'tls' && port === ingressPorts?.https) return null;
+  const message = `Portico listens on port ${port} itself, for something else than ${listener.protocol}: use another port.`;
+  return { reason: 'PortUnavailable', message };
+}
+
+function setFault(
+  gateway: GatewayRead,
+  { key }: ListenerSetRead,
+  labelsOf: ObjectReader['namespaceLabels'],
+): Fault | null {
+  if (gateway.rejected !== null) {
+    return {
+      reason: 'ParentNotAccepted',
+      message: `Gateway ${gateway.key} is not accepted: ${gateway.rejected.message}`,
+    };
+  }
+  const own = namespaceOf(gateway.key);
+  if (allowsNamespace(gateway.allowedListeners, own, namespaceOf(key), labelsOf)) return null;
+  const message = `Gateway ${gateway.key} takes no listeners of namespace "${namespaceOf(key)}": its spec.allowedListeners must allow it.`;
+  return { reason: 'NotAllowed', message };
+}
+
+/** Whether another listener of the Gateway ends TLS for some of the hosts of this one. */
+function overlaps(each: Placed, all: readonly Placed[], sets: ReadonlyMap<ObjectKey, Fault | null>): boolean {
+  const { listener } = each;
+  if (carrierOf(listener) !== 'tls' || !isStanding(each) || isLeftOut(each, sets)) return false;
+  return all.some((other) => {
+    const { port, hostname } = other.listener;
+    if (other === each || port !== listener.port || carrierOf(other.listener) !== 'tls') return false;
+    if (!isStanding(other) || isLeftOut(other, sets)) return false;
+    return containsHost(hostname, listener.hostname) || containsHost(listener.hostname, hostname);
+  });
+}
+
+function plannedPorts(byParent: ListenerPlan['byParent']): ReadonlyMap<string, PlannedPort> {
+  const meeting = new Map<string, Listener[]>();
+  for (const planned of byParent.values()) {
+    for (const { listener, ports } of planned) {
+      for (const key of ports)
+        meeting.set(streamKey(key, listener), [...(meeting.get(streamKey(key, listener)) ?? []), listener]);
+    }
+  }
+  return new Map(
+    [...meeting].flatMap(([key, listeners]) => {
+      const [first] = listeners;
+      const carrier = first ? carrierOf(first) : null;
+      if (!first || carrier === null) return [];
+      const address = key.slice(carrier === 'udp' ? 'udp/'.length : 0, key.lastIndexOf(':'));
+      const sorted = listeners.sort(
+        (a, b) => bySpecificity(a.hostname, b.hostname) || compareText(a.id, b.id),
+      );
+      return [[key, { address, port: first.port, carrier, listeners: sorted }] as const];
+    }),
+  );
+}
+
+/** UDP has ports of its own. */
+function streamKey(key: PortKey, { protocol }: Listener): string {
+  return protocol === 'UDP' ? `udp/${key}` : key;
+}

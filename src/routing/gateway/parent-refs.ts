@@ -1,0 +1,34 @@
+import { asArray, asObject, asString, isPortNumber } from '../../model/untyped.ts';
+import { GROUP, type ParentKey } from './kinds.ts';
+
+/** One of the parents that a route names. */
+export interface ParentRef {
+  /** As the route has it: its status repeats it letter by letter. */
+  readonly written: unknown;
+  /** Null where it names nothing that could be a parent of ours. */
+  readonly parent: ParentKey | null;
+  /** Null for all listeners. */
+  readonly sectionName: string | null;
+  readonly port: number | null;
+}
+
+const MAX_PARENTS = 32;
+
+export function readParentRefs(refs: unknown, namespace: string): readonly ParentRef[] {
+  return asArray(refs)
+    .slice(0, MAX_PARENTS)
+    .map((written) => {
+      const ref = asObject(written);
+      const group = asString(ref['group']) ?? GROUP;
+      const kind = asString(ref['kind']) ?? 'Gateway';
+      const name = asString(ref['name']) ?? '';
+      const key = `${asString(ref['namespace']) ?? namespace}/${name}`;
+      const isOurs = group === GROUP && (kind === 'Gateway' || kind === 'ListenerSet') && name !== '';
+      return {
+        written,
+        parent: isOurs ? `${kind} ${key}` : null,
+        sectionName: asString(ref['sectionName']) || null,
+        port: isPortNumber(ref['port']) ? ref['port'] : null,
+      };
+    });
+}

@@ -1,0 +1,32 @@
+import { type ShardedMap, mapOf } from '../../model/sharded-map.ts';
+import { hostKey } from '../table.ts';
+import { containsHost } from './hostnames.ts';
+import type { Listener } from './listeners.ts';
+import type { PlannedPort } from './listener-plan.ts';
+
+/** The listener that has a hostname on its port: the most specific one that contains it. */
+export function ownerOf({ listeners }: Pick<PlannedPort, 'listeners'>, hostname: string): Listener | null {
+  return listeners.find((listener) => containsHost(listener.hostname, hostname)) ?? null;
+}
+
+/**
+ * The Secrets that serve the names of a port, by `hostKey`. A listener shows its first certificate, and of several the one
+ * that is for the name that is asked for; never one of a listener that has the name by a shorter hostname.
+ */
+export function portCertificates(port: Pick<PlannedPort, 'listeners'>): ShardedMap<string> {
+  const secrets = new Map<string, string>();
+  for (const listener of port.listeners) {
+    const [first, ...others] = listener.certificates;
+    if (!first) continue;
+    for (const { names, secret } of [first, ...others]) {
+      if (others.length === 0) break;
+      for (const name of names) {
+        const isOwn = containsHost(listener.hostname, name) && ownerOf(port, name) === listener;
+        if (isOwn && !secrets.has(hostKey(name))) secrets.set(hostKey(name), secret);
+      }
+    }
+    const best = listener.certificates.find(({ names }) => names.includes(listener.hostname)) ?? first;
+    secrets.set(hostKey(listener.hostname), best.secret);
+  }
+  return mapOf(secrets);
+}

@@ -1,0 +1,177 @@
+import type { ObjectReader } from '../../model/object-reader.ts';
+import { type Problem } from '../../model/problem.ts';
+import { type UntypedObject, asArray, asObject } from '../../model/untyped.ts';
+import { type PolicySet, policySet } from '../../policies/policy-set.ts';
+import type { PolicyConfigs } from '../../policies/registry.ts';
+import { INVALID_REFERENCE, type Route, type RouteKind, type WeightedBackend } from '../table.ts';
+import { type BackendRef, type RefOwner, keyOf, readBackendRef, weightOf } from './backend-refs.ts';
+import { backendPolicies } from './backend-tls.ts';
+import { type FilterContext, readFilters } from './filters.ts';
+import type { Fault } from './kinds.ts';
+import { type MatchReading, type RouteMatch, readGrpcMatch, readHttpMatch } from './route-matches.ts';
+import { readRuleTimes } from './rule-times.ts';
+
+/** One path of a rule, and where its requests go. */
+export interface RuleClaim {
+  /** The place in the tree of paths. */
+  readonly at: string;
+  /** The place among the matches of its route. */
+  readonly order: number;
+  readonly route: Route;
+}
+
+export interface RulesRead {
+  readonly claims: readonly RuleClaim[];
+  /** How many rules there are that can be served. */
+  readonly served: number;
+  /** What is wrong with those that cannot. */
+  readonly faults: readonly Fault[];
+  readonly unresolved: readonly Fault[];
+}
+
+export interface RuleOwner extends RefOwner {
+  readonly kind: RouteKind;
+  /** `namespace/name` */
+  readonly key: string;
+  /** What the annotations of the route ask for. */
+  readonly policies: PolicySet | null;
+}
+
+const MAX_RULES = 16;
+const MAX_MATCHES = 128;
+const EVERYTHING = [{}];
+
+/** The rules of an HTTPRoute or GRPCRoute; without any, or without matches, one takes everything. */
+export function readRules(
+  written: unknown,
+  owner: RuleOwner,
+  objects: ObjectReader,
+  problems: Problem[],
+): RulesRead {
+  const claims: RuleClaim[] = [];
+  const faults: Fault[] = [];
+  const unresolved: Fault[] = [];
+  const rules = asArray(written).length === 0 ? EVERYTHING : asArray(written).slice(0, MAX_RULES);
+  let served = 0;
+  let order = 0;
+  for (const [index, rule] of rules.map(asObject).entries()) {
+    const field = `spec.rules[${index}]`;
+    const matches = asArray(rule['matches']).length === 0 ? EVERYTHING : asArray(rule['matches']);
+    const readings = matches.slice(0, MAX_MATCHES - order).map((match) => readMatch(owner.kind, match));
+    const isOf = (reading: MatchReading): boolean => reading.kind === 'match';
+    const serving = readServing(rule, field, prefixOf(readings), owner, objects, problems);
+    unresolved.push(...serving.unresolved);
+    const bad = readings.find((reading) => reading.kind === 'fault');
+    if (bad?.kind === 'fault') faults.push(bad.fault);
+    if (serving.fault !== null) faults.push(serving.fault);
+    else if (readings.some(isOf)) served++;
+    for (const [place, reading] of readings.entries()) {
+      order++;
+      if (reading.kind === 'fault') continue;
+      const at = asArray(rule['matches']).length === 0 ? field : `${field}.matches[${place}]`;
+      claims.push({ at: reading.match.at, order, route: routeOf(reading.match, at, owner, serving) });
+    }
+  }
+  return { claims, served, faults, unresolved };
+}
+
+function readMatch(kind: RouteKind, match: unknown): MatchReading {
+  return kind === 'GRPCRoute' ? readGrpcMatch(match) : readHttpMatch(match);
+}
+
+/** The prefix that `ReplacePrefixMatch` replaces; null where a rule has none, or several. */
+function prefixOf(readings: readonly MatchReading[]): string | null {
+  const [reading, ...others] = readings;
+  if (reading?.kind !== 'match' || others.length > 0 || reading.match.pathType !== 'Prefix') return null;
+  return reading.match.path;
+}
+
+interface Serving {
+  readonly policies: PolicySet | null;
+  readonly backends: readonly ServingBackend[];
+  /** Why requests of the rule get 500 and nothing else. */
+  readonly fault: Fault | null;
+  readonly unresolved: readonly Fault[];
+}
+
+interface ServingBackend {
+  readonly ref: BackendRef;
+  readonly weight: number;
+  /** What it adds to the policies of the rule; null for nothing. */
+  readonly configs: PolicyConfigs | null;
+}
+
+/** What is done with the requests of a rule. */
+function readServing(
+  rule: UntypedObject,
+  field: string,
+  prefix: string | null,
+  owner: RuleOwner,
+  objects: ObjectReader,
+  problems: Problem[],
+): Serving {
+  const unresolved: Fault[] = [];
+  const context: FilterContext = { owner, prefix, objects, problems, unresolved, ofBackend: false };
+  const filters = readFilters(rule['filters'], `${field}.filters`, context);
+  const times = readRuleTimes(rule, owner.kind);
+  const fault = filters.fault ?? times.fault;
+  const ofRoute = owner.policies?.configs ?? {};
+  const configs: PolicyConfigs = { ...ofRoute, ...times.configs, ...filters.configs };
+  const closed = owner.policies?.closed ?? [];
+  const backends: ServingBackend[] = [];
+  for (const [index, written] of asArray(rule['backendRefs']).map(asObject).entries()) {
+    const at = `${field}.backendRefs[${index}]`;
+    const ref = readBackendRef(written, owner, objects);
+    if (ref.kind === 'invalid') unresolved.push(ref.fault);
+    const weight = weightOf(written);
+    if (weight === 0) continue;
+    const own = readFilters(written['filters'], `${at}.filters`, { ...context, ofBackend: true });
+    const transport = ref.kind === 'backend' ? backendPolicies(ref, owner, objects) : {};
+    const isUsable = own.fault === null && transport !== 'unusable';
+    const added = { ...(transport === 'unusable' ? {} : transport), ...own.configs };
+    backends.push({
+      ref: isUsable ? ref : { kind: 'invalid', fault: own.fault ?? NOT_VERIFIABLE },
+      weight,
+      configs: Object.keys(added).length > 0 ? added : null,
+    });
+  }
+  return {
+    policies: policySet(configs, closed),
+    backends: fault === null ? backends : [],
+    fault,
+    unresolved,
+  };
+}
+
+const NOT_VERIFIABLE: Fault = { reason: 'Invalid', message: 'The Service cannot be verified.' };
+
+function routeOf(match: RouteMatch, field: string, owner: RuleOwner, serving: Serving): Route {
+  const { path, pathType, pattern, matches } = match;
+  const [first, ...others] = serving.backends;
+  const base: Route = {
+    kind: owner.kind,
+    ingress: owner.key,
+    path,
+    pathType,
+    field,
+    ...(pattern && { pattern }),
+    ...(matches && { matches }),
+    backend: first ? keyOf(first.ref) : INVALID_REFERENCE,
+    policies: serving.policies,
+  };
+  if (!first) return base;
+  if (others.length === 0) return { ...base, policies: withConfigs(serving.policies, first.configs) };
+  const backends = serving.backends.map(({ ref, weight, configs }): WeightedBackend => {
+    const key = keyOf(ref);
+    if (configs === null) return { key, weight, canary: null };
+    const route = { ...base, backend: key, policies: withConfigs(serving.policies, configs) };
+    return { key, weight, canary: null, route };
+  });
+  return { ...base, backends };
+}
+
+/** The policies of a rule with those of one of its backends, which win. */
+function withConfigs(policies: PolicySet | null, configs: PolicyConfigs | null): PolicySet | null {
+  if (configs === null) return policies;
+  return policySet({ ...policies?.configs, ...configs }, policies?.closed ?? []);
+}

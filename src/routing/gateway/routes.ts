@@ -1,0 +1,201 @@
+import { hostFault } from '../../model/names.ts';
+import type { Dependency, ObjectReader } from '../../model/object-reader.ts';
+import type { ObjectKey } from '../../model/objects.ts';
+import { type ObjectReference, type Problem, referenceTo } from '../../model/problem.ts';
+import { type UntypedObject, asArray, asObject, asString } from '../../model/untyped.ts';
+import { policySecrets } from '../../policies/policy-secrets.ts';
+import { readAnnotations } from '../ingress/annotations.ts';
+import { compareText } from '../precedence.ts';
+import type { CompileSettings } from '../settings.ts';
+import {
+  type BackendKey,
+  INVALID_REFERENCE,
+  type Route,
+  type RouteKind,
+  type WeightedBackend,
+} from '../table.ts';
+import { keyOf, readBackendRef, weightOf } from './backend-refs.ts';
+import { ageOf, generationOf } from './gateways.ts';
+import type { Fault, RouteKey } from './kinds.ts';
+import { worst } from './listeners.ts';
+import { type ParentRef, readParentRefs } from './parent-refs.ts';
+import { type RuleClaim, readRules } from './route-rules.ts';
+
+/** A route, read by itself: whatever its listeners are. */
+export interface RouteRead {
+  readonly key: RouteKey;
+  readonly kind: RouteKind;
+  /** `namespace/name` */
+  readonly name: ObjectKey;
+  readonly object: ObjectReference;
+  readonly generation: number;
+  readonly age: number;
+  readonly parents: readonly ParentRef[];
+  /** Lower case; one empty one where the route is for all hosts of its listeners. */
+  readonly hostnames: readonly string[];
+  /** Of an HTTPRoute or GRPCRoute. */
+  readonly claims: readonly RuleClaim[];
+  /** Of the other kinds: where connections go. */
+  readonly stream: Route | null;
+  /** Why no listener may take it. */
+  readonly rejected: Fault | null;
+  /** Why some of its rules answer 500, or are not served. */
+  readonly dropped: Fault | null;
+  /** What it names and cannot have. */
+  readonly unresolved: Fault | null;
+  readonly backends: readonly BackendKey[];
+  readonly policySecrets: readonly ObjectKey[];
+  readonly dependencies: readonly Dependency[];
+  readonly problems: readonly Problem[];
+}
+
+const MAX_HOSTNAMES = 1_024;
+const PORTICO = 'portico.dev/';
+
+export function readRoute(
+  kind: RouteKind,
+  name: ObjectKey,
+  route: unknown,
+  objects: ObjectReader,
+  { defaults }: Pick<CompileSettings, 'defaults'>,
+): RouteRead {
+  const object = referenceTo(kind, name, route);
+  const namespace = object.namespace ?? '';
+  const spec = asObject(asObject(route)['spec']);
+  const annotated = readAnnotations(ownAnnotations(route), object, objects, defaults);
+  const problems: Problem[] = [...annotated.problems];
+  const protocol = kind === 'UDPRoute' ? 'UDP' : 'TCP';
+  const owner = { kind, key: name, namespace, protocol, policies: annotated.policies } as const;
+  const isHttp = kind === 'HTTPRoute' || kind === 'GRPCRoute';
+  const rules = isHttp ? readRules(spec['rules'], owner, objects, problems) : null;
+  const stream = isHttp ? null : readStream(kind, name, namespace, protocol, spec, objects);
+  const hostnames = readHostnames(spec['hostnames'], kind);
+  const claims = rules?.claims ?? [];
+  const fault = rules?.faults[0] ?? null;
+  const isRejected = hostnames.fault !== null || (rules !== null && rules.served === 0 && fault !== null);
+  return {
+    key: `${kind} ${name}`,
+    kind,
+    name,
+    object,
+    generation: generationOf(route),
+    age: ageOf(route),
+    parents: readParentRefs(spec['parentRefs'], namespace),
+    hostnames: hostnames.hostnames,
+    claims,
+    stream: stream?.route ?? null,
+    rejected: isRejected ? (hostnames.fault ?? fault) : null,
+    dropped: isRejected ? null : fault,
+    unresolved: worst(rules?.unresolved ?? stream?.unresolved ?? []),
+    backends: [
+      ...new Set(
+        [...claims.map(({ route: each }) => each), ...(stream ? [stream.route] : [])].flatMap(backendsOf),
+      ),
+    ],
+    policySecrets: [...new Set(claims.flatMap(({ route: each }) => secretsOf(each)))],
+    dependencies: objects.dependencies(),
+    problems,
+  };
+}
+
+/** A route that nothing is served of. */
+export function unreadRoute(
+  kind: RouteKind,
+  name: ObjectKey,
+  route: unknown,
+  objects: ObjectReader,
+): RouteRead {
+  const object = referenceTo(kind, name, route);
+  const spec = asObject(asObject(route)['spec']);
+  const message = 'Portico failed on this route; the log of Portico says more.';
+  return {
+    key: `${kind} ${name}`,
+    kind,
+    name,
+    object,
+    generation: generationOf(route),
+    age: ageOf(route),
+    parents: readParentRefs(spec['parentRefs'], object.namespace ?? ''),
+    hostnames: [],
+    claims: [],
+    stream: null,
+    rejected: { reason: 'UnsupportedValue', message },
+    dropped: null,
+    unresolved: null,
+    backends: [],
+    policySecrets: [],
+    dependencies: objects.dependencies(),
+    problems: [],
+  };
+}
+
+/** Every backend that requests of a route may go to. */
+function backendsOf({ backend, backends = [] }: Route): readonly BackendKey[] {
+  return [backend, ...backends.map(({ key }) => key)].filter((key) => key !== INVALID_REFERENCE);
+}
+
+function secretsOf({ policies, backends = [] }: Route): readonly ObjectKey[] {
+  return [
+    ...policySecrets(policies),
+    ...backends.flatMap(({ route }) => (route ? policySecrets(route.policies) : [])),
+  ];
+}
+
+/** Those of Portico: what ingress-nginx reads is meant for Ingresses. */
+function ownAnnotations(route: unknown): unknown {
+  const written = Object.entries(asObject(asObject(asObject(route)['metadata'])['annotations']));
+  const annotations = Object.fromEntries(written.filter(([name]) => name.startsWith(PORTICO)));
+  return { metadata: { annotations } };
+}
+
+function readHostnames(
+  written: unknown,
+  kind: RouteKind,
+): { readonly hostnames: readonly string[]; readonly fault: Fault | null } {
+  if (kind === 'TCPRoute' || kind === 'UDPRoute') return { hostnames: [''], fault: null };
+  const all = asArray(written)
+    .slice(0, MAX_HOSTNAMES)
+    .map((hostname) => (asString(hostname) ?? '').toLowerCase());
+  if (all.length === 0) return { hostnames: kind === 'TLSRoute' ? [] : [''], fault: null };
+  const hostnames = [...new Set(all)].filter((hostname) => hostFault(hostname) === null);
+  const bad = all.find((hostname) => hostFault(hostname) !== null);
+  if (hostnames.length > 0 || bad === undefined) return { hostnames, fault: null };
+  const message = `The hostname ${JSON.stringify(bad.slice(0, 80))} ${hostFault(bad)}: correct it.`;
+  return { hostnames, fault: { reason: 'UnsupportedValue', message } };
+}
+
+/** A TLSRoute, TCPRoute or UDPRoute has one rule, without matches. */
+function readStream(
+  kind: RouteKind,
+  name: ObjectKey,
+  namespace: string,
+  protocol: 'TCP' | 'UDP',
+  spec: UntypedObject,
+  objects: ObjectReader,
+): { readonly route: Route; readonly unresolved: readonly Fault[] } {
+  const unresolved: Fault[] = [];
+  const backends: WeightedBackend[] = [];
+  for (const written of asArray(asObject(asArray(spec['rules'])[0])['backendRefs'])) {
+    const ref = readBackendRef(written, { kind, namespace, protocol }, objects);
+    if (ref.kind === 'invalid') unresolved.push(ref.fault);
+    const weight = weightOf(written);
+    if (weight > 0) backends.push({ key: keyOf(ref), weight, canary: null });
+  }
+  const [first, ...others] = backends;
+  const route: Route = {
+    kind,
+    ingress: name,
+    path: '',
+    pathType: 'DefaultBackend',
+    field: 'spec.rules[0]',
+    backend: first?.key ?? INVALID_REFERENCE,
+    ...(others.length > 0 && { backends }),
+    policies: null,
+  };
+  return { route, unresolved };
+}
+
+/** The older route first, then by `namespace/name`. */
+export function byAge(a: RouteRead, b: RouteRead): number {
+  return a.age - b.age || compareText(a.name, b.name) || compareText(a.kind, b.kind);
+}
