@@ -13,6 +13,10 @@ export interface RawApiRequest {
   readonly path: string;
   readonly body?: string;
   readonly contentType?: string;
+  /** `application/json` when unset. */
+  readonly accept?: string;
+  /** The ETag of an answer that is known already: the server may answer 304. */
+  readonly ifNoneMatch?: string | undefined;
   /** Ends the request and the reading of its body. */
   readonly signal: AbortSignal;
 }
@@ -103,8 +107,9 @@ export function connectApi(access: ClusterAccess, clock: Clock): ApiConnection {
       request.signal,
     );
     const headers: OutgoingHttpHeaders = {
-      accept: 'application/json',
+      accept: request.accept ?? 'application/json',
       'user-agent': 'portico',
+      ...(request.ifNoneMatch === undefined ? {} : { 'if-none-match': request.ifNoneMatch }),
       ...authorization,
       ...(request.body === undefined ? {} : { 'content-type': request.contentType ?? 'application/json' }),
     };

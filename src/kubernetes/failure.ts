@@ -6,6 +6,8 @@ export type Failure =
   /** 410: the resourceVersion or continue token is from too long ago. */
   | { readonly kind: 'expired'; readonly message: string }
   | { readonly kind: 'forbidden'; readonly message: string }
+  /** 404. Of a collection: no such kind is served. */
+  | { readonly kind: 'not-found'; readonly message: string }
   /** The server does not know what was asked of it: a query parameter, a feature. */
   | { readonly kind: 'unsupported'; readonly message: string }
   /** The watch sent a line beyond every limit; asking for it again would bring it again. */
@@ -68,6 +70,8 @@ export function failureOfStatus(status: Status, httpStatus: number, retryAfter?:
       };
     case 403:
       return { kind: 'forbidden', message: said || message };
+    case 404:
+      return { kind: 'not-found', message };
     default:
       return { kind: 'failed', message, retryAfterMs };
   }

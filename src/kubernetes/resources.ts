@@ -1,13 +1,18 @@
-import type { Kind, Kinds, ReferredKind } from '../model/objects.ts';
+import { type Kind, type Kinds, type ReferredKind, isNamespaced } from '../model/objects.ts';
+import type { ServedResources } from './discovery.ts';
 
 /** How a kind is read from an API server. */
 export interface Resource {
   readonly kind: Kind;
   /** Empty for the core group. */
   readonly group: string;
+  /** The version that it is read at. */
+  readonly version: string;
   /** The plural in paths and in RBAC rules. */
   readonly resource: string;
   readonly namespaced: boolean;
+  /** Whether a CustomResourceDefinition defines it, which may be missing, or come and go. */
+  readonly custom: boolean;
   /** The server sends only these. */
   readonly selector: Readonly<Record<string, string>>;
   /** Without it nothing can be routed; the others may be forbidden, at a price. */
@@ -18,12 +23,15 @@ export interface Resource {
   readonly grantedBy: string;
 }
 
+/** What every API server serves. */
 export const RESOURCES: readonly Resource[] = [
   {
     kind: 'Ingress',
     group: 'networking.k8s.io',
     resource: 'ingresses',
+    version: 'v1',
     namespaced: true,
+    custom: false,
     selector: {},
     required: true,
     consequence: 'nothing can be routed',
@@ -33,7 +41,9 @@ export const RESOURCES: readonly Resource[] = [
     kind: 'IngressClass',
     group: 'networking.k8s.io',
     resource: 'ingressclasses',
+    version: 'v1',
     namespaced: false,
+    custom: false,
     selector: {},
     required: false,
     consequence: 'only Ingresses chosen without an IngressClass object are served',
@@ -43,7 +53,9 @@ export const RESOURCES: readonly Resource[] = [
     kind: 'Service',
     group: '',
     resource: 'services',
+    version: 'v1',
     namespaced: true,
+    custom: false,
     selector: {},
     required: true,
     consequence: 'nothing can be routed',
@@ -53,7 +65,9 @@ export const RESOURCES: readonly Resource[] = [
     kind: 'EndpointSlice',
     group: 'discovery.k8s.io',
     resource: 'endpointslices',
+    version: 'v1',
     namespaced: true,
+    custom: false,
     selector: { labelSelector: 'kubernetes.io/service-name' },
     required: true,
     consequence: 'nothing can be routed',
@@ -63,7 +77,9 @@ export const RESOURCES: readonly Resource[] = [
     kind: 'Secret',
     group: '',
     resource: 'secrets',
+    version: 'v1',
     namespaced: true,
+    custom: false,
     selector: { fieldSelector: 'type=kubernetes.io/tls' },
     required: false,
     consequence: 'every host gets the default certificate',
@@ -71,12 +87,73 @@ export const RESOURCES: readonly Resource[] = [
   },
 ];
 
+export const GATEWAY_GROUP = 'gateway.networking.k8s.io';
+
+/** The kinds of Gateway API with the versions that can be read, the one to prefer first. */
+const GATEWAY_RESOURCES: readonly (Omit<Resource, 'version'> & { readonly versions: readonly string[] })[] = [
+  gatewayResource('GatewayClass', 'gatewayclasses', 'no Gateway is served', ['v1', 'v1beta1']),
+  gatewayResource('Gateway', 'gateways', 'no Gateway is served', ['v1', 'v1beta1']),
+  gatewayResource('ListenerSet', 'listenersets', 'no listener of a ListenerSet is served'),
+  gatewayResource('HTTPRoute', 'httproutes', 'no HTTPRoute is served', ['v1', 'v1beta1']),
+  gatewayResource('GRPCRoute', 'grpcroutes', 'no GRPCRoute is served'),
+  gatewayResource('TLSRoute', 'tlsroutes', 'no TLSRoute is served'),
+  gatewayResource('TCPRoute', 'tcproutes', 'no TCPRoute is served', ['v1', 'v1alpha2']),
+  gatewayResource('UDPRoute', 'udproutes', 'no UDPRoute is served', ['v1', 'v1alpha2']),
+  gatewayResource('ReferenceGrant', 'referencegrants', 'references to other namespaces are refused', [
+    'v1',
+    'v1beta1',
+  ]),
+  gatewayResource('BackendTLSPolicy', 'backendtlspolicies', 'backends that need TLS are not reached'),
+];
+
+function gatewayResource(
+  kind: Kind,
+  resource: string,
+  consequence: string,
+  versions: readonly string[] = ['v1'],
+): (typeof GATEWAY_RESOURCES)[number] {
+  return {
+    kind,
+    group: GATEWAY_GROUP,
+    versions,
+    resource,
+    namespaced: isNamespaced(kind),
+    custom: true,
+    selector: {},
+    required: false,
+    consequence,
+    grantedBy: 'deploy/rbac.yaml',
+  };
+}
+
+const NAMESPACES: Resource = {
+  kind: 'Namespace',
+  group: '',
+  version: 'v1',
+  resource: 'namespaces',
+  namespaced: false,
+  custom: false,
+  selector: {},
+  required: false,
+  consequence: 'selectors of namespaces select none',
+  grantedBy: 'deploy/rbac.yaml',
+};
+
+/** What there is to read of Gateway API where these versions of its resources are served; nothing where none is. */
+export function gatewayResources(served: ServedResources): readonly Resource[] {
+  const found = GATEWAY_RESOURCES.flatMap(({ versions, ...resource }): Resource[] => {
+    const version = versions.find((each) => served.get(resource.resource)?.has(each));
+    return version === undefined ? [] : [{ ...resource, version }];
+  });
+  return found.length > 0 ? [...found, NAMESPACES] : [];
+}
+
 /**
  * How one object that an annotation names is read. A Secret of type `kubernetes.io/tls` is among all the others of its
  * type already.
  */
 export function namedResource(kind: ReferredKind, name: string): Resource {
-  const common = { kind, group: '', namespaced: true, required: false };
+  const common = { kind, group: '', version: 'v1', namespaced: true, custom: false, required: false };
   const consequence = 'what names it is served as its policy says without it';
   switch (kind) {
     case 'Secret': {
@@ -93,11 +170,11 @@ export function namedResource(kind: ReferredKind, name: string): Resource {
 
 /** The path of a list or watch, in one namespace or in all of them. */
 export function collectionPath(
-  { group, resource, selector }: Resource,
+  { group, version, resource, selector }: Resource,
   namespace: string | undefined,
   query: Readonly<Record<string, string>>,
 ): string {
-  const base = group === '' ? '/api/v1' : `/apis/${group}/v1`;
+  const base = group === '' ? `/api/${version}` : `/apis/${group}/${version}`;
   const within = namespace === undefined ? '' : `/namespaces/${encodeURIComponent(namespace)}`;
   return `${base}${within}/${resource}?${new URLSearchParams({ ...selector, ...query })}`;
 }
@@ -146,14 +223,14 @@ function deepFreeze(value: MutableObject): MutableObject {
   return Object.freeze(value);
 }
 
-/** Which right is missing, in words that can be typed into a Role. */
-export function missingRight(
-  { resource, group, grantedBy }: Resource,
-  namespace: string | undefined,
-): string {
+/** Which right to resources of one group is missing, in words that can be typed into a Role. */
+export function missingRight(resources: readonly Resource[], namespace: string | undefined): string {
   const role = namespace === undefined ? 'a ClusterRole' : `a Role in namespace "${namespace}"`;
+  const names = resources.map(({ resource }) => resource);
+  const quoted = names.map((name) => `"${name}"`).join(', ');
+  const { group = '', grantedBy = '' } = resources[0] ?? {};
   return (
-    `Portico may not read ${resource}: grant it the verbs "list" and "watch" on resource "${resource}" ` +
-    `in API group "${group}" with ${role} (see ${grantedBy}).`
+    `Portico may not read ${names.join(', ')}: grant it the verbs "list" and "watch" on ` +
+    `resource${names.length > 1 ? 's' : ''} ${quoted} in API group "${group}" with ${role} (see ${grantedBy}).`
   );
 }

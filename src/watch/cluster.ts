@@ -27,11 +27,18 @@ import { type ClassSettings, ownership, readClasses } from '../routing/ingress/c
 import type { ApiConnection } from '../kubernetes/api-connection.ts';
 import { RESYNC_WITHIN_MS, type ResyncGate, startResyncGate } from './resync-gate.ts';
 import type { Clock } from '../kubernetes/clock.ts';
+import { DiscoveredKinds } from './discovered-kinds.ts';
 import { advanceEndpoints } from './hold-off.ts';
 import type { Log } from '../kubernetes/log.ts';
 import { NamedObjects } from './named-objects.ts';
 import { Reflector, type ReflectorOptions } from './reflector.ts';
-import { RESOURCES, missingRight, namedResource } from '../kubernetes/resources.ts';
+import {
+  GATEWAY_GROUP,
+  RESOURCES,
+  type Resource,
+  missingRight,
+  namedResource,
+} from '../kubernetes/resources.ts';
 import type { Source, SourceEvent, WatchState } from './source.ts';
 
 export interface ClusterSourceOptions {
@@ -43,6 +50,8 @@ export interface ClusterSourceOptions {
   readonly namespaces?: readonly string[] | undefined;
   /** Which Ingresses are ours: what their annotations name is watched, too. Without it nothing of that kind is. */
   readonly naming?: NamingSettings | undefined;
+  /** Whether the kinds of Gateway API are watched where they are installed. Not unless said. */
+  readonly gatewayApi?: boolean;
   /** For the watches of single objects, which are many; `api` unless said. */
   readonly namedApi?: ApiConnection;
   readonly clock: Clock;
@@ -67,9 +76,11 @@ export type NamingSettings = ClassSettings &
 const BEFORE_LISTING: Snapshot = { ...EMPTY_SNAPSHOT, generation: 2 };
 
 const REPEATED_WITHIN_MS = 10_000;
+/** How long the first snapshot waits to hear whether Gateway API is installed, when all else is listed. */
+const DISCOVERED_WITHIN_MS = 10_000;
 
 /**
- * Watches a cluster: one reflector per kind (and namespace), one snapshot. `onDirty` is called after the snapshot
+ * Watches a cluster: one reflector per kind (and namespace), one snapshot. Kinds of Gateway API come and go. `onDirty` is called after the snapshot
  * changed, for the first time when everything has been listed once; before that a snapshot is incomplete. While kinds
  * come back from an outage the snapshot keeps its routes, and only its endpoints advance.
  */
@@ -80,7 +91,10 @@ export class ClusterSource implements Source {
   readonly #namedApi: ApiConnection;
   readonly #log: Log;
   readonly #onDirty: (what: SourceEvent) => void;
-  readonly #reflectors: readonly Reflector[];
+  /** Of the kinds that are always there. */
+  readonly #builtIn: readonly Reflector[];
+  /** Null when Gateway API is not wanted. */
+  readonly #discovered: DiscoveredKinds | null;
   /** What annotations name. */
   readonly #named: NamedObjects;
   readonly #gate: ResyncGate;
@@ -89,6 +103,11 @@ export class ClusterSource implements Source {
   /** The ConfigMap of ingress-nginx as it was last read, and what decides with it. */
   #configMap: ConfigMap | undefined = undefined;
   readonly #isAllowedByFlag: boolean;
+  /** Ends the wait for discovery; null while nothing waits. */
+  #cancelDiscovery: (() => void) | null = null;
+  /** Whether discovery was waited for in vain. */
+  #isDiscoveryLate = false;
+  readonly #clock: Clock;
   #naming: NamingSettings | undefined;
   /** Everything that is known. */
   #known = BEFORE_LISTING;
@@ -107,6 +126,7 @@ export class ClusterSource implements Source {
     this.synced = promise;
     this.#resolveSynced = resolve;
     this.#api = api;
+    this.#clock = clock;
     this.#namedApi = options.namedApi ?? api;
     this.#onDirty = onDirty;
     this.#configMapKey = options.naming?.ingressNginxConfigMap ?? null;
@@ -115,7 +135,7 @@ export class ClusterSource implements Source {
     this.#log = once(options.log, clock);
     this.#gate = startResyncGate({
       clock,
-      current: () => this.#reflectors.every(({ current }) => current),
+      current: () => this.#reflectors().every(({ current }) => current),
       onRelease: (late) => this.#onRelease(late),
     });
     const common = {
@@ -123,7 +143,10 @@ export class ClusterSource implements Source {
       log: this.#log,
       onChanges: (changes: readonly ObjectChange[]) => this.#onChanges(changes),
       onListed: () => this.#onListed(),
-      onAnswered: () => [...this.#reflectors, ...this.#named.reflectors()].forEach((each) => each.wake()),
+      onAnswered: () => {
+        this.#discovered?.wake();
+        for (const each of [...this.#builtIn, ...this.#named.reflectors()]) each.wake();
+      },
       onStateChange: () => this.#onStateChange(),
     };
     this.#named = new NamedObjects({
@@ -134,17 +157,29 @@ export class ClusterSource implements Source {
       onUnreadable: (reference, reason) => this.#onUnreadable(reference, reason),
     });
     // None calls back before all are made: each waits for the API server first.
-    this.#reflectors = RESOURCES.flatMap((resource) =>
+    const watch = (resource: Resource, told: Partial<ReflectorOptions> = {}): readonly Reflector[] =>
       (resource.namespaced && namespaces ? [...new Set(namespaces)] : [undefined]).map(
         (namespace) =>
           new Reflector({
             ...common,
+            ...told,
             resource,
             namespace,
             wanted: (place) => !resource.namespaced || watchNamespaces(place),
           }),
-      ),
-    );
+      );
+    this.#builtIn = RESOURCES.flatMap((resource) => watch(resource));
+    this.#discovered = options.gatewayApi
+      ? new DiscoveredKinds({
+          ...{ api, clock, random, watch },
+          log: this.#log,
+          onChanges: (changes) => this.#onChanges(changes),
+          onStateChange: () => {
+            this.#onListed();
+            this.#onStateChange();
+          },
+        })
+      : null;
   }
 
   snapshot(): Snapshot {
@@ -152,14 +187,15 @@ export class ClusterSource implements Source {
   }
 
   problems(): readonly Problem[] {
-    return this.#reflectors.flatMap(problemsOf);
+    return [...rightProblems(this.#reflectors()), ...discoveryProblems(this.#discovered)];
   }
 
   states(): readonly WatchState[] {
-    return RESOURCES.map(({ kind }) =>
+    const kinds = [...RESOURCES, ...(this.#discovered?.joined() ?? [])].map(({ kind }) => kind);
+    return kinds.map((kind) =>
       stateOf(
         kind,
-        this.#reflectors.filter(({ resource }) => resource.kind === kind),
+        this.#reflectors().filter(({ resource }) => resource.kind === kind),
       ),
     );
   }
@@ -167,9 +203,19 @@ export class ClusterSource implements Source {
   /** Ends the watches and closes the connections to the API server. */
   async stop(): Promise<void> {
     this.#gate.stop();
-    await Promise.all([this.#named.stop(), ...this.#reflectors.map((reflector) => reflector.stop())]);
+    this.#cancelDiscovery?.();
+    await Promise.all([
+      this.#discovered?.stop(),
+      this.#named.stop(),
+      ...this.#builtIn.map((reflector) => reflector.stop()),
+    ]);
     this.#api.close();
     this.#namedApi.close();
+  }
+
+  /** Of the kinds that the snapshot has. */
+  #reflectors(): readonly Reflector[] {
+    return [...this.#builtIn, ...(this.#discovered?.reflectors() ?? [])];
   }
 
   #tell(what: SourceEvent): void {
@@ -229,7 +275,15 @@ export class ClusterSource implements Source {
   }
 
   #onListed(): void {
-    if (this.#isListed || !this.#reflectors.every(({ listed }) => listed)) return;
+    if (this.#isListed || !this.#builtIn.every(({ listed }) => listed)) return;
+    if (this.#discovered?.settled === false && !this.#isDiscoveryLate) {
+      this.#cancelDiscovery ??= this.#clock.setTimeout(() => {
+        this.#isDiscoveryLate = true;
+        this.#onListed();
+      }, DISCOVERED_WITHIN_MS);
+      return;
+    }
+    this.#cancelDiscovery?.();
     this.#isListed = true;
     this.#followNames();
     void this.#named.allKnown().then(() => {
@@ -244,14 +298,16 @@ export class ClusterSource implements Source {
 
   #onRelease(late: boolean): void {
     this.#snapshot = this.#known;
-    if (late) this.#log('warn', `${behind(this.#reflectors)}: the changes of the other kinds are served now`);
+    if (late)
+      this.#log('warn', `${behind(this.#reflectors())}: the changes of the other kinds are served now`);
     this.#tell('routes');
   }
 
   #onStateChange(): void {
     this.#gate.reconcile();
     // A right that comes or goes changes the problems of every object that needs it.
-    const now = this.#reflectors.map((reflector) => reflector.forbidden !== null).join();
+    const reflectors = this.#reflectors().map(({ forbidden }) => forbidden !== null);
+    const now = [...reflectors, (this.#discovered?.forbidden ?? null) !== null].join();
     const changed = now !== this.#forbidden;
     this.#forbidden = now;
     if (this.#isSynced && changed) this.#tell('routes');
@@ -308,17 +364,43 @@ function namedWatch(
   return { api: namedApi ?? api, resource, namespace, wanted };
 }
 
-function problemsOf({ resource, namespace, forbidden }: Reflector): Problem[] {
+/** What may not be read: a line for each kind, but one for all kinds of Gateway API, which are granted together. */
+function rightProblems(reflectors: readonly Reflector[]): Problem[] {
+  const forbidden = reflectors.filter((reflector) => reflector.forbidden !== null);
+  const groups = Map.groupBy(forbidden, ({ resource, namespace = '' }) =>
+    resource.custom ? namespace : `${resource.kind} ${namespace}`,
+  );
+  return [...groups.values()].flatMap((group): Problem[] => {
+    const [first] = group;
+    if (!first) return [];
+    const { resource, namespace } = first;
+    const right = missingRight(
+      group.map((each) => each.resource),
+      namespace,
+    );
+    // Without Gateways nothing else of Gateway API matters.
+    const isAll = ['GatewayClass', 'Gateway'].includes(resource.kind);
+    const consequences = new Set((isAll ? [first] : group).map((each) => each.resource.consequence));
+    return [
+      {
+        code: 'ListForbidden',
+        severity: resource.required ? 'error' : 'warning',
+        object: { kind: resource.kind, name: '*', ...(namespace === undefined ? {} : { namespace }) },
+        field: '',
+        message: `${right} Meanwhile ${[...consequences].join(', and ')}. (${first.forbidden})`,
+      },
+    ];
+  });
+}
+
+function discoveryProblems(discovered: DiscoveredKinds | null): Problem[] {
+  const forbidden = discovered?.forbidden ?? null;
   if (forbidden === null) return [];
-  return [
-    {
-      code: 'ListForbidden',
-      severity: resource.required ? 'error' : 'warning',
-      object: { kind: resource.kind, name: '*', ...(namespace === undefined ? {} : { namespace }) },
-      field: '',
-      message: `${missingRight(resource, namespace)} Meanwhile ${resource.consequence}. (${forbidden})`,
-    },
-  ];
+  const right =
+    'bind the ClusterRole system:discovery to its ServiceAccount, or give Portico --gateway-api false';
+  const message = `Portico may not ask what the API server serves: ${right}. Meanwhile no Gateway is served. (${forbidden})`;
+  const object = { kind: 'APIGroup', name: GATEWAY_GROUP };
+  return [{ code: 'DiscoveryForbidden', severity: 'warning', object, field: '', message }];
 }
 
 function stateOf(kind: Kind, reflectors: readonly Reflector[]): WatchState {
@@ -337,7 +419,7 @@ function stateOf(kind: Kind, reflectors: readonly Reflector[]): WatchState {
     lastError: failing
       ? failing.forbidden === null
         ? failing.lastError
-        : `${missingRight(failing.resource, failing.namespace)} (${failing.forbidden})`
+        : `${missingRight([failing.resource], failing.namespace)} (${failing.forbidden})`
       : null,
   };
 }

@@ -60,6 +60,8 @@ export class Reflector {
   lastError: string | null = null;
   /** The API server's words while it forbids this kind. */
   forbidden: string | null = null;
+  /** Whether the API server says that there is no such kind. */
+  missing = false;
 
   #options: ReflectorOptions;
   #store: ObjectStore<Kind>;
@@ -95,7 +97,11 @@ export class Reflector {
 
   /** Whether what is held is what there is now, as far as can be told; a kind that may not be read never will be. */
   get current(): boolean {
-    return this.forbidden !== null || (this.lastError === null && this.#resourceVersion !== undefined);
+    return (
+      this.missing ||
+      this.forbidden !== null ||
+      (this.lastError === null && this.#resourceVersion !== undefined)
+    );
   }
 
   /** Forgets everything; gives the changes that say so. */
@@ -230,6 +236,7 @@ export class Reflector {
     if (answersAgain) this.#note('info', 'the API server answers again');
     this.lastError = null;
     this.forbidden = null;
+    this.missing = false;
     if (answersAgain) this.#options.onAnswered();
     this.#options.onStateChange();
   }
@@ -252,10 +259,18 @@ export class Reflector {
         this.#options.clock.wallMs() - this.#listedAt < HEALTHY_AFTER_MS ? this.#expiries + 1 : 0;
       return relistDelayMs(this.#expiries, random);
     }
-    this.errors++;
     this.#failures++;
-    const right = failure.kind === 'forbidden' ? `${missingRight(this.resource, this.namespace)} ` : '';
-    this.#note(failure.message === this.lastError ? 'debug' : 'warn', right + failure.message);
+    if (failure.kind === 'not-found' && this.resource.custom) {
+      this.missing = true;
+      this.#resourceVersion = undefined;
+      this.#note('debug', failure.message);
+      return backoffMs(this.#failures, random);
+    }
+    this.errors++;
+    const right = failure.kind === 'forbidden' ? `${missingRight([this.resource], this.namespace)} ` : '';
+    // A cluster may have the kinds of Gateway API for others: one problem says it of all of them.
+    const isSaid = failure.message === this.lastError || (right !== '' && this.resource.custom);
+    this.#note(isSaid ? 'debug' : 'warn', right + failure.message);
     this.lastError = failure.message;
     if (failure.kind !== 'forbidden') this.#options.onUnreachable();
     switch (failure.kind) {
@@ -278,6 +293,9 @@ export class Reflector {
         this.#unanswered = true;
         return backoffMs(this.#failures, random);
       case 'unsupported':
+        return backoffMs(this.#failures, random);
+      case 'not-found':
+        this.#unanswered = true;
         return backoffMs(this.#failures, random);
     }
   }

@@ -23,6 +23,11 @@ export function apiCallOf({ verb, path }: Pick<ApiRequest, 'verb' | 'path'>): Ap
   return { verb, group: resource.group, resource: full, namespace, name };
 }
 
+/** Whether it asks what is served, as every authenticated client may (system:discovery). */
+export function isDiscovery({ verb, path }: Pick<ApiRequest, 'verb' | 'path'>): boolean {
+  return verb === 'other' && /^\/apis(?:\/[^/]+){0,2}$/.test(path);
+}
+
 /** Every scripted API server appends what Portico asks of it to this file: one JSON array each, and each once. */
 export const RECORD_VARIABLE = 'PORTICO_TEST_API_CALLS';
 
@@ -35,6 +40,7 @@ export function record(request: ApiRequest): void {
   // Every authenticated client may ask for the version (system:public-info-viewer).
   if (request.path === '/version') return;
   const call = apiCallOf(request);
+  if (!call && isDiscovery(request)) return;
   // Names of objects are many and no right of ours depends on them; whether there is a namespace matters, not which.
   const line = call
     ? `${call.verb} ${call.group}/${call.resource} ${call.namespace === null ? 'cluster' : 'namespace'}`

@@ -1,7 +1,7 @@
 import type { ApiRequest, Fault } from './api-server-faults.ts';
 import type { ServerState } from './api-server.ts';
+import { discovery, pageNotFound } from './api-server-discovery.ts';
 import {
-  RESOURCES,
   type ResourcePath,
   apiVersionOf,
   parsePath,
@@ -45,7 +45,8 @@ export function answer(
     return send(reply, 401, status(401, 'Unauthorized', 'Unauthorized'));
 
   const path = parsePath(request.path);
-  if (!path) return discovery(request, reply);
+  if (!path) return discovery(server, request, reply);
+  if (!server.serves(path.resource, path.version)) return pageNotFound(reply);
   if (server.forbidden.has(path.resource.resource)) return forbid(request, path, reply);
   switch (request.verb) {
     case 'list':
@@ -188,42 +189,4 @@ function watch(
 export function endWatch(server: ServerState, watch: Watch): void {
   server.watches.delete(watch);
   watch.reply.end();
-}
-
-function group(name: string): object {
-  const version = { groupVersion: `${name}/v1`, version: 'v1' };
-  return { name, versions: [version], preferredVersion: version };
-}
-
-/** What kubectl asks before it asks anything else. */
-function discovery(request: ApiRequest, reply: Reply): void {
-  const groups = [...new Set(RESOURCES.map(({ group }) => group))].filter(Boolean);
-  const [, root, name, version] = request.path.split('/');
-  if (request.path === '/version')
-    return send(reply, 200, { major: '1', minor: '35', gitVersion: 'v1.35.0' });
-  if (['/readyz', '/livez', '/healthz'].includes(request.path)) {
-    reply.head(200, { 'Content-Type': 'text/plain; charset=utf-8' });
-    return reply.end('ok');
-  }
-  if (request.path === '/api') return send(reply, 200, { kind: 'APIVersions', versions: ['v1'] });
-  if (request.path === '/apis')
-    return send(reply, 200, { kind: 'APIGroupList', apiVersion: 'v1', groups: groups.map(group) });
-  if (root === 'apis' && name && !version && groups.includes(name))
-    return send(reply, 200, { kind: 'APIGroup', apiVersion: 'v1', ...group(name) });
-  const wanted =
-    root === 'api' && name === 'v1' ? '' : root === 'apis' && version === 'v1' ? name : undefined;
-  const resources = RESOURCES.filter((row) => row.group === wanted).map((row) => ({
-    name: row.resource,
-    singularName: row.kind.toLowerCase(),
-    shortNames: { services: ['svc'], ingresses: ['ing'] }[row.resource],
-    namespaced: row.namespaced,
-    kind: row.kind,
-    verbs: ['create', 'delete', 'get', 'list', 'patch', 'update', 'watch'],
-  }));
-  if (resources.length > 0) {
-    const groupVersion = wanted === '' ? 'v1' : `${wanted}/v1`;
-    return send(reply, 200, { kind: 'APIResourceList', apiVersion: 'v1', groupVersion, resources });
-  }
-  reply.head(404, { 'Content-Type': 'text/plain; charset=utf-8' });
-  reply.end('404 page not found\n');
 }

@@ -19,7 +19,7 @@ export function memoryTransport(serve: Serve, changed: () => void): Transport {
     const closing = new AbortController();
     return {
       server: 'http://127.0.0.1 (in memory)',
-      async request({ method = 'GET', path, contentType, body, signal }) {
+      async request({ method = 'GET', path, contentType, accept, ifNoneMatch, body, signal }) {
         moves++;
         signal.throwIfAborted();
         if (!listening) throw refused();
@@ -43,6 +43,8 @@ export function memoryTransport(serve: Serve, changed: () => void): Transport {
         });
         const headers = {
           'user-agent': 'portico',
+          accept: accept ?? 'application/json',
+          ...(ifNoneMatch !== undefined && { 'if-none-match': ifNoneMatch }),
           ...(body !== undefined && { 'content-type': contentType ?? 'application/json' }),
         };
         setImmediate(() => {

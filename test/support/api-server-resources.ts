@@ -24,13 +24,18 @@ export interface Resource {
   readonly namespaced: boolean;
   /** Has `metadata.generation`, which counts changes to the spec. */
   readonly counted: boolean;
+  /** The versions that it may be served at; objects are stored at the first. */
+  readonly versions: readonly string[];
+  /** Whether it is served only where its CustomResourceDefinition is installed. */
+  readonly custom: boolean;
   /** What Go writes of an empty object of this kind besides metadata, as seen in bookmarks. */
   readonly zero: Readonly<Record<string, unknown>>;
 }
 
 const withStatus = { spec: {}, status: { loadBalancer: {} } };
 
-/** Every group is served at version v1. */
+const GATEWAY_API = 'gateway.networking.k8s.io';
+
 export const RESOURCES: readonly Resource[] = [
   row('networking.k8s.io', 'ingresses', 'Ingress', true, true, withStatus),
   row('networking.k8s.io', 'ingressclasses', 'IngressClass', false, true, { spec: {} }),
@@ -50,6 +55,26 @@ export const RESOURCES: readonly Resource[] = [
   row('coordination.k8s.io', 'leases', 'Lease', true, false, { spec: {} }),
 ];
 
+/** What the CustomResourceDefinitions of Gateway API define, in the standard channel of 1.6. */
+export const GATEWAY_RESOURCES: readonly Resource[] = [
+  custom('gatewayclasses', 'GatewayClass', ['v1', 'v1beta1'], false),
+  custom('gateways', 'Gateway', ['v1', 'v1beta1']),
+  custom('listenersets', 'ListenerSet', ['v1']),
+  custom('httproutes', 'HTTPRoute', ['v1', 'v1beta1']),
+  custom('grpcroutes', 'GRPCRoute', ['v1']),
+  custom('tlsroutes', 'TLSRoute', ['v1']),
+  custom('tcproutes', 'TCPRoute', ['v1', 'v1alpha2']),
+  custom('udproutes', 'UDPRoute', ['v1', 'v1alpha2']),
+  custom('referencegrants', 'ReferenceGrant', ['v1', 'v1beta1']),
+  custom('backendtlspolicies', 'BackendTLSPolicy', ['v1']),
+];
+
+const ALL_RESOURCES = [...RESOURCES, ...GATEWAY_RESOURCES];
+
+function custom(resource: string, kind: string, versions: readonly string[], namespaced = true): Resource {
+  return { ...row(GATEWAY_API, resource, kind, namespaced, true, {}), versions, custom: true };
+}
+
 function row(
   group: string,
   resource: string,
@@ -58,7 +83,7 @@ function row(
   counted: boolean,
   zero: Record<string, unknown>,
 ): Resource {
-  return { group, resource, kind, namespaced, counted, zero };
+  return { group, resource, kind, namespaced, counted, zero, versions: ['v1'], custom: false };
 }
 
 export function apiVersionOf(resource: Resource): string {
@@ -71,7 +96,7 @@ export function qualifiedName(resource: Resource): string {
 }
 
 export function resourceOfObject(object: { apiVersion?: string; kind: string }): Resource {
-  const found = RESOURCES.find(
+  const found = ALL_RESOURCES.find(
     (resource) =>
       resource.kind === object.kind && (!object.apiVersion || apiVersionOf(resource) === object.apiVersion),
   );
@@ -82,6 +107,7 @@ export function resourceOfObject(object: { apiVersion?: string; kind: string }):
 /** What a request's path says it is about. */
 export interface ResourcePath {
   readonly resource: Resource;
+  readonly version: string;
   readonly namespace: string | undefined;
   readonly name: string | undefined;
   readonly subresource: string | undefined;
@@ -92,13 +118,15 @@ export function parsePath(path: string): ResourcePath | undefined {
   const core = parts[0] === 'api';
   const group = core ? '' : parts[1];
   if (!core && parts[0] !== 'apis') return undefined;
-  let rest = parts.slice(core ? 1 : 2);
-  if (rest.shift() !== 'v1') return undefined;
+  const [version = '', ...below] = parts.slice(core ? 1 : 2);
+  let rest = below;
   let namespace: string | undefined;
   if (rest[0] === 'namespaces' && rest.length > 2) [, namespace, ...rest] = rest;
   const [name, resourceName, subresource] = [rest[1], rest[0], rest[2]];
-  const resource = RESOURCES.find((row) => row.group === group && row.resource === resourceName);
-  return resource && { resource, namespace, name, subresource };
+  const resource = ALL_RESOURCES.find(
+    (row) => row.group === group && row.resource === resourceName && row.versions.includes(version),
+  );
+  return resource && { resource, version, namespace, name, subresource };
 }
 
 export interface Selector {

@@ -4,7 +4,13 @@ import { type ApiRequest, type Fault, type FaultRule, Faults } from './api-serve
 import { apiServerCertificate, httpTransport } from './api-server-http.ts';
 import { memoryTransport } from './api-server-memory.ts';
 import { ObjectStore } from './api-server-objects.ts';
-import { type ApiObject, resourceOfObject } from './api-server-resources.ts';
+import {
+  type ApiObject,
+  GATEWAY_RESOURCES,
+  type Resource,
+  parseSelector,
+  resourceOfObject,
+} from './api-server-resources.ts';
 import type { Memory, Serve } from './api-server-transport.ts';
 import { type Watch, writeBookmark, writeChange, writeExpired } from './api-server-watches.ts';
 import { soon } from './until.ts';
@@ -41,6 +47,12 @@ export interface ApiServer {
   apply(object: ApiObject): ApiObject;
   /** `delete('Ingress', 'shop/web')` */
   delete(kind: string, key: string): void;
+  /** Whether `/apis` has everything in one document, as since Kubernetes 1.27. */
+  aggregatedDiscovery: boolean;
+  /** Applies CustomResourceDefinitions of Gateway API, for these resources only, or at these versions only. */
+  install(resources?: readonly string[], versions?: readonly string[]): void;
+  /** Deletes them: their objects go first, then their watches end. */
+  uninstall(resources?: readonly string[]): void;
   /** Answers 403 for this resource (`secrets`), or serves it again. */
   forbid(resource: string): void;
   allow(resource: string): void;
@@ -74,6 +86,8 @@ export interface ServerState {
   readonly watches: Set<Watch>;
   readonly forbidden: Set<string>;
   readonly streamingList: () => boolean;
+  readonly aggregatedDiscovery: () => boolean;
+  readonly serves: (resource: Resource, version: string) => boolean;
   readonly commit: (change: Parameters<typeof writeChange>[1]) => void;
   readonly changed: () => void;
 }
@@ -83,6 +97,8 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
   const store = new ObjectStore(options.resourceVersion ?? 400, options.historyLimit ?? 1000);
   const watches = new Set<Watch>();
   const forbidden = new Set<string>();
+  /** The versions at which kinds of CustomResourceDefinitions are served. */
+  const installed = new Map<Resource, readonly string[]>();
   const faults = new Faults();
   const requests: ApiRequest[] = [];
   let waiting: { condition: () => boolean; resolve: () => void }[] = [];
@@ -101,6 +117,8 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
     watches,
     forbidden,
     streamingList: () => api.streamingList,
+    aggregatedDiscovery: () => api.aggregatedDiscovery,
+    serves: (resource, version) => !resource.custom || (installed.get(resource) ?? []).includes(version),
     commit,
     changed,
   };
@@ -138,7 +156,28 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
     store,
     token: options.token,
     streamingList: options.streamingList ?? true,
+    aggregatedDiscovery: true,
+    install(resources, versions) {
+      for (const row of GATEWAY_RESOURCES) {
+        if (resources && !resources.includes(row.resource)) continue;
+        installed.set(
+          row,
+          row.versions.filter((version) => versions?.includes(version) ?? true),
+        );
+      }
+    },
+    uninstall(resources) {
+      for (const row of GATEWAY_RESOURCES) {
+        if (resources && !resources.includes(row.resource)) continue;
+        for (const { key } of store.all(row, undefined, parseSelector(new URLSearchParams())))
+          commit(store.delete(row, key));
+        installed.delete(row);
+        api.endWatches(row.resource);
+      }
+    },
     apply(object) {
+      const resource = resourceOfObject(object);
+      if (resource.custom && !installed.has(resource)) throw new Error(`${object.kind} is not installed`);
       const change = store.put(object);
       commit(change);
       return change.last.object;
