@@ -12,6 +12,7 @@ export function compileSettings(config: CompileConfig): Omit<CompileSettings, 'n
     ingressClass: config.ingressClass,
     controllerName: config.controllerName,
     watchIngressWithoutClass: config.watchIngressWithoutClass,
+    gatewayController: config.gatewayController,
     hostOwnership: config.hostOwnership,
     defaultBackend: config.defaultBackend,
     allowLoopback: config.allowLoopback,

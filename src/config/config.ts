@@ -15,6 +15,7 @@ import {
   httpsPort,
   ipAddress,
   configMapName,
+  controllerName,
   healthCheckPath,
   publishAddress,
   namespaceName,
@@ -57,6 +58,8 @@ export interface CompileConfig {
   readonly ingressClass: string;
   readonly controllerName: string;
   readonly watchIngressWithoutClass: boolean;
+  /** The controllerName of our GatewayClasses; null when Gateway API is turned off. */
+  readonly gatewayController: string | null;
   readonly hostOwnership: HostOwnership;
   /** Whether backends may be on this machine's loopback and link-local addresses. */
   readonly allowLoopback: boolean;
@@ -259,6 +262,7 @@ function readCompileConfig(read: FlagReader, dropIn: DropIn | null): CompileConf
     }
   }
   const httpPort = read.one('http-port', port(1));
+  const gatewayController = read.one('gateway-controller-name', controllerName);
   return {
     dropIn,
     ingressNginxConfigMap: read.optional('ingress-nginx-configmap', configMapName),
@@ -273,6 +277,7 @@ function readCompileConfig(read: FlagReader, dropIn: DropIn | null): CompileConf
     ingressClass: read.one('ingress-class', nonEmptyText),
     controllerName: read.one('controller-name', nonEmptyText),
     watchIngressWithoutClass: read.flag('watch-ingress-without-class'),
+    gatewayController: read.flag('gateway-api') ? gatewayController : null,
     hostOwnership: read.one('host-ownership', oneOf(HOST_OWNERSHIPS)),
     // Who can write a manifest file is on this machine already; who writes to a cluster is not.
     allowLoopback: manifests.length > 0 || read.flag('allow-loopback'),

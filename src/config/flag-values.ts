@@ -6,7 +6,7 @@ import { normalizePath } from '../http/path.ts';
 import { DEFAULT_LIMITS, type Limits } from '../proxy/limits.ts';
 import { listed } from '../policies/annotation-reader.ts';
 import type { LimitStoreAddress } from '../proxy/limit-store/limit-store.ts';
-import { isLabel, isSubdomain } from '../model/names.ts';
+import { isControllerName, isLabel, isSubdomain } from '../model/names.ts';
 import { limitFlagName } from './flags.ts';
 
 /** What the text of a flag means, or one line that says why it means nothing. */
@@ -40,6 +40,14 @@ export function port(lowest: number): Parse<number> {
 /** `auto` is null: the caller resolves it. */
 export const httpsPort: Parse<number | null> = (given) =>
   given === 'auto' ? { value: null } : port(0)(given);
+
+/** As the API server takes it in spec.controllerName of a GatewayClass. */
+export const controllerName: Parse<string> = (given) =>
+  isControllerName(given)
+    ? { value: given }
+    : {
+        error: `'${given}' is not the name of a controller; write domain/path, such as example.com/gateways`,
+      };
 
 export const configMapName: Parse<string> = (given) => {
   const [namespace = '', name = '', ...rest] = given.split('/');

@@ -112,6 +112,20 @@ export const CLASS_FLAGS: readonly Flag[] = [
     group: 'What is served',
   },
   {
+    name: 'gateway-api',
+    value: '<true|false>',
+    default: 'true',
+    description: 'serve the Gateways of Gateway API where it is installed',
+    group: 'What is served',
+  },
+  {
+    name: 'gateway-controller-name',
+    value: '<name>',
+    default: 'portico.dev/gateway-controller',
+    description: 'serve GatewayClasses with this spec.controllerName',
+    group: 'What is served',
+  },
+  {
     name: 'watch-ingress-without-class',
     description: 'also serve Ingresses that name no class',
     group: 'What is served',

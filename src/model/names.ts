@@ -21,6 +21,14 @@ export function isPortName(name: string): boolean {
   return name.length <= 15 && LABEL.test(name) && /[a-z]/.test(name) && !name.includes('--');
 }
 
+const CONTROLLER_NAME =
+  /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\/[\w/\-.~%!$&'()*+,;=:]+$/;
+
+/** The name of a controller in Gateway API: a domain and a path, `example.com/gateways`. */
+export function isControllerName(name: string): boolean {
+  return name.length <= 253 && CONTROLLER_NAME.test(name);
+}
+
 /** What the API server has against a host of a rule or a TLS entry; null when it takes it. */
 export function hostFault(host: string): string | null {
   if (isIP(host) !== 0) return 'must be a DNS name, not an IP address';

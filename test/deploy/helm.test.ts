@@ -201,7 +201,12 @@ describe('edge-daemonset', () => {
         .map(({ object }) => (object['metadata'] as { namespace?: string }).namespace);
     for (const kind of ['Role', 'RoleBinding']) expect(where(kind)).toEqual(['shop', 'blog', 'edge-system']);
     const rules = theOnly<V1ClusterRole>('ClusterRole', objects).rules ?? [];
-    expect(rules.flatMap(({ resources = [] }) => resources)).toEqual(['ingressclasses', 'nodes']);
+    expect(rules.flatMap(({ resources = [] }) => resources)).toEqual([
+      'ingressclasses',
+      'gatewayclasses',
+      'namespaces',
+      'nodes',
+    ]);
   });
 
   test('what is switched on is what the variants have, and what is given is in the Pod', () => {

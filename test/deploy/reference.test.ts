@@ -130,6 +130,7 @@ describe('docs/troubleshoot.md', () => {
     // Reported by the watch, which compiles nothing; of files; when a request wants a name; and in `test/routing/tenant-limits.test.ts`.
     const reasons = new Set([
       'ListForbidden',
+      'DiscoveryForbidden',
       'ExternalNameUnresolved',
       'InternalError',
       'GlobalOptionsForbidden',
