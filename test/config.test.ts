@@ -72,6 +72,7 @@ const VALUES: Readonly<Record<string, readonly [written: string, read: object]>>
   'controller-name': ['example.com/edge', { controllerName: 'example.com/edge' }],
   'gateway-api': ['false', { gatewayController: null }],
   'gateway-controller-name': ['example.com/gateways', { gatewayController: 'example.com/gateways' }],
+  'gateway-addresses': ['192.0.2.8/31', { gatewayAddresses: ['192.0.2.8', '192.0.2.9'] }],
   'host-ownership': ['namespace', { hostOwnership: 'namespace' }],
   'default-backend': ['ops/web:http', { defaultBackend: { namespace: 'ops', service: 'web', port: 'http' } }],
   'node-name': ['node-7', { nodeName: 'node-7', zone: null }],

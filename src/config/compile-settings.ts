@@ -23,6 +23,8 @@ export function compileSettings(config: CompileConfig): Omit<CompileSettings, 'n
     ingressNginxConfigMap: config.ingressNginxConfigMap,
     tcpServicesConfigMap: config.tcpServicesConfigMap,
     udpServicesConfigMap: config.udpServicesConfigMap,
+    gatewayAddresses: config.gatewayAddresses,
+    ingressPorts: { http: config.httpPort, https: config.httpsPort > 0 ? config.httpsPort : null },
     ownPorts: [config.httpPort, config.httpsPort].filter((port) => port > 0),
     defaults: config.dropIn === null ? NO_DEFAULTS : INGRESS_NGINX_DEFAULTS,
   };

@@ -1,3 +1,4 @@
+import { addressPool } from './address-pool.ts';
 import type { AccessLogFormat } from '../proxy/access-log.ts';
 import type { Limits } from '../proxy/limits.ts';
 import type { LimitStoreAddress } from '../proxy/limit-store/limit-store.ts';
@@ -60,6 +61,8 @@ export interface CompileConfig {
   readonly watchIngressWithoutClass: boolean;
   /** The controllerName of our GatewayClasses; null when Gateway API is turned off. */
   readonly gatewayController: string | null;
+  /** Addresses of this node of which each Gateway has one for itself; they share all of them when there are none. */
+  readonly gatewayAddresses: readonly string[];
   readonly hostOwnership: HostOwnership;
   /** Whether backends may be on this machine's loopback and link-local addresses. */
   readonly allowLoopback: boolean;
@@ -278,6 +281,7 @@ function readCompileConfig(read: FlagReader, dropIn: DropIn | null): CompileConf
     controllerName: read.one('controller-name', nonEmptyText),
     watchIngressWithoutClass: read.flag('watch-ingress-without-class'),
     gatewayController: read.flag('gateway-api') ? gatewayController : null,
+    gatewayAddresses: [...new Set(read.many('gateway-addresses', addressPool).flat())],
     hostOwnership: read.one('host-ownership', oneOf(HOST_OWNERSHIPS)),
     // Who can write a manifest file is on this machine already; who writes to a cluster is not.
     allowLoopback: manifests.length > 0 || read.flag('allow-loopback'),

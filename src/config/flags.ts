@@ -126,6 +126,14 @@ export const CLASS_FLAGS: readonly Flag[] = [
     group: 'What is served',
   },
   {
+    name: 'gateway-addresses',
+    value: '<ip|cidr...>',
+    many: true,
+    description:
+      'give each Gateway one of these addresses of the node for itself, so that several may use the same port; without it they share all addresses',
+    group: 'What is served',
+  },
+  {
     name: 'watch-ingress-without-class',
     description: 'also serve Ingresses that name no class',
     group: 'What is served',

@@ -6,6 +6,7 @@ import { Reconciler } from './reconciler.ts';
 import { type DataPlane, startDataPlane } from './data-plane.ts';
 import { EXIT } from '../config/exit-codes.ts';
 import type { LogSink } from './log.ts';
+import { localAddresses } from './local-addresses.ts';
 import { createChangeLog } from './change-log.ts';
 import { createProblemLog } from './problem-log.ts';
 import type { Publisher } from '../publish/publisher.ts';
@@ -91,7 +92,7 @@ async function start({ config, env, log, threadEntry }: DaemonOptions): Promise<
   const metrics = openMetrics({ ...statusSources, compatibility: compatibility(config, env) });
   const reconciler: Reconciler = new Reconciler({
     source,
-    settings: compileSettings(config),
+    settings: { ...compileSettings(config), localAddresses: localAddresses() },
     distribute: dataPlane.distribute,
     compiled: metrics.compiled,
     problemLog: createProblemLog(logger, opened.locate),

@@ -112,6 +112,7 @@ async function openCluster(
         api,
         namedApi,
         naming: config,
+        gatewayApi: config.gatewayController !== null,
         watchNamespaces: wanted,
         namespaces: literal ? watchNamespaces : undefined,
         clock: systemClock,

@@ -20,6 +20,8 @@ export interface PublishingOptions {
   readonly logger: Logger;
 }
 
+const NO_FAILURES: ReadonlyMap<string, string> = new Map();
+
 /** Where deploy/ installs Portico. */
 const DEFAULT_NAMESPACE = 'portico-system';
 /** What giving back the Lease may take. */
@@ -60,6 +62,8 @@ export function openPublishing(options: PublishingOptions): Publisher | null {
     addresses,
     events: publish.events,
     compilation,
+    portFailures: () => NO_FAILURES,
+    now: Date.now,
   });
 }
 

@@ -148,6 +148,19 @@ export function gatewayResources(served: ServedResources): readonly Resource[] {
   return found.length > 0 ? [...found, NAMESPACES] : [];
 }
 
+/** The paths of an object of Gateway API at the versions that it may be served at, the one to prefer first. */
+export function gatewayObjectPaths(
+  kind: Kind,
+  namespace: string | undefined,
+  name: string,
+): readonly string[] {
+  const found = GATEWAY_RESOURCES.find((each) => each.kind === kind);
+  const within = namespace === undefined ? '' : `namespaces/${encodeURIComponent(namespace)}/`;
+  return (found?.versions ?? []).map(
+    (version) => `/apis/${GATEWAY_GROUP}/${version}/${within}${found?.resource}/${encodeURIComponent(name)}`,
+  );
+}
+
 /**
  * How one object that an annotation names is read. A Secret of type `kubernetes.io/tls` is among all the others of its
  * type already.

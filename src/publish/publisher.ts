@@ -7,6 +7,8 @@ import { type EventRecorder, startEventRecorder } from './event-recorder.ts';
 import type { LeaseTimes } from './lease.ts';
 import { Elector } from './leader.ts';
 import { OwnedIngresses } from './owned-ingresses.ts';
+import type { ServingFacts } from '../routing/gateway/conditions.ts';
+import { GatewayStatusUpdater } from './gateway-status-updater.ts';
 import { StatusUpdater } from './status-updater.ts';
 import type { Leadership } from './leadership.ts';
 import type { DesiredStatus } from './status.ts';
@@ -38,6 +40,10 @@ export interface PublishOptions {
   readonly events: boolean;
   /** The latest compilation; null until there is one. */
   readonly compilation: () => Compilation | null;
+  /** Ports of Gateways that cannot be bound, by `portKey`; another map whenever that changes. */
+  readonly portFailures: () => ServingFacts['portFailures'];
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
 }
 
 /** How often the latest compilation is read: people read statuses and Events, and they read slowly. */
@@ -50,7 +56,11 @@ export function leaseNameOf(ingressClass: string): string {
 
 /** What writes to the cluster while this process is the leader. */
 interface Writers {
-  readonly status: { readonly updater: StatusUpdater; readonly addresses: StatusAddresses } | null;
+  readonly status: {
+    readonly updater: StatusUpdater;
+    readonly gateways: GatewayStatusUpdater;
+    readonly addresses: StatusAddresses;
+  } | null;
   readonly events: EventRecorder | null;
 }
 
@@ -61,6 +71,8 @@ export class Publisher {
   readonly #owned = new OwnedIngresses();
   readonly #elector: Elector;
   #latest: Compilation | null = null;
+  #portFailures: ServingFacts['portFailures'] = new Map();
+  #nodeAddresses: ServingFacts['nodeAddresses'] | null = null;
   #writers: Writers | null = null;
   #cancelCheck: () => void = () => {};
 
@@ -100,13 +112,29 @@ export class Publisher {
     const compilation = (): Compilation | null => this.#latest;
     const { leaseName: fieldManager } = this.#options;
     const updater = new StatusUpdater({ ...common, owned: this.#owned, compilation, fieldManager });
-    const onChange = (desired: DesiredStatus): void => updater.setDesired(desired);
-    return { updater, addresses: followStatusAddresses({ ...common, from, onChange }) };
+    const { now } = this.#options;
+    const gateways = new GatewayStatusUpdater({ ...common, compilation, now, fieldManager });
+    const onChange = (desired: DesiredStatus): void => {
+      updater.setDesired(desired);
+      this.#nodeAddresses = desired.addresses.map((address) =>
+        'ip' in address
+          ? { type: 'IPAddress', value: address.ip }
+          : { type: 'Hostname', value: address.hostname },
+      );
+      this.#setFacts(gateways);
+    };
+    return { updater, gateways, addresses: followStatusAddresses({ ...common, from, onChange }) };
+  }
+
+  #setFacts(gateways: GatewayStatusUpdater | undefined): void {
+    if (this.#nodeAddresses === null) return;
+    gateways?.setFacts({ nodeAddresses: this.#nodeAddresses, portFailures: this.#portFailures });
   }
 
   #publish(latest: Compilation, affected: Iterable<ObjectKey>): void {
     this.#writers?.status?.addresses.advance(latest);
     this.#writers?.status?.updater.enqueue(affected);
+    this.#writers?.status?.gateways.advance(latest);
     this.#writers?.events?.advance(latest);
   }
 
@@ -116,6 +144,11 @@ export class Publisher {
       const affected = this.#owned.advance(latest);
       this.#latest = latest;
       this.#publish(latest, affected);
+    }
+    const failures = this.#options.portFailures();
+    if (failures !== this.#portFailures) {
+      this.#portFailures = failures;
+      this.#setFacts(this.#writers?.status?.gateways);
     }
     this.#cancelCheck = this.#options.clock.setTimeout(() => this.#check(), CHECK_EVERY_MS);
   }

@@ -19,6 +19,8 @@ import {
   startApiServer,
 } from '../support/api-server.ts';
 
+const NO_FAILURES: ReadonlyMap<string, string> = new Map();
+
 /** Several publishers in front of one scripted API server, in memory unless said, with time in the hands of the test. */
 export interface PublisherHarness extends AsyncDisposable {
   readonly api: ApiServer;
@@ -190,6 +192,8 @@ export async function startPublisherHarness(options: ApiServerOptions = {}): Pro
         addresses: { kind: 'fixed', addresses: [{ ip: '203.0.113.7' }] },
         events: false,
         compilation: latest,
+        portFailures: () => NO_FAILURES,
+        now: Date.now,
         ...more,
       });
       const kill = async (): Promise<void> => {

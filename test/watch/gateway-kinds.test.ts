@@ -12,13 +12,6 @@ import {
   watchCluster,
 } from './cluster-fixture.ts';
 
-const naming = {
-  ingressClass: 'portico',
-  controllerName: 'portico.dev/ingress-controller',
-  watchIngressWithoutClass: false,
-  gatewayController: 'portico.dev/gateway-controller',
-};
-
 const GATEWAY_API = 'gateway.networking.k8s.io/v1';
 
 function object(kind: string, key: string, spec: object = {}): ApiObject {
@@ -44,7 +37,7 @@ const GATEWAY = [
 const cluster = ({ source, ...fixture }: ClusterFixture = {}): Promise<WatchedCluster> =>
   watchCluster({
     objects: [ingress('shop/web'), namespace('shop')],
-    source: { naming, ...source },
+    source: { gatewayApi: true, ...source },
     ...fixture,
   });
 

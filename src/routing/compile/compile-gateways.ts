@@ -39,6 +39,8 @@ export interface CompiledGateways {
   readonly routesByParent: ReverseIndex;
   /** Routes by the port and hostname that they are served at: `hostPlace`. */
   readonly routesByPlace: ReverseIndex;
+  /** Accepted routes by the ids of the listeners that they are attached to. */
+  readonly routesByListener: ReverseIndex;
 }
 
 const NO_PLAN: ListenerPlan = { byParent: new Map(), ports: new Map(), gateways: new Map(), sets: new Map() };
@@ -52,6 +54,7 @@ export const NO_GATEWAYS: CompiledGateways = {
   routes: emptyMap(),
   routesByParent: emptyMap(),
   routesByPlace: emptyMap(),
+  routesByListener: emptyMap(),
 };
 
 /** A route that is served, is served elsewhere, or otherwise, than before. */
@@ -114,6 +117,7 @@ export function compileGateways(
   const changes: AttachmentChange[] = [];
   const parentUpdates: IndexUpdate[] = [];
   const placeUpdates: IndexUpdate[] = [];
+  const listenerUpdates: IndexUpdate[] = [];
   for (const key of affected) {
     const route = get(routes, key);
     const was = get(from.routes, key);
@@ -124,6 +128,7 @@ export function compileGateways(
     if (next === undefined) attachments.delete(key);
     else attachments.set(key, next);
     placeUpdates.push({ member: key, before: placesOf(last), after: placesOf(next) });
+    listenerUpdates.push({ member: key, before: listenersOf(last), after: listenersOf(next) });
     if (last || next) changes.push({ route: key as RouteKey, before: last, after: next });
   }
   const compiled = {
@@ -135,6 +140,7 @@ export function compileGateways(
     routes,
     routesByParent: updateIndex(from.routesByParent, parentUpdates),
     routesByPlace: updateIndex(from.routesByPlace, placeUpdates),
+    routesByListener: updateIndex(from.routesByListener, listenerUpdates),
   };
   return { compiled, changes, dependencyUpdates };
 }
@@ -152,6 +158,10 @@ export function placesOf(attachment: Attachment | undefined): readonly string[] 
     ),
   );
   return [...new Set(places)];
+}
+
+function listenersOf(attachment: Attachment | undefined): readonly string[] {
+  return [...new Set(attachment?.parents.flatMap(({ listeners }) => listeners))];
 }
 
 function parentsOf(route: RouteRead | undefined): readonly ParentKey[] {

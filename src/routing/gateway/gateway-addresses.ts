@@ -20,7 +20,7 @@ export function assignAddresses(
   oldestFirst: readonly GatewayRead[],
   { gatewayAddresses = [], localAddresses = [] }: CompileSettings,
 ): ReadonlyMap<ObjectKey, AssignedAddresses> {
-  const local = addressRanges([...localAddresses]);
+  const local = addressRanges([...localAddresses, ...gatewayAddresses]);
   const wanted = new Set(oldestFirst.flatMap(({ addresses }) => addresses.map(({ value }) => value)));
   const isFree = (address: string): boolean =>
     gatewayAddresses.includes(address) && !wanted.has(address) && !given.has(address);

@@ -1,0 +1,176 @@
+import { gatewayObjectPaths } from '../kubernetes/resources.ts';
+import type { Clock } from '../kubernetes/clock.ts';
+import { type ObjectKey, namespaceOf } from '../model/objects.ts';
+import { difference, entries, get } from '../model/sharded-map.ts';
+import { COLLECTIONS } from '../model/snapshot.ts';
+import { type UntypedObject, asArray, asObject } from '../model/untyped.ts';
+import type { Compilation } from '../routing/compile/compile.ts';
+import type { ServingFacts } from '../routing/gateway/conditions.ts';
+import { isSameStatus } from './gateway-status.ts';
+import type { Leadership } from './leadership.ts';
+import type { LogOnce } from './log-once.ts';
+import { resourceVersionOf } from './status.ts';
+import { type StatusContention, trackStatusContention } from './status-contention.ts';
+import { tokenBucket } from './token-bucket.ts';
+import { STATUS_KINDS, type StatusKey, splitStatusKey, wantedStatus } from './wanted-status.ts';
+import { type Outcome, WorkQueue, outcomeOf } from './work-queue.ts';
+
+export interface GatewayStatusUpdaterOptions {
+  readonly leadership: Leadership;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly logOnce: LogOnce;
+  readonly compilation: () => Compilation | null;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly fieldManager: string;
+}
+
+const WRITES_PER_SECOND = 50;
+const WRITES_AT_ONCE = 100;
+
+/**
+ * Keeps the status of the objects of Gateway API as the compilation and the data plane say, for as long as this process is the
+ * leader. What is right already is not written.
+ */
+export class GatewayStatusUpdater {
+  readonly #options: GatewayStatusUpdaterOptions;
+  readonly #queue: WorkQueue;
+  readonly #contention: StatusContention = trackStatusContention();
+  /** What was written to which version, until the watch shows another version. */
+  readonly #written = new Map<string, { readonly version: string; readonly text: string }>();
+  readonly #resting = new Set<string>();
+  /** Null before it is known where clients reach the nodes. */
+  #facts: ServingFacts | null = null;
+  #last: Compilation | null = null;
+
+  constructor(options: GatewayStatusUpdaterOptions) {
+    const { leadership, clock, random, logOnce } = options;
+    this.#options = options;
+    this.#queue = new WorkQueue({
+      clock,
+      random,
+      bucket: tokenBucket(clock, WRITES_PER_SECOND, WRITES_AT_ONCE),
+      signal: leadership.signal,
+      logOnce,
+      topic: 'Gateway API status',
+      namespaceOf: (key) => namespaceOf(splitStatusKey(key)[1]),
+      right:
+        'nobody is told what becomes of Gateways and routes without the verb "patch" on their resources "…/status" ' +
+        'in API group "gateway.networking.k8s.io"',
+      work: (key) => this.#workFor(key as StatusKey),
+    });
+  }
+
+  /** Takes what is known of the nodes and the data plane from now on. */
+  setFacts(facts: ServingFacts): void {
+    this.#facts = facts;
+    const { gateways, sets } = this.#options.compilation()?.gateways ?? {};
+    for (const [key] of gateways ? entries(gateways) : []) this.#queue.add(`Gateway ${key}`);
+    for (const [key] of sets ? entries(sets) : []) this.#queue.add(`ListenerSet ${key}`);
+  }
+
+  /** Checks what differs in the next compilation: everything at first. */
+  advance(next: Compilation): void {
+    const last = this.#last;
+    this.#last = next;
+    for (const kind of STATUS_KINDS) {
+      const collection = COLLECTIONS[kind];
+      const now = next.snapshot[collection];
+      const changed = last ? [...difference(last.snapshot[collection], now)] : [...entries(now)];
+      for (const [key] of changed)
+        if (last || this.#concerns(kind, key, next)) this.#queue.add(`${kind} ${key}`);
+    }
+    if (!last) return;
+    const [before, after] = [last.gateways, next.gateways];
+    for (const [key] of difference(before.attachments, after.attachments)) this.#queue.add(key);
+    if (before.classes !== after.classes) {
+      for (const name of after.classes.keys()) this.#queue.add(`GatewayClass ${name}`);
+    }
+    if (before.plan !== after.plan || before.gateways !== after.gateways) {
+      for (const [key] of entries(after.gateways)) this.#queue.add(`Gateway ${key}`);
+      for (const key of after.plan.sets.keys()) this.#queue.add(`ListenerSet ${key}`);
+    }
+    for (const [listener] of difference(before.routesByListener, after.routesByListener)) {
+      this.#queue.add(listener.slice(0, listener.lastIndexOf('/')));
+    }
+  }
+
+  /** Whether an object may need a status of ours when this process begins to lead. */
+  #concerns(
+    kind: (typeof STATUS_KINDS)[number],
+    key: ObjectKey,
+    { snapshot, gateways, settings }: Compilation,
+  ): boolean {
+    if (kind === 'GatewayClass' || kind === 'Gateway' || kind === 'ListenerSet') return true;
+    if (get(gateways.attachments, `${kind} ${key}`)) return true;
+    const { parents } = asObject(get(snapshot[COLLECTIONS[kind]], key)?.status);
+    return asArray(parents).some((entry) => asObject(entry)['controllerName'] === settings.gatewayController);
+  }
+
+  #workFor(key: StatusKey): (() => Promise<Outcome>) | null {
+    const { compilation, now, clock } = this.#options;
+    const state = compilation();
+    const [kind, name] = splitStatusKey(key);
+    const object = state && get(state.snapshot[COLLECTIONS[kind]], name);
+    if (!state || !object || this.#facts === null) {
+      this.#written.delete(key);
+      this.#contention.forget(key);
+      return null;
+    }
+    const time = `${new Date(now()).toISOString().slice(0, 'yyyy-mm-ddThh:mm:ss'.length)}Z`;
+    const wanted = wantedStatus(key, state, this.#facts, time);
+    if (wanted === null || isSameStatus(object.status, wanted)) return null;
+    const text = withoutTimes(wanted);
+    const before = this.#written.get(key);
+    if (before?.version === resourceVersionOf(object) && before.text === text) return null;
+    const restMs = this.#contention.restMs(key, text, clock.monotonicMs());
+    if (restMs > 0) {
+      this.#rest(key, restMs);
+      return null;
+    }
+    return () => this.#write(key, object, wanted, text);
+  }
+
+  async #write(key: StatusKey, object: unknown, status: UntypedObject, text: string): Promise<Outcome> {
+    const { leadership, clock, fieldManager } = this.#options;
+    const [kind, name] = splitStatusKey(key);
+    const namespace = namespaceOf(name);
+    const plain = namespace === '' ? name : name.slice(namespace.length + 1);
+    const version = resourceVersionOf(object);
+    for (const path of gatewayObjectPaths(kind, namespace === '' ? undefined : namespace, plain)) {
+      const response = await leadership.call({
+        method: 'PATCH',
+        path: `${path}/status?${new URLSearchParams({ fieldManager })}`,
+        contentType: 'application/merge-patch+json',
+        // Lists are replaced as a whole: what others added to them since must not be lost.
+        body: { metadata: { resourceVersion: version }, status },
+        signal: leadership.signal,
+      });
+      if (response.status === 404) continue;
+      const outcome = outcomeOf(response);
+      if (outcome.kind === 'done') {
+        this.#contention.wrote(key, text, clock.monotonicMs());
+        this.#written.set(key, { version, text });
+      }
+      // The watch brings the object that the conflict is about, and with it another try.
+      return response.status === 409 ? { kind: 'done' } : outcome;
+    }
+    return { kind: 'done' };
+  }
+
+  #rest(key: string, forMs: number): void {
+    if (this.#resting.has(key)) return;
+    this.#resting.add(key);
+    this.#options.clock.setTimeout(() => {
+      this.#resting.delete(key);
+      if (!this.#options.leadership.signal.aborted) this.#queue.add(key);
+    }, forMs);
+  }
+}
+
+function withoutTimes(status: UntypedObject): string {
+  return JSON.stringify(status, (field, value: unknown) =>
+    field === 'lastTransitionTime' ? undefined : value,
+  );
+}

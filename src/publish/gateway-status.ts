@@ -1,0 +1,79 @@
+import { isDeepStrictEqual } from 'node:util';
+import { type UntypedObject, asArray, asObject } from '../model/untyped.ts';
+import { type Condition, OUR_CONDITIONS } from '../routing/gateway/conditions.ts';
+
+/** A condition as it is written (metav1.Condition). */
+interface WrittenCondition extends Condition {
+  readonly observedGeneration: number;
+  readonly lastTransitionTime: string;
+}
+
+/** Whose status is written, and when. */
+export interface StatusContext {
+  /** The generation that the conditions are about. */
+  readonly generation: number;
+  /** RFC 3339, whole seconds. */
+  readonly now: string;
+}
+
+/**
+ * The conditions as they should be: those of others as they are, ours with the time at which their status last changed. Ours
+ * that are no longer wanted are gone.
+ */
+export function mergeConditions(
+  present: unknown,
+  wanted: readonly Condition[],
+  { generation, now }: StatusContext,
+): readonly unknown[] {
+  const before = asArray(present).map(asObject);
+  const others = before.filter(({ type }) => !OUR_CONDITIONS.has(String(type)));
+  const ours = wanted.map((condition): WrittenCondition => {
+    const last = before.find(({ type }) => type === condition.type);
+    const since = last?.['status'] === condition.status ? last['lastTransitionTime'] : undefined;
+    return {
+      ...condition,
+      message: condition.message.slice(0, MAX_MESSAGE),
+      observedGeneration: generation,
+      lastTransitionTime: typeof since === 'string' ? since : now,
+    };
+  });
+  return [...others, ...ours];
+}
+
+const MAX_MESSAGE = 32_768;
+
+/** One entry of `status.parents` or `status.ancestors`: whom it is about, and its conditions. */
+export interface WantedEntry {
+  readonly ref: unknown;
+  readonly conditions: readonly Condition[];
+}
+
+/** The entries as they should be: those of other controllers as they are, ours one for each reference. */
+export function mergeEntries(
+  present: unknown,
+  refField: 'parentRef' | 'ancestorRef',
+  wanted: readonly WantedEntry[],
+  controllerName: string,
+  context: StatusContext,
+): readonly unknown[] {
+  const before = asArray(present).map(asObject);
+  const others = before.filter((entry) => entry['controllerName'] !== controllerName);
+  const ours = before.filter((entry) => entry['controllerName'] === controllerName);
+  const merged = wanted.map(({ ref, conditions }) => {
+    const last = ours.find((entry) => isDeepStrictEqual(entry[refField], ref));
+    return {
+      [refField]: ref,
+      controllerName,
+      conditions: mergeConditions(last?.['conditions'], conditions, context),
+    };
+  });
+  return [...others, ...merged];
+}
+
+/** Whether two statuses say the same: the order of the fields of objects makes no difference. */
+export function isSameStatus(present: unknown, wanted: UntypedObject): boolean {
+  const before = asObject(present);
+  return Object.entries(wanted).every(([field, value]) =>
+    isDeepStrictEqual(before[field] ?? null, value ?? null),
+  );
+}

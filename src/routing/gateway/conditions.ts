@@ -1,0 +1,260 @@
+import type { ObjectKey } from '../../model/objects.ts';
+import { get } from '../../model/sharded-map.ts';
+import type { CompiledGateways } from '../compile/compile-gateways.ts';
+import type { RouteKind } from '../table.ts';
+import type { Attachment } from './attachment.ts';
+import type { GatewayClassRead } from './gateway-classes.ts';
+import type { GatewayRead, ListenerSetRead } from './gateways.ts';
+import { type Fault, GROUP } from './kinds.ts';
+import type { PlannedListener } from './listener-plan.ts';
+
+/** A condition as it should be; who writes it adds the generation and the time. */
+export interface Condition {
+  readonly type: string;
+  readonly status: 'True' | 'False';
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** What is known of the data plane and the nodes, and not of the cluster. */
+export interface ServingFacts {
+  /** Where clients reach the nodes; for Gateways that share their addresses. */
+  readonly nodeAddresses: readonly { readonly type: 'IPAddress' | 'Hostname'; readonly value: string }[];
+  /** Ports that could not be bound, by `portKey`, and the system's error (EADDRINUSE). */
+  readonly portFailures: ReadonlyMap<string, string>;
+}
+
+export interface ListenerStatus {
+  readonly name: string;
+  readonly supportedKinds: readonly { readonly group: string; readonly kind: RouteKind }[];
+  readonly attachedRoutes: number;
+  readonly conditions: readonly Condition[];
+}
+
+export interface GatewayStatus {
+  readonly addresses: ServingFacts['nodeAddresses'];
+  readonly listeners: readonly ListenerStatus[];
+  readonly attachedListenerSets: number;
+  readonly conditions: readonly Condition[];
+}
+
+export interface ListenerSetStatus {
+  readonly listeners: readonly ListenerStatus[];
+  readonly conditions: readonly Condition[];
+}
+
+export interface RouteParentStatus {
+  /** As the route has it. */
+  readonly parentRef: unknown;
+  readonly conditions: readonly Condition[];
+}
+
+/** The types of conditions that Portico writes: one that is no longer wanted is removed, and none of others. */
+export const OUR_CONDITIONS: ReadonlySet<string> = new Set([
+  'Accepted',
+  'Programmed',
+  'ResolvedRefs',
+  'Conflicted',
+  'OverlappingTLSConfig',
+  'InsecureFrontendValidationMode',
+  'PartiallyInvalid',
+]);
+
+export function classConditions({ rejected }: GatewayClassRead): readonly Condition[] {
+  return [accepted(rejected, 'Portico serves the Gateways of this class.')];
+}
+
+export function gatewayStatus(
+  gateway: GatewayRead,
+  gateways: CompiledGateways,
+  facts: ServingFacts,
+): GatewayStatus {
+  const { key, rejected } = gateway;
+  const planned = gateways.plan.gateways.get(key);
+  const own = gateways.plan.byParent.get(`Gateway ${key}`) ?? [];
+  const listeners = own.map((each) => listenerStatus(each, gateways, facts));
+  const bad = listeners.filter(({ conditions }) => isFalse(conditions, 'Accepted'));
+  const addresses = (planned?.addresses ?? []).flatMap((address) =>
+    address === '' ? facts.nodeAddresses : [{ type: 'IPAddress' as const, value: address }],
+  );
+  const sets = planned?.sets ?? [];
+  const accepting = acceptance(rejected, bad.length, listeners.length);
+  return {
+    addresses,
+    listeners,
+    attachedListenerSets: sets.filter((set) => isSetAccepted(set, gateways, facts)).length,
+    conditions: [
+      accepting,
+      programming(accepting, planned?.fault ?? null, addresses.length),
+      resolution(gateway.unresolved ?? unresolvedListener(listeners)),
+      ...(gateway.allowsInsecureFallback ? [INSECURE] : []),
+    ],
+  };
+}
+
+const INSECURE: Condition = {
+  type: 'InsecureFrontendValidationMode',
+  status: 'True',
+  reason: 'ConfigurationChanged',
+  message: 'Some listeners let clients in that show no certificate, or a wrong one (AllowInsecureFallback).',
+};
+
+function acceptance(rejected: Fault | null, bad: number, all: number): Condition {
+  if (rejected !== null) return accepted(rejected, '');
+  if (bad === 0) return accepted(null, 'Portico serves this Gateway.');
+  const message =
+    bad === all
+      ? 'None of its listeners can be served: their conditions say why.'
+      : `${bad} of its ${all} listeners cannot be served: their conditions say why.`;
+  const status = bad === all ? 'False' : 'True';
+  return { type: 'Accepted', status, reason: 'ListenersNotValid', message };
+}
+
+function programming(accepting: Condition, address: Fault | null, addresses: number): Condition {
+  const type = 'Programmed';
+  if (accepting.status === 'False') {
+    return {
+      type,
+      status: 'False',
+      reason: 'Invalid',
+      message: 'Nothing of it is served: it is not accepted.',
+    };
+  }
+  if (address !== null) return { type, status: 'False', ...address };
+  if (addresses === 0) {
+    const message = 'No address of a node is known yet: see --publish-address and --publish-service.';
+    return { type, status: 'False', reason: 'AddressNotAssigned', message };
+  }
+  return { type, status: 'True', reason: 'Programmed', message: 'Its listeners are open on every node.' };
+}
+
+function unresolvedListener(listeners: readonly ListenerStatus[]): Fault | null {
+  const found = listeners.find(({ conditions }) => isFalse(conditions, 'ResolvedRefs'));
+  if (!found) return null;
+  const message = `Listener "${found.name}" names something that it cannot have: its conditions say what.`;
+  return { reason: 'ListenersNotResolved', message };
+}
+
+export function listenerSetStatus(
+  { key }: Pick<ListenerSetRead, 'key'>,
+  gateways: CompiledGateways,
+  facts: ServingFacts,
+): ListenerSetStatus | null {
+  const fault = gateways.plan.sets.get(key);
+  if (fault === undefined) return null;
+  if (fault !== null) {
+    const conditions = ['Accepted', 'Programmed'].map((type): Condition => ({
+      type,
+      status: 'False',
+      reason: fault.reason,
+      message: fault.message,
+    }));
+    return { listeners: [], conditions };
+  }
+  const planned = gateways.plan.byParent.get(`ListenerSet ${key}`) ?? [];
+  const listeners = planned.map((each) => listenerStatus(each, gateways, facts));
+  const bad = listeners.filter(({ conditions }) => isFalse(conditions, 'Programmed')).length;
+  const accepting = acceptance(null, bad, listeners.length);
+  const { status, message } = accepting;
+  const served = 'Its listeners are open on every node.';
+  return {
+    listeners,
+    conditions: [
+      accepting,
+      status === 'True'
+        ? { type: 'Programmed', status, reason: 'Programmed', message: served }
+        : { type: 'Programmed', status, reason: 'ListenersNotValid', message },
+    ],
+  };
+}
+
+function isSetAccepted(key: ObjectKey, gateways: CompiledGateways, facts: ServingFacts): boolean {
+  const status = listenerSetStatus({ key }, gateways, facts);
+  return status !== null && !isFalse(status.conditions, 'Accepted');
+}
+
+function listenerStatus(
+  { listener, conflict, ports, overlaps }: PlannedListener,
+  { routesByListener }: CompiledGateways,
+  { portFailures }: ServingFacts,
+): ListenerStatus {
+  const failed = ports.find((port) => portFailures.has(port));
+  const unbound: Fault | null = failed
+    ? {
+        reason: 'PortUnavailable',
+        message: `Port ${listener.port} cannot be opened on a node (${portFailures.get(failed)}): free it, or use another port.`,
+      }
+    : null;
+  const fault = listener.rejected ?? conflict ?? unbound;
+  const isConflict = conflict !== null && conflict.reason !== 'PortUnavailable';
+  const notProgrammed: Fault | null =
+    fault !== null
+      ? { reason: isConflict ? conflict.reason : 'Invalid', message: 'It is not served: it is not accepted.' }
+      : ports.length === 0
+        ? ((listener.unresolved && { ...listener.unresolved, reason: 'Invalid' }) ?? NOT_OPEN)
+        : null;
+  return {
+    name: listener.name,
+    supportedKinds: listener.kinds.map((kind) => ({ group: GROUP, kind })),
+    attachedRoutes: get(routesByListener, listener.id)?.size ?? 0,
+    conditions: [
+      accepted(fault, 'The listener is served.'),
+      condition('Programmed', notProgrammed, 'Programmed', 'The listener is open on every node.'),
+      resolution(listener.unresolved),
+      ...(isConflict ? [{ type: 'Conflicted', status: 'True' as const, ...conflict }] : []),
+      ...(overlaps ? [OVERLAPS] : []),
+    ],
+  };
+}
+
+const NOT_OPEN: Fault = { reason: 'Pending', message: 'Its Gateway has no address to open it on.' };
+
+const OVERLAPS: Condition = {
+  type: 'OverlappingTLSConfig',
+  status: 'True',
+  reason: 'OverlappingHostnames',
+  message:
+    'Another listener on this port ends TLS for some of the same hosts: a client that uses one connection for several hosts may be told to open another (421).',
+};
+
+/** The parents of a route that are ours, each with its conditions. */
+export function routeStatus({ route, parents }: Attachment): readonly RouteParentStatus[] {
+  return parents.map(({ ref, rejected }) => ({
+    parentRef: ref.written,
+    conditions: [
+      accepted(rejected, 'The route is attached.'),
+      resolution(route.unresolved),
+      ...(rejected === null && route.dropped !== null
+        ? [
+            {
+              type: 'PartiallyInvalid',
+              status: 'True' as const,
+              reason: route.dropped.reason,
+              message: `Dropped Rule: ${route.dropped.message}`,
+            },
+          ]
+        : []),
+    ],
+  }));
+}
+
+function accepted(fault: Fault | null, message: string): Condition {
+  return condition('Accepted', fault, 'Accepted', message);
+}
+
+function resolution(fault: Fault | null): Condition {
+  return condition(
+    'ResolvedRefs',
+    fault,
+    'ResolvedRefs',
+    'Everything that it names is there and may be used.',
+  );
+}
+
+function condition(type: string, fault: Fault | null, reason: string, message: string): Condition {
+  return fault === null ? { type, status: 'True', reason, message } : { type, status: 'False', ...fault };
+}
+
+function isFalse(conditions: readonly Condition[], type: string): boolean {
+  return conditions.some((each) => each.type === type && each.status === 'False');
+}
