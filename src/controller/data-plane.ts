@@ -25,7 +25,7 @@ export interface DataPlaneOptions {
 /** The threads that serve, as the flags say. */
 export interface DataPlane extends Pick<
   Threads,
-  'distribute' | 'listening' | 'serving' | 'adoptedGeneration' | 'report' | 'forget' | 'drain'
+  'distribute' | 'listening' | 'serving' | 'adoptedGeneration' | 'report' | 'inspect' | 'forget' | 'drain'
 > {
   /** From the moment `drain` was called. */
   draining(): boolean;
@@ -160,6 +160,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     serving: () => threads.serving(),
     adoptedGeneration: () => threads.adoptedGeneration(),
     report: () => threads.report(),
+    inspect: (question) => threads.inspect(question),
     forget: (ingresses) => threads.forget(ingresses),
     draining: () => draining,
     async drain(timeoutMs) {

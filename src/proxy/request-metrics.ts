@@ -244,7 +244,8 @@ function namespaceOf(ingress: string): string {
   return ingress.slice(0, Math.max(ingress.indexOf('/'), 0));
 }
 
-function bucketOf(seconds: number): number {
+/** The bucket of `LATENCY_BOUNDS_SECONDS` that a time is in. */
+export function bucketOf(seconds: number): number {
   let bucket = 0;
   while (bucket < LATENCY_BOUNDS_SECONDS.length && seconds > LATENCY_BOUNDS_SECONDS[bucket]!) bucket++;
   return bucket;

@@ -3,31 +3,38 @@ import { listProblems } from './compile/compile.ts';
 import { entries, values } from '../model/sharded-map.ts';
 import type { HostRoutes, Route, RouteTable } from './table.ts';
 
-/** The routes of a host in the order of their paths. */
+/** The routes of a host in the order of their paths, and of one path in the order in which they are asked. */
 export function* routesOf(host: HostRoutes): Generator<Route> {
   const seen = new Set<Route>();
-  for (const { whole, prefix } of host.paths) {
-    for (const route of [whole, prefix]) {
-      if (!route || seen.has(route)) continue;
+  for (const first of firstRoutesOf(host)) {
+    let route: Route | undefined = first;
+    while (route && !seen.has(route)) {
       seen.add(route);
       yield route;
+      route = route.next === undefined ? undefined : host.linked?.[route.next];
     }
   }
-  for (const { entries: patterns } of host.patterns?.lists ?? []) {
-    for (const { route } of patterns) {
-      if (!seen.has(route)) yield route;
-      seen.add(route);
-    }
-  }
-  if (host.defaultRoute) yield host.defaultRoute;
 }
 
-/** Every host of the table: precise, wildcard, glob, then the hostless rules. */
-export function* hostsOf(table: RouteTable): Generator<HostRoutes> {
+function* firstRoutesOf({ gateway, paths, patterns, defaultRoute }: HostRoutes): Generator<Route> {
+  if (gateway?.tls?.route) yield gateway.tls.route;
+  for (const { whole, prefix } of paths) {
+    if (whole) yield whole;
+    if (prefix) yield prefix;
+  }
+  for (const { entries } of patterns?.lists ?? []) for (const { route } of entries) yield route;
+  if (defaultRoute) yield defaultRoute;
+}
+
+/** Every host of the table: precise, wildcard, glob, the hostless rules, then those on the ports of Gateways. */
+export function* hostsOf(
+  table: Pick<RouteTable, 'hosts' | 'wildcards' | 'globs' | 'hostless' | 'ports'>,
+): Generator<HostRoutes> {
   yield* values(table.hosts);
   yield* values(table.wildcards);
   for (const bucket of values(table.globs)) for (const glob of bucket) yield glob.routes;
   if (table.hostless) yield table.hostless;
+  for (const { hosts } of values(table.ports)) yield* values(hosts);
 }
 
 export interface TableCounts {

@@ -4,7 +4,7 @@ import { difference, emptyMap, get } from '../../model/sharded-map.ts';
 import { sessionPlace } from '../../routing/session.ts';
 import type { Backend, BackendKey, Endpoint, RouteTable } from '../../routing/table.ts';
 import { type PickContext, type BalancePool, choose, isEligible, balancePool } from './picker.ts';
-import { type EndpointState, endpointKey, endpointState } from './endpoint-state.ts';
+import { type EndpointState, endpointKey, endpointState, latencyNow } from './endpoint-state.ts';
 import { type CookieSession, randomPlace } from './cookie-session.ts';
 import type { ExternalNames } from './external-names.ts';
 import type { NameAddresses } from './name-addresses.ts';
@@ -49,10 +49,25 @@ export interface Endpoints {
   current(backend: Backend): Backend;
   /** Whether there are more endpoints than so many: another one to turn to when these were tried. */
   hasMoreThan(count: number, backend: Backend): boolean;
+  /** How the first endpoints of a backend of the current table fare, `limit` at most; `now` in milliseconds since the epoch. */
+  health(key: BackendKey, limit: number, now: number): readonly EndpointHealth[];
   /** The addresses of an ExternalName of the current table, of whichever namespace. */
   nameOf(host: string): NameAddresses | undefined;
   /** The table is current: derives what choosing needs, and gives the keys of addresses that are in no backend any more. */
   adopt(table: RouteTable): readonly string[];
+}
+
+/** How one endpoint fares on one thread, as plain data. */
+export interface EndpointHealth {
+  /** `address:port`, IPv6 in brackets. */
+  readonly endpoint: string;
+  readonly inFlight: number;
+  /** Moving average of the time to the first byte; 0 until one was measured. */
+  readonly latencyMs: number;
+  /** Connect failures in a row. */
+  readonly failures: number;
+  /** How long it is still set aside because connections failed; 0 when it is not. */
+  readonly ejectedForMs: number;
 }
 
 export interface EndpointsSettings {
@@ -132,6 +147,17 @@ class EndpointPool implements Endpoints {
     // One connection tries all addresses of a name.
     const { endpoints, failoverEndpoints } = this.current(backend);
     return endpoints.length + (failoverEndpoints?.length ?? 0) > count;
+  }
+
+  health(key: BackendKey, limit: number, now: number): readonly EndpointHealth[] {
+    const found: EndpointHealth[] = [];
+    for (const [endpoint, state] of this.#states.get(key) ?? []) {
+      if (found.length === limit) break;
+      const { inFlight, failures } = state;
+      const ejectedForMs = Math.max(0, state.ejectedUntil - now);
+      found.push({ endpoint, inFlight, latencyMs: latencyNow(state, now), failures, ejectedForMs });
+    }
+    return found;
   }
 
   nameOf(host: string): NameAddresses | undefined {

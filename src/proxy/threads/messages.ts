@@ -1,6 +1,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { AccessLogFormat } from '../access-log.ts';
 import type { EngineGauges, ListenAddress } from '../engine.ts';
+import type { Answer, Question } from '../inspector.ts';
 import type { CounterTable } from '../request-metrics.ts';
 import type { NameAnswer, WantedName } from '../balance/external-names.ts';
 import type { Limits } from '../limits.ts';
@@ -68,6 +69,7 @@ export type ToThread =
   | { readonly kind: 'ticket-key'; readonly key: Uint8Array }
   | { readonly kind: 'listen'; readonly addresses: readonly ListenAddress[] }
   | { readonly kind: 'report'; readonly id: number }
+  | { readonly kind: 'inspect'; readonly id: number; readonly question: Question }
   /** What the name servers say of a name that the thread asked for. */
   | { readonly kind: 'name'; readonly answer: NameAnswer }
   /** Ingresses that are gone: nothing is counted for them any more. */
@@ -89,6 +91,7 @@ export type FromThread =
   | OutOfDescriptors
   | LimitStoreChange
   | { readonly kind: 'report'; readonly id: number; readonly report: ThreadReport }
+  | { readonly kind: 'inspected'; readonly id: number; readonly answer: Answer }
   | { readonly kind: 'access-log'; readonly lines: string }
   /** Something threw, and ended no more than the exchange or connection that it was about. Once a minute for each. */
   | Fault

@@ -1,4 +1,3 @@
-import { getHeapStatistics } from 'node:v8';
 import { MessageChannel, parentPort, workerData } from 'node:worker_threads';
 import { type FromThread, type ThreadReport, type ThreadData, type ToThread } from './messages.ts';
 import { EMPTY_TABLE, type TableUpdate, applyTableUpdate } from '../../routing/table-update.ts';
@@ -11,6 +10,7 @@ import { PasswordChecks } from '../password-checks.ts';
 import { Subrequests } from '../subrequests.ts';
 import { LimitStore } from '../limit-store/limit-store.ts';
 import { FaultLog } from '../fault-log.ts';
+import { Inspector, memoryBytes } from '../inspector.ts';
 import { RequestCounters } from '../request-metrics.ts';
 import { SharedLimits } from '../../policies/limits/shared-limits.ts';
 import { LiveSettings } from './live-settings.ts';
@@ -94,6 +94,7 @@ export async function serve(): Promise<void> {
     descriptorsReportedAt = performance.now();
     send({ kind: 'out-of-descriptors' });
   };
+  const inspector = new Inspector({ endpoints, gauges: () => engine.gauges(), now: Date.now });
   const streamContext: StreamContext = {
     endpoints,
     limits: settings.limits,
@@ -133,6 +134,7 @@ export async function serve(): Promise<void> {
     onFault,
     onComplete(exchange) {
       counters.count(exchange);
+      inspector.count(exchange);
       if (isLogged(exchange)) accessLog.write(exchange);
     },
     onOutOfDescriptors,
@@ -144,12 +146,10 @@ export async function serve(): Promise<void> {
     return aborted;
   };
   const report = (): ThreadReport => {
-    const heap = getHeapStatistics();
-    const memoryBytes = heap.total_physical_size + heap.external_memory;
     return {
       counters: counters.table(),
       gauges: engine.gauges(),
-      memoryBytes,
+      memoryBytes: memoryBytes(),
       faults: faults.count,
       droppedMirrors: subrequests.dropped,
       limitStoreMisses: limitStore?.misses ?? 0,
@@ -208,6 +208,9 @@ export async function serve(): Promise<void> {
       }
       case 'report':
         send({ kind: 'report', id: message.id, report: report() });
+        break;
+      case 'inspect':
+        send({ kind: 'inspected', id: message.id, answer: inspector.answer(message.question) });
         break;
       case 'forget':
         counters.forget(message.ingresses);

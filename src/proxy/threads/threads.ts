@@ -13,6 +13,7 @@ import type {
   ThreadSettings,
   ToThread,
 } from './messages.ts';
+import type { Answer, Answers, Question } from '../inspector.ts';
 import { type CounterTable, RequestCounters } from '../request-metrics.ts';
 import { forgetCounts, sharedLimitsMemory } from '../../policies/limits/shared-limits.ts';
 import type { NameResolver } from '../balance/name-resolver.ts';
@@ -80,10 +81,25 @@ export interface Threads {
   /** The generation that every thread serves by. */
   adoptedGeneration(): number;
   report(): Promise<DataPlaneReport>;
+  /** Asks every thread; one that does not answer within a second is left out. */
+  inspect<K extends keyof Answers>(
+    question: Question & { readonly kind: K },
+  ): Promise<readonly Inspected<K>[]>;
   /** Drops the counters of Ingresses that are gone. */
   forget(ingresses: readonly string[]): void;
   /** Drains all threads and ends them. Resolves with the number of exchanges aborted at the deadline. */
   drain(timeoutMs: number): Promise<number>;
+}
+
+/** What one thread answered. */
+export interface Inspected<K extends keyof Answers> {
+  /** The same for as long as the thread lives. */
+  readonly thread: number;
+  /** The generation that it serves by; -1 before the first. */
+  readonly generation: number;
+  readonly listening: boolean;
+  /** Null when it did not answer in time. */
+  readonly answer: Answers[K] | null;
 }
 
 interface Distributed {
@@ -93,6 +109,7 @@ interface Distributed {
 }
 
 interface Thread {
+  readonly id: number;
   readonly worker: Worker;
   /** Null when the thread needs a whole one. */
   sent: RouteTable | null;
@@ -110,8 +127,8 @@ const RESTART_FLOOR_MS = 100;
 const RESTART_CEILING_MS = 30_000;
 /** A thread that served this long is healthy: the next death starts from the floor again. */
 const HEALTHY_AFTER_MS = 60_000;
-/** A thread that does not report within this time is busy or stuck; its last report is used. */
-const REPORT_TIMEOUT_MS = 1_000;
+/** A thread that does not reply within this time is busy or stuck; its last report is used. */
+const REPLY_TIMEOUT_MS = 1_000;
 /** What a thread is given beyond the drain time before it is ended. */
 const DRAIN_GRACE_MS = 2_000;
 
@@ -136,8 +153,8 @@ export function startThreads(options: ThreadsOptions): Threads {
 class DataPlaneThreads implements Threads {
   readonly #options: ThreadsOptions;
   readonly #threads = new Set<Thread>();
-  /** What waits for the report of a number. */
-  readonly #reports = new Map<number, () => void>();
+  /** What waits for the report or the answer of a number. */
+  readonly #replies = new Map<number, (answer: Answer | null) => void>();
   readonly #restarts = new Set<NodeJS.Timeout>();
   readonly #listening = Promise.withResolvers<readonly number[]>();
   #newest: Distributed | null = null;
@@ -147,7 +164,8 @@ class DataPlaneThreads implements Threads {
   readonly #limits = sharedLimitsMemory(getRandomValues);
   /** The counters of threads that have ended. */
   readonly #retired = new RequestCounters();
-  #nextReportId = 0;
+  #nextReplyId = 0;
+  #nextThreadId = 0;
   #deaths = 0;
   #retiredFaults = 0;
   #retiredDroppedMirrors = 0;
@@ -192,7 +210,9 @@ class DataPlaneThreads implements Threads {
   }
 
   async report(): Promise<DataPlaneReport> {
-    await Promise.all([...this.#threads].map((thread) => this.#askReport(thread)));
+    await Promise.all(
+      [...this.#threads].map((thread) => this.#ask(thread, (id) => ({ kind: 'report', id }))),
+    );
     // A thread that died meanwhile is among the retired already, and must not be counted twice.
     const all = [...this.#threads].flatMap(({ lastReport }) => lastReport ?? []);
     const gauges = all.reduce((sum, { gauges }) => addGauges(sum, gauges), NO_GAUGES);
@@ -207,6 +227,20 @@ class DataPlaneThreads implements Threads {
       memoryBytes: all.map((report) => report.memoryBytes),
       adoptedGeneration: this.adoptedGeneration(),
     };
+  }
+
+  inspect<K extends keyof Answers>(
+    question: Question & { readonly kind: K },
+  ): Promise<readonly Inspected<K>[]> {
+    return Promise.all(
+      [...this.#threads].map(async (thread) => {
+        const answer = await this.#ask(thread, (id) => ({ kind: 'inspect', id, question }));
+        const { id, adoptedGeneration: generation, listening } = thread;
+        // A thread answers what it was asked.
+        const value = (answer?.value ?? null) as Answers[K] | null;
+        return { thread: id, generation, listening, answer: value };
+      }),
+    );
   }
 
   forget(ingresses: readonly string[]): void {
@@ -291,6 +325,7 @@ class DataPlaneThreads implements Threads {
     const workerData: ThreadData = { settings: this.#options.settings, limits: this.#limits };
     const worker = new Worker(this.#options.entry, { workerData });
     const thread: Thread = {
+      id: this.#nextThreadId++,
       worker,
       sent: null,
       askedToListen: false,
@@ -378,7 +413,10 @@ class DataPlaneThreads implements Threads {
         break;
       case 'report':
         thread.lastReport = message.report;
-        this.#reports.get(message.id)?.();
+        this.#replies.get(message.id)?.(null);
+        break;
+      case 'inspected':
+        this.#replies.get(message.id)?.(message.answer);
         break;
       case 'access-log':
         this.#options.onAccessLog(message.lines);
@@ -404,20 +442,21 @@ class DataPlaneThreads implements Threads {
     worker.postMessage(port, [port]);
   }
 
-  /** Resolves when the thread's last report is a new one, or cannot be had. */
-  #askReport(thread: Thread): Promise<void> {
-    const id = this.#nextReportId++;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const done = (): void => {
+  /** Resolves when the thread has replied, or will not: with the answer to a question, and otherwise null. */
+  #ask(thread: Thread, messageOf: (id: number) => ToThread): Promise<Answer | null> {
+    const id = this.#nextReplyId++;
+    const { promise, resolve } = Promise.withResolvers<Answer | null>();
+    const done = (answer: Answer | null): void => {
       clearTimeout(timer);
-      this.#reports.delete(id);
-      thread.worker.off('exit', done);
-      resolve();
+      this.#replies.delete(id);
+      thread.worker.off('exit', giveUp);
+      resolve(answer);
     };
-    const timer = setTimeout(done, REPORT_TIMEOUT_MS);
-    this.#reports.set(id, done);
-    thread.worker.once('exit', done);
-    this.#send(thread, { kind: 'report', id });
+    const giveUp = (): void => done(null);
+    const timer = setTimeout(giveUp, REPLY_TIMEOUT_MS);
+    this.#replies.set(id, done);
+    thread.worker.once('exit', giveUp);
+    this.#send(thread, messageOf(id));
     return promise;
   }
 
