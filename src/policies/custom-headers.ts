@@ -79,6 +79,7 @@ export const customHeaders = definePolicy({
   },
 
   describe: ({ set }) => set.map(([name, value]) => `${name}: ${value}`).join(', '),
+  outline: ({ set }) => set.map(([name]) => name).join(', '),
 });
 
 function fieldFaultOf(name: string, value: unknown, allowed: readonly string[] | undefined): string | null {

@@ -120,6 +120,15 @@ export const globalHeaders = definePolicy({
     ];
     return parts.join(', ');
   },
+
+  outline({ request, response, hide }) {
+    const parts = [
+      ...request.map(([name]) => `request ${name}`),
+      ...response.map(([name]) => `response ${name}`),
+      ...hide.map((name) => `hide ${name}`),
+    ];
+    return parts.join(', ');
+  },
 });
 
 /** The fields of the ConfigMap that an option names; those that cannot be set are reported and left out. */

@@ -43,6 +43,8 @@ export interface PolicyModule<C extends object = object, N extends string = stri
   parse(read: AnnotationReader): C | null;
   /** For goldens, `explain` and the reference: `least-requests`. */
   describe(config: C): string;
+  /** The same without the values of header fields, for the admin API; `describe` where it has none. */
+  outline?(config: C): string;
   /**
    * The Secrets whose data `bind` uses through `PolicyThread.secret`. A config names a Secret and holds no byte of it: what
    * it holds is printed, logged and posted with the table.

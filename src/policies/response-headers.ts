@@ -64,4 +64,5 @@ export const responseHeaders = definePolicy({
   },
 
   describe: ({ set }) => set.map(([name, value]) => `${name}: ${value}`).join(', '),
+  outline: ({ set }) => set.map(([name]) => name).join(', '),
 });
