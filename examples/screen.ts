@@ -33,7 +33,6 @@ export function screen({ folder, httpPort, preferredPort, statusPort, routes }: 
     ...more,
     '',
     'Paste into another terminal (nobody serves nobody.localhost: 404):',
-    '',
     ...shown.map((route) => `  ${curl(url, route)}`),
     `  curl -H 'Host: nobody.localhost' ${url}/`,
     `  curl http://localhost:${statusPort}/metrics`,

@@ -110,6 +110,8 @@ const VALUES: Readonly<Record<string, readonly [written: string, read: object]>>
   'bind-address': ['fd00::1', { bindAddress: 'fd00::1' }],
   'status-port': ['0', { statusPort: 0 }],
   'status-socket': ['/run/status.sock', { statusSocket: '/run/status.sock' }],
+  'admin-socket': ['/run/admin.sock', { adminSocket: '/run/admin.sock' }],
+  'admin-address': ['[::1]:9000', { adminAddress: { host: '::1', port: 9000 } }],
   'trusted-proxies': ['10.0.0.0/8', { trustedProxies: ['10.0.0.0/8'] }],
   'rate-limit-store': [
     'rediss://portico:p%40ss@limits.example:6380/2',
@@ -171,6 +173,13 @@ it.each([
   ['http-port', '1e3', "'1e3' is not a port"],
   ['http-port', '-1', "'-1' is not a port"],
   ['status-port', '70000', 'give a number from 0 to 65535'],
+  [
+    'admin-address',
+    '0.0.0.0:9000',
+    'the admin API asks nobody who they are; write one such as 127.0.0.1:10255',
+  ],
+  ['admin-address', 'localhost:9000', 'is not a loopback address with a port'],
+  ['admin-address', '127.0.0.1:0', 'is not a loopback address with a port'],
   ['https-port', '-1', 'give a number from 0 to 65535'],
   ['default-tls-secret', 'edge', 'write namespace/name'],
   ['ssl-redirect', 'perhaps', 'is neither true nor false'],

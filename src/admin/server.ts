@@ -1,10 +1,10 @@
-import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
-import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { ListenOptions } from 'node:net';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { createOpenResponses, limitIdleConnections } from './connection-limits.ts';
+import { createOpenResponses } from './connection-limits.ts';
+import { closeNow, listenHttp, sendText, writeHead } from './http-listener.ts';
 import { judgeLocal } from './local-only.ts';
 import { type Scrape, shareScrapes } from './scrapes.ts';
 import { chunksInSlices } from './slices.ts';
@@ -36,9 +36,6 @@ export interface Admin {
   close(): void;
 }
 
-/** Each connection carries one request, and its whole head comes within this time. */
-const HEAD_TIMEOUT_MS = 5_000;
-const MAX_HEAD_BYTES = 8 * 1024;
 /** Of each listener. Those of the port take nothing from those of the socket. */
 const MAX_IDLE_CONNECTIONS = 128;
 const METRICS_LIMIT = { limit: 8, timeoutMs: 10_000 };
@@ -99,24 +96,10 @@ export function createAdmin({ checks, metrics, routes }: AdminOptions): Admin {
     ]);
 
   const listen = async (address: ListenOptions, byPath: ReadonlyMap<string, Handler>): Promise<void> => {
-    const server = createServer({
-      maxHeaderSize: MAX_HEAD_BYTES,
-      headersTimeout: HEAD_TIMEOUT_MS,
-      requestTimeout: HEAD_TIMEOUT_MS,
-      connectionsCheckingInterval: 1_000,
-    });
-    // What is sent behind the first request is not looked at.
-    server.maxRequestsPerSocket = 1;
-    limitIdleConnections(server, MAX_IDLE_CONNECTIONS);
-    server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-      void respond(byPath, request, response).catch((error: unknown) => {
-        if (!response.headersSent) sendText(response, 500, `${String(error)}\n`);
-        else response.destroy();
-      });
-    });
+    const server = await listenHttp(address, MAX_IDLE_CONNECTIONS, (request, response) =>
+      respond(byPath, request, response),
+    );
     servers.push(server);
-    server.listen(address);
-    await once(server, 'listening');
   };
 
   return {
@@ -130,10 +113,7 @@ export function createAdmin({ checks, metrics, routes }: AdminOptions): Admin {
       await listen({ path }, handlers(showRoutes));
     },
     close() {
-      for (const server of servers) {
-        server.close();
-        server.closeAllConnections();
-      }
+      for (const server of servers) closeNow(server);
     },
   };
 }
@@ -157,24 +137,9 @@ function peerOf(request: IncomingMessage): string {
   return request.socket.remoteAddress ?? '';
 }
 
-function sendText(response: ServerResponse, status: number, body: string): void {
-  writeHead(response, status, 'text/plain', Buffer.byteLength(body));
-  response.end(body);
-}
-
 /** Sends no faster than the client reads. Whatever goes wrong ends the connection: the head is out already. */
 async function send(response: ServerResponse, body: Readable): Promise<void> {
   await pipeline(body, response).catch(() => response.destroy());
-}
-
-function writeHead(response: ServerResponse, status: number, contentType: string, length?: number): void {
-  response.writeHead(status, {
-    'Content-Type': contentType,
-    ...(length !== undefined && { 'Content-Length': length }),
-    Connection: 'close',
-    'Cache-Control': 'no-store',
-    'X-Content-Type-Options': 'nosniff',
-  });
 }
 
 /** A detail may repeat what a server said. */

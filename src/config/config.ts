@@ -9,6 +9,8 @@ import { type DropIn, applyDropIn } from './drop-in.ts';
 import { COMPILE_FLAGS, CLEANUP_FLAGS, PUBLISH_FLAGS, RUN_FLAGS } from './flags.ts';
 
 import {
+  type AdminAddress,
+  adminAddress,
   nonEmptyText,
   boolean,
   oneOf,
@@ -133,6 +135,10 @@ export interface Config extends CompileConfig {
   readonly statusPort: number;
   /** A Unix socket that answers the same. */
   readonly statusSocket: string | null;
+  /** A Unix socket for the admin API. */
+  readonly adminSocket: string | null;
+  /** `auto` is any loopback port; null for none. */
+  readonly adminAddress: AdminAddress;
   readonly trustedProxies: readonly string[];
   readonly engine: EngineName;
   readonly workers: number;
@@ -156,8 +162,9 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult<Config> {
   const read = new FlagReader(RUN_FLAGS, flags, env);
   const dropIn = applyDropIn(read);
+  const compiled = readCompileConfig(read, dropIn);
   const config: Config = {
-    ...readCompileConfig(read, dropIn),
+    ...compiled,
     publish: readPublishConfig(read),
     snapshotFile: read.optional('snapshot-file', nonEmptyText),
     snapshotSecrets: read.flag('snapshot-secrets'),
@@ -174,6 +181,8 @@ export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult
     bindAddress: read.optional('bind-address', ipAddress),
     statusPort: read.one('status-port', port(0)),
     statusSocket: read.optional('status-socket', nonEmptyText),
+    adminSocket: read.optional('admin-socket', nonEmptyText),
+    adminAddress: readAdminAddress(read, compiled.source.kind),
     trustedProxies: read.many('trusted-proxies', cidr),
     engine: read.one('engine', oneOf(ENGINES)),
     workers: read.one('workers', workers),
@@ -197,9 +206,12 @@ export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult
         read.errors.push(`--manifests and --${name} exclude each other: files have nowhere to publish to`);
     }
   }
+  const { adminAddress: admin } = config;
+  const adminPort = admin === null || admin === 'auto' ? 0 : admin?.port;
   // Neither is a number after a mistake in it.
   const ports = [
     ['--status-port', config.statusPort],
+    ['--admin-address', adminPort],
     ['--https-port', config.httpsPort],
     ['--http-port', config.httpPort],
   ] as const;
@@ -232,6 +244,12 @@ export function resolveCleanupConfig(flags: FlagValues, env: Environment): Confi
     namespace: read.optional('publish-namespace', namespaceName),
     dryRun: read.flag('dry-run'),
   });
+}
+
+/** Who serves files is at this machine, and looks at what becomes of them. */
+function readAdminAddress(read: FlagReader, source: CompileConfig['source']['kind']): AdminAddress {
+  const address = read.one('admin-address', adminAddress);
+  return address === 'auto' && source === 'cluster' ? null : address;
 }
 
 function readPublishConfig(read: FlagReader): PublishConfig {

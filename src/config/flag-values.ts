@@ -67,6 +67,26 @@ export const healthCheckPath: Parse<string | null> = (given) => {
 export const ipAddress: Parse<string> = (given) =>
   isIP(given) ? { value: given } : { error: `'${given}' is not an IP address; names are not resolved here` };
 
+/** Where the admin API listens: `auto` is for the caller to resolve, `off` is null. */
+export type AdminAddress = 'auto' | { readonly host: string; readonly port: number } | null;
+
+export const adminAddress: Parse<AdminAddress> = (given) => {
+  if (given === 'auto') return { value: 'auto' };
+  if (given === 'off') return { value: null };
+  const [, bracketed, plain, number = ''] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(given) ?? [];
+  const host = bracketed ?? plain ?? '';
+  const isLoopback = host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+  const parsed = port(1)(number);
+  if (isLoopback && 'value' in parsed) return { value: { host, port: parsed.value } };
+  const why =
+    isIP(host) !== 0 && !isLoopback
+      ? 'can be reached from other machines, and the admin API asks nobody who they are'
+      : 'is not a loopback address with a port';
+  return {
+    error: `'${given}' ${why}; write one such as 127.0.0.1:10255, and reach it by kubectl port-forward`,
+  };
+};
+
 export const publishAddress: Parse<string> = (given) => {
   const address = given.toLowerCase();
   if (isIP(address) > 0) {

@@ -361,6 +361,21 @@ export const RUN_FLAGS: readonly Flag[] = [
     group: 'Listening',
   },
   {
+    name: 'admin-socket',
+    value: '<path>',
+    description:
+      'serve the admin API and its page on this Unix socket, which only the user of the process can open: for portico status, routes, problems, explain and top',
+    group: 'Listening',
+  },
+  {
+    name: 'admin-address',
+    value: '<auto|off|ip:port>',
+    default: 'auto',
+    description:
+      'serve the admin API and its page on this loopback address, such as 127.0.0.1:10255, to everybody on the machine; auto is that with --manifests (another port if it is taken), and off with a cluster',
+    group: 'Listening',
+  },
+  {
     name: 'proxy-protocol-from',
     value: '<cidr...>',
     many: true,

@@ -1,5 +1,6 @@
 import type { Compatibility } from '../admin/ingress-nginx-metrics.ts';
 import type { Admin } from '../admin/server.ts';
+import { type AdminApi, openAdminApi } from './admin-api.ts';
 import { compileSettings } from '../config/compile-settings.ts';
 import type { Config } from '../config/config.ts';
 import { Reconciler } from './reconciler.ts';
@@ -39,6 +40,7 @@ interface Parts {
   readonly compileChanges: () => void;
   readonly dataPlane: DataPlane;
   readonly statusServer: Admin;
+  readonly adminApi: AdminApi;
   /** Resolves with the exit code when one of them cannot go on. */
   readonly failed: Promise<number>;
 }
@@ -90,12 +92,19 @@ async function start({ config, env, log, threadEntry }: DaemonOptions): Promise<
   });
   const statusSources = { source, dataPlane, compilation: () => reconciler.compilation(), log };
   const metrics = openMetrics({ ...statusSources, compatibility: compatibility(config, env) });
+  const { locate } = opened;
+  const pod = env['POD_NAME'] ?? '';
+  const adminApi = await openAdminApi({ ...statusSources, config, locate, pod, entry: threadEntry }, onFatal);
   const reconciler: Reconciler = new Reconciler({
     source,
-    settings: { ...compileSettings(config), localAddresses: localAddresses() },
+    settings: {
+      ...compileSettings(config),
+      localAddresses: localAddresses(),
+      adminPort: adminApi.port,
+    },
     distribute: dataPlane.distribute,
     compiled: metrics.compiled,
-    problemLog: createProblemLog(logger, opened.locate),
+    problemLog: createProblemLog(logger, locate),
     changeLog: createChangeLog({
       logger,
       endpointLevel: config.source.kind === 'manifests' ? 'info' : 'debug',
@@ -107,7 +116,8 @@ async function start({ config, env, log, threadEntry }: DaemonOptions): Promise<
     reconciler.dirty('routes');
   };
   const statusServer = await openStatusServer(statusSources, metrics, config, onFatal);
-  return { source, cluster, reconciler, compileChanges, dataPlane, statusServer, failed: failed.promise };
+  const served = { dataPlane, statusServer, adminApi };
+  return { source, cluster, reconciler, compileChanges, ...served, failed: failed.promise };
 }
 
 function serve(parts: Parts, { config, env, log: { logger } }: DaemonOptions): Serving {
@@ -147,7 +157,7 @@ function serve(parts: Parts, { config, env, log: { logger } }: DaemonOptions): S
 
 /** Drains when a signal asked for it, and ends at once when a part failed. */
 async function stop(
-  { source, reconciler, dataPlane, statusServer }: Parts,
+  { source, reconciler, dataPlane, statusServer, adminApi }: Parts,
   { syncWarning, publisher }: Serving,
   outcome: string | number,
   { config: { drainTimeoutMs }, log: { logger } }: DaemonOptions,
@@ -170,6 +180,7 @@ async function stop(
   await reconciler.stop();
   await source.stop();
   statusServer.close();
+  adminApi.close();
 }
 
 /** What metrics under the names of ingress-nginx say of this controller; null when there are none. */

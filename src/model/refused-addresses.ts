@@ -53,15 +53,24 @@ const HOLDS_IPV4 = listOf([
  * node or of a metadata service would let them in where they have no rights. To be asked again for what DNS answers.
  */
 export function refusedAddress(address: string, allowLoopback: boolean): string | null {
-  const family = isIP(address);
-  if (family === 0) return 'is not an IP address';
+  if (isIP(address) === 0) return 'is not an IP address';
   if (address.includes('%')) return 'has a zone, which only this node could resolve';
-  const judged = family === 6 && HOLDS_IPV4.check(address, 'ipv6') ? lastFourBytes(address) : address;
+  const judged = judgedForm(address);
   const type = typeOf(judged);
   if (!SPECIAL.check(judged, type)) return null;
   if (LOOPBACK.check(judged, type)) return allowLoopback ? null : 'is a loopback address';
   const refused = lists.find(({ list }) => list.check(judged, type));
   return refused ? `is ${refused.is}` : null;
+}
+
+/** Whether an IP address is the loopback, in any of its forms. */
+export function isLoopbackAddress(address: string): boolean {
+  const judged = judgedForm(address);
+  return LOOPBACK.check(judged, typeOf(judged));
+}
+
+function judgedForm(address: string): string {
+  return isIP(address) === 6 && HOLDS_IPV4.check(address, 'ipv6') ? lastFourBytes(address) : address;
 }
 
 function listOf(networks: readonly Network[]): BlockList {

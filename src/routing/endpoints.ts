@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { indexOfSlice } from './port-index.ts';
-import { refusedAddress } from '../model/refused-addresses.ts';
+import { isLoopbackAddress, refusedAddress } from '../model/refused-addresses.ts';
 import { asObject, asArray, quote, asString } from '../model/untyped.ts';
 import { type Candidate, splitByTopology } from './topology.ts';
 import { type EndpointIds, endpointId } from '../model/lost-readiness.ts';
@@ -100,7 +100,13 @@ function* sliceEndpoints(
         );
         continue;
       }
-      for (const port of numbers) yield { endpoint: { address, port, ...about }, ...hints, state: reached };
+      for (const port of numbers) {
+        if (port === settings.adminPort && isLoopbackAddress(address)) {
+          const field = `endpoints[${index}].addresses[${at}]`;
+          const message = `${address}:${port} is the admin API of Portico itself; no request is sent there.`;
+          report('AddressRefused', field, message);
+        } else yield { endpoint: { address, port, ...about }, ...hints, state: reached };
+      }
     }
   }
 }

@@ -54,6 +54,8 @@ export interface CompileSettings extends ReadableObjects {
   /** The ConfigMaps (`namespace/name`) that list TCP and UDP services; none when absent. */
   readonly tcpServicesConfigMap?: string | null;
   readonly udpServicesConfigMap?: string | null;
+  /** Of the admin API on the loopback, where no request is sent; none when absent. */
+  readonly adminPort?: number | null;
   /** The TCP ports that Portico itself listens on. */
   readonly ownPorts?: readonly number[];
   /** Those of them that Ingresses are served on. */

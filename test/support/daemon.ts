@@ -73,7 +73,8 @@ export function startDaemon({
   const threads = args.includes('--workers') ? [] : ['--workers', '1'];
   // Without TLS unless a test is about it: hosts with TLS are served over http then, too.
   const tls = args.includes('--https-port') ? [] : ['--https-port', '0'];
-  const flags = [...place, ...threads, ...tls, ...args];
+  const admin = args.includes('--admin-address') ? [] : ['--admin-address', 'off'];
+  const flags = [...place, ...threads, ...tls, ...admin, ...args];
   const [command = '', ...rest] = [...through, process.execPath, MAIN, 'run', ...flags];
   const child = spawn(command, rest, { env: environment(env), stdio });
   const { output, line, exited } = observe(child);
