@@ -31,6 +31,22 @@ kind: Secret
 metadata: { name: tls, namespace: shop }
 type: kubernetes.io/tls
 data: { tls.crt: YQ==, tls.key: ${KEY} }
+---
+kind: GatewayClass
+metadata: { name: portico }
+spec: { controllerName: portico.dev/gateway-controller }
+---
+kind: Gateway
+metadata: { name: web, namespace: shop, generation: 3 }
+spec: { gatewayClassName: portico }
+status: { addresses: [{ value: 192.0.2.1 }] }
+---
+kind: ReferenceGrant
+metadata: { name: routes, namespace: shop }
+spec: { from: [], to: [] }
+---
+kind: Namespace
+metadata: { name: shop, labels: { team: web } }
 `;
 
 /** Objects as they arrive carry neither their kind nor an index. */
@@ -84,7 +100,8 @@ describe('a snapshot file', () => {
     await save();
     const outcome = await read(() => false);
     if (outcome.kind !== 'read') throw new Error(outcome.kind);
-    expect(outcome.snapshot.ingressClasses.size).toBe(1);
+    const { ingressClasses, gatewayClasses, namespaces } = outcome.snapshot;
+    expect([ingressClasses.size, gatewayClasses.size, namespaces.size]).toEqual([1, 1, 1]);
     expect(outcome.snapshot.ingresses.size + outcome.snapshot.endpointSlices.size).toBe(0);
   });
 
