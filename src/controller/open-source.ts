@@ -112,7 +112,6 @@ async function openCluster(
         api,
         namedApi,
         naming: config,
-        gatewayApi: config.gatewayController !== null,
         watchNamespaces: wanted,
         namespaces: literal ? watchNamespaces : undefined,
         clock: systemClock,

@@ -1,16 +1,13 @@
 import {
   type ConfigMap,
-  type Ingress,
   type Kind,
   type ObjectKey,
   type Reference,
   namespaceOf,
-  objectKey,
   referenceParts,
 } from '../model/objects.ts';
-import type { ReadableObjects } from '../model/object-reader.ts';
-import { type Problem, referenceTo } from '../model/problem.ts';
-import { entries, get } from '../model/sharded-map.ts';
+import type { Problem } from '../model/problem.ts';
+import { get } from '../model/sharded-map.ts';
 import {
   EMPTY_SNAPSHOT,
   type ObjectChange,
@@ -20,16 +17,15 @@ import {
   applyUnreadable,
   objectCounts,
 } from '../model/snapshot.ts';
-import { asObject } from '../model/untyped.ts';
-import { namedByOptions, namedObjects } from '../policies/named-objects.ts';
+import { namedByOptions } from '../policies/named-objects.ts';
 import { readGlobalOptions } from '../routing/global-options.ts';
-import { type ClassSettings, ownership, readClasses } from '../routing/ingress/classes.ts';
 import type { ApiConnection } from '../kubernetes/api-connection.ts';
 import { RESYNC_WITHIN_MS, type ResyncGate, startResyncGate } from './resync-gate.ts';
 import type { Clock } from '../kubernetes/clock.ts';
 import { DiscoveredKinds } from './discovered-kinds.ts';
 import { advanceEndpoints } from './hold-off.ts';
 import type { Log } from '../kubernetes/log.ts';
+import { DECIDING_KINDS, type NamingSettings, namedBy, namingObjects } from './named-by.ts';
 import { NamedObjects } from './named-objects.ts';
 import { Reflector, type ReflectorOptions } from './reflector.ts';
 import {
@@ -48,10 +44,11 @@ export interface ClusterSourceOptions {
   readonly watchNamespaces: (namespace: string) => boolean;
   /** The namespaces themselves when no glob is involved: each is then listed alone, so that Roles suffice. */
   readonly namespaces?: readonly string[] | undefined;
-  /** Which Ingresses are ours: what their annotations name is watched, too. Without it nothing of that kind is. */
+  /**
+   * Which objects are ours: what they name is watched, too. Without it nothing of that kind is, nor the kinds of Gateway
+   * API, which are watched where they are installed if there is a `gatewayController`.
+   */
   readonly naming?: NamingSettings | undefined;
-  /** Whether the kinds of Gateway API are watched where they are installed. Not unless said. */
-  readonly gatewayApi?: boolean;
   /** For the watches of single objects, which are many; `api` unless said. */
   readonly namedApi?: ApiConnection;
   readonly clock: Clock;
@@ -62,16 +59,6 @@ export interface ClusterSourceOptions {
   readonly onUnreachable?: () => void;
 }
 
-/** What decides which objects are watched because an annotation names them. */
-export type NamingSettings = ClassSettings &
-  Pick<ReadableObjects, 'allowCrossNamespaceReferences'> & {
-    /** `namespace/name` of the ConfigMap of ingress-nginx; none when absent. */
-    readonly ingressNginxConfigMap?: string | null;
-    /** The same of those that list TCP and UDP services. */
-    readonly tcpServicesConfigMap?: string | null;
-    readonly udpServicesConfigMap?: string | null;
-  };
-
 /** Counted on from a snapshot that was restored from a file, whose generation is 1. */
 const BEFORE_LISTING: Snapshot = { ...EMPTY_SNAPSHOT, generation: 2 };
 
@@ -80,9 +67,10 @@ const REPEATED_WITHIN_MS = 10_000;
 const DISCOVERED_WITHIN_MS = 10_000;
 
 /**
- * Watches a cluster: one reflector per kind (and namespace), one snapshot. Kinds of Gateway API come and go. `onDirty` is called after the snapshot
- * changed, for the first time when everything has been listed once; before that a snapshot is incomplete. While kinds
- * come back from an outage the snapshot keeps its routes, and only its endpoints advance.
+ * Watches a cluster: one reflector per kind (and namespace), one snapshot. `onDirty` is called after the snapshot
+ * changed, for the first time when everything has been listed once; before that a snapshot is incomplete. Kinds of
+ * Gateway API come and go. While kinds come back from an outage the snapshot keeps its routes, and only its endpoints
+ * advance.
  */
 export class ClusterSource implements Source {
   readonly synced: Promise<void>;
@@ -151,7 +139,7 @@ export class ClusterSource implements Source {
     };
     this.#named = new NamedObjects({
       clock,
-      namedBy: (ingress) => namedBy(ingress, this.#known, this.#naming),
+      namedBy: (change) => (this.#naming ? namedBy(change, this.#known, this.#naming) : []),
       watch: (reference, told) => new Reflector({ ...common, ...told, ...namedWatch(reference, options) }),
       onChanges: (changes) => this.#onChanges(changes),
       onUnreadable: (reference, reason) => this.#onUnreadable(reference, reason),
@@ -169,7 +157,7 @@ export class ClusterSource implements Source {
           }),
       );
     this.#builtIn = RESOURCES.flatMap((resource) => watch(resource));
-    this.#discovered = options.gatewayApi
+    this.#discovered = options.naming?.gatewayController
       ? new DiscoveredKinds({
           ...{ api, clock, random, watch },
           log: this.#log,
@@ -227,14 +215,19 @@ export class ClusterSource implements Source {
   }
 
   #onChanges(changes: readonly ObjectChange[]): void {
-    const ready = this.#isListed ? this.#named.admit(changes) : changes;
-    const next = applyChanges(this.#known, ready);
-    if (next === this.#known) return;
-    const isOtherClass = next.ingressClasses !== this.#known.ingressClasses;
-    this.#known = next;
+    const before = this.#known;
+    // Classes come first: they decide whose objects may name others.
+    const deciding = changes.filter(({ kind }) => DECIDING_KINDS.has(kind));
+    const others = deciding.length > 0 ? changes.filter(({ kind }) => !DECIDING_KINDS.has(kind)) : changes;
+    this.#known = applyChanges(before, deciding);
+    const isOtherClass = this.#known !== before;
+    const ready = this.#isListed ? this.#named.admit(others) : others;
+    this.#known = applyChanges(this.#known, ready);
+    if (this.#known === before) return;
     const haveNamesChanged = this.#readConfigMap() || isOtherClass;
     if (haveNamesChanged && this.#isListed) this.#followNames();
-    this.#advance(ready.some(({ kind }) => kind !== 'EndpointSlice') ? 'routes' : 'endpoints');
+    const isOfRoutes = isOtherClass || ready.some(({ kind }) => kind !== 'EndpointSlice');
+    this.#advance(isOfRoutes ? 'routes' : 'endpoints');
   }
 
   #onUnreadable(reference: Reference, reason: Unreadable | null): void {
@@ -244,14 +237,14 @@ export class ClusterSource implements Source {
     this.#advance('routes');
   }
 
-  /** Watches what the Ingresses that are ours by the classes of now name. */
+  /** Watches what the objects that are ours by the classes of now name. */
   #followNames(): void {
     const key = this.#configMapKey;
     const kept = [
       ...configMapsOf(this.#naming).map((each) => `ConfigMap ${each}` as const),
       ...(key === null ? [] : namedByOptions(key, this.#configMap)),
     ];
-    const gone = [...this.#named.keep(kept), ...this.#named.follow(entries(this.#known.ingresses))];
+    const gone = [...this.#named.keep(kept), ...this.#named.follow(namingObjects(this.#known))];
     this.#known = applyChanges(this.#known, gone);
   }
 
@@ -328,22 +321,6 @@ function once(log: Log, clock: Clock): Log {
 function behind(reflectors: readonly Reflector[]): string {
   const kinds = new Set(reflectors.filter(({ current }) => !current).map(({ resource }) => resource.kind));
   return `${[...kinds].join(', ')} could not be read again for ${RESYNC_WITHIN_MS / 1000} s`;
-}
-
-/** What an Ingress of ours names in its annotations. */
-function namedBy(
-  ingress: Ingress,
-  { ingressClasses }: Snapshot,
-  naming: NamingSettings | undefined,
-): readonly Reference[] {
-  const annotations = asObject(asObject(ingress.metadata)['annotations']);
-  if (!naming || Object.keys(annotations).length === 0) return [];
-  const key = objectKey(ingress);
-  const names = namedObjects(annotations, namespaceOf(key), naming.allowCrossNamespaceReferences ?? false);
-  if (names.length === 0) return names;
-  const classes = readClasses(ingressClasses, naming);
-  const owner = ownership(ingress, referenceTo('Ingress', key, ingress), classes, naming);
-  return owner.kind === 'ours' ? names : [];
 }
 
 /** Those that flags name. */

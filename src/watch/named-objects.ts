@@ -1,19 +1,13 @@
 import type { Clock } from '../kubernetes/clock.ts';
 import { MAX_REFERENCES } from '../model/object-reader.ts';
-import {
-  type Ingress,
-  type ObjectKey,
-  type Reference,
-  namespaceOf,
-  referenceParts,
-} from '../model/objects.ts';
+import { type Reference, namespaceOf, referenceParts } from '../model/objects.ts';
 import type { ObjectChange, Unreadable } from '../model/snapshot.ts';
 import type { Reflector } from './reflector.ts';
 
 export interface NamedObjectsOptions {
   readonly clock: Clock;
-  /** The objects that the annotations of an Ingress name; none when it is not ours. */
-  readonly namedBy: (ingress: Ingress) => readonly Reference[];
+  /** The Secrets and ConfigMaps that an object names; none when it is not ours, or is of a kind that names none. */
+  readonly namedBy: (change: ObjectChange) => readonly Reference[];
   /** Starts to watch one object. */
   readonly watch: (reference: Reference, told: NamedObjectListener) => Reflector;
   /** What to apply to the snapshot, in this order. */
@@ -28,14 +22,17 @@ export interface NamedObjectListener {
   readonly onStateChange: () => void;
 }
 
-/** An Ingress is held back for this long at most. */
+/** An object is held back for this long at most. */
 const LISTED_WITHIN_MS = 10_000;
 
-/** In place of an Ingress: no object has an empty name. */
-const PORTICO_ITSELF = '';
+/** `Kind key` of an object that names others. */
+type NamingId = string;
+
+/** In place of such an object. */
+const PORTICO_ITSELF: NamingId = '';
 
 interface NamedObject {
-  readonly namedIn: Set<ObjectKey>;
+  readonly namedIn: Set<NamingId>;
   /** Null when there are too many. */
   reflector: Reflector | null;
   /** Whether what there is of it is known, or was waited for in vain. */
@@ -45,20 +42,20 @@ interface NamedObject {
 }
 
 /**
- * Watches the Secrets and ConfigMaps that Ingresses name, each by itself and for as long as one names it, as kubelets
- * do: no other object is read. An Ingress that names a new one is held back until that is known, so that it is never
- * compiled as if the object were missing.
+ * Watches the Secrets and ConfigMaps that Ingresses and objects of Gateway API name, each by itself and for as long as one
+ * names it, as kubelets do: no other object is read. What names a new one is held back until that is known, so that it is
+ * never compiled as if the object were missing.
  */
 export class NamedObjects {
   readonly #options: NamedObjectsOptions;
   readonly #objects = new Map<Reference, NamedObject>();
-  /** What each Ingress names, as it is served and as it is held back. */
-  readonly #names = new Map<ObjectKey, readonly Reference[]>();
-  /** Ingresses that wait for what they name. */
-  readonly #held = new Map<ObjectKey, ObjectChange>();
+  /** What each object names, as it is served and as it is held back. */
+  readonly #names = new Map<NamingId, readonly Reference[]>();
+  /** Objects that wait for what they name. */
+  readonly #held = new Map<NamingId, ObjectChange>();
   readonly #watchedIn = new Map<string, number>();
   readonly #tooMany = new Map<string, Set<Reference>>();
-  /** Objects that are not named any more: they leave the snapshot after the Ingress that named them last. */
+  /** Objects that are not named any more: they leave the snapshot after what named them last. */
   #gone: ObjectChange[] = [];
   #watched = 0;
 
@@ -85,27 +82,26 @@ export class NamedObjects {
     return this.#gone.splice(0);
   }
 
-  /** Follows what Ingresses name now, without holding any of them back. Gives what there is to change because of it. */
-  follow(ingresses: Iterable<readonly [ObjectKey, Ingress]>): readonly ObjectChange[] {
-    for (const [key, ingress] of ingresses) this.#rename(key, this.#options.namedBy(ingress));
+  /** Follows what objects name now, without holding any of them back. Gives what there is to change because of it. */
+  follow(objects: Iterable<ObjectChange>): readonly ObjectChange[] {
+    for (const each of objects) this.#rename(idOf(each), this.#options.namedBy(each));
     return this.#gone.splice(0);
   }
 
-  /** The changes that may be served now. Ingresses that name something unknown come later, through `onChanges`. */
+  /** The changes that may be served now. What names something unknown comes later, through `onChanges`. */
   admit(changes: readonly ObjectChange[]): readonly ObjectChange[] {
     const admitted = changes.filter((change) => {
-      if (change.kind !== 'Ingress') return true;
-      const { key, object } = change;
-      const next = object ? this.#options.namedBy(object) : [];
-      if (next.length === 0 && !this.#names.has(key)) return true;
+      const id = idOf(change);
+      const next = this.#options.namedBy(change);
+      if (next.length === 0 && !this.#names.has(id)) return true;
       // What it named until now is needed for as long as it is served as it was.
-      this.#rename(key, [...new Set([...(this.#names.get(key) ?? []), ...next])]);
+      this.#rename(id, [...new Set([...(this.#names.get(id) ?? []), ...next])]);
       if (next.some((reference) => this.#objects.get(reference)?.known === false)) {
-        this.#held.set(key, change);
+        this.#held.set(id, change);
         return false;
       }
-      this.#held.delete(key);
-      this.#rename(key, next);
+      this.#held.delete(id);
+      this.#rename(id, next);
       return true;
     });
     return [...admitted, ...this.#gone.splice(0)];
@@ -116,15 +112,15 @@ export class NamedObjects {
     await Promise.all(this.reflectors().map((reflector) => reflector.stop()));
   }
 
-  #rename(ingress: ObjectKey, after: readonly Reference[]): void {
-    const before = this.#names.get(ingress) ?? [];
-    if (after.length > 0) this.#names.set(ingress, after);
-    else this.#names.delete(ingress);
+  #rename(id: NamingId, after: readonly Reference[]): void {
+    const before = this.#names.get(id) ?? [];
+    if (after.length > 0) this.#names.set(id, after);
+    else this.#names.delete(id);
     for (const reference of after) {
-      const object = this.#objects.get(reference) ?? this.#add(reference, ingress !== PORTICO_ITSELF);
-      object.namedIn.add(ingress);
+      const object = this.#objects.get(reference) ?? this.#add(reference, id !== PORTICO_ITSELF);
+      object.namedIn.add(id);
     }
-    for (const reference of before) if (!after.includes(reference)) this.#forget(reference, ingress);
+    for (const reference of before) if (!after.includes(reference)) this.#forget(reference, id);
   }
 
   /** `isUrgent`: somebody is held back until it is known. */
@@ -178,9 +174,9 @@ export class NamedObjects {
     });
   }
 
-  #forget(reference: Reference, ingress: ObjectKey): void {
+  #forget(reference: Reference, id: NamingId): void {
     const object = this.#objects.get(reference);
-    object?.namedIn.delete(ingress);
+    object?.namedIn.delete(id);
     if (!object || object.namedIn.size > 0) return;
     const namespace = namespaceIn(reference);
     this.#objects.delete(reference);
@@ -208,7 +204,7 @@ export class NamedObjects {
   }
 
   #release({ namedIn }: NamedObject): void {
-    const waiting = [...namedIn].flatMap((ingress) => this.#held.get(ingress) ?? []);
+    const waiting = [...namedIn].flatMap((id) => this.#held.get(id) ?? []);
     if (waiting.length > 0) this.#options.onChanges(waiting);
   }
 }
@@ -216,6 +212,10 @@ export class NamedObjects {
 function hasRoom(inNamespace: number, inAll: number): boolean {
   const { perNamespace, perNamespaceWhenMany, many, total } = MAX_REFERENCES;
   return inAll < total && inNamespace < (inAll < many ? perNamespace : perNamespaceWhenMany);
+}
+
+function idOf({ kind, key }: ObjectChange): NamingId {
+  return `${kind} ${key}`;
 }
 
 function namespaceIn(reference: Reference): string {

@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:https';
 import { join } from 'node:path';
 import {
+  ApiException,
   AppsV1Api,
   CoreV1Api,
   DiscoveryV1Api,
@@ -12,24 +14,27 @@ import {
   type V1Container,
   type V1Deployment,
   type V1Pod,
+  type V1PodSpec,
   type V1Service,
   makeInformer,
 } from '@kubernetes/client-node';
 import { createAuthority } from '../support/certificates.ts';
+import { EndpointSlices, ignoreMissing } from './endpoint-slices.ts';
 import { NODE_ADDRESS, type PodProcess, startPod } from './pod.ts';
 
 const NODE = 'node-1';
+const RETRY_MS = 200;
 
 /**
  * What a node and the controllers of a cluster do that the conformance suite and the end-to-end tests need: a Pod for
- * each replica of a Deployment, EndpointSlices for each Service with a selector, and the logs of Pods. Every container
- * runs `echo`, whatever its image.
+ * each replica of a Deployment, EndpointSlices for each Service with a selector, and the logs of Pods. A container runs
+ * the echo server of the conformance suite, whatever its image, or answers DNS where that is CoreDNS.
  */
 export class ClusterNode implements AsyncDisposable {
   readonly #core: CoreV1Api;
-  readonly #slices: DiscoveryV1Api;
+  readonly #endpoints: EndpointSlices;
   readonly #config: KubeConfig;
-  readonly #echo: string;
+  readonly #binaries: string;
   readonly #folder: string;
   readonly #deployments = new Map<string, V1Deployment>();
   readonly #services = new Map<string, V1Service>();
@@ -39,20 +44,21 @@ export class ClusterNode implements AsyncDisposable {
   #pending = false;
   #work: Promise<void> = Promise.resolve();
   #started = 0;
+  #stopped = false;
 
-  private constructor(config: KubeConfig, echo: string, folder: string) {
+  private constructor(config: KubeConfig, binaries: string, folder: string) {
     this.#config = config;
     this.#core = config.makeApiClient(CoreV1Api);
-    this.#slices = config.makeApiClient(DiscoveryV1Api);
-    this.#echo = echo;
+    this.#endpoints = new EndpointSlices(config.makeApiClient(DiscoveryV1Api));
+    this.#binaries = binaries;
     this.#folder = folder;
   }
 
   /** Registers the node and follows Deployments and Services from now on. */
-  static async start(kubeconfig: string, echo: string, folder: string): Promise<ClusterNode> {
+  static async start(kubeconfig: string, binaries: string, folder: string): Promise<ClusterNode> {
     const config = new KubeConfig();
     config.loadFromFile(kubeconfig);
-    const node = new ClusterNode(config, echo, folder);
+    const node = new ClusterNode(config, binaries, folder);
     await node.#register(await node.#serveLogs());
     const apps = config.makeApiClient(AppsV1Api);
     await node.#follow('/apis/apps/v1/deployments', node.#deployments, () =>
@@ -63,6 +69,7 @@ export class ClusterNode implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopped = true;
     for (const stop of this.#stops) await stop();
     await this.#work;
     await Promise.all([...this.#pods.values()].map(({ process }) => process[Symbol.asyncDispose]()));
@@ -112,18 +119,27 @@ export class ClusterNode implements AsyncDisposable {
     this.#work = this.#work.then(async () => {
       this.#pending = false;
       await this.#runPods();
-      await this.#writeSlices();
+      await this.#endpoints.write(
+        this.#services.values(),
+        [...this.#pods.values()].map(({ pod }) => pod),
+      );
     });
-    this.#work = this.#work.catch((error: unknown) => {
-      process.stderr.write(`node: ${error instanceof Error ? error.message : String(error)}\n`);
-    });
+    this.#work = this.#work.catch((error: unknown) => this.#retry(error));
+  }
+
+  /** As a kubelet does when a Secret that a Pod mounts is not there yet. */
+  #retry(error: unknown): void {
+    if (this.#stopped) return;
+    const waits = error instanceof ApiException && error.code === 404;
+    if (!waits) process.stderr.write(`node: ${error instanceof Error ? error.message : String(error)}\n`);
+    setTimeout(() => this.#wake(), RETRY_MS);
   }
 
   async #runPods(): Promise<void> {
     const wanted = new Map<string, V1Deployment>();
     for (const deployment of this.#deployments.values()) {
-      for (let i = 0; i < (deployment.spec?.replicas ?? 1); i++)
-        wanted.set(`${keyOf(deployment)}-${i}`, deployment);
+      const replicaSet = `${keyOf(deployment)}-${hashOf(deployment.metadata?.uid ?? '')}`;
+      for (let i = 0; i < (deployment.spec?.replicas ?? 1); i++) wanted.set(`${replicaSet}-${i}`, deployment);
     }
     for (const [key, { process }] of this.#pods) {
       if (wanted.has(key)) continue;
@@ -132,9 +148,12 @@ export class ClusterNode implements AsyncDisposable {
       const [namespace = '', name = ''] = key.split('/');
       await this.#core.deleteNamespacedPod({ namespace, name, gracePeriodSeconds: 0 }).catch(ignoreMissing);
     }
+    const failures: unknown[] = [];
     for (const [key, deployment] of wanted) {
-      if (!this.#pods.has(key)) await this.#runPod(key, deployment);
+      if (!this.#pods.has(key)) await this.#runPod(key, deployment).catch((error) => failures.push(error));
     }
+    // One that does not start keeps no other from starting.
+    if (failures.length > 0) this.#retry(failures[0]);
   }
 
   async #runPod(key: string, deployment: V1Deployment): Promise<void> {
@@ -142,11 +161,7 @@ export class ClusterNode implements AsyncDisposable {
     const template = deployment.spec?.template;
     const container = template?.spec?.containers[0];
     if (!template?.spec || !container) return;
-    const pod: V1Pod = {
-      metadata: { namespace, name, labels: template.metadata?.labels ?? {} },
-      spec: { ...template.spec, nodeName: NODE, automountServiceAccountToken: false },
-    };
-    const files = await this.#mount(namespace, name, pod, container);
+    const files = await this.#mount(namespace, name, template.spec, container);
     const env: Record<string, string> = {};
     for (const { name: variable, value, valueFrom } of container.env ?? []) {
       const field = valueFrom?.fieldRef?.fieldPath;
@@ -154,48 +169,55 @@ export class ClusterNode implements AsyncDisposable {
         field === 'metadata.name' ? name : field === 'metadata.namespace' ? namespace : (value ?? '');
       env[variable] = files.reduce((path, [mount, folder]) => path.replace(mount, folder), text);
     }
-    const process = await startPod(++this.#started, this.#echo, env);
-    this.#pods.set(key, { pod, process });
-    await this.#core.createNamespacedPod({ namespace, body: pod });
+    const program = join(this.#binaries, container.image?.includes('/coredns:') ? 'dns' : 'echo-basic');
+    const process = await startPod(++this.#started, program, env);
     const now = new Date();
-    const status = {
-      phase: 'Running',
-      podIP: process.address,
-      podIPs: [{ ip: process.address }],
-      hostIP: NODE_ADDRESS,
-      startTime: now,
-      conditions: ['PodScheduled', 'Initialized', 'ContainersReady', 'Ready'].map((type) => {
-        return { type, status: 'True', lastTransitionTime: now };
-      }),
-      containerStatuses: [
-        {
-          name: container.name,
-          ready: true,
-          started: true,
-          restartCount: 0,
-          image: container.image ?? '',
-          imageID: '',
-          state: { running: { startedAt: now } },
-        },
-      ],
+    const pod: V1Pod = {
+      metadata: { namespace, name, labels: template.metadata?.labels ?? {} },
+      spec: { ...template.spec, nodeName: NODE, automountServiceAccountToken: false },
+      status: {
+        phase: 'Running',
+        podIP: process.address,
+        podIPs: [{ ip: process.address }],
+        hostIP: NODE_ADDRESS,
+        startTime: now,
+        conditions: ['PodScheduled', 'Initialized', 'ContainersReady', 'Ready'].map((type) => {
+          return { type, status: 'True', lastTransitionTime: now };
+        }),
+        containerStatuses: [
+          {
+            name: container.name,
+            ready: true,
+            started: true,
+            restartCount: 0,
+            image: container.image ?? '',
+            imageID: '',
+            state: { running: { startedAt: now } },
+          },
+        ],
+      },
     };
-    await this.#core.patchNamespacedPodStatus({
-      namespace,
-      name,
-      body: [{ op: 'add', path: '/status', value: status }],
-    });
+    try {
+      await this.#core.createNamespacedPod({ namespace, body: pod });
+      const body = [{ op: 'add', path: '/status', value: pod.status }];
+      await this.#core.patchNamespacedPodStatus({ namespace, name, body });
+    } catch (error) {
+      await process[Symbol.asyncDispose]();
+      throw error;
+    }
+    this.#pods.set(key, { pod, process });
   }
 
   /** Writes the Secrets and ConfigMaps that a container mounts into a folder for each. */
   async #mount(
     namespace: string,
     name: string,
-    pod: V1Pod,
+    spec: V1PodSpec,
     container: V1Container,
   ): Promise<readonly (readonly [mountPath: string, folder: string])[]> {
     const mounted: [string, string][] = [];
     for (const { name: volumeName, mountPath } of container.volumeMounts ?? []) {
-      const volume = pod.spec?.volumes?.find((each) => each.name === volumeName);
+      const volume = spec.volumes?.find((each) => each.name === volumeName);
       const folder = join(this.#folder, namespace, name, volumeName);
       await mkdir(folder, { recursive: true });
       mounted.push([mountPath, folder]);
@@ -215,45 +237,6 @@ export class ClusterNode implements AsyncDisposable {
       }
     }
     return mounted;
-  }
-
-  async #writeSlices(): Promise<void> {
-    for (const service of this.#services.values()) {
-      const { selector, ports = [] } = service.spec ?? {};
-      const { namespace = '', name = '' } = service.metadata ?? {};
-      if (!selector) continue;
-      const selected = [...this.#pods.values()].filter(
-        ({ pod }) =>
-          pod.metadata?.namespace === namespace &&
-          Object.entries(selector).every(([label, value]) => pod.metadata?.labels?.[label] === value),
-      );
-      const container = selected[0]?.pod.spec?.containers[0];
-      const body = {
-        metadata: { name: `${name}-1`, namespace, labels: { 'kubernetes.io/service-name': name } },
-        addressType: 'IPv4',
-        endpoints: selected.map(({ pod, process }) => ({
-          addresses: [process.address],
-          conditions: { ready: true, serving: true, terminating: false },
-          nodeName: NODE,
-          targetRef: { kind: 'Pod', namespace, name: pod.metadata?.name ?? '' },
-        })),
-        ports: ports.map(({ name: port, port: number, protocol, appProtocol, targetPort }) => ({
-          name: port ?? '',
-          protocol: protocol ?? 'TCP',
-          ...(appProtocol !== undefined && { appProtocol }),
-          port:
-            typeof targetPort === 'string'
-              ? (container?.ports?.find((each) => each.name === targetPort)?.containerPort ?? number)
-              : (targetPort ?? number),
-        })),
-      };
-      const at = { namespace, name: body.metadata.name };
-      const before = await this.#slices.readNamespacedEndpointSlice(at).catch(() => null);
-      if (before === null) await this.#slices.createNamespacedEndpointSlice({ namespace, body });
-      else if (addressesOf(before) !== addressesOf(body)) {
-        await this.#slices.replaceNamespacedEndpointSlice({ ...at, body });
-      }
-    }
   }
 
   /** What the API server asks of a kubelet for `kubectl logs`. */
@@ -287,13 +270,7 @@ function keyOf({ metadata }: KubernetesObject): string {
   return `${metadata?.namespace}/${metadata?.name}`;
 }
 
-function addressesOf(slice: {
-  endpoints?: readonly { addresses: readonly string[] }[];
-  ports?: unknown;
-}): string {
-  return JSON.stringify([(slice.endpoints ?? []).map(({ addresses }) => addresses), slice.ports]);
-}
-
-function ignoreMissing(error: { code?: number }): void {
-  if (error.code !== 404) throw error as Error;
+/** What a ReplicaSet and its Pods have in their names: the suite takes the last two parts off again. */
+function hashOf(uid: string): string {
+  return createHash('sha256').update(uid).digest('hex').slice(0, 9);
 }

@@ -9,15 +9,17 @@ export interface PodProcess extends AsyncDisposable {
   readonly log: readonly { readonly time: number; readonly line: string }[];
 }
 
-/** The bridge that Pods are connected to; its own address is that of the node. */
+/** The bridge that Pods are connected to; its own addresses are those of the node. */
 const BRIDGE = 'pods';
 export const NODE_ADDRESS = '10.244.0.1';
+/** Another one of the node, for a Gateway that asks for it. */
+export const SECOND_NODE_ADDRESS = '10.244.0.2';
 
 /** Makes the network of the node, in the network namespace of this process. */
 export function makeNetwork(): void {
   ip('link set lo up');
   ip(`link add ${BRIDGE} type bridge`);
-  ip(`addr add ${NODE_ADDRESS}/16 dev ${BRIDGE}`);
+  for (const address of [NODE_ADDRESS, SECOND_NODE_ADDRESS]) ip(`addr add ${address}/16 dev ${BRIDGE}`);
   ip(`link set ${BRIDGE} up`);
 }
 

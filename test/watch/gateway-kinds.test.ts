@@ -12,6 +12,13 @@ import {
   watchCluster,
 } from './cluster-fixture.ts';
 
+const naming = {
+  ingressClass: 'portico',
+  controllerName: 'portico.dev/ingress-controller',
+  watchIngressWithoutClass: false,
+  gatewayController: 'portico.dev/gateway-controller',
+};
+
 const GATEWAY_API = 'gateway.networking.k8s.io/v1';
 
 function object(kind: string, key: string, spec: object = {}): ApiObject {
@@ -37,7 +44,7 @@ const GATEWAY = [
 const cluster = ({ source, ...fixture }: ClusterFixture = {}): Promise<WatchedCluster> =>
   watchCluster({
     objects: [ingress('shop/web'), namespace('shop')],
-    source: { gatewayApi: true, ...source },
+    source: { naming, ...source },
     ...fixture,
   });
 
