@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { healthCheck, httpsRedirect } from '../config/compile-settings.ts';
 import type { AccessLogFormat } from '../proxy/access-log.ts';
 import type { Config } from '../config/config.ts';
-import { listenFailure } from './listen-failure.ts';
+import { listenFailure, portFailureLine } from './listen-failure.ts';
 import type { LogSink } from './log.ts';
 import type { ListenFailure } from '../proxy/threads/messages.ts';
 import { type ThreadFailure, type Threads, startThreads } from '../proxy/threads/threads.ts';
@@ -20,12 +20,23 @@ export interface DataPlaneOptions {
   readonly onFatal: (exitCode: number) => void;
   /** An ExternalName does not resolve, or does again. */
   readonly onNameFault: (service: ObjectKey, fault: NameFault | null) => void;
+  /** As `ThreadsOptions.onPortChange`. */
+  readonly onPortChange?: (key: string) => void;
 }
 
 /** The threads that serve, as the flags say. */
 export interface DataPlane extends Pick<
   Threads,
-  'distribute' | 'listening' | 'serving' | 'adoptedGeneration' | 'report' | 'inspect' | 'forget' | 'drain'
+  | 'distribute'
+  | 'listening'
+  | 'serving'
+  | 'adoptedGeneration'
+  | 'report'
+  | 'inspect'
+  | 'portFailures'
+  | 'isPortBound'
+  | 'forget'
+  | 'drain'
 > {
   /** From the moment `drain` was called. */
   draining(): boolean;
@@ -48,8 +59,8 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
   const place = { host: config.bindAddress ?? undefined, reusePort: process.platform === 'linux' };
   let draining = false;
   let isStoreAway = false;
-  /** The last failure of each port that was logged: every thread has it, and tries again. */
-  const streamFailures = new Map<string, string>();
+  /** The failures of ports that are logged. */
+  const portFailures = new Map<string, string>();
   let descriptorsLoggedAt = Number.NEGATIVE_INFINITY;
 
   const onFailure = (trouble: ThreadFailure): void => {
@@ -94,16 +105,15 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
         return;
       case 'listen-failed':
         return listenFailed(trouble);
-      case 'stream-listen-failed': {
-        const { protocol, port, code } = trouble;
-        const name = `${protocol.toUpperCase()} port`;
-        if (draining || (streamFailures.get(`${protocol}/${port}`) ?? '') === code) return;
-        streamFailures.set(`${protocol}/${port}`, code);
-        const { line } = listenFailure(name, port, code, code);
-        log.logger.error(`${line}; its service is not served until then`);
-        return;
-      }
     }
+  };
+  const onPortChange = (key: string): void => {
+    const code = threads.portFailures().get(key) ?? null;
+    const before = portFailures.get(key) ?? null;
+    if (code === null) portFailures.delete(key);
+    else portFailures.set(key, code);
+    if (!draining && code !== before && code !== null) log.logger.error(portFailureLine(key, code));
+    options.onPortChange?.(key);
   };
   const listenFailed = ({ address, code, message }: ListenFailure): void => {
     const flag = address.scheme === 'https' ? '--https-port' : '--http-port';
@@ -129,7 +139,8 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
       bareLfInResponses: config.bareLfInResponses,
       proxyProtocolFrom: config.proxyProtocolFrom,
       proxyProtocolHttpsPorts: config.proxyProtocolHttpsPorts,
-      tls: selfSigned && { minVersion: config.tlsMinVersion, ciphers: config.tlsCiphers, selfSigned },
+      // Gateways may have TLS ports where Ingresses have none.
+      tls: { minVersion: config.tlsMinVersion, ciphers: config.tlsCiphers, selfSigned },
       healthCheck: healthCheck(config),
       httpsRedirect: selfSigned && httpsRedirect(config),
       strictTransportSecurity: config.hsts,
@@ -149,10 +160,11 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     }),
     onAccessLog: (lines) => log.lines(lines),
     onFailure,
+    onPortChange,
   });
   const newTicketKey = (): void => threads.useTicketKey(randomBytes(TICKET_KEY_BYTES));
-  if (selfSigned) newTicketKey();
-  const ticketKeyTimer = selfSigned && setInterval(newTicketKey, TICKET_KEY_LIFETIME_MS).unref();
+  newTicketKey();
+  const ticketKeyTimer = setInterval(newTicketKey, TICKET_KEY_LIFETIME_MS).unref();
 
   return {
     listening: threads.listening,
@@ -161,12 +173,14 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     adoptedGeneration: () => threads.adoptedGeneration(),
     report: () => threads.report(),
     inspect: (question) => threads.inspect(question),
+    portFailures: () => threads.portFailures(),
+    isPortBound: (key) => threads.isPortBound(key),
     forget: (ingresses) => threads.forget(ingresses),
     draining: () => draining,
     async drain(timeoutMs) {
       draining = true;
       const aborted = await threads.drain(timeoutMs);
-      if (ticketKeyTimer) clearInterval(ticketKeyTimer);
+      clearInterval(ticketKeyTimer);
       return aborted;
     },
   };

@@ -21,6 +21,8 @@ export interface ConnectionInfo {
   readonly portKey?: string;
   /** Present where it was accepted for Gateways alone: no Ingress is served there. */
   readonly gatewayOnly?: true;
+  /** The number of the listener that accepted it, unique in its thread: what closes when that listener does. */
+  readonly listener?: number;
   /** The name that the client asked for in its handshake (SNI, RFC 6066 3), lower case; absent where it asked for none. */
   readonly serverName?: string;
   /** What the client presented, where it was asked for a certificate. */

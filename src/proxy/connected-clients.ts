@@ -30,6 +30,7 @@ export class ConnectedClients {
   readonly #limit: number;
   readonly #all = new Set<Client>();
   readonly #byAddress = new Map<string, number>();
+  readonly #byListener = new Map<number, Set<Client>>();
   readonly #idle: OldestFirst[] = [];
   /** Below the limit for a while after descriptors ran out. */
   #most: number;
@@ -55,16 +56,27 @@ export class ConnectedClients {
   add(client: Client): void {
     if (this.#all.has(client)) return;
     this.#all.add(client);
-    const { clientAddress } = client.connectionInfo;
+    const { clientAddress, listener } = client.connectionInfo;
     this.#byAddress.set(clientAddress, this.#of(clientAddress) + 1);
+    if (listener === undefined) return;
+    const others = this.#byListener.get(listener);
+    if (others) others.add(client);
+    else this.#byListener.set(listener, new Set([client]));
   }
 
   delete(client: Client): void {
     if (!this.#all.delete(client)) return;
-    const { clientAddress } = client.connectionInfo;
+    const { clientAddress, listener } = client.connectionInfo;
     const left = this.#of(clientAddress) - 1;
     if (left > 0) this.#byAddress.set(clientAddress, left);
     else this.#byAddress.delete(clientAddress);
+    const others = listener === undefined ? undefined : this.#byListener.get(listener);
+    if (others?.delete(client) && others.size === 0) this.#byListener.delete(listener ?? 0);
+  }
+
+  /** Those that a listener accepted, by its number. */
+  acceptedBy(listener: number): Iterable<Client> {
+    return this.#byListener.get(listener) ?? [];
   }
 
   /** Whether one more may come; `now` on the monotonic clock. */

@@ -1,13 +1,9 @@
 import { performance } from 'node:perf_hooks';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { QUIET_MS } from './closing-listeners.ts';
 import type { Listener } from './listener/listener.ts';
 import type { EngineState } from './engine-state.ts';
 
-/**
- * A client that keeps its connection busy sends its next request within this time, and gets it answered with
- * `Connection: close`; one that is silent for so long is closed, and hardly has a request on its way.
- */
-const QUIET_MS = 1_000;
 const LOOK_EVERY_MS = 20;
 /** After the close of a WebSocket its client and its upstream have this long to read it and end. */
 const FAREWELL_MS = 500;
@@ -35,7 +31,7 @@ export async function quietTurn(now: () => number, turn: () => Promise<unknown>)
 /** As `Engine.drain` promises. */
 export async function drainEngine(
   engine: EngineState,
-  listeners: readonly Listener[],
+  listeners: Iterable<Listener>,
   timeoutMs: number,
 ): Promise<number> {
   const started = performance.now();
@@ -43,7 +39,7 @@ export async function drainEngine(
   for (const client of engine.clients) client.announceDrain();
   await quietTurn(() => performance.now(), nextTurn);
   for (const listener of listeners) listener.close();
-  const isBusy = (): boolean => engine.clients.size > 0 || listeners.some(({ pending }) => pending > 0);
+  const isBusy = (): boolean => engine.clients.size > 0 || [...listeners].some(({ pending }) => pending > 0);
 
   const quietMs = Math.min(QUIET_MS, timeoutMs / 2);
   while (isBusy() && performance.now() - started < timeoutMs) {
@@ -62,6 +58,7 @@ export async function drainEngine(
   engine.pool.destroy();
   engine.sessions.destroy();
   engine.deadlines.stop();
+  engine.closingListeners.stop();
   engine.descriptors.stop();
   return aborted;
 }

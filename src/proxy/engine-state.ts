@@ -3,6 +3,7 @@ import { UpstreamSessions } from './upstream/http2/upstream-sessions.ts';
 import type { ConnectionInfo } from '../http/connection-info.ts';
 import type { Socket } from 'node:net';
 import type { Client } from './client.ts';
+import { ClosingListeners } from './closing-listeners.ts';
 import { ConnectedClients } from './connected-clients.ts';
 import { type DeadlineList, Deadlines } from './deadlines.ts';
 import { DescriptorWatch } from './descriptors.ts';
@@ -35,8 +36,9 @@ export class EngineState {
   readonly sessions: UpstreamSessions;
   readonly clients: ConnectedClients;
   readonly memory: HeldMemory;
-  /** Takes a connection over that begins as HTTP/2 does, its first bytes unread; null refuses it. */
-  acceptHttp2: ((socket: Socket, connectionInfo: ConnectionInfo) => void) | null = null;
+  /** Takes a connection over that begins as HTTP/2 does, its first bytes unread. */
+  acceptHttp2: (socket: Socket, connectionInfo: ConnectionInfo) => void = (socket) => void socket.destroy();
+  readonly closingListeners: ClosingListeners;
   readonly deadlines: Deadlines;
   readonly descriptors: DescriptorWatch;
   readonly heads: DeadlineList<TimedClient>;
@@ -64,6 +66,7 @@ export class EngineState {
     this.context = context;
     this.spareHead = new RequestHead(limits);
     this.clients = new ConnectedClients(limits.connections);
+    this.closingListeners = new ClosingListeners(this.clients);
     this.memory = new HeldMemory(limits.heldBytes, this.clients);
     this.deadlines = new Deadlines(COARSEST_SWEEP_MS, context.onFault);
     this.heads = this.deadlines.list(limits.clientHeadTimeoutMs, (client: TimedClient) =>
@@ -87,6 +90,12 @@ export class EngineState {
     this.pool = new UpstreamPool(limits, leniency, this.deadlines, this.output);
     this.sessions = new UpstreamSessions(limits, this.deadlines);
     this.descriptors = new DescriptorWatch(() => this.outOfDescriptors());
+  }
+
+  /** Whether a client may begin a connection without TLS as HTTP/2 does (RFC 9113 3.3). */
+  takesHttp2({ tls, portKey }: ConnectionInfo): boolean {
+    const { context } = this;
+    return context.h2c === true || (!tls && portKey !== undefined && !!context.gatewayPort?.(portKey));
   }
 
   /**

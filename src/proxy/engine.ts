@@ -5,7 +5,7 @@ import type { ClientPolicies } from './tls/client-policies.ts';
 import type { Decision } from '../routing/decide.ts';
 import type { LocalReason } from '../http/local-response.ts';
 import type { RequestFacts } from '../http/request-facts.ts';
-import type { Backend, Route } from '../routing/table.ts';
+import type { Backend, GatewayPort, PortKey, Route } from '../routing/table.ts';
 import type { Endpoints } from './balance/endpoint-pool.ts';
 import type { ExchangeRecord } from './exchange-record.ts';
 import type { TrustedProxies } from '../http/forwarded.ts';
@@ -26,8 +26,10 @@ export interface EngineContext {
   readonly endpoints: Endpoints;
   readonly limits: Limits;
   readonly trustedProxies: TrustedProxies;
-  /** Whether clients may speak HTTP/2 without TLS, by prior knowledge. */
+  /** Whether clients may speak HTTP/2 without TLS, by prior knowledge; on the ports of Gateways they always may. */
   readonly h2c?: boolean;
+  /** What Gateways listen on at a port, by the table that is current at the call; nothing when absent. */
+  gatewayPort?(key: string): GatewayPort | undefined;
   /** Whether request fields with underscores in their names go on to upstreams; no when absent. */
   readonly underscoresInHeaders?: boolean;
   /** Whether Pods are also told what ingress-nginx tells them; no when absent. */
@@ -60,8 +62,8 @@ export interface EngineContext {
 
 /** Moves bytes between clients and upstreams as the Decision says. Two implementations, one contract suite. */
 export interface Engine {
-  /** Accepts connections; resolves with the port that was bound, rejects with the system's error (EADDRINUSE, EACCES). */
-  listen(address: ListenAddress): Promise<number>;
+  /** Accepts connections; rejects with the system's error (EADDRINUSE, EACCES). */
+  listen(address: ListenAddress): Promise<ListeningPort>;
   /** Closes idle upstream connections to endpoints that left the table; those in flight finish. */
   close(endpointKeys: Iterable<string>): void;
   /**
@@ -72,6 +74,17 @@ export interface Engine {
   gauges(): EngineGauges;
 }
 
+/** Where an engine accepts connections. */
+export interface ListeningPort {
+  /** The one that was bound. */
+  readonly port: number;
+  /**
+   * Accepts no more. Connections that were accepted here finish what is under way and are closed then; those of other
+   * ports are left alone.
+   */
+  close(): void;
+}
+
 export interface ListenAddress {
   /** An IP address; undefined listens on all, IPv6 and IPv4. */
   readonly host: string | undefined;
@@ -80,6 +93,8 @@ export interface ListenAddress {
   readonly reusePort: boolean;
   /** Plain HTTP unless said. */
   readonly scheme?: 'http' | 'https';
+  /** Present where only Gateways are served: the key of the port in the table. */
+  readonly gatewayPort?: PortKey;
 }
 
 export interface EngineGauges {

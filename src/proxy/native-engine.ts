@@ -14,9 +14,9 @@ import { EngineState } from './engine-state.ts';
  */
 export const nativeEngine: EngineFactory = (context: EngineContext): Engine => {
   const engine = new EngineState(context);
-  const listeners: Listener[] = [];
+  const listeners = new Set<Listener>();
   const http2 = new Http2Clients(engine);
-  if (context.h2c) engine.acceptHttp2 = (socket, connectionInfo) => http2.accept(socket, connectionInfo);
+  engine.acceptHttp2 = (socket, connectionInfo) => http2.accept(socket, connectionInfo);
 
   function accept(socket: Socket, connectionInfo: ConnectionInfo): void {
     // Cheaper than an answer, at a moment when everything is scarce.
@@ -29,8 +29,14 @@ export const nativeEngine: EngineFactory = (context: EngineContext): Engine => {
   return {
     async listen(address) {
       const listener = await openListener(address, context, accept, ['h2', 'http/1.1']);
-      listeners.push(listener);
-      return listener.port;
+      listeners.add(listener);
+      if (engine.draining) listener.close();
+      return {
+        port: listener.port,
+        close() {
+          if (listeners.delete(listener)) engine.closingListeners.close(listener);
+        },
+      };
     },
     close(endpointKeys) {
       for (const key of endpointKeys) {

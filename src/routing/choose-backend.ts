@@ -21,10 +21,11 @@ export function chooseBackend(
     if (verdict === 'always') return backend;
     if (verdict === 'never') kept = kept.filter((each) => each !== backend);
   }
-  return byWeight(kept, request.random ?? 0);
+  return chooseByWeight(kept, request.random ?? 0);
 }
 
-function byWeight(backends: readonly WeightedBackend[], random: number): WeightedBackend | null {
+/** One by its share of the weights; null where none is above 0. `random` from 0 to below 1. */
+export function chooseByWeight(backends: readonly WeightedBackend[], random: number): WeightedBackend | null {
   let sum = 0;
   for (const { weight } of backends) sum += weight;
   let rest = random * sum;

@@ -208,7 +208,7 @@ export async function startProxy(
     ingressNginxFields: settings.ingressNginxFields ?? false,
     bareLfInResponses: settings.bareLfInResponses ?? false,
   });
-  const port = await engine.listen({ host: '127.0.0.1', port: 0, reusePort: false, ...settings.listen });
+  const { port } = await engine.listen({ host: '127.0.0.1', port: 0, reusePort: false, ...settings.listen });
   return {
     port,
     engine,

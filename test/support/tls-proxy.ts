@@ -102,8 +102,8 @@ export async function startTlsProxy(
     now: settings.now ?? Date.now,
   });
   const address = { host: '127.0.0.1', port: 0, reusePort: false };
-  const httpPort = await engine.listen(address);
-  const httpsPort = await engine.listen({ ...address, scheme: 'https' });
+  const { port: httpPort } = await engine.listen(address);
+  const { port: httpsPort } = await engine.listen({ ...address, scheme: 'https' });
   return {
     engine,
     httpPort,

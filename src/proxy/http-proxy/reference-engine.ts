@@ -3,11 +3,18 @@ import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import './util-extend.ts';
 import httpProxy from 'http-proxy';
-import type { Engine, EngineContext, EngineFactory, EngineGauges, ListenAddress } from '../engine.ts';
+import type {
+  Engine,
+  EngineContext,
+  EngineFactory,
+  EngineGauges,
+  ListenAddress,
+  ListeningPort,
+} from '../engine.ts';
 import type { ConnectionInfo } from '../../http/connection-info.ts';
 import { type Listener, openListener } from '../listener/listener.ts';
 import { type Expects, ReferenceExchange, type ReferenceState } from './reference-exchange.ts';
-import { noteConnectionInfo, valuesOf } from './reference-record.ts';
+import { connectionInfoOf, noteConnectionInfo, valuesOf } from './reference-record.ts';
 import { ReferencePool } from './reference-pool.ts';
 import { isClosing, serveNoMore } from './last-response.ts';
 import { answerSocket, clientFault } from './socket-answer.ts';
@@ -25,10 +32,10 @@ export const httpProxyEngine: EngineFactory = (context) => new ReferenceEngine(c
 
 class ReferenceEngine implements Engine {
   readonly #shared: ReferenceState;
-  readonly #server: Server;
   /** With the requests each has carried. */
   readonly #connections = new Map<Socket, number>();
-  readonly #listeners: Listener[] = [];
+  /** Each with a server of its own, which knows what is idle on the connections that were accepted there. */
+  readonly #listeners = new Map<Listener, Server>();
   #refused = 0;
 
   constructor(context: EngineContext) {
@@ -42,12 +49,17 @@ class ReferenceEngine implements Engine {
       pool: new ReferencePool(limits, (host) => context.endpoints.nameOf(host)),
       proxy,
       draining: false,
+      closingListeners: new Set(),
       connecting: new Set(),
       live: new Set(),
       tunnels: new Set(),
       readers: new WeakMap(),
     };
-    this.#server = createServer({
+  }
+
+  #createServer(): Server {
+    const { limits } = this.#shared.context;
+    const server = createServer({
       maxHeaderSize: limits.headBytes,
       headersTimeout: limits.clientHeadTimeoutMs,
       // The time for a body is counted from its last byte, by the exchange.
@@ -60,18 +72,37 @@ class ReferenceEngine implements Engine {
       noDelay: true,
       shouldUpgradeCallback: wantsTunnel,
     });
-    this.#server.maxHeadersCount = 0;
-    this.#subscribe();
+    server.maxHeadersCount = 0;
+    this.#subscribe(server);
     // It is given its connections rather than listening for them; this starts its checks of their heads' time.
-    this.#server.emit('listening');
+    server.emit('listening');
+    return server;
   }
 
-  async listen(address: ListenAddress): Promise<number> {
+  async listen(address: ListenAddress): Promise<ListeningPort> {
+    const server = this.#createServer();
     const listener = await openListener(address, this.#shared.context, (socket, connectionInfo) =>
-      this.#accept(socket, connectionInfo),
+      this.#accept(server, socket, connectionInfo),
     );
-    this.#listeners.push(listener);
-    return listener.port;
+    this.#listeners.set(listener, server);
+    return { port: listener.port, close: () => this.#closeListener(listener, server) };
+  }
+
+  #closeListener(listener: Listener, server: Server): void {
+    if (!this.#listeners.delete(listener)) return;
+    const { closingListeners } = this.#shared;
+    closingListeners.add(listener.id);
+    listener.close();
+    server.close();
+    const timer = setInterval(() => {
+      server.closeIdleConnections();
+      const isEmpty = ![...this.#connections.keys()].some(
+        (socket) => connectionInfoOf(socket).listener === listener.id,
+      );
+      if (!isEmpty || listener.pending > 0) return;
+      clearInterval(timer);
+      closingListeners.delete(listener.id);
+    }, CHECK_EVERY_MS).unref();
   }
 
   close(endpointKeys: Iterable<string>): void {
@@ -86,11 +117,13 @@ class ReferenceEngine implements Engine {
     const deadline = performance.now() + timeoutMs;
     const { live, tunnels, pool } = this.#shared;
     this.#shared.draining = true;
-    for (const listener of this.#listeners) listener.close();
-    this.#server.close();
+    for (const [listener, server] of this.#listeners) {
+      listener.close();
+      server.close();
+    }
     while (this.#isBusy() && performance.now() < deadline) {
       await sleep(CHECK_EVERY_MS);
-      this.#server.closeIdleConnections();
+      for (const server of this.#listeners.values()) server.closeIdleConnections();
     }
     const aborted = live.size + tunnels.size;
     for (const abort of [...live, ...tunnels]) abort();
@@ -116,11 +149,10 @@ class ReferenceEngine implements Engine {
   }
 
   #isBusy(): boolean {
-    return this.#connections.size > 0 || this.#listeners.some(({ pending }) => pending > 0);
+    return this.#connections.size > 0 || [...this.#listeners.keys()].some(({ pending }) => pending > 0);
   }
 
-  #subscribe(): void {
-    const server = this.#server;
+  #subscribe(server: Server): void {
     const { context, readers } = this.#shared;
     server.on('request', (request, response) => this.#serve(request, response, 'nothing'));
     server.on('checkContinue', (request, response) => {
@@ -149,7 +181,7 @@ class ReferenceEngine implements Engine {
     });
   }
 
-  #accept(socket: Socket, connectionInfo: ConnectionInfo): void {
+  #accept(server: Server, socket: Socket, connectionInfo: ConnectionInfo): void {
     if (this.#connections.size >= this.#shared.context.limits.connections) {
       this.#refused++;
       return void socket.destroy();
@@ -157,7 +189,7 @@ class ReferenceEngine implements Engine {
     noteConnectionInfo(socket, connectionInfo);
     this.#connections.set(socket, 0);
     socket.once('close', () => this.#connections.delete(socket));
-    this.#server.emit('connection', socket);
+    server.emit('connection', socket);
   }
 
   #serve(request: IncomingMessage, response: ServerResponse, expects: Expects): void {

@@ -49,6 +49,8 @@ export interface ReferenceState {
   readonly pool: ReferencePool;
   readonly proxy: ProxyServer;
   draining: boolean;
+  /** The numbers of listeners that accept no more, until their connections are gone. */
+  readonly closingListeners: Set<number>;
   /** Attempts that have no connection yet. */
   readonly connecting: Set<AttemptAt>;
   /** Each aborts its exchange at once. */
@@ -405,9 +407,15 @@ export class ReferenceExchange {
     incoming.pipe(response, { end: false });
   }
 
+  /** Whether no more requests are wanted on the connection of the client. */
+  get #isLast(): boolean {
+    const { draining, closingListeners } = this.#shared;
+    return draining || closingListeners.has(connectionInfoOf(this.#request.socket).listener ?? 0);
+  }
+
   /** Whether the connection of the client may carry another request, once this response is complete. */
   #isReusable(): boolean {
-    if (this.#shared.draining) return false;
+    if (this.#isLast) return false;
     if (!this.#hasBody || this.#request.complete) return true;
     const { requestBytes } = this.#record;
     // A client that waits for `100 Continue` and is answered otherwise may or may not send its body.
@@ -417,8 +425,7 @@ export class ReferenceExchange {
 
   #close(): void {
     this.#response.shouldKeepAlive = false;
-    if (!this.#shared.draining || (this.#hasBody && !this.#request.complete))
-      serveNoMore(this.#request.socket);
+    if (!this.#isLast || (this.#hasBody && !this.#request.complete)) serveNoMore(this.#request.socket);
   }
 
   #refuse(reason: LocalReason, detail = ''): void {

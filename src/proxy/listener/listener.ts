@@ -1,4 +1,4 @@
-import { type Socket, createServer } from 'node:net';
+import { type AddressInfo, type Socket, createServer } from 'node:net';
 import { plainAddress } from '../../http/address.ts';
 import type { EngineContext, ListenAddress } from '../engine.ts';
 import { type ConnectionInfo, directConnection } from '../../http/connection-info.ts';
@@ -7,9 +7,12 @@ import { refusePlainRequest } from '../tls/plain-request.ts';
 import { readServerName } from '../tls/client-hello.ts';
 import { createTermination } from '../tls/termination.ts';
 import { createVerification } from '../tls/verification.ts';
+import { portKey } from '../../routing/table.ts';
 
 /** A port, and the connections on it that have not come to their first request yet. */
 export interface Listener {
+  /** As `ConnectionInfo.listener` of its connections. */
+  readonly id: number;
   readonly port: number;
   /** Connections whose PROXY header or handshake is awaited. */
   readonly pending: number;
@@ -23,6 +26,8 @@ const BACKLOG = 4096;
 const LAST_MOMENT_MS = 1_000;
 /** RFC 8446 5.1: the first byte of a handshake. */
 const HANDSHAKE = 0x16;
+
+let lastId = 0;
 
 /**
  * Listens, and gives each connection to `accept` when its first request can be read: at once on a plain port, after
@@ -45,11 +50,16 @@ export function openListener(
     secure && certificates && createVerification(certificates, protocols, () => context.now());
   const highWaterMark = limits.bufferBytes / 2;
   const pending = new Set<Socket>();
+  const id = ++lastId;
+  let accepted: Pick<ConnectionInfo, 'listener' | 'portKey' | 'gatewayOnly'> = address.gatewayPort
+    ? { listener: id, portKey: address.gatewayPort, gatewayOnly: true }
+    : { listener: id, portKey: portKey('', port) };
 
   const server = createServer({ noDelay: true, allowHalfOpen: true, highWaterMark }, (raw) => {
     const peer = plainAddress(raw.remoteAddress);
     const trusted = context.trustedProxies.includes(peer);
-    const connectionInfo = directConnection(peer, trusted, scheme, raw.localPort ?? 0);
+    const direct = directConnection(peer, trusted, scheme, raw.localPort ?? 0);
+    const connectionInfo = { ...direct, ...accepted };
     const proxied = proxyProtocolFrom?.includes(peer) ?? false;
     if (secure || proxied) approach(raw, connectionInfo, proxied);
     else accept(raw, connectionInfo);
@@ -155,9 +165,11 @@ export function openListener(
     server.off('error', reject);
     // A failing accept (no file descriptors left) must not end the thread; the listener goes on.
     server.on('error', () => undefined);
-    const bound = server.address();
+    const bound = (server.address() as AddressInfo).port;
+    if (!address.gatewayPort) accepted = { listener: id, portKey: portKey('', bound) };
     resolve({
-      port: typeof bound === 'object' && bound ? bound.port : port,
+      id,
+      port: bound,
       get pending() {
         return pending.size;
       },

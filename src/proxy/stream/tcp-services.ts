@@ -4,6 +4,8 @@ import { difference, emptyMap, get } from '../../model/sharded-map.ts';
 import type { Backend, RouteTable, StreamRoute } from '../../routing/table.ts';
 import type { Limits } from '../limits.ts';
 import { type ProxySource, composeProxyHeader, readProxyHeader } from '../listener/proxy-protocol.ts';
+import { PORT_RETRY_MS, type ReportPort } from '../listener/port-state.ts';
+import { isSamePlace, streamBackend } from '../../routing/stream-backend.ts';
 import type { Streams } from './streams.ts';
 
 /** Where TCP services listen. */
@@ -14,16 +16,7 @@ export interface StreamPlace {
   readonly reusePort: boolean;
 }
 
-/** A port that cannot be listened on. */
-export interface StreamListenFailure {
-  readonly protocol: 'tcp' | 'udp';
-  readonly port: number;
-  /** Of the system: EADDRINUSE, EACCES. */
-  readonly code: string;
-}
-
 const BACKLOG = 4096;
-const RETRY_MS = 5_000;
 
 /**
  * The TCP ports of the table's stream routes, one listener for each. A new table opens and closes listeners and changes
@@ -33,29 +26,29 @@ export class TcpServices {
   readonly #place: StreamPlace;
   readonly #limits: Limits;
   readonly #streams: Streams;
-  readonly #onFailure: (failure: StreamListenFailure) => void;
+  readonly #report: ReportPort;
   /** By the key of the route; one whose port is taken by someone else waits to try again. */
   readonly #servers = new Map<string, Server>();
   #table: RouteTable | null = null;
 
-  constructor(
-    place: StreamPlace,
-    limits: Limits,
-    streams: Streams,
-    onFailure: (failure: StreamListenFailure) => void,
-  ) {
+  constructor(place: StreamPlace, limits: Limits, streams: Streams, report: ReportPort) {
     this.#place = place;
     this.#limits = limits;
     this.#streams = streams;
-    this.#onFailure = onFailure;
+    this.#report = report;
   }
 
   adopt(table: RouteTable): void {
     const before = this.#table;
     this.#table = table;
     for (const [key, route] of difference(before?.streams ?? emptyMap<StreamRoute>(), table.streams)) {
-      if (route === undefined) this.#close(key);
-      else if (route.protocol === 'tcp' && !this.#servers.has(key)) this.#listen(key, route);
+      const old = before ? get(before.streams, key) : undefined;
+      if (old?.protocol === 'tcp' && !isSamePlace(old, route)) {
+        this.#close(key);
+        this.#report(key, { kind: 'closed' });
+      }
+      if (route === undefined) continue;
+      if (route.protocol === 'tcp' && !this.#servers.has(key)) this.#listen(key, route);
     }
   }
 
@@ -65,19 +58,22 @@ export class TcpServices {
     for (const key of [...this.#servers.keys()]) this.#close(key);
   }
 
-  #listen(key: string, { protocol, port }: StreamRoute): void {
-    const { host, reusePort } = this.#place;
+  #listen(key: string, { port, gateway }: StreamRoute): void {
+    const { reusePort } = this.#place;
+    const host = gateway?.address || this.#place.host;
     const server = createServer({ noDelay: true, allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
       this.#accept(key, socket);
     });
     this.#servers.set(key, server);
     server.once('error', (error: NodeJS.ErrnoException) => {
-      this.#onFailure({ protocol, port, code: error.code ?? '' });
       server.close();
-      setTimeout(() => this.#listenAgain(key, server), RETRY_MS).unref();
+      if (this.#servers.get(key) !== server) return;
+      this.#report(key, { kind: 'failed', code: error.code ?? '' });
+      setTimeout(() => this.#listenAgain(key, server), PORT_RETRY_MS).unref();
     });
     server.listen({ ...(host !== undefined && { host }), port, reusePort, backlog: BACKLOG }, () => {
       server.removeAllListeners('error');
+      if (this.#servers.get(key) === server) this.#report(key, { kind: 'bound' });
       // A failing accept (no file descriptors left) must not end the thread; the listener goes on.
       server.on('error', () => undefined);
     });
@@ -97,8 +93,8 @@ export class TcpServices {
 
   #accept(key: string, socket: Socket): void {
     const route = this.#table && get(this.#table.streams, key);
-    const backend = route && this.#table ? get(this.#table.backends, route.backend) : undefined;
-    if (!route || !backend || backend.unavailable) return void socket.resetAndDestroy();
+    const backend = route && this.#table ? streamBackend(this.#table, route, Math.random()) : null;
+    if (!route || backend === null) return void socket.resetAndDestroy();
     const peer = plainAddress(socket.remoteAddress);
     const direct = { source: peer, sourcePort: socket.remotePort ?? 0, destinationPort: route.port };
     if (!route.acceptsProxyProtocol) return this.#relay(socket, route, backend, direct);

@@ -3,17 +3,18 @@ import { isIPv6 } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { plainAddress } from '../../http/address.ts';
 import { difference, emptyMap, get } from '../../model/sharded-map.ts';
-import type { RouteTable, StreamRoute } from '../../routing/table.ts';
+import type { BackendKey, RouteTable, StreamRoute } from '../../routing/table.ts';
 import { type EndpointState, attemptEnded, attemptStarted } from '../balance/endpoint-state.ts';
 import { Deadline, type DeadlineList, Deadlines } from '../deadlines.ts';
 import { isOutOfDescriptors } from '../descriptors.ts';
 import type { StreamContext } from './streams.ts';
-import type { StreamListenFailure, StreamPlace } from './tcp-services.ts';
+import { PORT_RETRY_MS, type ReportPort } from '../listener/port-state.ts';
+import { isSamePlace, mayReach, streamBackend } from '../../routing/stream-backend.ts';
+import type { StreamPlace } from './tcp-services.ts';
 
 /** A client that sends nothing and gets nothing for this long begins anew, perhaps with another endpoint. */
 const IDLE_MS = 60_000;
 const SWEEP_MS = 1_000;
-const RETRY_MS = 5_000;
 const LAST_MOMENT_MS = 1_000;
 /** Of a thread, for all ports: each has a socket of its own. The one that has been silent longest gives way. */
 const MAX_SESSIONS = 4_096;
@@ -24,6 +25,7 @@ const MAX_WAITING = 16;
 /** The datagrams of one client address and port on one service, and what an endpoint answers. */
 class Session {
   readonly service: string;
+  readonly backend: BackendKey;
   readonly client: string;
   readonly state: EndpointState;
   readonly upstream: Socket;
@@ -31,9 +33,10 @@ class Session {
   /** Null when the socket is connected, which keeps what anybody else sends from the client. */
   #waiting: Buffer[] | null = [];
 
-  constructor(service: string, client: string, state: EndpointState) {
+  constructor(service: string, backend: BackendKey, client: string, state: EndpointState) {
     const { address, port } = state.endpoint;
     this.service = service;
+    this.backend = backend;
     this.client = client;
     this.state = state;
     this.upstream = createSocket(isIPv6(address) ? 'udp6' : 'udp4');
@@ -54,7 +57,7 @@ class Session {
 export class UdpServices {
   readonly #place: StreamPlace;
   readonly #context: StreamContext;
-  readonly #onFailure: (failure: StreamListenFailure) => void;
+  readonly #report: ReportPort;
   readonly #deadlines: Deadlines;
   readonly #idling: DeadlineList<Session>;
   readonly #sockets = new Map<string, Socket>();
@@ -64,10 +67,10 @@ export class UdpServices {
   readonly #sessions = new Map<string, Session>();
   #table: RouteTable | null = null;
 
-  constructor(place: StreamPlace, context: StreamContext, onFailure: (failure: StreamListenFailure) => void) {
+  constructor(place: StreamPlace, context: StreamContext, report: ReportPort) {
     this.#place = place;
     this.#context = context;
-    this.#onFailure = onFailure;
+    this.#report = report;
     this.#deadlines = new Deadlines(SWEEP_MS, context.onFault);
     this.#idling = this.#deadlines.list(IDLE_MS, (session: Session) => this.#end(session));
   }
@@ -80,9 +83,13 @@ export class UdpServices {
     this.#table = table;
     for (const [key, route] of difference(before?.streams ?? emptyMap<StreamRoute>(), table.streams)) {
       const old = before ? get(before.streams, key) : undefined;
-      if (old && old.backend !== route?.backend) this.#endAll((session) => session.service === key);
-      if (route === undefined) this.#close(key);
-      else if (route.protocol === 'udp' && !this.#sockets.has(key) && !this.#retries.has(key))
+      if (old?.protocol === 'udp' && !isSamePlace(old, route)) {
+        this.#close(key);
+        this.#report(key, { kind: 'closed' });
+      }
+      if (route === undefined) continue;
+      if (old) this.#endAll(({ service, backend }) => service === key && !mayReach(route, backend));
+      if (route.protocol === 'udp' && !this.#sockets.has(key) && !this.#retries.has(key))
         this.#listen(key, route);
     }
   }
@@ -95,8 +102,9 @@ export class UdpServices {
     this.#deadlines.stop();
   }
 
-  #listen(key: string, { protocol, port }: StreamRoute): void {
-    const { host, reusePort } = this.#place;
+  #listen(key: string, { port, gateway }: StreamRoute): void {
+    const { reusePort } = this.#place;
+    const host = gateway?.address || this.#place.host;
     const socket = createSocket({ type: host !== undefined && !isIPv6(host) ? 'udp4' : 'udp6', reusePort });
     this.#sockets.set(key, socket);
     let isBound = false;
@@ -105,8 +113,8 @@ export class UdpServices {
       if (isBound || this.#sockets.get(key) !== socket) return;
       this.#sockets.delete(key);
       socket.close();
-      this.#retries.set(key, setTimeout(() => this.#listenAgain(key), RETRY_MS).unref());
-      this.#onFailure({ protocol, port, code: error.code ?? '' });
+      this.#retries.set(key, setTimeout(() => this.#listenAgain(key), PORT_RETRY_MS).unref());
+      this.#report(key, { kind: 'failed', code: error.code ?? '' });
     });
     socket.on('message', (datagram, from) => {
       try {
@@ -115,7 +123,10 @@ export class UdpServices {
         this.#context.onFault(fault);
       }
     });
-    socket.bind({ port, ...(host !== undefined && { address: host }) }, () => (isBound = true));
+    socket.bind({ port, ...(host !== undefined && { address: host }) }, () => {
+      isBound = true;
+      if (this.#sockets.get(key) === socket) this.#report(key, { kind: 'bound' });
+    });
   }
 
   #listenAgain(key: string): void {
@@ -145,8 +156,8 @@ export class UdpServices {
   /** Null when there is no endpoint: the datagram is lost, as any may be. */
   #begin(service: string, client: string, listener: Socket, from: RemoteInfo): Session | null {
     const route = this.#table && get(this.#table.streams, service);
-    const backend = route && this.#table ? get(this.#table.backends, route.backend) : undefined;
-    if (!backend || backend.unavailable || backend.externalName) return null;
+    const backend = route && this.#table ? streamBackend(this.#table, route, Math.random()) : null;
+    if (backend === null || backend.externalName) return null;
     const { endpoints, now, onOutOfDescriptors } = this.#context;
     const balance = backend.affinity === 'client-ip' ? 'consistent-hash' : 'round-robin';
     const state = endpoints.choose(backend, balance, [], () => plainAddress(from.address), now());
@@ -155,7 +166,7 @@ export class UdpServices {
       const [silent] = this.#idling.oldest(1);
       if (silent) this.#end(silent.owner);
     }
-    const session = new Session(service, client, state);
+    const session = new Session(service, backend.key, client, state);
     session.upstream.on('error', (error: NodeJS.ErrnoException) => {
       if (isOutOfDescriptors(error.code)) onOutOfDescriptors();
       this.#end(session);

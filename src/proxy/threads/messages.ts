@@ -12,7 +12,8 @@ import type { KeyPair } from '../../model/secrets.ts';
 import type { MapUpdate, TableUpdate } from '../../routing/table-update.ts';
 import type { SharedLimitsMemory } from '../../policies/limits/shared-limits.ts';
 import type { HealthCheck, HttpsRedirect } from '../../routing/decide.ts';
-import type { StreamListenFailure, StreamPlace } from '../stream/tcp-services.ts';
+import type { PortState } from '../listener/port-state.ts';
+import type { StreamPlace } from '../stream/tcp-services.ts';
 import type { TlsSettings } from '../tls/certificate-store.ts';
 
 /** What a data-plane thread is born with. Plain data: it is copied into the thread. */
@@ -87,7 +88,7 @@ export type FromThread =
   /** In the order of the addresses. */
   | { readonly kind: 'listening'; readonly ports: readonly number[] }
   | ListenFailure
-  | StreamPortFailure
+  | PortChange
   | OutOfDescriptors
   | LimitStoreChange
   | { readonly kind: 'report'; readonly id: number; readonly report: ThreadReport }
@@ -104,9 +105,12 @@ export interface ListenFailure {
   readonly message: string;
 }
 
-/** The port of a TCP or UDP service cannot be listened on; the thread tries again until it can. */
-export interface StreamPortFailure extends StreamListenFailure {
-  readonly kind: 'stream-listen-failed';
+/** What has become of a port of Gateways or of a TCP or UDP service on this thread. */
+export interface PortChange {
+  readonly kind: 'port';
+  /** In `RouteTable.ports` or `RouteTable.streams`. */
+  readonly key: string;
+  readonly state: PortState;
 }
 
 export interface Fault {

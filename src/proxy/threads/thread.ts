@@ -17,7 +17,10 @@ import { LiveSettings } from './live-settings.ts';
 import { clientPolicies } from '../tls/client-policies.ts';
 import { passthrough } from '../tls/passthrough.ts';
 import { type StreamContext, Streams } from '../stream/streams.ts';
-import { type StreamListenFailure, TcpServices } from '../stream/tcp-services.ts';
+import { TcpServices } from '../stream/tcp-services.ts';
+import { GatewayPorts } from '../listener/gateway-ports.ts';
+import type { ReportPort } from '../listener/port-state.ts';
+import { get } from '../../model/sharded-map.ts';
 import { UdpServices } from '../stream/udp-services.ts';
 import { createExternalNames } from '../balance/external-names.ts';
 import { createEndpoints } from '../balance/endpoint-pool.ts';
@@ -104,10 +107,9 @@ export async function serve(): Promise<void> {
   };
   const streams = new Streams(streamContext);
 
-  const onListenFailure = (failure: StreamListenFailure): void =>
-    send({ kind: 'stream-listen-failed', ...failure });
-  const tcpServices = new TcpServices(settings.streams, settings.limits, streams, onListenFailure);
-  const udpServices = new UdpServices(settings.streams, streamContext, onListenFailure);
+  const reportPort: ReportPort = (key, state) => send({ kind: 'port', key, state });
+  const tcpServices = new TcpServices(settings.streams, settings.limits, streams, reportPort);
+  const udpServices = new UdpServices(settings.streams, streamContext, reportPort);
 
   const createEngine = await loadEngine(settings.engine);
   const engine = createEngine({
@@ -119,6 +121,7 @@ export async function serve(): Promise<void> {
       return live.trustedProxies;
     },
     h2c: settings.h2c ?? false,
+    gatewayPort: (key) => get(table.ports, key),
     underscoresInHeaders: settings.underscoresInHeaders ?? false,
     ingressNginxFields: settings.ingressNginxFields ?? false,
     bareLfInResponses: settings.bareLfInResponses ?? false,
@@ -140,6 +143,7 @@ export async function serve(): Promise<void> {
     onOutOfDescriptors,
     now: Date.now,
   });
+  const gatewayPorts = new GatewayPorts(engine, settings.streams, reportPort);
   const drainStreams = async (timeoutMs: number): Promise<number> => {
     tcpServices.close();
     const [aborted] = await Promise.all([streams.drain(timeoutMs), udpServices.drain(timeoutMs)]);
@@ -164,6 +168,7 @@ export async function serve(): Promise<void> {
       engine.close(gone);
       live.adopt(next.globals);
       table = next;
+      gatewayPorts.adopt(next);
       tcpServices.adopt(next);
       udpServices.adopt(next, gone);
       send({ kind: 'adopted', generation: table.generation });
@@ -197,12 +202,15 @@ export async function serve(): Promise<void> {
         const ports: number[] = [];
         for (const address of message.addresses) {
           try {
-            ports.push(await engine.listen(address));
+            ports.push((await engine.listen(address)).port);
           } catch (error) {
             const { code, message: text } = error as NodeJS.ErrnoException;
             return send({ kind: 'listen-failed', address, code: code ?? '', message: text });
           }
         }
+        gatewayPorts.start(
+          message.addresses.map(({ scheme = 'http' }, at) => ({ port: ports[at] ?? 0, scheme })),
+        );
         send({ kind: 'listening', ports });
         break;
       }
@@ -216,6 +224,7 @@ export async function serve(): Promise<void> {
         counters.forget(message.ingresses);
         break;
       case 'drain': {
+        gatewayPorts.stop();
         health &&= { ...health, isDraining: true };
         const aborted = await Promise.all([engine.drain(message.timeoutMs), drainStreams(message.timeoutMs)]);
         subrequests.close();

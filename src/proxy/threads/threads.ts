@@ -7,7 +7,6 @@ import type {
   Fault,
   LimitStoreChange,
   OutOfDescriptors,
-  StreamPortFailure,
   ThreadReport,
   ThreadData,
   ThreadSettings,
@@ -21,6 +20,7 @@ import type { EngineGauges, ListenAddress } from '../engine.ts';
 import type { SecretData } from '../../model/secret-data.ts';
 import type { KeyPair } from '../../model/secrets.ts';
 import { type ShardedMap, difference, emptyMap } from '../../model/sharded-map.ts';
+import { PortStates } from './port-states.ts';
 import type { RouteTable } from '../../routing/table.ts';
 import { type MapUpdate, copyableTable, tableUpdate } from '../../routing/table-update.ts';
 
@@ -36,11 +36,12 @@ export interface ThreadsOptions {
   readonly names: NameResolver;
   /** What goes wrong with one thread. Serving goes on in the others. */
   readonly onFailure: (trouble: ThreadFailure) => void;
+  /** A port of Gateways or of a TCP or UDP service cannot be listened on, can be again, or every thread listens on it. */
+  readonly onPortChange?: (key: string) => void;
 }
 
 export type ThreadFailure =
   | ListenFailure
-  | StreamPortFailure
   | OutOfDescriptors
   | LimitStoreChange
   | Fault
@@ -85,6 +86,10 @@ export interface Threads {
   inspect<K extends keyof Answers>(
     question: Question & { readonly kind: K },
   ): Promise<readonly Inspected<K>[]>;
+  /** Why ports of Gateways and services cannot be listened on, by their keys in the table: a code of the system. */
+  portFailures(): ReadonlyMap<string, string>;
+  /** Whether every thread listens on a port of a Gateway or service, by its key in the table. */
+  isPortBound(key: string): boolean;
   /** Drops the counters of Ingresses that are gone. */
   forget(ingresses: readonly string[]): void;
   /** Drains all threads and ends them. Resolves with the number of exchanges aborted at the deadline. */
@@ -161,6 +166,7 @@ class DataPlaneThreads implements Threads {
   #ticketKey: Uint8Array | null = null;
   #passwordWorker: Worker | null = null;
   #addresses: readonly ListenAddress[];
+  readonly #portStates = new PortStates<Thread>();
   readonly #limits = sharedLimitsMemory(getRandomValues);
   /** The counters of threads that have ended. */
   readonly #retired = new RequestCounters();
@@ -241,6 +247,14 @@ class DataPlaneThreads implements Threads {
         return { thread: id, generation, listening, answer: value };
       }),
     );
+  }
+
+  portFailures(): ReadonlyMap<string, string> {
+    return this.#portStates.failures;
+  }
+
+  isPortBound(key: string): boolean {
+    return this.#portStates.isBound(key);
   }
 
   forget(ingresses: readonly string[]): void {
@@ -348,6 +362,7 @@ class DataPlaneThreads implements Threads {
     worker.on('exit', (code) => {
       forgetCounts(this.#limits);
       this.#threads.delete(thread);
+      for (const key of this.#portStates.forget(thread)) this.#options.onPortChange?.(key);
       if (thread.retry) clearTimeout(thread.retry);
       if (thread.lastReport) {
         for (const _ of this.#retired.add(thread.lastReport.counters));
@@ -407,9 +422,12 @@ class DataPlaneThreads implements Threads {
       case 'limit-store-away':
       case 'limit-store-back':
       case 'out-of-descriptors':
-      case 'stream-listen-failed':
       case 'fault':
         this.#options.onFailure(message);
+        break;
+      case 'port':
+        if (this.#portStates.set(thread, message.key, message.state, this.#options.count))
+          this.#options.onPortChange?.(message.key);
         break;
       case 'report':
         thread.lastReport = message.report;

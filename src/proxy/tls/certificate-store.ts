@@ -11,8 +11,8 @@ export interface TlsSettings {
   readonly minVersion: TlsVersion;
   /** As OpenSSL spells them, TLS 1.3 suites among them. */
   readonly ciphers: string;
-  /** Used where there is no default certificate. */
-  readonly selfSigned: KeyPair;
+  /** Used where there is no default certificate; null where Ingresses have no TLS port. */
+  readonly selfSigned: KeyPair | null;
 }
 
 export const TLS_VERSIONS = ['1.2', '1.3'] as const;
@@ -108,6 +108,7 @@ export class CertificateStore {
   #standardMade(): Made | null {
     const secret = get(this.#table.certificates, '')?.secret;
     const pair = (secret && this.#keys.get(secret)) || this.#settings.selfSigned;
+    if (!pair) return null;
     if (this.#standard?.pair !== pair) this.#standard = this.#make(pair);
     return this.#standard.context && this.#standard;
   }

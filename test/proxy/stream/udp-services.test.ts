@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { expect, it } from 'vitest';
 import { createEndpoints } from '../../../src/proxy/balance/endpoint-pool.ts';
 import { DEFAULT_LIMITS } from '../../../src/proxy/limits.ts';
-import type { StreamListenFailure } from '../../../src/proxy/stream/tcp-services.ts';
+import type { PortState } from '../../../src/proxy/listener/port-state.ts';
 import { UdpServices } from '../../../src/proxy/stream/udp-services.ts';
 import { mapOf } from '../../../src/model/sharded-map.ts';
 import { EMPTY_TABLE } from '../../../src/routing/table-update.ts';
@@ -26,7 +26,7 @@ it('a port that another process has fails by itself, and can be given up while i
   const other = createSocket('udp4').bind(0, '127.0.0.1');
   await soon(once(other, 'listening'), () => 'a socket');
   const { port } = other.address();
-  const failed = Promise.withResolvers<StreamListenFailure>();
+  const failed = Promise.withResolvers<[string, PortState]>();
   const faults: unknown[] = [];
   const context = {
     endpoints: createEndpoints({ random: () => 0, externalNames: externalNames() }),
@@ -36,10 +36,12 @@ it('a port that another process has fails by itself, and can be given up while i
     onOutOfDescriptors: () => undefined,
   };
   const place = { host: '127.0.0.1', reusePort: false };
-  const services = new UdpServices(place, context, failed.resolve);
+  const services = new UdpServices(place, context, (...change) => {
+    if (change[1].kind === 'failed') failed.resolve(change);
+  });
   services.adopt(tableWith([port]), []);
   const failure = await soon(failed.promise, () => 'a failure to listen');
-  expect(failure).toEqual({ protocol: 'udp', port, code: 'EADDRINUSE' });
+  expect(failure).toEqual([`udp/${port}`, { kind: 'failed', code: 'EADDRINUSE' }]);
   expect(() => services.adopt(tableWith([]), [])).not.toThrow();
   services.adopt(tableWith([port]), []);
   await services.drain(0);

@@ -108,6 +108,7 @@ export class ClientConnection implements Downstream {
   get mayPersist(): boolean {
     return (
       !this.#engine.draining &&
+      !this.#engine.closingListeners.has(this.connectionInfo.listener) &&
       !this.#ended &&
       this.#requests < this.#engine.context.limits.requestsPerConnection
     );
@@ -416,7 +417,7 @@ export class ClientConnection implements Downstream {
   /** HTTP/2 with prior knowledge (RFC 9113 3.3), where that is served: from here on it is another's connection. */
   #isHttp2(bytes: Buffer, at: number, end: number): boolean {
     const { acceptHttp2, clients } = this.#engine;
-    if (!acceptHttp2 || this.#requests > 1) return false;
+    if (this.#requests > 1 || !this.#engine.takesHttp2(this.connectionInfo)) return false;
     if (bytes.toString('latin1', at, at + HTTP2_LINE.length) !== HTTP2_LINE) return false;
     const { socket } = this;
     const begun = Buffer.from(bytes.subarray(at, end));
