@@ -1,10 +1,10 @@
 import type { HeaderField } from './head-edit.ts';
 
-/** A request of Portico's own, that a policy makes because of a request of a client. It has no body. */
+/** A request of Portico's own, that a policy makes because of a request of a client. */
 export interface Subrequest {
   /** On whose behalf: the limits of this namespace count, and what its names lead to. */
   readonly namespace: string;
-  readonly to: SubrequestTarget;
+  readonly to: SubrequestTarget | SubrequestBackend;
   readonly method: string;
   /** Path and query, as a request line has them. */
   readonly target: string;
@@ -12,6 +12,8 @@ export interface Subrequest {
   readonly fields: readonly HeaderField[];
   /** From the call to the head of the response. */
   readonly timeoutMs: number;
+  /** Ends it early, as when the client that it is for has left. */
+  readonly cancellation?: Cancellation;
   /**
    * Present where nobody waits for it: it has less room, so that it takes none from those that are waited for. Those with
    * the same text share a part of that room.
@@ -29,9 +31,25 @@ export interface SubrequestTarget {
   readonly verify: boolean;
 }
 
+/** A backend of the table: one of its endpoints is asked, as its Service says how. */
+export interface SubrequestBackend {
+  /** The key of the backend. */
+  readonly backend: string;
+}
+
+/** Ends one subrequest, if it is still under way. */
+export class Cancellation {
+  /** Set by the sender for as long as there is something to end. */
+  onCancel: (() => void) | null = null;
+
+  cancel(): void {
+    this.onCancel?.();
+  }
+}
+
 /** What becomes of a subrequest. It never rejects. */
 export type SubrequestOutcome =
-  /** The body is read to a limit and dropped. Names are as they came. */
+  /** The body is read to a limit and dropped. Names are in lower case. */
   | { readonly kind: 'response'; readonly status: number; readonly fields: readonly HeaderField[] }
   | { readonly kind: 'failed'; readonly reason: SubrequestFailure };
 
@@ -39,9 +57,12 @@ export type SubrequestFailure =
   /** No request is sent to such a host: see docs/security.md. */
   | 'host-refused'
   | 'host-unresolved'
+  /** The backend is not in the table, or has no endpoint. */
+  | 'no-endpoint'
   | 'unreachable'
   | 'timed-out'
   /** The response, or a field of the request, is not valid HTTP. */
   | 'protocol-error'
   /** The namespace, or all of them, have too many under way. */
-  | 'too-many';
+  | 'too-many'
+  | 'cancelled';

@@ -3,7 +3,9 @@ import { SharedLimits, sharedLimitsMemory } from '../../src/policies/limits/shar
 import type { PolicyThread } from '../../src/policies/policy.ts';
 import { passwordMatches } from '../../src/passwords/password-hash.ts';
 import { createExternalNames } from '../../src/proxy/balance/external-names.ts';
-import { Subrequests } from '../../src/proxy/subrequests.ts';
+import { STRICT } from '../../src/proxy/http1/leniency.ts';
+import { DEFAULT_LIMITS } from '../../src/proxy/limits.ts';
+import { Subrequests } from '../../src/proxy/subrequests/subrequests.ts';
 
 /** What policies have of a thread: the time, some Secrets, limits that nobody shares, and servers on the loopback to ask. */
 export function policyThread(
@@ -12,7 +14,16 @@ export function policyThread(
   clusterLimits: PolicyThread['clusterLimits'] = null,
 ): PolicyThread {
   const names = createExternalNames({ ask: () => {}, now });
-  const subrequests = new Subrequests({ names, rules: { allowLoopback: true }, now: Date.now });
+  const subrequests = new Subrequests({
+    names,
+    rules: { allowLoopback: true },
+    now: Date.now,
+    upstreams: DEFAULT_LIMITS,
+    leniency: STRICT,
+    onFault(fault) {
+      throw fault;
+    },
+  });
   return {
     now,
     monotonicMs: () => performance.now(),

@@ -1,7 +1,7 @@
 import type { HeaderField } from '../../http/head-edit.ts';
 import { type PolicyRefusal, redirectTo, refusal } from '../../http/local-response.ts';
 import type { MatchedRule, RequestEdit, RequestView } from '../../http/request-view.ts';
-import type { SubrequestOutcome } from '../../http/subrequest.ts';
+import { Cancellation, type SubrequestOutcome } from '../../http/subrequest.ts';
 import { type Template, renderTemplate } from '../../http/variables.ts';
 import { type BoundPolicy, CONTINUE, type PolicyThread, type Verdict } from '../policy.ts';
 import { type AuthAnswer, AuthCache } from './auth-cache.ts';
@@ -17,11 +17,17 @@ export function authorizer(config: ExternalAuthConfig, thread: PolicyThread): Bo
   const used = new Set([...config.responseHeaders, CHALLENGE, 'location']);
   /** The cookies of the answer, until the client gets them. */
   const cookies = new WeakMap<RequestView, readonly string[]>();
+  /** What the server is asked about a request, for as long as somebody waits for the answer. */
+  const asking = new WeakMap<RequestView, Cancellation>();
 
   const ask = (request: RequestView, edit: RequestEdit, key: string | null): Verdict | Promise<Verdict> => {
     const question = authRequest(config, request);
     if (question === null) return failed(config, request);
-    return thread.send(question).then((outcome) => answered(outcome, request, edit, key));
+    const cancellation = new Cancellation();
+    asking.set(request, cancellation);
+    return thread
+      .send({ ...question, cancellation })
+      .then((outcome) => answered(outcome, request, edit, key));
   };
   const answered = (
     outcome: SubrequestOutcome,
@@ -31,7 +37,7 @@ export function authorizer(config: ExternalAuthConfig, thread: PolicyThread): Bo
   ): Verdict => {
     if (outcome.kind === 'failed') return failed(config, request);
     const { status, fields } = outcome;
-    const answer = { status, fields: fields.filter(([name]) => used.has(name.toLowerCase())) };
+    const answer = { status, fields: fields.filter(([name]) => used.has(name)) };
     if (cache && key !== null) cache.answers.put(key, answer, fields, thread.now());
     const set = valuesOf(fields, 'set-cookie');
     if (set.length > 0) cookies.set(request, set);
@@ -56,6 +62,9 @@ export function authorizer(config: ExternalAuthConfig, thread: PolicyThread): Bo
     },
     onResponse(edit, request) {
       for (const cookie of cookies.get(request) ?? []) edit.add('Set-Cookie', cookie);
+    },
+    onComplete(request) {
+      asking.get(request)?.cancel();
     },
   };
 }
@@ -119,5 +128,5 @@ function refuse(reason: PolicyRefusal, request: RequestView, fields: readonly He
 }
 
 function valuesOf(fields: readonly HeaderField[], name: string): readonly string[] {
-  return fields.filter(([each]) => each.toLowerCase() === name).map(([, value]) => value);
+  return fields.filter(([each]) => each === name).map(([, value]) => value);
 }

@@ -7,7 +7,9 @@ import type { EngineFactory } from '../engine.ts';
 import type { EngineName } from './messages.ts';
 import { createAccessLog, isLogged } from '../access-log.ts';
 import { PasswordChecks } from '../password-checks.ts';
-import { Subrequests } from '../subrequests.ts';
+import { Subrequests } from '../subrequests/subrequests.ts';
+import type { Hop } from '../subrequests/subrequest-exchange.ts';
+import { upstreamTransport } from '../upstream/upstream-transport.ts';
 import { LimitStore } from '../limit-store/limit-store.ts';
 import { FaultLog } from '../fault-log.ts';
 import { Inspector, memoryBytes } from '../inspector.ts';
@@ -63,7 +65,6 @@ export async function serve(): Promise<void> {
     now: Date.now,
   });
   const endpoints = createEndpoints({ externalNames });
-  const subrequests = new Subrequests({ names: externalNames, rules: settings.nameRules, now: Date.now });
   const certificates = settings.tls && new CertificateStore(settings.tls);
   const faults = new FaultLog(
     (stack) => send({ kind: 'fault', stack }),
@@ -78,6 +79,22 @@ export async function serve(): Promise<void> {
     now: Date.now,
   });
   const secrets = new Map<ObjectKey, SecretData>();
+  let table = EMPTY_TABLE;
+  const onFault = (fault: unknown): void => faults.report(fault);
+  const subrequests = new Subrequests({
+    names: externalNames,
+    rules: settings.nameRules,
+    chooseEndpoint(key): Hop | null {
+      const backend = get(table.backends, key);
+      if (!backend || backend.unavailable) return null;
+      const state = endpoints.choose(backend, 'least-requests', [], () => '', Date.now());
+      return state && { state, transport: upstreamTransport({ policies: null }, backend) };
+    },
+    now: Date.now,
+    upstreams: settings.limits,
+    leniency: { blanks: true, bareLf: settings.bareLfInResponses ?? false },
+    onFault,
+  });
   const live = new LiveSettings(settings, {
     now: Date.now,
     monotonicMs,
@@ -87,12 +104,11 @@ export async function serve(): Promise<void> {
     checkPassword: (...check) => passwords.check(...check),
     send: (request) => subrequests.send(request),
   });
-  let table = EMPTY_TABLE;
   let health = settings.healthCheck;
   let descriptorsReportedAt = Number.NEGATIVE_INFINITY;
 
-  const onFault = (fault: unknown): void => faults.report(fault);
   const onOutOfDescriptors = (): void => {
+    subrequests.closeOldestIdle();
     if (performance.now() - descriptorsReportedAt < DESCRIPTORS_REPORT_MS) return;
     descriptorsReportedAt = performance.now();
     send({ kind: 'out-of-descriptors' });
@@ -166,6 +182,7 @@ export async function serve(): Promise<void> {
       certificates?.adopt(next);
       const gone = endpoints.adopt(next);
       engine.close(gone);
+      subrequests.retire(gone);
       live.adopt(next.globals);
       table = next;
       gatewayPorts.adopt(next);

@@ -9,7 +9,7 @@ import type { UpstreamUser } from './upstream-user.ts';
  * closed under our feet: that says nothing good of the others that are as old. `connectMs` is the time for a new one.
  */
 export function acquireUpstream(
-  { pool, sessions }: EngineState,
+  { pool, sessions }: Pick<EngineState, 'pool' | 'sessions'>,
   state: EndpointState,
   { http2, tls }: UpstreamTransport,
   fresh: boolean,

@@ -10,7 +10,13 @@ import type { WriteBuffer } from '../write-buffer.ts';
 import { type ConnectionOwner, UpstreamConnection } from './http1/upstream-connection.ts';
 import type { UpstreamUser } from './upstream-user.ts';
 
-const IDLE_PER_ENDPOINT = 128;
+/** Connections that wait for their next exchange. */
+interface IdleLimits {
+  readonly perServer: number;
+  readonly total: number;
+}
+
+const IDLE_LIMITS: IdleLimits = { perServer: 128, total: Number.POSITIVE_INFINITY };
 /** Idle connections are closed after this, unless the upstream wants it sooner. */
 const IDLE_TIMEOUT_MS = 55_000;
 /** When descriptors run out. */
@@ -31,7 +37,9 @@ export class UpstreamPool implements ConnectionOwner {
   readonly leniency: Leniency;
   readonly output: WriteBuffer;
   readonly highWaterMark: number;
+  readonly #idleLimits: IdleLimits;
   readonly #idling: DeadlineList<TimedUpstream>;
+  #idle = 0;
   readonly #members = new Map<string, Members>();
   /** The keys of `#members` by endpoint: one for each way of speaking to it. */
   readonly #ways = new Map<string, Set<string>>();
@@ -42,7 +50,14 @@ export class UpstreamPool implements ConnectionOwner {
   /** Told what threw on a connection that serves no exchange. */
   readonly onFault: (fault: unknown) => void;
 
-  constructor(limits: Limits, leniency: Leniency, clock: Deadlines, output: WriteBuffer) {
+  constructor(
+    limits: Limits,
+    leniency: Leniency,
+    clock: Deadlines,
+    output: WriteBuffer,
+    idleLimits = IDLE_LIMITS,
+  ) {
+    this.#idleLimits = idleLimits;
     this.onFault = clock.onFault;
     this.limits = limits;
     this.leniency = leniency;
@@ -58,6 +73,7 @@ export class UpstreamPool implements ConnectionOwner {
     for (;;) {
       const connection = idle.pop();
       if (!connection) return null;
+      this.#idle--;
       connection.deadline.clear();
       if (connection.idleUntil > performance.now()) {
         connection.begin(user);
@@ -86,10 +102,12 @@ export class UpstreamPool implements ConnectionOwner {
   /** Keeps a connection that has served; false when it must be closed instead. */
   put(connection: UpstreamConnection, lastHead: ResponseHead): boolean {
     const idle = this.#members.get(connection.poolKey)?.idle;
-    if (!idle || idle.length >= IDLE_PER_ENDPOINT) return false;
+    if (!idle || idle.length >= this.#idleLimits.perServer) return false;
     const { keepAliveTimeout } = lastHead;
     const allowedMs = keepAliveTimeout < 0 ? IDLE_TIMEOUT_MS : keepAliveTimeout * 1000 - LAST_SECOND_MS;
     if (allowedMs <= 0) return false;
+    if (this.#idle >= this.#idleLimits.total) this.closeOldestIdle();
+    this.#idle++;
     connection.phase = 'idle';
     connection.idleUntil = performance.now() + allowedMs;
     connection.deadline.arm(this.#idling);
@@ -103,7 +121,10 @@ export class UpstreamPool implements ConnectionOwner {
     if (!members?.all.delete(connection)) return;
     this.size--;
     const place = members.idle.indexOf(connection);
-    if (place >= 0) members.idle.splice(place, 1);
+    if (place >= 0) {
+      members.idle.splice(place, 1);
+      this.#idle--;
+    }
     if (members.all.size > 0) return;
     this.#members.delete(connection.poolKey);
     const ways = this.#ways.get(connection.endpointKey);

@@ -22,7 +22,7 @@ type SecretOf = (key: ObjectKey) => SecretData | undefined;
 
 /** As the Ingress says, or else the Service. `secretOf` is asked for the certificate that is shown, if any. */
 export function upstreamTransport(
-  { policies }: Route,
+  { policies }: Pick<Route, 'policies'>,
   backend: Backend,
   secretOf: SecretOf = () => undefined,
 ): UpstreamTransport {

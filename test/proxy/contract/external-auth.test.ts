@@ -13,6 +13,7 @@ import { http2Client } from '../../support/http2-client.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { chunked, get, rawClient, request } from '../../support/raw-client.ts';
 import { STAYS_OPEN } from '../../support/stays-open.ts';
+import { until } from '../../support/until.ts';
 import { ok, recordingUpstream } from '../../support/upstream.ts';
 
 /** An authentication server that speaks the contract of nginx's auth_request. */
@@ -68,6 +69,19 @@ const nginx = (values: Record<string, string>): PolicyConfigs =>
   );
 
 contract('external authentication', (behaves) => {
+  behaves('asks no more for a client that has left', async (create) => {
+    await using auth = await authServer(() => {});
+    await using upstream = await recordingUpstream('ok', () => ok('ok'));
+    const policies = nginx({ 'auth-url': auth.url });
+    await using proxy = await startProxy(create, [{ ports: [upstream.port], policies }]);
+    const client = await rawClient(proxy.port);
+    client.send(get('/'));
+    await until(() => auth.requests.length === 1);
+    client[Symbol.dispose]();
+    await until(() => auth.requests[0]?.socket.destroyed === true);
+    expect(upstream.requests).toEqual([]);
+  });
+
   behaves('asks with the request, and tells the Pod what the server says', async (create) => {
     await using auth = await authServer(byCookie);
     await using upstream = await recordingUpstream('ok', () => ok('ok', 'Set-Cookie: pod=1'));

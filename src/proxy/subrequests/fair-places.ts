@@ -1,0 +1,63 @@
+/**
+ * So many places for whoever asks first, and a fair part of them for whoever asks later: when all are taken, a namespace
+ * gets the place of another one that has at least two more than it, and there of what has been under way the longest. So
+ * nobody is turned away who has less than the others. Each step costs the same however many there are.
+ */
+export class FairPlaces<Holder> {
+  readonly #total: number;
+  readonly #perNamespace: number;
+  readonly #evict: (holder: Holder) => void;
+  /** What each namespace has under way, the oldest first. */
+  readonly #holders = new Map<string, Set<Holder>>();
+  /** The namespaces that have so many; those with none are in no set. */
+  readonly #byCount: Set<string>[] = [];
+  /** The most that a namespace has. */
+  #most = 0;
+  #taken = 0;
+
+  /** `evict` ends what has a place, which must give it back at once. */
+  constructor(total: number, perNamespace: number, evict: (holder: Holder) => void) {
+    this.#total = total;
+    this.#perNamespace = perNamespace;
+    this.#evict = evict;
+  }
+
+  /** Whether there is a place, which is given back with `release`. */
+  take(namespace: string, holder: Holder): boolean {
+    const own = this.#holders.get(namespace)?.size ?? 0;
+    if (own >= this.#perNamespace) return false;
+    if (this.#taken >= this.#total && !this.#makeRoom(own)) return false;
+    let holders = this.#holders.get(namespace);
+    if (!holders) this.#holders.set(namespace, (holders = new Set()));
+    holders.add(holder);
+    this.#taken++;
+    this.#move(namespace, holders.size - 1, holders.size);
+    return true;
+  }
+
+  /** Gives back the place of this holder; false when it has none. */
+  release(namespace: string, holder: Holder): boolean {
+    const holders = this.#holders.get(namespace);
+    if (!holders?.delete(holder)) return false;
+    this.#taken--;
+    this.#move(namespace, holders.size + 1, holders.size);
+    if (holders.size === 0) this.#holders.delete(namespace);
+    return true;
+  }
+
+  #makeRoom(own: number): boolean {
+    if (this.#most < own + 2) return false;
+    const [heaviest = ''] = this.#byCount[this.#most] ?? [];
+    const [oldest] = this.#holders.get(heaviest) ?? [];
+    if (oldest === undefined) return false;
+    this.#evict(oldest);
+    return this.#taken < this.#total;
+  }
+
+  #move(namespace: string, from: number, to: number): void {
+    this.#byCount[from]?.delete(namespace);
+    if (to > 0) (this.#byCount[to] ??= new Set()).add(namespace);
+    if (to > this.#most) this.#most = to;
+    else if (from === this.#most && this.#byCount[from]?.size === 0) this.#most = to;
+  }
+}

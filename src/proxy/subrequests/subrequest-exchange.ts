@@ -1,0 +1,231 @@
+import type { HeaderField } from '../../http/head-edit.ts';
+import type { Subrequest, SubrequestFailure, SubrequestOutcome } from '../../http/subrequest.ts';
+import {
+  type EndpointState,
+  attemptEnded,
+  attemptStarted,
+  connectFailed,
+  connectSucceeded,
+} from '../balance/endpoint-state.ts';
+import { type ByteCount, ConnectionMemory } from '../connection-memory.ts';
+import { Deadline, type DeadlineList } from '../deadlines.ts';
+import type { Trailers } from '../http1/field-block.ts';
+import type { ResponseHead } from '../upstream/http1/response-head.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+import type { UpstreamFailure, UpstreamUser } from '../upstream/upstream-user.ts';
+import type { UpstreamTransport } from '../upstream/upstream-transport.ts';
+
+/** Authentication servers answer with cookies of 16 KiB and more. */
+const HEAD_BYTES = 64 * 1024;
+/** A longer body costs its connection. */
+const BODY_BYTES = 64 * 1024;
+
+/** What the subrequests of a thread share. */
+export interface SubrequestConnections {
+  /** A connection with `user` in charge of it; `fresh` for one that has served nobody. */
+  acquire(state: EndpointState, transport: UpstreamTransport, fresh: boolean, user: UpstreamUser): Upstream;
+  /** For as long as a head is awaited. */
+  timeout(timeoutMs: number): DeadlineList<SubrequestExchange>;
+  /** For the body of a response, which nobody waits for. */
+  readonly discards: DeadlineList<SubrequestExchange>;
+  /** Bytes kept of heads that came in part. */
+  readonly held: ByteCount & { readonly isFull: boolean };
+  /** Milliseconds since the epoch. */
+  now(): number;
+  onFault(fault: unknown): void;
+}
+
+/** Where one subrequest goes. */
+export interface Hop {
+  readonly state: EndpointState;
+  readonly transport: UpstreamTransport;
+}
+
+/**
+ * The life of one subrequest:
+ *
+ *     waiting ──▶ connecting ──▶ sent ──▶ answered ──▶ over
+ *
+ * `waiting`: what its name leads to is not known yet. `answered`: its outcome is told, and what is left of the response is
+ * read so that the connection can serve the next. Whatever goes wrong leads from each of them to over.
+ */
+export class SubrequestExchange implements UpstreamUser {
+  readonly isHead: boolean;
+  readonly asksUpgrade = false;
+  readonly maxHeadBytes = HEAD_BYTES;
+  readonly deadline = new Deadline<SubrequestExchange>(this);
+  readonly #connections: SubrequestConnections;
+  readonly #request: Subrequest;
+  readonly #head: string;
+  readonly #tell: (outcome: SubrequestOutcome) => void;
+  readonly #onOver: () => void;
+  #state: 'waiting' | 'connecting' | 'sent' | 'answered' | 'over' = 'waiting';
+  #hop: Hop | null = null;
+  #upstream: Upstream | null = null;
+  /** A connection was lost that had served before: the next one is new, and the last. */
+  #isSecond = false;
+  #bodyBytes = 0;
+  #memory: ConnectionMemory | null = null;
+
+  /** `tell` is called once with what becomes of it, `onOver` once when it holds nothing any more. */
+  constructor(
+    connections: SubrequestConnections,
+    request: Subrequest,
+    head: string,
+    tell: (outcome: SubrequestOutcome) => void,
+    onOver: () => void,
+  ) {
+    this.#connections = connections;
+    this.#request = request;
+    this.#head = head;
+    this.#tell = tell;
+    this.#onOver = onOver;
+    this.isHead = request.method === 'HEAD';
+    this.deadline.arm(connections.timeout(request.timeoutMs));
+    if (request.cancellation) request.cancellation.onCancel = () => this.fail('cancelled');
+  }
+
+  /** Of the part of a head that waits for the rest. */
+  get memory(): ConnectionMemory {
+    const ignore = (): void => undefined;
+    return (this.#memory ??= new ConnectionMemory(this.#connections.held, Infinity, ignore, ignore));
+  }
+
+  /** It is known where it goes. */
+  start(hop: Hop): void {
+    if (this.#state !== 'waiting') return;
+    this.#hop = hop;
+    this.#attempt(hop, false);
+  }
+
+  #attempt({ state, transport }: Hop, fresh: boolean): void {
+    this.#state = 'connecting';
+    attemptStarted(state);
+    const upstream = this.#connections.acquire(state, transport, fresh, this);
+    this.#upstream = upstream;
+    if (upstream.isConnected) this.#send(upstream);
+  }
+
+  onConnected(): void {
+    if (this.#hop !== null) connectSucceeded(this.#hop.state);
+    if (this.#upstream !== null) this.#send(this.#upstream);
+  }
+
+  #send(upstream: Upstream): void {
+    this.#state = 'sent';
+    upstream.head(this.#head, false);
+    upstream.send();
+  }
+
+  onInterim(): void {
+    // The connection counts them.
+  }
+
+  onHead({ status, fields: block }: ResponseHead, bytes: Buffer, base: number): void {
+    const fields: HeaderField[] = [];
+    for (let field = 0; field < block.count; field++)
+      fields.push([block.name(bytes, base, field), block.value(bytes, base, field)]);
+    this.#state = 'answered';
+    this.deadline.arm(this.#connections.discards);
+    this.#tell({ kind: 'response', status, fields });
+  }
+
+  onContent(_: Buffer, from: number, to: number): void {
+    this.#bodyBytes += to - from;
+    if (this.#bodyBytes > BODY_BYTES) this.#end(false);
+  }
+
+  onFlush(): void {
+    if (this.#connections.held.isFull) this.fail('too-many');
+  }
+
+  onDone(_: Trailers, reusable: boolean): void {
+    this.#end(reusable);
+  }
+
+  onSwitch(): void {
+    // Was never asked for.
+    this.fail('protocol-error');
+  }
+
+  onTunnelBytes(): void {
+    this.#end(false);
+  }
+
+  onTunnelEnd(): void {
+    this.#end(false);
+  }
+
+  onDrain(): void {
+    // Nothing waits to be sent.
+  }
+
+  onFault(fault: unknown): void {
+    this.#connections.onFault(fault);
+    this.fail('unreachable');
+  }
+
+  onUpstreamFailure(failure: UpstreamFailure): void {
+    const hop = this.#hop;
+    const wasReused = this.#upstream?.reused ?? false;
+    this.#upstream = null;
+    if (this.#state === 'over' || hop === null) return;
+    if (this.#state === 'answered') return this.#end(false);
+    if (this.#state === 'connecting') connectFailed(hop.state, this.#connections.now());
+    // It was closed while it was idle, and nothing was done with the request.
+    const isStale = (failure === 'reset' && wasReused) || failure === 'unprocessed';
+    if (isStale && !this.#isSecond) {
+      this.#isSecond = true;
+      attemptEnded(hop.state);
+      return this.#attempt(hop, true);
+    }
+    this.fail(reasonOf(failure));
+  }
+
+  /** The time for the response is over. */
+  timedOut(): void {
+    this.fail('timed-out');
+  }
+
+  /** Ends it, with this outcome unless there is one already. */
+  fail(reason: SubrequestFailure): void {
+    if (this.#state === 'over') return;
+    const isTold = this.#state === 'answered';
+    this.#end(false);
+    if (!isTold) this.#tell({ kind: 'failed', reason });
+  }
+
+  #end(reusable: boolean): void {
+    if (this.#state === 'over') return;
+    this.#state = 'over';
+    this.deadline.clear();
+    if (this.#request.cancellation) this.#request.cancellation.onCancel = null;
+    if (this.#hop !== null) attemptEnded(this.#hop.state);
+    const upstream = this.#upstream;
+    this.#upstream = null;
+    upstream?.release(reusable);
+    this.#memory?.close();
+    this.#onOver();
+  }
+}
+
+function reasonOf(failure: UpstreamFailure): SubrequestFailure {
+  switch (failure) {
+    case 'protocol-error':
+    case 'incomplete-response':
+      return 'protocol-error';
+    case 'timed-out':
+    case 'connect-timed-out':
+      return 'timed-out';
+    case 'refused':
+    case 'unreachable':
+    case 'handshake-failed':
+    case 'endpoint-gone':
+    case 'out-of-descriptors':
+    case 'reset':
+    case 'unprocessed':
+      return 'unreachable';
+    default:
+      return failure satisfies never;
+  }
+}
