@@ -7,47 +7,24 @@
 import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
-import { type Metafile, type Plugin, build } from 'esbuild';
+import type { Metafile } from 'esbuild';
+import { ROOT, bundle } from './bundle.ts';
 
-const ROOT = join(import.meta.dirname, '..');
 const outdir = process.argv[2] ?? join(ROOT, 'dist');
-
-/** A package that another one uses where it happens to be there: in the bundle it never is. */
-const absent: Plugin = {
-  name: 'absent',
-  setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^supports-color$/ }, ({ path }) => ({ path, namespace: 'absent' }));
-    onLoad({ filter: /.*/, namespace: 'absent' }, () => ({ contents: 'module.exports = {};' }));
-  },
-};
 
 await mkdir(outdir, { recursive: true });
 // Their names change with what they hold.
 await rm(join(outdir, 'chunks'), { recursive: true, force: true });
 
-const { metafile } = await build({
-  absWorkingDir: ROOT,
+const { metafile } = await bundle({
   entryPoints: { portico: 'src/main.ts' },
   outdir,
   chunkNames: 'chunks/[name]-[hash]',
-  bundle: true,
-  splitting: true,
-  platform: 'node',
-  target: 'node24',
-  // An ES module: data-plane threads are started from import.meta.url, which CommonJS does not have.
-  format: 'esm',
   minifySyntax: true,
   minifyWhitespace: true,
   // Names stay: a stack trace in a user's log should say where.
   minifyIdentifiers: false,
   legalComments: 'none',
-  // The packages among us that are CommonJS ask for Node's modules with require.
-  banner: {
-    js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
-  },
-  plugins: [absent],
-  metafile: true,
-  logLevel: 'warning',
 });
 
 const missing = Object.values(metafile.outputs)

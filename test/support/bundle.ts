@@ -3,9 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { build } from 'esbuild';
+import { ROOT, bundle } from '../../scripts/bundle.ts';
 
-const ROOT = join(import.meta.dirname, '../..');
 const VARIABLE = 'PORTICO_TEST_BUNDLE';
 
 /**
@@ -19,19 +18,10 @@ export default async function setup(): Promise<() => Promise<void>> {
   const folder = await mkdtemp(join(tmpdir(), 'portico-bundle-'));
   await Promise.all([
     promisify(execFile)(process.execPath, [join(ROOT, 'scripts/build.ts'), join(folder, 'portico')]),
-    build({
+    bundle({
       entryPoints: [join(ROOT, 'test/proxy/threads-entry.ts')],
       outdir: join(folder, 'threads'),
-      bundle: true,
-      splitting: true,
-      platform: 'node',
-      format: 'esm',
-      target: 'node24',
       outExtension: { '.js': '.mjs' },
-      banner: {
-        js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
-      },
-      logLevel: 'warning',
     }),
   ]);
   process.env[VARIABLE] = join(folder, 'portico');
