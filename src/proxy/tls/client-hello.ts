@@ -35,6 +35,8 @@ export function readServerName(bytes: Buffer): ServerName {
 function joinRecords(bytes: Buffer): Buffer | 'more' | null {
   const parts: Buffer[] = [];
   let gathered = 0;
+  /** The length of the message with its head, once that is there. */
+  let end: number | null = null;
   let at = 0;
   while (bytes.length - at >= RECORD_HEAD) {
     const length = bytes.readUInt16BE(at + 3);
@@ -42,12 +44,13 @@ function joinRecords(bytes: Buffer): Buffer | 'more' | null {
     const part = bytes.subarray(at + RECORD_HEAD, at + RECORD_HEAD + length);
     parts.push(part);
     gathered += part.length;
-    if (gathered >= MESSAGE_HEAD) {
-      const message = parts.length === 1 ? part : Buffer.concat(parts);
-      const end = MESSAGE_HEAD + message.readUIntBE(1, 3);
-      if (message[0] !== CLIENT_HELLO || end > MAX_BYTES) return null;
-      if (gathered >= end) return message.subarray(MESSAGE_HEAD, end);
+    if (end === null && gathered >= MESSAGE_HEAD) {
+      const head = Buffer.concat(parts, MESSAGE_HEAD);
+      end = MESSAGE_HEAD + head.readUIntBE(1, 3);
+      if (head[0] !== CLIENT_HELLO || end > MAX_BYTES) return null;
     }
+    // Once, and not for each record: there may be thousands of one byte.
+    if (end !== null && gathered >= end) return Buffer.concat(parts).subarray(MESSAGE_HEAD, end);
     if (part.length < length) return 'more';
     at += RECORD_HEAD + length;
   }

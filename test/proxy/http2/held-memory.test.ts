@@ -137,7 +137,9 @@ it('clients of HTTP/1.1 that do not read are bounded in sum too', async () => {
   await using pod = await scriptedUpstream(async (connection) => {
     await connection.message();
     connection.send('HTTP/1.1 200 OK\r\n\r\n');
-    const more = (): void => void connection.socket.write(piece, () => setImmediate(more));
+    const more = (): void => {
+      if (connection.socket.writable) connection.socket.write(piece, () => setImmediate(more));
+    };
     more();
     await connection.ended;
   });
