@@ -86,7 +86,7 @@ async function start({ config, env, log, threadEntry }: DaemonOptions): Promise<
 
   const failed = Promise.withResolvers<number>();
   const onFatal = failed.resolve;
-  const dataPlane = await startDataPlane({
+  const dataPlane = startDataPlane({
     ...{ config, log, threadEntry, onFatal },
     onNameFault: (service, fault) => reconciler.nameFault(service, fault),
   });

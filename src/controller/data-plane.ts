@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { healthCheck, httpsRedirect } from '../config/compile-settings.ts';
 import type { AccessLogFormat } from '../proxy/access-log.ts';
 import type { Config } from '../config/config.ts';
+import { createDefaultCertificate } from './default-certificate.ts';
 import { listenFailure, portFailureLine } from './listen-failure.ts';
 import type { LogSink } from './log.ts';
 import type { ListenFailure } from '../proxy/threads/messages.ts';
@@ -9,7 +10,6 @@ import { type ThreadFailure, type Threads, startThreads } from '../proxy/threads
 import { createNameResolver, dnsResolve } from '../proxy/balance/name-resolver.ts';
 import type { NameFault } from '../model/name-fault.ts';
 import type { ObjectKey } from '../model/objects.ts';
-import type { KeyPair } from '../model/secrets.ts';
 
 export interface DataPlaneOptions {
   readonly config: Config;
@@ -53,9 +53,9 @@ const TICKET_KEY_LIFETIME_MS = 12 * 60 * 60 * 1000;
 const DESCRIPTORS_LOG_MS = 60_000;
 
 /** Starts the threads. They listen as soon as they are given a table. */
-export async function startDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
+export function startDataPlane(options: DataPlaneOptions): DataPlane {
   const { config, log, threadEntry, onFatal } = options;
-  const selfSigned = config.httpsPort === 0 ? null : await defaultCertificate();
+  const selfSigned = config.httpsPort === 0 ? null : createDefaultCertificate(Date.now());
   const place = { host: config.bindAddress ?? undefined, reusePort: process.platform === 'linux' };
   let draining = false;
   let isStoreAway = false;
@@ -184,12 +184,6 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
       return aborted;
     },
   };
-}
-
-async function defaultCertificate(): Promise<KeyPair> {
-  // The library behind it is worth loading only where there is TLS.
-  const { createDefaultCertificate } = await import('./default-certificate.ts');
-  return createDefaultCertificate(Date.now());
 }
 
 /** `auto` is text for a person at a terminal, and JSON for everything else. */

@@ -201,7 +201,7 @@ describe('the process with a TLS port', () => {
     expect(said).not.toMatch(/PRIVATE KEY|LS0tLS1CRUdJTi/);
     for (const { key } of [good, renewed, expired, other]) {
       const lines = key.split('\n').slice(1, -2);
-      expect(lines.length).toBeGreaterThan(20);
+      expect(lines.length).toBeGreaterThan(2);
       for (const line of lines) expect(said.includes(line)).toBe(false);
     }
   });

@@ -1,5 +1,5 @@
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import forge from 'node-forge';
+import { type KeyObject, generateKeyPairSync } from 'node:crypto';
+import { type DistinguishedName, signCertificate } from '../../src/controller/x509.ts';
 import type { KeyPair } from '../../src/model/secrets.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -16,8 +16,7 @@ export interface Authority {
 
 export interface IssueOptions {
   readonly expired?: boolean;
-  /** Further parts of the subject: `{ organizationName: 'Shop' }`. */
-  readonly subject?: Readonly<Record<string, string>>;
+  readonly organizationName?: string;
   /** Good for servers only. */
   readonly serverOnly?: boolean;
 }
@@ -27,65 +26,42 @@ export function createAuthority(): Authority {
 }
 
 interface Issuer {
-  readonly name: forge.pki.CertificateField[];
-  readonly key: string;
+  readonly name: DistinguishedName;
+  readonly key: KeyObject;
   readonly chain: string;
 }
 
 function authorityBelow(parent: Issuer | null): Authority {
   const key = generateKey();
-  const above = parent?.name[0]?.value;
-  const name = [{ name: 'commonName', value: above ? `Below ${String(above)}` : 'Test authority' }];
-  const certificate = sign(name, parent?.name ?? name, key, parent?.key ?? key, [
-    { name: 'basicConstraints', cA: true },
-    { name: 'keyUsage', keyCertSign: true, digitalSignature: true },
-  ]);
+  const above = parent?.name[0]?.[1];
+  const name: DistinguishedName = [['commonName', above ? `Below ${above}` : 'Test authority']];
+  const content = { ...valid(), subject: name, issuer: parent?.name ?? name, isAuthority: true };
+  const certificate = signCertificate(content, key, parent?.key ?? key);
   const issuer = { name, key, chain: certificate + (parent?.chain ?? '') };
   return {
     certificate,
-    issue(names, { expired = false, subject = {}, serverOnly = false } = {}) {
+    issue(names, { expired = false, organizationName, serverOnly = false } = {}) {
       const key = generateKey();
-      const altNames = names.map((value) => ({ type: 2, value }));
-      const extensions = [
-        { name: 'subjectAltName', altNames },
-        ...(serverOnly ? [{ name: 'extKeyUsage', serverAuth: true }] : []),
+      const subject: DistinguishedName = [
+        ...(organizationName ? [['organizationName', organizationName] as const] : []),
+        ['commonName', names[0] ?? ''],
       ];
-      const parts = Object.entries({ ...subject, commonName: names[0] ?? '' });
-      const fields = parts.map(([part, value]) => ({ name: part, value, valueTagClass: UTF8 }));
-      return { certificate: sign(fields, name, key, issuer.key, extensions, expired) + issuer.chain, key };
+      const content = { ...valid(expired), subject, issuer: name, dnsNames: names, serverOnly };
+      return {
+        certificate: signCertificate(content, key, issuer.key) + issuer.chain,
+        key: key.export({ type: 'pkcs8', format: 'pem' }).toString(),
+      };
     },
     delegate: () => authorityBelow(issuer),
   };
 }
 
-const UTF8 = forge.asn1.Type.UTF8 as unknown as forge.asn1.Class;
+const generateKey = (): KeyObject => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
 
-function generateKey(): string {
-  return generateKeyPairSync('rsa', {
-    modulusLength: 2048,
-    publicKeyEncoding: { type: 'spki', format: 'pem' },
-    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
-  }).privateKey;
-}
-
-function sign(
-  subject: forge.pki.CertificateField[],
-  issuer: forge.pki.CertificateField[],
-  key: string,
-  issuerKey: string,
-  extensions: object[],
-  expired = false,
-): string {
-  const { pki } = forge;
-  const privateKey = pki.privateKeyFromPem(key);
-  const certificate = pki.createCertificate();
-  certificate.publicKey = pki.setRsaPublicKey(privateKey.n, privateKey.e);
-  certificate.serialNumber = `01${randomBytes(15).toString('hex')}`;
-  certificate.validity.notBefore = new Date(Date.now() - 30 * DAY_MS);
-  certificate.validity.notAfter = new Date(Date.now() + (expired ? -1 : 30) * DAY_MS);
-  certificate.setSubject(subject);
-  certificate.setIssuer(issuer);
-  certificate.setExtensions(extensions);
-  certificate.sign(pki.privateKeyFromPem(issuerKey), forge.md.sha256.create());
-  return pki.certificateToPem(certificate);
-}
+const valid = (expired = false) => ({
+  notBefore: new Date(Date.now() - 30 * DAY_MS),
+  notAfter: new Date(Date.now() + (expired ? -1 : 30) * DAY_MS),
+  dnsNames: [],
+  isAuthority: false,
+  serverOnly: false,
+});

@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:tls';
-import forge from 'node-forge';
+import { type DistinguishedName, signCertificate } from '../../../src/controller/x509.ts';
 import { serviceOf, slicesOf } from '../../e2e/site.ts';
 import type { ApiObject } from '../../support/api-server.ts';
 import { createAuthority } from '../../support/certificates.ts';
@@ -406,26 +406,20 @@ async function pathsTimesGlobs(site: Site): Promise<string | null> {
 
 async function largeKey(site: Site): Promise<string | null> {
   const host = 'key.attacker.test';
-  const key = forge.pki.privateKeyFromPem(
-    generateKeyPairSync('rsa', {
-      modulusLength: 4_608,
-      publicKeyEncoding: { type: 'spki', format: 'pem' },
-      privateKeyEncoding: { type: 'pkcs1', format: 'pem' },
-    }).privateKey,
-  );
-  const certificate = forge.pki.createCertificate();
-  certificate.publicKey = forge.pki.setRsaPublicKey(key.n, key.e);
-  certificate.serialNumber = '01';
-  certificate.validity.notBefore = new Date(Date.now() - 3_600_000);
-  certificate.validity.notAfter = new Date(Date.now() + 3_600_000);
-  const name = [{ name: 'commonName', value: host }];
-  certificate.setSubject(name);
-  certificate.setIssuer(name);
-  certificate.setExtensions([{ name: 'subjectAltName', altNames: [{ type: 2, value: host }] }]);
-  certificate.sign(key, forge.md.sha256.create());
+  const key = generateKeyPairSync('rsa', { modulusLength: 4_608 }).privateKey;
+  const name: DistinguishedName = [['commonName', host]];
+  const content = {
+    subject: name,
+    issuer: name,
+    notBefore: new Date(Date.now() - 3_600_000),
+    notAfter: new Date(Date.now() + 3_600_000),
+    dnsNames: [host],
+    isAuthority: false,
+    serverOnly: false,
+  };
   const data = {
-    'tls.crt': forge.pki.certificateToPem(certificate),
-    'tls.key': forge.pki.privateKeyToPem(key),
+    'tls.crt': signCertificate(content, key, key),
+    'tls.key': key.export({ type: 'pkcs8', format: 'pem' }).toString(),
   };
   const tls = [{ hosts: [host], secretName: 'large' }];
   await site.apply([

@@ -11,7 +11,7 @@ import { happens } from '../../support/until.ts';
 export const keys = { 'shop/all': authority().issue(['*.test', 'app.test', 'open.test', 'other.test']) };
 export const clients = createAuthority();
 export const strangers = createAuthority();
-export const ada = clients.issue(['ada'], { subject: { organizationName: 'Bücher, Sons + "Co"' } });
+export const ada = clients.issue(['ada'], { organizationName: 'Bücher, Sons + "Co"' });
 export const mallory = strangers.issue(['mallory']);
 
 export const policy = (policyId: string, change: Partial<ClientAuth> = {}): ClientAuth => {

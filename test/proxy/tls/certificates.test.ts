@@ -7,7 +7,7 @@ import type { CertificateReference } from '../../../src/routing/table.ts';
 import { tableOf } from '../../support/proxy.ts';
 import { authority } from '../../support/tls-proxy.ts';
 
-const selfSigned = await createDefaultCertificate(Date.now());
+const selfSigned = createDefaultCertificate(Date.now());
 const [one, two] = [authority().issue(['one.test']), authority().issue(['two.test'])];
 
 function certificates(ciphers = DEFAULT_CIPHERS): CertificateStore {

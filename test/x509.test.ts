@@ -1,0 +1,42 @@
+import { X509Certificate, generateKeyPairSync } from 'node:crypto';
+import { expect, it } from 'vitest';
+import { signCertificate } from '../src/controller/x509.ts';
+
+const content = {
+  subject: [
+    ['organizationName', 'Bücher'],
+    ['commonName', 'app.test'],
+  ],
+  issuer: [['commonName', 'authority']],
+  notBefore: new Date('2049-12-31T23:59:59Z'),
+  notAfter: new Date('2050-01-01T00:00:00Z'),
+  dnsNames: ['app.test', '*.example.com'],
+  isAuthority: false,
+  serverOnly: true,
+} as const;
+const ecdsa = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
+
+it.each([
+  ['ECDSA', ecdsa, rsa],
+  ['RSA', rsa, ecdsa],
+])('a certificate signed with %s is read as it was written', (_, issuer, own) => {
+  const certificate = new X509Certificate(signCertificate(content, own.privateKey, issuer.privateKey));
+  expect(certificate).toMatchObject({
+    subject: 'O=Bücher\nCN=app.test',
+    issuer: 'CN=authority',
+    subjectAltName: 'DNS:app.test, DNS:*.example.com',
+    validFromDate: content.notBefore,
+    validToDate: content.notAfter,
+    keyUsage: ['1.3.6.1.5.5.7.3.1'],
+    ca: false,
+  });
+  expect(certificate.publicKey.equals(own.publicKey)).toBe(true);
+  expect(certificate.verify(issuer.publicKey)).toBe(true);
+});
+
+it('the certificate of an authority says so', () => {
+  const authority = { ...content, dnsNames: [], isAuthority: true, serverOnly: false };
+  const pem = signCertificate(authority, ecdsa.privateKey, ecdsa.privateKey);
+  expect(new X509Certificate(pem)).toMatchObject({ ca: true, subjectAltName: undefined });
+});
