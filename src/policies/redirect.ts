@@ -1,14 +1,18 @@
 import { redirectTo } from '../http/local-response.ts';
+import { originForm } from '../http/path.ts';
 import type { AnnotationReader } from './annotation-reader.ts';
 import type { AnnotationSpec } from './annotation-spec.ts';
 import { definePolicy } from './policy.ts';
 
 export interface RedirectConfig {
   readonly status: RedirectStatus;
-  readonly location: string;
+  readonly location: RedirectLocation;
 }
 
-const STATUSES = ['301', '302', '303', '307', '308'] as const;
+/** A URL as it stands, or the same URL on another host. */
+export type RedirectLocation = string | { readonly host: string };
+
+export const STATUSES = ['301', '302', '303', '307', '308'] as const;
 export type RedirectStatus = (typeof STATUSES)[number];
 
 const URLS = 'an http or https URL';
@@ -92,11 +96,21 @@ export const redirect = definePolicy({
   },
 
   bind({ status, location }) {
+    if (typeof location !== 'string') {
+      return {
+        onRequest({ scheme, host, target }) {
+          const [port = ''] = /:\d+$/.exec(host) ?? [];
+          const same = `${scheme}://${location.host}${port}${originForm(target)}`;
+          return { kind: 'respond', response: redirectTo(Number(status), same) };
+        },
+      };
+    }
     const verdict = { kind: 'respond', response: redirectTo(Number(status), location) } as const;
     return { onRequest: () => verdict };
   },
 
-  describe: ({ status, location }) => `${status} to ${location}`,
+  describe: ({ status, location }) =>
+    `${status} to ${typeof location === 'string' ? location : `host ${location.host}`}`,
 });
 
 function redirectOf(

@@ -37,6 +37,7 @@ import { tlsPassthrough } from './tls-passthrough.ts';
 import { upstreamTls } from './upstream-tls.ts';
 import { upstreamConnection } from './upstream-connection.ts';
 import { upstreamHost } from './upstream-host.ts';
+import { wwwRedirect } from './www-redirect.ts';
 
 /**
  * Every policy, in the order in which they act on a request. Within a phase the order is that of the list; the reason for
@@ -48,6 +49,7 @@ export const POLICIES = [
   // redirect: read by the routing, before there is a route.
   hostAliases,
   pathRegex,
+  wwwRedirect,
   // redirect: read by decide(), before a policy of the route is asked.
   sslRedirect,
   // redirect: the root of the host before what all paths of an Ingress are redirected to, as in ingress-nginx.

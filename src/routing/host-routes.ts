@@ -121,7 +121,8 @@ function hostClients(
   oldestFirst: readonly Claims[],
   lost: (loser: Claims, message: string) => void,
 ): HostClients | null {
-  const asking = oldestFirst.filter(({ clients }) => clients !== null);
+  // A host that is redirected has nothing to protect.
+  const asking = oldestFirst.filter(({ clients, yields }) => clients !== null && !yields.has(scope));
   const [oldest] = oldestFirst;
   if (!oldest || asking.length === 0) return null;
   if (scope === CATCH_ALL) {

@@ -22,7 +22,7 @@ const PATH_KEYS: readonly NginxKey[] = [
     'relative-redirects',
     'Redirects of Portico have an absolute Location, as every client expects.',
   ),
-  notYet('host', 'low', 'from-to-www-redirect', 'The other host, with or without www, is not redirected.'),
+  served('host', 'low', 'from-to-www-redirect'),
   served('path', 'low', 'ssl-redirect'),
   served('path', 'medium', 'force-ssl-redirect'),
   differs('path', 'medium', 'preserve-trailing-slash', ONE_REDIRECT),

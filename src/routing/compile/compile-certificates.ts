@@ -3,7 +3,7 @@ import { type HostCertificate, defaultCertificate, hostCertificate } from '../ce
 import type { Claims } from '../ingress/claims.ts';
 import type { Compilation, Indexes } from './compilation.ts';
 import type { ClaimChange } from './compile-claims.ts';
-import { type CompiledScopes, claimantsOf } from './compile-scopes.ts';
+import { type CompiledScopes, claimantsOf, indexed } from './compile-scopes.ts';
 import { type AffectedDependents, dependentUpdate } from '../../model/dependents.ts';
 import { ObjectReader } from '../../model/object-reader.ts';
 import { type CompileFault, faultProblem } from './fault.ts';
@@ -54,6 +54,9 @@ export function compileCertificates(
   const affected = new Set(changes.flatMap(({ before, after }) => [...hostsOf(before), ...hostsOf(after)]));
   // Another namespace has a scope now: other entries count for the hosts below it.
   for (const [scope, after] of difference(from.scopes, scopes)) {
+    if (indexed(scope, ingressesByTlsHost, claims).some(({ yields }) => yields.has(scope))) {
+      affected.add(scope);
+    }
     if (get(from.scopes, scope)?.namespace === after?.namespace) continue;
     if (get(ingressesByTlsHost, scope)) affected.add(scope);
     for (const ingress of get(ingressesByScope, scope) ?? []) {
@@ -86,7 +89,10 @@ export function compileCertificates(
   }
   for (const host of affected) {
     const before = certificates.get(host);
-    const claimants = claimantsOf(host, ingressesByTlsHost, claims);
+    const [first] = claimantsOf(host, ingressesByScope, claims);
+    const claimants = indexed(host, ingressesByTlsHost, claims).filter(
+      (each) => !each.yields.has(host) || each === first,
+    );
     for (const ingress of before?.problems.keys() ?? []) affectedIngresses.add(ingress);
     if (claimants.length === 0) {
       certificates.delete(host);

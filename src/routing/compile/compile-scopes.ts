@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Claims } from '../ingress/claims.ts';
+import { wwwHostTaken } from '../ingress/www-claims.ts';
 import type { Compilation, Indexes } from './compilation.ts';
 import type { ClaimChange } from './compile-claims.ts';
 import { type CompileFault, faultProblem } from './fault.ts';
@@ -68,16 +69,18 @@ export function compileScopes(
   const fresh = new Map<Scope, ScopeRoutes>();
   for (const scope of affected) {
     const all = claimants(scope);
-    const canaries = claimantsOf(scope, canariesByScope, claims);
+    const yielded = yieldedAt(scope, all, ingressesByScope, claims);
+    const canaries = indexed(scope, canariesByScope, claims);
     if (all.length === 0 && canaries.length === 0) continue;
     const owner = hostOwner(scope, hostOwnership, claimants);
     if (owner === null) {
-      fresh.set(scope, isolated(scope, all, canaries, shared, faults));
+      const routes = isolated(scope, all, canaries, shared, faults);
+      fresh.set(scope, { ...routes, conflicts: new Map([...routes.conflicts, ...yielded]) });
       continue;
     }
     const having = all.filter((each) => mayHave(each, owner));
     const routes = isolated(scope, having, canaries, shared, faults);
-    const conflicts = new Map(routes.conflicts);
+    const conflicts = new Map([...routes.conflicts, ...yielded]);
     for (const each of all) {
       if (!mayHave(each, owner)) conflicts.set(each.ingress, [notOwner(scope, each, owner)]);
     }
@@ -146,13 +149,37 @@ export function compileScopes(
   };
 }
 
-/** The Ingresses that an index has for a scope, the oldest first. */
+/**
+ * The Ingresses that have a scope, the oldest first: those with rules for it, or the first of those that redirect from there
+ * while there are none.
+ */
 export function claimantsOf(
   scope: Scope,
   ingressesByScope: ReverseIndex,
   claims: ShardedMap<Claims>,
 ): readonly Claims[] {
-  const ingresses = [...(get(ingressesByScope, scope) ?? [])];
+  const oldestFirst = indexed(scope, ingressesByScope, claims);
+  const withRules = oldestFirst.filter(({ yields }) => !yields.has(scope));
+  return withRules.length > 0 ? withRules : oldestFirst.slice(0, 1);
+}
+
+/** The Ingresses that would redirect from a scope if those that have it had no rules for it, and what they are told. */
+function yieldedAt(
+  scope: Scope,
+  [first]: readonly Claims[],
+  ingressesByScope: ReverseIndex,
+  claims: ShardedMap<Claims>,
+): ReadonlyMap<ObjectKey, readonly Problem[]> {
+  if (!first || first.yields.has(scope)) return new Map();
+  const yielding = indexed(scope, ingressesByScope, claims).filter(({ yields }) => yields.has(scope));
+  return new Map(
+    yielding.map(({ ingress, object }) => [ingress, [wwwHostTaken(scope, first.ingress, object)]]),
+  );
+}
+
+/** The Ingresses that an index has under a key, the oldest first. */
+export function indexed(key: string, index: ReverseIndex, claims: ShardedMap<Claims>): readonly Claims[] {
+  const ingresses = [...(get(index, key) ?? [])];
   return ingresses.flatMap((ingress) => get(claims, ingress) ?? []).sort(byAge);
 }
 

@@ -26,6 +26,7 @@ import type { CompileSettings } from '../settings.ts';
 import { TENANT_LIMITS } from '../tenant-limits.ts';
 import { patternPathProblem } from './pattern-path.ts';
 import { type TlsClaim, readTls } from './tls-claims.ts';
+import { withWwwHosts, wwwClaims, wwwHostTaken } from './www-claims.ts';
 import { validateObject } from '../../model/validation/validate.ts';
 
 /** One path that an Ingress claims, in one scope or several. */
@@ -77,6 +78,8 @@ export interface Claims {
    * Empty for a canary, which claims nothing of its own.
    */
   readonly scopes: ReadonlyMap<Scope, readonly PathClaim[]>;
+  /** Those of `scopes` that it has only while no Ingress has rules for them: see `wwwClaims`. */
+  readonly yields: ReadonlySet<Scope>;
   /** What a canary takes a share of; null for an ordinary Ingress. */
   readonly canary: CanaryClaims | null;
   /** Whether it makes all paths of its namespace on its hosts regular expressions. */
@@ -139,6 +142,12 @@ export function readClaims(
   const { hosts: aliases = [] } = policies?.configs['host-aliases'] ?? {};
   const others = [...aliases, ...annotations.globs.map(globScope)];
   const scopes = readScopes(spec['rules'], others, object, problems, readClaim);
+  const yields = new Set<Scope>();
+  for (const [host, paths] of wwwClaims(scopes, others, policies)) {
+    if (scopes.has(host)) problems.push(wwwHostTaken(host, key, object));
+    else yields.add(host);
+    scopes.set(host, scopes.get(host) ?? paths);
+  }
   // Rules that are there and cannot be read do not make an Ingress the one that takes everything.
   const hasRules = !isAbsent(spec['rules']) && !(Array.isArray(spec['rules']) && spec['rules'].length === 0);
   if (!hasRules && isObject(spec['defaultBackend'])) scopes.set(CATCH_ALL, []);
@@ -146,7 +155,7 @@ export function readClaims(
   const config = policies?.configs.canary;
   const tls = config
     ? new Map<string, TlsClaim>()
-    : readTls(spec['tls'], object, [...scopes.keys()], annotations.globs, problems);
+    : withWwwHosts(readTls(spec['tls'], object, [...scopes.keys()], annotations.globs, problems), yields);
   const common = {
     ingress: key,
     object,
@@ -160,9 +169,10 @@ export function readClaims(
     problems:
       problems.length > MAX_PROBLEMS ? firstOfEachCode(sortProblems(problems), MAX_PROBLEMS + 1) : problems,
   };
-  if (!config) return { ...common, scopes, canary: null, defaultRoute, clients: clientAuthOf(policies) };
+  if (!config)
+    return { ...common, scopes, yields, canary: null, defaultRoute, clients: clientAuthOf(policies) };
   const canary = { config, policies, scopes, defaultRoute };
-  return { ...common, scopes: new Map(), canary, defaultRoute: null, clients: null };
+  return { ...common, scopes: new Map(), yields, canary, defaultRoute: null, clients: null };
 }
 
 /** An Ingress that claims nothing, and the problems that say why. */
@@ -173,7 +183,14 @@ export function emptyClaims(key: ObjectKey, ingress: unknown, problems: readonly
 
 /** An Ingress that claims nothing. */
 export function claimNothing({ ingress, object, age }: Pick<Claims, 'ingress' | 'object' | 'age'>): Claims {
-  const nothing = { scopes: new Map(), canary: null, defaultRoute: null, tls: new Map(), clients: null };
+  const nothing = {
+    scopes: new Map(),
+    yields: new Set<Scope>(),
+    canary: null,
+    defaultRoute: null,
+    tls: new Map(),
+    clients: null,
+  };
   const unread = { makesPatterns: false, policySecrets: [], dependencies: [], problems: [] };
   return { ingress, object, age, ...nothing, ...unread, use: { routes: 0, globs: 0 } };
 }
