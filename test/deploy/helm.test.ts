@@ -165,6 +165,8 @@ describe('edge-daemonset', () => {
     expect(pod?.containers[0]?.args).toEqual([
       'run',
       '--status-socket=/run/portico/status.sock',
+      '--admin-socket=/run/portico/admin.sock',
+      '--admin-address=127.0.0.1:10253',
       '--watch-namespace=shop',
       '--watch-namespace=blog',
       '--ingress-class=edge',
@@ -243,6 +245,7 @@ describe('edge-deployment', () => {
     const pod = deployment.spec?.template.spec;
     expect(pod?.containers[0]?.args).toEqual([
       'run',
+      '--admin-socket=/run/portico/admin.sock',
       '--ingress-class=edge',
       '--controller-name=example.com/edge',
       '--http-port=80',
@@ -290,12 +293,15 @@ describe('habits', () => {
       priorityClassName: 'high',
       affinity: { nodeAffinity: {} },
       topologySpreadConstraints: [{ topologyKey: 'topology.kubernetes.io/zone' }],
-      volumes: [{ name: 'cache', emptyDir: {} }],
+      volumes: [{ name: 'run' }, { name: 'cache', emptyDir: {} }],
     });
     expect(deployment.spec?.template.metadata?.labels).toMatchObject({ 'example.com/team': 'web' });
     const [container] = pod?.containers ?? [];
     expect(container?.env).toContainEqual({ name: 'TZ', value: 'UTC' });
-    expect(container?.volumeMounts).toEqual([{ name: 'cache', mountPath: '/cache' }]);
+    expect(container?.volumeMounts?.map(({ name, mountPath }) => [name, mountPath])).toEqual([
+      ['run', '/run/portico'],
+      ['cache', '/cache'],
+    ]);
     expect(objects.find(({ object }) => object.kind === 'ServiceAccount')?.object).toMatchObject({
       metadata: { annotations: { 'example.com/role': 'edge' } },
     });

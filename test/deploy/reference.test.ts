@@ -76,7 +76,7 @@ test('every flag that the guides name exists', () => {
   // Of kubectl, Helm and ingress-nginx; and of single commands, which are no flags of configuration.
   const others = new Set(
     (
-      'for timeout set namespace create-namespace default-ssl-certificate publish-status-address resolve ' +
+      'for from once sort backends conflicts severity node unix-socket timeout set namespace create-namespace default-ssl-certificate publish-status-address resolve ' +
       'prefix tail patch output ignore strict offline fail-on ingress-nginx-flags patch-file ignore-not-found docker-server docker-username docker-password'
     ).split(' '),
   );

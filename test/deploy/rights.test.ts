@@ -61,7 +61,7 @@ function flagsOf(manifests: readonly Manifest[]): readonly string[] {
   const { template } = theOnly<{ spec: { template: V1PodTemplateSpec } }>(kind, manifests).spec;
   const [command, ...flags] = template.spec?.containers[0]?.args ?? [];
   expect(command).toBe('run');
-  return flags.filter((flag) => !/^--(status-socket|http-port|https-port)=/.test(flag));
+  return flags.filter((flag) => !/^--((?:status|admin)-socket|http-port|https-port)=/.test(flag));
 }
 
 function addressOf({ api }: ScriptedCluster, name: string): string | undefined {

@@ -134,12 +134,8 @@ describe('deployment.yaml', () => {
     const template = base.spec?.template.spec;
     expect(pod?.securityContext).toEqual(template?.securityContext);
     expect(container?.securityContext).toEqual(template?.containers[0]?.securityContext);
-    expect([pod?.hostNetwork, pod?.hostPID, pod?.hostIPC, pod?.volumes]).toEqual([
-      undefined,
-      undefined,
-      undefined,
-      undefined,
-    ]);
+    expect([pod?.hostNetwork, pod?.hostPID, pod?.hostIPC]).toEqual([undefined, undefined, undefined]);
+    expect(pod?.volumes).toEqual([{ name: 'run', emptyDir: { medium: 'Memory', sizeLimit: '1Mi' } }]);
     expect(container?.ports?.filter(({ hostPort }) => hostPort !== undefined)).toEqual([]);
   });
 

@@ -64,15 +64,22 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - run
 {{- range .Values.args }}
 {{- $flag := regexFind "^--[a-z0-9-]+" . }}
-{{- with get (dict "--workers" "workers" "--ingress-class" "ingressClass.name" "--controller-name" "ingressClass.controller" "--http-port" "ports.http" "--https-port" "ports.https" "--status-port" "ports.status") $flag }}
+{{- with get (dict "--workers" "workers" "--ingress-class" "ingressClass.name" "--controller-name" "ingressClass.controller" "--http-port" "ports.http" "--https-port" "ports.https" "--status-port" "ports.status" "--admin-address" "admin.port") $flag }}
 {{- fail (printf "args: %s: set the value %s instead, on which more depends" $flag .) }}
 {{- end }}
 {{- end }}
 {{- $named := join " " .Values.args | regexMatch "--publish-(address|service)" }}
 {{- if eq .Values.kind "DaemonSet" }}
 - --status-socket=/run/portico/status.sock
-{{- else if not $named }}
+- --admin-socket=/run/portico/admin.sock
+{{- else }}
+- --admin-socket=/run/portico/admin.sock
+{{- if not $named }}
 - --publish-service={{ include "portico.namespace" . }}/{{ include "portico.name" . }}
+{{- end }}
+{{- end }}
+{{- with int .Values.admin.port }}
+- --admin-address=127.0.0.1:{{ . }}
 {{- end }}
 {{- range include "portico.watched" . | fromJsonArray }}
 - --watch-namespace={{ . }}
