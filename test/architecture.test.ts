@@ -62,7 +62,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   admin: CORE,
   config: [...CORE, 'proxy'],
   controller: ['', ...CORE, 'admin', 'config', 'kubernetes', 'proxy', 'publish', 'watch'],
-  cli: ['', ...CORE, 'config', 'controller', 'kubernetes', 'proxy', 'publish', 'watch'],
+  cli: ['', ...CORE, 'admin', 'config', 'controller', 'kubernetes', 'proxy', 'publish', 'watch'],
   '': ['cli', 'proxy'],
 };
 

@@ -176,7 +176,7 @@ it.each([
   [
     'admin-address',
     '0.0.0.0:9000',
-    'the admin API asks nobody who they are; write one such as 127.0.0.1:10255',
+    'the admin API asks nobody who they are; write one such as 127.0.0.1:10253',
   ],
   ['admin-address', 'localhost:9000', 'is not a loopback address with a port'],
   ['admin-address', '127.0.0.1:0', 'is not a loopback address with a port'],

@@ -1,7 +1,8 @@
 import { healthCheck, httpsRedirect } from '../config/compile-settings.ts';
 import type { CompileConfig } from '../config/config.ts';
 import { EXIT } from '../config/exit-codes.ts';
-import { explainFully, parseUrl } from '../routing/explain-url.ts';
+import { type FullExplanation, explainFully, parseUrl } from '../routing/explain-url.ts';
+import type { AdminClient } from './admin-client.ts';
 import { compileOnce } from './compile-once.ts';
 import { explanationText } from './explanation-text.ts';
 
@@ -32,5 +33,24 @@ export async function runExplain(
     hidesValues: false,
   });
   write(output === 'json' ? `${JSON.stringify(full, null, 2)}\n` : explanationText(url, full));
+  return EXIT.ok;
+}
+
+/** The same of what a running Portico serves. */
+export async function runLiveExplain(
+  client: AdminClient,
+  url: string,
+  output: 'text' | 'json',
+  write: (text: string) => void,
+): Promise<number> {
+  const parsed = parseUrl(url);
+  if (parsed.kind === 'invalid') {
+    console.error(`portico explain: ${parsed.reason}`);
+    return EXIT.usage;
+  }
+  const answer = await client.get<{ explanation: FullExplanation }>(`explain?url=${encodeURIComponent(url)}`);
+  write(
+    output === 'json' ? `${JSON.stringify(answer, null, 2)}\n` : explanationText(url, answer.explanation),
+  );
   return EXIT.ok;
 }

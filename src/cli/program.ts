@@ -12,6 +12,9 @@ import { unknownVariables } from '../config/unknown-variables.ts';
 import { CHECK_OUTPUTS, type CheckOutput } from './check-result.ts';
 import { type CompletedCommand, SHELLS, type Shell } from './completion.ts';
 import type { AuditOutput, FailOn } from './audit.ts';
+import type { AdminClient } from './admin-client.ts';
+import { LIVE_OUTPUTS, type LiveOutput } from './live-output.ts';
+import { TOP_ORDERS, type TopOrder } from './top-orders.ts';
 import { closestMatch } from '../model/closest-match.ts';
 import { VERSION } from '../version.ts';
 
@@ -78,17 +81,25 @@ export async function main(argv: readonly string[], threadEntry: URL): Promise<n
     READING_FLAGS,
   );
   explain.argument('<url>', 'such as http://shop.example.com/cart');
-  explain.addOption(outputOption()).option('--offline', OFFLINE_CLASS);
+  explain
+    .addOption(outputOption())
+    .option('--offline', OFFLINE_CLASS)
+    .option('--from <place>', `${FROM}; without it the manifests or the cluster are read`);
   explain.action(async (url: string, flags: FlagValues) => {
+    const output = flags['output'] === 'json' ? 'json' : 'text';
+    if (flags['from'] !== undefined) {
+      const { runLiveExplain } = await import('./explain.ts');
+      exitCode = await onRunning('explain', argv, String(flags['from']), (client) =>
+        runLiveExplain(client, url, output, write),
+      );
+      return;
+    }
     exitCode = await withConfig(
       explain,
       resolveCompileConfig(byFlagName(flags), process.env),
       async (config) => {
         const { runExplain } = await import('./explain.ts');
-        const options = {
-          output: flags['output'] === 'json' ? 'json' : 'text',
-          offline: flags['offline'] === true,
-        } as const;
+        const options = { output, offline: flags['offline'] === true } as const;
         return runExplain(config, process.env, url, options, write);
       },
     );
@@ -130,6 +141,58 @@ export async function main(argv: readonly string[], threadEntry: URL): Promise<n
           return runAudit(config, process.env, request, write);
         },
       );
+    });
+
+  const live = (name: string, description: string): Command =>
+    program
+      .command(name)
+      .description(description)
+      .option('--from <place>', `${FROM}; default: ${USUAL_FROM}`)
+      .exitOverride()
+      .configureHelp(HELP);
+  const liveOutput = (): Option => choiceOption('--output', LIVE_OUTPUTS, 'how to print', 'text');
+
+  live('status', 'say how a running Portico is; ends with 1 if it is not ready')
+    .addOption(liveOutput())
+    .action(async ({ from, output }: LiveFlags) => {
+      const { runStatus } = await import('./status.ts');
+      exitCode = await onRunning('status', argv, from, (client) => runStatus(client, output, write));
+    });
+
+  live('routes', 'list what a running Portico serves')
+    .argument('[filter...]', 'words that occur in the host, the path, the object or a backend')
+    .addOption(liveOutput())
+    .action(async (filter: readonly string[], { from, output }: LiveFlags) => {
+      const { runRoutes } = await import('./routes.ts');
+      exitCode = await onRunning('routes', argv, from, (client) =>
+        runRoutes(client, filter.join(' '), output, write),
+      );
+    });
+
+  live('problems', 'list what is wrong with the objects that a running Portico serves')
+    .argument('[filter]', 'text that occurs in the object, the field, the code or the message', '')
+    .option('--namespace <name>', 'only of this namespace', '')
+    .addOption(new Option('--severity <severity>', 'only of this severity').choices(SEVERITIES).default(''))
+    .option('--conflicts', 'only where an object lost something to another one')
+    .addOption(liveOutput())
+    .action(async (filter: string, { from, output, namespace, severity, conflicts }: ProblemFlags) => {
+      const { runProblems } = await import('./problems.ts');
+      const wanted = { filter, namespace, severity, conflicts: conflicts === true };
+      exitCode = await onRunning('problems', argv, from, (client) =>
+        runProblems(client, wanted, output, write),
+      );
+    });
+
+  live('top', 'show the busiest routes of a running Portico, until q or Ctrl-C')
+    .addOption(choiceOption('--sort', TOP_ORDERS, 'what comes first: keys r, e and l change it', 'requests'))
+    .option('--backends', 'backends in the place of routes: key b changes it')
+    .option('--once', 'print one snapshot and end, as if it were not a terminal')
+    .addOption(outputOption())
+    .action(async ({ from, output, sort, backends, once }: TopFlags) => {
+      const { runTop } = await import('./top.ts');
+      const of = backends === true ? 'backends' : 'routes';
+      const options = { order: sort, of, once: once === true, json: output === 'json' } as const;
+      exitCode = await onRunning('top', argv, from, (client) => runTop(client, options, write));
     });
 
   program
@@ -180,6 +243,59 @@ export async function main(argv: readonly string[], threadEntry: URL): Promise<n
   }
 }
 
+const FROM =
+  'ask a running Portico: the socket of --admin-socket, the address of --admin-address, or pod/NAMESPACE/NAME to run kubectl exec there';
+const USUAL_FROM = '/run/portico/admin.sock if it is there, otherwise 127.0.0.1:10253';
+const SEVERITIES = ['error', 'warning', 'info'] as const;
+
+interface LiveFlags {
+  readonly from?: string;
+  readonly output: LiveOutput;
+}
+
+interface ProblemFlags extends LiveFlags {
+  readonly namespace: string;
+  readonly severity: string;
+  readonly conflicts?: boolean;
+}
+
+interface TopFlags {
+  readonly from?: string;
+  readonly output?: string;
+  readonly sort: TopOrder;
+  readonly backends?: boolean;
+  readonly once?: boolean;
+}
+
+/** Runs a command on the Portico that `from` names: here, or in its Pod. */
+async function onRunning(
+  name: string,
+  argv: readonly string[],
+  from: string | undefined,
+  use: (client: AdminClient) => Promise<number>,
+): Promise<number> {
+  const { AdminClient, AdminFailure, parseFrom } = await import('./admin-client.ts');
+  const place = parseFrom(from);
+  if (place === null) {
+    console.error(
+      `portico ${name}: --from: '${from}' is neither a socket, an address such as 127.0.0.1:10253, nor pod/NAMESPACE/NAME`,
+    );
+    return EXIT.usage;
+  }
+  if (place.kind === 'pod') {
+    const { runInPod, withoutFrom } = await import('./in-pod.ts');
+    const socket = ['--from', '/run/portico/admin.sock'];
+    return runInPod(place.namespace, place.name, [...withoutFrom(argv.slice(2)), ...socket]);
+  }
+  try {
+    return await use(new AdminClient(place));
+  } catch (error) {
+    if (!(error instanceof AdminFailure)) throw error;
+    console.error(`portico ${name}: ${error.message}`);
+    return EXIT.unavailable;
+  }
+}
+
 /** What may be spent on the last lines of a log that nobody reads. */
 const LOG_END_TIMEOUT_MS = 1_000;
 
@@ -214,6 +330,9 @@ Examples:
   helm template ./chart | portico check --manifests - --offline
   # Where does this URL go, and why?
   portico explain --manifests ./manifests http://shop.example.com/cart
+  # How is a running Portico, and what is slow?
+  portico status --from 127.0.0.1:10253
+  portico top --from pod/portico-system/portico-x7k2p
   # What becomes of annotations of ingress-nginx?
   portico audit --kubeconfig ~/.kube/config --output html > audit.html
   # What would uninstalling remove?
@@ -224,10 +343,10 @@ environment: --http-port is PORTICO_HTTP_PORT.
 
 Exit codes:
   0    success; run: stopped by SIGTERM or SIGINT
-  1    check found an error, audit what --fail-on names; probe: no
+  1    check found an error, audit what --fail-on names; probe, status: no
   64   a flag or an argument is wrong
   66   manifests or a kubeconfig cannot be read
-  69   the API server cannot be reached, or a port is in use
+  69   the API server or a running Portico cannot be reached, or a port is in use
   70   a fault in Portico
   77   no right to listen on a port
   130  a second signal ended it

@@ -83,7 +83,7 @@ export const adminAddress: Parse<AdminAddress> = (given) => {
       ? 'can be reached from other machines, and the admin API asks nobody who they are'
       : 'is not a loopback address with a port';
   return {
-    error: `'${given}' ${why}; write one such as 127.0.0.1:10255, and reach it by kubectl port-forward`,
+    error: `'${given}' ${why}; write one such as 127.0.0.1:10253, and reach it by kubectl port-forward`,
   };
 };
 

@@ -372,7 +372,7 @@ export const RUN_FLAGS: readonly Flag[] = [
     value: '<auto|off|ip:port>',
     default: 'auto',
     description:
-      'serve the admin API and its page on this loopback address, such as 127.0.0.1:10255, to everybody on the machine; auto is that with --manifests (another port if it is taken), and off with a cluster',
+      'serve the admin API and its page on this loopback address, such as 127.0.0.1:10253, to everybody on the machine; auto is that with --manifests (another port if it is taken), and off with a cluster',
     group: 'Listening',
   },
   {

@@ -32,7 +32,7 @@ export interface AdminApiOptions extends StatusOptions {
 }
 
 /** Where the page is for who starts Portico with files, if the port is free. */
-const USUAL_PORT = 10_255;
+const USUAL_PORT = 10_253;
 
 /**
  * Listens for the admin API where the flags say. `onFatal` is called with the exit code for what cannot be listened on;

@@ -1,0 +1,3 @@
+/** What `portico top` shows first. */
+export const TOP_ORDERS = ['requests', 'errors', 'latency'] as const;
+export type TopOrder = (typeof TOP_ORDERS)[number];
