@@ -31,7 +31,9 @@ export async function annotationsPage(): Promise<string> {
     'A value that is not valid is reported on the Ingress and the default is used. Where a policy decides who gets in, or what',
     'is verified, it closes instead: every path of the Ingress answers 503 until the value is valid.',
     '',
-    ...POLICIES.flatMap(policySection),
+    ...(POLICIES as readonly PolicyModule[])
+      .filter(({ annotations }) => annotations.length > 0)
+      .flatMap(policySection),
     '## Further hosts',
     '',
     ...annotationTable([HOST_GLOBS]),

@@ -178,6 +178,8 @@ describe('one policy is one file', () => {
       // The name of a policy that does not act by itself is what its config is read by.
       const names = policy.annotations.flatMap((spec) => [spec.name ?? spec.global ?? '', ...namesOf(spec)]);
       const quoted = names.filter((name) => name !== '' && (policy.bind || name !== policy.name));
+      // Some are asked for by routes of Gateways alone.
+      if (policy.annotations.length === 0) continue;
       expect(quoted.length, policy.name).toBeGreaterThan(0);
       const naming = others
         .filter(([, text]) => quoted.some((name) => text.includes(`'${name}'`)))

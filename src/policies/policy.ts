@@ -1,4 +1,6 @@
+import type { UntypedObject } from '../model/untyped.ts';
 import type { AnnotationReader } from './annotation-reader.ts';
+import type { FilterReader } from './filter-reader.ts';
 import type { AnnotationSpec } from './annotation-spec.ts';
 import type { ObjectKey } from '../model/objects.ts';
 import type { SecretData } from '../model/secret-data.ts';
@@ -41,6 +43,13 @@ export interface PolicyModule<C extends object = object, N extends string = stri
   readonly reservedPrefixes?: readonly string[];
   /** Called when one of `annotations` is written, or a global option of theirs is set. Null when they ask for nothing. */
   parse(read: AnnotationReader): C | null;
+  /** The types of filters of Gateway API that ask for it. */
+  readonly filters?: readonly string[];
+  /**
+   * The config that one of these filters asks for, null for nothing: `filter` is what it says under its own name. Fails
+   * through `read` for what it cannot keep to.
+   */
+  fromFilter?(filter: UntypedObject, read: FilterReader): C | null;
   /** For goldens, `explain` and the reference: `least-requests`. */
   describe(config: C): string;
   /** The same without the values of header fields, for the admin API; `describe` where it has none. */

@@ -11,10 +11,12 @@ import { cookieRewrite } from './cookie-rewrite.ts';
 import { compression } from './compression.ts';
 import { clientName } from './client-name.ts';
 import { cors } from './cors.ts';
+import { corsFilter } from './cors-filter.ts';
 import { customHeaders } from './custom-headers.ts';
 import { errorBackend } from './error-backend.ts';
 import { externalAuth } from './external-auth.ts';
 import { globalHeaders } from './global-headers.ts';
+import { headerModifier } from './header-modifier.ts';
 import { hostAliases } from './host-aliases.ts';
 import { locationRewrite } from './location-rewrite.ts';
 import { pathRegex } from './path-regex.ts';
@@ -22,6 +24,8 @@ import { mirror } from './mirror.ts';
 import type { PolicyModule } from './policy.ts';
 import { rateLimit } from './rate-limit.ts';
 import { redirect } from './redirect.ts';
+import { requestRedirect } from './request-redirect.ts';
+import { requestTimeout } from './request-timeout.ts';
 import { requestBody } from './request-body.ts';
 import { responseRate } from './response-rate.ts';
 import { retries } from './retries.ts';
@@ -56,7 +60,9 @@ export const POLICIES = [
   appRoot,
   // redirect: a preflight is answered before limits and access, which it brings no credentials for; it follows no redirect.
   cors,
+  corsFilter,
   redirect,
+  requestRedirect,
   // limit: who asks for too much costs nothing that comes after it.
   rateLimit,
   // access: decided by the connection, before anything that costs more.
@@ -97,6 +103,8 @@ export const POLICIES = [
   timeouts,
   // upstream: which one comes after it.
   retries,
+  // upstream: how long all of that may take.
+  requestTimeout,
   // upstream: what may come back from it.
   responseHead,
   // response: how fast they go on.
@@ -107,6 +115,8 @@ export const POLICIES = [
   // response: after what changes the fields of Pods, whose values they replace.
   customHeaders,
   responseHeaders,
+  // response, and rewrite of requests: what a route says of fields, after all else.
+  headerModifier,
   // response: by what the fields say in the end.
   compression,
   // response: read by the thread when an exchange is over.

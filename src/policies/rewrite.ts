@@ -1,8 +1,9 @@
 import { redirectTo } from '../http/local-response.ts';
-import { normalizePath, normalizeRulePath, originForm } from '../http/path.ts';
+import { normalizePath, originForm } from '../http/path.ts';
 import type { MatchedRule, RequestView } from '../http/request-view.ts';
 import type { AnnotationReader } from './annotation-reader.ts';
 import type { AnnotationSpec } from './annotation-spec.ts';
+import { type PathChange, changedPath, describePathChange, readPathChange } from './path-change.ts';
 import { CONTINUE, type Verdict, definePolicy } from './policy.ts';
 
 export interface RewriteConfig {
@@ -17,12 +18,14 @@ export interface RewriteConfig {
 }
 
 export type Rewrite =
-  /** In place of the part of the path that the rule takes. */
-  | { readonly kind: 'prefix'; readonly prefix: string }
+  | PathChange
   /** In place of the whole path, with `$1` to `$9`. */
   | { readonly kind: 'path'; readonly target: string }
   /** The client is sent there, with `$1` to `$9`. */
   | { readonly kind: 'redirect'; readonly location: string };
+
+/** With `$1` to `$9`. */
+type Template = Extract<Rewrite, { kind: 'path' | 'redirect' }>;
 
 const GROUPS = '`$1` to `$9` stand for what the groups of the regular expression took';
 
@@ -97,6 +100,13 @@ export const rewrite = definePolicy({
     return { rewrite: asNginx, ofHost: { unlessPath: targetOf(asNginx) }, forwardedPrefix };
   },
 
+  filters: ['URLRewrite'],
+
+  fromFilter({ path }, read) {
+    const change = readPathChange(path, read);
+    return change && { rewrite: change, ofHost: null, forwardedPrefix: null };
+  },
+
   bind({ rewrite: chosen, ofHost, forwardedPrefix }) {
     const rewritten = pathWriter(chosen);
     const prefix = forwardedPrefix === null ? null : filler(forwardedPrefix);
@@ -132,7 +142,8 @@ export const rewrite = definePolicy({
 function describeRewrite(chosen: Rewrite): string {
   switch (chosen.kind) {
     case 'prefix':
-      return `prefix to ${chosen.prefix}`;
+    case 'whole':
+      return describePathChange(chosen);
     case 'path':
       return `path to ${chosen.target}`;
     case 'redirect':
@@ -142,7 +153,7 @@ function describeRewrite(chosen: Rewrite): string {
   }
 }
 
-function targetOf(chosen: Exclude<Rewrite, { kind: 'prefix' }>): string {
+function targetOf(chosen: Template): string {
   return chosen.kind === 'path' ? chosen.target : chosen.location;
 }
 
@@ -160,7 +171,7 @@ function readPrefix(read: AnnotationReader): Rewrite | null {
   return null;
 }
 
-function readNginxTarget(read: AnnotationReader): Exclude<Rewrite, { kind: 'prefix' }> | null {
+function readNginxTarget(read: AnnotationReader): Template | null {
   const isUrl = URL_TEXT.test(read.text(NGINX_TARGET)?.trim() ?? '');
   const advice = 'write a path such as /$1, without variables but $1 to $9';
   const target = templateOf(read, NGINX_TARGET, isUrl ? URL_TEXT : NGINX_PATH, advice);
@@ -189,20 +200,12 @@ type PathWriter = (rule: MatchedRule) => string | 'too-costly' | null;
 
 /** The new path, or the URL to redirect to; null leaves the path as it is. */
 function pathWriter(chosen: Rewrite): PathWriter {
-  if (chosen.kind !== 'prefix') {
-    const fill = filler(targetOf(chosen));
-    if (chosen.kind === 'redirect') return fill;
-    return (rule) => {
-      const path = fill(rule);
-      return path === null || path === 'too-costly' || path.startsWith('/') ? path : `/${path}`;
-    };
-  }
-  const base = chosen.prefix.replace(/\/$/, '');
-  return ({ path, isPattern, requestPath }) => {
-    const taken = isPattern ? null : normalizeRulePath(path);
-    if (taken === null) return null;
-    const rest = requestPath.slice(taken.endsWith('/') ? taken.length - 1 : taken.length);
-    return rest === '' && base !== '' ? base : `${base}/${rest.replace(/^\//, '')}`;
+  if (chosen.kind === 'prefix' || chosen.kind === 'whole') return (rule) => changedPath(chosen, rule);
+  const fill = filler(targetOf(chosen));
+  if (chosen.kind === 'redirect') return fill;
+  return (rule) => {
+    const path = fill(rule);
+    return path === null || path === 'too-costly' || path.startsWith('/') ? path : `/${path}`;
   };
 }
 

@@ -37,6 +37,13 @@ export const upstreamHost = definePolicy({
     return null;
   },
 
+  filters: ['URLRewrite'],
+
+  fromFilter({ hostname }, read) {
+    const host = read.hostname(hostname);
+    return host === null ? null : { host };
+  },
+
   bind({ host }) {
     return {
       onRequest(_, edit) {

@@ -74,7 +74,7 @@ export class RequestPlan {
   isGrpc = false;
   /** The protocol that the client asks for with `Upgrade`; null for none. */
   upgrade: string | null = null;
-  /** The time that a gRPC call has; null for none. */
+  /** The time that the request has: of its route, and of a gRPC call its own; null for none. */
   callTimeoutMs: number | null = null;
   /** The largest body that the route takes. */
   maxBodyBytes = Number.POSITIVE_INFINITY;
@@ -149,11 +149,13 @@ export class RequestPlan {
       this.responseRate = policies.configs['response-rate'] ?? null;
       this.maxBodyBytes = body?.maxBytes ?? this.maxBodyBytes;
       this.gatherBytes = Math.min(this.gatherBytes, body?.gatherBytes ?? this.gatherBytes);
+      this.callTimeoutMs = policies.configs['request-timeout']?.totalMs ?? null;
       if (affinity !== undefined) this.#beginSession(decision);
     }
     this.hash = hashOf(decision, record);
     if (upstreamTransport(decision.route, decision.backend).http2) {
-      this.callTimeoutMs = callTimeoutMs(head.fields.valueOfName(bytes, base, 'grpc-timeout'));
+      const own = callTimeoutMs(head.fields.valueOfName(bytes, base, 'grpc-timeout'));
+      this.callTimeoutMs = least(own, this.callTimeoutMs);
     }
     const { replaces } = decision;
     if (this.#asked.length > 0 || replaces !== undefined) {
@@ -293,4 +295,10 @@ export class RequestPlan {
   dropPolicies(): void {
     this.#policies = NO_POLICIES;
   }
+}
+
+/** The shorter of two times; null is any time. */
+function least(a: number | null, b: number | null): number | null {
+  if (a === null || b === null) return a ?? b;
+  return Math.min(a, b);
 }

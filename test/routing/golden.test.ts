@@ -20,6 +20,7 @@ import {
   parseManifests,
 } from '../support/cases.ts';
 import { type GoldenExchange, goldenExchange } from '../support/golden-exchange.ts';
+import { describeStatuses } from '../support/status-text.ts';
 import { describeEndpoint, describeProblem, describeTable, routeName } from '../support/table-text.ts';
 
 const rewrite = process.env['PORTICO_REWRITE_GOLDENS'] === '1';
@@ -102,6 +103,7 @@ describe('golden cases', () => {
     const output = {
       table: describeTable(table),
       problems: listProblems(compilation).map(describeProblem),
+      ...(compilation.gateways.classes.size > 0 && { statuses: describeStatuses(compilation) }),
     };
     const requestsFile = `${CASES}${name}.requests.yaml`;
     const text = readFileSync(requestsFile, 'utf8');

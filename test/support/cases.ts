@@ -26,6 +26,9 @@ export const CASE_SETTINGS: CompileSettings = {
   watchIngressWithoutClass: false,
   defaultBackend: null,
   allowLoopback: false,
+  gatewayController: 'portico.dev/gateway-controller',
+  ownPorts: [80, 443],
+  ingressPorts: { http: 80, https: 443 },
   now: Date.parse('2026-06-01T00:00:00Z'),
 };
 

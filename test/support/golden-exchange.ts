@@ -25,7 +25,7 @@ import { type Decision, decide, policiesToAsk } from '../../src/routing/decide.t
 import { matchedRule } from '../../src/routing/matched-rule.ts';
 import { get } from '../../src/model/sharded-map.ts';
 import type { Compilation } from '../../src/routing/compile/compile.ts';
-import type { RouteTable } from '../../src/routing/table.ts';
+import { type RouteTable, portKey } from '../../src/routing/table.ts';
 import { policyThread } from './policy-thread.ts';
 import { type Case, type CaseRequest, clientCertificate, requestHead, splitRequest } from './cases.ts';
 
@@ -108,7 +108,13 @@ function connectionOf(
   now: number,
 ): ConnectionInfo {
   const { scheme, host } = splitRequest(request);
-  const connection = directConnection(PEER, from !== undefined, scheme, scheme === 'https' ? 443 : 80);
+  const port = Number(/:(\d+)$/.exec(host)?.[1] ?? (scheme === 'https' ? 443 : 80));
+  const connection: ConnectionInfo = {
+    ...directConnection(PEER, from !== undefined, scheme, port),
+    portKey: portKey('', port),
+    ...(scheme === 'https' && { serverName: sni ?? host.replace(/:\d+$/, '') }),
+    ...(port !== 80 && port !== 443 && { gatewayOnly: true }),
+  };
   const policy = scheme === 'https' ? clientPolicies(() => table).of(sni ?? host) : null;
   if (policy === null) return connection;
   const shown = certificate && new X509Certificate(clientCertificate(certificate).cert);

@@ -3,6 +3,7 @@ import { entries, values } from '../../src/model/sharded-map.ts';
 import type {
   Backend,
   Endpoint,
+  GatewayPort,
   HostClients,
   HostRoutes,
   PathTree,
@@ -40,8 +41,11 @@ export function describeTable(table: RouteTable): Record<string, unknown> {
   );
   const streams: Record<string, string> = {};
   for (const [port, stream] of sorted(entries(table.streams))) streams[port] = describeStream(stream);
+  const ports: Record<string, unknown> = {};
+  for (const [key, port] of sorted(entries(table.ports))) ports[key] = describePort(port);
   return {
     hosts,
+    ...(table.ports.size > 0 && { ports }),
     ...(table.defaultRoute && { default: describeRoute(table.defaultRoute) }),
     backends,
     ...(certificates.length > 0 && { certificates: certificates.sort() }),
@@ -50,7 +54,26 @@ export function describeTable(table: RouteTable): Record<string, unknown> {
   };
 }
 
-function describeStream({ backend, configMap, ...proxy }: StreamRoute): string {
+function describePort({ isTls, hosts, certificates }: GatewayPort): Record<string, unknown> {
+  const described: Record<string, unknown> = {};
+  for (const [, routes] of sorted(entries(hosts))) {
+    const { gateway } = routes;
+    const tls = gateway?.tls && { '(TLS)': `${gateway.tls.mode} ${gateway.tls.route?.ingress ?? 'nothing'}` };
+    described[routes.host || '(all hosts)'] = {
+      '(listener)': gateway?.listener,
+      ...tls,
+      ...describeHost(routes),
+    };
+  }
+  const shown = Object.fromEntries(sorted(entries(certificates)));
+  return { ...(isTls && { certificates: shown }), ...described };
+}
+
+function describeStream({ backend, configMap, gateway, ...proxy }: StreamRoute): string {
+  if (gateway) {
+    const { route } = gateway;
+    return route ? `${route.backend}${splitText(route)} by ${route.kind} ${route.ingress}` : 'reset';
+  }
   const accepts = proxy.acceptsProxyProtocol ? ', takes PROXY headers' : '';
   const sends = proxy.sendsProxyProtocol ? ', sends PROXY headers' : '';
   return `${backend}${accepts}${sends} by ${configMap}`;
@@ -80,7 +103,9 @@ export function routeName({ pathType, path }: Route): string {
 
 function describeHost(routes: HostRoutes): Record<string, string> {
   const paths: Record<string, string> = {};
-  for (const [at, route] of describeNodes(routes.paths)) paths[at] = describeRoute(route);
+  for (const [at, route] of describeNodes(routes.paths)) {
+    paths[at] = describeChain(route, routes.linked).map(describeRoute).join(' | ');
+  }
   for (const { namespace, entries: patterns } of routes.patterns?.lists ?? []) {
     for (const [index, { pattern, route }] of patterns.entries()) {
       const mode = pattern.ignoreCase ? '~*' : '~';
@@ -90,6 +115,12 @@ function describeHost(routes: HostRoutes): Record<string, string> {
   if (routes.defaultRoute) paths['default'] = describeRoute(routes.defaultRoute);
   if (routes.passthrough) paths['(TLS)'] = `passed through to ${routes.passthrough}`;
   return paths;
+}
+
+/** A route and those that are asked after it at the same place. */
+function describeChain(first: Route, linked: readonly Route[] = []): readonly Route[] {
+  const next = first.next === undefined ? undefined : linked[first.next];
+  return next && next.path === first.path ? [first, ...describeChain(next, linked)] : [first];
 }
 
 function* describeNodes(tree: PathTree, place = 0, before = ''): Generator<[string, Route]> {
@@ -103,21 +134,36 @@ function* describeNodes(tree: PathTree, place = 0, before = ''): Generator<[stri
 
 function describeRoute(route: Route): string {
   const source = route.ingress === '' ? 'the controller' : `${route.ingress} ${route.field}`;
-  return `${routeName(route)} -> ${route.backend}${splitText(route)}${policyText(route)} by ${source}`;
+  const kind = route.kind ? `${route.kind} ` : '';
+  return `${routeName(route)}${matchText(route)} -> ${route.backend}${splitText(route)}${policyText(route)} by ${kind}${source}`;
+}
+
+/** ` if POST, x-version: 2`; empty for a route that its path alone decides about. */
+function matchText({ matches }: Route): string {
+  if (matches === undefined) return '';
+  const { method, headers = [], query = [], isGrpc } = matches;
+  const parts = [
+    ...(method === undefined ? [] : [method]),
+    ...(isGrpc ? ['gRPC'] : []),
+    ...headers.map(({ name, value, isPattern }) => `${name}${isPattern ? ' ~' : ':'} ${value}`),
+    ...query.map(({ name, value, isPattern }) => `?${name}${isPattern ? '~' : '='}${value}`),
+  ];
+  return ` if ${parts.join(', ')}`;
 }
 
 /** ` (90), shop/next:80 (10 or header x-canary, of shop/web-canary)`; empty for a route with one backend. */
 function splitText(main: Route): string {
   const [first, ...others] = main.backends ?? [];
   if (!first) return '';
-  const rest = others.map(({ key, weight, canary }) => {
+  const rest = others.map(({ key, weight, canary, route }) => {
     const conditions = canary === null ? '' : describeConditions(canary.conditions);
     const whose = canary === null ? '' : ` of ${canary.ingress}`;
-    const own =
-      canary === null || samePolicies(canary.route.policies, main.policies) ? '' : policyText(canary.route);
+    const served = canary?.route ?? route ?? main;
+    const own = samePolicies(served.policies, main.policies) ? '' : policyText(served);
     return `, ${key} (${conditions}${conditions && ', then '}${weight}${whose}${own})`;
   });
-  return ` (${first.weight})${rest.join('')}`;
+  const own = first.route ? policyText(first.route) : '';
+  return ` (${first.weight}${own})${rest.join('')}`;
 }
 
 /** ` [balance: ewma by client-ip]`; empty for a route without policies. */

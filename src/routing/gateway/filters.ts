@@ -1,7 +1,9 @@
 import type { ObjectReader } from '../../model/object-reader.ts';
 import type { Problem } from '../../model/problem.ts';
-import { asArray, asObject, quote } from '../../model/untyped.ts';
-import type { PolicyConfigs } from '../../policies/registry.ts';
+import { type UntypedObject, asArray, asObject, asString, quote } from '../../model/untyped.ts';
+import { FilterFault, FilterReader } from '../../policies/filter-reader.ts';
+import type { PolicyModule } from '../../policies/policy.ts';
+import { POLICIES, type PolicyConfigs } from '../../policies/registry.ts';
 import type { RefOwner } from './backend-refs.ts';
 import type { Fault } from './kinds.ts';
 
@@ -24,10 +26,69 @@ export interface FiltersRead {
   readonly fault: Fault | null;
 }
 
+const MAX_FILTERS = 16;
+/** Those that a rule may have several times. */
+const REPEATABLE: ReadonlySet<unknown> = new Set(['RequestMirror', 'ExtensionRef']);
+
 /** Reads the filters of a rule or of one of its backends as the configs of policies. */
-export function readFilters(written: unknown, _field: string, _context: FilterContext): FiltersRead {
-  const [first] = asArray(written).map(asObject);
-  if (!first) return { configs: {}, fault: null };
-  const message = `Portico has no filter of type ${quote(first['type'])}, so requests of this rule get 500: remove it.`;
-  return { configs: {}, fault: { reason: 'UnsupportedValue', message } };
+export function readFilters(written: unknown, field: string, context: FilterContext): FiltersRead {
+  const filters = asArray(written).slice(0, MAX_FILTERS).map(asObject);
+  if (filters.length === 0) return NO_FILTERS;
+  let configs: PolicyConfigs = {};
+  const seen = new Set<unknown>();
+  try {
+    for (const [index, filter] of filters.entries()) {
+      const type = asString(filter['type']) ?? '';
+      const read = new FilterReader(type, `${field}[${index}]`, context.prefix);
+      if (seen.has(type) && !REPEATABLE.has(type)) read.fail('is the second of its type', 'remove it');
+      seen.add(type);
+      configs = mergeConfigs(configs, readFilter(filter, type, read));
+    }
+  } catch (error) {
+    if (!(error instanceof FilterFault)) throw error;
+    return { configs: {}, fault: { reason: 'UnsupportedValue', message: error.message } };
+  }
+  if (seen.has('RequestRedirect') && seen.has('URLRewrite')) {
+    const message = `A request is either redirected or rewritten (${field}): remove RequestRedirect or URLRewrite.`;
+    return { configs: {}, fault: { reason: 'IncompatibleFilters', message } };
+  }
+  return { configs, fault: null };
+}
+
+const NO_FILTERS: FiltersRead = { configs: {}, fault: null };
+
+/** The configs of two lists of filters: what both change in heads is changed by both, the first before the second. */
+export function mergeConfigs(first: PolicyConfigs, second: PolicyConfigs): PolicyConfigs {
+  const [a, b] = [first['header-modifier'], second['header-modifier']];
+  const both = a && b && { request: [...a.request, ...b.request], response: [...a.response, ...b.response] };
+  return { ...first, ...second, ...(both && { 'header-modifier': both }) };
+}
+
+/** Asks the policies that a filter is for. */
+function readFilter(filter: UntypedObject, type: string, read: FilterReader): PolicyConfigs {
+  const configs: Record<string, object> = {};
+  const policies = POLICIES_BY_FILTER.get(type);
+  if (!policies) read.fail(`is of type ${quote(type)}, which Portico does not have`, 'remove it');
+  for (const { name, fromFilter } of policies) {
+    const config = fromFilter(asObject(filter[fieldOf(type)]), read);
+    if (config !== null) configs[name] = config;
+  }
+  return configs;
+}
+
+/** Where a filter says what it asks for: `urlRewrite` for `URLRewrite`. */
+function fieldOf(type: string): string {
+  if (type === type.toUpperCase()) return type.toLowerCase();
+  return type.replace(/^(?:[A-Z]+(?=[A-Z][a-z])|[A-Z])/, (first) => first.toLowerCase());
+}
+
+const POLICIES_BY_FILTER = new Map<
+  string,
+  { name: string; fromFilter: NonNullable<PolicyModule['fromFilter']> }[]
+>();
+for (const { name, filters = [], fromFilter } of POLICIES as readonly PolicyModule[]) {
+  if (!fromFilter) continue;
+  for (const type of filters) {
+    POLICIES_BY_FILTER.set(type, [...(POLICIES_BY_FILTER.get(type) ?? []), { name, fromFilter }]);
+  }
 }

@@ -6,7 +6,7 @@ import type { PolicyConfigs } from '../../policies/registry.ts';
 import { INVALID_REFERENCE, type Route, type RouteKind, type WeightedBackend } from '../table.ts';
 import { type BackendRef, type RefOwner, keyOf, readBackendRef, weightOf } from './backend-refs.ts';
 import { backendPolicies } from './backend-tls.ts';
-import { type FilterContext, readFilters } from './filters.ts';
+import { type FilterContext, mergeConfigs, readFilters } from './filters.ts';
 import type { Fault } from './kinds.ts';
 import { type MatchReading, type RouteMatch, readGrpcMatch, readHttpMatch } from './route-matches.ts';
 import { readRuleTimes } from './rule-times.ts';
@@ -173,5 +173,5 @@ function routeOf(match: RouteMatch, field: string, owner: RuleOwner, serving: Se
 /** The policies of a rule with those of one of its backends, which win. */
 function withConfigs(policies: PolicySet | null, configs: PolicyConfigs | null): PolicySet | null {
   if (configs === null) return policies;
-  return policySet({ ...policies?.configs, ...configs }, policies?.closed ?? []);
+  return policySet(mergeConfigs(policies?.configs ?? {}, configs), policies?.closed ?? []);
 }
