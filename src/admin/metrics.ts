@@ -276,7 +276,7 @@ function dataPlaneSamples(figures: DataPlaneFigures, bounds: readonly number[]):
     counter('portico_data_plane_thread_deaths_total', 'Threads that died and were replaced.', figures.deaths),
     counter(
       'portico_mirror_requests_dropped_total',
-      'Copies of requests for a mirror-target that were left out because it is behind.',
+      'Copies of requests for a mirror-target that were left out or broken off because it is behind.',
       figures.droppedMirrors,
     ),
     counter(

@@ -1,4 +1,5 @@
 import type { ConnectionInfo } from './connection-info.ts';
+import type { RequestContent } from './request-content.ts';
 import { type FieldsView, HeadEdit, type HeaderField } from './head-edit.ts';
 
 /** The rule of an Ingress that takes a request. */
@@ -30,6 +31,7 @@ export interface RequestView extends FieldsView {
   readonly clientAddress: string;
   readonly requestId: string;
   readonly connectionInfo: ConnectionInfo;
+  readonly body: RequestContent;
   /** All fields that the client sent, one by one. */
   allFields(): readonly HeaderField[];
   /** Null where no path of a rule takes it, as for a default backend. */

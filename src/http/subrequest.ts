@@ -1,4 +1,5 @@
 import type { HeaderField } from './head-edit.ts';
+import type { CopiedContent } from './request-content.ts';
 
 /** A request of Portico's own, that a policy makes because of a request of a client. */
 export interface Subrequest {
@@ -10,7 +11,9 @@ export interface Subrequest {
   readonly target: string;
   /** All that are sent, `Host` among them; `Connection` and what frames a body are left to the sender. */
   readonly fields: readonly HeaderField[];
-  /** From the call to the head of the response. */
+  /** The body; none when absent. It is the sender's from now on. */
+  readonly body?: CopiedContent;
+  /** From the call to the head of the response, but for as long as the body is under way. */
   readonly timeoutMs: number;
   /** Ends it early, as when the client that it is for has left. */
   readonly cancellation?: Cancellation;
@@ -65,4 +68,6 @@ export type SubrequestFailure =
   | 'protocol-error'
   /** The namespace, or all of them, have too many under way. */
   | 'too-many'
+  /** The server did not take the body as fast as it came. */
+  | 'behind'
   | 'cancelled';

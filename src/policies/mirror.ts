@@ -15,7 +15,7 @@ export interface MirrorConfig {
   readonly target: Template | null;
   /** The Host field. */
   readonly host: string;
-  /** Whether a request with a body is copied, without its body. */
+  /** Whether the body of a request is left out. */
   readonly withoutBodies: boolean;
 }
 
@@ -28,10 +28,10 @@ const TARGET: AnnotationSpec = {
   scope: 'path',
   about:
     'A server that gets a copy of each request. What it responds is ignored, and no request waits for it: while it is behind, ' +
-    'copies are left out, which `portico_mirror_requests_dropped_total` counts. It must be one that an ExternalName may ' +
+    'copies are left out or broken off, which `portico_mirror_requests_dropped_total` counts. It must be one that an ExternalName may ' +
     'lead to. Without a path the copy has that of the request.',
   difference:
-    'requests with a body are not copied unless `mirror-request-body` is `off`, and certificates are verified by name.',
+    'no request waits for its copy, which is left out or broken off where the server is behind, and certificates are verified by name.',
 };
 
 const HOST: AnnotationSpec = {
@@ -50,9 +50,9 @@ const REQUEST_BODY: AnnotationSpec = {
   default: 'on',
   scope: 'path',
   about:
-    '`off`: the copy of a request with a body has none. `on`: such a request is not copied, as bodies are passed on without ' +
-    'being kept.',
-  difference: 'a body is never copied; with `on` a request that has one is left out.',
+    '`on`: the copy of a request has its body, sent as it comes. A copy is broken off where its server is more than 1 MiB ' +
+    'behind, or the client leaves. `off`: the copy has none.',
+  difference: 'a copy is broken off where its server is more than 1 MiB behind.',
 };
 
 export const mirror = definePolicy({
@@ -78,10 +78,8 @@ export const mirror = definePolicy({
   bind(config, thread) {
     return {
       onRequest(request, edit) {
-        const hasBody = request.value('transfer-encoding') !== undefined || lengthOf(request) > 0;
-        const isCopied = request.value('upgrade') === undefined && (!hasBody || config.withoutBodies);
         // Nobody waits for it.
-        if (isCopied) void thread.send(copyOf(config, request, edit));
+        if (request.value('upgrade') === undefined) void thread.send(copyOf(config, request, edit));
         return CONTINUE;
       },
     };
@@ -136,10 +134,6 @@ function readHost(read: AnnotationReader): string | null {
   return null;
 }
 
-function lengthOf(request: RequestView): number {
-  return Number(request.value('content-length') ?? 0);
-}
-
 /** From the call to the head of the response: a server that is slower has copies left out. */
 const TIMEOUT_MS = 10_000;
 /** Those that frame a body, or are about this message only. */
@@ -153,7 +147,7 @@ const OMITTED: ReadonlySet<string> = new Set([
 
 /** What no Pod gets of the request, such as a password that was checked, is not copied. */
 function copyOf(
-  { namespace, to, target, host }: MirrorConfig,
+  { namespace, to, target, host, withoutBodies }: MirrorConfig,
   request: RequestView,
   edit: RequestEdit,
 ): Subrequest {
@@ -177,6 +171,7 @@ function copyOf(
   return {
     ...{ namespace, to, method: request.method, fields, timeoutMs: TIMEOUT_MS },
     target: path.startsWith('/') ? path : `/${path}`,
+    ...(request.body.exists && !withoutBodies && { body: request.body.copy(namespace) }),
     background: `${to.scheme} ${to.host}:${to.port}`,
   };
 }

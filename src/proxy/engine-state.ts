@@ -4,6 +4,7 @@ import type { ConnectionInfo } from '../http/connection-info.ts';
 import type { Socket } from 'node:net';
 import type { Client } from './client.ts';
 import { ClosingListeners } from './closing-listeners.ts';
+import { CopyMemory } from './content-copy.ts';
 import { ConnectedClients } from './connected-clients.ts';
 import { type DeadlineList, Deadlines } from './deadlines.ts';
 import { DescriptorWatch } from './descriptors.ts';
@@ -29,6 +30,7 @@ export class EngineState {
   readonly context: EngineContext;
   readonly output = new WriteBuffer();
   readonly encoders = new EncoderRoom();
+  readonly copyMemory = new CopyMemory();
   /** Of the head that is being read. */
   readonly headFields = new HeadFields();
   readonly pool: UpstreamPool;

@@ -89,7 +89,8 @@ export class Exchange {
     this.#client = client;
     this.#record = new NativeRecord(engine.context.now(), client.connectionInfo, head, client.isHttp2);
     this.#plan = new RequestPlan(engine, client, this.#record);
-    this.#body = new RequestBody(client.memory);
+    this.#body = new RequestBody(client.memory, engine.copyMemory);
+    this.#record.body = this.#body;
     this.#attempts = new Attempts(engine, boundary, this.#record);
     this.#held = new ExchangeMemory(client.memory);
     this.isHead = this.#record.method === 'HEAD';
@@ -268,6 +269,7 @@ export class Exchange {
 
   /** No more of the body comes of this read. */
   onRequestFlush(): void {
+    this.#body.flushCopies();
     if (this.#body.state === 'gathering' || this.#plan.isReplaced) return;
     const upstream = this.#upstream;
     if (!upstream || !this.#sending) return this.#client.pause();

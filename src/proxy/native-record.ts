@@ -1,3 +1,4 @@
+import { NO_CONTENT, type RequestContent } from '../http/request-content.ts';
 import { performance } from 'node:perf_hooks';
 import type { BackendKey, Route } from '../routing/table.ts';
 import type { LocalReason } from '../http/local-response.ts';
@@ -42,6 +43,7 @@ export class NativeRecord implements ExchangeRecord, RequestView {
   detail = '';
   /** What policies look up in the head of the request. */
   fields: FieldsView = NO_FIELDS;
+  body: RequestContent = NO_CONTENT;
 
   /** `head` is null when the request never came to one. */
   constructor(startedAt: number, connectionInfo: ConnectionInfo, head: RequestHead | null, http2: boolean) {

@@ -1,3 +1,5 @@
+import type { RequestContent } from '../http/request-content.ts';
+import { ContentCopy, type CopyMemory } from './content-copy.ts';
 import type { Framing } from './http1/framing.ts';
 import type { ByteCount } from './connection-memory.ts';
 import { PendingBytes } from './pending-bytes.ts';
@@ -15,7 +17,7 @@ type State =
   | 'sent';
 
 /** The body of a request on its way to an upstream: as far as it is here, and in a framing of our own. */
-export class RequestBody {
+export class RequestBody implements RequestContent {
   state: State = 'whole';
   /** Part of it was passed on and let go. */
   #consumed = false;
@@ -30,15 +32,39 @@ export class RequestBody {
   readonly #held: PendingBytes;
   /** Once all of it is here. */
   #trailers: Trailers | null = null;
+  readonly #copyMemory: CopyMemory;
+  /** For other servers than the upstream; null for none, as nearly always. */
+  #copies: ContentCopy[] | null = null;
 
-  /** `memory` is told what is held of it. */
-  constructor(memory: ByteCount) {
+  /** `memory` is told what is held of it, but for its copies. */
+  constructor(memory: ByteCount, copyMemory: CopyMemory) {
     this.#held = new PendingBytes(memory);
+    this.#copyMemory = copyMemory;
   }
 
   /** The exchange is over: nothing of it is sent again. */
   drop(): void {
     this.#held.clear();
+    if (this.#copies !== null) for (const copy of this.#copies) copy.lose('client-gone');
+  }
+
+  /** To be asked for before anything was sent. */
+  copy(namespace: string): ContentCopy {
+    const length = this.#chunked ? null : this.#length;
+    const copy = new ContentCopy(this.#copyMemory, namespace, length);
+    copy.add(this.#held.bytes, 0, this.#held.length);
+    if (this.state === 'whole') copy.end();
+    else (this.#copies ??= []).push(copy);
+    return copy;
+  }
+
+  /** No more comes of this read. */
+  flushCopies(): void {
+    if (this.#copies !== null) for (const copy of this.#copies) copy.flush();
+  }
+
+  #addToCopies(bytes: Buffer, from: number, to: number): void {
+    if (this.#copies !== null) for (const copy of this.#copies) copy.add(bytes, from, to);
   }
 
   /**
@@ -66,6 +92,7 @@ export class RequestBody {
 
   /** Keeps content until there is a connection to send it on. */
   hold(bytes: Buffer, from: number, to: number): void {
+    this.#addToCopies(bytes, from, to);
     this.#held.add(bytes, from, to, this.state === 'gathering' ? this.#length : 0);
   }
 
@@ -88,6 +115,7 @@ export class RequestBody {
 
   /** Puts content together that goes on at once. */
   composeContent(sink: RequestSink, bytes: Buffer, from: number, to: number): void {
+    this.#addToCopies(bytes, from, to);
     if (this.state === 'streaming') {
       if (this.#held.length + to - from <= this.#keepBytes) this.#held.add(bytes, from, to);
       else this.#letGo();
@@ -100,5 +128,6 @@ export class RequestBody {
     this.#trailers = trailers;
     this.state = this.#consumed ? 'sent' : 'whole';
     sink?.done(trailers, this.#chunked);
+    if (this.#copies !== null) for (const copy of this.#copies) copy.end();
   }
 }

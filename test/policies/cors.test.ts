@@ -1,3 +1,4 @@
+import { NO_CONTENT } from '../../src/http/request-content.ts';
 import { expect, test } from 'vitest';
 import { fieldsViewOf } from '../../src/http/head-edit.ts';
 import { ResponseEdit } from '../../src/http/response-edit.ts';
@@ -23,6 +24,7 @@ function allowedOrigin(allowed: string, origin: string): string | undefined {
     ...{ clientAddress: '10.0.0.1', requestId: '' },
     scheme: 'http',
     rule: null,
+    body: NO_CONTENT,
     connectionInfo: directConnection('10.0.0.1', false, 'http', 80),
     value: (name: string) => fields.value(name),
     values: (name: string) => fields.values(name),

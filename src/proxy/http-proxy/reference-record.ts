@@ -1,3 +1,4 @@
+import { ReferenceContent } from './reference-content.ts';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { BackendKey, Route } from '../../routing/table.ts';
@@ -110,6 +111,7 @@ export function requestView(request: IncomingMessage, record: ReferenceRecord): 
     clientAddress: record.clientAddress,
     requestId: record.requestId,
     connectionInfo: connectionInfoOf(socket),
+    body: new ReferenceContent(request),
     get rule() {
       return matchedRule(record.route, request.url ?? '');
     },

@@ -1,4 +1,5 @@
 import type { HeaderField } from '../../http/head-edit.ts';
+import type { ContentReader, CopiedContent } from '../../http/request-content.ts';
 import type { Subrequest, SubrequestFailure, SubrequestOutcome } from '../../http/subrequest.ts';
 import {
   type EndpointState,
@@ -10,6 +11,7 @@ import {
 import { type ByteCount, ConnectionMemory } from '../connection-memory.ts';
 import { Deadline, type DeadlineList } from '../deadlines.ts';
 import type { Trailers } from '../http1/field-block.ts';
+import { NO_TRAILERS } from '../http2/fields.ts';
 import type { ResponseHead } from '../upstream/http1/response-head.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { UpstreamFailure, UpstreamUser } from '../upstream/upstream-user.ts';
@@ -19,6 +21,9 @@ import type { UpstreamTransport } from '../upstream/upstream-transport.ts';
 const HEAD_BYTES = 64 * 1024;
 /** A longer body costs its connection. */
 const BODY_BYTES = 64 * 1024;
+
+/** So much of a body is there before a connection is taken, or all of it: a slow client costs the server nothing. */
+const BODY_AT_START_BYTES = 32 * 1024;
 
 /** What the subrequests of a thread share. */
 export interface SubrequestConnections {
@@ -46,10 +51,10 @@ export interface Hop {
  *
  *     waiting ──▶ connecting ──▶ sent ──▶ answered ──▶ over
  *
- * `waiting`: what its name leads to is not known yet. `answered`: its outcome is told, and what is left of the response is
+ * `waiting`: its body has not come yet, or what its name leads to is not known. `answered`: its outcome is told, and what is left of the response is
  * read so that the connection can serve the next. Whatever goes wrong leads from each of them to over.
  */
-export class SubrequestExchange implements UpstreamUser {
+export class SubrequestExchange implements UpstreamUser, ContentReader {
   readonly isHead: boolean;
   readonly asksUpgrade = false;
   readonly maxHeadBytes = HEAD_BYTES;
@@ -57,11 +62,17 @@ export class SubrequestExchange implements UpstreamUser {
   readonly #connections: SubrequestConnections;
   readonly #request: Subrequest;
   readonly #head: string;
+  readonly #body: CopiedContent | null;
   readonly #tell: (outcome: SubrequestOutcome) => void;
   readonly #onOver: () => void;
   #state: 'waiting' | 'connecting' | 'sent' | 'answered' | 'over' = 'waiting';
   #hop: Hop | null = null;
   #upstream: Upstream | null = null;
+  /** What is called once enough of the body is there. */
+  #onReady: (() => void) | null = null;
+  /** The server does not take what it is sent. */
+  #isBlocked = false;
+  #isAllSent = false;
   /** A connection was lost that had served before: the next one is new, and the last. */
   #isSecond = false;
   #bodyBytes = 0;
@@ -81,7 +92,7 @@ export class SubrequestExchange implements UpstreamUser {
     this.#tell = tell;
     this.#onOver = onOver;
     this.isHead = request.method === 'HEAD';
-    this.deadline.arm(connections.timeout(request.timeoutMs));
+    this.#body = request.body ?? null;
     if (request.cancellation) request.cancellation.onCancel = () => this.fail('cancelled');
   }
 
@@ -89,6 +100,26 @@ export class SubrequestExchange implements UpstreamUser {
   get memory(): ConnectionMemory {
     const ignore = (): void => undefined;
     return (this.#memory ??= new ConnectionMemory(this.#connections.held, Infinity, ignore, ignore));
+  }
+
+  /** Calls `onReady` once it can be sent. */
+  begin(onReady: () => void): void {
+    const body = this.#body;
+    this.#onReady = onReady;
+    body?.read(this);
+    if (body === null || this.#isReady(body)) this.#ready();
+  }
+
+  #isReady(body: CopiedContent): boolean {
+    return body.isWhole || body.waiting >= BODY_AT_START_BYTES;
+  }
+
+  #ready(): void {
+    const onReady = this.#onReady;
+    if (onReady === null) return;
+    this.#onReady = null;
+    this.deadline.arm(this.#connections.timeout(this.#request.timeoutMs));
+    onReady();
   }
 
   /** It is known where it goes. */
@@ -113,8 +144,41 @@ export class SubrequestExchange implements UpstreamUser {
 
   #send(upstream: Upstream): void {
     this.#state = 'sent';
-    upstream.head(this.#head, false);
+    const body = this.#body;
+    upstream.head(this.#head, body !== null);
+    if (body === null) {
+      this.#isAllSent = true;
+      upstream.send();
+    } else this.#sendContent(upstream, body);
+  }
+
+  /** Sends what there is, for as long as the server takes it. Whatever the server does, the copy waits, and no one else. */
+  #sendContent(upstream: Upstream, body: CopiedContent): void {
+    const isChunked = body.length === null;
+    while (!this.#isBlocked) {
+      const content = body.next();
+      if (content === null) break;
+      upstream.content(content, 0, content.length, isChunked);
+      this.#isBlocked = !upstream.send();
+    }
+    this.#isAllSent = body.isWhole && body.waiting === 0;
+    if (this.#isAllSent) upstream.done(NO_TRAILERS, isChunked);
     upstream.send();
+    if (this.#state !== 'sent') return;
+    if (this.#isAllSent) this.deadline.arm(this.#connections.timeout(this.#request.timeoutMs));
+    else this.deadline.clear();
+  }
+
+  onCopied(): void {
+    const body = this.#body;
+    if (body === null || this.#isAllSent) return;
+    if (this.#state === 'waiting' && this.#isReady(body)) this.#ready();
+    else if (this.#upstream !== null && (this.#state === 'sent' || this.#state === 'answered'))
+      this.#sendContent(this.#upstream, body);
+  }
+
+  onCopyLost(reason: 'behind' | 'client-gone'): void {
+    this.fail(reason === 'behind' ? 'behind' : 'cancelled');
   }
 
   onInterim(): void {
@@ -140,7 +204,7 @@ export class SubrequestExchange implements UpstreamUser {
   }
 
   onDone(_: Trailers, reusable: boolean): void {
-    this.#end(reusable);
+    this.#end(reusable && this.#isAllSent);
   }
 
   onSwitch(): void {
@@ -157,7 +221,8 @@ export class SubrequestExchange implements UpstreamUser {
   }
 
   onDrain(): void {
-    // Nothing waits to be sent.
+    this.#isBlocked = false;
+    this.onCopied();
   }
 
   onFault(fault: unknown): void {
@@ -174,12 +239,18 @@ export class SubrequestExchange implements UpstreamUser {
     if (this.#state === 'connecting') connectFailed(hop.state, this.#connections.now());
     // It was closed while it was idle, and nothing was done with the request.
     const isStale = (failure === 'reset' && wasReused) || failure === 'unprocessed';
-    if (isStale && !this.#isSecond) {
+    if (isStale && !this.#isSecond && this.#isReplayable) {
       this.#isSecond = true;
+      this.#isBlocked = this.#isAllSent = false;
       attemptEnded(hop.state);
       return this.#attempt(hop, true);
     }
     this.fail(reasonOf(failure));
+  }
+
+  /** A copy that nobody waits for is not sent twice: what its server did with it is not known. */
+  get #isReplayable(): boolean {
+    return this.#body === null || (this.#request.background === undefined && this.#body.rewind());
   }
 
   /** The time for the response is over. */
@@ -204,6 +275,7 @@ export class SubrequestExchange implements UpstreamUser {
     const upstream = this.#upstream;
     this.#upstream = null;
     upstream?.release(reusable);
+    this.#body?.drop();
     this.#memory?.close();
     this.#onOver();
   }

@@ -11,7 +11,7 @@ const FRAMING = /^(?:content-length|transfer-encoding|connection)$/i;
 const WITH_BODY: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
 
 /** The head of a subrequest, in Latin-1 and with the empty line; null when something in it is no valid HTTP. */
-export function subrequestHead({ method, target, fields }: Subrequest): string | null {
+export function subrequestHead({ method, target, fields, body }: Subrequest): string | null {
   if (!METHOD.test(method) || !TARGET.test(target)) return null;
   let out = `${method} ${target} HTTP/1.1\r\n`;
   for (const [name, value] of fields) {
@@ -19,6 +19,8 @@ export function subrequestHead({ method, target, fields }: Subrequest): string |
     if (!FIELD.test(line) || FRAMING.test(name)) return null;
     out += line;
   }
-  if (WITH_BODY.has(method)) out += 'Content-Length: 0\r\n';
+  if (body?.length === null) out += 'Transfer-Encoding: chunked\r\n';
+  else if (body) out += `Content-Length: ${body.length}\r\n`;
+  else if (WITH_BODY.has(method)) out += 'Content-Length: 0\r\n';
   return `${out}\r\n`;
 }

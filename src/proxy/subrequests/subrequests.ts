@@ -83,7 +83,7 @@ export class Subrequests {
   readonly #inBackground: FairPlaces<SubrequestExchange>;
   /** Those in background, by namespace and server. */
   readonly #toServers = new Map<string, number>();
-  /** Requests that nobody waits for, and that were left out because too many were under way. */
+  /** Requests that nobody waits for, and that were left out or broken off because their server is behind. */
   dropped = 0;
 
   constructor(settings: SubrequestsSettings) {
@@ -128,16 +128,25 @@ export class Subrequests {
   /** Never rejects. */
   send(request: Subrequest): Promise<SubrequestOutcome> {
     const head = subrequestHead(request);
-    if (head === null) return failed('protocol-error');
-    const { promise, resolve } = Promise.withResolvers<SubrequestOutcome>();
-    const onOver = (): void => this.#release(request, exchange);
-    const exchange = new SubrequestExchange(this.#connections, request, head, resolve, onOver);
-    try {
-      if (this.#take(request, exchange)) this.#route(request, exchange);
-      else exchange.fail('too-many');
-    } catch (fault) {
-      exchange.onFault(fault);
+    if (head === null) {
+      request.body?.drop();
+      return failed('protocol-error');
     }
+    const { promise, resolve } = Promise.withResolvers<SubrequestOutcome>();
+    const tell = (outcome: SubrequestOutcome): void => {
+      if (outcome.kind === 'failed' && outcome.reason === 'behind') this.dropped++;
+      resolve(outcome);
+    };
+    const onOver = (): void => this.#release(request, exchange);
+    const exchange = new SubrequestExchange(this.#connections, request, head, tell, onOver);
+    exchange.begin(() => {
+      try {
+        if (this.#take(request, exchange)) this.#route(request, exchange);
+        else exchange.fail('too-many');
+      } catch (fault) {
+        exchange.onFault(fault);
+      }
+    });
     return promise;
   }
 

@@ -1,0 +1,49 @@
+/** The body of a request, for policies that send it to another server, too. */
+export interface RequestContent {
+  /** Whether there is one, even if it turns out to be empty. */
+  readonly exists: boolean;
+  /**
+   * A copy of what has come and of what comes, for a subrequest. The request does not wait for it: where a server does not take
+   * it in time, the copy is lost. It counts for the namespace.
+   */
+  copy(namespace: string): CopiedContent;
+}
+
+/** What a subrequest sends as its body. */
+export interface CopiedContent {
+  /** Bytes in all; null while only the end will tell. */
+  readonly length: number | null;
+  /** Bytes that `next` has not given. */
+  readonly waiting: number;
+  /** All of it has come; `next` may have some of it left. */
+  readonly isWhole: boolean;
+  /** Tells one reader of what comes from now on. */
+  read(reader: ContentReader): void;
+  /** The next bytes, the reader's from now on; null before more come. */
+  next(): Buffer | null;
+  /** Gives all from the beginning again; false where some of it was let go. */
+  rewind(): boolean;
+  /** Nothing of it is needed any more. */
+  drop(): void;
+}
+
+export interface ContentReader {
+  /** More has come, or the end. */
+  onCopied(): void;
+  /** The rest will not come: nobody took what came before, or the client has left. */
+  onCopyLost(reason: 'behind' | 'client-gone'): void;
+}
+
+/** Of a request without a body. */
+export const NO_CONTENT: RequestContent = {
+  exists: false,
+  copy: () => ({
+    length: 0,
+    waiting: 0,
+    isWhole: true,
+    read() {},
+    next: () => null,
+    rewind: () => true,
+    drop() {},
+  }),
+};
