@@ -16,8 +16,8 @@ export interface DiscoveryPollOptions {
 }
 
 /** Between two questions: what is installed is found within two seconds on average. The spread keeps nodes apart. */
-const MIN_INTERVAL_MS = 1_000;
-const MAX_INTERVAL_MS = 3_000;
+const MIN_INTERVAL_MS = 2_000;
+const MAX_INTERVAL_MS = 4_000;
 const FORBIDDEN_RETRY_MS = 30_000;
 const NOTHING_SERVED: ServedResources = new Map();
 

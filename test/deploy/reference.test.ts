@@ -110,6 +110,7 @@ const LIMIT_REASONS = [
 const FILE_REASONS = [
   'ApiVersionUnknown',
   'DuplicateObject',
+  'FieldExperimental',
   'FieldUnknown',
   'FileEmpty',
   'FileNotReadable',

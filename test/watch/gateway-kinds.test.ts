@@ -91,7 +91,7 @@ describe('Gateway API that is not installed', () => {
 
     api.install();
     for (const each of GATEWAY) api.apply(each);
-    await watched.advance(2_000);
+    await watched.advance(3_000);
     expect(held(watched)).toBe(ALL_HELD);
     expect(kinds(watched)).toEqual([...GATEWAY_KINDS, 'Namespace']);
     // In one step: a Gateway without its routes was never to be seen.
@@ -107,7 +107,7 @@ describe('Gateway API that is not installed', () => {
     expect(api.watches()).toBe(5);
     api.install();
     for (const each of GATEWAY) api.apply(each);
-    await watched.advance(2_000);
+    await watched.advance(3_000);
     expect(held(watched)).toBe(ALL_HELD);
     expect(source.snapshot().ingresses).toBe(before);
     expect(warnings(watched)).toEqual([]);
@@ -122,7 +122,7 @@ describe('Gateway API that is not installed', () => {
     await watched.until(() => held(watched) === 'Namespace:1 Gateway:1');
     api.install(['tcproutes']);
     api.apply(object('TCPRoute', 'shop/db'));
-    await watched.advance(2_000);
+    await watched.advance(3_000);
     expect(held(watched)).toBe('Namespace:1 Gateway:1 TCPRoute:1');
     api.uninstall(['tcproutes']);
     await watched.pass(() => !kinds(watched).includes('TCPRoute'));
@@ -188,7 +188,7 @@ test('a kind is read at the best version that is served, and stays when that cha
   ]);
   const [before] = [source.snapshot().tcpRoutes];
   api.install(['tcproutes'], ['v1', 'v1alpha2']);
-  await watched.advance(2_000);
+  await watched.advance(3_000);
   expect(versions()).toContain('v1 tcproutes');
   expect(get(source.snapshot().tcpRoutes, 'shop/db')?.spec).toEqual(get(before, 'shop/db')?.spec);
   api.delete('TCPRoute', 'shop/db');
@@ -230,7 +230,7 @@ describe('what is known stays', () => {
       { when: isDiscovery, times: Infinity },
       { kind: 'status', status: 403, reason: 'Forbidden', message: 'you may not' },
     );
-    await watched.advance(2_000);
+    await watched.advance(3_000);
     expect(held(watched)).toBe(ALL_HELD);
     expect(source.problems()).toEqual([
       expect.objectContaining({
@@ -334,7 +334,7 @@ test('Ingresses are served at once while kinds that were installed join', async 
   await source.synced;
   const undo = api.fail({ resource: 'httproutes', times: Infinity }, { kind: 'hang' });
   api.install();
-  await watched.advance(2_000);
+  await watched.advance(3_000);
   api.apply(service('shop/web'));
   api.apply(ingress('shop/new'));
   await watched.until(() => get(source.snapshot().ingresses, 'shop/new') !== undefined);

@@ -97,6 +97,13 @@ describe('a misspelt kind', () => {
       'ApiVersionUnknown',
     ],
     ['apps/v1', 'Service', 'has no Service; write apiVersion: v1', 'ApiVersionUnknown'],
+    ['gateway.networking.k8s.io/v1', 'HttpRoute', 'has no kind "HttpRoute"; write HTTPRoute', 'KindUnknown'],
+    [
+      'gateway.networking.k8s.io/v2',
+      'Gateway',
+      'has no Gateway; write apiVersion: gateway.networking.k8s.io/v1',
+      'ApiVersionUnknown',
+    ],
   ])('%s %s', async (apiVersion, kind, reason, code) => {
     const said = await complaints(
       `# one line more\napiVersion: ${apiVersion}\nkind: ${kind}\nmetadata: { name: a }\n`,
@@ -110,6 +117,8 @@ describe('a misspelt kind', () => {
     const kinds = [
       'networking.internal.knative.dev/v1alpha1 Ingress',
       'example.com/v1 Ingres',
+      'networking.istio.io/v1 Gateway',
+      'gateway.networking.k8s.io/v1 Mesh',
       'apps/v1 Deployment',
     ];
     const text = kinds.map((each) => {
@@ -129,5 +138,50 @@ describe('a misspelt kind', () => {
       { code: 'KindUnknown', message: expect.stringContaining('the last valid version stays in use') },
     ]);
     expect(get(w.source.snapshot().ingresses, 'shop/a')?.spec?.rules?.[0]?.host).toBe('old.test');
+  });
+});
+
+describe('Gateway API', () => {
+  const gateway = (more: string): string => `apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: web }
+spec:
+  gatewayClassName: portico
+  listeners:
+    - { name: http, port: 80, protocol: HTTP${more} }
+`;
+
+  test('a field that it does not have is an error with its place', async () => {
+    expect(await complaints(gateway(''))).toEqual([]);
+    expect(await complaints(gateway(', hostnam: a.test'))).toEqual([
+      'a.yaml:7:56: Gateway default/web spec.listeners[0].hostnam: ' +
+        'Gateway API 1.6 has no such field; did you mean "hostname"? Until then the object is left out. (FieldUnknown)',
+    ]);
+  });
+
+  test('what the rules of the API refuse is an error', async () => {
+    expect(await complaints(gateway(', tls: { mode: Terminate, certificateRefs: [{ name: a }] }'))).toEqual([
+      "a.yaml:6:3: Gateway default/web spec.listeners: tls must not be specified for protocols ['HTTP', 'TCP', 'UDP']; " +
+        'the API server refuses such an object; the object is left out. (FieldInvalid)',
+    ]);
+  });
+
+  test.each([
+    ['v1beta1', 'Gateway', null],
+    ['v1alpha2', 'TCPRoute', null],
+    ['v1alpha2', 'HTTPRoute', 'RetiredVersion'],
+    ['v1alpha3', 'BackendTLSPolicy', 'RetiredVersion'],
+  ])('%s %s', async (version, kind, code) => {
+    const text = `apiVersion: gateway.networking.k8s.io/${version}\nkind: ${kind}\nmetadata: { name: a }\nspec: {}\n`;
+    const said = (await complaints(text)).filter((line) => line.includes('RetiredVersion'));
+    expect(said).toHaveLength(code === null ? 0 : 1);
+  });
+
+  test('Namespaces give the labels that selectors look at', async () => {
+    const { path } = await folder({
+      'a.yaml': 'apiVersion: v1\nkind: Namespace\nmetadata: { name: shop, labels: { team: web } }\n',
+    });
+    const { snapshot } = await readManifests({ paths: [path] });
+    expect(get(snapshot.namespaces, 'shop')?.metadata?.labels).toEqual({ team: 'web' });
   });
 });

@@ -1,5 +1,5 @@
 import { type UntypedObject, isAbsent, isObject, quote } from '../untyped.ts';
-import { type ObjectReference, type Problem, problem } from '../problem.ts';
+import { type ObjectReference, type Problem, type Severity, problem } from '../problem.ts';
 
 /** What is found wrong with one object, each with the field as kubectl spells it. */
 export interface Findings {
@@ -8,6 +8,10 @@ export interface Findings {
   invalid(field: string, value: unknown, reason: string): void;
   /** A field that the API does not have. What to say is asked only if it is listed: to find a similar name takes time. */
   unknown(field: string, message: () => string): void;
+  /** A rule of the API that fields break together; it is a sentence without its full stop. */
+  refused(field: string, rule: string): void;
+  /** What works, but perhaps not everywhere. */
+  warn(code: string, field: string, message: string): void;
   /** The same as `invalid`, unless something is said about the field already. */
   wrongType(field: string, value: unknown, reason: string): void;
   /** The list, or nothing when the field is absent or no list, which then is said. */
@@ -25,10 +29,15 @@ const CONSEQUENCE = 'the API server refuses such an object';
 export function findingsOn(object: ObjectReference): Findings {
   const problems: Problem[] = [];
   const fields = new Set<string>();
-  const report = (code: string, field: string, message: string | (() => string)): void => {
+  const report = (
+    code: string,
+    field: string,
+    message: string | (() => string),
+    severity: Severity = 'error',
+  ): void => {
     if (problems.length === MAX_FINDINGS) return;
     const text = typeof message === 'string' ? message : message();
-    problems.push(problem('error', code, object, field, text));
+    problems.push(problem(severity, code, object, field, text));
     fields.add(field);
   };
   const invalid = (field: string, value: unknown, reason: string): void =>
@@ -37,6 +46,8 @@ export function findingsOn(object: ObjectReference): Findings {
     problems,
     invalid,
     unknown: (field, message) => report('FieldUnknown', field, message),
+    refused: (field, rule) => report('FieldInvalid', field, `${rule}; ${CONSEQUENCE}.`),
+    warn: (code, field, message) => report(code, field, message, 'warning'),
     wrongType(field, value, reason) {
       if (!fields.has(field)) invalid(field, value, reason);
     },

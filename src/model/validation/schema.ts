@@ -27,13 +27,18 @@ export function checkSchema(
   checkFields(object, ROOT_TYPES[kind], '', findings);
 }
 
+/** The same of `metadata` alone, for a kind whose schema says nothing of it. */
+export function checkMetadataSchema(metadata: unknown, findings: Findings): void {
+  if (isObject(metadata)) checkFields(metadata, 'V1ObjectMeta', 'metadata', findings);
+}
+
 function checkFields(object: UntypedObject, type: string, path: string, findings: Findings): void {
   const fields = FIELDS.get(type);
   if (!fields) return;
   for (const [name, value] of Object.entries(object)) {
     const field = path === '' ? name : `${path}.${name}`;
     const of = fields.get(name);
-    if (of === undefined) findings.unknown(field, () => unknownField(name, [...fields.keys()]));
+    if (of === undefined) findings.unknown(field, () => unknownField(RELEASE, name, [...fields.keys()]));
     else if (!isAbsent(value)) checkValue(value, of, field, findings);
   }
 }
@@ -72,9 +77,10 @@ function typeRule(value: unknown, type: string): string | null {
   }
 }
 
-function unknownField(name: string, known: readonly string[]): string {
+/** What to write instead of a field that a release does not have, as a sentence or two. */
+export function unknownField(release: string, name: string, known: readonly string[]): string {
   const match = closestMatch(name, known);
-  if (match !== null) return `${RELEASE} has no such field; did you mean "${match}"?`;
+  if (match !== null) return `${release} has no such field; did you mean "${match}"?`;
   const fields = known.length > MAX_LISTED_FIELDS ? '' : `, only ${known.join(', ')}`;
-  return `${RELEASE} has no such field here${fields}.`;
+  return `${release} has no such field here${fields}.`;
 }

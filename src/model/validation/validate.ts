@@ -1,6 +1,7 @@
 import { asObject, isObject, asString } from '../untyped.ts';
 import { type Kind, isGatewayKind, isNamespaced } from '../objects.ts';
 import { type Problem, referenceTo } from '../problem.ts';
+import { checkCustomResource } from './custom-schema.ts';
 import { checkEndpointSlice } from './endpoint-slice.ts';
 import { checkConfigMap } from './config-map.ts';
 import { type Findings, findingsOn } from './findings.ts';
@@ -23,7 +24,8 @@ export function validateObject(kind: Kind, object: unknown): readonly Problem[] 
 export function validateManifest(kind: Kind, object: unknown): readonly Problem[] {
   return findProblems(kind, object, (_, fields, findings) => {
     check(kind, fields, findings);
-    if (!isGatewayKind(kind)) checkSchema(kind, fields, findings);
+    if (isGatewayKind(kind)) checkCustomResource(kind, fields, findings);
+    else checkSchema(kind, fields, findings);
   });
 }
 

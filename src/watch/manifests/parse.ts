@@ -1,5 +1,12 @@
 import { closestMatch } from '../../model/closest-match.ts';
-import { type Kind, type Kinds, type ObjectKey, isNamespaced, objectKey } from '../../model/objects.ts';
+import {
+  GATEWAY_KINDS,
+  type Kind,
+  type Kinds,
+  type ObjectKey,
+  isNamespaced,
+  objectKey,
+} from '../../model/objects.ts';
 import type { Problem } from '../../model/problem.ts';
 import { BUILT_IN_KINDS } from '../../model/validation/api-schema.ts';
 import { validateManifest } from '../../model/validation/validate.ts';
@@ -187,9 +194,7 @@ function misspeltType(apiVersion: string, kind: string): MisspeltType | null {
     const message = `"${apiVersion}" has no ${kind}; write apiVersion: ${ours}`;
     return { code: 'ApiVersionUnknown', field: 'apiVersion', message };
   }
-  const kinds = Object.hasOwn(BUILT_IN_KINDS, apiVersion)
-    ? BUILT_IN_KINDS[apiVersion]?.split(' ')
-    : undefined;
+  const kinds = kindsOf(apiVersion);
   if (kinds === undefined || kinds.includes(kind)) return null;
   const meant = closestMatch(kind, kinds);
   if (meant === null || !isKind(meant)) return null;
@@ -198,6 +203,12 @@ function misspeltType(apiVersion: string, kind: string): MisspeltType | null {
     field: 'kind',
     message: `"${apiVersion}" has no kind "${kind}"; write ${meant}`,
   };
+}
+
+/** The kinds of an API version that is known here. */
+function kindsOf(apiVersion: string): readonly string[] | undefined {
+  if (apiVersion === `${GATEWAY_API}/v1`) return GATEWAY_KINDS;
+  return Object.hasOwn(BUILT_IN_KINDS, apiVersion) ? BUILT_IN_KINDS[apiVersion]?.split(' ') : undefined;
 }
 
 function isKind(kind: string): kind is Kind {
