@@ -206,6 +206,7 @@ describe('edge-daemonset', () => {
     expect(rules.flatMap(({ resources = [] }) => resources)).toEqual([
       'ingressclasses',
       'gatewayclasses',
+      'gatewayclasses/status',
       'namespaces',
       'nodes',
     ]);

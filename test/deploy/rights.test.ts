@@ -6,6 +6,7 @@ import { objectsOf } from '../publish/fixture.ts';
 import { apiCallOf, isDiscovery } from '../support/api-calls.ts';
 import type { ApiObject } from '../support/api-server.ts';
 import { eventually, runPortico, startDaemon } from '../support/daemon.ts';
+import { GATEWAY_RESOURCES } from '../support/api-server-resources.ts';
 import { type Grant, allows, differences, grantsTo, rightsOf } from '../support/rights.ts';
 import { type Manifest, deployManifests, helmManifests, theOnly, variantManifests } from './manifests.ts';
 
@@ -74,6 +75,29 @@ function addressOf({ api }: ScriptedCluster, name: string): string | undefined {
 const reported = ({ api }: ScriptedCluster, name: string): boolean =>
   objectsOf(api, 'events').some((event) => (event['regarding'] as { name?: string }).name === name);
 
+/** One object of each kind of Gateway API that gets a status. The listener opens no port: nobody knows its protocol. */
+const GATEWAY_OBJECTS: readonly ApiObject[] = [
+  gatewayObject('GatewayClass', undefined, { controllerName: 'portico.dev/gateway-controller' }),
+  gatewayObject('Gateway', 'default', {
+    gatewayClassName: 'web',
+    listeners: [{ name: 'none', port: 1, protocol: 'example.com/none' }],
+  }),
+  gatewayObject('ListenerSet', 'default', { parentRef: { name: 'web' }, listeners: [] }),
+  ...['HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute', 'UDPRoute'].map((kind) =>
+    gatewayObject(kind, 'default', { parentRefs: [{ name: 'web' }], hostnames: ['web.test'], rules: [] }),
+  ),
+];
+
+function gatewayObject(kind: string, namespace: string | undefined, spec: object): ApiObject {
+  const metadata = { name: 'web', ...(namespace !== undefined && { namespace }) };
+  return { apiVersion: 'gateway.networking.k8s.io/v1', kind, metadata, spec };
+}
+
+function hasStatus({ api }: ScriptedCluster, { kind }: ApiObject): boolean {
+  const resource = GATEWAY_RESOURCES.find((each) => each.kind === kind);
+  return objectsOf(api, `${resource?.resource}`).some((object) => object['status'] !== undefined);
+}
+
 /** The right it needs, if a Role can give it for these namespaces only. */
 function rightOf(request: Parameters<typeof apiCallOf>[0], namespaces: readonly string[]): string {
   const call = apiCallOf(request);
@@ -104,10 +128,12 @@ describe.each(INSTALLATIONS)('%s', (_, manifests, homes) => {
     await cluster.apply(
       ...siteObjects({ host: 'shop.test', name: 'shop', endpoints: ['127.0.0.1:9'] }),
       ingressOf({ host: 'lost.test', name: 'lost', endpoints: [] }),
+      ...GATEWAY_OBJECTS,
     );
     await using daemon = startDaemon({ args: [...cluster.args, ...flagsOf(manifests)], env: POD });
     await eventually(async () => addressOf(cluster, 'shop') === '192.0.2.5', daemon.exited);
     await eventually(async () => reported(cluster, 'lost'), daemon.exited);
+    await eventually(async () => GATEWAY_OBJECTS.every((each) => hasStatus(cluster, each)), daemon.exited);
     expect(await daemon.stop()).toBe(0);
 
     expect(cluster.refused).toEqual([]);
@@ -129,6 +155,7 @@ describe('deploy/variants/namespaced.yaml', () => {
       'list /namespaces cluster',
       'list gateway.networking.k8s.io/gatewayclasses cluster',
       'list networking.k8s.io/ingressclasses cluster',
+      'patch gateway.networking.k8s.io/gatewayclasses/status cluster',
       'watch /namespaces cluster',
       'watch gateway.networking.k8s.io/gatewayclasses cluster',
       'watch networking.k8s.io/ingressclasses cluster',

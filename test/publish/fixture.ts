@@ -7,7 +7,7 @@ import { type PublishOptions, Publisher, leaseNameOf } from '../../src/publish/p
 import { type Compilation, compile } from '../../src/routing/compile/compile.ts';
 import type { CompileSettings } from '../../src/routing/settings.ts';
 import { ClusterSource } from '../../src/watch/cluster.ts';
-import { RESOURCES, parseSelector } from '../support/api-server-resources.ts';
+import { GATEWAY_RESOURCES, RESOURCES, parseSelector } from '../support/api-server-resources.ts';
 import { FakeClock } from '../watch/fake-clock.ts';
 import { until } from '../support/until.ts';
 import { connect, ingress, service } from '../watch/cluster-fixture.ts';
@@ -232,7 +232,7 @@ function statusOf(api: ApiServer, key: string): string {
 /** What the server has of a resource now. */
 export function objectsOf(api: ApiServer, name: string): readonly ApiObject[] {
   // Events are served by two groups: ours are of the younger one.
-  const resource = RESOURCES.findLast((row) => row.resource === name);
+  const resource = [...RESOURCES, ...GATEWAY_RESOURCES].findLast((row) => row.resource === name);
   if (!resource) throw new Error(`there is no resource ${name}`);
   const everything = parseSelector(new URLSearchParams());
   return api.store.all(resource, undefined, everything).map(({ object }) => object);
