@@ -75,7 +75,7 @@ function referenceOf(
   return { host, secret, ingress, namespace: object.namespace ?? '' };
 }
 
-const SCOPE_KINDS: readonly ScopeKind[] = ['precise', 'wildcard', 'glob', 'hostless', 'catch-all'];
+const SCOPE_KINDS: readonly ScopeKind[] = ['precise', 'wildcard', 'glob', 'regex', 'hostless', 'catch-all'];
 
 /** How much more than a host its scope takes. */
 function breadth(scope: Scope, host: string): number {

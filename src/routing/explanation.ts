@@ -9,7 +9,7 @@ import { patternGroups } from './path-automata.ts';
 import { describeConditions } from '../policies/canary.ts';
 import { globTakes, match, normalizeHost, normalizePath, routesFor } from './match.ts';
 import { byPrecedence } from './precedence.ts';
-import { HOSTLESS, type Scope, type ScopeKind, describeScope, scopeKind } from './scope.ts';
+import { HOSTLESS, regexScope, type Scope, type ScopeKind, describeScope, scopeKind } from './scope.ts';
 import { entries, get } from '../model/sharded-map.ts';
 import { type Refusal, messageOf, statusOf } from '../http/local-response.ts';
 import type { RequestFacts } from '../http/request-facts.ts';
@@ -120,7 +120,7 @@ export function explain(
       host,
       path,
       outcome: passed.outcome,
-      steps: [...hostSteps(host, owner), step],
+      steps: [...hostSteps(table, host, owner), step],
       otherRules: [],
       certificate: null,
       notServed: notServed(compilation, host),
@@ -131,7 +131,7 @@ export function explain(
     path,
     outcome,
     steps: [
-      ...hostSteps(host, owner),
+      ...hostSteps(table, host, owner),
       ...pathSteps(compilation, host, path, owner, route),
       ...tlsSteps(host, outcome),
       ...clientSteps(compilation, host, route),
@@ -215,7 +215,7 @@ function owningScope({ table, scopes }: Compilation, host: string): Scope | null
   const routes = routesFor(table, host);
   if (!routes) return null;
   if (routes === table.hostless) return HOSTLESS;
-  const scope = [routes.host, `~${routes.host}`].find(
+  const scope = [routes.host, `~${routes.host}`, regexScope(routes.host)].find(
     (candidate) => get(scopes, candidate)?.routes === routes,
   );
   return scope ?? null;
@@ -225,12 +225,14 @@ const MISSED: Record<ScopeKind, string> = {
   precise: 'No rule has exactly this host.',
   wildcard: 'No wildcard host takes it (one label in place of the star).',
   glob: 'No host glob takes it.',
+  regex: 'No host alias that is a regular expression matches it.',
   hostless: 'No rule is without a host.',
   'catch-all': '',
 };
 
-function hostSteps(host: string, owner: Scope | null): readonly string[] {
-  const order: readonly ScopeKind[] = ['precise', 'wildcard', 'glob', 'hostless'];
+function hostSteps(table: RouteTable, host: string, owner: Scope | null): readonly string[] {
+  const regex: readonly ScopeKind[] = table.hostRegexes.length > 0 ? ['regex'] : [];
+  const order: readonly ScopeKind[] = ['precise', 'wildcard', 'glob', ...regex, 'hostless'];
   const found = owner === null ? order.length : order.indexOf(scopeKind(owner));
   const missed = order.slice(0, found).map((kind) => MISSED[kind]);
   if (owner === null) return missed;
@@ -391,6 +393,11 @@ function scopesFor({ scopes, table }: Compilation, host: string): readonly Scope
     if (!host.endsWith(`.${suffix}`)) continue;
     const end = host.length - suffix.length - 1;
     for (const each of bucket) if (globTakes(each, host, end)) found.push(`~${each.glob}`);
+  }
+  for (const { entries: regexes } of table.hostRegexes) {
+    for (const { pattern, routes } of regexes) {
+      if (patternGroups(pattern, host) !== null) found.push(regexScope(routes.host));
+    }
   }
   if (get(scopes, HOSTLESS)) found.push(HOSTLESS);
   return found;

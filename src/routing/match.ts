@@ -1,5 +1,6 @@
 import { patternTakes } from './glob-pattern.ts';
 import { findPath } from './path-tree.ts';
+import { findHostRegex, isNobodys } from './host-regex.ts';
 import { findRoute } from './find-route.ts';
 import { firstTaking } from './request-match.ts';
 import type { RequestFacts } from '../http/request-facts.ts';
@@ -28,6 +29,7 @@ export function matchIn(
   path: string,
 ): Route | null | typeof TOO_COSTLY {
   if (routes === null) return table.defaultRoute;
+  if (isNobodys(routes)) return null;
   return findRoute(routes, path) ?? routes.defaultRoute ?? table.defaultRoute;
 }
 
@@ -56,6 +58,8 @@ export function routesFor(table: RouteTable, host: string): HostRoutes | null {
     const glob = table.globs.size > 0 ? findGlob(table, host, dot) : null;
     if (glob) return glob.routes;
   }
+  const found = table.hostRegexes.length > 0 && host !== '' ? findHostRegex(table.hostRegexes, host) : null;
+  if (found) return found;
   return table.hostless;
 }
 

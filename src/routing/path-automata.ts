@@ -2,7 +2,7 @@ import { FirstMatch, type TOO_COSTLY } from '../http/regex/first-match.ts';
 import { matchGroups } from '../http/regex/groups.ts';
 import { type Program, compileRegex } from '../http/regex/program.ts';
 import { parseRegex } from '../http/regex/syntax.ts';
-import type { PathPattern, PatternList } from './table.ts';
+import type { PathPattern } from './table.ts';
 
 /**
  * The automata of the regular expressions of a table. They are made when a request first needs them, on each thread for
@@ -15,15 +15,21 @@ const MAX_NAMESPACES = 10_000;
 /** Programs for groups: the cost of making one again is small. */
 const MAX_PROGRAMS = 2_048;
 
+/** Of paths or of hosts. */
+interface Patterns {
+  readonly namespace: string;
+  readonly entries: readonly { readonly pattern: PathPattern }[];
+}
+
 interface NamespaceAutomata {
   bytes: number;
-  readonly byList: WeakMap<PatternList, FirstMatch | null>;
+  readonly byList: WeakMap<Patterns, FirstMatch | null>;
 }
 
 const namespaces = new Map<string, NamespaceAutomata>();
 
 /** The place of the first expression of a list that matches the beginning of a path; -1 for none. */
-export function firstPattern(list: PatternList, path: string): number | typeof TOO_COSTLY {
+export function firstPattern(list: Patterns, path: string, maxWork?: number): number | typeof TOO_COSTLY {
   const automata = automataOf(list.namespace);
   let automaton = automata.byList.get(list);
   if (automaton === undefined) {
@@ -34,7 +40,7 @@ export function firstPattern(list: PatternList, path: string): number | typeof T
   }
   if (automaton === null) return -1;
   const before = automaton.bytes;
-  const found = automaton.find(path);
+  const found = automaton.find(path, maxWork);
   automata.bytes += automaton.bytes - before;
   if (automata.bytes > MAX_BYTES_PER_NAMESPACE) namespaces.delete(list.namespace);
   return found;

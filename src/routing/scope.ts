@@ -1,8 +1,9 @@
 import type { HostGlob } from './glob.ts';
 
 /**
- * Where a rule applies: a precise host, `*.suffix`, a glob (`~` and the glob), all hosts (empty), or, for the
- * default backend of an Ingress without rules, whatever nothing else takes. Hosts hold no `~` and no `!`.
+ * Where a rule applies: a precise host, `*.suffix`, a glob (`~` and the glob), a regular expression (`/` and the
+ * expression), all hosts (empty), or, for the default backend of an Ingress without rules, whatever nothing else takes.
+ * Hosts hold no `~`, `/` and `!`.
  */
 export type Scope = string;
 
@@ -13,12 +14,17 @@ export function globScope(glob: HostGlob): Scope {
   return `~${glob.glob}`;
 }
 
-export type ScopeKind = 'precise' | 'wildcard' | 'glob' | 'hostless' | 'catch-all';
+export function regexScope(expression: string): Scope {
+  return `/${expression}`;
+}
+
+export type ScopeKind = 'precise' | 'wildcard' | 'glob' | 'regex' | 'hostless' | 'catch-all';
 
 export function scopeKind(scope: Scope): ScopeKind {
   if (scope === HOSTLESS) return 'hostless';
   if (scope === CATCH_ALL) return 'catch-all';
   if (scope.startsWith('~')) return 'glob';
+  if (scope.startsWith('/')) return 'regex';
   return scope.startsWith('*.') ? 'wildcard' : 'precise';
 }
 
@@ -29,6 +35,7 @@ export function scopeHost(scope: Scope): string {
     case 'wildcard':
       return scope;
     case 'glob':
+    case 'regex':
       return scope.slice(1);
     case 'hostless':
     case 'catch-all':
@@ -44,6 +51,8 @@ export function describeScope(scope: Scope): string {
       return `host "${scope}"`;
     case 'glob':
       return `hosts like "${scope.slice(1)}"`;
+    case 'regex':
+      return `hosts that match "${scope.slice(1)}"`;
     case 'hostless':
       return 'all hosts';
     case 'catch-all':

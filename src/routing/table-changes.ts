@@ -26,7 +26,18 @@ export function* routeChanges(before: RouteTable, after: RouteTable): Generator<
       yield* ofHost(had.get(glob) ?? null, has.get(glob) ?? null);
     }
   }
+  if (before.hostRegexes !== after.hostRegexes) {
+    const had = regexHosts(before);
+    const has = regexHosts(after);
+    for (const host of new Set([...had.keys(), ...has.keys()])) {
+      yield* ofHost(had.get(host) ?? null, has.get(host) ?? null);
+    }
+  }
   yield* ofHost(before.hostless, after.hostless);
+}
+
+function regexHosts({ hostRegexes }: RouteTable): ReadonlyMap<string, HostRoutes> {
+  return new Map(hostRegexes.flatMap(({ entries }) => entries.map(({ routes }) => [routes.host, routes])));
 }
 
 function* ofHost(before: HostRoutes | null, after: HostRoutes | null): Generator<RouteChange> {

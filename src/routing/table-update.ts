@@ -8,6 +8,7 @@ import type {
   CertificateReference,
   GatewayPort,
   GlobHost,
+  HostRegexList,
   HostRoutes,
   Route,
   RouteTable,
@@ -43,6 +44,7 @@ export type TableUpdate =
       readonly streams: MapUpdate<StreamRoute>;
       readonly ports: MapUpdate<PortUpdate>;
       /** Present when it is another one. */
+      readonly hostRegexes?: readonly HostRegexList[];
       readonly hostless?: HostRoutes | null;
       readonly defaultRoute?: Route | null;
       readonly globals?: GlobalSettings | null;
@@ -67,6 +69,7 @@ export function tableUpdate(from: RouteTable | null, to: RouteTable): TableUpdat
       key,
       port ? portUpdate(get(from.ports, key), port) : null,
     ]),
+    ...(from.hostRegexes !== to.hostRegexes && { hostRegexes: to.hostRegexes }),
     ...(from.hostless !== to.hostless && { hostless: to.hostless }),
     ...(from.defaultRoute !== to.defaultRoute && { defaultRoute: to.defaultRoute }),
     ...(from.globals !== to.globals && { globals: to.globals ?? null }),
@@ -84,6 +87,7 @@ export function applyTableUpdate(table: RouteTable, update: TableUpdate): RouteT
     hosts: updated(table.hosts, update.hosts),
     wildcards: updated(table.wildcards, update.wildcards),
     globs: updated(table.globs, update.globs),
+    hostRegexes: update.hostRegexes ?? table.hostRegexes,
     hostless: update.hostless === undefined ? table.hostless : update.hostless,
     defaultRoute: update.defaultRoute === undefined ? table.defaultRoute : update.defaultRoute,
     backends: updated(table.backends, update.backends),
@@ -119,6 +123,7 @@ export function copyableTable(table: RouteTable): { copyable: RouteTable; leftOu
     hosts: map('host', table.hosts),
     wildcards: map('wildcard', table.wildcards),
     globs: map('globs under', table.globs),
+    hostRegexes: part('hosts that are regular expressions', table.hostRegexes, []),
     hostless: part('rules without a host', table.hostless, null),
     defaultRoute: part('default backend', table.defaultRoute, null),
     backends: map('backend', table.backends),

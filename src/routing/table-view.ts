@@ -28,11 +28,12 @@ function* firstRoutesOf({ gateway, paths, patterns, defaultRoute }: HostRoutes):
 
 /** Every host of the table: precise, wildcard, glob, the hostless rules, then those on the ports of Gateways. */
 export function* hostsOf(
-  table: Pick<RouteTable, 'hosts' | 'wildcards' | 'globs' | 'hostless' | 'ports'>,
+  table: Pick<RouteTable, 'hosts' | 'wildcards' | 'globs' | 'hostRegexes' | 'hostless' | 'ports'>,
 ): Generator<HostRoutes> {
   yield* values(table.hosts);
   yield* values(table.wildcards);
   for (const bucket of values(table.globs)) for (const glob of bucket) yield glob.routes;
+  for (const list of table.hostRegexes) for (const { routes } of list.entries) yield routes;
   if (table.hostless) yield table.hostless;
   for (const { hosts } of values(table.ports)) yield* values(hosts);
 }

@@ -17,6 +17,8 @@ export interface RouteTable {
   readonly wildcards: ShardedMap<HostRoutes>;
   /** Host globs from annotations, bucketed by their literal suffix (whole labels), in order of precedence. */
   readonly globs: ShardedMap<readonly GlobHost[]>;
+  /** Hosts that are regular expressions, by namespace; asked for hosts that nothing above has. */
+  readonly hostRegexes: readonly HostRegexList[];
   /** Rules without a host; null when there are none. They also take a request that has no host at all. */
   readonly hostless: HostRoutes | null;
   /** Takes what no host and no host's own default takes; null answers 404. */
@@ -91,6 +93,17 @@ export interface GlobHost {
   /** What it stands for: one of them must take the labels before the suffix. */
   readonly patterns: readonly GlobPattern[];
   readonly routes: HostRoutes;
+}
+
+/** The regular expressions for hosts of one namespace, those of the oldest Ingress first. */
+export interface HostRegexList {
+  readonly namespace: string;
+  readonly entries: readonly {
+    readonly pattern: PathPattern;
+    /** Of all expressions the lowest takes a host. */
+    readonly rank: number;
+    readonly routes: HostRoutes;
+  }[];
 }
 
 export interface HostRoutes {

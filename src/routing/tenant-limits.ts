@@ -26,6 +26,10 @@ export const TENANT_LIMITS = {
   globsPerSuffixAndNamespace: 64,
   /** Host globs of one namespace. */
   globsPerNamespace: 256,
+  /** Instructions of the hosts of one namespace that are regular expressions, and of all; and how many namespaces have some. */
+  hostRegexSizePerNamespace: 500,
+  hostRegexSizeInAll: 4_000,
+  hostRegexNamespaces: 32,
   /** Hosts and paths of one namespace; a path counts for each host and each glob that has it. */
   routesPerNamespace: 100_000,
   /** What the EndpointSlices of one namespace list, counted for each Service port that an Ingress names. */

@@ -99,6 +99,7 @@ const LIMIT_REASONS = [
   'NamespaceTooManyRoutes',
   'PathTooLong',
   'TooManyHostGlobs',
+  'TooManyHostRegexes',
   'TooManyPaths',
   'TooManyProblems',
   'TooManyRules',

@@ -97,6 +97,7 @@ export function tableOf(sites: readonly Site[]): RouteTable {
     hosts: mapOf(hosts.filter(([host]) => host !== '')),
     wildcards: emptyMap(),
     globs: emptyMap(),
+    hostRegexes: [],
     hostless,
     defaultRoute: null,
     backends: mapOf(backends),

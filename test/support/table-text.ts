@@ -28,6 +28,11 @@ export function describeTable(table: RouteTable): Record<string, unknown> {
   for (const [suffix, bucket] of sorted(entries(table.globs))) {
     for (const { glob, routes } of bucket) hosts[`${glob} (glob under ${suffix})`] = describeHost(routes);
   }
+  for (const { namespace, entries: regexes } of table.hostRegexes) {
+    for (const { rank, routes } of regexes) {
+      hosts[`~ ${routes.host} (${rank + 1}. of all, of ${namespace})`] = describeHost(routes);
+    }
+  }
   if (table.hostless) hosts['(no host)'] = describeHost(table.hostless);
   const backends: Record<string, unknown> = {};
   for (const [key, backend] of sorted(entries(table.backends))) backends[key] = describeBackend(backend);

@@ -363,8 +363,8 @@ export class Api {
   }
 
   #routeList({ table }: Pick<Compilation, 'table'>): Promise<ListOf<ServedRoute>> {
-    const { hosts, wildcards, globs, hostless, defaultRoute, ports, streams } = table;
-    const parts = { hosts, wildcards, globs, hostless, defaultRoute, ports, streams };
+    const { hosts, wildcards, globs, hostRegexes, hostless, defaultRoute, ports, streams } = table;
+    const parts = { hosts, wildcards, globs, hostRegexes, hostless, defaultRoute, ports, streams };
     return this.#routes.of(this.#routeParts.of(parts));
   }
 

@@ -14,7 +14,7 @@ export type ServedRoute =
 /** What the list depends on. */
 export type RouteParts = Pick<
   RouteTable,
-  'hosts' | 'wildcards' | 'globs' | 'hostless' | 'defaultRoute' | 'ports' | 'streams'
+  'hosts' | 'wildcards' | 'globs' | 'hostRegexes' | 'hostless' | 'defaultRoute' | 'ports' | 'streams'
 >;
 
 /** Everything that a table serves, by host, path and object. */

@@ -70,8 +70,8 @@ export class FirstMatch {
     return this.#stateBytes + 13 * this.#program.ops.length + 256 * this.#program.sets.length;
   }
 
-  /** The place of the first pattern that matches; -1 for none. */
-  find(text: string): number | typeof TOO_COSTLY {
+  /** The place of the first pattern that matches; -1 for none. `maxWork` is in instructions. */
+  find(text: string, maxWork = MAX_WORK): number | typeof TOO_COSTLY {
     this.#work = 0;
     if (this.#states.length === 0) this.#stateNumber(this.#program.entries, -1, true, false);
     const end = this.#representatives.length;
@@ -87,7 +87,7 @@ export class FirstMatch {
       if (state === undefined) break;
       if (state.threads.length === 0) return state.best;
       number = this.#after(number, state, symbol);
-      if (this.#work > MAX_WORK) return TOO_COSTLY;
+      if (this.#work > maxWork) return TOO_COSTLY;
     }
     return this.#states[number]?.best ?? -1;
   }

@@ -4,6 +4,7 @@ import type { Claims, NamespaceUse } from '../ingress/claims.ts';
 import { type CompiledGateways, NO_GATEWAYS } from './compile-gateways.ts';
 import type { CompileFault } from './fault.ts';
 import type { GlobBucket } from './glob-bucket.ts';
+import { type HostRegexes, NO_HOST_REGEXES } from './host-regexes.ts';
 import type { Classes } from '../ingress/classes.ts';
 import type { ScopeRoutes } from '../host-routes.ts';
 import type { Dependents } from '../../model/dependents.ts';
@@ -37,6 +38,7 @@ export interface Compilation {
   readonly scopes: ShardedMap<ScopeRoutes>;
   /** By suffix. */
   readonly globBuckets: ShardedMap<GlobBucket>;
+  readonly hostRegexes: HostRegexes;
   readonly endpointsByNamespace: ShardedMap<number>;
   readonly backends: ShardedMap<CompiledBackend>;
   readonly certificates: ShardedMap<HostCertificate>;
@@ -84,6 +86,7 @@ export const EMPTY_TABLE: RouteTable = {
   hosts: emptyMap(),
   wildcards: emptyMap(),
   globs: emptyMap(),
+  hostRegexes: [],
   hostless: null,
   defaultRoute: null,
   backends: emptyMap(),
@@ -113,6 +116,7 @@ export function emptyCompilation(settings: CompileSettings): Compilation {
     usesByNamespace: emptyMap(),
     scopes: emptyMap(),
     globBuckets: emptyMap(),
+    hostRegexes: NO_HOST_REGEXES,
     endpointsByNamespace: emptyMap(),
     backends: emptyMap(),
     certificates: emptyMap(),

@@ -88,7 +88,9 @@ function ingressProblems(ingress: ObjectKey, compiled: Compiled): readonly Probl
   if (!claims) return [];
   const lost = [...(claims.canary ?? claims).scopes.keys()].flatMap((scope) => {
     const bucket = scopeKind(scope) === 'glob' ? get(compiled.globBuckets, suffixOf(scope)) : undefined;
+    const isRegex = scopeKind(scope) === 'regex';
     return [
+      ...(isRegex ? (compiled.hostRegexes.leftOut.get(ingress) ?? []) : []),
       ...(get(compiled.scopes, scope)?.conflicts.get(ingress) ?? []),
       ...(bucket?.leftOut.get(ingress) ?? []),
     ];

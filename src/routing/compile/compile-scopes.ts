@@ -5,6 +5,7 @@ import type { Compilation, Indexes } from './compilation.ts';
 import type { ClaimChange } from './compile-claims.ts';
 import { type CompileFault, faultProblem } from './fault.ts';
 import { type GlobBucket, globBucket, suffixOf } from './glob-bucket.ts';
+import { type HostRegexes, hostRegexes } from './host-regexes.ts';
 import { hostOwner, mayHave, notOwner, wildcardAbove } from './host-owner.ts';
 import { type ScopeRoutes, scopeRoutes } from '../host-routes.ts';
 import { type ReverseIndex, type IndexUpdate, updateIndex } from '../../model/reverse-index.ts';
@@ -23,6 +24,7 @@ export interface CompiledScopes extends Pick<
 > {
   readonly scopes: ShardedMap<ScopeRoutes>;
   readonly globBuckets: ShardedMap<GlobBucket>;
+  readonly hostRegexes: HostRegexes;
   /** The default backend of the oldest Ingress without rules. */
   readonly catchAll: Route | null;
   readonly indexes: Pick<
@@ -95,6 +97,7 @@ export function compileScopes(
   const affectedIngresses = new Set<ObjectKey>();
   const globUpdates: IndexUpdate[] = [];
   const hostUpdates: IndexUpdate[] = [];
+  const regexUpdates: { readonly scope: Scope; readonly after: ScopeRoutes | undefined }[] = [];
   for (const scope of affected) {
     const before = scopes.get(scope);
     const after = reuseIfEqual(before, fresh.get(scope));
@@ -107,6 +110,7 @@ export function compileScopes(
     if (kind === 'precise') put(hosts, scope, routes);
     else if (kind === 'wildcard') put(wildcards, scope.slice('*.'.length), routes);
     else if (kind === 'glob') globUpdates.push(filed(scope, suffixOf(scope), before, after));
+    else if (kind === 'regex') regexUpdates.push({ scope, after });
     const above = hostOwnership === 'namespace' ? wildcardAbove(scope) : null;
     if (above !== null) hostUpdates.push(filed(scope, above, before, after));
   }
@@ -130,7 +134,14 @@ export function compileScopes(
     }
     if (!isSame(globs.get(suffix), bucket.globs)) globs.set(suffix, bucket.globs);
   }
+  const regexes = regexesAfter(from.hostRegexes, regexUpdates, done, claimants);
+  if (regexes !== from.hostRegexes) {
+    for (const { leftOut } of [from.hostRegexes, regexes]) {
+      for (const ingress of leftOut.keys()) affectedIngresses.add(ingress);
+    }
+  }
   return {
+    hostRegexes: regexes,
     scopes: done,
     globBuckets: globBuckets.done(),
     hosts: hosts.done(),
@@ -199,6 +210,21 @@ function filed(
   after: ScopeRoutes | undefined,
 ): IndexUpdate {
   return { member: scope, before: before ? [key] : [], after: after ? [key] : [] };
+}
+
+function regexesAfter(
+  before: HostRegexes,
+  updates: readonly { readonly scope: Scope; readonly after: ScopeRoutes | undefined }[],
+  compiled: ShardedMap<ScopeRoutes>,
+  claimants: (scope: Scope) => readonly Claims[],
+): HostRegexes {
+  if (updates.length === 0) return before;
+  const scopes = new Set(before.scopes);
+  for (const { scope, after } of updates) {
+    if (after) scopes.add(scope);
+    else scopes.delete(scope);
+  }
+  return hostRegexes(before, scopes, compiled, claimants);
 }
 
 /** The precise hosts under a wildcard have another owner when the oldest Ingress of the wildcard is another one. */

@@ -51,6 +51,7 @@ export function notOwner(scope: Scope, loser: Claims, owner: HostOwner): Problem
 }
 
 function fieldOf(scope: Scope, claims: Claims): string {
+  if (scopeKind(scope) === 'regex') return 'metadata.annotations';
   if (scopeKind(scope) === 'glob') return 'metadata.annotations[portico.dev/host-globs]';
   const field = claims.scopes.get(scope)?.[0]?.route.field;
   return field === undefined ? 'spec.rules' : field.replace(/\.http\..*$/, '.host');

@@ -20,7 +20,7 @@ import {
   referenceTo,
   sortProblems,
 } from '../../model/problem.ts';
-import { CATCH_ALL, HOSTLESS, type Scope, globScope } from '../scope.ts';
+import { CATCH_ALL, HOSTLESS, type Scope, globScope, regexScope } from '../scope.ts';
 import type { BackendKey, PathPattern, PathType, Route } from '../table.ts';
 import type { CompileSettings } from '../settings.ts';
 import { TENANT_LIMITS } from '../tenant-limits.ts';
@@ -139,8 +139,8 @@ export function readClaims(
         return reading satisfies never;
     }
   };
-  const { hosts: aliases = [] } = policies?.configs['host-aliases'] ?? {};
-  const others = [...aliases, ...annotations.globs.map(globScope)];
+  const { hosts: aliases = [], regexes = [] } = policies?.configs['host-aliases'] ?? {};
+  const others = [...aliases, ...annotations.globs.map(globScope), ...regexes.map(regexScope)];
   const scopes = readScopes(spec['rules'], others, object, problems, readClaim);
   const yields = new Set<Scope>();
   for (const [host, paths] of wwwClaims(scopes, others, policies)) {
