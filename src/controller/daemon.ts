@@ -136,7 +136,8 @@ function serve(parts: Parts, { config, env, log: { logger } }: DaemonOptions): S
     if (dataPlane.draining() || !cluster) return;
     // A cached snapshot is good enough to serve from, but not to publish.
     const compilation = () => (source.cached?.() ? null : reconciler.compilation());
-    publisher = openPublishing({ config, env, cluster, compilation, logger });
+    const portFailures = (): ReadonlyMap<string, string> => dataPlane.portFailures();
+    publisher = openPublishing({ config, env, cluster, compilation, portFailures, logger });
   });
   void dataPlane.listening.then(
     ([port, httpsPort]) => {

@@ -17,10 +17,10 @@ export interface PublishingOptions {
   readonly env: NodeJS.ProcessEnv;
   readonly cluster: OpenedCluster;
   readonly compilation: () => Compilation | null;
+  /** Ports of Gateways that cannot be bound: see `PublishOptions`. */
+  readonly portFailures: () => ReadonlyMap<string, string>;
   readonly logger: Logger;
 }
-
-const NO_FAILURES: ReadonlyMap<string, string> = new Map();
 
 /** Where deploy/ installs Portico. */
 const DEFAULT_NAMESPACE = 'portico-system';
@@ -29,7 +29,7 @@ const END_TIMEOUT_MS = 5_000;
 
 /** Starts writing to the cluster, if this process should; says in one line if it does not. */
 export function openPublishing(options: PublishingOptions): Publisher | null {
-  const { config, env, cluster, compilation, logger } = options;
+  const { config, env, cluster, compilation, portFailures, logger } = options;
   const { publish } = config;
   const inPod = runsInPod(env);
   const asked = publish.addresses.length > 0 || publish.service !== null;
@@ -62,7 +62,7 @@ export function openPublishing(options: PublishingOptions): Publisher | null {
     addresses,
     events: publish.events,
     compilation,
-    portFailures: () => NO_FAILURES,
+    portFailures,
     now: Date.now,
   });
 }

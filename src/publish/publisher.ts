@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Compilation } from '../routing/compile/compile.ts';
 import type { ApiCall } from '../kubernetes/api-request.ts';
 import type { Log } from '../kubernetes/log.ts';
@@ -40,7 +41,7 @@ export interface PublishOptions {
   readonly events: boolean;
   /** The latest compilation; null until there is one. */
   readonly compilation: () => Compilation | null;
-  /** Ports of Gateways that cannot be bound, by `portKey`; another map whenever that changes. */
+  /** Ports of Gateways that cannot be bound, by `portKey`, with the system's error. */
   readonly portFailures: () => ServingFacts['portFailures'];
   /** Milliseconds since the epoch. */
   readonly now: () => number;
@@ -146,8 +147,8 @@ export class Publisher {
       this.#publish(latest, affected);
     }
     const failures = this.#options.portFailures();
-    if (failures !== this.#portFailures) {
-      this.#portFailures = failures;
+    if (!isDeepStrictEqual(failures, this.#portFailures)) {
+      this.#portFailures = new Map(failures);
       this.#setFacts(this.#writers?.status?.gateways);
     }
     this.#cancelCheck = this.#options.clock.setTimeout(() => this.#check(), CHECK_EVERY_MS);

@@ -1,6 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Compilation } from './compilation.ts';
 import { controllerBackend } from './compile-backends.ts';
+import type { AttachmentChange, CompiledGateways } from './compile-gateways.ts';
+import {
+  classProblems,
+  gatewayProblems,
+  listenerSetProblems,
+  routeProblems,
+} from '../gateway/gateway-problems.ts';
 import { dependentsOn } from '../../model/dependents.ts';
 import { type CompileFault, faultProblem } from './fault.ts';
 import { suffixOf } from './glob-bucket.ts';
@@ -15,7 +22,7 @@ import {
 } from '../../model/problem.ts';
 import { referenceProblems } from '../references.ts';
 import { scopeKind } from '../scope.ts';
-import { type ShardedMap, edit, get } from '../../model/sharded-map.ts';
+import { type ShardedMap, edit, entries, get } from '../../model/sharded-map.ts';
 import type { BackendKey } from '../table.ts';
 
 type Compiled = Omit<Compilation, 'problems' | 'faults'> & { readonly faults: CompileFault[] };
@@ -31,10 +38,14 @@ export function compileProblems(
   globalProblems: readonly Problem[],
   /** Of the ConfigMaps of TCP and UDP services. */
   streamProblems: readonly Problem[],
+  attachmentChanges: readonly AttachmentChange[],
 ): ShardedMap<readonly Problem[]> {
   const problems = edit(from.problems);
   const put = (owner: string, found: readonly Problem[]): void => {
-    if (found.length > 0) problems.set(owner, worst(sortProblems(found)));
+    const next = worst(sortProblems(found));
+    // Objects that are looked at again mostly say the same.
+    if (isDeepStrictEqual(problems.get(owner) ?? [], next)) return;
+    if (next.length > 0) problems.set(owner, next);
     else problems.delete(owner);
   };
   for (const ingress of affectedIngresses) put(`Ingress ${ingress}`, isolated(ingress, compiled));
@@ -60,7 +71,26 @@ export function compileProblems(
     for (const { object } of from.classes.problems) problems.delete(describeObject(object));
     for (const found of compiled.classes.problems) put(describeObject(found.object), [found]);
   }
+  putGatewayProblems(from.gateways, compiled.gateways, attachmentChanges, put);
   return problems.done();
+}
+
+/** Those of the objects of Gateway API that changed, or beside which others did. */
+function putGatewayProblems(
+  before: CompiledGateways,
+  after: CompiledGateways,
+  changes: readonly AttachmentChange[],
+  put: (owner: string, found: readonly Problem[]) => void,
+): void {
+  for (const { route, after: attachment } of changes) put(route, attachment ? routeProblems(attachment) : []);
+  if (before === after) return;
+  for (const name of before.classes.keys()) put(`GatewayClass ${name}`, []);
+  for (const [name, each] of after.classes) put(`GatewayClass ${name}`, classProblems(each));
+  if (before.plan === after.plan && before.gateways === after.gateways && before.sets === after.sets) return;
+  for (const [key] of entries(before.gateways)) put(`Gateway ${key}`, []);
+  for (const [key, each] of entries(after.gateways)) put(`Gateway ${key}`, gatewayProblems(each, after));
+  for (const [key] of entries(before.sets)) put(`ListenerSet ${key}`, []);
+  for (const [key, each] of entries(after.sets)) put(`ListenerSet ${key}`, listenerSetProblems(each, after));
 }
 
 /** One object must not fill the log, the metrics and the memory of all. */

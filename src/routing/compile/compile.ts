@@ -141,6 +141,7 @@ export function compile(snapshot: Snapshot, given: CompileSettings, previous?: C
     certificates.defaultProblem,
     global.problems,
     [...streamServices.problems, ...streamReferenceProblems(streams, backends.table)],
+    gateways.changes,
   );
   return { ...compiled, problems };
 }

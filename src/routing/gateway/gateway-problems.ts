@@ -1,0 +1,63 @@
+import { type ObjectReference, type Problem, problem } from '../../model/problem.ts';
+import type { CompiledGateways } from '../compile/compile-gateways.ts';
+import type { Attachment } from './attachment.ts';
+import type { GatewayClassRead } from './gateway-classes.ts';
+import type { GatewayRead, ListenerSetRead } from './gateways.ts';
+import type { Fault } from './kinds.ts';
+import type { PlannedListener } from './listener-plan.ts';
+
+/** The conditions of objects that are False, as problems: for the log, Events and `check`. The reason is the code. */
+
+export function classProblems({ object, rejected }: GatewayClassRead): readonly Problem[] {
+  return rejected === null ? [] : [told(object, 'spec.parametersRef', rejected)];
+}
+
+export function gatewayProblems(
+  { key, object, rejected, unresolved }: GatewayRead,
+  { plan }: CompiledGateways,
+): readonly Problem[] {
+  const address = plan.gateways.get(key)?.fault ?? null;
+  return [
+    ...(rejected === null ? [] : [told(object, 'spec', rejected)]),
+    ...(address === null ? [] : [told(object, 'spec.addresses', address)]),
+    ...(unresolved === null ? [] : [told(object, 'spec.tls.backend', unresolved)]),
+    ...(plan.byParent.get(`Gateway ${key}`) ?? []).flatMap((each) => listenerProblems(object, each)),
+  ];
+}
+
+export function listenerSetProblems(
+  { key, object }: ListenerSetRead,
+  { plan }: CompiledGateways,
+): readonly Problem[] {
+  const fault = plan.sets.get(key);
+  if (fault) return [told(object, 'spec.parentRef', fault)];
+  return (plan.byParent.get(`ListenerSet ${key}`) ?? []).flatMap((each) => listenerProblems(object, each));
+}
+
+function listenerProblems(
+  object: ObjectReference,
+  { listener, conflict }: PlannedListener,
+): readonly Problem[] {
+  return [listener.rejected, conflict, listener.unresolved].flatMap((fault) =>
+    fault === null ? [] : [told(object, listener.field, fault)],
+  );
+}
+
+/** Of a route that names a parent of ours. */
+export function routeProblems({ route, parents }: Attachment): readonly Problem[] {
+  const { object, dropped, unresolved } = route;
+  const rejected = parents.flatMap(({ ref, rejected: fault }) =>
+    fault === null ? [] : [told(object, `spec.parentRefs[${route.parents.indexOf(ref)}]`, fault)],
+  );
+  const isServed = rejected.length < parents.length;
+  return [
+    ...route.problems,
+    ...rejected,
+    ...(isServed && dropped !== null ? [told(object, 'spec.rules', dropped)] : []),
+    ...(unresolved === null ? [] : [told(object, 'spec.rules', unresolved)]),
+  ];
+}
+
+function told(object: ObjectReference, field: string, { reason, message }: Fault): Problem {
+  return problem('error', reason, object, field, message);
+}
