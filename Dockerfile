@@ -10,6 +10,7 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci
 COPY src src
 COPY scripts scripts
+COPY page page
 RUN npm run build
 
 # Distroless: glibc and libstdc++, which Node needs, certificates, and no shell, npm or package list to look after. Not

@@ -9,6 +9,7 @@ import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
 import type { Metafile } from 'esbuild';
 import { ROOT, bundle } from './bundle.ts';
+import { bundlePage } from './page.ts';
 
 const outdir = process.argv[2] ?? join(ROOT, 'dist');
 
@@ -38,15 +39,16 @@ if (missing.length > 0) {
 
 // The folder may lie below a package.json of another type.
 await writeFile(join(outdir, 'package.json'), '{ "type": "module" }\n');
-await writeFile(join(outdir, 'THIRD-PARTY-LICENSES.txt'), await licenses(metafile));
+const page = await bundlePage();
+await writeFile(join(outdir, 'admin-page.html'), page.html);
+await writeFile(join(outdir, 'THIRD-PARTY-LICENSES.txt'), await licenses([metafile, page.metafile]));
 const bytes = Object.values(metafile.outputs).reduce((sum, output) => sum + output.bytes, 0);
 console.log(`${join(outdir, 'portico.js')}  ${(bytes / 1e6).toFixed(1)} MB with its chunks`);
 
 /** The licences of the packages that are in the bundle: each asks to be passed on with copies. */
-async function licenses(metafile: Metafile): Promise<string> {
-  const folders = Object.keys(metafile.inputs).map(
-    (input) => /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input)?.[0],
-  );
+async function licenses(metafiles: readonly Metafile[]): Promise<string> {
+  const inputs = metafiles.flatMap((metafile) => Object.keys(metafile.inputs));
+  const folders = inputs.map((input) => /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input)?.[0]);
   const texts: string[] = [];
   for (const folder of [...new Set(folders)].filter((name) => name !== undefined).sort()) {
     const manifest = await readFile(join(ROOT, folder, 'package.json'), 'utf8');

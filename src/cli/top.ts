@@ -123,7 +123,7 @@ function linesOf(
   ];
   const named: readonly (readonly [string, Rates])[] =
     of === 'routes'
-      ? traffic.routes.map((each) => [each.id === '' ? '(no route)' : each.id, each])
+      ? traffic.routes.map((each) => [routeText(each), each])
       : traffic.backends.map((each) => [each.key, each]);
   const sorted = named.toSorted(([, a], [, b]) => figureOf(b, order) - figureOf(a, order));
   const table = textColumns(
@@ -141,6 +141,13 @@ function linesOf(
       ]),
   );
   return [...head, ...table];
+}
+
+/** `Ingress shop/web /cart (spec.rules[0].http.paths[1])` */
+function routeText({ id, path }: Traffic['routes'][number]): string {
+  if (id === '') return '(no route)';
+  const [kind = '', namespace, name, ...field] = id.split('/');
+  return name === undefined ? id : `${kind} ${namespace}/${name} ${path} (${field.join('/')})`;
 }
 
 function totalText(total: Rates): string {

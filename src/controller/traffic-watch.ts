@@ -76,7 +76,7 @@ function* sum(ticks: readonly Tick[]): Generator<void, LiveFigures> {
   const routes = yield* addUp(tables.map((table) => table.routes));
   const backends = yield* addUp(tables.map((table) => table.backends));
   const total = new Float64Array(TRAFFIC_COLUMNS);
-  for (const row of routes.values()) {
+  for (const { row } of routes.values()) {
     add(total, row, 0);
     yield;
   }
@@ -88,13 +88,18 @@ function* sum(ticks: readonly Tick[]): Generator<void, LiveFigures> {
   };
 }
 
-function* addUp(all: readonly TrafficRows[]): Generator<void, Map<string, Float64Array>> {
-  const sums = new Map<string, Float64Array>();
-  for (const { names, values } of all) {
+interface Sum {
+  readonly path: string;
+  readonly row: Float64Array;
+}
+
+function* addUp(all: readonly TrafficRows[]): Generator<void, Map<string, Sum>> {
+  const sums = new Map<string, Sum>();
+  for (const { names, paths, values } of all) {
     for (const [index, name] of names.entries()) {
-      let row = sums.get(name);
-      if (!row) sums.set(name, (row = new Float64Array(TRAFFIC_COLUMNS)));
-      add(row, values, index * TRAFFIC_COLUMNS);
+      let sum = sums.get(name);
+      if (!sum) sums.set(name, (sum = { path: paths[index] ?? '', row: new Float64Array(TRAFFIC_COLUMNS) }));
+      add(sum.row, values, index * TRAFFIC_COLUMNS);
       yield;
     }
   }
@@ -106,13 +111,13 @@ function add(row: Float64Array, values: Float64Array, start: number): void {
 }
 
 function* ratesByName(
-  rows: ReadonlyMap<string, Float64Array>,
+  rows: ReadonlyMap<string, Sum>,
   seconds: number,
-): Generator<void, ReadonlyMap<string, Rates>> {
-  const sorted = [...rows].sort(([, a], [, b]) => b[TRAFFIC.requests]! - a[TRAFFIC.requests]!);
-  const rates = new Map<string, Rates>();
-  for (const [name, row] of sorted) {
-    rates.set(name, ratesOf(row, seconds));
+): Generator<void, ReadonlyMap<string, Rates & { readonly path: string }>> {
+  const sorted = [...rows].sort(([, a], [, b]) => b.row[TRAFFIC.requests]! - a.row[TRAFFIC.requests]!);
+  const rates = new Map<string, Rates & { readonly path: string }>();
+  for (const [name, { path, row }] of sorted) {
+    rates.set(name, { path, ...ratesOf(row, seconds) });
     yield;
   }
   return rates;

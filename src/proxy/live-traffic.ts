@@ -18,6 +18,8 @@ export const TRAFFIC_COLUMNS = TRAFFIC.latencyBuckets + LATENCY_BOUNDS_SECONDS.l
 /** Figures of many routes or backends as plain data that is cheap to copy to another thread. */
 export interface TrafficRows {
   readonly names: readonly string[];
+  /** Of each, the path of a route; empty for what has none. */
+  readonly paths: readonly string[];
   /** One row for each, one after the other. */
   readonly values: Float64Array;
 }
@@ -70,8 +72,10 @@ export class LiveTraffic {
     this.#routes = new Rows();
     this.#backends = new Rows();
     return {
-      routes: routes.table((route) => (route === null ? '' : routeId(route))),
-      backends: backends.table((key) => key),
+      routes: routes.table((route) =>
+        route === null ? { name: '', path: '' } : { name: routeId(route), path: route.path },
+      ),
+      backends: backends.table((name) => ({ name, path: '' })),
     };
   }
 }
@@ -93,10 +97,11 @@ class Rows<K> {
     values[row + TRAFFIC.latencyBuckets + bucketOf(durationMs / 1000)]! += 1;
   }
 
-  table(nameOf: (key: K) => string): TrafficRows {
-    const names = [...this.#rows.keys()].map(nameOf);
-    if (this.#other !== null) names.push(OTHER_TRAFFIC);
-    return { names, values: this.#values.slice(0, this.#size * TRAFFIC_COLUMNS) };
+  table(labelOf: (key: K) => { readonly name: string; readonly path: string }): TrafficRows {
+    const labels = [...this.#rows.keys()].map(labelOf);
+    if (this.#other !== null) labels.push({ name: OTHER_TRAFFIC, path: '' });
+    const [names, paths] = [labels.map(({ name }) => name), labels.map(({ path }) => path)];
+    return { names, paths, values: this.#values.slice(0, this.#size * TRAFFIC_COLUMNS) };
   }
 
   #rowFor(key: K): number {

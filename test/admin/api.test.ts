@@ -139,7 +139,7 @@ describe('routes', () => {
   });
 
   it('have figures when they are asked for', async () => {
-    const rates = { requestsPerSecond: 7 } as LiveFigures['total'];
+    const rates = { path: '/0', requestsPerSecond: 7 } as LiveFigures['total'] & { path: string };
     const id = 'Ingress/shop/ing-0/spec.rules[0].http.paths[0]';
     const live = { seconds: 2, total: rates, routes: new Map([[id, rates]]), backends: new Map() };
     const { items } = await bodyOf<Page<RouteRow>>(

@@ -98,6 +98,7 @@ async function residentMiB({ pid }: ChildProcess): Promise<number> {
 test('is a program, its module type and the licences of what it holds', async () => {
   expect((await readdir(portico)).toSorted()).toEqual([
     'THIRD-PARTY-LICENSES.txt',
+    'admin-page.html',
     'chunks',
     'package.json',
     'portico.js',

@@ -215,6 +215,65 @@ export interface Traffic {
   readonly seconds: number;
   readonly total: Rates | null;
   /** Those with most requests first. The id is empty for requests that no route took, and `_other` for those beyond a limit. */
-  readonly routes: readonly (Rates & { readonly id: string })[];
+  readonly routes: readonly (Rates & { readonly id: string; readonly path: string })[];
   readonly backends: readonly (Rates & { readonly key: string })[];
+}
+
+/** A rule, as an explanation names it. */
+export interface ExplainedRule {
+  readonly path: string;
+  readonly pathType: string;
+  /** `Ingress` when absent. */
+  readonly kind?: string;
+  /** `namespace/name` of the object; empty for the controller's own default backend. */
+  readonly ingress: string;
+  readonly field: string;
+  readonly backend: string;
+}
+
+/** What a request gets, and why. */
+export interface Explained {
+  readonly host: string | null;
+  readonly path: string | null;
+  readonly outcome:
+    | { readonly kind: 'forward'; readonly route: ExplainedRule; readonly backend: ExplainedBackend }
+    | {
+        readonly kind: 'redirect';
+        readonly status: number;
+        readonly location: string;
+        readonly route: ExplainedRule | null;
+      }
+    | {
+        readonly kind: 'refuse';
+        readonly status: number;
+        readonly reason: string;
+        readonly message: string;
+        readonly route: ExplainedRule | null;
+        readonly unavailable: string | null;
+      };
+  /** How it came about, one sentence a step. */
+  readonly steps: readonly string[];
+  /** What the policies of the route do. */
+  readonly policies: readonly string[];
+  /** What the Pods of the backend are spoken to. */
+  readonly protocol: string | null;
+  readonly certificate: {
+    readonly secret: string | null;
+    readonly host: string | null;
+    readonly ingress: string | null;
+    readonly validUntil: string | null;
+  } | null;
+  /** Rules that could take the request too, the first of them. */
+  readonly otherRules: readonly { readonly route: ExplainedRule; readonly because: string }[];
+  readonly otherRuleCount: number;
+  readonly notServed: readonly { readonly ingress: string; readonly because: string }[];
+  readonly problems: readonly string[];
+}
+
+export interface ExplainedBackend {
+  readonly key: string;
+  /** The first of them. */
+  readonly endpoints: readonly { readonly address: string; readonly port: number; readonly pod?: string }[];
+  readonly endpointCount: number;
+  readonly externalName: { readonly host: string; readonly port: number } | null;
 }

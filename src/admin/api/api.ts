@@ -76,8 +76,8 @@ export interface ApiSources {
 export interface LiveFigures {
   readonly seconds: number;
   readonly total: Rates;
-  /** By `routeId`, those with most requests first. */
-  readonly routes: ReadonlyMap<string, Rates>;
+  /** By `routeId`, those with most requests first, with their paths. */
+  readonly routes: ReadonlyMap<string, Rates & { readonly path: string }>;
   /** By key, those with most requests first. */
   readonly backends: ReadonlyMap<BackendKey, Rates>;
 }
@@ -421,8 +421,8 @@ function policiesOf(served: ServedRoute): readonly string[] {
   return served.kind === 'http' ? describePolicies(served.route.policies, { hidesValues: true }) : [];
 }
 
-function first<K>(rates: ReadonlyMap<K, Rates> | undefined): readonly (readonly [K, Rates])[] {
-  return [...(rates ?? new Map<K, Rates>())].slice(0, MAX_TRAFFIC);
+function first<K, V>(rates: ReadonlyMap<K, V> | undefined): readonly (readonly [K, V])[] {
+  return [...(rates ?? new Map<K, V>())].slice(0, MAX_TRAFFIC);
 }
 
 /** Work that cannot be interrupted. */

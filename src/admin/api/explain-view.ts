@@ -1,3 +1,4 @@
+import type { Explained, ExplainedBackend, ExplainedRule } from './answers.ts';
 import type { FullExplanation } from '../../routing/explain-url.ts';
 import type { Backend, Route } from '../../routing/table.ts';
 
@@ -8,15 +9,11 @@ const MAX_EACH = 200;
  * An explanation as `portico explain --output json` prints it, in which routes are without the configs of their policies
  * (`policies` describes them) and long lists are cut.
  */
-export function explanationView(full: FullExplanation): object {
+export function explanationView(full: FullExplanation): Explained {
   const { outcome, otherRules, notServed, problems } = full;
   return {
     ...full,
-    outcome: {
-      ...outcome,
-      route: outcome.route && routeView(outcome.route),
-      ...(outcome.kind === 'forward' && { backend: backendView(outcome.backend) }),
-    },
+    outcome: outcomeView(outcome),
     otherRules: otherRules.slice(0, MAX_EACH).map((lost) => ({ ...lost, route: routeView(lost.route) })),
     otherRuleCount: otherRules.length,
     notServed: notServed.slice(0, MAX_EACH),
@@ -24,11 +21,23 @@ export function explanationView(full: FullExplanation): object {
   };
 }
 
-function routeView({ path, pathType, kind, ingress, field, backend }: Route): object {
+function outcomeView(outcome: FullExplanation['outcome']): Explained['outcome'] {
+  switch (outcome.kind) {
+    case 'forward': {
+      const { kind, route, backend } = outcome;
+      return { kind, route: routeView(route), backend: backendView(backend) };
+    }
+    case 'redirect':
+    case 'refuse':
+      return { ...outcome, route: outcome.route && routeView(outcome.route) };
+  }
+}
+
+function routeView({ path, pathType, kind, ingress, field, backend }: Route): ExplainedRule {
   return { path, pathType, ...(kind && { kind }), ingress, field, backend };
 }
 
-function backendView(backend: Backend): object {
+function backendView(backend: Backend): ExplainedBackend {
   const { key, protocol, endpoints, failoverEndpoints, lastResort, externalName, unavailable } = backend;
   return {
     ...{ key, protocol, lastResort, externalName, unavailable },
