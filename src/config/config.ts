@@ -2,6 +2,7 @@ import { addressPool } from './address-pool.ts';
 import type { AccessLogFormat } from '../proxy/access-log.ts';
 import type { Limits } from '../proxy/limits.ts';
 import type { LimitStoreAddress } from '../proxy/limit-store/limit-store.ts';
+import { SOCKET_CHOICES, type SocketChoice } from '../proxy/sockets/sockets.ts';
 import { ENGINES, type EngineName } from '../proxy/threads/messages.ts';
 import { DEFAULT_CIPHERS, TLS_VERSIONS, type TlsVersion } from '../proxy/tls/certificate-store.ts';
 import { HOST_OWNERSHIPS, type HostOwnership } from '../routing/settings.ts';
@@ -141,6 +142,7 @@ export interface Config extends CompileConfig {
   readonly adminAddress: AdminAddress;
   readonly trustedProxies: readonly string[];
   readonly engine: EngineName;
+  readonly sockets: SocketChoice;
   readonly workers: number;
   readonly limits: Limits;
   readonly metricsCompat: MetricsCompat;
@@ -185,6 +187,7 @@ export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult
     adminAddress: readAdminAddress(read, compiled.source.kind),
     trustedProxies: read.many('trusted-proxies', cidr),
     engine: read.one('engine', oneOf(ENGINES)),
+    sockets: read.one('sockets', oneOf(SOCKET_CHOICES)),
     workers: read.one('workers', workers),
     limits: limits(read.many('limit', limit)),
     metricsCompat: read.one('metrics-compat', oneOf(METRICS_COMPATS)),

@@ -456,6 +456,14 @@ export const RUN_FLAGS: readonly Flag[] = [
     group: 'Data plane',
   },
   {
+    name: 'sockets',
+    value: '<auto|native|node>',
+    default: 'auto',
+    description:
+      'what connections are made of: sockets of Node, or native ones, which cost less CPU and depend on the version of Node; auto means native with versions that they were tested with',
+    group: 'Data plane',
+  },
+  {
     name: 'workers',
     value: '<auto|n>',
     default: 'auto',

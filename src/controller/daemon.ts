@@ -3,6 +3,7 @@ import type { Admin } from '../admin/server.ts';
 import { type AdminApi, openAdminApi } from './admin-api.ts';
 import { compileSettings } from '../config/compile-settings.ts';
 import type { Config } from '../config/config.ts';
+import { chooseSockets } from '../proxy/sockets/sockets.ts';
 import { Reconciler } from './reconciler.ts';
 import { type DataPlane, startDataPlane } from './data-plane.ts';
 import { EXIT } from '../config/exit-codes.ts';
@@ -81,6 +82,8 @@ async function start({ config, env, log, threadEntry }: DaemonOptions): Promise<
   }
   const { source, cluster } = opened;
   logger.info(`Portico ${VERSION}: objects from ${opened.description}`);
+  const { note } = chooseSockets(config.sockets);
+  if (note && config.engine === 'relay') logger.warn(note);
   const notice = config.source.kind === 'cluster' ? tcpMigrationNotice(env) : null;
   if (notice) logger.info(notice);
 

@@ -126,6 +126,7 @@ export function startDataPlane(options: DataPlaneOptions): DataPlane {
     entry: threadEntry,
     settings: {
       engine: config.engine,
+      sockets: config.sockets,
       limits: config.limits,
       streams: place,
       trustedProxies: config.trustedProxies,

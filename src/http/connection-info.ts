@@ -1,4 +1,3 @@
-import type { Socket } from 'node:net';
 import { plainAddress } from './address.ts';
 
 /**
@@ -41,7 +40,10 @@ export interface PresentedCertificate {
 }
 
 /** What stands for the host where a client names none: the address that it came to, and its port unless it is the usual one. */
-export function authorityOfSocket({ localAddress }: Socket, { scheme, port }: ConnectionInfo): string {
+export function authorityOfSocket(
+  { localAddress }: { readonly localAddress?: string | undefined },
+  { scheme, port }: ConnectionInfo,
+): string {
   const address = plainAddress(localAddress ?? '');
   const host = address.includes(':') ? `[${address}]` : address;
   return port === (scheme === 'https' ? 443 : 80) ? host : `${host}:${port}`;

@@ -1,7 +1,8 @@
 import type { EngineContext } from './engine.ts';
 import { UpstreamSessions } from './upstream/http2/upstream-sessions.ts';
 import type { ConnectionInfo } from '../http/connection-info.ts';
-import type { Socket } from 'node:net';
+import type { ByteSocket } from './sockets/byte-socket.ts';
+import { NodeSockets, type Sockets } from './sockets/sockets.ts';
 import type { Client } from './client.ts';
 import { ClosingListeners } from './closing-listeners.ts';
 import { CopyMemory } from './content-copy.ts';
@@ -28,6 +29,7 @@ export interface TimedClient extends Client {
 /** What the connections and exchanges of one engine share. */
 export class EngineState {
   readonly context: EngineContext;
+  readonly sockets: Sockets;
   readonly output = new WriteBuffer();
   readonly encoders = new EncoderRoom();
   readonly copyMemory = new CopyMemory();
@@ -39,7 +41,7 @@ export class EngineState {
   readonly clients: ConnectedClients;
   readonly memory: HeldMemory;
   /** Takes a connection over that begins as HTTP/2 does, its first bytes unread. */
-  acceptHttp2: (socket: Socket, connectionInfo: ConnectionInfo) => void = (socket) => void socket.destroy();
+  acceptHttp2: (socket: ByteSocket, connectionInfo: ConnectionInfo) => void = (socket) => socket.destroy();
   readonly closingListeners: ClosingListeners;
   readonly deadlines: Deadlines;
   readonly descriptors: DescriptorWatch;
@@ -66,6 +68,7 @@ export class EngineState {
   constructor(context: EngineContext) {
     const { limits } = context;
     this.context = context;
+    this.sockets = context.sockets ?? new NodeSockets();
     this.spareHead = new RequestHead(limits);
     this.clients = new ConnectedClients(limits.connections);
     this.closingListeners = new ClosingListeners(this.clients);
@@ -89,8 +92,8 @@ export class EngineState {
     );
     this.routeDeadlines = new RouteDeadlines(limits, this.deadlines);
     const leniency = { blanks: true, bareLf: context.bareLfInResponses ?? false };
-    this.pool = new UpstreamPool(limits, leniency, this.deadlines, this.output);
-    this.sessions = new UpstreamSessions(limits, this.deadlines);
+    this.pool = new UpstreamPool(limits, leniency, this.deadlines, this.output, this.sockets);
+    this.sessions = new UpstreamSessions(limits, this.deadlines, this.sockets);
     this.descriptors = new DescriptorWatch(() => this.outOfDescriptors());
   }
 

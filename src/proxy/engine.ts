@@ -12,6 +12,7 @@ import type { TrustedProxies } from '../http/forwarded.ts';
 import type { CertificateStore } from './tls/certificate-store.ts';
 import type { BindPolicies } from '../policies/bound-policies.ts';
 import type { Limits } from './limits.ts';
+import type { Sockets } from './sockets/sockets.ts';
 
 /** What an engine is given by its thread: everything that is not moving bytes. */
 export interface EngineContext {
@@ -25,6 +26,8 @@ export interface EngineContext {
   /** Chooses among a backend's endpoints and remembers how each fared. */
   readonly endpoints: Endpoints;
   readonly limits: Limits;
+  /** What connections are made of; sockets of Node when absent. */
+  readonly sockets?: Sockets;
   readonly trustedProxies: TrustedProxies;
   /** Whether clients may speak HTTP/2 without TLS, by prior knowledge; on the ports of Gateways they always may. */
   readonly h2c?: boolean;

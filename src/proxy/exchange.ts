@@ -319,8 +319,10 @@ export class Exchange {
     if (head.status >= 400 && this.#replace(head.status, null)) return;
     this.#continueTimer?.clear();
     const { responseRate } = this.#plan;
-    if (responseRate !== null)
+    if (responseRate !== null) {
+      this.#upstream?.readLittle();
       this.#pace = new ResponsePace(responseRate, () => this.#boundary.onHeldBackOver());
+    }
     this.#framing = clientFraming(head, this.#record.httpVersion);
     this.#record.status = head.status;
     this.#response = 'composed';

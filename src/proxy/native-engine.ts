@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import { type Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { Engine, EngineContext, EngineFactory } from './engine.ts';
 import type { ConnectionInfo } from '../http/connection-info.ts';
@@ -7,6 +7,7 @@ import { type Listener, openListener } from './listener/listener.ts';
 import { ClientConnection } from './downstream/http1/client-connection.ts';
 import { drainEngine } from './drain.ts';
 import { EngineState } from './engine-state.ts';
+import type { ByteSocket } from './sockets/byte-socket.ts';
 
 /**
  * Portico's own data plane: HTTP/1.1 as bytes from socket to socket, parsed strictly, copied as little as can be, and
@@ -16,19 +17,33 @@ export const nativeEngine: EngineFactory = (context: EngineContext): Engine => {
   const engine = new EngineState(context);
   const listeners = new Set<Listener>();
   const http2 = new Http2Clients(engine);
+  const highWaterMark = context.limits.bufferBytes / 2;
   engine.acceptHttp2 = (socket, connectionInfo) => http2.accept(socket, connectionInfo);
 
-  function accept(socket: Socket, connectionInfo: ConnectionInfo): void {
-    // Cheaper than an answer, at a moment when everything is scarce.
-    if (!engine.clients.makeRoom(engine.deadlines.now)) socket.destroy();
-    else if (socket instanceof TLSSocket && socket.alpnProtocol === 'h2')
-      http2.accept(socket, connectionInfo);
-    else engine.clients.add(new ClientConnection(engine, socket, connectionInfo));
+  function accept(raw: Socket, connectionInfo: ConnectionInfo): void {
+    const protocol = raw instanceof TLSSocket ? raw.alpnProtocol : null;
+    const socket = engine.sockets.take(raw, highWaterMark);
+    if (!socket) return;
+    if (protocol !== 'h2') acceptBytes(socket, connectionInfo);
+    else if (hasRoomFor(socket)) http2.accept(socket, connectionInfo);
+  }
+
+  function acceptBytes(socket: ByteSocket, connectionInfo: ConnectionInfo): void {
+    if (hasRoomFor(socket)) engine.clients.add(new ClientConnection(engine, socket, connectionInfo));
+  }
+
+  /** To close it is cheaper than an answer, at a moment when everything is scarce. */
+  function hasRoomFor(socket: ByteSocket): boolean {
+    const hasRoom = engine.clients.makeRoom(engine.deadlines.now);
+    if (!hasRoom) socket.destroy();
+    return hasRoom;
   }
 
   return {
     async listen(address) {
-      const listener = await openListener(address, context, accept, ['h2', 'http/1.1']);
+      const native =
+        engine.sockets.kind === 'native' ? { sockets: engine.sockets, accept: acceptBytes } : null;
+      const listener = await openListener(address, context, accept, ['h2', 'http/1.1'], native);
       listeners.add(listener);
       if (engine.draining) listener.close();
       return {

@@ -1,11 +1,11 @@
-import type { Socket } from 'node:net';
+import type { ByteSocket } from './sockets/byte-socket.ts';
 import type { ConnectionMemory } from './connection-memory.ts';
 import type { TunnelEnd } from './tunnel-end.ts';
 import type { WriteBuffer } from './write-buffer.ts';
 
 /** The end of a tunnel that is a connection of its own. */
 export class SocketEnd implements TunnelEnd {
-  readonly #socket: Socket;
+  readonly #socket: ByteSocket;
   readonly #output: WriteBuffer;
   readonly farewell: (bytes: Buffer) => void;
 
@@ -13,7 +13,7 @@ export class SocketEnd implements TunnelEnd {
 
   /** `memory` where it is the connection of the client. */
   constructor(
-    socket: Socket,
+    socket: ByteSocket,
     output: WriteBuffer,
     farewell: (bytes: Buffer) => void,
     memory: ConnectionMemory | null = null,

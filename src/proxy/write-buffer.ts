@@ -1,10 +1,11 @@
-import type { Socket } from 'node:net';
-import type { TLSSocket } from 'node:tls';
+import type { ByteSocket } from './sockets/byte-socket.ts';
+import { LentBuffer } from './sockets/lent-buffer.ts';
 
 const PIECE_BYTES = 128 * 1024;
 /** Pieces kept for later; more are left to the garbage collector. */
 const MOST_SPARE = 16;
-const NOTHING = Buffer.alloc(0);
+/** Smaller pieces of a lent buffer are copied: that costs less than one more piece of memory in a write. */
+const LEAST_DIRECT = 16 * 1024;
 
 interface Piece {
   readonly bytes: Buffer;
@@ -25,6 +26,9 @@ export class WriteBuffer {
   #start = 0;
   #end = 0;
   readonly #spare: Piece[] = [];
+  /** What goes out before what `#start` begins, where not all of it is copied; and whose memory it is. */
+  #pieces: Buffer[] = [];
+  #lent: LentBuffer[] = [];
 
   /** Latin-1: what was read as such goes out as the same bytes. */
   text(text: string): void {
@@ -32,7 +36,10 @@ export class WriteBuffer {
     this.#end += this.#piece.bytes.write(text, this.#end, 'latin1');
   }
 
+  /** Bytes of a lent buffer may stay where they are: then the write holds it until it is done. */
   copy(bytes: Buffer, from: number, to: number): void {
+    const lent = to - from < LEAST_DIRECT ? undefined : LentBuffer.of(bytes);
+    if (lent) return this.#addLent(lent, bytes.subarray(from, to));
     this.#reserve(to - from);
     this.#end += bytes.copy(this.#piece.bytes, this.#end, from, to);
   }
@@ -45,31 +52,64 @@ export class WriteBuffer {
   }
 
   /** Writes what was put together, as one piece. False when the socket holds so much that more must wait. */
-  send(socket: Socket): boolean {
+  send(socket: ByteSocket): boolean {
+    if (this.#pieces.length > 0) return this.#sendPieces(socket);
     if (this.#end === this.#start) return true;
     const piece = this.#piece;
-    const bytes = piece.bytes.subarray(this.#start, this.#end);
-    // The write of a secure socket never ends at once, and one behind another does not either.
-    if ((socket as TLSSocket).encrypted || socket.writableLength > 0) {
+    this.#wrote(socket.write(piece.bytes.subarray(this.#start, this.#end), piece.finished));
+    return !socket.needsDrain;
+  }
+
+  #sendPieces(socket: ByteSocket): boolean {
+    this.#cut();
+    const pieces = this.#pieces;
+    const lent = this.#lent;
+    const { finished } = this.#piece;
+    this.#pieces = [];
+    this.#lent = [];
+    // Before the write: whatever becomes of it, its memory is not used otherwise until it is done.
+    for (const each of lent) each.hold();
+    const release = (): void => {
+      for (const each of lent) each.release();
+    };
+    const isTaken = socket.writeAll(pieces, () => {
+      release();
+      finished();
+    });
+    if (isTaken) release();
+    this.#wrote(isTaken);
+    return !socket.needsDrain;
+  }
+
+  /** The memory up to `#end` is free again, or when the write is finished. */
+  #wrote(isTaken: boolean): void {
+    const piece = this.#piece;
+    if (!isTaken) {
       this.#start = this.#end;
       piece.unfinished++;
-      return socket.write(bytes, piece.finished);
-    }
-    const isWritable = socket.write(bytes);
-    if (socket.writableLength === 0) {
+    } else {
       if (piece.unfinished === 0) this.#start = 0;
       this.#end = this.#start;
-    } else {
-      this.#start = this.#end;
-      piece.unfinished++;
-      // A callback of the write itself would cost each of those that end at once a turn of Node's queue.
-      socket.write(NOTHING, piece.finished);
     }
-    return isWritable;
+  }
+
+  #addLent(lent: LentBuffer, bytes: Buffer): void {
+    this.#cut();
+    this.#pieces.push(bytes);
+    this.#lent.push(lent);
+  }
+
+  /** What is copied next goes out behind the pieces there are. */
+  #cut(): void {
+    if (this.#end === this.#start) return;
+    this.#pieces.push(this.#piece.bytes.subarray(this.#start, this.#end));
+    this.#start = this.#end;
   }
 
   /** Takes back what was put together and not sent. */
   discard(): void {
+    this.#pieces = [];
+    this.#lent = [];
     this.#end = this.#start;
   }
 
@@ -83,7 +123,9 @@ export class WriteBuffer {
     begun.copy(this.#piece.bytes);
     this.#start = 0;
     this.#end = begun.length;
-    if (full.unfinished === 0) this.#keep(full);
+    // What was cut out of it goes out with the next write, which counts for the new piece: this one is not used again.
+    if (this.#pieces.length > 0) full.unfinished++;
+    else if (full.unfinished === 0) this.#keep(full);
   }
 
   #newPiece(size: number): Piece {

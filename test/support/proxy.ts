@@ -25,6 +25,7 @@ import {
 } from '../../src/routing/table.ts';
 import type { SecretData } from '../../src/model/secret-data.ts';
 import { policyThread } from './policy-thread.ts';
+import { type Sockets, chooseSockets } from '../../src/proxy/sockets/sockets.ts';
 import { soon } from './until.ts';
 
 /** One host with everything below it going to one backend. */
@@ -47,6 +48,8 @@ export interface Site {
   /** A rule for ACME challenges to the same backend, which asks clients for nothing. */
   readonly solver?: true;
 }
+
+const SOCKETS = chooseSockets(process.env['PORTICO_SOCKETS'] === 'node' ? 'node' : 'auto').sockets;
 
 let generation = 0;
 
@@ -133,6 +136,8 @@ export interface ProxySettings {
   readonly onAccount?: (exchange: ExchangeRecord) => void;
   /** Instead of those of the registry. */
   readonly modules?: readonly PolicyModule[];
+  /** What its connections are made of: what `PORTICO_SOCKETS` says, unless said. */
+  readonly sockets?: Sockets;
   /** HTTP/2 with prior knowledge; off unless said. */
   readonly h2c?: boolean;
   /** The data of Secrets that policies use. */
@@ -204,6 +209,7 @@ export async function startProxy(
     secret: (key) => settings.secrets?.get(key),
     onFault: (fault) => void faults.push(fault),
     now,
+    sockets: settings.sockets ?? SOCKETS,
     h2c: settings.h2c ?? false,
     underscoresInHeaders: settings.underscoresInHeaders ?? false,
     ingressNginxFields: settings.ingressNginxFields ?? false,

@@ -8,6 +8,9 @@ import { readServerName } from '../tls/client-hello.ts';
 import { createTermination } from '../tls/termination.ts';
 import { createVerification } from '../tls/verification.ts';
 import { portKey } from '../../routing/table.ts';
+import type { ByteSocket } from '../sockets/byte-socket.ts';
+import type { NativeSockets } from '../sockets/sockets.ts';
+import type { TcpHandle } from '../sockets/tcp-internals.ts';
 
 /** A port, and the connections on it that have not come to their first request yet. */
 export interface Listener {
@@ -18,6 +21,12 @@ export interface Listener {
   readonly pending: number;
   /** Accepts no more. Those that are pending have a moment left to become the engine's. */
   close(): void;
+}
+
+/** What takes connections of which Node makes no socket. */
+export interface NativeAccept {
+  readonly sockets: NativeSockets;
+  accept(socket: ByteSocket, connectionInfo: ConnectionInfo): void;
 }
 
 /** Connections the kernel keeps for us while we are busy; it takes less where net.core.somaxconn is less. */
@@ -32,13 +41,14 @@ let lastId = 0;
 /**
  * Listens, and gives each connection to `accept` when its first request can be read: at once on a plain port, after
  * the PROXY header where the peer may send one, after the handshake on a TLS port. Rejects with the system's error.
- * `protocols` are offered by ALPN (RFC 7301), the best first.
+ * `protocols` are offered by ALPN (RFC 7301), the best first. With `native`, connections that need no step before go there.
  */
 export function openListener(
   address: ListenAddress,
   context: EngineContext,
   accept: (socket: Socket, connectionInfo: ConnectionInfo) => void,
   protocols: readonly string[] = ['http/1.1'],
+  native: NativeAccept | null = null,
 ): Promise<Listener> {
   const { limits, certificates, clientPolicies, passthrough, proxyProtocolFrom } = context;
   const { proxyProtocolHttpsPorts = [] } = context;
@@ -57,13 +67,27 @@ export function openListener(
 
   const server = createServer({ noDelay: true, allowHalfOpen: true, highWaterMark }, (raw) => {
     const peer = plainAddress(raw.remoteAddress);
-    const trusted = context.trustedProxies.includes(peer);
-    const direct = directConnection(peer, trusted, scheme, raw.localPort ?? 0);
-    const connectionInfo = { ...direct, ...accepted };
-    const proxied = proxyProtocolFrom?.includes(peer) ?? false;
+    const connectionInfo = infoOf(peer, raw.localPort ?? 0);
+    const proxied = isProxied(peer);
     if (secure || proxied) approach(raw, connectionInfo, proxied);
     else accept(raw, connectionInfo);
   });
+
+  function infoOf(peer: string, ownPort: number): ConnectionInfo {
+    const trusted = context.trustedProxies.includes(peer);
+    return { ...directConnection(peer, trusted, scheme, ownPort), ...accepted };
+  }
+
+  function isProxied(peer: string): boolean {
+    return proxyProtocolFrom?.includes(peer) ?? false;
+  }
+
+  function acceptHandle({ sockets, accept }: NativeAccept, handle: TcpHandle, ownPort: number): void {
+    const peer = plainAddress(sockets.remoteAddress(handle));
+    const connectionInfo = infoOf(peer, ownPort);
+    if (isProxied(peer)) approach(sockets.asNode(handle, highWaterMark), connectionInfo, true);
+    else accept(sockets.wrap(handle, highWaterMark), connectionInfo);
+  }
 
   /** The way of a connection from the accept to the engine, within one time limit. */
   function approach(raw: Socket, direct: ConnectionInfo, mayBeProxied: boolean): void {
@@ -165,11 +189,13 @@ export function openListener(
     server.off('error', reject);
     // A failing accept (no file descriptors left) must not end the thread; the listener goes on.
     server.on('error', () => undefined);
-    const bound = (server.address() as AddressInfo).port;
-    if (!address.gatewayPort) accepted = { listener: id, portKey: portKey('', bound) };
+    const ownPort = (server.address() as AddressInfo).port;
+    if (!address.gatewayPort) accepted = { listener: id, portKey: portKey('', ownPort) };
+    if (native && !secure)
+      native.sockets.acceptOn(server, (handle) => acceptHandle(native, handle, ownPort), context.onFault);
     resolve({
       id,
-      port: bound,
+      port: ownPort,
       get pending() {
         return pending.size;
       },

@@ -17,6 +17,7 @@ import { UpstreamPool } from '../upstream/upstream-pool.ts';
 import type { UpstreamTls } from '../upstream/upstream-tls.ts';
 import type { UpstreamTransport } from '../upstream/upstream-transport.ts';
 import { UpstreamSessions } from '../upstream/http2/upstream-sessions.ts';
+import { NodeSockets, type Sockets } from '../sockets/sockets.ts';
 import { WriteBuffer } from '../write-buffer.ts';
 import { AskedNames } from './asked-names.ts';
 import { FairPlaces } from './fair-places.ts';
@@ -26,6 +27,8 @@ import { subrequestHead } from './subrequest-head.ts';
 export interface SubrequestsSettings {
   readonly names: ExternalNames;
   readonly rules: NameRules;
+  /** What connections are made of; sockets of Node when absent. */
+  readonly sockets?: Sockets;
   /** An endpoint of a backend of the table, and how it is spoken to; null when there is none. */
   chooseEndpoint?(backend: string): Hop | null;
   /** Milliseconds, from any moment on. */
@@ -88,7 +91,7 @@ export class Subrequests {
 
   constructor(settings: SubrequestsSettings) {
     const limits = { ...DEFAULT_LIMITS, ...settings.limits };
-    const { upstreams, leniency, now, onFault } = settings;
+    const { upstreams, leniency, now, onFault, sockets = new NodeSockets() } = settings;
     this.#settings = settings;
     this.#names = new AskedNames(settings.names, limits.names, limits.forgetMs);
     const { background } = limits;
@@ -102,9 +105,10 @@ export class Subrequests {
     const deadlines = new Deadlines(COARSEST_SWEEP_MS, onFault);
     this.#deadlines = deadlines;
     // A write buffer of its own: a request of a client may be half put together in the other one.
-    const pool = new UpstreamPool(upstreams, leniency, deadlines, new WriteBuffer(), limits.idleConnections);
+    const output = new WriteBuffer();
+    const pool = new UpstreamPool(upstreams, leniency, deadlines, output, sockets, limits.idleConnections);
     this.#pool = pool;
-    const sessions = new UpstreamSessions(upstreams, deadlines);
+    const sessions = new UpstreamSessions(upstreams, deadlines, sockets);
     this.#sessions = sessions;
     const expire = (exchange: SubrequestExchange): void => exchange.timedOut();
     const timeouts = new DeadlineLists(deadlines, expire);

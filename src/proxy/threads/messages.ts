@@ -14,11 +14,14 @@ import type { SharedLimitsMemory } from '../../policies/limits/shared-limits.ts'
 import type { HealthCheck, HttpsRedirect } from '../../routing/decide.ts';
 import type { PortState } from '../listener/port-state.ts';
 import type { StreamPlace } from '../stream/tcp-services.ts';
+import type { SocketChoice } from '../sockets/sockets.ts';
 import type { TlsSettings } from '../tls/certificate-store.ts';
 
 /** What a data-plane thread is born with. Plain data: it is copied into the thread. */
 export interface ThreadSettings {
   readonly engine: EngineName;
+  /** What connections are made of; `auto` unless said. */
+  readonly sockets?: SocketChoice;
   readonly limits: Limits;
   readonly trustedProxies: readonly string[];
   /** Which servers policies may ask. */

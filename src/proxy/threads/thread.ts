@@ -28,6 +28,7 @@ import { createExternalNames } from '../balance/external-names.ts';
 import { createEndpoints } from '../balance/endpoint-pool.ts';
 import { replacingBackend } from '../../routing/error-backend.ts';
 import { decide } from '../../routing/decide.ts';
+import { chooseSockets } from '../sockets/sockets.ts';
 import { CertificateStore } from '../tls/certificate-store.ts';
 import { trustedProxies } from '../../http/forwarded.ts';
 
@@ -81,7 +82,9 @@ export async function serve(): Promise<void> {
   const secrets = new Map<ObjectKey, SecretData>();
   let table = EMPTY_TABLE;
   const onFault = (fault: unknown): void => faults.report(fault);
+  const { sockets } = chooseSockets(settings.sockets ?? 'auto');
   const subrequests = new Subrequests({
+    sockets,
     names: externalNames,
     rules: settings.nameRules,
     chooseEndpoint(key): Hop | null {
@@ -133,6 +136,7 @@ export async function serve(): Promise<void> {
     replacingBackend: (route, status, reason) => replacingBackend(table, route, status, reason),
     endpoints,
     limits: settings.limits,
+    sockets,
     get trustedProxies() {
       return live.trustedProxies;
     },

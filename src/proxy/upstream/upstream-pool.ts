@@ -6,6 +6,7 @@ import type { UpstreamTls } from './upstream-tls.ts';
 import { type DeadlineList, type Deadlines } from '../deadlines.ts';
 import type { TimedUpstream } from '../route-deadlines.ts';
 import type { ResponseHead } from './http1/response-head.ts';
+import type { Sockets } from '../sockets/sockets.ts';
 import type { WriteBuffer } from '../write-buffer.ts';
 import { type ConnectionOwner, UpstreamConnection } from './http1/upstream-connection.ts';
 import type { UpstreamUser } from './upstream-user.ts';
@@ -36,6 +37,7 @@ export class UpstreamPool implements ConnectionOwner {
   /** How responses are read. */
   readonly leniency: Leniency;
   readonly output: WriteBuffer;
+  readonly sockets: Sockets;
   readonly highWaterMark: number;
   readonly #idleLimits: IdleLimits;
   readonly #idling: DeadlineList<TimedUpstream>;
@@ -55,8 +57,10 @@ export class UpstreamPool implements ConnectionOwner {
     leniency: Leniency,
     clock: Deadlines,
     output: WriteBuffer,
+    sockets: Sockets,
     idleLimits = IDLE_LIMITS,
   ) {
+    this.sockets = sockets;
     this.#idleLimits = idleLimits;
     this.onFault = clock.onFault;
     this.limits = limits;

@@ -24,6 +24,8 @@ export interface Upstream extends RequestSink {
   /** What was sent and the upstream has not taken, without what streams count themselves. */
   readonly queuedBytes: number;
   readonly isPaused: boolean;
+  /** No read of this response is to bring much at once. */
+  readLittle(): void;
   pause(): void;
   resume(): void;
   /** After `onSwitch`. */

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, type Socket, connect, createServer } from 'node:net';
 import { expect, it } from 'vitest';
+import { NodeSocket } from '../../../src/proxy/sockets/node-socket.ts';
 import { Http2Connection } from '../../../src/proxy/http2/wire/connection.ts';
 import { ErrorCode, FIRST_WINDOW } from '../../../src/proxy/http2/wire/frame.ts';
 import type { Http2Stream } from '../../../src/proxy/http2/wire/stream.ts';
@@ -24,7 +25,7 @@ function endOf(socket: Socket, role: 'client' | 'server'): End {
     headBytes: 8_192,
     fieldCount: 100,
   };
-  const connection = new Http2Connection(socket, terms, {
+  const connection = new Http2Connection(new NodeSocket(socket, false), terms, {
     onRequest: (stream) => void streams.push(stream),
     onSettings() {},
     onGoaway() {},
@@ -33,6 +34,7 @@ function endOf(socket: Socket, role: 'client' | 'server'): End {
     onOver: () => void socket.destroy(),
   });
   socket.on('data', (bytes: Buffer) => connection.read(bytes, bytes.length));
+  socket.resume();
   return { connection, streams };
 }
 

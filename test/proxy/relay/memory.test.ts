@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { expect, onTestFinished, test } from 'vitest';
+import { NodeSocket } from '../../../src/proxy/sockets/node-socket.ts';
 import { WriteBuffer } from '../../../src/proxy/write-buffer.ts';
 import { rawClient } from '../../support/raw-client.ts';
 import { ok, scriptedUpstream } from '../../support/upstream.ts';
@@ -53,6 +54,7 @@ test('what waits for a slow reader is put together in memory that is used again'
   }) as typeof write;
 
   const output = new WriteBuffer();
+  const socket = new NodeSocket(writer, false);
   const pieces = 2_000;
   let cutShort = 0;
   const content = (i: number): Buffer => Buffer.alloc(20_000, i % 251);
@@ -66,7 +68,7 @@ test('what waits for a slow reader is put together in memory that is used again'
   });
   for (let i = 0; i < pieces; i++) {
     output.copy(content(i), 0, 20_000);
-    const goesOn = output.send(writer);
+    const goesOn = output.send(socket);
     if (writer.writableLength > 0) cutShort++;
     if (goesOn) continue;
     reader.resume();

@@ -1,11 +1,8 @@
-import type { Socket } from 'node:net';
 import type { HeadEdit } from '../../../http/head-edit.ts';
-import { contained } from '../../contained.ts';
 import type { ConnectionInfo } from '../../../http/connection-info.ts';
 import type { LocalResponse } from '../../../http/local-response.ts';
 import { authorityOfSocket } from '../../../http/connection-info.ts';
-import { reset as resetSocket } from '../../tls/termination.ts';
-import { reportExternalBytes } from '../../gc-pressure.ts';
+import type { ByteSocket, SocketUser } from '../../sockets/byte-socket.ts';
 import { BodyRate } from '../../body-rate.ts';
 import { BodyReader } from '../../http1/body-reader.ts';
 import { composeLocalResponse, composeChunkedEnd, composeHead } from './client-head.ts';
@@ -47,9 +44,9 @@ type Phase =
   | 'closed';
 
 /** One connection of a client: finds the requests in its bytes and gives them to exchanges, one after the other. */
-export class ClientConnection implements Downstream {
+export class ClientConnection implements Downstream, SocketUser {
   readonly #engine: EngineState;
-  readonly socket: Socket;
+  readonly socket: ByteSocket;
   readonly connectionInfo: ConnectionInfo;
   readonly memory: ConnectionMemory;
   readonly deadline = new Deadline<TimedClient>(this);
@@ -68,7 +65,7 @@ export class ClientConnection implements Downstream {
   /** When our last byte was given to the socket, on the clock of the deadlines. */
   #lingersSince = 0;
 
-  constructor(engine: EngineState, socket: Socket, connectionInfo: ConnectionInfo) {
+  constructor(engine: EngineState, socket: ByteSocket, connectionInfo: ConnectionInfo) {
     this.#engine = engine;
     this.memory = new ConnectionMemory(engine.memory, Number.POSITIVE_INFINITY, NEVER, NEVER);
     this.#held = new PendingBytes(this.memory);
@@ -77,31 +74,25 @@ export class ClientConnection implements Downstream {
     const { bodyMinRate, bodyIdleTimeoutMs } = engine.context.limits;
     this.#rate = new BodyRate(bodyMinRate, bodyIdleTimeoutMs);
     this.connectionInfo = connectionInfo;
-    // Past the boundary of an exchange a fault ends this connection, and no other.
-    const onFault = (fault: unknown): void => {
-      engine.context.onFault(fault);
-      this.destroy();
-    };
-    socket.on('data', (bytes: Buffer) => {
-      try {
-        this.#received(bytes);
-      } catch (fault) {
-        onFault(fault);
-      }
-      reportExternalBytes(bytes);
-    });
-    socket.on(
-      'end',
-      contained(() => this.#end(), onFault),
-    );
-    socket.on('error', () => this.destroy());
-    socket.on('close', () => this.destroy());
-    socket.on(
-      'drain',
-      contained(() => this.#drained(), onFault),
-    );
-    socket.on('finish', () => this.#written());
+    socket.user = this;
     this.deadline.arm(engine.heads);
+    socket.resume();
+  }
+
+  onConnect(): void {}
+
+  onSocketClose(): void {
+    this.destroy();
+  }
+
+  onWriteFailed(): boolean {
+    return false;
+  }
+
+  /** Past the boundary of an exchange a fault ends this connection, and no other. */
+  onSocketFault(fault: unknown): void {
+    this.#engine.context.onFault(fault);
+    this.destroy();
   }
 
   /** Whether another request may follow the one that is being answered. */
@@ -286,7 +277,7 @@ export class ClientConnection implements Downstream {
 
   /** The last bytes of a tunnel. */
   #farewell(bytes: Buffer): void {
-    if (this.socket.writable) this.socket.write(bytes);
+    if (bytes.length > 0) this.socket.write(bytes, NEVER);
     this.#linger();
   }
 
@@ -296,7 +287,7 @@ export class ClientConnection implements Downstream {
    */
   abort(reset: boolean): void {
     if (this.phase === 'closed' || this.phase === 'lingering') return;
-    if (reset) resetSocket(this.socket);
+    if (reset) this.socket.reset();
     this.destroy();
   }
 
@@ -312,32 +303,32 @@ export class ClientConnection implements Downstream {
   }
 
   /** The kernel has our last byte. */
-  #written(): void {
+  onSocketFinish(): void {
     if (this.phase === 'lingering') this.deadline.arm(this.#engine.lingers);
   }
 
   /** A reset while the client still sends would take our last bytes from it, so the wait goes on, within bounds. */
   #stillSends(): void {
     const { deadlines, lingers } = this.#engine;
-    if (this.socket.writableFinished && deadlines.now - this.#lingersSince < MOST_LINGER_MS)
+    if (this.socket.isFinished && deadlines.now - this.#lingersSince < MOST_LINGER_MS)
       this.deadline.arm(lingers);
   }
 
-  #received(bytes: Buffer): void {
+  onBytes(bytes: Buffer, length: number): void {
     switch (this.phase) {
       case 'head':
         if (this.#head || this.#held.length > 0) {
-          this.#held.add(bytes, 0, bytes.length);
+          this.#held.add(bytes, 0, length);
           return this.#goOn();
         }
-        return this.#advance(bytes, 0, bytes.length);
+        return this.#advance(bytes, 0, length);
       case 'body':
       case 'discarding':
-        return this.#advance(bytes, 0, bytes.length);
+        return this.#advance(bytes, 0, length);
       case 'waiting':
-        return this.#hold(bytes, 0, bytes.length);
+        return this.#hold(bytes, 0, length);
       case 'tunnel':
-        return this.#exchange?.onClientTunnelBytes(bytes, 0, bytes.length);
+        return this.#exchange?.onClientTunnelBytes(bytes, 0, length);
       case 'lingering':
         return this.#stillSends();
       case 'closed':
@@ -364,7 +355,7 @@ export class ClientConnection implements Downstream {
     while (at < end) {
       if (this.phase === 'head') {
         // A client that sends requests and reads no responses must not fill our memory with them.
-        if (this.socket.writableNeedDrain) {
+        if (this.socket.needsDrain) {
           if (!this.#head) this.#held.add(bytes, at, end);
           this.socket.pause();
           break;
@@ -425,8 +416,6 @@ export class ClientConnection implements Downstream {
     this.#held.clear();
     this.memory.close();
     clients.delete(this);
-    for (const event of ['data', 'end', 'error', 'close', 'drain', 'finish'])
-      socket.removeAllListeners(event);
     socket.pause();
     socket.unshift(begun);
     acceptHttp2(socket, this.connectionInfo);
@@ -485,14 +474,14 @@ export class ClientConnection implements Downstream {
     if (this.#held.length >= this.#engine.context.limits.bufferBytes) this.socket.pause();
   }
 
-  #drained(): void {
+  onSocketDrain(): void {
     this.memory.setQueued(0);
     if (this.phase === 'head' && this.#held.length > 0) this.#goOn();
     else this.#exchange?.onClientDrain();
   }
 
   /** The client will send no more. Who asked and does not wait for the answer is gone. */
-  #end(): void {
+  onSocketEnd(): void {
     this.#ended = true;
     if (this.phase === 'tunnel') this.#exchange?.onClientTunnelEnd();
     else if (this.phase === 'head' || this.phase === 'discarding') this.#linger();

@@ -1,7 +1,6 @@
-import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import type { ConnectionInfo } from '../../../http/connection-info.ts';
-import { reportExternalBytes } from '../../gc-pressure.ts';
+import type { ByteSocket, SocketUser } from '../../sockets/byte-socket.ts';
 import { ConnectionMemory } from '../../connection-memory.ts';
 import { Deadline, type DeadlineList } from '../../deadlines.ts';
 import type { Client } from '../../client.ts';
@@ -30,7 +29,7 @@ export interface SessionTimes extends StreamTimes {
 }
 
 /** One connection of a client that speaks HTTP/2: gives each stream to an exchange, and bounds what they cost. */
-export class ClientSession implements Client, ConnectionUser, StreamSession {
+export class ClientSession implements Client, ConnectionUser, StreamSession, SocketUser {
   readonly clients: SessionTimes;
   readonly engine: EngineState;
   readonly connectionInfo: ConnectionInfo;
@@ -39,7 +38,7 @@ export class ClientSession implements Client, ConnectionUser, StreamSession {
   /** For the rest of a frame or field section, from its first octet on. */
   readonly #rest = new Deadline<ClientSession>(this);
   #unfinished = 0;
-  readonly #socket: Socket;
+  readonly #socket: ByteSocket;
   readonly #connection: Http2Connection;
   readonly #streams = new Set<ClientStream>();
   #begun = 0;
@@ -47,7 +46,7 @@ export class ClientSession implements Client, ConnectionUser, StreamSession {
   #mayClose = false;
   readonly #floodGuard = new FloodGuard(performance.now());
 
-  constructor(clients: SessionTimes, socket: Socket, connectionInfo: ConnectionInfo) {
+  constructor(clients: SessionTimes, socket: ByteSocket, connectionInfo: ConnectionInfo) {
     const { limits } = clients.engine.context;
     this.clients = clients;
     this.engine = clients.engine;
@@ -70,24 +69,45 @@ export class ClientSession implements Client, ConnectionUser, StreamSession {
       fieldCount,
     } as const;
     this.#connection = new Http2Connection(socket, settings, this);
-    socket.on('data', (bytes: Buffer) => {
-      try {
-        this.#connection.read(bytes, bytes.length);
-        this.#awaitRest();
-      } catch (fault) {
-        // Past the boundaries of the exchanges: a fault ends this connection, and no other.
-        clients.engine.context.onFault(fault);
-        this.destroy();
-      }
-      reportExternalBytes(bytes);
-    });
-    // A client that will not even acknowledge is gone.
-    socket.on('end', () => this.destroy());
-    socket.on('error', () => this.destroy());
-    socket.on('close', () => this.destroy());
-    socket.on('finish', () => this.deadline.arm(clients.lingers));
+    socket.user = this;
     socket.resume();
     this.deadline.arm(clients.prefaces);
+  }
+
+  // ── As the socket sees it ────────────────────────────────────────────────────────────────────────────────────
+
+  onConnect(): void {}
+
+  onBytes(bytes: Buffer, length: number): void {
+    this.#connection.read(bytes, length);
+    this.#awaitRest();
+  }
+
+  /** A client that will not even acknowledge is gone. */
+  onSocketEnd(): void {
+    this.destroy();
+  }
+
+  onSocketDrain(): void {
+    this.#connection.onDrain();
+  }
+
+  onSocketFinish(): void {
+    this.deadline.arm(this.clients.lingers);
+  }
+
+  onSocketClose(): void {
+    this.destroy();
+  }
+
+  onWriteFailed(): boolean {
+    return false;
+  }
+
+  /** Past the boundaries of the exchanges: a fault ends this connection, and no other. */
+  onSocketFault(fault: unknown): void {
+    this.engine.context.onFault(fault);
+    this.destroy();
   }
 
   #awaitRest(): void {

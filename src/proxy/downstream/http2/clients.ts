@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import type { ByteSocket } from '../../sockets/byte-socket.ts';
 import type { ConnectionInfo } from '../../../http/connection-info.ts';
 import { type DeadlineList, DeadlineLists } from '../../deadlines.ts';
 import type { EngineState } from '../../engine-state.ts';
@@ -38,7 +38,7 @@ export class Http2Clients implements SessionTimes {
   }
 
   /** Takes over a connection: its next bytes are the client's preface (RFC 9113 3.4). */
-  accept(socket: Socket, connectionInfo: ConnectionInfo): void {
+  accept(socket: ByteSocket, connectionInfo: ConnectionInfo): void {
     this.engine.clients.add(new ClientSession(this, socket, connectionInfo));
   }
 }

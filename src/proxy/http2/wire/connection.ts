@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import type { ByteSocket } from '../../sockets/byte-socket.ts';
 import type { ByteCount } from '../../connection-memory.ts';
 import { HpackDecoder } from '../hpack/decoder.ts';
 import type { ConnectionSettings, ConnectionUser } from './connection-user.ts';
@@ -25,7 +25,7 @@ const MOST_REMEMBERED = 1_024;
 
 /** One connection of HTTP/2, of either side: frames in, frames out, and the windows of all its streams. */
 export class Http2Connection implements FrameSink {
-  readonly #socket: Socket;
+  readonly #socket: ByteSocket;
   readonly #user: ConnectionUser;
   readonly #settings: ConnectionSettings;
   readonly outbox: Outbox;
@@ -52,7 +52,7 @@ export class Http2Connection implements FrameSink {
   #touched: Http2Stream | null = null;
   #phase: 'open' | 'closing' | 'over' = 'open';
 
-  constructor(socket: Socket, settings: ConnectionSettings, user: ConnectionUser) {
+  constructor(socket: ByteSocket, settings: ConnectionSettings, user: ConnectionUser) {
     this.#socket = socket;
     this.#settings = settings;
     this.#user = user;
@@ -61,7 +61,6 @@ export class Http2Connection implements FrameSink {
     this.#reader = new FrameReader(this, settings.role === 'server', settings.memory);
     this.#decoder = new HpackDecoder(4_096, settings);
     this.#receiveWindow = settings.window;
-    socket.on('drain', () => this.#wrote());
     this.#begin();
   }
 
@@ -132,11 +131,16 @@ export class Http2Connection implements FrameSink {
     if (this.#phase === 'closing' && this.#streams.size === 0) this.#over();
   }
 
+  /** The socket takes more. */
+  onDrain(): void {
+    this.#wrote();
+  }
+
   #wrote(): void {
     if (this.#phase === 'over') return;
     this.sender.pump();
     this.#settings.memory?.setQueued(this.outbox.length);
-    if (this.#socket.isPaused() && this.outbox.length <= OUTBOX_BYTES) this.#socket.resume();
+    if (this.#socket.isPaused && this.outbox.length <= OUTBOX_BYTES) this.#socket.resume();
   }
 
   /** The peer may send so much more, over all streams. */

@@ -1,12 +1,10 @@
-import type { Socket } from 'node:net';
-import type { TLSSocket } from 'node:tls';
+import type { ByteSocket } from '../../sockets/byte-socket.ts';
 import { FRAME_BYTES, HEADER_BYTES, writeHeader, writeUint32 } from './frame.ts';
 
 /** Four full frames of DATA fit in. */
 const PIECE_BYTES = 4 * (HEADER_BYTES + FRAME_BYTES);
 /** Pieces kept for later; more are left to the garbage collector. */
 const MOST_SPARE = 32;
-const NOTHING = Buffer.alloc(0);
 
 /** The memory that outboxes of a thread take turns in. */
 const spare: Buffer[] = [];
@@ -20,7 +18,7 @@ function give(piece: Buffer): void {
  * the event loop leaves in one write, which over TLS is one record too.
  */
 export class Outbox {
-  readonly #socket: Socket;
+  readonly #socket: ByteSocket;
   readonly #wrote: () => void;
   #piece: Buffer | null = null;
   #end = 0;
@@ -30,7 +28,7 @@ export class Outbox {
   #scheduled = false;
 
   /** `wrote` after each write, when there may be room again. */
-  constructor(socket: Socket, wrote: () => void) {
+  constructor(socket: ByteSocket, wrote: () => void) {
     this.#socket = socket;
     this.#wrote = wrote;
   }
@@ -92,30 +90,23 @@ export class Outbox {
   };
 
   flush(): void {
-    const socket = this.#socket;
     const piece = this.#piece;
     const full = this.#full;
-    if (full.length > 0) {
-      this.#full = [];
-      this.#fullBytes = 0;
-      socket.cork();
-      // The callback comes when the bytes are the kernel's; so long the memory is theirs.
-      for (const bytes of full) socket.write(bytes, () => give(whole(bytes)));
-    }
-    if (piece && this.#end > 0) {
-      const bytes = piece.subarray(0, this.#end);
+    const bytes = piece && this.#end > 0 ? piece.subarray(0, this.#end) : null;
+    if (bytes) {
       this.#piece = null;
       this.#end = 0;
-      if ((socket as TLSSocket).encrypted || socket.writableLength > 0) {
-        socket.write(bytes, () => give(piece));
-      } else {
-        socket.write(bytes);
-        // As nearly always: no callback is needed to know that.
-        if (socket.writableLength === 0) give(piece);
-        else socket.write(NOTHING, () => give(piece));
-      }
     }
-    if (full.length > 0) socket.uncork();
+    if (full.length === 0) {
+      if (piece && bytes && this.#socket.write(bytes, () => give(piece))) give(piece);
+      return;
+    }
+    this.#full = [];
+    this.#fullBytes = 0;
+    if (bytes) full.push(bytes);
+    // So long as they are not the system's, the memory is theirs.
+    const done = (): void => full.forEach((each) => give(whole(each)));
+    if (this.#socket.writeAll(full, done)) done();
   }
 }
 

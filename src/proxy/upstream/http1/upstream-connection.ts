@@ -1,17 +1,16 @@
-import { type Socket, connect as connectTcp } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { EndpointState } from '../../balance/endpoint-pool.ts';
-import { reportExternalBytes } from '../../gc-pressure.ts';
 import type { Leniency } from '../../http1/leniency.ts';
 import type { Limits } from '../../limits.ts';
 import type { WriteBuffer } from '../../write-buffer.ts';
 import { BodyReader } from '../../http1/body-reader.ts';
 import type { UpstreamTls } from '../upstream-tls.ts';
 import { composeChunkedEnd } from '../../downstream/http1/client-head.ts';
-import { contained } from '../../contained.ts';
 import { Deadline, type DeadlineList } from '../../deadlines.ts';
 import { PendingBytes } from '../../pending-bytes.ts';
-import { readAfterWriteError } from './read-after-write-error.ts';
+import type { ByteSocket, SocketUser } from '../../sockets/byte-socket.ts';
+import { NodeSocket } from '../../sockets/node-socket.ts';
+import type { Sockets } from '../../sockets/sockets.ts';
 import { failedConnect } from '../connect-failure.ts';
 import type { ReaderFault } from '../../native-record.ts';
 import { ResponseHead } from './response-head.ts';
@@ -24,12 +23,6 @@ import type { UpstreamFailure, UpstreamUser } from '../upstream-user.ts';
 
 /** 1xx responses to one request; more are an attempt to keep it for ever. */
 const MOST_INTERIMS = 32;
-
-/**
- * What every upstream connection reads into. One piece of memory for all is enough, since what is read is parsed and
- * written on before the next read; it saves an allocation of 64 KiB per read.
- */
-const READ_BUFFER = Buffer.allocUnsafeSlow(32 * 1024);
 
 /**
  * What an HTTP/1.1 connection to an upstream is at; `#reading` says how far into the response a busy one is.
@@ -49,6 +42,7 @@ export interface ConnectionOwner {
   readonly limits: Limits;
   readonly leniency: Leniency;
   readonly output: WriteBuffer;
+  readonly sockets: Sockets;
   readonly highWaterMark: number;
   lingering: number;
   /** Something threw on a connection that serves no exchange. */
@@ -59,11 +53,11 @@ export interface ConnectionOwner {
 }
 
 /** One connection to an upstream, and what is read on it. */
-export class UpstreamConnection implements Upstream, TimedUpstream {
+export class UpstreamConnection implements Upstream, TimedUpstream, SocketUser {
   readonly #pool: ConnectionOwner;
   readonly endpointKey: string;
   readonly poolKey: string;
-  readonly socket: Socket;
+  readonly socket: ByteSocket;
   readonly deadline = new Deadline<TimedUpstream>(this);
   phase: Phase = 'connecting';
   #user: UpstreamUser | null;
@@ -98,69 +92,45 @@ export class UpstreamConnection implements Upstream, TimedUpstream {
     this.poolKey = poolKey;
     this.#head = new ResponseHead(pool.limits, pool.leniency);
     this.#body = new BodyReader(pool.limits, pool.leniency);
-    const { address, port } = state.endpoint;
-    const options = {
-      host: address,
-      port,
-      noDelay: true,
-      allowHalfOpen: true,
-      highWaterMark: pool.highWaterMark,
-      ...state.name?.connectOptions,
-    };
-    // Past the boundary of the exchange a fault ends this connection, and what it serves.
-    const onFault = (fault: unknown): void => {
-      const user = this.#user;
-      this.destroy();
-      if (user) user.onFault(fault);
-      else pool.onFault(fault);
-    };
-    if (tls) {
-      const socket = connectTls({ ...options, ...tls.options, ALPNProtocols: ['http/1.1'] });
-      this.socket = socket;
-      socket.on(
-        'secureConnect',
-        contained(() => this.#connected(), onFault),
-      );
-      socket.on('data', (bytes: Buffer) => {
-        try {
-          this.#received(bytes, bytes.length);
-        } catch (fault) {
-          onFault(fault);
-        }
-        reportExternalBytes(bytes);
-      });
-    } else {
-      const callback = (length: number): boolean => {
-        try {
-          this.#received(READ_BUFFER, length);
-        } catch (fault) {
-          onFault(fault);
-        }
-        return true;
-      };
-      this.socket = connectTcp({ ...options, onread: { buffer: READ_BUFFER, callback } });
-      this.socket.on(
-        'connect',
-        contained(() => this.#connected(), onFault),
-      );
-    }
-    state.name?.watch(this.socket);
-    if (tls) this.socket.once('connect', () => (this.#shaking = true));
-    readAfterWriteError(this.socket, () => (this.#writeFailed = true));
-    this.socket.on(
-      'end',
-      contained(() => this.#ended(), onFault),
-    );
-    this.socket.on('error', (error) => contained(() => this.#onLost(error), onFault)());
-    this.socket.on(
-      'close',
-      contained(() => this.#onLost(), onFault),
-    );
-    this.socket.on(
-      'drain',
-      contained(() => this.#user?.onDrain(), onFault),
-    );
+    this.socket = this.#connect(state, tls);
   }
+
+  /** What only Node can do, TLS and several addresses of one name, is done by sockets of Node. */
+  #connect(state: EndpointState, tls: UpstreamTls | null): ByteSocket {
+    const { sockets, highWaterMark } = this.#pool;
+    const { address, port } = state.endpoint;
+    if (!tls && !state.name) return sockets.connect(address, port, highWaterMark, this);
+    const where = { host: address, port, noDelay: true, allowHalfOpen: true, highWaterMark };
+    const options = { ...where, ...state.name?.connectOptions };
+    if (!tls) {
+      const made = NodeSocket.connect(options, this);
+      state.name?.watch(made.socket);
+      return made;
+    }
+    const socket = connectTls({ ...options, ...tls.options, ALPNProtocols: ['http/1.1'] });
+    socket.once('connect', () => (this.#shaking = true));
+    state.name?.watch(socket);
+    return NodeSocket.connecting(socket, this);
+  }
+
+  onSocketFault(fault: unknown): void {
+    // Past the boundary of the exchange a fault ends this connection, and what it serves.
+    const user = this.#user;
+    this.destroy();
+    if (user) user.onFault(fault);
+    else this.#pool.onFault(fault);
+  }
+
+  onWriteFailed(): boolean {
+    this.#writeFailed = true;
+    return true;
+  }
+
+  onSocketDrain(): void {
+    this.#user?.onDrain();
+  }
+
+  onSocketFinish(): void {}
 
   /** Takes an idle connection for an exchange. */
   begin(user: UpstreamUser): void {
@@ -200,8 +170,12 @@ export class UpstreamConnection implements Upstream, TimedUpstream {
     return this.socket.writableLength;
   }
 
+  readLittle(): void {
+    this.socket.mayReadMuch = false;
+  }
+
   get isPaused(): boolean {
-    return this.socket.isPaused();
+    return this.socket.isPaused;
   }
 
   pause(): void {
@@ -239,7 +213,8 @@ export class UpstreamConnection implements Upstream, TimedUpstream {
     if (this.phase === 'closed') return;
     this.phase = 'lingering';
     this.#pool.lingering++;
-    if (this.socket.writable) this.socket.end(bytes);
+    if (bytes.length > 0) this.socket.write(bytes, NOT_AWAITED);
+    this.socket.end();
     this.socket.resume();
   }
 
@@ -265,9 +240,10 @@ export class UpstreamConnection implements Upstream, TimedUpstream {
     else if (this.phase === 'idle') this.destroy();
   }
 
-  #connected(): void {
+  onConnect(): void {
     if (this.phase !== 'connecting') return;
     this.#expect();
+    this.socket.resume();
     this.#user?.onConnected();
   }
 
@@ -277,9 +253,10 @@ export class UpstreamConnection implements Upstream, TimedUpstream {
     this.#interims = 0;
     this.#asked = false;
     this.#head.reset();
+    this.socket.mayReadMuch = true;
   }
 
-  #received(bytes: Buffer, length: number): void {
+  onBytes(bytes: Buffer, length: number): void {
     switch (this.phase) {
       case 'busy':
         return this.#read(bytes, length);
@@ -382,20 +359,20 @@ export class UpstreamConnection implements Upstream, TimedUpstream {
   }
 
   /** The upstream will send no more. */
-  #ended(): void {
-    if (this.#writeFailed) return this.#onLost();
+  onSocketEnd(): void {
+    if (this.#writeFailed) return this.onSocketClose(null);
     if (this.phase === 'tunnel') return this.#user?.onTunnelEnd();
     if (this.phase === 'busy' && this.#reading === 'body' && this.#body.end()) {
       return this.#user?.onDone(this.#body, false);
     }
-    this.#onLost();
+    this.onSocketClose(null);
   }
 
-  #onLost(error?: Error): void {
+  onSocketClose(error: NodeJS.ErrnoException | null): void {
     if (this.phase === 'closed') return;
     if (this.phase === 'connecting') {
       if (this.#shaking) return this.#fail('handshake-failed');
-      const { kind, detail } = failedConnect(error);
+      const { kind, detail } = failedConnect(error ?? undefined);
       return this.#fail(kind, detail);
     }
     this.#fail(this.#reading === 'nothing' ? 'reset' : 'incomplete-response');
@@ -407,3 +384,5 @@ export class UpstreamConnection implements Upstream, TimedUpstream {
     user?.onUpstreamFailure(failure, fault);
   }
 }
+
+const NOT_AWAITED = (): void => {};

@@ -1,10 +1,10 @@
-import { type Socket, connect as connectTcp } from 'node:net';
-import { TLSSocket, connect as connectTls } from 'node:tls';
+import { connect as connectTls } from 'node:tls';
 import type { EndpointState } from '../../balance/endpoint-pool.ts';
-import { reportExternalBytes } from '../../gc-pressure.ts';
-import { contained } from '../../contained.ts';
 import { Deadline, type DeadlineList, type DeadlineLists } from '../../deadlines.ts';
 import type { Limits } from '../../limits.ts';
+import type { ByteSocket, SocketUser } from '../../sockets/byte-socket.ts';
+import { NodeSocket } from '../../sockets/node-socket.ts';
+import type { Sockets } from '../../sockets/sockets.ts';
 import { failedConnect } from '../connect-failure.ts';
 import type { ReaderFault } from '../../native-record.ts';
 import type { UpstreamFailure } from '../upstream-user.ts';
@@ -20,8 +20,7 @@ export const MOST_STREAMS = 100;
 /** One client that reads slowly must not keep the others from reading: room for all streams at once. */
 const CONNECTION_WINDOW = MOST_STREAMS * FIRST_WINDOW;
 
-/** What connections without TLS read into, one at a time. */
-const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
+const HIGH_WATER_MARK = 64 * 1024;
 
 /**
  * What an HTTP/2 connection to an upstream is at.
@@ -46,6 +45,7 @@ export interface SessionStream {
 /** Where a session comes from. */
 export interface SessionOwner {
   readonly limits: Limits;
+  readonly sockets: Sockets;
   readonly connecting: DeadlineLists<UpstreamSession>;
   readonly idling: DeadlineList<UpstreamSession>;
   /** Something threw on a connection that is none of one exchange. */
@@ -59,13 +59,15 @@ export interface SessionOwner {
 }
 
 /** One HTTP/2 connection to an upstream (RFC 9113 3.3: with prior knowledge, or by ALPN over TLS). */
-export class UpstreamSession implements ConnectionUser {
+export class UpstreamSession implements ConnectionUser, SocketUser {
   readonly sessions: SessionOwner;
   readonly state: EndpointState;
   readonly tls: UpstreamTls | null;
   readonly deadline = new Deadline<UpstreamSession>(this);
-  readonly #socket: Socket;
+  readonly #socket: ByteSocket;
   #connection: Http2Connection | null = null;
+  /** What was agreed on by ALPN; without TLS it is known before. */
+  #alpn: () => string | false | null = () => 'h2';
   /** There is a connection, and the upstream has not sent its settings yet. */
   #shaking = false;
   readonly #streams = new Set<SessionStream>();
@@ -81,53 +83,70 @@ export class UpstreamSession implements ConnectionUser {
     this.state = state;
     this.tls = tls;
     this.#allowed = allowed;
-    // Past the boundaries of the exchanges a fault ends this connection, and what it serves.
-    const onFault = (fault: unknown): void => {
-      sessions.onFault(fault);
-      this.destroy();
-    };
-    const { address, port } = state.endpoint;
-    const where = { host: address, port, noDelay: true, ...state.name?.connectOptions };
-    if (tls) {
-      const socket = connectTls({ ...where, ...tls.options, ALPNProtocols: ['h2'] });
-      this.#socket = socket;
-      // An upstream that does not choose h2 would be spoken to in a language it does not know.
-      socket.on(
-        'secureConnect',
-        contained(() => (socket.alpnProtocol === 'h2' ? this.#connected() : this.destroy()), onFault),
-      );
-      socket.on('data', (bytes: Buffer) => {
-        this.#read(bytes, bytes.length, onFault);
-        reportExternalBytes(bytes);
-      });
-    } else {
-      const callback = (length: number): boolean => {
-        this.#read(READ_BUFFER, length, onFault);
-        return true;
-      };
-      this.#socket = connectTcp({ ...where, onread: { buffer: READ_BUFFER, callback } });
-      this.#socket.on(
-        'connect',
-        contained(() => this.#connected(), onFault),
-      );
-    }
-    state.name?.watch(this.#socket);
-    this.#socket.once('connect', () => (this.#shaking = true));
-    this.#socket.on('end', () => this.destroy());
-    this.#socket.on('error', (error) => this.destroy(error));
-    this.#socket.on('close', () => this.destroy());
+    this.#socket = this.#connect();
   }
 
-  #read(bytes: Buffer, length: number, onFault: (fault: unknown) => void): void {
-    try {
-      this.#connection?.read(bytes, length);
-    } catch (fault) {
-      onFault(fault);
+  /** What only Node can do, TLS and several addresses of one name, is done by sockets of Node. */
+  #connect(): ByteSocket {
+    const { tls, state } = this;
+    const { address, port } = state.endpoint;
+    if (!tls && !state.name) return this.sessions.sockets.connect(address, port, HIGH_WATER_MARK, this);
+    const options = {
+      host: address,
+      port,
+      noDelay: true,
+      allowHalfOpen: true,
+      ...state.name?.connectOptions,
+    };
+    if (!tls) {
+      const made = NodeSocket.connect(options, this);
+      state.name?.watch(made.socket);
+      return made;
     }
+    const socket = connectTls({ ...options, ...tls.options, ALPNProtocols: ['h2'] });
+    socket.once('connect', () => (this.#shaking = true));
+    state.name?.watch(socket);
+    this.#alpn = () => socket.alpnProtocol;
+    return NodeSocket.connecting(socket, this);
+  }
+
+  onConnect(): void {
+    this.#shaking = true;
+    // An upstream that does not choose h2 would be spoken to in a language it does not know.
+    if (this.#alpn() === 'h2') this.#begin();
+    else this.destroy();
+  }
+
+  onBytes(bytes: Buffer, length: number): void {
+    this.#connection?.read(bytes, length);
+  }
+
+  onSocketEnd(): void {
+    this.destroy();
+  }
+
+  onSocketDrain(): void {
+    this.#connection?.onDrain();
+  }
+
+  onSocketFinish(): void {}
+
+  onSocketClose(error: NodeJS.ErrnoException | null): void {
+    this.destroy(error ?? undefined);
+  }
+
+  onWriteFailed(): boolean {
+    return false;
+  }
+
+  /** Past the boundaries of the exchanges a fault ends this connection, and what it serves. */
+  onSocketFault(fault: unknown): void {
+    this.sessions.onFault(fault);
+    this.destroy();
   }
 
   get scheme(): 'http' | 'https' {
-    return this.#socket instanceof TLSSocket ? 'https' : 'http';
+    return this.tls ? 'https' : 'http';
   }
 
   /** RFC 8441 3 */
@@ -192,7 +211,7 @@ export class UpstreamSession implements ConnectionUser {
     this.#fail(kind, detail);
   }
 
-  #connected(): void {
+  #begin(): void {
     if (this.#phase !== 'connecting' || this.#connection) return;
     const { headBytes, fieldCount } = this.sessions.limits;
     const settings = {
@@ -204,6 +223,7 @@ export class UpstreamSession implements ConnectionUser {
       fieldCount,
     } as const;
     this.#connection = new Http2Connection(this.#socket, settings, this);
+    this.#socket.resume();
   }
 
   // ── As the connection sees it ────────────────────────────────────────────────────────────────────────────────

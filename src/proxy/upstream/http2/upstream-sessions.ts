@@ -1,5 +1,6 @@
 import type { EndpointState } from '../../balance/endpoint-pool.ts';
 import type { Limits } from '../../limits.ts';
+import type { Sockets } from '../../sockets/sockets.ts';
 import { type DeadlineList, DeadlineLists, type Deadlines } from '../../deadlines.ts';
 import type { UpstreamUser } from '../upstream-user.ts';
 import type { UpstreamTls } from '../upstream-tls.ts';
@@ -18,6 +19,7 @@ interface Connections {
 /** The HTTP/2 connections to upstreams, each shared by as many requests as it has room for. */
 export class UpstreamSessions implements SessionOwner {
   readonly limits: Limits;
+  readonly sockets: Sockets;
   readonly connecting: DeadlineLists<UpstreamSession>;
   readonly idling: DeadlineList<UpstreamSession>;
   /** By endpoint, and by the id of its TLS settings; connections with different ones are never mixed. */
@@ -27,7 +29,8 @@ export class UpstreamSessions implements SessionOwner {
   /** Told what threw on a connection that is none of one exchange. */
   readonly onFault: (fault: unknown) => void;
 
-  constructor(limits: Limits, clock: Deadlines) {
+  constructor(limits: Limits, clock: Deadlines, sockets: Sockets) {
+    this.sockets = sockets;
     this.onFault = clock.onFault;
     this.limits = limits;
     this.connecting = new DeadlineLists(clock, (session) => session.connectTimedOut());

@@ -133,6 +133,9 @@ export class UpstreamStream implements Upstream, SessionStream, StreamUser, Time
     return 0;
   }
 
+  /** It is a frame at most. */
+  readLittle(): void {}
+
   get isPaused(): boolean {
     return this.#stream?.isPaused ?? false;
   }

@@ -1,0 +1,423 @@
+import type { Socket } from 'node:net';
+import { getSystemErrorName } from 'node:util';
+import { type ByteSocket, NOBODY, type SocketUser } from './byte-socket.ts';
+import { LentBuffer } from './lent-buffer.ts';
+import {
+  type StreamHandle,
+  type TcpHandle,
+  type TcpInternals,
+  UV_EOF,
+  type WriteRequest,
+  handleOf,
+  hasUnreadEnd,
+} from './tcp-internals.ts';
+
+/**
+ * What all sockets of a thread read into, since what is read is parsed and written on before the next read. A read that
+ * fills it says that there is more: that socket is lent a larger buffer.
+ */
+const SHARED = Buffer.allocUnsafeSlow(64 * 1024);
+/** A read that brings less ends the loan. */
+const LEAST_LENT = 16 * 1024;
+
+/** A connection on libuv's handle, without a stream of Node in between. */
+export class NativeSocket implements ByteSocket {
+  user: SocketUser = NOBODY;
+  mayReadMuch = true;
+  readonly #native: TcpInternals;
+  readonly #handle: StreamHandle;
+  /** The socket of Node whose handle it is; null for one of our own. */
+  readonly #carrier: Carrier | null;
+  readonly #highWaterMark: number;
+  #lent: LentBuffer | null = null;
+  #unread: Buffer[] | null = null;
+  writableLength = 0;
+  needsDrain = false;
+  isPaused = true;
+  #isReading = false;
+  #readEnded = false;
+  #writeEnds = false;
+  isFinished = false;
+  #isClosed = false;
+  /** The peer takes nothing any more. */
+  #isDeaf = false;
+  /** A write over TLS is under way; and what waits for it to be over. */
+  #isEncrypting = false;
+  #queued: Queued | null = null;
+  #endsLater = false;
+
+  constructor(native: TcpInternals, handle: StreamHandle, highWaterMark: number, carrier: Carrier | null) {
+    this.#native = native;
+    this.#handle = handle;
+    this.#highWaterMark = highWaterMark;
+    this.#carrier = carrier;
+    const owned = handle as OwnedHandle;
+    owned.owner = this;
+    owned.onread = onread;
+    handle.useUserBuffer(SHARED);
+  }
+
+  /** Connects to an IP address; `user` hears of it. */
+  static connect(
+    native: TcpInternals,
+    address: string,
+    port: number,
+    highWaterMark: number,
+    user: SocketUser,
+  ): NativeSocket {
+    const handle = native.newHandle();
+    const socket = new NativeSocket(native, handle, highWaterMark, null);
+    socket.user = user;
+    const request = native.newConnectRequest();
+    request.oncomplete = (status) => socket.#connected(handle, status);
+    const status = address.includes(':')
+      ? handle.connect6(request, address, port)
+      : handle.connect(request, address, port);
+    if (status < 0) process.nextTick(() => socket.#fail(status));
+    return socket;
+  }
+
+  /** Takes a connection over from Node, with what Node has read of it. Null when it is closed already. */
+  static take(native: TcpInternals, carrier: Carrier, highWaterMark: number): NativeSocket | null {
+    const { socket } = carrier;
+    const handle = handleOf(socket);
+    if (!handle || socket.destroyed) return null;
+    const hasEnd = hasUnreadEnd(socket);
+    const taken = new NativeSocket(native, handle, highWaterMark, carrier);
+    for (let bytes = socket.read() as Buffer | null; bytes; bytes = socket.read() as Buffer | null)
+      (taken.#unread ??= []).push(bytes);
+    if (hasEnd) (taken.#unread ??= []).push(NOTHING);
+    // Node reads as soon as it has a socket; from now on that is for `resume` to say.
+    handle.readStop();
+    socket.on('error', (error) => taken.#close(error));
+    socket.on('close', () => taken.#close(null));
+    return taken;
+  }
+
+  get isSecure(): boolean {
+    return this.#carrier?.isSecure ?? false;
+  }
+
+  get isWritable(): boolean {
+    return !this.#isClosed && !this.#writeEnds;
+  }
+
+  get localAddress(): string {
+    if (this.#carrier) return this.#carrier.socket.localAddress ?? '';
+    const name: { address?: string } = {};
+    (this.#handle as TcpHandle).getsockname(name);
+    return name.address ?? '';
+  }
+
+  #connected(handle: TcpHandle, status: number): void {
+    if (this.#isClosed) return;
+    if (status < 0) return this.#fail(status);
+    handle.setNoDelay(true);
+    try {
+      this.user.onConnect();
+    } catch (fault) {
+      this.user.onSocketFault(fault);
+    }
+  }
+
+  // ── What is read ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Gives what is read into from now on, when that is another buffer. */
+  read(): Buffer | undefined {
+    const length = this.#native.bytesRead();
+    if (length === 0 || this.#isClosed) return;
+    const before = this.#lent;
+    try {
+      if (length < 0) this.#noMore(length);
+      else this.user.onBytes(before ? before.bytes : SHARED, length);
+    } catch (fault) {
+      this.user.onSocketFault(fault);
+    }
+    if (length > 0) this.#chooseBuffer(length);
+    // Also after the end: Node may still have something that was decrypted, and a write may hold what it would overwrite.
+    if (this.#lent !== before) return this.#lent ? this.#lent.bytes : SHARED;
+    return undefined;
+  }
+
+  /** A buffer that a write holds is not read into: those who stop until the write is done keep it, the others leave it. */
+  #chooseBuffer(length: number): void {
+    const lent = this.#lent;
+    if (!lent) {
+      if (length === SHARED.length && this.mayReadMuch && !this.#isClosed) this.#lent = LentBuffer.lend();
+    } else if (length < LEAST_LENT || !this.mayReadMuch || (lent.isHeld && !this.isPaused))
+      this.#leaveBuffer();
+  }
+
+  #leaveBuffer(): void {
+    this.#lent?.giveBack();
+    this.#lent = null;
+  }
+
+  #noMore(status: number): void {
+    if (status !== UV_EOF) return this.#fail(status);
+    this.#ended();
+  }
+
+  #ended(): void {
+    this.#readEnded = true;
+    this.#isReading = false;
+    this.user.onSocketEnd();
+    if (this.isFinished) this.#close(null);
+  }
+
+  pause(): void {
+    this.isPaused = true;
+    if (!this.#isReading) return;
+    this.#isReading = false;
+    this.#handle.readStop();
+  }
+
+  resume(): void {
+    if (!this.isPaused) return;
+    this.isPaused = false;
+    if (this.#unread) process.nextTick(this.#giveUnread);
+    else this.#readOn();
+  }
+
+  readonly #readOn = (): void => {
+    if (this.#isClosed || this.isPaused || this.#isReading || this.#readEnded) return;
+    if (this.#lent?.isHeld) return this.#lent.whenFree(this.#readOn);
+    this.#isReading = true;
+    const status = this.#handle.readStart();
+    if (status < 0) process.nextTick(() => this.#fail(status));
+  };
+
+  unshift(bytes: Buffer): void {
+    (this.#unread ??= []).unshift(bytes);
+  }
+
+  /** Empty bytes are the end. */
+  readonly #giveUnread = (): void => {
+    while (this.#unread && !this.isPaused && !this.#isClosed) {
+      const bytes = this.#unread.shift();
+      if (this.#unread.length === 0) this.#unread = null;
+      try {
+        if (bytes && bytes.length > 0) this.user.onBytes(bytes, bytes.length);
+        else if (bytes) this.#ended();
+      } catch (fault) {
+        this.user.onSocketFault(fault);
+      }
+    }
+    if (!this.#unread) this.#readOn();
+  };
+
+  // ── What is written ──────────────────────────────────────────────────────────────────────────────────────────
+
+  write(bytes: Buffer, done: () => void): boolean {
+    if (!this.#takes(bytes.length)) return true;
+    if (this.#isEncrypting) return this.#queue([bytes], bytes.length, done);
+    const request = this.#newRequest();
+    return this.#sent(request, this.#handle.writeBuffer(request, bytes), bytes, bytes.length, done);
+  }
+
+  writeAll(pieces: readonly Buffer[], done: () => void): boolean {
+    let length = 0;
+    for (const piece of pieces) length += piece.length;
+    if (!this.#takes(length)) return true;
+    if (this.#isEncrypting) return this.#queue(pieces, length, done);
+    const request = this.#newRequest();
+    return this.#sent(request, this.#handle.writev(request, pieces, true), pieces, length, done);
+  }
+
+  /** Otherwise it is dropped. */
+  #takes(length: number): boolean {
+    return length > 0 && !this.#isDeaf && !this.#isClosed && !this.#writeEnds;
+  }
+
+  #newRequest(): WriteRequest {
+    const spare = spareRequest;
+    spareRequest = null;
+    if (spare) return spare;
+    const request = this.#native.newWriteRequest();
+    request.oncomplete = onwrite;
+    request.socket = null;
+    request.bytes = null;
+    request.done = null;
+    return request;
+  }
+
+  #sent(
+    request: WriteRequest,
+    status: number,
+    bytes: Buffer | readonly Buffer[],
+    length: number,
+    done: () => void,
+  ): boolean {
+    if (status < 0) {
+      this.#writeFailed(status);
+      return true;
+    }
+    if (!this.#native.isWriting()) {
+      spareRequest = request;
+      return true;
+    }
+    request.socket = this;
+    request.length = length;
+    this.#waits(length);
+    this.#isEncrypting = this.isSecure;
+    // OpenSSL has taken what it was given, or has a copy of its own.
+    if (this.#isEncrypting) return true;
+    request.bytes = bytes;
+    request.done = done;
+    return false;
+  }
+
+  #waits(length: number): void {
+    this.writableLength += length;
+    if (this.writableLength >= this.#highWaterMark) this.needsDrain = true;
+  }
+
+  /** TLS takes one write at a time. */
+  #queue(pieces: readonly Buffer[], length: number, done: () => void): boolean {
+    this.#queued ??= { pieces: [], length: 0, done: [] };
+    this.#queued.pieces.push(...pieces);
+    this.#queued.length += length;
+    this.#queued.done.push(done);
+    this.#waits(length);
+    return false;
+  }
+
+  /** A write that was under way is over; also after the socket was closed. */
+  wrote(request: WriteRequest, status: number): void {
+    const { done } = request;
+    this.writableLength -= request.length;
+    request.socket = request.bytes = request.done = null;
+    done?.();
+    this.#isEncrypting = false;
+    if (this.#isClosed) return;
+    if (status < 0) return this.#writeFailed(status);
+    if (this.#queued) this.#sendQueued(this.#queued);
+    if (this.#endsLater && !this.#isEncrypting) this.#shutdown();
+    if (this.writableLength > 0 || !this.needsDrain) return;
+    this.needsDrain = false;
+    try {
+      this.user.onSocketDrain();
+    } catch (fault) {
+      this.user.onSocketFault(fault);
+    }
+  }
+
+  #sendQueued({ pieces, length, done }: Queued): void {
+    this.#queued = null;
+    this.writableLength -= length;
+    const request = this.#newRequest();
+    this.#sent(request, this.#handle.writev(request, pieces, true), pieces, length, NOT_AWAITED);
+    for (const each of done) each();
+  }
+
+  #writeFailed(status: number): void {
+    if (this.#isDeaf) return;
+    const name = getSystemErrorName(status);
+    if ((name === 'EPIPE' || name === 'ECONNRESET') && this.user.onWriteFailed()) {
+      this.#isDeaf = true;
+      return;
+    }
+    // Who writes is not told within its call.
+    process.nextTick(() => this.#fail(status));
+  }
+
+  end(): void {
+    if (this.#isClosed || this.#writeEnds) return;
+    this.#writeEnds = true;
+    if (this.#isEncrypting) this.#endsLater = true;
+    else this.#shutdown();
+  }
+
+  #shutdown(): void {
+    this.#endsLater = false;
+    const request = this.#native.newShutdownRequest();
+    request.oncomplete = () => this.#finished();
+    // The peer may have gone: a read will tell of it.
+    if (this.#handle.shutdown(request) < 0) process.nextTick(() => this.#finished());
+  }
+
+  #finished(): void {
+    if (this.#isClosed) return;
+    this.isFinished = true;
+    this.user.onSocketFinish();
+    if (this.#readEnded) this.#close(null);
+  }
+
+  // ── The end ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  destroy(): void {
+    if (!this.#leave()) return;
+    if (this.#carrier) this.#carrier.socket.destroy();
+    else this.#handle.close();
+  }
+
+  reset(): void {
+    if (!this.#leave()) return;
+    if (this.#carrier) this.#carrier.reset();
+    // libuv resets none whose end is on its way.
+    else if (this.#writeEnds || (this.#handle as TcpHandle).reset() < 0) this.#handle.close();
+  }
+
+  /** False when it is closed already. */
+  #leave(): boolean {
+    if (this.#isClosed) return false;
+    this.#isClosed = true;
+    this.#unread = null;
+    this.#leaveBuffer();
+    const queued = this.#queued;
+    this.#queued = null;
+    if (queued) for (const done of queued.done) done();
+    return true;
+  }
+
+  #fail(status: number): void {
+    const name = getSystemErrorName(status);
+    const error: NodeJS.ErrnoException = new Error(name);
+    error.code = name;
+    error.errno = status;
+    this.#close(error);
+  }
+
+  /** It closes by itself. */
+  #close(error: NodeJS.ErrnoException | null): void {
+    if (this.#isClosed) return;
+    this.destroy();
+    try {
+      this.user.onSocketClose(error);
+    } catch (fault) {
+      this.user.onSocketFault(fault);
+    }
+  }
+}
+
+interface Queued {
+  readonly pieces: Buffer[];
+  length: number;
+  readonly done: (() => void)[];
+}
+
+/** A socket of Node that was made before, for a handshake or a PROXY header. */
+export interface Carrier {
+  readonly socket: Socket;
+  readonly isSecure: boolean;
+  /** Closes it with a RST. */
+  reset(): void;
+}
+
+interface OwnedHandle extends StreamHandle {
+  owner: NativeSocket;
+}
+
+/** Of the writes that end at once, as nearly all do. */
+let spareRequest: WriteRequest | null = null;
+
+function onread(this: StreamHandle): Buffer | undefined {
+  return (this as OwnedHandle).owner.read();
+}
+
+function onwrite(this: WriteRequest, status: number): void {
+  this.socket?.wrote(this, status);
+}
+
+const NOTHING = Buffer.alloc(0);
+const NOT_AWAITED = (): void => {};

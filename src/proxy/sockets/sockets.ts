@@ -1,0 +1,111 @@
+import { type Server, Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { reset } from '../tls/termination.ts';
+import type { ByteSocket, SocketUser } from './byte-socket.ts';
+import { NativeSocket } from './native-socket.ts';
+import { NodeSocket } from './node-socket.ts';
+import {
+  TESTED_NODE_VERSIONS,
+  type TcpHandle,
+  type TcpInternals,
+  acceptHandles,
+  tcpInternals,
+} from './tcp-internals.ts';
+
+/** What the connections of a data-plane thread are made of. */
+export type Sockets = NodeSockets | NativeSockets;
+
+/** Sockets of Node. */
+export class NodeSockets {
+  readonly kind = 'node';
+
+  /** Connects to an IP address without TLS; `user` hears of it. */
+  connect(address: string, port: number, highWaterMark: number, user: SocketUser): ByteSocket {
+    const options = { host: address, port, highWaterMark, noDelay: true, allowHalfOpen: true };
+    return NodeSocket.connect(options, user);
+  }
+
+  /** A connection of a client, its handshake done. Null when it is closed already. */
+  take(socket: Socket, _highWaterMark: number): ByteSocket | null {
+    return socket.destroyed ? null : new NodeSocket(socket, true);
+  }
+}
+
+/** Sockets on the handles of libuv. */
+export class NativeSockets {
+  readonly kind = 'native';
+  readonly #native: TcpInternals;
+
+  constructor(native: TcpInternals) {
+    this.#native = native;
+  }
+
+  connect(address: string, port: number, highWaterMark: number, user: SocketUser): ByteSocket {
+    return NativeSocket.connect(this.#native, address, port, highWaterMark, user);
+  }
+
+  take(socket: Socket, highWaterMark: number): ByteSocket | null {
+    const isSecure = socket instanceof TLSSocket;
+    return NativeSocket.take(this.#native, { socket, isSecure, reset: () => reset(socket) }, highWaterMark);
+  }
+
+  /** Gives what a server that listens accepts from now on to `accept`, and no more to its listeners. */
+  acceptOn(server: Server, accept: (handle: TcpHandle) => void, onFault: (fault: unknown) => void): void {
+    acceptHandles(server, (handle) => {
+      try {
+        accept(handle);
+      } catch (fault) {
+        handle.close();
+        onFault(fault);
+      }
+    });
+  }
+
+  /** The peer of what was accepted; undefined when it is gone already. */
+  remoteAddress(handle: TcpHandle): string | undefined {
+    const name: { address?: string } = {};
+    handle.getpeername(name);
+    return name.address;
+  }
+
+  /** What was accepted, as it is. */
+  wrap(handle: TcpHandle, highWaterMark: number): ByteSocket {
+    return new NativeSocket(this.#native, handle, highWaterMark, null);
+  }
+
+  /** What was accepted, as a socket of Node. */
+  asNode(handle: TcpHandle, highWaterMark: number): Socket {
+    const options = { handle, allowHalfOpen: true, highWaterMark };
+    return new Socket(options as unknown as ConstructorParameters<typeof Socket>[0]);
+  }
+}
+
+export const SOCKET_CHOICES = ['auto', 'native', 'node'] as const;
+export type SocketChoice = (typeof SOCKET_CHOICES)[number];
+
+export interface ChosenSockets {
+  readonly sockets: Sockets;
+  /** Why it is not what was asked for, or what is doubtful about it; empty when there is nothing to say. */
+  readonly note: string;
+}
+
+/** `auto` chooses native sockets where they were tested. */
+export function chooseSockets(choice: SocketChoice): ChosenSockets {
+  const node = (note: string): ChosenSockets => ({ sockets: new NodeSockets(), note });
+  if (choice === 'node') return node('');
+  const { platform, versions } = process;
+  const isTested = platform === 'linux' && TESTED_NODE_VERSIONS.includes(versions.node);
+  const untested = `native sockets were tested with Node ${TESTED_NODE_VERSIONS.join(', ')} on Linux, and this is Node ${versions.node} on ${platform}`;
+  if (choice === 'auto' && !isTested) return node(`${untested}: using sockets of Node, which cost more CPU`);
+  try {
+    return {
+      sockets: new NativeSockets(tcpInternals()),
+      note: isTested ? '' : `--sockets native: ${untested}`,
+    };
+  } catch (fault) {
+    const reason = fault instanceof Error ? fault.message : String(fault);
+    return node(
+      `native sockets cannot be used with Node ${versions.node} (${reason}): using sockets of Node`,
+    );
+  }
+}
