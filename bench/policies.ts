@@ -22,13 +22,14 @@ import {
 /**
  * `npm run bench:policies`: what each policy costs beside nginx with the configuration that ingress-nginx renders for the
  * same annotations, and beside Caddy where it can do the same; and what annotated Ingresses take of memory. `BENCH_SECONDS`
- * and `BENCH_ONLY=cors,gzip` make it short.
+ * and `BENCH_ONLY=cors,gzip` make it short. `BENCH_BASELINE=dist-of-before/portico.js` measures another build, too.
  */
 
 const PORTS = { proxy: 18_080, upstream: 18_081 };
 const SECONDS = Number(process.env['BENCH_SECONDS'] ?? 4);
 const ROUNDS = 4;
 const ONLY = process.env['BENCH_ONLY']?.split(',');
+const BASELINE = process.env['BENCH_BASELINE'];
 const SCENARIOS = POLICY_SCENARIOS.filter(({ name }) => !ONLY || ONLY.includes(name));
 
 const SUBJECTS: readonly Subject[] = [
@@ -50,6 +51,15 @@ const SUBJECTS: readonly Subject[] = [
     missing: () => null,
     command: (ports) => portico(ports, file('policies.yaml', manifests(ports))),
   },
+  ...(BASELINE === undefined
+    ? []
+    : [
+        {
+          name: 'baseline',
+          missing: () => null,
+          command: (ports: Ports) => portico(ports, file('policies.yaml', manifests(ports)), BASELINE),
+        },
+      ]),
 ];
 
 async function main(): Promise<void> {
@@ -142,12 +152,13 @@ async function responds(scenario: PolicyScenario, port: number): Promise<boolean
 }
 
 function print(figures: ReadonlyMap<string, ReadonlyMap<string, number>>): void {
-  const columns = ['nginx', 'caddy', 'portico', 'portico/nginx', 'aim'];
+  const columns = ['nginx', 'caddy', ...(BASELINE ? ['baseline'] : []), 'portico', 'portico/nginx', 'aim'];
   console.log(`\n${['CPU µs/request'.padEnd(22), ...columns.map((name) => name.padStart(14))].join('')}`);
   for (const { name, aim } of SCENARIOS) {
     const of = (subject: string): number | undefined => figures.get(name)?.get(subject) || undefined;
     const [nginx, ours] = [of('nginx'), of('portico')];
-    const cells = [nginx, of('caddy'), ours].map((value) => value?.toFixed(1) ?? '-');
+    const measured = [nginx, of('caddy'), ...(BASELINE ? [of('baseline')] : []), ours];
+    const cells = measured.map((value) => value?.toFixed(1) ?? '-');
     const ratio = nginx && ours ? (ours / nginx).toFixed(2) : '-';
     console.log(name.padEnd(22) + [...cells, ratio, `≤ ${aim}`].map((cell) => cell.padStart(14)).join(''));
   }
@@ -194,9 +205,10 @@ function requestOf({ name, target, fields = [] }: PolicyScenario): Buffer {
   return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`);
 }
 
-function portico({ proxy }: Ports, manifest: string): readonly string[] {
+function portico({ proxy }: Ports, manifest: string, script?: string): readonly string[] {
+  const command = porticoCommand();
   return [
-    ...porticoCommand(),
+    ...(script === undefined ? command : [...command.slice(0, -1), script]),
     ...[
       'run',
       `--manifests=${manifest}`,

@@ -1,4 +1,5 @@
 import type { ConnectionInfo } from './connection-info.ts';
+import type { Cancellation } from './subrequest.ts';
 import type { RequestContent } from './request-content.ts';
 import { type FieldsView, HeadEdit, type HeaderField } from './head-edit.ts';
 
@@ -32,6 +33,8 @@ export interface RequestView extends FieldsView {
   readonly requestId: string;
   readonly connectionInfo: ConnectionInfo;
   readonly body: RequestContent;
+  /** For a subrequest that ends with the exchange, as when the client leaves; one at a time. */
+  readonly cancellation: Cancellation;
   /** All fields that the client sent, one by one. */
   allFields(): readonly HeaderField[];
   /** Null where no path of a rule takes it, as for a default backend. */

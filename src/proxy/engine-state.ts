@@ -19,6 +19,7 @@ import { DISCARD_MS, LINGER_MS } from './unread-body.ts';
 import { UpstreamPool } from './upstream/upstream-pool.ts';
 
 const COARSEST_SWEEP_MS = 500;
+const MOST_USED_HEADS = 256;
 
 /** What is asked of an HTTP/1.1 client whose time is over. */
 export interface TimedClient extends Client {
@@ -59,10 +60,19 @@ export class EngineState {
   inFlight = 0;
   openTunnels = 0;
 
+  /** Heads that were kept, for others to be read into: each takes kilobytes. */
+  readonly #usedHeads: RequestHead[] = [];
+
   /** The head, to be kept beyond this read. */
   keepHead(head: RequestHead): RequestHead {
-    if (head === this.spareHead) this.spareHead = new RequestHead(this.context.limits);
+    if (head === this.spareHead)
+      this.spareHead = this.#usedHeads.pop() ?? new RequestHead(this.context.limits);
     return head;
+  }
+
+  /** A head that was kept is needed no more. */
+  returnHead(head: RequestHead): void {
+    if (this.#usedHeads.length < MOST_USED_HEADS) this.#usedHeads.push(head);
   }
 
   constructor(context: EngineContext) {

@@ -1,3 +1,4 @@
+import { Cancellation } from '../http/subrequest.ts';
 import { NO_CONTENT, type RequestContent } from '../http/request-content.ts';
 import { performance } from 'node:perf_hooks';
 import type { BackendKey, Route } from '../routing/table.ts';
@@ -44,6 +45,7 @@ export class NativeRecord implements ExchangeRecord, RequestView {
   /** What policies look up in the head of the request. */
   fields: FieldsView = NO_FIELDS;
   body: RequestContent = NO_CONTENT;
+  #cancellation: Cancellation | null = null;
 
   /** `head` is null when the request never came to one. */
   constructor(startedAt: number, connectionInfo: ConnectionInfo, head: RequestHead | null, http2: boolean) {
@@ -66,6 +68,10 @@ export class NativeRecord implements ExchangeRecord, RequestView {
     return matchedRule(this.route, this.target);
   }
 
+  get cancellation(): Cancellation {
+    return (this.#cancellation ??= new Cancellation());
+  }
+
   value(name: string): string | undefined {
     return this.fields.value(name);
   }
@@ -82,7 +88,9 @@ export class NativeRecord implements ExchangeRecord, RequestView {
     this.connectFailures = [...this.connectFailures, failure];
   }
 
+  /** The exchange is over. */
   close(): void {
+    this.#cancellation?.cancel();
     this.durationMs = performance.now() - this.durationMs;
   }
 }

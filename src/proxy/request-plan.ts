@@ -50,6 +50,8 @@ interface Source {
   readonly base: number;
   readonly way: Forwarding;
   readonly edit: RequestEdit;
+  /** The head is not that of the read any more. */
+  readonly isKept: boolean;
 }
 
 /**
@@ -162,7 +164,7 @@ export class RequestPlan {
       const edit = new RequestEdit(record);
       if (replaces !== undefined)
         for (const [name, value] of errorFields(replaces, record, decision.route)) edit.set(name, value);
-      this.#source = { head, bytes, base, way, edit };
+      this.#source = { head, bytes, base, way, edit, isKept: false };
     } else {
       this.head = upstreamHead(head, bytes, base, connectionInfo, way, this.upgrade, null);
     }
@@ -187,7 +189,7 @@ export class RequestPlan {
       // The next read overwrites both.
       const { head, bytes, base } = source;
       const copy = Buffer.from(bytes.subarray(base, base + head.length));
-      this.#source = { ...source, head: this.#engine.keepHead(head), bytes: copy, base: 0 };
+      this.#source = { ...source, head: this.#engine.keepHead(head), bytes: copy, base: 0, isKept: true };
     }
     return verdict;
   }
@@ -199,6 +201,7 @@ export class RequestPlan {
     this.#source = null;
     const { head, bytes, base, way, edit } = source;
     this.head = upstreamHead(head, bytes, base, this.#client.connectionInfo, way, this.upgrade, edit);
+    if (source.isKept) this.#engine.returnHead(head);
     this.#edit = edit;
     this.#editTrailers();
   }

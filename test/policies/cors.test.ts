@@ -1,3 +1,4 @@
+import { Cancellation } from '../../src/http/subrequest.ts';
 import { NO_CONTENT } from '../../src/http/request-content.ts';
 import { expect, test } from 'vitest';
 import { fieldsViewOf } from '../../src/http/head-edit.ts';
@@ -25,6 +26,7 @@ function allowedOrigin(allowed: string, origin: string): string | undefined {
     scheme: 'http',
     rule: null,
     body: NO_CONTENT,
+    cancellation: new Cancellation(),
     connectionInfo: directConnection('10.0.0.1', false, 'http', 80),
     value: (name: string) => fields.value(name),
     values: (name: string) => fields.values(name),

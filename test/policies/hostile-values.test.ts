@@ -1,3 +1,4 @@
+import { Cancellation } from '../../src/http/subrequest.ts';
 import { NO_CONTENT } from '../../src/http/request-content.ts';
 import { expect, test } from 'vitest';
 import { directConnection } from '../../src/http/connection-info.ts';
@@ -44,6 +45,7 @@ function requestTo(host: string, route: Route): RequestView {
     connectionInfo: directConnection('192.0.2.1', false, 'http', 80),
     rule: { path: route.path, isPattern: false, requestPath: '/a', groups: () => null },
     body: NO_CONTENT,
+    cancellation: new Cancellation(),
     value: (name) => (name === 'cookie' ? 'a=b' : undefined),
     values: (name) => (name === 'cookie' ? ['a=b'] : []),
     allFields: () => [['cookie', 'a=b']] as const,

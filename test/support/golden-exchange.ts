@@ -3,6 +3,7 @@ import { type ConnectionInfo, directConnection } from '../../src/http/connection
 import { forwarding, trustedProxies } from '../../src/http/forwarded.ts';
 import { errorFields } from '../../src/http/error-request.ts';
 import { type HeaderField, HeadEdit, applyEdit, fieldsViewOf } from '../../src/http/head-edit.ts';
+import { Cancellation } from '../../src/http/subrequest.ts';
 import { NO_CONTENT } from '../../src/http/request-content.ts';
 import { HeadText } from '../../src/http/head-text.ts';
 import {
@@ -71,6 +72,7 @@ export async function goldenExchange(
     requestId: way.requestId,
     connectionInfo,
     body: NO_CONTENT,
+    cancellation: new Cancellation(),
     get rule(): MatchedRule | null {
       return matchedRule(decision.route, request.target);
     },

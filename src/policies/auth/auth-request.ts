@@ -40,42 +40,73 @@ const OMITTED: ReadonlySet<string> = new Set([
   'trailer',
 ]);
 
+/** Lower-case names of the fields that Portico says itself, so that a client cannot. */
+export function namesOfOwnFields({ set, isMethodWritten }: AuthRequestConfig): ReadonlySet<string> {
+  const written = isMethodWritten ? ['x-original-uri', 'x-scheme'] : [];
+  return new Set([...OWN_FIELDS, ...written, ...set.map(([name]) => name.toLowerCase())]);
+}
+
+const OWN_FIELDS = [
+  'host',
+  'x-original-url',
+  'x-original-method',
+  'x-sent-from',
+  'x-real-ip',
+  'x-forwarded-for',
+  'x-forwarded-method',
+  'x-forwarded-proto',
+  'x-forwarded-host',
+  'x-forwarded-uri',
+  'x-auth-request-redirect',
+  'x-request-id',
+];
+
 /**
  * The question whether a request may pass: its fields without its body, and how it came, in the words of ingress-nginx and
  * in those of Traefik. What the client itself says of how it came, and names that an underscore makes look like
- * another, are left out. Null when the variables of the URL make no host.
+ * another, are left out. `ownFields` as `namesOfOwnFields` gives them. Null when the variables of the URL make no host.
  */
-export function authRequest(config: AuthRequestConfig, request: RequestView): Subrequest | null {
+export function authRequest(
+  config: AuthRequestConfig,
+  ownFields: ReadonlySet<string>,
+  request: RequestView,
+): Subrequest | null {
   const { url, verify, method, namespace } = config;
   const place = placeOf(url, request);
   if (place === null) return null;
   const target = pathOf(renderTemplate(url.target, request));
-  const to: SubrequestTarget = { scheme: url.scheme, ...place, verify };
-  const own: HeaderField[] = [
-    ['Host', hostField(to)],
-    ['X-Original-URL', `${request.scheme}://${request.host}${request.target}`],
-    ['X-Original-Method', request.method],
-    ['X-Sent-From', 'nginx-ingress-controller'],
-    ['X-Real-IP', request.clientAddress],
-    ['X-Forwarded-For', request.clientAddress],
-    ['X-Forwarded-Method', request.method],
-    ['X-Forwarded-Proto', request.scheme],
-    ['X-Forwarded-Host', request.host],
-    ['X-Forwarded-Uri', request.target],
-    ['X-Auth-Request-Redirect', renderTemplate(config.redirect, request)],
-    ['X-Request-ID', request.requestId],
-    ...Object.entries(request.connectionInfo.certificate?.fields ?? {}),
-  ];
-  if (config.isMethodWritten) own.push(['X-Original-URI', request.target], ['X-Scheme', request.scheme]);
-  for (const [name, value] of config.set) own.push([name, renderTemplate(value, request)]);
-  const names = new Set(own.map(([name]) => name.toLowerCase()));
-  const passed = request.allFields().filter(([name]) => {
-    const lower = name.toLowerCase();
-    if (names.has(lower) || OMITTED.has(lower) || lower.includes('_')) return false;
-    return !isHopByHop(lower) && !isForwardingField(lower);
-  });
-  const fields = [...own.filter(([, value]) => value !== ''), ...passed];
-  return { namespace, to, method, target, fields, timeoutMs: TIMEOUT_MS };
+  const to: SubrequestTarget = { scheme: url.scheme, host: place.host, port: place.port, verify };
+  const fields: HeaderField[] = [];
+  const say = (name: string, value: string): void => {
+    if (value !== '') fields.push([name, value]);
+  };
+  say('Host', hostField(to));
+  say('X-Original-URL', `${request.scheme}://${request.host}${request.target}`);
+  say('X-Original-Method', request.method);
+  say('X-Sent-From', 'nginx-ingress-controller');
+  say('X-Real-IP', request.clientAddress);
+  say('X-Forwarded-For', request.clientAddress);
+  say('X-Forwarded-Method', request.method);
+  say('X-Forwarded-Proto', request.scheme);
+  say('X-Forwarded-Host', request.host);
+  say('X-Forwarded-Uri', request.target);
+  say('X-Auth-Request-Redirect', renderTemplate(config.redirect, request));
+  say('X-Request-ID', request.requestId);
+  // Names that are never a client's.
+  for (const [name, value] of Object.entries(request.connectionInfo.certificate?.fields ?? {}))
+    say(name, value);
+  if (config.isMethodWritten) {
+    say('X-Original-URI', request.target);
+    say('X-Scheme', request.scheme);
+  }
+  for (const [name, value] of config.set) say(name, renderTemplate(value, request));
+  for (const field of request.allFields()) {
+    const lower = field[0].toLowerCase();
+    if (ownFields.has(lower) || OMITTED.has(lower) || lower.includes('_')) continue;
+    if (!isHopByHop(lower) && !isForwardingField(lower)) fields.push(field);
+  }
+  const { cancellation } = request;
+  return { namespace, to, method, target, fields, timeoutMs: TIMEOUT_MS, cancellation };
 }
 
 const NAME_AND_PORT = /^([a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?)(?::(\d{1,5}))?$/;
@@ -102,8 +133,11 @@ function hostField({ scheme, host, port }: SubrequestTarget): string {
   return port === defaultPort(scheme) ? name : `${name}:${port}`;
 }
 
+const UNSAFE = /[^\x21-\x7e]/;
+const ALL_UNSAFE = /[^\x21-\x7e]/g;
+
 /** No byte of a variable may end the request line. */
 function pathOf(rendered: string): string {
-  const path = rendered.replaceAll(/[^\x21-\x7e]/g, encodeURIComponent);
+  const path = UNSAFE.test(rendered) ? rendered.replaceAll(ALL_UNSAFE, encodeURIComponent) : rendered;
   return path.startsWith('/') ? path : `/${path}`;
 }

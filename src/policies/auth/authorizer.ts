@@ -1,11 +1,11 @@
 import type { HeaderField } from '../../http/head-edit.ts';
 import { type PolicyRefusal, redirectTo, refusal } from '../../http/local-response.ts';
 import type { MatchedRule, RequestEdit, RequestView } from '../../http/request-view.ts';
-import { Cancellation, type SubrequestOutcome } from '../../http/subrequest.ts';
+import type { SubrequestOutcome } from '../../http/subrequest.ts';
 import { type Template, renderTemplate } from '../../http/variables.ts';
 import { type BoundPolicy, CONTINUE, type PolicyThread, type Verdict } from '../policy.ts';
 import { type AuthAnswer, AuthCache } from './auth-cache.ts';
-import { authRequest } from './auth-request.ts';
+import { authRequest, namesOfOwnFields } from './auth-request.ts';
 import type { ExternalAuthConfig } from './external-auth-config.ts';
 
 /** What is passed on to a client that may not pass. */
@@ -14,20 +14,15 @@ const CHALLENGE = 'www-authenticate';
 /** Asks the server of a config about each request, and does what it says. */
 export function authorizer(config: ExternalAuthConfig, thread: PolicyThread): BoundPolicy {
   const cache = config.cache && { key: config.cache.key, answers: new AuthCache(config.cache.rules) };
+  const ownFields = namesOfOwnFields(config);
   const used = new Set([...config.responseHeaders, CHALLENGE, 'location']);
   /** The cookies of the answer, until the client gets them. */
   const cookies = new WeakMap<RequestView, readonly string[]>();
-  /** What the server is asked about a request, for as long as somebody waits for the answer. */
-  const asking = new WeakMap<RequestView, Cancellation>();
 
   const ask = (request: RequestView, edit: RequestEdit, key: string | null): Verdict | Promise<Verdict> => {
-    const question = authRequest(config, request);
+    const question = authRequest(config, ownFields, request);
     if (question === null) return failed(config, request);
-    const cancellation = new Cancellation();
-    asking.set(request, cancellation);
-    return thread
-      .send({ ...question, cancellation })
-      .then((outcome) => answered(outcome, request, edit, key));
+    return thread.send(question).then((outcome) => answered(outcome, request, edit, key));
   };
   const answered = (
     outcome: SubrequestOutcome,
@@ -62,9 +57,6 @@ export function authorizer(config: ExternalAuthConfig, thread: PolicyThread): Bo
     },
     onResponse(edit, request) {
       for (const cookie of cookies.get(request) ?? []) edit.add('Set-Cookie', cookie);
-    },
-    onComplete(request) {
-      asking.get(request)?.cancel();
     },
   };
 }

@@ -529,6 +529,7 @@ export class ReferenceExchange {
   #finish(): void {
     const request = this.#request;
     this.#complete = true;
+    this.#view.cancellation.cancel();
     this.#tellPolicies();
     clearTimeout(this.#bodyIdle);
     clearTimeout(this.#upstreamIdle);

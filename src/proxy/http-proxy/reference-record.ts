@@ -1,3 +1,4 @@
+import { Cancellation } from '../../http/subrequest.ts';
 import { ReferenceContent } from './reference-content.ts';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
@@ -112,6 +113,7 @@ export function requestView(request: IncomingMessage, record: ReferenceRecord): 
     requestId: record.requestId,
     connectionInfo: connectionInfoOf(socket),
     body: new ReferenceContent(request),
+    cancellation: new Cancellation(),
     get rule() {
       return matchedRule(record.route, request.url ?? '');
     },

@@ -108,6 +108,7 @@ export class ReferenceTunnel {
         this.#attempt?.end();
         this.#attempt?.request.destroy();
         if (this.#status === 499) this.#record.detail ||= 'client-gone' satisfies LocalReason;
+        this.#view.cancellation.cancel();
         for (const policy of this.#plan.policies.onComplete) policy.onComplete?.(this.#view);
         this.#record.close(this.#status);
       }),
