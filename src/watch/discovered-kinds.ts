@@ -104,10 +104,7 @@ export class DiscoveredKinds {
       this.#options.log('info', `Gateway API is installed: watching ${versionsOf(added)}`);
       this.#late = false;
       this.#cancel();
-      this.#cancel = this.#options.clock.setTimeout(() => {
-        this.#late = true;
-        this.#join();
-      }, JOIN_WITHIN_MS);
+      this.#cancel = this.#options.clock.setTimeout(() => this.#joinLate(), JOIN_WITHIN_MS);
     }
     this.#removeMissing();
     this.#options.onStateChange();
@@ -132,6 +129,19 @@ export class DiscoveredKinds {
         this.#options.onStateChange();
       },
     });
+  }
+
+  #joinLate(): void {
+    this.#late = true;
+    this.#join();
+    const late = [...this.#kinds.values()].filter(({ held }) => held !== null);
+    if (late.length === 0) return;
+    const seconds = JOIN_WITHIN_MS / 1000;
+    const names = versionsOf(late.map(({ resource }) => resource));
+    this.#options.log(
+      'warn',
+      `${names} could not be listed for ${seconds} s: the other kinds are served now`,
+    );
   }
 
   /** Adds to the snapshot what was held, when nothing else has to be waited for. */

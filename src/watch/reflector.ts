@@ -268,8 +268,7 @@ export class Reflector {
     }
     this.errors++;
     const right = failure.kind === 'forbidden' ? `${missingRight([this.resource], this.namespace)} ` : '';
-    // A cluster may have the kinds of Gateway API for others: one problem says it of all of them.
-    const isSaid = failure.message === this.lastError || (right !== '' && this.resource.custom);
+    const isSaid = failure.message === this.lastError || this.#isExpected(failure);
     this.#note(isSaid ? 'debug' : 'warn', right + failure.message);
     this.lastError = failure.message;
     if (failure.kind !== 'forbidden') this.#options.onUnreachable();
@@ -298,6 +297,16 @@ export class Reflector {
         this.#unanswered = true;
         return backoffMs(this.#failures, random);
     }
+  }
+
+  /**
+   * Of a kind that a CustomResourceDefinition defines: when it was just created, the API server needs a second, and says
+   * so. And a cluster may have these kinds for others: one problem says of all of them that they may not be read.
+   */
+  #isExpected(failure: Failure): boolean {
+    if (!this.resource.custom) return false;
+    const isStarting = failure.kind === 'failed' && failure.retryAfterMs !== undefined && !this.listed;
+    return failure.kind === 'forbidden' || isStarting;
   }
 
   /** A bug of ours must not end the watch either: what is held may be wrong, so everything is listed again. */
