@@ -16,6 +16,8 @@ export default defineConfig({
     pool: 'forks',
     // Test files share four processes: to start one for each file, and load everything there, takes as long as the tests.
     isolate: false,
+    // Node loads the source as it is, as in the image: with Vite's loader each use of an import is the call of a getter.
+    experimental: { viteModuleRunner: false, nodeLoader: false },
     globalSetup: 'test/support/bundle.ts',
   },
 });

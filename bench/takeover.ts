@@ -23,9 +23,9 @@ const KEEP_ALIVE_LANES = 8;
 const WEBSOCKET_LANES = 8;
 /** WebSockets stay for all of it; requests must be over by then, and are soon on a machine that is not overloaded. */
 const DRAIN_TIMEOUT_MS = 1_500;
-const WEBSOCKET_PAUSE_MS = 20;
+const WEBSOCKET_PAUSE_MS = 50;
 /** Of a lane, between its requests: the machine is for the two processes, too. */
-const LANE_PAUSE_MS = 10;
+const LANE_PAUSE_MS = 25;
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 export interface TakeoverResult {

@@ -64,8 +64,6 @@ await Promise.all(checks);
 const folder = await mkdtemp(join(tmpdir(), 'portico-test-'));
 const calls = join(folder, 'api-calls');
 process.env[RECORD_VARIABLE] = calls;
-// Many tests start the whole process: without compiling it anew each time they start it in half the time.
-process.env['NODE_COMPILE_CACHE'] = join(folder, 'compiled');
 try {
   const report = join(folder, 'report.json');
   console.log('\ntests: vitest run');

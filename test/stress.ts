@@ -48,7 +48,6 @@ async function run(name: string): Promise<string | null> {
   const env = {
     ...process.env,
     FORCE_COLOR: '0',
-    NODE_COMPILE_CACHE: join(folder, 'compiled'),
     PORTICO_TEST_TIMEOUT_MS: `${TIMEOUT_MS}`,
   };
   const vitest = join(ROOT, 'node_modules/.bin/vitest');

@@ -107,9 +107,10 @@ test.each([
 test('no text throws or is anything but the password of itself', () => {
   fc.assert(
     fc.property(
-      fc.string({ maxLength: 80, unit: 'binary' }),
+      fc.array(fc.nat(0x10ffff), { maxLength: 80 }),
       fc.constantFrom('', '$1$', '$5$', '{SHA}', '{SSHA}'),
-      (text, start) => {
+      (points, start) => {
+        const text = String.fromCodePoint(...points);
         expect(typeof isCheap(start + text)).toBe('boolean');
         expect(passwordMatches(start + text, Buffer.from('secret'))).toBe(false);
       },

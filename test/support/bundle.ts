@@ -25,5 +25,8 @@ export default async function setup(): Promise<() => Promise<void>> {
     }),
   ]);
   process.env[VARIABLE] = join(folder, 'portico');
-  return () => rm(folder, { recursive: true, force: true });
+  // A process that does not compile it anew starts in half the time again.
+  process.env['NODE_COMPILE_CACHE'] ??= join(folder, 'compiled');
+  // Processes that end may still write to the cache.
+  return () => rm(folder, { recursive: true, force: true, maxRetries: 10 });
 }
