@@ -46,7 +46,7 @@ export class Attempts {
   }
 
   /** Begins the next one; null when there is no endpoint for it. */
-  begin({ route, backend }: Forward, deadlines: UpstreamDeadlines, hash: () => string): Upstream | null {
+  begin({ route, backend }: Forward, deadlines: UpstreamDeadlines, hash: string): Upstream | null {
     const { context } = this.#engine;
     const current = context.endpoints.current(backend);
     const balance = balanceOf(route.policies?.configs.balance, current.affinity !== undefined);

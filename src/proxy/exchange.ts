@@ -23,7 +23,6 @@ import type { Trailers } from './http1/field-block.ts';
 import { Tunnel } from './tunnel.ts';
 import type { ResponseHead } from './upstream/http1/response-head.ts';
 import type { UpstreamFailure } from './upstream/upstream-user.ts';
-import { upstreamTransport } from './upstream/upstream-transport.ts';
 
 /** How far the response is. */
 type Response =
@@ -116,9 +115,7 @@ export class Exchange {
     this.#expectsContinue = head.expectsContinue;
     this.#persists = head.minor === 1 ? !head.connection.close : head.connection.keepAlive;
     plan.read(head, bytes, base);
-    const { decision } = plan;
-    const transport =
-      decision?.kind === 'forward' ? upstreamTransport(decision.route, decision.backend) : null;
+    const { transport } = plan;
     // What the client calls itself lifts no limit by itself.
     if (transport?.grpc && plan.isGrpc) this.#client.isCall(this.#plan.deadlines.timeouts.callerMs);
     this.#body.begin(
@@ -173,7 +170,7 @@ export class Exchange {
   tryNext(): void {
     const { decision } = this.#plan;
     if (this.#response === 'over' || decision?.kind !== 'forward') return;
-    const upstream = this.#attempts.begin(decision, this.#plan.deadlines, () => this.#plan.hash);
+    const upstream = this.#attempts.begin(decision, this.#plan.deadlines, this.#plan.hash);
     if (!upstream) return this.#attemptOver({ kind: 'no-endpoint' });
     this.#upstream = upstream;
     if (upstream.isConnected) this.#send(upstream);

@@ -30,7 +30,7 @@ import type { Trailers } from './http1/field-block.ts';
 import { NO_TRAILERS } from './http2/fields.ts';
 
 import type { NativeRecord } from './native-record.ts';
-import { hashOf } from './relay-hash.ts';
+import { hashOf } from './balance/hash-by.ts';
 import type { UpstreamDeadlines } from './route-deadlines.ts';
 import type { Downstream } from './downstream/downstream.ts';
 import {
@@ -42,7 +42,7 @@ import {
   withIngressNginxFields,
 } from './upstream/http1/upstream-head.ts';
 import type { ResponseHead } from './upstream/http1/response-head.ts';
-import { upstreamTransport } from './upstream/upstream-transport.ts';
+import { type UpstreamTransport, upstreamTransport } from './upstream/upstream-transport.ts';
 
 interface Source {
   readonly head: RequestHead;
@@ -73,6 +73,8 @@ export class RequestPlan {
   isReplaced = false;
   /** Null until the head was read. */
   decision: Decision | null = null;
+  /** How the upstreams of the decision are spoken to; null where none is. */
+  transport: UpstreamTransport | null = null;
   isGrpc = false;
   /** The protocol that the client asks for with `Upgrade`; null for none. */
   upgrade: string | null = null;
@@ -155,7 +157,8 @@ export class RequestPlan {
       if (affinity !== undefined) this.#beginSession(decision);
     }
     this.hash = hashOf(decision, record);
-    if (upstreamTransport(decision.route, decision.backend).http2) {
+    this.transport = upstreamTransport(decision.route, decision.backend);
+    if (this.transport.http2) {
       const own = callTimeoutMs(head.fields.valueOfName(bytes, base, 'grpc-timeout'));
       this.callTimeoutMs = least(own, this.callTimeoutMs);
     }

@@ -12,7 +12,7 @@ function setUp(): Endpoints {
 
 function choose(endpoints: Endpoints, table: RouteTable, host = 'app.test') {
   const backend = get(table.backends, `default/${host}:80`)!;
-  return endpoints.choose(backend, 'round-robin', [], () => '', 0);
+  return endpoints.choose(backend, 'round-robin', [], '', 0);
 }
 
 describe('endpoints of a table', () => {
@@ -69,7 +69,7 @@ describe('endpoints of a table', () => {
     backends.set(backend.key, backend);
     endpoints.adopt({ ...table, backends: backends.done() });
     const chooseAfter = (...tried: EndpointState[]) =>
-      endpoints.choose(backend, 'round-robin', tried, () => '', 0)!;
+      endpoints.choose(backend, 'round-robin', tried, '', 0)!;
 
     const first = chooseAfter();
     expect([first.key, chooseAfter().key]).toEqual(['127.0.0.1:1', '127.0.0.1:1']);
@@ -91,7 +91,7 @@ describe('endpoints of a table', () => {
     const backends = edit(table.backends);
     backends.set(backend.key, backend);
     endpoints.adopt({ ...table, backends: backends.done() });
-    const chooseAt = (now: number) => endpoints.choose(backend, 'round-robin', [], () => '', now);
+    const chooseAt = (now: number) => endpoints.choose(backend, 'round-robin', [], '', now);
 
     const state = chooseAt(0)!;
     expect(state.key).toBe('127.0.0.1:1');
@@ -106,6 +106,6 @@ describe('endpoints of a table', () => {
       ...get(table.backends, 'default/app.test:80')!,
       endpoints: [{ address: 'fd00::1', port: 80 }],
     };
-    expect(endpoints.choose(backend, 'round-robin', [], () => '', 0)?.key).toBe('[fd00::1]:80');
+    expect(endpoints.choose(backend, 'round-robin', [], '', 0)?.key).toBe('[fd00::1]:80');
   });
 });

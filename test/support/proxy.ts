@@ -236,7 +236,7 @@ export async function startProxy(
     },
     endpoint(host = 'app.test') {
       const backend = get(table.backends, `default/${host}:80`);
-      return backend ? endpoints.choose(backend, 'round-robin', [], () => '', 0) : null;
+      return backend ? endpoints.choose(backend, 'round-robin', [], '', 0) : null;
     },
     adopt(sites) {
       table = tableOf(sites);

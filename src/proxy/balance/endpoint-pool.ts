@@ -22,7 +22,7 @@ export interface Endpoints {
     backend: Backend,
     balance: Balance | HashOfGroups,
     tried: readonly EndpointState[],
-    hash: () => string,
+    hash: string,
     now: number,
   ): EndpointState | null;
   /**
@@ -34,7 +34,7 @@ export interface Endpoints {
     backend: Backend,
     balance: Balance | HashOfGroups,
     tried: readonly EndpointState[],
-    hash: () => string,
+    hash: string,
     now: number,
   ): EndpointState | null;
   /**
@@ -106,7 +106,7 @@ class EndpointPool implements Endpoints {
     backend: Backend,
     balance: Balance | HashOfGroups,
     tried: readonly EndpointState[],
-    hash: () => string,
+    hash: string,
     now: number,
   ): EndpointState | null {
     const known = this.current(backend);
@@ -119,7 +119,7 @@ class EndpointPool implements Endpoints {
     backend: Backend,
     balance: Balance | HashOfGroups,
     tried: readonly EndpointState[],
-    hash: () => string,
+    hash: string,
     now: number,
   ): EndpointState | null {
     const known = this.current(backend);
@@ -129,7 +129,7 @@ class EndpointPool implements Endpoints {
     const moves = changesOnFailure && tried.length > 0;
     if (mode === 'balanced') {
       if (session.place === null || moves) session.moveTo(placeOfEligible(pool, choice));
-      const byPlace = { ...choice, hash: () => session.place ?? '' };
+      const byPlace = { ...choice, hash: session.place ?? '' };
       return unlessRefusing(known, choose(pool, 'consistent-hash', byPlace), now);
     }
     const own = session.place === null ? undefined : placesOf(known, pool).get(session.place);
@@ -261,7 +261,7 @@ const MOST_DRAWS = 20;
 function placeOfEligible(pool: BalancePool, choice: PickContext): string {
   for (let draws = 1; ; draws++) {
     const place = randomPlace();
-    const own = choose(pool, 'consistent-hash', { ...choice, tried: [], now: Infinity, hash: () => place });
+    const own = choose(pool, 'consistent-hash', { ...choice, tried: [], now: Infinity, hash: place });
     if (own === null || draws === MOST_DRAWS || isEligible(own, choice)) return place;
   }
 }

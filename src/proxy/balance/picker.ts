@@ -29,7 +29,7 @@ export function balancePool(states: readonly EndpointState[], random: () => numb
 /** What one choice goes by. */
 export interface PickContext {
   readonly tried: readonly EndpointState[];
-  readonly hash: () => string;
+  readonly hash: string;
   readonly now: number;
   readonly random: () => number;
 }
@@ -155,7 +155,7 @@ function cost(state: EndpointState, now: number): number {
 function ringHash(pool: BalancePool, level: Level, choice: PickContext): EndpointState | null {
   const ring = (pool.ring ??= hashRing(pool.states.map((state) => state.key)));
   const { owners } = ring;
-  const start = ringStart(ring, choice.hash());
+  const start = ringStart(ring, choice.hash);
   for (let step = 0; step < owners.length; step++) {
     const place = start + step < owners.length ? start + step : start + step - owners.length;
     const state = pool.states[owners[place] ?? 0];
@@ -168,7 +168,7 @@ function ringHash(pool: BalancePool, level: Level, choice: PickContext): Endpoin
 function groupHash(pool: BalancePool, size: number, level: Level, choice: PickContext): EndpointState | null {
   const groups = (pool.groups = pool.groups?.size === size ? pool.groups : groupsOf(pool.states, size));
   const { ring, pools } = groups;
-  const group = pools[ring.owners[ringStart(ring, choice.hash())] ?? 0] ?? [];
+  const group = pools[ring.owners[ringStart(ring, choice.hash)] ?? 0] ?? [];
   const start = Math.floor(choice.random() * group.length);
   for (let step = 0; step < group.length; step++) {
     const state = group[(start + step) % group.length];

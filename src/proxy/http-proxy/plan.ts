@@ -14,7 +14,7 @@ import type { EngineContext } from '../engine.ts';
 import { errorFields, errorPageFields, errorPageTarget } from '../../http/error-request.ts';
 import { type Forwarding, forwarding } from '../../http/forwarded.ts';
 import { cookieSession } from '../balance/cookie-session.ts';
-import { hashKey } from '../balance/hash-by.ts';
+import { hashOf } from '../balance/hash-by.ts';
 import { forwardedFields } from '../upstream/http1/upstream-head.ts';
 import { type RetryRules, retryRules } from '../retry-rules.ts';
 import { upstreamTransport } from '../upstream/upstream-transport.ts';
@@ -100,9 +100,8 @@ export function planRequest(context: EngineContext, request: IncomingMessage, re
     return { kind: 'refuse', reason: 'protocol-not-supported', head, policies, asked };
   }
 
-  const balanceConfig = route.policies?.configs.balance;
-  const balance = balanceOf(balanceConfig, backend.affinity !== undefined);
-  const hash = (): string => hashKey(balanceConfig?.hashBy ?? 'client-ip', requestView(request, record));
+  const balance = balanceOf(route.policies?.configs.balance, backend.affinity !== undefined);
+  const hash = hashOf(decision, requestView(request, record));
   const retries = retryRules(route.policies?.configs.retries, context.limits);
   return {
     kind: 'forward',
@@ -166,7 +165,6 @@ export function planReplacement(
   if (head === null || backend === null) return null;
   const plain = { ...route, policies: null };
   const balance = balanceOf(undefined, backend.affinity !== undefined);
-  const hash = (): string => request.clientAddress;
   const retries = retryRules(undefined, context.limits);
   const plan: ForwardPlan = {
     kind: 'forward',
@@ -178,7 +176,8 @@ export function planReplacement(
     way: forwarding(request.connectionInfo, head.forwarding, context.trustedProxies),
     policies,
     asked: [],
-    choose: (tried) => context.endpoints.choose(backend, balance, tried, hash, context.now()),
+    choose: (tried) =>
+      context.endpoints.choose(backend, balance, tried, request.clientAddress, context.now()),
     retries,
     isLast: (attempt) => attempt >= retries.attempts || !context.endpoints.hasMoreThan(1, backend),
     hasAnother: (tried) => context.endpoints.hasMoreThan(tried.length, backend),

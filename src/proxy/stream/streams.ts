@@ -87,7 +87,7 @@ export class Streams {
     const balance = backend.affinity === 'client-ip' ? 'consistent-hash' : 'least-requests';
     const upstreams: StreamUpstreams = {
       choose: (tried: readonly EndpointState[]) =>
-        endpoints.choose(backend, balance, tried, () => clientAddress, now()),
+        endpoints.choose(backend, balance, tried, clientAddress, now()),
       now,
       attempts: limits.attempts,
       connecting: this.#connecting,

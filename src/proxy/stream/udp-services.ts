@@ -160,7 +160,7 @@ export class UdpServices {
     if (backend === null || backend.externalName) return null;
     const { endpoints, now, onOutOfDescriptors } = this.#context;
     const balance = backend.affinity === 'client-ip' ? 'consistent-hash' : 'round-robin';
-    const state = endpoints.choose(backend, balance, [], () => plainAddress(from.address), now());
+    const state = endpoints.choose(backend, balance, [], plainAddress(from.address), now());
     if (!state) return null;
     if (this.#sessions.size >= MAX_SESSIONS) {
       const [silent] = this.#idling.oldest(1);

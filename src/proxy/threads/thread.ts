@@ -90,7 +90,7 @@ export async function serve(): Promise<void> {
     chooseEndpoint(key): Hop | null {
       const backend = get(table.backends, key);
       if (!backend || backend.unavailable) return null;
-      const state = endpoints.choose(backend, 'least-requests', [], () => '', Date.now());
+      const state = endpoints.choose(backend, 'least-requests', [], '', Date.now());
       return state && { state, transport: upstreamTransport({ policies: null }, backend) };
     },
     now: Date.now,
