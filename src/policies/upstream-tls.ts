@@ -9,10 +9,14 @@ import { definePolicy } from './policy.ts';
 export interface UpstreamTlsConfig {
   /** Has the certificate and key that endpoints are shown; null shows none. */
   readonly clientSecret: ObjectKey | null;
-  /** PEM that the certificates of endpoints must lead to; null verifies nothing. */
+  /** PEM that the certificates of endpoints must lead to; null verifies nothing, unless the CAs of Node are trusted. */
   readonly caCertificates: string | null;
+  /** Present where certificates must lead to the CAs that come with Node. */
+  readonly trustsSystem?: true;
   /** What certificates must be for, where they are verified; null takes any name. */
   readonly name: string | null;
+  /** `DNS:a.example.com` or `URI:spiffe://a/b`: what certificates must be for instead, one of them. */
+  readonly names?: readonly string[];
   /** Whether that name is asked for (SNI). */
   readonly sendsName: boolean;
   /** Intermediate certificates that a chain may have. */
@@ -135,10 +139,12 @@ export const upstreamTls = definePolicy({
 
   secrets: ({ clientSecret }) => (clientSecret === null ? [] : [clientSecret]),
 
-  describe({ clientSecret, caCertificates, name, sendsName }) {
+  describe({ clientSecret, caCertificates, trustsSystem, names = [], name, sendsName }) {
     const shown = clientSecret === null ? 'no certificate shown' : `certificate of Secret ${clientSecret}`;
     const verified =
-      caCertificates === null ? 'not verified' : `verified${name === null ? '' : ` as ${name}`}`;
+      caCertificates === null && !trustsSystem
+        ? 'not verified'
+        : `verified${names.length > 0 ? ` as ${names.join(' or ')}` : name === null ? '' : ` as ${name}`}`;
     return `${shown}, ${verified}${sendsName && name !== null ? `, asked for ${name}` : ''}`;
   },
 });

@@ -91,8 +91,21 @@ export class GatewayStatusUpdater {
       for (const [key] of entries(after.gateways)) this.#queue.add(`Gateway ${key}`);
       for (const key of after.plan.sets.keys()) this.#queue.add(`ListenerSet ${key}`);
     }
+    for (const [service] of difference(before.routesByService, after.routesByService)) {
+      this.#addPolicies(namespaceOf(service), after);
+    }
+    // One policy is in the way of another, or no longer.
+    for (const [key] of difference(before.tlsPolicies, after.tlsPolicies)) {
+      this.#addPolicies(namespaceOf(key), after);
+    }
     for (const [listener] of difference(before.routesByListener, after.routesByListener)) {
       this.#queue.add(listener.slice(0, listener.lastIndexOf('/')));
+    }
+  }
+
+  #addPolicies(namespace: string, { tlsPolicies }: Compilation['gateways']): void {
+    for (const [key] of entries(tlsPolicies)) {
+      if (namespaceOf(key) === namespace) this.#queue.add(`BackendTLSPolicy ${key}`);
     }
   }
 
@@ -103,9 +116,12 @@ export class GatewayStatusUpdater {
     { snapshot, gateways, settings }: Compilation,
   ): boolean {
     if (kind === 'GatewayClass' || kind === 'Gateway' || kind === 'ListenerSet') return true;
+    if (kind === 'BackendTLSPolicy') return true;
     if (get(gateways.attachments, `${kind} ${key}`)) return true;
-    const { parents } = asObject(get(snapshot[COLLECTIONS[kind]], key)?.status);
-    return asArray(parents).some((entry) => asObject(entry)['controllerName'] === settings.gatewayController);
+    const { parents, ancestors } = asObject(get(snapshot[COLLECTIONS[kind]], key)?.status);
+    return [...asArray(parents), ...asArray(ancestors)].some(
+      (entry) => asObject(entry)['controllerName'] === settings.gatewayController,
+    );
   }
 
   #workFor(key: StatusKey): (() => Promise<Outcome>) | null {

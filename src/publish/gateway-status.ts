@@ -70,10 +70,12 @@ export function mergeEntries(
   return [...others, ...merged];
 }
 
-/** Whether two statuses say the same: the order of the fields of objects makes no difference. */
+/** Whether two statuses say the same: an empty list says what none says, and the order of fields makes no difference. */
 export function isSameStatus(present: unknown, wanted: UntypedObject): boolean {
   const before = asObject(present);
   return Object.entries(wanted).every(([field, value]) =>
-    isDeepStrictEqual(before[field] ?? null, value ?? null),
+    isDeepStrictEqual(before[field] ?? EMPTY, value ?? EMPTY),
   );
 }
+
+const EMPTY: readonly unknown[] = [];

@@ -9,9 +9,10 @@ import {
   gatewayStatus,
   listenerSetStatus,
   routeStatus,
+  tlsPolicyStatus,
 } from '../routing/gateway/conditions.ts';
 import { SUPPORTED_FEATURES } from '../routing/gateway/features.ts';
-import { isRouteKind } from '../routing/gateway/kinds.ts';
+import { GROUP, isRouteKind } from '../routing/gateway/kinds.ts';
 import { type StatusContext, type WantedEntry, mergeConditions, mergeEntries } from './gateway-status.ts';
 
 /** The kinds of Gateway API whose status Portico writes. */
@@ -24,6 +25,7 @@ export const STATUS_KINDS = [
   'TLSRoute',
   'TCPRoute',
   'UDPRoute',
+  'BackendTLSPolicy',
 ] as const;
 export type StatusKind = (typeof STATUS_KINDS)[number];
 
@@ -79,6 +81,18 @@ export function wantedStatus(
         conditions: mergeConditions(status['conditions'], wanted.conditions, context),
       };
     }
+    case 'BackendTLSPolicy': {
+      const read = get(gateways.tlsPolicies, name);
+      if (!read) return null;
+      const wanted = tlsPolicyStatus(read, gateways);
+      const entries = wanted.gateways.slice(0, MAX_ANCESTORS).map((gateway): WantedEntry => {
+        const [namespace = '', plain = ''] = gateway.split('/');
+        const ref = { group: GROUP, kind: 'Gateway', name: plain, namespace };
+        return { ref, conditions: wanted.conditions };
+      });
+      const controller = settings.gatewayController ?? '';
+      return { ancestors: mergeEntries(status['ancestors'], 'ancestorRef', entries, controller, context) };
+    }
     default: {
       if (!isRouteKind(kind)) return kind satisfies never;
       const attachment = get(gateways.attachments, key);
@@ -92,6 +106,9 @@ export function wantedStatus(
     }
   }
 }
+
+/** As the API allows. */
+const MAX_ANCESTORS = 16;
 
 function listenersOf(
   status: UntypedObject,

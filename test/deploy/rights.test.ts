@@ -75,17 +75,25 @@ function addressOf({ api }: ScriptedCluster, name: string): string | undefined {
 const reported = ({ api }: ScriptedCluster, name: string): boolean =>
   objectsOf(api, 'events').some((event) => (event['regarding'] as { name?: string }).name === name);
 
-/** One object of each kind of Gateway API that gets a status. The listener opens no port: nobody knows its protocol. */
+/** One object of each kind of Gateway API that gets a status. The listeners open no port: one has no known protocol, one no certificate. */
+const RULES = [{ backendRefs: [{ name: 'shop', port: 80 }] }];
 const GATEWAY_OBJECTS: readonly ApiObject[] = [
   gatewayObject('GatewayClass', undefined, { controllerName: 'portico.dev/gateway-controller' }),
   gatewayObject('Gateway', 'default', {
     gatewayClassName: 'web',
-    listeners: [{ name: 'none', port: 1, protocol: 'example.com/none' }],
+    listeners: [
+      { name: 'none', port: 1, protocol: 'example.com/none' },
+      { name: 'https', port: 2, protocol: 'HTTPS', tls: { certificateRefs: [{ name: 'none' }] } },
+    ],
   }),
   gatewayObject('ListenerSet', 'default', { parentRef: { name: 'web' }, listeners: [] }),
   ...['HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute', 'UDPRoute'].map((kind) =>
-    gatewayObject(kind, 'default', { parentRefs: [{ name: 'web' }], hostnames: ['web.test'], rules: [] }),
+    gatewayObject(kind, 'default', { parentRefs: [{ name: 'web' }], hostnames: ['web.test'], rules: RULES }),
   ),
+  gatewayObject('BackendTLSPolicy', 'default', {
+    targetRefs: [{ group: '', kind: 'Service', name: 'shop' }],
+    validation: { hostname: 'shop.test', wellKnownCACertificates: 'System' },
+  }),
 ];
 
 function gatewayObject(kind: string, namespace: string | undefined, spec: object): ApiObject {

@@ -28,6 +28,10 @@ const UNVERIFIED: UpstreamTls = { id: 'tls', options: { rejectUnauthorized: fals
 export interface TlsTerms {
   /** PEM that the certificate of an upstream must lead to; null verifies nothing. */
   readonly caCertificates: string | null;
+  /** Whether it must lead to the CAs that come with Node. */
+  readonly trustsSystem?: boolean;
+  /** Of these (`DNS:…`, `URI:…`) a verified certificate must have one, instead of the name. */
+  readonly names?: readonly string[];
   /** What is asked for (SNI); null asks for nothing. */
   readonly serverName: string | null;
   /** What a verified certificate must be for; null takes any: upstreams are reached by address, and no certificate is for that. */
@@ -43,7 +47,8 @@ export interface TlsTerms {
 
 /** How TLS is spoken as a route asks for it. */
 export function upstreamTls(terms: TlsTerms): UpstreamTls {
-  const { caCertificates, serverName, verifiedName, depth, client, ciphers, minVersion, maxVersion } = terms;
+  const { caCertificates, serverName, verifiedName, names, depth, client, ciphers, minVersion, maxVersion } =
+    terms;
   const name = serverName === null ? {} : { servername: serverName };
   const isPlain = caCertificates === null && client === null && ciphers === null && minVersion === undefined;
   if (isPlain && serverName === null) return UNVERIFIED;
@@ -56,19 +61,30 @@ export function upstreamTls(terms: TlsTerms): UpstreamTls {
     ...(minVersion && { minVersion }),
     ...(maxVersion && { maxVersion }),
   });
-  if (caCertificates === null) {
+  if (caCertificates === null && !terms.trustsSystem) {
     return { id: `tls ${digest}`, options: { rejectUnauthorized: false, secureContext, ...name } };
   }
   const check = (_: string, certificate: PeerCertificate): Error | undefined => {
     if (depth !== null && intermediatesOf(certificate as DetailedPeerCertificate) > depth) {
       return new Error('the chain of the certificate is too long');
     }
+    if (names !== undefined) return checkNames(names, certificate);
     return verifiedName === null ? undefined : checkServerIdentity(verifiedName, certificate);
   };
   return {
     id: `tls ${digest}`,
     options: { rejectUnauthorized: true, secureContext, checkServerIdentity: check, ...name },
   };
+}
+
+/** BackendTLSPolicy, `subjectAltNames`: whether the certificate is for one of them. */
+function checkNames(names: readonly string[], certificate: PeerCertificate): Error | undefined {
+  const present = new Set((certificate.subjectaltname ?? '').split(', '));
+  const isFor = (name: string): boolean =>
+    name.startsWith('DNS:')
+      ? checkServerIdentity(name.slice('DNS:'.length), certificate) === undefined
+      : present.has(name);
+  return names.some(isFor) ? undefined : new Error('the certificate is for none of the names');
 }
 
 /** Between the certificate and the root, which is its own issuer. */

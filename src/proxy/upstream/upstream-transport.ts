@@ -78,6 +78,8 @@ function termsOf(policies: PolicySet | null, backend: Backend, client: SecretDat
   const pem = (name: string): string => (client && secretValue(client, name)?.toString('latin1')) ?? '';
   return {
     caCertificates: transport?.caCertificates ?? tls?.caCertificates ?? null,
+    ...(tls?.trustsSystem && { trustsSystem: true }),
+    ...(tls?.names && { names: tls.names }),
     serverName,
     verifiedName,
     depth: tls?.depth ?? null,

@@ -14,6 +14,7 @@ import {
   values,
 } from '../../model/sharded-map.ts';
 import { COLLECTIONS, type Snapshot } from '../../model/snapshot.ts';
+import { type BackendTlsPolicyRead, readBackendTlsPolicy } from '../gateway/backend-tls-policies.ts';
 import { type Attachment, attach } from '../gateway/attachment.ts';
 import { type GatewayClassRead, readGatewayClasses } from '../gateway/gateway-classes.ts';
 import { type GatewayRead, type ListenerSetRead, readGateway, readListenerSet } from '../gateway/gateways.ts';
@@ -41,6 +42,9 @@ export interface CompiledGateways {
   readonly routesByPlace: ReverseIndex;
   /** Accepted routes by the ids of the listeners that they are attached to. */
   readonly routesByListener: ReverseIndex;
+  /** Accepted routes by the Services that they name. */
+  readonly routesByService: ReverseIndex;
+  readonly tlsPolicies: ShardedMap<BackendTlsPolicyRead>;
 }
 
 const NO_PLAN: ListenerPlan = { byParent: new Map(), ports: new Map(), gateways: new Map(), sets: new Map() };
@@ -55,6 +59,8 @@ export const NO_GATEWAYS: CompiledGateways = {
   routesByParent: emptyMap(),
   routesByPlace: emptyMap(),
   routesByListener: emptyMap(),
+  routesByService: emptyMap(),
+  tlsPolicies: emptyMap(),
 };
 
 /** A route that is served, is served elsewhere, or otherwise, than before. */
@@ -118,6 +124,7 @@ export function compileGateways(
   const parentUpdates: IndexUpdate[] = [];
   const placeUpdates: IndexUpdate[] = [];
   const listenerUpdates: IndexUpdate[] = [];
+  const serviceUpdates: IndexUpdate[] = [];
   for (const key of affected) {
     const route = get(routes, key);
     const was = get(from.routes, key);
@@ -128,6 +135,7 @@ export function compileGateways(
     if (next === undefined) attachments.delete(key);
     else attachments.set(key, next);
     placeUpdates.push({ member: key, before: placesOf(last), after: placesOf(next) });
+    serviceUpdates.push({ member: key, before: servicesOf(last), after: servicesOf(next) });
     listenerUpdates.push({ member: key, before: listenersOf(last), after: listenersOf(next) });
     if (last || next) changes.push({ route: key as RouteKey, before: last, after: next });
   }
@@ -141,6 +149,8 @@ export function compileGateways(
     routesByParent: updateIndex(from.routesByParent, parentUpdates),
     routesByPlace: updateIndex(from.routesByPlace, placeUpdates),
     routesByListener: updateIndex(from.routesByListener, listenerUpdates),
+    routesByService: updateIndex(from.routesByService, serviceUpdates),
+    tlsPolicies: readTlsPolicies(from, before, snapshot, settings, dependents, dependencyUpdates),
   };
   return { compiled, changes, dependencyUpdates };
 }
@@ -158,6 +168,38 @@ export function placesOf(attachment: Attachment | undefined): readonly string[] 
     ),
   );
   return [...new Set(places)];
+}
+
+const SERVICE = 'ServiceSpec ';
+
+/** What an attached route names, found or not. */
+function servicesOf(attachment: Attachment | undefined): readonly ObjectKey[] {
+  if (!attachment || attachment.hosts.length === 0) return [];
+  const named = attachment.route.dependencies.filter((dependency) => dependency.startsWith(SERVICE));
+  return named.map((dependency) => dependency.slice(SERVICE.length));
+}
+
+function readTlsPolicies(
+  from: CompiledGateways,
+  before: Snapshot,
+  snapshot: Snapshot,
+  settings: CompileSettings,
+  dependents: AffectedDependents,
+  updates: IndexUpdate[],
+): ShardedMap<BackendTlsPolicyRead> {
+  const affected = dependentKeys(dependents, 'BackendTLSPolicy');
+  const earlier = from === NO_GATEWAYS ? emptyMap<never>() : before.backendTlsPolicies;
+  for (const [key] of difference(earlier, snapshot.backendTlsPolicies)) affected.add(key);
+  const policies = edit(from.tlsPolicies);
+  for (const key of affected) {
+    const object = get(snapshot.backendTlsPolicies, key);
+    const last = policies.get(key);
+    const next = object && readBackendTlsPolicy(object, new ObjectReader(snapshot, settings));
+    updates.push(dependentUpdate('Gateway', `BackendTLSPolicy ${key}`, last, next));
+    if (next === undefined) policies.delete(key);
+    else if (!isDeepStrictEqual(last, next)) policies.set(key, next);
+  }
+  return policies.done();
 }
 
 function listenersOf(attachment: Attachment | undefined): readonly string[] {
@@ -229,7 +271,10 @@ function readSets(
   return sets.done();
 }
 
-function dependentKeys(dependents: AffectedDependents, kind: 'Gateway' | 'ListenerSet'): Set<ObjectKey> {
+function dependentKeys(
+  dependents: AffectedDependents,
+  kind: 'Gateway' | 'ListenerSet' | 'BackendTLSPolicy',
+): Set<ObjectKey> {
   const keys = new Set<ObjectKey>();
   for (const key of dependents.Gateway) {
     if (key.startsWith(`${kind} `)) keys.add(key.slice(kind.length + 1));

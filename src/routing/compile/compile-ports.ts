@@ -116,7 +116,8 @@ function portOf(
       hosts.delete(hostKey(hostname));
       continue;
     }
-    const next = isolated(owner, hostname, attached, faults);
+    const secret = plan.clientSecrets.get(owner.id) ?? null;
+    const next = isolated(owner, hostname, attached, secret, faults);
     if (!isDeepStrictEqual(last, next)) hosts.set(hostKey(hostname), next);
   }
   const certificates = portCertificates(plan);
@@ -151,6 +152,7 @@ function isolated(
   owner: Listener,
   hostname: string,
   attached: readonly Attachment[],
+  clientSecret: string | null,
   faults: CompileFault[],
 ): HostRoutes {
   try {
@@ -158,12 +160,13 @@ function isolated(
       owner,
       hostname,
       attached.map(({ route }) => route),
+      clientSecret,
     );
   } catch (error) {
     const [kind = '', key = ''] = owner.parent.split(' ', 2);
     const [namespace = '', name = ''] = key.split('/', 2);
     faultProblem({ kind, namespace, name }, error, faults);
-    return hostTable(owner, hostname, []);
+    return hostTable(owner, hostname, [], null);
   }
 }
 

@@ -13,7 +13,7 @@ export type BackendRef =
       readonly service: ObjectKey;
       /** The name of the Service port; empty where it has none. */
       readonly portName: string;
-      /** What the port says is spoken to it; empty for nothing. */
+      /** What the port says is spoken to it, in lower case; empty for nothing. */
       readonly appProtocol: string;
     }
   /** Its share of the requests gets 500. */
@@ -68,8 +68,8 @@ export function readBackendRef(written: unknown, owner: RefOwner, objects: Objec
       `Service ${key} has no ${owner.protocol} port ${number}: name one that it has.`,
     );
   }
-  const appProtocol = asString(port?.['appProtocol']) ?? '';
-  if (!SPOKEN.has(appProtocol.toLowerCase())) {
+  const appProtocol = (asString(port?.['appProtocol']) ?? '').toLowerCase();
+  if (!SPOKEN.has(appProtocol)) {
     const message = `Port ${number} of Service ${key} speaks ${quote(appProtocol)}, which Portico does not: correct its appProtocol.`;
     return invalid('UnsupportedProtocol', message);
   }

@@ -1,16 +1,48 @@
 import type { ObjectReader } from '../../model/object-reader.ts';
+import { namespaceOf } from '../../model/objects.ts';
 import type { PolicyConfigs } from '../../policies/registry.ts';
 import type { BackendRef, RefOwner } from './backend-refs.ts';
+import { policyFor, readBackendTlsPolicy } from './backend-tls-policies.ts';
 
 /**
  * How a Service port is spoken to: HTTP/2 for the calls of a GRPCRoute, TLS where a BackendTLSPolicy says so. `unusable`
  * where that cannot be kept to.
  */
 export function backendPolicies(
-  { appProtocol }: Extract<BackendRef, { kind: 'backend' }>,
+  { appProtocol, service, portName }: Extract<BackendRef, { kind: 'backend' }>,
   { kind }: Pick<RefOwner, 'kind'>,
-  _objects: ObjectReader,
+  objects: ObjectReader,
 ): PolicyConfigs | 'unusable' {
-  if (kind !== 'GRPCRoute' || appProtocol === 'https' || appProtocol === 'kubernetes.io/wss') return {};
+  const isHttp2 = kind === 'GRPCRoute' || appProtocol === 'kubernetes.io/h2c' || appProtocol === 'grpc';
+  const policies = objects.backendTlsPolicies(namespaceOf(service));
+  const policy =
+    policies.length === 0
+      ? null
+      : policyFor(
+          policies.map((each) => readBackendTlsPolicy(each, objects)),
+          { service, port: portName },
+        );
+  if (policy !== null) {
+    const { rejected, caCertificates, hostname, names } = policy;
+    if (rejected !== null || caCertificates === null) return 'unusable';
+    return {
+      'backend-transport': { protocol: isHttp2 ? 'grpcs' : 'https', serverName: null, caCertificates: null },
+      'upstream-tls': {
+        clientSecret: null,
+        caCertificates: caCertificates === 'system' ? null : caCertificates,
+        ...(caCertificates === 'system' && { trustsSystem: true as const }),
+        name: hostname,
+        ...(names.length > 0 && { names }),
+        sendsName: true,
+        depth: MOST_INTERMEDIATES,
+        ciphers: null,
+        minVersion: 'TLSv1.2',
+        maxVersion: 'TLSv1.3',
+      },
+    };
+  }
+  if (kind !== 'GRPCRoute' || /^(https|kubernetes\.io\/wss)$/i.test(appProtocol)) return {};
   return { 'backend-transport': { protocol: 'grpc', serverName: null, caCertificates: null } };
 }
+
+const MOST_INTERMEDIATES = 10;

@@ -1,8 +1,9 @@
-import type { ObjectKey } from '../../model/objects.ts';
-import { get } from '../../model/sharded-map.ts';
+import { type ObjectKey, namespaceOf } from '../../model/objects.ts';
+import { get, values } from '../../model/sharded-map.ts';
 import type { CompiledGateways } from '../compile/compile-gateways.ts';
 import type { RouteKind } from '../table.ts';
 import type { Attachment } from './attachment.ts';
+import { type BackendTlsPolicyRead, conflictOf } from './backend-tls-policies.ts';
 import type { GatewayClassRead } from './gateway-classes.ts';
 import type { GatewayRead, ListenerSetRead } from './gateways.ts';
 import { type Fault, GROUP } from './kinds.ts';
@@ -236,6 +237,38 @@ export function routeStatus({ route, parents }: Attachment): readonly RouteParen
         : []),
     ],
   }));
+}
+
+/** The Gateways that a BackendTLSPolicy counts for, each with the same conditions. */
+export interface AncestorStatus {
+  readonly gateways: readonly ObjectKey[];
+  readonly conditions: readonly Condition[];
+}
+
+export function tlsPolicyStatus(
+  policy: BackendTlsPolicyRead,
+  { tlsPolicies, routesByService, attachments }: CompiledGateways,
+): AncestorStatus {
+  const routes = policy.targets.flatMap(({ service }) => [...(get(routesByService, service) ?? [])]);
+  const gateways = routes.flatMap(
+    (route) => get(attachments, route)?.hosts.map(({ planned }) => planned.gateway) ?? [],
+  );
+  const namespace = namespaceOf(policy.key);
+  const others = [...values(tlsPolicies)].filter(
+    ({ key }) => key !== policy.key && namespaceOf(key) === namespace,
+  );
+  const older = conflictOf(policy, others);
+  const conflict = older && {
+    reason: 'Conflicted',
+    message: `BackendTLSPolicy ${older.key} is older and has the same target: remove one of them.`,
+  };
+  return {
+    gateways: [...new Set(gateways)].toSorted(),
+    conditions: [
+      accepted(conflict ?? policy.rejected, 'Connections to the Service are made as this policy says.'),
+      resolution(policy.unresolved),
+    ],
+  };
 }
 
 function accepted(fault: Fault | null, message: string): Condition {

@@ -2,15 +2,26 @@ import { TENANT_LIMITS } from '../tenant-limits.ts';
 import { compareText } from '../precedence.ts';
 import { type PathSlot, pathTree } from '../path-tree.ts';
 import { type HostPatterns, type HostRoutes, type PatternEntry, type Route, UNVERIFIABLE } from '../table.ts';
-import { namespaceOf } from '../../model/objects.ts';
+import { type ObjectKey, namespaceOf } from '../../model/objects.ts';
+import { policySet } from '../../policies/policy-set.ts';
 import type { Listener } from './listeners.ts';
 import type { RuleClaim } from './route-rules.ts';
 import { type RouteRead, byAge } from './routes.ts';
 
 /** The routes of one hostname of a listener, from the routes that are attached to it there. */
-export function hostTable(listener: Listener, hostname: string, routes: readonly RouteRead[]): HostRoutes {
+export function hostTable(
+  listener: Listener,
+  hostname: string,
+  routes: readonly RouteRead[],
+  clientSecret: ObjectKey | null,
+): HostRoutes {
   const oldestFirst = [...routes].sort(byAge);
-  const claims = oldestFirst.flatMap((route, age) => route.claims.map((claim) => ({ claim, age })));
+  const claims = oldestFirst.flatMap((route, age) =>
+    route.claims.map((claim) => ({
+      claim: clientSecret === null ? claim : { ...claim, route: withClient(claim.route, clientSecret) },
+      age,
+    })),
+  );
   const ranked = claims.sort(byPrecedence).slice(0, TENANT_LIMITS.pathsPerHost);
   const plain = ranked.filter(({ claim }) => claim.route.pattern === undefined);
   const patterns = ranked.filter(({ claim }) => claim.route.pattern !== undefined);
@@ -43,6 +54,21 @@ export function hostTable(listener: Listener, hostname: string, routes: readonly
         },
       }),
     },
+  };
+}
+
+/** The route as it is served where endpoints with TLS are shown a certificate. */
+function withClient(route: Route, clientSecret: ObjectKey): Route {
+  const { policies, backends } = route;
+  const shown = backends?.map((each) =>
+    each.route ? { ...each, route: withClient(each.route, clientSecret) } : each,
+  );
+  const tls = policies?.configs['upstream-tls'];
+  const configs = { ...policies?.configs, ...(tls && { 'upstream-tls': { ...tls, clientSecret } }) };
+  return {
+    ...route,
+    ...(shown && { backends: shown }),
+    ...(policies && tls && { policies: policySet(configs, policies.closed) }),
   };
 }
 

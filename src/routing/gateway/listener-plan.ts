@@ -28,6 +28,8 @@ export interface PlannedPort {
   readonly port: number;
   readonly carrier: Carrier;
   readonly listeners: readonly Listener[];
+  /** What endpoints with TLS are shown for a listener (by its id), as its Gateway says. */
+  readonly clientSecrets: ReadonlyMap<string, ObjectKey>;
 }
 
 /** What listeners must share that share a port. */
@@ -126,7 +128,8 @@ export function planListeners(
       );
     }
   }
-  return { byParent, ports: plannedPorts(byParent), gateways: plannedGateways, sets: plannedSets };
+  const secrets = new Map(gateways.map(({ key, backendClientSecret }) => [key, backendClientSecret]));
+  return { byParent, ports: plannedPorts(byParent, secrets), gateways: plannedGateways, sets: plannedSets };
 }
 
 function byAge(a: { readonly age: number; readonly key: string }, b: typeof a): number {
@@ -257,16 +260,20 @@ function overlaps(each: Placed, all: readonly Placed[], sets: ReadonlyMap<Object
   });
 }
 
-function plannedPorts(byParent: ListenerPlan['byParent']): ReadonlyMap<string, PlannedPort> {
-  const meeting = new Map<string, Listener[]>();
-  for (const planned of byParent.values()) {
-    for (const { listener, ports } of planned) {
-      for (const key of ports)
-        meeting.set(streamKey(key, listener), [...(meeting.get(streamKey(key, listener)) ?? []), listener]);
+function plannedPorts(
+  byParent: ListenerPlan['byParent'],
+  secretOf: ReadonlyMap<ObjectKey, ObjectKey | null>,
+): ReadonlyMap<string, PlannedPort> {
+  const meeting = new Map<string, PlannedListener[]>();
+  for (const planned of [...byParent.values()].flat()) {
+    for (const port of planned.ports) {
+      const key = streamKey(port, planned.listener);
+      meeting.set(key, [...(meeting.get(key) ?? []), planned]);
     }
   }
   return new Map(
-    [...meeting].flatMap(([key, listeners]) => {
+    [...meeting].flatMap(([key, planned]) => {
+      const listeners = planned.map(({ listener }) => listener);
       const [first] = listeners;
       const carrier = first ? carrierOf(first) : null;
       if (!first || carrier === null) return [];
@@ -274,7 +281,13 @@ function plannedPorts(byParent: ListenerPlan['byParent']): ReadonlyMap<string, P
       const sorted = listeners.sort(
         (a, b) => bySpecificity(a.hostname, b.hostname) || compareText(a.id, b.id),
       );
-      return [[key, { address, port: first.port, carrier, listeners: sorted }] as const];
+      const clientSecrets = new Map(
+        planned.flatMap(({ listener, gateway }) => {
+          const secret = secretOf.get(gateway) ?? null;
+          return secret === null ? [] : [[listener.id, secret] as const];
+        }),
+      );
+      return [[key, { address, port: first.port, carrier, listeners: sorted, clientSecrets }] as const];
     }),
   );
 }
