@@ -41,7 +41,7 @@ export interface PublishOptions {
   readonly events: boolean;
   /** The latest compilation; null until there is one. */
   readonly compilation: () => Compilation | null;
-  /** Ports of Gateways that cannot be bound, by `portKey`, with the system's error. */
+  /** Ports of Gateways that cannot be bound, by `portKey` or `streamKey`, with the system's error. */
   readonly portFailures: () => ServingFacts['portFailures'];
   /** Milliseconds since the epoch. */
   readonly now: () => number;

@@ -45,6 +45,11 @@ export function portKey(address: string, port: number): PortKey {
   return `${address}:${port}`;
 }
 
+/** The key of a stream that is listened for at a place: `tcp/9000`, or `tcp/192.0.2.1:9000`. */
+export function streamKey(protocol: 'tcp' | 'udp', place: PortKey): string {
+  return `${protocol}/${place.startsWith(':') ? place.slice(1) : place}`;
+}
+
 /** The listeners of Gateways at one address and port. */
 export interface GatewayPort {
   /** Empty for all addresses of the node: then Ingresses are served on it too if it is a port of theirs. */

@@ -4,10 +4,10 @@ import type { PortState } from '../listener/port-state.ts';
 export class PortStates<Thread> {
   /** By key: the code of each thread's failure, or null of one that listens. */
   readonly #ports = new Map<string, Map<Thread, string | null>>();
-  readonly #failures = new Map<string, string>();
+  #failures: ReadonlyMap<string, string> = new Map();
   readonly #bound = new Set<string>();
 
-  /** Why ports cannot be listened on, by their keys: a code of the system, of any thread that failed. */
+  /** Why ports cannot be listened on, by their keys: a code of the system, of any thread that failed. Another map with each change. */
   get failures(): ReadonlyMap<string, string> {
     return this.#failures;
   }
@@ -43,9 +43,11 @@ export class PortStates<Thread> {
   }
 
   #update(key: string, states: ReadonlyMap<Thread, string | null>, count: number): void {
-    const failure = [...states.values()].find((code) => code !== null);
-    if (failure === undefined) this.#failures.delete(key);
-    else this.#failures.set(key, failure);
+    const failure = [...states.values()].find((code) => code !== null) ?? undefined;
+    if (failure !== this.#failures.get(key)) {
+      const others = [...this.#failures].filter(([other]) => other !== key);
+      this.#failures = new Map(failure === undefined ? others : [...others, [key, failure]]);
+    }
     if (failure !== undefined || states.size === 0) this.#bound.delete(key);
     else if (states.size >= count) this.#bound.add(key);
   }

@@ -86,7 +86,7 @@ export interface Threads {
   inspect<K extends keyof Answers>(
     question: Question & { readonly kind: K },
   ): Promise<readonly Inspected<K>[]>;
-  /** Why ports of Gateways and services cannot be listened on, by their keys in the table: a code of the system. */
+  /** Why ports of Gateways and services cannot be listened on, by their keys in the table. Another map with each change. */
   portFailures(): ReadonlyMap<string, string>;
   /** Whether every thread listens on a port of a Gateway or service, by its key in the table. */
   isPortBound(key: string): boolean;

@@ -7,7 +7,15 @@ import type { PlannedPort } from '../gateway/listener-plan.ts';
 import type { Listener } from '../gateway/listeners.ts';
 import { ownerOf, portCertificates } from '../gateway/port-table.ts';
 import { byAge } from '../gateway/routes.ts';
-import { type GatewayPort, type HostRoutes, INVALID_REFERENCE, type StreamRoute, hostKey } from '../table.ts';
+import {
+  type GatewayPort,
+  type HostRoutes,
+  INVALID_REFERENCE,
+  type StreamRoute,
+  hostKey,
+  portKey,
+  streamKey,
+} from '../table.ts';
 import { type AttachmentChange, type CompiledGateways, hostPlace, placesOf } from './compile-gateways.ts';
 import type { Attachment } from '../gateway/attachment.ts';
 import type { ReverseIndex } from '../../model/reverse-index.ts';
@@ -188,7 +196,7 @@ function streamsOf({ plan, routesByPlace, attachments }: CompiledGateways): Read
     const attached = attachedAt(key, '', listener, { routesByPlace, attachments });
     const [oldest] = attached.map(({ route }) => route).sort(byAge);
     const route = oldest?.stream ?? null;
-    streams.set(`${carrier}/${address === '' ? '' : `${address}:`}${port}`, {
+    streams.set(streamKey(carrier, portKey(address, port)), {
       protocol: carrier,
       port,
       backend: route?.backend ?? INVALID_REFERENCE,

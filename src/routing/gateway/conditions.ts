@@ -1,13 +1,13 @@
 import { type ObjectKey, namespaceOf } from '../../model/objects.ts';
 import { get, values } from '../../model/sharded-map.ts';
 import type { CompiledGateways } from '../compile/compile-gateways.ts';
-import type { RouteKind } from '../table.ts';
+import { type PortKey, type RouteKind, streamKey } from '../table.ts';
 import type { Attachment } from './attachment.ts';
 import { type BackendTlsPolicyRead, conflictOf } from './backend-tls-policies.ts';
 import type { GatewayClassRead } from './gateway-classes.ts';
 import type { GatewayRead, ListenerSetRead } from './gateways.ts';
 import { type Fault, GROUP } from './kinds.ts';
-import type { PlannedListener } from './listener-plan.ts';
+import { type PlannedListener, carrierOf } from './listener-plan.ts';
 
 /** A condition as it should be; who writes it adds the generation and the time. */
 export interface Condition {
@@ -21,7 +21,7 @@ export interface Condition {
 export interface ServingFacts {
   /** Where clients reach the nodes; for Gateways that share their addresses. */
   readonly nodeAddresses: readonly { readonly type: 'IPAddress' | 'Hostname'; readonly value: string }[];
-  /** Ports that could not be bound, by `portKey`, and the system's error (EADDRINUSE). */
+  /** Ports that could not be bound, by `portKey` or `streamKey`, and the system's error (EADDRINUSE). */
   readonly portFailures: ReadonlyMap<string, string>;
 }
 
@@ -174,16 +174,22 @@ function isSetAccepted(key: ObjectKey, gateways: CompiledGateways, facts: Servin
   return status !== null && !isFalse(status.conditions, 'Accepted');
 }
 
+/** What the data plane calls the port of a listener. */
+function boundAs(listener: PlannedListener['listener'], port: PortKey): string {
+  const carrier = carrierOf(listener);
+  return carrier === 'tcp' || carrier === 'udp' ? streamKey(carrier, port) : port;
+}
+
 function listenerStatus(
   { listener, conflict, ports, overlaps }: PlannedListener,
   { routesByListener }: CompiledGateways,
   { portFailures }: ServingFacts,
 ): ListenerStatus {
-  const failed = ports.find((port) => portFailures.has(port));
-  const unbound: Fault | null = failed
+  const failure = ports.map((port) => portFailures.get(boundAs(listener, port))).find(Boolean);
+  const unbound: Fault | null = failure
     ? {
         reason: 'PortUnavailable',
-        message: `Port ${listener.port} cannot be opened on a node (${portFailures.get(failed)}): free it, or use another port.`,
+        message: `Port ${listener.port} cannot be opened on a node (${failure}): free it, or use another port.`,
       }
     : null;
   const fault = listener.rejected ?? conflict ?? unbound;
