@@ -1,4 +1,4 @@
-import type { Passthrough } from './tls/passthrough.ts';
+import type { TlsStreams } from './tls/tls-streams.ts';
 import type { ObjectKey } from '../model/objects.ts';
 import type { SecretData } from '../model/secret-data.ts';
 import type { ClientPolicies } from './tls/client-policies.ts';
@@ -47,8 +47,8 @@ export interface EngineContext {
   readonly certificates?: CertificateStore;
   /** What clients on a TLS port are asked for; nothing when absent. */
   readonly clientPolicies?: ClientPolicies;
-  /** Hosts on a TLS port whose TLS ends at their Pods; none when absent. */
-  readonly passthrough?: Passthrough;
+  /** Hosts on a TLS port whose connections carry no requests of ours; none when absent. */
+  readonly tlsStreams?: TlsStreams;
   /** The data of a Secret that a policy names; nothing when absent. */
   secret?(key: ObjectKey): SecretData | undefined;
   /** The policies of a route at work on this thread. */

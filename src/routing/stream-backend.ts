@@ -8,16 +8,25 @@ export function streamBackend(
   { backend, gateway }: StreamRoute,
   random: number,
 ): Backend | null {
-  if (gateway !== undefined) return routeBackend(table, gateway.route, random);
+  if (gateway !== undefined) return routeTarget(table, gateway.route, random)?.backend ?? null;
   return usable(table, backend);
 }
 
+/** Where a connection goes. */
+export interface StreamTarget {
+  readonly backend: Backend;
+  /** As its backend serves it; null where an Ingress or a ConfigMap says so. */
+  readonly route: Route | null;
+}
+
 /** The same of a route that takes connections as they are. */
-export function routeBackend(table: RouteTable, route: Route | null, random: number): Backend | null {
+export function routeTarget(table: RouteTable, route: Route | null, random: number): StreamTarget | null {
   if (route === null) return null;
   const { backends } = route;
-  const key = backends === undefined ? route.backend : chooseByWeight(backends, random)?.key;
-  return key === undefined ? null : usable(table, key);
+  const chosen = backends === undefined ? null : chooseByWeight(backends, random);
+  const key = backends === undefined ? route.backend : chosen?.key;
+  const backend = key === undefined ? null : usable(table, key);
+  return backend && { backend, route: chosen?.route ?? route };
 }
 
 function usable(table: RouteTable, key: BackendKey): Backend | null {

@@ -107,15 +107,16 @@ export function gatewayTable({ ports = [], streams = [], sites = [] }: GatewayTa
   };
   const clientPolicies = new Map<string, ClientAuth>();
   const hostOf = (name: string, spec: GatewayHostSpec): HostRoutes => {
+    const policies = policySet(spec.policies ?? {}, []);
     const slots = Object.entries(spec.paths ?? {}).map(([path, port]) => {
       const route = {
         ...routeOf('HTTPRoute', path, [[port, 1]]),
-        policies: policySet(spec.policies ?? {}, []),
+        policies,
       };
       return [path === '/' ? '' : path, { whole: null, prefix: route }] as const;
     });
     if (spec.clients) clientPolicies.set(spec.clients.policyId, spec.clients);
-    const route = spec.streams ? routeOf('TLSRoute', '', spec.streams) : null;
+    const route = spec.streams ? { ...routeOf('TLSRoute', '', spec.streams), policies } : null;
     return {
       host: name,
       namespace: 'default',

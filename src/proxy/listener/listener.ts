@@ -5,8 +5,7 @@ import { type ConnectionInfo, directConnection } from '../../http/connection-inf
 import { proxiedConnection, readProxyHeader } from './proxy-protocol.ts';
 import { refusePlainRequest } from '../tls/plain-request.ts';
 import { readServerName } from '../tls/client-hello.ts';
-import { createTermination } from '../tls/termination.ts';
-import { createVerification } from '../tls/verification.ts';
+import { createSecurePort } from '../tls/secure-port.ts';
 import { portKey } from '../../routing/table.ts';
 import type { ByteSocket } from '../sockets/byte-socket.ts';
 import type { NativeSockets } from '../sockets/sockets.ts';
@@ -50,20 +49,20 @@ export function openListener(
   protocols: readonly string[] = ['http/1.1'],
   native: NativeAccept | null = null,
 ): Promise<Listener> {
-  const { limits, certificates, clientPolicies, passthrough, proxyProtocolFrom } = context;
-  const { proxyProtocolHttpsPorts = [] } = context;
+  const { limits, certificates, proxyProtocolFrom, proxyProtocolHttpsPorts = [] } = context;
   const { host, port, reusePort, scheme = 'http' } = address;
   if (scheme === 'https' && !certificates)
     throw new TypeError('a TLS port was asked for without certificates');
-  const secure = scheme === 'https' && certificates ? createTermination(certificates, protocols) : null;
-  const verification =
-    secure && certificates && createVerification(certificates, protocols, () => context.now());
   const highWaterMark = limits.bufferBytes / 2;
   const pending = new Set<Socket>();
   const id = ++lastId;
   let accepted: Pick<ConnectionInfo, 'listener' | 'portKey' | 'gatewayOnly'> = address.gatewayPort
     ? { listener: id, portKey: address.gatewayPort, gatewayOnly: true }
     : { listener: id, portKey: portKey('', port) };
+  const secure =
+    scheme === 'https' && certificates
+      ? createSecurePort(certificates, context, protocols, () => accepted)
+      : null;
 
   const server = createServer({ noDelay: true, allowHalfOpen: true, highWaterMark }, (raw) => {
     const peer = plainAddress(raw.remoteAddress);
@@ -141,36 +140,22 @@ export function openListener(
     }
 
     function goOn(): void {
-      const isNameWanted = (clientPolicies?.any() ?? false) || (passthrough?.any() ?? false);
-      const asked = secure && bytes[0] === HANDSHAKE && isNameWanted ? readServerName(bytes) : null;
+      const isHandshake = secure !== null && bytes[0] === HANDSHAKE;
+      const asked = isHandshake && secure.readsNames() ? readServerName(bytes) : null;
       if (asked?.kind === 'more') return;
       raw.off('readable', look);
       raw.off('end', destroy);
       if (bytes.length > 0) raw.unshift(bytes);
-      if (!secure) return arrive(raw);
-      if (bytes[0] === HANDSHAKE) return shakeHands(asked?.name ?? null);
+      if (!secure) return arrive(raw, connectionInfo);
+      if (isHandshake) return secure.begin(raw, asked?.name ?? null, connectionInfo, arrive, settle);
       settle();
       refusePlainRequest(raw, connectionInfo, context);
     }
 
-    function shakeHands(serverName: string | null): void {
-      const backend = passthrough?.backendOf(serverName) ?? null;
-      if (backend !== null && passthrough) {
-        settle();
-        return passthrough.relay(raw, backend, connectionInfo.clientAddress);
-      }
-      const policy = clientPolicies?.of(serverName);
-      if (!policy || !verification) return secure?.begin(raw, arrive);
-      verification.begin(raw, serverName, policy, (socket, certificate) => {
-        connectionInfo = { ...connectionInfo, certificate };
-        arrive(socket);
-      });
-    }
-
-    function arrive(socket: Socket): void {
+    function arrive(socket: Socket, info: ConnectionInfo): void {
       raw.off('close', settle);
       settle();
-      accept(socket, connectionInfo);
+      accept(socket, info);
     }
   }
 

@@ -1,4 +1,5 @@
 import { type Socket, connect } from 'node:net';
+import { connect as connectSecurely } from 'node:tls';
 import { contained } from '../contained.ts';
 import { Deadline, type DeadlineList } from '../deadlines.ts';
 import {
@@ -8,6 +9,8 @@ import {
   connectFailed,
   connectSucceeded,
 } from '../balance/endpoint-state.ts';
+import { reset } from '../tls/termination.ts';
+import type { UpstreamTls } from '../upstream/upstream-tls.ts';
 import { failedConnect } from '../upstream/connect-failure.ts';
 
 /** Where a connection is relayed to, and what it may cost there. */
@@ -26,6 +29,8 @@ export interface StreamUpstreams {
   readonly highWaterMark: number;
   /** Sent before what the client sends: a PROXY header; null for none. */
   readonly preface: Buffer | null;
+  /** How TLS is spoken to endpoints; null for clear text. */
+  readonly tls: UpstreamTls | null;
   /** The relay is over; called once. */
   onClose(relay: StreamRelay): void;
   /** No file descriptor was left for a connection to an endpoint. */
@@ -88,7 +93,8 @@ export class StreamRelay {
       highWaterMark: this.#upstreams.highWaterMark,
       ...state.name?.connectOptions,
     };
-    const upstream = connect(options);
+    const { tls } = this.#upstreams;
+    const upstream = tls ? connectSecurely({ ...options, ...tls.options }) : connect(options);
     this.#upstream = upstream;
     state.name?.watch(upstream);
     this.#deadline.arm(this.#upstreams.connecting);
@@ -108,7 +114,7 @@ export class StreamRelay {
     }, onFault);
     upstream.once('close', closed);
     upstream.once(
-      'connect',
+      tls ? 'secureConnect' : 'connect',
       contained(() => this.#relay(upstream, state), onFault),
     );
   }
@@ -154,8 +160,7 @@ export class StreamRelay {
   #abort(): void {
     if (this.#state === 'closed') return;
     this.#close();
-    for (const socket of [this.#client, this.#upstream])
-      if (socket && !socket.destroyed) socket.resetAndDestroy();
+    for (const socket of [this.#client, this.#upstream]) if (socket && !socket.destroyed) reset(socket);
   }
 
   #close(): void {

@@ -5,6 +5,8 @@ import { contained } from '../contained.ts';
 import { type DeadlineList, Deadlines } from '../deadlines.ts';
 import type { Limits } from '../limits.ts';
 import type { Backend } from '../../routing/table.ts';
+import { reset } from '../tls/termination.ts';
+import type { UpstreamTls } from '../upstream/upstream-tls.ts';
 import { StreamRelay, type StreamUpstreams } from './stream-relay.ts';
 
 /** What streams use of the thread that they run on. */
@@ -15,6 +17,14 @@ export interface StreamContext {
   now(): number;
   onFault(fault: unknown): void;
   onOutOfDescriptors(): void;
+}
+
+/** How a connection is relayed, beside its bytes. */
+export interface StreamTerms {
+  /** Sent before what the client sends: a PROXY header; nothing when absent. */
+  readonly preface?: Buffer | null;
+  /** How TLS is spoken to the endpoint; in clear text when absent. */
+  readonly tls?: UpstreamTls | null;
 }
 
 const COARSEST_SWEEP_MS = 500;
@@ -47,15 +57,15 @@ export class Streams {
   }
 
   /**
-   * Relays a connection to an endpoint of the backend, or resets it when there is none. `preface` is sent before what the
-   * client sends. At the limit of connections the one that has been silent longest gives way.
+   * Relays a connection to an endpoint of the backend, or resets it when there is none. At the limit of connections the one that has been silent longest gives way.
    */
-  relay(client: Socket, backend: Backend, clientAddress: string, preface: Buffer | null = null): void {
+  relay(client: Socket, backend: Backend | null, clientAddress: string, terms: StreamTerms = {}): void {
+    if (backend === null) return reset(client);
     const waits = this.#context.endpoints.pending(backend);
     const begin = contained(
-      () => this.#begin(client, backend, clientAddress, preface),
+      () => this.#begin(client, backend, clientAddress, terms),
       (fault) => {
-        client.resetAndDestroy();
+        reset(client);
         this.#context.onFault(fault);
       },
     );
@@ -76,12 +86,12 @@ export class Streams {
     return aborted;
   }
 
-  #begin(client: Socket, backend: Backend, clientAddress: string, preface: Buffer | null): void {
+  #begin(client: Socket, backend: Backend, clientAddress: string, terms: StreamTerms): void {
     if (client.destroyed) return;
     const { limits, endpoints, now, onFault, onOutOfDescriptors } = this.#context;
     if (this.#relays.size >= limits.connections) {
       const [silent] = [...this.#halfClosed.oldest(1), ...this.#idling.oldest(1)];
-      if (!silent) return void client.resetAndDestroy();
+      if (!silent) return reset(client);
       silent.owner.destroy();
     }
     const balance = backend.affinity === 'client-ip' ? 'consistent-hash' : 'least-requests';
@@ -94,7 +104,8 @@ export class Streams {
       idling: this.#idling,
       halfClosed: this.#halfClosed,
       highWaterMark: limits.bufferBytes / 2,
-      preface,
+      preface: terms.preface ?? null,
+      tls: terms.tls ?? null,
       onClose: (relay) => void this.#relays.delete(relay),
       onOutOfDescriptors,
       onFault,

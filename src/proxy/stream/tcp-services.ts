@@ -107,7 +107,7 @@ export class TcpServices {
     const preface = route.sendsProxyProtocol
       ? composeProxyHeader(from, plainAddress(socket.localAddress))
       : null;
-    this.#streams.relay(socket, backend, from.source, preface);
+    this.#streams.relay(socket, backend, from.source, { preface });
   }
 }
 

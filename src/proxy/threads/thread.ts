@@ -9,7 +9,6 @@ import { createAccessLog, isLogged } from '../access-log.ts';
 import { PasswordChecks } from '../password-checks.ts';
 import { Subrequests } from '../subrequests/subrequests.ts';
 import type { Hop } from '../subrequests/subrequest-exchange.ts';
-import { upstreamTransport } from '../upstream/upstream-transport.ts';
 import { LimitStore } from '../limit-store/limit-store.ts';
 import { FaultLog } from '../fault-log.ts';
 import { Inspector, memoryBytes } from '../inspector.ts';
@@ -17,7 +16,8 @@ import { RequestCounters } from '../request-metrics.ts';
 import { SharedLimits } from '../../policies/limits/shared-limits.ts';
 import { LiveSettings } from './live-settings.ts';
 import { clientPolicies } from '../tls/client-policies.ts';
-import { passthrough } from '../tls/passthrough.ts';
+import { tlsStreams } from '../tls/tls-streams.ts';
+import { upstreamTransport } from '../upstream/upstream-transport.ts';
 import { type StreamContext, Streams } from '../stream/streams.ts';
 import { TcpServices } from '../stream/tcp-services.ts';
 import { GatewayPorts } from '../listener/gateway-ports.ts';
@@ -150,7 +150,12 @@ export async function serve(): Promise<void> {
     ...(certificates && {
       certificates,
       clientPolicies: clientPolicies(() => table),
-      passthrough: passthrough(() => table, streams),
+      tlsStreams: tlsStreams(
+        () => table,
+        streams,
+        ({ route, backend }) =>
+          route === null ? null : upstreamTransport(route, backend, (key) => secrets.get(key)).tls,
+      ),
     }),
     policies: (policies) => live.bindPolicies(policies),
     secret: (key) => secrets.get(key),

@@ -1,6 +1,7 @@
 import { type SecureContext, type SecureContextOptions, createSecureContext } from 'node:tls';
 import type { KeyPair } from '../../model/secrets.ts';
 import { get } from '../../model/sharded-map.ts';
+import { type ArrivalPort, byHostKey, routesAt } from '../../routing/gateway-routes.ts';
 import { hostReference } from '../../routing/host-certificate.ts';
 import { normalizeHost, routesFor } from '../../routing/match.ts';
 import type { RouteTable } from '../../routing/table.ts';
@@ -36,6 +37,8 @@ const SESSION_ID_CONTEXT = 'portico';
 /** Half of the time that a ticket key is in use, so that few clients return with a ticket that no thread understands. */
 const SESSION_LIFETIME_SECONDS = 6 * 60 * 60;
 
+const NOWHERE: ArrivalPort = {};
+
 interface Made {
   readonly pair: KeyPair;
   readonly options: SecureContextOptions;
@@ -51,6 +54,8 @@ export class CertificateStore {
   #table = EMPTY_TABLE;
   #ticketKey: Buffer | null = null;
   #standard: Made | null = null;
+  /** Without a certificate. */
+  #bare: SecureContextOptions | null = null;
   /** With the key for tickets that is in use now: contexts outlive it, and never need their own. */
   #shown = new WeakMap<Made, SecureContextOptions>();
 
@@ -76,33 +81,69 @@ export class CertificateStore {
   rotate(ticketKey: Uint8Array): void {
     this.#ticketKey = Buffer.from(ticketKey);
     this.#standard = null;
+    this.#bare = null;
     this.#shown = new WeakMap();
   }
 
   /**
    * For clients that name no host, or one without a certificate. Also decides which tickets are understood. Null when
-   * OpenSSL accepts the settings with no certificate.
+   * OpenSSL accepts the settings with no certificate. Without a certificate where a Gateway has none for such clients.
    */
-  standard(): SecureContextOptions | null {
+  standard(arrival: ArrivalPort = NOWHERE): SecureContextOptions | null {
+    const ofGateway = this.#madeForGateway('', arrival);
+    if (ofGateway === null) return (this.#bare ??= this.#withTickets(this.#common()));
+    if (ofGateway !== undefined) return this.#shownOf(ofGateway);
     const made = this.#standardMade();
     return made && made.options;
   }
 
   /** For the host that a client names (SNI, RFC 6066 3): precise, then wildcard; undefined leaves it to the standard one. */
-  named(serverName: string): SecureContext | undefined {
-    return this.#madeFor(serverName)?.context ?? undefined;
+  named(serverName: string, arrival: ArrivalPort = NOWHERE): SecureContext | undefined {
+    const ofGateway = this.#madeForGateway(serverName, arrival);
+    const made = ofGateway === undefined ? this.#madeFor(serverName) : ofGateway;
+    return made?.context ?? undefined;
   }
 
   /** What is shown to a client that names this host, or none, for servers that ask it for more; the same until it changes. */
-  shown(serverName: string | null): SecureContextOptions | null {
-    const made = (serverName !== null && this.#madeFor(serverName)) || this.#standardMade();
-    if (!made) return null;
+  shown(serverName: string | null, arrival: ArrivalPort = NOWHERE): SecureContextOptions | null {
+    const ofGateway = this.#madeForGateway(serverName, arrival);
+    const made =
+      ofGateway === undefined
+        ? (serverName !== null && this.#madeFor(serverName)) || this.#standardMade()
+        : ofGateway;
+    return made && this.#shownOf(made);
+  }
+
+  /** Whether a client that names this host, or none, can be shown anything: a Gateway may have no certificate for it. */
+  has(serverName: string | null, arrival: ArrivalPort): boolean {
+    return this.#madeForGateway(serverName, arrival) !== null;
+  }
+
+  #shownOf(made: Made): SecureContextOptions {
     let options = this.#shown.get(made);
     if (!options) {
-      options = { ...made.options, ...(this.#ticketKey && { ticketKeys: this.#ticketKey }) };
+      options = this.#withTickets(made.options);
       this.#shown.set(made, options);
     }
     return options;
+  }
+
+  #withTickets(options: SecureContextOptions): SecureContextOptions {
+    return { ...options, ...(this.#ticketKey && { ticketKeys: this.#ticketKey }) };
+  }
+
+  /**
+   * At a port where Gateways listen, by the listener that has the name. Null where it has none, and undefined where the
+   * name is none of a Gateway.
+   */
+  #madeForGateway(serverName: string | null, arrival: ArrivalPort): Made | null | undefined {
+    const port = arrival.portKey === undefined ? undefined : get(this.#table.ports, arrival.portKey);
+    if (!port) return arrival.gatewayOnly ? null : undefined;
+    const host = normalizeHost(serverName ?? '') ?? '';
+    const isGateways = arrival.gatewayOnly || routesAt(this.#table, arrival, host)?.gateway !== undefined;
+    if (!isGateways) return undefined;
+    const secret = byHostKey(port.certificates, host);
+    return (secret !== null && this.#madeOf(secret)) || null;
   }
 
   #standardMade(): Made | null {
@@ -129,17 +170,19 @@ export class CertificateStore {
     return made.context ? made : undefined;
   }
 
-  #make(pair: KeyPair): Made {
+  /** Whatever certificate there is. */
+  #common(): SecureContextOptions {
     const { minVersion, ciphers } = this.#settings;
-    const options: SecureContextOptions = {
-      cert: pair.certificate,
-      key: pair.key,
+    return {
       minVersion: `TLSv${minVersion}`,
       ciphers,
       sessionIdContext: SESSION_ID_CONTEXT,
       sessionTimeout: SESSION_LIFETIME_SECONDS,
-      ...(this.#ticketKey && { ticketKeys: this.#ticketKey }),
     };
+  }
+
+  #make(pair: KeyPair): Made {
+    const options = this.#withTickets({ cert: pair.certificate, key: pair.key, ...this.#common() });
     try {
       return { pair, options, context: createSecureContext(options) };
     } catch {

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
-import { type SecureContextOptions, type TLSSocket, type TlsOptions, createServer } from 'node:tls';
+import { type SecureContextOptions, TLSSocket, type TlsOptions, createServer } from 'node:tls';
+import type { ArrivalPort } from '../../routing/gateway-routes.ts';
 import type { CertificateStore } from './certificate-store.ts';
 
 /** Shakes hands on connections of which no byte is taken yet. */
@@ -8,16 +9,23 @@ export interface Termination {
   begin(raw: Socket, secured: (socket: TLSSocket) => void): void;
 }
 
-/** `protocols` are offered by ALPN (RFC 7301), the best one first; `socket.alpnProtocol` says which one it is. */
-export function createTermination(certificates: CertificateStore, protocols: readonly string[]): Termination {
+/**
+ * `protocols` are offered by ALPN (RFC 7301), the best one first; `socket.alpnProtocol` says which one it is. With none
+ * clients may ask for any. `arrival` is where the connections come in.
+ */
+export function createTermination(
+  certificates: CertificateStore,
+  protocols: readonly string[],
+  arrival: () => ArrivalPort,
+): Termination {
   let standard: SecureContextOptions | null = null;
   const handshakes = createHandshakes({
-    SNICallback: (name, choose) => choose(null, certificates.named(name)),
-    ALPNProtocols: [...protocols],
+    SNICallback: (name, choose) => choose(null, certificates.named(name, arrival())),
+    ...(protocols.length > 0 && { ALPNProtocols: [...protocols] }),
   });
   return {
     begin(raw, secured) {
-      const wanted = certificates.standard();
+      const wanted = certificates.standard(arrival());
       if (!wanted) return void raw.destroy();
       if (wanted !== standard) handshakes.use((standard = wanted));
       handshakes.begin(raw, secured);
@@ -73,6 +81,12 @@ function carrierOf(socket: Socket): Socket | null {
 /** Ends a connection with a reset, so that nothing it got can be taken for all there is; also one that is secured. */
 export function reset(socket: Socket): void {
   const raw = carrierOf(socket) ?? socket;
-  raw.resetAndDestroy();
+  // While a FIN waits to be sent, Node (24) fails to reset, and never closes the descriptor. It cannot reset a TLS
+  // connection of its own making either, but TLS says by itself that its end is missing.
+  const isEnding = [socket, raw].some(
+    ({ writableEnded, writableFinished }) => writableEnded && !writableFinished,
+  );
+  if (isEnding || raw instanceof TLSSocket) raw.destroy();
+  else raw.resetAndDestroy();
   socket.destroy();
 }

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
 import type { ClientAuth } from '../../policies/client-certificate.ts';
+import type { ArrivalPort } from '../../routing/gateway-routes.ts';
 import type { PresentedCertificate } from '../../http/connection-info.ts';
 import type { CertificateStore } from './certificate-store.ts';
 import { presentedCertificate } from './presented-certificate.ts';
@@ -16,6 +17,7 @@ export interface Verification {
     raw: Socket,
     serverName: string | null,
     policy: ClientAuth,
+    arrival: ArrivalPort,
     secured: (socket: TLSSocket, client: PresentedCertificate) => void,
   ): void;
 }
@@ -46,8 +48,8 @@ export function createVerification(
   };
 
   return {
-    begin(raw, serverName, policy, secured) {
-      const shown = certificates.shown(serverName);
+    begin(raw, serverName, policy, arrival, secured) {
+      const shown = certificates.shown(serverName, arrival);
       if (!shown) return void raw.destroy();
       let byCertificate = servers.get(policy);
       if (!byCertificate) servers.set(policy, (byCertificate = new WeakMap()));

@@ -66,7 +66,9 @@ async function relayTo(
     onFault: (fault) => void faults.push(fault),
     onOutOfDescriptors: () => undefined,
   });
-  const port = await listen((socket) => streams.relay(socket, backend, '192.0.2.1', preface ?? null));
+  const port = await listen((socket) =>
+    streams.relay(socket, backend, '192.0.2.1', { preface: preface ?? null }),
+  );
   return {
     streams,
     faults,

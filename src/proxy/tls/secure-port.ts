@@ -1,0 +1,104 @@
+import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import type { ConnectionInfo } from '../../http/connection-info.ts';
+import type { ClientAuth } from '../../policies/client-certificate.ts';
+import type { ArrivalPort } from '../../routing/gateway-routes.ts';
+import { normalizeHost } from '../../routing/match.ts';
+import type { EngineContext } from '../engine.ts';
+import type { CertificateStore } from './certificate-store.ts';
+import { type Termination, createTermination } from './termination.ts';
+import { refuseName } from './unrecognized-name.ts';
+import { createVerification } from './verification.ts';
+
+/** What becomes of the TLS connections of one port. */
+export interface SecurePort {
+  /** Whether the name that a client asks for must be known before its handshake. */
+  readsNames(): boolean;
+  /**
+   * Takes over a connection of which no byte is taken yet; `serverName` is what the client asks for (SNI), if that was read.
+   * Calls `arrived` when requests follow, and `left` when it goes another way; neither when the handshake fails.
+   */
+  begin(
+    raw: Socket,
+    serverName: string | null,
+    connectionInfo: ConnectionInfo,
+    arrived: (socket: TLSSocket, connectionInfo: ConnectionInfo) => void,
+    left: () => void,
+  ): void;
+}
+
+/** `protocols` are offered by ALPN where requests follow, `arrival` is where the connections come in. */
+export function createSecurePort(
+  certificates: CertificateStore,
+  context: EngineContext,
+  protocols: readonly string[],
+  arrival: () => ArrivalPort,
+): SecurePort {
+  const { clientPolicies, tlsStreams } = context;
+  const verification = createVerification(certificates, protocols, () => context.now());
+  // Made when they are wanted: a thread may have many ports.
+  let requests: Termination | null = null;
+  let streams: Termination | null = null;
+
+  const hasGateways = (): boolean => {
+    const { portKey, gatewayOnly } = arrival();
+    return gatewayOnly === true || (portKey !== undefined && context.gatewayPort?.(portKey) !== undefined);
+  };
+
+  return {
+    readsNames: () => hasGateways() || (clientPolicies?.any() ?? false) || (tlsStreams?.any() ?? false),
+
+    begin(raw, serverName, direct, arrived, left) {
+      const at = arrival();
+      const stream = tlsStreams?.of(serverName, at) ?? null;
+      if (stream?.mode === 'passthrough') {
+        left();
+        return tlsStreams?.relay(raw, stream, direct.clientAddress);
+      }
+      if (!certificates.has(serverName, at)) {
+        left();
+        return refuseName(raw);
+      }
+      const asked = hasGateways() ? (normalizeHost(serverName ?? '') ?? '') : null;
+      const connectionInfo = asked ? { ...direct, serverName: asked } : direct;
+      /** OpenSSL has read the same bytes, and chose the certificate by what it found. */
+      const isAsAsked = (socket: TLSSocket): boolean => {
+        const isSame = asked === null || nameOf(socket) === asked;
+        if (!isSame) socket.destroy();
+        return isSame;
+      };
+      if (stream) {
+        streams ??= createTermination(certificates, [], arrival);
+        return streams.begin(raw, (socket) => {
+          if (!isAsAsked(socket)) return;
+          left();
+          tlsStreams?.relay(socket, stream, direct.clientAddress);
+        });
+      }
+      const policy = clientPolicies?.of(serverName, at);
+      if (!policy) {
+        requests ??= createTermination(certificates, protocols, arrival);
+        return requests.begin(raw, (socket) => {
+          if (isAsAsked(socket)) arrived(socket, connectionInfo);
+        });
+      }
+      verification.begin(raw, serverName, policy, at, (socket, certificate) => {
+        if (!isAsAsked(socket)) return;
+        if (isRefused(policy, certificate.verdict)) socket.destroy();
+        else arrived(socket, { ...connectionInfo, certificate });
+      });
+    },
+  };
+}
+
+function nameOf({ servername }: TLSSocket): string {
+  return (typeof servername === 'string' && normalizeHost(servername)) || '';
+}
+
+/** Whether a connection ends with its handshake, because of what the client showed. */
+function isRefused(
+  { enforced, required }: ClientAuth,
+  verdict: NonNullable<ConnectionInfo['certificate']>['verdict'],
+): boolean {
+  return enforced === 'in-handshake' && (verdict === 'refused' || (verdict === 'missing' && required));
+}
