@@ -102,6 +102,7 @@ async function start({ config, env, log, threadEntry }: DaemonOptions): Promise<
     source,
     settings: {
       ...compileSettings(config),
+      hasLimitStore: config.rateLimitStore !== null,
       localAddresses: localAddresses(),
       adminPort: adminApi.port,
     },

@@ -40,6 +40,8 @@ export interface ReadableObjects {
   readonly forbiddenSecrets?: readonly string[];
   /** Whether annotations may name Secrets and ConfigMaps of other namespaces; no when absent. */
   readonly allowCrossNamespaceReferences?: boolean;
+  /** Whether limits of all replicas together have a store; yes when absent. */
+  readonly hasLimitStore?: boolean;
   /** As for ExternalNames: see `NameRules`. No when absent. */
   readonly allowLoopback?: boolean;
   readonly allowCrossNamespaceExternalNames?: boolean;
@@ -60,6 +62,7 @@ export class ObjectReader {
   readonly #dependencies = new Set<Dependency>();
   /** Whether annotations may name objects of other namespaces. */
   readonly acrossNamespaces: boolean;
+  readonly hasLimitStore: boolean;
   /** Which hosts annotations may name. */
   readonly nameRules: NameRules;
 
@@ -67,6 +70,7 @@ export class ObjectReader {
     snapshot: Snapshot,
     {
       forbiddenSecrets = [],
+      hasLimitStore = true,
       allowCrossNamespaceReferences = false,
       allowLoopback = false,
       allowCrossNamespaceExternalNames = false,
@@ -74,6 +78,7 @@ export class ObjectReader {
   ) {
     this.#snapshot = snapshot;
     this.#forbiddenSecrets = forbiddenSecrets;
+    this.hasLimitStore = hasLimitStore;
     this.acrossNamespaces = allowCrossNamespaceReferences;
     this.nameRules = { allowLoopback, allowCrossNamespaceExternalNames };
   }

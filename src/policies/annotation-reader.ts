@@ -181,6 +181,11 @@ export class AnnotationReader {
     return `${namespace}/${name}`;
   }
 
+  /** Whether limits of all replicas together have a store. */
+  get hasLimitStore(): boolean {
+    return this.#objects.hasLimitStore;
+  }
+
   /** Why no request may be sent to a host, to follow its name; null when one may. */
   refusedHost(host: string): string | null {
     return refusedName(host, this.namespace, this.#objects.nameRules);

@@ -160,6 +160,11 @@ export const rateLimit = definePolicy({
     const exempt = read.cidrs(EXEMPT) ?? [];
     const scope = read.choice(SCOPE, ['replica', 'cluster']) ?? 'replica';
     if (rates.length === 0 && concurrency === null) return null;
+    if (scope === 'cluster' && !read.hasLimitStore) {
+      const message =
+        'Each replica counts this limit by itself, because there is no --rate-limit-store: start Portico with it, or use the scope replica.';
+      read.warn('RateLimitStoreMissing', SCOPE, message);
+    }
     const byOption = (spec: AnnotationSpec): number => read.wholeNumber(spec, 400, 599) ?? 503;
     return {
       ...{ namespace: read.namespace, ingress: read.name },

@@ -85,6 +85,17 @@ const TIMEOUT: AnnotationSpec = {
   about: 'After this time since its first attempt began a request is not sent to another endpoint.',
 };
 
+const NON_IDEMPOTENT: AnnotationSpec = {
+  name: null,
+  global: 'retry-non-idempotent',
+  values: '`true`, `false`',
+  default: 'false',
+  scope: 'path',
+  about:
+    'Whether `non_idempotent` is in every list of `proxy-next-upstream`, and in `error timeout` where there is none. `off` and ' +
+    '`portico.dev/retry-on` stay as they are.',
+};
+
 const MOST_ATTEMPTS = 16;
 const DAY_MS = 24 * 3_600_000;
 
@@ -92,11 +103,11 @@ export const retries = definePolicy({
   name: 'retries',
   phase: 'upstream',
   summary: 'When a request is sent to another endpoint.',
-  annotations: [ON, ATTEMPTS, TIMEOUT],
+  annotations: [ON, ATTEMPTS, TIMEOUT, NON_IDEMPOTENT],
   whenInvalid: 'default',
 
   parse(read): RetriesConfig | null {
-    const on = readConditions(read);
+    const on = withNonIdempotent(read, readConditions(read));
     const least = read.isOurs(ATTEMPTS) ? 1 : 0;
     const attempts = read.wholeNumber(ATTEMPTS, least, read.isOurs(ATTEMPTS) ? MOST_ATTEMPTS : 1_000);
     const isAnyTime = !read.isOurs(TIMEOUT) && read.text(TIMEOUT)?.trim() === '0';
@@ -120,6 +131,12 @@ export const retries = definePolicy({
   },
 });
 
+function withNonIdempotent(read: AnnotationReader, on: RetriesConfig['on']): RetriesConfig['on'] {
+  if (read.bool(NON_IDEMPOTENT) !== true || (read.has(ON) && read.isOurs(ON))) return on;
+  if (on?.conditions.length === 0 && on.statuses.length === 0) return on;
+  return { ...(on ?? conditionsOf(['error', 'timeout'])), nonIdempotent: true };
+}
+
 function readConditions(read: AnnotationReader): RetriesConfig['on'] {
   const written = read.text(ON);
   if (written === null) return null;
@@ -133,7 +150,12 @@ function readConditions(read: AnnotationReader): RetriesConfig['on'] {
     read.invalid(ON, 'is not valid', `write some of ${listed(known)}`);
     return null;
   }
-  if (tokens.includes('off')) return { conditions: [], statuses: [], nonIdempotent: false };
+  return tokens.includes('off')
+    ? { conditions: [], statuses: [], nonIdempotent: false }
+    : conditionsOf(tokens);
+}
+
+function conditionsOf(tokens: readonly string[]): NonNullable<RetriesConfig['on']> {
   const given = new Set(tokens.map((token) => token.replace(/^http_/, '')));
   const hasConnect = given.has('connect') || given.has('error');
   const conditions: RetryCondition[] = [

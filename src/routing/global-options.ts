@@ -18,6 +18,8 @@ export interface GlobalOptions {
   /** The options that restrict and cannot be honoured: while there is one, everything is closed. */
   readonly refused: readonly string[];
   readonly allowCrossNamespaceReferences: boolean | null;
+  /** Whether paths of type Exact and Prefix may be regular expressions where an Ingress makes all paths ones. */
+  readonly allowsAnyPathType: boolean;
 }
 
 /** What holds for all hosts alike: plain data for the data-plane threads. What is absent is left to the flags. */
@@ -51,6 +53,7 @@ export function readGlobalOptions(
     settings: readSettings(read),
     refused,
     allowCrossNamespaceReferences: read.bool('allow-cross-namespace-resources'),
+    allowsAnyPathType: read.bool('strict-validate-path-type') === false,
   };
   const report = (severity: Problem['severity'], code: string, names: string[], message: string): void => {
     if (names.length > 0)

@@ -136,6 +136,7 @@ describe('docs/troubleshoot.md', () => {
       'ExternalNameUnresolved',
       'InternalError',
       'GlobalOptionsForbidden',
+      'RateLimitStoreMissing',
       ...LIMIT_REASONS,
       ...FILE_REASONS,
     ]);

@@ -146,3 +146,66 @@ test('every option is judged in a sentence, whatever its value', () => {
   expect(GLOBAL_OPTIONS.length).toBeGreaterThan(110);
   for (const { name } of GLOBAL_OPTIONS) expect(judgeOption(name)?.reason).toMatch(/^[A-Z`].*\.$/);
 });
+
+describe('an Ingress', () => {
+  function ingress(
+    annotations: string,
+    path = '/',
+    data: Readonly<Record<string, string>> = {},
+  ): Compilation {
+    const [of] = parseManifests(`apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: { name: web, namespace: shop, annotations: { ${annotations} } }
+spec:
+  ingressClassName: portico
+  rules:
+    - host: shop.test
+      http:
+        paths: [{ path: '${path}', pathType: Prefix, backend: { service: { name: web, port: { number: 80 } } } }]
+`);
+    const object = { metadata: { namespace: 'ingress-nginx', name: 'controller' }, data };
+    const objects = [
+      ...parseManifests(INGRESS_CLASS),
+      ...(of ? [of] : []),
+      { kind: 'ConfigMap', key: KEY, object } as const,
+    ];
+    const settings = { ...CASE_SETTINGS, ingressNginxConfigMap: KEY, hasLimitStore: false };
+    return compile(snapshotOf(objects), settings);
+  }
+
+  const configsOf = (compilation: Compilation): object | undefined =>
+    decide(compilation.table, { ...request, target: '/a/b' }).route?.policies?.configs;
+
+  test('may write a Prefix path as a regular expression where paths are not validated strictly', () => {
+    const regex = "nginx.ingress.kubernetes.io/use-regex: 'true'";
+    const strict = ingress(regex, '/a/(.*)');
+    expect(listProblems(strict).map(({ code }) => code)).toContain('PathTypeNotRegex');
+    const loose = ingress(regex, '/a/(.*)', { 'strict-validate-path-type': 'false' });
+    expect(listProblems(loose).map(({ code }) => code)).not.toContain('PathTypeNotRegex');
+    expect(decide(loose.table, { ...request, target: '/a/b' }).route?.path).toBe('/a/(.*)');
+  });
+
+  test.each([
+    [
+      '',
+      { conditions: ['connect', 'connect-timed-out', 'reset', 'timeout'], statuses: [], nonIdempotent: true },
+    ],
+    [
+      "nginx.ingress.kubernetes.io/proxy-next-upstream: 'http_502'",
+      { conditions: [], statuses: [502], nonIdempotent: true },
+    ],
+    [
+      "nginx.ingress.kubernetes.io/proxy-next-upstream: 'off'",
+      { conditions: [], statuses: [], nonIdempotent: false },
+    ],
+    ["portico.dev/retry-on: 'reset'", { conditions: ['reset'], statuses: [], nonIdempotent: false }],
+  ])('has retry-non-idempotent beside %s', (annotations, on) => {
+    const configs = configsOf(ingress(annotations, '/', { 'retry-non-idempotent': 'true' }));
+    expect(configs).toMatchObject({ retries: { on } });
+  });
+
+  test('is told that replicas cannot count together without a store', () => {
+    const { problems } = ingress('portico.dev/rate-limit: 1/s, portico.dev/rate-limit-scope: cluster');
+    expect(get(problems, 'Ingress shop/web')?.map(({ code }) => code)).toContain('RateLimitStoreMissing');
+  });
+});

@@ -168,9 +168,15 @@ const GROUPS: Readonly<Record<string, readonly Row[]>> = {
       'Every route has the timeouts of `--limit`.',
     ],
     [
-      'proxy-next-upstream proxy-next-upstream-tries proxy-next-upstream-timeout retry-non-idempotent',
+      'proxy-next-upstream proxy-next-upstream-tries proxy-next-upstream-timeout',
       MISSED,
       'A request is tried at another endpoint when that is safe.',
+    ],
+    ['retry-non-idempotent', SERVED, 'Whether requests with POST, LOCK or PATCH are repeated, too.'],
+    [
+      'proxy-ssl-location-only',
+      SERVED,
+      '`proxy-ssl-*` always count for the paths of their Ingress only, as with `true`.',
     ],
     ['service-upstream', MISSED, 'Requests are sent to Pods directly, not to the ClusterIP.'],
     [
@@ -239,7 +245,11 @@ const GROUPS: Readonly<Record<string, readonly Row[]>> = {
       NO_EFFECT,
       `${NO_SNIPPETS} Every value is held against what it may be.`,
     ],
-    ['strict-validate-path-type', NO_EFFECT, 'A path is a regular expression only where an Ingress says so.'],
+    [
+      'strict-validate-path-type',
+      SERVED,
+      'With `false` paths of type Exact and Prefix may be regular expressions where `use-regex` or `rewrite-target` is set. Other paths may have any character.',
+    ],
   ],
   'Raw configuration': [
     [

@@ -9,7 +9,7 @@ import type { CompileSettings } from '../settings.ts';
 
 const NO_OPTIONS: GlobalOptions = {
   ...{ defaults: {}, settings: {}, refused: [] },
-  allowCrossNamespaceReferences: null,
+  ...{ allowCrossNamespaceReferences: null, allowsAnyPathType: false },
 };
 
 /**

@@ -114,6 +114,7 @@ export function readClaims(
   const age = readAge(ingress);
   const { policies } = annotations;
   const patterns = patternsOf(policies, spec['rules']);
+  const allowsAnyType = globalOptions?.allowsAnyPathType ?? false;
   const backendOf = (backend: unknown): BackendKey => {
     const named = backendKey(namespace, backend);
     return policies?.configs['service-upstream'] ? byClusterIp(named) : named;
@@ -124,7 +125,8 @@ export function readClaims(
     if (written === null) return null;
     const backend = backendOf(asObject(path)['backend']);
     const route = { ...written, ingress: key, field, backend, policies };
-    const reading = patterns === null ? PLAIN : readPattern(written.path, written.pathType, patterns);
+    const reading =
+      patterns === null ? PLAIN : readPattern(written.path, written.pathType, patterns, allowsAnyType);
     switch (reading.kind) {
       case 'plain': {
         const at = plainPlace(written.path, written.pathType, object, field, problems);

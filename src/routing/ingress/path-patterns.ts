@@ -36,10 +36,19 @@ export const PLAIN: PatternReading = { kind: 'plain' };
 /** What ingress-nginx takes for a path that is none (`strict-validate-path-type`). */
 const STRICT = /^\/[\w.\-/]*$/;
 
-/** The regular expression that a path of an Ingress stands for, where the Ingress asks for them. */
-export function readPattern(path: string, pathType: PathType, of: PatternsOf): PatternReading {
+/**
+ * The regular expression that a path of an Ingress stands for, where the Ingress asks for them. `allowsAnyType`: those of
+ * type Exact and Prefix may be written as one, too.
+ */
+export function readPattern(
+  path: string,
+  pathType: PathType,
+  of: PatternsOf,
+  allowsAnyType = false,
+): PatternReading {
   if (pathType === 'ImplementationSpecific') return pathPattern(path, of === 'host');
   if (of === 'ingress') return PLAIN;
+  if (allowsAnyType) return pathPattern(path, true);
   if (STRICT.test(path)) return plainPattern(path);
   const message = `Where use-regex or rewrite-target is set, a path of type ${pathType} may have only letters, digits and "._-/"; ${quote(path)} has other characters and is not served: if it is a regular expression, use type ImplementationSpecific.`;
   return { kind: 'fault', code: 'PathTypeNotRegex', message };
