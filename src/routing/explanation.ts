@@ -3,11 +3,13 @@ import type { Compilation } from './compile/compilation.ts';
 import { type HostOwner, hostOwner, mayHave } from './compile/host-owner.ts';
 import { claimantsOf } from './compile/compile-scopes.ts';
 import { findRoute } from './find-route.ts';
+import { arrivalOf, gatewaySteps } from './gateway-explanation.ts';
+import { type ArrivalPort, byHostKey, routesAt } from './gateway-routes.ts';
 import { TOO_COSTLY } from '../http/regex/first-match.ts';
 import { withPatterns } from './host-patterns.ts';
 import { patternGroups } from './path-automata.ts';
 import { describeConditions } from '../policies/canary.ts';
-import { globTakes, match, normalizeHost, normalizePath, routesFor } from './match.ts';
+import { globTakes, match, matchForGateway, normalizeHost, normalizePath, routesFor } from './match.ts';
 import { byPrecedence } from './precedence.ts';
 import { HOSTLESS, regexScope, type Scope, type ScopeKind, describeScope, scopeKind } from './scope.ts';
 import { entries, get } from '../model/sharded-map.ts';
@@ -105,11 +107,28 @@ export function explain(
   const { table } = compilation;
   const host = request.host === '' ? '' : normalizeHost(request.host);
   const path = normalizePath(request.path);
-  const outcome = outcomeOf(table, factsOf(table, host, request), redirect, health);
+  const arrival = arrivalOf(table, compilation.settings, request.scheme, request.host, host ?? '');
+  const outcome = outcomeOf(table, factsOf(table, host, request, arrival), redirect, health);
   if (host === null || path === null) {
     const reason =
       host === null ? `"${request.host}" is no host` : `"${request.path}" is no path that can be matched`;
     return { host, path, outcome, steps: [`${reason}.`], otherRules: [], certificate: null, notServed: [] };
+  }
+  const atGateway = arrival.portKey === undefined ? null : routesAt(table, arrival, host);
+  if (atGateway?.gateway) {
+    const taken = matchForGateway(atGateway, path, factsOf(table, host, request, arrival));
+    const route = taken === TOO_COSTLY ? null : taken;
+    const port = get(table.ports, arrival.portKey ?? '');
+    const secret = port && request.scheme === 'https' ? byHostKey(port.certificates, host) : null;
+    return {
+      host,
+      path,
+      outcome,
+      steps: gatewaySteps(table, arrival, atGateway, host, path, route),
+      otherRules: [],
+      certificate: secret === null ? null : { secret, host: atGateway.host, ingress: null },
+      notServed: [],
+    };
   }
   const owner = owningScope(compilation, host);
   const route = match(table, host, path);
@@ -168,9 +187,14 @@ function certificateOf(table: RouteTable, host: string): ExplainedCertificate {
   return { secret: get(table.certificates, '')?.secret ?? null, host: null, ingress: null };
 }
 
-function factsOf(table: RouteTable, host: string | null, request: ExplainedRequest): RequestFacts {
+function factsOf(
+  table: RouteTable,
+  host: string | null,
+  request: ExplainedRequest,
+  arrival: ArrivalPort,
+): RequestFacts {
   const tls = request.scheme === 'https';
-  const policyId = host === null ? undefined : routesFor(table, host)?.clients?.policyId;
+  const policyId = host === null ? undefined : routesAt(table, arrival, host)?.clients?.policyId;
   const certificate = { policyId: policyId ?? '', verdict: 'verified', fields: {}, lines: '' } as const;
   return {
     method: request.method ?? 'GET',
@@ -179,7 +203,12 @@ function factsOf(table: RouteTable, host: string | null, request: ExplainedReque
     // As a client that names no host can ask: for the rules without one.
     httpVersion: request.host === '' ? '1.0' : '1.1',
     scheme: request.scheme,
-    connectionInfo: { tls, ...(tls && policyId !== undefined && { certificate }) },
+    connectionInfo: {
+      tls,
+      ...arrival,
+      ...(tls && host !== null && { serverName: host }),
+      ...(tls && policyId !== undefined && { certificate }),
+    },
   };
 }
 
@@ -197,6 +226,15 @@ function outcomeOf(
       return decision;
     case 'refuse': {
       const { route, reason } = decision;
+      const filter = route?.policies?.configs['request-redirect'];
+      if (filter && reason === 'backend-invalid') {
+        return {
+          kind: 'redirect',
+          route,
+          status: filter.status,
+          location: 'what the filter of the rule says',
+        };
+      }
       if (route && reason === 'backend-unavailable') return unavailableOutcome(table, route);
       const [status, message] = [statusOf(reason), messageOf(reason)];
       return { kind: 'refuse', status, reason, message, route, unavailable: null };

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { decide } from '../../../src/routing/decide.ts';
 import { type CompileSettings, compile } from '../../../src/routing/compile/compile.ts';
+import { explain } from '../../../src/routing/explanation.ts';
 import { snapshotOf } from '../../../src/model/snapshot.ts';
 import { portKey } from '../../../src/routing/table.ts';
 import { CASE_SETTINGS, parseManifests } from '../../support/cases.ts';
@@ -81,5 +82,47 @@ spec:
     const connectionInfo = { tls: false, portKey: portKey('', 8080), gatewayOnly: true } as const;
     const decision = decide(table, { method: 'GET', target: '/empty', host: 'bar.com', connectionInfo });
     expect(decision).toMatchObject({ kind: 'refuse', reason: 'no-route' });
+  });
+});
+
+describe('explain', () => {
+  const gateway = `apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: main, namespace: shop }
+spec:
+  gatewayClassName: portico
+  listeners:
+    - { name: web, port: 8080, protocol: HTTP, hostname: "*.example.com" }
+`;
+  const posts = `apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: posts, namespace: shop }
+spec:
+  parentRefs: [{ name: main }]
+  rules:
+    - matches: [{ method: POST, path: { value: /a } }]
+      backendRefs: [{ name: web, port: 80, weight: 1 }, { name: gone, port: 80, weight: 3 }]
+    - filters: [{ type: RequestRedirect, requestRedirect: { statusCode: 301, hostname: example.org } }]
+`;
+  const objects = parseManifests([CLASS, SERVICE, gateway, posts].join('---\n'));
+  const compilation = compile(snapshotOf(objects), SETTINGS);
+  const ask = (method: string, path: string) =>
+    explain(compilation, { scheme: 'http', method, host: 'a.example.com:8080', path });
+
+  it('tells which listener has a host, which routes are passed over, and how requests are split', () => {
+    expect(ask('POST', '/a/b').steps).toEqual([
+      'Listener "web" of Gateway shop/main has "a.example.com" on port 8080: no listener has a more specific hostname, and its routes for "*.example.com" are asked.',
+      'The first route that takes "/a/b" is Prefix "/a" (HTTPRoute shop/posts, spec.rules[0].matches[0]).',
+      '1 of 4 requests go to shop/web:80.',
+      '3 of 4 requests get 500, since their backend cannot be used.',
+    ]);
+    const passed = ask('GET', '/a');
+    expect(passed.steps[1]).toMatch(/^Prefix "\/a" .* its other conditions do not take the request/);
+    expect(passed.outcome).toMatchObject({ kind: 'redirect', status: 301 });
+  });
+
+  it('says of a host that no listener has that there is no route', () => {
+    const request = { scheme: 'http', host: 'b.test:8080', path: '/' } as const;
+    expect(explain(compilation, request).outcome).toMatchObject({ kind: 'refuse', reason: 'no-route' });
   });
 });
