@@ -2,6 +2,8 @@
 export interface ServedRoute {
   /** Empty for every host. */
   readonly host: string;
+  /** Of a Gateway; undefined for the port of Portico. */
+  readonly port: number | undefined;
   readonly path: string;
   readonly pathType: string;
   readonly backend: string;
@@ -44,9 +46,10 @@ export function screen({ folder, httpPort, preferredPort, statusPort, routes }: 
   ].join('\n');
 }
 
-function rowOf({ host, path, pathType, backend, endpoints }: ServedRoute): readonly string[] {
+function rowOf({ host, port, path, pathType, backend, endpoints }: ServedRoute): readonly string[] {
   const places = endpoints === 1 ? '1 endpoint' : `${endpoints} endpoints`;
-  return [host || '(any host)', path || '/', pathType, backend, places];
+  const at = port === undefined ? '' : `:${port}`;
+  return [`${host || '(any host)'}${at}`, path || '/', pathType, backend, places];
 }
 
 /** Columns as wide as their widest cell. */
@@ -57,7 +60,8 @@ function table(rows: readonly (readonly string[])[]): readonly string[] {
   );
 }
 
-function curl(url: string, { host, path }: ServedRoute): string {
+function curl(ownUrl: string, { host, port, path }: ServedRoute): string {
+  const url = port === undefined ? ownUrl : `http://localhost:${port}`;
   const name = host.replace('*', 'pr-7');
   const header = name === '' ? '' : ` -H ${quote(`Host: ${name}`)}`;
   // -N shows a stream as it comes.

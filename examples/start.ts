@@ -21,7 +21,11 @@ const READY_WITHIN_MS = 30_000;
 
 /** The part of the answer of /routes that is shown. */
 interface RoutesAnswer {
-  readonly hosts: readonly { readonly host: string; readonly routes: readonly Route[] }[];
+  readonly hosts: readonly {
+    readonly host: string;
+    readonly port?: number;
+    readonly routes: readonly Route[];
+  }[];
   readonly backends: Readonly<Record<BackendKey, Backend>>;
 }
 
@@ -195,8 +199,13 @@ async function ready(statusPort: number, portico: ChildProcess): Promise<boolean
 async function servedRoutes(statusPort: number): Promise<readonly ServedRoute[]> {
   const response = await fetch(`http://${LOOPBACK}:${statusPort}/routes`);
   const { hosts, backends } = (await response.json()) as RoutesAnswer;
-  return hosts.flatMap(({ host, routes }) =>
-    routes.map((route) => ({ ...route, host, endpoints: backends[route.backend]?.endpoints.length ?? 0 })),
+  return hosts.flatMap(({ host, port, routes }) =>
+    routes.map((route) => ({
+      ...route,
+      host,
+      port,
+      endpoints: backends[route.backend]?.endpoints.length ?? 0,
+    })),
   );
 }
 

@@ -1,7 +1,7 @@
 import type { Compilation } from './compile/compile.ts';
 import { listProblems } from './compile/compile.ts';
 import { entries, values } from '../model/sharded-map.ts';
-import type { HostRoutes, Route, RouteTable } from './table.ts';
+import type { GatewayPort, HostRoutes, Route, RouteTable } from './table.ts';
 
 /** The routes of a host in the order of their paths, and of one path in the order in which they are asked. */
 export function* routesOf(host: HostRoutes): Generator<Route> {
@@ -76,10 +76,11 @@ export function* countTableInSteps(table: RouteTable): Generator<void, TableCoun
 /** What `/routes` shows: everything that is served, as pieces of JSON with a line for each route, backend and problem. */
 export function* tableJson(compilation: Compilation): Generator<string> {
   const { table } = compilation;
+  const portOf = portsByHost(table);
   const hosts = [...hostsOf(table)].sort((a, b) => (a.host < b.host ? -1 : 1));
   const backends = [...entries(table.backends)].sort(([a], [b]) => (a < b ? -1 : 1));
   yield `{"generation":${table.generation},"hosts":[`;
-  yield* separated(hosts, hostJson);
+  yield* separated(hosts, (host) => hostJson(host, portOf.get(host)));
   yield `],\n"defaultRoute":${JSON.stringify(table.defaultRoute)},\n"backends":{`;
   yield* separated(backends, function* ([key, backend]) {
     yield `${JSON.stringify(key)}:${JSON.stringify(backend)}`;
@@ -91,9 +92,20 @@ export function* tableJson(compilation: Compilation): Generator<string> {
   yield ']}\n';
 }
 
-function* hostJson(host: HostRoutes): Generator<string> {
+/** Where the hosts of Gateways are served. */
+function portsByHost({ ports }: RouteTable): ReadonlyMap<HostRoutes, GatewayPort> {
+  const found = new Map<HostRoutes, GatewayPort>();
+  for (const port of values(ports)) for (const host of values(port.hosts)) found.set(host, port);
+  return found;
+}
+
+function* hostJson(host: HostRoutes, port: GatewayPort | undefined): Generator<string> {
+  const { listener } = host.gateway ?? {};
+  const at = port
+    ? `"listener":${JSON.stringify(listener)},"address":${JSON.stringify(port.address)},"port":${port.port},`
+    : '';
   const clients = host.clients ? `"clients":${JSON.stringify(host.clients)},` : '';
-  yield `{"host":${JSON.stringify(host.host)},${clients}"routes":[`;
+  yield `{"host":${JSON.stringify(host.host)},${at}${clients}"routes":[`;
   yield* separated(routesOf(host), function* (route) {
     yield JSON.stringify(route);
   });
