@@ -1,3 +1,4 @@
+import { compactList } from './compact.ts';
 import type { NameRules } from './refused-addresses.ts';
 import { type EndpointIds, NO_ENDPOINTS } from './lost-readiness.ts';
 import {
@@ -158,6 +159,6 @@ export class ObjectReader {
 
   /** What was asked for so far, sorted. */
   dependencies(): readonly Dependency[] {
-    return [...this.#dependencies].toSorted();
+    return compactList([...this.#dependencies].sort());
   }
 }

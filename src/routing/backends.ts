@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { compactList } from '../model/compact.ts';
 import { refusedAddress, refusedName } from '../model/refused-addresses.ts';
 import { CLUSTER_IP } from './cluster-ip.ts';
 import { type ServicePort, portsOfService, suffixOf } from './port-index.ts';
@@ -33,7 +34,7 @@ export function compileBackend(
   settings: CompileSettings,
 ): CompiledBackend {
   const { backend, problems } = resolveBackend(key, objects, settings);
-  const kept = firstOfEachCode(problems, MAX_PROBLEMS + 1);
+  const kept = compactList(firstOfEachCode(problems, MAX_PROBLEMS + 1));
   return { backend, problems: kept, dependencies: objects.dependencies() };
 }
 

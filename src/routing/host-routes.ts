@@ -7,6 +7,7 @@ import { separatePatterns, withPatterns } from './host-patterns.ts';
 import type { PathSlot } from './path-tree.ts';
 import { byPrecedence } from './precedence.ts';
 import { splitRoutes } from './split-routes.ts';
+import { compactMap } from '../model/compact.ts';
 import { type Problem, problem } from '../model/problem.ts';
 import { CATCH_ALL, type Scope, describeScope, scopeHost } from './scope.ts';
 import {
@@ -55,7 +56,7 @@ export function scopeRoutes(
   const canaries = everyone.slice(claimants.length);
   if (oldestFirst.length === 0) {
     splitRoutes(scope, new Map(), null, canaries, tellCanary);
-    return { routes: null, namespace: '', conflicts };
+    return { routes: null, namespace: '', conflicts: compactMap(conflicts) };
   }
   const objects = new Map(oldestFirst.map((claims) => [claims.ingress, claims.object]));
   const report: Report = (loser, winner, code, field, message) => {
@@ -109,7 +110,7 @@ export function scopeRoutes(
     ...(clients && { clients }),
     ...(passthrough !== null && { passthrough }),
   };
-  return { routes, namespace: routes.namespace, conflicts };
+  return { routes, namespace: routes.namespace, conflicts: compactMap(conflicts) };
 }
 
 /**

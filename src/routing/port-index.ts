@@ -7,22 +7,27 @@ export interface ServicePort {
   readonly port: UntypedObject;
 }
 
+/** To read so few entries again takes less than to remember what they said. */
+const FEW = 8;
+
 const servicePorts = new WeakMap<object, ReadonlyMap<string, ServicePort>>();
 
 /**
  * The TCP ports of a Service by number and by name, as an Ingress may write them, and its UDP ports with `/udp` after
- * both; the first of several counts. Made once per object: 2,000 paths may name the ports of one Service, and it may have as many.
+ * both; the first of several counts. Where there are many, made once per object: 2,000 paths may name the ports of one Service.
  */
 export function portsOfService(service: Service): ReadonlyMap<string, ServicePort> {
   const object = asObject(service);
+  const listed = asArray(asObject(object['spec'])['ports']);
+  if (listed.length <= FEW) return indexPorts(listed);
   let ports = servicePorts.get(object);
-  if (!ports) servicePorts.set(object, (ports = indexService(object)));
+  if (!ports) servicePorts.set(object, (ports = indexPorts(listed)));
   return ports;
 }
 
-function indexService(service: UntypedObject): ReadonlyMap<string, ServicePort> {
+function indexPorts(listed: readonly unknown[]): ReadonlyMap<string, ServicePort> {
   const ports = new Map<string, ServicePort>();
-  for (const [index, entry] of asArray(asObject(service['spec'])['ports']).entries()) {
+  for (const [index, entry] of listed.entries()) {
     const port = asObject(entry);
     const { name, port: number, protocol } = port;
     const suffix = suffixOf(protocol);
@@ -57,9 +62,10 @@ export interface SliceIndex {
 
 const slices = new WeakMap<object, SliceIndex>();
 
-/** Made once per object. */
+/** Where it lists much, made once per object. */
 export function indexOfSlice(slice: EndpointSlice): SliceIndex {
   const object = asObject(slice);
+  if (asArray(object['endpoints']).length + asArray(object['ports']).length <= FEW) return indexSlice(object);
   let index = slices.get(object);
   if (!index) slices.set(object, (index = indexSlice(object)));
   return index;

@@ -9,6 +9,7 @@ import { type HostRegexes, hostRegexes } from './host-regexes.ts';
 import { hostOwner, mayHave, notOwner, wildcardAbove } from './host-owner.ts';
 import { type ScopeRoutes, scopeRoutes } from '../host-routes.ts';
 import { type ReverseIndex, type IndexUpdate, updateIndex } from '../../model/reverse-index.ts';
+import { compactMap } from '../../model/compact.ts';
 import type { ObjectKey } from '../../model/objects.ts';
 import type { Problem } from '../../model/problem.ts';
 import { byAge } from '../precedence.ts';
@@ -77,7 +78,7 @@ export function compileScopes(
     const owner = hostOwner(scope, hostOwnership, claimants);
     if (owner === null) {
       const routes = isolated(scope, all, canaries, shared, faults);
-      fresh.set(scope, { ...routes, conflicts: new Map([...routes.conflicts, ...yielded]) });
+      fresh.set(scope, { ...routes, conflicts: compactMap(new Map([...routes.conflicts, ...yielded])) });
       continue;
     }
     const having = all.filter((each) => mayHave(each, owner));
@@ -86,7 +87,8 @@ export function compileScopes(
     for (const each of all) {
       if (!mayHave(each, owner)) conflicts.set(each.ingress, [notOwner(scope, each, owner)]);
     }
-    fresh.set(scope, { ...routes, namespace: owner.claims.object.namespace ?? '', conflicts });
+    const { namespace = '' } = owner.claims.object;
+    fresh.set(scope, { ...routes, namespace, conflicts: compactMap(conflicts) });
   }
   shareTrees(from.scopes, fresh);
 

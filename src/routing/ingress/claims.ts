@@ -1,5 +1,6 @@
 import { clientAuthOf, readAnnotations } from './annotations.ts';
 import { byClusterIp } from '../cluster-ip.ts';
+import { compactList, compactMap, compactSet } from '../../model/compact.ts';
 import { isAbsent, asObject, isObject, isPortNumber, asArray, asString } from '../../model/untyped.ts';
 import type { CanaryConfig } from '../../policies/canary.ts';
 import type { ClientAuth } from '../../policies/client-certificate.ts';
@@ -164,17 +165,19 @@ export function readClaims(
     age,
     makesPatterns: patterns === 'host',
     use: useOf(scopes, annotations.globs, tls),
-    policySecrets: policySecrets(policies),
-    tls,
+    policySecrets: compactList(policySecrets(policies)),
+    tls: compactMap(tls),
     dependencies: objects.dependencies(),
     // One more than are listed, so that it is said that there are more.
     problems:
-      problems.length > MAX_PROBLEMS ? firstOfEachCode(sortProblems(problems), MAX_PROBLEMS + 1) : problems,
+      problems.length > MAX_PROBLEMS
+        ? firstOfEachCode(sortProblems(problems), MAX_PROBLEMS + 1)
+        : compactList(problems),
+    yields: compactSet(yields),
   };
-  if (!config)
-    return { ...common, scopes, yields, canary: null, defaultRoute, clients: clientAuthOf(policies) };
+  if (!config) return { ...common, scopes, canary: null, defaultRoute, clients: clientAuthOf(policies) };
   const canary = { config, policies, scopes, defaultRoute };
-  return { ...common, scopes: new Map(), yields, canary, defaultRoute: null, clients: null };
+  return { ...common, scopes: new Map(), canary, defaultRoute: null, clients: null };
 }
 
 /** An Ingress that claims nothing, and the problems that say why. */
@@ -232,7 +235,7 @@ function readScopes(
     const ofHost = scopes.get(rule.scope) ?? [];
     scopes.set(rule.scope, ofHost);
     for (const [index, path] of rule.paths.entries()) {
-      const field = `${rule.field}.http.paths[${index}]`;
+      const field = pathField(rule.index, index);
       if (order === TENANT_LIMITS.pathsPerIngress) {
         const message = `An Ingress may have ${TENANT_LIMITS.pathsPerIngress} paths; this one and all after it are not served: move them to another Ingress.`;
         problems.push(problem('error', 'TooManyPaths', object, field, message));
@@ -250,8 +253,19 @@ function readScopes(
   return scopes;
 }
 
+/** So many rules, and paths of a rule, share the texts that say where they are. */
+const SHARED_FIELDS = 64;
+const pathFields: string[][] = [];
+
+/** The same text for all Ingresses: a cluster has ten thousands of paths, and nearly all of them are among the first. */
+function pathField(rule: number, path: number): string {
+  if (rule >= SHARED_FIELDS || path >= SHARED_FIELDS) return `spec.rules[${rule}].http.paths[${path}]`;
+  const ofRule = (pathFields[rule] ??= []);
+  return (ofRule[path] ??= `spec.rules[${rule}].http.paths[${path}]`);
+}
+
 interface Rule {
-  readonly field: string;
+  readonly index: number;
   readonly scope: Scope;
   readonly paths: readonly unknown[];
 }
@@ -259,16 +273,15 @@ interface Rule {
 /** The rules whose host can be served. */
 function* readRules(rules: unknown, object: ObjectReference, problems: Problem[]): Generator<Rule> {
   for (const [index, rule] of asArray(rules).entries()) {
-    const field = `spec.rules[${index}]`;
     if (index >= TENANT_LIMITS.rulesPerIngress) {
       const message = `An Ingress may have ${TENANT_LIMITS.rulesPerIngress} rules; this one and all after it are not served: move them to another Ingress.`;
-      problems.push(problem('error', 'TooManyRules', object, field, message));
+      problems.push(problem('error', 'TooManyRules', object, `spec.rules[${index}]`, message));
       return;
     }
     if (!isObject(rule)) continue;
     const host = isAbsent(rule['host']) ? '' : asString(rule['host']);
     if (host === undefined || (host !== '' && hostFault(host) !== null)) continue;
-    yield { field, scope: host === '' ? HOSTLESS : host, paths: asArray(asObject(rule['http'])['paths']) };
+    yield { index, scope: host === '' ? HOSTLESS : host, paths: asArray(asObject(rule['http'])['paths']) };
   }
 }
 
