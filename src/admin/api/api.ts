@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type {
   BackendRow,
   Check,
@@ -31,7 +32,7 @@ import {
 import { type ServedCertificate, certificateRow, servedCertificates } from './certificate-list.ts';
 import { explanationView } from './explain-view.ts';
 import { KeptList, type ListOf } from './kept-list.ts';
-import { countAll } from './overview.ts';
+import { type OverviewCounts, countAll } from './overview.ts';
 import { allProblems, countByNamespace, problemFilter, problemRow } from './problem-list.ts';
 import { Query } from './query.ts';
 import {
@@ -129,6 +130,14 @@ export class Api {
   readonly #backendParts = new UnlessChanged<Parameters<typeof allBackends>[0]>();
   readonly #problemParts = new UnlessChanged<Parameters<typeof allProblems>[0]>();
   readonly #certificateParts = new UnlessChanged<Parameters<typeof servedCertificates>[0]>();
+  readonly #compilationParts = new UnlessChanged<{
+    compilation: Compilation;
+    problems: readonly Problem[];
+  }>();
+  readonly #namespaces = new WeakMap<object, ProblemPage['namespaces']>();
+  #readProblems: readonly Problem[] = [];
+  readonly #countParts = new UnlessChanged<Parameters<typeof countAll>[0]>();
+  readonly #counts = new WeakMap<object, OverviewCounts>();
   readonly #endpoints: Readonly<Record<string, (request: ApiRequest, query: Query) => Promise<ApiResponse>>>;
 
   constructor(sources: ApiSources) {
@@ -174,7 +183,10 @@ export class Api {
       await this.#problemList(compilation),
       await this.#certificateList(compilation),
     ];
-    const counts = await this.#turns.run(countAll(routes.all, backends.all, problems.all), signal);
+    const lists = { routes: routes.all, backends: backends.all, problems: problems.all };
+    const same = this.#countParts.of(lists);
+    const counts = this.#counts.get(same) ?? (await this.#turns.run(countAll(same), signal));
+    this.#counts.set(same, counts);
     const [first] = certificates.all;
     const all = checks();
     const body: Overview = {
@@ -295,7 +307,9 @@ export class Api {
     if (bad) return bad;
     const isAll = Object.values(filter).every((value) => value === '' || value === false);
     const found = await list.filtered(isAll ? '' : JSON.stringify(filter), problemFilter(filter), signal);
-    const namespaces = await this.#turns.run(countByNamespace(list.all), signal);
+    const namespaces =
+      this.#namespaces.get(list) ?? (await this.#turns.run(countByNamespace(list.all), signal));
+    this.#namespaces.set(list, namespaces);
     const body: ProblemPage = {
       ...pageOf(this.#problemParts.version, found, page, (each) => problemRow(each, this.#sources.locate)),
       namespaces,
@@ -322,14 +336,20 @@ export class Api {
     return answerOf(body, tag);
   }
 
-  async #explain(compilation: Compilation, query: Query, { signal }: ApiRequest): Promise<ApiResponse> {
+  async #explain(
+    compilation: Compilation,
+    query: Query,
+    { signal, knownTag }: ApiRequest,
+  ): Promise<ApiResponse> {
     const parsed = parseUrl(query.text('url'));
     if (parsed.kind === 'invalid') query.errors.push(`url: ${parsed.reason}`);
-    const bad = finished(query);
+    // All that is asked is of the compilation, and of what was read for it.
+    const tag = this.#tag('e', this.#compilationVersion(compilation));
+    const bad = finished(query) ?? unmodified(tag, knownTag);
     if (bad || parsed.kind === 'invalid') return bad ?? NOT_COMPILED;
-    const { redirect, health, locate, sourceProblems } = this.#sources;
+    const { redirect, health, locate } = this.#sources;
     const problems = (subjects: ReadonlySet<string>): readonly Problem[] => [
-      ...sourceProblems(),
+      ...this.#sourceProblems(),
       ...[...subjects].flatMap((subject) => get(compilation.problems, subject) ?? []),
     ];
     const explained = await this.#turns.run(
@@ -346,7 +366,7 @@ export class Api {
       ),
       signal,
     );
-    return answerOf({ generation: compilation.table.generation, explanation: explained });
+    return answerOf({ generation: compilation.table.generation, explanation: explained }, tag);
   }
 
   #traffic(query: Query): ApiResponse {
@@ -362,6 +382,19 @@ export class Api {
     return answerOf(body);
   }
 
+  /** The same list for as long as it says the same: a source may make one whenever it is asked. */
+  #sourceProblems(): readonly Problem[] {
+    const next = this.#sources.sourceProblems();
+    if (!isDeepStrictEqual(this.#readProblems, next)) this.#readProblems = next;
+    return this.#readProblems;
+  }
+
+  /** Another one for each compilation, and for each change of what is wrong with reading. */
+  #compilationVersion(compilation: Compilation): number {
+    this.#compilationParts.of({ compilation, problems: this.#sourceProblems() });
+    return this.#compilationParts.version;
+  }
+
   #routeList({ table }: Pick<Compilation, 'table'>): Promise<ListOf<ServedRoute>> {
     const { hosts, wildcards, globs, hostRegexes, hostless, defaultRoute, ports, streams } = table;
     const parts = { hosts, wildcards, globs, hostRegexes, hostless, defaultRoute, ports, streams };
@@ -373,7 +406,7 @@ export class Api {
   }
 
   #problemList({ problems }: Pick<Compilation, 'problems'>): Promise<ListOf<Problem>> {
-    const parts = { source: this.#sources.sourceProblems(), compiled: problems };
+    const parts = { source: this.#sourceProblems(), compiled: problems };
     return this.#problems.of(this.#problemParts.of(parts));
   }
 

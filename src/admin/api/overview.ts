@@ -9,12 +9,14 @@ export type OverviewCounts = Pick<
   'hosts' | 'routes' | 'backends' | 'lastResort' | 'problems' | 'conflicts'
 >;
 
+export interface Lists {
+  readonly routes: readonly ServedRoute[];
+  readonly backends: readonly Backend[];
+  readonly problems: readonly Problem[];
+}
+
 /** Counts what is listed. `routes` are in the order of their hosts. */
-export function* countAll(
-  routes: readonly ServedRoute[],
-  backends: readonly Backend[],
-  problems: readonly Problem[],
-): Generator<void, OverviewCounts> {
+export function* countAll({ routes, backends, problems }: Lists): Generator<void, OverviewCounts> {
   let hosts = 0;
   let before = '';
   for (const { kind, host, listener } of routes) {
