@@ -10,6 +10,7 @@ import { ObjectView } from './object.tsx';
 import { OverviewView } from './overview.tsx';
 import { type Place, linkTo, usePlace } from './place.ts';
 import { Problems } from './problems.tsx';
+import { Requests } from './requests.tsx';
 import { Routes } from './routes.tsx';
 import { System } from './system.tsx';
 
@@ -30,6 +31,7 @@ const TABS: readonly Tab[] = [
   { view: 'conflicts', name: 'Conflicts', count: ({ conflicts }) => conflicts },
   { view: 'backends', name: 'Backends', count: ({ backends }) => backends },
   { view: 'certificates', name: 'Certificates', count: ({ certificates }) => certificates },
+  { view: 'requests', name: 'Requests', count: () => null },
   { view: 'system', name: 'System', count: () => null },
 ];
 
@@ -113,6 +115,8 @@ function View({
       return <Backends place={place} />;
     case 'certificates':
       return <Certificates place={place} />;
+    case 'requests':
+      return <Requests place={place} keeps={overview?.keepsRequests ?? null} />;
     case 'system':
       return <System overview={overview} />;
     case 'object':

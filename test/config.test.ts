@@ -112,6 +112,7 @@ const VALUES: Readonly<Record<string, readonly [written: string, read: object]>>
   'status-port': ['0', { statusPort: 0 }],
   'status-socket': ['/run/status.sock', { statusSocket: '/run/status.sock' }],
   'admin-socket': ['/run/admin.sock', { adminSocket: '/run/admin.sock' }],
+  'recent-requests': ['200', { recentRequests: 200 }],
   'admin-address': ['[::1]:9000', { adminAddress: { host: '::1', port: 9000 } }],
   'trusted-proxies': ['10.0.0.0/8', { trustedProxies: ['10.0.0.0/8'] }],
   'rate-limit-store': [
@@ -180,6 +181,7 @@ it.each([
     '0.0.0.0:9000',
     'the admin API asks nobody who they are; write one such as 127.0.0.1:10253',
   ],
+  ['recent-requests', '1001', "'1001' is not a number from 0 to 1000"],
   ['admin-address', 'localhost:9000', 'is not a loopback address with a port'],
   ['admin-address', '127.0.0.1:0', 'is not a loopback address with a port'],
   ['https-port', '-1', 'give a number from 0 to 65535'],

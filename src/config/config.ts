@@ -12,6 +12,7 @@ import { COMPILE_FLAGS, CLEANUP_FLAGS, PUBLISH_FLAGS, RUN_FLAGS } from './flags.
 import {
   type AdminAddress,
   adminAddress,
+  recentRequests,
   nonEmptyText,
   boolean,
   oneOf,
@@ -138,6 +139,8 @@ export interface Config extends CompileConfig {
   readonly statusSocket: string | null;
   /** A Unix socket for the admin API. */
   readonly adminSocket: string | null;
+  /** Of each thread, kept for the admin API. */
+  readonly recentRequests: number;
   /** `auto` is any loopback port; null for none. */
   readonly adminAddress: AdminAddress;
   readonly trustedProxies: readonly string[];
@@ -184,6 +187,7 @@ export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult
     statusPort: read.one('status-port', port(0)),
     statusSocket: read.optional('status-socket', nonEmptyText),
     adminSocket: read.optional('admin-socket', nonEmptyText),
+    recentRequests: read.one('recent-requests', recentRequests),
     adminAddress: readAdminAddress(read, compiled.source.kind),
     trustedProxies: read.many('trusted-proxies', cidr),
     engine: read.one('engine', oneOf(ENGINES)),

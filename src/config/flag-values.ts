@@ -67,6 +67,11 @@ export const healthCheckPath: Parse<string | null> = (given) => {
 export const ipAddress: Parse<string> = (given) =>
   isIP(given) ? { value: given } : { error: `'${given}' is not an IP address; names are not resolved here` };
 
+export const recentRequests: Parse<number> = (given) =>
+  /^\d{1,4}$/.test(given) && Number(given) <= 1_000
+    ? { value: Number(given) }
+    : { error: `'${given}' is not a number from 0 to 1000` };
+
 /** Where the admin API listens: `auto` is for the caller to resolve, `off` is null. */
 export type AdminAddress = 'auto' | { readonly host: string; readonly port: number } | null;
 

@@ -368,6 +368,14 @@ export const RUN_FLAGS: readonly Flag[] = [
     group: 'Listening',
   },
   {
+    name: 'recent-requests',
+    value: '<n>',
+    default: '0',
+    description:
+      'keep the last n requests of each data-plane thread, at most 1000, for the admin API: addresses of clients, hosts, paths and queries, in which what looks like a credential is left out',
+    group: 'Listening',
+  },
+  {
     name: 'admin-address',
     value: '<auto|off|ip:port>',
     default: 'auto',

@@ -1,4 +1,4 @@
-import type { EndpointRow, ThreadRow, WatchRow } from '../admin/api/answers.ts';
+import type { EndpointRow, RequestRow, ThreadRow, WatchRow } from '../admin/api/answers.ts';
 import type { ApiSources } from '../admin/api/api.ts';
 import { type AdminServer, createAdminServer } from '../admin/admin-server.ts';
 import { healthCheck, httpsRedirect } from '../config/compile-settings.ts';
@@ -104,6 +104,7 @@ function sourcesOf(
     watches: () => source.states().map(watchRow),
     threads: () => threadRows(dataPlane),
     endpointHealth: (backends, limit) => endpointHealth(dataPlane, backends, limit),
+    requests: config.recentRequests === 0 ? null : (limit) => recentRequests(dataPlane, limit),
     traffic: () => traffic.figures(),
   };
 }
@@ -125,6 +126,19 @@ async function threadRows(dataPlane: DataPlane): Promise<readonly ThreadRow[]> {
     clientConnections: answer?.gauges.clientConnections ?? null,
     upstreamConnections: answer?.gauges.upstreamConnections ?? null,
   }));
+}
+
+async function recentRequests(dataPlane: DataPlane, limit: number): Promise<readonly RequestRow[]> {
+  const all = await dataPlane.inspect({ kind: 'requests', limit });
+  return all
+    .flatMap(({ answer }) => answer ?? [])
+    .sort((a, b) => b.startedAt - a.startedAt)
+    .slice(0, limit)
+    .map(({ startedAt, durationMs, ...rest }) => ({
+      startedAt: new Date(startedAt).toISOString(),
+      durationMs: Math.round(durationMs * 100) / 100,
+      ...rest,
+    }));
 }
 
 type Health = NonNullable<EndpointRow['health']>;

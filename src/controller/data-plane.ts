@@ -147,6 +147,7 @@ export function startDataPlane(options: DataPlaneOptions): DataPlane {
       strictTransportSecurity: config.hsts,
       returnRequestId: config.returnRequestId,
       accessLog: accessLogFormat(config.accessLog),
+      recentRequests: config.recentRequests,
       limitStore: config.rateLimitStore,
     },
     addresses: [

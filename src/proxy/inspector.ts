@@ -3,6 +3,7 @@ import type { EngineGauges } from './engine.ts';
 import type { EndpointHealth, Endpoints } from './balance/endpoint-pool.ts';
 import type { ExchangeRecord } from './exchange-record.ts';
 import { LiveTraffic, type TrafficTable } from './live-traffic.ts';
+import { type RecentRequest, RecentRequests } from './recent-requests.ts';
 import type { BackendKey } from '../routing/table.ts';
 
 /** What the control thread asks of a data-plane thread for somebody who looks at it. Plain data, as the answers are. */
@@ -11,12 +12,15 @@ export type Question =
   | { readonly kind: 'traffic' }
   /** How the first endpoints of each of these backends fare; backends that are not in the table are left out. */
   | { readonly kind: 'endpoints'; readonly backends: readonly BackendKey[]; readonly limit: number }
-  | { readonly kind: 'thread' };
+  | { readonly kind: 'thread' }
+  /** The newest requests, if any are kept. */
+  | { readonly kind: 'requests'; readonly limit: number };
 
 export interface Answers {
   readonly traffic: TrafficTable;
   readonly endpoints: readonly (readonly [BackendKey, readonly EndpointHealth[]])[];
   readonly thread: ThreadFigures;
+  readonly requests: readonly RecentRequest[];
 }
 
 export type Answer = {
@@ -35,22 +39,27 @@ export interface InspectorOptions {
   readonly endpoints: Endpoints;
   readonly gauges: () => EngineGauges;
   readonly now: () => number;
+  /** How many requests are kept to be shown; 0 for none. */
+  readonly recentRequests: number;
 }
 
 /** Answers questions about one data-plane thread, and counts what they need. */
 export class Inspector {
   readonly #options: InspectorOptions;
   readonly #traffic: LiveTraffic;
+  readonly #recent: RecentRequests;
   #lastLoop = performance.eventLoopUtilization();
 
   constructor(options: InspectorOptions) {
     this.#options = options;
     this.#traffic = new LiveTraffic(() => performance.now());
+    this.#recent = new RecentRequests(options.recentRequests);
   }
 
   /** Called for each exchange that is over. */
   count(exchange: ExchangeRecord): void {
     this.#traffic.count(exchange);
+    this.#recent.add(exchange);
   }
 
   answer(question: Question): Answer {
@@ -65,6 +74,8 @@ export class Inspector {
         );
         return { kind: 'endpoints', value };
       }
+      case 'requests':
+        return { kind: 'requests', value: this.#recent.newest(question.limit) };
       case 'thread': {
         const loop = performance.eventLoopUtilization();
         const { utilization } = performance.eventLoopUtilization(loop, this.#lastLoop);

@@ -24,6 +24,7 @@ const SOURCES: ApiSources = {
   watches: () => [],
   threads: async () => [],
   endpointHealth: async () => new Map(),
+  requests: null,
   traffic: () => null,
 };
 const PAGE = '<!doctype html><style>b{color:red}</style><script type="module">1+1</script>';

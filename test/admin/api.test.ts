@@ -42,6 +42,7 @@ function apiOf(compilation: Compilation | null, more: Partial<ApiSources> = {}):
     watches: () => [],
     threads: async () => [],
     endpointHealth: async () => new Map(),
+    requests: null,
     traffic: () => null,
     ...more,
   });

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bundlePage } from '../../scripts/page.ts';
 import { CHROMIUM, type Tab, openTab } from '../support/chromium.ts';
@@ -134,7 +133,5 @@ describe.skipIf(CHROMIUM === undefined)('the admin page in Chromium', () => {
       );
     }
     expect(tab.faults).toEqual([]);
-    const folderOfShots = process.env['PORTICO_SCREENSHOTS'];
-    if (folderOfShots !== undefined) await tab.screenshot(join(folderOfShots, 'admin-page.png'));
   });
 });

@@ -6,6 +6,7 @@ import type {
   BackendRow,
   Overview,
   Page,
+  RequestRow,
   RouteRow,
   ThreadRow,
   Traffic,
@@ -41,7 +42,7 @@ describe('the admin API of a running Portico', () => {
     await folder.put('all.yaml', manifest(INGRESS_CLASS, ...objects));
     daemon = startDaemon({
       args: [
-        ...['--manifests', folder.path, '--workers', '2'],
+        ...['--manifests', folder.path, '--workers', '2', '--recent-requests', '3'],
         ...['--admin-socket', socketPath, '--admin-address', `127.0.0.1:${port}`],
       ],
     });
@@ -92,6 +93,18 @@ describe('the admin API of a running Portico', () => {
       health: { threads: 2, inFlight: 0 },
     });
     expect(items[0]?.endpoints[0]?.health?.latencyMs).toBeGreaterThan(0);
+  });
+
+  it('keeps the newest requests of each thread, without what looks like a credential', async () => {
+    for (let asked = 0; asked < 12; asked++) await daemon.request('shop.test', `/r${asked}?token=abc&a=b`);
+    const { items } = await ask<{ items: RequestRow[] }>('requests?filter=shop.test');
+    expect(items.length).toBeGreaterThanOrEqual(3);
+    expect(items.length).toBeLessThanOrEqual(6);
+    expect(items[0]).toMatchObject({
+      ...{ method: 'GET', host: 'shop.test', target: '/r11?token=REDACTED&a=b', status: 200, attempts: 1 },
+      ...{ route: 'Ingress/default/shop/spec.rules[0].http.paths[0]', endpoint: pod.endpoint },
+    });
+    expect(JSON.stringify(items)).not.toContain('abc');
   });
 
   it('is not reached through the data plane', async () => {

@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
@@ -26,7 +26,6 @@ export interface Tab extends AsyncDisposable {
   /** Types into what has the focus. */
   type(text: string): Promise<void>;
   colours(scheme: 'light' | 'dark'): Promise<void>;
-  screenshot(file: string): Promise<void>;
   /** What went wrong in the page: exceptions, errors of the console, dialogs, refusals of its content policy. */
   readonly faults: readonly string[];
 }
@@ -145,10 +144,6 @@ export async function openTab(size = { width: 1280, height: 800 }): Promise<Tab>
       void (await call('Emulation.setEmulatedMedia', {
         features: [{ name: 'prefers-color-scheme', value }],
       })),
-    async screenshot(file) {
-      const { data } = (await call('Page.captureScreenshot')) as unknown as { data: string };
-      writeFileSync(file, Buffer.from(data, 'base64'));
-    },
     async [Symbol.asyncDispose]() {
       const closed = happens(child, 'close');
       // With all the processes that it has started.

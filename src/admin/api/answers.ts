@@ -32,6 +32,8 @@ export interface Overview {
   readonly certificates: number;
   /** The certificate that expires first; null when there is none. */
   readonly firstExpiry: { readonly host: string; readonly secret: string; readonly notAfter: string } | null;
+  /** Whether recent requests are kept. */
+  readonly keepsRequests: boolean;
   /** Of all requests in the last seconds; null until there are figures. */
   readonly traffic: Rates | null;
 }
@@ -207,6 +209,27 @@ export interface ThreadRow {
   readonly inFlight: number | null;
   readonly clientConnections: number | null;
   readonly upstreamConnections: number | null;
+}
+
+/** A request that is over. What looked like a credential in its query is `REDACTED`. */
+export interface RequestRow {
+  readonly startedAt: string;
+  readonly durationMs: number;
+  readonly client: string;
+  readonly method: string;
+  readonly scheme: string;
+  readonly host: string;
+  readonly target: string;
+  readonly httpVersion: string;
+  readonly status: number;
+  /** The id of a route; empty where no route took it. */
+  readonly route: string;
+  readonly backend: string;
+  readonly endpoint: string;
+  readonly attempts: number;
+  readonly requestId: string;
+  /** Why Portico itself answered, or ended it. */
+  readonly detail: string;
 }
 
 /** The busiest routes and backends of the last seconds. */

@@ -6,6 +6,7 @@ import type {
   Page,
   ProblemPage,
   Rates,
+  RequestRow,
   RouteDetail,
   RouteRow,
   ThreadRow,
@@ -34,7 +35,7 @@ import { explanationView } from './explain-view.ts';
 import { KeptList, type ListOf } from './kept-list.ts';
 import { type OverviewCounts, countAll } from './overview.ts';
 import { allProblems, countByNamespace, problemFilter, problemRow } from './problem-list.ts';
-import { Query } from './query.ts';
+import { MAX_ITEMS, Query } from './query.ts';
 import {
   type ServedRoute,
   backendKeysOf,
@@ -69,6 +70,8 @@ export interface ApiSources {
     backends: readonly BackendKey[],
     limit: number,
   ): Promise<ReadonlyMap<BackendKey, EndpointHealths>>;
+  /** The newest requests of all threads, the newest first; null where none are kept. */
+  requests: ((limit: number) => Promise<readonly RequestRow[]>) | null;
   /** Null while nothing is counted yet. Requests are counted from the first call on, for a while. */
   traffic(): LiveFigures | null;
 }
@@ -156,6 +159,7 @@ export class Api {
       certificates: compiled((...args) => this.#certificatePage(...args)),
       explain: compiled((...args) => this.#explain(...args)),
       traffic: (_, query) => Promise.resolve(this.#traffic(query)),
+      requests: (_, query) => this.#requests(query),
       watches: (_, query) => Promise.resolve(finished(query) ?? answerOf({ items: sources.watches() })),
       threads: async (_, query) => finished(query) ?? answerOf({ items: await sources.threads() }),
     };
@@ -202,6 +206,7 @@ export class Api {
         first?.secret && first.notAfter !== null
           ? { host: first.host, secret: first.secret, notAfter: new Date(first.notAfter).toISOString() }
           : null,
+      keepsRequests: this.#sources.requests !== null,
       traffic: traffic()?.total ?? null,
     };
     return answerOf(body);
@@ -367,6 +372,21 @@ export class Api {
       signal,
     );
     return answerOf({ generation: compilation.table.generation, explanation: explained }, tag);
+  }
+
+  async #requests(query: Query): Promise<ApiResponse> {
+    const filter = query.text('filter').trim().toLowerCase();
+    const bad = finished(query);
+    if (bad) return bad;
+    const { requests } = this.#sources;
+    if (requests === null) {
+      const reason = 'no requests are kept: start Portico with --recent-requests 200';
+      return { kind: 'refused', status: 404, reason };
+    }
+    const all = await requests(MAX_ITEMS);
+    const takes = ({ host, target, status, route, client, requestId }: RequestRow): boolean =>
+      `${host}${target} ${status} ${route} ${client} ${requestId}`.toLowerCase().includes(filter);
+    return answerOf({ items: all.filter(takes) });
   }
 
   #traffic(query: Query): ApiResponse {

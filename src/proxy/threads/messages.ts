@@ -46,6 +46,8 @@ export interface ThreadSettings {
   /** Whether clients get the X-Request-ID of their request. */
   readonly returnRequestId?: boolean;
   readonly accessLog: AccessLogFormat;
+  /** How many requests each thread keeps to be shown; none when absent. */
+  readonly recentRequests?: number;
   /** Null where every replica counts by itself. */
   readonly limitStore?: LimitStoreAddress | null;
 }

@@ -116,7 +116,12 @@ export async function serve(): Promise<void> {
     descriptorsReportedAt = performance.now();
     send({ kind: 'out-of-descriptors' });
   };
-  const inspector = new Inspector({ endpoints, gauges: () => engine.gauges(), now: Date.now });
+  const inspector = new Inspector({
+    endpoints,
+    gauges: () => engine.gauges(),
+    now: Date.now,
+    recentRequests: settings.recentRequests ?? 0,
+  });
   const streamContext: StreamContext = {
     endpoints,
     limits: settings.limits,
