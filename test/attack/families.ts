@@ -1,3 +1,4 @@
+import { adminApi } from './families/admin-api.ts';
 import { connections } from './families/connections.ts';
 import { http2 } from './families/http2.ts';
 import { proxyProtocol } from './families/proxy-protocol.ts';
@@ -16,5 +17,6 @@ export const families: readonly Family[] = [
   proxyProtocol,
   connections,
   statusPort,
+  adminApi,
   tenants,
 ];
