@@ -53,7 +53,7 @@ async function serve(ingresses: number, upstreamPort: number): Promise<void> {
   const api = await startApiServer({ objects, streamingList: true });
   let sent = 0;
   const counter = createServer((client: Socket) => {
-    const server = connect(api.port, '127.0.0.1');
+    const server = connect(api.port, new URL(api.url).hostname);
     server.on('data', (chunk: Buffer) => (sent += chunk.length));
     client.pipe(server).pipe(client);
     for (const end of [client, server]) end.on('error', () => [client, server].map((each) => each.destroy()));
@@ -91,7 +91,7 @@ async function serve(ingresses: number, upstreamPort: number): Promise<void> {
   // An idle watch gets a bookmark about once a minute, as a real one does.
   setInterval(() => api.bookmark(), 60_000);
   const { port } = counter.address() as AddressInfo;
-  process.send?.(api.kubeconfig().replaceAll(`:${api.port}`, `:${port}`));
+  process.send?.(api.kubeconfig().replaceAll(api.url, `http://127.0.0.1:${port}`));
 }
 
 if (process.send && process.argv[1] === fileURLToPath(import.meta.url)) {

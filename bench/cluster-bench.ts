@@ -59,10 +59,15 @@ export async function withUpstream(port: number, use: () => Promise<void>): Prom
 
 /** What has a cluster of so many Ingresses in front of it, from start to stop. */
 export async function withCluster<T>(
-  cluster: { readonly ingresses: number; readonly workers: string; readonly ports: BenchPorts },
+  cluster: {
+    readonly ingresses: number;
+    readonly workers: string;
+    readonly ports: BenchPorts;
+    readonly flags?: readonly string[];
+  },
   use: (bench: ClusterBench) => Promise<T>,
 ): Promise<T> {
-  const { ingresses, workers, ports } = cluster;
+  const { ingresses, workers, ports, flags: more = [] } = cluster;
   const api = await startApiProcess(ingresses, ports.upstream);
   const folder = mkdtempSync(join(tmpdir(), 'portico-bench-'));
   const kubeconfig = join(folder, 'kubeconfig');
@@ -73,7 +78,7 @@ export async function withCluster<T>(
     ...['--kubeconfig', kubeconfig, '--allow-loopback', '--workers', workers, '--bind-address', '127.0.0.1'],
     ...['--http-port', `${ports.proxy}`, '--https-port', '0', '--status-port', `${ports.status}`],
     ...['--access-log', 'off', '--log-level', 'warn', '--drain-timeout', '1s'],
-    ...['--publish-status', 'false', '--publish-events', 'false'],
+    ...['--publish-status', 'false', '--publish-events', 'false', ...more],
   ];
   const portico = spawn('taskset', ['-c', PROXY_CORE, ...command, 'run', ...flags], {
     stdio: ['ignore', 'inherit', 'inherit'],

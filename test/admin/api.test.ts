@@ -142,7 +142,9 @@ describe('routes', () => {
   it('have figures when they are asked for', async () => {
     const rates = { path: '/0', requestsPerSecond: 7 } as LiveFigures['total'] & { path: string };
     const id = 'Ingress/shop/ing-0/spec.rules[0].http.paths[0]';
-    const live = { seconds: 2, total: rates, routes: new Map([[id, rates]]), backends: new Map() };
+    const none = { get: () => undefined, busiest: () => [] };
+    const routes = { ...none, get: (name: string) => (name === id ? rates : undefined) };
+    const live = { seconds: 2, total: rates, routes, backends: none };
     const { items } = await bodyOf<Page<RouteRow>>(
       apiOf(compiled(MANY), { traffic: () => live }),
       'routes?traffic=true&limit=2',

@@ -80,10 +80,17 @@ export interface ApiSources {
 export interface LiveFigures {
   readonly seconds: number;
   readonly total: Rates;
-  /** By `routeId`, those with most requests first, with their paths. */
-  readonly routes: ReadonlyMap<string, Rates & { readonly path: string }>;
-  /** By key, those with most requests first. */
-  readonly backends: ReadonlyMap<BackendKey, Rates>;
+  /** By `routeId`. */
+  readonly routes: FigureList;
+  /** By key. */
+  readonly backends: FigureList;
+}
+
+/** The rates of many by name, with the path of what is a route. */
+export interface FigureList {
+  get(name: string): (Rates & { readonly path: string }) | undefined;
+  /** Those with most requests first. */
+  busiest(limit: number): readonly (readonly [string, Rates & { readonly path: string }])[];
 }
 
 export interface ApiRequest {
@@ -396,8 +403,8 @@ export class Api {
     const body: Traffic = {
       seconds: live?.seconds ?? 0,
       total: live?.total ?? null,
-      routes: first(live?.routes).map(([id, rates]) => ({ id, ...rates })),
-      backends: first(live?.backends).map(([key, rates]) => ({ key, ...rates })),
+      routes: (live?.routes.busiest(MAX_TRAFFIC) ?? []).map(([id, rates]) => ({ id, ...rates })),
+      backends: (live?.backends.busiest(MAX_TRAFFIC) ?? []).map(([key, rates]) => ({ key, ...rates })),
     };
     return answerOf(body);
   }
@@ -472,10 +479,6 @@ function pageOf<T, R>(
 
 function policiesOf(served: ServedRoute): readonly string[] {
   return served.kind === 'http' ? describePolicies(served.route.policies, { hidesValues: true }) : [];
-}
-
-function first<K, V>(rates: ReadonlyMap<K, V> | undefined): readonly (readonly [K, V])[] {
-  return [...(rates ?? new Map<K, V>())].slice(0, MAX_TRAFFIC);
 }
 
 /** Work that cannot be interrupted. */
