@@ -2,15 +2,15 @@ import { performance } from 'node:perf_hooks';
 
 /**
  * Every time limit of a thread, kept by one coarse timer. A timer per connection and request costs microseconds
- * each; here arming is a few pointers: each list holds deadlines of one length, so it is in order by itself.
+ * each; here arming is a few pointers: each list holds deadlines of one length, so it is in order by itself. While
+ * nothing is awaited, the timer rests.
  */
 export class Deadlines {
   readonly #lists: DeadlineList[] = [];
-  #timer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout | null = null;
   #granularityMs: number;
   #stopped = false;
-  /** Milliseconds on a clock that only goes forward, as of the last sweep. */
-  now = performance.now();
+  #sweptAt = 0;
 
   readonly onFault: (fault: unknown) => void;
 
@@ -21,7 +21,11 @@ export class Deadlines {
   constructor(coarsestMs: number, onFault: (fault: unknown) => void) {
     this.onFault = onFault;
     this.#granularityMs = coarsestMs;
-    this.#timer = this.#start();
+  }
+
+  /** Milliseconds on a clock that only goes forward, as of the last sweep if there are any. */
+  get now(): number {
+    return this.#timer === null ? performance.now() : this.#sweptAt;
   }
 
   /** Deadlines that are all this long. `expire` is given the owner of each one that was not met. */
@@ -29,26 +33,37 @@ export class Deadlines {
     const list = new DeadlineList<Owner>(this, timeoutMs, expire);
     this.#lists.push(list as DeadlineList);
     const granularityMs = Math.max(1, timeoutMs / 4);
-    if (granularityMs < this.#granularityMs && !this.#stopped) {
+    if (granularityMs < this.#granularityMs) {
       this.#granularityMs = granularityMs;
-      clearInterval(this.#timer);
-      this.#timer = this.#start();
+      if (this.#timer !== null) {
+        this.#rest();
+        this.wake();
+      }
     }
     return list;
   }
 
   sweep(now: number): void {
-    this.now = now;
+    this.#sweptAt = now;
     for (const list of this.#lists) list.sweep(now);
+    if (this.#lists.every((list) => list.first === null)) this.#rest();
+  }
+
+  /** A list is not empty any more. */
+  wake(): void {
+    if (this.#timer !== null || this.#stopped) return;
+    this.#sweptAt = performance.now();
+    this.#timer = setInterval(() => this.sweep(performance.now()), this.#granularityMs).unref();
   }
 
   stop(): void {
     this.#stopped = true;
-    clearInterval(this.#timer);
+    this.#rest();
   }
 
-  #start(): NodeJS.Timeout {
-    return setInterval(() => this.sweep(performance.now()), this.#granularityMs).unref();
+  #rest(): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
   }
 }
 
@@ -140,7 +155,10 @@ export class Deadline<Owner> {
     this.#list = list;
     this.#earlier = list.last;
     if (list.last) list.last.#later = this;
-    else list.first = this;
+    else {
+      list.first = this;
+      list.clock.wake();
+    }
     list.last = this;
   }
 

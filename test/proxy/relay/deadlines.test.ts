@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Deadline, DeadlineLists, Deadlines } from '../../../src/proxy/deadlines.ts';
@@ -115,4 +116,27 @@ test('there is one list for each length, and few lists for all lengths there can
   const all = new Set<unknown>();
   for (let ms = 0; ms <= 576 * 3_600_000; ms += ms < 100_000 ? 1 : 997) all.add(lists.of(ms));
   expect(all.size).toBeLessThan(7_000);
+});
+
+test('the timer runs while something is awaited, and rests while nothing is', async () => {
+  const clock = new Deadlines(1, FAIL);
+  let expired = Promise.withResolvers<string>();
+  const list = clock.list<string>(4, (owner) => expired.resolve(owner));
+  // The clock of the machine goes on by itself, that of the last sweep does not.
+  const rests = (): boolean => {
+    const before = clock.now;
+    const until = performance.now() + 0.5;
+    while (performance.now() < until);
+    return clock.now !== before;
+  };
+  expect(rests()).toBe(true);
+  for (const owner of ['once', 'and again']) {
+    expired = Promise.withResolvers<string>();
+    new Deadline(owner).arm(list);
+    expect(rests()).toBe(false);
+    expect(await expired.promise).toBe(owner);
+    await nextTurn();
+    expect(rests()).toBe(true);
+  }
+  clock.stop();
 });
