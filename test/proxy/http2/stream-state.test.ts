@@ -20,6 +20,8 @@ function endOf(socket: Socket, role: 'client' | 'server'): End {
   const terms = {
     role,
     window: 2 * FIRST_WINDOW,
+    streamWindow: FIRST_WINDOW,
+    mostStreamWindow: FIRST_WINDOW,
     streams: 10,
     memory: null,
     headBytes: 8_192,

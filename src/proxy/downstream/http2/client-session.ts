@@ -10,11 +10,15 @@ import { ClientStream, type StreamSession, type StreamTimes } from './client-str
 import type { Decoded } from '../../http2/hpack/decoder.ts';
 import { Http2Connection } from '../../http2/wire/connection.ts';
 import type { ConnectionUser } from '../../http2/wire/connection-user.ts';
-import { ErrorCode, FIRST_WINDOW } from '../../http2/wire/frame.ts';
+import { ErrorCode } from '../../http2/wire/frame.ts';
+import { CLIENT_STREAM_WINDOW } from '../../http2/wire/receive-window.ts';
 import type { Http2Stream } from '../../http2/wire/stream.ts';
+import type { OpenBatches } from './body-batch.ts';
 
 /** Of all streams of a connection together: bytes of request bodies that come before it is known who takes them. */
-const CONNECTION_WINDOW = 16 * FIRST_WINDOW;
+const CONNECTION_WINDOW = 16 * CLIENT_STREAM_WINDOW;
+/** Half of it: one upload whose Pod takes nothing leaves room for others. */
+const MOST_STREAM_WINDOW = 8 * CLIENT_STREAM_WINDOW;
 
 /** The time limits that connections share, and their streams. */
 export interface SessionTimes extends StreamTimes {
@@ -41,6 +45,7 @@ export class ClientSession implements Client, ConnectionUser, StreamSession, Soc
   readonly #socket: ByteSocket;
   readonly #connection: Http2Connection;
   readonly #streams = new Set<ClientStream>();
+  readonly batches: OpenBatches = { count: 0 };
   #begun = 0;
   /** The client knows that it should go, and what it sent before it knew is here. */
   #mayClose = false;
@@ -63,6 +68,8 @@ export class ClientSession implements Client, ConnectionUser, StreamSession, Soc
     const settings = {
       role: 'server',
       window: CONNECTION_WINDOW,
+      streamWindow: CLIENT_STREAM_WINDOW,
+      mostStreamWindow: MOST_STREAM_WINDOW,
       streams,
       memory,
       headBytes,

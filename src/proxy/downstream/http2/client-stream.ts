@@ -2,6 +2,7 @@ import type { LocalResponse } from '../../../http/local-response.ts';
 import type { ConnectionInfo } from '../../../http/connection-info.ts';
 import { dateOf } from '../http1/client-head.ts';
 import { BodyRate } from '../../body-rate.ts';
+import { BodyBatch, type OpenBatches } from './body-batch.ts';
 import { Deadline, type DeadlineList, type DeadlineLists } from '../../deadlines.ts';
 import type { HeadEdit } from '../../../http/head-edit.ts';
 import { ExchangeBoundary } from '../../exchange-boundary.ts';
@@ -25,6 +26,8 @@ export interface StreamSession {
   readonly connectionInfo: ConnectionInfo;
   readonly memory: ConnectionMemory;
   readonly clients: StreamTimes;
+  /** Of its streams. */
+  readonly batches: OpenBatches;
   /** The stream is over; `answered` says that its client got all that it was due. */
   over(stream: ClientStream, answered: boolean): void;
 }
@@ -48,6 +51,10 @@ export class ClientStream implements Downstream, StreamUser {
   #requestTrailers: Trailers = NO_TRAILERS;
   #requestOver: boolean;
   #isMalformed = false;
+  /** What of its body is passed on later in this turn; null before there is any. */
+  #batch: BodyBatch | null = null;
+  /** Something was passed on at once, and has to leave before anything else is put together. */
+  #isUnsent = false;
   /** Null where the body may be as slow as it likes. */
   #rate: BodyRate | null = null;
   /** What is still to come of the body, where that was told; otherwise negative. */
@@ -114,11 +121,25 @@ export class ClientStream implements Downstream, StreamUser {
       return this.#stream.reset(ErrorCode.protocolError);
     this.deadline.arm(this.#silence);
     if (this.#rate?.came(to - from, this.#session.engine.deadlines.now) === false) return this.bodyTimedOut();
+    this.#batch ??= new BodyBatch(this.#session.batches, (all, length) => this.#passOn(all, length));
+    if (this.#batch.add(bytes, from, to)) return;
+    this.#isUnsent = true;
     this.#exchange?.onRequestContent(bytes, from, to);
   }
 
+  #passOn(bytes: Buffer, length: number): void {
+    try {
+      this.#exchange?.onRequestContent(bytes, 0, length);
+      if (!this.#requestOver) this.#exchange?.onRequestFlush();
+    } catch (fault) {
+      this.onFault(fault);
+    }
+  }
+
   onFlush(): void {
-    if (!this.#tunnelEnd) this.#exchange?.onRequestFlush();
+    if (this.#tunnelEnd || (!this.#isUnsent && this.#batch?.isEmpty === false)) return;
+    this.#isUnsent = false;
+    this.#exchange?.onRequestFlush();
   }
 
   onFields(head: Decoded, ended: boolean): void {
@@ -137,8 +158,11 @@ export class ClientStream implements Downstream, StreamUser {
     // RFC 9113 8.1.1: the length that was told is the length that comes.
     if (this.#lacking > 0) return this.#stream.reset(ErrorCode.protocolError);
     this.#requestOver = true;
+    // The end leaves in the same write.
+    this.#batch?.flush();
     this.deadline.clear();
     this.#exchange?.onRequestDone(this.#requestTrailers);
+    this.#batch?.close();
   }
 
   onDrain(): void {
@@ -147,6 +171,7 @@ export class ClientStream implements Downstream, StreamUser {
 
   onClosed(fault: ErrorCode | null): void {
     const exchange = this.#exchange;
+    this.#batch?.close();
     this.deadline.clear();
     this.#session.over(this, !this.#isMalformed && (exchange === null ? isHarmless(fault) : fault === null));
     if (fault === null) return;
@@ -309,6 +334,7 @@ export class ClientStream implements Downstream, StreamUser {
 
   exchangeOver(): void {
     this.#exchange = null;
+    this.#batch?.close();
     this.deadline.clear();
     this.#stream.abandon();
     // A client that takes nothing keeps what was written for it, for a while.
@@ -321,6 +347,7 @@ export class ClientStream implements Downstream, StreamUser {
 
   destroy(): void {
     this.#exchange = null;
+    this.#batch?.close();
     if (!this.#tunnelEnd?.saidFarewell) this.#stream.reset(ErrorCode.internalError);
   }
 }

@@ -24,6 +24,9 @@ export interface ConnectionSettings {
   readonly role: 'server' | 'client';
   /** How much all streams together may send before it is taken. */
   readonly window: number;
+  /** The same for each stream: at first, and the most that it grows to. */
+  readonly streamWindow: number;
+  readonly mostStreamWindow: number;
   /** That the peer may have open; of no meaning to clients. */
   readonly streams: number;
   /** What is held is counted here; of a stream of ours where its user says. Null counts nothing. */

@@ -16,6 +16,7 @@ import {
 import { FrameReader, type FrameSink } from './frame-reader.ts';
 import { HeaderBlock, fragmentOf } from './header-block.ts';
 import { Outbox } from './outbox.ts';
+import { PROBE, ReceiveWindow } from './receive-window.ts';
 import { OUTBOX_BYTES, Sender } from './sender.ts';
 import { type Settings, firstSettings, readSettings, settingsPayload } from './http2-settings.ts';
 import { CREDIT_FROM, Http2Stream } from './stream.ts';
@@ -30,6 +31,7 @@ export class Http2Connection implements FrameSink {
   readonly #settings: ConnectionSettings;
   readonly outbox: Outbox;
   readonly sender: Sender;
+  readonly receiveWindow: ReceiveWindow;
   readonly #reader: FrameReader;
   readonly #decoder: HpackDecoder;
   /** What the peer wants of us. */
@@ -58,6 +60,7 @@ export class Http2Connection implements FrameSink {
     this.#user = user;
     this.outbox = new Outbox(socket, () => this.#wrote());
     this.sender = new Sender(this.outbox);
+    this.receiveWindow = new ReceiveWindow(settings.streamWindow, settings.mostStreamWindow);
     this.#reader = new FrameReader(this, settings.role === 'server', settings.memory);
     this.#decoder = new HpackDecoder(4_096, settings);
     this.#receiveWindow = settings.window;
@@ -65,7 +68,7 @@ export class Http2Connection implements FrameSink {
   }
 
   #begin(): void {
-    const { role, streams, headBytes, window } = this.#settings;
+    const { role, streams, headBytes, window, streamWindow } = this.#settings;
     const { outbox } = this;
     if (role === 'client') {
       PREFACE.copy(outbox.reserve(PREFACE.length), outbox.at);
@@ -78,7 +81,9 @@ export class Http2Connection implements FrameSink {
             [Setting.maxConcurrentStreams, streams],
             [Setting.enableConnectProtocol, 1],
           ] as const);
-    const payload = settingsPayload([...own, [Setting.maxHeaderListSize, headBytes]]);
+    const ownWindow =
+      streamWindow === FIRST_WINDOW ? [] : ([[Setting.initialWindowSize, streamWindow]] as const);
+    const payload = settingsPayload([...own, ...ownWindow, [Setting.maxHeaderListSize, headBytes]]);
     outbox.frame(FrameType.settings, 0, 0, payload, 0, payload.length);
     outbox.numbers(FrameType.windowUpdate, 0, window - FIRST_WINDOW);
   }
@@ -143,6 +148,11 @@ export class Http2Connection implements FrameSink {
     if (this.#socket.isPaused && this.outbox.length <= OUTBOX_BYTES) this.#socket.resume();
   }
 
+  onCredit(): void {
+    if (this.#phase === 'over' || !this.receiveWindow.begins(performance.now())) return;
+    this.outbox.numbers(FrameType.ping, 0, 0, PROBE);
+  }
+
   /** The peer may send so much more, over all streams. */
   consumed(length: number): void {
     this.#consumed += length;
@@ -198,6 +208,7 @@ export class Http2Connection implements FrameSink {
     const stream = this.#streams.get(id) ?? null;
     if (this.#touched !== stream) this.#flushTouched();
     if (!this.#settled || id === 0 || this.#block) return this.fail(ErrorCode.protocolError);
+    this.receiveWindow.came(length);
     this.#receiveWindow -= length;
     if (this.#receiveWindow < 0) return this.fail(ErrorCode.flowControlError);
     this.#dataUnread = length;
@@ -282,6 +293,7 @@ export class Http2Connection implements FrameSink {
       case FrameType.ping:
         if (length !== 8) return this.fail(ErrorCode.frameSizeError);
         if (id !== 0) return this.fail(ErrorCode.protocolError);
+        if ((flags & FrameFlag.ack) !== 0 && this.#isProbe(bytes, from)) return;
         this.#user.onCheapFrame('pings');
         if ((flags & FrameFlag.ack) !== 0) return this.#user.onPong();
         if (this.#phase !== 'over') this.outbox.frame(FrameType.ping, FrameFlag.ack, 0, bytes, from, to);
@@ -299,6 +311,10 @@ export class Http2Connection implements FrameSink {
         // RFC 9113 4.1: what nobody knows is nothing.
         this.#user.onCheapFrame('idleFrames');
     }
+  }
+
+  #isProbe(bytes: Buffer, at: number): boolean {
+    return this.receiveWindow.answered(readUint32(bytes, at + 4), performance.now());
   }
 
   #streamFault(id: number, code: ErrorCode): void {

@@ -3,6 +3,7 @@ import { PendingBytes } from '../../pending-bytes.ts';
 import type { Decoded } from '../hpack/decoder.ts';
 import type { Outbox } from './outbox.ts';
 import { ErrorCode, FIRST_WINDOW, FRAME_BYTES, FrameType, LARGEST_WINDOW } from './frame.ts';
+import type { ReceiveWindow } from './receive-window.ts';
 
 /** Whose stream it is. Bytes it is shown are gone when the call returns. */
 export interface StreamUser {
@@ -22,8 +23,8 @@ export interface StreamUser {
 }
 
 /**
- * Half of the window that each stream has for what the peer sends: then the peer is told of new room. It is so little
- * for connections too: where other streams hold most of their window, more will not be taken before there is room.
+ * Half of a window that nobody has changed, and as little for connections: where streams hold most of their window, more
+ * will not be taken before the peer is told of new room.
  */
 export const CREDIT_FROM = FIRST_WINDOW >>> 1;
 
@@ -42,6 +43,10 @@ export interface StreamCarrier {
     content(stream: number, bytes: Buffer, from: number, to: number, ended: boolean): void;
     wait(stream: Http2Stream): void;
   };
+  /** For what the peer sends on each stream. */
+  readonly receiveWindow: ReceiveWindow;
+  /** The peer was told of new room on a stream. */
+  onCredit(): void;
   sendReset(stream: number, code: ErrorCode): void;
   /** So much of what the peer sent is taken. */
   consumed(length: number): void;
@@ -71,7 +76,9 @@ export class Http2Stream {
   #user: StreamUser | null = null;
   /** What the peer lets us send of content; a change of its settings can make it negative. */
   window: number;
-  #receiveWindow = FIRST_WINDOW;
+  /** For what the peer sends: how large it is, and what is left of it. */
+  #windowSize: number;
+  #receiveWindow: number;
   /** Taken, and not told the peer yet. */
   #consumed = 0;
   /** No HEADERS yet. */
@@ -106,6 +113,7 @@ export class Http2Stream {
   ) {
     this.#held = new PendingBytes(received);
     this.#queue = new PendingBytes(unsent);
+    this.#windowSize = this.#receiveWindow = connection.receiveWindow.size;
     this.#connection = connection;
     this.id = id;
     this.window = window;
@@ -280,10 +288,15 @@ export class Http2Stream {
   consumed(length: number): void {
     this.#connection.consumed(length);
     this.#consumed += length;
-    if (this.#consumed < CREDIT_FROM || this.remoteEnded || this.#isClosed) return;
-    this.#connection.outbox.numbers(FrameType.windowUpdate, this.id, this.#consumed);
-    this.#receiveWindow += this.#consumed;
+    if (this.#consumed < Math.max(CREDIT_FROM, this.#windowSize >>> 2) || this.remoteEnded || this.#isClosed)
+      return;
+    const growth = Math.max(0, this.#connection.receiveWindow.size - this.#windowSize);
+    const credit = this.#consumed + growth;
+    this.#connection.outbox.numbers(FrameType.windowUpdate, this.id, credit);
+    this.#windowSize += growth;
+    this.#receiveWindow += credit;
     this.#consumed = 0;
+    this.#connection.onCredit();
   }
 
   get isPaused(): boolean {

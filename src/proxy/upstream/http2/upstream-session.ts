@@ -217,6 +217,8 @@ export class UpstreamSession implements ConnectionUser, SocketUser {
     const settings = {
       role: 'client',
       window: CONNECTION_WINDOW,
+      streamWindow: FIRST_WINDOW,
+      mostStreamWindow: FIRST_WINDOW,
       streams: 0,
       memory: null,
       headBytes,

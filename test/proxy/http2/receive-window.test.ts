@@ -1,0 +1,77 @@
+import { describe, expect, it } from 'vitest';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
+import { CLIENT_STREAM_WINDOW, PROBE, ReceiveWindow } from '../../../src/proxy/http2/wire/receive-window.ts';
+import {
+  FLAG,
+  FRAME,
+  type FrameClient,
+  frame,
+  frameClient,
+  headers,
+  requestFields,
+} from '../../support/http2-frames.ts';
+import { startProxy } from '../../support/proxy.ts';
+import { ok, recordingUpstream } from '../../support/upstream.ts';
+
+describe('the window of streams', () => {
+  /** A sender that always has something, over a link: what it gets rid of in a round trip. */
+  const roundTrip = (window: ReceiveWindow, linkBytes: number, now: number): void => {
+    if (!window.begins(now)) return;
+    window.came(Math.min(window.size, linkBytes));
+    expect(window.answered(PROBE, now)).toBe(true);
+  };
+
+  it('becomes what a link carries in a round trip, and no more than its bound', () => {
+    for (const linkBytes of [1_000, 64_000, 300_000, 700_000, 5_000_000]) {
+      const window = new ReceiveWindow(100_000, 1_000_000);
+      for (let second = 0; second < 20; second++) roundTrip(window, linkBytes, second * 2_000);
+      expect(window.size).toBeGreaterThanOrEqual(Math.min(linkBytes, 1_000_000));
+      expect(window.size).toBeLessThanOrEqual(Math.min(Math.max(100_000, 4 * linkBytes), 1_000_000));
+    }
+  });
+
+  it('is measured one PING at a time, and seldom where it is large enough', () => {
+    const window = new ReceiveWindow(100_000, 1_000_000);
+    expect(window.begins(0)).toBe(true);
+    expect(window.begins(5_000)).toBe(false);
+    expect(window.answered(0, 5_000)).toBe(false);
+    expect(window.answered(PROBE, 5_000)).toBe(true);
+    expect(window.answered(PROBE, 5_000)).toBe(false);
+    expect(window.begins(5_500)).toBe(false);
+    expect(window.begins(6_000)).toBe(true);
+  });
+});
+
+/** What a client may still send on the stream and the connection, once it has the settings. */
+function granted({ frames }: FrameClient, stream: number, first: number): number {
+  return frames
+    .filter(({ type, stream: of }) => type === FRAME.windowUpdate && of === stream)
+    .reduce((window, { payload }) => window + payload.readUInt32BE(0), first);
+}
+
+it('a client whose PING comes back late may send more at a time than one that is near', async () => {
+  await using upstream = await recordingUpstream('', () => ok('taken'));
+  await using proxy = await startProxy(nativeEngine, [{ ports: [upstream.port] }], { h2c: true });
+  const windowOf = async (isFar: boolean): Promise<number> => {
+    using client = await frameClient(proxy.port);
+    client.send(headers(1, requestFields('POST', '/'), FLAG.endHeaders));
+    let sent = 0;
+    let answered = 0;
+    let largest = 0;
+    for (let round = 0; round < 60; round++) {
+      const room = Math.min(granted(client, 1, CLIENT_STREAM_WINDOW), granted(client, 0, 65_535)) - sent;
+      // From far away all there is room for is sent before a PING is seen.
+      for (let left = room; left > 0; left -= 16_000)
+        client.send(frame(FRAME.data, 0, 1, Buffer.alloc(Math.min(left, 16_000))));
+      sent += Math.max(0, room);
+      largest = Math.max(largest, room);
+      const pings = client.frames.filter(({ type, flags }) => type === FRAME.ping && flags === 0);
+      const isAnswered = isFar && answered < pings.length;
+      if (isAnswered) client.send(frame(FRAME.ping, FLAG.ack, 0, pings[answered++]!.payload));
+      await client.until(() => granted(client, 1, CLIENT_STREAM_WINDOW) - sent > 32_000);
+    }
+    return largest;
+  };
+  expect(await windowOf(false)).toBeLessThanOrEqual(CLIENT_STREAM_WINDOW);
+  expect(await windowOf(true)).toBeGreaterThan(2 * CLIENT_STREAM_WINDOW);
+});
