@@ -64,7 +64,10 @@ export class GatewayStatusUpdater {
 
   /** Takes what is known of the nodes and the data plane from now on. */
   setFacts(facts: ServingFacts): void {
+    const isFirst = this.#facts === null;
     this.#facts = facts;
+    // What was to be written before was left.
+    if (isFirst) return this.#last ? this.#addAll(this.#last) : undefined;
     const { gateways, sets } = this.#options.compilation()?.gateways ?? {};
     for (const [key] of gateways ? entries(gateways) : []) this.#queue.add(`Gateway ${key}`);
     for (const [key] of sets ? entries(sets) : []) this.#queue.add(`ListenerSet ${key}`);
@@ -74,14 +77,12 @@ export class GatewayStatusUpdater {
   advance(next: Compilation): void {
     const last = this.#last;
     this.#last = next;
+    if (!last) return this.#addAll(next);
     for (const kind of STATUS_KINDS) {
       const collection = COLLECTIONS[kind];
-      const now = next.snapshot[collection];
-      const changed = last ? [...difference(last.snapshot[collection], now)] : [...entries(now)];
-      for (const [key] of changed)
-        if (last || this.#concerns(kind, key, next)) this.#queue.add(`${kind} ${key}`);
+      for (const [key] of difference(last.snapshot[collection], next.snapshot[collection]))
+        this.#queue.add(`${kind} ${key}`);
     }
-    if (!last) return;
     const [before, after] = [last.gateways, next.gateways];
     for (const [key] of difference(before.attachments, after.attachments)) this.#queue.add(key);
     if (before.classes !== after.classes) {
@@ -100,6 +101,13 @@ export class GatewayStatusUpdater {
     }
     for (const [listener] of difference(before.routesByListener, after.routesByListener)) {
       this.#queue.add(listener.slice(0, listener.lastIndexOf('/')));
+    }
+  }
+
+  #addAll(compilation: Compilation): void {
+    for (const kind of STATUS_KINDS) {
+      for (const [key] of entries(compilation.snapshot[COLLECTIONS[kind]]))
+        if (this.#concerns(kind, key, compilation)) this.#queue.add(`${kind} ${key}`);
     }
   }
 
