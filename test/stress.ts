@@ -47,7 +47,7 @@ async function run(name: string): Promise<string | null> {
   const log = join(folder, `${name}.log`);
   const env = {
     ...process.env,
-    FORCE_COLOR: '0',
+    NO_COLOR: '1',
     PORTICO_TEST_TIMEOUT_MS: `${TIMEOUT_MS}`,
   };
   const vitest = join(ROOT, 'node_modules/.bin/vitest');

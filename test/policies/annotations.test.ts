@@ -37,6 +37,7 @@ function beside(name: string): Record<string, string> {
     return { 'portico.dev/auth-url': 'http://auth.test/' };
   if (/\/backend-tls-(?!secret)/.test(name)) return { 'portico.dev/backend-tls-secret': 'clients' };
   if (/\/(?:basic-auth|auth-type)/.test(name)) return { 'portico.dev/basic-auth-secret': 'users' };
+  if (name === 'portico.dev/www-redirect-status') return { 'portico.dev/www-redirect': 'true' };
   return name === 'portico.dev/location-to' ? { 'portico.dev/location-from': '/' } : {};
 }
 
