@@ -7,7 +7,8 @@ import { type BackendTlsPolicyRead, conflictOf } from './backend-tls-policies.ts
 import type { GatewayClassRead } from './gateway-classes.ts';
 import type { GatewayRead, ListenerSetRead } from './gateways.ts';
 import { type Fault, GROUP } from './kinds.ts';
-import { type PlannedListener, carrierOf } from './listener-plan.ts';
+import type { PlannedListener } from './listener-plan.ts';
+import { carrierOf } from './port-claims.ts';
 
 /** A condition as it should be; who writes it adds the generation and the time. */
 export interface Condition {

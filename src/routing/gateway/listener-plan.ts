@@ -1,4 +1,5 @@
-import { bySpecificity, containsHost } from './hostnames.ts';
+import { bySpecificity } from './hostnames.ts';
+import { type Carrier, PortClaims, carrierOf, mutualConflicts, overlapping } from './port-claims.ts';
 import type { GatewayRead, ListenerSetRead } from './gateways.ts';
 import type { Fault, ParentKey } from './kinds.ts';
 import type { Listener } from './listeners.ts';
@@ -32,9 +33,6 @@ export interface PlannedPort {
   readonly clientSecrets: ReadonlyMap<string, ObjectKey>;
 }
 
-/** What listeners must share that share a port. */
-export type Carrier = 'http' | 'tls' | 'tcp' | 'udp';
-
 export interface ListenerPlan {
   readonly byParent: ReadonlyMap<ParentKey, readonly PlannedListener[]>;
   readonly ports: ReadonlyMap<string, PlannedPort>;
@@ -51,7 +49,6 @@ export interface PlannedGateway extends AssignedAddresses {
 interface Placed {
   readonly listener: Listener;
   readonly gateway: ObjectKey;
-  readonly order: number;
   conflict: Fault | null;
 }
 
@@ -71,20 +68,28 @@ export function planListeners(
   const byParent = new Map<ParentKey, readonly PlannedListener[]>();
   const plannedGateways = new Map<ObjectKey, PlannedGateway>();
   const plannedSets = new Map<ObjectKey, Fault | null>();
-  const taken = new Map<PortKey, Placed[]>();
+  const taken = new PortClaims();
 
   const placed: { readonly gateway: GatewayRead; readonly all: readonly Placed[] }[] = [];
   for (const gateway of oldestFirst) {
-    const own = placeOwn(gateway);
-    const all = [...own];
+    const sound = gateway.listeners.filter(({ rejected }) => rejected === null);
+    const conflicts = mutualConflicts(sound);
+    const all = gateway.listeners.map((listener): Placed => ({
+      listener,
+      gateway: gateway.key,
+      conflict: conflicts.get(listener) ?? null,
+    }));
+    const claims = new PortClaims();
+    for (const each of all) if (isStanding(each)) claims.add(each.listener);
     const accepted: ObjectKey[] = [];
     for (const set of setsOf.get(gateway.key) ?? []) {
       const fault = setFault(gateway, set, labelsOf);
       plannedSets.set(set.key, fault);
       if (fault === null) accepted.push(set.key);
       for (const listener of set.listeners) {
-        const each: Placed = { listener, gateway: gateway.key, order: all.length, conflict: null };
-        each.conflict = fault === null ? conflictWith(each, all.filter(isStanding)) : null;
+        const conflict = fault === null && listener.rejected === null ? claims.conflict(listener) : null;
+        const each: Placed = { listener, gateway: gateway.key, conflict };
+        if (fault === null && isStanding(each)) claims.add(listener);
         all.push(each);
       }
     }
@@ -93,21 +98,18 @@ export function planListeners(
     for (const each of all) {
       if (!isStanding(each) || isLeftOut(each, plannedSets)) continue;
       for (const address of at.addresses) {
-        const key = portKey(address, each.listener.port);
-        const others = taken.get(key) ?? [];
         const own = address === '' ? ownPortFault(each.listener, settings) : null;
-        const conflict = conflictWith(
-          each,
-          others.filter(({ gateway: other }) => other !== gateway.key),
-        );
+        const conflict = taken.conflict(each.listener, address);
         each.conflict ??= own ?? (conflict && unavailable(conflict));
-        if (each.conflict === null) taken.set(key, [...others, each]);
+        if (each.conflict === null) taken.add(each.listener, address);
       }
     }
     placed.push({ gateway, all });
   }
 
   for (const { gateway, all } of placed) {
+    const standing = all.filter((each) => isStanding(each) && !isLeftOut(each, plannedSets));
+    const overlaps = overlapping(standing.map(({ listener }) => listener));
     const byOwner = Map.groupBy(all, ({ listener }) => listener.parent);
     for (const [parent, listeners] of byOwner) {
       byParent.set(
@@ -122,7 +124,7 @@ export function planListeners(
             gateway: gateway.key,
             ports,
             conflict,
-            overlaps: overlaps(each, all, plannedSets),
+            overlaps: overlaps.has(listener),
           };
         }),
       );
@@ -134,24 +136,6 @@ export function planListeners(
 
 function byAge(a: { readonly age: number; readonly key: string }, b: typeof a): number {
   return a.age - b.age || compareText(a.key, b.key);
-}
-
-export function carrierOf({ protocol }: Pick<Listener, 'protocol'>): Carrier | null {
-  switch (protocol) {
-    case 'HTTP':
-      return 'http';
-    case 'HTTPS':
-    case 'TLS':
-      return 'tls';
-    case 'TCP':
-      return 'tcp';
-    case 'UDP':
-      return 'udp';
-    case null:
-      return null;
-    default:
-      return protocol satisfies never;
-  }
 }
 
 function isStanding({ listener, conflict }: Placed): boolean {
@@ -166,54 +150,6 @@ function isLeftOut({ listener }: Placed, sets: ReadonlyMap<ObjectKey, Fault | nu
 /** A listener that ends TLS needs a certificate. */
 function isUsable({ tlsMode, certificates }: Listener): boolean {
   return tlsMode !== 'Terminate' || certificates.length > 0;
-}
-
-/** Within one Gateway every listener that is in the way of another is out. */
-function placeOwn({ key, listeners }: GatewayRead): readonly Placed[] {
-  const all: Placed[] = listeners.map((listener, order) => ({
-    listener,
-    gateway: key,
-    order,
-    conflict: null,
-  }));
-  const sound = all.filter(({ listener }) => listener.rejected === null);
-  const byPort = Map.groupBy(sound, ({ listener: { port, protocol } }) =>
-    protocol === 'UDP' ? `udp/${port}` : `${port}`,
-  );
-  const conflicts = [...byPort.values()].flatMap((meeting) =>
-    meeting.map(
-      (each) =>
-        [
-          each,
-          conflictWith(
-            each,
-            meeting.filter((other) => other !== each),
-          ),
-        ] as const,
-    ),
-  );
-  for (const [each, conflict] of conflicts) each.conflict = conflict;
-  return all;
-}
-
-function conflictWith({ listener }: Placed, others: readonly Placed[]): Fault | null {
-  for (const { listener: other } of others) {
-    if (other.port !== listener.port) continue;
-    const [own, theirs] = [carrierOf(listener), carrierOf(other)];
-    if (own === null || theirs === null) continue;
-    // UDP has ports of its own.
-    if ((own === 'udp') !== (theirs === 'udp')) continue;
-    if (own !== theirs) {
-      const message = `Listener "${other.name}" of ${other.parent} uses port ${other.port} with the protocol ${other.protocol}: use another port.`;
-      return { reason: 'ProtocolConflict', message };
-    }
-    if (own === 'tcp' || own === 'udp' || other.hostname === listener.hostname) {
-      const what = listener.hostname === '' ? 'all hosts' : `hostname "${listener.hostname}"`;
-      const message = `Listener "${other.name}" of ${other.parent} has ${what} on port ${other.port}: use another hostname or port.`;
-      return { reason: own === 'tcp' || own === 'udp' ? 'ProtocolConflict' : 'HostnameConflict', message };
-    }
-  }
-  return null;
 }
 
 function unavailable({ message }: Fault): Fault {
@@ -248,18 +184,6 @@ function setFault(
   return { reason: 'NotAllowed', message };
 }
 
-/** Whether another listener of the Gateway ends TLS for some of the hosts of this one. */
-function overlaps(each: Placed, all: readonly Placed[], sets: ReadonlyMap<ObjectKey, Fault | null>): boolean {
-  const { listener } = each;
-  if (carrierOf(listener) !== 'tls' || !isStanding(each) || isLeftOut(each, sets)) return false;
-  return all.some((other) => {
-    const { port, hostname } = other.listener;
-    if (other === each || port !== listener.port || carrierOf(other.listener) !== 'tls') return false;
-    if (!isStanding(other) || isLeftOut(other, sets)) return false;
-    return containsHost(hostname, listener.hostname) || containsHost(listener.hostname, hostname);
-  });
-}
-
 function plannedPorts(
   byParent: ListenerPlan['byParent'],
   secretOf: ReadonlyMap<ObjectKey, ObjectKey | null>,
@@ -268,7 +192,9 @@ function plannedPorts(
   for (const planned of [...byParent.values()].flat()) {
     for (const port of planned.ports) {
       const key = streamKey(port, planned.listener);
-      meeting.set(key, [...(meeting.get(key) ?? []), planned]);
+      const there = meeting.get(key);
+      if (there) there.push(planned);
+      else meeting.set(key, [planned]);
     }
   }
   return new Map(

@@ -3,10 +3,24 @@ import { hostKey } from '../table.ts';
 import { containsHost } from './hostnames.ts';
 import type { Listener } from './listeners.ts';
 import type { PlannedPort } from './listener-plan.ts';
+import { hostnamesAbove } from './port-claims.ts';
+
+const byHostname = new WeakMap<readonly Listener[], ReadonlyMap<string, Listener>>();
 
 /** The listener that has a hostname on its port: the most specific one that contains it. */
 export function ownerOf({ listeners }: Pick<PlannedPort, 'listeners'>, hostname: string): Listener | null {
-  return listeners.find((listener) => containsHost(listener.hostname, hostname)) ?? null;
+  let owners = byHostname.get(listeners);
+  if (!owners) {
+    owners = new Map(listeners.map((listener) => [listener.hostname, listener]));
+    byHostname.set(listeners, owners);
+  }
+  const own = owners.get(hostname);
+  if (own) return own;
+  for (const outer of hostnamesAbove(hostname)) {
+    const owner = owners.get(outer);
+    if (owner) return owner;
+  }
+  return null;
 }
 
 /**
