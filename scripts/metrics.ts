@@ -109,6 +109,12 @@ async function scrape(): Promise<string> {
       deaths: 1,
       faults: 1,
       droppedMirrors: 1,
+      streams: [
+        {
+          ...{ protocol: 'udp', port: 53, open: 1, ends: { closed: 1 }, seconds: 1 },
+          ...{ receivedBytes: 1, sentBytes: 1, receivedDatagrams: 1, sentDatagrams: 1 },
+        },
+      ],
       limitStoreMisses: 0,
       memoryBytes: [1],
       adoptedGeneration: 1,

@@ -19,6 +19,21 @@ export interface RequestTotals {
   readonly droppedFields: number;
 }
 
+/** The TCP connections, or the datagrams of UDP clients, of one port. */
+export interface StreamTotals {
+  readonly protocol: string;
+  /** 0 where TLS is passed through, -1 for those beyond the limit. */
+  readonly port: number;
+  readonly open: number;
+  /** By the reason. */
+  readonly ends: Readonly<Record<string, number>>;
+  readonly seconds: number;
+  readonly receivedBytes: number;
+  readonly sentBytes: number;
+  readonly receivedDatagrams: number;
+  readonly sentDatagrams: number;
+}
+
 export interface DataPlaneFigures {
   /** Gone through once for each family. */
   readonly counters: Iterable<RequestTotals>;
@@ -37,6 +52,7 @@ export interface DataPlaneFigures {
   readonly deaths: number;
   readonly faults: number;
   readonly droppedMirrors: number;
+  readonly streams: readonly StreamTotals[];
   /** Requests for which the limit store could not be asked in time. */
   readonly limitStoreMisses: number;
   /** Of each thread. */

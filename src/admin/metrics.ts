@@ -13,6 +13,7 @@ import {
 import type { ControlFigures, DataPlaneFigures, RequestTotals, WatchFigures } from './figures.ts';
 import { type Compatibility, ingressNginxFamilies } from './ingress-nginx-metrics.ts';
 import type { Scrape } from './scrapes.ts';
+import { streamFamilies } from './stream-metrics.ts';
 import { chunksInSlices } from './slices.ts';
 
 export interface MetricsOptions {
@@ -272,6 +273,7 @@ function dataPlaneSamples(figures: DataPlaneFigures, bounds: readonly number[]):
       'Connections that failed because no file descriptor was left.',
       gauges.descriptorFailures,
     ),
+    ...streamFamilies(figures.streams),
     gauge('portico_data_plane_threads', 'Data-plane threads.', figures.threads),
     counter('portico_data_plane_thread_deaths_total', 'Threads that died and were replaced.', figures.deaths),
     counter(

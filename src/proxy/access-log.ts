@@ -1,10 +1,12 @@
 import { pino } from 'pino';
 import type { ExchangeRecord } from './exchange-record.ts';
+import type { StreamRecord } from './stream/stream-record.ts';
 
 export type AccessLogFormat = 'off' | 'json' | 'text';
 
 export interface AccessLog {
   write(exchange: ExchangeRecord): void;
+  writeStream(stream: StreamRecord): void;
   /** Sends what is gathered. */
   flush(): void;
 }
@@ -27,7 +29,7 @@ const FLUSH_INTERVAL_MS = 100;
  * that it is of the access log, so that the other lines can be found among them.
  */
 export function createAccessLog(format: AccessLogFormat, send: (lines: string) => void): AccessLog {
-  if (format === 'off') return { write: () => {}, flush: () => {} };
+  if (format === 'off') return { write: () => {}, writeStream: () => {}, flush: () => {} };
   let batch = '';
   let timer: NodeJS.Timeout | null = null;
   const flush = (): void => {
@@ -43,12 +45,51 @@ export function createAccessLog(format: AccessLogFormat, send: (lines: string) =
     if (batch.length >= BATCH_CHARACTERS) flush();
     else timer ??= setTimeout(flush, FLUSH_INTERVAL_MS).unref();
   };
-  if (format === 'text') return { write: (exchange) => gather(textLine(exchange)), flush };
+  if (format === 'text')
+    return {
+      write: (exchange) => gather(textLine(exchange)),
+      writeStream: (stream) => gather(streamText(stream)),
+      flush,
+    };
   const logger = pino(
     { base: { stream: 'access' }, timestamp: false, formatters: LEVELS_AS_WORDS },
     { write: gather },
   );
-  return { write: (exchange) => logger.info(jsonFields(exchange)), flush };
+  return {
+    write: (exchange) => logger.info(jsonFields(exchange)),
+    writeStream: (stream) => logger.info(streamFields(stream)),
+    flush,
+  };
+}
+
+function streamFields(stream: StreamRecord): Record<string, unknown> {
+  const isUdp = stream.protocol === 'udp';
+  return {
+    time: new Date(stream.startedAt).toISOString(),
+    client: stream.clientAddress,
+    protocol: stream.protocol,
+    port: stream.port || undefined,
+    durationMs: stream.durationMs,
+    receivedBytes: stream.receivedBytes,
+    sentBytes: stream.sentBytes,
+    receivedDatagrams: isUdp ? stream.receivedDatagrams : undefined,
+    sentDatagrams: isUdp ? stream.sentDatagrams : undefined,
+    backend: stream.backend || undefined,
+    endpoint: stream.endpoint || undefined,
+    attempts: stream.attempts,
+    detail: stream.end === 'closed' ? undefined : stream.end,
+  };
+}
+
+/** `12:00:00.123 access tcp 5432 10.0.0.9 120 bytes in 3400 out 31ms db/postgres:5432 → 10.0.0.7:5432 (idle)` */
+function streamText(stream: StreamRecord): string {
+  const time = new Date(stream.startedAt).toISOString().slice(11, 23);
+  const { protocol, port, clientAddress, receivedBytes, sentBytes, durationMs, backend, endpoint, end } =
+    stream;
+  const place = port === 0 ? protocol : `${protocol} ${port}`;
+  const way = `${backend || 'no backend'} → ${endpoint || 'none'}`;
+  const detail = end === 'closed' ? '' : ` (${end})`;
+  return `${time} access ${place} ${printable(clientAddress)} ${receivedBytes} bytes in ${sentBytes} out ${durationMs}ms ${way}${detail}\n`;
 }
 
 function jsonFields(exchange: ExchangeRecord): Record<string, unknown> {

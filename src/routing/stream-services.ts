@@ -135,9 +135,16 @@ export function streamReferenceProblems(
   if (streams.size === 0) return [];
   return [...values(streams)].flatMap(({ protocol, port, backend, configMap, gateway }) => {
     if (gateway) return [];
-    const reason = get(backends, backend)?.unavailable;
-    if (!reason) return [];
+    const found = get(backends, backend);
     const [namespace = '', name = ''] = configMap.split('/');
+    if (protocol === 'udp' && found?.externalName) {
+      const service = backend.split(':', 1)[0] ?? '';
+      const said = `Service ${service} is an ExternalName, and Portico sends datagrams to Pods only; name another Service; datagrams to port ${port} are dropped.`;
+      const place = { kind: 'ConfigMap', namespace, name };
+      return [problem('error', 'StreamBackendUnavailable', place, fieldOf(String(port)), said)];
+    }
+    const reason = found?.unavailable;
+    if (!reason) return [];
     const target = backend.replace(/\/udp$/, '');
     const message = `${describeReason(reason, target, protocol)}; connections to port ${port} are refused.`;
     const severity = reason === 'no-endpoints' ? 'warning' : 'error';

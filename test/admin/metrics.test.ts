@@ -55,6 +55,7 @@ function metricsOf(figures: () => Figures, compatibility: Compatibility | null =
       faults: 2,
       droppedMirrors: 3,
       limitStoreMisses: 4,
+      streams: [],
       memoryBytes: [30_000_000, 31_000_000],
       adoptedGeneration: 8,
       ...figures().dataPlane,

@@ -149,6 +149,20 @@ describe('TCP and UDP services', () => {
       expect((await soon(answer, () => `an answer to ${text}`))[0].toString()).toBe(`echo ${text}`);
     }
     client.close();
+    const place = `{protocol="udp",port="${datagrams}"}`;
+    await daemon.metricBecomes(`portico_stream_received_datagrams_total${place}`, 2);
+    await daemon.metricBecomes(
+      `portico_stream_sent_bytes_total${place}`,
+      'echo one'.length + 'echo two'.length,
+    );
+  });
+
+  it('counts connections, and says in the log what became of each', async () => {
+    const socket = await dial(plain);
+    socket.end('hello\n');
+    expect(await lines(socket, 2)).toEqual(['first', 'hello']);
+    const line = await daemon.line(/"protocol":"tcp".*"receivedBytes":6,.*"backend":"db\/first:5432"/);
+    expect(JSON.parse(line)).toMatchObject({ stream: 'access', port: plain, attempts: 1 });
   });
 
   it('opens and closes ports and changes Services without touching connections', async () => {

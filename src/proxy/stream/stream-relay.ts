@@ -12,6 +12,8 @@ import {
 import { reset } from '../tls/termination.ts';
 import type { UpstreamTls } from '../upstream/upstream-tls.ts';
 import { failedConnect } from '../upstream/connect-failure.ts';
+import type { StreamAccount } from './stream-counters.ts';
+import type { StreamEnd } from './stream-record.ts';
 
 /** Where a connection is relayed to, and what it may cost there. */
 export interface StreamUpstreams {
@@ -31,6 +33,7 @@ export interface StreamUpstreams {
   readonly preface: Buffer | null;
   /** How TLS is spoken to endpoints; null for clear text. */
   readonly tls: UpstreamTls | null;
+  readonly account: StreamAccount;
   /** The relay is over; called once. */
   onClose(relay: StreamRelay): void;
   /** No file descriptor was left for a connection to an endpoint. */
@@ -57,7 +60,7 @@ export class StreamRelay {
     this.#client = client;
     this.#upstreams = upstreams;
     client.pause();
-    client.on('error', () => this.#abort());
+    client.on('error', () => this.#abort('client-reset'));
     client.once('close', () => this.#sideClosed());
     this.#tryNext();
   }
@@ -69,20 +72,22 @@ export class StreamRelay {
   /** The attempt took too long, or no byte came for too long. */
   expire(): void {
     if (this.#state === 'connecting') this.#upstream?.destroy(new Error('timeout'));
-    else this.#abort();
+    else this.#abort('idle');
   }
 
   /** Ends both connections, with a reset where something may be under way. */
-  destroy(): void {
-    this.#abort();
+  destroy(end: StreamEnd): void {
+    this.#abort(end);
   }
 
   #tryNext(): void {
     const { choose, attempts } = this.#upstreams;
     const state = this.#tried.length < attempts ? choose(this.#tried) : null;
     // An endpoint that was tried is chosen again only when no other is left.
-    if (state === null || this.#tried.includes(state)) return this.#abort();
+    if (state === null || this.#tried.includes(state))
+      return this.#abort(this.#tried.length === 0 ? 'no-endpoint' : 'connect-failed');
     this.#tried.push(state);
+    this.#upstreams.account.tried(state.key);
     attemptStarted(state);
     const { address, port } = state.endpoint;
     const options = {
@@ -101,10 +106,10 @@ export class StreamRelay {
     let failure: NodeJS.ErrnoException | undefined;
     upstream.on('error', (error) => {
       failure = error;
-      if (this.#state === 'relaying') this.#abort();
+      if (this.#state === 'relaying') this.#abort('upstream-reset');
     });
     const onFault = (fault: unknown): void => {
-      this.#abort();
+      this.#abort('fault');
       this.#upstreams.onFault(fault);
     };
     const closed = contained(() => {
@@ -122,10 +127,10 @@ export class StreamRelay {
   #attemptFailed(state: EndpointState, failure: NodeJS.ErrnoException | undefined): void {
     if (failedConnect(failure).kind === 'out-of-descriptors') {
       this.#upstreams.onOutOfDescriptors();
-      return this.#abort();
+      return this.#abort('out-of-descriptors');
     }
     connectFailed(state, this.#upstreams.now());
-    if (this.#client.destroyed) return this.#close();
+    if (this.#client.destroyed) return this.#close('client-reset');
     this.#tryNext();
   }
 
@@ -134,15 +139,22 @@ export class StreamRelay {
     connectSucceeded(state);
     this.#state = 'relaying';
     this.#deadline.arm(this.#upstreams.idling);
-    const { preface } = this.#upstreams;
+    const { preface, account } = this.#upstreams;
     if (preface) upstream.write(preface);
     let waits = this.#upstreams.idling;
-    const onByte = (): void => this.#deadline.arm(waits);
+    this.#client.on('data', ({ length }: Buffer) => {
+      account.received(length);
+      this.#deadline.arm(waits);
+    });
+    upstream.on('data', ({ length }: Buffer) => {
+      account.sent(length);
+      this.#deadline.arm(waits);
+    });
     const onEnd = (): void => {
       waits = this.#upstreams.halfClosed;
       this.#deadline.arm(waits);
     };
-    for (const socket of [this.#client, upstream]) socket.on('data', onByte).once('end', onEnd);
+    for (const socket of [this.#client, upstream]) socket.once('end', onEnd);
     this.#client.pipe(upstream);
     upstream.pipe(this.#client);
   }
@@ -151,22 +163,26 @@ export class StreamRelay {
   #sideClosed(): void {
     if (this.#state === 'closed') return;
     const upstream = this.#upstream;
-    if (this.#client.destroyed && (upstream === null || upstream.destroyed)) return this.#close();
+    if (this.#client.destroyed && (upstream === null || upstream.destroyed)) {
+      const isOrderly = this.#client.readableEnded && upstream !== null;
+      return this.#close(isOrderly ? 'closed' : 'client-reset');
+    }
     // A side that closed in order has ended both ways: what is on its way to the other one still goes there.
-    if (this.#client.destroyed && !this.#client.readableEnded) this.#abort();
-    else if (upstream?.destroyed && !upstream.readableEnded) this.#abort();
+    if (this.#client.destroyed && !this.#client.readableEnded) this.#abort('client-reset');
+    else if (upstream?.destroyed && !upstream.readableEnded) this.#abort('upstream-reset');
   }
 
-  #abort(): void {
+  #abort(end: StreamEnd): void {
     if (this.#state === 'closed') return;
-    this.#close();
+    this.#close(end);
     for (const socket of [this.#client, this.#upstream]) if (socket && !socket.destroyed) reset(socket);
   }
 
-  #close(): void {
+  #close(end: StreamEnd): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.#deadline.clear();
+    this.#upstreams.account.end(end);
     this.#upstreams.onClose(this);
   }
 }

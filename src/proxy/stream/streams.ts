@@ -7,6 +7,8 @@ import type { Limits } from '../limits.ts';
 import type { Backend } from '../../routing/table.ts';
 import { reset } from '../tls/termination.ts';
 import type { UpstreamTls } from '../upstream/upstream-tls.ts';
+import { StreamAccount, type StreamCounters } from './stream-counters.ts';
+import { type StreamRecord, type StreamSource, streamRecord } from './stream-record.ts';
 import { StreamRelay, type StreamUpstreams } from './stream-relay.ts';
 
 /** What streams use of the thread that they run on. */
@@ -17,6 +19,9 @@ export interface StreamContext {
   now(): number;
   onFault(fault: unknown): void;
   onOutOfDescriptors(): void;
+  readonly counters: StreamCounters;
+  /** Called once for each stream, when it is over. */
+  onStreamEnd(record: StreamRecord): void;
 }
 
 /** How a connection is relayed, beside its bytes. */
@@ -59,12 +64,17 @@ export class Streams {
   /**
    * Relays a connection to an endpoint of the backend, or resets it when there is none. At the limit of connections the one that has been silent longest gives way.
    */
-  relay(client: Socket, backend: Backend | null, clientAddress: string, terms: StreamTerms = {}): void {
-    if (backend === null) return reset(client);
+  relay(client: Socket, backend: Backend | null, source: StreamSource, terms: StreamTerms = {}): void {
+    const account = this.#accountOf(source, backend?.key ?? '');
+    if (backend === null) {
+      account.end('no-endpoint');
+      return reset(client);
+    }
     const waits = this.#context.endpoints.pending(backend);
     const begin = contained(
-      () => this.#begin(client, backend, clientAddress, terms),
+      () => this.#begin(client, backend, source, terms, account),
       (fault) => {
+        account.end('fault');
         reset(client);
         this.#context.onFault(fault);
       },
@@ -81,23 +91,32 @@ export class Streams {
     const until = performance.now() + timeoutMs;
     while (this.#relays.size > 0 && performance.now() < until) await sleep(LOOK_EVERY_MS);
     const aborted = this.#relays.size;
-    for (const relay of [...this.#relays]) relay.destroy();
+    for (const relay of [...this.#relays]) relay.destroy('draining');
     this.#deadlines.stop();
     return aborted;
   }
 
-  #begin(client: Socket, backend: Backend, clientAddress: string, terms: StreamTerms): void {
-    if (client.destroyed) return;
+  #begin(
+    client: Socket,
+    backend: Backend,
+    source: StreamSource,
+    terms: StreamTerms,
+    account: StreamAccount,
+  ): void {
+    if (client.destroyed) return account.end('client-reset');
     const { limits, endpoints, now, onFault, onOutOfDescriptors } = this.#context;
     if (this.#relays.size >= limits.connections) {
       const [silent] = [...this.#halfClosed.oldest(1), ...this.#idling.oldest(1)];
-      if (!silent) return reset(client);
-      silent.owner.destroy();
+      if (!silent) {
+        account.end('evicted');
+        return reset(client);
+      }
+      silent.owner.destroy('evicted');
     }
     const balance = backend.affinity === 'client-ip' ? 'consistent-hash' : 'least-requests';
     const upstreams: StreamUpstreams = {
       choose: (tried: readonly EndpointState[]) =>
-        endpoints.choose(backend, balance, tried, clientAddress, now()),
+        endpoints.choose(backend, balance, tried, source.clientAddress, now()),
       now,
       attempts: limits.attempts,
       connecting: this.#connecting,
@@ -106,11 +125,17 @@ export class Streams {
       highWaterMark: limits.bufferBytes / 2,
       preface: terms.preface ?? null,
       tls: terms.tls ?? null,
+      account,
       onClose: (relay) => void this.#relays.delete(relay),
       onOutOfDescriptors,
       onFault,
     };
     const relay: StreamRelay = new StreamRelay(client, upstreams);
     if (!relay.isOver) this.#relays.add(relay);
+  }
+
+  #accountOf(source: StreamSource, backend: string): StreamAccount {
+    const { now, counters, onStreamEnd } = this.#context;
+    return new StreamAccount(streamRecord(source, backend, now()), counters.of(source), now, onStreamEnd);
   }
 }

@@ -94,8 +94,10 @@ export class TcpServices {
   #accept(key: string, socket: Socket): void {
     const route = this.#table && get(this.#table.streams, key);
     const backend = route && this.#table ? streamBackend(this.#table, route, Math.random()) : null;
-    if (!route || backend === null) return void socket.resetAndDestroy();
+    if (!route) return void socket.resetAndDestroy();
     const peer = plainAddress(socket.remoteAddress);
+    if (backend === null)
+      return this.#streams.relay(socket, null, { protocol: 'tcp', port: route.port, clientAddress: peer });
     const direct = { source: peer, sourcePort: socket.remotePort ?? 0, destinationPort: route.port };
     if (!route.acceptsProxyProtocol) return this.#relay(socket, route, backend, direct);
     readProxied(socket, this.#limits.handshakeTimeoutMs, (proxied) => {
@@ -107,7 +109,8 @@ export class TcpServices {
     const preface = route.sendsProxyProtocol
       ? composeProxyHeader(from, plainAddress(socket.localAddress))
       : null;
-    this.#streams.relay(socket, backend, from.source, { preface });
+    const source = { protocol: 'tcp', port: route.port, clientAddress: from.source } as const;
+    this.#streams.relay(socket, backend, source, { preface });
   }
 }
 

@@ -7,6 +7,8 @@ import type { BackendKey, RouteTable, StreamRoute } from '../../routing/table.ts
 import { type EndpointState, attemptEnded, attemptStarted } from '../balance/endpoint-state.ts';
 import { Deadline, type DeadlineList, Deadlines } from '../deadlines.ts';
 import { isOutOfDescriptors } from '../descriptors.ts';
+import { StreamAccount } from './stream-counters.ts';
+import { type StreamEnd, streamRecord } from './stream-record.ts';
 import type { StreamContext } from './streams.ts';
 import { PORT_RETRY_MS, type ReportPort } from '../listener/port-state.ts';
 import { isSamePlace, mayReach, streamBackend } from '../../routing/stream-backend.ts';
@@ -28,17 +30,25 @@ class Session {
   readonly backend: BackendKey;
   readonly client: string;
   readonly state: EndpointState;
+  readonly account: StreamAccount;
   readonly upstream: Socket;
   readonly deadline = new Deadline<Session>(this);
   /** Null when the socket is connected, which keeps what anybody else sends from the client. */
   #waiting: Buffer[] | null = [];
 
-  constructor(service: string, backend: BackendKey, client: string, state: EndpointState) {
+  constructor(
+    service: string,
+    backend: BackendKey,
+    client: string,
+    state: EndpointState,
+    account: StreamAccount,
+  ) {
     const { address, port } = state.endpoint;
     this.service = service;
     this.backend = backend;
     this.client = client;
     this.state = state;
+    this.account = account;
     this.upstream = createSocket(isIPv6(address) ? 'udp6' : 'udp4');
     this.upstream.connect(port, address);
     this.upstream.once('connect', () => {
@@ -48,6 +58,7 @@ class Session {
   }
 
   send(datagram: Buffer): void {
+    this.account.datagramReceived(datagram.length);
     if (this.#waiting === null) this.upstream.send(datagram);
     else if (this.#waiting.length < MAX_WAITING) this.#waiting.push(datagram);
   }
@@ -72,13 +83,13 @@ export class UdpServices {
     this.#context = context;
     this.#report = report;
     this.#deadlines = new Deadlines(SWEEP_MS, context.onFault);
-    this.#idling = this.#deadlines.list(IDLE_MS, (session: Session) => this.#end(session));
+    this.#idling = this.#deadlines.list(IDLE_MS, (session: Session) => this.#end(session, 'closed'));
   }
 
   /** `gone` are the endpoints that the table does not have any more: their clients go to others from now on. */
   adopt(table: RouteTable, gone: Iterable<string>): void {
     const keys = new Set(gone);
-    if (keys.size > 0) this.#endAll(({ state }) => keys.has(state.key));
+    if (keys.size > 0) this.#endAll(({ state }) => keys.has(state.key), 'service-changed');
     const before = this.#table;
     this.#table = table;
     for (const [key, route] of difference(before?.streams ?? emptyMap<StreamRoute>(), table.streams)) {
@@ -88,7 +99,11 @@ export class UdpServices {
         this.#report(key, { kind: 'closed' });
       }
       if (route === undefined) continue;
-      if (old) this.#endAll(({ service, backend }) => service === key && !mayReach(route, backend));
+      if (old)
+        this.#endAll(
+          ({ service, backend }) => service === key && !mayReach(route, backend),
+          'service-changed',
+        );
       if (route.protocol === 'udp' && !this.#sockets.has(key) && !this.#retries.has(key))
         this.#listen(key, route);
     }
@@ -141,7 +156,7 @@ export class UdpServices {
     const socket = this.#sockets.get(key);
     if (!socket) return;
     this.#sockets.delete(key);
-    this.#endAll((session) => session.service === key);
+    this.#endAll((session) => session.service === key, this.#table === null ? 'draining' : 'service-changed');
     socket.close();
   }
 
@@ -164,15 +179,26 @@ export class UdpServices {
     if (!state) return null;
     if (this.#sessions.size >= MAX_SESSIONS) {
       const [silent] = this.#idling.oldest(1);
-      if (silent) this.#end(silent.owner);
+      if (silent) this.#end(silent.owner, 'evicted');
     }
-    const session = new Session(service, backend.key, client, state);
+    const source = {
+      protocol: 'udp',
+      port: route?.port ?? 0,
+      clientAddress: plainAddress(from.address),
+    } as const;
+    const { counters, onStreamEnd } = this.#context;
+    const record = streamRecord(source, backend.key, now());
+    const account = new StreamAccount(record, counters.of(source), now, onStreamEnd);
+    account.tried(state.key);
+    const session = new Session(service, backend.key, client, state, account);
     session.upstream.on('error', (error: NodeJS.ErrnoException) => {
-      if (isOutOfDescriptors(error.code)) onOutOfDescriptors();
-      this.#end(session);
+      const isOut = isOutOfDescriptors(error.code);
+      if (isOut) onOutOfDescriptors();
+      this.#end(session, isOut ? 'out-of-descriptors' : 'upstream-reset');
     });
     session.upstream.on('message', (answer) => {
       session.deadline.arm(this.#idling);
+      account.datagramSent(answer.length);
       listener.send(answer, from.port, from.address);
     });
     attemptStarted(state);
@@ -180,13 +206,14 @@ export class UdpServices {
     return session;
   }
 
-  #endAll(isOver: (session: Session) => boolean): void {
-    for (const session of [...this.#sessions.values()]) if (isOver(session)) this.#end(session);
+  #endAll(isOver: (session: Session) => boolean, end: StreamEnd): void {
+    for (const session of [...this.#sessions.values()]) if (isOver(session)) this.#end(session, end);
   }
 
-  #end(session: Session): void {
+  #end(session: Session, end: StreamEnd): void {
     if (!this.#sessions.delete(session.client)) return;
     session.deadline.clear();
+    session.account.end(end);
     attemptEnded(session.state);
     session.upstream.close();
   }

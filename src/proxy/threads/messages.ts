@@ -1,3 +1,4 @@
+import type { StreamTotals } from '../stream/stream-counters.ts';
 import type { MessagePort } from 'node:worker_threads';
 import type { AccessLogFormat } from '../access-log.ts';
 import type { EngineGauges, ListenAddress } from '../engine.ts';
@@ -135,6 +136,7 @@ export interface OutOfDescriptors {
 export interface ThreadReport {
   readonly counters: CounterTable;
   readonly gauges: EngineGauges;
+  readonly streams: readonly StreamTotals[];
   /** What the heap of the thread takes, and the buffers beside it. */
   readonly memoryBytes: number;
   /** What threw, as `Fault` tells it, and more often than it is told. */

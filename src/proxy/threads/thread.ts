@@ -19,6 +19,7 @@ import { clientPolicies } from '../tls/client-policies.ts';
 import { tlsStreams } from '../tls/tls-streams.ts';
 import { upstreamTransport } from '../upstream/upstream-transport.ts';
 import { type StreamContext, Streams } from '../stream/streams.ts';
+import { StreamCounters } from '../stream/stream-counters.ts';
 import { TcpServices } from '../stream/tcp-services.ts';
 import { GatewayPorts } from '../listener/gateway-ports.ts';
 import type { ReportPort } from '../listener/port-state.ts';
@@ -122,7 +123,10 @@ export async function serve(): Promise<void> {
     now: Date.now,
     recentRequests: settings.recentRequests ?? 0,
   });
+  const streamCounters = new StreamCounters();
   const streamContext: StreamContext = {
+    counters: streamCounters,
+    onStreamEnd: (stream) => accessLog.writeStream(stream),
     endpoints,
     limits: settings.limits,
     now: Date.now,
@@ -185,6 +189,7 @@ export async function serve(): Promise<void> {
       gauges: engine.gauges(),
       memoryBytes: memoryBytes(),
       faults: faults.count,
+      streams: streamCounters.table(),
       droppedMirrors: subrequests.dropped,
       limitStoreMisses: limitStore?.misses ?? 0,
     };

@@ -1,3 +1,4 @@
+import { StreamCounters, type StreamTotals } from '../stream/stream-counters.ts';
 import { getRandomValues } from 'node:crypto';
 import { type MessagePort, Worker } from 'node:worker_threads';
 import { PASSWORD_WORKER } from './messages.ts';
@@ -61,6 +62,7 @@ export interface DataPlaneReport {
   /** What threw in threads while they served, and cost no more than an exchange or a connection each. */
   readonly faults: number;
   readonly droppedMirrors: number;
+  readonly streams: readonly StreamTotals[];
   /** Requests for which the limit store could not be asked in time. */
   readonly limitStoreMisses: number;
   /** Of each thread. */
@@ -174,6 +176,7 @@ class DataPlaneThreads implements Threads {
   #nextThreadId = 0;
   #deaths = 0;
   #retiredFaults = 0;
+  readonly #retiredStreams = new StreamCounters();
   #retiredDroppedMirrors = 0;
   #retiredMisses = 0;
   #draining = false;
@@ -225,6 +228,10 @@ class DataPlaneThreads implements Threads {
     return {
       counters: [this.#retired.table(), ...all.map((report) => report.counters)],
       gauges,
+      streams: new StreamCounters()
+        .add(this.#retiredStreams.table())
+        .add(all.flatMap((report) => report.streams))
+        .table(),
       threads: this.#threads.size,
       deaths: this.#deaths,
       limitStoreMisses: all.reduce((sum, report) => sum + report.limitStoreMisses, this.#retiredMisses),
@@ -366,6 +373,7 @@ class DataPlaneThreads implements Threads {
       if (thread.retry) clearTimeout(thread.retry);
       if (thread.lastReport) {
         for (const _ of this.#retired.add(thread.lastReport.counters));
+        this.#retiredStreams.addEnded(thread.lastReport.streams);
         this.#retiredFaults += thread.lastReport.faults;
         this.#retiredDroppedMirrors += thread.lastReport.droppedMirrors;
         this.#retiredMisses += thread.lastReport.limitStoreMisses;

@@ -47,7 +47,8 @@ export function tlsStreams(
     relay(socket, stream, clientAddress) {
       const target = targetOf(stream);
       const tls = target !== null && stream.mode === 'terminate' ? tlsTo(target) : null;
-      streams.relay(socket, target?.backend ?? null, clientAddress, { tls });
+      const source = { protocol: 'tls', port: 0, clientAddress } as const;
+      streams.relay(socket, target?.backend ?? null, source, { tls });
     },
   };
 }

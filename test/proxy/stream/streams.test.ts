@@ -2,6 +2,8 @@ import { type AddressInfo, type Server, type Socket, connect, createServer } fro
 import { afterEach, describe, expect, it } from 'vitest';
 import { createEndpoints } from '../../../src/proxy/balance/endpoint-pool.ts';
 import { DEFAULT_LIMITS, type Limits } from '../../../src/proxy/limits.ts';
+import { StreamCounters } from '../../../src/proxy/stream/stream-counters.ts';
+import type { StreamRecord } from '../../../src/proxy/stream/stream-record.ts';
 import { Streams } from '../../../src/proxy/stream/streams.ts';
 import { mapOf } from '../../../src/model/sharded-map.ts';
 import { EMPTY_TABLE } from '../../../src/routing/table-update.ts';
@@ -44,6 +46,9 @@ async function deadPort(): Promise<number> {
 interface Relayed {
   readonly streams: Streams;
   readonly faults: readonly unknown[];
+  /** Of those that are over. */
+  readonly records: readonly StreamRecord[];
+  readonly counters: StreamCounters;
   /** A connection that is relayed to one of the ports. */
   connect(): Promise<Socket>;
 }
@@ -59,19 +64,24 @@ async function relayTo(
   const pool = createEndpoints({ random: () => 0, externalNames: externalNames() });
   pool.adopt({ ...EMPTY_TABLE, backends: mapOf([[key, backend]]) });
   const faults: unknown[] = [];
+  const counters = new StreamCounters();
+  const records: StreamRecord[] = [];
   const streams = new Streams({
     endpoints: pool,
     limits: { ...DEFAULT_LIMITS, ...limits },
     now: Date.now,
     onFault: (fault) => void faults.push(fault),
     onOutOfDescriptors: () => undefined,
+    counters,
+    onStreamEnd: (record) => void records.push(record),
   });
-  const port = await listen((socket) =>
-    streams.relay(socket, backend, '192.0.2.1', { preface: preface ?? null }),
-  );
+  const source = { protocol: 'tcp', port: 5432, clientAddress: '192.0.2.1' } as const;
+  const port = await listen((socket) => streams.relay(socket, backend, source, { preface: preface ?? null }));
   return {
     streams,
     faults,
+    records,
+    counters,
     async connect() {
       const client = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
       open.push(client);
@@ -115,6 +125,15 @@ describe('a stream', () => {
     other.end('later');
     expect(await got.promise).toBe('later');
     for (const { streams } of [asksFirst, podFirst]) await until(() => streams.size === 0);
+    expect(asksFirst.records).toMatchObject([
+      {
+        ...{ protocol: 'tcp', port: 5432, clientAddress: '192.0.2.1', backend: 'default/db:5432' },
+        ...{ attempts: 1, receivedBytes: 8, sentBytes: 9, end: 'closed' },
+      },
+    ]);
+    expect(asksFirst.counters.table()).toMatchObject([
+      { protocol: 'tcp', port: 5432, open: 0, ends: { closed: 1 }, receivedBytes: 8, sentBytes: 9 },
+    ]);
   });
 
   it('is over when its client goes away, or its Pod', async () => {
@@ -130,6 +149,7 @@ describe('a stream', () => {
     pods[1]?.resetAndDestroy();
     expect(await end).toBe('reset');
     await until(() => relayed.streams.size === 0);
+    expect(relayed.records.map(({ end: how }) => how)).toEqual(['client-reset', 'upstream-reset']);
   });
 
   it('goes to another endpoint when one refuses, and is reset when all do', async () => {
@@ -141,6 +161,12 @@ describe('a stream', () => {
     const none = await relayTo([await deadPort(), await deadPort()]);
     expect(await rest(await none.connect())).toBe('reset');
     await until(() => none.streams.size === 0);
+    expect(none.records).toMatchObject([{ end: 'connect-failed', attempts: 2 }]);
+    const nowhere = await relayTo([]);
+    // It may be reset before the client knows that it is there.
+    nowhere.connect().catch(() => undefined);
+    await until(() => nowhere.records.length > 0);
+    expect(nowhere.records).toMatchObject([{ end: 'no-endpoint', attempts: 0, endpoint: '' }]);
   });
 
   it('is read no faster than the other side takes it', async () => {
@@ -167,6 +193,7 @@ describe('a stream', () => {
     const port = await listen((pod) => void pod.resume());
     const idle = await relayTo([port], { tunnelIdleTimeoutMs: 50 });
     expect(await rest(await idle.connect())).toBe('reset');
+    expect(idle.records).toMatchObject([{ end: 'idle' }]);
 
     const full = await relayTo([await listen(echo)], { connections: 1 });
     const first = await full.connect();
@@ -175,6 +202,8 @@ describe('a stream', () => {
     const gone = rest(first);
     await full.connect();
     expect(await gone).toBe('reset');
+    expect(full.records).toMatchObject([{ end: 'evicted', receivedBytes: 1 }]);
+    expect(full.counters.table()).toMatchObject([{ open: 1, ends: { evicted: 1 } }]);
   });
 
   it('sends what tells the Pod of the client before what the client sends', async () => {

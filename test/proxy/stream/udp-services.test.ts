@@ -4,6 +4,7 @@ import { expect, it } from 'vitest';
 import { createEndpoints } from '../../../src/proxy/balance/endpoint-pool.ts';
 import { DEFAULT_LIMITS } from '../../../src/proxy/limits.ts';
 import type { PortState } from '../../../src/proxy/listener/port-state.ts';
+import { StreamCounters } from '../../../src/proxy/stream/stream-counters.ts';
 import { UdpServices } from '../../../src/proxy/stream/udp-services.ts';
 import { mapOf } from '../../../src/model/sharded-map.ts';
 import { EMPTY_TABLE } from '../../../src/routing/table-update.ts';
@@ -34,6 +35,8 @@ it('a port that another process has fails by itself, and can be given up while i
     now: Date.now,
     onFault: (fault: unknown) => void faults.push(fault),
     onOutOfDescriptors: () => undefined,
+    counters: new StreamCounters(),
+    onStreamEnd: () => undefined,
   };
   const place = { host: '127.0.0.1', reusePort: false };
   const services = new UdpServices(place, context, (...change) => {
