@@ -3,7 +3,7 @@ import type { ObjectReader } from '../model/object-reader.ts';
 import type { ConfigMap, ObjectKey, Secret } from '../model/objects.ts';
 import type { ObjectReference, Severity } from '../model/problem.ts';
 import { refusedName } from '../model/refused-addresses.ts';
-import { type UntypedObject, quote } from '../model/untyped.ts';
+import { quote } from '../model/untyped.ts';
 import { type AnnotationSpec, PORTICO, namesOf } from './annotation-spec.ts';
 import { type GlobalDefaults, NO_DEFAULTS } from './global-defaults.ts';
 import { parseReference } from './written-reference.ts';
@@ -32,14 +32,14 @@ export class AnnotationReader {
   /** Of the Ingress. */
   readonly name: string;
   isInvalid = false;
-  readonly #annotations: UntypedObject;
+  readonly #annotations: ReadonlyMap<string, unknown>;
   readonly #objects: ObjectReader;
   readonly #closes: boolean;
   readonly #report: ReportAnnotation;
   readonly #defaults: GlobalDefaults;
 
   constructor(
-    annotations: UntypedObject,
+    annotations: ReadonlyMap<string, unknown>,
     { namespace = '', name }: ObjectReference,
     objects: ObjectReader,
     whenInvalid: 'default' | 'close',
@@ -62,13 +62,13 @@ export class AnnotationReader {
 
   /** Whether the Ingress itself has it. */
   isWritten(spec: AnnotationSpec): boolean {
-    return namesOf(spec).some((name) => name in this.#annotations);
+    return namesOf(spec).some((name) => this.#annotations.has(name));
   }
 
   /** The full name under which it is written; else that of the global option; else ours. */
   nameOf(spec: AnnotationSpec): string {
     const names = namesOf(spec);
-    return names.find((name) => name in this.#annotations) ?? this.#option(spec) ?? names[0] ?? '';
+    return names.find((name) => this.#annotations.has(name)) ?? this.#option(spec) ?? names[0] ?? '';
   }
 
   /** The name of the global option, where it is set. */
@@ -77,7 +77,7 @@ export class AnnotationReader {
   }
 
   #value(spec: AnnotationSpec): unknown {
-    if (this.isWritten(spec)) return this.#annotations[this.nameOf(spec)];
+    if (this.isWritten(spec)) return this.#annotations.get(this.nameOf(spec));
     const option = this.#option(spec);
     return option === null ? undefined : this.#defaults[option];
   }

@@ -28,12 +28,20 @@ export interface AnnotationSpec {
   readonly difference?: string;
 }
 
+/** There are a few hundred, which are asked for again for every Ingress. */
+const fullNames = new WeakMap<AnnotationSpec, readonly string[]>();
+
 /** In full; ours first. */
 export function namesOf(spec: AnnotationSpec): readonly string[] {
-  return [
-    ...(spec.name === null ? [] : [`${PORTICO}${spec.name}`]),
-    ...nginxNamesOf(spec).map((spelling) => `${INGRESS_NGINX}${spelling}`),
-  ];
+  let names = fullNames.get(spec);
+  if (names === undefined) {
+    names = [
+      ...(spec.name === null ? [] : [`${PORTICO}${spec.name}`]),
+      ...nginxNamesOf(spec).map((spelling) => `${INGRESS_NGINX}${spelling}`),
+    ];
+    fullNames.set(spec, names);
+  }
+  return names;
 }
 
 /** Its spellings in ingress-nginx, after the prefix. */

@@ -61,8 +61,10 @@ export function readAnnotations(
       if (severity === 'error') problems.push(closedByOption(object, name));
     } else problems.push(problem(severity, code, object, `metadata.annotations[${name}]`, message));
   };
+  // Looked into hundreds of times, by names that most Ingresses do not have.
+  const written = new Map(Object.entries(annotations));
   const reader = (whenInvalid: 'default' | 'close'): AnnotationReader =>
-    new AnnotationReader(annotations, object, objects, whenInvalid, report, defaults);
+    new AnnotationReader(written, object, objects, whenInvalid, report, defaults);
 
   const configs: Record<string, object> = {};
   const closed: PolicySet['closed'][number][] = [];
@@ -106,6 +108,8 @@ export function readAnnotations(
   return { policies: policySet(configs as PolicyConfigs, [...new Set(closed)]), globs, problems };
 }
 
+const NOTHING_WRITTEN: ReadonlyMap<string, unknown> = new Map();
+
 type Readers = ReadonlyMap<string, ReadonlySet<PolicyModule>>;
 
 function readersBy(keysOf: (spec: AnnotationSpec) => readonly string[]): Readers {
@@ -148,7 +152,9 @@ export function globalOptionProblems(
       const ofOption = code === 'AnnotationInvalid' ? 'GlobalOptionInvalid' : code;
       problems.push(problem(severity, ofOption, object, `data[${option}]`, message));
     };
-    policy.parse(new AnnotationReader({}, object, objects, policy.whenInvalid, report, defaults));
+    policy.parse(
+      new AnnotationReader(NOTHING_WRITTEN, object, objects, policy.whenInvalid, report, defaults),
+    );
   }
   return problems;
 }

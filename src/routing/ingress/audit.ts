@@ -67,19 +67,27 @@ export function auditIngresses(
   settings: Settings,
   controllerFlags: readonly string[] = [],
 ): Audit {
-  const annotations: AuditedAnnotation[] = [];
+  const groups = new Map<string, AuditedAnnotation[]>();
   let ingresses = 0;
   let unannotated = 0;
   const isAudited = auditedIngresses(snapshot, settings);
-  for (const [key, ingress] of entries(snapshot.ingresses)) {
+  const byKey = [...entries(snapshot.ingresses)].sort(([a], [b]) => compareText(a, b));
+  for (const [key, ingress] of byKey) {
     if (!isAudited(key, ingress)) continue;
     ingresses++;
     const objects = new ObjectReader(snapshot, settings);
     const found = auditIngress(key, ingress, objects, settings.defaults);
     if (found.length === 0) unannotated++;
-    for (const each of found) annotations.push(each);
+    // Those that are equally urgent come together, and stay in the order of the Ingresses.
+    for (const each of found) {
+      const group = `${each.verdict} ${each.risk} ${each.name}`;
+      const members = groups.get(group);
+      if (members) members.push(each);
+      else groups.set(group, [each]);
+    }
   }
-  annotations.sort(byUrgency);
+  const [...all] = groups.values();
+  const annotations = all.sort(([a], [b]) => (a && b ? byVerdict(a, b) : 0)).flat();
   const configMap = settings.ingressNginxConfigMap ?? null;
   return {
     ...{ ingresses, unannotated, annotations },
@@ -168,10 +176,6 @@ function worstByField(problems: readonly Problem[]): ReadonlyMap<string, Problem
       worst.set(problem.field, problem);
   }
   return worst;
-}
-
-function byUrgency(a: AuditedAnnotation, b: AuditedAnnotation): number {
-  return byVerdict(a, b) || compareText(a.ingress, b.ingress);
 }
 
 function byVerdict(a: AuditedOption, b: AuditedOption): number {
