@@ -123,6 +123,11 @@ export class HeadEdit {
     this.#lengths |= lengthBit(lower.length);
   }
 
+  /** Whether every field stays as it is, and there is no other. */
+  get isEmpty(): boolean {
+    return this.#lengths === 0 && this.#added.length === 0;
+  }
+
   /** What is written after the fields that stay. */
   get added(): readonly HeaderField[] {
     return this.#added;

@@ -23,7 +23,7 @@ export class HeadText implements FieldsView {
     const lines = this.#text.split('\r\n').slice(1, -2);
     return lines.map((line): HeaderField => {
       const colon = line.indexOf(':');
-      return [line.slice(0, colon), line.slice(colon + 1).replace(/^[ \t]+|[ \t]+$/g, '')];
+      return [line.slice(0, colon), withoutBlanks(line, colon + 1, line.length)];
     });
   }
 
@@ -33,11 +33,21 @@ export class HeadText implements FieldsView {
     const values: string[] = [];
     for (let at = lower.indexOf(start); at >= 0; at = lower.indexOf(start, at + start.length)) {
       const from = at + start.length;
-      // Not trim(): to JavaScript more bytes are blank than to HTTP.
-      values.push(this.#text.slice(from, this.#text.indexOf('\r\n', from)).replace(/^[ \t]+|[ \t]+$/g, ''));
+      values.push(withoutBlanks(this.#text, from, this.#text.indexOf('\r\n', from)));
     }
     return values;
   }
+}
+
+/** The text from `start` to `end`. Not trim(): to JavaScript more bytes are blank than to HTTP. */
+function withoutBlanks(text: string, start: number, end: number): string {
+  while (start < end && isBlank(text.charCodeAt(start))) start++;
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
+  return text.slice(start, end);
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
 }
 
 /** Of a request that never came to a head. */

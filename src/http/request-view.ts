@@ -47,4 +47,8 @@ export class RequestEdit extends HeadEdit {
   target: string | null = null;
   /** The value of Host; null leaves the client's. */
   host: string | null = null;
+
+  override get isEmpty(): boolean {
+    return this.target === null && this.host === null && super.isEmpty;
+  }
 }

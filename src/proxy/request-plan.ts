@@ -202,7 +202,9 @@ export class RequestPlan {
     const source = this.#source;
     if (source === null) return;
     this.#source = null;
-    const { head, bytes, base, way, edit } = source;
+    const { head, bytes, base, way } = source;
+    // Most policies only look at a request.
+    const edit = source.edit.isEmpty ? null : source.edit;
     this.head = upstreamHead(head, bytes, base, this.#client.connectionInfo, way, this.upgrade, edit);
     if (source.isKept) this.#engine.returnHead(head);
     this.#edit = edit;
