@@ -4,7 +4,8 @@ export interface RequestContent {
   readonly exists: boolean;
   /**
    * A copy of what has come and of what comes, for a subrequest. The request does not wait for it: where a server does not take
-   * it in time, the copy is lost. It counts for the namespace.
+   * it in time, the copy is lost. It counts for the namespace. A policy must not wait for the answer to such a
+   * subrequest: what is left of a long body is read only when all policies have been asked.
    */
   copy(namespace: string): CopiedContent;
 }

@@ -10,9 +10,9 @@ import { type AuthUrl, defaultPort } from './auth/auth-request.ts';
 import type { ExternalAuthConfig } from './auth/external-auth-config.ts';
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
-const KEPT = 'Has no effect: connections to the server are kept for a minute, for each namespace by itself.';
+const KEPT = 'Has no effect: connections to the server are kept for 55 s, for each namespace by itself.';
 const KEPT_DIFFERENCE =
-  'Has no effect: connections are kept for 60 s, the method stays as it is, and every 2xx lets in.';
+  'Has no effect: connections are kept for 55 s, the method stays as it is, and every 2xx lets in.';
 
 const URL_SPEC: AnnotationSpec = {
   name: 'auth-url',

@@ -169,16 +169,29 @@ export class SubrequestExchange implements UpstreamUser, ContentReader {
     else this.deadline.clear();
   }
 
+  /** Called by the exchange of a client, which must not suffer for its copy. */
   onCopied(): void {
+    try {
+      this.#sendMore();
+    } catch (fault) {
+      this.onFault(fault);
+    }
+  }
+
+  onCopyLost(reason: 'behind' | 'client-gone'): void {
+    try {
+      this.fail(reason === 'behind' ? 'behind' : 'cancelled');
+    } catch (fault) {
+      this.#connections.onFault(fault);
+    }
+  }
+
+  #sendMore(): void {
     const body = this.#body;
     if (body === null || this.#isAllSent) return;
     if (this.#state === 'waiting' && this.#isReady(body)) this.#ready();
     else if (this.#upstream !== null && (this.#state === 'sent' || this.#state === 'answered'))
       this.#sendContent(this.#upstream, body);
-  }
-
-  onCopyLost(reason: 'behind' | 'client-gone'): void {
-    this.fail(reason === 'behind' ? 'behind' : 'cancelled');
   }
 
   onInterim(): void {
@@ -222,7 +235,7 @@ export class SubrequestExchange implements UpstreamUser, ContentReader {
 
   onDrain(): void {
     this.#isBlocked = false;
-    this.onCopied();
+    this.#sendMore();
   }
 
   onFault(fault: unknown): void {
