@@ -1,7 +1,9 @@
 import { type AddressInfo, type Socket, createServer } from 'node:net';
-import { expect } from 'vitest';
+import { expect, it } from 'vitest';
 import type { MirrorConfig } from '../../../src/policies/mirror.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import { contract } from '../../support/engines.ts';
+import { http2Client } from '../../support/http2-client.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { chunked, get, rawClient, request } from '../../support/raw-client.ts';
 import { happens, until } from '../../support/until.ts';
@@ -166,4 +168,20 @@ contract('mirror', (behaves) => {
     await copy.ended;
     expect(copy.text).toMatch(/\r\nContent-Length: 100000\r\n/);
   });
+});
+
+it('copies the bodies of HTTP/2 requests, whose length only their end tells', async () => {
+  await using upstream = await recordingUpstream('main', () => ok('main'));
+  await using test = await recordingUpstream('test', () => ok('test'));
+  const policies = { mirror: mirrorTo(test.port) };
+  await using proxy = await startProxy(nativeEngine, [{ ports: [upstream.port], policies }], { h2c: true });
+  using client = http2Client(proxy.port);
+  const bodies = ['a body', 'x'.repeat(200_000)];
+  const answers = await Promise.all(
+    bodies.map((body) => client.ask({ ':method': 'POST', ':path': '/' }, body)),
+  );
+  expect(answers.map(({ body }) => body)).toEqual(['main', 'main']);
+  await until(() => test.requests.length === 2);
+  const copies = test.requests.map(({ body, framing }) => [body, framing]);
+  expect(copies.toSorted()).toEqual(bodies.map((body) => [body, 'chunked']));
 });
