@@ -104,6 +104,8 @@ async function runIn(folder: string, folderOfBinaries: string): Promise<number> 
     '--https-port=18443',
   ];
   const portico = stack.use(await startPortico(folderOfBinaries, folder, kubeconfig, flags));
+  // The suite reads once, at its start, which features the class has.
+  kubectl(['wait', '--for=condition=Accepted', 'gatewayclass/portico', '--timeout=60s']);
   const interrupted = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort());
 
