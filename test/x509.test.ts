@@ -40,3 +40,28 @@ it('the certificate of an authority says so', () => {
   const pem = signCertificate(authority, ecdsa.privateKey, ecdsa.privateKey);
   expect(new X509Certificate(pem)).toMatchObject({ ca: true, subjectAltName: undefined });
 });
+
+it('every length is as short as it can be', () => {
+  for (let letters = 1; letters <= 63; letters++) {
+    const names = ['a'.repeat(letters), 'b'.repeat(letters), 'c'.repeat(letters)];
+    const pem = signCertificate({ ...content, dnsNames: names }, ecdsa.privateKey, ecdsa.privateKey);
+    const der = new X509Certificate(pem).raw;
+    expect(longLengths(der).filter((length) => length < 0x100)).toEqual([]);
+  }
+});
+
+/** Those that are written in two bytes, of the constructed values of some DER. */
+function longLengths(der: Buffer): readonly number[] {
+  const found: number[] = [];
+  for (let at = 0; at + 1 < der.length;) {
+    const [tag = 0, first = 0] = der.subarray(at);
+    const size = first < 0x80 ? 0 : first & 0x7f;
+    const length = size === 0 ? first : der.readUIntBE(at + 2, size);
+    if (size === 2) found.push(length);
+    const content = at + 2 + size;
+    const isConstructed = (tag & 0x20) !== 0;
+    if (isConstructed) found.push(...longLengths(der.subarray(content, content + length)));
+    at = content + length;
+  }
+  return found;
+}
