@@ -1,10 +1,9 @@
-import type { HeaderField } from '../http/head-edit.ts';
-import { isForwardingField, isHopByHop } from '../http/header-fields.ts';
 import type { RequestEdit, RequestView } from '../http/request-view.ts';
 import type { Subrequest, SubrequestTarget } from '../http/subrequest.ts';
 import { type Template, parseTemplate, renderTemplate, templateText } from '../http/variables.ts';
 import type { AnnotationReader } from './annotation-reader.ts';
 import type { AnnotationSpec } from './annotation-spec.ts';
+import { copiedFields } from './copied-fields.ts';
 import { CONTINUE, definePolicy } from './policy.ts';
 
 /** Where copies of requests go. */
@@ -136,35 +135,12 @@ function readHost(read: AnnotationReader): string | null {
 
 /** From the call to the head of the response: a server that is slower has copies left out. */
 const TIMEOUT_MS = 10_000;
-/** Those that frame a body, or are about this message only. */
-const OMITTED: ReadonlySet<string> = new Set([
-  'host',
-  'content-length',
-  'expect',
-  'trailer',
-  'x-original-uri',
-]);
-
-/** What no Pod gets of the request, such as a password that was checked, is not copied. */
 function copyOf(
   { namespace, to, target, host, withoutBodies }: MirrorConfig,
   request: RequestView,
   edit: RequestEdit,
 ): Subrequest {
-  const fields: HeaderField[] = [
-    ['Host', host],
-    ['X-Real-IP', request.clientAddress],
-    ['X-Forwarded-For', request.clientAddress],
-    ['X-Forwarded-Proto', request.scheme],
-    ['X-Forwarded-Host', request.host],
-    ['X-Original-URI', request.target],
-    ['X-Request-ID', request.requestId],
-  ];
-  for (const field of request.allFields()) {
-    const name = field[0].toLowerCase();
-    const isLeftOut = OMITTED.has(name) || name.includes('_') || isHopByHop(name) || isForwardingField(name);
-    if (!isLeftOut && !edit.drops(name)) fields.push(field);
-  }
+  const fields = copiedFields(host, request, edit);
   const rendered = target === null ? request.target : renderTemplate(target, request);
   // `https://host/$request_uri` is how most write it. No byte of a variable may end the request line.
   const path = rendered.replace(/^\/{2,}/, '/').replaceAll(/[^\x21-\x7e]/g, encodeURIComponent);

@@ -24,6 +24,7 @@ import { mirror } from './mirror.ts';
 import type { PolicyModule } from './policy.ts';
 import { rateLimit } from './rate-limit.ts';
 import { redirect } from './redirect.ts';
+import { requestMirror } from './request-mirror.ts';
 import { requestRedirect } from './request-redirect.ts';
 import { requestTimeout } from './request-timeout.ts';
 import { requestBody } from './request-body.ts';
@@ -117,6 +118,8 @@ export const POLICIES = [
   responseHeaders,
   // response, and rewrite of requests: what a route says of fields, after all else.
   headerModifier,
+  // upstream: copies of what is sent in the end.
+  requestMirror,
   // response: by what the fields say in the end.
   compression,
   // response: read by the thread when an exchange is over.

@@ -6,6 +6,7 @@ import type { PolicyModule } from '../../policies/policy.ts';
 import { POLICIES, type PolicyConfigs } from '../../policies/registry.ts';
 import type { RefOwner } from './backend-refs.ts';
 import type { Fault } from './kinds.ts';
+import { readMirrorFilter } from './mirror-filter.ts';
 
 /** Where filters stand, and what reading them leaves behind. */
 export interface FilterContext {
@@ -42,7 +43,7 @@ export function readFilters(written: unknown, field: string, context: FilterCont
       const read = new FilterReader(type, `${field}[${index}]`, context.prefix);
       if (seen.has(type) && !REPEATABLE.has(type)) read.fail('is the second of its type', 'remove it');
       seen.add(type);
-      configs = mergeConfigs(configs, readFilter(filter, type, read));
+      configs = mergeConfigs(configs, readFilter(filter, type, read, context));
     }
   } catch (error) {
     if (!(error instanceof FilterFault)) throw error;
@@ -61,12 +62,27 @@ const NO_FILTERS: FiltersRead = { configs: {}, fault: null };
 export function mergeConfigs(first: PolicyConfigs, second: PolicyConfigs): PolicyConfigs {
   const [a, b] = [first['header-modifier'], second['header-modifier']];
   const both = a && b && { request: [...a.request, ...b.request], response: [...a.response, ...b.response] };
-  return { ...first, ...second, ...(both && { 'header-modifier': both }) };
+  const mirrors = [first, second].flatMap((each) => each['request-mirror']?.mirrors ?? []);
+  return {
+    ...first,
+    ...second,
+    ...(both && { 'header-modifier': both }),
+    ...(mirrors.length > 0 && { 'request-mirror': { mirrors } }),
+  };
 }
 
 /** Asks the policies that a filter is for. */
-function readFilter(filter: UntypedObject, type: string, read: FilterReader): PolicyConfigs {
+function readFilter(
+  filter: UntypedObject,
+  type: string,
+  read: FilterReader,
+  context: FilterContext,
+): PolicyConfigs {
   const configs: Record<string, object> = {};
+  if (type === 'RequestMirror') {
+    const mirror = readMirrorFilter(asObject(filter['requestMirror']), read, context);
+    return mirror === null ? {} : { 'request-mirror': mirror };
+  }
   const policies = POLICIES_BY_FILTER.get(type);
   if (!policies) read.fail(`is of type ${quote(type)}, which Portico does not have`, 'remove it');
   for (const { name, fromFilter } of policies) {

@@ -130,8 +130,14 @@ export function unreadRoute(
 }
 
 /** Every backend that requests of a route may go to. */
-function backendsOf({ backend, backends = [] }: Route): readonly BackendKey[] {
-  return [backend, ...backends.map(({ key }) => key)].filter((key) => key !== INVALID_REFERENCE);
+function backendsOf({ backend, backends = [], policies }: Route): readonly BackendKey[] {
+  const served = [backend, ...backends.map(({ key }) => key)];
+  const mirrored = [policies, ...backends.map(({ route }) => route?.policies ?? null)].flatMap(mirrorsOf);
+  return [...served, ...mirrored].filter((key) => key !== INVALID_REFERENCE);
+}
+
+function mirrorsOf(policies: Route['policies']): readonly BackendKey[] {
+  return (policies?.configs['request-mirror']?.mirrors ?? []).map(({ backend }) => backend);
 }
 
 function secretsOf({ policies, backends = [] }: Route): readonly ObjectKey[] {
