@@ -269,7 +269,7 @@ describe('TLS without requests on ports of Gateways', () => {
       echo('secured', true),
     ]);
     await using plane = await startGatewayPlane({ keys });
-    const address = loopbackAddress();
+    const [address, streamsOnly] = [loopbackAddress(), loopbackAddress()];
     const securely = {
       'backend-transport': { protocol: 'https', serverName: null, caCertificates: null },
     } as const;
@@ -298,6 +298,14 @@ describe('TLS without requests on ports of Gateways', () => {
             'any.test': 'default/any.test',
           },
         },
+        {
+          ...{ address: streamsOnly, port: PORT, isTls: true },
+          hosts: {
+            'passed.test': { tls: 'passthrough', streams: [[secret, 1]] },
+            'second.test': { tls: 'terminate', streams: [[plain, 1]] },
+          },
+          certificates: { 'second.test': 'default/second.test' },
+        },
       ],
     });
     expect(await sayHello(address, 'passed.test')).toEqual(['secret', 'secret: hello']);
@@ -310,6 +318,9 @@ describe('TLS without requests on ports of Gateways', () => {
     for (const name of ['none.test', 'invalid.test']) {
       await expect(sayHello(address, name)).rejects.toMatchObject({ code: 'ECONNRESET' });
     }
+    expect(await sayHello(streamsOnly, 'second.test')).toEqual(['second.test', 'plain: hello']);
+    await expect(sayHello(streamsOnly, 'other.test')).rejects.toMatchObject({ code: 'ECONNRESET' });
+    await expect(sayHello(address, 'other.test')).rejects.toThrow(UNRECOGNIZED);
     using client = await secureClient(PORT, 'any.test', { host: address, ALPNProtocols: ['http/1.1'] });
     client.wire.send(get('/').replace('app.test', 'any.test'));
     expect((await client.wire.message()).status).toBe(200);

@@ -57,7 +57,10 @@ export function createSecurePort(
       }
       if (!certificates.has(serverName, at)) {
         left();
-        return refuseName(raw);
+        // As a stream without a backend is: an alert is an answer of a TLS server, which there is none of.
+        if (tlsStreams?.only(at)) raw.resetAndDestroy();
+        else refuseName(raw);
+        return;
       }
       const asked = hasGateways() ? (normalizeHost(serverName ?? '') ?? '') : null;
       const connectionInfo = asked ? { ...direct, serverName: asked } : direct;

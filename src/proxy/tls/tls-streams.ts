@@ -1,9 +1,9 @@
 import type { Socket } from 'node:net';
-import { get } from '../../model/sharded-map.ts';
+import { get, values } from '../../model/sharded-map.ts';
 import { type ArrivalPort, routesAt } from '../../routing/gateway-routes.ts';
 import { normalizeHost } from '../../routing/match.ts';
 import { type StreamTarget, routeTarget } from '../../routing/stream-backend.ts';
-import type { BackendKey, GatewayHost, RouteTable } from '../../routing/table.ts';
+import type { BackendKey, GatewayHost, GatewayPort, RouteTable } from '../../routing/table.ts';
 import type { Streams } from '../stream/streams.ts';
 import type { UpstreamTls } from '../upstream/upstream-tls.ts';
 
@@ -18,6 +18,8 @@ export type TlsStream =
 export interface TlsStreams {
   /** Whether Ingresses have any such host, so that nobody else's handshake is looked at. */
   any(): boolean;
+  /** Whether nothing else comes in there: a name that no listener has is then no HTTP client's. */
+  only(arrival: ArrivalPort): boolean;
   /** By the name that the client gives (SNI), or none; null where requests follow. */
   of(serverName: string | null, arrival: ArrivalPort): TlsStream | null;
   /** Takes the connection over: no byte of it is taken yet, or its handshake is done. Without a backend it is reset. */
@@ -37,6 +39,10 @@ export function tlsStreams(
   };
   return {
     any: () => newest().passthroughs.size > 0,
+    only({ portKey }) {
+      const port = portKey === undefined ? undefined : get(newest().ports, portKey);
+      return port !== undefined && hasOnlyStreams(port);
+    },
     of(serverName, arrival) {
       const table = newest();
       if (table.passthroughs.size === 0 && table.ports.size === 0) return null;
@@ -51,4 +57,16 @@ export function tlsStreams(
       streams.relay(socket, target?.backend ?? null, source, { tls });
     },
   };
+}
+
+/** Looked for once in a port, which may have many hosts. */
+const onlyStreams = new WeakMap<GatewayPort, boolean>();
+
+function hasOnlyStreams(port: GatewayPort): boolean {
+  let only = onlyStreams.get(port);
+  if (only === undefined) {
+    only = values(port.hosts).every(({ gateway }) => gateway?.tls !== undefined);
+    onlyStreams.set(port, only);
+  }
+  return only;
 }
