@@ -8,6 +8,7 @@
  * The exit code is that of the suite; it is 1 when the suite could not be run.
  */
 import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
@@ -151,12 +152,13 @@ function flagsOfSuite(report: string): readonly string[] {
 
 /** What the report says of Portico. */
 function implementation(): readonly string[] {
-  const commit = execFileSync('git', ['describe', '--always', '--dirty'], { encoding: 'utf8' }).trim();
+  const file = readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8');
+  const { version } = JSON.parse(file) as { version: string };
   return [
     '--organization=portico-dev',
     '--project=portico',
     '--url=https://github.com/portico-dev/portico',
-    `--version=${commit}`,
+    `--version=${version}`,
     '--contact=https://github.com/portico-dev/portico/issues',
   ];
 }
