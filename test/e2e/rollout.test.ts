@@ -3,13 +3,13 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ApiObject } from '../support/api-server.ts';
 import { type Daemon, eventually, startDaemon } from '../support/daemon.ts';
-import { loopbackAddress } from '../support/loopback.ts';
+import { heldPort, loopbackAddress } from '../support/loopback.ts';
 import { type ScriptedCluster, scriptedCluster } from './cluster.ts';
 import { type Pod, startPod } from './pod.ts';
 import { ingressOf, serviceOf } from './site.ts';
 
 const HOST = 'shop.test';
-const PORT = 8080;
+const PORT = await heldPort();
 const REPLICAS = 2;
 const SLOW = 3;
 

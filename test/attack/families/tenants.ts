@@ -5,10 +5,10 @@ import { type DistinguishedName, signCertificate } from '../../../src/controller
 import { serviceOf, slicesOf } from '../../e2e/site.ts';
 import type { ApiObject } from '../../support/api-server.ts';
 import { createAuthority } from '../../support/certificates.ts';
+import { HTTPS_PORT } from '../../support/daemon.ts';
 import { type Family, type Scene, sampled } from '../scene.ts';
 import { type Site, inTime } from '../site.ts';
 
-const HTTPS_PORT = 8443;
 /** Of an Ingress of half a megabyte, in each thread. */
 const MOST_TABLE_MIB = 20;
 const VICTIM = { namespace: 'victim', created: '2020-01-01T00:00:00Z' };
