@@ -3,12 +3,24 @@ import { once } from 'node:events';
 import { cpus } from 'node:os';
 import { holdIdle, percentile, runLoad } from './load.ts';
 import { cpuMs, rssMb } from './process-figures.ts';
-import { LOAD_CORE, SUBJECTS, type Subject, pinSelf, start, stop } from './subjects.ts';
+import { type Spread, medianOf, spreadOf } from './spread.ts';
+import { roomForConnections } from './connection-tracking.ts';
+import { LOAD_CORE, type Running, SUBJECTS, type Subject, pinSelf, start, stop } from './subjects.ts';
 
-/** `npm run bench`: nginx, HAProxy, Caddy and both engines of Portico, side by side in one run. */
+/**
+ * `npm run bench:proxies`: nginx, HAProxy, Caddy and both engines of Portico. All run at the same time and take turns in short
+ * windows, so that what else the machine does meets all alike; what counts are the ratios within a round. `BENCH_ROUNDS`,
+ * `BENCH_SECONDS` (of one window), `BENCH_ONLY=nginx,portico` and `BENCH_ROWS=upload` make it short.
+ */
 
 const PORTS = { proxy: 18_080, upstream: 18_081 };
-const SECONDS = Number(process.env['BENCH_SECONDS'] ?? 4);
+const SECONDS = Number(process.env['BENCH_SECONDS'] ?? 1);
+const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 7);
+const ROWS = process.env['BENCH_ROWS']?.split(',');
+/** Windows that the first one is as long as. */
+const WARM_UP = 4;
+/** What Portico is compared with. */
+const REFERENCES = ['nginx', 'caddy'] as const;
 const HOST = 'Host: bench.example.com\r\nUser-Agent: bench/1\r\nAccept: */*\r\n';
 
 interface Scenario {
@@ -17,15 +29,18 @@ interface Scenario {
   readonly connections: number;
   readonly connectEach?: boolean;
   readonly idle?: number;
+  /** Of a window. */
+  readonly share?: number;
 }
 
-const SCENARIOS: readonly Scenario[] = [
+const ALL: readonly Scenario[] = [
   { name: 'GET 1 KiB, keep-alive', request: get('/small'), connections: 64 },
   {
     name: 'GET 1 KiB, a connection each',
     request: get('/small', 'Connection: close\r\n'),
     connections: 32,
     connectEach: true,
+    share: 1 / 4,
   },
   { name: 'POST 16 KiB', request: post(16 * 1024), connections: 64 },
   { name: 'download 16 MiB', request: get('/large'), connections: 4 },
@@ -33,133 +48,126 @@ const SCENARIOS: readonly Scenario[] = [
   { name: 'GET 1 KiB, 1,000 idle + 64 busy', request: get('/small'), connections: 64, idle: 1000 },
 ];
 
-interface Figures {
-  readonly cpuUs: number;
-  readonly perSecond: number;
-  readonly failures: number;
+const SCENARIOS = ALL.filter(({ name }) => !ROWS || ROWS.some((row) => name.includes(row)));
+
+/** A subject that runs. */
+interface Measured {
+  readonly name: string;
+  readonly port: number;
+  readonly running: Running;
+  readonly rssIdleMb: number;
 }
 
-interface SubjectFigures {
-  readonly scenarios: ReadonlyMap<string, Figures>;
-  readonly rssIdleMb: number;
-  readonly rssLoadMb: number;
+interface Window {
+  readonly cpuUs: number;
+  readonly perSecond: number;
 }
+
+/** The windows of each subject in a scenario, by its name. */
+type Rounds = ReadonlyMap<string, readonly Window[]>;
 
 async function main(): Promise<void> {
   if (cpus().length < 2)
-    throw new Error('the benchmark wants two cores: one for the proxy, one for load and upstream');
+    throw new Error('the benchmark wants two cores: one for the proxies, one for load and upstream');
   pinSelf();
-  const upstream = spawn(
-    'taskset',
-    [
-      '-c',
-      LOAD_CORE,
-      process.execPath,
-      new URL('upstream.ts', import.meta.url).pathname,
-      `${PORTS.upstream}`,
-    ],
-    {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
-  );
+  const entry = new URL('upstream.ts', import.meta.url).pathname;
+  const upstream = spawn('taskset', ['-c', LOAD_CORE, process.execPath, entry, `${PORTS.upstream}`], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   await once(upstream.stdout, 'data');
-  const results = new Map<string, SubjectFigures>();
-  const latencies = new Map<string, { p50: number; p99: number }>();
   const only = process.env['BENCH_ONLY']?.split(',');
   const subjects = SUBJECTS.filter((subject) => !only || only.includes(subject.name));
+  const measured: Measured[] = [];
   try {
-    const present: Subject[] = [];
     for (const subject of subjects) {
       const missing = subject.missing();
       if (missing) console.log(`not measured: ${missing}`);
-      else present.push(subject);
+      else measured.push(await begin(subject, measured.length));
     }
-    for (const subject of present) {
-      console.log(`measuring ${subject.name} …`);
-      results.set(subject.name, await measure(subject));
-    }
-    const caddy = results.get('caddy')?.scenarios.get(SCENARIOS[0]!.name)?.perSecond;
-    const ratePerSecond = Math.round((caddy ?? 8_000) / 2);
+    for (const scenario of SCENARIOS) printScenario(scenario, await measure(scenario, measured));
     console.log(
-      `measuring latencies at ${ratePerSecond} requests/s ${caddy ? "(half of Caddy's best)" : '(Caddy was not measured)'} …`,
+      `\nRSS MB, idle and now: ${measured.map(({ name, rssIdleMb, running }) => `${name} ${rssIdleMb.toFixed(0)}, ${rssMb(running.pid).toFixed(0)}`).join('; ')}`,
     );
-    for (const subject of present) latencies.set(subject.name, await measureLatency(subject, ratePerSecond));
-    print(results, latencies, ratePerSecond);
+    if (!ROWS) await printLatencies(measured);
+    console.log(
+      '\nAll proxies share one core by turns, load and upstream have the other; access logs off; one data-plane thread.',
+    );
+    console.log(
+      "CPU is the scheduler's account of the whole process, all threads. Medians, [lower..upper quartile].",
+    );
   } finally {
+    for (const { running } of measured) await running.stop();
     await stop(upstream);
   }
 }
 
-async function measure(subject: Subject): Promise<SubjectFigures> {
-  const scenarios = new Map<string, Figures>();
-  const running = await start(subject, PORTS);
-  try {
-    const rssIdleMb = rssMb(running.pid);
-    let rssLoadMb = rssIdleMb;
-    for (const { name, request, connections, connectEach, idle } of SCENARIOS) {
-      const release = idle ? await holdIdle(PORTS.proxy, idle) : null;
-      const load = { port: PORTS.proxy, request, connections, ...(connectEach && { connectEach }) };
-      await runLoad({ ...load, durationMs: 1_000 });
-      const cpuBefore = cpuMs(running.pid);
-      const result = await runLoad({ ...load, durationMs: SECONDS * 1_000 });
-      const cpuUs = ((cpuMs(running.pid) - cpuBefore) * 1_000) / result.requests;
-      rssLoadMb = Math.max(rssLoadMb, rssMb(running.pid));
-      scenarios.set(name, { cpuUs, perSecond: result.requests / result.seconds, failures: result.failures });
+async function begin(subject: Subject, index: number): Promise<Measured> {
+  const port = PORTS.proxy + 10 * (index + 1);
+  const running = await start(subject, { ...PORTS, proxy: port });
+  return { name: subject.name, port, running, rssIdleMb: rssMb(running.pid) };
+}
+
+/** Each subject has a window in each round; every second round goes the other way. */
+async function measure(scenario: Scenario, subjects: readonly Measured[]): Promise<Rounds> {
+  const { request, connections, connectEach, idle, share = 1 } = scenario;
+  const durationMs = SECONDS * 1_000 * share;
+  const windows = new Map(subjects.map(({ name }) => [name, [] as Window[]]));
+  // The first round is for just-in-time compilers, and long.
+  for (let round = -1; round < ROUNDS; round++) {
+    for (const { name, port, running } of round % 2 === 0 ? subjects : subjects.toReversed()) {
+      if (connectEach) await roomForConnections();
+      const release = idle ? await holdIdle(port, idle) : null;
+      const before = cpuMs(running.pid);
+      const ms = durationMs * (round < 0 ? WARM_UP : 1);
+      const load = { port, request, connections, durationMs: ms, ...(connectEach && { connectEach }) };
+      const { requests, seconds, failures } = await runLoad(load);
+      const cpuUs = ((cpuMs(running.pid) - before) * 1_000) / requests;
       release?.();
+      if (failures > 0 || requests === 0)
+        throw new Error(`${scenario.name}: ${failures} requests through ${name} failed, ${requests} did not`);
+      if (round >= 0) windows.get(name)?.push({ cpuUs, perSecond: requests / seconds });
     }
-    return { scenarios, rssIdleMb, rssLoadMb };
-  } finally {
-    await running.stop();
+  }
+  return windows;
+}
+
+function printScenario({ name: scenario }: Scenario, rounds: Rounds): void {
+  console.log(`\n${scenario}`);
+  const columns = ['CPU µs/request', 'requests/s', ...REFERENCES.map((name) => `CPU × ${name}`)];
+  console.log(['', ...columns].map((text, index) => text.padEnd(index === 0 ? 22 : 20)).join(''));
+  for (const [name, windows] of rounds) {
+    const ratios = REFERENCES.map((reference) => {
+      const others = rounds.get(reference);
+      if (!others || reference === name) return '-';
+      return told(spreadOf(windows.map(({ cpuUs }, index) => cpuUs / (others[index]?.cpuUs ?? Number.NaN))));
+    });
+    const cells = [
+      medianOf(windows.map(({ cpuUs }) => cpuUs)).toFixed(1),
+      medianOf(windows.map(({ perSecond }) => perSecond)).toFixed(scenario.includes('MiB') ? 1 : 0),
+      ...ratios,
+    ];
+    console.log(name.padEnd(22) + cells.map((cell) => cell.padEnd(20)).join(''));
   }
 }
 
-async function measureLatency(
-  subject: Subject,
-  ratePerSecond: number,
-): Promise<{ p50: number; p99: number }> {
-  const running = await start(subject, PORTS);
-  try {
-    const load = { port: PORTS.proxy, request: get('/small'), connections: 64, ratePerSecond };
+function told({ lower, median, upper }: Spread): string {
+  return `${median.toFixed(2)} [${lower.toFixed(2)}..${upper.toFixed(2)}]`;
+}
+
+async function printLatencies(subjects: readonly Measured[]): Promise<void> {
+  const caddy = subjects.find(({ name }) => name === 'caddy');
+  const best = caddy && (await runLoad({ ...SMALL, port: caddy.port, durationMs: 2_000 }));
+  const ratePerSecond = Math.round((best ? best.requests / best.seconds : 8_000) / 2);
+  console.log(`\nLatency at ${ratePerSecond} requests/s, ${best ? "half of Caddy's best" : 'without Caddy'}`);
+  for (const { name, port } of subjects) {
+    const load = { ...SMALL, port, ratePerSecond };
     // Until a just-in-time compiler has seen enough.
-    await runLoad({ ...load, durationMs: 3_000 });
-    const { latenciesMs } = await runLoad({ ...load, durationMs: SECONDS * 1_000 });
+    await runLoad({ ...load, durationMs: 2_000 });
+    const { latenciesMs } = await runLoad({ ...load, durationMs: 4_000 });
     const sorted = latenciesMs.toSorted((a, b) => a - b);
-    return { p50: percentile(sorted, 0.5), p99: percentile(sorted, 0.99) };
-  } finally {
-    await running.stop();
+    const [p50, p99] = [percentile(sorted, 0.5), percentile(sorted, 0.99)];
+    console.log(`${name.padEnd(22)}p50 ${p50.toFixed(2)} ms   p99 ${p99.toFixed(2)} ms`);
   }
-}
-
-function print(
-  results: ReadonlyMap<string, SubjectFigures>,
-  latencies: ReadonlyMap<string, { p50: number; p99: number }>,
-  ratePerSecond: number,
-): void {
-  const names = [...results.keys()];
-  const row = (label: string, cell: (name: string) => string): void =>
-    console.log(
-      [label.padEnd(44), ...names.map((name) => cell(name).padStart(Math.max(name.length, 10)))].join('  '),
-    );
-  console.log('');
-  row('', (name) => name);
-  for (const { name: scenario } of SCENARIOS) {
-    const figures = (name: string) => results.get(name)?.scenarios.get(scenario);
-    row(`${scenario}: CPU µs/request`, (name) => figures(name)?.cpuUs.toFixed(1) ?? '-');
-    row(
-      `${scenario}: requests/s`,
-      (name) => figures(name)?.perSecond.toFixed(scenario.includes('MiB') ? 1 : 0) ?? '-',
-    );
-    if (names.some((name) => figures(name)?.failures))
-      row(`${scenario}: failures`, (name) => `${figures(name)?.failures}`);
-  }
-  row(`p50 ms at ${ratePerSecond}/s`, (name) => latencies.get(name)?.p50.toFixed(2) ?? '-');
-  row(`p99 ms at ${ratePerSecond}/s`, (name) => latencies.get(name)?.p99.toFixed(2) ?? '-');
-  row('RSS MB idle', (name) => results.get(name)?.rssIdleMb.toFixed(0) ?? '-');
-  row('RSS MB under load', (name) => results.get(name)?.rssLoadMb.toFixed(0) ?? '-');
-  console.log(
-    '\nEach proxy on one core, load and upstream on the other; access logs off; one data-plane thread.',
-  );
-  console.log("CPU is the scheduler's account of the whole process, all threads.");
 }
 
 function get(path: string, more = ''): Buffer {
@@ -170,5 +178,7 @@ function post(bytes: number): Buffer {
   const head = `POST /post HTTP/1.1\r\n${HOST}Content-Type: application/octet-stream\r\nContent-Length: ${bytes}\r\n\r\n`;
   return Buffer.concat([Buffer.from(head), Buffer.alloc(bytes, 'c')]);
 }
+
+const SMALL = { request: get('/small'), connections: 64 };
 
 await main();

@@ -37,8 +37,8 @@ describe('the window of streams', () => {
     expect(window.answered(0, 5_000)).toBe(false);
     expect(window.answered(PROBE, 5_000)).toBe(true);
     expect(window.answered(PROBE, 5_000)).toBe(false);
-    expect(window.begins(5_500)).toBe(false);
-    expect(window.begins(6_000)).toBe(true);
+    expect(window.begins(5_499)).toBe(false);
+    expect(window.begins(5_500)).toBe(true);
   });
 });
 

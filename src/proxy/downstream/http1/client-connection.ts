@@ -60,6 +60,8 @@ export class ClientConnection implements Downstream, SocketUser {
   readonly #held: PendingBytes;
   #advancing = false;
   #ended = false;
+  /** With its last request. */
+  #saidClose = false;
   /** Requests begun. */
   #requests = 0;
   /** When our last byte was given to the socket, on the clock of the deadlines. */
@@ -203,9 +205,21 @@ export class ClientConnection implements Downstream, SocketUser {
     this.#exchange = null;
     if (this.phase === 'closed') return;
     if (persists && this.phase === 'body') return this.#discard();
-    if (!persists || this.phase !== 'waiting') return this.#linger();
+    if (!persists || this.phase !== 'waiting') return this.#endsAtOnce ? this.destroy() : this.#linger();
     this.#awaitRequest();
     if (!this.#advancing && this.#held.length > 0) this.#goOn();
+  }
+
+  /** The client has said that it sends no more, and the kernel has our last byte: no reset can overtake it. */
+  get #endsAtOnce(): boolean {
+    const { isSecure, writableLength } = this.socket;
+    return (
+      this.#saidClose &&
+      this.phase === 'waiting' &&
+      this.#held.length === 0 &&
+      writableLength === 0 &&
+      !isSecure
+    );
   }
 
   #awaitRequest(): void {
@@ -398,6 +412,7 @@ export class ClientConnection implements Downstream, SocketUser {
     const { length } = head;
     this.#exchange = exchange;
     const { framing } = head;
+    this.#saidClose = head.minor === 1 ? head.connection.close : !head.connection.keepAlive;
     this.#body.start(framing);
     this.#rate.pause();
     this.phase = framing.kind === 'none' ? 'waiting' : 'body';

@@ -5,12 +5,13 @@ export const CLIENT_STREAM_WINDOW = 2 * (FIRST_WINDOW + 1) - 1;
 /** In the payload of a PING that measures; the others of ours have 0 there. */
 export const PROBE = 1;
 /** After a round trip that brought less than the window lets through, nothing is measured for so long. */
-const REST_MS = 1_000;
+const REST_MS = 500;
 
 /**
  * How much each stream of a connection may send before it is taken. It is right when it is what comes in a round trip
  * (bandwidth × delay): a smaller one makes the peer wait, a larger one only holds more. The round trip is that of a PING,
- * sent while content comes; when about a window came meanwhile, the window was too small, and is doubled within its bound.
+ * sent while content comes; when what came meanwhile is about what was let through, the window was too small, and is doubled
+ * within its bound.
  */
 export class ReceiveWindow {
   size: number;
@@ -42,7 +43,8 @@ export class ReceiveWindow {
   answered(payload: number, now: number): boolean {
     if (!this.#isProbing || payload !== PROBE) return false;
     this.#isProbing = false;
-    if (this.#came >= this.size / 2) this.size = Math.min(2 * this.size, this.#most);
+    // What was granted last is used a round trip later: half of the window is all that can have come.
+    if (this.#came >= this.size / 3) this.size = Math.min(2 * this.size, this.#most);
     else this.#restsUntil = now + REST_MS;
     return true;
   }
