@@ -71,7 +71,7 @@ kubectl wait endpointslice/web-1 --for=jsonpath='${ADDRESS}' --timeout=30s >&2
 address=$(kubectl get endpointslice/web-1 -o jsonpath='${ADDRESS}')
 until node -e "fetch('http://$address:3000/hello').then((r) => r.json()).then((it) => console.log(it.path, it.namespace))"; do sleep 0.1; done
 kubectl get pods -l app=web -o jsonpath='{.items[0].status.conditions[3].type} {.items[0].metadata.name}{"\\n"}'
-until kubectl logs -l app=web | grep -o 'made to .* to'; do sleep 0.1; done`;
+for attempt in $(seq 50); do kubectl logs -l app=web | grep -o 'made to .* to' && break; sleep 0.1; done`;
 
 describe.skipIf(missing !== null)(`npm run cluster${missing === null ? '' : ` (${missing})`}`, () => {
   it('runs Deployments as Pods that answer, with EndpointSlices and logs', () => {
