@@ -11,6 +11,9 @@ export interface AccessLog {
   flush(): void;
 }
 
+/** The listener of a Gateway that an exchange belongs to; undefined for what Ingresses serve. */
+export type ListenerOf = (exchange: ExchangeRecord) => string | undefined;
+
 /** `"level":"warn"` rather than pino's number. */
 export const LEVELS_AS_WORDS = { level: (level: string) => ({ level }) };
 
@@ -28,7 +31,11 @@ const FLUSH_INTERVAL_MS = 100;
  * lines of several threads on one pipe would be torn, and a blocked pipe must not reach the data path. Each line says
  * that it is of the access log, so that the other lines can be found among them.
  */
-export function createAccessLog(format: AccessLogFormat, send: (lines: string) => void): AccessLog {
+export function createAccessLog(
+  format: AccessLogFormat,
+  send: (lines: string) => void,
+  listenerOf: ListenerOf = () => undefined,
+): AccessLog {
   if (format === 'off') return { write: () => {}, writeStream: () => {}, flush: () => {} };
   let batch = '';
   let timer: NodeJS.Timeout | null = null;
@@ -56,7 +63,7 @@ export function createAccessLog(format: AccessLogFormat, send: (lines: string) =
     { write: gather },
   );
   return {
-    write: (exchange) => logger.info(jsonFields(exchange)),
+    write: (exchange) => logger.info(jsonFields(exchange, listenerOf(exchange))),
     writeStream: (stream) => logger.info(streamFields(stream)),
     flush,
   };
@@ -92,7 +99,8 @@ function streamText(stream: StreamRecord): string {
   return `${time} access ${place} ${printable(clientAddress)} ${receivedBytes} bytes in ${sentBytes} out ${durationMs}ms ${way}${detail}\n`;
 }
 
-function jsonFields(exchange: ExchangeRecord): Record<string, unknown> {
+function jsonFields(exchange: ExchangeRecord, listener: string | undefined): Record<string, unknown> {
+  const { route } = exchange;
   return {
     time: new Date(exchange.startedAt).toISOString(),
     client: exchange.clientAddress,
@@ -105,9 +113,11 @@ function jsonFields(exchange: ExchangeRecord): Record<string, unknown> {
     durationMs: Math.round(exchange.durationMs * 1000) / 1000,
     requestBytes: exchange.requestBytes,
     responseBytes: exchange.responseBytes,
-    ingress: exchange.route?.ingress,
-    path: exchange.route?.path,
-    backend: exchange.backend || exchange.route?.backend,
+    port: listener && exchange.connectionInfo.port,
+    listener,
+    ...(route?.kind ? { route: `${route.kind} ${route.ingress}` } : { ingress: route?.ingress }),
+    path: route?.path,
+    backend: exchange.backend || route?.backend,
     canary: exchange.canary || undefined,
     endpoint: exchange.endpoint || undefined,
     attempts: exchange.attempts,
@@ -122,7 +132,7 @@ function textLine(exchange: ExchangeRecord): string {
   const url = printable(`${exchange.host}${exchange.target}`);
   const canary = exchange.canary ? ` (canary ${exchange.canary})` : '';
   const way = exchange.route
-    ? `${exchange.route.ingress}${canary} → ${exchange.endpoint || 'none'}`
+    ? `${exchange.route.kind ? `${exchange.route.kind} ` : ''}${exchange.route.ingress}${canary} → ${exchange.endpoint || 'none'}`
     : 'no route';
   const detail = exchange.detail ? ` (${printable(exchange.detail)})` : '';
   const duration = `${exchange.durationMs.toFixed(1)}ms`;

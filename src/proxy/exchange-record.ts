@@ -1,3 +1,4 @@
+import type { ConnectionInfo } from '../http/connection-info.ts';
 import type { BackendKey, Route } from '../routing/table.ts';
 import type { ConnectFailure } from './upstream/connect-failure.ts';
 
@@ -7,6 +8,8 @@ export interface ExchangeRecord {
   readonly startedAt: number;
   readonly durationMs: number;
   readonly clientAddress: string;
+  /** How its connection came. */
+  readonly connectionInfo: ConnectionInfo;
   /** What the client spoke, to us or to a trusted proxy in front of us. */
   readonly scheme: 'http' | 'https';
   readonly method: string;

@@ -1,5 +1,5 @@
 import { type ShardedMap, get } from '../model/sharded-map.ts';
-import { routesFor } from './match.ts';
+import { normalizeHost, routesFor } from './match.ts';
 import type { GatewayPort, HostRoutes, RouteTable } from './table.ts';
 
 /** Where a request or a handshake came in: the part of `ConnectionInfo` that says whose it may be. */
@@ -22,6 +22,12 @@ export function routesAt(
   if (gatewayOnly) return gateway;
   const ingress = routesFor(table, host);
   return gateway !== null && isMoreSpecific(gateway, ingress, host) ? gateway : ingress;
+}
+
+/** The listener of a Gateway that a request with this Host belongs to; undefined where it is an Ingress's, or nobody's. */
+export function listenerAt(table: RouteTable, arrival: ArrivalPort, host: string): string | undefined {
+  if (table.ports.size === 0) return undefined;
+  return routesAt(table, arrival, normalizeHost(host) ?? '')?.gateway?.listener;
 }
 
 /** The routes of the listener that has a host: by its precise name, the longest wildcard above it, or for all hosts. */

@@ -1,3 +1,4 @@
+import { directConnection } from '../../src/http/connection-info.ts';
 import type { ExchangeRecord } from '../../src/proxy/exchange-record.ts';
 import type { Route } from '../../src/routing/table.ts';
 
@@ -18,6 +19,7 @@ export function anExchange(parts: Partial<ExchangeRecord> = {}): ExchangeRecord 
     startedAt: Date.parse('2026-01-02T03:04:05.678Z'),
     durationMs: 3.14159,
     clientAddress: '192.0.2.7',
+    connectionInfo: directConnection('192.0.2.7', false, 'http', 80),
     scheme: 'https',
     method: 'GET',
     host: 'shop.test',

@@ -71,6 +71,16 @@ describe.each(['relay', 'http-proxy'] as const)('ports of Gateways: %s', (engine
     expect(await ask(one, 'ingress.test')).toMatchObject({ status: 404 });
     expect(await ask(own, 'ingress.test')).toMatchObject({ status: 200 });
     expect(await ask(own, 'one.test')).toMatchObject({ status: 404 });
+    const lineOf = (host: string) =>
+      plane.log.find((line) => line['host'] === host && line['status'] === 200);
+    await until(() => lineOf('one.test') !== undefined && lineOf('ingress.test') !== undefined);
+    expect(lineOf('one.test')).toMatchObject({
+      port: PORT,
+      listener: 'Gateway default/gateway/one.test',
+      route: 'HTTPRoute default/route',
+    });
+    expect(lineOf('ingress.test')).toMatchObject({ ingress: 'default/ingress.test' });
+    expect(lineOf('ingress.test')).not.toHaveProperty('listener');
   });
 
   it('that Portico has anyway are served there, beside Ingresses', async () => {

@@ -23,6 +23,7 @@ import {
   type WeightedBackend,
   hostKey,
   portKey,
+  streamKey,
 } from '../../src/routing/table.ts';
 import { BUNDLE } from './bundle.ts';
 import { heldPort, loopbackAddress } from './loopback.ts';
@@ -143,7 +144,7 @@ export function gatewayTable({ ports = [], streams = [], sites = [] }: GatewayTa
     const route = targets && routeOf(protocol === 'tcp' ? 'TCPRoute' : 'UDPRoute', '', targets);
     const rest = { configMap: '', acceptsProxyProtocol: false, sendsProxyProtocol: false };
     const stream = { protocol, port, backend: route?.backend ?? '', gateway: { address, route }, ...rest };
-    return [`${protocol}/${portKey(address, port)}`, stream];
+    return [streamKey(protocol, portKey(address, port)), stream];
   });
   return {
     ...table,
@@ -239,7 +240,7 @@ export async function startGatewayPlane(settings: GatewayPlaneSettings = {}): Pr
       await threads.listening;
       const places = [...(spec.ports ?? []), ...(spec.streams ?? [])].map((place) => {
         const key = portKey(place.address, place.port);
-        return 'protocol' in place ? `${place.protocol}/${key}` : key;
+        return 'protocol' in place ? streamKey(place.protocol, key) : key;
       });
       await until(
         () => places.every((key) => threads.isPortBound(key)),

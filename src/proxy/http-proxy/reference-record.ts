@@ -62,6 +62,7 @@ export function openLedger(
         startedAt,
         durationMs: context.now() - startedAt,
         clientAddress,
+        connectionInfo,
         scheme,
         method: request?.method ?? '',
         host,

@@ -29,6 +29,7 @@ import { createExternalNames } from '../balance/external-names.ts';
 import { createEndpoints } from '../balance/endpoint-pool.ts';
 import { replacingBackend } from '../../routing/error-backend.ts';
 import { decide } from '../../routing/decide.ts';
+import { listenerAt } from '../../routing/gateway-routes.ts';
 import { chooseSockets } from '../sockets/sockets.ts';
 import { CertificateStore } from '../tls/certificate-store.ts';
 import { trustedProxies } from '../../http/forwarded.ts';
@@ -61,7 +62,11 @@ export async function serve(): Promise<void> {
       onAway: (reason) => send({ kind: 'limit-store-away', reason }),
       onBack: () => send({ kind: 'limit-store-back' }),
     });
-  const accessLog = createAccessLog(settings.accessLog, (lines) => send({ kind: 'access-log', lines }));
+  const accessLog = createAccessLog(
+    settings.accessLog,
+    (lines) => send({ kind: 'access-log', lines }),
+    ({ connectionInfo, host }) => listenerAt(table, connectionInfo, host),
+  );
   const externalNames = createExternalNames({
     ask: (name) => send({ kind: 'resolve', name }),
     now: Date.now,

@@ -24,6 +24,7 @@ export function refusePlainRequest(
     startedAt: now(),
     durationMs: 0,
     clientAddress: connectionInfo.clientAddress,
+    connectionInfo,
     scheme: 'http',
     method: '',
     host: '',
