@@ -133,3 +133,18 @@ it('ports of Gateways that are taken are said, and had as soon as they are free'
   expect(plane.threads.portFailures().size).toBe(0);
   expect(await ask(taken, 'any.test')).toMatchObject({ status: 200 });
 });
+
+it('a process takes the ports of Gateways over from another one', async () => {
+  await using pod = await podPort();
+  await using next = await startGatewayPlane();
+  const taken = listener(pod.port);
+  {
+    await using first = await startGatewayPlane();
+    await first.serve({ ports: [taken] });
+    await next.serve({ ports: [taken] });
+    using client = await rawClient(PORT, taken.address);
+    expect(await askOn(client, 'any.test')).toMatchObject({ status: 200 });
+    await first.threads.drain(5_000);
+  }
+  for (let turn = 0; turn < 8; turn++) expect(await ask(taken, 'any.test')).toMatchObject({ status: 200 });
+});

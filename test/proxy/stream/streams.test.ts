@@ -5,6 +5,7 @@ import { DEFAULT_LIMITS, type Limits } from '../../../src/proxy/limits.ts';
 import { StreamCounters } from '../../../src/proxy/stream/stream-counters.ts';
 import type { StreamRecord } from '../../../src/proxy/stream/stream-record.ts';
 import { Streams } from '../../../src/proxy/stream/streams.ts';
+import { reset } from '../../../src/proxy/tls/termination.ts';
 import { mapOf } from '../../../src/model/sharded-map.ts';
 import { EMPTY_TABLE } from '../../../src/routing/table-update.ts';
 import type { Backend } from '../../../src/routing/table.ts';
@@ -229,5 +230,19 @@ describe('a stream', () => {
     expect(await drained).toBe(1);
     expect(await cut).toBe('reset');
     expect(relayed.faults).toEqual([]);
+  });
+
+  it('is closed by a reset also while its end is being sent', async () => {
+    const port = await listen((socket) => socket.resume());
+    const client = connect(port, '127.0.0.1');
+    client.on('error', () => undefined);
+    await happens(client, 'connect');
+    client.end();
+    // Node shuts the connection down in the next tick, and the system says so in the next turn.
+    await new Promise((resolve) => process.nextTick(() => process.nextTick(resolve)));
+    const closed = happens(client, 'close');
+    reset(client);
+    await closed;
+    expect(client.destroyed).toBe(true);
   });
 });
