@@ -4,6 +4,7 @@ import type { Engine, EngineContext, EngineFactory } from './engine.ts';
 import type { ConnectionInfo } from '../http/connection-info.ts';
 import { Http2Clients } from './downstream/http2/clients.ts';
 import { type Listener, openListener } from './listener/listener.ts';
+import { PendingConnections } from './listener/pending-connections.ts';
 import { ClientConnection } from './downstream/http1/client-connection.ts';
 import { drainEngine } from './drain.ts';
 import { EngineState } from './engine-state.ts';
@@ -16,6 +17,7 @@ import type { ByteSocket } from './sockets/byte-socket.ts';
 export const nativeEngine: EngineFactory = (context: EngineContext): Engine => {
   const engine = new EngineState(context);
   const listeners = new Set<Listener>();
+  const pending = new PendingConnections(context.limits.handshakes);
   const http2 = new Http2Clients(engine);
   const highWaterMark = context.limits.bufferBytes / 2;
   engine.acceptHttp2 = (socket, connectionInfo) => http2.accept(socket, connectionInfo);
@@ -43,7 +45,7 @@ export const nativeEngine: EngineFactory = (context: EngineContext): Engine => {
     async listen(address) {
       const native =
         engine.sockets.kind === 'native' ? { sockets: engine.sockets, accept: acceptBytes } : null;
-      const listener = await openListener(address, context, accept, ['h2', 'http/1.1'], native);
+      const listener = await openListener(address, context, pending, accept, ['h2', 'http/1.1'], native);
       listeners.add(listener);
       if (engine.draining) listener.close();
       return {

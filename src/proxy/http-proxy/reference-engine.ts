@@ -13,6 +13,7 @@ import type {
 } from '../engine.ts';
 import type { ConnectionInfo } from '../../http/connection-info.ts';
 import { type Listener, openListener } from '../listener/listener.ts';
+import { PendingConnections } from '../listener/pending-connections.ts';
 import { type Expects, ReferenceExchange, type ReferenceState } from './reference-exchange.ts';
 import { connectionInfoOf, noteConnectionInfo, valuesOf } from './reference-record.ts';
 import { ReferencePool } from './reference-pool.ts';
@@ -36,10 +37,12 @@ class ReferenceEngine implements Engine {
   readonly #connections = new Map<Socket, number>();
   /** Each with a server of its own, which knows what is idle on the connections that were accepted there. */
   readonly #listeners = new Map<Listener, Server>();
+  readonly #pending: PendingConnections;
   #refused = 0;
 
   constructor(context: EngineContext) {
     const { limits } = context;
+    this.#pending = new PendingConnections(limits.handshakes);
     const proxy = httpProxy.createProxyServer();
     // deleteLength takes the chunked coding off a DELETE and leaves its body to be read as the next request.
     const passes = proxy as unknown as { webPasses: { name: string }[] };
@@ -81,8 +84,11 @@ class ReferenceEngine implements Engine {
 
   async listen(address: ListenAddress): Promise<ListeningPort> {
     const server = this.#createServer();
-    const listener = await openListener(address, this.#shared.context, (socket, connectionInfo) =>
-      this.#accept(server, socket, connectionInfo),
+    const listener = await openListener(
+      address,
+      this.#shared.context,
+      this.#pending,
+      (socket, connectionInfo) => this.#accept(server, socket, connectionInfo),
     );
     this.#listeners.set(listener, server);
     return { port: listener.port, close: () => this.#closeListener(listener, server) };

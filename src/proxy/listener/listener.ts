@@ -2,6 +2,7 @@ import { type AddressInfo, type Socket, createServer } from 'node:net';
 import { plainAddress } from '../../http/address.ts';
 import type { EngineContext, ListenAddress } from '../engine.ts';
 import { type ConnectionInfo, directConnection } from '../../http/connection-info.ts';
+import type { PendingConnections } from './pending-connections.ts';
 import { proxiedConnection, readProxyHeader } from './proxy-protocol.ts';
 import { refusePlainRequest } from '../tls/plain-request.ts';
 import { readServerName } from '../tls/client-hello.ts';
@@ -45,6 +46,7 @@ let lastId = 0;
 export function openListener(
   address: ListenAddress,
   context: EngineContext,
+  pendingOfAll: PendingConnections,
   accept: (socket: Socket, connectionInfo: ConnectionInfo) => void,
   protocols: readonly string[] = ['http/1.1'],
   native: NativeAccept | null = null,
@@ -90,7 +92,6 @@ export function openListener(
 
   /** The way of a connection from the accept to the engine, within one time limit. */
   function approach(raw: Socket, direct: ConnectionInfo, mayBeProxied: boolean): void {
-    if (pending.size >= limits.handshakes) giveUpOldest();
     let bytes: Buffer = Buffer.alloc(0);
     let connectionInfo = direct;
     let proxied = mayBeProxied;
@@ -99,7 +100,9 @@ export function openListener(
     const settle = (): void => {
       clearTimeout(deadline);
       pending.delete(raw);
+      pendingOfAll.delete(raw);
     };
+    pendingOfAll.add(raw);
     pending.add(raw);
     raw.on('error', () => undefined);
     raw.once('close', settle);
@@ -157,15 +160,6 @@ export function openListener(
       settle();
       accept(socket, info);
     }
-  }
-
-  /** The one that has waited longest is the least likely to be a client that means it. */
-  function giveUpOldest(): void {
-    const oldest = pending.values().next().value;
-    if (!oldest) return;
-    // Its close comes later, when more may have been accepted.
-    pending.delete(oldest);
-    oldest.destroy();
   }
 
   const { promise, resolve, reject } = Promise.withResolvers<Listener>();
