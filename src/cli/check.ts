@@ -10,6 +10,7 @@ import { githubReport, junitReport, sarifReport } from './ci-reports.ts';
 import type { CheckOutput, CheckResult } from './check-result.ts';
 import { textReport } from './check-text.ts';
 import { compileOnce } from './compile-once.ts';
+import { differenceProblems } from './differences.ts';
 
 export interface CheckOptions {
   readonly output: CheckOutput;
@@ -44,7 +45,11 @@ export async function runCheck(
   const { compilation, locate } = compiled;
   const counts = countTable(compilation.table);
   const groups = leftOut(compilation);
-  const found = [...compiled.problems, ...leftOutProblems(groups, compilation, counts)];
+  const found = [
+    ...compiled.problems,
+    ...leftOutProblems(groups, compilation, counts),
+    ...differenceProblems(compilation),
+  ];
   for (const code of ignore) {
     if (!found.some((each) => each.code === code))
       console.error(`portico check: --ignore ${code}: no problem has this code`);

@@ -186,7 +186,7 @@ it('finds nothing wrong in the manifests of the guides, but Services that are yo
     expect(yaml).toContain('kind: Ingress');
     await folder.put(`${page}.yaml`, yaml);
   }
-  const ignore = ['ServiceNotFound'];
+  const ignore = ['ServiceNotFound', 'AnnotationDiffers'];
   const { code, stdout } = await check([folder.path], { offline: true, strict: true, ignore });
   expect([code, stdout]).toEqual([0, '3 routes on 2 hosts; no problems\n']);
 });
@@ -243,4 +243,23 @@ it('names variables of the environment that set no flag, but not those of a Serv
   expect(stderr).toBe(
     'portico check: PORTICO_INGRES_CLASS sets no flag and is ignored; did you mean PORTICO_INGRESS_CLASS?\n',
   );
+});
+
+it('says once for each annotation what is different from ingress-nginx, and fails for none', async () => {
+  await using folder = createFolder();
+  const annotated = (name: string) => ({
+    ...ingressOf({ host: `${name}.test`, name: 'shop', endpoints: [] }),
+    metadata: { name, annotations: { 'nginx.ingress.kubernetes.io/app-root': '/app' } },
+  });
+  const site = { host: 'shop.test', name: 'shop', endpoints: [] };
+  const ingresses = [annotated('one'), annotated('two'), annotated('three')];
+  await folder.put('site.yaml', manifest(INGRESS_CLASS, ...ingresses, serviceOf(site)));
+  const { code, stdout } = await check([folder.path], { offline: true, strict: true });
+  const lines = stdout.split('\n').filter((line) => line.endsWith('(AnnotationDiffers)'));
+  expect(lines).toHaveLength(1);
+  expect(lines[0]).toContain(
+    'Not exactly as in ingress-nginx (and 2 other Ingresses): It counts for the paths',
+  );
+  expect(lines[0]).toMatch(/^info: /);
+  expect(code).toBe(0);
 });
