@@ -172,7 +172,7 @@ test('options of the ConfigMap and flags are judged with the Ingresses, and fail
       apiVersion: 'v1',
       kind: 'ConfigMap',
       metadata: { name: 'controller', namespace: 'ingress-nginx' },
-      data: { 'enable-modsecurity': 'true', 'keep-alive': '120', hsts: 'false', 'no-such': 'x' },
+      data: { 'enable-modsecurity': 'true', 'worker-processes': '4', hsts: 'false', 'no-such': 'x' },
     }),
   );
   const flags = ['--ingress-class=public', '--watch-namespace-selector=a=b', '--v=2'];
@@ -181,8 +181,8 @@ test('options of the ConfigMap and flags are judged with the Ingresses, and fail
     1,
     [
       'refused (critical risk): ConfigMap ingress-nginx/controller enable-modsecurity: Portico has no web application firewall.',
-      'not yet (low risk): ConfigMap ingress-nginx/controller keep-alive: A flag sets it when Portico starts. Write instead: ' +
-        '--limit keep-alive-idle-timeout=120s.',
+      'not yet (low risk): ConfigMap ingress-nginx/controller worker-processes: A flag sets it when Portico starts. Write instead: ' +
+        '--workers 4.',
       'reported difference (low risk): ConfigMap ingress-nginx/controller hsts: Strict-Transport-Security of all hosts; if any ' +
         'of them is set, `--hsts` does not count.',
       'no effect (low risk): ConfigMap ingress-nginx/controller no-such: ingress-nginx has no such option.',

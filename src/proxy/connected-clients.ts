@@ -27,7 +27,7 @@ const FREE_FOR_MS = 60_000;
  */
 export class ConnectedClients {
   readonly counters: RoomCounters = { evicted: 0, refused: 0, descriptorFailures: 0 };
-  readonly #limit: number;
+  #limit: number;
   readonly #all = new Set<Client>();
   readonly #byAddress = new Map<string, number>();
   readonly #byListener = new Map<number, Set<Client>>();
@@ -38,6 +38,11 @@ export class ConnectedClients {
 
   constructor(limit: number) {
     this.#limit = this.#most = limit;
+  }
+
+  /** Another limit, for those that come from now on. */
+  change(limit: number): void {
+    this.#limit = limit;
   }
 
   /** Who is in the list has no request under way, and may be closed. */

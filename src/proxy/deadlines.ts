@@ -32,15 +32,18 @@ export class Deadlines {
   list<Owner>(timeoutMs: number, expire: (owner: Owner) => void): DeadlineList<Owner> {
     const list = new DeadlineList<Owner>(this, timeoutMs, expire);
     this.#lists.push(list as DeadlineList);
-    const granularityMs = Math.max(1, timeoutMs / 4);
-    if (granularityMs < this.#granularityMs) {
-      this.#granularityMs = granularityMs;
-      if (this.#timer !== null) {
-        this.#rest();
-        this.wake();
-      }
-    }
+    this.refine(timeoutMs);
     return list;
+  }
+
+  /** Looks as often as deadlines of this length want. */
+  refine(timeoutMs: number): void {
+    const granularityMs = Math.max(1, timeoutMs / 4);
+    if (granularityMs >= this.#granularityMs) return;
+    this.#granularityMs = granularityMs;
+    if (this.#timer === null) return;
+    this.#rest();
+    this.wake();
   }
 
   sweep(now: number): void {
@@ -97,7 +100,7 @@ const STEPS = [
 
 export class DeadlineList<Owner = unknown> {
   readonly clock: Deadlines;
-  readonly #timeoutMs: number;
+  #timeoutMs: number;
   readonly #expire: (owner: Owner) => void;
   /** The one that is due first. */
   first: Deadline<Owner> | null = null;
@@ -107,6 +110,12 @@ export class DeadlineList<Owner = unknown> {
     this.clock = clock;
     this.#timeoutMs = timeoutMs;
     this.#expire = expire;
+  }
+
+  /** Another length, also for what waits already: it counts from when that began. */
+  change(timeoutMs: number): void {
+    this.#timeoutMs = timeoutMs;
+    this.clock.refine(timeoutMs);
   }
 
   /** Up to so many of them, the one that is due first in front. */

@@ -107,6 +107,15 @@ export class EngineState {
     this.descriptors = new DescriptorWatch(() => this.outOfDescriptors());
   }
 
+  /** Takes limits that are others than before. Connections keep what they were told or allowed already. */
+  limitsChanged(): void {
+    const { limits } = this.context;
+    this.clients.change(limits.connections);
+    this.heads.change(limits.clientHeadTimeoutMs);
+    this.keepAlives.change(limits.keepAliveIdleTimeoutMs);
+    this.bodies.change(limits.bodyIdleTimeoutMs);
+  }
+
   /** Whether a client may begin a connection without TLS as HTTP/2 does (RFC 9113 3.3). */
   takesHttp2({ tls, portKey }: ConnectionInfo): boolean {
     const { context } = this;

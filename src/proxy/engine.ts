@@ -25,6 +25,7 @@ export interface EngineContext {
   replacingBackend(route: Route, status: number, reason: LocalReason | null): Backend | null;
   /** Chooses among a backend's endpoints and remembers how each fared. */
   readonly endpoints: Endpoints;
+  /** The same object for as long as the engine runs; its values may change, and then `limitsChanged` is called. */
   readonly limits: Limits;
   /** What connections are made of; sockets of Node when absent. */
   readonly sockets?: Sockets;
@@ -69,6 +70,8 @@ export interface Engine {
   listen(address: ListenAddress): Promise<ListeningPort>;
   /** Closes idle upstream connections to endpoints that left the table; those in flight finish. */
   close(endpointKeys: Iterable<string>): void;
+  /** Values of the limits of the context are others now. An engine without it keeps those that it began with. */
+  limitsChanged?(): void;
   /**
    * Stops accepting, closes idle client connections, lets exchanges in flight finish with `Connection: close`,
    * and aborts what is left after `timeoutMs`. Resolves with the number of aborted exchanges.

@@ -61,6 +61,10 @@ export const nativeEngine: EngineFactory = (context: EngineContext): Engine => {
         engine.sessions.retire(key);
       }
     },
+    limitsChanged() {
+      engine.limitsChanged();
+      http2.limitsChanged();
+    },
     drain: (timeoutMs) => drainEngine(engine, listeners, timeoutMs),
     gauges: () => ({
       clientConnections: engine.clients.size,

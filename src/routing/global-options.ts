@@ -28,11 +28,24 @@ export interface GlobalSettings {
   readonly hsts?: string | null;
   /** Networks whose proxies are trusted. */
   readonly trustedProxies?: readonly string[];
+  /** What clients may cost, in place of the flags; times in milliseconds, sizes in bytes. */
+  readonly limits?: GlobalLimits;
   readonly httpsRedirect?: {
     readonly status: number;
     /** Rules whose path begins like one of these are not redirected. */
     readonly exempt: readonly string[];
   };
+}
+
+export interface GlobalLimits {
+  readonly clientHeadTimeoutMs?: number;
+  readonly bodyIdleTimeoutMs?: number;
+  readonly keepAliveIdleTimeoutMs?: number;
+  readonly requestsPerConnection?: number;
+  readonly streamsPerConnection?: number;
+  readonly connections?: number;
+  readonly requestLineBytes?: number;
+  readonly headBytes?: number;
 }
 
 /** Reads the options; what is wrong with them is a problem of their ConfigMap. */
@@ -90,10 +103,12 @@ function readSettings(read: OptionReader): GlobalSettings {
   const hsts = readHsts(read);
   const trustedProxies = readTrustedProxies(read);
   const httpsRedirect = readRedirect(read);
+  const limits = readLimits(read);
   return {
     ...(hsts !== undefined && { hsts }),
     ...(trustedProxies !== undefined && { trustedProxies }),
     ...(httpsRedirect !== undefined && { httpsRedirect }),
+    ...(Object.keys(limits).length > 0 && { limits }),
   };
 }
 
@@ -127,6 +142,42 @@ function readRedirect(read: OptionReader): GlobalSettings['httpsRedirect'] {
   return { status: Number(status), exempt: read.list('no-tls-redirect-locations') ?? [] };
 }
 
+const MAX_HEAD_BYTES = 1024 * 1024;
+
+function readLimits(read: OptionReader): GlobalLimits {
+  const ms = (name: string): number | null => {
+    const seconds = read.wholeNumber(name, 1, 86_400);
+    return seconds === null ? null : seconds * 1_000;
+  };
+  // In nginx a connection that may not be kept is good for one request.
+  const keeps = !read.has('keep-alive') || read.textOf('keep-alive') !== '0';
+  const requests = read.wholeNumber('keep-alive-requests', 1, 1_000_000_000);
+  const found: Record<keyof GlobalLimits, number | null> = {
+    clientHeadTimeoutMs: ms('client-header-timeout'),
+    bodyIdleTimeoutMs: ms('client-body-timeout'),
+    keepAliveIdleTimeoutMs: keeps ? ms('keep-alive') : null,
+    requestsPerConnection: keeps ? requests : 1,
+    streamsPerConnection: read.wholeNumber('http2-max-concurrent-streams', 1, 10_000),
+    connections: read.wholeNumber('max-worker-connections', 16, 1_000_000),
+    ...readHeadBuffers(read),
+  };
+  return Object.fromEntries(Object.entries(found).filter(([, value]) => value !== null));
+}
+
+/** `4 8k`: a line must fit into one of so many buffers, a head into all of them. */
+function readHeadBuffers(read: OptionReader): Record<'requestLineBytes' | 'headBytes', number | null> {
+  const name = 'large-client-header-buffers';
+  const written = read.text(name, /^\d{1,3} +\d{1,7}[kKmM]?$/, 'is not a number and a size, as in "4 8k"');
+  const [, count = '', size = '', unit = ''] = /^(\d+) +(\d+)(\w?)$/.exec(written ?? '') ?? [];
+  if (count === '') return { requestLineBytes: null, headBytes: null };
+  const scale = { k: 1024, m: 1024 * 1024 }[unit.toLowerCase()] ?? 1;
+  const buffer = Number(size) * scale;
+  const head = Number(count) * buffer;
+  if (buffer >= 1024 && head <= MAX_HEAD_BYTES) return { requestLineBytes: buffer, headBytes: head };
+  read.report(name, 'is less than 1k for a line, or more than 1m for a head: the flags count');
+  return { requestLineBytes: null, headBytes: null };
+}
+
 /** Reads options one by one; a value that is not valid is reported and counts as absent. */
 class OptionReader {
   readonly #data: Readonly<Record<string, string>>;
@@ -147,6 +198,18 @@ class OptionReader {
     const value = this.has(name) ? (this.#data[name] ?? '') : null;
     if (value === null || valid.test(value)) return value;
     this.report(name, fault);
+    return null;
+  }
+
+  textOf(name: string): string {
+    return this.#data[name] ?? '';
+  }
+
+  wholeNumber(name: string, least: number, most: number): number | null {
+    const value = this.text(name, /^\d{1,12}$/, 'is not a whole number: the flag counts');
+    const number = Number(value);
+    if (value === null || (number >= least && number <= most)) return value === null ? null : number;
+    this.report(name, `is not from ${least} to ${most}: the flag counts`);
     return null;
   }
 

@@ -86,3 +86,44 @@ it('the options of the ConfigMap are served, and a change of them too', async ()
   await eventually(async () => (await ask()).status === 301, daemon.exited);
   expect((await ask('X-Forwarded-Proto: https')).status).toBe(301);
 });
+
+it('limits of the ConfigMap count at once, and cut no request off', async () => {
+  await using pod = await startPod('app');
+  await using folder = createFolder();
+  const options = (data: Readonly<Record<string, string>>): Promise<void> =>
+    folder.put('controller.yaml', configMap('controller', data));
+  const objects = manifest(...siteObjects({ host: 'shop.test', endpoints: [pod.endpoint] }));
+  await folder.put('site.yaml', `${CLASS}---\n${objects.replaceAll('portico', 'nginx')}`);
+  await options({});
+  await using daemon: Daemon = startDaemon({
+    args: [
+      ...['--manifests', folder.path, '--drop-in', 'ingress-nginx'],
+      ...['--ingress-nginx-configmap', 'ingress-nginx/controller'],
+    ],
+  });
+  await daemon.ready();
+  const large = `X-Large: ${'x'.repeat(3_000)}`;
+  const status = async (): Promise<number> =>
+    (await daemon.request('shop.test', '/', { fields: [large] })).status;
+  expect(await status()).toBe(200);
+  using waiting = await daemon.connect();
+  waiting.send('POST / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 5\r\n\r\nhe');
+  using kept = await daemon.connect();
+  kept.send('GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n');
+  expect((await kept.message()).field('connection')).toBeUndefined();
+
+  await options({ 'large-client-header-buffers': '2 1k', 'keep-alive-requests': '1' });
+  await eventually(async () => (await status()) === 431, daemon.exited);
+  waiting.send('llo');
+  expect((await waiting.message()).status).toBe(200);
+  kept.send('GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n');
+  expect((await kept.message()).field('connection')).toBe('close');
+
+  await options({});
+  await eventually(async () => (await status()) === 200, daemon.exited);
+  using idle = await daemon.connect();
+  idle.send('GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n');
+  expect((await idle.message()).field('connection')).toBeUndefined();
+  await options({ 'keep-alive': '1' });
+  expect(await idle.ended).toBe('end');
+});

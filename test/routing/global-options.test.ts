@@ -57,6 +57,22 @@ describe('the settings for all hosts', () => {
       { 'http-redirect-code': '301', 'no-tls-redirect-locations': '/a, /b' },
       { httpsRedirect: { status: 301, exempt: ['/a', '/b'] } },
     ],
+    [
+      {
+        ...{ 'client-header-timeout': '20', 'client-body-timeout': '30', 'keep-alive': '40' },
+        ...{ 'keep-alive-requests': '50', 'http2-max-concurrent-streams': '60' },
+        ...{ 'max-worker-connections': '70', 'large-client-header-buffers': '4 16k' },
+      },
+      {
+        limits: {
+          ...{ clientHeadTimeoutMs: 20_000, bodyIdleTimeoutMs: 30_000, keepAliveIdleTimeoutMs: 40_000 },
+          ...{ requestsPerConnection: 50, streamsPerConnection: 60, connections: 70 },
+          ...{ requestLineBytes: 16_384, headBytes: 65_536 },
+        },
+      },
+    ],
+    [{ 'keep-alive': '0', 'keep-alive-requests': '7' }, { limits: { requestsPerConnection: 1 } }],
+    [{ 'keep-alive': 'long', 'large-client-header-buffers': '9999 8m', 'max-worker-connections': '0' }, {}],
     [{ 'http-redirect-code': '200' }, { httpsRedirect: { status: 308, exempt: [] } }],
   ])('%j', (data, globals) => {
     expect(compiled(data).table.globals).toEqual(globals);
@@ -105,9 +121,9 @@ test('what restricts and cannot be honoured closes everything', () => {
 });
 
 test('what is not read, or not known, is said once', () => {
-  const data = { 'keep-alive': '120', 'use-gziip': 'true', hsts: 'maybe', 'worker-processes': '4' };
+  const data = { 'ssl-protocols': 'TLSv1.3', 'use-gziip': 'true', hsts: 'maybe', 'worker-processes': '4' };
   expect(problemsOf(compiled(data))).toEqual([
-    'warning ConfigMap data: Portico does not read keep-alive (set --limit keep-alive-idle-timeout=120s), worker-processes ' +
+    'warning ConfigMap data: Portico does not read ssl-protocols (set --tls-min-version 1.3), worker-processes ' +
       '(set --workers 4) from here.',
     'warning ConfigMap data[hsts]: "maybe" is not true or false.',
     'info ConfigMap data: Portico knows no option "use-gziip" and ignores it.',

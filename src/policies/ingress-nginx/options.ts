@@ -53,6 +53,8 @@ const NO_TLS_CHOICE =
 const STREAMED = 'Bodies are passed on as they arrive and are never written to disk.';
 const CONNECTIONS_KEPT = 'Connections to Pods are kept open, and closed when an endpoint leaves.';
 const FIXED_LOG = 'Lines of the access log have fixed fields, as JSON or text.';
+const LIVE_TIME =
+  'A change counts at once, also for clients that wait already; no connection with a request under way is closed for it.';
 const NO_SNIPPETS = 'Snippets are never executed.';
 
 const GROUPS: Readonly<Record<string, readonly Row[]>> = {
@@ -132,9 +134,13 @@ const GROUPS: Readonly<Record<string, readonly Row[]>> = {
     [
       'ssl-protocols',
       flag('--tls-min-version', (value) => (/TLSv1\.2/.test(value) ? '1.2' : '1.3')),
-      'TLS 1.2 and 1.3 are spoken, or 1.3 alone.',
+      'TLS 1.2 and 1.3 are spoken, or 1.3 alone. TLS is set up when Portico starts, so that no option that OpenSSL refuses leaves hosts without TLS.',
     ],
-    ['ssl-ciphers', flag('--tls-ciphers', (value) => `'${value}'`), AT_START],
+    [
+      'ssl-ciphers',
+      flag('--tls-ciphers', (value) => `'${value}'`),
+      'TLS is set up when Portico starts, so that no list that OpenSSL refuses leaves hosts without TLS.',
+    ],
     [
       'ssl-session-cache ssl-session-cache-size ssl-session-tickets ssl-session-ticket-key ssl-session-timeout ' +
         'ssl-early-data ssl-buffer-size ssl-dh-param ssl-ecdh-curve',
@@ -147,16 +153,29 @@ const GROUPS: Readonly<Record<string, readonly Row[]>> = {
     ['proxy-body-size', MISSED, 'Request bodies may have any size.'],
     ['limit-req-status-code limit-conn-status-code', MISSED, 'Limits of Portico answer 429.'],
     ['limit-rate limit-rate-after', MISSED, 'Responses are as fast as the client takes them.'],
-    ['client-header-timeout', seconds('client-head-timeout'), AT_START],
-    ['client-body-timeout', seconds('body-idle-timeout'), AT_START],
-    ['keep-alive', seconds('keep-alive-idle-timeout'), AT_START],
-    ['keep-alive-requests', flag('--limit', (value) => `requests-per-connection=${value}`), AT_START],
-    ['http2-max-concurrent-streams', flag('--limit', (value) => `streams-per-connection=${value}`), AT_START],
-    ['max-worker-connections', flag('--limit', (value) => `connections=${value}`), AT_START],
+    ['client-header-timeout', SERVED, LIVE_TIME],
+    ['client-body-timeout', SERVED, LIVE_TIME],
+    ['keep-alive', SERVED, LIVE_TIME],
     [
-      'client-header-buffer-size large-client-header-buffers http2-max-field-size http2-max-header-size',
-      flag('--limit', () => 'head-bytes=SIZE'),
-      'A request head may have 32 KiB unless a flag says otherwise.',
+      'keep-alive-requests',
+      SERVED,
+      'A change counts at the next request of a connection, and cuts none off.',
+    ],
+    ['http2-max-concurrent-streams', SERVED, 'A change counts for connections that begin after it.'],
+    [
+      'max-worker-connections',
+      SERVED,
+      'It is the number of clients for each data-plane thread; connections to Pods do not count. A change counts for clients that come after it.',
+    ],
+    [
+      'large-client-header-buffers',
+      SERVED,
+      'A request line may take one buffer, and a head all of them, at most 1 MiB. Connections of HTTP/2 keep what held when they began.',
+    ],
+    [
+      'client-header-buffer-size http2-max-field-size http2-max-header-size',
+      NO_EFFECT,
+      '`large-client-header-buffers` says how large a head may be, in HTTP/2 too.',
     ],
     ['client-body-buffer-size', NO_EFFECT, STREAMED],
     ['use-http2', NO_EFFECT, 'HTTP/2 is spoken with clients that offer it.'],

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { type TrustedProxies, trustedProxies } from '../../http/trusted-proxies.ts';
 import { type BindPolicies, policyBinder } from '../../policies/bound-policies.ts';
 import type { PolicyThread } from '../../policies/policy.ts';
@@ -5,6 +6,7 @@ import { returnedRequestId } from '../../policies/returned-request-id.ts';
 import { strictTransportSecurity } from '../../policies/strict-transport-security.ts';
 import type { HttpsRedirect } from '../../routing/decide.ts';
 import type { GlobalSettings } from '../../routing/global-options.ts';
+import type { Limits } from '../limits.ts';
 import type { ThreadSettings } from './messages.ts';
 
 /** What holds for all hosts: as the flags say, unless the table says otherwise. Another table changes it at once. */
@@ -15,6 +17,8 @@ export class LiveSettings {
   trustedProxies: TrustedProxies;
   bindPolicies: BindPolicies;
   httpsRedirect: HttpsRedirect | null;
+  /** One object, whose values change. */
+  readonly limits: Limits;
 
   constructor(flags: ThreadSettings, thread: PolicyThread) {
     this.#flags = flags;
@@ -22,11 +26,13 @@ export class LiveSettings {
     this.trustedProxies = trustedProxies(flags.trustedProxies);
     this.bindPolicies = this.#bindWith(flags.strictTransportSecurity);
     this.httpsRedirect = flags.httpsRedirect;
+    this.limits = { ...flags.limits };
   }
 
-  adopt(globals: GlobalSettings | undefined): void {
+  /** Gives whether limits are others now. */
+  adopt(globals: GlobalSettings | undefined): boolean {
     const before = this.#globals;
-    if (globals === before) return;
+    if (globals === before) return false;
     this.#globals = globals;
     const flags = this.#flags;
     this.trustedProxies = trustedProxies(globals?.trustedProxies ?? flags.trustedProxies);
@@ -35,6 +41,9 @@ export class LiveSettings {
     const hsts = (settings: GlobalSettings | undefined): string | null =>
       settings?.hsts === undefined ? flags.strictTransportSecurity : settings.hsts;
     if (hsts(globals) !== hsts(before)) this.bindPolicies = this.#bindWith(hsts(globals));
+    if (isDeepStrictEqual(globals?.limits, before?.limits)) return false;
+    Object.assign(this.limits, flags.limits, globals?.limits);
+    return true;
   }
 
   #bindWith(hsts: string | null): BindPolicies {

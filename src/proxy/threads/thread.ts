@@ -149,7 +149,7 @@ export async function serve(): Promise<void> {
     decide: (request) => decide(table, request, live.httpsRedirect, health),
     replacingBackend: (route, status, reason) => replacingBackend(table, route, status, reason),
     endpoints,
-    limits: settings.limits,
+    limits: live.limits,
     sockets,
     get trustedProxies() {
       return live.trustedProxies;
@@ -207,7 +207,7 @@ export async function serve(): Promise<void> {
       const gone = endpoints.adopt(next);
       engine.close(gone);
       subrequests.retire(gone);
-      live.adopt(next.globals);
+      if (live.adopt(next.globals)) engine.limitsChanged?.();
       table = next;
       gatewayPorts.adopt(next);
       tcpServices.adopt(next);

@@ -47,6 +47,9 @@ export class ClientSession implements Client, ConnectionUser, StreamSession, Soc
   readonly #streams = new Set<ClientStream>();
   readonly batches: OpenBatches = { count: 0 };
   #begun = 0;
+  /** As the client was told. */
+  readonly #allowedStreams: number;
+  #isToldToClose = false;
   /** The client knows that it should go, and what it sent before it knew is here. */
   #mayClose = false;
   readonly #floodGuard = new FloodGuard(performance.now());
@@ -58,6 +61,7 @@ export class ClientSession implements Client, ConnectionUser, StreamSession, Soc
     this.connectionInfo = connectionInfo;
     this.#socket = socket;
     const { headBytes, fieldCount, streamsPerConnection: streams, connectionHeldBytes } = limits;
+    this.#allowedStreams = streams;
     const memory = new ConnectionMemory(
       this.engine.memory,
       connectionHeldBytes / 2,
@@ -154,11 +158,13 @@ export class ClientSession implements Client, ConnectionUser, StreamSession, Soc
     const begun = new ClientStream(this, stream, ended);
     this.#streams.add(begun);
     begun.begin(head);
-    const { requestsPerConnection, streamsPerConnection } = this.engine.context.limits;
+    const { requestsPerConnection } = this.engine.context.limits;
     this.#begun++;
     // RFC 9113 6.8: said in good time, so that what is on its way by then is served as well.
-    if (this.#begun === requestsPerConnection) this.#connection.announceClose();
-    else if (this.#begun === requestsPerConnection + streamsPerConnection) this.close();
+    if (this.#begun >= requestsPerConnection && !this.#isToldToClose) {
+      this.#isToldToClose = true;
+      this.#connection.announceClose();
+    } else if (this.#begun >= requestsPerConnection + this.#allowedStreams) this.close();
   }
 
   onSettings(): void {

@@ -37,6 +37,14 @@ export class Http2Clients implements SessionTimes {
     this.leftovers = deadlines.list(limits.bodyIdleTimeoutMs, (stream) => stream.destroy());
   }
 
+  /** As `EngineState.limitsChanged`. */
+  limitsChanged(): void {
+    const { limits } = this.engine.context;
+    for (const list of [this.prefaces, this.heads]) list.change(limits.clientHeadTimeoutMs);
+    this.idles.change(limits.keepAliveIdleTimeoutMs);
+    this.bodies.change(limits.bodyIdleTimeoutMs);
+  }
+
   /** Takes over a connection: its next bytes are the client's preface (RFC 9113 3.4). */
   accept(socket: ByteSocket, connectionInfo: ConnectionInfo): void {
     this.engine.clients.add(new ClientSession(this, socket, connectionInfo));
