@@ -136,6 +136,8 @@ export class UpstreamConnection implements Upstream, TimedUpstream, SocketUser {
   begin(user: UpstreamUser): void {
     this.#user = user;
     this.reused = true;
+    // The client of the last response may have been slow to the end.
+    this.socket.resume();
     this.#expect();
   }
 
