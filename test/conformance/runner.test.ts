@@ -8,7 +8,11 @@ import { binariesFolder, whatIsMissing } from './binaries.ts';
 const isBuilt = ['kube-apiserver', 'kubectl', 'etcd', 'echo-basic', 'dns'].every((program) =>
   existsSync(join(binariesFolder(), program)),
 );
-const missing = isBuilt ? whatIsMissing() : 'no cluster has been built here: npm run cluster -- true';
+const missing = !process.env['PORTICO_TEST_CLUSTER']
+  ? 'PORTICO_TEST_CLUSTER is not set: it starts an API server and etcd'
+  : isBuilt
+    ? whatIsMissing()
+    : 'no cluster has been built here: npm run cluster -- true';
 
 function node(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
   return spawnSync(process.execPath, args, {
