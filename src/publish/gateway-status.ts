@@ -48,6 +48,9 @@ export interface WantedEntry {
   readonly conditions: readonly Condition[];
 }
 
+/** As the API allows: beyond it the whole status would be refused. */
+const MAX_ENTRIES = { parentRef: 32, ancestorRef: 16 } as const;
+
 /** The entries as they should be: those of other controllers as they are, ours one for each reference. */
 export function mergeEntries(
   present: unknown,
@@ -67,7 +70,7 @@ export function mergeEntries(
       conditions: mergeConditions(last?.['conditions'], conditions, context),
     };
   });
-  return [...others, ...merged];
+  return [...others, ...merged].slice(0, MAX_ENTRIES[refField]);
 }
 
 /** Whether two statuses say the same: an empty list says what none says, and the order of fields makes no difference. */

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { mergeEntries } from '../../src/publish/gateway-status.ts';
 import { wantedStatus } from '../../src/publish/wanted-status.ts';
 import { compile } from '../../src/routing/compile/compile.ts';
 import { snapshotOf } from '../../src/model/snapshot.ts';
@@ -93,4 +94,17 @@ it('says of a port that cannot be bound why it is not served', () => {
   const failed = { ...facts, portFailures: new Map([[':80', 'EADDRINUSE']]) };
   const [http] = asArray(wantedStatus('Gateway shop/main', compilation, failed, NOW)?.['listeners']);
   expect(conditionsOf(http)[0]).toBe('Accepted False/PortUnavailable 3');
+});
+
+it('adds no more entries than the API allows beside those of others', () => {
+  const others = Array.from({ length: 14 }, (_, n) => ({
+    ancestorRef: { name: `gw-${n}` },
+    controllerName: 'example.com/other',
+    conditions: [],
+  }));
+  const ours = Array.from({ length: 5 }, (_, n) => ({ ref: { name: `our-${n}` }, conditions: [] }));
+  const context = { generation: 1, now: NOW };
+  const merged = mergeEntries(others, 'ancestorRef', ours, 'portico.dev/gateway-controller', context);
+  expect(merged).toHaveLength(16);
+  expect(merged.slice(0, 14)).toEqual(others);
 });
