@@ -1,3 +1,4 @@
+import type { PolicySet } from '../policies/policy-set.ts';
 import { POLICIES } from '../policies/registry.ts';
 import { type Problem, problem } from '../model/problem.ts';
 import type { Claims } from './ingress/claims.ts';
@@ -66,11 +67,14 @@ function asks(route: Route): boolean {
 function restrictedBy(scope: Scope, claimants: readonly Claims[]): ObjectKey | null {
   for (const { ingress, scopes } of claimants) {
     for (const { route } of scopes.get(scope) ?? []) {
-      const { policies } = route;
-      if (policies === null) continue;
-      if (policies.closed.length > 0) return ingress;
-      if (Object.keys(policies.configs).some((name) => RESTRICTING.has(name))) return ingress;
+      if (isRestricting(route.policies)) return ingress;
     }
   }
   return null;
+}
+
+/** Whether not every request may be served: nothing can keep to that where requests are not read. */
+export function isRestricting(policies: PolicySet | null): boolean {
+  if (policies === null) return false;
+  return policies.closed.length > 0 || Object.keys(policies.configs).some((name) => RESTRICTING.has(name));
 }

@@ -5,6 +5,7 @@ import { type ObjectReference, type Problem, referenceTo } from '../../model/pro
 import { type UntypedObject, asArray, asObject, asString } from '../../model/untyped.ts';
 import { policySecrets } from '../../policies/policy-secrets.ts';
 import { readAnnotations } from '../ingress/annotations.ts';
+import { isRestricting } from '../host-passthrough.ts';
 import { compareText } from '../precedence.ts';
 import type { CompileSettings } from '../settings.ts';
 import {
@@ -72,7 +73,9 @@ export function readRoute(
   const hostnames = readHostnames(spec['hostnames'], kind);
   const claims = rules?.claims ?? [];
   const fault = rules?.faults[0] ?? null;
-  const isRejected = hostnames.fault !== null || (rules !== null && rules.served === 0 && fault !== null);
+  const open = isHttp || !isRestricting(annotated.policies) ? null : notRestrictable(kind);
+  const isRejected =
+    open !== null || hostnames.fault !== null || (rules !== null && rules.served === 0 && fault !== null);
   return {
     key: `${kind} ${name}`,
     kind,
@@ -84,7 +87,7 @@ export function readRoute(
     hostnames: hostnames.hostnames,
     claims,
     stream: stream?.route ?? null,
-    rejected: isRejected ? (hostnames.fault ?? fault) : null,
+    rejected: isRejected ? (open ?? hostnames.fault ?? fault) : null,
     dropped: isRejected ? null : fault,
     unresolved: worst(rules?.unresolved ?? stream?.unresolved ?? []),
     backends: [
@@ -96,6 +99,12 @@ export function readRoute(
     dependencies: objects.dependencies(),
     problems,
   };
+}
+
+/** Where a restriction cannot be kept, nobody is let in. */
+function notRestrictable(kind: RouteKind): Fault {
+  const message = `The annotations of this ${kind} restrict who may use it, which holds for requests of HTTP alone, so it is not served: remove them, or restrict it by a NetworkPolicy.`;
+  return { reason: 'UnsupportedValue', message };
 }
 
 /** A route that nothing is served of. */
