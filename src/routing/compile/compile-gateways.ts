@@ -23,6 +23,7 @@ import { type ListenerPlan, planListeners } from '../gateway/listener-plan.ts';
 import { type RouteRead, readRoute, unreadRoute } from '../gateway/routes.ts';
 import type { CompileSettings } from '../settings.ts';
 import type { RouteKind } from '../table.ts';
+import { admitAttachments } from './admit-attachments.ts';
 import { type CompileFault, faultProblem } from './fault.ts';
 
 /** What was worked out of the objects of Gateway API, so that the next compile need not do again what did not change. */
@@ -37,6 +38,8 @@ export interface CompiledGateways {
   readonly attachments: ShardedMap<Attachment>;
   /** All routes, whoever their parents are. */
   readonly routes: ShardedMap<RouteRead>;
+  /** What the routes of a namespace ask for, in matches at hosts. */
+  readonly usesByNamespace: ShardedMap<number>;
   readonly routesByParent: ReverseIndex;
   /** Routes by the port and hostname that they are served at: `hostPlace`. */
   readonly routesByPlace: ReverseIndex;
@@ -56,6 +59,7 @@ export const NO_GATEWAYS: CompiledGateways = {
   plan: NO_PLAN,
   attachments: emptyMap(),
   routes: emptyMap(),
+  usesByNamespace: emptyMap(),
   routesByParent: emptyMap(),
   routesByPlace: emptyMap(),
   routesByListener: emptyMap(),
@@ -119,18 +123,19 @@ export function compileGateways(
     for (const [key, { name }] of entries(routes)) if (namespaces.has(namespaceOf(name))) affected.add(key);
   }
 
+  const attachTo = (route: RouteRead): Attachment => attach(route, plan, labels);
+  const { admitted, usesByNamespace } = admitAttachments(from, routes, affected, attachTo);
   const attachments = edit(from.attachments);
   const changes: AttachmentChange[] = [];
   const parentUpdates: IndexUpdate[] = [];
   const placeUpdates: IndexUpdate[] = [];
   const listenerUpdates: IndexUpdate[] = [];
   const serviceUpdates: IndexUpdate[] = [];
-  for (const key of affected) {
+  for (const [key, made] of admitted) {
     const route = get(routes, key);
     const was = get(from.routes, key);
     parentUpdates.push({ member: key, before: parentsOf(was), after: parentsOf(route) });
     const last = attachments.get(key);
-    const made = route ? attach(route, plan, labels) : undefined;
     const next = made && made.parents.length > 0 ? made : undefined;
     if (next === undefined) attachments.delete(key);
     else attachments.set(key, next);
@@ -146,6 +151,7 @@ export function compileGateways(
     plan,
     attachments: attachments.done(),
     routes,
+    usesByNamespace,
     routesByParent: updateIndex(from.routesByParent, parentUpdates),
     routesByPlace: updateIndex(from.routesByPlace, placeUpdates),
     routesByListener: updateIndex(from.routesByListener, listenerUpdates),

@@ -17,7 +17,7 @@ import {
   streamKey,
 } from '../table.ts';
 import { type AttachmentChange, type CompiledGateways, hostPlace, placesOf } from './compile-gateways.ts';
-import type { Attachment } from '../gateway/attachment.ts';
+import { type Attachment, attachedPlace } from '../gateway/attachment.ts';
 import type { ReverseIndex } from '../../model/reverse-index.ts';
 import { type CompileFault, faultProblem } from './fault.ts';
 
@@ -148,10 +148,7 @@ function attachedAt(
 ): readonly Attachment[] {
   return [...(get(routesByPlace, hostPlace(port, hostname)) ?? [])].flatMap((key) => {
     const attachment = get(attachments, key);
-    const isHere = attachment?.hosts.some(
-      (host) => host.hostname === hostname && host.planned.listener.id === owner.id,
-    );
-    return attachment && isHere ? [attachment] : [];
+    return attachment?.places.has(attachedPlace(owner.id, hostname)) ? [attachment] : [];
   });
 }
 

@@ -13,6 +13,10 @@ export interface Attachment {
   readonly parents: readonly AttachedParent[];
   /** Where it is served. */
   readonly hosts: readonly AttachedHost[];
+  /** The same, as `attachedPlace` writes it. */
+  readonly places: ReadonlySet<string>;
+  /** What it counts for its namespace, whether it is served or not: its matches at each host. */
+  readonly use: number;
 }
 
 export interface AttachedParent {
@@ -29,6 +33,24 @@ export interface AttachedHost {
   readonly hostname: string;
 }
 
+/** A hostname at a listener, as `Attachment.places` has it. */
+export function attachedPlace(listener: string, hostname: string): string {
+  return `${listener} ${hostname}`;
+}
+
+/** An attachment that no parent takes, for a reason of ours. */
+export function rejectAttachment(attachment: Attachment, fault: Fault): Attachment {
+  const parents = attachment.parents.map(({ ref, rejected }) => ({
+    ref,
+    rejected: rejected ?? fault,
+    listeners: [],
+  }));
+  return { ...attachment, parents, hosts: [], places: new Set() };
+}
+
+/** Hostnames of a route that are compared with those of listeners: 16 hostnames, 32 parents, 64 listeners each. */
+const MAX_COMPARISONS = 32_768;
+
 /** Attaches a route to the listeners that it names and that let it. Parents of others, and those that are not there, are left out. */
 export function attach(
   route: RouteRead,
@@ -37,10 +59,13 @@ export function attach(
 ): Attachment {
   const parents: AttachedParent[] = [];
   const hosts = new Map<string, AttachedHost>();
+  let comparisons = 0;
   for (const ref of route.parents) {
     const listeners = ref.parent === null ? undefined : plan.byParent.get(ref.parent);
     if (!listeners || ref.parent === null) continue;
-    const found = listenersFor(route, ref, listeners, labelsOf);
+    comparisons += listeners.length * route.hostnames.length;
+    const found =
+      comparisons > MAX_COMPARISONS ? TOO_MANY_HOSTS : listenersFor(route, ref, listeners, labelsOf);
     if (found.kind === 'rejected') {
       parents.push({ ref, rejected: found.fault, listeners: [] });
       continue;
@@ -52,9 +77,10 @@ export function attach(
       listeners: rejected === null ? found.hosts.map(({ planned }) => planned.listener.id) : [],
     });
     if (rejected !== null) continue;
-    for (const each of found.hosts) hosts.set(`${each.planned.listener.id} ${each.hostname}`, each);
+    for (const each of found.hosts) hosts.set(attachedPlace(each.planned.listener.id, each.hostname), each);
   }
-  return { route, parents, hosts: [...hosts.values()] };
+  const use = hosts.size * Math.max(1, route.claims.length);
+  return { route, parents, hosts: [...hosts.values()], places: new Set(hosts.keys()), use };
 }
 
 function setIsLeftOut({ parent }: ParentRef, plan: ListenerPlan): Fault | null {
@@ -70,6 +96,11 @@ function setIsLeftOut({ parent }: ParentRef, plan: ListenerPlan): Fault | null {
 type Found =
   | { readonly kind: 'found'; readonly hosts: readonly AttachedHost[] }
   | { readonly kind: 'rejected'; readonly fault: Fault };
+
+const TOO_MANY_HOSTS: Found = rejected(
+  'TooManyHostnames',
+  `The hostnames of a route, counted for each listener of each of its parents, may be ${MAX_COMPARISONS}, and with this parent they are more: split the route.`,
+);
 
 /** In this order: the section and port that the route names, what the listener allows, the hostnames. */
 function listenersFor(

@@ -22,7 +22,8 @@ export function hostTable(
       age,
     })),
   );
-  const ranked = claims.sort(byPrecedence).slice(0, TENANT_LIMITS.pathsPerHost);
+  // What is too much is cut by age: a younger route takes no place of an older one, however well it would rank.
+  const ranked = claims.slice(0, TENANT_LIMITS.pathsPerHost).sort(byPrecedence);
   const plain = ranked.filter(({ claim }) => claim.route.pattern === undefined);
   const patterns = ranked.filter(({ claim }) => claim.route.pattern !== undefined);
   /** By route, its place in the list. */

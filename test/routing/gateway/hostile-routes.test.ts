@@ -1,0 +1,138 @@
+import { describe, expect, it } from 'vitest';
+import { type CompileSettings, compile, listProblems } from '../../../src/routing/compile/compile.ts';
+import { snapshotOf } from '../../../src/model/snapshot.ts';
+import { decide } from '../../../src/routing/decide.ts';
+import { portKey } from '../../../src/routing/table.ts';
+import { get, values } from '../../../src/model/sharded-map.ts';
+import { CASE_SETTINGS, parseManifests } from '../../support/cases.ts';
+
+const SETTINGS: CompileSettings = { ...CASE_SETTINGS, gatewayController: 'portico.dev/gateway-controller' };
+const apiVersion = 'gateway.networking.k8s.io/v1';
+const CLASS = {
+  apiVersion,
+  kind: 'GatewayClass',
+  metadata: { name: 'portico' },
+  spec: { controllerName: 'portico.dev/gateway-controller' },
+};
+
+function gateway(listeners: readonly object[]) {
+  const open = { namespaces: { from: 'All' } };
+  return {
+    apiVersion,
+    kind: 'Gateway',
+    metadata: { name: 'main', namespace: 'infra' },
+    spec: {
+      gatewayClassName: 'portico',
+      listeners: listeners.map((each) => ({ allowedRoutes: open, ...each })),
+    },
+  };
+}
+
+interface RouteSpec {
+  readonly [field: string]: unknown;
+}
+
+function route(
+  kind: string,
+  namespace: string,
+  name: string,
+  year: number,
+  spec: RouteSpec,
+  annotations = {},
+) {
+  const creationTimestamp = `${year}-01-01T00:00:00Z`;
+  const parentRefs = [{ name: 'main', namespace: 'infra' }];
+  return {
+    apiVersion,
+    kind,
+    metadata: { name, namespace, creationTimestamp, annotations },
+    spec: { parentRefs, ...spec },
+  };
+}
+
+function read(objects: readonly object[]) {
+  return snapshotOf(parseManifests([CLASS, ...objects].map((each) => JSON.stringify(each)).join('\n---\n')));
+}
+
+function compiled(...objects: readonly object[]) {
+  return compile(read(objects), SETTINGS);
+}
+
+const HTTP = { name: 'http', port: 80, protocol: 'HTTP' };
+
+describe('what routes cost', () => {
+  it('lets a younger route take no path of an older one where a host has too many', () => {
+    const ours = route('HTTPRoute', 'a', 'ours', 2020, { rules: [{ matches: [{ path: { value: '/a' } }] }] });
+    const matches = Array.from({ length: 128 }, (_, n) => ({ path: { value: `/p${n}` }, method: 'GET' }));
+    const theirs = Array.from({ length: 40 }, (_, n) =>
+      route('HTTPRoute', 'b', `theirs-${n}`, 2021, { rules: [{ matches }] }),
+    );
+    const { table } = compiled(gateway([HTTP]), ours, ...theirs);
+    const connectionInfo = { tls: false, portKey: portKey('', 80) };
+    const decision = decide(table, { method: 'GET', target: '/a', host: 'x.example', connectionInfo });
+    // It names no backend.
+    expect(decision).toMatchObject({
+      kind: 'refuse',
+      reason: 'backend-invalid',
+      route: { ingress: 'a/ours' },
+    });
+  });
+
+  const matches = Array.from({ length: 128 }, (_, n) => ({ path: { value: `/p${n}` } }));
+  const many = (name: string, year: number, place: number) => {
+    const hostnames = Array.from({ length: 400 }, (_, n) => `h${n}-${place}.example`);
+    return route('HTTPRoute', 'b', name, year, { hostnames, rules: [{ matches }] });
+  };
+
+  it('serves the oldest routes of a namespace that has too many, and those of others', () => {
+    const other = route('HTTPRoute', 'a', 'other', 2025, { hostnames: ['a.example'] });
+    const all = [gateway([HTTP]), many('young', 2022, 1), many('old', 2020, 2), other];
+    const full = compiled(...all);
+    const served = [...values(full.gateways.attachments)].map(({ route: { name }, hosts }) => [
+      name,
+      hosts.length,
+    ]);
+    expect(Object.fromEntries(served)).toEqual({ 'b/young': 0, 'b/old': 400, 'a/other': 1 });
+    expect(listProblems(full).map(({ code, object }) => [code, object?.name])).toContainEqual([
+      'NamespaceTooManyRoutes',
+      'young',
+    ]);
+    // The place of one that goes is given to the other.
+    const fewer = read(all.filter((each) => each !== all[2]));
+    const next = compile(fewer, SETTINGS, full);
+    expect(get(next.gateways.attachments, 'HTTPRoute b/young')?.hosts).toHaveLength(400);
+    expect(next.table.ports).toEqual(compile(fewer, SETTINGS).table.ports);
+  });
+
+  it('rejects a route whose hostnames are too many for its listeners', () => {
+    const listeners = Array.from({ length: 64 }, (_, n) => ({
+      name: `l${n}`,
+      port: 1000 + n,
+      protocol: 'TLS',
+      tls: { mode: 'Passthrough' },
+    }));
+    const hostnames = Array.from({ length: 1024 }, (_, n) => `h${n}.example`);
+    const { gateways } = compiled(gateway(listeners), route('TLSRoute', 'b', 'wide', 2020, { hostnames }));
+    const [parent] = get(gateways.attachments, 'TLSRoute b/wide')?.parents ?? [];
+    expect(parent?.rejected?.reason).toBe('TooManyHostnames');
+  });
+});
+
+describe('access rules', () => {
+  it.for(['TLSRoute', 'TCPRoute', 'UDPRoute'])('serves no %s that nothing could keep to them for', (kind) => {
+    const tls = { mode: 'Passthrough' };
+    const listener = {
+      name: 'x',
+      port: 99,
+      protocol: kind.replace('Route', ''),
+      ...(kind === 'TLSRoute' && { tls }),
+    };
+    const spec = { ...(kind === 'TLSRoute' && { hostnames: ['a.example'] }), rules: [{}] };
+    for (const value of ['10.0.0.0/8', 'wrong']) {
+      const restricted = route(kind, 'b', 'db', 2020, spec, { 'portico.dev/allow-from': value });
+      const { gateways } = compiled(gateway([listener]), restricted);
+      const attachment = get(gateways.attachments, `${kind} b/db`);
+      expect([attachment?.parents[0]?.rejected?.reason, attachment?.hosts]).toEqual(['UnsupportedValue', []]);
+    }
+  });
+});
