@@ -26,7 +26,6 @@ export function mergeConditions(
   { generation, now }: StatusContext,
 ): readonly unknown[] {
   const before = asArray(present).map(asObject);
-  const others = before.filter(({ type }) => !OUR_CONDITIONS.has(String(type)));
   const ours = wanted.map((condition): WrittenCondition => {
     const last = before.find(({ type }) => type === condition.type);
     const since = last?.['status'] === condition.status ? last['lastTransitionTime'] : undefined;
@@ -37,7 +36,29 @@ export function mergeConditions(
       lastTransitionTime: typeof since === 'string' ? since : now,
     };
   });
-  return [...others, ...ours];
+  const isOurs = ({ type }: UntypedObject): boolean => OUR_CONDITIONS.has(String(type));
+  return inPlace(before, isOurs, ours, (last, { type }) => last['type'] === type);
+}
+
+/**
+ * What is there with ours in their places: a controller that puts its own last, as many do, would else be answered by another
+ * order for ever.
+ */
+function inPlace<T extends object>(
+  before: readonly UntypedObject[],
+  isOurs: (entry: UntypedObject) => boolean,
+  wanted: readonly T[],
+  isSame: (entry: UntypedObject, wanted: T) => boolean,
+): readonly unknown[] {
+  const left = new Set(wanted);
+  const kept = before.flatMap((entry): readonly unknown[] => {
+    if (!isOurs(entry)) return [entry];
+    const next = [...left].find((each) => isSame(entry, each));
+    if (next === undefined) return [];
+    left.delete(next);
+    return [next];
+  });
+  return [...kept, ...left];
 }
 
 const MAX_MESSAGE = 32_768;
@@ -60,8 +81,8 @@ export function mergeEntries(
   context: StatusContext,
 ): readonly unknown[] {
   const before = asArray(present).map(asObject);
-  const others = before.filter((entry) => entry['controllerName'] !== controllerName);
-  const ours = before.filter((entry) => entry['controllerName'] === controllerName);
+  const isOurs = (entry: UntypedObject): boolean => entry['controllerName'] === controllerName;
+  const ours = before.filter(isOurs);
   const merged = wanted.map(({ ref, conditions }) => {
     const last = ours.find((entry) => isDeepStrictEqual(entry[refField], ref));
     return {
@@ -70,7 +91,10 @@ export function mergeEntries(
       conditions: mergeConditions(last?.['conditions'], conditions, context),
     };
   });
-  return [...others, ...merged].slice(0, MAX_ENTRIES[refField]);
+  const placed = inPlace(before, isOurs, merged, (last, next) =>
+    isDeepStrictEqual(last[refField], next[refField]),
+  );
+  return placed.slice(0, MAX_ENTRIES[refField]);
 }
 
 /** Whether two statuses say the same: an empty list says what none says, and the order of fields makes no difference. */

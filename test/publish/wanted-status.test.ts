@@ -56,12 +56,12 @@ it('tells a Gateway of its addresses and listeners, and keeps what others and ti
   const status = wantedStatus('Gateway shop/main', compilation, facts, NOW);
   expect(status?.['addresses']).toEqual(facts.nodeAddresses);
   expect(conditionsOf(status)).toEqual([
-    'Other True/Theirs 1',
     'Accepted True/ListenersNotValid 3',
+    'Other True/Theirs 1',
     'Programmed True/Programmed 3',
     'ResolvedRefs True/ResolvedRefs 3',
   ]);
-  const accepted = asArray(status?.['conditions']).map(asObject)[1];
+  const accepted = asArray(status?.['conditions']).map(asObject)[0];
   expect(accepted?.['lastTransitionTime']).toBe('2020-01-01T00:00:00Z');
   expect(
     asArray(status?.['listeners']).map((each) => [asObject(each)['attachedRoutes'], ...conditionsOf(each)]),
@@ -107,4 +107,20 @@ it('adds no more entries than the API allows beside those of others', () => {
   const merged = mergeEntries(others, 'ancestorRef', ours, 'portico.dev/gateway-controller', context);
   expect(merged).toHaveLength(16);
   expect(merged.slice(0, 14)).toEqual(others);
+});
+
+it('leaves its entries and conditions where they are, so that two controllers agree on an order', () => {
+  const controller = 'portico.dev/gateway-controller';
+  const context = { generation: 1, now: NOW };
+  const accepted = { type: 'Accepted', status: 'True', reason: 'Accepted', message: '' } as const;
+  const wanted = [{ ref: { name: 'main' }, conditions: [accepted] }];
+  const [ours] = mergeEntries([], 'parentRef', wanted, controller, context).map(asObject);
+  const written = { ...ours, conditions: [...asArray(ours?.['conditions']), OTHER] };
+  const theirs = { parentRef: { name: 'theirs' }, controllerName: 'example.com/other', conditions: [] };
+  for (const present of [
+    [written, theirs],
+    [theirs, written],
+  ]) {
+    expect(mergeEntries(present, 'parentRef', wanted, controller, context)).toEqual(present);
+  }
 });
