@@ -1,6 +1,6 @@
 import type { ObjectReader } from '../../model/object-reader.ts';
 import { type ObjectKey, namespaceOf } from '../../model/objects.ts';
-import { asArray, asObject, asString } from '../../model/untyped.ts';
+import { asArray, asObject } from '../../model/untyped.ts';
 import { GROUP } from './kinds.ts';
 
 /** An object that another one names. */
@@ -33,7 +33,7 @@ export function isGranted(
     return asArray(spec['to'])
       .map(asObject)
       .some((each) => {
-        const wanted = asString(each['name']) ?? '';
+        const wanted = each['name'] ?? '';
         return (each['group'] ?? '') === '' && each['kind'] === to.kind && (wanted === '' || wanted === name);
       });
   });

@@ -1,5 +1,5 @@
 import type { ObjectReader } from '../../model/object-reader.ts';
-import { type UntypedObject, asArray, asObject, asString, stringEntries } from '../../model/untyped.ts';
+import { type UntypedObject, asArray, asObject, isAbsent, isObject } from '../../model/untyped.ts';
 
 /** The namespaces that something is allowed to come from. */
 export type NamespaceRule =
@@ -10,7 +10,7 @@ export type NamespaceRule =
 export function readNamespaceRule(namespaces: unknown, standard: 'Same' | 'None'): NamespaceRule {
   const { from = standard, selector } = asObject(namespaces);
   if (from === 'All' || from === 'Same') return { from };
-  if (from === 'Selector') return { from, selector: asObject(selector) };
+  if (from === 'Selector' && isObject(selector)) return { from, selector };
   return { from: 'None' };
 }
 
@@ -37,12 +37,18 @@ export function allowsNamespace(
 
 /** metav1.LabelSelector; an empty one selects everything. One that cannot be understood selects nothing. */
 function isSelected(selector: UntypedObject, labels: UntypedObject): boolean {
-  const isEqual = stringEntries(selector['matchLabels']).every(([name, value]) => labels[name] === value);
-  return isEqual && asArray(selector['matchExpressions']).every((each) => isMet(asObject(each), labels));
+  const { matchLabels, matchExpressions } = selector;
+  if (!isAbsent(matchLabels) && !isObject(matchLabels)) return false;
+  if (!isAbsent(matchExpressions) && !Array.isArray(matchExpressions)) return false;
+  const isEqual = Object.entries(asObject(matchLabels)).every(
+    ([name, value]) => labelOf(labels, name) === value,
+  );
+  return isEqual && asArray(matchExpressions).every((each) => isMet(asObject(each), labels));
 }
 
 function isMet({ key, operator, values }: UntypedObject, labels: UntypedObject): boolean {
-  const label = labels[asString(key) ?? ''];
+  if (typeof key !== 'string') return false;
+  const label = labelOf(labels, key);
   switch (operator) {
     case 'In':
       return label !== undefined && asArray(values).includes(label);
@@ -55,4 +61,9 @@ function isMet({ key, operator, values }: UntypedObject, labels: UntypedObject):
     default:
       return false;
   }
+}
+
+/** Labels may have any name, even one that every object of JavaScript has. */
+function labelOf(labels: UntypedObject, name: string): unknown {
+  return Object.hasOwn(labels, name) ? labels[name] : undefined;
 }

@@ -136,3 +136,48 @@ describe('access rules', () => {
     }
   });
 });
+
+describe('what cannot be understood', () => {
+  const labels = { 'kubernetes.io/metadata.name': 'b' };
+  const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'b', labels } };
+
+  it.for([
+    undefined,
+    null,
+    'all',
+    { matchLabels: ['team'] },
+    { matchLabels: { team: 1 } },
+    { matchLabels: 'team' },
+    { matchExpressions: { key: 'team' } },
+    { matchExpressions: [{ key: 'constructor', operator: 'Exists' }] },
+    { matchExpressions: [{ operator: 'DoesNotExist' }] },
+  ])('selects no namespace by the selector %j', (selector) => {
+    const allowedRoutes = { namespaces: { from: 'Selector', selector } };
+    const { gateways } = compiled(
+      namespace,
+      gateway([{ ...HTTP, allowedRoutes }]),
+      route('HTTPRoute', 'b', 'web', 2020, {}),
+    );
+    const [parent] = get(gateways.attachments, 'HTTPRoute b/web')?.parents ?? [];
+    expect(parent?.rejected?.reason).toBe('NotAllowedByListeners');
+  });
+
+  it.for([5, ['web'], { web: true }, true])('grants nothing by the name %j', (name) => {
+    const grant = {
+      apiVersion,
+      kind: 'ReferenceGrant',
+      metadata: { name: 'grant', namespace: 'a' },
+      spec: {
+        from: [{ group: 'gateway.networking.k8s.io', kind: 'HTTPRoute', namespace: 'b' }],
+        to: [{ group: '', kind: 'Service', name }],
+      },
+    };
+    const backendRefs = [{ name: 'web', namespace: 'a', port: 80 }];
+    const { gateways } = compiled(
+      gateway([HTTP]),
+      grant,
+      route('HTTPRoute', 'b', 'web', 2020, { rules: [{ backendRefs }] }),
+    );
+    expect(get(gateways.attachments, 'HTTPRoute b/web')?.route.unresolved?.reason).toBe('RefNotPermitted');
+  });
+});
