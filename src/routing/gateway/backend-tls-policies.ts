@@ -64,6 +64,12 @@ export function readBackendTlsPolicy(policy: unknown, objects: ObjectReader): Ba
   };
 }
 
+/** Whether a policy is for a Service (by its name): cheaper to see than to read, and few are. */
+export function isForService(policy: unknown, name: string): boolean {
+  const targets = asArray(asObject(asObject(policy)['spec'])['targetRefs']).slice(0, MAX_TARGETS);
+  return targets.some((target) => asObject(target)['name'] === name);
+}
+
 /** Null for what is none. */
 function nameOf(written: unknown): string | null {
   const { type, hostname, uri } = asObject(written);

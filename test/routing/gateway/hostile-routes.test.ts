@@ -118,6 +118,36 @@ describe('what routes cost', () => {
   });
 });
 
+describe('BackendTLSPolicies of other Services', () => {
+  const policy = (service: string) => ({
+    apiVersion,
+    kind: 'BackendTLSPolicy',
+    metadata: { name: `for-${service}`, namespace: 'b' },
+    spec: {
+      targetRefs: [{ group: '', kind: 'Service', name: service }],
+      validation: {
+        hostname: 'a.example',
+        caCertificateRefs: [{ kind: 'ConfigMap', name: `ca-${service}` }],
+      },
+    },
+  });
+
+  it('are not read for a route, however many there are', () => {
+    const service = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'web', namespace: 'b' } };
+    const rules = [{ backendRefs: [{ name: 'web', port: 80 }] }];
+    const { gateways } = compiled(
+      gateway([HTTP]),
+      { ...service, spec: { ports: [{ port: 80 }] } },
+      policy('web'),
+      policy('other'),
+      route('HTTPRoute', 'b', 'web', 2020, { rules }),
+    );
+    const { dependencies = [] } = get(gateways.attachments, 'HTTPRoute b/web')?.route ?? {};
+    const read = dependencies.filter((each) => each.startsWith('ConfigMap'));
+    expect(read).toEqual(['ConfigMap b/ca-web']);
+  });
+});
+
 describe('access rules', () => {
   it.for(['TLSRoute', 'TCPRoute', 'UDPRoute'])('serves no %s that nothing could keep to them for', (kind) => {
     const tls = { mode: 'Passthrough' };
