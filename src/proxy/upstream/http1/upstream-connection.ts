@@ -136,8 +136,6 @@ export class UpstreamConnection implements Upstream, TimedUpstream, SocketUser {
   begin(user: UpstreamUser): void {
     this.#user = user;
     this.reused = true;
-    // The client of the last response may have been slow to the end.
-    this.socket.resume();
     this.#expect();
   }
 
@@ -202,8 +200,10 @@ export class UpstreamConnection implements Upstream, TimedUpstream, SocketUser {
     this.deadline.clear();
     if (this.phase === 'closed' || this.phase === 'lingering') return;
     if (!reusable || this.retired || this.socket.writableLength > 0 || !this.#pool.put(this, this.#head)) {
-      this.destroy();
+      return this.destroy();
     }
+    // The client may have been slow to the end. An idle connection is read to see when it ends.
+    this.socket.resume();
   }
 
   tunnelEnd(): TunnelEnd {
