@@ -1,4 +1,4 @@
-import { asArray, asObject, asString, isPortNumber } from '../../model/untyped.ts';
+import { asArray, asObject, asString, isAbsent, isPortNumber } from '../../model/untyped.ts';
 import { GROUP, type ParentKey } from './kinds.ts';
 
 /** One of the parents that a route names. */
@@ -23,7 +23,14 @@ export function readParentRefs(refs: unknown, namespace: string): readonly Paren
       const kind = asString(ref['kind']) ?? 'Gateway';
       const name = asString(ref['name']) ?? '';
       const key = `${asString(ref['namespace']) ?? namespace}/${name}`;
-      const isOurs = group === GROUP && (kind === 'Gateway' || kind === 'ListenerSet') && name !== '';
+      // What is written and cannot be read must not count as left out: that would be all listeners.
+      const isReadable =
+        ['group', 'kind', 'namespace', 'sectionName'].every(
+          (field) => isAbsent(ref[field]) || typeof ref[field] === 'string',
+        ) &&
+        (isAbsent(ref['port']) || isPortNumber(ref['port']));
+      const isOurs =
+        isReadable && group === GROUP && (kind === 'Gateway' || kind === 'ListenerSet') && name !== '';
       return {
         written,
         parent: isOurs ? `${kind} ${key}` : null,

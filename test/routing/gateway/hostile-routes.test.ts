@@ -192,6 +192,18 @@ describe('what cannot be understood', () => {
     expect(parent?.rejected?.reason).toBe('NotAllowedByListeners');
   });
 
+  it.for([{ sectionName: 5 }, { port: '80' }, { namespace: ['infra'] }])(
+    'attaches nothing by %j',
+    (wrong) => {
+      const parentRefs = [{ name: 'main', namespace: 'infra', ...wrong }];
+      const { gateways } = compiled(
+        gateway([HTTP]),
+        route('HTTPRoute', 'infra', 'web', 2020, { parentRefs }),
+      );
+      expect(get(gateways.attachments, 'HTTPRoute infra/web')).toBeUndefined();
+    },
+  );
+
   it.for([5, ['web'], { web: true }, true])('grants nothing by the name %j', (name) => {
     const grant = {
       apiVersion,
