@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type AffectedDependents, dependentUpdate } from '../../model/dependents.ts';
 import { ObjectReader } from '../../model/object-reader.ts';
-import { type ObjectKey, namespaceOf } from '../../model/objects.ts';
+import { type Kind, type ObjectKey, namespaceOf } from '../../model/objects.ts';
 import { referenceTo } from '../../model/problem.ts';
 import { type IndexUpdate, type ReverseIndex, updateIndex } from '../../model/reverse-index.ts';
 import {
@@ -100,8 +100,17 @@ export function compileGateways(
       ? from.classes
       : reuse(from.classes, readGatewayClasses(snapshot.gatewayClasses, controller));
   if (from === NO_GATEWAYS && classes.size === 0) return { compiled: from, changes: [], dependencyUpdates };
-  const gateways = readGateways(from, classes, before, snapshot, settings, dependents, dependencyUpdates);
-  const sets = readSets(from, before, snapshot, settings, dependents, dependencyUpdates);
+  const gateways = readGateways(
+    from,
+    classes,
+    before,
+    snapshot,
+    settings,
+    dependents,
+    dependencyUpdates,
+    faults,
+  );
+  const sets = readSets(from, before, snapshot, settings, dependents, dependencyUpdates, faults);
   const labels = new ObjectReader(snapshot, settings).namespaceLabels;
   const sameLabels = before.namespaces === snapshot.namespaces;
   const isSamePlan = gateways === from.gateways && sets === from.sets && sameLabels && from !== NO_GATEWAYS;
@@ -156,7 +165,7 @@ export function compileGateways(
     routesByPlace: updateIndex(from.routesByPlace, placeUpdates),
     routesByListener: updateIndex(from.routesByListener, listenerUpdates),
     routesByService: updateIndex(from.routesByService, serviceUpdates),
-    tlsPolicies: readTlsPolicies(from, before, snapshot, settings, dependents, dependencyUpdates),
+    tlsPolicies: readTlsPolicies(from, before, snapshot, settings, dependents, dependencyUpdates, faults),
   };
   return { compiled, changes, dependencyUpdates };
 }
@@ -192,6 +201,7 @@ function readTlsPolicies(
   settings: CompileSettings,
   dependents: AffectedDependents,
   updates: IndexUpdate[],
+  faults: CompileFault[],
 ): ShardedMap<BackendTlsPolicyRead> {
   const affected = dependentKeys(dependents, 'BackendTLSPolicy');
   const earlier = from === NO_GATEWAYS ? emptyMap<never>() : before.backendTlsPolicies;
@@ -200,7 +210,9 @@ function readTlsPolicies(
   for (const key of affected) {
     const object = get(snapshot.backendTlsPolicies, key);
     const last = policies.get(key);
-    const next = object && readBackendTlsPolicy(object, new ObjectReader(snapshot, settings));
+    const read = (): BackendTlsPolicyRead =>
+      readBackendTlsPolicy(object, new ObjectReader(snapshot, settings));
+    const next = object && contained('BackendTLSPolicy', key, object, read, faults);
     updates.push(dependentUpdate('Gateway', `BackendTLSPolicy ${key}`, last, next));
     if (next === undefined) policies.delete(key);
     else if (!isDeepStrictEqual(last, next)) policies.set(key, next);
@@ -237,6 +249,7 @@ function readGateways(
   settings: CompileSettings,
   dependents: AffectedDependents,
   updates: IndexUpdate[],
+  faults: CompileFault[],
 ): ShardedMap<GatewayRead> {
   const affected = dependentKeys(dependents, 'Gateway');
   for (const [key] of difference(before.gateways, snapshot.gateways)) affected.add(key);
@@ -245,7 +258,8 @@ function readGateways(
   for (const key of affected) {
     const object = get(snapshot.gateways, key);
     const last = gateways.get(key);
-    const read = object && readGateway(key, object, new ObjectReader(snapshot, settings));
+    const readIt = (): GatewayRead => readGateway(key, object, new ObjectReader(snapshot, settings));
+    const read = object && contained('Gateway', key, object, readIt, faults);
     const next = read && classes.get(read.className)?.rejected === null ? read : undefined;
     updates.push(dependentUpdate('Gateway', `Gateway ${key}`, last, next));
     if (next === undefined) gateways.delete(key);
@@ -261,6 +275,7 @@ function readSets(
   settings: CompileSettings,
   dependents: AffectedDependents,
   updates: IndexUpdate[],
+  faults: CompileFault[],
 ): ShardedMap<ListenerSetRead> {
   const affected = dependentKeys(dependents, 'ListenerSet');
   for (const [key] of difference(before.listenerSets, snapshot.listenerSets)) affected.add(key);
@@ -269,7 +284,8 @@ function readSets(
   for (const key of affected) {
     const object = get(snapshot.listenerSets, key);
     const last = sets.get(key);
-    const next = object && readListenerSet(key, object, new ObjectReader(snapshot, settings));
+    const read = (): ListenerSetRead => readListenerSet(key, object, new ObjectReader(snapshot, settings));
+    const next = object && contained('ListenerSet', key, object, read, faults);
     updates.push(dependentUpdate('Gateway', `ListenerSet ${key}`, last, next));
     if (next === undefined) sets.delete(key);
     else if (!isDeepStrictEqual(last, next)) sets.set(key, next);
@@ -318,6 +334,22 @@ function readRoutes(
     else if (!isDeepStrictEqual(last, next)) routes.set(key, next);
   }
   return routes.done();
+}
+
+/** An object that we fail on is as if it were not there; the others are read. */
+function contained<T>(
+  kind: Kind,
+  key: ObjectKey,
+  object: unknown,
+  read: () => T,
+  faults: CompileFault[],
+): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    faultProblem(referenceTo(kind, key, object), error, faults);
+    return undefined;
+  }
 }
 
 /** A route that we fail on is not served; the others are. */
