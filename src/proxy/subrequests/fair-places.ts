@@ -1,5 +1,5 @@
 /**
- * So many places for whoever asks first, and a fair part of them for whoever asks later: when all are taken, a namespace
+ * So many places for those who ask first, and a fair part of them for those who ask later: when all are taken, a namespace
  * gets the place of another one that has at least two more than it, and there of what has been under way the longest. So
  * nobody is turned away who has less than the others. Each step costs the same however many there are.
  */

@@ -36,7 +36,7 @@ export interface CompiledGateways {
   readonly plan: ListenerPlan;
   /** Those that name a parent of ours, by `HTTPRoute namespace/name`. */
   readonly attachments: ShardedMap<Attachment>;
-  /** All routes, whoever their parents are. */
+  /** All routes, whatever their parents are. */
   readonly routes: ShardedMap<RouteRead>;
   /** What the routes of a namespace ask for, in matches at hosts. */
   readonly usesByNamespace: ShardedMap<number>;
