@@ -40,14 +40,22 @@ export interface TakeoverResult {
   readonly exitCodes: readonly (number | null)[];
 }
 
-/** Runs the take-overs in a network namespace of their own; null, with the reason on stderr, where that is not possible. */
+/**
+ * Runs the take-overs in a network namespace of their own; null, with the reason on stderr, where that is not possible.
+ * Throws when they do not come to their end, as when a request is never answered.
+ */
 export function takeoverInNamespace(
   takeovers: number,
   migrate: boolean,
   main = join(root, 'src/main.ts'),
   drainTimeoutMs = DRAIN_TIMEOUT_MS,
 ): TakeoverResult | null {
-  const inside = `ip link set lo up && { echo ${migrate ? 1 : 0} > ${SYSCTL}; } && exec "$0" "$@"`;
+  const prepare = `ip link set lo up && { echo ${migrate ? 1 : 0} > ${SYSCTL}; }`;
+  const probe = spawnSync('unshare', ['--net', 'sh', '-c', prepare], { encoding: 'utf8' });
+  if (probe.status !== 0) {
+    console.error(`no network namespace for the take-over (root and Linux 5.14 are needed): ${probe.stderr}`);
+    return null;
+  }
   const program = [
     process.execPath,
     fileURLToPath(import.meta.url),
@@ -56,13 +64,13 @@ export function takeoverInNamespace(
     main,
     `${drainTimeoutMs}`,
   ];
-  const { status, stdout, stderr } = spawnSync('unshare', ['--net', 'sh', '-c', inside, ...program], {
+  const inside = `${prepare} && exec "$0" "$@"`;
+  const { status, signal, stdout, stderr } = spawnSync('unshare', ['--net', 'sh', '-c', inside, ...program], {
     encoding: 'utf8',
     timeout: 60_000 + takeovers * (15_000 + drainTimeoutMs),
   });
   if (status === 0) return JSON.parse(stdout) as TakeoverResult;
-  console.error(`no network namespace for the take-over (root and Linux 5.14 are needed): ${stderr}`);
-  return null;
+  throw new Error(`the take-overs did not come to their end (${signal ?? `exit code ${status}`}): ${stderr}`);
 }
 
 async function runTakeovers(
@@ -314,6 +322,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   if (process.argv[3] === '--inside') {
     // Whatever is still running then ends with this process, and nobody waits for it.
     process.on('exit', () => children.forEach((child) => child.kill('SIGKILL')));
+    process.on('SIGTERM', () => process.exit(1));
     console.log(
       JSON.stringify(await runTakeovers(takeovers, process.argv[4] ?? '', Number(process.argv[5]))),
     );
