@@ -17,6 +17,7 @@ import {
   type GatewayPort,
   type HostRoutes,
   INVALID_REFERENCE,
+  type PortKey,
   type Route,
   type RouteTable,
   type StreamRoute,
@@ -225,6 +226,7 @@ export async function startGatewayPlane(settings: GatewayPlaneSettings = {}): Pr
     onPortChange: (key) => portChanges.push(key),
   });
   threads.useTicketKey(Buffer.alloc(48, 7));
+  let open: ReadonlySet<PortKey> = new Set();
   const distribute = (table: RouteTable): void => threads.distribute(table, keys, emptyMap());
   return {
     threads,
@@ -236,8 +238,16 @@ export async function startGatewayPlane(settings: GatewayPlaneSettings = {}): Pr
     log,
     distribute,
     async serve(spec) {
+      const wanted = new Set((spec.ports ?? []).map((place) => portKey(place.address, place.port)));
+      const gone = [...open].filter((key) => !wanted.has(key));
+      open = wanted;
       distribute(gatewayTable(spec));
       await threads.listening;
+      // A port that comes back must not be taken for one that was never away.
+      await until(
+        () => !gone.some((key) => threads.isPortBound(key)),
+        `closed: ${gone.slice(0, 8).join(', ')}`,
+      );
       const places = [...(spec.ports ?? []), ...(spec.streams ?? [])].map((place) => {
         const key = portKey(place.address, place.port);
         return 'protocol' in place ? streamKey(place.protocol, key) : key;
