@@ -1,6 +1,6 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
-import { dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { namesOf } from '../src/policies/annotation-spec.ts';
 import type { PolicyModule } from '../src/policies/policy.ts';
@@ -186,6 +186,24 @@ describe('one policy is one file', () => {
         .map(([file]) => file);
       expect(naming.filter((file) => file !== fileOf(policy))).toEqual([]);
     }
+  });
+});
+
+describe('names', () => {
+  const twice = (names: readonly string[]): string[] =>
+    names.filter((name, at) => names.indexOf(name) !== at);
+  const DECLARED = /^export (?:abstract )?(?:class|interface|type) (\w+)/gm;
+
+  test('no two files of src have the same name', () => {
+    expect(twice(sources.map((file) => basename(file)))).toEqual([]);
+  });
+
+  test('no two types that are exported have the same name', () => {
+    const types = sources.flatMap((file) =>
+      [...readFileSync(join(ROOT, file), 'utf8').matchAll(DECLARED)].map(([, name = '']) => name),
+    );
+    expect(types.length).toBeGreaterThan(300);
+    expect(twice(types)).toEqual([]);
   });
 });
 

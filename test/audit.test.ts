@@ -9,7 +9,7 @@ import { type CompileConfig, resolveCompileConfig } from '../src/config/config.t
 import type { Ingress } from '../src/model/objects.ts';
 import { EMPTY_SNAPSHOT, type Snapshot, applyChanges } from '../src/model/snapshot.ts';
 import { VERDICTS } from '../src/policies/ingress-nginx/verdict.ts';
-import { type Audit, auditIngresses } from '../src/routing/ingress/audit.ts';
+import { type Audit, auditIngresses } from '../src/routing/ingress/ingress-audit.ts';
 import { hostsOf, routesOf } from '../src/routing/table-view.ts';
 import { startApiServer } from './support/api-server.ts';
 import { createFolder } from './e2e/folder.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { createFolder } from './e2e/folder.ts';
 
-const LOG = new URL('../src/controller/log.ts', import.meta.url).href;
+const LOG = new URL('../src/controller/log-sink.ts', import.meta.url).href;
 
 /** Runs a module that has `log` at hand in a process of its own: its standard output is what is tested. */
 function run(options: object, body: string, stdout: 'pipe' | number = 'pipe') {

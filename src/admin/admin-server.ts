@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { chmod, rm } from 'node:fs/promises';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, ListenOptions } from 'node:net';
-import { Api, type ApiResponse, type ApiSources } from './api/api.ts';
+import { Api, type AdminResponse, type ApiSources } from './api/api.ts';
 import { createOpenResponses } from './connection-limits.ts';
 import { closeNow, listenHttp, sendText, writeHead } from './http-listener.ts';
 import { type LocalVerdict, judgeLocal } from './local-only.ts';
@@ -180,7 +180,7 @@ function pageOf(html: string): Page {
   return { html: Buffer.from(html), policy: policy.join('; ') };
 }
 
-function send(response: ServerResponse, answer: ApiResponse): void {
+function send(response: ServerResponse, answer: AdminResponse): void {
   switch (answer.kind) {
     case 'answer':
       if (answer.tag !== null) response.setHeader('ETag', answer.tag);

@@ -20,7 +20,7 @@ export interface RequestTotals {
 }
 
 /** The TCP connections, or the datagrams of UDP clients, of one port. */
-export interface StreamTotals {
+export interface StreamFigures {
   readonly protocol: string;
   /** 0 where TLS is passed through, -1 for those beyond the limit. */
   readonly port: number;
@@ -52,7 +52,7 @@ export interface DataPlaneFigures {
   readonly deaths: number;
   readonly faults: number;
   readonly droppedMirrors: number;
-  readonly streams: readonly StreamTotals[];
+  readonly streams: readonly StreamFigures[];
   /** Requests for which the limit store could not be asked in time. */
   readonly limitStoreMisses: number;
   /** Of each thread. */

@@ -1,13 +1,13 @@
 import { type Family, type Sample, labelsOf, withLabel } from './families.ts';
-import type { StreamTotals } from './figures.ts';
+import type { StreamFigures } from './figures.ts';
 
 /** What is told of TCP and UDP services, by protocol and port; of TLS that is passed through, by protocol. */
-export function streamFamilies(streams: readonly StreamTotals[]): Family[] {
-  const figure = (name: string, help: string, value: (totals: StreamTotals) => number): Family => ({
+export function streamFamilies(streams: readonly StreamFigures[]): Family[] {
+  const figure = (name: string, help: string, value: (totals: StreamFigures) => number): Family => ({
     ...{ name, help, type: 'counter' },
     samples: streams.map((totals) => ({ labels: placeOf(totals), value: value(totals) })),
   });
-  const datagrams = (name: string, help: string, value: (totals: StreamTotals) => number): Family => ({
+  const datagrams = (name: string, help: string, value: (totals: StreamFigures) => number): Family => ({
     ...{ name, help, type: 'counter' },
     samples: streams
       .filter(({ protocol }) => protocol === 'udp')
@@ -43,6 +43,6 @@ export function streamFamilies(streams: readonly StreamTotals[]): Family[] {
   ];
 }
 
-function placeOf({ protocol, port }: StreamTotals): string {
+function placeOf({ protocol, port }: StreamFigures): string {
   return labelsOf({ protocol, port: port > 0 ? `${port}` : port < 0 ? '_other' : '' });
 }

@@ -1,5 +1,5 @@
 import { VERDICTS, type KeyVerdict } from '../policies/ingress-nginx/verdict.ts';
-import type { Audit } from '../routing/ingress/audit.ts';
+import type { Audit } from '../routing/ingress/ingress-audit.ts';
 import { type AuditedItem, itemsOf, summary } from './audit-text.ts';
 
 const STYLE = `

@@ -1,6 +1,6 @@
 import { plural } from '../model/plural.ts';
 import { VERDICTS, type Judgement, type KeyVerdict } from '../policies/ingress-nginx/verdict.ts';
-import type { Audit } from '../routing/ingress/audit.ts';
+import type { Audit } from '../routing/ingress/ingress-audit.ts';
 
 /** Control characters, which could speak to a terminal, and line breaks of a value. */
 const CONTROL_CHARACTERS = /[\p{Cc}\u2028\u2029]/gu;

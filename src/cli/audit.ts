@@ -1,7 +1,7 @@
 import type { CompileConfig } from '../config/config.ts';
 import { EXIT } from '../config/exit-codes.ts';
 import type { KeyVerdict } from '../policies/ingress-nginx/verdict.ts';
-import { type Audit, auditIngresses } from '../routing/ingress/audit.ts';
+import { type Audit, auditIngresses } from '../routing/ingress/ingress-audit.ts';
 import { withGlobalOptions } from '../routing/compile/apply-global-options.ts';
 import { auditHtml } from './audit-html.ts';
 import { auditMarkdown, auditText } from './audit-text.ts';

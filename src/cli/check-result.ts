@@ -7,14 +7,14 @@ import type { TableCounts } from '../routing/table-view.ts';
 export const CHECK_OUTPUTS = ['text', 'json', 'github', 'sarif', 'junit'] as const;
 export type CheckOutput = (typeof CHECK_OUTPUTS)[number];
 
-export interface LocatedProblem extends Problem {
+export interface CheckedProblem extends Problem {
   readonly place: SourceLocation | null;
 }
 
 /** What `check` found. */
 export interface CheckResult {
   readonly counts: TableCounts;
-  readonly problems: readonly LocatedProblem[];
+  readonly problems: readonly CheckedProblem[];
   readonly leftOut: readonly LeftOut[];
   /** Whether there is a problem that fails the check. */
   readonly fails: (problem: Problem) => boolean;

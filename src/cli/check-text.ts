@@ -1,7 +1,7 @@
 import { formatProblem } from '../model/format-problem.ts';
 import { plural } from '../model/plural.ts';
 import type { Severity } from '../model/problem.ts';
-import type { CheckResult, LocatedProblem } from './check-result.ts';
+import type { CheckResult, CheckedProblem } from './check-result.ts';
 
 /** With fewer problems their lines are the summary. */
 const SUMMARY_FROM = 10;
@@ -16,7 +16,7 @@ export function textReport({ counts, problems }: CheckResult): string {
 }
 
 /** `  12 errors    ServiceNotFound  in shop (10), web (2)`, most first. */
-function summaryOf(problems: readonly LocatedProblem[]): readonly string[] {
+function summaryOf(problems: readonly CheckedProblem[]): readonly string[] {
   const byCode = [...Map.groupBy(problems, ({ code, severity }) => `${severity} ${code}`).values()];
   const rows = byCode
     .toSorted((a, b) => b.length - a.length)
@@ -33,7 +33,7 @@ function summaryOf(problems: readonly LocatedProblem[]): readonly string[] {
 
 const NOUNS: Readonly<Record<Severity, string>> = { error: 'error', warning: 'warning', info: 'note' };
 
-function namespacesOf(problems: readonly LocatedProblem[]): string {
+function namespacesOf(problems: readonly CheckedProblem[]): string {
   const counts = [...Map.groupBy(problems, ({ object }) => object.namespace ?? object.name)]
     .map(([namespace, group]) => ({ namespace, count: group.length }))
     .sort((a, b) => b.count - a.count);
@@ -43,7 +43,7 @@ function namespacesOf(problems: readonly LocatedProblem[]): string {
 }
 
 /** `1 error, 2 warnings`; what there is none of is left out. */
-function bySeverity(problems: readonly LocatedProblem[]): string {
+function bySeverity(problems: readonly CheckedProblem[]): string {
   const counts = (['error', 'warning', 'info'] as const).flatMap((severity) => {
     const count = problems.filter((each) => each.severity === severity).length;
     return count === 0 ? [] : plural(count, NOUNS[severity]);

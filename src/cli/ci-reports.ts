@@ -1,7 +1,7 @@
 import { type SourceLocation, formatProblem, problemSubject } from '../model/format-problem.ts';
 import type { Severity } from '../model/problem.ts';
 import { VERSION } from '../version.ts';
-import type { CheckResult, LocatedProblem } from './check-result.ts';
+import type { CheckResult, CheckedProblem } from './check-result.ts';
 
 /** Annotations of GitHub Actions: workflow commands, one a line. */
 export function githubReport({ problems }: CheckResult): string {
@@ -103,11 +103,11 @@ export function junitReport({ problems, fails }: CheckResult): string {
   ].join('\n');
 }
 
-function codesOf(problems: readonly LocatedProblem[]): string {
+function codesOf(problems: readonly CheckedProblem[]): string {
   return [...new Set(problems.map(({ code }) => code))].join(', ');
 }
 
-function linesOf(problems: readonly LocatedProblem[]): string {
+function linesOf(problems: readonly CheckedProblem[]): string {
   return problems.map((each) => `${each.severity}: ${formatProblem(each, each.place)}`).join('\n');
 }
 

@@ -32,7 +32,7 @@ export async function main(argv: readonly string[], threadEntry: URL): Promise<n
   run.action(async (flags: FlagValues) => {
     exitCode = await withConfig(run, resolveConfig(byFlagName(flags), process.env), async (config) => {
       const [{ openLog }, { runDaemon }] = await Promise.all([
-        import('../controller/log.ts'),
+        import('../controller/log-sink.ts'),
         import('../controller/daemon.ts'),
       ]);
       const log = openLog({ level: config.logLevel, format: config.logFormat, fd: 1 });

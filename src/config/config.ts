@@ -1,5 +1,5 @@
 import { addressPool } from './address-pool.ts';
-import type { AccessLogFormat } from '../proxy/access-log.ts';
+import type { AccessLogFormat } from '../proxy/access-log-lines.ts';
 import type { Limits } from '../proxy/limits.ts';
 import type { LimitStoreAddress } from '../proxy/limit-store/limit-store.ts';
 import { SOCKET_CHOICES, type SocketChoice } from '../proxy/sockets/sockets.ts';

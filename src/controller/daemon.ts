@@ -7,7 +7,7 @@ import { chooseSockets } from '../proxy/sockets/sockets.ts';
 import { Reconciler } from './reconciler.ts';
 import { type DataPlane, startDataPlane } from './data-plane.ts';
 import { EXIT } from '../config/exit-codes.ts';
-import type { LogSink } from './log.ts';
+import type { LogSink } from './log-sink.ts';
 import { localAddresses } from './local-addresses.ts';
 import { createChangeLog } from './change-log.ts';
 import { createProblemLog } from './problem-log.ts';

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { healthCheck, httpsRedirect } from '../config/compile-settings.ts';
-import type { AccessLogFormat } from '../proxy/access-log.ts';
+import type { AccessLogFormat } from '../proxy/access-log-lines.ts';
 import type { Config } from '../config/config.ts';
 import { createDefaultCertificate } from './default-certificate.ts';
 import { listenFailure, portFailureLine } from './listen-failure.ts';
-import type { LogSink } from './log.ts';
+import type { LogSink } from './log-sink.ts';
 import type { ListenFailure } from '../proxy/threads/messages.ts';
 import { type ThreadFailure, type Threads, startThreads } from '../proxy/threads/threads.ts';
 import { createNameResolver, dnsResolve } from '../proxy/balance/name-resolver.ts';

@@ -7,7 +7,7 @@ import type { Config } from '../config/config.ts';
 import type { DataPlane } from './data-plane.ts';
 import { EXIT } from '../config/exit-codes.ts';
 import { listenFailure } from './listen-failure.ts';
-import type { LogSink } from './log.ts';
+import type { LogSink } from './log-sink.ts';
 import { get, values } from '../model/sharded-map.ts';
 import {
   type CounterTable,

@@ -1,6 +1,6 @@
 import { ANY } from './regex/byte-set.ts';
 import { FirstMatch } from './regex/first-match.ts';
-import { compileRegex } from './regex/program.ts';
+import { compileRegex } from './regex/regex-program.ts';
 import { type RegexNode, parseRegex } from './regex/syntax.ts';
 
 /**

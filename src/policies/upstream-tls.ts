@@ -23,12 +23,12 @@ export interface UpstreamTlsConfig {
   readonly depth: number;
   /** In OpenSSL's syntax; null for those of Node. */
   readonly ciphers: string | null;
-  readonly minVersion: TlsVersion;
-  readonly maxVersion: TlsVersion;
+  readonly minVersion: UpstreamTlsVersion;
+  readonly maxVersion: UpstreamTlsVersion;
 }
 
 const VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const;
-export type TlsVersion = (typeof VERSIONS)[number];
+export type UpstreamTlsVersion = (typeof VERSIONS)[number];
 
 const SECRET: AnnotationSpec = {
   name: 'backend-tls-secret',
@@ -193,7 +193,7 @@ function readCiphers(read: AnnotationReader): string | null {
   return null;
 }
 
-function readProtocols(read: AnnotationReader): [TlsVersion, TlsVersion] {
+function readProtocols(read: AnnotationReader): [UpstreamTlsVersion, UpstreamTlsVersion] {
   const written = read.text(PROTOCOLS)?.trim() ?? '';
   if (written === '') return ['TLSv1.2', 'TLSv1.3'];
   const names = written.split(/\s+/);

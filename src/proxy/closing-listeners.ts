@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import type { Client } from './client.ts';
 import type { ConnectedClients } from './connected-clients.ts';
-import type { Listener } from './listener/listener.ts';
+import type { OpenListener } from './listener/listener.ts';
 
 /**
  * A client that keeps its connection busy sends its next request within this time, and gets it answered with
@@ -17,7 +17,7 @@ const LOOK_EVERY_MS = 100;
 export class ClosingListeners {
   readonly #clients: ConnectedClients;
   /** By number, with the time when each was closed. */
-  readonly #closed = new Map<number, { readonly listener: Listener; readonly since: number }>();
+  readonly #closed = new Map<number, { readonly listener: OpenListener; readonly since: number }>();
   #told = new WeakSet<Client>();
   #timer: NodeJS.Timeout | null = null;
 
@@ -25,7 +25,7 @@ export class ClosingListeners {
     this.#clients = clients;
   }
 
-  close(listener: Listener): void {
+  close(listener: OpenListener): void {
     listener.close();
     this.#closed.set(listener.id, { listener, since: performance.now() });
     for (const client of this.#clients.acceptedBy(listener.id)) this.#tell(client);

@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { QUIET_MS } from './closing-listeners.ts';
-import type { Listener } from './listener/listener.ts';
+import type { OpenListener } from './listener/listener.ts';
 import type { EngineState } from './engine-state.ts';
 
 const LOOK_EVERY_MS = 20;
@@ -31,7 +31,7 @@ export async function quietTurn(now: () => number, turn: () => Promise<unknown>)
 /** As `Engine.drain` promises. */
 export async function drainEngine(
   engine: EngineState,
-  listeners: Iterable<Listener>,
+  listeners: Iterable<OpenListener>,
   timeoutMs: number,
 ): Promise<number> {
   const started = performance.now();

@@ -9,7 +9,7 @@ import type { Downstream } from './downstream/downstream.ts';
 import type { Trailers } from './http1/field-block.ts';
 import type { TunnelUser } from './tunnel.ts';
 import type { UpstreamFailure, UpstreamUser } from './upstream/upstream-user.ts';
-import type { ResponseHead } from './upstream/http1/response-head.ts';
+import type { ResponseHead } from './upstream/http1/response-head-parser.ts';
 
 /**
  * The one way into an exchange: for its client, its upstream, timers and promises. Whatever throws behind it ends this

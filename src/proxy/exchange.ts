@@ -13,7 +13,7 @@ import type { ConnectionMemory } from './connection-memory.ts';
 import type { ExchangeCallbacks } from './exchange-callbacks.ts';
 import { ExchangeMemory } from './exchange-memory.ts';
 import { NativeRecord, type ReaderFault, detailOf } from './native-record.ts';
-import { RequestBody } from './request-body.ts';
+import { ForwardedBody } from './forwarded-body.ts';
 import { RequestPlan } from './request-plan.ts';
 import { ResponsePace } from './response-pace.ts';
 import type { TimedExchange } from './route-deadlines.ts';
@@ -21,7 +21,7 @@ import type { Downstream } from './downstream/downstream.ts';
 import type { Upstream } from './upstream/upstream.ts';
 import type { Trailers } from './http1/field-block.ts';
 import { Tunnel } from './tunnel.ts';
-import type { ResponseHead } from './upstream/http1/response-head.ts';
+import type { ResponseHead } from './upstream/http1/response-head-parser.ts';
 import type { UpstreamFailure } from './upstream/upstream-user.ts';
 
 /** How far the response is. */
@@ -49,7 +49,7 @@ export class Exchange {
   readonly #plan: RequestPlan;
   /** Everything is known that the decision needs to be carried out. */
   #isReady = false;
-  readonly #body: RequestBody;
+  readonly #body: ForwardedBody;
   readonly #held: ExchangeMemory;
   #expectsContinue = false;
   /** The client was asked for its body, by the upstream or by us. */
@@ -88,7 +88,7 @@ export class Exchange {
     this.#client = client;
     this.#record = new NativeRecord(engine.context.now(), client.connectionInfo, head, client.isHttp2);
     this.#plan = new RequestPlan(engine, client, this.#record);
-    this.#body = new RequestBody(client.memory, engine.copyMemory);
+    this.#body = new ForwardedBody(client.memory, engine.copyMemory);
     this.#record.body = this.#body;
     this.#attempts = new Attempts(engine, boundary, this.#record);
     this.#held = new ExchangeMemory(client.memory);

@@ -3,7 +3,7 @@ import { TLSSocket } from 'node:tls';
 import type { Engine, EngineContext, EngineFactory } from './engine.ts';
 import type { ConnectionInfo } from '../http/connection-info.ts';
 import { Http2Clients } from './downstream/http2/clients.ts';
-import { type Listener, openListener } from './listener/listener.ts';
+import { type OpenListener, openListener } from './listener/listener.ts';
 import { PendingConnections } from './listener/pending-connections.ts';
 import { ClientConnection } from './downstream/http1/client-connection.ts';
 import { drainEngine } from './drain.ts';
@@ -16,7 +16,7 @@ import type { ByteSocket } from './sockets/byte-socket.ts';
  */
 export const nativeEngine: EngineFactory = (context: EngineContext): Engine => {
   const engine = new EngineState(context);
-  const listeners = new Set<Listener>();
+  const listeners = new Set<OpenListener>();
   const pending = new PendingConnections(context.limits.handshakes);
   const http2 = new Http2Clients(engine);
   const highWaterMark = context.limits.bufferBytes / 2;

@@ -13,7 +13,7 @@ import type { ConnectionInfo } from '../http/connection-info.ts';
 import type { BodyFault } from './http1/body-reader.ts';
 import { type ConnectError, type ConnectFailure, NO_FAILURES } from './upstream/connect-failure.ts';
 import type { RequestFault, RequestHead } from './downstream/http1/request-head.ts';
-import type { ResponseFault } from './upstream/http1/response-head.ts';
+import type { ResponseFault } from './upstream/http1/response-head-parser.ts';
 
 export type HttpVersion = '1.0' | '1.1' | '2';
 

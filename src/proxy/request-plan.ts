@@ -41,7 +41,7 @@ import {
   upstreamHead,
   withIngressNginxFields,
 } from './upstream/http1/upstream-head.ts';
-import type { ResponseHead } from './upstream/http1/response-head.ts';
+import type { ResponseHead } from './upstream/http1/response-head-parser.ts';
 import { type UpstreamTransport, upstreamTransport } from './upstream/upstream-transport.ts';
 
 interface Source {

@@ -9,7 +9,7 @@ import type { ServingFacts } from '../routing/gateway/conditions.ts';
 import { isSameStatus } from './gateway-status.ts';
 import type { Leadership } from './leadership.ts';
 import type { LogOnce } from './log-once.ts';
-import { resourceVersionOf } from './status.ts';
+import { resourceVersionOf } from './ingress-status.ts';
 import { type StatusContention, trackStatusContention } from './status-contention.ts';
 import { tokenBucket } from './token-bucket.ts';
 import { STATUS_KINDS, type StatusKey, splitStatusKey, wantedStatus } from './wanted-status.ts';

@@ -2,7 +2,7 @@ import type { Compilation } from '../routing/compile/compile.ts';
 import type { ObjectKey } from '../model/objects.ts';
 import { difference, entries, get } from '../model/sharded-map.ts';
 import { addressText, statusAddresses } from './addresses.ts';
-import { owns } from './status.ts';
+import { owns } from './ingress-status.ts';
 
 /**
  * Which Ingresses we serve, and which we no longer do. Every replica keeps this, so that the next leader knows

@@ -12,7 +12,7 @@ import type { ServingFacts } from '../routing/gateway/conditions.ts';
 import { GatewayStatusUpdater } from './gateway-status-updater.ts';
 import { StatusUpdater } from './status-updater.ts';
 import type { Leadership } from './leadership.ts';
-import type { DesiredStatus } from './status.ts';
+import type { DesiredStatus } from './ingress-status.ts';
 import {
   type AddressesFrom,
   type StatusAddresses,

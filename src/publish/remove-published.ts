@@ -7,7 +7,7 @@ import { addressText, statusAddresses } from './addresses.ts';
 import { type ApiCall, type ApiRequest, apiPath, responseText } from '../kubernetes/api-request.ts';
 import { type Clock, sleep } from '../kubernetes/clock.ts';
 import { LEASE_TIMES, holderOf, readLease } from './lease.ts';
-import { planReleased, statusPatch } from './status.ts';
+import { planReleased, statusPatch } from './ingress-status.ts';
 import { tokenBucket } from './token-bucket.ts';
 
 export interface CleanupOptions {

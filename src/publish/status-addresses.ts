@@ -5,7 +5,7 @@ import { type Address, addressText, sortAddresses, statusAddresses } from './add
 import type { Clock } from '../kubernetes/clock.ts';
 import type { LogOnce } from './log-once.ts';
 import { type NodeWatchOptions, watchNodes } from './node-watch.ts';
-import type { DesiredStatus } from './status.ts';
+import type { DesiredStatus } from './ingress-status.ts';
 
 /** Where the addresses come from that are published. */
 export type AddressesFrom =

@@ -14,7 +14,7 @@ import {
   resourceVersionOf,
   owns,
   statusPatch,
-} from './status.ts';
+} from './ingress-status.ts';
 import type { Leadership } from './leadership.ts';
 import { tokenBucket } from './token-bucket.ts';
 import { type Outcome, WorkQueue, outcomeOf } from './work-queue.ts';

@@ -1,6 +1,6 @@
 import { get } from '../model/sharded-map.ts';
 import { chooseBackend } from './choose-backend.ts';
-import { backendWithoutEndpoints } from './error-backend.ts';
+import { backendWithoutEndpoints } from './replacing-backend.ts';
 import { keptBackend } from './session.ts';
 import { type Backend, type HostRoutes, INVALID_REFERENCE, type Route, type RouteTable } from './table.ts';
 import { hostReference } from './host-certificate.ts';

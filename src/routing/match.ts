@@ -1,6 +1,6 @@
 import { patternTakes } from './glob-pattern.ts';
 import { findPath } from './path-tree.ts';
-import { findHostRegex, isNobodys } from './host-regex.ts';
+import { findHostRegex, isNobodys } from './find-host-regex.ts';
 import { findRoute } from './find-route.ts';
 import { firstTaking } from './request-match.ts';
 import type { RequestFacts } from '../http/request-facts.ts';

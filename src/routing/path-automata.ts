@@ -1,6 +1,6 @@
 import { FirstMatch, type TOO_COSTLY } from '../http/regex/first-match.ts';
 import { matchGroups } from '../http/regex/groups.ts';
-import { type Program, compileRegex } from '../http/regex/program.ts';
+import { type Program, compileRegex } from '../http/regex/regex-program.ts';
 import { parseRegex } from '../http/regex/syntax.ts';
 import type { PathPattern } from './table.ts';
 

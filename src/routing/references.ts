@@ -1,5 +1,5 @@
 import { externalNameFault, listPorts, serviceOf } from './backends.ts';
-import { errorBackendKey } from './error-backend.ts';
+import { errorBackendKey } from './replacing-backend.ts';
 import type { Claims } from './ingress/claims.ts';
 import { asObject, quote } from '../model/untyped.ts';
 import { type Problem, type Severity, problem } from '../model/problem.ts';

@@ -17,7 +17,7 @@ import {
   applyUnreadable,
   objectCounts,
 } from '../model/snapshot.ts';
-import { namedByOptions } from '../policies/named-objects.ts';
+import { namedByOptions } from '../policies/named-by-annotations.ts';
 import { readGlobalOptions } from '../routing/global-options.ts';
 import type { ApiConnection } from '../kubernetes/api-connection.ts';
 import { RESYNC_WITHIN_MS, type ResyncGate, startResyncGate } from './resync-gate.ts';

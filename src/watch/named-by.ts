@@ -12,7 +12,7 @@ import { referenceTo } from '../model/problem.ts';
 import { entries, get, values } from '../model/sharded-map.ts';
 import { COLLECTIONS, type ObjectChange, type Snapshot } from '../model/snapshot.ts';
 import { type UntypedObject, asArray, asObject, asString, isAbsent } from '../model/untyped.ts';
-import { namedObjects } from '../policies/named-objects.ts';
+import { namedObjects } from '../policies/named-by-annotations.ts';
 import { isGranted } from '../routing/gateway/grants.ts';
 import { type ClassSettings, ownership, readClasses } from '../routing/ingress/classes.ts';
 import type { CompileSettings } from '../routing/settings.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parseAllDocuments, stringify } from 'yaml';
-import { Api, type ApiResponse, type ApiSources, type LiveFigures } from '../../src/admin/api/api.ts';
+import { Api, type AdminResponse, type ApiSources, type LiveFigures } from '../../src/admin/api/api.ts';
 import type {
   BackendRow,
   CertificateRow,
@@ -48,7 +48,7 @@ function apiOf(compilation: Compilation | null, more: Partial<ApiSources> = {}):
   });
 }
 
-async function ask(api: Api, target: string, knownTag = ''): Promise<ApiResponse> {
+async function ask(api: Api, target: string, knownTag = ''): Promise<AdminResponse> {
   const [path = '', query = ''] = target.split('?', 2);
   const signal = new AbortController().signal;
   return await api.answer({ path: path.split('/'), query, knownTag, signal });

@@ -3,7 +3,7 @@ import { RE2JS } from 're2js';
 import { describe, expect, test } from 'vitest';
 import { FirstMatch, TOO_COSTLY } from '../../src/http/regex/first-match.ts';
 import { matchGroups } from '../../src/http/regex/groups.ts';
-import { type Program, compileRegex, literalPrefix } from '../../src/http/regex/program.ts';
+import { type Program, compileRegex, literalPrefix } from '../../src/http/regex/regex-program.ts';
 import { parseRegex } from '../../src/http/regex/syntax.ts';
 
 function parsed(text: string, ignoreCase = false) {

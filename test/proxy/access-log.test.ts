@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { policySet } from '../../src/policies/policy-set.ts';
-import { createAccessLog, isLogged } from '../../src/proxy/access-log.ts';
+import { createAccessLog, isLogged } from '../../src/proxy/access-log-lines.ts';
 import { anExchange } from './an-exchange.ts';
 
 beforeEach(() => void vi.useFakeTimers());

@@ -1,7 +1,7 @@
 import { assert, array, constantFrom, property } from 'fast-check';
 import { expect, test } from 'vitest';
 import { type Address, addressText, parseAddress, sortAddresses } from '../../src/publish/addresses.ts';
-import { planReleased, planOwned, statusPatch } from '../../src/publish/status.ts';
+import { planReleased, planOwned, statusPatch } from '../../src/publish/ingress-status.ts';
 
 const ip = (text: string): Address => ({ ip: text });
 const withStatus = (...ingress: unknown[]): unknown => ({

@@ -1,5 +1,5 @@
 import { type HealthCheck, decide } from '../../src/routing/decide.ts';
-import { replacingBackend } from '../../src/routing/error-backend.ts';
+import { replacingBackend } from '../../src/routing/replacing-backend.ts';
 import { type EndpointState, createEndpoints } from '../../src/proxy/balance/endpoint-pool.ts';
 import type { Engine, EngineFactory, ListenAddress } from '../../src/proxy/engine.ts';
 import type { ExchangeRecord } from '../../src/proxy/exchange-record.ts';

@@ -93,7 +93,7 @@ export interface FigureList {
   busiest(limit: number): readonly (readonly [string, Rates & { readonly path: string }])[];
 }
 
-export interface ApiRequest {
+export interface AdminRequest {
   /** Below `/api/v1/`, decoded. */
   readonly path: readonly string[];
   readonly query: string;
@@ -103,7 +103,7 @@ export interface ApiRequest {
   readonly signal: AbortSignal;
 }
 
-export type ApiResponse =
+export type AdminResponse =
   | { readonly kind: 'answer'; readonly body: object; readonly tag: string | null }
   | { readonly kind: 'not-modified'; readonly tag: string }
   | { readonly kind: 'refused'; readonly status: 400 | 404 | 503; readonly reason: string };
@@ -120,13 +120,13 @@ const NOTHING: Pick<Compilation, 'table' | 'problems' | 'snapshot'> = {
   snapshot: EMPTY_SNAPSHOT,
 };
 
-const NOT_COMPILED: ApiResponse = {
+const NOT_COMPILED: AdminResponse = {
   kind: 'refused',
   status: 503,
   reason: 'nothing is served yet: see /api/v1/watches',
 };
 
-type Compiled = (compilation: Compilation, query: Query, request: ApiRequest) => Promise<ApiResponse>;
+type Compiled = (compilation: Compilation, query: Query, request: AdminRequest) => Promise<AdminResponse>;
 
 /** Version 1 of the admin API: reads, and changes nothing. */
 export class Api {
@@ -148,13 +148,15 @@ export class Api {
   #readProblems: readonly Problem[] = [];
   readonly #countParts = new UnlessChanged<Parameters<typeof countAll>[0]>();
   readonly #counts = new WeakMap<object, OverviewCounts>();
-  readonly #endpoints: Readonly<Record<string, (request: ApiRequest, query: Query) => Promise<ApiResponse>>>;
+  readonly #endpoints: Readonly<
+    Record<string, (request: AdminRequest, query: Query) => Promise<AdminResponse>>
+  >;
 
   constructor(sources: ApiSources) {
     this.#sources = sources;
     const compiled =
       (answer: Compiled) =>
-      (request: ApiRequest, query: Query): Promise<ApiResponse> => {
+      (request: AdminRequest, query: Query): Promise<AdminResponse> => {
         const compilation = sources.compilation();
         return compilation ? answer(compilation, query, request) : Promise.resolve(NOT_COMPILED);
       };
@@ -173,7 +175,7 @@ export class Api {
   }
 
   /** Rejects only when `signal` is aborted, or for a fault. */
-  async answer(request: ApiRequest): Promise<ApiResponse> {
+  async answer(request: AdminRequest): Promise<AdminResponse> {
     const [name = '', ...rest] = request.path;
     const endpoint = Object.hasOwn(this.#endpoints, name) ? this.#endpoints[name] : undefined;
     const query = new Query(request.query);
@@ -183,7 +185,7 @@ export class Api {
     return { kind: 'refused', status: 404, reason: `below /api/v1/ there are ${names}` };
   }
 
-  async #overview(query: Query, { signal }: ApiRequest): Promise<ApiResponse> {
+  async #overview(query: Query, { signal }: AdminRequest): Promise<AdminResponse> {
     const bad = finished(query);
     if (bad) return bad;
     const { version, pod, startedAt, checks, traffic } = this.#sources;
@@ -222,8 +224,8 @@ export class Api {
   async #routePage(
     compilation: Compilation,
     query: Query,
-    { signal, knownTag }: ApiRequest,
-  ): Promise<ApiResponse> {
+    { signal, knownTag }: AdminRequest,
+  ): Promise<AdminResponse> {
     const { table } = compilation;
     const text = query.text('filter');
     const withTraffic = query.flag('traffic');
@@ -241,7 +243,7 @@ export class Api {
     return answerOf(body, tag);
   }
 
-  async #objectRoutes(rest: readonly string[], query: Query, signal: AbortSignal): Promise<ApiResponse> {
+  async #objectRoutes(rest: readonly string[], query: Query, signal: AbortSignal): Promise<AdminResponse> {
     const bad = finished(query);
     const compilation = this.#sources.compilation();
     if (bad || !compilation) return bad ?? NOT_COMPILED;
@@ -278,7 +280,11 @@ export class Api {
     return answerOf(body);
   }
 
-  async #backendPage(compilation: Compilation, query: Query, { signal }: ApiRequest): Promise<ApiResponse> {
+  async #backendPage(
+    compilation: Compilation,
+    query: Query,
+    { signal }: AdminRequest,
+  ): Promise<AdminResponse> {
     const filter = { text: query.text('filter').trim(), unavailable: query.flag('unavailable') };
     const page = query.page();
     const bad = finished(query);
@@ -303,8 +309,8 @@ export class Api {
   async #problemPage(
     compilation: Compilation,
     query: Query,
-    { signal, knownTag }: ApiRequest,
-  ): Promise<ApiResponse> {
+    { signal, knownTag }: AdminRequest,
+  ): Promise<AdminResponse> {
     const filter = {
       namespace: query.text('namespace'),
       severity: query.oneOf('severity', ['', 'error', 'warning', 'info'], ''),
@@ -332,8 +338,8 @@ export class Api {
   async #certificatePage(
     compilation: Compilation,
     query: Query,
-    { signal, knownTag }: ApiRequest,
-  ): Promise<ApiResponse> {
+    { signal, knownTag }: AdminRequest,
+  ): Promise<AdminResponse> {
     const text = query.text('filter').trim().toLowerCase();
     const page = query.page();
     const list = await this.#certificateList(compilation);
@@ -351,8 +357,8 @@ export class Api {
   async #explain(
     compilation: Compilation,
     query: Query,
-    { signal, knownTag }: ApiRequest,
-  ): Promise<ApiResponse> {
+    { signal, knownTag }: AdminRequest,
+  ): Promise<AdminResponse> {
     const parsed = parseUrl(query.text('url'));
     if (parsed.kind === 'invalid') query.errors.push(`url: ${parsed.reason}`);
     // All that is asked is of the compilation, and of what was read for it.
@@ -381,7 +387,7 @@ export class Api {
     return answerOf({ generation: compilation.table.generation, explanation: explained }, tag);
   }
 
-  async #requests(query: Query): Promise<ApiResponse> {
+  async #requests(query: Query): Promise<AdminResponse> {
     const filter = query.text('filter').trim().toLowerCase();
     const bad = finished(query);
     if (bad) return bad;
@@ -396,7 +402,7 @@ export class Api {
     return answerOf({ items: all.filter(takes) });
   }
 
-  #traffic(query: Query): ApiResponse {
+  #traffic(query: Query): AdminResponse {
     const bad = finished(query);
     if (bad) return bad;
     const live = this.#sources.traffic();
@@ -452,18 +458,18 @@ export class Api {
   }
 }
 
-function answerOf(body: object, tag: string | null = null): ApiResponse {
+function answerOf(body: object, tag: string | null = null): AdminResponse {
   return { kind: 'answer', body, tag };
 }
 
 /** What is wrong with a query when all of it has been read. */
-function finished(query: Query): ApiResponse | null {
+function finished(query: Query): AdminResponse | null {
   query.end();
   if (query.errors.length === 0) return null;
   return { kind: 'refused', status: 400, reason: query.errors.slice(0, 5).join('; ') };
 }
 
-function unmodified(tag: string | null, knownTag: string): ApiResponse | null {
+function unmodified(tag: string | null, knownTag: string): AdminResponse | null {
   const known = knownTag.split(',').map((each) => each.trim().replace(/^W\//, ''));
   return tag !== null && known.includes(tag) ? { kind: 'not-modified', tag } : null;
 }

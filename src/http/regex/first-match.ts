@@ -1,5 +1,5 @@
 import { isWordByte } from './byte-set.ts';
-import { ASSERTIONS, Op, type Program } from './program.ts';
+import { ASSERTIONS, Op, type Program } from './regex-program.ts';
 
 /** Instructions looked at for one text. What takes more is given up: no text may stop a thread. */
 const MAX_WORK = 50_000;

@@ -1,6 +1,6 @@
 import { isWordByte } from './byte-set.ts';
 import { TOO_COSTLY } from './first-match.ts';
-import { ASSERTIONS, Op, type Program } from './program.ts';
+import { ASSERTIONS, Op, type Program } from './regex-program.ts';
 
 /** Instructions times places in the text: what takes more is given up. */
 const MAX_WORK = 262_144;

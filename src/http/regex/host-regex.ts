@@ -1,4 +1,4 @@
-import { compileRegex } from './program.ts';
+import { compileRegex } from './regex-program.ts';
 import { parseRegex } from './syntax.ts';
 
 /** Instructions of one expression. */

@@ -5,7 +5,7 @@ import type { Trailers } from '../http1/field-block.ts';
 import type { ClientFraming, ConnectionOption } from '../http1/framing.ts';
 import type { ConnectionMemory } from '../connection-memory.ts';
 import type { TunnelEnd } from '../tunnel-end.ts';
-import type { ResponseHead } from '../upstream/http1/response-head.ts';
+import type { ResponseHead } from '../upstream/http1/response-head-parser.ts';
 
 /**
  * The client of one exchange: a connection that serves one exchange at a time (HTTP/1.1), or a stream beside

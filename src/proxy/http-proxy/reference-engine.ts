@@ -12,7 +12,7 @@ import type {
   ListeningPort,
 } from '../engine.ts';
 import type { ConnectionInfo } from '../../http/connection-info.ts';
-import { type Listener, openListener } from '../listener/listener.ts';
+import { type OpenListener, openListener } from '../listener/listener.ts';
 import { PendingConnections } from '../listener/pending-connections.ts';
 import { type Expects, ReferenceExchange, type ReferenceState } from './reference-exchange.ts';
 import { connectionInfoOf, noteConnectionInfo, valuesOf } from './reference-record.ts';
@@ -36,7 +36,7 @@ class ReferenceEngine implements Engine {
   /** With the requests each has carried. */
   readonly #connections = new Map<Socket, number>();
   /** Each with a server of its own, which knows what is idle on the connections that were accepted there. */
-  readonly #listeners = new Map<Listener, Server>();
+  readonly #listeners = new Map<OpenListener, Server>();
   readonly #pending: PendingConnections;
   #refused = 0;
 
@@ -94,7 +94,7 @@ class ReferenceEngine implements Engine {
     return { port: listener.port, close: () => this.#closeListener(listener, server) };
   }
 
-  #closeListener(listener: Listener, server: Server): void {
+  #closeListener(listener: OpenListener, server: Server): void {
     if (!this.#listeners.delete(listener)) return;
     const { closingListeners } = this.#shared;
     closingListeners.add(listener.id);

@@ -2,7 +2,7 @@ import type { HeadEdit } from '../../http/head-edit.ts';
 import { isForbiddenTrailer } from '../../http/header-fields.ts';
 import { isRelayedResponse, isRelayedTrailer } from '../downstream/http1/client-head.ts';
 import { FieldBlock } from '../http1/field-block.ts';
-import type { ResponseHead } from '../upstream/http1/response-head.ts';
+import type { ResponseHead } from '../upstream/http1/response-head-parser.ts';
 import type { Trailers } from '../http1/field-block.ts';
 import { trailerText } from './text.ts';
 

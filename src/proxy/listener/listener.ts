@@ -13,7 +13,7 @@ import type { NativeSockets } from '../sockets/sockets.ts';
 import type { TcpHandle } from '../sockets/tcp-internals.ts';
 
 /** A port, and the connections on it that have not come to their first request yet. */
-export interface Listener {
+export interface OpenListener {
   /** As `ConnectionInfo.listener` of its connections. */
   readonly id: number;
   readonly port: number;
@@ -50,7 +50,7 @@ export function openListener(
   accept: (socket: Socket, connectionInfo: ConnectionInfo) => void,
   protocols: readonly string[] = ['http/1.1'],
   native: NativeAccept | null = null,
-): Promise<Listener> {
+): Promise<OpenListener> {
   const { limits, certificates, proxyProtocolFrom, proxyProtocolHttpsPorts = [] } = context;
   const { host, port, reusePort, scheme = 'http' } = address;
   if (scheme === 'https' && !certificates)
@@ -162,7 +162,7 @@ export function openListener(
     }
   }
 
-  const { promise, resolve, reject } = Promise.withResolvers<Listener>();
+  const { promise, resolve, reject } = Promise.withResolvers<OpenListener>();
   server.once('error', reject);
   server.listen({ ...(host !== undefined && { host }), port, reusePort, backlog: BACKLOG }, () => {
     server.off('error', reject);

@@ -27,7 +27,7 @@ export class NativeSocket implements ByteSocket {
   readonly #native: TcpInternals;
   readonly #handle: StreamHandle;
   /** The socket of Node whose handle it is; null for one of our own. */
-  readonly #carrier: Carrier | null;
+  readonly #carrier: PriorSocket | null;
   readonly #highWaterMark: number;
   #lent: LentBuffer | null = null;
   #unread: Buffer[] | null = null;
@@ -46,7 +46,12 @@ export class NativeSocket implements ByteSocket {
   #queued: Queued | null = null;
   #endsLater = false;
 
-  constructor(native: TcpInternals, handle: StreamHandle, highWaterMark: number, carrier: Carrier | null) {
+  constructor(
+    native: TcpInternals,
+    handle: StreamHandle,
+    highWaterMark: number,
+    carrier: PriorSocket | null,
+  ) {
     this.#native = native;
     this.#handle = handle;
     this.#highWaterMark = highWaterMark;
@@ -78,7 +83,7 @@ export class NativeSocket implements ByteSocket {
   }
 
   /** Takes a connection over from Node, with what Node has read of it. Null when it is closed already. */
-  static take(native: TcpInternals, carrier: Carrier, highWaterMark: number): NativeSocket | null {
+  static take(native: TcpInternals, carrier: PriorSocket, highWaterMark: number): NativeSocket | null {
     const { socket } = carrier;
     const handle = handleOf(socket);
     if (!handle || socket.destroyed) return null;
@@ -397,7 +402,7 @@ interface Queued {
 }
 
 /** A socket of Node that was made before, for a handshake or a PROXY header. */
-export interface Carrier {
+export interface PriorSocket {
   readonly socket: Socket;
   readonly isSecure: boolean;
   /** Closes it with a RST. */

@@ -1,4 +1,4 @@
-import type { StreamEnd, StreamRecord } from './stream-record.ts';
+import type { StreamOutcome, StreamRecord } from './stream-record.ts';
 
 /** The streams of one port; those of `tls` have the port 0, and those beyond the limit the port -1. */
 export interface StreamTotals {
@@ -6,7 +6,7 @@ export interface StreamTotals {
   readonly port: number;
   /** Those that go on now. */
   open: number;
-  readonly ends: Partial<Record<StreamEnd, number>>;
+  readonly ends: Partial<Record<StreamOutcome, number>>;
   seconds: number;
   receivedBytes: number;
   sentBytes: number;
@@ -41,7 +41,7 @@ export class StreamCounters {
     for (const each of totals) {
       const row = this.of(each);
       for (const sum of SUMS) row[sum] += each[sum];
-      for (const [end, count] of Object.entries(each.ends) as [StreamEnd, number][])
+      for (const [end, count] of Object.entries(each.ends) as [StreamOutcome, number][])
         row.ends[end] = (row.ends[end] ?? 0) + count;
     }
     return this;
@@ -106,7 +106,7 @@ export class StreamAccount {
   }
 
   /** The first end counts. */
-  end(end: StreamEnd): void {
+  end(end: StreamOutcome): void {
     if (this.#isOver) return;
     this.#isOver = true;
     const { record } = this;

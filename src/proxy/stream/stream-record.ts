@@ -17,7 +17,7 @@ export const STREAM_ENDS = [
   'draining',
   'fault',
 ] as const;
-export type StreamEnd = (typeof STREAM_ENDS)[number];
+export type StreamOutcome = (typeof STREAM_ENDS)[number];
 
 /** Where a stream came in. */
 export interface StreamSource {
@@ -42,7 +42,7 @@ export interface StreamRecord extends StreamSource {
   sentBytes: number;
   receivedDatagrams: number;
   sentDatagrams: number;
-  end: StreamEnd;
+  end: StreamOutcome;
 }
 
 export function streamRecord(source: StreamSource, backend: string, now: number): StreamRecord {

@@ -10,10 +10,10 @@ import {
   connectSucceeded,
 } from '../balance/endpoint-state.ts';
 import { reset } from '../tls/termination.ts';
-import type { UpstreamTls } from '../upstream/upstream-tls.ts';
+import type { UpstreamTls } from '../upstream/tls-terms.ts';
 import { failedConnect } from '../upstream/connect-failure.ts';
 import type { StreamAccount } from './stream-counters.ts';
-import type { StreamEnd } from './stream-record.ts';
+import type { StreamOutcome } from './stream-record.ts';
 
 /** Where a connection is relayed to, and what it may cost there. */
 export interface StreamUpstreams {
@@ -76,7 +76,7 @@ export class StreamRelay {
   }
 
   /** Ends both connections, with a reset where something may be under way. */
-  destroy(end: StreamEnd): void {
+  destroy(end: StreamOutcome): void {
     this.#abort(end);
   }
 
@@ -172,13 +172,13 @@ export class StreamRelay {
     else if (upstream?.destroyed && !upstream.readableEnded) this.#abort('upstream-reset');
   }
 
-  #abort(end: StreamEnd): void {
+  #abort(end: StreamOutcome): void {
     if (this.#state === 'closed') return;
     this.#close(end);
     for (const socket of [this.#client, this.#upstream]) if (socket && !socket.destroyed) reset(socket);
   }
 
-  #close(end: StreamEnd): void {
+  #close(end: StreamOutcome): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.#deadline.clear();

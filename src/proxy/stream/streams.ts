@@ -6,7 +6,7 @@ import { type DeadlineList, Deadlines } from '../deadlines.ts';
 import type { Limits } from '../limits.ts';
 import type { Backend } from '../../routing/table.ts';
 import { reset } from '../tls/termination.ts';
-import type { UpstreamTls } from '../upstream/upstream-tls.ts';
+import type { UpstreamTls } from '../upstream/tls-terms.ts';
 import { StreamAccount, type StreamCounters } from './stream-counters.ts';
 import { type StreamRecord, type StreamSource, streamRecord } from './stream-record.ts';
 import { StreamRelay, type StreamUpstreams } from './stream-relay.ts';

@@ -8,7 +8,7 @@ import { type EndpointState, attemptEnded, attemptStarted } from '../balance/end
 import { Deadline, type DeadlineList, Deadlines } from '../deadlines.ts';
 import { isOutOfDescriptors } from '../descriptors.ts';
 import { StreamAccount } from './stream-counters.ts';
-import { type StreamEnd, streamRecord } from './stream-record.ts';
+import { type StreamOutcome, streamRecord } from './stream-record.ts';
 import type { StreamContext } from './streams.ts';
 import { PORT_RETRY_MS, type ReportPort } from '../listener/port-state.ts';
 import { isSamePlace, mayReach, streamBackend } from '../../routing/stream-backend.ts';
@@ -206,11 +206,11 @@ export class UdpServices {
     return session;
   }
 
-  #endAll(isOver: (session: Session) => boolean, end: StreamEnd): void {
+  #endAll(isOver: (session: Session) => boolean, end: StreamOutcome): void {
     for (const session of [...this.#sessions.values()]) if (isOver(session)) this.#end(session, end);
   }
 
-  #end(session: Session, end: StreamEnd): void {
+  #end(session: Session, end: StreamOutcome): void {
     if (!this.#sessions.delete(session.client)) return;
     session.deadline.clear();
     session.account.end(end);

@@ -12,7 +12,7 @@ import { type ByteCount, ConnectionMemory } from '../connection-memory.ts';
 import { Deadline, type DeadlineList } from '../deadlines.ts';
 import type { Trailers } from '../http1/field-block.ts';
 import { NO_TRAILERS } from '../http2/fields.ts';
-import type { ResponseHead } from '../upstream/http1/response-head.ts';
+import type { ResponseHead } from '../upstream/http1/response-head-parser.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { UpstreamFailure, UpstreamUser } from '../upstream/upstream-user.ts';
 import type { UpstreamTransport } from '../upstream/upstream-transport.ts';

@@ -14,7 +14,7 @@ import type { Leniency } from '../http1/leniency.ts';
 import type { Limits } from '../limits.ts';
 import { acquireUpstream } from '../upstream/acquire-upstream.ts';
 import { UpstreamPool } from '../upstream/upstream-pool.ts';
-import type { UpstreamTls } from '../upstream/upstream-tls.ts';
+import type { UpstreamTls } from '../upstream/tls-terms.ts';
 import type { UpstreamTransport } from '../upstream/upstream-transport.ts';
 import { UpstreamSessions } from '../upstream/http2/upstream-sessions.ts';
 import { NodeSockets, type Sockets } from '../sockets/sockets.ts';

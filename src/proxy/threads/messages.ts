@@ -1,6 +1,6 @@
 import type { StreamTotals } from '../stream/stream-counters.ts';
 import type { MessagePort } from 'node:worker_threads';
-import type { AccessLogFormat } from '../access-log.ts';
+import type { AccessLogFormat } from '../access-log-lines.ts';
 import type { EngineGauges, ListenAddress } from '../engine.ts';
 import type { Answer, Question } from '../inspector.ts';
 import type { CounterTable } from '../request-metrics.ts';
@@ -101,7 +101,7 @@ export type FromThread =
   | { readonly kind: 'inspected'; readonly id: number; readonly answer: Answer }
   | { readonly kind: 'access-log'; readonly lines: string }
   /** Something threw, and ended no more than the exchange or connection that it was about. Once a minute for each. */
-  | Fault
+  | ThreadFault
   | { readonly kind: 'drained'; readonly aborted: number; readonly report: ThreadReport };
 
 export interface ListenFailure {
@@ -119,7 +119,7 @@ export interface PortChange {
   readonly state: PortState;
 }
 
-export interface Fault {
+export interface ThreadFault {
   readonly kind: 'fault';
   readonly stack: string;
 }
@@ -139,7 +139,7 @@ export interface ThreadReport {
   readonly streams: readonly StreamTotals[];
   /** What the heap of the thread takes, and the buffers beside it. */
   readonly memoryBytes: number;
-  /** What threw, as `Fault` tells it, and more often than it is told. */
+  /** What threw, as `ThreadFault` tells it, and more often than it is told. */
   readonly faults: number;
   /** Copies of requests that were left out because their server is behind. */
   readonly droppedMirrors: number;

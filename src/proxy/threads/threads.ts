@@ -5,7 +5,7 @@ import { PASSWORD_WORKER } from './messages.ts';
 import type {
   FromThread,
   ListenFailure,
-  Fault,
+  ThreadFault,
   LimitStoreChange,
   OutOfDescriptors,
   ThreadReport,
@@ -45,7 +45,7 @@ export type ThreadFailure =
   | ListenFailure
   | OutOfDescriptors
   | LimitStoreChange
-  | Fault
+  | ThreadFault
   /** It is replaced after `retryInMs`. */
   | { readonly kind: 'died'; readonly reason: string; readonly retryInMs: number }
   /** A table could not be sent or adopted. The thread serves by the one it has, and is sent a whole one then. */

@@ -5,7 +5,7 @@ import { normalizeHost } from '../../routing/match.ts';
 import { type StreamTarget, routeTarget } from '../../routing/stream-backend.ts';
 import type { BackendKey, GatewayHost, GatewayPort, RouteTable } from '../../routing/table.ts';
 import type { Streams } from '../stream/streams.ts';
-import type { UpstreamTls } from '../upstream/upstream-tls.ts';
+import type { UpstreamTls } from '../upstream/tls-terms.ts';
 
 /** What becomes of a TLS connection that carries no requests of ours. */
 export type TlsStream =

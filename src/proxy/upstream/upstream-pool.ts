@@ -2,13 +2,13 @@ import { performance } from 'node:perf_hooks';
 import type { EndpointState } from '../balance/endpoint-pool.ts';
 import type { Leniency } from '../http1/leniency.ts';
 import type { Limits } from '../limits.ts';
-import type { UpstreamTls } from './upstream-tls.ts';
+import type { UpstreamTls } from './tls-terms.ts';
 import { type DeadlineList, type Deadlines } from '../deadlines.ts';
 import type { TimedUpstream } from '../route-deadlines.ts';
-import type { ResponseHead } from './http1/response-head.ts';
+import type { ResponseHead } from './http1/response-head-parser.ts';
 import type { Sockets } from '../sockets/sockets.ts';
 import type { WriteBuffer } from '../write-buffer.ts';
-import { type ConnectionOwner, UpstreamConnection } from './http1/upstream-connection.ts';
+import { type ConnectionOwner, UpstreamConnection } from './http1/pooled-connection.ts';
 import type { UpstreamUser } from './upstream-user.ts';
 
 /** Connections that wait for their next exchange. */

@@ -2,7 +2,7 @@ import type { ObjectKey } from '../../model/objects.ts';
 import { type SecretData, secretValue } from '../../model/secret-data.ts';
 import type { PolicySet } from '../../policies/policy-set.ts';
 import type { Backend, Route } from '../../routing/table.ts';
-import { type TlsTerms, type UpstreamTls, upstreamTls } from './upstream-tls.ts';
+import { type TlsTerms, type UpstreamTls, upstreamTls } from './tls-terms.ts';
 
 /** How the upstreams behind a route are spoken to. */
 export interface UpstreamTransport {

@@ -1,7 +1,7 @@
 import type { Trailers } from '../http1/field-block.ts';
 import type { ConnectionMemory } from '../connection-memory.ts';
 import type { ReaderFault } from '../native-record.ts';
-import type { ResponseContext, ResponseHead } from './http1/response-head.ts';
+import type { ResponseContext, ResponseHead } from './http1/response-head-parser.ts';
 
 /** How a connection to an upstream was lost before the response on it was over. */
 export type UpstreamFailure =

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { namespaceOf } from '../../model/objects.ts';
 import { type ShardedMap, edit, get, values } from '../../model/sharded-map.ts';
 import { type Attachment, rejectAttachment } from '../gateway/attachment.ts';
-import { type RouteRead, byAge } from '../gateway/routes.ts';
+import { type RouteRead, byAge } from '../gateway/read-route.ts';
 import { TENANT_LIMITS } from '../tenant-limits.ts';
 
 export interface AttachmentsBefore {

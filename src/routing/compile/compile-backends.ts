@@ -11,7 +11,7 @@ import { ObjectReader } from '../../model/object-reader.ts';
 import { type CompileFault, faultProblem } from './fault.ts';
 import { type IndexUpdate, updateIndex } from '../../model/reverse-index.ts';
 import type { ObjectKey } from '../../model/objects.ts';
-import { errorBackendKey } from '../error-backend.ts';
+import { errorBackendKey } from '../replacing-backend.ts';
 import { routesOf } from '../references.ts';
 import type { CompileSettings } from '../settings.ts';
 import { type ShardedMap, difference, edit, get, values } from '../../model/sharded-map.ts';

@@ -20,7 +20,7 @@ import { type GatewayClassRead, readGatewayClasses } from '../gateway/gateway-cl
 import { type GatewayRead, type ListenerSetRead, readGateway, readListenerSet } from '../gateway/gateways.ts';
 import { ROUTE_KINDS, type ParentKey, type RouteKey } from '../gateway/kinds.ts';
 import { type ListenerPlan, planListeners } from '../gateway/listener-plan.ts';
-import { type RouteRead, readRoute, unreadRoute } from '../gateway/routes.ts';
+import { type RouteRead, readRoute, unreadRoute } from '../gateway/read-route.ts';
 import type { CompileSettings } from '../settings.ts';
 import type { RouteKind } from '../table.ts';
 import { admitAttachments } from './admit-attachments.ts';

@@ -6,7 +6,7 @@ import { hostTable } from '../gateway/host-table.ts';
 import type { PlannedPort } from '../gateway/listener-plan.ts';
 import type { Listener } from '../gateway/listeners.ts';
 import { ownerOf, portCertificates } from '../gateway/port-table.ts';
-import { byAge } from '../gateway/routes.ts';
+import { byAge } from '../gateway/read-route.ts';
 import {
   type GatewayPort,
   type HostRoutes,

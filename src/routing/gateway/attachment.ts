@@ -5,7 +5,7 @@ import type { Fault } from './kinds.ts';
 import type { ListenerPlan, PlannedListener } from './listener-plan.ts';
 import { allowsNamespace } from './namespace-rule.ts';
 import type { ParentRef } from './parent-refs.ts';
-import type { RouteRead } from './routes.ts';
+import type { RouteRead } from './read-route.ts';
 
 /** What became of a route at the parents of ours that it names. */
 export interface Attachment {

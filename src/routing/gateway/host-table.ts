@@ -6,7 +6,7 @@ import { type ObjectKey, namespaceOf } from '../../model/objects.ts';
 import { policySet } from '../../policies/policy-set.ts';
 import type { Listener } from './listeners.ts';
 import type { RuleClaim } from './route-rules.ts';
-import { type RouteRead, byAge } from './routes.ts';
+import { type RouteRead, byAge } from './read-route.ts';
 
 /** The routes of one hostname of a listener, from the routes that are attached to it there. */
 export function hostTable(

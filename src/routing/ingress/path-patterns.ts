@@ -1,4 +1,4 @@
-import { compileRegex, literalPrefix } from '../../http/regex/program.ts';
+import { compileRegex, literalPrefix } from '../../http/regex/regex-program.ts';
 import { parseRegex } from '../../http/regex/syntax.ts';
 import type { PolicySet } from '../../policies/policy-set.ts';
 import { asArray, asObject, asString, quote } from '../../model/untyped.ts';

@@ -5,7 +5,7 @@ import {
   type ResponseContext,
   type ResponseProgress,
   ResponseHead,
-} from '../../../src/proxy/upstream/http1/response-head.ts';
+} from '../../../src/proxy/upstream/http1/response-head-parser.ts';
 import { REFUSED_RESPONSES } from './corpus/responses.ts';
 
 const LIMITS = { ...DEFAULT_LIMITS, fieldCount: 8 };

@@ -13,7 +13,7 @@ import { ConnectionMemory } from '../../connection-memory.ts';
 import { PendingBytes } from '../../pending-bytes.ts';
 import type { EngineState, TimedClient } from '../../engine-state.ts';
 import { RequestHead, messageFault } from './request-head.ts';
-import type { ResponseHead } from '../../upstream/http1/response-head.ts';
+import type { ResponseHead } from '../../upstream/http1/response-head-parser.ts';
 import type { Downstream } from '../downstream.ts';
 import type { TunnelEnd } from '../../tunnel-end.ts';
 import type { Trailers } from '../../http1/field-block.ts';

@@ -3,7 +3,7 @@ import { isForbiddenTrailer } from '../../../http/header-fields.ts';
 import type { FieldsView, HeadEdit } from '../../../http/head-edit.ts';
 import { FieldKind } from '../../../http/field-names.ts';
 import type { HttpVersion } from '../../native-record.ts';
-import type { ResponseHead } from '../../upstream/http1/response-head.ts';
+import type { ResponseHead } from '../../upstream/http1/response-head-parser.ts';
 import { isDropped } from '../../upstream/http1/upstream-head.ts';
 import type { Trailers } from '../../http1/field-block.ts';
 import type { ClientFraming, ConnectionOption } from '../../http1/framing.ts';

@@ -7,7 +7,7 @@ import { Deadline, type DeadlineList, type DeadlineLists } from '../../deadlines
 import type { HeadEdit } from '../../../http/head-edit.ts';
 import { ExchangeBoundary } from '../../exchange-boundary.ts';
 import { messageFault } from '../http1/request-head.ts';
-import type { ResponseHead } from '../../upstream/http1/response-head.ts';
+import type { ResponseHead } from '../../upstream/http1/response-head-parser.ts';
 import type { Downstream } from '../downstream.ts';
 import type { TunnelEnd } from '../../tunnel-end.ts';
 import type { Trailers } from '../../http1/field-block.ts';

@@ -8,7 +8,7 @@ import type { Sockets } from '../../sockets/sockets.ts';
 import { failedConnect } from '../connect-failure.ts';
 import type { ReaderFault } from '../../native-record.ts';
 import type { UpstreamFailure } from '../upstream-user.ts';
-import type { UpstreamTls } from '../upstream-tls.ts';
+import type { UpstreamTls } from '../tls-terms.ts';
 import { Http2Connection } from '../../http2/wire/connection.ts';
 import type { ConnectionUser } from '../../http2/wire/connection-user.ts';
 import { ErrorCode, FIRST_WINDOW } from '../../http2/wire/frame.ts';

@@ -3,7 +3,7 @@ import type { Limits } from '../../limits.ts';
 import type { Sockets } from '../../sockets/sockets.ts';
 import { type DeadlineList, DeadlineLists, type Deadlines } from '../../deadlines.ts';
 import type { UpstreamUser } from '../upstream-user.ts';
-import type { UpstreamTls } from '../upstream-tls.ts';
+import type { UpstreamTls } from '../tls-terms.ts';
 import { MOST_STREAMS, type SessionOwner, type SessionStream, UpstreamSession } from './upstream-session.ts';
 import { UpstreamStream } from './upstream-stream.ts';
 

@@ -1,7 +1,7 @@
 import { isGrpc } from '../../grpc.ts';
 import { Deadline, type DeadlineList } from '../../deadlines.ts';
 import type { Framing } from '../../http1/framing.ts';
-import { ResponseHead } from '../http1/response-head.ts';
+import { ResponseHead } from '../http1/response-head-parser.ts';
 import type { TimedUpstream } from '../../route-deadlines.ts';
 import type { TunnelEnd } from '../../tunnel-end.ts';
 import type { Upstream } from '../upstream.ts';

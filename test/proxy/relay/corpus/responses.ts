@@ -1,4 +1,4 @@
-import type { ResponseFault } from '../../../../src/proxy/upstream/http1/response-head.ts';
+import type { ResponseFault } from '../../../../src/proxy/upstream/http1/response-head-parser.ts';
 
 const ok = (...fields: string[]) =>
   `HTTP/1.1 200 OK\r\n${fields.map((field) => `${field}\r\n`).join('')}\r\n`;

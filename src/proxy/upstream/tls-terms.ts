@@ -9,7 +9,7 @@ import {
   createSecureContext,
 } from 'node:tls';
 import type { KeyPair } from '../../model/secrets.ts';
-import type { TlsVersion } from '../../policies/upstream-tls.ts';
+import type { UpstreamTlsVersion } from '../../policies/upstream-tls.ts';
 
 /** How TLS is spoken to upstreams. */
 export interface UpstreamTls {
@@ -41,8 +41,8 @@ export interface TlsTerms {
   /** What the upstream is shown, as PEM. */
   readonly client: KeyPair | null;
   readonly ciphers: string | null;
-  readonly minVersion?: TlsVersion;
-  readonly maxVersion?: TlsVersion;
+  readonly minVersion?: UpstreamTlsVersion;
+  readonly maxVersion?: UpstreamTlsVersion;
 }
 
 /** How TLS is spoken as a route asks for it. */

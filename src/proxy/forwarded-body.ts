@@ -17,7 +17,7 @@ type State =
   | 'sent';
 
 /** The body of a request on its way to an upstream: as far as it is here, and in a framing of our own. */
-export class RequestBody implements RequestContent {
+export class ForwardedBody implements RequestContent {
   state: State = 'whole';
   /** Part of it was passed on and let go. */
   #consumed = false;

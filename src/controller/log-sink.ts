@@ -1,6 +1,6 @@
 import { constants, fstatSync, openSync } from 'node:fs';
 import { type DestinationStream, type LevelWithSilent, type Logger, pino } from 'pino';
-import { LEVELS_AS_WORDS, printable } from '../proxy/access-log.ts';
+import { LEVELS_AS_WORDS, printable } from '../proxy/access-log-lines.ts';
 
 export interface LogOptions {
   readonly level: LevelWithSilent;
