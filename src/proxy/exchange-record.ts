@@ -34,6 +34,8 @@ export interface ExchangeRecord {
   /** Of the body as it was given to the client, without framing. */
   readonly responseBytes: number;
   readonly requestId: string;
+  /** Of its trace, 32 hexadecimal digits; empty where requests are not traced. */
+  readonly traceId: string;
   /** Fields that did not go to the upstream because their names have underscores. */
   readonly droppedFields: number;
   /**

@@ -40,6 +40,7 @@ export class NativeRecord implements ExchangeRecord, RequestView {
   requestBytes = 0;
   responseBytes = 0;
   requestId = '';
+  traceId = '';
   droppedFields = 0;
   detail = '';
   /** What policies look up in the head of the request. */

@@ -35,6 +35,7 @@ export function anExchange(parts: Partial<ExchangeRecord> = {}): ExchangeRecord 
     requestBytes: 0,
     responseBytes: 12,
     requestId: 'id-1',
+    traceId: '',
     droppedFields: 0,
     detail: '',
     ...parts,

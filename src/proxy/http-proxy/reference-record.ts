@@ -78,6 +78,7 @@ export function openLedger(
         requestBytes,
         responseBytes,
         requestId,
+        traceId: '',
         droppedFields,
         detail,
       });

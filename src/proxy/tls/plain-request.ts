@@ -40,6 +40,7 @@ export function refusePlainRequest(
     requestBytes: 0,
     responseBytes: made.body.length,
     requestId: '',
+    traceId: '',
     droppedFields: 0,
     detail: 'tls-expected',
   });
