@@ -24,8 +24,19 @@ export interface ConnectionInfo {
   readonly listener?: number;
   /** The name that the client asked for in its handshake (SNI, RFC 6066 3), lower case; absent where it asked for none. */
   readonly serverName?: string;
+  /** What was agreed on in its handshake; absent without TLS. */
+  readonly handshake?: Handshake;
   /** What the client presented, where it was asked for a certificate. */
   readonly certificate?: PresentedCertificate;
+}
+
+export interface Handshake {
+  /** `TLSv1.3` */
+  readonly version: string;
+  /** As OpenSSL calls it: `TLS_AES_128_GCM_SHA256`. */
+  readonly cipher: string;
+  /** SNI as the client sent it, in lower case; empty where it sent none. It chose the certificate, and nothing else here. */
+  readonly serverName: string;
 }
 
 /** What a client presented on a connection that asked for a certificate; the same for all of its requests. */

@@ -38,7 +38,10 @@ export function policyBinder(
       const configs = policies.configs as Readonly<Record<string, object>>;
       const own = modules.flatMap((module) => {
         const config = configs[module.name];
-        return config !== undefined && module.bind ? [{ module, policy: module.bind(config, thread) }] : [];
+        if (config === undefined || !module.bind) return [];
+        const policy = module.bind(config, thread);
+        policy.name = module.name;
+        return [{ module, policy }];
       });
       const asked = policies.configs.satisfy ? withAlternatives(own) : own.map(({ policy }) => policy);
       bound.set(policies, (found = hooksOf([...asked, ...everywhere])));

@@ -99,6 +99,8 @@ export interface PolicyThread {
  * a tenant chooses, or wait for anything but the promise that it returns.
  */
 export interface BoundPolicy {
+  /** Of its module; absent for what no Ingress asks for. */
+  name?: string;
   /** Lower-case names of fields that Pods get of this policy alone: under `satisfy: any` also where it is not asked. */
   readonly ownFields?: readonly string[];
   /** Called once for a request, before anything is sent to an endpoint. */
@@ -113,14 +115,26 @@ export interface BoundPolicy {
 export type Verdict =
   | { readonly kind: 'continue' }
   /** The client gets this instead; `detail` is what the access log says of it. */
-  | { readonly kind: 'respond'; readonly response: LocalResponse; readonly detail?: PolicyRefusal }
+  | {
+      readonly kind: 'respond';
+      readonly response: LocalResponse;
+      readonly detail?: PolicyRefusal;
+      /** The name of the policy, filled in when it has been asked. */
+      readonly by?: string;
+    }
   /** The client is told why it is refused, in the language of its request. */
-  | { readonly kind: 'refuse'; readonly reason: PolicyRefusal };
+  | { readonly kind: 'refuse'; readonly reason: PolicyRefusal; readonly by?: string };
 
 /** `busy`: too many others wait, or it took too long. */
 export type PasswordVerdict = 'right' | 'wrong' | 'busy';
 
 export const CONTINUE: Verdict = { kind: 'continue' };
+
+/** A verdict with the name of the policy that gave it, unless it has one. */
+export function signed(verdict: Verdict, policy: BoundPolicy | undefined): Verdict {
+  if (verdict.kind === 'continue' || verdict.by !== undefined || policy?.name === undefined) return verdict;
+  return { ...verdict, by: policy.name };
+}
 
 /** Gives a policy its types: its name as a literal, its config as what `parse` returns. */
 export function definePolicy<C extends object, const N extends string>(

@@ -1,7 +1,7 @@
 import type { FieldsView } from '../http/head-edit.ts';
 import type { RequestEdit, RequestView } from '../http/request-view.ts';
 import { ResponseEdit } from '../http/response-edit.ts';
-import { type BoundPolicy, CONTINUE, type Verdict } from './policy.ts';
+import { type BoundPolicy, CONTINUE, type Verdict, signed } from './policy.ts';
 
 /** Asks each policy in turn, until one responds. A promise only where a policy gives one. */
 export function askPolicies(
@@ -11,13 +11,14 @@ export function askPolicies(
   from = 0,
 ): Verdict | Promise<Verdict> {
   for (let i = from; i < policies.length; i++) {
-    const verdict = policies[i]?.onRequest?.(request, edit) ?? CONTINUE;
+    const policy = policies[i];
+    const verdict = policy?.onRequest?.(request, edit) ?? CONTINUE;
     if (verdict instanceof Promise) {
       return verdict.then((kept) =>
-        kept.kind === 'continue' ? askPolicies(policies, request, edit, i + 1) : kept,
+        kept.kind === 'continue' ? askPolicies(policies, request, edit, i + 1) : signed(kept, policy),
       );
     }
-    if (verdict.kind !== 'continue') return verdict;
+    if (verdict.kind !== 'continue') return signed(verdict, policy);
   }
   return CONTINUE;
 }

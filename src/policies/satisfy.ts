@@ -1,6 +1,6 @@
 import type { RequestEdit, RequestView } from '../http/request-view.ts';
 import type { AnnotationSpec } from './annotation-spec.ts';
-import { type BoundPolicy, CONTINUE, type Verdict, definePolicy } from './policy.ts';
+import { type BoundPolicy, CONTINUE, type Verdict, definePolicy, signed } from './policy.ts';
 
 export interface SatisfyConfig {
   readonly satisfy: 'any';
@@ -50,11 +50,11 @@ export function anyOf(policies: readonly BoundPolicy[]): BoundPolicy {
       const verdict = policies[i]?.onRequest?.(request, edit) ?? CONTINUE;
       if (verdict instanceof Promise)
         return verdict.then((later) => {
-          const better = betterOf(best, later);
+          const better = betterOf(best, signed(later, policies[i]));
           return later.kind === 'continue' ? later : ask(request, edit, i + 1, better);
         });
       if (verdict.kind === 'continue') return verdict;
-      best = betterOf(best, verdict);
+      best = betterOf(best, signed(verdict, policies[i]));
     }
     return best ?? CONTINUE;
   };

@@ -8,6 +8,7 @@ import * as health from './balance/endpoint-state.ts';
 import { ConnectTimer } from './connect-timer.ts';
 import type { EngineState } from './engine-state.ts';
 import type { NativeRecord, ReaderFault } from './native-record.ts';
+import type { OpenAttempt } from './open-attempt.ts';
 import type { RetryRules } from './retry-rules.ts';
 import type { TimedExchange, UpstreamDeadlines } from './route-deadlines.ts';
 import type { Upstream } from './upstream/upstream.ts';
@@ -26,6 +27,7 @@ export class Attempts {
   readonly #record: NativeRecord;
   /** The endpoint of the attempt that was begun last. */
   #state: EndpointState | null = null;
+  #attempt: OpenAttempt | null = null;
   #tried: readonly EndpointState[] = [];
   #resets = 0;
   /** The backend of the attempt that was begun last. */
@@ -62,8 +64,7 @@ export class Attempts {
     }
     this.#backend = current;
     this.#state = state;
-    this.#record.endpoint = state.key;
-    this.#record.attempts++;
+    const attempt = (this.#attempt = this.#record.beginAttempt(state.key));
     health.attemptStarted(state);
     const transport = upstreamTransport(route, current, context.secret);
     const { connectMs } = deadlines.timeouts;
@@ -75,7 +76,10 @@ export class Attempts {
       connectMs,
       this.#owner,
     );
-    if (upstream.isConnected) return upstream;
+    if (upstream.isConnected) {
+      attempt.reuses();
+      return upstream;
+    }
     this.#connectTimer ??= new ConnectTimer(this.#owner, deadlines.connects);
     // The last one that there is has all the time that is left.
     const isLast =
@@ -92,20 +96,30 @@ export class Attempts {
   sending(): void {
     this.stopConnecting();
     this.#sentAt = performance.now();
+    this.#attempt?.connected(this.#sentAt);
   }
 
-  responded(now: number): void {
-    if (this.#state) health.recordLatency(this.#state, performance.now() - this.#sentAt, now);
+  responded(status: number, now: number): void {
+    const at = performance.now();
+    this.#attempt?.responded(status, at);
+    if (this.#state) health.recordLatency(this.#state, at - this.#sentAt, now);
+  }
+
+  /** The upstream carries bytes of another protocol from now on. */
+  switched(): void {
+    this.#attempt?.responded(101, performance.now());
   }
 
   /** The endpoint is done with, however it went. To be called once for each attempt, or `failed`. */
   end(): void {
+    this.#attempt?.ended(performance.now());
     if (this.#state) health.attemptEnded(this.#state);
   }
 
   /** The upstream of the attempt failed; `reused` when its connection had served others before. */
   failed(failure: UpstreamFailure, fault: ReaderFault, reused: boolean): AttemptOutcome {
     this.end();
+    this.#failedBy(failure);
     switch (failure) {
       case 'refused':
       case 'unreachable':
@@ -145,6 +159,7 @@ export class Attempts {
   /** There is no connection yet, and the time is over: for this attempt, or without `timeLeft` for all of them. */
   connectTimedOut(timeLeft: boolean): AttemptOutcome {
     this.#connectFailed('timeout');
+    this.#failedBy('connect-timed-out');
     return { kind: 'connect-timed-out', timeLeft };
   }
 
@@ -182,6 +197,10 @@ export class Attempts {
   stopConnecting(): void {
     this.#connectTimer?.stop();
     this.#connectTimer = null;
+  }
+
+  #failedBy(failure: OpenAttempt['failure']): void {
+    if (this.#attempt) this.#attempt.failure = failure;
   }
 
   #doNotRepeat(): void {

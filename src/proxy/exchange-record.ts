@@ -1,5 +1,6 @@
 import type { ConnectionInfo } from '../http/connection-info.ts';
 import type { BackendKey, Route } from '../routing/table.ts';
+import type { AttemptOutcome } from './attempt.ts';
 import type { ConnectFailure } from './upstream/connect-failure.ts';
 
 /** One request and its response, as it is accounted when it is over. */
@@ -27,8 +28,12 @@ export interface ExchangeRecord {
   /** `address:port` of the endpoint that answered or was tried last; empty when none was. */
   readonly endpoint: string;
   readonly attempts: number;
+  /** Each of them, in order. */
+  readonly upstreams: readonly UpstreamAttempt[];
   /** Why connections could not be made, one for each attempt that had none. */
   readonly connectFailures: readonly ConnectFailure[];
+  /** Of the request line and the fields, as HTTP/1.1 writes them; 0 when the request never came to a head. */
+  readonly headBytes: number;
   /** Of the body as the upstream got it, without framing. */
   readonly requestBytes: number;
   /** Of the body as it was given to the client, without framing. */
@@ -36,6 +41,10 @@ export interface ExchangeRecord {
   readonly requestId: string;
   /** Of its trace, 32 hexadecimal digits; empty where requests are not traced. */
   readonly traceId: string;
+  /** What the access log kept of the fields of the request, in its own order. */
+  readonly keptFields: readonly string[];
+  /** The policy that responded in place of an endpoint; empty where none did. */
+  readonly policy: string;
   /** Fields that did not go to the upstream because their names have underscores. */
   readonly droppedFields: number;
   /**
@@ -44,4 +53,25 @@ export interface ExchangeRecord {
    * `upstream-unreachable: EHOSTUNREACH`.
    */
   readonly detail: string;
+}
+
+/** Where the access log keeps nothing of a request. */
+export const NO_KEPT_FIELDS: readonly string[] = [];
+
+/** One try at one endpoint. Times are in milliseconds. */
+export interface UpstreamAttempt {
+  /** `address:port` */
+  readonly endpoint: string;
+  /** Since the exchange began. */
+  readonly startMs: number;
+  /** What making a connection took; 0 on one that was there, null where none was made. */
+  readonly connectMs: number | null;
+  /** From its start to the head of the response; null where none came. */
+  readonly headMs: number | null;
+  /** From its start to its end. */
+  readonly durationMs: number;
+  /** Of the response; 0 where none came. */
+  readonly status: number;
+  /** How it failed; empty for one that did not. */
+  readonly failure: AttemptOutcome['kind'] | '';
 }

@@ -135,6 +135,7 @@ export class Exchange {
   onVerdict(verdict: Verdict): void {
     // A policy may have been asked since the end.
     if (this.#response === 'over') return this.#plan.complete();
+    if (verdict.kind !== 'continue') this.#record.policy = verdict.by ?? '';
     switch (verdict.kind) {
       case 'respond':
         this.#record.detail = verdict.detail ?? '';
@@ -311,7 +312,7 @@ export class Exchange {
   }
 
   onHead(head: ResponseHead, bytes: Buffer, base: number): void {
-    this.#attempts.responded(this.#engine.context.now());
+    this.#attempts.responded(head.status, this.#engine.context.now());
     if (this.#attempts.isRetried(head.status) && this.#isLeft(head.status)) return;
     if (head.status >= 400 && this.#replace(head.status, null)) return;
     this.#continueTimer?.clear();
@@ -439,6 +440,7 @@ export class Exchange {
     this.#response = 'tunnel';
     this.#held.dropHead(this.#plan);
     this.#record.status = 101;
+    this.#attempts.switched();
     client.head(head, bytes, base, 'none', 'Upgrade', this.#plan.editRelayed(head, bytes, base));
     client.send();
     const { end, early } = client.switchToTunnel();

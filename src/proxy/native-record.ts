@@ -3,7 +3,8 @@ import { NO_CONTENT, type RequestContent } from '../http/request-content.ts';
 import { performance } from 'node:perf_hooks';
 import type { BackendKey, Route } from '../routing/table.ts';
 import type { LocalReason } from '../http/local-response.ts';
-import type { ExchangeRecord } from './exchange-record.ts';
+import { type ExchangeRecord, NO_KEPT_FIELDS } from './exchange-record.ts';
+import { NO_ATTEMPTS, OpenAttempt } from './open-attempt.ts';
 import type { FieldsView, HeaderField } from '../http/head-edit.ts';
 import { HeadText, NO_FIELDS } from '../http/head-text.ts';
 import type { MatchedRule, RequestView } from '../http/request-view.ts';
@@ -36,11 +37,15 @@ export class NativeRecord implements ExchangeRecord, RequestView {
   session: CookieSession | null = null;
   endpoint = '';
   attempts = 0;
+  upstreams: readonly OpenAttempt[] = NO_ATTEMPTS;
   connectFailures = NO_FAILURES;
+  readonly headBytes: number;
   requestBytes = 0;
   responseBytes = 0;
   requestId = '';
   traceId = '';
+  keptFields: readonly string[] = NO_KEPT_FIELDS;
+  policy = '';
   droppedFields = 0;
   detail = '';
   /** What policies look up in the head of the request. */
@@ -57,6 +62,7 @@ export class NativeRecord implements ExchangeRecord, RequestView {
     this.method = head?.method ?? '';
     this.host = head?.host ?? '';
     this.target = head?.target ?? '';
+    this.headBytes = head?.length ?? 0;
     this.httpVersion = http2 ? '2' : head?.minor === 0 ? '1.0' : '1.1';
   }
 
@@ -83,6 +89,15 @@ export class NativeRecord implements ExchangeRecord, RequestView {
 
   values(name: string): readonly string[] {
     return this.fields.values(name);
+  }
+
+  /** One more endpoint is tried. */
+  beginAttempt(endpoint: string): OpenAttempt {
+    const attempt = new OpenAttempt(endpoint, this.durationMs, performance.now());
+    this.endpoint = endpoint;
+    this.attempts++;
+    this.upstreams = this.upstreams === NO_ATTEMPTS ? [attempt] : [...this.upstreams, attempt];
+    return attempt;
   }
 
   connectFailed(failure: ConnectFailure): void {

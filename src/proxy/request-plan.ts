@@ -133,9 +133,10 @@ export class RequestPlan {
 
     record.fields = this.#engine.headFields.of(head, bytes, base);
     const decision = context.decide(record);
+    const { route } = decision;
+    if (context.keepFields) record.keptFields = context.keepFields(record.fields, route);
     record.fields = NO_FIELDS;
     this.decision = decision;
-    const { route } = decision;
     record.route = route;
     const policies = route === null ? null : route.policies;
     if (policies !== null) this.#policies = context.policies(policies);

@@ -12,6 +12,7 @@ import type { EngineContext } from '../engine.ts';
 import type { RetryRules } from '../retry-rules.ts';
 import type { RouteTimeouts } from '../route-deadlines.ts';
 import { type ConnectFailure, failedConnect, isConnectError } from '../upstream/connect-failure.ts';
+import type { OpenAttempt } from '../open-attempt.ts';
 import type { ReferenceRecord } from './reference-record.ts';
 
 /** One try at one endpoint, over a `ClientRequest`. */
@@ -21,8 +22,8 @@ export interface AttemptAt {
   readonly startedAt: number;
   /** The attempt ended before there was a response, in this way; the first call counts. */
   fail(outcome: AttemptOutcome, detail?: string): void;
-  /** A response came: failing is no longer for this attempt to say. */
-  answered(): void;
+  /** A response came, with this status, or is not waited for any more: failing is no longer for this attempt to say. */
+  answered(status?: number): void;
   /** The endpoint is done with, whatever became of it. */
   end(): void;
 }
@@ -65,6 +66,7 @@ export function connectTime({ connectMs }: RouteTimeouts, { attempts }: RetryRul
 export interface AttemptSettings {
   readonly context: EngineContext;
   readonly record: ReferenceRecord;
+  readonly entry: OpenAttempt;
   readonly time: ConnectTime;
   readonly isLast: boolean;
   readonly connecting: Set<AttemptAt>;
@@ -77,7 +79,7 @@ export interface AttemptSettings {
 export function attemptAt(
   state: EndpointState,
   request: ClientRequest,
-  { context, record, time, isLast, connecting }: AttemptSettings,
+  { context, record, entry, time, isLast, connecting }: AttemptSettings,
   onConnected: () => void,
   onFailed: (outcome: AttemptOutcome, detail: string) => void,
 ): AttemptAt {
@@ -100,17 +102,22 @@ export function attemptAt(
       if (phase === 'over') return;
       if (phase === 'connecting') noteFailure(outcome, detail);
       phase = 'over';
+      entry.failure = outcome.kind;
       attempt.end();
       request.destroy();
       onFailed(outcome, detail);
     },
-    answered() {
+    answered(status) {
+      if (status !== undefined) entry.responded(status, performance.now());
       phase = 'over';
     },
     end() {
       clearTimeout(timer);
       connecting.delete(attempt);
-      if (inFlight) attemptEnded(state);
+      if (inFlight) {
+        entry.ended(performance.now());
+        attemptEnded(state);
+      }
       inFlight = false;
     },
   };
@@ -146,6 +153,7 @@ export function attemptAt(
   function ready(): void {
     if (phase !== 'connecting') return;
     phase = 'waiting';
+    entry.connected(performance.now());
     clearTimeout(timer);
     time.reset();
     connecting.delete(attempt);

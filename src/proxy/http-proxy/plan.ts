@@ -18,7 +18,15 @@ import { hashOf } from '../balance/hash-by.ts';
 import { forwardedFields } from '../upstream/http1/upstream-head.ts';
 import { type RetryRules, retryRules } from '../retry-rules.ts';
 import { upstreamTransport } from '../upstream/upstream-transport.ts';
-import { type ReferenceRecord, connectionInfoOf, requestView, valueOf } from './reference-record.ts';
+import type { FieldsView } from '../../http/head-edit.ts';
+import { NO_KEPT_FIELDS } from '../exchange-record.ts';
+import {
+  type ReferenceRecord,
+  connectionInfoOf,
+  requestView,
+  valueOf,
+  valuesOf,
+} from './reference-record.ts';
 import { type ReferenceRequestHead, readHead } from './reference-request-head.ts';
 
 /** What is to be done with a request, decided once from its head. */
@@ -86,6 +94,11 @@ export function planRequest(context: EngineContext, request: IncomingMessage, re
     value: (name) => valueOf(request, name),
   });
   record.route = decision.route;
+  const fields: FieldsView = {
+    value: (name) => valueOf(request, name),
+    values: (name) => valuesOf(request.rawHeaders, name),
+  };
+  record.keptFields = context.keepFields?.(fields, decision.route) ?? NO_KEPT_FIELDS;
   const policies = context.policies(decision.route?.policies ?? null);
   const asked = policiesToAsk(decision, policies);
   if (decision.kind === 'refuse') return { kind: 'refuse', reason: decision.reason, head, policies, asked };
@@ -135,8 +148,13 @@ export interface UpstreamRequest {
 
 export type Prepared =
   | { readonly kind: 'send'; readonly plan: ForwardPlan; readonly upstreamRequest: UpstreamRequest }
-  | { readonly kind: 'refuse'; readonly reason: LocalReason }
-  | { readonly kind: 'respond'; readonly response: LocalResponse; readonly detail?: LocalReason };
+  | { readonly kind: 'refuse'; readonly reason: LocalReason; readonly by?: string }
+  | {
+      readonly kind: 'respond';
+      readonly response: LocalResponse;
+      readonly detail?: LocalReason;
+      readonly by?: string;
+    };
 
 /** Asks the policies of the route, and says what to send or respond. A promise only where a policy gives one. */
 export function prepare(plan: Plan, request: RequestView): Prepared | Promise<Prepared> {

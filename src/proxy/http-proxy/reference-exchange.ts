@@ -29,6 +29,7 @@ import { type RouteTimeouts, routeTimeouts } from '../route-deadlines.ts';
 import { DISCARD_MS, isDiscardable } from '../unread-body.ts';
 import { type AttemptAt, type ConnectTime, attemptAt, connectTime } from './attempt-at.ts';
 import { isClosing, serveNoMore } from './last-response.ts';
+import type { OpenAttempt } from '../open-attempt.ts';
 import { type ReferenceRecord, connectionInfoOf, openLedger, requestView } from './reference-record.ts';
 import {
   type ForwardPlan,
@@ -187,6 +188,7 @@ export class ReferenceExchange {
     // A policy may have been asked since the end.
     if (this.#complete) return this.#tellPolicies();
     if (this.#answered) return;
+    if (prepared.kind !== 'send') this.#record.policy = prepared.by ?? '';
     if (prepared.kind === 'respond') {
       this.#record.detail = prepared.detail ?? '';
       return this.#respond(prepared.response);
@@ -205,8 +207,7 @@ export class ReferenceExchange {
     const state = plan.choose(this.#tried);
     if (state === null) return this.#refuse('no-endpoint');
     this.#tried.push(state);
-    this.#record.attempts++;
-    this.#record.endpoint = state.key;
+    const entry = this.#record.beginAttempt(state.key);
     pool.revive(state.key);
     const tls = plan.speaksTls();
     const { address, port } = state.endpoint;
@@ -222,7 +223,7 @@ export class ReferenceExchange {
       selfHandleResponse: true,
       ...(this.#isReplaced && { method: this.#request.method === 'HEAD' ? 'HEAD' : 'GET' }),
       // http-proxy pipes this instead of the request: the body stays here until there is a connection.
-      buffer: bodySource((upstream) => this.#send(plan, state, upstream)),
+      buffer: bodySource((upstream) => this.#send(plan, state, upstream, entry)),
     };
     try {
       // Errors are seen on the request to the upstream itself.
@@ -233,7 +234,7 @@ export class ReferenceExchange {
     }
   }
 
-  #send(plan: ForwardPlan, state: EndpointState, upstream: ClientRequest): void {
+  #send(plan: ForwardPlan, state: EndpointState, upstream: ClientRequest, entry: OpenAttempt): void {
     const { context, connecting } = this.#shared;
     const request = this.#request;
     // Set here since http-proxy would collapse `//`.
@@ -244,7 +245,7 @@ export class ReferenceExchange {
     const attempt = attemptAt(
       state,
       upstream,
-      { context, record, time: this.#time, isLast, connecting },
+      { context, record, entry, time: this.#time, isLast, connecting },
       this.#guarded(() => this.#sendBody(upstream)),
       this.#guarded((outcome, detail) => {
         request.unpipe(upstream);
@@ -263,11 +264,11 @@ export class ReferenceExchange {
     upstream.on(
       'response',
       this.#guarded((incoming: IncomingMessage) => {
-        attempt.answered();
+        const { statusCode: status = 0 } = incoming;
+        attempt.answered(status);
         const now = context.now();
         recordLatency(state, now - attempt.startedAt, now);
         if (this.#answered || this.#complete) return void incoming.destroy();
-        const { statusCode: status = 0 } = incoming;
         if (this.#after(plan, { kind: 'answered', status }).kind === 'relay') return this.#relay(incoming);
         this.#request.unpipe(upstream);
         incoming.destroy();

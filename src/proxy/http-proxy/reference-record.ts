@@ -4,6 +4,8 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { BackendKey, Route } from '../../routing/table.ts';
 import type { EngineContext } from '../engine.ts';
+import { NO_KEPT_FIELDS } from '../exchange-record.ts';
+import { NO_ATTEMPTS, OpenAttempt } from '../open-attempt.ts';
 import { type HeaderField, separatorOf } from '../../http/head-edit.ts';
 import type { RequestView } from '../../http/request-view.ts';
 import { matchedRule } from '../../routing/matched-rule.ts';
@@ -20,12 +22,17 @@ export interface ReferenceRecord {
   canary: string;
   endpoint: string;
   attempts: number;
+  upstreams: readonly OpenAttempt[];
   connectFailures: readonly ConnectFailure[];
   requestBytes: number;
   responseBytes: number;
   requestId: string;
+  keptFields: readonly string[];
+  policy: string;
   droppedFields: number;
   detail: string;
+  /** One more endpoint is tried. */
+  beginAttempt(endpoint: string): OpenAttempt;
   /** Accounts the exchange; again does nothing. */
   close(status: number): void;
 }
@@ -36,6 +43,7 @@ export function openLedger(
   connectionInfo: ConnectionInfo,
 ): ReferenceRecord {
   const startedAt = context.now();
+  const startedOnMonotonicClock = performance.now();
   // Kept now: what goes to the upstream takes the place of the request's fields later.
   const host = request?.headers.host ?? '';
   let closed = false;
@@ -47,17 +55,28 @@ export function openLedger(
     canary: '',
     endpoint: '',
     attempts: 0,
+    upstreams: NO_ATTEMPTS,
     connectFailures: NO_FAILURES,
     requestBytes: 0,
     responseBytes: 0,
     requestId: '',
+    keptFields: NO_KEPT_FIELDS,
+    policy: '',
     droppedFields: 0,
     detail: '',
+    beginAttempt(endpoint) {
+      const attempt = new OpenAttempt(endpoint, startedOnMonotonicClock, performance.now());
+      record.endpoint = endpoint;
+      record.attempts++;
+      record.upstreams = [...record.upstreams, attempt];
+      return attempt;
+    },
     close(status) {
       if (closed) return;
       closed = true;
       const { clientAddress, scheme, route, backend, canary, endpoint, attempts, connectFailures } = record;
       const { requestBytes, responseBytes, requestId, droppedFields, detail } = record;
+      const { upstreams, keptFields, policy } = record;
       context.onComplete({
         startedAt,
         durationMs: context.now() - startedAt,
@@ -74,11 +93,16 @@ export function openLedger(
         canary,
         endpoint,
         attempts,
+        upstreams,
         connectFailures,
+        // Node does not say.
+        headBytes: 0,
         requestBytes,
         responseBytes,
         requestId,
         traceId: '',
+        keptFields,
+        policy,
         droppedFields,
         detail,
       });

@@ -17,6 +17,7 @@ import { type RouteTimeouts, routeTimeouts } from '../route-deadlines.ts';
 import { GOING_AWAY, WebSocketFrames, maskedGoingAway } from '../websocket-frames.ts';
 import { type AttemptAt, type ConnectTime, attemptAt, connectTime } from './attempt-at.ts';
 import type { ReferenceState } from './reference-exchange.ts';
+import type { OpenAttempt } from '../open-attempt.ts';
 import {
   type ReferenceRecord,
   connectionInfoOf,
@@ -173,6 +174,7 @@ export class ReferenceTunnel {
 
   #onPrepared(prepared: Prepared): void {
     if (this.#client.destroyed) return;
+    if (prepared.kind !== 'send') this.#record.policy = prepared.by ?? '';
     if (prepared.kind === 'respond') {
       this.#record.detail = prepared.detail ?? '';
       return this.#answer('policy', prepared.response);
@@ -191,8 +193,7 @@ export class ReferenceTunnel {
     const state = plan.choose(this.#tried);
     if (state === null) return this.#refuse('no-endpoint');
     this.#tried.push(state);
-    this.#record.attempts++;
-    this.#record.endpoint = state.key;
+    const entry = this.#record.beginAttempt(state.key);
     const tls = plan.speaksTls();
     let upstream: ClientRequest;
     try {
@@ -210,11 +211,11 @@ export class ReferenceTunnel {
       // Node writes less than it reads.
       return this.#refuse('internal-fault');
     }
-    this.#watch(plan, state, upstream);
+    this.#watch(plan, state, upstream, entry);
     upstream.end();
   }
 
-  #watch(plan: ForwardPlan, state: EndpointState, upstream: ClientRequest): void {
+  #watch(plan: ForwardPlan, state: EndpointState, upstream: ClientRequest, entry: OpenAttempt): void {
     const { context, connecting } = this.#shared;
     const record = this.#record;
     const isLast = plan.isLast(record.attempts);
@@ -222,20 +223,20 @@ export class ReferenceTunnel {
     const attempt = attemptAt(
       state,
       upstream,
-      { context, record, time: this.#time, isLast, connecting },
+      { context, record, entry, time: this.#time, isLast, connecting },
       () => upstream.setTimeout(readMs, () => attempt.fail({ kind: 'timed-out' })),
       this.#guarded((outcome, detail) => this.#onFailed(plan, outcome, detail)),
     );
     this.#attempt = attempt;
-    const answered = (): void => {
-      attempt.answered();
+    const answered = (status: number | undefined): void => {
+      attempt.answered(status);
       upstream.setTimeout(0);
       recordLatency(state, context.now() - attempt.startedAt, context.now());
     };
     upstream.on(
       'upgrade',
       this.#guarded((response: IncomingMessage, socket: Duplex, first: Buffer) => {
-        answered();
+        answered(101);
         this.#status = 101;
         this.#open(response, socket as Socket, first);
       }),
@@ -244,7 +245,7 @@ export class ReferenceTunnel {
     upstream.on(
       'response',
       this.#guarded((response: IncomingMessage) => {
-        answered();
+        answered(response.statusCode);
         this.#onNotUpgraded(response);
       }),
     );

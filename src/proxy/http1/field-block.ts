@@ -1,4 +1,15 @@
-import { COLON, CR, HTAB, LF, SP, UNDERSCORE, endOfValue, endOfWord, text } from './bytes.ts';
+import {
+  COLON,
+  CR,
+  HTAB,
+  LF,
+  SP,
+  UNDERSCORE,
+  endOfValue,
+  endOfWord,
+  equalsIgnoringCase,
+  text,
+} from './bytes.ts';
 import { FieldKind, fieldKind } from '../../http/field-names.ts';
 import { separatorOf } from '../../http/head-edit.ts';
 import { type Leniency, STRICT } from './leniency.ts';
@@ -210,8 +221,8 @@ export class FieldBlock {
   valueOfName(bytes: Buffer, base: number, name: string): string | undefined {
     let joined: string | undefined;
     for (let field = 0; field < this.count; field++) {
-      if (this.nameEnd(field) - this.lineStart(field) !== name.length) continue;
-      if (this.name(bytes, base, field) !== name) continue;
+      if (!equalsIgnoringCase(bytes, base + this.lineStart(field), base + this.nameEnd(field), name))
+        continue;
       const value = this.value(bytes, base, field);
       joined = joined === undefined ? value : `${joined}${separatorOf(name)}${value}`;
     }

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import type { ConnectionInfo } from '../../http/connection-info.ts';
+import type { ConnectionInfo, Handshake } from '../../http/connection-info.ts';
 import type { ClientAuth } from '../../policies/client-certificate.ts';
 import type { ArrivalPort } from '../../routing/gateway-routes.ts';
 import { normalizeHost } from '../../routing/match.ts';
@@ -82,13 +82,13 @@ export function createSecurePort(
       if (!policy) {
         requests ??= createTermination(certificates, protocols, arrival);
         return requests.begin(raw, (socket) => {
-          if (isAsAsked(socket)) arrived(socket, connectionInfo);
+          if (isAsAsked(socket)) arrived(socket, { ...connectionInfo, handshake: handshakeOf(socket) });
         });
       }
       verification.begin(raw, serverName, policy, at, (socket, certificate) => {
         if (!isAsAsked(socket)) return;
         if (isRefused(policy, certificate.verdict)) socket.destroy();
-        else arrived(socket, { ...connectionInfo, certificate });
+        else arrived(socket, { ...connectionInfo, handshake: handshakeOf(socket), certificate });
       });
     },
   };
@@ -96,6 +96,10 @@ export function createSecurePort(
 
 function nameOf({ servername }: TLSSocket): string {
   return (typeof servername === 'string' && normalizeHost(servername)) || '';
+}
+
+function handshakeOf(socket: TLSSocket): Handshake {
+  return { version: socket.getProtocol() ?? '', cipher: socket.getCipher().name, serverName: nameOf(socket) };
 }
 
 /** Whether a connection ends with its handshake, because of what the client showed. */

@@ -78,6 +78,7 @@ contract('answers of the proxy itself', (behaves) => {
       detail: 'upstream-refused: ECONNREFUSED',
       attempts: 3,
       connectFailures: ['ECONNREFUSED', 'ECONNREFUSED', 'ECONNREFUSED'],
+      upstreams: [1, 2, 3].map(() => ({ status: 0, failure: 'refused', connectMs: null, headMs: null })),
     });
   });
 

@@ -26,7 +26,18 @@ contract('retries of a route', (behaves) => {
       expect(await client.message()).toMatchObject({ status: 200, body: 'good' });
     }
     expect(third.requests).toHaveLength(3);
-    expect((await proxy.exchange(0)).attempts).toBeGreaterThan(1);
+    const exchange = await proxy.exchange(0);
+    expect(exchange.attempts).toBeGreaterThan(1);
+    expect(exchange.upstreams.map(({ status, failure }) => [status, failure])).toEqual([
+      ...Array.from({ length: exchange.attempts - 1 }, () => [503, '']),
+      [200, ''],
+    ]);
+    expect(exchange.upstreams.at(-1)?.endpoint).toBe(exchange.endpoint);
+    for (const { startMs, connectMs, headMs, durationMs } of exchange.upstreams) {
+      const times = [connectMs ?? -1, headMs ?? -1, durationMs];
+      expect(times).toEqual(times.toSorted((a, b) => a - b));
+      expect(startMs + durationMs).toBeLessThanOrEqual(exchange.durationMs + 1);
+    }
   });
 
   behaves('when no other endpoint is left, the status is the response', async (create) => {

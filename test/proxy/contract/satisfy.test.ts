@@ -42,6 +42,10 @@ contract('satisfy', (behaves) => {
     expect(await statuses('all.test')).toEqual([401, 200, 403, 403, 403, 403]);
     expect(await statuses('any.test')).toEqual([200, 200, 401, 200, 401, 200]);
     expect((await ask('any.test', '198.51.100.1')).values('www-authenticate')).toEqual(['Basic realm="x"']);
+    const policies = proxy.exchanges.map(({ policy }) => policy);
+    const ip = 'source-ranges';
+    const ofAll = ['basic-auth', '', ip, ip, ip, ip];
+    expect(policies).toEqual([...ofAll, '', '', 'basic-auth', '', 'basic-auth', '', 'basic-auth']);
     // The password is the Pod's to see only where nobody checked it.
     expect(upstream.requests.map((seen) => seen.values('authorization').length)).toEqual([0, 0, 1, 0, 0]);
   });

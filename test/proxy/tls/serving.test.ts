@@ -39,6 +39,11 @@ contract('TLS', (behaves) => {
     expect(first?.field('x-forwarded-for')).toBe('127.0.0.1');
     expect(upstream.requests[1]?.body).toHaveLength(200_000);
     expect(proxy.engine.gauges().clientConnections).toBe(1);
+    expect(proxy.exchanges[0]?.connectionInfo.handshake).toEqual({
+      version: 'TLSv1.3',
+      cipher: expect.stringMatching(/^TLS_/),
+      serverName: 'app.test',
+    });
   });
 
   behaves('the certificate is chosen by the name asked for: precise, wildcard, default', async (create) => {
