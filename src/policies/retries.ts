@@ -29,6 +29,10 @@ export interface RetriesConfig {
   readonly attempts: number | null;
   /** From the first attempt; null for any time. */
   readonly timeoutMs: number | null;
+  /** Whether the same endpoint is tried again where there is no other; no when absent. */
+  readonly repeats?: true;
+  /** At least so long from the end of an attempt to the next one; 0 when absent. */
+  readonly backoffMs?: number;
 }
 
 const STATUSES = ['403', '404', '429', '500', '502', '503', '504'] as const;
@@ -96,13 +100,14 @@ const NON_IDEMPOTENT: AnnotationSpec = {
     '`portico.dev/retry-on` stay as they are.',
 };
 
-const MOST_ATTEMPTS = 16;
+/** The first one included. */
+export const MOST_ATTEMPTS = 16;
 const DAY_MS = 24 * 3_600_000;
 
 export const retries = definePolicy({
   name: 'retries',
   phase: 'upstream',
-  summary: 'When a request is sent to another endpoint.',
+  summary: 'When a request is sent to another endpoint. `retry` of a rule of Gateway API asks for the same.',
   annotations: [ON, ATTEMPTS, TIMEOUT, NON_IDEMPOTENT],
   whenInvalid: 'default',
 
@@ -120,12 +125,14 @@ export const retries = definePolicy({
     };
   },
 
-  describe({ on, attempts, timeoutMs }) {
+  describe({ on, attempts, timeoutMs, repeats, backoffMs }) {
     const after = on && [...on.conditions, ...on.statuses, ...(on.nonIdempotent ? ['non-idempotent'] : [])];
     const parts = [
       ...(after === null ? [] : [after.length === 0 ? 'off' : `on ${after.join(' ')}`]),
       ...(attempts === null ? [] : [`${attempts} attempts`]),
       ...(timeoutMs === null ? [] : [`within ${durationText(timeoutMs)}`]),
+      ...(backoffMs === undefined ? [] : [`after ${durationText(backoffMs)}`]),
+      ...(repeats ? ['also the same endpoint'] : []),
     ];
     return parts.join(', ');
   },

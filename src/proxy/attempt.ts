@@ -74,10 +74,12 @@ export function afterAttempt(outcome: AttemptOutcome, request: AttemptedRequest)
   const { rules } = request;
   const { conditions } = rules;
   const left = request.attempts < rules.attempts && request.elapsedMs < rules.timeoutMs;
+  const hasAnother = request.hasAnother || rules.repeats;
+  const mostResets = rules.repeats ? rules.attempts : MAX_RESETS;
   const mayRepeat = left && request.replayable && (rules.nonIdempotent || isIdempotent(request.method));
   switch (outcome.kind) {
     case 'answered':
-      return mayRepeat && request.hasAnother && rules.statuses.has(outcome.status) ? RETRY_ELSEWHERE : RELAY;
+      return mayRepeat && hasAnother && rules.statuses.has(outcome.status) ? RETRY_ELSEWHERE : RELAY;
     case 'refused':
       return left && conditions.has('connect') ? RETRY_ELSEWHERE : giveUp('upstream-refused');
     case 'unreachable':
@@ -94,7 +96,7 @@ export function afterAttempt(outcome: AttemptOutcome, request: AttemptedRequest)
     case 'out-of-descriptors':
       return left ? RETRY_SAME_ALLOWED : giveUp('overloaded');
     case 'reset':
-      if (!mayRepeat || !conditions.has('reset') || request.resets > MAX_RESETS)
+      if (!mayRepeat || !conditions.has('reset') || request.resets > mostResets)
         return giveUp('upstream-reset');
       return outcome.connection === 'reused' ? RETRY_SAME_ALLOWED : RETRY_ELSEWHERE;
     case 'unprocessed':
@@ -104,10 +106,10 @@ export function afterAttempt(outcome: AttemptOutcome, request: AttemptedRequest)
     case 'incomplete-response':
       return giveUp('upstream-reset');
     case 'protocol-error':
-      if (mayRepeat && request.hasAnother && conditions.has('invalid-response')) return RETRY_ELSEWHERE;
+      if (mayRepeat && hasAnother && conditions.has('invalid-response')) return RETRY_ELSEWHERE;
       return giveUp('upstream-protocol-error');
     case 'timed-out':
-      if (mayRepeat && request.hasAnother && conditions.has('timeout')) return RETRY_ELSEWHERE;
+      if (mayRepeat && hasAnother && conditions.has('timeout')) return RETRY_ELSEWHERE;
       return giveUp('upstream-timed-out');
     case 'client-gone':
       return giveUp('client-gone');

@@ -7,6 +7,7 @@ import type { EndpointState } from './balance/endpoint-pool.ts';
 import * as health from './balance/endpoint-state.ts';
 import { ConnectTimer } from './connect-timer.ts';
 import type { EngineState } from './engine-state.ts';
+import type { ExchangeCallbacks } from './exchange-callbacks.ts';
 import type { NativeRecord, ReaderFault } from './native-record.ts';
 import type { OpenAttempt } from './open-attempt.ts';
 import type { RetryRules } from './retry-rules.ts';
@@ -17,13 +18,16 @@ import { type ConnectFailure, isConnectError } from './upstream/connect-failure.
 import { upstreamTransport } from './upstream/upstream-transport.ts';
 import type { UpstreamFailure, UpstreamUser } from './upstream/upstream-user.ts';
 
+/** Who is called by connections and timers. */
+type AttemptsOwner = UpstreamUser & TimedExchange & Pick<ExchangeCallbacks, 'refuse'>;
+
 /**
- * The attempts of one exchange, one after the other: the endpoint of each, the time it has to connect, what each says of
- * its endpoint, and whether another may follow.
+ * The attempts of one exchange, one after the other: the endpoint of each, the time it has, what each says of its endpoint,
+ * whether another may follow, and when.
  */
 export class Attempts {
   readonly #engine: EngineState;
-  readonly #owner: UpstreamUser & TimedExchange;
+  readonly #owner: AttemptsOwner;
   readonly #record: NativeRecord;
   /** The endpoint of the attempt that was begun last. */
   #state: EndpointState | null = null;
@@ -38,13 +42,24 @@ export class Attempts {
   #sentAt = 0;
   /** Only while there is no connection: most exchanges find one. */
   #connectTimer: ConnectTimer<TimedExchange> | null = null;
+  /** Only where there is a limit for all attempts together. */
+  #wholeTimer: NodeJS.Timeout | undefined;
+  #attemptMs: number | null = null;
+  /** Only where the route limits an attempt. */
+  #attemptTimer: NodeJS.Timeout | undefined;
+  #backoffTimer: NodeJS.Timeout | undefined;
 
   /** Connections and timers call `owner`. */
-  constructor(engine: EngineState, owner: UpstreamUser & TimedExchange, record: NativeRecord) {
+  constructor(engine: EngineState, owner: AttemptsOwner, record: NativeRecord) {
     this.#engine = engine;
     this.#owner = owner;
     this.#record = record;
     this.#rules = engine.routeDeadlines.of(null).retries;
+  }
+
+  /** Refuses the request when there is no complete response in this time. */
+  limit(wholeMs: number): void {
+    this.#wholeTimer = setTimeout(() => this.#owner.refuse('deadline-exceeded'), wholeMs);
   }
 
   /** Begins the next one; null when there is no endpoint for it. */
@@ -62,6 +77,7 @@ export class Attempts {
       this.#rules = deadlines.retries;
       if (this.#rules.timeoutMs < Number.POSITIVE_INFINITY) this.#startedAt = performance.now();
     }
+    this.#attemptMs = deadlines.timeouts.attemptMs;
     this.#backend = current;
     this.#state = state;
     const attempt = (this.#attempt = this.#record.beginAttempt(state.key));
@@ -94,9 +110,12 @@ export class Attempts {
 
   /** The request is being sent: connecting is over. */
   sending(): void {
-    this.stopConnecting();
+    this.#stopConnecting();
     this.#sentAt = performance.now();
     this.#attempt?.connected(this.#sentAt);
+    if (this.#attemptMs === null) return;
+    clearTimeout(this.#attemptTimer);
+    this.#attemptTimer = setTimeout(() => this.#owner.onAttemptTimeout(), this.#attemptMs);
   }
 
   responded(status: number, now: number): void {
@@ -105,13 +124,16 @@ export class Attempts {
     if (this.#state) health.recordLatency(this.#state, at - this.#sentAt, now);
   }
 
-  /** The upstream carries bytes of another protocol from now on. */
+  /** The upstream carries bytes of another protocol from now on, for any time. */
   switched(): void {
+    clearTimeout(this.#wholeTimer);
+    clearTimeout(this.#attemptTimer);
     this.#attempt?.responded(101, performance.now());
   }
 
   /** The endpoint is done with, however it went. To be called once for each attempt, or `failed`. */
   end(): void {
+    clearTimeout(this.#attemptTimer);
     this.#attempt?.ended(performance.now());
     if (this.#state) health.attemptEnded(this.#state);
   }
@@ -163,6 +185,13 @@ export class Attempts {
     return { kind: 'connect-timed-out', timeLeft };
   }
 
+  /** The time for a response to this attempt is over. */
+  timedOut(): AttemptOutcome {
+    this.#failedBy('timed-out');
+    this.#doNotRepeat();
+    return { kind: 'timed-out' };
+  }
+
   /** Whether a response with this status may be left for one of another endpoint. */
   isRetried(status: number): boolean {
     return this.#rules.statuses.has(status);
@@ -185,16 +214,33 @@ export class Attempts {
     return afterAttempt(outcome, request);
   }
 
+  /** Whether the next attempt has to wait: its owner is told when it may begin. */
+  backOff(): boolean {
+    const { backoffMs } = this.#rules;
+    if (backoffMs === 0) return false;
+    clearTimeout(this.#backoffTimer);
+    this.#backoffTimer = setTimeout(() => this.#owner.onBackoffOver(), backoffMs);
+    return true;
+  }
+
   /** For another backend, of which nothing was tried. */
   startAnew(): void {
-    this.stopConnecting();
+    this.stop();
     this.#state = null;
     this.#tried = [];
     this.#resets = 0;
     this.#backend = null;
   }
 
-  stopConnecting(): void {
+  /** None follows. */
+  stop(): void {
+    this.#stopConnecting();
+    clearTimeout(this.#wholeTimer);
+    clearTimeout(this.#attemptTimer);
+    clearTimeout(this.#backoffTimer);
+  }
+
+  #stopConnecting(): void {
     this.#connectTimer?.stop();
     this.#connectTimer = null;
   }

@@ -273,6 +273,22 @@ export class ExchangeBoundary implements UpstreamUser, TunnelUser {
     }
   }
 
+  onAttemptTimeout(): void {
+    try {
+      this.#exchange.onAttemptTimeout();
+    } catch (fault) {
+      this.#exchange.onFault(fault);
+    }
+  }
+
+  onBackoffOver(): void {
+    try {
+      this.#exchange.tryNext();
+    } catch (fault) {
+      this.#exchange.onFault(fault);
+    }
+  }
+
   onContinueTimeout(): void {
     try {
       this.#exchange.onContinueTimeout();

@@ -71,7 +71,6 @@ export class Exchange {
   #persists = false;
   /** Null where the response may be as fast as its client takes it. */
   #pace: ResponsePace | null = null;
-  #deadline: NodeJS.Timeout | undefined;
 
   /**
    * `head` is null when the request never came to one. `boundary` stands before this exchange: later callers are
@@ -158,9 +157,7 @@ export class Exchange {
     if (!this.#isReady || !decision) return;
     if (decision.kind === 'refuse') return this.refuse(decision.reason);
     if (decision.kind === 'redirect') return this.refuse('https-only');
-    if (callTimeoutMs !== null) {
-      this.#deadline = setTimeout(() => this.#boundary.refuse('deadline-exceeded'), callTimeoutMs);
-    }
+    if (callTimeoutMs !== null) this.#attempts.limit(callTimeoutMs);
     const pending = this.#engine.context.endpoints.pending(decision.backend);
     if (pending) void pending.then(() => this.#boundary.onEndpointsKnown());
     else this.tryNext();
@@ -207,7 +204,14 @@ export class Exchange {
     if (next.kind === 'relay') return;
     // What was put together for the client came with this attempt.
     this.#engine.output.discard();
-    this.tryNext();
+    if (!this.#attempts.backOff()) this.tryNext();
+  }
+
+  /** The route gives an attempt no more time. */
+  onAttemptTimeout(): void {
+    if (this.#response !== 'awaited') return this.refuse('deadline-exceeded');
+    this.#releaseUpstream(false);
+    this.#attemptOver(this.#attempts.timedOut());
   }
 
   /** All of the request can be sent again, and the client knows of no response. */
@@ -484,7 +488,6 @@ export class Exchange {
     this.#encoder?.close();
     this.#encoder = null;
     this.#continueTimer?.clear();
-    clearTimeout(this.#deadline);
     this.#response = 'awaited';
     this.#isReady = true;
     this.#carryOut();
@@ -581,9 +584,8 @@ export class Exchange {
     this.#encoder?.close();
     this.#body.drop();
     this.#held.end(this.#plan);
-    this.#attempts.stopConnecting();
+    this.#attempts.stop();
     this.#continueTimer?.clear();
-    clearTimeout(this.#deadline);
     this.#pace?.stop();
     this.tunnel?.close();
     this.#record.close();

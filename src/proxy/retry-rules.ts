@@ -10,6 +10,10 @@ export interface RetryRules {
   readonly attempts: number;
   /** From the first attempt; `Infinity` for any time. */
   readonly timeoutMs: number;
+  /** Whether the same endpoint is tried again where there is no other. */
+  readonly repeats: boolean;
+  /** From the end of an attempt to the next one. */
+  readonly backoffMs: number;
 }
 
 const USUAL: ReadonlySet<RetryCondition> = new Set(['connect', 'connect-timed-out', 'reset']);
@@ -22,5 +26,7 @@ export function retryRules(config: RetriesConfig | undefined, limits: Limits): R
     nonIdempotent: config?.on?.nonIdempotent ?? false,
     attempts: config?.attempts ?? limits.attempts,
     timeoutMs: config?.timeoutMs ?? Number.POSITIVE_INFINITY,
+    repeats: config?.repeats ?? false,
+    backoffMs: config?.backoffMs ?? 0,
   };
 }

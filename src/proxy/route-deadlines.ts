@@ -1,6 +1,5 @@
 import type { PolicySet } from '../policies/policy-set.ts';
 import type { PolicyConfigs } from '../policies/registry.ts';
-import type { TimeoutsConfig } from '../policies/timeouts.ts';
 import { type DeadlineList, DeadlineLists, type Deadlines } from './deadlines.ts';
 import type { Limits } from './limits.ts';
 import { type RetryRules, retryRules } from './retry-rules.ts';
@@ -10,6 +9,9 @@ export interface TimedExchange {
   onContinueTimeout(): void;
   /** For one attempt to connect; without `timeLeft`, for all of them. */
   onConnectTimeout(timeLeft: boolean): void;
+  /** For one attempt, from sending the request to the end of the response. */
+  onAttemptTimeout(): void;
+  onBackoffOver(): void;
 }
 
 /** What is asked of an upstream whose time is over. */
@@ -34,17 +36,24 @@ export interface RouteTimeouts {
   readonly silenceMs: number;
   /** For the client of a gRPC call to send some of it. */
   readonly callerMs: number;
+  /** For the whole response to one attempt; null for any time. */
+  readonly attemptMs: number | null;
 }
 
 /** As the route says, or else the flags. */
-export function routeTimeouts(config: TimeoutsConfig | undefined, limits: Limits): RouteTimeouts {
+export function routeTimeouts(configs: PolicyConfigs, limits: Limits): RouteTimeouts {
+  const { timeouts: config } = configs;
+  const { totalMs = null, attemptMs = null } = configs['request-timeout'] ?? {};
+  // Who gives a response more time means its silence, too.
+  const idleMs = Math.max(limits.upstreamIdleTimeoutMs, attemptMs ?? totalMs ?? 0);
   const silenceMs = config?.readMs ?? limits.tunnelIdleTimeoutMs;
   return {
     connectMs: config?.connectMs ?? limits.connectTimeoutMs,
-    sendMs: config?.sendMs ?? limits.upstreamIdleTimeoutMs,
-    readMs: config?.readMs ?? limits.upstreamIdleTimeoutMs,
+    sendMs: config?.sendMs ?? idleMs,
+    readMs: config?.readMs ?? idleMs,
     silenceMs,
     callerMs: Math.max(silenceMs, limits.bodyIdleTimeoutMs),
+    attemptMs,
   };
 }
 
@@ -84,14 +93,15 @@ export class RouteDeadlines {
   of(policies: PolicySet | null): UpstreamDeadlines {
     if (policies === null) return this.#usual;
     const { configs } = policies;
-    if (configs.timeouts === undefined && configs.retries === undefined) return this.#usual;
+    const { timeouts, retries, 'request-timeout': whole } = configs;
+    if (timeouts === undefined && retries === undefined && !whole) return this.#usual;
     let found = this.#known.get(policies);
     if (!found) this.#known.set(policies, (found = this.#make(configs)));
     return found;
   }
 
   #make(configs: PolicyConfigs): UpstreamDeadlines {
-    const timeouts = routeTimeouts(configs.timeouts, this.#limits);
+    const timeouts = routeTimeouts(configs, this.#limits);
     const retries = retryRules(configs.retries, this.#limits);
     return {
       timeouts,

@@ -28,6 +28,7 @@ import { retryRules } from '../retry-rules.ts';
 import { type RouteTimeouts, routeTimeouts } from '../route-deadlines.ts';
 import { DISCARD_MS, isDiscardable } from '../unread-body.ts';
 import { type AttemptAt, type ConnectTime, attemptAt, connectTime } from './attempt-at.ts';
+import { ExchangeTimers } from './exchange-timers.ts';
 import { isClosing, serveNoMore } from './last-response.ts';
 import type { OpenAttempt } from '../open-attempt.ts';
 import { type ReferenceRecord, connectionInfoOf, openLedger, requestView } from './reference-record.ts';
@@ -42,7 +43,7 @@ import {
 } from './plan.ts';
 import type { RequestView } from '../../http/request-view.ts';
 import type { ReferencePool } from './reference-pool.ts';
-import { relayedFields, relayedTrailers } from './reference-response-head.ts';
+import { relayInterim, relayedFields, relayedTrailers } from './reference-response-head.ts';
 
 /** What the exchanges of an engine share. */
 export interface ReferenceState {
@@ -83,6 +84,7 @@ export class ReferenceExchange {
   readonly #startedAt = performance.now();
   readonly #time: ConnectTime;
   readonly #bodyIdle: NodeJS.Timeout;
+  readonly #timers = new ExchangeTimers();
   #policies: BoundPolicies;
   #resets = 0;
   #attempt: AttemptAt | null = null;
@@ -111,8 +113,9 @@ export class ReferenceExchange {
     this.#policies = this.#plan.policies;
     this.#hasBody = this.#plan.head !== null && this.#plan.head.body !== 'none';
     const { limits } = context;
-    this.#timeouts = routeTimeouts(this.#record.route?.policies?.configs.timeouts, limits);
-    const rules = retryRules(this.#record.route?.policies?.configs.retries, limits);
+    const configs = this.#record.route?.policies?.configs ?? {};
+    this.#timeouts = routeTimeouts(configs, limits);
+    const rules = retryRules(configs.retries, limits);
     this.#time = connectTime(this.#timeouts, rules);
     const onBodyIdle = this.#guarded(() => this.#onBodyIdle());
     this.#bodyIdle = setTimeout(onBodyIdle, context.limits.bodyIdleTimeoutMs);
@@ -196,13 +199,19 @@ export class ReferenceExchange {
     if (prepared.kind === 'refuse') return this.#refuse(prepared.reason);
     const { plan } = prepared;
     this.#upstreamRequest = prepared.upstreamRequest;
+    const whole = plan.route.policies?.configs['request-timeout']?.totalMs ?? null;
+    this.#timers.start(
+      'whole',
+      whole,
+      this.#guarded(() => this.#refuse('deadline-exceeded')),
+    );
     const pending = this.#shared.context.endpoints.pending(plan.backend);
     if (pending) void pending.finally(this.#guarded(() => this.#tryNext(plan)));
     else this.#tryNext(plan);
   }
 
   #tryNext(plan: ForwardPlan): void {
-    if (this.#complete || !this.#upstreamRequest) return;
+    if (this.#complete || this.#answered || !this.#upstreamRequest) return;
     const { pool, proxy } = this.#shared;
     const state = plan.choose(this.#tried);
     if (state === null) return this.#refuse('no-endpoint');
@@ -280,9 +289,11 @@ export class ReferenceExchange {
 
   #sendBody(upstream: ClientRequest): void {
     const { continueTimeoutMs } = this.#shared.context.limits;
-    const { readMs, sendMs } = this.#timeouts;
+    const { readMs, sendMs, attemptMs } = this.#timeouts;
     const onIdle = this.#guarded(() => this.#onUpstreamIdle());
     this.#upstreamIdle = setTimeout(onIdle, readMs);
+    const onAttemptTimeout = this.#guarded(() => this.#onAttemptTimeout());
+    if (!this.#isReplaced) this.#timers.start('attempt', attemptMs, onAttemptTimeout);
     if (!this.#hasBody || this.#isReplaced) return void upstream.end();
     flush(upstream);
     // What is piped pauses when the upstream takes no more.
@@ -345,6 +356,7 @@ export class ReferenceExchange {
   #onFailed(plan: ForwardPlan, outcome: AttemptOutcome, detail: string): void {
     clearTimeout(this.#upstreamIdle);
     clearTimeout(this.#continueTimer);
+    this.#timers.clear('attempt');
     if (this.#complete || this.#answered) return;
     if (outcome.kind === 'reset') this.#resets++;
     const step = this.#after(plan, outcome);
@@ -353,14 +365,21 @@ export class ReferenceExchange {
         return;
       case 'retry-same-allowed':
         this.#tried.pop();
-        return this.#tryNext(plan);
+        return this.#tryAgain(plan);
       case 'retry-elsewhere':
-        return this.#tryNext(plan);
+        return this.#tryAgain(plan);
       case 'give-up':
         return this.#refuse(step.reason, detail);
       default:
         return step satisfies never;
     }
+  }
+
+  #tryAgain(plan: ForwardPlan): void {
+    const { backoffMs } = plan.retries;
+    const next = this.#guarded(() => this.#tryNext(plan));
+    if (backoffMs === 0) next();
+    else this.#timers.start('backoff', backoffMs, next);
   }
 
   #relay(incoming: IncomingMessage): void {
@@ -451,6 +470,7 @@ export class ReferenceExchange {
     if (replacement === null) return false;
     clearTimeout(this.#upstreamIdle);
     clearTimeout(this.#continueTimer);
+    this.#timers.clear('whole', 'attempt', 'backoff');
     this.#isReplaced = true;
     this.#attempt?.answered();
     this.#attempt?.end();
@@ -505,6 +525,11 @@ export class ReferenceExchange {
     else this.#refuse('request-timed-out');
   }
 
+  #onAttemptTimeout(): void {
+    if (this.#response.headersSent) this.#refuse('deadline-exceeded');
+    else this.#attempt?.fail({ kind: 'timed-out' });
+  }
+
   #onSendTimeout(): void {
     if (this.#attempt?.request.writableNeedDrain) this.#attempt.fail({ kind: 'timed-out' });
   }
@@ -536,6 +561,7 @@ export class ReferenceExchange {
     clearTimeout(this.#upstreamIdle);
     clearTimeout(this.#sendTimer);
     clearTimeout(this.#continueTimer);
+    this.#timers.clear('whole', 'attempt', 'backoff');
     this.#shared.live.delete(this.#abort);
     this.#attempt?.end();
     request.unpipe();
@@ -563,19 +589,6 @@ function bodySource(pipe: (upstream: ClientRequest) => void): Readable {
 /** Sends the head before there is a body. `flushHeaders` would write its bytes above ASCII as UTF-8. */
 function flush(message: OutgoingMessage): void {
   message.write('', 'latin1');
-}
-
-/** Node can write these three; others, which nobody knows, stay here. */
-function relayInterim({ statusCode, headers }: InformationEvent, response: ServerResponse): void {
-  if (statusCode === 100) response.writeContinue();
-  else if (statusCode === 102) response.writeProcessing();
-  else if (statusCode === 103 && headers.link !== undefined) {
-    try {
-      response.writeEarlyHints({ ...headers, link: headers.link } as Record<string, string | string[]>);
-    } catch {
-      // Node writes no Link that it does not understand. They are hints: the response comes all the same.
-    }
-  }
 }
 
 /** Names and values in turns, as Node takes them. */

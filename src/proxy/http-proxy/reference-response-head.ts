@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, InformationEvent, ServerResponse } from 'node:http';
 import type { HeaderField } from '../../http/head-edit.ts';
 import { connectionOptions, isForbiddenTrailer, isHopByHop } from '../../http/header-fields.ts';
 import { valuesOf } from './reference-record.ts';
@@ -39,4 +39,17 @@ function pairs(raw: readonly string[], kept: (name: string) => boolean): HeaderF
     if (kept(name.toLowerCase())) fields.push([name, raw[i + 1] ?? '']);
   }
   return fields;
+}
+
+/** Node can write these three; others, which nobody knows, stay here. */
+export function relayInterim({ statusCode, headers }: InformationEvent, response: ServerResponse): void {
+  if (statusCode === 100) response.writeContinue();
+  else if (statusCode === 102) response.writeProcessing();
+  else if (statusCode === 103 && headers.link !== undefined) {
+    try {
+      response.writeEarlyHints({ ...headers, link: headers.link } as Record<string, string | string[]>);
+    } catch {
+      // Node writes no Link that it does not understand. They are hints: the response comes all the same.
+    }
+  }
 }

@@ -84,7 +84,7 @@ export class ReferenceTunnel {
     this.#plan = planRequest(context, request, this.#record);
     this.#view = requestView(request, this.#record);
     this.#policies = this.#plan.policies;
-    this.#timeouts = routeTimeouts(this.#record.route?.policies?.configs.timeouts, context.limits);
+    this.#timeouts = routeTimeouts(this.#record.route?.policies?.configs ?? {}, context.limits);
     this.#time = connectTime(
       this.#timeouts,
       retryRules(this.#record.route?.policies?.configs.retries, context.limits),

@@ -9,6 +9,7 @@ import { backendPolicies } from './backend-tls.ts';
 import { type FilterContext, mergeConfigs, readFilters } from './filters.ts';
 import type { Fault } from './kinds.ts';
 import { type MatchReading, type RouteMatch, readGrpcMatch, readHttpMatch } from './route-matches.ts';
+import { readRuleRetry } from './rule-retry.ts';
 import { readRuleTimes } from './rule-times.ts';
 
 /** One path of a rule, and where its requests go. */
@@ -114,9 +115,10 @@ function readServing(
   const context: FilterContext = { owner, prefix, objects, problems, unresolved, ofBackend: false };
   const filters = readFilters(rule['filters'], `${field}.filters`, context);
   const times = readRuleTimes(rule, owner.kind);
-  const fault = filters.fault ?? times.fault;
   const ofRoute = owner.policies?.configs ?? {};
-  const configs: PolicyConfigs = { ...ofRoute, ...times.configs, ...filters.configs };
+  const retry = readRuleRetry(rule, owner.kind, field, ofRoute.retries);
+  const fault = filters.fault ?? times.fault ?? retry.fault;
+  const configs: PolicyConfigs = { ...ofRoute, ...times.configs, ...retry.configs, ...filters.configs };
   const closed = owner.policies?.closed ?? [];
   const backends: ServingBackend[] = [];
   for (const [index, written] of asArray(rule['backendRefs']).map(asObject).entries()) {

@@ -4,6 +4,7 @@ import { contract } from '../../support/engines.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { get, rawClient, request } from '../../support/raw-client.ts';
 import { unusedPort } from '../../support/loopback.ts';
+import { until } from '../../support/until.ts';
 import { ok, recordingUpstream, scriptedUpstream } from '../../support/upstream.ts';
 
 function retries(on: Partial<NonNullable<RetriesConfig['on']>>, rest: Partial<RetriesConfig> = {}) {
@@ -106,6 +107,88 @@ contract('retries of a route', (behaves) => {
       statuses.push((await client.message()).status);
     }
     expect(statuses.toSorted()).toEqual([200, 502]);
+  });
+});
+
+contract('retries of a rule of Gateway API', (behaves) => {
+  const repeating = (rest: Partial<RetriesConfig> = {}) =>
+    retries(
+      { conditions: ['connect', 'reset', 'timeout'], statuses: [503] },
+      { attempts: 4, repeats: true, ...rest },
+    );
+
+  behaves('the only endpoint is tried again, as often as the route says', async (create) => {
+    let asked = 0;
+    await using flaky = await recordingUpstream('', () => (++asked < 4 ? busy() : ok('good')));
+    await using broken = await recordingUpstream('', busy);
+    const sites = [
+      { ports: [flaky.port], policies: repeating() },
+      { host: 'broken.test', ports: [broken.port], policies: repeating() },
+    ];
+    await using proxy = await startProxy(create, sites);
+    using client = await rawClient(proxy.port);
+    client.send(get('/'));
+    expect(await client.message()).toMatchObject({ status: 200, body: 'good' });
+    expect(await proxy.exchange(0)).toMatchObject({ attempts: 4 });
+    client.send(get('/').replace('app.test', 'broken.test'));
+    expect(await client.message()).toMatchObject({ status: 503, body: 'busy' });
+    expect(broken.requests).toHaveLength(4);
+  });
+
+  behaves('a connection that ends is made again, after the backoff', async (create) => {
+    const at: number[] = [];
+    await using upstream = await scriptedUpstream(async (connection, index) => {
+      await connection.head();
+      at.push(performance.now());
+      if (index < 3) connection.socket.destroy();
+      else connection.send(ok('good'));
+    });
+    const sites = [{ ports: [upstream.port], policies: repeating({ backoffMs: 60 }) }];
+    await using proxy = await startProxy(create, sites);
+    using client = await rawClient(proxy.port);
+    client.send(get('/'));
+    expect(await client.message()).toMatchObject({ status: 200, body: 'good' });
+    const waited = at.slice(1).map((time, index) => time - (at[index] ?? 0));
+    expect(waited).toHaveLength(3);
+    // A timer may fire a millisecond early.
+    for (const each of waited) expect(each).toBeGreaterThan(58);
+  });
+
+  behaves('an attempt that is too slow is given up for the next one', async (create) => {
+    await using upstream = await scriptedUpstream(async (connection, index) => {
+      await connection.head();
+      if (index > 0) connection.send(ok('good'));
+    });
+    const policies = { ...repeating(), 'request-timeout': { totalMs: null, attemptMs: 150 } };
+    await using proxy = await startProxy(create, [{ ports: [upstream.port], policies }]);
+    using client = await rawClient(proxy.port);
+    client.send(get('/'));
+    expect(await client.message()).toMatchObject({ status: 200, body: 'good' });
+    expect(await proxy.exchange(0)).toMatchObject({ attempts: 2 });
+  });
+
+  behaves('the time for the request holds while the next attempt is waited for', async (create) => {
+    await using upstream = await recordingUpstream('', busy);
+    const policies = {
+      ...repeating({ backoffMs: 60_000 }),
+      'request-timeout': { totalMs: 100, attemptMs: null },
+    };
+    await using proxy = await startProxy(create, [{ ports: [upstream.port], policies }]);
+    using client = await rawClient(proxy.port);
+    client.send(get('/'));
+    expect((await client.message()).status).toBe(504);
+    expect(await proxy.exchange(0)).toMatchObject({ attempts: 1, detail: 'deadline-exceeded' });
+  });
+
+  behaves('a client that leaves while the next attempt is waited for ends it', async (create) => {
+    await using upstream = await recordingUpstream('', busy);
+    const sites = [{ ports: [upstream.port], policies: repeating({ backoffMs: 60_000 }) }];
+    await using proxy = await startProxy(create, sites);
+    const client = await rawClient(proxy.port);
+    client.send(get('/'));
+    await until(() => upstream.requests.length === 1, 'asked');
+    client.socket.destroy();
+    expect(await proxy.exchange(0)).toMatchObject({ status: 499, attempts: 1 });
   });
 });
 

@@ -94,6 +94,57 @@ contract('timeouts of a route', (behaves) => {
     expect((await client.message()).status).toBe(504);
   });
 
+  behaves('504 when there is no complete response in the time of the request', async (create) => {
+    await using silent = await scriptedUpstream(() => undefined);
+    await using endless = await scriptedUpstream(async (connection) => {
+      await connection.head();
+      connection.send('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf');
+    });
+    const policies = { 'request-timeout': { totalMs: 100, attemptMs: null } };
+    const ofAttempt = { 'request-timeout': { totalMs: null, attemptMs: 100 } };
+    const sites = [
+      { ports: [silent.port], policies },
+      { host: 'attempt.test', ports: [silent.port], policies: ofAttempt },
+      { host: 'endless.test', ports: [endless.port], policies: ofAttempt },
+    ];
+    await using proxy = await startProxy(create, sites);
+    for (const host of ['app.test', 'attempt.test']) {
+      using client = await rawClient(proxy.port);
+      client.send(get('/').replace('app.test', host));
+      expect((await client.message()).status).toBe(504);
+    }
+    using client = await rawClient(proxy.port);
+    client.send(get('/').replace('app.test', 'endless.test'));
+    await client.ended;
+    expect(client.unread).toMatch(/half$/);
+  });
+
+  behaves('the time of a request ends when it becomes a tunnel', async (create) => {
+    const { promise: told, resolve: tell } = Promise.withResolvers<void>();
+    await using upstream = await scriptedUpstream(async (connection) => {
+      await connection.head();
+      connection.send('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n');
+      await told;
+      connection.send('still here');
+    });
+    await using silent = await scriptedUpstream(() => undefined);
+    const policies = { 'request-timeout': { totalMs: 100, attemptMs: 100 } };
+    const sites = [
+      { ports: [upstream.port], policies },
+      { host: 'silent.test', ports: [silent.port], policies },
+    ];
+    await using proxy = await startProxy(create, sites);
+    using client = await rawClient(proxy.port);
+    client.send(UPGRADE);
+    expect((await client.head()).status).toBe(101);
+    // As long as the time for a request, and begun after it.
+    using other = await rawClient(proxy.port);
+    other.send(get('/').replace('app.test', 'silent.test'));
+    expect((await other.message()).status).toBe(504);
+    tell();
+    await client.until('still here');
+  });
+
   behaves('a tunnel that is silent for the read timeout is closed', async (create) => {
     await using upstream = await scriptedUpstream(async (connection) => {
       await connection.head();
