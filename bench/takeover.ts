@@ -202,6 +202,8 @@ async function keptConnections(
     let last = first;
     while (last === 'kept' && !signal.aborted) {
       await delay(LANE_PAUSE_MS);
+      // It may have been closed meanwhile, as a drain does with idle connections: nothing tells that a second time.
+      if (socket.closed || socket.readableEnded) break;
       last = await ask(socket, '');
       counts.accepted.requests++;
       if (last === 'failed') counts.accepted.failures++;
