@@ -9,7 +9,15 @@ import {
 } from '../src/config/config.ts';
 import { RUN_FLAGS, environmentName, limitFlagName } from '../src/config/flags.ts';
 import { DEFAULT_CIPHERS } from '../src/proxy/tls/certificate-store.ts';
+import { CREDENTIAL_NAMES } from '../src/http/redact-target.ts';
+import { LOG_ALL, type LogFilterSettings } from '../src/proxy/access-log/log-filter.ts';
 import { DEFAULT_LIMITS, type Limits } from '../src/proxy/limits.ts';
+
+const LOG_OF_DEFAULTS: Config['accessLog'] = { format: 'auto', filter: LOG_ALL, redact: CREDENTIAL_NAMES };
+
+function logFiltered(filter: Partial<LogFilterSettings>): Pick<Config, 'accessLog'> {
+  return { accessLog: { ...LOG_OF_DEFAULTS, filter: { ...LOG_ALL, ...filter } } };
+}
 
 function configOf(flags: FlagValues, env: Environment = {}): Config {
   const result = resolveConfig(flags, env);
@@ -49,7 +57,7 @@ it('without any flag: a cluster, port 80, and the defaults that the help tells',
     sockets: 'node',
     workers: availableParallelism(),
     limits: DEFAULT_LIMITS,
-    accessLog: 'auto',
+    accessLog: LOG_OF_DEFAULTS,
     logLevel: 'info',
     logFormat: 'auto',
     drainTimeoutMs: 30_000,
@@ -129,7 +137,12 @@ const VALUES: Readonly<Record<string, readonly [written: string, read: object]>>
   workers: ['3', { workers: 3 }],
   limit: ['attempts=5', { limits: { ...DEFAULT_LIMITS, attempts: 5 } }],
   'metrics-compat': ['ingress-nginx', { metricsCompat: 'ingress-nginx' }],
-  'access-log': ['off', { accessLog: 'off' }],
+  'access-log': ['off', { accessLog: { ...LOG_OF_DEFAULTS, format: 'off' } }],
+  'access-log-status': ['4xx', logFiltered({ statuses: [[400, 499]], share: 0 })],
+  'access-log-min-duration': ['1s', logFiltered({ minDurationMs: 1_000, share: 0 })],
+  'access-log-sample': ['0.01', logFiltered({ statuses: [[500, 599]], share: 0.01 })],
+  'access-log-skip': ['/ready', logFiltered({ skip: ['/ready'] })],
+  'access-log-redact': ['*-id', { accessLog: { ...LOG_OF_DEFAULTS, redact: ['*-id'] } }],
   'log-level': ['debug', { logLevel: 'debug' }],
   'log-format': ['text', { logFormat: 'text' }],
   'drain-timeout': ['5m', { drainTimeoutMs: 300_000 }],
@@ -186,6 +199,10 @@ it.each([
   ['admin-address', '127.0.0.1:0', 'is not a loopback address with a port'],
   ['https-port', '-1', 'give a number from 0 to 65535'],
   ['default-tls-secret', 'edge', 'write namespace/name'],
+  ['access-log', '$statu', "the template has '$statu', which is not a variable; did you mean $status?"],
+  ['access-log', '$geoip_city', 'which is not a variable; docs/reference/access-log.md lists them'],
+  ['access-log', `$status${'x'.repeat(9_000)}`, 'the template is too long'],
+  ['access-log-sample', '1.5', "'1.5' is not a share"],
   ['ssl-redirect', 'perhaps', 'is neither true nor false'],
   ['hsts', 'on', "'on' is neither off nor such as 'max-age=31536000"],
   ['hsts', 'max-age=1\r\nX: y', 'is neither off nor such as'],
@@ -198,7 +215,7 @@ it.each([
   ['workers', '0', 'give auto or a number from 1 to 1024'],
   ['workers', '1025', 'give auto or a number from 1 to 1024'],
   ['workers', '1.5', 'give auto or a number from 1 to 1024'],
-  ['access-log', 'on', "'on' is not valid; use auto, off, json or text"],
+  ['access-log', 'on', "'on' is not valid; use auto, off, json, text, ingress-nginx or a template"],
   ['log-level', 'trace', "'trace' is not valid; use debug, info, warn, error or silent"],
   ['log-format', 'yaml', "'yaml' is not valid; use auto, json or text"],
   ['drain-timeout', '30', 'write a number with ms, s, m or h'],

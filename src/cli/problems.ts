@@ -3,7 +3,7 @@ import type { AdminClient } from './admin-client.ts';
 import { allPages } from './all-pages.ts';
 import { EXIT } from '../config/exit-codes.ts';
 import { plural } from '../model/plural.ts';
-import { printable } from '../proxy/access-log-lines.ts';
+import { printable } from '../http/log-text.ts';
 import type { LiveOutput } from './live-output.ts';
 import { textColumns } from './text-columns.ts';
 

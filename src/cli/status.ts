@@ -2,7 +2,7 @@ import type { Overview, ThreadRow, WatchRow } from '../admin/api/answers.ts';
 import type { AdminClient } from './admin-client.ts';
 import { EXIT } from '../config/exit-codes.ts';
 import { plural } from '../model/plural.ts';
-import { printable } from '../proxy/access-log-lines.ts';
+import { printable } from '../http/log-text.ts';
 import type { LiveOutput } from './live-output.ts';
 import { textColumns } from './text-columns.ts';
 

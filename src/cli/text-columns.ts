@@ -1,4 +1,4 @@
-import { printable } from '../proxy/access-log-lines.ts';
+import { printable } from '../http/log-text.ts';
 
 /** Columns as wide as their widest cell, with numbers to the right. */
 export function textColumns(

@@ -1,5 +1,5 @@
 import { addressPool } from './address-pool.ts';
-import type { AccessLogFormat } from '../proxy/access-log-lines.ts';
+import type { AccessLogSettings } from '../proxy/access-log/access-log-lines.ts';
 import type { Limits } from '../proxy/limits.ts';
 import type { LimitStoreAddress } from '../proxy/limit-store/limit-store.ts';
 import { SOCKET_CHOICES, type SocketChoice } from '../proxy/sockets/sockets.ts';
@@ -7,6 +7,8 @@ import { ENGINES, type EngineName } from '../proxy/threads/messages.ts';
 import { DEFAULT_CIPHERS, TLS_VERSIONS, type TlsVersion } from '../proxy/tls/certificate-store.ts';
 import { HOST_OWNERSHIPS, type HostOwnership } from '../routing/settings.ts';
 import { type DropIn, applyDropIn } from './drop-in.ts';
+import { CREDENTIAL_NAMES } from '../http/redact-target.ts';
+import { accessLogFormat, parameterName, shareOfOne, skippedPath, statusRange } from './access-log-values.ts';
 import { COMPILE_FLAGS, CLEANUP_FLAGS, PUBLISH_FLAGS, RUN_FLAGS } from './flags.ts';
 
 import {
@@ -149,12 +151,17 @@ export interface Config extends CompileConfig {
   readonly workers: number;
   readonly limits: Limits;
   readonly metricsCompat: MetricsCompat;
-  readonly accessLog: AccessLogFormat | 'auto';
+  readonly accessLog: AccessLogFlags;
   /** Whether clients get the X-Request-ID of their request. */
   readonly returnRequestId: boolean;
   readonly logLevel: LogLevel;
   readonly logFormat: 'auto' | 'json' | 'text';
   readonly drainTimeoutMs: number;
+}
+
+export interface AccessLogFlags extends Omit<AccessLogSettings, 'format'> {
+  /** `auto` is text at a terminal, otherwise JSON. */
+  readonly format: AccessLogSettings['format'] | 'auto';
 }
 
 const METRICS_COMPATS = ['off', 'ingress-nginx'] as const;
@@ -195,7 +202,7 @@ export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult
     workers: read.one('workers', workers),
     limits: limits(read.many('limit', limit)),
     metricsCompat: read.one('metrics-compat', oneOf(METRICS_COMPATS)),
-    accessLog: read.one('access-log', oneOf(['auto', 'off', 'json', 'text'])),
+    accessLog: readAccessLog(read),
     returnRequestId: read.flag('return-request-id'),
     logLevel: read.one('log-level', oneOf(LOG_LEVELS)),
     logFormat: read.one('log-format', oneOf(['auto', 'json', 'text'])),
@@ -251,6 +258,24 @@ export function resolveCleanupConfig(flags: FlagValues, env: Environment): Confi
     namespace: read.optional('publish-namespace', namespaceName),
     dryRun: read.flag('dry-run'),
   });
+}
+
+function readAccessLog(read: FlagReader): AccessLogFlags {
+  const statuses = read.many('access-log-status', statusRange);
+  const minDurationMs = read.optional('access-log-min-duration', duration);
+  const share = read.optional('access-log-sample', shareOfOne);
+  const redact = read.many('access-log-redact', parameterName);
+  const selects = statuses.length > 0 || minDurationMs !== null;
+  return {
+    format: read.one('access-log', accessLogFormat),
+    filter: {
+      statuses: statuses.length > 0 || share === null ? statuses : [[500, 599]],
+      minDurationMs,
+      share: share ?? (selects ? 0 : 1),
+      skip: read.many('access-log-skip', skippedPath),
+    },
+    redact: redact.length > 0 ? redact.filter((name) => name !== 'off') : CREDENTIAL_NAMES,
+  };
 }
 
 /** Who serves files is at this machine, and looks at what becomes of them. */

@@ -7,6 +7,7 @@ const DROP_IN = {
     'ingress-class': 'nginx',
     'controller-name': 'k8s.io/ingress-nginx',
     'allow-cross-namespace-external-names': 'true',
+    'access-log': 'ingress-nginx',
     // Of its ConfigMap: hsts, hsts-max-age, hsts-include-subdomains.
     hsts: 'max-age=31536000; includeSubDomains',
   },

@@ -1,3 +1,4 @@
+import { CREDENTIAL_NAMES } from '../http/redact-target.ts';
 import { type Limits, DEFAULT_LIMITS } from '../proxy/limits.ts';
 import { TLS_VERSIONS } from '../proxy/tls/certificate-store.ts';
 
@@ -495,9 +496,45 @@ export const RUN_FLAGS: readonly Flag[] = [
   },
   {
     name: 'access-log',
-    value: '<auto|off|json|text>',
+    value: '<auto|off|json|text|ingress-nginx|template>',
     default: 'auto',
-    description: 'one line per request on standard output; auto means text on a terminal, otherwise json',
+    description:
+      'one line per request on standard output; auto means text on a terminal, otherwise json; ingress-nginx is the line that it writes by default; a template has variables of nginx, such as \'$remote_addr "$request" $status\', with escape=json in front for lines of JSON',
+    group: 'Logs',
+  },
+  {
+    name: 'access-log-status',
+    value: '<4xx|404|500-504...>',
+    many: true,
+    description:
+      'log only requests with these statuses, or those of --access-log-min-duration; a response that was cut off counts as 502',
+    group: 'Logs',
+  },
+  {
+    name: 'access-log-min-duration',
+    value: '<duration>',
+    description: 'log only requests that took at least so long, or those of --access-log-status',
+    group: 'Logs',
+  },
+  {
+    name: 'access-log-sample',
+    value: '<share>',
+    description:
+      'log this share of the other requests, such as 0.01; without --access-log-status all with 5xx are logged beside it',
+    group: 'Logs',
+  },
+  {
+    name: 'access-log-skip',
+    value: '<path...>',
+    many: true,
+    description: 'never log requests for these paths, such as /ready, or ~ and a regular expression',
+    group: 'Logs',
+  },
+  {
+    name: 'access-log-redact',
+    value: '<name...>',
+    many: true,
+    description: `query parameters, cookies and header fields whose values are left out of the access log and of the recent requests of the admin API; * in front stands for any beginning; off leaves nothing out; default: ${CREDENTIAL_NAMES.join(', ')}`,
     group: 'Logs',
   },
   {

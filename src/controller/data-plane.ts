@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { healthCheck, httpsRedirect } from '../config/compile-settings.ts';
-import type { AccessLogFormat } from '../proxy/access-log-lines.ts';
+import type { AccessLogSettings } from '../proxy/access-log/access-log-lines.ts';
 import type { Config } from '../config/config.ts';
 import { createDefaultCertificate } from './default-certificate.ts';
 import { listenFailure, portFailureLine } from './listen-failure.ts';
@@ -146,7 +146,7 @@ export function startDataPlane(options: DataPlaneOptions): DataPlane {
       httpsRedirect: selfSigned && httpsRedirect(config),
       strictTransportSecurity: config.hsts,
       returnRequestId: config.returnRequestId,
-      accessLog: accessLogFormat(config.accessLog),
+      accessLog: accessLogSettings(config.accessLog),
       recentRequests: config.recentRequests,
       limitStore: config.rateLimitStore,
     },
@@ -189,7 +189,7 @@ export function startDataPlane(options: DataPlaneOptions): DataPlane {
 }
 
 /** `auto` is text for a person at a terminal, and JSON for everything else. */
-function accessLogFormat(format: Config['accessLog']): AccessLogFormat {
-  if (format !== 'auto') return format;
-  return process.stdout.isTTY ? 'text' : 'json';
+function accessLogSettings({ format, ...rest }: Config['accessLog']): AccessLogSettings {
+  if (format !== 'auto') return { ...rest, format };
+  return { ...rest, format: process.stdout.isTTY ? 'text' : 'json' };
 }

@@ -1,6 +1,6 @@
 import { constants, fstatSync, openSync } from 'node:fs';
 import { type DestinationStream, type LevelWithSilent, type Logger, pino } from 'pino';
-import { LEVELS_AS_WORDS, printable } from '../proxy/access-log-lines.ts';
+import { printable } from '../http/log-text.ts';
 
 export interface LogOptions {
   readonly level: LevelWithSilent;
@@ -19,6 +19,9 @@ export interface LogSink {
   /** Writes what is left, for at most `timeoutMs`. */
   end(timeoutMs: number): Promise<void>;
 }
+
+/** `"level":"warn"` rather than pino's number. */
+const LEVELS_AS_WORDS = { level: (level: string) => ({ level }) };
 
 /** What may wait for a slow reader before lines are dropped. */
 const BUFFER_BYTES = 1024 * 1024;

@@ -100,7 +100,7 @@ function valueOf({ variable, name }: Variable, request: TemplateRequest): string
     case 'cookie':
       return cookieValue(request.value('cookie'), name) ?? '';
     case 'arg':
-      return argument(queryOf(request), name);
+      return argumentOf(queryOf(request), name);
     case 'args':
     case 'query_string':
       return queryOf(request);
@@ -139,7 +139,7 @@ function queryOf({ target }: TemplateRequest): string {
 }
 
 /** The first of that name, as it was sent: nothing is decoded. */
-function argument(query: string, name: string): string {
+export function argumentOf(query: string, name: string): string {
   for (let from = 0; from <= query.length;) {
     const next = query.indexOf('&', from);
     const end = next < 0 ? query.length : next;
@@ -158,7 +158,7 @@ const CONTROL = /[\x00-\x1f\x7f]/;
  * The user of basic authentication (RFC 7617 2), whether the password is right or not. Empty where it has a control
  * character: base64 brings line ends, which would begin another field or request.
  */
-function userOf(authorization: string | undefined): string {
+export function userOf(authorization: string | undefined): string {
   const [, encoded = ''] = /^basic +([a-z0-9+/=]+)$/i.exec(authorization ?? '') ?? [];
   const credentials = Buffer.from(encoded, 'base64').toString('latin1');
   const colon = credentials.indexOf(':');

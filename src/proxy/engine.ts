@@ -7,7 +7,7 @@ import type { LocalReason } from '../http/local-response.ts';
 import type { RequestFacts } from '../http/request-facts.ts';
 import type { Backend, GatewayPort, PortKey, Route } from '../routing/table.ts';
 import type { Endpoints } from './balance/endpoint-pool.ts';
-import type { ExchangeRecord } from './exchange-record.ts';
+import type { ExchangeRecord, KeptFields } from './exchange-record.ts';
 import type { FieldsView } from '../http/head-edit.ts';
 import type { TrustedProxies } from '../http/forwarded.ts';
 import type { CertificateStore } from './tls/certificate-store.ts';
@@ -56,7 +56,7 @@ export interface EngineContext {
   /** The policies of a route at work on this thread. */
   readonly policies: BindPolicies;
   /** What the access log wants to know of the fields of a request; nothing when absent. */
-  keepFields?(fields: FieldsView, route: Route | null): readonly string[];
+  keepFields?(fields: FieldsView, route: Route | null): KeptFields;
   /** Told of whatever threw while one exchange or connection was handled, which has been ended for it. Never throws. */
   onFault(fault: unknown): void;
   /** Called exactly once when an exchange is over, however it ended. */

@@ -41,8 +41,8 @@ export interface ExchangeRecord {
   readonly requestId: string;
   /** Of its trace, 32 hexadecimal digits; empty where requests are not traced. */
   readonly traceId: string;
-  /** What the access log kept of the fields of the request, in its own order. */
-  readonly keptFields: readonly string[];
+  /** What the access log kept of the fields of the request. */
+  readonly keptFields: KeptFields;
   /** The policy that responded in place of an endpoint; empty where none did. */
   readonly policy: string;
   /** Fields that did not go to the upstream because their names have underscores. */
@@ -55,8 +55,13 @@ export interface ExchangeRecord {
   readonly detail: string;
 }
 
-/** Where the access log keeps nothing of a request. */
-export const NO_KEPT_FIELDS: readonly string[] = [];
+/** What the access log kept of a request: values in an order of its own, as bytes in Latin-1. */
+export interface KeptFields {
+  readonly values: readonly string[];
+}
+
+/** Where it keeps nothing. */
+export const NO_KEPT_FIELDS: KeptFields = { values: [] };
 
 /** One try at one endpoint. Times are in milliseconds. */
 export interface UpstreamAttempt {

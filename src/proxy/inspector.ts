@@ -1,6 +1,7 @@
 import { getHeapStatistics } from 'node:v8';
 import type { EngineGauges } from './engine.ts';
 import type { EndpointHealth, Endpoints } from './balance/endpoint-pool.ts';
+import type { Redaction } from '../http/redact-target.ts';
 import type { ExchangeRecord } from './exchange-record.ts';
 import { LiveTraffic, type TrafficTable } from './live-traffic.ts';
 import { type RecentRequest, RecentRequests } from './recent-requests.ts';
@@ -41,6 +42,8 @@ export interface InspectorOptions {
   readonly now: () => number;
   /** How many requests are kept to be shown; 0 for none. */
   readonly recentRequests: number;
+  /** Which values of theirs are left out. */
+  readonly redaction: Redaction;
 }
 
 /** Answers questions about one data-plane thread, and counts what they need. */
@@ -53,7 +56,7 @@ export class Inspector {
   constructor(options: InspectorOptions) {
     this.#options = options;
     this.#traffic = new LiveTraffic(() => performance.now());
-    this.#recent = new RecentRequests(options.recentRequests);
+    this.#recent = new RecentRequests(options.recentRequests, options.redaction);
   }
 
   /** Called for each exchange that is over. */

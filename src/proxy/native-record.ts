@@ -44,7 +44,7 @@ export class NativeRecord implements ExchangeRecord, RequestView {
   responseBytes = 0;
   requestId = '';
   traceId = '';
-  keptFields: readonly string[] = NO_KEPT_FIELDS;
+  keptFields = NO_KEPT_FIELDS;
   policy = '';
   droppedFields = 0;
   detail = '';

@@ -1,5 +1,5 @@
 import type { ExchangeRecord } from './exchange-record.ts';
-import { redactTarget } from '../http/redact-target.ts';
+import { CREDENTIALS, type Redaction } from '../http/redact-target.ts';
 import { routeId } from '../routing/route-source.ts';
 
 /** A request that is over, as it is shown: without fields, bodies, or what looks like a credential. */
@@ -29,16 +29,18 @@ const LONGEST_TEXT = 256;
 /** The newest requests of a thread, `size` at most; none with 0, at the cost of one comparison. */
 export class RecentRequests {
   readonly #size: number;
+  readonly #redaction: Redaction;
   readonly #ring: RecentRequest[] = [];
   #next = 0;
 
-  constructor(size: number) {
+  constructor(size: number, redaction: Redaction = CREDENTIALS) {
     this.#size = size;
+    this.#redaction = redaction;
   }
 
   add(exchange: ExchangeRecord): void {
     if (this.#size === 0) return;
-    this.#ring[this.#next] = recent(exchange);
+    this.#ring[this.#next] = recent(exchange, this.#redaction);
     this.#next = (this.#next + 1) % this.#size;
   }
 
@@ -51,14 +53,14 @@ export class RecentRequests {
   }
 }
 
-function recent(exchange: ExchangeRecord): RecentRequest {
+function recent(exchange: ExchangeRecord, redaction: Redaction): RecentRequest {
   const { startedAt, durationMs, scheme, httpVersion, status, route, attempts } = exchange;
   return {
     ...{ startedAt, durationMs, scheme, httpVersion, status, attempts },
     client: exchange.clientAddress,
     method: shortened(exchange.method),
     host: shortened(exchange.host),
-    target: shortened(redactTarget(exchange.target)),
+    target: shortened(redaction.target(exchange.target)),
     route: route === null ? '' : routeId(route),
     backend: exchange.backend,
     endpoint: exchange.endpoint,

@@ -1,3 +1,5 @@
+import { INGRESS_NGINX_FORMAT, type LogTemplate, readLogTemplate } from '../http/log-template.ts';
+import { patternFault } from '../http/pattern.ts';
 import { parseCidr } from '../http/trusted-proxies.ts';
 import type { ConfigMap } from '../model/objects.ts';
 import { type ObjectReference, type Problem, problem, referenceTo } from '../model/problem.ts';
@@ -30,11 +32,20 @@ export interface GlobalSettings {
   readonly trustedProxies?: readonly string[];
   /** What clients may cost, in place of the flags; times in milliseconds, sizes in bytes. */
   readonly limits?: GlobalLimits;
+  readonly accessLog?: AccessLogOptions;
   readonly httpsRedirect?: {
     readonly status: number;
     /** Rules whose path begins like one of these are not redirected. */
     readonly exempt: readonly string[];
   };
+}
+
+/** What of the access log the ConfigMap decides. */
+export interface AccessLogOptions {
+  readonly isOff?: boolean;
+  readonly template?: LogTemplate;
+  /** As `LogFilterSettings` has it. */
+  readonly skip?: readonly string[];
 }
 
 export interface GlobalLimits {
@@ -104,12 +115,60 @@ function readSettings(read: OptionReader): GlobalSettings {
   const trustedProxies = readTrustedProxies(read);
   const httpsRedirect = readRedirect(read);
   const limits = readLimits(read);
+  const accessLog = readAccessLog(read);
   return {
     ...(hsts !== undefined && { hsts }),
     ...(trustedProxies !== undefined && { trustedProxies }),
     ...(httpsRedirect !== undefined && { httpsRedirect }),
     ...(Object.keys(limits).length > 0 && { limits }),
+    ...(Object.keys(accessLog).length > 0 && { accessLog }),
   };
+}
+
+function readAccessLog(read: OptionReader): AccessLogOptions {
+  const isOff = read.bool('disable-access-log');
+  const skip = readSkippedUrls(read);
+  const template = readLogFormat(read);
+  return {
+    ...(isOff !== null && { isOff }),
+    ...(skip.length > 0 && { skip }),
+    ...(template !== null && { template }),
+  };
+}
+
+/** Keys of a `map` of nginx: texts, or regular expressions behind `~`, behind `~*` without regard to case. */
+function readSkippedUrls(read: OptionReader): readonly string[] {
+  const name = 'skip-access-log-urls';
+  const urls = (read.list(name) ?? []).map((url) => url.replace(/^~\*/, '~(?i)'));
+  return urls.filter((url) => {
+    const fault = url.startsWith('~') ? patternFault(url.slice(1)) : null;
+    if (fault !== null) read.report(name, `has ${quote(url)}, which ${fault}: it skips nothing`);
+    return fault === null;
+  });
+}
+
+function readLogFormat(read: OptionReader): LogTemplate | null {
+  const name = 'log-format-upstream';
+  const escape =
+    (read.bool('log-format-escape-none') === true && 'none') ||
+    (read.bool('log-format-escape-json') === true && 'json') ||
+    'default';
+  if (!read.has(name) && escape === 'default') return null;
+  // nginx reads it between single quotes.
+  const written = read.has(name) ? read.textOf(name).replace(/\\(["'\\])/g, '$1') : INGRESS_NGINX_FORMAT;
+  const found = readLogTemplate(written, escape);
+  if (found === null) {
+    read.report(name, 'is too long: the format of --access-log counts');
+    return null;
+  }
+  if (found.unknown.length > 0) {
+    const names = [...new Set(found.unknown)].slice(0, 10).join(', ');
+    read.report(
+      name,
+      `has variables that Portico does not know, which are logged as if they were empty: ${names}`,
+    );
+  }
+  return found.template;
 }
 
 function readHsts(read: OptionReader): string | null | undefined {

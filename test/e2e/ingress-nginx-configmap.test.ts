@@ -106,6 +106,9 @@ it('limits of the ConfigMap count at once, and cut no request off', async () => 
   const status = async (): Promise<number> =>
     (await daemon.request('shop.test', '/', { fields: [large] })).status;
   expect(await status()).toBe(200);
+  expect(await daemon.line(/ HTTP\/1\.1" 200 /)).toMatch(
+    /^127\.0\.0\.1 - - \[.+\] "GET \/ HTTP\/1\.1" 200 3 "-" "-" \d+ \d\.\d{3} \[default-web-http\] \[-\] 127\.0\.0\.1:\d+ 3 /,
+  );
   using waiting = await daemon.connect();
   waiting.send('POST / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 5\r\n\r\nhe');
   using kept = await daemon.connect();
@@ -119,8 +122,13 @@ it('limits of the ConfigMap count at once, and cut no request off', async () => 
   kept.send('GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n');
   expect((await kept.message()).field('connection')).toBe('close');
 
-  await options({});
+  await options({
+    'log-format-upstream': '{"agent":"$http_user_agent","target":"$request_uri"}',
+    'log-format-escape-json': 'true',
+  });
   await eventually(async () => (await status()) === 200, daemon.exited);
+  await daemon.request('shop.test', '/loud?token=abc', { fields: ['User-Agent: say "hi"'] });
+  expect(await daemon.line(/loud/)).toBe('{"agent":"say \\"hi\\"","target":"/loud?token=REDACTED"}');
   using idle = await daemon.connect();
   idle.send('GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n');
   expect((await idle.message()).field('connection')).toBeUndefined();

@@ -2,7 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, constants, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'vitest';
-import { type Daemon, type DaemonOptions, eventually, startDaemon } from '../support/daemon.ts';
+import { HTTP_PORT, type Daemon, type DaemonOptions, eventually, startDaemon } from '../support/daemon.ts';
+import { http2Client } from '../support/http2-client.ts';
 import { type RawClient } from '../support/raw-client.ts';
 import { type Folder, createFolder } from './folder.ts';
 import { startPod } from './pod.ts';
@@ -10,7 +11,7 @@ import { INGRESS_CLASS, manifest, siteObjects } from './site.ts';
 
 const FIELDS =
   'time client method host target protocol status durationMs requestBytes responseBytes ingress path backend ' +
-  'endpoint attempts requestId';
+  'endpoint attempts requestId userAgent referer port scheme upstreamStatus upstreamConnectMs upstreamHeadMs upstreamMs';
 
 async function serving(folder: Folder, endpoint: string, options: Partial<DaemonOptions>): Promise<Daemon> {
   await folder.put(
@@ -32,13 +33,21 @@ describe.concurrent('the log', () => {
     await using pod = await startPod('pod');
     await using folder = createFolder();
     const env = { PORTICO_HTP_PORT: '1' };
-    await using daemon = await serving(folder, pod.endpoint, { args: ['--return-request-id'], env });
+    await using daemon = await serving(folder, pod.endpoint, {
+      args: ['--return-request-id', '--h2c', '--access-log', 'json'],
+      env,
+    });
     expect(await daemon.line(/PORTICO_HTP_PORT/)).toContain('did you mean PORTICO_HTTP_PORT?');
     const id = 'f00df00d-1';
     const response = await daemon.request('Shop.Test:8080', '/cart?item=1', {
       method: 'POST',
       body: 'twelve bytes',
-      fields: [`X-Request-ID: ${id}`],
+      fields: [`X-Request-ID: ${id}`, 'User-Agent: "x" \x9b\\', 'Referer: https://a.test/?code=1#"'],
+    });
+    using http2 = http2Client(HTTP_PORT, daemon.address);
+    await http2.ask({ ':authority': 'shop.test', ':path': '/h2?"', 'user-agent': '"\\\x9b', referer: '"}{' });
+    expect(JSON.parse(await daemon.line(/\/h2/))).toMatchObject({
+      ...{ protocol: 'HTTP/2', target: '/h2?"', userAgent: '"\\\ufffd', referer: '"}{' },
     });
     const refusal = await daemon.request('nobody.test', '/x');
     const lines = (await Promise.all([daemon.line(/"target":"\/cart/), daemon.line(/"target":"\/x"/)])).map(
@@ -62,10 +71,19 @@ describe.concurrent('the log', () => {
       endpoint: pod.endpoint,
       attempts: 1,
       requestId: id,
+      userAgent: '"x" \ufffd\\',
+      referer: 'https://a.test/?code=REDACTED',
+      upstreamStatus: 200,
     });
     expect(String(served['host']).toLowerCase()).toMatch(/^shop\.test/);
     expect(Date.parse(String(served['time']))).not.toBeNaN();
-    expect(refused).toMatchObject({ status: 404, host: 'nobody.test', detail: 'no-route', attempts: 0 });
+    expect(refused).toMatchObject({
+      status: 404,
+      host: 'nobody.test',
+      detail: 'no-route',
+      cause: 'NR',
+      attempts: 0,
+    });
     expect(refused).not.toHaveProperty('ingress');
     expect(await daemon.stop()).toBe(0);
     for (const line of daemon.output().trimEnd().split('\n')) expect(() => JSON.parse(line)).not.toThrow();

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { redactTarget } from '../../src/http/redact-target.ts';
+import { CREDENTIALS, Redaction } from '../../src/http/redact-target.ts';
 
 it.each([
   ['/', '/'],
@@ -18,11 +18,23 @@ it.each([
   ['/a?token=a=b&token', '/a?token=REDACTED&token'],
   ['/token=abc', '/token=abc'],
   ['/a?postcode=1&keyword=2', '/a?postcode=1&keyword=2'],
+  ['/a?b=1;token=c;d=2', '/a?b=1;token=REDACTED;d=2'],
+  ['/a?user[password]=c&tokens[]=d&token[]=e', '/a?user[password]=REDACTED&tokens[]=d&token[]=REDACTED'],
+  ['https://shop.test/a?code=1&b=2', 'https://shop.test/a?code=REDACTED&b=2'],
+  ['https://ann:pw@shop.test/a@b', 'https://REDACTED@shop.test/a@b'],
 ])('%s is shown as %s', (target, shown) => {
-  expect(redactTarget(target)).toBe(shown);
+  expect(CREDENTIALS.target(target)).toBe(shown);
 });
 
 it('a long query costs little', () => {
   const target = `/a?${'token'.repeat(20_000)}=x&token=y`;
-  expect(redactTarget(target)).toBe(target.replace(/&token=y$/, '&token=REDACTED'));
+  expect(CREDENTIALS.target(target)).toBe(target.replace(/&token=y$/, '&token=REDACTED'));
+});
+
+it('has names of its own, whole or with any beginning', () => {
+  const redaction = new Redaction(['iban', '*-id']);
+  expect(redaction.target('/a?IBAN=1&customer-id=2&token=3&iban2=4')).toBe(
+    '/a?IBAN=REDACTED&customer-id=REDACTED&token=3&iban2=4',
+  );
+  expect(new Redaction([]).target('/a?token=1')).toBe('/a?token=1');
 });

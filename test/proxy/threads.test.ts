@@ -1,3 +1,4 @@
+import { LOG_ALL } from '../../src/proxy/access-log/log-filter.ts';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -72,7 +73,7 @@ async function startDataPlane(
       healthCheck: null,
       httpsRedirect: null,
       strictTransportSecurity: null,
-      accessLog: 'off',
+      accessLog: { format: 'off', filter: LOG_ALL, redact: [] },
       limitStore,
     },
     addresses: [{ host: address, port: PORT, reusePort: true }],

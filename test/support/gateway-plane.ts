@@ -1,3 +1,4 @@
+import { LOG_ALL } from '../../src/proxy/access-log/log-filter.ts';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -210,7 +211,7 @@ export async function startGatewayPlane(settings: GatewayPlaneSettings = {}): Pr
       healthCheck: null,
       httpsRedirect: null,
       strictTransportSecurity: null,
-      accessLog: 'json',
+      accessLog: { format: 'json', filter: LOG_ALL, redact: [] },
     },
     addresses: [
       { host: address, port: httpPort, reusePort: true },

@@ -27,8 +27,8 @@ export interface Http2Client extends Disposable {
   ): Promise<Http2Response>;
 }
 
-export function http2Client(port: number): Http2Client {
-  const session = connect(`http://127.0.0.1:${port}`);
+export function http2Client(port: number, address = '127.0.0.1'): Http2Client {
+  const session = connect(`http://${address}:${port}`);
   session.on('error', () => undefined);
   return {
     session,

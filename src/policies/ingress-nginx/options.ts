@@ -52,7 +52,8 @@ const NO_TLS_CHOICE =
   'Sessions are resumed by tickets whose keys change twice a day; nothing is sent before the handshake.';
 const STREAMED = 'Bodies are passed on as they arrive and are never written to disk.';
 const CONNECTIONS_KEPT = 'Connections to Pods are kept open, and closed when an endpoint leaves.';
-const FIXED_LOG = 'Lines of the access log have fixed fields, as JSON or text.';
+const LOG_FORMAT =
+  'Lines are written by it, in the escaping that it asks for. Variables that Portico does not know are reported and empty.';
 const LIVE_TIME =
   'A change counts at once, also for clients that wait already; no connection with a request under way is closed for it.';
 const NO_SNIPPETS = 'Snippets are never executed.';
@@ -247,14 +248,20 @@ const GROUPS: Readonly<Record<string, readonly Row[]>> = {
     ],
   ],
   Logs: [
-    ['disable-access-log', flag('--access-log', (value) => (value === 'true' ? 'off' : 'json')), AT_START],
+    ['disable-access-log', SERVED, 'A change counts at once.'],
+    ['log-format-upstream log-format-escape-json log-format-escape-none', SERVED, LOG_FORMAT],
     [
-      'log-format-upstream log-format-escape-json log-format-escape-none log-format-stream access-log-path ' +
-        'access-log-params http-access-log-path stream-access-log-path enable-access-log-for-default-backend',
-      NO_EFFECT,
-      FIXED_LOG,
+      'skip-access-log-urls',
+      SERVED,
+      'Paths are skipped with any query, too; regular expressions behind `~` are found anywhere in path and query.',
     ],
-    ['skip-access-log-urls', MISSED, 'All requests are logged, or none.'],
+    ['log-format-stream', NO_EFFECT, 'Lines of TCP and UDP services have fixed fields.'],
+    [
+      'access-log-path access-log-params http-access-log-path stream-access-log-path',
+      NO_EFFECT,
+      'The log goes to standard output, and never waits for a reader.',
+    ],
+    ['enable-access-log-for-default-backend', NO_EFFECT, 'Requests that no rule takes are logged, too.'],
     ['error-log-path error-log-level', flag('--log-level', () => 'info'), 'The log goes to standard output.'],
   ],
   Annotations: [

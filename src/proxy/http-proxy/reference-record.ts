@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { BackendKey, Route } from '../../routing/table.ts';
 import type { EngineContext } from '../engine.ts';
-import { NO_KEPT_FIELDS } from '../exchange-record.ts';
+import { type KeptFields, NO_KEPT_FIELDS } from '../exchange-record.ts';
 import { NO_ATTEMPTS, OpenAttempt } from '../open-attempt.ts';
 import { type HeaderField, separatorOf } from '../../http/head-edit.ts';
 import type { RequestView } from '../../http/request-view.ts';
@@ -27,7 +27,7 @@ export interface ReferenceRecord {
   requestBytes: number;
   responseBytes: number;
   requestId: string;
-  keptFields: readonly string[];
+  keptFields: KeptFields;
   policy: string;
   droppedFields: number;
   detail: string;

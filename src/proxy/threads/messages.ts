@@ -1,6 +1,6 @@
 import type { StreamTotals } from '../stream/stream-counters.ts';
 import type { MessagePort } from 'node:worker_threads';
-import type { AccessLogFormat } from '../access-log-lines.ts';
+import type { AccessLogSettings } from '../access-log/access-log-lines.ts';
 import type { EngineGauges, ListenAddress } from '../engine.ts';
 import type { Answer, Question } from '../inspector.ts';
 import type { CounterTable } from '../request-metrics.ts';
@@ -46,7 +46,7 @@ export interface ThreadSettings {
   readonly strictTransportSecurity: string | null;
   /** Whether clients get the X-Request-ID of their request. */
   readonly returnRequestId?: boolean;
-  readonly accessLog: AccessLogFormat;
+  readonly accessLog: AccessLogSettings;
   /** How many requests each thread keeps to be shown; none when absent. */
   readonly recentRequests?: number;
   /** Null where every replica counts by itself. */

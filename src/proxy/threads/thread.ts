@@ -5,7 +5,8 @@ import type { ObjectKey } from '../../model/objects.ts';
 import type { SecretData } from '../../model/secret-data.ts';
 import type { EngineFactory } from '../engine.ts';
 import type { EngineName } from './messages.ts';
-import { createAccessLog, isLogged } from '../access-log-lines.ts';
+import { AccessLog } from '../access-log/access-log-lines.ts';
+import { Redaction } from '../../http/redact-target.ts';
 import { PasswordChecks } from '../password-checks.ts';
 import { Subrequests } from '../subrequests/subrequests.ts';
 import type { Hop } from '../subrequests/subrequest-exchange.ts';
@@ -62,11 +63,11 @@ export async function serve(): Promise<void> {
       onAway: (reason) => send({ kind: 'limit-store-away', reason }),
       onBack: () => send({ kind: 'limit-store-back' }),
     });
-  const accessLog = createAccessLog(
-    settings.accessLog,
-    (lines) => send({ kind: 'access-log', lines }),
-    ({ connectionInfo, host }) => listenerAt(table, connectionInfo, host),
-  );
+  const accessLog = new AccessLog(settings.accessLog, {
+    send: (lines) => send({ kind: 'access-log', lines }),
+    listenerOf: ({ connectionInfo, host }) => listenerAt(table, connectionInfo, host),
+    random: Math.random,
+  });
   const externalNames = createExternalNames({
     ask: (name) => send({ kind: 'resolve', name }),
     now: Date.now,
@@ -127,6 +128,7 @@ export async function serve(): Promise<void> {
     gauges: () => engine.gauges(),
     now: Date.now,
     recentRequests: settings.recentRequests ?? 0,
+    redaction: new Redaction(settings.accessLog.redact),
   });
   const streamCounters = new StreamCounters();
   const streamContext: StreamContext = {
@@ -173,11 +175,12 @@ export async function serve(): Promise<void> {
     }),
     policies: (policies) => live.bindPolicies(policies),
     secret: (key) => secrets.get(key),
+    keepFields: (fields, route) => accessLog.keep(fields, route),
     onFault,
     onComplete(exchange) {
       counters.count(exchange);
       inspector.count(exchange);
-      if (isLogged(exchange)) accessLog.write(exchange);
+      accessLog.write(exchange);
     },
     onOutOfDescriptors,
     now: Date.now,
@@ -208,6 +211,7 @@ export async function serve(): Promise<void> {
       engine.close(gone);
       subrequests.retire(gone);
       if (live.adopt(next.globals)) engine.limitsChanged?.();
+      accessLog.adopt(next.globals?.accessLog);
       table = next;
       gatewayPorts.adopt(next);
       tcpServices.adopt(next);

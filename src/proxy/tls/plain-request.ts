@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { localResponse } from '../../http/local-response.ts';
 import type { EngineContext } from '../engine.ts';
+import { NO_KEPT_FIELDS } from '../exchange-record.ts';
 import type { ConnectionInfo } from '../../http/connection-info.ts';
 
 const LINGER_MS = 1_000;
@@ -43,7 +44,7 @@ export function refusePlainRequest(
     responseBytes: made.body.length,
     requestId: '',
     traceId: '',
-    keptFields: [],
+    keptFields: NO_KEPT_FIELDS,
     policy: '',
     droppedFields: 0,
     detail: 'tls-expected',
