@@ -144,13 +144,35 @@ describe('docs/troubleshoot.md', () => {
       const { problems = [] } = parse(readFileSync(join(cases, file), 'utf8')) as { problems?: string[] };
       for (const line of problems) reasons.add(line.split(' ')[1] ?? '');
     }
-    const [, table = ''] = page.split('## Every problem, by its reason');
-    const listed = table
+    const table = reasonsBelow('## Every problem, by its reason');
+    const ofGateways = reasonsBelow('## Every problem of Gateway API');
+    expect(table.filter((reason) => !reasons.has(reason))).toEqual([]);
+    expect([...reasons].filter((reason) => ![...table, ...ofGateways].includes(reason))).toEqual([]);
+  });
+
+  test('has every reason for which a condition of Gateway API is False', () => {
+    const folder = join(ROOT, 'src/routing/gateway');
+    const source = readdirSync(folder)
+      .map((file) => readFileSync(join(folder, file), 'utf8'))
+      .join('');
+    const table = reasonsBelow('## Every problem of Gateway API');
+    expect(table.filter((reason) => !source.includes(`'${reason}'`))).toEqual([]);
+    // What sums up the conditions of listeners, what passes, and what is True.
+    const others =
+      /^(?:ListenersNot\w+|Pending|Programmed|ConfigurationChanged|OverlappingHostnames|Assigned|Host\w+)$/;
+    const given = [...source.matchAll(/reason: '([A-Z]\w+)'/g)].map(([, reason = '']) => reason);
+    expect(given.filter((reason) => !others.test(reason) && !table.includes(reason))).toEqual([]);
+  });
+
+  /** The reasons in the table below a heading. */
+  function reasonsBelow(heading: string): readonly string[] {
+    const [, section = ''] = page.split(`${heading}\n`);
+    const [table = ''] = section.split('\n## ');
+    return table
       .split('\n')
       .flatMap((line) => [...(line.split('|')[1] ?? '').matchAll(/`([A-Za-z]+)`/g)])
-      .map(([, reason]) => reason);
-    expect(listed.toSorted()).toEqual([...reasons].toSorted());
-  });
+      .map(([, reason = '']) => reason);
+  }
 
   test('quotes what Portico says', () => {
     const folder = join(ROOT, 'src');

@@ -2,6 +2,7 @@ import type { CompiledBackend } from '../backends.ts';
 import type { HostCertificate } from '../certificates.ts';
 import type { Claims, NamespaceUse } from '../ingress/claims.ts';
 import { type CompiledGateways, NO_GATEWAYS } from './compile-gateways.ts';
+import type { RoutesLeftOut } from '../gateway/host-table.ts';
 import type { CompileFault } from './fault.ts';
 import type { GlobBucket } from './glob-bucket.ts';
 import { type HostRegexes, NO_HOST_REGEXES } from './host-regexes.ts';
@@ -50,6 +51,8 @@ export interface Compilation {
   readonly certificatesValidUntil: number;
   /** Of Gateway API. */
   readonly gateways: CompiledGateways;
+  /** By hostname at a port of Gateways (`hostPlace`): the routes of which a part is not served there. */
+  readonly routesLeftOut: ShardedMap<RoutesLeftOut>;
   readonly indexes: Indexes;
   /** What failed in this compilation, for the log: see `InternalError` among the problems. */
   readonly faults: readonly CompileFault[];
@@ -124,6 +127,7 @@ export function emptyCompilation(settings: CompileSettings): Compilation {
     policySecrets: emptyMap(),
     certificatesValidUntil: Infinity,
     gateways: NO_GATEWAYS,
+    routesLeftOut: emptyMap(),
     indexes: {
       ingressesByScope: emptyMap(),
       canariesByScope: emptyMap(),

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
-import { type AffectedDependents, dependentUpdate } from '../../model/dependents.ts';
+import type { AffectedDependents } from '../../model/dependents.ts';
 import { ObjectReader } from '../../model/object-reader.ts';
-import { type Kind, type ObjectKey, namespaceOf } from '../../model/objects.ts';
-import { referenceTo } from '../../model/problem.ts';
+import { type ObjectKey, namespaceOf } from '../../model/objects.ts';
+import type { ObjectReference } from '../../model/problem.ts';
 import { type IndexUpdate, type ReverseIndex, updateIndex } from '../../model/reverse-index.ts';
 import {
   type ShardedMap,
@@ -13,18 +13,24 @@ import {
   get,
   values,
 } from '../../model/sharded-map.ts';
-import { COLLECTIONS, type Snapshot } from '../../model/snapshot.ts';
-import { type BackendTlsPolicyRead, readBackendTlsPolicy } from '../gateway/backend-tls-policies.ts';
-import { type Attachment, attach } from '../gateway/attachment.ts';
+import { EMPTY_SNAPSHOT, type Snapshot } from '../../model/snapshot.ts';
+import type { BackendTlsPolicyRead } from '../gateway/backend-tls-policies.ts';
+import { type Attachment, attach, unattached } from '../gateway/attachment.ts';
 import { type GatewayClassRead, readGatewayClasses } from '../gateway/gateway-classes.ts';
-import { type GatewayRead, type ListenerSetRead, readGateway, readListenerSet } from '../gateway/gateways.ts';
-import { ROUTE_KINDS, type ParentKey, type RouteKey } from '../gateway/kinds.ts';
+import type { GatewayRead, ListenerSetRead } from '../gateway/gateways.ts';
+import type { ParentKey, RouteKey } from '../gateway/kinds.ts';
 import { type ListenerPlan, planListeners } from '../gateway/listener-plan.ts';
-import { type RouteRead, readRoute, unreadRoute } from '../gateway/read-route.ts';
+import type { RouteRead } from '../gateway/read-route.ts';
 import type { CompileSettings } from '../settings.ts';
-import type { RouteKind } from '../table.ts';
 import { admitAttachments } from './admit-attachments.ts';
 import { type CompileFault, faultProblem } from './fault.ts';
+import {
+  type GatewayReading,
+  readBackendTlsPolicies,
+  readGateways,
+  readListenerSets,
+  readRoutes,
+} from './read-gateway-objects.ts';
 
 /** What was worked out of the objects of Gateway API, so that the next compile need not do again what did not change. */
 export interface CompiledGateways {
@@ -48,6 +54,8 @@ export interface CompiledGateways {
   /** Accepted routes by the Services that they name. */
   readonly routesByService: ReverseIndex;
   readonly tlsPolicies: ShardedMap<BackendTlsPolicyRead>;
+  /** BackendTLSPolicies by the Services that they are for. */
+  readonly tlsPoliciesByService: ReverseIndex;
 }
 
 const NO_PLAN: ListenerPlan = { byParent: new Map(), ports: new Map(), gateways: new Map(), sets: new Map() };
@@ -65,6 +73,7 @@ export const NO_GATEWAYS: CompiledGateways = {
   routesByListener: emptyMap(),
   routesByService: emptyMap(),
   tlsPolicies: emptyMap(),
+  tlsPoliciesByService: emptyMap(),
 };
 
 /** A route that is served, is served elsewhere, or otherwise, than before. */
@@ -100,24 +109,29 @@ export function compileGateways(
       ? from.classes
       : reuse(from.classes, readGatewayClasses(snapshot.gatewayClasses, controller));
   if (from === NO_GATEWAYS && classes.size === 0) return { compiled: from, changes: [], dependencyUpdates };
-  const gateways = readGateways(
-    from,
-    classes,
-    before,
+  const reading: GatewayReading = {
+    before: from === NO_GATEWAYS ? EMPTY_SNAPSHOT : before,
     snapshot,
     settings,
     dependents,
     dependencyUpdates,
     faults,
-  );
-  const sets = readSets(from, before, snapshot, settings, dependents, dependencyUpdates, faults);
+  };
+  const gateways = readGateways(from.gateways, from.classes, classes, reading);
+  const sets = readListenerSets(from.sets, reading);
   const labels = new ObjectReader(snapshot, settings).namespaceLabels;
   const sameLabels = before.namespaces === snapshot.namespaces;
   const isSamePlan = gateways === from.gateways && sets === from.sets && sameLabels && from !== NO_GATEWAYS;
   const plan = isSamePlan
     ? from.plan
-    : planListeners([...values(gateways)], [...values(sets)], settings, labels);
-  const routes = readRoutes(from, before, snapshot, settings, dependents, dependencyUpdates, faults);
+    : planSound([...values(gateways)], [...values(sets)], settings, labels, faults);
+  const routes = readRoutes(from.routes, reading);
+  const tlsPolicies = readBackendTlsPolicies(from.tlsPolicies, reading);
+  const tlsPolicyUpdates = [...difference(from.tlsPolicies, tlsPolicies)].map(([key, policy]) => ({
+    member: key,
+    before: servicesOfPolicy(get(from.tlsPolicies, key)),
+    after: servicesOfPolicy(policy),
+  }));
 
   const affected = new Set<string>();
   for (const [key] of difference(from.routes, routes)) affected.add(key);
@@ -132,7 +146,14 @@ export function compileGateways(
     for (const [key, { name }] of entries(routes)) if (namespaces.has(namespaceOf(name))) affected.add(key);
   }
 
-  const attachTo = (route: RouteRead): Attachment => attach(route, plan, labels);
+  const attachTo = (route: RouteRead): Attachment => {
+    try {
+      return attach(route, plan, labels);
+    } catch (error) {
+      faultProblem(route.object, error, faults);
+      return unattached(route, plan);
+    }
+  };
   const { admitted, usesByNamespace } = admitAttachments(from, routes, affected, attachTo);
   const attachments = edit(from.attachments);
   const changes: AttachmentChange[] = [];
@@ -165,7 +186,8 @@ export function compileGateways(
     routesByPlace: updateIndex(from.routesByPlace, placeUpdates),
     routesByListener: updateIndex(from.routesByListener, listenerUpdates),
     routesByService: updateIndex(from.routesByService, serviceUpdates),
-    tlsPolicies: readTlsPolicies(from, before, snapshot, settings, dependents, dependencyUpdates, faults),
+    tlsPolicies,
+    tlsPoliciesByService: updateIndex(from.tlsPoliciesByService, tlsPolicyUpdates),
   };
   return { compiled, changes, dependencyUpdates };
 }
@@ -194,30 +216,8 @@ function servicesOf(attachment: Attachment | undefined): readonly ObjectKey[] {
   return named.map((dependency) => dependency.slice(SERVICE.length));
 }
 
-function readTlsPolicies(
-  from: CompiledGateways,
-  before: Snapshot,
-  snapshot: Snapshot,
-  settings: CompileSettings,
-  dependents: AffectedDependents,
-  updates: IndexUpdate[],
-  faults: CompileFault[],
-): ShardedMap<BackendTlsPolicyRead> {
-  const affected = dependentKeys(dependents, 'BackendTLSPolicy');
-  const earlier = from === NO_GATEWAYS ? emptyMap<never>() : before.backendTlsPolicies;
-  for (const [key] of difference(earlier, snapshot.backendTlsPolicies)) affected.add(key);
-  const policies = edit(from.tlsPolicies);
-  for (const key of affected) {
-    const object = get(snapshot.backendTlsPolicies, key);
-    const last = policies.get(key);
-    const read = (): BackendTlsPolicyRead =>
-      readBackendTlsPolicy(object, new ObjectReader(snapshot, settings));
-    const next = object && contained('BackendTLSPolicy', key, object, read, faults);
-    updates.push(dependentUpdate('Gateway', `BackendTLSPolicy ${key}`, last, next));
-    if (next === undefined) policies.delete(key);
-    else if (!isDeepStrictEqual(last, next)) policies.set(key, next);
-  }
-  return policies.done();
+function servicesOfPolicy(policy: BackendTlsPolicyRead | undefined): readonly ObjectKey[] {
+  return [...new Set(policy?.targets.map(({ service }) => service))];
 }
 
 function listenersOf(attachment: Attachment | undefined): readonly string[] {
@@ -241,134 +241,35 @@ function reuse<T>(before: T, after: T): T {
   return isDeepStrictEqual(before, after) ? before : after;
 }
 
-function readGateways(
-  from: CompiledGateways,
-  classes: CompiledGateways['classes'],
-  before: Snapshot,
-  snapshot: Snapshot,
+/** The plan of all Gateways and ListenerSets; of those that can be planned, where we fail on some. */
+function planSound(
+  gateways: readonly GatewayRead[],
+  sets: readonly ListenerSetRead[],
   settings: CompileSettings,
-  dependents: AffectedDependents,
-  updates: IndexUpdate[],
+  labels: ObjectReader['namespaceLabels'],
   faults: CompileFault[],
-): ShardedMap<GatewayRead> {
-  const affected = dependentKeys(dependents, 'Gateway');
-  for (const [key] of difference(before.gateways, snapshot.gateways)) affected.add(key);
-  if (classes !== from.classes) for (const [key] of entries(snapshot.gateways)) affected.add(key);
-  const gateways = edit(from.gateways);
-  for (const key of affected) {
-    const object = get(snapshot.gateways, key);
-    const last = gateways.get(key);
-    const readIt = (): GatewayRead => readGateway(key, object, new ObjectReader(snapshot, settings));
-    const read = object && contained('Gateway', key, object, readIt, faults);
-    const next = read && classes.get(read.className)?.rejected === null ? read : undefined;
-    updates.push(dependentUpdate('Gateway', `Gateway ${key}`, last, next));
-    if (next === undefined) gateways.delete(key);
-    else if (!isDeepStrictEqual(last, next)) gateways.set(key, next);
-  }
-  return gateways.done();
-}
-
-function readSets(
-  from: CompiledGateways,
-  before: Snapshot,
-  snapshot: Snapshot,
-  settings: CompileSettings,
-  dependents: AffectedDependents,
-  updates: IndexUpdate[],
-  faults: CompileFault[],
-): ShardedMap<ListenerSetRead> {
-  const affected = dependentKeys(dependents, 'ListenerSet');
-  for (const [key] of difference(before.listenerSets, snapshot.listenerSets)) affected.add(key);
-  if (from === NO_GATEWAYS) for (const [key] of entries(snapshot.listenerSets)) affected.add(key);
-  const sets = edit(from.sets);
-  for (const key of affected) {
-    const object = get(snapshot.listenerSets, key);
-    const last = sets.get(key);
-    const read = (): ListenerSetRead => readListenerSet(key, object, new ObjectReader(snapshot, settings));
-    const next = object && contained('ListenerSet', key, object, read, faults);
-    updates.push(dependentUpdate('Gateway', `ListenerSet ${key}`, last, next));
-    if (next === undefined) sets.delete(key);
-    else if (!isDeepStrictEqual(last, next)) sets.set(key, next);
-  }
-  return sets.done();
-}
-
-function dependentKeys(
-  dependents: AffectedDependents,
-  kind: 'Gateway' | 'ListenerSet' | 'BackendTLSPolicy',
-): Set<ObjectKey> {
-  const keys = new Set<ObjectKey>();
-  for (const key of dependents.Gateway) {
-    if (key.startsWith(`${kind} `)) keys.add(key.slice(kind.length + 1));
-  }
-  return keys;
-}
-
-function readRoutes(
-  from: CompiledGateways,
-  before: Snapshot,
-  snapshot: Snapshot,
-  settings: CompileSettings,
-  dependents: AffectedDependents,
-  updates: IndexUpdate[],
-  faults: CompileFault[],
-): ShardedMap<RouteRead> {
-  const affected = new Map<RouteKey, readonly [RouteKind, ObjectKey]>();
-  for (const kind of ROUTE_KINDS) {
-    const collection = COLLECTIONS[kind];
-    const earlier = from === NO_GATEWAYS ? emptyMap<never>() : before[collection];
-    for (const [key] of difference(earlier, snapshot[collection]))
-      affected.set(`${kind} ${key}`, [kind, key]);
-  }
-  for (const key of dependents.Route) {
-    const space = key.indexOf(' ');
-    affected.set(key as RouteKey, [key.slice(0, space) as RouteKind, key.slice(space + 1)]);
-  }
-  const routes = edit(from.routes);
-  for (const [key, [kind, name]] of affected) {
-    const object = get(snapshot[COLLECTIONS[kind]], name);
-    const last = routes.get(key);
-    const next = object && isolated(kind, name, object, snapshot, settings, faults);
-    updates.push(dependentUpdate('Route', key, last, next));
-    if (next === undefined) routes.delete(key);
-    else if (!isDeepStrictEqual(last, next)) routes.set(key, next);
-  }
-  return routes.done();
-}
-
-/** An object that we fail on is as if it were not there; the others are read. */
-function contained<T>(
-  kind: Kind,
-  key: ObjectKey,
-  object: unknown,
-  read: () => T,
-  faults: CompileFault[],
-): T | undefined {
+): ListenerPlan {
+  const plan = (some: readonly GatewayRead[], theirs: readonly ListenerSetRead[]): ListenerPlan =>
+    planListeners(some, theirs, settings, labels);
   try {
-    return read();
-  } catch (error) {
-    faultProblem(referenceTo(kind, key, object), error, faults);
-    return undefined;
+    return plan(gateways, sets);
+  } catch {
+    // Which one it is shows when each is planned by itself.
+    const sound = gateways.filter((each) => isSound(each.object, () => plan([each], []), faults));
+    const soundSets = sets.filter((set) => {
+      const parents = sound.filter(({ key }) => key === set.gateway);
+      return isSound(set.object, () => plan(parents, [set]), faults);
+    });
+    return plan(sound, soundSets);
   }
 }
 
-/** A route that we fail on is not served; the others are. */
-function isolated(
-  kind: RouteKind,
-  name: ObjectKey,
-  object: unknown,
-  snapshot: Snapshot,
-  settings: CompileSettings,
-  faults: CompileFault[],
-): RouteRead {
-  const objects = new ObjectReader(snapshot, settings);
+function isSound(object: ObjectReference, attempt: () => unknown, faults: CompileFault[]): boolean {
   try {
-    return readRoute(kind, name, object, objects, settings);
+    attempt();
+    return true;
   } catch (error) {
-    const reference = referenceTo(kind, name, object);
-    return {
-      ...unreadRoute(kind, name, object, objects),
-      problems: [faultProblem(reference, error, faults)],
-    };
+    faultProblem(object, error, faults);
+    return false;
   }
 }

@@ -1,8 +1,16 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { ClientAuth } from '../../policies/client-certificate.ts';
 import { type IndexUpdate, updateIndex } from '../../model/reverse-index.ts';
-import { type ShardedMap, difference, edit, emptyMap, get, values } from '../../model/sharded-map.ts';
-import { hostTable } from '../gateway/host-table.ts';
+import {
+  type MapEdit,
+  type ShardedMap,
+  difference,
+  edit,
+  emptyMap,
+  get,
+  values,
+} from '../../model/sharded-map.ts';
+import { type HostTable, type RoutesLeftOut, hostTable } from '../gateway/host-table.ts';
 import type { PlannedPort } from '../gateway/listener-plan.ts';
 import type { Listener } from '../gateway/listeners.ts';
 import { ownerOf, portCertificates } from '../gateway/port-table.ts';
@@ -27,6 +35,8 @@ export interface CompiledPorts {
   readonly streams: ReadonlyMap<string, StreamRoute>;
   /** The hostnames of each port that routes are attached to, whether they are served there or not. */
   readonly hostnamesByPort: ReverseIndex;
+  /** By `hostPlace`: the routes of which a part is not served there; no entry where there is none. */
+  readonly leftOut: ShardedMap<RoutesLeftOut>;
   /** What ports use: Secrets with certificates, and policies for clients. */
   readonly secretUpdates: readonly IndexUpdate[];
   readonly clientUpdates: readonly IndexUpdate[];
@@ -37,6 +47,7 @@ export interface PortsBefore {
   readonly ports: ShardedMap<GatewayPort>;
   readonly gateways: CompiledGateways;
   readonly hostnamesByPort: ReverseIndex;
+  readonly leftOut: ShardedMap<RoutesLeftOut>;
 }
 
 /** Works out again the hostnames at each port whose routes changed; all those of a port whose listeners did. */
@@ -74,6 +85,7 @@ export function compilePorts(
   }
 
   const ports = edit(from.ports);
+  const leftOut = edit(from.leftOut);
   const secretUpdates: IndexUpdate[] = [];
   const clientUpdates: IndexUpdate[] = [];
   const clientPolicies = new Map<string, ClientAuth>();
@@ -81,7 +93,9 @@ export function compilePorts(
     const plan = planned.get(key);
     const before = ports.get(key);
     const isHttp = plan?.carrier === 'http' || plan?.carrier === 'tls';
-    const after = plan && isHttp ? portOf(key, plan, before, hostnames, gateways, faults) : undefined;
+    for (const hostname of hostnames) leftOut.delete(hostPlace(key, hostname));
+    const after =
+      plan && isHttp ? portOf(key, plan, before, hostnames, gateways, leftOut, faults) : undefined;
     const member = `Port ${key}`;
     secretUpdates.push({ member, before: secretsOf(before), after: secretsOf(after) });
     clientUpdates.push({ member, before: policyIdsOf(before), after: policyIdsOf(after) });
@@ -95,6 +109,7 @@ export function compilePorts(
     ports: ports.done(),
     streams: streamsOf(gateways),
     hostnamesByPort,
+    leftOut: leftOut.done(),
     secretUpdates,
     clientUpdates,
     clientPolicies,
@@ -112,6 +127,7 @@ function portOf(
   before: GatewayPort | undefined,
   affected: ReadonlySet<string>,
   gateways: CompiledGateways,
+  leftOut: MapEdit<RoutesLeftOut>,
   faults: CompileFault[],
 ): GatewayPort {
   const hosts = edit(before?.hosts ?? emptyMap<HostRoutes>());
@@ -126,7 +142,8 @@ function portOf(
     }
     const secret = plan.clientSecrets.get(owner.id) ?? null;
     const next = isolated(owner, hostname, attached, secret, faults);
-    if (!isDeepStrictEqual(last, next)) hosts.set(hostKey(hostname), next);
+    if (!isDeepStrictEqual(last, next.routes)) hosts.set(hostKey(hostname), next.routes);
+    if (next.leftOut.size > 0) leftOut.set(hostPlace(key, hostname), next.leftOut);
   }
   const certificates = portCertificates(plan);
   return {
@@ -159,7 +176,7 @@ function isolated(
   attached: readonly Attachment[],
   clientSecret: string | null,
   faults: CompileFault[],
-): HostRoutes {
+): HostTable {
   try {
     return hostTable(
       owner,

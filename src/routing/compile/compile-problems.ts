@@ -1,7 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Compilation } from './compilation.ts';
 import { controllerBackend } from './compile-backends.ts';
-import type { AttachmentChange, CompiledGateways } from './compile-gateways.ts';
+import { type AttachmentChange, type CompiledGateways, placesOf } from './compile-gateways.ts';
+import type { Attachment } from '../gateway/attachment.ts';
+import type { Fault, RouteKey } from '../gateway/kinds.ts';
 import {
   classProblems,
   gatewayProblems,
@@ -22,7 +24,7 @@ import {
 } from '../../model/problem.ts';
 import { referenceProblems } from '../references.ts';
 import { scopeKind } from '../scope.ts';
-import { type ShardedMap, edit, entries, get } from '../../model/sharded-map.ts';
+import { type ShardedMap, difference, edit, entries, get } from '../../model/sharded-map.ts';
 import type { BackendKey } from '../table.ts';
 
 type Compiled = Omit<Compilation, 'problems' | 'faults'> & { readonly faults: CompileFault[] };
@@ -71,18 +73,35 @@ export function compileProblems(
     for (const { object } of from.classes.problems) problems.delete(describeObject(object));
     for (const found of compiled.classes.problems) put(describeObject(found.object), [found]);
   }
-  putGatewayProblems(from.gateways, compiled.gateways, attachmentChanges, put);
+  const routes = new Set<RouteKey>(attachmentChanges.map(({ route }) => route));
+  for (const [place] of difference(from.routesLeftOut, compiled.routesLeftOut)) {
+    for (const { routesLeftOut } of [from, compiled])
+      for (const route of get(routesLeftOut, place)?.keys() ?? []) routes.add(route);
+  }
+  for (const route of routes) {
+    const attachment = get(compiled.gateways.attachments, route);
+    put(route, attachment ? routeProblems(attachment, leftOutOf(attachment, compiled.routesLeftOut)) : []);
+  }
+  putGatewayProblems(from.gateways, compiled.gateways, put);
   return problems.done();
 }
 
-/** Those of the objects of Gateway API that changed, or beside which others did. */
+/** Why parts of a route are not served at some hostnames. */
+function leftOutOf(attachment: Attachment, leftOut: Compilation['routesLeftOut']): readonly Fault[] {
+  if (leftOut.size === 0) return [];
+  const faults = placesOf(attachment).flatMap(
+    (place) => get(leftOut, place)?.get(attachment.route.key) ?? [],
+  );
+  // Several ports may have the same hostname.
+  return [...new Map(faults.map((fault) => [fault.message, fault])).values()];
+}
+
+/** Those of the classes, Gateways and ListenerSets that changed, or beside which others did. */
 function putGatewayProblems(
   before: CompiledGateways,
   after: CompiledGateways,
-  changes: readonly AttachmentChange[],
   put: (owner: string, found: readonly Problem[]) => void,
 ): void {
-  for (const { route, after: attachment } of changes) put(route, attachment ? routeProblems(attachment) : []);
   if (before === after) return;
   for (const name of before.classes.keys()) put(`GatewayClass ${name}`, []);
   for (const [name, each] of after.classes) put(`GatewayClass ${name}`, classProblems(each));

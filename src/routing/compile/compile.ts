@@ -43,7 +43,12 @@ export function compile(snapshot: Snapshot, given: CompileSettings, previous?: C
   const { claims, changes, usesByNamespace } = admitClaims(from, asked, read.changes);
   const gateways = compileGateways(from.gateways, from.snapshot, snapshot, settings, dependents, faults);
   const ports = compilePorts(
-    { ports: from.table.ports, gateways: from.gateways, hostnamesByPort: from.indexes.hostnamesByPort },
+    {
+      ports: from.table.ports,
+      gateways: from.gateways,
+      hostnamesByPort: from.indexes.hostnamesByPort,
+      leftOut: from.routesLeftOut,
+    },
     gateways.compiled,
     gateways.changes,
     faults,
@@ -125,6 +130,7 @@ export function compile(snapshot: Snapshot, given: CompileSettings, previous?: C
     policySecrets: policySecrets.data,
     certificatesValidUntil: certificates.validUntil,
     gateways: gateways.compiled,
+    routesLeftOut: ports.leftOut,
     indexes,
     faults,
   };

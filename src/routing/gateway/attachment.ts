@@ -5,7 +5,7 @@ import type { Fault } from './kinds.ts';
 import type { ListenerPlan, PlannedListener } from './listener-plan.ts';
 import { allowsNamespace } from './namespace-rule.ts';
 import type { ParentRef } from './parent-refs.ts';
-import type { RouteRead } from './read-route.ts';
+import { FAILED, type RouteRead } from './read-route.ts';
 
 /** What became of a route at the parents of ours that it names. */
 export interface Attachment {
@@ -46,6 +46,14 @@ export function rejectAttachment(attachment: Attachment, fault: Fault): Attachme
     listeners: [],
   }));
   return { ...attachment, parents, hosts: [], places: new Set() };
+}
+
+/** The attachment of a route that we fail on. */
+export function unattached(route: RouteRead, { byParent }: ListenerPlan): Attachment {
+  const parents = route.parents
+    .filter(({ parent }) => parent !== null && byParent.has(parent))
+    .map((ref) => ({ ref, rejected: FAILED, listeners: [] }));
+  return { route, parents, hosts: [], places: new Set(), use: 0 };
 }
 
 /** Hostnames of a route that are compared with those of listeners: 16 hostnames, 32 parents, 64 listeners each. */

@@ -1,5 +1,5 @@
 import type { Dependency, ObjectReader } from '../../model/object-reader.ts';
-import { type ObjectKey, objectKey } from '../../model/objects.ts';
+import { type GatewayResource, type ObjectKey, objectKey } from '../../model/objects.ts';
 import { isSubdomain } from '../../model/names.ts';
 import { type ObjectReference, referenceTo } from '../../model/problem.ts';
 import { readCaBundle } from '../../model/secrets.ts';
@@ -35,6 +35,7 @@ export interface BackendTlsTarget {
 
 const MAX_TARGETS = 16;
 const MAX_NAMES = 5;
+const MAX_CA_REFS = 8;
 
 export function readBackendTlsPolicy(policy: unknown, objects: ObjectReader): BackendTlsPolicyRead {
   const key = objectKey(policy as { metadata?: null });
@@ -64,10 +65,30 @@ export function readBackendTlsPolicy(policy: unknown, objects: ObjectReader): Ba
   };
 }
 
-/** Whether a policy is for a Service (by its name): cheaper to see than to read, and few are. */
-export function isForService(policy: unknown, name: string): boolean {
-  const targets = asArray(asObject(asObject(policy)['spec'])['targetRefs']).slice(0, MAX_TARGETS);
-  return targets.some((target) => asObject(target)['name'] === name);
+const policiesByService = new WeakMap<
+  readonly GatewayResource[],
+  ReadonlyMap<unknown, readonly GatewayResource[]>
+>();
+
+/** Those policies of a namespace that are for a Service (by its name). They are indexed once, however many refs ask. */
+export function policiesForService(
+  policies: readonly GatewayResource[],
+  name: string,
+): readonly GatewayResource[] {
+  let byService = policiesByService.get(policies);
+  if (!byService) {
+    const found = new Map<unknown, GatewayResource[]>();
+    for (const policy of policies) {
+      const targets = asArray(asObject(asObject(policy)['spec'])['targetRefs']).slice(0, MAX_TARGETS);
+      for (const service of new Set(targets.map((target) => asObject(target)['name']))) {
+        const others = found.get(service);
+        if (others) others.push(policy);
+        else found.set(service, [policy]);
+      }
+    }
+    policiesByService.set(policies, (byService = found));
+  }
+  return byService.get(name) ?? [];
 }
 
 /** Null for what is none. */
@@ -107,7 +128,7 @@ function readCa(
   }
   let pem = '';
   let unresolved: Fault | null = null;
-  for (const { group = '', kind, name } of references.map(asObject)) {
+  for (const { group = '', kind, name } of references.slice(0, MAX_CA_REFS).map(asObject)) {
     if (group !== '' || kind !== 'ConfigMap') {
       const message = `CA certificates are read from a ConfigMap, not from ${quote(kind)}: correct caCertificateRefs.`;
       unresolved ??= { reason: 'InvalidKind', message };
@@ -144,7 +165,7 @@ export function policyFor(
   return (port === '' ? undefined : oldestFirst.find(isFor(port))) ?? oldestFirst.find(isFor('')) ?? null;
 }
 
-/** The older policy that has one of its targets; null where it has all of them for itself. */
+/** The oldest policy that has one of its targets and is older; null where it has all of them for itself. */
 export function conflictOf(
   policy: BackendTlsPolicyRead,
   others: readonly BackendTlsPolicyRead[],
@@ -153,5 +174,6 @@ export function conflictOf(
     other.targets.some(({ service, port }) =>
       policy.targets.some((target) => target.service === service && target.port === port),
     );
-  return others.find((other) => byPolicyAge(other, policy) < 0 && isSame(other)) ?? null;
+  const [oldest = null] = others.filter(isSame).toSorted(byPolicyAge);
+  return oldest !== null && byPolicyAge(oldest, policy) < 0 ? oldest : null;
 }

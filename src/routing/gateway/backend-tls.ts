@@ -2,7 +2,7 @@ import type { ObjectReader } from '../../model/object-reader.ts';
 import { namespaceOf } from '../../model/objects.ts';
 import type { PolicyConfigs } from '../../policies/registry.ts';
 import type { BackendRef, RefOwner } from './backend-refs.ts';
-import { isForService, policyFor, readBackendTlsPolicy } from './backend-tls-policies.ts';
+import { policiesForService, policyFor, readBackendTlsPolicy } from './backend-tls-policies.ts';
 
 /**
  * How a Service port is spoken to: HTTP/2 for the calls of a GRPCRoute, TLS where a BackendTLSPolicy says so. `unusable`
@@ -16,7 +16,7 @@ export function backendPolicies(
   const isHttp2 = kind === 'GRPCRoute' || appProtocol === 'kubernetes.io/h2c' || appProtocol === 'grpc';
   const namespace = namespaceOf(service);
   const name = service.slice(namespace.length + 1);
-  const policies = objects.backendTlsPolicies(namespace).filter((each) => isForService(each, name));
+  const policies = policiesForService(objects.backendTlsPolicies(namespace), name);
   const policy =
     policies.length === 0
       ? null

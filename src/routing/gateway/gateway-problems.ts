@@ -43,8 +43,8 @@ function listenerProblems(
   );
 }
 
-/** Of a route that names a parent of ours. */
-export function routeProblems({ route, parents }: Attachment): readonly Problem[] {
+/** Of a route that names a parent of ours; `leftOut` is why parts of it are not served at some hostnames. */
+export function routeProblems({ route, parents }: Attachment, leftOut: readonly Fault[]): readonly Problem[] {
   const { object, dropped, unresolved } = route;
   const rejected = parents.flatMap(({ ref, rejected: fault }) =>
     fault === null ? [] : [told(object, `spec.parentRefs[${route.parents.indexOf(ref)}]`, fault)],
@@ -55,6 +55,7 @@ export function routeProblems({ route, parents }: Attachment): readonly Problem[
     ...rejected,
     ...(isServed && dropped !== null ? [told(object, 'spec.rules', dropped)] : []),
     ...(unresolved === null ? [] : [told(object, 'spec.rules', unresolved)]),
+    ...leftOut.map((fault) => told(object, 'spec.rules', fault)),
   ];
 }
 

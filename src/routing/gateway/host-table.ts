@@ -4,17 +4,29 @@ import { type PathSlot, pathTree } from '../path-tree.ts';
 import { type HostPatterns, type HostRoutes, type PatternEntry, type Route, UNVERIFIABLE } from '../table.ts';
 import { type ObjectKey, namespaceOf } from '../../model/objects.ts';
 import { policySet } from '../../policies/policy-set.ts';
+import type { Fault, RouteKey } from './kinds.ts';
 import type { Listener } from './listeners.ts';
 import type { RuleClaim } from './route-rules.ts';
 import { type RouteRead, byAge } from './read-route.ts';
 
-/** The routes of one hostname of a listener, from the routes that are attached to it there. */
+/** The routes of one hostname of a listener. */
+export interface HostTable {
+  readonly routes: HostRoutes;
+  /** The routes of which a part is too much for the hostname, and is not served there. */
+  readonly leftOut: RoutesLeftOut;
+}
+
+/** By `HTTPRoute namespace/name`. */
+export type RoutesLeftOut = ReadonlyMap<RouteKey, Fault>;
+
+/** From the routes that are attached to a listener at one of its hostnames. */
 export function hostTable(
   listener: Listener,
   hostname: string,
   routes: readonly RouteRead[],
   clientSecret: ObjectKey | null,
-): HostRoutes {
+): HostTable {
+  const leftOut = new Map<RouteKey, Fault>();
   const oldestFirst = [...routes].sort(byAge);
   const claims = oldestFirst.flatMap((route, age) =>
     route.claims.map((claim) => ({
@@ -23,7 +35,11 @@ export function hostTable(
     })),
   );
   // What is too much is cut by age: a younger route takes no place of an older one, however well it would rank.
-  const ranked = claims.slice(0, TENANT_LIMITS.pathsPerHost).sort(byPrecedence);
+  for (const { age } of claims.splice(TENANT_LIMITS.pathsPerHost)) {
+    const route = oldestFirst[age];
+    if (route) leftOut.set(route.key, tooManyPaths(hostname));
+  }
+  const ranked = claims.sort(byPrecedence);
   const plain = ranked.filter(({ claim }) => claim.route.pattern === undefined);
   const patterns = ranked.filter(({ claim }) => claim.route.pattern !== undefined);
   /** By route, its place in the list. */
@@ -33,11 +49,11 @@ export function hostTable(
   const paths = pathTree(linkPlaces(plain, link));
   const stream = oldestFirst.find(({ kind }) => kind === 'TLSRoute')?.stream ?? null;
   const { tlsMode, protocol, clients } = listener;
-  return {
+  const routesOfHost: HostRoutes = {
     host: hostname,
     namespace: listener.namespace,
     paths,
-    ...(patterns.length > 0 && { patterns: linkPatterns(patterns, oldestFirst, link) }),
+    ...(patterns.length > 0 && { patterns: linkPatterns(patterns, oldestFirst, link, hostname, leftOut) }),
     ...(linked.size > 0 && { linked: [...linked.keys()] }),
     defaultRoute: null,
     ...(clients !== null && {
@@ -56,6 +72,21 @@ export function hostTable(
       }),
     },
   };
+  return { routes: routesOfHost, leftOut };
+}
+
+function tooManyPaths(hostname: string): Fault {
+  const message = `A host may have ${TENANT_LIMITS.pathsPerHost} paths, and with the older routes at ${describeHostname(hostname)} they are more: what is beyond is not served there; remove matches, or use another host.`;
+  return { reason: 'HostTooManyPaths', message };
+}
+
+function patternsTooLarge(hostname: string): Fault {
+  const message = `The regular expressions of a namespace on one host may have ${TENANT_LIMITS.patternsSizePerHostAndNamespace} instructions, and those at ${describeHostname(hostname)} have more: what is beyond is not served there; use fewer or simpler ones, or another host.`;
+  return { reason: 'HostPatternsTooLarge', message };
+}
+
+function describeHostname(hostname: string): string {
+  return hostname === '' ? 'all hosts of the listener' : `"${hostname}"`;
 }
 
 /** The route as it is served where endpoints with TLS are shown a certificate. */
@@ -158,6 +189,8 @@ function linkPatterns(
   ranked: readonly Ranked[],
   oldestFirst: readonly RouteRead[],
   link: Link,
+  hostname: string,
+  leftOut: Map<RouteKey, Fault>,
 ): HostPatterns {
   const ages = new Map(oldestFirst.map(({ name }, age) => [name, age]));
   const byNamespace = Map.groupBy(ranked, ({ claim }) => namespaceOf(claim.route.ingress));
@@ -172,7 +205,12 @@ function linkPatterns(
       const pattern = route?.pattern;
       if (!route || !pattern) return [];
       size += pattern.size;
-      return size > TENANT_LIMITS.patternsSizePerHostAndNamespace ? [] : [{ pattern, route }];
+      if (size <= TENANT_LIMITS.patternsSizePerHostAndNamespace) return [{ pattern, route }];
+      for (const { age } of same) {
+        const owner = oldestFirst[age];
+        if (owner) leftOut.set(owner.key, patternsTooLarge(hostname));
+      }
+      return [];
     });
     return {
       namespace,

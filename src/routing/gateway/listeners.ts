@@ -63,6 +63,7 @@ export const NO_VALIDATION: FrontendValidation = { standard: undefined, ofPort: 
 
 const MAX_CERTIFICATES = 64;
 const MAX_LISTENERS = 64;
+const MAX_CA_REFS = 16;
 
 /** The listeners of a Gateway or ListenerSet, each read by itself. */
 export function readListeners(
@@ -264,7 +265,7 @@ function readClients(validation: unknown, from: Owner, objects: ObjectReader): C
   if (references.length === 0) return NO_CLIENTS;
   const faults: Fault[] = [];
   let caCertificates = '';
-  for (const reference of references) {
+  for (const reference of references.slice(0, MAX_CA_REFS)) {
     const read = readCa(reference, from, objects);
     if (typeof read === 'string') caCertificates += read;
     else faults.push(read);

@@ -107,6 +107,12 @@ function notRestrictable(kind: RouteKind): Fault {
   return { reason: 'UnsupportedValue', message };
 }
 
+/** Why a route is rejected that we fail on. */
+export const FAILED: Fault = {
+  reason: 'UnsupportedValue',
+  message: 'Portico failed on this route; the log of Portico says more.',
+};
+
 /** A route that nothing is served of. */
 export function unreadRoute(
   kind: RouteKind,
@@ -116,7 +122,6 @@ export function unreadRoute(
 ): RouteRead {
   const object = referenceTo(kind, name, route);
   const spec = asObject(asObject(route)['spec']);
-  const message = 'Portico failed on this route; the log of Portico says more.';
   return {
     key: `${kind} ${name}`,
     kind,
@@ -128,7 +133,7 @@ export function unreadRoute(
     hostnames: [],
     claims: [],
     stream: null,
-    rejected: { reason: 'UnsupportedValue', message },
+    rejected: FAILED,
     dropped: null,
     unresolved: null,
     backends: [],

@@ -67,7 +67,8 @@ describe('what routes cost', () => {
     const theirs = Array.from({ length: 40 }, (_, n) =>
       route('HTTPRoute', 'b', `theirs-${n}`, 2021, { rules: [{ matches }] }),
     );
-    const { table } = compiled(gateway([HTTP]), ours, ...theirs);
+    const compilation = compiled(gateway([HTTP]), ours, ...theirs);
+    const { table } = compilation;
     const connectionInfo = { tls: false, portKey: portKey('', 80) };
     const decision = decide(table, { method: 'GET', target: '/a', host: 'x.example', connectionInfo });
     // It names no backend.
@@ -76,6 +77,24 @@ describe('what routes cost', () => {
       reason: 'backend-invalid',
       route: { ingress: 'a/ours' },
     });
+    // 5,000 paths are one of ours, 39 times 128 and 7 more.
+    const told = listProblems(compilation).filter(({ code }) => code === 'HostTooManyPaths');
+    expect(told.map(({ object }) => object?.name)).toEqual(['theirs-9']);
+  });
+
+  it('tells the route whose regular expressions are too much for a host, until it is alone there', () => {
+    const patterned = (name: string, year: number) => {
+      const matches = Array.from({ length: 90 }, (_, n) => ({
+        path: { type: 'RegularExpression', value: `/${name}${n}[a-z]{120}` },
+      }));
+      return route('HTTPRoute', 'b', name, year, { rules: [{ matches }] });
+    };
+    const told = (compilation: ReturnType<typeof compile>) =>
+      listProblems(compilation).filter(({ code }) => code === 'HostPatternsTooLarge');
+    const both = compiled(gateway([HTTP]), patterned('old', 2020), patterned('young', 2021));
+    expect(told(both).map(({ object }) => object?.name)).toEqual(['young']);
+    const alone = read([gateway([HTTP]), patterned('young', 2021)]);
+    expect(told(compile(alone, SETTINGS, both))).toEqual([]);
   });
 
   const matches = Array.from({ length: 128 }, (_, n) => ({ path: { value: `/p${n}` } }));
