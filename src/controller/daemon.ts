@@ -11,6 +11,7 @@ import type { LogSink } from './log-sink.ts';
 import { localAddresses } from './local-addresses.ts';
 import { createChangeLog } from './change-log.ts';
 import { createProblemLog } from './problem-log.ts';
+import type { PortFacts } from '../routing/gateway/serving-facts.ts';
 import type { Publisher } from '../publish/publisher.ts';
 import { endPublishing, openPublishing } from './publishing.ts';
 import { type OpenedCluster, openSource } from './open-source.ts';
@@ -140,8 +141,8 @@ function serve(parts: Parts, { config, env, log: { logger } }: DaemonOptions): S
     if (dataPlane.draining() || !cluster) return;
     // A cached snapshot is good enough to serve from, but not to publish.
     const compilation = () => (source.cached?.() ? null : reconciler.compilation());
-    const portFailures = (): ReadonlyMap<string, string> => dataPlane.portFailures();
-    publisher = openPublishing({ config, env, cluster, compilation, portFailures, logger });
+    const portFacts = (): PortFacts => dataPlane.portFacts();
+    publisher = openPublishing({ config, env, cluster, compilation, portFacts, logger });
   });
   void dataPlane.listening.then(
     ([port, httpsPort]) => {

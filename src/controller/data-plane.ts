@@ -34,7 +34,7 @@ export interface DataPlane extends Pick<
   | 'report'
   | 'inspect'
   | 'portFailures'
-  | 'isPortBound'
+  | 'portFacts'
   | 'forget'
   | 'drain'
 > {
@@ -176,7 +176,7 @@ export function startDataPlane(options: DataPlaneOptions): DataPlane {
     report: () => threads.report(),
     inspect: (question) => threads.inspect(question),
     portFailures: () => threads.portFailures(),
-    isPortBound: (key) => threads.isPortBound(key),
+    portFacts: () => threads.portFacts(),
     forget: (ingresses) => threads.forget(ingresses),
     draining: () => draining,
     async drain(timeoutMs) {

@@ -10,6 +10,7 @@ import { LEASE_TIMES, type LeaseTimes } from '../publish/lease.ts';
 import { Publisher, leaseNameOf } from '../publish/publisher.ts';
 import type { AddressesFrom } from '../publish/status-addresses.ts';
 import type { Compilation } from '../routing/compile/compile.ts';
+import type { PortFacts } from '../routing/gateway/serving-facts.ts';
 import type { OpenedCluster } from './open-source.ts';
 
 export interface PublishingOptions {
@@ -17,8 +18,8 @@ export interface PublishingOptions {
   readonly env: NodeJS.ProcessEnv;
   readonly cluster: OpenedCluster;
   readonly compilation: () => Compilation | null;
-  /** Ports of Gateways that cannot be bound: see `PublishOptions`. */
-  readonly portFailures: () => ReadonlyMap<string, string>;
+  /** As `PublishOptions.portFacts`. */
+  readonly portFacts: () => PortFacts | null;
   readonly logger: Logger;
 }
 
@@ -29,7 +30,7 @@ const END_TIMEOUT_MS = 5_000;
 
 /** Starts writing to the cluster, if this process should; says in one line if it does not. */
 export function openPublishing(options: PublishingOptions): Publisher | null {
-  const { config, env, cluster, compilation, portFailures, logger } = options;
+  const { config, env, cluster, compilation, portFacts, logger } = options;
   const { publish } = config;
   const inPod = runsInPod(env);
   const asked = publish.addresses.length > 0 || publish.service !== null;
@@ -62,7 +63,7 @@ export function openPublishing(options: PublishingOptions): Publisher | null {
     addresses,
     events: publish.events,
     compilation,
-    portFailures,
+    portFacts,
     now: Date.now,
   });
 }

@@ -5,7 +5,9 @@ import { difference, entries, get } from '../model/sharded-map.ts';
 import { COLLECTIONS } from '../model/snapshot.ts';
 import { type UntypedObject, asArray, asObject } from '../model/untyped.ts';
 import type { Compilation } from '../routing/compile/compile.ts';
-import type { ServingFacts } from '../routing/gateway/conditions.ts';
+import { opensPorts } from '../routing/gateway/conditions.ts';
+import type { ServingFacts } from '../routing/gateway/serving-facts.ts';
+import type { ParentKey } from '../routing/gateway/kinds.ts';
 import { isSameStatus } from './gateway-status.ts';
 import type { Leadership } from './leadership.ts';
 import type { LogOnce } from './log-once.ts';
@@ -28,6 +30,7 @@ export interface GatewayStatusUpdaterOptions {
 
 const WRITES_PER_SECOND = 50;
 const WRITES_AT_ONCE = 100;
+const OPENING_PATIENCE_MS = 3_000;
 
 /**
  * Keeps the status of the objects of Gateway API as the compilation and the data plane say, for as long as this process is the
@@ -40,6 +43,8 @@ export class GatewayStatusUpdater {
   /** What was written to which version, until the watch shows another version. */
   readonly #written = new Map<string, { readonly version: string; readonly text: string }>();
   readonly #resting = new Set<string>();
+  /** Since when ports of a Gateway or ListenerSet are about to be opened. */
+  readonly #openingSince = new Map<string, number>();
   /** Null before it is known where clients reach the nodes. */
   #facts: ServingFacts | null = null;
   #last: Compilation | null = null;
@@ -92,12 +97,16 @@ export class GatewayStatusUpdater {
       for (const [key] of entries(after.gateways)) this.#queue.add(`Gateway ${key}`);
       for (const key of after.plan.sets.keys()) this.#queue.add(`ListenerSet ${key}`);
     }
-    for (const [service] of difference(before.routesByService, after.routesByService)) {
-      this.#addPolicies(namespaceOf(service), after);
-    }
+    const services = new Set<ObjectKey>();
+    for (const [service] of difference(before.routesByService, after.routesByService)) services.add(service);
     // One policy is in the way of another, or no longer.
     for (const [key] of difference(before.tlsPolicies, after.tlsPolicies)) {
-      this.#addPolicies(namespaceOf(key), after);
+      for (const { service } of [before, after].flatMap((each) => get(each.tlsPolicies, key)?.targets ?? []))
+        services.add(service);
+    }
+    for (const service of services) {
+      for (const key of get(after.tlsPoliciesByService, service) ?? [])
+        this.#queue.add(`BackendTLSPolicy ${key}`);
     }
     for (const [listener] of difference(before.routesByListener, after.routesByListener)) {
       this.#queue.add(listener.slice(0, listener.lastIndexOf('/')));
@@ -108,12 +117,6 @@ export class GatewayStatusUpdater {
     for (const kind of STATUS_KINDS) {
       for (const [key] of entries(compilation.snapshot[COLLECTIONS[kind]]))
         if (this.#concerns(kind, key, compilation)) this.#queue.add(`${kind} ${key}`);
-    }
-  }
-
-  #addPolicies(namespace: string, { tlsPolicies }: Compilation['gateways']): void {
-    for (const [key] of entries(tlsPolicies)) {
-      if (namespaceOf(key) === namespace) this.#queue.add(`BackendTLSPolicy ${key}`);
     }
   }
 
@@ -140,8 +143,10 @@ export class GatewayStatusUpdater {
     if (!state || !object || this.#facts === null) {
       this.#written.delete(key);
       this.#contention.forget(key);
+      this.#openingSince.delete(key);
       return null;
     }
+    if (this.#awaitsPorts(key, state, this.#facts)) return null;
     const time = `${new Date(now()).toISOString().slice(0, 'yyyy-mm-ddThh:mm:ss'.length)}Z`;
     const wanted = wantedStatus(key, state, this.#facts, time);
     if (wanted === null || isSameStatus(object.status, wanted)) return null;
@@ -154,6 +159,22 @@ export class GatewayStatusUpdater {
       return null;
     }
     return () => this.#write(key, object, wanted, text);
+  }
+
+  /** What is about to be opened is told of when it is, unless that takes long. */
+  #awaitsPorts(key: StatusKey, { gateways }: Compilation, facts: ServingFacts): boolean {
+    const [kind] = splitStatusKey(key);
+    if (kind !== 'Gateway' && kind !== 'ListenerSet') return false;
+    if (!opensPorts(key as ParentKey, gateways, facts)) {
+      this.#openingSince.delete(key);
+      return false;
+    }
+    const nowMs = this.#options.clock.monotonicMs();
+    const sinceMs = this.#openingSince.get(key) ?? nowMs;
+    this.#openingSince.set(key, sinceMs);
+    const leftMs = sinceMs + OPENING_PATIENCE_MS - nowMs;
+    if (leftMs > 0) this.#rest(key, leftMs);
+    return leftMs > 0;
   }
 
   async #write(key: StatusKey, object: unknown, status: UntypedObject, text: string): Promise<Outcome> {

@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import type { Compilation } from '../routing/compile/compile.ts';
 import type { ApiCall } from '../kubernetes/api-request.ts';
 import type { Log } from '../kubernetes/log.ts';
@@ -8,7 +7,7 @@ import { type EventRecorder, startEventRecorder } from './event-recorder.ts';
 import type { LeaseTimes } from './lease.ts';
 import { Elector } from './leader.ts';
 import { OwnedIngresses } from './owned-ingresses.ts';
-import type { ServingFacts } from '../routing/gateway/conditions.ts';
+import type { PortFacts, ServingFacts } from '../routing/gateway/serving-facts.ts';
 import { GatewayStatusUpdater } from './gateway-status-updater.ts';
 import { StatusUpdater } from './status-updater.ts';
 import type { Leadership } from './leadership.ts';
@@ -41,8 +40,8 @@ export interface PublishOptions {
   readonly events: boolean;
   /** The latest compilation; null until there is one. */
   readonly compilation: () => Compilation | null;
-  /** Ports of Gateways that cannot be bound, by `portKey` or `streamKey`, with the system's error. */
-  readonly portFailures: () => ServingFacts['portFailures'];
+  /** What became of the ports of Gateways: another object after each change. Null where no data plane is asked. */
+  readonly portFacts: () => PortFacts | null;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
@@ -72,7 +71,7 @@ export class Publisher {
   readonly #owned = new OwnedIngresses();
   readonly #elector: Elector;
   #latest: Compilation | null = null;
-  #portFailures: ServingFacts['portFailures'] = new Map();
+  #portFacts: PortFacts | null = null;
   #nodeAddresses: ServingFacts['nodeAddresses'] | null = null;
   #writers: Writers | null = null;
   #cancelCheck: () => void = () => {};
@@ -129,7 +128,7 @@ export class Publisher {
 
   #setFacts(gateways: GatewayStatusUpdater | undefined): void {
     if (this.#nodeAddresses === null) return;
-    gateways?.setFacts({ nodeAddresses: this.#nodeAddresses, portFailures: this.#portFailures });
+    gateways?.setFacts({ nodeAddresses: this.#nodeAddresses, ports: this.#portFacts });
   }
 
   #publish(latest: Compilation, affected: Iterable<ObjectKey>): void {
@@ -141,15 +140,15 @@ export class Publisher {
 
   #check(): void {
     const latest = this.#options.compilation();
+    const ports = this.#options.portFacts();
+    if (ports !== this.#portFacts) {
+      this.#portFacts = ports;
+      this.#setFacts(this.#writers?.status?.gateways);
+    }
     if (latest && latest !== this.#latest) {
       const affected = this.#owned.advance(latest);
       this.#latest = latest;
       this.#publish(latest, affected);
-    }
-    const failures = this.#options.portFailures();
-    if (!isDeepStrictEqual(failures, this.#portFailures)) {
-      this.#portFailures = new Map(failures);
-      this.#setFacts(this.#writers?.status?.gateways);
     }
     this.#cancelCheck = this.#options.clock.setTimeout(() => this.#check(), CHECK_EVERY_MS);
   }

@@ -4,13 +4,13 @@ import { type UntypedObject, asObject } from '../model/untyped.ts';
 import type { Compilation } from '../routing/compile/compile.ts';
 import {
   type ListenerStatus,
-  type ServingFacts,
   classConditions,
   gatewayStatus,
   listenerSetStatus,
   routeStatus,
   tlsPolicyStatus,
 } from '../routing/gateway/conditions.ts';
+import type { ServingFacts } from '../routing/gateway/serving-facts.ts';
 import { SUPPORTED_FEATURES } from '../routing/gateway/features.ts';
 import { GROUP, isRouteKind } from '../routing/gateway/kinds.ts';
 import { type StatusContext, type WantedEntry, mergeConditions, mergeEntries } from './gateway-status.ts';

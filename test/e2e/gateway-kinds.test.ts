@@ -31,14 +31,33 @@ const GATEWAY: readonly ApiObject[] = [
     apiVersion,
     kind: 'HTTPRoute',
     metadata: { namespace: 'default', name: 'web' },
-    spec: { parentRefs: [{ name: 'web' }], rules: [{ backendRefs: [{ name: 'shop', port: 80 }] }] },
+    spec: {
+      parentRefs: [{ name: 'web' }],
+      rules: [
+        { backendRefs: [{ name: 'shop', port: 80 }] },
+        {
+          matches: [{ path: { value: '/theirs' } }],
+          backendRefs: [{ name: 'shop', namespace: 'theirs', port: 80 }],
+        },
+      ],
+    },
   },
 ];
+const GRANT: ApiObject = {
+  apiVersion,
+  kind: 'ReferenceGrant',
+  metadata: { namespace: 'theirs', name: 'grant' },
+  spec: {
+    from: [{ group: 'gateway.networking.k8s.io', kind: 'HTTPRoute', namespace: 'default' }],
+    to: [{ group: '', kind: 'Service' }],
+  },
+};
 
 /** The status of a response at the port of the Gateway; 0 when it is closed. */
-function askGateway({ address }: Daemon): Promise<number> {
+function askGateway({ address }: Daemon, path = '/'): Promise<number> {
   return new Promise((resolve) => {
-    const request: ClientRequest = get({ host: address, port: GATEWAY_PORT, agent: false }, (response) => {
+    const options = { host: address, port: GATEWAY_PORT, path, agent: false };
+    const request: ClientRequest = get(options, (response) => {
       response.resume();
       resolve(response.statusCode ?? 0);
     });
@@ -46,10 +65,12 @@ function askGateway({ address }: Daemon): Promise<number> {
   });
 }
 
-test('Gateway API is installed and deleted, and requests to Ingresses notice nothing', async () => {
+test('Gateway API is installed and deleted, a grant comes and goes, and requests to Ingresses notice nothing', async () => {
   await using cluster = await scriptedCluster();
   await using pod = await startPod('pod');
-  await cluster.apply(...siteObjects({ host: 'shop.test', name: 'shop', endpoints: [pod.endpoint] }));
+  const site = { host: 'shop.test', name: 'shop', endpoints: [pod.endpoint] };
+  const [, ...theirs] = siteObjects({ ...site, namespace: 'theirs' });
+  await cluster.apply(...siteObjects(site), ...theirs);
   await using daemon = startDaemon({ args: [...cluster.args] });
   await daemon.ready();
   const watched = async (): Promise<string[]> => {
@@ -72,6 +93,16 @@ test('Gateway API is installed and deleted, and requests to Ingresses notice not
   await eventually(async () => (await askGateway(daemon)) === 0, daemon.exited);
   await eventually(async () => (await watched()).join() === others.join(), daemon.exited);
   await install();
+
+  // What another namespace allows lasts as long as it does.
+  const asksTheirs = (status: number): Promise<void> =>
+    eventually(async () => (await askGateway(daemon, '/theirs')) === status, daemon.exited);
+  await asksTheirs(500);
+  cluster.api.apply(GRANT);
+  await asksTheirs(200);
+  cluster.api.delete('ReferenceGrant', 'theirs/grant');
+  await asksTheirs(500);
+  expect(await askGateway(daemon)).toBe(200);
 
   const { answered, failures } = await load.stop();
   expect(failures).toEqual([]);

@@ -19,8 +19,6 @@ import {
   startApiServer,
 } from '../support/api-server.ts';
 
-const NO_FAILURES: ReadonlyMap<string, string> = new Map();
-
 /** Several publishers in front of one scripted API server, in memory unless said, with time in the hands of the test. */
 export interface PublisherHarness extends AsyncDisposable {
   readonly api: ApiServer;
@@ -42,6 +40,8 @@ export interface PublisherHarness extends AsyncDisposable {
 export interface ReplicaOptions extends Partial<Omit<PublishOptions, 'compilation' | 'identity'>> {
   readonly ingressClass?: string;
   readonly controllerName?: string;
+  /** Gateway API is watched and served where it is installed. */
+  readonly gatewayController?: string;
 }
 
 export interface Replica {
@@ -138,9 +138,23 @@ export async function startPublisherHarness(options: ApiServerOptions = {}): Pro
     idle,
     async addReplica(
       name,
-      { ingressClass = 'portico', controllerName = 'portico.dev/ingress-controller', ...more } = {},
+      {
+        ingressClass = 'portico',
+        controllerName = 'portico.dev/ingress-controller',
+        gatewayController,
+        ...more
+      } = {},
     ) {
       const connection = memory?.connect() ?? (await connect(api, new FakeClock()));
+      const settings: CompileSettings = {
+        ingressClass,
+        controllerName,
+        ...(gatewayController !== undefined && { gatewayController }),
+        watchIngressWithoutClass: false,
+        defaultBackend: null,
+        allowLoopback: false,
+        now: Date.UTC(2026, 0, 1),
+      };
       const source = new ClusterSource(
         {
           api: connection,
@@ -148,18 +162,11 @@ export async function startPublisherHarness(options: ApiServerOptions = {}): Pro
           clock: new FakeClock(),
           random: () => 0.5,
           log: () => {},
+          ...(gatewayController !== undefined && { naming: settings }),
         },
         () => {},
       );
       await source.synced;
-      const settings: CompileSettings = {
-        ingressClass,
-        controllerName,
-        watchIngressWithoutClass: false,
-        defaultBackend: null,
-        allowLoopback: false,
-        now: Date.UTC(2026, 0, 1),
-      };
       let compilation: Compilation | null = null;
       const latest = (): Compilation => {
         if (compilation?.snapshot !== source.snapshot())
@@ -192,7 +199,7 @@ export async function startPublisherHarness(options: ApiServerOptions = {}): Pro
         addresses: { kind: 'fixed', addresses: [{ ip: '203.0.113.7' }] },
         events: false,
         compilation: latest,
-        portFailures: () => NO_FAILURES,
+        portFacts: () => null,
         now: Date.now,
         ...more,
       });

@@ -23,7 +23,7 @@ kind: HTTPRoute
 metadata: { name: web, namespace: shop }
 spec: { parentRefs: [{ name: main }] }
 `;
-const facts = { nodeAddresses: [], portFailures: new Map() };
+const facts = { nodeAddresses: [], ports: null };
 
 it.each(['before', 'after'])('writes every status when the nodes are known %s the routes', async (when) => {
   const clock = new FakeClock();

@@ -41,7 +41,7 @@ const compilation = compile(snapshotOf(parseManifests(MANIFESTS)), {
 });
 const facts = {
   nodeAddresses: [{ type: 'IPAddress', value: '192.0.2.7' }],
-  portFailures: new Map(),
+  ports: null,
 } as const;
 
 /** `Accepted False/NoMatchingParent 7` */
@@ -91,7 +91,10 @@ it('tells a route of each of its parents that is ours, and leaves those of other
 });
 
 it('says of a port that cannot be bound why it is not served', () => {
-  const failed = { ...facts, portFailures: new Map([[':80', 'EADDRINUSE']]) };
+  const failed = {
+    ...facts,
+    ports: { failures: new Map([[':80', 'EADDRINUSE']]), bound: new Set<string>() },
+  };
   const [http] = asArray(wantedStatus('Gateway shop/main', compilation, failed, NOW)?.['listeners']);
   expect(conditionsOf(http)[0]).toBe('Accepted False/PortUnavailable 3');
 });

@@ -6,7 +6,7 @@ import type { Compilation } from '../../src/routing/compile/compile.ts';
 
 const FACTS = {
   nodeAddresses: [{ type: 'IPAddress', value: '192.0.2.1' }],
-  portFailures: new Map(),
+  ports: null,
 } as const;
 
 /** The conditions of every object of Gateway API as the goldens show them: `Accepted` where it is True, else why not. */

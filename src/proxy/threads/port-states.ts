@@ -1,4 +1,5 @@
 import type { PortState } from '../listener/port-state.ts';
+import type { PortFacts } from '../../routing/gateway/serving-facts.ts';
 
 /** What became of the ports of Gateways and services on all data-plane threads. */
 export class PortStates<Thread> {
@@ -6,10 +7,18 @@ export class PortStates<Thread> {
   readonly #ports = new Map<string, Map<Thread, string | null>>();
   #failures: ReadonlyMap<string, string> = new Map();
   readonly #bound = new Set<string>();
+  /** Null after a change. */
+  #facts: PortFacts | null = null;
 
   /** Why ports cannot be listened on, by their keys: a code of the system, of any thread that failed. Another map with each change. */
   get failures(): ReadonlyMap<string, string> {
     return this.#failures;
+  }
+
+  /** All of it. Another object after each change. */
+  get facts(): PortFacts {
+    this.#facts ??= { failures: this.#failures, bound: new Set(this.#bound) };
+    return this.#facts;
   }
 
   /** Whether every thread came to listen on it. While one that died is replaced, the others do. */
@@ -43,6 +52,7 @@ export class PortStates<Thread> {
   }
 
   #update(key: string, states: ReadonlyMap<Thread, string | null>, count: number): void {
+    this.#facts = null;
     const failure = [...states.values()].find((code) => code !== null) ?? undefined;
     if (failure !== this.#failures.get(key)) {
       const others = [...this.#failures].filter(([other]) => other !== key);

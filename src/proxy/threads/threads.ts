@@ -22,6 +22,7 @@ import type { SecretData } from '../../model/secret-data.ts';
 import type { KeyPair } from '../../model/secrets.ts';
 import { type ShardedMap, difference, emptyMap } from '../../model/sharded-map.ts';
 import { PortStates } from './port-states.ts';
+import type { PortFacts } from '../../routing/gateway/serving-facts.ts';
 import type { RouteTable } from '../../routing/table.ts';
 import { type MapUpdate, copyableTable, tableUpdate } from '../../routing/table-update.ts';
 
@@ -90,6 +91,8 @@ export interface Threads {
   ): Promise<readonly Inspected<K>[]>;
   /** Why ports of Gateways and services cannot be listened on, by their keys in the table. Another map with each change. */
   portFailures(): ReadonlyMap<string, string>;
+  /** What became of those ports. Another object after each change. */
+  portFacts(): PortFacts;
   /** Whether every thread listens on a port of a Gateway or service, by its key in the table. */
   isPortBound(key: string): boolean;
   /** Drops the counters of Ingresses that are gone. */
@@ -258,6 +261,10 @@ class DataPlaneThreads implements Threads {
 
   portFailures(): ReadonlyMap<string, string> {
     return this.#portStates.failures;
+  }
+
+  portFacts(): PortFacts {
+    return this.#portStates.facts;
   }
 
   isPortBound(key: string): boolean {

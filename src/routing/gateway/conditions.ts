@@ -1,14 +1,15 @@
-import { type ObjectKey, namespaceOf } from '../../model/objects.ts';
-import { get, values } from '../../model/sharded-map.ts';
+import type { ObjectKey } from '../../model/objects.ts';
+import { get } from '../../model/sharded-map.ts';
 import type { CompiledGateways } from '../compile/compile-gateways.ts';
 import { type PortKey, type RouteKind, streamKey } from '../table.ts';
 import type { Attachment } from './attachment.ts';
 import { type BackendTlsPolicyRead, conflictOf } from './backend-tls-policies.ts';
 import type { GatewayClassRead } from './gateway-classes.ts';
 import type { GatewayRead, ListenerSetRead } from './gateways.ts';
-import { type Fault, GROUP } from './kinds.ts';
+import { type Fault, GROUP, type ParentKey } from './kinds.ts';
 import type { PlannedListener } from './listener-plan.ts';
 import { carrierOf } from './port-claims.ts';
+import type { GatewayAddress, ServingFacts } from './serving-facts.ts';
 
 /** A condition as it should be; who writes it adds the generation and the time. */
 export interface Condition {
@@ -16,14 +17,6 @@ export interface Condition {
   readonly status: 'True' | 'False';
   readonly reason: string;
   readonly message: string;
-}
-
-/** What is known of the data plane and the nodes, and not of the cluster. */
-export interface ServingFacts {
-  /** Where clients reach the nodes; for Gateways that share their addresses. */
-  readonly nodeAddresses: readonly { readonly type: 'IPAddress' | 'Hostname'; readonly value: string }[];
-  /** Ports that could not be bound, by `portKey` or `streamKey`, and the system's error (EADDRINUSE). */
-  readonly portFailures: ReadonlyMap<string, string>;
 }
 
 export interface ListenerStatus {
@@ -34,7 +27,7 @@ export interface ListenerStatus {
 }
 
 export interface GatewayStatus {
-  readonly addresses: ServingFacts['nodeAddresses'];
+  readonly addresses: readonly GatewayAddress[];
   readonly listeners: readonly ListenerStatus[];
   readonly attachedListenerSets: number;
   readonly conditions: readonly Condition[];
@@ -87,7 +80,7 @@ export function gatewayStatus(
     attachedListenerSets: sets.filter((set) => isSetAccepted(set, gateways, facts)).length,
     conditions: [
       accepting,
-      programming(accepting, planned?.fault ?? null, addresses.length),
+      programming(accepting, planned?.fault ?? null, addresses.length, listeners),
       resolution(gateway.unresolved ?? unresolvedListener(listeners)),
       ...(gateway.allowsInsecureFallback ? [INSECURE] : []),
     ],
@@ -112,7 +105,12 @@ function acceptance(rejected: Fault | null, bad: number, all: number): Condition
   return { type: 'Accepted', status, reason: 'ListenersNotValid', message };
 }
 
-function programming(accepting: Condition, address: Fault | null, addresses: number): Condition {
+function programming(
+  accepting: Condition,
+  address: Fault | null,
+  addresses: number,
+  listeners: readonly ListenerStatus[],
+): Condition {
   const type = 'Programmed';
   if (accepting.status === 'False') {
     return {
@@ -127,6 +125,7 @@ function programming(accepting: Condition, address: Fault | null, addresses: num
     const message = 'No address of a node is known yet: see --publish-address and --publish-service.';
     return { type, status: 'False', reason: 'AddressNotAssigned', message };
   }
+  if (listeners.some(isPending)) return { type, status: 'False', ...OPENING };
   return { type, status: 'True', reason: 'Programmed', message: 'Its listeners are open on every node.' };
 }
 
@@ -155,19 +154,22 @@ export function listenerSetStatus(
   }
   const planned = gateways.plan.byParent.get(`ListenerSet ${key}`) ?? [];
   const listeners = planned.map((each) => listenerStatus(each, gateways, facts));
-  const bad = listeners.filter(({ conditions }) => isFalse(conditions, 'Programmed')).length;
-  const accepting = acceptance(null, bad, listeners.length);
-  const { status, message } = accepting;
-  const served = 'Its listeners are open on every node.';
-  return {
-    listeners,
-    conditions: [
-      accepting,
-      status === 'True'
-        ? { type: 'Programmed', status, reason: 'Programmed', message: served }
-        : { type: 'Programmed', status, reason: 'ListenersNotValid', message },
-    ],
-  };
+  const unserved = listeners.filter(({ conditions }) => isFalse(conditions, 'Programmed'));
+  const pending = unserved.filter(isPending);
+  const accepting = acceptance(null, unserved.length - pending.length, listeners.length);
+  const notProgrammed: Fault | null =
+    accepting.status === 'False'
+      ? { reason: 'ListenersNotValid', message: accepting.message }
+      : pending.length > 0 && unserved.length === listeners.length
+        ? OPENING
+        : null;
+  const programmed = condition(
+    'Programmed',
+    notProgrammed,
+    'Programmed',
+    'Its listeners are open on every node.',
+  );
+  return { listeners, conditions: [accepting, programmed] };
 }
 
 function isSetAccepted(key: ObjectKey, gateways: CompiledGateways, facts: ServingFacts): boolean {
@@ -184,9 +186,9 @@ function boundAs(listener: PlannedListener['listener'], port: PortKey): string {
 function listenerStatus(
   { listener, conflict, ports, overlaps }: PlannedListener,
   { routesByListener }: CompiledGateways,
-  { portFailures }: ServingFacts,
+  facts: ServingFacts,
 ): ListenerStatus {
-  const failure = ports.map((port) => portFailures.get(boundAs(listener, port))).find(Boolean);
+  const failure = ports.map((port) => facts.ports?.failures.get(boundAs(listener, port))).find(Boolean);
   const unbound: Fault | null = failure
     ? {
         reason: 'PortUnavailable',
@@ -200,7 +202,9 @@ function listenerStatus(
       ? { reason: isConflict ? conflict.reason : 'Invalid', message: 'It is not served: it is not accepted.' }
       : ports.length === 0
         ? ((listener.unresolved && { ...listener.unresolved, reason: 'Invalid' }) ?? NOT_OPEN)
-        : null;
+        : isOpening(listener, ports, facts)
+          ? OPENING
+          : null;
   return {
     name: listener.name,
     supportedKinds: listener.kinds.map((kind) => ({ group: GROUP, kind })),
@@ -214,6 +218,31 @@ function listenerStatus(
     ],
   };
 }
+
+/** Whether threads have not yet said of a port that it is open, or cannot be. */
+function isOpening(
+  listener: PlannedListener['listener'],
+  ports: readonly PortKey[],
+  { ports: known }: ServingFacts,
+): boolean {
+  if (known === null) return false;
+  return ports.some((port) => {
+    const key = boundAs(listener, port);
+    return !known.bound.has(key) && !known.failures.has(key);
+  });
+}
+
+/** Whether ports of a Gateway or ListenerSet are about to be opened, which takes moments. */
+export function opensPorts(parent: ParentKey, { plan }: CompiledGateways, facts: ServingFacts): boolean {
+  const planned = plan.byParent.get(parent) ?? [];
+  return planned.some(({ listener, ports }) => isOpening(listener, ports, facts));
+}
+
+function isPending({ conditions }: ListenerStatus): boolean {
+  return conditions.some(({ type, reason }) => type === 'Programmed' && reason === 'Pending');
+}
+
+const OPENING: Fault = { reason: 'Pending', message: 'Not every thread of Portico listens on its port yet.' };
 
 const NOT_OPEN: Fault = { reason: 'Pending', message: 'Its Gateway has no address to open it on.' };
 
@@ -254,15 +283,15 @@ export interface AncestorStatus {
 
 export function tlsPolicyStatus(
   policy: BackendTlsPolicyRead,
-  { tlsPolicies, routesByService, attachments }: CompiledGateways,
+  { tlsPolicies, tlsPoliciesByService, routesByService, attachments }: CompiledGateways,
 ): AncestorStatus {
   const routes = policy.targets.flatMap(({ service }) => [...(get(routesByService, service) ?? [])]);
   const gateways = routes.flatMap(
     (route) => get(attachments, route)?.hosts.map(({ planned }) => planned.gateway) ?? [],
   );
-  const namespace = namespaceOf(policy.key);
-  const others = [...values(tlsPolicies)].filter(
-    ({ key }) => key !== policy.key && namespaceOf(key) === namespace,
+  const keys = policy.targets.flatMap(({ service }) => [...(get(tlsPoliciesByService, service) ?? [])]);
+  const others = [...new Set(keys)].flatMap((key) =>
+    key === policy.key ? [] : (get(tlsPolicies, key) ?? []),
   );
   const older = conflictOf(policy, others);
   const conflict = older && {
