@@ -8,6 +8,11 @@ export interface RequestContent {
    * subrequest: what is left of a long body is read only when all policies have been asked.
    */
   copy(namespace: string): CopiedContent;
+  /**
+   * A copy of all of it once it has come, with its length; null where there is no room for it. For policies whose config
+   * has the engine read it first (`external-auth-filter`): otherwise it may never come.
+   */
+  whole(namespace: string): Promise<CopiedContent | null>;
 }
 
 /** What a subrequest sends as its body. */
@@ -35,16 +40,19 @@ export interface ContentReader {
   onCopyLost(reason: 'behind' | 'client-gone'): void;
 }
 
+const EMPTY: CopiedContent = {
+  length: 0,
+  waiting: 0,
+  isWhole: true,
+  read() {},
+  next: () => null,
+  rewind: () => true,
+  drop() {},
+};
+
 /** Of a request without a body. */
 export const NO_CONTENT: RequestContent = {
   exists: false,
-  copy: () => ({
-    length: 0,
-    waiting: 0,
-    isWhole: true,
-    read() {},
-    next: () => null,
-    rewind: () => true,
-    drop() {},
-  }),
+  copy: () => EMPTY,
+  whole: () => Promise.resolve(EMPTY),
 };

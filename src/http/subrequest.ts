@@ -38,6 +38,8 @@ export interface SubrequestTarget {
 export interface SubrequestBackend {
   /** The key of the backend. */
   readonly backend: string;
+  /** What a policy says of how it is spoken to, and its Service does not: the same object each time. */
+  readonly transport?: object;
 }
 
 /** Ends one subrequest, if it is still under way. */

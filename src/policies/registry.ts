@@ -15,6 +15,7 @@ import { corsFilter } from './cors-filter.ts';
 import { customHeaders } from './custom-headers.ts';
 import { errorBackend } from './error-backend.ts';
 import { externalAuth } from './external-auth.ts';
+import { externalAuthFilter } from './external-auth-filter.ts';
 import { globalHeaders } from './global-headers.ts';
 import { headerModifier } from './header-modifier.ts';
 import { hostAliases } from './host-aliases.ts';
@@ -78,6 +79,7 @@ export const POLICIES = [
   sourceRanges,
   // access: whatever another server says; before passwords, as in ingress-nginx.
   externalAuth,
+  externalAuthFilter,
   // access: by a password; after whatever tells clients apart for less.
   basicAuth,
   // rewrite: a body that no Pod gets is not asked for before the client may come in.

@@ -1,6 +1,7 @@
 import { originForm } from '../http/path.ts';
 import type { RequestEdit, RequestView } from '../http/request-view.ts';
 import type { Subrequest } from '../http/subrequest.ts';
+import type { AskedBackend } from './asked-backend.ts';
 import { copiedFields } from './copied-fields.ts';
 import { CONTINUE, definePolicy } from './policy.ts';
 
@@ -8,11 +9,10 @@ export interface RequestMirrorConfig {
   readonly mirrors: readonly Mirror[];
 }
 
-export interface Mirror {
+/** The backend that gets copies: one of its endpoints for each. */
+export interface Mirror extends AskedBackend {
   /** Of the route: its limits count. */
   readonly namespace: string;
-  /** The key of the backend that gets copies: one of its endpoints for each. */
-  readonly backend: string;
   /** Which part of the requests is copied: `numerator` of each `denominator`. */
   readonly numerator: number;
   readonly denominator: number;
@@ -68,10 +68,11 @@ function spread({ numerator, denominator }: Mirror): () => boolean {
 const TIMEOUT_MS = 10_000;
 
 /** What an endpoint of the route gets, for another one. */
-function copyOf({ namespace, backend }: Mirror, request: RequestView, edit: RequestEdit): Subrequest {
+function copyOf(to: Mirror, request: RequestView, edit: RequestEdit): Subrequest {
+  const { namespace, backend } = to;
   return {
     namespace,
-    to: { backend },
+    to,
     method: request.method,
     target: edit.target ?? originForm(request.target),
     fields: [...copiedFields(edit.host ?? request.host, request, edit), ...edit.added],

@@ -117,11 +117,14 @@ export class Exchange {
     const { transport } = plan;
     // What the client calls itself lifts no limit by itself.
     if (transport?.grpc && plan.isGrpc) this.#client.isCall(this.#plan.deadlines.timeouts.callerMs);
+    const { gathersAll } = plan;
     this.#body.begin(
       head.framing,
-      head.expectsContinue ? 0 : plan.gatherBytes,
+      head.expectsContinue && !gathersAll ? 0 : plan.gatherBytes,
       transport?.http2 ? this.#engine.context.limits.bufferBytes : 0,
+      gathersAll,
     );
+    if (gathersAll && head.expectsContinue) this.onContinueTimeout();
     const verdict = plan.ask();
     if (!(verdict instanceof Promise)) return this.onVerdict(verdict);
     verdict.then(

@@ -35,6 +35,8 @@ export class ForwardedBody implements RequestContent {
   readonly #copyMemory: CopyMemory;
   /** For other servers than the upstream; null for none, as nearly always. */
   #copies: ContentCopy[] | null = null;
+  /** Who waits for all of it. */
+  #awaiting: (() => void)[] | null = null;
 
   /** `memory` is told what is held of it, but for its copies. */
   constructor(memory: ByteCount, copyMemory: CopyMemory) {
@@ -58,6 +60,19 @@ export class ForwardedBody implements RequestContent {
     return copy;
   }
 
+  whole(namespace: string): Promise<ContentCopy | null> {
+    const { promise, resolve } = Promise.withResolvers<ContentCopy | null>();
+    const give = (): void => {
+      const copy = new ContentCopy(this.#copyMemory, namespace, this.#held.length);
+      copy.add(this.#held.bytes, 0, this.#held.length);
+      copy.end();
+      resolve(copy.isWhole ? copy : null);
+    };
+    if (this.state === 'whole') give();
+    else (this.#awaiting ??= []).push(give);
+    return promise;
+  }
+
   /** No more comes of this read. */
   flushCopies(): void {
     if (this.#copies !== null) for (const copy of this.#copies) copy.flush();
@@ -70,14 +85,16 @@ export class ForwardedBody implements RequestContent {
   /**
    * `gatherBytes`: how much may be gathered; 0 when the client waits for an answer before it sends any.
    * `keepBytes`: how much is kept after it was passed on, for upstreams that may say they did nothing with it.
+   * `gathersAll`: it is gathered although its length is not known; who says so bounds it.
    */
-  begin(framing: Framing, gatherBytes: number, keepBytes: number): void {
+  begin(framing: Framing, gatherBytes: number, keepBytes: number, gathersAll: boolean): void {
     if (framing.kind === 'none') return;
     this.exists = true;
     this.#keepBytes = keepBytes;
     this.#chunked = framing.kind === 'chunked';
     this.#length = framing.kind === 'length' ? framing.length : 0;
-    this.state = !this.#chunked && this.#length <= gatherBytes ? 'gathering' : 'streaming';
+    const isSmall = this.#chunked ? gathersAll : this.#length <= gatherBytes;
+    this.state = isSmall ? 'gathering' : 'streaming';
   }
 
   /** Every byte of the request has come, wherever it is now. */
@@ -129,5 +146,6 @@ export class ForwardedBody implements RequestContent {
     this.state = this.#consumed ? 'sent' : 'whole';
     sink?.done(trailers, this.#chunked);
     if (this.#copies !== null) for (const copy of this.#copies) copy.end();
+    if (this.#awaiting !== null) for (const give of this.#awaiting) give();
   }
 }

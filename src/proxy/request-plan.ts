@@ -84,6 +84,8 @@ export class RequestPlan {
   maxBodyBytes = Number.POSITIVE_INFINITY;
   /** A body with at most so many bytes is read whole before it is sent. */
   gatherBytes: number;
+  /** A policy asks about it: it is read whole before that, whether its length is known or not. */
+  gathersAll = false;
   /** The most bytes that the head of the response may have. */
   maxHeadBytes: number;
   /** How fast the response is sent; null as fast as the client takes it. */
@@ -139,7 +141,15 @@ export class RequestPlan {
     this.decision = decision;
     record.route = route;
     const policies = route === null ? null : route.policies;
-    if (policies !== null) this.#policies = context.policies(policies);
+    if (policies !== null) {
+      this.#policies = context.policies(policies);
+      const askedBytes = policies.configs['external-auth-filter']?.maxBodyBytes ?? 0;
+      if (askedBytes > 0) {
+        this.gathersAll = true;
+        this.gatherBytes = askedBytes;
+        this.maxBodyBytes = askedBytes;
+      }
+    }
     this.#toComplete = this.#policies.onComplete;
     if (policies !== null || this.#policies.onRequest.length > 0)
       record.fields = new HeadText(text(bytes, base, base + head.length));
@@ -152,8 +162,9 @@ export class RequestPlan {
       const { affinity, 'request-body': body, 'response-head': responseHead } = policies.configs;
       this.maxHeadBytes = Math.max(this.maxHeadBytes, responseHead?.maxBytes ?? 0);
       this.responseRate = policies.configs['response-rate'] ?? null;
-      this.maxBodyBytes = body?.maxBytes ?? this.maxBodyBytes;
-      this.gatherBytes = Math.min(this.gatherBytes, body?.gatherBytes ?? this.gatherBytes);
+      this.maxBodyBytes = Math.min(this.maxBodyBytes, body?.maxBytes ?? this.maxBodyBytes);
+      if (!this.gathersAll)
+        this.gatherBytes = Math.min(this.gatherBytes, body?.gatherBytes ?? this.gatherBytes);
       this.callTimeoutMs = policies.configs['request-timeout']?.totalMs ?? null;
       if (affinity !== undefined) this.#beginSession(decision);
     }

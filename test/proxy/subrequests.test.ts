@@ -5,6 +5,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import {
   Cancellation,
   type Subrequest,
+  type SubrequestBackend,
   type SubrequestOutcome,
   type SubrequestTarget,
 } from '../../src/http/subrequest.ts';
@@ -48,7 +49,7 @@ function sender(
   limits: Partial<SubrequestLimits> = {},
   allowLoopback = true,
   now = Date.now,
-  chooseEndpoint: (backend: string) => Hop | null = () => null,
+  chooseEndpoint: (to: SubrequestBackend) => Hop | null = () => null,
 ) {
   const names = createExternalNames({
     ask: ({ host, namespace }) =>
@@ -250,8 +251,8 @@ test('a backend of the table is asked at one of its endpoints', async () => {
   const { port } = await server((_, response) => void response.end());
   const state = endpointState({ address: '127.0.0.1', port });
   const transport = { http2: false, grpc: false, tls: null };
-  const requests = sender({}, true, Date.now, (backend) =>
-    backend === 'shop/auth:80' ? { state, transport } : null,
+  const requests = sender({}, true, Date.now, (to) =>
+    to.backend === 'shop/auth:80' ? { state, transport } : null,
   );
   expect(failure(await requests.send({ ...request(port), to: { backend: 'shop/auth:80' } }))).toBe(
     'status 200',

@@ -19,6 +19,8 @@ export interface Deviation {
 
 const CHUNKED = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n';
 
+const BODY_TOO_LARGE = 'a body that is larger than the server gets is 413, and reaches nobody';
+
 export const deviations: readonly Deviation[] = [
   readsStrictly('blanks after chunk sizes', `${CHUNKED}5   \r\nhello\r\n0 \t\r\n\r\n`),
   readsStrictly('blanks before chunk sizes', `${CHUNKED}   5\r\nhello\r\n   0\r\n\r\n`),
@@ -118,6 +120,25 @@ export const deviations: readonly Deviation[] = [
       expect(await proxy.exchange(0)).toMatchObject({ status: 501, attempts: 0 });
     },
   },
+  ...['the server gets the whole body, however it comes, and the Pod, too', BODY_TOO_LARGE].map(
+    (behaviour): Deviation => ({
+      engine: 'http-proxy',
+      behaviour,
+      reason: 'http-proxy pipes the request of node:http, which gives its body once: the client gets 501',
+      async instead(create) {
+        await using pod = await recordingUpstream();
+        const config = { namespace: 'default', prefix: '', allowedHeaders: [], responseHeaders: null };
+        const policies = {
+          'external-auth-filter': { ...config, to: { backend: 'default/auth.test:80' }, maxBodyBytes: 10 },
+        };
+        await using proxy = await startProxy(create, [{ ports: [pod.port], policies }]);
+        using client = await rawClient(proxy.port);
+        client.send(request('POST', '/', 'hello'));
+        expect((await client.message()).status).toBe(501);
+        expect(pod.connections).toHaveLength(0);
+      },
+    }),
+  ),
 ];
 
 /** With `insecureHTTPParser` it would read more than these bytes of a pod, and more than is safe. */

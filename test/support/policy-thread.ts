@@ -5,17 +5,19 @@ import { passwordMatches } from '../../src/passwords/password-hash.ts';
 import { createExternalNames } from '../../src/proxy/balance/external-names.ts';
 import { STRICT } from '../../src/proxy/http1/leniency.ts';
 import { DEFAULT_LIMITS } from '../../src/proxy/limits.ts';
-import { Subrequests } from '../../src/proxy/subrequests/subrequests.ts';
+import { Subrequests, type SubrequestsSettings } from '../../src/proxy/subrequests/subrequests.ts';
 
 /** What policies have of a thread: the time, some Secrets, limits that nobody shares, and servers on the loopback to ask. */
 export function policyThread(
   now: () => number,
   secret: PolicyThread['secret'] = () => undefined,
   clusterLimits: PolicyThread['clusterLimits'] = null,
+  chooseEndpoint: SubrequestsSettings['chooseEndpoint'] = () => null,
 ): PolicyThread {
   const names = createExternalNames({ ask: () => {}, now });
   const subrequests = new Subrequests({
     names,
+    chooseEndpoint,
     rules: { allowLoopback: true },
     now: Date.now,
     upstreams: DEFAULT_LIMITS,

@@ -24,6 +24,7 @@ import {
   type WeightedBackend,
 } from '../../src/routing/table.ts';
 import type { SecretData } from '../../src/model/secret-data.ts';
+import { askedTransport } from '../../src/proxy/subrequests/asked-transport.ts';
 import { policyThread } from './policy-thread.ts';
 import { type Sockets, chooseSockets } from '../../src/proxy/sockets/sockets.ts';
 import { soon } from './until.ts';
@@ -202,7 +203,16 @@ export async function startProxy(
       for (const look of waiting) look();
     },
     policies: policyBinder(
-      policyThread(now, (key) => settings.secrets?.get(key), settings.clusterLimits),
+      policyThread(
+        now,
+        (key) => settings.secrets?.get(key),
+        settings.clusterLimits,
+        (to) => {
+          const backend = get(table.backends, to.backend);
+          const state = backend && endpoints.choose(backend, 'round-robin', [], '', 0);
+          return backend && state ? { state, transport: askedTransport(to, backend) } : null;
+        },
+      ),
       settings.everywhere,
       settings.modules,
     ),

@@ -1,15 +1,12 @@
 import type { HeaderField } from '../../http/head-edit.ts';
-import { type PolicyRefusal, redirectTo, refusal } from '../../http/local-response.ts';
 import type { MatchedRule, RequestEdit, RequestView } from '../../http/request-view.ts';
 import type { SubrequestOutcome } from '../../http/subrequest.ts';
 import { type Template, renderTemplate } from '../../http/variables.ts';
 import { type BoundPolicy, CONTINUE, type PolicyThread, type Verdict } from '../policy.ts';
 import { type AuthAnswer, AuthCache } from './auth-cache.ts';
+import { CHALLENGE, redirect, redirected, refuse, unauthenticated, valuesOf } from './auth-refusal.ts';
 import { authRequest, namesOfOwnFields } from './auth-request.ts';
 import type { ExternalAuthConfig } from './external-auth-config.ts';
-
-/** What is passed on to a client that may not pass. */
-const CHALLENGE = 'www-authenticate';
 
 /** Asks the server of a config about each request, and does what it says. */
 export function authorizer(config: ExternalAuthConfig, thread: PolicyThread): BoundPolicy {
@@ -82,15 +79,11 @@ function verdictOf(
     return CONTINUE;
   }
   if (status === 401 || status === 403) return notAllowed(status, fields, config.signIn, request);
-  const [location] = valuesOf(fields, 'location');
-  if (config.isOurs && REDIRECTS.has(status) && location !== undefined) return redirect(status, location);
-  return refuse('auth-failed', request, []);
+  return (config.isOurs ? redirected(status, fields) : null) ?? refuse('auth-failed', request);
 }
 
-const REDIRECTS: ReadonlySet<number> = new Set([302, 303, 307]);
-
 function failed({ isOurs }: ExternalAuthConfig, request: RequestView): Verdict {
-  return refuse(isOurs ? 'auth-unavailable' : 'auth-failed', request, []);
+  return refuse(isOurs ? 'auth-unavailable' : 'auth-failed', request);
 }
 
 function notAllowed(
@@ -99,26 +92,7 @@ function notAllowed(
   signIn: Template | null,
   request: RequestView,
 ): Verdict {
-  if (status === 403) return refuse('unauthorized', request, []);
+  if (status === 403) return refuse('unauthorized', request);
   if (signIn !== null) return redirect(302, renderTemplate(signIn, request));
-  const challenges = valuesOf(fields, CHALLENGE).map((value): HeaderField => [CHALLENGE, value]);
-  return refuse('unauthenticated', request, challenges);
-}
-
-function redirect(status: number, location: string): Verdict {
-  const safe = location.replaceAll(/[^\x21-\x7e]/g, encodeURIComponent);
-  const response = redirectTo(status, safe);
-  return {
-    kind: 'respond',
-    response: { ...response, fields: [...response.fields, ['cache-control', 'no-store']] },
-    detail: 'unauthenticated',
-  };
-}
-
-function refuse(reason: PolicyRefusal, request: RequestView, fields: readonly HeaderField[]): Verdict {
-  return { kind: 'respond', response: refusal(reason, request, fields), detail: reason };
-}
-
-function valuesOf(fields: readonly HeaderField[], name: string): readonly string[] {
-  return fields.filter(([each]) => each === name).map(([, value]) => value);
+  return unauthenticated(fields, request);
 }

@@ -101,6 +101,10 @@ export function planRequest(context: EngineContext, request: IncomingMessage, re
   record.keptFields = context.keepFields?.(fields, decision.route) ?? NO_KEPT_FIELDS;
   const policies = context.policies(decision.route?.policies ?? null);
   const asked = policiesToAsk(decision, policies);
+  // It cannot give back a body that it has read for a policy.
+  const readsBody = (decision.route?.policies?.configs['external-auth-filter']?.maxBodyBytes ?? 0) > 0;
+  if (readsBody && head.body !== 'none')
+    return { kind: 'refuse', reason: 'protocol-not-supported', head, policies, asked: [] };
   if (decision.kind === 'refuse') return { kind: 'refuse', reason: decision.reason, head, policies, asked };
   if (decision.kind === 'redirect') return { ...decision, head, policies, asked };
   const { route, backend, canary } = decision;

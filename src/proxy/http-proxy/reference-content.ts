@@ -31,6 +31,11 @@ export class ReferenceContent implements RequestContent {
     return copy;
   }
 
+  /** Never asked for: a route that wants it is answered with 501. */
+  whole(): Promise<null> {
+    return Promise.resolve(null);
+  }
+
   /** Null in chunks. */
   get #length(): number | null {
     const { rawHeaders } = this.#request;

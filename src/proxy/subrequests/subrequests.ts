@@ -2,6 +2,7 @@ import { type SecureContext, createSecureContext } from 'node:tls';
 import { isIP } from 'node:net';
 import type {
   Subrequest,
+  SubrequestBackend,
   SubrequestFailure,
   SubrequestOutcome,
   SubrequestTarget,
@@ -30,7 +31,7 @@ export interface SubrequestsSettings {
   /** What connections are made of; sockets of Node when absent. */
   readonly sockets?: Sockets;
   /** An endpoint of a backend of the table, and how it is spoken to; null when there is none. */
-  chooseEndpoint?(backend: string): Hop | null;
+  chooseEndpoint?(to: SubrequestBackend): Hop | null;
   /** Milliseconds, from any moment on. */
   readonly now: () => number;
   /** What one upstream may cost. */
@@ -199,7 +200,7 @@ export class Subrequests {
 
   #route({ to, namespace }: Subrequest, exchange: SubrequestExchange): void {
     if ('backend' in to) {
-      const hop = this.#settings.chooseEndpoint?.(to.backend) ?? null;
+      const hop = this.#settings.chooseEndpoint?.(to) ?? null;
       return hop === null ? exchange.fail('no-endpoint') : exchange.start(hop);
     }
     const { names, rules, now } = this.#settings;

@@ -18,6 +18,7 @@ import { SharedLimits } from '../../policies/limits/shared-limits.ts';
 import { LiveSettings } from './live-settings.ts';
 import { clientPolicies } from '../tls/client-policies.ts';
 import { tlsStreams } from '../tls/tls-streams.ts';
+import { askedTransport } from '../subrequests/asked-transport.ts';
 import { upstreamTransport } from '../upstream/upstream-transport.ts';
 import { type StreamContext, Streams } from '../stream/streams.ts';
 import { StreamCounters } from '../stream/stream-counters.ts';
@@ -94,11 +95,11 @@ export async function serve(): Promise<void> {
     sockets,
     names: externalNames,
     rules: settings.nameRules,
-    chooseEndpoint(key): Hop | null {
-      const backend = get(table.backends, key);
+    chooseEndpoint(to): Hop | null {
+      const backend = get(table.backends, to.backend);
       if (!backend || backend.unavailable) return null;
       const state = endpoints.choose(backend, 'least-requests', [], '', Date.now());
-      return state && { state, transport: upstreamTransport({ policies: null }, backend) };
+      return state && { state, transport: askedTransport(to, backend) };
     },
     now: Date.now,
     upstreams: settings.limits,

@@ -4,6 +4,7 @@ import { type UntypedObject, asArray, asObject, asString, quote } from '../../mo
 import { FilterFault, FilterReader } from '../../policies/filter-reader.ts';
 import type { PolicyModule } from '../../policies/policy.ts';
 import { POLICIES, type PolicyConfigs } from '../../policies/registry.ts';
+import { readAuthFilter } from './auth-filter.ts';
 import type { RefOwner } from './backend-refs.ts';
 import type { Fault } from './kinds.ts';
 import { readMirrorFilter } from './mirror-filter.ts';
@@ -79,9 +80,14 @@ function readFilter(
   context: FilterContext,
 ): PolicyConfigs {
   const configs: Record<string, object> = {};
+  // Those that name objects.
   if (type === 'RequestMirror') {
     const mirror = readMirrorFilter(asObject(filter['requestMirror']), read, context);
     return mirror === null ? {} : { 'request-mirror': mirror };
+  }
+  if (type === 'ExternalAuth') {
+    if (context.ofBackend) read.fail('is for one backend', 'write ExternalAuth in the filters of the rule');
+    return { 'external-auth-filter': readAuthFilter(asObject(filter['externalAuth']), read, context) };
   }
   const policies = POLICIES_BY_FILTER.get(type);
   if (!policies) read.fail(`is of type ${quote(type)}, which Portico does not have`, 'remove it');

@@ -66,7 +66,7 @@ export function readRoute(
   const annotated = readAnnotations(ownAnnotations(route), object, objects, defaults);
   const problems: Problem[] = [...annotated.problems];
   const protocol = kind === 'UDPRoute' ? 'UDP' : 'TCP';
-  const owner = { kind, key: name, namespace, protocol, policies: annotated.policies } as const;
+  const owner = { kind, key: name, object, namespace, protocol, policies: annotated.policies } as const;
   const isHttp = kind === 'HTTPRoute' || kind === 'GRPCRoute';
   const rules = isHttp ? readRules(spec['rules'], owner, objects, problems) : null;
   const stream = isHttp ? null : readStream(kind, name, namespace, protocol, spec, objects);
@@ -146,12 +146,14 @@ export function unreadRoute(
 /** Every backend that requests of a route may go to. */
 function backendsOf({ backend, backends = [], policies }: Route): readonly BackendKey[] {
   const served = [backend, ...backends.map(({ key }) => key)];
-  const mirrored = [policies, ...backends.map(({ route }) => route?.policies ?? null)].flatMap(mirrorsOf);
-  return [...served, ...mirrored].filter((key) => key !== INVALID_REFERENCE);
+  const asked = [policies, ...backends.map(({ route }) => route?.policies ?? null)].flatMap(askedBy);
+  return [...served, ...asked].filter((key) => key !== INVALID_REFERENCE);
 }
 
-function mirrorsOf(policies: Route['policies']): readonly BackendKey[] {
-  return (policies?.configs['request-mirror']?.mirrors ?? []).map(({ backend }) => backend);
+/** Those that policies ask, or send copies to. */
+function askedBy(policies: Route['policies']): readonly BackendKey[] {
+  const { 'request-mirror': copies, 'external-auth-filter': auth } = policies?.configs ?? {};
+  return [...(copies?.mirrors ?? []), ...(auth?.to ? [auth.to] : [])].map(({ backend }) => backend);
 }
 
 function secretsOf({ policies, backends = [] }: Route): readonly ObjectKey[] {

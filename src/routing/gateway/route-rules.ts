@@ -1,5 +1,5 @@
 import type { ObjectReader } from '../../model/object-reader.ts';
-import { type Problem } from '../../model/problem.ts';
+import { type ObjectReference, type Problem, problem } from '../../model/problem.ts';
 import { type UntypedObject, asArray, asObject } from '../../model/untyped.ts';
 import { type PolicySet, policySet } from '../../policies/policy-set.ts';
 import type { PolicyConfigs } from '../../policies/registry.ts';
@@ -34,6 +34,7 @@ export interface RuleOwner extends RefOwner {
   readonly kind: RouteKind;
   /** `namespace/name` */
   readonly key: string;
+  readonly object: ObjectReference;
   /** What the annotations of the route ask for. */
   readonly policies: PolicySet | null;
 }
@@ -128,6 +129,10 @@ function readServing(
     const weight = weightOf(written);
     if (weight === 0) continue;
     const own = readFilters(written['filters'], `${at}.filters`, { ...context, ofBackend: true });
+    if (own.fault !== null) {
+      const { reason, message } = own.fault;
+      problems.push(problem('error', reason, owner.object, `${at}.filters`, message));
+    }
     const transport = ref.kind === 'backend' ? backendPolicies(ref, owner, objects) : {};
     const isUsable = own.fault === null && transport !== 'unusable';
     const added = { ...(transport === 'unusable' ? {} : transport), ...own.configs };
