@@ -3,16 +3,21 @@ import type { AnnotationReader } from './annotation-reader.ts';
 import type { AnnotationSpec } from './annotation-spec.ts';
 import { definePolicy } from './policy.ts';
 
-/** A client stays with an endpoint, by a cookie that Portico sets. */
+/** A client stays with an endpoint, by a cookie or another field that Portico sets. */
 export interface AffinityConfig {
   /** `balanced`: a client may be moved when the endpoints change; `persistent`: it stays until its endpoint is gone. */
   readonly mode: 'balanced' | 'persistent';
   /** Whether a client stays with the canary, or with the main backend, that it was served by. */
   readonly keepsCanary: boolean;
-  /** Whether the cookie follows a request that had to be sent to another endpoint. */
+  /** Whether the session follows a request that had to be sent to another endpoint. */
   readonly changesOnFailure: boolean;
-  readonly cookie: SessionCookie;
+  readonly carrier: SessionCarrier;
+  /** How long a session lasts, in seconds, whatever its client does; for any time when absent. */
+  readonly lastsSeconds?: number;
 }
+
+/** What brings the session back: a cookie, or the field of this name, in lower case. */
+export type SessionCarrier = { readonly cookie: SessionCookie } | { readonly header: string };
 
 const AFFINITY: AnnotationSpec = {
   name: 'affinity',
@@ -140,7 +145,9 @@ const COOKIE_KEYS = [NAME, PATH, DOMAIN, SAMESITE, CONDITIONAL, SECURE, EXPIRES,
 export const affinity = definePolicy({
   name: 'affinity',
   phase: 'upstream',
-  summary: 'Clients that stay with one endpoint by a cookie. The cookie is always HttpOnly.',
+  summary:
+    'Clients that stay with one endpoint by a cookie. The cookie is always HttpOnly. `sessionPersistence` of a rule of Gateway API ' +
+    'asks for the same, also by another field.',
   annotations: [AFFINITY, MODE, CANARY_BEHAVIOR, ...COOKIE_KEYS],
   whenInvalid: 'default',
   ofCanaries: true,
@@ -156,30 +163,34 @@ export const affinity = definePolicy({
       mode: read.choice(MODE, ['balanced', 'persistent']) ?? 'balanced',
       keepsCanary: read.choice(CANARY_BEHAVIOR, ['sticky', 'legacy']) !== 'legacy',
       changesOnFailure: read.bool(CHANGE_ON_FAILURE) ?? false,
-      cookie: {
-        name: matching(read, NAME, TOKEN, 'use letters, digits and hyphens') ?? 'INGRESSCOOKIE',
-        path: matching(read, PATH, COOKIE_PATH, 'write an absolute path'),
-        domain: matching(read, DOMAIN, COOKIE_DOMAIN, 'write a DNS name'),
-        sameSite: read.choice(SAMESITE, ['None', 'Lax', 'Strict']),
-        sameSiteForOldBrowsers: read.bool(CONDITIONAL) ?? false,
-        secure: read.bool(SECURE),
-        expires: read.wholeNumber(EXPIRES, 1, LONGEST_SECONDS),
-        maxAge: read.wholeNumber(MAX_AGE, 1, LONGEST_SECONDS),
+      carrier: {
+        cookie: {
+          name: matching(read, NAME, TOKEN, 'use letters, digits and hyphens') ?? 'INGRESSCOOKIE',
+          path: matching(read, PATH, COOKIE_PATH, 'write an absolute path'),
+          domain: matching(read, DOMAIN, COOKIE_DOMAIN, 'write a DNS name'),
+          sameSite: read.choice(SAMESITE, ['None', 'Lax', 'Strict']),
+          sameSiteForOldBrowsers: read.bool(CONDITIONAL) ?? false,
+          secure: read.bool(SECURE),
+          expires: read.wholeNumber(EXPIRES, 1, LONGEST_SECONDS),
+          maxAge: read.wholeNumber(MAX_AGE, 1, LONGEST_SECONDS),
+        },
       },
     };
   },
 
-  describe({ mode, keepsCanary, cookie, changesOnFailure }) {
+  describe({ mode, keepsCanary, carrier, changesOnFailure, lastsSeconds }) {
     const canary = keepsCanary ? '' : ', not for canaries';
     const moves = changesOnFailure ? ', changed on failure' : '';
-    return `${mode} by cookie ${cookie.name}${canary}${moves}`;
+    const by = 'header' in carrier ? `field ${carrier.header}` : `cookie ${carrier.cookie.name}`;
+    const lasts = lastsSeconds === undefined ? '' : `, for ${lastsSeconds} s`;
+    return `${mode} by ${by}${canary}${moves}${lasts}`;
   },
 });
 
 /** A hundred years. */
 const LONGEST_SECONDS = 3_155_760_000;
 /** RFC 6265 4.1.1 */
-const TOKEN = /^[!#$%&'*+.^_`|~0-9a-z-]{1,128}$/i;
+export const TOKEN = /^[!#$%&'*+.^_`|~0-9a-z-]{1,128}$/i;
 const COOKIE_DOMAIN = /^\.?[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/i;
 
 function matching(

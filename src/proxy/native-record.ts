@@ -9,7 +9,7 @@ import type { FieldsView, HeaderField } from '../http/head-edit.ts';
 import { HeadText, NO_FIELDS } from '../http/head-text.ts';
 import type { MatchedRule, RequestView } from '../http/request-view.ts';
 import { matchedRule } from '../routing/matched-rule.ts';
-import type { CookieSession } from './balance/cookie-session.ts';
+import type { AffinitySession } from './balance/affinity-session.ts';
 import type { ConnectionInfo } from '../http/connection-info.ts';
 import type { BodyFault } from './http1/body-reader.ts';
 import { type ConnectError, type ConnectFailure, NO_FAILURES } from './upstream/connect-failure.ts';
@@ -34,7 +34,7 @@ export class NativeRecord implements ExchangeRecord, RequestView {
   route: Route | null = null;
   backend: BackendKey = '';
   canary = '';
-  session: CookieSession | null = null;
+  session: AffinitySession | null = null;
   endpoint = '';
   attempts = 0;
   upstreams: readonly OpenAttempt[] = NO_ATTEMPTS;

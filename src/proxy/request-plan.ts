@@ -23,7 +23,7 @@ import { ContentEncoder } from './content-encoder.ts';
 import { RelayedFields } from './downstream/http1/client-head.ts';
 import type { RequestHead } from './downstream/http1/request-head.ts';
 import type { EngineState } from './engine-state.ts';
-import { cookieSession } from './balance/cookie-session.ts';
+import { affinitySession } from './balance/affinity-session.ts';
 import { callTimeoutMs } from './grpc.ts';
 import { text } from './http1/bytes.ts';
 import type { Trailers } from './http1/field-block.ts';
@@ -188,7 +188,7 @@ export class RequestPlan {
   /** The client stays with an endpoint: its cookie says with which, or the response will. */
   #beginSession({ route, backend }: Forward): void {
     const record = this.#record;
-    const session = cookieSession(route, backend, record.value('cookie'), this.#engine.context.now());
+    const session = affinitySession(route, backend, record, this.#engine.context.now());
     record.session = session;
     if (session) this.#policies = alsoAtResponse(this.#policies, session);
   }

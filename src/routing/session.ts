@@ -1,26 +1,47 @@
 import { createHmac } from 'node:crypto';
 import { cookieValue } from '../http/cookies.ts';
 import type { RequestFacts } from '../http/request-facts.ts';
+import type { AffinityConfig } from '../policies/affinity.ts';
 import { type ShardedMap, get } from '../model/sharded-map.ts';
 import type { Backend, Route, WeightedBackend } from './table.ts';
 
 /**
- * The cookie of a session is `<place>.<tag>`: the tag says which backend it is of, the place which endpoint. Neither tells
- * a client anything: both are made with a key that follows from the uid of the Service, so that every Portico has the same.
+ * What a client has of a session is `<place>.<tag>`: the tag says which backend it is of, the place which endpoint. Neither
+ * tells a client anything: both are made with a key that follows from the uid of the Service, so that every Portico has the
+ * same. Where sessions end, the second of their end follows.
  */
-export interface SessionCookieValue {
+export interface SessionToken {
   readonly place: string;
   readonly tag: string;
 }
 
-const COOKIE_VALUE = /^([\w-]{1,64})\.([\w-]{1,64})$/;
+const TOKEN = /^([\w-]{1,64})\.([\w-]{1,64})(?:\.(\d{1,12}))?$/;
 const TAG_LENGTH = 11;
 const PLACE_LENGTH = 22;
 
-/** What a client has of a session; null when it has no cookie of that name, or one that is not ours. */
-export function readSession(cookies: string | undefined, name: string): SessionCookieValue | null {
-  const [, place, tag] = COOKIE_VALUE.exec(cookieValue(cookies, name) ?? '') ?? [];
-  return place === undefined || tag === undefined ? null : { place, tag };
+/** What a client has of a session; null when it has none, or one that is not ours or is over. */
+export function readSession(
+  { carrier, lastsSeconds }: AffinityConfig,
+  request: Pick<RequestFacts, 'value' | 'startedAt'>,
+): SessionToken | null {
+  const token =
+    'header' in carrier
+      ? request.value?.(carrier.header)
+      : cookieValue(request.value?.('cookie'), carrier.cookie.name);
+  const [, place, tag, end] = TOKEN.exec(token ?? '') ?? [];
+  if (place === undefined || tag === undefined) return null;
+  if (lastsSeconds !== undefined && !(Number(end) * 1_000 > (request.startedAt ?? 0))) return null;
+  return { place, tag };
+}
+
+/** What a client gets of a session that begins now, in milliseconds since the epoch. */
+export function sessionToken(
+  { place, tag }: SessionToken,
+  { lastsSeconds }: AffinityConfig,
+  now: number,
+): string {
+  const token = `${place}.${tag}`;
+  return lastsSeconds === undefined ? token : `${token}.${Math.ceil(now / 1_000) + lastsSeconds}`;
 }
 
 const tags = new WeakMap<Backend, string>();
@@ -47,7 +68,7 @@ export function keptBackend(
   for (const each of backends) {
     const affinity = (each.canary?.route ?? route).policies?.configs.affinity;
     if (!affinity?.keepsCanary) continue;
-    const session = readSession(request.value?.('cookie'), affinity.cookie.name);
+    const session = readSession(affinity, request);
     const backend = session === null ? undefined : get(table, each.key);
     if (backend && session?.tag === sessionTag(backend)) return each;
   }

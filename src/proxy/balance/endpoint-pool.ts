@@ -5,7 +5,7 @@ import { sessionPlace } from '../../routing/session.ts';
 import type { Backend, BackendKey, Endpoint, RouteTable } from '../../routing/table.ts';
 import { type PickContext, type BalancePool, choose, isEligible, balancePool } from './picker.ts';
 import { type EndpointState, endpointKey, endpointState, latencyNow } from './endpoint-state.ts';
-import { type CookieSession, randomPlace } from './cookie-session.ts';
+import { type AffinitySession, randomPlace } from './affinity-session.ts';
 import type { ExternalNames } from './external-names.ts';
 import type { NameAddresses } from './name-addresses.ts';
 
@@ -30,7 +30,7 @@ export interface Endpoints {
    * cannot be reached, another one serves it.
    */
   chooseForSession(
-    session: CookieSession,
+    session: AffinitySession,
     backend: Backend,
     balance: Balance | HashOfGroups,
     tried: readonly EndpointState[],
@@ -115,7 +115,7 @@ class EndpointPool implements Endpoints {
   }
 
   chooseForSession(
-    session: CookieSession,
+    session: AffinitySession,
     backend: Backend,
     balance: Balance | HashOfGroups,
     tried: readonly EndpointState[],

@@ -13,7 +13,7 @@ import { policiesToAsk } from '../../routing/decide.ts';
 import type { EngineContext } from '../engine.ts';
 import { errorFields, errorPageFields, errorPageTarget } from '../../http/error-request.ts';
 import { type Forwarding, forwarding } from '../../http/forwarded.ts';
-import { cookieSession } from '../balance/cookie-session.ts';
+import { affinitySession } from '../balance/affinity-session.ts';
 import { hashOf } from '../balance/hash-by.ts';
 import { forwardedFields } from '../upstream/http1/upstream-head.ts';
 import { type RetryRules, retryRules } from '../retry-rules.ts';
@@ -90,6 +90,7 @@ export function planRequest(context: EngineContext, request: IncomingMessage, re
     ...head.addressee,
     scheme: way.scheme,
     connectionInfo,
+    startedAt: context.now(),
     random: Math.random(),
     value: (name) => valueOf(request, name),
   });
@@ -110,7 +111,7 @@ export function planRequest(context: EngineContext, request: IncomingMessage, re
   const { route, backend, canary } = decision;
   record.backend = backend.key;
   record.canary = canary ?? '';
-  const session = cookieSession(route, backend, valueOf(request, 'cookie'), context.now());
+  const session = affinitySession(route, backend, { value: (name) => valueOf(request, name) }, context.now());
   const speech = upstreamTransport(route, backend);
   // Nor can it verify upstreams, and what must be verified is not sent without.
   if (speech.http2 || speech.tls?.options.secureContext) {

@@ -10,6 +10,7 @@ import { type FilterContext, mergeConfigs, readFilters } from './filters.ts';
 import type { Fault } from './kinds.ts';
 import { type MatchReading, type RouteMatch, readGrpcMatch, readHttpMatch } from './route-matches.ts';
 import { readRuleRetry } from './rule-retry.ts';
+import { readRuleSession } from './rule-session.ts';
 import { readRuleTimes } from './rule-times.ts';
 
 /** One path of a rule, and where its requests go. */
@@ -118,8 +119,10 @@ function readServing(
   const times = readRuleTimes(rule, owner.kind);
   const ofRoute = owner.policies?.configs ?? {};
   const retry = readRuleRetry(rule, owner.kind, field, ofRoute.retries);
-  const fault = filters.fault ?? times.fault ?? retry.fault;
-  const configs: PolicyConfigs = { ...ofRoute, ...times.configs, ...retry.configs, ...filters.configs };
+  const session = readRuleSession(rule, owner.kind, field);
+  const fault = filters.fault ?? times.fault ?? retry.fault ?? session.fault;
+  const ofRule = { ...times.configs, ...retry.configs, ...session.configs, ...filters.configs };
+  const configs: PolicyConfigs = { ...ofRoute, ...ofRule };
   const closed = owner.policies?.closed ?? [];
   const backends: ServingBackend[] = [];
   for (const [index, written] of asArray(rule['backendRefs']).map(asObject).entries()) {

@@ -1,18 +1,25 @@
 import { expect } from 'vitest';
 import type { AffinityConfig } from '../../../src/policies/affinity.ts';
+import type { SessionCookie } from '../../../src/http/session-cookie.ts';
 import { contract } from '../../support/engines.ts';
 import { heldPort } from '../../support/loopback.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { get, rawClient } from '../../support/raw-client.ts';
 import { ok, recordingUpstream } from '../../support/upstream.ts';
 
-const COOKIE: AffinityConfig['cookie'] = {
+const COOKIE: SessionCookie = {
   ...{ name: 'session', path: null, domain: null, sameSite: null, sameSiteForOldBrowsers: false },
   ...{ secure: null, expires: null, maxAge: null },
 };
 
 function affinity(parts: Partial<AffinityConfig>): AffinityConfig {
-  return { mode: 'balanced', keepsCanary: true, changesOnFailure: false, cookie: COOKIE, ...parts };
+  return {
+    mode: 'balanced',
+    keepsCanary: true,
+    changesOnFailure: false,
+    carrier: { cookie: COOKIE },
+    ...parts,
+  };
 }
 
 contract('cookie affinity', (behaves) => {
@@ -39,6 +46,29 @@ contract('cookie affinity', (behaves) => {
       }
     });
   }
+
+  behaves('a session in another field, which is over after its time', async (create) => {
+    await using a = await recordingUpstream('a', () => ok('a', 'X-Session: of the Pod'));
+    await using b = await recordingUpstream('b', () => ok('b'));
+    const session = affinity({ mode: 'persistent', carrier: { header: 'x-session' }, lastsSeconds: 600 });
+    const sites = [{ ports: [a.port, b.port], policies: { affinity: session } }];
+    await using proxy = await startProxy(create, sites);
+    using client = await rawClient(proxy.port);
+    const ask = async (...fields: string[]): Promise<{ body: string; tokens: string[] }> => {
+      client.send(get('/', ...fields));
+      const response = await client.message();
+      return { body: response.body, tokens: response.values('x-session') };
+    };
+    const first = await ask();
+    expect(first.tokens).toHaveLength(1);
+    const [, token = '', end = ''] = /^([\w-]+\.[\w-]+)\.(\d+)$/.exec(first.tokens[0] ?? '') ?? [];
+    expect(Math.abs(Number(end) - (Date.now() / 1_000 + 600))).toBeLessThan(120);
+    for (let i = 0; i < 4; i++) expect((await ask(`X-Session: ${token}.${end}`)).body).toBe(first.body);
+    for (const over of [token, `${token}.1`, `${token}.x`, `${token}.${end}, ${token}.${end}`]) {
+      const [fresh = ''] = (await ask(`X-Session: ${over}`)).tokens;
+      expect(fresh).toMatch(/^[\w-]+\.[\w-]+\.\d+$/);
+    }
+  });
 
   for (const changesOnFailure of [false, true]) {
     const outcome = changesOnFailure ? 'moves for good' : 'keeps its cookie';
@@ -91,7 +121,7 @@ contract('cookie affinity', (behaves) => {
 
   behaves('the cookie has the attributes that are asked for', async (create) => {
     await using upstream = await recordingUpstream('ok', () => ok('ok', 'Set-Cookie: own=1'));
-    const cookie: AffinityConfig['cookie'] = {
+    const cookie: SessionCookie = {
       ...{
         name: 'route',
         path: '/app',
@@ -102,7 +132,7 @@ contract('cookie affinity', (behaves) => {
       ...{ secure: true, expires: 60, maxAge: 120 },
     };
     await using proxy = await startProxy(create, [
-      { ports: [upstream.port], policies: { affinity: affinity({ cookie }) } },
+      { ports: [upstream.port], policies: { affinity: affinity({ carrier: { cookie } }) } },
     ]);
     using client = await rawClient(proxy.port);
     const setCookie = async (agent: string): Promise<string> => {

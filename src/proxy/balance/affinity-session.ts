@@ -1,14 +1,15 @@
 import { randomBytes } from 'node:crypto';
+import type { RequestFacts } from '../../http/request-facts.ts';
 import type { HeadEdit } from '../../http/head-edit.ts';
 import type { RequestView } from '../../http/request-view.ts';
 import { setCookie } from '../../http/session-cookie.ts';
 import type { AffinityConfig } from '../../policies/affinity.ts';
 import type { BoundPolicy } from '../../policies/policy.ts';
-import { readSession, sessionTag } from '../../routing/session.ts';
+import { readSession, sessionTag, sessionToken } from '../../routing/session.ts';
 import type { Backend, Route } from '../../routing/table.ts';
 
-/** The session of one exchange whose client stays with an endpoint by a cookie; it sets the cookie of the response. */
-export class CookieSession implements BoundPolicy {
+/** The session of one exchange whose client stays with an endpoint; it tells the client in the response. */
+export class AffinitySession implements BoundPolicy {
   readonly affinity: AffinityConfig;
   /** Of the rule. */
   readonly #path: string;
@@ -35,23 +36,25 @@ export class CookieSession implements BoundPolicy {
 
   onResponse(edit: HeadEdit, request: RequestView): void {
     if (!this.#isNew) return;
-    const value = `${this.place}.${this.#tag}`;
-    edit.add('Set-Cookie', setCookie(this.affinity.cookie, value, this.#path, request, this.#now));
+    const { carrier } = this.affinity;
+    const token = sessionToken({ place: this.place ?? '', tag: this.#tag }, this.affinity, this.#now);
+    if ('header' in carrier) edit.set(carrier.header, token);
+    else edit.add('Set-Cookie', setCookie(carrier.cookie, token, this.#path, request, this.#now));
   }
 }
 
 /** Null where the route keeps no client, or the backend is a name, which is one endpoint. */
-export function cookieSession(
+export function affinitySession(
   route: Route,
   backend: Backend,
-  cookies: string | undefined,
+  request: Pick<RequestFacts, 'value'>,
   now: number,
-): CookieSession | null {
+): AffinitySession | null {
   const affinity = route.policies?.configs.affinity;
   if (affinity === undefined || backend.serviceUid === undefined) return null;
   const tag = sessionTag(backend);
-  const sent = readSession(cookies, affinity.cookie.name);
-  return new CookieSession(
+  const sent = readSession(affinity, { value: (name) => request.value?.(name), startedAt: now });
+  return new AffinitySession(
     affinity,
     route.pattern ? '/' : route.path,
     tag,
