@@ -160,7 +160,7 @@ export function startDataPlane(options: DataPlaneOptions): DataPlane {
       now: Date.now,
       onFault: options.onNameFault,
     }),
-    onAccessLog: (lines) => log.lines(lines),
+    onAccessLog: (lines, droppedBytes) => log.lines(lines, droppedBytes),
     onFailure,
     onPortChange,
   });

@@ -12,8 +12,8 @@ export interface LogOptions {
 /** The one writer of a standard stream. A stream that nobody reads, or a full disk, costs lines and nothing else. */
 export interface LogSink {
   readonly logger: Logger;
-  /** Whole lines that are formatted already: the access log. */
-  lines(text: string): void;
+  /** Whole lines that are formatted already: the access log. `dropped` bytes of others were thrown away before. */
+  lines(text: string, dropped?: number): void;
   /** Bytes that were thrown away because the stream did not take them in time. */
   droppedBytes(): number;
   /** Writes what is left, for at most `timeoutMs`. */
@@ -52,7 +52,10 @@ export function openLog(options: LogOptions): LogSink {
 
   return {
     logger,
-    lines: (lines) => void destination.write(lines),
+    lines(lines, dropped = 0) {
+      droppedBytes += dropped;
+      destination.write(lines);
+    },
     droppedBytes: () => droppedBytes,
     async end(timeoutMs) {
       await within(timeoutMs, (done) => destination.flush(done));

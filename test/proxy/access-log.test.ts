@@ -256,6 +256,26 @@ it('what is kept of fields is bounded, each and in sum', () => {
   expect(line.split('|').map(({ length }) => length)).toEqual([1_024, 1_024, 1_024, 1_024, 1, 1]);
 });
 
+it('lines that wait for a busy control thread are bounded: the others are dropped, and counted with the next', () => {
+  const sent: (readonly [characters: number, dropped: number])[] = [];
+  const log = new AccessLog(
+    { format: 'text', filter: LOG_ALL, redact: [] },
+    {
+      send: (lines, dropped) => void sent.push([lines.length, dropped]),
+      listenerOf: () => undefined,
+      random: () => 0,
+    },
+  );
+  const target = `/${'x'.repeat(7_000)}`;
+  for (let written = 0; written < 1_000; written++) log.write(anExchange({ target }));
+  const waiting = sent.reduce((sum, [characters]) => sum + characters, 0);
+  expect(waiting).toBeLessThanOrEqual(1024 * 1024);
+  log.taken(waiting);
+  for (let written = 0; written < 10; written++) log.write(anExchange({ target }));
+  const dropped = sent.reduce((sum, [, bytes]) => sum + bytes, 0);
+  expect(dropped).toBeGreaterThan(5_000_000);
+});
+
 it('off: nothing is kept, formatted or sent', () => {
   const { log, sent } = openLog('off');
   expect(log.keep(fields({ 'user-agent': 'x' }), null).values).toEqual([]);

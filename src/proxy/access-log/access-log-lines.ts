@@ -21,8 +21,8 @@ export interface AccessLogSettings {
 }
 
 export interface AccessLogContext {
-  /** Whole lines. */
-  readonly send: (lines: string) => void;
+  /** Whole lines, and how many bytes of others were dropped since the last call. `taken` is to be called once they are. */
+  readonly send: (lines: string, droppedBytes: number) => void;
   readonly listenerOf: LineContext['listenerOf'];
   /** From 0 to 1. */
   readonly random: () => number;
@@ -31,6 +31,8 @@ export interface AccessLogContext {
 /** Lines are sent on when this many characters are gathered, or after `FLUSH_INTERVAL_MS`. */
 const BATCH_CHARACTERS = 32 * 1024;
 const FLUSH_INTERVAL_MS = 100;
+/** What may wait for a control thread that is busy before lines are dropped. */
+const MOST_WAITING = 1024 * 1024;
 
 /**
  * Formats one line per exchange and hands batches of whole lines to `send`. The thread does not write them itself:
@@ -47,6 +49,9 @@ export class AccessLog {
   #isLogged: (exchange: ExchangeRecord) => boolean;
   #batch = '';
   #timer: NodeJS.Timeout | null = null;
+  /** Characters that were sent and not taken. */
+  #waiting = 0;
+  #droppedBytes = 0;
 
   constructor(settings: AccessLogSettings, context: AccessLogContext) {
     this.#settings = settings;
@@ -94,7 +99,18 @@ export class AccessLog {
     if (this.#batch === '') return;
     const lines = this.#batch;
     this.#batch = '';
-    this.#context.send(lines);
+    if (this.#waiting + lines.length > MOST_WAITING) {
+      this.#droppedBytes += Buffer.byteLength(lines);
+      return;
+    }
+    this.#waiting += lines.length;
+    this.#context.send(lines, this.#droppedBytes);
+    this.#droppedBytes = 0;
+  }
+
+  /** So many characters of what was sent were taken. */
+  taken(characters: number): void {
+    this.#waiting -= characters;
   }
 
   #gather(line: string): void {

@@ -75,6 +75,8 @@ export type ToThread =
   /** The same for all threads, so that each can resume the sessions of the others. */
   | { readonly kind: 'ticket-key'; readonly key: Uint8Array }
   | { readonly kind: 'listen'; readonly addresses: readonly ListenAddress[] }
+  /** So many characters of the access log were taken. */
+  | { readonly kind: 'log-taken'; readonly characters: number }
   | { readonly kind: 'report'; readonly id: number }
   | { readonly kind: 'inspect'; readonly id: number; readonly question: Question }
   /** What the name servers say of a name that the thread asked for. */
@@ -99,7 +101,8 @@ export type FromThread =
   | LimitStoreChange
   | { readonly kind: 'report'; readonly id: number; readonly report: ThreadReport }
   | { readonly kind: 'inspected'; readonly id: number; readonly answer: Answer }
-  | { readonly kind: 'access-log'; readonly lines: string }
+  /** Whole lines, and how many bytes of others the thread dropped before them. */
+  | { readonly kind: 'access-log'; readonly lines: string; readonly droppedBytes: number }
   /** Something threw, and ended no more than the exchange or connection that it was about. Once a minute for each. */
   | ThreadFault
   | { readonly kind: 'drained'; readonly aborted: number; readonly report: ThreadReport };

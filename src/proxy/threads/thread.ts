@@ -65,7 +65,7 @@ export async function serve(): Promise<void> {
       onBack: () => send({ kind: 'limit-store-back' }),
     });
   const accessLog = new AccessLog(settings.accessLog, {
-    send: (lines) => send({ kind: 'access-log', lines }),
+    send: (lines, droppedBytes) => send({ kind: 'access-log', lines, droppedBytes }),
     listenerOf: ({ connectionInfo, host }) => listenerAt(table, connectionInfo, host),
     random: Math.random,
   });
@@ -260,6 +260,9 @@ export async function serve(): Promise<void> {
         send({ kind: 'listening', ports });
         break;
       }
+      case 'log-taken':
+        accessLog.taken(message.characters);
+        break;
       case 'report':
         send({ kind: 'report', id: message.id, report: report() });
         break;

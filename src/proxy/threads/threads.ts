@@ -33,7 +33,7 @@ export interface ThreadsOptions {
   readonly settings: ThreadSettings;
   /** Each thread listens on all of them. */
   readonly addresses: readonly ListenAddress[];
-  readonly onAccessLog: (lines: string) => void;
+  readonly onAccessLog: (lines: string, droppedBytes: number) => void;
   /** Resolves the ExternalNames that threads ask for. */
   readonly names: NameResolver;
   /** What goes wrong with one thread. Serving goes on in the others. */
@@ -452,7 +452,8 @@ class DataPlaneThreads implements Threads {
         this.#replies.get(message.id)?.(message.answer);
         break;
       case 'access-log':
-        this.#options.onAccessLog(message.lines);
+        this.#options.onAccessLog(message.lines, message.droppedBytes);
+        this.#send(thread, { kind: 'log-taken', characters: message.lines.length });
         break;
       case 'drained':
         thread.lastReport = message.report;
