@@ -2,6 +2,7 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { ACCESS_LOG_PAGE, accessLogPage } from '../../scripts/access-log.ts';
 import { ANNOTATIONS_PAGE, annotationsPage } from '../../scripts/annotations.ts';
 import { API_SCHEMA, apiSchema } from '../../scripts/api-schema.ts';
 import { FLAGS_PAGE, flagsPage } from '../../scripts/flags.ts';
@@ -16,6 +17,10 @@ test('docs/reference/flags.md is what src/config/flags.ts says; `node scripts/fl
 
 test('docs/reference/metrics.md is what a scrape says; `node scripts/metrics.ts` writes it', async () => {
   expect(readFileSync(METRICS_PAGE, 'utf8')).toBe(await metricsPage());
+});
+
+test('docs/reference/access-log.md is what the log says; `node scripts/access-log.ts` writes it', async () => {
+  expect(readFileSync(ACCESS_LOG_PAGE, 'utf8')).toBe(await accessLogPage());
 });
 
 test('docs/reference/annotations.md is what src/policies says; `node scripts/annotations.ts` writes it', async () => {
@@ -80,7 +85,14 @@ test('every flag that the guides name exists', () => {
       'prefix tail patch output ignore strict offline fail-on ingress-nginx-flags patch-file ignore-not-found docker-server docker-username docker-password'
     ).split(' '),
   );
-  const guides = ['install', 'upgrade', 'migrate-from-ingress-nginx', 'troubleshoot', 'security'];
+  const guides = [
+    'install',
+    'upgrade',
+    'migrate-from-ingress-nginx',
+    'troubleshoot',
+    'security',
+    'reference/access-log',
+  ];
   const unknown = guides
     .map((guide) => `${guide}.md`)
     .flatMap((page) => {
