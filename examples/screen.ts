@@ -35,7 +35,8 @@ export function screen({ folder, httpPort, preferredPort, statusPort, routes }: 
     ...more,
     '',
     'Paste into another terminal (nobody serves nobody.localhost: 404):',
-    ...shown.map((route) => `  ${curl(url, route)}`),
+    // Routes with other conditions may have one URL.
+    ...new Set(shown.map((route) => `  ${curl(url, route)}`)),
     `  curl -H 'Host: nobody.localhost' ${url}/`,
     `  curl http://localhost:${statusPort}/metrics`,
     '',

@@ -11,6 +11,7 @@ import type { CheckOutput, CheckResult } from './check-result.ts';
 import { textReport } from './check-text.ts';
 import { compileOnce } from './compile-once.ts';
 import { differenceProblems } from './differences.ts';
+import { gatewaysLeftOut } from './gateways-left-out.ts';
 
 export interface CheckOptions {
   readonly output: CheckOutput;
@@ -26,7 +27,9 @@ export interface CheckOptions {
 const MADE_BY_THE_CLUSTER: ReadonlySet<string> = new Set([
   'BackendCaMissing',
   'ClientCaMissing',
+  'GatewayClassNotFound',
   'NoEndpoints',
+  'ParentNotFound',
   'SecretNotFound',
 ]);
 
@@ -48,6 +51,7 @@ export async function runCheck(
   const found = [
     ...compiled.problems,
     ...leftOutProblems(groups, compilation, counts),
+    ...gatewaysLeftOut(compilation),
     ...differenceProblems(compilation),
   ];
   for (const code of ignore) {

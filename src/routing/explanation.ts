@@ -3,7 +3,7 @@ import type { Compilation } from './compile/compilation.ts';
 import { type HostOwner, hostOwner, mayHave } from './compile/host-owner.ts';
 import { claimantsOf } from './compile/compile-scopes.ts';
 import { findRoute } from './find-route.ts';
-import { arrivalOf, gatewaySteps } from './gateway-explanation.ts';
+import { arrivalOf, gatewaySteps, otherPortSteps } from './gateway-explanation.ts';
 import { type ArrivalPort, byHostKey, routesAt } from './gateway-routes.ts';
 import { TOO_COSTLY } from '../http/regex/first-match.ts';
 import { withPatterns } from './host-patterns.ts';
@@ -151,6 +151,7 @@ export function explain(
     outcome,
     steps: [
       ...hostSteps(table, host, owner),
+      ...(owner === null ? otherPortSteps(table, arrival, host) : []),
       ...pathSteps(compilation, host, path, owner, route),
       ...tlsSteps(host, outcome),
       ...clientSteps(compilation, host, route),

@@ -37,6 +37,25 @@ export function arrivalOf(
   return { portKey: key, ...(!(isOwn && key === portKey('', port)) && { gatewayOnly: true as const }) };
 }
 
+/** Ports that one sentence names. */
+const MAX_PORTS = 3;
+
+/** On which other ports Gateways have a host that nobody has where the request arrives; empty where none do. */
+export function otherPortSteps(
+  table: RouteTable,
+  { portKey: key }: ArrivalPort,
+  host: string,
+): readonly string[] {
+  const others = [...entries(table.ports)]
+    .filter(([each, port]) => each !== key && host !== '' && gatewayRoutes(port, host) !== null)
+    .map(([, { port, isTls }]) => `${isTls ? 'https' : 'http'}://${host}:${port}/`);
+  const urls = [...new Set(others)].sort();
+  if (urls.length === 0) return [];
+  const more = urls.length > MAX_PORTS ? ` and ${urls.length - MAX_PORTS} more` : '';
+  const advice = urls.length === 1 ? 'explain that URL' : 'explain one of these URLs';
+  return [`A Gateway has this host at ${urls.slice(0, MAX_PORTS).join(', ')}${more}: ${advice}.`];
+}
+
 /** How the outcome of a request on the port of a Gateway came about, one sentence a step. */
 export function gatewaySteps(
   table: RouteTable,

@@ -127,11 +127,13 @@ const FILE_REASONS = [
   'FieldUnknown',
   'FileEmpty',
   'FileNotReadable',
+  'GatewayClassNotFound',
   'IngressesLeftOut',
   'InvalidName',
   'InvalidSyntax',
   'KindUnknown',
   'NotAnObject',
+  'ParentNotFound',
   'PathNotReadable',
   'RetiredVersion',
 ];

@@ -263,3 +263,39 @@ it('says once for each annotation what is different from ingress-nginx, and fail
   expect(lines[0]).toMatch(/^info: /);
   expect(code).toBe(0);
 });
+
+it('says which Gateways and routes nobody serves, because what they name is not there', async () => {
+  await using folder = createFolder();
+  const gateway = (className: string) => `
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: main, namespace: shop }
+spec: { gatewayClassName: ${className}, listeners: [{ name: http, port: 80, protocol: HTTP }] }`;
+  const route = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: web, namespace: shop }
+spec: { parentRefs: [{ name: main }, { name: mian }] }`;
+  const theirs = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: { name: theirs }
+spec: { controllerName: example.com/other }`;
+  const reasons = ({ stdout }: Finished): readonly string[] =>
+    [...stdout.matchAll(/: (\S+ \S+) (spec\S+): There is no .* \((\w+)\)$/gm)].map((found) =>
+      found.slice(1).join(' '),
+    );
+
+  await folder.put('all.yaml', [gateway('missing'), route, theirs].join('\n---'));
+  expect(reasons(await check([folder.path]))).toEqual([
+    'Gateway shop/main spec.gatewayClassName GatewayClassNotFound',
+    'HTTPRoute shop/web spec.parentRefs[1] ParentNotFound',
+  ]);
+  // They may be in the cluster.
+  expect(reasons(await check([folder.path], { offline: true }))).toEqual([]);
+  // What another controller has is not ours to judge.
+  await folder.put('all.yaml', [gateway('theirs'), route, theirs].join('\n---'));
+  expect(reasons(await check([folder.path]))).toEqual([
+    'HTTPRoute shop/web spec.parentRefs[1] ParentNotFound',
+  ]);
+});

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { compile } from '../../src/routing/compile/compile.ts';
 import { type Explanation, explain } from '../../src/routing/explanation.ts';
-import { snapshotOf } from '../../src/model/snapshot.ts';
-import { loadCase } from '../support/cases.ts';
+import { type ObjectChange, snapshotOf } from '../../src/model/snapshot.ts';
+import { CASE_SETTINGS, loadCase } from '../support/cases.ts';
 
 function explained(name: string, host: string, path: string, scheme: 'http' | 'https' = 'http'): Explanation {
   const { objects, settings } = loadCase(name);
@@ -33,6 +33,42 @@ describe('explain', () => {
       'The rules of host "*.foo.com" own this host.',
     ]);
     expect(explained('host-class-owns', 'x.org', '/').steps).toHaveLength(5);
+  });
+
+  it('says on which port a Gateway has the host', () => {
+    const gateway = (port: number) => ({
+      kind: 'Gateway' as const,
+      key: `shop/on-${port}`,
+      object: {
+        metadata: { namespace: 'shop', name: `on-${port}` },
+        spec: { gatewayClassName: 'portico', listeners: [{ name: 'http', port, protocol: 'HTTP' }] },
+      },
+    });
+    const gatewayClass = {
+      kind: 'GatewayClass' as const,
+      key: 'portico',
+      object: {
+        metadata: { name: 'portico' },
+        spec: { controllerName: 'portico.dev/gateway-controller' },
+      },
+    };
+    const parentRefs = [8081, 8080].map((port) => ({ name: `on-${port}` }));
+    const route = {
+      kind: 'HTTPRoute' as const,
+      key: 'shop/web',
+      object: {
+        metadata: { namespace: 'shop', name: 'web' },
+        spec: { parentRefs, hostnames: ['shop.example.com'], rules: [{}] },
+      },
+    };
+    const objects = [gatewayClass, gateway(8081), gateway(8080), route] as unknown as readonly ObjectChange[];
+    const settings = { ...CASE_SETTINGS, gatewayController: 'portico.dev/gateway-controller' };
+    const at = (host: string): readonly string[] =>
+      explain(compile(snapshotOf(objects), settings), { scheme: 'http', host, path: '/' }).steps;
+    expect(at('shop.example.com')).toContain(
+      'A Gateway has this host at http://shop.example.com:8080/, http://shop.example.com:8081/: explain one of these URLs.',
+    );
+    expect(at('shop.example.com:8080').join()).not.toContain('A Gateway has');
   });
 
   it('says what clients must show', () => {
