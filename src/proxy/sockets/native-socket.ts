@@ -149,8 +149,11 @@ export class NativeSocket implements ByteSocket {
     const lent = this.#lent;
     if (!lent) {
       if (length === SHARED.length && this.mayReadMuch && !this.#isClosed) this.#lent = LentBuffer.lend();
-    } else if (length < LEAST_LENT || !this.mayReadMuch || (lent.isHeld && !this.isPaused))
+    } else if (length < LEAST_LENT || !this.mayReadMuch || (lent.isHeld && !this.isPaused)) {
       this.#leaveBuffer();
+      // A user that stopped and went on within its call waits for a buffer that is left now.
+      this.#readOn();
+    }
   }
 
   #leaveBuffer(): void {

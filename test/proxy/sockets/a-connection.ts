@@ -146,7 +146,8 @@ export async function secured(sockets: Sockets): Promise<Pair> {
   }).listen(0, '127.0.0.1');
   await happens(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  const peer = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false });
+  const options = { port, host: '127.0.0.1', allowHalfOpen: true };
+  const peer = connectTls({ ...options, rejectUnauthorized: false });
   peer.pause();
   const socket = await promise;
   socket.user = user;

@@ -49,6 +49,24 @@ it.each([
   await until(() => LentBuffer.inUse === 0, 'all buffers are back');
 });
 
+it('a source that stops and goes on within one call reads on, although a write holds its buffer', async () => {
+  const output = new WriteBuffer();
+  await using from = await accepted(sockets);
+  await using to = await connected(sockets);
+  relay(from, to, output, true);
+  const { onPiece } = from.user;
+  from.user.onPiece = (bytes, length) => {
+    onPiece(bytes, length);
+    from.socket.resume();
+  };
+  from.peer.end(pattern(10, MUCH));
+  await from.user.hears('end');
+  expect(isPatternOf(10, from.user.bytes)).toBe(true);
+  to.peer.resume();
+  to.socket.end();
+  await happens(to.peer, 'end');
+});
+
 it('a buffer that a write holds is kept from others after its reader has gone, until the write is over', async () => {
   const output = new WriteBuffer();
   await using from = await accepted(sockets);
