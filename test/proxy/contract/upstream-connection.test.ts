@@ -1,6 +1,3 @@
-import { once } from 'node:events';
-import { connect } from 'node:net';
-import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { contract } from '../../support/engines.ts';
 import { startProxy } from '../../support/proxy.ts';
@@ -33,37 +30,3 @@ contract('connections to Pods that serve one request', (behaves) => {
     expect((await client.head()).status).toBe(101);
   });
 });
-
-contract('a connection to a Pod that is used again', (behaves) => {
-  // Somewhere between these sizes the last bytes of a response find no room on the way to a client that does not read.
-  behaves('is read on, however slow the client before was to the end', async (create) => {
-    await using upstream = await recordingUpstream('', ({ startLine }) =>
-      ok('x'.repeat(Number(/^GET \/(\d+)/.exec(startLine)?.[1]))),
-    );
-    await using proxy = await startProxy(create, [{ ports: [upstream.port] }]);
-    for (let size = 2_000_000; size < 8_000_000; size += 250_000) {
-      expect(await readLate(proxy.port, size)).toBeGreaterThan(size);
-      using client = await rawClient(proxy.port);
-      client.send(get('/5'));
-      expect((await client.message()).body).toBe('xxxxx');
-    }
-    expect(upstream.connections).toHaveLength(1);
-  });
-});
-
-/** Asks for a response of this size and reads it after a while; gives how many bytes came. */
-async function readLate(port: number, size: number): Promise<number> {
-  const socket = connect(port, '127.0.0.1');
-  await once(socket, 'connect');
-  socket.pause();
-  socket.write(get(`/${size}`));
-  await delay(15);
-  let length = 0;
-  socket.on('data', (bytes: Buffer) => {
-    length += bytes.length;
-    if (length > size) socket.destroy();
-  });
-  socket.resume();
-  await once(socket, 'close');
-  return length;
-}

@@ -35,12 +35,12 @@ const endsStream = ({ type, flags }: { type: number; flags: number }): boolean =
   (type === FRAME.data || type === FRAME.headers) && (flags & FLAG.endStream) !== 0;
 
 /** A Pod that answers each request with so much. */
-const largeUpstream = () =>
+const largeUpstream = (body = BODY) =>
   scriptedUpstream(async (connection) => {
     for (;;) {
       await connection.message();
-      connection.send(`HTTP/1.1 200 OK\r\nContent-Length: ${BODY.length}\r\n\r\n`);
-      connection.send(BODY);
+      connection.send(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n`);
+      connection.send(body);
     }
   });
 
@@ -70,6 +70,18 @@ describe('what a client that opens no window makes us hold', () => {
     });
     expect(most).toBeLessThan(PER_CONNECTION);
     await eventually(async () => held(proxy) === 0);
+  });
+
+  it('keeps no connection to a Pod from the requests of others, once it has brought its response', async () => {
+    // One of these is the last that fits: its end, and that there is no more room, come with the same bytes.
+    await using pod = await largeUpstream(BODY.subarray(0, 30_000));
+    await using proxy = await start([{ ports: [pod.port] }]);
+    using full = await askForAll(proxy);
+    await eventually(async () => full.frames.filter(isHead).length >= 18);
+    const others = await Promise.all(Array.from({ length: 20 }, () => rawClient(proxy.port)));
+    for (const other of others) other.send(get('/'));
+    for (const other of others) expect((await other.message()).body).toHaveLength(30_000);
+    for (const other of others) other[Symbol.dispose]();
   });
 
   it('of Pods that speak HTTP/2 is at most a window for each stream', async () => {
