@@ -182,7 +182,8 @@ async function leavers(): Promise<void> {
     const socket = connect(PORTS.proxy, ADDRESS);
     socket.on('error', () => undefined);
     socket.write('GET / HTTP/1.1\r\nHost: soak.example.com\r\nX-Size: 5000000\r\n\r\n');
-    await once(socket, 'data');
+    await new Promise((resolve) => socket.once('data', resolve).once('close', resolve));
+    if (socket.destroyed) failed('a large response: the connection was closed before it');
     socket.destroy();
     counts.aborted++;
     await delay(20);
@@ -237,12 +238,13 @@ function request({ agent, method, size, framing, pauseMs }: Asked): Promise<numb
 async function webSocket(): Promise<void> {
   const socket = new WebSocket(`ws://${ADDRESS}:${PORTS.proxy}/`, { headers: { Host: 'soak.example.com' } });
   let closing = false;
+  const closed = new Promise((resolve) => socket.once('close', resolve));
   socket.on('close', (code) => closing || failed(`a WebSocket was closed with ${code}`));
   socket.on('error', (error) => failed(`WebSocket: ${error.message}`));
   await once(socket, 'open');
   while (performance.now() < endsAt && socket.readyState === WebSocket.OPEN) {
     socket.send('echo');
-    await once(socket, 'message');
+    await Promise.race([new Promise((resolve) => socket.once('message', resolve)), closed]);
     counts.echoed++;
     await delay(50);
   }
