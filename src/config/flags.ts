@@ -467,7 +467,7 @@ export const RUN_FLAGS: readonly Flag[] = [
   {
     name: 'sockets',
     value: '<auto|native|node>',
-    default: 'node',
+    default: 'auto',
     description:
       'what connections are made of: sockets of Node, or native ones, which cost less CPU and depend on the version of Node; auto means native with versions that they were tested with',
     group: 'Data plane',
