@@ -6,6 +6,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { format } from 'prettier';
 import { createMetrics } from '../src/admin/metrics.ts';
+import { REASON_CLASSES } from '../src/http/reason-class.ts';
+import { HANDSHAKE_FAILURES } from '../src/proxy/tls/handshake-counters.ts';
 import { COUNTER_LIMITS, LATENCY_BOUNDS_SECONDS } from '../src/proxy/request-metrics.ts';
 
 export const METRICS_PAGE = join(import.meta.dirname, '../docs/reference/metrics.md');
@@ -22,6 +24,12 @@ export async function metricsPage(): Promise<string> {
   const families = readFamilies(await scrape());
   const ours = families.filter(({ name }) => name.startsWith('portico_'));
   const theirs = families.filter(({ name }) => name.startsWith('nginx_'));
+  const classes = Object.entries(
+    Object.groupBy(Object.entries(REASON_CLASSES), ([, each]) => each) as Record<string, [string, string][]>,
+  )
+    .map(([each, reasons]) => `\`${each}\` (${reasons.map(([reason]) => reason).join(', ')})`)
+    .join('; ');
+  const failures = HANDSHAKE_FAILURES.map((reason) => `\`${reason}\``).join(', ');
   const bounds = LATENCY_BOUNDS_SECONDS.join(', ');
   const [ofNamespace, all] = [COUNTER_LIMITS.ingressesOfNamespace, COUNTER_LIMITS.ingresses].map((limit) =>
     limit.toLocaleString('en'),
@@ -31,9 +39,10 @@ export async function metricsPage(): Promise<string> {
     '',
     '<!-- Written by `node scripts/metrics.ts` from src/admin/metrics.ts. -->',
     '',
-    '`/metrics` on the status port (`--status-port`, 10254) answers in the text format of Prometheus. Everything is read when it',
-    'is asked for, at most once a second. Counters are sums over all data-plane threads, those that died included. When an Ingress',
-    'is deleted, its series end.',
+    '`/metrics` on the status port (`--status-port`, 10254) answers in the text format of Prometheus, or in OpenMetrics 1.0 if the',
+    'client prefers it (`Accept: application/openmetrics-text`), as Prometheus does. Everything is read when it is asked for, at',
+    'most once a second. Counters are sums over all data-plane threads, those that died included. When an Ingress or route is',
+    'deleted, its series are in one more scrape and end then.',
     '',
     '| Metric | Type | Labels | |',
     '| --- | --- | --- | --- |',
@@ -42,16 +51,23 @@ export async function metricsPage(): Promise<string> {
       return `| \`${name}\` | ${type} | ${names} | ${help} |`;
     }),
     '',
-    '- `namespace` and `ingress` name the Ingress that took the request; both are empty for requests that none took.',
-    `- At most ${ofNamespace} Ingresses of a namespace and ${all} of the cluster have series of their own. The others are counted`,
+    '- `namespace` and `ingress` name the Ingress that took the request. A route of Gateway API has `namespace`, `kind` (such as',
+    '  `HTTPRoute`) and `route` instead. `namespace` and `ingress` are empty for requests that neither took.',
+    `- At most ${ofNamespace} Ingresses and routes of a namespace and ${all} of the cluster have series of their own. The others are counted`,
     '  together, as `ingress="_other"` of their namespace or of the namespace `_other`: a series with `_other` says that a limit is',
     '  reached. The same numbers hold for the hosts of `portico_certificate_expiry_days`, where `host="_other"` is the earliest.',
     '- `status` is the class: `2xx`.',
-    `- The buckets of \`portico_request_duration_seconds\` are ${bounds} and \`+Inf\`.`,
-    '- `reason` is what the system says (`ECONNREFUSED`, `ECONNRESET`, `EHOSTUNREACH`, `ENETUNREACH`, `ETIMEDOUT`), `timeout` for',
+    `- The buckets of \`portico_request_duration_seconds\` and \`portico_upstream_duration_seconds\` are ${bounds} and \`+Inf\`.`,
+    '- `reason` of `portico_local_responses_total` is how `detail` in the access log begins. `class` says whose matter it is:',
+    `  ${classes}.`,
+    '- `verdict` is `allowed`, `denied`, or `failed` where there was no answer that says yes or no. `cached` says whether the answer',
+    '  was known: an answer of `auth-url` that is remembered, or a password whose hash is remembered or cheap.',
+    `- \`reason\` of \`portico_tls_handshake_failures_total\` is ${failures}.`,
+    '  `certificate-not-trusted`: the client does not accept the certificate; `client-certificate`: it has none that is good.',
+    '- `reason` of `portico_connect_failures_total` is what the system says (`ECONNREFUSED`, `ECONNRESET`, `EHOSTUNREACH`, `ENETUNREACH`, `ETIMEDOUT`), `timeout` for',
     '  `connect-timeout`, `endpoint-gone` for an endpoint that left while it was connected to, or `other`.',
     '- `thread` counts the data-plane threads from 0. `nodejs_heap_…` are of the control thread.',
-    '- `kind` is a kind of Kubernetes that is watched. `severity` is `error`, `warning` or `info`.',
+    '- `kind` of `portico_watch_…` is a kind of Kubernetes that is watched. `severity` is `error`, `warning` or `info`.',
     '',
     '## Under the names of ingress-nginx',
     '',
@@ -79,21 +95,26 @@ async function scrape(): Promise<string> {
     version: '',
     latencyBoundsSeconds: LATENCY_BOUNDS_SECONDS,
     dataPlane: async () => ({
-      counters: [
-        {
-          ingress: 'namespace/name',
-          statusClasses: [1, 1, 1, 1, 1],
-          canaryStatusClasses: [1, 1, 1, 1, 1],
-          canaryLatencySumSeconds: 1,
-          latencyBuckets: LATENCY_BOUNDS_SECONDS.map(() => 1),
-          latencySumSeconds: 1,
-          requestBytes: 1,
-          responseBytes: 1,
-          retries: 1,
-          connectFailures: { timeout: 1 },
-          droppedFields: 1,
-        },
+      counters: ['namespace/name', 'namespace/name HTTPRoute'].map((source) => ({
+        source,
+        statusClasses: [1, 1, 1, 1, 1],
+        canaryStatusClasses: [1, 1, 1, 1, 1],
+        canaryLatencySumSeconds: 1,
+        latencyBuckets: LATENCY_BOUNDS_SECONDS.map(() => 1),
+        latencySumSeconds: 1,
+        upstreamBuckets: LATENCY_BOUNDS_SECONDS.map(() => 1),
+        upstreamSumSeconds: 1,
+        requestBytes: 1,
+        responseBytes: 1,
+        retries: 1,
+        connectFailures: { timeout: 1 },
+        droppedFields: 1,
+      })),
+      events: [
+        { kind: 'local-response', source: 'namespace/name', reason: 'rate-limited', count: 1 },
+        { kind: 'auth', source: 'namespace/name', outcome: 'external-auth allowed cached', count: 1 },
       ],
+      handshakes: { done: { 'TLSv1.3 true': 1 }, failed: { timeout: 1 } },
       gauges: {
         clientConnections: 1,
         upstreamConnections: 1,
@@ -136,7 +157,7 @@ async function scrape(): Promise<string> {
     now: () => 0,
   });
   metrics.compiled(0);
-  const { chunks } = await metrics.scrape();
+  const { chunks } = await metrics.scrape('prometheus');
   return Buffer.concat(chunks).toString();
 }
 

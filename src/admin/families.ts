@@ -1,5 +1,3 @@
-import type { RequestTotals } from './figures.ts';
-
 /** What has one name. */
 export interface Family {
   readonly name: string;
@@ -11,6 +9,8 @@ export interface Sample {
   readonly suffix?: string;
   /** As `labelsOf` writes them, or ''. */
   readonly labels: string;
+  /** The upper bound of a bucket, which is a label of it. */
+  readonly le?: number;
   readonly value: number;
 }
 
@@ -34,24 +34,32 @@ export function* byStatus(statusClasses: ArrayLike<number>, labels: string): Gen
   }
 }
 
+/** `buckets` are not cumulative, and one more than there are bounds. */
 export function* histogram(
-  { latencyBuckets, latencySumSeconds }: Pick<RequestTotals, 'latencyBuckets' | 'latencySumSeconds'>,
+  buckets: ArrayLike<number>,
+  sum: number,
   labels: string,
   bounds: readonly number[],
 ): Generator<Sample> {
   let count = 0;
-  for (let index = 0; index < latencyBuckets.length; index++) {
-    count += latencyBuckets[index]!;
-    const bound = `${bounds[index] ?? '+Inf'}`;
-    yield { suffix: '_bucket', labels: withLabel(labels, 'le', bound), value: count };
+  for (let index = 0; index < buckets.length; index++) {
+    count += buckets[index]!;
+    yield { suffix: '_bucket', labels, le: bounds[index] ?? Number.POSITIVE_INFINITY, value: count };
   }
-  yield { suffix: '_sum', labels, value: latencySumSeconds };
+  yield { suffix: '_sum', labels, value: sum };
   yield { suffix: '_count', labels, value: count };
 }
 
-export function ingressLabels(ingress: string): string {
-  const [namespace = '', name = ''] = ingress.split('/', 2);
-  return labelsOf({ namespace, ingress: name });
+/** Whose requests are counted: an Ingress, or a route of Gateway API, whose kind is said. */
+export function sourceLabels(source: string): string {
+  const [key = '', kind] = source.split(' ', 2);
+  const [namespace = '', name = ''] = key.split('/', 2);
+  return labelsOf(kind === undefined ? { namespace, ingress: name } : { namespace, kind, route: name });
+}
+
+/** Whether it is an Ingress, or stands for some of them. */
+export function isIngress(source: string): boolean {
+  return source !== '' && !source.includes(' ');
 }
 
 /** Adds a label whose value needs no escapes. */

@@ -1,22 +1,53 @@
-/** The requests of one Ingress, as the data plane counts them. */
+import type { AuthOutcome } from '../http/auth-outcome.ts';
+import type { LocalReason } from '../http/local-response.ts';
+
+/** The requests of one Ingress or route, as the data plane counts them. */
 export interface RequestTotals {
   /**
-   * `namespace/name`; empty for requests that no Ingress took. The name `_other` stands for those Ingresses of a
-   * namespace, and the namespace `_other` for those of the cluster, that are beyond the limits.
+   * `namespace/name` of an Ingress, `namespace/name kind` of a route of Gateway API; empty for requests that neither took.
+   * The name `_other` stands for those of a namespace, and the namespace `_other` for those of the cluster, that are beyond
+   * the limits.
    */
-  readonly ingress: string;
+  readonly source: string;
   readonly statusClasses: ArrayLike<number>;
   /** Of those that went to a canary. */
   readonly canaryStatusClasses: ArrayLike<number>;
   readonly canaryLatencySumSeconds: number;
   readonly latencyBuckets: ArrayLike<number>;
   readonly latencySumSeconds: number;
+  /** The same of attempts that a Pod answered, by the time until the head of its response. */
+  readonly upstreamBuckets: ArrayLike<number>;
+  readonly upstreamSumSeconds: number;
   readonly requestBytes: number;
   readonly responseBytes: number;
   readonly retries: number;
   /** By the reason. */
   readonly connectFailures: Readonly<Record<string, number>>;
   readonly droppedFields: number;
+}
+
+/** Something that few sources have. */
+export type EventTotals =
+  | {
+      readonly kind: 'local-response';
+      readonly source: string;
+      readonly reason: LocalReason;
+      readonly count: number;
+    }
+  | { readonly kind: 'auth'; readonly source: string; readonly outcome: AuthOutcome; readonly count: number };
+
+/** Gone through once for each family. */
+export interface RequestFigures {
+  readonly counters: Iterable<RequestTotals>;
+  readonly events: Iterable<EventTotals>;
+}
+
+/** The handshakes of TLS ports. */
+export interface HandshakeFigures {
+  /** By version and whether a session was resumed: `TLSv1.3 true`. */
+  readonly done: Readonly<Record<string, number>>;
+  /** By the reason. */
+  readonly failed: Readonly<Record<string, number>>;
 }
 
 /** The TCP connections, or the datagrams of UDP clients, of one port. */
@@ -34,9 +65,7 @@ export interface StreamFigures {
   readonly sentDatagrams: number;
 }
 
-export interface DataPlaneFigures {
-  /** Gone through once for each family. */
-  readonly counters: Iterable<RequestTotals>;
+export interface DataPlaneFigures extends RequestFigures {
   readonly gauges: {
     readonly clientConnections: number;
     readonly upstreamConnections: number;
@@ -53,6 +82,7 @@ export interface DataPlaneFigures {
   readonly faults: number;
   readonly droppedMirrors: number;
   readonly streams: readonly StreamFigures[];
+  readonly handshakes: HandshakeFigures;
   /** Requests for which the limit store could not be asked in time. */
   readonly limitStoreMisses: number;
   /** Of each thread. */

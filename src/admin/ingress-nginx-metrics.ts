@@ -1,4 +1,4 @@
-import { type Family, type Sample, byStatus, histogram, labelsOf, withLabel } from './families.ts';
+import { type Family, type Sample, byStatus, histogram, isIngress, labelsOf, withLabel } from './families.ts';
 import type { ControlFigures, DataPlaneFigures, RequestTotals } from './figures.ts';
 
 /** What ingress-nginx says of itself in every series. */
@@ -22,7 +22,7 @@ const PREFIX = 'nginx_ingress_controller_';
 const CANARY = 'canary';
 
 /**
- * The figures under the names of ingress-nginx, with the labels that flagger and its dashboards ask for. By Ingress, status
+ * The figures of Ingresses under the names of ingress-nginx, with the labels that flagger and its dashboards ask for. By Ingress, status
  * class and canary: never by host, path or method, of which clients could make any number.
  */
 export function ingressNginxFamilies(
@@ -38,13 +38,13 @@ export function ingressNginxFamilies(
     controller_class: controllerClass,
     controller_pod: controllerPod,
   });
-  const ofIngress = ({ ingress }: RequestTotals, canary: string): string => {
-    const [namespace = '', name = ''] = ingress.split('/', 2);
+  const ofIngress = ({ source }: RequestTotals, canary: string): string => {
+    const [namespace = '', name = ''] = source.split('/', 2);
     return `${own.slice(0, -1)},${labelsOf({ namespace, ingress: name, canary }).slice(1)}`;
   };
   const perIngress = (samplesOf: (counters: RequestTotals) => Iterable<Sample>): Iterable<Sample> => ({
     *[Symbol.iterator]() {
-      for (const each of counters) if (each.ingress !== '') yield* samplesOf(each);
+      for (const each of counters) if (isIngress(each.source)) yield* samplesOf(each);
     },
   });
   const family = (name: string, type: Family['type'], help: string, samples: Iterable<Sample>): Family => ({
@@ -78,7 +78,9 @@ export function ingressNginxFamilies(
       'request_duration_seconds',
       'histogram',
       'Time from the first byte of a request to the last byte of its response.',
-      perIngress((each) => histogram(each, ofIngress(each, ''), bounds)),
+      perIngress((each) =>
+        histogram(each.latencyBuckets, each.latencySumSeconds, ofIngress(each, ''), bounds),
+      ),
     ),
     family(
       'response_duration_seconds',
@@ -131,7 +133,7 @@ export function ingressNginxFamilies(
 
 /** A histogram with one bucket: what asks for the sum and the count gets them. */
 function* summed(labels: string, sum: number, count: number): Generator<Sample> {
-  yield { suffix: '_bucket', labels: withLabel(labels, 'le', '+Inf'), value: count };
+  yield { suffix: '_bucket', labels, le: Number.POSITIVE_INFINITY, value: count };
   yield { suffix: '_sum', labels, value: sum };
   yield { suffix: '_count', labels, value: count };
 }

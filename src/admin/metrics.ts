@@ -1,17 +1,17 @@
-import { Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
-import {
-  type Family,
-  type Sample,
-  byStatus,
-  counter,
-  gauge,
-  histogram,
-  ingressLabels,
-  labelsOf,
-  withLabel,
-} from './families.ts';
-import type { ControlFigures, DataPlaneFigures, RequestTotals, WatchFigures } from './figures.ts';
+import { Gauge, Histogram } from 'prom-client';
+import { CONTENT_TYPES, type Exposition, exposed } from './exposition.ts';
+import { type Family, counter, gauge, labelsOf } from './families.ts';
+import type {
+  ControlFigures,
+  DataPlaneFigures,
+  EventTotals,
+  RequestTotals,
+  WatchFigures,
+} from './figures.ts';
+import { handshakeFamilies } from './handshake-metrics.ts';
 import { type Compatibility, ingressNginxFamilies } from './ingress-nginx-metrics.ts';
+import { familiesOf, processRegistry } from './process-metrics.ts';
+import { requestFamilies } from './request-families.ts';
 import type { Scrape } from './scrapes.ts';
 import { streamFamilies } from './stream-metrics.ts';
 import { chunksInSlices } from './slices.ts';
@@ -28,18 +28,17 @@ export interface MetricsOptions {
   readonly now: () => number;
 }
 
-export type { ControlFigures, DataPlaneFigures, RequestTotals, WatchFigures };
+export type { ControlFigures, DataPlaneFigures, EventTotals, RequestTotals, WatchFigures };
 
 export interface Metrics {
   compiled(seconds: number): void;
-  /** How things are now. Made in slices. */
-  scrape(): Promise<Scrape>;
+  /** How things are now, in a format. Made in slices. */
+  scrape(exposition: Exposition): Promise<Scrape>;
 }
 
 /** Everything is read when it is asked for; only the time of compiling is gathered on the way. */
 export function createMetrics(options: MetricsOptions): Metrics {
-  const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
+  const registry = processRegistry();
   const compile = new Histogram({
     name: 'portico_compile_duration_seconds',
     help: 'Time to compile a cluster change into a route table.',
@@ -62,9 +61,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
       tables.count++;
       tables.lastAt = options.now();
     },
-    async scrape() {
+    async scrape(exposition) {
       const [dataPlane, control] = await Promise.all([options.dataPlane(), options.control()]);
       const families = [
+        ...(await familiesOf(registry)),
         ...controlSamples(control, options.now()),
         ...watchSamples(options.watch(), options.now()),
         ...dataPlaneSamples(dataPlane, options.latencyBoundsSeconds),
@@ -78,22 +78,12 @@ export function createMetrics(options: MetricsOptions): Metrics {
               options.latencyBoundsSeconds,
             )),
       ];
-      const gathered = await registry.metrics();
       const chunks: Buffer[] = [];
-      for await (const chunk of chunksInSlices(textOf(gathered, families))) chunks.push(chunk);
+      for await (const chunk of chunksInSlices(exposed(families, exposition))) chunks.push(chunk);
       const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-      return { contentType: registry.contentType, chunks, bytes };
+      return { contentType: CONTENT_TYPES[exposition], chunks, bytes };
     },
   };
-}
-
-/** The text format of Prometheus, version 0.0.4, after what the library has written. */
-function* textOf(gathered: string, families: readonly Family[]): Generator<string> {
-  yield gathered;
-  for (const { name, help, type, samples } of families) {
-    yield `\n# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`;
-    for (const { suffix = '', labels, value } of samples) yield `${name}${suffix}${labels} ${value}\n`;
-  }
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -171,75 +161,9 @@ function watchSamples(states: readonly WatchFigures[], now: number): Family[] {
 }
 
 function dataPlaneSamples(figures: DataPlaneFigures, bounds: readonly number[]): Family[] {
-  const { counters, gauges } = figures;
-  const perIngress = (samplesOf: (counters: RequestTotals) => Iterable<Sample>): Iterable<Sample> => ({
-    *[Symbol.iterator]() {
-      for (const each of counters) yield* samplesOf(each);
-    },
-  });
-  const known = new Map<string, string>();
-  // Written once for all families.
-  const labelsOfIngress = (ingress: string): string => {
-    let labels = known.get(ingress);
-    if (labels === undefined) known.set(ingress, (labels = ingressLabels(ingress)));
-    return labels;
-  };
-  const figure = (value: (counters: RequestTotals) => number): Iterable<Sample> =>
-    perIngress((each) => [{ labels: labelsOfIngress(each.ingress), value: value(each) }]);
+  const { gauges } = figures;
   return [
-    {
-      name: 'portico_requests_total',
-      type: 'counter',
-      help: 'Requests, by Ingress and status class.',
-      samples: perIngress((each) => byStatus(each.statusClasses, labelsOfIngress(each.ingress))),
-    },
-    {
-      name: 'portico_canary_requests_total',
-      type: 'counter',
-      help: 'Requests that went to the canary of an Ingress, by main Ingress and status class.',
-      samples: perIngress((each) => byStatus(each.canaryStatusClasses, labelsOfIngress(each.ingress))),
-    },
-    {
-      name: 'portico_request_duration_seconds',
-      type: 'histogram',
-      help: 'Time from the first byte of a request to the last byte of its response.',
-      samples: perIngress((each) => histogram(each, labelsOfIngress(each.ingress), bounds)),
-    },
-    {
-      name: 'portico_request_bytes_total',
-      type: 'counter',
-      help: 'Bytes of request bodies.',
-      samples: figure((each) => each.requestBytes),
-    },
-    {
-      name: 'portico_response_bytes_total',
-      type: 'counter',
-      help: 'Bytes of response bodies.',
-      samples: figure((each) => each.responseBytes),
-    },
-    {
-      name: 'portico_retries_total',
-      type: 'counter',
-      help: 'Attempts after the first one of a request.',
-      samples: figure((each) => each.retries),
-    },
-    {
-      name: 'portico_connect_failures_total',
-      type: 'counter',
-      help: 'Attempts that could not connect to a Pod, by Ingress and reason.',
-      samples: perIngress((each) =>
-        Object.entries(each.connectFailures).map(([reason, value]) => ({
-          labels: withLabel(labelsOfIngress(each.ingress), 'reason', reason),
-          value,
-        })),
-      ),
-    },
-    {
-      name: 'portico_dropped_request_fields_total',
-      type: 'counter',
-      help: 'Request header fields dropped because their names have underscores.',
-      samples: figure((each) => each.droppedFields),
-    },
+    ...requestFamilies(figures, bounds),
     gauge('portico_requests_in_flight', 'Requests whose response is not complete.', gauges.inFlight),
     gauge('portico_client_connections', 'Open connections from clients.', gauges.clientConnections),
     gauge(
@@ -273,6 +197,7 @@ function dataPlaneSamples(figures: DataPlaneFigures, bounds: readonly number[]):
       'Connections that failed because no file descriptor was left.',
       gauges.descriptorFailures,
     ),
+    ...handshakeFamilies(figures.handshakes),
     ...streamFamilies(figures.streams),
     gauge('portico_data_plane_threads', 'Data-plane threads.', figures.threads),
     counter('portico_data_plane_thread_deaths_total', 'Threads that died and were replaced.', figures.deaths),

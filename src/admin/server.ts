@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { createOpenResponses } from './connection-limits.ts';
 import { closeNow, listenHttp, sendText, writeHead } from './http-listener.ts';
 import { judgeLocal } from './local-only.ts';
+import { type Exposition, negotiateExposition } from './exposition.ts';
 import { type Scrape, shareScrapes } from './scrapes.ts';
 import { chunksInSlices } from './slices.ts';
 
@@ -20,7 +21,7 @@ export interface ReadinessCheck {
 export interface AdminOptions {
   /** All of these hold when requests may be sent here. */
   readonly checks: () => readonly ReadinessCheck[];
-  readonly metrics: () => Promise<Scrape>;
+  readonly metrics: (exposition: Exposition) => Promise<Scrape>;
   /** What is served, as pieces of JSON; only for clients on this machine, because it names everything. */
   readonly routes: () => Iterable<string>;
 }
@@ -54,7 +55,10 @@ interface Url {
  */
 export function createAdmin({ checks, metrics, routes }: AdminOptions): Admin {
   const servers: Server[] = [];
-  const readScrape = shareScrapes(metrics);
+  const readScrape = {
+    prometheus: shareScrapes(() => metrics('prometheus')),
+    openmetrics: shareScrapes(() => metrics('openmetrics')),
+  };
   const openScrapes = createOpenResponses(METRICS_LIMIT);
   const openRoutes = createOpenResponses(ROUTES_LIMIT);
 
@@ -68,7 +72,8 @@ export function createAdmin({ checks, metrics, routes }: AdminOptions): Admin {
 
   const scrape: Handler = async (request, response) => {
     openScrapes.add(peerOf(request), response);
-    await readScrape(({ contentType, chunks, bytes }) => {
+    response.setHeader('Vary', 'Accept');
+    await readScrape[negotiateExposition(request.headers.accept)](({ contentType, chunks, bytes }) => {
       writeHead(response, 200, contentType, bytes);
       return send(response, Readable.from(chunks));
     });

@@ -177,7 +177,7 @@ export function startDataPlane(options: DataPlaneOptions): DataPlane {
     inspect: (question) => threads.inspect(question),
     portFailures: () => threads.portFailures(),
     portFacts: () => threads.portFacts(),
-    forget: (ingresses) => threads.forget(ingresses),
+    forget: (sources) => threads.forget(sources),
     draining: () => draining,
     async drain(timeoutMs) {
       draining = true;

@@ -8,15 +8,9 @@ import type { DataPlane } from './data-plane.ts';
 import { EXIT } from '../config/exit-codes.ts';
 import { listenFailure } from './listen-failure.ts';
 import type { LogSink } from './log-sink.ts';
-import { get, values } from '../model/sharded-map.ts';
-import {
-  type CounterTable,
-  type IngressCounters,
-  LATENCY_BOUNDS_SECONDS,
-  OTHER,
-  RequestCounters,
-  countersOf,
-} from '../proxy/request-metrics.ts';
+import { values } from '../model/sharded-map.ts';
+import { LATENCY_BOUNDS_SECONDS } from '../proxy/request-metrics.ts';
+import { RequestSums } from './request-sums.ts';
 import type { Compilation } from '../routing/compile/compile.ts';
 import { readiness } from './readiness.ts';
 import { countTableInSteps, tableJson } from '../routing/table-view.ts';
@@ -36,38 +30,20 @@ export function openMetrics(
   options: StatusOptions & { readonly compatibility: Compatibility | null },
 ): Metrics {
   const { source, dataPlane } = options;
+  const sums = new RequestSums((gone) => dataPlane.forget(gone));
   return createMetrics({
     version: VERSION,
     latencyBoundsSeconds: LATENCY_BOUNDS_SECONDS,
     async dataPlane() {
       const report = await dataPlane.report();
-      const { counters, gone } = await runInSlices(sumCounters(report.counters, options.compilation()));
-      if (gone.length > 0) dataPlane.forget(gone);
-      return { ...report, counters };
+      const requests = await sums.sum(report.counters, options.compilation()?.snapshot ?? null);
+      return { ...report, ...requests };
     },
     watch: () => source.states(),
     compatibility: options.compatibility,
     control: () => runInSlices(controlFigures(options)),
     now: Date.now,
   });
-}
-
-/** The counters of all threads as one, without those of Ingresses that are gone. */
-function* sumCounters(
-  tables: readonly CounterTable[],
-  compilation: Compilation | null,
-): Generator<void, { counters: Iterable<IngressCounters>; gone: readonly string[] }> {
-  const sum = new RequestCounters();
-  for (const table of tables) yield* sum.add(table);
-  const gone: string[] = [];
-  for (const ingress of sum.table().ingresses) {
-    const isIngress = ingress !== '' && !ingress.endsWith(`/${OTHER}`);
-    if (isIngress && compilation && !get(compilation.snapshot.ingresses, ingress)) gone.push(ingress);
-    yield;
-  }
-  sum.forget(gone);
-  const table = sum.table();
-  return { counters: { [Symbol.iterator]: () => countersOf(table) }, gone };
 }
 
 function* controlFigures({ source, compilation, log }: StatusOptions): Generator<void, ControlFigures> {

@@ -1,3 +1,4 @@
+import type { AuthOutcome } from './auth-outcome.ts';
 import type { ConnectionInfo } from './connection-info.ts';
 import type { Cancellation } from './subrequest.ts';
 import type { RequestContent } from './request-content.ts';
@@ -35,6 +36,8 @@ export interface RequestView extends FieldsView {
   readonly body: RequestContent;
   /** For a subrequest that ends with the exchange, as when the client leaves; one at a time. */
   readonly cancellation: Cancellation;
+  /** A policy that decides who gets in has found out; for metrics. */
+  noteAuth(outcome: AuthOutcome): void;
   /** All fields that the client sent, one by one. */
   allFields(): readonly HeaderField[];
   /** Null where no path of a rule takes it, as for a default backend. */

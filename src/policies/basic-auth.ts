@@ -122,20 +122,32 @@ export const basicAuth = definePolicy({
       onRequest(request, edit) {
         const hashes = currentFile()?.hashes;
         // The table that closes the route is on its way.
-        if (!hashes) return refuse('passwords-unavailable', request);
+        if (!hashes) {
+          request.noteAuth('basic-auth failed asked');
+          return refuse('passwords-unavailable', request);
+        }
         const credentials = credentialsOf(request.value('authorization'));
-        if (credentials === null) return unauthenticated(request, challenge);
+        if (credentials === null) {
+          request.noteAuth('basic-auth denied asked');
+          return unauthenticated(request, challenge);
+        }
         const hash = hashes.get(credentials.user);
         // For a user that there is not, it takes as long as for one that there is.
         const [decoy = ''] = hash === undefined ? hashes.values() : [hash];
         const verdict = thread.checkPassword(namespace, decoy, credentials.password);
-        const decide = (found: PasswordVerdict): Verdict =>
-          verdictOf(hash === undefined && found === 'right' ? 'wrong' : found, request, edit, challenge);
+        const source = verdict instanceof Promise || verdict === 'busy' ? 'asked' : 'cached';
+        const decide = (found: PasswordVerdict): Verdict => {
+          const known = hash === undefined && found === 'right' ? 'wrong' : found;
+          request.noteAuth(`basic-auth ${OUTCOMES[known]} ${source}`);
+          return verdictOf(known, request, edit, challenge);
+        };
         return verdict instanceof Promise ? verdict.then(decide) : decide(verdict);
       },
     };
   },
 });
+
+const OUTCOMES = { right: 'allowed', wrong: 'denied', busy: 'failed' } as const;
 
 function verdictOf(
   found: PasswordVerdict,

@@ -1,6 +1,7 @@
 import type { TlsStreams } from './tls/tls-streams.ts';
 import type { ObjectKey } from '../model/objects.ts';
 import type { SecretData } from '../model/secret-data.ts';
+import type { HandshakeCounters } from './tls/handshake-counters.ts';
 import type { ClientPolicies } from './tls/client-policies.ts';
 import type { Decision } from '../routing/decide.ts';
 import type { LocalReason } from '../http/local-response.ts';
@@ -47,6 +48,8 @@ export interface EngineContext {
   readonly proxyProtocolHttpsPorts?: readonly number[];
   /** What a TLS port is served with. */
   readonly certificates?: CertificateStore;
+  /** Where its handshakes are counted; nowhere when absent. */
+  readonly handshakes?: HandshakeCounters;
   /** What clients on a TLS port are asked for; nothing when absent. */
   readonly clientPolicies?: ClientPolicies;
   /** Hosts on a TLS port whose connections carry no requests of ours; none when absent. */

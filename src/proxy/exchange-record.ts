@@ -1,3 +1,4 @@
+import type { AuthOutcome } from '../http/auth-outcome.ts';
 import type { ConnectionInfo } from '../http/connection-info.ts';
 import type { BackendKey, Route } from '../routing/table.ts';
 import type { AttemptOutcome } from './attempt.ts';
@@ -45,6 +46,8 @@ export interface ExchangeRecord {
   readonly keptFields: KeptFields;
   /** The policy that responded in place of an endpoint; empty where none did. */
   readonly policy: string;
+  /** What policies found that decide who gets in. */
+  readonly auths: readonly AuthOutcome[];
   /** Fields that did not go to the upstream because their names have underscores. */
   readonly droppedFields: number;
   /**

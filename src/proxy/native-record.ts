@@ -1,3 +1,4 @@
+import { type AuthOutcome, NO_AUTHS } from '../http/auth-outcome.ts';
 import { Cancellation } from '../http/subrequest.ts';
 import { NO_CONTENT, type RequestContent } from '../http/request-content.ts';
 import { performance } from 'node:perf_hooks';
@@ -46,6 +47,7 @@ export class NativeRecord implements ExchangeRecord, RequestView {
   traceId = '';
   keptFields = NO_KEPT_FIELDS;
   policy = '';
+  auths = NO_AUTHS;
   droppedFields = 0;
   detail = '';
   /** What policies look up in the head of the request. */
@@ -98,6 +100,10 @@ export class NativeRecord implements ExchangeRecord, RequestView {
     this.attempts++;
     this.upstreams = this.upstreams === NO_ATTEMPTS ? [attempt] : [...this.upstreams, attempt];
     return attempt;
+  }
+
+  noteAuth(outcome: AuthOutcome): void {
+    this.auths = [...this.auths, outcome];
   }
 
   connectFailed(failure: ConnectFailure): void {

@@ -1,4 +1,9 @@
+import { AUTH_OUTCOMES, type AuthOutcome } from '../http/auth-outcome.ts';
+import type { LocalReason } from '../http/local-response.ts';
+import { REASON_CLASSES } from '../http/reason-class.ts';
+import type { Route } from '../routing/table.ts';
 import type { ExchangeRecord } from './exchange-record.ts';
+import { type SparseCells, SparseCounts, cellsOf } from './sparse-counts.ts';
 import { CONNECT_FAILURES, type ConnectFailure } from './upstream/connect-failure.ts';
 
 /** Upper bounds of the latency histogram's buckets, in seconds; the last bucket, without a bound, follows them. */
@@ -34,19 +39,56 @@ const DROPPED_FIELDS = RETRIES + 1;
 const CONNECT_FAILURE = DROPPED_FIELDS + 1;
 const CANARY_STATUS_CLASSES = CONNECT_FAILURE + CONNECT_FAILURES.length;
 const CANARY_LATENCY_SUM = CANARY_STATUS_CLASSES + 5;
-const COLUMNS = CANARY_LATENCY_SUM + 1;
+const UPSTREAM_BUCKETS = CANARY_LATENCY_SUM + 1;
+const UPSTREAM_SUM = UPSTREAM_BUCKETS + LATENCY_BOUNDS_SECONDS.length + 1;
+const COLUMNS = UPSTREAM_SUM + 1;
 
-/** The counters of many Ingresses as plain data that is cheap to copy to another thread. */
-export interface CounterTable {
-  /** `namespace/name`; empty for requests that no Ingress took. */
-  readonly ingresses: readonly string[];
-  /** One row for each, one after the other. */
-  readonly values: Float64Array;
+/** What is counted beside that, of which most rows have nothing: reasons of Portico's own responses, and `AuthOutcome`s. */
+const REASONS = Object.keys(REASON_CLASSES) as readonly LocalReason[];
+const EVENTS = REASONS.length + AUTH_OUTCOMES.length;
+const columnOfReason: ReadonlyMap<string, number> = new Map(REASONS.map((reason, at) => [reason, at]));
+const columnOfAuth: ReadonlyMap<AuthOutcome, number> = new Map(
+  AUTH_OUTCOMES.map((outcome, at) => [outcome, REASONS.length + at]),
+);
+
+/**
+ * What requests are counted by: `namespace/name` of an Ingress; of a route of Gateway API with its kind, `shop/web HTTPRoute`;
+ * empty for requests that neither took.
+ */
+export type CountedSource = string;
+
+export function countedSource(route: Route | null): CountedSource {
+  if (route === null) return '';
+  return route.kind === undefined ? route.ingress : `${route.ingress} ${route.kind}`;
 }
 
-/** The requests of one Ingress. */
-export interface IngressCounters {
-  readonly ingress: string;
+/** The counters of many sources as plain data that is cheap to copy to another thread. */
+export interface CounterTable {
+  readonly sources: readonly CountedSource[];
+  /** One row for each, one after the other. */
+  readonly values: Float64Array;
+  /** What few of them have. */
+  readonly events: SparseCells;
+}
+
+/** Something of the requests of a source that is counted only where it happens. */
+export type CountedEvent =
+  | {
+      readonly kind: 'local-response';
+      readonly source: CountedSource;
+      readonly reason: LocalReason;
+      readonly count: number;
+    }
+  | {
+      readonly kind: 'auth';
+      readonly source: CountedSource;
+      readonly outcome: AuthOutcome;
+      readonly count: number;
+    };
+
+/** The requests of one source. */
+export interface SourceCounters {
+  readonly source: CountedSource;
   /** By status class: 1xx at index 0 (a tunnel counts there) to 5xx at index 4. */
   readonly statusClasses: Float64Array;
   /** The same of those that went to a canary. */
@@ -55,6 +97,9 @@ export interface IngressCounters {
   /** Requests per latency bucket, not cumulative; one more entry than there are bounds. */
   readonly latencyBuckets: Float64Array;
   readonly latencySumSeconds: number;
+  /** The same of attempts that a Pod answered, by the time until the head of its response. */
+  readonly upstreamBuckets: Float64Array;
+  readonly upstreamSumSeconds: number;
   readonly requestBytes: number;
   readonly responseBytes: number;
   readonly retries: number;
@@ -63,11 +108,12 @@ export interface IngressCounters {
   readonly connectFailures: Readonly<Partial<Record<ConnectFailure, number>>>;
 }
 
-/** Counts requests by Ingress. Never by host or path: a label per path would let clients fill the memory. */
+/** Counts requests by their source. Never by host or path: a label per path would let clients fill the memory. */
 export class RequestCounters {
   readonly #limits: CounterLimits;
-  readonly #rows = new Map<string, number>();
-  readonly #ingresses: string[] = [];
+  readonly #rows = new Map<CountedSource, number>();
+  readonly #sources: CountedSource[] = [];
+  readonly #events = new SparseCounts(EVENTS);
   readonly #rowsOfNamespace = new Map<string, number>();
   #nameCharacters = 0;
   #values = new Float64Array(16 * COLUMNS);
@@ -78,7 +124,7 @@ export class RequestCounters {
 
   /** Counts one exchange that is over. */
   count(exchange: ExchangeRecord): void {
-    const row = this.#rowOf(exchange.route?.ingress ?? '');
+    const row = this.#rowOf(countedSource(exchange.route));
     const values = this.#values;
     const statusClass = Math.min(Math.max(Math.trunc(exchange.status / 100), 1), 5) - 1;
     const seconds = exchange.durationMs / 1000;
@@ -96,53 +142,74 @@ export class RequestCounters {
     for (const failure of exchange.connectFailures) {
       values[row + CONNECT_FAILURE + CONNECT_FAILURES.indexOf(failure)]! += 1;
     }
+    for (const { headMs } of exchange.upstreams) {
+      if (headMs === null) continue;
+      const upstreamSeconds = headMs / 1000;
+      values[row + UPSTREAM_BUCKETS + bucketOf(upstreamSeconds)]! += 1;
+      values[row + UPSTREAM_SUM]! += upstreamSeconds;
+    }
+    if (exchange.detail !== '') this.#countEvent(row, columnOfReason.get(reasonIn(exchange.detail)));
+    for (const outcome of exchange.auths) this.#countEvent(row, columnOfAuth.get(outcome));
   }
 
-  /** Adds what another thread counted. May be interrupted after each Ingress. */
-  *add({ ingresses, values }: CounterTable): Generator<void> {
-    for (const [index, ingress] of ingresses.entries()) {
-      const row = this.#rowOf(ingress);
+  #countEvent(row: number, column: number | undefined): void {
+    if (column !== undefined) this.#events.add(row / COLUMNS, column);
+  }
+
+  /** Adds what another thread counted. May be interrupted after each source and event. */
+  *add({ sources, values, events }: CounterTable): Generator<void> {
+    for (const [index, source] of sources.entries()) {
+      const row = this.#rowOf(source);
       for (let column = 0; column < COLUMNS; column++) {
         this.#values[row + column]! += values[index * COLUMNS + column]!;
       }
       yield;
     }
+    for (const { row, column, count } of cellsOf(events, EVENTS)) {
+      this.#events.add(this.#rowOf(sources[row] ?? '') / COLUMNS, column, count);
+      yield;
+    }
   }
 
-  /** Drops the counters of Ingresses that are gone. */
-  forget(ingresses: Iterable<string>): void {
-    for (const ingress of ingresses) {
-      this.#remove(ingress);
-      const namespace = namespaceOf(ingress);
+  /** Drops the counters of sources that are gone. */
+  forget(sources: Iterable<CountedSource>): void {
+    for (const source of sources) {
+      this.#remove(source);
+      const namespace = namespaceOf(source);
       if (this.#rowsOfNamespace.get(namespace) === 1) this.#remove(`${namespace}/${OTHER}`);
     }
   }
 
+  sources(): readonly CountedSource[] {
+    return this.#sources;
+  }
+
   /** A copy of all counters. */
   table(): CounterTable {
-    const ingresses = [...this.#ingresses];
-    return { ingresses, values: this.#values.slice(0, ingresses.length * COLUMNS) };
+    const sources = [...this.#sources];
+    const values = this.#values.slice(0, sources.length * COLUMNS);
+    return { sources, values, events: this.#events.cells() };
   }
 
-  /** Where the row of an Ingress begins, or of those that it is counted with. */
-  #rowOf(ingress: string): number {
-    return this.#rows.get(ingress) ?? this.#addRow(ingress);
+  /** Where the row of a source begins, or of those that it is counted with. */
+  #rowOf(source: CountedSource): number {
+    return this.#rows.get(source) ?? this.#addRow(source);
   }
 
-  #addRow(ingress: string): number {
-    const namespace = namespaceOf(ingress);
+  #addRow(source: CountedSource): number {
+    const namespace = namespaceOf(source);
     const rowsOfNamespace = this.#rowsOfNamespace.get(namespace) ?? 0;
-    if (isLimited(ingress)) {
+    if (isLimited(source)) {
       const { ingresses, ingressesOfNamespace, nameCharacters } = this.#limits;
-      const isFull = this.#rows.size >= ingresses || this.#nameCharacters + ingress.length > nameCharacters;
+      const isFull = this.#rows.size >= ingresses || this.#nameCharacters + source.length > nameCharacters;
       if (isFull) return this.#rowOf(`${OTHER}/${OTHER}`);
-      if (rowsOfNamespace >= ingressesOfNamespace && !ingress.endsWith(`/${OTHER}`))
+      if (rowsOfNamespace >= ingressesOfNamespace && !isOther(source))
         return this.#rowOf(`${namespace}/${OTHER}`);
     }
     this.#rowsOfNamespace.set(namespace, rowsOfNamespace + 1);
-    this.#nameCharacters += ingress.length;
-    const row = this.#ingresses.push(ingress) * COLUMNS - COLUMNS;
-    this.#rows.set(ingress, row);
+    this.#nameCharacters += source.length;
+    const row = this.#sources.push(source) * COLUMNS - COLUMNS;
+    this.#rows.set(source, row);
     if (row + COLUMNS > this.#values.length) {
       const larger = new Float64Array(this.#values.length * 2);
       larger.set(this.#values);
@@ -152,20 +219,21 @@ export class RequestCounters {
   }
 
   /** The last row takes the place of the one that is removed. */
-  #remove(ingress: string): void {
-    const row = this.#rows.get(ingress);
+  #remove(source: CountedSource): void {
+    const row = this.#rows.get(source);
     if (row === undefined) return;
-    const namespace = namespaceOf(ingress);
+    const namespace = namespaceOf(source);
     const left = (this.#rowsOfNamespace.get(namespace) ?? 0) - 1;
     if (left > 0) this.#rowsOfNamespace.set(namespace, left);
     else this.#rowsOfNamespace.delete(namespace);
-    this.#nameCharacters -= ingress.length;
-    this.#rows.delete(ingress);
-    const last = this.#ingresses.pop()!;
-    const lastRow = this.#ingresses.length * COLUMNS;
-    if (last !== ingress) {
+    this.#nameCharacters -= source.length;
+    this.#rows.delete(source);
+    const last = this.#sources.pop()!;
+    const lastRow = this.#sources.length * COLUMNS;
+    this.#events.replace(row / COLUMNS, lastRow / COLUMNS);
+    if (last !== source) {
       this.#values.copyWithin(row, lastRow, lastRow + COLUMNS);
-      this.#ingresses[row / COLUMNS] = last;
+      this.#sources[row / COLUMNS] = last;
       this.#rows.set(last, row);
     }
     this.#values.fill(0, lastRow, lastRow + COLUMNS);
@@ -173,17 +241,27 @@ export class RequestCounters {
 }
 
 /** The rows of a table, which share its memory: each is read only where it is asked for something. */
-export function* countersOf({ ingresses, values }: CounterTable): Generator<IngressCounters> {
-  for (const [index, ingress] of ingresses.entries()) yield new Row(ingress, values, index * COLUMNS);
+export function* countersOf({ sources, values }: CounterTable): Generator<SourceCounters> {
+  for (const [index, source] of sources.entries()) yield new Row(source, values, index * COLUMNS);
 }
 
-class Row implements IngressCounters {
-  readonly ingress: string;
+export function* eventsOf({ sources, events }: CounterTable): Generator<CountedEvent> {
+  for (const { row, column, count } of cellsOf(events, EVENTS)) {
+    const source = sources[row] ?? '';
+    const reason = REASONS[column];
+    const outcome = AUTH_OUTCOMES[column - REASONS.length];
+    if (reason !== undefined) yield { kind: 'local-response', source, reason, count };
+    else if (outcome !== undefined) yield { kind: 'auth', source, outcome, count };
+  }
+}
+
+class Row implements SourceCounters {
+  readonly source: CountedSource;
   readonly #values: Float64Array;
   readonly #start: number;
 
-  constructor(ingress: string, values: Float64Array, start: number) {
-    this.ingress = ingress;
+  constructor(source: CountedSource, values: Float64Array, start: number) {
+    this.source = source;
     this.#values = values;
     this.#start = start;
   }
@@ -208,6 +286,14 @@ class Row implements IngressCounters {
     return this.#values[this.#start + LATENCY_SUM]!;
   }
 
+  get upstreamBuckets(): Float64Array {
+    return this.#columns(UPSTREAM_BUCKETS, UPSTREAM_SUM);
+  }
+
+  get upstreamSumSeconds(): number {
+    return this.#values[this.#start + UPSTREAM_SUM]!;
+  }
+
   get requestBytes(): number {
     return this.#values[this.#start + REQUEST_BYTES]!;
   }
@@ -224,7 +310,7 @@ class Row implements IngressCounters {
     return this.#values[this.#start + DROPPED_FIELDS]!;
   }
 
-  get connectFailures(): IngressCounters['connectFailures'] {
+  get connectFailures(): SourceCounters['connectFailures'] {
     const counts = this.#columns(CONNECT_FAILURE, CANARY_STATUS_CLASSES);
     const happened = CONNECT_FAILURES.map((failure, index) => [failure, counts[index]!] as const);
     return Object.fromEntries(happened.filter(([, count]) => count > 0));
@@ -235,13 +321,24 @@ class Row implements IngressCounters {
   }
 }
 
-/** Not those without an Ingress, nor the one row for everything beyond the limits. */
-function isLimited(ingress: string): boolean {
-  return ingress !== '' && ingress !== `${OTHER}/${OTHER}`;
+/** Not those without a source, nor the one row for everything beyond the limits. */
+function isLimited(source: CountedSource): boolean {
+  return source !== '' && source !== `${OTHER}/${OTHER}`;
 }
 
-function namespaceOf(ingress: string): string {
-  return ingress.slice(0, Math.max(ingress.indexOf('/'), 0));
+/** Whether it stands for those beyond a limit. */
+export function isOther(source: CountedSource): boolean {
+  return source.endsWith(`/${OTHER}`);
+}
+
+function namespaceOf(source: CountedSource): string {
+  return source.slice(0, Math.max(source.indexOf('/'), 0));
+}
+
+/** A detail begins with its reason: `upstream-unreachable: EHOSTUNREACH`. */
+function reasonIn(detail: string): string {
+  const end = detail.indexOf(':');
+  return end < 0 ? detail : detail.slice(0, end);
 }
 
 /** The bucket of `LATENCY_BOUNDS_SECONDS` that a time is in. */

@@ -1,8 +1,10 @@
 import { expect, it } from 'vitest';
+import { type Exposition, negotiateExposition } from '../../src/admin/exposition.ts';
 import type { Compatibility } from '../../src/admin/ingress-nginx-metrics.ts';
 import {
   type ControlFigures,
   type DataPlaneFigures,
+  type EventTotals,
   type Metrics,
   type RequestTotals,
   type WatchFigures,
@@ -11,12 +13,14 @@ import {
 
 const BOUNDS = [0.1, 1];
 const COUNTERS: RequestTotals = {
-  ingress: 'shop/web',
+  source: 'shop/web',
   statusClasses: [0, 5, 0, 1, 0],
   canaryStatusClasses: [0, 2, 0, 0, 0],
   canaryLatencySumSeconds: 1.5,
   latencyBuckets: [3, 2, 1],
   latencySumSeconds: 4.5,
+  upstreamBuckets: [4, 1, 0],
+  upstreamSumSeconds: 2.5,
   requestBytes: 10,
   responseBytes: 2_000,
   retries: 2,
@@ -26,6 +30,7 @@ const COUNTERS: RequestTotals = {
 
 interface Figures {
   readonly counters?: readonly RequestTotals[];
+  readonly events?: readonly EventTotals[];
   readonly dataPlane?: Partial<DataPlaneFigures>;
   readonly control?: Partial<ControlFigures>;
   readonly watch?: readonly WatchFigures[];
@@ -39,6 +44,8 @@ function metricsOf(figures: () => Figures, compatibility: Compatibility | null =
     latencyBoundsSeconds: BOUNDS,
     dataPlane: async () => ({
       counters: figures().counters ?? [COUNTERS],
+      events: figures().events ?? [],
+      handshakes: { done: { 'TLSv1.3 true': 3, 'TLSv1.2 false': 1 }, failed: { timeout: 2 } },
       gauges: {
         clientConnections: 7,
         upstreamConnections: 3,
@@ -79,8 +86,8 @@ function metricsOf(figures: () => Figures, compatibility: Compatibility | null =
   });
 }
 
-async function textOf(metrics: Metrics): Promise<string> {
-  const { chunks, bytes } = await metrics.scrape();
+async function textOf(metrics: Metrics, exposition: Exposition = 'prometheus'): Promise<string> {
+  const { chunks, bytes } = await metrics.scrape(exposition);
   const text = Buffer.concat(chunks);
   expect(text.length).toBe(bytes);
   return text.toString();
@@ -185,7 +192,7 @@ it('every scrape tells how things are then, and times of compiling gather', asyn
 });
 
 it('requests that no Ingress took have empty labels; hostile names cannot break a line', async () => {
-  const counters = ['', 'shop/a"b\\c\nd'].map((ingress) => ({ ...COUNTERS, ingress }));
+  const counters = ['', 'shop/a"b\\c\nd'].map((source) => ({ ...COUNTERS, source }));
   const all = (await samples({ counters })).filter((line) => line.startsWith('portico_retries'));
   expect(all).toEqual([
     'portico_retries_total{namespace="",ingress=""} 2',
@@ -194,14 +201,17 @@ it('requests that no Ingress took have empty labels; hostile names cannot break 
 });
 
 it('the text is of the version of the format that it is written in', async () => {
-  const { contentType } = await metricsOf(() => ({})).scrape();
-  expect(contentType).toMatch(/^text\/plain; version=0\.0\.4/);
+  const metrics = metricsOf(() => ({}));
+  expect((await metrics.scrape('prometheus')).contentType).toMatch(/^text\/plain; version=0\.0\.4/);
+  expect((await metrics.scrape('openmetrics')).contentType).toMatch(
+    /^application\/openmetrics-text; version=1\.0\.0/,
+  );
 });
 
 it('the text of ten thousand Ingresses is made in slices: the event loop has many turns meanwhile', async () => {
   const counters = Array.from({ length: 10_000 }, (_, index) => ({
     ...COUNTERS,
-    ingress: `shop/web-${index}`,
+    source: `shop/web-${index}`,
   }));
   let turns = 0;
   let done = false;
@@ -255,4 +265,78 @@ it('has the figures under the names of ingress-nginx, canaries apart', async () 
     `ssl_expire_time_seconds{${own},namespace="shop",class="k8s.io/ingress-nginx",host="shop.test",secret_name="tls"} 1800000000`,
   ]);
   expect((await textOf(metricsOf(() => ({})))).includes('nginx_')).toBe(false);
+});
+
+it('routes of Gateway API have labels of their own, and no series under the names of ingress-nginx', async () => {
+  const counters = ['shop/web', 'shop/web HTTPRoute'].map((source) => ({ ...COUNTERS, source }));
+  const all = (await samples({ counters })).filter((line) => line.startsWith('portico_retries'));
+  expect(all).toEqual([
+    'portico_retries_total{namespace="shop",ingress="web"} 2',
+    'portico_retries_total{namespace="shop",kind="HTTPRoute",route="web"} 2',
+  ]);
+  const compatibility = {
+    ...{ version: '', controllerNamespace: '', controllerClass: '', controllerPod: '' },
+  };
+  const theirs = await textOf(metricsOf(() => ({ counters }), compatibility));
+  expect(theirs.match(/^nginx_ingress_controller_requests\{/gm)).toHaveLength(3);
+});
+
+it('what happens to few: own responses, verdicts of authentication, handshakes', async () => {
+  const source = 'shop/web';
+  const all = await samples({
+    events: [
+      { kind: 'local-response', source, reason: 'rate-limited', count: 7 },
+      { kind: 'auth', source, outcome: 'external-auth allowed cached', count: 5 },
+      { kind: 'local-response', source: '', reason: 'no-route', count: 2 },
+    ],
+  });
+  expect(all.filter((line) => /^portico_(local|auth|tls)/.test(line))).toEqual([
+    'portico_local_responses_total{namespace="shop",ingress="web",class="limit",reason="rate-limited"} 7',
+    'portico_local_responses_total{namespace="",ingress="",class="client",reason="no-route"} 2',
+    'portico_auth_requests_total{namespace="shop",ingress="web",policy="external-auth",verdict="allowed",cached="true"} 5',
+    'portico_tls_handshakes_total{version="TLSv1.3",resumed="true"} 3',
+    'portico_tls_handshakes_total{version="TLSv1.2",resumed="false"} 1',
+    'portico_tls_handshake_failures_total{reason="timeout"} 2',
+  ]);
+});
+
+it('OpenMetrics names counters without _total, writes bounds as floats, and ends with # EOF', async () => {
+  const compatibility = {
+    ...{ version: '', controllerNamespace: '', controllerClass: '', controllerPod: '' },
+  };
+  const text = await textOf(
+    metricsOf(() => ({}), compatibility),
+    'openmetrics',
+  );
+  const lines = text.split('\n');
+  expect(lines).toEqual(
+    expect.arrayContaining([
+      '# TYPE portico_requests counter',
+      '# HELP portico_requests Requests, by status class.',
+      'portico_requests_total{namespace="shop",ingress="web",status="2xx"} 5',
+      'portico_request_duration_seconds_bucket{namespace="shop",ingress="web",le="1.0"} 5',
+      'portico_request_duration_seconds_bucket{namespace="shop",ingress="web",le="+Inf"} 6',
+      '# TYPE nginx_ingress_controller_requests unknown',
+      '# TYPE process_cpu_seconds counter',
+    ]),
+  );
+  expect(text).toMatch(/^process_open_fds \d+$/m);
+  expect(text.endsWith('\n# EOF\n')).toBe(true);
+  expect(lines.slice(0, -1).every((line) => line !== '')).toBe(true);
+});
+
+it.each([
+  ['prometheus', undefined],
+  ['prometheus', '*/*'],
+  ['prometheus', 'text/plain;version=0.0.4'],
+  ['prometheus', 'application/openmetrics-text;version=0.0.1'],
+  ['prometheus', 'application/openmetrics-text;q=0.2,text/plain;q=0.3'],
+  ['prometheus', 'application/openmetrics-text;q=x'],
+  ['openmetrics', 'application/openmetrics-text'],
+  [
+    'openmetrics',
+    'application/openmetrics-text;version="1.0.0";escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2',
+  ],
+] as const)('the format is %s for Accept: %s', (exposition, accept) => {
+  expect(negotiateExposition(accept)).toBe(exposition);
 });

@@ -45,6 +45,10 @@ describe('the status port', () => {
     expect(await daemon.metric(`portico_request_duration_seconds_count{${of('shop')}}`)).toBe(40);
     expect(await daemon.metric(`portico_request_duration_seconds_bucket{${of('shop')},le="+Inf"}`)).toBe(40);
     expect(await daemon.metric(`portico_request_duration_seconds_sum{${of('shop')}}`)).toBeGreaterThan(0);
+    expect(await daemon.metric(`portico_upstream_duration_seconds_count{${of('shop')}}`)).toBe(40);
+    expect(await daemon.metric(`portico_upstream_duration_seconds_count{${of('lonely')}}`)).toBe(0);
+    const reasons = 'class="upstream",reason="backend-unavailable"';
+    expect(await daemon.metric(`portico_local_responses_total{${of('lonely')},${reasons}}`)).toBe(3);
     expect(await daemon.metric(`portico_response_bytes_total{${of('shop')}}`)).toBe(40 * 'pod'.length);
     const { body } = await daemon.status('/metrics');
     expect(body).not.toContain('shop.test');
@@ -99,6 +103,84 @@ describe('the status port', () => {
     await daemon.metricBecomes(sample, 1);
   });
 
+  it('counts a route of Gateway API and an Ingress of the same name apart, and ends the series of the route', async () => {
+    const apiVersion = 'gateway.networking.k8s.io/v1';
+    const controllerName = 'portico.dev/gateway-controller';
+    const listeners = [{ name: 'http', port: HTTP_PORT, protocol: 'HTTP' }];
+    const rules = [{ backendRefs: [{ name: 'shop', port: 80 }] }];
+    const gateway = manifest(
+      { apiVersion, kind: 'GatewayClass', metadata: { name: 'portico' }, spec: { controllerName } },
+      {
+        apiVersion,
+        kind: 'Gateway',
+        metadata: { name: 'web' },
+        spec: { gatewayClassName: 'portico', listeners },
+      },
+    );
+    const route = {
+      ...{ apiVersion, kind: 'HTTPRoute', metadata: { name: 'shop' } },
+      spec: { parentRefs: [{ name: 'web' }], hostnames: ['route.test'], rules },
+    };
+    await folder.put('gateway.yaml', gateway);
+    await folder.put('route.yaml', manifest(route));
+    const before = await daemon.metric(`portico_requests_total{${of('shop')},status="2xx"}`);
+    await eventually(async () => (await daemon.request('route.test')).status === 200, daemon.exited);
+    const sample = 'portico_requests_total{namespace="default",kind="HTTPRoute",route="shop",status="2xx"}';
+    await daemon.metricBecomes(sample, 1);
+    // Two more scrapes, of which the second would have forgotten it, if it were taken for a deleted one.
+    for (const sent of [2, 3]) {
+      await daemon.request('route.test');
+      await daemon.metricBecomes(sample, sent);
+    }
+    expect(await daemon.metric(`portico_requests_total{${of('shop')},status="2xx"}`)).toBe(before);
+    await folder.remove('route.yaml');
+    await eventually(async () => (await daemon.request('route.test')).status === 404, daemon.exited);
+    await daemon.metricBecomes(sample, 0);
+    await folder.remove('gateway.yaml');
+  });
+
+  it('counts what an authentication server says, and what is remembered of it', async () => {
+    const ingress = ingressOf({ host: 'guarded.test', name: 'guarded', endpoints: [] });
+    const annotations = {
+      'portico.dev/auth-url': `http://${pod.endpoint}/`,
+      'portico.dev/auth-cache-key': '$http_authorization',
+    };
+    const site = { host: 'guarded.test', name: 'guarded', endpoints: [pod.endpoint] };
+    const [, ...others] = siteObjects(site);
+    const guarded = { ...ingress, metadata: { ...ingress.metadata, annotations } };
+    await folder.put('guarded.yaml', manifest(guarded, ...others));
+    const fields = ['Authorization: Bearer a'];
+    await eventually(
+      async () => (await daemon.request('guarded.test', '/', { fields })).status === 200,
+      daemon.exited,
+    );
+    for (let asked = 0; asked < 10; asked++) await daemon.request('guarded.test', '/', { fields });
+    await daemon.metricBecomes(`portico_requests_total{${of('guarded')},status="2xx"}`, 11);
+    const labels = `${of('guarded')},policy="external-auth",verdict="allowed"`;
+    const asked = await daemon.metric(`portico_auth_requests_total{${labels},cached="false"}`);
+    // Each of the two threads remembers for itself.
+    expect([1, 2]).toContain(asked);
+    expect(await daemon.metric(`portico_auth_requests_total{${labels},cached="true"}`)).toBe(11 - asked);
+  });
+
+  it('is OpenMetrics for those that prefer it', async () => {
+    const ask = async (accept: string): Promise<Response> =>
+      fetch(`http://${daemon.address}:${STATUS_PORT}/metrics`, { headers: { accept, connection: 'close' } });
+    const response = await ask('application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.3');
+    expect(response.headers.get('content-type')).toContain('application/openmetrics-text; version=1.0.0');
+    expect(response.headers.get('vary')).toBe('Accept');
+    const lines = (await response.text()).split('\n');
+    expect(lines.slice(-2)).toEqual(['# EOF', '']);
+    expect(lines).toContain('# TYPE portico_requests counter');
+    // Every sample belongs to the family before it.
+    let family = '';
+    for (const line of lines.slice(0, -2)) {
+      const [, word, name = ''] = /^# (TYPE|HELP) (\S+) /.exec(line) ?? [];
+      if (word === 'TYPE') family = name;
+      expect(word === undefined ? line.startsWith(family) : name === family, line).toBe(true);
+    }
+  });
+
   it('is text that Prometheus reads: every family has one HELP, one TYPE, and samples of its name', async () => {
     const { body } = await daemon.status('/metrics');
     const families = [...body.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name]) => name);
@@ -106,7 +188,7 @@ describe('the status port', () => {
     expect([...body.matchAll(/^# HELP (\S+) \S/gm)].map(([, name]) => name)).toEqual(families);
     for (const line of body.split('\n').filter((text) => text !== '' && !text.startsWith('#'))) {
       const [, name = ''] =
-        /^([a-zA-Z_:][\w:]*)(?:\{(?:\w+="(?:[^"\\\n]|\\.)*",?)*\})? -?(?:[\d.e+-]+|Nan|\+Inf)$/.exec(line) ??
+        /^([a-zA-Z_:][\w:]*)(?:\{(?:\w+="(?:[^"\\\n]|\\.)*",?)*\})? -?(?:[\d.e+-]+|NaN|\+Inf)$/.exec(line) ??
         [];
       expect(families, line).toContain(
         families.includes(name) ? name : name.replace(/_(bucket|sum|count)$/, ''),

@@ -264,3 +264,19 @@ async function sessionOf(socket: TLSSocket): Promise<Buffer> {
   const [session] = (await happens(socket, 'session')) as [Buffer];
   return session;
 }
+
+it('counts handshakes by their version, and those that failed by the reason', async () => {
+  const samples = [
+    'portico_tls_handshakes_total{version="TLSv1.2",resumed="false"}',
+    'portico_tls_handshake_failures_total{reason="protocol-version"}',
+  ];
+  const read = (): Promise<number[]> => Promise.all(samples.map((sample) => daemon.metric(sample)));
+  const before = await read();
+  using _ = await client('good.test', { maxVersion: 'TLSv1.2' });
+  const old = { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' };
+  await expect(client('good.test', old)).rejects.toThrow();
+  await eventually(
+    async () => (await read()).every((count, index) => count > (before[index] ?? 0)),
+    daemon.exited,
+  );
+});

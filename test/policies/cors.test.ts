@@ -27,6 +27,7 @@ function allowedOrigin(allowed: string, origin: string): string | undefined {
     rule: null,
     body: NO_CONTENT,
     cancellation: new Cancellation(),
+    noteAuth: () => {},
     connectionInfo: directConnection('10.0.0.1', false, 'http', 80),
     value: (name: string) => fields.value(name),
     values: (name: string) => fields.values(name),

@@ -46,6 +46,7 @@ function requestTo(host: string, route: Route): RequestView {
     rule: { path: route.path, isPattern: false, requestPath: '/a', groups: () => null },
     body: NO_CONTENT,
     cancellation: new Cancellation(),
+    noteAuth: () => {},
     value: (name) => (name === 'cookie' ? 'a=b' : undefined),
     values: (name) => (name === 'cookie' ? ['a=b'] : []),
     allFields: () => [['cookie', 'a=b']] as const,

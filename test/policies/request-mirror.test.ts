@@ -15,6 +15,7 @@ const REQUEST: RequestView = {
   ...{ method: 'GET', target: '/a?b=c', host: 'app.test', httpVersion: '1.1' },
   ...{ clientAddress: '10.0.0.1', requestId: '', scheme: 'http', rule: null, body: NO_CONTENT },
   cancellation: new Cancellation(),
+  noteAuth: () => {},
   connectionInfo: directConnection('10.0.0.1', false, 'http', 80),
   value: (name) => SENT.value(name),
   values: (name) => SENT.values(name),

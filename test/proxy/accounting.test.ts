@@ -1,21 +1,22 @@
 import { expect, it } from 'vitest';
 import {
   COUNTER_LIMITS,
-  type IngressCounters,
+  type SourceCounters,
   LATENCY_BOUNDS_SECONDS,
   RequestCounters,
   countersOf,
+  eventsOf,
 } from '../../src/proxy/request-metrics.ts';
 import { anExchange, aRoute } from './an-exchange.ts';
 
-function all(counters: RequestCounters): IngressCounters[] {
+function all(counters: RequestCounters): SourceCounters[] {
   return [...countersOf(counters.table())];
 }
 
 /** How many requests are counted under which name. */
 function requests(counters: RequestCounters): Record<string, number> {
   const sum = (values: Float64Array): number => values.reduce((total, value) => total + value, 0);
-  return Object.fromEntries(all(counters).map((each) => [each.ingress, sum(each.statusClasses)]));
+  return Object.fromEntries(all(counters).map((each) => [each.source, sum(each.statusClasses)]));
 }
 
 function count(counters: RequestCounters, ...ingresses: readonly string[]): void {
@@ -31,7 +32,7 @@ it('counts by Ingress and status class; requests that no Ingress took are counte
   const route = aRoute('shop/web');
   for (const status of [101, 200, 204, 301, 404, 499, 502]) counters.count(anExchange({ route, status }));
   counters.count(anExchange({ route: null, status: 404 }));
-  expect(all(counters).map(({ ingress, statusClasses }) => [ingress, [...statusClasses]])).toEqual([
+  expect(all(counters).map(({ source, statusClasses }) => [source, [...statusClasses]])).toEqual([
     ['shop/web', [1, 2, 1, 2, 1]],
     ['', [0, 0, 0, 1, 0]],
   ]);
@@ -147,4 +148,55 @@ it('counts any number of Ingresses in any order as a plain map would', () => {
     }
   }
   expect(requests(counters)).toEqual(expected);
+});
+
+/** What happened how often, by source. */
+function events(counters: RequestCounters): Record<string, number> {
+  return Object.fromEntries(
+    [...eventsOf(counters.table())].map((event) => [
+      `${event.source}: ${event.kind === 'auth' ? event.outcome : event.reason}`,
+      event.count,
+    ]),
+  );
+}
+
+it('an Ingress and a route of the same name are counted apart', () => {
+  const counters = new RequestCounters();
+  count(counters, 'shop/web', 'shop/web');
+  counters.count(anExchange({ route: { ...aRoute('shop/web'), kind: 'HTTPRoute' } }));
+  expect(requests(counters)).toEqual({ 'shop/web': 2, 'shop/web HTTPRoute': 1 });
+  counters.forget(['shop/web']);
+  expect(requests(counters)).toEqual({ 'shop/web HTTPRoute': 1 });
+});
+
+it('counts the time until a Pod responded, of each attempt in which one did', () => {
+  const counters = new RequestCounters();
+  const attempt = { endpoint: '10.0.0.7:8080', startMs: 0, connectMs: 1, durationMs: 900, status: 200 };
+  const upstreams = [null, 2, 500].map((headMs) => ({ ...attempt, headMs, failure: '' as const }));
+  counters.count(anExchange({ upstreams, durationMs: 1_000 }));
+  const [counted] = all(counters);
+  expect(counted?.upstreamBuckets.reduce((sum, each) => sum + each, 0)).toBe(2);
+  expect(counted?.upstreamSumSeconds).toBeCloseTo(0.502);
+});
+
+it('counts reasons of own responses without what is told beside them, and verdicts of authentication', () => {
+  const [counters, other] = [new RequestCounters(), new RequestCounters()];
+  const reasons = ['rate-limited', 'rate-limited', 'bad-framing: several-content-lengths', 'no reason'];
+  for (const detail of reasons) counters.count(anExchange({ detail }));
+  other.count(anExchange({ route: aRoute('other/web'), detail: 'client-gone' }));
+  other.count(anExchange({ auths: ['external-auth denied asked', 'basic-auth allowed cached'] }));
+  add(counters, other);
+  const rest = {
+    'shop/web: rate-limited': 2,
+    'shop/web: bad-framing': 1,
+    'shop/web: external-auth denied asked': 1,
+    'shop/web: basic-auth allowed cached': 1,
+  };
+  expect(events(counters)).toEqual({ ...rest, 'other/web: client-gone': 1 });
+  // The row of the last one takes the place of the one that goes, and its events with it.
+  add(counters, other);
+  counters.forget(['shop/web']);
+  expect(events(counters)).toEqual({ 'other/web: client-gone': 2 });
+  count(counters, 'shop/web');
+  expect(events(counters)).toEqual({ 'other/web: client-gone': 2 });
 });

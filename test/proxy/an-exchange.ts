@@ -48,6 +48,7 @@ export function anExchange(parts: Partial<ExchangeRecord> = {}): ExchangeRecord 
     traceId: '',
     keptFields: { values: ['curl/8.5', 'https://shop.test/'] },
     policy: '',
+    auths: [],
     droppedFields: 0,
     detail: '',
     ...parts,

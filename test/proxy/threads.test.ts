@@ -107,9 +107,7 @@ async function startDataPlane(
 }
 
 function requests({ counters }: DataPlaneReport, ingress: string): number {
-  const found = counters
-    .flatMap((table) => [...countersOf(table)])
-    .filter((each) => each.ingress === ingress);
+  const found = counters.flatMap((table) => [...countersOf(table)]).filter((each) => each.source === ingress);
   return found.flatMap(({ statusClasses }) => [...statusClasses]).reduce((sum, count) => sum + count, 0);
 }
 

@@ -73,6 +73,7 @@ export async function goldenExchange(
     connectionInfo,
     body: NO_CONTENT,
     cancellation: new Cancellation(),
+    noteAuth: () => {},
     get rule(): MatchedRule | null {
       return matchedRule(decision.route, request.target);
     },

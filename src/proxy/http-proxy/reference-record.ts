@@ -1,3 +1,4 @@
+import { type AuthOutcome, NO_AUTHS } from '../../http/auth-outcome.ts';
 import { Cancellation } from '../../http/subrequest.ts';
 import { ReferenceContent } from './reference-content.ts';
 import type { IncomingMessage } from 'node:http';
@@ -29,6 +30,7 @@ export interface ReferenceRecord {
   requestId: string;
   keptFields: KeptFields;
   policy: string;
+  auths: readonly AuthOutcome[];
   droppedFields: number;
   detail: string;
   /** One more endpoint is tried. */
@@ -62,6 +64,7 @@ export function openLedger(
     requestId: '',
     keptFields: NO_KEPT_FIELDS,
     policy: '',
+    auths: NO_AUTHS,
     droppedFields: 0,
     detail: '',
     beginAttempt(endpoint) {
@@ -76,7 +79,7 @@ export function openLedger(
       closed = true;
       const { clientAddress, scheme, route, backend, canary, endpoint, attempts, connectFailures } = record;
       const { requestBytes, responseBytes, requestId, droppedFields, detail } = record;
-      const { upstreams, keptFields, policy } = record;
+      const { upstreams, keptFields, policy, auths } = record;
       context.onComplete({
         startedAt,
         durationMs: context.now() - startedAt,
@@ -103,6 +106,7 @@ export function openLedger(
         traceId: '',
         keptFields,
         policy,
+        auths,
         droppedFields,
         detail,
       });
@@ -140,6 +144,9 @@ export function requestView(request: IncomingMessage, record: ReferenceRecord): 
     connectionInfo: connectionInfoOf(socket),
     body: new ReferenceContent(request),
     cancellation: new Cancellation(),
+    noteAuth(outcome) {
+      record.auths = [...record.auths, outcome];
+    },
     get rule() {
       return matchedRule(record.route, request.url ?? '');
     },

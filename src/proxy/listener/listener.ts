@@ -96,7 +96,10 @@ export function openListener(
     let connectionInfo = direct;
     let proxied = mayBeProxied;
     const destroy = (): void => void raw.destroy();
-    const deadline = setTimeout(destroy, limits.handshakeTimeoutMs);
+    const deadline = setTimeout(() => {
+      if (secure) context.handshakes?.failed(raw, 'timeout');
+      destroy();
+    }, limits.handshakeTimeoutMs);
     const settle = (): void => {
       clearTimeout(deadline);
       pending.delete(raw);

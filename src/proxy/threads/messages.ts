@@ -1,9 +1,10 @@
+import type { HandshakeTotals } from '../tls/handshake-counters.ts';
 import type { StreamTotals } from '../stream/stream-counters.ts';
 import type { MessagePort } from 'node:worker_threads';
 import type { AccessLogSettings } from '../access-log/access-log-lines.ts';
 import type { EngineGauges, ListenAddress } from '../engine.ts';
 import type { Answer, Question } from '../inspector.ts';
-import type { CounterTable } from '../request-metrics.ts';
+import type { CountedSource, CounterTable } from '../request-metrics.ts';
 import type { NameAnswer, WantedName } from '../balance/external-names.ts';
 import type { Limits } from '../limits.ts';
 import type { LimitStoreAddress } from '../limit-store/limit-store.ts';
@@ -81,8 +82,8 @@ export type ToThread =
   | { readonly kind: 'inspect'; readonly id: number; readonly question: Question }
   /** What the name servers say of a name that the thread asked for. */
   | { readonly kind: 'name'; readonly answer: NameAnswer }
-  /** Ingresses that are gone: nothing is counted for them any more. */
-  | { readonly kind: 'forget'; readonly ingresses: readonly string[] }
+  /** Sources that are gone: nothing is counted for them any more. */
+  | { readonly kind: 'forget'; readonly sources: readonly CountedSource[] }
   | { readonly kind: 'drain'; readonly timeoutMs: number };
 
 export type FromThread =
@@ -140,6 +141,7 @@ export interface ThreadReport {
   readonly counters: CounterTable;
   readonly gauges: EngineGauges;
   readonly streams: readonly StreamTotals[];
+  readonly handshakes: HandshakeTotals;
   /** What the heap of the thread takes, and the buffers beside it. */
   readonly memoryBytes: number;
   /** What threw, as `ThreadFault` tells it, and more often than it is told. */

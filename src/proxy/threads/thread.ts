@@ -16,6 +16,7 @@ import { Inspector, memoryBytes } from '../inspector.ts';
 import { RequestCounters } from '../request-metrics.ts';
 import { SharedLimits } from '../../policies/limits/shared-limits.ts';
 import { LiveSettings } from './live-settings.ts';
+import { HandshakeCounters } from '../tls/handshake-counters.ts';
 import { clientPolicies } from '../tls/client-policies.ts';
 import { tlsStreams } from '../tls/tls-streams.ts';
 import { askedTransport } from '../subrequests/asked-transport.ts';
@@ -56,6 +57,7 @@ export async function serve(): Promise<void> {
   const clockOffsetMs = Number(process.hrtime.bigint()) / 1e6 - performance.now();
   const send = (message: FromThread): void => port.postMessage(message);
   const counters = new RequestCounters();
+  const handshakes = new HandshakeCounters();
   const monotonicMs = (): number => clockOffsetMs + performance.now();
   const limitStore =
     settings.limitStore &&
@@ -166,6 +168,7 @@ export async function serve(): Promise<void> {
     proxyProtocolHttpsPorts: settings.proxyProtocolHttpsPorts,
     ...(certificates && {
       certificates,
+      handshakes,
       clientPolicies: clientPolicies(() => table),
       tlsStreams: tlsStreams(
         () => table,
@@ -199,6 +202,7 @@ export async function serve(): Promise<void> {
       memoryBytes: memoryBytes(),
       faults: faults.count,
       streams: streamCounters.table(),
+      handshakes: handshakes.totals(),
       droppedMirrors: subrequests.dropped,
       limitStoreMisses: limitStore?.misses ?? 0,
     };
@@ -270,7 +274,7 @@ export async function serve(): Promise<void> {
         send({ kind: 'inspected', id: message.id, answer: inspector.answer(message.question) });
         break;
       case 'forget':
-        counters.forget(message.ingresses);
+        counters.forget(message.sources);
         break;
       case 'drain': {
         gatewayPorts.stop();

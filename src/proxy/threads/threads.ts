@@ -1,3 +1,4 @@
+import { type HandshakeTotals, NO_HANDSHAKES, addHandshakes } from '../tls/handshake-counters.ts';
 import { StreamCounters, type StreamTotals } from '../stream/stream-counters.ts';
 import { getRandomValues } from 'node:crypto';
 import { type MessagePort, Worker } from 'node:worker_threads';
@@ -14,7 +15,7 @@ import type {
   ToThread,
 } from './messages.ts';
 import type { Answer, Answers, Question } from '../inspector.ts';
-import { type CounterTable, RequestCounters } from '../request-metrics.ts';
+import { type CountedSource, type CounterTable, RequestCounters } from '../request-metrics.ts';
 import { forgetCounts, sharedLimitsMemory } from '../../policies/limits/shared-limits.ts';
 import type { NameResolver } from '../balance/name-resolver.ts';
 import type { EngineGauges, ListenAddress } from '../engine.ts';
@@ -64,6 +65,7 @@ export interface DataPlaneReport {
   readonly faults: number;
   readonly droppedMirrors: number;
   readonly streams: readonly StreamTotals[];
+  readonly handshakes: HandshakeTotals;
   /** Requests for which the limit store could not be asked in time. */
   readonly limitStoreMisses: number;
   /** Of each thread. */
@@ -95,8 +97,8 @@ export interface Threads {
   portFacts(): PortFacts;
   /** Whether every thread listens on a port of a Gateway or service, by its key in the table. */
   isPortBound(key: string): boolean;
-  /** Drops the counters of Ingresses that are gone. */
-  forget(ingresses: readonly string[]): void;
+  /** Drops the counters of sources that are gone. */
+  forget(sources: readonly CountedSource[]): void;
   /** Drains all threads and ends them. Resolves with the number of exchanges aborted at the deadline. */
   drain(timeoutMs: number): Promise<number>;
 }
@@ -180,6 +182,7 @@ class DataPlaneThreads implements Threads {
   #deaths = 0;
   #retiredFaults = 0;
   readonly #retiredStreams = new StreamCounters();
+  #retiredHandshakes = NO_HANDSHAKES;
   #retiredDroppedMirrors = 0;
   #retiredMisses = 0;
   #draining = false;
@@ -235,6 +238,7 @@ class DataPlaneThreads implements Threads {
         .add(this.#retiredStreams.table())
         .add(all.flatMap((report) => report.streams))
         .table(),
+      handshakes: all.reduce((sum, each) => addHandshakes(sum, each.handshakes), this.#retiredHandshakes),
       threads: this.#threads.size,
       deaths: this.#deaths,
       limitStoreMisses: all.reduce((sum, report) => sum + report.limitStoreMisses, this.#retiredMisses),
@@ -271,9 +275,9 @@ class DataPlaneThreads implements Threads {
     return this.#portStates.isBound(key);
   }
 
-  forget(ingresses: readonly string[]): void {
-    this.#retired.forget(ingresses);
-    for (const thread of this.#threads) this.#send(thread, { kind: 'forget', ingresses });
+  forget(sources: readonly CountedSource[]): void {
+    this.#retired.forget(sources);
+    for (const thread of this.#threads) this.#send(thread, { kind: 'forget', sources });
   }
 
   async drain(timeoutMs: number): Promise<number> {
@@ -381,6 +385,7 @@ class DataPlaneThreads implements Threads {
       if (thread.lastReport) {
         for (const _ of this.#retired.add(thread.lastReport.counters));
         this.#retiredStreams.addEnded(thread.lastReport.streams);
+        this.#retiredHandshakes = addHandshakes(this.#retiredHandshakes, thread.lastReport.handshakes);
         this.#retiredFaults += thread.lastReport.faults;
         this.#retiredDroppedMirrors += thread.lastReport.droppedMirrors;
         this.#retiredMisses += thread.lastReport.limitStoreMisses;

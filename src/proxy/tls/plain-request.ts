@@ -46,6 +46,7 @@ export function refusePlainRequest(
     traceId: '',
     keptFields: NO_KEPT_FIELDS,
     policy: '',
+    auths: [],
     droppedFields: 0,
     detail: 'tls-expected',
   });

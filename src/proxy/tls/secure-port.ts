@@ -6,6 +6,7 @@ import type { ArrivalPort } from '../../routing/gateway-routes.ts';
 import { normalizeHost } from '../../routing/match.ts';
 import type { EngineContext } from '../engine.ts';
 import type { CertificateStore } from './certificate-store.ts';
+import { HandshakeCounters } from './handshake-counters.ts';
 import { type Termination, createTermination } from './termination.ts';
 import { refuseName } from './unrecognized-name.ts';
 import { createVerification } from './verification.ts';
@@ -34,8 +35,8 @@ export function createSecurePort(
   protocols: readonly string[],
   arrival: () => ArrivalPort,
 ): SecurePort {
-  const { clientPolicies, tlsStreams } = context;
-  const verification = createVerification(certificates, protocols, () => context.now());
+  const { clientPolicies, tlsStreams, handshakes: counters = new HandshakeCounters() } = context;
+  const verification = createVerification(certificates, protocols, () => context.now(), counters);
   // Made when they are wanted: a thread may have many ports.
   let requests: Termination | null = null;
   let streams: Termination | null = null;
@@ -58,9 +59,9 @@ export function createSecurePort(
       if (!certificates.has(serverName, at)) {
         left();
         // As a stream without a backend is: an alert is an answer of a TLS server, which there is none of.
-        if (tlsStreams?.only(at)) raw.resetAndDestroy();
-        else refuseName(raw);
-        return;
+        if (tlsStreams?.only(at)) return void raw.resetAndDestroy();
+        counters.failed(raw, 'unrecognized-name');
+        return refuseName(raw);
       }
       const asked = hasGateways() ? (normalizeHost(serverName ?? '') ?? '') : null;
       const connectionInfo = asked ? { ...direct, serverName: asked } : direct;
@@ -71,7 +72,7 @@ export function createSecurePort(
         return isSame;
       };
       if (stream) {
-        streams ??= createTermination(certificates, [], arrival);
+        streams ??= createTermination(certificates, [], arrival, counters);
         return streams.begin(raw, (socket) => {
           if (!isAsAsked(socket)) return;
           left();
@@ -80,15 +81,17 @@ export function createSecurePort(
       }
       const policy = clientPolicies?.of(serverName, at);
       if (!policy) {
-        requests ??= createTermination(certificates, protocols, arrival);
+        requests ??= createTermination(certificates, protocols, arrival, counters);
         return requests.begin(raw, (socket) => {
           if (isAsAsked(socket)) arrived(socket, { ...connectionInfo, handshake: handshakeOf(socket) });
         });
       }
       verification.begin(raw, serverName, policy, at, (socket, certificate) => {
         if (!isAsAsked(socket)) return;
-        if (isRefused(policy, certificate.verdict)) socket.destroy();
-        else arrived(socket, { ...connectionInfo, handshake: handshakeOf(socket), certificate });
+        if (isRefused(policy, certificate.verdict)) {
+          counters.failed(raw, 'client-certificate');
+          socket.destroy();
+        } else arrived(socket, { ...connectionInfo, handshake: handshakeOf(socket), certificate });
       });
     },
   };

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { type SecureContextOptions, TLSSocket, type TlsOptions, createServer } from 'node:tls';
 import type { ArrivalPort } from '../../routing/gateway-routes.ts';
 import type { CertificateStore } from './certificate-store.ts';
+import { type HandshakeCounters, handshakeFailure } from './handshake-counters.ts';
 
 /** Shakes hands on connections of which no byte is taken yet. */
 export interface Termination {
@@ -17,12 +18,14 @@ export function createTermination(
   certificates: CertificateStore,
   protocols: readonly string[],
   arrival: () => ArrivalPort,
+  counters: HandshakeCounters,
 ): Termination {
   let standard: SecureContextOptions | null = null;
-  const handshakes = createHandshakes({
+  const options: TlsOptions = {
     SNICallback: (name, choose) => choose(null, certificates.named(name, arrival())),
     ...(protocols.length > 0 && { ALPNProtocols: [...protocols] }),
-  });
+  };
+  const handshakes = createHandshakes(options, counters);
   return {
     begin(raw, secured) {
       const wanted = certificates.standard(arrival());
@@ -40,7 +43,7 @@ export interface Handshakes extends Termination {
 }
 
 /** Throws what OpenSSL makes of the options. */
-export function createHandshakes(options: TlsOptions): Handshakes {
+export function createHandshakes(options: TlsOptions, counters: HandshakeCounters): Handshakes {
   /** Whom to tell, by the connection that becomes secure. */
   const awaited = new WeakMap<Socket, (socket: TLSSocket) => void>();
   // The listener has a limit that begins earlier.
@@ -50,12 +53,15 @@ export function createHandshakes(options: TlsOptions): Handshakes {
     const secured = raw && awaited.get(raw);
     if (!secured) return void socket.destroy();
     awaited.delete(raw);
+    counters.succeeded(socket);
     // Renegotiation is a cheap way to make a server work (TLS 1.2; RFC 8446 has none).
     socket.disableRenegotiation();
     secured(socket);
   });
   // A failed handshake closes the connection; there is nobody to tell.
-  server.on('tlsClientError', () => undefined);
+  server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
+    counters.failed(carrierOf(socket) ?? socket, handshakeFailure(error.code));
+  });
 
   return {
     begin(raw, secured) {

@@ -4,6 +4,7 @@ import type { ClientAuth } from '../../policies/client-certificate.ts';
 import type { ArrivalPort } from '../../routing/gateway-routes.ts';
 import type { PresentedCertificate } from '../../http/connection-info.ts';
 import type { CertificateStore } from './certificate-store.ts';
+import type { HandshakeCounters } from './handshake-counters.ts';
 import { presentedCertificate } from './presented-certificate.ts';
 import { type Handshakes, createHandshakes } from './termination.ts';
 
@@ -26,13 +27,14 @@ export function createVerification(
   certificates: CertificateStore,
   protocols: readonly string[],
   now: () => number,
+  counters: HandshakeCounters,
 ): Verification {
   // Node asks by server, not by SNI. Each lives as long as its policy in the table, and its certificate.
   const servers = new WeakMap<ClientAuth, WeakMap<SecureContextOptions, Handshakes | null>>();
 
   const make = (policy: ClientAuth, shown: SecureContextOptions): Handshakes | null => {
     try {
-      return createHandshakes({
+      const options = {
         ...shown,
         ALPNProtocols: [...protocols],
         ca: policy.caCertificates,
@@ -40,7 +42,8 @@ export function createVerification(
         rejectUnauthorized: policy.enforced === 'in-handshake',
         // A session is resumed with what was verified when it began: by this policy and no other.
         sessionIdContext: policy.policyId,
-      });
+      };
+      return createHandshakes(options, counters);
     } catch {
       // This is on the way of a handshake: no client must be able to end the thread.
       return null;

@@ -1,0 +1,110 @@
+import { reasonClass } from '../http/reason-class.ts';
+import { type Family, type Sample, byStatus, histogram, sourceLabels, withLabel } from './families.ts';
+import type { EventTotals, RequestFigures, RequestTotals } from './figures.ts';
+
+/** What is told of the requests of each Ingress and route. Samples are made while they are written. */
+export function requestFamilies({ counters, events }: RequestFigures, bounds: readonly number[]): Family[] {
+  const known = new Map<string, string>();
+  // Written once for all families.
+  const labelsOfSource = (source: string): string => {
+    let labels = known.get(source);
+    if (labels === undefined) known.set(source, (labels = sourceLabels(source)));
+    return labels;
+  };
+  const perSource = (
+    samplesOf: (counters: RequestTotals, labels: string) => Iterable<Sample>,
+  ): Iterable<Sample> => ({
+    *[Symbol.iterator]() {
+      for (const each of counters) yield* samplesOf(each, labelsOfSource(each.source));
+    },
+  });
+  const perEvent = <K extends EventTotals['kind']>(
+    kind: K,
+    labelsOfEvent: (event: EventTotals & { readonly kind: K }, labels: string) => string,
+  ): Iterable<Sample> => ({
+    *[Symbol.iterator]() {
+      for (const event of events) {
+        if (!isOf(event, kind)) continue;
+        yield { labels: labelsOfEvent(event, labelsOfSource(event.source)), value: event.count };
+      }
+    },
+  });
+  const figure = (name: string, help: string, value: (counters: RequestTotals) => number): Family => ({
+    ...{ name, type: 'counter', help },
+    samples: perSource((each, labels) => [{ labels, value: value(each) }]),
+  });
+  return [
+    {
+      name: 'portico_requests_total',
+      type: 'counter',
+      help: 'Requests, by status class.',
+      samples: perSource((each, labels) => byStatus(each.statusClasses, labels)),
+    },
+    {
+      name: 'portico_canary_requests_total',
+      type: 'counter',
+      help: 'Requests that went to the canary of an Ingress, by main Ingress and status class.',
+      samples: perSource((each, labels) => byStatus(each.canaryStatusClasses, labels)),
+    },
+    {
+      name: 'portico_request_duration_seconds',
+      type: 'histogram',
+      help: 'Time from the first byte of a request to the last byte of its response.',
+      samples: perSource((each, labels) =>
+        histogram(each.latencyBuckets, each.latencySumSeconds, labels, bounds),
+      ),
+    },
+    {
+      name: 'portico_upstream_duration_seconds',
+      type: 'histogram',
+      help: 'Time from the start of an attempt, connecting included, to the head of the response of the Pod; of attempts that got one.',
+      samples: perSource((each, labels) =>
+        histogram(each.upstreamBuckets, each.upstreamSumSeconds, labels, bounds),
+      ),
+    },
+    figure('portico_request_bytes_total', 'Bytes of request bodies.', (each) => each.requestBytes),
+    figure('portico_response_bytes_total', 'Bytes of response bodies.', (each) => each.responseBytes),
+    figure('portico_retries_total', 'Attempts after the first one of a request.', (each) => each.retries),
+    {
+      name: 'portico_connect_failures_total',
+      type: 'counter',
+      help: 'Attempts that could not connect to a Pod, by reason.',
+      samples: perSource((each, labels) =>
+        Object.entries(each.connectFailures).map(([reason, value]) => ({
+          labels: withLabel(labels, 'reason', reason),
+          value,
+        })),
+      ),
+    },
+    {
+      name: 'portico_local_responses_total',
+      type: 'counter',
+      help: 'Requests that Portico answered itself or broke off, by the class of the reason and the reason.',
+      samples: perEvent('local-response', ({ reason }, labels) =>
+        withLabel(withLabel(labels, 'class', reasonClass(reason) ?? ''), 'reason', reason),
+      ),
+    },
+    {
+      name: 'portico_auth_requests_total',
+      type: 'counter',
+      help: 'Requests for which a policy had to find out who may pass, by policy and verdict, and whether the verdict was remembered.',
+      samples: perEvent('auth', ({ outcome }, labels) => {
+        const [policy = '', verdict = '', source] = outcome.split(' ');
+        const named = withLabel(withLabel(labels, 'policy', policy), 'verdict', verdict);
+        return withLabel(named, 'cached', `${source === 'cached'}`);
+      }),
+    },
+    figure(
+      'portico_dropped_request_fields_total',
+      'Request header fields dropped because their names have underscores.',
+      (each) => each.droppedFields,
+    ),
+  ];
+}
+
+function isOf<K extends EventTotals['kind']>(
+  event: EventTotals,
+  kind: K,
+): event is EventTotals & { readonly kind: K } {
+  return event.kind === kind;
+}
