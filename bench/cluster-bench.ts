@@ -64,10 +64,12 @@ export async function withCluster<T>(
     readonly workers: string;
     readonly ports: BenchPorts;
     readonly flags?: readonly string[];
+    /** Of its Node, as in the variable NODE_OPTIONS. */
+    readonly nodeOptions?: string;
   },
   use: (bench: ClusterBench) => Promise<T>,
 ): Promise<T> {
-  const { ingresses, workers, ports, flags: more = [] } = cluster;
+  const { ingresses, workers, ports, flags: more = [], nodeOptions } = cluster;
   const api = await startApiProcess(ingresses, ports.upstream);
   const folder = mkdtempSync(join(tmpdir(), 'portico-bench-'));
   const kubeconfig = join(folder, 'kubeconfig');
@@ -82,7 +84,11 @@ export async function withCluster<T>(
   ];
   const portico = spawn('taskset', ['-c', PROXY_CORE, ...command, 'run', ...flags], {
     stdio: ['ignore', 'inherit', 'inherit'],
-    env: { ...process.env, ...IMAGE_ENVIRONMENT },
+    env: {
+      ...process.env,
+      ...IMAGE_ENVIRONMENT,
+      ...(nodeOptions !== undefined && { NODE_OPTIONS: nodeOptions }),
+    },
   });
   try {
     await untilReady(portico, ports.status);

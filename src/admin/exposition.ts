@@ -64,11 +64,9 @@ function openMetricsType({ name, type }: Family): { readonly name: string; reado
   return { name: name.slice(0, -TOTAL.length), type };
 }
 
-function line(
-  name: string,
-  { suffix = '', labels, le, value }: Sample,
-  boundText: (bound: number) => string,
-): string {
+function line(name: string, sample: Sample | null, boundText: (bound: number) => string): string {
+  if (sample === null) return '';
+  const { suffix = '', labels, le, value } = sample;
   if (le === undefined) return `${name}${suffix}${labels} ${number(value)}\n`;
   const bound = le === Number.POSITIVE_INFINITY ? '+Inf' : boundText(le);
   const before = labels === '' ? '{' : `${labels.slice(0, -1)},`;

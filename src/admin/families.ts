@@ -3,7 +3,8 @@ export interface Family {
   readonly name: string;
   readonly type: 'counter' | 'gauge' | 'histogram';
   readonly help: string;
-  readonly samples: Iterable<Sample>;
+  /** Null is no sample: the work may be interrupted there. */
+  readonly samples: Iterable<Sample | null>;
 }
 export interface Sample {
   readonly suffix?: string;

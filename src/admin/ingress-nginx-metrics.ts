@@ -42,12 +42,20 @@ export function ingressNginxFamilies(
     const [namespace = '', name = ''] = source.split('/', 2);
     return `${own.slice(0, -1)},${labelsOf({ namespace, ingress: name, canary }).slice(1)}`;
   };
-  const perIngress = (samplesOf: (counters: RequestTotals) => Iterable<Sample>): Iterable<Sample> => ({
+  const perIngress = (samplesOf: (counters: RequestTotals) => Iterable<Sample>): Iterable<Sample | null> => ({
     *[Symbol.iterator]() {
-      for (const each of counters) if (isIngress(each.source)) yield* samplesOf(each);
+      for (const each of counters) {
+        yield null;
+        if (isIngress(each.source)) yield* samplesOf(each);
+      }
     },
   });
-  const family = (name: string, type: Family['type'], help: string, samples: Iterable<Sample>): Family => ({
+  const family = (
+    name: string,
+    type: Family['type'],
+    help: string,
+    samples: Iterable<Sample | null>,
+  ): Family => ({
     ...{ name: `${PREFIX}${name}`, type, help, samples },
   });
   const one = (name: string, type: Family['type'], help: string, value: number): Family =>

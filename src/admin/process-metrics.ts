@@ -15,14 +15,15 @@ export function processRegistry(): Registry {
   // That of the library reads a folder with an entry for each connection, and the thread waits for it.
   registry.removeSingleMetric('process_open_fds');
   if (process.platform !== 'linux') return registry;
-  new Gauge({
+  const descriptors = new Gauge({
     name: 'process_open_fds',
     help: 'Number of open file descriptors.',
-    registers: [registry],
+    registers: [],
     async collect() {
       this.set(await openDescriptors());
     },
   });
+  registry.registerMetric(descriptors);
   return registry;
 }
 

@@ -13,17 +13,21 @@ export function requestFamilies({ counters, events }: RequestFigures, bounds: re
   };
   const perSource = (
     samplesOf: (counters: RequestTotals, labels: string) => Iterable<Sample>,
-  ): Iterable<Sample> => ({
+  ): Iterable<Sample | null> => ({
     *[Symbol.iterator]() {
-      for (const each of counters) yield* samplesOf(each, labelsOfSource(each.source));
+      for (const each of counters) {
+        yield null;
+        yield* samplesOf(each, labelsOfSource(each.source));
+      }
     },
   });
   const perEvent = <K extends EventTotals['kind']>(
     kind: K,
     labelsOfEvent: (event: EventTotals & { readonly kind: K }, labels: string) => string,
-  ): Iterable<Sample> => ({
+  ): Iterable<Sample | null> => ({
     *[Symbol.iterator]() {
       for (const event of events) {
+        yield null;
         if (!isOf(event, kind)) continue;
         yield { labels: labelsOfEvent(event, labelsOfSource(event.source)), value: event.count };
       }

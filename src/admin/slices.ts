@@ -2,7 +2,9 @@ import { setImmediate } from 'node:timers/promises';
 
 /** After this long the event loop gets a turn: between two slices, health is answered and changes are compiled. */
 const SLICE_MS = 5;
-const CHUNK_CHARACTERS = 64 * 1024;
+const CHUNK_BYTES = 64 * 1024;
+/** Of UTF-16, in UTF-8. */
+const MOST_BYTES_OF_UNIT = 3;
 
 /** Runs `work` to its end in slices; a slice ends where it yields. Resolves with what it returns. */
 export async function runInSlices<T>(work: Generator<unknown, T>): Promise<T> {
@@ -16,19 +18,24 @@ export async function runInSlices<T>(work: Generator<unknown, T>): Promise<T> {
   }
 }
 
-/** The same for work that yields text: resolves to UTF-8 chunks of some 64 KiB. */
+/** The same for work that yields text: resolves to UTF-8 chunks of at most some 64 KiB. */
 export async function* chunksInSlices(pieces: Iterable<string>): AsyncGenerator<Buffer> {
-  let text = '';
+  let chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  let used = 0;
   let sliceEndsAt = performance.now() + SLICE_MS;
   for (const piece of pieces) {
-    text += piece;
-    if (text.length >= CHUNK_CHARACTERS) {
-      yield Buffer.from(text);
-      text = '';
+    const most = piece.length * MOST_BYTES_OF_UNIT;
+    if (used > 0 && used + most > CHUNK_BYTES) {
+      yield chunk.subarray(0, used);
+      chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+      used = 0;
     }
+    // Written at once: strings that grow by pieces keep the garbage collector busy.
+    if (most > CHUNK_BYTES) yield Buffer.from(piece);
+    else used += chunk.write(piece, used);
     if (performance.now() < sliceEndsAt) continue;
     await setImmediate();
     sliceEndsAt = performance.now() + SLICE_MS;
   }
-  if (text !== '') yield Buffer.from(text);
+  if (used > 0) yield chunk.subarray(0, used);
 }

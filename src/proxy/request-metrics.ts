@@ -66,7 +66,7 @@ export function countedSource(route: Route | null): CountedSource {
 export interface CounterTable {
   readonly sources: readonly CountedSource[];
   /** One row for each, one after the other. */
-  readonly values: Float64Array;
+  readonly values: Float64Array<ArrayBuffer>;
   /** What few of them have. */
   readonly events: SparseCells;
 }

@@ -1,8 +1,8 @@
 /** Some cells of a table, as plain data that is cheap to copy to another thread. */
 export interface SparseCells {
   /** Where each stands: its row times the number of columns, plus its column. */
-  readonly places: Float64Array;
-  readonly counts: Float64Array;
+  readonly places: Float64Array<ArrayBuffer>;
+  readonly counts: Float64Array<ArrayBuffer>;
 }
 
 /** A table of counters in which most cells are 0 and take no memory. */
