@@ -10,6 +10,7 @@ import {
   passwordFileBytes,
   readPasswordFile,
 } from '../passwords/password-file.ts';
+import { judged } from './auth/judged.ts';
 import { type AnnotationReader, CLOSED, type NamedObject } from './annotation-reader.ts';
 import type { AnnotationSpec } from './annotation-spec.ts';
 import { CONTINUE, type PasswordVerdict, type Verdict, definePolicy } from './policy.ts';
@@ -122,15 +123,10 @@ export const basicAuth = definePolicy({
       onRequest(request, edit) {
         const hashes = currentFile()?.hashes;
         // The table that closes the route is on its way.
-        if (!hashes) {
-          request.noteAuth('basic-auth failed asked');
-          return refuse('passwords-unavailable', request);
-        }
+        if (!hashes) return judged('basic-auth', 'asked', request, refuse('passwords-unavailable', request));
         const credentials = credentialsOf(request.value('authorization'));
-        if (credentials === null) {
-          request.noteAuth('basic-auth denied asked');
-          return unauthenticated(request, challenge);
-        }
+        if (credentials === null)
+          return judged('basic-auth', 'asked', request, unauthenticated(request, challenge));
         const hash = hashes.get(credentials.user);
         // For a user that there is not, it takes as long as for one that there is.
         const [decoy = ''] = hash === undefined ? hashes.values() : [hash];
@@ -138,16 +134,13 @@ export const basicAuth = definePolicy({
         const source = verdict instanceof Promise || verdict === 'busy' ? 'asked' : 'cached';
         const decide = (found: PasswordVerdict): Verdict => {
           const known = hash === undefined && found === 'right' ? 'wrong' : found;
-          request.noteAuth(`basic-auth ${OUTCOMES[known]} ${source}`);
-          return verdictOf(known, request, edit, challenge);
+          return judged('basic-auth', source, request, verdictOf(known, request, edit, challenge));
         };
         return verdict instanceof Promise ? verdict.then(decide) : decide(verdict);
       },
     };
   },
 });
-
-const OUTCOMES = { right: 'allowed', wrong: 'denied', busy: 'failed' } as const;
 
 function verdictOf(
   found: PasswordVerdict,

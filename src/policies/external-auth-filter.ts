@@ -6,6 +6,7 @@ import type { RequestEdit, RequestView } from '../http/request-view.ts';
 import type { Subrequest, SubrequestOutcome } from '../http/subrequest.ts';
 import type { AskedBackend } from './asked-backend.ts';
 import { redirected, refuse, unauthenticated, valuesOf } from './auth/auth-refusal.ts';
+import { judged } from './auth/judged.ts';
 import { fieldFault } from './field-fault.ts';
 import { CONTINUE, type Verdict, definePolicy } from './policy.ts';
 
@@ -24,8 +25,10 @@ export interface ExternalAuthFilterConfig {
   readonly maxBodyBytes: number;
 }
 
+const NAME = 'external-auth-filter';
+
 export const externalAuthFilter = definePolicy({
-  name: 'external-auth-filter',
+  name: NAME,
   phase: 'access',
   summary:
     'Asks a Service whether a request may pass: the filter `ExternalAuth` of Gateway API, with the protocol HTTP. 200 lets it pass; ' +
@@ -64,21 +67,28 @@ export const externalAuthFilter = definePolicy({
       edit: RequestEdit,
     ): Verdict | Promise<Verdict> => {
       const question = authQuestion(config, to, request, body);
-      if (question !== null) return thread.send(question).then((outcome) => answered(outcome, request, edit));
+      if (question !== null)
+        return thread
+          .send(question)
+          .then((outcome) => judged(NAME, 'asked', request, answered(outcome, request, edit)));
       body?.drop();
-      return refuse('unauthorized', request);
+      return judged(NAME, 'asked', request, refuse('unauthorized', request));
     };
 
     return {
       onRequest(request, edit) {
-        if (to === null) return refuse('auth-unavailable', request);
+        if (to === null) return judged(NAME, 'asked', request, refuse('auth-unavailable', request));
         // What the client says in the name of the server is never passed on.
         for (const name of responseHeaders ?? []) edit.remove(name);
         if (maxBodyBytes === 0 || !request.body.exists) return ask(to, null, request, edit);
         if (Number(request.value('content-length') ?? 0) > maxBodyBytes) return TOO_LARGE;
         return request.body
           .whole(namespace)
-          .then((body) => (body ? ask(to, body, request, edit) : refuse('auth-unavailable', request)));
+          .then((body) =>
+            body
+              ? ask(to, body, request, edit)
+              : judged(NAME, 'asked', request, refuse('auth-unavailable', request)),
+          );
       },
       onResponse(edit, request) {
         for (const cookie of cookies.get(request) ?? []) edit.add('Set-Cookie', cookie);

@@ -6,6 +6,7 @@ import { type BoundPolicy, CONTINUE, type PolicyThread, type Verdict } from '../
 import { type AuthAnswer, AuthCache } from './auth-cache.ts';
 import { CHALLENGE, redirect, redirected, refuse, unauthenticated, valuesOf } from './auth-refusal.ts';
 import { authRequest, namesOfOwnFields } from './auth-request.ts';
+import { judged } from './judged.ts';
 import type { ExternalAuthConfig } from './external-auth-config.ts';
 
 /** Asks the server of a config about each request, and does what it says. */
@@ -18,8 +19,10 @@ export function authorizer(config: ExternalAuthConfig, thread: PolicyThread): Bo
 
   const ask = (request: RequestView, edit: RequestEdit, key: string | null): Verdict | Promise<Verdict> => {
     const question = authRequest(config, ownFields, request);
-    if (question === null) return failed(config, request);
-    return thread.send(question).then((outcome) => answered(outcome, request, edit, key));
+    if (question === null) return judged('external-auth', 'asked', request, failed(config, request));
+    return thread
+      .send(question)
+      .then((outcome) => judged('external-auth', 'asked', request, answered(outcome, request, edit, key)));
   };
   const answered = (
     outcome: SubrequestOutcome,
@@ -33,7 +36,7 @@ export function authorizer(config: ExternalAuthConfig, thread: PolicyThread): Bo
     if (cache && key !== null) cache.answers.put(key, answer, fields, thread.now());
     const set = valuesOf(fields, 'set-cookie');
     if (set.length > 0) cookies.set(request, set);
-    return verdictOf(answer, 'asked', config, request, edit);
+    return verdictOf(answer, config, request, edit);
   };
 
   return {
@@ -50,7 +53,8 @@ export function authorizer(config: ExternalAuthConfig, thread: PolicyThread): Bo
       if (client === '') return ask(request, edit, null);
       const key = AuthCache.key(request.host, asked, client);
       const known = cache.answers.get(key, thread.now());
-      return known ? verdictOf(known, 'cached', config, request, edit) : ask(request, edit, key);
+      if (known === null) return ask(request, edit, key);
+      return judged('external-auth', 'cached', request, verdictOf(known, config, request, edit));
     },
     onResponse(edit, request) {
       for (const cookie of cookies.get(request) ?? []) edit.add('Set-Cookie', cookie);
@@ -67,28 +71,22 @@ function isExempt(rule: MatchedRule | null, exempt: readonly string[]): boolean 
 /** 2xx lets in, 401 and 403 do not, and anything else is no answer. */
 function verdictOf(
   { status, fields }: AuthAnswer,
-  source: 'asked' | 'cached',
   config: ExternalAuthConfig,
   request: RequestView,
   edit: RequestEdit,
 ): Verdict {
   if (status >= 200 && status < 300) {
-    request.noteAuth(`external-auth allowed ${source}`);
     for (const name of config.responseHeaders) {
       const values = valuesOf(fields, name);
       if (values.length > 0) edit.set(name, values.join(', '));
     }
     return CONTINUE;
   }
-  const redirect = config.isOurs ? redirected(status, fields) : null;
-  const isDenied = status === 401 || status === 403 || redirect !== null;
-  request.noteAuth(`external-auth ${isDenied ? 'denied' : 'failed'} ${source}`);
   if (status === 401 || status === 403) return notAllowed(status, fields, config.signIn, request);
-  return redirect ?? refuse('auth-failed', request);
+  return (config.isOurs ? redirected(status, fields) : null) ?? refuse('auth-failed', request);
 }
 
 function failed({ isOurs }: ExternalAuthConfig, request: RequestView): Verdict {
-  request.noteAuth('external-auth failed asked');
   return refuse(isOurs ? 'auth-unavailable' : 'auth-failed', request);
 }
 
