@@ -22,7 +22,12 @@ function openLog(format: Format, filter: LogFilterSettings = LOG_ALL, redact = C
   const sent: string[] = [];
   const log = new AccessLog(
     { format, filter, redact },
-    { send: (lines) => void sent.push(lines), listenerOf: () => undefined, random: () => 0.5 },
+    {
+      send: (lines) => void sent.push(lines),
+      sendRecords: null,
+      listenerOf: () => undefined,
+      random: () => 0.5,
+    },
   );
   return { log, sent };
 }
@@ -241,7 +246,7 @@ it('whatever a client sends stays in its value, on its line', () => {
         }
       }
     }),
-    { numRuns: 200 },
+    { numRuns: 60 },
   );
 });
 
@@ -256,12 +261,62 @@ it('what is kept of fields is bounded, each and in sum', () => {
   expect(line.split('|').map(({ length }) => length)).toEqual([1_024, 1_024, 1_024, 1_024, 1, 1]);
 });
 
+it('log records of OpenTelemetry go beside the lines, whatever their format', () => {
+  const [sent, records]: [string[], string[]] = [[], []];
+  const log = new AccessLog(
+    { format: template('$http_x_team $status'), filter: LOG_ALL, redact: CREDENTIAL_NAMES },
+    {
+      send: (lines) => void sent.push(lines),
+      sendRecords: (lines) => void records.push(lines),
+      listenerOf: () => undefined,
+      random: () => 0,
+    },
+  );
+  const sentFields = { 'x-team': 'blue', 'user-agent': 'say "hi"\n', referer: 'https://a.test/?code=1' };
+  log.write(
+    anExchange({
+      ...{ target: '/cart?item=1&token=abc', status: 502, detail: 'upstream-refused: ECONNREFUSED' },
+      ...{ traceId: '0af7651916cd43dd8448eb211c80319c' },
+      keptFields: log.keep(fields(sentFields), null),
+    }),
+  );
+  log.flush();
+  expect(sent).toEqual(['blue 502\n']);
+  expect(records.join('').match(/\n/g)).toHaveLength(1);
+  const logRecord = JSON.parse(records.join('')) as { attributes: { key: string; value: object }[] };
+  expect(logRecord).toMatchObject({
+    timeUnixNano: '1767323045678000000',
+    observedTimeUnixNano: '1767323045681142000',
+    severityNumber: 17,
+    severityText: 'ERROR',
+    eventName: 'portico.access',
+    body: { stringValue: 'GET shop.test/cart?item=1&token=REDACTED 502' },
+    traceId: '0af7651916cd43dd8448eb211c80319c',
+  });
+  const attributes = Object.fromEntries(
+    logRecord.attributes.map(({ key, value }) => [key, Object.values(value)[0] as unknown]),
+  );
+  expect(attributes).toMatchObject({
+    'url.path': '/cart',
+    'url.query': 'item=1&token=REDACTED',
+    'http.response.status_code': '502',
+    'user_agent.original': 'say "hi"\n',
+    'http.request.header.referer': { values: [{ stringValue: 'https://a.test/?code=REDACTED' }] },
+    'tls.protocol.version': '1.3',
+    'error.type': 'upstream-refused: ECONNREFUSED',
+    'portico.cause': 'UF',
+    'portico.ingress': 'shop/web',
+    'portico.duration': 0.003142,
+  });
+});
+
 it('lines that wait for a busy control thread are bounded: the others are dropped, and counted with the next', () => {
   const sent: (readonly [characters: number, dropped: number])[] = [];
   const log = new AccessLog(
     { format: 'text', filter: LOG_ALL, redact: [] },
     {
       send: (lines, dropped) => void sent.push([lines.length, dropped]),
+      sendRecords: null,
       listenerOf: () => undefined,
       random: () => 0,
     },
@@ -270,7 +325,7 @@ it('lines that wait for a busy control thread are bounded: the others are droppe
   for (let written = 0; written < 1_000; written++) log.write(anExchange({ target }));
   const waiting = sent.reduce((sum, [characters]) => sum + characters, 0);
   expect(waiting).toBeLessThanOrEqual(1024 * 1024);
-  log.taken(waiting);
+  log.lines.taken(waiting);
   for (let written = 0; written < 10; written++) log.write(anExchange({ target }));
   const dropped = sent.reduce((sum, [, bytes]) => sum + bytes, 0);
   expect(dropped).toBeGreaterThan(5_000_000);

@@ -7,8 +7,10 @@ import type { Route } from '../../routing/table.ts';
 import { type ExchangeRecord, type KeptFields, NO_KEPT_FIELDS } from '../exchange-record.ts';
 import type { StreamRecord } from '../stream/stream-record.ts';
 import { jsonFormat } from './json-line.ts';
+import { LineBatch, type SendLines } from './line-batch.ts';
 import { type LogFilterSettings, logFilter } from './log-filter.ts';
-import { type LineContext, type LineFormat, keepFields } from './log-line.ts';
+import { type KeptField, type LineContext, type LineFormat, USUAL_FIELDS, keepFields } from './log-line.ts';
+import { otlpFormat } from './otlp-record.ts';
 import { templateFormat } from './template-line.ts';
 import { textFormat } from './text-line.ts';
 
@@ -21,43 +23,36 @@ export interface AccessLogSettings {
 }
 
 export interface AccessLogContext {
-  /** Whole lines, and how many bytes of others were dropped since the last call. `taken` is to be called once they are. */
-  readonly send: (lines: string, droppedBytes: number) => void;
+  readonly send: SendLines;
+  /** Takes log records of OpenTelemetry, one on each line; null where nobody does. */
+  readonly sendRecords: SendLines | null;
   readonly listenerOf: LineContext['listenerOf'];
   /** From 0 to 1. */
   readonly random: () => number;
 }
 
-/** Lines are sent on when this many characters are gathered, or after `FLUSH_INTERVAL_MS`. */
-const BATCH_CHARACTERS = 32 * 1024;
-const FLUSH_INTERVAL_MS = 100;
-/** What may wait for a control thread that is busy before lines are dropped. */
-const MOST_WAITING = 1024 * 1024;
-
 /**
- * Formats one line per exchange and hands batches of whole lines to `send`. The thread does not write them itself:
- * lines of several threads on one pipe would be torn, and a blocked pipe must not reach the data path. What the filter
- * leaves out is not formatted.
+ * Formats one line per exchange, and one log record where a collector wants them, and sends them in batches. The thread does
+ * not write them itself: lines of several threads on one pipe would be torn, and a blocked pipe must not reach the data
+ * path. What the filter leaves out is not formatted.
  */
 export class AccessLog {
   readonly #settings: AccessLogSettings;
   readonly #context: AccessLogContext;
   readonly #line: LineContext;
+  readonly lines: LineBatch;
+  readonly records: LineBatch | null;
   #options: AccessLogOptions | undefined = undefined;
-  /** Null where nothing is logged. */
-  #format: LineFormat | null;
+  #formats: Formats;
   #isLogged: (exchange: ExchangeRecord) => boolean;
-  #batch = '';
-  #timer: NodeJS.Timeout | null = null;
-  /** Characters that were sent and not taken. */
-  #waiting = 0;
-  #droppedBytes = 0;
 
   constructor(settings: AccessLogSettings, context: AccessLogContext) {
     this.#settings = settings;
     this.#context = context;
     this.#line = { redaction: new Redaction(settings.redact), listenerOf: context.listenerOf };
-    this.#format = this.#formatOf(settings.format);
+    this.lines = new LineBatch(context.send);
+    this.records = context.sendRecords && new LineBatch(context.sendRecords);
+    this.#formats = this.#formatsOf(settings.format);
     this.#isLogged = logFilter(settings.filter, context.random);
   }
 
@@ -67,59 +62,51 @@ export class AccessLog {
     this.#options = options;
     const { format, filter } = this.#settings;
     const isOff = options?.isOff ?? format === 'off';
-    this.#format = isOff ? null : this.#formatOf(options?.template ?? (format === 'off' ? 'json' : format));
+    this.#formats = this.#formatsOf(
+      isOff ? 'off' : (options?.template ?? (format === 'off' ? 'json' : format)),
+    );
     const skip = [...filter.skip, ...(options?.skip ?? [])];
     this.#isLogged = logFilter({ ...filter, skip }, this.#context.random);
   }
 
   /** What is needed of the fields of a request once it is over. */
   keep(fields: FieldsView, route: Route | null): KeptFields {
-    const format = this.#format;
-    if (format === null || format.kept.length === 0) return NO_KEPT_FIELDS;
+    const formats = this.#formats;
+    if (formats.kept.length === 0) return NO_KEPT_FIELDS;
     if (route?.policies?.configs['access-log'] !== undefined) return NO_KEPT_FIELDS;
-    return new KeptForFormat(keepFields(format.kept, fields), format);
+    return new KeptForFormats(keepFields(formats.kept, fields), formats);
   }
 
   write(exchange: ExchangeRecord): void {
-    if (this.#format === null || !this.#isLogged(exchange)) return;
     const { keptFields } = exchange;
-    // Another format may have been adopted since, which has other fields.
-    const format = keptFields instanceof KeptForFormat ? keptFields.format : this.#format;
-    this.#gather(format.ofExchange(exchange));
+    // Others may have been adopted since, which have other fields.
+    const { line, record } = keptFields instanceof KeptForFormats ? keptFields.formats : this.#formats;
+    if ((line === null && record === null) || !this.#isLogged(exchange)) return;
+    if (line !== null) this.lines.add(line.ofExchange(exchange));
+    if (record !== null) this.records?.add(record.ofExchange(exchange));
   }
 
   writeStream(stream: StreamRecord): void {
-    if (this.#format !== null) this.#gather(this.#format.ofStream(stream));
+    const { line, record } = this.#formats;
+    if (line !== null) this.lines.add(line.ofStream(stream));
+    if (record !== null) this.records?.add(record.ofStream(stream));
   }
 
   /** Sends what is gathered. */
   flush(): void {
-    if (this.#timer) clearTimeout(this.#timer);
-    this.#timer = null;
-    if (this.#batch === '') return;
-    const lines = this.#batch;
-    this.#batch = '';
-    if (this.#waiting + lines.length > MOST_WAITING) {
-      this.#droppedBytes += Buffer.byteLength(lines);
-      return;
-    }
-    this.#waiting += lines.length;
-    this.#context.send(lines, this.#droppedBytes);
-    this.#droppedBytes = 0;
+    this.lines.flush();
+    this.records?.flush();
   }
 
-  /** So many characters of what was sent were taken. */
-  taken(characters: number): void {
-    this.#waiting -= characters;
+  #formatsOf(format: AccessLogSettings['format']): Formats {
+    const kept: KeptField[] = [];
+    if (format === 'json' || this.records) kept.push(...USUAL_FIELDS);
+    const record = this.records && otlpFormat(this.#line);
+    return { line: this.#lineFormat(format, kept), record, kept };
   }
 
-  #gather(line: string): void {
-    this.#batch += line;
-    if (this.#batch.length >= BATCH_CHARACTERS) this.flush();
-    else this.#timer ??= setTimeout(() => this.flush(), FLUSH_INTERVAL_MS).unref();
-  }
-
-  #formatOf(format: AccessLogSettings['format']): LineFormat | null {
+  /** What the format needs of fields is added to `kept`. */
+  #lineFormat(format: AccessLogSettings['format'], kept: KeptField[]): LineFormat | null {
     switch (format) {
       case 'off':
         return null;
@@ -128,17 +115,25 @@ export class AccessLog {
       case 'text':
         return textFormat(this.#line);
       default:
-        return templateFormat(format, this.#line);
+        return templateFormat(format, this.#line, kept);
     }
   }
 }
 
-class KeptForFormat implements KeptFields {
-  readonly values: readonly string[];
-  readonly format: LineFormat;
+interface Formats {
+  /** Null where nothing is written. */
+  readonly line: LineFormat | null;
+  /** Null where no collector takes log records. */
+  readonly record: LineFormat | null;
+  readonly kept: readonly KeptField[];
+}
 
-  constructor(values: readonly string[], format: LineFormat) {
+class KeptForFormats implements KeptFields {
+  readonly values: readonly string[];
+  readonly formats: Formats;
+
+  constructor(values: readonly string[], formats: Formats) {
     this.values = values;
-    this.format = format;
+    this.formats = formats;
   }
 }

@@ -3,7 +3,7 @@ import { quoted, quotedBytes } from '../../http/log-text.ts';
 import type { ExchangeRecord, UpstreamAttempt } from '../exchange-record.ts';
 import type { StreamRecord } from '../stream/stream-record.ts';
 import { isoTime } from './log-time.ts';
-import type { KeptField, LineContext, LineFormat } from './log-line.ts';
+import type { LineContext, LineFormat } from './log-line.ts';
 
 /** A field of a line, as the reference has it. */
 export interface LogField {
@@ -12,8 +12,6 @@ export interface LogField {
   /** As JSON; null where the line does not have it. */
   json(exchange: ExchangeRecord, context: LineContext): string | null;
 }
-
-const KEPT: readonly KeptField[] = [{ field: 'user-agent' }, { field: 'referer' }];
 
 /** In the order of the line. */
 export const LOG_FIELDS: readonly LogField[] = [
@@ -246,10 +244,9 @@ export const STREAM_FIELDS: readonly {
   },
 ];
 
-/** One JSON object for each request. `level` and `stream` are there to tell these lines from the others. */
+/** One JSON object for each request, whose kept fields begin with `USUAL_FIELDS`. `level` and `stream` are there to tell these lines from the others. */
 export function jsonFormat(context: LineContext): LineFormat {
   return {
-    kept: KEPT,
     ofExchange(exchange) {
       let line = START;
       for (const { field, start } of FIELDS) {

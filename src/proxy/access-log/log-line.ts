@@ -5,19 +5,20 @@ import type { StreamRecord } from '../stream/stream-record.ts';
 
 /** How exchanges and streams become lines of the access log, each with its line end. */
 export interface LineFormat {
-  /** What it needs of the header fields of requests, which are gone when the exchange is over. */
-  readonly kept: readonly KeptField[];
   ofExchange(exchange: ExchangeRecord): string;
   ofStream(stream: StreamRecord): string;
 }
 
-/** One value that is kept of the fields of a request. */
+/** One value that is kept of the fields of a request, which are gone when the exchange is over. */
 export interface KeptField {
   /** In lower case. */
   readonly field: string;
   /** What of its value is kept; all of it when absent. */
   read?(value: string): string;
 }
+
+/** What most formats need of them, at the beginning of what is kept. */
+export const USUAL_FIELDS: readonly KeptField[] = [{ field: 'user-agent' }, { field: 'referer' }];
 
 /** What a format is made with. */
 export interface LineContext {

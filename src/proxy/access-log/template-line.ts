@@ -15,13 +15,18 @@ import { textOfStream } from './text-line.ts';
 /** Null stands for what there is not. */
 type Value = (exchange: ExchangeRecord, context: LineContext) => string | null;
 
-/** A line by a template. It is compiled once: what is left for a line is to look values up and to join them. */
-export function templateFormat({ escape, parts }: LogTemplate, context: LineContext): LineFormat {
-  const kept: KeptField[] = [];
+/**
+ * A line by a template. It is compiled once: what is left for a line is to look values up and to join them. What it needs of
+ * fields is added to `kept`.
+ */
+export function templateFormat(
+  { escape, parts }: LogTemplate,
+  context: LineContext,
+  kept: KeptField[],
+): LineFormat {
   const escaped = logEscape(escape);
   const compiled = parts.map((part) => (typeof part === 'string' ? part : valueOfPart(part, kept, context)));
   return {
-    kept,
     ofExchange(exchange) {
       let line = '';
       for (const part of compiled) line += typeof part === 'string' ? part : escaped(part(exchange, context));

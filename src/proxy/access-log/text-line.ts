@@ -8,7 +8,6 @@ import type { LineContext, LineFormat } from './log-line.ts';
 /** For a person at a terminal. */
 export function textFormat(context: LineContext): LineFormat {
   return {
-    kept: [],
     ofExchange: (exchange) => textOfExchange(exchange, context),
     ofStream: textOfStream,
   };

@@ -68,6 +68,7 @@ export async function serve(): Promise<void> {
     });
   const accessLog = new AccessLog(settings.accessLog, {
     send: (lines, droppedBytes) => send({ kind: 'access-log', lines, droppedBytes }),
+    sendRecords: null,
     listenerOf: ({ connectionInfo, host }) => listenerAt(table, connectionInfo, host),
     random: Math.random,
   });
@@ -272,7 +273,7 @@ export async function serve(): Promise<void> {
         break;
       }
       case 'log-taken':
-        accessLog.taken(message.characters);
+        accessLog.lines.taken(message.characters);
         break;
       case 'report':
         sendReport(message.id);
