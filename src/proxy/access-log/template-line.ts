@@ -12,7 +12,7 @@ import { jsonOfStream, policyOf } from './json-line.ts';
 import type { KeptField, LineContext, LineFormat } from './log-line.ts';
 import { textOfStream } from './text-line.ts';
 
-/** Null stands for what there is not. */
+/** Null stands for what there is not, and is written in another way than what is empty. */
 type Value = (exchange: ExchangeRecord, context: LineContext) => string | null;
 
 /**
@@ -74,7 +74,7 @@ function keptValue(kept: KeptField[], field: KeptField): Value {
 const VALUES: Readonly<Record<Exclude<LogVariable, 'remote_user'>, Value>> = {
   args: queryValue,
   query_string: queryValue,
-  is_args: ({ target }) => (queryOf(target) === '' ? null : '?'),
+  is_args: ({ target }) => (queryOf(target) === '' ? '' : '?'),
   body_bytes_sent: ({ responseBytes }) => String(responseBytes),
   bytes_sent: ({ responseBytes }) => String(responseBytes),
   document_uri: pathValue,
@@ -82,7 +82,7 @@ const VALUES: Readonly<Record<Exclude<LogVariable, 'remote_user'>, Value>> = {
   host: hostValue,
   server_name: hostValue,
   hostname: () => HOSTNAME,
-  https: ({ scheme }) => (scheme === 'https' ? 'on' : null),
+  https: ({ scheme }) => (scheme === 'https' ? 'on' : ''),
   namespace: ({ route }) => present(route?.ingress.split('/')[0]),
   ingress_name: ({ route }) => present(route?.ingress.split('/')[1]),
   location_path: ({ route }) => present(route?.path),
