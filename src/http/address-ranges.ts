@@ -1,21 +1,27 @@
 import { isIP } from 'node:net';
 import { parseCidr } from './trusted-proxies.ts';
 
+/** A set of IP addresses as plain data, for a config of a policy: it is made with the table, and never for a request. */
+export interface RangeList {
+  /** Beginnings and ends by turns, in order; both belong to their range, and no range touches another. */
+  readonly ipv4: readonly number[];
+  /** The same, each address as its 32 hexadecimal digits; ranges do not overlap. */
+  readonly ipv6: readonly string[];
+}
+
 /** A set of IP addresses. */
 export interface AddressRanges {
   /** For an address as `plainAddress` gives it; false for what is no address. Takes time logarithmic in the ranges. */
   includes(address: string): boolean;
-  /** Whether every IPv4 address is in it. */
-  readonly hasAllIpv4: boolean;
 }
 
 /**
  * The addresses in any of these ranges. IPv4-mapped IPv6 ranges (RFC 4291 2.5.5.2) count as the IPv4 ranges in them.
  * Throws a RangeError for a range that `parseCidr` finds bad: check them first.
  */
-export function addressRanges(cidrs: readonly string[]): AddressRanges {
+export function rangeList(cidrs: readonly string[]): RangeList {
   const ipv4: Range<number>[] = [];
-  const ipv6: Range<bigint>[] = [];
+  const ipv6: Range<string>[] = [];
   for (const text of cidrs) {
     const cidr = parseCidr(text);
     if (cidr.kind === 'bad') throw new RangeError(cidr.message);
@@ -23,30 +29,36 @@ export function addressRanges(cidrs: readonly string[]): AddressRanges {
       ipv4.push(ipv4Range(ipv4Number(cidr.address), cidr.prefix));
       continue;
     }
-    const address = ipv6Number(cidr.address);
-    if (cidr.prefix >= 96 && address >> 32n === MAPPED) {
-      ipv4.push(ipv4Range(Number(address & 0xffff_ffffn), cidr.prefix - 96));
-    } else {
-      const size = 1n << BigInt(128 - cidr.prefix);
-      const from = address - (address % size);
-      ipv6.push({ from, end: from + size });
-    }
+    const digits = ipv6Digits(cidr.address);
+    if (cidr.prefix >= 96 && digits.startsWith(MAPPED)) {
+      ipv4.push(ipv4Range(Number.parseInt(digits.slice(MAPPED.length), 16), cidr.prefix - 96));
+    } else ipv6.push(ipv6Range(digits, cidr.prefix));
   }
-  const numbers = merged(ipv4);
-  const bigints = merged(ipv6);
+  return {
+    ipv4: merged(ipv4, (last, first) => first <= last + 1),
+    ipv6: merged(ipv6, (last, first) => first <= last),
+  };
+}
+
+/** Finds addresses in a list. */
+export function addressRanges({ ipv4, ipv6 }: RangeList): AddressRanges {
   return {
     includes(address) {
       switch (isIP(address)) {
         case 4:
-          return contains(numbers, ipv4Number(address));
+          return contains(ipv4, ipv4Number(address));
         case 6:
-          return contains(bigints, ipv6Number(address));
+          return contains(ipv6, ipv6Digits(address));
         default:
           return false;
       }
     },
-    hasAllIpv4: numbers[0]?.from === 0 && numbers[0].end === 2 ** 32,
   };
+}
+
+/** Whether every IPv4 address is in it. */
+export function hasAllIpv4({ ipv4 }: RangeList): boolean {
+  return ipv4[0] === 0 && ipv4[1] === 2 ** 32 - 1;
 }
 
 /** What a client is told apart by: its IPv4 address, or the /64 network of its IPv6 address, of which one client has all. */
@@ -60,44 +72,57 @@ export function subnetOf(address: string): string {
   return network.map((group) => Number.parseInt(group, 16).toString(16)).join(':');
 }
 
-/** From the first address to that after the last one. */
-interface Range<N extends number | bigint> {
-  readonly from: N;
-  readonly end: N;
+interface Range<A extends number | string> {
+  readonly first: A;
+  readonly last: A;
 }
 
 /** `::ffff:0:0/96`, without the address in it. */
-const MAPPED = 0xffffn;
+const MAPPED = `${'0'.repeat(20)}ffff`;
 
 function ipv4Range(address: number, prefix: number): Range<number> {
   const size = 2 ** (32 - prefix);
-  const from = address - (address % size);
-  return { from, end: from + size };
+  const first = address - (address % size);
+  return { first, last: first + size - 1 };
 }
 
-/** In order, those that touch as one. */
-function merged<N extends number | bigint>(ranges: readonly Range<N>[]): readonly Range<N>[] {
-  const merged: Range<N>[] = [];
-  for (const range of ranges.toSorted((a, b) => (a.from < b.from ? -1 : a.from > b.from ? 1 : 0))) {
-    const last = merged.at(-1);
-    if (last === undefined || range.from > last.end) merged.push(range);
-    else if (range.end > last.end) merged[merged.length - 1] = { from: last.from, end: range.end };
+function ipv6Range(digits: string, prefix: number): Range<string> {
+  if (prefix === 128) return { first: digits, last: digits };
+  const whole = digits.slice(0, prefix >> 2);
+  const rest = 0xf >> (prefix & 3);
+  const digit = Number.parseInt(digits.charAt(prefix >> 2), 16);
+  const end = (from: number, filler: string): string => `${whole}${from.toString(16)}`.padEnd(32, filler);
+  return { first: end(digit & ~rest, '0'), last: end(digit | rest, 'f') };
+}
+
+/** In order, those that `meet` as one. */
+function merged<A extends number | string>(
+  ranges: readonly Range<A>[],
+  meet: (last: A, first: A) => boolean,
+): readonly A[] {
+  const ends: A[] = [];
+  for (const { first, last } of ranges.toSorted((a, b) =>
+    a.first < b.first ? -1 : a.first > b.first ? 1 : 0,
+  )) {
+    const before = ends.at(-1);
+    if (before === undefined || !meet(before, first)) ends.push(first, last);
+    else if (last > before) ends[ends.length - 1] = last;
   }
-  return merged;
+  return ends;
 }
 
-/** By binary search, in ranges that are in order and do not touch. */
-function contains<N extends number | bigint>(ranges: readonly Range<N>[], address: N): boolean {
+/** By binary search for the first range that does not end before the address. */
+function contains<A extends number | string>(ends: readonly A[], address: A): boolean {
   let low = 0;
-  let high = ranges.length;
+  let high = ends.length >>> 1;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    const range = ranges[middle];
-    if (range === undefined || address < range.from) high = middle;
-    else if (address < range.end) return true;
-    else low = middle + 1;
+    const last = ends[2 * middle + 1];
+    if (last !== undefined && last < address) low = middle + 1;
+    else high = middle;
   }
-  return false;
+  const first = ends[2 * low];
+  return first !== undefined && first <= address;
 }
 
 function ipv4Number(address: string): number {
@@ -113,20 +138,22 @@ function ipv4Number(address: string): number {
   return number * 256 + byte;
 }
 
-function ipv6Number(address: string): bigint {
+/** All 32 hexadecimal digits of an address, in lower case. */
+function ipv6Digits(address: string): string {
   const [before = '', after = ''] = address.split('::');
-  const left = groupsOf(before);
-  const right = groupsOf(after);
-  const zeros = Array.from({ length: 8 - left.length - right.length }, () => 0);
-  return [...left, ...zeros, ...right].reduce((number, group) => (number << 16n) | BigInt(group), 0n);
+  const left = groupDigits(before);
+  const right = groupDigits(after);
+  return `${left}${'0'.repeat(32 - left.length - right.length)}${right}`;
 }
 
-/** The groups of 16 bits on one side of `::`; an IPv4 address at the end stands for two. */
-function groupsOf(text: string): number[] {
-  if (text === '') return [];
-  return text.split(':').flatMap((group) => {
-    if (!group.includes('.')) return [Number.parseInt(group, 16)];
-    const number = ipv4Number(group);
-    return [Math.floor(number / 0x1_0000), number % 0x1_0000];
-  });
+/** Those of the groups of 16 bits on one side of `::`; an IPv4 address at the end stands for two. */
+function groupDigits(text: string): string {
+  if (text === '') return '';
+  let digits = '';
+  for (const group of text.split(':')) {
+    digits += group.includes('.')
+      ? ipv4Number(group).toString(16).padStart(8, '0')
+      : group.toLowerCase().padStart(4, '0');
+  }
+  return digits;
 }

@@ -4,10 +4,11 @@ import { plural } from '../model/plural.ts';
 import { quote } from '../model/untyped.ts';
 import type { AnnotationReader } from './annotation-reader.ts';
 import type { AnnotationSpec } from './annotation-spec.ts';
+import { type Cidrs, cidrsOf } from './cidrs.ts';
 import { CONTINUE, type Verdict, definePolicy } from './policy.ts';
 
 export interface BlockListConfig {
-  readonly cidrs: readonly string[];
+  readonly cidrs: Cidrs;
   readonly userAgents: TextList;
   readonly referers: TextList;
 }
@@ -54,16 +55,14 @@ export const blockList = definePolicy({
   whenInvalid: 'close',
 
   parse(read): BlockListConfig | null {
-    const cidrs = read.cidrs(CIDRS) ?? [];
+    const cidrs = cidrsOf(read.cidrs(CIDRS) ?? []);
     const userAgents = readTexts(read, USER_AGENTS);
     const referers = readTexts(read, REFERERS);
-    return cidrs.length + sizeOf(userAgents) + sizeOf(referers) === 0
-      ? null
-      : { cidrs, userAgents, referers };
+    return cidrs.count + sizeOf(userAgents) + sizeOf(referers) === 0 ? null : { cidrs, userAgents, referers };
   },
 
   bind({ cidrs, userAgents, referers }) {
-    const blocked = addressRanges(cidrs);
+    const blocked = addressRanges(cidrs.ranges);
     const isBlockedAgent = matcher(userAgents);
     const isBlockedReferer = matcher(referers);
     return {
@@ -79,7 +78,7 @@ export const blockList = definePolicy({
 
   describe({ cidrs, userAgents, referers }) {
     const parts = [
-      ...(cidrs.length > 0 ? [plural(cidrs.length, 'range')] : []),
+      ...(cidrs.count > 0 ? [plural(cidrs.count, 'range')] : []),
       ...(sizeOf(userAgents) > 0 ? [plural(sizeOf(userAgents), 'user agent')] : []),
       ...(sizeOf(referers) > 0 ? [plural(sizeOf(referers), 'referer')] : []),
     ];

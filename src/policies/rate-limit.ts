@@ -5,6 +5,7 @@ import type { AnnotationReader } from './annotation-reader.ts';
 import type { AnnotationSpec } from './annotation-spec.ts';
 import type { ClusterLimits } from './limits/cluster-limits.ts';
 import type { Rate } from './limits/request-rate.ts';
+import { type Cidrs, cidrsOf } from './cidrs.ts';
 import { CONTINUE, type Verdict, definePolicy } from './policy.ts';
 import { durationText } from './quantity-values.ts';
 
@@ -23,7 +24,7 @@ export interface RateLimitConfig {
   /** For a request beyond that. */
   readonly concurrencyStatus: number;
   /** Clients that are not counted. */
-  readonly exempt: readonly string[];
+  readonly exempt: Cidrs | null;
 }
 
 const EVERY_CLIENT =
@@ -157,7 +158,7 @@ export const rateLimit = definePolicy({
     const ours = readRates(read);
     const rates = ours ?? readNginxRates(read);
     const concurrency = read.wholeNumber(CONCURRENCY, 0, 1_000_000) || null;
-    const exempt = read.cidrs(EXEMPT) ?? [];
+    const exempt = cidrsOf(read.cidrs(EXEMPT));
     const scope = read.choice(SCOPE, ['replica', 'cluster']) ?? 'replica';
     if (rates.length === 0 && concurrency === null) return null;
     if (scope === 'cluster' && !read.hasLimitStore) {
@@ -181,7 +182,7 @@ export const rateLimit = definePolicy({
     const limiters = rates.map((rate, index) => limits.rate(namespace, `${ingress}/${index}`, rate));
     const concurrency =
       config.concurrency === null ? null : limits.concurrency(namespace, ingress, config.concurrency);
-    const exempted = exempt.length === 0 ? null : addressRanges(exempt);
+    const exempted = exempt && addressRanges(exempt.ranges);
     const leave = new WeakMap<RequestView, () => void>();
     const cluster = config.scope === 'cluster' && rates.length > 0 ? clusterLimits : null;
     const timesUs = rates.flatMap(({ amount, perMs, burst }) => {
@@ -235,7 +236,7 @@ export const rateLimit = definePolicy({
       ),
       ...(scope === 'cluster' ? ['in the cluster'] : []),
       ...(concurrency === null ? [] : [`${concurrency} under way`]),
-      ...(exempt.length === 0 ? [] : [`${exempt.length} ranges exempt`]),
+      ...(exempt === null ? [] : [`${exempt.count} ranges exempt`]),
     ];
     return parts.join(', ');
   },

@@ -1,12 +1,12 @@
-import { addressRanges } from '../http/address-ranges.ts';
-import { listed } from './annotation-reader.ts';
+import { addressRanges, hasAllIpv4 } from '../http/address-ranges.ts';
 import type { AnnotationSpec } from './annotation-spec.ts';
+import { type Cidrs, cidrsOf, cidrsText } from './cidrs.ts';
 import { CONTINUE, type Verdict, definePolicy } from './policy.ts';
 
 export interface SourceRangesConfig {
   /** Null allows everybody that is not denied. */
-  readonly allow: readonly string[] | null;
-  readonly deny: readonly string[];
+  readonly allow: Cidrs | null;
+  readonly deny: Cidrs | null;
 }
 
 const ALLOW: AnnotationSpec = {
@@ -46,19 +46,22 @@ export const sourceRanges = definePolicy({
   reservedPrefixes: ['portico.dev/allow-', 'portico.dev/deny-'],
 
   parse(read): SourceRangesConfig | null {
-    const allow = read.cidrs(ALLOW);
-    const deny = read.cidrs(DENY) ?? [];
-    if (allow?.length === 0) read.invalid(ALLOW, 'allows nobody', 'write 0.0.0.0/0 to allow everybody');
-    const isOpen = allow === null || addressRanges(allow).hasAllIpv4;
-    return isOpen && deny.length === 0 ? null : { allow: isOpen ? null : allow, deny };
+    const allow = cidrsOf(read.cidrs(ALLOW));
+    const deny = cidrsOf(read.cidrs(DENY));
+    if (allow?.count === 0) read.invalid(ALLOW, 'allows nobody', 'write 0.0.0.0/0 to allow everybody');
+    const config = {
+      allow: allow === null || hasAllIpv4(allow.ranges) ? null : allow,
+      deny: deny === null || deny.count === 0 ? null : deny,
+    };
+    return config.allow === null && config.deny === null ? null : config;
   },
 
   bind({ allow, deny }) {
-    const allowed = allow && addressRanges(allow);
-    const denied = addressRanges(deny);
+    const allowed = allow && addressRanges(allow.ranges);
+    const denied = deny && addressRanges(deny.ranges);
     return {
       onRequest({ clientAddress }) {
-        if (clientAddress === '' || denied.includes(clientAddress)) return DENIED;
+        if (clientAddress === '' || denied?.includes(clientAddress)) return DENIED;
         return allowed === null || allowed.includes(clientAddress) ? CONTINUE : DENIED;
       },
     };
@@ -66,16 +69,9 @@ export const sourceRanges = definePolicy({
 
   describe({ allow, deny }) {
     const parts = [
-      ...(allow ? [`allow ${shown(allow)}`] : []),
-      ...(deny.length ? [`deny ${shown(deny)}`] : []),
+      ...(allow ? [`allow ${cidrsText(allow)}`] : []),
+      ...(deny ? [`deny ${cidrsText(deny)}`] : []),
     ];
     return parts.join(', ');
   },
 });
-
-const SHOWN = 3;
-
-function shown(cidrs: readonly string[]): string {
-  const more = cidrs.length - SHOWN;
-  return listed([...cidrs.slice(0, SHOWN), ...(more > 0 ? [`${more} more`] : [])]);
-}

@@ -1,3 +1,4 @@
+import { cidrsOf } from '../../src/policies/cidrs.ts';
 import { describe, expect, test } from 'vitest';
 import { ObjectReader } from '../../src/model/object-reader.ts';
 import { EMPTY_SNAPSHOT } from '../../src/model/snapshot.ts';
@@ -27,7 +28,7 @@ function problemsOf(defaults: GlobalDefaults): string[] {
 describe('a global option', () => {
   test('holds for an Ingress without annotations', () => {
     expect(read({}, { 'whitelist-source-range': '10.0.0.0/8' }).policies?.configs).toEqual({
-      'source-ranges': { allow: ['10.0.0.0/8'], deny: [] },
+      'source-ranges': { allow: cidrsOf(['10.0.0.0/8']), deny: null },
     });
     expect(read({}, { 'ssl-redirect': 'F' }).policies?.configs).toEqual({
       'ssl-redirect': { when: 'never' },
@@ -43,7 +44,7 @@ describe('a global option', () => {
       'portico.dev/allow-from',
     ])
       expect(read({ [name]: '192.0.2.1' }, defaults).policies?.configs).toEqual({
-        'source-ranges': { allow: ['192.0.2.1'], deny: ['10.1.0.0/16'] },
+        'source-ranges': { allow: cidrsOf(['192.0.2.1']), deny: cidrsOf(['10.1.0.0/16']) },
       });
   });
 

@@ -1,3 +1,4 @@
+import { cidrsOf } from '../../src/policies/cidrs.ts';
 import { expect, test } from 'vitest';
 import { HOSTILE_VALUES, readAnnotationsOf } from '../support/annotations.ts';
 
@@ -15,18 +16,18 @@ function read(annotations: Readonly<Record<string, unknown>>) {
 test.each([
   [
     { 'portico.dev/allow-from': '10.0.0.0/8 , 2001:db8::1,' },
-    { allow: ['10.0.0.0/8', '2001:db8::1'], deny: [] },
+    { allow: cidrsOf(['10.0.0.0/8', '2001:db8::1']), deny: null },
   ],
-  [{ [`${NGINX}allowlist-source-range`]: '10.0.0.1' }, { allow: ['10.0.0.1'], deny: [] }],
-  [{ [`${NGINX}whitelist-source-range`]: '10.0.0.1' }, { allow: ['10.0.0.1'], deny: [] }],
-  [{ [`${NGINX}denylist-source-range`]: '10.0.0.1' }, { allow: null, deny: ['10.0.0.1'] }],
+  [{ [`${NGINX}allowlist-source-range`]: '10.0.0.1' }, { allow: cidrsOf(['10.0.0.1']), deny: null }],
+  [{ [`${NGINX}whitelist-source-range`]: '10.0.0.1' }, { allow: cidrsOf(['10.0.0.1']), deny: null }],
+  [{ [`${NGINX}denylist-source-range`]: '10.0.0.1' }, { allow: null, deny: cidrsOf(['10.0.0.1']) }],
   // Everybody, which is nothing to do.
   [{ 'portico.dev/allow-from': '0.0.0.0/0,::/0' }, null],
   [{ 'portico.dev/allow-from': '0.0.0.0/1,128.0.0.0/1' }, null],
   [{ 'portico.dev/deny-from': ' ' }, null],
   [
     { 'portico.dev/allow-from': '0.0.0.0/0', 'portico.dev/deny-from': '::1' },
-    { allow: null, deny: ['::1'] },
+    { allow: null, deny: cidrsOf(['::1']) },
   ],
 ])('%j is read', (annotations, config) => {
   expect(read(annotations)).toEqual({ config, closed: [], problems: [] });
@@ -35,7 +36,7 @@ test.each([
 test('a deny list of everybody lets nobody in', () => {
   expect(read({ 'portico.dev/deny-from': '0.0.0.0/0,::/0' }).config).toEqual({
     allow: null,
-    deny: ['0.0.0.0/0', '::/0'],
+    deny: cidrsOf(['0.0.0.0/0', '::/0']),
   });
 });
 
@@ -60,7 +61,7 @@ test.each(['allow-from', 'deny-from'])('%s: what cannot be read closes, whatever
 test('a list has a bound, and one beyond it closes', () => {
   const list = (length: number): string =>
     Array.from({ length }, (_, i) => `10.${i >> 8}.${i & 255}.0/24`).join(',');
-  expect(read({ 'portico.dev/allow-from': list(4096) }).config?.allow).toHaveLength(4096);
+  expect(read({ 'portico.dev/allow-from': list(4096) }).config?.allow?.count).toBe(4096);
   expect(read({ 'portico.dev/allow-from': list(4097) }).closed).toEqual(['source-ranges']);
 });
 

@@ -155,7 +155,7 @@ describe('a limit store', () => {
     const config: RateLimitConfig = {
       ...{ namespace: 'shop', ingress: 'web', scope: 'cluster', rateStatus: 429 },
       rates: [{ amount: 1, perMs: 3_600_000, burst: 9 }],
-      ...{ concurrency: null, concurrencyStatus: 429, exempt: [] },
+      ...{ concurrency: null, concurrencyStatus: 429, exempt: null },
     };
     const sites = [{ ports: [upstream.port], policies: { 'rate-limit': config } }];
     const ask = async (port: number): Promise<number> => {

@@ -115,7 +115,7 @@ it('the threads count a client together', async () => {
   await using plane = await startDataPlane();
   const port = Number(plane.pod.endpoint.split(':')[1]);
   const rates = [{ amount: 1, perMs: 3_600_000, burst: 9 }];
-  const config = { namespace: 'default', ingress: 'a', rates, exempt: [] };
+  const config = { namespace: 'default', ingress: 'a', rates, exempt: null };
   const statuses = { scope: 'replica' as const, rateStatus: 429, concurrency: null, concurrencyStatus: 429 };
   const site = { host: 'a.test', ports: [port], policies: { 'rate-limit': { ...config, ...statuses } } };
   plane.threads.distribute(tableOf([site]), emptyMap(), emptyMap());
@@ -135,7 +135,7 @@ it('the threads ask a store that replicas share, and count by themselves when it
   await using plane = await startDataPlane(ENTRY, { ...address, ...user });
   const port = Number(plane.pod.endpoint.split(':')[1]);
   const rates = [{ amount: 1, perMs: 3_600_000, burst: 19 }];
-  const config = { namespace: 'default', ingress: 'a', rates, scope: 'cluster' as const, exempt: [] };
+  const config = { namespace: 'default', ingress: 'a', rates, scope: 'cluster' as const, exempt: null };
   const statuses = { rateStatus: 429, concurrency: null, concurrencyStatus: 429 };
   const site = { host: 'a.test', ports: [port], policies: { 'rate-limit': { ...config, ...statuses } } };
   plane.threads.distribute(tableOf([site]), emptyMap(), emptyMap());

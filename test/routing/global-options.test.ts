@@ -1,3 +1,4 @@
+import { cidrsOf } from '../../src/policies/cidrs.ts';
 import { describe, expect, test } from 'vitest';
 import { get } from '../../src/model/sharded-map.ts';
 import { applyUnreadable, snapshotOf } from '../../src/model/snapshot.ts';
@@ -104,7 +105,7 @@ test('options are defaults of policies, beside those of ingress-nginx', () => {
     'whitelist-source-range': '10.0.0.0/8',
   });
   const route = get(claims, 'shop/web')?.scopes.get('shop.test')?.[0]?.route;
-  expect(route?.policies?.configs['source-ranges']).toEqual({ allow: ['10.0.0.0/8'], deny: [] });
+  expect(route?.policies?.configs['source-ranges']).toEqual({ allow: cidrsOf(['10.0.0.0/8']), deny: null });
 });
 
 test('what restricts and cannot be honoured closes everything', () => {

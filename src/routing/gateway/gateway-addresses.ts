@@ -1,6 +1,6 @@
 import type { GatewayRead } from './gateways.ts';
 import type { Fault } from './kinds.ts';
-import { addressRanges } from '../../http/address-ranges.ts';
+import { addressRanges, rangeList } from '../../http/address-ranges.ts';
 import type { ObjectKey } from '../../model/objects.ts';
 import type { CompileSettings } from '../settings.ts';
 
@@ -20,7 +20,7 @@ export function assignAddresses(
   oldestFirst: readonly GatewayRead[],
   { gatewayAddresses = [], localAddresses = [] }: CompileSettings,
 ): ReadonlyMap<ObjectKey, AssignedAddresses> {
-  const local = addressRanges([...localAddresses, ...gatewayAddresses]);
+  const local = addressRanges(rangeList([...localAddresses, ...gatewayAddresses]));
   const wanted = new Set(oldestFirst.flatMap(({ addresses }) => addresses.map(({ value }) => value)));
   const isFree = (address: string): boolean =>
     gatewayAddresses.includes(address) && !wanted.has(address) && !given.has(address);

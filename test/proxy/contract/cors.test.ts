@@ -1,4 +1,5 @@
 import { expect } from 'vitest';
+import { cidrsOf } from '../../../src/policies/cidrs.ts';
 import { contract } from '../../support/engines.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { get, rawClient, request } from '../../support/raw-client.ts';
@@ -56,7 +57,7 @@ contract('CORS', (behaves) => {
   );
 
   behaves('the fields are on responses of Portico too', async (create) => {
-    const deny = { 'source-ranges': { allow: null, deny: ['127.0.0.1'] } };
+    const deny = { 'source-ranges': { allow: null, deny: cidrsOf(['127.0.0.1']) } };
     const missing = { ports: [], unavailable: 'no-endpoints' } as const;
     await using proxy = await startProxy(create, [
       { ...missing, policies },

@@ -1,4 +1,5 @@
 import { expect } from 'vitest';
+import { cidrsOf } from '../../../src/policies/cidrs.ts';
 import { contract } from '../../support/engines.ts';
 import { type Site, startProxy } from '../../support/proxy.ts';
 import { get, rawClient, request } from '../../support/raw-client.ts';
@@ -91,7 +92,7 @@ contract('an error backend', (behaves) => {
       {
         ports: [app.port],
         host: 'denied.test',
-        policies: { ...errors([503]), 'source-ranges': { allow: null, deny: ['127.0.0.1'] } },
+        policies: { ...errors([503]), 'source-ranges': { allow: null, deny: cidrsOf(['127.0.0.1']) } },
       },
       { ports: [pages.port], host: 'errors.test' },
     ];
@@ -118,7 +119,7 @@ contract('an error backend', (behaves) => {
   behaves('is not asked for clients that an access rule denies', async (create) => {
     await using app = await recordingUpstream('app', () => ok('fine'));
     await using pages = await recordingUpstream('pages', () => ok('a page'));
-    const policies = { ...errors([403]), 'source-ranges': { allow: ['192.0.2.0/24'], deny: [] } };
+    const policies = { ...errors([403]), 'source-ranges': { allow: cidrsOf(['192.0.2.0/24']), deny: null } };
     const sites: Site[] = [
       { ports: [app.port], policies },
       { ports: [pages.port], host: 'errors.test' },

@@ -1,5 +1,6 @@
 import { expect } from 'vitest';
 import type { RateLimitConfig } from '../../../src/policies/rate-limit.ts';
+import { cidrsOf } from '../../../src/policies/cidrs.ts';
 import { contract } from '../../support/engines.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { get, rawClient } from '../../support/raw-client.ts';
@@ -8,14 +9,14 @@ import { ok, recordingUpstream, scriptedUpstream } from '../../support/upstream.
 
 const NONE: RateLimitConfig = {
   ...{ namespace: 'shop', ingress: 'web', rates: [], scope: 'replica', rateStatus: 429 },
-  ...{ concurrency: null, concurrencyStatus: 503, exempt: [] },
+  ...{ concurrency: null, concurrencyStatus: 503, exempt: null },
 };
 const HOURLY = { amount: 1, perMs: 3_600_000, burst: 1 };
 
 contract('rate limits', (behaves) => {
   behaves('let the burst pass, and send others away until the rate lets them', async (create) => {
     await using upstream = await recordingUpstream();
-    const policies = { 'rate-limit': { ...NONE, rates: [HOURLY], exempt: ['192.0.2.9'] } };
+    const policies = { 'rate-limit': { ...NONE, rates: [HOURLY], exempt: cidrsOf(['192.0.2.9']) } };
     const sites = [{ ports: [upstream.port], policies }];
     await using proxy = await startProxy(create, sites, { trustedProxies: ['127.0.0.1'] });
     using client = await rawClient(proxy.port);

@@ -1,4 +1,5 @@
 import { expect } from 'vitest';
+import { cidrsOf } from '../../../src/policies/cidrs.ts';
 import { contract } from '../../support/engines.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { get, rawClient, request } from '../../support/raw-client.ts';
@@ -49,7 +50,7 @@ contract('redirects', (behaves) => {
 
   behaves('come after nothing that is refused, and before what is not there', async (create) => {
     const redirect = { status: '301', location: LOCATION } as const;
-    const deny = { 'source-ranges': { allow: null, deny: ['127.0.0.1'] } };
+    const deny = { 'source-ranges': { allow: null, deny: cidrsOf(['127.0.0.1']) } };
     const missing = { ports: [], unavailable: 'service-not-found' } as const;
     await using proxy = await startProxy(create, [
       { ...missing, policies: { redirect, ...deny } },

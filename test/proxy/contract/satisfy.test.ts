@@ -1,11 +1,12 @@
 import { expect } from 'vitest';
+import { cidrsOf } from '../../../src/policies/cidrs.ts';
 import { contract } from '../../support/engines.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { get, rawClient } from '../../support/raw-client.ts';
 import { ok, recordingUpstream } from '../../support/upstream.ts';
 
 const access = {
-  'source-ranges': { allow: ['192.0.2.0/24'], deny: ['192.0.2.66'] },
+  'source-ranges': { allow: cidrsOf(['192.0.2.0/24']), deny: cidrsOf(['192.0.2.66']) },
   'basic-auth': { secret: 'shop/users', format: 'htpasswd', challenge: 'Basic realm="x"' },
 } as const;
 const secrets = new Map([

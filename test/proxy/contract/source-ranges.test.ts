@@ -1,4 +1,5 @@
 import { expect } from 'vitest';
+import { cidrsOf } from '../../../src/policies/cidrs.ts';
 import { contract } from '../../support/engines.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { get, rawClient, request } from '../../support/raw-client.ts';
@@ -10,7 +11,7 @@ contract('source ranges', (behaves) => {
     const site = (host: string, allow: readonly string[] | null, deny: readonly string[]) => ({
       host,
       ports: [upstream.port],
-      policies: { 'source-ranges': { allow, deny } },
+      policies: { 'source-ranges': { allow: cidrsOf(allow), deny: cidrsOf(deny) } },
     });
     const sites = [
       site('app.test', ['192.0.2.0/24', '2001:db8::/32'], ['192.0.2.66']),
@@ -37,7 +38,7 @@ contract('source ranges', (behaves) => {
 
   behaves('refuse in the language of the request, uploads and upgrades too', async (create) => {
     await using upstream = await recordingUpstream('ok', () => ok('ok'));
-    const policies = { 'source-ranges': { allow: ['192.0.2.0/24'], deny: [] } };
+    const policies = { 'source-ranges': { allow: cidrsOf(['192.0.2.0/24']), deny: null } };
     await using proxy = await startProxy(create, [{ ports: [upstream.port], policies }]);
     using client = await rawClient(proxy.port);
     client.send(get('/', 'Accept: application/json'));
