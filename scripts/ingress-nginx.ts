@@ -82,8 +82,8 @@ export async function ingressNginxPage(): Promise<string> {
     '',
     '`--ingress-nginx-configmap` names the ConfigMap of ingress-nginx. What it sets holds for all hosts and wins over flags; a',
     'change takes effect at once. Where an annotation says the same for one Ingress, the annotation wins. An option that restricts',
-    'access and cannot be honoured closes every Ingress, like an annotation of that kind. _Not yet_ with a flag means: the option is',
-    'not read, give Portico the flag.',
+    'access and cannot be honoured closes every Ingress, like an annotation of that kind. Where a flag stands beside a _reported',
+    'difference_, the option is not read: give Portico the flag.',
     '',
     '| | Option | Verdict | What becomes of it | Here |',
     '| --- | --- | --- | --- | --- |',
@@ -110,9 +110,9 @@ export async function ingressNginxPage(): Promise<string> {
 
 const MEANING: Readonly<Record<(typeof VERDICTS)[number], string>> = {
   same: 'Behaves as in ingress-nginx.',
-  'reported difference': 'Works, but not exactly as in ingress-nginx.',
+  'reported difference':
+    'Works, but not exactly as in ingress-nginx, or the Ingress is served without it, as the reason says.',
   'no effect': 'Does nothing here, and an Ingress does not need it.',
-  'not yet': 'Requests are served as if it were absent, and a warning says so.',
   refused: 'Restricts access, or is raw configuration that may: **every path of its Ingress answers 503**.',
 };
 

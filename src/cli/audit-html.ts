@@ -18,7 +18,6 @@ td.verdict, td.number { white-space: nowrap; }
 td.number { text-align: right; }
 code { font-size: .9em; overflow-wrap: anywhere; }
 .refused { border-left: .4rem solid #d33; }
-.not-yet { border-left: .4rem solid #d90; }
 .reported-difference { border-left: .4rem solid #38c; }
 .no-effect { border-left: .4rem solid #888; }
 .same { border-left: .4rem solid #393; }
@@ -26,7 +25,6 @@ code { font-size: .9em; overflow-wrap: anywhere; }
 
 const MEANING: Readonly<Record<KeyVerdict, string>> = {
   refused: 'It restricts access and cannot be honoured: every path of the Ingress answers 503.',
-  'not yet': 'Requests are served as if it were absent.',
   'reported difference': 'It works, but not exactly as in ingress-nginx.',
   'no effect': 'It does nothing here, and an Ingress does not need it.',
   same: 'It works as in ingress-nginx.',

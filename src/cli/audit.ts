@@ -10,13 +10,11 @@ import { readOnce } from './compile-once.ts';
 export type AuditOutput = 'text' | 'json' | 'markdown' | 'html';
 
 /** Each fails for itself and for what is worse. */
-
-export type FailOn = 'refused' | 'not-yet' | 'difference';
+export type FailOn = 'refused' | 'difference';
 
 const FAILING: Readonly<Record<FailOn, readonly KeyVerdict[]>> = {
   refused: ['refused'],
-  'not-yet': ['refused', 'not yet'],
-  difference: ['refused', 'not yet', 'reported difference'],
+  difference: ['refused', 'reported difference'],
 };
 
 export interface AuditRequest {

@@ -2,8 +2,8 @@ import type { ObjectKey } from '../model/objects.ts';
 import { plural } from '../model/plural.ts';
 import { type Problem, problem, referenceTo } from '../model/problem.ts';
 import { entries, get } from '../model/sharded-map.ts';
-import { asObject } from '../model/untyped.ts';
 import { INGRESS_NGINX } from '../policies/annotation-spec.ts';
+import { asWritten, writtenAnnotations } from '../policies/written-annotations.ts';
 import { isImplemented, judgeKey } from '../policies/ingress-nginx/verdict.ts';
 import type { Compilation } from '../routing/compile/compile.ts';
 
@@ -11,10 +11,13 @@ import type { Compilation } from '../routing/compile/compile.ts';
  * What is different from ingress-nginx in annotations that a policy reads: one for each annotation, at the first Ingress that
  * has it.
  */
-export function differenceProblems({ snapshot, claims }: Compilation): readonly Problem[] {
+export function differenceProblems({ snapshot, claims, settings }: Compilation): readonly Problem[] {
+  const { annotationsPrefix } = settings;
   const byName = new Map<string, ObjectKey[]>();
   for (const [ingress] of entries(claims)) {
-    for (const fullName of Object.keys(annotationsOf(get(snapshot.ingresses, ingress)))) {
+    for (const fullName of Object.keys(
+      writtenAnnotations(get(snapshot.ingresses, ingress), annotationsPrefix),
+    )) {
       const name = fullName.startsWith(INGRESS_NGINX) ? fullName.slice(INGRESS_NGINX.length) : '';
       if (!isImplemented(name) || judgeKey(name).verdict !== 'reported difference') continue;
       const having = byName.get(name);
@@ -32,12 +35,8 @@ export function differenceProblems({ snapshot, claims }: Compilation): readonly 
       'info',
       'AnnotationDiffers',
       object,
-      `metadata.annotations[${INGRESS_NGINX}${name}]`,
+      asWritten(`metadata.annotations[${INGRESS_NGINX}${name}]`, annotationsPrefix),
       message,
     );
   });
-}
-
-function annotationsOf(ingress: unknown): object {
-  return asObject(asObject(asObject(ingress)['metadata'])['annotations']);
 }

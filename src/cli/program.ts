@@ -116,7 +116,7 @@ export async function main(argv: readonly string[], threadEntry: URL): Promise<n
     .addOption(
       choiceOption(
         '--fail-on',
-        ['refused', 'not-yet', 'difference'],
+        ['refused', 'difference'],
         'end with 1 when there is this verdict or a worse one',
         'refused',
       ),

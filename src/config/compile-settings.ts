@@ -17,6 +17,11 @@ export function compileSettings(config: CompileConfig): Omit<CompileSettings, 'n
     defaultBackend: config.defaultBackend,
     allowLoopback: config.allowLoopback,
     allowCrossNamespaceExternalNames: config.allowCrossNamespaceExternalNames,
+    ...(config.annotationsPrefix !== 'nginx.ingress.kubernetes.io' && {
+      annotationsPrefix: config.annotationsPrefix,
+    }),
+    externalNames: config.externalNames,
+    catchAll: config.catchAll,
     allowCrossNamespaceReferences: config.allowCrossNamespaceReferences,
     location: { node: config.nodeName, zone: config.zone },
     defaultTlsSecret: config.defaultTlsSecret,

@@ -39,6 +39,7 @@ import {
   limit,
   limitStore,
   limits,
+  annotationsPrefix,
 } from './flag-values.ts';
 import { FlagReader, type ConfigResult, type Environment, type FlagValues } from './flag-reader.ts';
 
@@ -73,6 +74,10 @@ export interface CompileConfig {
   /** Whether backends may be on this machine's loopback and link-local addresses. */
   readonly allowLoopback: boolean;
   readonly allowCrossNamespaceExternalNames: boolean;
+  /** Of ingress-nginx. */
+  readonly annotationsPrefix: string;
+  readonly externalNames: boolean;
+  readonly catchAll: boolean;
   readonly allowCrossNamespaceReferences: boolean;
   readonly defaultBackend: {
     readonly namespace: string;
@@ -336,6 +341,9 @@ function readCompileConfig(read: FlagReader, dropIn: DropIn | null): CompileConf
     // Who can write a manifest file is on this machine already; who writes to a cluster is not.
     allowLoopback: manifests.length > 0 || read.flag('allow-loopback'),
     allowCrossNamespaceExternalNames: read.flag('allow-cross-namespace-external-names'),
+    annotationsPrefix: read.one('annotations-prefix', annotationsPrefix),
+    externalNames: read.one('external-names', boolean),
+    catchAll: read.one('catch-all', boolean),
     allowCrossNamespaceReferences: read.flag('allow-cross-namespace-references'),
     defaultBackend: read.optional('default-backend', servicePort),
     nodeName: read.optional('node-name', nonEmptyText),

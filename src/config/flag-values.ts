@@ -55,6 +55,11 @@ export const configMapName: Parse<string> = (given) => {
   return { error: `'${given}' does not name a ConfigMap; write namespace/name` };
 };
 
+export const annotationsPrefix: Parse<string> = (given) =>
+  isSubdomain(given)
+    ? { value: given }
+    : { error: `'${given}' is not the prefix of a name; write one like nginx.example.com` };
+
 /** `off` is null. */
 export const healthCheckPath: Parse<string | null> = (given) => {
   if (given === 'off') return { value: null };

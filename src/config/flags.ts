@@ -86,6 +86,14 @@ export const CLASS_FLAGS: readonly Flag[] = [
     group: 'What is served',
   },
   {
+    name: 'annotations-prefix',
+    value: '<name>',
+    default: 'nginx.ingress.kubernetes.io',
+    description:
+      'what annotations of ingress-nginx begin with, where it was started with a prefix of its own; annotations of portico.dev stay what they are',
+    group: 'What is served',
+  },
+  {
     name: 'tcp-services-configmap',
     value: '<ns/name>',
     description:
@@ -157,6 +165,21 @@ export const CLASS_FLAGS: readonly Flag[] = [
     name: 'allow-cross-namespace-external-names',
     description:
       'allow ExternalName Services and auth-url to name a Service or Pod of another namespace (NAME.NAMESPACE.svc…); this bypasses RBAC between namespaces',
+    group: 'What is served',
+  },
+  {
+    name: 'external-names',
+    value: '<true|false>',
+    default: 'true',
+    description: 'follow the names of ExternalName Services; with false, paths that lead to one answer 503',
+    group: 'What is served',
+  },
+  {
+    name: 'catch-all',
+    value: '<true|false>',
+    default: 'true',
+    description:
+      'serve Ingresses with a spec.defaultBackend, which takes the requests of all hosts that no rule has; with false, no path of such an Ingress is served',
     group: 'What is served',
   },
   {

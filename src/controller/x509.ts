@@ -50,8 +50,8 @@ export function signCertificate(content: CertificateContent, key: KeyObject, iss
 /** RFC 5280 4.2.1. */
 function extensions({ isAuthority, dnsNames, serverOnly }: CertificateContent): Buffer[] {
   const basicConstraints = isAuthority ? sequence(der(TAG.boolean, Buffer.from([0xff]))) : sequence();
-  // digitalSignature, and keyCertSign.
-  const keyUsage = isAuthority ? bits(2, Buffer.from([0x84])) : bits(7, Buffer.from([0x80]));
+  // digitalSignature; of an authority keyCertSign and cRLSign too.
+  const keyUsage = isAuthority ? bits(1, Buffer.from([0x86])) : bits(7, Buffer.from([0x80]));
   const names = dnsNames.map((dnsName) => der(0x82, Buffer.from(dnsName, 'latin1')));
   return [
     extension('2.5.29.19', basicConstraints),

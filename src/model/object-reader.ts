@@ -43,6 +43,8 @@ export interface ReadableObjects {
   readonly allowCrossNamespaceReferences?: boolean;
   /** Whether limits of all replicas together have a store; yes when absent. */
   readonly hasLimitStore?: boolean;
+  /** What annotations of ingress-nginx begin with, before the `/`: that of ingress-nginx when absent. */
+  readonly annotationsPrefix?: string;
   /** As for ExternalNames: see `NameRules`. No when absent. */
   readonly allowLoopback?: boolean;
   readonly allowCrossNamespaceExternalNames?: boolean;
@@ -64,6 +66,8 @@ export class ObjectReader {
   /** Whether annotations may name objects of other namespaces. */
   readonly acrossNamespaces: boolean;
   readonly hasLimitStore: boolean;
+  /** See `ReadableObjects`. */
+  readonly annotationsPrefix: string | undefined;
   /** Which hosts annotations may name. */
   readonly nameRules: NameRules;
 
@@ -75,11 +79,13 @@ export class ObjectReader {
       allowCrossNamespaceReferences = false,
       allowLoopback = false,
       allowCrossNamespaceExternalNames = false,
+      annotationsPrefix,
     }: ReadableObjects = {},
   ) {
     this.#snapshot = snapshot;
     this.#forbiddenSecrets = forbiddenSecrets;
     this.hasLimitStore = hasLimitStore;
+    this.annotationsPrefix = annotationsPrefix;
     this.acrossNamespaces = allowCrossNamespaceReferences;
     this.nameRules = { allowLoopback, allowCrossNamespaceExternalNames };
   }

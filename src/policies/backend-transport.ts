@@ -4,12 +4,12 @@ import type { AnnotationSpec } from './annotation-spec.ts';
 import { readCaCertificates } from '../model/secrets.ts';
 import { definePolicy } from './policy.ts';
 
-const PROTOCOLS = ['HTTP', 'HTTPS', 'GRPC', 'GRPCS'] as const;
+const PROTOCOLS = ['HTTP', 'HTTPS', 'GRPC', 'GRPCS', 'AUTO_HTTP'] as const;
 
 /** What is spoken to the endpoints of a route. */
 export interface BackendTransportConfig {
   /** Null leaves it to the `appProtocol` of the Service port. */
-  readonly protocol: 'http' | 'https' | 'grpc' | 'grpcs' | null;
+  readonly protocol: Lowercase<(typeof PROTOCOLS)[number]> | null;
   /** For TLS: the name that is asked for (SNI), and that certificates must be for if they are verified. */
   readonly serverName: string | null;
   /** For TLS: the CA certificates (PEM) that those of endpoints must lead to; null verifies nothing. */
@@ -19,16 +19,16 @@ export interface BackendTransportConfig {
 const PROTOCOL: AnnotationSpec = {
   name: 'backend-protocol',
   nginx: 'backend-protocol',
-  values: '`HTTP`, `HTTPS`, `GRPC`, `GRPCS`',
+  values: '`HTTP`, `HTTPS`, `GRPC`, `GRPCS`, `AUTO_HTTP`',
   default: 'the appProtocol of the Service port',
   scope: 'path',
   about:
     'What the Pods of every Service of this Ingress speak, whatever `appProtocol` says: `HTTP` (HTTP/1.1), `HTTPS` (the ' +
-    'same over TLS), `GRPC` (HTTP/2 without TLS) or `GRPCS` (HTTP/2 over TLS). Without it `appProtocol` decides: `http`, ' +
+    'same over TLS), `GRPC` (HTTP/2 without TLS) or `GRPCS` (HTTP/2 over TLS), or `AUTO_HTTP` (HTTPS for clients that come with TLS, and HTTP for others). Without it `appProtocol` decides: `http`, ' +
     '`https`, `grpc`, `kubernetes.io/h2c`, `kubernetes.io/ws` or `kubernetes.io/wss`. Over HTTP/2 each request is balanced ' +
     'by itself, a `grpc-timeout` ends the call, and a local response to a gRPC call is a gRPC status. A call may be silent for `--tunnel-idle-timeout` where the Pod ' +
     'serves gRPC; a request that only calls itself gRPC has the limits of every other.',
-  difference: '`AUTO_HTTP` and `FCGI` are not valid.',
+  difference: '`FCGI` is refused: Portico does not speak FastCGI.',
 };
 
 const SERVER_NAME: AnnotationSpec = {
@@ -72,13 +72,18 @@ export const backendTransport = definePolicy({
   },
 });
 
-/** What is spoken grants nothing, so that a typing error here costs only itself. */
+/** What is spoken grants nothing, so that a typing error here costs only itself; FastCGI nobody here can speak. */
 function readProtocol(read: AnnotationReader): BackendTransportConfig['protocol'] {
   const written = read.text(PROTOCOL);
   if (written === null) return null;
+  if (written.toUpperCase() === 'FCGI') {
+    const message = `Portico does not speak FastCGI: put a web server beside the application and send HTTP to it; ${CLOSED}.`;
+    read.fail('FastCgiUnsupported', PROTOCOL, message);
+    return null;
+  }
   const found = PROTOCOLS.find((protocol) => protocol === written.toUpperCase());
   if (found) return found.toLowerCase() as Lowercase<typeof found>;
-  const message = `"${written.slice(0, 80)}" is not valid: use HTTP, HTTPS, GRPC or GRPCS; the appProtocol of the Service decides.`;
+  const message = `"${written.slice(0, 80)}" is not valid: use HTTP, HTTPS, GRPC, GRPCS or AUTO_HTTP; the appProtocol of the Service decides.`;
   read.warn('AnnotationInvalid', PROTOCOL, message);
   return null;
 }

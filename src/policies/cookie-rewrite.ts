@@ -15,6 +15,7 @@ interface Replacement {
 const DOMAIN: AnnotationSpec = {
   name: 'cookie-domain',
   nginx: 'proxy-cookie-domain',
+  global: 'proxy-cookie-domain',
   values: '`off`, or two domains such as `app.internal www.example.com`',
   default: 'off',
   scope: 'path',
@@ -27,6 +28,7 @@ const DOMAIN: AnnotationSpec = {
 const PATH: AnnotationSpec = {
   name: 'cookie-path',
   nginx: 'proxy-cookie-path',
+  global: 'proxy-cookie-path',
   values: '`off`, or two paths such as `/app /`',
   default: 'off',
   scope: 'path',

@@ -12,6 +12,7 @@ export interface LocationRewriteConfig {
 const FROM: AnnotationSpec = {
   name: 'location-from',
   nginx: 'proxy-redirect-from',
+  global: 'proxy-redirect-from',
   values: '`off`, `default`, or the beginning of a URL such as `http://app.internal/`',
   default: 'off',
   scope: 'path',
@@ -24,6 +25,7 @@ const FROM: AnnotationSpec = {
 const TO: AnnotationSpec = {
   name: 'location-to',
   nginx: 'proxy-redirect-to',
+  global: 'proxy-redirect-to',
   values: '`off`, or the beginning of a URL such as `/` or `https://www.example.com/`',
   default: 'off',
   scope: 'path',

@@ -82,7 +82,7 @@ export class Attempts {
     this.#state = state;
     const attempt = (this.#attempt = this.#record.beginAttempt(state.key));
     health.attemptStarted(state);
-    const transport = upstreamTransport(route, current, context.secret);
+    const transport = upstreamTransport(route, current, context.secret, this.#record.connectionInfo.tls);
     const { connectMs } = deadlines.timeouts;
     const upstream = acquireUpstream(
       this.#engine,

@@ -158,8 +158,7 @@ export class Exchange {
   #carryOut(): void {
     const { decision, callTimeoutMs } = this.#plan;
     if (!this.#isReady || !decision) return;
-    if (decision.kind === 'refuse') return this.refuse(decision.reason);
-    if (decision.kind === 'redirect') return this.refuse('https-only');
+    if (decision.kind !== 'forward') return this.refuse(decision.reason);
     if (callTimeoutMs !== null) this.#attempts.limit(callTimeoutMs);
     const pending = this.#engine.context.endpoints.pending(decision.backend);
     if (pending) void pending.then(() => this.#boundary.onEndpointsKnown());

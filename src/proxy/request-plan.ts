@@ -169,7 +169,7 @@ export class RequestPlan {
       if (affinity !== undefined) this.#beginSession(decision);
     }
     this.hash = hashOf(decision, record);
-    this.transport = upstreamTransport(decision.route, decision.backend);
+    this.transport = upstreamTransport(decision.route, decision.backend, context.secret, connectionInfo.tls);
     if (this.transport.http2) {
       const own = callTimeoutMs(head.fields.valueOfName(bytes, base, 'grpc-timeout'));
       this.callTimeoutMs = least(own, this.callTimeoutMs);
@@ -273,7 +273,7 @@ export class RequestPlan {
   localResponse(reason: LocalReason): LocalResponse {
     const language = languageOf(this.#accept, this.isGrpc);
     const { decision } = this;
-    if (reason === 'https-only' && decision?.kind === 'redirect') {
+    if (decision?.kind === 'redirect' && reason === decision.reason) {
       return redirection(decision.location, language, decision.status);
     }
     return localResponse(reason, language);

@@ -218,6 +218,7 @@ export function externalNameFault(
   service: Service,
   settings: CompileSettings,
 ): string | null {
+  if (settings.externalNames === false) return 'is not followed, because of --external-names=false';
   const name = canonicalName(asObject(asObject(service)['spec'])['externalName']);
   const refused = refusedName(name, namespaceOf(key), settings);
   if (refused !== null) return refused;

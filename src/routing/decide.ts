@@ -11,18 +11,19 @@ import { normalizeRulePath } from '../http/path.ts';
 import { certificateRefusal } from './client-certificate-check.ts';
 import type { BoundPolicies } from '../policies/bound-policies.ts';
 import type { BoundPolicy } from '../policies/policy.ts';
-import type { Refusal } from '../http/local-response.ts';
+import type { CertificateRefusal, Redirect, Refusal } from '../http/local-response.ts';
 import type { RequestFacts } from '../http/request-facts.ts';
 
 /** What one request gets. Made by pure code; an engine carries it out. */
 export type Decision =
   | Forward
-  /** To the same target by https. */
+  /** To the same target by https, or to what an Ingress has for clients without a good certificate. */
   | {
       readonly kind: 'redirect';
       readonly route: Route | null;
       readonly location: string;
       readonly status: number;
+      readonly reason: Redirect | CertificateRefusal;
     }
   | { readonly kind: 'refuse'; readonly route: Route | null; readonly reason: Refusal };
 
@@ -133,17 +134,26 @@ export function decide(
   if (isPlain && goesToHttps(table, host, routes, route)) {
     const port = redirect.port === 443 ? '' : `:${redirect.port}`;
     const { status = 308 } = redirect;
-    return { kind: 'redirect', route, location: `https://${host}${port}${target}`, status };
+    const location = `https://${host}${port}${target}`;
+    return { kind: 'redirect', route, location, status, reason: 'https-only' };
   }
   if (route !== null && route.policies !== null && route.policies.closed.length > 0) {
     return { kind: 'refuse', route, reason: 'closed-by-policy' };
   }
   const refusal = certificateRefusal(table, routes, route, request.connectionInfo, challenge);
-  if (refusal !== null) return { kind: 'refuse', route, reason: refusal };
+  if (refusal !== null) return refuseCertificate(refusal, route);
   // What its Pods speak is TLS, which this connection has ended for another host.
   if (routes?.passthrough !== undefined && request.scheme === 'https') return refuse('misdirected');
   if (route === null) return refuse('no-route');
   return forward(table, route, request);
+}
+
+/** To the page of the Ingress for clients that do not show what they should, if it has one. */
+function refuseCertificate(reason: CertificateRefusal, route: Route | null): Decision {
+  const location = route?.policies?.configs['client-certificate']?.errorPage;
+  const isOfClient = reason === 'certificate-missing' || reason === 'certificate-refused';
+  if (route === null || location === undefined || !isOfClient) return { kind: 'refuse', route, reason };
+  return { kind: 'redirect', route, location, status: 302, reason };
 }
 
 const NOWHERE: ArrivalPort = {};

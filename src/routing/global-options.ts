@@ -1,11 +1,12 @@
 import { INGRESS_NGINX_FORMAT, type LogTemplate, readLogTemplate } from '../http/log-template.ts';
+import { createSecureContext } from 'node:tls';
 import { patternFault } from '../http/pattern.ts';
 import { parseCidr } from '../http/trusted-proxies.ts';
 import type { ConfigMap } from '../model/objects.ts';
 import { type ObjectReference, type Problem, problem, referenceTo } from '../model/problem.ts';
 import { asObject, quote } from '../model/untyped.ts';
 import type { GlobalDefaults } from '../policies/global-defaults.ts';
-import { isReadByPolicy, judgeOptionValue } from '../policies/ingress-nginx/options.ts';
+import { isReadByPolicy, isUnread, judgeOptionValue } from '../policies/ingress-nginx/options.ts';
 
 /** Options in one ConfigMap that are looked at; ingress-nginx knows some 220. */
 const MAX_OPTIONS = 500;
@@ -38,6 +39,17 @@ export interface GlobalSettings {
     /** Rules whose path begins like one of these are not redirected. */
     readonly exempt: readonly string[];
   };
+  readonly tls?: GlobalTls;
+  /** Handshakes for hosts that have neither a rule nor a certificate fail. */
+  readonly rejectsUnknownHosts?: true;
+  readonly underscoresInHeaders?: boolean;
+}
+
+/** As `TlsSettings` has them. */
+export interface GlobalTls {
+  readonly minVersion?: '1.2' | '1.3';
+  readonly maxVersion?: '1.2';
+  readonly ciphers?: string;
 }
 
 /** What of the access log the ConfigMap decides. */
@@ -89,10 +101,10 @@ export function readGlobalOptions(
     refused,
     'Portico cannot enforce NAMES, so every path of every Ingress answers 503; remove what may be open to all.',
   );
-  const missed = named('not yet').map((name) => {
-    const [instead] = judgeOptionValue(name, data[name] ?? '')?.instead ?? [];
-    return instead === undefined ? name : `${name} (set ${instead})`;
-  });
+  const unread = judged.filter(({ name, verdict }) => verdict === 'reported difference' && isUnread(name));
+  const missed = unread.map(({ name, instead: [instead] = [] }) =>
+    instead === undefined ? name : `${name} (set ${instead})`,
+  );
   report('warning', 'GlobalOptionUnsupported', missed, 'Portico does not read NAMES from here.');
   const unknown = judged.filter(({ verdict }) => verdict === undefined).map(({ name }) => quote(name));
   report('info', 'GlobalOptionUnknown', unknown, 'Portico knows no option NAMES and ignores it.');
@@ -116,13 +128,52 @@ function readSettings(read: OptionReader): GlobalSettings {
   const httpsRedirect = readRedirect(read);
   const limits = readLimits(read);
   const accessLog = readAccessLog(read);
+  const tls = readTls(read);
+  const underscoresInHeaders = read.bool('enable-underscores-in-headers');
   return {
     ...(hsts !== undefined && { hsts }),
     ...(trustedProxies !== undefined && { trustedProxies }),
     ...(httpsRedirect !== undefined && { httpsRedirect }),
     ...(Object.keys(limits).length > 0 && { limits }),
     ...(Object.keys(accessLog).length > 0 && { accessLog }),
+    ...(Object.keys(tls).length > 0 && { tls }),
+    ...(read.bool('ssl-reject-handshake') === true && { rejectsUnknownHosts: true }),
+    ...(underscoresInHeaders !== null && { underscoresInHeaders }),
   };
+}
+
+/** Suites of TLS 1.3 are no part of the option, and those of Portico stay. */
+function readTls(read: OptionReader): GlobalTls {
+  const protocols = read.text(
+    'ssl-protocols',
+    /\bTLSv1\.[23]\b/,
+    'has neither TLSv1.2 nor TLSv1.3: the flag counts',
+  );
+  const versions = protocols?.split(/\s+/) ?? null;
+  const written = read.text(
+    'ssl-ciphers',
+    /^[\w:+!-]{1,2048}$/,
+    'is not a list of cipher suites: the flag counts',
+  );
+  const ciphers = written === null ? null : `${SUITES_OF_TLS13}:${written}`;
+  const isKnown = written === null || hasCiphers(written);
+  if (!isKnown) read.report('ssl-ciphers', 'has no cipher suite that OpenSSL knows: the flag counts');
+  return {
+    ...(versions && { minVersion: versions.includes('TLSv1.2') ? '1.2' : '1.3' }),
+    ...(versions && !versions.includes('TLSv1.3') && { maxVersion: '1.2' }),
+    ...(ciphers !== null && isKnown && { ciphers }),
+  };
+}
+
+const SUITES_OF_TLS13 = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256';
+
+function hasCiphers(ciphers: string): boolean {
+  try {
+    createSecureContext({ ciphers, maxVersion: 'TLSv1.2' });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function readAccessLog(read: OptionReader): AccessLogOptions {

@@ -45,6 +45,10 @@ export interface CompileSettings extends ReadableObjects {
   readonly allowLoopback: boolean;
   /** Let ExternalNames be names of Services and Pods in other namespaces; no when absent. */
   readonly allowCrossNamespaceExternalNames?: boolean;
+  /** Whether ExternalName Services are followed at all; yes when absent. */
+  readonly externalNames?: boolean;
+  /** Whether Ingresses with a `spec.defaultBackend` are served; yes when absent. */
+  readonly catchAll?: boolean;
   /** For Services that prefer endpoints nearby; nowhere when absent. */
   readonly location?: Location;
   /** What holds where an Ingress says nothing; Portico's own defaults when absent. */

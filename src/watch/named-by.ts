@@ -13,6 +13,7 @@ import { entries, get, values } from '../model/sharded-map.ts';
 import { COLLECTIONS, type ObjectChange, type Snapshot } from '../model/snapshot.ts';
 import { type UntypedObject, asArray, asObject, asString, isAbsent } from '../model/untyped.ts';
 import { namedObjects } from '../policies/named-by-annotations.ts';
+import { writtenAnnotations } from '../policies/written-annotations.ts';
 import { isGranted } from '../routing/gateway/grants.ts';
 import { type ClassSettings, ownership, readClasses } from '../routing/ingress/classes.ts';
 import type { CompileSettings } from '../routing/settings.ts';
@@ -22,6 +23,7 @@ export type NamingSettings = ClassSettings &
   Pick<
     CompileSettings,
     | 'allowCrossNamespaceReferences'
+    | 'annotationsPrefix'
     | 'gatewayController'
     | 'ingressNginxConfigMap'
     | 'tcpServicesConfigMap'
@@ -84,9 +86,9 @@ function namedByIngress(ingress: Ingress, snapshot: Snapshot, naming: NamingSett
 function namedByAnnotations(
   object: Ingress | GatewayResource,
   namespace: string,
-  { allowCrossNamespaceReferences = false }: NamingSettings,
+  { allowCrossNamespaceReferences = false, annotationsPrefix }: NamingSettings,
 ): readonly Reference[] {
-  const annotations = asObject(asObject(object.metadata)['annotations']);
+  const annotations = writtenAnnotations(object, annotationsPrefix);
   if (Object.keys(annotations).length === 0) return [];
   return namedObjects(annotations, namespace, allowCrossNamespaceReferences);
 }

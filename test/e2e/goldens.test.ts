@@ -121,6 +121,9 @@ function flagsOf({ settings, serving }: Case): string[] {
   if (serving.https) flags.push('--https-port', String(HTTPS_PORT));
   if (serving.hsts !== null) flags.push('--hsts', serving.hsts);
   if (ingressNginxConfigMap) flags.push('--ingress-nginx-configmap', ingressNginxConfigMap);
+  if (settings.annotationsPrefix) flags.push('--annotations-prefix', settings.annotationsPrefix);
+  if (settings.externalNames === false) flags.push('--external-names', 'false');
+  if (settings.catchAll === false) flags.push('--catch-all', 'false');
   if (hostOwnership) flags.push('--host-ownership', hostOwnership);
   // The zone is learned from the endpoints of the case.
   if (location) flags.push('--node-name', location.node ?? '');

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { type Daemon, HTTPS_PORT, eventually, startDaemon } from '../support/daemon.ts';
+import { secureClient } from '../support/tls-proxy.ts';
 import { createFolder } from './folder.ts';
 import { startPod } from './pod.ts';
 import { manifest, siteObjects } from './site.ts';
@@ -85,6 +86,33 @@ it('the options of the ConfigMap are served, and a change of them too', async ()
   await options({ 'force-ssl-redirect': 'true', 'http-redirect-code': '301' });
   await eventually(async () => (await ask()).status === 301, daemon.exited);
   expect((await ask('X-Forwarded-Proto: https')).status).toBe(301);
+
+  const handshake = async (name: string, maxVersion: 'TLSv1.2' | 'TLSv1.3'): Promise<boolean> => {
+    const client = secureClient(HTTPS_PORT, name, { host: daemon.address, maxVersion });
+    return await client.then(
+      (opened) => (opened[Symbol.dispose](), true),
+      () => false,
+    );
+  };
+  expect([await handshake('shop.test', 'TLSv1.2'), await handshake('unknown.test', 'TLSv1.3')]).toEqual([
+    true,
+    true,
+  ]);
+  pod.server.prependListener('request', (_, response) => {
+    response.setHeader('location', 'http://pod.internal/a');
+  });
+  await options({
+    ...{ 'ssl-protocols': 'TLSv1.3', 'ssl-reject-handshake': 'true' },
+    ...{ 'proxy-redirect-from': 'http://pod.internal/', 'proxy-redirect-to': 'https://shop.test/' },
+    'enable-underscores-in-headers': 'true',
+  });
+  await eventually(async () => !(await handshake('shop.test', 'TLSv1.2')), daemon.exited);
+  expect([await handshake('shop.test', 'TLSv1.3'), await handshake('unknown.test', 'TLSv1.3')]).toEqual([
+    true,
+    false,
+  ]);
+  expect((await ask('X_Tenant: blue')).field('location')).toBe('https://shop.test/a');
+  expect(received).toMatchObject({ x_tenant: 'blue' });
 });
 
 it('limits of the ConfigMap count at once, and cut no request off', async () => {

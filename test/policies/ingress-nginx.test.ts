@@ -152,7 +152,7 @@ describe('snippets', () => {
     ['set $a "${b}"; expires 1h;', []],
   ])('%s does not', (text, instead) => {
     expect(judgeSnippet(text, none)).toMatchObject({ closesBecause: null, instead });
-    expect(judgeAnnotation('configuration-snippet', text).verdict).toBe('not yet');
+    expect(judgeAnnotation('configuration-snippet', text).verdict).toBe('reported difference');
   });
 
   test('are translated to the annotations of ingress-nginx that are served', () => {

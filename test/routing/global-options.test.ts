@@ -9,6 +9,7 @@ import { decide } from '../../src/routing/decide.ts';
 import { CASE_SETTINGS, INGRESS_CLASS, parseManifests } from '../support/cases.ts';
 
 const KEY = 'ingress-nginx/controller';
+const SUITES = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256';
 const SITE = `apiVersion: networking.k8s.io/v1
 kind: Ingress
 metadata: { name: web, namespace: shop, annotations: { kubernetes.io/ingress.class: portico } }
@@ -72,6 +73,22 @@ describe('the settings for all hosts', () => {
         },
       },
     ],
+    [
+      { 'ssl-protocols': 'TLSv1.1 TLSv1.2', 'ssl-ciphers': 'ECDHE-RSA-AES128-GCM-SHA256:!aNULL' },
+      {
+        tls: {
+          minVersion: '1.2',
+          maxVersion: '1.2',
+          ciphers: `${SUITES}:ECDHE-RSA-AES128-GCM-SHA256:!aNULL`,
+        },
+      },
+    ],
+    [{ 'ssl-protocols': 'TLSv1.3' }, { tls: { minVersion: '1.3' } }],
+    // No list that OpenSSL refuses leaves hosts without TLS.
+    [{ 'ssl-protocols': 'SSLv3', 'ssl-ciphers': 'NO-SUCH' }, {}],
+    [{ 'ssl-ciphers': 'ALL:@SECLEVEL=0' }, {}],
+    [{ 'ssl-reject-handshake': 'true' }, { rejectsUnknownHosts: true }],
+    [{ 'enable-underscores-in-headers': 'false' }, { underscoresInHeaders: false }],
     [{ 'keep-alive': '0', 'keep-alive-requests': '7' }, { limits: { requestsPerConnection: 1 } }],
     [{ 'keep-alive': 'long', 'large-client-header-buffers': '9999 8m', 'max-worker-connections': '0' }, {}],
     [{ 'http-redirect-code': '200' }, { httpsRedirect: { status: 308, exempt: [] } }],
@@ -122,9 +139,9 @@ test('what restricts and cannot be honoured closes everything', () => {
 });
 
 test('what is not read, or not known, is said once', () => {
-  const data = { 'ssl-protocols': 'TLSv1.3', 'use-gziip': 'true', hsts: 'maybe', 'worker-processes': '4' };
+  const data = { 'enable-real-ip': 'true', 'use-gziip': 'true', hsts: 'maybe', 'worker-processes': '4' };
   expect(problemsOf(compiled(data))).toEqual([
-    'warning ConfigMap data: Portico does not read ssl-protocols (set --tls-min-version 1.3), worker-processes ' +
+    'warning ConfigMap data: Portico does not read enable-real-ip (set --trusted-proxies NETWORK), worker-processes ' +
       '(set --workers 4) from here.',
     'warning ConfigMap data[hsts]: "maybe" is not true or false.',
     'info ConfigMap data: Portico knows no option "use-gziip" and ignores it.',

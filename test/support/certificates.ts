@@ -1,6 +1,7 @@
 import { type KeyObject, generateKeyPairSync } from 'node:crypto';
 import { type DistinguishedName, signCertificate } from '../../src/controller/x509.ts';
 import type { KeyPair } from '../../src/model/secrets.ts';
+import { revocationListOf } from './revocations.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
@@ -10,6 +11,8 @@ export interface Authority {
   readonly certificate: string;
   /** For these DNS names, the first of which is its common name; with the chain to the authority and its own certificate. */
   issue(names: readonly string[], options?: IssueOptions): KeyPair;
+  /** PEM of a list that revokes these certificates. */
+  revoke(...certificates: readonly string[]): string;
   /** An authority that this one vouches for. */
   delegate(): Authority;
 }
@@ -52,6 +55,7 @@ function authorityBelow(parent: Issuer | null): Authority {
         key: key.export({ type: 'pkcs8', format: 'pem' }).toString(),
       };
     },
+    revoke: (...certificates) => revocationListOf(name[0]?.[1] ?? '', key, certificates),
     delegate: () => authorityBelow(issuer),
   };
 }

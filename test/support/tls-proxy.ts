@@ -13,6 +13,7 @@ import type { ExchangeRecord } from '../../src/proxy/exchange-record.ts';
 import { trustedProxies } from '../../src/http/forwarded.ts';
 import { DEFAULT_LIMITS, type Limits } from '../../src/proxy/limits.ts';
 import { DEFAULT_CIPHERS, CertificateStore } from '../../src/proxy/tls/certificate-store.ts';
+import type { SecretData } from '../../src/model/secret-data.ts';
 import type { KeyPair } from '../../src/model/secrets.ts';
 import { mapOf } from '../../src/model/sharded-map.ts';
 import type { CertificateReference, RouteTable } from '../../src/routing/table.ts';
@@ -50,6 +51,8 @@ export interface TlsProxySettings {
   readonly defaultSecret?: string;
   /** What name servers say of ExternalNames. */
   readonly resolve?: Resolve;
+  /** The data of Secrets that policies use. */
+  readonly secrets?: ReadonlyMap<string, SecretData>;
   /** The clock of the engine. */
   readonly now?: () => number;
 }
@@ -93,6 +96,7 @@ export async function startTlsProxy(
     proxyProtocolHttpsPorts: settings.proxyProtocolHttpsPorts ?? [],
     certificates,
     clientPolicies: clientPolicies(() => table),
+    secret: (key) => settings.secrets?.get(key),
     policies: policyBinder(policyThread(Date.now), [
       ...(settings.everywhere ?? []),
       ...(settings.hsts === undefined ? [] : [strictTransportSecurity(settings.hsts)]),

@@ -1,4 +1,4 @@
-import { type NginxKey, differs, refused, served } from './key.ts';
+import { type NginxKey, refused, served } from './key.ts';
 
 const NO_LOGIN = 'Portico cannot ask for a user name and a password.';
 const NO_AUTH_SERVER = 'Portico cannot ask another server whether a request may pass.';
@@ -41,12 +41,7 @@ export const ACCESS_KEYS: readonly NginxKey[] = [
     'portico.dev/client-certificate',
   ),
   refused('host', 'low', 'auth-tls-verify-depth', NO_CLIENT_CERTIFICATES),
-  differs(
-    'host',
-    'high',
-    'auth-tls-error-page',
-    'Clients without a good certificate get 400 and a sentence instead of this page.',
-  ),
+  served('host', 'high', 'auth-tls-error-page'),
   refused('host', 'low', 'auth-tls-pass-certificate-to-upstream', NO_CLIENT_CERTIFICATES),
   refused(
     'host',

@@ -5,7 +5,7 @@ export interface ControllerFlag {
   readonly name: string;
   /** The flag of Portico that takes the same value, or all of what to write; null for none. */
   readonly flag: string | null;
-  readonly verdict: 'same' | 'reported difference' | 'no effect' | 'not yet';
+  readonly verdict: 'same' | 'reported difference' | 'no effect';
   /** In one sentence. */
   readonly reason: string;
 }
@@ -19,7 +19,11 @@ export const CONTROLLER_FLAGS: readonly ControllerFlag[] = [
   noEffect('--ingress-class-by-name', 'The annotation is compared with `--ingress-class` anyway.'),
   same('--watch-ingress-without-class', '--watch-ingress-without-class'),
   same('--watch-namespace', '--watch-namespace'),
-  notYet('--watch-namespace-selector', 'Namespaces are named, or matched by patterns of their names.'),
+  differs(
+    '--watch-namespace-selector',
+    '--watch-namespace=GLOB',
+    'Namespaces are chosen by their names, or by globs of these: `team-*`.',
+  ),
   differs(
     '--default-backend-service',
     '--default-backend',
@@ -36,12 +40,12 @@ export const CONTROLLER_FLAGS: readonly ControllerFlag[] = [
   same('--healthz-port', '--status-port'),
   same('--health-check-path', '--health-check-path'),
   noEffect('--shutdown-grace-period', '`preStop` of the manifests waits.'),
-  notYet('--disable-svc-external-name', 'ExternalName Services are served.'),
-  notYet('--disable-catch-all', 'Ingresses that take all hosts are served.'),
+  same('--disable-svc-external-name', '--external-names=false'),
+  same('--disable-catch-all', '--catch-all=false'),
   noEffect('--enable-ssl-passthrough', 'It is always enabled: an Ingress asks for it.'),
   same('--tcp-services-configmap', '--tcp-services-configmap'),
   same('--udp-services-configmap', '--udp-services-configmap'),
-  notYet('--annotations-prefix', 'The prefix is `nginx.ingress.kubernetes.io`.'),
+  same('--annotations-prefix', '--annotations-prefix'),
   noEffect('--enable-annotation-validation', 'Every value is validated.'),
   noEffect('--validating-webhook', '`portico check` says the same before an apply, and Events after it.'),
   noEffect('--validating-webhook-certificate', 'There is no webhook.'),
@@ -62,10 +66,6 @@ function noEffect(name: string, reason: string): ControllerFlag {
   return { name, flag: null, verdict: 'no effect', reason };
 }
 
-function notYet(name: string, reason: string): ControllerFlag {
-  return { name, flag: null, verdict: 'not yet', reason };
-}
-
 /** What becomes of a flag as it is written: `--ingress-class=nginx`. */
 export function judgeControllerFlag(written: string): Judgement & { readonly name: string } {
   const [, name = written, value = ''] = /^(-{1,2}[^=\s]+)(?:=(.*))?$/s.exec(written) ?? [];
@@ -75,6 +75,11 @@ export function judgeControllerFlag(written: string): Judgement & { readonly nam
     return { name, verdict: 'no effect', reason, instead: [], risk: 'low' };
   }
   const { flag, verdict, reason } = known;
-  const instead = flag === null ? [] : [value === '' || value === 'true' ? flag : `${flag}=${value}`];
-  return { name, verdict, reason, instead, risk: verdict === 'not yet' ? 'medium' : 'low' };
+  return { name, verdict, reason, instead: flag === null ? [] : insteadOf(flag, value), risk: 'low' };
+}
+
+/** `--catch-all=false` stands for a switch that is off by default. */
+function insteadOf(flag: string, value: string): readonly string[] {
+  if (flag.includes('=')) return value === 'false' ? [] : [flag];
+  return [value === '' || value === 'true' ? flag : `${flag}=${value}`];
 }

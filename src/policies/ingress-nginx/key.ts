@@ -21,7 +21,7 @@ export interface NginxKey {
  */
 export type Unsupported =
   | { readonly restricts: true; readonly verdict: 'refused' }
-  | { readonly restricts: false; readonly verdict: 'reported difference' | 'no effect' | 'not yet' };
+  | { readonly restricts: false; readonly verdict: 'reported difference' | 'no effect' };
 
 type Row = [scope: NginxKey['scope'], risk: Risk, name: string, reason: string, instead?: string];
 
@@ -33,10 +33,8 @@ export const differs = rowsWith({ restricts: false, verdict: 'reported differenc
 export const noEffect = rowsWith({ restricts: false, verdict: 'no effect' });
 /** A key that a policy implements, which says what becomes of it. */
 export function served(scope: NginxKey['scope'], risk: Risk, name: string): NginxKey {
-  return notYet(scope, risk, name, 'Requests are served as if it were absent.');
+  return differs(scope, risk, name, 'A policy does it.');
 }
-/** A key that is missed: requests are served as if it were absent. */
-export const notYet = rowsWith({ restricts: false, verdict: 'not yet' });
 
 function rowsWith(unsupported: Unsupported): (...row: Row) => NginxKey {
   return (scope, risk, name, reason, instead) => ({

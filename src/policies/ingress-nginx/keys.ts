@@ -1,10 +1,10 @@
 import { ACCESS_KEYS } from './access-keys.ts';
-import { type NginxKey, differs, noEffect, notYet, refused, served } from './key.ts';
+import { type NginxKey, differs, noEffect, refused, served } from './key.ts';
 
 const ONE_REDIRECT = 'Redirects to https keep the path as it is, and name the port where it is not 443.';
 const STREAMED =
   'A response is passed on as it arrives; up to 64 KiB of it wait for a slow client, and nothing is written to disk.';
-const NO_FASTCGI = 'Portico does not speak FastCGI.';
+const NO_FASTCGI = 'It counts beside `backend-protocol: FCGI` only, which is refused.';
 const NO_TRACING = 'Portico writes no spans; trace fields of requests reach the Pod.';
 
 const PATH_KEYS: readonly NginxKey[] = [
@@ -82,8 +82,8 @@ const UPSTREAM_KEYS: readonly NginxKey[] = [
   served('path', 'high', 'mirror-target'),
   served('path', 'high', 'mirror-host'),
   served('path', 'low', 'mirror-request-body'),
-  notYet('path', 'medium', 'fastcgi-index', NO_FASTCGI),
-  notYet('path', 'medium', 'fastcgi-params-configmap', NO_FASTCGI),
+  noEffect('path', 'medium', 'fastcgi-index', NO_FASTCGI),
+  noEffect('path', 'medium', 'fastcgi-params-configmap', NO_FASTCGI),
   noEffect('path', 'low', 'http2-push-preload', 'ingress-nginx has ignored it since nginx 1.25.'),
   served('path', 'low', 'enable-access-log'),
   differs(

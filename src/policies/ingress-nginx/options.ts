@@ -14,9 +14,9 @@ export interface GlobalOption {
 
 /**
  * - `served`: read from the ConfigMap, and a change is served at once;
- * - `flag`: set by a flag at the start, with the value that makes of its own;
+ * - `flag`: not read; a flag sets it at the start, with the value that makes of its own;
  * - `no effect`: not needed here;
- * - `missed`: served as if it were absent;
+ * - `missed`: not read, and done in another way;
  * - `restricts`: it decides who gets in and cannot be honoured, so that everything closes while it is set;
  * - `snippet`: raw configuration, judged by what it says.
  */
@@ -101,7 +101,7 @@ const GROUPS: Readonly<Record<string, readonly Row[]>> = {
       SERVED,
       'Pods get the target as the client wrote it in `X-Original-Uri`.',
     ],
-    ['enable-underscores-in-headers', flag('--underscores-in-headers', () => ''), AT_START],
+    ['enable-underscores-in-headers', SERVED, 'A change counts for requests that come after it.'],
     ['ignore-invalid-headers', NO_EFFECT, 'A request with a malformed field gets 400.'],
     [
       'generate-request-id',
@@ -134,13 +134,13 @@ const GROUPS: Readonly<Record<string, readonly Row[]>> = {
     ],
     [
       'ssl-protocols',
-      flag('--tls-min-version', (value) => (/TLSv1\.2/.test(value) ? '1.2' : '1.3')),
-      'TLS 1.2 and 1.3 are spoken, or 1.3 alone. TLS is set up when Portico starts, so that no option that OpenSSL refuses leaves hosts without TLS.',
+      SERVED,
+      'Versions before TLS 1.2 are left out. A change counts for connections that begin after it.',
     ],
     [
       'ssl-ciphers',
-      flag('--tls-ciphers', (value) => `'${value}'`),
-      'TLS is set up when Portico starts, so that no list that OpenSSL refuses leaves hosts without TLS.',
+      SERVED,
+      'The suites of TLS 1.2, without operators that begin with `@`; the flags count where OpenSSL knows none of them.',
     ],
     [
       'ssl-session-cache ssl-session-cache-size ssl-session-tickets ssl-session-ticket-key ssl-session-timeout ' +
@@ -148,7 +148,11 @@ const GROUPS: Readonly<Record<string, readonly Row[]>> = {
       NO_EFFECT,
       NO_TLS_CHOICE,
     ],
-    ['ssl-reject-handshake', MISSED, 'Unknown hosts get the default certificate.'],
+    [
+      'ssl-reject-handshake',
+      SERVED,
+      'A handshake ends with `unrecognized_name` where neither a rule nor a certificate is for the host.',
+    ],
   ],
   Limits: [
     ['proxy-body-size', MISSED, 'Request bodies may have any size.'],
@@ -200,14 +204,9 @@ const GROUPS: Readonly<Record<string, readonly Row[]>> = {
     ],
     ['service-upstream', MISSED, 'Requests are sent to Pods directly, not to the ClusterIP.'],
     [
-      'proxy-redirect-from proxy-redirect-to',
-      MISSED,
-      'Fields of responses reach the client as the Pod wrote them.',
-    ],
-    [
-      'proxy-cookie-domain proxy-cookie-path',
-      MISSED,
-      'Fields of responses reach the client as the Pod wrote them.',
+      'proxy-redirect-from proxy-redirect-to proxy-cookie-domain proxy-cookie-path',
+      SERVED,
+      'Fields of responses are rewritten where an Ingress says nothing.',
     ],
     [
       'proxy-buffering proxy-buffers-number proxy-buffer-size proxy-busy-buffers-size proxy-request-buffering ' +
@@ -339,11 +338,11 @@ export function judgeOption(name: string, value = ''): Judgement | null {
     case 'served':
       return { verdict: 'reported difference', reason, ...none };
     case 'flag':
-      return { verdict: 'not yet', reason, instead: [outcome.flag(value)], risk: 'low' };
+      return { verdict: 'reported difference', reason, instead: [outcome.flag(value)], risk: 'low' };
     case 'no effect':
       return { verdict: 'no effect', reason, ...none };
     case 'missed':
-      return { verdict: 'not yet', reason, instead: [], risk: 'medium' };
+      return { verdict: 'reported difference', reason, instead: [], risk: 'medium' };
     case 'restricts':
       return { verdict: 'refused', reason, instead: [], risk: 'critical' };
     case 'snippet':
@@ -363,7 +362,13 @@ export function judgeOptionValue(name: string, value: string): Judgement | null 
   const { closesBecause, instead } = judgeSnippet(value, isImplemented);
   if (closesBecause !== null)
     return { ...judgement, reason: `Snippets are never executed, and ${closesBecause}.`, instead };
-  return { ...judgement, verdict: 'not yet', reason: NO_SNIPPETS, instead, risk: 'medium' };
+  return { ...judgement, verdict: 'reported difference', reason: NO_SNIPPETS, instead, risk: 'medium' };
+}
+
+/** Whether an option that is set is not read, so that it counts for nothing beyond what `judgeOption` says. */
+export function isUnread(name: string): boolean {
+  const kind = BY_NAME.get(name)?.outcome.kind;
+  return !READ_BY_POLICIES.has(name) && (kind === 'flag' || kind === 'missed' || kind === 'snippet');
 }
 
 /** Whether a policy reads an option, as the default of an annotation. */

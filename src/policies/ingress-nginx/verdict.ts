@@ -6,11 +6,10 @@ import { NGINX_KEYS } from './keys.ts';
 import { judgeSnippet } from './snippet-verdict.ts';
 
 /** What becomes of an annotation of ingress-nginx, worst first. */
-export const VERDICTS = ['refused', 'not yet', 'reported difference', 'no effect', 'same'] as const;
+export const VERDICTS = ['refused', 'reported difference', 'no effect', 'same'] as const;
 /**
  * - `refused`: it restricts and cannot be honoured, so every path of its Ingress answers 503;
- * - `not yet`: it is missed, and requests are served as if it were absent;
- * - `reported difference`: a policy does it, but not exactly as ingress-nginx;
+ * - `reported difference`: it is done in another way, or its Ingress is served without it, as the reason says;
  * - `no effect`: it does nothing here, and an Ingress does not need it;
  * - `same`: as in ingress-nginx.
  */
@@ -88,7 +87,8 @@ export function judgeAnnotation(name: string, value: unknown): Judgement {
     return { ...judgement, reason: `Snippets are never executed, and ${closesBecause}.`, instead };
   const missing =
     untranslated.length === 0 ? '' : `; nothing here does the same as ${untranslated.join(', ')}`;
-  return { ...judgement, verdict: 'not yet', reason: `Snippets are never executed${missing}.`, instead };
+  const reason = `Snippets are never executed, and the Ingress is served without this one${missing}.`;
+  return { ...judgement, verdict: 'reported difference', reason, instead };
 }
 
 /** Whether an annotation of ingress-nginx is a snippet, which has a problem of its own. */

@@ -41,6 +41,7 @@ export type Plan = {
       readonly kind: 'redirect';
       readonly location: string;
       readonly status: number;
+      readonly reason: LocalReason;
       readonly head: ReferenceRequestHead;
     }
   | {
@@ -112,7 +113,7 @@ export function planRequest(context: EngineContext, request: IncomingMessage, re
   record.backend = backend.key;
   record.canary = canary ?? '';
   const session = affinitySession(route, backend, { value: (name) => valueOf(request, name) }, context.now());
-  const speech = upstreamTransport(route, backend);
+  const speech = upstreamTransport(route, backend, context.secret, connectionInfo.tls);
   // Nor can it verify upstreams, and what must be verified is not sent without.
   if (speech.http2 || speech.tls?.options.secureContext) {
     return { kind: 'refuse', reason: 'protocol-not-supported', head, policies, asked };
@@ -127,7 +128,10 @@ export function planRequest(context: EngineContext, request: IncomingMessage, re
     route,
     backend,
     replaces: decision.replaces,
-    speaksTls: () => upstreamTransport(route, context.endpoints.current(backend)).tls !== null,
+    speaksTls: () => {
+      const current = context.endpoints.current(backend);
+      return upstreamTransport(route, current, context.secret, connectionInfo.tls).tls !== null;
+    },
     way,
     policies: session === null ? policies : alsoAtResponse(policies, session),
     asked,
@@ -217,7 +221,7 @@ function prepared(plan: Plan, request: RequestView, edit: RequestEdit | null): P
     case 'refuse':
       return { kind: 'refuse', reason: plan.reason };
     case 'redirect':
-      return { kind: 'refuse', reason: 'https-only' };
+      return { kind: 'refuse', reason: plan.reason };
     default:
       return plan satisfies never;
   }

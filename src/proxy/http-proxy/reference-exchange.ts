@@ -504,7 +504,8 @@ export class ReferenceExchange {
 
   #localResponse(reason: LocalReason): LocalResponse {
     const language = languageOf(this.#plan.head?.accept, false);
-    if (this.#plan.kind !== 'redirect' || reason !== 'https-only') return localResponse(reason, language);
+    if (this.#plan.kind !== 'redirect' || reason !== this.#plan.reason)
+      return localResponse(reason, language);
     return redirection(this.#plan.location, language, this.#plan.status);
   }
 

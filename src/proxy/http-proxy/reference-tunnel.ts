@@ -161,7 +161,7 @@ export class ReferenceTunnel {
   #refuse(reason: LocalReason): void {
     const plan = this.#plan;
     const made =
-      plan.kind === 'redirect' && reason === 'https-only'
+      plan.kind === 'redirect' && reason === plan.reason
         ? redirection(plan.location, languageOf(plan.head.accept, false), plan.status)
         : undefined;
     this.#answer(reason, made);

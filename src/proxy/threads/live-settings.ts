@@ -17,6 +17,7 @@ export class LiveSettings {
   trustedProxies: TrustedProxies;
   bindPolicies: BindPolicies;
   httpsRedirect: HttpsRedirect | null;
+  underscoresInHeaders: boolean;
   /** One object, whose values change. */
   readonly limits: Limits;
 
@@ -26,6 +27,7 @@ export class LiveSettings {
     this.trustedProxies = trustedProxies(flags.trustedProxies);
     this.bindPolicies = this.#bindWith(flags.strictTransportSecurity);
     this.httpsRedirect = flags.httpsRedirect;
+    this.underscoresInHeaders = flags.underscoresInHeaders ?? false;
     this.limits = { ...flags.limits };
   }
 
@@ -37,6 +39,7 @@ export class LiveSettings {
     const flags = this.#flags;
     this.trustedProxies = trustedProxies(globals?.trustedProxies ?? flags.trustedProxies);
     this.httpsRedirect = flags.httpsRedirect && { ...flags.httpsRedirect, ...globals?.httpsRedirect };
+    this.underscoresInHeaders = globals?.underscoresInHeaders ?? flags.underscoresInHeaders ?? false;
     // Bound policies may have state, such as what a limit has counted.
     const hsts = (settings: GlobalSettings | undefined): string | null =>
       settings?.hsts === undefined ? flags.strictTransportSecurity : settings.hsts;

@@ -162,7 +162,9 @@ export async function serve(): Promise<void> {
     },
     h2c: settings.h2c ?? false,
     gatewayPort: (key) => get(table.ports, key),
-    underscoresInHeaders: settings.underscoresInHeaders ?? false,
+    get underscoresInHeaders() {
+      return live.underscoresInHeaders;
+    },
     ingressNginxFields: settings.ingressNginxFields ?? false,
     bareLfInResponses: settings.bareLfInResponses ?? false,
     proxyProtocolFrom: trustedProxies(settings.proxyProtocolFrom),

@@ -1,4 +1,5 @@
 import { type SecureContext, type SecureContextOptions, createSecureContext } from 'node:tls';
+import { isDeepStrictEqual } from 'node:util';
 import type { KeyPair } from '../../model/secrets.ts';
 import { get } from '../../model/sharded-map.ts';
 import { type ArrivalPort, byHostKey, routesAt } from '../../routing/gateway-routes.ts';
@@ -10,6 +11,8 @@ import { EMPTY_TABLE, type MapUpdate } from '../../routing/table-update.ts';
 /** What every TLS connection of a thread is set up with. Plain data: it is copied into the thread. */
 export interface TlsSettings {
   readonly minVersion: TlsVersion;
+  /** The newest one unless said. */
+  readonly maxVersion?: TlsVersion;
   /** As OpenSSL spells them, TLS 1.3 suites among them. */
   readonly ciphers: string;
   /** Used where there is no default certificate; null where Ingresses have no TLS port. */
@@ -48,7 +51,8 @@ interface Made {
 
 /** The certificates of a thread: contexts are made once for each, when the first handshake wants it. */
 export class CertificateStore {
-  readonly #settings: TlsSettings;
+  readonly #flags: TlsSettings;
+  #settings: TlsSettings;
   readonly #keys = new Map<string, KeyPair>();
   readonly #made = new Map<string, Made>();
   #table = EMPTY_TABLE;
@@ -60,6 +64,7 @@ export class CertificateStore {
   #shown = new WeakMap<Made, SecureContextOptions>();
 
   constructor(settings: TlsSettings) {
+    this.#flags = settings;
     this.#settings = settings;
   }
 
@@ -74,12 +79,26 @@ export class CertificateStore {
 
   /** Takes the references of a new table, and its hosts, which say whose references count. */
   adopt(table: RouteTable): void {
+    const isSame = isDeepStrictEqual(table.globals?.tls, this.#table.globals?.tls);
     this.#table = table;
+    if (isSame) return;
+    this.#settings = { ...this.#flags, ...table.globals?.tls };
+    this.#made.clear();
+    this.#forgetShown();
+  }
+
+  /** Whether the name that a client asks for decides whether there is a handshake at all. */
+  get rejectsUnknownHosts(): boolean {
+    return this.#table.globals?.rejectsUnknownHosts === true;
   }
 
   /** Tickets are made, and understood, with this key from now on: 48 random bytes that all threads share. */
   rotate(ticketKey: Uint8Array): void {
     this.#ticketKey = Buffer.from(ticketKey);
+    this.#forgetShown();
+  }
+
+  #forgetShown(): void {
     this.#standard = null;
     this.#bare = null;
     this.#shown = new WeakMap();
@@ -114,9 +133,17 @@ export class CertificateStore {
     return made && this.#shownOf(made);
   }
 
-  /** Whether a client that names this host, or none, can be shown anything: a Gateway may have no certificate for it. */
+  /** Whether a client that names this host, or none, may be shown anything: a Gateway may have no certificate for it. */
   has(serverName: string | null, arrival: ArrivalPort): boolean {
-    return this.#madeForGateway(serverName, arrival) !== null;
+    const ofGateway = this.#madeForGateway(serverName, arrival);
+    return ofGateway === undefined ? this.#serves(serverName) : ofGateway !== null;
+  }
+
+  #serves(serverName: string | null): boolean {
+    if (!this.rejectsUnknownHosts) return true;
+    const host = normalizeHost(serverName ?? '') ?? '';
+    const routes = host === '' ? null : routesFor(this.#table, host);
+    return (routes !== null && routes !== this.#table.hostless) || this.#madeFor(host) !== undefined;
   }
 
   #shownOf(made: Made): SecureContextOptions {
@@ -172,9 +199,10 @@ export class CertificateStore {
 
   /** Whatever certificate there is. */
   #common(): SecureContextOptions {
-    const { minVersion, ciphers } = this.#settings;
+    const { minVersion, maxVersion, ciphers } = this.#settings;
     return {
       minVersion: `TLSv${minVersion}`,
+      ...(maxVersion && { maxVersion: `TLSv${maxVersion}` }),
       ciphers,
       sessionIdContext: SESSION_ID_CONTEXT,
       sessionTimeout: SESSION_LIFETIME_SECONDS,

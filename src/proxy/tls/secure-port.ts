@@ -36,7 +36,13 @@ export function createSecurePort(
   arrival: () => ArrivalPort,
 ): SecurePort {
   const { clientPolicies, tlsStreams, handshakes: counters = new HandshakeCounters() } = context;
-  const verification = createVerification(certificates, protocols, () => context.now(), counters);
+  const verification = createVerification(
+    certificates,
+    protocols,
+    () => context.now(),
+    counters,
+    (key) => context.secret?.(key),
+  );
   // Made when they are wanted: a thread may have many ports.
   let requests: Termination | null = null;
   let streams: Termination | null = null;
@@ -47,7 +53,11 @@ export function createSecurePort(
   };
 
   return {
-    readsNames: () => hasGateways() || (clientPolicies?.any() ?? false) || (tlsStreams?.any() ?? false),
+    readsNames: () =>
+      hasGateways() ||
+      certificates.rejectsUnknownHosts ||
+      (clientPolicies?.any() ?? false) ||
+      (tlsStreams?.any() ?? false),
 
     begin(raw, serverName, direct, arrived, left) {
       const at = arrival();

@@ -2,6 +2,9 @@ import type { Socket } from 'node:net';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
 import type { ClientAuth } from '../../policies/client-certificate.ts';
 import type { ArrivalPort } from '../../routing/gateway-routes.ts';
+import type { ObjectKey } from '../../model/objects.ts';
+import { revocationLists } from '../../model/revocation-list.ts';
+import type { SecretData } from '../../model/secret-data.ts';
 import type { PresentedCertificate } from '../../http/connection-info.ts';
 import type { CertificateStore } from './certificate-store.ts';
 import type { HandshakeCounters } from './handshake-counters.ts';
@@ -28,16 +31,21 @@ export function createVerification(
   protocols: readonly string[],
   now: () => number,
   counters: HandshakeCounters,
+  secretOf: (key: ObjectKey) => SecretData | undefined,
 ): Verification {
   // Node asks by server, not by SNI. Each lives as long as its policy in the table, and its certificate.
   const servers = new WeakMap<ClientAuth, WeakMap<SecureContextOptions, Handshakes | null>>();
 
   const make = (policy: ClientAuth, shown: SecureContextOptions): Handshakes | null => {
     try {
+      const revocations = policy.revocations && secretOf(policy.revocations.secret);
+      // Without the list that a policy names nobody can be told to be in it.
+      if (policy.revocations && !revocations) return null;
       const options = {
         ...shown,
         ALPNProtocols: [...protocols],
         ca: policy.caCertificates,
+        ...(revocations && { crl: [...revocationLists(revocations)] }),
         requestCert: true,
         rejectUnauthorized: policy.enforced === 'in-handshake',
         // A session is resumed with what was verified when it began: by this policy and no other.

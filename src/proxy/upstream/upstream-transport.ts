@@ -20,16 +20,22 @@ const GRPC: UpstreamTransport = { http2: true, grpc: true, tls: null };
 /** The data of a Secret that a policy names. */
 type SecretOf = (key: ObjectKey) => SecretData | undefined;
 
-/** As the Ingress says, or else the Service. `secretOf` is asked for the certificate that is shown, if any. */
+/**
+ * As the Ingress says, or else the Service. `secretOf` is asked for the certificate that is shown, if any, and `isSecure`
+ * says whether the connection of the client has TLS.
+ */
 export function upstreamTransport(
   { policies }: Pick<Route, 'policies'>,
   backend: Backend,
   secretOf: SecretOf = () => undefined,
+  isSecure = false,
 ): UpstreamTransport {
   const protocol = policies?.configs['backend-transport']?.protocol ?? backend.protocol;
   switch (protocol) {
     case 'http':
       return HTTP;
+    case 'auto_http':
+      return isSecure ? { http2: false, grpc: false, tls: tlsOf(policies, backend, secretOf) } : HTTP;
     case 'https':
       return { http2: false, grpc: false, tls: tlsOf(policies, backend, secretOf) };
     case 'h2c':

@@ -4,13 +4,14 @@ import { type Classes, type Ownership, ownership, readClasses } from '../ingress
 import type { Compilation } from './compilation.ts';
 import { type CompileFault, faultProblem } from './fault.ts';
 import type { Ingress, ObjectKey } from '../../model/objects.ts';
-import { referenceTo } from '../../model/problem.ts';
+import { problem, referenceTo } from '../../model/problem.ts';
 import type { CompileSettings } from '../settings.ts';
 import { type AffectedDependents, dependentUpdate } from '../../model/dependents.ts';
 import { ObjectReader } from '../../model/object-reader.ts';
 import type { IndexUpdate } from '../../model/reverse-index.ts';
 import { type ShardedMap, difference, edit, entries, get } from '../../model/sharded-map.ts';
 import type { Snapshot } from '../../model/snapshot.ts';
+import { asObject, isAbsent } from '../../model/untyped.ts';
 
 /** An Ingress that asks for something else than before. */
 export interface ClaimChange {
@@ -93,6 +94,13 @@ function readIngress(
   const owner = ownership(ingress, referenceTo('Ingress', key, ingress), classes, settings);
   switch (owner.kind) {
     case 'ours':
+      if (settings.catchAll === false && !isAbsent(asObject(ingress.spec)['defaultBackend'])) {
+        const object = referenceTo('Ingress', key, ingress);
+        const message =
+          'This Ingress is not served, because it has a defaultBackend and --catch-all=false: remove that, and write rules.';
+        const refused = problem('error', 'CatchAllRefused', object, 'spec.defaultBackend', message);
+        return { kind: 'claims', claims: emptyClaims(key, ingress, [...owner.problems, refused]) };
+      }
       return {
         kind: 'claims',
         claims: readClaims(key, ingress, owner.problems, objects, settings),

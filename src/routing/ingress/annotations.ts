@@ -7,13 +7,13 @@ import {
   type Severity,
   problem,
 } from '../../model/problem.ts';
-import { asObject } from '../../model/untyped.ts';
 import { AnnotationReader, CLOSED, type ReportAnnotation } from '../../policies/annotation-reader.ts';
 import { type AnnotationSpec, PORTICO, namesOf } from '../../policies/annotation-spec.ts';
 import type { ClientAuth } from '../../policies/client-certificate.ts';
 import { type GlobalDefaults, NO_DEFAULTS } from '../../policies/global-defaults.ts';
 import type { PolicyModule } from '../../policies/policy.ts';
 import { type PolicySet, policySet } from '../../policies/policy-set.ts';
+import { asWritten, writtenAnnotations } from '../../policies/written-annotations.ts';
 import { POLICIES, type PolicyConfigs, type PolicyName } from '../../policies/registry.ts';
 import type { HostGlob } from '../glob.ts';
 import { HOST_GLOBS, readHostGlobs } from './host-globs.ts';
@@ -54,7 +54,8 @@ export function readAnnotations(
   defaults: GlobalDefaults = NO_DEFAULTS,
   refusedOptions: readonly string[] = [],
 ): Annotations {
-  const annotations = asObject(asObject(asObject(ingress)['metadata'])['annotations']);
+  const { annotationsPrefix } = objects;
+  const annotations = writtenAnnotations(ingress, annotationsPrefix);
   const problems: Problem[] = [];
   const report = (severity: Severity, code: string, name: string, message: string): void => {
     if (!name.includes('/')) {
@@ -105,7 +106,19 @@ export function readAnnotations(
   }
   if (!isCanary() && judgeNginxAnnotations(annotations, object, problems) === 'close')
     closed.push('unsupported-access');
-  return { policies: policySet(configs as PolicyConfigs, [...new Set(closed)]), globs, problems };
+  return {
+    policies: policySet(configs as PolicyConfigs, [...new Set(closed)]),
+    globs,
+    problems: annotationsPrefix === undefined ? problems : problems.map(withWrittenNames(annotationsPrefix)),
+  };
+}
+
+function withWrittenNames(prefix: string): (problem: Problem) => Problem {
+  return (each) => ({
+    ...each,
+    field: asWritten(each.field, prefix),
+    message: asWritten(each.message, prefix),
+  });
 }
 
 const NOTHING_WRITTEN: ReadonlyMap<string, unknown> = new Map();

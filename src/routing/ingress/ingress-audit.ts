@@ -15,6 +15,7 @@ import {
   isImplemented,
   judgeAnnotation,
 } from '../../policies/ingress-nginx/verdict.ts';
+import { asWritten, writtenAnnotations } from '../../policies/written-annotations.ts';
 import { judgeOptionValue } from '../../policies/ingress-nginx/options.ts';
 import type { CompileSettings } from '../settings.ts';
 import { readAnnotations } from './annotations.ts';
@@ -103,7 +104,7 @@ export function auditIngresses(
 }
 
 function countVerdicts(judgements: Iterable<Judgement>): Record<KeyVerdict, number> {
-  const counts = { refused: 0, 'not yet': 0, 'reported difference': 0, 'no effect': 0, same: 0 };
+  const counts = { refused: 0, 'reported difference': 0, 'no effect': 0, same: 0 };
   for (const { verdict } of judgements) counts[verdict]++;
   return counts;
 }
@@ -145,7 +146,8 @@ function auditIngress(
   objects: ObjectReader,
   defaults: GlobalDefaults | undefined,
 ): AuditedAnnotation[] {
-  const written = asObject(asObject(asObject(ingress)['metadata'])['annotations']);
+  const { annotationsPrefix } = objects;
+  const written = writtenAnnotations(ingress, annotationsPrefix);
   const found: AuditedAnnotation[] = [];
   const names = Object.keys(written).filter((name) => name.startsWith(INGRESS_NGINX));
   if (names.length === 0) return found;
@@ -154,7 +156,8 @@ function auditIngress(
   for (const fullName of names) {
     const name = fullName.slice(INGRESS_NGINX.length);
     const judgement = judgeAnnotation(name, written[fullName]);
-    const problem = isImplemented(name) ? worst.get(`metadata.annotations[${fullName}]`) : undefined;
+    const field = asWritten(`metadata.annotations[${fullName}]`, annotationsPrefix);
+    const problem = isImplemented(name) ? worst.get(field) : undefined;
     found.push({ ingress: key, name, ...(problem ? judgedByProblem(judgement, problem) : judgement) });
   }
   return found;

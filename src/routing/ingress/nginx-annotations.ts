@@ -19,7 +19,6 @@ export function judgeNginxAnnotations(
   problems: Problem[],
 ): 'close' | 'serve' {
   const refused: string[] = [];
-  const missed: string[] = [];
   const different: string[] = [];
   const unneeded: string[] = [];
   let closes = false;
@@ -39,7 +38,6 @@ export function judgeNginxAnnotations(
       const message = `${reason}${consequence}${advice(instead)}`;
       problems.push(problem(severity, code, object, `metadata.annotations[${fullName}]`, message));
     } else if (verdict === 'refused') refused.push(fullName);
-    else if (verdict === 'not yet') missed.push(fullName);
     else if (verdict === 'reported difference') different.push(fullName);
     else if (verdict === 'no effect') unneeded.push(fullName);
   }
@@ -51,12 +49,6 @@ export function judgeNginxAnnotations(
       'error',
       'AccessPolicyUnsupported',
       `Portico cannot enforce ${enumerate(refused)}, so every path of this Ingress answers 503; remove what may be open to all.`,
-    );
-  if (missed.length > 0)
-    report(
-      'warning',
-      'AnnotationUnsupported',
-      `Portico does not act on ${enumerate(missed)} yet: requests are served as if they were absent.`,
     );
   if (different.length > 0)
     report(

@@ -13,6 +13,7 @@ import {
   mallory,
   OPTIONAL,
   PASSED,
+  policy,
   REQUIRED,
   shows,
   sites,
@@ -66,6 +67,39 @@ contract('certificates of clients', (behaves) => {
     expect(toldOf(upstream)['ssl-client-subject-dn']).toBe('CN=bob');
     const [alone = ''] = bob.certificate.split(/(?<=-----END CERTIFICATE-----\r?\n)/);
     expect((await ask(proxy, { key: bob.key, cert: alone })).status).toBe(400);
+  });
+
+  behaves('one that is revoked is not good, and without the list nobody comes in', async (create) => {
+    await using upstream = await recordingUpstream();
+    const secret = 'default/clients';
+    const revocations = { secret, digest: '1' };
+    const revoked = policy('revoked', { revocations });
+    const mallory = clients.issue(['mallory']);
+    const list = Buffer.from(clients.revoke(mallory.certificate)).toString('base64');
+    const secrets = new Map([[secret, { 'ca.crl': list }]]);
+    await using proxy = await startTlsProxy(create, sites(upstream.port, revoked), { keys, secrets });
+    expect((await ask(proxy, shows(ada))).status).toBe(200);
+    expect((await ask(proxy, shows(mallory))).status).toBe(400);
+    await using closed = await startTlsProxy(create, sites(upstream.port, revoked), { keys });
+    await expect(ask(closed, shows(ada))).rejects.toThrow();
+    expect(upstream.requests).toHaveLength(1);
+  });
+
+  behaves('who shows none that is good is sent to the page that there is for it', async (create) => {
+    await using upstream = await recordingUpstream();
+    const asked = policy('page', { errorPage: 'https://help.test/sorry?a=b' });
+    const site = { policies: { 'client-certificate': asked }, clients: asked, secret: 'shop/all' };
+    await using proxy = await startTlsProxy(create, [{ ...site, ports: [upstream.port] }], { keys });
+    for (const options of [{}, shows(mallory)]) {
+      const got = await ask(proxy, options);
+      expect([got.status, got.field('location')]).toEqual([302, 'https://help.test/sorry?a=b']);
+    }
+    expect((await ask(proxy, shows(ada))).status).toBe(200);
+    expect(proxy.exchanges.map(({ detail }) => detail)).toEqual([
+      'certificate-missing',
+      'certificate-refused',
+      '',
+    ]);
   });
 
   behaves('where it is optional, none will do, and one that is not good will not', async (create) => {

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
+import { createServer } from 'node:tls';
 import type { AddressInfo } from 'node:net';
 import { expect } from 'vitest';
 import { until } from '../../support/until.ts';
@@ -45,6 +46,31 @@ contract('TLS', (behaves) => {
       serverName: 'app.test',
     });
   });
+
+  behaves(
+    'AUTO_HTTP: TLS goes on to the pod for clients that come with TLS, and for no others',
+    async (create) => {
+      await using pod = await recordingUpstream();
+      const tls = createServer({ cert: keys['shop/default'].certificate, key: keys['shop/default'].key });
+      tls.on('secureConnection', (socket) => socket.once('data', () => socket.end(ok('by TLS'))));
+      tls.listen(0, '127.0.0.1');
+      await happens(tls, 'listening');
+      const policies = {
+        'backend-transport': { protocol: 'auto_http', serverName: null, caCertificates: null },
+      } as const;
+      const at = (port: number) => [{ ports: [port], secret: 'shop/precise', policies }];
+      await using proxy = await startTlsProxy(create, at(pod.port), { keys });
+      // What another proxy says of its client does not count: nginx goes by the connection, too.
+      using plain = await rawClient(proxy.httpPort);
+      plain.send(get('/', 'X-Forwarded-Proto: https'));
+      expect((await plain.message()).status).toBe(200);
+      proxy.adopt(at((tls.address() as AddressInfo).port));
+      using secure = await secureClient(proxy.httpsPort, 'app.test');
+      secure.wire.send(get('/'));
+      expect((await secure.wire.message()).body).toBe('by TLS');
+      tls.close();
+    },
+  );
 
   behaves('the certificate is chosen by the name asked for: precise, wildcard, default', async (create) => {
     await using proxy = await startTlsProxy(
