@@ -90,6 +90,10 @@ export class GatewayStatusUpdater {
     }
     const [before, after] = [last.gateways, next.gateways];
     for (const [key] of difference(before.attachments, after.attachments)) this.#queue.add(key);
+    for (const [place, losses] of difference(last.lossesByPlace, next.lossesByPlace)) {
+      for (const each of [get(last.lossesByPlace, place), losses])
+        for (const key of each?.keys() ?? []) this.#queue.add(key);
+    }
     if (before.classes !== after.classes) {
       for (const name of after.classes.keys()) this.#queue.add(`GatewayClass ${name}`);
     }

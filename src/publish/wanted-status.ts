@@ -1,6 +1,7 @@
 import { COLLECTIONS } from '../model/snapshot.ts';
 import { get } from '../model/sharded-map.ts';
 import { type UntypedObject, asObject } from '../model/untyped.ts';
+import { lossesOf } from '../routing/compile/compile-losses.ts';
 import type { Compilation } from '../routing/compile/compile.ts';
 import {
   type ListenerStatus,
@@ -43,7 +44,7 @@ export function splitStatusKey(key: string): readonly [kind: StatusKind, object:
  */
 export function wantedStatus(
   key: StatusKey,
-  { snapshot, gateways, settings }: Compilation,
+  { snapshot, gateways, lossesByPlace, settings }: Compilation,
   facts: ServingFacts,
   now: string,
 ): UntypedObject | null {
@@ -96,7 +97,7 @@ export function wantedStatus(
     default: {
       if (!isRouteKind(kind)) return kind satisfies never;
       const attachment = get(gateways.attachments, key);
-      const wanted = attachment ? routeStatus(attachment) : [];
+      const wanted = attachment ? routeStatus(attachment, lossesOf(lossesByPlace, attachment)) : [];
       const entries = wanted.map(({ parentRef, conditions }): WantedEntry => ({
         ref: parentRef,
         conditions,

@@ -5,7 +5,7 @@ import { snapshotOf } from '../../src/model/snapshot.ts';
 import { GatewayStatusUpdater } from '../../src/publish/gateway-status-updater.ts';
 import { Leadership } from '../../src/publish/leadership.ts';
 import { createLogOnce } from '../../src/publish/log-once.ts';
-import { compile } from '../../src/routing/compile/compile.ts';
+import { type Compilation, compile } from '../../src/routing/compile/compile.ts';
 import { CASE_SETTINGS, parseManifests } from '../support/cases.ts';
 import { FakeClock } from '../watch/fake-clock.ts';
 
@@ -25,7 +25,8 @@ spec: { parentRefs: [{ name: main }] }
 `;
 const facts = { nodeAddresses: [], ports: null };
 
-it.each(['before', 'after'])('writes every status when the nodes are known %s the routes', async (when) => {
+/** An updater that leads, and what it writes. */
+function startUpdater() {
   const clock = new FakeClock();
   const written: ApiRequest[] = [];
   const leadership = new Leadership({
@@ -38,7 +39,7 @@ it.each(['before', 'after'])('writes every status when the nodes are known %s th
     callTimeoutMs: 10_000,
     onLost() {},
   });
-  const compilation = compile(snapshotOf(parseManifests(MANIFESTS)), CASE_SETTINGS);
+  let compilation: Compilation | null = null;
   const updater = new GatewayStatusUpdater({
     leadership,
     clock,
@@ -48,24 +49,68 @@ it.each(['before', 'after'])('writes every status when the nodes are known %s th
     now: () => clock.wallMs(),
     fieldManager: 'portico-portico',
   });
-  /** Lets the queue do all that it can do now. */
-  const settled = async (): Promise<void> => {
-    for (let turn = 0; turn < 20; turn++) await nextTurn();
+  return {
+    updater,
+    written,
+    advance(manifests: string): void {
+      compilation = compile(snapshotOf(parseManifests(manifests)), CASE_SETTINGS);
+      updater.advance(compilation);
+    },
+    /** Lets the queue do all that it can do now. */
+    async settled(): Promise<void> {
+      for (let turn = 0; turn < 20; turn++) await nextTurn();
+    },
+    [Symbol.dispose]: () => leadership.end(),
   };
+}
 
+const objectOf = ({ path }: ApiRequest): string | undefined =>
+  path.replace(/^.*\/v1\/(?:namespaces\/shop\/)?/, '').split('?')[0];
+
+it.each(['before', 'after'])('writes every status when the nodes are known %s the routes', async (when) => {
+  using updating = startUpdater();
+  const { updater, written, settled } = updating;
   if (when === 'before') updater.setFacts(facts);
-  updater.advance(compilation);
+  updating.advance(MANIFESTS);
   await settled();
   if (when === 'after') {
     expect(written).toEqual([]);
     updater.setFacts(facts);
     await settled();
   }
-  const paths = written.map(({ path }) => path.replace(/^.*\/v1\/(?:namespaces\/shop\/)?/, '').split('?')[0]);
-  expect(paths.toSorted()).toEqual([
+  expect(written.map(objectOf).toSorted()).toEqual([
     'gatewayclasses/portico/status',
     'gateways/main/status',
     'httproutes/web/status',
   ]);
-  leadership.end();
+});
+
+it('tells a route of an Ingress that has its host, and when it is gone', async () => {
+  const ingress = `---
+kind: IngressClass
+metadata: { name: portico }
+spec: { controller: portico.dev/ingress-controller }
+---
+kind: Ingress
+metadata: { name: old, namespace: shop }
+spec:
+  ingressClassName: portico
+  rules: [{ http: { paths: [{ path: /, pathType: Prefix, backend: { service: { name: web, port: { number: 80 } } } }] } }]
+`;
+  using updating = startUpdater();
+  const { updater, written, settled } = updating;
+  updater.setFacts(facts);
+  updating.advance(MANIFESTS);
+  await settled();
+  for (const [manifests, isTold] of [
+    [MANIFESTS + ingress, true],
+    [MANIFESTS, false],
+  ] as const) {
+    written.length = 0;
+    updating.advance(manifests);
+    await settled();
+    const told = written.filter((request) => objectOf(request) === 'httproutes/web/status');
+    expect(told).toHaveLength(1);
+    expect(JSON.stringify(told[0]?.body).includes('HostServedByIngress')).toBe(isTold);
+  }
 });

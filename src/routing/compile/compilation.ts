@@ -15,6 +15,7 @@ import type { CompileSettings } from '../settings.ts';
 import { type ShardedMap, emptyMap, values } from '../../model/sharded-map.ts';
 import { EMPTY_SNAPSHOT, type Snapshot } from '../../model/snapshot.ts';
 import type { SecretData } from '../../model/secret-data.ts';
+import type { Losses } from '../gateway/route-losses.ts';
 import type { KeyPair } from '../../model/secrets.ts';
 import type { RouteTable } from '../table.ts';
 
@@ -53,6 +54,8 @@ export interface Compilation {
   readonly gateways: CompiledGateways;
   /** By hostname at a port of Gateways (`hostPlace`): the routes of which a part is not served there. */
   readonly routesLeftOut: ShardedMap<RoutesLeftOut>;
+  /** By `hostPlace`: what routes lose there to Ingresses and to older routes. */
+  readonly lossesByPlace: ShardedMap<Losses>;
   readonly indexes: Indexes;
   /** What failed in this compilation, for the log: see `InternalError` among the problems. */
   readonly faults: readonly CompileFault[];
@@ -128,6 +131,7 @@ export function emptyCompilation(settings: CompileSettings): Compilation {
     certificatesValidUntil: Infinity,
     gateways: NO_GATEWAYS,
     routesLeftOut: emptyMap(),
+    lossesByPlace: emptyMap(),
     indexes: {
       ingressesByScope: emptyMap(),
       canariesByScope: emptyMap(),

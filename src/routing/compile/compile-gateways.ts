@@ -197,6 +197,11 @@ export function hostPlace(port: string, hostname: string): string {
   return `${port} ${hostname}`;
 }
 
+export function splitPlace(place: string): [port: string, hostname: string] {
+  const space = place.indexOf(' ');
+  return [place.slice(0, space), place.slice(space + 1)];
+}
+
 /** Where a route is served, as `hostPlace` writes it. */
 export function placesOf(attachment: Attachment | undefined): readonly string[] {
   const places = attachment?.hosts.flatMap(({ planned, hostname }) =>

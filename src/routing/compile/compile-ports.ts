@@ -24,7 +24,13 @@ import {
   portKey,
   streamKey,
 } from '../table.ts';
-import { type AttachmentChange, type CompiledGateways, hostPlace, placesOf } from './compile-gateways.ts';
+import {
+  type AttachmentChange,
+  type CompiledGateways,
+  hostPlace,
+  placesOf,
+  splitPlace,
+} from './compile-gateways.ts';
 import { type Attachment, attachedPlace } from '../gateway/attachment.ts';
 import type { ReverseIndex } from '../../model/reverse-index.ts';
 import { type CompileFault, faultProblem } from './fault.ts';
@@ -41,6 +47,8 @@ export interface CompiledPorts {
   readonly secretUpdates: readonly IndexUpdate[];
   readonly clientUpdates: readonly IndexUpdate[];
   readonly clientPolicies: ReadonlyMap<string, ClientAuth>;
+  /** What was worked out again, as `hostPlace` writes it. */
+  readonly affectedPlaces: ReadonlySet<string>;
 }
 
 export interface PortsBefore {
@@ -113,12 +121,10 @@ export function compilePorts(
     secretUpdates,
     clientUpdates,
     clientPolicies,
+    affectedPlaces: new Set(
+      [...affected].flatMap(([port, hostnames]) => [...hostnames].map((each) => hostPlace(port, each))),
+    ),
   };
-}
-
-function splitPlace(place: string): [port: string, hostname: string] {
-  const space = place.indexOf(' ');
-  return [place.slice(0, space), place.slice(space + 1)];
 }
 
 function portOf(

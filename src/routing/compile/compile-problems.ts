@@ -1,9 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Compilation } from './compilation.ts';
 import { controllerBackend } from './compile-backends.ts';
-import { type AttachmentChange, type CompiledGateways, placesOf } from './compile-gateways.ts';
+import { type CompiledGateways, placesOf } from './compile-gateways.ts';
 import type { Attachment } from '../gateway/attachment.ts';
+import { lossesOf, sharedHostProblems } from './compile-losses.ts';
 import type { Fault, RouteKey } from '../gateway/kinds.ts';
+import { lossProblems } from '../gateway/route-losses.ts';
 import {
   classProblems,
   gatewayProblems,
@@ -40,7 +42,7 @@ export function compileProblems(
   globalProblems: readonly Problem[],
   /** Of the ConfigMaps of TCP and UDP services. */
   streamProblems: readonly Problem[],
-  attachmentChanges: readonly AttachmentChange[],
+  affectedRoutes: ReadonlySet<RouteKey>,
 ): ShardedMap<readonly Problem[]> {
   const problems = edit(from.problems);
   const put = (owner: string, found: readonly Problem[]): void => {
@@ -73,14 +75,22 @@ export function compileProblems(
     for (const { object } of from.classes.problems) problems.delete(describeObject(object));
     for (const found of compiled.classes.problems) put(describeObject(found.object), [found]);
   }
-  const routes = new Set<RouteKey>(attachmentChanges.map(({ route }) => route));
+  const routes = new Set(affectedRoutes);
   for (const [place] of difference(from.routesLeftOut, compiled.routesLeftOut)) {
     for (const { routesLeftOut } of [from, compiled])
       for (const route of get(routesLeftOut, place)?.keys() ?? []) routes.add(route);
   }
   for (const route of routes) {
     const attachment = get(compiled.gateways.attachments, route);
-    put(route, attachment ? routeProblems(attachment, leftOutOf(attachment, compiled.routesLeftOut)) : []);
+    put(
+      route,
+      attachment
+        ? [
+            ...routeProblems(attachment, leftOutOf(attachment, compiled.routesLeftOut)),
+            ...lossProblems(attachment.route, lossesOf(compiled.lossesByPlace, attachment)),
+          ]
+        : [],
+    );
   }
   putGatewayProblems(from.gateways, compiled.gateways, put);
   return problems.done();
@@ -148,7 +158,8 @@ function ingressProblems(ingress: ObjectKey, compiled: Compiled): readonly Probl
     (host) => get(compiled.certificates, host)?.problems.get(ingress) ?? [],
   );
   const references = referenceProblems(claims, compiled.table.backends, compiled.snapshot, compiled.settings);
-  return [...claims.problems, ...lost, ...tls, ...references];
+  const shared = sharedHostProblems(claims, compiled.lossesByPlace, compiled.settings);
+  return [...claims.problems, ...lost, ...tls, ...references, ...shared];
 }
 
 function serviceProblems(service: ObjectKey, compiled: Compiled): readonly Problem[] {

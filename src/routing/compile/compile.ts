@@ -5,6 +5,7 @@ import { compileCertificates } from './compile-certificates.ts';
 import { compileClaims } from './compile-claims.ts';
 import { compileGateways } from './compile-gateways.ts';
 import { compilePorts } from './compile-ports.ts';
+import { compileLosses } from './compile-losses.ts';
 import { compileClients } from './compile-clients.ts';
 import { compilePolicySecrets } from './compile-policy-secrets.ts';
 import { compileProblems } from './compile-problems.ts';
@@ -54,6 +55,7 @@ export function compile(snapshot: Snapshot, given: CompileSettings, previous?: C
     faults,
   );
   const scopes = compileScopes(from, settings, claims, changes, faults);
+  const losses = compileLosses(from, settings, gateways.compiled, ports, scopes, claims);
   const clients = compileClients(from, scopes, claims, ports);
   const streamServices = readStreamServices(settings, new ObjectReader(snapshot, settings));
   const streams = streamTable(from.table.streams, new Map([...ports.streams, ...streamServices.routes]));
@@ -131,12 +133,13 @@ export function compile(snapshot: Snapshot, given: CompileSettings, previous?: C
     certificatesValidUntil: certificates.validUntil,
     gateways: gateways.compiled,
     routesLeftOut: ports.leftOut,
+    lossesByPlace: losses.lossesByPlace,
     indexes,
     faults,
   };
   const affectedIngresses = new Set<string>();
   for (const { ingress } of changes) affectedIngresses.add(ingress);
-  for (const part of [scopes, backends, certificates]) {
+  for (const part of [scopes, backends, certificates, losses]) {
     for (const ingress of part.affectedIngresses) affectedIngresses.add(ingress);
   }
   const problems = compileProblems(
@@ -147,7 +150,7 @@ export function compile(snapshot: Snapshot, given: CompileSettings, previous?: C
     certificates.defaultProblem,
     global.problems,
     [...streamServices.problems, ...streamReferenceProblems(streams, backends.table)],
-    gateways.changes,
+    new Set([...gateways.changes.map(({ route }) => route), ...losses.affectedRoutes]),
   );
   return { ...compiled, problems };
 }

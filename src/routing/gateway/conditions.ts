@@ -10,6 +10,7 @@ import { type Fault, GROUP, type ParentKey } from './kinds.ts';
 import type { PlannedListener } from './listener-plan.ts';
 import { carrierOf } from './port-claims.ts';
 import type { GatewayAddress, ServingFacts } from './serving-facts.ts';
+import { type Loss, lossMessage, lossReason } from './route-losses.ts';
 
 /** A condition as it should be; who writes it adds the generation and the time. */
 export interface Condition {
@@ -53,6 +54,7 @@ export const OUR_CONDITIONS: ReadonlySet<string> = new Set([
   'OverlappingTLSConfig',
   'InsecureFrontendValidationMode',
   'PartiallyInvalid',
+  'portico.dev/Conflicted',
 ]);
 
 export function classConditions({ rejected }: GatewayClassRead): readonly Condition[] {
@@ -254,8 +256,11 @@ const OVERLAPS: Condition = {
     'Another listener on this port ends TLS for some of the same hosts: a client that uses one connection for several hosts may be told to open another (421).',
 };
 
-/** The parents of a route that are ours, each with its conditions. */
-export function routeStatus({ route, parents }: Attachment): readonly RouteParentStatus[] {
+/** The parents of a route that are ours, each with its conditions. `losses` are what it does not get. */
+export function routeStatus(
+  { route, parents }: Attachment,
+  [loss, ...others]: readonly Loss[],
+): readonly RouteParentStatus[] {
   return parents.map(({ ref, rejected }) => ({
     parentRef: ref.written,
     conditions: [
@@ -271,8 +276,15 @@ export function routeStatus({ route, parents }: Attachment): readonly RouteParen
             },
           ]
         : []),
+      ...(rejected === null && loss ? [conflicted(loss, others.length)] : []),
     ],
   }));
+}
+
+function conflicted(loss: Loss, others: number): Condition {
+  const more = others === 0 ? '' : ` The problems of the route have ${others} more.`;
+  const [reason, message] = [lossReason(loss), `${lossMessage(loss)}${more}`];
+  return { type: 'portico.dev/Conflicted', status: 'True', reason, message };
 }
 
 /** The Gateways that a BackendTLSPolicy counts for, each with the same conditions. */

@@ -95,6 +95,12 @@ const filters = fc.constantFrom(
   [],
   [{ type: 'RequestHeaderModifier', requestHeaderModifier: { set: [{ name: 'X', value: 'y' }] } }],
   [{ type: 'Unknown' }],
+  [
+    {
+      type: 'ExternalAuth',
+      externalAuth: { protocol: 'HTTP', backendRef: { name: 'web', namespace: 'a', port: 80 } },
+    },
+  ],
 );
 
 const rules = fc.array(fc.record({ matches: fc.array(match, { maxLength: 2 }), backendRefs, filters }), {
@@ -164,6 +170,13 @@ const anyGatewayObject: fc.Arbitrary<ObjectChange> = fc.oneof(
           }),
         ),
     ),
+  fc.tuple(namespaces, names, created, hostnames).map(([namespace, name, at, host]) => {
+    const backend = { service: { name: 'web', port: { number: 80 } } };
+    const rule = { http: { paths: [{ path: '/', pathType: 'Prefix', backend }] } };
+    return object('Ingress', namespace, name, at, {
+      spec: { ingressClassName: 'portico', rules: [{ ...rule, ...(host !== '' && { host }) }] },
+    });
+  }),
   fc.tuple(namespaces, namespaces).map(([namespace, other]) =>
     object('ReferenceGrant', namespace, 'grant', '2026-01-01T00:00:00Z', {
       spec: {
@@ -198,6 +211,9 @@ const anyChange = fc.tuple(anyGatewayObject, fc.nat(4)).map(([change, die]): Obj
 
 /** What the first step always has: enough for routes to be attached. */
 const GROUND: readonly ObjectChange[] = [
+  object('IngressClass', null, 'portico', '2026-01-01T00:00:00Z', {
+    spec: { controller: CASE_SETTINGS.controllerName },
+  }),
   object('GatewayClass', null, 'portico', '2026-01-01T00:00:00Z', {
     spec: { controllerName: 'portico.dev/gateway-controller' },
   }),
@@ -239,13 +255,15 @@ describe('Gateways compiled step by step', () => {
     fc.assert(
       fc.property(
         fc.array(fc.array(anyChange, { minLength: 1, maxLength: 4 }), { minLength: 2, maxLength: 12 }),
-        (steps) => {
+        // With addresses of their own, or on the ports that Ingresses are served on.
+        fc.constantFrom(SETTINGS, CASE_SETTINGS),
+        (steps, settings) => {
           let snapshot = EMPTY_SNAPSHOT;
           let last: Compilation | undefined;
-          let followed = compile(EMPTY_SNAPSHOT, SETTINGS).table;
+          let followed = compile(EMPTY_SNAPSHOT, settings).table;
           for (const changes of [GROUND, ...steps]) {
             snapshot = applyChanges(snapshot, changes);
-            const next: Compilation = compile(snapshot, SETTINGS, last);
+            const next: Compilation = compile(snapshot, settings, last);
             if (next.table !== followed)
               followed = applyTableUpdate(
                 followed,
@@ -253,7 +271,7 @@ describe('Gateways compiled step by step', () => {
               );
             last = next;
           }
-          const scratch = compile({ ...snapshot, generation: snapshot.generation }, SETTINGS);
+          const scratch = compile({ ...snapshot, generation: snapshot.generation }, settings);
           expect(last?.faults).toEqual([]);
           expect(last && result(last)).toEqual(result(scratch));
           expect({ ...followed, generation: 0 }).toEqual({ ...scratch.table, generation: 0 });
