@@ -50,7 +50,9 @@ it('names every mistake in one go and ends with 64', async () => {
     'portico run: --manifests and --kubeconfig exclude each other: choose files or a cluster',
     "portico run: --trusted-proxies: 'nonsense' is not a network such as 10.0.0.0/8 or fd00::/8",
     expect.stringContaining("portico run: --watch-namespace: 'Team' is not a glob"),
-    "portico run: PORTICO_ACCESS_LOG: 'xml' is not valid; use auto, off, json or text",
+    expect.stringContaining(
+      "portico run: PORTICO_ACCESS_LOG: 'xml' is not valid; use auto, off, json, text,",
+    ),
     "portico run: PORTICO_STATUS_PORT: 'x' is not a port; give a number from 0 to 65535",
     'portico run: unknown flag --workerz; did you mean --workers?',
   ]);
