@@ -25,7 +25,7 @@ export class NativeSocket implements ByteSocket {
   user: SocketUser = NOBODY;
   mayReadMuch = true;
   readonly #native: TcpInternals;
-  readonly #handle: StreamHandle;
+  #handle: StreamHandle;
   /** The socket of Node whose handle it is; null for one of our own. */
   readonly #carrier: PriorSocket | null;
   readonly #highWaterMark: number;
@@ -56,10 +56,21 @@ export class NativeSocket implements ByteSocket {
     this.#handle = handle;
     this.#highWaterMark = highWaterMark;
     this.#carrier = carrier;
+  }
+
+  /** What comes on the handle is for this socket from now on. */
+  #own(handle: StreamHandle): this {
     const owned = handle as OwnedHandle;
     owned.owner = this;
     owned.onread = onread;
     handle.useUserBuffer(SHARED);
+    this.#handle = handle;
+    return this;
+  }
+
+  /** A connection that was accepted. */
+  static accepted(native: TcpInternals, handle: TcpHandle, highWaterMark: number): NativeSocket {
+    return new NativeSocket(native, handle, highWaterMark, null).#own(handle);
   }
 
   /** Connects to an IP address; `user` hears of it. */
@@ -71,7 +82,7 @@ export class NativeSocket implements ByteSocket {
     user: SocketUser,
   ): NativeSocket {
     const handle = native.newHandle();
-    const socket = new NativeSocket(native, handle, highWaterMark, null);
+    const socket = new NativeSocket(native, handle, highWaterMark, null).#own(handle);
     socket.user = user;
     const request = native.newConnectRequest();
     request.oncomplete = (status) => socket.#connected(handle, status);
@@ -84,19 +95,46 @@ export class NativeSocket implements ByteSocket {
 
   /** Takes a connection over from Node, with what Node has read of it. Null when it is closed already. */
   static take(native: TcpInternals, carrier: PriorSocket, highWaterMark: number): NativeSocket | null {
-    const { socket } = carrier;
-    const handle = handleOf(socket);
-    if (!handle || socket.destroyed) return null;
-    const hasEnd = hasUnreadEnd(socket);
+    const handle = handleOf(carrier.socket);
+    if (!handle || carrier.socket.destroyed) return null;
     const taken = new NativeSocket(native, handle, highWaterMark, carrier);
+    taken.#takeOver(handle, carrier);
+    taken.#closeWith(carrier);
+    return taken;
+  }
+
+  /** The same for one that Node makes; `user` hears of it once it is made, and over TLS once its handshake is done. */
+  static making(
+    native: TcpInternals,
+    carrier: PriorSocket,
+    highWaterMark: number,
+    user: SocketUser,
+  ): NativeSocket | null {
+    const { socket, isSecure } = carrier;
+    const handle = handleOf(socket);
+    if (!handle) return null;
+    const made = new NativeSocket(native, handle, highWaterMark, carrier);
+    made.user = user;
+    made.#closeWith(carrier);
+    // Or Node reads behind our back after 'connect'.
+    socket.pause();
+    socket.once(isSecure ? 'secureConnect' : 'connect', () => made.#made(carrier));
+    return made;
+  }
+
+  #takeOver(handle: StreamHandle, { socket }: PriorSocket): void {
+    const hasEnd = hasUnreadEnd(socket);
+    this.#own(handle);
     for (let bytes = socket.read() as Buffer | null; bytes; bytes = socket.read() as Buffer | null)
-      (taken.#unread ??= []).push(bytes);
-    if (hasEnd) (taken.#unread ??= []).push(NOTHING);
+      this.#keep(bytes);
+    if (hasEnd) this.#keep(NOTHING);
     // Node reads as soon as it has a socket; from now on that is for `resume` to say.
     handle.readStop();
-    socket.on('error', (error) => taken.#close(error));
-    socket.on('close', () => taken.#close(null));
-    return taken;
+  }
+
+  #closeWith({ socket }: PriorSocket): void {
+    socket.on('error', (error) => this.#close(error));
+    socket.on('close', () => this.#close(null));
   }
 
   get isSecure(): boolean {
@@ -118,6 +156,18 @@ export class NativeSocket implements ByteSocket {
     if (this.#isClosed) return;
     if (status < 0) return this.#fail(status);
     handle.setNoDelay(true);
+    this.#tellConnected();
+  }
+
+  #made(carrier: PriorSocket): void {
+    // Each address that Node tries has a handle of its own.
+    const handle = handleOf(carrier.socket);
+    if (!handle || this.#isClosed) return;
+    this.#takeOver(handle, carrier);
+    this.#tellConnected();
+  }
+
+  #tellConnected(): void {
     try {
       this.user.onConnect();
     } catch (fault) {
@@ -132,6 +182,9 @@ export class NativeSocket implements ByteSocket {
     const length = this.#native.bytesRead();
     if (length === 0 || this.#isClosed) return;
     const before = this.#lent;
+    // TLS gives all that it has decrypted, whatever is said meanwhile.
+    if ((this.isPaused || this.#unread) && (length > 0 || length === UV_EOF))
+      return this.#keep(length > 0 ? Buffer.from((before?.bytes ?? SHARED).subarray(0, length)) : NOTHING);
     try {
       if (length < 0) this.#noMore(length);
       else this.user.onBytes(before ? before.bytes : SHARED, length);
@@ -167,6 +220,8 @@ export class NativeSocket implements ByteSocket {
   }
 
   #ended(): void {
+    // TLS ends once with its own word for it, and once with the connection.
+    if (this.#readEnded) return;
     this.#readEnded = true;
     this.#isReading = false;
     this.user.onSocketEnd();
@@ -195,11 +250,15 @@ export class NativeSocket implements ByteSocket {
     if (status < 0) process.nextTick(() => this.#fail(status));
   };
 
+  /** For later; empty bytes are the end. */
+  #keep(bytes: Buffer): undefined {
+    (this.#unread ??= []).push(bytes);
+  }
+
   unshift(bytes: Buffer): void {
     (this.#unread ??= []).unshift(bytes);
   }
 
-  /** Empty bytes are the end. */
   readonly #giveUnread = (): void => {
     while (this.#unread && !this.isPaused && !this.#isClosed) {
       const bytes = this.#unread.shift();

@@ -48,11 +48,11 @@ export class NodeSocket implements ByteSocket {
     return made;
   }
 
-  /** A connection of ours over TLS, of which nothing was read; `onConnect` follows the handshake. */
-  static connecting(socket: TLSSocket, user: SocketUser): NodeSocket {
+  /** A connection that is made, of which nothing was read; over TLS `onConnect` follows the handshake. */
+  static making(socket: Socket, user: SocketUser): NodeSocket {
     const made = new NodeSocket(socket, true);
     made.#serve(user);
-    socket.once('secureConnect', () => made.#tell((user) => user.onConnect()));
+    socket.once(made.isSecure ? 'secureConnect' : 'connect', () => made.#tell((user) => user.onConnect()));
     return made;
   }
 

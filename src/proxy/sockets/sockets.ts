@@ -2,7 +2,7 @@ import { type Server, Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { reset } from '../tls/termination.ts';
 import type { ByteSocket, SocketUser } from './byte-socket.ts';
-import { NativeSocket } from './native-socket.ts';
+import { type PriorSocket, NativeSocket } from './native-socket.ts';
 import { NodeSocket } from './node-socket.ts';
 import {
   TESTED_NODE_VERSIONS,
@@ -25,6 +25,11 @@ export class NodeSockets {
     return NodeSocket.connect(options, user);
   }
 
+  /** One that Node makes, over TLS or to a name: `user` hears of it once it is made and its handshake is done. */
+  making(socket: Socket, _highWaterMark: number, user: SocketUser): ByteSocket {
+    return NodeSocket.making(socket, user);
+  }
+
   /** A connection of a client, its handshake done. Null when it is closed already. */
   take(socket: Socket, _highWaterMark: number): ByteSocket | null {
     return socket.destroyed ? null : new NodeSocket(socket, true);
@@ -44,9 +49,13 @@ export class NativeSockets {
     return NativeSocket.connect(this.#native, address, port, highWaterMark, user);
   }
 
+  making(socket: Socket, highWaterMark: number, user: SocketUser): ByteSocket {
+    const made = NativeSocket.making(this.#native, carrierOf(socket), highWaterMark, user);
+    return made ?? NodeSocket.making(socket, user);
+  }
+
   take(socket: Socket, highWaterMark: number): ByteSocket | null {
-    const isSecure = socket instanceof TLSSocket;
-    return NativeSocket.take(this.#native, { socket, isSecure, reset: () => reset(socket) }, highWaterMark);
+    return NativeSocket.take(this.#native, carrierOf(socket), highWaterMark);
   }
 
   /** Gives what a server that listens accepts from now on to `accept`, and no more to its listeners. */
@@ -70,7 +79,7 @@ export class NativeSockets {
 
   /** What was accepted, as it is. */
   wrap(handle: TcpHandle, highWaterMark: number): ByteSocket {
-    return new NativeSocket(this.#native, handle, highWaterMark, null);
+    return NativeSocket.accepted(this.#native, handle, highWaterMark);
   }
 
   /** What was accepted, as a socket of Node. */
@@ -78,6 +87,10 @@ export class NativeSockets {
     const options = { handle, allowHalfOpen: true, highWaterMark };
     return new Socket(options as unknown as ConstructorParameters<typeof Socket>[0]);
   }
+}
+
+function carrierOf(socket: Socket): PriorSocket {
+  return { socket, isSecure: socket instanceof TLSSocket, reset: () => reset(socket) };
 }
 
 export const SOCKET_CHOICES = ['auto', 'native', 'node'] as const;

@@ -1,5 +1,4 @@
-import { type Socket, connect, createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, type Server, type Socket, connect, createServer } from 'node:net';
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
 import type { ByteSocket, SocketUser } from '../../../src/proxy/sockets/byte-socket.ts';
 import { NativeSockets, NodeSockets, type Sockets } from '../../../src/proxy/sockets/sockets.ts';
@@ -131,6 +130,38 @@ export async function accepted(sockets: Sockets): Promise<Pair> {
   peer.pause();
   const socket = await promise;
   socket.user = user;
+  return pair(socket, user, peer, () => server.close());
+}
+
+/** The same, made by a socket of Node: as one to a name is. */
+export async function named(sockets: Sockets): Promise<Pair> {
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }).listen(0, '127.0.0.1');
+  return made(sockets, server, 'connection', (options) => connect({ ...options, allowHalfOpen: true }));
+}
+
+/** The same over TLS. */
+export async function securedByUs(sockets: Sockets): Promise<Pair> {
+  const server = createTlsServer({ cert: certificate, key, allowHalfOpen: true }).listen(0, '127.0.0.1');
+  return made(sockets, server, 'secureConnection', (options) =>
+    connectTls({ ...options, rejectUnauthorized: false }),
+  );
+}
+
+async function made(
+  sockets: Sockets,
+  server: Server,
+  event: string,
+  open: (options: { host: string; port: number; allowHalfOpen: true }) => Socket,
+): Promise<Pair> {
+  await happens(server, 'listening');
+  const accepted = happens(server, event) as unknown as Promise<[Socket]>;
+  const user = new Recorder();
+  const { port } = server.address() as AddressInfo;
+  const raw = open({ host: '127.0.0.1', port, allowHalfOpen: true });
+  const socket = sockets.making(raw, HIGH_WATER_MARK, user);
+  await user.hears('connect');
+  const [peer] = await accepted;
+  peer.pause();
   return pair(socket, user, peer, () => server.close());
 }
 

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { TLSSocket } from 'node:tls';
 import { describe, expect, it } from 'vitest';
 import type { ByteSocket, SocketUser } from '../../../src/proxy/sockets/byte-socket.ts';
 import { LentBuffer } from '../../../src/proxy/sockets/lent-buffer.ts';
@@ -7,7 +8,7 @@ import { WriteBuffer } from '../../../src/proxy/write-buffer.ts';
 import { isPatternOf, pattern } from '../../support/pattern.ts';
 import { seededRandom } from '../../support/random.ts';
 import { soon, until } from '../../support/until.ts';
-import { KINDS, accepted, connected, secured } from './a-connection.ts';
+import { KINDS, accepted, connected, named, secured, securedByUs } from './a-connection.ts';
 
 /** `PORTICO_SOCKET_ROUNDS=2000` looks for what a few rounds do not find. */
 const ROUNDS = Number(process.env['PORTICO_SOCKET_ROUNDS'] ?? 6);
@@ -127,7 +128,13 @@ async function sends(peer: Socket, of: number, size: number, random: () => numbe
   peer.end();
 }
 
-/** Reads, now and then after a pause, to the end or until it has `most`: then it goes without a word. */
+/** Without a word, where Node can: it resets neither what it has ended, nor what is over TLS. */
+function leaves(peer: Socket): void {
+  if (peer.writableEnded || peer instanceof TLSSocket) peer.destroy();
+  else peer.resetAndDestroy();
+}
+
+/** Reads, now and then after a pause, to the end or until it has `most`: then it leaves. */
 function reads(peer: Socket, most: number, random: () => number): Promise<Buffer> {
   const pieces: Buffer[] = [];
   let length = 0;
@@ -136,8 +143,7 @@ function reads(peer: Socket, most: number, random: () => number): Promise<Buffer
     peer.on('data', (bytes: Buffer) => {
       pieces.push(bytes);
       length += bytes.length;
-      // Node cannot reset what it has ended.
-      if (length >= most) return peer.writableEnded ? peer.destroy() : peer.resetAndDestroy();
+      if (length >= most) return leaves(peer);
       if (random() > laziness) return;
       peer.pause();
       if (random() < 0.9) setImmediate(() => peer.resume());
@@ -154,11 +160,12 @@ describe.each(KINDS)('two joined %s sockets', (_, make) => {
 
   async function round(seed: number, leaves: boolean): Promise<void> {
     const random = seededRandom(seed);
-    const open = [accepted, connected, secured][seed % 3] ?? accepted;
+    const open = [accepted, secured][seed % 2] ?? accepted;
+    const make = [connected, named, securedByUs][seed % 3] ?? connected;
     await using left = await open(sockets);
-    await using right = await connected(sockets);
+    await using right = await make(sockets);
     const output = new WriteBuffer();
-    const one = new Side(left.socket, output, random, open !== connected);
+    const one = new Side(left.socket, output, random, true);
     const two = new Side(right.socket, output, random, false);
     [one.other, two.other] = [two, one];
     const sizes = [random() ** 2 * MOST_BYTES, random() ** 4 * MOST_BYTES].map(Math.ceil);

@@ -3,7 +3,16 @@ import { describe, expect, it } from 'vitest';
 import { isPatternOf, pattern } from '../../support/pattern.ts';
 import { happens, until } from '../../support/until.ts';
 import { unusedPort } from '../../support/loopback.ts';
-import { KINDS, type Pair, Recorder, accepted, connected, secured } from './a-connection.ts';
+import {
+  KINDS,
+  type Pair,
+  Recorder,
+  accepted,
+  connected,
+  named,
+  secured,
+  securedByUs,
+} from './a-connection.ts';
 
 /** More than the buffers of the kernel take. */
 const MUCH = 16_000_000;
@@ -15,7 +24,9 @@ describe.each(KINDS)('%s sockets', (kind, make) => {
   it.each([
     ['accepted', accepted],
     ['made', connected],
+    ['made by Node', named],
     ['over TLS', secured],
+    ['made over TLS', securedByUs],
   ] as const)('%s: bytes both ways, and nothing is read before resume', async (_, open) => {
     await using pair = await open(sockets);
     const { socket, user, peer } = pair;
@@ -65,6 +76,7 @@ describe.each(KINDS)('%s sockets', (kind, make) => {
   it.each([
     ['TCP', accepted],
     ['TLS', secured],
+    ['TLS of ours', securedByUs],
   ] as const)(
     '%s: the end comes after all that was written, however slowly the peer reads',
     async (_, open) => {
@@ -143,6 +155,28 @@ describe.each(KINDS)('%s sockets', (kind, make) => {
     socket.resume();
     await user.until((each) => each.length === MUCH, 'all is read');
     expect(isPatternOf(3, user.bytes)).toBe(true);
+  });
+
+  it('a pause keeps what was decrypted with other bytes, and the end behind it', async () => {
+    await using pair = await secured(sockets);
+    const { socket, user, peer } = pair;
+    user.onPiece = () => socket.pause();
+    socket.resume();
+    // Several records, which come with one read.
+    peer.end(pattern(5, 60_000));
+    await user.hears('bytes');
+    for (let turn = 0; turn < 20; turn++) await nextTurn();
+    expect(user.length).toBeLessThan(60_000);
+    while (user.length < 60_000) {
+      const { length } = user;
+      socket.resume();
+      await user.until((each) => each.length > length, 'the next piece');
+      expect(socket.isPaused).toBe(true);
+    }
+    socket.resume();
+    await user.hears('end');
+    expect(isPatternOf(5, user.bytes)).toBe(true);
+    expect(user.told).toEqual(['bytes', 'end']);
   });
 
   it('what was put back comes first, and to the user of that time', async () => {

@@ -1,3 +1,4 @@
+import { connect as connectTcp } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { EndpointState } from '../../balance/endpoint-pool.ts';
 import type { Leniency } from '../../http1/leniency.ts';
@@ -9,7 +10,6 @@ import { composeChunkedEnd } from '../../downstream/http1/client-head.ts';
 import { Deadline, type DeadlineList } from '../../deadlines.ts';
 import { PendingBytes } from '../../pending-bytes.ts';
 import type { ByteSocket, SocketUser } from '../../sockets/byte-socket.ts';
-import { NodeSocket } from '../../sockets/node-socket.ts';
 import type { Sockets } from '../../sockets/sockets.ts';
 import { failedConnect } from '../connect-failure.ts';
 import type { ReaderFault } from '../../native-record.ts';
@@ -95,22 +95,19 @@ export class UpstreamConnection implements Upstream, TimedUpstream, SocketUser {
     this.socket = this.#connect(state, tls);
   }
 
-  /** What only Node can do, TLS and several addresses of one name, is done by sockets of Node. */
+  /** What only Node can do, handshakes of TLS and several addresses of one name, is done by sockets of Node. */
   #connect(state: EndpointState, tls: UpstreamTls | null): ByteSocket {
     const { sockets, highWaterMark } = this.#pool;
     const { address, port } = state.endpoint;
     if (!tls && !state.name) return sockets.connect(address, port, highWaterMark, this);
     const where = { host: address, port, noDelay: true, allowHalfOpen: true, highWaterMark };
     const options = { ...where, ...state.name?.connectOptions };
-    if (!tls) {
-      const made = NodeSocket.connect(options, this);
-      state.name?.watch(made.socket);
-      return made;
-    }
-    const socket = connectTls({ ...options, ...tls.options, ALPNProtocols: ['http/1.1'] });
-    socket.once('connect', () => (this.#shaking = true));
+    const socket = tls
+      ? connectTls({ ...options, ...tls.options, ALPNProtocols: ['http/1.1'] })
+      : connectTcp(options);
+    if (tls) socket.once('connect', () => (this.#shaking = true));
     state.name?.watch(socket);
-    return NodeSocket.connecting(socket, this);
+    return sockets.making(socket, highWaterMark, this);
   }
 
   onSocketFault(fault: unknown): void {

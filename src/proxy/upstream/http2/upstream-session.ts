@@ -1,9 +1,9 @@
+import { connect as connectTcp } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { EndpointState } from '../../balance/endpoint-pool.ts';
 import { Deadline, type DeadlineList, type DeadlineLists } from '../../deadlines.ts';
 import type { Limits } from '../../limits.ts';
 import type { ByteSocket, SocketUser } from '../../sockets/byte-socket.ts';
-import { NodeSocket } from '../../sockets/node-socket.ts';
 import type { Sockets } from '../../sockets/sockets.ts';
 import { failedConnect } from '../connect-failure.ts';
 import type { ReaderFault } from '../../native-record.ts';
@@ -86,28 +86,24 @@ export class UpstreamSession implements ConnectionUser, SocketUser {
     this.#socket = this.#connect();
   }
 
-  /** What only Node can do, TLS and several addresses of one name, is done by sockets of Node. */
+  /** What only Node can do, handshakes of TLS and several addresses of one name, is done by sockets of Node. */
   #connect(): ByteSocket {
     const { tls, state } = this;
+    const { sockets } = this.sessions;
     const { address, port } = state.endpoint;
-    if (!tls && !state.name) return this.sessions.sockets.connect(address, port, HIGH_WATER_MARK, this);
-    const options = {
-      host: address,
-      port,
-      noDelay: true,
-      allowHalfOpen: true,
-      ...state.name?.connectOptions,
-    };
+    if (!tls && !state.name) return sockets.connect(address, port, HIGH_WATER_MARK, this);
+    const where = { host: address, port, noDelay: true, allowHalfOpen: true };
+    const options = { ...where, ...state.name?.connectOptions };
     if (!tls) {
-      const made = NodeSocket.connect(options, this);
-      state.name?.watch(made.socket);
-      return made;
+      const socket = connectTcp(options);
+      state.name?.watch(socket);
+      return sockets.making(socket, HIGH_WATER_MARK, this);
     }
     const socket = connectTls({ ...options, ...tls.options, ALPNProtocols: ['h2'] });
     socket.once('connect', () => (this.#shaking = true));
     state.name?.watch(socket);
     this.#alpn = () => socket.alpnProtocol;
-    return NodeSocket.connecting(socket, this);
+    return sockets.making(socket, HIGH_WATER_MARK, this);
   }
 
   onConnect(): void {
