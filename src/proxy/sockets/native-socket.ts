@@ -277,7 +277,7 @@ export class NativeSocket implements ByteSocket {
 
   write(bytes: Buffer, done: () => void): boolean {
     if (!this.#takes(bytes.length)) return true;
-    if (this.#isEncrypting) return this.#queue([bytes], bytes.length, done);
+    if (this.isSecure) return this.#encrypt([bytes], bytes.length, done);
     const request = this.#newRequest();
     return this.#sent(request, this.#handle.writeBuffer(request, bytes), bytes, bytes.length, done);
   }
@@ -286,7 +286,7 @@ export class NativeSocket implements ByteSocket {
     let length = 0;
     for (const piece of pieces) length += piece.length;
     if (!this.#takes(length)) return true;
-    if (this.#isEncrypting) return this.#queue(pieces, length, done);
+    if (this.isSecure) return this.#encrypt(pieces, length, done);
     const request = this.#newRequest();
     return this.#sent(request, this.#handle.writev(request, pieces, true), pieces, length, done);
   }
@@ -325,13 +325,26 @@ export class NativeSocket implements ByteSocket {
     }
     request.socket = this;
     request.length = length;
-    this.#waits(length);
-    this.#isEncrypting = this.isSecure;
-    // OpenSSL has taken what it was given, or has a copy of its own.
-    if (this.#isEncrypting) return true;
     request.bytes = bytes;
     request.done = done;
+    this.#waits(length);
     return false;
+  }
+
+  /**
+   * TLS takes one write at a time, and has what it takes in memory of its own. Such a write never ends well at once, but it
+   * may fail before the call returns, and its request is told then.
+   */
+  #encrypt(pieces: readonly Buffer[], length: number, done: () => void): boolean {
+    if (this.#isEncrypting) return this.#queue(pieces, length, done);
+    this.#isEncrypting = true;
+    this.#waits(length);
+    const request = this.#newRequest();
+    request.socket = this;
+    request.length = length;
+    const status = this.#handle.writev(request, pieces, true);
+    if (status < 0) this.wrote(request, status);
+    return true;
   }
 
   #waits(length: number): void {
@@ -339,7 +352,6 @@ export class NativeSocket implements ByteSocket {
     if (this.writableLength >= this.#highWaterMark) this.needsDrain = true;
   }
 
-  /** TLS takes one write at a time. */
   #queue(pieces: readonly Buffer[], length: number, done: () => void): boolean {
     this.#queued ??= { pieces: [], length: 0, done: [] };
     this.#queued.pieces.push(...pieces);
@@ -357,7 +369,9 @@ export class NativeSocket implements ByteSocket {
     done?.();
     this.#isEncrypting = false;
     if (this.#isClosed) return;
-    if (status < 0) return this.#writeFailed(status);
+    if (status < 0) this.#writeFailed(status);
+    if (this.#isDeaf) this.#dropQueued();
+    else if (status < 0) return;
     if (this.#queued) this.#sendQueued(this.#queued);
     if (this.#endsLater && !this.#isEncrypting) this.#shutdown();
     if (this.writableLength > 0 || !this.needsDrain) return;
@@ -372,9 +386,16 @@ export class NativeSocket implements ByteSocket {
   #sendQueued({ pieces, length, done }: Queued): void {
     this.#queued = null;
     this.writableLength -= length;
-    const request = this.#newRequest();
-    this.#sent(request, this.#handle.writev(request, pieces, true), pieces, length, NOT_AWAITED);
+    this.#encrypt(pieces, length, NOT_AWAITED);
     for (const each of done) each();
+  }
+
+  #dropQueued(): void {
+    const queued = this.#queued;
+    if (!queued) return;
+    this.#queued = null;
+    this.writableLength -= queued.length;
+    for (const done of queued.done) done();
   }
 
   #writeFailed(status: number): void {
@@ -431,9 +452,7 @@ export class NativeSocket implements ByteSocket {
     this.#isClosed = true;
     this.#unread = null;
     this.#leaveBuffer();
-    const queued = this.#queued;
-    this.#queued = null;
-    if (queued) for (const done of queued.done) done();
+    this.#dropQueued();
     return true;
   }
 

@@ -276,6 +276,33 @@ describe.each(KINDS)('%s sockets', (kind, make) => {
     expect(user.told.filter((what) => what === 'write failed')).toHaveLength(1);
   });
 
+  it('goes on with what it drops after a write that failed', async () => {
+    await using pair = await connected(sockets);
+    const { socket, user, peer } = pair;
+    user.readsOnAfterWriteError = true;
+    let isDone = socket.write(pattern(6, MUCH), () => (isDone = true));
+    expect(socket.needsDrain).toBe(true);
+    peer.resetAndDestroy();
+    await user.hears('write failed');
+    await user.hears('drain');
+    expect(socket.needsDrain).toBe(false);
+    await until(() => isDone, 'the end of the write');
+  });
+
+  it.each([
+    ['taken', secured],
+    ['made', securedByUs],
+  ] as const)('over TLS, %s: tells of a write that fails while nothing is read', async (_, open) => {
+    await using pair = await open(sockets);
+    const { socket, user, peer } = pair;
+    peer.destroy();
+    await until(() => {
+      socket.write(Buffer.from('more'), NOTHING);
+      return user.told.some((what) => what.startsWith('close'));
+    }, 'the end of the connection');
+    expect(user.told.at(-1)).toMatch(/^close E(PIPE|CONNRESET)$/);
+  });
+
   it('what a user throws is told to it, and the socket goes on', async () => {
     await using pair = await accepted(sockets);
     const { socket, user, peer } = pair;
