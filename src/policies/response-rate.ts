@@ -17,7 +17,7 @@ const RATE: AnnotationSpec = {
   scope: 'path',
   about:
     'How fast the body of a response is sent to a client, on average; each response is counted for itself. Not for ' +
-    'WebSockets. Only the `relay` engine does it.',
+    'WebSockets. Only the `relay` engine does it; `http-proxy` answers 501 to such a route.',
   difference: 'some 64 KiB may be sent at once.',
 };
 

@@ -1,8 +1,11 @@
 /** A listener for the event loop: whatever throws in it goes to `onFault` instead of ending the thread. */
-export function contained(step: () => void, onFault: (fault: unknown) => void): () => void {
-  return () => {
+export function contained<A extends unknown[]>(
+  step: (...args: A) => void,
+  onFault: (fault: unknown) => void,
+): (...args: A) => void {
+  return (...args) => {
     try {
-      step();
+      step(...args);
     } catch (fault) {
       onFault(fault);
     }

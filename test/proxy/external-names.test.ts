@@ -120,6 +120,23 @@ describe('names are resolved on the control thread', () => {
   });
 });
 
+it('names that clients invent make room after seconds, and names of Services do not', async () => {
+  const { world, resolver, addresses } = setUp();
+  const ask = async (host: string, namespace = 'shop') =>
+    (await resolver.resolve({ host, namespace, service: null })).addresses.length;
+  await addresses('db.test', 'shop/db');
+  for (let i = 1; i < 100; i++) expect(await ask(`invented-${i}.test`)).toBe(1);
+  expect(await ask('auth.test')).toBe(0);
+  world.now = 10_000;
+  expect(await ask('auth.test')).toBe(1);
+  world.now = 20_001;
+  for (let i = 0; i < 98; i++) expect(await ask(`other-${i}.test`)).toBe(1);
+  // That of the Service is there still: it is not asked for again before its time.
+  const asked = world.asked.length;
+  expect(await addresses('db.test', 'shop/db')).toHaveLength(1);
+  expect(world.asked.slice(asked)).toEqual([]);
+});
+
 it('a name that one namespace goes on wanting is not counted for another one any more', async () => {
   const { world, addresses } = setUp();
   const all = (namespace: string): Promise<unknown> =>

@@ -274,7 +274,7 @@ test('idle connections are bounded in sum', async () => {
 test('names that nobody asks for any more make room for others', async () => {
   const { port } = await server((_, response) => void response.end());
   let now = 0;
-  const requests = sender({ names: 2, forgetMs: 1_000 }, true, () => now);
+  const requests = sender({ names: 2, giveWayMs: 1_000 }, true, () => now);
   const ask = async (host: string) => failure(await requests.send(request(port, {}, { host })));
   expect([await ask('one.test'), await ask('two.test')]).toEqual(['status 200', 'status 200']);
   now = 600;

@@ -33,6 +33,8 @@ const FLOOR_MS = 5_000;
 const LONGEST_TTL_MS = 300_000;
 /** A name that no request wanted for so long is forgotten. */
 const UNUSED_MS = 600_000;
+/** The same where its namespace has no room for another, of one that no Service has: clients may have invented it. */
+const INVENTED_UNUSED_MS = 10_000;
 /** Names in use: of one namespace, and when there are more than `CROWDED` in all, only `FEW` of each. */
 const MOST_OF_NAMESPACE = 100;
 const FEW = 10;
@@ -112,12 +114,22 @@ export function createNameResolver({
     }
   }
 
+  function releaseInvented(namespace: string, at: number): void {
+    for (const entry of entries.values()) {
+      const wantedAt = entry.wantedAt.get(namespace);
+      if (wantedAt === undefined || entry.pending || at < wantedAt + INVENTED_UNUSED_MS) continue;
+      const isOfService = [...entry.services].some((service) => namespaceOf(service) === namespace);
+      if (!isOfService) release(entry, namespace);
+    }
+  }
+
   /** Null when there is no room for it. */
   function entryFor(host: string, namespace: string, at: number): Entry | null {
     let entry = entries.get(host);
     if (entry?.wantedAt.has(namespace)) return entry;
-    const count = counts.get(namespace) ?? 0;
     const room = entries.size < CROWDED ? MOST_OF_NAMESPACE : FEW;
+    if ((counts.get(namespace) ?? 0) >= room) releaseInvented(namespace, at);
+    const count = counts.get(namespace) ?? 0;
     if (count >= room || (!entry && entries.size >= MOST)) return null;
     counts.set(namespace, count + 1);
     if (!entry) {

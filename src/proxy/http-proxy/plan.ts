@@ -114,8 +114,9 @@ export function planRequest(context: EngineContext, request: IncomingMessage, re
   record.canary = canary ?? '';
   const session = affinitySession(route, backend, { value: (name) => valueOf(request, name) }, context.now());
   const speech = upstreamTransport(route, backend, context.secret, connectionInfo.tls);
-  // Nor can it verify upstreams, and what must be verified is not sent without.
-  if (speech.http2 || speech.tls?.options.secureContext) {
+  // Nor can it verify upstreams or pace responses, and what is restricted is not sent without.
+  const isPaced = route.policies?.configs['response-rate'] !== undefined;
+  if (isPaced || speech.http2 || speech.tls?.options.secureContext) {
     return { kind: 'refuse', reason: 'protocol-not-supported', head, policies, asked };
   }
 

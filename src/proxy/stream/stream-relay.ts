@@ -60,8 +60,14 @@ export class StreamRelay {
     this.#client = client;
     this.#upstreams = upstreams;
     client.pause();
-    client.on('error', () => this.#abort('client-reset'));
-    client.once('close', () => this.#sideClosed());
+    client.on(
+      'error',
+      this.#guarded(() => this.#abort('client-reset')),
+    );
+    client.once(
+      'close',
+      this.#guarded(() => this.#sideClosed()),
+    );
     this.#tryNext();
   }
 
@@ -78,6 +84,16 @@ export class StreamRelay {
   /** Ends both connections, with a reset where something may be under way. */
   destroy(end: StreamOutcome): void {
     this.#abort(end);
+  }
+
+  /** Whatever throws in a listener ends this connection, and no other. */
+  #guarded<A extends unknown[]>(step: (...args: A) => void): (...args: A) => void {
+    const { onFault } = this.#upstreams;
+    const abort = contained(() => this.#abort('fault'), onFault);
+    return contained(step, (fault) => {
+      onFault(fault);
+      abort();
+    });
   }
 
   #tryNext(): void {
@@ -104,23 +120,22 @@ export class StreamRelay {
     state.name?.watch(upstream);
     this.#deadline.arm(this.#upstreams.connecting);
     let failure: NodeJS.ErrnoException | undefined;
-    upstream.on('error', (error) => {
-      failure = error;
-      if (this.#state === 'relaying') this.#abort('upstream-reset');
-    });
-    const onFault = (fault: unknown): void => {
-      this.#abort('fault');
-      this.#upstreams.onFault(fault);
-    };
-    const closed = contained(() => {
+    upstream.on(
+      'error',
+      this.#guarded((error) => {
+        failure = error;
+        if (this.#state === 'relaying') this.#abort('upstream-reset');
+      }),
+    );
+    const closed = this.#guarded(() => {
       attemptEnded(state);
       if (this.#state === 'connecting') this.#attemptFailed(state, failure);
       else this.#sideClosed();
-    }, onFault);
+    });
     upstream.once('close', closed);
     upstream.once(
       tls ? 'secureConnect' : 'connect',
-      contained(() => this.#relay(upstream, state), onFault),
+      this.#guarded(() => this.#relay(upstream, state)),
     );
   }
 
@@ -142,18 +157,20 @@ export class StreamRelay {
     const { preface, account } = this.#upstreams;
     if (preface) upstream.write(preface);
     let waits = this.#upstreams.idling;
-    this.#client.on('data', ({ length }: Buffer) => {
+    const onReceived = this.#guarded(({ length }: Buffer) => {
       account.received(length);
       this.#deadline.arm(waits);
     });
-    upstream.on('data', ({ length }: Buffer) => {
+    const onSent = this.#guarded(({ length }: Buffer) => {
       account.sent(length);
       this.#deadline.arm(waits);
     });
-    const onEnd = (): void => {
+    const onEnd = this.#guarded(() => {
       waits = this.#upstreams.halfClosed;
       this.#deadline.arm(waits);
-    };
+    });
+    this.#client.on('data', onReceived);
+    upstream.on('data', onSent);
     for (const socket of [this.#client, upstream]) socket.once('end', onEnd);
     this.#client.pipe(upstream);
     upstream.pipe(this.#client);
@@ -174,15 +191,15 @@ export class StreamRelay {
 
   #abort(end: StreamOutcome): void {
     if (this.#state === 'closed') return;
-    this.#close(end);
     for (const socket of [this.#client, this.#upstream]) if (socket && !socket.destroyed) reset(socket);
+    this.#close(end);
   }
 
   #close(end: StreamOutcome): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.#deadline.clear();
-    this.#upstreams.account.end(end);
     this.#upstreams.onClose(this);
+    this.#upstreams.account.end(end);
   }
 }

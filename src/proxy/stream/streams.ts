@@ -65,6 +65,10 @@ export class Streams {
    * Relays a connection to an endpoint of the backend, or resets it when there is none. At the limit of connections the one that has been silent longest gives way.
    */
   relay(client: Socket, backend: Backend | null, source: StreamSource, terms: StreamTerms = {}): void {
+    this.guarded(client, () => this.#relay(client, backend, source, terms))();
+  }
+
+  #relay(client: Socket, backend: Backend | null, source: StreamSource, terms: StreamTerms): void {
     const account = this.#accountOf(source, backend?.key ?? '');
     if (backend === null) {
       account.end('no-endpoint');
@@ -84,6 +88,14 @@ export class Streams {
     const ignore = (): void => undefined;
     client.on('error', ignore);
     void waits.then(begin, begin);
+  }
+
+  /** A listener of a connection that is not relayed yet: whatever throws in it resets that one, and no other. */
+  guarded(client: Socket, step: () => void): () => void {
+    return contained(step, (fault) => {
+      this.#context.onFault(fault);
+      reset(client);
+    });
   }
 
   /** Waits until all have ended, and resets those that have not after `timeoutMs`. Resolves with how many these were. */

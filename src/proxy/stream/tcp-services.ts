@@ -62,7 +62,7 @@ export class TcpServices {
     const { reusePort } = this.#place;
     const host = gateway?.address || this.#place.host;
     const server = createServer({ noDelay: true, allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
-      this.#accept(key, socket);
+      this.#streams.guarded(socket, () => this.#accept(key, socket))();
     });
     this.#servers.set(key, server);
     server.once('error', (error: NodeJS.ErrnoException) => {
@@ -100,7 +100,7 @@ export class TcpServices {
       return this.#streams.relay(socket, null, { protocol: 'tcp', port: route.port, clientAddress: peer });
     const direct = { source: peer, sourcePort: socket.remotePort ?? 0, destinationPort: route.port };
     if (!route.acceptsProxyProtocol) return this.#relay(socket, route, backend, direct);
-    readProxied(socket, this.#limits.handshakeTimeoutMs, (proxied) => {
+    readProxied(this.#streams, socket, this.#limits.handshakeTimeoutMs, (proxied) => {
       this.#relay(socket, route, backend, proxied ?? direct);
     });
   }
@@ -115,12 +115,17 @@ export class TcpServices {
 }
 
 /** Reads the PROXY header at the beginning of a connection, if there is one; a bad one or none in time ends it. */
-function readProxied(socket: Socket, timeoutMs: number, goOn: (source: ProxySource | null) => void): void {
+function readProxied(
+  streams: Streams,
+  socket: Socket,
+  timeoutMs: number,
+  goOn: (source: ProxySource | null) => void,
+): void {
   let bytes: Buffer = Buffer.alloc(0);
   const destroy = (): void => void socket.destroy();
   const timer = setTimeout(destroy, timeoutMs);
   const ignore = (): void => undefined;
-  const look = (): void => {
+  const look = streams.guarded(socket, () => {
     for (let chunk = socket.read() as Buffer | null; chunk; chunk = socket.read() as Buffer | null) {
       bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk]);
     }
@@ -135,7 +140,7 @@ function readProxied(socket: Socket, timeoutMs: number, goOn: (source: ProxySour
     const rest = header.kind === 'header' ? bytes.subarray(header.length) : bytes;
     if (rest.length > 0) socket.unshift(rest);
     goOn(header.kind === 'header' ? header.addresses : null);
-  };
+  });
   socket.on('error', ignore);
   socket.once('close', () => clearTimeout(timer));
   socket.once('end', destroy);

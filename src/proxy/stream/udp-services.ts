@@ -5,6 +5,7 @@ import { plainAddress } from '../../http/address.ts';
 import { difference, emptyMap, get } from '../../model/sharded-map.ts';
 import type { BackendKey, RouteTable, StreamRoute } from '../../routing/table.ts';
 import { type EndpointState, attemptEnded, attemptStarted } from '../balance/endpoint-state.ts';
+import { contained } from '../contained.ts';
 import { Deadline, type DeadlineList, Deadlines } from '../deadlines.ts';
 import { isOutOfDescriptors } from '../descriptors.ts';
 import { StreamAccount } from './stream-counters.ts';
@@ -191,16 +192,23 @@ export class UdpServices {
     const account = new StreamAccount(record, counters.of(source), now, onStreamEnd);
     account.tried(state.key);
     const session = new Session(service, backend.key, client, state, account);
-    session.upstream.on('error', (error: NodeJS.ErrnoException) => {
+    const end = contained(() => this.#end(session, 'fault'), this.#context.onFault);
+    const onFault = (fault: unknown): void => {
+      this.#context.onFault(fault);
+      end();
+    };
+    const onError = contained((error: NodeJS.ErrnoException) => {
       const isOut = isOutOfDescriptors(error.code);
       if (isOut) onOutOfDescriptors();
       this.#end(session, isOut ? 'out-of-descriptors' : 'upstream-reset');
-    });
-    session.upstream.on('message', (answer) => {
+    }, onFault);
+    const onAnswer = contained((answer: Buffer) => {
       session.deadline.arm(this.#idling);
       account.datagramSent(answer.length);
       listener.send(answer, from.port, from.address);
-    });
+    }, onFault);
+    session.upstream.on('error', onError);
+    session.upstream.on('message', onAnswer);
     attemptStarted(state);
     this.#sessions.set(client, session);
     return session;
@@ -213,8 +221,8 @@ export class UdpServices {
   #end(session: Session, end: StreamOutcome): void {
     if (!this.#sessions.delete(session.client)) return;
     session.deadline.clear();
-    session.account.end(end);
     attemptEnded(session.state);
     session.upstream.close();
+    session.account.end(end);
   }
 }

@@ -3,22 +3,26 @@ import type { ExternalNames } from '../balance/external-names.ts';
 /** When each name of a namespace was last asked for, the one that was asked for least recently first. */
 type AskedAt = Map<string, number>;
 
+/** See `SubrequestLimits`. */
+export interface NameLimits {
+  readonly names: number;
+  readonly giveWayMs: number;
+  readonly forgetMs: number;
+}
+
 /**
  * The names of servers that policies ask, kept for each namespace by itself for as long as they are asked for. Clients may
  * choose them (`auth-url: http://$host/`), so their number is bounded.
  */
 export class AskedNames {
   readonly #names: ExternalNames;
-  readonly #most: number;
-  readonly #forgetMs: number;
+  readonly #limits: NameLimits;
   readonly #namespaces = new Map<string, AskedAt>();
   #sweptAt = 0;
 
-  /** `most` names of a namespace; those that were not asked for in `forgetMs` give way. */
-  constructor(names: ExternalNames, most: number, forgetMs: number) {
+  constructor(names: ExternalNames, limits: NameLimits) {
     this.#names = names;
-    this.#most = most;
-    this.#forgetMs = forgetMs;
+    this.#limits = limits;
   }
 
   /** Keeps a name that is about to be asked for; false when there is no room for it. */
@@ -26,8 +30,10 @@ export class AskedNames {
     this.#sweep(now);
     const askedAt: AskedAt = this.#namespaces.get(namespace) ?? new Map();
     if (!askedAt.has(host)) {
-      if (askedAt.size >= this.#most) this.#forgetUnused(namespace, askedAt, now);
-      if (askedAt.size >= this.#most) return false;
+      const { names, giveWayMs } = this.#limits;
+      // Whoever invents names must not keep those out for long that are asked for again and again.
+      if (askedAt.size >= names) this.#forgetUnused(namespace, askedAt, now - giveWayMs);
+      if (askedAt.size >= names) return false;
       this.#names.keep(host, namespace);
       this.#namespaces.set(namespace, askedAt);
     }
@@ -43,14 +49,17 @@ export class AskedNames {
   }
 
   #sweep(now: number): void {
-    if (now < this.#sweptAt + this.#forgetMs / 10) return;
+    const { forgetMs } = this.#limits;
+    if (now < this.#sweptAt + forgetMs / 10) return;
     this.#sweptAt = now;
-    for (const [namespace, askedAt] of this.#namespaces) this.#forgetUnused(namespace, askedAt, now);
+    for (const [namespace, askedAt] of this.#namespaces)
+      this.#forgetUnused(namespace, askedAt, now - forgetMs);
   }
 
-  #forgetUnused(namespace: string, askedAt: AskedAt, now: number): void {
+  /** Those that were last asked for at `until`, or before. */
+  #forgetUnused(namespace: string, askedAt: AskedAt, until: number): void {
     for (const [host, at] of askedAt) {
-      if (now < at + this.#forgetMs) return;
+      if (at > until) return;
       askedAt.delete(host);
       this.#names.release(host, namespace);
     }

@@ -50,8 +50,12 @@ export interface SubrequestLimits {
   /** The same of those that nobody waits for. */
   readonly background: { readonly perServer: number; readonly perNamespace: number; readonly total: number };
   readonly idleConnections: { readonly perServer: number; readonly total: number };
-  /** Names of servers of one namespace; one that was not asked for in `forgetMs` gives way to another. */
+  /**
+   * Names of servers of one namespace. One that was not asked for in `giveWayMs` gives way to another when there are so
+   * many, and is forgotten after `forgetMs`.
+   */
   readonly names: number;
+  readonly giveWayMs: number;
   readonly forgetMs: number;
   /** Kept of heads that came in part. */
   readonly heldBytes: number;
@@ -63,6 +67,7 @@ const DEFAULT_LIMITS: SubrequestLimits = {
   background: { perServer: 32, perNamespace: 64, total: 256 },
   idleConnections: { perServer: 64, total: 1_024 },
   names: 100,
+  giveWayMs: 10_000,
   forgetMs: 600_000,
   heldBytes: 16 * 1024 * 1024,
 };
@@ -94,7 +99,7 @@ export class Subrequests {
     const limits = { ...DEFAULT_LIMITS, ...settings.limits };
     const { upstreams, leniency, now, onFault, sockets = new NodeSockets() } = settings;
     this.#settings = settings;
-    this.#names = new AskedNames(settings.names, limits.names, limits.forgetMs);
+    this.#names = new AskedNames(settings.names, limits);
     const { background } = limits;
     const evict = (exchange: SubrequestExchange): void => exchange.fail('too-many');
     this.#perServer = background.perServer;

@@ -165,8 +165,9 @@ function auditIngress(
 
 /** What a policy says of this very value tells more than what is true of the annotation. */
 function judgedByProblem(judgement: Judgement, { severity, message }: Problem): Judgement {
-  const verdict = severity === 'error' ? 'refused' : 'reported difference';
-  return { ...judgement, verdict, reason: message };
+  if (severity !== 'error') return { ...judgement, verdict: 'reported difference', reason: message };
+  // The message says what to do; the same under another name would close as well.
+  return { ...judgement, verdict: 'refused', reason: message, instead: [] };
 }
 
 const SEVERITIES: readonly Severity[] = ['info', 'warning', 'error'];

@@ -284,9 +284,15 @@ contract('external authentication', (behaves) => {
       ...{ 'auth-url': auth.url, 'auth-response-headers': 'X-Auth-Request-User' },
       ...{ satisfy: 'any', 'whitelist-source-range': '127.0.0.0/8' },
     });
+    // Of `no-auth-locations`: a client is let in without being asked about, and still does not speak for the server.
+    const { 'external-auth': asked } = nginx({
+      ...{ 'auth-url': auth.url, 'auth-response-headers': 'X-Auth-Request-User, Authorization' },
+    });
+    const open = asked && { 'external-auth': { ...asked, exempt: ['/'] } };
     const sites = [
       { host: 'app.test', ports: [upstream.port], policies },
       { host: 'any.test', ports: [upstream.port], policies: any },
+      { host: 'open.test', ports: [upstream.port], ...(open && { policies: open }) },
     ];
     await using proxy = await startProxy(create, sites);
     using client = await rawClient(proxy.port);
@@ -298,6 +304,20 @@ contract('external authentication', (behaves) => {
     expect((await client.message()).status).toBe(200);
     expect(upstream.requests.map((seen) => seen.values('x-auth-request-user'))).toEqual([[], ['ada']]);
     expect(upstream.requests[1]?.trailers).toEqual([['X-Sum', '1']]);
+    const before = auth.requests.length;
+    const claims = ['X-Auth-Request-User: eve', 'Authorization: Bearer own', 'X-Other: kept'];
+    client.send(get('/', ...claims).replace('app.test', 'open.test'));
+    expect((await client.message()).status).toBe(200);
+    const trailers = chunked(['x'], ['X-Auth-Request-User: eve', 'X-Sum: 2']);
+    client.send(
+      request('POST', '/', trailers, 'Transfer-Encoding: chunked').replace('app.test', 'open.test'),
+    );
+    expect((await client.message()).status).toBe(200);
+    expect(auth.requests).toHaveLength(before);
+    expect(upstream.requests[2]?.values('x-auth-request-user')).toEqual([]);
+    expect(upstream.requests[2]?.values('authorization')).toEqual(['Bearer own']);
+    expect(upstream.requests[2]?.values('x-other')).toEqual(['kept']);
+    expect(upstream.requests[3]?.trailers).toEqual([['X-Sum', '2']]);
   });
 
   behaves('is asked about upgrades', async (create) => {

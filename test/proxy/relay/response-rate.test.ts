@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { waitMs } from '../../../src/policies/response-rate.ts';
+import { httpProxyEngine } from '../../../src/proxy/http-proxy/reference-engine.ts';
 import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import { http2Client } from '../../support/http2-client.ts';
 import { startProxy } from '../../support/proxy.ts';
@@ -21,6 +22,16 @@ it('a response takes at least the time of its rate, over both versions of HTTP',
     // What is read at once does not wait for what comes after it.
     expect((await proxy.exchange(index)).durationMs).toBeGreaterThan(200);
   }
+});
+
+it('the reference engine, which cannot, says so', async () => {
+  await using upstream = await recordingUpstream();
+  const policies = { 'response-rate': { bytesPerSecond: 1_000, afterBytes: 0 } };
+  await using proxy = await startProxy(httpProxyEngine, [{ ports: [upstream.port], policies }]);
+  using client = await rawClient(proxy.port);
+  client.send(get('/'));
+  expect((await client.message()).status).toBe(501);
+  expect(upstream.requests).toHaveLength(0);
 });
 
 it('a client that leaves while its response is held back is gone, and so is its request', async () => {

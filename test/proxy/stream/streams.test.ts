@@ -58,6 +58,7 @@ async function relayTo(
   ports: readonly number[],
   limits: Partial<Limits> = {},
   preface?: Buffer,
+  onStreamEnd: (record: StreamRecord) => void = () => undefined,
 ): Promise<Relayed> {
   const key = 'default/db:5432';
   const endpoints = ports.map((port) => ({ address: '127.0.0.1', port }));
@@ -74,7 +75,10 @@ async function relayTo(
     onFault: (fault) => void faults.push(fault),
     onOutOfDescriptors: () => undefined,
     counters,
-    onStreamEnd: (record) => void records.push(record),
+    onStreamEnd(record) {
+      records.push(record);
+      onStreamEnd(record);
+    },
   });
   const source = { protocol: 'tcp', port: 5432, clientAddress: '192.0.2.1' } as const;
   const port = await listen((socket) => streams.relay(socket, backend, source, { preface: preface ?? null }));
@@ -216,6 +220,58 @@ describe('a stream', () => {
     const client = await relayed.connect();
     client.end('hello');
     expect(await rest(client)).toBe('PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nhello');
+  });
+
+  it.each(['receivedBytes', 'sentBytes'] as const)(
+    'ends alone by a fault where %s is counted, and the next one is relayed',
+    async (name) => {
+      const relayed = await relayTo([await listen(echo)]);
+      const row = relayed.counters.of({ protocol: 'tcp', port: 5432 });
+      const fault = new Error('fault');
+      Object.defineProperty(row, name, {
+        configurable: true,
+        get: () => 0,
+        set() {
+          throw fault;
+        },
+      });
+      const client = await relayed.connect();
+      client.write('question');
+      expect(await rest(client)).toBe('reset');
+      expect(new Set(relayed.faults)).toEqual(new Set([fault]));
+      expect(relayed.streams.size).toBe(0);
+      Object.defineProperty(row, name, { value: 0, writable: true });
+      const next = await relayed.connect();
+      next.end('question');
+      expect(await rest(next)).toBe('question');
+      await until(() => relayed.streams.size === 0);
+    },
+  );
+
+  it('is over however it ends, also where a fault comes of telling so', async () => {
+    const fault = new Error('fault');
+    const tell = (): void => {
+      throw fault;
+    };
+    const pods: Socket[] = [];
+    const port = await listen((pod) => void pods.push(pod.resume()));
+    const relayed = await relayTo([port], {}, undefined, tell);
+    const ways: ((client: Socket, pod: Socket) => void)[] = [
+      (client, pod) => void (client.end(), pod.end()),
+      (client) => client.resetAndDestroy(),
+      (_, pod) => pod.resetAndDestroy(),
+    ];
+    for (const [index, end] of ways.entries()) {
+      const client = await relayed.connect();
+      client.write('x');
+      await until(() => pods.length === index + 1);
+      const closed = client.destroyed ? undefined : rest(client);
+      end(client, pods[index] ?? client);
+      await closed;
+      await until(() => relayed.streams.size === 0 && relayed.faults.length === index + 1);
+    }
+    expect(new Set(relayed.faults)).toEqual(new Set([fault]));
+    expect(relayed.records.map((record) => record.end)).toEqual(['closed', 'client-reset', 'upstream-reset']);
   });
 
   it('is waited for by a drain, which cuts what does not end', async () => {
