@@ -111,6 +111,7 @@ export const canary = definePolicy({
     'decides before a cookie, and a cookie before the weight.',
   annotations: [CANARY, ...RULES],
   whenInvalid: 'default',
+  ofIngressesOnly: true,
   ofCanaries: true,
 
   parse(read): CanaryConfig | null {

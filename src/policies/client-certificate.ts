@@ -96,6 +96,7 @@ export const clientCertificate = definePolicy({
   page: { title: 'Certificates of clients', file: 'client-certificates.md' },
   annotations: [CA_SECRET, VERIFY, PASS, DEPTH, ERROR_PAGE],
   whenInvalid: 'close',
+  ofIngressesOnly: true,
   reservedPrefixes: ['portico.dev/client-'],
 
   parse(read): ClientAuth | null {

@@ -39,6 +39,7 @@ export const hostAliases = definePolicy({
   page: { title: 'Hosts and paths', file: 'reference/hosts-and-paths.md' },
   annotations: [ALIASES],
   whenInvalid: 'default',
+  ofIngressesOnly: true,
   ofCanaries: true,
 
   parse(read): HostAliasesConfig | null {

@@ -43,6 +43,7 @@ export const pathRegex = definePolicy({
   page: { title: 'Hosts and paths', file: 'reference/hosts-and-paths.md' },
   annotations: [PATH_REGEX, USE_REGEX],
   whenInvalid: 'default',
+  ofIngressesOnly: true,
   ofCanaries: true,
 
   parse(read): PathRegexConfig | null {

@@ -37,6 +37,8 @@ export interface PolicyModule<C extends object = object, N extends string = stri
   readonly whenInvalid: 'default' | 'close';
   /** Whether it counts on an Ingress that is a canary, too; no when absent: the main Ingress decides for both. */
   readonly ofCanaries?: true;
+  /** Whether it says something of an Ingress that routes of Gateway API say otherwise: it has no effect on them; no when absent. */
+  readonly ofIngressesOnly?: true;
   /** Whether it is one of those of which one is enough under `satisfy: any`; no when absent. */
   readonly isAlternative?: true;
   /** Unknown annotations that begin like one of these close the Ingress: a typing error must not open what was to be closed. */

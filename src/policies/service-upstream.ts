@@ -25,6 +25,7 @@ export const serviceUpstream = definePolicy({
   summary: 'Leaves the choice of a Pod to the Service.',
   annotations: [SERVICE_UPSTREAM],
   whenInvalid: 'default',
+  ofIngressesOnly: true,
   ofCanaries: true,
 
   parse: (read): ServiceUpstreamConfig | null =>

@@ -58,6 +58,7 @@ export const sslRedirect = definePolicy({
   summary: 'Whether clients that come by http are sent to https.',
   annotations: [SSL_REDIRECT, FORCE, PRESERVE_SLASH, USE_PORT],
   whenInvalid: 'default',
+  ofIngressesOnly: true,
 
   parse(read): SslRedirectConfig | null {
     // Read for their problems alone.

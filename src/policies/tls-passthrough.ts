@@ -27,6 +27,7 @@ export const tlsPassthrough = definePolicy({
   summary: 'Whether TLS for a host ends at its Pods instead of Portico.',
   annotations: [PASSTHROUGH],
   whenInvalid: 'default',
+  ofIngressesOnly: true,
 
   parse: (read): TlsPassthroughConfig | null => (read.bool(PASSTHROUGH) ? { enabled: true } : null),
 

@@ -42,6 +42,7 @@ export const wwwRedirect = definePolicy({
   summary: 'Redirects from a host with `www.` to the one without, or the other way round.',
   annotations: [WWW, STATUS],
   whenInvalid: 'default',
+  ofIngressesOnly: true,
 
   parse(read): WwwRedirectConfig | null {
     if (read.bool(WWW) !== true) return null;

@@ -1,4 +1,5 @@
 import type { PolicySet } from '../policies/policy-set.ts';
+import type { PolicyModule } from '../policies/policy.ts';
 import { POLICIES } from '../policies/registry.ts';
 import { type Problem, problem } from '../model/problem.ts';
 import type { Claims } from './ingress/claims.ts';
@@ -8,8 +9,13 @@ import { CATCH_ALL, HOSTLESS, type Scope, describeScope } from './scope.ts';
 import type { BackendKey, Route } from './table.ts';
 
 const RESTRICTING: ReadonlySet<string> = new Set(
-  POLICIES.filter(({ phase }) => phase === 'access' || phase === 'limit').map(({ name }) => name),
+  POLICIES.filter(isRestrictingPolicy).map(({ name }) => name),
 );
+
+/** Whether it decides which requests are served. */
+export function isRestrictingPolicy({ phase }: Pick<PolicyModule, 'phase'>): boolean {
+  return phase === 'access' || phase === 'limit';
+}
 
 /** Whether TLS for a host ends at its Pods. */
 export interface HostPassthrough {

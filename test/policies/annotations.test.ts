@@ -6,6 +6,7 @@ import type { Secret } from '../../src/model/objects.ts';
 import { EMPTY_SNAPSHOT, applyChanges } from '../../src/model/snapshot.ts';
 import { namesOf } from '../../src/policies/annotation-spec.ts';
 import { balanceOf } from '../../src/policies/balance.ts';
+import type { PolicyModule } from '../../src/policies/policy.ts';
 import { samePolicies } from '../../src/policies/policy-set.ts';
 import { POLICIES } from '../../src/policies/registry.ts';
 import { ANNOTATIONS, type Annotations, readAnnotations } from '../../src/routing/ingress/annotations.ts';
@@ -95,4 +96,16 @@ test('what is read for a policy is recorded, whether it is there or not', () => 
     objects,
   );
   expect(objects.dependencies()).toEqual(['Secret shop/clients', 'Secret shop/none']);
+});
+
+test('a route of Gateway API can have each policy that is not of Ingresses alone', () => {
+  const golden = readFileSync(join(import.meta.dirname, '../cases/gateway-annotations.out.yaml'), 'utf8');
+  const missing = (POLICIES as readonly PolicyModule[]).filter(
+    ({ name, annotations, ofIngressesOnly }) =>
+      annotations.some((spec) => spec.name !== null) &&
+      !ofIngressesOnly &&
+      !golden.includes(` ${name}: `) &&
+      !golden.includes(`[${name}: `),
+  );
+  expect(missing.map(({ name }) => name)).toEqual([]);
 });

@@ -22,7 +22,7 @@ export function readAskedBackend(
     unresolved.push(ref.fault);
     return null;
   }
-  const transport = backendPolicies(ref, owner, objects);
+  const transport = backendPolicies(ref, owner, objects, undefined);
   if (transport === 'unusable') {
     const message = `The BackendTLSPolicy of Service ${ref.service} cannot be kept to: correct it.`;
     unresolved.push({ reason: 'BackendNotFound', message });

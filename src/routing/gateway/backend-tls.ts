@@ -5,13 +5,14 @@ import type { BackendRef, RefOwner } from './backend-refs.ts';
 import { policiesForService, policyFor, readBackendTlsPolicy } from './backend-tls-policies.ts';
 
 /**
- * How a Service port is spoken to: HTTP/2 for the calls of a GRPCRoute, TLS where a BackendTLSPolicy says so. `unusable`
- * where that cannot be kept to.
+ * How a Service port is spoken to: HTTP/2 for the calls of a GRPCRoute, TLS where a BackendTLSPolicy says so, or else what
+ * the annotations of the route say (`annotated`). `unusable` where that cannot be kept to.
  */
 export function backendPolicies(
   { appProtocol, service, portName }: Extract<BackendRef, { kind: 'backend' }>,
   { kind }: Pick<RefOwner, 'kind'>,
   objects: ObjectReader,
+  annotated: PolicyConfigs['backend-transport'],
 ): PolicyConfigs | 'unusable' {
   const isHttp2 = kind === 'GRPCRoute' || appProtocol === 'kubernetes.io/h2c' || appProtocol === 'grpc';
   const namespace = namespaceOf(service);
@@ -43,8 +44,12 @@ export function backendPolicies(
       },
     };
   }
-  if (kind !== 'GRPCRoute' || /^(https|kubernetes\.io\/wss)$/i.test(appProtocol)) return {};
-  return { 'backend-transport': { protocol: 'grpc', serverName: null, caCertificates: null } };
+  if (kind !== 'GRPCRoute') return {};
+  const { protocol = null, serverName = null, caCertificates = null } = annotated ?? {};
+  const isTls = protocol === null ? SPEAKS_TLS.test(appProtocol) : protocol.endsWith('s');
+  return { 'backend-transport': { protocol: isTls ? 'grpcs' : 'grpc', serverName, caCertificates } };
 }
+
+const SPEAKS_TLS = /^(?:https|kubernetes\.io\/wss)$/i;
 
 const MOST_INTERMEDIATES = 10;

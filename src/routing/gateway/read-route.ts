@@ -4,7 +4,6 @@ import type { ObjectKey } from '../../model/objects.ts';
 import { type ObjectReference, type Problem, referenceTo } from '../../model/problem.ts';
 import { type UntypedObject, asArray, asObject, asString } from '../../model/untyped.ts';
 import { policySecrets } from '../../policies/policy-secrets.ts';
-import { readAnnotations } from '../ingress/annotations.ts';
 import { isRestricting } from '../host-passthrough.ts';
 import { compareText } from '../precedence.ts';
 import type { CompileSettings } from '../settings.ts';
@@ -20,6 +19,7 @@ import { ageOf, generationOf } from './gateways.ts';
 import type { Fault, RouteKey } from './kinds.ts';
 import { worst } from './listeners.ts';
 import { type ParentRef, readParentRefs } from './parent-refs.ts';
+import { readRouteAnnotations } from './route-annotations.ts';
 import { type RuleClaim, readRules } from './route-rules.ts';
 
 /** A route, read by itself: whatever its listeners are. */
@@ -51,7 +51,6 @@ export interface RouteRead {
 }
 
 const MAX_HOSTNAMES = 1_024;
-const PORTICO = 'portico.dev/';
 
 export function readRoute(
   kind: RouteKind,
@@ -63,7 +62,7 @@ export function readRoute(
   const object = referenceTo(kind, name, route);
   const namespace = object.namespace ?? '';
   const spec = asObject(asObject(route)['spec']);
-  const annotated = readAnnotations(ownAnnotations(route), object, objects, defaults);
+  const annotated = readRouteAnnotations(kind, route, object, objects, defaults);
   const problems: Problem[] = [...annotated.problems];
   const protocol = kind === 'UDPRoute' ? 'UDP' : 'TCP';
   const owner = { kind, key: name, object, namespace, protocol, policies: annotated.policies } as const;
@@ -150,10 +149,12 @@ function backendsOf({ backend, backends = [], policies }: Route): readonly Backe
   return [...served, ...asked].filter((key) => key !== INVALID_REFERENCE);
 }
 
-/** Those that policies ask, or send copies to. */
+/** Those that policies ask, send copies to, or have answer for others. */
 function askedBy(policies: Route['policies']): readonly BackendKey[] {
-  const { 'request-mirror': copies, 'external-auth-filter': auth } = policies?.configs ?? {};
-  return [...(copies?.mirrors ?? []), ...(auth?.to ? [auth.to] : [])].map(({ backend }) => backend);
+  const configs = policies?.configs ?? {};
+  const { 'request-mirror': copies, 'external-auth-filter': auth, 'error-backend': error } = configs;
+  const asked = [...(copies?.mirrors ?? []), ...(auth?.to ? [auth.to] : [])].map(({ backend }) => backend);
+  return error?.backend ? [...asked, error.backend] : asked;
 }
 
 function secretsOf({ policies, backends = [] }: Route): readonly ObjectKey[] {
@@ -161,13 +162,6 @@ function secretsOf({ policies, backends = [] }: Route): readonly ObjectKey[] {
     ...policySecrets(policies),
     ...backends.flatMap(({ route }) => (route ? policySecrets(route.policies) : [])),
   ];
-}
-
-/** Those of Portico: what ingress-nginx reads is meant for Ingresses. */
-function ownAnnotations(route: unknown): unknown {
-  const written = Object.entries(asObject(asObject(asObject(route)['metadata'])['annotations']));
-  const annotations = Object.fromEntries(written.filter(([name]) => name.startsWith(PORTICO)));
-  return { metadata: { annotations } };
 }
 
 function readHostnames(

@@ -136,7 +136,8 @@ function readServing(
       const { reason, message } = own.fault;
       problems.push(problem('error', reason, owner.object, `${at}.filters`, message));
     }
-    const transport = ref.kind === 'backend' ? backendPolicies(ref, owner, objects) : {};
+    const transport =
+      ref.kind === 'backend' ? backendPolicies(ref, owner, objects, ofRoute['backend-transport']) : {};
     const isUsable = own.fault === null && transport !== 'unusable';
     const added = { ...(transport === 'unusable' ? {} : transport), ...own.configs };
     backends.push({

@@ -140,6 +140,11 @@ function addReaders(to: Set<PolicyModule>, readers: Readers, written: object): v
   for (const key of Object.keys(written)) for (const policy of readers.get(key) ?? []) to.add(policy);
 }
 
+/** The policies that read an annotation, by its full name. */
+export function policiesReading(name: string): readonly PolicyModule[] {
+  return [...(BY_ANNOTATION.get(name) ?? [])];
+}
+
 function closedByRefusedOptions(object: ObjectReference, options: readonly string[]): Problem {
   const message = `Portico cannot enforce ${options.join(', ')} of the ConfigMap of ingress-nginx, so ${CLOSED}.`;
   return problem('error', 'GlobalOptionRefused', object, 'metadata.annotations', message);
