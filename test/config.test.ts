@@ -82,6 +82,10 @@ const VALUES: Readonly<Record<string, readonly [written: string, read: object]>>
   'gateway-api': ['false', { gatewayController: null }],
   'gateway-controller-name': ['example.com/gateways', { gatewayController: 'example.com/gateways' }],
   'gateway-addresses': ['192.0.2.8/31', { gatewayAddresses: ['192.0.2.8', '192.0.2.9'] }],
+  'gateway-service-ports': [
+    '21000-21999',
+    { gatewayPortRange: { first: 21_000, last: 21_999 }, gatewayServicePorts: null },
+  ],
   'host-ownership': ['namespace', { hostOwnership: 'namespace' }],
   'default-backend': ['ops/web:http', { defaultBackend: { namespace: 'ops', service: 'web', port: 'http' } }],
   'node-name': ['node-7', { nodeName: 'node-7', zone: null }],
@@ -234,6 +238,8 @@ it.each([
   ['leader-elect-lease-duration', '2s', "'2s' is not from 3s to 1h"],
   ['leader-elect-lease-duration', '61m', "'61m' is not from 3s to 1h"],
   ['leader-elect-lease-duration', 'soon', "'soon' is not a duration"],
+  ['gateway-service-ports', '22047-20000', 'is not a range of ports'],
+  ['gateway-service-ports', '0-99999', 'is not a range of ports'],
   ['publish-status', 'maybe', "'maybe' is neither true nor false"],
   ['ingress-class', ' ', 'is empty; give a value or leave the flag out'],
 ])('--%s %s is a mistake', (name, value, said) => {
@@ -251,6 +257,7 @@ it.each([
   ['trusted-proxies', ['10.0.0.0/8/8']],
   ['trusted-proxies', ['10.0.0.0/']],
   ['publish-address', ['0.0.0.0']],
+  ['gateway-addresses', ['service']],
   ['publish-address', ['no_host!']],
   ['publish-address', ['10.0.0.300']],
   ['watch-namespace', ['a/b']],

@@ -1,10 +1,15 @@
+import type { PortRange } from '../routing/gateway/service-ports.ts';
 import { parseCidr } from '../http/trusted-proxies.ts';
 import type { Parse } from './flag-values.ts';
 
 const MOST_ADDRESSES = 1_024;
 
-/** One IP address, or the IPv4 addresses of a range: `10.0.0.8/29` stands for eight. */
+/** In place of addresses: each Gateway has a Service. */
+export const SERVICE = 'service';
+
+/** One IP address, or the IPv4 addresses of a range: `10.0.0.8/29` stands for eight; or `service`. */
 export const addressPool: Parse<readonly string[]> = (given) => {
+  if (given === SERVICE) return { value: [SERVICE] };
   const cidr = parseCidr(given);
   if (cidr.kind === 'bad') return { error: cidr.message };
   const { address, prefix, family } = cidr;
@@ -23,4 +28,12 @@ export const addressPool: Parse<readonly string[]> = (given) => {
       return [24, 16, 8, 0].map((bits) => Math.floor(each / 2 ** bits) % 256).join('.');
     }),
   };
+};
+
+/** `20000-22047` */
+export const portRange: Parse<PortRange> = (given) => {
+  const [, first, last] = /^(\d{1,5})-(\d{1,5})$/.exec(given)?.map(Number) ?? [];
+  if (first === undefined || last === undefined || first < 1 || last > 65_535 || first > last)
+    return { error: `"${given}" is not a range of ports: write the first and the last, as in 20000-22047` };
+  return { value: { first, last } };
 };

@@ -29,6 +29,7 @@ export function compileSettings(config: CompileConfig): Omit<CompileSettings, 'n
     tcpServicesConfigMap: config.tcpServicesConfigMap,
     udpServicesConfigMap: config.udpServicesConfigMap,
     gatewayAddresses: config.gatewayAddresses,
+    gatewayServicePorts: config.gatewayServicePorts,
     ingressPorts: { http: config.httpPort, https: config.httpsPort > 0 ? config.httpsPort : null },
     ownPorts: [config.httpPort, config.httpsPort].filter((port) => port > 0),
     defaults: config.dropIn === null ? NO_DEFAULTS : INGRESS_NGINX_DEFAULTS,

@@ -1,5 +1,6 @@
-import { addressPool } from './address-pool.ts';
 import type { AccessLogSettings } from '../proxy/access-log/access-log-lines.ts';
+import { SERVICE, addressPool, portRange } from './address-pool.ts';
+import type { PortRange } from '../routing/gateway/service-ports.ts';
 import type { Limits } from '../proxy/limits.ts';
 import type { LimitStoreAddress } from '../proxy/limit-store/limit-store.ts';
 import { SOCKET_CHOICES, type SocketChoice } from '../proxy/sockets/sockets.ts';
@@ -70,6 +71,10 @@ export interface CompileConfig {
   readonly gatewayController: string | null;
   /** Addresses of this node of which each Gateway has one for itself; they share all of them when there are none. */
   readonly gatewayAddresses: readonly string[];
+  /** The ports that Services of Gateways lead to, where they have some. */
+  readonly gatewayPortRange: PortRange;
+  /** The same; null where Gateways have no Services. */
+  readonly gatewayServicePorts: PortRange | null;
   readonly hostOwnership: HostOwnership;
   /** Whether backends may be on this machine's loopback and link-local addresses. */
   readonly allowLoopback: boolean;
@@ -307,6 +312,17 @@ function readPublishConfig(read: FlagReader): PublishConfig {
   };
 }
 
+function readGatewayAddresses(
+  read: FlagReader,
+): Pick<CompileConfig, 'gatewayAddresses' | 'gatewayPortRange' | 'gatewayServicePorts'> {
+  const addresses = [...new Set(read.many('gateway-addresses', addressPool).flat())];
+  const gatewayPortRange = read.one('gateway-service-ports', portRange);
+  if (!addresses.includes(SERVICE))
+    return { gatewayAddresses: addresses, gatewayPortRange, gatewayServicePorts: null };
+  if (addresses.length > 1) read.errors.push('--gateway-addresses: give addresses, or service, and not both');
+  return { gatewayAddresses: [], gatewayPortRange, gatewayServicePorts: gatewayPortRange };
+}
+
 function readCompileConfig(read: FlagReader, dropIn: DropIn | null): CompileConfig {
   // What the command line says wins: manifests of the environment yield to a cluster named there.
   const clusterNamed = read.given('kubeconfig') || read.given('context');
@@ -336,7 +352,7 @@ function readCompileConfig(read: FlagReader, dropIn: DropIn | null): CompileConf
     controllerName: read.one('controller-name', nonEmptyText),
     watchIngressWithoutClass: read.flag('watch-ingress-without-class'),
     gatewayController: read.flag('gateway-api') ? gatewayController : null,
-    gatewayAddresses: [...new Set(read.many('gateway-addresses', addressPool).flat())],
+    ...readGatewayAddresses(read),
     hostOwnership: read.one('host-ownership', oneOf(HOST_OWNERSHIPS)),
     // Who can write a manifest file is on this machine already; who writes to a cluster is not.
     allowLoopback: manifests.length > 0 || read.flag('allow-loopback'),

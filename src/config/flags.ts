@@ -136,10 +136,17 @@ export const CLASS_FLAGS: readonly Flag[] = [
   },
   {
     name: 'gateway-addresses',
-    value: '<ip|cidr...>',
+    value: '<ip|cidr|service...>',
     many: true,
     description:
-      'give each Gateway one of these addresses of the node for itself, so that several may use the same port; without it they share all addresses',
+      'give each Gateway one of these addresses of the node for itself, or a Service of type LoadBalancer (service), so that several may use the same port; without it they share all addresses',
+    group: 'What is served',
+  },
+  {
+    name: 'gateway-service-ports',
+    value: '<first-last>',
+    default: '20000-22047',
+    description: 'ports of the nodes that Services of Gateways lead to, one for each of theirs',
     group: 'What is served',
   },
   {

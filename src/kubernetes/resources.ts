@@ -207,7 +207,8 @@ export function arrive<K extends Kind>(kind: K, value: unknown): Kinds[K] | unde
   const metadata = value['metadata'];
   if (!['string', 'undefined'].includes(typeof metadata['namespace'])) return undefined;
   delete metadata['managedFields'];
-  delete metadata['ownerReferences'];
+  // Of Services only: Gateways own some.
+  if (kind !== 'Service') delete metadata['ownerReferences'];
   if (isObject(metadata['annotations'])) delete metadata['annotations'][LAST_APPLIED];
   // A Secret of another type is here because an annotation names it.
   if (kind === 'Secret' && value['type'] === 'kubernetes.io/tls' && isObject(value['data']))

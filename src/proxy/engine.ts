@@ -107,6 +107,8 @@ export interface ListenAddress {
   readonly scheme?: 'http' | 'https';
   /** Present where only Gateways are served: the key of the port in the table. */
   readonly gatewayPort?: PortKey;
+  /** The port that clients connect to, where a Service leads them to this one. */
+  readonly clientPort?: number;
 }
 
 export interface EngineGauges {

@@ -12,7 +12,7 @@ import {
   tlsPolicyStatus,
 } from '../routing/gateway/conditions.ts';
 import type { ServingFacts } from '../routing/gateway/serving-facts.ts';
-import { SUPPORTED_FEATURES } from '../routing/gateway/features.ts';
+import { supportedFeatures } from '../routing/gateway/features.ts';
 import { GROUP, isRouteKind } from '../routing/gateway/kinds.ts';
 import { type StatusContext, type WantedEntry, mergeConditions, mergeEntries } from './gateway-status.ts';
 
@@ -59,7 +59,8 @@ export function wantedStatus(
       const read = gateways.classes.get(name);
       if (!read) return null;
       const conditions = mergeConditions(status['conditions'], classConditions(read), context);
-      return { conditions, supportedFeatures: SUPPORTED_FEATURES.map((feature) => ({ name: feature })) };
+      const features = supportedFeatures(Boolean(settings.gatewayServicePorts));
+      return { conditions, supportedFeatures: features.map((name) => ({ name })) };
     }
     case 'Gateway': {
       const read = get(gateways.gateways, name);

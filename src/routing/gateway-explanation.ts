@@ -29,7 +29,7 @@ export function arrivalOf(
   const port = Number(/:(\d+)$/.exec(hostField)?.[1] ?? (scheme === 'https' ? 443 : 80));
   const isOwn = port === (scheme === 'https' ? ingressPorts?.https : ingressPorts?.http);
   const open = [...entries(table.ports)]
-    .filter(([, each]) => each.port === port && each.isTls === (scheme === 'https'))
+    .filter(([, each]) => (each.clientPort ?? each.port) === port && each.isTls === (scheme === 'https'))
     .sort(([a], [b]) => (a < b ? -1 : 1));
   const shared = open.find(([key]) => key === portKey('', port));
   const [key] = shared ?? open.find(([, each]) => gatewayRoutes(each, host) !== null) ?? open[0] ?? [];
@@ -73,7 +73,9 @@ function listenerSteps(port: GatewayPort | undefined, routes: HostRoutes, host: 
   const listener = routes.gateway?.listener ?? '';
   const at = listener.lastIndexOf('/');
   const named = `Listener "${listener.slice(at + 1)}" of ${listener.slice(0, at)}`;
-  const where = port ? ` on port ${port.port}${port.address === '' ? '' : ` of ${port.address}`}` : '';
+  const where = port
+    ? ` on port ${port.clientPort ?? port.port}${port.address === '' ? '' : ` of ${port.address}`}`
+    : '';
   const by = routes.host === '' ? 'all hosts' : `"${routes.host}"`;
   return [
     `${named} has "${host}"${where}: no listener has a more specific hostname, and its routes for ${by} are asked.`,

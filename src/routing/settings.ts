@@ -1,3 +1,4 @@
+import type { PortRange } from './gateway/service-ports.ts';
 import type { ReadableObjects } from '../model/object-reader.ts';
 import type { GlobalOptions } from './global-options.ts';
 import type { Problem } from '../model/problem.ts';
@@ -68,6 +69,8 @@ export interface CompileSettings extends ReadableObjects {
   readonly gatewayController?: string | null;
   /** Addresses of this node of which each Gateway has one for itself; they share all of the node's when absent. */
   readonly gatewayAddresses?: readonly string[];
+  /** Each Gateway has a Service, and for each of its ports one of these of the nodes; no Services when absent. */
+  readonly gatewayServicePorts?: PortRange | null;
   /** Addresses and ranges that Gateways may ask for: those of this node. */
   readonly localAddresses?: readonly string[];
   /** What that says: set when it is read. */

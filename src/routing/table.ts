@@ -55,6 +55,8 @@ export interface GatewayPort {
   /** Empty for all addresses of the node: then Ingresses are served on it too if it is a port of theirs. */
   readonly address: string;
   readonly port: number;
+  /** The port that clients connect to, where that is another one: a Service leads them here. */
+  readonly clientPort?: number;
   /** Whether clients speak TLS on it. */
   readonly isTls: boolean;
   /**

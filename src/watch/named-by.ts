@@ -25,6 +25,7 @@ export type NamingSettings = ClassSettings &
     | 'allowCrossNamespaceReferences'
     | 'annotationsPrefix'
     | 'gatewayController'
+    | 'gatewayServicePorts'
     | 'ingressNginxConfigMap'
     | 'tcpServicesConfigMap'
     | 'udpServicesConfigMap'
@@ -66,7 +67,9 @@ export function namedBy(
     case 'GRPCRoute':
       return hasClassOfOurs(snapshot, naming) ? namedByAnnotations(object, namespace, naming) : [];
     case 'Gateway':
-      return isOfOurClass(object, snapshot, naming) ? namedByGateway(object, namespace, snapshot) : [];
+      return isOfOurClass(object, snapshot, naming)
+        ? namedByGateway(object, namespace, snapshot, naming)
+        : [];
     case 'BackendTLSPolicy':
       return hasClassOfOurs(snapshot, naming) ? namedByPolicy(object, namespace) : [];
     default:
@@ -93,12 +96,14 @@ function namedByAnnotations(
   return namedObjects(annotations, namespace, allowCrossNamespaceReferences);
 }
 
-/** The certificate that backends are shown, and the CAs of client certificates, as far as ReferenceGrants allow. */
+/** The parameters of its Service, the certificate that backends are shown, and the CAs of client certificates, as far as ReferenceGrants allow. */
 function namedByGateway(
   gateway: GatewayResource,
   namespace: string,
   snapshot: Snapshot,
+  { gatewayServicePorts }: NamingSettings,
 ): readonly Reference[] {
+  const { parametersRef } = asObject(asObject(gateway.spec)['infrastructure']);
   const tls = asObject(asObject(gateway.spec)['tls']);
   const frontend = asObject(tls['frontend']);
   const validations = [
@@ -108,6 +113,7 @@ function namedByGateway(
   const { clientCertificateRef } = asObject(tls['backend']);
   const named = [
     ...(isAbsent(clientCertificateRef) ? [] : references([clientCertificateRef], namespace, 'Secret')),
+    ...(gatewayServicePorts ? references([parametersRef], namespace) : []),
     ...validations.flatMap((each) => references(asObject(each)['caCertificateRefs'], namespace)),
   ];
   const objects = new ObjectReader(snapshot, {});

@@ -15,6 +15,7 @@ export type OwnPort = Pick<ListenAddress, 'port' | 'scheme'>;
 /** A port that is opened, or tried again until it can be. */
 interface PortListener {
   readonly isTls: boolean;
+  readonly clientPort: number | undefined;
   isClosed: boolean;
   listening: ListeningPort | null;
   retry: NodeJS.Timeout | null;
@@ -79,7 +80,8 @@ export class GatewayPorts {
   #reconcile(key: string, port: GatewayPort | undefined): void {
     const listener = this.#listeners.get(key);
     const use = port === undefined ? 'none' : this.#useOf(port);
-    if (listener && (use !== 'listen' || listener.isTls !== port?.isTls)) this.#close(key, listener);
+    const isAnother = listener?.isTls !== port?.isTls || listener?.clientPort !== port?.clientPort;
+    if (listener && (use !== 'listen' || isAnother)) this.#close(key, listener);
     switch (use) {
       case 'none':
         return this.#report(key, { kind: 'closed' });
@@ -113,8 +115,8 @@ export class GatewayPorts {
     return portKey(isEvery ? '' : address, port);
   }
 
-  #open(key: PortKey, { isTls }: GatewayPort): void {
-    const listener: PortListener = { isTls, isClosed: false, listening: null, retry: null };
+  #open(key: PortKey, { isTls, clientPort }: GatewayPort): void {
+    const listener: PortListener = { isTls, clientPort, isClosed: false, listening: null, retry: null };
     this.#listeners.set(key, listener);
     void this.#listen(key, listener);
   }
@@ -131,6 +133,7 @@ export class GatewayPorts {
         reusePort: this.#place.reusePort,
         scheme: listener.isTls ? 'https' : 'http',
         gatewayPort: key,
+        ...(listener.clientPort !== undefined && { clientPort: listener.clientPort }),
       });
       listener.listening = listening;
       if (listener.isClosed) listening.close();

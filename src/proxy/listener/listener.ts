@@ -76,7 +76,7 @@ export function openListener(
 
   function infoOf(peer: string, ownPort: number): ConnectionInfo {
     const trusted = context.trustedProxies.includes(peer);
-    return { ...directConnection(peer, trusted, scheme, ownPort), ...accepted };
+    return { ...directConnection(peer, trusted, scheme, address.clientPort ?? ownPort), ...accepted };
   }
 
   function isProxied(peer: string): boolean {

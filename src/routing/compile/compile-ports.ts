@@ -155,6 +155,7 @@ function portOf(
   return {
     address: plan.address,
     port: plan.port,
+    ...(plan.clientPort !== undefined && { clientPort: plan.clientPort }),
     isTls: plan.carrier === 'tls',
     hosts: hosts.done(),
     certificates:

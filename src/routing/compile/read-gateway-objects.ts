@@ -35,9 +35,10 @@ export function readGateways(
   classes: ReadonlyMap<string, GatewayClassRead>,
   reading: GatewayReading,
 ): ShardedMap<GatewayRead> {
+  const hasServices = Boolean(reading.settings.gatewayServicePorts);
   const all = classes === classesBefore ? [] : [...entries(reading.snapshot.gateways)].map(([key]) => key);
   return readAffected('Gateway', last, all, reading, (key, object, objects) => {
-    const gateway = readGateway(key, object, objects);
+    const gateway = readGateway(key, object, objects, hasServices);
     return classes.get(gateway.className)?.rejected === null ? gateway : undefined;
   });
 }

@@ -9,6 +9,7 @@ import type { GatewayRead, ListenerSetRead } from './gateways.ts';
 import { type Fault, GROUP, type ParentKey } from './kinds.ts';
 import type { PlannedListener } from './listener-plan.ts';
 import { carrierOf } from './port-claims.ts';
+import { PORTS_CONDITION, type ServicePorts, describeServicePorts } from './service-ports.ts';
 import type { GatewayAddress, ServingFacts } from './serving-facts.ts';
 import { type Loss, lossMessage, lossReason } from './route-losses.ts';
 
@@ -55,6 +56,7 @@ export const OUR_CONDITIONS: ReadonlySet<string> = new Set([
   'InsecureFrontendValidationMode',
   'PartiallyInvalid',
   'portico.dev/Conflicted',
+  PORTS_CONDITION,
 ]);
 
 export function classConditions({ rejected }: GatewayClassRead): readonly Condition[] {
@@ -71,9 +73,7 @@ export function gatewayStatus(
   const own = gateways.plan.byParent.get(`Gateway ${key}`) ?? [];
   const listeners = own.map((each) => listenerStatus(each, gateways, facts));
   const bad = listeners.filter(({ conditions }) => isFalse(conditions, 'Accepted'));
-  const addresses = (planned?.addresses ?? []).flatMap((address) =>
-    address === '' ? facts.nodeAddresses : [{ type: 'IPAddress' as const, value: address }],
-  );
+  const addresses = addressesOf(gateway, planned?.addresses ?? [], facts);
   const sets = planned?.sets ?? [];
   const accepting = acceptance(rejected, bad.length, listeners.length);
   return {
@@ -85,8 +85,26 @@ export function gatewayStatus(
       programming(accepting, planned?.fault ?? null, addresses.length, listeners),
       resolution(gateway.unresolved ?? unresolvedListener(listeners)),
       ...(gateway.allowsInsecureFallback ? [INSECURE] : []),
+      ...(planned?.servicePorts?.size ? [servicePorts(planned.servicePorts)] : []),
     ],
   };
+}
+
+function addressesOf(
+  { service, rejected }: GatewayRead,
+  planned: readonly string[],
+  { nodeAddresses }: ServingFacts,
+): readonly GatewayAddress[] {
+  if (rejected !== null) return [];
+  if (service !== null) return service.addresses ?? nodeAddresses;
+  return planned.flatMap((address) =>
+    address === '' ? nodeAddresses : [{ type: 'IPAddress' as const, value: address }],
+  );
+}
+
+/** It is read again by `readServicePorts`. */
+function servicePorts(ports: ServicePorts): Condition {
+  return { type: PORTS_CONDITION, status: 'True', reason: 'Assigned', message: describeServicePorts(ports) };
 }
 
 const INSECURE: Condition = {

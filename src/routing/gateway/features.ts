@@ -1,5 +1,12 @@
-/** What the conformance suite of Gateway API is to test, sorted: `status.supportedFeatures` of a GatewayClass. */
-export const SUPPORTED_FEATURES = [
+/**
+ * What the conformance suite of Gateway API is to test, sorted: `status.supportedFeatures` of a GatewayClass. Labels and
+ * annotations of `infrastructure` are put on Services.
+ */
+export function supportedFeatures(hasServices: boolean): readonly string[] {
+  return hasServices ? [...FEATURES, 'GatewayInfrastructure'].sort() : FEATURES;
+}
+
+const FEATURES = [
   'BackendTLSPolicy',
   'BackendTLSPolicySANValidation',
   'GRPCRoute',
@@ -43,4 +50,4 @@ export const SUPPORTED_FEATURES = [
   'TLSRouteModeMixed',
   'TLSRouteModeTerminate',
   'UDPRoute',
-] as const;
+];

@@ -36,8 +36,8 @@ export function assignAddresses(
   const assigned = new Map<ObjectKey, AssignedAddresses>();
   for (const gateway of oldestFirst) {
     const { key, rejected } = gateway;
-    if (rejected !== null) {
-      assigned.set(key, { addresses: [], fault: null });
+    if (rejected !== null || gateway.service !== null) {
+      assigned.set(key, { addresses: [], fault: gateway.service?.fault ?? null });
       continue;
     }
     const addresses: string[] = [];
@@ -66,6 +66,10 @@ export function assignAddresses(
   return assigned;
 }
 
-function isLeftToUs({ addresses, rejected }: GatewayRead): boolean {
-  return rejected === null && (addresses.length === 0 || addresses.some(({ value }) => value === ''));
+function isLeftToUs({ addresses, rejected, service }: GatewayRead): boolean {
+  return (
+    rejected === null &&
+    service === null &&
+    (addresses.length === 0 || addresses.some(({ value }) => value === ''))
+  );
 }

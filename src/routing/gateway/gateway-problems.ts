@@ -2,6 +2,7 @@ import { type ObjectReference, type Problem, problem } from '../../model/problem
 import type { CompiledGateways } from '../compile/compile-gateways.ts';
 import type { Attachment } from './attachment.ts';
 import type { GatewayClassRead } from './gateway-classes.ts';
+import type { GatewayService } from './gateway-services.ts';
 import type { GatewayRead, ListenerSetRead } from './gateways.ts';
 import type { Fault } from './kinds.ts';
 import type { PlannedListener } from './listener-plan.ts';
@@ -13,16 +14,23 @@ export function classProblems({ object, rejected }: GatewayClassRead): readonly 
 }
 
 export function gatewayProblems(
-  { key, object, rejected, unresolved }: GatewayRead,
+  { key, object, rejected, unresolved, service }: GatewayRead,
   { plan }: CompiledGateways,
 ): readonly Problem[] {
   const address = plan.gateways.get(key)?.fault ?? null;
   return [
     ...(rejected === null ? [] : [told(object, 'spec', rejected)]),
-    ...(address === null ? [] : [told(object, 'spec.addresses', address)]),
+    ...(address === null ? [] : [addressProblem(object, address, service)]),
     ...(unresolved === null ? [] : [told(object, 'spec.tls.backend', unresolved)]),
     ...(plan.byParent.get(`Gateway ${key}`) ?? []).flatMap((each) => listenerProblems(object, each)),
   ];
+}
+
+/** That a load balancer takes its time is no problem of anybody. */
+function addressProblem(object: ObjectReference, fault: Fault, service: GatewayService | null): Problem {
+  const { reason, message } = fault;
+  const isAwaited = reason === 'AddressNotAssigned' && service !== null && service.presence !== 'foreign';
+  return problem(isAwaited ? 'info' : 'error', reason, object, 'spec.addresses', message);
 }
 
 export function listenerSetProblems(

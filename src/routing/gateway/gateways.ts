@@ -4,6 +4,7 @@ import type { ObjectKey } from '../../model/objects.ts';
 import { type ObjectReference, referenceTo } from '../../model/problem.ts';
 import { isTlsSecret, readTlsSecret } from '../../model/secrets.ts';
 import { asArray, asObject, asString, isAbsent, isPortNumber, quote } from '../../model/untyped.ts';
+import { type GatewayService, readGatewayService } from './gateway-services.ts';
 import type { Fault } from './kinds.ts';
 import {
   type FrontendValidation,
@@ -27,6 +28,8 @@ export interface GatewayRead {
   /** Which ListenerSets may add listeners. */
   readonly allowedListeners: NamespaceRule;
   readonly listeners: readonly Listener[];
+  /** The Service by which clients reach it; null where they reach the nodes themselves. */
+  readonly service: GatewayService | null;
   /** What Portico shows to endpoints with TLS; null for nothing. */
   readonly backendClientSecret: ObjectKey | null;
   /** Whether some clients are let in that should show a certificate and do not. */
@@ -37,6 +40,9 @@ export interface GatewayRead {
   readonly unresolved: Fault | null;
   readonly dependencies: readonly Dependency[];
 }
+
+/** As the API allows. */
+const MAX_ADDRESSES = 16;
 
 export interface RequestedAddress {
   /** Null where it is none that can be an address of a node. */
@@ -54,7 +60,13 @@ export interface ListenerSetRead {
   readonly dependencies: readonly Dependency[];
 }
 
-export function readGateway(key: ObjectKey, gateway: unknown, objects: ObjectReader): GatewayRead {
+/** With a Service of its own where `hasService`. */
+export function readGateway(
+  key: ObjectKey,
+  gateway: unknown,
+  objects: ObjectReader,
+  hasService: boolean,
+): GatewayRead {
   const { spec: written, status } = asObject(gateway);
   const spec = asObject(written);
   const tls = asObject(spec['tls']);
@@ -65,24 +77,28 @@ export function readGateway(key: ObjectKey, gateway: unknown, objects: ObjectRea
     namespace,
     objects,
   );
-  const addresses = asArray(spec['addresses']).map(asObject);
+  const addresses = asArray(spec['addresses']).slice(0, MAX_ADDRESSES).map(asObject);
+  const values = addresses.map(({ value }) => addressOf(value));
   const other = addresses.find(({ type = 'IPAddress' }) => type !== 'IPAddress');
-  const parameters = asObject(spec['infrastructure'])['parametersRef'];
+  const service = hasService ? readGatewayService(key, gateway, values, objects) : null;
+  const parameters =
+    service === null ? parametersFault(asObject(spec['infrastructure'])['parametersRef']) : faultOf(service);
   return {
     key,
     object: referenceTo('Gateway', key, gateway),
     generation: generationOf(gateway),
     age: ageOf(gateway),
     className: asString(spec['gatewayClassName']) ?? '',
-    addresses: addresses.map(({ value }) => ({ value: addressOf(value) })),
+    addresses: values.map((value) => ({ value })),
     statusAddress: asString(asObject(asArray(asObject(status)['addresses'])[0])['value']) ?? '',
     allowedListeners: readNamespaceRule(asObject(spec['allowedListeners'])['namespaces'], 'None'),
     listeners: readListeners('Gateway', key, spec['listeners'], validation, objects),
+    service: service !== null && !('reason' in service) ? service : null,
     backendClientSecret: typeof backend === 'string' && backend !== '' ? backend : null,
     allowsInsecureFallback: [validation.standard, ...validation.ofPort.values()].some(
       (each) => asObject(each)['mode'] === 'AllowInsecureFallback',
     ),
-    rejected: rejection(parameters, other?.['type']),
+    rejected: parameters ?? addressTypeFault(other?.['type']),
     unresolved: typeof backend === 'string' ? null : backend,
     dependencies: objects.dependencies(),
   };
@@ -122,11 +138,18 @@ function addressOf(value: unknown): string | null {
   return typeof value === 'string' && isIP(value) !== 0 ? value : null;
 }
 
-function rejection(parameters: unknown, addressType: unknown): Fault | null {
-  if (!isAbsent(parameters)) {
-    const message = 'Portico takes no parameters: remove spec.infrastructure.parametersRef.';
-    return { reason: 'InvalidParameters', message };
-  }
+function faultOf(service: GatewayService | Fault): Fault | null {
+  return 'reason' in service ? service : null;
+}
+
+function parametersFault(parameters: unknown): Fault | null {
+  if (isAbsent(parameters)) return null;
+  const message =
+    'Portico takes parameters with --gateway-addresses service alone: remove spec.infrastructure.parametersRef.';
+  return { reason: 'InvalidParameters', message };
+}
+
+function addressTypeFault(addressType: unknown): Fault | null {
   if (addressType === undefined) return null;
   const message = `Portico gives no addresses of type ${quote(addressType)}: use the type IPAddress.`;
   return { reason: 'UnsupportedAddress', message };

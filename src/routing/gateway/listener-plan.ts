@@ -1,10 +1,23 @@
 import { bySpecificity } from './hostnames.ts';
-import { type Carrier, PortClaims, carrierOf, mutualConflicts, overlapping } from './port-claims.ts';
+import {
+  type Carrier,
+  type ListenerPlace,
+  PortClaims,
+  carrierOf,
+  mutualConflicts,
+  overlapping,
+} from './port-claims.ts';
 import type { GatewayRead, ListenerSetRead } from './gateways.ts';
 import type { Fault, ParentKey } from './kinds.ts';
 import type { Listener } from './listeners.ts';
 import { allowsNamespace } from './namespace-rule.ts';
 import { type AssignedAddresses, assignAddresses } from './gateway-addresses.ts';
+import {
+  type ClientPort,
+  MAX_SERVICE_PORTS,
+  type ServicePorts,
+  assignServicePorts,
+} from './service-ports.ts';
 import type { ObjectReader } from '../../model/object-reader.ts';
 import { type ObjectKey, namespaceOf } from '../../model/objects.ts';
 import { compareText } from '../precedence.ts';
@@ -27,6 +40,8 @@ export interface PlannedListener {
 export interface PlannedPort {
   readonly address: string;
   readonly port: number;
+  /** The port that clients connect to, where that is another one. */
+  readonly clientPort?: number;
   readonly carrier: Carrier;
   readonly listeners: readonly Listener[];
   /** What endpoints with TLS are shown for a listener (by its id), as its Gateway says. */
@@ -44,11 +59,14 @@ export interface ListenerPlan {
 export interface PlannedGateway extends AssignedAddresses {
   /** The ListenerSets that are accepted. */
   readonly sets: readonly ObjectKey[];
+  /** The ports of the nodes that its Service leads to; null where it has none. */
+  readonly servicePorts: ServicePorts | null;
 }
 
 interface Placed {
   readonly listener: Listener;
   readonly gateway: ObjectKey;
+  places: readonly ListenerPlace[];
   conflict: Fault | null;
 }
 
@@ -77,6 +95,7 @@ export function planListeners(
     const all = gateway.listeners.map((listener): Placed => ({
       listener,
       gateway: gateway.key,
+      places: [],
       conflict: conflicts.get(listener) ?? null,
     }));
     const claims = new PortClaims();
@@ -88,23 +107,39 @@ export function planListeners(
       if (fault === null) accepted.push(set.key);
       for (const listener of set.listeners) {
         const conflict = fault === null && listener.rejected === null ? claims.conflict(listener) : null;
-        const each: Placed = { listener, gateway: gateway.key, conflict };
+        const each: Placed = { listener, gateway: gateway.key, places: [], conflict };
         if (fault === null && isStanding(each)) claims.add(listener);
         all.push(each);
       }
     }
     const at = addresses.get(gateway.key) ?? { addresses: [], fault: null };
-    plannedGateways.set(gateway.key, { ...at, sets: accepted });
+    plannedGateways.set(gateway.key, { ...at, sets: accepted, servicePorts: null });
+    placed.push({ gateway, all });
+  }
+
+  const servicePorts = servicePortsOf(placed, plannedSets, settings);
+  for (const { gateway, all } of placed) {
+    const planned = plannedGateways.get(gateway.key);
+    const ports = gateway.service && (servicePorts.get(gateway.key) ?? null);
+    if (planned && ports) plannedGateways.set(gateway.key, { ...planned, servicePorts: ports });
     for (const each of all) {
       if (!isStanding(each) || isLeftOut(each, plannedSets)) continue;
-      for (const address of at.addresses) {
-        const own = address === '' ? ownPortFault(each.listener, settings) : null;
-        const conflict = taken.conflict(each.listener, address);
+      const { listener } = each;
+      const { port } = listener;
+      if (ports) {
+        const inner = ports.get(clientPortOf(listener));
+        if (inner === undefined) each.conflict = NO_SERVICE_PORT;
+        else each.places = [{ address: '', port: inner }];
+        continue;
+      }
+      each.places = (planned?.addresses ?? []).map((address) => ({ address, port }));
+      for (const place of each.places) {
+        const own = place.address === '' ? ownPortFault(listener, settings) : null;
+        const conflict = taken.conflict(listener, place);
         each.conflict ??= own ?? (conflict && unavailable(conflict));
-        if (each.conflict === null) taken.add(each.listener, address);
+        if (each.conflict === null) taken.add(listener, place);
       }
     }
-    placed.push({ gateway, all });
   }
 
   for (const { gateway, all } of placed) {
@@ -116,9 +151,8 @@ export function planListeners(
         parent,
         listeners.map((each) => {
           const { listener, conflict } = each;
-          const at = plannedGateways.get(gateway.key)?.addresses ?? [];
           const isServed = isStanding(each) && !isLeftOut(each, plannedSets) && isUsable(listener);
-          const ports = isServed ? at.map((address) => portKey(address, listener.port)) : [];
+          const ports = isServed ? each.places.map(({ address, port }) => portKey(address, port)) : [];
           return {
             listener,
             gateway: gateway.key,
@@ -133,6 +167,31 @@ export function planListeners(
   const secrets = new Map(gateways.map(({ key, backendClientSecret }) => [key, backendClientSecret]));
   return { byParent, ports: plannedPorts(byParent, secrets), gateways: plannedGateways, sets: plannedSets };
 }
+
+/** The ports of the nodes for those Gateways that have Services. */
+function servicePortsOf(
+  placed: readonly { readonly gateway: GatewayRead; readonly all: readonly Placed[] }[],
+  sets: ReadonlyMap<ObjectKey, Fault | null>,
+  { gatewayServicePorts: range, ownPorts = [] }: CompileSettings,
+): ReadonlyMap<ObjectKey, ServicePorts> {
+  if (!range) return new Map();
+  const requests = placed.flatMap(({ gateway: { key, service }, all }) => {
+    if (service === null) return [];
+    const standing = all.filter((each) => isStanding(each) && !isLeftOut(each, sets));
+    const needs = new Set(standing.map(({ listener }) => clientPortOf(listener)));
+    return [{ gateway: key, needs, kept: service.keptPorts }];
+  });
+  return assignServicePorts(requests, range, ownPorts);
+}
+
+function clientPortOf(listener: Listener): ClientPort {
+  return `${carrierOf(listener) === 'udp' ? 'UDP' : 'TCP'} ${listener.port}`;
+}
+
+const NO_SERVICE_PORT: Fault = {
+  reason: 'PortUnavailable',
+  message: `A Gateway may have ${MAX_SERVICE_PORTS} ports, and all together those of --gateway-service-ports: use fewer, or give a larger range.`,
+};
 
 function byAge(a: { readonly age: number; readonly key: string }, b: typeof a): number {
   return a.age - b.age || compareText(a.key, b.key);
@@ -203,7 +262,9 @@ function plannedPorts(
       const [first] = listeners;
       const carrier = first ? carrierOf(first) : null;
       if (!first || carrier === null) return [];
-      const address = key.slice(carrier === 'udp' ? 'udp/'.length : 0, key.lastIndexOf(':'));
+      const colon = key.lastIndexOf(':');
+      const address = key.slice(carrier === 'udp' ? 'udp/'.length : 0, colon);
+      const port = Number(key.slice(colon + 1));
       const sorted = listeners.sort(
         (a, b) => bySpecificity(a.hostname, b.hostname) || compareText(a.id, b.id),
       );
@@ -213,7 +274,8 @@ function plannedPorts(
           return secret === null ? [] : [[listener.id, secret] as const];
         }),
       );
-      return [[key, { address, port: first.port, carrier, listeners: sorted, clientSecrets }] as const];
+      const clients = first.port === port ? {} : { clientPort: first.port };
+      return [[key, { address, port, ...clients, carrier, listeners: sorted, clientSecrets }] as const];
     }),
   );
 }

@@ -33,8 +33,8 @@ export class PortClaims {
   readonly #ports = new Map<string, Claimed>();
 
   /** Why a listener cannot be beside those that are there; null when it can. */
-  conflict(listener: Listener, address = ''): Fault | null {
-    const claimed = this.#ports.get(placeOf(listener, address));
+  conflict(listener: Listener, place: ListenerPlace = placeOf(listener)): Fault | null {
+    const claimed = this.#ports.get(claimKey(listener, place));
     if (!claimed) return null;
     const carrier = carrierOf(listener);
     const { first, byHostname } = claimed;
@@ -43,17 +43,28 @@ export class PortClaims {
     return other ? hostnameConflict(other, carrier) : null;
   }
 
-  add(listener: Listener, address = ''): void {
-    const place = placeOf(listener, address);
-    const claimed = this.#ports.get(place) ?? { first: listener, byHostname: new Map<string, Listener>() };
+  add(listener: Listener, place: ListenerPlace = placeOf(listener)): void {
+    const key = claimKey(listener, place);
+    const claimed = this.#ports.get(key) ?? { first: listener, byHostname: new Map<string, Listener>() };
     claimed.byHostname.set(listener.hostname, listener);
-    this.#ports.set(place, claimed);
+    this.#ports.set(key, claimed);
   }
 }
 
+/** Where a listener is served. */
+export interface ListenerPlace {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** On all addresses, at the port that it names. */
+function placeOf({ port }: Listener): ListenerPlace {
+  return { address: '', port };
+}
+
 /** UDP has ports of its own. */
-function placeOf(listener: Listener, address: string): string {
-  return `${carrierOf(listener) === 'udp' ? 'udp/' : ''}${address}:${listener.port}`;
+function claimKey(listener: Listener, { address, port }: ListenerPlace): string {
+  return `${carrierOf(listener) === 'udp' ? 'udp/' : ''}${address}:${port}`;
 }
 
 function protocolConflict({ name, parent, port, protocol }: Listener): Fault {
@@ -83,7 +94,9 @@ export function mutualConflicts(listeners: readonly Listener[]): ReadonlyMap<Lis
 /** Another listener of the port with another carrier, whichever came first. */
 function mixed(listener: Listener, listeners: readonly Listener[]): Fault | null {
   const other = listeners.find(
-    (each) => placeOf(each, '') === placeOf(listener, '') && carrierOf(each) !== carrierOf(listener),
+    (each) =>
+      claimKey(each, placeOf(each)) === claimKey(listener, placeOf(listener)) &&
+      carrierOf(each) !== carrierOf(listener),
   );
   return other ? protocolConflict(other) : null;
 }

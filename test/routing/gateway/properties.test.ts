@@ -10,6 +10,12 @@ import { CASE_SETTINGS } from '../../support/cases.ts';
 import { describeStatuses } from '../../support/status-text.ts';
 
 const SETTINGS = { ...CASE_SETTINGS, gatewayAddresses: ['192.0.2.1', '192.0.2.2'] };
+/** Ports for Services that are soon taken. */
+const SERVICES = {
+  ...CASE_SETTINGS,
+  gatewayAddresses: [],
+  gatewayServicePorts: { first: 20_000, last: 20_003 },
+};
 
 const namespaces = fc.constantFrom('a', 'b');
 const hostnames = fc.constantFrom('', '*.x.com', 'a.x.com', '*.a.x.com', 'b.com');
@@ -132,9 +138,12 @@ const anyGatewayObject: fc.Arbitrary<ObjectChange> = fc.oneof(
       listeners,
       from,
       fc.constantFrom([], [{ value: '192.0.2.1' }], [{ value: '198.51.100.1' }]),
+      fc.constantFrom('', 'TCP 80 at 20001', 'TCP 80 at 20002, TCP 443 at 20001, UDP 80 at 99'),
     )
-    .map(([namespace, name, at, list, allowed, addresses]) =>
+    .map(([namespace, name, at, list, allowed, addresses, message]) =>
       object('Gateway', namespace, name, at, {
+        metadata: { namespace, name, creationTimestamp: at, generation: 1, uid: 'uid' },
+        status: { conditions: [{ type: 'portico.dev/ServicePorts', message }] },
         spec: {
           gatewayClassName: 'portico',
           listeners: list,
@@ -195,6 +204,12 @@ const anyGatewayObject: fc.Arbitrary<ObjectChange> = fc.oneof(
     .map(([namespace, port]) =>
       object('Service', namespace, 'web', '2026-01-01T00:00:00Z', { spec: { ports: [{ port }] } }),
     ),
+  fc.tuple(namespaces, names, fc.constantFrom('uid', 'another')).map(([namespace, name, uid]) =>
+    object('Service', namespace, `${name}-portico`, '2026-01-01T00:00:00Z', {
+      metadata: { namespace, name: `${name}-portico`, ownerReferences: [{ controller: true, uid }] },
+      status: { loadBalancer: { ingress: [{ ip: '192.0.2.1' }] } },
+    }),
+  ),
   fc
     .tuple(
       fc.constantFrom<Kind>('Gateway', 'ListenerSet', 'HTTPRoute', 'TLSRoute', 'ReferenceGrant'),
@@ -255,8 +270,8 @@ describe('Gateways compiled step by step', () => {
     fc.assert(
       fc.property(
         fc.array(fc.array(anyChange, { minLength: 1, maxLength: 4 }), { minLength: 2, maxLength: 12 }),
-        // With addresses of their own, or on the ports that Ingresses are served on.
-        fc.constantFrom(SETTINGS, CASE_SETTINGS),
+        // With addresses of their own, on the ports that Ingresses are served on, or with Services.
+        fc.constantFrom(SETTINGS, CASE_SETTINGS, SERVICES),
         (steps, settings) => {
           let snapshot = EMPTY_SNAPSHOT;
           let last: Compilation | undefined;

@@ -1,0 +1,191 @@
+import { describe, expect, it } from 'vitest';
+import { type CompileSettings, compile } from '../../../src/routing/compile/compile.ts';
+import { snapshotOf } from '../../../src/model/snapshot.ts';
+import { get } from '../../../src/model/sharded-map.ts';
+import { asArray, asObject } from '../../../src/model/untyped.ts';
+import { assignServicePorts, readServicePorts } from '../../../src/routing/gateway/service-ports.ts';
+import { wantedStatus } from '../../../src/publish/wanted-status.ts';
+import { CASE_SETTINGS, parseManifests } from '../../support/cases.ts';
+
+const SETTINGS: CompileSettings = {
+  ...CASE_SETTINGS,
+  gatewayController: 'portico.dev/gateway-controller',
+  gatewayAddresses: [],
+  gatewayServicePorts: { first: 20_000, last: 20_063 },
+};
+
+const CLASS = `kind: GatewayClass
+metadata: { name: portico }
+spec: { controllerName: portico.dev/gateway-controller }
+---
+`;
+
+function gateway(
+  name: string,
+  more = '',
+  listeners = '[{ name: http, port: 80, protocol: HTTP }]',
+  status = '',
+): string {
+  return `kind: Gateway
+metadata: { name: ${name}, namespace: shop, uid: uid-${name}, generation: 1, creationTimestamp: 2026-01-01T00:00:00Z }
+spec: { gatewayClassName: portico, listeners: ${listeners}, ${more} }
+${status}
+---
+`;
+}
+
+function service(gatewayName: string, spec: string, status = '{}', owner = `uid-${gatewayName}`): string {
+  return `kind: Service
+metadata: { name: ${gatewayName}-portico, namespace: shop, ownerReferences: [{ kind: Gateway, name: ${gatewayName}, uid: ${owner}, controller: true }] }
+spec: ${spec}
+status: ${status}
+---
+`;
+}
+
+function compiled(...manifests: readonly string[]) {
+  return compile(snapshotOf(parseManifests(CLASS + manifests.join(''))), SETTINGS);
+}
+
+function statusOf(compilation: ReturnType<typeof compile>, name: string) {
+  const facts = { nodeAddresses: [], ports: null };
+  const status = asObject(wantedStatus(`Gateway shop/${name}`, compilation, facts, '2026-06-01T00:00:00Z'));
+  const conditions = asArray(status['conditions']).map(asObject);
+  return {
+    addresses: asArray(status['addresses']).map((each) => asObject(each)['value']),
+    listeners: asArray(status['listeners']).map((each) => asObject(each)['name']),
+    conditions: Object.fromEntries(
+      conditions.map(({ type, status: is, reason, message }) => [
+        type,
+        `${String(is)}/${String(reason)} ${String(message)}`,
+      ]),
+    ),
+  };
+}
+
+const READY = '{ loadBalancer: { ingress: [{ ip: 192.0.2.7 }] } }';
+
+describe('a Gateway with a Service', () => {
+  it('has a port of the nodes for each of its own, so that two may have port 80', () => {
+    const compilation = compiled(gateway('one'), gateway('two'), service('one', '{}', READY));
+    const ports = [...compilation.gateways.plan.ports.values()];
+    expect(ports.map(({ address, clientPort }) => [address, clientPort])).toEqual([
+      ['', 80],
+      ['', 80],
+    ]);
+    const [first, second] = ports.map(({ port }) => port);
+    expect(first).not.toBe(second);
+    expect(get(compilation.table.ports, `:${first}`)).toMatchObject({ port: first, clientPort: 80 });
+    const one = statusOf(compilation, 'one');
+    expect(one.addresses).toEqual(['192.0.2.7']);
+    expect(one.conditions['Programmed']).toMatch(/^True/);
+    expect(one.conditions['portico.dev/ServicePorts']).toBe(`True/Assigned TCP 80 at ${first}`);
+    expect(statusOf(compilation, 'two').conditions['Programmed']).toMatch(/^False\/AddressNotAssigned/);
+  });
+
+  it('keeps the port that its status names, whoever comes, and gives none to two', () => {
+    const kept = (port: number) =>
+      `status: { conditions: [{ type: portico.dev/ServicePorts, message: TCP 80 at ${port} }] }`;
+    const two = compiled(
+      gateway('b', '', undefined, kept(20_007)),
+      gateway('a', '', undefined, kept(20_007)),
+    );
+    const portsOf = (name: string) =>
+      two.gateways.plan.gateways.get(`shop/${name}`)?.servicePorts?.get('TCP 80');
+    // The older has it; of two that are as old, the one whose name comes first.
+    expect(portsOf('a')).toBe(20_007);
+    expect(portsOf('b')).not.toBe(20_007);
+  });
+
+  it('counts TCP and UDP apart, and says where there are too many ports', () => {
+    const range = { first: 20_000, last: 20_001 };
+    const needs = new Set(['TCP 53', 'UDP 53', 'TCP 80'] as const);
+    const assigned = assignServicePorts([{ gateway: 'shop/one', needs, kept: new Map() }], range, []);
+    expect([...(assigned.get('shop/one')?.values() ?? [])].toSorted()).toEqual([20_000, 20_001]);
+    // What Portico listens on itself is given to nobody.
+    expect(
+      assignServicePorts([{ gateway: 'shop/one', needs, kept: new Map() }], range, [20_000, 20_001]).get(
+        'shop/one',
+      ),
+    ).toEqual(new Map());
+  });
+
+  it.for([
+    ['nothing', 'kept: 7', []],
+    [
+      'TCP 80 at 20000, UDP 53 at 20001',
+      'both',
+      [
+        ['TCP 80', 20_000],
+        ['UDP 53', 20_001],
+      ],
+    ],
+  ] as const)('reads its ports from "%s"', ([message, , expected]) => {
+    const status = { conditions: [{ type: 'portico.dev/ServicePorts', message }] };
+    expect([...readServicePorts({ status })]).toEqual(expected);
+  });
+
+  it('leaves a Service alone that is not its own, and says so', () => {
+    const compilation = compiled(gateway('one'), service('one', '{}', READY, 'somebody'));
+    const { addresses, conditions } = statusOf(compilation, 'one');
+    expect(addresses).toEqual([]);
+    expect(conditions['Programmed']).toMatch(
+      /^False\/AddressNotAssigned There is a Service shop\/one-portico that this Gateway does not own/,
+    );
+  });
+
+  it.for([
+    ['[{ value: 192.0.2.7 }]', READY, 'True/Programmed'],
+    ['[{ value: 192.0.2.8 }]', READY, 'False/AddressNotUsable'],
+    ['[{ value: 192.0.2.8 }]', '{}', 'False/AddressNotUsable'],
+    ['[{ value: 192.0.2.7 }, { value: 192.0.2.8 }]', READY, 'False/AddressNotUsable'],
+    ['[{ type: IPAddress }]', READY, 'True/Programmed'],
+    ['[{ type: Hostname, value: a.example }]', READY, 'False/Invalid'],
+  ] as const)('asks its load balancer for %s', ([addresses, status, programmed]) => {
+    const compilation = compiled(gateway('one', `addresses: ${addresses}`), service('one', '{}', status));
+    expect(statusOf(compilation, 'one').conditions['Programmed']).toContain(programmed);
+  });
+
+  it.for([
+    ['{ group: "", kind: ConfigMap, name: good }', 'True/Accepted'],
+    [
+      '{ group: "", kind: ConfigMap, name: missing }',
+      'False/InvalidParameters There is no ConfigMap shop/missing',
+    ],
+    ['{ group: example.com, kind: Params, name: good }', 'False/InvalidParameters'],
+    [
+      '{ group: "", kind: ConfigMap, name: unknown }',
+      'False/InvalidParameters ConfigMap shop/unknown has the key "size"',
+    ],
+    ['{ group: "", kind: ConfigMap, name: type }', 'False/InvalidParameters The type in ConfigMap shop/type'],
+    [
+      '{ group: "", kind: ConfigMap, name: line }',
+      'False/InvalidParameters ConfigMap shop/line has the line "none"',
+    ],
+  ] as const)('takes parameters from %s', ([reference, accepted]) => {
+    const configMap = (name: string, data: string): string =>
+      `kind: ConfigMap\nmetadata: { name: ${name}, namespace: shop }\ndata: ${data}\n---\n`;
+    const compilation = compiled(
+      gateway('one', `infrastructure: { labels: { team: a }, parametersRef: ${reference} }`),
+      configMap(
+        'good',
+        '{ type: ClusterIP, annotations: "a.example/b: c d", loadBalancerSourceRanges: "10.0.0.0/8, 192.0.2.0/24" }',
+      ),
+      configMap('unknown', '{ size: large }'),
+      configMap('type', '{ type: ExternalName }'),
+      configMap('line', '{ annotations: none }'),
+      service('one', '{ clusterIPs: [10.96.0.9] }'),
+    );
+    const { conditions, addresses } = statusOf(compilation, 'one');
+    expect(conditions['Accepted']).toContain(accepted);
+    if (accepted !== 'True/Accepted') return;
+    expect(addresses).toEqual(['10.96.0.9']);
+    expect(get(compilation.gateways.gateways, 'shop/one')?.service?.parameters).toEqual({
+      type: 'ClusterIP',
+      annotations: { 'a.example/b': 'c d' },
+      externalTrafficPolicy: 'Local',
+      loadBalancerClass: '',
+      loadBalancerSourceRanges: ['10.0.0.0/8', '192.0.2.0/24'],
+    });
+  });
+});
