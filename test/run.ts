@@ -95,9 +95,10 @@ process.exitCode = failed.length === 0 ? 0 : 1;
 function rights(asked: readonly string[], everything: boolean): readonly string[] {
   const install = deployManifests().map(({ object }) => object);
   const configMaps = variantManifests('configmaps.yaml').map(({ object }) => object);
+  const services = variantManifests('gateway-services.yaml').map(({ object }) => object);
   const cleanup = variantManifests('cleanup.yaml').map(({ object }) => object);
   const granted = rightsOf([
-    ...grantsTo('portico', [...install, ...configMaps]),
+    ...grantsTo('portico', [...install, ...configMaps, ...services]),
     ...grantsTo('portico-cleanup', cleanup),
   ]);
   const found = differences([...new Set(asked)], granted);

@@ -8,6 +8,7 @@ import { parseAddress } from '../publish/addresses.ts';
 import { systemClock } from '../kubernetes/clock.ts';
 import { LEASE_TIMES, type LeaseTimes } from '../publish/lease.ts';
 import { Publisher, leaseNameOf } from '../publish/publisher.ts';
+import type { EndpointsFrom } from '../publish/portico-endpoints.ts';
 import type { AddressesFrom } from '../publish/status-addresses.ts';
 import type { Compilation } from '../routing/compile/compile.ts';
 import type { PortFacts } from '../routing/gateway/serving-facts.ts';
@@ -62,6 +63,7 @@ export function openPublishing(options: PublishingOptions): Publisher | null {
     controllerName: config.controllerName,
     addresses,
     events: publish.events,
+    endpoints: config.gatewayServicePorts && addresses ? endpointsFrom(config, env, namespace) : null,
     compilation,
     portFacts,
     now: Date.now,
@@ -98,6 +100,14 @@ export function publishNamespace(
 
 function runsInPod(env: NodeJS.ProcessEnv): boolean {
   return Boolean(env['POD_NAME'] || env['KUBERNETES_SERVICE_HOST']);
+}
+
+/** In a Pod those of its kind; elsewhere the addresses at which it is reached. */
+function endpointsFrom({ publish }: Config, env: NodeJS.ProcessEnv, namespace: string): EndpointsFrom {
+  const podName = env['POD_NAME'];
+  if (podName) return { kind: 'pods', namespace: env['POD_NAMESPACE'] || namespace, podName };
+  const addresses = publish.addresses.map(parseAddress).flatMap((each) => ('ip' in each ? [each.ip] : []));
+  return { kind: 'fixed', endpoints: addresses.map((address) => ({ address, node: '' })) };
 }
 
 function addressesFrom({ publish }: Config, env: NodeJS.ProcessEnv, namespace: string): AddressesFrom | null {

@@ -1,9 +1,9 @@
-import { asObject, asArray, asString } from '../model/untyped.ts';
 import { type Address, nodeAddresses } from './addresses.ts';
 import { apiPath, responseText } from '../kubernetes/api-request.ts';
 import { type Clock, sleep } from '../kubernetes/clock.ts';
 import type { LogOnce } from './log-once.ts';
 import type { Leadership } from './leadership.ts';
+import { listOwnPods } from './own-pods.ts';
 
 export interface NodeWatchOptions {
   readonly leadership: Leadership;
@@ -18,23 +18,12 @@ export interface NodeWatchOptions {
   readonly onAddresses: (addresses: readonly Address[]) => void;
 }
 
-/** `app.kubernetes.io/name` of our Pods, as deploy/ has it. */
-const POD_LABEL = 'app.kubernetes.io/name=portico';
 const CHECK_EVERY_MS = 10_000;
 /** So that thousands of Pods are not listed every ten seconds: a Pod is a few kilobytes. */
 const MORE_PER_POD_MS = 20;
 const FORBIDDEN_RETRY_MS = 300_000;
-const PODS_PER_PAGE = '250';
 /** A Node hardly ever gets another address. */
 const NODE_TRUSTED_MS = 600_000;
-
-interface Pod {
-  readonly name: string;
-  readonly node: string;
-  readonly ready: boolean;
-  /** The uid of the DaemonSet that made it; empty for none. */
-  readonly daemonSet: string;
-}
 
 class Refused extends Error {}
 
@@ -54,19 +43,6 @@ export function watchNodes(options: NodeWatchOptions): void {
     return response.body;
   };
 
-  const listPods = async (): Promise<Pod[]> => {
-    const pods: Pod[] = [];
-    let next = '';
-    do {
-      const query = new URLSearchParams({ labelSelector: POD_LABEL, limit: PODS_PER_PAGE });
-      if (next !== '') query.set('continue', next);
-      const page = await get(`${apiPath('', 'pods', namespace)}?${query}`);
-      pods.push(...asArray(asObject(page)['items']).map(readPod));
-      next = asString(asObject(asObject(page)['metadata'])['continue']) ?? '';
-    } while (next !== '');
-    return pods;
-  };
-
   const addressesOf = async (node: string): Promise<readonly Address[]> => {
     const known = nodes.get(node);
     if (known && known.untilMs > clock.monotonicMs()) return known.addresses;
@@ -77,10 +53,7 @@ export function watchNodes(options: NodeWatchOptions): void {
 
   /** Returns how long to wait before the next check. */
   const check = async (): Promise<number> => {
-    const pods = await listPods();
-    const own = pods.find(({ name }) => name === podName);
-    // Another installation in the same namespace has the same label and another DaemonSet.
-    const siblings = pods.filter(({ daemonSet }) => !own || daemonSet === own.daemonSet);
+    const siblings = await listOwnPods(get, namespace, podName);
     const addresses: Address[] = [];
     const serving = new Set<string>();
     for (const { node, ready } of siblings) {
@@ -91,7 +64,7 @@ export function watchNodes(options: NodeWatchOptions): void {
     for (const node of nodes.keys()) if (!serving.has(node)) nodes.delete(node);
     // When no Pod is ready, an empty status would help nobody.
     if (addresses.length > 0) onAddresses(addresses);
-    return Math.max(CHECK_EVERY_MS, pods.length * MORE_PER_POD_MS);
+    return Math.max(CHECK_EVERY_MS, siblings.length * MORE_PER_POD_MS);
   };
 
   const loop = async (): Promise<void> => {
@@ -121,18 +94,3 @@ export function watchNodes(options: NodeWatchOptions): void {
 }
 
 const TOPIC = 'the addresses of our nodes';
-
-function readPod(pod: unknown): Pod {
-  const metadata = asObject(asObject(pod)['metadata']);
-  const conditions = asArray(asObject(asObject(pod)['status'])['conditions']).map(asObject);
-  const owner = asArray(metadata['ownerReferences'])
-    .map(asObject)
-    .find(({ kind, controller }) => kind === 'DaemonSet' && controller === true);
-  const leaving = typeof metadata['deletionTimestamp'] === 'string';
-  return {
-    name: asString(metadata['name']) ?? '',
-    node: asString(asObject(asObject(pod)['spec'])['nodeName']) ?? '',
-    ready: !leaving && conditions.some(({ type, status }) => type === 'Ready' && status === 'True'),
-    daemonSet: asString(owner?.['uid']) ?? '',
-  };
-}

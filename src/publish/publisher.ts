@@ -9,6 +9,12 @@ import { Elector } from './leader.ts';
 import { OwnedIngresses } from './owned-ingresses.ts';
 import type { PortFacts, ServingFacts } from '../routing/gateway/serving-facts.ts';
 import { GatewayStatusUpdater } from './gateway-status-updater.ts';
+import { GatewayServiceUpdater } from './gateway-service-updater.ts';
+import {
+  type EndpointsFrom,
+  type PorticoEndpointsOptions,
+  followPorticoEndpoints,
+} from './portico-endpoints.ts';
 import { StatusUpdater } from './status-updater.ts';
 import type { Leadership } from './leadership.ts';
 import type { DesiredStatus } from './ingress-status.ts';
@@ -38,6 +44,8 @@ export interface PublishOptions {
   /** Null when no status is to be written. */
   readonly addresses: AddressesFrom | null;
   readonly events: boolean;
+  /** Where the Services of Gateways send requests; null where Gateways have no Services. */
+  readonly endpoints: EndpointsFrom | null;
   /** The latest compilation; null until there is one. */
   readonly compilation: () => Compilation | null;
   /** What became of the ports of Gateways: another object after each change. Null where no data plane is asked. */
@@ -62,6 +70,7 @@ interface Writers {
     readonly addresses: StatusAddresses;
   } | null;
   readonly events: EventRecorder | null;
+  readonly services: GatewayServiceUpdater | null;
 }
 
 /** Takes part in the election; as the leader it keeps statuses and Events as the latest compilation wants them. */
@@ -94,12 +103,13 @@ export class Publisher {
   }
 
   #lead(leadership: Leadership): void {
-    const { addresses, events, controllerName, identity, clock, random } = this.#options;
+    const { addresses, events, endpoints, controllerName, identity, clock, random } = this.#options;
     const common = { leadership, clock, random, logOnce: this.#logOnce };
     const reporter = { controller: controllerName, instance: identity };
     this.#writers = {
       status: addresses && this.#startStatus(addresses, common),
       events: events ? startEventRecorder({ ...common, reporter }) : null,
+      services: endpoints && this.#startServices(endpoints, common),
     };
     if (this.#latest) this.#publish(this.#latest, []);
     leadership.signal.addEventListener('abort', () => (this.#writers = null));
@@ -126,6 +136,16 @@ export class Publisher {
     return { updater, gateways, addresses: followStatusAddresses({ ...common, from, onChange }) };
   }
 
+  #startServices(
+    from: EndpointsFrom,
+    common: Omit<PorticoEndpointsOptions, 'from' | 'onChange'>,
+  ): GatewayServiceUpdater {
+    const { leaseName: fieldManager } = this.#options;
+    const services = new GatewayServiceUpdater({ ...common, compilation: () => this.#latest, fieldManager });
+    followPorticoEndpoints({ ...common, from, onChange: (endpoints) => services.setEndpoints(endpoints) });
+    return services;
+  }
+
   #setFacts(gateways: GatewayStatusUpdater | undefined): void {
     if (this.#nodeAddresses === null) return;
     gateways?.setFacts({ nodeAddresses: this.#nodeAddresses, ports: this.#portFacts });
@@ -136,6 +156,7 @@ export class Publisher {
     this.#writers?.status?.updater.enqueue(affected);
     this.#writers?.status?.gateways.advance(latest);
     this.#writers?.events?.advance(latest);
+    this.#writers?.services?.advance(latest);
   }
 
   #check(): void {

@@ -156,6 +156,22 @@ test('configMaps grants what deploy/variants/configmaps.yaml does, or as much in
   expect(readers.map(({ kind, metadata }) => [kind, metadata?.namespace])).toEqual([['Role', 'default']]);
 });
 
+test('gatewayServices grants what deploy/variants/gateway-services.yaml does, and sets the flag', () => {
+  const objects = rendered('gateway-services');
+  const isDaemonSet = ({ object }: Manifest): boolean => object.kind === 'DaemonSet';
+  const variant = [...deployManifests(), ...variantManifests('gateway-services.yaml')];
+  expect(byName(objects.filter((each) => !isDaemonSet(each)))).toEqual(
+    byName(variant.filter((each) => !isDaemonSet(each))),
+  );
+  const { template } = theOnly<V1DaemonSet>('DaemonSet', objects).spec ?? {};
+  expect(template?.spec?.containers[0]?.args).toContain('--gateway-addresses=service');
+  const namespaced = rendered('gateway-services-namespaced').map(({ object }) => object);
+  const writers = (namespaced as ({ kind: string } & V1Role)[]).filter(({ rules }) =>
+    rules?.some(({ resources, verbs }) => resources?.includes('services') && verbs.includes('create')),
+  );
+  expect(writers.map(({ kind, metadata }) => [kind, metadata?.namespace])).toEqual([['Role', 'default']]);
+});
+
 describe('edge-daemonset', () => {
   const objects = rendered('edge-daemonset');
   const daemonSet = theOnly<V1DaemonSet>('DaemonSet', objects);

@@ -6,6 +6,7 @@ import { objectsOf } from '../publish/fixture.ts';
 import { apiCallOf, isDiscovery } from '../support/api-calls.ts';
 import type { ApiObject } from '../support/api-server.ts';
 import { eventually, runPortico, startDaemon } from '../support/daemon.ts';
+import { heldPort } from '../support/loopback.ts';
 import { GATEWAY_RESOURCES } from '../support/api-server-resources.ts';
 import { type Grant, allows, differences, grantsTo, rightsOf } from '../support/rights.ts';
 import { type Manifest, deployManifests, helmManifests, theOnly, variantManifests } from './manifests.ts';
@@ -22,7 +23,7 @@ const INSTALLED: readonly ApiObject[] = [
     kind: 'Pod',
     metadata: { namespace: NAMESPACE, name: 'portico-a', labels: { 'app.kubernetes.io/name': 'portico' } },
     spec: { nodeName: 'n-1' },
-    status: { conditions: [{ type: 'Ready', status: 'True' }] },
+    status: { podIP: '192.0.2.5', conditions: [{ type: 'Ready', status: 'True' }] },
   },
   {
     kind: 'Node',
@@ -222,6 +223,34 @@ test('deploy/variants/cleanup.yaml grants what its Job asks for', async () => {
   const calls = requests.map((request) => apiCallOf(request));
   expect(calls.filter((call) => !call || !allows(grants, call))).toEqual([]);
   const asked = new Set(requests.map((request) => rightOf(request, [NAMESPACE])));
+  expect([...asked].toSorted()).toEqual(rightsOf(grants));
+});
+
+test('deploy/variants/gateway-services.yaml grants what Services of Gateways need, no more and no less', async () => {
+  const base = deployManifests().map(({ object }) => object);
+  const variant = variantManifests('gateway-services.yaml').map(({ object }) => object);
+  const grants = grantsTo('portico', variant);
+  await using cluster = await guardedCluster([...grantsTo('portico', base), ...grants]);
+  const [gatewayClass, gateway] = GATEWAY_OBJECTS;
+  await cluster.apply(gatewayClass!, gateway!);
+  const port = await heldPort();
+  const args = [...cluster.args, '--gateway-addresses=service', `--gateway-service-ports=${port}-${port}`];
+  await using daemon = startDaemon({ args, env: POD });
+  const labelled = (resource: string, label: string): boolean =>
+    objectsOf(cluster.api, resource).some(({ metadata }) => metadata.labels?.[label] !== undefined);
+  const slices = 'endpointslices';
+  await eventually(async () => labelled(slices, 'kubernetes.io/service-name'), daemon.exited);
+  const spec = { ...(gateway!['spec'] as object), infrastructure: { labels: { team: 'a' } } };
+  await cluster.apply({ ...gateway!, spec });
+  await eventually(async () => labelled('services', 'team') && labelled(slices, 'team'), daemon.exited);
+  expect(await daemon.stop()).toBe(0);
+
+  expect(cluster.refused).toEqual([]);
+  const calls = cluster.api.requests.filter((request) => {
+    const call = apiCallOf(request);
+    return call !== null && allows(grants, call);
+  });
+  const asked = new Set(calls.map((request) => rightOf(request, [NAMESPACE])));
   expect([...asked].toSorted()).toEqual(rightsOf(grants));
 });
 

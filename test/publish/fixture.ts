@@ -42,6 +42,7 @@ export interface ReplicaOptions extends Partial<Omit<PublishOptions, 'compilatio
   readonly controllerName?: string;
   /** Gateway API is watched and served where it is installed. */
   readonly gatewayController?: string;
+  readonly gatewayServicePorts?: CompileSettings['gatewayServicePorts'];
 }
 
 export interface Replica {
@@ -142,6 +143,7 @@ export async function startPublisherHarness(options: ApiServerOptions = {}): Pro
         ingressClass = 'portico',
         controllerName = 'portico.dev/ingress-controller',
         gatewayController,
+        gatewayServicePorts,
         ...more
       } = {},
     ) {
@@ -150,6 +152,7 @@ export async function startPublisherHarness(options: ApiServerOptions = {}): Pro
         ingressClass,
         controllerName,
         ...(gatewayController !== undefined && { gatewayController }),
+        ...(gatewayServicePorts !== undefined && { gatewayServicePorts }),
         watchIngressWithoutClass: false,
         defaultBackend: null,
         allowLoopback: false,
@@ -198,6 +201,7 @@ export async function startPublisherHarness(options: ApiServerOptions = {}): Pro
         controllerName,
         addresses: { kind: 'fixed', addresses: [{ ip: '203.0.113.7' }] },
         events: false,
+        endpoints: null,
         compilation: latest,
         portFacts: () => null,
         now: Date.now,

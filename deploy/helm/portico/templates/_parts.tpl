@@ -104,6 +104,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- with .Values.workers }}
 - --workers={{ . }}
 {{- end }}
+{{- if .Values.gatewayServices }}
+- --gateway-addresses=service
+{{- end }}
 {{- range .Values.args }}
 - {{ . | quote }}
 {{- end }}
