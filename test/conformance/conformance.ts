@@ -34,8 +34,6 @@ const HELP = `usage: npm run conformance [-- OPTION...]
 `;
 const PROFILES = 'GATEWAY-HTTP,GATEWAY-GRPC,GATEWAY-TLS,GATEWAY-TCP,GATEWAY-UDP';
 const DOCS = join(import.meta.dirname, '../../docs/conformance');
-/** Each Gateway gets one of these: Linux answers at all of 127.0.0.0/8. */
-const ADDRESSES = '127.0.60.0/24';
 /** Reserved for documentation, so no machine has it. */
 const UNUSABLE_ADDRESS = '192.0.2.1';
 const GATEWAY_CLASS = {
@@ -97,9 +95,9 @@ async function runIn(folder: string, folderOfBinaries: string): Promise<number> 
   kubectl(['apply', '--server-side', '-f', join(gatewayApiFolder(), 'config/crd/standard')]);
   kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s']);
   kubectl(['apply', '-f', '-'], JSON.stringify(GATEWAY_CLASS));
-  // Ingresses are served at ports of their own, so that port 80 of any address is free for Gateways.
+  // Ingresses are served at ports of their own, so that port 80 of any address is free for load balancers.
   const flags = [
-    `--gateway-addresses=${ADDRESSES}`,
+    '--gateway-addresses=service',
     `--publish-address=${NODE_ADDRESS}`,
     '--http-port=18080',
     '--https-port=18443',

@@ -13,6 +13,7 @@ import {
   type KubernetesObject,
   type V1Container,
   type V1Deployment,
+  type V1EndpointSlice,
   type V1Pod,
   type V1PodSpec,
   type V1Service,
@@ -20,24 +21,28 @@ import {
 } from '@kubernetes/client-node';
 import { createAuthority } from '../support/certificates.ts';
 import { EndpointSlices, ignoreMissing } from './endpoint-slices.ts';
-import { NODE_ADDRESS, type PodProcess, startPod } from './pod.ts';
+import { LoadBalancers } from './load-balancers.ts';
+import { NODE_ADDRESS, type PodProcess, SECOND_NODE_ADDRESS, startPod } from './pod.ts';
 
 const NODE = 'node-1';
 const RETRY_MS = 200;
 
 /**
  * What a node and the controllers of a cluster do that the conformance suite and the end-to-end tests need: a Pod for
- * each replica of a Deployment, EndpointSlices for each Service with a selector, and the logs of Pods. A container runs
+ * each replica of a Deployment, EndpointSlices for each Service with a selector, load balancers, and the logs of Pods. A container runs
  * the echo server of the conformance suite, whatever its image, or answers DNS where that is CoreDNS.
  */
 export class ClusterNode implements AsyncDisposable {
   readonly #core: CoreV1Api;
+  readonly #discovery: DiscoveryV1Api;
   readonly #endpoints: EndpointSlices;
   readonly #config: KubeConfig;
   readonly #binaries: string;
   readonly #folder: string;
   readonly #deployments = new Map<string, V1Deployment>();
   readonly #services = new Map<string, V1Service>();
+  readonly #slices = new Map<string, V1EndpointSlice>();
+  readonly #balancers: LoadBalancers;
   /** By `namespace/name`. */
   readonly #pods = new Map<string, { readonly pod: V1Pod; readonly process: PodProcess }>();
   readonly #stops: (() => Promise<void> | void)[] = [];
@@ -49,7 +54,9 @@ export class ClusterNode implements AsyncDisposable {
   private constructor(config: KubeConfig, binaries: string, folder: string) {
     this.#config = config;
     this.#core = config.makeApiClient(CoreV1Api);
-    this.#endpoints = new EndpointSlices(config.makeApiClient(DiscoveryV1Api));
+    this.#discovery = config.makeApiClient(DiscoveryV1Api);
+    this.#endpoints = new EndpointSlices(this.#discovery);
+    this.#balancers = new LoadBalancers(config, this.#core, SECOND_NODE_ADDRESS);
     this.#binaries = binaries;
     this.#folder = folder;
   }
@@ -65,12 +72,16 @@ export class ClusterNode implements AsyncDisposable {
       apps.listDeploymentForAllNamespaces(),
     );
     await node.#follow('/api/v1/services', node.#services, () => node.#core.listServiceForAllNamespaces());
+    await node.#follow('/apis/discovery.k8s.io/v1/endpointslices', node.#slices, () =>
+      node.#discovery.listEndpointSliceForAllNamespaces(),
+    );
     return node;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped = true;
     for (const stop of this.#stops) await stop();
+    this.#balancers.stop();
     await this.#work;
     await Promise.all([...this.#pods.values()].map(({ process }) => process[Symbol.asyncDispose]()));
   }
@@ -123,6 +134,7 @@ export class ClusterNode implements AsyncDisposable {
         this.#services.values(),
         [...this.#pods.values()].map(({ pod }) => pod),
       );
+      await this.#balancers.write(this.#services.values(), this.#slices.values());
     });
     this.#work = this.#work.catch((error: unknown) => this.#retry(error));
   }
@@ -130,7 +142,7 @@ export class ClusterNode implements AsyncDisposable {
   /** As a kubelet does when a Secret that a Pod mounts is not there yet. */
   #retry(error: unknown): void {
     if (this.#stopped) return;
-    const waits = error instanceof ApiException && error.code === 404;
+    const waits = error instanceof ApiException && (error.code === 404 || error.code === 409);
     if (!waits) process.stderr.write(`node: ${error instanceof Error ? error.message : String(error)}\n`);
     setTimeout(() => this.#wake(), RETRY_MS);
   }

@@ -9,7 +9,7 @@ const ROOT = join(import.meta.dirname, '../..');
 const STATUS = 'http://127.0.0.1:10254';
 const READY_WITHIN_MS = 30_000;
 
-/** Portico as users start it: built from this checkout, with the rights of deploy/rbac.yaml and of the variant for ConfigMaps. */
+/** Portico as users start it: built from this checkout, with the rights of deploy/rbac.yaml and of the variants for ConfigMaps and Services. */
 export interface Portico extends AsyncDisposable {
   /** Aborted when the process ends before it is asked to. */
   readonly died: AbortSignal;
@@ -25,7 +25,7 @@ export async function startPortico(
   execFileSync(process.execPath, [join(ROOT, 'scripts/build.ts'), join(folder, 'portico')]);
   const kubectl = (...args: string[]): string =>
     execFileSync(join(binaries, 'kubectl'), [`--kubeconfig=${kubeconfig}`, ...args], { encoding: 'utf8' });
-  for (const file of ['00-namespace', 'rbac', 'variants/configmaps'])
+  for (const file of ['00-namespace', 'rbac', 'variants/configmaps', 'variants/gateway-services'])
     kubectl('apply', '-f', join(ROOT, `deploy/${file}.yaml`));
   const token = kubectl('create', 'token', 'portico', '--namespace=portico-system', '--duration=2h').trim();
   const own = join(folder, 'portico.kubeconfig');
