@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { normalizeHost, normalizePath } from '../../src/routing/match.ts';
 import { normalizeRulePath } from '../../src/http/path.ts';
+import { examples } from '../support/examples.ts';
 
 describe('normalizeHost', () => {
   it.each([
@@ -117,7 +118,7 @@ describe('normalizePath', () => {
         expect(path).toMatch(/^\/([^/]+\/)*[^/]*$/);
         expect(path).not.toMatch(/\/\.{1,2}(\/|$)|\?|%(?![0-9A-F]{2})|%00/);
       }),
-      { numRuns: 2000 },
+      { numRuns: examples(1000) },
     );
   });
 

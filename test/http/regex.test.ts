@@ -5,6 +5,7 @@ import { FirstMatch, TOO_COSTLY } from '../../src/http/regex/first-match.ts';
 import { matchGroups } from '../../src/http/regex/groups.ts';
 import { type Program, compileRegex, literalPrefix } from '../../src/http/regex/regex-program.ts';
 import { parseRegex } from '../../src/http/regex/syntax.ts';
+import { examples } from '../support/examples.ts';
 
 function parsed(text: string, ignoreCase = false) {
   const regex = parseRegex(text, ignoreCase);
@@ -114,7 +115,7 @@ describe('as RE2 does it', () => {
           : null;
         expect(groupsOf(regex, text)).toEqual(expected);
       }),
-      { numRuns: 1500 },
+      { numRuns: examples(750) },
     );
   });
 
@@ -129,7 +130,7 @@ describe('as RE2 does it', () => {
           expect(automaton.find(text), text).toBe(first);
         }
       }),
-      { numRuns: 700 },
+      { numRuns: examples(350) },
     );
   });
 });

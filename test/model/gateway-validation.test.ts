@@ -8,6 +8,7 @@ import type { SchemaNode } from '../../src/model/validation/custom-schema.ts';
 import { GATEWAY_NODES } from '../../src/model/validation/gateway-schema.ts';
 import { patternRule } from '../../src/model/validation/pattern-rule.ts';
 import { validateManifest } from '../../src/model/validation/validate.ts';
+import { examples } from '../support/examples.ts';
 
 const nodes = GATEWAY_NODES.map((line) => JSON.parse(line) as SchemaNode);
 
@@ -332,7 +333,7 @@ test('no object makes validation throw', () => {
         expect(field).toEqual(expect.any(String));
       }
     }),
-    { numRuns: 300 },
+    { numRuns: examples(150) },
   );
   fc.assert(
     fc.property(fc.constantFrom(...GATEWAY_KINDS), fc.anything(), (kind, object) => {

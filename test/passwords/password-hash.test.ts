@@ -3,6 +3,7 @@ import { hash } from 'node:crypto';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { hashFault, isCheap, passwordMatches } from '../../src/passwords/password-hash.ts';
+import { examples } from '../support/examples.ts';
 
 /** Made by htpasswd, openssl passwd and crypt(3). The password is `secret` unless said. */
 const KNOWN: readonly (readonly [hash: string, password?: string])[] = [
@@ -115,6 +116,6 @@ test('no text throws or is anything but the password of itself', () => {
         expect(passwordMatches(start + text, Buffer.from('secret'))).toBe(false);
       },
     ),
-    { numRuns: 200 },
+    { numRuns: examples(100) },
   );
 });

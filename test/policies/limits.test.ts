@@ -11,6 +11,7 @@ import {
   sharedLimitsMemory,
 } from '../../src/policies/limits/shared-limits.ts';
 import type { Passed, Race } from './limits-entry.ts';
+import { examples } from '../support/examples.ts';
 
 const THREADS = 3;
 
@@ -84,7 +85,7 @@ test('lets pass what the leaky bucket of nginx does', () => {
         if (excess < 0) excess = null;
       }
     }),
-    { numRuns: 200 },
+    { numRuns: examples(100) },
   );
 });
 const memory = sharedLimitsMemory(getRandomValues);

@@ -12,6 +12,7 @@ import { AccessLog, type AccessLogSettings } from '../../src/proxy/access-log/ac
 import { LOG_ALL, type LogFilterSettings, logFilter } from '../../src/proxy/access-log/log-filter.ts';
 import type { ExchangeRecord, UpstreamAttempt } from '../../src/proxy/exchange-record.ts';
 import { aRoute, anExchange } from './an-exchange.ts';
+import { examples } from '../support/examples.ts';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -246,7 +247,7 @@ it('whatever a client sends stays in its value, on its line', () => {
         }
       }
     }),
-    { numRuns: 60 },
+    { numRuns: examples(30) },
   );
 });
 

@@ -12,6 +12,7 @@ import {
 } from '../../src/proxy/balance/endpoint-state.ts';
 import type { Balance, HashOfGroups } from '../../src/policies/balance.ts';
 import { seededRandom } from '../support/random.ts';
+import { examples } from '../support/examples.ts';
 
 const ALGORITHMS: readonly Balance[] = ['round-robin', 'least-requests', 'ewma', 'consistent-hash'];
 
@@ -264,7 +265,7 @@ describe('a hash of groups', () => {
         }
         expect(all.has('')).toBe(false);
       }),
-      { numRuns: 30 },
+      { numRuns: examples(15) },
     );
   });
 

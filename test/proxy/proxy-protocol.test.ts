@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type ProxyHeader, readProxyHeader } from '../../src/proxy/listener/proxy-protocol.ts';
+import { examples } from '../support/examples.ts';
 
 const V2 = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1');
 
@@ -135,7 +136,7 @@ describe('PROXY protocol', () => {
         const whole = readProxyHeader(Buffer.concat([bytes, Buffer.alloc(5_000)]));
         expect(whole.kind).not.toBe('more');
       }),
-      { numRuns: 300 },
+      { numRuns: examples(150) },
     );
   });
 });

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Writable } from 'node:stream';
 import * as ws from 'ws';
 import { GOING_AWAY, WebSocketFrames, maskedGoingAway } from '../../src/proxy/websocket-frames.ts';
+import { examples } from '../support/examples.ts';
 
 /** What the package writes and reads frames with, which its types do not tell of. */
 const { Sender, Receiver } = ws as unknown as {
@@ -97,7 +98,7 @@ describe('the frames of a WebSocket', () => {
             expect(readBy([Buffer.concat(written).subarray(0, whole)]).mayClose).toBe(true);
         },
       ),
-      { numRuns: 300 },
+      { numRuns: examples(150) },
     );
   });
 

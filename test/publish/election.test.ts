@@ -5,6 +5,7 @@ import { Elector } from '../../src/publish/leader.ts';
 import type { Leadership } from '../../src/publish/leadership.ts';
 import { sleep } from '../../src/kubernetes/clock.ts';
 import { SimulatedApi, SimulatedProcess, type FaultModel, World, settled } from './simulation.ts';
+import { examples } from '../support/examples.ts';
 
 const FAIR: FaultModel = { toServerMs: 5, toClientMs: 5, fault: 'none' };
 
@@ -355,7 +356,7 @@ test('whatever happens there are never two writers, and without faults there is 
         for (const candidate of candidates) candidate.process.killed = true;
       },
     ),
-    { numRuns: 100 },
+    { numRuns: examples(50) },
   );
   // The schedules would prove nothing if nobody ever lost an election.
   expect(elections).toBeGreaterThan(runs * 1.5);

@@ -9,6 +9,7 @@ import { snapshotOf } from '../../src/model/snapshot.ts';
 import type { WeightedBackend } from '../../src/routing/table.ts';
 import { aRoute } from '../proxy/an-exchange.ts';
 import { loadCase } from '../support/cases.ts';
+import { examples } from '../support/examples.ts';
 
 const REQUEST: RequestFacts = { method: 'GET', target: '/', host: 'app.test' };
 
@@ -39,7 +40,7 @@ describe('chooseBackend', () => {
         expect(counts).toEqual(weights);
         if (sum === 0) expect(chooseBackend(backends, REQUEST)).toBeNull();
       }),
-      { numRuns: 50 },
+      { numRuns: examples(25) },
     );
   });
 

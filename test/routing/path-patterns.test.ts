@@ -10,6 +10,7 @@ import { applyTableUpdate, tableUpdate } from '../../src/routing/table-update.ts
 import { TENANT_LIMITS } from '../../src/routing/tenant-limits.ts';
 import { CASE_SETTINGS } from '../support/cases.ts';
 import { OUR_CLASS } from './arbitrary-cluster.ts';
+import { examples } from '../support/examples.ts';
 
 const USE_REGEX = { 'nginx.ingress.kubernetes.io/use-regex': 'true' };
 
@@ -84,7 +85,7 @@ describe('the paths of a namespace on a host', () => {
           expect(routeAt(compilation, path), path).toBe(first);
         }
       }),
-      { numRuns: 150 },
+      { numRuns: examples(75) },
     );
   });
 

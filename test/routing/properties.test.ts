@@ -15,6 +15,7 @@ import { HOST_OWNERSHIPS } from '../../src/routing/settings.ts';
 import { CASE_SETTINGS } from '../support/cases.ts';
 import { OUR_CLASS, anyObject, ingresses, requestHost, requestPath } from './arbitrary-cluster.ts';
 import { type OracleIngress, oracle } from './oracle.ts';
+import { examples } from '../support/examples.ts';
 
 const SETTINGS: CompileSettings = { ...CASE_SETTINGS, location: { node: 'node-1', zone: 'zone-a' } };
 
@@ -60,7 +61,7 @@ describe('compile and match', () => {
           }
         },
       ),
-      { numRuns: 400 },
+      { numRuns: examples(200) },
     );
   });
 
@@ -77,7 +78,7 @@ describe('compile and match', () => {
           result(compile(snapshotOf(one), SETTINGS)),
         );
       }),
-      { numRuns: 200 },
+      { numRuns: examples(100) },
     );
   });
 
@@ -94,7 +95,7 @@ describe('compile and match', () => {
           expect(result(compilation)).toEqual(result(compile(snapshot, settings)));
         }
       }),
-      { numRuns: 100 },
+      { numRuns: examples(50) },
     );
   });
 
@@ -114,7 +115,7 @@ describe('compile and match', () => {
         left.push(...Object.values(members));
         expect(left.map(({ size }) => size)).toEqual(left.map(() => 0));
       }),
-      { numRuns: 100 },
+      { numRuns: examples(50) },
     );
   });
 
@@ -127,7 +128,7 @@ describe('compile and match', () => {
         const again = applyChanges(snapshot, structuredClone(objects));
         expect(compile(again, { ...SETTINGS, now: SETTINGS.now + 1 }, first).table).toBe(first.table);
       }),
-      { numRuns: 100 },
+      { numRuns: examples(50) },
     );
   });
 
@@ -145,7 +146,7 @@ describe('compile and match', () => {
           expect(applyTableUpdate(received, update)).toEqual(after.table);
         },
       ),
-      { numRuns: 100 },
+      { numRuns: examples(50) },
     );
   });
 
@@ -164,7 +165,7 @@ describe('compile and match', () => {
         expect(outcome.route).toEqual(route);
         for (const candidate of otherRules) expect(candidate.route).not.toEqual(route);
       }),
-      { numRuns: 200 },
+      { numRuns: examples(100) },
     );
   });
 });
@@ -248,7 +249,7 @@ describe('hostile objects', () => {
           for (const routes of values(compilation.table.hosts)) expect(routes.paths[0]?.label).toBe('');
         },
       ),
-      { numRuns: 500 },
+      { numRuns: examples(250) },
     );
   });
 });

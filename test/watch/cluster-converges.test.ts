@@ -6,6 +6,7 @@ import { arrive } from '../../src/kubernetes/resources.ts';
 import { type ApiServer, type Fault } from '../support/api-server.ts';
 import { RESOURCES, parseSelector } from '../support/api-server-resources.ts';
 import { endpointSlice, ingress, watchCluster } from './cluster-fixture.ts';
+import { examples } from '../support/examples.ts';
 
 const FAULTS: readonly Fault[] = [
   { kind: 'reset' },
@@ -116,6 +117,6 @@ test('whatever happens in between, in the end the snapshot says what the server 
       );
       expect(plain(source.snapshot())).toEqual(plain(truth(api)));
     }),
-    { numRuns: 100 },
+    { numRuns: examples(50) },
   );
 }, 120_000);

@@ -5,6 +5,7 @@ import { COLLECTIONS, type Snapshot } from '../../src/model/snapshot.ts';
 import type { ApiObject, ApiServer, Fault } from '../support/api-server.ts';
 import { GATEWAY_RESOURCES, parseSelector } from '../support/api-server-resources.ts';
 import { ingress, watchCluster } from './cluster-fixture.ts';
+import { examples } from '../support/examples.ts';
 
 const naming = {
   ingressClass: 'portico',
@@ -133,6 +134,6 @@ test('whatever is installed and deleted, in the end the snapshot says what the s
       expect(cluster.ingresses()).toEqual(['shop/web@401']);
       expect(cluster.logs.filter(({ level }) => level === 'error')).toEqual([]);
     }),
-    { numRuns: 60 },
+    { numRuns: examples(30) },
   );
 }, 60_000);

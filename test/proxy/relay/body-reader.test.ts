@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { type BodyProgress, BodyReader } from '../../../src/proxy/http1/body-reader.ts';
 import { CHUNKED, type Framing, NO_BODY, UNTIL_CLOSE, lengthOf } from '../../../src/proxy/http1/framing.ts';
 import { REFUSED_BODIES } from './corpus/bodies.ts';
+import { examples } from '../../support/examples.ts';
 
 interface Reading {
   readonly content: string;
@@ -104,7 +105,7 @@ describe('a body', () => {
         expect(split.content).toBe(whole.content);
         if (whole.end === 'done') expect(split).toEqual(whole);
       }),
-      { numRuns: 4000 },
+      { numRuns: examples(2000) },
     );
   });
 
@@ -120,7 +121,7 @@ describe('a body', () => {
           rest: '',
         });
       }),
-      { numRuns: 1000 },
+      { numRuns: examples(500) },
     );
   });
 });

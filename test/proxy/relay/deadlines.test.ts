@@ -3,6 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Deadline, DeadlineLists, Deadlines } from '../../../src/proxy/deadlines.ts';
+import { examples } from '../../support/examples.ts';
 
 const FAIL = (fault: unknown): never => {
   throw fault;
@@ -76,7 +77,7 @@ test('agrees with a table of times, whatever is armed, cleared and swept', () =>
         }
       }
     }),
-    { numRuns: 500 },
+    { numRuns: examples(250) },
   );
 });
 

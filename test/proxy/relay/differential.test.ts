@@ -5,6 +5,7 @@ import { type RunningProxy, startProxy } from '../../support/proxy.ts';
 import { chunked, rawClient } from '../../support/raw-client.ts';
 import { scriptedUpstream } from '../../support/upstream.ts';
 import type { WireMessage } from '../../support/wire.ts';
+import { examples } from '../../support/examples.ts';
 
 interface Sent {
   readonly method: string;
@@ -151,7 +152,7 @@ test('random valid exchanges come to the same through both engines', async () =>
       const [[, first] = [], ...others] = seen;
       for (const [name, other] of others) expect(other, name).toEqual(first);
     }),
-    { numRuns: 200 },
+    { numRuns: examples(100) },
   );
   for (const [, proxy] of proxies) await proxy[Symbol.asyncDispose]();
 });

@@ -8,6 +8,7 @@ import { startProxy } from '../../support/proxy.ts';
 import { get, rawClient } from '../../support/raw-client.ts';
 import { scriptedUpstream } from '../../support/upstream.ts';
 import { STAYS_OPEN } from '../../support/stays-open.ts';
+import { examples } from '../../support/examples.ts';
 
 /** Pieces of requests, good and bad, and bytes that are neither. */
 const piece = fc.oneof(
@@ -80,7 +81,7 @@ test('any bytes in any pieces: the relay lives, lets go of everything, and a pod
           await client.ended;
         },
       ),
-      { numRuns: 300 },
+      { numRuns: examples(150) },
     );
     using after = await rawClient(proxy.port);
     after.send(get('/'));
@@ -149,7 +150,7 @@ test('any response in any pieces: the client gets a well-formed one, or none tha
       if (exchange.detail.startsWith('upstream-protocol-error') && final.length === 1)
         expect(final).toEqual([502]);
     }),
-    { numRuns: 300 },
+    { numRuns: examples(150) },
   );
   expect(proxy.engine.gauges()).toMatchObject({ inFlight: 0, tunnels: 0 });
 });

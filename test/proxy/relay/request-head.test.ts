@@ -8,6 +8,7 @@ import {
   messageFault,
 } from '../../../src/proxy/downstream/http1/request-head.ts';
 import { REFUSED_HEADS } from './corpus/heads.ts';
+import { examples } from '../../support/examples.ts';
 
 const LIMITS: Limits = { ...DEFAULT_LIMITS, requestLineBytes: 256, headBytes: 1024, fieldCount: 8 };
 
@@ -172,7 +173,7 @@ describe('whatever the bytes are', () => {
         if (whole.progress !== 'done') return;
         expect(described(pieces, base)).toEqual(described(whole, 0));
       }),
-      { numRuns: 4000 },
+      { numRuns: examples(2000) },
     );
   });
 
@@ -182,7 +183,7 @@ describe('whatever the bytes are', () => {
         const each = Array.from({ length: message.length }, (_, end) => end);
         expect(read(message, each).progress).toBe(read(message).progress);
       }),
-      { numRuns: 1500 },
+      { numRuns: examples(750) },
     );
   });
 });

@@ -7,6 +7,7 @@ import {
   ResponseHead,
 } from '../../../src/proxy/upstream/http1/response-head-parser.ts';
 import { REFUSED_RESPONSES } from './corpus/responses.ts';
+import { examples } from '../../support/examples.ts';
 
 const LIMITS = { ...DEFAULT_LIMITS, fieldCount: 8 };
 const GET: ResponseContext = { isHead: false, asksUpgrade: false, maxHeadBytes: 1024 };
@@ -114,7 +115,7 @@ describe('a response head', () => {
           reasonEnd,
         });
       }),
-      { numRuns: 3000 },
+      { numRuns: examples(1500) },
     );
   });
 });

@@ -4,6 +4,7 @@ import * as fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readServerName } from '../../../src/proxy/tls/client-hello.ts';
 import { happens } from '../../support/until.ts';
+import { examples } from '../../support/examples.ts';
 
 /** The first bytes that a client of node:tls sends. */
 async function helloOf(options: ConnectionOptions): Promise<Buffer> {
@@ -157,7 +158,7 @@ describe('the name in a ClientHello', () => {
         const found = nameIn(bytes);
         if (found !== null && found !== 'more') expect(bytes.includes(found)).toBe(true);
       }),
-      { numRuns: 3000 },
+      { numRuns: examples(1500) },
     );
   });
 });

@@ -7,6 +7,7 @@ import { type PortKey, portKey } from '../../../src/routing/table.ts';
 import { asObject } from '../../../src/model/untyped.ts';
 import { CASE_SETTINGS, parseManifests } from '../../support/cases.ts';
 import { describeStatuses } from '../../support/status-text.ts';
+import { examples } from '../../support/examples.ts';
 
 /** What nobody touches: a Gateway and its route, and an Ingress. */
 const CONTROL = `kind: GatewayClass
@@ -236,7 +237,7 @@ describe('a malformed object of Gateway API', () => {
         expect(after.table.ports).toEqual(scratch.table.ports);
         expect(describeStatuses(after)).toEqual(describeStatuses(scratch));
       }),
-      { numRuns: 150 },
+      { numRuns: examples(75) },
     );
   });
 

@@ -8,6 +8,7 @@ import { portKey } from '../../../src/routing/table.ts';
 import type { Kind } from '../../../src/model/objects.ts';
 import { CASE_SETTINGS } from '../../support/cases.ts';
 import { describeStatuses } from '../../support/status-text.ts';
+import { examples } from '../../support/examples.ts';
 
 const SETTINGS = { ...CASE_SETTINGS, gatewayAddresses: ['192.0.2.1', '192.0.2.2'] };
 /** Ports for Services that are soon taken. */
@@ -292,7 +293,7 @@ describe('Gateways compiled step by step', () => {
           expect({ ...followed, generation: 0 }).toEqual({ ...scratch.table, generation: 0 });
         },
       ),
-      { numRuns: 300 },
+      { numRuns: examples(150) },
     );
   });
 
@@ -312,7 +313,7 @@ describe('Gateways compiled step by step', () => {
           }
         },
       ),
-      { numRuns: 150 },
+      { numRuns: examples(75) },
     );
   });
 });
