@@ -39,6 +39,8 @@ export type PathRefusal =
 /** Why a policy refuses a request. */
 export type PolicyRefusal =
   | PathRefusal
+  /** The answer would have the host of the request, which names none. */
+  | 'bad-host'
   /** The address of the client is denied, or not among those that are allowed. */
   | 'address-denied'
   /** It is on a list of what no host wants. */

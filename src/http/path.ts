@@ -42,6 +42,11 @@ export function normalizeRulePath(path: string): string | null {
   return normalizePath(bytes);
 }
 
+/** The authority of a target in absolute-form; empty for any other. */
+export function authorityOf(target: string): string {
+  return /^https?:\/\/([^/?#]*)/i.exec(target)?.[1] ?? '';
+}
+
 /** A target that was decided on, without the scheme and host of absolute-form (RFC 9112, 3.2.2). */
 export function originForm(target: string): string {
   if (target.charCodeAt(0) === SLASH) return target;

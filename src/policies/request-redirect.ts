@@ -1,9 +1,9 @@
 import { redirectTo } from '../http/local-response.ts';
-import { originForm } from '../http/path.ts';
+import { authorityOf, originForm } from '../http/path.ts';
 import type { RequestView } from '../http/request-view.ts';
 import { type UntypedObject, isAbsent, isPortNumber, quote } from '../model/untyped.ts';
 import type { FilterReader } from './filter-reader.ts';
-import { definePolicy } from './policy.ts';
+import { type Verdict, definePolicy } from './policy.ts';
 import { type PathChange, changedPath, describePathChange, readPathChange } from './path-change.ts';
 
 /** Where clients are sent; what is null stays as the request has it. */
@@ -35,16 +35,23 @@ export const requestRedirect = definePolicy({
   fromFilter: readRedirect,
 
   bind({ status, scheme, hostname, port, path }) {
+    /** For a client of HTTP/1.0 that names no host: the address of Portico, which it came to, is nobody's business. */
+    const withoutHost = (target: string): Verdict =>
+      scheme === null && port === null
+        ? { kind: 'respond', response: redirectTo(status, target.replace(/^\/{2,}/, '/')) }
+        : { kind: 'refuse', reason: 'bad-host' };
     return {
       onRequest(request) {
         const spoken = scheme ?? request.scheme;
         const at = port ?? (scheme === null ? request.connectionInfo.port : USUAL_PORTS[scheme]);
-        const authority = `${hostname ?? hostOf(request)}${at === USUAL_PORTS[spoken] ? '' : `:${at}`}`;
+        const host = hostname ?? hostOf(request);
         const origin = originForm(request.target);
         const question = origin.indexOf('?');
         const query = question < 0 ? '' : origin.slice(question);
         const before = question < 0 ? origin : origin.slice(0, question);
         const after = path === null ? before : (changedPath(path, request.rule) ?? before);
+        if (host === '') return withoutHost(`${after}${query}`);
+        const authority = `${host}${at === USUAL_PORTS[spoken] ? '' : `:${at}`}`;
         return { kind: 'respond', response: redirectTo(status, `${spoken}://${authority}${after}${query}`) };
       },
     };
@@ -61,9 +68,9 @@ export const requestRedirect = definePolicy({
   },
 });
 
-/** Without its port. */
-function hostOf({ host }: RequestView): string {
-  return host.replace(/:\d*$/, '');
+/** Without its port; empty where the request names none. */
+function hostOf({ host, target }: RequestView): string {
+  return (host || authorityOf(target)).replace(/:\d*$/, '');
 }
 
 function readRedirect(written: UntypedObject, read: FilterReader): RequestRedirectConfig {

@@ -5,6 +5,7 @@ import { type FieldsView, type HeadEdit } from '../http/head-edit.ts';
 import type { ResponseEdit } from '../http/response-edit.ts';
 import { namespaceOf } from '../model/objects.ts';
 import { FieldKind } from '../http/field-names.ts';
+import { authorityOf } from '../http/path.ts';
 import { HeadText, NO_FIELDS } from '../http/head-text.ts';
 import {
   type LocalReason,
@@ -34,7 +35,6 @@ import { hashOf } from './balance/hash-by.ts';
 import type { UpstreamDeadlines } from './route-deadlines.ts';
 import type { Downstream } from './downstream/downstream.ts';
 import {
-  authorityOf,
   incomingForwarding,
   isDropped,
   upgradeOf,

@@ -2,13 +2,14 @@ import type { IncomingMessage } from 'node:http';
 import type { MessageFault } from '../../http/local-response.ts';
 import type { Refusal } from '../../http/local-response.ts';
 import type { RequestFacts } from '../../http/request-facts.ts';
+import { authorityOf } from '../../http/path.ts';
 import { type ConnectionInfo, authorityOfSocket } from '../../http/connection-info.ts';
 import type { EngineContext } from '../engine.ts';
 import type { IncomingForwarding } from '../../http/forwarded.ts';
 import { connectionOptions, isHopByHop } from '../../http/header-fields.ts';
 import { FieldKind, fieldKindOf } from '../../http/field-names.ts';
 import { valuesOf } from './reference-record.ts';
-import { authorityOf, isRelayedRequest } from '../upstream/http1/upstream-head.ts';
+import { isRelayedRequest } from '../upstream/http1/upstream-head.ts';
 
 /** A request head that may be forwarded, read once from the raw fields. */
 export interface ReferenceRequestHead {

@@ -1,5 +1,6 @@
 import { expect } from 'vitest';
 import { cidrsOf } from '../../../src/policies/cidrs.ts';
+import type { RequestRedirectConfig } from '../../../src/policies/request-redirect.ts';
 import { contract } from '../../support/engines.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { get, rawClient, request } from '../../support/raw-client.ts';
@@ -46,6 +47,44 @@ contract('redirects', (behaves) => {
     old.send('GET / HTTP/1.0\r\nHost: app.test:8080\r\n\r\n');
     expect((await old.message()).field('location')).toBe('http://app.test:8080/app');
     expect(upstream.requests).toHaveLength(2);
+  });
+
+  behaves('of a route keep the host of the request, of which there may be none', async (create) => {
+    const redirect = { status: 302, scheme: null, hostname: null, port: null, path: null } as const;
+    const path = { kind: 'whole', path: '/new' } as const;
+    const site = { ports: [], unavailable: 'service-not-found' } as const;
+    const locations = async (changes: Partial<RequestRedirectConfig>): Promise<string[]> => {
+      const policies = { 'request-redirect': { ...redirect, ...changes } };
+      await using proxy = await startProxy(create, [{ ...site, host: '', policies }]);
+      const seen: string[] = [];
+      for (const bytes of [
+        'GET //evil.test/?a HTTP/1.0\r\n\r\n',
+        'GET http://app.test:1/b HTTP/1.0\r\n\r\n',
+        'GET /c HTTP/1.0\r\nHost: app.test\r\n\r\n',
+      ]) {
+        using client = await rawClient(proxy.port);
+        client.send(bytes);
+        const { status, field } = await client.message();
+        seen.push((field('location') ?? String(status)).replace(`:${proxy.port}`, ':PORT'));
+      }
+      return seen;
+    };
+    expect(await locations({ path })).toEqual([
+      '/new?a',
+      'http://app.test:PORT/new',
+      'http://app.test:PORT/new',
+    ]);
+    expect(await locations({})).toEqual([
+      '/evil.test/?a',
+      'http://app.test:PORT/b',
+      'http://app.test:PORT/c',
+    ]);
+    expect(await locations({ scheme: 'https' })).toEqual(['400', 'https://app.test/b', 'https://app.test/c']);
+    expect(await locations({ hostname: 'b.test', port: 80 })).toEqual([
+      'http://b.test//evil.test/?a',
+      'http://b.test/b',
+      'http://b.test/c',
+    ]);
   });
 
   behaves('come after nothing that is refused, and before what is not there', async (create) => {

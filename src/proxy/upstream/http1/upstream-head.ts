@@ -130,11 +130,6 @@ export function isRelayedRequest(kind: FieldKind, { trusted, certificate }: Conn
   }
 }
 
-/** The authority of a target in absolute-form; empty for any other. */
-export function authorityOf(target: string): string {
-  return /^https?:\/\/([^/?#]*)/i.exec(target)?.[1] ?? '';
-}
-
 /** RFC 9112 3.2.2: absolute-form is for proxies; an origin server is asked by path, and the Host field agrees. */
 function originForm({ method, target }: RequestHead): string {
   if (target.charCodeAt(0) === SLASH || target === '*') return target;
