@@ -146,6 +146,10 @@ describe('TLS on ports of Gateways', () => {
       ['fourth.wildcard.test', 'fifth.wildcard.test', 421],
       ['unknown.test', 'example.test', 200],
       ['unknown.test', 'unknown.test', 404],
+      // Without a server name a connection is for the listener of all hosts.
+      ['', 'example.test', 200],
+      ['', 'second.test', 421],
+      ['', 'unknown.test', 404],
     ];
     const found = await Promise.all(
       table.map(async ([sni, host]) => [sni, host, await askHttp2(address, sni, host)] as const),

@@ -8,7 +8,13 @@ import type { RouteKey } from '../gateway/kinds.ts';
 import type { PlannedPort } from '../gateway/listener-plan.ts';
 import { ownerOf } from '../gateway/port-table.ts';
 import { byAge } from '../gateway/read-route.ts';
-import { type Loss, type Losses, lossesAmong, lossesToIngress } from '../gateway/route-losses.ts';
+import {
+  type Loss,
+  type Losses,
+  lossesAmong,
+  lossesToIngress,
+  lossesToListener,
+} from '../gateway/route-losses.ts';
 import type { CompileSettings } from '../settings.ts';
 import { type Scope, describeScope, scopeKind } from '../scope.ts';
 import { portKey } from '../table.ts';
@@ -25,7 +31,7 @@ export interface CompiledLosses {
   readonly affectedIngresses: ReadonlySet<ObjectKey>;
 }
 
-/** Works out what routes lose to Ingresses and to older routes, at the places whose routes or Ingresses changed. */
+/** Works out what routes lose to Ingresses, to other listeners and to older routes, at the places whose routes or Ingresses changed. */
 export function compileLosses(
   from: Compilation,
   settings: CompileSettings,
@@ -79,18 +85,25 @@ function lossesAt(
 ): Losses {
   const owner = ownerOf(planned, hostname);
   const keys = [...(get(routesByPlace, hostPlace(port, hostname)) ?? [])];
-  const routes = keys
-    .flatMap((key) => get(attachments, key) ?? [])
-    .filter(({ places }) => owner !== null && places.has(attachedPlace(owner.id, hostname)))
+  const attached = keys.flatMap((key) => get(attachments, key) ?? []);
+  const isOwned = ({ places }: Attachment): boolean =>
+    owner !== null && places.has(attachedPlace(owner.id, hostname));
+  const routes = attached
+    .filter(isOwned)
     .map(({ route }) => route)
     .sort(byAge);
-  if (routes.length === 0) return NONE;
+  const elsewhere = attached.filter((each) => !isOwned(each)).map(({ route }) => route);
   const isShared = placesOfScope(hostname, settings).includes(hostPlace(port, hostname));
   if (isShared && get(scopes.scopes, hostname)?.routes) {
     const [ingress] = claimantsOf(hostname, scopes.indexes.ingressesByScope, claims);
-    if (ingress) return lossesToIngress(ingress.ingress, routes, hostname, planned.port);
+    if (ingress) return lossesToIngress(ingress.ingress, [...routes, ...elsewhere], hostname, planned.port);
   }
-  return routes.length === 1 ? NONE : lossesAmong(routes, hostname, planned.port);
+  return new Map([
+    ...(routes.length > 1 ? lossesAmong(routes, hostname, planned.port) : []),
+    ...(owner === null || elsewhere.length === 0
+      ? []
+      : lossesToListener(owner, elsewhere, hostname, planned.port)),
+  ]);
 }
 
 /** Those listed of one route. */
@@ -116,12 +129,14 @@ export function sharedHostProblems(
   if (lossesByPlace.size === 0) return [];
   return [...scopes.keys()].flatMap((scope) => {
     const places = placesOfScope(scope, settings).flatMap((place) => get(lossesByPlace, place) ?? []);
-    const routes = places.flatMap((losses) =>
-      [...losses].flatMap(([route, { kind }]) => (kind === 'host' ? [route] : [])),
+    const routes = new Set(
+      places.flatMap((losses) =>
+        [...losses].flatMap(([route, { kind }]) => (kind === 'host' ? [route] : [])),
+      ),
     );
-    const [first] = routes;
+    const [first] = [...routes].toSorted();
     if (first === undefined) return [];
-    const others = new Set(routes).size - 1;
+    const others = routes.size - 1;
     const who = others === 0 ? `${first} asks` : `${first} and ${others} more ask`;
     const message = `${who} for ${describeScope(scope)}, too. Ingresses come first, so that this one is served: delete it, or its rule for the host, when the route is to be served.`;
     return [problem('warning', 'HostAlsoOfRoute', object, 'spec.rules', message)];

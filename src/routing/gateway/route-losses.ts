@@ -1,13 +1,14 @@
 import { type Problem, problem } from '../../model/problem.ts';
 import type { RuleClaim } from './route-rules.ts';
 import type { RouteKey } from './kinds.ts';
+import type { Listener } from './listeners.ts';
 import type { RouteRead } from './read-route.ts';
 
 /** What a route does not get although it is attached: the first thing at one hostname of a port. */
 export interface Loss {
-  /** All of the host, one match, or connections, which go to one route alone. */
-  readonly kind: 'host' | 'match' | 'connections';
-  /** Who has it: `Ingress shop/web`, or an older route. */
+  /** The whole host, to an Ingress or to another listener; one match; or connections, which go to one route alone. */
+  readonly kind: 'host' | 'listener' | 'match' | 'connections';
+  /** Who has it: `Ingress shop/web`, an older route, or `Listener "http" of Gateway shop/main`. */
   readonly to: string;
   /** Where the route asks for it: `spec.rules[0].matches[0]`; `spec.hostnames` where it is the whole host. */
   readonly field: string;
@@ -53,12 +54,26 @@ export function lossesToIngress(
   return new Map(routes.map(({ key }) => [key, loss]));
 }
 
+/** What routes lose that are attached to other listeners than the one that has the hostname. */
+export function lossesToListener(
+  { name, parent }: Pick<Listener, 'name' | 'parent'>,
+  routes: readonly RouteRead[],
+  hostname: string,
+  port: number,
+): Losses {
+  const to = `Listener "${name}" of ${parent}`;
+  const loss = { kind: 'listener', to, field: 'spec.parentRefs', hostname, port } as const;
+  return new Map(routes.map(({ key }) => [key, loss]));
+}
+
 /** For the author of the route. */
 export function lossMessage({ kind, to, field, hostname, port }: Loss): string {
   const host = hostname === '' ? 'all hosts' : `host "${hostname}"`;
   switch (kind) {
     case 'host':
       return `${to} has ${host} on port ${port}, too, and Ingresses come first: its requests do not come to this route until the Ingress is deleted, or has another host.`;
+    case 'listener':
+      return `${to} is for ${host} on port ${port} more closely than the one that this route is attached to, and gets its requests: attach the route to it, or use another host.`;
     case 'match':
       return `${to} is older and has the same match as ${field} for ${host} on port ${port}, so that this route does not get its requests: change or remove one of them.`;
     case 'connections':
@@ -67,8 +82,16 @@ export function lossMessage({ kind, to, field, hostname, port }: Loss): string {
 }
 
 /** The code of the problem, and the reason of the condition. */
-export function lossReason({ kind }: Loss): 'HostServedByIngress' | 'MatchConflict' {
-  return kind === 'host' ? 'HostServedByIngress' : 'MatchConflict';
+export function lossReason({ kind }: Loss): 'HostServedByIngress' | 'HostOfOtherListener' | 'MatchConflict' {
+  switch (kind) {
+    case 'host':
+      return 'HostServedByIngress';
+    case 'listener':
+      return 'HostOfOtherListener';
+    case 'match':
+    case 'connections':
+      return 'MatchConflict';
+  }
 }
 
 export function lossProblems(
