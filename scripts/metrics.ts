@@ -130,6 +130,7 @@ async function scrape(): Promise<string> {
       deaths: 1,
       faults: 1,
       droppedMirrors: 1,
+      droppedSpans: 1,
       streams: [
         {
           ...{ protocol: 'udp', port: 53, open: 1, ends: { closed: 1 }, seconds: 1 },
@@ -152,6 +153,7 @@ async function scrape(): Promise<string> {
       problems: { error: 1, warning: 1, info: 1 },
       certificates: [{ host: 'host', secret: 'namespace/name', notAfter: 0 }],
       logDroppedBytes: 1,
+      spans: { exported: 1, queueFull: 0, failed: 0 },
     }),
     compatibility: { version: '', controllerNamespace: '', controllerClass: '', controllerPod: '' },
     now: () => 0,

@@ -130,6 +130,7 @@ const VALUES: Readonly<Record<string, readonly [written: string, read: object]>>
   'recent-requests': ['200', { recentRequests: 200 }],
   'admin-address': ['[::1]:9000', { adminAddress: { host: '::1', port: 9000 } }],
   'trusted-proxies': ['10.0.0.0/8', { trustedProxies: ['10.0.0.0/8'] }],
+  'trust-trace-context': ['false', { trustTraceContext: false }],
   'rate-limit-store': [
     'rediss://portico:p%40ss@limits.example:6380/2',
     {

@@ -81,6 +81,7 @@ export interface DataPlaneFigures extends RequestFigures {
   readonly deaths: number;
   readonly faults: number;
   readonly droppedMirrors: number;
+  readonly droppedSpans: number;
   readonly streams: readonly StreamFigures[];
   readonly handshakes: HandshakeFigures;
   /** Requests for which the limit store could not be asked in time. */
@@ -108,6 +109,7 @@ export interface ControlFigures {
   readonly lastResort: number;
   readonly problems: { readonly error: number; readonly warning: number; readonly info: number };
   readonly logDroppedBytes: number;
+  readonly spans: { readonly exported: number; readonly queueFull: number; readonly failed: number };
   /** Of each TLS host with a certificate of its own; the empty host stands for the default certificate. */
   readonly certificates: readonly {
     readonly host: string;

@@ -68,6 +68,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
         ...controlSamples(control, options.now()),
         ...watchSamples(options.watch(), options.now()),
         ...dataPlaneSamples(dataPlane, options.latencyBoundsSeconds),
+        ...spanFamilies(control.spans, dataPlane.droppedSpans),
         ...(!options.compatibility
           ? []
           : ingressNginxFamilies(
@@ -84,6 +85,21 @@ export function createMetrics(options: MetricsOptions): Metrics {
       return { contentType: CONTENT_TYPES[exposition], chunks, bytes };
     },
   };
+}
+
+function spanFamilies({ exported, queueFull, failed }: ControlFigures['spans'], behind: number): Family[] {
+  return [
+    counter('portico_trace_spans_exported_total', 'Spans of requests that the collector accepted.', exported),
+    {
+      name: 'portico_trace_spans_dropped_total',
+      type: 'counter',
+      help: 'Spans of requests that were dropped: the queue was full, or the collector could not be reached or refused them.',
+      samples: [
+        { labels: labelsOf({ reason: 'queue-full' }), value: queueFull + behind },
+        { labels: labelsOf({ reason: 'collector' }), value: failed },
+      ],
+    },
+  ];
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;

@@ -156,6 +156,8 @@ export interface Config extends CompileConfig {
   /** `auto` is any loopback port; null for none. */
   readonly adminAddress: AdminAddress;
   readonly trustedProxies: readonly string[];
+  /** Whether traced requests continue the traces that their clients name. */
+  readonly trustTraceContext: boolean;
   readonly engine: EngineName;
   readonly sockets: SocketChoice;
   readonly workers: number;
@@ -207,6 +209,7 @@ export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult
     recentRequests: read.one('recent-requests', recentRequests),
     adminAddress: readAdminAddress(read, compiled.source.kind),
     trustedProxies: read.many('trusted-proxies', cidr),
+    trustTraceContext: read.flag('trust-trace-context'),
     engine: read.one('engine', oneOf(ENGINES)),
     sockets: read.one('sockets', oneOf(SOCKET_CHOICES)),
     workers: read.one('workers', workers),

@@ -1,73 +1,11 @@
 import { CREDENTIAL_NAMES } from '../http/redact-target.ts';
 import { type Limits, DEFAULT_LIMITS } from '../proxy/limits.ts';
 import { TLS_VERSIONS } from '../proxy/tls/certificate-store.ts';
+import type { Flag } from './flag.ts';
+import { SOURCE_FLAGS } from './source-flags.ts';
 
-/** One flag of `portico run`, as `--help`, the reference page and the environment know it. */
-export interface Flag {
-  readonly name: string;
-  /** What stands after the flag in the help; a flag without it is a switch. */
-  readonly value?: string;
-  readonly many?: true;
-  readonly default?: string;
-  readonly description: string;
-  /** The same for `check`, `explain` and `audit`, where it differs. */
-  readonly whenReading?: string;
-  readonly group:
-    | 'Where objects come from'
-    | 'When the API server is away'
-    | 'What is served'
-    | 'What is published'
-    | 'Listening'
-    | 'TLS'
-    | 'Data plane'
-    | 'Logs'
-    | 'Stopping';
-}
-
-/** `--http-port` is `PORTICO_HTTP_PORT`. */
-export function environmentName(flag: Flag): string {
-  return `PORTICO_${flag.name.toUpperCase().replaceAll('-', '_')}`;
-}
-
-/** Where objects come from: shared by `run`, `check`, `explain` and `audit`. */
-export const SOURCE_FLAGS: readonly Flag[] = [
-  {
-    name: 'kubeconfig',
-    value: '<file>',
-    description:
-      'kubeconfig of the cluster to serve; default: $KUBECONFIG, then ~/.kube/config, then the service account of the Pod',
-    whenReading: 'kubeconfig of the cluster to read; default: $KUBECONFIG, then ~/.kube/config',
-    group: 'Where objects come from',
-  },
-  {
-    name: 'context',
-    value: '<name>',
-    description: 'kubeconfig context to use instead of the current one',
-    group: 'Where objects come from',
-  },
-  {
-    name: 'manifests',
-    value: '<path...>',
-    many: true,
-    description:
-      'serve these manifest files, folders or globs instead of a cluster; they are watched for changes',
-    whenReading: 'read these manifest files, folders or globs instead of a cluster; - is standard input',
-    group: 'Where objects come from',
-  },
-  {
-    name: 'recursive',
-    description: 'also read the subfolders of --manifests',
-    group: 'Where objects come from',
-  },
-  {
-    name: 'watch-namespace',
-    value: '<glob...>',
-    many: true,
-    description:
-      'read only objects of namespaces that match one of these globs; with literal names, Roles in these namespaces suffice',
-    group: 'Where objects come from',
-  },
-];
+export { type Flag, environmentName } from './flag.ts';
+export { SOURCE_FLAGS };
 
 /** What is compiled of them: shared by `run`, `check`, `explain` and `audit`. */
 export const CLASS_FLAGS: readonly Flag[] = [
@@ -461,6 +399,13 @@ export const RUN_FLAGS: readonly Flag[] = [
     many: true,
     description:
       'trust X-Forwarded-* from these networks; from other addresses they are replaced. Name only proxies that write these header fields themselves',
+    group: 'Data plane',
+  },
+  {
+    name: 'trust-trace-context',
+    value: '<true|false>',
+    default: 'true',
+    description: 'continue the traces that clients name in traceparent; false begins new ones',
     group: 'Data plane',
   },
   {

@@ -19,6 +19,7 @@ import { openMetrics, openStatusServer } from './status-server.ts';
 import { countTable } from '../routing/table-view.ts';
 import { tcpMigrationNotice } from './tcp-migration.ts';
 import { plural } from '../model/plural.ts';
+import { type Tracing, openTracing } from './open-tracing.ts';
 import { VERSION } from '../version.ts';
 import type { Source, SourceEvent } from '../watch/source.ts';
 
@@ -41,6 +42,7 @@ interface Parts {
   /** From here on a change of the source is compiled. */
   readonly compileChanges: () => void;
   readonly dataPlane: DataPlane;
+  readonly tracing: Tracing;
   readonly statusServer: Admin;
   readonly adminApi: AdminApi;
   /** Resolves with the exit code when one of them cannot go on. */
@@ -90,11 +92,12 @@ async function start({ config, env, log, threadEntry }: DaemonOptions): Promise<
 
   const failed = Promise.withResolvers<number>();
   const onFatal = failed.resolve;
+  const tracing = openTracing(config, env, logger);
   const dataPlane = startDataPlane({
-    ...{ config, log, threadEntry, onFatal },
+    ...{ config, tracing, log, threadEntry, onFatal },
     onNameFault: (service, fault) => reconciler.nameFault(service, fault),
   });
-  const statusSources = { source, dataPlane, compilation: () => reconciler.compilation(), log };
+  const statusSources = { source, dataPlane, tracing, compilation: () => reconciler.compilation(), log };
   const metrics = openMetrics({ ...statusSources, compatibility: compatibility(config, env) });
   const { locate } = opened;
   const pod = env['POD_NAME'] ?? '';
@@ -104,6 +107,7 @@ async function start({ config, env, log, threadEntry }: DaemonOptions): Promise<
     settings: {
       ...compileSettings(config),
       hasLimitStore: config.rateLimitStore !== null,
+      hasCollector: tracing.variables?.hasCollector ?? false,
       localAddresses: localAddresses(),
       adminPort: adminApi.port,
     },
@@ -121,7 +125,7 @@ async function start({ config, env, log, threadEntry }: DaemonOptions): Promise<
     reconciler.dirty('routes');
   };
   const statusServer = await openStatusServer(statusSources, metrics, config, onFatal);
-  const served = { dataPlane, statusServer, adminApi };
+  const served = { dataPlane, tracing, statusServer, adminApi };
   return { source, cluster, reconciler, compileChanges, ...served, failed: failed.promise };
 }
 
@@ -163,7 +167,7 @@ function serve(parts: Parts, { config, env, log: { logger } }: DaemonOptions): S
 
 /** Drains when a signal asked for it, and ends at once when a part failed. */
 async function stop(
-  { source, reconciler, dataPlane, statusServer, adminApi }: Parts,
+  { source, reconciler, dataPlane, tracing, statusServer, adminApi }: Parts,
   { syncWarning, publisher }: Serving,
   outcome: string | number,
   { config: { drainTimeoutMs }, log: { logger } }: DaemonOptions,
@@ -174,6 +178,8 @@ async function stop(
   const publishing = publisher();
   const published = publishing ? endPublishing(publishing) : null;
   const aborted = await drained;
+  // The threads have sent the last ones.
+  const traced = tracing.end();
   if (typeof outcome === 'string') {
     logger.info(
       aborted === 0
@@ -183,6 +189,7 @@ async function stop(
   }
   clearTimeout(syncWarning);
   await published;
+  await traced;
   await reconciler.stop();
   await source.stop();
   statusServer.close();

@@ -9,10 +9,12 @@ import type { ListenFailure } from '../proxy/threads/messages.ts';
 import { type ThreadFailure, type Threads, startThreads } from '../proxy/threads/threads.ts';
 import { createNameResolver, dnsResolve } from '../proxy/balance/name-resolver.ts';
 import type { NameFault } from '../model/name-fault.ts';
+import type { Tracing } from './open-tracing.ts';
 import type { ObjectKey } from '../model/objects.ts';
 
 export interface DataPlaneOptions {
   readonly config: Config;
+  readonly tracing: Tracing;
   readonly log: LogSink;
   /** The module that a data-plane thread runs. */
   readonly threadEntry: URL;
@@ -54,7 +56,7 @@ const DESCRIPTORS_LOG_MS = 60_000;
 
 /** Starts the threads. They listen as soon as they are given a table. */
 export function startDataPlane(options: DataPlaneOptions): DataPlane {
-  const { config, log, threadEntry, onFatal } = options;
+  const { config, tracing, log, threadEntry, onFatal } = options;
   const selfSigned = config.httpsPort === 0 ? null : createDefaultCertificate(Date.now());
   const place = { host: config.bindAddress ?? undefined, reusePort: process.platform === 'linux' };
   let draining = false;
@@ -149,6 +151,7 @@ export function startDataPlane(options: DataPlaneOptions): DataPlane {
       accessLog: accessLogSettings(config.accessLog),
       recentRequests: config.recentRequests,
       limitStore: config.rateLimitStore,
+      tracing: tracing.variables,
     },
     addresses: [
       { ...place, port: config.httpPort, scheme: 'http' },
@@ -161,6 +164,7 @@ export function startDataPlane(options: DataPlaneOptions): DataPlane {
       onFault: options.onNameFault,
     }),
     onAccessLog: (lines, droppedBytes) => log.lines(lines, droppedBytes),
+    onSpans: (spans) => tracing.add(spans),
     onFailure,
     onPortChange,
   });
@@ -170,7 +174,10 @@ export function startDataPlane(options: DataPlaneOptions): DataPlane {
 
   return {
     listening: threads.listening,
-    distribute: (table, keys, secrets) => threads.distribute(table, keys, secrets),
+    distribute(table, keys, secrets) {
+      tracing.useGlobal(table.globals?.tracing);
+      threads.distribute(table, keys, secrets);
+    },
     serving: () => threads.serving(),
     adoptedGeneration: () => threads.adoptedGeneration(),
     report: () => threads.report(),

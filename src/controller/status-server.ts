@@ -14,6 +14,7 @@ import { RequestSums } from './request-sums.ts';
 import type { Compilation } from '../routing/compile/compile.ts';
 import { readiness } from './readiness.ts';
 import { countTableInSteps, tableJson } from '../routing/table-view.ts';
+import type { Tracing } from './open-tracing.ts';
 import { VERSION } from '../version.ts';
 import type { Source } from '../watch/source.ts';
 
@@ -21,6 +22,7 @@ import type { Source } from '../watch/source.ts';
 export interface StatusOptions {
   readonly source: Source;
   readonly dataPlane: DataPlane;
+  readonly tracing: Tracing;
   readonly compilation: () => Compilation | null;
   readonly log: LogSink;
 }
@@ -46,7 +48,12 @@ export function openMetrics(
   });
 }
 
-function* controlFigures({ source, compilation, log }: StatusOptions): Generator<void, ControlFigures> {
+function* controlFigures({
+  source,
+  compilation,
+  log,
+  tracing,
+}: StatusOptions): Generator<void, ControlFigures> {
   const compiled = compilation();
   const problems = { error: 0, warning: 0, info: 0 };
   for (const { severity } of source.problems()) problems[severity]++;
@@ -59,7 +66,14 @@ function* controlFigures({ source, compilation, log }: StatusOptions): Generator
     : { hosts: 0, routes: 0, backends: 0, lastResort: 0 };
   const certificates = compiled ? yield* boundedExpiries(certificateExpiries(compiled)) : [];
   const generation = compiled?.table.generation ?? 0;
-  return { generation, ...counts, problems, certificates, logDroppedBytes: log.droppedBytes() };
+  return {
+    generation,
+    ...counts,
+    problems,
+    certificates,
+    logDroppedBytes: log.droppedBytes(),
+    spans: tracing.counts(),
+  };
 }
 
 /**

@@ -1,3 +1,5 @@
+import { TRACE_FIELDS } from './trace-context.ts';
+
 /** What a proxy does with a field, by its name. Every name that is not listed below is `other` and relayed unread. */
 export const FieldKind = {
   other: 0,
@@ -27,6 +29,11 @@ export const FieldKind = {
   contentType: 18,
   /** What ingress-nginx tells Pods: relayed from a trusted peer only, and replaced where Portico tells it too. */
   ingressNginx: 19,
+  /** W3C `traceparent` and `tracestate`: relayed, unless the request is traced here. */
+  traceContext: 20,
+  /** The same of b3 in one field, and in several. */
+  b3: 21,
+  b3multi: 22,
 } as const;
 export type FieldKind = (typeof FieldKind)[keyof typeof FieldKind];
 
@@ -109,6 +116,9 @@ const NAMES: Readonly<Record<string, FieldKind>> = {
   // CGI programs read it as the environment variable HTTP_PROXY (httpoxy).
   proxy: FieldKind.withheld,
   'x-request-id': FieldKind.requestId,
+  ...all(FieldKind.traceContext, TRACE_FIELDS.tracecontext),
+  ...all(FieldKind.b3, TRACE_FIELDS.b3),
+  ...all(FieldKind.b3multi, TRACE_FIELDS.b3multi),
   ...all(FieldKind.forwarding, [
     'x-forwarded-for',
     'x-forwarded-host',

@@ -45,6 +45,8 @@ export interface ReadableObjects {
   readonly hasLimitStore?: boolean;
   /** What annotations of ingress-nginx begin with, before the `/`: that of ingress-nginx when absent. */
   readonly annotationsPrefix?: string;
+  /** Whether spans have a collector; yes when absent. */
+  readonly hasCollector?: boolean;
   /** As for ExternalNames: see `NameRules`. No when absent. */
   readonly allowLoopback?: boolean;
   readonly allowCrossNamespaceExternalNames?: boolean;
@@ -68,6 +70,7 @@ export class ObjectReader {
   readonly hasLimitStore: boolean;
   /** See `ReadableObjects`. */
   readonly annotationsPrefix: string | undefined;
+  readonly hasCollector: boolean;
   /** Which hosts annotations may name. */
   readonly nameRules: NameRules;
 
@@ -76,6 +79,7 @@ export class ObjectReader {
     {
       forbiddenSecrets = [],
       hasLimitStore = true,
+      hasCollector = true,
       allowCrossNamespaceReferences = false,
       allowLoopback = false,
       allowCrossNamespaceExternalNames = false,
@@ -86,6 +90,7 @@ export class ObjectReader {
     this.#forbiddenSecrets = forbiddenSecrets;
     this.hasLimitStore = hasLimitStore;
     this.annotationsPrefix = annotationsPrefix;
+    this.hasCollector = hasCollector;
     this.acrossNamespaces = allowCrossNamespaceReferences;
     this.nameRules = { allowLoopback, allowCrossNamespaceExternalNames };
   }

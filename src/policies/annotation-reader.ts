@@ -186,6 +186,11 @@ export class AnnotationReader {
     return this.#objects.hasLimitStore;
   }
 
+  /** Whether spans of requests have somewhere to go. */
+  get hasCollector(): boolean {
+    return this.#objects.hasCollector;
+  }
+
   /** Why no request may be sent to a host, to follow its name; null when one may. */
   refusedHost(host: string): string | null {
     return refusedName(host, this.namespace, this.#objects.nameRules);

@@ -39,6 +39,7 @@ import { serviceUpstream } from './service-upstream.ts';
 import { sourceRanges } from './source-ranges.ts';
 import { sslRedirect } from './ssl-redirect.ts';
 import { timeouts } from './timeouts.ts';
+import { tracing } from './tracing.ts';
 import { tlsPassthrough } from './tls-passthrough.ts';
 import { upstreamTls } from './upstream-tls.ts';
 import { upstreamConnection } from './upstream-connection.ts';
@@ -126,6 +127,8 @@ export const POLICIES = [
   compression,
   // response: read by the thread when an exchange is over.
   accessLog,
+  // response: read by the thread when the route is known, and what is recorded is written when the exchange is over.
+  tracing,
 ] as const;
 
 type Policies = (typeof POLICIES)[number];

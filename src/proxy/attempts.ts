@@ -83,6 +83,7 @@ export class Attempts {
     const attempt = (this.#attempt = this.#record.beginAttempt(state.key));
     health.attemptStarted(state);
     const transport = upstreamTransport(route, current, context.secret, this.#record.connectionInfo.tls);
+    this.#record.trace?.beginAttempt(transport);
     const { connectMs } = deadlines.timeouts;
     const upstream = acquireUpstream(
       this.#engine,
@@ -92,7 +93,9 @@ export class Attempts {
       connectMs,
       this.#owner,
     );
-    if (upstream.isConnected) {
+    const { isConnected } = upstream;
+    this.#record.observer?.on({ kind: 'attempt', endpoint: state.key, transport, isConnected });
+    if (isConnected) {
       attempt.reuses();
       return upstream;
     }
@@ -106,6 +109,7 @@ export class Attempts {
 
   connected(): void {
     if (this.#state) health.connectSucceeded(this.#state);
+    this.#record.observer?.on({ kind: 'connected' });
   }
 
   /** The request is being sent: connecting is over. */
@@ -120,6 +124,7 @@ export class Attempts {
 
   responded(status: number, now: number): void {
     const at = performance.now();
+    this.#record.observer?.on({ kind: 'responded', status });
     this.#attempt?.responded(status, at);
     if (this.#state) health.recordLatency(this.#state, at - this.#sentAt, now);
   }
@@ -128,6 +133,7 @@ export class Attempts {
   switched(): void {
     clearTimeout(this.#wholeTimer);
     clearTimeout(this.#attemptTimer);
+    this.#record.observer?.on({ kind: 'responded', status: 101 });
     this.#attempt?.responded(101, performance.now());
   }
 

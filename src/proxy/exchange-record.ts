@@ -2,6 +2,7 @@ import type { AuthOutcome } from '../http/auth-outcome.ts';
 import type { ConnectionInfo } from '../http/connection-info.ts';
 import type { BackendKey, Route } from '../routing/table.ts';
 import type { AttemptOutcome } from './attempt.ts';
+import type { RequestTrace } from './tracing/request-trace.ts';
 import type { ConnectFailure } from './upstream/connect-failure.ts';
 
 /** One request and its response, as it is accounted when it is over. */
@@ -44,6 +45,8 @@ export interface ExchangeRecord {
   readonly traceId: string;
   /** What the access log kept of the fields of the request. */
   readonly keptFields: KeptFields;
+  /** Null where requests are not traced. */
+  readonly trace: RequestTrace | null;
   /** The policy that responded in place of an endpoint; empty where none did. */
   readonly policy: string;
   /** What policies found that decide who gets in. */

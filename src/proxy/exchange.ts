@@ -137,7 +137,7 @@ export class Exchange {
   onVerdict(verdict: Verdict): void {
     // A policy may have been asked since the end.
     if (this.#response === 'over') return this.#plan.complete();
-    if (verdict.kind !== 'continue') this.#record.policy = verdict.by ?? '';
+    this.#record.judged(verdict);
     switch (verdict.kind) {
       case 'respond':
         this.#record.detail = verdict.detail ?? '';
@@ -202,6 +202,7 @@ export class Exchange {
 
   #attemptOver(outcome: AttemptOutcome, fault: ReaderFault = ''): void {
     const next = this.#attempts.after(outcome, this.#isReplayable);
+    this.#record.observer?.on({ kind: 'attempt-failed', outcome, next });
     if (next.kind === 'give-up') return this.refuse(next.reason, fault);
     if (next.kind === 'relay') return;
     // What was put together for the client came with this attempt.
@@ -229,7 +230,7 @@ export class Exchange {
     this.#attempts.sending();
     this.#sending = true;
     const { isReplaced } = this.#plan;
-    upstream.head(this.#plan.head, this.#body.exists && !isReplaced);
+    upstream.head(this.#plan.headForAttempt(), this.#body.exists && !isReplaced);
     if (!isReplaced) this.#record.requestBytes = this.#body.composeHeld(upstream);
     if (this.#expectsContinue && !isReplaced && !this.#continued && this.#body.isUntouched) {
       this.#continueTimer ??= new Deadline<TimedExchange>(this.#boundary);
@@ -503,7 +504,7 @@ export class Exchange {
     const edit = this.#plan.editResponse(fieldsViewOf(response.fields));
     const given = edit === null ? response : { ...response, fields: applyEdit(response.fields, edit) };
     this.#persists &&= !given.close && this.#mayGoOn;
-    this.#record.status = reason === 'policy' ? given.status : statusOf(reason);
+    this.#record.respondedLocally(reason, reason === 'policy' ? given.status : statusOf(reason));
     this.#record.responseBytes = this.isHead ? 0 : given.body.length;
     this.#client.respond(given, this.#connectionOption, this.isHead);
     this.#client.send();

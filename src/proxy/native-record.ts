@@ -4,14 +4,17 @@ import { NO_CONTENT, type RequestContent } from '../http/request-content.ts';
 import { performance } from 'node:perf_hooks';
 import type { BackendKey, Route } from '../routing/table.ts';
 import type { LocalReason } from '../http/local-response.ts';
+import type { ExchangeObserver } from './exchange-event.ts';
 import { type ExchangeRecord, NO_KEPT_FIELDS } from './exchange-record.ts';
 import { NO_ATTEMPTS, OpenAttempt } from './open-attempt.ts';
 import type { FieldsView, HeaderField } from '../http/head-edit.ts';
 import { HeadText, NO_FIELDS } from '../http/head-text.ts';
+import type { Verdict } from '../policies/policy.ts';
 import type { MatchedRule, RequestView } from '../http/request-view.ts';
 import { matchedRule } from '../routing/matched-rule.ts';
 import type { AffinitySession } from './balance/affinity-session.ts';
 import type { ConnectionInfo } from '../http/connection-info.ts';
+import type { RequestTrace } from './tracing/request-trace.ts';
 import type { BodyFault } from './http1/body-reader.ts';
 import { type ConnectError, type ConnectFailure, NO_FAILURES } from './upstream/connect-failure.ts';
 import type { RequestFault, RequestHead } from './downstream/http1/request-head.ts';
@@ -44,10 +47,13 @@ export class NativeRecord implements ExchangeRecord, RequestView {
   requestBytes = 0;
   responseBytes = 0;
   requestId = '';
-  traceId = '';
   keptFields = NO_KEPT_FIELDS;
   policy = '';
   auths = NO_AUTHS;
+  /** Null where the request is not traced. */
+  trace: RequestTrace | null = null;
+  /** What looks on; null for nobody, as nearly always. */
+  observer: ExchangeObserver | null = null;
   droppedFields = 0;
   detail = '';
   /** What policies look up in the head of the request. */
@@ -81,6 +87,10 @@ export class NativeRecord implements ExchangeRecord, RequestView {
     return (this.#cancellation ??= new Cancellation());
   }
 
+  get traceId(): string {
+    return this.trace?.traceId ?? '';
+  }
+
   value(name: string): string | undefined {
     return this.fields.value(name);
   }
@@ -106,6 +116,18 @@ export class NativeRecord implements ExchangeRecord, RequestView {
     this.auths = [...this.auths, outcome];
   }
 
+  /** What the policies of the route make of it. */
+  judged(verdict: Verdict): void {
+    if (verdict.kind !== 'continue') this.policy = verdict.by ?? '';
+    this.observer?.on({ kind: 'policies', verdict });
+  }
+
+  /** Portico itself, or a policy, responds with this status. */
+  respondedLocally(reason: LocalReason | 'policy', status: number): void {
+    this.status = status;
+    this.observer?.on({ kind: 'local-response', reason, status });
+  }
+
   connectFailed(failure: ConnectFailure): void {
     this.connectFailures = [...this.connectFailures, failure];
   }
@@ -114,6 +136,7 @@ export class NativeRecord implements ExchangeRecord, RequestView {
   close(): void {
     this.#cancellation?.cancel();
     this.durationMs = performance.now() - this.durationMs;
+    this.observer?.on({ kind: 'over', exchange: this });
   }
 }
 

@@ -30,6 +30,7 @@ import { text } from './http1/bytes.ts';
 import type { Trailers } from './http1/field-block.ts';
 import { NO_TRAILERS } from './http2/fields.ts';
 
+import type { Tracer } from './tracing/tracer.ts';
 import type { NativeRecord } from './native-record.ts';
 import { hashOf } from './balance/hash-by.ts';
 import type { UpstreamDeadlines } from './route-deadlines.ts';
@@ -136,10 +137,12 @@ export class RequestPlan {
     record.fields = this.#engine.headFields.of(head, bytes, base);
     const decision = context.decide(record);
     const { route } = decision;
-    if (context.keepFields) record.keptFields = context.keepFields(record.fields, route);
-    record.fields = NO_FIELDS;
     this.decision = decision;
     record.route = route;
+    if (context.keepFields) record.keptFields = context.keepFields(record.fields, route);
+    if (context.tracer) this.#trace(context.tracer, head);
+    record.fields = NO_FIELDS;
+    record.observer?.on({ kind: 'decided', decision });
     const policies = route === null ? null : route.policies;
     if (policies !== null) {
       this.#policies = context.policies(policies);
@@ -185,6 +188,22 @@ export class RequestPlan {
     }
   }
 
+  /** Pods are told of the span for each attempt in the place of what the client says. */
+  #trace(tracer: Tracer, head: RequestHead): void {
+    const record = this.#record;
+    record.trace = tracer.begin(record, record.durationMs);
+    if (record.trace === null) return;
+    for (const kind of tracer.ownFields) head.fields.drop(kind);
+  }
+
+  /** The head for the attempt that is under way, which is about to be sent. */
+  headForAttempt(): string {
+    const { trace, observer } = this.#record;
+    const head = trace === null ? this.head : trace.headOf(this.head);
+    observer?.on({ kind: 'sending', head });
+    return head;
+  }
+
   /** The client stays with an endpoint: its cookie says with which, or the response will. */
   #beginSession({ route, backend }: Forward): void {
     const record = this.#record;
@@ -220,6 +239,7 @@ export class RequestPlan {
     this.head = upstreamHead(head, bytes, base, this.#client.connectionInfo, way, this.upgrade, edit);
     if (source.isKept) this.#engine.returnHead(head);
     this.#edit = edit;
+    if (edit !== null) this.#record.trace?.edited(edit);
     this.#editTrailers();
   }
 

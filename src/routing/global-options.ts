@@ -2,9 +2,11 @@ import { INGRESS_NGINX_FORMAT, type LogTemplate, readLogTemplate } from '../http
 import { createSecureContext } from 'node:tls';
 import { patternFault } from '../http/pattern.ts';
 import { parseCidr } from '../http/trusted-proxies.ts';
+import type { SamplerSettings } from '../http/sampler.ts';
 import type { ConfigMap } from '../model/objects.ts';
 import { type ObjectReference, type Problem, problem, referenceTo } from '../model/problem.ts';
 import { asObject, quote } from '../model/untyped.ts';
+import type { GlobalTracing } from './global-tracing.ts';
 import type { GlobalDefaults } from '../policies/global-defaults.ts';
 import { isReadByPolicy, isUnread, judgeOptionValue } from '../policies/ingress-nginx/options.ts';
 
@@ -34,6 +36,7 @@ export interface GlobalSettings {
   /** What clients may cost, in place of the flags; times in milliseconds, sizes in bytes. */
   readonly limits?: GlobalLimits;
   readonly accessLog?: AccessLogOptions;
+  readonly tracing?: GlobalTracing;
   readonly httpsRedirect?: {
     readonly status: number;
     /** Rules whose path begins like one of these are not redirected. */
@@ -130,10 +133,12 @@ function readSettings(read: OptionReader): GlobalSettings {
   const accessLog = readAccessLog(read);
   const tls = readTls(read);
   const underscoresInHeaders = read.bool('enable-underscores-in-headers');
+  const tracing = readTracing(read);
   return {
     ...(hsts !== undefined && { hsts }),
     ...(trustedProxies !== undefined && { trustedProxies }),
     ...(httpsRedirect !== undefined && { httpsRedirect }),
+    ...(tracing !== undefined && { tracing }),
     ...(Object.keys(limits).length > 0 && { limits }),
     ...(Object.keys(accessLog).length > 0 && { accessLog }),
     ...(Object.keys(tls).length > 0 && { tls }),
@@ -252,6 +257,53 @@ function readRedirect(read: OptionReader): GlobalSettings['httpsRedirect'] {
   return { status: Number(status), exempt: read.list('no-tls-redirect-locations') ?? [] };
 }
 
+const DEFAULT = 'the default is used';
+const GRPC_PORT = 4317;
+const HTTP_PORT = 4318;
+/** A ratio of otel-sampler-ratio. */
+const RATIO = /^(?:0?\.\d{1,9}|0|1(?:\.0{1,9})?|0\.0{1,9}|\d\.?\d*e-\d{1,2})$/;
+
+/** Undefined where it names no collector, and says nothing else that counts. */
+function readTracing(read: OptionReader): GlobalTracing | undefined {
+  const names = ['otlp-collector-host', 'otel-service-name', 'otel-sampler', 'otel-sampler-ratio'];
+  if (!names.some((name) => read.has(name)) && !read.has('otel-sampler-parent-based')) return undefined;
+  const host = read.text(
+    'otlp-collector-host',
+    /^[\w.-]{1,253}$|^[\da-fA-F:]{2,39}$/,
+    'is not a host name or an address',
+  );
+  const port = read.wholeNumber('otlp-collector-port', 1, 65_535, DEFAULT) ?? GRPC_PORT;
+  return {
+    collector: host === null ? null : { host, port: port === GRPC_PORT ? HTTP_PORT : port },
+    serviceName: read.text(
+      'otel-service-name',
+      /^[^\p{Cc}]{1,255}$/u,
+      'is too long, or has control characters',
+    ),
+    sampler: readSampler(read),
+    queueSpans: read.wholeNumber('otel-max-queuesize', 1, 65_536, DEFAULT),
+    delayMs: read.wholeNumber('otel-schedule-delay-millis', 100, 600_000, DEFAULT),
+    batchSpans: read.wholeNumber('otel-max-export-batch-size', 1, 8_192, DEFAULT),
+  };
+}
+
+const SAMPLERS = {
+  AlwaysOn: 'always_on',
+  AlwaysOff: 'always_off',
+  TraceIdRatioBased: 'traceidratio',
+} as const;
+
+function readSampler(read: OptionReader): SamplerSettings {
+  const fault = 'is not AlwaysOn, AlwaysOff or TraceIdRatioBased: AlwaysOn is used';
+  const name = read.text('otel-sampler', /^(?:AlwaysOn|AlwaysOff|TraceIdRatioBased)$/, fault);
+  const ratio = read.text('otel-sampler-ratio', RATIO, 'is not a number from 0 to 1: 0.01 is used');
+  return {
+    root: SAMPLERS[(name ?? 'AlwaysOn') as keyof typeof SAMPLERS],
+    ratio: Number(ratio ?? '0.01'),
+    parentBased: read.bool('otel-sampler-parent-based') ?? true,
+  };
+}
+
 const MAX_HEAD_BYTES = 1024 * 1024;
 
 function readLimits(read: OptionReader): GlobalLimits {
@@ -315,11 +367,12 @@ class OptionReader {
     return this.#data[name] ?? '';
   }
 
-  wholeNumber(name: string, least: number, most: number): number | null {
-    const value = this.text(name, /^\d{1,12}$/, 'is not a whole number: the flag counts');
+  /** `instead` is what holds where it is none. */
+  wholeNumber(name: string, least: number, most: number, instead = 'the flag counts'): number | null {
+    const value = this.text(name, /^\d{1,12}$/, `is not a whole number: ${instead}`);
     const number = Number(value);
     if (value === null || (number >= least && number <= most)) return value === null ? null : number;
-    this.report(name, `is not from ${least} to ${most}: the flag counts`);
+    this.report(name, `is not from ${least} to ${most}: ${instead}`);
     return null;
   }
 

@@ -47,6 +47,7 @@ export function anExchange(parts: Partial<ExchangeRecord> = {}): ExchangeRecord 
     requestId: 'id-1',
     traceId: '',
     keptFields: { values: ['curl/8.5', 'https://shop.test/'] },
+    trace: null,
     policy: '',
     auths: [],
     droppedFields: 0,

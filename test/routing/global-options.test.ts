@@ -51,6 +51,30 @@ describe('the settings for all hosts', () => {
       { 'use-forwarded-headers': 'true', 'proxy-real-ip-cidr': '10.0.0.0/8, fd00::/8' },
       { trustedProxies: ['10.0.0.0/8', 'fd00::/8'] },
     ],
+    [
+      { 'otlp-collector-host': 'otel.tracing', 'otel-service-name': 'edge' },
+      {
+        tracing: {
+          ...{ collector: { host: 'otel.tracing', port: 4318 }, serviceName: 'edge' },
+          ...{ queueSpans: null, delayMs: null, batchSpans: null },
+          sampler: { root: 'always_on', ratio: 0.01, parentBased: true },
+        },
+      },
+    ],
+    [
+      {
+        ...{ 'otlp-collector-host': '10.0.0.9', 'otlp-collector-port': '55681', 'otel-max-queuesize': '100' },
+        ...{ 'otel-sampler': 'TraceIdRatioBased', 'otel-sampler-ratio': '1e-05' },
+        'otel-sampler-parent-based': 'false',
+      },
+      {
+        tracing: {
+          ...{ collector: { host: '10.0.0.9', port: 55681 }, serviceName: null },
+          ...{ queueSpans: 100, delayMs: null, batchSpans: null },
+          sampler: { root: 'traceidratio', ratio: 0.00001, parentBased: false },
+        },
+      },
+    ],
     [{ 'proxy-real-ip-cidr': '10.0.0.0/8' }, {}],
     // Nobody is trusted by a value that is not understood.
     [{ 'use-forwarded-headers': 'true', 'proxy-real-ip-cidr': 'office' }, {}],

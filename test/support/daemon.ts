@@ -182,7 +182,7 @@ export async function eventually(
 /** Nothing of the machine that runs the tests decides what is served. */
 export function environment(more: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(
-    ([name]) => !name.startsWith('PORTICO_') && !name.startsWith('KUBE') && name !== 'HOME',
+    ([name]) => !/^(?:PORTICO_|KUBE|OTEL_)/.test(name) && name !== 'HOME',
   );
   return { ...Object.fromEntries(inherited), HOME: '/nonexistent', ...more };
 }

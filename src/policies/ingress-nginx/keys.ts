@@ -5,7 +5,6 @@ const ONE_REDIRECT = 'Redirects to https keep the path as it is, and name the po
 const STREAMED =
   'A response is passed on as it arrives; up to 64 KiB of it wait for a slow client, and nothing is written to disk.';
 const NO_FASTCGI = 'It counts beside `backend-protocol: FCGI` only, which is refused.';
-const NO_TRACING = 'Portico writes no spans; trace fields of requests reach the Pod.';
 
 const PATH_KEYS: readonly NginxKey[] = [
   served('host', 'medium', 'rewrite-target'),
@@ -142,9 +141,9 @@ const OTHER_KEYS: readonly NginxKey[] = [
     'ssl-prefer-server-ciphers',
     'Every cipher suite that is offered by default is a good one.',
   ),
-  noEffect('path', 'low', 'enable-opentelemetry', NO_TRACING),
-  noEffect('path', 'low', 'opentelemetry-trust-incoming-span', NO_TRACING),
-  noEffect('path', 'medium', 'opentelemetry-operation-name', NO_TRACING),
+  served('path', 'low', 'enable-opentelemetry'),
+  served('path', 'low', 'opentelemetry-trust-incoming-span'),
+  served('path', 'medium', 'opentelemetry-operation-name'),
 ];
 
 /** Every annotation that ingress-nginx 1.15.1, its last release, acts on; the aliases count as keys of their own. */

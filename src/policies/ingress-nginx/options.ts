@@ -285,10 +285,20 @@ const GROUPS: Readonly<Record<string, readonly Row[]>> = {
   ],
   Tracing: [
     [
-      'enable-opentelemetry opentelemetry-operation-name opentelemetry-trust-incoming-span otlp-collector-host ' +
-        'otlp-collector-port otel-service-name otel-sampler otel-sampler-ratio otel-sampler-parent-based',
-      MISSED,
-      'Portico writes no spans by the ConfigMap; trace fields of requests reach the Pod.',
+      'enable-opentelemetry opentelemetry-operation-name opentelemetry-trust-incoming-span',
+      SERVED,
+      'Which requests are traced, and how; see [tracing](../tracing.md).',
+    ],
+    [
+      'otlp-collector-host otlp-collector-port',
+      SERVED,
+      'Spans go there over HTTP, in JSON: to port 4318 where 4317 is written, which speaks gRPC. Variables such as `OTEL_EXPORTER_OTLP_ENDPOINT` win.',
+    ],
+    [
+      'otel-service-name otel-sampler otel-sampler-ratio otel-sampler-parent-based otel-max-queuesize ' +
+        'otel-schedule-delay-millis otel-max-export-batch-size',
+      SERVED,
+      'As they are; the variables of OpenTelemetry win.',
     ],
   ],
   Process: [

@@ -104,6 +104,7 @@ export function openLedger(
         responseBytes,
         requestId,
         traceId: '',
+        trace: null,
         keptFields,
         policy,
         auths,

@@ -8,22 +8,31 @@ import type { HttpsRedirect } from '../../routing/decide.ts';
 import type { GlobalSettings } from '../../routing/global-options.ts';
 import type { Limits } from '../limits.ts';
 import type { ThreadSettings } from './messages.ts';
+import type { Tracer } from '../tracing/tracer.ts';
+import { type TracingSettings, tracingSettings } from '../tracing/tracing-settings.ts';
+
+type TracerOf = (settings: TracingSettings) => Tracer;
 
 /** What holds for all hosts: as the flags say, unless the table says otherwise. Another table changes it at once. */
 export class LiveSettings {
   readonly #flags: ThreadSettings;
   readonly #thread: PolicyThread;
+  readonly #tracerOf: TracerOf;
   #globals: GlobalSettings | undefined = undefined;
   trustedProxies: TrustedProxies;
   bindPolicies: BindPolicies;
   httpsRedirect: HttpsRedirect | null;
   underscoresInHeaders: boolean;
+  /** Null where no request is traced. */
+  tracer: Tracer | null;
   /** One object, whose values change. */
   readonly limits: Limits;
 
-  constructor(flags: ThreadSettings, thread: PolicyThread) {
+  constructor(flags: ThreadSettings, thread: PolicyThread, tracerOf: TracerOf) {
     this.#flags = flags;
     this.#thread = thread;
+    this.#tracerOf = tracerOf;
+    this.tracer = this.#newTracer();
     this.trustedProxies = trustedProxies(flags.trustedProxies);
     this.bindPolicies = this.#bindWith(flags.strictTransportSecurity);
     this.httpsRedirect = flags.httpsRedirect;
@@ -40,6 +49,7 @@ export class LiveSettings {
     this.trustedProxies = trustedProxies(globals?.trustedProxies ?? flags.trustedProxies);
     this.httpsRedirect = flags.httpsRedirect && { ...flags.httpsRedirect, ...globals?.httpsRedirect };
     this.underscoresInHeaders = globals?.underscoresInHeaders ?? flags.underscoresInHeaders ?? false;
+    if (!isDeepStrictEqual(globals?.tracing, before?.tracing)) this.tracer = this.#newTracer();
     // Bound policies may have state, such as what a limit has counted.
     const hsts = (settings: GlobalSettings | undefined): string | null =>
       settings?.hsts === undefined ? flags.strictTransportSecurity : settings.hsts;
@@ -47,6 +57,11 @@ export class LiveSettings {
     if (isDeepStrictEqual(globals?.limits, before?.limits)) return false;
     Object.assign(this.limits, flags.limits, globals?.limits);
     return true;
+  }
+
+  #newTracer(): Tracer | null {
+    const settings = tracingSettings(this.#flags.tracing ?? null, this.#globals?.tracing);
+    return settings && this.#tracerOf(settings);
   }
 
   #bindWith(hsts: string | null): BindPolicies {

@@ -17,6 +17,8 @@ import type { HealthCheck, HttpsRedirect } from '../../routing/decide.ts';
 import type { PortState } from '../listener/port-state.ts';
 import type { StreamPlace } from '../stream/tcp-services.ts';
 import type { SocketChoice } from '../sockets/sockets.ts';
+import type { SentSpans } from '../tracing/span-batch.ts';
+import type { TracingVariables } from '../tracing/tracing-settings.ts';
 import type { TlsSettings } from '../tls/certificate-store.ts';
 
 /** What a data-plane thread is born with. Plain data: it is copied into the thread. */
@@ -50,6 +52,8 @@ export interface ThreadSettings {
   readonly accessLog: AccessLogSettings;
   /** How many requests each thread keeps to be shown; none when absent. */
   readonly recentRequests?: number;
+  /** Null where nothing is traced, whatever the table says. */
+  readonly tracing?: TracingVariables | null;
   /** Null where every replica counts by itself. */
   readonly limitStore?: LimitStoreAddress | null;
 }
@@ -82,6 +86,8 @@ export type ToThread =
   | { readonly kind: 'inspect'; readonly id: number; readonly question: Question }
   /** What the name servers say of a name that the thread asked for. */
   | { readonly kind: 'name'; readonly answer: NameAnswer }
+  /** So many spans of the thread were received. */
+  | { readonly kind: 'spans-taken'; readonly count: number }
   /** Sources that are gone: nothing is counted for them any more. */
   | { readonly kind: 'forget'; readonly sources: readonly CountedSource[] }
   | { readonly kind: 'drain'; readonly timeoutMs: number };
@@ -104,6 +110,7 @@ export type FromThread =
   | { readonly kind: 'inspected'; readonly id: number; readonly answer: Answer }
   /** Whole lines, and how many bytes of others the thread dropped before them. */
   | { readonly kind: 'access-log'; readonly lines: string; readonly droppedBytes: number }
+  | ({ readonly kind: 'spans' } & SentSpans)
   /** Something threw, and ended no more than the exchange or connection that it was about. Once a minute for each. */
   | ThreadFault
   | { readonly kind: 'drained'; readonly aborted: number; readonly report: ThreadReport };
@@ -148,6 +155,8 @@ export interface ThreadReport {
   readonly faults: number;
   /** Copies of requests that were left out because their server is behind. */
   readonly droppedMirrors: number;
+  /** Spans that were dropped because the control thread is behind. */
+  readonly droppedSpans: number;
   /** Requests for which the limit store could not be asked in time. */
   readonly limitStoreMisses: number;
 }

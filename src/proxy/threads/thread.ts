@@ -12,6 +12,10 @@ import { Subrequests } from '../subrequests/subrequests.ts';
 import type { Hop } from '../subrequests/subrequest-exchange.ts';
 import { LimitStore } from '../limit-store/limit-store.ts';
 import { FaultLog } from '../fault-log.ts';
+import { SpanBatch } from '../tracing/span-batch.ts';
+import { spansOf } from '../tracing/spans.ts';
+import { Tracer } from '../tracing/tracer.ts';
+import type { PolicyThread } from '../../policies/policy.ts';
 import { Inspector, memoryBytes } from '../inspector.ts';
 import { RequestCounters } from '../request-metrics.ts';
 import { SharedLimits } from '../../policies/limits/shared-limits.ts';
@@ -72,6 +76,9 @@ export async function serve(): Promise<void> {
     listenerOf: ({ connectionInfo, host }) => listenerAt(table, connectionInfo, host),
     random: Math.random,
   });
+  const spans = new SpanBatch((sent) =>
+    port.postMessage({ kind: 'spans', ...sent } satisfies FromThread, [sent.bytes.buffer as ArrayBuffer]),
+  );
   const externalNames = createExternalNames({
     ask: (name) => send({ kind: 'resolve', name }),
     now: Date.now,
@@ -109,7 +116,7 @@ export async function serve(): Promise<void> {
     leniency: { blanks: true, bareLf: settings.bareLfInResponses ?? false },
     onFault,
   });
-  const live = new LiveSettings(settings, {
+  const policyThread: PolicyThread = {
     now: Date.now,
     monotonicMs,
     limits: new SharedLimits(limits),
@@ -117,7 +124,8 @@ export async function serve(): Promise<void> {
     secret: (key) => secrets.get(key),
     checkPassword: (...check) => passwords.check(...check),
     send: (request) => subrequests.send(request),
-  });
+  };
+  const live = new LiveSettings(settings, policyThread, (tracing) => new Tracer(tracing));
   let health = settings.healthCheck;
   let descriptorsReportedAt = Number.NEGATIVE_INFINITY;
 
@@ -160,6 +168,9 @@ export async function serve(): Promise<void> {
     get trustedProxies() {
       return live.trustedProxies;
     },
+    get tracer() {
+      return live.tracer;
+    },
     h2c: settings.h2c ?? false,
     gatewayPort: (key) => get(table.ports, key),
     get underscoresInHeaders() {
@@ -188,6 +199,7 @@ export async function serve(): Promise<void> {
       counters.count(exchange);
       inspector.count(exchange);
       accessLog.write(exchange);
+      if (exchange.trace !== null) for (const span of spansOf(exchange)) spans.add(span);
     },
     onOutOfDescriptors,
     now: Date.now,
@@ -207,6 +219,7 @@ export async function serve(): Promise<void> {
       streams: streamCounters.table(),
       handshakes: handshakes.totals(),
       droppedMirrors: subrequests.dropped,
+      droppedSpans: spans.dropped,
       limitStoreMisses: limitStore?.misses ?? 0,
     };
   };
@@ -283,6 +296,9 @@ export async function serve(): Promise<void> {
       case 'inspect':
         send({ kind: 'inspected', id: message.id, answer: inspector.answer(message.question) });
         break;
+      case 'spans-taken':
+        spans.taken(message.count);
+        break;
       case 'forget':
         counters.forget(message.sources);
         break;
@@ -292,6 +308,7 @@ export async function serve(): Promise<void> {
         const aborted = await Promise.all([engine.drain(message.timeoutMs), drainStreams(message.timeoutMs)]);
         subrequests.close();
         accessLog.flush();
+        spans.flush();
         send({ kind: 'drained', aborted: aborted[0] + aborted[1], report: report() });
         break;
       }

@@ -17,6 +17,7 @@ import type {
 import type { Answer, Answers, Question } from '../inspector.ts';
 import { type CountedSource, type CounterTable, RequestCounters } from '../request-metrics.ts';
 import { forgetCounts, sharedLimitsMemory } from '../../policies/limits/shared-limits.ts';
+import type { SentSpans } from '../tracing/span-batch.ts';
 import type { NameResolver } from '../balance/name-resolver.ts';
 import type { EngineGauges, ListenAddress } from '../engine.ts';
 import type { SecretData } from '../../model/secret-data.ts';
@@ -35,6 +36,7 @@ export interface ThreadsOptions {
   /** Each thread listens on all of them. */
   readonly addresses: readonly ListenAddress[];
   readonly onAccessLog: (lines: string, droppedBytes: number) => void;
+  readonly onSpans?: (spans: SentSpans) => void;
   /** Resolves the ExternalNames that threads ask for. */
   readonly names: NameResolver;
   /** What goes wrong with one thread. Serving goes on in the others. */
@@ -64,6 +66,8 @@ export interface DataPlaneReport {
   /** What threw in threads while they served, and cost no more than an exchange or a connection each. */
   readonly faults: number;
   readonly droppedMirrors: number;
+  /** Spans of requests that threads dropped because the control thread was behind. */
+  readonly droppedSpans: number;
   readonly streams: readonly StreamTotals[];
   readonly handshakes: HandshakeTotals;
   /** Requests for which the limit store could not be asked in time. */
@@ -184,6 +188,7 @@ class DataPlaneThreads implements Threads {
   readonly #retiredStreams = new StreamCounters();
   #retiredHandshakes = NO_HANDSHAKES;
   #retiredDroppedMirrors = 0;
+  #retiredDroppedSpans = 0;
   #retiredMisses = 0;
   #draining = false;
   #restartDelayMs = RESTART_FLOOR_MS;
@@ -244,6 +249,7 @@ class DataPlaneThreads implements Threads {
       limitStoreMisses: all.reduce((sum, report) => sum + report.limitStoreMisses, this.#retiredMisses),
       faults: all.reduce((sum, report) => sum + report.faults, this.#retiredFaults),
       droppedMirrors: all.reduce((sum, report) => sum + report.droppedMirrors, this.#retiredDroppedMirrors),
+      droppedSpans: all.reduce((sum, report) => sum + report.droppedSpans, this.#retiredDroppedSpans),
       memoryBytes: all.map((report) => report.memoryBytes),
       adoptedGeneration: this.adoptedGeneration(),
     };
@@ -388,6 +394,7 @@ class DataPlaneThreads implements Threads {
         this.#retiredHandshakes = addHandshakes(this.#retiredHandshakes, thread.lastReport.handshakes);
         this.#retiredFaults += thread.lastReport.faults;
         this.#retiredDroppedMirrors += thread.lastReport.droppedMirrors;
+        this.#retiredDroppedSpans += thread.lastReport.droppedSpans;
         this.#retiredMisses += thread.lastReport.limitStoreMisses;
       }
       if (this.#draining) return;
@@ -459,6 +466,10 @@ class DataPlaneThreads implements Threads {
       case 'access-log':
         this.#options.onAccessLog(message.lines, message.droppedBytes);
         this.#send(thread, { kind: 'log-taken', characters: message.lines.length });
+        break;
+      case 'spans':
+        this.#options.onSpans?.(message);
+        this.#send(thread, { kind: 'spans-taken', count: message.count });
         break;
       case 'drained':
         thread.lastReport = message.report;

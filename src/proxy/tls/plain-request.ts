@@ -45,6 +45,7 @@ export function refusePlainRequest(
     requestId: '',
     traceId: '',
     keptFields: NO_KEPT_FIELDS,
+    trace: null,
     policy: '',
     auths: [],
     droppedFields: 0,

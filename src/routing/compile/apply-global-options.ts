@@ -48,6 +48,7 @@ export function withGlobalOptions(
       ...settings,
       defaults,
       globalOptions: sameOptions(before, options),
+      ...(options.settings.tracing?.collector && { hasCollector: true }),
       allowCrossNamespaceReferences:
         options.allowCrossNamespaceReferences ?? settings.allowCrossNamespaceReferences ?? false,
     },

@@ -117,6 +117,9 @@ export function isRelayedRequest(kind: FieldKind, { trusted, certificate }: Conn
     case FieldKind.accept:
     case FieldKind.date:
     case FieldKind.contentType:
+    case FieldKind.traceContext:
+    case FieldKind.b3:
+    case FieldKind.b3multi:
     // Already dropped unless the flag lets it pass.
     case FieldKind.underscored:
       return true;

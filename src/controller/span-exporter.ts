@@ -1,0 +1,283 @@
+import { readFileSync } from 'node:fs';
+import {
+  type IncomingMessage,
+  type RequestOptions,
+  Agent as HttpAgent,
+  request as httpRequest,
+} from 'node:http';
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
+import type { ExporterVariables } from '../config/tracing-variables.ts';
+import type { SentSpans } from '../proxy/tracing/span-batch.ts';
+import type { GlobalTracing } from '../routing/global-tracing.ts';
+
+export interface SpanExporterOptions {
+  readonly variables: ExporterVariables;
+  /** What every span is said to come from. */
+  readonly resource: Readonly<Record<string, string>>;
+  /** Called when spans cannot be sent, and with null when they can again. */
+  readonly onTrouble: (reason: string | null) => void;
+}
+
+/** What became of spans, since the start. */
+export interface SpanCounts {
+  readonly exported: number;
+  /** Because the queue was full: the collector is slower than the requests. */
+  readonly queueFull: number;
+  /** Because the collector could not be reached, or answered with an error that does not pass. */
+  readonly failed: number;
+}
+
+const DEFAULT_QUEUE_SPANS = 2_048;
+const DEFAULT_BATCH_SPANS = 512;
+const DEFAULT_DELAY_MS = 5_000;
+/** Of one batch, where the collector says that it may be sent again. */
+const MAX_TRIES = 5;
+const FIRST_WAIT_MS = 1_000;
+const LONGEST_WAIT_MS = 30_000;
+const MAX_ANSWER_BYTES = 64 * 1024;
+/** Of the collector: it takes no more of them than batches one after the other need. */
+const MAX_SOCKETS = 1;
+const GRPC_PORT = '4317';
+
+const COMMA = Buffer.from(',');
+const END = Buffer.from(']}]}]}');
+
+const compressed = promisify(gzip);
+
+/** How one attempt to send a batch ended. */
+type Outcome =
+  | { readonly kind: 'accepted'; readonly rejected: number }
+  /** It may be sent again, after so many milliseconds where the collector says so. */
+  | { readonly kind: 'retry'; readonly reason: string; readonly afterMs: number | null }
+  | { readonly kind: 'refused'; readonly reason: string };
+
+/**
+ * Sends the spans of all threads to a collector as OTLP over HTTP, in JSON: one batch at a time, from a queue that is
+ * bounded. Whatever the collector does costs spans and nothing else.
+ */
+export class SpanExporter {
+  readonly #options: SpanExporterOptions;
+  readonly #agent: HttpAgent;
+  #global: GlobalTracing | undefined;
+  #queue: SentSpans[] = [];
+  #queued = 0;
+  #timer: NodeJS.Timeout | null = null;
+  #sending: Promise<void> | null = null;
+  #stopped = false;
+  #wake: (() => void) | null = null;
+  #hasTrouble = false;
+  #exported = 0;
+  #queueFull = 0;
+  #failed = 0;
+
+  /** Throws for a file that cannot be read. */
+  constructor(options: SpanExporterOptions) {
+    const { certificate, clientKey, clientCertificate, endpoint } = options.variables;
+    const isTls = endpoint?.protocol === 'https:';
+    this.#options = options;
+    this.#agent = isTls
+      ? new HttpsAgent({
+          ...{ keepAlive: true, maxSockets: MAX_SOCKETS },
+          ...(certificate !== null && { ca: readFileSync(certificate) }),
+          ...(clientKey !== null && { key: readFileSync(clientKey) }),
+          ...(clientCertificate !== null && { cert: readFileSync(clientCertificate) }),
+        })
+      : new HttpAgent({ keepAlive: true, maxSockets: MAX_SOCKETS });
+  }
+
+  /** Takes what the ConfigMap of ingress-nginx says; the variables win. */
+  useGlobal(global: GlobalTracing | undefined): void {
+    this.#global = global;
+  }
+
+  counts(): SpanCounts {
+    return { exported: this.#exported, queueFull: this.#queueFull, failed: this.#failed };
+  }
+
+  add(sent: SentSpans): void {
+    const { count } = sent;
+    const { variables } = this.#options;
+    const most = variables.queueSpans ?? this.#global?.queueSpans ?? DEFAULT_QUEUE_SPANS;
+    if (this.#queued + count > most) {
+      this.#queueFull += count;
+      return;
+    }
+    this.#queue.push(sent);
+    this.#queued += count;
+    if (this.#queued >= this.#batchSpans) this.#start();
+    else this.#timer ??= setTimeout(() => this.#start(), this.#delayMs).unref();
+  }
+
+  /** Sends what is there, for at most `timeoutMs`; the rest is dropped. */
+  async end(timeoutMs: number): Promise<void> {
+    this.#stopped = true;
+    this.#start();
+    this.#wake?.();
+    let timer: NodeJS.Timeout | undefined;
+    await Promise.race([this.#sending, new Promise((resolve) => (timer = setTimeout(resolve, timeoutMs)))]);
+    clearTimeout(timer);
+    this.#agent.destroy();
+  }
+
+  get #batchSpans(): number {
+    return this.#options.variables.batchSpans ?? this.#global?.batchSpans ?? DEFAULT_BATCH_SPANS;
+  }
+
+  get #delayMs(): number {
+    return this.#options.variables.delayMs ?? this.#global?.delayMs ?? DEFAULT_DELAY_MS;
+  }
+
+  #start(): void {
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#sending ??= this.#sendAll().finally(() => (this.#sending = null));
+  }
+
+  async #sendAll(): Promise<void> {
+    while (this.#queue.length > 0) await this.#sendBatch(this.#nextBatch());
+  }
+
+  /** As many spans as one request takes: at least those of one message of a thread. */
+  #nextBatch(): readonly SentSpans[] {
+    let count = 0;
+    let taken = 0;
+    for (const each of this.#queue) {
+      if (taken > 0 && count + each.count > this.#batchSpans) break;
+      count += each.count;
+      taken++;
+    }
+    this.#queued -= count;
+    return this.#queue.splice(0, taken);
+  }
+
+  async #sendBatch(batch: readonly SentSpans[]): Promise<void> {
+    const count = batch.reduce((sum, each) => sum + each.count, 0);
+    const spans = batch.flatMap(({ bytes }, index) => (index === 0 ? [bytes] : [COMMA, bytes]));
+    const head = `{"resourceSpans":[{"resource":{"attributes":[${this.#resource()}]},"scopeSpans":[{"scope":{"name":"portico"},"spans":[`;
+    const json = Buffer.concat([Buffer.from(head), ...spans, END]);
+    const body = this.#options.variables.gzip ? await compressed(json) : json;
+    for (let tries = 1; ; tries++) {
+      const outcome = await this.#post(body);
+      if (outcome.kind === 'accepted') {
+        const rejected = Math.min(outcome.rejected, count);
+        this.#exported += count - rejected;
+        this.#failed += rejected;
+        return this.#report(rejected === 0 ? null : `it rejected ${rejected} of ${count} spans`);
+      }
+      this.#report(outcome.reason);
+      if (outcome.kind === 'refused' || tries === MAX_TRIES || this.#stopped) {
+        this.#failed += count;
+        return;
+      }
+      await this.#wait(outcome.afterMs ?? FIRST_WAIT_MS * 2 ** (tries - 1) * (0.5 + Math.random()));
+    }
+  }
+
+  /** Less than that where Portico stops. */
+  #wait(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.#wake?.(), Math.min(ms, LONGEST_WAIT_MS)).unref();
+      this.#wake = () => {
+        clearTimeout(timer);
+        this.#wake = null;
+        resolve();
+      };
+    });
+  }
+
+  #report(reason: string | null): void {
+    if (reason === null && !this.#hasTrouble) return;
+    this.#hasTrouble = reason !== null;
+    this.#options.onTrouble(reason);
+  }
+
+  #resource(): string {
+    const { variables, resource } = this.#options;
+    const serviceName =
+      variables.serviceName ?? variables.resource['service.name'] ?? this.#global?.serviceName;
+    const all = { 'service.name': 'portico', ...resource, ...variables.resource };
+    if (serviceName) all['service.name'] = serviceName;
+    return Object.entries(all)
+      .map(([key, value]) => JSON.stringify({ key, value: { stringValue: value } }))
+      .join(',');
+  }
+
+  /** Null where no collector is named any more. */
+  #endpoint(): URL | null {
+    const { endpoint } = this.#options.variables;
+    const collector = this.#global?.collector;
+    if (endpoint !== null || !collector) return endpoint;
+    const host = collector.host.includes(':') ? `[${collector.host}]` : collector.host;
+    return new URL(`http://${host}:${collector.port}/v1/traces`);
+  }
+
+  async #post(body: Buffer): Promise<Outcome> {
+    const endpoint = this.#endpoint();
+    if (endpoint === null) return { kind: 'refused', reason: 'no collector is named any more' };
+    const { headers, timeoutMs, gzip: isCompressed } = this.#options.variables;
+    const options: RequestOptions = {
+      method: 'POST',
+      agent: this.#agent,
+      signal: AbortSignal.timeout(timeoutMs),
+      headers: {
+        ...headers,
+        'Content-Type': 'application/json',
+        'Content-Length': body.length,
+        ...(isCompressed && { 'Content-Encoding': 'gzip' }),
+      },
+    };
+    try {
+      return await answerOf(endpoint, options, body);
+    } catch (error) {
+      const { name, message } = error as Error;
+      const why =
+        name === 'AbortError' || name === 'TimeoutError' ? `no answer within ${timeoutMs} ms` : message;
+      const hint =
+        endpoint.port === GRPC_PORT ? '; port 4317 speaks gRPC, and Portico needs that for HTTP, 4318' : '';
+      return { kind: 'retry', reason: `${why}${hint}`, afterMs: null };
+    }
+  }
+}
+
+function answerOf(endpoint: URL, options: RequestOptions, body: Buffer): Promise<Outcome> {
+  const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
+  const send = endpoint.protocol === 'https:' ? httpsRequest : httpRequest;
+  const request = send(endpoint, options, (response) => {
+    let text = '';
+    response.setEncoding('utf8');
+    response.on('data', (more: string) => {
+      text += more;
+      // What it says at such length is not looked at.
+      if (text.length > MAX_ANSWER_BYTES) response.destroy(new Error('its answer is too long'));
+    });
+    response.on('error', reject);
+    response.on('end', () => resolve(outcomeOf(response, text)));
+  });
+  request.on('error', reject);
+  request.end(body);
+  return promise;
+}
+
+/** Those that the protocol has a client send again. */
+const RETRIED: ReadonlySet<number> = new Set([429, 502, 503, 504]);
+
+function outcomeOf({ statusCode: status = 0, headers }: IncomingMessage, text: string): Outcome {
+  if (status >= 200 && status < 300) return { kind: 'accepted', rejected: rejectedSpans(text) };
+  const reason = `it answered with ${status}`;
+  if (!RETRIED.has(status)) return { kind: 'refused', reason };
+  const seconds = headers['retry-after'] ?? '';
+  return { kind: 'retry', reason, afterMs: /^\d{1,6}$/.test(seconds) ? Number(seconds) * 1000 : null };
+}
+
+/** `partialSuccess.rejectedSpans`: a 64-bit number, as text or not. Whatever else it says is no reason to send them again. */
+function rejectedSpans(text: string): number {
+  try {
+    const answer = JSON.parse(text) as { partialSuccess?: { rejectedSpans?: unknown } } | null;
+    const rejected = Number(answer?.partialSuccess?.rejectedSpans ?? 0);
+    return Number.isSafeInteger(rejected) && rejected > 0 ? rejected : 0;
+  } catch {
+    return 0;
+  }
+}

@@ -1,0 +1,252 @@
+import { type IncomingMessage, type ServerResponse, createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { gunzipSync } from 'node:zlib';
+import { describe, expect, it } from 'vitest';
+import { readTracingVariables } from '../src/config/tracing-variables.ts';
+import { SpanExporter } from '../src/controller/span-exporter.ts';
+import type { SentSpans } from '../src/proxy/tracing/span-batch.ts';
+import { unusedPort } from './support/loopback.ts';
+import { otlpFaults, readRequest } from './support/otlp.ts';
+import { until } from './support/until.ts';
+
+const SPAN =
+  '{"traceId":"4bf92f3577b34da6a3ce929d0e0e4736","spanId":"00f067aa0ba902b7","name":"GET","kind":2,' +
+  '"startTimeUnixNano":"1","endTimeUnixNano":"2","attributes":[],"status":{}}';
+
+function spans(count: number): SentSpans {
+  const text = Array.from({ length: count }, () => SPAN).join(',');
+  return { bytes: Buffer.from(text), count };
+}
+
+interface Collector extends AsyncDisposable {
+  readonly url: string;
+  readonly requests: readonly { readonly message: IncomingMessage; readonly body: string }[];
+}
+
+/** Answers each request as `respond` says, and has everything valid that it gets. */
+async function collector(respond: (response: ServerResponse, index: number) => void): Promise<Collector> {
+  const requests: { message: IncomingMessage; body: string }[] = [];
+  const server = createServer((message, response) => {
+    const chunks: Buffer[] = [];
+    message.on('data', (chunk: Buffer) => chunks.push(chunk));
+    message.on('end', () => {
+      const bytes = Buffer.concat(chunks);
+      const body = (message.headers['content-encoding'] === 'gzip' ? gunzipSync(bytes) : bytes).toString();
+      expect(otlpFaults(JSON.parse(body))).toEqual([]);
+      respond(response, requests.push({ message, body }) - 1);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    requests,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+interface Exporting extends AsyncDisposable {
+  readonly exporter: SpanExporter;
+  readonly troubles: readonly (string | null)[];
+}
+
+function exporting(env: Readonly<Record<string, string>>): Exporting {
+  const troubles: (string | null)[] = [];
+  const { variables, warnings } = readTracingVariables({ OTEL_BSP_SCHEDULE_DELAY: '100', ...env });
+  expect(warnings).toEqual([]);
+  const exporter = new SpanExporter({
+    variables: variables!.exporter,
+    resource: { 'host.name': 'node-1' },
+    onTrouble: (reason) => void troubles.push(reason),
+  });
+  return { exporter, troubles, [Symbol.asyncDispose]: () => exporter.end(0) };
+}
+
+const accept = (response: ServerResponse): void => void response.end('{}');
+
+describe('spans', () => {
+  it('are sent in batches, with the resource, headers and encoding of the variables', async () => {
+    await using there = await collector(accept);
+    await using subject = exporting({
+      OTEL_EXPORTER_OTLP_ENDPOINT: `${there.url}/otel/`,
+      OTEL_EXPORTER_OTLP_HEADERS: 'authorization=Bearer%20x,x-tenant=shop',
+      OTEL_EXPORTER_OTLP_COMPRESSION: 'gzip',
+      OTEL_SERVICE_NAME: 'edge',
+      OTEL_RESOURCE_ATTRIBUTES: 'service.name=other,team=a%2Cb',
+      OTEL_BSP_MAX_EXPORT_BATCH_SIZE: '4',
+    });
+    for (let i = 0; i < 3; i++) subject.exporter.add(spans(2));
+    await until(() => subject.exporter.counts().exported === 6, 'six spans are exported');
+    const [first, second] = there.requests;
+    expect(there.requests).toHaveLength(2);
+    expect(first?.message.url).toBe('/otel/v1/traces');
+    expect(first?.message.headers).toMatchObject({
+      authorization: 'Bearer x',
+      'x-tenant': 'shop',
+      'content-type': 'application/json',
+    });
+    const { resource, spans: sent } = readRequest(first?.body ?? '');
+    expect(resource).toEqual({ 'service.name': 'edge', 'host.name': 'node-1', team: 'a,b' });
+    expect([sent.length, readRequest(second?.body ?? '').spans.length]).toEqual([4, 2]);
+    expect(subject.troubles).toEqual([]);
+  });
+
+  it('go to the collector of the ConfigMap where the variables name none', async () => {
+    await using there = await collector(accept);
+    await using subject = exporting({});
+    const { port } = new URL(there.url);
+    const sampler = { root: 'always_on', ratio: 1, parentBased: true } as const;
+    subject.exporter.useGlobal({
+      ...{ collector: { host: '127.0.0.1', port: Number(port) }, serviceName: 'nginx', sampler },
+      ...{ queueSpans: null, delayMs: null, batchSpans: 1 },
+    });
+    subject.exporter.add(spans(1));
+    await until(() => subject.exporter.counts().exported === 1, 'a span is exported');
+    expect(readRequest(there.requests[0]?.body ?? '').resource['service.name']).toBe('nginx');
+  });
+
+  it('are sent again where the collector says so, and it is told that they reach it again', async () => {
+    await using there = await collector((response, index) => {
+      if (index > 0) return accept(response);
+      response.writeHead(429, { 'Retry-After': '0' });
+      response.end();
+    });
+    await using subject = exporting({ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${there.url}/v1/traces` });
+    subject.exporter.add(spans(1));
+    await until(() => subject.exporter.counts().exported === 1, 'the span is exported');
+    expect(there.requests.map(({ body }) => body === there.requests[0]?.body)).toEqual([true, true]);
+    expect(subject.troubles).toEqual(['it answered with 429', null]);
+  });
+
+  it.each([
+    ['400', (response: ServerResponse) => void response.writeHead(400).end('no'), 'it answered with 400'],
+    [
+      'a redirect',
+      (response: ServerResponse) => void response.writeHead(302, { location: '/' }).end(),
+      'it answered with 302',
+    ],
+  ])('are dropped, and counted, after %s', async (_, respond, reason) => {
+    await using there = await collector(respond);
+    await using subject = exporting({ OTEL_EXPORTER_OTLP_ENDPOINT: there.url });
+    subject.exporter.add(spans(1));
+    await until(() => subject.exporter.counts().failed === 1, 'the span is dropped');
+    expect(subject.troubles).toEqual([reason]);
+    expect(there.requests).toHaveLength(1);
+  });
+
+  it('that the collector rejects are counted, and an answer that is not JSON accepts them all', async () => {
+    const answers = ['{"partialSuccess":{"rejectedSpans":"2","errorMessage":"old"}}', 'what?', 'null'];
+    await using there = await collector((response, index) => void response.end(answers[index]));
+    await using subject = exporting({
+      OTEL_EXPORTER_OTLP_ENDPOINT: there.url,
+      OTEL_BSP_MAX_EXPORT_BATCH_SIZE: '3',
+    });
+    for (let i = 0; i < 3; i++) subject.exporter.add(spans(3));
+    await until(() => subject.exporter.counts().exported === 7, 'seven spans are accepted');
+    expect(subject.exporter.counts()).toEqual({ exported: 7, queueFull: 0, failed: 2 });
+    expect(subject.troubles).toEqual(['it rejected 2 of 3 spans', null]);
+  });
+
+  it('beyond the queue are dropped while a collector is silent, which ends with the timeout', async () => {
+    await using there = await collector(() => {});
+    await using subject = exporting({
+      OTEL_EXPORTER_OTLP_ENDPOINT: there.url,
+      OTEL_EXPORTER_OTLP_TIMEOUT: '50',
+      OTEL_BSP_MAX_QUEUE_SIZE: '10',
+    });
+    subject.exporter.add(spans(1));
+    await until(() => subject.troubles.length > 0, 'the collector is silent');
+    for (let i = 0; i < 20; i++) subject.exporter.add(spans(1));
+    expect(subject.troubles[0]).toBe('no answer within 50 ms');
+    expect(subject.exporter.counts().queueFull).toBe(10);
+  });
+
+  it('of a collector that is not there are dropped when Portico stops', async () => {
+    const port = await unusedPort();
+    const subject = exporting({ OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}` });
+    subject.exporter.add(spans(1));
+    await until(() => subject.troubles.length > 0, 'the collector is not there');
+    subject.exporter.add(spans(1));
+    await subject.exporter.end(5_000);
+    expect(subject.exporter.counts()).toMatchObject({ exported: 0, failed: 2 });
+    expect(subject.troubles[0]).toContain('ECONNREFUSED');
+  });
+});
+
+describe('the variables of OpenTelemetry', () => {
+  const read = (env: Readonly<Record<string, string>>) => readTracingVariables(env);
+
+  it('say nothing when they are not there, or empty', () => {
+    expect(read({})).toEqual(read({ OTEL_EXPORTER_OTLP_ENDPOINT: '', OTEL_TRACES_SAMPLER: ' ' }));
+    expect(read({}).warnings).toEqual([]);
+    expect(read({}).variables).toMatchObject({
+      exporter: { endpoint: null, timeoutMs: 10_000, gzip: false, queueSpans: null },
+      propagators: ['tracecontext'],
+      sampler: null,
+    });
+  });
+
+  it.each([
+    [{ OTEL_SDK_DISABLED: 'true' }, 0],
+    [{ OTEL_TRACES_EXPORTER: 'none' }, 0],
+    [{ OTEL_TRACES_EXPORTER: 'zipkin' }, 1],
+    [{ OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' }, 1],
+    [{ OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json', OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: 'grpc' }, 1],
+  ])('turn tracing off: %j', (env, warnings) => {
+    const result = read(env as Record<string, string>);
+    expect(result.variables).toBeNull();
+    expect(result.warnings).toHaveLength(warnings);
+  });
+
+  it('those for traces win over those for all signals', () => {
+    const { variables } = read({
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'http://all:4318',
+      OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'https://traces/own/path?x=1',
+      OTEL_EXPORTER_OTLP_HEADERS: 'a=1',
+      OTEL_EXPORTER_OTLP_TRACES_HEADERS: 'b=2',
+      OTEL_EXPORTER_OTLP_TRACES_TIMEOUT: '20',
+      OTEL_PROPAGATORS: 'b3multi, tracecontext,baggage,none',
+      OTEL_TRACES_SAMPLER: 'ParentBased_TraceIdRatio',
+      OTEL_TRACES_SAMPLER_ARG: '0.25',
+    });
+    expect(variables?.exporter.endpoint?.href).toBe('https://traces/own/path?x=1');
+    expect(variables).toMatchObject({
+      exporter: { headers: { b: '2' }, timeoutMs: 20 },
+      propagators: ['b3multi', 'tracecontext'],
+      sampler: { root: 'traceidratio', ratio: 0.25, parentBased: true },
+    });
+  });
+
+  it('a value that is not valid costs one line, which tells no credential, and its default', () => {
+    const { variables, warnings } = read({
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'http://user:secret@otel:4318',
+      OTEL_EXPORTER_OTLP_HEADERS: 'secret,=secret,a=b%ZZ,bad name=secret,ok=1',
+      OTEL_EXPORTER_OTLP_TIMEOUT: '10s',
+      OTEL_EXPORTER_OTLP_COMPRESSION: 'gzp',
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf',
+      OTEL_PROPAGATORS: 'tracecontext,jaeger',
+      OTEL_TRACES_SAMPLER: 'sometimes',
+      OTEL_BSP_MAX_QUEUE_SIZE: '0',
+      OTEL_SDK_DISABLED: 'yes',
+    });
+    expect(warnings.join('\n')).not.toContain('secret');
+    expect(warnings.map((warning) => warning.split(/[: ]/, 1)[0])).toEqual([
+      'OTEL_SDK_DISABLED',
+      'OTEL_EXPORTER_OTLP_ENDPOINT',
+      ...Array.from({ length: 4 }, () => 'OTEL_EXPORTER_OTLP_HEADERS'),
+      'OTEL_EXPORTER_OTLP_TIMEOUT',
+      'OTEL_EXPORTER_OTLP_COMPRESSION',
+      'OTEL_BSP_MAX_QUEUE_SIZE',
+      'OTEL_PROPAGATORS',
+      'OTEL_TRACES_SAMPLER',
+      'OTEL_EXPORTER_OTLP_PROTOCOL',
+    ]);
+    expect(variables).toMatchObject({
+      exporter: { endpoint: null, headers: { ok: '1' }, timeoutMs: 10_000, gzip: false, queueSpans: null },
+      propagators: ['tracecontext'],
+      sampler: null,
+    });
+  });
+});
