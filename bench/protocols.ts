@@ -4,13 +4,16 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import http2 from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import tls from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { Client, credentials } from '@grpc/grpc-js';
 import { WebSocket } from 'ws';
 import { createDefaultCertificate } from '../src/controller/default-certificate.ts';
-import { cpuMs } from './process-figures.ts';
+import { roomForConnections } from './connection-tracking.ts';
+import { rssMb } from './process-figures.ts';
 import {
+  CADDY,
   type Ports,
   type Subject,
   LOAD_CORE,
@@ -20,37 +23,61 @@ import {
   start,
   stop,
 } from './subjects.ts';
+import { type Done, type Turner, printRounds, takeTurns } from './turns.ts';
 
 /**
- * `npm run bench:protocols`: TLS handshakes, HTTPS, HTTP/2, gRPC and WebSockets through nginx, Caddy and Portico, side
- * by side in one run. Each proxy on one core; clients and pods on the other.
+ * `npm run bench:protocols [words of rows]`: TLS handshakes, HTTPS, HTTP/2, gRPC and WebSockets through nginx, Caddy and
+ * Portico, which share one core and take turns in short windows; clients and pods have the other. `BENCH_ROUNDS` and
+ * `BENCH_SECONDS` (of one window) make it short.
  */
 
-const PORTS = { proxy: 18_130, upstream: 18_131 };
-/** Beside the HTTP port: HTTPS, and the pods that speak gRPC and WebSocket. */
-const HTTPS = 18_133;
+const UPSTREAM = 18_131;
+/** The pods that speak gRPC and WebSocket. */
 const GRPC_POD = 18_134;
 const SOCKET_POD = 18_135;
-const SECONDS = Number(process.env['BENCH_SECONDS'] ?? 4);
+/** Of the first subject; its HTTPS port is the next one. */
+const FIRST_PORT = 18_140;
+const SECONDS = Number(process.env['BENCH_SECONDS'] ?? 1);
+const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 7);
+/** Windows that the first one is as long as. */
+const WARM_UP = 4;
 /** A handshake goes through so much of Node that V8 has compiled it only after some ten thousand of them. */
-const WARM_UP_MS = 10_000;
+const HANDSHAKE_WARM_UP = 10;
+const IDLE_CONNECTIONS = 5_000;
+const CONNECTING_AT_ONCE = 32;
 const NAME = 'bench.example.com';
 const folder = mkdtempSync(join(tmpdir(), 'portico-bench-'));
 
-/** Does one kind of work until `endsAt` and says how often it was done. */
-type Work = (endsAt: number) => Promise<number>;
+/** A subject that runs. */
+interface Measured extends Turner {
+  readonly http: number;
+  readonly https: number;
+}
 
-const ALL_SCENARIOS: readonly { readonly name: string; readonly work: Work }[] = [
-  { name: 'full TLS 1.3 handshake + GET', work: (endsAt) => lanes(16, endsAt, handshake('full')) },
-  { name: 'the same, hybrid group offered', work: (endsAt) => lanes(16, endsAt, handshake('hybrid')) },
-  { name: 'resumed TLS 1.3 handshake + GET', work: (endsAt) => lanes(16, endsAt, handshake('resumed')) },
-  { name: 'HTTPS GET 1 KiB, keep-alive', work: (endsAt) => lanes(32, endsAt, httpsLane) },
-  { name: 'HTTP/2 GET 1 KiB, 1 stream × 32', work: (endsAt) => lanes(32, endsAt, http2Lane(1)) },
-  { name: 'HTTP/2 GET 1 KiB, 100 streams × 1', work: (endsAt) => lanes(1, endsAt, http2Lane(100)) },
-  { name: 'HTTP/2 GET 16 MiB, 4 streams × 1', work: (endsAt) => lanes(1, endsAt, http2Lane(4, '/large')) },
-  { name: 'HTTP/2 POST 16 MiB, 4 streams × 1', work: (endsAt) => lanes(1, endsAt, http2Lane(4, '/', LARGE)) },
+/** Does one kind of work through a subject until `endsAt` and says how often it was done. */
+type Work = (subject: Measured, endsAt: number) => Promise<number>;
+
+interface Scenario {
+  readonly name: string;
+  readonly work: Work;
+  readonly warmUp?: number;
+  /** A connection for each, of which the kernel remembers so many. */
+  readonly connects?: boolean;
+}
+
+const HANDSHAKES = { warmUp: HANDSHAKE_WARM_UP, connects: true };
+
+const ALL_SCENARIOS: readonly Scenario[] = [
+  { name: 'full TLS 1.3 handshake + GET', work: lanes(16, handshake('full')), ...HANDSHAKES },
+  { name: 'the same, hybrid group offered', work: lanes(16, handshake('hybrid')), ...HANDSHAKES },
+  { name: 'resumed TLS 1.3 handshake + GET', work: lanes(16, handshake('resumed')), ...HANDSHAKES },
+  { name: 'HTTPS GET 1 KiB, keep-alive', work: lanes(32, httpsLane) },
+  { name: 'HTTP/2 GET 1 KiB, 1 stream × 32', work: lanes(32, http2Lane(1)) },
+  { name: 'HTTP/2 GET 1 KiB, 100 streams × 1', work: http2Lane(100) },
+  { name: 'HTTP/2 GET 16 MiB, 4 streams × 1', work: http2Lane(4, '/large') },
+  { name: 'HTTP/2 POST 16 MiB, 4 streams × 1', work: http2Lane(4, '/', Buffer.alloc(16 * 1024 * 1024, 'p')) },
   { name: 'gRPC unary, 1 connection, 32 calls', work: grpcCalls(32) },
-  { name: 'WebSocket echo, 32 sockets', work: (endsAt) => lanes(32, endsAt, webSocketLane) },
+  { name: 'WebSocket echo, 32 sockets', work: lanes(32, webSocketLane) },
 ];
 
 const chosen = process.argv.slice(2);
@@ -59,13 +86,18 @@ const SCENARIOS = ALL_SCENARIOS.filter(
   ({ name }) => chosen.length === 0 || chosen.some((word) => name.includes(word)),
 );
 
-/** `lane` runs until `endsAt` and counts; the sum of all lanes. */
-async function lanes(count: number, endsAt: number, lane: Work): Promise<number> {
-  const counts = await Promise.all(Array.from({ length: count }, () => lane(endsAt)));
-  return counts.reduce((sum, each) => sum + each, 0);
+/** So many of a kind at once. */
+function lanes(count: number, lane: Work): Work {
+  return async (subject, endsAt) => {
+    const counts = await Promise.all(Array.from({ length: count }, () => lane(subject, endsAt)));
+    return sum(counts);
+  };
 }
 
-const LARGE = Buffer.alloc(16 * 1024 * 1024, 'p');
+function sum(counts: readonly number[]): number {
+  return counts.reduce((total, each) => total + each, 0);
+}
+
 const GET = `GET /small HTTP/1.1\r\nHost: ${NAME}\r\n`;
 
 /**
@@ -74,13 +106,13 @@ const GET = `GET /small HTTP/1.1\r\nHost: ${NAME}\r\n`;
  */
 function handshake(kind: 'full' | 'hybrid' | 'resumed'): Work {
   const resume = kind === 'resumed';
-  return async (endsAt) => {
+  return async ({ https }, endsAt) => {
     let done = 0;
     let session: Buffer | undefined;
     while (performance.now() < endsAt) {
       const socket = tls.connect({
         host: '127.0.0.1',
-        port: HTTPS,
+        port: https,
         servername: NAME,
         rejectUnauthorized: false,
         ...(kind !== 'hybrid' && { ecdhCurve: 'X25519' }),
@@ -100,9 +132,8 @@ function handshake(kind: 'full' | 'hybrid' | 'resumed'): Work {
   };
 }
 
-async function httpsLane(endsAt: number): Promise<number> {
-  const socket = tls.connect({ host: '127.0.0.1', port: HTTPS, servername: NAME, rejectUnauthorized: false });
-  await once(socket, 'secureConnect');
+async function httpsLane({ https }: Measured, endsAt: number): Promise<number> {
+  const socket = await secureConnection(https);
   let done = 0;
   while (performance.now() < endsAt) {
     socket.write(`${GET}\r\n`);
@@ -117,9 +148,15 @@ async function httpsLane(endsAt: number): Promise<number> {
   return done;
 }
 
+async function secureConnection(port: number): Promise<tls.TLSSocket> {
+  const socket = tls.connect({ host: '127.0.0.1', port, servername: NAME, rejectUnauthorized: false });
+  await once(socket, 'secureConnect');
+  return socket;
+}
+
 function http2Lane(streams: number, path = '/small', body: Buffer | null = null): Work {
-  return async (endsAt) => {
-    const session = http2.connect(`https://127.0.0.1:${HTTPS}`, {
+  return async ({ https }, endsAt) => {
+    const session = http2.connect(`https://127.0.0.1:${https}`, {
       servername: NAME,
       rejectUnauthorized: false,
       // As browsers have them: large enough not to be what is measured.
@@ -149,13 +186,13 @@ function http2Lane(streams: number, path = '/small', body: Buffer | null = null)
     };
     const counts = await Promise.all(Array.from({ length: streams }, lane));
     session.destroy();
-    return counts.reduce((sum, each) => sum + each, 0);
+    return sum(counts);
   };
 }
 
 function grpcCalls(concurrency: number): Work {
-  return async (endsAt) => {
-    const client = new Client(`127.0.0.1:${HTTPS}`, tlsCredentials(), {
+  return async ({ https }, endsAt) => {
+    const client = new Client(`127.0.0.1:${https}`, tlsCredentials(), {
       'grpc.ssl_target_name_override': 'grpc.example.com',
       'grpc.default_authority': 'grpc.example.com',
     });
@@ -172,7 +209,7 @@ function grpcCalls(concurrency: number): Work {
     };
     const counts = await Promise.all(Array.from({ length: concurrency }, lane));
     client.close();
-    return counts.reduce((sum, each) => sum + each, 0);
+    return sum(counts);
   };
 }
 
@@ -183,8 +220,8 @@ function tlsCredentials(): ReturnType<typeof credentials.createSsl> {
   });
 }
 
-async function webSocketLane(endsAt: number): Promise<number> {
-  const socket = new WebSocket(`ws://127.0.0.1:${PORTS.proxy}/`, { headers: { Host: 'socket.example.com' } });
+async function webSocketLane({ http }: Measured, endsAt: number): Promise<number> {
+  const socket = new WebSocket(`ws://127.0.0.1:${http}/`, { headers: { Host: 'socket.example.com' } });
   await once(socket, 'open');
   let done = 0;
   while (performance.now() < endsAt) {
@@ -201,49 +238,71 @@ async function main(): Promise<void> {
   const certificate = await createDefaultCertificate(Date.now());
   writeFileSync(join(folder, 'tls.crt'), certificate.certificate);
   writeFileSync(join(folder, 'tls.key'), certificate.key);
-  const pods = [pod('upstream.ts', PORTS.upstream), pod('protocol-pods.ts', GRPC_POD, SOCKET_POD)];
+  const pods = [pod('upstream.ts', UPSTREAM), pod('protocol-pods.ts', GRPC_POD, SOCKET_POD)];
   await Promise.all(pods.map((child) => once(child.stdout!, 'data')));
-  const table = new Map<string, Map<string, string>>();
+  const measured: Measured[] = [];
   try {
     for (const subject of subjects()) {
       const missing = subject.missing();
-      if (missing) {
-        console.log(`not measured: ${missing}`);
-        continue;
-      }
-      console.log(`measuring ${subject.name} …`);
-      const running = await start(subject, PORTS);
-      await lanes(16, performance.now() + WARM_UP_MS, handshake('full'));
-      const column = new Map<string, string>();
-      for (const { name, work } of SCENARIOS) column.set(name, await measure(running.pid, work));
-      table.set(subject.name, column);
-      await running.stop();
+      if (missing) console.log(`not measured: ${missing}`);
+      else measured.push(await begin(subject, FIRST_PORT + 10 * measured.length));
     }
+    for (const scenario of SCENARIOS) {
+      try {
+        printRounds(scenario.name, await measure(scenario, measured));
+      } catch (error) {
+        console.log(`\n${scenario.name}: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    }
+    if (chosen.length === 0 || chosen.includes('idle'))
+      for (const each of measured) await printIdleMemory(each);
   } finally {
+    for (const { running } of measured) await running.stop();
     await Promise.all(pods.map(stop));
-  }
-  console.log(
-    `\n${'CPU µs each (how many per second)'.padEnd(40)}${[...table.keys()].map((n) => n.padStart(20)).join('')}`,
-  );
-  for (const { name } of SCENARIOS) {
-    console.log(
-      `${name.padEnd(40)}${[...table.values()].map((c) => (c.get(name) ?? '-').padStart(20)).join('')}`,
-    );
   }
 }
 
-/** CPU µs each, or why it could not be measured. */
-async function measure(pid: number, work: Work): Promise<string> {
-  try {
-    await work(performance.now() + 1_000);
-    const before = cpuMs(pid);
-    const done = await work(performance.now() + SECONDS * 1_000);
-    if (done === 0) return 'none succeeded';
-    const cpuUs = ((cpuMs(pid) - before) * 1_000) / done;
-    return `${cpuUs.toFixed(1)} (${(done / SECONDS).toFixed(done < 100 * SECONDS ? 1 : 0)}/s)`;
-  } catch (error) {
-    return `failed: ${(error as NodeJS.ErrnoException).code ?? String(error)}`;
+async function begin(subject: Subject, http: number): Promise<Measured> {
+  const running = await start(subject, { proxy: http, upstream: UPSTREAM });
+  return { name: subject.name, running, http, https: httpsOf(http) };
+}
+
+function httpsOf(http: number): number {
+  return http + 1;
+}
+
+async function measure({ name, work, warmUp = WARM_UP, connects }: Scenario, subjects: readonly Measured[]) {
+  const window = async (subject: Measured, isFirst: boolean): Promise<Done> => {
+    const startedAt = performance.now();
+    const count = await work(subject, startedAt + SECONDS * 1_000 * (isFirst ? warmUp : 1));
+    if (count === 0) throw new Error(`${name}: none through ${subject.name} succeeded`);
+    return { count, seconds: (performance.now() - startedAt) / 1_000 };
+  };
+  return takeTurns(subjects, ROUNDS, window, async () => {
+    if (connects) await roomForConnections();
+    return () => {};
+  });
+}
+
+/** Memory of connections over TLS that have had a response each. */
+async function printIdleMemory({ name, running, https }: Measured): Promise<void> {
+  const before = rssMb(running.pid);
+  const idle: tls.TLSSocket[] = [];
+  while (idle.length < IDLE_CONNECTIONS) {
+    const next = Array.from({ length: CONNECTING_AT_ONCE }, () => secureConnection(https));
+    for (const socket of await Promise.all(next)) {
+      socket.on('error', () => undefined).write(`${GET}\r\n`);
+      await once(socket, 'data');
+      idle.push(socket);
+    }
   }
+  await delay(2_000);
+  const after = rssMb(running.pid);
+  const open = idle.filter(({ destroyed }) => !destroyed).length;
+  for (const socket of idle) socket.destroy();
+  console.log(
+    `\n${name}: RSS ${before.toFixed(0)} MB, with ${open} idle connections over TLS ${after.toFixed(0)} MB`,
+  );
 }
 
 function pod(program: string, ...ports: readonly number[]): ChildProcess {
@@ -262,9 +321,9 @@ function subjects(): readonly Subject[] {
     },
     {
       name: 'caddy',
-      missing: () => missingProgram('caddy', 'caddy'),
+      missing: () => missingProgram(CADDY, 'caddy'),
       command: (ports) => [
-        'caddy',
+        CADDY,
         'run',
         '--adapter',
         'caddyfile',
@@ -280,7 +339,7 @@ function subjects(): readonly Subject[] {
         'run',
         `--manifests=${file('portico.yaml', manifests(upstream))}`,
         `--http-port=${proxy}`,
-        `--https-port=${HTTPS}`,
+        `--https-port=${httpsOf(proxy)}`,
         '--ssl-redirect=false',
         '--status-port=0',
         '--bind-address=127.0.0.1',
@@ -303,9 +362,10 @@ function nginxConf({ proxy, upstream }: Ports): string {
   const common = `
     proxy_http_version 1.1; proxy_set_header Host $host; proxy_set_header X-Forwarded-For $remote_addr;
     proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Request-ID $request_id;`;
+  const https = httpsOf(proxy);
   return `
 daemon off; user root; worker_processes 1; pid ${folder}/nginx.pid; error_log stderr crit;
-events { worker_connections 4096; }
+events { worker_connections 16384; }
 http {
   access_log off; keepalive_requests 10000000; http2_max_requests 10000000; client_max_body_size 0;
   client_body_temp_path ${folder}/b; proxy_temp_path ${folder}/p; fastcgi_temp_path ${folder}/f;
@@ -320,17 +380,18 @@ http {
       proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade"; }
   }
   server {
-    listen 127.0.0.1:${HTTPS} ssl http2; server_name ${NAME};
+    listen 127.0.0.1:${https} ssl http2; server_name ${NAME};
     location / { proxy_pass http://pod; ${common} proxy_set_header Connection ""; }
   }
   server {
-    listen 127.0.0.1:${HTTPS} ssl http2; server_name grpc.example.com;
+    listen 127.0.0.1:${https} ssl http2; server_name grpc.example.com;
     location / { grpc_pass grpc://grpc; }
   }
 }`;
 }
 
 function caddyfile({ proxy, upstream }: Ports): string {
+  const https = httpsOf(proxy);
   return `{
   admin off
   auto_https off
@@ -342,7 +403,7 @@ http://socket.example.com:${proxy} {
   bind 127.0.0.1
   reverse_proxy 127.0.0.1:${SOCKET_POD}
 }
-https://${NAME}:${HTTPS} {
+https://${NAME}:${https} {
   bind 127.0.0.1
   tls ${folder}/tls.crt ${folder}/tls.key
   reverse_proxy 127.0.0.1:${upstream} {
@@ -351,7 +412,7 @@ https://${NAME}:${HTTPS} {
     }
   }
 }
-https://grpc.example.com:${HTTPS} {
+https://grpc.example.com:${https} {
   bind 127.0.0.1
   tls ${folder}/tls.crt ${folder}/tls.key
   reverse_proxy h2c://127.0.0.1:${GRPC_POD}

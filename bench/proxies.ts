@@ -2,10 +2,10 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cpus } from 'node:os';
 import { holdIdle, percentile, runLoad } from './load.ts';
-import { cpuMs, rssMb } from './process-figures.ts';
-import { type Spread, medianOf, spreadOf } from './spread.ts';
+import { rssMb } from './process-figures.ts';
 import { roomForConnections } from './connection-tracking.ts';
-import { LOAD_CORE, type Running, SUBJECTS, type Subject, pinSelf, start, stop } from './subjects.ts';
+import { LOAD_CORE, SUBJECTS, type Subject, pinSelf, start, stop } from './subjects.ts';
+import { type Done, type Rounds, type Turner, printRounds, takeTurns } from './turns.ts';
 
 /**
  * `npm run bench:proxies`: nginx, HAProxy, Caddy and both engines of Portico. All run at the same time and take turns in short
@@ -19,8 +19,6 @@ const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 7);
 const ROWS = process.env['BENCH_ROWS']?.split(',');
 /** Windows that the first one is as long as. */
 const WARM_UP = 4;
-/** What Portico is compared with. */
-const REFERENCES = ['nginx', 'caddy'] as const;
 const HOST = 'Host: bench.example.com\r\nUser-Agent: bench/1\r\nAccept: */*\r\n';
 
 interface Scenario {
@@ -51,20 +49,10 @@ const ALL: readonly Scenario[] = [
 const SCENARIOS = ALL.filter(({ name }) => !ROWS || ROWS.some((row) => name.includes(row)));
 
 /** A subject that runs. */
-interface Measured {
-  readonly name: string;
+interface Measured extends Turner {
   readonly port: number;
-  readonly running: Running;
   readonly rssIdleMb: number;
 }
-
-interface Window {
-  readonly cpuUs: number;
-  readonly perSecond: number;
-}
-
-/** The windows of each subject in a scenario, by its name. */
-type Rounds = ReadonlyMap<string, readonly Window[]>;
 
 async function main(): Promise<void> {
   if (cpus().length < 2)
@@ -84,7 +72,7 @@ async function main(): Promise<void> {
       if (missing) console.log(`not measured: ${missing}`);
       else measured.push(await begin(subject, measured.length));
     }
-    for (const scenario of SCENARIOS) printScenario(scenario, await measure(scenario, measured));
+    for (const scenario of SCENARIOS) printRounds(scenario.name, await measure(scenario, measured));
     console.log(
       `\nRSS MB, idle and now: ${measured.map(({ name, rssIdleMb, running }) => `${name} ${rssIdleMb.toFixed(0)}, ${rssMb(running.pid).toFixed(0)}`).join('; ')}`,
     );
@@ -107,51 +95,26 @@ async function begin(subject: Subject, index: number): Promise<Measured> {
   return { name: subject.name, port, running, rssIdleMb: rssMb(running.pid) };
 }
 
-/** Each subject has a window in each round; every second round goes the other way. */
-async function measure(scenario: Scenario, subjects: readonly Measured[]): Promise<Rounds> {
-  const { request, connections, connectEach, idle, share = 1 } = scenario;
-  const durationMs = SECONDS * 1_000 * share;
-  const windows = new Map(subjects.map(({ name }) => [name, [] as Window[]]));
-  // The first round is for just-in-time compilers, and long.
-  for (let round = -1; round < ROUNDS; round++) {
-    for (const { name, port, running } of round % 2 === 0 ? subjects : subjects.toReversed()) {
-      if (connectEach) await roomForConnections();
-      const release = idle ? await holdIdle(port, idle) : null;
-      const before = cpuMs(running.pid);
-      const ms = durationMs * (round < 0 ? WARM_UP : 1);
-      const load = { port, request, connections, durationMs: ms, ...(connectEach && { connectEach }) };
-      const { requests, seconds, failures } = await runLoad(load);
-      const cpuUs = ((cpuMs(running.pid) - before) * 1_000) / requests;
-      release?.();
-      if (failures > 0 || requests === 0)
-        throw new Error(`${scenario.name}: ${failures} requests through ${name} failed, ${requests} did not`);
-      if (round >= 0) windows.get(name)?.push({ cpuUs, perSecond: requests / seconds });
-    }
-  }
-  return windows;
-}
-
-function printScenario({ name: scenario }: Scenario, rounds: Rounds): void {
-  console.log(`\n${scenario}`);
-  const columns = ['CPU µs/request', 'requests/s', ...REFERENCES.map((name) => `CPU × ${name}`)];
-  console.log(['', ...columns].map((text, index) => text.padEnd(index === 0 ? 22 : 20)).join(''));
-  for (const [name, windows] of rounds) {
-    const ratios = REFERENCES.map((reference) => {
-      const others = rounds.get(reference);
-      if (!others || reference === name) return '-';
-      return told(spreadOf(windows.map(({ cpuUs }, index) => cpuUs / (others[index]?.cpuUs ?? Number.NaN))));
-    });
-    const cells = [
-      medianOf(windows.map(({ cpuUs }) => cpuUs)).toFixed(1),
-      medianOf(windows.map(({ perSecond }) => perSecond)).toFixed(scenario.includes('MiB') ? 1 : 0),
-      ...ratios,
-    ];
-    console.log(name.padEnd(22) + cells.map((cell) => cell.padEnd(20)).join(''));
-  }
-}
-
-function told({ lower, median, upper }: Spread): string {
-  return `${median.toFixed(2)} [${lower.toFixed(2)}..${upper.toFixed(2)}]`;
+function measure(scenario: Scenario, subjects: readonly Measured[]): Promise<Rounds> {
+  const { name, request, connections, connectEach, idle = 0, share = 1 } = scenario;
+  const window = async (subject: Measured, isFirst: boolean): Promise<Done> => {
+    const durationMs = SECONDS * 1_000 * share * (isFirst ? WARM_UP : 1);
+    const load = {
+      port: subject.port,
+      request,
+      connections,
+      durationMs,
+      ...(connectEach && { connectEach }),
+    };
+    const { requests, seconds, failures } = await runLoad(load);
+    if (failures > 0 || requests === 0)
+      throw new Error(`${name}: ${failures} requests through ${subject.name} failed, ${requests} did not`);
+    return { count: requests, seconds };
+  };
+  return takeTurns(subjects, ROUNDS, window, async ({ port }) => {
+    if (connectEach) await roomForConnections();
+    return holdIdle(port, idle);
+  });
 }
 
 async function printLatencies(subjects: readonly Measured[]): Promise<void> {

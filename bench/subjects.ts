@@ -22,6 +22,9 @@ export interface Running {
   stop(): Promise<void>;
 }
 
+/** `BENCH_CADDY` names another one than Debian's: `go install github.com/caddyserver/caddy/v2/cmd/caddy@latest` makes the newest. */
+export const CADDY = process.env['BENCH_CADDY'] ?? 'caddy';
+
 export const PROXY_CORE = '0';
 export const LOAD_CORE = '1';
 
@@ -58,9 +61,9 @@ export const SUBJECTS: readonly Subject[] = [
   },
   {
     name: 'caddy',
-    missing: () => missingProgram('caddy', 'caddy'),
+    missing: () => missingProgram(CADDY, 'caddy'),
     command: (ports) => [
-      'caddy',
+      CADDY,
       'run',
       '--adapter',
       'caddyfile',
