@@ -83,7 +83,8 @@ export async function metricsPage(): Promise<string> {
       return `| \`${name}\` | ${type} | ${names.map((label) => `\`${label}\``).join(', ')} | ${help} |`;
     }),
     '',
-    'Beside these there are the `process_…` and `nodejs_…` metrics that every program with prom-client has.',
+    'Beside these there are the `process_…` and `nodejs_…` metrics that every program with prom-client has. Quantiles of',
+    '`nodejs_eventloop_lag_…` are of the time between two looks, which is 100 ms while nothing delays them.',
     '',
   ];
   return format(page.join('\n'), { parser: 'markdown', printWidth: 110 });
