@@ -155,6 +155,7 @@ async function scrape(): Promise<string> {
       certificates: [{ host: 'host', secret: 'namespace/name', notAfter: 0 }],
       logDroppedBytes: 1,
       spans: { exported: 1, queueFull: 0, failed: 0 },
+      logRecords: { exported: 1, queueFull: 0, failed: 0 },
     }),
     compatibility: { version: '', controllerNamespace: '', controllerClass: '', controllerPod: '' },
     now: () => 0,

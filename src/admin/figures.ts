@@ -101,6 +101,13 @@ export interface WatchFigures {
   readonly errors: number;
 }
 
+/** What became of what was for a collector. */
+export interface CollectorFigures {
+  readonly exported: number;
+  readonly queueFull: number;
+  readonly failed: number;
+}
+
 export interface ControlFigures {
   readonly generation: number;
   readonly hosts: number;
@@ -109,7 +116,9 @@ export interface ControlFigures {
   readonly lastResort: number;
   readonly problems: { readonly error: number; readonly warning: number; readonly info: number };
   readonly logDroppedBytes: number;
-  readonly spans: { readonly exported: number; readonly queueFull: number; readonly failed: number };
+  readonly spans: CollectorFigures;
+  /** The access log, where a collector takes it, too. */
+  readonly logRecords: CollectorFigures;
   /** Of each TLS host with a certificate of its own; the empty host stands for the default certificate. */
   readonly certificates: readonly {
     readonly host: string;

@@ -2,6 +2,7 @@ import { Gauge, Histogram } from 'prom-client';
 import { CONTENT_TYPES, type Exposition, exposed } from './exposition.ts';
 import { type Family, counter, gauge, labelsOf } from './families.ts';
 import type {
+  CollectorFigures,
   ControlFigures,
   DataPlaneFigures,
   EventTotals,
@@ -69,6 +70,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
         ...watchSamples(options.watch(), options.now()),
         ...dataPlaneSamples(dataPlane, options.latencyBoundsSeconds),
         ...spanFamilies(control.spans, dataPlane.droppedSpans),
+        ...logRecordFamilies(control.logRecords),
         ...(!options.compatibility
           ? []
           : ingressNginxFamilies(
@@ -87,7 +89,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   };
 }
 
-function spanFamilies({ exported, queueFull, failed }: ControlFigures['spans'], behind: number): Family[] {
+function spanFamilies({ exported, queueFull, failed }: CollectorFigures, behind: number): Family[] {
   return [
     counter('portico_trace_spans_exported_total', 'Spans of requests that the collector accepted.', exported),
     {
@@ -96,6 +98,25 @@ function spanFamilies({ exported, queueFull, failed }: ControlFigures['spans'], 
       help: 'Spans of requests that were dropped: the queue was full, or the collector could not be reached or refused them.',
       samples: [
         { labels: labelsOf({ reason: 'queue-full' }), value: queueFull + behind },
+        { labels: labelsOf({ reason: 'collector' }), value: failed },
+      ],
+    },
+  ];
+}
+
+function logRecordFamilies({ exported, queueFull, failed }: CollectorFigures): Family[] {
+  return [
+    counter(
+      'portico_log_records_exported_total',
+      'Log records of requests that the collector accepted.',
+      exported,
+    ),
+    {
+      name: 'portico_log_records_dropped_total',
+      type: 'counter',
+      help: 'Log records of requests that were dropped: the queue was full, or the collector could not be reached or refused them.',
+      samples: [
+        { labels: labelsOf({ reason: 'queue-full' }), value: queueFull },
         { labels: labelsOf({ reason: 'collector' }), value: failed },
       ],
     },

@@ -1,27 +1,7 @@
 import type { Propagator } from '../http/trace-context.ts';
 import type { SamplerSettings } from '../http/sampler.ts';
-import { closestMatch } from '../model/closest-match.ts';
-import { quote } from '../model/untyped.ts';
 import type { Environment } from './flag-reader.ts';
-
-/** How spans are sent, as the variables of OpenTelemetry say; null where they say nothing. */
-export interface ExporterVariables {
-  /** Where spans go: the whole URL. */
-  readonly endpoint: URL | null;
-  /** Names and values; the values may be credentials. */
-  readonly headers: Readonly<Record<string, string>>;
-  readonly timeoutMs: number;
-  readonly gzip: boolean;
-  /** Files in PEM: the CA of the collector, and what Portico shows it. */
-  readonly certificate: string | null;
-  readonly clientKey: string | null;
-  readonly clientCertificate: string | null;
-  readonly serviceName: string | null;
-  readonly resource: Readonly<Record<string, string>>;
-  readonly queueSpans: number | null;
-  readonly delayMs: number | null;
-  readonly batchSpans: number | null;
-}
+import { type ExporterVariables, VariableReader, readExporter } from './otlp-variables.ts';
 
 export interface OpenTelemetryVariables {
   readonly exporter: ExporterVariables;
@@ -41,7 +21,7 @@ export interface ReadVariables {
  * never the start: operators inject these variables into Pods.
  */
 export function readTracingVariables(env: Environment): ReadVariables {
-  const read = new VariableReader(env);
+  const read = new VariableReader(env, 'TRACES');
   const exporterName = read.choice(
     'OTEL_TRACES_EXPORTER',
     ['otlp', 'none'],
@@ -50,31 +30,13 @@ export function readTracingVariables(env: Environment): ReadVariables {
   );
   const isOff = read.bool('OTEL_SDK_DISABLED') || exporterName !== 'otlp';
   const variables = {
-    exporter: {
-      endpoint: read.endpoint(),
-      headers: read.pairs(read.otlpName('HEADERS'), HEADER_NAME),
-      timeoutMs: read.number(read.otlpName('TIMEOUT'), 1, 600_000) ?? 10_000,
-      gzip: read.choice(read.otlpName('COMPRESSION'), ['gzip', 'none'], 'none') === 'gzip',
-      certificate: read.text(read.otlpName('CERTIFICATE')),
-      clientKey: read.text(read.otlpName('CLIENT_KEY')),
-      clientCertificate: read.text(read.otlpName('CLIENT_CERTIFICATE')),
-      serviceName: read.text('OTEL_SERVICE_NAME'),
-      resource: read.pairs('OTEL_RESOURCE_ATTRIBUTES', ATTRIBUTE_NAME),
-      queueSpans: read.number('OTEL_BSP_MAX_QUEUE_SIZE', 1, 65_536),
-      delayMs: read.number('OTEL_BSP_SCHEDULE_DELAY', 100, 600_000),
-      batchSpans: read.number('OTEL_BSP_MAX_EXPORT_BATCH_SIZE', 1, 8_192),
-    },
-    propagators: read.propagators(),
-    sampler: read.sampler(),
+    exporter: readExporter(read, 'OTEL_BSP'),
+    propagators: readPropagators(read),
+    sampler: readSampler(read),
   };
-  const speaks = read.protocol();
+  const speaks = read.protocol('Requests are not traced');
   return { variables: isOff || !speaks ? null : variables, warnings: read.warnings };
 }
-
-const HEADER_NAME = /^[!#$%&'*+.^_`|~\w-]{1,200}$/;
-const ATTRIBUTE_NAME = /^[!-~]{1,200}$/;
-/** Of headers and resource attributes. */
-const MAX_PAIRS = 64;
 
 const SAMPLERS: Readonly<Record<string, Pick<SamplerSettings, 'root' | 'parentBased'>>> = {
   always_on: { root: 'always_on', parentBased: false },
@@ -85,164 +47,44 @@ const SAMPLERS: Readonly<Record<string, Pick<SamplerSettings, 'root' | 'parentBa
   parentbased_traceidratio: { root: 'traceidratio', parentBased: true },
 };
 
-class VariableReader {
-  readonly warnings: string[] = [];
-  readonly #env: Environment;
-
-  constructor(env: Environment) {
-    this.#env = env;
+function readPropagators(read: VariableReader): readonly Propagator[] {
+  const name = 'OTEL_PROPAGATORS';
+  const written = (read.text(name) ?? 'tracecontext,baggage').split(',').map((each) => each.trim());
+  const found = new Set<Propagator>();
+  for (const each of written) {
+    if (each === 'tracecontext' || each === 'b3' || each === 'b3multi') found.add(each);
+    // Baggage goes on as it comes.
+    else if (each !== 'baggage' && each !== 'none')
+      read.bad(name, each, 'is not tracecontext, baggage, b3, b3multi or none', 'It is ignored');
   }
-
-  /** Null when it is absent or empty, which mean the same. */
-  text(name: string): string | null {
-    return this.#env[name]?.trim() || null;
-  }
-
-  /** The variable for traces where it is set, otherwise the one for all signals. */
-  otlpName(suffix: string): string {
-    const forTraces = `OTEL_EXPORTER_OTLP_TRACES_${suffix}`;
-    return this.text(forTraces) === null ? `OTEL_EXPORTER_OTLP_${suffix}` : forTraces;
-  }
-
-  bool(name: string): boolean {
-    return this.choice(name, ['true', 'false'], 'false') === 'true';
-  }
-
-  number(name: string, least: number, most: number): number | null {
-    const written = this.text(name);
-    if (written === null) return null;
-    const number = /^\d{1,9}$/.test(written) ? Number(written) : Number.NaN;
-    if (number >= least && number <= most) return number;
-    this.#bad(name, written, `is not a whole number from ${least} to ${most}`, 'The default is used');
-    return null;
-  }
-
-  /** One of these, without regard to case; `fallback` when it is absent. Anything else is told, and is given as ''. */
-  choice(name: string, choices: readonly string[], fallback: string, consequence?: string): string {
-    const written = this.text(name);
-    if (written === null) return fallback;
-    const found = choices.find((each) => each === written.toLowerCase());
-    if (found !== undefined) return found;
-    const match = closestMatch(written, choices);
-    const hint = match === null ? '' : `; did you mean ${match}?`;
-    this.#bad(name, written, `is not ${choices.join(' or ')}${hint}`, consequence ?? `${fallback} is used`);
-    return consequence === undefined ? fallback : '';
-  }
-
-  /** `name=value,name=value`, percent-encoded as W3C baggage is. The values are never told: they may be credentials. */
-  pairs(name: string, valid: RegExp): Readonly<Record<string, string>> {
-    const pairs = (this.text(name) ?? '').split(',').flatMap((pair) => pair.trim() || []);
-    const found: Record<string, string> = {};
-    for (const [index, pair] of pairs.slice(0, MAX_PAIRS).entries()) {
-      const equals = pair.indexOf('=');
-      const key = decoded(pair.slice(0, Math.max(equals, 0)).trim());
-      const value = decoded(pair.slice(equals + 1).trim());
-      // Of a header as Node writes it.
-      const isWritable = value !== null && /^[\t\x20-\x7e\x80-\xff]*$/.test(value);
-      if (equals > 0 && key !== null && valid.test(key) && isWritable) found[key] = value;
-      else this.warnings.push(`${name}: entry ${index + 1} is not name=value and is ignored`);
-    }
-    if (pairs.length > MAX_PAIRS)
-      this.warnings.push(`${name} has ${pairs.length} entries, of which ${MAX_PAIRS} are used`);
-    return found;
-  }
-
-  endpoint(): URL | null {
-    const own = this.#url('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT');
-    if (own) return own;
-    const shared = this.#url('OTEL_EXPORTER_OTLP_ENDPOINT');
-    if (!shared) return null;
-    shared.pathname = `${shared.pathname.replace(/\/$/, '')}/v1/traces`;
-    return shared;
-  }
-
-  #url(name: string): URL | null {
-    const written = this.text(name);
-    if (written === null) return null;
-    const url = URL.canParse(written) ? new URL(written) : null;
-    const isHttp = url !== null && (url.protocol === 'http:' || url.protocol === 'https:');
-    if (isHttp && url.username === '' && url.password === '') return url;
-    const advice = 'write a URL without a user name, as in http://otel-collector.observability:4318';
-    // It may have a password.
-    this.warnings.push(`${name} is not valid and is ignored: ${advice}`);
-    return null;
-  }
-
-  /** Whether Portico speaks what is asked for. */
-  protocol(): boolean {
-    const name = this.otlpName('PROTOCOL');
-    const written = this.text(name)?.toLowerCase();
-    switch (written) {
-      case undefined:
-      case 'http/json':
-        return true;
-      case 'http/protobuf':
-        this.warnings.push(
-          `${name} is http/protobuf: Portico sends http/json, which collectors take on the same port`,
-        );
-        return true;
-      default:
-        this.#bad(
-          name,
-          written,
-          'is not supported; set it to http/json, and the endpoint to the port of the collector for HTTP, usually 4318',
-          'Requests are not traced',
-        );
-        return false;
-    }
-  }
-
-  propagators(): readonly Propagator[] {
-    const name = 'OTEL_PROPAGATORS';
-    const written = (this.text(name) ?? 'tracecontext,baggage').split(',').map((each) => each.trim());
-    const found = new Set<Propagator>();
-    for (const each of written) {
-      if (each === 'tracecontext' || each === 'b3' || each === 'b3multi') found.add(each);
-      // Baggage goes on as it comes.
-      else if (each !== 'baggage' && each !== 'none')
-        this.#bad(name, each, 'is not tracecontext, baggage, b3, b3multi or none', 'It is ignored');
-    }
-    return [...found];
-  }
-
-  sampler(): SamplerSettings | null {
-    const name = 'OTEL_TRACES_SAMPLER';
-    const written = this.text(name);
-    if (written === null) {
-      if (this.text('OTEL_TRACES_SAMPLER_ARG') !== null)
-        this.warnings.push(
-          `OTEL_TRACES_SAMPLER_ARG counts only with ${name}, such as parentbased_traceidratio`,
-        );
-      return null;
-    }
-    const chosen = SAMPLERS[written.toLowerCase()];
-    if (!chosen) {
-      const names = Object.keys(SAMPLERS);
-      this.#bad(name, written, `is not one of ${names.join(', ')}`, 'parentbased_always_on is used');
-      return null;
-    }
-    return { ...chosen, ratio: chosen.root === 'traceidratio' ? this.#ratio() : 1 };
-  }
-
-  #ratio(): number {
-    const name = 'OTEL_TRACES_SAMPLER_ARG';
-    const written = this.text(name);
-    if (written === null) return 1;
-    const ratio = /^[\d.]{1,20}(?:e-?\d{1,3})?$/i.test(written) ? Number(written) : Number.NaN;
-    if (ratio >= 0 && ratio <= 1) return ratio;
-    this.#bad(name, written, 'is not a number from 0 to 1', '1 is used');
-    return 1;
-  }
-
-  #bad(name: string, written: string, fault: string, consequence: string): void {
-    this.warnings.push(`${name}: ${quote(written)} ${fault}. ${consequence}.`);
-  }
+  return [...found];
 }
 
-function decoded(text: string): string | null {
-  try {
-    return decodeURIComponent(text);
-  } catch {
+function readSampler(read: VariableReader): SamplerSettings | null {
+  const name = 'OTEL_TRACES_SAMPLER';
+  const written = read.text(name);
+  if (written === null) {
+    if (read.text('OTEL_TRACES_SAMPLER_ARG') !== null)
+      read.warnings.push(
+        `OTEL_TRACES_SAMPLER_ARG counts only with ${name}, such as parentbased_traceidratio`,
+      );
     return null;
   }
+  const chosen = SAMPLERS[written.toLowerCase()];
+  if (!chosen) {
+    const names = Object.keys(SAMPLERS);
+    read.bad(name, written, `is not one of ${names.join(', ')}`, 'parentbased_always_on is used');
+    return null;
+  }
+  return { ...chosen, ratio: chosen.root === 'traceidratio' ? readRatio(read) : 1 };
+}
+
+function readRatio(read: VariableReader): number {
+  const name = 'OTEL_TRACES_SAMPLER_ARG';
+  const written = read.text(name);
+  if (written === null) return 1;
+  const ratio = /^[\d.]{1,20}(?:e-?\d{1,3})?$/i.test(written) ? Number(written) : Number.NaN;
+  if (ratio >= 0 && ratio <= 1) return ratio;
+  read.bad(name, written, 'is not a number from 0 to 1', '1 is used');
+  return 1;
 }

@@ -15,6 +15,7 @@ import type { PortFacts } from '../routing/gateway/serving-facts.ts';
 import type { Publisher } from '../publish/publisher.ts';
 import { endPublishing, openPublishing } from './publishing.ts';
 import { type OpenedCluster, openSource } from './open-source.ts';
+import { type LogRecords, openLogRecords } from './log-records.ts';
 import { openMetrics, openStatusServer } from './status-server.ts';
 import { countTable } from '../routing/table-view.ts';
 import { tcpMigrationNotice } from './tcp-migration.ts';
@@ -43,6 +44,7 @@ interface Parts {
   readonly compileChanges: () => void;
   readonly dataPlane: DataPlane;
   readonly tracing: Tracing;
+  readonly logRecords: LogRecords;
   readonly statusServer: Admin;
   readonly adminApi: AdminApi;
   /** Resolves with the exit code when one of them cannot go on. */
@@ -93,11 +95,19 @@ async function start({ config, env, log, threadEntry }: DaemonOptions): Promise<
   const failed = Promise.withResolvers<number>();
   const onFatal = failed.resolve;
   const tracing = openTracing(config, env, logger);
+  const logRecords = openLogRecords(env, logger);
   const dataPlane = startDataPlane({
-    ...{ config, tracing, log, threadEntry, onFatal },
+    ...{ config, tracing, logRecords, log, threadEntry, onFatal },
     onNameFault: (service, fault) => reconciler.nameFault(service, fault),
   });
-  const statusSources = { source, dataPlane, tracing, compilation: () => reconciler.compilation(), log };
+  const statusSources = {
+    source,
+    dataPlane,
+    tracing,
+    logRecords,
+    compilation: () => reconciler.compilation(),
+    log,
+  };
   const metrics = openMetrics({ ...statusSources, compatibility: compatibility(config, env) });
   const { locate } = opened;
   const pod = env['POD_NAME'] ?? '';
@@ -125,7 +135,7 @@ async function start({ config, env, log, threadEntry }: DaemonOptions): Promise<
     reconciler.dirty('routes');
   };
   const statusServer = await openStatusServer(statusSources, metrics, config, onFatal);
-  const served = { dataPlane, tracing, statusServer, adminApi };
+  const served = { dataPlane, tracing, logRecords, statusServer, adminApi };
   return { source, cluster, reconciler, compileChanges, ...served, failed: failed.promise };
 }
 
@@ -167,7 +177,7 @@ function serve(parts: Parts, { config, env, log: { logger } }: DaemonOptions): S
 
 /** Drains when a signal asked for it, and ends at once when a part failed. */
 async function stop(
-  { source, reconciler, dataPlane, tracing, statusServer, adminApi }: Parts,
+  { source, reconciler, dataPlane, tracing, logRecords, statusServer, adminApi }: Parts,
   { syncWarning, publisher }: Serving,
   outcome: string | number,
   { config: { drainTimeoutMs }, log: { logger } }: DaemonOptions,
@@ -179,7 +189,7 @@ async function stop(
   const published = publishing ? endPublishing(publishing) : null;
   const aborted = await drained;
   // The threads have sent the last ones.
-  const traced = tracing.end();
+  const collected = Promise.all([tracing.end(), logRecords.end()]);
   if (typeof outcome === 'string') {
     logger.info(
       aborted === 0
@@ -189,7 +199,7 @@ async function stop(
   }
   clearTimeout(syncWarning);
   await published;
-  await traced;
+  await collected;
   await reconciler.stop();
   await source.stop();
   statusServer.close();

@@ -4,6 +4,7 @@ import type { AccessLogSettings } from '../proxy/access-log/access-log-lines.ts'
 import type { Config } from '../config/config.ts';
 import { createDefaultCertificate } from './default-certificate.ts';
 import { listenFailure, portFailureLine } from './listen-failure.ts';
+import type { LogRecords } from './log-records.ts';
 import type { LogSink } from './log-sink.ts';
 import type { ListenFailure } from '../proxy/threads/messages.ts';
 import { type ThreadFailure, type Threads, startThreads } from '../proxy/threads/threads.ts';
@@ -15,6 +16,7 @@ import type { ObjectKey } from '../model/objects.ts';
 export interface DataPlaneOptions {
   readonly config: Config;
   readonly tracing: Tracing;
+  readonly logRecords: LogRecords;
   readonly log: LogSink;
   /** The module that a data-plane thread runs. */
   readonly threadEntry: URL;
@@ -56,7 +58,7 @@ const DESCRIPTORS_LOG_MS = 60_000;
 
 /** Starts the threads. They listen as soon as they are given a table. */
 export function startDataPlane(options: DataPlaneOptions): DataPlane {
-  const { config, tracing, log, threadEntry, onFatal } = options;
+  const { config, tracing, logRecords, log, threadEntry, onFatal } = options;
   const selfSigned = config.httpsPort === 0 ? null : createDefaultCertificate(Date.now());
   const place = { host: config.bindAddress ?? undefined, reusePort: process.platform === 'linux' };
   let draining = false;
@@ -149,6 +151,7 @@ export function startDataPlane(options: DataPlaneOptions): DataPlane {
       strictTransportSecurity: config.hsts,
       returnRequestId: config.returnRequestId,
       accessLog: accessLogSettings(config.accessLog),
+      logRecords: logRecords.areWanted,
       recentRequests: config.recentRequests,
       limitStore: config.rateLimitStore,
       tracing: tracing.variables,
@@ -163,7 +166,10 @@ export function startDataPlane(options: DataPlaneOptions): DataPlane {
       now: Date.now,
       onFault: options.onNameFault,
     }),
-    onAccessLog: (lines, droppedBytes) => log.lines(lines, droppedBytes),
+    onAccessLog(sink, lines, droppedBytes) {
+      log.lines(sink === 'output' ? lines : '', droppedBytes);
+      if (sink === 'collector') logRecords.add(lines);
+    },
     onSpans: (spans) => tracing.add(spans),
     onFailure,
     onPortChange,

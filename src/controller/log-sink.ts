@@ -54,7 +54,7 @@ export function openLog(options: LogOptions): LogSink {
     logger,
     lines(lines, dropped = 0) {
       droppedBytes += dropped;
-      destination.write(lines);
+      if (lines !== '') destination.write(lines);
     },
     droppedBytes: () => droppedBytes,
     async end(timeoutMs) {

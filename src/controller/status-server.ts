@@ -14,6 +14,7 @@ import { RequestSums } from './request-sums.ts';
 import type { Compilation } from '../routing/compile/compile.ts';
 import { readiness } from './readiness.ts';
 import { countTableInSteps, tableJson } from '../routing/table-view.ts';
+import type { LogRecords } from './log-records.ts';
 import type { Tracing } from './open-tracing.ts';
 import { VERSION } from '../version.ts';
 import type { Source } from '../watch/source.ts';
@@ -23,6 +24,7 @@ export interface StatusOptions {
   readonly source: Source;
   readonly dataPlane: DataPlane;
   readonly tracing: Tracing;
+  readonly logRecords: LogRecords;
   readonly compilation: () => Compilation | null;
   readonly log: LogSink;
 }
@@ -53,6 +55,7 @@ function* controlFigures({
   compilation,
   log,
   tracing,
+  logRecords,
 }: StatusOptions): Generator<void, ControlFigures> {
   const compiled = compilation();
   const problems = { error: 0, warning: 0, info: 0 };
@@ -73,6 +76,7 @@ function* controlFigures({
     certificates,
     logDroppedBytes: log.droppedBytes(),
     spans: tracing.counts(),
+    logRecords: logRecords.counts(),
   };
 }
 

@@ -82,6 +82,7 @@ function metricsOf(figures: () => Figures, compatibility: Compatibility | null =
       ],
       logDroppedBytes: 11,
       spans: { exported: 1, queueFull: 0, failed: 0 },
+      logRecords: { exported: 1, queueFull: 0, failed: 0 },
       ...figures().control,
     }),
     now: () => figures().now ?? 0,

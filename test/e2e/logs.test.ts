@@ -1,9 +1,13 @@
 import { execFileSync } from 'node:child_process';
 import { closeSync, constants, openSync } from 'node:fs';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, it } from 'vitest';
 import { HTTP_PORT, type Daemon, type DaemonOptions, eventually, startDaemon } from '../support/daemon.ts';
 import { http2Client } from '../support/http2-client.ts';
+import { otlpFaults } from '../support/otlp.ts';
 import { type RawClient } from '../support/raw-client.ts';
 import { type Folder, createFolder } from './folder.ts';
 import { startPod } from './pod.ts';
@@ -32,7 +36,22 @@ describe.concurrent('the log', () => {
   it('is one JSON line per request, with what there is to know', async ({ expect }) => {
     await using pod = await startPod('pod');
     await using folder = createFolder();
-    const env = { PORTICO_HTP_PORT: '1' };
+    const logged = Promise.withResolvers<string>();
+    await using collector = createServer((request, response) => {
+      const chunks: Buffer[] = [];
+      request.on('data', (chunk: Buffer) => chunks.push(chunk));
+      request.on('end', () => {
+        response.end('{}');
+        if (request.url === '/v1/logs') logged.resolve(Buffer.concat(chunks).toString());
+      });
+    }).listen(0, '127.0.0.1');
+    await once(collector, 'listening');
+    const env = {
+      PORTICO_HTP_PORT: '1',
+      OTEL_LOGS_EXPORTER: 'otlp',
+      OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: `http://127.0.0.1:${(collector.address() as AddressInfo).port}/v1/logs`,
+      OTEL_BLRP_SCHEDULE_DELAY: '100',
+    };
     await using daemon = await serving(folder, pod.endpoint, {
       args: ['--return-request-id', '--h2c', '--access-log', 'json'],
       env,
@@ -85,6 +104,11 @@ describe.concurrent('the log', () => {
       attempts: 0,
     });
     expect(refused).not.toHaveProperty('ingress');
+    const sent = JSON.parse(await logged.promise) as object;
+    expect(otlpFaults(sent)).toEqual([]);
+    expect(sent).toMatchObject({
+      resourceLogs: [{ scopeLogs: [{ logRecords: expect.arrayContaining([expect.anything()]) }] }],
+    });
     expect(await daemon.stop()).toBe(0);
     for (const line of daemon.output().trimEnd().split('\n')) expect(() => JSON.parse(line)).not.toThrow();
   });

@@ -13,6 +13,12 @@ type FieldType =
   | { readonly message: string }
   | { readonly list: string };
 
+/** What a request of each kind has at its top. */
+const ROOTS: Readonly<Record<string, string>> = {
+  resourceSpans: 'ExportTraceServiceRequest',
+  resourceLogs: 'ExportLogsServiceRequest',
+};
+
 const MESSAGES: Readonly<Record<string, Readonly<Record<string, FieldType>>>> = {
   ExportTraceServiceRequest: { resourceSpans: { list: 'ResourceSpans' } },
   ResourceSpans: {
@@ -46,15 +52,43 @@ const MESSAGES: Readonly<Record<string, Readonly<Record<string, FieldType>>>> = 
     droppedLinksCount: 'uint32',
     status: { message: 'Status' },
   },
+  ExportLogsServiceRequest: { resourceLogs: { list: 'ResourceLogs' } },
+  ResourceLogs: {
+    resource: { message: 'Resource' },
+    scopeLogs: { list: 'ScopeLogs' },
+    schemaUrl: 'string',
+  },
+  ScopeLogs: {
+    scope: { message: 'InstrumentationScope' },
+    logRecords: { list: 'LogRecord' },
+    schemaUrl: 'string',
+  },
+  LogRecord: {
+    timeUnixNano: 'uint64',
+    observedTimeUnixNano: 'uint64',
+    severityNumber: { enum: Array.from({ length: 25 }, (_, number) => number) },
+    severityText: 'string',
+    body: { message: 'AnyValue' },
+    attributes: { list: 'KeyValue' },
+    droppedAttributesCount: 'uint32',
+    flags: 'uint32',
+    traceId: { id: 32 },
+    spanId: { id: 16 },
+    eventName: 'string',
+  },
+  ArrayValue: { values: { list: 'AnyValue' } },
   Status: { message: 'string', code: { enum: [0, 1, 2] } },
   KeyValue: { key: 'string', value: { message: 'AnyValue' } },
-  AnyValue: { stringValue: 'string', boolValue: 'bool', intValue: 'int64', doubleValue: 'double' },
+  AnyValue: {
+    ...{ stringValue: 'string', boolValue: 'bool', intValue: 'int64', doubleValue: 'double' },
+    arrayValue: { message: 'ArrayValue' },
+  },
 };
 
 /** What is wrong with a request of a client of OTLP, by path; empty when it is one. */
 export function otlpFaults(
   value: unknown,
-  message = 'ExportTraceServiceRequest',
+  message = ROOTS[Object.keys(value ?? {})[0] ?? ''] ?? '',
   path = '',
 ): readonly string[] {
   const fields = MESSAGES[message];

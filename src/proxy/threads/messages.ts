@@ -50,6 +50,8 @@ export interface ThreadSettings {
   /** Whether clients get the X-Request-ID of their request. */
   readonly returnRequestId?: boolean;
   readonly accessLog: AccessLogSettings;
+  /** Whether a collector takes log records of requests; no unless said. */
+  readonly logRecords?: boolean;
   /** How many requests each thread keeps to be shown; none when absent. */
   readonly recentRequests?: number;
   /** Null where nothing is traced, whatever the table says. */
@@ -81,7 +83,7 @@ export type ToThread =
   | { readonly kind: 'ticket-key'; readonly key: Uint8Array }
   | { readonly kind: 'listen'; readonly addresses: readonly ListenAddress[] }
   /** So many characters of the access log were taken. */
-  | { readonly kind: 'log-taken'; readonly characters: number }
+  | { readonly kind: 'log-taken'; readonly sink: LogDestination; readonly characters: number }
   | { readonly kind: 'report'; readonly id: number }
   | { readonly kind: 'inspect'; readonly id: number; readonly question: Question }
   /** What the name servers say of a name that the thread asked for. */
@@ -109,11 +111,19 @@ export type FromThread =
   | { readonly kind: 'report'; readonly id: number; readonly report: ThreadReport }
   | { readonly kind: 'inspected'; readonly id: number; readonly answer: Answer }
   /** Whole lines, and how many bytes of others the thread dropped before them. */
-  | { readonly kind: 'access-log'; readonly lines: string; readonly droppedBytes: number }
+  | {
+      readonly kind: 'access-log';
+      readonly sink: LogDestination;
+      readonly lines: string;
+      readonly droppedBytes: number;
+    }
   | ({ readonly kind: 'spans' } & SentSpans)
   /** Something threw, and ended no more than the exchange or connection that it was about. Once a minute for each. */
   | ThreadFault
   | { readonly kind: 'drained'; readonly aborted: number; readonly report: ThreadReport };
+
+/** Where lines of the access log go; those for a collector are log records of OpenTelemetry. */
+export type LogDestination = 'output' | 'collector';
 
 export interface ListenFailure {
   readonly kind: 'listen-failed';

@@ -71,8 +71,10 @@ export async function serve(): Promise<void> {
       onBack: () => send({ kind: 'limit-store-back' }),
     });
   const accessLog = new AccessLog(settings.accessLog, {
-    send: (lines, droppedBytes) => send({ kind: 'access-log', lines, droppedBytes }),
-    sendRecords: null,
+    send: (lines, droppedBytes) => send({ kind: 'access-log', sink: 'output', lines, droppedBytes }),
+    sendRecords: settings.logRecords
+      ? (lines, droppedBytes) => send({ kind: 'access-log', sink: 'collector', lines, droppedBytes })
+      : null,
     listenerOf: ({ connectionInfo, host }) => listenerAt(table, connectionInfo, host),
     random: Math.random,
   });
@@ -288,7 +290,7 @@ export async function serve(): Promise<void> {
         break;
       }
       case 'log-taken':
-        accessLog.lines.taken(message.characters);
+        (message.sink === 'output' ? accessLog.lines : accessLog.records)?.taken(message.characters);
         break;
       case 'report':
         sendReport(message.id);

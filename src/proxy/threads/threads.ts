@@ -5,6 +5,7 @@ import { type MessagePort, Worker } from 'node:worker_threads';
 import { PASSWORD_WORKER } from './messages.ts';
 import type {
   FromThread,
+  LogDestination,
   ListenFailure,
   ThreadFault,
   LimitStoreChange,
@@ -35,7 +36,7 @@ export interface ThreadsOptions {
   readonly settings: ThreadSettings;
   /** Each thread listens on all of them. */
   readonly addresses: readonly ListenAddress[];
-  readonly onAccessLog: (lines: string, droppedBytes: number) => void;
+  readonly onAccessLog: (sink: LogDestination, lines: string, droppedBytes: number) => void;
   readonly onSpans?: (spans: SentSpans) => void;
   /** Resolves the ExternalNames that threads ask for. */
   readonly names: NameResolver;
@@ -464,8 +465,8 @@ class DataPlaneThreads implements Threads {
         this.#replies.get(message.id)?.(message.answer);
         break;
       case 'access-log':
-        this.#options.onAccessLog(message.lines, message.droppedBytes);
-        this.#send(thread, { kind: 'log-taken', characters: message.lines.length });
+        this.#options.onAccessLog(message.sink, message.lines, message.droppedBytes);
+        this.#send(thread, { kind: 'log-taken', sink: message.sink, characters: message.lines.length });
         break;
       case 'spans':
         this.#options.onSpans?.(message);

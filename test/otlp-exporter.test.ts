@@ -2,8 +2,9 @@ import { type IncomingMessage, type ServerResponse, createServer } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
+import { readLogRecordVariables } from '../src/config/log-record-variables.ts';
 import { readTracingVariables } from '../src/config/tracing-variables.ts';
-import { SpanExporter } from '../src/controller/span-exporter.ts';
+import { LOGS, OtlpExporter, TRACES } from '../src/controller/otlp-exporter.ts';
 import type { SentSpans } from '../src/proxy/tracing/span-batch.ts';
 import { unusedPort } from './support/loopback.ts';
 import { otlpFaults, readRequest } from './support/otlp.ts';
@@ -48,7 +49,7 @@ async function collector(respond: (response: ServerResponse, index: number) => v
 }
 
 interface Exporting extends AsyncDisposable {
-  readonly exporter: SpanExporter;
+  readonly exporter: OtlpExporter;
   readonly troubles: readonly (string | null)[];
 }
 
@@ -56,7 +57,8 @@ function exporting(env: Readonly<Record<string, string>>): Exporting {
   const troubles: (string | null)[] = [];
   const { variables, warnings } = readTracingVariables({ OTEL_BSP_SCHEDULE_DELAY: '100', ...env });
   expect(warnings).toEqual([]);
-  const exporter = new SpanExporter({
+  const exporter = new OtlpExporter({
+    signal: TRACES,
     variables: variables!.exporter,
     resource: { 'host.name': 'node-1' },
     onTrouble: (reason) => void troubles.push(reason),
@@ -175,6 +177,41 @@ describe('spans', () => {
   });
 });
 
+it('log records are sent as such, and those that the collector does not want are counted', async () => {
+  await using there = await collector((response) =>
+    response.end('{"partialSuccess":{"rejectedLogRecords":"1"}}'),
+  );
+  const { variables, warnings } = readLogRecordVariables({
+    OTEL_LOGS_EXPORTER: 'otlp',
+    OTEL_EXPORTER_OTLP_ENDPOINT: there.url,
+    OTEL_BLRP_MAX_EXPORT_BATCH_SIZE: '2',
+  });
+  expect(warnings).toEqual([]);
+  const troubles: (string | null)[] = [];
+  const onTrouble = (reason: string | null): void => void troubles.push(reason);
+  const exporter = new OtlpExporter({ signal: LOGS, variables: variables!, resource: {}, onTrouble });
+  const logRecord = '{"timeUnixNano":"1","severityNumber":9,"body":{"stringValue":"GET / 200"}}';
+  exporter.add({ bytes: Buffer.from(`${logRecord},${logRecord}`), count: 2 });
+  await until(() => exporter.counts().exported === 1, 'a record is exported');
+  await exporter.end(0);
+  expect(exporter.counts()).toMatchObject({ exported: 1, failed: 1 });
+  expect(troubles).toEqual(['it rejected 1 of 2 log records']);
+  expect(there.requests[0]?.message.url).toBe('/v1/logs');
+});
+
+it.each([
+  [{}, 0],
+  [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://all:4318' }, 0],
+  [{ OTEL_LOGS_EXPORTER: 'none', OTEL_EXPORTER_OTLP_ENDPOINT: 'http://all:4318' }, 0],
+  [{ OTEL_LOGS_EXPORTER: 'otlp' }, 1],
+  [{ OTEL_LOGS_EXPORTER: 'console' }, 1],
+  [{ OTEL_LOGS_EXPORTER: 'otlp', OTEL_SDK_DISABLED: 'true' }, 0],
+])('log records go nowhere: %j', (env, warnings) => {
+  const result = readLogRecordVariables(env as Record<string, string>);
+  expect(result.variables).toBeNull();
+  expect(result.warnings).toHaveLength(warnings);
+});
+
 describe('the variables of OpenTelemetry', () => {
   const read = (env: Readonly<Record<string, string>>) => readTracingVariables(env);
 
@@ -182,7 +219,7 @@ describe('the variables of OpenTelemetry', () => {
     expect(read({})).toEqual(read({ OTEL_EXPORTER_OTLP_ENDPOINT: '', OTEL_TRACES_SAMPLER: ' ' }));
     expect(read({}).warnings).toEqual([]);
     expect(read({}).variables).toMatchObject({
-      exporter: { endpoint: null, timeoutMs: 10_000, gzip: false, queueSpans: null },
+      exporter: { endpoint: null, timeoutMs: 10_000, gzip: false, queueSize: null },
       propagators: ['tracecontext'],
       sampler: null,
     });
@@ -244,7 +281,7 @@ describe('the variables of OpenTelemetry', () => {
       'OTEL_EXPORTER_OTLP_PROTOCOL',
     ]);
     expect(variables).toMatchObject({
-      exporter: { endpoint: null, headers: { ok: '1' }, timeoutMs: 10_000, gzip: false, queueSpans: null },
+      exporter: { endpoint: null, headers: { ok: '1' }, timeoutMs: 10_000, gzip: false, queueSize: null },
       propagators: ['tracecontext'],
       sampler: null,
     });

@@ -8,20 +8,56 @@ import {
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
-import type { ExporterVariables } from '../config/tracing-variables.ts';
-import type { SentSpans } from '../proxy/tracing/span-batch.ts';
+import type { ExporterVariables } from '../config/otlp-variables.ts';
 import type { GlobalTracing } from '../routing/global-tracing.ts';
 
-export interface SpanExporterOptions {
+/** A kind of data that collectors take: how its messages are built, and how much of it may wait. */
+export interface OtlpSignal {
+  /** What the list of a message has, as it is said in a line of the log. */
+  readonly items: string;
+  /** Behind the address of a collector. */
+  readonly path: string;
+  /** `resourceSpans` around `scopeSpans` around `spans`. */
+  readonly lists: readonly [ofResources: string, ofScopes: string, ofItems: string];
+  /** In an answer: how many of them the collector did not want. */
+  readonly rejected: string;
+  readonly delayMs: number;
+}
+
+export const TRACES: OtlpSignal = {
+  items: 'spans',
+  path: '/v1/traces',
+  lists: ['resourceSpans', 'scopeSpans', 'spans'],
+  rejected: 'rejectedSpans',
+  delayMs: 5_000,
+};
+
+export const LOGS: OtlpSignal = {
+  items: 'log records',
+  path: '/v1/logs',
+  lists: ['resourceLogs', 'scopeLogs', 'logRecords'],
+  rejected: 'rejectedLogRecords',
+  delayMs: 1_000,
+};
+
+/** Items of one signal, as the elements of a list in JSON. */
+export interface OtlpItems {
+  /** UTF-8, with commas between them. */
+  readonly bytes: Uint8Array;
+  readonly count: number;
+}
+
+export interface OtlpExporterOptions {
+  readonly signal: OtlpSignal;
   readonly variables: ExporterVariables;
-  /** What every span is said to come from. */
+  /** What everything is said to come from. */
   readonly resource: Readonly<Record<string, string>>;
-  /** Called when spans cannot be sent, and with null when they can again. */
+  /** Called when nothing can be sent, and with null when it can again. */
   readonly onTrouble: (reason: string | null) => void;
 }
 
-/** What became of spans, since the start. */
-export interface SpanCounts {
+/** What became of items, since the start. */
+export interface OtlpCounts {
   readonly exported: number;
   /** Because the queue was full: the collector is slower than the requests. */
   readonly queueFull: number;
@@ -29,9 +65,8 @@ export interface SpanCounts {
   readonly failed: number;
 }
 
-const DEFAULT_QUEUE_SPANS = 2_048;
-const DEFAULT_BATCH_SPANS = 512;
-const DEFAULT_DELAY_MS = 5_000;
+const DEFAULT_QUEUE_SIZE = 2_048;
+const DEFAULT_BATCH_SIZE = 512;
 /** Of one batch, where the collector says that it may be sent again. */
 const MAX_TRIES = 5;
 const FIRST_WAIT_MS = 1_000;
@@ -54,14 +89,14 @@ type Outcome =
   | { readonly kind: 'refused'; readonly reason: string };
 
 /**
- * Sends the spans of all threads to a collector as OTLP over HTTP, in JSON: one batch at a time, from a queue that is
- * bounded. Whatever the collector does costs spans and nothing else.
+ * Sends what all threads have of a signal to a collector as OTLP over HTTP, in JSON: one batch at a time, from a queue that
+ * is bounded. Whatever the collector does costs items and nothing else.
  */
-export class SpanExporter {
-  readonly #options: SpanExporterOptions;
+export class OtlpExporter {
+  readonly #options: OtlpExporterOptions;
   readonly #agent: HttpAgent;
   #global: GlobalTracing | undefined;
-  #queue: SentSpans[] = [];
+  #queue: OtlpItems[] = [];
   #queued = 0;
   #timer: NodeJS.Timeout | null = null;
   #sending: Promise<void> | null = null;
@@ -73,7 +108,7 @@ export class SpanExporter {
   #failed = 0;
 
   /** Throws for a file that cannot be read. */
-  constructor(options: SpanExporterOptions) {
+  constructor(options: OtlpExporterOptions) {
     const { certificate, clientKey, clientCertificate, endpoint } = options.variables;
     const isTls = endpoint?.protocol === 'https:';
     this.#options = options;
@@ -92,21 +127,21 @@ export class SpanExporter {
     this.#global = global;
   }
 
-  counts(): SpanCounts {
+  counts(): OtlpCounts {
     return { exported: this.#exported, queueFull: this.#queueFull, failed: this.#failed };
   }
 
-  add(sent: SentSpans): void {
+  add(sent: OtlpItems): void {
     const { count } = sent;
     const { variables } = this.#options;
-    const most = variables.queueSpans ?? this.#global?.queueSpans ?? DEFAULT_QUEUE_SPANS;
+    const most = variables.queueSize ?? this.#global?.queueSpans ?? DEFAULT_QUEUE_SIZE;
     if (this.#queued + count > most) {
       this.#queueFull += count;
       return;
     }
     this.#queue.push(sent);
     this.#queued += count;
-    if (this.#queued >= this.#batchSpans) this.#start();
+    if (this.#queued >= this.#batchSize) this.#start();
     else this.#timer ??= setTimeout(() => this.#start(), this.#delayMs).unref();
   }
 
@@ -121,12 +156,12 @@ export class SpanExporter {
     this.#agent.destroy();
   }
 
-  get #batchSpans(): number {
-    return this.#options.variables.batchSpans ?? this.#global?.batchSpans ?? DEFAULT_BATCH_SPANS;
+  get #batchSize(): number {
+    return this.#options.variables.batchSize ?? this.#global?.batchSpans ?? DEFAULT_BATCH_SIZE;
   }
 
   get #delayMs(): number {
-    return this.#options.variables.delayMs ?? this.#global?.delayMs ?? DEFAULT_DELAY_MS;
+    return this.#options.variables.delayMs ?? this.#global?.delayMs ?? this.#options.signal.delayMs;
   }
 
   #start(): void {
@@ -139,12 +174,12 @@ export class SpanExporter {
     while (this.#queue.length > 0) await this.#sendBatch(this.#nextBatch());
   }
 
-  /** As many spans as one request takes: at least those of one message of a thread. */
-  #nextBatch(): readonly SentSpans[] {
+  /** As many items as one request takes: at least those of one message of a thread. */
+  #nextBatch(): readonly OtlpItems[] {
     let count = 0;
     let taken = 0;
     for (const each of this.#queue) {
-      if (taken > 0 && count + each.count > this.#batchSpans) break;
+      if (taken > 0 && count + each.count > this.#batchSize) break;
       count += each.count;
       taken++;
     }
@@ -152,11 +187,13 @@ export class SpanExporter {
     return this.#queue.splice(0, taken);
   }
 
-  async #sendBatch(batch: readonly SentSpans[]): Promise<void> {
+  async #sendBatch(batch: readonly OtlpItems[]): Promise<void> {
     const count = batch.reduce((sum, each) => sum + each.count, 0);
-    const spans = batch.flatMap(({ bytes }, index) => (index === 0 ? [bytes] : [COMMA, bytes]));
-    const head = `{"resourceSpans":[{"resource":{"attributes":[${this.#resource()}]},"scopeSpans":[{"scope":{"name":"portico"},"spans":[`;
-    const json = Buffer.concat([Buffer.from(head), ...spans, END]);
+    const items = batch.flatMap(({ bytes }, index) => (index === 0 ? [bytes] : [COMMA, bytes]));
+    const { lists, items: name } = this.#options.signal;
+    const [ofResources, ofScopes, ofItems] = lists;
+    const head = `{"${ofResources}":[{"resource":{"attributes":[${this.#resource()}]},"${ofScopes}":[{"scope":{"name":"portico"},"${ofItems}":[`;
+    const json = Buffer.concat([Buffer.from(head), ...items, END]);
     const body = this.#options.variables.gzip ? await compressed(json) : json;
     for (let tries = 1; ; tries++) {
       const outcome = await this.#post(body);
@@ -164,7 +201,7 @@ export class SpanExporter {
         const rejected = Math.min(outcome.rejected, count);
         this.#exported += count - rejected;
         this.#failed += rejected;
-        return this.#report(rejected === 0 ? null : `it rejected ${rejected} of ${count} spans`);
+        return this.#report(rejected === 0 ? null : `it rejected ${rejected} of ${count} ${name}`);
       }
       this.#report(outcome.reason);
       if (outcome.kind === 'refused' || tries === MAX_TRIES || this.#stopped) {
@@ -210,7 +247,7 @@ export class SpanExporter {
     const collector = this.#global?.collector;
     if (endpoint !== null || !collector) return endpoint;
     const host = collector.host.includes(':') ? `[${collector.host}]` : collector.host;
-    return new URL(`http://${host}:${collector.port}/v1/traces`);
+    return new URL(`http://${host}:${collector.port}${this.#options.signal.path}`);
   }
 
   async #post(body: Buffer): Promise<Outcome> {
@@ -229,7 +266,7 @@ export class SpanExporter {
       },
     };
     try {
-      return await answerOf(endpoint, options, body);
+      return await answerOf(endpoint, options, body, this.#options.signal.rejected);
     } catch (error) {
       const { name, message } = error as Error;
       const why =
@@ -241,7 +278,7 @@ export class SpanExporter {
   }
 }
 
-function answerOf(endpoint: URL, options: RequestOptions, body: Buffer): Promise<Outcome> {
+function answerOf(endpoint: URL, options: RequestOptions, body: Buffer, rejected: string): Promise<Outcome> {
   const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
   const send = endpoint.protocol === 'https:' ? httpsRequest : httpRequest;
   const request = send(endpoint, options, (response) => {
@@ -253,7 +290,7 @@ function answerOf(endpoint: URL, options: RequestOptions, body: Buffer): Promise
       if (text.length > MAX_ANSWER_BYTES) response.destroy(new Error('its answer is too long'));
     });
     response.on('error', reject);
-    response.on('end', () => resolve(outcomeOf(response, text)));
+    response.on('end', () => resolve(outcomeOf(response, text, rejected)));
   });
   request.on('error', reject);
   request.end(body);
@@ -263,8 +300,12 @@ function answerOf(endpoint: URL, options: RequestOptions, body: Buffer): Promise
 /** Those that the protocol has a client send again. */
 const RETRIED: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
-function outcomeOf({ statusCode: status = 0, headers }: IncomingMessage, text: string): Outcome {
-  if (status >= 200 && status < 300) return { kind: 'accepted', rejected: rejectedSpans(text) };
+function outcomeOf(
+  { statusCode: status = 0, headers }: IncomingMessage,
+  text: string,
+  rejected: string,
+): Outcome {
+  if (status >= 200 && status < 300) return { kind: 'accepted', rejected: rejectedItems(text, rejected) };
   const reason = `it answered with ${status}`;
   if (!RETRIED.has(status)) return { kind: 'refused', reason };
   const seconds = headers['retry-after'] ?? '';
@@ -272,10 +313,10 @@ function outcomeOf({ statusCode: status = 0, headers }: IncomingMessage, text: s
 }
 
 /** `partialSuccess.rejectedSpans`: a 64-bit number, as text or not. Whatever else it says is no reason to send them again. */
-function rejectedSpans(text: string): number {
+function rejectedItems(text: string, name: string): number {
   try {
-    const answer = JSON.parse(text) as { partialSuccess?: { rejectedSpans?: unknown } } | null;
-    const rejected = Number(answer?.partialSuccess?.rejectedSpans ?? 0);
+    const answer = JSON.parse(text) as { partialSuccess?: Readonly<Record<string, unknown>> } | null;
+    const rejected = Number(answer?.partialSuccess?.[name] ?? 0);
     return Number.isSafeInteger(rejected) && rejected > 0 ? rejected : 0;
   } catch {
     return 0;

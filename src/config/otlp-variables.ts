@@ -1,0 +1,173 @@
+import { closestMatch } from '../model/closest-match.ts';
+import { quote } from '../model/untyped.ts';
+import type { Environment } from './flag-reader.ts';
+
+/** What OpenTelemetry calls a kind of data, as its variables spell it. */
+export type Signal = 'TRACES' | 'LOGS';
+
+/** How data is sent to a collector, as the variables of OpenTelemetry say; null where they say nothing. */
+export interface ExporterVariables {
+  /** The whole URL. */
+  readonly endpoint: URL | null;
+  /** Names and values; the values may be credentials. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly timeoutMs: number;
+  readonly gzip: boolean;
+  /** Files in PEM: the CA of the collector, and what Portico shows it. */
+  readonly certificate: string | null;
+  readonly clientKey: string | null;
+  readonly clientCertificate: string | null;
+  readonly serviceName: string | null;
+  readonly resource: Readonly<Record<string, string>>;
+  /** In items: spans, or log records. */
+  readonly queueSize: number | null;
+  readonly delayMs: number | null;
+  readonly batchSize: number | null;
+}
+
+/** `batch` is the beginning of the variables of the queue: `OTEL_BSP`. */
+export function readExporter(read: VariableReader, batch: 'OTEL_BSP' | 'OTEL_BLRP'): ExporterVariables {
+  return {
+    endpoint: read.endpoint(),
+    headers: read.pairs(read.otlpName('HEADERS'), HEADER_NAME),
+    timeoutMs: read.number(read.otlpName('TIMEOUT'), 1, 600_000) ?? 10_000,
+    gzip: read.choice(read.otlpName('COMPRESSION'), ['gzip', 'none'], 'none') === 'gzip',
+    certificate: read.text(read.otlpName('CERTIFICATE')),
+    clientKey: read.text(read.otlpName('CLIENT_KEY')),
+    clientCertificate: read.text(read.otlpName('CLIENT_CERTIFICATE')),
+    serviceName: read.text('OTEL_SERVICE_NAME'),
+    resource: read.pairs('OTEL_RESOURCE_ATTRIBUTES', ATTRIBUTE_NAME),
+    queueSize: read.number(`${batch}_MAX_QUEUE_SIZE`, 1, 65_536),
+    delayMs: read.number(`${batch}_SCHEDULE_DELAY`, 100, 600_000),
+    batchSize: read.number(`${batch}_MAX_EXPORT_BATCH_SIZE`, 1, 8_192),
+  };
+}
+
+const HEADER_NAME = /^[!#$%&'*+.^_`|~\w-]{1,200}$/;
+const ATTRIBUTE_NAME = /^[!-~]{1,200}$/;
+/** Of headers and resource attributes. */
+const MAX_PAIRS = 64;
+
+/** Reads variables one by one, and gathers a line for each value that is not used as it is. */
+export class VariableReader {
+  readonly warnings: string[] = [];
+  readonly #env: Environment;
+  readonly #signal: Signal;
+
+  /** Of variables that have a form for one signal, that of `signal` wins. */
+  constructor(env: Environment, signal: Signal) {
+    this.#env = env;
+    this.#signal = signal;
+  }
+
+  /** Null when it is absent or empty, which mean the same. */
+  text(name: string): string | null {
+    return this.#env[name]?.trim() || null;
+  }
+
+  /** The variable for the signal where it is set, otherwise the one for all signals. */
+  otlpName(suffix: string): string {
+    const ofSignal = `OTEL_EXPORTER_OTLP_${this.#signal}_${suffix}`;
+    return this.text(ofSignal) === null ? `OTEL_EXPORTER_OTLP_${suffix}` : ofSignal;
+  }
+
+  bool(name: string): boolean {
+    return this.choice(name, ['true', 'false'], 'false') === 'true';
+  }
+
+  number(name: string, least: number, most: number): number | null {
+    const written = this.text(name);
+    if (written === null) return null;
+    const number = /^\d{1,9}$/.test(written) ? Number(written) : Number.NaN;
+    if (number >= least && number <= most) return number;
+    this.bad(name, written, `is not a whole number from ${least} to ${most}`, 'The default is used');
+    return null;
+  }
+
+  /** One of these, without regard to case; `fallback` when it is absent. Anything else is told, and is given as ''. */
+  choice(name: string, choices: readonly string[], fallback: string, consequence?: string): string {
+    const written = this.text(name);
+    if (written === null) return fallback;
+    const found = choices.find((each) => each === written.toLowerCase());
+    if (found !== undefined) return found;
+    const match = closestMatch(written, choices);
+    const hint = match === null ? '' : `; did you mean ${match}?`;
+    this.bad(name, written, `is not ${choices.join(' or ')}${hint}`, consequence ?? `${fallback} is used`);
+    return consequence === undefined ? fallback : '';
+  }
+
+  /** `name=value,name=value`, percent-encoded as W3C baggage is. The values are never told: they may be credentials. */
+  pairs(name: string, valid: RegExp): Readonly<Record<string, string>> {
+    const pairs = (this.text(name) ?? '').split(',').flatMap((pair) => pair.trim() || []);
+    const found: Record<string, string> = {};
+    for (const [index, pair] of pairs.slice(0, MAX_PAIRS).entries()) {
+      const equals = pair.indexOf('=');
+      const key = decoded(pair.slice(0, Math.max(equals, 0)).trim());
+      const value = decoded(pair.slice(equals + 1).trim());
+      // Of a header as Node writes it.
+      const isWritable = value !== null && /^[\t\x20-\x7e\x80-\xff]*$/.test(value);
+      if (equals > 0 && key !== null && valid.test(key) && isWritable) found[key] = value;
+      else this.warnings.push(`${name}: entry ${index + 1} is not name=value and is ignored`);
+    }
+    if (pairs.length > MAX_PAIRS)
+      this.warnings.push(`${name} has ${pairs.length} entries, of which ${MAX_PAIRS} are used`);
+    return found;
+  }
+
+  endpoint(): URL | null {
+    const own = this.#url(`OTEL_EXPORTER_OTLP_${this.#signal}_ENDPOINT`);
+    if (own) return own;
+    const shared = this.#url('OTEL_EXPORTER_OTLP_ENDPOINT');
+    if (!shared) return null;
+    shared.pathname = `${shared.pathname.replace(/\/$/, '')}/v1/${this.#signal.toLowerCase()}`;
+    return shared;
+  }
+
+  #url(name: string): URL | null {
+    const written = this.text(name);
+    if (written === null) return null;
+    const url = URL.canParse(written) ? new URL(written) : null;
+    const isHttp = url !== null && (url.protocol === 'http:' || url.protocol === 'https:');
+    if (isHttp && url.username === '' && url.password === '') return url;
+    const advice = 'write a URL without a user name, as in http://otel-collector.observability:4318';
+    // It may have a password.
+    this.warnings.push(`${name} is not valid and is ignored: ${advice}`);
+    return null;
+  }
+
+  /** Whether Portico speaks what is asked for; `consequence` is said where it does not. */
+  protocol(consequence: string): boolean {
+    const name = this.otlpName('PROTOCOL');
+    const written = this.text(name)?.toLowerCase();
+    switch (written) {
+      case undefined:
+      case 'http/json':
+        return true;
+      case 'http/protobuf':
+        this.warnings.push(
+          `${name} is http/protobuf: Portico sends http/json, which collectors take on the same port`,
+        );
+        return true;
+      default:
+        this.bad(
+          name,
+          written,
+          'is not supported; set it to http/json, and the endpoint to the port of the collector for HTTP, usually 4318',
+          consequence,
+        );
+        return false;
+    }
+  }
+
+  bad(name: string, written: string, fault: string, consequence: string): void {
+    this.warnings.push(`${name}: ${quote(written)} ${fault}. ${consequence}.`);
+  }
+}
+
+function decoded(text: string): string | null {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return null;
+  }
+}
