@@ -44,6 +44,11 @@ export function namesOf(spec: AnnotationSpec): readonly string[] {
   return names;
 }
 
+/** Our name for it, in full. */
+export function ownNameOf({ name }: AnnotationSpec): string {
+  return `${PORTICO}${name ?? ''}`;
+}
+
 /** Its spellings in ingress-nginx, after the prefix. */
 export function nginxNamesOf({ nginx = [] }: AnnotationSpec): readonly string[] {
   return typeof nginx === 'string' ? [nginx] : nginx;

@@ -1,6 +1,6 @@
 import { type Template, parseTemplate, templateText } from '../http/variables.ts';
 import type { AnnotationReader } from './annotation-reader.ts';
-import type { AnnotationSpec } from './annotation-spec.ts';
+import { type AnnotationSpec, ownNameOf } from './annotation-spec.ts';
 import { definePolicy } from './policy.ts';
 
 const BALANCES = ['round-robin', 'least-requests', 'ewma', 'consistent-hash'] as const;
@@ -94,6 +94,15 @@ export const balance = definePolicy({
     if (chosen === null && hashBy === null && !isGrouped) return null;
     return { balance: chosen, hashBy: hashBy ?? 'client-ip', groupSize: isGrouped ? groupSize : null };
   },
+
+  write: ({ balance: chosen, hashBy, groupSize }) => ({
+    ...(chosen !== null && { [ownNameOf(BALANCE)]: chosen }),
+    [ownNameOf(HASH_BY)]: typeof hashBy === 'string' ? hashBy : templateText(hashBy),
+    ...(groupSize !== null && {
+      [ownNameOf(HASH_GROUPS)]: 'true',
+      [ownNameOf(GROUP_SIZE)]: String(groupSize),
+    }),
+  }),
 
   describe({ balance, hashBy, groupSize }) {
     const by = typeof hashBy === 'string' ? hashBy : templateText(hashBy);

@@ -12,7 +12,7 @@ import {
 } from '../passwords/password-file.ts';
 import { judged } from './auth/judged.ts';
 import { type AnnotationReader, CLOSED, type NamedObject } from './annotation-reader.ts';
-import type { AnnotationSpec } from './annotation-spec.ts';
+import { type AnnotationSpec, ownNameOf } from './annotation-spec.ts';
 import { CONTINUE, type PasswordVerdict, type Verdict, definePolicy } from './policy.ts';
 
 export interface BasicAuthConfig {
@@ -104,6 +104,8 @@ export const basicAuth = definePolicy({
     }
     return { secret: secret.key, format, challenge: `Basic realm="${realm}"` };
   },
+
+  write: ({ format }, renamed) => ({ ...renamed, [ownNameOf(FORMAT)]: format }),
 
   secrets: ({ secret }) => [secret],
 

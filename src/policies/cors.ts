@@ -4,6 +4,7 @@ import { quote } from '../model/untyped.ts';
 import type { AnnotationReader } from './annotation-reader.ts';
 import type { AnnotationSpec } from './annotation-spec.ts';
 import { CONTINUE, definePolicy } from './policy.ts';
+import type { FormContext, StandardForm } from './standard-form.ts';
 
 export interface CorsConfig {
   /** In lower case, one label as `*`: `https://*.example.com`; `*` stands for all. */
@@ -120,6 +121,9 @@ export const cors = definePolicy({
     return isEnabled && config.origins.length > 0 ? config : null;
   },
 
+  ofAllResponses: true,
+  standardForm: corsForm,
+
   bind(config) {
     const { origins, credentials } = config;
     const allowed = new Set(origins);
@@ -224,4 +228,55 @@ function readSeconds(read: AnnotationReader): string | null {
   if (/^\d{1,9}$/.test(written)) return String(Number(written));
   read.invalid(MAX_AGE, 'is not a number of seconds', 'write a whole number such as 600');
   return null;
+}
+
+const FILTER_METHODS: ReadonlySet<string> = new Set(
+  'GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH *'.split(' '),
+);
+const MOST_LISTED = 64;
+const FILTER_ORIGIN = /^(?:\*|https?:\/\/(?:\*\.)?(?:[a-z0-9-]+\.)*[a-z0-9-]+(?::\d{1,5})?)$/;
+const LONGEST_FILTER_ORIGIN = 253;
+const LONGEST_NAME = 256;
+const LONGEST_AGE = 2 ** 31 - 1;
+
+function corsForm(config: CorsConfig, { approximates }: FormContext): StandardForm | null {
+  const { origins, credentials } = config;
+  const written = origins.filter(
+    (origin) => FILTER_ORIGIN.test(origin) && origin.length <= LONGEST_FILTER_ORIGIN,
+  );
+  const widened = written.filter((origin) => origin !== '*' && origin.includes('*'));
+  const methods = namesOf(config.methods);
+  const headers = namesOf(config.headers);
+  const exposed = namesOf(config.exposeHeaders);
+  const maxAge = Number(config.maxAge);
+  const fits =
+    written.length > 0 &&
+    methods.every((method) => FILTER_METHODS.has(method)) &&
+    [...headers, ...exposed].every((name) => name.length <= LONGEST_NAME) &&
+    [written, headers, exposed].every((list) => list.length <= MOST_LISTED) &&
+    [methods, headers].every((list) => !list.includes('*') || list.length === 1) &&
+    maxAge >= 1 &&
+    maxAge <= LONGEST_AGE;
+  const isExact = written.length === origins.length && widened.length === 0;
+  if (!fits || (!isExact && !approximates)) return null;
+  const filter = {
+    allowOrigins: written,
+    ...(methods.length > 0 && { allowMethods: methods }),
+    ...(headers.length > 0 && { allowHeaders: headers }),
+    ...(exposed.length > 0 && { exposeHeaders: exposed }),
+    // Browsers refuse them where all origins may come, and a filter would name the one that asks.
+    ...(credentials && !written.includes('*') && { allowCredentials: true }),
+    maxAge,
+  };
+  const differs = [
+    'CORS: OPTIONS that is no preflight reaches the Pod, and the fields for preflights are on no other response.',
+  ];
+  if (widened.length > 0)
+    differs.push('CORS: "*." in an origin stands for any number of labels, not for one.');
+  const lost = written.length < origins.length ? ['CORS: origins that are neither http nor https.'] : [];
+  return { filters: [{ type: 'CORS', cors: filter }], differs, lost };
+}
+
+function namesOf(list: string): readonly string[] {
+  return [...new Set(list.split(',').flatMap((name) => name.trim() || []))];
 }

@@ -3,6 +3,7 @@ import { asObject, quote } from '../model/untyped.ts';
 import type { AnnotationSpec } from './annotation-spec.ts';
 import { fieldFault } from './field-fault.ts';
 import { definePolicy } from './policy.ts';
+import { responseFieldsForm } from './standard-form.ts';
 
 export interface CustomHeadersConfig {
   readonly set: readonly HeaderField[];
@@ -72,6 +73,9 @@ export const customHeaders = definePolicy({
     }
     return set.length === 0 ? null : { set };
   },
+
+  ofAllResponses: true,
+  standardForm: ({ set }) => responseFieldsForm(set),
 
   bind({ set }) {
     const fields = fieldSet(set);

@@ -1,7 +1,8 @@
+import { isDeepStrictEqual } from 'node:util';
 import { type Template, parseTemplate, templateText } from '../http/variables.ts';
 import { stringEntries } from '../model/untyped.ts';
 import { type AnnotationReader, CLOSED } from './annotation-reader.ts';
-import type { AnnotationSpec } from './annotation-spec.ts';
+import { type AnnotationSpec, ownNameOf } from './annotation-spec.ts';
 import { authorizer } from './auth/authorizer.ts';
 import { definePolicy } from './policy.ts';
 import { fieldFault } from './field-fault.ts';
@@ -205,6 +206,13 @@ export const externalAuth = definePolicy({
 
   parse: readConfig,
   bind: authorizer,
+
+  differs: (config, written) =>
+    isDeepStrictEqual({ ...config, isOurs: true }, written)
+      ? ['A redirect of the server at auth-url reaches the client, and one that is away is 503, not 500.']
+      : null,
+  // Under the name of ingress-nginx nothing is verified.
+  write: ({ verify }, renamed) => ({ ...renamed, [ownNameOf(VERIFY)]: String(verify) }),
 
   describe({ url, signIn, responseHeaders, cache }) {
     const host = 'host' in url.authority ? url.authority.host : templateText(url.authority.template);

@@ -89,6 +89,8 @@ export const globalHeaders = definePolicy({
     return { request, response, hide: hide.slice(0, MAX_FIELDS) };
   },
 
+  ofAllResponses: true,
+
   bind({ request, response, hide }) {
     const fields = fieldSet(response);
     return {

@@ -74,6 +74,16 @@ export const mirror = definePolicy({
     return `${to.scheme}://${host}:${to.port}${target === null ? '' : templateText(target)}`;
   },
 
+  standardForm({ to, target, namespace }, { approximates }) {
+    const [, service, home] = CLUSTER_HOST.exec(to.host) ?? [];
+    const keepsTarget = target === null || templateText(target) === '$request_uri';
+    // One of another namespace would need a ReferenceGrant there.
+    if (!approximates || home !== namespace || to.scheme !== 'http' || !keepsTarget) return null;
+    const requestMirror = { backendRef: { name: service, port: to.port } };
+    const differs = ['Copies of requests have the Host of the request, and its body.'];
+    return { filters: [{ type: 'RequestMirror', requestMirror }], differs };
+  },
+
   bind(config, thread) {
     return {
       onRequest(request, edit) {
@@ -85,6 +95,7 @@ export const mirror = definePolicy({
   },
 });
 
+const CLUSTER_HOST = /^([a-z0-9-]+)\.([a-z0-9-]+)\.svc(?:\.cluster\.local)?$/;
 const URL_PARTS =
   /^(https?):\/\/([a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::(\d{1,5}))?([/?$].*)?$/i;
 const HOST_FIELD = /^[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?(?::\d{1,5})?$/i;

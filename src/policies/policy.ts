@@ -3,6 +3,7 @@ import type { AnnotationReader } from './annotation-reader.ts';
 import type { FilterReader } from './filter-reader.ts';
 import type { AnnotationSpec } from './annotation-spec.ts';
 import type { ObjectKey } from '../model/objects.ts';
+import type { FormContext, StandardForm } from './standard-form.ts';
 import type { SecretData } from '../model/secret-data.ts';
 import type { LocalResponse, PolicyRefusal } from '../http/local-response.ts';
 import type { ClusterLimits } from './limits/cluster-limits.ts';
@@ -52,6 +53,21 @@ export interface PolicyModule<C extends object = object, N extends string = stri
    * through `read` for what it cannot keep to.
    */
   fromFilter?(filter: UntypedObject, read: FilterReader): C | null;
+  /**
+   * Our annotations, by their full names, that ask for the same on another object; null where none do. `renamed` are those that
+   * are written, under our names where they have one: right where a value means the same under both, and used as they are
+   * where the policy does not say otherwise.
+   */
+  write?(config: C, renamed: Readonly<Record<string, string>>): Readonly<Record<string, string>> | null;
+  /**
+   * What differs, in sentences, where `written`, which comes of `write`, stands for `config`; null where it may not. Absent
+   * where it must be equal.
+   */
+  differs?(config: C, written: C): readonly string[] | null;
+  /** What it is in the standard of Gateway API; null for nothing. Absent where there never is anything. */
+  standardForm?(config: C, context: FormContext): StandardForm | null;
+  /** Whether it also sets fields of what Portico answers before there is a route, such as redirects to https; no when absent. */
+  ofAllResponses?: true;
   /** For goldens, `explain` and the reference: `least-requests`. */
   describe(config: C): string;
   /** The same without the values of header fields, for the admin API; `describe` where it has none. */

@@ -1,8 +1,9 @@
+import { isDeepStrictEqual } from 'node:util';
 import { addressRanges, subnetOf } from '../http/address-ranges.ts';
 import { languageOf, limitedResponse } from '../http/local-response.ts';
 import type { RequestView } from '../http/request-view.ts';
 import type { AnnotationReader } from './annotation-reader.ts';
-import type { AnnotationSpec } from './annotation-spec.ts';
+import { type AnnotationSpec, ownNameOf } from './annotation-spec.ts';
 import type { ClusterLimits } from './limits/cluster-limits.ts';
 import type { Rate } from './limits/request-rate.ts';
 import { type Cidrs, cidrsOf } from './cidrs.ts';
@@ -175,6 +176,37 @@ export const rateLimit = definePolicy({
       concurrencyStatus: read.isOurs(CONCURRENCY) ? TOO_MANY : byOption(CONCURRENCY_STATUS),
       exempt,
     };
+  },
+
+  write({ rates, scope, concurrency, exempt }) {
+    const units = Object.entries(UNITS_MS);
+    const texts = rates.map(({ amount, perMs }) => {
+      const unit = units.find(([, ms]) => ms === perMs)?.[0];
+      return unit === undefined ? null : `${amount}/${unit}`;
+    });
+    if (texts.includes(null)) return null;
+    return {
+      ...(texts.length > 0 && {
+        [ownNameOf(RATE)]: texts.join(','),
+        [ownNameOf(BURST)]: String(Math.min(...rates.map(({ burst }) => burst))),
+      }),
+      ...(scope === 'cluster' && { [ownNameOf(SCOPE)]: scope }),
+      ...(concurrency !== null && { [ownNameOf(CONCURRENCY)]: String(concurrency) }),
+      ...(exempt.length > 0 && { [ownNameOf(EXEMPT)]: exempt.join(',') }),
+    };
+  },
+
+  differs(config, written) {
+    const statuses = { rateStatus: written.rateStatus, concurrencyStatus: written.concurrencyStatus };
+    const rates = config.rates.map((rate, index) => ({ ...rate, burst: written.rates[index]?.burst ?? 0 }));
+    const isLess = config.rates.every(({ burst }, index) => (rates[index]?.burst ?? 0) <= burst);
+    if (!isLess || !isDeepStrictEqual({ ...config, ...statuses, rates }, written)) return null;
+    const { rateStatus, concurrencyStatus } = config;
+    const isSame = rateStatus === written.rateStatus && concurrencyStatus === written.concurrencyStatus;
+    return [
+      ...(isSame ? [] : [`Requests beyond the limits get ${written.rateStatus}, not ${rateStatus}.`]),
+      ...(isDeepStrictEqual(config.rates, rates) ? [] : ['The smallest of the bursts holds for all rates.']),
+    ];
   },
 
   bind(config, { limits, clusterLimits, monotonicMs }) {

@@ -1,8 +1,9 @@
 import { redirectTo } from '../http/local-response.ts';
 import { originForm } from '../http/path.ts';
 import type { AnnotationReader } from './annotation-reader.ts';
-import type { AnnotationSpec } from './annotation-spec.ts';
+import { type AnnotationSpec, ownNameOf } from './annotation-spec.ts';
 import { definePolicy } from './policy.ts';
+import { redirectForm } from './standard-form.ts';
 
 export interface RedirectConfig {
   readonly status: RedirectStatus;
@@ -93,6 +94,21 @@ export const redirect = definePolicy({
     const temporal = redirectOf(read, TEMPORAL, TEMPORAL_CODE, STATUSES.slice(0, 4), '302');
     const permanent = redirectOf(read, PERMANENT, PERMANENT_CODE, STATUSES, '301');
     return ours ?? temporal ?? permanent;
+  },
+
+  write({ status, location }) {
+    if (typeof location !== 'string') return null;
+    return { [ownNameOf(TO)]: location, [ownNameOf(STATUS)]: status };
+  },
+
+  standardForm({ status, location }, { approximates }) {
+    const statusCode = Number(status);
+    if (typeof location !== 'string') {
+      const requestRedirect = { hostname: location.host, statusCode };
+      return { filters: [{ type: 'RequestRedirect', requestRedirect }], isFinal: true };
+    }
+    const form = approximates ? redirectForm(location, statusCode) : null;
+    return form && { ...form, differs: ['Redirect: the query of the request is appended to the location.'] };
   },
 
   bind({ status, location }) {

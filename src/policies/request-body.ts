@@ -1,4 +1,4 @@
-import type { AnnotationSpec } from './annotation-spec.ts';
+import { type AnnotationSpec, ownNameOf } from './annotation-spec.ts';
 import { CONTINUE, type Verdict, definePolicy } from './policy.ts';
 import { readSize, sizeText } from './quantity-values.ts';
 
@@ -68,6 +68,12 @@ export const requestBody = definePolicy({
     const gatherBytes = buffering === 'off' ? 0 : size;
     return maxBytes === null && gatherBytes === null ? null : { maxBytes, gatherBytes };
   },
+
+  write: ({ maxBytes, gatherBytes }) => ({
+    [ownNameOf(MAX)]: sizeText(maxBytes ?? 0),
+    ...(gatherBytes === 0 && { [ownNameOf(BUFFERING)]: 'off' }),
+    ...(gatherBytes !== null && gatherBytes > 0 && { [ownNameOf(BUFFER_SIZE)]: sizeText(gatherBytes) }),
+  }),
 
   // What comes without a Content-Length is counted by the engines.
   bind({ maxBytes }) {

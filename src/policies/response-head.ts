@@ -1,4 +1,4 @@
-import type { AnnotationSpec } from './annotation-spec.ts';
+import { type AnnotationSpec, ownNameOf } from './annotation-spec.ts';
 import { definePolicy } from './policy.ts';
 import { readSize, sizeText } from './quantity-values.ts';
 
@@ -39,6 +39,8 @@ export const responseHead = definePolicy({
     }
     return { maxBytes: Math.min(bytes, MOST_BYTES) };
   },
+
+  write: ({ maxBytes }) => ({ [ownNameOf(MAX)]: sizeText(maxBytes) }),
 
   describe: ({ maxBytes }) => `up to ${sizeText(maxBytes)}`,
 });

@@ -4,6 +4,7 @@ import { quote } from '../model/untyped.ts';
 import type { AnnotationSpec } from './annotation-spec.ts';
 import { fieldFault } from './field-fault.ts';
 import { definePolicy } from './policy.ts';
+import { responseFieldsForm } from './standard-form.ts';
 
 export interface ResponseHeadersConfig {
   readonly set: readonly (readonly [name: string, value: string])[];
@@ -57,6 +58,9 @@ export const responseHeaders = definePolicy({
     }
     return set.length === 0 ? null : { set };
   },
+
+  ofAllResponses: true,
+  standardForm: ({ set }) => responseFieldsForm(set),
 
   bind({ set }) {
     const fields = fieldSet(set);

@@ -1,4 +1,4 @@
-import type { AnnotationSpec } from './annotation-spec.ts';
+import { type AnnotationSpec, ownNameOf } from './annotation-spec.ts';
 import { definePolicy } from './policy.ts';
 import { readSize, sizeText } from './quantity-values.ts';
 
@@ -43,6 +43,11 @@ export const responseRate = definePolicy({
     const after = readSize(read, AFTER, 'KiB');
     return rate === null || rate === 0 ? null : { bytesPerSecond: rate, afterBytes: after ?? 0 };
   },
+
+  write: ({ bytesPerSecond, afterBytes }) => ({
+    [ownNameOf(RATE)]: sizeText(bytesPerSecond),
+    ...(afterBytes > 0 && { [ownNameOf(AFTER)]: sizeText(afterBytes) }),
+  }),
 
   describe({ bytesPerSecond, afterBytes }) {
     return `${sizeText(bytesPerSecond)}/s${afterBytes === 0 ? '' : ` after ${sizeText(afterBytes)}`}`;

@@ -1,5 +1,5 @@
 import { type AnnotationReader, listed } from './annotation-reader.ts';
-import type { AnnotationSpec } from './annotation-spec.ts';
+import { type AnnotationSpec, ownNameOf } from './annotation-spec.ts';
 import { definePolicy } from './policy.ts';
 import { durationText, readDuration } from './quantity-values.ts';
 
@@ -125,6 +125,12 @@ export const retries = definePolicy({
     };
   },
 
+  write: ({ on, attempts, timeoutMs }) => ({
+    ...(on !== null && { [ownNameOf(ON)]: conditionsText(on) }),
+    ...(attempts !== null && { [ownNameOf(ATTEMPTS)]: String(attempts) }),
+    ...(timeoutMs !== null && { [ownNameOf(TIMEOUT)]: durationText(timeoutMs) }),
+  }),
+
   describe({ on, attempts, timeoutMs, repeats, backoffMs }) {
     const after = on && [...on.conditions, ...on.statuses, ...(on.nonIdempotent ? ['non-idempotent'] : [])];
     const parts = [
@@ -137,6 +143,13 @@ export const retries = definePolicy({
     return parts.join(', ');
   },
 });
+
+function conditionsText({ conditions, statuses, nonIdempotent }: NonNullable<RetriesConfig['on']>): string {
+  // It is a part of `connect`.
+  const ended = conditions.filter((condition) => condition !== 'connect-timed-out');
+  const tokens = [...ended, ...statuses, ...(nonIdempotent ? ['non-idempotent'] : [])];
+  return tokens.length === 0 ? 'off' : tokens.join(', ');
+}
 
 function withNonIdempotent(read: AnnotationReader, on: RetriesConfig['on']): RetriesConfig['on'] {
   if (read.bool(NON_IDEMPOTENT) !== true || (read.has(ON) && read.isOurs(ON))) return on;

@@ -1,10 +1,13 @@
+import { isDeepStrictEqual } from 'node:util';
 import { redirectTo } from '../http/local-response.ts';
 import { normalizePath, originForm } from '../http/path.ts';
 import type { MatchedRule, RequestView } from '../http/request-view.ts';
 import type { AnnotationReader } from './annotation-reader.ts';
-import type { AnnotationSpec } from './annotation-spec.ts';
+import { type AnnotationSpec, ownNameOf } from './annotation-spec.ts';
 import { type PathChange, changedPath, describePathChange, readPathChange } from './path-change.ts';
 import { CONTINUE, type Verdict, definePolicy } from './policy.ts';
+import { type FormContext, type StandardForm, redirectForm } from './standard-form.ts';
+import type { UntypedObject } from '../model/untyped.ts';
 
 export interface RewriteConfig {
   readonly rewrite: Rewrite;
@@ -99,6 +102,17 @@ export const rewrite = definePolicy({
     if (asNginx === null) return null;
     return { rewrite: asNginx, ofHost: { unlessPath: targetOf(asNginx) }, forwardedPrefix };
   },
+
+  write({ rewrite: chosen, forwardedPrefix }) {
+    const prefix = forwardedPrefix === null ? {} : { [ownNameOf(FORWARDED_PREFIX)]: forwardedPrefix };
+    if (chosen.kind === 'prefix') return { [ownNameOf(REWRITE_PREFIX)]: chosen.prefix, ...prefix };
+    if (chosen.kind !== 'path') return null;
+    const target = chosen.target.startsWith('/') ? chosen.target : `/${chosen.target}`;
+    return { [ownNameOf(REWRITE_TARGET)]: target, ...prefix };
+  },
+
+  differs: (config, written) => (isDeepStrictEqual(onlyRewrite(config), onlyRewrite(written)) ? [] : null),
+  standardForm: rewriteForm,
 
   filters: ['URLRewrite'],
 
@@ -227,4 +241,72 @@ function queryOf({ target }: RequestView): string {
   const origin = originForm(target);
   const question = origin.indexOf('?');
   return question < 0 ? '' : origin.slice(question);
+}
+
+/** What is done to the path of requests, without what is said of the paths of rules. */
+function onlyRewrite({ rewrite: chosen, forwardedPrefix }: RewriteConfig): unknown {
+  if (chosen.kind !== 'path' || chosen.target.startsWith('/')) return [chosen, forwardedPrefix];
+  return [{ ...chosen, target: `/${chosen.target}` }, forwardedPrefix];
+}
+
+/** `/api(/|$)(.*)` with `/$2` replaces a prefix: by far the most common of expressions. */
+const PREFIX_IDIOM = /^(?:\(\?i\))?((?:\/[\w-]+)+)\(\/\|\$\)\(\.\*\)$/;
+const SECOND_GROUP = /^(\/(?:[\w\-.~/]*\/)?)?\$2$/;
+const NOTHING: StandardForm = { filters: [] };
+
+function rewriteForm(config: RewriteConfig, { path, isRestricted }: FormContext): StandardForm | null {
+  const { rewrite: chosen, ofHost, forwardedPrefix } = config;
+  if (path.type === 'default' || path.written === ofHost?.unlessPath) return NOTHING;
+  const fields = forwardedPrefixFilters(forwardedPrefix);
+  switch (chosen.kind) {
+    case 'redirect':
+      return chosen.location.includes('$') ? null : redirectForm(chosen.location, 302);
+    case 'whole':
+      return null;
+    case 'prefix': {
+      // A path that is a regular expression stays as it is.
+      if (path.type === 'RegularExpression') return NOTHING;
+      const base = chosen.prefix.replace(/\/$/, '');
+      const change =
+        path.type === 'Exact'
+          ? { type: 'ReplaceFullPath', replaceFullPath: base === '' ? '/' : base }
+          : { type: 'ReplacePrefixMatch', replacePrefixMatch: chosen.prefix };
+      return fields && pathForm(change, fields);
+    }
+    case 'path': {
+      if (fields === null) return null;
+      const { target } = chosen;
+      const prefix = path.type === 'RegularExpression' ? PREFIX_IDIOM.exec(path.value)?.[1] : undefined;
+      const [found, base = '/'] = SECOND_GROUP.exec(target) ?? [];
+      if (prefix !== undefined && found !== undefined && !isRestricted) {
+        const change = { type: 'ReplacePrefixMatch', replacePrefixMatch: base };
+        const ofCase = path.value.startsWith('(?i)')
+          ? [`The path ${prefix} is matched with regard to case.`]
+          : [];
+        const ofSlash =
+          base === '/'
+            ? []
+            : [`The path ${prefix} becomes ${base.slice(0, -1)}, without a slash at its end.`];
+        return { ...pathForm(change, fields), prefix, differs: [...ofCase, ...ofSlash] };
+      }
+      const whole = target.startsWith('/') ? target : `/${target}`;
+      const normal = target.includes('$') ? null : normalizePath(whole);
+      if (normal === null) return null;
+      return pathForm({ type: 'ReplaceFullPath', replaceFullPath: normal }, fields);
+    }
+    default:
+      return chosen satisfies never;
+  }
+}
+
+function pathForm(change: UntypedObject, others: StandardForm['filters']): StandardForm {
+  return { filters: [{ type: 'URLRewrite', urlRewrite: { path: change } }, ...others] };
+}
+
+/** Null where it has groups. */
+function forwardedPrefixFilters(value: string | null): StandardForm['filters'] | null {
+  if (value === null || value === '') return [];
+  if (value.includes('$')) return null;
+  const set = [{ name: 'X-Forwarded-Prefix', value }];
+  return [{ type: 'RequestHeaderModifier', requestHeaderModifier: { set } }];
 }

@@ -1,4 +1,4 @@
-import type { AnnotationSpec } from './annotation-spec.ts';
+import { type AnnotationSpec, ownNameOf } from './annotation-spec.ts';
 import { definePolicy } from './policy.ts';
 import { durationText, readDuration } from './quantity-values.ts';
 
@@ -61,6 +61,12 @@ export const timeouts = definePolicy({
     const readMs = readDuration(read, READ, BOUNDS);
     return connectMs === null && sendMs === null && readMs === null ? null : { connectMs, sendMs, readMs };
   },
+
+  write: ({ connectMs, sendMs, readMs }) => ({
+    ...(connectMs !== null && { [ownNameOf(CONNECT)]: durationText(connectMs) }),
+    ...(sendMs !== null && { [ownNameOf(SEND)]: durationText(sendMs) }),
+    ...(readMs !== null && { [ownNameOf(READ)]: durationText(readMs) }),
+  }),
 
   describe({ connectMs, sendMs, readMs }) {
     const parts = [

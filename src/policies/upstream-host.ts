@@ -1,5 +1,6 @@
 import type { AnnotationSpec } from './annotation-spec.ts';
 import { CONTINUE, definePolicy } from './policy.ts';
+import { isSubdomain } from '../model/names.ts';
 
 export interface UpstreamHostConfig {
   readonly host: string;
@@ -43,6 +44,9 @@ export const upstreamHost = definePolicy({
     const host = read.hostname(hostname);
     return host === null ? null : { host };
   },
+
+  standardForm: ({ host }) =>
+    isSubdomain(host) ? { filters: [{ type: 'URLRewrite', urlRewrite: { hostname: host } }] } : null,
 
   bind({ host }) {
     return {

@@ -27,6 +27,11 @@ export interface RefOwner {
   readonly protocol: 'TCP' | 'UDP';
 }
 
+/** Whether Portico speaks what a Service port says, in lower case, that it is spoken to by. */
+export function isSpoken(appProtocol: string): boolean {
+  return SPOKEN.has(appProtocol);
+}
+
 const SPOKEN: ReadonlySet<string> = new Set([
   '',
   'http',
@@ -69,7 +74,7 @@ export function readBackendRef(written: unknown, owner: RefOwner, objects: Objec
     );
   }
   const appProtocol = (asString(port?.['appProtocol']) ?? '').toLowerCase();
-  if (!SPOKEN.has(appProtocol)) {
+  if (!isSpoken(appProtocol)) {
     const message = `Port ${number} of Service ${key} speaks ${quote(appProtocol)}, which Portico does not: correct its appProtocol.`;
     return invalid('UnsupportedProtocol', message);
   }

@@ -6,6 +6,7 @@ import { type UntypedObject, asArray, asObject, asString } from '../../model/unt
 import { policySecrets } from '../../policies/policy-secrets.ts';
 import { isRestricting } from '../host-passthrough.ts';
 import { compareText } from '../precedence.ts';
+import { errorBackendKey } from '../replacing-backend.ts';
 import type { CompileSettings } from '../settings.ts';
 import {
   type BackendKey,
@@ -143,9 +144,10 @@ export function unreadRoute(
 }
 
 /** Every backend that requests of a route may go to. */
-function backendsOf({ backend, backends = [], policies }: Route): readonly BackendKey[] {
-  const served = [backend, ...backends.map(({ key }) => key)];
-  const asked = [policies, ...backends.map(({ route }) => route?.policies ?? null)].flatMap(askedBy);
+function backendsOf(route: Route): readonly BackendKey[] {
+  const { backend, backends = [], policies } = route;
+  const served = [backend, errorBackendKey(route) ?? [], ...backends.map(({ key }) => key)].flat();
+  const asked = [policies, ...backends.map((each) => each.route?.policies ?? null)].flatMap(askedBy);
   return [...served, ...asked].filter((key) => key !== INVALID_REFERENCE);
 }
 
