@@ -12,6 +12,7 @@ import { unknownVariables } from '../config/unknown-variables.ts';
 import { CHECK_OUTPUTS, type CheckOutput } from './check-result.ts';
 import { type CompletedCommand, SHELLS, type Shell } from './completion.ts';
 import type { AuditOutput, FailOn } from './audit.ts';
+import { CONVERT_FAIL_ON, type ConvertFailOn } from './convert-fail-on.ts';
 import type { AdminClient } from './admin-client.ts';
 import { LIVE_OUTPUTS, type LiveOutput } from './live-output.ts';
 import { TOP_ORDERS, type TopOrder } from './top-orders.ts';
@@ -141,6 +142,41 @@ export async function main(argv: readonly string[], threadEntry: URL): Promise<n
           return runAudit(config, process.env, request, write);
         },
       );
+    });
+
+  const convert = command(
+    program,
+    'convert',
+    'print Ingresses and their annotations as Gateway API; notes say what differs',
+    READING_FLAGS,
+  );
+  convert
+    .option('-f, --filename <paths...>', 'the same as --manifests')
+    .option('--gateway-name <namespace/name>', 'the Gateway to write', 'portico-system/portico')
+    .option('--gateway-class <name>', 'its class', 'portico')
+    .option('--portable', PORTABLE)
+    .addOption(
+      choiceOption(
+        '--fail-on',
+        CONVERT_FAIL_ON,
+        'end with 1 when there is a note of this kind or a worse one',
+        'closed',
+      ),
+    )
+    .action(async (flags: FlagValues) => {
+      const { filename, ...others } = flags;
+      const given = filename === undefined ? others : { ...others, manifests: filename };
+      const config = resolveCompileConfig(byFlagName(given), process.env);
+      exitCode = await withConfig(convert, config, async (config) => {
+        const { runConvert } = await import('./convert.ts');
+        const request = {
+          gatewayName: String(flags['gatewayName']),
+          gatewayClass: String(flags['gatewayClass']),
+          portable: flags['portable'] === true,
+          failOn: flags['failOn'] as ConvertFailOn,
+        };
+        return runConvert(config, process.env, request, write);
+      });
     });
 
   const live = (name: string, description: string): Command =>
@@ -319,6 +355,9 @@ const OFFLINE =
 
 const OFFLINE_CLASS = 'take the IngressClass as given, which manifests of an application lack';
 
+const PORTABLE =
+  'use nothing that only Portico has: what needs an annotation of Portico is left out, and paths whose access rules would be lost answer nobody';
+
 const EXAMPLES = `
 Examples:
   # Serve a folder, without a cluster
@@ -335,6 +374,8 @@ Examples:
   portico top --from pod/portico-system/portico-x7k2p
   # What becomes of annotations of ingress-nginx?
   portico audit --kubeconfig ~/.kube/config --output html > audit.html
+  # What would they be in Gateway API?
+  portico convert --drop-in ingress-nginx -f ./manifests > gateway.yaml
   # What would uninstalling remove?
   portico cleanup --kubeconfig ~/.kube/config --dry-run
 
@@ -343,7 +384,8 @@ environment: --http-port is PORTICO_HTTP_PORT.
 
 Exit codes:
   0    success; run: stopped by SIGTERM or SIGINT
-  1    check found an error, audit what --fail-on names; probe, status: no
+  1    check found an error, audit or convert what --fail-on names; probe,
+       status: no
   64   a flag or an argument is wrong
   66   manifests or a kubeconfig cannot be read
   69   the API server or a running Portico cannot be reached, or a port is in use

@@ -178,7 +178,8 @@ export const rateLimit = definePolicy({
     };
   },
 
-  write({ rates, scope, concurrency, exempt }) {
+  write({ rates, scope, concurrency }, renamed) {
+    const exempt = renamed[ownNameOf(EXEMPT)];
     const units = Object.entries(UNITS_MS);
     const texts = rates.map(({ amount, perMs }) => {
       const unit = units.find(([, ms]) => ms === perMs)?.[0];
@@ -192,7 +193,7 @@ export const rateLimit = definePolicy({
       }),
       ...(scope === 'cluster' && { [ownNameOf(SCOPE)]: scope }),
       ...(concurrency !== null && { [ownNameOf(CONCURRENCY)]: String(concurrency) }),
-      ...(exempt.length > 0 && { [ownNameOf(EXEMPT)]: exempt.join(',') }),
+      ...(exempt !== undefined && { [ownNameOf(EXEMPT)]: exempt }),
     };
   },
 

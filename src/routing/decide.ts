@@ -211,7 +211,7 @@ function forward(table: RouteTable, route: Route, request: RequestFacts): Decisi
 }
 
 /** Whether clients of a host are sent to https: where it has TLS, unless the Ingress of the route says otherwise. */
-function goesToHttps(
+export function goesToHttps(
   table: RouteTable,
   host: string,
   routes: HostRoutes | null,
@@ -237,7 +237,7 @@ function isServed(table: RouteTable, routes: HostRoutes | null, route: Route | n
   return normalizeRulePath(route.path)?.startsWith(path) ?? false;
 }
 
-function isExempt({ exempt = [] }: HttpsRedirect, route: Route | null): boolean {
+export function isExempt({ exempt = [] }: HttpsRedirect, route: Route | null): boolean {
   return route !== null && exempt.some((prefix) => route.path.startsWith(prefix));
 }
 
@@ -247,7 +247,7 @@ function isChallenge({ method, target }: RequestFacts): boolean {
 }
 
 /** Whether a rule is there for challenges: one for a shorter path, or a default backend, is the site itself. */
-function answersChallenges(route: Route | null): boolean {
+export function answersChallenges(route: Route | null): boolean {
   if (route === null || route.pathType === 'DefaultBackend') return false;
   return ACME_RULE.test(normalizeRulePath(route.path) ?? '');
 }

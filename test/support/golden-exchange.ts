@@ -52,6 +52,7 @@ export async function goldenExchange(
   { table, policySecrets }: Pick<Compilation, 'table' | 'policySecrets'>,
   { serving, settings }: Case,
   stated: CaseRequest,
+  thread = policyThread,
 ): Promise<GoldenExchange> {
   const { method, host, target } = splitRequest(stated.request);
   const connectionInfo = connectionOf(table, stated, settings.now);
@@ -85,7 +86,7 @@ export async function goldenExchange(
 
   const everywhere = serving.hsts === null ? [] : [strictTransportSecurity(serving.hsts)];
   const policies = policyBinder(
-    policyThread(
+    thread(
       () => settings.now,
       (key) => get(policySecrets, key),
     ),
@@ -120,7 +121,7 @@ function connectionOf(
     ...(scheme === 'https' && { serverName: sni ?? host.replace(/:\d+$/, '') }),
     ...(port !== 80 && port !== 443 && { gatewayOnly: true }),
   };
-  const policy = scheme === 'https' ? clientPolicies(() => table).of(sni ?? host) : null;
+  const policy = scheme === 'https' ? clientPolicies(() => table).of(sni ?? host, connection) : null;
   if (policy === null) return connection;
   const shown = certificate && new X509Certificate(clientCertificate(certificate).cert);
   const authorized = shown?.verify(new X509Certificate(policy.caCertificates).publicKey) ?? false;

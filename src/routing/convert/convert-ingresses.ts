@@ -1,0 +1,406 @@
+import { createHash } from 'node:crypto';
+import type { ObjectKey } from '../../model/objects.ts';
+import type { Problem } from '../../model/problem.ts';
+import { entries, get, values } from '../../model/sharded-map.ts';
+import { asObject } from '../../model/untyped.ts';
+import { INGRESS_NGINX, PORTICO } from '../../policies/annotation-spec.ts';
+import { describePolicies } from '../../policies/describe-policies.ts';
+import { policySet } from '../../policies/policy-set.ts';
+import type { Compilation } from '../compile/compile.ts';
+import { isRestricting } from '../host-passthrough.ts';
+import { compareText } from '../precedence.ts';
+import { scopeHost, scopeKind } from '../scope.ts';
+import {
+  type Conversion,
+  type ConversionNote,
+  type ConvertSettings,
+  type ConvertedDocument,
+  addNotes,
+  note,
+  worstFirst,
+} from './conversion.ts';
+import { backendRef, readBackend } from './convert-backends.ts';
+import type { BackendTls } from './backend-tls-form.ts';
+import { convertListeners, tlsListenerName } from './convert-listeners.ts';
+import {
+  HTTP_LISTENER,
+  type HostEntries,
+  type RouteDraft,
+  draftRoutes,
+  namespaceAndName,
+} from './convert-routes.ts';
+import { type ConvertedEntry, type RuleSettings, convertEntry } from './convert-rules.ts';
+import { type HostView, type ViewEntry, hostViews } from './host-views.ts';
+import { AnnotationKeeper } from './kept-annotations.ts';
+import { ObjectNames } from './object-names.ts';
+
+const VERSION = 'gateway.networking.k8s.io/v1';
+/** Where a host is served, in the words of a listener. */
+type Protocol = 'http' | 'https';
+
+/**
+ * The Ingresses of a compilation as objects of Gateway API that lead to the same decisions; what cannot be said there is noted
+ * on the objects. The same Ingresses give the same objects.
+ */
+export function convertIngresses(compilation: Compilation, settings: ConvertSettings): Conversion {
+  const { table } = compilation;
+  const { httpsPort } = settings;
+  const { httpsRedirect } = table.globals ?? {};
+  const redirect =
+    httpsPort !== null && settings.redirectsToHttps ? { port: httpsPort, ...httpsRedirect } : null;
+  const views = hostViews(compilation, redirect);
+  const keeper = new AnnotationKeeper(compilation);
+  const ruleSettings: RuleSettings = {
+    compilation,
+    keeper,
+    portable: settings.portable,
+    redirect: { status: redirect?.status ?? 308, port: httpsPort ?? 443 },
+  };
+  const gatewayNotes = notesOnGateway(views, settings, keeper);
+  const listeners = convertListeners(views, settings, gatewayNotes);
+
+  const hosts = new Map<ObjectKey, HostEntries[]>();
+  const policies = new Map<string, BackendTls>();
+  for (const view of views) {
+    const listenersOf: readonly [Protocol, readonly ViewEntry[], string | null][] = [
+      ['http', view.http, HTTP_LISTENER],
+      ['https', view.https, httpsPort === null ? null : httpsListener(view)],
+    ];
+    const found: {
+      readonly ingress: ObjectKey;
+      readonly listener: string;
+      readonly converted: readonly ConvertedEntry[];
+    }[] = [];
+    for (const [protocol, list, listener] of listenersOf) {
+      if (listener === null) continue;
+      const converted = list.map((entry) =>
+        convertEntry(entry, closedAt(view, protocol, entry), ruleSettings),
+      );
+      for (const { backendTls } of converted)
+        for (const tls of backendTls) policies.set(`${tls.to.service}:${tls.to.number}`, tls);
+      for (const [ingress, some] of Map.groupBy(converted, (each) => each.ingress))
+        found.push({ ingress, listener, converted: some });
+    }
+    for (const each of joined(found)) {
+      const notes = notesOnHost(view);
+      const list = hosts.get(each.ingress) ?? [];
+      list.push({ hostname: view.hostname, listeners: each.listeners, entries: each.converted, notes });
+      hosts.set(each.ingress, list);
+    }
+  }
+
+  const names = new ObjectNames();
+  const routes = routeDocuments(hosts, compilation, listeners.parentRef, names);
+  const documents = [
+    ...listeners.documents,
+    ...routes,
+    ...tlsRoutes(views, compilation, settings, listeners.parentRef, names),
+    ...backendTlsPolicies(policies, names),
+  ].map((each) => ({ ...each, notes: worstFirst(each.notes) }));
+  return {
+    documents,
+    unplaced: unplacedNotes(compilation, documents),
+    ingresses: [...values(compilation.claims)].length,
+  };
+}
+
+function httpsListener({ tls }: HostView): string | null {
+  return tls?.kind === 'certificate' ? tlsListenerName(tls.listener, 'https') : null;
+}
+
+/** Where the same is served by both protocols one route is for both. */
+function joined(
+  found: readonly {
+    readonly ingress: ObjectKey;
+    readonly listener: string;
+    readonly converted: readonly ConvertedEntry[];
+  }[],
+): readonly {
+  readonly ingress: ObjectKey;
+  readonly listeners: readonly string[];
+  readonly converted: readonly ConvertedEntry[];
+}[] {
+  const groups = Map.groupBy(found, ({ ingress, converted }) =>
+    JSON.stringify([ingress, converted.map(({ rules, annotations }) => [rules, annotations])]),
+  );
+  return [...groups.values()].flatMap((same) => {
+    const [first] = same;
+    return first ? [{ ...first, listeners: same.map(({ listener }) => listener) }] : [];
+  });
+}
+
+/** Why nobody may get in, because of certificates that clients must show; null where they are let in as the route says. */
+function closedAt({ routes, tls }: HostView, protocol: Protocol, entry: ViewEntry): string | null {
+  const clients = routes?.clients;
+  const wanted =
+    entry.kind === 'serve' ? entry.route.policies?.configs['client-certificate']?.policyId : undefined;
+  if (wanted !== undefined && wanted !== clients?.policyId)
+    return 'its Ingress asks for other certificates of clients than its host does.';
+  if (!clients) return null;
+  const { ingress } = clients;
+  if (protocol === 'http')
+    return `clients must show certificates (Ingress ${ingress}), which they cannot by HTTP.`;
+  if (tls?.kind === 'certificate' && tls.clients !== null) return null;
+  return `Ingress ${ingress} says what certificates clients must show, or may, and no Gateway can ask for that.`;
+}
+
+function notesOnHost({ hostname, tls }: HostView): readonly ConversionNote[] {
+  const notes: ConversionNote[] = [];
+  if (hostname.startsWith('*.')) {
+    const text = `${hostname} takes hosts with any number of labels before ${hostname.slice(1)}; an Ingress takes one.`;
+    notes.push(note('differs', text));
+  }
+  if (tls?.kind === 'certificate' && tls.clients !== null) {
+    const text = `Clients of ${hostname} without a good certificate are turned away in the TLS handshake, not with 400.`;
+    notes.push(note('differs', text));
+    const untold = 'Pods are not told what certificate a client showed.';
+    notes.push(note(tls.clients.passCertificate ? 'lost' : 'differs', untold));
+  }
+  if (tls?.kind === 'none') {
+    const text = `Clients of ${hostname} are redirected to HTTPS or served by it with the default certificate of Portico; no certificate is named, so no listener has it: name a Secret in spec.tls, or use --default-tls-secret.`;
+    notes.push(note('lost', text));
+  }
+  return notes;
+}
+
+function routeDocuments(
+  hosts: ReadonlyMap<ObjectKey, readonly HostEntries[]>,
+  compilation: Compilation,
+  parentRef: (listener: string, namespace: string) => object,
+  names: ObjectNames,
+): readonly ConvertedDocument[] {
+  const keys = [...hosts.keys()].toSorted();
+  const homes = new Map(keys.map((key) => [key, homeOf(key, compilation)]));
+  for (const key of keys) {
+    const { namespace, name } = homes.get(key) ?? namespaceAndName(key);
+    names.reserve('HTTPRoute', namespace, name, key);
+  }
+  return keys.flatMap((ingress) => {
+    const { namespace, name } = homes.get(ingress) ?? namespaceAndName(ingress);
+    const drafts = draftRoutes(ingress, hosts.get(ingress) ?? []);
+    const said = drafts.flatMap((draft) => draft.notes.map(({ text }) => text));
+    const notes = notesOnIngress(ingress, compilation, said);
+    const limited = drafts.filter(({ countsClients }) => countsClients).length;
+    if (limited > 1)
+      notes.push(
+        note('differs', `The limits for clients are counted for each of ${limited} routes by itself.`),
+      );
+    const used = new Map<string, number>();
+    return drafts.map((draft, index): ConvertedDocument => {
+      const base = draft.suffix === '' ? name : `${name}-${draft.suffix}`;
+      const count = (used.get(base) ?? 0) + 1;
+      used.set(base, count);
+      const routeName = names.take('HTTPRoute', namespace, count === 1 ? base : `${base}-${count}`, ingress);
+      const all: ConversionNote[] = index === 0 ? [...notes] : [];
+      addNotes(all, draft.notes);
+      return {
+        object: httpRoute(draft, routeName, namespace, parentRef),
+        ingresses: ingress === '' ? [] : [ingress],
+        notes: all,
+      };
+    });
+  });
+}
+
+/** Where the routes of an Ingress are: beside it. The default backend of Portico has no Ingress, and is where its Service is. */
+function homeOf(
+  ingress: ObjectKey,
+  { settings }: Compilation,
+): { readonly namespace: string; readonly name: string } {
+  if (ingress !== '') return namespaceAndName(ingress);
+  return { namespace: settings.defaultBackend?.namespace ?? '', name: 'default-backend' };
+}
+
+function httpRoute(
+  { hostnames, listeners, annotations, rules }: RouteDraft,
+  name: string,
+  namespace: string,
+  parentRef: (listener: string, namespace: string) => object,
+): ConvertedDocument['object'] {
+  return {
+    apiVersion: VERSION,
+    kind: 'HTTPRoute',
+    metadata: { name, namespace, ...(Object.keys(annotations).length > 0 && { annotations }) },
+    spec: {
+      parentRefs: listeners.map((listener) => parentRef(listener, namespace)),
+      ...(hostnames.length > 0 && { hostnames }),
+      rules,
+    },
+  };
+}
+
+function tlsRoutes(
+  views: readonly HostView[],
+  { snapshot }: Compilation,
+  { httpsPort }: ConvertSettings,
+  parentRef: (listener: string, namespace: string) => object,
+  names: ObjectNames,
+): readonly ConvertedDocument[] {
+  return views.flatMap(({ hostname, tls }): readonly ConvertedDocument[] => {
+    if (tls?.kind !== 'passthrough' || httpsPort === null) return [];
+    const { ingress } = tls.route;
+    const { namespace, name } = namespaceAndName(ingress);
+    const reading = readBackend(tls.backend, snapshot);
+    if (reading.kind === 'unknown') return [];
+    const object = {
+      apiVersion: VERSION,
+      kind: 'TLSRoute',
+      metadata: { name: names.take('TLSRoute', namespace, name, `${ingress} ${hostname}`), namespace },
+      spec: {
+        parentRefs: [parentRef(tlsListenerName(hostname, 'tls'), namespace)],
+        hostnames: [hostname],
+        rules: [{ backendRefs: [backendRef(reading, namespace)] }],
+      },
+    };
+    return [{ object, ingresses: [ingress], notes: reading.notes }];
+  });
+}
+
+/** One for each Service port, with its CA certificates in a ConfigMap: these are public. */
+function backendTlsPolicies(
+  policies: ReadonlyMap<string, BackendTls>,
+  names: ObjectNames,
+): readonly ConvertedDocument[] {
+  return [...policies.values()]
+    .toSorted((a, b) => compareText(a.to.service, b.to.service) || a.to.number - b.to.number)
+    .flatMap(({ to, hostname, caCertificates }): readonly ConvertedDocument[] => {
+      const { namespace, name } = namespaceAndName(to.service);
+      const digest = createHash('sha256').update(caCertificates).digest('hex').slice(0, 8);
+      const owner = `${to.service}:${to.number}`;
+      const configMap = names.take('ConfigMap', namespace, `${name}-ca-${digest}`, owner);
+      const policy = names.take('BackendTLSPolicy', namespace, `${name}-${to.number}`, owner);
+      const target = {
+        group: '',
+        kind: 'Service',
+        name,
+        ...(to.name !== '' && { sectionName: to.name }),
+      };
+      return [
+        {
+          object: {
+            apiVersion: 'v1',
+            kind: 'ConfigMap',
+            metadata: { name: configMap, namespace },
+            data: { 'ca.crt': caCertificates },
+          },
+          ingresses: [],
+          notes: [],
+        },
+        {
+          object: {
+            apiVersion: VERSION,
+            kind: 'BackendTLSPolicy',
+            metadata: { name: policy, namespace },
+            spec: {
+              targetRefs: [target],
+              validation: {
+                hostname,
+                caCertificateRefs: [{ group: '', kind: 'ConfigMap', name: configMap }],
+              },
+            },
+          },
+          ingresses: [],
+          notes: [],
+        },
+      ];
+    });
+}
+
+/** What is wrong with an Ingress and does not come from the cluster alone. */
+const OF_THE_CLUSTER: ReadonlySet<string> = new Set([
+  'BackendCaMissing',
+  'ClientCaMissing',
+  'NoEndpoints',
+  'SecretNotFound',
+  'ServiceNotFound',
+]);
+/** Annotations that are about the Ingress as an object, or are in what is written. */
+const NOT_CONVERTED = /^(?:kubectl\.kubernetes\.io\/|kubernetes\.io\/ingress\.class$|meta\.helm\.sh\/)/;
+
+function notesOnIngress(
+  ingress: ObjectKey,
+  { problems, snapshot }: Compilation,
+  said: readonly string[] = [],
+): ConversionNote[] {
+  const told = (get(problems, `Ingress ${ingress}`) ?? []).filter(
+    ({ code, severity, message }) =>
+      severity !== 'info' && !OF_THE_CLUSTER.has(code) && !said.some((text) => text.includes(message)),
+  );
+  const notes = told.map((problem) => note('lost', problemText(problem)));
+  const metadata = asObject(asObject(get(snapshot.ingresses, ingress))['metadata']);
+  const others = Object.keys(asObject(metadata['annotations'])).filter(
+    (name) => !name.startsWith(PORTICO) && !name.startsWith(INGRESS_NGINX) && !NOT_CONVERTED.test(name),
+  );
+  if (others.length > 0) {
+    const text = `Annotations for other controllers: ${others.toSorted().join(', ')}.`;
+    notes.push(note('lost', text));
+  }
+  return notes;
+}
+
+function problemText({ field, message }: Problem): string {
+  return field === '' ? message : `${field}: ${message}`;
+}
+
+function notesOnGateway(
+  views: readonly HostView[],
+  { portable, httpsPort }: ConvertSettings,
+  keeper: AnnotationKeeper,
+): readonly ConversionNote[] {
+  const notes: ConversionNote[] = [];
+  const bare = views.filter(({ tls }) => tls === null).map(({ hostname }) => hostname || 'all other hosts');
+  if (httpsPort !== null && bare.length > 0) {
+    const text = `HTTPS with the default certificate, for ${firstOf(bare)}: no listener has it; use --default-tls-secret to convert it.`;
+    notes.push(note('differs', text));
+  }
+  const missing = new Set(
+    views.flatMap(({ tls }) => (tls?.kind === 'certificate' && tls.fault === 'missing' ? tls.secret : [])),
+  );
+  if (httpsPort !== null && missing.size > 0) {
+    const text = `Secrets that are not there, or were not read: ${firstOf([...missing].toSorted())}. Their listeners are not served without them.`;
+    notes.push(note('lost', text));
+  }
+  const defaults = describePolicies(policySet(keeper.byDefault('default'), []));
+  if (defaults.length > 0) {
+    const text = `What flags or the ConfigMap of ingress-nginx ask for on all routes: ${defaults.join('; ')}.`;
+    notes.push(note(portable ? 'lost' : 'needs Portico', text));
+  }
+  return notes;
+}
+
+const MAX_NAMED = 5;
+
+function firstOf(names: readonly string[]): string {
+  const more = names.length > MAX_NAMED ? ` and ${names.length - MAX_NAMED} more` : '';
+  return `${names.slice(0, MAX_NAMED).join(', ')}${more}`;
+}
+
+/** What of the Ingresses is in no object: hosts that Gateway API cannot name, and Ingresses of which nothing is served. */
+function unplacedNotes(
+  compilation: Compilation,
+  documents: readonly ConvertedDocument[],
+): Conversion['unplaced'] {
+  const unplaced = new Map<ObjectKey, ConversionNote[]>();
+  const add = (ingress: ObjectKey, notes: readonly ConversionNote[]): void => {
+    const list = unplaced.get(ingress) ?? [];
+    addNotes(list, notes);
+    if (list.length > 0) unplaced.set(ingress, list);
+  };
+  for (const [ingress, { scopes }] of entries(compilation.claims)) {
+    for (const [scope, paths] of scopes) {
+      const kind = scopeKind(scope);
+      if (kind !== 'glob' && kind !== 'regex') continue;
+      const isClosed = paths.some(({ route }) => isRestricting(route.policies));
+      const text = `Hosts like ${scopeHost(scope)}: Gateway API knows precise hosts and wildcards alone, so none of them is converted.`;
+      add(ingress, [note(isClosed ? 'closed' : 'lost', text)]);
+    }
+  }
+  const placed = new Set(documents.flatMap(({ ingresses }) => ingresses));
+  for (const [ingress, { canary }] of entries(compilation.claims)) {
+    if (placed.has(ingress)) continue;
+    const notes = notesOnIngress(ingress, compilation);
+    if (canary === null && notes.length === 0) notes.push(note('lost', 'Nothing of this Ingress is served.'));
+    add(ingress, notes);
+  }
+  return new Map([...unplaced].toSorted(([a], [b]) => compareText(a, b)));
+}
