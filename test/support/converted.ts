@@ -123,7 +123,7 @@ export async function compareDecisions(
     .flatMap(({ notes }) => notes);
   for (const request of requests) {
     // What comes to other ports comes to no listener.
-    if (/^\w+ https?:\/\/[^/]*:(?!80\b|443\b)\d+/.test(request.request)) continue;
+    if (/^\w+ http:\/\/[^/]*:(?!80\b)\d+|^\w+ https:\/\/[^/]*:(?!443\b)\d+/.test(request.request)) continue;
     const difference = await differenceOf(before, after, golden, request);
     if (difference === null) continue;
     const isTls = request.request.includes(' https:');
@@ -136,7 +136,10 @@ export async function compareDecisions(
       ...notesOnRoute(conversion, difference.route),
     ];
     if (notes.every(({ level }) => level === 'needs Portico')) silent.push(difference);
-    if (difference.wasTurnedAway && difference.after.backend !== null) opened.push(difference);
+    // What a wildcard takes beyond the one label of an Ingress was open to everybody below it already.
+    const isWidened = notes.some(({ text }) => text.includes('any number of labels'));
+    const isOpened = difference.wasTurnedAway && difference.after.backend !== null;
+    if (isOpened && !isWidened) opened.push(difference);
   }
   return { differences, silent, opened };
 }
@@ -154,7 +157,7 @@ function notesOnRoute({ documents }: Conversion, route: string | null): readonly
   return documents
     .filter(
       ({ object: { kind, metadata } }) =>
-        kind === 'HTTPRoute' && `${metadata.namespace}/${metadata.name}` === route,
+        (kind === 'HTTPRoute' || kind === 'GRPCRoute') && `${metadata.namespace}/${metadata.name}` === route,
     )
     .flatMap(({ notes }) => notes);
 }

@@ -81,6 +81,11 @@ export async function differenceOf(
   };
 }
 
+/** The host as tables spell it: one of the two has it as the client wrote it. */
+function normalLocation(location: string): string {
+  return location.replace(/^https?:\/\/[^/?#]+/i, (origin) => origin.toLowerCase().replace(/\.$/, ''));
+}
+
 const NOT_OF_ACCESS: ReadonlySet<string> = new Set([
   'no-route',
   'backend-unavailable',
@@ -97,10 +102,13 @@ function isTurnedAway({ decision, verdict, local }: GoldenExchange): boolean {
 }
 
 function seen({ decision, verdict, local, response, upstream }: GoldenExchange): Seen {
-  const fields = response.filter(([name]) => !VARIES.test(name)).toSorted();
+  const fields = response
+    .filter(([name]) => !VARIES.test(name))
+    .map(([name, value]) => (name === 'location' ? [name, normalLocation(value)] : [name, value]))
+    .toSorted();
   if (decision.kind !== 'forward' || verdict.kind !== 'continue') {
     const status = local?.status ?? (decision.kind === 'refuse' ? statusOf(decision.reason) : null);
-    const isOwn = ([name]: readonly [string, string]): boolean => !OWN_FIELDS.has(name);
+    const isOwn = ([name = '']: readonly string[]): boolean => !OWN_FIELDS.has(name);
     const said = { status, backend: null, upstream: null, response: fields.filter(isOwn), policies: [] };
     // Nobody is told why a Service is not there, and nobody gets in where no rule is.
     if (decision.kind !== 'refuse' || verdict.kind !== 'continue') return said;

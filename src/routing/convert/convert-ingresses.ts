@@ -29,7 +29,7 @@ import {
   draftRoutes,
   namespaceAndName,
 } from './convert-routes.ts';
-import { type ConvertedEntry, type RuleSettings, convertEntry } from './convert-rules.ts';
+import { type ConvertedEntry, type RuleSettings, convertEntries } from './convert-rules.ts';
 import { type HostView, type ViewEntry, hostViews } from './host-views.ts';
 import { AnnotationKeeper } from './kept-annotations.ts';
 import { ObjectNames } from './object-names.ts';
@@ -73,9 +73,7 @@ export function convertIngresses(compilation: Compilation, settings: ConvertSett
     }[] = [];
     for (const [protocol, list, listener] of listenersOf) {
       if (listener === null) continue;
-      const converted = list.map((entry) =>
-        convertEntry(entry, closedAt(view, protocol, entry), ruleSettings),
-      );
+      const converted = convertEntries(list, (entry) => closedAt(view, protocol, entry), ruleSettings);
       for (const { backendTls } of converted)
         for (const tls of backendTls) policies.set(`${tls.to.service}:${tls.to.number}`, tls);
       for (const [ingress, some] of Map.groupBy(converted, (each) => each.ingress))
@@ -121,7 +119,7 @@ function joined(
   readonly converted: readonly ConvertedEntry[];
 }[] {
   const groups = Map.groupBy(found, ({ ingress, converted }) =>
-    JSON.stringify([ingress, converted.map(({ rules, annotations }) => [rules, annotations])]),
+    JSON.stringify([ingress, converted.map(({ kind, rules, annotations }) => [kind, rules, annotations])]),
   );
   return [...groups.values()].flatMap((same) => {
     const [first] = same;
@@ -190,11 +188,11 @@ function routeDocuments(
       const base = draft.suffix === '' ? name : `${name}-${draft.suffix}`;
       const count = (used.get(base) ?? 0) + 1;
       used.set(base, count);
-      const routeName = names.take('HTTPRoute', namespace, count === 1 ? base : `${base}-${count}`, ingress);
+      const routeName = names.take(draft.kind, namespace, count === 1 ? base : `${base}-${count}`, ingress);
       const all: ConversionNote[] = index === 0 ? [...notes] : [];
       addNotes(all, draft.notes);
       return {
-        object: httpRoute(draft, routeName, namespace, parentRef),
+        object: routeOf(draft, routeName, namespace, parentRef),
         ingresses: ingress === '' ? [] : [ingress],
         notes: all,
       };
@@ -211,15 +209,15 @@ function homeOf(
   return { namespace: settings.defaultBackend?.namespace ?? '', name: 'default-backend' };
 }
 
-function httpRoute(
-  { hostnames, listeners, annotations, rules }: RouteDraft,
+function routeOf(
+  { kind, hostnames, listeners, annotations, rules }: RouteDraft,
   name: string,
   namespace: string,
   parentRef: (listener: string, namespace: string) => object,
 ): ConvertedDocument['object'] {
   return {
     apiVersion: VERSION,
-    kind: 'HTTPRoute',
+    kind,
     metadata: { name, namespace, ...(Object.keys(annotations).length > 0 && { annotations }) },
     spec: {
       parentRefs: listeners.map((listener) => parentRef(listener, namespace)),

@@ -14,8 +14,9 @@ export interface HostEntries {
   readonly notes: readonly ConversionNote[];
 }
 
-/** An HTTPRoute before it has a name. */
+/** An HTTPRoute or GRPCRoute before it has a name. */
 export interface RouteDraft {
+  readonly kind: ConvertedEntry['kind'];
   readonly ingress: ObjectKey;
   /** What its name ends with. */
   readonly suffix: '' | 'redirect';
@@ -36,13 +37,14 @@ const MAX_MATCHES_OF_ROUTE = 128;
 const MAX_MATCHES_OF_RULE = 8;
 
 interface Block {
+  readonly kind: ConvertedEntry['kind'];
   readonly annotations: Readonly<Record<string, string>>;
   readonly entries: readonly ConvertedEntry[];
   readonly hosts: HostEntries[];
 }
 
 /**
- * The HTTPRoutes of an Ingress: hosts with the same rules share one, and what one may not have more of is split. The result
+ * The routes of an Ingress: hosts with the same rules share one, and what one may not have more of is split. The result
  * does not depend on the order of `hosts`.
  */
 export function draftRoutes(ingress: ObjectKey, hosts: readonly HostEntries[]): readonly RouteDraft[] {
@@ -53,8 +55,13 @@ export function draftRoutes(ingress: ObjectKey, hosts: readonly HostEntries[]): 
       const [first] = entries;
       if (!first) continue;
       const rules = entries.map((entry) => entry.rules);
-      const key = JSON.stringify([first.annotations, rules, parentClass(host)]);
-      const block = blocks.get(key) ?? { annotations: first.annotations, entries, hosts: [] };
+      const key = JSON.stringify([first.kind, first.annotations, rules, parentClass(host)]);
+      const block = blocks.get(key) ?? {
+        kind: first.kind,
+        annotations: first.annotations,
+        entries,
+        hosts: [],
+      };
       block.hosts.push(host);
       blocks.set(key, block);
     }
@@ -70,7 +77,7 @@ function parentClass({ listeners, hostname }: HostEntries): string {
   return `${Number(isPlain)}${Number(isTls)}${Number(hostname === '')}`;
 }
 
-function draftsOf(ingress: ObjectKey, { annotations, entries, hosts }: Block): readonly RouteDraft[] {
+function draftsOf(ingress: ObjectKey, { kind, annotations, entries, hosts }: Block): readonly RouteDraft[] {
   const parts = partsOf(entries);
   return chunks(hosts, MAX_HOSTNAMES).flatMap((some) => {
     const listeners = [...new Set(some.flatMap((host) => host.listeners))].toSorted(httpFirst);
@@ -80,7 +87,7 @@ function draftsOf(ingress: ObjectKey, { annotations, entries, hosts }: Block): r
       for (const host of some) addNotes(notes, host.notes);
       const suffix = suffixOf(rules, listeners);
       const countsClients = entries.some((entry) => entry.countsClients);
-      return { ingress, suffix, hostnames, listeners, annotations, rules, countsClients, notes };
+      return { kind, ingress, suffix, hostnames, listeners, annotations, rules, countsClients, notes };
     });
   });
 }

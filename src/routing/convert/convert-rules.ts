@@ -16,7 +16,7 @@ import type { AnnotationKeeper } from './kept-annotations.ts';
 import { type BackendTls, backendTlsOf } from './backend-tls-form.ts';
 import { mergeFilters } from './merge-filters.ts';
 
-/** A rule of an HTTPRoute. */
+/** A rule of an HTTPRoute or a GRPCRoute. */
 export interface ConvertedRule {
   readonly matches: readonly UntypedObject[];
   readonly filters?: readonly UntypedObject[];
@@ -26,6 +26,7 @@ export interface ConvertedRule {
 
 /** What one entry of a host is in Gateway API. Its rules belong together, in this order. */
 export interface ConvertedEntry {
+  readonly kind: 'HTTPRoute' | 'GRPCRoute';
   readonly ingress: ObjectKey;
   readonly rules: readonly ConvertedRule[];
   readonly annotations: Readonly<Record<string, string>>;
@@ -54,23 +55,79 @@ const STRUCTURE: ReadonlySet<PolicyName> = new Set([
   'tls-passthrough',
   'service-upstream',
 ]);
+/** What to do about one that is lost. */
+const ADVICE: ReadonlyMap<PolicyName, string> = new Map([
+  [
+    'backend-transport',
+    ' Requests are sent by HTTP/1.1: give the Service port the appProtocol https or kubernetes.io/h2c, or write a BackendTLSPolicy.',
+  ],
+]);
 /** Policies without which requests would not go where they should: then nobody is served. */
 const DECIDING: ReadonlySet<PolicyName> = new Set(['redirect', 'rewrite']);
 const MODULES: ReadonlyMap<string, PolicyModule> = new Map(
   (POLICIES as readonly PolicyModule[]).map((policy) => [policy.name, policy]),
 );
 
-/** `closed` says why nobody may get in at the host, whatever the route says; null where that is as it says. */
-export function convertEntry(
-  entry: ViewEntry,
+/**
+ * The entries of a host at one listener. Where all of them are for gRPC and may use nothing that only Portico has, they are those of a
+ * GRPCRoute: a host is for one kind of route.
+ */
+export function convertEntries(
+  list: readonly ViewEntry[],
+  closedAt: (entry: ViewEntry) => string | null,
+  settings: RuleSettings,
+): readonly ConvertedEntry[] {
+  if (settings.portable && list.length > 0) {
+    const calls = list.map((entry) =>
+      entry.kind === 'serve' ? grpcEntry(entry, closedAt(entry), settings) : null,
+    );
+    if (calls.every((each) => each !== null)) return calls;
+  }
+  return list.map((entry) => convertEntry(entry, closedAt(entry), settings));
+}
+
+const GRPC_FILTERS: ReadonlySet<unknown> = new Set([
+  'RequestHeaderModifier',
+  'ResponseHeaderModifier',
+  'RequestMirror',
+]);
+
+/** Null for what a GRPCRoute cannot say. */
+function grpcEntry(
+  entry: Extract<ViewEntry, { kind: 'serve' }>,
   closed: string | null,
   settings: RuleSettings,
-): ConvertedEntry {
+): ConvertedEntry | null {
+  const match = grpcMatchOf(entry.place);
+  const protocol = entry.route.policies?.configs['backend-transport']?.protocol;
+  if (match === null || protocol !== 'grpc' || entry.challengesOnly) return null;
+  const converted = serveEntry(entry, closed, settings, match);
+  const isSayable = converted.rules.every(({ filters = [] }) =>
+    filters.every(({ type }) => GRPC_FILTERS.has(type)),
+  );
+  if (!isSayable) return null;
+  const text = 'Only calls of gRPC are taken; other requests get 404.';
+  return { ...converted, kind: 'GRPCRoute', notes: [...converted.notes, note('differs', text)] };
+}
+
+/** The calls of a path: all of them, those of a service, or one method. */
+function grpcMatchOf({ type, value }: RulePlace): UntypedObject | null {
+  if (type === 'PathPrefix' && value === '/') return {};
+  const [, service, method] = /^\/([A-Za-z_][\w.]*)(?:\/([A-Za-z_]\w*))?$/.exec(value) ?? [];
+  if (service === undefined || type === 'RegularExpression') return null;
+  if ((type === 'Exact') !== (method !== undefined)) return null;
+  return { method: { service, ...(method !== undefined && { method }) } };
+}
+
+/** `closed` says why nobody may get in at the host, whatever the route says; null where that is as it says. */
+function convertEntry(entry: ViewEntry, closed: string | null, settings: RuleSettings): ConvertedEntry {
   switch (entry.kind) {
     case 'redirect':
       return redirectEntry(entry, settings);
     case 'serve':
       return serveEntry(entry, closed, settings);
+    case 'nothing':
+      return nothingEntry(entry);
     default:
       return entry satisfies never;
   }
@@ -78,9 +135,10 @@ export function convertEntry(
 
 function redirectEntry(
   { place: written, ingress, routes }: Extract<ViewEntry, { kind: 'redirect' }>,
-  { redirect: { status, port } }: RuleSettings,
+  settings: RuleSettings,
 ): ConvertedEntry {
-  const { place, notes: ofPlace } = nameable(written);
+  const { status, port } = settings.redirect;
+  const { place, notes: ofPlace } = nameable(written, settings);
   const setting = POLICIES.map(({ name }) => name).filter(
     (name) => MODULES.get(name)?.ofAllResponses && routes.some(({ policies }) => policies?.configs[name]),
   );
@@ -88,20 +146,38 @@ function redirectEntry(
   const notes = setting.length > 0 ? [...ofPlace, note('differs', text)] : ofPlace;
   const requestRedirect = { scheme: 'https', ...(port !== 443 && { port }), statusCode: status };
   const rule = { matches: [matchOf(place)], filters: [{ type: 'RequestRedirect', requestRedirect }] };
-  return { ingress, rules: [rule], annotations: {}, notes, countsClients: false, backendTls: [] };
+  return {
+    kind: 'HTTPRoute',
+    ingress,
+    rules: [rule],
+    annotations: {},
+    notes,
+    countsClients: false,
+    backendTls: [],
+  };
+}
+
+function nothingEntry({ place, ingress }: Extract<ViewEntry, { kind: 'nothing' }>): ConvertedEntry {
+  const notes = [note('differs', 'A host without paths answers 500, not 404.')];
+  const rules = [{ matches: [matchOf(place)] }];
+  return { kind: 'HTTPRoute', ingress, rules, annotations: {}, notes, countsClients: false, backendTls: [] };
 }
 
 function serveEntry(
   { place: written, route, challengesOnly }: Extract<ViewEntry, { kind: 'serve' }>,
   closed: string | null,
   settings: RuleSettings,
+  grpcMatch: UntypedObject | null = null,
 ): ConvertedEntry {
   const ingress = route.ingress;
-  const { place, notes: ofPlace } = nameable(written);
-  const carried = carryPolicies(place, route, settings);
+  const kind = 'HTTPRoute' as const;
+  const { place, notes: ofPlace } = nameable(written, settings);
+  const carried = carryPolicies(place, route, settings, grpcMatch !== null);
   const notes = [...ofPlace, ...carried.notes];
-  const matches = (at: RulePlace): readonly UntypedObject[] =>
-    challengesOnly ? ['GET', 'HEAD'].map((method) => ({ ...matchOf(at), method })) : [matchOf(at)];
+  const matches = (at: RulePlace): readonly UntypedObject[] => {
+    if (grpcMatch !== null) return [grpcMatch];
+    return challengesOnly ? ['GET', 'HEAD'].map((method) => ({ ...matchOf(at), method })) : [matchOf(at)];
+  };
   if (challengesOnly && place.type !== 'Exact')
     notes.push(
       note(
@@ -114,6 +190,7 @@ function serveEntry(
     const text = `${placeText(place)} answers 500 to everybody: ${why}`;
     const rules = [{ matches: matches(place) }];
     return {
+      kind,
       ingress,
       rules,
       annotations: {},
@@ -125,7 +202,7 @@ function serveEntry(
   const { prefix } = carried;
   const at: RulePlace = prefix === null ? place : { type: 'PathPrefix', value: prefix, isDefault: false };
   const filters = carried.filters.length > 0 ? { filters: carried.filters } : {};
-  const common = { ingress, annotations: carried.annotations, countsClients: carried.countsClients };
+  const common = { kind, ingress, annotations: carried.annotations, countsClients: carried.countsClients };
   if (carried.isFinal)
     return { ...common, rules: [{ matches: matches(at), ...filters }], notes, backendTls: [] };
   const { rules, notes: more, readings } = splitRules(route, matches(at), filters, settings);
@@ -138,12 +215,21 @@ function serveEntry(
   return { ...common, rules, notes, backendTls };
 }
 
-/** Paths of Gateway API have no encoded slash; an expression may. */
-function nameable(place: RulePlace): {
-  readonly place: RulePlace;
-  readonly notes: readonly ConversionNote[];
-} {
-  if (place.type === 'RegularExpression' || !place.value.includes('%2F')) return { place, notes: [] };
+/**
+ * Paths of Gateway API have no encoded slash; an expression may. Portico takes an expression for the beginning of a path, and
+ * most others for all of it.
+ */
+function nameable(
+  place: RulePlace,
+  { portable }: RuleSettings,
+): { readonly place: RulePlace; readonly notes: readonly ConversionNote[] } {
+  if (place.type === 'RegularExpression') {
+    if (!portable) return { place, notes: [] };
+    const value = /\.\*\)?$|\$$/.test(place.value) ? place.value : `${place.value}.*`;
+    const text = `Regular expressions, and which of them comes first, depend on the implementation: test ${value}.`;
+    return { place: { ...place, value }, notes: [note('differs', text)] };
+  }
+  if (!place.value.includes('%2F')) return { place, notes: [] };
   const escaped = place.value.replaceAll(/[^\w/%-]/g, '\\$&');
   const value = place.type === 'Exact' ? `${escaped}$` : `${escaped}(?:/.*)?$`;
   const text = `The path ${place.value} is written as an expression, because it has an encoded slash.`;
@@ -172,7 +258,7 @@ interface Carried {
 }
 
 /** What becomes of the policies of a route. */
-function carryPolicies(place: RulePlace, route: Route, settings: RuleSettings): Carried {
+function carryPolicies(place: RulePlace, route: Route, settings: RuleSettings, isGrpc: boolean): Carried {
   const { policies, ingress } = route;
   const { keeper, portable } = settings;
   const nothing = {
@@ -193,11 +279,13 @@ function carryPolicies(place: RulePlace, route: Route, settings: RuleSettings): 
   const forms: StandardForm[] = [];
   const left: PolicyName[] = [];
   const tls = backendTlsOf(configs);
-  const isInTls = (name: PolicyName): boolean =>
-    tls !== null && (name === 'backend-transport' || name === 'upstream-tls');
+  const isElsewhere = (name: PolicyName): boolean =>
+    STRUCTURE.has(name) ||
+    (tls !== null && (name === 'backend-transport' || name === 'upstream-tls')) ||
+    (isGrpc && name === 'backend-transport');
   for (const { name, phase } of POLICIES) {
     const config = configs[name];
-    if (config === undefined || STRUCTURE.has(name) || isInTls(name)) continue;
+    if (config === undefined || isElsewhere(name)) continue;
     if (forms.some(({ isFinal }) => isFinal) && phase !== 'response') continue;
     const isByDefault = isDeepStrictEqual(config, byDefault[name]);
     const standard = isByDefault ? null : formOf(name, config, contextOf(place, route, false));
@@ -220,7 +308,8 @@ function carryPolicies(place: RulePlace, route: Route, settings: RuleSettings): 
     const text = describe(name, configs);
     if (phase === 'access' || phase === 'limit' || DECIDING.has(name))
       return { ...nothing, notes: [], closed: `${text} cannot be kept.` };
-    if (!isDeepStrictEqual(config, byDefault[name])) notes.push(note('lost', `${text}.`));
+    if (!isDeepStrictEqual(config, byDefault[name]))
+      notes.push(note('lost', `${text}.${ADVICE.get(name) ?? ''}`));
   }
   for (const { differs = [], lost = [] } of forms) {
     addNotes(notes, [

@@ -30,7 +30,9 @@ export type ViewEntry =
       readonly ingress: ObjectKey;
       /** Those whose requests are redirected. */
       readonly routes: readonly Route[];
-    };
+    }
+  /** An Ingress has the host and no path of it: nothing is there, whatever less specific hosts have. */
+  | { readonly kind: 'nothing'; readonly place: RulePlace; readonly ingress: ObjectKey };
 
 /** A host as clients see it. */
 export interface HostView {
@@ -92,16 +94,29 @@ function viewOf(hostname: string, compilation: Compilation, redirect: HttpsRedir
       : [redirected];
   });
   const owner = ownerOf(hostname, routes, compilation);
+  const nothing: readonly ViewEntry[] =
+    isOwn && hostname !== '' && owner !== null
+      ? [{ kind: 'nothing', place: EVERYTHING, ingress: owner }]
+      : [];
+  const https = served.map(({ place, route }): ViewEntry => ({
+    kind: 'serve',
+    place,
+    route,
+    challengesOnly: false,
+  }));
   return {
     hostname,
     routes,
-    http: withUnmatched(http, redirects(null), owner),
-    https:
-      tls?.kind === 'passthrough'
-        ? []
-        : served.map(({ place, route }) => ({ kind: 'serve', place, route, challengesOnly: false })),
+    http: orElse(withUnmatched(http, redirects(null), owner), nothing),
+    https: tls?.kind === 'passthrough' ? [] : orElse(https, nothing),
     tls,
   };
+}
+
+const EVERYTHING: RulePlace = { type: 'PathPrefix', value: '/', isDefault: true };
+
+function orElse<T>(list: readonly T[], otherwise: readonly T[]): readonly T[] {
+  return list.length > 0 ? list : otherwise;
 }
 
 /** Where everything is redirected one entry says so; where not, what no rule takes may be redirected too. */
@@ -110,19 +125,23 @@ function withUnmatched(
   redirectsUnmatched: boolean,
   owner: ObjectKey | null,
 ): readonly ViewEntry[] {
-  const everything = { type: 'PathPrefix', value: '/', isDefault: true } as const;
   if (!redirectsUnmatched || owner === null) return http;
-  const rest = { kind: 'redirect', place: everything, ingress: owner } as const;
+  const rest = { kind: 'redirect', place: EVERYTHING, ingress: owner } as const;
   if (http.every(({ kind }) => kind === 'redirect'))
     return [{ ...rest, routes: http.flatMap((entry) => (entry.kind === 'redirect' ? entry.routes : [])) }];
   const hasRoot = http.some(({ place }) => place.type === 'PathPrefix' && place.value === '/');
   return hasRoot ? http : [...http, { ...rest, routes: [] }];
 }
 
-/** The Ingress that a redirect of the whole host comes from: the one with its certificate, or else with its first rule. */
-function ownerOf(hostname: string, routes: HostRoutes | null, { table }: Compilation): ObjectKey | null {
+/** The Ingress that decides about the whole host: the one with its certificate, or else with its first rule, or that names it. */
+function ownerOf(
+  hostname: string,
+  routes: HostRoutes | null,
+  { table, indexes }: Compilation,
+): ObjectKey | null {
   const reference = hostReference(table, hostname, routes);
-  return reference?.ingress ?? servedAt(table, routes)[0]?.route.ingress ?? null;
+  const [claimant] = [...(get(indexes.ingressesByScope, hostname) ?? [])].toSorted();
+  return reference?.ingress ?? servedAt(table, routes)[0]?.route.ingress ?? claimant ?? null;
 }
 
 function scopeRoutesOf(table: RouteTable, hostname: string): HostRoutes | null {
