@@ -33,6 +33,7 @@ import { type ConvertedEntry, type RuleSettings, convertEntries } from './conver
 import { type HostView, type ViewEntry, hostViews } from './host-views.ts';
 import { AnnotationKeeper } from './kept-annotations.ts';
 import { ObjectNames } from './object-names.ts';
+import { replacesAnother } from './replaced-object.ts';
 
 const VERSION = 'gateway.networking.k8s.io/v1';
 /** Where a host is served, in the words of a listener. */
@@ -94,12 +95,18 @@ export function convertIngresses(compilation: Compilation, settings: ConvertSett
     ...routes,
     ...tlsRoutes(views, compilation, settings, listeners.parentRef, names),
     ...backendTlsPolicies(policies, names),
-  ].map((each) => ({ ...each, notes: worstFirst(each.notes) }));
+  ].map((each) => ({ ...each, notes: worstFirst([...replacingNotes(each, compilation), ...each.notes]) }));
   return {
     documents,
     unplaced: unplacedNotes(compilation, documents),
     ingresses: [...values(compilation.claims)].length,
   };
+}
+
+function replacingNotes({ object }: ConvertedDocument, { snapshot }: Compilation): readonly ConversionNote[] {
+  if (!replacesAnother(object, snapshot)) return [];
+  const { kind, metadata } = object;
+  return [note('lost', `There is another ${kind} ${metadata.name}: to apply this one replaces it.`)];
 }
 
 function httpsListener({ tls }: HostView): string | null {
@@ -142,8 +149,12 @@ function closedAt({ routes, tls }: HostView, protocol: Protocol, entry: ViewEntr
   return `Ingress ${ingress} says what certificates clients must show, or may, and no Gateway can ask for that.`;
 }
 
-function notesOnHost({ hostname, tls }: HostView): readonly ConversionNote[] {
+function notesOnHost({ hostname, routes, tls }: HostView): readonly ConversionNote[] {
   const notes: ConversionNote[] = [];
+  if ((routes?.patterns?.lists.length ?? 0) > 1) {
+    const text = `Of the namespaces with regular expressions for ${hostname} the first by name is asked first, not the older Ingress.`;
+    notes.push(note('differs', text));
+  }
   if (hostname.startsWith('*.')) {
     const text = `${hostname} takes hosts with any number of labels before ${hostname.slice(1)}; an Ingress takes one.`;
     notes.push(note('differs', text));
@@ -304,10 +315,11 @@ function backendTlsPolicies(
     });
 }
 
-/** What is wrong with an Ingress and does not come from the cluster alone. */
+/** Problems of an Ingress that come of what is beside it, or is not: of the Gateways that it is converted to, too. */
 const OF_THE_CLUSTER: ReadonlySet<string> = new Set([
   'BackendCaMissing',
   'ClientCaMissing',
+  'HostAlsoOfRoute',
   'NoEndpoints',
   'SecretNotFound',
   'ServiceNotFound',
