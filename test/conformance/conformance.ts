@@ -1,6 +1,6 @@
 /**
  * The conformance suite of Gateway API against Portico: on a cluster of its own (see cluster.ts), with the CRDs of the
- * suite's release in their standard channel, and Portico as its process runs in one.
+ * suite's release, and Portico as its process runs in one.
  *
  *     npm run conformance
  *     npm run conformance -- --run-test HTTPRouteWeight
@@ -8,7 +8,7 @@
  * The exit code is that of the suite; it is 1 when the suite could not be run.
  */
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
@@ -27,6 +27,7 @@ const HELP = `usage: npm run conformance [-- OPTION...]
 
   --run-test NAME,...     run only these tests
   --profiles NAME,...     default: GATEWAY-HTTP, -GRPC, -TLS, -TCP and -UDP
+  --channel experimental  install the CRDs of the experimental channel
   --features NAME,...     default: what the status of the GatewayClass lists
   --timeouts NAME:SECONDS;...  bounds of the suite to change, such as NamespacesMustBeReady:30
   --report                write docs/conformance/report.yaml and the results in docs/conformance/README.md
@@ -49,6 +50,7 @@ const { values: options } = parseArgs({
   options: {
     'run-test': { type: 'string' },
     profiles: { type: 'string', default: PROFILES },
+    channel: { type: 'string', default: 'standard' },
     features: { type: 'string' },
     timeouts: { type: 'string' },
     report: { type: 'boolean', default: false },
@@ -92,7 +94,7 @@ async function runIn(folder: string, folderOfBinaries: string): Promise<number> 
     });
   };
   // Server-side: they are too large for the annotation in which kubectl keeps what it applied.
-  kubectl(['apply', '--server-side', '-f', join(gatewayApiFolder(), 'config/crd/standard')]);
+  for (const file of definitionsOf(options.channel)) kubectl(['apply', '--server-side', '-f', file]);
   kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s']);
   kubectl(['apply', '-f', '-'], JSON.stringify(GATEWAY_CLASS));
   // Ingresses are served at ports of their own, so that port 80 of any address is free for load balancers.
@@ -128,6 +130,14 @@ async function runIn(folder: string, folderOfBinaries: string): Promise<number> 
   }
   if (options.keep) await untilInterrupted(kubeconfig);
   return exitCode;
+}
+
+/** The files of a channel of Gateway API; beside them lies one for kustomize. */
+function definitionsOf(channel: string): readonly string[] {
+  const folder = join(gatewayApiFolder(), 'config/crd', channel);
+  return readdirSync(folder)
+    .filter((name) => name.startsWith('gateway.'))
+    .map((name) => join(folder, name));
 }
 
 function flagsOfSuite(report: string): readonly string[] {
