@@ -96,6 +96,32 @@ describe.each(['relay', 'http-proxy'] as const)('ports of Gateways: %s', (engine
     expect(await ask(own, 'ingress.test')).toMatchObject({ status: 200 });
   });
 
+  it('ask a Service of the table whether a request may pass, and without it nobody may', async () => {
+    await using pod = await podPort();
+    await using auth = await podPort();
+    await using plane = await startGatewayPlane({ engine });
+    const asking = (backend: string) => ({
+      'external-auth-filter': {
+        ...{ namespace: 'default', to: { backend }, prefix: '/check', allowedHeaders: [] },
+        ...{ responseHeaders: null, maxBodyBytes: 0 },
+      },
+    });
+    const paths = { '/': pod.port };
+    const port = {
+      ...{ address: loopbackAddress(), port: PORT },
+      hosts: {
+        'asked.test': { paths, policies: asking(`default/pod-${auth.port}:80`) },
+        'closed.test': { paths, policies: asking('default/gone:80') },
+        'auth.test': { paths: { '/': auth.port } },
+      },
+    };
+    await plane.serve({ ports: [port] });
+    expect(await ask(port, 'asked.test')).toMatchObject({ status: 200 });
+    expect(await ask(port, 'closed.test')).toMatchObject({ status: 503 });
+    await plane.serve({ ports: [{ ...port, hosts: { 'asked.test': port.hosts['asked.test'] } }] });
+    await until(async () => (await ask(port, 'asked.test')).status === 503);
+  });
+
   it('that close answer what is under way, and say that they close', async () => {
     await using pod = await startPod('pod');
     await using plane = await startGatewayPlane({ engine, threads: 1 });

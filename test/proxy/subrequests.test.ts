@@ -15,6 +15,9 @@ import { DEFAULT_LIMITS } from '../../src/proxy/limits.ts';
 import { type SubrequestLimits, Subrequests } from '../../src/proxy/subrequests/subrequests.ts';
 import type { Hop } from '../../src/proxy/subrequests/subrequest-exchange.ts';
 import { endpointState } from '../../src/proxy/balance/endpoint-state.ts';
+import type { Backend } from '../../src/routing/table.ts';
+import type { AskedTransport } from '../../src/policies/asked-backend.ts';
+import { askedTransport } from '../../src/proxy/subrequests/asked-transport.ts';
 import { createAuthority } from '../support/certificates.ts';
 import { until } from '../support/until.ts';
 import { happens } from '../support/until.ts';
@@ -300,4 +303,26 @@ test('a namespace has its share of what is under way, and its own connections', 
     'status 200',
   ]);
   expect(connections()).toBe(3);
+});
+
+test('a backend is spoken to as the policy says that asks it, on connections of the same kind each time', () => {
+  const backend: Backend = {
+    ...{ key: 'shop/auth:80', protocol: 'http', endpoints: [], externalName: null, unavailable: null },
+  };
+  expect(askedTransport({ backend: backend.key }, backend).tls).toBeNull();
+  const transport: AskedTransport = {
+    'backend-transport': { protocol: 'https', serverName: null, caCertificates: null },
+    'upstream-tls': {
+      ...{
+        clientSecret: null,
+        caCertificates: createAuthority().certificate,
+        name: 'auth.test',
+        sendsName: true,
+      },
+      ...{ depth: 1, ciphers: null, minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3' },
+    },
+  };
+  const { tls } = askedTransport({ backend: backend.key, transport }, backend);
+  expect(tls?.options).toMatchObject({ rejectUnauthorized: true, servername: 'auth.test' });
+  expect(askedTransport({ backend: backend.key, transport }, backend).tls).toBe(tls);
 });
