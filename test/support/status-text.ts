@@ -22,12 +22,16 @@ export function describeStatuses(compilation: Compilation): Record<string, unkno
 }
 
 function describeStatus(status: unknown): unknown {
-  const { addresses, listeners, parents } = asObject(status);
-  if (parents !== undefined) {
+  const { addresses, listeners, parents, ancestors } = asObject(status);
+  const entries = parents ?? ancestors;
+  if (entries !== undefined) {
     return Object.fromEntries(
-      asArray(parents)
+      asArray(entries)
         .map(asObject)
-        .map((entry) => [parentText(asObject(entry['parentRef'])), conditionsText(entry)]),
+        .map((entry) => [
+          parentText(asObject(entry['parentRef'] ?? entry['ancestorRef'])),
+          conditionsText(entry),
+        ]),
     );
   }
   return {

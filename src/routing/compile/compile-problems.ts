@@ -11,6 +11,7 @@ import {
   gatewayProblems,
   listenerSetProblems,
   routeProblems,
+  tlsPolicyProblems,
 } from '../gateway/gateway-problems.ts';
 import { dependentsOn } from '../../model/dependents.ts';
 import { type CompileFault, faultProblem } from './fault.ts';
@@ -115,11 +116,29 @@ function putGatewayProblems(
   if (before === after) return;
   for (const name of before.classes.keys()) put(`GatewayClass ${name}`, []);
   for (const [name, each] of after.classes) put(`GatewayClass ${name}`, classProblems(each));
+  for (const key of affectedTlsPolicies(before, after)) {
+    const policy = get(after.tlsPolicies, key);
+    put(`BackendTLSPolicy ${key}`, policy ? tlsPolicyProblems(policy, after) : []);
+  }
   if (before.plan === after.plan && before.gateways === after.gateways && before.sets === after.sets) return;
   for (const [key] of entries(before.gateways)) put(`Gateway ${key}`, []);
   for (const [key, each] of entries(after.gateways)) put(`Gateway ${key}`, gatewayProblems(each, after));
   for (const [key] of entries(before.sets)) put(`ListenerSet ${key}`, []);
   for (const [key, each] of entries(after.sets)) put(`ListenerSet ${key}`, listenerSetProblems(each, after));
+}
+
+/** Those that changed, and those of Services that other routes name, or other policies are for. */
+function affectedTlsPolicies(before: CompiledGateways, after: CompiledGateways): ReadonlySet<ObjectKey> {
+  const affected = new Set<ObjectKey>();
+  for (const [key] of difference(before.tlsPolicies, after.tlsPolicies)) affected.add(key);
+  const services = [
+    ...difference(before.routesByService, after.routesByService),
+    ...difference(before.tlsPoliciesByService, after.tlsPoliciesByService),
+  ];
+  for (const [service] of services) {
+    for (const key of get(after.tlsPoliciesByService, service) ?? []) affected.add(key);
+  }
+  return affected;
 }
 
 /** One object must not fill the log, the metrics and the memory of all. */

@@ -1,5 +1,8 @@
 import { type ObjectReference, type Problem, problem } from '../../model/problem.ts';
 import type { CompiledGateways } from '../compile/compile-gateways.ts';
+import { get } from '../../model/sharded-map.ts';
+import type { BackendTlsPolicyRead } from './backend-tls-policies.ts';
+import { tlsPolicyStatus } from './conditions.ts';
 import type { Attachment } from './attachment.ts';
 import type { GatewayClassRead } from './gateway-classes.ts';
 import type { GatewayService } from './gateway-services.ts';
@@ -65,6 +68,18 @@ export function routeProblems({ route, parents }: Attachment, leftOut: readonly 
     ...(unresolved === null ? [] : [told(object, 'spec.rules', unresolved)]),
     ...leftOut.map((fault) => told(object, 'spec.rules', fault)),
   ];
+}
+
+/** Of a BackendTLSPolicy that counts for a Service of a route of ours: others are the business of other controllers. */
+export function tlsPolicyProblems(
+  policy: BackendTlsPolicyRead,
+  gateways: CompiledGateways,
+): readonly Problem[] {
+  const isOurs = policy.targets.some(({ service }) => get(gateways.routesByService, service) !== undefined);
+  if (!isOurs) return [];
+  return tlsPolicyStatus(policy, gateways).conditions.flatMap(({ status, reason, message }) =>
+    status === 'True' ? [] : [told(policy.object, 'spec', { reason, message })],
+  );
 }
 
 function told(object: ObjectReference, field: string, { reason, message }: Fault): Problem {
