@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { type ObjectReference, type Problem, describeObject } from '../model/problem.ts';
 import { microTime } from '../kubernetes/clock.ts';
+import { GATEWAY_KINDS } from '../model/objects.ts';
+import { GROUP } from '../routing/gateway/kinds.ts';
 
 /** The content of one Event: all problems of one object that have the same reason. */
 export interface Report {
@@ -28,6 +30,7 @@ const API_VERSIONS: Readonly<Record<string, string>> = {
   EndpointSlice: 'discovery.k8s.io/v1',
   Service: 'v1',
   Secret: 'v1',
+  ...Object.fromEntries(GATEWAY_KINDS.map((kind) => [kind, `${GROUP}/v1`])),
 };
 
 /** One report per object and reason. An object that does not exist has no Events to describe it with. */

@@ -44,6 +44,12 @@ test('a cluster-scoped object has its Events in default', () => {
   expect((body as { regarding: object }).regarding).not.toHaveProperty('namespace');
 });
 
+test('an object of Gateway API has Events, too', () => {
+  const route = { kind: 'HTTPRoute', namespace: 'shop', name: 'web', uid: 'u-3' };
+  const regarding = { apiVersion: 'gateway.networking.k8s.io/v1', ...route };
+  expect(eventBody(report('x', route), REPORTER, 0)).toMatchObject({ regarding });
+});
+
 test.each<[string, Severity, ObjectReference]>([
   ['a note', 'info', WEB],
   ['an object that does not exist', 'error', { kind: 'Service', namespace: 'shop', name: 'none' }],
