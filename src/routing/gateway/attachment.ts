@@ -134,7 +134,7 @@ function listenersFor(
       allowsNamespace(listener.namespaces, listener.namespace, namespace, labelsOf),
   );
   if (allowing.length === 0) {
-    const message = `No listener of ${parent} that this route names takes a ${kind} of namespace "${namespace}": its allowedRoutes and its protocol decide.`;
+    const message = `No listener of ${parent} that this route names takes ${kind}s of namespace "${namespace}": its allowedRoutes and its protocol decide.`;
     return rejected('NotAllowedByListeners', message);
   }
   const hosts = allowing.flatMap((planned) => {

@@ -56,7 +56,7 @@ function listenerProblems(
 
 /** Of a route that names a parent of ours; `leftOut` is why parts of it are not served at some hostnames. */
 export function routeProblems({ route, parents }: Attachment, leftOut: readonly Fault[]): readonly Problem[] {
-  const { object, dropped, unresolved } = route;
+  const { object, allDropped, allUnresolved } = route;
   const rejected = parents.flatMap(({ ref, rejected: fault }) =>
     fault === null ? [] : [told(object, `spec.parentRefs[${route.parents.indexOf(ref)}]`, fault)],
   );
@@ -64,8 +64,8 @@ export function routeProblems({ route, parents }: Attachment, leftOut: readonly 
   return [
     ...route.problems,
     ...rejected,
-    ...(isServed && dropped !== null ? [told(object, 'spec.rules', dropped)] : []),
-    ...(unresolved === null ? [] : [told(object, 'spec.rules', unresolved)]),
+    ...(isServed ? allDropped : []).map((fault) => told(object, 'spec.rules', fault)),
+    ...allUnresolved.map((fault) => told(object, 'spec.rules', fault)),
     ...leftOut.map((fault) => told(object, 'spec.rules', fault)),
   ];
 }

@@ -246,7 +246,7 @@ export function namedObject(
   const namespace = asString(reference['namespace']) ?? from.namespace;
   const key = `${namespace}/${asString(reference['name']) ?? ''}`;
   if (isGranted(objects, from, { kind, key })) return { kind: 'named', key };
-  const message = `No ReferenceGrant in namespace "${namespace}" lets a ${from.kind} of namespace "${from.namespace}" name ${kind} ${key}: create one there, or use ${/^[AEIOU]/.test(kind) ? 'an' : 'a'} ${kind} of this namespace.`;
+  const message = `No ReferenceGrant in namespace "${namespace}" lets ${from.kind}s of namespace "${from.namespace}" name ${kind} ${key}: create one there, or use ${/^[AEIOU]/.test(kind) ? 'an' : 'a'} ${kind} of this namespace.`;
   return { kind: 'not-permitted', fault: { reason: 'RefNotPermitted', message } };
 }
 

@@ -41,10 +41,12 @@ export interface RouteRead {
   readonly stream: Route | null;
   /** Why no listener may take it. */
   readonly rejected: Fault | null;
-  /** Why some of its rules answer 500, or are not served. */
+  /** Why some of its rules answer 500, or are not served: the first reason, and each of them. */
   readonly dropped: Fault | null;
-  /** What it names and cannot have. */
+  readonly allDropped: readonly Fault[];
+  /** What it names and cannot have: the worst of it, as its condition says, and each of it. */
   readonly unresolved: Fault | null;
+  readonly allUnresolved: readonly Fault[];
   readonly backends: readonly BackendKey[];
   readonly policySecrets: readonly ObjectKey[];
   readonly dependencies: readonly Dependency[];
@@ -70,6 +72,7 @@ export function readRoute(
   const isHttp = kind === 'HTTPRoute' || kind === 'GRPCRoute';
   const rules = isHttp ? readRules(spec['rules'], owner, objects, problems) : null;
   const stream = isHttp ? null : readStream(kind, name, namespace, protocol, spec, objects);
+  const unresolved = rules?.unresolved ?? stream?.unresolved ?? [];
   const hostnames = readHostnames(spec['hostnames'], kind);
   const claims = rules?.claims ?? [];
   const fault = rules?.faults[0] ?? null;
@@ -89,7 +92,9 @@ export function readRoute(
     stream: stream?.route ?? null,
     rejected: isRejected ? (open ?? hostnames.fault ?? fault) : null,
     dropped: isRejected ? null : fault,
-    unresolved: worst(rules?.unresolved ?? stream?.unresolved ?? []),
+    allDropped: isRejected ? [] : distinct(rules?.faults ?? []),
+    unresolved: worst(unresolved),
+    allUnresolved: distinct(unresolved),
     backends: [
       ...new Set(
         [...claims.map(({ route: each }) => each), ...(stream ? [stream.route] : [])].flatMap(backendsOf),
@@ -113,6 +118,11 @@ export const FAILED: Fault = {
   message: 'Portico failed on this route; the log of Portico says more.',
 };
 
+/** Each of them once, by what it says. */
+function distinct(faults: readonly Fault[]): readonly Fault[] {
+  return [...new Map(faults.map((fault) => [fault.message, fault])).values()];
+}
+
 /** A route that nothing is served of. */
 export function unreadRoute(
   kind: RouteKind,
@@ -135,7 +145,9 @@ export function unreadRoute(
     stream: null,
     rejected: FAILED,
     dropped: null,
+    allDropped: [],
     unresolved: null,
+    allUnresolved: [],
     backends: [],
     policySecrets: [],
     dependencies: objects.dependencies(),
