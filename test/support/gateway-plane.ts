@@ -217,7 +217,7 @@ export async function startGatewayPlane(settings: GatewayPlaneSettings = {}): Pr
       { host: address, port: httpPort, reusePort: true },
       ...(selfSigned ? [{ host: address, port: httpsPort, reusePort: true, scheme: 'https' } as const] : []),
     ],
-    onAccessLog(lines) {
+    onAccessLog(_, lines) {
       for (const line of lines.trim().split('\n')) log.push(JSON.parse(line) as Record<string, unknown>);
     },
     names: {
