@@ -32,6 +32,7 @@ import { requestBody } from './request-body.ts';
 import { responseRate } from './response-rate.ts';
 import { retries } from './retries.ts';
 import { responseHead } from './response-head.ts';
+import { requestHeaders } from './request-headers.ts';
 import { responseHeaders } from './response-headers.ts';
 import { rewrite } from './rewrite.ts';
 import { satisfy } from './satisfy.ts';
@@ -88,6 +89,7 @@ export const POLICIES = [
   // rewrite: what holds for all hosts, before what an Ingress says of the same fields.
   globalHeaders,
   // rewrite: what Pods get of a request that may pass.
+  requestHeaders,
   upstreamHost,
   upstreamConnection,
   // rewrite: the path, which limits and access know as the client wrote it.

@@ -1,13 +1,14 @@
 import { fieldSet } from '../http/head-edit.ts';
-import { plural } from '../model/plural.ts';
-import { quote } from '../model/untyped.ts';
 import type { AnnotationSpec } from './annotation-spec.ts';
 import { fieldFault } from './field-fault.ts';
+import { readHeaderLines } from './header-lines.ts';
 import { definePolicy } from './policy.ts';
 import { responseFieldsForm } from './standard-form.ts';
 
 export interface ResponseHeadersConfig {
   readonly set: readonly (readonly [name: string, value: string])[];
+  /** Fields that clients do not get; none when absent. */
+  readonly remove?: readonly string[];
 }
 
 const RESPONSE_HEADERS: AnnotationSpec = {
@@ -17,10 +18,9 @@ const RESPONSE_HEADERS: AnnotationSpec = {
   scope: 'path',
   about:
     'Header fields that every response of these paths gets, those that Portico answers itself included. A field of the ' +
-    'same name from the Pod is replaced. Fields that frame the message or speak of the connection cannot be set.',
+    'same name from the Pod is replaced, and removed where the line has no value. Fields that frame the message or speak of the connection cannot be set.',
 };
 
-const MAX_FIELDS = 32;
 export const responseHeaders = definePolicy({
   name: 'response-headers',
   phase: 'response',
@@ -29,44 +29,33 @@ export const responseHeaders = definePolicy({
   whenInvalid: 'default',
 
   parse(read): ResponseHeadersConfig | null {
-    const written = read.text(RESPONSE_HEADERS);
-    if (written === null) return null;
-    const set: [string, string][] = [];
-    const faults: string[] = [];
-    const lines = written.split('\n').filter((line) => line.trim() !== '');
-    for (const line of lines.slice(0, MAX_FIELDS)) {
-      const colon = line.indexOf(':');
-      const name = line.slice(0, Math.max(colon, 0)).trim();
-      const value = line.slice(colon + 1).trim();
-      const fault = fieldFault(name, value);
-      if (fault === null) set.push([name, value]);
-      else faults.push(`The line ${quote(line.trim())} is ignored: it ${fault}.`);
-    }
-    const [first] = faults;
-    // One problem, however many lines there are.
-    if (first !== undefined) {
-      const others = faults.length === 1 ? '' : ` So are ${plural(faults.length - 1, 'other line')}.`;
-      read.warn(
-        'AnnotationInvalid',
-        RESPONSE_HEADERS,
-        `${first}${others} Write each line as \`Name: value\`.`,
-      );
-    }
-    if (lines.length > MAX_FIELDS) {
-      const message = `Only the first ${MAX_FIELDS} of ${lines.length} lines are used: set fewer header fields.`;
-      read.warn('AnnotationInvalid', RESPONSE_HEADERS, message);
-    }
-    return set.length === 0 ? null : { set };
+    const lines = readHeaderLines(read, RESPONSE_HEADERS, ({ name, value }) =>
+      fieldFault(name, value === '' ? 'x' : value),
+    );
+    if (lines.length === 0) return null;
+    const set = lines.filter(({ value }) => value !== '');
+    const remove = lines.filter(({ value }) => value === '').map(({ name }) => name);
+    return {
+      set: set.map(({ name, value }) => [name, value] as const),
+      ...(remove.length > 0 && { remove }),
+    };
   },
 
   ofAllResponses: true,
   standardForm: ({ set }) => responseFieldsForm(set),
 
-  bind({ set }) {
+  bind({ set, remove = [] }) {
     const fields = fieldSet(set);
-    return { onResponse: (edit) => edit.setAll(fields) };
+    return {
+      onResponse(edit) {
+        for (const name of remove) edit.remove(name);
+        edit.setAll(fields);
+      },
+    };
   },
 
-  describe: ({ set }) => set.map(([name, value]) => `${name}: ${value}`).join(', '),
-  outline: ({ set }) => set.map(([name]) => name).join(', '),
+  describe: ({ set, remove = [] }) =>
+    [...set.map(([name, value]) => `${name}: ${value}`), ...remove.map((name) => `no ${name}`)].join(', '),
+  outline: ({ set, remove = [] }) =>
+    [...set.map(([name]) => name), ...remove.map((name) => `no ${name}`)].join(', '),
 });

@@ -174,6 +174,28 @@ describe('snippets', () => {
   });
 
   test.each([
+    ['more_clear_headers Server X-Powered-By;', ['portico.dev/response-headers: "Server:\\nX-Powered-By:"']],
+    ['proxy_hide_header X-Powered-By;', ['portico.dev/response-headers: "X-Powered-By:"']],
+    ['more_clear_headers "X-Hidden-*";', []],
+    [
+      'proxy_set_header X-Remote-User ""; more_set_input_headers "X-Tenant: $host" X-Zone:a; more_clear_input_headers X-B;',
+      ['portico.dev/request-headers: "X-Remote-User:\\nX-Tenant: $host\\nX-Zone: a\\nX-B:"'],
+    ],
+    ['proxy_set_header X-Real-IP $remote_addr; proxy_set_header X-A $ssl_client_s_dn;', []],
+    ['return 403;', ['portico.dev/deny-from: "0.0.0.0/0, ::/0"']],
+    [
+      'return 308 https://a.test/;',
+      ['portico.dev/redirect-to: "https://a.test/"', 'portico.dev/redirect-status: "308"'],
+    ],
+    ['return https://a.test/;', [`${INGRESS_NGINX}temporal-redirect: "https://a.test/"`]],
+    // Not as it stands: the path of the request is not part of a redirect here.
+    ['return 301 /new; rewrite ^/old$ https://a.test/ permanent; return 404; return 301 https://$host/;', []],
+    ['rewrite ^(.*)$ https://a.test/ permanent;', [`${INGRESS_NGINX}permanent-redirect: "https://a.test/"`]],
+  ])('%s has a replacement', (text, instead) => {
+    expect(judgeSnippet(text, isImplemented).instead).toEqual(instead);
+  });
+
+  test.each([
     [
       'deny 10.0.0.1; deny 10.0.0.2; allow 10.0.0.0/8; deny all;',
       ['allow: 10.0.0.0/8', 'deny: 10.0.0.1, 10.0.0.2'],
@@ -184,7 +206,7 @@ describe('snippets', () => {
     ['allow 10.0.0.1; deny 10.0.0.0/8; allow all;', []],
     ['allow 10.0.0.1;', []],
     ['allow all; deny 10.0.0.1;', []],
-    ['deny all;', []],
+    ['deny all;', ['deny: 0.0.0.0/0, ::/0']],
   ])('%s as lists of addresses', (text, lists) => {
     const expected = lists.map((each) => {
       const [which, value] = each.split(': ');

@@ -1,5 +1,6 @@
 import { quote } from '../../model/untyped.ts';
 import { INGRESS_NGINX } from '../annotation-spec.ts';
+import { type HeaderLine, requestFieldFault } from '../header-lines.ts';
 import { type Directive, readSnippet } from './snippet.ts';
 
 /** What becomes of a snippet, which is never executed. */
@@ -70,6 +71,7 @@ export function judgeSnippet(text: string, isServed: (name: string) => boolean):
   }
   let closesBecause: string | null = null;
   const fields: string[] = [];
+  const requestFields: string[] = [];
   const annotations = new Map<string, string>();
   const untranslated = new Set<string>();
   for (const directive of snippet.directives) {
@@ -77,11 +79,18 @@ export function judgeSnippet(text: string, isServed: (name: string) => boolean):
     const set = responseFields(directive);
     const typed = sameAnnotation(directive, isServed);
     fields.push(...set);
+    requestFields.push(...requestFieldsOf(directive));
     if (typed !== null && !annotations.has(typed.name)) annotations.set(typed.name, typed.value);
     if (typed === null && set.length === 0 && HARMLESS.has(directive.name)) untranslated.add(directive.name);
   }
   for (const { name, value } of addressLists(snippet.directives, isServed)) annotations.set(name, value);
-  const headers = fields.length === 0 ? [] : [`portico.dev/response-headers: ${asYaml(fields.join('\n'))}`];
+  const headers = [
+    ...(fields.length === 0 ? [] : [`portico.dev/response-headers: ${asYaml(fields.join('\n'))}`]),
+    ...(requestFields.length === 0
+      ? []
+      : [`portico.dev/request-headers: ${asYaml(requestFields.join('\n'))}`]),
+    ...snippet.directives.flatMap(otherReturn),
+  ];
   const typed = [...annotations].map(([name, value]) => `${INGRESS_NGINX}${name}: ${asYaml(value)}`);
   return { closesBecause, instead: [...headers, ...typed], untranslated: [...untranslated] };
 }
@@ -115,7 +124,45 @@ function responseFields({ name, words }: Directive): readonly string[] {
         name === 'more_set_headers' && !words.some((word) => word.startsWith('-'))
         ? words
         : [];
-  return written.every((field) => isPlain(field) && /^[\w-]+:\s*\S/.test(field)) ? written : [];
+  const cleared = name === 'more_clear_headers' || name === 'proxy_hide_header' ? words : [];
+  const fields = [...written, ...cleared.map((each) => `${fieldName(each)}:`)];
+  return fields.every((field) => isPlain(field) && /^[\w-]+:(?:\s*\S|$)/.test(field)) ? fields : [];
+}
+
+/** The fields of requests that a directive sets, as `Name: value`; without a value it removes one. */
+function requestFieldsOf({ name, words }: Directive): readonly string[] {
+  const lines = (): readonly HeaderLine[] => {
+    switch (name) {
+      case 'proxy_set_header':
+        return [{ name: words[0] ?? '', value: words[1] ?? '' }];
+      case 'more_set_input_headers':
+        return words.map((word) => ({
+          name: fieldName(word),
+          value: word.slice(word.indexOf(':') + 1).trim(),
+        }));
+      case 'more_clear_input_headers':
+        return words.map((word) => ({ name: fieldName(word), value: '' }));
+      default:
+        return [];
+    }
+  };
+  const found = lines();
+  // A directive is said as a whole, or not at all.
+  if (found.some((line) => line.value.length > MAX_VALUE_LENGTH || requestFieldFault(line) !== null))
+    return [];
+  return found.map((line) => `${line.name}: ${line.value}`.trim());
+}
+
+/** What does the same as a `return` or `deny all` that no annotation of ingress-nginx has a name for. */
+function otherReturn({ name, words: [first = '', second = ''] }: Directive): readonly string[] {
+  if (name !== 'return') return [];
+  if (first === '403') return [`portico.dev/deny-from: ${asYaml('0.0.0.0/0, ::/0')}`];
+  if (!/^30[378]$/.test(first) || !isUrl(second)) return [];
+  return [`portico.dev/redirect-to: ${asYaml(second)}`, `portico.dev/redirect-status: ${asYaml(first)}`];
+}
+
+function isUrl(value: string): boolean {
+  return isPlain(value) && /^https?:\/\//i.test(value);
 }
 
 interface Typed {
@@ -133,9 +180,12 @@ function sameAnnotation({ name, words }: Directive, isServed: (name: string) => 
     case 'proxy_set_header':
       return first.toLowerCase() === 'host' ? typed('upstream-vhost', second) : null;
     case 'return':
-      return first === '301' || first === '302' ? typed(REDIRECTS[first], second) : null;
+      if (isUrl(first)) return typed(REDIRECTS['302'], first);
+      return (first === '301' || first === '302') && isUrl(second) ? typed(REDIRECTS[first], second) : null;
     case 'rewrite':
-      return words[2] === 'permanent' || words[2] === 'redirect' ? typed(REDIRECTS[words[2]], second) : null;
+      return (words[2] === 'permanent' || words[2] === 'redirect') && isUrl(second) && takesAll(first)
+        ? typed(REDIRECTS[words[2]], second)
+        : null;
     case 'auth_request':
     case 'auth_basic':
     case 'auth_basic_user_file':
@@ -163,6 +213,7 @@ function addressLists(
   const rules = directives.filter(({ name }) => name === 'allow' || name === 'deny');
   const isAll = ({ words }: Directive): boolean => words[0] === 'all';
   const shape = rules.map((rule) => (isAll(rule) ? rule.name.toUpperCase() : rule.name)).join(' ');
+  if (shape === 'DENY') return denyAll(isServed);
   if (!/^(?:deny ?)*(?:(?:allow )+DENY|ALLOW)?$/.test(shape)) return [];
   const list = (which: string): string =>
     rules.flatMap((rule) => (rule.name === which && !isAll(rule) ? (rule.words[0] ?? []) : [])).join(', ');
@@ -170,6 +221,16 @@ function addressLists(
     { name: 'allowlist-source-range', value: list('allow') },
     { name: 'denylist-source-range', value: list('deny') },
   ].filter(({ name, value }) => isServed(name) && isPlain(value));
+}
+
+function denyAll(isServed: (name: string) => boolean): readonly Typed[] {
+  const name = 'denylist-source-range';
+  return isServed(name) ? [{ name, value: '0.0.0.0/0, ::/0' }] : [];
+}
+
+/** Whether an expression of `rewrite` takes every path. */
+function takesAll(expression: string): boolean {
+  return ['^', '.*', '^/', '^.*$', '^(.*)$', '^/(.*)$', '^/.*$', '(.*)'].includes(expression);
 }
 
 /** Without variables, which only nginx knows. */
