@@ -56,7 +56,12 @@ function secret(name: string, { certificate, key }: KeyPair, ca?: string): ApiOb
 }
 
 /** As one would have who needs no certificate of a server in it. */
-const authorities = (ca: string): ApiObject => secret('clients', { certificate: '', key: '' }, ca);
+function authorities(ca: string, crl?: string): ApiObject {
+  const object = secret('clients', { certificate: '', key: '' }, ca);
+  if (crl === undefined) return object;
+  const data = { ...(object['data'] as object), 'ca.crl': Buffer.from(crl).toString('base64') };
+  return { ...object, data } as ApiObject;
+}
 
 function site(host: string, pod: Pod, annotations: Record<string, string>): ApiObject[] {
   const parts = { host, name: host.replace('.', '-'), endpoints: [pod.endpoint] };
@@ -140,6 +145,26 @@ describe('the process where a host asks for certificates', () => {
     expect(asked).toMatch(/Acceptable client certificate CA names\s+CN = Test authority/);
     expect(await sClient('-servername', 'plain.test')).toContain('No client certificate CA names sent');
     expect(await sClient('-noservername')).toContain('No client certificate CA names sent');
+  });
+
+  it('turns those away that the list of its Secret revokes, also on connections that are open', async () => {
+    const becomes = (status: number): Promise<unknown> =>
+      eventually(async () => (await ask(ada)).status === status, daemon.exited);
+    const options = { host: daemon.address, cert: ada.certificate, key: ada.key };
+    using open = await secureClient(HTTPS_PORT, 'mutual.test', options);
+    const request = get('/').replace('app.test', 'mutual.test');
+    open.wire.send(request);
+    expect((await open.wire.message()).status).toBe(200);
+    await folder.put(
+      'clients.yaml',
+      manifest(authorities(clients.certificate, clients.revoke(ada.certificate))),
+    );
+    await becomes(400);
+    open.wire.send(request);
+    expect((await open.wire.message()).status).toBe(421);
+    expect((await ask(clients.issue(['bob']))).status).toBe(200);
+    await folder.put('clients.yaml', manifest(authorities(clients.certificate)));
+    await becomes(200);
   });
 
   it('follows its Secret: another authority, none, and back', async () => {
