@@ -42,7 +42,7 @@ export const responseHeaders = definePolicy({
   },
 
   ofAllResponses: true,
-  standardForm: ({ set }) => responseFieldsForm(set),
+  standardForm: ({ set, remove = [] }) => (remove.length > 0 ? null : responseFieldsForm(set)),
 
   bind({ set, remove = [] }) {
     const fields = fieldSet(set);

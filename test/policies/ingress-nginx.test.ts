@@ -182,6 +182,11 @@ describe('snippets', () => {
       ['portico.dev/request-headers: "X-Remote-User:\\nX-Tenant: $host\\nX-Zone: a\\nX-B:"'],
     ],
     ['proxy_set_header X-Real-IP $remote_addr; proxy_set_header X-A $ssl_client_s_dn;', []],
+    [
+      'if ($scheme != "https") {\n  return 301 https://$host$request_uri;\n}\n',
+      [`${INGRESS_NGINX}force-ssl-redirect: "true"`],
+    ],
+    ['if ($scheme = http) { return 301 https://$host$request_uri; } deny all;', []],
     ['return 403;', ['portico.dev/deny-from: "0.0.0.0/0, ::/0"']],
     [
       'return 308 https://a.test/;',

@@ -67,7 +67,7 @@ export function judgeSnippet(text: string, isServed: (name: string) => boolean):
   const snippet = readSnippet(text);
   if (snippet.kind === 'unreadable') {
     const closesBecause = `line ${snippet.line} ${snippet.why}, so Portico cannot tell what it restricts`;
-    return { closesBecause, instead: [], untranslated: [] };
+    return { closesBecause, instead: insteadOfBlock(text), untranslated: [] };
   }
   let closesBecause: string | null = null;
   const fields: string[] = [];
@@ -93,6 +93,17 @@ export function judgeSnippet(text: string, isServed: (name: string) => boolean):
   ];
   const typed = [...annotations].map(([name, value]) => `${INGRESS_NGINX}${name}: ${asYaml(value)}`);
   return { closesBecause, instead: [...headers, ...typed], untranslated: [...untranslated] };
+}
+
+/** The one block that many snippets are: it sends clients to https. */
+const TO_HTTPS = new RegExp(
+  String.raw`^\s*if \(\s?\$(?:scheme|http_x_forwarded_proto) (?:!= ["']?https["']?|= ["']?http["']?)\s?\) ?\{\s*` +
+    String.raw`return 30[1278] https://\$(?:host|http_host|server_name)\$request_uri;\s*\}\s*$`,
+);
+
+function insteadOfBlock(text: string): readonly string[] {
+  const isToHttps = text.length <= MAX_VALUE_LENGTH && TO_HTTPS.test(text);
+  return isToHttps ? [`${INGRESS_NGINX}force-ssl-redirect: "true"`] : [];
 }
 
 function restriction({ name, words, line }: Directive): string | null {
