@@ -5,7 +5,7 @@ import { parse, stringify } from 'yaml';
 import { describe, expect, test } from 'vitest';
 import type { Ingress } from '../../src/model/objects.ts';
 import { values } from '../../src/model/sharded-map.ts';
-import { asArray } from '../../src/model/untyped.ts';
+import { asArray, asObject } from '../../src/model/untyped.ts';
 import type { ObjectChange } from '../../src/model/snapshot.ts';
 import { INGRESS_NGINX, PORTICO } from '../../src/policies/annotation-spec.ts';
 import { INGRESS_NGINX_DEFAULTS } from '../../src/policies/global-defaults.ts';
@@ -384,6 +384,39 @@ describe('what is written', () => {
     expect(
       objectsOf(kept, 'HTTPRoute').find(({ metadata }) => metadata.name === 'admin')?.metadata.annotations,
     ).toEqual(basic);
+  });
+
+  test('has a Gateway of their own for hosts whose clients show certificates, and Pods are not lied to', () => {
+    const data = { 'ca.crt': Buffer.from(CLIENT_CA).toString('base64') };
+    const ca = {
+      kind: 'Secret',
+      key: 'ns1/ca',
+      object: { metadata: { name: 'ca', namespace: 'ns1' }, data },
+    };
+    const annotations = { 'portico.dev/client-ca-secret': 'ca' };
+    const written = [
+      ca as unknown as ObjectChange,
+      ingressOf({ name: 'web', annotations, tls: true }),
+      ingressOf({ name: 'open', hosts: ['b.test'], tls: true }),
+    ];
+    const removed = [false, true].map((portable) => {
+      const converted = convert(written, portable);
+      const [main, own] = objectsOf(converted, 'Gateway');
+      const listeners = [main, own].map((each) => asArray(each?.spec?.['listeners']).map(asObject));
+      expect(listeners.map((each) => each.map(({ name }) => name))).toEqual([
+        ['http', 'https.b.test'],
+        ['https.a.test'],
+      ]);
+      expect(own?.spec?.['tls']).toEqual({
+        frontend: {
+          default: { validation: { caCertificateRefs: [expect.objectContaining({ kind: 'ConfigMap' })] } },
+        },
+      });
+      const web = objectsOf(converted, 'HTTPRoute').find(({ metadata }) => metadata.name === 'web');
+      return JSON.stringify(web?.spec?.['rules']).includes('"remove":["ssl-client-verify"');
+    });
+    // Portico itself lets no client write these fields.
+    expect(removed).toEqual([false, true]);
   });
 
   test('is said to replace what is there already, unless that says the same', () => {

@@ -56,6 +56,7 @@ export function convertIngresses(compilation: Compilation, settings: ConvertSett
     keeper,
     portable: settings.portable,
     redirect: { status: redirect?.status ?? 308, port: httpsPort ?? 443 },
+    removed: [],
   };
   const gatewayNotes = notesOnGateway(views, settings, keeper);
   const listeners = convertListeners(views, settings, gatewayNotes);
@@ -63,28 +64,15 @@ export function convertIngresses(compilation: Compilation, settings: ConvertSett
   const hosts = new Map<ObjectKey, HostEntries[]>();
   const policies = new Map<string, BackendTls>();
   for (const view of views) {
-    const listenersOf: readonly [Protocol, readonly ViewEntry[], string | null][] = [
-      ['http', view.http, HTTP_LISTENER],
-      ['https', view.https, httpsPort === null ? null : httpsListener(view)],
-    ];
-    const found: {
-      readonly ingress: ObjectKey;
-      readonly listener: string;
-      readonly converted: readonly ConvertedEntry[];
-    }[] = [];
-    for (const [protocol, list, listener] of listenersOf) {
-      if (listener === null) continue;
-      const converted = convertEntries(list, (entry) => closedAt(view, protocol, entry), ruleSettings);
-      for (const { backendTls } of converted)
-        for (const tls of backendTls) policies.set(`${tls.to.service}:${tls.to.number}`, tls);
-      for (const [ingress, some] of Map.groupBy(converted, (each) => each.ingress))
-        found.push({ ingress, listener, converted: some });
-    }
-    for (const each of joined(found)) {
-      const notes = notesOnHost(view);
-      const list = hosts.get(each.ingress) ?? [];
-      list.push({ hostname: view.hostname, listeners: each.listeners, entries: each.converted, notes });
-      hosts.set(each.ingress, list);
+    const removed = settings.portable && asksClients(view) ? TOLD_FIELDS : [];
+    const found = listenedEntries(view, httpsPort !== null, { ...ruleSettings, removed });
+    for (const { backendTls } of found.flatMap(({ entries: list }) => list))
+      for (const tls of backendTls) policies.set(`${tls.to.service}:${tls.to.number}`, tls);
+    const notes = notesOnHost(view, settings);
+    for (const { ingress, listeners: names, entries: list } of joined(found)) {
+      const ofIngress = hosts.get(ingress) ?? [];
+      ofIngress.push({ hostname: view.hostname, listeners: names, entries: list, notes });
+      hosts.set(ingress, ofIngress);
     }
   }
 
@@ -113,26 +101,49 @@ function httpsListener({ tls }: HostView): string | null {
   return tls?.kind === 'certificate' ? tlsListenerName(tls.listener, 'https') : null;
 }
 
-/** Where the same is served by both protocols one route is for both. */
-function joined(
-  found: readonly {
-    readonly ingress: ObjectKey;
-    readonly listener: string;
-    readonly converted: readonly ConvertedEntry[];
-  }[],
-): readonly {
+/** What an Ingress has at a host, at some listeners. */
+interface ListenedEntries {
   readonly ingress: ObjectKey;
   readonly listeners: readonly string[];
-  readonly converted: readonly ConvertedEntry[];
-}[] {
-  const groups = Map.groupBy(found, ({ ingress, converted }) =>
-    JSON.stringify([ingress, converted.map(({ kind, rules, annotations }) => [kind, rules, annotations])]),
+  readonly entries: readonly ConvertedEntry[];
+}
+
+function listenedEntries(
+  view: HostView,
+  hasHttps: boolean,
+  settings: RuleSettings,
+): readonly ListenedEntries[] {
+  const at = (
+    protocol: Protocol,
+    list: readonly ViewEntry[],
+    listener: string,
+  ): readonly ListenedEntries[] => {
+    const converted = convertEntries(list, (entry) => closedAt(view, protocol, entry), settings);
+    return [...Map.groupBy(converted, ({ ingress }) => ingress)].map(([ingress, some]) => {
+      return { ingress, listeners: [listener], entries: some };
+    });
+  };
+  const https = hasHttps ? httpsListener(view) : null;
+  return [...at('http', view.http, HTTP_LISTENER), ...(https === null ? [] : at('https', view.https, https))];
+}
+
+/** Where the same is served by both protocols one route is for both. */
+function joined(found: readonly ListenedEntries[]): readonly ListenedEntries[] {
+  const groups = Map.groupBy(found, ({ ingress, entries: list }) =>
+    JSON.stringify([ingress, list.map(({ kind, rules, annotations }) => [kind, rules, annotations])]),
   );
   return [...groups.values()].flatMap((same) => {
     const [first] = same;
-    return first ? [{ ...first, listeners: same.map(({ listener }) => listener) }] : [];
+    return first ? [{ ...first, listeners: same.flatMap(({ listeners }) => listeners) }] : [];
   });
 }
+
+function asksClients({ tls }: HostView): boolean {
+  return tls?.kind === 'certificate' && tls.clients !== null;
+}
+
+/** What Pods are told of the certificate of a client; Portico lets no client write them. */
+const TOLD_FIELDS = ['ssl-client-verify', 'ssl-client-subject-dn', 'ssl-client-issuer-dn', 'ssl-client-cert'];
 
 /** Why nobody may get in, because of certificates that clients must show; null where they are let in as the route says. */
 function closedAt({ routes, tls }: HostView, protocol: Protocol, entry: ViewEntry): string | null {
@@ -149,7 +160,10 @@ function closedAt({ routes, tls }: HostView, protocol: Protocol, entry: ViewEntr
   return `Ingress ${ingress} says what certificates clients must show, or may, and no Gateway can ask for that.`;
 }
 
-function notesOnHost({ hostname, routes, tls }: HostView): readonly ConversionNote[] {
+function notesOnHost(
+  { hostname, routes, tls }: HostView,
+  { portable }: ConvertSettings,
+): readonly ConversionNote[] {
   const notes: ConversionNote[] = [];
   if ((routes?.patterns?.lists.length ?? 0) > 1) {
     const text = `Of the namespaces with regular expressions for ${hostname} the first by name is asked first, not the older Ingress.`;
@@ -162,8 +176,9 @@ function notesOnHost({ hostname, routes, tls }: HostView): readonly ConversionNo
   if (tls?.kind === 'certificate' && tls.clients !== null) {
     const text = `Clients of ${hostname} without a good certificate are turned away in the TLS handshake, not with 400.`;
     notes.push(note('differs', text));
-    const untold = 'Pods are not told what certificate a client showed.';
-    notes.push(note(tls.clients.passCertificate ? 'lost' : 'differs', untold));
+    if (portable) notes.push(note('lost', 'Pods are told nothing of the certificate of a client.'));
+    else if (tls.clients.passCertificate)
+      notes.push(note('lost', 'Pods are told the names in the certificate of a client, and do not get it.'));
   }
   if (tls?.kind === 'none') {
     const text = `Clients of ${hostname} are redirected to HTTPS or served by it with the default certificate of Portico; no certificate is named, so no listener has it: name a Secret in spec.tls, or use --default-tls-secret.`;

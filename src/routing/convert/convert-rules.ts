@@ -42,6 +42,8 @@ export interface RuleSettings {
   readonly keeper: AnnotationKeeper;
   readonly portable: boolean;
   readonly redirect: { readonly status: number; readonly port: number };
+  /** Header fields that Pods take for the words of the listener, and must not get from clients. */
+  readonly removed: readonly string[];
 }
 
 /** What they ask for is in the hosts, paths, rules and listeners that are written. */
@@ -201,7 +203,11 @@ function serveEntry(
   }
   const { prefix } = carried;
   const at: RulePlace = prefix === null ? place : { type: 'PathPrefix', value: prefix, isDefault: false };
-  const filters = carried.filters.length > 0 ? { filters: carried.filters } : {};
+  const requestHeaderModifier = { remove: settings.removed };
+  const removing =
+    settings.removed.length > 0 ? [{ type: 'RequestHeaderModifier', requestHeaderModifier }] : [];
+  const merged = mergeFilters([...carried.filters, ...removing]);
+  const filters = merged.length > 0 ? { filters: merged } : {};
   const common = { kind, ingress, annotations: carried.annotations, countsClients: carried.countsClients };
   if (carried.isFinal)
     return { ...common, rules: [{ matches: matches(at), ...filters }], notes, backendTls: [] };
