@@ -3,12 +3,14 @@ import { chmod, rm } from 'node:fs/promises';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, ListenOptions } from 'node:net';
 import { Api, type AdminResponse, type ApiSources } from './api/api.ts';
+import { type DebugControl, answerDebug } from './api/debug-api.ts';
 import { createOpenResponses } from './connection-limits.ts';
 import { closeNow, listenHttp, sendText, writeHead } from './http-listener.ts';
 import { type LocalVerdict, judgeLocal } from './local-only.ts';
 
 export interface AdminServerOptions {
   readonly sources: ApiSources;
+  readonly debug: DebugControl;
   /** The page, as one file of HTML; null where it cannot be had. */
   readonly page: () => Promise<string | null>;
 }
@@ -31,6 +33,8 @@ const RESPONSES = { limit: 16, timeoutMs: 30_000 };
 /** An answer beyond this is refused: a page of a list has no more than some hundred items. */
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 const API = '/api/v1/';
+/** What may be changed, by whoever can open the socket. */
+const DEBUG = `${API}debug`;
 
 /** What the page may do, with hashes of its own script and style: nothing else runs in it, and nothing leaves it. */
 interface Page {
@@ -38,7 +42,7 @@ interface Page {
   readonly policy: string;
 }
 
-export function createAdminServer({ sources, page }: AdminServerOptions): AdminServer {
+export function createAdminServer({ sources, debug, page }: AdminServerOptions): AdminServer {
   const servers: Server[] = [];
   const api = new Api(sources);
   const openResponses = createOpenResponses(RESPONSES);
@@ -69,15 +73,25 @@ export function createAdminServer({ sources, page }: AdminServerOptions): AdminS
     if (!gone.signal.aborted) send(response, answer);
   };
 
-  const respond = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
-      response.setHeader('Allow', 'GET, HEAD');
-      return sendText(response, 405, 'only GET and HEAD\n');
+  const respond = async (
+    request: IncomingMessage,
+    response: ServerResponse,
+    mayChange: boolean,
+  ): Promise<void> => {
+    const { method = '' } = request;
+    const [path = '', query = ''] = splitTarget(request.url ?? '/');
+    const isRead = method === 'GET' || method === 'HEAD';
+    if (!isRead && !(mayChange && path === DEBUG && (method === 'POST' || method === 'DELETE'))) {
+      const allowed = path === DEBUG ? 'GET, HEAD, POST, DELETE' : 'GET, HEAD';
+      response.setHeader('Allow', mayChange ? allowed : 'GET, HEAD');
+      const reason =
+        path === DEBUG && !mayChange ? `only on the socket of --admin-socket` : 'only GET and HEAD';
+      return sendText(response, 405, `${method.slice(0, 20)}: ${reason}\n`);
     }
     openResponses.add(request.socket.remoteAddress ?? '', response);
     for (const [name, value] of Object.entries(FIELDS)) response.setHeader(name, value);
-    const [path = '', query = ''] = splitTarget(request.url ?? '/');
     if (path === '/') return sendPage(response);
+    if (path === DEBUG) return send(response, answerDebug(debug, method, query));
     if (!path.startsWith(API)) return sendText(response, 404, 'try / or /api/v1/overview\n');
     try {
       await sendAnswer(request, response, path, query);
@@ -91,10 +105,10 @@ export function createAdminServer({ sources, page }: AdminServerOptions): AdminS
     const verdict = judge(request);
     if (verdict.kind === 'refused')
       return sendText(response, verdict.status, `the admin API ${verdict.reason}\n`);
-    return respond(request, response);
+    return respond(request, response, false);
   };
 
-  const listen = async (address: ListenOptions, answer: typeof respond): Promise<Server> => {
+  const listen = async (address: ListenOptions, answer: typeof respondLocally): Promise<Server> => {
     const server = await listenHttp(address, MAX_IDLE_CONNECTIONS, answer);
     servers.push(server);
     return server;
@@ -110,7 +124,7 @@ export function createAdminServer({ sources, page }: AdminServerOptions): AdminS
       await rm(path, { force: true });
       // The file is made while `listen` runs: nobody else can open it at any time.
       const mask = process.umask(0o177);
-      const listening = listen({ path }, respond);
+      const listening = listen({ path }, (request, response) => respond(request, response, true));
       process.umask(mask);
       await listening;
       await chmod(path, 0o600);

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { type RequestOptions, get } from 'node:http';
+import { type RequestOptions, request } from 'node:http';
 
 /** Where a running Portico is asked. */
 export type From =
@@ -39,8 +39,13 @@ export class AdminClient {
   }
 
   /** The body of `GET /api/v1/` and `path`. Rejects with an `AdminFailure`. */
-  async get<T>(path: string): Promise<T> {
-    const { status, body } = await this.#fetch(`/api/v1/${path}`).catch((error: unknown) => {
+  get<T>(path: string): Promise<T> {
+    return this.send('GET', path);
+  }
+
+  /** The same by another method; only the socket takes what changes something. */
+  async send<T>(method: 'GET' | 'POST' | 'DELETE', path: string): Promise<T> {
+    const { status, body } = await this.#fetch(method, `/api/v1/${path}`).catch((error: unknown) => {
       const why = (error as Error).message;
       throw new AdminFailure(
         `${this.#name()}: ${why}; is Portico running, with --admin-socket or --admin-address?`,
@@ -61,24 +66,25 @@ export class AdminClient {
     return from.kind === 'socket' ? from.path : `${from.host}:${from.port}`;
   }
 
-  #fetch(path: string): Promise<{ readonly status: number; readonly body: string }> {
+  #fetch(method: string, path: string): Promise<{ readonly status: number; readonly body: string }> {
     const from = this.#from;
     const to: RequestOptions =
       from.kind === 'socket'
         ? { socketPath: from.path, headers: { host: 'localhost' } }
         : { host: from.host, port: from.port };
     return new Promise((resolve, reject) => {
-      const request = get({ ...to, path, agent: false, timeout: TIMEOUT_MS }, (response) => {
+      const asked = request({ ...to, method, path, agent: false, timeout: TIMEOUT_MS }, (response) => {
         let body = '';
         response.setEncoding('utf8').on('data', (text: string) => {
           body += text;
-          if (body.length > MAX_ANSWER_BYTES) request.destroy(new Error('the answer is too long'));
+          if (body.length > MAX_ANSWER_BYTES) asked.destroy(new Error('the answer is too long'));
         });
         response.on('error', reject);
         response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
       });
-      request.on('timeout', () => request.destroy(new Error(`no answer within ${TIMEOUT_MS / 1000} s`)));
-      request.on('error', reject);
+      asked.on('timeout', () => asked.destroy(new Error(`no answer within ${TIMEOUT_MS / 1000} s`)));
+      asked.on('error', reject);
+      asked.end();
     });
   }
 }

@@ -8,6 +8,8 @@ import {
 } from '../config/config.ts';
 import { CLEANUP_FLAGS, COMPILE_FLAGS, type Flag, RUN_FLAGS, environmentName } from '../config/flags.ts';
 import { EXIT } from '../config/exit-codes.ts';
+import { duration } from '../config/flag-values.ts';
+import { DEBUG_TOPICS } from '../proxy/debug/debug-session.ts';
 import { unknownVariables } from '../config/unknown-variables.ts';
 import { CHECK_OUTPUTS, type CheckOutput } from './check-result.ts';
 import { type CompletedCommand, SHELLS, type Shell } from './completion.ts';
@@ -231,6 +233,26 @@ export async function main(argv: readonly string[], threadEntry: URL): Promise<n
       exitCode = await onRunning('top', argv, from, (client) => runTop(client, options, write));
     });
 
+  live('debug', 'have a running Portico tell in its log what happens to requests, for a while')
+    .addArgument(new Argument('<action>', 'what to do').choices(['on', 'off', 'list']))
+    .argument('[what]', `on: ${DEBUG_TOPICS.join(',')}, or some of them; off: the number of one, or all`, '')
+    .option('--for <duration>', 'how long, at most 1h', '60s')
+    .option('--host <host>', 'only requests for this host', '')
+    .option('--requests <n>', 'how many requests of each data-plane thread, at most 1000', '100')
+    .addHelpText('after', '\nIt needs the socket of --admin-socket, or pod/NAMESPACE/NAME.')
+    .action(async (action: 'on' | 'off' | 'list', what: string, flags: DebugFlags) => {
+      const { runDebug } = await import('./debug.ts');
+      const time = duration(flags.for);
+      const wrong = 'error' in time ? time.error : time.value > 3_600_000 ? 'at most 1h' : null;
+      if ('error' in time || wrong !== null) {
+        console.error(`portico debug: --for: ${wrong}`);
+        exitCode = EXIT.usage;
+        return;
+      }
+      const wanted = { action, what, seconds: Math.ceil(time.value / 1000), ...flags };
+      exitCode = await onRunning('debug', argv, flags.from, (client) => runDebug(client, wanted, write));
+    });
+
   program
     .command('probe')
     .description('ask a running Portico on its Unix socket; exits with 0 if the answer is yes')
@@ -293,6 +315,13 @@ interface ProblemFlags extends LiveFlags {
   readonly namespace: string;
   readonly severity: string;
   readonly conflicts?: boolean;
+}
+
+interface DebugFlags {
+  readonly from?: string;
+  readonly for: string;
+  readonly host: string;
+  readonly requests: string;
 }
 
 interface TopFlags {

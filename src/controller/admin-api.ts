@@ -47,7 +47,11 @@ export async function openAdminApi(
     const answers = await dataPlane.inspect({ kind: 'traffic' });
     return answers.flatMap(({ answer }) => answer ?? []);
   });
-  const server = createAdminServer({ sources: sourcesOf(options, traffic), page: () => readPage(entry) });
+  const server = createAdminServer({
+    sources: sourcesOf(options, traffic),
+    debug: dataPlane.debug,
+    page: () => readPage(entry),
+  });
   const { adminSocket, adminAddress } = config;
   let port: number | null = null;
   try {

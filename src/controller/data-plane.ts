@@ -10,6 +10,7 @@ import type { ListenFailure } from '../proxy/threads/messages.ts';
 import { type ThreadFailure, type Threads, startThreads } from '../proxy/threads/threads.ts';
 import { createNameResolver, dnsResolve } from '../proxy/balance/name-resolver.ts';
 import type { NameFault } from '../model/name-fault.ts';
+import { DebugSessions } from './debug-sessions.ts';
 import type { Tracing } from './open-tracing.ts';
 import type { ObjectKey } from '../model/objects.ts';
 
@@ -42,6 +43,8 @@ export interface DataPlane extends Pick<
   | 'forget'
   | 'drain'
 > {
+  /** What is told of requests while they are served. */
+  readonly debug: DebugSessions;
   /** From the moment `drain` was called. */
   draining(): boolean;
 }
@@ -171,8 +174,15 @@ export function startDataPlane(options: DataPlaneOptions): DataPlane {
       if (sink === 'collector') logRecords.add(lines);
     },
     onSpans: (spans) => tracing.add(spans),
+    onDebugLine: (line) => debug.write(line),
     onFailure,
     onPortChange,
+  });
+  const debug = new DebugSessions({
+    logger: log.logger,
+    engine: config.engine,
+    distribute: (sessions) => threads.debug(sessions),
+    now: Date.now,
   });
   const newTicketKey = (): void => threads.useTicketKey(randomBytes(TICKET_KEY_BYTES));
   newTicketKey();
@@ -180,6 +190,7 @@ export function startDataPlane(options: DataPlaneOptions): DataPlane {
 
   return {
     listening: threads.listening,
+    debug,
     distribute(table, keys, secrets) {
       tracing.useGlobal(table.globals?.tracing);
       threads.distribute(table, keys, secrets);

@@ -13,6 +13,7 @@ import type { FieldsView } from '../http/head-edit.ts';
 import type { TrustedProxies } from '../http/forwarded.ts';
 import type { CertificateStore } from './tls/certificate-store.ts';
 import type { BindPolicies } from '../policies/bound-policies.ts';
+import type { RequestDebugger } from './debug/request-debugger.ts';
 import type { Tracer } from './tracing/tracer.ts';
 import type { Limits } from './limits.ts';
 import type { Sockets } from './sockets/sockets.ts';
@@ -63,6 +64,8 @@ export interface EngineContext {
   keepFields?(fields: FieldsView, route: Route | null): KeptFields;
   /** Begins the traces of requests; null where none is traced. Another one when the settings are others. */
   readonly tracer?: Tracer | null;
+  /** Tells what happens to requests; null while nobody asks. */
+  readonly debug?: RequestDebugger | null;
   /** Told of whatever threw while one exchange or connection was handled, which has been ended for it. Never throws. */
   onFault(fault: unknown): void;
   /** Called exactly once when an exchange is over, however it ended. */

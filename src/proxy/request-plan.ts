@@ -141,6 +141,7 @@ export class RequestPlan {
     record.route = route;
     if (context.keepFields) record.keptFields = context.keepFields(record.fields, route);
     if (context.tracer) this.#trace(context.tracer, head);
+    if (context.debug) record.observer = context.debug.begin(record);
     record.fields = NO_FIELDS;
     record.observer?.on({ kind: 'decided', decision });
     const policies = route === null ? null : route.policies;

@@ -2,9 +2,16 @@ import { statSync, writeFileSync } from 'node:fs';
 import { type IncomingMessage, get as httpGet } from 'node:http';
 import { join } from 'node:path';
 import { text as textOf } from 'node:stream/consumers';
-import { afterEach, describe, expect, it } from 'vitest';
+import { pino } from 'pino';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { DebugRow } from '../../src/admin/api/answers.ts';
+import { answerDebug } from '../../src/admin/api/debug-api.ts';
 import type { ApiSources } from '../../src/admin/api/api.ts';
 import { type AdminServer, createAdminServer } from '../../src/admin/admin-server.ts';
+import { AdminClient } from '../../src/cli/admin-client.ts';
+import { DebugSessions } from '../../src/controller/debug-sessions.ts';
+import type { DebugSession } from '../../src/proxy/debug/debug-session.ts';
+import type { EngineName } from '../../src/proxy/threads/messages.ts';
 import { createFolder } from '../e2e/folder.ts';
 import { loopbackAddress } from '../support/loopback.ts';
 import { type RawClient, rawClient } from '../support/raw-client.ts';
@@ -29,6 +36,13 @@ const SOURCES: ApiSources = {
 };
 const PAGE = '<!doctype html><style>b{color:red}</style><script type="module">1+1</script>';
 
+const distributed: (readonly DebugSession[])[] = [];
+
+function debugSessions(engine: EngineName = 'relay'): DebugSessions {
+  const distribute = (sessions: readonly DebugSession[]): void => void distributed.push(sessions);
+  return new DebugSessions({ logger: pino({ level: 'silent' }), engine, distribute, now: () => 0 });
+}
+
 let server: AdminServer | null = null;
 const clients: RawClient[] = [];
 afterEach(() => {
@@ -37,7 +51,11 @@ afterEach(() => {
 });
 
 function create(sources: Partial<ApiSources> = {}, page: string | null = PAGE): AdminServer {
-  server = createAdminServer({ sources: { ...SOURCES, ...sources }, page: async () => page });
+  server = createAdminServer({
+    sources: { ...SOURCES, ...sources },
+    debug: debugSessions(),
+    page: async () => page,
+  });
   return server;
 }
 
@@ -225,5 +243,64 @@ describe('while others do their worst', () => {
     const { ask } = await start({ threads: () => Promise.reject(new Error('no threads')) });
     expect(await ask('GET /api/v1/threads')).toMatchObject({ status: 500 });
     expect(await ask('GET /api/v1/overview')).toMatchObject({ status: 200 });
+  });
+});
+
+describe('debugging', () => {
+  const request = (method: string, query = ''): string => `${method} /api/v1/debug${query}`;
+
+  it('can be looked at by an address, and changed only on the socket', async () => {
+    const { ask } = await start();
+    expect(JSON.parse((await ask(request('GET'))).body)).toMatchObject({ items: [] });
+    for (const method of ['POST', 'DELETE', 'PUT']) {
+      const { status, body, field } = await ask(request(method));
+      expect([status, field('allow')]).toEqual([405, 'GET, HEAD']);
+      expect(body).toBe(`${method}: only on the socket of --admin-socket\n`);
+    }
+    await using folder = createFolder();
+    const socketPath = join(folder.path, 'admin.sock');
+    await create().listenOnSocket(socketPath);
+    const from = new AdminClient({ kind: 'socket', path: socketPath });
+    const before = distributed.length;
+    const on = await from.send<DebugRow>(
+      'POST',
+      'debug?topics=upstream,head&host=Shop.test&seconds=5&requests=3',
+    );
+    expect(on).toMatchObject({
+      ...{ id: 1, topics: ['head', 'upstream'], host: 'shop.test', requests: 3 },
+      until: '1970-01-01T00:00:05.000Z',
+    });
+    expect(distributed.slice(before)).toEqual([
+      [{ id: 1, topics: ['head', 'upstream'], host: 'shop.test', until: 5_000, requests: 3 }],
+    ]);
+    expect(await from.get('debug')).toMatchObject({ items: [{ id: 1, host: 'shop.test' }] });
+    expect(await from.send('DELETE', 'debug?id=2')).toMatchObject({ stopped: 0 });
+    expect(await from.send('DELETE', 'debug')).toMatchObject({ stopped: 1 });
+    expect(distributed.at(-1)).toEqual([]);
+    await expect(from.send('POST', 'overview')).rejects.toThrow('POST: only GET and HEAD');
+  });
+
+  it.each([
+    ['topics=all', '"all" is not one of head, decide, policy, upstream, response'],
+    ['topics=respone', 'did you mean response?'],
+    ['host=a%20b', 'host "a b" is not a host name'],
+    ['seconds=3601', 'seconds is not a number from 1 to 3600'],
+    ['requests=0', 'requests is not a number from 1 to 1000'],
+    ['for=5', 'there is no parameter "for"'],
+  ])('that is not understood is refused: %s', (query, reason) => {
+    const answer = answerDebug(debugSessions(), 'POST', query);
+    expect(answer).toMatchObject({ kind: 'refused', status: 400, reason: expect.stringContaining(reason) });
+  });
+
+  it('is on four times at most, ends by itself, and needs the engine that tells', () => {
+    vi.useFakeTimers();
+    const sessions = debugSessions();
+    const start = { topics: '', seconds: 1, host: '', requests: 1 };
+    const results = Array.from({ length: 5 }, () => sessions.start(start));
+    expect(results.map((each) => 'error' in each)).toEqual([false, false, false, false, true]);
+    vi.advanceTimersByTime(1_000);
+    vi.useRealTimers();
+    expect([sessions.list(), distributed.at(-1)]).toEqual([[], []]);
+    expect(debugSessions('http-proxy').start(start)).toEqual({ error: 'that needs --engine relay' });
   });
 });

@@ -1,10 +1,15 @@
 import { execFile } from 'node:child_process';
+import { type Server, createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Page, RouteRow, Traffic } from '../../src/admin/api/answers.ts';
 import { type Daemon, type Finished, runPortico, startDaemon } from '../support/daemon.ts';
+import { otlpFaults, readRequest } from '../support/otlp.ts';
+import { until } from '../support/until.ts';
 import { type Folder, createFolder } from './folder.ts';
 import { type Pod, startPod } from './pod.ts';
 import { INGRESS_CLASS, ingressOf, manifest, siteObjects } from './site.ts';
@@ -23,6 +28,8 @@ describe('commands on a running Portico', () => {
   let folder: Folder;
   let pod: Pod;
   let socket: string;
+  let collector: Server;
+  const exported: string[] = [];
   beforeAll(async () => {
     pod = await startPod('pod');
     folder = createFolder();
@@ -30,13 +37,25 @@ describe('commands on a running Portico', () => {
     const shop = { host: 'shop.test', name: 'shop', endpoints: [pod.endpoint] };
     const lonely = ingressOf({ host: 'lonely.test', name: 'lonely', endpoints: [] });
     await folder.put('all.yaml', manifest(INGRESS_CLASS, ...siteObjects(shop), lonely));
-    daemon = startDaemon({ args: ['--manifests', folder.path, '--admin-socket', socket] });
+    collector = createServer((request, response) => {
+      void text(request).then((body) => {
+        exported.push(body);
+        response.end('{}');
+      });
+    });
+    await new Promise<void>((resolve) => collector.listen(0, '127.0.0.1', resolve));
+    const { port } = collector.address() as AddressInfo;
+    const env = { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`, OTEL_BSP_SCHEDULE_DELAY: '100' };
+    const args = ['--manifests', folder.path, '--admin-socket', socket, '--log-level', 'warn'];
+    daemon = startDaemon({ args, env });
     await daemon.ready();
   });
   afterAll(async () => {
     await daemon[Symbol.asyncDispose]();
     await folder[Symbol.asyncDispose]();
     await pod.stop();
+    collector.closeAllConnections();
+    collector.close();
   });
 
   const run = (...args: string[]): Promise<Finished> => runPortico([...args, '--from', socket]);
@@ -52,13 +71,13 @@ describe('commands on a running Portico', () => {
   });
 
   it('routes and problems list what there is, as text and JSON', async () => {
-    const [text, json, problems, none] = await Promise.all([
+    const [plain, json, problems, none] = await Promise.all([
       run('routes'),
       run('routes', 'shop', 'web', '--output', 'json'),
       run('problems', '--severity', 'error'),
       run('problems', 'nowhere'),
     ]);
-    expect(text.stdout.split('\n').map((line) => line.split(/ {2,}/))).toEqual([
+    expect(plain.stdout.split('\n').map((line) => line.split(/ {2,}/))).toEqual([
       ['HOST', 'PATH', 'TYPE', 'OBJECT', 'BACKENDS'],
       ['lonely.test', '/', 'Prefix', 'Ingress default/lonely', 'default/lonely:http (service-not-found)'],
       ['shop.test', '/', 'Prefix', 'Ingress default/shop', 'default/shop:http (1)'],
@@ -83,10 +102,61 @@ describe('commands on a running Portico', () => {
   });
 
   it('top prints one snapshot where there is no terminal', async () => {
-    const [text, json] = await Promise.all([run('top'), run('top', '--output', 'json', '--backends')]);
-    expect(text.stdout).toMatch(/^Portico .*\n[\d.]+ requests\/s .*\nthreads .*\n\nREQ\/S .* ROUTE\n/);
+    const [plain, json] = await Promise.all([run('top'), run('top', '--output', 'json', '--backends')]);
+    expect(plain.stdout).toMatch(/^Portico .*\n[\d.]+ requests\/s .*\nthreads .*\n\nREQ\/S .* ROUTE\n/);
     const { traffic } = JSON.parse(json.stdout) as { traffic: Traffic };
     expect(traffic.seconds).toBeGreaterThan(0);
+  });
+
+  it('debug has the log tell what happens to requests, until it is turned off', async () => {
+    expect((await run('debug', 'list')).stdout).toBe('nothing is on\n');
+    const on = await run('debug', 'on', 'decide,upstream,response', '--host', 'shop.test', '--for', '5m');
+    expect(on.stdout).toMatch(
+      /^debug 1 is on until \S+: decide, upstream, response of at most 100 requests for/,
+    );
+    const listed = await run('debug', 'list');
+    expect(listed.stdout).toMatch(/\n +1 +\S+ +shop\.test +100 +decide, upstream, response\n$/);
+    const offset = daemon.output().length;
+    await daemon.request('lonely.test', '/');
+    await daemon.request('shop.test', '/cart?token=x', { fields: ['X-Request-ID: story-1'] });
+    await daemon.line(/"over with 200/, offset);
+    const lines = daemon
+      .output()
+      .slice(offset)
+      .split('\n')
+      .filter((line) => line.includes('"debug":1'))
+      .map((line) => JSON.parse(line) as { topic: string; requestId: string; msg: string });
+    expect(new Set(lines.map(({ requestId }) => requestId))).toEqual(new Set(['story-1']));
+    expect(lines.map(({ topic, msg }) => `${topic}: ${msg.replaceAll(/[\d.]+ ms/g, 'T')}`)).toEqual([
+      'decide: Ingress default/shop, path /: to default/shop:http',
+      expect.stringMatching(/^upstream: attempt 1: [\d.:]+, HTTP\/1\.1, connecting$/),
+      'upstream: attempt 1: connected after T',
+      'upstream: attempt 1: sent GET /cart?token=REDACTED',
+      'upstream: attempt 1: answered with 200 after T',
+      expect.stringMatching(/^response: over with 200 after T, 0 bytes in, \d+ bytes out$/),
+    ]);
+    expect((await run('debug', 'off', '1')).stdout).toBe('1 turned off\n');
+    expect((await run('debug', 'off')).stdout).toBe('nothing was on\n');
+    const wrong = await Promise.all([run('debug', 'on', 'x'), run('debug', 'on', '--for', '2h')]);
+    expect(wrong.map(({ code, stderr }) => [code, stderr.split('\n').length])).toEqual([
+      [69, 2],
+      [64, 2],
+    ]);
+  });
+
+  it('while spans of requests reach the collector', async () => {
+    const trace = '4bf92f3577b34da6a3ce929d0e0e4736';
+    await daemon.request('shop.test', '/', { fields: [`traceparent: 00-${trace}-00f067aa0ba902b7-01`] });
+    await until(() => exported.some((body) => body.includes(trace)), 'the trace is exported');
+    for (const body of exported) expect(otlpFaults(JSON.parse(body))).toEqual([]);
+    const spans = exported
+      .flatMap((body) => readRequest(body).spans)
+      .filter(({ traceId }) => traceId === trace);
+    expect(spans.map(({ kind }) => kind)).toEqual(['server', 'client']);
+    await until(
+      async () => (await daemon.metric('portico_trace_spans_exported_total')) >= 2,
+      'they are counted',
+    );
   });
 
   it('say in one line what cannot be asked', async () => {

@@ -14,6 +14,7 @@ import type { ClusterLimits } from '../../src/policies/limits/cluster-limits.ts'
 import type { BoundPolicy, PolicyModule } from '../../src/policies/policy.ts';
 import { policySet } from '../../src/policies/policy-set.ts';
 import type { PolicyConfigs } from '../../src/policies/registry.ts';
+import type { RequestDebugger } from '../../src/proxy/debug/request-debugger.ts';
 import type { Tracer } from '../../src/proxy/tracing/tracer.ts';
 import { pathTree } from '../../src/routing/path-tree.ts';
 import { emptyMap, get, mapOf } from '../../src/model/sharded-map.ts';
@@ -157,6 +158,8 @@ export interface ProxySettings {
   readonly allowLoopback?: boolean;
   /** A port of the kernel's choice on 127.0.0.1, unless said. */
   readonly listen?: Partial<ListenAddress>;
+  /** What tells what happens to requests; nobody unless said. */
+  readonly debug?: RequestDebugger;
   /** What is traced; nothing unless said. */
   readonly tracer?: Tracer;
   /** The clock of the engine and of policies, in milliseconds since the epoch. */
@@ -220,6 +223,9 @@ export async function startProxy(
       settings.modules,
     ),
     tracer: settings.tracer ?? null,
+    get debug() {
+      return settings.debug?.isActive ? settings.debug : null;
+    },
     secret: (key) => settings.secrets?.get(key),
     onFault: (fault) => void faults.push(fault),
     now,

@@ -300,3 +300,14 @@ export interface ExplainedBackend {
   readonly endpointCount: number;
   readonly externalName: { readonly host: string; readonly port: number } | null;
 }
+
+/** What happens to requests is told in the log, for a while. */
+export interface DebugRow {
+  readonly id: number;
+  readonly topics: readonly string[];
+  /** Null for requests of every host. */
+  readonly host: string | null;
+  readonly until: string;
+  /** Of each data-plane thread. */
+  readonly requests: number;
+}

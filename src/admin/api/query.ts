@@ -38,8 +38,8 @@ export class Query {
 
   page(): { readonly offset: number; readonly limit: number } {
     return {
-      offset: this.#number('offset', 0, MAX_OFFSET, 0),
-      limit: this.#number('limit', 1, MAX_ITEMS, DEFAULT_ITEMS),
+      offset: this.number('offset', 0, MAX_OFFSET, 0),
+      limit: this.number('limit', 1, MAX_ITEMS, DEFAULT_ITEMS),
     };
   }
 
@@ -51,7 +51,8 @@ export class Query {
     }
   }
 
-  #number(name: string, lowest: number, highest: number, fallback: number): number {
+  /** `fallback` when it is not given. */
+  number(name: string, lowest: number, highest: number, fallback: number): number {
     const given = this.text(name);
     if (given === '') return fallback;
     const value = Number(given);

@@ -17,6 +17,7 @@ import type { HealthCheck, HttpsRedirect } from '../../routing/decide.ts';
 import type { PortState } from '../listener/port-state.ts';
 import type { StreamPlace } from '../stream/tcp-services.ts';
 import type { SocketChoice } from '../sockets/sockets.ts';
+import type { DebugLine, DebugSession } from '../debug/debug-session.ts';
 import type { SentSpans } from '../tracing/span-batch.ts';
 import type { TracingVariables } from '../tracing/tracing-settings.ts';
 import type { TlsSettings } from '../tls/certificate-store.ts';
@@ -88,6 +89,8 @@ export type ToThread =
   | { readonly kind: 'inspect'; readonly id: number; readonly question: Question }
   /** What the name servers say of a name that the thread asked for. */
   | { readonly kind: 'name'; readonly answer: NameAnswer }
+  /** What is told of requests from now on. */
+  | { readonly kind: 'debug'; readonly sessions: readonly DebugSession[] }
   /** So many spans of the thread were received. */
   | { readonly kind: 'spans-taken'; readonly count: number }
   /** Sources that are gone: nothing is counted for them any more. */
@@ -118,6 +121,7 @@ export type FromThread =
       readonly droppedBytes: number;
     }
   | ({ readonly kind: 'spans' } & SentSpans)
+  | { readonly kind: 'debug-line'; readonly line: DebugLine }
   /** Something threw, and ended no more than the exchange or connection that it was about. Once a minute for each. */
   | ThreadFault
   | { readonly kind: 'drained'; readonly aborted: number; readonly report: ThreadReport };

@@ -12,6 +12,7 @@ import { Subrequests } from '../subrequests/subrequests.ts';
 import type { Hop } from '../subrequests/subrequest-exchange.ts';
 import { LimitStore } from '../limit-store/limit-store.ts';
 import { FaultLog } from '../fault-log.ts';
+import { RequestDebugger } from '../debug/request-debugger.ts';
 import { SpanBatch } from '../tracing/span-batch.ts';
 import { spansOf } from '../tracing/spans.ts';
 import { Tracer } from '../tracing/tracer.ts';
@@ -81,6 +82,7 @@ export async function serve(): Promise<void> {
   const spans = new SpanBatch((sent) =>
     port.postMessage({ kind: 'spans', ...sent } satisfies FromThread, [sent.bytes.buffer as ArrayBuffer]),
   );
+  const debug = new RequestDebugger((line) => send({ kind: 'debug-line', line }), Date.now);
   const externalNames = createExternalNames({
     ask: (name) => send({ kind: 'resolve', name }),
     now: Date.now,
@@ -172,6 +174,9 @@ export async function serve(): Promise<void> {
     },
     get tracer() {
       return live.tracer;
+    },
+    get debug() {
+      return debug.isActive ? debug : null;
     },
     h2c: settings.h2c ?? false,
     gatewayPort: (key) => get(table.ports, key),
@@ -297,6 +302,9 @@ export async function serve(): Promise<void> {
         break;
       case 'inspect':
         send({ kind: 'inspected', id: message.id, answer: inspector.answer(message.question) });
+        break;
+      case 'debug':
+        debug.use(message.sessions);
         break;
       case 'spans-taken':
         spans.taken(message.count);

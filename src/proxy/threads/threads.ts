@@ -18,6 +18,7 @@ import type {
 import type { Answer, Answers, Question } from '../inspector.ts';
 import { type CountedSource, type CounterTable, RequestCounters } from '../request-metrics.ts';
 import { forgetCounts, sharedLimitsMemory } from '../../policies/limits/shared-limits.ts';
+import type { DebugLine, DebugSession } from '../debug/debug-session.ts';
 import type { SentSpans } from '../tracing/span-batch.ts';
 import type { NameResolver } from '../balance/name-resolver.ts';
 import type { EngineGauges, ListenAddress } from '../engine.ts';
@@ -38,6 +39,7 @@ export interface ThreadsOptions {
   readonly addresses: readonly ListenAddress[];
   readonly onAccessLog: (sink: LogDestination, lines: string, droppedBytes: number) => void;
   readonly onSpans?: (spans: SentSpans) => void;
+  readonly onDebugLine?: (line: DebugLine) => void;
   /** Resolves the ExternalNames that threads ask for. */
   readonly names: NameResolver;
   /** What goes wrong with one thread. Serving goes on in the others. */
@@ -85,6 +87,8 @@ export interface Threads {
   distribute(table: RouteTable, keys: ShardedMap<KeyPair>, secrets: ShardedMap<SecretData>): void;
   /** What TLS session tickets are sealed with from now on, by every thread: 48 random bytes. */
   useTicketKey(key: Uint8Array): void;
+  /** What every thread tells of requests from now on. */
+  debug(sessions: readonly DebugSession[]): void;
   /** Resolves with the ports when every thread has adopted a table and listens; rejects when one cannot listen. */
   readonly listening: Promise<readonly number[]>;
   /** Whether every thread that should serve listens and has adopted a table. */
@@ -176,6 +180,7 @@ class DataPlaneThreads implements Threads {
   readonly #listening = Promise.withResolvers<readonly number[]>();
   #newest: Distributed | null = null;
   #ticketKey: Uint8Array | null = null;
+  #debug: readonly DebugSession[] = [];
   #passwordWorker: Worker | null = null;
   #addresses: readonly ListenAddress[];
   readonly #portStates = new PortStates<Thread>();
@@ -215,6 +220,11 @@ class DataPlaneThreads implements Threads {
   useTicketKey(key: Uint8Array): void {
     this.#ticketKey = key;
     for (const thread of this.#threads) this.#send(thread, { kind: 'ticket-key', key });
+  }
+
+  debug(sessions: readonly DebugSession[]): void {
+    this.#debug = sessions;
+    for (const thread of this.#threads) this.#send(thread, { kind: 'debug', sessions });
   }
 
   serving(): boolean {
@@ -411,6 +421,7 @@ class DataPlaneThreads implements Threads {
       this.#restarts.add(timer);
     });
     if (this.#ticketKey) this.#send(thread, { kind: 'ticket-key', key: this.#ticketKey });
+    if (this.#debug.length > 0) this.#send(thread, { kind: 'debug', sessions: this.#debug });
     this.#sendNewest(thread);
   }
 
@@ -467,6 +478,9 @@ class DataPlaneThreads implements Threads {
       case 'access-log':
         this.#options.onAccessLog(message.sink, message.lines, message.droppedBytes);
         this.#send(thread, { kind: 'log-taken', sink: message.sink, characters: message.lines.length });
+        break;
+      case 'debug-line':
+        this.#options.onDebugLine?.(message.line);
         break;
       case 'spans':
         this.#options.onSpans?.(message);
