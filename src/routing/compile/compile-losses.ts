@@ -86,8 +86,8 @@ function lossesAt(
   const owner = ownerOf(planned, hostname);
   const keys = [...(get(routesByPlace, hostPlace(port, hostname)) ?? [])];
   const attached = keys.flatMap((key) => get(attachments, key) ?? []);
-  const isOwned = ({ places }: Attachment): boolean =>
-    owner !== null && places.has(attachedPlace(owner.id, hostname));
+  const place = owner && attachedPlace(owner.id, hostname);
+  const isOwned = ({ places }: Attachment): boolean => place !== null && places.has(place);
   const routes = attached
     .filter(isOwned)
     .map(({ route }) => route)

@@ -31,14 +31,25 @@ export function lossesAmong(oldestFirst: readonly RouteRead[], hostname: string,
       losses.set(route.key, { kind, to, field, hostname, port });
   };
   for (const route of oldestFirst) {
-    for (const claim of route.claims) take('match', identity(claim), route, claim.route.field);
+    for (const [claim, identity] of identities(route)) take('match', identity, route, claim.route.field);
     if (route.stream !== null) take('connections', '', route, 'spec.rules[0]');
   }
   return losses;
 }
 
+type Identified = readonly (readonly [claim: RuleClaim, identity: string])[];
+
+const known = new WeakMap<RouteRead, Identified>();
+
+/** Of a route that stays as it is, worked out once: thousands of them may be at the place where one changes. */
+function identities(route: RouteRead): Identified {
+  let found = known.get(route);
+  if (!found) known.set(route, (found = route.claims.map((claim) => [claim, identityOf(claim)] as const)));
+  return found;
+}
+
 /** The same for matches that take the same requests with the same precedence. */
-function identity({ at, route: { pathType, pattern, matches } }: RuleClaim): string {
+function identityOf({ at, route: { pathType, pattern, matches } }: RuleClaim): string {
   const kind = pattern ? 'pattern' : pathType === 'Exact' ? 'exact' : 'prefix';
   return matches === undefined ? `${kind} ${at}` : `${kind} ${at} ${JSON.stringify(matches)}`;
 }
