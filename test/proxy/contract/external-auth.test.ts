@@ -502,3 +502,21 @@ contract('the filter ExternalAuth with bodies', (behaves) => {
     expect([auth.requests, pod.requests]).toEqual([[], []]);
   });
 });
+
+it('the server of a filter gets whole bodies over HTTP/2, too', async () => {
+  await using auth = await bodyServer();
+  await using pod = await recordingUpstream('ok');
+  const sites = [
+    { ports: [pod.port], policies: filter({ maxBodyBytes: 65_535 }) },
+    { host: 'auth.test', ports: [auth.port] },
+  ];
+  await using proxy = await startProxy(nativeEngine, sites, { h2c: true });
+  using client = http2Client(proxy.port);
+  const post = { ':method': 'POST' };
+  const body = 'x'.repeat(65_535);
+  expect(await client.ask(post, body)).toMatchObject({ status: 200, body: 'ok' });
+  expect(await client.ask({ ...post, 'content-length': 5 }, 'hello')).toMatchObject({ status: 200 });
+  expect(await client.ask(post, `${body}x`)).toMatchObject({ status: 413 });
+  expect(auth.bodies).toEqual([body, 'hello']);
+  expect(pod.requests.map((seen) => seen.body)).toEqual([body, 'hello']);
+});
