@@ -13,7 +13,7 @@ export const CLASS_FLAGS: readonly Flag[] = [
     name: 'drop-in',
     value: '<ingress-nginx>',
     description:
-      'take the place of ingress-nginx: use its defaults for --ingress-class, --controller-name, --hsts and --allow-cross-namespace-external-names; flags that are given win',
+      'take the place of ingress-nginx: use its defaults for --ingress-class, --controller-name, --hsts, --access-log and --allow-cross-namespace-external-names; flags that are given win',
     group: 'What is served',
   },
   {
