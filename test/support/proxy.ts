@@ -52,7 +52,8 @@ export interface Site {
   readonly solver?: true;
 }
 
-const SOCKETS = chooseSockets(process.env['PORTICO_SOCKETS'] === 'node' ? 'node' : 'auto').sockets;
+/** As `PORTICO_SOCKETS` says. */
+export const SOCKETS = chooseSockets(process.env['PORTICO_SOCKETS'] === 'node' ? 'node' : 'auto').sockets;
 
 let generation = 0;
 

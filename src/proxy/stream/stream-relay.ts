@@ -1,5 +1,5 @@
-import { type Socket, connect } from 'node:net';
-import { connect as connectSecurely } from 'node:tls';
+import { connect as connectTcp } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { contained } from '../contained.ts';
 import { Deadline, type DeadlineList } from '../deadlines.ts';
 import {
@@ -9,11 +9,13 @@ import {
   connectFailed,
   connectSucceeded,
 } from '../balance/endpoint-state.ts';
-import { reset } from '../tls/termination.ts';
+import type { ByteSocket, SocketUser } from '../sockets/byte-socket.ts';
+import type { Sockets } from '../sockets/sockets.ts';
 import type { UpstreamTls } from '../upstream/tls-terms.ts';
 import { failedConnect } from '../upstream/connect-failure.ts';
 import type { StreamAccount } from './stream-counters.ts';
 import type { StreamOutcome } from './stream-record.ts';
+import type { WriteBuffer } from '../write-buffer.ts';
 
 /** Where a connection is relayed to, and what it may cost there. */
 export interface StreamUpstreams {
@@ -28,6 +30,8 @@ export interface StreamUpstreams {
   readonly idling: DeadlineList<StreamRelay>;
   /** The same after one side has ended. */
   readonly halfClosed: DeadlineList<StreamRelay>;
+  readonly sockets: Sockets;
+  readonly output: WriteBuffer;
   readonly highWaterMark: number;
   /** Sent before what the client sends: a PROXY header; null for none. */
   readonly preface: Buffer | null;
@@ -41,6 +45,16 @@ export interface StreamUpstreams {
   onFault(fault: unknown): void;
 }
 
+type SideName = 'client' | 'upstream';
+
+/** A connection of a relay. */
+interface Side {
+  readonly socket: ByteSocket;
+  /** It sends no more. */
+  hasEnded: boolean;
+  isClosed: boolean;
+}
+
 /**
  * One TCP connection of a client, relayed byte by byte to an endpoint: a half that ends is ended on the other side too,
  * a reset is passed on as one, and neither side is read faster than the other takes it.
@@ -49,25 +63,20 @@ export interface StreamUpstreams {
  */
 export class StreamRelay {
   readonly #upstreams: StreamUpstreams;
-  readonly #client: Socket;
+  readonly #sides: { readonly client: Side; upstream: Side | null };
   readonly #deadline = new Deadline<StreamRelay>(this);
   readonly #tried: EndpointState[] = [];
-  #upstream: Socket | null = null;
+  /** The endpoint that there is a connection to, or an attempt at one. */
+  #endpoint: EndpointState | null = null;
   #state: 'connecting' | 'relaying' | 'closed' = 'connecting';
+  #waits: DeadlineList<StreamRelay>;
 
-  /** Takes the connection over. What was read of it must have been put back by `unshift`. */
-  constructor(client: Socket, upstreams: StreamUpstreams) {
-    this.#client = client;
+  /** Takes the connection over. */
+  constructor(client: ByteSocket, upstreams: StreamUpstreams) {
     this.#upstreams = upstreams;
-    client.pause();
-    client.on(
-      'error',
-      this.#guarded(() => this.#abort('client-reset')),
-    );
-    client.once(
-      'close',
-      this.#guarded(() => this.#sideClosed()),
-    );
+    this.#waits = upstreams.idling;
+    this.#sides = { client: sideOf(client), upstream: null };
+    client.user = this.#userOf('client');
     this.#tryNext();
   }
 
@@ -77,8 +86,9 @@ export class StreamRelay {
 
   /** The attempt took too long, or no byte came for too long. */
   expire(): void {
-    if (this.#state === 'connecting') this.#upstream?.destroy(new Error('timeout'));
-    else this.#abort('idle');
+    if (this.#state === 'relaying') return this.#abort('idle');
+    this.#sides.upstream?.socket.destroy();
+    this.#attemptFailed(undefined);
   }
 
   /** Ends both connections, with a reset where something may be under way. */
@@ -86,15 +96,30 @@ export class StreamRelay {
     this.#abort(end);
   }
 
-  /** Whatever throws in a listener ends this connection, and no other. */
-  #guarded<A extends unknown[]>(step: (...args: A) => void): (...args: A) => void {
+  /** Whatever throws ends this connection, and no other. */
+  #userOf(name: SideName): SocketUser {
     const { onFault } = this.#upstreams;
     const abort = contained(() => this.#abort('fault'), onFault);
-    return contained(step, (fault) => {
-      onFault(fault);
-      abort();
-    });
+    return {
+      onConnect: () => this.#relay(),
+      onBytes: (bytes, length) => this.#pass(name, bytes, length),
+      onSocketEnd: () => this.#ended(name),
+      onSocketDrain: () => this.#other(name)?.socket.resume(),
+      onSocketFinish: () => undefined,
+      onSocketClose: (error) => this.#closed(name, error ?? undefined),
+      onWriteFailed: () => false,
+      onSocketFault: (fault) => {
+        onFault(fault);
+        abort();
+      },
+    };
   }
+
+  #other(name: SideName): Side | null {
+    return name === 'client' ? this.#sides.upstream : this.#sides.client;
+  }
+
+  // ── Until there is a connection to an endpoint ───────────────────────────────────────────────────────────────
 
   #tryNext(): void {
     const { choose, attempts } = this.#upstreams;
@@ -105,101 +130,101 @@ export class StreamRelay {
     this.#tried.push(state);
     this.#upstreams.account.tried(state.key);
     attemptStarted(state);
-    const { address, port } = state.endpoint;
-    const options = {
-      host: address,
-      port,
-      noDelay: true,
-      allowHalfOpen: true,
-      highWaterMark: this.#upstreams.highWaterMark,
-      ...state.name?.connectOptions,
-    };
-    const { tls } = this.#upstreams;
-    const upstream = tls ? connectSecurely({ ...options, ...tls.options }) : connect(options);
-    this.#upstream = upstream;
-    state.name?.watch(upstream);
+    this.#endpoint = state;
+    this.#sides.upstream = sideOf(this.#connect(state));
     this.#deadline.arm(this.#upstreams.connecting);
-    let failure: NodeJS.ErrnoException | undefined;
-    upstream.on(
-      'error',
-      this.#guarded((error) => {
-        failure = error;
-        if (this.#state === 'relaying') this.#abort('upstream-reset');
-      }),
-    );
-    const closed = this.#guarded(() => {
-      attemptEnded(state);
-      if (this.#state === 'connecting') this.#attemptFailed(state, failure);
-      else this.#sideClosed();
-    });
-    upstream.once('close', closed);
-    upstream.once(
-      tls ? 'secureConnect' : 'connect',
-      this.#guarded(() => this.#relay(upstream, state)),
-    );
   }
 
-  #attemptFailed(state: EndpointState, failure: NodeJS.ErrnoException | undefined): void {
+  #connect(state: EndpointState): ByteSocket {
+    const { sockets, highWaterMark, tls } = this.#upstreams;
+    const { address, port } = state.endpoint;
+    const user = this.#userOf('upstream');
+    if (!tls && !state.name) return sockets.connect(address, port, highWaterMark, user);
+    const where = { host: address, port, noDelay: true, allowHalfOpen: true, highWaterMark };
+    const options = { ...where, ...state.name?.connectOptions };
+    const socket = tls ? connectTls({ ...options, ...tls.options }) : connectTcp(options);
+    state.name?.watch(socket);
+    return sockets.making(socket, highWaterMark, user);
+  }
+
+  #attemptFailed(failure: NodeJS.ErrnoException | undefined): void {
+    const state = this.#endpoint;
+    this.#attemptOver();
     if (failedConnect(failure).kind === 'out-of-descriptors') {
       this.#upstreams.onOutOfDescriptors();
       return this.#abort('out-of-descriptors');
     }
-    connectFailed(state, this.#upstreams.now());
-    if (this.#client.destroyed) return this.#close('client-reset');
+    if (state) connectFailed(state, this.#upstreams.now());
     this.#tryNext();
   }
 
-  #relay(upstream: Socket, state: EndpointState): void {
-    if (this.#state !== 'connecting') return void upstream.destroy();
-    connectSucceeded(state);
-    this.#state = 'relaying';
-    this.#deadline.arm(this.#upstreams.idling);
-    const { preface, account } = this.#upstreams;
-    if (preface) upstream.write(preface);
-    let waits = this.#upstreams.idling;
-    const onReceived = this.#guarded(({ length }: Buffer) => {
-      account.received(length);
-      this.#deadline.arm(waits);
-    });
-    const onSent = this.#guarded(({ length }: Buffer) => {
-      account.sent(length);
-      this.#deadline.arm(waits);
-    });
-    const onEnd = this.#guarded(() => {
-      waits = this.#upstreams.halfClosed;
-      this.#deadline.arm(waits);
-    });
-    this.#client.on('data', onReceived);
-    upstream.on('data', onSent);
-    for (const socket of [this.#client, upstream]) socket.once('end', onEnd);
-    this.#client.pipe(upstream);
-    upstream.pipe(this.#client);
+  #attemptOver(): void {
+    if (this.#endpoint) attemptEnded(this.#endpoint);
+    this.#endpoint = null;
   }
 
-  /** Both are closed, or the other one has nothing to wait for any more. */
-  #sideClosed(): void {
-    if (this.#state === 'closed') return;
-    const upstream = this.#upstream;
-    if (this.#client.destroyed && (upstream === null || upstream.destroyed)) {
-      const isOrderly = this.#client.readableEnded && upstream !== null;
-      return this.#close(isOrderly ? 'closed' : 'client-reset');
-    }
+  // ── From then on ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  #relay(): void {
+    const { client, upstream } = this.#sides;
+    if (this.#state !== 'connecting' || !upstream) return;
+    if (this.#endpoint) connectSucceeded(this.#endpoint);
+    this.#state = 'relaying';
+    this.#deadline.arm(this.#waits);
+    const { preface } = this.#upstreams;
+    if (preface) upstream.socket.write(preface, NOT_AWAITED);
+    client.socket.resume();
+    upstream.socket.resume();
+  }
+
+  #pass(from: SideName, bytes: Buffer, length: number): void {
+    const to = this.#other(from)?.socket;
+    if (this.#state !== 'relaying' || !to) return;
+    const { account, output } = this.#upstreams;
+    if (from === 'client') account.received(length);
+    else account.sent(length);
+    this.#deadline.arm(this.#waits);
+    output.copy(bytes, 0, length);
+    if (!output.send(to)) this.#sides[from]?.socket.pause();
+  }
+
+  #ended(name: SideName): void {
+    const side = this.#sides[name];
+    if (this.#state !== 'relaying' || !side) return;
+    side.hasEnded = true;
+    this.#waits = this.#upstreams.halfClosed;
+    this.#deadline.arm(this.#waits);
+    this.#other(name)?.socket.end();
+  }
+
+  #closed(name: SideName, error: NodeJS.ErrnoException | undefined): void {
+    const side = this.#sides[name];
+    if (this.#state === 'closed' || !side) return;
+    side.isClosed = true;
+    if (name === 'upstream' && this.#state === 'connecting') return this.#attemptFailed(error);
     // A side that closed in order has ended both ways: what is on its way to the other one still goes there.
-    if (this.#client.destroyed && !this.#client.readableEnded) this.#abort('client-reset');
-    else if (upstream?.destroyed && !upstream.readableEnded) this.#abort('upstream-reset');
+    if (error || !side.hasEnded) this.#abort(name === 'client' ? 'client-reset' : 'upstream-reset');
+    else if (this.#other(name)?.isClosed) this.#close('closed');
   }
 
   #abort(end: StreamOutcome): void {
     if (this.#state === 'closed') return;
-    for (const socket of [this.#client, this.#upstream]) if (socket && !socket.destroyed) reset(socket);
+    for (const side of [this.#sides.client, this.#sides.upstream])
+      if (side && !side.isClosed) side.socket.reset();
     this.#close(end);
   }
 
   #close(end: StreamOutcome): void {
-    if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.#deadline.clear();
+    this.#attemptOver();
     this.#upstreams.onClose(this);
     this.#upstreams.account.end(end);
   }
 }
+
+function sideOf(socket: ByteSocket): Side {
+  return { socket, hasEnded: false, isClosed: false };
+}
+
+const NOT_AWAITED = (): void => {};

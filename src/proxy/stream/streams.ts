@@ -5,16 +5,20 @@ import { contained } from '../contained.ts';
 import { type DeadlineList, Deadlines } from '../deadlines.ts';
 import type { Limits } from '../limits.ts';
 import type { Backend } from '../../routing/table.ts';
+import type { Sockets } from '../sockets/sockets.ts';
 import { reset } from '../tls/termination.ts';
 import type { UpstreamTls } from '../upstream/tls-terms.ts';
 import { StreamAccount, type StreamCounters } from './stream-counters.ts';
 import { type StreamRecord, type StreamSource, streamRecord } from './stream-record.ts';
 import { StreamRelay, type StreamUpstreams } from './stream-relay.ts';
+import { WriteBuffer } from '../write-buffer.ts';
 
 /** What streams use of the thread that they run on. */
 export interface StreamContext {
   readonly endpoints: Pick<Endpoints, 'choose' | 'pending'>;
   readonly limits: Limits;
+  /** What connections are made of. */
+  readonly sockets: Sockets;
   /** Milliseconds since the epoch. */
   now(): number;
   onFault(fault: unknown): void;
@@ -43,6 +47,7 @@ export class Streams {
   readonly #idling: DeadlineList<StreamRelay>;
   readonly #halfClosed: DeadlineList<StreamRelay>;
   readonly #relays = new Set<StreamRelay>();
+  readonly #output = new WriteBuffer();
 
   constructor(context: StreamContext) {
     const { connectTimeoutMs, tunnelIdleTimeoutMs, upstreamIdleTimeoutMs, attempts } = context.limits;
@@ -115,8 +120,8 @@ export class Streams {
     terms: StreamTerms,
     account: StreamAccount,
   ): void {
+    const { limits, endpoints, sockets, now, onFault, onOutOfDescriptors } = this.#context;
     if (client.destroyed) return account.end('client-reset');
-    const { limits, endpoints, now, onFault, onOutOfDescriptors } = this.#context;
     if (this.#relays.size >= limits.connections) {
       const [silent] = [...this.#halfClosed.oldest(1), ...this.#idling.oldest(1)];
       if (!silent) {
@@ -125,6 +130,9 @@ export class Streams {
       }
       silent.owner.destroy('evicted');
     }
+    const highWaterMark = limits.bufferBytes / 2;
+    const taken = sockets.take(client, highWaterMark);
+    if (!taken) return account.end('client-reset');
     const balance = backend.affinity === 'client-ip' ? 'consistent-hash' : 'least-requests';
     const upstreams: StreamUpstreams = {
       choose: (tried: readonly EndpointState[]) =>
@@ -134,7 +142,9 @@ export class Streams {
       connecting: this.#connecting,
       idling: this.#idling,
       halfClosed: this.#halfClosed,
-      highWaterMark: limits.bufferBytes / 2,
+      sockets,
+      output: this.#output,
+      highWaterMark,
       preface: terms.preface ?? null,
       tls: terms.tls ?? null,
       account,
@@ -142,7 +152,7 @@ export class Streams {
       onOutOfDescriptors,
       onFault,
     };
-    const relay: StreamRelay = new StreamRelay(client, upstreams);
+    const relay: StreamRelay = new StreamRelay(taken, upstreams);
     if (!relay.isOver) this.#relays.add(relay);
   }
 

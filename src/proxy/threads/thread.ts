@@ -152,6 +152,7 @@ export async function serve(): Promise<void> {
     onStreamEnd: (stream) => accessLog.writeStream(stream),
     endpoints,
     limits: settings.limits,
+    sockets,
     now: Date.now,
     onFault,
     onOutOfDescriptors,

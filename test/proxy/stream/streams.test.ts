@@ -10,6 +10,7 @@ import { mapOf } from '../../../src/model/sharded-map.ts';
 import { EMPTY_TABLE } from '../../../src/routing/table-update.ts';
 import type { Backend } from '../../../src/routing/table.ts';
 import { externalNames } from '../../support/external-names.ts';
+import { SOCKETS } from '../../support/proxy.ts';
 import { soon, until } from '../../support/until.ts';
 import { happens } from '../../support/until.ts';
 
@@ -71,6 +72,7 @@ async function relayTo(
   const streams = new Streams({
     endpoints: pool,
     limits: { ...DEFAULT_LIMITS, ...limits },
+    sockets: SOCKETS,
     now: Date.now,
     onFault: (fault) => void faults.push(fault),
     onOutOfDescriptors: () => undefined,

@@ -10,6 +10,7 @@ import { mapOf } from '../../../src/model/sharded-map.ts';
 import { EMPTY_TABLE } from '../../../src/routing/table-update.ts';
 import type { RouteTable, StreamRoute } from '../../../src/routing/table.ts';
 import { externalNames } from '../../support/external-names.ts';
+import { SOCKETS } from '../../support/proxy.ts';
 import { soon, until } from '../../support/until.ts';
 
 function tableWith(ports: readonly number[]): RouteTable {
@@ -35,6 +36,7 @@ it('a port that another process has fails by itself, and can be given up while i
     now: Date.now,
     onFault: (fault: unknown) => void faults.push(fault),
     onOutOfDescriptors: () => undefined,
+    sockets: SOCKETS,
     counters: new StreamCounters(),
     onStreamEnd: () => undefined,
   };
@@ -85,6 +87,7 @@ it('a fault where an answer is counted ends the exchange of that client, and the
       ...{ endpoints: pool, limits: DEFAULT_LIMITS, now: Date.now, counters },
       onFault: (fault: unknown) => void faults.push(fault),
       onOutOfDescriptors: () => undefined,
+      sockets: SOCKETS,
       onStreamEnd: ({ end }) => void ends.push(end),
     },
     (_, state) => void (state.kind === 'bound' && bound.resolve()),
