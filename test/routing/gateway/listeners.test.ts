@@ -4,6 +4,9 @@ import { type CompileSettings, compile } from '../../../src/routing/compile/comp
 import { explain } from '../../../src/routing/explanation.ts';
 import { snapshotOf } from '../../../src/model/snapshot.ts';
 import { portKey } from '../../../src/routing/table.ts';
+import type { Listener } from '../../../src/routing/gateway/listeners.ts';
+import { portCertificates } from '../../../src/routing/gateway/port-table.ts';
+import { byHostKey } from '../../../src/routing/gateway-routes.ts';
 import { CASE_SETTINGS, parseManifests } from '../../support/cases.ts';
 
 const SETTINGS: CompileSettings = {
@@ -124,5 +127,59 @@ spec:
   it('says of a host that no listener has that there is no route', () => {
     const request = { scheme: 'http', host: 'b.test:8080', path: '/' } as const;
     expect(explain(compilation, request).outcome).toMatchObject({ kind: 'refuse', reason: 'no-route' });
+  });
+});
+
+describe('certificates of a port', () => {
+  const listener = (hostname: string, ...certificates: Listener['certificates']): Listener => ({
+    ...{
+      id: `Gateway shop/main/${hostname}`,
+      parent: 'Gateway shop/main',
+      namespace: 'shop',
+      name: hostname,
+    },
+    ...{
+      field: 'spec.listeners[0]',
+      port: 443,
+      protocol: 'HTTPS',
+      hostname,
+      tlsMode: 'Terminate',
+      kinds: [],
+    },
+    ...{ namespaces: { from: 'Same' }, certificates, clients: null, rejected: null, unresolved: null },
+  });
+  const shown = (listeners: readonly Listener[], name: string): string | null =>
+    byHostKey(portCertificates({ listeners }), name);
+
+  it('are of the listener that has the name, whatever names those of others are for', () => {
+    const own = listener('a.x.com', { secret: 'bank/a', names: ['nothing.like.it'] });
+    const wide = listener(
+      '*.x.com',
+      { secret: 'evil/wide', names: ['*.x.com'] },
+      { secret: 'evil/a', names: ['a.x.com', 'b.x.com', 'other.com', '*.y.x.com', '*.com'] },
+    );
+    for (const listeners of [
+      [own, wide],
+      [wide, own],
+    ]) {
+      expect(shown(listeners, 'a.x.com')).toBe('bank/a');
+      expect(shown(listeners, 'b.x.com')).toBe('evil/a');
+      expect(shown(listeners, 'c.x.com')).toBe('evil/wide');
+      expect(shown(listeners, 'c.y.x.com')).toBe('evil/a');
+      for (const name of ['other.com', 'x.com', '']) expect(shown(listeners, name)).toBeNull();
+    }
+  });
+
+  it('are the first where several are for a name, and where none is', () => {
+    const listeners = [
+      listener(
+        '',
+        { secret: 'shop/first', names: ['one.com'] },
+        { secret: 'shop/second', names: ['one.com', 'two.com'] },
+      ),
+    ];
+    expect(['one.com', 'two.com', 'three.com', ''].map((name) => shown(listeners, name))).toEqual([
+      ...['shop/first', 'shop/second', 'shop/first', 'shop/first'],
+    ]);
   });
 });
