@@ -12,7 +12,7 @@ import { COUNTER_LIMITS, LATENCY_BOUNDS_SECONDS } from '../src/proxy/request-met
 
 export const METRICS_PAGE = join(import.meta.dirname, '../docs/reference/metrics.md');
 
-interface Family {
+export interface DocumentedFamily {
   readonly name: string;
   readonly help: string;
   readonly type: string;
@@ -21,7 +21,7 @@ interface Family {
 
 /** The page as it should be. */
 export async function metricsPage(): Promise<string> {
-  const families = readFamilies(await scrape());
+  const families = await documentedFamilies();
   const ours = families.filter(({ name }) => name.startsWith('portico_'));
   const theirs = families.filter(({ name }) => name.startsWith('nginx_'));
   const classes = Object.entries(
@@ -90,13 +90,20 @@ export async function metricsPage(): Promise<string> {
   return format(page.join('\n'), { parser: 'markdown', printWidth: 110 });
 }
 
-/** What a Portico answers that has one of everything. */
+/** Every metric, as a Portico answers that has one of everything. */
+export async function documentedFamilies(): Promise<readonly DocumentedFamily[]> {
+  return readFamilies(await scrape());
+}
+
+const SOURCES = ['namespace/name', 'namespace/name HTTPRoute'];
+
+/** What that Portico answers. */
 async function scrape(): Promise<string> {
   const metrics = createMetrics({
     version: '',
     latencyBoundsSeconds: LATENCY_BOUNDS_SECONDS,
     dataPlane: async () => ({
-      counters: ['namespace/name', 'namespace/name HTTPRoute'].map((source) => ({
+      counters: SOURCES.map((source) => ({
         source,
         statusClasses: [1, 1, 1, 1, 1],
         canaryStatusClasses: [1, 1, 1, 1, 1],
@@ -112,8 +119,12 @@ async function scrape(): Promise<string> {
         droppedFields: 1,
       })),
       events: [
-        { kind: 'local-response', source: 'namespace/name', reason: 'rate-limited', count: 1 },
-        { kind: 'auth', source: 'namespace/name', outcome: 'external-auth allowed cached', count: 1 },
+        ...SOURCES.map(
+          (source) => ({ kind: 'local-response', source, reason: 'rate-limited', count: 1 }) as const,
+        ),
+        ...SOURCES.map(
+          (source) => ({ kind: 'auth', source, outcome: 'external-auth allowed cached', count: 1 }) as const,
+        ),
       ],
       handshakes: { done: { 'TLSv1.3 true': 1 }, failed: { timeout: 1 } },
       gauges: {
@@ -152,6 +163,7 @@ async function scrape(): Promise<string> {
       backends: 1,
       lastResort: 1,
       problems: { error: 1, warning: 1, info: 1 },
+      problemReasons: new Map([['error ServiceNotFound', 1]]),
       certificates: [{ host: 'host', secret: 'namespace/name', notAfter: 0 }],
       logDroppedBytes: 1,
       spans: { exported: 1, queueFull: 0, failed: 0 },
@@ -165,7 +177,7 @@ async function scrape(): Promise<string> {
   return Buffer.concat(chunks).toString();
 }
 
-function readFamilies(text: string): readonly Family[] {
+function readFamilies(text: string): readonly DocumentedFamily[] {
   const families = new Map<string, { name: string; help: string; type: string; labels: Set<string> }>();
   let family: { name: string; help: string; type: string; labels: Set<string> } | undefined;
   for (const line of text.split('\n')) {

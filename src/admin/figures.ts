@@ -115,6 +115,8 @@ export interface ControlFigures {
   readonly backends: number;
   readonly lastResort: number;
   readonly problems: { readonly error: number; readonly warning: number; readonly info: number };
+  /** The same by severity and reason: `error ServiceNotFound`. */
+  readonly problemReasons: ReadonlyMap<string, number>;
   readonly logDroppedBytes: number;
   readonly spans: CollectorFigures;
   /** The access log, where a collector takes it, too. */

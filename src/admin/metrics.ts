@@ -146,6 +146,15 @@ function controlSamples(control: ControlFigures, now: number): Family[] {
       })),
     },
     {
+      name: 'portico_problems_by_reason',
+      type: 'gauge',
+      help: 'The same by severity and reason; docs/troubleshoot.md has what to do about each reason.',
+      samples: Array.from(control.problemReasons, ([key, value]) => {
+        const [severity = '', reason = ''] = key.split(' ', 2);
+        return { labels: labelsOf({ severity, reason }), value };
+      }),
+    },
+    {
       name: 'portico_certificate_expiry_days',
       type: 'gauge',
       help: 'Days until the certificate of a TLS host expires; negative after that. An empty host is the default certificate.',

@@ -8,6 +8,7 @@ import type { DataPlane } from './data-plane.ts';
 import { EXIT } from '../config/exit-codes.ts';
 import { listenFailure } from './listen-failure.ts';
 import type { LogSink } from './log-sink.ts';
+import type { Problem } from '../model/problem.ts';
 import { values } from '../model/sharded-map.ts';
 import { LATENCY_BOUNDS_SECONDS } from '../proxy/request-metrics.ts';
 import { RequestSums } from './request-sums.ts';
@@ -59,9 +60,15 @@ function* controlFigures({
 }: StatusOptions): Generator<void, ControlFigures> {
   const compiled = compilation();
   const problems = { error: 0, warning: 0, info: 0 };
-  for (const { severity } of source.problems()) problems[severity]++;
+  const problemReasons = new Map<string, number>();
+  const count = ({ severity, code }: Problem): void => {
+    const key = `${severity} ${code}`;
+    problems[severity]++;
+    problemReasons.set(key, (problemReasons.get(key) ?? 0) + 1);
+  };
+  source.problems().forEach(count);
   for (const ofObject of compiled ? values(compiled.problems) : []) {
-    for (const { severity } of ofObject) problems[severity]++;
+    ofObject.forEach(count);
     yield;
   }
   const counts = compiled
@@ -73,6 +80,7 @@ function* controlFigures({
     generation,
     ...counts,
     problems,
+    problemReasons,
     certificates,
     logDroppedBytes: log.droppedBytes(),
     spans: tracing.counts(),

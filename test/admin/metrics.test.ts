@@ -76,6 +76,10 @@ function metricsOf(figures: () => Figures, compatibility: Compatibility | null =
       backends: 6,
       lastResort: 1,
       problems: { error: 1, warning: 2, info: 0 },
+      problemReasons: new Map([
+        ['error ServiceNotFound', 1],
+        ['warning PathConflict', 2],
+      ]),
       certificates: [
         { host: 'a.test', secret: 'shop/tls', notAfter: 216_000_000 },
         { host: '', secret: 'ops/default', notAfter: -86_400_000 },
@@ -134,6 +138,7 @@ it('the table, the threads, the connections and the log', async () => {
       'portico_problems{severity="error"} 1',
       'portico_problems{severity="warning"} 2',
       'portico_problems{severity="info"} 0',
+      'portico_problems_by_reason{severity="warning",reason="PathConflict"} 2',
       'portico_certificate_expiry_days{host="a.test",namespace="shop",secret="tls"} 2.5',
       'portico_certificate_expiry_days{host="",namespace="ops",secret="default"} -1',
       'portico_log_dropped_bytes_total 11',

@@ -4,9 +4,18 @@
  */
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { V1ClusterRole, V1DaemonSet, V1Deployment, V1Role, V1Service } from '@kubernetes/client-node';
+import type {
+  V1ConfigMap,
+  V1ClusterRole,
+  V1DaemonSet,
+  V1Deployment,
+  V1Role,
+  V1Service,
+} from '@kubernetes/client-node';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { type AlertGroup, alertGroups } from '../../scripts/alerts.ts';
+import { DASHBOARD } from '../../scripts/dashboards.ts';
 import { CHART, RENDERED, fingerprint, helmCases } from '../../scripts/helm.ts';
 import { resolveConfig } from '../../src/config/config.ts';
 import { RUN_FLAGS } from '../../src/config/flags.ts';
@@ -119,7 +128,9 @@ describe.each(accepted)('%s', (name) => {
   });
 
   test('has only fields that the Kubernetes API has, of its types', () => {
-    for (const { object } of objects.filter(({ object: { kind } }) => !kind.endsWith('Monitor')))
+    for (const { object } of objects.filter(
+      ({ object: { kind } }) => !/Monitor$|^PrometheusRule$/.test(kind),
+    ))
       expect(deviations(object, typeOf(object), object.kind)).toEqual([]);
   });
 
@@ -250,6 +261,22 @@ describe('edge-daemonset', () => {
     const found = theOnly<{ spec: object }>('PodMonitor', objects);
     expect(found).toMatchObject({ metadata: { labels: { release: 'prometheus' } } });
     expect(withoutRelease(JSON.stringify(found.spec))).toEqual(JSON.parse(spec));
+  });
+
+  test('has the alerts but those that are disabled, and the dashboard where Grafana looks for it', () => {
+    const found = theOnly<{ spec: { groups: AlertGroup[] } }>('PrometheusRule', objects);
+    const disabled = new Set(['PorticoLogDropped', 'PorticoSeriesLimit']);
+    const wanted = alertGroups().map(({ name, rules }) => ({
+      name,
+      rules: rules.filter(({ alert }) => !disabled.has(alert)),
+    }));
+    expect(found.spec.groups).toEqual(wanted);
+    const dashboards = theOnly<V1ConfigMap>('ConfigMap', objects);
+    expect(dashboards.metadata).toMatchObject({
+      ...{ name: 'edge-dashboards', namespace: 'watching' },
+      ...{ labels: { grafana_dashboard: '1' }, annotations: { grafana_folder: 'Ingress' } },
+    });
+    expect(dashboards.data).toEqual({ 'portico.json': readFileSync(DASHBOARD, 'utf8') });
   });
 });
 

@@ -3,8 +3,10 @@ import { dirname, join, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { ACCESS_LOG_PAGE, accessLogPage } from '../../scripts/access-log.ts';
+import { ALERTS_PAGE, alertsPage } from '../../scripts/alerts.ts';
 import { ANNOTATIONS_PAGE, annotationsPage } from '../../scripts/annotations.ts';
 import { API_SCHEMA, apiSchema } from '../../scripts/api-schema.ts';
+import { DASHBOARD, dashboard } from '../../scripts/dashboards.ts';
 import { FLAGS_PAGE, flagsPage } from '../../scripts/flags.ts';
 import { INGRESS_NGINX_PAGE, ingressNginxPage } from '../../scripts/ingress-nginx.ts';
 import { METRICS_PAGE, metricsPage } from '../../scripts/metrics.ts';
@@ -17,6 +19,14 @@ test('docs/reference/flags.md is what src/config/flags.ts says; `node scripts/fl
 
 test('docs/reference/metrics.md is what a scrape says; `node scripts/metrics.ts` writes it', async () => {
   expect(readFileSync(METRICS_PAGE, 'utf8')).toBe(await metricsPage());
+});
+
+test('docs/reference/alerts.md is what the alerts say; `node scripts/alerts.ts` writes it', async () => {
+  expect(readFileSync(ALERTS_PAGE, 'utf8')).toBe(await alertsPage());
+});
+
+test('the dashboard is what scripts/dashboards.ts says, which writes it', async () => {
+  expect(readFileSync(DASHBOARD, 'utf8')).toBe(await dashboard());
 });
 
 test('docs/reference/access-log.md is what the log says; `node scripts/access-log.ts` writes it', async () => {
