@@ -16,9 +16,21 @@ RUN npm run build
 # Distroless: glibc and libstdc++, which Node needs, certificates, and no shell, npm or package list to look after. Not
 # distroless/nodejs24, whose Node we could not give the capability without storing its 120 MB twice.
 FROM gcr.io/distroless/cc-debian13:nonroot
+# The release says which; without them the labels are empty.
+ARG VERSION=""
+ARG REVISION=""
+ARG CREATED=""
 LABEL org.opencontainers.image.title="Portico" \
       org.opencontainers.image.description="A Kubernetes ingress controller that never reloads" \
-      org.opencontainers.image.licenses="Apache-2.0"
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.vendor="Portico" \
+      org.opencontainers.image.source="https://github.com/portico-dev/portico" \
+      org.opencontainers.image.url="https://github.com/portico-dev/portico" \
+      org.opencontainers.image.documentation="https://github.com/portico-dev/portico/blob/main/docs/README.md" \
+      org.opencontainers.image.base.name="gcr.io/distroless/cc-debian13:nonroot" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}"
 COPY --from=build /usr/local/bin/node /usr/local/bin/node
 COPY --from=build /portico/dist /portico
 COPY LICENSE /portico/

@@ -28,7 +28,7 @@ import {
   theOnly,
   variantManifests,
 } from './manifests.ts';
-import { deviations } from './schema.ts';
+import { deviations, typeOf } from './schema.ts';
 
 const cases = helmCases();
 const refused = Object.keys(cases).filter((name) => name.startsWith('refused-'));
@@ -91,12 +91,6 @@ test('the chart is of the version of the package', () => {
   const values: unknown = parse(readFileSync(join(CHART, 'values.yaml'), 'utf8'));
   expect(values).toMatchObject({ image: { tag: VERSION } });
 });
-
-/** The type of the client for an object, by its API version: `V2HorizontalPodAutoscaler`. */
-function typeOf({ kind, ...object }: Manifest['object']): string {
-  const version = String(object['apiVersion']).split('/').at(-1) ?? '';
-  return `${version.toUpperCase()}${kind}`;
-}
 
 describe.each(accepted)('%s', (name) => {
   const objects = rendered(name);

@@ -1,4 +1,5 @@
 import * as client from '@kubernetes/client-node';
+import type { Manifest } from './manifests.ts';
 
 interface Attribute {
   readonly baseName: string;
@@ -41,6 +42,29 @@ export function deviations(value: unknown, type: string, path: string): string[]
       ? deviations(item, attribute.type, `${path}.${field}`)
       : [`${path}.${field}: ${type} has no such field`];
   });
+}
+
+/** The type of the client for an object, by its API version: `V2HorizontalPodAutoscaler`. */
+export function typeOf({ kind, ...object }: Manifest['object']): string {
+  const version = String(object['apiVersion']).split('/').at(-1) ?? '';
+  return `${version.toUpperCase()}${kind}`;
+}
+
+/** Which fields of which types a value has, as Go names these: `PodSpec.containers`. Those of types that are not known are left out. */
+export function* fieldsIn(value: unknown, type: string): Generator<string> {
+  const item = /^(?:Array|Set)<(.*)>$/.exec(type)?.[1] ?? /^\{ \[key: string\]: (.*); \}$/.exec(type)?.[1];
+  if (item !== undefined) {
+    for (const each of Object.values(value as object)) yield* fieldsIn(each, item);
+    return;
+  }
+  if (!isObject(value)) return;
+  const attributes = MODELS[type]?.getAttributeTypeMap?.() ?? [];
+  for (const [field, content] of Object.entries(value)) {
+    const attribute = attributes.find(({ baseName }) => baseName === field);
+    if (!attribute) continue;
+    yield `${type.replace(/^V\d/, '')}.${field}`;
+    yield* fieldsIn(content, attribute.type);
+  }
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { VERSION } from '../../src/version.ts';
 import { type Daemon, HTTP_PORT, STATUS_PORT, eventually, startDaemon } from '../support/daemon.ts';
 import { rawClient } from '../support/raw-client.ts';
 import { type Folder, createFolder } from './folder.ts';
@@ -83,7 +84,7 @@ describe('the status port', () => {
     expect(await daemon.metric('portico_table_generation')).toBeGreaterThan(generation);
     expect(await daemon.metric('portico_compile_duration_seconds_count')).toBeGreaterThan(compiled);
     expect(await daemon.metric('portico_data_plane_threads')).toBe(2);
-    expect(await daemon.metric('portico_build_info{version="0.1.0"}')).toBe(1);
+    expect(await daemon.metric(`portico_build_info{version="${VERSION}"}`)).toBe(1);
   });
 
   it('ends the series of an Ingress that is deleted', async () => {
