@@ -7,6 +7,8 @@ import {
   countersOf,
   eventsOf,
 } from '../../src/proxy/request-metrics.ts';
+import { RequestSums } from '../../src/controller/request-sums.ts';
+import { type ObjectChange, snapshotOf } from '../../src/model/snapshot.ts';
 import { anExchange, aRoute } from './an-exchange.ts';
 
 function all(counters: RequestCounters): SourceCounters[] {
@@ -199,4 +201,29 @@ it('counts reasons of own responses without what is told beside them, and verdic
   expect(events(counters)).toEqual({ 'other/web: client-gone': 2 });
   count(counters, 'shop/web');
   expect(events(counters)).toEqual({ 'other/web: client-gone': 2 });
+});
+
+it('what is deleted is told of once more, and forgotten then; what comes back in between is not', async () => {
+  const thread = new RequestCounters();
+  count(thread, 'shop/web', 'shop/gone', 'shop/back');
+  thread.count(anExchange({ route: { ...aRoute('shop/web'), kind: 'HTTPRoute' } }));
+  thread.count(anExchange({ route: { ...aRoute('shop/gone'), kind: 'HTTPRoute' } }));
+  const forgotten: string[] = [];
+  const sums = new RequestSums((sources) => {
+    forgotten.push(...sources);
+    thread.forget(sources);
+  });
+  const told = async (ingresses: readonly string[]): Promise<string[]> => {
+    const objects = [
+      ...ingresses.map((key) => ({ kind: 'Ingress', key, object: {} })),
+      { kind: 'HTTPRoute', key: 'shop/web', object: {} },
+    ] as unknown as readonly ObjectChange[];
+    const { counters } = await sums.sum([thread.table()], snapshotOf(objects));
+    return Array.from(counters, ({ source }) => source).toSorted();
+  };
+  const all = ['shop/back', 'shop/gone', 'shop/gone HTTPRoute', 'shop/web', 'shop/web HTTPRoute'];
+  expect(await told(['shop/web'])).toEqual(all);
+  expect(forgotten).toEqual([]);
+  expect(await told(['shop/web', 'shop/back'])).toEqual(['shop/back', 'shop/web', 'shop/web HTTPRoute']);
+  expect(forgotten.toSorted()).toEqual(['shop/gone', 'shop/gone HTTPRoute']);
 });
