@@ -5,6 +5,7 @@ import { difference, entries, get } from '../model/sharded-map.ts';
 import { COLLECTIONS } from '../model/snapshot.ts';
 import { type UntypedObject, asArray, asObject } from '../model/untyped.ts';
 import type { Compilation } from '../routing/compile/compile.ts';
+import { isSameParent } from '../routing/gateway/listener-plan.ts';
 import { opensPorts } from '../routing/gateway/conditions.ts';
 import type { ServingFacts } from '../routing/gateway/serving-facts.ts';
 import type { ParentKey } from '../routing/gateway/kinds.ts';
@@ -99,7 +100,10 @@ export class GatewayStatusUpdater {
     }
     if (before.plan !== after.plan || before.gateways !== after.gateways) {
       for (const [key] of entries(after.gateways)) this.#queue.add(`Gateway ${key}`);
-      for (const key of after.plan.sets.keys()) this.#queue.add(`ListenerSet ${key}`);
+      for (const key of after.plan.sets.keys()) {
+        const parent = `ListenerSet ${key}` as const;
+        if (!isSameParent(before.plan, after.plan, parent)) this.#queue.add(parent);
+      }
     }
     const services = new Set<ObjectKey>();
     for (const [service] of difference(before.routesByService, after.routesByService)) services.add(service);

@@ -19,7 +19,7 @@ import { type Attachment, attach, unattached } from '../gateway/attachment.ts';
 import { type GatewayClassRead, readGatewayClasses } from '../gateway/gateway-classes.ts';
 import type { GatewayRead, ListenerSetRead } from '../gateway/gateways.ts';
 import type { ParentKey, RouteKey } from '../gateway/kinds.ts';
-import { type ListenerPlan, planListeners } from '../gateway/listener-plan.ts';
+import { type ListenerPlan, isSameParent, planListeners, sharePlan } from '../gateway/listener-plan.ts';
 import type { RouteRead } from '../gateway/read-route.ts';
 import type { CompileSettings } from '../settings.ts';
 import { admitAttachments } from './admit-attachments.ts';
@@ -124,7 +124,7 @@ export function compileGateways(
   const isSamePlan = gateways === from.gateways && sets === from.sets && sameLabels && from !== NO_GATEWAYS;
   const plan = isSamePlan
     ? from.plan
-    : planSound([...values(gateways)], [...values(sets)], settings, labels, faults);
+    : sharePlan(from.plan, planSound([...values(gateways)], [...values(sets)], settings, labels, faults));
   const routes = readRoutes(from.routes, reading);
   const tlsPolicies = readBackendTlsPolicies(from.tlsPolicies, reading);
   const tlsPolicyUpdates = [...difference(from.tlsPolicies, tlsPolicies)].map(([key, policy]) => ({
@@ -231,14 +231,6 @@ function listenersOf(attachment: Attachment | undefined): readonly string[] {
 
 function parentsOf(route: RouteRead | undefined): readonly ParentKey[] {
   return [...new Set(route?.parents.flatMap(({ parent }) => parent ?? []))];
-}
-
-function isSameParent(a: ListenerPlan, b: ListenerPlan, parent: ParentKey): boolean {
-  const set = parent.startsWith('ListenerSet ') ? parent.slice('ListenerSet '.length) : '';
-  return (
-    isDeepStrictEqual(a.byParent.get(parent), b.byParent.get(parent)) &&
-    isDeepStrictEqual(a.sets.get(set), b.sets.get(set))
-  );
 }
 
 /** The old one where the new one says the same, so that nobody takes it for a change. */

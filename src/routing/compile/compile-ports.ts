@@ -13,7 +13,7 @@ import {
 import { type HostTable, type RoutesLeftOut, hostTable } from '../gateway/host-table.ts';
 import type { PlannedPort } from '../gateway/listener-plan.ts';
 import type { Listener } from '../gateway/listeners.ts';
-import { ownerOf, portCertificates } from '../gateway/port-table.ts';
+import { listenersByHostname, ownerOf, portCertificates } from '../gateway/port-table.ts';
 import { byAge } from '../gateway/read-route.ts';
 import {
   type GatewayPort,
@@ -82,13 +82,17 @@ export function compilePorts(
     for (const place of [...placesOf(before), ...placesOf(after)]) touch(...splitPlace(place));
   }
   const { ports: planned } = gateways.plan;
-  if (gateways.plan !== from.gateways.plan) {
+  const isSamePlan = gateways.plan === from.gateways.plan;
+  if (!isSamePlan) {
     const earlier = from.gateways.plan.ports;
     for (const key of new Set([...earlier.keys(), ...planned.keys()])) {
       const [a, b] = [earlier.get(key), planned.get(key)];
       if (isDeepStrictEqual(a, b)) continue;
-      for (const { hostname } of [...(a?.listeners ?? []), ...(b?.listeners ?? [])]) touch(key, hostname);
-      for (const hostname of get(hostnamesByPort, key) ?? []) touch(key, hostname);
+      if (!affected.has(key)) affected.set(key, new Set());
+      const hostnames = [...(a?.listeners ?? []), ...(b?.listeners ?? [])].map(({ hostname }) => hostname);
+      for (const hostname of [...hostnames, ...(get(hostnamesByPort, key) ?? [])]) {
+        if (!isSameOwner(a, b, hostname)) touch(key, hostname);
+      }
     }
   }
 
@@ -103,12 +107,17 @@ export function compilePorts(
     const isHttp = plan?.carrier === 'http' || plan?.carrier === 'tls';
     for (const hostname of hostnames) leftOut.delete(hostPlace(key, hostname));
     const after =
-      plan && isHttp ? portOf(key, plan, before, hostnames, gateways, leftOut, faults) : undefined;
+      plan && isHttp
+        ? portOf(key, plan, before, isSamePlan, hostnames, gateways, leftOut, faults)
+        : undefined;
     const member = `Port ${key}`;
-    secretUpdates.push({ member, before: secretsOf(before), after: secretsOf(after) });
-    clientUpdates.push({ member, before: policyIdsOf(before), after: policyIdsOf(after) });
-    for (const { clients } of plan?.listeners ?? []) {
-      if (clients !== null && clients !== 'unverifiable') clientPolicies.set(clients.policyId, clients);
+    if (before?.certificates !== after?.certificates)
+      secretUpdates.push({ member, before: secretsOf(before), after: secretsOf(after) });
+    for (const hostname of hostnames) {
+      const [was, is] = [policyIdsAt(before, hostname), policyIdsAt(after, hostname)];
+      clientUpdates.push({ member: `${member} ${hostname}`, before: was, after: is });
+      const clients = is.length > 0 && plan ? ownerOf(plan, hostname)?.clients : null;
+      if (clients && clients !== 'unverifiable') clientPolicies.set(clients.policyId, clients);
     }
     if (after === undefined) ports.delete(key);
     else ports.set(key, after);
@@ -127,17 +136,26 @@ export function compilePorts(
   };
 }
 
+/** Whether a hostname at a port is served by the same listener, in the same way. */
+function isSameOwner(a: PlannedPort | undefined, b: PlannedPort | undefined, hostname: string): boolean {
+  if (!a || !b || a.carrier !== b.carrier) return false;
+  const [before, after] = [ownerOf(a, hostname), ownerOf(b, hostname)];
+  if (before !== after && !isDeepStrictEqual(before, after)) return false;
+  return after === null || a.clientSecrets.get(after.id) === b.clientSecrets.get(after.id);
+}
+
 function portOf(
   key: string,
   plan: PlannedPort,
   before: GatewayPort | undefined,
+  isSamePlan: boolean,
   affected: ReadonlySet<string>,
   gateways: CompiledGateways,
   leftOut: MapEdit<RoutesLeftOut>,
   faults: CompileFault[],
 ): GatewayPort {
   const hosts = edit(before?.hosts ?? emptyMap<HostRoutes>());
-  const own = new Set(plan.listeners.map(({ hostname }) => hostname));
+  const own = listenersByHostname(plan);
   for (const hostname of affected) {
     const owner = ownerOf(plan, hostname);
     const attached = owner === null ? [] : attachedAt(key, hostname, owner, gateways);
@@ -151,7 +169,7 @@ function portOf(
     if (!isDeepStrictEqual(last, next.routes)) hosts.set(hostKey(hostname), next.routes);
     if (next.leftOut.size > 0) leftOut.set(hostPlace(key, hostname), next.leftOut);
   }
-  const certificates = portCertificates(plan);
+  const certificates = isSamePlan && before ? before.certificates : portCertificates(plan);
   return {
     address: plan.address,
     port: plan.port,
@@ -203,9 +221,9 @@ function secretsOf(port: GatewayPort | undefined): readonly string[] {
   return port ? [...new Set(values(port.certificates))] : [];
 }
 
-function policyIdsOf(port: GatewayPort | undefined): readonly string[] {
-  if (!port) return [];
-  return [...new Set([...values(port.hosts)].flatMap(({ clients }) => clients?.policyId || []))];
+function policyIdsAt(port: GatewayPort | undefined, hostname: string): readonly string[] {
+  const policyId = port && get(port.hosts, hostKey(hostname))?.clients?.policyId;
+  return policyId ? [policyId] : [];
 }
 
 /** The ports that are relayed as they are. The oldest of several routes is served. */

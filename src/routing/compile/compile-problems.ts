@@ -5,6 +5,7 @@ import { type CompiledGateways, placesOf } from './compile-gateways.ts';
 import type { Attachment } from '../gateway/attachment.ts';
 import { lossesOf, sharedHostProblems } from './compile-losses.ts';
 import type { Fault, RouteKey } from '../gateway/kinds.ts';
+import { isSameParent } from '../gateway/listener-plan.ts';
 import { lossProblems } from '../gateway/route-losses.ts';
 import {
   classProblems,
@@ -121,10 +122,14 @@ function putGatewayProblems(
     put(`BackendTLSPolicy ${key}`, policy ? tlsPolicyProblems(policy, after) : []);
   }
   if (before.plan === after.plan && before.gateways === after.gateways && before.sets === after.sets) return;
-  for (const [key] of entries(before.gateways)) put(`Gateway ${key}`, []);
+  for (const [key] of difference(before.gateways, after.gateways)) put(`Gateway ${key}`, []);
   for (const [key, each] of entries(after.gateways)) put(`Gateway ${key}`, gatewayProblems(each, after));
-  for (const [key] of entries(before.sets)) put(`ListenerSet ${key}`, []);
-  for (const [key, each] of entries(after.sets)) put(`ListenerSet ${key}`, listenerSetProblems(each, after));
+  for (const [key] of difference(before.sets, after.sets)) put(`ListenerSet ${key}`, []);
+  for (const [key, each] of entries(after.sets)) {
+    const isSame =
+      get(before.sets, key) === each && isSameParent(before.plan, after.plan, `ListenerSet ${key}`);
+    if (!isSame) put(`ListenerSet ${key}`, listenerSetProblems(each, after));
+  }
 }
 
 /** Those that changed, and those of Services that other routes name, or other policies are for. */

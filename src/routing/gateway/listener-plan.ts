@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { bySpecificity } from './hostnames.ts';
 import {
   type Carrier,
@@ -166,6 +167,44 @@ export function planListeners(
   }
   const secrets = new Map(gateways.map(({ key, backendClientSecret }) => [key, backendClientSecret]));
   return { byParent, ports: plannedPorts(byParent, secrets), gateways: plannedGateways, sets: plannedSets };
+}
+
+/** The plan with what it says as before as the same values, so that nobody takes it for a change. */
+export function sharePlan(before: ListenerPlan, after: ListenerPlan): ListenerPlan {
+  const byParent = new Map(
+    [...after.byParent].map(([parent, listeners]) => {
+      const earlier = before.byParent.get(parent);
+      const isSame =
+        earlier?.length === listeners.length &&
+        listeners.every((each, index) => isSamePlanned(earlier[index], each));
+      return [parent, isSame ? earlier : listeners] as const;
+    }),
+  );
+  const sets = new Map(
+    [...after.sets].map(([key, fault]) => {
+      const earlier = before.sets.get(key);
+      return [key, isDeepStrictEqual(earlier, fault) && earlier !== undefined ? earlier : fault] as const;
+    }),
+  );
+  return { ...after, byParent, sets };
+}
+
+/** Most are of the same listener: those are cheap to compare, and there may be thousands. */
+function isSamePlanned(a: PlannedListener | undefined, b: PlannedListener): boolean {
+  if (a?.listener !== b.listener) return isDeepStrictEqual(a, b);
+  return (
+    a.gateway === b.gateway &&
+    a.overlaps === b.overlaps &&
+    a.ports.length === b.ports.length &&
+    a.ports.every((port, index) => port === b.ports[index]) &&
+    (a.conflict === b.conflict || isDeepStrictEqual(a.conflict, b.conflict))
+  );
+}
+
+/** Whether the same becomes of the listeners of a Gateway or ListenerSet by two plans that share what they can. */
+export function isSameParent(a: ListenerPlan, b: ListenerPlan, parent: ParentKey): boolean {
+  const set = parent.startsWith('ListenerSet ') ? parent.slice('ListenerSet '.length) : '';
+  return a.byParent.get(parent) === b.byParent.get(parent) && a.sets.get(set) === b.sets.get(set);
 }
 
 /** The ports of the nodes for those Gateways that have Services. */

@@ -7,13 +7,21 @@ import { hostnamesAbove } from './port-claims.ts';
 
 const byHostname = new WeakMap<readonly Listener[], ReadonlyMap<string, Listener>>();
 
-/** The listener that has a hostname on its port: the most specific one that contains it. */
-export function ownerOf({ listeners }: Pick<PlannedPort, 'listeners'>, hostname: string): Listener | null {
+/** The listeners of a port by their hostnames: indexed once for all routes that change. */
+export function listenersByHostname({
+  listeners,
+}: Pick<PlannedPort, 'listeners'>): ReadonlyMap<string, Listener> {
   let owners = byHostname.get(listeners);
   if (!owners) {
     owners = new Map(listeners.map((listener) => [listener.hostname, listener]));
     byHostname.set(listeners, owners);
   }
+  return owners;
+}
+
+/** The listener that has a hostname on its port: the most specific one that contains it. */
+export function ownerOf(port: Pick<PlannedPort, 'listeners'>, hostname: string): Listener | null {
+  const owners = listenersByHostname(port);
   const own = owners.get(hostname);
   if (own) return own;
   for (const outer of hostnamesAbove(hostname)) {
