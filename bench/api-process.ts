@@ -5,7 +5,7 @@ import { constants, setPriority } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type ApiObject, startApiServer } from '../test/support/api-server.ts';
-import { clusterObjects } from './cluster-objects.ts';
+import { type GatewayCluster, clusterObjects, gatewayObjects } from './cluster-objects.ts';
 
 /**
  * The scripted API server of a benchmark in a process of its own: with tens of thousands of objects its garbage
@@ -23,8 +23,16 @@ export interface ApiProcess {
 
 type Order = { readonly kind: 'apply'; readonly object: ApiObject } | { readonly kind: 'bytes' | 'relist' };
 
-export async function startApiProcess(ingresses: number, upstreamPort: number): Promise<ApiProcess> {
-  const child: ChildProcess = fork(fileURLToPath(import.meta.url), [`${ingresses}`, `${upstreamPort}`]);
+export async function startApiProcess(
+  ingresses: number,
+  upstreamPort: number,
+  gateways: GatewayCluster | null = null,
+): Promise<ApiProcess> {
+  const child: ChildProcess = fork(fileURLToPath(import.meta.url), [
+    `${ingresses}`,
+    `${upstreamPort}`,
+    JSON.stringify(gateways),
+  ]);
   process.on('exit', () => child.kill('SIGKILL'));
   const answer = async (): Promise<unknown> => ((await once(child, 'message')) as [unknown])[0];
   const order = (what: Order): void => void child.send(what);
@@ -48,9 +56,15 @@ export async function startApiProcess(ingresses: number, upstreamPort: number): 
 const KINDS = 5;
 const QUIET_MS = 500;
 
-async function serve(ingresses: number, upstreamPort: number): Promise<void> {
-  const objects = clusterObjects(ingresses, upstreamPort);
+async function serve(
+  ingresses: number,
+  upstreamPort: number,
+  gateways: GatewayCluster | null,
+): Promise<void> {
+  const ofGateways = gateways ? gatewayObjects(gateways, upstreamPort) : [];
+  const objects = [...clusterObjects(ingresses, upstreamPort), ...ofGateways];
   const api = await startApiServer({ objects, streamingList: true });
+  if (gateways) api.install();
   let sent = 0;
   const counter = createServer((client: Socket) => {
     const server = connect(api.port, new URL(api.url).hostname);
@@ -96,5 +110,5 @@ async function serve(ingresses: number, upstreamPort: number): Promise<void> {
 
 if (process.send && process.argv[1] === fileURLToPath(import.meta.url)) {
   const [ingresses = 0, upstreamPort = 0] = process.argv.slice(2).map(Number);
-  await serve(ingresses, upstreamPort);
+  await serve(ingresses, upstreamPort, JSON.parse(process.argv[4] ?? 'null') as GatewayCluster | null);
 }

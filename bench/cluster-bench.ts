@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { GatewayCluster } from './cluster-objects.ts';
 import { type ApiProcess, startApiProcess } from './api-process.ts';
 import { percentile, runLoad } from './load.ts';
 import { IMAGE_ENVIRONMENT, LOAD_CORE, PROXY_CORE, porticoCommand, stop } from './subjects.ts';
@@ -16,7 +17,7 @@ export interface ClusterBench {
   readonly secondsToReady: number;
   /** Scrapes the metrics once. */
   scrape(): Promise<Scrape>;
-  /** Requests for one host of the cluster at a fixed rate. */
+  /** Requests for one host of the cluster at a fixed rate; at the Gateway where there is one. */
   load(rate: {
     readonly perSecond: number;
     readonly connections: number;
@@ -61,6 +62,8 @@ export async function withUpstream(port: number, use: () => Promise<void>): Prom
 export async function withCluster<T>(
   cluster: {
     readonly ingresses: number;
+    /** None unless said. */
+    readonly gateways?: GatewayCluster;
     readonly workers: string;
     readonly ports: BenchPorts;
     readonly flags?: readonly string[];
@@ -69,8 +72,8 @@ export async function withCluster<T>(
   },
   use: (bench: ClusterBench) => Promise<T>,
 ): Promise<T> {
-  const { ingresses, workers, ports, flags: more = [], nodeOptions } = cluster;
-  const api = await startApiProcess(ingresses, ports.upstream);
+  const { ingresses, gateways = null, workers, ports, flags: more = [], nodeOptions } = cluster;
+  const api = await startApiProcess(ingresses, ports.upstream, gateways);
   const folder = mkdtempSync(join(tmpdir(), 'portico-bench-'));
   const kubeconfig = join(folder, 'kubeconfig');
   writeFileSync(kubeconfig, api.kubeconfig);
@@ -98,7 +101,7 @@ export async function withCluster<T>(
       api,
       secondsToReady,
       scrape: () => scrape(ports.status),
-      load: (rate) => load(ports.proxy, rate),
+      load: (rate) => load(gateways?.port ?? ports.proxy, rate),
     });
   } finally {
     await stop(portico);

@@ -14,6 +14,87 @@ export function clusterObjects(ingresses: number, upstreamPort: number): ApiObje
   return objects;
 }
 
+/** A Gateway at a port, and how much of it there is. */
+export interface GatewayCluster {
+  readonly port: number;
+  readonly routes: number;
+  readonly listenerSets: number;
+}
+
+const GATEWAY_API = 'gateway.networking.k8s.io/v1';
+/** What the routes of a Gateway lead to. */
+const SERVICES = 100;
+
+/** One Gateway with its HTTPRoutes and ListenerSets, and the Services of the routes. */
+export function gatewayObjects(
+  { port, routes, listenerSets }: GatewayCluster,
+  upstreamPort: number,
+): ApiObject[] {
+  const controllerName = 'portico.dev/gateway-controller';
+  const objects: ApiObject[] = [
+    {
+      apiVersion: GATEWAY_API,
+      kind: 'GatewayClass',
+      metadata: { name: 'portico' },
+      spec: { controllerName },
+    },
+    {
+      apiVersion: GATEWAY_API,
+      kind: 'Gateway',
+      metadata: { name: 'main', namespace: 'shop' },
+      spec: {
+        gatewayClassName: 'portico',
+        allowedListeners: { namespaces: { from: 'Same' } },
+        listeners: [{ name: 'http', port, protocol: 'HTTP' }],
+      },
+    },
+  ];
+  const inShop = (object: ApiObject): ApiObject => ({
+    ...object,
+    metadata: { ...object.metadata, namespace: 'shop' },
+  });
+  for (let n = 0; n < SERVICES; n++) objects.push(inShop(service(n)), inShop(slice(n, upstreamPort, 1)));
+  for (let n = 0; n < routes; n++) objects.push(httpRoute(n));
+  for (let n = 0; n < listenerSets; n++) objects.push(listenerSet(n, port));
+  return objects;
+}
+
+/** The HTTPRoute of app `n`, with two weighted backends and a filter; `version` makes versions that differ. */
+export function httpRoute(n: number, version = 0): ApiObject {
+  const backendRefs = [0, 1].map((next) => ({
+    name: `app-${(n + next) % SERVICES}`,
+    port: 80,
+    weight: 1 + next,
+  }));
+  const set = [{ name: 'x-version', value: `${version}` }];
+  return {
+    apiVersion: GATEWAY_API,
+    kind: 'HTTPRoute',
+    metadata: { name: `app-${n}`, namespace: 'shop' },
+    spec: {
+      parentRefs: [{ name: 'main' }],
+      hostnames: [`app-${n}.example.com`],
+      rules: [
+        {
+          matches: [{ path: { value: '/' }, method: 'GET' }],
+          filters: [{ type: 'RequestHeaderModifier', requestHeaderModifier: { set } }],
+          backendRefs,
+        },
+      ],
+    },
+  };
+}
+
+function listenerSet(n: number, port: number): ApiObject {
+  const listeners = [{ name: 'http', port, protocol: 'HTTP', hostname: `set-${n}.example.com` }];
+  return {
+    apiVersion: GATEWAY_API,
+    kind: 'ListenerSet',
+    metadata: { name: `set-${n}`, namespace: 'shop' },
+    spec: { parentRef: { name: 'main' }, listeners },
+  };
+}
+
 /** The Ingress of app `n`; `paths` beyond `/` make versions of it that differ. */
 export function ingress(n: number, paths: readonly string[] = []): ApiObject {
   const backend = { service: { name: `app-${n}`, port: { number: 80 } } };
