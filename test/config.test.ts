@@ -315,6 +315,15 @@ it.each([
   expect(configOf({ 'drain-timeout': written }).drainTimeoutMs).toBe(ms);
 });
 
+it('Services of Gateways need a cluster', () => {
+  const flags = { 'gateway-addresses': ['service'] };
+  const gatewayServicePorts = { first: 20_000, last: 22_047 };
+  expect(configOf(flags)).toMatchObject({ gatewayAddresses: [], gatewayServicePorts });
+  expect(mistakesOf({ ...flags, manifests: ['a'] })).toEqual([
+    '--gateway-addresses service needs a cluster, where Portico can make Services',
+  ]);
+});
+
 it('the ports must differ, unless there is no status port', () => {
   expect(mistakesOf({ 'http-port': '9000', 'status-port': '9000' })).toEqual([
     '--status-port and --http-port are both 9000: give them different ports',

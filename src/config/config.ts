@@ -228,6 +228,8 @@ export function resolveConfig(flags: FlagValues, env: Environment): ConfigResult
       read.errors.push(
         '--manifests and --snapshot-file exclude each other: files are there at the next start',
       );
+    if (config.gatewayServicePorts !== null)
+      read.errors.push('--gateway-addresses service needs a cluster, where Portico can make Services');
     for (const { name } of PUBLISH_FLAGS) {
       if (read.given(name))
         read.errors.push(`--manifests and --${name} exclude each other: files have nowhere to publish to`);
