@@ -93,6 +93,9 @@ export class GatewayServiceUpdater {
   advance(next: Compilation): void {
     const last = this.#last;
     this.#last = next;
+    for (const [key, after] of last ? difference(last.gateways.gateways, next.gateways.gateways) : []) {
+      if (after === undefined) this.#forget(key);
+    }
     if (last === null || last.gateways.plan !== next.gateways.plan) {
       for (const [key] of entries(next.gateways.gateways)) this.#queue.add(key);
       return;
@@ -114,6 +117,8 @@ export class GatewayServiceUpdater {
     const state = compilation();
     const read = state ? get(state.gateways.gateways, gateway) : undefined;
     if (!state || !read || !isServed(read) || read.service.presence === 'foreign') return null;
+    // What it owns is about to be deleted with it.
+    if (isLeaving(get(state.snapshot.gateways, gateway))) return null;
     for (const found of this.#differences(read, state)) {
       const name = `${found.kind} ${found.key}`;
       this.#owners.set(name, gateway);
@@ -155,6 +160,15 @@ export class GatewayServiceUpdater {
     if (wanted !== null && !isForeign)
       found.push({ kind: 'EndpointSlice', key: ofSlice, present: slice, wanted });
     return found;
+  }
+
+  #forget(gateway: ObjectKey): void {
+    for (const [name, owner] of this.#owners) {
+      if (owner !== gateway) continue;
+      this.#owners.delete(name);
+      this.#written.delete(name);
+      this.#contention.forget(name);
+    }
   }
 
   async #write(gateway: ServedGateway, { kind, key, present, wanted }: Compared): Promise<Outcome> {
@@ -202,6 +216,10 @@ function versionedPatch(present: unknown, wanted: UntypedObject): UntypedObject 
 /** Empty for an object that is not there. */
 function versionOf(present: unknown): string {
   return present === undefined ? '' : resourceVersionOf(present);
+}
+
+function isLeaving(gateway: unknown): boolean {
+  return typeof asObject(asObject(gateway)['metadata'])['deletionTimestamp'] === 'string';
 }
 
 function isServed(gateway: GatewayRead): gateway is ServedGateway {

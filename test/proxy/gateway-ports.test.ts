@@ -83,6 +83,24 @@ describe.each(['relay', 'http-proxy'] as const)('ports of Gateways: %s', (engine
     expect(lineOf('ingress.test')).not.toHaveProperty('listener');
   });
 
+  it('that a Service leads to have the port that clients connect to, and are opened again for another', async () => {
+    await using pod = await podPort();
+    await using plane = await startGatewayPlane({ engine });
+    const inner = { ...listener(pod.port), clientPort: 80 };
+    for (const [path, clientPort] of [
+      ['/first', 80],
+      ['/then', 8080],
+    ] as const) {
+      await plane.serve({ ports: [{ ...inner, clientPort }] });
+      const lineOf = () => plane.log.find((line) => line['target'] === path && line['port'] === clientPort);
+      await until(async () => {
+        // Connections that come between the two ports are reset.
+        await ask(inner, 'one.test', path).catch(() => null);
+        return lineOf() !== undefined;
+      });
+    }
+  });
+
   it('that Portico has anyway are served there, beside Ingresses', async () => {
     await using pod = await podPort();
     await using plane = await startGatewayPlane({ engine });

@@ -134,6 +134,17 @@ test('the Service follows its Gateway and is repaired, and what others wrote to 
   expect(kept).toMatchObject([{ nodePort: 30_001 }]);
 });
 
+test('nothing is made for a Gateway that is being deleted', async () => {
+  const { metadata, ...rest } = gateway();
+  const leaving = { ...rest, metadata: { ...metadata, deletionTimestamp: creationTimestamp } };
+  await using harness = await startPublisherHarness({ objects: [CLASS, leaving] });
+  harness.api.install();
+  await harness.addReplica('a', REPLICA);
+  await harness.until(() => harness.writes('gateways').length > 0);
+  await harness.advance(10_000);
+  expect(objectsOf(harness.api, 'services')).toEqual([]);
+});
+
 test('a Service of the same name that is not the own is not touched', async () => {
   const theirs = {
     apiVersion: 'v1',

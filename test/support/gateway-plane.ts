@@ -51,6 +51,8 @@ export interface GatewayHostSpec {
 export interface GatewayPortSpec {
   readonly address: string;
   readonly port: number;
+  /** What clients connect to, if it is another one. */
+  readonly clientPort?: number;
   readonly isTls?: boolean;
   /** By hostname. */
   readonly hosts: Readonly<Record<string, GatewayHostSpec>>;
@@ -133,14 +135,15 @@ export function gatewayTable({ ports = [], streams = [], sites = [] }: GatewayTa
     };
   };
   const gatewayPorts = ports.map((spec): [string, GatewayPort] => {
-    const { address, port, isTls = false, hosts, certificates = {} } = spec;
+    const { address, port, clientPort, isTls = false, hosts, certificates = {} } = spec;
     const byKey = <A, B>(
       of: Readonly<Record<string, A>>,
       map: (name: string, value: A) => B,
     ): ShardedMap<B> =>
       mapOf(Object.entries(of).map(([name, value]) => [hostKey(name), map(name, value)] as const));
     const maps = { hosts: byKey(hosts, hostOf), certificates: byKey(certificates, (_, secret) => secret) };
-    return [portKey(address, port), { address, port, isTls, ...maps }];
+    const place = { address, port, ...(clientPort !== undefined && { clientPort }) };
+    return [portKey(address, port), { ...place, isTls, ...maps }];
   });
   const gatewayStreams = streams.map(({ protocol, address, port, targets }): [string, StreamRoute] => {
     const route = targets && routeOf(protocol === 'tcp' ? 'TCPRoute' : 'UDPRoute', '', targets);

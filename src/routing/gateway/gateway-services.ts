@@ -54,6 +54,7 @@ const DEFAULT_PARAMETERS: ServiceParameters = {
 /** As the API allows. */
 const MAX_LABELS = 8;
 const MAX_ANNOTATIONS = 16;
+const MAX_ADDRESSES = 16;
 const MAX_SOURCE_RANGES = 256;
 
 /** Reads what a Gateway says of its Service, and the Service; a fault where the Gateway cannot be accepted so. */
@@ -107,15 +108,15 @@ function addressesOf(service: unknown, type: ServiceParameters['type']): Gateway
   const { spec, status } = asObject(service);
   switch (type) {
     case 'LoadBalancer':
-      return asArray(asObject(asObject(status)['loadBalancer'])['ingress']).flatMap(
-        (entry): readonly GatewayAddress[] => {
+      return asArray(asObject(asObject(status)['loadBalancer'])['ingress'])
+        .slice(0, MAX_ADDRESSES)
+        .flatMap((entry): readonly GatewayAddress[] => {
           const { ip, hostname } = asObject(entry);
           if (typeof ip === 'string' && isIP(ip) > 0) return [{ type: 'IPAddress', value: ip }];
           return typeof hostname === 'string' && hostname !== ''
             ? [{ type: 'Hostname', value: hostname }]
             : [];
-        },
-      );
+        });
     case 'NodePort':
       return null;
     case 'ClusterIP':
