@@ -63,7 +63,7 @@ export interface ExchangeRecord {
 
 /** What the access log kept of a request: values in an order of its own, as bytes in Latin-1. */
 export interface KeptFields {
-  readonly values: readonly string[];
+  readonly values: readonly (string | undefined)[];
 }
 
 /** Where it keeps nothing. */

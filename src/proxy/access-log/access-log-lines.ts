@@ -129,10 +129,10 @@ interface Formats {
 }
 
 class KeptForFormats implements KeptFields {
-  readonly values: readonly string[];
+  readonly values: KeptFields['values'];
   readonly formats: Formats;
 
-  constructor(values: readonly string[], formats: Formats) {
+  constructor(values: KeptFields['values'], formats: Formats) {
     this.values = values;
     this.formats = formats;
   }

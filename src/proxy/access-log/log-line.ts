@@ -1,6 +1,6 @@
 import type { FieldsView } from '../../http/head-edit.ts';
 import type { Redaction } from '../../http/redact-target.ts';
-import type { ExchangeRecord } from '../exchange-record.ts';
+import type { ExchangeRecord, KeptFields } from '../exchange-record.ts';
 import type { StreamRecord } from '../stream/stream-record.ts';
 
 /** How exchanges and streams become lines of the access log, each with its line end. */
@@ -14,7 +14,7 @@ export interface KeptField {
   /** In lower case. */
   readonly field: string;
   /** What of its value is kept; all of it when absent. */
-  read?(value: string): string;
+  read?(value: string): string | undefined;
 }
 
 /** What most formats need of them, at the beginning of what is kept. */
@@ -31,19 +31,18 @@ export interface LineContext {
 const LONGEST_VALUE = 1_024;
 const MOST_KEPT = 4_096;
 
-/** The values of these fields, `''` for what there is not. They come as bytes: see `textOfBytes`. */
-export function keepFields(kept: readonly KeptField[], fields: FieldsView): readonly string[] {
-  const values: string[] = [];
+/** The values of these fields, undefined for what there is not. They come as bytes: see `textOfBytes`. */
+export function keepFields(kept: readonly KeptField[], fields: FieldsView): KeptFields['values'] {
+  const values: (string | undefined)[] = [];
   let left = MOST_KEPT;
   for (const { field, read } of kept) {
-    const found = fields.value(field) ?? '';
-    const value = found === '' || read === undefined ? found : read(found);
+    const found = fields.value(field);
+    const value = found === undefined || read === undefined ? found : read(found);
     const most = Math.min(LONGEST_VALUE, left);
+    const isShort = value === undefined || value.length <= most;
     // A copy: a part of a long text would keep all of it in memory.
-    values.push(
-      value.length <= most ? value : Buffer.from(value.slice(0, most), 'latin1').toString('latin1'),
-    );
-    left -= Math.min(value.length, most);
+    values.push(isShort ? value : Buffer.from(value.slice(0, most), 'latin1').toString('latin1'));
+    left -= Math.min(value?.length ?? 0, most);
   }
   return values;
 }

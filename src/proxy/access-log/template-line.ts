@@ -54,10 +54,13 @@ function valueOfPart(
     case 'cookie':
       return keptValue(kept, {
         field: 'cookie',
-        read: (value) => redaction.shown(name, cookieValue(value, name) ?? ''),
+        read(field) {
+          const value = cookieValue(field, name);
+          return value === undefined ? value : redaction.shown(name, value);
+        },
       });
     case 'remote_user':
-      return keptValue(kept, { field: 'authorization', read: userOf });
+      return keptValue(kept, { field: 'authorization', read: (value) => userOf(value) || undefined });
     case 'arg':
       return ({ target }) => present(redaction.shown(name, argumentOf(queryOf(target), name)));
     default:
@@ -67,7 +70,10 @@ function valueOfPart(
 
 function keptValue(kept: KeptField[], field: KeptField): Value {
   const index = kept.push(field) - 1;
-  return ({ keptFields }) => bytes(keptFields.values[index] ?? '');
+  return ({ keptFields }) => {
+    const value = keptFields.values[index];
+    return value === undefined ? null : textOfBytes(value);
+  };
 }
 
 /** As nginx and ingress-nginx have them, as far as there is the same here. */
