@@ -84,6 +84,7 @@ function lossesAt(
   claims: ShardedMap<Claims>,
 ): Losses {
   const owner = ownerOf(planned, hostname);
+  const { clientPort = planned.port } = planned;
   const keys = [...(get(routesByPlace, hostPlace(port, hostname)) ?? [])];
   const attached = keys.flatMap((key) => get(attachments, key) ?? []);
   const place = owner && attachedPlace(owner.id, hostname);
@@ -96,13 +97,13 @@ function lossesAt(
   const isShared = placesOfScope(hostname, settings).includes(hostPlace(port, hostname));
   if (isShared && get(scopes.scopes, hostname)?.routes) {
     const [ingress] = claimantsOf(hostname, scopes.indexes.ingressesByScope, claims);
-    if (ingress) return lossesToIngress(ingress.ingress, [...routes, ...elsewhere], hostname, planned.port);
+    if (ingress) return lossesToIngress(ingress.ingress, [...routes, ...elsewhere], hostname, clientPort);
   }
   return new Map([
-    ...(routes.length > 1 ? lossesAmong(routes, hostname, planned.port) : []),
+    ...(routes.length > 1 ? lossesAmong(routes, hostname, clientPort) : []),
     ...(owner === null || elsewhere.length === 0
       ? []
-      : lossesToListener(owner, elsewhere, hostname, planned.port)),
+      : lossesToListener(owner, elsewhere, hostname, clientPort)),
   ]);
 }
 
