@@ -3,6 +3,7 @@ import { CLOSED } from './annotation-reader.ts';
 import type { AnnotationSpec } from './annotation-spec.ts';
 import { readHeaderLines, requestFieldFault } from './header-lines.ts';
 import { CONTINUE, definePolicy } from './policy.ts';
+import { type StandardForm, filterFields } from './standard-form.ts';
 
 export interface RequestHeadersConfig {
   /** A field whose text is empty for a request is removed. */
@@ -35,6 +36,8 @@ export const requestHeaders = definePolicy({
     return set.length === 0 ? null : { set };
   },
 
+  standardForm: ({ set }) => requestFieldsForm(set),
+
   bind({ set }) {
     return {
       onRequest(request, edit) {
@@ -58,4 +61,17 @@ export const requestHeaders = definePolicy({
 function templateOf(value: string): Template {
   const parsed = parseTemplate(value);
   return parsed.kind === 'template' ? parsed.template : [];
+}
+
+/** A RequestHeaderModifier; null where a value has variables. */
+function requestFieldsForm(config: RequestHeadersConfig['set']): StandardForm | null {
+  const remove = config.flatMap(([name, value]) => (value.length === 0 ? name : []));
+  const values = config.filter(([, value]) => value.length > 0);
+  const texts = values.flatMap(([name, [first, ...more]]) =>
+    typeof first === 'string' && more.length === 0 ? [[name, first] as const] : [],
+  );
+  const set = texts.length === values.length ? filterFields(texts) : null;
+  if (set === null || filterFields(remove.map((name) => [name, '-'])) === null) return null;
+  const requestHeaderModifier = { ...(set.length > 0 && { set }), ...(remove.length > 0 && { remove }) };
+  return { filters: [{ type: 'RequestHeaderModifier', requestHeaderModifier }] };
 }

@@ -35,13 +35,20 @@ export const MAX_FILTER_PATH = 1_024;
 const MAX_FIELDS = 16;
 const MAX_VALUE = 4_096;
 
-/** A ResponseHeaderModifier that sets fields; null where one cannot. */
-export function responseFieldsForm(set: readonly (readonly [string, string])[]): StandardForm | null {
+/** The fields of a filter; null for more than it may have, for a name that comes twice, and for a value that it cannot have. */
+export function filterFields(
+  set: readonly (readonly [string, string])[],
+): readonly { readonly name: string; readonly value: string }[] | null {
   const names = new Set(set.map(([name]) => name.toLowerCase()));
   const fits = set.every(([, value]) => value !== '' && value.length <= MAX_VALUE && value === value.trim());
   if (set.length > MAX_FIELDS || names.size < set.length || !fits) return null;
-  const fields = set.map(([name, value]) => ({ name, value }));
-  return { filters: [{ type: 'ResponseHeaderModifier', responseHeaderModifier: { set: fields } }] };
+  return set.map(([name, value]) => ({ name, value }));
+}
+
+/** A ResponseHeaderModifier that sets fields; null where one cannot. */
+export function responseFieldsForm(set: readonly (readonly [string, string])[]): StandardForm | null {
+  const fields = filterFields(set);
+  return fields && { filters: [{ type: 'ResponseHeaderModifier', responseHeaderModifier: { set: fields } }] };
 }
 
 /** A RequestRedirect to a URL; null where it has a query, or a host that is none. */

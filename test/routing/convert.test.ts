@@ -419,6 +419,23 @@ describe('what is written', () => {
     expect(removed).toEqual([false, true]);
   });
 
+  test('has no filter with more fields than it may have', () => {
+    const data = Object.fromEntries(named(16, (index) => `X-Map-${index}`).map((name) => [name, 'a']));
+    const object = { metadata: { name: 'fields', namespace: 'ns1' }, data };
+    const fields = { kind: 'ConfigMap', key: 'ns1/fields', object } as unknown as ObjectChange;
+    const lines = named(2, (index) => `X-Line-${index}: b`).join('\n');
+    const annotations = {
+      'nginx.ingress.kubernetes.io/custom-headers': 'fields',
+      'portico.dev/response-headers': lines,
+    };
+    const [kept, portable] = [false, true].map((each) => {
+      const converted = convert([fields, ingressOf({ name: 'web', annotations })], each);
+      return converted.conversion.documents.find(({ object: { kind } }) => kind === 'HTTPRoute');
+    });
+    expect(kept?.object.metadata.annotations).toEqual({ 'portico.dev/response-headers': lines });
+    expect(portable?.notes.map(({ level }) => level)).toEqual(['lost']);
+  });
+
   test('is said to replace what is there already, unless that says the same', () => {
     const { conversion } = convert([ingressOf({ name: 'web' })]);
     const applied = conversion.documents.map(({ object }) => {

@@ -2,7 +2,8 @@ import { type ObjectKey, namespaceOf } from '../../model/objects.ts';
 import type { UntypedObject } from '../../model/untyped.ts';
 import { compareText } from '../precedence.ts';
 import { type ConversionNote, addNotes } from './conversion.ts';
-import type { ConvertedEntry, ConvertedRule } from './convert-rules.ts';
+import type { ConvertedEntry } from './convert-rules.ts';
+import type { ConvertedRule } from './split-rules.ts';
 
 /** What the routes of one Ingress at one host are, at the listeners that have the host. */
 export interface HostEntries {

@@ -4,12 +4,12 @@ import { type ObjectKey, namespaceOf } from '../../model/objects.ts';
 import { get } from '../../model/sharded-map.ts';
 import { asObject } from '../../model/untyped.ts';
 import { type AnnotationSpec, PORTICO, namesOf } from '../../policies/annotation-spec.ts';
-import type { PolicyModule } from '../../policies/policy.ts';
 import type { PolicySet } from '../../policies/policy-set.ts';
 import { POLICIES, type PolicyConfigs, type PolicyName } from '../../policies/registry.ts';
 import type { Compilation } from '../compile/compile.ts';
 import { readAnnotations } from '../ingress/annotations.ts';
 import { type ConversionNote, note } from './conversion.ts';
+import { MODULES } from './policy-modules.ts';
 
 type Annotations = Readonly<Record<string, string>>;
 
@@ -20,10 +20,6 @@ export interface KeptAnnotations {
   /** Those that cannot be kept so. */
   readonly lost: readonly PolicyName[];
 }
-
-const MODULES: ReadonlyMap<string, PolicyModule> = new Map(
-  (POLICIES as readonly PolicyModule[]).map((policy) => [policy.name, policy]),
-);
 
 /**
  * Looks for annotations that ask on a route for what the annotations of an Ingress ask for, and reads what it finds as a route
