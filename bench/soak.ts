@@ -1,8 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import http2 from 'node:http2';
+import https from 'node:https';
 import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,9 +20,10 @@ import { IMAGE_ENVIRONMENT, porticoCommand } from './subjects.ts';
 
 const SECONDS = Number(process.argv[2] ?? 600);
 const ADDRESS = '127.0.0.1';
-const PORTS = { proxy: 18_120, status: 18_121 };
+const PORTS = { proxy: 18_120, status: 18_121, https: 18_122 };
 const SAMPLES = 12;
-const BODY = Buffer.alloc(64 * 1024, 'x');
+/** What bodies of responses are made of, over and over. */
+const BODY = randomBytes(64 * 1024);
 const folder = mkdtempSync(join(tmpdir(), 'portico-soak-'));
 const endsAt = performance.now() + SECONDS * 1_000;
 
@@ -34,7 +37,7 @@ async function main(): Promise<number> {
   const portico = await startPortico();
   const lanes = [
     ...Array.from({ length: 16 }, (_, n) => requests(n)),
-    ...Array.from({ length: 2 }, () => streams()),
+    ...[`http://${ADDRESS}:${PORTS.proxy}`, `https://${ADDRESS}:${PORTS.https}`].map(streams),
     ...Array.from({ length: 4 }, () => leavers()),
     ...Array.from({ length: 4 }, () => slowReaders()),
     ...Array.from({ length: 8 }, () => webSocket()),
@@ -109,7 +112,7 @@ async function startPortico(): Promise<ChildProcess> {
       `--bind-address=${ADDRESS}`,
       `--http-port=${PORTS.proxy}`,
       '--h2c',
-      '--https-port=0',
+      `--https-port=${PORTS.https}`,
       `--status-port=${PORTS.status}`,
       '--workers=2',
       '--access-log=off',
@@ -126,9 +129,29 @@ async function startPortico(): Promise<ChildProcess> {
   }
 }
 
-/** Keep-alive requests of all kinds, each checked to the last byte. */
+/** The length of a body that comes; less than nothing once a byte of it is wrong. */
+class BodyCheck {
+  length = 0;
+
+  add(chunk: Buffer): void {
+    if (this.length < 0) return;
+    for (let at = 0; at < chunk.length;) {
+      const from = (this.length + at) % BODY.length;
+      const to = Math.min(BODY.length, from + chunk.length - at);
+      if (!chunk.subarray(at, at + to - from).equals(BODY.subarray(from, to))) {
+        this.length = Number.NEGATIVE_INFINITY;
+        return;
+      }
+      at += to - from;
+    }
+    this.length += chunk.length;
+  }
+}
+
+/** Keep-alive requests of all kinds, each checked to the last byte; every second lane is over TLS. */
 async function requests(lane: number): Promise<void> {
-  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+  const options = { keepAlive: true, maxSockets: 1 };
+  const agent = lane % 2 === 0 ? new http.Agent(options) : new https.Agent(options);
   for (let n = lane; performance.now() < endsAt; n++) {
     const size = [0, 100, 5_000, 200_000][n % 4] ?? 0;
     const method = n % 3 === 0 ? 'POST' : 'GET';
@@ -141,9 +164,9 @@ async function requests(lane: number): Promise<void> {
 }
 
 /** Requests on one connection of HTTP/2, some of them taken back in the middle of their response. */
-async function streams(): Promise<void> {
+async function streams(authority: string): Promise<void> {
   const connect = (): http2.ClientHttp2Session => {
-    const opened = http2.connect(`http://${ADDRESS}:${PORTS.proxy}`);
+    const opened = http2.connect(authority, { rejectUnauthorized: false });
     opened.on('error', (error) => failed(`HTTP/2: ${error.message}`));
     // So many requests on one connection, and Portico asks for another.
     opened.once('goaway', () => (session = connect()));
@@ -158,17 +181,17 @@ async function streams(): Promise<void> {
         { ':authority': 'soak.example.com', ':method': n % 3 === 0 ? 'POST' : 'GET', 'x-size': size },
         { endStream: n % 3 !== 0 },
       );
-      let length = 0;
-      stream.on('data', (chunk: Buffer) => (length += chunk.length));
+      const body = new BodyCheck();
+      stream.on('data', (chunk: Buffer) => body.add(chunk));
       stream.on('error', () => undefined);
       if (leaves) stream.once('response', () => stream.close(http2.constants.NGHTTP2_CANCEL));
       if (n % 3 === 0) stream.end(BODY.subarray(0, size % 10_000));
       await new Promise((resolve) => stream.once('close', resolve));
       if (leaves) counts.aborted++;
-      else if (length === size) counts.whole++;
+      else if (body.length === size) counts.whole++;
       // node:http2 itself refuses what it had not sent when it heard of a GOAWAY.
       else if (stream.rstCode !== http2.constants.NGHTTP2_REFUSED_STREAM)
-        failed(`a stream of ${size} bytes: ${length}, code ${stream.rstCode}`);
+        failed(`a stream of ${size} bytes: ${body.length}, code ${stream.rstCode}`);
       await delay(2);
     }
   };
@@ -212,22 +235,22 @@ interface Asked {
 function request({ agent, method, size, framing, pauseMs }: Asked): Promise<number | string> {
   return new Promise((resolve) => {
     const headers = { Host: 'soak.example.com', 'X-Size': size, 'X-Framing': framing };
-    const sent = http.request(
-      { host: ADDRESS, port: PORTS.proxy, method, headers, ...(agent && { agent }) },
-      (response) => {
-        let length = 0;
-        response.on('data', (chunk: Buffer) => {
-          length += chunk.length;
-          if (!pauseMs) return;
-          response.pause();
-          setTimeout(() => response.resume(), pauseMs);
-        });
-        response.on('end', () =>
-          resolve(response.statusCode === 200 ? length : `status ${response.statusCode}`),
-        );
-        response.on('error', (error) => resolve(error.message));
-      },
-    );
+    const isSecure = agent instanceof https.Agent;
+    const port = isSecure ? PORTS.https : PORTS.proxy;
+    const options = { host: ADDRESS, port, method, headers, rejectUnauthorized: false };
+    const sent = (isSecure ? https : http).request({ ...options, ...(agent && { agent }) }, (response) => {
+      const body = new BodyCheck();
+      response.on('data', (chunk: Buffer) => {
+        body.add(chunk);
+        if (!pauseMs) return;
+        response.pause();
+        setTimeout(() => response.resume(), pauseMs);
+      });
+      response.on('end', () =>
+        resolve(response.statusCode === 200 ? body.length : `status ${response.statusCode}`),
+      );
+      response.on('error', (error) => resolve(error.message));
+    });
     sent.on('error', (error) => resolve(error.message));
     if (method === 'POST') sent.write(BODY.subarray(0, size % 10_000));
     sent.end();
