@@ -10,7 +10,7 @@ import {
   passwordFileBytes,
   readPasswordFile,
 } from '../passwords/password-file.ts';
-import { judged } from './auth/judged.ts';
+import { judged } from './auth/auth-verdict.ts';
 import { type AnnotationReader, CLOSED, type NamedObject } from './annotation-reader.ts';
 import { type AnnotationSpec, ownNameOf } from './annotation-spec.ts';
 import { CONTINUE, type PasswordVerdict, type Verdict, definePolicy } from './policy.ts';

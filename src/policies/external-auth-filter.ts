@@ -6,7 +6,7 @@ import type { RequestEdit, RequestView } from '../http/request-view.ts';
 import type { Subrequest, SubrequestOutcome } from '../http/subrequest.ts';
 import type { AskedBackend } from './asked-backend.ts';
 import { redirected, refuse, unauthenticated, valuesOf } from './auth/auth-refusal.ts';
-import { judged } from './auth/judged.ts';
+import { judged } from './auth/auth-verdict.ts';
 import { fieldFault } from './field-fault.ts';
 import { CONTINUE, type Verdict, definePolicy } from './policy.ts';
 

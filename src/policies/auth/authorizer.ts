@@ -6,7 +6,7 @@ import { type BoundPolicy, CONTINUE, type PolicyThread, type Verdict } from '../
 import { type AuthAnswer, AuthCache } from './auth-cache.ts';
 import { CHALLENGE, redirect, redirected, refuse, unauthenticated, valuesOf } from './auth-refusal.ts';
 import { authRequest, namesOfOwnFields } from './auth-request.ts';
-import { judged } from './judged.ts';
+import { judged } from './auth-verdict.ts';
 import type { ExternalAuthConfig } from './external-auth-config.ts';
 
 /** Asks the server of a config about each request, and does what it says. */
