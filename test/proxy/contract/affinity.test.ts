@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import type { AffinityConfig } from '../../../src/policies/affinity.ts';
 import type { SessionCookie } from '../../../src/http/session-cookie.ts';
 import { contract } from '../../support/engines.ts';
-import { heldPort } from '../../support/loopback.ts';
+import { unusedPort } from '../../support/loopback.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { get, rawClient } from '../../support/raw-client.ts';
 import { ok, recordingUpstream } from '../../support/upstream.ts';
@@ -74,7 +74,7 @@ contract('cookie affinity', (behaves) => {
     const outcome = changesOnFailure ? 'moves for good' : 'keeps its cookie';
     behaves(`a client whose endpoint refuses is served by another one and ${outcome}`, async (create) => {
       await using up = await recordingUpstream('up', () => ok('up'));
-      const closed = await heldPort();
+      const closed = await unusedPort();
       const policies = { affinity: affinity({ mode: 'persistent', changesOnFailure }) };
       await using only = await startProxy(create, [{ ports: [closed], policies }]);
       using before = await rawClient(only.port);
