@@ -187,10 +187,10 @@ test('options of the ConfigMap and flags are judged with the Ingresses, and fail
       'reported difference (low risk): ConfigMap ingress-nginx/controller worker-processes: A flag sets it when Portico starts. Write instead: ' +
         '--workers 4.',
       'no effect (low risk): ConfigMap ingress-nginx/controller no-such: ingress-nginx has no such option.',
-      'reported difference (low risk): flag --watch-namespace-selector: Namespaces are chosen by their names, or by globs of these: `team-*`. Write instead: --watch-namespace=GLOB.',
       'no effect (low risk): flag --v: It does not decide what is served, or ingress-nginx has no such flag.',
       'same (low risk): flag --disable-catch-all: A flag of Portico takes the same value. Write instead: --catch-all=false.',
       'same (low risk): flag --ingress-class: A flag of Portico takes the same value. Write instead: --ingress-class=public.',
+      'same (low risk): flag --watch-namespace-selector: A flag of Portico takes the same value. Write instead: --watch-namespace-selector=a=b.',
       '0 Ingresses, 0 without annotations of ingress-nginx; no annotations',
     ],
   ]);

@@ -92,6 +92,10 @@ const VALUES: Readonly<Record<string, readonly [written: string, read: object]>>
   'ingress-nginx-configmap': ['ops/controller.v1', { ingressNginxConfigMap: 'ops/controller.v1' }],
   'tcp-services-configmap': ['ops/tcp', { tcpServicesConfigMap: 'ops/tcp' }],
   'udp-services-configmap': ['ops/udp', { udpServicesConfigMap: 'ops/udp' }],
+  'watch-namespace-selector': [
+    'team=shop',
+    { namespaceSelector: { matchExpressions: [{ key: 'team', operator: 'In', values: ['shop'] }] } },
+  ],
   'annotations-prefix': ['ops.example.com', { annotationsPrefix: 'ops.example.com' }],
   'external-names': ['false', { externalNames: false }],
   'catch-all': ['false', { catchAll: false }],
@@ -211,6 +215,7 @@ it.each([
   ['access-log', '$geoip_city', 'which is not a variable; docs/reference/access-log.md lists them'],
   ['access-log', `$status${'x'.repeat(9_000)}`, 'the template is too long'],
   ['access-log-sample', '1.5', "'1.5' is not a share"],
+  ['watch-namespace-selector', 'a in b', 'is not a label selector'],
   ['annotations-prefix', 'a/b', 'is not the prefix of a name'],
   ['ssl-redirect', 'perhaps', 'is neither true nor false'],
   ['hsts', 'on', "'on' is neither off nor such as 'max-age=31536000"],

@@ -20,6 +20,7 @@ export function compileSettings(config: CompileConfig): Omit<CompileSettings, 'n
     ...(config.annotationsPrefix !== 'nginx.ingress.kubernetes.io' && {
       annotationsPrefix: config.annotationsPrefix,
     }),
+    ...(config.namespaceSelector && { namespaceSelector: config.namespaceSelector }),
     externalNames: config.externalNames,
     catchAll: config.catchAll,
     allowCrossNamespaceReferences: config.allowCrossNamespaceReferences,

@@ -1,4 +1,5 @@
 import type { AccessLogSettings } from '../proxy/access-log/access-log-lines.ts';
+import type { UntypedObject } from '../model/untyped.ts';
 import { SERVICE, addressPool, portRange } from './address-pool.ts';
 import type { PortRange } from '../routing/gateway/service-ports.ts';
 import type { Limits } from '../proxy/limits.ts';
@@ -41,6 +42,7 @@ import {
   limitStore,
   limits,
   annotationsPrefix,
+  labelSelector,
 } from './flag-values.ts';
 import { FlagReader, type ConfigResult, type Environment, type FlagValues } from './flag-reader.ts';
 
@@ -79,6 +81,8 @@ export interface CompileConfig {
   /** Whether backends may be on this machine's loopback and link-local addresses. */
   readonly allowLoopback: boolean;
   readonly allowCrossNamespaceExternalNames: boolean;
+  /** A metav1.LabelSelector; null for all namespaces. */
+  readonly namespaceSelector: UntypedObject | null;
   /** Of ingress-nginx. */
   readonly annotationsPrefix: string;
   readonly externalNames: boolean;
@@ -362,6 +366,7 @@ function readCompileConfig(read: FlagReader, dropIn: DropIn | null): CompileConf
     // Who can write a manifest file is on this machine already; who writes to a cluster is not.
     allowLoopback: manifests.length > 0 || read.flag('allow-loopback'),
     allowCrossNamespaceExternalNames: read.flag('allow-cross-namespace-external-names'),
+    namespaceSelector: read.optional('watch-namespace-selector', labelSelector),
     annotationsPrefix: read.one('annotations-prefix', annotationsPrefix),
     externalNames: read.one('external-names', boolean),
     catchAll: read.one('catch-all', boolean),

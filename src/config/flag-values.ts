@@ -6,6 +6,8 @@ import { normalizePath } from '../http/path.ts';
 import { DEFAULT_LIMITS, type Limits } from '../proxy/limits.ts';
 import { listed } from '../policies/annotation-reader.ts';
 import type { LimitStoreAddress } from '../proxy/limit-store/limit-store.ts';
+import { parseLabelSelector } from '../model/label-selector.ts';
+import type { UntypedObject } from '../model/untyped.ts';
 import { isControllerName, isLabel, isSubdomain } from '../model/names.ts';
 import { limitFlagName } from './flags.ts';
 
@@ -53,6 +55,13 @@ export const configMapName: Parse<string> = (given) => {
   const [namespace = '', name = '', ...rest] = given.split('/');
   if (isLabel(namespace) && isSubdomain(name) && rest.length === 0) return { value: given };
   return { error: `'${given}' does not name a ConfigMap; write namespace/name` };
+};
+
+export const labelSelector: Parse<UntypedObject> = (given) => {
+  const value = parseLabelSelector(given);
+  return value === null
+    ? { error: `'${given}' is not a label selector; write one like team=shop,env in (prod,test)` }
+    : { value };
 };
 
 export const annotationsPrefix: Parse<string> = (given) =>

@@ -24,6 +24,13 @@ export const CLASS_FLAGS: readonly Flag[] = [
     group: 'What is served',
   },
   {
+    name: 'watch-namespace-selector',
+    value: '<labels>',
+    description:
+      'serve only Ingresses of namespaces with these labels, such as team=shop,env in (prod,test); beside --watch-namespace both count. Needs the right to list and watch namespaces',
+    group: 'What is served',
+  },
+  {
     name: 'annotations-prefix',
     value: '<name>',
     default: 'nginx.ingress.kubernetes.io',

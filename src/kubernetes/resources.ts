@@ -126,7 +126,7 @@ function gatewayResource(
   };
 }
 
-const NAMESPACES: Resource = {
+export const NAMESPACES: Resource = {
   kind: 'Namespace',
   group: '',
   version: 'v1',

@@ -18,7 +18,9 @@ export class OwnedIngresses {
   advance(next: Compilation): ReadonlySet<ObjectKey> {
     const previous = this.#previous;
     const affected = new Set<ObjectKey>();
-    if (previous === null || previous.classes !== next.classes) {
+    const isOtherLabels =
+      next.settings.namespaceSelector && previous?.snapshot.namespaces !== next.snapshot.namespaces;
+    if (previous === null || previous.classes !== next.classes || isOtherLabels) {
       for (const [key] of entries(next.snapshot.ingresses)) affected.add(key);
     }
     if (previous) {

@@ -1,7 +1,9 @@
 import { asArray, asObject, asString } from '../model/untyped.ts';
-import type { ObjectKey } from '../model/objects.ts';
+import { ObjectReader } from '../model/object-reader.ts';
+import { type ObjectKey, namespaceOf } from '../model/objects.ts';
 import { entries, get } from '../model/sharded-map.ts';
 import type { Compilation } from './compile/compilation.ts';
+import { isWatchedNamespace } from './ingress/watched-namespaces.ts';
 import { ofClass } from './left-out.ts';
 
 /** An Ingress that has a host in its rules, and is not served there. */
@@ -32,7 +34,10 @@ export function notServed(compilation: Compilation, host: string): readonly NotS
   return found;
 }
 
-function whyNotServed({ foreign, problems, settings }: Compilation, ingress: ObjectKey): string {
+function whyNotServed({ foreign, problems, settings, snapshot }: Compilation, ingress: ObjectKey): string {
+  const labelsOf = new ObjectReader(snapshot).namespaceLabels;
+  if (!isWatchedNamespace(namespaceOf(ingress), settings, labelsOf))
+    return 'its namespace does not have the labels of --watch-namespace-selector';
   const className = get(foreign, ingress);
   if (className !== undefined) {
     return `it is ${ofClass(className)}, and Portico serves class ${JSON.stringify(settings.ingressClass)}`;

@@ -1,6 +1,7 @@
 import type { PortRange } from './gateway/service-ports.ts';
 import type { ReadableObjects } from '../model/object-reader.ts';
 import type { GlobalOptions } from './global-options.ts';
+import type { UntypedObject } from '../model/untyped.ts';
 import type { Problem } from '../model/problem.ts';
 import type { GlobalDefaults } from '../policies/global-defaults.ts';
 
@@ -46,6 +47,8 @@ export interface CompileSettings extends ReadableObjects {
   readonly allowLoopback: boolean;
   /** Let ExternalNames be names of Services and Pods in other namespaces; no when absent. */
   readonly allowCrossNamespaceExternalNames?: boolean;
+  /** A metav1.LabelSelector: Ingresses of other namespaces are nobody's; all are looked at when absent. */
+  readonly namespaceSelector?: UntypedObject | null;
   /** Whether ExternalName Services are followed at all; yes when absent. */
   readonly externalNames?: boolean;
   /** Whether Ingresses with a `spec.defaultBackend` are served; yes when absent. */

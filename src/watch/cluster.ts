@@ -25,11 +25,12 @@ import type { Clock } from '../kubernetes/clock.ts';
 import { DiscoveredKinds } from './discovered-kinds.ts';
 import { advanceEndpoints } from './hold-off.ts';
 import type { Log } from '../kubernetes/log.ts';
-import { DECIDING_KINDS, type NamingSettings, namedBy, namingObjects } from './named-by.ts';
+import { type NamingSettings, isDeciding, namedBy, namingObjects } from './named-by.ts';
 import { NamedObjects } from './named-objects.ts';
 import { Reflector, type ReflectorOptions } from './reflector.ts';
 import {
   GATEWAY_GROUP,
+  NAMESPACES,
   RESOURCES,
   type Resource,
   missingRight,
@@ -80,6 +81,8 @@ export class ClusterSource implements Source {
   readonly #log: Log;
   readonly #onDirty: (what: SourceEvent) => void;
   /** Of the kinds that are always there. */
+  /** The kinds that are watched whatever there is. */
+  readonly #resources: readonly Resource[];
   readonly #builtIn: readonly Reflector[];
   /** Null when Gateway API is not wanted. */
   readonly #discovered: DiscoveredKinds | null;
@@ -156,10 +159,12 @@ export class ClusterSource implements Source {
             wanted: (place) => !resource.namespaced || watchNamespaces(place),
           }),
       );
-    this.#builtIn = RESOURCES.flatMap((resource) => watch(resource));
+    this.#resources = options.naming?.namespaceSelector ? [...RESOURCES, NAMESPACES] : RESOURCES;
+    this.#builtIn = this.#resources.flatMap((resource) => watch(resource));
     this.#discovered = options.naming?.gatewayController
       ? new DiscoveredKinds({
           ...{ api, clock, random, watch },
+          watchesNamespaces: !this.#resources.includes(NAMESPACES),
           log: this.#log,
           onChanges: (changes) => this.#onChanges(changes),
           onStateChange: () => {
@@ -179,7 +184,7 @@ export class ClusterSource implements Source {
   }
 
   states(): readonly WatchState[] {
-    const kinds = [...RESOURCES, ...(this.#discovered?.joined() ?? [])].map(({ kind }) => kind);
+    const kinds = [...this.#resources, ...(this.#discovered?.joined() ?? [])].map(({ kind }) => kind);
     return kinds.map((kind) =>
       stateOf(
         kind,
@@ -217,8 +222,9 @@ export class ClusterSource implements Source {
   #onChanges(changes: readonly ObjectChange[]): void {
     const before = this.#known;
     // Classes come first: they decide whose objects may name others.
-    const deciding = changes.filter(({ kind }) => DECIDING_KINDS.has(kind));
-    const others = deciding.length > 0 ? changes.filter(({ kind }) => !DECIDING_KINDS.has(kind)) : changes;
+    const deciding = changes.filter(({ kind }) => isDeciding(kind, this.#naming));
+    const others =
+      deciding.length > 0 ? changes.filter(({ kind }) => !isDeciding(kind, this.#naming)) : changes;
     this.#known = applyChanges(before, deciding);
     const isOtherClass = this.#known !== before;
     const ready = this.#isListed ? this.#named.admit(others) : others;

@@ -14,6 +14,8 @@ export interface DiscoveredKindsOptions {
   /** From 0 to below 1. */
   readonly random: () => number;
   readonly log: Log;
+  /** Whether the labels of namespaces are watched here, too, and not already by somebody else. */
+  readonly watchesNamespaces: boolean;
   /** Starts to watch a kind, in each namespace that is listed alone. */
   readonly watch: (resource: Resource, told: KindListener) => readonly Reflector[];
   /** What to apply to the snapshot, in this order. */
@@ -94,7 +96,11 @@ export class DiscoveredKinds {
   }
 
   #follow(resources: ServedResources): void {
-    const served = new Map(gatewayResources(resources).map((resource) => [resource.kind, resource]));
+    const { watchesNamespaces } = this.#options;
+    const wanted = gatewayResources(resources).filter(
+      ({ kind }) => watchesNamespaces || kind !== 'Namespace',
+    );
+    const served = new Map(wanted.map((resource) => [resource.kind, resource]));
     this.#served = served;
     const added = [...served.values()].filter(
       ({ kind, version }) => this.#kinds.get(kind)?.resource.version !== version,

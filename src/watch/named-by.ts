@@ -15,6 +15,7 @@ import { type UntypedObject, asArray, asObject, asString, isAbsent } from '../mo
 import { namedObjects } from '../policies/named-by-annotations.ts';
 import { writtenAnnotations } from '../policies/written-annotations.ts';
 import { isGranted } from '../routing/gateway/grants.ts';
+import { isWatchedNamespace } from '../routing/ingress/watched-namespaces.ts';
 import { type ClassSettings, ownership, readClasses } from '../routing/ingress/classes.ts';
 import type { CompileSettings } from '../routing/settings.ts';
 
@@ -24,6 +25,7 @@ export type NamingSettings = ClassSettings &
     CompileSettings,
     | 'allowCrossNamespaceReferences'
     | 'annotationsPrefix'
+    | 'namespaceSelector'
     | 'gatewayController'
     | 'gatewayServicePorts'
     | 'ingressNginxConfigMap'
@@ -41,7 +43,11 @@ const NAMING_KINDS = [
 ] as const satisfies readonly Kind[];
 
 /** The kinds by which it is decided whose objects may: a change of one may be a change of everything that is named. */
-export const DECIDING_KINDS: ReadonlySet<Kind> = new Set(['IngressClass', 'GatewayClass', 'ReferenceGrant']);
+const DECIDING_KINDS: ReadonlySet<Kind> = new Set(['IngressClass', 'GatewayClass', 'ReferenceGrant']);
+
+export function isDeciding(kind: Kind, naming: NamingSettings | undefined): boolean {
+  return DECIDING_KINDS.has(kind) || (kind === 'Namespace' && Boolean(naming?.namespaceSelector));
+}
 
 /** Every object that may name others, as it is now. */
 export function* namingObjects(snapshot: Snapshot): Generator<ObjectChange> {
@@ -81,6 +87,7 @@ function namedByIngress(ingress: Ingress, snapshot: Snapshot, naming: NamingSett
   const key = objectKey(ingress);
   const names = namedByAnnotations(ingress, namespaceOf(key), naming);
   if (names.length === 0) return names;
+  if (!isWatchedNamespace(namespaceOf(key), naming, new ObjectReader(snapshot).namespaceLabels)) return [];
   const classes = readClasses(snapshot.ingressClasses, naming);
   const owner = ownership(ingress, referenceTo('Ingress', key, ingress), classes, naming);
   return owner.kind === 'ours' ? names : [];

@@ -122,6 +122,10 @@ function flagsOf({ settings, serving }: Case): string[] {
   if (serving.hsts !== null) flags.push('--hsts', serving.hsts);
   if (ingressNginxConfigMap) flags.push('--ingress-nginx-configmap', ingressNginxConfigMap);
   if (settings.annotationsPrefix) flags.push('--annotations-prefix', settings.annotationsPrefix);
+  const excluded = settings.namespaceSelector?.['matchExpressions'] as
+    readonly { readonly key: string; readonly values: readonly string[] }[] | undefined;
+  for (const { key, values } of excluded ?? [])
+    flags.push('--watch-namespace-selector', `${key} notin (${values.join()})`);
   if (settings.externalNames === false) flags.push('--external-names', 'false');
   if (settings.catchAll === false) flags.push('--catch-all', 'false');
   if (hostOwnership) flags.push('--host-ownership', hostOwnership);

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { compile, listProblems } from '../../src/routing/compile/compile.ts';
 import { difference } from '../../src/model/sharded-map.ts';
 import { type ObjectChange, applyChanges, snapshotOf } from '../../src/model/snapshot.ts';
+import { OwnedIngresses } from '../../src/publish/owned-ingresses.ts';
 import { tableUpdate } from '../../src/routing/table-update.ts';
 import { CASE_SETTINGS, INGRESS_CLASS, parseManifests } from '../support/cases.ts';
 
@@ -78,6 +79,24 @@ describe('what a change touches', () => {
     const said = (from: typeof before): string[] => listProblems(from).map(({ code }) => code);
     expect(said(ordinary)).toEqual(['NoEndpoints', 'NoEndpoints']);
     expect(said(next)).toEqual(['CanaryWithoutMain']);
+  });
+
+  it('is the Ingresses of a namespace when its labels change, where these are selected by', () => {
+    const settings = { ...CASE_SETTINGS, namespaceSelector: { matchLabels: { team: 'a' } } };
+    const labelled = (team: string): string => `apiVersion: v1
+kind: Namespace
+metadata: { name: shop, labels: { team: ${team} } }
+`;
+    const objects = parseManifests([INGRESS_CLASS, app(1), labelled('a')].join('---\n'));
+    const selected = compile(snapshotOf(objects), settings);
+    const relabel = (from: typeof before, team: string): typeof before =>
+      compile(applyChanges(from.snapshot, parseManifests(labelled(team))), settings, from);
+    const not = relabel(selected, 'b');
+    expect([selected, not, relabel(not, 'a')].map(({ table }) => table.hosts.size)).toEqual([1, 0, 1]);
+    const owned = new OwnedIngresses();
+    owned.advance(selected);
+    expect([...owned.advance(not)]).toEqual(['shop/app-1']);
+    expect(owned.released('shop/app-1')).toBeDefined();
   });
 
   it('makes an update for threads that holds it and nothing else', () => {

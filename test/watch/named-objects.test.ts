@@ -173,3 +173,28 @@ test('a server without streaming lists is asked for a list of what is named', as
   const lists = api.requests.filter(({ verb, path }) => verb === 'list' && path.includes('/configmaps'));
   expect(lists.map((request) => nameIn(request))).toEqual(['tcp']);
 });
+
+test('namespaces that are not selected name nothing, until their labels say otherwise', async () => {
+  const namespace = (name: string, labels: Readonly<Record<string, string>>): ApiObject => ({
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: { name, labels },
+  });
+  const selector = { namespaceSelector: { matchLabels: { team: 'a' } } };
+  await using cluster = await watchCluster({
+    source: { naming: { ...naming, ...selector } },
+    objects: [
+      ...[namespace('shop', { team: 'a' }), namespace('blog', {})],
+      ...[ingressNaming('shop/web', 'a'), ingressNaming('blog/web', 'a')],
+      ...[opaque('shop/a'), opaque('blog/a')],
+    ],
+  });
+  const { api, source } = cluster;
+  await source.synced;
+  expect(held(cluster)).toEqual(['shop/a']);
+  api.apply(namespace('blog', { team: 'a' }));
+  await cluster.until(() => held(cluster).join() === 'shop/a,blog/a');
+  api.apply(namespace('shop', { team: 'b' }));
+  await cluster.until(() => held(cluster).join() === 'blog/a');
+  expect(source.states().map(({ kind }) => kind)).toContain('Namespace');
+});

@@ -19,11 +19,7 @@ export const CONTROLLER_FLAGS: readonly ControllerFlag[] = [
   noEffect('--ingress-class-by-name', 'The annotation is compared with `--ingress-class` anyway.'),
   same('--watch-ingress-without-class', '--watch-ingress-without-class'),
   same('--watch-namespace', '--watch-namespace'),
-  differs(
-    '--watch-namespace-selector',
-    '--watch-namespace=GLOB',
-    'Namespaces are chosen by their names, or by globs of these: `team-*`.',
-  ),
+  same('--watch-namespace-selector', '--watch-namespace-selector'),
   differs(
     '--default-backend-service',
     '--default-backend',

@@ -1,9 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type Claims, emptyClaims, claimNothing, readClaims } from '../ingress/claims.ts';
+import { isWatchedNamespace } from '../ingress/watched-namespaces.ts';
 import { type Classes, type Ownership, ownership, readClasses } from '../ingress/classes.ts';
 import type { Compilation } from './compilation.ts';
 import { type CompileFault, faultProblem } from './fault.ts';
-import type { Ingress, ObjectKey } from '../../model/objects.ts';
+import { type Ingress, type ObjectKey, namespaceOf } from '../../model/objects.ts';
 import { problem, referenceTo } from '../../model/problem.ts';
 import type { CompileSettings } from '../settings.ts';
 import { type AffectedDependents, dependentUpdate } from '../../model/dependents.ts';
@@ -72,6 +73,7 @@ export function compileClaims(
   };
   const affected = new Set<ObjectKey>();
   for (const [key] of difference(from.snapshot.ingresses, snapshot.ingresses)) affected.add(key);
+  for (const ingress of ofOtherLabels(from.snapshot, snapshot, settings)) affected.add(ingress);
   if (!sameOwnership) for (const [key] of entries(snapshot.ingresses)) affected.add(key);
   for (const key of dependents.Ingress) affected.add(key);
   for (const key of affected) reread(key, get(snapshot.ingresses, key));
@@ -81,8 +83,22 @@ export function compileClaims(
   return { classes, asked: asked.done(), foreign: foreign.done(), changes, dependencyUpdates };
 }
 
+/** The Ingresses of namespaces that have other labels now, where these count. */
+function ofOtherLabels(
+  before: Snapshot,
+  { ingresses, namespaces }: Snapshot,
+  { namespaceSelector }: CompileSettings,
+): readonly ObjectKey[] {
+  if (!namespaceSelector || before.namespaces === namespaces) return [];
+  const changed = new Set([...difference(before.namespaces, namespaces)].map(([name]) => name));
+  return [...entries(ingresses)].flatMap(([key]) => (changed.has(namespaceOf(key)) ? [key] : []));
+}
+
 type ReadIngress =
-  { readonly kind: 'claims'; readonly claims: Claims } | Extract<Ownership, { readonly kind: 'foreign' }>;
+  | { readonly kind: 'claims'; readonly claims: Claims }
+  /** Of a namespace that is not looked at. */
+  | { readonly kind: 'unwatched' }
+  | Extract<Ownership, { readonly kind: 'foreign' }>;
 
 function readIngress(
   key: ObjectKey,
@@ -91,6 +107,7 @@ function readIngress(
   classes: Classes,
   settings: CompileSettings,
 ): ReadIngress {
+  if (!isWatchedNamespace(namespaceOf(key), settings, objects.namespaceLabels)) return { kind: 'unwatched' };
   const owner = ownership(ingress, referenceTo('Ingress', key, ingress), classes, settings);
   switch (owner.kind) {
     case 'ours':

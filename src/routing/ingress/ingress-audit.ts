@@ -1,5 +1,5 @@
 import { ObjectReader, type ReadableObjects } from '../../model/object-reader.ts';
-import type { ObjectKey } from '../../model/objects.ts';
+import { type ObjectKey, namespaceOf } from '../../model/objects.ts';
 import { type Problem, type Severity, referenceTo } from '../../model/problem.ts';
 import { entries, get } from '../../model/sharded-map.ts';
 import type { Snapshot } from '../../model/snapshot.ts';
@@ -19,6 +19,7 @@ import { asWritten, writtenAnnotations } from '../../policies/written-annotation
 import { judgeOptionValue } from '../../policies/ingress-nginx/options.ts';
 import type { CompileSettings } from '../settings.ts';
 import { readAnnotations } from './annotations.ts';
+import { isWatchedNamespace } from './watched-namespaces.ts';
 import { type ClassSettings, ownership, readClasses } from './classes.ts';
 
 /** One annotation of ingress-nginx on one Ingress. */
@@ -57,7 +58,7 @@ const INGRESS_NGINX_CLASS = { ingressClass: 'nginx', controllerName: 'k8s.io/ing
 
 type Settings = ClassSettings &
   ReadableObjects &
-  Pick<CompileSettings, 'defaults' | 'ingressNginxConfigMap' | 'globalOptions'>;
+  Pick<CompileSettings, 'defaults' | 'ingressNginxConfigMap' | 'globalOptions' | 'namespaceSelector'>;
 
 /**
  * What becomes of the annotations of ingress-nginx on every Ingress that is ours, that ingress-nginx serves, or that names
@@ -124,12 +125,17 @@ function auditOptions(key: ObjectKey | null, { configMaps }: Snapshot): AuditedO
 }
 
 function auditedIngresses(
-  { ingressClasses }: Snapshot,
-  settings: ClassSettings,
+  snapshot: Snapshot,
+  settings: ClassSettings & Pick<CompileSettings, 'namespaceSelector'>,
 ): (key: ObjectKey, ingress: unknown) => boolean {
   const theirs = { ...settings, ...INGRESS_NGINX_CLASS };
-  const readers = [settings, theirs].map((each) => ({ each, classes: readClasses(ingressClasses, each) }));
+  const readers = [settings, theirs].map((each) => ({
+    each,
+    classes: readClasses(snapshot.ingressClasses, each),
+  }));
+  const labelsOf = new ObjectReader(snapshot).namespaceLabels;
   return (key, ingress) => {
+    if (!isWatchedNamespace(namespaceOf(key), settings, labelsOf)) return false;
     const object = referenceTo('Ingress', key, ingress);
     const className = asObject(asObject(ingress)['spec'])['ingressClassName'];
     return (
