@@ -53,7 +53,8 @@ export function wantedService(gateway: ServedGateway, ports: ServicePorts, prese
       }),
       externalTrafficPolicy: type === 'ClusterIP' ? null : parameters.externalTrafficPolicy,
       loadBalancerIP: (isBalanced && service.requestedAddress) || null,
-      loadBalancerClass: (isBalanced && loadBalancerClass) || null,
+      // It cannot be changed, and clouds give one to what has none.
+      ...(present === undefined && { loadBalancerClass: (isBalanced && loadBalancerClass) || null }),
       loadBalancerSourceRanges:
         isBalanced && loadBalancerSourceRanges.length > 0 ? loadBalancerSourceRanges : null,
     },

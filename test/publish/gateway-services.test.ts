@@ -90,7 +90,8 @@ test('a Gateway owns a Service that leads to every Portico, and has the address 
   ]);
 
   expect(addressesOf(harness)).toEqual([]);
-  harness.api.apply({ ...service!, status: { loadBalancer: { ingress: [{ ip: '198.51.100.9' }] } } });
+  const spec = { ...asObject(service?.['spec']), loadBalancerClass: 'example.com/cloud' };
+  harness.api.apply({ ...service!, spec, status: { loadBalancer: { ingress: [{ ip: '198.51.100.9' }] } } });
   await harness.until(() => addressesOf(harness).length === 1);
   expect(addressesOf(harness)).toEqual(['198.51.100.9']);
   const written = harness.writes().length;
