@@ -23,7 +23,7 @@ import {
 const PORTS = { proxy: 18_080, upstream: 18_081 };
 const COLLECTOR_PORT = 18_082;
 const SECONDS = Number(process.env['BENCH_SECONDS'] ?? 4);
-const ROUNDS = 16;
+const ROUNDS = 24;
 const BASELINE = process.env['BENCH_BASELINE'];
 
 const COLLECTOR = {
@@ -34,6 +34,7 @@ const COLLECTOR = {
 const VARIANTS: readonly { readonly name: string; readonly env: Readonly<Record<string, string>> }[] = [
   ...(BASELINE === undefined ? [] : [{ name: 'baseline', env: {} }]),
   { name: 'off', env: {} },
+  { name: '0 %', env: { ...COLLECTOR, OTEL_TRACES_SAMPLER_ARG: '0' } },
   { name: '1 %', env: { ...COLLECTOR, OTEL_TRACES_SAMPLER_ARG: '0.01' } },
   { name: '100 %', env: { ...COLLECTOR, OTEL_TRACES_SAMPLER_ARG: '1' } },
 ];
@@ -91,8 +92,14 @@ async function main(): Promise<void> {
         each.rounds.push(((cpuMs(each.process.pid) - before) * 1_000) / requests);
       }
     }
-    console.log('traced    CPU µs/request, the median of the rounds');
-    for (const { name, rounds } of running) console.log(`${name.padEnd(10)}${median(rounds).toFixed(2)}`);
+    const off = running.find(({ name }) => name === 'off')?.rounds ?? [];
+    console.log('traced    CPU µs/request    over off, in the same round; medians');
+    for (const { name, rounds } of running) {
+      const over = (median(rounds.map((each, round) => each / (off[round] ?? Number.NaN))) - 1) * 100;
+      console.log(
+        `${name.padEnd(10)}${median(rounds).toFixed(2).padStart(14)}${over.toFixed(1).padStart(10)} %`,
+      );
+    }
     console.log(`${spans} spans reached the collector`);
   } finally {
     for (const { process } of running) await process.stop();

@@ -193,8 +193,9 @@ export class OtlpExporter {
     const { lists, items: name } = this.#options.signal;
     const [ofResources, ofScopes, ofItems] = lists;
     const head = `{"${ofResources}":[{"resource":{"attributes":[${this.#resource()}]},"${ofScopes}":[{"scope":{"name":"portico"},"${ofItems}":[`;
-    const json = Buffer.concat([Buffer.from(head), ...items, END]);
-    const body = this.#options.variables.gzip ? await compressed(json) : json;
+    const json = [Buffer.from(head), ...items, END];
+    // Not joined where that is not needed: it would be a copy of all that is sent.
+    const body = this.#options.variables.gzip ? [await compressed(Buffer.concat(json))] : json;
     for (let tries = 1; ; tries++) {
       const outcome = await this.#post(body);
       if (outcome.kind === 'accepted') {
@@ -250,7 +251,7 @@ export class OtlpExporter {
     return new URL(`http://${host}:${collector.port}${this.#options.signal.path}`);
   }
 
-  async #post(body: Buffer): Promise<Outcome> {
+  async #post(body: readonly Uint8Array[]): Promise<Outcome> {
     const endpoint = this.#endpoint();
     if (endpoint === null) return { kind: 'refused', reason: 'no collector is named any more' };
     const { headers, timeoutMs, gzip: isCompressed } = this.#options.variables;
@@ -261,7 +262,7 @@ export class OtlpExporter {
       headers: {
         ...headers,
         'Content-Type': 'application/json',
-        'Content-Length': body.length,
+        'Content-Length': body.reduce((sum, { length }) => sum + length, 0),
         ...(isCompressed && { 'Content-Encoding': 'gzip' }),
       },
     };
@@ -278,7 +279,12 @@ export class OtlpExporter {
   }
 }
 
-function answerOf(endpoint: URL, options: RequestOptions, body: Buffer, rejected: string): Promise<Outcome> {
+function answerOf(
+  endpoint: URL,
+  options: RequestOptions,
+  body: readonly Uint8Array[],
+  rejected: string,
+): Promise<Outcome> {
   const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
   const send = endpoint.protocol === 'https:' ? httpsRequest : httpRequest;
   const request = send(endpoint, options, (response) => {
@@ -293,7 +299,9 @@ function answerOf(endpoint: URL, options: RequestOptions, body: Buffer, rejected
     response.on('end', () => resolve(outcomeOf(response, text, rejected)));
   });
   request.on('error', reject);
-  request.end(body);
+  request.cork();
+  for (const part of body) request.write(part);
+  request.end();
   return promise;
 }
 

@@ -22,32 +22,38 @@ export const TRACE_FIELDS: Readonly<Record<Propagator, readonly string[]>> = {
   b3multi: ['x-b3-traceid', 'x-b3-spanid', 'x-b3-parentspanid', 'x-b3-sampled', 'x-b3-flags'],
 };
 
-/** The value of the fields of a lower-case name, joined with `, `. */
-type ValueOf = (name: string) => string | undefined;
+/** `FieldsView`, as far as it is asked. */
+interface FieldValues {
+  /** Of all fields of a lower-case name, joined with `, `. */
+  value(name: string): string | undefined;
+}
 
 /** What the first of these propagators says that the request has a valid context of; null for none. */
-export function readTraceContext(propagators: readonly Propagator[], valueOf: ValueOf): TraceContext | null {
+export function readTraceContext(
+  propagators: readonly Propagator[],
+  fields: FieldValues,
+): TraceContext | null {
   for (const propagator of propagators) {
-    const context = READERS[propagator](valueOf);
+    const context = READERS[propagator](fields);
     if (context !== null) return context;
   }
   return null;
 }
 
-const READERS: Readonly<Record<Propagator, (valueOf: ValueOf) => TraceContext | null>> = {
-  tracecontext(valueOf) {
-    const parent = valueOf('traceparent');
-    return parent === undefined ? null : w3c(parent, valueOf('tracestate'));
+const READERS: Readonly<Record<Propagator, (fields: FieldValues) => TraceContext | null>> = {
+  tracecontext(fields) {
+    const parent = fields.value('traceparent');
+    return parent === undefined ? null : w3c(parent, fields.value('tracestate'));
   },
-  b3(valueOf) {
-    const value = valueOf('b3');
+  b3(fields) {
+    const value = fields.value('b3');
     return value === undefined ? null : b3(value);
   },
-  b3multi(valueOf) {
-    const traceId = valueOf('x-b3-traceid');
-    const sampled = valueOf('x-b3-flags') === '1' ? '1' : valueOf('x-b3-sampled');
+  b3multi(fields) {
+    const traceId = fields.value('x-b3-traceid');
+    const sampled = fields.value('x-b3-flags') === '1' ? '1' : fields.value('x-b3-sampled');
     if (traceId === undefined) return sampled === undefined ? null : withoutIds(sampled);
-    const spanId = valueOf('x-b3-spanid') ?? '';
+    const spanId = fields.value('x-b3-spanid') ?? '';
     return b3(`${traceId}-${spanId}${sampled === undefined ? '' : `-${SAMPLED_WORDS[sampled] ?? sampled}`}`);
   },
 };
@@ -134,10 +140,12 @@ export function traceLines(propagators: readonly Propagator[], context: Outgoing
   return lines;
 }
 
+const FLAGS = ['00', '01', '02', '03'] as const;
+
 const WRITERS: Readonly<Record<Propagator, (context: OutgoingContext) => string>> = {
   tracecontext({ traceId, spanId, isSampled, isRandom, state }) {
-    const flags = (isSampled ? SAMPLED : 0) | (isRandom ? RANDOM : 0);
-    const parent = `traceparent: 00-${traceId}-${spanId}-0${flags}\r\n`;
+    const flags = FLAGS[(isSampled ? SAMPLED : 0) | (isRandom ? RANDOM : 0)];
+    const parent = `traceparent: 00-${traceId}-${spanId}-${flags}\r\n`;
     return state === '' ? parent : `${parent}tracestate: ${state}\r\n`;
   },
   b3: ({ traceId, spanId, isSampled }) => `b3: ${traceId}-${spanId}-${isSampled ? 1 : 0}\r\n`,

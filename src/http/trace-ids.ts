@@ -3,25 +3,57 @@ import { randomFillSync } from 'node:crypto';
 const TRACE_ID_BYTES = 16;
 const SPAN_ID_BYTES = 8;
 /** Random bytes are drawn for many ids at once: to draw those of one takes twenty times as long. */
-const random = Buffer.alloc(256 * TRACE_ID_BYTES);
+const random = Buffer.alloc(256 * (TRACE_ID_BYTES + SPAN_ID_BYTES));
 let next = random.length;
 
-/** A random trace id: 32 hexadecimal digits. */
-export function newTraceId(): string {
-  return randomHex(TRACE_ID_BYTES);
+const BEFORE = 'traceparent: 00-';
+const TRACE_AT = BEFORE.length;
+const SPAN_AT = TRACE_AT + 2 * TRACE_ID_BYTES + 1;
+const SPAN_END = SPAN_AT + 2 * SPAN_ID_BYTES;
+const line = Buffer.from(`${BEFORE}${'0'.repeat(32)}-${'0'.repeat(16)}-02\r\n`, 'latin1');
+const DIGITS = Buffer.from('0123456789abcdef', 'latin1');
+
+/**
+ * The line of a head by which a trace begins that is not recorded, with random ids: nearly every request has one where few
+ * are recorded. It is one piece of text, which costs a quarter of what joining it from its parts does.
+ */
+export function newTraceLine(): string {
+  fill(TRACE_AT, TRACE_ID_BYTES);
+  fill(SPAN_AT, SPAN_ID_BYTES);
+  return line.toString('latin1');
+}
+
+/** The trace id in such a line: 32 hexadecimal digits. */
+export function traceIdOf(traceLine: string): string {
+  return traceLine.slice(TRACE_AT, SPAN_AT - 1);
+}
+
+/** The span id in it: 16 hexadecimal digits. */
+export function spanIdOf(traceLine: string): string {
+  return traceLine.slice(SPAN_AT, SPAN_END);
 }
 
 /** A random span id: 16 hexadecimal digits. */
 export function newSpanId(): string {
-  return randomHex(SPAN_ID_BYTES);
+  const from = drawn(SPAN_ID_BYTES);
+  return random.toString('hex', from, from + SPAN_ID_BYTES);
 }
 
-function randomHex(bytes: number): string {
+function fill(at: number, bytes: number): void {
+  const from = drawn(bytes);
+  for (let i = 0; i < bytes; i++) {
+    const byte = random[from + i] ?? 0;
+    line[at + 2 * i] = DIGITS[byte >> 4] ?? 0;
+    line[at + 2 * i + 1] = DIGITS[byte & 0x0f] ?? 0;
+  }
+}
+
+/** Where so many random bytes are that nobody has used. */
+function drawn(bytes: number): number {
   if (next + bytes > random.length) {
     randomFillSync(random);
     next = 0;
   }
-  const from = next;
   next += bytes;
-  return random.toString('hex', from, next);
+  return next - bytes;
 }

@@ -95,7 +95,7 @@ export class RequestPlan {
   deadlines: UpstreamDeadlines;
   /** What a consistent hash is taken of. */
   hash = '';
-  /** For the upstream, in Latin-1: the same for each endpoint that is tried. */
+  /** For the upstream, in Latin-1 and without the empty line: the same for each endpoint that is tried. */
   head = '';
   /** What that head is put together from once the policies have been asked; null where there is nothing to ask. */
   #source: Source | null = null;
@@ -200,7 +200,7 @@ export class RequestPlan {
   /** The head for the attempt that is under way, which is about to be sent. */
   headForAttempt(): string {
     const { trace, observer } = this.#record;
-    const head = trace === null ? this.head : trace.headOf(this.head);
+    const head = trace === null ? `${this.head}\r\n` : `${this.head}${trace.linesFor(this.head)}\r\n`;
     observer?.on({ kind: 'sending', head });
     return head;
   }
@@ -286,7 +286,7 @@ export class RequestPlan {
     record.session = null;
     const method = record.method === 'HEAD' ? 'HEAD' : 'GET';
     const line = ([name, value]: HeaderField): string => `${name}: ${value}\r\n`;
-    this.head = `${method} ${errorPageTarget(record)} HTTP/1.1\r\n${errorPageFields(status, record, route).map(line).join('')}\r\n`;
+    this.head = `${method} ${errorPageTarget(record)} HTTP/1.1\r\n${errorPageFields(status, record, route).map(line).join('')}`;
     return true;
   }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { samplerOf } from '../../src/http/sampler.ts';
-import { newSpanId, newTraceId } from '../../src/http/trace-ids.ts';
+import { newSpanId, newTraceLine, spanIdOf, traceIdOf } from '../../src/http/trace-ids.ts';
 import {
   type Propagator,
   type TraceContext,
@@ -9,6 +9,8 @@ import {
   traceState,
 } from '../../src/http/trace-context.ts';
 
+const newTraceId = (): string => traceIdOf(newTraceLine());
+
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
 const SPAN = '00f067aa0ba902b7';
 
@@ -16,7 +18,7 @@ function read(
   propagators: readonly Propagator[],
   fields: Readonly<Record<string, string>>,
 ): TraceContext | null {
-  return readTraceContext(propagators, (name) => fields[name]);
+  return readTraceContext(propagators, { value: (name) => fields[name] });
 }
 
 describe('traceparent', () => {
@@ -150,10 +152,17 @@ it('what goes on is what is read', () => {
   }
 });
 
-it('ids are hexadecimal, and no two are the same', () => {
-  const ids = Array.from({ length: 1_000 }, () => [newTraceId(), newSpanId()]).flat();
-  expect(new Set(ids).size).toBe(2_000);
-  expect(ids.every((id) => /^(?:[\da-f]{32}|[\da-f]{16})$/.test(id))).toBe(true);
+it('ids are hexadecimal, no two are the same, and a line of new ones is valid', () => {
+  const lines = Array.from({ length: 1_000 }, newTraceLine);
+  const ids = lines.flatMap((line) => [traceIdOf(line), spanIdOf(line), newSpanId()]);
+  expect(new Set(ids).size).toBe(3_000);
+  for (const line of lines) {
+    const [, traceparent = ''] = /^traceparent: ([^\r]+)\r\n$/.exec(line) ?? [];
+    expect(read(['tracecontext'], { traceparent })).toEqual({
+      ...{ traceId: traceIdOf(line), parentId: spanIdOf(line) },
+      ...{ isSampled: false, isRandom: true, state: '' },
+    });
+  }
 });
 
 describe('samplers', () => {

@@ -104,7 +104,7 @@ export async function goldenExchange(
   }
   const response = edited(Object.entries(stated.pod ?? {}), policies, request, { status: 200 });
   const sent = upstreamHead(head, bytes, 0, connectionInfo, way, upgradeOf(head, bytes, 0), edit);
-  return { decision, verdict, local, response, upstream: parseHead(sent) };
+  return { decision, verdict, local, response, upstream: parseHead(`${sent}\r\n`) };
 }
 
 /** In clear text, or over TLS with what the client shows to the server name that it gives. */

@@ -6,7 +6,7 @@ import {
   traceLines,
 } from '../../http/trace-context.ts';
 import type { HeadEdit } from '../../http/head-edit.ts';
-import { newSpanId, newTraceId } from '../../http/trace-ids.ts';
+import { newSpanId, spanIdOf, traceIdOf } from '../../http/trace-ids.ts';
 import type { UpstreamTransport } from '../upstream/upstream-transport.ts';
 
 /** What the span of an attempt tells that its record does not have. */
@@ -24,6 +24,9 @@ export interface TracedRequest {
   readonly userAgent: string;
 }
 
+/** Of every request that is not recorded: none is added to it. */
+const NO_ATTEMPTS: TracedAttempt[] = [];
+
 /** The trace that an exchange belongs to, as its endpoints are told it. */
 export class RequestTrace implements OutgoingContext {
   readonly traceId: string;
@@ -34,29 +37,39 @@ export class RequestTrace implements OutgoingContext {
   /** The span that the client names; empty where the trace begins here. */
   readonly parentId: string;
   /** Of the exchange. */
-  readonly serverSpanId = newSpanId();
+  readonly serverSpanId: string;
   /** Of the request as it goes on: that of its attempt, where spans are made. */
-  spanId = this.serverSpanId;
+  spanId: string;
   /** Of a request that is recorded, in the order of those of its record. */
-  readonly attempts: TracedAttempt[] = [];
+  readonly attempts: TracedAttempt[];
   /** Only where spans are made. */
   request: TracedRequest | null = null;
   readonly #propagators: readonly Propagator[];
+  readonly #line: string | null;
   #isTold = true;
 
-  /** `context` is null where the client names no trace, or is not trusted to. */
+  /**
+   * `context` is null where the client names no trace, or is not trusted to. `drawn` is a new trace line, for ids that are
+   * not there.
+   */
   constructor(
     propagators: readonly Propagator[],
     context: TraceContext | null,
-    samples: (traceId: string) => boolean,
+    drawn: string,
+    isSampled: boolean,
   ) {
     const begins = context === null || context.traceId === '';
     this.#propagators = propagators;
-    this.traceId = begins ? newTraceId() : context.traceId;
+    this.traceId = begins ? traceIdOf(drawn) : context.traceId;
+    this.serverSpanId = this.spanId = spanIdOf(drawn);
+    // As it was drawn, unless there is more to say.
+    this.#line =
+      begins && !isSampled && propagators.length === 1 && propagators[0] === 'tracecontext' ? drawn : null;
     this.parentId = begins ? '' : context.parentId;
     this.isRandom = begins || context.isRandom;
     this.state = begins ? '' : context.state;
-    this.isSampled = samples(this.traceId);
+    this.isSampled = isSampled;
+    this.attempts = isSampled ? [] : NO_ATTEMPTS;
   }
 
   /** An endpoint is chosen. */
@@ -66,11 +79,17 @@ export class RequestTrace implements OutgoingContext {
     this.attempts.push({ spanId: this.spanId, transport, target: '' });
   }
 
-  /** A head for that endpoint, which is told of the trace unless a policy sets or takes away what says so. */
-  headOf(head: string): string {
-    const attempt = this.attempts.at(-1);
-    if (attempt) attempt.target = targetOf(head);
-    return this.#isTold ? `${head.slice(0, -2)}${traceLines(this.#propagators, this)}\r\n` : head;
+  /**
+   * What is said of it in a head for that endpoint, which begins with `head`, as lines; nothing where a policy sets or takes
+   * away such a field.
+   */
+  linesFor(head: string): string {
+    if (this.isSampled) {
+      const attempt = this.attempts.at(-1);
+      if (attempt) attempt.target = targetOf(head);
+    }
+    if (!this.#isTold) return '';
+    return this.#line ?? traceLines(this.#propagators, this);
   }
 
   /** Takes what policies changed in the head. */

@@ -1,6 +1,7 @@
 import { type Sampler, samplerOf } from '../../http/sampler.ts';
 import { FieldKind } from '../../http/field-names.ts';
 import { TRACE_FIELDS, readTraceContext } from '../../http/trace-context.ts';
+import { newTraceLine, traceIdOf } from '../../http/trace-ids.ts';
 import type { Route } from '../../routing/table.ts';
 import { RequestTrace } from './request-trace.ts';
 import type { TracingSettings } from './tracing-settings.ts';
@@ -36,11 +37,12 @@ export class Tracer {
     const config = request.route?.policies?.configs.tracing;
     if (!(config?.isOn ?? isDefault)) return null;
     const trusted = config?.trustsClient ?? trustsClients;
-    const context = trusted ? readTraceContext(propagators, (name) => request.value(name)) : null;
-    const trace = new RequestTrace(propagators, context, (traceId) =>
-      this.#samples(traceId, context?.isSampled ?? null, startedAt),
-    );
-    if (trace.isSampled) {
+    const context = trusted ? readTraceContext(propagators, request) : null;
+    const drawn = newTraceLine();
+    const traceId = context?.traceId || traceIdOf(drawn);
+    const isSampled = this.#samples(traceId, context === null ? null : context.isSampled, startedAt);
+    const trace = new RequestTrace(propagators, context, drawn, isSampled);
+    if (isSampled) {
       const userAgent = request.value('user-agent') ?? '';
       trace.request = { userAgent, spanName: config?.spanName ?? null };
     }

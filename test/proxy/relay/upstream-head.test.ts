@@ -22,7 +22,7 @@ function forwarded(line: string, ...fields: string[]): string {
   const head = new RequestHead(DEFAULT_LIMITS);
   expect(head.read(bytes, 12, bytes.length)).toBe('done');
   const way = forwarding(CONNECTION, incomingForwarding(head, bytes, 12, CONNECTION), trustedProxies([]));
-  return upstreamHead(head, bytes, 12, CONNECTION, way, upgradeOf(head, bytes, 12), null);
+  return `${upstreamHead(head, bytes, 12, CONNECTION, way, upgradeOf(head, bytes, 12), null)}\r\n`;
 }
 
 test('what means nothing to a proxy goes on byte for byte, in its order and spelling', () => {

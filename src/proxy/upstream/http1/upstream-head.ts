@@ -9,7 +9,7 @@ import { FieldKind } from '../../../http/field-names.ts';
 import type { RequestHead } from '../../downstream/http1/request-head.ts';
 
 /**
- * The head for the upstream, in Latin-1 and with the empty line. Runs of fields that pass unchanged are copied as one range;
+ * The head for the upstream, in Latin-1 and without the empty line. Runs of fields that pass unchanged are copied as one range;
  * what frames the body, speaks of the connection or of the way so far is left out and said anew, so a `Connection` field
  * can take none of it away. `edit` is null where no policy looked at the request.
  */
@@ -41,7 +41,7 @@ export function upstreamHead(
   else if (!MOSTLY_BODILESS.has(head.method)) out += 'Content-Length: 0\r\n';
   if (head.expectsContinue) out += 'Expect: 100-continue\r\n';
   if (upgrade !== null) out += `Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n`;
-  return `${out}\r\n`;
+  return out;
 }
 
 /** How the request came, as the upstream is told it; the same for both engines. */
