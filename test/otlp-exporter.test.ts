@@ -165,6 +165,24 @@ describe('spans', () => {
     expect(subject.exporter.counts().queueFull).toBe(10);
   });
 
+  it('beyond 16 MiB are dropped, however few they are', async () => {
+    await using there = await collector(() => {});
+    await using subject = exporting({ OTEL_EXPORTER_OTLP_ENDPOINT: there.url });
+    const large = { bytes: Buffer.alloc(1024 * 1024, ' '), count: 1 };
+    for (let i = 0; i < 20; i++) subject.exporter.add(large);
+    expect(subject.exporter.counts().queueFull).toBe(4);
+  });
+
+  it('of a collector that changes the protocol do not keep the others waiting', async () => {
+    await using there = await collector((response) => {
+      response.socket?.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n');
+    });
+    await using subject = exporting({ OTEL_EXPORTER_OTLP_ENDPOINT: there.url });
+    subject.exporter.add(spans(1));
+    await until(() => subject.troubles.length > 0, 'the attempt is over');
+    expect(subject.troubles[0]).toBe('it closed the connection without an answer');
+  });
+
   it('of a collector that is not there are dropped when Portico stops', async () => {
     const port = await unusedPort();
     const subject = exporting({ OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}` });

@@ -67,6 +67,8 @@ export interface OtlpCounts {
 
 const DEFAULT_QUEUE_SIZE = 2_048;
 const DEFAULT_BATCH_SIZE = 512;
+/** Of the queue, however few items that is: clients choose how long targets are. */
+const MAX_QUEUE_BYTES = 16 * 1024 * 1024;
 /** Of one batch, where the collector says that it may be sent again. */
 const MAX_TRIES = 5;
 const FIRST_WAIT_MS = 1_000;
@@ -98,6 +100,7 @@ export class OtlpExporter {
   #global: GlobalTracing | undefined;
   #queue: OtlpItems[] = [];
   #queued = 0;
+  #queuedBytes = 0;
   #timer: NodeJS.Timeout | null = null;
   #sending: Promise<void> | null = null;
   #stopped = false;
@@ -132,15 +135,16 @@ export class OtlpExporter {
   }
 
   add(sent: OtlpItems): void {
-    const { count } = sent;
+    const { count, bytes } = sent;
     const { variables } = this.#options;
     const most = variables.queueSize ?? this.#global?.queueSpans ?? DEFAULT_QUEUE_SIZE;
-    if (this.#queued + count > most) {
+    if (this.#queued + count > most || this.#queuedBytes + bytes.length > MAX_QUEUE_BYTES) {
       this.#queueFull += count;
       return;
     }
     this.#queue.push(sent);
     this.#queued += count;
+    this.#queuedBytes += bytes.length;
     if (this.#queued >= this.#batchSize) this.#start();
     else this.#timer ??= setTimeout(() => this.#start(), this.#delayMs).unref();
   }
@@ -181,6 +185,7 @@ export class OtlpExporter {
     for (const each of this.#queue) {
       if (taken > 0 && count + each.count > this.#batchSize) break;
       count += each.count;
+      this.#queuedBytes -= each.bytes.length;
       taken++;
     }
     this.#queued -= count;
@@ -299,6 +304,8 @@ function answerOf(
     response.on('end', () => resolve(outcomeOf(response, text, rejected)));
   });
   request.on('error', reject);
+  // An answer that changes the protocol ends in no other way.
+  request.on('close', () => reject(new Error('it closed the connection without an answer')));
   request.cork();
   for (const part of body) request.write(part);
   request.end();
