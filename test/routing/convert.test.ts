@@ -276,6 +276,7 @@ describe('what is written', () => {
     readonly name: string;
     readonly hosts?: readonly string[];
     readonly paths?: readonly string[];
+    readonly pathType?: string;
     readonly annotations?: Readonly<Record<string, string>>;
     readonly tls?: boolean;
   }
@@ -285,11 +286,12 @@ describe('what is written', () => {
     name,
     hosts = ['a.test'],
     paths = ['/'],
+    pathType = 'Prefix',
     annotations,
     tls,
   }: Written) {
     const backend = { service: { name: 's1', port: { number: 80 } } };
-    const http = { paths: paths.map((path) => ({ path, pathType: 'Prefix', backend })) };
+    const http = { paths: paths.map((path) => ({ path, pathType, backend })) };
     const spec = {
       ingressClassName: 'portico',
       rules: hosts.map((host) => ({ host, http })),
@@ -316,6 +318,24 @@ describe('what is written', () => {
 
   const named = (count: number, of: (index: number) => string): readonly string[] =>
     Array.from({ length: count }, (_, index) => of(index));
+
+  test('an expression is for the same paths where it must match all of a path', () => {
+    const annotations = {
+      'nginx.ingress.kubernetes.io/use-regex': 'true',
+      'portico.dev/allow-from': '10.0.0.0/8',
+    };
+    const paths = ['/admin|/secret', '/a$|/b', '/costs\\$', '/c/.*', '/d$'];
+    const written = [ingressOf({ name: 'web', annotations, paths, pathType: 'ImplementationSpecific' })];
+    const rules = objectsOf(convert(written, true), 'HTTPRoute').flatMap(({ spec }) =>
+      asArray(spec?.['rules']),
+    );
+    const matches = rules.flatMap((rule) => asArray(asObject(rule)['matches']).map(asObject));
+    const values = matches.map(({ path }) => String(asObject(path)['value']));
+    const takes = (path: string): boolean =>
+      values.some((value) => new RegExp(`^(?:${value.replace('(?i)', '')})$`).test(path));
+    const taken = ['/admin/x', '/secret/x', '/a', '/b/x', '/costs$/x', '/c/x', '/d'];
+    expect([...taken, '/e/admin', '/d/x'].filter(takes)).toEqual(taken);
+  });
 
   test('does not depend on the order of what is read', () => {
     const all = [

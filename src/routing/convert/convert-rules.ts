@@ -182,7 +182,7 @@ function nameable(
 ): { readonly place: RulePlace; readonly notes: readonly ConversionNote[] } {
   if (place.type === 'RegularExpression') {
     if (!portable) return { place, notes: [] };
-    const value = /\.\*\)?$|\$$/.test(place.value) ? place.value : `${place.value}.*`;
+    const value = forAllOfPath(place.value);
     const text = `Regular expressions, and which of them comes first, depend on the implementation: test ${value}.`;
     return { place: { ...place, value }, notes: [note('differs', text)] };
   }
@@ -191,6 +191,22 @@ function nameable(
   const value = place.type === 'Exact' ? `${escaped}$` : `${escaped}(?:/.*)?$`;
   const text = `The path ${place.value} is written as an expression, because it has an encoded slash.`;
   return { place: { ...place, type: 'RegularExpression', value }, notes: [note('differs', text)] };
+}
+
+/** An expression for the beginning of a path, as one for all of it. */
+function forAllOfPath(expression: string): string {
+  const [, flags = '', text = ''] = /^(\(\?i\))?(.*)$/s.exec(expression) ?? [];
+  // What is added, or there at the end, is of the last alternative alone.
+  if (hasAlternatives(text)) return `${flags}(?:${text}).*`;
+  return /(?<!\\)(?:\.\*\)?|\$)$/.test(text) ? expression : `${expression}.*`;
+}
+
+/** Whether there are some that no group holds together. */
+function hasAlternatives(expression: string): boolean {
+  const ofGroups = /\([^()]*\)/g;
+  let rest = expression.replaceAll(/\\.|\[\^?\]?[^\]]*\]/gs, '');
+  while (rest !== rest.replaceAll(ofGroups, '')) rest = rest.replaceAll(ofGroups, '');
+  return rest.includes('|');
 }
 
 function placeText({ type, value, isDefault }: RulePlace): string {
