@@ -184,6 +184,11 @@ function readParameters(
   const bad = ranges.find((range) => parseCidr(range).kind === 'bad');
   if (bad !== undefined)
     return invalid(`ConfigMap ${key} has ${quote(bad)} among its loadBalancerSourceRanges`);
+  if (ranges.length > MAX_SOURCE_RANGES)
+    return invalid(`ConfigMap ${key} has more than ${MAX_SOURCE_RANGES} loadBalancerSourceRanges`);
+  // Nobody would keep to them.
+  if (ranges.length > 0 && type !== 'LoadBalancer')
+    return invalid(`ConfigMap ${key} has loadBalancerSourceRanges, which a Service of type ${type} has not`);
   const lines = text('annotations')
     .split('\n')
     .map((line) => line.trim())
@@ -199,7 +204,7 @@ function readParameters(
     annotations: textsOf(Object.fromEntries(pairs.filter((pair) => pair !== null)), MAX_ANNOTATIONS),
     externalTrafficPolicy: policy,
     loadBalancerClass: text('loadBalancerClass'),
-    loadBalancerSourceRanges: ranges.slice(0, MAX_SOURCE_RANGES),
+    loadBalancerSourceRanges: ranges,
   };
 }
 

@@ -159,6 +159,10 @@ describe('a Gateway with a Service', () => {
     ],
     ['{ group: "", kind: ConfigMap, name: type }', 'False/InvalidParameters The type in ConfigMap shop/type'],
     [
+      '{ group: "", kind: ConfigMap, name: open }',
+      'False/InvalidParameters ConfigMap shop/open has loadBalancerSourceRanges, which a Service of type NodePort has not',
+    ],
+    [
       '{ group: "", kind: ConfigMap, name: line }',
       'False/InvalidParameters ConfigMap shop/line has the line "none"',
     ],
@@ -169,23 +173,33 @@ describe('a Gateway with a Service', () => {
       gateway('one', `infrastructure: { labels: { team: a }, parametersRef: ${reference} }`),
       configMap(
         'good',
-        '{ type: ClusterIP, annotations: "a.example/b: c d", loadBalancerSourceRanges: "10.0.0.0/8, 192.0.2.0/24" }',
+        '{ annotations: "a.example/b: c d", loadBalancerSourceRanges: "10.0.0.0/8, 192.0.2.0/24" }',
       ),
       configMap('unknown', '{ size: large }'),
       configMap('type', '{ type: ExternalName }'),
+      configMap('open', '{ type: NodePort, loadBalancerSourceRanges: 10.0.0.0/8 }'),
       configMap('line', '{ annotations: none }'),
-      service('one', '{ clusterIPs: [10.96.0.9] }'),
+      service('one', '{ clusterIPs: [10.96.0.9] }', '{ loadBalancer: { ingress: [{ ip: 192.0.2.9 }] } }'),
     );
     const { conditions, addresses } = statusOf(compilation, 'one');
     expect(conditions['Accepted']).toContain(accepted);
     if (accepted !== 'True/Accepted') return;
-    expect(addresses).toEqual(['10.96.0.9']);
+    expect(addresses).toEqual(['192.0.2.9']);
     expect(get(compilation.gateways.gateways, 'shop/one')?.service?.parameters).toEqual({
-      type: 'ClusterIP',
+      type: 'LoadBalancer',
       annotations: { 'a.example/b': 'c d' },
       externalTrafficPolicy: 'Local',
       loadBalancerClass: '',
       loadBalancerSourceRanges: ['10.0.0.0/8', '192.0.2.0/24'],
     });
+  });
+
+  it('of type ClusterIP has the cluster IPs', () => {
+    const compilation = compiled(
+      gateway('one', 'infrastructure: { parametersRef: { group: "", kind: ConfigMap, name: inside } }'),
+      'kind: ConfigMap\nmetadata: { name: inside, namespace: shop }\ndata: { type: ClusterIP }\n---\n',
+      service('one', '{ clusterIPs: [10.96.0.9] }'),
+    );
+    expect(statusOf(compilation, 'one').addresses).toEqual(['10.96.0.9']);
   });
 });
