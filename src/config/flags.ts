@@ -516,7 +516,7 @@ export const RUN_FLAGS: readonly Flag[] = [
     name: 'access-log-redact',
     value: '<name...>',
     many: true,
-    description: `query parameters, cookies and header fields whose values are left out of the access log and of the recent requests of the admin API; * in front stands for any beginning; off leaves nothing out; default: ${CREDENTIAL_NAMES.join(', ')}`,
+    description: `query parameters, cookies and header fields whose values are left out of the access log and of the recent requests of the admin API, and beside the default names also of traces and debug lines; * in front stands for any beginning; off leaves nothing out; default: ${CREDENTIAL_NAMES.join(', ')}`,
     group: 'Logs',
   },
   {

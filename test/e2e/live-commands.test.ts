@@ -47,6 +47,7 @@ describe('commands on a running Portico', () => {
     const { port } = collector.address() as AddressInfo;
     const env = { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`, OTEL_BSP_SCHEDULE_DELAY: '100' };
     const args = ['--manifests', folder.path, '--admin-socket', socket, '--log-level', 'warn'];
+    args.push('--access-log-redact', 'card');
     daemon = startDaemon({ args, env });
     await daemon.ready();
   });
@@ -118,7 +119,7 @@ describe('commands on a running Portico', () => {
     expect(listed.stdout).toMatch(/\n +1 +\S+ +shop\.test +100 +decide, upstream, response\n$/);
     const offset = daemon.output().length;
     await daemon.request('lonely.test', '/');
-    await daemon.request('shop.test', '/cart?token=x', { fields: ['X-Request-ID: story-1'] });
+    await daemon.request('shop.test', '/cart?token=x&card=y', { fields: ['X-Request-ID: story-1'] });
     await daemon.line(/"over with 200/, offset);
     const lines = daemon
       .output()
@@ -131,7 +132,7 @@ describe('commands on a running Portico', () => {
       'decide: Ingress default/shop, path /: to default/shop:http',
       expect.stringMatching(/^upstream: attempt 1: [\d.:]+, HTTP\/1\.1, connecting$/),
       'upstream: attempt 1: connected after T',
-      'upstream: attempt 1: sent GET /cart?token=REDACTED',
+      'upstream: attempt 1: sent GET /cart?token=REDACTED&card=REDACTED',
       'upstream: attempt 1: answered with 200 after T',
       expect.stringMatching(/^response: over with 200 after T, 0 bytes in, \d+ bytes out$/),
     ]);
@@ -146,13 +147,21 @@ describe('commands on a running Portico', () => {
 
   it('while spans of requests reach the collector', async () => {
     const trace = '4bf92f3577b34da6a3ce929d0e0e4736';
-    await daemon.request('shop.test', '/', { fields: [`traceparent: 00-${trace}-00f067aa0ba902b7-01`] });
+    await daemon.request('shop.test', '/?token=x&card=y', {
+      fields: [`traceparent: 00-${trace}-00f067aa0ba902b7-01`],
+    });
     await until(() => exported.some((body) => body.includes(trace)), 'the trace is exported');
     for (const body of exported) expect(otlpFaults(JSON.parse(body))).toEqual([]);
     const spans = exported
       .flatMap((body) => readRequest(body).spans)
       .filter(({ traceId }) => traceId === trace);
-    expect(spans.map(({ kind }) => kind)).toEqual(['server', 'client']);
+    const query = 'token=REDACTED&card=REDACTED';
+    expect(
+      spans.map(({ kind, attributes }) => [kind, attributes['url.query'] ?? attributes['url.full']]),
+    ).toEqual([
+      ['server', query],
+      ['client', `http://${pod.endpoint}/?${query}`],
+    ]);
     await until(
       async () => (await daemon.metric('portico_trace_spans_exported_total')) >= 2,
       'they are counted',

@@ -1,4 +1,4 @@
-import { redactTarget } from '../../http/redact-target.ts';
+import { CREDENTIALS, type Redaction } from '../../http/redact-target.ts';
 import type { Decision } from '../../routing/decide.ts';
 import { routeSource } from '../../routing/route-source.ts';
 import { printable } from '../../http/log-text.ts';
@@ -16,13 +16,15 @@ type BegunExchange = Pick<
 export class RequestDebugger {
   readonly #send: (line: DebugLine) => void;
   readonly #now: () => number;
+  readonly #redaction: Redaction;
   /** With how many requests each may still tell of. */
   #sessions: readonly { readonly session: DebugSession; left: number }[] = [];
 
-  /** `now` is in milliseconds since the epoch. */
-  constructor(send: (line: DebugLine) => void, now: () => number) {
+  /** `now` is in milliseconds since the epoch; `redaction` says what of targets is left out. */
+  constructor(send: (line: DebugLine) => void, now: () => number, redaction: Redaction = CREDENTIALS) {
     this.#send = send;
     this.#now = now;
+    this.#redaction = redaction;
   }
 
   get isActive(): boolean {
@@ -46,7 +48,7 @@ export class RequestDebugger {
     );
     if (!found) return null;
     found.left--;
-    return new RequestStory(found.session, exchange, this.#send);
+    return new RequestStory(found.session, exchange, this.#send, this.#redaction);
   }
 }
 
@@ -59,18 +61,25 @@ class RequestStory implements ExchangeObserver {
   readonly #session: DebugSession;
   readonly #requestId: string;
   readonly #send: (line: DebugLine) => void;
+  readonly #redaction: Redaction;
   #lines = 0;
   #attempts = 0;
   #attemptedAt = 0;
 
-  constructor(session: DebugSession, exchange: BegunExchange, send: (line: DebugLine) => void) {
+  constructor(
+    session: DebugSession,
+    exchange: BegunExchange,
+    send: (line: DebugLine) => void,
+    redaction: Redaction,
+  ) {
     this.#session = session;
+    this.#redaction = redaction;
     this.#requestId = exchange.requestId;
     this.#send = send;
     const { method, scheme, host, target, httpVersion, clientAddress, connectionInfo } = exchange;
     const { peer } = connectionInfo;
     const through = peer === clientAddress ? '' : ` through ${peer}`;
-    const line = `${method} ${redactTarget(target)} HTTP/${httpVersion}`;
+    const line = `${method} ${redaction.target(target)} HTTP/${httpVersion}`;
     this.#tell('head', `${line} for ${host || 'no host'} by ${scheme} from ${clientAddress}${through}`);
   }
 
@@ -103,7 +112,7 @@ class RequestStory implements ExchangeObserver {
       case 'sending': {
         const [line = ''] = event.head.split('\r\n', 1);
         const [method = '', target = ''] = line.split(' ', 2);
-        return this.#tell('upstream', `${attempt}: sent ${method} ${redactTarget(target)}`);
+        return this.#tell('upstream', `${attempt}: sent ${method} ${this.#redaction.target(target)}`);
       }
       case 'responded':
         return this.#tell('upstream', `${attempt}: answered with ${event.status} after ${took()}`);

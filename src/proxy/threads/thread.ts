@@ -6,7 +6,7 @@ import type { SecretData } from '../../model/secret-data.ts';
 import type { EngineFactory } from '../engine.ts';
 import type { EngineName } from './messages.ts';
 import { AccessLog } from '../access-log/access-log-lines.ts';
-import { Redaction } from '../../http/redact-target.ts';
+import { CREDENTIAL_NAMES, Redaction } from '../../http/redact-target.ts';
 import { PasswordChecks } from '../password-checks.ts';
 import { Subrequests } from '../subrequests/subrequests.ts';
 import type { Hop } from '../subrequests/subrequest-exchange.ts';
@@ -82,7 +82,9 @@ export async function serve(): Promise<void> {
   const spans = new SpanBatch((sent) =>
     port.postMessage({ kind: 'spans', ...sent } satisfies FromThread, [sent.bytes.buffer as ArrayBuffer]),
   );
-  const debug = new RequestDebugger((line) => send({ kind: 'debug-line', line }), Date.now);
+  // Others read spans than the log, perhaps elsewhere: what looks like a credential is never in them.
+  const redaction = new Redaction([...CREDENTIAL_NAMES, ...settings.accessLog.redact]);
+  const debug = new RequestDebugger((line) => send({ kind: 'debug-line', line }), Date.now, redaction);
   const externalNames = createExternalNames({
     ask: (name) => send({ kind: 'resolve', name }),
     now: Date.now,
@@ -207,7 +209,7 @@ export async function serve(): Promise<void> {
       counters.count(exchange);
       inspector.count(exchange);
       accessLog.write(exchange);
-      if (exchange.trace !== null) for (const span of spansOf(exchange)) spans.add(span);
+      if (exchange.trace !== null) for (const span of spansOf(exchange, redaction)) spans.add(span);
     },
     onOutOfDescriptors,
     now: Date.now,

@@ -1,4 +1,4 @@
-import { redactTarget } from '../../http/redact-target.ts';
+import { CREDENTIALS, type Redaction } from '../../http/redact-target.ts';
 import { routeId } from '../../routing/route-source.ts';
 import type { ExchangeRecord, UpstreamAttempt } from '../exchange-record.ts';
 import type { RequestTrace, TracedAttempt } from './request-trace.ts';
@@ -9,22 +9,23 @@ const NO_SPANS: readonly string[] = [];
 /**
  * The spans of an exchange that is over: one of the kind SERVER, and one of the kind CLIENT for each attempt at an endpoint,
  * as the semantic conventions of OpenTelemetry for HTTP have them. None for one that is not recorded, or a health check.
+ * `redaction` says what of targets is left out.
  */
-export function spansOf(exchange: ExchangeRecord): readonly string[] {
+export function spansOf(exchange: ExchangeRecord, redaction: Redaction = CREDENTIALS): readonly string[] {
   const { trace } = exchange;
   if (trace === null || !trace.isSampled || exchange.detail === 'healthy') return NO_SPANS;
-  const spans = [serverSpan(exchange, trace)];
+  const spans = [serverSpan(exchange, trace, redaction)];
   for (const [index, attempt] of exchange.upstreams.entries()) {
     const traced = trace.attempts[index];
-    if (traced) spans.push(clientSpan(exchange, trace, attempt, traced, index));
+    if (traced) spans.push(clientSpan(exchange, trace, attempt, traced, index, redaction));
   }
   return spans;
 }
 
-function serverSpan(exchange: ExchangeRecord, trace: RequestTrace): string {
+function serverSpan(exchange: ExchangeRecord, trace: RequestTrace, redaction: Redaction): string {
   const { method, route, status, detail, startedAt } = exchange;
   const { traceId, serverSpanId, parentId, state, request } = trace;
-  const [path, query] = pathAndQuery(exchange.target);
+  const [path, query] = pathAndQuery(exchange.target, redaction);
   const { host, port } = hostAndPort(exchange.host, exchange.scheme === 'https' ? 443 : 80);
   let attributes =
     `${methodOf(method)},${text('url.scheme', exchange.scheme)},${text('url.path', path)},` +
@@ -62,6 +63,7 @@ function clientSpan(
   attempt: UpstreamAttempt,
   { spanId, transport, target }: TracedAttempt,
   index: number,
+  redaction: Redaction,
 ): string {
   const { endpoint, status, failure } = attempt;
   const { host, port } = hostAndPort(endpoint, 80);
@@ -71,7 +73,7 @@ function clientSpan(
   const error = cause || (status >= 400 ? `${status}` : status === 0 ? reasonOf(detail) : '');
   let attributes =
     `${methodOf(method)},${text('server.address', host)},${whole('server.port', port)},` +
-    `${text('url.full', `${scheme}://${endpoint}${redactTarget(target)}`)},` +
+    `${text('url.full', `${scheme}://${endpoint}${redaction.target(target)}`)},` +
     `${text('network.peer.address', host)},${whole('network.peer.port', port)},` +
     `${text('network.protocol.version', transport.http2 ? '2' : '1.1')}`;
   if (status !== 0) attributes += `,${whole('http.response.status_code', status)}`;
@@ -112,9 +114,11 @@ function reasonOf(detail: string): string {
   return detail.split(':', 1)[0] || '_OTHER';
 }
 
-/** Path and query of a request target, without an authority and what looks like a credential. */
-function pathAndQuery(target: string): readonly [path: string, query: string] {
-  const redacted = redactTarget(/^[a-z][a-z0-9+.-]*:\/\//i.test(target) ? withoutAuthority(target) : target);
+/** Path and query of a request target, without an authority and what is redacted. */
+function pathAndQuery(target: string, redaction: Redaction): readonly [path: string, query: string] {
+  const redacted = redaction.target(
+    /^[a-z][a-z0-9+.-]*:\/\//i.test(target) ? withoutAuthority(target) : target,
+  );
   const mark = redacted.indexOf('?');
   return mark < 0 ? [redacted, ''] : [redacted.slice(0, mark), redacted.slice(mark + 1)];
 }
