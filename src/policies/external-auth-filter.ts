@@ -1,5 +1,5 @@
 import type { HeaderField } from '../http/head-edit.ts';
-import { isForwardingField, isHopByHop } from '../http/header-fields.ts';
+import { connectionOptions, isForwardingField, isHopByHop } from '../http/header-fields.ts';
 import { normalizePath, originForm } from '../http/path.ts';
 import type { CopiedContent } from '../http/request-content.ts';
 import type { RequestEdit, RequestView } from '../http/request-view.ts';
@@ -127,10 +127,14 @@ function authQuestion(
   if (path === null) return null;
   const fields: HeaderField[] = [['Host', request.host]];
   const own = ownFields(request);
+  // What the Pod does not get is nothing to be let in by.
+  const { names: dropped } = connectionOptions(request.value('connection'));
+  const isTold = (name: string): boolean =>
+    !OMITTED.has(name) && !name.includes('_') && !isHopByHop(name) && !isForwardingField(name);
   for (const name of new Set(['authorization', ...allowedHeaders])) {
     const said = own[name];
     if (said !== undefined) fields.push([name, said]);
-    else if (!OMITTED.has(name) && !name.includes('_') && !isHopByHop(name) && !isForwardingField(name))
+    else if (isTold(name) && !dropped?.has(name))
       for (const value of request.values(name)) fields.push([name, value]);
   }
   return {

@@ -1,4 +1,4 @@
-import { isForwardingField, isHopByHop } from '../../http/header-fields.ts';
+import { connectionOptions, isForwardingField, isHopByHop } from '../../http/header-fields.ts';
 import type { HeaderField } from '../../http/head-edit.ts';
 import type { RequestView } from '../../http/request-view.ts';
 import type { Subrequest, SubrequestTarget } from '../../http/subrequest.ts';
@@ -100,9 +100,11 @@ export function authRequest(
     say('X-Scheme', request.scheme);
   }
   for (const [name, value] of config.set) say(name, renderTemplate(value, request));
+  // What the Pod does not get is nothing to be let in by.
+  const { names: dropped } = connectionOptions(request.value('connection'));
   for (const field of request.allFields()) {
     const lower = field[0].toLowerCase();
-    if (ownFields.has(lower) || OMITTED.has(lower) || lower.includes('_')) continue;
+    if (ownFields.has(lower) || OMITTED.has(lower) || lower.includes('_') || dropped?.has(lower)) continue;
     if (!isHopByHop(lower) && !isForwardingField(lower)) fields.push(field);
   }
   const { cancellation } = request;

@@ -105,6 +105,8 @@ contract('external authentication', (behaves) => {
         'X-Forwarded-Uri: /elsewhere',
         'X-Original-URL: http://elsewhere/',
         'X_Forwarded_User: eve',
+        'Connection: X-Tenant-Id',
+        'X-Tenant-Id: 7',
       ),
     );
     const response = await client.message();
@@ -131,6 +133,8 @@ contract('external authentication', (behaves) => {
     });
     expect(asked?.headers['content-length']).toBeUndefined();
     expect(asked?.headers['x_forwarded_user']).toBeUndefined();
+    // The Pod does not get it, either.
+    expect(asked?.headers['x-tenant-id']).toBeUndefined();
 
     const [seen] = upstream.requests;
     expect(seen?.values('x-auth-request-user')).toEqual(['ada']);
@@ -391,7 +395,7 @@ contract('the filter ExternalAuth', (behaves) => {
   behaves('tells a Service what it may know, and the Pod what it says', async (create) => {
     await using auth = await bodyServer();
     await using pod = await recordingUpstream('ok');
-    const allowedHeaders = ['x-tenant', 'x-forwarded-for', 'x-want'];
+    const allowedHeaders = ['x-tenant', 'x-forwarded-for', 'x-want', 'x-group'];
     const policies = filter({ prefix: '/check', allowedHeaders });
     const sites = [
       { ports: [pod.port], policies },
@@ -404,6 +408,10 @@ contract('the filter ExternalAuth', (behaves) => {
       request('POST', '/a/../%62?c=/../d', 'hello', 'Content-Type: text/plain', 'X-User: eve', ...fields),
     );
     expect((await client.message()).status).toBe(200);
+    client.send(get('/', 'Connection: X-Group', 'X-Group: admins'));
+    expect((await client.message()).status).toBe(200);
+    const group = [auth.requests[1]?.headers['x-group'], pod.requests[1]?.field('x-group')];
+    expect(group).toEqual([undefined, undefined]);
     const [asked] = auth.requests;
     expect(`${asked?.method} ${asked?.url}`).toBe('POST /check/b?c=/../d');
     expect(asked?.headers).toMatchObject({
