@@ -34,6 +34,8 @@ export type CompileOnceResult =
       readonly kind: 'compiled';
       readonly compilation: Compilation;
       readonly problems: readonly Problem[];
+      /** What could not be read: the compilation does not have it. */
+      readonly unread: readonly Problem[];
       readonly locate: (problem: Problem) => SourceLocation | null;
     }
   | Failure;
@@ -53,7 +55,8 @@ export async function compileOnce(
   const snapshot = assumeClass ? withClass(read.snapshot, settings) : read.snapshot;
   const compilation = compile(snapshot, { ...settings, forbiddenSecrets, now: Date.now() });
   const problems = sortProblems([...read.problems, ...listProblems(compilation)]);
-  return { kind: 'compiled', compilation, problems, locate };
+  const unread = read.problems.filter(({ severity }) => severity === 'error');
+  return { kind: 'compiled', compilation, problems, unread, locate };
 }
 
 function withClass(snapshot: Snapshot, { ingressClass, controllerName }: ClassSettings): Snapshot {

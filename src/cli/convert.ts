@@ -1,6 +1,7 @@
 import { httpsRedirect } from '../config/compile-settings.ts';
 import type { CompileConfig } from '../config/config.ts';
 import { EXIT } from '../config/exit-codes.ts';
+import { formatProblem } from '../model/format-problem.ts';
 import { isSubdomain, isLabel } from '../model/names.ts';
 import { plural } from '../model/plural.ts';
 import {
@@ -39,7 +40,10 @@ export async function runConvert(
     console.error(`portico convert: ${compiled.message}`);
     return compiled.kind === 'no-input' ? EXIT.noInput : EXIT.unavailable;
   }
-  const conversion = convertIngresses(compiled.compilation, {
+  const { compilation, unread, locate } = compiled;
+  for (const problem of unread)
+    console.error(`portico convert: lost: ${onOneLine(formatProblem(problem, locate(problem)))}`);
+  const conversion = convertIngresses(compilation, {
     gateway: gatewayName,
     gatewayClass,
     gatewayController: portable ? null : config.gatewayController,
@@ -52,10 +56,10 @@ export async function runConvert(
     console.error(
       'portico convert: no Ingress of the class is there; --ingress-class, or --drop-in ingress-nginx, names another one',
     );
-    return EXIT.ok;
+    return unread.length > 0 ? EXIT.failure : EXIT.ok;
   }
   for (const text of conversionText(conversion)) write(text);
-  const counts = countNotes(conversion);
+  const counts = countNotes(conversion, unread.length);
   for (const line of closedLines(conversion)) console.error(`portico convert: ${line}`);
   const totals = NOTE_LEVELS.flatMap((level) => (counts[level] > 0 ? `${counts[level]} ${level}` : []));
   const objects = plural(conversion.documents.length, 'object');
@@ -110,8 +114,9 @@ function allNotes({
   ];
 }
 
-function countNotes(conversion: Conversion): Readonly<Record<NoteLevel, number>> {
-  const counts = { closed: 0, lost: 0, differs: 0, 'needs Portico': 0 };
+/** What was not read is lost, too. */
+function countNotes(conversion: Conversion, unread: number): Readonly<Record<NoteLevel, number>> {
+  const counts = { closed: 0, lost: unread, differs: 0, 'needs Portico': 0 };
   for (const { note } of allNotes(conversion)) counts[note.level]++;
   return counts;
 }

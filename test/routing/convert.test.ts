@@ -514,6 +514,10 @@ describe('what is written', () => {
       1,
       'portico convert: HTTPRoute shop/shop: closed: The path like (?i)/api(/|$)(.*) answers 500 to everybody: rate-limit (20 in 1s and 100 more at once) cannot be kept.',
     ]);
+    await folder.put('broken.yaml', 'kind: Ingress\nmetadata: { name: [\n');
+    const broken = await run('--fail-on', 'lost');
+    expect([broken.code, broken.stdout]).toEqual([1, usual.stdout]);
+    expect(broken.stderr).toMatch(/^portico convert: lost: \S*broken\.yaml:\d+:\d+: .*\n/);
     const wrong = await run('--gateway-name', 'main');
     expect([wrong.code, wrong.stdout, wrong.stderr]).toEqual([
       64,
