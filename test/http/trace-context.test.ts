@@ -82,8 +82,8 @@ describe('tracestate', () => {
   });
 
   it('costs time in proportion to its length, whatever blanks are in it', () => {
-    expect(traceState(`a=1${' '.repeat(200_000)}b`)).toBe('');
-    expect(traceState(`a=1${' '.repeat(200_000)}`)).toBe('a=1');
+    expect(traceState(`a=1${' '.repeat(500_000)}b`)).toBe('');
+    expect(traceState(`a=1${' '.repeat(500_000)}`)).toBe('a=1');
   });
 
   it('of more than 512 characters loses long members first, then those at the end', () => {

@@ -44,8 +44,11 @@ export function assignServicePorts(
     }
     return { gateway, needs, ports };
   });
+  // When none is free, nobody looks for one: others may want thousands.
+  let free = size - [...taken].filter((port) => port >= first && port <= last).length;
   for (const { gateway, needs, ports } of requests) {
     for (const need of [...needs].slice(0, MAX_SERVICE_PORTS)) {
+      if (free === 0) break;
       if (ports.has(need)) continue;
       const start = hash(`${gateway} ${need}`) % size;
       for (let step = 0; step < size; step++) {
@@ -53,6 +56,7 @@ export function assignServicePorts(
         if (taken.has(port)) continue;
         taken.add(port);
         ports.set(need, port);
+        free--;
         break;
       }
     }

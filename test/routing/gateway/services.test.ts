@@ -3,7 +3,11 @@ import { type CompileSettings, compile } from '../../../src/routing/compile/comp
 import { snapshotOf } from '../../../src/model/snapshot.ts';
 import { get } from '../../../src/model/sharded-map.ts';
 import { asArray, asObject } from '../../../src/model/untyped.ts';
-import { assignServicePorts, readServicePorts } from '../../../src/routing/gateway/service-ports.ts';
+import {
+  type ClientPort,
+  assignServicePorts,
+  readServicePorts,
+} from '../../../src/routing/gateway/service-ports.ts';
 import { wantedStatus } from '../../../src/publish/wanted-status.ts';
 import { CASE_SETTINGS, parseManifests } from '../../support/cases.ts';
 
@@ -102,6 +106,15 @@ describe('a Gateway with a Service', () => {
     const needs = new Set(['TCP 53', 'UDP 53', 'TCP 80'] as const);
     const assigned = assignServicePorts([{ gateway: 'shop/one', needs, kept: new Map() }], range, []);
     expect([...(assigned.get('shop/one')?.values() ?? [])].toSorted()).toEqual([20_000, 20_001]);
+    // Those that want more than there are cost nothing.
+    const all: ReadonlySet<ClientPort> = new Set(
+      Array.from({ length: 128 }, (_, index): ClientPort => `TCP ${index + 1}`),
+    );
+    const many = Array.from({ length: 2_000 }, (_, index) => {
+      return { gateway: `shop/g${index}`, needs: all, kept: new Map() };
+    });
+    const given = [...assignServicePorts(many, { first: 1, last: 65_535 }, [80, 443]).values()];
+    expect(given.reduce((sum, { size }) => sum + size, 0)).toBe(65_533);
     // What Portico listens on itself is given to nobody.
     expect(
       assignServicePorts([{ gateway: 'shop/one', needs, kept: new Map() }], range, [20_000, 20_001]).get(
