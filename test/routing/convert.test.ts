@@ -319,6 +319,17 @@ describe('what is written', () => {
   const named = (count: number, of: (index: number) => string): readonly string[] =>
     Array.from({ length: count }, (_, index) => of(index));
 
+  test('says that hosts have no owner among routes', () => {
+    const settings = { ...CASE_SETTINGS, hostOwnership: 'namespace' } as const;
+    const written = [OUR_CLASS, ...SERVICES, ingressOf({ name: 'web' })];
+    const { conversion } = convertObjects(written, settings, { portable: false, redirects: true });
+    const gateway = conversion.documents.find(({ object: { kind } }) => kind === 'Gateway');
+    expect(gateway?.notes[0]).toEqual({
+      level: 'lost',
+      text: expect.stringContaining('--host-ownership') as string,
+    });
+  });
+
   test('an expression is for the same paths where it must match all of a path', () => {
     const annotations = {
       'nginx.ingress.kubernetes.io/use-regex': 'true',

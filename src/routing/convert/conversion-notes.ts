@@ -101,9 +101,15 @@ function problemText({ field, message }: Problem): string {
 export function notesOnGateway(
   views: readonly HostView[],
   { portable, httpsPort }: ConvertSettings,
+  { settings: { hostOwnership } }: Compilation,
   keeper: AnnotationKeeper,
 ): readonly ConversionNote[] {
   const notes: ConversionNote[] = [];
+  if (hostOwnership === 'namespace') {
+    const text =
+      'Routes of any namespace may take paths of any host here, whatever --host-ownership says: narrow allowedRoutes down.';
+    notes.push(note('lost', text));
+  }
   const bare = views.filter(({ tls }) => tls === null).map(({ hostname }) => hostname || 'all other hosts');
   if (httpsPort !== null && bare.length > 0) {
     const text = `HTTPS with the default certificate, for ${firstOf(bare)}: no listener has it; use --default-tls-secret to convert it.`;

@@ -58,7 +58,7 @@ export function convertIngresses(compilation: Compilation, settings: ConvertSett
     redirect: { status: redirect?.status ?? 308, port: httpsPort ?? 443 },
     removed: [],
   };
-  const gatewayNotes = notesOnGateway(views, settings, keeper);
+  const gatewayNotes = notesOnGateway(views, settings, compilation, keeper);
   const listeners = convertListeners(views, settings, gatewayNotes);
 
   const hosts = new Map<ObjectKey, HostEntries[]>();
