@@ -12,6 +12,7 @@ import { INGRESS_NGINX_DEFAULTS } from '../../src/policies/global-defaults.ts';
 import { NGINX_KEYS } from '../../src/policies/ingress-nginx/keys.ts';
 import { ANNOTATIONS } from '../../src/routing/ingress/annotations.ts';
 import { HOSTILE_VALUES } from '../support/annotations.ts';
+import { examples } from '../support/examples.ts';
 import { CASE_SETTINGS, type Case, loadCases, parseManifests } from '../support/cases.ts';
 import { createAuthority } from '../support/certificates.ts';
 import {
@@ -198,7 +199,7 @@ test('any Ingresses lead to the same decisions, or it is said what differs', asy
         expect(faultsOf('', converted, await compareDecisions(converted, each, requests))).toEqual([]);
       },
     ),
-    { numRuns: 30 },
+    { numRuns: examples(20) },
   );
 });
 
@@ -243,7 +244,7 @@ describe('hostile manifests', () => {
 
   test('no value of an annotation becomes YAML, a comment of its own, or an object that is refused', async () => {
     // One in so many: they are hundreds, and the values are what matters.
-    const some = names.filter((_, index) => index % 16 === 0 || index === names.length - 1);
+    const some = names.filter((_, index) => index % 32 === 0 || index === names.length - 1);
     const objects = some.flatMap((name, key) =>
       [...LINES, ...HOSTILE_VALUES].map((value, index): ObjectChange => {
         const http = {
