@@ -22,6 +22,10 @@ export function updateIndex(index: ReverseIndex, updates: Iterable<IndexUpdate>)
   for (const { member, before, after } of updates) {
     // Most changes leave the keys as they are.
     if (isSameList(before, after)) continue;
+    if (before.length === 0) {
+      for (const key of after) writable(key).add(member);
+      continue;
+    }
     const keys = new Set(after);
     for (const key of keys) if (!changes.get(key)?.has(member)) writable(key).add(member);
     for (const key of before) if (!keys.has(key)) writable(key).delete(member);

@@ -71,14 +71,15 @@ export function compileScopes(
   const shared = new SharedRoutes();
   const fresh = new Map<Scope, ScopeRoutes>();
   for (const scope of affected) {
-    const all = claimants(scope);
-    const yielded = yieldedAt(scope, all, ingressesByScope, claims);
+    const named = indexed(scope, ingressesByScope, claims);
+    const all = claimantsAmong(named, scope);
+    const yielded = yieldedAt(scope, all, named);
     const canaries = indexed(scope, canariesByScope, claims);
     if (all.length === 0 && canaries.length === 0) continue;
     const owner = hostOwner(scope, hostOwnership, claimants);
     if (owner === null) {
       const routes = isolated(scope, all, canaries, shared, faults);
-      fresh.set(scope, { ...routes, conflicts: compactMap(new Map([...routes.conflicts, ...yielded])) });
+      fresh.set(scope, yielded.size === 0 ? routes : withConflicts(routes, yielded));
       continue;
     }
     const having = all.filter((each) => mayHave(each, owner));
@@ -171,20 +172,31 @@ export function claimantsOf(
   ingressesByScope: ReverseIndex,
   claims: ShardedMap<Claims>,
 ): readonly Claims[] {
-  const oldestFirst = indexed(scope, ingressesByScope, claims);
+  return claimantsAmong(indexed(scope, ingressesByScope, claims), scope);
+}
+
+function claimantsAmong(oldestFirst: readonly Claims[], scope: Scope): readonly Claims[] {
+  if (oldestFirst.every(({ yields }) => !yields.has(scope))) return oldestFirst;
   const withRules = oldestFirst.filter(({ yields }) => !yields.has(scope));
   return withRules.length > 0 ? withRules : oldestFirst.slice(0, 1);
 }
 
+function withConflicts(routes: ScopeRoutes, more: ReadonlyMap<ObjectKey, readonly Problem[]>): ScopeRoutes {
+  return { ...routes, conflicts: compactMap(new Map([...routes.conflicts, ...more])) };
+}
+
+const NONE_YIELDED: ReadonlyMap<ObjectKey, readonly Problem[]> = new Map();
+const NOBODY: readonly Claims[] = [];
+
 /** The Ingresses that would redirect from a scope if those that have it had no rules for it, and what they are told. */
 function yieldedAt(
   scope: Scope,
-  [first]: readonly Claims[],
-  ingressesByScope: ReverseIndex,
-  claims: ShardedMap<Claims>,
+  having: readonly Claims[],
+  named: readonly Claims[],
 ): ReadonlyMap<ObjectKey, readonly Problem[]> {
-  if (!first || first.yields.has(scope)) return new Map();
-  const yielding = indexed(scope, ingressesByScope, claims).filter(({ yields }) => yields.has(scope));
+  const [first] = having;
+  if (!first || having.length === named.length || first.yields.has(scope)) return NONE_YIELDED;
+  const yielding = named.filter(({ yields }) => yields.has(scope));
   return new Map(
     yielding.map(({ ingress, object }) => [ingress, [wwwHostTaken(scope, first.ingress, object)]]),
   );
@@ -192,8 +204,11 @@ function yieldedAt(
 
 /** The Ingresses that an index has under a key, the oldest first. */
 export function indexed(key: string, index: ReverseIndex, claims: ShardedMap<Claims>): readonly Claims[] {
-  const ingresses = [...(get(index, key) ?? [])];
-  return ingresses.flatMap((ingress) => get(claims, ingress) ?? []).sort(byAge);
+  const ingresses = get(index, key);
+  // Most keys have one Ingress, or none.
+  if (ingresses === undefined) return NOBODY;
+  const found = [...ingresses].flatMap((ingress) => get(claims, ingress) ?? []);
+  return found.length > 1 ? found.sort(byAge) : found;
 }
 
 function scopesOf(claims: Claims | undefined): readonly Scope[] {
