@@ -91,6 +91,10 @@ const REASONS: Readonly<Record<LocalReason, readonly [cause: string, fix: string
   'bad-target': ['The path is malformed, or leads above the root.', 'Fix the client.'],
   'host-disagrees': ['The request target and the Host field name different hosts.', 'Fix the client.'],
   'tls-expected': ['Plain HTTP was sent to the HTTPS port.', 'Use https, or the HTTP port.'],
+  'loop-detected': [
+    'The request has been through Portico ten times: its endpoint leads back here.',
+    'Look at the endpoints or the ExternalName of the Service.',
+  ],
   'method-not-allowed': ['CONNECT or TRACE.', 'Nothing: they are not served.'],
   'method-unknown': ['A method that the engine cannot pass on.', 'Use the engine `relay`.'],
   'expectation-unknown': ['The Expect field asks for something other than 100-continue.', 'Fix the client.'],

@@ -34,6 +34,8 @@ export const FieldKind = {
   /** The same of b3 in one field, and in several. */
   b3: 21,
   b3multi: 22,
+  /** CDN-Loop: relayed with the name of the proxy added. */
+  loop: 23,
 } as const;
 export type FieldKind = (typeof FieldKind)[keyof typeof FieldKind];
 
@@ -116,6 +118,7 @@ const NAMES: Readonly<Record<string, FieldKind>> = {
   // CGI programs read it as the environment variable HTTP_PROXY (httpoxy).
   proxy: FieldKind.withheld,
   'x-request-id': FieldKind.requestId,
+  'cdn-loop': FieldKind.loop,
   ...all(FieldKind.traceContext, TRACE_FIELDS.tracecontext),
   ...all(FieldKind.b3, TRACE_FIELDS.b3),
   ...all(FieldKind.b3multi, TRACE_FIELDS.b3multi),

@@ -1,6 +1,7 @@
 import { plainAddress } from './address.ts';
 import type { ConnectionInfo } from './connection-info.ts';
 import type { HeaderField } from './head-edit.ts';
+import { nextLoop } from './loop.ts';
 import { newRequestId } from './request-id.ts';
 import type { TrustedProxies } from './trusted-proxies.ts';
 
@@ -15,6 +16,8 @@ export interface IncomingForwarding {
   readonly forwardedProto?: string | undefined;
   readonly realIp?: string | undefined;
   readonly requestId?: string | undefined;
+  /** CDN-Loop */
+  readonly loop?: string | undefined;
   readonly forwarded?: string | undefined;
 }
 
@@ -31,6 +34,8 @@ export interface Forwarding {
   /** The address of the client: X-Real-IP. */
   readonly realIp: string;
   readonly requestId: string;
+  /** CDN-Loop: no policy takes it away. */
+  readonly loop: string;
   /** Forwarded (RFC 7239): only where a trusted peer speaks it; null leaves it out. */
   readonly forwarded: string | null;
   /** What it also goes on with in the place of another controller; nothing when absent. */
@@ -47,6 +52,7 @@ export function forwarding(
   trusted: TrustedProxies,
 ): Forwarding {
   const { clientAddress: from, port, scheme } = connectionInfo;
+  const loop = nextLoop(incoming.loop);
   const requestId = isSaneRequestId(incoming.requestId) ? incoming.requestId : newRequestId();
   if (!connectionInfo.trusted) {
     return {
@@ -57,6 +63,7 @@ export function forwarding(
       forwardedProto: scheme,
       realIp: from,
       requestId,
+      loop,
       forwarded: null,
     };
   }
@@ -70,6 +77,7 @@ export function forwarding(
     forwardedProto: came.proto,
     realIp: client.address,
     requestId,
+    loop,
     forwarded: incoming.forwarded ? `${incoming.forwarded}, for=${node(from)};proto=${scheme}` : null,
   };
 }

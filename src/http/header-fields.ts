@@ -25,6 +25,7 @@ export function isForwardingField(name: string): boolean {
   switch (fieldKindOf(name)) {
     case FieldKind.forwarding:
     case FieldKind.requestId:
+    case FieldKind.loop:
     case FieldKind.clientAddress:
     case FieldKind.ingressNginx:
     case FieldKind.clientCertificate:

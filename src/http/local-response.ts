@@ -5,6 +5,8 @@ export type Refusal =
   | 'bad-host'
   | 'host-disagrees'
   | 'method-not-allowed'
+  /** It has been through Portico too often (RFC 8586). */
+  | 'loop-detected'
   | 'no-route'
   | 'backend-unavailable'
   /** A route of a Gateway names nothing that this share of its requests may go to. */
@@ -334,6 +336,8 @@ function explain(reason: LocalReason): Explanation {
       return { status: 308, message: 'this host is served over https only' };
     case 'no-route':
       return { status: 404, message: 'no route: no Ingress has a rule for this host and path' };
+    case 'loop-detected':
+      return { status: 508, message: 'the route of this request leads back here, again and again' };
     case 'method-not-allowed':
       return { status: 405, message: 'CONNECT and TRACE are not served here', close: true };
     case 'request-timed-out':
@@ -428,6 +432,7 @@ const PHRASES: Readonly<Record<number, string>> = {
   503: 'Service Unavailable',
   504: 'Gateway Timeout',
   505: 'HTTP Version Not Supported',
+  508: 'Loop Detected',
 };
 
 function write(reason: LocalReason, json: boolean, otherStatus?: number): LocalResponse {

@@ -44,6 +44,7 @@ export const REASON_CLASSES: Readonly<Record<LocalReason, ReasonClass>> = {
   'bad-host': 'client',
   'bad-target': 'client',
   'host-disagrees': 'client',
+  'loop-detected': 'upstream',
   'method-not-allowed': 'client',
   'method-unknown': 'client',
   'transfer-coding-unknown': 'client',

@@ -11,6 +11,8 @@ export interface RequestFacts {
   readonly httpVersion?: string;
   /** What the client speaks, to us or to a trusted proxy in front of us: `http` unless it is known better. */
   readonly scheme?: 'http' | 'https';
+  /** How many times it has been through a Portico; 0 unless said. */
+  readonly hops?: number;
   /** Milliseconds since the epoch; sessions do not end when absent. */
   readonly startedAt?: number;
   /** Drawn for this request, from 0 to below 1: which backend it gets where requests are split. 0 unless said. */

@@ -32,6 +32,8 @@ export interface RequestView extends FieldsView {
   /** The client, behind whatever trusted proxies there are. */
   readonly clientAddress: string;
   readonly requestId: string;
+  /** What it goes on with as CDN-Loop, and what is asked because of it. */
+  readonly loop: string;
   readonly connectionInfo: ConnectionInfo;
   readonly body: RequestContent;
   /** For a subrequest that ends with the exchange, as when the client leaves; one at a time. */

@@ -21,6 +21,7 @@ export function copiedFields(host: string, request: RequestView, edit: RequestEd
     ['X-Forwarded-Host', request.host],
     ['X-Original-URI', request.target],
     ['X-Request-ID', request.requestId],
+    ['CDN-Loop', request.loop],
   ];
   for (const field of request.allFields()) {
     const name = field[0].toLowerCase();

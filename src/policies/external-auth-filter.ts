@@ -157,6 +157,7 @@ function ownFields(request: RequestView): Readonly<Record<string, string>> {
     'x-forwarded-proto': request.scheme,
     'x-real-ip': request.clientAddress,
     'x-request-id': request.requestId,
+    'cdn-loop': request.loop,
   };
 }
 

@@ -14,7 +14,7 @@ export interface HeaderLine {
 const MAX_FIELDS = 32;
 /** What Portico says of the message, the client and its connection. */
 const OWN_FIELD =
-  /^(?:host|x-real-ip|x-request-id|x-scheme|x-(?:original-)?forwarded-(?:for|host|port|proto|scheme|server)|forwarded)$/i;
+  /^(?:host|x-real-ip|x-request-id|cdn-loop|x-scheme|x-(?:original-)?forwarded-(?:for|host|port|proto|scheme|server)|forwarded)$/i;
 
 /**
  * The lines of an annotation that sets header fields. `faultOf` says what is wrong with one, as the end of a sentence; such

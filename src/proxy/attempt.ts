@@ -36,6 +36,8 @@ export interface AttemptedRequest {
   readonly method: string;
   /** Attempts made so far, the one that is over included. */
   readonly attempts: number;
+  /** How many times it had been through a Portico before it came here. */
+  readonly hops: number;
   /** What its route says of retries. */
   readonly rules: RetryRules;
   /** Milliseconds since the first attempt began. */
@@ -65,6 +67,9 @@ export type NextStep =
  */
 const MAX_RESETS = 2;
 
+/** Of Porticos in a row the first two repeat requests: in a route that leads back here each one would multiply them. */
+const REPEATING_HOPS = 2;
+
 /**
  * What to do after an attempt, as far as its route wants it repeated. Where nothing was sent, any method goes to another
  * endpoint. Once something was, only idempotent methods whose bytes are all still at hand are sent again: a proxy must not
@@ -76,10 +81,16 @@ export function afterAttempt(outcome: AttemptOutcome, request: AttemptedRequest)
   const left = request.attempts < rules.attempts && request.elapsedMs < rules.timeoutMs;
   const hasAnother = request.hasAnother || rules.repeats;
   const mostResets = rules.repeats ? rules.attempts : MAX_RESETS;
-  const mayRepeat = left && request.replayable && (rules.nonIdempotent || isIdempotent(request.method));
+  const mayRepeat =
+    left &&
+    request.replayable &&
+    request.hops < REPEATING_HOPS &&
+    (rules.nonIdempotent || isIdempotent(request.method));
   switch (outcome.kind) {
     case 'answered':
-      return mayRepeat && hasAnother && rules.statuses.has(outcome.status) ? RETRY_ELSEWHERE : RELAY;
+      return mayRepeat && hasAnother && rules.statuses.has(outcome.status) && outcome.status !== LOOP_DETECTED
+        ? RETRY_ELSEWHERE
+        : RELAY;
     case 'refused':
       return left && conditions.has('connect') ? RETRY_ELSEWHERE : giveUp('upstream-refused');
     case 'unreachable':
@@ -119,6 +130,9 @@ export function afterAttempt(outcome: AttemptOutcome, request: AttemptedRequest)
       return outcome satisfies never;
   }
 }
+
+/** It says that no attempt will fare better. */
+const LOOP_DETECTED = 508;
 
 const RELAY: NextStep = { kind: 'relay' };
 const RETRY_ELSEWHERE: NextStep = { kind: 'retry-elsewhere' };

@@ -211,12 +211,21 @@ export class Attempts {
 
   /** What follows. `replayable` as `AttemptedRequest` has it. */
   after(outcome: AttemptOutcome, replayable: boolean): NextStep {
-    const { method, attempts } = this.#record;
+    const { method, attempts, hops } = this.#record;
     const rules = this.#rules;
     const elapsedMs = rules.timeoutMs < Number.POSITIVE_INFINITY ? performance.now() - this.#startedAt : 0;
     const { endpoints } = this.#engine.context;
     const hasAnother = this.#backend !== null && endpoints.hasMoreThan(this.#tried.length, this.#backend);
-    const request = { method, attempts, rules, elapsedMs, hasAnother, resets: this.#resets, replayable };
+    const request = {
+      method,
+      attempts,
+      hops,
+      rules,
+      elapsedMs,
+      hasAnother,
+      resets: this.#resets,
+      replayable,
+    };
     return afterAttempt(outcome, request);
   }
 

@@ -47,6 +47,8 @@ export class NativeRecord implements ExchangeRecord, RequestView {
   requestBytes = 0;
   responseBytes = 0;
   requestId = '';
+  loop = '';
+  hops = 0;
   keptFields = NO_KEPT_FIELDS;
   policy = '';
   auths = NO_AUTHS;

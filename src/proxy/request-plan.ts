@@ -1,6 +1,7 @@
 import { type HeaderField } from '../http/head-edit.ts';
 import { errorFields, errorPageFields, errorPageTarget } from '../http/error-request.ts';
 import { type Forwarding, forwarding } from '../http/forwarded.ts';
+import { hopsOf } from '../http/loop.ts';
 import { type FieldsView, type HeadEdit } from '../http/head-edit.ts';
 import type { ResponseEdit } from '../http/response-edit.ts';
 import { namespaceOf } from '../model/objects.ts';
@@ -132,6 +133,8 @@ export class RequestPlan {
     if (context.ingressNginxFields) way = withIngressNginxFields(way, head, bytes, base);
     record.clientAddress = way.realIp;
     record.requestId = way.requestId;
+    record.loop = way.loop;
+    record.hops = hopsOf(incoming.loop);
     record.scheme = way.scheme;
 
     record.fields = this.#engine.headFields.of(head, bytes, base);

@@ -1,3 +1,4 @@
+import { MAX_HOPS } from '../http/loop.ts';
 import { get } from '../model/sharded-map.ts';
 import { chooseBackend } from './choose-backend.ts';
 import { backendWithoutEndpoints } from './replacing-backend.ts';
@@ -95,6 +96,7 @@ export function decide(
   health: HealthCheck | null = null,
 ): Decision {
   const { method } = request;
+  if (request.hops !== undefined && request.hops >= MAX_HOPS) return refuse('loop-detected');
   if (method === 'CONNECT' || method === 'TRACE') return refuse('method-not-allowed');
   const isHostless = request.host === '' && request.httpVersion === '1.0';
   let host = isHostless ? '' : normalizeHost(request.host);

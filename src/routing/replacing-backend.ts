@@ -42,6 +42,7 @@ const KEPT: ReadonlySet<LocalReason> = new Set<LocalReason>([
   'address-denied',
   'blocked',
   'misdirected',
+  'loop-detected',
   'client-gone',
   'request-timed-out',
   'bad-message',

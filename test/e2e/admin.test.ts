@@ -100,7 +100,8 @@ describe('the admin API of a running Portico', () => {
     const { items } = await ask<{ items: RequestRow[] }>('requests?filter=shop.test');
     expect(items.length).toBeGreaterThanOrEqual(3);
     expect(items.length).toBeLessThanOrEqual(6);
-    expect(items[0]).toMatchObject({
+    // Two of them may have begun in the same millisecond, on two threads.
+    expect(items.find(({ target }) => target.startsWith('/r11'))).toMatchObject({
       ...{ method: 'GET', host: 'shop.test', target: '/r11?token=REDACTED&a=b', status: 200, attempts: 1 },
       ...{ route: 'Ingress/default/shop/spec.rules[0].http.paths[0]', endpoint: pod.endpoint },
     });

@@ -111,6 +111,7 @@ describe('forwarding', () => {
       forwardedProto: 'http',
       realIp: '9.9.9.9',
       requestId: 'id-1',
+      loop: 'portico',
       forwarded: null,
     });
   });
@@ -124,6 +125,7 @@ describe('forwarding', () => {
       forwardedProto: 'https',
       realIp: '1.1.1.1',
       requestId: 'id-1',
+      loop: 'portico',
       forwarded: 'for=1.1.1.1, for=10.0.0.1;proto=http',
     });
   });
@@ -137,6 +139,7 @@ describe('forwarding', () => {
     );
     expect(requestId).toMatch(/^[\da-f-]{36}$/);
     expect(rest).toEqual({
+      loop: 'portico',
       scheme: 'http',
       forwardedFor: 'fd00::1',
       forwardedHost: 'app.test',

@@ -28,6 +28,7 @@ const STATUSES: Record<LocalReason, number> = {
   'https-only': 308,
   'tls-expected': 400,
   'no-route': 404,
+  'loop-detected': 508,
   'method-not-allowed': 405,
   'request-timed-out': 408,
   'body-too-large': 413,
@@ -77,7 +78,7 @@ describe('answers', () => {
     const kept = REASONS.filter((reason) => !localResponse(reason, 'text').close);
     expect(kept.map(statusOf).sort()).toEqual([
       200, 308, 401, 403, 403, 403, 403, 403, 404, 414, 429, 500, 500, 501, 502, 502, 502, 502, 502, 503, 503,
-      503, 503, 503, 503, 503, 504, 504, 504,
+      503, 503, 503, 503, 503, 504, 504, 504, 508,
     ]);
   });
 

@@ -22,7 +22,7 @@ function allowedOrigin(allowed: string, origin: string): string | undefined {
   const fields = fieldsViewOf([['origin', origin]]);
   const request = {
     ...{ method: 'GET', target: '/', host: 'app.test', httpVersion: '1.1' },
-    ...{ clientAddress: '10.0.0.1', requestId: '' },
+    ...{ clientAddress: '10.0.0.1', requestId: '', loop: '' },
     scheme: 'http',
     rule: null,
     body: NO_CONTENT,

@@ -41,7 +41,7 @@ const THREAD: PolicyThread = { ...policyThread(() => 0), send: () => new Promise
 function requestTo(host: string, route: Route): RequestView {
   return {
     ...{ method: 'GET', target: '/a?b=c', host, scheme: 'http', httpVersion: '1.1' },
-    ...{ clientAddress: '192.0.2.1', requestId: 'id' },
+    ...{ clientAddress: '192.0.2.1', requestId: 'id', loop: '' },
     connectionInfo: directConnection('192.0.2.1', false, 'http', 80),
     rule: { path: route.path, isPattern: false, requestPath: '/a', groups: () => null },
     body: NO_CONTENT,

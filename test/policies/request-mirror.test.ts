@@ -13,7 +13,7 @@ const SENT = fieldsViewOf([
 ]);
 const REQUEST: RequestView = {
   ...{ method: 'GET', target: '/a?b=c', host: 'app.test', httpVersion: '1.1' },
-  ...{ clientAddress: '10.0.0.1', requestId: '', scheme: 'http', rule: null, body: NO_CONTENT },
+  ...{ clientAddress: '10.0.0.1', requestId: '', loop: '', scheme: 'http', rule: null, body: NO_CONTENT },
   cancellation: new Cancellation(),
   noteAuth: () => {},
   connectionInfo: directConnection('10.0.0.1', false, 'http', 80),

@@ -6,7 +6,7 @@ import { type AttemptOutcome, type AttemptedRequest, afterAttempt } from '../../
 
 const RULES = retryRules(undefined, DEFAULT_LIMITS);
 const FIRST: AttemptedRequest = {
-  ...{ method: 'GET', attempts: 1, rules: RULES, elapsedMs: 0 },
+  ...{ method: 'GET', attempts: 1, hops: 0, rules: RULES, elapsedMs: 0 },
   ...{ hasAnother: true, resets: 0, replayable: true },
 };
 const RESET_ONCE: AttemptedRequest = { ...FIRST, resets: 1 };
@@ -128,6 +128,16 @@ describe('as a route says', () => {
       { attempts: 3 },
     ])
       expect(after({ kind: 'answered', status: 503 }, { ...asked, ...request })).toBe('relay');
+  });
+
+  it('a request that has been through two Porticos is not sent twice, and one that is in a loop never', () => {
+    const asked = { rules: { ...rules('timeout'), statuses: new Set([503, 508]) } };
+    for (const outcome of [{ kind: 'timed-out' }, { kind: 'answered', status: 503 }] as const) {
+      expect(after(outcome, { ...asked, hops: 1 })).toBe('retry-elsewhere');
+      expect(after(outcome, { ...asked, hops: 2 })).not.toBe('retry-elsewhere');
+    }
+    expect(after({ kind: 'refused' }, { hops: 2 })).toBe('retry-elsewhere');
+    expect(after({ kind: 'answered', status: 508 }, asked)).toBe('relay');
   });
 
   it('once its time for attempts is over no other one follows', () => {

@@ -71,6 +71,7 @@ export async function goldenExchange(
     httpVersion: stated.httpVersion ?? '1.1',
     clientAddress: way.realIp,
     requestId: way.requestId,
+    loop: way.loop,
     connectionInfo,
     body: NO_CONTENT,
     cancellation: new Cancellation(),

@@ -91,6 +91,7 @@ const NOT_OF_ACCESS: ReadonlySet<string> = new Set([
   'backend-unavailable',
   'backend-invalid',
   'misdirected',
+  'loop-detected',
 ]);
 
 function isTurnedAway({ decision, verdict, local }: GoldenExchange): boolean {

@@ -59,6 +59,7 @@ const OWN_FIELDS = [
   'x-forwarded-uri',
   'x-auth-request-redirect',
   'x-request-id',
+  'cdn-loop',
 ];
 
 /**
@@ -92,6 +93,7 @@ export function authRequest(
   say('X-Forwarded-Uri', request.target);
   say('X-Auth-Request-Redirect', renderTemplate(config.redirect, request));
   say('X-Request-ID', request.requestId);
+  say('CDN-Loop', request.loop);
   // Names that are never a client's.
   for (const [name, value] of Object.entries(request.connectionInfo.certificate?.fields ?? {}))
     say(name, value);

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { hopsOf } from '../../http/loop.ts';
 import { ingressNginxFields } from '../../http/ingress-nginx-fields.ts';
 import { balanceOf } from '../../policies/balance.ts';
 import type { Backend, Route } from '../../routing/table.ts';
@@ -84,6 +85,8 @@ export function planRequest(context: EngineContext, request: IncomingMessage, re
     ? { ...plainWay, also: ingressNginxFields(plainWay, forwardedFor, forwardedHost) }
     : plainWay;
   record.requestId = way.requestId;
+  record.loop = way.loop;
+  record.hops = hopsOf(head.forwarding.loop);
   record.clientAddress = way.realIp;
   record.scheme = way.scheme;
 
@@ -91,6 +94,7 @@ export function planRequest(context: EngineContext, request: IncomingMessage, re
     ...head.addressee,
     scheme: way.scheme,
     connectionInfo,
+    hops: record.hops,
     startedAt: context.now(),
     random: Math.random(),
     value: (name) => valueOf(request, name),
@@ -244,6 +248,7 @@ function upstreamRequest(
     const before = fields[name];
     fields[name] = before === undefined ? value : [before, value].flat();
   }
+  fields['CDN-Loop'] = way.loop;
   if (connectionInfo.certificate) Object.assign(fields, connectionInfo.certificate.fields);
   return { target: edit?.target ?? head.addressee.target, fields, edit };
 }

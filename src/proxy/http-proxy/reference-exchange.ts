@@ -345,6 +345,7 @@ export class ReferenceExchange {
     return afterAttempt(outcome, {
       method: this.#request.method ?? '',
       attempts: this.#record.attempts,
+      hops: this.#record.hops,
       rules: plan.retries,
       elapsedMs: performance.now() - this.#startedAt,
       hasAnother: plan.hasAnother(this.#tried),

@@ -28,6 +28,8 @@ export interface ReferenceRecord {
   requestBytes: number;
   responseBytes: number;
   requestId: string;
+  loop: string;
+  hops: number;
   keptFields: KeptFields;
   policy: string;
   auths: readonly AuthOutcome[];
@@ -62,6 +64,8 @@ export function openLedger(
     requestBytes: 0,
     responseBytes: 0,
     requestId: '',
+    loop: '',
+    hops: 0,
     keptFields: NO_KEPT_FIELDS,
     policy: '',
     auths: NO_AUTHS,
@@ -142,6 +146,7 @@ export function requestView(request: IncomingMessage, record: ReferenceRecord): 
     httpVersion: request.httpVersion,
     clientAddress: record.clientAddress,
     requestId: record.requestId,
+    loop: record.loop,
     connectionInfo: connectionInfoOf(socket),
     body: new ReferenceContent(request),
     cancellation: new Cancellation(),

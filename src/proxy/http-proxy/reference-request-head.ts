@@ -85,7 +85,7 @@ export function readHead(
     // Node would send its own; the exchange sets it where the body is really awaited.
     if (name === 'expect') continue;
     if (name === 'trailer' && codings.length === 0) continue;
-    if (kind === FieldKind.forwarding || kind === FieldKind.requestId) {
+    if (kind === FieldKind.forwarding || kind === FieldKind.requestId || kind === FieldKind.loop) {
       known[name] = known[name] === undefined ? value : `${known[name]}, ${value}`;
       continue;
     }
@@ -114,6 +114,7 @@ export function readHead(
         forwardedProto: known['x-forwarded-proto'],
         realIp: known['x-real-ip'],
         requestId: known['x-request-id'],
+        loop: known['cdn-loop'],
         forwarded: known['forwarded'],
       },
       fields,

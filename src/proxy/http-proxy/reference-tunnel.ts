@@ -256,6 +256,7 @@ export class ReferenceTunnel {
     const step = afterAttempt(outcome, {
       method: this.#request.method ?? '',
       attempts: this.#record.attempts,
+      hops: this.#record.hops,
       rules: plan.retries,
       elapsedMs: performance.now() - this.#startedAt,
       hasAnother: plan.hasAnother(this.#tried),

@@ -1,8 +1,9 @@
+import { connect } from 'node:net';
 import { expect } from 'vitest';
 import { contract } from '../../support/engines.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { chunked, get, rawClient, request } from '../../support/raw-client.ts';
-import { ok, recordingUpstream } from '../../support/upstream.ts';
+import { ok, recordingUpstream, scriptedUpstream } from '../../support/upstream.ts';
 import type { EngineFactory } from '../../../src/proxy/engine.ts';
 import type { WireMessage } from '../../support/wire.ts';
 
@@ -297,5 +298,35 @@ contract('in the place of ingress-nginx', (behaves) => {
     expect(request?.values('x-scheme')).toEqual(['https']);
     expect(request?.values('x-forwarded-for')).toEqual(['192.0.2.1, 127.0.0.1']);
     expect(request?.values('x-original-forwarded-for')).toEqual(['192.0.2.1']);
+  });
+});
+
+contract('a route that leads back to the proxy', (behaves) => {
+  behaves('is noticed after some rounds, whatever a policy or a client says', async (create) => {
+    let port = 0;
+    let rounds = 0;
+    // An endpoint that is the proxy itself, as an ExternalName of its load balancer would be.
+    await using back = await scriptedUpstream((connection) => {
+      rounds++;
+      const again = connect(port, '127.0.0.1');
+      connection.socket.pipe(again).pipe(connection.socket);
+      again.on('error', () => connection.socket.destroy());
+    });
+    await using proxy = await startProxy(create, [{ ports: [back.port] }]);
+    ({ port } = proxy);
+    using client = await rawClient(proxy.port);
+    client.send(get('/', 'CDN-Loop: other; v=1, portico', 'Connection: cdn-loop'));
+    expect((await client.message()).status).toBe(508);
+    expect(rounds).toBeGreaterThan(7);
+    expect(rounds).toBeLessThanOrEqual(10);
+  });
+
+  behaves('is told apart from other proxies in a row', async (create) => {
+    await using upstream = await recordingUpstream();
+    await using proxy = await startProxy(create, [{ ports: [upstream.port] }]);
+    using client = await rawClient(proxy.port);
+    client.send(get('/', 'CDN-Loop: a, portico-like', 'CDN-Loop: portico;x'));
+    expect((await client.message()).status).toBe(200);
+    expect(upstream.requests[0]?.values('cdn-loop')).toEqual(['a, portico-like, portico;x, portico']);
   });
 });

@@ -13,7 +13,7 @@ import {
 const CONNECTION = directConnection('10.1.2.3', false, 'http', 80);
 const SET_BY_US =
   'X-Forwarded-For: 10.1.2.3\r\nX-Forwarded-Host: a.test\r\nX-Forwarded-Port: 80\r\nX-Forwarded-Proto: http\r\n' +
-  'X-Real-IP: 10.1.2.3\r\nX-Request-ID: id-1\r\n';
+  'X-Real-IP: 10.1.2.3\r\nX-Request-ID: id-1\r\nCDN-Loop: portico\r\n';
 
 /** The head for the pod, from a request with this line and these fields. */
 function forwarded(line: string, ...fields: string[]): string {

@@ -64,6 +64,7 @@ export class RequestHead {
   expectsContinue = false;
   hasUpgrade = false;
   hasRequestId = false;
+  hasLoop = false;
   /** A field has an underscore in its name. */
   hasUnderscored = false;
   /** It says that it is a gRPC call: `application/grpc`, with a suffix or without. */
@@ -173,6 +174,7 @@ export class RequestHead {
     let expectation: boolean | 'unknown' = false;
     this.hasUpgrade = false;
     this.hasRequestId = false;
+    this.hasLoop = false;
     this.hasUnderscored = false;
     this.isGrpc = false;
     this.#accept = -1;
@@ -211,6 +213,9 @@ export class RequestHead {
           break;
         case FieldKind.requestId:
           this.hasRequestId = true;
+          break;
+        case FieldKind.loop:
+          this.hasLoop = true;
           break;
         case FieldKind.underscored:
           this.hasUnderscored = true;

@@ -35,6 +35,7 @@ export function upstreamHead(
   } else {
     for (const [name, value] of applyEdit(forwardedFields(way), edit)) out += `${name}: ${value}\r\n`;
   }
+  out += `CDN-Loop: ${way.loop}\r\n`;
   if (connectionInfo.certificate) out += connectionInfo.certificate.lines;
   if (head.framing.kind === 'chunked') out += 'Transfer-Encoding: chunked\r\n';
   else if (head.contentLength >= 0) out += `Content-Length: ${head.contentLength}\r\n`;
@@ -172,7 +173,7 @@ export function withIngressNginxFields(
   return { ...way, also: ingressNginxFields(way, saidFor, saidHost) };
 }
 
-/** What the request says of its way so far; of an untrusted peer only its request id is looked at. */
+/** What the request says of its way so far; of an untrusted peer only its request id and its loop are looked at. */
 export function incomingForwarding(
   head: RequestHead,
   bytes: Buffer,
@@ -181,10 +182,12 @@ export function incomingForwarding(
 ): IncomingForwarding {
   const { host, fields } = head;
   const requestId = head.hasRequestId ? fields.valueOfKind(bytes, base, FieldKind.requestId) : undefined;
-  if (!connectionInfo.trusted) return { host, requestId };
+  const loop = head.hasLoop ? fields.valueOfKind(bytes, base, FieldKind.loop) : undefined;
+  if (!connectionInfo.trusted) return { host, requestId, loop };
   return {
     host,
     requestId,
+    loop,
     forwardedFor: fields.valueOfName(bytes, base, 'x-forwarded-for'),
     forwardedHost: fields.valueOfName(bytes, base, 'x-forwarded-host'),
     forwardedPort: fields.valueOfName(bytes, base, 'x-forwarded-port'),
