@@ -33,7 +33,7 @@ const RESPONSES = { limit: 16, timeoutMs: 30_000 };
 /** An answer beyond this is refused: a page of a list has no more than some hundred items. */
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 const API = '/api/v1/';
-/** What may be changed, by whoever can open the socket. */
+/** What may be changed, by a process that can open the socket. */
 const DEBUG = `${API}debug`;
 
 /** What the page may do, with hashes of its own script and style: nothing else runs in it, and nothing leaves it. */
