@@ -320,6 +320,12 @@ it.each([
   expect(configOf({ 'drain-timeout': written }).drainTimeoutMs).toBe(ms);
 });
 
+it('a misspelt word for --gateway-addresses is told which one there is', () => {
+  expect(mistakesOf({ 'gateway-addresses': ['servce'] })).toEqual([
+    '--gateway-addresses: "servce" is not an address range: write it like 10.0.0.0/8 or fd00::/8, or write service',
+  ]);
+});
+
 it('Services of Gateways need a cluster', () => {
   const flags = { 'gateway-addresses': ['service'] };
   const gatewayServicePorts = { first: 20_000, last: 22_047 };

@@ -11,7 +11,7 @@ export const SERVICE = 'service';
 export const addressPool: Parse<readonly string[]> = (given) => {
   if (given === SERVICE) return { value: [SERVICE] };
   const cidr = parseCidr(given);
-  if (cidr.kind === 'bad') return { error: cidr.message };
+  if (cidr.kind === 'bad') return { error: `${cidr.message}, or write service` };
   const { address, prefix, family } = cidr;
   if (family === 'ipv6') {
     return prefix === 128
