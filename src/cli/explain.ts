@@ -1,6 +1,7 @@
 import { healthCheck, httpsRedirect } from '../config/compile-settings.ts';
 import type { CompileConfig } from '../config/config.ts';
 import { EXIT } from '../config/exit-codes.ts';
+import { runToEnd } from '../model/run-to-end.ts';
 import { type FullExplanation, explainFully, parseUrl } from '../routing/explain-url.ts';
 import type { AdminClient } from './admin-client.ts';
 import { compileOnce } from './compile-once.ts';
@@ -25,13 +26,14 @@ export async function runExplain(
     return compiled.kind === 'no-input' ? EXIT.noInput : EXIT.unavailable;
   }
   const { compilation, problems, locate } = compiled;
-  const full = explainFully(compilation, parsed.request, {
+  const options = {
     redirect: httpsRedirect(config),
     health: healthCheck(config),
     problems: () => problems,
     locate,
     hidesValues: false,
-  });
+  };
+  const full = runToEnd(explainFully(compilation, parsed.request, options));
   write(output === 'json' ? `${JSON.stringify(full, null, 2)}\n` : explanationText(url, full));
   return EXIT.ok;
 }

@@ -10,7 +10,7 @@ import {
   type ExplainedCertificate,
   type ExplainedRequest,
   type Explanation,
-  explain,
+  explainInSteps,
 } from './explanation.ts';
 import type { Backend, Route } from './table.ts';
 
@@ -53,13 +53,13 @@ export function parseUrl(url: string): ParsedUrl {
   return { kind: 'request', request: { scheme: lowerScheme, host, path } };
 }
 
-/** Explains a request with everything around it. */
-export function explainFully(
+/** Explains a request with everything around it. May be interrupted, as `explainInSteps`. */
+export function* explainFully(
   compilation: Compilation,
   request: ExplainedRequest,
   { redirect, health, problems, locate, hidesValues }: ExplainUrlOptions,
-): FullExplanation {
-  const explanation = explain(compilation, request, redirect, health);
+): Generator<void, FullExplanation> {
+  const explanation = yield* explainInSteps(compilation, request, redirect, health);
   const { outcome, certificate } = explanation;
   const subjects = subjectsOf(explanation);
   return {

@@ -11,6 +11,7 @@ import { patternGroups } from './path-automata.ts';
 import { describeConditions } from '../policies/canary.ts';
 import { globTakes, match, matchForGateway, normalizeHost, normalizePath, routesFor } from './match.ts';
 import { byPrecedence } from './precedence.ts';
+import { runToEnd } from '../model/run-to-end.ts';
 import { HOSTLESS, regexScope, type Scope, type ScopeKind, describeScope, scopeKind } from './scope.ts';
 import { entries, get } from '../model/sharded-map.ts';
 import { type Refusal, messageOf, statusOf } from '../http/local-response.ts';
@@ -104,6 +105,16 @@ export function explain(
   redirect: HttpsRedirect | null = null,
   health: HealthCheck | null = null,
 ): Explanation {
+  return runToEnd(explainInSteps(compilation, request, redirect, health));
+}
+
+/** The same, and may be interrupted: it looks at every Ingress for those that are not served. */
+export function* explainInSteps(
+  compilation: Compilation,
+  request: ExplainedRequest,
+  redirect: HttpsRedirect | null = null,
+  health: HealthCheck | null = null,
+): Generator<void, Explanation> {
   const { table } = compilation;
   const host = request.host === '' ? '' : normalizeHost(request.host);
   const path = normalizePath(request.path);
@@ -142,7 +153,7 @@ export function explain(
       steps: [...hostSteps(table, host, owner), step],
       otherRules: [],
       certificate: null,
-      notServed: notServed(compilation, host),
+      notServed: yield* notServed(compilation, host),
     };
   }
   return {
@@ -160,7 +171,7 @@ export function explain(
     ],
     otherRules: lostCandidates(compilation, host, path, owner, route),
     certificate: request.scheme === 'https' ? certificateOf(table, host) : null,
-    notServed: host === '' ? [] : notServed(compilation, host),
+    notServed: host === '' ? [] : yield* notServed(compilation, host),
   };
 }
 

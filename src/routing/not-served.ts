@@ -15,23 +15,36 @@ export interface NotServed {
 /** Ingresses that one explanation names. */
 const MAX_NAMED = 5;
 
-/** The Ingresses with a rule for `host` that claim nothing for it, and why. Looks at every Ingress. */
-export function notServed(compilation: Compilation, host: string): readonly NotServed[] {
+/** Ingresses that are looked at without an interruption: less than a millisecond. */
+const STEP = 500;
+
+/**
+ * The Ingresses with a rule for `host` that claim nothing for it, and why. Looks at every Ingress, and may be interrupted
+ * meanwhile: there may be many.
+ */
+export function* notServed(compilation: Compilation, host: string): Generator<void, readonly NotServed[]> {
   const found: NotServed[] = [];
   const dot = host.indexOf('.');
-  const hosts = new Set([host, ...(dot > 0 ? [`*${host.slice(dot)}`] : [])]);
+  const hosts = [host, ...(dot > 0 ? [`*${host.slice(dot)}`] : [])];
+  let looked = 0;
   for (const [ingress, object] of entries(compilation.snapshot.ingresses)) {
     if (found.length === MAX_NAMED) break;
+    if (++looked % STEP === 0) yield;
     const rules = asArray(asObject(asObject(object)['spec'])['rules']);
-    const written = rules
-      .map((rule) => asString(asObject(rule)['host'])?.toLowerCase())
-      .find((each) => each !== undefined && hosts.has(each));
+    const written = hosts.find((each) => rules.some((rule) => isHostOf(rule, each)));
+    if (written === undefined) continue;
     const claims = get(compilation.claims, ingress);
     // A canary claims nothing of its own, and takes a share of the route that is explained.
-    if (written === undefined || claims?.scopes.has(written) || claims?.canary) continue;
+    if (claims?.scopes.has(written) || claims?.canary) continue;
     found.push({ ingress, because: whyNotServed(compilation, ingress) });
   }
   return found;
+}
+
+/** Whether a rule has this host, in whatever case it is written. Most have another length, and cost no copy. */
+function isHostOf(rule: unknown, host: string): boolean {
+  const written = asString(asObject(rule)['host']);
+  return written?.length === host.length && written.toLowerCase() === host;
 }
 
 function whyNotServed({ foreign, problems, settings, snapshot }: Compilation, ingress: ObjectKey): string {

@@ -1,5 +1,6 @@
 import type { Compilation } from './compile/compile.ts';
 import { listProblems } from './compile/compile.ts';
+import { runToEnd } from '../model/run-to-end.ts';
 import { entries, values } from '../model/sharded-map.ts';
 import type { GatewayPort, HostRoutes, Route, RouteTable } from './table.ts';
 
@@ -47,11 +48,7 @@ export interface TableCounts {
 }
 
 export function countTable(table: RouteTable): TableCounts {
-  const counting = countTableInSteps(table);
-  for (;;) {
-    const step = counting.next();
-    if (step.done) return step.value;
-  }
+  return runToEnd(countTableInSteps(table));
 }
 
 /** The same, and may be interrupted after each route: the table may be large. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { compile } from '../../src/routing/compile/compile.ts';
-import { type Explanation, explain } from '../../src/routing/explanation.ts';
+import { type Explanation, explain, explainInSteps } from '../../src/routing/explanation.ts';
 import { type ObjectChange, snapshotOf } from '../../src/model/snapshot.ts';
 import { CASE_SETTINGS, loadCase } from '../support/cases.ts';
 
@@ -148,5 +148,20 @@ describe('explain', () => {
     );
     expect(explained('host-precise', 'a b', '/').outcome).toMatchObject({ status: 400, reason: 'bad-host' });
     expect(explained('host-precise', 'a', '/..').outcome).toMatchObject({ status: 400 });
+  });
+
+  it('may be interrupted while it looks for Ingresses that are not served', () => {
+    const ingresses = Array.from({ length: 2_000 }, (_, index): ObjectChange => {
+      const metadata = { namespace: 'shop', name: `a${index}` };
+      const object = { metadata, spec: { ingressClassName: 'other', rules: [{ host: `A${index}.test` }] } };
+      return { kind: 'Ingress', key: `shop/a${index}`, object };
+    });
+    const compilation = compile(snapshotOf(ingresses), CASE_SETTINGS);
+    const work = explainInSteps(compilation, { scheme: 'http', host: 'a1999.test', path: '/' });
+    let steps = 0;
+    let last = work.next();
+    for (; !last.done; last = work.next()) steps++;
+    expect(steps).toBeGreaterThan(2);
+    expect(last.value.notServed.map(({ ingress }) => ingress)).toEqual(['shop/a1999']);
   });
 });

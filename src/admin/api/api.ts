@@ -370,21 +370,9 @@ export class Api {
       ...this.#sourceProblems(),
       ...[...subjects].flatMap((subject) => get(compilation.problems, subject) ?? []),
     ];
-    const explained = await this.#turns.run(
-      inOneStep(() =>
-        explanationView(
-          explainFully(compilation, parsed.request, {
-            redirect,
-            health,
-            problems,
-            locate,
-            hidesValues: true,
-          }),
-        ),
-      ),
-      signal,
-    );
-    return answerOf({ generation: compilation.table.generation, explanation: explained }, tag);
+    const options = { redirect, health, problems, locate, hidesValues: true };
+    const full = await this.#turns.run(explainFully(compilation, parsed.request, options), signal);
+    return answerOf({ generation: compilation.table.generation, explanation: explanationView(full) }, tag);
   }
 
   async #requests(query: Query): Promise<AdminResponse> {
@@ -485,10 +473,4 @@ function pageOf<T, R>(
 
 function policiesOf(served: ServedRoute): readonly string[] {
   return served.kind === 'http' ? describePolicies(served.route.policies, { hidesValues: true }) : [];
-}
-
-/** Work that cannot be interrupted. */
-function* inOneStep<T>(work: () => T): Generator<void, T> {
-  yield;
-  return work();
 }
