@@ -325,7 +325,7 @@ export async function accessLogPage(): Promise<string> {
     '',
     '`--access-log ingress-nginx` is the line that ingress-nginx writes by default:',
     '',
-    '```',
+    '```text',
     INGRESS_NGINX_FORMAT,
     '```',
     '',

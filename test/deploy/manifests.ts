@@ -1,4 +1,4 @@
-import { readFileSync, readdirSync } from 'node:fs';
+import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { V1DaemonSet } from '@kubernetes/client-node';
 import { parseAllDocuments } from 'yaml';
@@ -21,7 +21,12 @@ export function parseManifests(file: string, text: string): readonly Manifest[] 
 
 /** What `kubectl apply -f deploy/` applies, in its order: the files by name, without folders in it. */
 export function deployManifests(): readonly Manifest[] {
-  return filesIn(DEPLOY).flatMap(read);
+  return manifestsAt(DEPLOY);
+}
+
+/** What `kubectl apply -f` of a file or a folder applies. */
+export function manifestsAt(path: string): readonly Manifest[] {
+  return (statSync(path).isDirectory() ? filesIn(path) : [path]).flatMap(read);
 }
 
 /** The files of deploy/variants, each of which is applied alone, but for the patch. */

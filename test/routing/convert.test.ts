@@ -507,7 +507,7 @@ describe('what is written', () => {
   test('by the command: what docs/convert.md shows, and the exit code that --fail-on asks for', async () => {
     const page = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'convert.md'), 'utf8');
     const [, input = '', output = '', said = ''] =
-      /```yaml\n([^]*?)```[^]*?```yaml\n([^]*?)```[^]*?```\n(portico convert: [^]*?)```/.exec(page) ?? [];
+      /```yaml\n([^]*?)```[^]*?```yaml\n([^]*?)```[^]*?```text\n(portico convert: [^]*?)```/.exec(page) ?? [];
     await using folder = createFolder();
     await folder.put('shop.yaml', input);
     const run = (...flags: readonly string[]) =>
