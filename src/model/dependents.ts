@@ -55,6 +55,8 @@ export function affectedDependents(
     Gateway: new Set<string>(),
     Route: new Set<string>(),
   };
+  // Nothing is compiled yet.
+  if (dependents.size === 0) return affected;
   for (const dependency of changedDependencies(before, after)) {
     for (const member of get(dependents, dependency) ?? []) {
       const space = member.indexOf(' ');

@@ -20,6 +20,8 @@ export function lostReadiness(
   lost: EndpointIds,
   now: readonly EndpointSlice[],
 ): EndpointIds {
+  // As when all is compiled for the first time.
+  if (before.length === 0 && lost.size === 0) return NO_ENDPOINTS;
   const unready = endpointsOf(now, 'unready');
   if (unready.size === 0) return NO_ENDPOINTS;
   const wereReady = endpointsOf(before, 'ready');

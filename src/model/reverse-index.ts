@@ -11,7 +11,9 @@ export interface IndexUpdate {
 }
 
 /** Applies all updates; copies each changed set once. */
-export function updateIndex(index: ReverseIndex, updates: Iterable<IndexUpdate>): ReverseIndex {
+export function updateIndex(index: ReverseIndex, updates: readonly IndexUpdate[]): ReverseIndex {
+  // Most changes of a cluster touch none of a dozen indexes.
+  if (updates.length === 0) return index;
   const copies = new Map<string, Set<string>>();
   const writable = (key: string): Set<string> => {
     let copy = copies.get(key);

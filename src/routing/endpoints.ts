@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { indexOfSlice } from './port-index.ts';
+import { portsOfSlice } from './port-index.ts';
 import { isLoopbackAddress, refusedAddress } from '../model/refused-addresses.ts';
 import { asObject, asArray, quote, asString } from '../model/untyped.ts';
 import { type Candidate, splitByTopology } from './topology.ts';
@@ -79,7 +79,7 @@ function* sliceEndpoints(
     return;
   }
   const family = addressType === 'IPv4' ? 4 : 6;
-  const numbers = indexOfSlice(slice).ports.get(portName) ?? [];
+  const numbers = portsOfSlice(slice).get(portName) ?? [];
   if (numbers.length === 0) return;
   for (const [index, entry] of asArray(endpoints).entries()) {
     const state = stateOf(asObject(entry)['conditions'], traffic);

@@ -52,35 +52,40 @@ export function suffixOf(protocol: unknown): '' | '/udp' | null {
   }
 }
 
-/** What the EndpointSlices of a Service are asked for again and again. */
-export interface SliceIndex {
-  /** The numbers of its ports, by the name of the Service port, with `/udp` after it for UDP; an unnamed one has the empty name. */
-  readonly ports: ReadonlyMap<string, readonly number[]>;
-  /** How many addresses it lists. */
-  readonly addresses: number;
-}
+/** The numbers of the ports of a slice, by the name of the Service port, with `/udp` after it for UDP; an unnamed one has the empty name. */
+export type SlicePorts = ReadonlyMap<string, readonly number[]>;
 
-const slices = new WeakMap<object, SliceIndex>();
+const slicePorts = new WeakMap<object, SlicePorts>();
 
-/** Where it lists much, made once per object. */
-export function indexOfSlice(slice: EndpointSlice): SliceIndex {
+/** Where it lists many, made once per object. */
+export function portsOfSlice(slice: EndpointSlice): SlicePorts {
   const object = asObject(slice);
-  if (asArray(object['endpoints']).length + asArray(object['ports']).length <= FEW) return indexSlice(object);
-  let index = slices.get(object);
-  if (!index) slices.set(object, (index = indexSlice(object)));
-  return index;
+  const listed = asArray(object['ports']);
+  if (listed.length <= FEW) return indexSlicePorts(listed);
+  let ports = slicePorts.get(object);
+  if (!ports) slicePorts.set(object, (ports = indexSlicePorts(listed)));
+  return ports;
 }
 
-function indexSlice(slice: UntypedObject): SliceIndex {
-  const ports = new Map<string, Set<number>>();
-  for (const entry of asArray(slice['ports'])) {
+function indexSlicePorts(listed: readonly unknown[]): SlicePorts {
+  const ports = new Map<string, number[]>();
+  for (const entry of listed) {
     const { name, port, protocol } = asObject(entry);
     const suffix = suffixOf(protocol);
     if (suffix === null || !isPortNumber(port)) continue;
     const key = (asString(name) ?? '') + suffix;
-    ports.set(key, (ports.get(key) ?? new Set()).add(port));
+    const numbers = ports.get(key);
+    if (numbers) numbers.push(port);
+    else ports.set(key, [port]);
   }
+  for (const [key, numbers] of ports) if (numbers.length > 1) ports.set(key, [...new Set(numbers)]);
+  return ports;
+}
+
+/** How many addresses it lists, ready or not. */
+export function addressesOfSlice(slice: EndpointSlice): number {
   let addresses = 0;
-  for (const entry of asArray(slice['endpoints'])) addresses += asArray(asObject(entry)['addresses']).length;
-  return { ports: new Map([...ports].map(([name, numbers]) => [name, [...numbers]])), addresses };
+  for (const entry of asArray(asObject(slice)['endpoints']))
+    addresses += asArray(asObject(entry)['addresses']).length;
+  return addresses;
 }

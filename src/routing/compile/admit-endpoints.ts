@@ -1,5 +1,5 @@
 import { serviceOf } from '../backends.ts';
-import { indexOfSlice } from '../port-index.ts';
+import { addressesOfSlice } from '../port-index.ts';
 import type { Compilation } from './compilation.ts';
 import { type ObjectKey, namespaceOf } from '../../model/objects.ts';
 import type { ReverseIndex } from '../../model/reverse-index.ts';
@@ -88,6 +88,6 @@ function judge(
 /** How many addresses the EndpointSlices of a Service list, ready or not. */
 function listedEndpoints(service: ObjectKey, { slicesByService }: Snapshot): number {
   let count = 0;
-  for (const slice of get(slicesByService, service) ?? []) count += indexOfSlice(slice).addresses;
+  for (const slice of get(slicesByService, service) ?? []) count += addressesOfSlice(slice);
   return count;
 }

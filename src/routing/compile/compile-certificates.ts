@@ -53,7 +53,8 @@ export function compileCertificates(
 
   const affected = new Set(changes.flatMap(({ before, after }) => [...hostsOf(before), ...hostsOf(after)]));
   // Another namespace has a scope now: other entries count for the hosts below it.
-  for (const [scope, after] of difference(from.scopes, scopes)) {
+  const changedScopes = ingressesByTlsHost.size > 0 ? difference(from.scopes, scopes) : [];
+  for (const [scope, after] of changedScopes) {
     if (indexed(scope, ingressesByTlsHost, claims).some(({ yields }) => yields.has(scope))) {
       affected.add(scope);
     }

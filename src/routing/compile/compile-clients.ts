@@ -22,7 +22,8 @@ export function compileClients(
   const updates: IndexUpdate[] = [...ports.clientUpdates];
   const policies = new Map<string, ClientAuth>(ports.clientPolicies);
   for (const [scope, after] of difference(from.scopes, scopes)) {
-    updates.push({ member: scope, before: policyIdsAt(get(from.scopes, scope)), after: policyIdsAt(after) });
+    const update = { member: scope, before: policyIdsAt(get(from.scopes, scope)), after: policyIdsAt(after) };
+    if (update.before.length > 0 || update.after.length > 0) updates.push(update);
     const asks = after?.routes?.clients && get(claims, after.routes.clients.ingress)?.clients;
     if (asks && asks !== 'unverifiable') policies.set(asks.policyId, asks);
   }

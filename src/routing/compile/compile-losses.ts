@@ -41,9 +41,12 @@ export function compileLosses(
   claims: ShardedMap<Claims>,
 ): CompiledLosses {
   const affected = new Set(affectedPlaces);
-  for (const [scope] of difference(from.scopes, scopes.scopes)) {
-    for (const place of placesOfScope(scope, settings)) {
-      if (get(gateways.routesByPlace, place) !== undefined) affected.add(place);
+  // Most clusters have Ingresses or routes of Gateways, not both.
+  if (gateways.routesByPlace.size > 0) {
+    for (const [scope] of difference(from.scopes, scopes.scopes)) {
+      for (const place of placesOfScope(scope, settings)) {
+        if (get(gateways.routesByPlace, place) !== undefined) affected.add(place);
+      }
     }
   }
   const lossesByPlace = edit(from.lossesByPlace);

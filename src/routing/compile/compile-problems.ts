@@ -48,9 +48,11 @@ export function compileProblems(
 ): ShardedMap<readonly Problem[]> {
   const problems = edit(from.problems);
   const put = (owner: string, found: readonly Problem[]): void => {
+    const before = problems.get(owner);
+    if (!before && found.length === 0) return;
     const next = worst(sortProblems(found));
     // Objects that are looked at again mostly say the same.
-    if (isDeepStrictEqual(problems.get(owner) ?? [], next)) return;
+    if (isDeepStrictEqual(before, next)) return;
     if (next.length > 0) problems.set(owner, next);
     else problems.delete(owner);
   };

@@ -156,7 +156,8 @@ export function compile(snapshot: Snapshot, given: CompileSettings, previous?: C
 }
 
 function sameSettings(a: CompileSettings, b: CompileSettings): boolean {
-  return isDeepStrictEqual({ ...a, now: 0 }, { ...b, now: 0 });
+  const names = Object.keys({ ...a, ...b }) as (keyof CompileSettings)[];
+  return names.every((name) => name === 'now' || isDeepStrictEqual(a[name], b[name]));
 }
 
 function controllerDefault({ defaultBackend }: CompileSettings): Route | null {
