@@ -8,7 +8,7 @@ import { Reconciler } from './reconciler.ts';
 import { type DataPlane, startDataPlane } from './data-plane.ts';
 import { EXIT } from '../config/exit-codes.ts';
 import type { LogSink } from './log-sink.ts';
-import { localAddresses } from './local-addresses.ts';
+import { localAddresses, ownAddresses } from './local-addresses.ts';
 import { createChangeLog } from './change-log.ts';
 import { createProblemLog } from './problem-log.ts';
 import type { PortFacts } from '../routing/gateway/serving-facts.ts';
@@ -119,6 +119,7 @@ async function start({ config, env, log, threadEntry }: DaemonOptions): Promise<
       hasLimitStore: config.rateLimitStore !== null,
       hasCollector: tracing.variables?.hasCollector ?? false,
       localAddresses: localAddresses(),
+      ownAddresses: ownAddresses(config.bindAddress),
       adminPort: adminApi.port,
     },
     distribute: dataPlane.distribute,

@@ -9,3 +9,9 @@ export function localAddresses(): readonly string[] {
     return internal && family === 'IPv4' && cidr ? [cidr] : [address];
   });
 }
+
+/** The addresses of this node that Portico listens on, by `--bind-address`. */
+export function ownAddresses(bindAddress: string | null): readonly string[] {
+  const isEvery = bindAddress === null || bindAddress === '0.0.0.0' || bindAddress === '::';
+  return isEvery ? localAddresses() : [bindAddress];
+}

@@ -1,8 +1,18 @@
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 
 /** Whether the system has no file descriptor, or no memory, for another socket: nobody at the other end is to blame. */
 export function isOutOfDescriptors(code: string | undefined): boolean {
   return code === 'EMFILE' || code === 'ENFILE' || code === 'ENOBUFS' || code === 'ENOMEM';
+}
+
+/** How many file descriptors the process may have; any number where the system does not say. */
+export function descriptorLimit(): number {
+  try {
+    const limits = readFileSync('/proc/self/limits', 'utf8');
+    return Number(/^Max open files +(\d+)/m.exec(limits)?.[1] ?? Infinity);
+  } catch {
+    return Infinity;
+  }
 }
 
 const LOOK_EVERY_MS = 500;

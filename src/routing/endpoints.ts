@@ -105,7 +105,14 @@ function* sliceEndpoints(
           const field = `endpoints[${index}].addresses[${at}]`;
           const message = `${address}:${port} is the admin API of Portico itself; no request is sent there.`;
           report('AddressRefused', field, message);
-        } else yield { endpoint: { address, port, ...about }, ...hints, state: reached };
+          continue;
+        }
+        if (settings.ownPorts?.includes(port) && settings.ownAddresses?.includes(address)) {
+          const field = `endpoints[${index}].addresses[${at}]`;
+          const message = `${address}:${port} is Portico itself: name the address of a Pod.`;
+          report('EndpointIsPortico', field, message);
+        }
+        yield { endpoint: { address, port, ...about }, ...hints, state: reached };
       }
     }
   }

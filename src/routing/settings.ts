@@ -74,6 +74,8 @@ export interface CompileSettings extends ReadableObjects {
   readonly gatewayAddresses?: readonly string[];
   /** Each Gateway has a Service, and for each of its ports one of these of the nodes; no Services when absent. */
   readonly gatewayServicePorts?: PortRange | null;
+  /** The addresses of this node that Portico listens on. */
+  readonly ownAddresses?: readonly string[];
   /** Addresses and ranges that Gateways may ask for: those of this node. */
   readonly localAddresses?: readonly string[];
   /** What that says: set when it is read. */

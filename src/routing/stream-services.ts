@@ -131,6 +131,7 @@ export function streamTable(
 export function streamReferenceProblems(
   streams: ShardedMap<StreamRoute>,
   backends: ShardedMap<Backend>,
+  { ownAddresses = [] }: CompileSettings,
 ): readonly Problem[] {
   if (streams.size === 0) return [];
   return [...values(streams)].flatMap(({ protocol, port, backend, configMap, gateway }) => {
@@ -143,9 +144,15 @@ export function streamReferenceProblems(
       const place = { kind: 'ConfigMap', namespace, name };
       return [problem('error', 'StreamBackendUnavailable', place, fieldOf(String(port)), said)];
     }
+    const target = backend.replace(/\/udp$/, '');
+    const own = found?.endpoints.find((each) => each.port === port && ownAddresses.includes(each.address));
+    if (own) {
+      const message = `The endpoint ${own.address}:${port} of ${target} is this port of Portico itself: name the Service of the Pods that it is for.`;
+      const place = { kind: 'ConfigMap', namespace, name };
+      return [problem('warning', 'EndpointIsPortico', place, fieldOf(String(port)), message)];
+    }
     const reason = found?.unavailable;
     if (!reason) return [];
-    const target = backend.replace(/\/udp$/, '');
     const message = `${describeReason(reason, target, protocol)}; connections to port ${port} are refused.`;
     const severity = reason === 'no-endpoints' ? 'warning' : 'error';
     const object = { kind: 'ConfigMap', namespace, name };

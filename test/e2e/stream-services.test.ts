@@ -37,7 +37,7 @@ function configMap(name: string, data: Readonly<Record<string, string>>): ApiObj
   return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'ingress' }, data };
 }
 
-function service(name: string, protocol: 'TCP' | 'UDP', port: number): ApiObject[] {
+function service(name: string, protocol: 'TCP' | 'UDP', port: number, address = '127.0.0.1'): ApiObject[] {
   const metadata = { name, namespace: 'db' };
   return [
     {
@@ -52,7 +52,7 @@ function service(name: string, protocol: 'TCP' | 'UDP', port: number): ApiObject
       metadata: { ...metadata, labels: { 'kubernetes.io/service-name': name } },
       addressType: 'IPv4',
       ports: [{ name: 'main', port, protocol }],
-      endpoints: [{ addresses: ['127.0.0.1'], conditions: { ready: true } }],
+      endpoints: [{ addresses: [address], conditions: { ready: true } }],
     },
   ];
 }
@@ -218,6 +218,37 @@ describe('TCP and UDP services', () => {
       ];
       return codes.every((code) => body.includes(code));
     });
+    const socket = await dial(plain);
+    expect(await lines(socket, 1)).toEqual(['first']);
+    socket.destroy();
+  });
+
+  it('ends what leads back to itself after ten rounds', async () => {
+    await folder.put(
+      'loops.yaml',
+      manifest(
+        ...service('loop', 'TCP', later, daemon.address),
+        ...service('udp-loop', 'UDP', later, daemon.address),
+      ),
+    );
+    await folder.put('tcp.yaml', manifest(tcpServices({ [later]: 'db/loop:5432' })));
+    await folder.put('udp.yaml', manifest(configMap('udp-services', { [later]: 'db/udp-loop:5432' })));
+    const ended = (protocol: string): string =>
+      `portico_streams_total{protocol="${protocol}",port="${later}",end="loop-detected"}`;
+    await eventually(async () => {
+      const socket = await dial(later);
+      const closed = Promise.withResolvers<boolean>();
+      socket.once('close', closed.resolve).resume();
+      await soon(closed.promise, () => 'the end of a loop');
+      return (await daemon.metric(ended('tcp'))) > 0;
+    });
+    const client = createSocket('udp4');
+    await eventually(async () => {
+      client.send('round', later, daemon.address);
+      return (await daemon.metric(ended('udp'))) > 0;
+    });
+    client.close();
+    await daemon.metricBecomes(`portico_streams_open{protocol="tcp",port="${later}"}`, 0);
     const socket = await dial(plain);
     expect(await lines(socket, 1)).toEqual(['first']);
     socket.destroy();

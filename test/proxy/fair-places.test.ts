@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { FairPlaces } from '../../src/proxy/subrequests/fair-places.ts';
+import { FairPlaces } from '../../src/proxy/fair-places.ts';
 import { seededRandom } from '../support/random.ts';
 
 interface Holder {
@@ -15,7 +15,7 @@ function places(total: number, perNamespace: number) {
     holders.splice(holders.indexOf(holder), 1);
     made.release(holder.namespace, holder);
   };
-  const made = new FairPlaces<Holder>(total, perNamespace, release);
+  const made = new FairPlaces<Holder>(total, perNamespace, ([oldest]) => oldest && release(oldest));
   const take = (namespace: string): boolean => {
     const holder = { namespace, number: number++ };
     const isTaken = made.take(namespace, holder);

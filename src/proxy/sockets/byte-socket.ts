@@ -40,6 +40,8 @@ export interface ByteSocket {
   readonly isPaused: boolean;
   /** Our address; empty when it is not known any more. */
   readonly localAddress: string;
+  /** Our port; 0 when it is not known any more. */
+  readonly localPort: number;
   /** True when the bytes are the system's already; otherwise `done` is called once they are, or never will be. */
   write(bytes: Buffer, done: () => void): boolean;
   /** The same for several pieces of memory, in one system call where that can be. */

@@ -147,9 +147,18 @@ export class NativeSocket implements ByteSocket {
 
   get localAddress(): string {
     if (this.#carrier) return this.#carrier.socket.localAddress ?? '';
-    const name: { address?: string } = {};
+    return this.#ownName().address ?? '';
+  }
+
+  get localPort(): number {
+    if (this.#carrier) return this.#carrier.socket.localPort ?? 0;
+    return this.#ownName().port ?? 0;
+  }
+
+  #ownName(): { readonly address?: string; readonly port?: number } {
+    const name: { address?: string; port?: number } = {};
     (this.#handle as TcpHandle).getsockname(name);
-    return name.address ?? '';
+    return name;
   }
 
   #connected(handle: TcpHandle, status: number): void {

@@ -110,6 +110,10 @@ export class NodeSocket implements ByteSocket {
     return this.socket.localAddress ?? '';
   }
 
+  get localPort(): number {
+    return this.socket.localPort ?? 0;
+  }
+
   write(bytes: Buffer, done: () => void): boolean {
     const { socket } = this;
     if (!socket.writable) return true;

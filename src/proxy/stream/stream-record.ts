@@ -10,6 +10,10 @@ export const STREAM_ENDS = [
   /** No endpoint took the connection. */
   'connect-failed',
   'out-of-descriptors',
+  /** It has been through this Portico too often. */
+  'loop-detected',
+  /** Its namespace has its part of the streams, and none of these gives way. */
+  'too-many',
   /** It had been silent longest when there was no room for another one. */
   'evicted',
   /** The service sends to another backend, or its endpoint is gone. */

@@ -14,6 +14,8 @@ import type { Sockets } from '../sockets/sockets.ts';
 import type { UpstreamTls } from '../upstream/tls-terms.ts';
 import { failedConnect } from '../upstream/connect-failure.ts';
 import type { StreamAccount } from './stream-counters.ts';
+import type { StreamHops } from './stream-hops.ts';
+import type { StreamHolder } from './stream-places.ts';
 import type { StreamOutcome } from './stream-record.ts';
 import type { WriteBuffer } from '../write-buffer.ts';
 
@@ -38,6 +40,11 @@ export interface StreamUpstreams {
   /** How TLS is spoken to endpoints; null for clear text. */
   readonly tls: UpstreamTls | null;
   readonly account: StreamAccount;
+  /** Of the backend. */
+  readonly namespace: string;
+  /** How often its bytes have been through this Portico before, and where that is noted of the connection to an endpoint. */
+  readonly hopsBehind: number;
+  readonly hops: StreamHops;
   /** The relay is over; called once. */
   onClose(relay: StreamRelay): void;
   /** No file descriptor was left for a connection to an endpoint. */
@@ -61,7 +68,7 @@ interface Side {
  *
  *     connecting ──▶ relaying ──▶ closed      an attempt that fails before a byte was relayed is followed by the next
  */
-export class StreamRelay {
+export class StreamRelay implements StreamHolder {
   readonly #upstreams: StreamUpstreams;
   readonly #sides: { readonly client: Side; upstream: Side | null };
   readonly #deadline = new Deadline<StreamRelay>(this);
@@ -70,18 +77,31 @@ export class StreamRelay {
   #endpoint: EndpointState | null = null;
   #state: 'connecting' | 'relaying' | 'closed' = 'connecting';
   #waits: DeadlineList<StreamRelay>;
+  isAnswered = false;
+  #forgetHops: (() => void) | null = null;
 
-  /** Takes the connection over. */
+  /** Takes the connection over; nothing happens before `begin`. */
   constructor(client: ByteSocket, upstreams: StreamUpstreams) {
     this.#upstreams = upstreams;
     this.#waits = upstreams.idling;
     this.#sides = { client: sideOf(client), upstream: null };
     client.user = this.#userOf('client');
+  }
+
+  begin(): void {
     this.#tryNext();
   }
 
-  get isOver(): boolean {
-    return this.#state === 'closed';
+  get namespace(): string {
+    return this.#upstreams.namespace;
+  }
+
+  get silentSince(): number {
+    return this.#deadline.since;
+  }
+
+  evict(): void {
+    this.#abort('evicted');
   }
 
   /** The attempt took too long, or no byte came for too long. */
@@ -131,8 +151,18 @@ export class StreamRelay {
     this.#upstreams.account.tried(state.key);
     attemptStarted(state);
     this.#endpoint = state;
-    this.#sides.upstream = sideOf(this.#connect(state));
+    const side = sideOf(this.#connect(state));
+    this.#sides.upstream = side;
     this.#deadline.arm(this.#upstreams.connecting);
+    // The system has chosen our port by then; of a name it is not known when.
+    if (!state.name) process.nextTick(() => this.#noteHops(side));
+  }
+
+  #noteHops({ socket, isClosed }: Side): void {
+    if (isClosed || this.#state === 'closed' || this.#sides.upstream?.socket !== socket) return;
+    const { hops, hopsBehind } = this.#upstreams;
+    const port = socket.localPort;
+    if (port > 0) this.#forgetHops ??= hops.note(socket.localAddress, port, hopsBehind + 1);
   }
 
   #connect(state: EndpointState): ByteSocket {
@@ -161,6 +191,8 @@ export class StreamRelay {
   #attemptOver(): void {
     if (this.#endpoint) attemptEnded(this.#endpoint);
     this.#endpoint = null;
+    this.#forgetHops?.();
+    this.#forgetHops = null;
   }
 
   // ── From then on ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -170,6 +202,7 @@ export class StreamRelay {
     if (this.#state !== 'connecting' || !upstream) return;
     if (this.#endpoint) connectSucceeded(this.#endpoint);
     this.#state = 'relaying';
+    this.#noteHops(upstream);
     this.#deadline.arm(this.#waits);
     const { preface } = this.#upstreams;
     if (preface) upstream.socket.write(preface, NOT_AWAITED);
@@ -182,7 +215,10 @@ export class StreamRelay {
     if (this.#state !== 'relaying' || !to) return;
     const { account, output } = this.#upstreams;
     if (from === 'client') account.received(length);
-    else account.sent(length);
+    else {
+      account.sent(length);
+      this.isAnswered = true;
+    }
     this.#deadline.arm(this.#waits);
     output.copy(bytes, 0, length);
     if (!output.send(to)) this.#sides[from]?.socket.pause();

@@ -1,15 +1,19 @@
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EndpointState, Endpoints } from '../balance/endpoint-pool.ts';
+import { plainAddress } from '../../http/address.ts';
 import { contained } from '../contained.ts';
 import { type DeadlineList, Deadlines } from '../deadlines.ts';
 import type { Limits } from '../limits.ts';
+import { namespaceOf } from '../../model/objects.ts';
 import type { Backend } from '../../routing/table.ts';
 import type { Sockets } from '../sockets/sockets.ts';
 import { reset } from '../tls/termination.ts';
 import type { UpstreamTls } from '../upstream/tls-terms.ts';
 import { StreamAccount, type StreamCounters } from './stream-counters.ts';
 import { type StreamRecord, type StreamSource, streamRecord } from './stream-record.ts';
+import { type StreamHops, isLoop } from './stream-hops.ts';
+import { StreamPlaces } from './stream-places.ts';
 import { StreamRelay, type StreamUpstreams } from './stream-relay.ts';
 import { WriteBuffer } from '../write-buffer.ts';
 
@@ -24,6 +28,10 @@ export interface StreamContext {
   onFault(fault: unknown): void;
   onOutOfDescriptors(): void;
   readonly counters: StreamCounters;
+  /** How many streams of each kind the file descriptors of the process allow. */
+  readonly places: number;
+  /** Where our connections to endpoints are noted; the ports of UDP are others than those of TCP. */
+  readonly hops: { readonly tcp: StreamHops; readonly udp: StreamHops };
   /** Called once for each stream, when it is over. */
   onStreamEnd(record: StreamRecord): void;
 }
@@ -38,6 +46,8 @@ export interface StreamTerms {
 
 const COARSEST_SWEEP_MS = 500;
 const LOOK_EVERY_MS = 20;
+/** What the thread has that opened a connection to this node, to note it. */
+const NOTED_WITHIN_MS = 10;
 
 /** The connections of a thread that are relayed as they are: of TCP services, and of hosts whose TLS is passed through. */
 export class Streams {
@@ -47,10 +57,12 @@ export class Streams {
   readonly #idling: DeadlineList<StreamRelay>;
   readonly #halfClosed: DeadlineList<StreamRelay>;
   readonly #relays = new Set<StreamRelay>();
+  readonly #places: StreamPlaces<StreamRelay>;
   readonly #output = new WriteBuffer();
 
   constructor(context: StreamContext) {
-    const { connectTimeoutMs, tunnelIdleTimeoutMs, upstreamIdleTimeoutMs, attempts } = context.limits;
+    const { connectTimeoutMs, tunnelIdleTimeoutMs, upstreamIdleTimeoutMs, attempts, connections } =
+      context.limits;
     const attemptMs = connectTimeoutMs / attempts;
     const shortest = Math.min(attemptMs, tunnelIdleTimeoutMs, upstreamIdleTimeoutMs);
     const granularityMs = Math.max(1, Math.min(COARSEST_SWEEP_MS, shortest / 4));
@@ -60,6 +72,10 @@ export class Streams {
     this.#connecting = this.#deadlines.list(attemptMs, expire);
     this.#idling = this.#deadlines.list(tunnelIdleTimeoutMs, expire);
     this.#halfClosed = this.#deadlines.list(Math.min(upstreamIdleTimeoutMs, tunnelIdleTimeoutMs), expire);
+    const silent = (count: number): readonly StreamRelay[] =>
+      [this.#halfClosed, this.#idling].flatMap((list) => list.oldest(count)).map(({ owner }) => owner);
+    const now = (): number => this.#deadlines.now;
+    this.#places = new StreamPlaces(Math.min(connections, context.places), silent, now);
   }
 
   get size(): number {
@@ -67,7 +83,8 @@ export class Streams {
   }
 
   /**
-   * Relays a connection to an endpoint of the backend, or resets it when there is none. At the limit of connections the one that has been silent longest gives way.
+   * Relays a connection to an endpoint of the backend, or resets it when there is none. At the limit of connections another
+   * one gives way, or it is reset itself.
    */
   relay(client: Socket, backend: Backend | null, source: StreamSource, terms: StreamTerms = {}): void {
     this.guarded(client, () => this.#relay(client, backend, source, terms))();
@@ -79,7 +96,8 @@ export class Streams {
       account.end('no-endpoint');
       return reset(client);
     }
-    const waits = this.#context.endpoints.pending(backend);
+    const resolved = this.#context.endpoints.pending(backend);
+    const noted = this.#untilNoted(client);
     const begin = contained(
       () => this.#begin(client, backend, source, terms, account),
       (fault) => {
@@ -88,11 +106,18 @@ export class Streams {
         this.#context.onFault(fault);
       },
     );
-    if (waits === null) return begin();
+    if (resolved === null && noted === null) return begin();
     client.pause();
     const ignore = (): void => undefined;
     client.on('error', ignore);
-    void waits.then(begin, begin);
+    void Promise.allSettled([resolved, noted]).then(begin);
+  }
+
+  /** Null where it is known how often the bytes of a connection have been through this Portico, or that they have not. */
+  #untilNoted({ remoteAddress = '', remotePort = 0, localAddress }: Socket): Promise<void> | null {
+    const isOfThisNode = remoteAddress === localAddress || plainAddress(remoteAddress).startsWith('127.');
+    if (!isOfThisNode || this.#context.hops.tcp.behind(remoteAddress, remotePort) > 0) return null;
+    return sleep(NOTED_WITHIN_MS);
   }
 
   /** A listener of a connection that is not relayed yet: whatever throws in it resets that one, and no other. */
@@ -120,15 +145,12 @@ export class Streams {
     terms: StreamTerms,
     account: StreamAccount,
   ): void {
-    const { limits, endpoints, sockets, now, onFault, onOutOfDescriptors } = this.#context;
+    const { limits, endpoints, sockets, now, hops, onFault, onOutOfDescriptors } = this.#context;
     if (client.destroyed) return account.end('client-reset');
-    if (this.#relays.size >= limits.connections) {
-      const [silent] = [...this.#halfClosed.oldest(1), ...this.#idling.oldest(1)];
-      if (!silent) {
-        account.end('evicted');
-        return reset(client);
-      }
-      silent.owner.destroy('evicted');
+    const hopsBehind = hops.tcp.behind(client.remoteAddress ?? '', client.remotePort ?? 0);
+    if (isLoop(hopsBehind)) {
+      account.end('loop-detected');
+      return reset(client);
     }
     const highWaterMark = limits.bufferBytes / 2;
     const taken = sockets.take(client, highWaterMark);
@@ -138,7 +160,8 @@ export class Streams {
       choose: (tried: readonly EndpointState[]) =>
         endpoints.choose(backend, balance, tried, source.clientAddress, now()),
       now,
-      attempts: limits.attempts,
+      // Each round of a loop would multiply what the next one tries again.
+      attempts: hopsBehind > 1 ? 1 : limits.attempts,
       connecting: this.#connecting,
       idling: this.#idling,
       halfClosed: this.#halfClosed,
@@ -148,12 +171,20 @@ export class Streams {
       preface: terms.preface ?? null,
       tls: terms.tls ?? null,
       account,
-      onClose: (relay) => void this.#relays.delete(relay),
+      namespace: namespaceOf(backend.key),
+      hopsBehind,
+      hops: hops.tcp,
+      onClose: (relay) => {
+        this.#relays.delete(relay);
+        this.#places.release(relay);
+      },
       onOutOfDescriptors,
       onFault,
     };
-    const relay: StreamRelay = new StreamRelay(taken, upstreams);
-    if (!relay.isOver) this.#relays.add(relay);
+    const relay = new StreamRelay(taken, upstreams);
+    if (!this.#places.take(relay)) return relay.destroy('too-many');
+    this.#relays.add(relay);
+    relay.begin();
   }
 
   #accountOf(source: StreamSource, backend: string): StreamAccount {

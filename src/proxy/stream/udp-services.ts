@@ -2,6 +2,7 @@ import { type RemoteInfo, type Socket, createSocket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { plainAddress } from '../../http/address.ts';
+import { namespaceOf } from '../../model/objects.ts';
 import { difference, emptyMap, get } from '../../model/sharded-map.ts';
 import type { BackendKey, RouteTable, StreamRoute } from '../../routing/table.ts';
 import { type EndpointState, attemptEnded, attemptStarted } from '../balance/endpoint-state.ts';
@@ -9,6 +10,8 @@ import { contained } from '../contained.ts';
 import { Deadline, type DeadlineList, Deadlines } from '../deadlines.ts';
 import { isOutOfDescriptors } from '../descriptors.ts';
 import { StreamAccount } from './stream-counters.ts';
+import { type StreamHops, isLoop } from './stream-hops.ts';
+import { type StreamHolder, StreamPlaces } from './stream-places.ts';
 import { type StreamOutcome, streamRecord } from './stream-record.ts';
 import type { StreamContext } from './streams.ts';
 import { PORT_RETRY_MS, type ReportPort } from '../listener/port-state.ts';
@@ -19,21 +22,25 @@ import type { StreamPlace } from './tcp-services.ts';
 const IDLE_MS = 60_000;
 const SWEEP_MS = 1_000;
 const LAST_MOMENT_MS = 1_000;
-/** Of a thread, for all ports: each has a socket of its own. The one that has been silent longest gives way. */
+/** Of a thread, for all ports: each has a socket of its own. */
 const MAX_SESSIONS = 4_096;
 
 /** Datagrams that wait for the socket to an endpoint, which takes a turn of the loop. */
 const MAX_WAITING = 16;
 
 /** The datagrams of one client address and port on one service, and what an endpoint answers. */
-class Session {
+class Session implements StreamHolder {
+  readonly namespace: string;
   readonly service: string;
   readonly backend: BackendKey;
   readonly client: string;
   readonly state: EndpointState;
   readonly account: StreamAccount;
-  readonly upstream: Socket;
   readonly deadline = new Deadline<Session>(this);
+  isAnswered = false;
+  readonly evict: () => void;
+  #upstream: Socket | null = null;
+  #forgetHops: (() => void) | null = null;
   /** Null when the socket is connected, which keeps what anybody else sends from the client. */
   #waiting: Buffer[] | null = [];
 
@@ -43,25 +50,45 @@ class Session {
     client: string,
     state: EndpointState,
     account: StreamAccount,
+    evict: () => void,
   ) {
-    const { address, port } = state.endpoint;
+    this.namespace = namespaceOf(backend);
     this.service = service;
     this.backend = backend;
     this.client = client;
     this.state = state;
     this.account = account;
-    this.upstream = createSocket(isIPv6(address) ? 'udp6' : 'udp4');
-    this.upstream.connect(port, address);
-    this.upstream.once('connect', () => {
-      for (const datagram of this.#waiting ?? []) this.upstream.send(datagram);
+    this.evict = evict;
+  }
+
+  get silentSince(): number {
+    return this.deadline.since;
+  }
+
+  /** Gives the socket to the endpoint; what comes from it has `hops` behind it. */
+  open(hops: StreamHops, hopsBehind: number): Socket {
+    const { address, port } = this.state.endpoint;
+    const upstream = createSocket(isIPv6(address) ? 'udp6' : 'udp4');
+    this.#upstream = upstream;
+    upstream.connect(port, address);
+    upstream.once('connect', () => {
+      const own = upstream.address();
+      this.#forgetHops = hops.note(own.address, own.port, hopsBehind + 1);
+      for (const datagram of this.#waiting ?? []) upstream.send(datagram);
       this.#waiting = null;
     });
+    return upstream;
   }
 
   send(datagram: Buffer): void {
     this.account.datagramReceived(datagram.length);
-    if (this.#waiting === null) this.upstream.send(datagram);
+    if (this.#waiting === null) this.#upstream?.send(datagram);
     else if (this.#waiting.length < MAX_WAITING) this.#waiting.push(datagram);
+  }
+
+  close(): void {
+    this.#forgetHops?.();
+    this.#upstream?.close();
   }
 }
 
@@ -77,6 +104,7 @@ export class UdpServices {
   readonly #retries = new Map<string, NodeJS.Timeout>();
   /** By service, and the address and port of the client. */
   readonly #sessions = new Map<string, Session>();
+  readonly #places: StreamPlaces<Session>;
   #table: RouteTable | null = null;
 
   constructor(place: StreamPlace, context: StreamContext, report: ReportPort) {
@@ -85,6 +113,10 @@ export class UdpServices {
     this.#report = report;
     this.#deadlines = new Deadlines(SWEEP_MS, context.onFault);
     this.#idling = this.#deadlines.list(IDLE_MS, (session: Session) => this.#end(session, 'closed'));
+    const silent = (count: number): readonly Session[] =>
+      this.#idling.oldest(count).map(({ owner }) => owner);
+    const now = (): number => this.#deadlines.now;
+    this.#places = new StreamPlaces(Math.min(MAX_SESSIONS, context.places), silent, now);
   }
 
   /** `gone` are the endpoints that the table does not have any more: their clients go to others from now on. */
@@ -169,7 +201,7 @@ export class UdpServices {
     session.send(datagram);
   }
 
-  /** Null when there is no endpoint: the datagram is lost, as any may be. */
+  /** Null when there is no endpoint or no place: the datagram is lost, as any may be. */
   #begin(service: string, client: string, listener: Socket, from: RemoteInfo): Session | null {
     const route = this.#table && get(this.#table.streams, service);
     const backend = route && this.#table ? streamBackend(this.#table, route, Math.random()) : null;
@@ -178,20 +210,26 @@ export class UdpServices {
     const balance = backend.affinity === 'client-ip' ? 'consistent-hash' : 'round-robin';
     const state = endpoints.choose(backend, balance, [], plainAddress(from.address), now());
     if (!state) return null;
-    if (this.#sessions.size >= MAX_SESSIONS) {
-      const [silent] = this.#idling.oldest(1);
-      if (silent) this.#end(silent.owner, 'evicted');
-    }
     const source = {
       protocol: 'udp',
       port: route?.port ?? 0,
       clientAddress: plainAddress(from.address),
     } as const;
-    const { counters, onStreamEnd } = this.#context;
+    const { counters, onStreamEnd, hops } = this.#context;
     const record = streamRecord(source, backend.key, now());
     const account = new StreamAccount(record, counters.of(source), now, onStreamEnd);
+    const hopsBehind = hops.udp.behind(from.address, from.port);
+    if (isLoop(hopsBehind)) {
+      account.end('loop-detected');
+      return null;
+    }
+    const evict = (): void => this.#end(session, 'evicted');
+    const session = new Session(service, backend.key, client, state, account, evict);
+    if (!this.#places.take(session)) {
+      account.end('too-many');
+      return null;
+    }
     account.tried(state.key);
-    const session = new Session(service, backend.key, client, state, account);
     const end = contained(() => this.#end(session, 'fault'), this.#context.onFault);
     const onFault = (fault: unknown): void => {
       this.#context.onFault(fault);
@@ -204,13 +242,15 @@ export class UdpServices {
     }, onFault);
     const onAnswer = contained((answer: Buffer) => {
       session.deadline.arm(this.#idling);
+      session.isAnswered = true;
       account.datagramSent(answer.length);
       listener.send(answer, from.port, from.address);
     }, onFault);
-    session.upstream.on('error', onError);
-    session.upstream.on('message', onAnswer);
     attemptStarted(state);
     this.#sessions.set(client, session);
+    const upstream = session.open(hops.udp, hopsBehind);
+    upstream.on('error', onError);
+    upstream.on('message', onAnswer);
     return session;
   }
 
@@ -220,9 +260,10 @@ export class UdpServices {
 
   #end(session: Session, end: StreamOutcome): void {
     if (!this.#sessions.delete(session.client)) return;
+    this.#places.release(session);
     session.deadline.clear();
     attemptEnded(session.state);
-    session.upstream.close();
+    session.close();
     session.account.end(end);
   }
 }

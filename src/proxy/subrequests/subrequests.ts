@@ -21,7 +21,7 @@ import { UpstreamSessions } from '../upstream/http2/upstream-sessions.ts';
 import { NodeSockets, type Sockets } from '../sockets/sockets.ts';
 import { WriteBuffer } from '../write-buffer.ts';
 import { AskedNames } from './asked-names.ts';
-import { FairPlaces } from './fair-places.ts';
+import { FairPlaces } from '../fair-places.ts';
 import { type Hop, type SubrequestConnections, SubrequestExchange } from './subrequest-exchange.ts';
 import { subrequestHead } from './subrequest-head.ts';
 
@@ -101,12 +101,12 @@ export class Subrequests {
     this.#settings = settings;
     this.#names = new AskedNames(settings.names, limits);
     const { background } = limits;
-    const evict = (exchange: SubrequestExchange): void => exchange.fail('too-many');
+    const evict = ([oldest]: ReadonlySet<SubrequestExchange>): void => oldest?.fail('too-many');
     this.#perServer = background.perServer;
     this.#awaited = new FairPlaces(limits.total, limits.perNamespace, evict);
-    this.#inBackground = new FairPlaces(background.total, background.perNamespace, (exchange) => {
+    this.#inBackground = new FairPlaces(background.total, background.perNamespace, (exchanges) => {
       this.dropped++;
-      evict(exchange);
+      evict(exchanges);
     });
     const deadlines = new Deadlines(COARSEST_SWEEP_MS, onFault);
     this.#deadlines = deadlines;

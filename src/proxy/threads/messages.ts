@@ -15,6 +15,7 @@ import type { MapUpdate, TableUpdate } from '../../routing/table-update.ts';
 import type { SharedLimitsMemory } from '../../policies/limits/shared-limits.ts';
 import type { HealthCheck, HttpsRedirect } from '../../routing/decide.ts';
 import type { PortState } from '../listener/port-state.ts';
+import type { StreamsMemory } from '../stream/streams-memory.ts';
 import type { StreamPlace } from '../stream/tcp-services.ts';
 import type { SocketChoice } from '../sockets/sockets.ts';
 import type { DebugLine, DebugSession } from '../debug/debug-session.ts';
@@ -66,6 +67,7 @@ export interface ThreadData {
   readonly settings: ThreadSettings;
   /** In which the threads count their clients together. */
   readonly limits: SharedLimitsMemory;
+  readonly streams: StreamsMemory;
 }
 
 /** What the thread that hashes passwords is born with, in the place of `ThreadSettings`. */

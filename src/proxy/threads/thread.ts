@@ -27,6 +27,7 @@ import { tlsStreams } from '../tls/tls-streams.ts';
 import { askedTransport } from '../subrequests/asked-transport.ts';
 import { upstreamTransport } from '../upstream/upstream-transport.ts';
 import { type StreamContext, Streams } from '../stream/streams.ts';
+import { StreamHops } from '../stream/stream-hops.ts';
 import { StreamCounters } from '../stream/stream-counters.ts';
 import { TcpServices } from '../stream/tcp-services.ts';
 import { GatewayPorts } from '../listener/gateway-ports.ts';
@@ -57,7 +58,7 @@ const DESCRIPTORS_REPORT_MS = 1_000;
 export async function serve(): Promise<void> {
   const port = parentPort;
   if (!port) throw new Error('a data-plane thread was started without a control thread');
-  const { settings, limits } = workerData as ThreadData;
+  const { settings, limits, streams: shared } = workerData as ThreadData;
   // The clock of `hrtime` is the same for all threads; this one takes less time to read.
   const clockOffsetMs = Number(process.hrtime.bigint()) / 1e6 - performance.now();
   const send = (message: FromThread): void => port.postMessage(message);
@@ -158,6 +159,8 @@ export async function serve(): Promise<void> {
     now: Date.now,
     onFault,
     onOutOfDescriptors,
+    places: shared.places,
+    hops: { tcp: new StreamHops(shared.tcpHops), udp: new StreamHops(shared.udpHops) },
   };
   const streams = new Streams(streamContext);
 

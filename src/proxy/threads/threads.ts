@@ -1,4 +1,6 @@
 import { type HandshakeTotals, NO_HANDSHAKES, addHandshakes } from '../tls/handshake-counters.ts';
+import { descriptorLimit } from '../descriptors.ts';
+import { type StreamsMemory, streamsMemory } from '../stream/streams-memory.ts';
 import { StreamCounters, type StreamTotals } from '../stream/stream-counters.ts';
 import { getRandomValues } from 'node:crypto';
 import { type MessagePort, Worker } from 'node:worker_threads';
@@ -185,6 +187,7 @@ class DataPlaneThreads implements Threads {
   #addresses: readonly ListenAddress[];
   readonly #portStates = new PortStates<Thread>();
   readonly #limits = sharedLimitsMemory(getRandomValues);
+  readonly #streams: StreamsMemory;
   /** The counters of threads that have ended. */
   readonly #retired = new RequestCounters();
   #nextReplyId = 0;
@@ -202,6 +205,7 @@ class DataPlaneThreads implements Threads {
   constructor(options: ThreadsOptions) {
     this.#options = options;
     this.#addresses = options.addresses;
+    this.#streams = streamsMemory(descriptorLimit(), options.count);
     // A failure is reported through onFailure; this promise also tells a caller that asks for the port.
     this.#listening.promise.catch(() => {});
     const first = hasAnyPort(options.addresses) ? 1 : options.count;
@@ -371,7 +375,11 @@ class DataPlaneThreads implements Threads {
   }
 
   #start(): void {
-    const workerData: ThreadData = { settings: this.#options.settings, limits: this.#limits };
+    const workerData: ThreadData = {
+      settings: this.#options.settings,
+      limits: this.#limits,
+      streams: this.#streams,
+    };
     const worker = new Worker(this.#options.entry, { workerData });
     const thread: Thread = {
       id: this.#nextThreadId++,

@@ -149,7 +149,7 @@ export function compile(snapshot: Snapshot, given: CompileSettings, previous?: C
     backends.affectedServices,
     certificates.defaultProblem,
     global.problems,
-    [...streamServices.problems, ...streamReferenceProblems(streams, backends.table)],
+    [...streamServices.problems, ...streamReferenceProblems(streams, backends.table, settings)],
     new Set([...gateways.changes.map(({ route }) => route), ...losses.affectedRoutes]),
   );
   return { ...compiled, problems };

@@ -11,6 +11,7 @@ import { EMPTY_TABLE } from '../../../src/routing/table-update.ts';
 import type { Backend } from '../../../src/routing/table.ts';
 import { externalNames } from '../../support/external-names.ts';
 import { SOCKETS } from '../../support/proxy.ts';
+import { streamHops } from '../../support/streams.ts';
 import { soon, until } from '../../support/until.ts';
 import { happens } from '../../support/until.ts';
 
@@ -76,6 +77,8 @@ async function relayTo(
     now: Date.now,
     onFault: (fault) => void faults.push(fault),
     onOutOfDescriptors: () => undefined,
+    places: Infinity,
+    hops: streamHops(),
     counters,
     onStreamEnd(record) {
       records.push(record);

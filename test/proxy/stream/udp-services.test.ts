@@ -11,6 +11,7 @@ import { EMPTY_TABLE } from '../../../src/routing/table-update.ts';
 import type { RouteTable, StreamRoute } from '../../../src/routing/table.ts';
 import { externalNames } from '../../support/external-names.ts';
 import { SOCKETS } from '../../support/proxy.ts';
+import { streamHops } from '../../support/streams.ts';
 import { soon, until } from '../../support/until.ts';
 
 function tableWith(ports: readonly number[]): RouteTable {
@@ -37,6 +38,8 @@ it('a port that another process has fails by itself, and can be given up while i
     onFault: (fault: unknown) => void faults.push(fault),
     onOutOfDescriptors: () => undefined,
     sockets: SOCKETS,
+    places: Infinity,
+    hops: streamHops(),
     counters: new StreamCounters(),
     onStreamEnd: () => undefined,
   };
@@ -88,6 +91,8 @@ it('a fault where an answer is counted ends the exchange of that client, and the
       onFault: (fault: unknown) => void faults.push(fault),
       onOutOfDescriptors: () => undefined,
       sockets: SOCKETS,
+      places: Infinity,
+      hops: streamHops(),
       onStreamEnd: ({ end }) => void ends.push(end),
     },
     (_, state) => void (state.kind === 'bound' && bound.resolve()),

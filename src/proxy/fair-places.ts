@@ -1,12 +1,12 @@
 /**
  * So many places for those who ask first, and a fair part of them for those who ask later: when all are taken, a namespace
- * gets the place of another one that has at least two more than it, and there of what has been under way the longest. So
- * nobody is turned away who has less than the others. Each step costs the same however many there are.
+ * gets a place of another one that has at least two more than it. So nobody is turned away who has less than the others.
+ * Each step costs the same however many there are.
  */
 export class FairPlaces<Holder> {
   readonly #total: number;
   readonly #perNamespace: number;
-  readonly #evict: (holder: Holder) => void;
+  readonly #evict: (holders: ReadonlySet<Holder>) => void;
   /** What each namespace has under way, the oldest first. */
   readonly #holders = new Map<string, Set<Holder>>();
   /** The namespaces that have so many; those with none are in no set. */
@@ -15,8 +15,8 @@ export class FairPlaces<Holder> {
   #most = 0;
   #taken = 0;
 
-  /** `evict` ends what has a place, which must give it back at once. */
-  constructor(total: number, perNamespace: number, evict: (holder: Holder) => void) {
+  /** `evict` ends one of what a namespace has, the oldest in front, which must give its place back at once. */
+  constructor(total: number, perNamespace: number, evict: (holders: ReadonlySet<Holder>) => void) {
     this.#total = total;
     this.#perNamespace = perNamespace;
     this.#evict = evict;
@@ -45,12 +45,15 @@ export class FairPlaces<Holder> {
     return true;
   }
 
+  /** What a namespace has, the oldest in front. */
+  holdersOf(namespace: string): ReadonlySet<Holder> {
+    return this.#holders.get(namespace) ?? new Set();
+  }
+
   #makeRoom(own: number): boolean {
     if (this.#most < own + 2) return false;
     const [heaviest = ''] = this.#byCount[this.#most] ?? [];
-    const [oldest] = this.#holders.get(heaviest) ?? [];
-    if (oldest === undefined) return false;
-    this.#evict(oldest);
+    this.#evict(this.holdersOf(heaviest));
     return this.#taken < this.#total;
   }
 
