@@ -14,8 +14,10 @@ import type { Listener } from './listeners.ts';
 import { allowsNamespace } from './namespace-rule.ts';
 import { type AssignedAddresses, assignAddresses } from './gateway-addresses.ts';
 import {
+  type AssignedPorts,
   type ClientPort,
   MAX_SERVICE_PORTS,
+  type PortShortage,
   type ServicePorts,
   assignServicePorts,
 } from './service-ports.ts';
@@ -121,7 +123,8 @@ export function planListeners(
   const servicePorts = servicePortsOf(placed, plannedSets, settings);
   for (const { gateway, all } of placed) {
     const planned = plannedGateways.get(gateway.key);
-    const ports = gateway.service && (servicePorts.get(gateway.key) ?? null);
+    const assigned = gateway.service && (servicePorts.get(gateway.key) ?? null);
+    const ports = assigned?.ports ?? null;
     if (planned && ports) plannedGateways.set(gateway.key, { ...planned, servicePorts: ports });
     for (const each of all) {
       if (!isStanding(each) || isLeftOut(each, plannedSets)) continue;
@@ -129,7 +132,7 @@ export function planListeners(
       const { port } = listener;
       if (ports) {
         const inner = ports.get(clientPortOf(listener));
-        if (inner === undefined) each.conflict = NO_SERVICE_PORT;
+        if (inner === undefined) each.conflict = noServicePort(gateway.key, assigned?.shortage ?? null);
         else each.places = [{ address: '', port: inner }];
         continue;
       }
@@ -212,7 +215,7 @@ function servicePortsOf(
   placed: readonly { readonly gateway: GatewayRead; readonly all: readonly Placed[] }[],
   sets: ReadonlyMap<ObjectKey, Fault | null>,
   { gatewayServicePorts: range, ownPorts = [] }: CompileSettings,
-): ReadonlyMap<ObjectKey, ServicePorts> {
+): ReadonlyMap<ObjectKey, AssignedPorts> {
   if (!range) return new Map();
   const requests = placed.flatMap(({ gateway: { key, service }, all }) => {
     if (service === null) return [];
@@ -227,10 +230,23 @@ function clientPortOf(listener: Listener): ClientPort {
   return `${carrierOf(listener) === 'udp' ? 'UDP' : 'TCP'} ${listener.port}`;
 }
 
-const NO_SERVICE_PORT: Fault = {
-  reason: 'PortUnavailable',
-  message: `A Gateway may have ${MAX_SERVICE_PORTS} ports, and all together those of --gateway-service-ports: use fewer, or give a larger range.`,
-};
+function noServicePort(gateway: ObjectKey, shortage: PortShortage | null): Fault {
+  return { reason: 'PortUnavailable', message: describeShortage(gateway, shortage) };
+}
+
+function describeShortage(gateway: ObjectKey, shortage: PortShortage | null): string {
+  switch (shortage?.of) {
+    case 'gateway':
+      return `A Gateway may have ${MAX_SERVICE_PORTS} ports, those of its ListenerSets included: use fewer.`;
+    case 'namespace':
+      return `The Gateways of namespace "${namespaceOf(gateway)}" have ${shortage.count} ports of --gateway-service-ports, which is the share of a namespace: use fewer, or give a larger range.`;
+    case 'range':
+    case undefined:
+      return 'All ports of --gateway-service-ports are in use: give a larger range, or remove a Gateway.';
+    default:
+      return shortage satisfies never;
+  }
+}
 
 function byAge(a: { readonly age: number; readonly key: string }, b: typeof a): number {
   return a.age - b.age || compareText(a.key, b.key);

@@ -5,6 +5,7 @@ import { get } from '../../../src/model/sharded-map.ts';
 import { asArray, asObject } from '../../../src/model/untyped.ts';
 import {
   type ClientPort,
+  type ServicePorts,
   assignServicePorts,
   readServicePorts,
 } from '../../../src/routing/gateway/service-ports.ts';
@@ -102,25 +103,72 @@ describe('a Gateway with a Service', () => {
   });
 
   it('counts TCP and UDP apart, and says where there are too many ports', () => {
-    const range = { first: 20_000, last: 20_001 };
+    const range = { first: 20_000, last: 20_003 };
     const needs = new Set(['TCP 53', 'UDP 53', 'TCP 80'] as const);
     const assigned = assignServicePorts([{ gateway: 'shop/one', needs, kept: new Map() }], range, []);
-    expect([...(assigned.get('shop/one')?.values() ?? [])].toSorted()).toEqual([20_000, 20_001]);
+    expect([...(assigned.get('shop/one')?.ports.keys() ?? [])]).toEqual(['TCP 53', 'UDP 53']);
     // Those that want more than there are cost nothing.
     const all: ReadonlySet<ClientPort> = new Set(
       Array.from({ length: 128 }, (_, index): ClientPort => `TCP ${index + 1}`),
     );
     const many = Array.from({ length: 2_000 }, (_, index) => {
-      return { gateway: `shop/g${index}`, needs: all, kept: new Map() };
+      return { gateway: `shop-${index}/g`, needs: all, kept: new Map() };
     });
     const given = [...assignServicePorts(many, { first: 1, last: 65_535 }, [80, 443]).values()];
-    expect(given.reduce((sum, { size }) => sum + size, 0)).toBe(65_533);
+    expect(given.reduce((sum, { ports }) => sum + ports.size, 0)).toBe(65_533);
     // What Portico listens on itself is given to nobody.
     expect(
-      assignServicePorts([{ gateway: 'shop/one', needs, kept: new Map() }], range, [20_000, 20_001]).get(
-        'shop/one',
-      ),
-    ).toEqual(new Map());
+      assignServicePorts(
+        [{ gateway: 'shop/one', needs, kept: new Map() }],
+        range,
+        [20_000, 20_001, 20_002, 20_003],
+      ).get('shop/one'),
+    ).toEqual({ ports: new Map(), shortage: { of: 'range' } });
+  });
+
+  it('leaves ports to other namespaces, the older Gateways first, and says so', () => {
+    const range = { first: 20_000, last: 20_063 };
+    const needsOf = (count: number): ReadonlySet<ClientPort> =>
+      new Set(Array.from({ length: count }, (_, index): ClientPort => `TCP ${index + 1}`));
+    const asked = (gateway: string, count: number, kept: ServicePorts = new Map()) => {
+      return { gateway, needs: needsOf(count), kept };
+    };
+    const greedy = ['a', 'b', 'c', 'd'].map((name) => asked(`greedy/${name}`, 20));
+    const others = ['one', 'two'].map((name) => asked(`${name}/g`, 20));
+    const first = assignServicePorts([...greedy, ...others], range, []);
+    const counts = (assigned: typeof first) => [...assigned.values()].map(({ ports }) => ports.size);
+    expect(counts(first)).toEqual([20, 12, 0, 0, 8, 8]);
+    expect(first.get('greedy/b')?.shortage).toEqual({ of: 'namespace', count: 32 });
+    expect(first.get('two/g')?.shortage).toEqual({ of: 'namespace', count: 8 });
+    // What statuses say is taken stays, and a namespace keeps no more than half whatever they say.
+    const keptBy = new Map([...first].map(([gateway, { ports }]) => [gateway, ports]));
+    const again = [...greedy, ...others].map((each) => ({
+      ...each,
+      kept: keptBy.get(each.gateway) ?? new Map(),
+    }));
+    expect(assignServicePorts(again, range, [])).toEqual(first);
+    const forged = new Map([...needsOf(64)].map((need, index) => [need, 20_000 + index]));
+    const bold = assignServicePorts([asked('greedy/a', 64, forged), ...others], range, []);
+    expect(counts(bold)).toEqual([32, 8, 8]);
+  });
+
+  it('says on the listener what keeps it from a port', () => {
+    const listeners = (count: number): string =>
+      JSON.stringify(
+        Array.from({ length: count }, (_, index) => {
+          return { name: `l${index}`, port: 8_000 + index, protocol: 'HTTP' };
+        }),
+      );
+    const compilation = compiled(gateway('one', '', listeners(40)));
+    const faults = compilation.gateways.plan.byParent
+      .get('Gateway shop/one')
+      ?.map(({ conflict }) => conflict);
+    expect(faults?.filter((fault) => fault !== null)).toHaveLength(8);
+    expect(faults?.[39]).toEqual({
+      reason: 'PortUnavailable',
+      message:
+        'The Gateways of namespace "shop" have 32 ports of --gateway-service-ports, which is the share of a namespace: use fewer, or give a larger range.',
+    });
   });
 
   it.for([
