@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { TrafficSum } from '../src/controller/traffic-sum.ts';
 import { TRAFFIC, TRAFFIC_COLUMNS, type TrafficRows } from '../src/proxy/live-traffic.ts';
-import { LATENCY_BOUNDS_SECONDS } from '../src/proxy/request-metrics.ts';
+import { LATENCY_BOUNDS_SECONDS } from '../src/proxy/latency-bounds.ts';
 
 /** Requests of some names, each of `seconds` and with a status class. */
 function rows(counts: Readonly<Record<string, number>>, seconds = 0.004, statusClass = 1): TrafficRows {

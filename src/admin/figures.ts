@@ -1,6 +1,25 @@
 import type { AuthOutcome } from '../http/auth-outcome.ts';
 import type { LocalReason } from '../http/local-response.ts';
 
+/** What Prometheus calls a native histogram: buckets between powers of 2^(2^-schema). */
+export interface NativeBuckets {
+  readonly schema: number;
+  readonly zeroThreshold: number;
+  /** How many were not above the threshold. */
+  readonly zeroCount: number;
+  /** Those that are not empty, by their numbers, in order: the bucket n ends at 2^(n·2^-schema). */
+  readonly numbers: readonly number[];
+  readonly counts: readonly number[];
+}
+
+export interface Durations {
+  /** By `MetricsOptions.latencyBoundsSeconds`, not cumulative; one more than there are bounds. */
+  readonly buckets: ArrayLike<number>;
+  readonly sumSeconds: number;
+  /** The same in finer buckets. */
+  readonly native: NativeBuckets;
+}
+
 /** The requests of one Ingress or route, as the data plane counts them. */
 export interface RequestTotals {
   /**
@@ -13,11 +32,9 @@ export interface RequestTotals {
   /** Of those that went to a canary. */
   readonly canaryStatusClasses: ArrayLike<number>;
   readonly canaryLatencySumSeconds: number;
-  readonly latencyBuckets: ArrayLike<number>;
-  readonly latencySumSeconds: number;
-  /** The same of attempts that a Pod answered, by the time until the head of its response. */
-  readonly upstreamBuckets: ArrayLike<number>;
-  readonly upstreamSumSeconds: number;
+  readonly latency: Durations;
+  /** Of attempts that a Pod answered: the time until the head of its response. */
+  readonly upstream: Durations;
   readonly requestBytes: number;
   readonly responseBytes: number;
   readonly retries: number;
@@ -40,6 +57,8 @@ export type EventTotals =
 export interface RequestFigures {
   readonly counters: Iterable<RequestTotals>;
   readonly events: Iterable<EventTotals>;
+  /** When counting of a source began, in milliseconds since the epoch; undefined where it began with the process. */
+  readonly since: (source: string) => number | undefined;
 }
 
 /** The handshakes of TLS ports. */

@@ -1,4 +1,16 @@
-import { type Family, type Sample, byStatus, histogram, isIngress, labelsOf, withLabel } from './families.ts';
+import {
+  type Family,
+  type HistogramValue,
+  type Label,
+  type Sample,
+  byStatus,
+  histogramOf,
+  isIngress,
+  labelsOf,
+  once,
+  sourceLabels,
+  total,
+} from './families.ts';
 import type { ControlFigures, DataPlaneFigures, RequestTotals } from './figures.ts';
 
 /** What ingress-nginx says of itself in every series. */
@@ -19,7 +31,8 @@ export interface Tables {
 
 const PREFIX = 'nginx_ingress_controller_';
 /** Of requests that went to a canary; flagger asks for any that is not empty. */
-const CANARY = 'canary';
+const CANARY: readonly Label[] = [['canary', 'canary']];
+const MAIN: readonly Label[] = [['canary', '']];
 
 /**
  * The figures of Ingresses under the names of ingress-nginx, with the labels that flagger and its dashboards ask for. By Ingress, status
@@ -27,21 +40,21 @@ const CANARY = 'canary';
  */
 export function ingressNginxFamilies(
   compatibility: Compatibility,
-  { counters, gauges }: DataPlaneFigures,
+  { counters, gauges, since }: DataPlaneFigures,
   { generation, certificates }: ControlFigures,
   tables: Tables,
   bounds: readonly number[],
 ): readonly Family[] {
   const { controllerNamespace, controllerClass, controllerPod, version } = compatibility;
-  const own = labelsOf({
+  const controller = {
     controller_namespace: controllerNamespace,
     controller_class: controllerClass,
     controller_pod: controllerPod,
-  });
-  const ofIngress = ({ source }: RequestTotals, canary: string): string => {
-    const [namespace = '', name = ''] = source.split('/', 2);
-    return `${own.slice(0, -1)},${labelsOf({ namespace, ingress: name, canary }).slice(1)}`;
   };
+  const own = labelsOf(controller);
+  const ofIngress = once((source: string) =>
+    labelsOf({ ...controller, ...sourceLabels(source) }, since(source)),
+  );
   const perIngress = (samplesOf: (counters: RequestTotals) => Iterable<Sample>): Iterable<Sample | null> => ({
     *[Symbol.iterator]() {
       for (const each of counters) {
@@ -65,7 +78,13 @@ export function ingressNginxFamilies(
       name,
       'histogram',
       help,
-      perIngress((each) => summed(ofIngress(each, ''), bytesOf(each), total(each.statusClasses))),
+      perIngress((each) => [
+        {
+          labels: ofIngress(each.source),
+          more: MAIN,
+          value: summed(bytesOf(each), total(each.statusClasses)),
+        },
+      ]),
     );
   const { rss } = process.memoryUsage();
   const { user, system } = process.cpuUsage();
@@ -78,28 +97,29 @@ export function ingressNginxFamilies(
       'counter',
       'Requests, by Ingress, status class and canary.',
       perIngress((each) => [
-        ...byStatus(withoutCanary(each), ofIngress(each, '')),
-        ...byStatus(each.canaryStatusClasses, ofIngress(each, CANARY)),
+        ...byStatus(withoutCanary(each), ofIngress(each.source), MAIN),
+        ...byStatus(each.canaryStatusClasses, ofIngress(each.source), CANARY),
       ]),
     ),
     family(
       'request_duration_seconds',
       'histogram',
       'Time from the first byte of a request to the last byte of its response.',
-      perIngress((each) =>
-        histogram(each.latencyBuckets, each.latencySumSeconds, ofIngress(each, ''), bounds),
-      ),
+      perIngress(({ source, latency }) => [
+        { labels: ofIngress(source), more: MAIN, value: histogramOf(latency, bounds) },
+      ]),
     ),
     family(
       'response_duration_seconds',
       'histogram',
       'The same for the main backend and for canaries, each by its sum.',
       perIngress(function* (each) {
-        const { latencySumSeconds, canaryLatencySumSeconds } = each;
-        const main = latencySumSeconds - canaryLatencySumSeconds;
-        yield* summed(ofIngress(each, ''), main, total(withoutCanary(each)));
+        const labels = ofIngress(each.source);
+        const main = each.latency.sumSeconds - each.canaryLatencySumSeconds;
+        yield { labels, more: MAIN, value: summed(main, total(withoutCanary(each))) };
         const canaries = total(each.canaryStatusClasses);
-        if (canaries > 0) yield* summed(ofIngress(each, CANARY), canaryLatencySumSeconds, canaries);
+        if (canaries > 0)
+          yield { labels, more: CANARY, value: summed(each.canaryLatencySumSeconds, canaries) };
       }),
     ),
     sizes('request_size', 'Bytes of request bodies.', ({ requestBytes }) => requestBytes),
@@ -109,7 +129,7 @@ export function ingressNginxFamilies(
       'nginx_process_connections',
       'gauge',
       'Connections of clients, by state.',
-      Object.entries(states).map(([state, value]) => ({ labels: withLabel(own, 'state', state), value })),
+      Object.entries(states).map(([state, value]) => ({ labels: own, more: [['state', state]], value })),
     ),
     one('nginx_process_resident_memory_bytes', 'gauge', 'Memory of the process.', rss),
     one('nginx_process_cpu_seconds_total', 'counter', 'CPU time of the process.', (user + system) / 1e6),
@@ -124,7 +144,7 @@ export function ingressNginxFamilies(
     one('success', 'counter', 'Route tables that were distributed.', tables.count),
     one('errors', 'counter', 'Always 0: a table that cannot be compiled is not distributed.', 0),
     family('build_info', 'gauge', 'Always 1; the version is in the label.', [
-      { labels: withLabel(withLabel(own, 'release', version), 'repository', 'portico'), value: 1 },
+      { labels: labelsOf({ ...controller, release: version, repository: 'portico' }), value: 1 },
     ]),
     family(
       'ssl_expire_time_seconds',
@@ -132,26 +152,18 @@ export function ingressNginxFamilies(
       'When the certificate of a TLS host expires, in seconds since the epoch.',
       certificates.map(({ host, secret, notAfter }) => {
         const [namespace = '', name = ''] = secret.split('/', 2);
-        const labels = labelsOf({ namespace, class: controllerClass, host: host || '_', secret_name: name });
-        return { labels: `${own.slice(0, -1)},${labels.slice(1)}`, value: Math.floor(notAfter / 1000) };
+        const place = { namespace, class: controllerClass, host: host || '_', secret_name: name };
+        return { labels: labelsOf({ ...controller, ...place }), value: Math.floor(notAfter / 1000) };
       }),
     ),
   ];
 }
 
 /** A histogram with one bucket: what asks for the sum and the count gets them. */
-function* summed(labels: string, sum: number, count: number): Generator<Sample> {
-  yield { suffix: '_bucket', labels, le: Number.POSITIVE_INFINITY, value: count };
-  yield { suffix: '_sum', labels, value: sum };
-  yield { suffix: '_count', labels, value: count };
+function summed(sum: number, count: number): HistogramValue {
+  return { bounds: [], buckets: [count], sum };
 }
 
 function withoutCanary({ statusClasses, canaryStatusClasses }: RequestTotals): number[] {
   return Array.from(statusClasses, (all, index) => all - (canaryStatusClasses[index] ?? 0));
-}
-
-function total(statusClasses: ArrayLike<number>): number {
-  let sum = 0;
-  for (let index = 0; index < statusClasses.length; index++) sum += statusClasses[index] ?? 0;
-  return sum;
 }

@@ -6,7 +6,7 @@ import {
   Registry,
   collectDefaultMetrics,
 } from 'prom-client';
-import { type Family, type Sample, labelsOf } from './families.ts';
+import { type Family, type HistogramValue, type Sample, labelsOf } from './families.ts';
 
 /** Between two looks at the event loop, which cost CPU while nothing else happens: by default there are a hundred in a second. */
 const EVENT_LOOP_LOOK_MS = 100;
@@ -46,20 +46,34 @@ export async function familiesOf(registry: Registry): Promise<readonly Family[]>
     help,
     // The library writes the name of a type where its declaration has a number.
     type: String(type) as Family['type'],
-    samples: values.map((value) => sampleOf(name, value)),
+    samples: String(type) === 'histogram' ? histograms(values) : values.map(sampleOf),
   }));
 }
 
 type MetricValueOfLibrary = MetricValue<string> & { readonly metricName?: string };
 
-function sampleOf(name: string, { labels, value, metricName = name }: MetricValueOfLibrary): Sample {
-  const suffix = metricName.slice(name.length);
-  const { le, ...others } = labels;
-  const names = Object.entries(others).map(([label, text]) => [label, String(text)] as const);
-  return {
-    suffix,
-    labels: names.length === 0 ? '' : labelsOf(Object.fromEntries(names)),
-    value,
-    ...(suffix === '_bucket' && { le: le === '+Inf' ? Number.POSITIVE_INFINITY : Number(le) }),
-  };
+function sampleOf({ labels, value }: MetricValueOfLibrary): Sample {
+  const texts = Object.entries(labels).map(([name, text]) => [name, String(text)] as const);
+  return { labels: labelsOf(Object.fromEntries(texts)), value };
+}
+
+/** The library has the buckets of a histogram one after the other, cumulative, then its sum, and its count at the end. */
+function* histograms(values: readonly MetricValueOfLibrary[]): Generator<Sample> {
+  let bounds: number[] = [];
+  let buckets: number[] = [];
+  let before = 0;
+  let sum = 0;
+  for (const each of values) {
+    const { le, ...labels } = each.labels;
+    if (le !== undefined) {
+      if (le !== '+Inf') bounds.push(Number(le));
+      buckets.push(each.value - before);
+      before = each.value;
+    } else if (each.metricName?.endsWith('_sum')) sum = each.value;
+    else {
+      const value: HistogramValue = { bounds, buckets, sum };
+      yield { ...sampleOf({ ...each, labels }), value };
+      [bounds, buckets, before] = [[], [], 0];
+    }
+  }
 }

@@ -1,18 +1,25 @@
 import { reasonClass } from '../http/reason-class.ts';
-import { type Family, type Sample, byStatus, histogram, sourceLabels, withLabel } from './families.ts';
+import {
+  type Family,
+  type Label,
+  type Labels,
+  type Sample,
+  byStatus,
+  histogramOf,
+  labelsOf,
+  once,
+  sourceLabels,
+} from './families.ts';
 import type { EventTotals, RequestFigures, RequestTotals } from './figures.ts';
 
 /** What is told of the requests of each Ingress and route. Samples are made while they are written. */
-export function requestFamilies({ counters, events }: RequestFigures, bounds: readonly number[]): Family[] {
-  const known = new Map<string, string>();
-  // Written once for all families.
-  const labelsOfSource = (source: string): string => {
-    let labels = known.get(source);
-    if (labels === undefined) known.set(source, (labels = sourceLabels(source)));
-    return labels;
-  };
+export function requestFamilies(
+  { counters, events, since }: RequestFigures,
+  bounds: readonly number[],
+): Family[] {
+  const labelsOfSource = once((source: string) => labelsOf(sourceLabels(source), since(source)));
   const perSource = (
-    samplesOf: (counters: RequestTotals, labels: string) => Iterable<Sample>,
+    samplesOf: (counters: RequestTotals, labels: Labels) => Iterable<Sample>,
   ): Iterable<Sample | null> => ({
     *[Symbol.iterator]() {
       for (const each of counters) {
@@ -23,13 +30,13 @@ export function requestFamilies({ counters, events }: RequestFigures, bounds: re
   });
   const perEvent = <K extends EventTotals['kind']>(
     kind: K,
-    labelsOfEvent: (event: EventTotals & { readonly kind: K }, labels: string) => string,
+    moreOf: (event: EventTotals & { readonly kind: K }) => readonly Label[],
   ): Iterable<Sample | null> => ({
     *[Symbol.iterator]() {
       for (const event of events) {
         yield null;
         if (!isOf(event, kind)) continue;
-        yield { labels: labelsOfEvent(event, labelsOfSource(event.source)), value: event.count };
+        yield { labels: labelsOfSource(event.source), more: moreOf(event), value: event.count };
       }
     },
   });
@@ -54,17 +61,13 @@ export function requestFamilies({ counters, events }: RequestFigures, bounds: re
       name: 'portico_request_duration_seconds',
       type: 'histogram',
       help: 'Time from the first byte of a request to the last byte of its response.',
-      samples: perSource((each, labels) =>
-        histogram(each.latencyBuckets, each.latencySumSeconds, labels, bounds),
-      ),
+      samples: perSource((each, labels) => [{ labels, value: histogramOf(each.latency, bounds) }]),
     },
     {
       name: 'portico_upstream_duration_seconds',
       type: 'histogram',
       help: 'Time from the start of an attempt, connecting included, to the head of the response of the Pod; of attempts that got one.',
-      samples: perSource((each, labels) =>
-        histogram(each.upstreamBuckets, each.upstreamSumSeconds, labels, bounds),
-      ),
+      samples: perSource((each, labels) => [{ labels, value: histogramOf(each.upstream, bounds) }]),
     },
     figure('portico_request_bytes_total', 'Bytes of request bodies.', (each) => each.requestBytes),
     figure('portico_response_bytes_total', 'Bytes of response bodies.', (each) => each.responseBytes),
@@ -75,7 +78,8 @@ export function requestFamilies({ counters, events }: RequestFigures, bounds: re
       help: 'Attempts that could not connect to a Pod, by reason.',
       samples: perSource((each, labels) =>
         Object.entries(each.connectFailures).map(([reason, value]) => ({
-          labels: withLabel(labels, 'reason', reason),
+          labels,
+          more: [['reason', reason]] as const,
           value,
         })),
       ),
@@ -84,18 +88,22 @@ export function requestFamilies({ counters, events }: RequestFigures, bounds: re
       name: 'portico_local_responses_total',
       type: 'counter',
       help: 'Requests that Portico answered itself or broke off, by the class of the reason and the reason.',
-      samples: perEvent('local-response', ({ reason }, labels) =>
-        withLabel(withLabel(labels, 'class', reasonClass(reason) ?? ''), 'reason', reason),
-      ),
+      samples: perEvent('local-response', ({ reason }) => [
+        ['class', reasonClass(reason) ?? ''],
+        ['reason', reason],
+      ]),
     },
     {
       name: 'portico_auth_requests_total',
       type: 'counter',
       help: 'Requests for which a policy had to find out who may pass, by policy and verdict, and whether the verdict was remembered.',
-      samples: perEvent('auth', ({ outcome }, labels) => {
+      samples: perEvent('auth', ({ outcome }) => {
         const [policy = '', verdict = '', source] = outcome.split(' ');
-        const named = withLabel(withLabel(labels, 'policy', policy), 'verdict', verdict);
-        return withLabel(named, 'cached', `${source === 'cached'}`);
+        return [
+          ['policy', policy],
+          ['verdict', verdict],
+          ['cached', `${source === 'cached'}`],
+        ];
       }),
     },
     figure(

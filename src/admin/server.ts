@@ -55,9 +55,10 @@ interface Url {
  */
 export function createAdmin({ checks, metrics, routes }: AdminOptions): Admin {
   const servers: Server[] = [];
-  const readScrape = {
+  const readScrape: Readonly<Record<Exposition, ReturnType<typeof shareScrapes>>> = {
     prometheus: shareScrapes(() => metrics('prometheus')),
     openmetrics: shareScrapes(() => metrics('openmetrics')),
+    protobuf: shareScrapes(() => metrics('protobuf')),
   };
   const openScrapes = createOpenResponses(METRICS_LIMIT);
   const openRoutes = createOpenResponses(ROUTES_LIMIT);

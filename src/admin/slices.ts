@@ -18,21 +18,25 @@ export async function runInSlices<T>(work: Generator<unknown, T>): Promise<T> {
   }
 }
 
-/** The same for work that yields text: resolves to UTF-8 chunks of at most some 64 KiB. */
-export async function* chunksInSlices(pieces: Iterable<string>): AsyncGenerator<Buffer> {
+/** The same for work that yields text and bytes: resolves to chunks of at most some 64 KiB, with text in UTF-8. */
+export async function* chunksInSlices(pieces: Iterable<string | Uint8Array>): AsyncGenerator<Buffer> {
   let chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
   let used = 0;
   let sliceEndsAt = performance.now() + SLICE_MS;
   for (const piece of pieces) {
-    const most = piece.length * MOST_BYTES_OF_UNIT;
+    const most = typeof piece === 'string' ? piece.length * MOST_BYTES_OF_UNIT : piece.length;
     if (used > 0 && used + most > CHUNK_BYTES) {
       yield chunk.subarray(0, used);
       chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
       used = 0;
     }
     // Written at once: strings that grow by pieces keep the garbage collector busy.
-    if (most > CHUNK_BYTES) yield Buffer.from(piece);
-    else used += chunk.write(piece, used);
+    if (most > CHUNK_BYTES) yield typeof piece === 'string' ? Buffer.from(piece) : Buffer.from(piece);
+    else if (typeof piece === 'string') used += chunk.write(piece, used);
+    else {
+      chunk.set(piece, used);
+      used += piece.length;
+    }
     if (performance.now() < sliceEndsAt) continue;
     await setImmediate();
     sliceEndsAt = performance.now() + SLICE_MS;

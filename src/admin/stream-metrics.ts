@@ -1,4 +1,4 @@
-import { type Family, type Sample, labelsOf, withLabel } from './families.ts';
+import { type Family, type Labels, type Sample, labelsOf } from './families.ts';
 import type { StreamFigures } from './figures.ts';
 
 /** What is told of TCP and UDP services, by protocol and port; of TLS that is passed through, by protocol. */
@@ -20,7 +20,8 @@ export function streamFamilies(streams: readonly StreamFigures[]): Family[] {
       help: 'TCP connections that were relayed as they are, and UDP clients, by how they ended.',
       samples: streams.flatMap((totals) =>
         Object.entries(totals.ends).map(([end, value]): Sample => ({
-          labels: withLabel(placeOf(totals), 'end', end),
+          labels: placeOf(totals),
+          more: [['end', end]],
           value,
         })),
       ),
@@ -43,6 +44,6 @@ export function streamFamilies(streams: readonly StreamFigures[]): Family[] {
   ];
 }
 
-function placeOf({ protocol, port }: StreamFigures): string {
+function placeOf({ protocol, port }: StreamFigures): Labels {
   return labelsOf({ protocol, port: port > 0 ? `${port}` : port < 0 ? '_other' : '' });
 }

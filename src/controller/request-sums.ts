@@ -13,32 +13,57 @@ import {
 } from '../proxy/request-metrics.ts';
 
 /**
- * Adds up what the threads counted, one scrape after the other. An Ingress or route that was deleted is told of once more,
- * so that its last requests are seen, and is forgotten with the next scrape.
+ * Adds up what the threads counted, one reader after the other. An Ingress or route that was deleted is told of once more, and
+ * for as long as the slowest reader needs, so that its last requests are seen; then it is forgotten.
  */
 export class RequestSums {
   readonly #forget: (sources: readonly CountedSource[]) => void;
-  /** Those that were gone at the last scrape. */
-  #gone: ReadonlySet<CountedSource> = new Set();
+  readonly #keepMs: number;
+  /** Those that are gone, with the time when that was noticed. */
+  #gone: ReadonlyMap<CountedSource, number> = new Map();
+  /** Of each source when it was not counted yet; undefined for those that the first sum had. */
+  #since: ReadonlyMap<CountedSource, number | undefined> = new Map();
+  #askedAt: number | undefined;
 
-  /** `forget` has the threads drop the counters of sources. */
-  constructor(forget: (sources: readonly CountedSource[]) => void) {
+  /** `forget` has the threads drop the counters of sources; those that are gone are kept for `keepMs` at least. */
+  constructor(forget: (sources: readonly CountedSource[]) => void, keepMs = 0) {
     this.#forget = forget;
+    this.#keepMs = keepMs;
   }
 
-  /** Of all threads together. Nothing is known to be gone while there is no snapshot. */
-  async sum(tables: readonly CounterTable[], snapshot: Snapshot | null): Promise<RequestFigures> {
+  /**
+   * Of all threads together, which were asked at `askedAt`, in milliseconds since the epoch. Nothing is known to be gone while
+   * there is no snapshot.
+   */
+  async sum(
+    tables: readonly CounterTable[],
+    snapshot: Snapshot | null,
+    askedAt: number,
+  ): Promise<RequestFigures> {
     const { sum, gone } = await runInSlices(addUp(tables, snapshot));
-    const told = gone.filter((source) => this.#gone.has(source));
-    this.#gone = new Set(gone.filter((source) => !this.#gone.has(source)));
+    const told: CountedSource[] = [];
+    const kept = new Map<CountedSource, number>();
+    for (const source of gone) {
+      const noticedAt = this.#gone.get(source);
+      if (noticedAt !== undefined && noticedAt + this.#keepMs <= askedAt) told.push(source);
+      else kept.set(source, noticedAt ?? askedAt);
+    }
+    this.#gone = kept;
     if (told.length > 0) {
       sum.forget(told);
       this.#forget(told);
     }
-    const table = sum.table();
+    const before = this.#since;
+    const since = new Map(
+      sum.sources().map((source) => [source, before.has(source) ? before.get(source) : this.#askedAt]),
+    );
+    this.#since = since;
+    this.#askedAt = askedAt;
+    const table = sum.view();
     return {
       counters: { [Symbol.iterator]: () => countersOf(table) },
       events: { [Symbol.iterator]: () => eventsOf(table) },
+      since: (source) => since.get(source),
     };
   }
 }

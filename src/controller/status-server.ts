@@ -10,7 +10,7 @@ import { listenFailure } from './listen-failure.ts';
 import type { LogSink } from './log-sink.ts';
 import type { Problem } from '../model/problem.ts';
 import { values } from '../model/sharded-map.ts';
-import { LATENCY_BOUNDS_SECONDS } from '../proxy/request-metrics.ts';
+import { LATENCY_BOUNDS_SECONDS } from '../proxy/latency-bounds.ts';
 import { RequestSums } from './request-sums.ts';
 import type { Compilation } from '../routing/compile/compile.ts';
 import { readiness } from './readiness.ts';
@@ -40,8 +40,10 @@ export function openMetrics(
     version: VERSION,
     latencyBoundsSeconds: LATENCY_BOUNDS_SECONDS,
     async dataPlane() {
+      const askedAt = Date.now();
       const report = await dataPlane.report();
-      const requests = await sums.sum(report.counters, options.compilation()?.snapshot ?? null);
+      const snapshot = options.compilation()?.snapshot ?? null;
+      const requests = await sums.sum(report.counters, snapshot, askedAt);
       return { ...report, ...requests };
     },
     watch: () => source.states(),

@@ -1,7 +1,7 @@
 import type { Rates } from '../admin/api/answers.ts';
 import type { FigureList } from '../admin/api/api.ts';
 import { TRAFFIC, TRAFFIC_COLUMNS, type TrafficRows } from '../proxy/live-traffic.ts';
-import { LATENCY_BOUNDS_SECONDS } from '../proxy/request-metrics.ts';
+import { LATENCY_BOUNDS_SECONDS } from '../proxy/latency-bounds.ts';
 
 /**
  * What several times of several threads counted, together. A time is added when it is over and taken away when it is too

@@ -1,5 +1,5 @@
 import type { ExchangeRecord } from './exchange-record.ts';
-import { bucketOf, LATENCY_BOUNDS_SECONDS } from './request-metrics.ts';
+import { bucketOf, LATENCY_BOUNDS_SECONDS } from './latency-bounds.ts';
 import { routeId } from '../routing/route-source.ts';
 import type { Route } from '../routing/table.ts';
 

@@ -2,14 +2,10 @@ import { AUTH_OUTCOMES, type AuthOutcome } from '../http/auth-outcome.ts';
 import type { LocalReason } from '../http/local-response.ts';
 import { REASON_CLASSES } from '../http/reason-class.ts';
 import type { Route } from '../routing/table.ts';
+import { DurationCounts, type DurationTable, DurationsOfRow } from './duration-counts.ts';
 import type { ExchangeRecord } from './exchange-record.ts';
 import { type SparseCells, SparseCounts, cellsOf } from './sparse-counts.ts';
 import { CONNECT_FAILURES, type ConnectFailure } from './upstream/connect-failure.ts';
-
-/** Upper bounds of the latency histogram's buckets, in seconds; the last bucket, without a bound, follows them. */
-export const LATENCY_BOUNDS_SECONDS = [
-  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
-] as const;
 
 /** How many Ingresses are counted by themselves; those beyond are counted together as `_other`. */
 export interface CounterLimits {
@@ -30,8 +26,7 @@ export const OTHER = '_other';
 
 /** What one row of counters holds, in this order. */
 const STATUS_CLASSES = 0;
-const LATENCY_BUCKETS = STATUS_CLASSES + 5;
-const LATENCY_SUM = LATENCY_BUCKETS + LATENCY_BOUNDS_SECONDS.length + 1;
+const LATENCY_SUM = STATUS_CLASSES + 5;
 const REQUEST_BYTES = LATENCY_SUM + 1;
 const RESPONSE_BYTES = REQUEST_BYTES + 1;
 const RETRIES = RESPONSE_BYTES + 1;
@@ -39,8 +34,7 @@ const DROPPED_FIELDS = RETRIES + 1;
 const CONNECT_FAILURE = DROPPED_FIELDS + 1;
 const CANARY_STATUS_CLASSES = CONNECT_FAILURE + CONNECT_FAILURES.length;
 const CANARY_LATENCY_SUM = CANARY_STATUS_CLASSES + 5;
-const UPSTREAM_BUCKETS = CANARY_LATENCY_SUM + 1;
-const UPSTREAM_SUM = UPSTREAM_BUCKETS + LATENCY_BOUNDS_SECONDS.length + 1;
+const UPSTREAM_SUM = CANARY_LATENCY_SUM + 1;
 const COLUMNS = UPSTREAM_SUM + 1;
 
 /** What is counted beside that, of which most rows have nothing: reasons of Portico's own responses, and `AuthOutcome`s. */
@@ -67,8 +61,16 @@ export interface CounterTable {
   readonly sources: readonly CountedSource[];
   /** One row for each, one after the other. */
   readonly values: Float64Array<ArrayBuffer>;
+  readonly latencies: DurationTable;
+  readonly upstreams: DurationTable;
   /** What few of them have. */
   readonly events: SparseCells;
+}
+
+/** The memory of a table, to be handed over instead of copied. */
+export function buffersOf({ values, latencies, upstreams, events }: CounterTable): ArrayBuffer[] {
+  const durations = [latencies, upstreams].flatMap(({ pageNumbers, pages }) => [pageNumbers, pages]);
+  return [values, ...durations, events.places, events.counts].map(({ buffer }) => buffer);
 }
 
 /** Something of the requests of a source that is counted only where it happens. */
@@ -94,12 +96,9 @@ export interface SourceCounters {
   /** The same of those that went to a canary. */
   readonly canaryStatusClasses: Float64Array;
   readonly canaryLatencySumSeconds: number;
-  /** Requests per latency bucket, not cumulative; one more entry than there are bounds. */
-  readonly latencyBuckets: Float64Array;
-  readonly latencySumSeconds: number;
-  /** The same of attempts that a Pod answered, by the time until the head of its response. */
-  readonly upstreamBuckets: Float64Array;
-  readonly upstreamSumSeconds: number;
+  readonly latency: DurationsOfRow;
+  /** Of attempts that a Pod answered: the time until the head of its response. */
+  readonly upstream: DurationsOfRow;
   readonly requestBytes: number;
   readonly responseBytes: number;
   readonly retries: number;
@@ -113,6 +112,8 @@ export class RequestCounters {
   readonly #limits: CounterLimits;
   readonly #rows = new Map<CountedSource, number>();
   readonly #sources: CountedSource[] = [];
+  readonly #latencies = new DurationCounts();
+  readonly #upstreams = new DurationCounts();
   readonly #events = new SparseCounts(EVENTS);
   readonly #rowsOfNamespace = new Map<string, number>();
   #nameCharacters = 0;
@@ -133,7 +134,7 @@ export class RequestCounters {
       values[row + CANARY_STATUS_CLASSES + statusClass]! += 1;
       values[row + CANARY_LATENCY_SUM]! += seconds;
     }
-    values[row + LATENCY_BUCKETS + bucketOf(seconds)]! += 1;
+    this.#latencies.add(row / COLUMNS, seconds);
     values[row + LATENCY_SUM]! += seconds;
     values[row + REQUEST_BYTES]! += exchange.requestBytes;
     values[row + RESPONSE_BYTES]! += exchange.responseBytes;
@@ -145,7 +146,7 @@ export class RequestCounters {
     for (const { headMs } of exchange.upstreams) {
       if (headMs === null) continue;
       const upstreamSeconds = headMs / 1000;
-      values[row + UPSTREAM_BUCKETS + bucketOf(upstreamSeconds)]! += 1;
+      this.#upstreams.add(row / COLUMNS, upstreamSeconds);
       values[row + UPSTREAM_SUM]! += upstreamSeconds;
     }
     if (exchange.detail !== '') this.#countEvent(row, columnOfReason.get(reasonIn(exchange.detail)));
@@ -157,12 +158,14 @@ export class RequestCounters {
   }
 
   /** Adds what another thread counted. May be interrupted after each source and event. */
-  *add({ sources, values, events }: CounterTable): Generator<void> {
+  *add({ sources, values, latencies, upstreams, events }: CounterTable): Generator<void> {
     for (const [index, source] of sources.entries()) {
       const row = this.#rowOf(source);
       for (let column = 0; column < COLUMNS; column++) {
         this.#values[row + column]! += values[index * COLUMNS + column]!;
       }
+      this.#latencies.addRow(row / COLUMNS, latencies, index);
+      this.#upstreams.addRow(row / COLUMNS, upstreams, index);
       yield;
     }
     for (const { row, column, count } of cellsOf(events, EVENTS)) {
@@ -186,9 +189,21 @@ export class RequestCounters {
 
   /** A copy of all counters. */
   table(): CounterTable {
-    const sources = [...this.#sources];
-    const values = this.#values.slice(0, sources.length * COLUMNS);
-    return { sources, values, events: this.#events.cells() };
+    const { sources, values, latencies, upstreams, events } = this.view();
+    return {
+      ...{ sources: [...sources], values: values.slice(), events },
+      latencies: copyOf(latencies),
+      upstreams: copyOf(upstreams),
+    };
+  }
+
+  /** All counters as they are, until something is counted. */
+  view(): CounterTable {
+    const sources = this.#sources;
+    const values = this.#values.subarray(0, sources.length * COLUMNS);
+    const latencies = this.#latencies.view(sources.length);
+    const upstreams = this.#upstreams.view(sources.length);
+    return { sources, values, latencies, upstreams, events: this.#events.cells() };
   }
 
   /** Where the row of a source begins, or of those that it is counted with. */
@@ -231,6 +246,8 @@ export class RequestCounters {
     const last = this.#sources.pop()!;
     const lastRow = this.#sources.length * COLUMNS;
     this.#events.replace(row / COLUMNS, lastRow / COLUMNS);
+    this.#latencies.replace(row / COLUMNS, lastRow / COLUMNS);
+    this.#upstreams.replace(row / COLUMNS, lastRow / COLUMNS);
     if (last !== source) {
       this.#values.copyWithin(row, lastRow, lastRow + COLUMNS);
       this.#sources[row / COLUMNS] = last;
@@ -241,8 +258,8 @@ export class RequestCounters {
 }
 
 /** The rows of a table, which share its memory: each is read only where it is asked for something. */
-export function* countersOf({ sources, values }: CounterTable): Generator<SourceCounters> {
-  for (const [index, source] of sources.entries()) yield new Row(source, values, index * COLUMNS);
+export function* countersOf(table: CounterTable): Generator<SourceCounters> {
+  for (const [index, source] of table.sources.entries()) yield new Row(source, table, index);
 }
 
 export function* eventsOf({ sources, events }: CounterTable): Generator<CountedEvent> {
@@ -257,57 +274,49 @@ export function* eventsOf({ sources, events }: CounterTable): Generator<CountedE
 
 class Row implements SourceCounters {
   readonly source: CountedSource;
-  readonly #values: Float64Array;
-  readonly #start: number;
+  readonly #table: CounterTable;
+  readonly #index: number;
 
-  constructor(source: CountedSource, values: Float64Array, start: number) {
+  constructor(source: CountedSource, table: CounterTable, index: number) {
     this.source = source;
-    this.#values = values;
-    this.#start = start;
+    this.#table = table;
+    this.#index = index;
   }
 
   get statusClasses(): Float64Array {
-    return this.#columns(STATUS_CLASSES, LATENCY_BUCKETS);
+    return this.#columns(STATUS_CLASSES, LATENCY_SUM);
   }
 
   get canaryLatencySumSeconds(): number {
-    return this.#values[this.#start + CANARY_LATENCY_SUM]!;
+    return this.#column(CANARY_LATENCY_SUM);
   }
 
   get canaryStatusClasses(): Float64Array {
     return this.#columns(CANARY_STATUS_CLASSES, CANARY_LATENCY_SUM);
   }
 
-  get latencyBuckets(): Float64Array {
-    return this.#columns(LATENCY_BUCKETS, LATENCY_SUM);
+  get latency(): DurationsOfRow {
+    return new DurationsOfRow(this.#table.latencies, this.#index, this.#column(LATENCY_SUM));
   }
 
-  get latencySumSeconds(): number {
-    return this.#values[this.#start + LATENCY_SUM]!;
-  }
-
-  get upstreamBuckets(): Float64Array {
-    return this.#columns(UPSTREAM_BUCKETS, UPSTREAM_SUM);
-  }
-
-  get upstreamSumSeconds(): number {
-    return this.#values[this.#start + UPSTREAM_SUM]!;
+  get upstream(): DurationsOfRow {
+    return new DurationsOfRow(this.#table.upstreams, this.#index, this.#column(UPSTREAM_SUM));
   }
 
   get requestBytes(): number {
-    return this.#values[this.#start + REQUEST_BYTES]!;
+    return this.#column(REQUEST_BYTES);
   }
 
   get responseBytes(): number {
-    return this.#values[this.#start + RESPONSE_BYTES]!;
+    return this.#column(RESPONSE_BYTES);
   }
 
   get retries(): number {
-    return this.#values[this.#start + RETRIES]!;
+    return this.#column(RETRIES);
   }
 
   get droppedFields(): number {
-    return this.#values[this.#start + DROPPED_FIELDS]!;
+    return this.#column(DROPPED_FIELDS);
   }
 
   get connectFailures(): SourceCounters['connectFailures'] {
@@ -316,9 +325,18 @@ class Row implements SourceCounters {
     return Object.fromEntries(happened.filter(([, count]) => count > 0));
   }
 
-  #columns(from: number, to: number): Float64Array {
-    return this.#values.subarray(this.#start + from, this.#start + to);
+  #column(column: number): number {
+    return this.#table.values[this.#index * COLUMNS + column]!;
   }
+
+  #columns(from: number, to: number): Float64Array {
+    const start = this.#index * COLUMNS;
+    return this.#table.values.subarray(start + from, start + to);
+  }
+}
+
+function copyOf({ pageNumbers, pages }: DurationTable): DurationTable {
+  return { pageNumbers: pageNumbers.slice(), pages: pages.slice() };
 }
 
 /** Not those without a source, nor the one row for everything beyond the limits. */
@@ -339,11 +357,4 @@ function namespaceOf(source: CountedSource): string {
 function reasonIn(detail: string): string {
   const end = detail.indexOf(':');
   return end < 0 ? detail : detail.slice(0, end);
-}
-
-/** The bucket of `LATENCY_BOUNDS_SECONDS` that a time is in. */
-export function bucketOf(seconds: number): number {
-  let bucket = 0;
-  while (bucket < LATENCY_BOUNDS_SECONDS.length && seconds > LATENCY_BOUNDS_SECONDS[bucket]!) bucket++;
-  return bucket;
 }

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { type Exposition, negotiateExposition } from '../../src/admin/exposition.ts';
 import type { Compatibility } from '../../src/admin/ingress-nginx-metrics.ts';
+import { nativeBuckets, readFamilies, type ReadFamily } from '../support/protobuf.ts';
 import {
   type ControlFigures,
   type DataPlaneFigures,
@@ -17,10 +18,22 @@ const COUNTERS: RequestTotals = {
   statusClasses: [0, 5, 0, 1, 0],
   canaryStatusClasses: [0, 2, 0, 0, 0],
   canaryLatencySumSeconds: 1.5,
-  latencyBuckets: [3, 2, 1],
-  latencySumSeconds: 4.5,
-  upstreamBuckets: [4, 1, 0],
-  upstreamSumSeconds: 2.5,
+  latency: {
+    buckets: [3, 2, 1],
+    sumSeconds: 4.5,
+    native: {
+      schema: 3,
+      zeroThreshold: 2 ** -14,
+      zeroCount: 1,
+      numbers: [-27, -26, -4, 9],
+      counts: [2, 1, 1, 1],
+    },
+  },
+  upstream: {
+    buckets: [4, 1, 0],
+    sumSeconds: 2.5,
+    native: { schema: 3, zeroThreshold: 2 ** -14, zeroCount: 0, numbers: [], counts: [] },
+  },
   requestBytes: 10,
   responseBytes: 2_000,
   retries: 2,
@@ -45,6 +58,7 @@ function metricsOf(figures: () => Figures, compatibility: Compatibility | null =
     dataPlane: async () => ({
       counters: figures().counters ?? [COUNTERS],
       events: figures().events ?? [],
+      since: () => undefined,
       handshakes: { done: { 'TLSv1.3 true': 3, 'TLSv1.2 false': 1 }, failed: { timeout: 2 } },
       gauges: {
         clientConnections: 7,
@@ -333,6 +347,59 @@ it('OpenMetrics names counters without _total, writes bounds as floats, and ends
   expect(lines.slice(0, -1).every((line) => line !== '')).toBe(true);
 });
 
+/** What text says of families in protobuf. */
+function* textLines({ name, metric = [] }: ReadFamily): Generator<string> {
+  for (const { label = [], counter, gauge, histogram } of metric) {
+    const pairs = label.map((pair) => `${pair.name}="${pair.value}"`);
+    const line = (suffix: string, value: number, ...more: readonly string[]): string => {
+      const all = [...pairs, ...more];
+      return `${name}${suffix}${all.length === 0 ? '' : `{${all.join(',')}}`} ${value}`;
+    };
+    if (!histogram) {
+      yield line('', (counter ?? gauge)?.value ?? Number.NaN);
+      continue;
+    }
+    for (const { cumulativeCount, upperBound } of histogram.bucket)
+      yield line('_bucket', cumulativeCount, `le="${upperBound === Infinity ? '+Inf' : upperBound}"`);
+    yield line('_sum', histogram.sampleSum);
+    yield line('_count', histogram.sampleCount);
+  }
+}
+
+it('protobuf has all that text has, and native histograms', async () => {
+  const compatibility = {
+    ...{ version: '1', controllerNamespace: 'é', controllerClass: '', controllerPod: '' },
+  };
+  const counters = [COUNTERS, { ...COUNTERS, source: 'shop/large', responseBytes: 2 ** 53 - 1 }];
+  const metrics = metricsOf(() => ({ counters }), compatibility);
+  metrics.compiled(0.002);
+  const isOurs = (line: string): boolean => /^(?:portico|nginx)_(?!.*(?:memory|cpu))/.test(line);
+  const text = (await textOf(metrics)).split('\n').filter(isOurs);
+  const { chunks, contentType } = await metrics.scrape('protobuf');
+  expect(contentType).toBe(
+    'application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited',
+  );
+  const families = readFamilies(Buffer.concat(chunks));
+  expect(families.flatMap((family) => [...textLines(family)]).filter(isOurs)).toEqual(text);
+  const histogramsOf = (name: string) =>
+    families.find((family) => family.name === name)?.metric?.map(({ histogram }) => histogram!) ?? [];
+  const [latency] = histogramsOf('portico_request_duration_seconds');
+  expect(latency).toMatchObject({ schema: 3, zeroThreshold: 2 ** -14, zeroCount: 1 });
+  expect([...nativeBuckets(latency!)]).toEqual([
+    [-27, 2],
+    [-26, 1],
+    [-4, 1],
+    [9, 1],
+  ]);
+  const [upstream] = histogramsOf('portico_upstream_duration_seconds');
+  expect([upstream?.schema, upstream?.positiveSpan, nativeBuckets(upstream!).size]).toEqual([
+    3,
+    undefined,
+    0,
+  ]);
+  expect(histogramsOf('portico_compile_duration_seconds')[0]?.schema).toBeUndefined();
+});
+
 it.each([
   ['prometheus', undefined],
   ['prometheus', '*/*'],
@@ -340,6 +407,16 @@ it.each([
   ['prometheus', 'application/openmetrics-text;version=0.0.1'],
   ['prometheus', 'application/openmetrics-text;q=0.2,text/plain;q=0.3'],
   ['prometheus', 'application/openmetrics-text;q=x'],
+  ['prometheus', 'application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=text'],
+  ['prometheus', 'application/vnd.google.protobuf;proto=other.Family;encoding=delimited'],
+  [
+    'prometheus',
+    'application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.3,text/plain;q=0.4',
+  ],
+  [
+    'protobuf',
+    'application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1',
+  ],
   ['openmetrics', 'application/openmetrics-text'],
   [
     'openmetrics',

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { VERSION } from '../../src/version.ts';
 import { type Daemon, HTTP_PORT, STATUS_PORT, eventually, startDaemon } from '../support/daemon.ts';
+import { nativeBuckets, readFamilies } from '../support/protobuf.ts';
 import { rawClient } from '../support/raw-client.ts';
 import { type Folder, createFolder } from './folder.ts';
 import { type Pod, startPod } from './pod.ts';
@@ -178,6 +179,27 @@ describe('the status port', () => {
       if (word === 'TYPE') family = name;
       expect(word === undefined ? line.startsWith(family) : name === family, line).toBe(true);
     }
+  });
+
+  it('is protobuf with native histograms for those that prefer it', async () => {
+    const accept =
+      'application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,' +
+      'application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1';
+    const response = await fetch(`http://${daemon.address}:${STATUS_PORT}/metrics`, {
+      headers: { accept, connection: 'close' },
+    });
+    expect(response.headers.get('content-type')).toContain('proto=io.prometheus.client.MetricFamily');
+    const families = readFamilies(await response.bytes());
+    const text = (await daemon.status('/metrics')).body;
+    expect(families.map(({ name }) => name)).toEqual(
+      [...text.matchAll(/^# TYPE (\S+) /gm)].map(([, name]) => name),
+    );
+    const durations = families.find(({ name }) => name === 'portico_request_duration_seconds');
+    const shop = durations?.metric?.find(({ label }) => label?.some(({ value }) => value === 'shop'));
+    const histogram = shop!.histogram!;
+    expect(histogram).toMatchObject({ schema: 3, sampleCount: histogram.bucket.at(-1)?.cumulativeCount });
+    const counted = [...nativeBuckets(histogram).values()].reduce((sum, count) => sum + count, 0);
+    expect([counted > 0, counted + (histogram.zeroCount ?? 0)]).toEqual([true, histogram.sampleCount]);
   });
 
   it('is text that Prometheus reads: every family has one HELP, one TYPE, and samples of its name', async () => {

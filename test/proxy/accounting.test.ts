@@ -2,11 +2,11 @@ import { expect, it } from 'vitest';
 import {
   COUNTER_LIMITS,
   type SourceCounters,
-  LATENCY_BOUNDS_SECONDS,
   RequestCounters,
   countersOf,
   eventsOf,
 } from '../../src/proxy/request-metrics.ts';
+import { LATENCY_BOUNDS_SECONDS } from '../../src/proxy/latency-bounds.ts';
 import { RequestSums } from '../../src/controller/request-sums.ts';
 import { type ObjectChange, snapshotOf } from '../../src/model/snapshot.ts';
 import { anExchange, aRoute } from './an-exchange.ts';
@@ -52,9 +52,34 @@ it('puts a latency into the first bucket whose bound it does not exceed', () => 
   for (const seconds of [0, ...bounds, 61]) counters.count(anExchange({ durationMs: seconds * 1_000 }));
   counters.count(anExchange({ durationMs: 1.0001 }));
   const [counted] = all(counters);
-  expect([...(counted?.latencyBuckets ?? [])]).toEqual([2, 2, ...bounds.slice(2).map(() => 1), 1]);
+  expect([...(counted?.latency.buckets ?? [])]).toEqual([2, 2, ...bounds.slice(2).map(() => 1), 1]);
   const sum = [...bounds, 61, 0.0010001].reduce((total, seconds) => total + seconds, 0);
-  expect(counted?.latencySumSeconds).toBeCloseTo(sum, 6);
+  expect(counted?.latency.sumSeconds).toBeCloseTo(sum, 6);
+});
+
+it('has the same durations as a native histogram, whose buckets end at powers of 2^(1/8)', () => {
+  const counters = new RequestCounters();
+  const smallest = 2 ** -14;
+  const seconds = [
+    ...[0, smallest / 2, smallest],
+    ...[2 ** -14 * 1.01, 0.001, 0.00101, 0.24, 0.25, 0.251, 1, 1.0001, 2, 59, 61, 3_600],
+    ...[2 ** 17, 10_000_000],
+    ...Array.from({ length: 500 }, (_, index) => 2 ** (((index * 37) % 500) / 20 - 13.01)),
+  ];
+  for (const each of seconds) counters.count(anExchange({ durationMs: each * 1_000 }));
+  const expected = new Map<number, number>();
+  for (const each of seconds.filter((some) => some > smallest)) {
+    const bucket = Math.ceil(Math.log2(Math.min(each, 2 ** 17)) * 8);
+    expected.set(bucket, (expected.get(bucket) ?? 0) + 1);
+  }
+  const { native, buckets } = all(counters)[0]!.latency;
+  expect(native).toMatchObject({ schema: 3, zeroThreshold: smallest, zeroCount: 3 });
+  expect(native.numbers.map((number, index) => [number, native.counts[index]])).toEqual(
+    [...expected].toSorted(([a], [b]) => a - b),
+  );
+  const bounds = [...LATENCY_BOUNDS_SECONDS, Number.POSITIVE_INFINITY];
+  const within = bounds.map((bound) => seconds.filter((each) => each <= bound).length);
+  expect([...buckets]).toEqual(within.map((count, index) => count - (within[index - 1] ?? 0)));
 });
 
 it('counts connections that were not made by their reason, and fields that were dropped', () => {
@@ -88,8 +113,8 @@ it('adds the counters of several threads, and leaves theirs as they were', () =>
   for (const counters of threads) add(sum, counters);
   expect(requests(sum)).toEqual({ 'a/a': 3, 'b/b': 1 });
   const [a] = all(sum);
-  expect(a).toMatchObject({ requestBytes: 3, retries: 3, latencySumSeconds: 1.5 });
-  expect(a?.latencyBuckets.reduce((sum, each) => sum + each, 0)).toBe(3);
+  expect(a).toMatchObject({ requestBytes: 3, retries: 3, latency: { sumSeconds: 1.5 } });
+  expect(a?.latency.buckets.reduce((sum, each) => sum + each, 0)).toBe(3);
   expect(threads.map((counters) => counters.table())).toEqual(before);
 });
 
@@ -177,8 +202,8 @@ it('counts the time until a Pod responded, of each attempt in which one did', ()
   const upstreams = [null, 2, 500].map((headMs) => ({ ...attempt, headMs, failure: '' as const }));
   counters.count(anExchange({ upstreams, durationMs: 1_000 }));
   const [counted] = all(counters);
-  expect(counted?.upstreamBuckets.reduce((sum, each) => sum + each, 0)).toBe(2);
-  expect(counted?.upstreamSumSeconds).toBeCloseTo(0.502);
+  expect(counted?.upstream.buckets.reduce((sum, each) => sum + each, 0)).toBe(2);
+  expect(counted?.upstream.sumSeconds).toBeCloseTo(0.502);
 });
 
 it('counts reasons of own responses without what is told beside them, and verdicts of authentication', () => {
@@ -203,6 +228,28 @@ it('counts reasons of own responses without what is told beside them, and verdic
   expect(events(counters)).toEqual({ 'other/web: client-gone': 2 });
 });
 
+it('a source that comes later says since when it may have been counted; what is gone is kept for those who ask seldom', async () => {
+  const thread = new RequestCounters();
+  const sums = new RequestSums((sources) => thread.forget(sources), 60);
+  const told = async (askedAt: number): Promise<readonly (readonly [string, number | undefined])[]> => {
+    const figures = await sums.sum([thread.table()], snapshotOf([]), askedAt);
+    return Array.from(figures.counters, ({ source }) => [source, figures.since(source)]);
+  };
+  count(thread, 'a/1');
+  expect(await told(100)).toEqual([['a/1', undefined]]);
+  count(thread, 'b/1');
+  expect(await told(140)).toEqual([
+    ['a/1', undefined],
+    ['b/1', 100],
+  ]);
+  expect(await told(160)).toEqual([['b/1', 100]]);
+  count(thread, 'a/1');
+  expect(await told(170)).toEqual([
+    ['b/1', 100],
+    ['a/1', 160],
+  ]);
+});
+
 it('what is deleted is told of once more, and forgotten then; what comes back in between is not', async () => {
   const thread = new RequestCounters();
   count(thread, 'shop/web', 'shop/gone', 'shop/back');
@@ -218,7 +265,7 @@ it('what is deleted is told of once more, and forgotten then; what comes back in
       ...ingresses.map((key) => ({ kind: 'Ingress', key, object: {} })),
       { kind: 'HTTPRoute', key: 'shop/web', object: {} },
     ] as unknown as readonly ObjectChange[];
-    const { counters } = await sums.sum([thread.table()], snapshotOf(objects));
+    const { counters } = await sums.sum([thread.table()], snapshotOf(objects), 0);
     return Array.from(counters, ({ source }) => source).toSorted();
   };
   const all = ['shop/back', 'shop/gone', 'shop/gone HTTPRoute', 'shop/web', 'shop/web HTTPRoute'];

@@ -18,7 +18,7 @@ import { spansOf } from '../tracing/spans.ts';
 import { Tracer } from '../tracing/tracer.ts';
 import type { PolicyThread } from '../../policies/policy.ts';
 import { Inspector, memoryBytes } from '../inspector.ts';
-import { RequestCounters } from '../request-metrics.ts';
+import { RequestCounters, buffersOf } from '../request-metrics.ts';
 import { SharedLimits } from '../../policies/limits/shared-limits.ts';
 import { LiveSettings } from './live-settings.ts';
 import { HandshakeCounters } from '../tls/handshake-counters.ts';
@@ -240,8 +240,7 @@ export async function serve(): Promise<void> {
   /** The numbers are handed over, not copied once more. */
   const sendReport = (id: number): void => {
     const message: FromThread = { kind: 'report', id, report: report() };
-    const { values, events } = message.report.counters;
-    port.postMessage(message, [values.buffer, events.places.buffer, events.counts.buffer]);
+    port.postMessage(message, buffersOf(message.report.counters));
   };
 
   const adopt = (update: TableUpdate): void => {
