@@ -1,9 +1,12 @@
 import { type IncomingMessage, type ServerResponse, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gunzipSync } from 'node:zlib';
+import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { readLogRecordVariables } from '../src/config/log-record-variables.ts';
+import { readMetricVariables } from '../src/config/metric-variables.ts';
 import { readTracingVariables } from '../src/config/tracing-variables.ts';
+import { openMetricExport } from '../src/controller/metric-export.ts';
 import { LOGS, OtlpExporter, TRACES } from '../src/controller/otlp-exporter.ts';
 import type { SentSpans } from '../src/proxy/tracing/span-batch.ts';
 import { unusedPort } from './support/loopback.ts';
@@ -215,6 +218,91 @@ it('log records are sent as such, and those that the collector does not want are
   expect(exporter.counts()).toMatchObject({ exported: 1, failed: 1 });
   expect(troubles).toEqual(['it rejected 1 of 2 log records']);
   expect(there.requests[0]?.message.url).toBe('/v1/logs');
+});
+
+describe('metrics', () => {
+  const NAMED = { OTEL_METRICS_EXPORTER: 'otlp', OTEL_EXPORTER_OTLP_ENDPOINT: 'http://all:4318' };
+  const METRIC = '{"name":"a","gauge":{"dataPoints":[{"attributes":[],"timeUnixNano":"1","asDouble":1}]}}';
+  /** Two parts of an export, of three data points each. */
+  const source = {
+    async *otlp() {
+      for (let part = 0; part < 2; part++) yield { json: METRIC, count: 3 };
+    },
+  };
+
+  it('are sent part by part, time after time, and once more at the end', async () => {
+    await using there = await collector((response, index) =>
+      response.end(index === 0 ? '{"partialSuccess":{"rejectedDataPoints":"1"}}' : '{}'),
+    );
+    const env = {
+      ...NAMED,
+      OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: `${there.url}/own`,
+      OTEL_METRIC_EXPORT_INTERVAL: '100',
+    };
+    const subject = openMetricExport(env, pino({ level: 'silent' }));
+    subject.start(source);
+    await until(() => there.requests.length >= 4, 'two exports are there');
+    await subject.end();
+    const sent = there.requests.length;
+    expect(sent).toBeGreaterThanOrEqual(6);
+    expect(there.requests[0]?.message.url).toBe('/own');
+    expect(subject.counts()).toEqual({ exported: sent * 3 - 1, queueFull: 0, failed: 1 });
+  });
+
+  it('of an export that takes too long are dropped', async () => {
+    await using there = await collector(() => {});
+    const env = {
+      ...{ ...NAMED, OTEL_EXPORTER_OTLP_ENDPOINT: there.url },
+      ...{ OTEL_METRIC_EXPORT_INTERVAL: '100', OTEL_METRIC_EXPORT_TIMEOUT: '50' },
+    };
+    const subject = openMetricExport(env, pino({ level: 'silent' }));
+    subject.start(source);
+    await until(() => subject.counts().queueFull >= 3, 'the second part is dropped');
+    expect(subject.counts()).toMatchObject({ exported: 0, failed: subject.counts().queueFull });
+    await subject.end();
+  });
+
+  it.each([
+    [{}, 0],
+    [{ OTEL_METRICS_EXPORTER: 'prometheus' }, 0],
+    [{ OTEL_METRICS_EXPORTER: 'otlp' }, 1],
+    [{ OTEL_METRICS_EXPORTER: 'console' }, 1],
+    [{ ...NAMED, OTEL_SDK_DISABLED: 'true' }, 0],
+    [{ ...NAMED, OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: 'grpc' }, 1],
+  ])('go nowhere: %j', (env, warnings) => {
+    const result = readMetricVariables(env as Record<string, string>);
+    expect(result.variables).toBeNull();
+    expect(result.warnings).toHaveLength(warnings);
+  });
+
+  it('are sent as the variables say; what cannot be is told', () => {
+    expect(readMetricVariables(NAMED)).toMatchObject({
+      warnings: [],
+      variables: {
+        intervalMs: 60_000,
+        timeoutMs: 30_000,
+        histograms: 'explicit',
+        exporter: { timeoutMs: 10_000 },
+      },
+    });
+    const { variables, warnings } = readMetricVariables({
+      ...NAMED,
+      OTEL_EXPORTER_OTLP_METRICS_TIMEOUT: '500',
+      OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: 'Delta',
+      OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION: 'base2_exponential_bucket_histogram',
+      OTEL_METRIC_EXPORT_INTERVAL: '1m',
+    });
+    expect(variables).toMatchObject({
+      intervalMs: 60_000,
+      histograms: 'exponential',
+      exporter: { timeoutMs: 500 },
+    });
+    expect(variables?.exporter.endpoint?.href).toBe('http://all:4318/v1/metrics');
+    expect(warnings).toEqual([
+      expect.stringMatching(/^OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: "delta" is not supported/),
+      expect.stringMatching(/^OTEL_METRIC_EXPORT_INTERVAL: "1m" is not a whole number/),
+    ]);
+  });
 });
 
 it.each([

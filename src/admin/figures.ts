@@ -140,6 +140,8 @@ export interface ControlFigures {
   readonly spans: CollectorFigures;
   /** The access log, where a collector takes it, too. */
   readonly logRecords: CollectorFigures;
+  /** The metrics themselves, where a collector takes them, too. */
+  readonly metricPoints: CollectorFigures;
   /** Of each TLS host with a certificate of its own; the empty host stands for the default certificate. */
   readonly certificates: readonly {
     readonly host: string;

@@ -11,11 +11,12 @@ import type {
 } from './figures.ts';
 import { handshakeFamilies } from './handshake-metrics.ts';
 import { type Compatibility, ingressNginxFamilies } from './ingress-nginx-metrics.ts';
+import { type HistogramForm, type OtlpMetrics, otlpMetrics } from './otlp-metrics.ts';
 import { familiesOf, processRegistry } from './process-metrics.ts';
 import { requestFamilies } from './request-families.ts';
 import type { Scrape } from './scrapes.ts';
 import { streamFamilies } from './stream-metrics.ts';
-import { chunksInSlices } from './slices.ts';
+import { chunksInSlices, itemsInSlices } from './slices.ts';
 
 export interface MetricsOptions {
   readonly version: string;
@@ -35,6 +36,8 @@ export interface Metrics {
   compiled(seconds: number): void;
   /** How things are now, in a format. Made in slices. */
   scrape(exposition: Exposition): Promise<Scrape>;
+  /** The same for a collector of OpenTelemetry, part by part: the next one is made when it is asked for. */
+  otlp(histograms: HistogramForm): AsyncIterable<OtlpMetrics>;
 }
 
 /** Everything is read when it is asked for; only the time of compiling is gathered on the way. */
@@ -55,6 +58,24 @@ export function createMetrics(options: MetricsOptions): Metrics {
   info.set({ version: options.version }, 1);
 
   const tables = { count: 0, lastAt: 0 };
+  const startedAt = options.now() - process.uptime() * 1_000;
+
+  const families = async (): Promise<readonly Family[]> => {
+    const [dataPlane, control] = await Promise.all([options.dataPlane(), options.control()]);
+    const { spans, logRecords, metricPoints } = control;
+    const allSpans = { ...spans, queueFull: spans.queueFull + dataPlane.droppedSpans };
+    const { compatibility, latencyBoundsSeconds: bounds } = options;
+    return [
+      ...(await familiesOf(registry)),
+      ...controlSamples(control, options.now()),
+      ...watchSamples(options.watch(), options.now()),
+      ...dataPlaneSamples(dataPlane, bounds),
+      ...collectorFamilies('portico_trace_spans', 'Spans of requests', allSpans),
+      ...collectorFamilies('portico_log_records', 'Log records of requests', logRecords),
+      ...collectorFamilies('portico_metric_points', 'Data points of metrics', metricPoints),
+      ...(compatibility ? ingressNginxFamilies(compatibility, dataPlane, control, tables, bounds) : []),
+    ];
+  };
 
   return {
     compiled(seconds) {
@@ -63,58 +84,30 @@ export function createMetrics(options: MetricsOptions): Metrics {
       tables.lastAt = options.now();
     },
     async scrape(exposition) {
-      const [dataPlane, control] = await Promise.all([options.dataPlane(), options.control()]);
-      const families = [
-        ...(await familiesOf(registry)),
-        ...controlSamples(control, options.now()),
-        ...watchSamples(options.watch(), options.now()),
-        ...dataPlaneSamples(dataPlane, options.latencyBoundsSeconds),
-        ...spanFamilies(control.spans, dataPlane.droppedSpans),
-        ...logRecordFamilies(control.logRecords),
-        ...(!options.compatibility
-          ? []
-          : ingressNginxFamilies(
-              options.compatibility,
-              dataPlane,
-              control,
-              tables,
-              options.latencyBoundsSeconds,
-            )),
-      ];
       const chunks: Buffer[] = [];
-      for await (const chunk of chunksInSlices(exposed(families, exposition))) chunks.push(chunk);
+      for await (const chunk of chunksInSlices(exposed(await families(), exposition))) chunks.push(chunk);
       const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
       return { contentType: CONTENT_TYPES[exposition], chunks, bytes };
+    },
+    async *otlp(histograms) {
+      const all = await families();
+      yield* itemsInSlices(otlpMetrics(all, { histograms, startedAt, now: options.now() }));
     },
   };
 }
 
-function spanFamilies({ exported, queueFull, failed }: CollectorFigures, behind: number): Family[] {
+/** What became of what is sent to a collector; `what` begins a sentence. */
+function collectorFamilies(
+  prefix: string,
+  what: string,
+  { exported, queueFull, failed }: CollectorFigures,
+): Family[] {
   return [
-    counter('portico_trace_spans_exported_total', 'Spans of requests that the collector accepted.', exported),
+    counter(`${prefix}_exported_total`, `${what} that the collector accepted.`, exported),
     {
-      name: 'portico_trace_spans_dropped_total',
+      name: `${prefix}_dropped_total`,
       type: 'counter',
-      help: 'Spans of requests that were dropped: the queue was full, or the collector could not be reached or refused them.',
-      samples: [
-        { labels: labelsOf({ reason: 'queue-full' }), value: queueFull + behind },
-        { labels: labelsOf({ reason: 'collector' }), value: failed },
-      ],
-    },
-  ];
-}
-
-function logRecordFamilies({ exported, queueFull, failed }: CollectorFigures): Family[] {
-  return [
-    counter(
-      'portico_log_records_exported_total',
-      'Log records of requests that the collector accepted.',
-      exported,
-    ),
-    {
-      name: 'portico_log_records_dropped_total',
-      type: 'counter',
-      help: 'Log records of requests that were dropped: the queue was full, or the collector could not be reached or refused them.',
+      help: `${what} that were dropped: the queue was full, or the collector could not be reached or refused them.`,
       samples: [
         { labels: labelsOf({ reason: 'queue-full' }), value: queueFull },
         { labels: labelsOf({ reason: 'collector' }), value: failed },

@@ -18,6 +18,17 @@ export async function runInSlices<T>(work: Generator<unknown, T>): Promise<T> {
   }
 }
 
+/** The same for work that yields something now and then, and null where it may be interrupted. */
+export async function* itemsInSlices<T>(work: Iterable<T | null>): AsyncGenerator<T> {
+  let sliceEndsAt = performance.now() + SLICE_MS;
+  for (const item of work) {
+    if (item !== null) yield item;
+    if (performance.now() < sliceEndsAt) continue;
+    await setImmediate();
+    sliceEndsAt = performance.now() + SLICE_MS;
+  }
+}
+
 /** The same for work that yields text and bytes: resolves to chunks of at most some 64 KiB, with text in UTF-8. */
 export async function* chunksInSlices(pieces: Iterable<string | Uint8Array>): AsyncGenerator<Buffer> {
   let chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);

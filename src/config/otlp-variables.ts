@@ -3,7 +3,7 @@ import { quote } from '../model/untyped.ts';
 import type { Environment } from './flag-reader.ts';
 
 /** What OpenTelemetry calls a kind of data, as its variables spell it. */
-export type Signal = 'TRACES' | 'LOGS';
+export type Signal = 'TRACES' | 'LOGS' | 'METRICS';
 
 /** How data is sent to a collector, as the variables of OpenTelemetry say; null where they say nothing. */
 export interface ExporterVariables {
@@ -19,14 +19,16 @@ export interface ExporterVariables {
   readonly clientCertificate: string | null;
   readonly serviceName: string | null;
   readonly resource: Readonly<Record<string, string>>;
-  /** In items: spans, or log records. */
+  /** In items: spans, or log records. Metrics have no queue of their own. */
   readonly queueSize: number | null;
   readonly delayMs: number | null;
   readonly batchSize: number | null;
 }
 
-/** `batch` is the beginning of the variables of the queue: `OTEL_BSP`. */
-export function readExporter(read: VariableReader, batch: 'OTEL_BSP' | 'OTEL_BLRP'): ExporterVariables {
+/** `batch` is the beginning of the variables of the queue, where there are some: `OTEL_BSP`. */
+export function readExporter(read: VariableReader, batch: Batch): ExporterVariables {
+  const ofQueue = (suffix: string, least: number, most: number): number | null =>
+    batch === null ? null : read.number(`${batch}_${suffix}`, least, most);
   return {
     endpoint: read.endpoint(),
     headers: read.pairs(read.otlpName('HEADERS'), HEADER_NAME),
@@ -37,10 +39,34 @@ export function readExporter(read: VariableReader, batch: 'OTEL_BSP' | 'OTEL_BLR
     clientCertificate: read.text(read.otlpName('CLIENT_CERTIFICATE')),
     serviceName: read.text('OTEL_SERVICE_NAME'),
     resource: read.pairs('OTEL_RESOURCE_ATTRIBUTES', ATTRIBUTE_NAME),
-    queueSize: read.number(`${batch}_MAX_QUEUE_SIZE`, 1, 65_536),
-    delayMs: read.number(`${batch}_SCHEDULE_DELAY`, 100, 600_000),
-    batchSize: read.number(`${batch}_MAX_EXPORT_BATCH_SIZE`, 1, 8_192),
+    queueSize: ofQueue('MAX_QUEUE_SIZE', 1, 65_536),
+    delayMs: ofQueue('SCHEDULE_DELAY', 100, 600_000),
+    batchSize: ofQueue('MAX_EXPORT_BATCH_SIZE', 1, 8_192),
   };
+}
+
+type Batch = 'OTEL_BSP' | 'OTEL_BLRP' | null;
+
+/**
+ * Reads how a signal is sent that goes nowhere unless its `OTEL_…_EXPORTER` is `otlp`, the first of `exporters`. Null where it
+ * goes nowhere; `consequence` is said where something else was asked for.
+ */
+export function readOptionalExporter(
+  read: VariableReader,
+  exporters: readonly string[],
+  batch: Batch,
+  consequence: string,
+): ExporterVariables | null {
+  const name = `OTEL_${read.signal}_EXPORTER`;
+  if (read.choice(name, exporters, 'none', consequence) !== 'otlp' || read.bool('OTEL_SDK_DISABLED'))
+    return null;
+  const variables = readExporter(read, batch);
+  if (!read.protocol(consequence)) return null;
+  if (variables.endpoint !== null) return variables;
+  read.warnings.push(
+    `${name} is otlp, and no collector is named. ${consequence}: set OTEL_EXPORTER_OTLP_ENDPOINT.`,
+  );
+  return null;
 }
 
 const HEADER_NAME = /^[!#$%&'*+.^_`|~\w-]{1,200}$/;
@@ -52,12 +78,12 @@ const MAX_PAIRS = 64;
 export class VariableReader {
   readonly warnings: string[] = [];
   readonly #env: Environment;
-  readonly #signal: Signal;
+  readonly signal: Signal;
 
   /** Of variables that have a form for one signal, that of `signal` wins. */
   constructor(env: Environment, signal: Signal) {
     this.#env = env;
-    this.#signal = signal;
+    this.signal = signal;
   }
 
   /** Null when it is absent or empty, which mean the same. */
@@ -67,7 +93,7 @@ export class VariableReader {
 
   /** The variable for the signal where it is set, otherwise the one for all signals. */
   otlpName(suffix: string): string {
-    const ofSignal = `OTEL_EXPORTER_OTLP_${this.#signal}_${suffix}`;
+    const ofSignal = `OTEL_EXPORTER_OTLP_${this.signal}_${suffix}`;
     return this.text(ofSignal) === null ? `OTEL_EXPORTER_OTLP_${suffix}` : ofSignal;
   }
 
@@ -115,11 +141,11 @@ export class VariableReader {
   }
 
   endpoint(): URL | null {
-    const own = this.#url(`OTEL_EXPORTER_OTLP_${this.#signal}_ENDPOINT`);
+    const own = this.#url(`OTEL_EXPORTER_OTLP_${this.signal}_ENDPOINT`);
     if (own) return own;
     const shared = this.#url('OTEL_EXPORTER_OTLP_ENDPOINT');
     if (!shared) return null;
-    shared.pathname = `${shared.pathname.replace(/\/$/, '')}/v1/${this.#signal.toLowerCase()}`;
+    shared.pathname = `${shared.pathname.replace(/\/$/, '')}/v1/${this.signal.toLowerCase()}`;
     return shared;
   }
 
@@ -160,7 +186,8 @@ export class VariableReader {
   }
 
   bad(name: string, written: string, fault: string, consequence: string): void {
-    this.warnings.push(`${name}: ${quote(written)} ${fault}. ${consequence}.`);
+    const end = fault.endsWith('?') ? '' : '.';
+    this.warnings.push(`${name}: ${quote(written)} ${fault}${end} ${consequence}.`);
   }
 }
 

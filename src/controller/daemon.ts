@@ -16,6 +16,7 @@ import type { Publisher } from '../publish/publisher.ts';
 import { endPublishing, openPublishing } from './publishing.ts';
 import { type OpenedCluster, openSource } from './open-source.ts';
 import { type LogRecords, openLogRecords } from './log-records.ts';
+import { type MetricExport, openMetricExport } from './metric-export.ts';
 import { openMetrics, openStatusServer } from './status-server.ts';
 import { countTable } from '../routing/table-view.ts';
 import { tcpMigrationNotice } from './tcp-migration.ts';
@@ -45,6 +46,7 @@ interface Parts {
   readonly dataPlane: DataPlane;
   readonly tracing: Tracing;
   readonly logRecords: LogRecords;
+  readonly metricExport: MetricExport;
   readonly statusServer: Admin;
   readonly adminApi: AdminApi;
   /** Resolves with the exit code when one of them cannot go on. */
@@ -96,6 +98,7 @@ async function start({ config, env, log, threadEntry }: DaemonOptions): Promise<
   const onFatal = failed.resolve;
   const tracing = openTracing(config, env, logger);
   const logRecords = openLogRecords(env, logger);
+  const metricExport = openMetricExport(env, logger);
   const dataPlane = startDataPlane({
     ...{ config, tracing, logRecords, log, threadEntry, onFatal },
     onNameFault: (service, fault) => reconciler.nameFault(service, fault),
@@ -105,6 +108,7 @@ async function start({ config, env, log, threadEntry }: DaemonOptions): Promise<
     dataPlane,
     tracing,
     logRecords,
+    metricExport,
     compilation: () => reconciler.compilation(),
     log,
   };
@@ -135,8 +139,9 @@ async function start({ config, env, log, threadEntry }: DaemonOptions): Promise<
     dirty = (what) => reconciler.dirty(what);
     reconciler.dirty('routes');
   };
+  metricExport.start(metrics);
   const statusServer = await openStatusServer(statusSources, metrics, config, onFatal);
-  const served = { dataPlane, tracing, logRecords, statusServer, adminApi };
+  const served = { dataPlane, tracing, logRecords, metricExport, statusServer, adminApi };
   return { source, cluster, reconciler, compileChanges, ...served, failed: failed.promise };
 }
 
@@ -178,7 +183,7 @@ function serve(parts: Parts, { config, env, log: { logger } }: DaemonOptions): S
 
 /** Drains when a signal asked for it, and ends at once when a part failed. */
 async function stop(
-  { source, reconciler, dataPlane, tracing, logRecords, statusServer, adminApi }: Parts,
+  { source, reconciler, dataPlane, tracing, logRecords, metricExport, statusServer, adminApi }: Parts,
   { syncWarning, publisher }: Serving,
   outcome: string | number,
   { config: { drainTimeoutMs }, log: { logger } }: DaemonOptions,
@@ -190,7 +195,7 @@ async function stop(
   const published = publishing ? endPublishing(publishing) : null;
   const aborted = await drained;
   // The threads have sent the last ones.
-  const collected = Promise.all([tracing.end(), logRecords.end()]);
+  const collected = Promise.all([tracing.end(), logRecords.end(), metricExport.end()]);
   if (typeof outcome === 'string') {
     logger.info(
       aborted === 0

@@ -40,11 +40,22 @@ export const LOGS: OtlpSignal = {
   delayMs: 1_000,
 };
 
+export const METRICS: OtlpSignal = {
+  items: 'metric data points',
+  path: '/v1/metrics',
+  lists: ['resourceMetrics', 'scopeMetrics', 'metrics'],
+  rejected: 'rejectedDataPoints',
+  delayMs: 1_000,
+};
+
 /** Items of one signal, as the elements of a list in JSON. */
 export interface OtlpItems {
   /** UTF-8, with commas between them. */
   readonly bytes: Uint8Array;
+  /** Spans, log records, or data points of metrics. */
   readonly count: number;
+  /** When they are dropped, on the clock of `performance.now()`; never when absent. */
+  readonly sendBy?: number;
 }
 
 export interface OtlpExporterOptions {
@@ -59,7 +70,7 @@ export interface OtlpExporterOptions {
 /** What became of items, since the start. */
 export interface OtlpCounts {
   readonly exported: number;
-  /** Because the queue was full: the collector is slower than the requests. */
+  /** Because the queue was full, or their time was over: the collector is slower than the requests. */
   readonly queueFull: number;
   /** Because the collector could not be reached, or answered with an error that does not pass. */
   readonly failed: number;
@@ -138,7 +149,8 @@ export class OtlpExporter {
     const { count, bytes } = sent;
     const { variables } = this.#options;
     const most = variables.queueSize ?? this.#global?.queueSpans ?? DEFAULT_QUEUE_SIZE;
-    if (this.#queued + count > most || this.#queuedBytes + bytes.length > MAX_QUEUE_BYTES) {
+    const isLate = performance.now() >= (sent.sendBy ?? Number.POSITIVE_INFINITY);
+    if (isLate || this.#queued + count > most || this.#queuedBytes + bytes.length > MAX_QUEUE_BYTES) {
       this.#queueFull += count;
       return;
     }
@@ -147,6 +159,12 @@ export class OtlpExporter {
     this.#queuedBytes += bytes.length;
     if (this.#queued >= this.#batchSize) this.#start();
     else this.#timer ??= setTimeout(() => this.#start(), this.#delayMs).unref();
+  }
+
+  /** Sends what is there; resolves when none of it waits any more. */
+  async flush(): Promise<void> {
+    this.#start();
+    await this.#sending;
   }
 
   /** Sends what is there, for at most `timeoutMs`; the rest is dropped. */
@@ -194,6 +212,7 @@ export class OtlpExporter {
 
   async #sendBatch(batch: readonly OtlpItems[]): Promise<void> {
     const count = batch.reduce((sum, each) => sum + each.count, 0);
+    const sendBy = Math.min(...batch.map((each) => each.sendBy ?? Number.POSITIVE_INFINITY));
     const items = batch.flatMap(({ bytes }, index) => (index === 0 ? [bytes] : [COMMA, bytes]));
     const { lists, items: name } = this.#options.signal;
     const [ofResources, ofScopes, ofItems] = lists;
@@ -202,7 +221,7 @@ export class OtlpExporter {
     // Not joined where that is not needed: it would be a copy of all that is sent.
     const body = this.#options.variables.gzip ? [await compressed(Buffer.concat(json))] : json;
     for (let tries = 1; ; tries++) {
-      const outcome = await this.#post(body);
+      const outcome = await this.#post(body, sendBy);
       if (outcome.kind === 'accepted') {
         const rejected = Math.min(outcome.rejected, count);
         this.#exported += count - rejected;
@@ -210,11 +229,15 @@ export class OtlpExporter {
         return this.#report(rejected === 0 ? null : `it rejected ${rejected} of ${count} ${name}`);
       }
       this.#report(outcome.reason);
-      if (outcome.kind === 'refused' || tries === MAX_TRIES || this.#stopped) {
+      const isLast = outcome.kind === 'refused' || tries === MAX_TRIES || this.#stopped;
+      const waitMs = isLast
+        ? 0
+        : (outcome.afterMs ?? FIRST_WAIT_MS * 2 ** (tries - 1) * (0.5 + Math.random()));
+      if (isLast || performance.now() + waitMs >= sendBy) {
         this.#failed += count;
         return;
       }
-      await this.#wait(outcome.afterMs ?? FIRST_WAIT_MS * 2 ** (tries - 1) * (0.5 + Math.random()));
+      await this.#wait(waitMs);
     }
   }
 
@@ -256,10 +279,12 @@ export class OtlpExporter {
     return new URL(`http://${host}:${collector.port}${this.#options.signal.path}`);
   }
 
-  async #post(body: readonly Uint8Array[]): Promise<Outcome> {
+  async #post(body: readonly Uint8Array[], sendBy: number): Promise<Outcome> {
     const endpoint = this.#endpoint();
     if (endpoint === null) return { kind: 'refused', reason: 'no collector is named any more' };
-    const { headers, timeoutMs, gzip: isCompressed } = this.#options.variables;
+    const { headers, gzip: isCompressed } = this.#options.variables;
+    const leftMs = Math.max(sendBy - performance.now(), 1);
+    const timeoutMs = Math.ceil(Math.min(this.#options.variables.timeoutMs, leftMs));
     const options: RequestOptions = {
       method: 'POST',
       agent: this.#agent,

@@ -16,6 +16,7 @@ import type { Compilation } from '../routing/compile/compile.ts';
 import { readiness } from './readiness.ts';
 import { countTableInSteps, tableJson } from '../routing/table-view.ts';
 import type { LogRecords } from './log-records.ts';
+import type { MetricExport } from './metric-export.ts';
 import type { Tracing } from './open-tracing.ts';
 import { VERSION } from '../version.ts';
 import type { Source } from '../watch/source.ts';
@@ -26,6 +27,7 @@ export interface StatusOptions {
   readonly dataPlane: DataPlane;
   readonly tracing: Tracing;
   readonly logRecords: LogRecords;
+  readonly metricExport: MetricExport;
   readonly compilation: () => Compilation | null;
   readonly log: LogSink;
 }
@@ -35,7 +37,7 @@ export function openMetrics(
   options: StatusOptions & { readonly compatibility: Compatibility | null },
 ): Metrics {
   const { source, dataPlane } = options;
-  const sums = new RequestSums((gone) => dataPlane.forget(gone));
+  const sums = new RequestSums((gone) => dataPlane.forget(gone), options.metricExport.keepMs);
   return createMetrics({
     version: VERSION,
     latencyBoundsSeconds: LATENCY_BOUNDS_SECONDS,
@@ -59,6 +61,7 @@ function* controlFigures({
   log,
   tracing,
   logRecords,
+  metricExport,
 }: StatusOptions): Generator<void, ControlFigures> {
   const compiled = compilation();
   const problems = { error: 0, warning: 0, info: 0 };
@@ -87,6 +90,7 @@ function* controlFigures({
     logDroppedBytes: log.droppedBytes(),
     spans: tracing.counts(),
     logRecords: logRecords.counts(),
+    metricPoints: metricExport.counts(),
   };
 }
 

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { type Exposition, negotiateExposition } from '../../src/admin/exposition.ts';
 import type { Compatibility } from '../../src/admin/ingress-nginx-metrics.ts';
+import { type ReadMetric, otlpFaults, readMetrics } from '../support/otlp.ts';
 import { nativeBuckets, readFamilies, type ReadFamily } from '../support/protobuf.ts';
 import {
   type ControlFigures,
@@ -101,6 +102,7 @@ function metricsOf(figures: () => Figures, compatibility: Compatibility | null =
       logDroppedBytes: 11,
       spans: { exported: 1, queueFull: 0, failed: 0 },
       logRecords: { exported: 1, queueFull: 0, failed: 0 },
+      metricPoints: { exported: 1, queueFull: 0, failed: 0 },
       ...figures().control,
     }),
     now: () => figures().now ?? 0,
@@ -398,6 +400,87 @@ it('protobuf has all that text has, and native histograms', async () => {
     0,
   ]);
   expect(histogramsOf('portico_compile_duration_seconds')[0]?.schema).toBeUndefined();
+});
+
+/** What text says of metrics of OTLP. */
+function* textOfMetric({ name, points }: ReadMetric): Generator<string> {
+  for (const { labels, value, count = 0, sum, buckets = [], bounds = [] } of points) {
+    const pairs = Object.entries(labels).map(([key, text]) => `${key}="${text}"`);
+    const braced = pairs.length === 0 ? '' : `{${pairs.join(',')}}`;
+    if (value !== undefined) {
+      yield `${name}${braced} ${value}`;
+      continue;
+    }
+    let below = 0;
+    for (const [index, each] of buckets.entries())
+      yield `${name}_bucket{${[...pairs, `le="${bounds[index] ?? '+Inf'}"`].join(',')}} ${(below += each)}`;
+    yield `${name}_sum${braced} ${sum}`;
+    yield `${name}_count${braced} ${count}`;
+  }
+}
+
+/** The parts of an export as requests to a collector have them. */
+async function exportOf(metrics: Metrics, histograms: 'explicit' | 'exponential'): Promise<string[]> {
+  const bodies: string[] = [];
+  for await (const { json, count } of metrics.otlp(histograms)) {
+    const body = `{"resourceMetrics":[{"scopeMetrics":[{"metrics":[${json}]}]}]}`;
+    expect(otlpFaults(JSON.parse(body)).slice(0, 3)).toEqual([]);
+    expect(readMetrics(body).reduce((sum, { points }) => sum + points.length, 0)).toBe(count);
+    bodies.push(body);
+  }
+  return bodies;
+}
+
+it('a collector gets all that text has: sums and histograms since they are counted, and gauges', async () => {
+  const sources = ['shop/web', 'shop/later', 'shop/web HTTPRoute'];
+  const counters = sources.map((source) => ({ ...COUNTERS, source }));
+  const events = [
+    { kind: 'auth', source: 'shop/later', outcome: 'external-auth allowed asked', count: 1 },
+  ] as const;
+  const since = (source: string): number | undefined => (source === 'shop/later' ? 5_000 : undefined);
+  const now = 10_000_000_000;
+  const metrics = metricsOf(() => ({ counters, events, dataPlane: { since }, now }));
+  metrics.compiled(0.002);
+  const isOurs = (line: string): boolean => line.startsWith('portico_');
+  const text = (await textOf(metrics)).split('\n').filter(isOurs);
+  const all = (await exportOf(metrics, 'explicit')).flatMap(readMetrics);
+  expect(all.flatMap((metric) => [...textOfMetric(metric)]).filter(isOurs)).toEqual(text);
+  for (const { name, kind, points } of all) {
+    if (kind === 'gauge') expect(points[0]?.startMs).toBeNull();
+    else
+      for (const { labels, startMs } of points) {
+        if (labels['ingress'] === 'later') expect(startMs, name).toBe(5_000);
+        else expect(startMs, name).toBeGreaterThan(now - 1_000_000_000);
+      }
+  }
+  const exponential = (await exportOf(metrics, 'exponential')).flatMap(readMetrics);
+  const [latency] = exponential.find(({ name }) => name === 'portico_request_duration_seconds')?.points ?? [];
+  // Their numbers are by one lower than those of Prometheus.
+  expect([latency?.scale, latency?.positive?.offset]).toEqual([3, -28]);
+  expect(
+    latency?.positive?.bucketCounts.flatMap((count, index) => (count === '0' ? [] : [index - 28])),
+  ).toEqual([-28, -27, -5, 8]);
+});
+
+it('thousands of Ingresses are several requests to a collector, each with no metric twice', async () => {
+  const counters = Array.from({ length: 2_500 }, (_, index) => ({
+    ...COUNTERS,
+    source: `shop/web-${index}`,
+  }));
+  const bodies = await exportOf(
+    metricsOf(() => ({ counters, now: 10_000_000_000 })),
+    'explicit',
+  );
+  const seen = new Set<string>();
+  for (const body of bodies) {
+    const metrics = readMetrics(body);
+    const points = metrics.flatMap(({ points: some }) => some);
+    expect(points.length).toBeLessThanOrEqual(1_000);
+    expect(new Set(metrics.map(({ name }) => name)).size).toBe(metrics.length);
+    const durations = metrics.filter(({ name }) => name === 'portico_request_duration_seconds');
+    for (const { labels } of durations.flatMap((metric) => metric.points)) seen.add(`${labels['ingress']}`);
+  }
+  expect(seen.size).toBe(2_500);
 });
 
 it.each([

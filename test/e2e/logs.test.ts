@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { describe, it } from 'vitest';
 import { HTTP_PORT, type Daemon, type DaemonOptions, eventually, startDaemon } from '../support/daemon.ts';
 import { http2Client } from '../support/http2-client.ts';
-import { otlpFaults } from '../support/otlp.ts';
+import { otlpFaults, readMetrics } from '../support/otlp.ts';
 import { type RawClient } from '../support/raw-client.ts';
 import { type Folder, createFolder } from './folder.ts';
 import { startPod } from './pod.ts';
@@ -37,19 +37,24 @@ describe.concurrent('the log', () => {
     await using pod = await startPod('pod');
     await using folder = createFolder();
     const logged = Promise.withResolvers<string>();
+    const measured: string[] = [];
     await using collector = createServer((request, response) => {
       const chunks: Buffer[] = [];
       request.on('data', (chunk: Buffer) => chunks.push(chunk));
       request.on('end', () => {
         response.end('{}');
         if (request.url === '/v1/logs') logged.resolve(Buffer.concat(chunks).toString());
+        if (request.url === '/v1/metrics') measured.push(Buffer.concat(chunks).toString());
       });
     }).listen(0, '127.0.0.1');
     await once(collector, 'listening');
+    const { port } = collector.address() as AddressInfo;
     const env = {
       PORTICO_HTP_PORT: '1',
       OTEL_LOGS_EXPORTER: 'otlp',
-      OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: `http://127.0.0.1:${(collector.address() as AddressInfo).port}/v1/logs`,
+      OTEL_METRICS_EXPORTER: 'otlp',
+      OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: `http://127.0.0.1:${port}/v1/logs`,
+      OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: `http://127.0.0.1:${port}/v1/metrics`,
       OTEL_BLRP_SCHEDULE_DELAY: '100',
     };
     await using daemon = await serving(folder, pod.endpoint, {
@@ -110,6 +115,17 @@ describe.concurrent('the log', () => {
       resourceLogs: [{ scopeLogs: [{ logRecords: expect.arrayContaining([expect.anything()]) }] }],
     });
     expect(await daemon.stop()).toBe(0);
+    // What was counted last is sent at the end.
+    for (const body of measured) expect(otlpFaults(JSON.parse(body))).toEqual([]);
+    const requests = measured.flatMap(readMetrics).filter(({ name }) => name === 'portico_requests_total');
+    expect(
+      requests.map(({ points }) => points.map(({ labels, value }) => [labels['ingress'], value])),
+    ).toEqual([
+      expect.arrayContaining([
+        ['web', 2],
+        ['', 1],
+      ]),
+    ]);
     for (const line of daemon.output().trimEnd().split('\n')) expect(() => JSON.parse(line)).not.toThrow();
   });
 

@@ -1,23 +1,39 @@
-/** The messages of opentelemetry-proto 1.8 that carry spans, as OTLP has them in JSON: each field with what it is. */
+/** The messages of opentelemetry-proto 1.8 that carry spans, log records and metrics, as OTLP has them in JSON: each field with what it is. */
 type FieldType =
   | 'string'
   | 'uint32'
   /** 64-bit numbers are text. */
   | 'uint64'
   | 'int64'
+  | 'int32'
   | 'bool'
   | 'double'
   /** Ids are hexadecimal, of so many digits. */
   | { readonly id: number }
   | { readonly enum: readonly number[] }
   | { readonly message: string }
-  | { readonly list: string };
+  | { readonly list: string }
+  | { readonly numbers: 'uint64' | 'double' };
 
 /** What a request of each kind has at its top. */
 const ROOTS: Readonly<Record<string, string>> = {
   resourceSpans: 'ExportTraceServiceRequest',
   resourceLogs: 'ExportLogsServiceRequest',
+  resourceMetrics: 'ExportMetricsServiceRequest',
 };
+
+/** Of every data point. */
+const POINT: Readonly<Record<string, FieldType>> = {
+  attributes: { list: 'KeyValue' },
+  startTimeUnixNano: 'uint64',
+  timeUnixNano: 'uint64',
+  flags: 'uint32',
+};
+const HISTOGRAM_POINT: Readonly<Record<string, FieldType>> = {
+  ...POINT,
+  ...{ count: 'uint64', sum: 'double', min: 'double', max: 'double' },
+};
+const TEMPORALITY: FieldType = { enum: [0, 1, 2] };
 
 const MESSAGES: Readonly<Record<string, Readonly<Record<string, FieldType>>>> = {
   ExportTraceServiceRequest: { resourceSpans: { list: 'ResourceSpans' } },
@@ -76,6 +92,43 @@ const MESSAGES: Readonly<Record<string, Readonly<Record<string, FieldType>>>> = 
     spanId: { id: 16 },
     eventName: 'string',
   },
+  ExportMetricsServiceRequest: { resourceMetrics: { list: 'ResourceMetrics' } },
+  ResourceMetrics: {
+    resource: { message: 'Resource' },
+    scopeMetrics: { list: 'ScopeMetrics' },
+    schemaUrl: 'string',
+  },
+  ScopeMetrics: {
+    scope: { message: 'InstrumentationScope' },
+    metrics: { list: 'Metric' },
+    schemaUrl: 'string',
+  },
+  Metric: {
+    ...{ name: 'string', description: 'string', unit: 'string' },
+    gauge: { message: 'Gauge' },
+    sum: { message: 'Sum' },
+    histogram: { message: 'Histogram' },
+    exponentialHistogram: { message: 'ExponentialHistogram' },
+    metadata: { list: 'KeyValue' },
+  },
+  Gauge: { dataPoints: { list: 'NumberDataPoint' } },
+  Sum: { dataPoints: { list: 'NumberDataPoint' }, aggregationTemporality: TEMPORALITY, isMonotonic: 'bool' },
+  Histogram: { dataPoints: { list: 'HistogramDataPoint' }, aggregationTemporality: TEMPORALITY },
+  ExponentialHistogram: {
+    dataPoints: { list: 'ExponentialHistogramDataPoint' },
+    aggregationTemporality: TEMPORALITY,
+  },
+  NumberDataPoint: { ...POINT, asDouble: 'double', asInt: 'int64' },
+  HistogramDataPoint: {
+    ...HISTOGRAM_POINT,
+    ...{ bucketCounts: { numbers: 'uint64' }, explicitBounds: { numbers: 'double' } },
+  },
+  ExponentialHistogramDataPoint: {
+    ...HISTOGRAM_POINT,
+    ...{ scale: 'int32', zeroCount: 'uint64', zeroThreshold: 'double' },
+    ...{ positive: { message: 'Buckets' }, negative: { message: 'Buckets' } },
+  },
+  Buckets: { offset: 'int32', bucketCounts: { numbers: 'uint64' } },
   ArrayValue: { values: { list: 'AnyValue' } },
   Status: { message: 'string', code: { enum: [0, 1, 2] } },
   KeyValue: { key: 'string', value: { message: 'AnyValue' } },
@@ -108,10 +161,17 @@ function fieldFaults(value: unknown, type: FieldType, path: string): readonly st
     if (!Array.isArray(value)) return [`${path}: is no list`];
     return value.flatMap((each, index) => otlpFaults(each, type.list, `${path}[${index}]`));
   }
+  if (typeof type === 'object' && 'numbers' in type) {
+    if (!Array.isArray(value)) return [`${path}: is no list`];
+    return value.flatMap((each, index) => fieldFaults(each, type.numbers, `${path}[${index}]`));
+  }
   return isOf(value, type) ? [] : [`${path}: ${JSON.stringify(value)} is not ${JSON.stringify(type)}`];
 }
 
-function isOf(value: unknown, type: Exclude<FieldType, { message: string } | { list: string }>): boolean {
+function isOf(
+  value: unknown,
+  type: Exclude<FieldType, { message: string } | { list: string } | { numbers: string }>,
+): boolean {
   if (typeof type === 'object') {
     if ('enum' in type) return type.enum.includes(value as number);
     return (
@@ -127,6 +187,8 @@ function isOf(value: unknown, type: Exclude<FieldType, { message: string } | { l
       return typeof value === 'number';
     case 'uint32':
       return Number.isInteger(value) && (value as number) >= 0 && (value as number) < 2 ** 32;
+    case 'int32':
+      return Number.isInteger(value) && Math.abs(value as number) < 2 ** 31;
     case 'uint64':
       return typeof value === 'string' && /^\d{1,20}$/.test(value);
     case 'int64':
@@ -181,6 +243,66 @@ export function readRequest(body: string): {
     resource: attributesOf(first?.resource.attributes ?? []),
     spans: first?.scopeSpans.flatMap(({ spans }) => spans.map(spanOf)) ?? [],
   };
+}
+
+/** A metric as tests look at it. */
+export interface ReadMetric {
+  readonly name: string;
+  readonly kind: 'gauge' | 'sum' | 'histogram' | 'exponentialHistogram';
+  readonly points: readonly {
+    readonly labels: Readonly<Record<string, string | number>>;
+    readonly startMs: number | null;
+    readonly value?: number;
+    readonly count?: number;
+    readonly sum?: number;
+    readonly buckets?: readonly number[];
+    readonly bounds?: readonly number[];
+    readonly positive?: { readonly offset: number; readonly bucketCounts: readonly string[] };
+    readonly scale?: number;
+  }[];
+}
+
+type WrittenPoint = {
+  readonly attributes: WrittenSpan['attributes'];
+  readonly startTimeUnixNano?: string;
+  readonly asDouble?: number;
+  readonly count?: string;
+  readonly sum?: number;
+  readonly bucketCounts?: readonly string[];
+  readonly explicitBounds?: readonly number[];
+  readonly positive?: { readonly offset: number; readonly bucketCounts: readonly string[] };
+  readonly scale?: number;
+};
+
+type WrittenMetric = { readonly name: string } & Readonly<
+  Partial<Record<ReadMetric['kind'], { readonly dataPoints: readonly WrittenPoint[] }>>
+>;
+
+/** All metrics of a request of a client. */
+export function readMetrics(body: string): readonly ReadMetric[] {
+  const request = JSON.parse(body) as {
+    resourceMetrics: readonly { scopeMetrics: readonly { metrics: readonly WrittenMetric[] }[] }[];
+  };
+  return request.resourceMetrics.flatMap(({ scopeMetrics }) =>
+    scopeMetrics.flatMap(({ metrics }) => metrics.map(metricOf)),
+  );
+}
+
+function metricOf(metric: WrittenMetric): ReadMetric {
+  const kinds = ['gauge', 'sum', 'histogram', 'exponentialHistogram'] as const;
+  const kind = kinds.find((each) => metric[each] !== undefined) ?? 'gauge';
+  const points = (metric[kind]?.dataPoints ?? []).map((point) => ({
+    labels: attributesOf(point.attributes),
+    startMs: point.startTimeUnixNano === undefined ? null : Number(point.startTimeUnixNano) / 1e6,
+    ...(point.asDouble !== undefined && { value: point.asDouble }),
+    ...(point.count !== undefined && { count: Number(point.count) }),
+    ...(point.sum !== undefined && { sum: point.sum }),
+    ...(point.bucketCounts && { buckets: point.bucketCounts.map(Number) }),
+    ...(point.explicitBounds && { bounds: point.explicitBounds }),
+    ...(point.positive && { positive: point.positive }),
+    ...(point.scale !== undefined && { scale: point.scale }),
+  }));
+  return { name: metric.name, kind, points };
 }
 
 function spanOf(span: WrittenSpan): ReadSpan {
