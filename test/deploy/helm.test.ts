@@ -355,7 +355,10 @@ describe('habits', () => {
     });
     expect(theOnly<object>('ServiceMonitor', objects)).toMatchObject({
       metadata: { labels: { release: 'prometheus' } },
-      spec: { selector: { matchLabels: { 'app.kubernetes.io/component': 'metrics' } } },
+      spec: {
+        selector: { matchLabels: { 'app.kubernetes.io/component': 'metrics' } },
+        ...{ scrapeNativeHistograms: true, scrapeClassicHistograms: true },
+      },
     });
   });
 
