@@ -5,6 +5,7 @@ import { type ObjectKey, namespaceOf } from '../model/objects.ts';
 import { type UntypedObject, asArray, asObject, asString, isAbsent, isObject } from '../model/untyped.ts';
 import type { GatewayRead } from '../routing/gateway/gateways.ts';
 import type { GatewayService } from '../routing/gateway/gateway-services.ts';
+import { CLASS_LABEL, INFRASTRUCTURE, NAME_LABEL } from '../routing/gateway/service-labels.ts';
 import type { ServicePorts } from '../routing/gateway/service-ports.ts';
 
 /** A Portico that requests can be sent to. */
@@ -17,8 +18,6 @@ export interface PorticoEndpoint {
 /** A Gateway that has a Service. */
 export type ServedGateway = GatewayRead & { readonly service: GatewayService };
 
-/** What an object has from `spec.infrastructure`, so that it can be removed: JSON. */
-const INFRASTRUCTURE = 'portico.dev/infrastructure';
 const MANAGED_BY = 'endpointslice.kubernetes.io/managed-by';
 const SLICE_OWNER = 'portico.dev';
 /** As the API allows. */
@@ -175,8 +174,8 @@ function metadataOf(
     labels: {
       ...service.labels,
       'app.kubernetes.io/managed-by': 'portico',
-      [`${GATEWAY_GROUP}/gateway-name`]: labelValue(nameOf(key)),
-      [`${GATEWAY_GROUP}/gateway-class-name`]: labelValue(className),
+      [NAME_LABEL]: labelValue(nameOf(key)),
+      [CLASS_LABEL]: labelValue(className),
       ...more,
     },
     annotations: {

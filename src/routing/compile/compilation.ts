@@ -11,6 +11,7 @@ import type { ScopeRoutes } from '../host-routes.ts';
 import type { Dependents } from '../../model/dependents.ts';
 import type { ReverseIndex } from '../../model/reverse-index.ts';
 import { type Problem, sortProblems } from '../../model/problem.ts';
+import type { ObjectKey } from '../../model/objects.ts';
 import type { CompileSettings } from '../settings.ts';
 import { type ShardedMap, emptyMap, values } from '../../model/sharded-map.ts';
 import { EMPTY_SNAPSHOT, type Snapshot } from '../../model/snapshot.ts';
@@ -54,6 +55,8 @@ export interface Compilation {
   readonly gateways: CompiledGateways;
   /** By hostname at a port of Gateways (`hostPlace`): the routes of which a part is not served there. */
   readonly routesLeftOut: ShardedMap<RoutesLeftOut>;
+  /** The Gateways that own Services which Portico made, by the keys of these. */
+  readonly gatewayServices: ShardedMap<ObjectKey>;
   /** By `hostPlace`: what routes lose there to Ingresses and to older routes. */
   readonly lossesByPlace: ShardedMap<Losses>;
   readonly indexes: Indexes;
@@ -131,6 +134,7 @@ export function emptyCompilation(settings: CompileSettings): Compilation {
     certificatesValidUntil: Infinity,
     gateways: NO_GATEWAYS,
     routesLeftOut: emptyMap(),
+    gatewayServices: emptyMap(),
     lossesByPlace: emptyMap(),
     indexes: {
       ingressesByScope: emptyMap(),

@@ -6,6 +6,7 @@ import type { Attachment } from '../gateway/attachment.ts';
 import { lossesOf, sharedHostProblems } from './compile-losses.ts';
 import type { Fault, RouteKey } from '../gateway/kinds.ts';
 import { isSameParent } from '../gateway/listener-plan.ts';
+import { leftServiceProblems } from '../gateway/left-services.ts';
 import { lossProblems } from '../gateway/route-losses.ts';
 import {
   classProblems,
@@ -57,7 +58,8 @@ export function compileProblems(
     else problems.delete(owner);
   };
   for (const ingress of affectedIngresses) put(`Ingress ${ingress}`, isolated(ingress, compiled));
-  for (const service of affectedServices) put(`Service ${service}`, serviceProblems(service, compiled));
+  const services = new Set([...affectedServices, ...ownServices(from, compiled)]);
+  for (const service of services) put(`Service ${service}`, serviceProblems(service, compiled));
   const { defaultTlsSecret } = compiled.settings;
   if (defaultTlsSecret && defaultCertificate !== undefined) {
     put(`Secret ${defaultTlsSecret}`, defaultCertificate ? [defaultCertificate] : []);
@@ -148,6 +150,17 @@ function affectedTlsPolicies(before: CompiledGateways, after: CompiledGateways):
   return affected;
 }
 
+/** The Services of Gateways, where one of them may be left, or not any more. */
+function ownServices(before: Compilation, after: Compiled): Iterable<ObjectKey> {
+  const isSame =
+    before.gatewayServices === after.gatewayServices &&
+    before.snapshot.gateways === after.snapshot.gateways &&
+    before.gateways.classes === after.gateways.classes;
+  return isSame
+    ? []
+    : [before, after].flatMap(({ gatewayServices }) => [...entries(gatewayServices)].map(([key]) => key));
+}
+
 /** One object must not fill the log, the metrics and the memory of all. */
 function worst(found: readonly Problem[]): readonly Problem[] {
   const [first] = found;
@@ -196,6 +209,7 @@ function serviceProblems(service: ObjectKey, compiled: Compiled): readonly Probl
     const isIdle = backend?.unavailable === 'no-endpoints' && isOfCanaries(key, compiled);
     return isIdle ? problems.filter(({ code }) => code !== 'NoEndpoints') : problems;
   });
+  found.push(...leftServiceProblems(service, compiled));
   const { defaultBackend } = compiled.settings;
   if (!defaultBackend) return found;
   const key = controllerBackend(defaultBackend);

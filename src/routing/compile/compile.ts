@@ -12,6 +12,7 @@ import { compileProblems } from './compile-problems.ts';
 import { compileScopes } from './compile-scopes.ts';
 import { type Compilation, type Indexes, emptyCompilation } from './compilation.ts';
 import { affectedDependents } from '../../model/dependents.ts';
+import { gatewayServices } from '../gateway/left-services.ts';
 import type { CompileFault } from './fault.ts';
 import { withGlobalOptions } from './apply-global-options.ts';
 import type { CompileSettings } from '../settings.ts';
@@ -133,6 +134,7 @@ export function compile(snapshot: Snapshot, given: CompileSettings, previous?: C
     certificatesValidUntil: certificates.validUntil,
     gateways: gateways.compiled,
     routesLeftOut: ports.leftOut,
+    gatewayServices: gatewayServices(from.gatewayServices, from.snapshot.services, snapshot.services),
     lossesByPlace: losses.lossesByPlace,
     indexes,
     faults,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type CompileSettings, compile } from '../../../src/routing/compile/compile.ts';
+import { type CompileSettings, compile, listProblems } from '../../../src/routing/compile/compile.ts';
 import { snapshotOf } from '../../../src/model/snapshot.ts';
 import { get } from '../../../src/model/sharded-map.ts';
 import { asArray, asObject } from '../../../src/model/untyped.ts';
@@ -262,5 +262,45 @@ describe('a Gateway with a Service', () => {
       service('one', '{ clusterIPs: [10.96.0.9] }'),
     );
     expect(statusOf(compilation, 'one').addresses).toEqual(['10.96.0.9']);
+  });
+
+  it('that it does not need any more is told with the command that deletes it', () => {
+    const made = `kind: Service
+metadata:
+  name: one-portico
+  namespace: shop
+  annotations: { portico.dev/infrastructure: '[[],[]]' }
+  labels: { gateway.networking.k8s.io/gateway-name: one, gateway.networking.k8s.io/gateway-class-name: portico }
+  ownerReferences: [{ kind: Gateway, name: one, uid: uid-one, controller: true }]
+---
+`;
+    const toldOf = (compilation: ReturnType<typeof compile>): readonly string[] =>
+      listProblems(compilation)
+        .filter(({ code }) => code === 'GatewayServiceLeft')
+        .map(({ message }) => message);
+    const one = gateway('one');
+    const snapshot = (...manifests: readonly string[]) =>
+      snapshotOf(parseManifests(CLASS + manifests.join('')));
+    const withoutFlag = { ...SETTINGS, gatewayServicePorts: null };
+    const message =
+      'It was made for Gateway shop/one, which does not need it any more; delete it: kubectl --namespace shop delete services,endpointslices --selector gateway.networking.k8s.io/gateway-name=one,gateway.networking.k8s.io/gateway-class-name=portico';
+    const needed = compile(snapshot(one, made), SETTINGS);
+    expect(toldOf(needed)).toEqual([]);
+    expect(toldOf(compile(snapshot(one, made), withoutFlag))).toEqual([message]);
+    // Services may be listed before Gateways.
+    const early = compile(snapshot(made), withoutFlag);
+    expect(toldOf(early)).toEqual([]);
+    expect(toldOf(compile(snapshot(one, made), withoutFlag, early))).toEqual([message]);
+    // With another class it has another Service.
+    const elsewhere = one.replace('gatewayClassName: portico', 'gatewayClassName: other');
+    const left = compile(snapshot(elsewhere, made), SETTINGS, needed);
+    expect(toldOf(left)).toEqual([message]);
+    expect(toldOf(compile(snapshot(elsewhere), SETTINGS, left))).toEqual([]);
+    expect(toldOf(compile(snapshot(one, made), SETTINGS, left))).toEqual([]);
+    // What was made for a class of another controller is not ours, nor is what Portico did not make.
+    const foreign = CLASS.replace('portico.dev/gateway-controller', 'example.com/other');
+    expect(toldOf(compile(snapshotOf(parseManifests(foreign + one + made)), withoutFlag))).toEqual([]);
+    const plain = made.replace('portico.dev/infrastructure', 'example.com/other');
+    expect(toldOf(compile(snapshot(one, plain), withoutFlag))).toEqual([]);
   });
 });
