@@ -5,7 +5,7 @@ import type { RequestView } from '../../http/request-view.ts';
 import { setCookie } from '../../http/session-cookie.ts';
 import type { AffinityConfig } from '../../policies/affinity.ts';
 import type { BoundPolicy } from '../../policies/policy.ts';
-import { readSession, sessionTag, sessionToken } from '../../routing/session.ts';
+import { readSession, sessionToken } from '../../routing/session.ts';
 import type { Backend, Route } from '../../routing/table.ts';
 
 /** The session of one exchange whose client stays with an endpoint; it tells the client in the response. */
@@ -13,17 +13,17 @@ export class AffinitySession implements BoundPolicy {
   readonly affinity: AffinityConfig;
   /** Of the rule. */
   readonly #path: string;
-  readonly #tag: string;
+  readonly #backend: Backend;
   readonly #now: number;
   /** Of the endpoint; null until there is one. */
   place: string | null;
   #isNew = false;
 
   /** `now` is in milliseconds since the epoch. */
-  constructor(affinity: AffinityConfig, path: string, tag: string, place: string | null, now: number) {
+  constructor(affinity: AffinityConfig, path: string, backend: Backend, place: string | null, now: number) {
     this.affinity = affinity;
     this.#path = path;
-    this.#tag = tag;
+    this.#backend = backend;
     this.place = place;
     this.#now = now;
   }
@@ -37,7 +37,7 @@ export class AffinitySession implements BoundPolicy {
   onResponse(edit: HeadEdit, request: RequestView): void {
     if (!this.#isNew) return;
     const { carrier } = this.affinity;
-    const token = sessionToken({ place: this.place ?? '', tag: this.#tag }, this.affinity, this.#now);
+    const token = sessionToken(this.place ?? '', this.#backend, this.affinity, this.#now);
     if ('header' in carrier) edit.set(carrier.header, token);
     else edit.add('Set-Cookie', setCookie(carrier.cookie, token, this.#path, request, this.#now));
   }
@@ -52,15 +52,9 @@ export function affinitySession(
 ): AffinitySession | null {
   const affinity = route.policies?.configs.affinity;
   if (affinity === undefined || backend.serviceUid === undefined) return null;
-  const tag = sessionTag(backend);
-  const sent = readSession(affinity, { value: (name) => request.value?.(name), startedAt: now });
-  return new AffinitySession(
-    affinity,
-    route.pattern ? '/' : route.path,
-    tag,
-    sent?.tag === tag ? sent.place : null,
-    now,
-  );
+  const sent = { value: (name: string) => request.value?.(name), startedAt: now };
+  const place = readSession(affinity, backend, sent);
+  return new AffinitySession(affinity, route.pattern ? '/' : route.path, backend, place, now);
 }
 
 const PLACE_BYTES = 15;
