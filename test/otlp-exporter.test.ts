@@ -257,8 +257,8 @@ describe('metrics', () => {
     };
     const subject = openMetricExport(env, pino({ level: 'silent' }));
     subject.start(source);
-    await until(() => subject.counts().queueFull >= 3, 'the second part is dropped');
-    expect(subject.counts()).toMatchObject({ exported: 0, failed: subject.counts().queueFull });
+    await until(() => subject.counts().queueFull > 0, 'a part comes after the time of its export');
+    expect(subject.counts()).toMatchObject({ exported: 0, failed: expect.toSatisfy((count) => count > 0) });
     await subject.end();
   });
 
