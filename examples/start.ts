@@ -57,7 +57,9 @@ function readArguments(args: readonly string[]): Arguments {
     };
   } catch (cause) {
     const usage = 'npm start -- [folder] [--http-port <port>] [--status-port <port>]';
-    throw new Obstacle(`${cause instanceof Error ? cause.message : String(cause)}; write ${usage}`);
+    // After its first sentence Node tells of arguments that begin with a hyphen.
+    const [message = ''] = (cause instanceof Error ? cause.message : String(cause)).split('. To ');
+    throw new Obstacle(`${message}; write ${usage}`);
   }
 }
 

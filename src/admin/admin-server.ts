@@ -85,7 +85,7 @@ export function createAdminServer({ sources, debug, page }: AdminServerOptions):
       const allowed = path === DEBUG ? 'GET, HEAD, POST, DELETE' : 'GET, HEAD';
       response.setHeader('Allow', mayChange ? allowed : 'GET, HEAD');
       const reason =
-        path === DEBUG && !mayChange ? `only on the socket of --admin-socket` : 'only GET and HEAD';
+        path === DEBUG && !mayChange ? 'only the socket of --admin-socket takes that' : 'only GET and HEAD';
       return sendText(response, 405, `${method.slice(0, 20)}: ${reason}\n`);
     }
     openResponses.add(request.socket.remoteAddress ?? '', response);

@@ -1,4 +1,4 @@
-import { Argument, Command, type HelpConfiguration, Option } from 'commander';
+import { Argument, Command, CommanderError, type HelpConfiguration, Option } from 'commander';
 import {
   type ConfigResult,
   type FlagValues,
@@ -18,6 +18,7 @@ import { CONVERT_FAIL_ON, type ConvertFailOn } from './convert-fail-on.ts';
 import type { AdminClient } from './admin-client.ts';
 import { LIVE_OUTPUTS, type LiveOutput } from './live-output.ts';
 import { TOP_ORDERS, type TopOrder } from './top-orders.ts';
+import { usageError } from './usage-error.ts';
 import { closestMatch } from '../model/closest-match.ts';
 import { VERSION } from '../version.ts';
 
@@ -28,6 +29,8 @@ export async function main(argv: readonly string[], threadEntry: URL): Promise<n
     .description('A Kubernetes ingress controller that never reloads.')
     .version(VERSION)
     .exitOverride()
+    // What is wrong is said below, in the words of Portico.
+    .configureOutput({ outputError: () => {} })
     .configureHelp(HELP)
     .addHelpText('after', EXAMPLES);
 
@@ -291,13 +294,22 @@ export async function main(argv: readonly string[], threadEntry: URL): Promise<n
 
   try {
     await program.parseAsync(urlLast(argv));
-    await written();
-    return exitCode;
+    const failure = await written();
+    if (failure === null) return exitCode;
+    console.error(`portico ${argv[2] ?? ''}: the output cannot be written: ${failure.message}`);
+    return EXIT.ioError;
   } catch (error) {
-    const { code, exitCode: suggested } = error as { code?: string; exitCode?: number };
-    if (code?.startsWith('commander.')) return suggested === 0 ? EXIT.ok : EXIT.usage;
-    console.error(`portico: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
-    return EXIT.software;
+    if (!(error instanceof CommanderError)) {
+      console.error(`portico: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+      return EXIT.software;
+    }
+    // It has printed what was asked for.
+    if (error.exitCode === 0) return EXIT.ok;
+    if (error.code === 'commander.help') return EXIT.usage;
+    const command = program.commands.find((each) => each.name() === argv[2]);
+    const words = command === undefined ? 'portico' : `portico ${command.name()}`;
+    console.error(`${words}: ${usageError(error.message)}\n${words}: see '${words} --help'`);
+    return EXIT.usage;
   }
 }
 
@@ -419,6 +431,7 @@ Exit codes:
   66   manifests or a kubeconfig cannot be read
   69   the API server or a running Portico cannot be reached, or a port is in use
   70   a fault in Portico
+  74   the output cannot be written
   77   no right to listen on a port
   130  a second signal ended it
 `;
@@ -531,10 +544,15 @@ function write(text: string): void {
   process.stdout.write(text);
 }
 
-/** Resolves when a reader has taken what was written: a pipe holds 64 KiB, and the end of the process would drop the rest. */
-function written(): Promise<void> {
+/**
+ * Resolves when a reader has taken what was written: a pipe holds 64 KiB, and the end of the process would drop the rest. With
+ * what kept it from being written, such as a full disk; null if nothing did.
+ */
+function written(): Promise<Error | null> {
   return new Promise((resolve) => {
-    // A reader such as `head` may have enough.
-    process.stdout.on('error', () => resolve()).write('', () => resolve());
+    const fail = (error: NodeJS.ErrnoException): void =>
+      // A reader such as `head` may have enough.
+      resolve(error.code === 'EPIPE' ? null : error);
+    process.stdout.on('error', fail).write('', (error) => (error ? fail(error) : resolve(null)));
   });
 }

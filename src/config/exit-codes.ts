@@ -7,6 +7,8 @@ export const EXIT = {
   noInput: 66,
   unavailable: 69,
   software: 70,
+  /** What a command prints cannot be written: the disk is full. */
+  ioError: 74,
   noPermission: 77,
   /** A second signal, while draining. */
   interrupted: 130,

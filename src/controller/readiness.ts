@@ -40,9 +40,10 @@ function watchDetail(
   now: number,
 ): string {
   if (!synced) return lastError ?? 'not listed yet';
-  if (connected) return `${objects} objects`;
+  const count = `${objects} ${objects === 1 ? 'object' : 'objects'}`;
+  if (connected) return count;
   const heard = lastEventAt === null ? '' : `, as of ${age(now - lastEventAt)} ago`;
-  return `${objects} objects${heard}${lastError ? `, last error: ${lastError}` : ''}`;
+  return `${count}${heard}${lastError ? `, last error: ${lastError}` : ''}`;
 }
 
 const UNITS = [

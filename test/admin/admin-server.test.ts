@@ -255,7 +255,7 @@ describe('debugging', () => {
     for (const method of ['POST', 'DELETE', 'PUT']) {
       const { status, body, field } = await ask(request(method));
       expect([status, field('allow')]).toEqual([405, 'GET, HEAD']);
-      expect(body).toBe(`${method}: only on the socket of --admin-socket\n`);
+      expect(body).toBe(`${method}: only the socket of --admin-socket takes that\n`);
     }
     await using folder = createFolder();
     const socketPath = join(folder.path, 'admin.sock');

@@ -77,7 +77,7 @@ describe.concurrent('an API server', () => {
     await daemon.line(/"level":"warn".*refused/);
     expect((await daemon.request('shop.test')).body).toBe('first');
     expect((await daemon.status('/readyz')).status).toBe(200);
-    const stale = /^\[\+\]watch-Ingress 1 objects, as of \d+ s ago, last error: .*refused/m;
+    const stale = /^\[\+\]watch-Ingress 1 object, as of \d+ s ago, last error: .*refused/m;
     await eventually(async () => stale.test((await daemon.status('/readyz?verbose')).body), daemon.exited);
     expect(await daemon.metric('portico_watch_connected{kind="Ingress"}')).toBe(0);
     for (const object of slicesOf({ ...site, endpoints: [second.endpoint] })) api.apply(object);

@@ -49,7 +49,7 @@ describe.each(kinds)('$name, served by $engine', ({ open, engine }) => {
     const served = await daemon.request('shop.test', '/cart');
     expect([served.status, served.body]).toEqual([200, 'first']);
     const { body } = await daemon.status('/readyz?verbose');
-    expect(body).toContain('[+]watch-Ingress 1 objects\n');
+    expect(body).toContain('[+]watch-Ingress 1 object\n');
     expect(body).toMatch(/readyz check passed\n$/);
   });
 

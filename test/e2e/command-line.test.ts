@@ -1,7 +1,8 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { expect, it } from 'vitest';
 import { RUN_FLAGS, environmentName } from '../../src/config/flags.ts';
+import { portico } from '../documents/portico.ts';
 import { HTTP_PORT, STATUS_PORT, runPortico, startDaemon } from '../support/daemon.ts';
 import { loopbackAddress } from '../support/loopback.ts';
 import { createFolder } from './folder.ts';
@@ -104,12 +105,39 @@ it('--help and --version end with 0; the help names every flag with its variable
 });
 
 it('a command that does not exist, and none at all, end with 64', async () => {
-  const wrong = await runPortico(['sreve']);
+  const wrong = await portico(['stats']);
   expect(wrong.code).toBe(64);
-  expect(wrong.stderr).toContain("unknown command 'sreve'");
-  const none = await runPortico([]);
+  expect(wrong.stderr).toBe(
+    "portico: unknown command 'stats'; did you mean status?\nportico: see 'portico --help'\n",
+  );
+  const none = await portico([]);
   expect(none.code).toBe(64);
   expect(none.stderr).toContain('Usage: portico');
+});
+
+it.each([
+  ['status --form x', 'unknown flag --form; did you mean --from?'],
+  ['status a b', 'unexpected argument: a, b'],
+  ['routes --output', '--output needs a value'],
+  ['top --sort size', "--sort: 'size' is not valid; use requests, errors or latency"],
+  ['debug maybe', "'maybe' is not valid; use on, off or list"],
+  ['explain', '<url> is missing'],
+  ['probe readyz', '--status-socket <path> is missing'],
+])('portico %s: %s', async (line, error) => {
+  const [name = ''] = line.split(' ');
+  const { code, stderr } = await portico(line.split(' '));
+  expect(code).toBe(64);
+  expect(stderr).toBe(`portico ${name}: ${error}\nportico ${name}: see 'portico ${name} --help'\n`);
+});
+
+it.skipIf(!existsSync('/dev/full'))('output that cannot be written is one line and 74', async () => {
+  const { code, stderr } = await runPortico(['check', '--manifests', 'examples/quickstart'], {
+    through: ['sh', '-c', 'exec "$@" >/dev/full', 'sh'],
+  });
+  expect([code, stderr]).toEqual([
+    74,
+    expect.stringMatching(/^portico check: the output cannot be written: ENOSPC: .*\n$/),
+  ]);
 });
 
 it('a port in use is one line and 69, whichever port it is', async () => {
@@ -274,9 +302,9 @@ it('explain: the rule, the backend and the endpoints of a URL, of manifests and 
       outcome: { kind: 'refuse', status: 404, reason: 'no-route' },
     });
   }
-  const missing = await runPortico(['explain', '--manifests', folder.path]);
+  const missing = await portico(['explain', '--manifests', folder.path]);
   expect(missing.code).toBe(64);
-  expect(missing.stderr).toContain("missing required argument 'url'");
+  expect(missing.stderr).toContain('<url> is missing');
 });
 
 it('explain --node-name: the endpoints as the Portico on that node chooses them, those farther away after', async () => {
