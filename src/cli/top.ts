@@ -45,9 +45,10 @@ export async function runTop(
   let frame: Frame | null = null;
   const stop = new AbortController();
   const draw = (): void => {
-    const lines =
-      frame === null ? ['waiting for the first figures…'] : linesOf(frame, shown, stdout.rows - 1);
-    const fitting = lines.slice(0, stdout.rows - 1).map((line) => line.slice(0, stdout.columns));
+    // A terminal that nobody has told its size, as within `docker exec` or `script`, says 0.
+    const [rows, columns] = [(stdout.rows || USUAL_ROWS) - 1, stdout.columns || USUAL_COLUMNS];
+    const lines = frame === null ? ['waiting for the first figures…'] : linesOf(frame, shown, rows);
+    const fitting = lines.slice(0, rows).map((line) => line.slice(0, columns));
     write(`${HOME}${fitting.map((line) => `${line}${CLEAR_LINE}\n`).join('')}${CLEAR_BELOW}`);
   };
   const onKey = (key: string): void => {
@@ -79,6 +80,8 @@ export async function runTop(
   }
 }
 
+const USUAL_ROWS = 24;
+const USUAL_COLUMNS = 80;
 const CTRL_C = '\u0003';
 const ENTER_SCREEN = '\u001b[?1049h\u001b[?25l';
 const LEAVE_SCREEN = '\u001b[?25h\u001b[?1049l';

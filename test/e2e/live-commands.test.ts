@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { type Server, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
@@ -7,7 +8,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Page, RouteRow, Traffic } from '../../src/admin/api/answers.ts';
-import { type Daemon, type Finished, runPortico, startDaemon } from '../support/daemon.ts';
+import { type Daemon, type Finished, MAIN, runPortico, startDaemon } from '../support/daemon.ts';
 import { otlpFaults, readRequest } from '../support/otlp.ts';
 import { until } from '../support/until.ts';
 import { type Folder, createFolder } from './folder.ts';
@@ -22,6 +23,10 @@ for argument in "$@"; do echo "$argument"; done >> "$CALLS"
 echo -- >> "$CALLS"
 case "$*" in *'get pods'*) echo portico-b portico-c ;; esac
 `;
+
+/** The program that gives a command a terminal; others of this name take other flags. */
+const hasScript = (): boolean =>
+  String(spawnSync('script', ['--version']).stdout ?? '').includes('util-linux');
 
 describe('commands on a running Portico', () => {
   let daemon: Daemon;
@@ -108,6 +113,24 @@ describe('commands on a running Portico', () => {
     const { traffic } = JSON.parse(json.stdout) as { traffic: Traffic };
     expect(traffic.seconds).toBeGreaterThan(0);
   });
+
+  it.skipIf(!hasScript())(
+    'top is live at a terminal, whatever its size: keys change it, and q ends it',
+    async () => {
+      const command = [process.execPath, MAIN, 'top', '--from', socket].join(' ');
+      const terminal = spawn('script', ['-qec', command, '/dev/null'], {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      });
+      const ended = once(terminal, 'close');
+      let output = '';
+      terminal.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
+      await until(() => / ROUTE\b/.test(output), 'routes are drawn');
+      terminal.stdin.write('b');
+      await until(() => / BACKEND\b/.test(output), 'backends are drawn');
+      terminal.stdin.write('q');
+      expect(await ended).toEqual([0, null]);
+    },
+  );
 
   it('debug has the log tell what happens to requests, until it is turned off', async () => {
     expect((await run('debug', 'list')).stdout).toBe('nothing is on\n');
