@@ -19,7 +19,7 @@ import {
 import { deviations, typeOf } from '../deploy/schema.ts';
 import { STATUS_PORT } from '../support/daemon.ts';
 import type { Machine } from './machine.ts';
-import { type Finished, portico } from './portico.ts';
+import { type Finished, portico } from '../support/portico.ts';
 import type { Pipeline, ShellCommand } from './shell.ts';
 
 type Program = (command: ShellCommand, input: string, machine: Machine) => Promise<Finished>;

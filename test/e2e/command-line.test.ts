@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { expect, it } from 'vitest';
 import { RUN_FLAGS, environmentName } from '../../src/config/flags.ts';
-import { portico } from '../documents/portico.ts';
+import { portico } from '../support/portico.ts';
 import { HTTP_PORT, STATUS_PORT, runPortico, startDaemon } from '../support/daemon.ts';
 import { loopbackAddress } from '../support/loopback.ts';
 import { createFolder } from './folder.ts';
