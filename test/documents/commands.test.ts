@@ -2,6 +2,7 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ROOT } from '../deploy/manifests.ts';
+import { portico } from '../support/portico.ts';
 import { type Machine, startMachine } from './machine.ts';
 import { NOT_RUN } from './not-run.ts';
 import { isKnown, run } from './programs.ts';
@@ -23,16 +24,19 @@ const blocks = documents.flatMap((path): readonly Block[] =>
     ([, language = '', text = '']) => ({ path, language, text }),
   ),
 );
-const commands = blocks
-  .filter(({ language }) => language === 'sh')
-  .flatMap(({ path, text }) => pipelinesIn(text).map((pipeline) => ({ path, pipeline })));
+const { stdout: help } = await portico(['--help']);
+const [, examples = ''] = /^Examples:\n([^]*?)\n\n/m.exec(help) ?? [];
+const commands = [
+  ...blocks.filter(({ language }) => language === 'sh'),
+  { path: 'portico --help', text: examples },
+].flatMap(({ path, text }) => pipelinesIn(text).map((pipeline) => ({ path, pipeline })));
 
 const lineOf = ({ commands: [first] }: Pipeline): string => first?.words.join(' ') ?? '';
 const reasonFor = (pipeline: Pipeline) => NOT_RUN.find(({ command }) => command.test(lineOf(pipeline)));
 /** Variables are set for commands that follow. */
 const setsOnly = ({ commands }: Pipeline): boolean => commands.every(({ words }) => words.length === 0);
 
-describe('commands in blocks of the documents', () => {
+describe('commands in blocks of the documents, and in the help', () => {
   let machine: Machine;
   beforeAll(async () => {
     machine = await startMachine();

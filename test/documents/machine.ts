@@ -61,6 +61,7 @@ export async function startMachine(): Promise<Machine> {
     return [{ ...ingress, metadata: { ...ingress?.metadata, annotations } } as ApiObject, ...others];
   };
   await folder.put('manifests/shop.yaml', manifest(INGRESS_CLASS, ...site(pod.endpoint)));
+  await folder.put('manifests/old.yaml', manifest(...OF_INGRESS_NGINX));
   const objects = [INGRESS_CLASS, ...site('10.0.0.1:8080'), ...OF_INGRESS_NGINX];
   const cluster = await startApiServer({ objects });
   stack.defer(() => cluster.close());

@@ -82,6 +82,9 @@ async function onReaders({ words, env }: ShellCommand, input: string, machine: M
     'deploy/': machine.manifests,
     './manifests': machine.manifests,
     SOCKET: machine.adminSocket,
+    // `kubectl exec` is tested with the plugin; in the Pod it asks the socket.
+    'pod/portico-system/portico-x7k2p': machine.adminSocket,
+    '127.0.0.1:10253': machine.adminAddress,
     '/run/portico/admin.sock': machine.adminSocket,
     '--status-socket=/run/portico/status.sock': `--status-socket=${machine.statusSocket}`,
   };
