@@ -53,6 +53,11 @@ export const NOT_RUN: readonly {
   },
   { command: /^kubectl label /, because: 'it changes a cluster, and nothing in it is of Portico' },
   {
+    command: /^kubectl delete .* --selector app\.kubernetes\.io\/managed-by=portico$/,
+    because: 'there is no cluster; the label is that of Services of Gateways',
+    test: 'test/publish/gateway-services.test.ts',
+  },
+  {
     command: /^kubectl .*port-forward /,
     because: 'there are no Pods; what it leads to is open here',
     test: 'test/e2e/admin.test.ts',
