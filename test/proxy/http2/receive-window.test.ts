@@ -54,29 +54,40 @@ function roomOf(client: FrameClient): number {
   return Math.min(granted(client, 1, CLIENT_STREAM_WINDOW), granted(client, 0, 65_535));
 }
 
+/**
+ * Sends on stream 1 whatever there is room for, until the room is `enough`; the most that there was at a time. PINGs of a client
+ * that is far away come back when all that was sent is under way.
+ */
+async function fill(client: FrameClient, isFar: boolean, enough: number): Promise<number> {
+  client.send(headers(1, requestFields('POST', '/'), FLAG.endHeaders));
+  let sent = 0;
+  let answered = 0;
+  let largest = 0;
+  for (let round = 0; round < 60 && largest < enough; round++) {
+    const room = roomOf(client) - sent;
+    for (let left = room; left > 0; left -= 16_000)
+      client.send(frame(FRAME.data, 0, 1, Buffer.alloc(Math.min(left, 16_000))));
+    sent += Math.max(0, room);
+    largest = Math.max(largest, room);
+    const pings = client.frames.filter(({ type, flags }) => type === FRAME.ping && flags === 0);
+    const isAnswered = isFar && answered < pings.length;
+    if (isAnswered) client.send(frame(FRAME.ping, FLAG.ack, 0, pings[answered++]!.payload));
+    await client.until(() => roomOf(client) - sent > 0);
+  }
+  return largest;
+}
+
 it('a client whose PING comes back late may send more at a time than one that is near', async () => {
   await using upstream = await recordingUpstream('', () => ok('taken'));
   await using proxy = await startProxy(nativeEngine, [{ ports: [upstream.port] }], { h2c: true });
-  const windowOf = async (isFar: boolean): Promise<number> => {
-    using client = await frameClient(proxy.port);
-    client.send(headers(1, requestFields('POST', '/'), FLAG.endHeaders));
-    let sent = 0;
-    let answered = 0;
-    let largest = 0;
-    for (let round = 0; round < 60 && largest <= 2 * CLIENT_STREAM_WINDOW; round++) {
-      const room = roomOf(client) - sent;
-      // From far away all there is room for is sent before a PING is seen.
-      for (let left = room; left > 0; left -= 16_000)
-        client.send(frame(FRAME.data, 0, 1, Buffer.alloc(Math.min(left, 16_000))));
-      sent += Math.max(0, room);
-      largest = Math.max(largest, room);
-      const pings = client.frames.filter(({ type, flags }) => type === FRAME.ping && flags === 0);
-      const isAnswered = isFar && answered < pings.length;
-      if (isAnswered) client.send(frame(FRAME.ping, FLAG.ack, 0, pings[answered++]!.payload));
-      await client.until(() => roomOf(client) - sent > 0);
-    }
-    return largest;
-  };
-  expect(await windowOf(false)).toBeLessThanOrEqual(CLIENT_STREAM_WINDOW);
-  expect(await windowOf(true)).toBeGreaterThan(2 * CLIENT_STREAM_WINDOW);
+  using near = await frameClient(proxy.port);
+  expect(await fill(near, false, 2 * CLIENT_STREAM_WINDOW + 1)).toBeLessThanOrEqual(CLIENT_STREAM_WINDOW);
+  using far = await frameClient(proxy.port);
+  expect(await fill(far, true, 5 * CLIENT_STREAM_WINDOW)).toBeGreaterThan(2 * CLIENT_STREAM_WINDOW);
+
+  // The next stream begins with the window that the settings gave, and gets more once that is used.
+  far.send(headers(3, requestFields('POST', '/'), FLAG.endHeaders));
+  for (let left = CLIENT_STREAM_WINDOW; left > 0; left -= 16_000)
+    far.send(frame(FRAME.data, 0, 3, Buffer.alloc(Math.min(left, 16_000))));
+  await far.until(() => granted(far, 3, 0) > CLIENT_STREAM_WINDOW);
 });

@@ -15,6 +15,8 @@ const REST_MS = 500;
  */
 export class ReceiveWindow {
   size: number;
+  /** What our settings gave: a new stream begins with it, and grows with the first credit. */
+  readonly first: number;
   readonly #most: number;
   #isProbing = false;
   #came = 0;
@@ -22,7 +24,7 @@ export class ReceiveWindow {
 
   /** It stays as it is unless `most` is larger. */
   constructor(size: number, most: number) {
-    this.size = size;
+    this.size = this.first = size;
     this.#most = most;
   }
 

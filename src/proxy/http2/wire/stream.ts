@@ -113,7 +113,7 @@ export class Http2Stream {
   ) {
     this.#held = new PendingBytes(received);
     this.#queue = new PendingBytes(unsent);
-    this.#windowSize = this.#receiveWindow = connection.receiveWindow.size;
+    this.#windowSize = this.#receiveWindow = connection.receiveWindow.first;
     this.#connection = connection;
     this.id = id;
     this.window = window;
