@@ -15,6 +15,7 @@ import { hostViews } from '../../src/routing/convert/host-views.ts';
 import { type Compilation, compile } from '../../src/routing/compile/compile.ts';
 import type { CompileSettings } from '../../src/routing/settings.ts';
 import type { Case, CaseRequest } from './cases.ts';
+import { unnamedAspects } from './named-differences.ts';
 import { type Difference, differenceOf } from './same-decisions.ts';
 import { describeProblem } from './table-text.ts';
 
@@ -104,8 +105,8 @@ function variantsOf(path: string): readonly string[] {
 
 export interface Comparison {
   readonly differences: readonly Difference[];
-  /** Those that no note is about. */
-  readonly silent: readonly Difference[];
+  /** Those of which no note names something. */
+  readonly silent: readonly (Difference & { readonly unnamed: readonly string[] })[];
   /** Those where somebody gets in now who did not before. */
   readonly opened: readonly Difference[];
 }
@@ -116,7 +117,7 @@ export async function compareDecisions(
   requests: readonly CaseRequest[],
 ): Promise<Comparison> {
   const differences: Difference[] = [];
-  const silent: Difference[] = [];
+  const silent: (Difference & { readonly unnamed: readonly string[] })[] = [];
   const opened: Difference[] = [];
   const gatewayNotes = conversion.documents
     .filter(({ object }) => object.kind === 'Gateway')
@@ -124,18 +125,18 @@ export async function compareDecisions(
   for (const request of requests) {
     // What comes to other ports comes to no listener.
     if (/^\w+ http:\/\/[^/]*:(?!80\b)\d+|^\w+ https:\/\/[^/]*:(?!443\b)\d+/.test(request.request)) continue;
+    // Redirects of routes do not read what a trusted proxy says; docs/convert.md tells that.
+    if (request.from !== undefined && request.headers?.['x-forwarded-proto'] !== undefined) continue;
     const difference = await differenceOf(before, after, golden, request);
     if (difference === null) continue;
-    const isTls = request.request.includes(' https:');
-    const isBare =
-      isTls && (difference.route ?? '') === '' && gatewayNotes.some(({ text }) => text.startsWith('HTTPS '));
-    if (isBare) continue;
     differences.push(difference);
     const notes = [
+      ...gatewayNotes,
       ...notesFor(conversion, difference.ingress),
       ...notesOnRoute(conversion, difference.route),
     ];
-    if (notes.every(({ level }) => level === 'needs Portico')) silent.push(difference);
+    const unnamed = unnamedAspects(difference, notes);
+    if (unnamed.length > 0) silent.push({ ...difference, unnamed });
     // What a wildcard takes beyond the one label of an Ingress was open to everybody below it already.
     const isWidened = notes.some(({ text }) => text.includes('any number of labels'));
     const isOpened = difference.wasTurnedAway && difference.after.backend !== null;

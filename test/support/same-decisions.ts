@@ -26,8 +26,8 @@ export interface Difference {
 export interface Seen {
   readonly status: number | null;
   readonly backend: readonly string[] | null;
-  readonly upstream: unknown;
-  readonly response: unknown;
+  readonly upstream: { readonly request: string; readonly fields: readonly (readonly string[])[] } | null;
+  readonly response: readonly (readonly string[])[];
   readonly policies: readonly string[];
 }
 

@@ -100,8 +100,8 @@ function problemText({ field, message }: Problem): string {
 /** What is different for all hosts. */
 export function notesOnGateway(
   views: readonly HostView[],
-  { portable, httpsPort }: ConvertSettings,
-  { settings: { hostOwnership } }: Compilation,
+  { portable, httpPort, httpsPort }: ConvertSettings,
+  { settings: { hostOwnership }, table: { globals } }: Compilation,
   keeper: AnnotationKeeper,
 ): readonly ConversionNote[] {
   const notes: ConversionNote[] = [];
@@ -109,6 +109,13 @@ export function notesOnGateway(
     const text =
       'Routes of any namespace may take paths of any host here, whatever --host-ownership says: narrow allowedRoutes down.';
     notes.push(note('lost', text));
+  }
+  if (
+    globals?.trustedProxies?.length &&
+    views.some(({ http }) => http.some(({ kind }) => kind === 'redirect'))
+  ) {
+    const text = `Redirects to HTTPS do not read X-Forwarded-Proto: where a proxy ends TLS and sends requests to port ${httpPort}, clients would be redirected again and again; let it send them to port ${httpsPort}.`;
+    notes.push(note('differs', text));
   }
   const bare = views.filter(({ tls }) => tls === null).map(({ hostname }) => hostname || 'all other hosts');
   if (httpsPort !== null && bare.length > 0) {
