@@ -19,7 +19,7 @@ import {
 import { resourceVersionOf } from './ingress-status.ts';
 import type { Leadership } from './leadership.ts';
 import type { LogOnce } from './log-once.ts';
-import { type StatusContention, trackStatusContention } from './status-contention.ts';
+import { PacedWrites } from './paced-writes.ts';
 import { tokenBucket } from './token-bucket.ts';
 import { type Outcome, WorkQueue, outcomeOf } from './work-queue.ts';
 
@@ -56,10 +56,8 @@ const PLACES = {
 export class GatewayServiceUpdater {
   readonly #options: GatewayServiceUpdaterOptions;
   readonly #queue: WorkQueue;
-  readonly #contention: StatusContention = trackStatusContention();
-  readonly #resting = new Set<string>();
-  /** By `Kind namespace/name`: the version that was written to, and what; until the watch shows another one. */
-  readonly #written = new Map<string, string>();
+  /** By `Kind namespace/name`. */
+  readonly #writes: PacedWrites;
   /** The Gateways of Services and EndpointSlices, by `Kind namespace/name`. */
   readonly #owners = new Map<string, ObjectKey>();
   #endpoints: readonly PorticoEndpoint[] = [];
@@ -68,6 +66,7 @@ export class GatewayServiceUpdater {
   constructor(options: GatewayServiceUpdaterOptions) {
     const { leadership, clock, random, logOnce } = options;
     this.#options = options;
+    this.#writes = new PacedWrites(clock, leadership.signal);
     this.#queue = new WorkQueue({
       clock,
       random,
@@ -113,8 +112,7 @@ export class GatewayServiceUpdater {
   }
 
   #workFor(gateway: ObjectKey): (() => Promise<Outcome>) | null {
-    const { compilation, clock } = this.#options;
-    const state = compilation();
+    const state = this.#options.compilation();
     const read = state ? get(state.gateways.gateways, gateway) : undefined;
     if (!state || !read || !isServed(read) || read.service.presence === 'foreign') return null;
     // What it owns is about to be deleted with it.
@@ -124,18 +122,12 @@ export class GatewayServiceUpdater {
       this.#owners.set(name, gateway);
       if (found.present !== undefined && hasAll(found.present, found.wanted)) continue;
       const text = JSON.stringify(found.wanted);
-      const written = `${versionOf(found.present)} ${text}`;
-      if (this.#written.get(name) === written) continue;
-      const restMs = this.#contention.restMs(name, text, clock.monotonicMs());
-      if (restMs > 0) {
-        this.#rest(gateway, name, restMs);
-        continue;
-      }
+      const version = versionOf(found.present);
+      if (!this.#writes.mayWrite(name, version, text, () => this.#queue.add(gateway))) continue;
       return async () => {
         const outcome = await this.#write(read, found);
         if (outcome.kind !== 'done') return outcome;
-        this.#contention.wrote(name, text, clock.monotonicMs());
-        this.#written.set(name, written);
+        this.#writes.wrote(name, version, text);
         // There may be another object to write.
         this.#queue.add(gateway);
         return outcome;
@@ -166,8 +158,7 @@ export class GatewayServiceUpdater {
     for (const [name, owner] of this.#owners) {
       if (owner !== gateway) continue;
       this.#owners.delete(name);
-      this.#written.delete(name);
-      this.#contention.forget(name);
+      this.#writes.forget(name);
     }
   }
 
@@ -194,15 +185,6 @@ export class GatewayServiceUpdater {
           });
     // The watch brings what the conflict is about, and with it another try.
     return response.status === 409 ? { kind: 'done' } : outcomeOf(response);
-  }
-
-  #rest(gateway: ObjectKey, name: string, forMs: number): void {
-    if (this.#resting.has(name)) return;
-    this.#resting.add(name);
-    this.#options.clock.setTimeout(() => {
-      this.#resting.delete(name);
-      if (!this.#options.leadership.signal.aborted) this.#queue.add(gateway);
-    }, forMs);
   }
 }
 

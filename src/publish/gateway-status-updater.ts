@@ -13,7 +13,7 @@ import { isSameStatus } from './gateway-status.ts';
 import type { Leadership } from './leadership.ts';
 import type { LogOnce } from './log-once.ts';
 import { resourceVersionOf } from './ingress-status.ts';
-import { type StatusContention, trackStatusContention } from './status-contention.ts';
+import { PacedWrites } from './paced-writes.ts';
 import { tokenBucket } from './token-bucket.ts';
 import { STATUS_KINDS, type StatusKey, splitStatusKey, wantedStatus } from './wanted-status.ts';
 import { type Outcome, WorkQueue, outcomeOf } from './work-queue.ts';
@@ -40,10 +40,7 @@ const OPENING_PATIENCE_MS = 3_000;
 export class GatewayStatusUpdater {
   readonly #options: GatewayStatusUpdaterOptions;
   readonly #queue: WorkQueue;
-  readonly #contention: StatusContention = trackStatusContention();
-  /** What was written to which version, until the watch shows another version. */
-  readonly #written = new Map<string, { readonly version: string; readonly text: string }>();
-  readonly #resting = new Set<string>();
+  readonly #writes: PacedWrites;
   /** Since when ports of a Gateway or ListenerSet are about to be opened. */
   readonly #openingSince = new Map<string, number>();
   /** Null before it is known where clients reach the nodes. */
@@ -53,6 +50,7 @@ export class GatewayStatusUpdater {
   constructor(options: GatewayStatusUpdaterOptions) {
     const { leadership, clock, random, logOnce } = options;
     this.#options = options;
+    this.#writes = new PacedWrites(clock, leadership.signal);
     this.#queue = new WorkQueue({
       clock,
       random,
@@ -144,13 +142,12 @@ export class GatewayStatusUpdater {
   }
 
   #workFor(key: StatusKey): (() => Promise<Outcome>) | null {
-    const { compilation, now, clock } = this.#options;
+    const { compilation, now } = this.#options;
     const state = compilation();
     const [kind, name] = splitStatusKey(key);
     const object = state && get(state.snapshot[COLLECTIONS[kind]], name);
     if (!state || !object || this.#facts === null) {
-      this.#written.delete(key);
-      this.#contention.forget(key);
+      this.#writes.forget(key);
       this.#openingSince.delete(key);
       return null;
     }
@@ -159,14 +156,8 @@ export class GatewayStatusUpdater {
     const wanted = wantedStatus(key, state, this.#facts, time);
     if (wanted === null || isSameStatus(object.status, wanted)) return null;
     const text = withoutTimes(wanted);
-    const before = this.#written.get(key);
-    if (before?.version === resourceVersionOf(object) && before.text === text) return null;
-    const restMs = this.#contention.restMs(key, text, clock.monotonicMs());
-    if (restMs > 0) {
-      this.#rest(key, restMs);
-      return null;
-    }
-    return () => this.#write(key, object, wanted, text);
+    const isNow = this.#writes.mayWrite(key, resourceVersionOf(object), text, () => this.#queue.add(key));
+    return isNow ? () => this.#write(key, object, wanted, text) : null;
   }
 
   /** What is about to be opened is told of when it is, unless that takes long. */
@@ -181,12 +172,12 @@ export class GatewayStatusUpdater {
     const sinceMs = this.#openingSince.get(key) ?? nowMs;
     this.#openingSince.set(key, sinceMs);
     const leftMs = sinceMs + OPENING_PATIENCE_MS - nowMs;
-    if (leftMs > 0) this.#rest(key, leftMs);
+    if (leftMs > 0) this.#writes.later(key, leftMs, () => this.#queue.add(key));
     return leftMs > 0;
   }
 
   async #write(key: StatusKey, object: unknown, status: UntypedObject, text: string): Promise<Outcome> {
-    const { leadership, clock, fieldManager } = this.#options;
+    const { leadership, fieldManager } = this.#options;
     const [kind, name] = splitStatusKey(key);
     const namespace = namespaceOf(name);
     const plain = namespace === '' ? name : name.slice(namespace.length + 1);
@@ -202,23 +193,11 @@ export class GatewayStatusUpdater {
       });
       if (response.status === 404) continue;
       const outcome = outcomeOf(response);
-      if (outcome.kind === 'done') {
-        this.#contention.wrote(key, text, clock.monotonicMs());
-        this.#written.set(key, { version, text });
-      }
+      if (outcome.kind === 'done') this.#writes.wrote(key, version, text);
       // The watch brings the object that the conflict is about, and with it another try.
       return response.status === 409 ? { kind: 'done' } : outcome;
     }
     return { kind: 'done' };
-  }
-
-  #rest(key: string, forMs: number): void {
-    if (this.#resting.has(key)) return;
-    this.#resting.add(key);
-    this.#options.clock.setTimeout(() => {
-      this.#resting.delete(key);
-      if (!this.#options.leadership.signal.aborted) this.#queue.add(key);
-    }, forMs);
   }
 }
 

@@ -6,7 +6,7 @@ import { apiPath } from '../kubernetes/api-request.ts';
 import type { Clock } from '../kubernetes/clock.ts';
 import type { LogOnce } from './log-once.ts';
 import type { OwnedIngresses } from './owned-ingresses.ts';
-import { type StatusContention, trackStatusContention } from './status-contention.ts';
+import { PacedWrites } from './paced-writes.ts';
 import {
   type DesiredStatus,
   planReleased,
@@ -37,11 +37,7 @@ const WRITES_AT_ONCE = 50;
 export class StatusUpdater {
   readonly #options: StatusUpdaterOptions;
   readonly #queue: WorkQueue;
-  /** What was written to which version, until the watch shows another version. */
-  readonly #written = new Map<ObjectKey, { readonly version: string; readonly addresses: string }>();
-  readonly #contention: StatusContention = trackStatusContention();
-  /** Ingresses whose next write waits, because somebody else writes them too: how to stop waiting. */
-  readonly #resting = new Map<ObjectKey, () => void>();
+  readonly #writes: PacedWrites;
   #contentionLogged = false;
   /** Every address that was desired since this process leads: these may be removed again. */
   readonly #published = new Set<string>();
@@ -50,13 +46,7 @@ export class StatusUpdater {
   constructor(options: StatusUpdaterOptions) {
     const { leadership, clock, random, logOnce } = options;
     this.#options = options;
-    leadership.signal.addEventListener(
-      'abort',
-      () => {
-        for (const cancel of this.#resting.values()) cancel();
-      },
-      { once: true },
-    );
+    this.#writes = new PacedWrites(clock, leadership.signal);
     this.#queue = new WorkQueue({
       clock,
       random,
@@ -89,21 +79,15 @@ export class StatusUpdater {
     const state = this.#options.compilation();
     const ingress = state && get(state.snapshot.ingresses, key);
     if (addresses === null || !ingress) {
-      this.#written.delete(key);
-      if (!ingress) this.#contention.forget(key);
+      if (ingress) this.#writes.settled(key);
+      else this.#writes.forget(key);
       return null;
     }
     const status = addresses.map(addressText).join();
-    const before = this.#written.get(key);
-    const inFlight = before?.version === resourceVersionOf(ingress);
-    if (inFlight && before?.addresses === status) return null;
-    if (this.#contention.contested(key, status)) this.#logContention(key, ingress);
-    const restMs = this.#contention.restMs(key, status, this.#options.clock.monotonicMs());
-    if (restMs > 0) {
-      this.#rest(key, restMs);
-      return null;
-    }
-    return () => this.#write(key, ingress, addresses);
+    if (this.#writes.isContested(key, status)) this.#logContention(key, ingress);
+    const version = resourceVersionOf(ingress);
+    const isNow = this.#writes.mayWrite(key, version, status, () => this.#queue.add(key));
+    return isNow ? () => this.#write(key, ingress, addresses) : null;
   }
 
   #plan(key: ObjectKey): readonly Address[] | null {
@@ -119,7 +103,7 @@ export class StatusUpdater {
   }
 
   async #write(key: ObjectKey, ingress: unknown, addresses: readonly Address[]): Promise<Outcome> {
-    const { leadership, clock, owned, fieldManager } = this.#options;
+    const { leadership, owned, fieldManager } = this.#options;
     const [namespace, name = ''] = key.split('/');
     const path = `${apiPath('networking.k8s.io', 'ingresses', namespace, name)}/status`;
     const response = await leadership.call({
@@ -134,22 +118,12 @@ export class StatusUpdater {
     const outcome = outcomeOf(response);
     if (outcome.kind === 'done') {
       const texts = addresses.map(addressText);
-      this.#contention.wrote(key, texts.join(), clock.monotonicMs());
-      this.#written.set(key, { version: resourceVersionOf(ingress), addresses: texts.join() });
+      this.#writes.wrote(key, resourceVersionOf(ingress), texts.join());
       // An Ingress that is no longer ours is cleaned once; its status then belongs to another controller.
       if (owned.released(key)) owned.forget(key);
       else owned.wrote(key, texts);
     }
     return outcome;
-  }
-
-  #rest(key: ObjectKey, forMs: number): void {
-    if (this.#resting.has(key)) return;
-    const wake = (): void => {
-      this.#resting.delete(key);
-      this.#queue.add(key);
-    };
-    this.#resting.set(key, this.#options.clock.setTimeout(wake, forMs));
   }
 
   /** Logged for one Ingress only: ten thousand lines would say no more. */

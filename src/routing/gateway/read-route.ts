@@ -80,13 +80,7 @@ export function readRoute(
   const isRejected =
     open !== null || hostnames.fault !== null || (rules !== null && rules.served === 0 && fault !== null);
   return {
-    key: `${kind} ${name}`,
-    kind,
-    name,
-    object,
-    generation: generationOf(route),
-    age: ageOf(route),
-    parents: readParentRefs(spec['parentRefs'], namespace),
+    ...unreadRoute(kind, name, route, objects),
     hostnames: hostnames.hostnames,
     claims,
     stream: stream?.route ?? null,
@@ -101,7 +95,6 @@ export function readRoute(
       ),
     ],
     policySecrets: [...new Set(claims.flatMap(({ route: each }) => secretsOf(each)))],
-    dependencies: objects.dependencies(),
     problems,
   };
 }
