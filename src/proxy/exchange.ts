@@ -324,8 +324,8 @@ export class Exchange {
     if (head.status >= 400 && this.#replace(head.status, null)) return;
     this.#continueTimer?.clear();
     const { responseRate } = this.#plan;
+    if (responseRate !== null || this.#client.isHttp2) this.#upstream?.readLittle();
     if (responseRate !== null) {
-      this.#upstream?.readLittle();
       this.#pace = new ResponsePace(responseRate, () => this.#boundary.onHeldBackOver());
     }
     this.#framing = clientFraming(head, this.#record.httpVersion);

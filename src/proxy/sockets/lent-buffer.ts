@@ -1,5 +1,7 @@
-/** What a connection of which a read fills the shared buffer reads into from then on. */
-const BYTES = 256 * 1024;
+import { MOST_ENCRYPTED } from './tcp-internals.ts';
+
+/** What a connection of which a read fills the shared buffer reads into from then on: 256 KiB, in whole writes over TLS. */
+const BYTES = 4 * MOST_ENCRYPTED;
 /** Of a thread, in use at one time: 16 MiB. Connections beyond it read into the shared buffer. */
 const MOST = 64;
 /** Kept for later; more are left to the garbage collector. */

@@ -3,6 +3,7 @@ import { getSystemErrorName } from 'node:util';
 import { type ByteSocket, NOBODY, type SocketUser } from './byte-socket.ts';
 import { LentBuffer } from './lent-buffer.ts';
 import {
+  MOST_ENCRYPTED,
   type StreamHandle,
   type TcpHandle,
   type TcpInternals,
@@ -43,7 +44,7 @@ export class NativeSocket implements ByteSocket {
   #isDeaf = false;
   /** A write over TLS is under way; and what waits for it to be over. */
   #isEncrypting = false;
-  #queued: Queued | null = null;
+  #queued: Queued[] = [];
   #endsLater = false;
 
   constructor(
@@ -345,15 +346,35 @@ export class NativeSocket implements ByteSocket {
    * may fail before the call returns, and its request is told then.
    */
   #encrypt(pieces: readonly Buffer[], length: number, done: () => void): boolean {
-    if (this.#isEncrypting) return this.#queue(pieces, length, done);
+    if (this.#isEncrypting || this.#queued.length > 0) return this.#queue(pieces, length, done);
+    if (length <= MOST_ENCRYPTED) {
+      this.#encryptNow(pieces, length);
+      return true;
+    }
+    const rest = pieces.map((bytes): Queued => ({ bytes, done: null }));
+    const first = takeFirst(rest);
+    this.#encryptNow(first.pieces, first.length);
+    if (this.#isDeaf || this.#isClosed) return true;
+    return this.#queue(
+      rest.map(({ bytes }) => bytes),
+      length - first.length,
+      done,
+    );
+  }
+
+  #encryptNow(pieces: readonly Buffer[], length: number): void {
     this.#isEncrypting = true;
     this.#waits(length);
     const request = this.#newRequest();
     request.socket = this;
     request.length = length;
-    const status = this.#handle.writev(request, pieces, true);
+    const [only] = pieces;
+    // Node copies several pieces into one first.
+    const status =
+      only && pieces.length === 1
+        ? this.#handle.writeBuffer(request, only)
+        : this.#handle.writev(request, pieces, true);
     if (status < 0) this.wrote(request, status);
-    return true;
   }
 
   #waits(length: number): void {
@@ -362,10 +383,9 @@ export class NativeSocket implements ByteSocket {
   }
 
   #queue(pieces: readonly Buffer[], length: number, done: () => void): boolean {
-    this.#queued ??= { pieces: [], length: 0, done: [] };
-    this.#queued.pieces.push(...pieces);
-    this.#queued.length += length;
-    this.#queued.done.push(done);
+    const last = pieces.length - 1;
+    for (const [index, bytes] of pieces.entries())
+      this.#queued.push({ bytes, done: index === last ? done : null });
     this.#waits(length);
     return false;
   }
@@ -381,7 +401,7 @@ export class NativeSocket implements ByteSocket {
     if (status < 0) this.#writeFailed(status);
     if (this.#isDeaf) this.#dropQueued();
     else if (status < 0) return;
-    if (this.#queued) this.#sendQueued(this.#queued);
+    if (this.#queued.length > 0) this.#encryptQueued();
     if (this.#endsLater && !this.#isEncrypting) this.#shutdown();
     if (this.writableLength > 0 || !this.needsDrain) return;
     this.needsDrain = false;
@@ -392,19 +412,20 @@ export class NativeSocket implements ByteSocket {
     }
   }
 
-  #sendQueued({ pieces, length, done }: Queued): void {
-    this.#queued = null;
+  #encryptQueued(): void {
+    const { pieces, length, done } = takeFirst(this.#queued);
     this.writableLength -= length;
-    this.#encrypt(pieces, length, NOT_AWAITED);
+    this.#encryptNow(pieces, length);
     for (const each of done) each();
   }
 
   #dropQueued(): void {
     const queued = this.#queued;
-    if (!queued) return;
-    this.#queued = null;
-    this.writableLength -= queued.length;
-    for (const done of queued.done) done();
+    this.#queued = [];
+    for (const { bytes, done } of queued) {
+      this.writableLength -= bytes.length;
+      done?.();
+    }
   }
 
   #writeFailed(status: number): void {
@@ -485,10 +506,34 @@ export class NativeSocket implements ByteSocket {
   }
 }
 
+/** What waits until TLS takes a write again. */
 interface Queued {
-  readonly pieces: Buffer[];
-  length: number;
-  readonly done: (() => void)[];
+  bytes: Buffer;
+  /** Called once the memory is free, with the last piece of a write. */
+  done: (() => void) | null;
+}
+
+/** Takes out as much as one write over TLS may have. */
+function takeFirst(queued: Queued[]): { pieces: Buffer[]; length: number; done: (() => void)[] } {
+  const pieces: Buffer[] = [];
+  const done: (() => void)[] = [];
+  let length = 0;
+  let whole = 0;
+  for (const each of queued) {
+    const room = MOST_ENCRYPTED - length;
+    if (room === 0) break;
+    pieces.push(each.bytes.subarray(0, room));
+    if (each.bytes.length > room) {
+      each.bytes = each.bytes.subarray(room);
+      length += room;
+      break;
+    }
+    length += each.bytes.length;
+    if (each.done) done.push(each.done);
+    whole++;
+  }
+  queued.splice(0, whole);
+  return { pieces, length, done };
 }
 
 /** A socket of Node that was made before, for a handshake or a PROXY header. */
@@ -515,4 +560,3 @@ function onwrite(this: WriteRequest, status: number): void {
 }
 
 const NOTHING = Buffer.alloc(0);
-const NOT_AWAITED = (): void => {};

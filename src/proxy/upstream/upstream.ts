@@ -24,7 +24,7 @@ export interface Upstream extends RequestSink {
   /** What was sent and the upstream has not taken, without what streams count themselves. */
   readonly queuedBytes: number;
   readonly isPaused: boolean;
-  /** No read of this response is to bring much at once. */
+  /** No read of this response is to bring much at once, of which the client might take little. */
   readLittle(): void;
   pause(): void;
   resume(): void;

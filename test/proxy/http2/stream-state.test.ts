@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { NodeSocket } from '../../../src/proxy/sockets/node-socket.ts';
 import { Http2Connection } from '../../../src/proxy/http2/wire/connection.ts';
 import { ErrorCode, FIRST_WINDOW } from '../../../src/proxy/http2/wire/frame.ts';
-import type { Http2Stream } from '../../../src/proxy/http2/wire/stream.ts';
+import type { Http2Stream, StreamUser } from '../../../src/proxy/http2/wire/stream.ts';
 import { until } from '../../support/until.ts';
 import { happens } from '../../support/until.ts';
 
@@ -15,13 +15,13 @@ interface End {
   readonly streams: Http2Stream[];
 }
 
-function endOf(socket: Socket, role: 'client' | 'server'): End {
+function endOf(socket: Socket, role: 'client' | 'server', streamWindow: number): End {
   const streams: Http2Stream[] = [];
   const terms = {
     role,
-    window: 2 * FIRST_WINDOW,
-    streamWindow: FIRST_WINDOW,
-    mostStreamWindow: FIRST_WINDOW,
+    window: 2 * streamWindow,
+    streamWindow,
+    mostStreamWindow: streamWindow,
     streams: 10,
     memory: null,
     headBytes: 8_192,
@@ -41,15 +41,15 @@ function endOf(socket: Socket, role: 'client' | 'server'): End {
 }
 
 /** Two ends that speak to each other over a socket. */
-async function pair(): Promise<{ client: End; server: End } & AsyncDisposable> {
+async function pair(streamWindow = FIRST_WINDOW): Promise<{ client: End; server: End } & AsyncDisposable> {
   const listener = createServer().listen(0, '127.0.0.1');
   await happens(listener, 'listening');
   const accepted = once(listener, 'connection');
   const near = connect((listener.address() as AddressInfo).port, '127.0.0.1');
   const [far] = (await accepted) as [Socket];
   return {
-    client: endOf(near, 'client'),
-    server: endOf(far, 'server'),
+    client: endOf(near, 'client', streamWindow),
+    server: endOf(far, 'server', streamWindow),
     async [Symbol.asyncDispose]() {
       near.destroy();
       far.destroy();
@@ -57,6 +57,24 @@ async function pair(): Promise<{ client: End; server: End } & AsyncDisposable> {
       await happens(listener, 'close');
     },
   };
+}
+
+/** A user of a stream that only sends. */
+class Writer implements StreamUser {
+  readonly onDrain: () => void;
+
+  constructor(onDrain: () => void) {
+    this.onDrain = onDrain;
+  }
+
+  onFields(): void {}
+  onContent(): void {}
+  onFlush(): void {}
+  onEnd(): void {}
+  onClosed(): void {}
+  onFault(fault: unknown): void {
+    throw fault;
+  }
 }
 
 const REQUEST = [':method', 'POST', ':path', '/', ':scheme', 'http', ':authority', 'app.test'];
@@ -120,4 +138,34 @@ it('content that waits for its user does not keep a stream from being closed', a
   expect([theirs.state, theirs.isClosed]).toEqual(['closed', false]);
   theirs.resume();
   await until(() => theirs.isClosed, 'what was held');
+});
+
+it('streams that have much to send take turns, so that hardly anything has to wait in memory', async () => {
+  await using ends = await pair(2 ** 24);
+  const { connection } = ends.client;
+  await until(() => connection.remote.initialWindow === 2 ** 24, 'the settings');
+  let kept = 0;
+  const memory = { add: (bytes: number) => void (kept += Math.max(0, bytes)) };
+  const read = Buffer.alloc(64 * 1024);
+  const READS = 40;
+  for (let i = 0; i < 8; i++) {
+    const stream = connection.open(memory);
+    if (!stream) throw new Error('the connection takes no streams');
+    stream.fields(REQUEST, false);
+    let reads = 0;
+    // As a response goes on from read to read of its Pod.
+    const goOn = (): void => {
+      reads++;
+      stream.write(read, 0, read.length, reads === READS);
+      if (reads < READS && stream.isWritable()) setImmediate(goOn);
+    };
+    stream.user = new Writer(() => void (reads < READS && setImmediate(goOn)));
+    setImmediate(goOn);
+  }
+  const all = 8 * READS * read.length;
+  await until(
+    () => ends.server.streams.length === 8 && ends.server.streams.every(({ remoteEnded }) => remoteEnded),
+    'all',
+  );
+  expect(kept / all).toBeLessThan(0.2);
 });

@@ -58,7 +58,7 @@ export class Http2Connection implements FrameSink {
     this.#socket = socket;
     this.#settings = settings;
     this.#user = user;
-    this.outbox = new Outbox(socket, () => this.#wrote());
+    this.outbox = new Outbox(socket, () => this.#turn());
     this.sender = new Sender(this.outbox);
     this.receiveWindow = new ReceiveWindow(settings.streamWindow, settings.mostStreamWindow);
     this.#reader = new FrameReader(this, settings.role === 'server', settings.memory);
@@ -138,12 +138,19 @@ export class Http2Connection implements FrameSink {
 
   /** The socket takes more. */
   onDrain(): void {
-    this.#wrote();
-  }
-
-  #wrote(): void {
     if (this.#phase === 'over') return;
     this.sender.pump();
+    this.#sent();
+  }
+
+  /** What the streams said in this turn was written. */
+  #turn(): void {
+    if (this.#phase === 'over') return;
+    this.sender.turn();
+    this.#sent();
+  }
+
+  #sent(): void {
     this.#settings.memory?.setQueued(this.outbox.length);
     if (this.#socket.isPaused && this.outbox.length <= OUTBOX_BYTES) this.#socket.resume();
   }

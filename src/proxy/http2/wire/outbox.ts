@@ -1,8 +1,9 @@
 import type { ByteSocket } from '../../sockets/byte-socket.ts';
-import { FRAME_BYTES, HEADER_BYTES, writeHeader, writeUint32 } from './frame.ts';
+import { MOST_ENCRYPTED } from '../../sockets/tcp-internals.ts';
+import { HEADER_BYTES, writeHeader, writeUint32 } from './frame.ts';
 
-/** Four full frames of DATA fit in. */
-const PIECE_BYTES = 4 * (HEADER_BYTES + FRAME_BYTES);
+/** A write over TLS; three full frames of DATA fit in. */
+const PIECE_BYTES = MOST_ENCRYPTED;
 /** Pieces kept for later; more are left to the garbage collector. */
 const MOST_SPARE = 32;
 
@@ -27,7 +28,7 @@ export class Outbox {
   #fullBytes = 0;
   #scheduled = false;
 
-  /** `wrote` after each write, when there may be room again. */
+  /** `wrote` after each write, once in a turn, when there may be room again. */
   constructor(socket: ByteSocket, wrote: () => void) {
     this.#socket = socket;
     this.#wrote = wrote;
@@ -52,11 +53,15 @@ export class Outbox {
       this.#end = 0;
     }
     this.#piece ??= (bytes <= PIECE_BYTES ? spare.pop() : null) ?? newPiece(bytes);
-    if (!this.#scheduled) {
-      this.#scheduled = true;
-      setImmediate(this.#flushNow);
-    }
+    this.schedule();
     return this.#piece;
+  }
+
+  /** At the end of this turn what there is leaves, and `wrote` is called. */
+  schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(this.#flushNow);
   }
 
   commit(bytes: number): void {

@@ -15,6 +15,8 @@ import type { Http2Stream } from './stream.ts';
 export const OUTBOX_BYTES = 192 * 1024;
 /** From here on streams are asked to wait, so that what one more read brings does not have to be kept elsewhere. */
 const CROWDED_BYTES = 96 * 1024;
+/** What a stream that goes on may bring at once. */
+const READ_BYTES = 64 * 1024;
 
 /** What the streams of a connection send, within the windows that the peer opens (RFC 9113 5.2). */
 export class Sender {
@@ -40,9 +42,9 @@ export class Sender {
     return Math.min(this.#window, OUTBOX_BYTES - this.#outbox.length);
   }
 
-  /** There is still room, but little. */
+  /** There is still room, but little, or others wait for it. */
   get isCrowded(): boolean {
-    return this.#outbox.length >= CROWDED_BYTES;
+    return this.#waiting.size > 0 || this.#outbox.length >= CROWDED_BYTES;
   }
 
   fields(stream: number, fields: readonly string[], ended: boolean): void {
@@ -80,14 +82,35 @@ export class Sender {
     this.#waiting.delete(stream);
   }
 
-  /** Gives every stream that waits its turn, a frame at a time. */
+  /** There may be room again: what waits is sent, and at the end of the turn others go on. */
   pump(): void {
+    this.#sendQueues();
+    if (this.#waiting.size > 0) this.#outbox.schedule();
+  }
+
+  /** The end of a turn: as many streams of which nothing waits go on as there is room for a read of each. */
+  turn(): void {
+    this.#sendQueues();
+    let length = this.#outbox.length;
+    for (const stream of this.#waiting) {
+      if (length >= CROWDED_BYTES) break;
+      if (stream.hasQueue) continue;
+      this.#waiting.delete(stream);
+      length += READ_BYTES;
+      stream.goOn();
+    }
+    // Those who go on may have nothing to send.
+    if (this.#waiting.size > 0 && length > this.#outbox.length) this.#outbox.schedule();
+  }
+
+  /** Gives every stream that something waits of its turn, a frame at a time. */
+  #sendQueues(): void {
     for (const stream of this.#waiting) {
       if (this.sendable <= 0) return;
-      if (!stream.hasQueue && this.isCrowded) continue;
+      if (!stream.hasQueue) continue;
       this.#waiting.delete(stream);
       stream.pump();
-      if (stream.hasQueue && stream.window > 0) this.#waiting.add(stream);
+      if (!stream.isClosed && (!stream.hasQueue || stream.window > 0)) this.#waiting.add(stream);
     }
   }
 

@@ -180,7 +180,6 @@ export class Http2Stream {
   /** Sends what waits, as far as one frame and the windows allow. */
   pump(): void {
     const { bytes, length } = this.#queue;
-    if (length === 0) return this.#tell((user) => user.onDrain());
     const to = Math.min(length, this.#left + FRAME_BYTES);
     const last = this.#endQueued && !this.#trailers && to === length;
     this.#left = this.#fill(bytes, this.#left, to, last);
@@ -188,6 +187,10 @@ export class Http2Stream {
     this.#queue.clear();
     this.#left = 0;
     if (this.#endQueued && !this.#localEnded) this.#sendEnd();
+  }
+
+  /** Nothing waits, and there is room for more. */
+  goOn(): void {
     this.#tell((user) => user.onDrain());
   }
 
