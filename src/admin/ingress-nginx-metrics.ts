@@ -112,14 +112,17 @@ export function ingressNginxFamilies(
     family(
       'response_duration_seconds',
       'histogram',
-      'The same for the main backend and for canaries, each by its sum.',
+      'The same; with canaries only sum and count, of the main backend and of canaries.',
       perIngress(function* (each) {
         const labels = ofIngress(each.source);
+        const canaries = total(each.canaryStatusClasses);
+        if (canaries === 0) {
+          yield { labels, more: MAIN, value: histogramOf(each.latency, bounds) };
+          return;
+        }
         const main = each.latency.sumSeconds - each.canaryLatencySumSeconds;
         yield { labels, more: MAIN, value: summed(main, total(withoutCanary(each))) };
-        const canaries = total(each.canaryStatusClasses);
-        if (canaries > 0)
-          yield { labels, more: CANARY, value: summed(each.canaryLatencySumSeconds, canaries) };
+        yield { labels, more: CANARY, value: summed(each.canaryLatencySumSeconds, canaries) };
       }),
     ),
     sizes('request_size', 'Bytes of request bodies.', ({ requestBytes }) => requestBytes),

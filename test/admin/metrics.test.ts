@@ -291,6 +291,45 @@ it('has the figures under the names of ingress-nginx, canaries apart', async () 
   expect((await textOf(metricsOf(() => ({})))).includes('nginx_')).toBe(false);
 });
 
+/** What the dashboards of ingress-nginx ask for, by metric. Prometheus adds the labels of the target. */
+const ASKED_BY_DASHBOARDS: Readonly<Record<string, readonly string[]>> = {
+  requests: ['controller_pod', 'controller_class', 'controller_namespace', 'namespace', 'ingress', 'status'],
+  request_duration_seconds_bucket: ['controller_pod', 'controller_class', 'namespace', 'ingress', 'le'],
+  request_duration_seconds_count: ['ingress'],
+  response_duration_seconds_bucket: ['ingress', 'le'],
+  response_duration_seconds_sum: ['ingress'],
+  request_size_sum: ['controller_pod', 'controller_class', 'controller_namespace', 'namespace', 'ingress'],
+  response_size_sum: ['controller_pod', 'controller_class', 'controller_namespace', 'namespace', 'ingress'],
+  response_size_count: ['ingress'],
+  nginx_process_connections: ['controller_pod', 'controller_class', 'controller_namespace', 'state'],
+  nginx_process_resident_memory_bytes: ['controller_pod', 'controller_class', 'controller_namespace'],
+  nginx_process_cpu_seconds_total: ['controller_pod', 'controller_class', 'controller_namespace'],
+  config_hash: ['controller_namespace', 'controller_class', 'controller_pod'],
+  config_last_reload_successful: ['controller_pod', 'controller_namespace'],
+  config_last_reload_successful_timestamp_seconds: ['controller_class'],
+  success: ['controller_pod', 'controller_class', 'controller_namespace'],
+  ssl_expire_time_seconds: ['host', 'namespace'],
+};
+
+it('has what the dashboards of ingress-nginx ask for', async () => {
+  const compatibility = {
+    ...{ version: '', controllerNamespace: 'edge', controllerClass: 'c', controllerPod: 'p' },
+  };
+  const certificates = [{ host: 'shop.test', secret: 'shop/tls', notAfter: 0 }];
+  const counters = [{ ...COUNTERS, canaryStatusClasses: [0, 0, 0, 0, 0], canaryLatencySumSeconds: 0 }];
+  const text = await textOf(metricsOf(() => ({ counters, control: { certificates } }), compatibility));
+  for (const [metric, labels] of Object.entries(ASKED_BY_DASHBOARDS)) {
+    const [, found = ''] = new RegExp(`^nginx_ingress_controller_${metric}\\{(.*)\\} `, 'm').exec(text) ?? [];
+    const names = [...found.matchAll(/(\w+)="/g)].map(([, name]) => name);
+    expect(names, metric).toEqual(expect.arrayContaining([...labels]));
+  }
+  // Quantiles need more than the bucket of everything.
+  for (const name of ['request', 'response'])
+    expect(text).toMatch(
+      new RegExp(`^nginx_ingress_controller_${name}_duration_seconds_bucket\\{.*le="\\d`, 'm'),
+    );
+});
+
 it('routes of Gateway API have labels of their own, and no series under the names of ingress-nginx', async () => {
   const counters = ['shop/web', 'shop/web HTTPRoute'].map((source) => ({ ...COUNTERS, source }));
   const all = (await samples({ counters })).filter((line) => line.startsWith('portico_retries'));
