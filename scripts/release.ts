@@ -68,7 +68,7 @@ function build(folder: string): void {
   if (readdirSync(folder).length > 0) fail(`${folder} is not empty: name another folder, or empty it`);
   const stage = mkdtempSync(join(tmpdir(), 'portico-release-'));
   try {
-    // The command alone: what `npx --package` runs, and whoever has Node.
+    // The command alone, for `npx --package` and for machines that have Node.
     const command = join(stage, 'portico');
     run(process.execPath, ['scripts/build.ts', command]);
     cpSync(join(ROOT, 'LICENSE'), join(command, 'LICENSE'));

@@ -45,17 +45,36 @@ test('src/model/validation/api-schema.ts is the API of the client; `node scripts
   expect(readFileSync(API_SCHEMA, 'utf8')).toBe(await apiSchema());
 });
 
-test('links between the documents lead to files that are there', () => {
-  const pages = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md'];
+/** The anchors of the headings of a page, as GitHub makes them. */
+function anchorsOf(markdown: string): ReadonlySet<string> {
+  const seen = new Map<string, number>();
+  const anchors = [...markdown.matchAll(/^#{1,6} (.+)$/gm)].map(([, heading = '']) => {
+    const words = heading.toLowerCase().replaceAll(/[^\p{L}\p{N}\p{M}_ -]/gu, '');
+    const anchor = words.replaceAll(' ', '-');
+    const before = seen.get(anchor) ?? 0;
+    seen.set(anchor, before + 1);
+    return before === 0 ? anchor : `${anchor}-${before}`;
+  });
+  return new Set(anchors);
+}
+
+test('links between the documents lead to files, and to headings, that are there', () => {
+  const pages = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'SECURITY.md'];
   const docs = readdirSync(join(ROOT, 'docs'), { recursive: true, withFileTypes: true });
   for (const entry of docs) {
     if (entry.name.endsWith('.md')) pages.push(relative(ROOT, join(entry.parentPath, entry.name)));
   }
   const broken = pages.flatMap((page) => {
     const text = readFileSync(join(ROOT, page), 'utf8');
-    return [...text.matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)[^)]*\)/g)]
+    const targets = [...text.matchAll(/\]\((?!https?:|mailto:)([^)\s]+)[^)]*\)/g)];
+    return targets
       .map(([, target = '']) => target)
-      .filter((target) => !existsSync(join(ROOT, dirname(page), target)))
+      .filter((target) => {
+        const [path = '', anchor] = target.split('#');
+        const file = path === '' ? join(ROOT, page) : join(ROOT, dirname(page), path);
+        if (!existsSync(file)) return true;
+        return anchor !== undefined && !anchorsOf(readFileSync(file, 'utf8')).has(anchor);
+      })
       .map((target) => `${page} → ${target}`);
   });
   expect(broken).toEqual([]);

@@ -84,7 +84,7 @@ export function recordLatency(state: EndpointState, latencyMs: number, now: numb
   state.latencyAt = now;
 }
 
-/** The latency to reckon with: a slow endpoint that is left alone is forgiven, so that it is tried again. */
+/** The latency to choose by: a slow endpoint that is left alone is forgiven, so that it is tried again. */
 export function latencyNow(state: EndpointState, now: number): number {
   if (state.latencyMs === 0) return 0;
   return state.latencyMs * Math.exp(Math.min(0, state.latencyAt - now) / LATENCY_DECAY_MS);

@@ -31,7 +31,7 @@ export class AskedNames {
     const askedAt: AskedAt = this.#namespaces.get(namespace) ?? new Map();
     if (!askedAt.has(host)) {
       const { names, giveWayMs } = this.#limits;
-      // Whoever invents names must not keep those out for long that are asked for again and again.
+      // Invented names must not keep out for long those that are asked for again and again.
       if (askedAt.size >= names) this.#forgetUnused(namespace, askedAt, now - giveWayMs);
       if (askedAt.size >= names) return false;
       this.#names.keep(host, namespace);
