@@ -14,7 +14,7 @@ import type { Sockets } from '../sockets/sockets.ts';
 import type { UpstreamTls } from '../upstream/tls-terms.ts';
 import { failedConnect } from '../upstream/connect-failure.ts';
 import type { StreamAccount } from './stream-counters.ts';
-import type { StreamHops } from './stream-hops.ts';
+import { type StreamHops, isLoop } from './stream-hops.ts';
 import type { StreamHolder } from './stream-places.ts';
 import type { StreamOutcome } from './stream-record.ts';
 import type { WriteBuffer } from '../write-buffer.ts';
@@ -43,7 +43,7 @@ export interface StreamUpstreams {
   /** Of the backend. */
   readonly namespace: string;
   /** How often its bytes have been through this Portico before, and where that is noted of the connection to an endpoint. */
-  readonly hopsBehind: number;
+  hopsBehind(): number;
   readonly hops: StreamHops;
   /** The relay is over; called once. */
   onClose(relay: StreamRelay): void;
@@ -78,6 +78,8 @@ export class StreamRelay implements StreamHolder {
   #state: 'connecting' | 'relaying' | 'closed' = 'connecting';
   #waits: DeadlineList<StreamRelay>;
   isAnswered = false;
+  #attempts = 0;
+  #hopsBehind = 0;
   #forgetHops: (() => void) | null = null;
 
   /** Takes the connection over; nothing happens before `begin`. */
@@ -86,9 +88,17 @@ export class StreamRelay implements StreamHolder {
     this.#waits = upstreams.idling;
     this.#sides = { client: sideOf(client), upstream: null };
     client.user = this.#userOf('client');
+    this.#deadline.arm(upstreams.idling);
   }
 
+  /** Begins to connect, unless it is over already. */
   begin(): void {
+    if (this.#state === 'closed') return;
+    const { hopsBehind, attempts } = this.#upstreams;
+    this.#hopsBehind = hopsBehind();
+    if (isLoop(this.#hopsBehind)) return this.#abort('loop-detected');
+    // Each round of a loop would multiply what the next one tries again.
+    this.#attempts = this.#hopsBehind > 1 ? 1 : attempts;
     this.#tryNext();
   }
 
@@ -142,8 +152,8 @@ export class StreamRelay implements StreamHolder {
   // ── Until there is a connection to an endpoint ───────────────────────────────────────────────────────────────
 
   #tryNext(): void {
-    const { choose, attempts } = this.#upstreams;
-    const state = this.#tried.length < attempts ? choose(this.#tried) : null;
+    const { choose } = this.#upstreams;
+    const state = this.#tried.length < this.#attempts ? choose(this.#tried) : null;
     // An endpoint that was tried is chosen again only when no other is left.
     if (state === null || this.#tried.includes(state))
       return this.#abort(this.#tried.length === 0 ? 'no-endpoint' : 'connect-failed');
@@ -160,9 +170,9 @@ export class StreamRelay implements StreamHolder {
 
   #noteHops({ socket, isClosed }: Side): void {
     if (isClosed || this.#state === 'closed' || this.#sides.upstream?.socket !== socket) return;
-    const { hops, hopsBehind } = this.#upstreams;
     const port = socket.localPort;
-    if (port > 0) this.#forgetHops ??= hops.note(socket.localAddress, port, hopsBehind + 1);
+    if (port > 0)
+      this.#forgetHops ??= this.#upstreams.hops.note(socket.localAddress, port, this.#hopsBehind + 1);
   }
 
   #connect(state: EndpointState): ByteSocket {

@@ -12,7 +12,7 @@ import { reset } from '../tls/termination.ts';
 import type { UpstreamTls } from '../upstream/tls-terms.ts';
 import { StreamAccount, type StreamCounters } from './stream-counters.ts';
 import { type StreamRecord, type StreamSource, streamRecord } from './stream-record.ts';
-import { type StreamHops, isLoop } from './stream-hops.ts';
+import type { StreamHops } from './stream-hops.ts';
 import { StreamPlaces } from './stream-places.ts';
 import { StreamRelay, type StreamUpstreams } from './stream-relay.ts';
 import { WriteBuffer } from '../write-buffer.ts';
@@ -92,28 +92,18 @@ export class Streams {
 
   #relay(client: Socket, backend: Backend | null, source: StreamSource, terms: StreamTerms): void {
     const account = this.#accountOf(source, backend?.key ?? '');
-    if (backend === null) {
-      account.end('no-endpoint');
-      return reset(client);
-    }
-    const resolved = this.#context.endpoints.pending(backend);
-    const noted = this.#untilNoted(client);
-    const begin = contained(
+    const { onFault } = this.#context;
+    contained(
       () => this.#begin(client, backend, source, terms, account),
       (fault) => {
         account.end('fault');
         reset(client);
-        this.#context.onFault(fault);
+        onFault(fault);
       },
-    );
-    if (resolved === null && noted === null) return begin();
-    client.pause();
-    const ignore = (): void => undefined;
-    client.on('error', ignore);
-    void Promise.allSettled([resolved, noted]).then(begin);
+    )();
   }
 
-  /** Null where it is known how often the bytes of a connection have been through this Portico, or that they have not. */
+  /** Resolves when it is known where a connection of this peer comes from; null where that is known already. */
   #untilNoted({ remoteAddress = '', remotePort = 0, localAddress }: Socket): Promise<void> | null {
     const isOfThisNode = remoteAddress === localAddress || plainAddress(remoteAddress).startsWith('127.');
     if (!isOfThisNode || this.#context.hops.tcp.behind(remoteAddress, remotePort) > 0) return null;
@@ -140,18 +130,19 @@ export class Streams {
 
   #begin(
     client: Socket,
-    backend: Backend,
+    backend: Backend | null,
     source: StreamSource,
     terms: StreamTerms,
     account: StreamAccount,
   ): void {
     const { limits, endpoints, sockets, now, hops, onFault, onOutOfDescriptors } = this.#context;
-    if (client.destroyed) return account.end('client-reset');
-    const hopsBehind = hops.tcp.behind(client.remoteAddress ?? '', client.remotePort ?? 0);
-    if (isLoop(hopsBehind)) {
-      account.end('loop-detected');
+    if (backend === null) {
+      account.end('no-endpoint');
       return reset(client);
     }
+    const { remoteAddress = '', remotePort = 0 } = client;
+    const resolved = endpoints.pending(backend);
+    const noted = this.#untilNoted(client);
     const highWaterMark = limits.bufferBytes / 2;
     const taken = sockets.take(client, highWaterMark);
     if (!taken) return account.end('client-reset');
@@ -160,8 +151,7 @@ export class Streams {
       choose: (tried: readonly EndpointState[]) =>
         endpoints.choose(backend, balance, tried, source.clientAddress, now()),
       now,
-      // Each round of a loop would multiply what the next one tries again.
-      attempts: hopsBehind > 1 ? 1 : limits.attempts,
+      attempts: limits.attempts,
       connecting: this.#connecting,
       idling: this.#idling,
       halfClosed: this.#halfClosed,
@@ -172,7 +162,7 @@ export class Streams {
       tls: terms.tls ?? null,
       account,
       namespace: namespaceOf(backend.key),
-      hopsBehind,
+      hopsBehind: () => hops.tcp.behind(remoteAddress, remotePort),
       hops: hops.tcp,
       onClose: (relay) => {
         this.#relays.delete(relay);
@@ -184,7 +174,15 @@ export class Streams {
     const relay = new StreamRelay(taken, upstreams);
     if (!this.#places.take(relay)) return relay.destroy('too-many');
     this.#relays.add(relay);
-    relay.begin();
+    if (resolved === null && noted === null) return relay.begin();
+    const begin = contained(
+      () => relay.begin(),
+      (fault) => {
+        onFault(fault);
+        relay.destroy('fault');
+      },
+    );
+    void Promise.allSettled([resolved, noted]).then(begin);
   }
 
   #accountOf(source: StreamSource, backend: string): StreamAccount {

@@ -61,6 +61,8 @@ async function relayTo(
   limits: Partial<Limits> = {},
   preface?: Buffer,
   onStreamEnd: (record: StreamRecord) => void = () => undefined,
+  /** What every connection waits for, such as the answer of a name server. */
+  pending: Promise<void> | null = null,
 ): Promise<Relayed> {
   const key = 'default/db:5432';
   const endpoints = ports.map((port) => ({ address: '127.0.0.1', port }));
@@ -71,7 +73,7 @@ async function relayTo(
   const counters = new StreamCounters();
   const records: StreamRecord[] = [];
   const streams = new Streams({
-    endpoints: pool,
+    endpoints: { choose: pool.choose.bind(pool), pending: () => pending },
     limits: { ...DEFAULT_LIMITS, ...limits },
     sockets: SOCKETS,
     now: Date.now,
@@ -214,6 +216,27 @@ describe('a stream', () => {
     expect(await gone).toBe('reset');
     expect(full.records).toMatchObject([{ end: 'evicted', receivedBytes: 1 }]);
     expect(full.counters.table()).toMatchObject([{ open: 1, ends: { evicted: 1 } }]);
+  });
+
+  it('has its place while the name of its endpoint is looked up', async () => {
+    const answer = Promise.withResolvers<void>();
+    const waiting = await relayTo(
+      [await listen(echo)],
+      { connections: 1 },
+      undefined,
+      undefined,
+      answer.promise,
+    );
+    const first = await waiting.connect();
+    await until(() => waiting.streams.size === 1);
+    // It may be reset before the client knows that it is connected.
+    await waiting.connect().catch(() => null);
+    await until(() => waiting.records.length === 1);
+    expect(waiting.records).toMatchObject([{ end: 'too-many' }]);
+    answer.resolve();
+    first.end('hello');
+    expect(await rest(first)).toBe('hello');
+    expect(waiting.faults).toEqual([]);
   });
 
   it('sends what tells the Pod of the client before what the client sends', async () => {
