@@ -10,8 +10,8 @@ export interface SamplerSettings {
 
 export interface Sampler {
   readonly parentBased: boolean;
-  /** For a request that belongs to no trace yet, or where that does not decide. */
-  samplesRoot(traceId: string): boolean;
+  /** For a request that belongs to no trace yet, or where that does not decide: its trace id ends at `end` of the text. */
+  samplesRoot(text: string, end: number): boolean;
 }
 
 /** The last 56 bits of a trace id are random: 14 hexadecimal digits. */
@@ -26,14 +26,14 @@ export function samplerOf({ root, ratio, parentBased }: SamplerSettings): Sample
   const least = Math.round((1 - ratio) * 2 ** 56)
     .toString(16)
     .padStart(RANDOM_DIGITS, '0');
-  return { parentBased, samplesRoot: (traceId) => isAtLeast(traceId, least) };
+  return { parentBased, samplesRoot: (text, end) => isAtLeast(text, end, least) };
 }
 
-/** Whether the last digits are those or greater ones. Most are told apart by the first; a part of a text is slow to compare. */
-function isAtLeast(traceId: string, least: string): boolean {
-  const from = traceId.length - RANDOM_DIGITS;
+/** Whether the last digits before `end` are those or greater ones. Most are told apart by the first; a part of a text is slow to compare. */
+function isAtLeast(text: string, end: number, least: string): boolean {
+  const from = end - RANDOM_DIGITS;
   for (let i = 0; i < RANDOM_DIGITS; i++) {
-    const difference = traceId.charCodeAt(from + i) - least.charCodeAt(i);
+    const difference = text.charCodeAt(from + i) - least.charCodeAt(i);
     if (difference !== 0) return difference > 0;
   }
   return true;

@@ -195,8 +195,8 @@ export class RequestPlan {
   /** Pods are told of the span for each attempt in the place of what the client says. */
   #trace(tracer: Tracer, head: RequestHead): void {
     const record = this.#record;
-    record.trace = tracer.begin(record, record.durationMs);
-    if (record.trace === null) return;
+    record.trace = tracer.begin(record, head.hasTraceFields, record.durationMs);
+    if (!head.hasTraceFields || !record.trace?.replacesFields) return;
     for (const kind of tracer.ownFields) head.fields.drop(kind);
   }
 

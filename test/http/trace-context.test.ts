@@ -172,7 +172,7 @@ it('ids are hexadecimal, no two are the same, and a line of new ones is valid', 
 
 describe('samplers', () => {
   const samples = (ratio: number, traceId: string): boolean =>
-    samplerOf({ root: 'traceidratio', ratio, parentBased: false }).samplesRoot(traceId);
+    samplerOf({ root: 'traceidratio', ratio, parentBased: false }).samplesRoot(traceId, traceId.length);
 
   it('a ratio takes that share of traces, and a larger one takes the same and more', () => {
     const ids = Array.from({ length: 20_000 }, newTraceId);

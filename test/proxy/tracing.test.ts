@@ -81,12 +81,11 @@ describe('trace context', () => {
     expect(exchange.traceId).toBe(TRACE);
   });
 
-  it('that is not sampled goes on so, and no span is made', async () => {
+  it('that is not sampled goes on as it came, and no span is made', async () => {
     const { received, exchange, spans } = await ask([parent('00'), 'tracestate: a=1']);
     expect(spans).toEqual([]);
-    expect(received.field('traceparent')).toMatch(new RegExp(`^00-${TRACE}-[\\da-f]{16}-00$`));
-    expect(received.field('traceparent')).not.toContain(CALLER);
-    expect(received.field('tracestate')).toBe('a=1');
+    expect(received.values('traceparent')).toEqual([`00-${TRACE}-${CALLER}-00`]);
+    expect(received.values('tracestate')).toEqual(['a=1']);
     expect(exchange.traceId).toBe(TRACE);
   });
 
@@ -140,9 +139,16 @@ describe('trace context', () => {
       response: [],
     } as const;
     const route = { 'header-modifier': modifier };
-    const { received, spans } = await ask([parent('01')], {}, route);
-    expect(received.values('traceparent')).toEqual(['mine']);
-    expect(spans).toHaveLength(2);
+    const sampled = await ask([parent('01')], {}, route);
+    const others = await Promise.all([
+      ask([parent('00')], {}, route),
+      ask([], { sampler: { root: 'always_off', ratio: 1, parentBased: true } }, route),
+    ]);
+    for (const { received, exchange } of [sampled, ...others]) {
+      expect(received.values('traceparent')).toEqual(['mine']);
+      expect(exchange.traceId).toMatch(/^[\da-f]{32}$/);
+    }
+    expect(sampled.spans).toHaveLength(2);
   });
 
   it('is told in b3, in one field or several', async () => {
@@ -162,6 +168,16 @@ describe('trace context', () => {
 });
 
 describe('sampling', () => {
+  it('of no request is told by every propagator that is asked for', async () => {
+    const { received, exchange } = await ask([parent('00'), 'tracestate: a=1'], {
+      propagators: ['tracecontext', 'b3'],
+    });
+    const [, span] = /^00-[\da-f]{32}-([\da-f]{16})-00$/.exec(received.field('traceparent') ?? '') ?? [];
+    expect(received.values('b3')).toEqual([`${TRACE}-${span}-0`]);
+    expect(received.values('tracestate')).toEqual(['a=1']);
+    expect(exchange.traceId).toBe(TRACE);
+  });
+
   it('by no sampler makes no span, and the trace goes on as not sampled', async () => {
     const sampler = { root: 'always_off', ratio: 1, parentBased: true } as const;
     const [own, theirs] = await Promise.all([ask([], { sampler }), ask([parent('01')], { sampler })]);
@@ -185,8 +201,9 @@ describe('sampling', () => {
       value: (name: string) => (name === 'traceparent' ? `00-${TRACE}-${CALLER}-01` : undefined),
     };
     const sampled = (second: number): number =>
-      Array.from({ length: 2_000 }, () => subject.begin(request, second * 1000)?.isSampled).filter(Boolean)
-        .length;
+      Array.from({ length: 2_000 }, () => subject.begin(request, true, second * 1000)?.isSampled).filter(
+        Boolean,
+      ).length;
     expect([sampled(1), sampled(1), sampled(2)]).toEqual([500, 0, 500]);
   });
 });
@@ -287,17 +304,44 @@ describe('spans', () => {
   });
 });
 
-it('spans that nobody takes are dropped, and counted', () => {
-  const sent: SentSpans[] = [];
-  const batch = new SpanBatch((spans) => sent.push(spans));
-  for (let i = 0; i < 10_000; i++) batch.add('{}');
-  const count = sent.reduce((sum, each) => sum + each.count, 0);
-  expect([count, batch.dropped]).toEqual([8_192, 10_000 - 8_192]);
-  batch.taken(count);
-  batch.add('{"last":"\u00e9\u20ac"}');
-  batch.add('{}');
-  batch.flush();
-  expect(Buffer.from(sent.at(-1)?.bytes ?? []).toString()).toBe('{"last":"\u00e9\u20ac"},{}');
+describe('a batch of spans', () => {
+  const over = { requestId: 'x' } as ExchangeRecord;
+
+  it('drops those that nobody takes, and counts them', () => {
+    const sent: SentSpans[] = [];
+    let spans = ['{}'];
+    const batch = new SpanBatch({
+      spansOf: () => spans,
+      send: (each) => sent.push(each),
+      onFault: (fault) => expect(fault).toBeUndefined(),
+    });
+    for (let i = 0; i < 10_000; i++) batch.add(over);
+    batch.flush();
+    const count = sent.reduce((sum, each) => sum + each.count, 0);
+    expect([count, batch.dropped]).toEqual([8_192, 10_000 - 8_192]);
+    batch.taken(count);
+    spans = ['{"last":"\u00e9\u20ac"}', '{}'];
+    batch.add(over);
+    batch.flush();
+    expect(Buffer.from(sent.at(-1)?.bytes ?? []).toString()).toBe('{"last":"\u00e9\u20ac"},{}');
+  });
+
+  it('loses no others where those of one exchange cannot be written', () => {
+    const sent: SentSpans[] = [];
+    const faults: unknown[] = [];
+    let written = 0;
+    const batch = new SpanBatch({
+      spansOf() {
+        if (written++ === 1) throw new Error('of one exchange');
+        return ['{}'];
+      },
+      send: (each) => sent.push(each),
+      onFault: (fault) => faults.push(fault),
+    });
+    for (let i = 0; i < 3; i++) batch.add(over);
+    batch.flush();
+    expect([sent.map(({ count }) => count), faults.length]).toEqual([[2], 1]);
+  });
 });
 
 it('the variables win over the ConfigMap, and a collector of the ConfigMap traces what asks for it', () => {

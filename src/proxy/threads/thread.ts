@@ -80,9 +80,6 @@ export async function serve(): Promise<void> {
     listenerOf: ({ connectionInfo, host }) => listenerAt(table, connectionInfo, host),
     random: Math.random,
   });
-  const spans = new SpanBatch((sent) =>
-    port.postMessage({ kind: 'spans', ...sent } satisfies FromThread, [sent.bytes.buffer as ArrayBuffer]),
-  );
   // Others read spans than the log, perhaps elsewhere: what looks like a credential is never in them.
   const redaction = new Redaction([...CREDENTIAL_NAMES, ...settings.accessLog.redact]);
   const debug = new RequestDebugger((line) => send({ kind: 'debug-line', line }), Date.now, redaction);
@@ -107,6 +104,12 @@ export async function serve(): Promise<void> {
   const secrets = new Map<ObjectKey, SecretData>();
   let table = EMPTY_TABLE;
   const onFault = (fault: unknown): void => faults.report(fault);
+  const spans = new SpanBatch({
+    spansOf: (exchange) => spansOf(exchange, redaction),
+    send: (sent) =>
+      port.postMessage({ kind: 'spans', ...sent } satisfies FromThread, [sent.bytes.buffer as ArrayBuffer]),
+    onFault,
+  });
   const { sockets } = chooseSockets(settings.sockets ?? 'auto');
   const subrequests = new Subrequests({
     sockets,
@@ -212,7 +215,7 @@ export async function serve(): Promise<void> {
       counters.count(exchange);
       inspector.count(exchange);
       accessLog.write(exchange);
-      if (exchange.trace !== null) for (const span of spansOf(exchange, redaction)) spans.add(span);
+      if (exchange.trace?.isSampled) spans.add(exchange);
     },
     onOutOfDescriptors,
     now: Date.now,

@@ -6,8 +6,11 @@ import {
   traceLines,
 } from '../../http/trace-context.ts';
 import type { HeadEdit } from '../../http/head-edit.ts';
-import { newSpanId, spanIdOf, traceIdOf } from '../../http/trace-ids.ts';
+import { newSpanId, traceIdOf } from '../../http/trace-ids.ts';
 import type { UpstreamTransport } from '../upstream/upstream-transport.ts';
+
+/** The trace that an exchange belongs to, as its endpoints are told it. */
+export type RequestTrace = SampledTrace | UnsampledTrace;
 
 /** What the span of an attempt tells that its record does not have. */
 export interface TracedAttempt {
@@ -17,64 +20,49 @@ export interface TracedAttempt {
   target: string;
 }
 
-/** What the spans of a request tell that its record does not have. */
-export interface TracedRequest {
+/** What the span of an exchange tells that its record does not have. */
+export interface ServerSpan {
+  readonly spanId: string;
   /** Null for the usual one. */
   readonly spanName: string | null;
   readonly userAgent: string;
 }
 
-/** Of every request that is not recorded: none is added to it. */
-const NO_ATTEMPTS: TracedAttempt[] = [];
-
-/** The trace that an exchange belongs to, as its endpoints are told it. */
-export class RequestTrace implements OutgoingContext {
+/** A trace that spans are made of. */
+export class SampledTrace implements OutgoingContext {
   readonly traceId: string;
-  /** Whether spans are made of it. */
-  readonly isSampled: boolean;
   readonly isRandom: boolean;
   readonly state: string;
   /** The span that the client names; empty where the trace begins here. */
   readonly parentId: string;
-  /** Of the exchange. */
-  readonly serverSpanId: string;
-  /** Of the request as it goes on: that of its attempt, where spans are made. */
+  /** Of the request as it goes on: that of its attempt. */
   spanId: string;
-  /** Of a request that is recorded, in the order of those of its record. */
-  readonly attempts: TracedAttempt[];
-  /** Only where spans are made. */
-  request: TracedRequest | null = null;
+  /** In the order of those of the record. */
+  readonly attempts: TracedAttempt[] = [];
+  readonly server: ServerSpan;
   readonly #propagators: readonly Propagator[];
-  readonly #line: string | null;
   #isTold = true;
 
-  /**
-   * `context` is null where the client names no trace, or is not trusted to. `drawn` is a new trace line, for ids that are
-   * not there.
-   */
-  constructor(
-    propagators: readonly Propagator[],
-    context: TraceContext | null,
-    drawn: string,
-    isSampled: boolean,
-  ) {
-    const begins = context === null || context.traceId === '';
+  constructor(propagators: readonly Propagator[], context: TraceContext, server: ServerSpan) {
     this.#propagators = propagators;
-    this.traceId = begins ? traceIdOf(drawn) : context.traceId;
-    this.serverSpanId = this.spanId = spanIdOf(drawn);
-    // As it was drawn, unless there is more to say.
-    this.#line =
-      begins && !isSampled && propagators.length === 1 && propagators[0] === 'tracecontext' ? drawn : null;
-    this.parentId = begins ? '' : context.parentId;
-    this.isRandom = begins || context.isRandom;
-    this.state = begins ? '' : context.state;
-    this.isSampled = isSampled;
-    this.attempts = isSampled ? [] : NO_ATTEMPTS;
+    this.traceId = context.traceId;
+    this.parentId = context.parentId;
+    this.isRandom = context.isRandom;
+    this.state = context.state;
+    this.server = server;
+    this.spanId = server.spanId;
+  }
+
+  get isSampled(): true {
+    return true;
+  }
+
+  get replacesFields(): boolean {
+    return true;
   }
 
   /** An endpoint is chosen. */
   beginAttempt(transport: UpstreamTransport): void {
-    if (!this.isSampled) return;
     this.spanId = newSpanId();
     this.attempts.push({ spanId: this.spanId, transport, target: '' });
   }
@@ -84,19 +72,60 @@ export class RequestTrace implements OutgoingContext {
    * away such a field.
    */
   linesFor(head: string): string {
-    if (this.isSampled) {
-      const attempt = this.attempts.at(-1);
-      if (attempt) attempt.target = targetOf(head);
-    }
-    if (!this.#isTold) return '';
-    return this.#line ?? traceLines(this.#propagators, this);
+    const attempt = this.attempts.at(-1);
+    if (attempt) attempt.target = targetOf(head);
+    return this.#isTold ? traceLines(this.#propagators, this) : '';
   }
 
   /** Takes what policies changed in the head. */
   edited(edit: HeadEdit): void {
-    const fields = this.#propagators.flatMap((each) => TRACE_FIELDS[each]);
-    if (fields.some((name) => edit.drops(name))) this.#isTold = false;
+    if (changesTrace(edit, this.#propagators)) this.#isTold = false;
   }
+}
+
+/** A trace that no spans are made of: every attempt is told the same of it, in as little as one piece of text. */
+export class UnsampledTrace {
+  readonly #propagators: readonly Propagator[];
+  readonly #traceId: string | null;
+  readonly #lines: string;
+  #isTold = true;
+
+  /**
+   * `lines` are what a head says of it; empty where the fields of the client go on as they came. `traceId` is null where
+   * `lines` is a new trace line.
+   */
+  constructor(propagators: readonly Propagator[], lines: string, traceId: string | null) {
+    this.#propagators = propagators;
+    this.#lines = lines;
+    this.#traceId = traceId;
+  }
+
+  get isSampled(): false {
+    return false;
+  }
+
+  get traceId(): string {
+    return this.#traceId ?? traceIdOf(this.#lines);
+  }
+
+  /** Whether `linesFor` stands in the place of what the client says. */
+  get replacesFields(): boolean {
+    return this.#lines !== '';
+  }
+
+  beginAttempt(): void {}
+
+  linesFor(): string {
+    return this.#isTold ? this.#lines : '';
+  }
+
+  edited(edit: HeadEdit): void {
+    if (changesTrace(edit, this.#propagators)) this.#isTold = false;
+  }
+}
+
+function changesTrace(edit: HeadEdit, propagators: readonly Propagator[]): boolean {
+  return propagators.some((each) => TRACE_FIELDS[each].some((name) => edit.drops(name)));
 }
 
 /** The second word of the request line. */

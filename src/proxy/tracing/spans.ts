@@ -1,7 +1,7 @@
 import { CREDENTIALS, type Redaction } from '../../http/redact-target.ts';
 import { routeId } from '../../routing/route-source.ts';
 import type { ExchangeRecord, UpstreamAttempt } from '../exchange-record.ts';
-import type { RequestTrace, TracedAttempt } from './request-trace.ts';
+import type { SampledTrace, TracedAttempt } from './request-trace.ts';
 import { CLIENT, SERVER, spanText, text, whole } from './span-text.ts';
 
 const NO_SPANS: readonly string[] = [];
@@ -22,9 +22,10 @@ export function spansOf(exchange: ExchangeRecord, redaction: Redaction = CREDENT
   return spans;
 }
 
-function serverSpan(exchange: ExchangeRecord, trace: RequestTrace, redaction: Redaction): string {
+function serverSpan(exchange: ExchangeRecord, trace: SampledTrace, redaction: Redaction): string {
   const { method, route, status, detail, startedAt } = exchange;
-  const { traceId, serverSpanId, parentId, state, request } = trace;
+  const { traceId, parentId, state } = trace;
+  const { spanId, spanName, userAgent } = trace.server;
   const [path, query] = pathAndQuery(exchange.target, redaction);
   const { host, port } = hostAndPort(exchange.host, exchange.scheme === 'https' ? 443 : 80);
   let attributes =
@@ -34,7 +35,7 @@ function serverSpan(exchange: ExchangeRecord, trace: RequestTrace, redaction: Re
     `${text('client.address', exchange.clientAddress)},${text('network.peer.address', exchange.connectionInfo.peer)},` +
     `${text('portico.request_id', exchange.requestId)},${whole('portico.attempts', exchange.attempts)}`;
   if (query !== '') attributes += `,${text('url.query', query)}`;
-  if (request?.userAgent) attributes += `,${text('user_agent.original', request.userAgent)}`;
+  if (userAgent !== '') attributes += `,${text('user_agent.original', userAgent)}`;
   if (route !== null)
     attributes += `,${text('http.route', route.path)},${text('portico.route', routeId(route))}`;
   if (exchange.backend !== '') attributes += `,${text('portico.backend', exchange.backend)}`;
@@ -47,8 +48,8 @@ function serverSpan(exchange: ExchangeRecord, trace: RequestTrace, redaction: Re
   const name = METHODS.has(method) ? method : 'HTTP';
   return spanText(
     {
-      ...{ traceId, parentId, state, startedAt, spanId: serverSpanId, kind: SERVER },
-      name: request?.spanName ?? (route === null ? name : `${name} ${route.path}`),
+      ...{ traceId, parentId, state, startedAt, spanId, kind: SERVER },
+      name: spanName ?? (route === null ? name : `${name} ${route.path}`),
       endedAt: startedAt + exchange.durationMs,
       isError: error !== '',
       hasRemoteParent: parentId !== '',
@@ -59,7 +60,7 @@ function serverSpan(exchange: ExchangeRecord, trace: RequestTrace, redaction: Re
 
 function clientSpan(
   { method, startedAt, detail }: ExchangeRecord,
-  { traceId, serverSpanId, state }: RequestTrace,
+  { traceId, server, state }: SampledTrace,
   attempt: UpstreamAttempt,
   { spanId, transport, target }: TracedAttempt,
   index: number,
@@ -82,7 +83,7 @@ function clientSpan(
   const start = startedAt + attempt.startMs;
   return spanText(
     {
-      ...{ traceId, spanId, parentId: serverSpanId, state, kind: CLIENT },
+      ...{ traceId, spanId, parentId: server.spanId, state, kind: CLIENT },
       name: METHODS.has(method) ? method : 'HTTP',
       startedAt: start,
       endedAt: start + attempt.durationMs,

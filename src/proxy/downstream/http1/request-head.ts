@@ -65,6 +65,8 @@ export class RequestHead {
   hasUpgrade = false;
   hasRequestId = false;
   hasLoop = false;
+  /** A field of a propagator: `traceparent`, `b3` and others. */
+  hasTraceFields = false;
   /** A field has an underscore in its name. */
   hasUnderscored = false;
   /** It says that it is a gRPC call: `application/grpc`, with a suffix or without. */
@@ -175,6 +177,7 @@ export class RequestHead {
     this.hasUpgrade = false;
     this.hasRequestId = false;
     this.hasLoop = false;
+    this.hasTraceFields = false;
     this.hasUnderscored = false;
     this.isGrpc = false;
     this.#accept = -1;
@@ -216,6 +219,11 @@ export class RequestHead {
           break;
         case FieldKind.loop:
           this.hasLoop = true;
+          break;
+        case FieldKind.traceContext:
+        case FieldKind.b3:
+        case FieldKind.b3multi:
+          this.hasTraceFields = true;
           break;
         case FieldKind.underscored:
           this.hasUnderscored = true;
