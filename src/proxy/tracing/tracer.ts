@@ -1,7 +1,7 @@
 import { type Sampler, samplerOf } from '../../http/sampler.ts';
 import { FieldKind } from '../../http/field-names.ts';
 import { TRACE_FIELDS, type TraceContext, readTraceContext, traceLines } from '../../http/trace-context.ts';
-import { TRACE_END, newSpanId, newTraceLine, spanIdOf, traceIdOf } from '../../http/trace-ids.ts';
+import { TRACE_END, newSpanId, newTraceLine, traceIdOf } from '../../http/trace-ids.ts';
 import type { Route } from '../../routing/table.ts';
 import { type RequestTrace, SampledTrace, UnsampledTrace } from './request-trace.ts';
 import type { TracingSettings } from './tracing-settings.ts';
@@ -54,7 +54,7 @@ export class Tracer {
       return this.#unsampled(context);
     }
     const line = newTraceLine();
-    if (byClient ?? samplesRoot(line, TRACE_END)) return this.#sampled(request, begun(line), spanIdOf(line));
+    if (byClient ?? samplesRoot(line, TRACE_END)) return this.#sampled(request, begun(line), newSpanId());
     return this.#tellsOneLine ? new UnsampledTrace(propagators, line, null) : this.#unsampled(begun(line));
   }
 
