@@ -24,3 +24,18 @@ function read(name: string): number {
     return 0;
   }
 }
+
+/** Packets that the kernel dropped because its table of connections was full, since it started. */
+export function droppedPackets(): number {
+  try {
+    const [head = '', ...cpus] = readFileSync('/proc/net/stat/nf_conntrack', 'utf8').trim().split('\n');
+    const columns = head.split(/\s+/);
+    const dropped = ['drop', 'early_drop'].map((name) => columns.indexOf(name));
+    return cpus
+      .map((line) => line.split(/\s+/))
+      .flatMap((cells) => dropped.map((column) => Number.parseInt(cells[column] ?? '0', 16)))
+      .reduce((total, each) => total + each, 0);
+  } catch {
+    return 0;
+  }
+}

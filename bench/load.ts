@@ -98,7 +98,7 @@ const HEAD_END = Buffer.from('\r\n\r\n');
 const RESPONSE_TIMEOUT_MS = 30_000;
 
 /** One connection that knows when a response is complete. */
-class Lane {
+export class Lane {
   readonly #socket: Socket;
   #resolve: ((ok: boolean) => void) | null = null;
   #head: Buffer = Buffer.alloc(0);
@@ -108,8 +108,8 @@ class Lane {
   #tail = '';
   #ok = false;
 
-  constructor(port: number) {
-    this.#socket = connect({ port, host: '127.0.0.1', noDelay: true });
+  constructor(port: number, open = openTcp) {
+    this.#socket = open(port);
     this.#socket.on('data', (chunk: Buffer) => this.#read(chunk));
     this.#socket.on('error', () => this.#settle(false));
     this.#socket.on('close', () => this.#settle(false));
@@ -161,6 +161,10 @@ class Lane {
     this.#resolve = null;
     resolve?.(ok);
   }
+}
+
+function openTcp(port: number): Socket {
+  return connect({ port, host: '127.0.0.1', noDelay: true });
 }
 
 /** Opens connections that send nothing; returns how to close them. */

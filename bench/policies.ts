@@ -7,6 +7,7 @@ import { runLoad } from './load.ts';
 import { POLICY_SCENARIOS, type PolicyScenario } from './policy-scenarios.ts';
 import { cpuMs, rssMb } from './process-figures.ts';
 import {
+  CADDY,
   LOAD_CORE,
   type Ports,
   type Running,
@@ -40,9 +41,9 @@ const SUBJECTS: readonly Subject[] = [
   },
   {
     name: 'caddy',
-    missing: () => missingProgram('caddy', 'caddy'),
+    missing: () => missingProgram(CADDY, 'caddy'),
     command: (ports) => [
-      ...['caddy', 'run', '--adapter', 'caddyfile', '--config'],
+      ...[CADDY, 'run', '--adapter', 'caddyfile', '--config'],
       file('Caddyfile.policies', caddyfile(ports)),
     ],
   },
