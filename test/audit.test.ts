@@ -15,7 +15,7 @@ import { startApiServer } from './support/api-server.ts';
 import { createFolder } from './e2e/folder.ts';
 import { ingress } from './watch/cluster-fixture.ts';
 import { CASE_SETTINGS } from './support/cases.ts';
-import { runPortico } from './support/daemon.ts';
+import { portico } from './support/portico.ts';
 
 const CLASS = `apiVersion: networking.k8s.io/v1
 kind: IngressClass
@@ -148,7 +148,7 @@ describe('the outputs', () => {
   });
 
   test('from the command line', async () => {
-    const { code, stdout, stderr } = await runPortico([
+    const { code, stdout, stderr } = await portico([
       'audit',
       '--manifests',
       CORPUS,
@@ -159,7 +159,7 @@ describe('the outputs', () => {
     expect(stdout).toMatch(
       /^refused \(critical risk\): Ingress .*\n(.*\n)+68 Ingresses, 3 without annotations .*\n/,
     );
-    const wrong = await runPortico(['audit', '--manifests', CORPUS, '--output', 'pdf']);
+    const wrong = await portico(['audit', '--manifests', CORPUS, '--output', 'pdf']);
     expect([wrong.code, wrong.stdout]).toEqual([64, '']);
   });
 });
@@ -206,7 +206,7 @@ test('a cluster is only read', async () => {
   onTestFinished(() => api.close());
   await using folder = createFolder();
   await folder.put('kubeconfig', api.kubeconfig());
-  const { stdout } = await runPortico([
+  const { stdout } = await portico([
     ...['audit', '--kubeconfig', join(folder.path, 'kubeconfig'), '--output', 'json'],
     ...['--ingress-nginx-configmap', 'ops/nginx', '--fail-on', 'difference'],
   ]);

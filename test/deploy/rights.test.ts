@@ -5,7 +5,8 @@ import { ingressOf, serviceOf, siteObjects } from '../e2e/site.ts';
 import { objectsOf } from '../publish/fixture.ts';
 import { apiCallOf, isDiscovery } from '../support/api-calls.ts';
 import type { ApiObject } from '../support/api-server.ts';
-import { eventually, runPortico, startDaemon } from '../support/daemon.ts';
+import { portico } from '../support/portico.ts';
+import { eventually, startDaemon } from '../support/daemon.ts';
 import { heldPort } from '../support/loopback.ts';
 import { GATEWAY_RESOURCES } from '../support/api-server-resources.ts';
 import { type Grant, allows, differences, grantsTo, rightsOf } from '../support/rights.ts';
@@ -217,7 +218,7 @@ test('deploy/variants/cleanup.yaml grants what its Job asks for', async () => {
 
   const before = cluster.api.requests.length;
   const args = ['cleanup', ...cluster.args.slice(0, 2), '--publish-namespace=portico-system'];
-  const { code, stdout } = await runPortico(args);
+  const { code, stdout } = await portico(args);
   expect([code, stdout]).toEqual([0, expect.stringContaining('1 statuses cleaned')]);
   const requests = cluster.api.requests.slice(before);
   const calls = requests.map((request) => apiCallOf(request));

@@ -6,6 +6,7 @@ import { expect, it, vi } from 'vitest';
 import type { CheckOutput } from '../../src/cli/check-result.ts';
 import { type CheckOptions, runCheck } from '../../src/cli/check.ts';
 import { resolveCompileConfig } from '../../src/config/config.ts';
+import { portico } from '../support/portico.ts';
 import { type Finished, MAIN, runPortico } from '../support/daemon.ts';
 import { createFolder } from './folder.ts';
 import { scriptedCluster } from './cluster.ts';
@@ -50,13 +51,16 @@ it('reads a stream; --offline takes as given what a cluster makes, --ignore and 
   const offline = await piped(chart(), '--offline', '--strict');
   expect([offline.code, offline.stdout]).toEqual([0, '1 route on 1 host; no problems\n']);
 
-  const other = await piped(chart('nginx'), '--offline');
+  await using folder = createFolder();
+  await folder.put('nginx.yaml', chart('nginx'));
+  const nginx = (...flags: readonly string[]) => portico(['check', '--manifests', folder.path, ...flags]);
+  const other = await nginx('--offline');
   expect(other.code).toBe(0);
   expect(other.stdout).toMatch(
     /^warning: .* class "nginx", so Portico does not serve it; .*\(IngressesLeftOut\)$/m,
   );
-  expect((await piped(chart('nginx'), '--strict')).code).toBe(1);
-  const ignored = await piped(chart('nginx'), '--strict', '--ignore', 'IngressesLeftOut', 'NoSuchCode');
+  expect((await nginx('--strict')).code).toBe(1);
+  const ignored = await nginx('--strict', '--ignore', 'IngressesLeftOut', 'NoSuchCode');
   expect(ignored.code).toBe(0);
   expect(ignored.stderr).toBe('portico check: --ignore NoSuchCode: no problem has this code\n');
 
@@ -100,7 +104,7 @@ it('takes several folders, globs and, with --recursive, subfolders; says what it
       '(1 subfolder is not read; --recursive reads them too); ' +
       '--manifests: /*.yml matches no .yaml, .yml or .json file\n',
   });
-  const explained = await runPortico(['explain', '--manifests', path, `${path}/team-a`, 'http://a.test/']);
+  const explained = await portico(['explain', '--manifests', path, `${path}/team-a`, 'http://a.test/']);
   expect([explained.code, explained.stdout]).toEqual([0, expect.stringContaining('endpoint: 10.0.0.1:80')]);
 });
 
@@ -211,7 +215,7 @@ it('explain: the certificate, the protocol, the policies and the problems of a r
     ),
   );
   const source = ['explain', '--manifests', folder.path, '--https-port', '443'];
-  const { code, stdout } = await runPortico([...source, 'https://shop.test/']);
+  const { code, stdout } = await portico([...source, 'https://shop.test/']);
   expect(code).toBe(0);
   expect(stdout).toContain('certificate: the self-signed default, which browsers refuse\n');
   expect(stdout).toContain('  policy: balance: ewma');
@@ -219,13 +223,13 @@ it('explain: the certificate, the protocol, the policies and the problems of a r
   const problems = stdout.slice(stdout.indexOf('problems:\n'));
   expect(problems).toMatch(/error: .* \(SecretNotFound\)$/m);
   expect(problems).toMatch(/warning: .*did you mean portico\.dev\/balance\? \(AnnotationUnknown\)$/m);
-  const refused = await runPortico([...source, 'ftp://shop.test/']);
+  const refused = await portico([...source, 'ftp://shop.test/']);
   expect([refused.code, refused.stdout]).toEqual([64, '']);
   expect(refused.stderr).toContain("'ftp:' is not supported; write http://host/path");
 
   // An Ingress that is refused is none that a URL could reach: its problems are named.
   await folder.put('lost.yaml', manifest(ingressOf({ host: 'UPPER.test', name: 'lost', endpoints: [] })));
-  const lost = await runPortico([...source, 'http://upper.test/']);
+  const lost = await portico([...source, 'http://upper.test/']);
   expect(lost.stdout).toMatch(
     /^  error: .*Ingress default\/lost spec\.rules\[0\]\.host: .*\(FieldInvalid\)$/m,
   );
@@ -239,7 +243,7 @@ it('names variables of the environment that set no flag, but not those of a Serv
     PORTICO_PORT: 'tcp://10.0.0.1:80',
     PORTICO_PORT_80_TCP_ADDR: '10.0.0.1',
   };
-  const { stderr } = await runPortico(['check', ...cluster.args], { env });
+  const { stderr } = await portico(['check', ...cluster.args], { env });
   expect(stderr).toBe(
     'portico check: PORTICO_INGRES_CLASS sets no flag and is ignored; did you mean PORTICO_INGRESS_CLASS?\n',
   );

@@ -77,14 +77,14 @@ it('reads every flag from the environment, and the flag wins', async () => {
   await using folder = createFolder();
   await folder.put('all.yaml', manifest(INGRESS_CLASS, ...siteObjects({ host: 'a.test', endpoints: [] })));
   const env = { PORTICO_MANIFESTS: folder.path, PORTICO_INGRESS_CLASS: 'other' };
-  const { code, stdout } = await runPortico(['check', '--output', 'json'], { env });
+  const { code, stdout } = await portico(['check', '--output', 'json'], { env });
   expect([code, (JSON.parse(stdout) as { routes: number }).routes]).toEqual([0, 1]);
-  const overridden = await runPortico(['check', '--manifests', `${folder.path}/missing`], { env });
+  const overridden = await portico(['check', '--manifests', `${folder.path}/missing`], { env });
   expect(overridden.code).toBe(66);
 });
 
 it('--help and --version end with 0; the help names every flag with its variable', async () => {
-  const help = await runPortico(['run', '--help']);
+  const help = await portico(['run', '--help']);
   expect([help.code, help.stderr]).toEqual([0, '']);
   // As wide as the terminal is, lines are broken anywhere.
   const text = help.stdout.replaceAll(/\s+/g, ' ');
@@ -93,7 +93,7 @@ it('--help and --version end with 0; the help names every flag with its variable
     expect(text).toContain(`env: ${environmentName(flag)})`);
     if (flag.default !== undefined) expect(text).toContain(`default: ${flag.default},`);
   }
-  const general = await runPortico(['--help']);
+  const general = await portico(['--help']);
   expect(general.code).toBe(0);
   for (const name of ['run', 'check', 'explain'])
     expect(general.stdout).toMatch(new RegExp(`^  ${name} `, 'm'));
@@ -227,7 +227,7 @@ it('check: an exec plugin that fails is one line at once', async () => {
     users: [{ name: 'u', user: { exec: { command: 'no-such-plugin', installHint: 'apt install it' } } }],
   };
   await folder.put('config', JSON.stringify(yaml));
-  const { code, stdout, stderr } = await runPortico(['check', '--kubeconfig', `${folder.path}/config`]);
+  const { code, stdout, stderr } = await portico(['check', '--kubeconfig', `${folder.path}/config`]);
   expect([code, stdout]).toEqual([69, '']);
   expect(stderr).toMatch(
     /^portico check: https:.*: cannot get the credentials of user "u": exec plugin "no-such-plugin" was not found: .* \(apt install it\)\n$/,
@@ -244,7 +244,7 @@ it('check: a cluster that refuses connections is one line soon, not after a sile
     users: [{ name: 'u', user: { token: 'x' } }],
   };
   await folder.put('config', JSON.stringify(yaml));
-  const { code, stdout, stderr } = await runPortico(['check', '--kubeconfig', `${folder.path}/config`]);
+  const { code, stdout, stderr } = await portico(['check', '--kubeconfig', `${folder.path}/config`]);
   expect([code, stdout]).toEqual([69, '']);
   expect(stderr).toMatch(
     /^portico check: https:\/\/127\.0\.0\.1:9 \(context c [^:]*\): connection refused; .*\n$/,
@@ -255,7 +255,7 @@ it('check: every problem with object, field and place; 1 for an error, 0 for a w
   await using folder = createFolder();
   const site = { host: 'shop.test', name: 'shop', endpoints: [] };
   await folder.put('shop.yaml', manifest(INGRESS_CLASS, ...siteObjects(site)));
-  const fine = await runPortico(['check', '--manifests', folder.path]);
+  const fine = await portico(['check', '--manifests', folder.path]);
   expect(fine.stdout).toMatch(/^1 route on 1 host; \d+ warnings?\n$/m);
   expect(fine.code).toBe(0);
 
@@ -266,7 +266,7 @@ it('check: every problem with object, field and place; 1 for an error, 0 for a w
   expect(text.stdout).toMatch(/^error: .*bad\.yaml:\d+:\d+: Ingress default\/bad spec\.rules\[0\]\.host: /m);
   expect(text.stdout).toMatch(/lonely\.yaml:\d+:\d+: Ingress default\/lonely .*\(ServiceNotFound\)$/m);
 
-  const json = await runPortico(['check', '--manifests', folder.path, '--output', 'json']);
+  const json = await portico(['check', '--manifests', folder.path, '--output', 'json']);
   expect(json.code).toBe(1);
   const { problems, ...counts } = JSON.parse(json.stdout) as {
     problems: { code: string; place: object; object: object; field: string }[];
@@ -277,7 +277,7 @@ it('check: every problem with object, field and place; 1 for an error, 0 for a w
     place: { file: `${folder.path}/lonely.yaml`, line: expect.any(Number), column: expect.any(Number) },
   });
 
-  const none = await runPortico(['check', '--manifests', `${folder.path}/gone`]);
+  const none = await portico(['check', '--manifests', `${folder.path}/gone`]);
   expect([none.code, none.stdout]).toEqual([66, '']);
   expect(none.stderr).toMatch(/^portico check: --manifests: .*gone does not exist\n$/);
 });
@@ -289,14 +289,14 @@ it('explain: the rule, the backend and the endpoints of a URL, of manifests and 
   await folder.put('shop.yaml', manifest(INGRESS_CLASS, ...objects));
   await using cluster = await scriptedCluster({ objects });
   for (const source of [['--manifests', folder.path], cluster.args]) {
-    const text = await runPortico(['explain', ...source, 'http://shop.test/cart']);
+    const text = await portico(['explain', ...source, 'http://shop.test/cart']);
     expect([text.code, text.stderr]).toEqual([0, '']);
     expect(text.stdout).toContain('route: Prefix / of Ingress default/shop at spec.rules[0].http.paths[0]\n');
     expect(text.stdout).toContain(
       'backend: default/shop:http\n  protocol: http\n  endpoint: 10.0.0.1:8080\n',
     );
 
-    const json = await runPortico(['explain', ...source, '--output', 'json', 'http://nobody.test/']);
+    const json = await portico(['explain', ...source, '--output', 'json', 'http://nobody.test/']);
     expect(json.code).toBe(0);
     expect(JSON.parse(json.stdout)).toMatchObject({
       outcome: { kind: 'refuse', status: 404, reason: 'no-route' },
@@ -344,7 +344,7 @@ it('explain --node-name: the endpoints as the Portico on that node chooses them,
   const farther = '  remote, used when none of these can be reached:';
   const explained = async (args: readonly string[], env?: Record<string, string>): Promise<string[]> => {
     const all = ['explain', '--manifests', folder.path, ...args, 'http://near.test/'];
-    const { code, stdout, stderr } = await runPortico(all, env && { env });
+    const { code, stdout, stderr } = await portico(all, env && { env });
     expect([code, stderr]).toEqual([0, '']);
     const lines = stdout.trimEnd().split('\n');
     return lines.slice(lines.indexOf('  protocol: http') + 1);

@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { eventually, runPortico } from '../support/daemon.ts';
+import { portico } from '../support/portico.ts';
+import { eventually } from '../support/daemon.ts';
 import { heldPort, loopbackAddress } from '../support/loopback.ts';
 import { createFolder } from './folder.ts';
 
@@ -177,7 +178,7 @@ it('each of the usual mistakes is named at its file, with what to do', async () 
       text.replace('name: shop', `name: ${name}`).replace('NAME.test', `${name}.test`),
     );
   }
-  const { code, stdout } = await runPortico(['check', '--manifests', folder.path, '--output', 'json']);
+  const { code, stdout } = await portico(['check', '--manifests', folder.path, '--output', 'json']);
   expect(code).toBe(1);
   const { problems } = JSON.parse(stdout) as {
     problems: readonly { code: string; message: string; place: { file: string; line: number } | null }[];

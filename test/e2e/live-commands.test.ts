@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Page, RouteRow, Traffic } from '../../src/admin/api/answers.ts';
-import { type Daemon, type Finished, MAIN, runPortico, startDaemon } from '../support/daemon.ts';
+import { type Daemon, MAIN, runPortico, startDaemon } from '../support/daemon.ts';
+import { type Finished, portico } from '../support/portico.ts';
 import { otlpFaults, readRequest } from '../support/otlp.ts';
 import { until } from '../support/until.ts';
 import { type Folder, createFolder } from './folder.ts';
@@ -64,7 +65,7 @@ describe('commands on a running Portico', () => {
     collector.close();
   });
 
-  const run = (...args: string[]): Promise<Finished> => runPortico([...args, '--from', socket]);
+  const run = (...args: string[]): Promise<Finished> => portico([...args, '--from', socket]);
 
   it('status says how it is', async () => {
     const { code, stdout } = await run('status', '--output', 'wide');
@@ -100,7 +101,7 @@ describe('commands on a running Portico', () => {
     const url = 'http://shop.test/x';
     const [running, offline] = await Promise.all([
       run('explain', url),
-      runPortico(['explain', '--manifests', folder.path, '--http-port', '8080', url]),
+      portico(['explain', '--manifests', folder.path, '--http-port', '8080', url]),
     ]);
     expect(running.stdout).toContain('route: Prefix / of Ingress default/shop');
     expect(running).toMatchObject({ code: 0, stdout: offline.stdout });
@@ -194,8 +195,8 @@ describe('commands on a running Portico', () => {
   it('say in one line what cannot be asked', async () => {
     const nowhere = join(folder.path, 'none.sock');
     const results = await Promise.all([
-      runPortico(['status', '--from', nowhere]),
-      runPortico(['routes', '--from', 'nonsense']),
+      portico(['status', '--from', nowhere]),
+      portico(['routes', '--from', 'nonsense']),
     ]);
     expect(results.map(({ code, stderr }) => [code, stderr.split('\n').length])).toEqual([
       [69, 2],

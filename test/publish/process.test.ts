@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { type ScriptedCluster, scriptedCluster } from '../e2e/cluster.ts';
 import { ingressOf as siteIngress, siteObjects } from '../e2e/site.ts';
-import { eventually, runPortico, startDaemon } from '../support/daemon.ts';
+import { portico } from '../support/portico.ts';
+import { eventually, startDaemon } from '../support/daemon.ts';
 import { OTHER_CLASS, ingressOf, objectsOf } from './fixture.ts';
 
 const PUBLISH = ['--publish-address', '203.0.113.7', '--publish-namespace', 'portico', '--access-log', 'off'];
@@ -77,7 +78,7 @@ test('one of two daemons publishes, the other takes over when it ends, and clean
   );
 
   const kubeconfig = cluster.args.slice(0, 2);
-  const cleaned = await runPortico(['cleanup', ...kubeconfig, '--publish-namespace', 'portico']);
+  const cleaned = await portico(['cleanup', ...kubeconfig, '--publish-namespace', 'portico']);
   expect([cleaned.code, cleaned.stderr]).toEqual([0, '']);
   expect(cleaned.stdout.split('\n').slice(-3)).toEqual([
     'Lease portico/portico-portico: deleted',
@@ -137,7 +138,7 @@ test('without any right to publish it serves, and says so once for each', async 
 test('every mistake in what to publish is said at once', async () => {
   const args =
     '--publish-address 0.0.0.0 1.2.3 fe80::1%eth0 a_b --publish-service web --publish-status maybe --publish-namespace A';
-  const { code, stderr } = await runPortico(['run', ...args.split(' ')]);
+  const { code, stderr } = await portico(['run', ...args.split(' ')]);
   expect(code).toBe(64);
   expect(stderr.split('\n').slice(0, -2)).toEqual([
     "portico run: --publish-address: '0.0.0.0' is not an address that clients can use",
@@ -148,7 +149,7 @@ test('every mistake in what to publish is said at once', async () => {
     "portico run: --publish-status: 'maybe' is neither true nor false",
     "portico run: --publish-namespace: 'A' is not the name of a namespace",
   ]);
-  const both = await runPortico([
+  const both = await portico([
     'run',
     '--manifests',
     '.',

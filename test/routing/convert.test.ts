@@ -25,7 +25,7 @@ import {
   requestsFor,
 } from '../support/converted.ts';
 import { createFolder } from '../e2e/folder.ts';
-import { runPortico } from '../support/daemon.ts';
+import { portico } from '../support/portico.ts';
 import { OUR_CLASS, ingresses, requestHost, requestPath } from './arbitrary-cluster.ts';
 
 const GOLDEN = join(import.meta.dirname, 'convert.out.yaml');
@@ -511,7 +511,7 @@ describe('what is written', () => {
     await using folder = createFolder();
     await folder.put('shop.yaml', input);
     const run = (...flags: readonly string[]) =>
-      runPortico(['convert', '--drop-in', 'ingress-nginx', '-f', folder.path, ...flags]);
+      portico(['convert', '--drop-in', 'ingress-nginx', '-f', folder.path, ...flags]);
     const usual = await run();
     expect([usual.code, usual.stderr, usual.stdout.endsWith(`---\n${output}`)]).toEqual([0, said, true]);
     expect(readDocuments(usual.stdout).map(({ kind }) => kind)).toEqual([
