@@ -13,6 +13,10 @@ const VARIABLE = 'PORTICO_TEST_BUNDLE';
  */
 export const BUNDLE = process.env[VARIABLE] ?? null;
 
+// A process that does not compile it anew starts in less time. Only what tests start has the cache: a test process would
+// write to it what it has compiled itself when it ends, which takes a second and is read by nobody.
+if (BUNDLE !== null) process.env['NODE_COMPILE_CACHE'] ??= join(BUNDLE, '../compiled');
+
 /** Builds it, once before all test files, which inherit the environment. */
 export default async function setup(): Promise<() => Promise<void>> {
   const folder = await mkdtemp(join(tmpdir(), 'portico-bundle-'));
@@ -25,8 +29,6 @@ export default async function setup(): Promise<() => Promise<void>> {
     }),
   ]);
   process.env[VARIABLE] = join(folder, 'portico');
-  // A process that does not compile it anew starts in half the time again.
-  process.env['NODE_COMPILE_CACHE'] ??= join(folder, 'compiled');
   // Processes that end may still write to the cache.
   return () => rm(folder, { recursive: true, force: true, maxRetries: 10 });
 }
