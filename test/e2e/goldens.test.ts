@@ -113,27 +113,50 @@ const TRUSTED_PROXY = loopbackAddress();
 /** The client of all others, and what the goldens call the proxy too. */
 const LOCALHOST = '127.0.0.1';
 
+/** A flag that takes no value has the value ''. */
+type FlagWithValue = readonly [name: string, value: string];
+
 /** The flags that say what a case's settings say. */
-function flagsOf({ settings, serving }: Case): string[] {
-  const { watchIngressWithoutClass, hostOwnership, defaultBackend, location, ingressNginxConfigMap } =
-    settings;
-  const flags = watchIngressWithoutClass ? ['--watch-ingress-without-class'] : [];
-  if (serving.https) flags.push('--https-port', String(HTTPS_PORT));
-  if (serving.hsts !== null) flags.push('--hsts', serving.hsts);
-  if (ingressNginxConfigMap) flags.push('--ingress-nginx-configmap', ingressNginxConfigMap);
-  if (settings.annotationsPrefix) flags.push('--annotations-prefix', settings.annotationsPrefix);
+function flagsOf({ settings, serving }: Case): readonly FlagWithValue[] {
+  const flags: FlagWithValue[] = [];
+  const add = (name: string, value: string | null | undefined): void => {
+    if (value !== null && value !== undefined) flags.push([name, value]);
+  };
+  const { defaultBackend, location } = settings;
+  if (settings.watchIngressWithoutClass) add('--watch-ingress-without-class', '');
+  if (serving.https) add('--https-port', String(HTTPS_PORT));
+  add('--hsts', serving.hsts);
+  add('--ingress-nginx-configmap', settings.ingressNginxConfigMap);
+  add('--annotations-prefix', settings.annotationsPrefix);
   const excluded = settings.namespaceSelector?.['matchExpressions'] as
     readonly { readonly key: string; readonly values: readonly string[] }[] | undefined;
   for (const { key, values } of excluded ?? [])
-    flags.push('--watch-namespace-selector', `${key} notin (${values.join()})`);
-  if (settings.externalNames === false) flags.push('--external-names', 'false');
-  if (settings.catchAll === false) flags.push('--catch-all', 'false');
-  if (hostOwnership) flags.push('--host-ownership', hostOwnership);
+    add('--watch-namespace-selector', `${key} notin (${values.join()})`);
+  if (settings.externalNames === false) add('--external-names', 'false');
+  if (settings.catchAll === false) add('--catch-all', 'false');
+  add('--host-ownership', settings.hostOwnership);
   // The zone is learned from the endpoints of the case.
-  if (location) flags.push('--node-name', location.node ?? '');
-  if (!defaultBackend) return flags;
-  const { namespace, service, port } = defaultBackend;
-  return [...flags, '--default-backend', `${namespace}/${service}:${port}`];
+  add('--node-name', location?.node);
+  if (defaultBackend)
+    add('--default-backend', `${defaultBackend.namespace}/${defaultBackend.service}:${defaultBackend.port}`);
+  return flags;
+}
+
+/** Flags that change nothing for the cases that state only others of them: such cases are served by one process. */
+const TOGETHER = new Set(['--https-port', '--hsts', '--ingress-nginx-configmap', '--node-name']);
+
+/** Cases with the arguments of the process that serves them. */
+function byProcess(
+  cases: readonly Case[],
+): readonly (readonly [args: readonly string[], group: readonly Case[]])[] {
+  const groups = Map.groupBy(cases, (each) => {
+    const flags = flagsOf(each);
+    return flags.length > 0 && flags.every(([name]) => TOGETHER.has(name)) ? 'together' : flags.join(' ');
+  });
+  return [...groups.values()].map((group) => {
+    const flags = new Map(group.flatMap(flagsOf));
+    return [[...flags].flat().filter(Boolean), group] as const;
+  });
 }
 
 /** Connects from the client, or from the proxy in front of it; by https with the certificate that is to be shown. */
@@ -192,7 +215,6 @@ const ROUNDS = 60;
 // Gateways have ports of their own, which this process does not listen on.
 const cases = loadCases().filter(({ name }) => !name.startsWith('gateway-'));
 const served = cases.filter(({ name }) => !(name in NOT_HERE));
-const bySettings = Object.entries(Object.groupBy(served, (each) => flagsOf(each).join(' ')));
 
 describe('the golden cases through the real process', () => {
   const pods: Pod[] = [];
@@ -222,7 +244,7 @@ describe('the golden cases through the real process', () => {
     expect(served.length).toBeGreaterThanOrEqual(60);
   });
 
-  describe.each(bySettings)('flags: %s', (_, group = []) => {
+  describe.each(byProcess(served))('flags: %s', (args, group) => {
     let daemon: Daemon;
     let folder: Folder;
     beforeAll(async () => {
@@ -230,7 +252,7 @@ describe('the golden cases through the real process', () => {
       // One thread: the endpoints of a Service are taken in turn per thread.
       const common = ['--manifests', folder.path, '--workers', '1', '--access-log', 'off'];
       const proxies = ['--trusted-proxies', TRUSTED_PROXY];
-      daemon = startDaemon({ args: [...common, ...proxies, ...group.slice(0, 1).flatMap(flagsOf)] });
+      daemon = startDaemon({ args: [...common, ...proxies, ...args] });
       await daemon.ready();
     });
     afterAll(async () => {
