@@ -52,11 +52,18 @@ function compiled(...objects: readonly ObjectChange[]): Compilation {
   return compilation;
 }
 
+/** By object: what it is told. To list and sort all problems again for each of hundreds of objects takes seconds. */
+const toldByCompilation = new WeakMap<Compilation, ReadonlyMap<string, readonly string[]>>();
+
 function told(compilation: Compilation, key: string): readonly string[] {
-  const found = listProblems(compilation).filter(
-    ({ object }) => `${object.namespace}/${object.name}` === key,
-  );
-  return found.filter(({ code }) => code !== 'NoEndpoints').map(({ code, field }) => `${code} ${field}`);
+  let byKey = toldByCompilation.get(compilation);
+  if (!byKey) {
+    const found = listProblems(compilation).filter(({ code }) => code !== 'NoEndpoints');
+    const grouped = Map.groupBy(found, ({ object }) => `${object.namespace}/${object.name}`);
+    byKey = new Map([...grouped].map(([of, all]) => [of, all.map(({ code, field }) => `${code} ${field}`)]));
+    toldByCompilation.set(compilation, byKey);
+  }
+  return byKey.get(key) ?? [];
 }
 
 function routesAt(compilation: Compilation, host: string): HostRoutes | undefined {
