@@ -38,6 +38,7 @@ const NOT_HERE: Readonly<Record<string, string>> = {
   'session-affinity': 'one client is answered by one endpoint, which another test shows',
   'endpoints-loopback-allowed': 'names 127.0.0.1:8080, which is not ours to take',
   'annotation-service-upstream': 'names a ClusterIP, which is not ours to take',
+  'endpoint-is-portico': 'names 10.0.0.8:443, which is not ours to take',
   'global-options-refused': 'closes the marker of this run too',
   'external-name': 'asks the DNS of the machine, and speaks TLS and plain text on one port',
   'tls-foreign-host': 'asks the DNS of the machine',
