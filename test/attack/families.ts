@@ -1,10 +1,9 @@
-import { adminApi } from './families/admin-api.ts';
 import { connections } from './families/connections.ts';
 import { http2 } from './families/http2.ts';
+import { ownPorts } from './families/own-ports.ts';
 import { proxyProtocol } from './families/proxy-protocol.ts';
 import { requests, requestsByReference } from './families/requests.ts';
 import { responses } from './families/responses.ts';
-import { statusPort } from './families/status-port.ts';
 import { tenants } from './families/tenants.ts';
 import type { Family } from './scene.ts';
 
@@ -16,7 +15,6 @@ export const families: readonly Family[] = [
   http2,
   proxyProtocol,
   connections,
-  statusPort,
-  adminApi,
+  ownPorts,
   tenants,
 ];

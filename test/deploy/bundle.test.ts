@@ -133,23 +133,6 @@ test('a probe, which the kubelet starts every few seconds, loads a few lines and
   expect(loaded.filter((name) => name.startsWith('node:')).toSorted()).toEqual(['node:module', 'node:net']);
   const sizes = await Promise.all(loaded.filter((name) => name.endsWith('.js')).map((name) => stat(name)));
   expect(sizes.reduce((sum, { size }) => sum + size, 0)).toBeLessThan(8 * 1024);
-
-  const address = loopbackAddress();
-  const socket = join(folder, 'status.sock');
-  const args = ['run', '--manifests', await manifestsFor(address, 8080), '--bind-address', address];
-  const place = ['--http-port', `${HTTP_PORT}`, '--https-port', '0', '--status-port', '0'];
-  const script = join(portico, 'portico.js');
-  const child = spawn(
-    process.execPath,
-    [script, ...args, ...place, '--status-socket', socket, '--workers', '1'],
-    {
-      stdio: 'ignore',
-    },
-  );
-  onTestFinished(() => void child.kill('SIGKILL'));
-  const probe = (what: string) => run(process.execPath, [script, 'probe', what, `--status-socket=${socket}`]);
-  await eventually(async () => (await probe('readyz')).stdout === 'ok\n', once(child, 'exit'));
-  expect(await probe('healthz')).toEqual({ stdout: 'ok\n', stderr: '' });
 });
 
 test('answers --version, check and explain from an empty folder', async () => {
@@ -181,41 +164,38 @@ test('reads a cluster through a kubeconfig: client-node is in the bundle', async
   expect(check.stdout).toBe('0 routes on 0 hosts; no problems\n');
 });
 
-test.each(['relay', 'http-proxy'])(
-  'serves with %s in data-plane threads and drains on SIGTERM',
-  async (engine) => {
-    const address = loopbackAddress();
-    const port = await upstream(address);
-    const manifests = await manifestsFor(address, port);
-    const place = [
-      '--bind-address',
-      address,
-      '--http-port',
-      `${HTTP_PORT}`,
-      '--https-port',
-      '0',
-      '--status-port',
-      `${STATUS_PORT}`,
-    ];
-    const args = ['run', '--manifests', manifests, '--workers', '2', '--engine', engine, ...place];
-    const startedAt = performance.now();
-    const child = spawn(process.execPath, [join(portico, 'portico.js'), ...args], {
-      cwd: portico,
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    onTestFinished(() => void child.kill('SIGKILL'));
-    let output = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
+// The other tests run the bundle from where it was built, with either engine.
+test('serves in data-plane threads, is probed on its socket and drains on SIGTERM', async () => {
+  const address = loopbackAddress();
+  const port = await upstream(address);
+  const manifests = await manifestsFor(address, port);
+  const socket = join(folder, 'status.sock');
+  const script = join(portico, 'portico.js');
+  const args = ['run', '--manifests', manifests, '--workers', '2', '--status-socket', socket];
+  args.push('--bind-address', address, '--http-port', `${HTTP_PORT}`, '--https-port', '0');
+  args.push('--status-port', `${STATUS_PORT}`);
+  const startedAt = performance.now();
+  const child = spawn(process.execPath, [script, ...args], {
+    cwd: portico,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
 
-    const ended = once(child, 'exit');
-    await eventually(async () => (await fetchFrom(address, STATUS_PORT, '/readyz'))[0] === 200, ended);
-    const readyMs = Math.round(performance.now() - startedAt);
+  const ended = once(child, 'exit');
+  await eventually(async () => (await fetchFrom(address, STATUS_PORT, '/readyz'))[0] === 200, ended);
+  const readyMs = Math.round(performance.now() - startedAt);
+  const probe = (what: string) => run(process.execPath, [script, 'probe', what, `--status-socket=${socket}`]);
+  expect(await Promise.all([probe('readyz'), probe('healthz')])).toEqual([
+    { stdout: 'ok\n', stderr: '' },
+    { stdout: 'ok\n', stderr: '' },
+  ]);
 
-    expect(await fetchFrom(address, HTTP_PORT, '/cart?a=1')).toEqual([200, '/cart?a=1 of the shop\n']);
-    console.log(`bundle, ${engine}: ready in ${readyMs} ms, ${await residentMiB(child)} MiB with 2 threads`);
+  expect(await fetchFrom(address, HTTP_PORT, '/cart?a=1')).toEqual([200, '/cart?a=1 of the shop\n']);
+  console.log(`bundle: ready in ${readyMs} ms, ${await residentMiB(child)} MiB with 2 threads`);
 
-    child.kill('SIGTERM');
-    expect(await happens(child, 'close')).toEqual([0, null]);
-    expect(output).toContain('every request was finished');
-  },
-);
+  child.kill('SIGTERM');
+  expect(await happens(child, 'close')).toEqual([0, null]);
+  expect(output).toContain('every request was finished');
+});

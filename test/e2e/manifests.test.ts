@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ENGINES } from '../../src/proxy/threads/messages.ts';
 import { type Daemon, HTTP_PORT, eventually, startDaemon } from '../support/daemon.ts';
 import { type Folder, createFolder } from './folder.ts';
 import { type Pod, startPod } from './pod.ts';
 import { INGRESS_CLASS, ingressOf, manifest, serviceOf, siteObjects, slicesOf } from './site.ts';
 
-describe.each(ENGINES)('a folder of manifests, served by %s', (engine) => {
+// How a folder is read and what is said of it has nothing to do with the engine: cluster.test.ts changes tables under both.
+describe('a folder of manifests', () => {
   let daemon: Daemon;
   let folder: Folder;
   let first: Pod;
@@ -24,7 +24,7 @@ describe.each(ENGINES)('a folder of manifests, served by %s', (engine) => {
       'shop.yaml',
       manifest(...siteObjects({ host: 'shop.test', name: 'shop', endpoints: [first.endpoint] })),
     );
-    daemon = startDaemon({ args: ['--manifests', folder.path, '--engine', engine, '--workers', '2'] });
+    daemon = startDaemon({ args: ['--manifests', folder.path, '--workers', '2'] });
     await daemon.ready();
   });
   afterAll(async () => {

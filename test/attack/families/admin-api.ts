@@ -1,69 +1,59 @@
 import { type Socket, connect } from 'node:net';
-import { ingressOf, siteObjects } from '../../e2e/site.ts';
-import type { ApiObject } from '../../support/api-server.ts';
+import { siteObjects } from '../../e2e/site.ts';
 import { heldPort } from '../../support/loopback.ts';
 import { rawClient } from '../../support/raw-client.ts';
-import type { Family, Scene } from '../scene.ts';
+import type { Scene } from '../scene.ts';
 import { type Site, inTime } from '../site.ts';
 
-const PORT = await heldPort();
-const INGRESSES = 300;
+/** The port of `--admin-address`. */
+export const ADMIN_PORT = await heldPort();
 
 /** What everybody on this machine may ask, and a page in a browser on it may try to. */
-export const adminApi: Family = {
-  name: 'admin-api',
-  flags: ['--admin-address', `127.0.0.1:${PORT}`, '--recent-requests', '1000'],
-  objects: (): readonly ApiObject[] =>
-    Array.from({ length: INGRESSES }, (_, index) => ({
-      ...ingressOf({ host: `many-${index}.test`, name: 'web-0', namespace: 'attacked', endpoints: [] }),
-      metadata: { name: `many-${index}`, namespace: 'attacked' },
-    })),
-  scenes: [
-    {
-      name: '300 connections that say nothing',
-      promise: 'probes and the API answer',
-      run: (site) => crowd(site, 300, ''),
+export const adminApi: readonly Scene[] = [
+  {
+    name: '300 connections that say nothing',
+    promise: 'probes and the API answer',
+    run: (site) => crowd(site, 300, ''),
+  },
+  {
+    name: '300 connections with half a head',
+    promise: 'probes and the API answer',
+    run: (site) => crowd(site, 300, 'GET / HTTP/1.1\r\nHost: localhost\r\nX: '),
+  },
+  {
+    name: '200 connections that ask for 500 routes each and read nothing',
+    promise: 'probes and the API answer, and changes are served',
+    run: (site) => crowd(site, 200, get('/api/v1/routes?limit=500')),
+  },
+  {
+    name: '200 filters at once, each another one',
+    promise: 'probes and the API answer, and changes are served',
+    run: async (site) => {
+      const filters = Array.from({ length: 200 }, (_, i) => get(`/api/v1/routes?filter=a+b+c+d+e+f+${i}`));
+      return crowd(site, 200, ...filters);
     },
-    {
-      name: '300 connections with half a head',
-      promise: 'probes and the API answer',
-      run: (site) => crowd(site, 300, 'GET / HTTP/1.1\r\nHost: localhost\r\nX: '),
+  },
+  refused('by the name of another host (DNS rebinding)', 'Host: attacker.example'),
+  refused('by a page of another origin', 'Host: localhost\r\nOrigin: http://attacker.example'),
+  refused('by a page of another port', `Host: localhost:${ADMIN_PORT}\r\nOrigin: http://localhost:3000`),
+  refused('through a proxy', 'Host: localhost\r\nX-Forwarded-For: 192.0.2.1'),
+  {
+    name: 'a Service whose endpoint is the admin API',
+    promise: 'no client of the data plane reaches it',
+    run: throughDataPlane,
+  },
+  {
+    name: 'methods that would change something',
+    promise: 'nothing here changes anything',
+    run: async () => {
+      for (const method of ['POST', 'PUT', 'DELETE', 'PATCH']) {
+        const status = await ask(`${method} /api/v1/routes`, 'Host: localhost\r\nContent-Length: 0');
+        if (status < 400) return `${method} was answered with ${status}`;
+      }
+      return null;
     },
-    {
-      name: '200 connections that ask for 500 routes each and read nothing',
-      promise: 'probes and the API answer, and changes are served',
-      run: (site) => crowd(site, 200, get('/api/v1/routes?limit=500')),
-    },
-    {
-      name: '200 filters at once, each another one',
-      promise: 'probes and the API answer, and changes are served',
-      run: async (site) => {
-        const filters = Array.from({ length: 200 }, (_, i) => get(`/api/v1/routes?filter=a+b+c+d+e+f+${i}`));
-        return crowd(site, 200, ...filters);
-      },
-    },
-    refused('by the name of another host (DNS rebinding)', 'Host: attacker.example'),
-    refused('by a page of another origin', 'Host: localhost\r\nOrigin: http://attacker.example'),
-    refused('by a page of another port', `Host: localhost:${PORT}\r\nOrigin: http://localhost:3000`),
-    refused('through a proxy', 'Host: localhost\r\nX-Forwarded-For: 192.0.2.1'),
-    {
-      name: 'a Service whose endpoint is the admin API',
-      promise: 'no client of the data plane reaches it',
-      run: throughDataPlane,
-    },
-    {
-      name: 'methods that would change something',
-      promise: 'nothing here changes anything',
-      run: async () => {
-        for (const method of ['POST', 'PUT', 'DELETE', 'PATCH']) {
-          const status = await ask(`${method} /api/v1/routes`, 'Host: localhost\r\nContent-Length: 0');
-          if (status < 400) return `${method} was answered with ${status}`;
-        }
-        return null;
-      },
-    },
-  ],
-};
+  },
+];
 
 function get(path: string): string {
   return `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
@@ -81,7 +71,7 @@ function refused(how: string, fields: string): Scene {
 }
 
 async function ask(line: string, fields: string): Promise<number> {
-  using client = await rawClient(PORT);
+  using client = await rawClient(ADMIN_PORT);
   client.send(`${line} HTTP/1.1\r\n${fields}\r\nConnection: close\r\n\r\n`);
   const { status } = await inTime(client.message(), 'no answer');
   return status;
@@ -90,7 +80,7 @@ async function ask(line: string, fields: string): Promise<number> {
 /** Connections that send one text each, in turn, and read nothing. */
 async function crowd(site: Site, count: number, ...texts: readonly string[]): Promise<string | null> {
   const sockets: Socket[] = Array.from({ length: count }, (_, index) => {
-    const socket = connect({ host: '127.0.0.1', port: PORT }).on('error', () => undefined);
+    const socket = connect({ host: '127.0.0.1', port: ADMIN_PORT }).on('error', () => undefined);
     const text = texts[index % texts.length] ?? '';
     if (text !== '') socket.write(text);
     return socket;
@@ -117,7 +107,7 @@ async function throughDataPlane(site: Site): Promise<string | null> {
     host: 'thief.test',
     name: 'thief',
     namespace: 'attacked',
-    endpoints: [`127.0.0.1:${PORT}`],
+    endpoints: [`127.0.0.1:${ADMIN_PORT}`],
   };
   await site.apply(siteObjects(thief));
   const { status } = await site.get('thief.test', '/api/v1/overview');

@@ -1,50 +1,38 @@
 import { type Socket, connect } from 'node:net';
 import { STATUS_PORT } from '../../support/daemon.ts';
 import { rawClient } from '../../support/raw-client.ts';
-import type { ApiObject } from '../../support/api-server.ts';
-import { ingressOf } from '../../e2e/site.ts';
-import type { Family } from '../scene.ts';
+import type { Scene } from '../scene.ts';
 import { type Site, inTime } from '../site.ts';
 
-const INGRESSES = 300;
-
 /** 10254, which every Pod may reach: nothing that is sent there may keep Portico from serving, or from being probed. */
-export const statusPort: Family = {
-  name: 'status-port',
-  flags: [],
-  objects: (): readonly ApiObject[] =>
-    Array.from({ length: INGRESSES }, (_, index) =>
-      ingressOf({ host: `many-${index}.test`, name: 'web-0', namespace: 'attacked', endpoints: [] }),
-    ).map((ingress, index) => ({ ...ingress, metadata: { ...ingress.metadata, name: `many-${index}` } })),
-  scenes: [
-    {
-      name: '300 connections that say nothing',
-      promise: '/healthz and /readyz answer',
-      run: (site) => crowd(site, 300, ''),
-    },
-    {
-      name: '300 connections with half a head',
-      promise: '/healthz and /readyz answer',
-      run: (site) => crowd(site, 300, 'GET /healthz HTTP/1.1\r\nHost: x\r\nX: '),
-    },
-    {
-      name: '100 connections that ask for /metrics ten times and read nothing',
-      promise: '/healthz and /readyz answer, and changes are served',
-      fullOnly: true,
-      run: (site) => scrapes(site),
-    },
-    {
-      name: '/routes by the name of another host (DNS rebinding)',
-      promise: 'what is served is told to the node itself only',
-      run: (site) => refusesRoutes(site, 'attacker.example'),
-    },
-    {
-      name: 'methods that would change something',
-      promise: 'nothing on this port changes anything',
-      run: methods,
-    },
-  ],
-};
+export const statusPort: readonly Scene[] = [
+  {
+    name: '300 connections that say nothing',
+    promise: '/healthz and /readyz answer',
+    run: (site) => crowd(site, 300, ''),
+  },
+  {
+    name: '300 connections with half a head',
+    promise: '/healthz and /readyz answer',
+    run: (site) => crowd(site, 300, 'GET /healthz HTTP/1.1\r\nHost: x\r\nX: '),
+  },
+  {
+    name: '100 connections that ask for /metrics ten times and read nothing',
+    promise: '/healthz and /readyz answer, and changes are served',
+    fullOnly: true,
+    run: (site) => scrapes(site),
+  },
+  {
+    name: '/routes by the name of another host (DNS rebinding)',
+    promise: 'what is served is told to the node itself only',
+    run: (site) => refusesRoutes(site, 'attacker.example'),
+  },
+  {
+    name: 'methods that would change something',
+    promise: 'nothing on this port changes anything',
+    run: methods,
+  },
+];
 
 async function isHealthy(site: Site): Promise<string | null> {
   for (const path of ['/healthz', '/readyz']) {
