@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ApiObject } from '../support/api-server.ts';
 import { type Daemon, eventually, startDaemon } from '../support/daemon.ts';
+import { examples } from '../support/examples.ts';
 import { heldPort, loopbackAddress } from '../support/loopback.ts';
 import { type ScriptedCluster, scriptedCluster } from './cluster.ts';
 import { type Pod, startPod } from './pod.ts';
@@ -40,7 +41,7 @@ function stages(pods: readonly Pod[], stage: Stage): (readonly [Pod, Stage])[] {
 }
 
 /** Of one client, between its requests: the machine is for what is tested, too. */
-const PAUSE_MS = 2;
+const PAUSE_MS = 4;
 
 /** Clients that ask again and again; what they got is judged by what was known when they asked. */
 function startClients(daemon: Daemon, retired: () => ReadonlySet<string>) {
@@ -77,10 +78,10 @@ function startClients(daemon: Daemon, retired: () => ReadonlySet<string>) {
   };
 }
 
-// The reference engine is not what anybody runs by default: fewer rollouts will do.
+// Both kinds of rollout, by turns. The reference engine is not what anybody runs by default: one of each will do.
 describe.each([
-  { engine: 'relay', rollouts: 10 },
-  { engine: 'http-proxy', rollouts: 4 },
+  { engine: 'relay', rollouts: examples(6) },
+  { engine: 'http-proxy', rollouts: examples(2) },
 ] as const)('a Deployment that rolls over, engine $engine', ({ engine, rollouts }) => {
   let cluster: ScriptedCluster;
   let daemon: Daemon;

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm, stat, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, it } from 'vitest';
@@ -108,22 +108,6 @@ describe.concurrent('--snapshot-file', () => {
     expect(await daemon.stop()).toBe(0);
   });
 
-  it('is replaced when the API server answers, and holds keys only with --snapshot-secrets', async ({
-    expect,
-  }) => {
-    await using place = await temporary();
-    await writeFile(place.file, 'something else\n');
-    await using pod = await startPod('pod');
-    const site = { host: 'shop.test', endpoints: [pod.endpoint] };
-    await using cluster = await scriptedCluster({ objects: [...siteObjects(site), SECRET] });
-    const args = [...cluster.args, '--snapshot-file', place.file, '--snapshot-secrets'];
-    await using daemon = startDaemon({ args });
-    await daemon.ready();
-    // Written while it serves, not only at the end.
-    await eventually(async () => (await readFile(place.file, 'utf8')).includes(KEY), daemon.exited);
-    expect(await daemon.stop()).toBe(0);
-  });
-
   // To a process a limit on the size of files looks as a full disk does, and needs neither rights nor a disk.
   it('that has no room stays as it was, is said once with what to do, and is written when it has', async ({
     expect,
@@ -179,16 +163,20 @@ describe.concurrent('--snapshot-file', () => {
   });
 
   // Why else a file may not be used is told in test/watch/snapshot-file.test.ts.
-  it('that is damaged is ignored with one line', async ({ expect }) => {
+  it('that is damaged is ignored with one line and replaced when the API server answers; with --snapshot-secrets it has keys', async ({
+    expect,
+  }) => {
     await using place = await temporary();
     await using pod = await startPod('pod');
     const objects = siteObjects({ host: 'shop.test', endpoints: [pod.endpoint] });
-    await using cluster = await scriptedCluster({ objects });
+    await using cluster = await scriptedCluster({ objects: [...objects, SECRET] });
     const { api, args } = cluster;
     await save(place.file, api, objects);
     await truncate(place.file, (await stat(place.file)).size - 100);
     await api.refuse();
-    await using daemon = startDaemon({ args: [...args, '--snapshot-file', place.file] });
+    await using daemon = startDaemon({
+      args: [...args, '--snapshot-file', place.file, '--snapshot-secrets'],
+    });
     const line = await daemon.line(/--snapshot-file/);
     expect(line).toContain('is damaged');
     expect(line).toContain('it is ignored');
@@ -196,6 +184,8 @@ describe.concurrent('--snapshot-file', () => {
     await api.accept();
     await daemon.ready();
     expect((await daemon.request('shop.test')).status).toBe(200);
+    // Written while it serves, not only at the end.
+    await eventually(async () => (await readFile(place.file, 'utf8')).includes(KEY), daemon.exited);
     expect(await daemon.stop()).toBe(0);
     expect(daemon.output().match(/--snapshot-file/g)).toHaveLength(1);
   });
