@@ -4,7 +4,7 @@ import { asArray, asObject } from '../../src/model/untyped.ts';
 import { STATUS_KINDS, wantedStatus } from '../../src/publish/wanted-status.ts';
 import type { PortFacts } from '../../src/routing/gateway/serving-facts.ts';
 import { compile } from '../../src/routing/compile/compile.ts';
-import { CASE_SETTINGS, parseManifests } from '../support/cases.ts';
+import { CASE_SETTINGS, changesOf } from '../support/cases.ts';
 import { type ApiObject, objectsOf, startPublisherHarness } from './fixture.ts';
 
 const apiVersion = 'gateway.networking.k8s.io/v1';
@@ -67,8 +67,7 @@ test('each status is written once, and nothing after it is right', async () => {
 
 test('5,000 routes whose status is right are not written when another Portico begins to lead', async () => {
   const written = [CLASS, GATEWAY, ...Array.from({ length: 5_000 }, (_, n) => route(`app-${n}`))];
-  const manifests = written.map((each) => JSON.stringify(each)).join('\n---\n');
-  const compilation = compile(snapshotOf(parseManifests(manifests)), CASE_SETTINGS);
+  const compilation = compile(snapshotOf(changesOf(written)), CASE_SETTINGS);
   const facts = { nodeAddresses: [NODE], ports: null };
   const right = written.map((each): ApiObject => {
     const { kind, metadata } = each;

@@ -4,7 +4,7 @@ import { snapshotOf } from '../../../src/model/snapshot.ts';
 import { decide } from '../../../src/routing/decide.ts';
 import { portKey } from '../../../src/routing/table.ts';
 import { get, values } from '../../../src/model/sharded-map.ts';
-import { CASE_SETTINGS, parseManifests } from '../../support/cases.ts';
+import { CASE_SETTINGS, changesOf } from '../../support/cases.ts';
 
 const SETTINGS: CompileSettings = { ...CASE_SETTINGS, gatewayController: 'portico.dev/gateway-controller' };
 const apiVersion = 'gateway.networking.k8s.io/v1';
@@ -51,7 +51,7 @@ function route(
 }
 
 function read(objects: readonly object[]) {
-  return snapshotOf(parseManifests([CLASS, ...objects].map((each) => JSON.stringify(each)).join('\n---\n')));
+  return snapshotOf(changesOf([CLASS, ...objects]));
 }
 
 function compiled(...objects: readonly object[]) {
