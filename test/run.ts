@@ -1,5 +1,5 @@
 /**
- * `npm test`: the checks of the source, then the tests, each to its end; then what the tests saw Portico ask of API
+ * `npm test`: the checks of the source and the tests, each to its end; then what the tests saw Portico ask of API
  * servers is compared with what deploy/ grants. The last line is `N passed, N failed`, where a check counts like a
  * test; the exit code is 1 when something failed.
  */
@@ -15,12 +15,19 @@ import { differences, grantsTo, rightsOf } from './support/rights.ts';
 const ROOT = join(import.meta.dirname, '..');
 const BIN = join(ROOT, 'node_modules/.bin');
 
-const CHECKS = [
+type Check = readonly [name: string, program: string, ...args: readonly string[]];
+
+const QUICK_CHECKS: readonly Check[] = [
   ['types', 'tsc', '--noEmit'],
   ['lint', 'oxlint', '--deny-warnings'],
+];
+/** Takes one core for as long as the tests leave it alone. */
+const FORMAT: Check = [
+  'format',
+  'prettier',
   // What is as it was when it was last found right is not read again: `--cache`, in node_modules/.cache.
-  ['format', 'prettier', '--check', '--cache', '--cache-strategy', 'content', '.'],
-] as const;
+  ...['--check', '--cache', '--cache-strategy', 'content', '.'],
+];
 
 /** The part of vitest's JSON report that is read. */
 interface Report {
@@ -52,14 +59,19 @@ async function runQuietly(program: string, args: readonly string[]): Promise<[co
 let passed = 0;
 const failed: string[] = [];
 
-// Side by side: the last of them, which takes the longest, uses one core.
-const checks = CHECKS.map(async ([name, program, ...args]) => {
+/** Runs a check; what it resolves with says how it went. */
+async function check([name, program, ...args]: Check): Promise<() => void> {
   const [code, output] = await runQuietly(program, args);
-  console.log(`\n${name}: ${[program, ...args].join(' ')}\n${output}`);
-  if (code === 0) passed++;
-  else failed.push(name);
-});
-await Promise.all(checks);
+  return () => {
+    console.log(`\n${name}: ${[program, ...args].join(' ')}\n${output}`);
+    if (code === 0) passed++;
+    else failed.push(name);
+  };
+}
+
+for (const say of await Promise.all(QUICK_CHECKS.map(check))) say();
+// Beside the tests, which wait now and then.
+const format = check(FORMAT);
 
 const folder = await mkdtemp(join(tmpdir(), 'portico-test-'));
 const calls = join(folder, 'api-calls');
@@ -76,6 +88,7 @@ try {
   // An error outside of every test fails the run although no test did.
   if (code !== 0 && (counted?.failed ?? 0) === 0) failed.push('vitest');
 
+  (await format)();
   console.log('\nrights: what the tests asked of API servers, and deploy/rbac.yaml');
   const asked = await readFile(calls, 'utf8').catch(() => '');
   const wrong = rights(asked.split('\n').filter(Boolean), process.argv.length === 2);
