@@ -150,15 +150,18 @@ function affectedTlsPolicies(before: CompiledGateways, after: CompiledGateways):
   return affected;
 }
 
-/** The Services of Gateways, where one of them may be left, or not any more. */
-function ownServices(before: Compilation, after: Compiled): Iterable<ObjectKey> {
+/** The Services of Gateways that may be left, or not any more: all of them when Gateways or classes changed. */
+function ownServices(before: Compilation, after: Compiled): readonly ObjectKey[] {
   const isSame =
     before.gatewayServices === after.gatewayServices &&
     before.snapshot.gateways === after.snapshot.gateways &&
     before.gateways.classes === after.gateways.classes;
-  return isSame
-    ? []
-    : [before, after].flatMap(({ gatewayServices }) => [...entries(gatewayServices)].map(([key]) => key));
+  if (!isSame)
+    return [before, after].flatMap(({ gatewayServices }) => [...entries(gatewayServices)].map(([key]) => key));
+  if (after.gatewayServices.size === 0) return [];
+  return [...difference(before.snapshot.services, after.snapshot.services)]
+    .map(([key]) => key)
+    .filter((key) => get(after.gatewayServices, key) !== undefined);
 }
 
 /** One object must not fill the log, the metrics and the memory of all. */

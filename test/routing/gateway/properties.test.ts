@@ -205,12 +205,19 @@ const anyGatewayObject: fc.Arbitrary<ObjectChange> = fc.oneof(
     .map(([namespace, port]) =>
       object('Service', namespace, 'web', '2026-01-01T00:00:00Z', { spec: { ports: [{ port }] } }),
     ),
-  fc.tuple(namespaces, names, fc.constantFrom('uid', 'another')).map(([namespace, name, uid]) =>
-    object('Service', namespace, `${name}-portico`, '2026-01-01T00:00:00Z', {
-      metadata: { namespace, name: `${name}-portico`, ownerReferences: [{ controller: true, uid }] },
-      status: { loadBalancer: { ingress: [{ ip: '192.0.2.1' }] } },
-    }),
-  ),
+  fc
+    .tuple(namespaces, names, fc.constantFrom('uid', 'another'), fc.constantFrom('portico', 'other'))
+    .map(([namespace, name, uid, className]) =>
+      object('Service', namespace, `${name}-portico`, '2026-01-01T00:00:00Z', {
+        metadata: {
+          ...{ namespace, name: `${name}-portico` },
+          ownerReferences: [{ kind: 'Gateway', name, controller: true, uid }],
+          annotations: { 'portico.dev/infrastructure': '{}' },
+          labels: { 'gateway.networking.k8s.io/gateway-class-name': className },
+        },
+        status: { loadBalancer: { ingress: [{ ip: '192.0.2.1' }] } },
+      }),
+    ),
   fc
     .tuple(
       fc.constantFrom<Kind>('Gateway', 'ListenerSet', 'HTTPRoute', 'TLSRoute', 'ReferenceGrant'),
