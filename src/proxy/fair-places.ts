@@ -50,6 +50,12 @@ export class FairPlaces<Holder> {
     return this.#holders.get(namespace) ?? new Set();
   }
 
+  /** Puts a holder behind the others of its namespace, as if it were the newest. */
+  moveToBack(namespace: string, holder: Holder): void {
+    const holders = this.#holders.get(namespace);
+    if (holders?.delete(holder)) holders.add(holder);
+  }
+
   #makeRoom(own: number): boolean {
     if (this.#most < own + 2) return false;
     const [heaviest = ''] = this.#byCount[this.#most] ?? [];

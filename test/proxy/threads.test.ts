@@ -47,6 +47,7 @@ const ENTRY = BUNDLE
 async function startDataPlane(
   entry = ENTRY,
   limitStore: ThreadSettings['limitStore'] = null,
+  limits: ThreadSettings['limits'] = DEFAULT_LIMITS,
 ): Promise<DataPlane> {
   const pod = await startPod('pod');
   const address = loopbackAddress();
@@ -63,7 +64,7 @@ async function startDataPlane(
     entry,
     settings: {
       engine: 'relay',
-      limits: DEFAULT_LIMITS,
+      limits,
       streams: { host: '127.0.0.1', reusePort: true },
       trustedProxies: [],
       nameRules: { allowLoopback: true },
@@ -235,16 +236,25 @@ it('a thread that dies is counted and replaced; the other one serves on, and not
 });
 
 it('a thread that dies while it is asked for its counters is counted once', async () => {
-  await using plane = await startDataPlane();
+  await using plane = await startDataPlane(ENTRY, null, { ...DEFAULT_LIMITS, connections: 2 });
   plane.publish('a.test');
   await plane.threads.listening;
   for (let asked = 0; asked < 32; asked++) await plane.ask('a.test');
+  const idle = await Promise.all(Array.from({ length: 24 }, () => rawClient(PORT, plane.address)));
+  const evictions = async (): Promise<number> => {
+    const { evicted, refused } = (await plane.threads.report()).gauges;
+    return evicted + refused;
+  };
+  await eventually(async () => (await evictions()) >= 20);
+  const evicted = await evictions();
   expect(requests(await plane.threads.report(), 'default/a.test')).toBe(32);
   plane.order({ thread: plane.born[0] ?? 0, die: 'at the next report' });
   const counted: number[] = [];
   while (plane.failures.length === 0) counted.push(requests(await plane.threads.report(), 'default/a.test'));
   counted.push(requests(await plane.threads.report(), 'default/a.test'));
   expect(new Set(counted)).toEqual(new Set([32]));
+  expect(await evictions()).toBe(evicted);
+  for (const client of idle) client[Symbol.dispose]();
 });
 
 it('a thread that cannot start is tried again, ever more slowly', async () => {

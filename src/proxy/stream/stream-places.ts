@@ -6,13 +6,15 @@ export interface StreamHolder {
   readonly namespace: string;
   /** Its endpoint has sent something. */
   readonly isAnswered: boolean;
-  /** When the last byte came, on the clock of the deadlines. */
+  /** On the clock of the deadlines. */
+  readonly begunAt: number;
+  /** When the last byte came, on the same clock. */
   readonly silentSince: number;
   /** Ends it, and gives its place back. */
   evict(): void;
 }
 
-/** How many of those that have been silent longest are looked at. */
+/** How many are looked at of those that have been silent longest, and of the namespace. */
 const COMPARED = 16;
 /** What no endpoint has answered for less than this may be a loop, each round of which would end the one before it. */
 const UNANSWERED_MS = 10_000;
@@ -50,11 +52,15 @@ export class StreamPlaces<Holder extends StreamHolder> {
     this.#places.release(holder.namespace, holder);
   }
 
+  /** Those that have been silent longest may all be of other namespaces: some of this one are compared too, others each time. */
   #leaving(holders: ReadonlySet<Holder>): Holder | null {
-    const silentBefore = this.#now() - UNANSWERED_MS;
-    const [first] = holders;
-    const candidates = this.#silent(COMPARED).filter((each) => holders.has(each));
-    if (first) candidates.push(first);
-    return candidates.find((each) => each.isAnswered || each.silentSince <= silentBefore) ?? null;
+    const begunBefore = this.#now() - UNANSWERED_MS;
+    const some = [...holders.values().take(COMPARED)];
+    for (const each of some) this.#places.moveToBack(each.namespace, each);
+    const candidates = [
+      ...this.#silent(COMPARED).filter((each) => holders.has(each)),
+      ...some.toSorted((a, b) => a.silentSince - b.silentSince),
+    ];
+    return candidates.find((each) => each.isAnswered || each.begunAt <= begunBefore) ?? null;
   }
 }

@@ -78,6 +78,7 @@ export class StreamRelay implements StreamHolder {
   #state: 'connecting' | 'relaying' | 'closed' = 'connecting';
   #waits: DeadlineList<StreamRelay>;
   isAnswered = false;
+  readonly begunAt = performance.now();
   #attempts = 0;
   #hopsBehind = 0;
   #forgetHops: (() => void) | null = null;

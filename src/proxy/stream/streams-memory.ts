@@ -9,6 +9,11 @@ export interface StreamsMemory {
   readonly places: number;
 }
 
+/** A thread has died: nobody else takes away what it noted, and others may get its ports now. */
+export function forgetHops({ tcpHops, udpHops }: StreamsMemory): void {
+  for (const hops of [tcpHops, udpHops]) new Int32Array(hops).fill(0);
+}
+
 /**
  * A TCP stream takes two descriptors and the datagrams of a client one: the streams of all threads together leave a quarter
  * of `descriptors` to requests.

@@ -38,6 +38,7 @@ class Session implements StreamHolder {
   readonly account: StreamAccount;
   readonly deadline = new Deadline<Session>(this);
   isAnswered = false;
+  readonly begunAt = performance.now();
   readonly evict: () => void;
   #upstream: Socket | null = null;
   #forgetHops: (() => void) | null = null;

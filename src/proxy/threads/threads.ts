@@ -1,6 +1,6 @@
 import { type HandshakeTotals, NO_HANDSHAKES, addHandshakes } from '../tls/handshake-counters.ts';
 import { descriptorLimit } from '../descriptors.ts';
-import { type StreamsMemory, streamsMemory } from '../stream/streams-memory.ts';
+import { type StreamsMemory, forgetHops, streamsMemory } from '../stream/streams-memory.ts';
 import { StreamCounters, type StreamTotals } from '../stream/stream-counters.ts';
 import { getRandomValues } from 'node:crypto';
 import { type MessagePort, Worker } from 'node:worker_threads';
@@ -193,6 +193,8 @@ class DataPlaneThreads implements Threads {
   #nextReplyId = 0;
   #nextThreadId = 0;
   #deaths = 0;
+  /** What is counted of these since the start. */
+  #retiredGauges = NO_GAUGES;
   #retiredFaults = 0;
   readonly #retiredStreams = new StreamCounters();
   #retiredHandshakes = NO_HANDSHAKES;
@@ -250,7 +252,7 @@ class DataPlaneThreads implements Threads {
     );
     // A thread that died meanwhile is among the retired already, and must not be counted twice.
     const all = [...this.#threads].flatMap(({ lastReport }) => lastReport ?? []);
-    const gauges = all.reduce((sum, { gauges }) => addGauges(sum, gauges), NO_GAUGES);
+    const gauges = all.reduce((sum, { gauges }) => addGauges(sum, gauges), this.#retiredGauges);
     return {
       counters: [this.#retired.table(), ...all.map((report) => report.counters)],
       gauges,
@@ -404,6 +406,7 @@ class DataPlaneThreads implements Threads {
     );
     worker.on('exit', (code) => {
       forgetCounts(this.#limits);
+      forgetHops(this.#streams);
       this.#threads.delete(thread);
       for (const key of this.#portStates.forget(thread)) this.#options.onPortChange?.(key);
       if (thread.retry) clearTimeout(thread.retry);
@@ -411,6 +414,7 @@ class DataPlaneThreads implements Threads {
         for (const _ of this.#retired.add(thread.lastReport.counters));
         this.#retiredStreams.addEnded(thread.lastReport.streams);
         this.#retiredHandshakes = addHandshakes(this.#retiredHandshakes, thread.lastReport.handshakes);
+        this.#retiredGauges = addGauges(this.#retiredGauges, countedOf(thread.lastReport.gauges));
         this.#retiredFaults += thread.lastReport.faults;
         this.#retiredDroppedMirrors += thread.lastReport.droppedMirrors;
         this.#retiredDroppedSpans += thread.lastReport.droppedSpans;
@@ -576,4 +580,9 @@ function addGauges(a: EngineGauges, b: EngineGauges): EngineGauges {
     shed: a.shed + b.shed,
     descriptorFailures: a.descriptorFailures + b.descriptorFailures,
   };
+}
+
+/** Of a thread that has ended, what it counted; it has no connections any more. */
+function countedOf({ evicted, refused, shed, descriptorFailures }: EngineGauges): EngineGauges {
+  return { ...NO_GAUGES, evicted, refused, shed, descriptorFailures };
 }

@@ -2,23 +2,23 @@ import { expect, test } from 'vitest';
 import { MAX_HOPS } from '../../../src/http/loop.ts';
 import { HOPS_BYTES, StreamHops, isLoop } from '../../../src/proxy/stream/stream-hops.ts';
 import { type StreamHolder, StreamPlaces } from '../../../src/proxy/stream/stream-places.ts';
-import { streamsMemory } from '../../../src/proxy/stream/streams-memory.ts';
+import { forgetHops, streamsMemory } from '../../../src/proxy/stream/streams-memory.ts';
 
 /** A thread with so many places at a time of our own, and the streams that it has, the longest silent in front. */
 function thread(total: number) {
   const clock = { now: 0 };
-  const streams: StreamHolder[] = [];
+  const streams: (StreamHolder & { silentSince: number })[] = [];
   const places = new StreamPlaces(
     total,
     (count) => streams.slice(0, count),
     () => clock.now,
   );
-  const begin = (namespace: string, isAnswered: boolean): StreamHolder | null => {
+  const begin = (namespace: string, isAnswered: boolean): (typeof streams)[number] | null => {
     const evict = (): void => {
       streams.splice(streams.indexOf(stream), 1);
       places.release(stream);
     };
-    const stream = { namespace, isAnswered, silentSince: clock.now, evict };
+    const stream = { namespace, isAnswered, begunAt: clock.now, silentSince: clock.now, evict };
     if (!places.take(stream)) return null;
     streams.push(stream);
     return stream;
@@ -56,6 +56,27 @@ test('a stream with an answer gives way to a new one of its namespace, the longe
   expect(streams).not.toContain(second);
 });
 
+test('what others leave silent does not have a namespace lose a busy stream for a silent one', () => {
+  const { clock, streams, begin } = thread(80);
+  for (let n = 0; n < 40; n++) begin('silent', true);
+  clock.now += 1_000;
+  const own = Array.from({ length: 40 }, () => begin('db', true));
+  clock.now += 1_000;
+  const [silent, ...busy] = own.toReversed();
+  for (const each of busy) if (each) each.silentSince = clock.now;
+  // Each of three looks at others.
+  for (let n = 0; n < 3; n++) expect(begin('db', true)).not.toBeNull();
+  expect(streams).not.toContain(silent);
+});
+
+test('a client that goes on sending what nobody answers keeps no place from others', () => {
+  const { clock, streams, begin } = thread(4);
+  for (let n = 0; n < 4; n++) begin('db', false);
+  clock.now += 10_000;
+  for (const each of streams) each.silentSince = clock.now;
+  expect(begin('db', false)).not.toBeNull();
+});
+
 test('what comes from a socket of ours has its hops behind it, for every thread, until that one is closed', () => {
   const memory = new SharedArrayBuffer(HOPS_BYTES);
   const [one, other] = [new StreamHops(memory), new StreamHops(memory)];
@@ -68,6 +89,14 @@ test('what comes from a socket of ours has its hops behind it, for every thread,
   expect(isLoop(other.behind('2001:db8::1', 40_000))).toBe(true);
   forgetNext();
   expect(other.behind('2001:db8::1', 40_000)).toBe(0);
+});
+
+test('what a thread noted ends with it', () => {
+  const memory = streamsMemory(1_000, 2);
+  for (const hops of [memory.tcpHops, memory.udpHops]) new StreamHops(hops).note('10.0.0.7', 40_000, MAX_HOPS);
+  forgetHops(memory);
+  for (const hops of [memory.tcpHops, memory.udpHops])
+    expect(new StreamHops(hops).behind('10.0.0.7', 40_000)).toBe(0);
 });
 
 test('streams leave a quarter of the file descriptors to requests', () => {
