@@ -246,7 +246,7 @@ const ENDS: Readonly<Record<Exclude<StreamOutcome, 'closed'>, string>> = {
   'connect-failed': 'no endpoint accepted the connection',
   'out-of-descriptors': 'no file descriptor was left',
   'loop-detected': 'it has been through this Portico ten times: the endpoint leads back here',
-  'too-many': 'its namespace has its part of the streams of the thread, and none of them could give way',
+  'too-many': 'its namespace has its share of the streams, and none of these could give way',
   evicted: 'it had been silent longest when there was no room for another one',
   'service-changed': 'the Service sends to another backend, or its endpoint is gone',
   draining: 'Portico shut down',

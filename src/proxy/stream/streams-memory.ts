@@ -9,7 +9,7 @@ export interface StreamsMemory {
   readonly places: number;
 }
 
-/** A thread has died: nobody else takes away what it noted, and others may get its ports now. */
+/** A thread has died: its ports may soon belong to others, and only it would have taken its notes away. */
 export function forgetHops({ tcpHops, udpHops }: StreamsMemory): void {
   for (const hops of [tcpHops, udpHops]) new Int32Array(hops).fill(0);
 }

@@ -157,7 +157,9 @@ function ownServices(before: Compilation, after: Compiled): readonly ObjectKey[]
     before.snapshot.gateways === after.snapshot.gateways &&
     before.gateways.classes === after.gateways.classes;
   if (!isSame)
-    return [before, after].flatMap(({ gatewayServices }) => [...entries(gatewayServices)].map(([key]) => key));
+    return [before, after].flatMap(({ gatewayServices }) =>
+      [...entries(gatewayServices)].map(([key]) => key),
+    );
   if (after.gatewayServices.size === 0) return [];
   return [...difference(before.snapshot.services, after.snapshot.services)]
     .map(([key]) => key)

@@ -93,7 +93,8 @@ test('what comes from a socket of ours has its hops behind it, for every thread,
 
 test('what a thread noted ends with it', () => {
   const memory = streamsMemory(1_000, 2);
-  for (const hops of [memory.tcpHops, memory.udpHops]) new StreamHops(hops).note('10.0.0.7', 40_000, MAX_HOPS);
+  for (const hops of [memory.tcpHops, memory.udpHops])
+    new StreamHops(hops).note('10.0.0.7', 40_000, MAX_HOPS);
   forgetHops(memory);
   for (const hops of [memory.tcpHops, memory.udpHops])
     expect(new StreamHops(hops).behind('10.0.0.7', 40_000)).toBe(0);
