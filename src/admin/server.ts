@@ -55,10 +55,21 @@ interface Url {
  */
 export function createAdmin({ checks, metrics, routes }: AdminOptions): Admin {
   const servers: Server[] = [];
+  let built: Promise<void> = Promise.resolve();
+  /** One at a time: clients choose the format, and would have as many built at once as there are. */
+  const build = (exposition: Exposition) => (): Promise<Scrape> => {
+    const next = built.then(() => metrics(exposition));
+    // Not the scrape itself, which may be large.
+    built = next.then(
+      () => {},
+      () => {},
+    );
+    return next;
+  };
   const readScrape: Readonly<Record<Exposition, ReturnType<typeof shareScrapes>>> = {
-    prometheus: shareScrapes(() => metrics('prometheus')),
-    openmetrics: shareScrapes(() => metrics('openmetrics')),
-    protobuf: shareScrapes(() => metrics('protobuf')),
+    prometheus: shareScrapes(build('prometheus')),
+    openmetrics: shareScrapes(build('openmetrics')),
+    protobuf: shareScrapes(build('protobuf')),
   };
   const openScrapes = createOpenResponses(METRICS_LIMIT);
   const openRoutes = createOpenResponses(ROUTES_LIMIT);

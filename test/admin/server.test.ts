@@ -220,6 +220,30 @@ describe('while others do their worst', () => {
     expect(builds).toBe(1);
   });
 
+  it('one scrape is built at a time, in whatever formats they are asked for', async () => {
+    const released = Promise.withResolvers<void>();
+    let building = 0;
+    let most = 0;
+    const metrics = async (): Promise<Scrape> => {
+      most = Math.max(most, ++building);
+      await released.promise;
+      building--;
+      return scrapeOf('up 1\n');
+    };
+    await create({ metrics }).listen(PORT, address);
+    const protobuf =
+      'application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited';
+    const asking = await Promise.all(
+      ['text/plain', 'application/openmetrics-text', protobuf].map((accept) =>
+        connect(`GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: ${accept}\r\n\r\n`),
+      ),
+    );
+    await expectHealth();
+    released.resolve();
+    for (const client of asking) expect(await client.message()).toMatchObject({ status: 200 });
+    expect(most).toBe(1);
+  });
+
   it('health and another scrape are answered while a hundred do not read theirs', async () => {
     const large = Buffer.alloc(4 * 1024 * 1024, '#');
     const scrape = { contentType: 'text/plain', chunks: [large], bytes: large.length };
