@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decide } from '../../../src/routing/decide.ts';
@@ -17,6 +18,10 @@ const SERVICES = {
   gatewayAddresses: [],
   gatewayServicePorts: { first: 20_000, last: 20_003 },
 };
+
+const CERTIFICATES = new URL('../../support/certificates/', import.meta.url);
+const inBase64 = (file: string): string => readFileSync(new URL(file, CERTIFICATES)).toString('base64');
+const CERTIFICATE = { 'tls.crt': inBase64('api-server.crt'), 'tls.key': inBase64('api-server.key') };
 
 const namespaces = fc.constantFrom('a', 'b');
 const hostnames = fc.constantFrom('', '*.x.com', 'a.x.com', '*.a.x.com', 'b.com');
@@ -180,13 +185,21 @@ const anyGatewayObject: fc.Arbitrary<ObjectChange> = fc.oneof(
           }),
         ),
     ),
-  fc.tuple(namespaces, names, created, hostnames).map(([namespace, name, at, host]) => {
-    const backend = { service: { name: 'web', port: { number: 80 } } };
-    const rule = { http: { paths: [{ path: '/', pathType: 'Prefix', backend }] } };
-    return object('Ingress', namespace, name, at, {
-      spec: { ingressClassName: 'portico', rules: [{ ...rule, ...(host !== '' && { host }) }] },
-    });
-  }),
+  fc
+    .tuple(namespaces, names, created, hostnames, fc.constantFrom([], ['a.x.com'], ['*.x.com', 'b.com']))
+    .map(([namespace, name, at, host, tlsHosts]) => {
+      const backend = { service: { name: 'web', port: { number: 80 } } };
+      const rule = { http: { paths: [{ path: '/', pathType: 'Prefix', backend }] } };
+      const tls = tlsHosts.length === 0 ? [] : [{ hosts: tlsHosts, secretName: 'cert' }];
+      return object('Ingress', namespace, name, at, {
+        spec: { ingressClassName: 'portico', rules: [{ ...rule, ...(host !== '' && { host }) }], tls },
+      });
+    }),
+  fc
+    .tuple(namespaces, fc.constantFrom({}, CERTIFICATE))
+    .map(([namespace, data]) =>
+      object('Secret', namespace, 'cert', '2026-01-01T00:00:00Z', { type: 'kubernetes.io/tls', data }),
+    ),
   fc.tuple(namespaces, namespaces).map(([namespace, other]) =>
     object('ReferenceGrant', namespace, 'grant', '2026-01-01T00:00:00Z', {
       spec: {
