@@ -24,6 +24,8 @@ export interface Converted {
   readonly before: Compilation;
   readonly conversion: Conversion;
   readonly text: string;
+  /** What a reader of YAML 1.2 makes of the text. */
+  readonly written: readonly ObjectChange[];
   /** What the API server would refuse of it. */
   readonly invalid: readonly string[];
   readonly after: Compilation;
@@ -48,7 +50,8 @@ export function convertObjects(
   const written = readDocuments(text);
   const invalid = written.flatMap(({ kind, object }) => validateManifest(kind, object).map(describeProblem));
   const others = objects.filter(({ kind }) => kind !== 'Ingress');
-  return { before, conversion, text, invalid, after: compile(snapshotOf([...others, ...written]), settings) };
+  const after = compile(snapshotOf([...others, ...written]), settings);
+  return { before, conversion, text, written, invalid, after };
 }
 
 /** What a reader of YAML makes of it, in either version. */
