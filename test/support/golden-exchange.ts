@@ -33,6 +33,7 @@ import { type Case, type CaseRequest, clientCertificate, requestHead, splitReque
 
 /** The address of the peer: the client, or a trusted proxy where the request is `from` a client behind it. */
 const PEER = '127.0.0.1';
+const TRUSTED = trustedProxies([PEER]);
 
 /** What becomes of a request of a golden case, found without sockets. */
 export interface GoldenExchange {
@@ -61,7 +62,7 @@ export async function goldenExchange(
   // A head that is refused before anybody decides is decided all the same: the goldens say what for.
   const isRead = head.read(bytes, 0, bytes.length) === 'done';
   const incoming = isRead ? incomingForwarding(head, bytes, 0, connectionInfo) : { host };
-  const way = forwarding(connectionInfo, incoming, trustedProxies([PEER]));
+  const way = forwarding(connectionInfo, incoming, TRUSTED);
   const fields = new HeadText(bytes.toString('latin1'));
   const request: RequestView = {
     method,
