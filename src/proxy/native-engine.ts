@@ -26,12 +26,13 @@ export const nativeEngine: EngineFactory = (context: EngineContext): Engine => {
     const protocol = raw instanceof TLSSocket ? raw.alpnProtocol : null;
     const socket = engine.sockets.take(raw, highWaterMark);
     if (!socket) return;
-    if (protocol !== 'h2') acceptBytes(socket, connectionInfo);
-    else if (hasRoomFor(socket)) http2.accept(socket, connectionInfo);
+    acceptBytes(socket, connectionInfo, protocol || '');
   }
 
-  function acceptBytes(socket: ByteSocket, connectionInfo: ConnectionInfo): void {
-    if (hasRoomFor(socket)) engine.clients.add(new ClientConnection(engine, socket, connectionInfo));
+  function acceptBytes(socket: ByteSocket, connectionInfo: ConnectionInfo, protocol: string): void {
+    if (!hasRoomFor(socket)) return;
+    if (protocol === 'h2') http2.accept(socket, connectionInfo);
+    else engine.clients.add(new ClientConnection(engine, socket, connectionInfo));
   }
 
   /** To close it is cheaper than an answer, at a moment when everything is scarce. */

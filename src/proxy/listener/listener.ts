@@ -6,9 +6,10 @@ import type { PendingConnections } from './pending-connections.ts';
 import { proxiedConnection, readProxyHeader } from './proxy-protocol.ts';
 import { refusePlainRequest } from '../tls/plain-request.ts';
 import { readServerName } from '../tls/client-hello.ts';
-import { createSecurePort } from '../tls/secure-port.ts';
+import { type SecurePort, createSecurePort } from '../tls/secure-port.ts';
 import { portKey } from '../../routing/table.ts';
 import type { ByteSocket } from '../sockets/byte-socket.ts';
+import type { NativeHandshake } from '../sockets/native-handshake.ts';
 import type { NativeSockets } from '../sockets/sockets.ts';
 import type { TcpHandle } from '../sockets/tcp-internals.ts';
 
@@ -26,7 +27,8 @@ export interface OpenListener {
 /** What takes connections of which Node makes no socket. */
 export interface NativeAccept {
   readonly sockets: NativeSockets;
-  accept(socket: ByteSocket, connectionInfo: ConnectionInfo): void;
+  /** `protocol` is what ALPN agreed on. */
+  accept(socket: ByteSocket, connectionInfo: ConnectionInfo, protocol: string): void;
 }
 
 /** Connections the kernel keeps for us while we are busy; it takes less where net.core.somaxconn is less. */
@@ -35,6 +37,9 @@ const BACKLOG = 4096;
 const LAST_MOMENT_MS = 1_000;
 /** RFC 8446 5.1: the first byte of a handshake. */
 const HANDSHAKE = 0x16;
+
+const NOTHING = Buffer.alloc(0);
+const NO_NAME = { kind: 'known', name: null } as const;
 
 let lastId = 0;
 
@@ -56,7 +61,7 @@ export function openListener(
   if (scheme === 'https' && !certificates)
     throw new TypeError('a TLS port was asked for without certificates');
   const highWaterMark = limits.bufferBytes / 2;
-  const pending = new Set<Socket>();
+  const pending = new Set<{ destroy(): void }>();
   const id = ++lastId;
   let accepted: Pick<ConnectionInfo, 'listener' | 'portKey' | 'gatewayOnly'> = address.gatewayPort
     ? { listener: id, portKey: address.gatewayPort, gatewayOnly: true }
@@ -83,11 +88,89 @@ export function openListener(
     return proxyProtocolFrom?.includes(peer) ?? false;
   }
 
-  function acceptHandle({ sockets, accept }: NativeAccept, handle: TcpHandle, ownPort: number): void {
+  function acceptHandle(native: NativeAccept, handle: TcpHandle, ownPort: number): void {
+    const { sockets } = native;
     const peer = plainAddress(sockets.remoteAddress(handle));
     const connectionInfo = infoOf(peer, ownPort);
     if (isProxied(peer)) approach(sockets.asNode(handle, highWaterMark), connectionInfo, true);
-    else accept(sockets.wrap(handle, highWaterMark), connectionInfo);
+    else if (secure) approachHandle(native, secure, handle, connectionInfo);
+    else native.accept(sockets.wrap(handle, highWaterMark), connectionInfo, '');
+  }
+
+  /** The same as `approach` does to a TLS port, without a socket of Node unless one is needed. */
+  function approachHandle(
+    native: NativeAccept,
+    secure: SecurePort,
+    handle: TcpHandle,
+    direct: ConnectionInfo,
+  ): void {
+    const { sockets } = native;
+    let bytes: Buffer = NOTHING;
+    let handshake: NativeHandshake | null = null;
+    const waiting = {
+      destroy() {
+        settle();
+        if (handshake) handshake.destroy();
+        else handle.close();
+      },
+    };
+    const deadline = setTimeout(() => {
+      context.handshakes?.failed(waiting, 'timeout');
+      waiting.destroy();
+    }, limits.handshakeTimeoutMs);
+    const settle = (): void => {
+      clearTimeout(deadline);
+      pending.delete(waiting);
+      pendingOfAll.delete(waiting);
+    };
+    pendingOfAll.add(waiting);
+    pending.add(waiting);
+
+    const begin = (serverName: string | null): void => {
+      handle.readStop();
+      const terms = bytes[0] === HANDSHAKE ? secure.terms(serverName) : null;
+      if (!terms) {
+        settle();
+        const raw = sockets.asNode(handle, highWaterMark);
+        raw.unshift(bytes);
+        return approach(raw, direct, false);
+      }
+      handshake = sockets.handshake(handle, terms, highWaterMark, {
+        onSecured(socket, tls) {
+          settle();
+          try {
+            const info = secure.secured(tls, serverName, direct);
+            if (info) native.accept(socket, info, tls.getALPNNegotiatedProtocol() || '');
+            else socket.destroy();
+          } catch (fault) {
+            socket.destroy();
+            context.onFault(fault);
+          }
+        },
+        onHandshakeFailed(code) {
+          settle();
+          secure.failed(waiting, code);
+        },
+      });
+      const first = bytes;
+      bytes = NOTHING;
+      handshake.begin(first);
+    };
+
+    sockets.readFirst(
+      handle,
+      (came) => {
+        bytes = bytes.length === 0 ? came : Buffer.concat([bytes, came]);
+        try {
+          const asked = bytes[0] === HANDSHAKE && secure.readsNames() ? readServerName(bytes) : NO_NAME;
+          if (asked.kind !== 'more') begin(asked.name);
+        } catch (fault) {
+          waiting.destroy();
+          context.onFault(fault);
+        }
+      },
+      waiting.destroy,
+    );
   }
 
   /** The way of a connection from the accept to the engine, within one time limit. */
@@ -173,7 +256,7 @@ export function openListener(
     server.on('error', () => undefined);
     const ownPort = (server.address() as AddressInfo).port;
     if (!address.gatewayPort) accepted = { listener: id, portKey: portKey('', ownPort) };
-    if (native && !secure)
+    if (native)
       native.sockets.acceptOn(server, (handle) => acceptHandle(native, handle, ownPort), context.onFault);
     resolve({
       id,

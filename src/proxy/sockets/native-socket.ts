@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { getSystemErrorName } from 'node:util';
 import { type ByteSocket, NOBODY, type SocketUser } from './byte-socket.ts';
 import { LentBuffer } from './lent-buffer.ts';
+import { QueuedWrites } from './queued-writes.ts';
 import {
   MOST_ENCRYPTED,
   type StreamHandle,
@@ -12,6 +13,7 @@ import {
   handleOf,
   hasUnreadEnd,
 } from './tcp-internals.ts';
+import type { TlsHandle } from './tls-internals.ts';
 
 /**
  * What all sockets of a thread read into, since what is read is parsed and written on before the next read. A read that
@@ -27,8 +29,8 @@ export class NativeSocket implements ByteSocket {
   mayReadMuch = true;
   readonly #native: TcpInternals;
   #handle: StreamHandle;
-  /** The socket of Node whose handle it is; null for one of our own. */
-  readonly #carrier: PriorSocket | null;
+  /** Whose the handle is; null for a TCP handle of our own. */
+  readonly #carrier: SocketCarrier | null;
   readonly #highWaterMark: number;
   #lent: LentBuffer | null = null;
   #unread: Buffer[] | null = null;
@@ -44,14 +46,14 @@ export class NativeSocket implements ByteSocket {
   #isDeaf = false;
   /** A write over TLS is under way; and what waits for it to be over. */
   #isEncrypting = false;
-  #queued: Queued[] = [];
+  readonly #queued = new QueuedWrites();
   #endsLater = false;
 
   constructor(
     native: TcpInternals,
     handle: StreamHandle,
     highWaterMark: number,
-    carrier: PriorSocket | null,
+    carrier: SocketCarrier | null,
   ) {
     this.#native = native;
     this.#handle = handle;
@@ -72,6 +74,19 @@ export class NativeSocket implements ByteSocket {
   /** A connection that was accepted. */
   static accepted(native: TcpInternals, handle: TcpHandle, highWaterMark: number): NativeSocket {
     return new NativeSocket(native, handle, highWaterMark, null).#own(handle);
+  }
+
+  /** A connection whose handshake is done, within OpenSSL. */
+  static secured(
+    native: TcpInternals,
+    handle: TlsHandle,
+    carrier: SocketCarrier,
+    highWaterMark: number,
+  ): NativeSocket {
+    const secured = new NativeSocket(native, handle, highWaterMark, carrier).#own(handle);
+    Object.assign(handle, { onerror, onhandshakestart: onrenegotiation });
+    handle.readStop();
+    return secured;
   }
 
   /** Connects to an IP address; `user` hears of it. */
@@ -147,12 +162,12 @@ export class NativeSocket implements ByteSocket {
   }
 
   get localAddress(): string {
-    if (this.#carrier) return this.#carrier.socket.localAddress ?? '';
+    if (this.#carrier) return this.#carrier.localAddress;
     return this.#ownName().address ?? '';
   }
 
   get localPort(): number {
-    if (this.#carrier) return this.#carrier.socket.localPort ?? 0;
+    if (this.#carrier) return this.#carrier.localPort;
     return this.#ownName().port ?? 0;
   }
 
@@ -346,20 +361,21 @@ export class NativeSocket implements ByteSocket {
    * may fail before the call returns, and its request is told then.
    */
   #encrypt(pieces: readonly Buffer[], length: number, done: () => void): boolean {
-    if (this.#isEncrypting || this.#queued.length > 0) return this.#queue(pieces, length, done);
-    if (length <= MOST_ENCRYPTED) {
-      this.#encryptNow(pieces, length);
-      return true;
+    const queued = this.#queued;
+    if (!this.#isEncrypting && queued.isEmpty) {
+      if (length <= MOST_ENCRYPTED) {
+        this.#encryptNow(pieces, length);
+        return true;
+      }
+      queued.add(pieces, done);
+      const first = queued.take();
+      this.#waits(length - first.length);
+      this.#encryptNow(first.pieces, first.length);
+    } else {
+      queued.add(pieces, done);
+      this.#waits(length);
     }
-    const rest = pieces.map((bytes): Queued => ({ bytes, done: null }));
-    const first = takeFirst(rest);
-    this.#encryptNow(first.pieces, first.length);
-    if (this.#isDeaf || this.#isClosed) return true;
-    return this.#queue(
-      rest.map(({ bytes }) => bytes),
-      length - first.length,
-      done,
-    );
+    return false;
   }
 
   #encryptNow(pieces: readonly Buffer[], length: number): void {
@@ -382,14 +398,6 @@ export class NativeSocket implements ByteSocket {
     if (this.writableLength >= this.#highWaterMark) this.needsDrain = true;
   }
 
-  #queue(pieces: readonly Buffer[], length: number, done: () => void): boolean {
-    const last = pieces.length - 1;
-    for (const [index, bytes] of pieces.entries())
-      this.#queued.push({ bytes, done: index === last ? done : null });
-    this.#waits(length);
-    return false;
-  }
-
   /** A write that was under way is over; also after the socket was closed. */
   wrote(request: WriteRequest, status: number): void {
     const { done } = request;
@@ -401,7 +409,7 @@ export class NativeSocket implements ByteSocket {
     if (status < 0) this.#writeFailed(status);
     if (this.#isDeaf) this.#dropQueued();
     else if (status < 0) return;
-    if (this.#queued.length > 0) this.#encryptQueued();
+    if (!this.#queued.isEmpty) this.#encryptQueued();
     if (this.#endsLater && !this.#isEncrypting) this.#shutdown();
     if (this.writableLength > 0 || !this.needsDrain) return;
     this.needsDrain = false;
@@ -413,19 +421,14 @@ export class NativeSocket implements ByteSocket {
   }
 
   #encryptQueued(): void {
-    const { pieces, length, done } = takeFirst(this.#queued);
+    const { pieces, length, done } = this.#queued.take();
     this.writableLength -= length;
     this.#encryptNow(pieces, length);
     for (const each of done) each();
   }
 
   #dropQueued(): void {
-    const queued = this.#queued;
-    this.#queued = [];
-    for (const { bytes, done } of queued) {
-      this.writableLength -= bytes.length;
-      done?.();
-    }
+    this.writableLength -= this.#queued.drop();
   }
 
   #writeFailed(status: number): void {
@@ -464,16 +467,20 @@ export class NativeSocket implements ByteSocket {
   // ── The end ──────────────────────────────────────────────────────────────────────────────────────────────────
 
   destroy(): void {
-    if (!this.#leave()) return;
-    if (this.#carrier) this.#carrier.socket.destroy();
+    if (this.#leave()) this.#closeHandle();
+  }
+
+  #closeHandle(): void {
+    if (this.#carrier) this.#carrier.destroy();
     else this.#handle.close();
   }
 
   reset(): void {
     if (!this.#leave()) return;
-    if (this.#carrier) this.#carrier.reset();
     // libuv resets none whose end is on its way.
-    else if (this.#writeEnds || (this.#handle as TcpHandle).reset() < 0) this.#handle.close();
+    if (this.#writeEnds) this.#closeHandle();
+    else if (this.#carrier) this.#carrier.reset();
+    else if ((this.#handle as TcpHandle).reset() < 0) this.#handle.close();
   }
 
   /** False when it is closed already. */
@@ -494,6 +501,11 @@ export class NativeSocket implements ByteSocket {
     this.#close(error);
   }
 
+  /** What came over TLS is no TLS, or asks for what is not allowed. */
+  failed(error: NodeJS.ErrnoException | null): void {
+    this.#close(error);
+  }
+
   /** It closes by itself. */
   #close(error: NodeJS.ErrnoException | null): void {
     if (this.#isClosed) return;
@@ -506,42 +518,20 @@ export class NativeSocket implements ByteSocket {
   }
 }
 
-/** What waits until TLS takes a write again. */
-interface Queued {
-  bytes: Buffer;
-  /** Called once the memory is free, with the last piece of a write. */
-  done: (() => void) | null;
-}
-
-/** Takes out as much as one write over TLS may have. */
-function takeFirst(queued: Queued[]): { pieces: Buffer[]; length: number; done: (() => void)[] } {
-  const pieces: Buffer[] = [];
-  const done: (() => void)[] = [];
-  let length = 0;
-  let whole = 0;
-  for (const each of queued) {
-    const room = MOST_ENCRYPTED - length;
-    if (room === 0) break;
-    pieces.push(each.bytes.subarray(0, room));
-    if (each.bytes.length > room) {
-      each.bytes = each.bytes.subarray(room);
-      length += room;
-      break;
-    }
-    length += each.bytes.length;
-    if (each.done) done.push(each.done);
-    whole++;
-  }
-  queued.splice(0, whole);
-  return { pieces, length, done };
+/** Whom a handle belongs to that is not one of TCP alone. */
+export interface SocketCarrier {
+  readonly isSecure: boolean;
+  readonly localAddress: string;
+  readonly localPort: number;
+  /** Closes it at once. */
+  destroy(): void;
+  /** Closes it with a RST. */
+  reset(): void;
 }
 
 /** A socket of Node that was made before, for a handshake or a PROXY header. */
-export interface PriorSocket {
+export interface PriorSocket extends SocketCarrier {
   readonly socket: Socket;
-  readonly isSecure: boolean;
-  /** Closes it with a RST. */
-  reset(): void;
 }
 
 interface OwnedHandle extends StreamHandle {
@@ -553,6 +543,15 @@ let spareRequest: WriteRequest | null = null;
 
 function onread(this: StreamHandle): Buffer | undefined {
   return (this as OwnedHandle).owner.read();
+}
+
+function onerror(this: TlsHandle, error: NodeJS.ErrnoException): void {
+  (this as TlsHandle & OwnedHandle).owner.failed(error);
+}
+
+/** It is a cheap way to make a server work (TLS 1.2; RFC 8446 has none). */
+function onrenegotiation(this: TlsHandle): void {
+  (this as TlsHandle & OwnedHandle).owner.failed(null);
 }
 
 function onwrite(this: WriteRequest, status: number): void {

@@ -3,6 +3,7 @@ import { TLSSocket } from 'node:tls';
 import { reset } from '../tls/termination.ts';
 import type { ByteSocket, SocketUser } from './byte-socket.ts';
 import { type PriorSocket, NativeSocket } from './native-socket.ts';
+import { type HandshakeTerms, type HandshakeUser, NativeHandshake } from './native-handshake.ts';
 import { NodeSocket } from './node-socket.ts';
 import {
   TESTED_NODE_VERSIONS,
@@ -11,6 +12,7 @@ import {
   acceptHandles,
   tcpInternals,
 } from './tcp-internals.ts';
+import { type TlsInternals, tlsInternals } from './tls-internals.ts';
 
 /** What the connections of a data-plane thread are made of. */
 export type Sockets = NodeSockets | NativeSockets;
@@ -40,9 +42,11 @@ export class NodeSockets {
 export class NativeSockets {
   readonly kind = 'native';
   readonly #native: TcpInternals;
+  readonly #tls: TlsInternals;
 
-  constructor(native: TcpInternals) {
+  constructor(native: TcpInternals, tls: TlsInternals) {
     this.#native = native;
+    this.#tls = tls;
   }
 
   connect(address: string, port: number, highWaterMark: number, user: SocketUser): ByteSocket {
@@ -82,6 +86,30 @@ export class NativeSockets {
     return NativeSocket.accepted(this.#native, handle, highWaterMark);
   }
 
+  /**
+   * Reads what was accepted, before anything else is made of it. `onBytes` is given each piece, and stops it when that is enough;
+   * `onEnd` is called when there will be no more.
+   */
+  readFirst(handle: TcpHandle, onBytes: (bytes: Buffer) => void, onEnd: () => void): void {
+    const reading = handle as unknown as { onread: (bytes: ArrayBuffer | undefined) => void };
+    reading.onread = (bytes) => {
+      const length = this.#native.bytesRead();
+      if (length < 0) onEnd();
+      else if (bytes && length > 0) onBytes(Buffer.from(bytes, 0, length));
+    };
+    if (handle.readStart() < 0) onEnd();
+  }
+
+  /** Shakes hands on what was accepted; `begin` is to be called with what was read of it. */
+  handshake(
+    handle: TcpHandle,
+    terms: HandshakeTerms,
+    highWaterMark: number,
+    user: HandshakeUser,
+  ): NativeHandshake {
+    return new NativeHandshake({ tcp: this.#native, tls: this.#tls }, handle, terms, highWaterMark, user);
+  }
+
   /** What was accepted, as a socket of Node. */
   asNode(handle: TcpHandle, highWaterMark: number): Socket {
     const options = { handle, allowHalfOpen: true, highWaterMark };
@@ -90,7 +118,18 @@ export class NativeSockets {
 }
 
 function carrierOf(socket: Socket): PriorSocket {
-  return { socket, isSecure: socket instanceof TLSSocket, reset: () => reset(socket) };
+  return {
+    socket,
+    isSecure: socket instanceof TLSSocket,
+    get localAddress() {
+      return socket.localAddress ?? '';
+    },
+    get localPort() {
+      return socket.localPort ?? 0;
+    },
+    destroy: () => void socket.destroy(),
+    reset: () => reset(socket),
+  };
 }
 
 export const SOCKET_CHOICES = ['auto', 'native', 'node'] as const;
@@ -112,7 +151,7 @@ export function chooseSockets(choice: SocketChoice): ChosenSockets {
   if (choice === 'auto' && !isTested) return node(`${untested}: using sockets of Node, which cost more CPU`);
   try {
     return {
-      sockets: new NativeSockets(tcpInternals()),
+      sockets: new NativeSockets(tcpInternals(), tlsInternals()),
       note: isTested ? '' : `--sockets native: ${untested}`,
     };
   } catch (fault) {

@@ -19,7 +19,7 @@ export interface StreamHandle {
   writeBuffer(request: WriteRequest, bytes: Buffer): number;
   writev(request: WriteRequest, pieces: readonly Buffer[], allBuffers: true): number;
   shutdown(request: ShutdownRequest): number;
-  close(): void;
+  close(closed?: () => void): void;
 }
 
 export interface TcpHandle extends StreamHandle {
@@ -29,7 +29,7 @@ export interface TcpHandle extends StreamHandle {
   getpeername(into: SocketName): number;
   getsockname(into: SocketName): number;
   /** Closes it with a RST. */
-  reset(): number;
+  reset(closed?: () => void): number;
 }
 
 interface SocketName {

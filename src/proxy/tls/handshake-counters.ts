@@ -1,4 +1,3 @@
-import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 
 /**
@@ -32,15 +31,15 @@ export class HandshakeCounters {
   readonly #done: Record<string, number> = {};
   readonly #failed: Partial<Record<HandshakeFailure, number>> = {};
   /** Ending a connection is followed by errors of it. */
-  readonly #counted = new WeakSet<Socket>();
+  readonly #counted = new WeakSet<object>();
 
-  succeeded(socket: TLSSocket): void {
+  succeeded(socket: Pick<TLSSocket, 'getProtocol' | 'isSessionReused'>): void {
     const key = `${socket.getProtocol() ?? 'unknown'} ${socket.isSessionReused()}`;
     this.#done[key] = (this.#done[key] ?? 0) + 1;
   }
 
   /** Only the first failure of a connection counts. */
-  failed(raw: Socket, reason: HandshakeFailure): void {
+  failed(raw: object, reason: HandshakeFailure): void {
     if (this.#counted.has(raw)) return;
     this.#counted.add(raw);
     this.#failed[reason] = (this.#failed[reason] ?? 0) + 1;

@@ -1,12 +1,14 @@
 import type { Socket } from 'node:net';
-import type { TLSSocket } from 'node:tls';
+import { type SecureContext, type SecureContextOptions, type TLSSocket, createSecureContext } from 'node:tls';
 import type { ConnectionInfo, Handshake } from '../../http/connection-info.ts';
 import type { ClientAuth } from '../../policies/client-certificate.ts';
 import type { ArrivalPort } from '../../routing/gateway-routes.ts';
 import { normalizeHost } from '../../routing/match.ts';
 import type { EngineContext } from '../engine.ts';
 import type { CertificateStore } from './certificate-store.ts';
-import { HandshakeCounters } from './handshake-counters.ts';
+import type { HandshakeTerms } from '../sockets/native-handshake.ts';
+import type { TlsHandle } from '../sockets/tls-internals.ts';
+import { HandshakeCounters, handshakeFailure } from './handshake-counters.ts';
 import { type Termination, createTermination } from './termination.ts';
 import { refuseName } from './unrecognized-name.ts';
 import { createVerification } from './verification.ts';
@@ -26,6 +28,11 @@ export interface SecurePort {
     arrived: (socket: TLSSocket, connectionInfo: ConnectionInfo) => void,
     left: () => void,
   ): void;
+  /** What to shake hands with where that needs no socket of Node; null where `begin` is to decide. */
+  terms(serverName: string | null): HandshakeTerms | null;
+  /** How a connection came whose handshake was done with `terms`; null when it is to be closed. */
+  secured(tls: TlsHandle, serverName: string | null, connectionInfo: ConnectionInfo): ConnectionInfo | null;
+  failed(connection: object, code: string | undefined): void;
 }
 
 /** `protocols` are offered by ALPN where requests follow, `arrival` is where the connections come in. */
@@ -47,10 +54,19 @@ export function createSecurePort(
   let requests: Termination | null = null;
   let streams: Termination | null = null;
 
+  let standard: { readonly options: SecureContextOptions; readonly context: SecureContext } | null = null;
+  const alpn = Buffer.concat(
+    protocols.map((name) => Buffer.concat([Buffer.of(name.length), Buffer.from(name, 'latin1')])),
+  );
+
   const hasGateways = (): boolean => {
     const { portKey, gatewayOnly } = arrival();
     return gatewayOnly === true || (portKey !== undefined && context.gatewayPort?.(portKey) !== undefined);
   };
+
+  /** Null where the name makes no difference. */
+  const askedFor = (serverName: string | null): string | null =>
+    hasGateways() ? (normalizeHost(serverName ?? '') ?? '') : null;
 
   return {
     readsNames: () =>
@@ -73,7 +89,7 @@ export function createSecurePort(
         counters.failed(raw, 'unrecognized-name');
         return refuseName(raw);
       }
-      const asked = hasGateways() ? (normalizeHost(serverName ?? '') ?? '') : null;
+      const asked = askedFor(serverName);
       const connectionInfo = asked ? { ...direct, serverName: asked } : direct;
       /** OpenSSL has read the same bytes, and chose the certificate by what it found. */
       const isAsAsked = (socket: TLSSocket): boolean => {
@@ -104,10 +120,38 @@ export function createSecurePort(
         } else arrived(socket, { ...connectionInfo, handshake: handshakeOf(socket), certificate });
       });
     },
+
+    terms(serverName) {
+      const at = arrival();
+      if (tlsStreams?.of(serverName, at) || clientPolicies?.of(serverName, at)) return null;
+      const wanted = certificates.has(serverName, at) ? certificates.standard(at) : null;
+      if (!wanted) return null;
+      if (standard?.options !== wanted) {
+        // As servers of Node do.
+        const context = createSecureContext({ ...wanted, honorCipherOrder: true });
+        standard = { options: wanted, context };
+      }
+      return { context: standard.context, protocols: alpn, named: (name) => certificates.named(name, at) };
+    },
+
+    secured(tls, serverName, direct) {
+      counters.succeeded(tls);
+      const asked = askedFor(serverName);
+      const servername = tls.getServername();
+      if (asked !== null && nameOf({ servername }) !== asked) return null;
+      const handshake = {
+        version: tls.getProtocol(),
+        cipher: tls.getCipher().name,
+        serverName: nameOf({ servername }),
+      };
+      return { ...direct, ...(asked && { serverName: asked }), handshake };
+    },
+
+    failed: (connection, code) => counters.failed(connection, handshakeFailure(code)),
   };
 }
 
-function nameOf({ servername }: TLSSocket): string {
+function nameOf({ servername }: { readonly servername: string | false | null }): string {
   return (typeof servername === 'string' && normalizeHost(servername)) || '';
 }
 

@@ -1,13 +1,14 @@
 import { type AddressInfo, type Server, type Socket, connect, createServer } from 'node:net';
-import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
+import { connect as connectTls, createSecureContext, createServer as createTlsServer } from 'node:tls';
 import type { ByteSocket, SocketUser } from '../../../src/proxy/sockets/byte-socket.ts';
 import { NativeSockets, NodeSockets, type Sockets } from '../../../src/proxy/sockets/sockets.ts';
 import { tcpInternals } from '../../../src/proxy/sockets/tcp-internals.ts';
+import { tlsInternals } from '../../../src/proxy/sockets/tls-internals.ts';
 import { createAuthority } from '../../support/certificates.ts';
 import { happens, soon } from '../../support/until.ts';
 
 export const KINDS: readonly (readonly [string, () => Sockets])[] = [
-  ['native', () => new NativeSockets(tcpInternals())],
+  ['native', () => new NativeSockets(tcpInternals(), tlsInternals())],
   ['node', () => new NodeSockets()],
 ];
 
@@ -176,6 +177,40 @@ export async function secured(sockets: Sockets): Promise<Pair> {
     if (socket) resolve(socket);
   }).listen(0, '127.0.0.1');
   await happens(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const options = { port, host: '127.0.0.1', allowHalfOpen: true };
+  const peer = connectTls({ ...options, rejectUnauthorized: false });
+  peer.pause();
+  const socket = await promise;
+  socket.user = user;
+  return pair(socket, user, peer, () => server.close());
+}
+
+/** The same, with the handshake on the handle where there is one. */
+export async function shaken(sockets: Sockets): Promise<Pair> {
+  if (sockets.kind === 'node') return secured(sockets);
+  const user = new Recorder();
+  const server = createServer();
+  const { promise, resolve, reject } = Promise.withResolvers<ByteSocket>();
+  const context = createSecureContext({ cert: certificate, key });
+  const terms = { context, named: () => undefined, protocols: Buffer.from('\x08http/1.1') };
+  server.listen(0, '127.0.0.1');
+  await happens(server, 'listening');
+  sockets.acceptOn(
+    server,
+    (handle) => {
+      const first = (bytes: Buffer): void => {
+        handle.readStop();
+        const handshake = sockets.handshake(handle, terms, HIGH_WATER_MARK, {
+          onSecured: resolve,
+          onHandshakeFailed: reject,
+        });
+        handshake.begin(bytes);
+      };
+      sockets.readFirst(handle, first, () => reject(new Error('the peer left')));
+    },
+    reject,
+  );
   const { port } = server.address() as AddressInfo;
   const options = { port, host: '127.0.0.1', allowHalfOpen: true };
   const peer = connectTls({ ...options, rejectUnauthorized: false });

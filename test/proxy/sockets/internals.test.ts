@@ -1,4 +1,5 @@
 import { type AddressInfo, Socket, connect, createServer } from 'node:net';
+import { createSecureContext } from 'node:tls';
 import { expect, it } from 'vitest';
 import {
   TESTED_NODE_VERSIONS,
@@ -9,7 +10,8 @@ import {
   hasUnreadEnd,
   tcpInternals,
 } from '../../../src/proxy/sockets/tcp-internals.ts';
-import { chooseSockets } from '../../../src/proxy/sockets/sockets.ts';
+import { NativeSockets, chooseSockets } from '../../../src/proxy/sockets/sockets.ts';
+import { tlsInternals } from '../../../src/proxy/sockets/tls-internals.ts';
 import { happens, soon } from '../../support/until.ts';
 
 /** What `NativeSocket` takes for granted of Node, one by one. When one of these fails, ADR 23 says what to do. */
@@ -121,4 +123,36 @@ it('Node keeps its handle and the end it has not told yet where they are looked 
   const socket = new Socket();
   socket.push(null);
   expect(hasUnreadEnd(socket)).toBe(true);
+});
+
+async function handshake(): Promise<
+  { peer: Socket; failure: Promise<string | undefined> } & AsyncDisposable
+> {
+  const pair = await handles();
+  const sockets = new NativeSockets(tcpInternals(), tlsInternals());
+  const failure = Promise.withResolvers<string | undefined>();
+  const context = createSecureContext();
+  const terms = { context, named: () => undefined, protocols: Buffer.alloc(0) };
+  const user = { onSecured: failure.reject, onHandshakeFailed: failure.resolve };
+  sockets.handshake(pair.handle, terms, 1, user).begin(Buffer.alloc(0));
+  return {
+    peer: pair.peer,
+    failure: failure.promise,
+    [Symbol.asyncDispose]: () => pair[Symbol.asyncDispose](),
+  };
+}
+
+it('a handshake that fails says why, to us and to the peer', async () => {
+  await using begun = await handshake();
+  begun.peer.write(Buffer.from([0x16, 3, 1, 0, 4, 0xff, 0, 0, 0]));
+  expect(await soon(begun.failure, () => 'the failure')).toMatch(/^ERR_SSL_/);
+  const [alert] = (await happens(begun.peer, 'data')) as unknown as [Buffer];
+  expect(alert[0]).toBe(0x15);
+  await happens(begun.peer, 'end');
+});
+
+it('a handshake whose peer leaves is over', async () => {
+  await using begun = await handshake();
+  begun.peer.end(Buffer.from([0x16, 3, 1]));
+  expect(await soon(begun.failure, () => 'the failure')).toBe('ECONNRESET');
 });

@@ -2,13 +2,14 @@ import { expect, it } from 'vitest';
 import { LentBuffer } from '../../../src/proxy/sockets/lent-buffer.ts';
 import { NativeSockets } from '../../../src/proxy/sockets/sockets.ts';
 import { tcpInternals } from '../../../src/proxy/sockets/tcp-internals.ts';
+import { tlsInternals } from '../../../src/proxy/sockets/tls-internals.ts';
 import { WriteBuffer } from '../../../src/proxy/write-buffer.ts';
 import { isPatternOf, pattern } from '../../support/pattern.ts';
 import { happens, until } from '../../support/until.ts';
 import { type Pair, accepted, connected } from './a-connection.ts';
 
 const MUCH = 24_000_000;
-const sockets = new NativeSockets(tcpInternals());
+const sockets = new NativeSockets(tcpInternals(), tlsInternals());
 
 /** From one connection to another as bodies go, with a rule of its own for when reading stops. */
 function relay(from: Pair, to: Pair, output: WriteBuffer, stops: boolean): void {

@@ -8,7 +8,7 @@ import { WriteBuffer } from '../../../src/proxy/write-buffer.ts';
 import { isPatternOf, pattern } from '../../support/pattern.ts';
 import { seededRandom } from '../../support/random.ts';
 import { soon, until } from '../../support/until.ts';
-import { KINDS, accepted, connected, named, secured, securedByUs } from './a-connection.ts';
+import { KINDS, accepted, connected, named, secured, securedByUs, shaken } from './a-connection.ts';
 
 /** `PORTICO_SOCKET_ROUNDS=2000` looks for what a few rounds do not find. */
 const ROUNDS = Number(process.env['PORTICO_SOCKET_ROUNDS'] ?? 6);
@@ -160,7 +160,7 @@ describe.each(KINDS)('two joined %s sockets', (_, make) => {
 
   async function round(seed: number, leaves: boolean): Promise<void> {
     const random = seededRandom(seed);
-    const open = [accepted, secured][seed % 2] ?? accepted;
+    const open = [accepted, secured, accepted, shaken][seed % 4] ?? accepted;
     const make = [connected, named, securedByUs][seed % 3] ?? connected;
     await using left = await open(sockets);
     await using right = await make(sockets);

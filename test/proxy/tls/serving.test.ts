@@ -72,6 +72,19 @@ contract('TLS', (behaves) => {
     },
   );
 
+  behaves('a client that wants to negotiate again is closed', async (create) => {
+    await using upstream = await recordingUpstream();
+    await using proxy = await startTlsProxy(create, [{ ports: [upstream.port], secret: 'shop/precise' }], {
+      keys,
+    });
+    using client = await secureClient(proxy.httpsPort, 'app.test', { maxVersion: 'TLSv1.2' });
+    client.wire.send(get('/'));
+    expect((await client.wire.message()).status).toBe(200);
+    client.socket.renegotiate({ rejectUnauthorized: false }, () => undefined);
+    await happens(client.socket, 'close');
+    await until(() => proxy.engine.gauges().clientConnections === 0, 'the connection is gone');
+  });
+
   behaves('the certificate is chosen by the name asked for: precise, wildcard, default', async (create) => {
     await using proxy = await startTlsProxy(
       create,
