@@ -256,7 +256,7 @@ async function measureWorkers(
       const port = FIRST_PORT + 10 * (subjects.length + served.length);
       served.push(await serve(subject, port, workers, `${PROXY_CORE},${LOAD_CORE}`));
     }
-    return await measureCpu(work, served, {});
+    return await measureCpu(work, served, { warmUp: workers * WARM_UP });
   } finally {
     for (const { running } of served) await running.stop();
   }

