@@ -95,7 +95,7 @@ export async function metricsPage(): Promise<string> {
     'With `OTEL_METRICS_EXPORTER=otlp` Portico also sends all of this to a collector of OpenTelemetry, as JSON over HTTP. Names and labels are',
     'those above, as if the collector scraped, so the same dashboards and alerts work. Sums and histograms are cumulative and have a start',
     'time. Portico sends them once more when it stops. The series of an Ingress or route that is deleted stay for an interval and a timeout',
-    'longer, so that one more export has them.',
+    'longer, and for two minutes at least, so that one more export and one more scrape have them.',
     '',
     '```sh',
     'kubectl -n portico-system set env daemonset/portico OTEL_METRICS_EXPORTER=otlp \\',

@@ -263,6 +263,18 @@ describe('metrics', () => {
   });
 
   it.each([
+    ['100', '1', 120_000],
+    ['60000', '30000', 120_000],
+    ['300000', '30000', 330_000],
+  ])(
+    'leave a scrape every two minutes what is deleted, too: %s ms and %s ms',
+    (interval, timeout, keepMs) => {
+      const times = { OTEL_METRIC_EXPORT_INTERVAL: interval, OTEL_METRIC_EXPORT_TIMEOUT: timeout };
+      expect(openMetricExport({ ...NAMED, ...times }, pino({ level: 'silent' })).keepMs).toBe(keepMs);
+    },
+  );
+
+  it.each([
     [{}, 0],
     [{ OTEL_METRICS_EXPORTER: 'prometheus' }, 0],
     [{ OTEL_METRICS_EXPORTER: 'otlp' }, 1],

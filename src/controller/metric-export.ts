@@ -6,7 +6,7 @@ import { METRICS, type OtlpCounts } from './otlp-exporter.ts';
 
 /** The metrics, sent to a collector of OpenTelemetry beside being scraped. */
 export interface MetricExport {
-  /** How long what is deleted has to be told of so that each export has it once more. */
+  /** How long the counters of what is deleted are kept, so that one more export and one more scrape have them. */
   readonly keepMs: number;
   /** From now on they are sent, time after time. */
   start(metrics: Pick<Metrics, 'otlp'>): void;
@@ -21,6 +21,9 @@ const OFF: MetricExport = {
   counts: () => ({ exported: 0, queueFull: 0, failed: 0 }),
   end: () => Promise.resolve(),
 };
+
+/** Most Prometheus servers scrape every minute or more often. */
+const SCRAPED_WITHIN_MS = 120_000;
 
 /** What may be spent on the last export. */
 const END_TIMEOUT_MS = 2_000;
@@ -57,7 +60,7 @@ export function openMetricExport(env: NodeJS.ProcessEnv, logger: Logger): Metric
   };
 
   return {
-    keepMs: intervalMs + timeoutMs,
+    keepMs: Math.max(intervalMs + timeoutMs, SCRAPED_WITHIN_MS),
     start(metrics) {
       source = metrics;
       timer = setInterval(() => void send(timeoutMs), intervalMs).unref();
