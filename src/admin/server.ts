@@ -5,6 +5,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createOpenResponses } from './connection-limits.ts';
 import { closeNow, listenHttp, sendText, writeHead } from './http-listener.ts';
+import { inTurns } from './in-turns.ts';
 import { judgeLocal } from './local-only.ts';
 import { type Exposition, negotiateExposition } from './exposition.ts';
 import { type Scrape, shareScrapes } from './scrapes.ts';
@@ -55,17 +56,9 @@ interface Url {
  */
 export function createAdmin({ checks, metrics, routes }: AdminOptions): Admin {
   const servers: Server[] = [];
-  let built: Promise<void> = Promise.resolve();
   /** One at a time: clients choose the format, and would have as many built at once as there are. */
-  const build = (exposition: Exposition) => (): Promise<Scrape> => {
-    const next = built.then(() => metrics(exposition));
-    // Not the scrape itself, which may be large.
-    built = next.then(
-      () => {},
-      () => {},
-    );
-    return next;
-  };
+  const inTurn = inTurns();
+  const build = (exposition: Exposition) => (): Promise<Scrape> => inTurn(() => metrics(exposition));
   const readScrape: Readonly<Record<Exposition, ReturnType<typeof shareScrapes>>> = {
     prometheus: shareScrapes(build('prometheus')),
     openmetrics: shareScrapes(build('openmetrics')),

@@ -1,6 +1,7 @@
 import { type ControlFigures, type Metrics, createMetrics } from '../admin/metrics.ts';
 import type { Compatibility } from '../admin/ingress-nginx-metrics.ts';
 import { type Admin, createAdmin } from '../admin/server.ts';
+import { inTurns } from '../admin/in-turns.ts';
 import { runInSlices } from '../admin/slices.ts';
 import { boundedExpiries, certificateExpiries } from './certificate-expiry.ts';
 import type { Config } from '../config/config.ts';
@@ -37,17 +38,20 @@ export function openMetrics(
   options: StatusOptions & { readonly compatibility: Compatibility | null },
 ): Metrics {
   const { source, dataPlane } = options;
+  const inTurn = inTurns();
   const sums = new RequestSums((gone) => dataPlane.forget(gone), options.metricExport.keepMs);
   return createMetrics({
     version: VERSION,
     latencyBoundsSeconds: LATENCY_BOUNDS_SECONDS,
-    async dataPlane() {
-      const askedAt = Date.now();
-      const report = await dataPlane.report();
-      const snapshot = options.compilation()?.snapshot ?? null;
-      const requests = await sums.sum(report.counters, snapshot, askedAt);
-      return { ...report, ...requests };
-    },
+    // Two readers at once: what one has the threads forget would be new to the other.
+    dataPlane: () =>
+      inTurn(async () => {
+        const askedAt = Date.now();
+        const report = await dataPlane.report();
+        const snapshot = options.compilation()?.snapshot ?? null;
+        const requests = await sums.sum(report.counters, snapshot, askedAt);
+        return { ...report, ...requests };
+      }),
     watch: () => source.states(),
     compatibility: options.compatibility,
     control: () => runInSlices(controlFigures(options)),

@@ -8,7 +8,11 @@ import {
 } from '../../src/proxy/request-metrics.ts';
 import { LATENCY_BOUNDS_SECONDS } from '../../src/proxy/latency-bounds.ts';
 import { RequestSums } from '../../src/controller/request-sums.ts';
+import { type StatusOptions, openMetrics } from '../../src/controller/status-server.ts';
 import { type ObjectChange, snapshotOf } from '../../src/model/snapshot.ts';
+import { NO_HANDSHAKES } from '../../src/proxy/tls/handshake-counters.ts';
+import { compile } from '../../src/routing/compile/compile.ts';
+import { CASE_SETTINGS } from '../support/cases.ts';
 import { anExchange, aRoute } from './an-exchange.ts';
 
 function all(counters: RequestCounters): SourceCounters[] {
@@ -273,4 +277,37 @@ it('what is deleted is told of once more, and forgotten then; what comes back in
   expect(forgotten).toEqual([]);
   expect(await told(['shop/web', 'shop/back'])).toEqual(['shop/back', 'shop/web', 'shop/web HTTPRoute']);
   expect(forgotten.toSorted()).toEqual(['shop/gone', 'shop/gone HTTPRoute']);
+});
+
+it('two readers at once: what one has forgotten is not told anew to the other', async () => {
+  const thread = new RequestCounters();
+  count(thread, 'shop/gone');
+  const gauges = {
+    ...{ clientConnections: 0, upstreamConnections: 0, inFlight: 0, tunnels: 0, heldBytes: 0 },
+    ...{ evicted: 0, refused: 0, shed: 0, descriptorFailures: 0 },
+  };
+  const figures = {
+    ...{ threads: 1, deaths: 0, faults: 0, limitStoreMisses: 0, droppedMirrors: 0, droppedSpans: 0 },
+    ...{ gauges, streams: [], handshakes: NO_HANDSHAKES, memoryBytes: [], adoptedGeneration: 1 },
+  };
+  const counts = () => ({ exported: 0, queueFull: 0, failed: 0 });
+  const compilation = compile(snapshotOf([]), CASE_SETTINGS);
+  const options = {
+    source: { states: () => [], problems: () => [] },
+    dataPlane: {
+      report: async () => ({ ...figures, counters: [thread.table()] }),
+      forget: (sources: readonly string[]) => thread.forget(sources),
+    },
+    ...{ tracing: { counts }, logRecords: { counts }, metricExport: { counts, keepMs: 0 } },
+    ...{ compilation: () => compilation, log: { droppedBytes: () => 0 }, compatibility: null },
+  };
+  const metrics = openMetrics(options as unknown as StatusOptions & { compatibility: null });
+  const exported = async (): Promise<string> => {
+    let all = '';
+    for await (const { json } of metrics.otlp('explicit')) all += json;
+    return all;
+  };
+  expect(await exported()).toContain('gone');
+  const [, json] = await Promise.all([metrics.scrape('prometheus'), exported()]);
+  expect(json).not.toContain('gone');
 });
