@@ -105,6 +105,7 @@ export function openListener(
     direct: ConnectionInfo,
   ): void {
     const { sockets } = native;
+    const endsAt = performance.now() + limits.handshakeTimeoutMs;
     let bytes: Buffer = NOTHING;
     let handshake: NativeHandshake | null = null;
     const waiting = {
@@ -133,7 +134,7 @@ export function openListener(
         settle();
         const raw = sockets.asNode(handle, highWaterMark);
         raw.unshift(bytes);
-        return approach(raw, direct, false);
+        return approach(raw, direct, false, endsAt - performance.now());
       }
       handshake = sockets.handshake(handle, terms, highWaterMark, {
         onSecured(socket, tls) {
@@ -174,7 +175,12 @@ export function openListener(
   }
 
   /** The way of a connection from the accept to the engine, within one time limit. */
-  function approach(raw: Socket, direct: ConnectionInfo, mayBeProxied: boolean): void {
+  function approach(
+    raw: Socket,
+    direct: ConnectionInfo,
+    mayBeProxied: boolean,
+    limitMs = limits.handshakeTimeoutMs,
+  ): void {
     let bytes: Buffer = Buffer.alloc(0);
     let connectionInfo = direct;
     let proxied = mayBeProxied;
@@ -182,7 +188,7 @@ export function openListener(
     const deadline = setTimeout(() => {
       if (secure) context.handshakes?.failed(raw, 'timeout');
       destroy();
-    }, limits.handshakeTimeoutMs);
+    }, limitMs);
     const settle = (): void => {
       clearTimeout(deadline);
       pending.delete(raw);
