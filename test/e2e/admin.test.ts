@@ -96,7 +96,7 @@ describe('the admin API of a running Portico', () => {
   });
 
   it('keeps the newest requests of each thread, without what looks like a credential', async () => {
-    for (let asked = 0; asked < 12; asked++) await daemon.request('shop.test', `/r${asked}?token=abc&a=b`);
+    for (let asked = 0; asked < 12; asked++) await daemon.request('shop.test', `/r${asked}?token=xyzzy&a=b`);
     const { items } = await ask<{ items: RequestRow[] }>('requests?filter=shop.test');
     expect(items.length).toBeGreaterThanOrEqual(3);
     expect(items.length).toBeLessThanOrEqual(6);
@@ -105,7 +105,7 @@ describe('the admin API of a running Portico', () => {
       ...{ method: 'GET', host: 'shop.test', target: '/r11?token=REDACTED&a=b', status: 200, attempts: 1 },
       ...{ route: 'Ingress/default/shop/spec.rules[0].http.paths[0]', endpoint: pod.endpoint },
     });
-    expect(JSON.stringify(items)).not.toContain('abc');
+    expect(JSON.stringify(items)).not.toContain('xyzzy');
   });
 
   it('is not reached through the data plane', async () => {
