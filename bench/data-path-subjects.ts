@@ -93,6 +93,8 @@ function portico(engine: string): DataPathSubject {
       '--log-level=error',
       '--drain-timeout=1s',
       `--limit=keep-alive-idle-timeout=${IDLE_TIMEOUT_S}s`,
+      // As the others have: a client would have to connect again in the middle of a window.
+      '--limit=requests-per-connection=10000000',
     ],
     version: null,
     warmsUp: true,
