@@ -126,7 +126,7 @@ function result(figures: Figures): string {
   return ['missed', 'not measured', 'met'].find((each) => judged.some((one) => one === each)) ?? 'met';
 }
 
-/** As Markdown, laid out as prettier does it. */
+/** As Markdown, laid out as the formatter does it. */
 function printTable(head: readonly string[], rows: readonly (readonly string[])[]): void {
   const widths = head.map((title, column) =>
     Math.max(3, ...[head, ...rows].map((row) => (row[column] ?? title).length)),

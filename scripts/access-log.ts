@@ -4,7 +4,7 @@
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { format } from 'prettier';
+import { formatted } from './formatted.ts';
 import { CAUSE_CODES, LOCAL_REASONS, causeCode } from '../src/http/cause-code.ts';
 import { type LocalReason, statusOf } from '../src/http/local-response.ts';
 import { INGRESS_NGINX_FORMAT, LOG_VARIABLES, type LogVariable } from '../src/http/log-template.ts';
@@ -406,7 +406,7 @@ export async function accessLogPage(): Promise<string> {
     'says what they mean.',
     '',
   ];
-  return format(page.join('\n'), { parser: 'markdown', printWidth: 110 });
+  return formatted('page.md', page.join('\n'));
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): readonly string[] {

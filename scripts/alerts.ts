@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { format } from 'prettier';
+import { formatted } from './formatted.ts';
 import { parse } from 'yaml';
 
 const ALERTS = join(import.meta.dirname, '../deploy/helm/portico/alerts.yaml');
@@ -74,7 +74,7 @@ export async function alertsPage(): Promise<string> {
       ]),
     '',
   ];
-  return format(page.join('\n'), { parser: 'markdown', printWidth: 110 });
+  return formatted('page.md', page.join('\n'));
 }
 
 /** Names in the place of what Prometheus fills in. */

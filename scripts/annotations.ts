@@ -4,7 +4,7 @@
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { format } from 'prettier';
+import { formatted } from './formatted.ts';
 import {
   type AnnotationSpec,
   INGRESS_NGINX,
@@ -46,7 +46,7 @@ export async function annotationsPage(): Promise<string> {
     'What becomes of every other annotation of ingress-nginx is in [its own page](ingress-nginx.md).',
     '',
   ];
-  return format(page.join('\n'), { parser: 'markdown', printWidth: 120, proseWrap: 'always' });
+  return formatted('page.md', page.join('\n'), { printWidth: 120, proseWrap: 'always' });
 }
 
 function policySection(policy: PolicyModule): string[] {

@@ -6,7 +6,7 @@
  */
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { format, resolveConfig } from 'prettier';
+import { formatted } from './formatted.ts';
 
 const GENERATED = join(import.meta.dirname, '../node_modules/@kubernetes/client-node/dist/gen');
 export const API_SCHEMA = join(import.meta.dirname, '../src/model/validation/api-schema.ts');
@@ -103,7 +103,7 @@ export const BUILT_IN_KINDS: Readonly<Record<string, string>> = {
 ${lines(kinds.sort(([a], [b]) => (a < b ? -1 : 1)))}
 };
 `;
-  return format(source, { ...(await resolveConfig(API_SCHEMA)), parser: 'typescript' });
+  return formatted(API_SCHEMA, source);
 }
 
 if (import.meta.main) writeFileSync(API_SCHEMA, await apiSchema());

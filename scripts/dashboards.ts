@@ -5,7 +5,7 @@
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { format } from 'prettier';
+import { formatted } from './formatted.ts';
 
 export const DASHBOARD = join(import.meta.dirname, '../deploy/helm/portico/dashboards/portico.json');
 
@@ -399,7 +399,7 @@ export function dashboard(): Promise<string> {
     },
     panels,
   };
-  return format(JSON.stringify(json), { parser: 'json', printWidth: 110 });
+  return formatted('dashboard.json', JSON.stringify(json));
 }
 
 if (import.meta.main) await writeFile(DASHBOARD, await dashboard());

@@ -3,7 +3,7 @@
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { format } from 'prettier';
+import { formatted } from './formatted.ts';
 import {
   CLASS_FLAGS,
   type Flag,
@@ -84,7 +84,7 @@ export async function flagsPage(): Promise<string> {
   for (const flag of [...SOURCE_FLAGS, ...CLASS_FLAGS]) {
     if (!RUN_FLAGS.includes(flag)) throw new Error(`run has no --${flag.name}, so this page would lack it`);
   }
-  return format(page.join('\n'), { parser: 'markdown', printWidth: 110 });
+  return formatted('page.md', page.join('\n'));
 }
 
 function row(flag: Flag): string {

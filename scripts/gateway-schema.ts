@@ -7,7 +7,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { format, resolveConfig } from 'prettier';
+import { formatted } from './formatted.ts';
 import { parseAllDocuments } from 'yaml';
 import { GATEWAY_KINDS } from '../src/model/objects.ts';
 import type { SchemaNode } from '../src/model/validation/custom-schema.ts';
@@ -181,4 +181,4 @@ export const GATEWAY_NODES: readonly string[] = [
 ${lines.map((line) => `  ${JSON.stringify(line)},`).join('\n')}
 ];
 `;
-writeFileSync(GENERATED, await format(source, { ...(await resolveConfig(GENERATED)), parser: 'typescript' }));
+writeFileSync(GENERATED, await formatted(GENERATED, source));

@@ -17,7 +17,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { format } from 'prettier';
+import { formatted } from './formatted.ts';
 import { parse, parseAllDocuments, stringify } from 'yaml';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -96,7 +96,7 @@ async function writeRendered(): Promise<void> {
       throw new Error(`${name}: Helm 3 renders something else than Helm 4: ${old.stderr}`);
     const head = `# Written by Helm ${version} from ${fingerprint(values)}\n`;
     if (status === 0) {
-      const text = await format(head + stdout, { parser: 'yaml', singleQuote: true, printWidth: 110 });
+      const text = await formatted('manifest.yaml', head + stdout);
       writeFileSync(join(RENDERED, `${name}.yaml`), text);
     } else writeFileSync(join(RENDERED, `${name}.txt`), `${head}${mistakes(stderr).join('\n')}\n`);
   }

@@ -4,7 +4,7 @@
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { format } from 'prettier';
+import { formatted } from './formatted.ts';
 import { INGRESS_NGINX } from '../src/policies/annotation-spec.ts';
 import { IGNORED_KEYS } from '../src/policies/ingress-nginx/ignored-keys.ts';
 import { CONTROLLER_FLAGS } from '../src/policies/ingress-nginx/controller-flags.ts';
@@ -110,7 +110,7 @@ export async function ingressNginxPage(): Promise<string> {
     ),
     '',
   ];
-  return format(page.join('\n'), { parser: 'markdown', printWidth: 120, proseWrap: 'always' });
+  return formatted('page.md', page.join('\n'), { printWidth: 120, proseWrap: 'always' });
 }
 
 const MEANING: Readonly<Record<(typeof VERDICTS)[number], string>> = {

@@ -7,7 +7,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { format } from 'prettier';
+import { formatted } from './formatted.ts';
 import { ROOT } from './bundle.ts';
 
 export const KUBERNETES_VERSIONS = join(ROOT, 'test/deploy/kubernetes-versions.json');
@@ -63,7 +63,7 @@ async function write(): Promise<void> {
       newest.filter((name) => !names[index]?.has(name)),
     ]);
     const text = JSON.stringify(Object.fromEntries(missing));
-    writeFileSync(KUBERNETES_VERSIONS, await format(text, { parser: 'json', printWidth: 110 }));
+    writeFileSync(KUBERNETES_VERSIONS, await formatted(KUBERNETES_VERSIONS, text));
   } finally {
     rmSync(work, { recursive: true });
   }

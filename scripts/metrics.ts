@@ -4,7 +4,7 @@
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { format } from 'prettier';
+import { formatted } from './formatted.ts';
 import type { Durations } from '../src/admin/figures.ts';
 import { createMetrics } from '../src/admin/metrics.ts';
 import { REASON_CLASSES } from '../src/http/reason-class.ts';
@@ -136,7 +136,7 @@ export async function metricsPage(): Promise<string> {
     '`nodejs_eventloop_lag_…` are of the time between two looks, which is 100 ms while nothing delays them.',
     '',
   ];
-  return format(page.join('\n'), { parser: 'markdown', printWidth: 110 });
+  return formatted('page.md', page.join('\n'));
 }
 
 /** Every metric, as a Portico answers that has one of everything. */

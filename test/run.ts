@@ -17,16 +17,10 @@ const BIN = join(ROOT, 'node_modules/.bin');
 
 type Check = readonly [name: string, program: string, ...args: readonly string[]];
 
-const QUICK_CHECKS: readonly Check[] = [
+const CHECKS: readonly Check[] = [
   ['types', 'tsc', '--noEmit'],
   ['lint', 'oxlint', '--deny-warnings'],
-];
-/** Takes one core for as long as the tests leave it alone. */
-const FORMAT: Check = [
-  'format',
-  'prettier',
-  // What is as it was when it was last found right is not read again: `--cache`, in node_modules/.cache.
-  ...['--check', '--cache', '--cache-strategy', 'content', '.'],
+  ['format', 'oxfmt', '--check', '.'],
 ];
 
 /** The part of vitest's JSON report that is read. */
@@ -69,9 +63,7 @@ async function check([name, program, ...args]: Check): Promise<() => void> {
   };
 }
 
-for (const say of await Promise.all(QUICK_CHECKS.map(check))) say();
-// Beside the tests, which wait now and then.
-const format = check(FORMAT);
+for (const say of await Promise.all(CHECKS.map(check))) say();
 
 const folder = await mkdtemp(join(tmpdir(), 'portico-test-'));
 const calls = join(folder, 'api-calls');
@@ -88,7 +80,6 @@ try {
   // An error outside of every test fails the run although no test did.
   if (code !== 0 && (counted?.failed ?? 0) === 0) failed.push('vitest');
 
-  (await format)();
   console.log('\nrights: what the tests asked of API servers, and deploy/rbac.yaml');
   const asked = await readFile(calls, 'utf8').catch(() => '');
   const wrong = rights(asked.split('\n').filter(Boolean), process.argv.length === 2);

@@ -76,7 +76,8 @@ function hostOf({ host, target }: RequestView): string {
 function readRedirect(written: UntypedObject, read: FilterReader): RequestRedirectConfig {
   const { scheme, hostname, port, path, statusCode = 302 } = written;
   const status = [301, 302, 303, 307, 308].find((each) => each === statusCode) as
-    RequestRedirectConfig['status'] | undefined;
+    | RequestRedirectConfig['status']
+    | undefined;
   if (status === undefined)
     return read.fail(`has the status ${quote(statusCode)}`, 'use 301, 302, 303, 307 or 308');
   if (!isAbsent(scheme) && scheme !== 'http' && scheme !== 'https')

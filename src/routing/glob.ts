@@ -10,7 +10,8 @@ export interface HostGlob {
 }
 
 export type HostGlobResult =
-  { readonly kind: 'glob'; readonly glob: HostGlob } | { readonly kind: 'refused'; readonly reason: string };
+  | { readonly kind: 'glob'; readonly glob: HostGlob }
+  | { readonly kind: 'refused'; readonly reason: string };
 
 /** What bounds the time that globs can cost a request: see also `TENANT_LIMITS`. */
 export const MAX_GLOBS = 16;

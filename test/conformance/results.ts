@@ -1,5 +1,5 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import { format } from 'prettier';
+import { formatted } from '../../scripts/formatted.ts';
 import type { TestResult } from './suite.ts';
 
 const BEGIN = '<!-- results -->';
@@ -10,10 +10,7 @@ export async function writeResults(page: string, results: readonly TestResult[])
   const text = await readFile(page, 'utf8');
   const [before = '', rest = ''] = text.split(BEGIN);
   const [, after = ''] = rest.split(END);
-  await writeFile(
-    page,
-    await format([before, BEGIN, table(results), END, after].join('\n'), { parser: 'markdown' }),
-  );
+  await writeFile(page, await formatted('page.md', [before, BEGIN, table(results), END, after].join('\n')));
 }
 
 /** Tests of meshes are left out: Portico is none. */

@@ -70,7 +70,8 @@ function flagsOf(manifests: readonly Manifest[]): readonly string[] {
 function addressOf({ api }: ScriptedCluster, name: string): string | undefined {
   const ingress = objectsOf(api, 'ingresses').find(({ metadata }) => metadata.name === name);
   const status = ingress?.['status'] as
-    { loadBalancer?: { ingress?: readonly { ip?: string }[] } } | undefined;
+    | { loadBalancer?: { ingress?: readonly { ip?: string }[] } }
+    | undefined;
   return status?.loadBalancer?.ingress?.[0]?.ip;
 }
 

@@ -130,7 +130,8 @@ function flagsOf({ settings, serving }: Case): readonly FlagWithValue[] {
   add('--ingress-nginx-configmap', settings.ingressNginxConfigMap);
   add('--annotations-prefix', settings.annotationsPrefix);
   const excluded = settings.namespaceSelector?.['matchExpressions'] as
-    readonly { readonly key: string; readonly values: readonly string[] }[] | undefined;
+    | readonly { readonly key: string; readonly values: readonly string[] }[]
+    | undefined;
   for (const { key, values } of excluded ?? [])
     add('--watch-namespace-selector', `${key} notin (${values.join()})`);
   if (settings.externalNames === false) add('--external-names', 'false');

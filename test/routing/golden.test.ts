@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
-import { format, resolveConfig } from 'prettier';
+import { formatted } from '../../scripts/formatted.ts';
 import { type YAMLMap, type YAMLSeq, parse, parseDocument, stringify } from 'yaml';
 import { describe, expect, it } from 'vitest';
 import { statusOf } from '../../src/http/local-response.ts';
@@ -79,7 +79,7 @@ async function rewritten(text: string, computed: readonly ExpectedDecision[], fi
       else entry.set(key, document.createNode(value));
     }
   }
-  return format(document.toString({ lineWidth: 0 }), { ...(await resolveConfig(file)), filepath: file });
+  return formatted(file, document.toString({ lineWidth: 0 }));
 }
 
 describe('golden cases', () => {

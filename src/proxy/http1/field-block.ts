@@ -16,7 +16,12 @@ import { type Leniency, STRICT } from './leniency.ts';
 
 /** What is wrong with a line of a head or trailer section. */
 export type FieldFault =
-  'bare-lf' | 'obs-fold' | 'bad-field-name' | 'bad-field-value' | 'too-many-fields' | 'head-too-large';
+  | 'bare-lf'
+  | 'obs-fold'
+  | 'bad-field-name'
+  | 'bad-field-value'
+  | 'too-many-fields'
+  | 'head-too-large';
 
 export type FieldProgress = 'more' | 'done' | FieldFault;
 

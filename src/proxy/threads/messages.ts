@@ -153,7 +153,8 @@ export interface ThreadFault {
 
 /** The store of `--rate-limit-store` cannot be used from now on, for a reason, or can be again. */
 export type LimitStoreChange =
-  { readonly kind: 'limit-store-away'; readonly reason: string } | { readonly kind: 'limit-store-back' };
+  | { readonly kind: 'limit-store-away'; readonly reason: string }
+  | { readonly kind: 'limit-store-back' };
 
 /** At most once a second. */
 export interface OutOfDescriptors {

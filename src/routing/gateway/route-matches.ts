@@ -20,7 +20,8 @@ export interface RouteMatch {
 }
 
 export type MatchReading =
-  { readonly kind: 'match'; readonly match: RouteMatch } | { readonly kind: 'fault'; readonly fault: Fault };
+  | { readonly kind: 'match'; readonly match: RouteMatch }
+  | { readonly kind: 'fault'; readonly fault: Fault };
 
 const METHODS: ReadonlySet<unknown> = new Set([
   'GET',
