@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bundlePage } from '../../scripts/page.ts';
 import { CHROMIUM, type Tab, openTab } from '../support/chromium.ts';
 import { type Daemon, startDaemon } from '../support/daemon.ts';
-import { heldPort } from '../support/loopback.ts';
+import { heldPort, loopbackAddress } from '../support/loopback.ts';
 import { type Folder, createFolder } from './folder.ts';
 import { until } from '../support/until.ts';
 import { type Pod, startPod } from './pod.ts';
@@ -52,9 +52,11 @@ describe.skipIf(CHROMIUM === undefined)('the admin page in Chromium', () => {
       { ...ingressOf(shop), metadata: { name: 'younger', namespace: 'default' } },
     ];
     await folder.put('all.yaml', manifest(INGRESS_CLASS, ...objects));
-    daemon = startDaemon({ args: ['--manifests', folder.path, '--admin-address', `127.0.0.1:${port}`] });
+    // Of 127.0.0.1 a client of another test may have the port.
+    const address = `${loopbackAddress()}:${port}`;
+    daemon = startDaemon({ args: ['--manifests', folder.path, '--admin-address', address] });
     await daemon.ready();
-    await tab.goTo(`http://127.0.0.1:${port}/`);
+    await tab.goTo(`http://${address}/`);
   });
   afterAll(async () => {
     await tab[Symbol.asyncDispose]();

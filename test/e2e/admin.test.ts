@@ -12,7 +12,7 @@ import type {
   Traffic,
 } from '../../src/admin/api/answers.ts';
 import { type Daemon, startDaemon } from '../support/daemon.ts';
-import { heldPort } from '../support/loopback.ts';
+import { heldPort, loopbackAddress } from '../support/loopback.ts';
 import { happens, until } from '../support/until.ts';
 import { type Folder, createFolder } from './folder.ts';
 import { type Pod, startPod } from './pod.ts';
@@ -24,18 +24,20 @@ describe('the admin API of a running Portico', () => {
   let pod: Pod;
   let socketPath: string;
   let port: number;
+  // Of 127.0.0.1 a client of another test may have the port.
+  const adminHost = loopbackAddress();
   beforeAll(async () => {
     [pod, port] = await Promise.all([startPod('pod'), heldPort()]);
     folder = createFolder();
     socketPath = join(folder.path, 'admin.sock');
     const shop = { host: 'shop.test', name: 'shop', endpoints: [pod.endpoint] };
-    const thief = { host: 'thief.test', name: 'thief', endpoints: [`127.0.0.1:${port}`] };
+    const thief = { host: 'thief.test', name: 'thief', endpoints: [`${adminHost}:${port}`] };
     const named = { host: 'named.test', name: 'named', endpoints: [] };
     const external = {
       apiVersion: 'v1',
       kind: 'Service',
       metadata: { name: 'named', namespace: 'default' },
-      spec: { type: 'ExternalName', externalName: '127.0.0.1', ports: [{ name: 'http', port }] },
+      spec: { type: 'ExternalName', externalName: adminHost, ports: [{ name: 'http', port }] },
     };
     const [namedIngress] = siteObjects(named);
     const objects = [...siteObjects(shop), ...siteObjects(thief), namedIngress!, external];
@@ -43,7 +45,7 @@ describe('the admin API of a running Portico', () => {
     daemon = startDaemon({
       args: [
         ...['--manifests', folder.path, '--workers', '2', '--recent-requests', '3'],
-        ...['--admin-socket', socketPath, '--admin-address', `127.0.0.1:${port}`],
+        ...['--admin-socket', socketPath, '--admin-address', `${adminHost}:${port}`],
       ],
     });
     await daemon.ready();
@@ -61,7 +63,7 @@ describe('the admin API of a running Portico', () => {
   }
 
   it('prints its address, and shows what is served', async () => {
-    expect(await daemon.line(/admin page/)).toContain(`http://127.0.0.1:${port}/`);
+    expect(await daemon.line(/admin page/)).toContain(`http://${adminHost}:${port}/`);
     expect(await ask<Overview>('overview')).toMatchObject({ ready: true, hosts: 3, routes: 3 });
     const { items } = await ask<Page<RouteRow>>('routes?filter=shop');
     expect(items.map(({ host }) => host)).toEqual(['shop.test']);
