@@ -92,7 +92,9 @@ export function reset(socket: Socket): void {
   const isEnding = [socket, raw].some(
     ({ writableEnded, writableFinished }) => writableEnded && !writableFinished,
   );
-  if (isEnding || raw instanceof TLSSocket) raw.destroy();
-  else raw.resetAndDestroy();
-  socket.destroy();
+  if (isEnding || raw instanceof TLSSocket) return void socket.destroy();
+  raw.resetAndDestroy();
+  // A secure one is destroyed once the connection below it has closed: destroyed at once, in the turn in which it was
+  // written to or ended, it takes the process with it (Node 24).
+  if (raw === socket) socket.destroy();
 }

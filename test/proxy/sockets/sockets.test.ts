@@ -250,6 +250,33 @@ describe.each(KINDS)('%s sockets', (kind, make) => {
     }
   });
 
+  // What Node fails to reset is never closed, and its thread never ends.
+  it.each([
+    ['accepted', accepted],
+    ['made', connected],
+    ['made by Node', named],
+    ['over TLS', secured],
+    ['over TLS from the first byte', shaken],
+    ['made over TLS', securedByUs],
+  ] as const)('%s: a reset closes it while a write or our end is under way', async (_, open) => {
+    const ways = [{ writes: true }, { ends: true }, { writes: true, ends: true }];
+    for (const { writes = false, ends = false } of ways) {
+      await using pair = await open(sockets);
+      const { socket, user, peer } = pair;
+      const isOver = Promise.withResolvers<void>();
+      if (!writes || socket.write(Buffer.alloc(MUCH), isOver.resolve)) isOver.resolve();
+      if (ends) socket.end();
+      socket.reset();
+      await isOver.promise;
+      peer.resume();
+      await until(() => {
+        peer.write('more');
+        return peer.destroyed;
+      }, 'the end of the connection');
+      expect(user.told.some((what) => what.startsWith('close'))).toBe(false);
+    }
+  });
+
   it('says nothing after destroy, and gives every write its end', async () => {
     await using pair = await accepted(sockets);
     const { socket, user, peer } = pair;
