@@ -4,7 +4,7 @@ import { createServer as createTlsServer } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ClientAuth } from '../../src/policies/client-certificate.ts';
 import { type Pod, startPod } from '../e2e/pod.ts';
-import { askOn, startGatewayPlane } from '../support/gateway-plane.ts';
+import { type GatewayPlane, askOn, startGatewayPlane } from '../support/gateway-plane.ts';
 import { createAuthority } from '../support/certificates.ts';
 import { heldPort, loopbackAddress } from '../support/loopback.ts';
 import { get, rawClient } from '../support/raw-client.ts';
@@ -18,12 +18,18 @@ const selfSigned = authority().issue(['self-signed.test']);
 
 let pod: Pod;
 let podPort: number;
+// Each test has addresses of its own, and the table that it serves replaces the one before.
+let plane: GatewayPlane;
 
 beforeAll(async () => {
   pod = await startPod('pod');
+  plane = await startGatewayPlane({ keys, selfSigned });
   podPort = Number(pod.endpoint.split(':')[1]);
 });
-afterAll(() => pod.stop());
+afterAll(async () => {
+  await plane[Symbol.asyncDispose]();
+  await pod.stop();
+});
 
 /** The status of a request over HTTP/2, on a connection for a name. */
 async function askHttp2(address: string, serverName: string, host: string): Promise<number> {
@@ -50,7 +56,6 @@ const UNRECOGNIZED = /alert number 112/;
 
 describe('TLS on ports of Gateways', () => {
   it('shows the certificate of the listener that has the name, and of no other', async () => {
-    await using plane = await startGatewayPlane({ keys });
     const [address, closed] = [loopbackAddress(), loopbackAddress()];
     const paths = { '/': podPort };
     await plane.serve({
@@ -86,7 +91,6 @@ describe('TLS on ports of Gateways', () => {
   });
 
   it('shares the port of Ingresses: whoever has the host has the certificate', async () => {
-    await using plane = await startGatewayPlane({ keys, selfSigned });
     const { address, httpsPort: port } = plane;
     const gateway = {
       ...{ address: '', port, isTls: true },
@@ -110,7 +114,6 @@ describe('TLS on ports of Gateways', () => {
   });
 
   it('answers 421 where a connection is for another listener than its request', async () => {
-    await using plane = await startGatewayPlane({ keys });
     const address = loopbackAddress();
     const paths = { '/': podPort };
     const route = (host: string) => ({ listener: host, paths });
@@ -159,7 +162,6 @@ describe('TLS on ports of Gateways', () => {
 });
 
 it('a request is for the listener with the closest hostname, and for no other', async () => {
-  await using plane = await startGatewayPlane();
   const address = loopbackAddress();
   const listeners = ['', '*.example.test', '*.foo.example.test', 'abc.foo.example.test'];
   const pathOf = (listener: string): string => `/${listeners.indexOf(listener)}`;
@@ -187,7 +189,6 @@ it('a request is for the listener with the closest hostname, and for no other', 
 });
 
 it('HTTP/2 with prior knowledge is spoken on ports of Gateways', async () => {
-  await using plane = await startGatewayPlane();
   const address = loopbackAddress();
   const own = { address: '', port: plane.httpPort, hosts: { 'one.test': { paths: { '/': podPort } } } };
   await plane.serve({ ports: [{ address, port: PORT, hosts: { '': { paths: { '/': podPort } } } }, own] });
@@ -225,7 +226,6 @@ describe('clients with certificates on ports of Gateways', () => {
   }
 
   it('are let in or not by their handshake, unless nothing is enforced', async () => {
-    await using plane = await startGatewayPlane({ keys });
     const [strict, lax] = [loopbackAddress(), loopbackAddress()];
     const port = (address: string, asked: ClientAuth) => ({
       ...{ address, port: PORT, isTls: true },
@@ -272,7 +272,6 @@ describe('TLS without requests on ports of Gateways', () => {
       echo('plain'),
       echo('secured', true),
     ]);
-    await using plane = await startGatewayPlane({ keys });
     const [address, streamsOnly] = [loopbackAddress(), loopbackAddress()];
     const securely = {
       'backend-transport': { protocol: 'https', serverName: null, caCertificates: null },
