@@ -201,6 +201,8 @@ function portico(port: number, env: Readonly<Record<string, string>>): readonly 
     ...['run', `--manifests=${file('tracing.yaml', manifests())}`, `--http-port=${port}`, '--h2c'],
     ...['--https-port=0', '--status-port=0', '--admin-address=off', '--bind-address=127.0.0.1'],
     ...['--workers=1', '--access-log=off', '--log-level=error', '--drain-timeout=1s'],
+    // Or an HTTP/2 client is told to connect again in the middle of a turn.
+    '--limit=requests-per-connection=10000000',
   ];
 }
 
