@@ -106,10 +106,16 @@ function variantsOf(path: string): readonly string[] {
   return [path, `${path.replace(/\/$/, '')}/below?x=1`, `${path}x`, path.toUpperCase()];
 }
 
+/** A difference of which the notes do not name all. */
+interface Silent extends Difference {
+  readonly unnamed: readonly string[];
+  /** Something is said of its objects all the same. */
+  readonly isNoted: boolean;
+}
+
 export interface Comparison {
   readonly differences: readonly Difference[];
-  /** Those of which no note names something. */
-  readonly silent: readonly (Difference & { readonly unnamed: readonly string[] })[];
+  readonly silent: readonly Silent[];
   /** Those where somebody gets in now who did not before. */
   readonly opened: readonly Difference[];
 }
@@ -120,7 +126,7 @@ export async function compareDecisions(
   requests: readonly CaseRequest[],
 ): Promise<Comparison> {
   const differences: Difference[] = [];
-  const silent: (Difference & { readonly unnamed: readonly string[] })[] = [];
+  const silent: Silent[] = [];
   const opened: Difference[] = [];
   const gatewayNotes = conversion.documents
     .filter(({ object }) => object.kind === 'Gateway')
@@ -139,7 +145,8 @@ export async function compareDecisions(
       ...notesOnRoute(conversion, difference.route),
     ];
     const unnamed = unnamedAspects(difference, notes);
-    if (unnamed.length > 0) silent.push({ ...difference, unnamed });
+    const isNoted = notes.some(({ level }) => level !== 'needs Portico');
+    if (unnamed.length > 0) silent.push({ ...difference, unnamed, isNoted });
     // What a wildcard takes beyond the one label of an Ingress was open to everybody below it already.
     const isWidened = notes.some(({ text }) => text.includes('any number of labels'));
     const isOpened = difference.wasTurnedAway && difference.after.backend !== null;
@@ -157,7 +164,12 @@ function notesFor({ documents, unplaced }: Conversion, ingress: string | null): 
   return [...placed, ...(unplaced.get(ingress) ?? [])];
 }
 
+/** Where no route takes the request: what is said of wildcards, whose hosts it may be among now. */
 function notesOnRoute({ documents }: Conversion, route: string | null): readonly ConversionNote[] {
+  if (route === null)
+    return documents.flatMap(({ notes }) =>
+      notes.filter(({ text }) => text.includes('any number of labels before')),
+    );
   return documents
     .filter(
       ({ object: { kind, metadata } }) =>
