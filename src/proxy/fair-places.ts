@@ -1,7 +1,7 @@
 /**
  * So many places for those who ask first, and a fair part of them for those who ask later: when all are taken, a namespace
  * gets a place of another one that has at least two more than it. So nobody is turned away who has less than the others.
- * Each step costs the same however many there are.
+ * No step looks at every holder; to find the oldest of many takes longer where many before it are gone (19 µs of 20,000).
  */
 export class FairPlaces<Holder> {
   readonly #total: number;
