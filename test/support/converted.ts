@@ -106,16 +106,10 @@ function variantsOf(path: string): readonly string[] {
   return [path, `${path.replace(/\/$/, '')}/below?x=1`, `${path}x`, path.toUpperCase()];
 }
 
-/** A difference of which the notes do not name all. */
-interface Silent extends Difference {
-  readonly unnamed: readonly string[];
-  /** Something is said of its objects all the same. */
-  readonly isNoted: boolean;
-}
-
 export interface Comparison {
   readonly differences: readonly Difference[];
-  readonly silent: readonly Silent[];
+  /** Those of which the notes do not name all. */
+  readonly silent: readonly (Difference & { readonly unnamed: readonly string[] })[];
   /** Those where somebody gets in now who did not before. */
   readonly opened: readonly Difference[];
 }
@@ -126,7 +120,7 @@ export async function compareDecisions(
   requests: readonly CaseRequest[],
 ): Promise<Comparison> {
   const differences: Difference[] = [];
-  const silent: Silent[] = [];
+  const silent: (Difference & { readonly unnamed: readonly string[] })[] = [];
   const opened: Difference[] = [];
   const gatewayNotes = conversion.documents
     .filter(({ object }) => object.kind === 'Gateway')
@@ -145,8 +139,7 @@ export async function compareDecisions(
       ...notesOnRoute(conversion, difference.route),
     ];
     const unnamed = unnamedAspects(difference, notes);
-    const isNoted = notes.some(({ level }) => level !== 'needs Portico');
-    if (unnamed.length > 0) silent.push({ ...difference, unnamed, isNoted });
+    if (unnamed.length > 0) silent.push({ ...difference, unnamed });
     // What a wildcard takes beyond the one label of an Ingress was open to everybody below it already.
     const isWidened = notes.some(({ text }) => text.includes('any number of labels'));
     const isOpened = difference.wasTurnedAway && difference.after.backend !== null;

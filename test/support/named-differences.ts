@@ -2,6 +2,8 @@ import { isDeepStrictEqual } from 'node:util';
 import type { ConversionNote } from '../../src/routing/convert/conversion.ts';
 import { namesOf } from '../../src/policies/annotation-spec.ts';
 import { POLICIES } from '../../src/policies/registry.ts';
+import { patternTakes } from '../../src/routing/glob-pattern.ts';
+import { parseHostGlob } from '../../src/routing/glob.ts';
 import type { Difference } from './same-decisions.ts';
 
 /**
@@ -59,6 +61,17 @@ interface Asked {
 const isBelow = (path: string, place: string): boolean =>
   path.toLowerCase().startsWith(place.toLowerCase().replace(/\/$/, ''));
 
+/** Whether a glob or a regular expression takes the host. */
+function likeHost(host: string): (written: string) => boolean {
+  return (written) => {
+    const reading = parseHostGlob(written);
+    if (reading.kind === 'refused') return new RegExp(written, 'i').test(host);
+    const { suffix, patterns } = reading.glob;
+    const end = host.length - suffix.length - 1;
+    return host.endsWith(`.${suffix}`) && patterns.some((pattern) => patternTakes(pattern, host, end));
+  };
+}
+
 /** A body that is too large may be told before the rest. */
 const isRefused = (status: number | null): boolean => status === 503 || status === 413;
 
@@ -69,6 +82,10 @@ const NAMINGS: readonly Naming[] = [
       host.endsWith(suffix) && host.slice(0, -suffix.length).includes('.'),
   },
   { note: /^Hosts like .*: Gateway API knows/ },
+  {
+    note: / may take hosts like (.*?)( and \d+ more)?, which no route can name/,
+    isAbout: ([hosts = '', more], { host }) => more !== undefined || hosts.split(', ').some(likeHost(host)),
+  },
   {
     note: /^(?:The path like .+|What no other rule takes) answers 500 to everybody/,
     isAbout: (_, __, { after }) => isRefused(after.status),
@@ -101,8 +118,8 @@ const NAMINGS: readonly Naming[] = [
     isAbout: (_, { isTls }, { route }) => isTls && !route,
   },
   {
-    note: /^Listener https\.(\S+) is not served until its Secret/,
-    isAbout: ([hostname], { isTls, host }) => isTls && host === hostname,
+    note: /^Listener https(?:\.(\S+))? is not served until its Secret/,
+    isAbout: ([hostname], { isTls, host }) => isTls && (hostname === undefined || host === hostname),
   },
   { note: /^Secrets that are not there/, isAbout: (_, { isTls }) => isTls },
   { note: /^Redirects to HTTPS do not read X-Forwarded-Proto/, names: /^status$|^received location$/ },

@@ -31,12 +31,17 @@ export function replacingNotes(
   return [note('lost', `There is another ${kind} ${metadata.name}: to apply this one replaces it.`)];
 }
 
-/** What is different for all of a host. */
+/** What is different for all of a host; `unnamed` are the hosts that no route can name and that may come to it. */
 export function notesOnHost(
   { hostname, routes, tls }: HostView,
+  unnamed: readonly string[],
   { portable }: ConvertSettings,
 ): readonly ConversionNote[] {
   const notes: ConversionNote[] = [];
+  if (unnamed.length > 0) {
+    const text = `${hostname || 'This route'} may take hosts like ${firstOf(unnamed)}, which no route can name.`;
+    notes.push(note('differs', text));
+  }
   if ((routes?.patterns?.lists.length ?? 0) > 1) {
     const text = `Of the namespaces with regular expressions for ${hostname} the first by name is asked first, not the older Ingress.`;
     notes.push(note('differs', text));

@@ -34,6 +34,7 @@ import { type ConvertedEntry, convertEntries } from './convert-rules.ts';
 import { type HostView, type ViewEntry, hostViews } from './host-views.ts';
 import { AnnotationKeeper } from './kept-annotations.ts';
 import { ObjectNames } from './object-names.ts';
+import { UnnamedHosts } from './unnamed-hosts.ts';
 
 const VERSION = 'gateway.networking.k8s.io/v1';
 /** Where a host is served, in the words of a listener. */
@@ -61,6 +62,10 @@ export function convertIngresses(compilation: Compilation, settings: ConvertSett
   const gatewayNotes = notesOnGateway(views, settings, compilation, keeper);
   const listeners = convertListeners(views, settings, gatewayNotes);
 
+  const unnamed = new UnnamedHosts(
+    table,
+    views.map(({ hostname }) => hostname),
+  );
   const hosts = new Map<ObjectKey, HostEntries[]>();
   const policies = new Map<string, BackendTls>();
   for (const view of views) {
@@ -68,7 +73,7 @@ export function convertIngresses(compilation: Compilation, settings: ConvertSett
     const found = listenedEntries(view, httpsPort !== null, { ...ruleSettings, removed });
     for (const { backendTls } of found.flatMap(({ entries: list }) => list))
       for (const tls of backendTls) policies.set(`${tls.to.service}:${tls.to.number}`, tls);
-    const notes = notesOnHost(view, settings);
+    const notes = notesOnHost(view, unnamed.at(view.hostname), settings);
     for (const { ingress, listeners: names, entries: list } of joined(found)) {
       const ofIngress = hosts.get(ingress) ?? [];
       ofIngress.push({ hostname: view.hostname, listeners: names, entries: list, notes });

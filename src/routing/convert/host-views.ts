@@ -1,4 +1,5 @@
 import type { ObjectKey } from '../../model/objects.ts';
+import type { Problem } from '../../model/problem.ts';
 import { entries, get, values } from '../../model/sharded-map.ts';
 import type { ClientAuth } from '../../policies/client-certificate.ts';
 import type { Compilation } from '../compile/compile.ts';
@@ -161,8 +162,7 @@ function tlsOf(hostname: string, routes: HostRoutes | null, compilation: Compila
   const secret = reference?.secret ?? claim?.secret;
   if (reference && secret) {
     const told = get(problems, `Ingress ${reference.ingress}`)?.find(({ field }) => field === claim?.field);
-    const why = told?.code === 'SecretNotFound' ? 'missing' : (told?.message ?? 'it cannot be used.');
-    const fault = reference.secret === null ? why : null;
+    const fault = reference.secret === null ? faultOf(told) : null;
     const clients = clientsOf(hostname, routes, table);
     return { kind: 'certificate', listener: clients ? hostname : reference.host, clients, secret, fault };
   }
@@ -170,7 +170,14 @@ function tlsOf(hostname: string, routes: HostRoutes | null, compilation: Compila
   if (!defaultTlsSecret) return reference ? { kind: 'none' } : null;
   const clients = clientsOf(hostname, routes, table);
   const listener = clients ? hostname : '';
-  return { kind: 'certificate', listener, clients, secret: defaultTlsSecret, fault: null };
+  const [told] = get(problems, `Secret ${defaultTlsSecret}`) ?? [];
+  const fault = get(table.certificates, '') === undefined ? faultOf(told) : null;
+  return { kind: 'certificate', listener, clients, secret: defaultTlsSecret, fault };
+}
+
+/** Why a Secret is not served, by its problem. */
+function faultOf(told: Problem | undefined): string {
+  return told?.code === 'SecretNotFound' ? 'missing' : (told?.message ?? 'it cannot be used.');
 }
 
 /**
