@@ -98,6 +98,10 @@ export class NativeHandshake implements SocketCarrier {
     return name;
   }
 
+  get isPeerGone(): boolean {
+    return this.#isClosed || this.#tcp.getpeername({}) < 0;
+  }
+
   destroy(): void {
     if (this.#isClosed) return;
     this.#leave();

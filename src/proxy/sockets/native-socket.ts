@@ -8,6 +8,7 @@ import {
   type StreamHandle,
   type TcpHandle,
   type TcpInternals,
+  UV_ECONNRESET,
   UV_EOF,
   type WriteRequest,
   handleOf,
@@ -247,6 +248,8 @@ export class NativeSocket implements ByteSocket {
   #ended(): void {
     // TLS ends once with its own word for it, and once with the connection.
     if (this.#readEnded) return;
+    // A write of TLS itself, such as a session ticket, met the reset and told nobody: no write ends any more.
+    if (this.isSecure && this.#carrier?.isPeerGone) return this.#fail(UV_ECONNRESET);
     this.#readEnded = true;
     this.#isReading = false;
     this.user.onSocketEnd();
@@ -523,6 +526,8 @@ export interface SocketCarrier {
   readonly isSecure: boolean;
   readonly localAddress: string;
   readonly localPort: number;
+  /** The peer has reset the connection. */
+  readonly isPeerGone: boolean;
   /** Closes it at once. */
   destroy(): void;
   /** Closes it with a RST. */

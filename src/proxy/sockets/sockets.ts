@@ -127,6 +127,9 @@ function carrierOf(socket: Socket): PriorSocket {
     get localPort() {
       return socket.localPort ?? 0;
     },
+    get isPeerGone() {
+      return socket.remoteAddress === undefined;
+    },
     destroy: () => void socket.destroy(),
     reset: () => reset(socket),
   };

@@ -1,4 +1,5 @@
 import type { Server, Socket } from 'node:net';
+import { constants as system } from 'node:os';
 
 /**
  * What `NativeSocket` uses of Node that Node does not document: its classes on libuv's TCP handle, and the state that they
@@ -71,6 +72,7 @@ export const MOST_ENCRYPTED = 64 * 1024 - 1;
 
 /** The end of what the peer sends, as an error of a read. */
 export const UV_EOF = -4095;
+export const UV_ECONNRESET = -system.errno.ECONNRESET;
 
 interface Bindings {
   binding(name: 'tcp_wrap'): {

@@ -169,7 +169,10 @@ async function made(
 const { certificate, key } = createAuthority().issue(['sockets.test']);
 
 /** The same over TLS, after its handshake. */
-export async function secured(sockets: Sockets): Promise<Pair> {
+export async function secured(
+  sockets: Sockets,
+  onSecure: (carrier: Socket) => void = () => {},
+): Promise<Pair> {
   const user = new Recorder();
   const { promise, resolve } = Promise.withResolvers<ByteSocket>();
   const server = createTlsServer({ cert: certificate, key, allowHalfOpen: true }, (raw) => {
@@ -178,17 +181,18 @@ export async function secured(sockets: Sockets): Promise<Pair> {
   }).listen(0, '127.0.0.1');
   await happens(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  const options = { port, host: '127.0.0.1', allowHalfOpen: true };
-  const peer = connectTls({ ...options, rejectUnauthorized: false });
-  peer.pause();
+  const peer = securePeer(port, onSecure);
   const socket = await promise;
   socket.user = user;
   return pair(socket, user, peer, () => server.close());
 }
 
-/** The same, with the handshake on the handle where there is one. */
-export async function shaken(sockets: Sockets): Promise<Pair> {
-  if (sockets.kind === 'node') return secured(sockets);
+/** The same, with the handshake on the handle where there is one. `onSecure` is called when the peer is done with its own. */
+export async function shaken(
+  sockets: Sockets,
+  onSecure: (carrier: Socket) => void = () => {},
+): Promise<Pair> {
+  if (sockets.kind === 'node') return secured(sockets, onSecure);
   const user = new Recorder();
   const server = createServer();
   const { promise, resolve, reject } = Promise.withResolvers<ByteSocket>();
@@ -212,12 +216,20 @@ export async function shaken(sockets: Sockets): Promise<Pair> {
     reject,
   );
   const { port } = server.address() as AddressInfo;
-  const options = { port, host: '127.0.0.1', allowHalfOpen: true };
-  const peer = connectTls({ ...options, rejectUnauthorized: false });
-  peer.pause();
+  const peer = securePeer(port, onSecure);
   const socket = await promise;
   socket.user = user;
   return pair(socket, user, peer, () => server.close());
+}
+
+function securePeer(port: number, onSecure: (carrier: Socket) => void): Socket {
+  const carrier = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+  carrier.on('error', () => undefined);
+  const peer = connectTls({ socket: carrier, rejectUnauthorized: false });
+  peer.pause();
+  // What it writes last is with the system then.
+  peer.once('secureConnect', () => setImmediate(onSecure, carrier));
+  return peer;
 }
 
 function pair(socket: ByteSocket, user: Recorder, peer: Socket, close: () => void): Pair {

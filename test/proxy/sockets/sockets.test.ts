@@ -346,6 +346,21 @@ describe.each(KINDS)('%s sockets', (kind, make) => {
     expect(user.told.at(-1)).toMatch(/^close E(PIPE|CONNRESET)$/);
   });
 
+  // What is written to such a peer never leaves, and a socket that ended after it would never close.
+  it.runIf(kind === 'native').each([
+    ['taken', secured],
+    ['from the first byte', shaken],
+  ] as const)('over TLS, %s: a peer that resets before it has a session ticket is gone', async (_, open) => {
+    await using pair = await open(sockets, (carrier) => carrier.resetAndDestroy());
+    const { socket, user } = pair;
+    await nextTurn();
+    let isDone = socket.write(Buffer.from('answer'), () => (isDone = true));
+    socket.resume();
+    await user.hears('close ECONNRESET');
+    expect(user.told).toEqual(['close ECONNRESET']);
+    await until(() => isDone, 'the end of the write');
+  });
+
   it('what a user throws is told to it, and the socket goes on', async () => {
     await using pair = await accepted(sockets);
     const { socket, user, peer } = pair;
