@@ -65,13 +65,16 @@ export async function runTop(
   process.on('SIGTERM', onSignal);
   try {
     while (!stop.signal.aborted) {
-      frame = await frameOf(client);
+      frame = await frameOf(client, stop.signal);
       draw();
       await delay(frame.traffic.seconds === 0 ? 500 : REDRAW_MS, null, { signal: stop.signal }).catch(
         () => {},
       );
     }
     return EXIT.ok;
+  } catch (error) {
+    if (stop.signal.aborted) return EXIT.ok;
+    throw error;
   } finally {
     process.off('SIGTERM', onSignal);
     stdout.off('resize', draw);
@@ -89,10 +92,10 @@ const HOME = '\u001b[H';
 const CLEAR_LINE = '\u001b[K';
 const CLEAR_BELOW = '\u001b[J';
 
-async function frameOf(client: AdminClient): Promise<Frame> {
-  const traffic = await client.get<Traffic>('traffic');
-  const overview = await client.get<Overview>('overview');
-  const { items: threads } = await client.get<{ items: readonly ThreadRow[] }>('threads');
+async function frameOf(client: AdminClient, signal?: AbortSignal): Promise<Frame> {
+  const traffic = await client.get<Traffic>('traffic', signal);
+  const overview = await client.get<Overview>('overview', signal);
+  const { items: threads } = await client.get<{ items: readonly ThreadRow[] }>('threads', signal);
   return { overview, traffic, threads };
 }
 

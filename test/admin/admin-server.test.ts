@@ -1,5 +1,5 @@
 import { statSync, writeFileSync } from 'node:fs';
-import { type IncomingMessage, get as httpGet } from 'node:http';
+import { type IncomingMessage, createServer, get as httpGet } from 'node:http';
 import { join } from 'node:path';
 import { text as textOf } from 'node:stream/consumers';
 import { pino } from 'pino';
@@ -8,7 +8,7 @@ import type { DebugRow } from '../../src/admin/api/answers.ts';
 import { answerDebug } from '../../src/admin/api/debug-api.ts';
 import type { ApiSources } from '../../src/admin/api/api.ts';
 import { type AdminServer, createAdminServer } from '../../src/admin/admin-server.ts';
-import { AdminClient } from '../../src/cli/admin-client.ts';
+import { AdminClient, type From, parseFrom } from '../../src/cli/admin-client.ts';
 import { DebugSessions } from '../../src/controller/debug-sessions.ts';
 import type { DebugSession } from '../../src/proxy/debug/debug-session.ts';
 import type { EngineName } from '../../src/proxy/threads/messages.ts';
@@ -278,6 +278,39 @@ describe('debugging', () => {
     expect(await from.send('DELETE', 'debug')).toMatchObject({ stopped: 1 });
     expect(distributed.at(-1)).toEqual([]);
     await expect(from.send('POST', 'overview')).rejects.toThrow('POST: only GET and HEAD');
+  });
+
+  it('is one line that says why, where nobody answers as it does', async () => {
+    await using folder = createFolder();
+    const other = createServer((_, response) => response.end('hi'));
+    const otherPath = join(folder.path, 'other.sock');
+    other.listen(otherPath);
+    const reasons = [
+      [otherPath, 'it answers 200: "hi"; is that the admin API of Portico?'],
+      [join(folder.path, 'none.sock'), 'there is no such socket; is Portico running'],
+      [join(folder.path, 'x'.repeat(200)), 'the path is too long for a socket; is'],
+      [folder.path, 'nobody listens there; is'],
+    ] as const;
+    for (const [path, reason] of reasons) {
+      const client = new AdminClient({ kind: 'socket', path });
+      await expect(client.get('overview')).rejects.toThrow(`${path}: ${reason}`);
+    }
+    const nobody = new AdminClient({ kind: 'address', host: '::1', port: 1 });
+    await expect(nobody.get('overview')).rejects.toThrow(/^\[::1\]:1: /);
+    other.close();
+  });
+
+  it.each<readonly [string, From | null]>([
+    ['127.0.0.1:10253', { kind: 'address', host: '127.0.0.1', port: 10_253 }],
+    ['http://[::1]:80/', { kind: 'address', host: '::1', port: 80 }],
+    ['./pod/admin.sock', { kind: 'socket', path: './pod/admin.sock' }],
+    ['pod/shop/portico-x', { kind: 'pod', namespace: 'shop', name: 'portico-x' }],
+    ...['', 'host', '127.0.0.1:0', '127.0.0.1:65536', '::1:80'].map((text) => [text, null] as const),
+    ...['http://', 'https://127.0.0.1:1', 'pod/a', 'pod/a/b/c', 'pod/A/b'].map(
+      (text) => [text, null] as const,
+    ),
+  ])('is found by --from %s', (text, place) => {
+    expect(parseFrom(text)).toEqual(place);
   });
 
   it.each([

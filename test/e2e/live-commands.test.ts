@@ -1,7 +1,7 @@
 import { execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { type Server, createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createNetServer } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -133,6 +133,20 @@ describe('commands on a running Portico', () => {
     },
   );
 
+  it.skipIf(!hasScript())('top ends with Ctrl-C while Portico does not answer', async () => {
+    const silent = createNetServer().listen(join(folder.path, 'silent.sock'));
+    const asked = once(silent, 'connection');
+    const command = [process.execPath, MAIN, 'top', '--from', join(folder.path, 'silent.sock')].join(' ');
+    const terminal = spawn('script', ['-qec', command, '/dev/null'], {
+      stdio: ['pipe', 'ignore', 'inherit'],
+    });
+    const ended = once(terminal, 'close');
+    await asked;
+    terminal.stdin.write('\u0003');
+    expect(await ended).toEqual([0, null]);
+    silent.close();
+  });
+
   it('debug has the log tell what happens to requests, until it is turned off', async () => {
     expect((await run('debug', 'list')).stdout).toBe('nothing is on\n');
     const on = await run('debug', 'on', 'decide,upstream,response', '--host', 'shop.test', '--for', '5m');
@@ -202,7 +216,7 @@ describe('commands on a running Portico', () => {
       [69, 2],
       [64, 2],
     ]);
-    expect(results[0]?.stderr).toContain(`${nowhere}: connect ENOENT`);
+    expect(results[0]?.stderr).toContain(`${nowhere}: there is no such socket`);
   });
 
   it('run in a Pod by kubectl exec, from the command and from the plugin', async () => {
