@@ -49,7 +49,7 @@ async function run(name: string): Promise<string | null> {
     ...process.env,
     NO_COLOR: '1',
     PORTICO_TEST_TIMEOUT_MS: `${TIMEOUT_MS}`,
-    PORTICO_TEST_EXAMPLES: '2',
+    PORTICO_TEST_EXAMPLES: '4',
   };
   const vitest = join(ROOT, 'node_modules/.bin/vitest');
   const child = spawn(vitest, ['run', ...files], {

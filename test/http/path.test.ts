@@ -118,7 +118,7 @@ describe('normalizePath', () => {
         expect(path).toMatch(/^\/([^/]+\/)*[^/]*$/);
         expect(path).not.toMatch(/\/\.{1,2}(\/|$)|\?|%(?![0-9A-F]{2})|%00/);
       }),
-      { numRuns: examples(1000) },
+      { numRuns: examples(500) },
     );
   });
 

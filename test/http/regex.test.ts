@@ -115,7 +115,7 @@ describe('as RE2 does it', () => {
           : null;
         expect(groupsOf(regex, text)).toEqual(expected);
       }),
-      { numRuns: examples(750) },
+      { numRuns: examples(375) },
     );
   });
 
@@ -130,7 +130,7 @@ describe('as RE2 does it', () => {
           expect(automaton.find(text), text).toBe(first);
         }
       }),
-      { numRuns: examples(350) },
+      { numRuns: examples(175) },
     );
   });
 });

@@ -333,7 +333,7 @@ test('no object makes validation throw', () => {
         expect(field).toEqual(expect.any(String));
       }
     }),
-    { numRuns: examples(150) },
+    { numRuns: examples(75) },
   );
   fc.assert(
     fc.property(fc.constantFrom(...GATEWAY_KINDS), fc.anything(), (kind, object) => {

@@ -136,7 +136,7 @@ describe('PROXY protocol', () => {
         const whole = readProxyHeader(Buffer.concat([bytes, Buffer.alloc(5_000)]));
         expect(whole.kind).not.toBe('more');
       }),
-      { numRuns: examples(150) },
+      { numRuns: examples(75) },
     );
   });
 });

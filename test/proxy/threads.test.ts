@@ -1,6 +1,7 @@
 import { LOG_ALL } from '../../src/proxy/access-log/log-filter.ts';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { postMessageToThread } from 'node:worker_threads';
 import { pathToFileURL } from 'node:url';
 import { expect, it } from 'vitest';
 import { DEFAULT_LIMITS } from '../../src/proxy/limits.ts';
@@ -21,7 +22,7 @@ import { tableOf } from '../support/proxy.ts';
 import type { ThreadSettings } from '../../src/proxy/threads/messages.ts';
 import { respServer } from '../support/resp-server.ts';
 import { rawClient } from '../support/raw-client.ts';
-import { type Birth, CHANNEL, type Order } from './threads-entry.ts';
+import type { Birth, Order } from './threads-entry.ts';
 import { happens } from '../support/until.ts';
 
 const PORT = await heldPort();
@@ -33,7 +34,7 @@ interface DataPlane extends AsyncDisposable {
   readonly failures: readonly ThreadFailure[];
   /** Ids of the threads that were ever about to serve. */
   readonly born: readonly number[];
-  order(order: Order): void;
+  order(thread: number, order: Order): Promise<void>;
   /** GET on a connection of its own: the status, or 0 when there was none. */
   ask(host: string, path?: string): Promise<number>;
   publish(...hosts: string[]): void;
@@ -53,12 +54,8 @@ async function startDataPlane(
   const address = loopbackAddress();
   const failures: ThreadFailure[] = [];
   const born: number[] = [];
-  const channel = new BroadcastChannel(CHANNEL);
-  channel.addEventListener('message', (event) => {
-    const message = (event as unknown as { data: Order | Birth }).data;
-    if ('born' in message) born.push(message.born);
-  });
-  channel.unref();
+  const onBirth = (birth: Birth): void => void born.push(birth.born);
+  process.on('workerMessage', onBirth);
   const threads = startThreads({
     count: 2,
     entry,
@@ -91,7 +88,7 @@ async function startDataPlane(
     address,
     failures,
     born,
-    order: (order) => channel.postMessage(order),
+    order: (thread, order) => postMessageToThread(thread, order),
     async ask(host, path = '/') {
       using client = await rawClient(PORT, address);
       client.send(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
@@ -101,7 +98,7 @@ async function startDataPlane(
       threads.distribute(tableOf(hosts.map((host) => ({ host, ports: [port] }))), emptyMap(), emptyMap()),
     async [Symbol.asyncDispose]() {
       await threads.drain(0);
-      channel.close();
+      process.off('workerMessage', onBirth);
       await pod.stop();
     },
   };
@@ -193,7 +190,7 @@ it('a thread that dies is counted and replaced; the other one serves on, and not
   // Connections on both threads; those of one of them outlive the death of the other.
   const clients = await Promise.all(Array.from({ length: 32 }, () => rawClient(PORT, plane.address)));
   const [victim = 0, survivor = 0] = plane.born;
-  plane.order({ thread: victim, die: 'now' });
+  await plane.order(victim, { die: 'now' });
   await eventually(async () => plane.failures.length === 1);
   expect(plane.failures[0]).toMatchObject({ kind: 'died', retryInMs: 100 });
   expect(plane.failures[0]).toHaveProperty(
@@ -228,7 +225,7 @@ it('a thread that dies is counted and replaced; the other one serves on, and not
   expect(report.gauges.upstreamConnections).toBe(2);
 
   // Dying again, and soon, it is given more time.
-  plane.order({ thread: plane.born[2] ?? 0, die: 'now' });
+  await plane.order(plane.born[2] ?? 0, { die: 'now' });
   await eventually(async () => plane.failures.length === 2);
   expect(plane.failures[1]).toMatchObject({ kind: 'died', retryInMs: 200 });
   await eventually(async () => plane.threads.serving());
@@ -248,7 +245,7 @@ it('a thread that dies while it is asked for its counters is counted once', asyn
   await eventually(async () => (await evictions()) >= 20);
   const evicted = await evictions();
   expect(requests(await plane.threads.report(), 'default/a.test')).toBe(32);
-  plane.order({ thread: plane.born[0] ?? 0, die: 'at the next report' });
+  await plane.order(plane.born[0] ?? 0, { die: 'at the next report' });
   const counted: number[] = [];
   while (plane.failures.length === 0) counted.push(requests(await plane.threads.report(), 'default/a.test'));
   counted.push(requests(await plane.threads.report(), 'default/a.test'));

@@ -98,7 +98,7 @@ describe('the frames of a WebSocket', () => {
             expect(readBy([Buffer.concat(written).subarray(0, whole)]).mayClose).toBe(true);
         },
       ),
-      { numRuns: examples(150) },
+      { numRuns: examples(75) },
     );
   });
 

@@ -356,7 +356,7 @@ test('whatever happens there are never two writers, and without faults there is 
         for (const candidate of candidates) candidate.process.killed = true;
       },
     ),
-    { numRuns: examples(50) },
+    { numRuns: examples(25) },
   );
   // The schedules would prove nothing if nobody ever lost an election.
   expect(elections).toBeGreaterThan(runs * 1.5);

@@ -85,7 +85,7 @@ describe('the paths of a namespace on a host', () => {
           expect(routeAt(compilation, path), path).toBe(first);
         }
       }),
-      { numRuns: examples(75) },
+      { numRuns: examples(38) },
     );
   });
 

@@ -61,7 +61,7 @@ describe('compile and match', () => {
           }
         },
       ),
-      { numRuns: examples(200) },
+      { numRuns: examples(100) },
     );
   });
 
@@ -78,7 +78,7 @@ describe('compile and match', () => {
           result(compile(snapshotOf(one), SETTINGS)),
         );
       }),
-      { numRuns: examples(100) },
+      { numRuns: examples(50) },
     );
   });
 
@@ -95,7 +95,7 @@ describe('compile and match', () => {
           expect(result(compilation)).toEqual(result(compile(snapshot, settings)));
         }
       }),
-      { numRuns: examples(50) },
+      { numRuns: examples(25) },
     );
   });
 
@@ -115,7 +115,7 @@ describe('compile and match', () => {
         left.push(...Object.values(members));
         expect(left.map(({ size }) => size)).toEqual(left.map(() => 0));
       }),
-      { numRuns: examples(50) },
+      { numRuns: examples(25) },
     );
   });
 
@@ -128,7 +128,7 @@ describe('compile and match', () => {
         const again = applyChanges(snapshot, structuredClone(objects));
         expect(compile(again, { ...SETTINGS, now: SETTINGS.now + 1 }, first).table).toBe(first.table);
       }),
-      { numRuns: examples(50) },
+      { numRuns: examples(25) },
     );
   });
 
@@ -146,7 +146,7 @@ describe('compile and match', () => {
           expect(applyTableUpdate(received, update)).toEqual(after.table);
         },
       ),
-      { numRuns: examples(50) },
+      { numRuns: examples(25) },
     );
   });
 
@@ -165,7 +165,7 @@ describe('compile and match', () => {
         expect(outcome.route).toEqual(route);
         for (const candidate of otherRules) expect(candidate.route).not.toEqual(route);
       }),
-      { numRuns: examples(100) },
+      { numRuns: examples(50) },
     );
   });
 });
@@ -249,7 +249,7 @@ describe('hostile objects', () => {
           for (const routes of values(compilation.table.hosts)) expect(routes.paths[0]?.label).toBe('');
         },
       ),
-      { numRuns: examples(250) },
+      { numRuns: examples(125) },
     );
   });
 });

@@ -6,18 +6,37 @@ export interface FullPort extends AsyncDisposable {
   readonly port: number;
 }
 
-/** Listens in a thread that then sleeps, so that nothing is accepted, and fills the kernel's queue. */
+/** Ports of which nothing is accepted, that nobody has asked for yet. The thread that listens on them sleeps. */
+const unused: number[] = [];
+/** More than the files of one test process ask for; there is another thread for those beyond. */
+const PORTS_OF_A_THREAD = 32;
+
+async function sleepingPort(): Promise<number> {
+  if (unused.length === 0) {
+    const thread = new Worker(
+      `const { parentPort, workerData } = require('node:worker_threads');
+       const { once } = require('node:events');
+       const listen = async () => {
+         const server = require('node:net').createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 });
+         await once(server, 'listening');
+         return server.address().port;
+       };
+       Promise.all(Array.from({ length: workerData }, listen)).then((ports) => {
+         parentPort.postMessage(ports);
+         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+       });`,
+      { eval: true, workerData: PORTS_OF_A_THREAD },
+    );
+    unused.push(...(await new Promise<readonly number[]>((resolve) => thread.once('message', resolve))));
+    // It does not keep the process of the tests.
+    thread.unref();
+  }
+  return unused.pop()!;
+}
+
+/** Fills the kernel's queue of a port on which nothing is accepted. */
 export async function fullPort(): Promise<FullPort> {
-  const thread = new Worker(
-    `const { parentPort } = require('node:worker_threads');
-     const server = require('node:net').createServer();
-     server.listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {
-       parentPort.postMessage(server.address().port);
-       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
-     });`,
-    { eval: true },
-  );
-  const port = await new Promise<number>((resolve) => thread.once('message', resolve));
+  const port = await sleepingPort();
   const sockets: Socket[] = [];
   for (;;) {
     const socket = connect(port, '127.0.0.1');
@@ -32,9 +51,8 @@ export async function fullPort(): Promise<FullPort> {
   }
   return {
     port,
-    async [Symbol.asyncDispose]() {
+    [Symbol.asyncDispose]: async () => {
       for (const socket of sockets) socket.destroy();
-      await thread.terminate();
     },
   };
 }

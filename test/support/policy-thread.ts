@@ -1,4 +1,4 @@
-import { getRandomValues } from 'node:crypto';
+import { randomFillSync } from 'node:crypto';
 import { SharedLimits, sharedLimitsMemory } from '../../src/policies/limits/shared-limits.ts';
 import type { PolicyThread } from '../../src/policies/policy.ts';
 import { passwordMatches } from '../../src/passwords/password-hash.ts';
@@ -29,7 +29,7 @@ export function policyThread(
   return {
     now,
     monotonicMs: () => performance.now(),
-    limits: new SharedLimits(sharedLimitsMemory(getRandomValues)),
+    limits: new SharedLimits(sharedLimitsMemory(randomFillSync)),
     clusterLimits,
     secret,
     checkPassword: async (_, hash, password) => (passwordMatches(hash, password) ? 'right' : 'wrong'),

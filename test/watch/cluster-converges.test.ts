@@ -117,6 +117,6 @@ test('whatever happens in between, in the end the snapshot says what the server 
       );
       expect(plain(source.snapshot())).toEqual(plain(truth(api)));
     }),
-    { numRuns: examples(50) },
+    { numRuns: examples(25) },
   );
 }, 120_000);

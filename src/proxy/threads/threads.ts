@@ -2,7 +2,7 @@ import { type HandshakeTotals, NO_HANDSHAKES, addHandshakes } from '../tls/hands
 import { descriptorLimit } from '../descriptors.ts';
 import { type StreamsMemory, forgetHops, streamsMemory } from '../stream/streams-memory.ts';
 import { StreamCounters, type StreamTotals } from '../stream/stream-counters.ts';
-import { getRandomValues } from 'node:crypto';
+import { randomFillSync } from 'node:crypto';
 import { type MessagePort, Worker } from 'node:worker_threads';
 import { PASSWORD_WORKER } from './messages.ts';
 import type {
@@ -186,7 +186,7 @@ class DataPlaneThreads implements Threads {
   #passwordWorker: Worker | null = null;
   #addresses: readonly ListenAddress[];
   readonly #portStates = new PortStates<Thread>();
-  readonly #limits = sharedLimitsMemory(getRandomValues);
+  readonly #limits = sharedLimitsMemory(randomFillSync);
   readonly #streams: StreamsMemory;
   /** The counters of threads that have ended. */
   readonly #retired = new RequestCounters();

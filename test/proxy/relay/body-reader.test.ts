@@ -105,7 +105,7 @@ describe('a body', () => {
         expect(split.content).toBe(whole.content);
         if (whole.end === 'done') expect(split).toEqual(whole);
       }),
-      { numRuns: examples(2000) },
+      { numRuns: examples(1000) },
     );
   });
 
@@ -121,7 +121,7 @@ describe('a body', () => {
           rest: '',
         });
       }),
-      { numRuns: examples(500) },
+      { numRuns: examples(250) },
     );
   });
 });

@@ -77,7 +77,7 @@ test('agrees with a table of times, whatever is armed, cleared and swept', () =>
         }
       }
     }),
-    { numRuns: examples(250) },
+    { numRuns: examples(125) },
   );
 });
 

@@ -152,7 +152,7 @@ test('random valid exchanges come to the same through both engines', async () =>
       const [[, first] = [], ...others] = seen;
       for (const [name, other] of others) expect(other, name).toEqual(first);
     }),
-    { numRuns: examples(100) },
+    { numRuns: examples(50) },
   );
   for (const [, proxy] of proxies) await proxy[Symbol.asyncDispose]();
 });

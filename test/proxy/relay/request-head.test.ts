@@ -173,7 +173,7 @@ describe('whatever the bytes are', () => {
         if (whole.progress !== 'done') return;
         expect(described(pieces, base)).toEqual(described(whole, 0));
       }),
-      { numRuns: examples(2000) },
+      { numRuns: examples(1000) },
     );
   });
 
@@ -183,7 +183,7 @@ describe('whatever the bytes are', () => {
         const each = Array.from({ length: message.length }, (_, end) => end);
         expect(read(message, each).progress).toBe(read(message).progress);
       }),
-      { numRuns: examples(750) },
+      { numRuns: examples(375) },
     );
   });
 });

@@ -115,7 +115,7 @@ describe('a response head', () => {
           reasonEnd,
         });
       }),
-      { numRuns: examples(1500) },
+      { numRuns: examples(750) },
     );
   });
 });

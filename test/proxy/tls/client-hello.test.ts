@@ -158,7 +158,7 @@ describe('the name in a ClientHello', () => {
         const found = nameIn(bytes);
         if (found !== null && found !== 'more') expect(bytes.includes(found)).toBe(true);
       }),
-      { numRuns: examples(1500) },
+      { numRuns: examples(750) },
     );
   });
 });

@@ -237,7 +237,7 @@ describe('a malformed object of Gateway API', () => {
         expect(after.table.ports).toEqual(scratch.table.ports);
         expect(describeStatuses(after)).toEqual(describeStatuses(scratch));
       }),
-      { numRuns: examples(75) },
+      { numRuns: examples(38) },
     );
   });
 

@@ -313,7 +313,7 @@ describe('Gateways compiled step by step', () => {
           expect({ ...followed, generation: 0 }).toEqual({ ...scratch.table, generation: 0 });
         },
       ),
-      { numRuns: examples(150) },
+      { numRuns: examples(75) },
     );
   });
 
@@ -333,7 +333,7 @@ describe('Gateways compiled step by step', () => {
           }
         },
       ),
-      { numRuns: examples(75) },
+      { numRuns: examples(38) },
     );
   });
 });
