@@ -1,9 +1,13 @@
-/** What Portico reads of gRPC over HTTP/2, in heads as `upstreamHead` makes them. */
+/** What Portico reads of gRPC over HTTP/2. */
 
-/** Whether a request, or a response, is of a gRPC call: `application/grpc`, with a suffix or without. */
-export function isGrpc(headText: string): boolean {
-  return /^content-type:[ \t]?application\/grpc/im.test(headText);
+/** Whether a response is of a gRPC call: `application/grpc`, with a suffix or without. `fields` are names and values in turns. */
+export function isGrpc(fields: readonly string[]): boolean {
+  for (let i = 0; i < fields.length; i += 2)
+    if (fields[i] === 'content-type' && GRPC.test(fields[i + 1] ?? '')) return true;
+  return false;
 }
+
+const GRPC = /^application\/grpc/i;
 
 const UNIT_MS: Readonly<Record<string, number>> = {
   H: 3_600_000,

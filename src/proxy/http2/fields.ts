@@ -1,10 +1,11 @@
 import type { HeadEdit } from '../../http/head-edit.ts';
 import { isForbiddenTrailer } from '../../http/header-fields.ts';
 import { isRelayedResponse, isRelayedTrailer } from '../downstream/http1/client-head.ts';
-import { FieldBlock } from '../http1/field-block.ts';
+import type { FieldBlock } from '../http1/field-block.ts';
 import type { ResponseHead } from '../upstream/http1/response-head-parser.ts';
 import type { Trailers } from '../http1/field-block.ts';
-import { trailerText } from './text.ts';
+import { knownNameOf } from './hpack/known-names.ts';
+import { http1Trailers } from './text.ts';
 
 /** Names and values in turns. */
 export type Fields = string[];
@@ -43,15 +44,15 @@ export function responseFields(
 
 /** The head that goes to upstreams, as fields of a stream: its lines were all read or written by us. */
 export function requestFields(text: string, scheme: string): Fields {
-  const lines = text.split('\r\n');
-  const [method = '', path = ''] = (lines[0] ?? '').split(' ');
+  let end = text.indexOf('\r\n');
+  const [method = '', path = ''] = text.slice(0, end).split(' ', 2);
   const out: Fields = [':method', method, ':scheme', scheme, ':authority', '', ':path', path];
-  for (let i = 1; i < lines.length - 2; i++) {
-    const line = lines[i] ?? '';
-    const colon = line.indexOf(':');
-    const name = line.slice(0, colon).toLowerCase();
+  // An empty line ends it.
+  for (let at = end + 2; (end = text.indexOf('\r\n', at)) > at; at = end + 2) {
+    const colon = text.indexOf(':', at);
+    const name = knownNameOf(text, at, colon) ?? text.slice(at, colon).toLowerCase();
     if (name === 'connection' || name === 'upgrade' || name === 'transfer-encoding') continue;
-    const value = trimBlanks(line, colon + 1);
+    const value = withoutBlanks(text, colon + 1, end);
     if (name === 'host') out[5] = value;
     else out.push(name, value);
   }
@@ -87,25 +88,35 @@ export function trailerFields({ trailers, trailerBytes }: Trailers): Fields | nu
   return out.length > 0 ? out : null;
 }
 
-/** Reads a trailer section as strictly as one of HTTP/1.1; null when it is not well-formed or too large. */
+/**
+ * Reads a trailer section into `trailers`, as strictly as one of HTTP/1.1; null when it is not well-formed or too large. Its
+ * bytes are gone with the next one: see `keepTrailers`.
+ */
 export function readTrailers(
   fields: readonly string[],
-  limits: { readonly headBytes: number; readonly fieldCount: number },
+  trailers: FieldBlock,
+  mostBytes: number,
 ): Trailers | null {
-  const text = trailerText(fields);
-  if (text === null) return null;
-  const trailerBytes = Buffer.from(text, 'latin1');
-  const trailers = new FieldBlock(limits.fieldCount);
+  const section = http1Trailers(fields);
+  if (section === null) return null;
   trailers.reset(0);
-  const progress = trailers.read(trailerBytes, 0, trailerBytes.length, limits.headBytes);
-  if (progress !== 'done') return null;
-  return trailers.count === 0 ? NO_TRAILERS : { trailers, trailerBytes };
+  if (trailers.read(section.bytes, 0, section.length, mostBytes) !== 'done') return null;
+  return trailers.count === 0 ? NO_TRAILERS : { trailers, trailerBytes: section.bytes };
+}
+
+/** Trailers that were just read, with bytes of their own. */
+export function keepTrailers({ trailers, trailerBytes }: Trailers): Trailers {
+  if (trailers === null || trailerBytes === null) return NO_TRAILERS;
+  return { trailers, trailerBytes: Buffer.from(trailerBytes.subarray(0, trailers.next)) };
 }
 
 /** Not trim(): to JavaScript more bytes are blank than to HTTP. */
-function trimBlanks(line: string, from: number): string {
-  let end = line.length;
-  while (from < end && (line.charCodeAt(from) === 0x20 || line.charCodeAt(from) === 0x09)) from++;
-  while (end > from && (line.charCodeAt(end - 1) === 0x20 || line.charCodeAt(end - 1) === 0x09)) end--;
-  return line.slice(from, end);
+function withoutBlanks(text: string, from: number, to: number): string {
+  while (from < to && isBlank(text.charCodeAt(from))) from++;
+  while (to > from && isBlank(text.charCodeAt(to - 1))) to--;
+  return text.slice(from, to);
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
 }

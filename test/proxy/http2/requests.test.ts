@@ -42,6 +42,22 @@ it('bodies go with their length, or in chunks with their trailers', async () => 
   expect(pod.requests[1]?.trailers).toEqual([['x-check', '1']]);
 });
 
+it('what several streams say at once stays apart, up to their trailers', async () => {
+  await using pod = await recordingUpstream();
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port] }], { h2c: true });
+  using client = http2Client(proxy.port);
+  const letters = ['a', 'bb', 'ccc'];
+  // None of the Pod's connections is made when their trailers come.
+  await Promise.all(
+    letters.map((each) =>
+      client.ask({ ':method': 'POST', ':path': `/${each}`, 'x-name': each }, each, { 'x-check': each }),
+    ),
+  );
+  const got = pod.requests.map((each) => [each.startLine, each.field('x-name'), each.body, each.trailers]);
+  const wanted = letters.map((each) => [`POST /${each} HTTP/1.1`, each, each, [['x-check', each]]]);
+  expect(got.toSorted()).toEqual(wanted);
+});
+
 it('chunked responses, their trailers and interim responses come as HTTP/2 has them', async () => {
   await using pod = await scriptedUpstream(async (connection) => {
     await connection.message();

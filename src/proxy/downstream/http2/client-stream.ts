@@ -7,16 +7,24 @@ import { Deadline, type DeadlineList, type DeadlineLists } from '../../deadlines
 import type { HeadEdit } from '../../../http/head-edit.ts';
 import { ExchangeBoundary } from '../../exchange-boundary.ts';
 import { messageFault } from '../http1/request-head.ts';
+import { PendingBytes } from '../../pending-bytes.ts';
 import type { ResponseHead } from '../../upstream/http1/response-head-parser.ts';
 import type { Downstream } from '../downstream.ts';
 import type { TunnelEnd } from '../../tunnel-end.ts';
-import type { Trailers } from '../../http1/field-block.ts';
+import { FieldBlock, type Trailers } from '../../http1/field-block.ts';
 import type { EngineState } from '../../engine-state.ts';
 import type { ConnectionMemory } from '../../connection-memory.ts';
-import { type Fields, NO_TRAILERS, readTrailers, responseFields, trailerFields } from '../../http2/fields.ts';
+import {
+  type Fields,
+  NO_TRAILERS,
+  keepTrailers,
+  readTrailers,
+  responseFields,
+  trailerFields,
+} from '../../http2/fields.ts';
 import type { Decoded } from '../../http2/hpack/decoder.ts';
 import { StreamEnd } from '../../http2/stream-end.ts';
-import { http1RequestText } from '../../http2/text.ts';
+import { http1Request } from '../../http2/text.ts';
 import { ErrorCode } from '../../http2/wire/frame.ts';
 import type { Http2Stream, StreamUser } from '../../http2/wire/stream.ts';
 
@@ -62,7 +70,7 @@ export class ClientStream implements Downstream, StreamUser {
 
   /** Put together, and not sent. */
   #head: Fields | null = null;
-  #content: Buffer[] = [];
+  #content: PendingBytes | null = null;
   #done = false;
   #trailers: Fields | null = null;
   #tunnelEnd: StreamEnd | null = null;
@@ -88,17 +96,16 @@ export class ClientStream implements Downstream, StreamUser {
 
   #begin(decoded: Decoded): void {
     const { engine } = this.#session;
-    const text = decoded.kind === 'fields' ? http1RequestText(decoded.fields, !this.#requestOver) : null;
-    const bytes = Buffer.from(text ?? '', 'latin1');
+    const text = decoded.kind === 'fields' ? http1Request(decoded.fields, !this.#requestOver) : null;
     const head = engine.spareHead;
     head.reset();
     // A head that stops short is as little one as a malformed one.
-    const progress = text === null ? 'more' : head.read(bytes, 0, bytes.length);
+    const progress = text === null ? 'more' : head.read(text.bytes, 0, text.length);
     const exchange = new ExchangeBoundary(engine, this, progress === 'done' ? head : null);
     this.#exchange = exchange;
     this.#isMalformed = progress !== 'done';
     if (decoded.kind === 'too-large') return exchange.refuse('head-too-large', 'head-too-large');
-    if (progress === 'more') return exchange.refuse('bad-message');
+    if (text === null || progress === 'more') return exchange.refuse('bad-message');
     if (progress !== 'done') return exchange.refuse(messageFault(progress), progress);
     if (head.hasUpgrade) {
       // Its content is for the tunnel, if it comes to one.
@@ -110,7 +117,7 @@ export class ClientStream implements Downstream, StreamUser {
       this.#rate = new BodyRate(bodyMinRate, bodyIdleTimeoutMs);
       this.deadline.arm(this.#silence);
     }
-    exchange.begin(head, bytes, 0);
+    exchange.begin(head, text.bytes, 0);
   }
 
   // ── As the stream sees it ────────────────────────────────────────────────────────────────────────────────────
@@ -143,9 +150,13 @@ export class ClientStream implements Downstream, StreamUser {
   }
 
   onFields(head: Decoded, ended: boolean): void {
-    const { limits } = this.#session.engine.context;
-    const trailers = ended && head.kind === 'fields' ? readTrailers(head.fields, limits) : null;
-    if (trailers) this.#requestTrailers = trailers;
+    const { headBytes, fieldCount } = this.#session.engine.context.limits;
+    const trailers =
+      ended && head.kind === 'fields'
+        ? readTrailers(head.fields, new FieldBlock(fieldCount), headBytes)
+        : null;
+    // The upstream may get them later.
+    if (trailers) this.#requestTrailers = keepTrailers(trailers);
     else this.#stream.reset(ErrorCode.protocolError);
   }
 
@@ -281,7 +292,7 @@ export class ClientStream implements Downstream, StreamUser {
 
   content(bytes: Buffer, from: number, to: number): void {
     // Behind a head that may still be taken back it waits; and these bytes are gone when the call returns.
-    if (this.#head) this.#content.push(Buffer.from(bytes.subarray(from, to)));
+    if (this.#head) (this.#content ??= new PendingBytes()).add(bytes, from, to);
     else this.#stream.write(bytes, from, to, false);
   }
 
@@ -294,7 +305,8 @@ export class ClientStream implements Downstream, StreamUser {
     this.#head = [':status', String(status)];
     for (const [name, value] of fields) this.#head.push(name.toLowerCase(), value);
     this.#head.push('date', this.#date);
-    this.#content = isHead || body === '' ? [] : [Buffer.from(body, 'latin1')];
+    this.#content = null;
+    if (!isHead && body !== '') this.content(Buffer.from(body, 'latin1'), 0, body.length);
     this.#done = true;
   }
 
@@ -303,12 +315,10 @@ export class ClientStream implements Downstream, StreamUser {
     if (this.#head) {
       const head = this.#head;
       const content = this.#content;
-      this.#head = null;
-      this.#content = [];
+      this.#head = this.#content = null;
       const ends = this.#done && !this.#trailers;
-      stream.fields(head, ends && content.length === 0);
-      for (const [index, bytes] of content.entries())
-        stream.write(bytes, 0, bytes.length, ends && index === content.length - 1);
+      stream.fields(head, ends && content === null);
+      if (content !== null) stream.write(content.bytes, 0, content.length, ends);
     }
     if (!this.#done) return stream.isWritable() && !this.memory.unsent.isFull;
     stream.end(this.#trailers);

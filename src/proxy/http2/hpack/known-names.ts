@@ -119,3 +119,20 @@ export function knownName(bytes: Buffer, from: number, to: number): string | und
   for (let i = 0; i < length; i++) if (bytes[from + i] !== name.charCodeAt(i)) return undefined;
   return name;
 }
+
+/** The known name that a part of `text` is, in any case of letters. */
+export function knownNameOf(text: string, from: number, to: number): string | undefined {
+  const length = to - from;
+  if (length < 2) return undefined;
+  const middle = lowerCase(text.charCodeAt(from + (length >> 1)));
+  const first = lowerCase(text.charCodeAt(from));
+  const name = bySlot[slot(length, first, middle, lowerCase(text.charCodeAt(to - 2)))];
+  if (name?.length !== length) return undefined;
+  for (let i = 0; i < length; i++)
+    if (lowerCase(text.charCodeAt(from + i)) !== name.charCodeAt(i)) return undefined;
+  return name;
+}
+
+function lowerCase(code: number): number {
+  return code >= 0x41 && code <= 0x5a ? code + 0x20 : code;
+}

@@ -336,14 +336,11 @@ export class Http2Connection implements FrameSink {
     if (typeof fragment === 'number') return this.fail(fragment);
     const ended = (flags & FrameFlag.endStream) !== 0;
     const fault = fragment.dependsOn === id ? ErrorCode.protocolError : null;
+    if ((flags & FrameFlag.endHeaders) !== 0)
+      return this.#decode(id, ended, fault, bytes, fragment.from, fragment.to);
     const mostBytes = 2 * this.#settings.headBytes;
-    const block = new HeaderBlock(id, ended, fault, mostBytes, this.#settings.memory);
-    if ((flags & FrameFlag.endHeaders) !== 0) {
-      this.#decode(block, bytes, fragment.from, fragment.to);
-    } else {
-      block.add(bytes, fragment.from, fragment.to);
-      this.#block = block;
-    }
+    this.#block = new HeaderBlock(id, ended, fault, mostBytes, this.#settings.memory);
+    this.#block.add(bytes, fragment.from, fragment.to);
   }
 
   #onContinuation(flags: number, id: number, bytes: Buffer, from: number, to: number): void {
@@ -352,12 +349,19 @@ export class Http2Connection implements FrameSink {
     if (!block.add(bytes, from, to)) return this.fail(ErrorCode.enhanceYourCalm);
     if ((flags & FrameFlag.endHeaders) === 0) return;
     this.#block = null;
-    this.#decode(block, block.bytes, 0, block.length);
+    this.#decode(id, block.ended, block.fault, block.bytes, 0, block.length);
     block.drop();
   }
 
   /** A field section is all there. It is decoded whatever becomes of it: the next ones refer to it. */
-  #decode({ stream: id, ended, fault }: HeaderBlock, bytes: Buffer, from: number, to: number): void {
+  #decode(
+    id: number,
+    ended: boolean,
+    fault: ErrorCode | null,
+    bytes: Buffer,
+    from: number,
+    to: number,
+  ): void {
     const head = this.#decoder.decode(bytes, from, to);
     if (head.kind === 'malformed') return this.fail(ErrorCode.compressionError);
     const stream = this.#streams.get(id);

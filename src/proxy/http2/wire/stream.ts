@@ -191,7 +191,11 @@ export class Http2Stream {
 
   /** Nothing waits, and there is room for more. */
   goOn(): void {
-    this.#tell((user) => user.onDrain());
+    try {
+      this.#user?.onDrain();
+    } catch (fault) {
+      this.#user?.onFault(fault);
+    }
   }
 
   /** Gives how far it came. */
@@ -269,8 +273,25 @@ export class Http2Stream {
     // RFC 9113 8.1: behind content there are only trailers.
     else if (this.#held.length > 0) return this.reset(ErrorCode.protocolError);
     if (this.#held.length > 0) this.#fieldsHeld = head;
-    else if (!this.#abandoned) this.#tell((user) => user.onFields(head, ended));
+    else if (!this.#abandoned) this.#tellFields(head, ended);
     if (ended) this.receiveEnd();
+  }
+
+  /** What its user makes of it concerns no other stream of the connection, whatever goes wrong there; so everywhere here. */
+  #tellFields(head: Decoded, ended: boolean): void {
+    try {
+      this.#user?.onFields(head, ended);
+    } catch (fault) {
+      this.#user?.onFault(fault);
+    }
+  }
+
+  #tellEnd(): void {
+    try {
+      this.#user?.onEnd();
+    } catch (fault) {
+      this.#user?.onFault(fault);
+    }
   }
 
   receiveEnd(): void {
@@ -283,8 +304,8 @@ export class Http2Stream {
     // First: the user that is told of the end must see a stream that is over.
     const isOver = this.#localEnded;
     if (isOver) this.#detach();
-    if (!this.#abandoned) this.#tell((user) => user.onEnd());
-    if (isOver) this.#tell((user) => user.onClosed(null));
+    if (!this.#abandoned) this.#tellEnd();
+    if (isOver) this.#tellClosed(null);
   }
 
   /** Room for what the peer sends next. */
@@ -326,7 +347,7 @@ export class Http2Stream {
     if (!this.#endHeld) return this.flush();
     const fields = this.#fieldsHeld;
     this.#fieldsHeld = null;
-    if (fields) this.#tell((user) => user.onFields(fields, true));
+    if (fields) this.#tellFields(fields, true);
     this.#endHeld = false;
     this.receiveEnd();
   }
@@ -356,17 +377,14 @@ export class Http2Stream {
   closed(fault: ErrorCode | null): void {
     if (this.#isClosed) return;
     this.#detach();
-    this.#tell((user) => user.onClosed(fault));
+    this.#tellClosed(fault);
   }
 
-  /** What its user makes of it concerns no other stream of the connection, whatever goes wrong there. */
-  #tell(news: (user: StreamUser) => void): void {
-    const user = this.#user;
-    if (!user) return;
+  #tellClosed(fault: ErrorCode | null): void {
     try {
-      news(user);
-    } catch (fault) {
-      user.onFault(fault);
+      this.#user?.onClosed(fault);
+    } catch (thrown) {
+      this.#user?.onFault(thrown);
     }
   }
 

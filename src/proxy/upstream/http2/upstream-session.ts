@@ -7,6 +7,8 @@ import type { ByteSocket, SocketUser } from '../../sockets/byte-socket.ts';
 import type { Sockets } from '../../sockets/sockets.ts';
 import { failedConnect } from '../connect-failure.ts';
 import type { ReaderFault } from '../../native-record.ts';
+import type { FieldBlock } from '../../http1/field-block.ts';
+import type { ResponseHead } from '../http1/response-head-parser.ts';
 import type { UpstreamFailure } from '../upstream-user.ts';
 import type { UpstreamTls } from '../tls-terms.ts';
 import { Http2Connection } from '../../http2/wire/connection.ts';
@@ -45,6 +47,8 @@ export interface SessionStream {
 /** Where a session comes from. */
 export interface SessionOwner {
   readonly limits: Limits;
+  readonly head: ResponseHead;
+  readonly trailers: FieldBlock;
   readonly sockets: Sockets;
   readonly connecting: DeadlineLists<UpstreamSession>;
   readonly idling: DeadlineList<UpstreamSession>;

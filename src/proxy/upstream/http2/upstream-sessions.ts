@@ -2,6 +2,8 @@ import type { EndpointState } from '../../balance/endpoint-pool.ts';
 import type { Limits } from '../../limits.ts';
 import type { Sockets } from '../../sockets/sockets.ts';
 import { type DeadlineList, DeadlineLists, type Deadlines } from '../../deadlines.ts';
+import { FieldBlock } from '../../http1/field-block.ts';
+import { ResponseHead } from '../http1/response-head-parser.ts';
 import type { UpstreamUser } from '../upstream-user.ts';
 import type { UpstreamTls } from '../tls-terms.ts';
 import { MOST_STREAMS, type SessionOwner, type SessionStream, UpstreamSession } from './upstream-session.ts';
@@ -25,6 +27,9 @@ export class UpstreamSessions implements SessionOwner {
   /** By endpoint, and by the id of its TLS settings; connections with different ones are never mixed. */
   readonly #sessions = new Map<string, Map<string, Connections>>();
   size = 0;
+  /** Of the response that is being read, and its trailers: no call keeps them. They would take kilobytes for each stream. */
+  readonly head: ResponseHead;
+  readonly trailers: FieldBlock;
 
   /** Told what threw on a connection that is none of one exchange. */
   readonly onFault: (fault: unknown) => void;
@@ -33,6 +38,8 @@ export class UpstreamSessions implements SessionOwner {
     this.sockets = sockets;
     this.onFault = clock.onFault;
     this.limits = limits;
+    this.head = new ResponseHead(limits);
+    this.trailers = new FieldBlock(limits.fieldCount);
     this.connecting = new DeadlineLists(clock, (session) => session.connectTimedOut());
     this.idling = clock.list(IDLE_TIMEOUT_MS, (session) => session.retire());
   }

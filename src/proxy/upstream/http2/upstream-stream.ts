@@ -1,7 +1,7 @@
 import { isGrpc } from '../../grpc.ts';
 import { Deadline, type DeadlineList } from '../../deadlines.ts';
 import type { Framing } from '../../http1/framing.ts';
-import { ResponseHead } from '../http1/response-head-parser.ts';
+import { PendingBytes } from '../../pending-bytes.ts';
 import type { TimedUpstream } from '../../route-deadlines.ts';
 import type { TunnelEnd } from '../../tunnel-end.ts';
 import type { Upstream } from '../upstream.ts';
@@ -18,7 +18,7 @@ import {
 } from '../../http2/fields.ts';
 import type { Decoded } from '../../http2/hpack/decoder.ts';
 import { StreamEnd } from '../../http2/stream-end.ts';
-import { http1ResponseText, upgradeText } from '../../http2/text.ts';
+import { http1Response, http1Switch } from '../../http2/text.ts';
 import type { SessionStream, UpstreamSession } from './upstream-session.ts';
 import { ErrorCode } from '../../http2/wire/frame.ts';
 import type { Http2Stream, StreamUser } from '../../http2/wire/stream.ts';
@@ -44,7 +44,7 @@ export class UpstreamStream implements Upstream, SessionStream, StreamUser, Time
   /** Put together, and not sent. */
   #head: Fields | null = null;
   #bodyFollows = false;
-  #content: Buffer[] = [];
+  #content: PendingBytes | null = null;
   #done = false;
   #trailers: Fields | null = null;
   /** Of the upgrade that is asked for as an extended CONNECT. */
@@ -92,7 +92,7 @@ export class UpstreamStream implements Upstream, SessionStream, StreamUser, Time
   content(bytes: Buffer, from: number, to: number): void {
     // Before its head it waits; and these bytes are gone when the call returns.
     if (this.#stream) this.#stream.write(bytes, from, to, false);
-    else this.#content.push(Buffer.from(bytes.subarray(from, to)));
+    else (this.#content ??= new PendingBytes()).add(bytes, from, to);
   }
 
   done(trailers: Trailers): void {
@@ -122,10 +122,9 @@ export class UpstreamStream implements Upstream, SessionStream, StreamUser, Time
     stream.user = this;
     stream.fields(head, !this.#bodyFollows);
     const content = this.#content;
-    this.#content = [];
-    const ends = this.#done && !this.#trailers;
-    for (const [index, bytes] of content.entries())
-      stream.write(bytes, 0, bytes.length, ends && index === content.length - 1);
+    if (content === null) return true;
+    this.#content = null;
+    stream.write(content.bytes, 0, content.length, this.#done && !this.#trailers);
     return true;
   }
 
@@ -179,30 +178,33 @@ export class UpstreamStream implements Upstream, SessionStream, StreamUser, Time
     if (!user) return;
     // RFC 8441 5: a tunnel is made of DATA.
     if (this.#tunnelEnd) return this.fail('incomplete-response');
+    const { sessions } = this.#session;
     if (decoded.kind !== 'fields')
       return this.fail(this.#responded ? 'incomplete-response' : 'protocol-error');
     if (this.#responded) {
-      const trailers = ended ? readTrailers(decoded.fields, this.#session.sessions.limits) : null;
+      const { limits, trailers: block } = sessions;
+      const trailers = ended ? readTrailers(decoded.fields, block, limits.headBytes) : null;
       if (trailers) this.#responseTrailers = trailers;
       else this.fail('incomplete-response');
       return;
     }
     const { fields } = decoded;
     const key = this.#webSocketKey;
-    const text = key === null ? http1ResponseText(fields) : upgradeText(fields, key);
-    const bytes = Buffer.from(text ?? '', 'latin1');
-    const head = new ResponseHead(this.#session.sessions.limits);
-    if (text === null || head.read(bytes, 0, bytes.length, user) !== 'done')
+    const text = key === null ? http1Response(fields) : http1Switch(fields, key);
+    const { head } = sessions;
+    head.reset();
+    if (text === null || head.read(text.bytes, 0, text.length, user) !== 'done')
       return this.fail('protocol-error');
+    const { bytes, length } = text;
     if (head.status === 101) {
       this.deadline.clear();
-      return user.onSwitch(head, bytes, 0, bytes.length, bytes.length);
+      return user.onSwitch(head, bytes, 0, length, length);
     }
     if (head.status < 200) {
       if (ended || ++this.#interims > MOST_INTERIMS) return this.fail('protocol-error');
       return user.onInterim(head, bytes, 0);
     }
-    this.isCall = isGrpc(text);
+    this.isCall = isGrpc(fields);
     this.#responded = true;
     this.#lacking = contentOf(head.framing);
     user.onHead(head, bytes, 0);
