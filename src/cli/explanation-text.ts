@@ -5,7 +5,7 @@ type RuleReference = Pick<Route, 'path' | 'pathType' | 'ingress' | 'kind' | 'fie
 
 /** An explanation for a person at a terminal. */
 export function explanationText(url: string, full: FullExplanation): string {
-  const { outcome, steps, otherRules, notServed, problems, policies } = full;
+  const { outcome, steps, otherRules, otherRuleCount, notServed, problems, policies } = full;
   const lines = [url, ...steps.map((step) => `  ${step}`), ...certificateLines(full)];
   switch (outcome.kind) {
     case 'redirect':
@@ -25,6 +25,7 @@ export function explanationText(url: string, full: FullExplanation): string {
   }
   if (otherRules.length > 0) lines.push('other matching rules:');
   for (const { route, because } of otherRules) lines.push(`  ${ruleText(route)}: ${because}`);
+  if (otherRuleCount > otherRules.length) lines.push(`  and ${otherRuleCount - otherRules.length} more`);
   for (const { ingress, because } of notServed) lines.push(`not served: Ingress ${ingress}: ${because}`);
   if (problems.length > 0) lines.push('problems:', ...problems.map((each) => `  ${each}`));
   return `${lines.join('\n')}\n`;

@@ -1,22 +1,17 @@
-import type { Claims, PathClaim } from './ingress/claims.ts';
 import type { Compilation } from './compile/compilation.ts';
-import { type HostOwner, hostOwner, mayHave } from './compile/host-owner.ts';
-import { claimantsOf } from './compile/compile-scopes.ts';
 import { findRoute } from './find-route.ts';
 import { arrivalOf, gatewaySteps, otherPortSteps } from './gateway-explanation.ts';
 import { type ArrivalPort, byHostKey, routesAt } from './gateway-routes.ts';
 import { TOO_COSTLY } from '../http/regex/first-match.ts';
-import { withPatterns } from './host-patterns.ts';
-import { patternGroups } from './path-automata.ts';
 import { describeConditions } from '../policies/canary.ts';
-import { globTakes, match, matchForGateway, normalizeHost, normalizePath, routesFor } from './match.ts';
-import { byPrecedence } from './precedence.ts';
+import { match, matchForGateway, normalizeHost, normalizePath, routesFor } from './match.ts';
 import { runToEnd } from '../model/run-to-end.ts';
 import { HOSTLESS, regexScope, type Scope, type ScopeKind, describeScope, scopeKind } from './scope.ts';
-import { entries, get } from '../model/sharded-map.ts';
+import { get } from '../model/sharded-map.ts';
 import { type Refusal, messageOf, statusOf } from '../http/local-response.ts';
 import type { RequestFacts } from '../http/request-facts.ts';
 import { hostReference } from './host-certificate.ts';
+import { type LostCandidate, lostCandidates } from './lost-candidates.ts';
 import { type NotServed, notServed } from './not-served.ts';
 import type { ObjectKey } from '../model/objects.ts';
 import { type HealthCheck, type HttpsRedirect, decide } from './decide.ts';
@@ -30,8 +25,9 @@ export interface Explanation {
   readonly outcome: ExplainedOutcome;
   /** How the outcome came about, one sentence a step. */
   readonly steps: readonly string[];
-  /** The rules that could take the request too, best first, and why they do not. */
+  /** The rules that could take the request too, best first, and why they do not: the first 100 of `otherRuleCount`. */
   readonly otherRules: readonly LostCandidate[];
+  readonly otherRuleCount: number;
   /** Over https: what the client is shown. Null over http. */
   readonly certificate: ExplainedCertificate | null;
   /** The Ingresses that have a rule for the host and are not served there. */
@@ -66,24 +62,6 @@ export type ExplainedOutcome =
       readonly unavailable: Unavailable | null;
     };
 
-export interface LostCandidate {
-  readonly route: Route;
-  readonly reason: LostReason;
-  /** The same as a sentence. */
-  readonly because: string;
-}
-
-export type LostReason =
-  | 'other-host-class'
-  | 'shorter-path'
-  | 'pattern-order'
-  | 'path-type'
-  | 'host-owner'
-  | 'newer-ingress'
-  | 'later-name'
-  | 'later-rule'
-  | 'default-backend';
-
 /** The request to explain, as a client would send it. */
 export interface ExplainedRequest {
   readonly scheme: 'http' | 'https';
@@ -108,7 +86,10 @@ export function explain(
   return runToEnd(explainInSteps(compilation, request, redirect, health));
 }
 
-/** The same, and may be interrupted: it looks at every Ingress for those that are not served. */
+/**
+ * The same, and may be interrupted: it looks at every Ingress for those that are not served, and at all of a host for rules that
+ * could take the request too.
+ */
 export function* explainInSteps(
   compilation: Compilation,
   request: ExplainedRequest,
@@ -123,7 +104,15 @@ export function* explainInSteps(
   if (host === null || path === null) {
     const reason =
       host === null ? `"${request.host}" is no host` : `"${request.path}" is no path that can be matched`;
-    return { host, path, outcome, steps: [`${reason}.`], otherRules: [], certificate: null, notServed: [] };
+    return {
+      host,
+      path,
+      outcome,
+      steps: [`${reason}.`],
+      ...NO_OTHER_RULES,
+      certificate: null,
+      notServed: [],
+    };
   }
   const atGateway = arrival.portKey === undefined ? null : routesAt(table, arrival, host);
   if (atGateway?.gateway) {
@@ -136,7 +125,7 @@ export function* explainInSteps(
       path,
       outcome,
       steps: gatewaySteps(table, arrival, atGateway, host, path, route),
-      otherRules: [],
+      ...NO_OTHER_RULES,
       certificate: secret === null ? null : { secret, host: atGateway.host, ingress: null },
       notServed: [],
     };
@@ -151,11 +140,12 @@ export function* explainInSteps(
       path,
       outcome: passed.outcome,
       steps: [...hostSteps(table, host, owner), step],
-      otherRules: [],
+      ...NO_OTHER_RULES,
       certificate: null,
       notServed: yield* notServed(compilation, host),
     };
   }
+  const others = yield* lostCandidates(compilation, host, path, owner, route);
   return {
     host,
     path,
@@ -169,11 +159,14 @@ export function* explainInSteps(
       ...closedSteps(route),
       ...splitSteps(route),
     ],
-    otherRules: lostCandidates(compilation, host, path, owner, route),
+    otherRules: others.named,
+    otherRuleCount: others.count,
     certificate: request.scheme === 'https' ? certificateOf(table, host) : null,
     notServed: host === '' ? [] : yield* notServed(compilation, host),
   };
 }
+
+const NO_OTHER_RULES = { otherRules: [], otherRuleCount: 0 } as const;
 
 interface PassedThrough {
   readonly key: BackendKey;
@@ -368,128 +361,4 @@ function pathSteps(
       ? "the controller's default backend"
       : `the default backend of Ingress ${route.ingress}`;
   return [`${missed}It goes to ${whose}.`];
-}
-
-interface Candidate {
-  readonly claim: PathClaim;
-  readonly scope: Scope;
-  /** The namespace that has the scope, when that is another one. */
-  readonly owner: HostOwner | null;
-}
-
-function claimantsIn({ indexes, claims }: Compilation, scope: Scope): readonly Claims[] {
-  return claimantsOf(scope, indexes.ingressesByScope, claims);
-}
-
-function ownerOf(compilation: Compilation, scope: Scope): HostOwner | null {
-  const { hostOwnership } = compilation.settings;
-  return hostOwner(scope, hostOwnership, (each) => claimantsIn(compilation, each));
-}
-
-/** Every rule that would take the request if the winner were not there. */
-function lostCandidates(
-  compilation: Compilation,
-  host: string,
-  path: string,
-  owner: Scope | null,
-  winner: Route | null,
-): readonly LostCandidate[] {
-  const otherRules: LostCandidate[] = [];
-  let winning: PathClaim | undefined;
-  const candidates: Candidate[] = [];
-  for (const scope of scopesFor(compilation, host)) {
-    const claimants = claimantsIn(compilation, scope);
-    const hostOwner = ownerOf(compilation, scope);
-    const claims = withPatterns(scope, claimants, () => undefined).flatMap((claimant) => {
-      const owns = mayHave(claimant, hostOwner);
-      return (claimant.scopes.get(scope) ?? [])
-        .filter((claim) => takes(claim, path))
-        .map((claim) => ({ claim, scope, owner: owns ? null : hostOwner }));
-    });
-    for (const candidate of claims.sort((a, b) => byPrecedence(a.claim, b.claim))) {
-      // The winner may have the host in a second class too, by a glob: that is no loss.
-      const { route } = candidate.claim;
-      const isWinner = route.field === winner?.field && route.ingress === winner.ingress;
-      if (!isWinner) candidates.push(candidate);
-      else if (scope === owner) winning = candidate.claim;
-    }
-    if (scope !== owner) continue;
-    for (const claimant of claimants) {
-      const { defaultRoute } = claimant;
-      if (!defaultRoute || (winner?.ingress === defaultRoute.ingress && winner.pathType === 'DefaultBackend'))
-        continue;
-      if (!mayHave(claimant, hostOwner)) continue;
-      const because =
-        winner?.pathType === 'DefaultBackend'
-          ? `Ingress ${winner.ingress} comes first.`
-          : 'A rule has this path.';
-      otherRules.push({ route: defaultRoute, reason: 'default-backend', because });
-    }
-  }
-  const rules = candidates.map((candidate) => {
-    return { route: candidate.claim.route, ...whyLost(candidate, owner, winning) };
-  });
-  return [...rules, ...otherRules];
-}
-
-/** The scopes that have a host, in the order of their classes. */
-function scopesFor({ scopes, table }: Compilation, host: string): readonly Scope[] {
-  const found: Scope[] = [];
-  if (host !== '' && get(scopes, host)) found.push(host);
-  const dot = host.indexOf('.');
-  const wildcard = `*${host.slice(dot)}`;
-  if (dot > 0 && get(scopes, wildcard)) found.push(wildcard);
-  for (const [suffix, bucket] of entries(table.globs)) {
-    if (!host.endsWith(`.${suffix}`)) continue;
-    const end = host.length - suffix.length - 1;
-    for (const each of bucket) if (globTakes(each, host, end)) found.push(`~${each.glob}`);
-  }
-  for (const { entries: regexes } of table.hostRegexes) {
-    for (const { pattern, routes } of regexes) {
-      if (patternGroups(pattern, host) !== null) found.push(regexScope(routes.host));
-    }
-  }
-  if (get(scopes, HOSTLESS)) found.push(HOSTLESS);
-  return found;
-}
-
-/** Whether a rule takes a path, whatever else there is. */
-function takes({ at, route }: PathClaim, path: string): boolean {
-  if (route.pattern !== undefined) return patternGroups(route.pattern, path) !== null;
-  return path === at || (route.pathType !== 'Exact' && path.startsWith(`${at}/`));
-}
-
-function whyLost(
-  { claim: { at, age, route }, scope, owner: hostOwner }: Candidate,
-  owner: Scope | null,
-  winning: PathClaim | undefined,
-): { reason: LostReason; because: string } {
-  if (hostOwner) {
-    const { object, ingress } = hostOwner.claims;
-    const because = `Namespace ${object.namespace} owns ${describeScope(scope)}, by Ingress ${ingress}.`;
-    return { reason: 'host-owner', because };
-  }
-  if (scope !== owner) {
-    const because = `The request belongs to ${describeScope(owner ?? '')}, which comes before ${describeScope(scope)}.`;
-    return { reason: 'other-host-class', because };
-  }
-  const { route: winner } = winning ?? { route };
-  if (winning && (winning.route.pattern ?? route.pattern) !== undefined && winning.at !== at) {
-    const because = `"${winner.path}" comes before "${route.path}", as regular expressions are ordered.`;
-    return { reason: 'pattern-order', because };
-  }
-  if (!winning || at.length < winning.at.length) {
-    return { reason: 'shorter-path', because: `"${winner.path}" is longer.` };
-  }
-  if (winner.pathType === 'Exact' && route.pathType !== 'Exact') {
-    return { reason: 'path-type', because: `Exact comes before ${route.pathType}.` };
-  }
-  if (age !== winning.age) return { reason: 'newer-ingress', because: `Ingress ${winner.ingress} is older.` };
-  if (route.ingress !== winner.ingress) {
-    return {
-      reason: 'later-name',
-      because: `Ingress ${winner.ingress} is equally old and comes first by name.`,
-    };
-  }
-  return { reason: 'later-rule', because: `${winner.field} comes first in the same Ingress.` };
 }

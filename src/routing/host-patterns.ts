@@ -35,18 +35,26 @@ function patternScopes(
 ): Claims['scopes'] {
   const paths = scopes.get(scope) ?? [];
   if (paths.every(({ route }) => route.pattern !== undefined)) return scopes;
-  const patterns = paths.flatMap((claim): readonly PathClaim[] => {
-    const { path, pathType, field, pattern } = claim.route;
-    if (pattern !== undefined || pathType === 'DefaultBackend') return [claim];
-    const reading = readSiblingPattern(path, pathType);
-    if (reading.kind === 'pattern') return [patternClaim(claim, reading.pattern)];
-    if (reading.kind === 'fault') {
-      const message = `Another Ingress of this namespace makes the paths of ${describeScope(scope)} regular expressions. ${reading.message}`;
-      tell(ingress, problem('error', reading.code, object, `${field}.path`, message));
-    }
-    return [];
+  const patterns = paths.flatMap((claim): PathClaim | readonly PathClaim[] => {
+    const onFault: OnFault = ({ code, message: reason }) => {
+      const message = `Another Ingress of this namespace makes the paths of ${describeScope(scope)} regular expressions. ${reason}`;
+      tell(ingress, problem('error', code, object, `${claim.route.field}.path`, message));
+    };
+    return asPattern(claim, onFault) ?? [];
   });
   return new Map([[scope, patterns]]);
+}
+
+type OnFault = (fault: { readonly code: string; readonly message: string }) => void;
+
+/** A path as a regular expression, as all of its namespace are on a host where one is; null for one that can be none. */
+export function asPattern(claim: PathClaim, onFault: OnFault = () => {}): PathClaim | null {
+  const { path, pathType, pattern } = claim.route;
+  if (pattern !== undefined || pathType === 'DefaultBackend') return claim;
+  const reading = readSiblingPattern(path, pathType);
+  if (reading.kind === 'pattern') return patternClaim(claim, reading.pattern);
+  if (reading.kind === 'fault') onFault(reading);
+  return null;
 }
 
 export interface SeparatedPlaces {

@@ -3,6 +3,11 @@ import { compile } from '../../src/routing/compile/compile.ts';
 import { type Explanation, explain, explainInSteps } from '../../src/routing/explanation.ts';
 import { type ObjectChange, snapshotOf } from '../../src/model/snapshot.ts';
 import { CASE_SETTINGS, loadCase } from '../support/cases.ts';
+import { explanationText } from '../../src/cli/explanation-text.ts';
+import type { Claims } from '../../src/routing/ingress/claims.ts';
+import { edit, entries } from '../../src/model/sharded-map.ts';
+import { explainFully } from '../../src/routing/explain-url.ts';
+import { OUR_CLASS } from './arbitrary-cluster.ts';
 
 function explained(name: string, host: string, path: string, scheme: 'http' | 'https' = 'http'): Explanation {
   const { objects, settings } = loadCase(name);
@@ -11,6 +16,10 @@ function explained(name: string, host: string, path: string, scheme: 'http' | 'h
 
 function losers({ otherRules }: Explanation): readonly string[] {
   return otherRules.map(({ route, reason }) => `${route.ingress} ${route.pathType} ${route.path} ${reason}`);
+}
+
+function ageOf({ object }: ObjectChange): number {
+  return Date.parse(object?.metadata?.creationTimestamp ?? '');
 }
 
 describe('explain', () => {
@@ -166,4 +175,66 @@ describe('explain', () => {
     expect(steps).toBeGreaterThan(2);
     expect(last.value.notServed.map(({ ingress }) => ingress)).toEqual(['shop/a199']);
   });
+
+  it.each([['none'], ['namespace']] as const)(
+    'names the nearest of the many Ingresses that share a host and path, some at a time, with owners: %s',
+    (hostOwnership) => {
+      const COUNT = 1_500;
+      const backend = { service: { name: 'web', port: { number: 80 } } };
+      const http = { paths: [{ path: '/a', pathType: 'Prefix', backend }] };
+      const ingresses = Array.from({ length: COUNT }, (_, index): ObjectChange => {
+        const name = `web-${index}`;
+        // Of all ages, in no order.
+        const creationTimestamp = new Date(1e12 + ((index * 7) % COUNT) * 1_000).toISOString();
+        const spec = { ingressClassName: 'portico', rules: [{ host: 'a.test', http }] };
+        const object = { metadata: { namespace: 'shop', name, creationTimestamp }, spec };
+        return { kind: 'Ingress', key: `shop/${name}`, object };
+      });
+      const settings = { ...CASE_SETTINGS, hostOwnership };
+      const compilation = compile(snapshotOf([OUR_CLASS, ...ingresses]), settings);
+      let looked = 0;
+      const claims = edit(compilation.claims);
+      for (const [key, { scopes, yields, ...rest }] of entries(compilation.claims)) {
+        const counted = {
+          get scopes() {
+            looked++;
+            return scopes;
+          },
+          get yields() {
+            looked++;
+            return yields;
+          },
+        };
+        claims.set(
+          key,
+          Object.defineProperties({ ...rest } as Claims, Object.getOwnPropertyDescriptors(counted)),
+        );
+      }
+      const options = {
+        redirect: null,
+        health: null,
+        problems: () => [],
+        locate: () => null,
+        hidesValues: false,
+      };
+      const request = { scheme: 'http', host: 'a.test', path: '/a' } as const;
+      const work = explainFully({ ...compilation, claims: claims.done() }, request, options);
+      let [most, all] = [0, 0];
+      let last;
+      do {
+        looked = 0;
+        last = work.next();
+        most = Math.max(most, looked);
+        all += looked;
+      } while (!last.done);
+      expect(all).toBeGreaterThanOrEqual(2 * COUNT);
+      expect(most).toBeLessThanOrEqual(500);
+      const { outcome, otherRules, otherRuleCount } = last.value;
+      expect(outcome.route?.ingress).toBe('shop/web-0');
+      expect(otherRuleCount).toBe(COUNT - 1);
+      const byAge = ingresses.toSorted((a, b) => ageOf(a) - ageOf(b)).map(({ key }) => key);
+      expect(otherRules.map(({ route }) => route.ingress)).toEqual(byAge.slice(1, 101));
+      expect(explanationText('http://a.test/a', last.value)).toContain('\n  and 1399 more\n');
+    },
+  );
 });

@@ -14,8 +14,7 @@ export function explanationView(full: FullExplanation): Explained {
   return {
     ...full,
     outcome: outcomeView(outcome),
-    otherRules: otherRules.slice(0, MAX_EACH).map((lost) => ({ ...lost, route: routeView(lost.route) })),
-    otherRuleCount: otherRules.length,
+    otherRules: otherRules.map((lost) => ({ ...lost, route: routeView(lost.route) })),
     notServed: notServed.slice(0, MAX_EACH),
     problems: problems.slice(0, MAX_EACH),
   };

@@ -76,7 +76,7 @@ export function compileScopes(
     const yielded = yieldedAt(scope, all, named);
     const canaries = indexed(scope, canariesByScope, claims);
     if (all.length === 0 && canaries.length === 0) continue;
-    const owner = hostOwner(scope, hostOwnership, claimants);
+    const owner = hostOwner(scope, hostOwnership, (each) => claimants(each)[0]);
     if (owner === null) {
       const routes = isolated(scope, all, canaries, shared, faults);
       fresh.set(scope, yielded.size === 0 ? routes : withConflicts(routes, yielded));

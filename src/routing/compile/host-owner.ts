@@ -24,12 +24,12 @@ export function wildcardAbove(scope: Scope): Scope | null {
 export function hostOwner(
   scope: Scope,
   ownership: CompileSettings['hostOwnership'],
-  claimantsOf: (scope: Scope) => readonly Claims[],
+  oldestOf: (scope: Scope) => Claims | undefined,
 ): HostOwner | null {
   if (ownership !== 'namespace' || scope === CATCH_ALL) return null;
-  const [first] = claimantsOf(scope);
+  const first = oldestOf(scope);
   const wildcard = wildcardAbove(scope);
-  const [above] = wildcard === null ? [] : claimantsOf(wildcard);
+  const above = wildcard === null ? undefined : oldestOf(wildcard);
   if (wildcard !== null && above && (!first || byAge(above, first) < 0)) {
     return { claims: above, scope: wildcard };
   }
