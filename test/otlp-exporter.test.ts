@@ -1,14 +1,17 @@
 import { type IncomingMessage, type ServerResponse, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gunzipSync } from 'node:zlib';
+import { createServer as createTlsServer } from 'node:tls';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { readLogRecordVariables } from '../src/config/log-record-variables.ts';
 import { readMetricVariables } from '../src/config/metric-variables.ts';
 import { readTracingVariables } from '../src/config/tracing-variables.ts';
 import { openMetricExport } from '../src/controller/metric-export.ts';
+import { openExporter } from '../src/controller/open-exporter.ts';
 import { LOGS, OtlpExporter, TRACES } from '../src/controller/otlp-exporter.ts';
 import type { SentSpans } from '../src/proxy/tracing/span-batch.ts';
+import { createAuthority } from './support/certificates.ts';
 import { unusedPort } from './support/loopback.ts';
 import { otlpFaults, readRequest } from './support/otlp.ts';
 import { until } from './support/until.ts';
@@ -184,6 +187,60 @@ describe('spans', () => {
     subject.exporter.add(spans(1));
     await until(() => subject.troubles.length > 0, 'the attempt is over');
     expect(subject.troubles[0]).toBe('it closed the connection without an answer');
+  });
+
+  it('are sent again at once, without a word, when a connection that was kept has closed', async () => {
+    const used = new WeakSet<object>();
+    await using there = await collector((response) => {
+      const { socket } = response;
+      if (socket === null || used.has(socket)) return void socket?.destroy();
+      used.add(socket);
+      accept(response);
+    });
+    await using subject = exporting({ OTEL_EXPORTER_OTLP_ENDPOINT: there.url });
+    for (let sent = 1; sent <= 3; sent++) {
+      subject.exporter.add(spans(1));
+      await until(() => subject.exporter.counts().exported === sent, 'a span is exported');
+    }
+    expect(there.requests).toHaveLength(5);
+    expect(subject.troubles).toEqual([]);
+  });
+
+  it.each([
+    ['https', /^self-signed certificate in certificate chain: name the file of its CA in OTEL_EXPORTER_OTLP_CERTIFICATE$/],
+    ['http', /^TLS cannot be spoken with it: write http:\/\/ for a collector without TLS$/],
+  ])('of a collector whose TLS is not as expected are dropped, and what to do is told: %s', async (kind, reason) => {
+    const { certificate: cert, key } = createAuthority().issue(['otel.test']);
+    const server = kind === 'http' ? createServer() : createTlsServer({ cert, key });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const subject = exporting({ OTEL_EXPORTER_OTLP_ENDPOINT: `https://127.0.0.1:${port}` });
+    subject.exporter.add(spans(1));
+    await until(() => subject.troubles.length > 0, 'the attempt is over');
+    await subject.exporter.end(0);
+    expect(subject.troubles[0]).toMatch(reason);
+    server.close();
+  });
+
+  it('of a collector that fails now and then are told of once a minute', async () => {
+    await using there = await collector((response, index) => {
+      if (index % 2 === 1) return accept(response);
+      response.writeHead(503, { 'Retry-After': '0' });
+      response.end();
+    });
+    const lines: string[] = [];
+    const logger = pino({}, { write: (line: string) => void lines.push(line) });
+    const env = { OTEL_EXPORTER_OTLP_ENDPOINT: there.url, OTEL_BSP_MAX_EXPORT_BATCH_SIZE: '1' };
+    const exporter = openExporter(TRACES, readTracingVariables(env).variables!.exporter, {}, logger);
+    for (let sent = 1; sent <= 3; sent++) {
+      exporter?.add(spans(1));
+      await until(() => exporter?.counts().exported === sent, 'a span is exported');
+    }
+    await exporter?.end(0);
+    expect(lines).toEqual([
+      expect.stringContaining('spans cannot be sent to the collector: it answered with 503'),
+      expect.stringContaining('resolved: spans reach the collector again'),
+    ]);
   });
 
   it('of a collector that is not there are dropped when Portico stops', async () => {

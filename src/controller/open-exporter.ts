@@ -19,14 +19,17 @@ export function openExporter(
 ): OtlpExporter | null {
   const { items } = signal;
   let loggedAt = Number.NEGATIVE_INFINITY;
+  let isLogged = false;
   const onTrouble = (reason: string | null): void => {
     if (reason === null) {
-      logger.info(`resolved: ${items} reach the collector again`);
-      loggedAt = Number.NEGATIVE_INFINITY;
+      if (isLogged) logger.info(`resolved: ${items} reach the collector again`);
+      isLogged = false;
       return;
     }
+    // Also of a collector that fails now and then.
     if (performance.now() - loggedAt < TROUBLE_LOG_MS) return;
     loggedAt = performance.now();
+    isLogged = true;
     logger.warn(
       `${items} cannot be sent to the collector: ${reason}; requests are served, and ${items} are dropped`,
     );

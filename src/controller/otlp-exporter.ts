@@ -99,6 +99,8 @@ type Outcome =
   | { readonly kind: 'accepted'; readonly rejected: number }
   /** It may be sent again, after so many milliseconds where the collector says so. */
   | { readonly kind: 'retry'; readonly reason: string; readonly afterMs: number | null }
+  /** The connection had been kept since an earlier batch, and the collector closed it: nobody is at fault. */
+  | { readonly kind: 'closed-meanwhile' }
   | { readonly kind: 'refused'; readonly reason: string };
 
 /**
@@ -228,6 +230,7 @@ export class OtlpExporter {
         this.#failed += rejected;
         return this.#report(rejected === 0 ? null : `it rejected ${rejected} of ${count} ${name}`);
       }
+      if (outcome.kind === 'closed-meanwhile') continue;
       this.#report(outcome.reason);
       const isLast = outcome.kind === 'refused' || tries === MAX_TRIES || this.#stopped;
       const waitMs = isLast
@@ -299,9 +302,8 @@ export class OtlpExporter {
     try {
       return await answerOf(endpoint, options, body, this.#options.signal.rejected);
     } catch (error) {
-      const { name, message } = error as Error;
-      const why =
-        name === 'AbortError' || name === 'TimeoutError' ? `no answer within ${timeoutMs} ms` : message;
+      const isTimeout = ['AbortError', 'TimeoutError'].includes((error as Error).name);
+      const why = isTimeout ? `no answer within ${timeoutMs} ms` : reasonOf(error as NodeJS.ErrnoException);
       const hint =
         endpoint.port === GRPC_PORT ? '; port 4317 speaks gRPC, and Portico needs that for HTTP, 4318' : '';
       return { kind: 'retry', reason: `${why}${hint}`, afterMs: null };
@@ -317,7 +319,9 @@ function answerOf(
 ): Promise<Outcome> {
   const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
   const send = endpoint.protocol === 'https:' ? httpsRequest : httpRequest;
+  let isAnswered = false;
   const request = send(endpoint, options, (response) => {
+    isAnswered = true;
     let text = '';
     response.setEncoding('utf8');
     response.on('data', (more: string) => {
@@ -328,7 +332,11 @@ function answerOf(
     response.on('error', reject);
     response.on('end', () => resolve(outcomeOf(response, text, rejected)));
   });
-  request.on('error', reject);
+  request.on('error', (error: NodeJS.ErrnoException) => {
+    const isClosed = error.code === 'ECONNRESET' || error.code === 'EPIPE';
+    if (isClosed && request.reusedSocket && !isAnswered) resolve({ kind: 'closed-meanwhile' });
+    else reject(error);
+  });
   // An answer that changes the protocol ends in no other way.
   request.on('close', () => reject(new Error('it closed the connection without an answer')));
   request.cork();
@@ -336,6 +344,18 @@ function answerOf(
   request.end();
   return promise;
 }
+
+/** In one line, with what to do about TLS. */
+function reasonOf({ code = '', message }: NodeJS.ErrnoException): string {
+  if (code === 'EPROTO') return 'TLS cannot be spoken with it: write http:// for a collector without TLS';
+  // What follows the semicolon is advice for programs in Node.
+  const [first = ''] = message.split(/;|\n/, 1);
+  if (!UNKNOWN_ISSUER.test(code)) return first;
+  return `${first}: name the file of its CA in OTEL_EXPORTER_OTLP_CERTIFICATE`;
+}
+
+/** Codes of OpenSSL for certificates that no known CA has issued. */
+const UNKNOWN_ISSUER = /SELF_SIGNED_CERT|UNABLE_TO_(?:GET_ISSUER_CERT|VERIFY_LEAF_SIGNATURE)/;
 
 /** Those that the protocol has a client send again. */
 const RETRIED: ReadonlySet<number> = new Set([429, 502, 503, 504]);
