@@ -111,7 +111,7 @@ export class NativeHandshake implements SocketCarrier {
   reset(): void {
     if (this.#isClosed) return;
     this.#leave();
-    if (this.#tcp.reset(() => this.#tls.destroySSL()) < 0) this.#tcp.close(() => this.#tls.destroySSL());
+    this.#tcp.reset(() => this.#tls.destroySSL());
   }
 
   #leave(): void {

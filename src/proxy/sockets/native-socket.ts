@@ -480,10 +480,10 @@ export class NativeSocket implements ByteSocket {
 
   reset(): void {
     if (!this.#leave()) return;
-    // libuv resets none whose end is on its way.
+    // libuv resets none whose end is on its way, and Node closes none that it failed to reset.
     if (this.#writeEnds) this.#closeHandle();
     else if (this.#carrier) this.#carrier.reset();
-    else if ((this.#handle as TcpHandle).reset() < 0) this.#handle.close();
+    else (this.#handle as TcpHandle).reset();
   }
 
   /** False when it is closed already. */
