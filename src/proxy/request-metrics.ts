@@ -157,10 +157,20 @@ export class RequestCounters {
     if (column !== undefined) this.#events.add(row / COLUMNS, column);
   }
 
-  /** Adds what another thread counted. May be interrupted after each source and event. */
-  *add({ sources, values, latencies, upstreams, events }: CounterTable): Generator<void> {
+  /**
+   * Adds what another thread counted, as what `nameOf` says; nothing of a source for which that is null. May be interrupted
+   * after each source and event.
+   */
+  *add(
+    { sources, values, latencies, upstreams, events }: CounterTable,
+    nameOf: (source: CountedSource) => CountedSource | null = (source) => source,
+  ): Generator<void> {
+    const names: (CountedSource | null)[] = [];
     for (const [index, source] of sources.entries()) {
-      const row = this.#rowOf(source);
+      const name = nameOf(source);
+      names.push(name);
+      if (name === null) continue;
+      const row = this.#rowOf(name);
       for (let column = 0; column < COLUMNS; column++) {
         this.#values[row + column]! += values[index * COLUMNS + column]!;
       }
@@ -169,18 +179,20 @@ export class RequestCounters {
       yield;
     }
     for (const { row, column, count } of cellsOf(events, EVENTS)) {
-      this.#events.add(this.#rowOf(sources[row] ?? '') / COLUMNS, column, count);
+      const name = names[row] ?? null;
+      if (name !== null) this.#events.add(this.#rowOf(name) / COLUMNS, column, count);
       yield;
     }
   }
 
-  /** Drops the counters of sources that are gone. */
+  /** Drops the counters of these. */
   forget(sources: Iterable<CountedSource>): void {
-    for (const source of sources) {
-      this.#remove(source);
-      const namespace = namespaceOf(source);
-      if (this.#rowsOfNamespace.get(namespace) === 1) this.#remove(`${namespace}/${OTHER}`);
-    }
+    for (const source of sources) this.#remove(source);
+  }
+
+  /** What a source is counted as, from now on: itself, or those beyond a limit. */
+  nameOf(source: CountedSource): CountedSource {
+    return this.#sources[this.#rowOf(source) / COLUMNS]!;
   }
 
   sources(): readonly CountedSource[] {
@@ -349,7 +361,8 @@ export function isOther(source: CountedSource): boolean {
   return source.endsWith(`/${OTHER}`);
 }
 
-function namespaceOf(source: CountedSource): string {
+/** Empty where it has none. */
+export function namespaceOf(source: CountedSource): string {
   return source.slice(0, Math.max(source.indexOf('/'), 0));
 }
 

@@ -13,6 +13,7 @@ import { type ObjectChange, snapshotOf } from '../../src/model/snapshot.ts';
 import { NO_HANDSHAKES } from '../../src/proxy/tls/handshake-counters.ts';
 import { compile } from '../../src/routing/compile/compile.ts';
 import { CASE_SETTINGS } from '../support/cases.ts';
+import { seededRandom } from '../support/random.ts';
 import { anExchange, aRoute } from './an-exchange.ts';
 
 function all(counters: RequestCounters): SourceCounters[] {
@@ -159,7 +160,7 @@ it('forgets Ingresses that are gone: others keep their counts, and new ones get 
   count(counters, 'a/1', 'b/1', 'b/1', 'a/2', 'a/3');
   counters.forget(['a/1', 'nobody/here']);
   expect(requests(counters)).toEqual({ 'b/1': 2, 'a/2': 1, 'a/_other': 1 });
-  counters.forget(['a/2']);
+  counters.forget(['a/2', 'a/_other']);
   expect(requests(counters)).toEqual({ 'b/1': 2 });
   count(counters, 'a/4', 'b/1', 'a/1');
   expect(requests(counters)).toEqual({ 'b/1': 3, 'a/4': 1, 'a/1': 1 });
@@ -277,6 +278,35 @@ it('what is deleted is told of once more, and forgotten then; what comes back in
   expect(forgotten).toEqual([]);
   expect(await told(['shop/web', 'shop/back'])).toEqual(['shop/back', 'shop/web', 'shop/web HTTPRoute']);
   expect(forgotten.toSorted()).toEqual(['shop/gone', 'shop/gone HTTPRoute']);
+});
+
+it('no sum shrinks, in whatever order threads come to a limit and Ingresses go', async () => {
+  const random = seededRandom(7);
+  const oneOf = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)]!;
+  const all = ['a/1', 'a/2', 'a/3', 'a/4', 'b/1', 'b/2', 'b/3', 'c/1', 'd/1', 'e/1'];
+  for (let round = 0; round < 30; round++) {
+    const threads = [new RequestCounters(FEW), new RequestCounters(FEW), new RequestCounters(FEW)];
+    const sums = new RequestSums((gone) => threads.forEach((thread) => thread.forget(gone)), 0, FEW);
+    const there = new Set<string>(all);
+    let before: Readonly<Record<string, number>> = {};
+    for (let step = 0; step < 60; step++) {
+      const ingress = oneOf(all);
+      if (random() < 0.2) there.delete(ingress);
+      else if (there.add(ingress)) count(oneOf(threads), ingress);
+      if (random() < 0.5) continue;
+      const objects = [...there].map((key) => ({ kind: 'Ingress', key, object: {} }));
+      const snapshot = snapshotOf(objects as unknown as readonly ObjectChange[]);
+      const tables = threads.map((thread) => thread.table());
+      const figures = await sums.sum(tables, snapshot, step);
+      const now = Object.fromEntries(
+        Array.from(figures.counters, ({ source, statusClasses }) => [source, statusClasses[1] ?? 0]),
+      );
+      for (const [source, value] of Object.entries(now))
+        expect(value, source).toBeGreaterThanOrEqual(before[source] ?? 0);
+      expect(Object.keys(now).length).toBeLessThanOrEqual(FEW.ingresses + 1);
+      before = now;
+    }
+  }
 });
 
 it('two readers at once: what one has forgotten is not told anew to the other', async () => {
