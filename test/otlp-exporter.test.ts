@@ -207,20 +207,26 @@ describe('spans', () => {
   });
 
   it.each([
-    ['https', /^self-signed certificate in certificate chain: name the file of its CA in OTEL_EXPORTER_OTLP_CERTIFICATE$/],
+    [
+      'https',
+      /^self-signed certificate in certificate chain: name the file of its CA in OTEL_EXPORTER_OTLP_CERTIFICATE$/,
+    ],
     ['http', /^TLS cannot be spoken with it: write http:\/\/ for a collector without TLS$/],
-  ])('of a collector whose TLS is not as expected are dropped, and what to do is told: %s', async (kind, reason) => {
-    const { certificate: cert, key } = createAuthority().issue(['otel.test']);
-    const server = kind === 'http' ? createServer() : createTlsServer({ cert, key });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const { port } = server.address() as AddressInfo;
-    const subject = exporting({ OTEL_EXPORTER_OTLP_ENDPOINT: `https://127.0.0.1:${port}` });
-    subject.exporter.add(spans(1));
-    await until(() => subject.troubles.length > 0, 'the attempt is over');
-    await subject.exporter.end(0);
-    expect(subject.troubles[0]).toMatch(reason);
-    server.close();
-  });
+  ])(
+    'of a collector whose TLS is not as expected are dropped, and what to do is told: %s',
+    async (kind, reason) => {
+      const { certificate: cert, key } = createAuthority().issue(['otel.test']);
+      const server = kind === 'http' ? createServer() : createTlsServer({ cert, key });
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      const { port } = server.address() as AddressInfo;
+      const subject = exporting({ OTEL_EXPORTER_OTLP_ENDPOINT: `https://127.0.0.1:${port}` });
+      subject.exporter.add(spans(1));
+      await until(() => subject.troubles.length > 0, 'the attempt is over');
+      await subject.exporter.end(0);
+      expect(subject.troubles[0]).toMatch(reason);
+      server.close();
+    },
+  );
 
   it('of a collector that fails now and then are told of once a minute', async () => {
     await using there = await collector((response, index) => {
