@@ -435,6 +435,7 @@ Exit codes:
   74   the output cannot be written
   77   no right to listen on a port
   130  a second signal ended it
+  137  a thread did not end, so that it killed itself
 `;
 
 /** The same flags, described for commands that only read. */

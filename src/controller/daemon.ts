@@ -73,6 +73,10 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const serving = serve(parts, options);
   const outcome = await Promise.race([options.stopRequested, parts.failed]);
   await stop(parts, serving, outcome, options);
+  if (parts.dataPlane.hasStuckThread()) {
+    options.log.logger.error('a thread did not end, so the process kills itself: please report this');
+    return EXIT.killed;
+  }
   return typeof outcome === 'string' ? EXIT.ok : outcome;
 }
 

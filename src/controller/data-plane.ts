@@ -42,6 +42,7 @@ export interface DataPlane extends Pick<
   | 'portFacts'
   | 'forget'
   | 'drain'
+  | 'hasStuckThread'
 > {
   /** What is told of requests while they are served. */
   readonly debug: DebugSessions;
@@ -203,6 +204,7 @@ export function startDataPlane(options: DataPlaneOptions): DataPlane {
     portFacts: () => threads.portFacts(),
     forget: (sources) => threads.forget(sources),
     draining: () => draining,
+    hasStuckThread: () => threads.hasStuckThread(),
     async drain(timeoutMs) {
       draining = true;
       const aborted = await threads.drain(timeoutMs);

@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, it } from 'vitest';
 import { ENGINES } from '../../src/proxy/threads/messages.ts';
 import { type Daemon, eventually, startDaemon } from '../support/daemon.ts';
@@ -14,12 +16,15 @@ describe.concurrent.each(ENGINES)('a signal to stop, with %s', (engine) => {
   });
   afterAll(() => folder[Symbol.asyncDispose]());
 
-  async function start(pod: Pod, ...args: string[]): Promise<Daemon> {
+  const start = (pod: Pod, ...args: string[]): Promise<Daemon> => startIn({}, pod, ...args);
+
+  async function startIn(env: Record<string, string>, pod: Pod, ...args: string[]): Promise<Daemon> {
     const site = { host: 'shop.test', endpoints: [pod.endpoint] };
     await folder.put(`${pod.name}.yaml`, manifest(INGRESS_CLASS, ...siteObjects(site)));
     const source = `${folder.path}/${pod.name}.yaml`;
     const daemon = startDaemon({
       args: ['--manifests', source, '--engine', engine, ...args],
+      env,
     });
     await daemon.ready();
     return daemon;
@@ -103,5 +108,26 @@ describe.concurrent.each(ENGINES)('a signal to stop, with %s', (engine) => {
         return code !== null;
       });
       expect(code).toBe(130);
+    });
+
+  if (engine === 'relay')
+    it('a thread that does not end when it is told to does not keep the process', async ({ expect }) => {
+      await using pod = await startPod('stuck');
+      const fifo = join(folder.path, 'nobody-writes');
+      execFileSync('mkfifo', [fifo]);
+      // To open it does not return, and nothing ends a call of the system.
+      const blocks = `import { isMainThread, parentPort } from 'node:worker_threads';
+        import { readFileSync } from 'node:fs';
+        if (!isMainThread) parentPort.on('message', ({ kind }) => kind === 'drain' && readFileSync('${fifo}'));`;
+      const preload = `data:text/javascript,${encodeURIComponent(blocks)}`;
+      await using daemon = await startIn(
+        { NODE_OPTIONS: `--import=${preload}` },
+        pod,
+        '--drain-timeout',
+        '1ms',
+      );
+      expect(await daemon.stop()).toBe('SIGKILL');
+      expect(daemon.output()).toContain('drained: 1 request did not finish in time');
+      expect(daemon.output()).toContain('a thread did not end, so the process kills itself');
     });
 });

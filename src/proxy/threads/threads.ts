@@ -4,6 +4,7 @@ import { type StreamsMemory, forgetHops, streamsMemory } from '../stream/streams
 import { StreamCounters, type StreamTotals } from '../stream/stream-counters.ts';
 import { randomFillSync } from 'node:crypto';
 import { type MessagePort, Worker } from 'node:worker_threads';
+import { endWorker } from './end-worker.ts';
 import { PASSWORD_WORKER } from './messages.ts';
 import type {
   FromThread,
@@ -112,6 +113,8 @@ export interface Threads {
   forget(sources: readonly CountedSource[]): void;
   /** Drains all threads and ends them. Resolves with the number of exchanges aborted at the deadline. */
   drain(timeoutMs: number): Promise<number>;
+  /** One did not end when it was told to, so that the process cannot exit. */
+  hasStuckThread(): boolean;
 }
 
 /** What one thread answered. */
@@ -202,6 +205,7 @@ class DataPlaneThreads implements Threads {
   #retiredDroppedSpans = 0;
   #retiredMisses = 0;
   #draining = false;
+  #hasStuckThread = false;
   #restartDelayMs = RESTART_FLOOR_MS;
 
   constructor(options: ThreadsOptions) {
@@ -303,6 +307,10 @@ class DataPlaneThreads implements Threads {
     for (const thread of this.#threads) this.#send(thread, { kind: 'forget', sources });
   }
 
+  hasStuckThread(): boolean {
+    return this.#hasStuckThread;
+  }
+
   async drain(timeoutMs: number): Promise<number> {
     this.#draining = true;
     for (const timer of this.#restarts) clearTimeout(timer);
@@ -310,7 +318,7 @@ class DataPlaneThreads implements Threads {
     const counts = await Promise.all(
       [...this.#threads].map((thread) => this.#drainThread(thread, timeoutMs)),
     );
-    await this.#passwordWorker?.terminate();
+    if (this.#passwordWorker) await this.#end(this.#passwordWorker);
     return counts.reduce((sum, aborted) => sum + aborted, 0);
   }
 
@@ -547,8 +555,12 @@ class DataPlaneThreads implements Threads {
     this.#send(thread, { kind: 'drain', timeoutMs });
     const aborted = await promise;
     clearTimeout(timer);
-    await thread.worker.terminate();
+    await this.#end(thread.worker);
     return aborted;
+  }
+
+  async #end(worker: Worker): Promise<void> {
+    if (!(await endWorker(worker))) this.#hasStuckThread = true;
   }
 }
 

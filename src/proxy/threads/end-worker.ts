@@ -1,0 +1,13 @@
+import type { Worker } from 'node:worker_threads';
+
+const TIMEOUT_MS = 1_000;
+
+/** Ends a thread. Resolves with false when it does not end: a call that does not return keeps it. */
+export async function endWorker(worker: Worker): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const timer = setTimeout(resolve, TIMEOUT_MS, false);
+  void worker.terminate().then(() => resolve(true));
+  const hasEnded = await promise;
+  clearTimeout(timer);
+  return hasEnded;
+}
