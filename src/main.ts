@@ -7,14 +7,8 @@ if (probe) process.exit(await runProbe(probe, (text) => process.stdout.write(tex
 
 const { isMainThread, workerData } = await import('node:worker_threads');
 if (isMainThread) {
-  const [{ main }, { EXIT }] = await Promise.all([
-    import('./cli/program.ts'),
-    import('./config/exit-codes.ts'),
-  ]);
-  const code = await main(process.argv, new URL(import.meta.url));
-  // To exit is to wait for all threads.
-  if (code === EXIT.killed) process.kill(process.pid, 'SIGKILL');
-  process.exit(code);
+  const { exit, main } = await import('./cli/program.ts');
+  exit(await main(process.argv, new URL(import.meta.url)));
 } else {
   const { PASSWORD_WORKER } = await import('./proxy/threads/messages.ts');
   if (workerData === PASSWORD_WORKER) {

@@ -9,6 +9,7 @@ import { leaseNameOf } from '../publish/publisher.ts';
 import { publishNamespace } from '../controller/publishing.ts';
 import { connectApi } from '../kubernetes/api-connection.ts';
 import { systemClock as watchClock } from '../kubernetes/clock.ts';
+import { failureOfError } from '../kubernetes/failure.ts';
 import { loadKubeconfig } from '../kubernetes/kubeconfig.ts';
 
 /** `portico cleanup`: takes back what Portico wrote to the cluster, before or after it is uninstalled. */
@@ -66,7 +67,7 @@ export async function runCleanup(
       }
     }
   } catch (error) {
-    console.error(`portico cleanup: ${api.server}: ${(error as Error).message}`);
+    console.error(`portico cleanup: ${failureOfError(error, api.server).message}`);
     return EXIT.unavailable;
   } finally {
     api.close();

@@ -330,6 +330,12 @@ interface ProblemFlags extends LiveFlags {
   readonly conflicts?: boolean;
 }
 
+/** Ends the process. To exit is to wait for all threads, and one that does not end would keep it. */
+export function exit(code: number): void {
+  if (code === EXIT.killed) process.kill(process.pid, 'SIGKILL');
+  process.exit(code);
+}
+
 interface DebugFlags {
   readonly from?: string;
   readonly for: string;

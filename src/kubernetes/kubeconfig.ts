@@ -121,7 +121,11 @@ async function readKubeconfig(file: string): Promise<Kubeconfig> {
   const [error] = document.errors;
   if (error) {
     const { line } = lines.linePos(error.pos[0]);
-    throw new Unusable(`cannot read kubeconfig ${file}: line ${line}: ${firstLine(error.message)}`);
+    const reason =
+      error.code === 'MULTIPLE_DOCS'
+        ? 'a second document begins here, and a kubeconfig is one'
+        : firstLine(error.message);
+    throw new Unusable(`cannot read kubeconfig ${file}: line ${line}: ${reason}`);
   }
   const yaml = plain(document, file);
   if (typeof yaml !== 'object' || yaml === null || Array.isArray(yaml))

@@ -234,7 +234,7 @@ it('check: an exec plugin that fails is one line at once', async () => {
   );
 });
 
-it('check: a cluster that refuses connections is one line soon, not after a silent half minute', async () => {
+it('check and cleanup: a cluster that refuses connections is one line soon, not after a silent half minute', async () => {
   await using folder = createFolder();
   const yaml = {
     kind: 'Config',
@@ -244,10 +244,19 @@ it('check: a cluster that refuses connections is one line soon, not after a sile
     users: [{ name: 'u', user: { token: 'x' } }],
   };
   await folder.put('config', JSON.stringify(yaml));
-  const { code, stdout, stderr } = await portico(['check', '--kubeconfig', `${folder.path}/config`]);
-  expect([code, stdout]).toEqual([69, '']);
-  expect(stderr).toMatch(
-    /^portico check: https:\/\/127\.0\.0\.1:9 \(context c [^:]*\): connection refused; .*\n$/,
+  const commands = ['check', 'cleanup'];
+  const ended = await Promise.all(
+    commands.map((name) => portico([name, '--kubeconfig', `${folder.path}/config`])),
+  );
+  expect(ended.map(({ code, stdout }) => [code, stdout])).toEqual([
+    [69, ''],
+    [69, ''],
+  ]);
+  expect(ended.map(({ stderr }) => stderr.replace(/\(context c [^:]*\)/, '(context)'))).toEqual(
+    commands.map(
+      (name) =>
+        `portico ${name}: https://127.0.0.1:9 (context): connection refused; is the API server running at that address?\n`,
+    ),
   );
 });
 

@@ -129,6 +129,7 @@ test('every mistake is one line', async () => {
     ['', { kubeconfig: join(directory, 'none') }, 'cannot read kubeconfig DIR/none: there is no such file'],
     ['', { kubeconfig: directory }, 'cannot read kubeconfig DIR: it is a folder'],
     ['a: [1,\nb: {', {}, 'cannot read kubeconfig DIR/config: line 2: '],
+    ['a: 1\n---\nb: 2', {}, 'cannot read kubeconfig DIR/config: line 2: a second document begins here'],
     ['just text', {}, 'cannot read kubeconfig DIR/config: it is not a kubeconfig (kind: Config)'],
     ['clusters: [{ name: x }]', {}, 'cannot read kubeconfig DIR/config: clusters[0].cluster is missing'],
     [
