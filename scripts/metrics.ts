@@ -134,7 +134,7 @@ export async function metricsPage(): Promise<string> {
     }),
     '',
     'Beside these there are the `process_…` and `nodejs_…` metrics that every program with prom-client has. Quantiles of',
-    '`nodejs_eventloop_lag_…` are of the time between two looks, which is 100 ms while nothing delays them.',
+    '`nodejs_eventloop_lag_…` are of the time between two looks, which is 1 s while nothing delays them.',
     '',
   ];
   return formatted('page.md', page.join('\n'));

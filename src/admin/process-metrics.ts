@@ -9,7 +9,7 @@ import {
 import { type Family, type HistogramValue, type Sample, labelsOf } from './families.ts';
 
 /** Between two looks at the event loop, which cost CPU while nothing else happens: by default there are a hundred in a second. */
-const EVENT_LOOP_LOOK_MS = 100;
+const EVENT_LOOP_LOOK_MS = 1_000;
 
 /** The metrics that every program with prom-client has. */
 export function processRegistry(): Registry {

@@ -13,13 +13,20 @@ export class Deadlines {
   #sweptAt = 0;
 
   readonly onFault: (fault: unknown) => void;
+  readonly #onSweep: (now: number) => void;
 
   /**
    * No deadline is met before its time, nor later than half of its length after it, or twice `coarsestMs` if that is less,
-   * event loop permitting. `onFault` is told what threw while one was acted on; the others are not kept from it.
+   * event loop permitting. `onFault` is told what threw while one was acted on; the others are not kept from it. `onSweep` is
+   * called every `coarsestMs` or more often while something is awaited.
    */
-  constructor(coarsestMs: number, onFault: (fault: unknown) => void) {
+  constructor(
+    coarsestMs: number,
+    onFault: (fault: unknown) => void,
+    onSweep: (now: number) => void = () => {},
+  ) {
     this.onFault = onFault;
+    this.#onSweep = onSweep;
     this.#granularityMs = coarsestMs;
   }
 
@@ -49,6 +56,7 @@ export class Deadlines {
   sweep(now: number): void {
     this.#sweptAt = now;
     for (const list of this.#lists) list.sweep(now);
+    this.#onSweep(now);
     if (this.#lists.every((list) => list.first === null)) this.#rest();
   }
 

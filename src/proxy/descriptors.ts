@@ -15,7 +15,10 @@ export function descriptorLimit(): number {
   }
 }
 
+/** While connections are open. */
 const LOOK_EVERY_MS = 500;
+/** While none are, so that an idle thread sleeps. */
+const LOOK_AT_REST_EVERY_MS = 5_000;
 const BACK_OFF_MS = 1;
 const never = new Int32Array(new SharedArrayBuffer(4));
 
@@ -26,21 +29,24 @@ const never = new Int32Array(new SharedArrayBuffer(4));
 export class DescriptorWatch {
   /** Gives whether it closed something. */
   readonly #onNone: () => boolean;
-  readonly #timer: NodeJS.Timeout;
+  readonly #atRest: NodeJS.Timeout;
+  #lookedAt = Number.NEGATIVE_INFINITY;
   #backingOff = false;
 
   constructor(onNone: () => boolean) {
     this.#onNone = onNone;
-    this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS);
-    this.#timer.unref();
+    this.#atRest = setInterval(() => this.look(performance.now()), LOOK_AT_REST_EVERY_MS).unref();
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    clearInterval(this.#atRest);
     this.#backingOff = false;
   }
 
-  #look(): void {
+  /** To be called again and again while connections are open; looks twice a second. */
+  look(now: number): void {
+    if (now - this.#lookedAt < LOOK_EVERY_MS) return;
+    this.#lookedAt = now;
     const wait = !isOneLeft() && !this.#onNone();
     if (wait && !this.#backingOff) setImmediate(this.#backOff).unref();
     this.#backingOff = wait;
@@ -51,6 +57,7 @@ export class DescriptorWatch {
     if (!this.#backingOff) return;
     Atomics.wait(never, 0, 0, BACK_OFF_MS);
     setImmediate(this.#backOff).unref();
+    this.look(performance.now());
   };
 }
 

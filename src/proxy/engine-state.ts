@@ -83,7 +83,9 @@ export class EngineState {
     this.clients = new ConnectedClients(limits.connections);
     this.closingListeners = new ClosingListeners(this.clients);
     this.memory = new HeldMemory(limits.heldBytes, this.clients);
-    this.deadlines = new Deadlines(COARSEST_SWEEP_MS, context.onFault);
+    this.descriptors = new DescriptorWatch(() => this.outOfDescriptors());
+    // Every connection has a deadline.
+    this.deadlines = new Deadlines(COARSEST_SWEEP_MS, context.onFault, (now) => this.descriptors.look(now));
     this.heads = this.deadlines.list(limits.clientHeadTimeoutMs, (client: TimedClient) =>
       client.headTimedOut(),
     );
@@ -104,7 +106,6 @@ export class EngineState {
     const leniency = { blanks: true, bareLf: context.bareLfInResponses ?? false };
     this.pool = new UpstreamPool(limits, leniency, this.deadlines, this.output, this.sockets);
     this.sessions = new UpstreamSessions(limits, this.deadlines, this.sockets);
-    this.descriptors = new DescriptorWatch(() => this.outOfDescriptors());
   }
 
   /** Takes limits that are others than before. Connections keep what they were told or allowed already. */

@@ -120,7 +120,8 @@ test('there is one list for each length, and few lists for all lengths there can
 });
 
 test('the timer runs while something is awaited, and rests while nothing is', async () => {
-  const clock = new Deadlines(1, FAIL);
+  let sweeps = 0;
+  const clock = new Deadlines(1, FAIL, () => sweeps++);
   let expired = Promise.withResolvers<string>();
   const list = clock.list<string>(4, (owner) => expired.resolve(owner));
   // The clock of the machine goes on by itself, that of the last sweep does not.
@@ -138,6 +139,8 @@ test('the timer runs while something is awaited, and rests while nothing is', as
     expect(await expired.promise).toBe(owner);
     await nextTurn();
     expect(rests()).toBe(true);
+    expect(sweeps).toBeGreaterThan(0);
+    sweeps = 0;
   }
   clock.stop();
 });
