@@ -11,6 +11,7 @@ import { RequestSums } from '../../src/controller/request-sums.ts';
 import { type StatusOptions, openMetrics } from '../../src/controller/status-server.ts';
 import { type ObjectChange, snapshotOf } from '../../src/model/snapshot.ts';
 import { NO_HANDSHAKES } from '../../src/proxy/tls/handshake-counters.ts';
+import { StreamCounters } from '../../src/proxy/stream/stream-counters.ts';
 import { compile } from '../../src/routing/compile/compile.ts';
 import { CASE_SETTINGS } from '../support/cases.ts';
 import { seededRandom } from '../support/random.ts';
@@ -307,6 +308,18 @@ it('no sum shrinks, in whatever order threads come to a limit and Ingresses go',
       before = now;
     }
   }
+});
+
+it('no sum of streams shrinks when threads come to the limit of ports', () => {
+  const [first, second, retired] = [new StreamCounters(), new StreamCounters(), new StreamCounters()];
+  const received = (port: number): number | undefined =>
+    retired.sumWith([...first.table(), ...second.table()]).find((row) => row.port === port)?.receivedBytes;
+  for (let port = 1; port < 2_000; port++) first.of({ protocol: 'tcp', port });
+  second.of({ protocol: 'tcp', port: 5_000 }).receivedBytes = 1;
+  second.of({ protocol: 'tcp', port: 5_001 }).receivedBytes = 3;
+  expect([received(5_000), received(5_001), received(-1)]).toEqual([1, undefined, 3]);
+  first.of({ protocol: 'tcp', port: 5_001 }).receivedBytes = 1;
+  expect([received(5_000), received(5_001), received(-1)]).toEqual([1, undefined, 4]);
 });
 
 it('two readers at once: what one has forgotten is not told anew to the other', async () => {

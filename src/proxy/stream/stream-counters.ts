@@ -52,6 +52,16 @@ export class StreamCounters {
     this.add(Array.from(totals, (each) => ({ ...each, open: 0 })));
   }
 
+  /**
+   * With what others count now. A row that was told of is kept in this one: it would go over to those beyond the limit otherwise,
+   * and come back, and they would shrink.
+   */
+  sumWith(totals: Iterable<StreamTotals>): readonly StreamTotals[] {
+    const sum = new StreamCounters().add(this.table()).add(totals).table();
+    for (const each of sum) this.of(each);
+    return sum;
+  }
+
   table(): readonly StreamTotals[] {
     return [...this.#rows.values()];
   }

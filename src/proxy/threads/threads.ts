@@ -260,10 +260,7 @@ class DataPlaneThreads implements Threads {
     return {
       counters: [this.#retired.table(), ...all.map((report) => report.counters)],
       gauges,
-      streams: new StreamCounters()
-        .add(this.#retiredStreams.table())
-        .add(all.flatMap((report) => report.streams))
-        .table(),
+      streams: this.#retiredStreams.sumWith(all.flatMap((report) => report.streams)),
       handshakes: all.reduce((sum, each) => addHandshakes(sum, each.handshakes), this.#retiredHandshakes),
       threads: this.#threads.size,
       deaths: this.#deaths,
