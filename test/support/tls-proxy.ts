@@ -13,6 +13,7 @@ import type { ExchangeRecord } from '../../src/proxy/exchange-record.ts';
 import { trustedProxies } from '../../src/http/forwarded.ts';
 import { DEFAULT_LIMITS, type Limits } from '../../src/proxy/limits.ts';
 import { DEFAULT_CIPHERS, CertificateStore } from '../../src/proxy/tls/certificate-store.ts';
+import { HandshakeCounters } from '../../src/proxy/tls/handshake-counters.ts';
 import type { SecretData } from '../../src/model/secret-data.ts';
 import type { KeyPair } from '../../src/model/secrets.ts';
 import { mapOf } from '../../src/model/sharded-map.ts';
@@ -64,6 +65,7 @@ export interface TlsProxy extends AsyncDisposable {
   readonly httpsPort: number;
   readonly certificates: CertificateStore;
   readonly exchanges: readonly ExchangeRecord[];
+  readonly handshakes: HandshakeCounters;
   /** What threw and was contained. */
   readonly faults: readonly unknown[];
   /** Swaps the table. */
@@ -86,7 +88,9 @@ export async function startTlsProxy(
   endpoints.adopt(table);
   const exchanges: ExchangeRecord[] = [];
   const faults: unknown[] = [];
+  const handshakes = new HandshakeCounters();
   const engine = factory({
+    handshakes,
     replacingBackend: () => null,
     decide: (request) => decide(table, request, settings.redirect ?? null),
     endpoints,
@@ -114,6 +118,7 @@ export async function startTlsProxy(
     httpsPort,
     certificates,
     exchanges,
+    handshakes,
     faults,
     adopt(next) {
       table = secureTableOf(next, defaultSecret);

@@ -54,6 +54,7 @@ export function createHandshakes(options: TlsOptions, counters: HandshakeCounter
     if (!secured) return void socket.destroy();
     awaited.delete(raw);
     counters.succeeded(socket);
+    socket.allowHalfOpen = true;
     // Renegotiation is a cheap way to make a server work (TLS 1.2; RFC 8446 has none).
     socket.disableRenegotiation();
     secured(socket);
@@ -66,6 +67,8 @@ export function createHandshakes(options: TlsOptions, counters: HandshakeCounter
   return {
     begin(raw, secured) {
       awaited.set(raw, secured);
+      // A client that ends its side within the handshake is gone. The secure socket takes this over.
+      raw.allowHalfOpen = false;
       server.emit('connection', raw);
     },
     use(context) {

@@ -238,6 +238,15 @@ contract('TLS', (behaves) => {
     expect(proxy.engine.gauges()).toMatchObject({ clientConnections: 0, inFlight: 0 });
   });
 
+  behaves('a client that ends its side within its handshake is gone at once', async (create) => {
+    await using proxy = await startTlsProxy(create, [], { keys, limits: { handshakeTimeoutMs: 3_600_000 } });
+    const client = connect({ port: proxy.httpsPort, host: '127.0.0.1', allowHalfOpen: true });
+    client.end(Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00, 0x01]));
+    await until(() => Object.keys(proxy.handshakes.totals().failed).length > 0, 'it is counted');
+    expect(proxy.handshakes.totals().failed).toEqual({ 'client-gone': 1 });
+    client.destroy();
+  });
+
   behaves('a record that is none ends the connection after the handshake, too', async (create) => {
     await using upstream = await recordingUpstream();
     await using proxy = await startTlsProxy(create, [{ ports: [upstream.port] }], { keys });
