@@ -1,4 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { type Server, type ServerResponse, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -11,12 +12,12 @@ import { type Daemon, startDaemon, HTTPS_PORT } from '../support/daemon.ts';
 import { authority } from '../support/tls-proxy.ts';
 import { type Folder, createFolder } from './folder.ts';
 import { INGRESS_CLASS, ingressOf, manifest, serviceOf, slicesOf } from './site.ts';
-import { happens } from '../support/until.ts';
+import { LIMIT_MS, happens } from '../support/until.ts';
 import { STAYS_OPEN } from '../support/stays-open.ts';
 
 const HOST = 'app.example.test';
 /** A browser that does not come to an end of its own is given its page as it is after this. */
-const PAGE_TIMEOUT_MS = 30_000;
+const PAGE_TIMEOUT_MS = LIMIT_MS;
 
 const chromium = ['chromium', 'chromium-browser', 'google-chrome'].find((program) => {
   try {
@@ -143,7 +144,7 @@ describe.skipIf(chromium === undefined)('Chromium', () => {
     );
     let dom = '';
     browser.stdout?.setEncoding('utf8').on('data', (text: string) => (dom += text));
-    await happens(browser, 'close');
+    await once(browser, 'close');
     expect(dom).toContain('<title>echoed</title>');
     expect(dom).toContain(`echo of through Portico, https, https://${HOST}:${HTTPS_PORT}`);
     expect(dom).toContain('page over h2');

@@ -1,4 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { type IncomingMessage, type ServerResponse, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -8,12 +9,12 @@ import { describe, expect, it } from 'vitest';
 import type { ApiObject } from '../support/api-server.ts';
 import { HTTP_PORT, startDaemon } from '../support/daemon.ts';
 import { STAYS_OPEN } from '../support/stays-open.ts';
-import { happens } from '../support/until.ts';
+import { LIMIT_MS, happens } from '../support/until.ts';
 import { createFolder } from './folder.ts';
 import { INGRESS_CLASS, ingressOf, manifest, serviceOf, slicesOf } from './site.ts';
 
 const HOST = 'app.example.test';
-const PAGE_TIMEOUT_MS = 30_000;
+const PAGE_TIMEOUT_MS = LIMIT_MS;
 
 const chromium = ['chromium', 'chromium-browser', 'google-chrome'].find((program) => {
   try {
@@ -129,7 +130,7 @@ describe.skipIf(chromium === undefined)('Chromium', () => {
     try {
       let dom = '';
       browser.stdout?.setEncoding('utf8').on('data', (text: string) => (dom += text));
-      await happens(browser, 'close');
+      await once(browser, 'close');
       expect(dom).toContain('<p>ada wanted /a?b=c&amp;d=%20e</p>');
       expect(dom).toContain('<p>open: data too, closed: blocked</p>');
       // Preflights are answered before a Pod sees them.
