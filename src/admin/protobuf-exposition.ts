@@ -1,6 +1,6 @@
 import { type Family, type HistogramValue, type Labels, type Sample, countOf, once } from './families.ts';
 import type { NativeBuckets } from './figures.ts';
-import { ProtobufWriter } from './protobuf-writer.ts';
+import { ProtobufWriter } from '../model/protobuf-writer.ts';
 
 /** The fields of io.prometheus.client (github.com/prometheus/client_model, metrics.proto) that are written. */
 const MetricFamily = { name: 1, help: 2, type: 3, metric: 4 } as const;

@@ -115,7 +115,7 @@ export interface LocalResponse {
   readonly reasonPhrase: string;
   /** Lower-case names; `content-length` included unless there is no body, `date` and `connection` left to the engine. */
   readonly fields: readonly (readonly [name: string, value: string])[];
-  /** ASCII. Leave it out for HEAD, keep the fields. */
+  /** Latin-1: a byte a character. Leave it out for HEAD, keep the fields. */
   readonly body: string;
   /** The connection must not carry another request: what follows on it cannot be trusted to be one. */
   readonly close: boolean;
@@ -175,6 +175,22 @@ export function redirectTo(status: number, location: string): LocalResponse {
     ['location', location],
   ];
   return { status, reasonPhrase, fields, body, close: false };
+}
+
+/** What a server that was asked says to a client in the place of Portico: a byte of `body` a character. */
+export function saidByServer(status: number, said: readonly HeaderField[], body: string): LocalResponse {
+  const hasBody = status !== 204 && status !== 205 && status !== 304;
+  const usual: readonly HeaderField[] = [
+    ...(hasBody && body !== '' ? [['content-type', 'text/plain; charset=utf-8'] as const] : []),
+    ['cache-control', 'no-store'],
+    ['x-content-type-options', 'nosniff'],
+  ];
+  const fields = [
+    ...usual.filter(([name]) => !said.some(([each]) => each.toLowerCase() === name)),
+    ...said,
+    ...(hasBody ? [['content-length', String(body.length)] as const] : []),
+  ];
+  return { status, reasonPhrase: PHRASES[status] ?? '', fields, body: hasBody ? body : '', close: false };
 }
 
 /** Sends a client away that asked for too much; it may come back in `retryAfterS` seconds. */

@@ -50,6 +50,40 @@ const EMPTY: CopiedContent = {
   drop() {},
 };
 
+/** What a policy says itself, as a body. */
+export class OwnContent implements CopiedContent {
+  readonly isWhole = true;
+  readonly #bytes: Buffer;
+  #isGiven = false;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  get length(): number {
+    return this.#bytes.length;
+  }
+
+  get waiting(): number {
+    return this.#isGiven ? 0 : this.#bytes.length;
+  }
+
+  read(): void {}
+
+  next(): Buffer | null {
+    if (this.#isGiven) return null;
+    this.#isGiven = true;
+    return this.#bytes;
+  }
+
+  rewind(): boolean {
+    this.#isGiven = false;
+    return true;
+  }
+
+  drop(): void {}
+}
+
 /** Of a request without a body. */
 export const NO_CONTENT: RequestContent = {
   exists: false,

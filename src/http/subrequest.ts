@@ -13,8 +13,10 @@ export interface Subrequest {
   readonly fields: readonly HeaderField[];
   /** The body; none when absent. It is the sender's from now on. */
   readonly body?: CopiedContent;
-  /** From the call to the head of the response, but for as long as the body is under way. */
+  /** From the call to the head of the response, or its end where `maxContentBytes` is there, but for as long as the body is under way. */
   readonly timeoutMs: number;
+  /** The body of the response is part of the outcome, which fails where there are more bytes. Without it the body is dropped. */
+  readonly maxContentBytes?: number;
   /** Ends it early, as when the client that it is for has left. */
   readonly cancellation?: Cancellation;
   /**
@@ -54,9 +56,20 @@ export class Cancellation {
 
 /** What becomes of a subrequest. It never rejects. */
 export type SubrequestOutcome =
-  /** The body is read to a limit and dropped. Names are in lower case. */
-  | { readonly kind: 'response'; readonly status: number; readonly fields: readonly HeaderField[] }
+  /** Names are in lower case. `content` where the request asks for it. */
+  | {
+      readonly kind: 'response';
+      readonly status: number;
+      readonly fields: readonly HeaderField[];
+      readonly content?: ResponseContent;
+    }
   | { readonly kind: 'failed'; readonly reason: SubrequestFailure };
+
+/** The whole body of a response, and what came after it. */
+export interface ResponseContent {
+  readonly bytes: Buffer;
+  readonly trailers: readonly HeaderField[];
+}
 
 export type SubrequestFailure =
   /** No request is sent to such a host: see docs/security.md. */
@@ -66,7 +79,7 @@ export type SubrequestFailure =
   | 'no-endpoint'
   | 'unreachable'
   | 'timed-out'
-  /** The response, or a field of the request, is not valid HTTP. */
+  /** The response, or a field of the request, is not valid HTTP, or the response is too large. */
   | 'protocol-error'
   /** The namespace, or all of them, have too many under way. */
   | 'too-many'

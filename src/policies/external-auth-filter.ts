@@ -1,5 +1,6 @@
 import type { HeaderField } from '../http/head-edit.ts';
 import { connectionOptions, isForwardingField, isHopByHop } from '../http/header-fields.ts';
+import { saidByServer } from '../http/local-response.ts';
 import { normalizePath, originForm } from '../http/path.ts';
 import type { CopiedContent } from '../http/request-content.ts';
 import type { RequestEdit, RequestView } from '../http/request-view.ts';
@@ -7,6 +8,8 @@ import type { Subrequest, SubrequestOutcome } from '../http/subrequest.ts';
 import type { AskedBackend } from './asked-backend.ts';
 import { redirected, refuse, unauthenticated, valuesOf } from './auth/auth-refusal.ts';
 import { judged } from './auth/auth-verdict.ts';
+import { checkCall, checkOutcome } from './auth/check-call.ts';
+import { type CheckAnswer, type FieldChange, applyChanges } from './auth/check-response.ts';
 import { fieldFault } from './field-fault.ts';
 import { CONTINUE, type Verdict, definePolicy } from './policy.ts';
 
@@ -17,7 +20,12 @@ export interface ExternalAuthFilterConfig {
   readonly to: AskedBackend | null;
   /** What paths of requests have before them; empty for nothing. */
   readonly prefix: string;
-  /** Fields of the request that the server is told beside `Host` and `Authorization`, in lower case. */
+  /** Present where the server is asked by gRPC (ext_authz of Envoy): what it is called. */
+  readonly grpc?: { readonly authority: string };
+  /**
+   * Fields of the request that the server is told beside `Host` and `Authorization`, in lower case. By gRPC it is told no
+   * others, or all where none are listed.
+   */
   readonly allowedHeaders: readonly string[];
   /** Fields of the answer that Pods get, in lower case; null for all that are not about the answer itself. */
   readonly responseHeaders: readonly string[] | null;
@@ -31,8 +39,9 @@ export const externalAuthFilter = definePolicy({
   name: NAME,
   phase: 'access',
   summary:
-    'Asks a Service whether a request may pass: the filter `ExternalAuth` of Gateway API, with the protocol HTTP. 200 lets it pass; ' +
-    '401, 403 and redirects (302, 303, 307) reach the client, and any other answer below 500 is 403. Without an answer it is 503.',
+    'Asks a Service whether a request may pass: the filter `ExternalAuth` of Gateway API. With the protocol HTTP 200 lets it pass; ' +
+    '401, 403 and redirects (302, 303, 307) reach the client, and any other answer below 500 is 403. With the protocol GRPC, which ' +
+    'is ext_authz of Envoy, the answer says so. Without an answer it is 503.',
   annotations: [],
   whenInvalid: 'close',
 
@@ -41,38 +50,30 @@ export const externalAuthFilter = definePolicy({
   },
 
   bind(config, thread) {
-    const { to, responseHeaders, maxBodyBytes, namespace } = config;
-    const listed = responseHeaders && new Set(responseHeaders);
-    const isPassed = (name: string): boolean => listed?.has(name) ?? isAboutClient(name);
-    /** The cookies of the answer, until the client gets them. */
-    const cookies = new WeakMap<RequestView, readonly string[]>();
-
-    const answered = (outcome: SubrequestOutcome, request: RequestView, edit: RequestEdit): Verdict => {
-      if (outcome.kind === 'failed') return refuse('auth-unavailable', request);
-      const { status, fields } = outcome;
-      cookies.set(request, valuesOf(fields, 'set-cookie'));
-      if (status === 401) return unauthenticated(fields, request);
-      if (status !== 200) {
-        const reason = status < 500 ? 'unauthorized' : 'auth-unavailable';
-        return redirected(status, fields) ?? refuse(reason, request);
-      }
-      for (const name of new Set(fields.map(([each]) => each).filter(isPassed)))
-        edit.set(name, valuesOf(fields, name).join(', '));
-      return CONTINUE;
-    };
+    const { to, grpc, responseHeaders, maxBodyBytes, namespace } = config;
+    /** What the server says to clients that it lets in, until they get it. */
+    const toClients = new WeakMap<RequestView, readonly FieldChange[]>();
     const ask = (
-      to: AskedBackend,
+      server: AskedBackend,
       body: CopiedContent | null,
       request: RequestView,
       edit: RequestEdit,
     ): Verdict | Promise<Verdict> => {
-      const question = authQuestion(config, to, request, body);
-      if (question !== null)
-        return thread
-          .send(question)
-          .then((outcome) => judged(NAME, 'asked', request, answered(outcome, request, edit)));
-      body?.drop();
-      return judged(NAME, 'asked', request, refuse('unauthorized', request));
+      const path = normalizedTarget(request);
+      if (path === null) {
+        body?.drop();
+        return judged(NAME, 'asked', request, refuse('unauthorized', request));
+      }
+      const question = grpc
+        ? checkQuestion(config, server, grpc.authority, request, path, body, thread.now())
+        : authQuestion(config, server, request, path, body);
+      return thread.send(question).then((outcome) => {
+        const { verdict, toClient } = grpc
+          ? checked(outcome, request, edit)
+          : answered(outcome, config, request, edit);
+        toClients.set(request, toClient);
+        return judged(NAME, 'asked', request, verdict);
+      });
     };
 
     return {
@@ -91,17 +92,17 @@ export const externalAuthFilter = definePolicy({
           );
       },
       onResponse(edit, request) {
-        for (const cookie of cookies.get(request) ?? []) edit.add('Set-Cookie', cookie);
+        applyChanges(edit, toClients.get(request) ?? []);
       },
     };
   },
 
-  describe({ to, responseHeaders, maxBodyBytes }) {
+  describe({ to, grpc, responseHeaders, maxBodyBytes }) {
     if (to === null) return 'lets nobody in: its Service cannot be asked';
     const parts = [
-      `asks ${to.backend}`,
+      `asks ${to.backend}${grpc ? ' by gRPC' : ''}`,
       ...(to.transport?.['upstream-tls'] ? ['by verified TLS'] : []),
-      `passes on ${responseHeaders === null ? 'all' : responseHeaders.join(', ')}`,
+      ...(grpc ? [] : [`passes on ${responseHeaders === null ? 'all' : responseHeaders.join(', ')}`]),
       ...(maxBodyBytes > 0 ? [`with bodies of at most ${maxBodyBytes} bytes`] : []),
     ];
     return parts.join(', ');
@@ -114,39 +115,121 @@ const TIMEOUT_MS = 30_000;
 /** Those that frame a body, or are about this message only. */
 const OMITTED: ReadonlySet<string> = new Set(['host', 'content-length', 'expect', 'trailer']);
 
-/** Null where the path climbs above its root: with the prefix before it, it would be another one. */
+/** What an answer leads to. */
+interface Judgement {
+  readonly verdict: Verdict;
+  /** What a client gets with the response of the Pod, or that of the server. */
+  readonly toClient: readonly FieldChange[];
+}
+
+function answered(
+  outcome: SubrequestOutcome,
+  { responseHeaders }: ExternalAuthFilterConfig,
+  request: RequestView,
+  edit: RequestEdit,
+): Judgement {
+  if (outcome.kind === 'failed') return { verdict: refuse('auth-unavailable', request), toClient: [] };
+  const { status, fields } = outcome;
+  const cookies = valuesOf(fields, 'set-cookie');
+  const toClient = cookies.map((value): FieldChange => ({ name: 'Set-Cookie', value, action: 'add' }));
+  if (status === 401) return { verdict: unauthenticated(fields, request), toClient };
+  if (status !== 200) {
+    const reason = status < 500 ? 'unauthorized' : 'auth-unavailable';
+    return { verdict: redirected(status, fields) ?? refuse(reason, request), toClient };
+  }
+  const isPassed = (name: string): boolean => responseHeaders?.includes(name) ?? isAboutClient(name);
+  for (const name of new Set(fields.map(([each]) => each).filter(isPassed)))
+    edit.set(name, valuesOf(fields, name).join(', '));
+  return { verdict: CONTINUE, toClient };
+}
+
+function checked(outcome: SubrequestOutcome, request: RequestView, edit: RequestEdit): Judgement {
+  const answer = checkOutcome(outcome);
+  switch (answer.kind) {
+    case 'allowed':
+      applyChanges(edit, answer.changes);
+      return { verdict: CONTINUE, toClient: answer.toClient };
+    case 'denied':
+      return { verdict: denied(answer, request), toClient: [] };
+    case 'unclear':
+      return { verdict: refuse('auth-unavailable', request), toClient: [] };
+    default:
+      return answer satisfies never;
+  }
+}
+
+/** What the server says to the client; to a gRPC call only that it may not pass. */
+function denied(
+  { status, fields, body }: Extract<CheckAnswer, { kind: 'denied' }>,
+  request: RequestView,
+): Verdict {
+  const detail = status === 401 ? 'unauthenticated' : 'unauthorized';
+  if (/^application\/grpc/i.test(request.value('content-type') ?? '')) return refuse(detail, request);
+  return { kind: 'respond', response: saidByServer(status, fields, body), detail };
+}
+
+/** Path and query, the path in normal form; null where it climbs above its root: with a prefix before it, it would be another one. */
+function normalizedTarget(request: RequestView): string | null {
+  const target = originForm(request.target);
+  const query = target.indexOf('?');
+  const path = normalizePath(target);
+  return path === null ? null : `${path}${query < 0 ? '' : target.slice(query)}`;
+}
+
 function authQuestion(
   { namespace, prefix, allowedHeaders }: ExternalAuthFilterConfig,
   to: AskedBackend,
   request: RequestView,
+  target: string,
   body: CopiedContent | null,
-): Subrequest | null {
-  const target = originForm(request.target);
-  const query = target.indexOf('?');
-  const path = normalizePath(target);
-  if (path === null) return null;
-  const fields: HeaderField[] = [['Host', request.host]];
+): Subrequest {
+  return {
+    namespace,
+    to,
+    method: request.method,
+    target: `${prefix}${target}`,
+    fields: [['Host', request.host], ...toldFields(request, ['authorization', ...allowedHeaders])],
+    timeoutMs: TIMEOUT_MS,
+    cancellation: request.cancellation,
+    ...(body && { body }),
+  };
+}
+
+/** `body` has come whole. */
+function checkQuestion(
+  { namespace, allowedHeaders }: ExternalAuthFilterConfig,
+  to: AskedBackend,
+  authority: string,
+  request: RequestView,
+  target: string,
+  body: CopiedContent | null,
+  now: number,
+): Subrequest {
+  const all = (): readonly string[] => [
+    ...request.allFields().map(([name]) => name.toLowerCase()),
+    ...Object.keys(ownFields(request)),
+  ];
+  const fields = toldFields(request, allowedHeaders.length > 0 ? allowedHeaders : all());
+  const pieces: Buffer[] = [];
+  for (let piece = body?.next(); piece; piece = body?.next()) pieces.push(piece);
+  const whole = body && Buffer.concat(pieces);
+  body?.drop();
+  return checkCall(namespace, to, authority, { request, fields, target, body: whole, now });
+}
+
+/** The fields of these names, as far as a server may know them. */
+function toldFields(request: RequestView, names: readonly string[]): readonly HeaderField[] {
   const own = ownFields(request);
   // What the Pod does not get is nothing to be let in by.
   const { names: dropped } = connectionOptions(request.value('connection'));
   const isTold = (name: string): boolean =>
     !OMITTED.has(name) && !name.includes('_') && !isHopByHop(name) && !isForwardingField(name);
-  for (const name of new Set(['authorization', ...allowedHeaders])) {
+  return [...new Set(names)].flatMap((name): readonly HeaderField[] => {
     const said = own[name];
-    if (said !== undefined) fields.push([name, said]);
-    else if (isTold(name) && !dropped?.has(name))
-      for (const value of request.values(name)) fields.push([name, value]);
-  }
-  return {
-    namespace,
-    to,
-    method: request.method,
-    target: `${prefix}${path}${query < 0 ? '' : target.slice(query)}`,
-    fields,
-    timeoutMs: TIMEOUT_MS,
-    cancellation: request.cancellation,
-    ...(body && { body }),
-  };
+    if (said !== undefined) return [[name, said]];
+    if (!isTold(name) || dropped?.has(name)) return [];
+    return request.values(name).map((value): HeaderField => [name, value]);
+  });
 }
 
 /** What Portico knows better than a client, by lower-case names. */

@@ -16,6 +16,11 @@ const RESERVED: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
+/** Whether a field is of the message or the connection itself. */
+export function isReservedField(lowerName: string): boolean {
+  return RESERVED.has(lowerName);
+}
+
 /** Why a field cannot be set, as the end of a sentence; null when it can. */
 export function fieldFault(name: string, value: string): string | null {
   if (!NAME.test(name)) return 'does not begin with a header field name and a colon';

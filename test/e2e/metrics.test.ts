@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { VERSION } from '../../src/version.ts';
 import { type Daemon, HTTP_PORT, STATUS_PORT, eventually, startDaemon } from '../support/daemon.ts';
 import { nativeBuckets, readFamilies } from '../support/protobuf.ts';
+import { checkResponse, checkServer } from '../support/ext-authz.ts';
 import { rawClient } from '../support/raw-client.ts';
 import { type Folder, createFolder } from './folder.ts';
 import { type Pod, startPod } from './pod.ts';
@@ -105,11 +106,22 @@ describe('the status port', () => {
     await daemon.metricBecomes(sample, 1);
   });
 
-  it('counts a route of Gateway API and an Ingress of the same name apart, and ends the series of the route', async () => {
+  it('counts a route of Gateway API and an Ingress of the same name apart, asks by gRPC, and ends the series of the route', async () => {
+    await using auth = await checkServer(({ headers }) =>
+      checkResponse(headers['x-pass'] === 'yes' ? { ok: {} } : { code: 7 }),
+    );
     const apiVersion = 'gateway.networking.k8s.io/v1';
     const controllerName = 'portico.dev/gateway-controller';
     const listeners = [{ name: 'http', port: HTTP_PORT, protocol: 'HTTP' }];
-    const rules = [{ backendRefs: [{ name: 'shop', port: 80 }] }];
+    const backendRefs = [{ name: 'shop', port: 80 }];
+    const externalAuth = { protocol: 'GRPC', grpc: {}, backendRef: { name: 'auth', port: 80 } };
+    const matches = [{ path: { type: 'PathPrefix', value: '/guarded' } }];
+    const rules = [
+      { matches, filters: [{ type: 'ExternalAuth', externalAuth }], backendRefs },
+      { backendRefs },
+    ];
+    const [, ...service] = siteObjects({ host: '', name: 'auth', endpoints: [`127.0.0.1:${auth.port}`] });
+    await folder.put('auth.yaml', manifest(...service));
     const gateway = manifest(
       { apiVersion, kind: 'GatewayClass', metadata: { name: 'portico' }, spec: { controllerName } },
       {
@@ -133,6 +145,15 @@ describe('the status port', () => {
     await daemon.request('route.test');
     await daemon.metricBecomes(sample, 2);
     expect(await daemon.metric(`portico_requests_total{${of('shop')},status="2xx"}`)).toBe(before);
+    const ask = (...fields: readonly string[]) => daemon.request('route.test', '/guarded', { fields });
+    expect([(await ask()).status, (await ask('X-Pass: yes')).status]).toEqual([403, 200]);
+    const asked = 'namespace="default",kind="HTTPRoute",route="shop",policy="external-auth-filter"';
+    for (const verdict of ['denied', 'allowed'])
+      await daemon.metricBecomes(
+        `portico_auth_requests_total{${asked},verdict="${verdict}",cached="false"}`,
+        1,
+      );
+    await folder.remove('auth.yaml');
     await folder.remove('route.yaml');
     await eventually(async () => (await daemon.request('route.test')).status === 404, daemon.exited);
     await daemon.metricBecomes(sample, 0);

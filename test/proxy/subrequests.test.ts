@@ -9,6 +9,7 @@ import {
   type SubrequestOutcome,
   type SubrequestTarget,
 } from '../../src/http/subrequest.ts';
+import { OwnContent } from '../../src/http/request-content.ts';
 import { createExternalNames } from '../../src/proxy/balance/external-names.ts';
 import { STRICT } from '../../src/proxy/http1/leniency.ts';
 import { DEFAULT_LIMITS } from '../../src/proxy/limits.ts';
@@ -218,6 +219,25 @@ test('a body without end costs its connection, and no more', async () => {
   expect(failure(await sender().send(request(port)))).toBe('status 200');
   await until(() => [...sockets].every(({ destroyed }) => destroyed));
   expect(sockets.size).toBe(1);
+});
+
+test('a body that is asked for comes whole, with what follows it, or not at all', async () => {
+  const { port } = await server(({ url }, response) => {
+    response.writeHead(200, { Trailer: 'X-Sum' });
+    response.write('be', () => (url === '/cut' ? response.destroy() : null));
+    if (url === '/slow' || url === '/cut') return;
+    response.addTrailers({ 'X-Sum': '1' });
+    response.end('gun');
+  });
+  const requests = sender();
+  const ask = (target: string, more: Partial<Subrequest> = {}) =>
+    requests.send(request(port, { target, maxContentBytes: 5, ...more }));
+  const bytes = Buffer.from('begun');
+  expect(await ask('/')).toMatchObject({ status: 200, content: { bytes, trailers: [['x-sum', '1']] } });
+  expect(failure(await ask('/', { maxContentBytes: 4 }))).toBe('protocol-error');
+  expect(failure(await ask('/cut'))).toBe('protocol-error');
+  expect(failure(await ask('/slow', { timeoutMs: 50 }))).toBe('timed-out');
+  expect(failure(await ask('/', { body: new OwnContent(Buffer.from('said')) }))).toBe('status 200');
 });
 
 test('namespaces whose servers are silent leave room for others, however many they are', async () => {

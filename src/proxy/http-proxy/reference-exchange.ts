@@ -518,7 +518,7 @@ export class ReferenceExchange {
     if (made.close || !this.#isReusable()) this.#close();
     this.#record.responseBytes = this.#request.method === 'HEAD' ? 0 : made.body.length;
     response.writeHead(made.status, made.reasonPhrase, flat(fields));
-    response.end(made.body);
+    response.end(made.body, 'latin1');
   }
 
   #onBodyIdle(): void {

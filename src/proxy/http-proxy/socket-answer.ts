@@ -80,6 +80,7 @@ export function answerSocket(
   }
   socket.write(
     `${head.join('\r\n')}\r\nconnection: close\r\n\r\n${request?.method === 'HEAD' ? '' : made.body}`,
+    'latin1',
   );
   lingerAndClose(socket);
   if (reason !== 'policy') record.detail ||= reason;

@@ -52,7 +52,8 @@ export interface Hop {
  *     waiting ──▶ connecting ──▶ sent ──▶ answered ──▶ over
  *
  * `waiting`: its body has not come yet, or what its name leads to is not known. `answered`: its outcome is told, and what is left of the response is
- * read so that the connection can serve the next. Whatever goes wrong leads from each of them to over.
+ * read so that the connection can serve the next. Where the body is part of the outcome, this leads from sent to over. Whatever goes wrong leads
+ * from each of them to over.
  */
 export class SubrequestExchange implements UpstreamUser, ContentReader {
   readonly isHead: boolean;
@@ -76,6 +77,12 @@ export class SubrequestExchange implements UpstreamUser, ContentReader {
   /** A connection was lost that had served before: the next one is new, and the last. */
   #isSecond = false;
   #bodyBytes = 0;
+  /** A response whose body is part of the outcome, for as long as it comes. */
+  #kept: {
+    readonly status: number;
+    readonly fields: readonly HeaderField[];
+    readonly pieces: Buffer[];
+  } | null = null;
   #memory: ConnectionMemory | null = null;
 
   /** `tell` is called once with what becomes of it, `onOver` once when it holds nothing any more. */
@@ -202,22 +209,38 @@ export class SubrequestExchange implements UpstreamUser, ContentReader {
     const fields: HeaderField[] = [];
     for (let field = 0; field < block.count; field++)
       fields.push([block.name(bytes, base, field), block.value(bytes, base, field)]);
+    if (this.#request.maxContentBytes !== undefined) {
+      this.#kept = { status, fields, pieces: [] };
+      return;
+    }
     this.#state = 'answered';
     this.deadline.arm(this.#connections.discards);
     this.#tell({ kind: 'response', status, fields });
   }
 
-  onContent(_: Buffer, from: number, to: number): void {
+  onContent(bytes: Buffer, from: number, to: number): void {
     this.#bodyBytes += to - from;
-    if (this.#bodyBytes > BODY_BYTES) this.#end(false);
+    const { maxContentBytes = BODY_BYTES } = this.#request;
+    if (this.#kept === null) {
+      if (this.#bodyBytes > BODY_BYTES) this.#end(false);
+    } else if (this.#bodyBytes > maxContentBytes) this.fail('protocol-error');
+    else {
+      this.#kept.pieces.push(Buffer.from(bytes.subarray(from, to)));
+      this.#connections.held.add(to - from);
+    }
   }
 
   onFlush(): void {
     if (this.#connections.held.isFull) this.fail('too-many');
   }
 
-  onDone(_: Trailers, reusable: boolean): void {
+  onDone(trailers: Trailers, reusable: boolean): void {
+    const kept = this.#kept;
     this.#end(reusable && this.#isAllSent);
+    if (kept === null) return;
+    const { status, fields, pieces } = kept;
+    const content = { bytes: Buffer.concat(pieces), trailers: fieldsOf(trailers) };
+    this.#tell({ kind: 'response', status, fields, content });
   }
 
   onSwitch(): void {
@@ -290,8 +313,18 @@ export class SubrequestExchange implements UpstreamUser, ContentReader {
     upstream?.release(reusable);
     this.#body?.drop();
     this.#memory?.close();
+    for (const piece of this.#kept?.pieces ?? []) this.#connections.held.add(-piece.length);
+    this.#kept = null;
     this.#onOver();
   }
+}
+
+function fieldsOf({ trailers, trailerBytes }: Trailers): readonly HeaderField[] {
+  if (!trailers || !trailerBytes) return [];
+  return Array.from({ length: trailers.count }, (_, field): HeaderField => [
+    trailers.name(trailerBytes, 0, field),
+    trailers.value(trailerBytes, 0, field),
+  ]);
 }
 
 function reasonOf(failure: UpstreamFailure): SubrequestFailure {

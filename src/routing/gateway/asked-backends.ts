@@ -12,17 +12,18 @@ export interface AskingRoute {
   readonly unresolved: Fault[];
 }
 
-/** The backend that a filter names, spoken to as its BackendTLSPolicy says; null where it cannot be had. */
+/** The backend that a filter names, spoken to as its BackendTLSPolicy says, by gRPC if asked for; null where it cannot be had. */
 export function readAskedBackend(
   written: unknown,
   { owner, objects, unresolved }: AskingRoute,
+  isGrpc = false,
 ): AskedBackend | null {
   const ref = readBackendRef(written, owner, objects);
   if (ref.kind === 'invalid') {
     unresolved.push(ref.fault);
     return null;
   }
-  const transport = backendPolicies(ref, owner, objects, undefined);
+  const transport = backendPolicies(ref, isGrpc ? { kind: 'GRPCRoute' } : owner, objects, undefined);
   if (transport === 'unusable') {
     const message = `The BackendTLSPolicy of Service ${ref.service} cannot be kept to: correct it.`;
     unresolved.push({ reason: 'BackendNotFound', message });

@@ -14,13 +14,14 @@ const DOTS = /\/(?:\.|%2e){1,2}(?:\/|$)|\/\//i;
 
 /** Who is asked about requests. Where the filter names a backend that cannot be had, nobody is let in. */
 export function readAuthFilter(
-  { protocol, backendRef, http, forwardBody }: UntypedObject,
+  { protocol, backendRef, http, grpc, forwardBody }: UntypedObject,
   read: FilterReader,
   route: AskingRoute,
 ): NonNullable<PolicyConfigs['external-auth-filter']> {
-  if (protocol !== 'HTTP')
-    read.fail(`asks by ${quote(protocol)}, which Portico does not speak`, 'use the protocol HTTP');
-  const { path, allowedHeaders, allowedResponseHeaders } = asObject(http);
+  const isGrpc = protocol === 'GRPC';
+  if (protocol !== 'HTTP' && !isGrpc)
+    read.fail(`asks by ${quote(protocol)}, which Portico does not speak`, 'use the protocol HTTP or GRPC');
+  const { path, allowedHeaders, allowedResponseHeaders } = asObject(isGrpc ? grpc : http);
   const { maxSize = 0 } = asObject(forwardBody);
   const prefix = isAbsent(path) ? '' : (asString(path) ?? '?');
   if (prefix !== '' && (prefix.length > MAX_PREFIX || !PREFIX.test(prefix) || DOTS.test(prefix)))
@@ -31,9 +32,11 @@ export function readAuthFilter(
   const reserved = passed.find((name) => name === 'host' || fieldFault(name, 'x') !== null);
   if (reserved !== undefined)
     read.fail(`lets the server set ${reserved}`, 'remove it from allowedResponseHeaders');
+  const { name, namespace = route.owner.namespace, port } = asObject(backendRef);
   return {
     namespace: route.owner.namespace,
-    to: readAskedBackend(backendRef, route),
+    to: readAskedBackend(backendRef, route, isGrpc),
+    ...(isGrpc && { grpc: { authority: `${String(name)}.${String(namespace)}.svc:${String(port)}` } }),
     prefix: prefix.replace(/\/$/, ''),
     allowedHeaders: names(allowedHeaders, read),
     responseHeaders: passed.length > 0 ? passed : null,

@@ -1,42 +1,18 @@
-import { once } from 'node:events';
-import { type IncomingMessage, type ServerResponse, createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { expect, it } from 'vitest';
 import { ObjectReader } from '../../../src/model/object-reader.ts';
 import type { ConfigMap } from '../../../src/model/objects.ts';
 import { EMPTY_SNAPSHOT, applyChanges } from '../../../src/model/snapshot.ts';
-import type { ExternalAuthFilterConfig } from '../../../src/policies/external-auth-filter.ts';
 import type { PolicyConfigs } from '../../../src/policies/registry.ts';
 import { readAnnotations } from '../../../src/routing/ingress/annotations.ts';
 import { nativeEngine } from '../../../src/proxy/native-engine.ts';
+import { authServer } from '../../support/auth-server.ts';
 import { contract } from '../../support/engines.ts';
 import { http2Client } from '../../support/http2-client.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { chunked, get, rawClient, request } from '../../support/raw-client.ts';
-import { STAYS_OPEN } from '../../support/stays-open.ts';
 import { until } from '../../support/until.ts';
 import { ok, recordingUpstream } from '../../support/upstream.ts';
-
-/** An authentication server that speaks the contract of nginx's auth_request. */
-async function authServer(answer: (request: IncomingMessage, response: ServerResponse) => void) {
-  const requests: IncomingMessage[] = [];
-  const server = createServer(STAYS_OPEN, (message, response) => {
-    requests.push(message);
-    answer(message, response);
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  return {
-    requests,
-    port,
-    url: `http://127.0.0.1:${port}/check`,
-    [Symbol.asyncDispose]: async () => {
-      server.closeAllConnections();
-      server.close();
-    },
-  };
-}
 
 /** Says yes to who has the cookie, and sends others away. */
 const byCookie = (message: IncomingMessage, response: ServerResponse): void => {
@@ -360,171 +336,4 @@ it('is asked about requests over HTTP/2, which get its cookies and its answers',
   const asked = auth.requests.map(({ headers }) => headers['x-forwarded-uri']);
   expect(asked.toSorted()).toEqual(['/1', '/2', '/3', '/no']);
   expect(upstream.requests.map((seen) => seen.field('x-auth-request-user'))).toEqual(['ada', 'ada', 'ada']);
-});
-
-/** An authentication server of a filter, with the bodies that it got. */
-async function bodyServer() {
-  const bodies: string[] = [];
-  const server = await authServer((message, response) => {
-    const chunks: Buffer[] = [];
-    message.on('data', (chunk: Buffer) => chunks.push(chunk));
-    message.on('end', () => {
-      bodies.push(Buffer.concat(chunks).toString('latin1'));
-      const status = Number(message.headers['x-want'] ?? 200);
-      response.writeHead(status, {
-        'X-User': 'ada',
-        'Content-Type': 'text/x-auth',
-        'X-Forwarded-For': '6.6.6.6',
-        ...(status === 302 && { Location: '/sign-in' }),
-        ...(status === 401 && { 'WWW-Authenticate': 'Bearer' }),
-      });
-      response.end('said by the server');
-    });
-  });
-  return { ...server, bodies };
-}
-
-const filter = (config: Partial<ExternalAuthFilterConfig> = {}): PolicyConfigs => ({
-  'external-auth-filter': {
-    ...{ namespace: 'default', to: { backend: 'default/auth.test:80' }, prefix: '', allowedHeaders: [] },
-    ...{ responseHeaders: null, maxBodyBytes: 0, ...config },
-  },
-});
-
-contract('the filter ExternalAuth', (behaves) => {
-  behaves('tells a Service what it may know, and the Pod what it says', async (create) => {
-    await using auth = await bodyServer();
-    await using pod = await recordingUpstream('ok');
-    const allowedHeaders = ['x-tenant', 'x-forwarded-for', 'x-want', 'x-group'];
-    const policies = filter({ prefix: '/check', allowedHeaders });
-    const sites = [
-      { ports: [pod.port], policies },
-      { host: 'auth.test', ports: [auth.port] },
-    ];
-    await using proxy = await startProxy(create, sites);
-    using client = await rawClient(proxy.port);
-    const fields = ['Authorization: Bearer a', 'Cookie: a=b', 'X-Tenant: t', 'X-Forwarded-For: 9.9.9.9'];
-    client.send(
-      request('POST', '/a/../%62?c=/../d', 'hello', 'Content-Type: text/plain', 'X-User: eve', ...fields),
-    );
-    expect((await client.message()).status).toBe(200);
-    client.send(get('/', 'Connection: X-Group', 'X-Group: admins'));
-    expect((await client.message()).status).toBe(200);
-    const group = [auth.requests[1]?.headers['x-group'], pod.requests[1]?.field('x-group')];
-    expect(group).toEqual([undefined, undefined]);
-    const [asked] = auth.requests;
-    expect(`${asked?.method} ${asked?.url}`).toBe('POST /check/b?c=/../d');
-    expect(asked?.headers).toMatchObject({
-      host: 'app.test',
-      authorization: 'Bearer a',
-      'content-length': '0',
-    });
-    expect(asked?.headers).toMatchObject({ 'x-tenant': 't', 'x-forwarded-for': '127.0.0.1' });
-    expect(asked?.headers['cookie']).toBeUndefined();
-    const [got] = pod.requests;
-    expect(got).toMatchObject({ startLine: 'POST /a/../%62?c=/../d HTTP/1.1', body: 'hello' });
-    expect(got?.values('x-user')).toEqual(['ada']);
-    expect(got?.values('content-type')).toEqual(['text/plain']);
-    expect(got?.values('x-forwarded-for')).toEqual(['127.0.0.1']);
-  });
-
-  behaves('200 alone lets a request pass, and no answer is 503', async (create) => {
-    await using auth = await bodyServer();
-    await using pod = await recordingUpstream('ok');
-    const allowedHeaders = ['x-want'];
-    const closed = filter({ to: null });
-    const sites = [
-      { ports: [pod.port], policies: filter({ allowedHeaders, responseHeaders: ['x-user', 'x-group'] }) },
-      { host: 'auth.test', ports: [auth.port] },
-      { host: 'closed.test', ports: [pod.port], policies: closed },
-    ];
-    await using proxy = await startProxy(create, sites);
-    using client = await rawClient(proxy.port);
-    const statuses: number[] = [];
-    for (const want of [201, 204, 302, 401, 403, 404, 500, 200]) {
-      client.send(get('/', `X-Want: ${want}`, 'X-Group: admins'));
-      const { status, field } = await client.message();
-      statuses.push(status);
-      if (status === 302) expect(field('location')).toBe('/sign-in');
-      if (status === 401) expect(field('www-authenticate')).toBe('Bearer');
-    }
-    expect(statuses).toEqual([403, 403, 302, 401, 403, 403, 503, 200]);
-    client.send(get('/').replace('app.test', 'closed.test'));
-    expect((await client.message()).status).toBe(503);
-    expect(pod.requests.map((seen) => [seen.field('x-user'), seen.field('x-group')])).toEqual([
-      ['ada', undefined],
-    ]);
-  });
-});
-
-contract('the filter ExternalAuth with bodies', (behaves) => {
-  behaves('the server gets the whole body, however it comes, and the Pod, too', async (create) => {
-    await using auth = await bodyServer();
-    await using pod = await recordingUpstream('ok');
-    const sites = [
-      { ports: [pod.port], policies: filter({ maxBodyBytes: 1_000, allowedHeaders: ['x-want'] }) },
-      { host: 'auth.test', ports: [auth.port] },
-    ];
-    await using proxy = await startProxy(create, sites);
-    using client = await rawClient(proxy.port);
-    client.send(request('POST', '/', 'hello'));
-    expect((await client.message()).status).toBe(200);
-    const head = request('POST', '/', '', 'Transfer-Encoding: chunked');
-    client.send(`${head}3\r\nabc\r\n`);
-    client.send('3\r\ndef\r\n0\r\nX-Sum: 1\r\n\r\n');
-    expect((await client.message()).status).toBe(200);
-    client.send(request('POST', '/', '', 'Expect: 100-continue', 'Content-Length: 4'));
-    expect((await client.head()).status).toBe(100);
-    client.send('wait');
-    expect((await client.message()).status).toBe(200);
-    client.send(get('/'));
-    expect((await client.message()).status).toBe(200);
-    client.send(request('POST', '/', 'no', 'X-Want: 403'));
-    expect((await client.message()).status).toBe(403);
-    expect(auth.bodies).toEqual(['hello', 'abcdef', 'wait', '', 'no']);
-    expect(auth.requests.map(({ headers }) => headers['content-length'])).toEqual([
-      '5',
-      '6',
-      '4',
-      undefined,
-      '2',
-    ]);
-    expect(pod.requests.map(({ body }) => body)).toEqual(['hello', 'abcdef', 'wait', '']);
-    expect(pod.requests[1]?.trailers).toEqual([['X-Sum', '1']]);
-  });
-
-  behaves('a body that is larger than the server gets is 413, and reaches nobody', async (create) => {
-    await using auth = await bodyServer();
-    await using pod = await recordingUpstream('ok');
-    const sites = [
-      { ports: [pod.port], policies: filter({ maxBodyBytes: 10 }) },
-      { host: 'auth.test', ports: [auth.port] },
-    ];
-    await using proxy = await startProxy(create, sites);
-    using client = await rawClient(proxy.port);
-    client.send(request('POST', '/', 'x'.repeat(11)));
-    expect((await client.message()).status).toBe(413);
-    using other = await rawClient(proxy.port);
-    other.send(request('POST', '/', chunked(['x'.repeat(6), 'x'.repeat(6)]), 'Transfer-Encoding: chunked'));
-    expect((await other.message()).status).toBe(413);
-    expect([auth.requests, pod.requests]).toEqual([[], []]);
-  });
-});
-
-it('the server of a filter gets whole bodies over HTTP/2, too', async () => {
-  await using auth = await bodyServer();
-  await using pod = await recordingUpstream('ok');
-  const sites = [
-    { ports: [pod.port], policies: filter({ maxBodyBytes: 65_535 }) },
-    { host: 'auth.test', ports: [auth.port] },
-  ];
-  await using proxy = await startProxy(nativeEngine, sites, { h2c: true });
-  using client = http2Client(proxy.port);
-  const post = { ':method': 'POST' };
-  const body = 'x'.repeat(65_535);
-  expect(await client.ask(post, body)).toMatchObject({ status: 200, body: 'ok' });
-  expect(await client.ask({ ...post, 'content-length': 5 }, 'hello')).toMatchObject({ status: 200 });
-  expect(await client.ask(post, `${body}x`)).toMatchObject({ status: 413 });
-  expect(auth.bodies).toEqual([body, 'hello']);
-  expect(pod.requests.map((seen) => seen.body)).toEqual([body, 'hello']);
 });

@@ -148,6 +148,11 @@ export function isRelayedTrailer(kind: FieldKind): boolean {
   return kind === FieldKind.other || kind === FieldKind.accept || kind === FieldKind.underscored;
 }
 
+/** Whether nothing says that no body follows: a gRPC status is the whole of its response, and has no length over HTTP/2. */
+function endsUnsaid({ status, fields }: LocalResponse): boolean {
+  return status !== 204 && status !== 304 && !fields.some(([name]) => name === 'content-length');
+}
+
 /** Puts one of Portico's own responses together. */
 export function composeLocalResponse(
   output: WriteBuffer,
@@ -158,6 +163,7 @@ export function composeLocalResponse(
 ): void {
   let out = `HTTP/1.1 ${answer.status} ${answer.reasonPhrase}\r\n`;
   for (const [name, value] of answer.fields) out += `${name}: ${value}\r\n`;
+  if (answer.body === '' && endsUnsaid(answer)) out += 'content-length: 0\r\n';
   out += `date: ${dateOf(now)}\r\n`;
   if (connection !== '') out += `connection: ${connection}\r\n`;
   output.text(`${out}\r\n${isHead ? '' : answer.body}`);

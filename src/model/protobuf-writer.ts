@@ -5,6 +5,8 @@ const LENGTH_DELIMITED = 2;
 
 /** Of a number below 2^53. */
 const LONGEST_VARINT = 8;
+/** Of -1, which has all of its 64 bits. */
+const MINUS_ONE = Buffer.from('ffffffffffffffffff01', 'hex');
 
 /** Writes messages of protobuf field by field. Numbers are whole where that is said, and below 2^53. */
 export class ProtobufWriter {
@@ -19,6 +21,12 @@ export class ProtobufWriter {
   uint(field: number, value: number): void {
     this.#tag(field, VARINT);
     this.varint(value);
+  }
+
+  /** The number -1 as an `int64`. */
+  minusOne(field: number): void {
+    this.#tag(field, VARINT);
+    this.raw(MINUS_ONE);
   }
 
   /** A whole number: `sint32`, `sint64`. */
@@ -44,6 +52,10 @@ export class ProtobufWriter {
       this.#makeRoom(Buffer.byteLength(text));
       this.#length += this.#bytes.write(text, this.#length);
     });
+  }
+
+  bytes(field: number, bytes: Uint8Array): void {
+    this.message(field, () => this.raw(bytes));
   }
 
   /** A message with what `write` writes. Its length comes before it, and is known after it. */
