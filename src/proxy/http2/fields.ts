@@ -4,7 +4,7 @@ import { isRelayedResponse, isRelayedTrailer } from '../downstream/http1/client-
 import type { FieldBlock } from '../http1/field-block.ts';
 import type { ResponseHead } from '../upstream/http1/response-head-parser.ts';
 import type { Trailers } from '../http1/field-block.ts';
-import { knownNameOf } from './hpack/known-names.ts';
+import { knownNameIn, knownNameOf } from './hpack/known-names.ts';
 import { http1Trailers } from './text.ts';
 
 /** Names and values in turns. */
@@ -14,7 +14,7 @@ export const NO_TRAILERS: Trailers = { trailers: null, trailerBytes: null };
 
 /**
  * The fields of a response for a stream: without what is about the connection it came on. `date` is for a final one that
- * came without.
+ * came without, and not looked at otherwise.
  */
 export function responseFields(
   head: ResponseHead,
@@ -30,7 +30,7 @@ export function responseFields(
   const out: Fields = [':status', String(isSwitch ? 200 : status)];
   for (let field = 0; field < fields.count; field++) {
     if (!isRelayedResponse(fields.kind(field))) continue;
-    const name = fields.name(bytes, base, field);
+    const name = nameOf(fields, bytes, base, field);
     if (names?.has(name) || (isSwitch && name === 'sec-websocket-accept')) continue;
     if (edit !== null && edit.drops(name)) continue;
     out.push(name, fields.value(bytes, base, field));
@@ -76,12 +76,18 @@ export function connectFields(text: string, scheme: string): { fields: Fields; k
   return { fields, key };
 }
 
+/** In lower case; made of the bytes only where it is not known. */
+function nameOf(fields: FieldBlock, bytes: Buffer, base: number, field: number): string {
+  const known = knownNameIn(bytes, base + fields.lineStart(field), base + fields.nameEnd(field));
+  return known ?? fields.name(bytes, base, field);
+}
+
 /** Those trailers that may pass (RFC 9110 6.5.1); null for none. */
 export function trailerFields({ trailers, trailerBytes }: Trailers): Fields | null {
   if (!trailers || !trailerBytes) return null;
   const out: Fields = [];
   for (let field = 0; field < trailers.count; field++) {
-    const name = trailers.name(trailerBytes, 0, field);
+    const name = nameOf(trailers, trailerBytes, 0, field);
     if (!isRelayedTrailer(trailers.kind(field)) || isForbiddenTrailer(name)) continue;
     out.push(name, trailers.value(trailerBytes, 0, field));
   }

@@ -2,6 +2,7 @@ import { createServer } from 'node:http';
 import { type AddressInfo, type Socket, connect as connectTcp } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { expect, it } from 'vitest';
+import { EarlyContent } from '../../../src/proxy/http2/early-content.ts';
 import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import {
   FLAG,
@@ -92,4 +93,25 @@ it('over TLS', async () => {
     await happens(socket, 'secureConnect');
     return socket;
   });
+});
+
+it('what several heads wait with stays apart, and leaves its memory to the next', () => {
+  const first = new EarlyContent();
+  const second = new EarlyContent();
+  const large = pattern(1, 100_000);
+  for (const at of [0, 1, 2]) {
+    first.add(Buffer.from('abc'), at, at + 1);
+    second.add(Buffer.from('xyz'), at, at + 1);
+  }
+  const read = ({ bytes, length }: EarlyContent): string => bytes.toString('latin1', 0, length);
+  expect([read(first), read(second)]).toEqual(['abc', 'xyz']);
+  // More than the memory that takes turns.
+  first.add(large, 0, large.length);
+  const third = new EarlyContent();
+  third.add(Buffer.from('third'), 0, 5);
+  expect(read(first)).toBe(`abc${large.toString('latin1')}`);
+  expect([read(second), read(third)]).toEqual(['xyz', 'third']);
+  const { bytes } = third;
+  third.giveBack();
+  expect(new EarlyContent().bytes).toBe(bytes);
 });

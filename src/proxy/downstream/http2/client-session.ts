@@ -1,4 +1,3 @@
-import { performance } from 'node:perf_hooks';
 import type { ConnectionInfo } from '../../../http/connection-info.ts';
 import type { ByteSocket, SocketUser } from '../../sockets/byte-socket.ts';
 import { ConnectionMemory } from '../../connection-memory.ts';
@@ -52,12 +51,13 @@ export class ClientSession implements Client, ConnectionUser, StreamSession, Soc
   #isToldToClose = false;
   /** The client knows that it should go, and what it sent before it knew is here. */
   #mayClose = false;
-  readonly #floodGuard = new FloodGuard(performance.now());
+  readonly #floodGuard: FloodGuard;
 
   constructor(clients: SessionTimes, socket: ByteSocket, connectionInfo: ConnectionInfo) {
     const { limits } = clients.engine.context;
     this.clients = clients;
     this.engine = clients.engine;
+    this.#floodGuard = new FloodGuard(this.engine.deadlines.now);
     this.connectionInfo = connectionInfo;
     this.#socket = socket;
     const { headBytes, fieldCount, streamsPerConnection: streams, connectionHeldBytes } = limits;
@@ -181,7 +181,8 @@ export class ClientSession implements Client, ConnectionUser, StreamSession, Soc
 
   /** A client that sends too many frames that only cost work is told so and closed. */
   onCheapFrame(by: Parameters<FloodGuard['count']>[0]): void {
-    if (this.#floodGuard.count(by, performance.now())) this.#connection.fail(ErrorCode.enhanceYourCalm);
+    if (this.#floodGuard.count(by, this.engine.deadlines.now))
+      this.#connection.fail(ErrorCode.enhanceYourCalm);
   }
 
   /** What is still to come is read and thrown away, so that no reset overtakes our last frames. */

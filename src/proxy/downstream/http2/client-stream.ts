@@ -7,7 +7,6 @@ import { Deadline, type DeadlineList, type DeadlineLists } from '../../deadlines
 import type { HeadEdit } from '../../../http/head-edit.ts';
 import { ExchangeBoundary } from '../../exchange-boundary.ts';
 import { messageFault } from '../http1/request-head.ts';
-import { PendingBytes } from '../../pending-bytes.ts';
 import type { ResponseHead } from '../../upstream/http1/response-head-parser.ts';
 import type { Downstream } from '../downstream.ts';
 import type { TunnelEnd } from '../../tunnel-end.ts';
@@ -23,6 +22,7 @@ import {
   trailerFields,
 } from '../../http2/fields.ts';
 import type { Decoded } from '../../http2/hpack/decoder.ts';
+import { EarlyContent } from '../../http2/early-content.ts';
 import { StreamEnd } from '../../http2/stream-end.ts';
 import { http1Request } from '../../http2/text.ts';
 import { ErrorCode } from '../../http2/wire/frame.ts';
@@ -70,7 +70,7 @@ export class ClientStream implements Downstream, StreamUser {
 
   /** Put together, and not sent. */
   #head: Fields | null = null;
-  #content: PendingBytes | null = null;
+  #content: EarlyContent | null = null;
   #done = false;
   #trailers: Fields | null = null;
   #tunnelEnd: StreamEnd | null = null;
@@ -276,7 +276,7 @@ export class ClientStream implements Downstream, StreamUser {
   }
 
   interim(head: ResponseHead, bytes: Buffer, base: number): void {
-    this.#stream.fields(responseFields(head, bytes, base, this.#date), false);
+    this.#stream.fields(responseFields(head, bytes, base, ''), false);
   }
 
   head(
@@ -287,12 +287,12 @@ export class ClientStream implements Downstream, StreamUser {
     _word: unknown,
     edit: HeadEdit | null,
   ): void {
-    this.#head = responseFields(head, bytes, base, this.#date, edit);
+    this.#head = responseFields(head, bytes, base, head.hasDate ? '' : this.#date, edit);
   }
 
   content(bytes: Buffer, from: number, to: number): void {
     // Behind a head that may still be taken back it waits; and these bytes are gone when the call returns.
-    if (this.#head) (this.#content ??= new PendingBytes()).add(bytes, from, to);
+    if (this.#head) (this.#content ??= new EarlyContent()).add(bytes, from, to);
     else this.#stream.write(bytes, from, to, false);
   }
 
@@ -305,7 +305,7 @@ export class ClientStream implements Downstream, StreamUser {
     this.#head = [':status', String(status)];
     for (const [name, value] of fields) this.#head.push(name.toLowerCase(), value);
     this.#head.push('date', this.#date);
-    this.#content = null;
+    this.#dropContent();
     if (!isHead && body !== '') this.content(Buffer.from(body, 'latin1'), 0, body.length);
     this.#done = true;
   }
@@ -318,11 +318,19 @@ export class ClientStream implements Downstream, StreamUser {
       this.#head = this.#content = null;
       const ends = this.#done && !this.#trailers;
       stream.fields(head, ends && content === null);
-      if (content !== null) stream.write(content.bytes, 0, content.length, ends);
+      if (content !== null) {
+        stream.write(content.bytes, 0, content.length, ends);
+        content.giveBack();
+      }
     }
     if (!this.#done) return stream.isWritable() && !this.memory.unsent.isFull;
     stream.end(this.#trailers);
     return true;
+  }
+
+  #dropContent(): void {
+    this.#content?.giveBack();
+    this.#content = null;
   }
 
   onBackpressure(): void {
@@ -344,6 +352,7 @@ export class ClientStream implements Downstream, StreamUser {
 
   exchangeOver(): void {
     this.#exchange = null;
+    this.#dropContent();
     this.#batch?.close();
     this.deadline.clear();
     this.#stream.abandon();
@@ -357,6 +366,7 @@ export class ClientStream implements Downstream, StreamUser {
 
   destroy(): void {
     this.#exchange = null;
+    this.#dropContent();
     this.#batch?.close();
     if (!this.#tunnelEnd?.saidFarewell) this.#stream.reset(ErrorCode.internalError);
   }

@@ -120,17 +120,31 @@ export function knownName(bytes: Buffer, from: number, to: number): string | und
   return name;
 }
 
-/** The known name that a part of `text` is, in any case of letters. */
+/** The same, in any case of letters. */
+export function knownNameIn(bytes: Buffer, from: number, to: number): string | undefined {
+  const length = to - from;
+  if (length < 2) return undefined;
+  const name = candidate(length, bytes[from], bytes[from + (length >> 1)], bytes[to - 2]);
+  if (name?.length !== length) return undefined;
+  for (let i = 0; i < length; i++)
+    if (lowerCase(bytes[from + i] ?? 0) !== name.charCodeAt(i)) return undefined;
+  return name;
+}
+
+/** The same of a part of a text. */
 export function knownNameOf(text: string, from: number, to: number): string | undefined {
   const length = to - from;
   if (length < 2) return undefined;
-  const middle = lowerCase(text.charCodeAt(from + (length >> 1)));
-  const first = lowerCase(text.charCodeAt(from));
-  const name = bySlot[slot(length, first, middle, lowerCase(text.charCodeAt(to - 2)))];
+  const middle = text.charCodeAt(from + (length >> 1));
+  const name = candidate(length, text.charCodeAt(from), middle, text.charCodeAt(to - 2));
   if (name?.length !== length) return undefined;
   for (let i = 0; i < length; i++)
     if (lowerCase(text.charCodeAt(from + i)) !== name.charCodeAt(i)) return undefined;
   return name;
+}
+
+function candidate(length: number, first = 0, middle = 0, lastButOne = 0): string | undefined {
+  return bySlot[slot(length, lowerCase(first), lowerCase(middle), lowerCase(lastButOne))];
 }
 
 function lowerCase(code: number): number {

@@ -1,7 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { HpackDecoder } from '../../../../src/proxy/http2/hpack/decoder.ts';
 import { HpackEncoder, sizeBound } from '../../../../src/proxy/http2/hpack/encoder.ts';
-import { KNOWN_NAMES, knownName } from '../../../../src/proxy/http2/hpack/known-names.ts';
+import {
+  KNOWN_NAMES,
+  knownName,
+  knownNameIn,
+  knownNameOf,
+} from '../../../../src/proxy/http2/hpack/known-names.ts';
 import { seededRandom } from '../../../support/random.ts';
 
 const LIMITS = { headBytes: 1024 * 1024, fieldCount: 1000 };
@@ -118,6 +123,23 @@ test('every name that is often sent is known by its bytes', () => {
       const other = Buffer.from(bytes);
       other[i] = 0x7e;
       expect(knownName(other, 1, bytes.length - 1)).toBeUndefined();
+    }
+  }
+});
+
+test('and in any case of letters, where that may be', () => {
+  for (const name of KNOWN_NAMES.keys()) {
+    const upper = `:${name.toUpperCase()}:`;
+    const bytes = Buffer.from(upper);
+    const end = bytes.length - 1;
+    expect([knownNameIn(bytes, 1, end), knownNameOf(upper, 1, end)]).toEqual([name, name]);
+    // HTTP/2 has no upper case.
+    if (name.toUpperCase() !== name) expect(knownName(bytes, 1, end)).toBeUndefined();
+    for (let i = 1; i < end; i++) {
+      const other = Buffer.from(bytes);
+      other[i] = 0x7e;
+      const found = [knownNameIn(other, 1, end), knownNameOf(other.toString(), 1, end)];
+      expect(found).toEqual([undefined, undefined]);
     }
   }
 });
