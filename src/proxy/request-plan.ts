@@ -203,7 +203,7 @@ export class RequestPlan {
   /** The head for the attempt that is under way, which is about to be sent. */
   headForAttempt(): string {
     const { trace, observer } = this.#record;
-    const head = trace === null ? `${this.head}\r\n` : `${this.head}${trace.linesFor(this.head)}\r\n`;
+    const head = trace === null ? `${this.head}\r\n` : trace.complete(this.head);
     observer?.on({ kind: 'sending', head });
     return head;
   }
@@ -288,8 +288,10 @@ export class RequestPlan {
     record.canary = '';
     record.session = null;
     const method = record.method === 'HEAD' ? 'HEAD' : 'GET';
+    const target = errorPageTarget(record);
+    record.trace?.asks(target);
     const line = ([name, value]: HeaderField): string => `${name}: ${value}\r\n`;
-    this.head = `${method} ${errorPageTarget(record)} HTTP/1.1\r\n${errorPageFields(status, record, route).map(line).join('')}`;
+    this.head = `${method} ${target} HTTP/1.1\r\n${errorPageFields(status, record, route).map(line).join('')}`;
     return true;
   }
 

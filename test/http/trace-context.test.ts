@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { samplerOf } from '../../src/http/sampler.ts';
-import { newSpanId, newTraceLine, traceIdOf } from '../../src/http/trace-ids.ts';
+import { TraceIds, newSpanId } from '../../src/http/trace-ids.ts';
 import {
   type Propagator,
   type TraceContext,
@@ -9,7 +9,14 @@ import {
   traceState,
 } from '../../src/http/trace-context.ts';
 
-const newTraceId = (): string => traceIdOf(newTraceLine());
+/** Trace ids, and for each the head that tells Pods of it. */
+function newTraces(count: number, spanId: string | null = null): { traceId: string; head: string }[] {
+  let ids = new TraceIds();
+  return Array.from({ length: count }, () => {
+    const end = ids.next() || (ids = new TraceIds()).next();
+    return { traceId: ids.traceId(end), head: ids.complete('GET / HTTP/1.1\r\n', end, spanId) };
+  });
+}
 
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
 const SPAN = '00f067aa0ba902b7';
@@ -140,7 +147,7 @@ describe('b3', () => {
 
 it('what goes on is what is read', () => {
   const context = {
-    traceId: newTraceId(),
+    traceId: TRACE,
     spanId: newSpanId(),
     isSampled: true,
     isRandom: true,
@@ -157,16 +164,18 @@ it('what goes on is what is read', () => {
   }
 });
 
-it('ids are hexadecimal, no two are the same, and a line of a new one is valid', () => {
-  const lines = Array.from({ length: 5_000 }, newTraceLine);
-  const ids = lines.flatMap((line) => [traceIdOf(line), newSpanId()]);
-  expect(new Set(ids).size).toBe(10_000);
-  for (const line of lines) {
-    const [, traceparent = ''] = /^traceparent: ([^\r]+)\r\n$/.exec(line) ?? [];
-    expect(read(['tracecontext'], { traceparent })).toEqual({
-      ...{ traceId: traceIdOf(line), parentId: traceparent.slice(36, 52) },
-      ...{ isSampled: false, isRandom: true, state: '' },
-    });
+it('ids are hexadecimal, no two are the same, and a head with a new one is valid', () => {
+  for (const spanId of [null, SPAN]) {
+    const traces = newTraces(5_000, spanId);
+    const ids = traces.flatMap(({ traceId }) => [traceId, newSpanId()]);
+    expect(new Set(ids).size).toBe(10_000);
+    for (const { traceId, head } of traces) {
+      const [, traceparent = ''] = /^GET \/ HTTP\/1.1\r\ntraceparent: ([^\r]+)\r\n\r\n$/.exec(head) ?? [];
+      expect(read(['tracecontext'], { traceparent })).toEqual({
+        ...{ traceId, parentId: spanId ?? traceparent.slice(36, 52) },
+        ...{ isSampled: spanId !== null, isRandom: true, state: '' },
+      });
+    }
   }
 });
 
@@ -175,7 +184,7 @@ describe('samplers', () => {
     samplerOf({ root: 'traceidratio', ratio, parentBased: false }).samplesRoot(traceId, traceId.length);
 
   it('a ratio takes that share of traces, and a larger one takes the same and more', () => {
-    const ids = Array.from({ length: 20_000 }, newTraceId);
+    const ids = newTraces(20_000).map(({ traceId }) => traceId);
     const taken = (ratio: number): Set<string> => new Set(ids.filter((id) => samples(ratio, id)));
     const [few, half] = [taken(0.01), taken(0.5)];
     expect(few.size).toBeGreaterThan(100);

@@ -7,6 +7,7 @@ import { Tracer } from '../../src/proxy/tracing/tracer.ts';
 import { type TracingSettings, tracingSettings } from '../../src/proxy/tracing/tracing-settings.ts';
 import type { PolicyConfigs } from '../../src/policies/registry.ts';
 import type { GlobalTracing } from '../../src/routing/global-tracing.ts';
+import { anExchange } from './an-exchange.ts';
 import { http2Client } from '../support/http2-client.ts';
 import { fieldOf, http2Upstream } from '../support/http2-upstream.ts';
 import { unusedPort } from '../support/loopback.ts';
@@ -201,9 +202,8 @@ describe('sampling', () => {
       value: (name: string) => (name === 'traceparent' ? `00-${TRACE}-${CALLER}-01` : undefined),
     };
     const sampled = (second: number): number =>
-      Array.from({ length: 2_000 }, () => subject.begin(request, true, second * 1000)?.isSampled).filter(
-        Boolean,
-      ).length;
+      Array.from({ length: 2_000 }, () => subject.begin(request, true, second * 1000)?.parts).filter(Boolean)
+        .length;
     expect([sampled(1), sampled(1), sampled(2)]).toEqual([500, 0, 500]);
   });
 });
@@ -292,6 +292,26 @@ describe('spans', () => {
       'server.port': 8080,
       'portico.detail': 'no-endpoint',
     });
+  });
+
+  it('tell for what the endpoint was asked, whatever the client asked for', async () => {
+    const rewrite = { kind: 'path', target: '/rewritten' } as const;
+    const all = await Promise.all([
+      ask([], {}, { rewrite: { rewrite, ofHost: null, forwardedPrefix: null } }),
+      ask([], {}, policies({})),
+    ]);
+    const urls = all.map(({ spans }) => new URL(String(spans[1]?.attributes['url.full'])).pathname);
+    expect(urls).toEqual(['/rewritten', '/']);
+    expect(all.map(({ spans }) => spans[0]?.attributes['url.path'])).toEqual(['/', '/']);
+  });
+
+  it('are right for more different values than are remembered', () => {
+    const hosts = Array.from({ length: 600 }, (_, i) => `${i % 300}.test`);
+    const request = { route: null, value: () => undefined };
+    for (const host of hosts) {
+      const [span] = spansOfExchange(anExchange({ host, trace: tracer().begin(request, false, 0) }));
+      expect(span?.attributes['server.address']).toBe(host);
+    }
   });
 
   it('have values of a bounded length', async () => {

@@ -215,7 +215,7 @@ export async function serve(): Promise<void> {
       counters.count(exchange);
       inspector.count(exchange);
       accessLog.write(exchange);
-      if (exchange.trace?.isSampled) spans.add(exchange);
+      if (exchange.trace !== null && exchange.trace.parts !== null) spans.add(exchange);
     },
     onOutOfDescriptors,
     now: Date.now,

@@ -1,135 +1,107 @@
-import {
-  type OutgoingContext,
-  type Propagator,
-  TRACE_FIELDS,
-  type TraceContext,
-  traceLines,
-} from '../../http/trace-context.ts';
-import type { HeadEdit } from '../../http/head-edit.ts';
-import { newSpanId, traceIdOf } from '../../http/trace-ids.ts';
+import { type Propagator, TRACE_FIELDS, type TraceContext, traceLines } from '../../http/trace-context.ts';
+import type { RequestEdit } from '../../http/request-view.ts';
+import { type TraceIds, newSpanId } from '../../http/trace-ids.ts';
 import type { UpstreamTransport } from '../upstream/upstream-transport.ts';
 
-/** The trace that an exchange belongs to, as its endpoints are told it. */
-export type RequestTrace = SampledTrace | UnsampledTrace;
+/** How endpoints are told of traces. */
+export interface TraceTelling {
+  readonly propagators: readonly Propagator[];
+  /** In W3C's way and no other. */
+  readonly isW3cAlone: boolean;
+}
 
-/** What the span of an attempt tells that its record does not have. */
-export interface TracedAttempt {
+/** What the spans of an exchange tell that its record does not have. */
+export interface SpanParts {
+  readonly userAgent: string;
+  /** In the order of those of the record. */
+  attempts: readonly SpanAttempt[];
+  /** As endpoints are asked; null where that is as the client asked. */
+  target: string | null;
+}
+
+export interface SpanAttempt {
   readonly spanId: string;
   readonly transport: UpstreamTransport;
-  /** As the endpoint was asked; empty where it was not. */
-  target: string;
+  readonly target: string | null;
 }
 
-/** What the span of an exchange tells that its record does not have. */
-export interface ServerSpan {
-  readonly spanId: string;
-  /** Null for the usual one. */
-  readonly spanName: string | null;
-  readonly userAgent: string;
-}
-
-/** A trace that spans are made of. */
-export class SampledTrace implements OutgoingContext {
-  readonly traceId: string;
-  readonly isRandom: boolean;
-  readonly state: string;
-  /** The span that the client names; empty where the trace begins here. */
-  readonly parentId: string;
-  /** Of the request as it goes on: that of its attempt. */
-  spanId: string;
-  /** In the order of those of the record. */
-  readonly attempts: TracedAttempt[] = [];
-  readonly server: ServerSpan;
-  readonly #propagators: readonly Propagator[];
+/**
+ * The trace that an exchange belongs to, as its endpoints are told it. Those that are recorded take the same way as others
+ * while the request runs, and little more: code that few requests run is in no cache, and takes ten times as long.
+ */
+export class RequestTrace {
+  readonly #telling: TraceTelling;
+  readonly #ids: TraceIds;
+  readonly #end: number;
   #isTold = true;
+  /** What the client says; null where the trace begins here. */
+  readonly context: TraceContext | null;
+  /** Null where no spans are made of it. */
+  readonly parts: SpanParts | null;
 
-  constructor(propagators: readonly Propagator[], context: TraceContext, server: ServerSpan) {
-    this.#propagators = propagators;
-    this.traceId = context.traceId;
-    this.parentId = context.parentId;
-    this.isRandom = context.isRandom;
-    this.state = context.state;
-    this.server = server;
-    this.spanId = server.spanId;
+  /** The trace of `context`, or one that begins here: that of `ids` whose digits end there. */
+  constructor(
+    telling: TraceTelling,
+    ids: TraceIds,
+    end: number,
+    context: TraceContext | null,
+    parts: SpanParts | null,
+  ) {
+    this.#telling = telling;
+    this.#ids = ids;
+    this.#end = end;
+    this.context = context;
+    this.parts = parts;
   }
 
-  get isSampled(): true {
-    return true;
+  /** 32 hexadecimal digits. */
+  get traceId(): string {
+    return this.context?.traceId ?? this.#ids.traceId(this.#end);
   }
 
+  /** Whether its lines stand in the place of what the client says. */
   get replacesFields(): boolean {
-    return true;
+    // What a client says that records nothing is all that there is to say.
+    return this.parts !== null || this.context?.isSampled !== false || this.#telling.propagators.length > 1;
   }
 
   /** An endpoint is chosen. */
   beginAttempt(transport: UpstreamTransport): void {
-    this.spanId = newSpanId();
-    this.attempts.push({ spanId: this.spanId, transport, target: '' });
+    const { parts } = this;
+    if (parts === null) return;
+    const attempt = { spanId: newSpanId(), transport, target: parts.target };
+    parts.attempts = parts.attempts.length === 0 ? [attempt] : [...parts.attempts, attempt];
   }
 
-  /**
-   * What is said of it in a head for that endpoint, which begins with `head`, as lines; nothing where a policy sets or takes
-   * away such a field.
-   */
-  linesFor(head: string): string {
-    const attempt = this.attempts.at(-1);
-    if (attempt) attempt.target = targetOf(head);
-    return this.#isTold ? traceLines(this.#propagators, this) : '';
+  /** The head for that endpoint with its end; the trace is told in it unless a policy sets or takes away such a field. */
+  complete(head: string): string {
+    const spanId = this.parts?.attempts.at(-1)?.spanId ?? null;
+    if (!this.#isTold) return `${head}\r\n`;
+    if (this.context === null && this.#telling.isW3cAlone) return this.#ids.complete(head, this.#end, spanId);
+    return this.replacesFields ? `${head}${this.#lines(spanId ?? newSpanId())}\r\n` : `${head}\r\n`;
+  }
+
+  #lines(spanId: string): string {
+    const { isRandom = true, state = '' } = this.context ?? {};
+    const isSampled = this.parts !== null;
+    return traceLines(this.#telling.propagators, {
+      traceId: this.traceId,
+      spanId,
+      isSampled,
+      isRandom,
+      state,
+    });
   }
 
   /** Takes what policies changed in the head. */
-  edited(edit: HeadEdit): void {
-    if (changesTrace(edit, this.#propagators)) this.#isTold = false;
-  }
-}
-
-/** A trace that no spans are made of: every attempt is told the same of it, in as little as one piece of text. */
-export class UnsampledTrace {
-  readonly #propagators: readonly Propagator[];
-  readonly #traceId: string | null;
-  readonly #lines: string;
-  #isTold = true;
-
-  /**
-   * `lines` are what a head says of it; empty where the fields of the client go on as they came. `traceId` is null where
-   * `lines` is a new trace line.
-   */
-  constructor(propagators: readonly Propagator[], lines: string, traceId: string | null) {
-    this.#propagators = propagators;
-    this.#lines = lines;
-    this.#traceId = traceId;
+  edited(edit: RequestEdit): void {
+    const { propagators } = this.#telling;
+    if (propagators.some((each) => TRACE_FIELDS[each].some((name) => edit.drops(name)))) this.#isTold = false;
+    if (edit.target !== null) this.asks(edit.target);
   }
 
-  get isSampled(): false {
-    return false;
+  /** Endpoints are asked for this, whatever the client asked for. */
+  asks(target: string): void {
+    if (this.parts !== null) this.parts.target = target;
   }
-
-  get traceId(): string {
-    return this.#traceId ?? traceIdOf(this.#lines);
-  }
-
-  /** Whether `linesFor` stands in the place of what the client says. */
-  get replacesFields(): boolean {
-    return this.#lines !== '';
-  }
-
-  beginAttempt(): void {}
-
-  linesFor(): string {
-    return this.#isTold ? this.#lines : '';
-  }
-
-  edited(edit: HeadEdit): void {
-    if (changesTrace(edit, this.#propagators)) this.#isTold = false;
-  }
-}
-
-function changesTrace(edit: HeadEdit, propagators: readonly Propagator[]): boolean {
-  return propagators.some((each) => TRACE_FIELDS[each].some((name) => edit.drops(name)));
-}
-
-/** The second word of the request line. */
-function targetOf(head: string): string {
-  const from = head.indexOf(' ') + 1;
-  return head.slice(from, head.indexOf(' ', from));
 }

@@ -4,23 +4,13 @@
 export const SERVER = 2;
 export const CLIENT = 3;
 
-export interface SpanTimes {
-  /** Milliseconds since the epoch, with fractions. */
-  readonly startedAt: number;
-  readonly endedAt: number;
-}
-
-export interface SpanHead extends SpanTimes {
+export interface SpanIds {
   readonly traceId: string;
   readonly spanId: string;
   /** Empty for the first span of a trace. */
   readonly parentId: string;
+  /** `tracestate`. */
   readonly state: string;
-  readonly name: string;
-  readonly kind: typeof SERVER | typeof CLIENT;
-  readonly isError: boolean;
-  /** Whether the trace is recorded by who began it, elsewhere. */
-  readonly hasRemoteParent: boolean;
 }
 
 /** STATUS_CODE_ERROR. */
@@ -30,16 +20,24 @@ const FAILED = '{"code":2}';
 const FLAGS = 0x100 | 0x01;
 const REMOTE_FLAGS = FLAGS | 0x200;
 
-/** `attributes` as `text` and `whole` write them, with commas between them. */
-export function spanText(span: SpanHead, attributes: string): string {
-  const parent = span.parentId === '' ? '' : `"parentSpanId":"${span.parentId}",`;
-  const state = span.state === '' ? '' : `"traceState":${JSON.stringify(span.state)},`;
-  const flags = span.hasRemoteParent ? REMOTE_FLAGS : FLAGS;
+/** Times are in milliseconds since the epoch, with fractions; `attributes` as `text` and `whole` write them, with commas between. */
+export function spanText(
+  ids: SpanIds,
+  kind: typeof SERVER | typeof CLIENT,
+  name: string,
+  startedAt: number,
+  endedAt: number,
+  attributes: string,
+  isError: boolean,
+): string {
+  const parent = ids.parentId === '' ? '' : `"parentSpanId":"${ids.parentId}",`;
+  const state = ids.state === '' ? '' : `"traceState":${JSON.stringify(ids.state)},`;
+  const flags = kind === SERVER && ids.parentId !== '' ? REMOTE_FLAGS : FLAGS;
   return (
-    `{"traceId":"${span.traceId}","spanId":"${span.spanId}",${parent}${state}"flags":${flags},` +
-    `"name":${quoted(span.name)},"kind":${span.kind},` +
-    `"startTimeUnixNano":"${nanos(span.startedAt)}","endTimeUnixNano":"${nanos(span.endedAt)}",` +
-    `"attributes":[${attributes}],"status":${span.isError ? FAILED : '{}'}}`
+    `{"traceId":"${ids.traceId}","spanId":"${ids.spanId}",${parent}${state}"flags":${flags},` +
+    `"name":${quoted(name)},"kind":${kind},` +
+    `"startTimeUnixNano":"${nanos(startedAt)}","endTimeUnixNano":"${nanos(endedAt)}",` +
+    `"attributes":[${attributes}],"status":${isError ? FAILED : '{}'}}`
   );
 }
 
@@ -55,7 +53,7 @@ export function whole(key: string, value: number): string {
   return `{"key":"${key}","value":{"intValue":"${value}"}}`;
 }
 
-function quoted(value: string): string {
+export function quoted(value: string): string {
   return JSON.stringify(value.length > LONGEST_VALUE ? value.slice(0, LONGEST_VALUE) : value);
 }
 

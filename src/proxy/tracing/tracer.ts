@@ -1,9 +1,9 @@
 import { type Sampler, samplerOf } from '../../http/sampler.ts';
 import { FieldKind } from '../../http/field-names.ts';
-import { TRACE_FIELDS, type TraceContext, readTraceContext, traceLines } from '../../http/trace-context.ts';
-import { TRACE_END, newSpanId, newTraceLine, traceIdOf } from '../../http/trace-ids.ts';
+import { type TRACE_FIELDS, type TraceContext, readTraceContext } from '../../http/trace-context.ts';
+import { TraceIds } from '../../http/trace-ids.ts';
 import type { Route } from '../../routing/table.ts';
-import { type RequestTrace, SampledTrace, UnsampledTrace } from './request-trace.ts';
+import { RequestTrace, type SpanAttempt, type SpanParts, type TraceTelling } from './request-trace.ts';
 import type { TracingSettings } from './tracing-settings.ts';
 
 /** A request whose route is known. */
@@ -22,8 +22,8 @@ export class Tracer {
   readonly #sampler: Sampler;
   /** What the head for an endpoint does not take from the client. */
   readonly ownFields: readonly FieldKind[];
-  /** A trace that begins here is told in the line that is drawn for it, and in nothing else. */
-  readonly #tellsOneLine: boolean;
+  readonly #telling: TraceTelling;
+  #ids = new TraceIds();
   #second = 0;
   #clientSampled = 0;
 
@@ -32,7 +32,8 @@ export class Tracer {
     this.#settings = settings;
     this.#sampler = samplerOf(sampler);
     this.ownFields = propagators.map((each) => FIELD_KINDS[each]);
-    this.#tellsOneLine = propagators.length === 1 && propagators[0] === 'tracecontext';
+    const isW3cAlone = propagators.length === 1 && propagators[0] === 'tracecontext';
+    this.#telling = { propagators, isW3cAlone };
   }
 
   /**
@@ -49,13 +50,16 @@ export class Tracer {
     const { samplesRoot } = this.#sampler;
     if (context !== null && context.traceId !== '') {
       const { traceId } = context;
-      if (byClient ?? samplesRoot(traceId, traceId.length))
-        return this.#sampled(request, context, newSpanId());
-      return this.#unsampled(context);
+      const isSampled = byClient ?? samplesRoot(traceId, traceId.length);
+      return new RequestTrace(this.#telling, this.#ids, 0, context, isSampled ? spanParts(request) : null);
     }
-    const line = newTraceLine();
-    if (byClient ?? samplesRoot(line, TRACE_END)) return this.#sampled(request, begun(line), newSpanId());
-    return this.#tellsOneLine ? new UnsampledTrace(propagators, line, null) : this.#unsampled(begun(line));
+    let end = this.#ids.next();
+    if (end === 0) {
+      this.#ids = new TraceIds();
+      end = this.#ids.next();
+    }
+    const isSampled = byClient ?? samplesRoot(this.#ids.digits, end);
+    return new RequestTrace(this.#telling, this.#ids, end, null, isSampled ? spanParts(request) : null);
   }
 
   /** Null where the sampler decides. */
@@ -67,27 +71,12 @@ export class Tracer {
     this.#second = second;
     return ++this.#clientSampled <= CLIENT_SAMPLED_PER_SECOND ? true : null;
   }
-
-  #sampled(request: RoutedRequest, context: TraceContext, spanId: string): SampledTrace {
-    const spanName = request.route?.policies?.configs.tracing?.spanName ?? null;
-    const userAgent = request.value('user-agent') ?? '';
-    return new SampledTrace(this.#settings.propagators, context, { spanId, spanName, userAgent });
-  }
-
-  #unsampled(context: TraceContext): UnsampledTrace {
-    const { propagators } = this.#settings;
-    const { traceId, isRandom, state } = context;
-    // What the client says of it is all that there is to say.
-    if (context.isSampled === false && propagators.length === 1)
-      return new UnsampledTrace(propagators, '', traceId);
-    const outgoing = { traceId, spanId: newSpanId(), isSampled: false, isRandom, state };
-    return new UnsampledTrace(propagators, traceLines(propagators, outgoing), traceId);
-  }
 }
 
-/** The context of a trace that begins here. */
-function begun(line: string): TraceContext {
-  return { traceId: traceIdOf(line), parentId: '', isSampled: null, isRandom: true, state: '' };
+const NO_ATTEMPTS: readonly SpanAttempt[] = [];
+
+function spanParts(request: RoutedRequest): SpanParts {
+  return { userAgent: request.value('user-agent') ?? '', attempts: NO_ATTEMPTS, target: null };
 }
 
 const FIELD_KINDS: Readonly<Record<keyof typeof TRACE_FIELDS, FieldKind>> = {
