@@ -23,7 +23,7 @@ export interface ExternalAuthFilterConfig {
   /** Present where the server is asked by gRPC (ext_authz of Envoy): what it is called. */
   readonly grpc?: { readonly authority: string };
   /**
-   * Fields of the request that the server is told beside `Host` and `Authorization`, in lower case. By gRPC it is told no
+   * Fields of the request that the server is told beside `Host`, `Authorization` and `CDN-Loop`, in lower case. By gRPC it is told no
    * others, or all where none are listed.
    */
   readonly allowedHeaders: readonly string[];
@@ -188,7 +188,10 @@ function authQuestion(
     to,
     method: request.method,
     target: `${prefix}${target}`,
-    fields: [['Host', request.host], ...toldFields(request, ['authorization', ...allowedHeaders])],
+    fields: [
+      ['Host', request.host],
+      ...toldFields(request, ['authorization', 'cdn-loop', ...allowedHeaders]),
+    ],
     timeoutMs: TIMEOUT_MS,
     cancellation: request.cancellation,
     ...(body && { body }),

@@ -1,5 +1,8 @@
 import * as fc from 'fast-check';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import type { HeaderField } from '../../../src/http/head-edit.ts';
+import type { SubrequestOutcome } from '../../../src/http/subrequest.ts';
+import { checkOutcome } from '../../../src/policies/auth/check-call.ts';
 import { checkAnswer } from '../../../src/policies/auth/check-response.ts';
 import type { ExternalAuthFilterConfig } from '../../../src/policies/external-auth-filter.ts';
 import type { PolicyConfigs } from '../../../src/policies/registry.ts';
@@ -338,6 +341,40 @@ contract('the filter ExternalAuth by gRPC', (behaves) => {
   });
 });
 
+describe('the outcome of a call', () => {
+  const yes = checkResponse({});
+  const framed = (message: Buffer, flag = 0, length = message.length): Buffer => {
+    const prefix = Buffer.from([flag, 0, 0, 0, length]);
+    return Buffer.concat([prefix, message]);
+  };
+  const GRPC_FIELDS: readonly HeaderField[] = [['content-type', 'application/grpc+proto']];
+  const OK_TRAILERS: readonly HeaderField[] = [['grpc-status', '0']];
+  const content = (bytes: Buffer, trailers = OK_TRAILERS) => {
+    return { kind: 'response', status: 200, fields: GRPC_FIELDS, content: { bytes, trailers } } as const;
+  };
+  const outcome = content(framed(yes));
+
+  it('is a yes where the message is one', () => {
+    expect(checkOutcome(outcome)).toMatchObject({ kind: 'allowed' });
+    expect(checkOutcome(content(framed(checkResponse({ code: 7 }))))).toMatchObject({ kind: 'denied' });
+  });
+
+  it.each<[string, SubrequestOutcome]>([
+    ['the call fails', { kind: 'failed', reason: 'timed-out' }],
+    ['the status of HTTP is another', { ...outcome, status: 204 }],
+    ['it is no gRPC', { ...outcome, fields: [['content-type', 'application/grpc-web']] }],
+    ['the status does not come', content(framed(yes), [])],
+    ['the status is another', content(framed(yes), [['grpc-status', '7']])],
+    ['there are two', content(framed(yes), [...OK_TRAILERS, ['grpc-status', '7']])],
+    ['nothing comes', content(Buffer.alloc(0))],
+    ['it is compressed', content(framed(yes, 1))],
+    ['it is cut', content(framed(yes, 0, yes.length + 1))],
+    ['more than a message comes', content(Buffer.concat([framed(yes), framed(yes)]))],
+  ])('says nothing where %s', (_, each) => {
+    expect(checkOutcome(each)).toEqual({ kind: 'unclear' });
+  });
+});
+
 it('whatever bytes a server of ext_authz answers with, they are read without a fault', () => {
   const yes = checkResponse({ ok: { headers: [{ key: 'x-user', value: 'ada' }] } });
   fc.assert(
@@ -352,4 +389,20 @@ it('whatever bytes a server of ext_authz answers with, they are read without a f
     }),
     { numRuns: examples(500) },
   );
+});
+
+it.each([
+  ['HTTP', filter()],
+  ['gRPC', byGrpc()],
+])('a server of a filter that is Portico itself is asked ten times, and no more: %s', async (_, policies) => {
+  await using pod = await recordingUpstream('ok');
+  await using proxy = await startProxy(nativeEngine, [], { h2c: true });
+  proxy.adopt([
+    { host: '', ports: [pod.port], policies },
+    { host: 'auth.test', ports: [proxy.port] },
+  ]);
+  using client = await rawClient(proxy.port);
+  client.send(get('/'));
+  const { status } = await client.message();
+  expect([status, proxy.exchanges.length]).toEqual([503, 11]);
 });
