@@ -1,11 +1,11 @@
 import { MOST_ENCRYPTED } from './tcp-internals.ts';
 
-/** What a connection of which a read fills the shared buffer reads into from then on: 256 KiB, in whole writes over TLS. */
-const BYTES = 4 * MOST_ENCRYPTED;
+/** What a connection of which a read fills the shared buffer reads into from then on: 512 KiB, in whole writes over TLS. */
+const BYTES = 8 * MOST_ENCRYPTED;
 /** Of a thread, in use at one time: 16 MiB. Connections beyond it read into the shared buffer. */
-const MOST = 64;
+const MOST = 32;
 /** Kept for later; more are left to the garbage collector. */
-const MOST_SPARE = 16;
+const MOST_SPARE = 8;
 
 const spare: LentBuffer[] = [];
 const byBytes = new Map<Buffer, LentBuffer>();

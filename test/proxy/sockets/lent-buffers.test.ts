@@ -85,7 +85,7 @@ it('a buffer that a write holds is kept from others after its reader has gone, u
 it('those that are lent are bounded, and connections beyond go on without', async () => {
   const taken: LentBuffer[] = [];
   for (let lent = LentBuffer.lend(); lent; lent = LentBuffer.lend()) taken.push(lent);
-  expect(taken).toHaveLength(64);
+  expect(taken).toHaveLength(32);
   const output = new WriteBuffer();
   await using from = await accepted(sockets);
   await using to = await connected(sockets);
