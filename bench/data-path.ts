@@ -45,6 +45,11 @@ const ROUNDS = positive('BENCH_ROUNDS', 7);
 /** A 99th percentile varies more than CPU time does. */
 const P99_ROUNDS = 3 * ROUNDS;
 const P99_CONNECTIONS = 64;
+/**
+ * So long a proxy works in its turn before it is measured: for the first tenth of a second after the turns of others a request
+ * costs more, for some more than for others. A proxy under load does not take turns.
+ */
+const SETTLED_MS = 300;
 /** Done before it is measured by what has a just-in-time compiler for its own code. */
 const WARM_UP = 20_000;
 const LONGEST_WARM_UP_MS = 12_000;
@@ -210,6 +215,7 @@ async function measureCpu(work: Work, served: readonly Served[], options: CpuOpt
     const release = await holdIdle(subject.http, idle);
     if (idle > 0) await pause(ACCEPTING_MS);
     const atLeast = isFirst && subject.warmsUp ? warmUp : 1;
+    if (!isFirst) await inTime(client.run(SETTLED_MS * share), SETTLED_MS + GRACE_MS);
     const before = cpuMs(subject.running.pid);
     const startedAt = performance.now();
     let count = 0;
