@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
-import { chmod, rm } from 'node:fs/promises';
+import { chmod } from 'node:fs/promises';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, ListenOptions } from 'node:net';
 import { Api, type AdminResponse, type ApiSources } from './api/api.ts';
 import { type DebugControl, answerDebug } from './api/debug-api.ts';
 import { createOpenResponses } from './connection-limits.ts';
 import { closeNow, listenHttp, sendText, writeHead } from './http-listener.ts';
+import { clearSocketPath } from './socket-path.ts';
 import { type LocalVerdict, judgeLocal } from './local-only.ts';
 
 export interface AdminServerOptions {
@@ -121,7 +122,7 @@ export function createAdminServer({ sources, debug, page }: AdminServerOptions):
       return (server.address() as AddressInfo).port;
     },
     async listenOnSocket(path) {
-      await rm(path, { force: true });
+      await clearSocketPath(path);
       // The file is made while `listen` runs: nobody else can open it at any time.
       const mask = process.umask(0o177);
       const listening = listen({ path }, (request, response) => respond(request, response, true));

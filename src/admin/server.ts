@@ -1,10 +1,10 @@
-import { rm } from 'node:fs/promises';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { ListenOptions } from 'node:net';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createOpenResponses } from './connection-limits.ts';
 import { closeNow, listenHttp, sendText, writeHead } from './http-listener.ts';
+import { clearSocketPath } from './socket-path.ts';
 import { inTurns } from './in-turns.ts';
 import { judgeLocal } from './local-only.ts';
 import { type Exposition, negotiateExposition } from './exposition.ts';
@@ -119,7 +119,7 @@ export function createAdmin({ checks, metrics, routes }: AdminOptions): Admin {
         handlers(showRoutesLocally),
       ),
     async listenOnSocket(path) {
-      await rm(path, { force: true });
+      await clearSocketPath(path);
       await listen({ path }, handlers(showRoutes));
     },
     close() {

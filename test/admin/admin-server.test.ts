@@ -1,4 +1,4 @@
-import { statSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { type IncomingMessage, createServer, get as httpGet } from 'node:http';
 import { join } from 'node:path';
 import { text as textOf } from 'node:stream/consumers';
@@ -9,10 +9,12 @@ import { answerDebug } from '../../src/admin/api/debug-api.ts';
 import type { ApiSources } from '../../src/admin/api/api.ts';
 import { type AdminServer, createAdminServer } from '../../src/admin/admin-server.ts';
 import { AdminClient, type From, parseFrom } from '../../src/cli/admin-client.ts';
+import { createAdmin } from '../../src/admin/server.ts';
 import { DebugSessions } from '../../src/controller/debug-sessions.ts';
 import type { DebugSession } from '../../src/proxy/debug/debug-session.ts';
 import type { EngineName } from '../../src/proxy/threads/messages.ts';
 import { createFolder } from '../e2e/folder.ts';
+import { leaveSocket } from '../support/left-socket.ts';
 import { loopbackAddress } from '../support/loopback.ts';
 import { type RawClient, rawClient } from '../support/raw-client.ts';
 import { happens } from '../support/until.ts';
@@ -192,10 +194,10 @@ it('HEAD is GET without the body', async () => {
 });
 
 describe('the Unix socket', () => {
-  it('is for the user of the process alone, from the first moment on, and replaces a file', async () => {
+  it('is for the user of the process alone, from the first moment on, and replaces one that was left', async () => {
     await using folder = createFolder();
     const socketPath = join(folder.path, 'admin.sock');
-    writeFileSync(socketPath, 'left behind');
+    await leaveSocket(socketPath);
     const listening = create().listenOnSocket(socketPath);
     await listening;
     expect((statSync(socketPath).mode & 0o777).toString(8)).toBe('600');
@@ -203,6 +205,24 @@ describe('the Unix socket', () => {
     const asked = httpGet({ socketPath, path: '/api/v1/overview', agent: false, headers: { via: '1.1 x' } });
     const [response] = (await happens(asked, 'response')) as [IncomingMessage];
     expect(JSON.parse(await textOf(response))).toMatchObject({ version: '1.2.3' });
+  });
+
+  it('takes the place of nothing else, and it is said what to do', async () => {
+    await using folder = createFolder();
+    const file = join(folder.path, 'manifest.yaml');
+    writeFileSync(file, 'kind: Ingress');
+    const reasons = [
+      [file, 'a file that is not a socket is there; use another path'],
+      [folder.path, 'a file that is not a socket is there; use another path'],
+      [join(folder.path, 'none', 'a.sock'), `there is no folder ${join(folder.path, 'none')}; create it`],
+      [join(folder.path, 'x'.repeat(200)), 'the path is too long for a socket; use one of at most 107 bytes'],
+    ] as const;
+    const status = createAdmin({ checks: () => [], metrics: async () => Promise.reject(), routes: () => [] });
+    for (const [path, reason] of reasons) {
+      await expect(create().listenOnSocket(path)).rejects.toThrow(reason);
+      await expect(status.listenOnSocket(path)).rejects.toThrow(reason);
+    }
+    expect(readFileSync(file, 'utf8')).toBe('kind: Ingress');
   });
 });
 

@@ -7,6 +7,7 @@ import type { Scrape } from '../../src/admin/scrapes.ts';
 import { type Admin, createAdmin } from '../../src/admin/server.ts';
 import { createFolder } from '../e2e/folder.ts';
 import { heldPort, loopbackAddress } from '../support/loopback.ts';
+import { leaveSocket } from '../support/left-socket.ts';
 import { type RawClient, rawClient } from '../support/raw-client.ts';
 import type { WireMessage } from '../support/wire.ts';
 import { happens } from '../support/until.ts';
@@ -108,10 +109,10 @@ it('/routes is for IPv4 peers of this machine too when it listens on IPv6 and IP
   expect(await ask('GET /routes', {}, `::ffff:${loopbackAddress()}`)).toMatchObject({ status: 200 });
 });
 
-it('a Unix socket answers as the port does, in place of the file that another process left', async () => {
+it('a Unix socket answers as the port does, in place of the one that another process left', async () => {
   await using folder = createFolder();
   const socketPath = join(folder.path, 'status.sock');
-  await folder.put('status.sock', 'left behind');
+  await leaveSocket(socketPath);
   await create({ checks: [BAD] }).listenOnSocket(socketPath);
   const get = async (path: string): Promise<number | undefined> => {
     const [response] = (await happens(httpGet({ socketPath, path, agent: false }), 'response')) as [
