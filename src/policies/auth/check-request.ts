@@ -1,5 +1,4 @@
-import type { HeaderField } from '../../http/head-edit.ts';
-import { separatorOf } from '../../http/head-edit.ts';
+import { type HeaderField, separatorOf } from '../../http/head-edit.ts';
 import type { RequestView } from '../../http/request-view.ts';
 import { ProtobufWriter } from '../../model/protobuf-writer.ts';
 
@@ -38,8 +37,6 @@ export interface CheckedRequest {
   readonly now: number;
 }
 
-const writer = new ProtobufWriter();
-
 /** An `envoy.service.auth.v3.CheckRequest`. Texts are UTF-8: bytes of fields that are not become U+FFFD. */
 export function checkRequest({ request, fields, target, body, now }: CheckedRequest): Buffer {
   const headers = new Map<string, string>([
@@ -52,6 +49,7 @@ export function checkRequest({ request, fields, target, body, now }: CheckedRequ
     const before = headers.get(name);
     headers.set(name, before === undefined ? value : before + separatorOf(name) + value);
   }
+  const writer = new ProtobufWriter();
   const text = (field: number, value: string): void => writer.text(field, asUnicode(value));
   const { serverName, tls } = request.connectionInfo;
   writer.message(CHECK.attributes, () => {
