@@ -62,8 +62,13 @@ export async function launch(
   ports: readonly number[],
   cores = PROXY_CORE,
 ): Promise<Running> {
+  // Otherwise what is left of an earlier run would be measured.
+  for (const port of ports)
+    if (await answers(port)) throw new Error(`${name}: something else listens on ${port}`);
   const child = spawn('taskset', ['-c', cores, ...command], {
     stdio: ['ignore', 'ignore', 'pipe'],
+    // In a process group of its own, which ends as a whole: nginx leaves its workers behind.
+    detached: true,
     env: {
       ...process.env,
       ...IMAGE_ENVIRONMENT,
@@ -86,7 +91,15 @@ export async function launch(
 }
 
 const children = new Set<ChildProcess>();
-process.on('exit', () => children.forEach((child) => child.kill('SIGKILL')));
+process.on('exit', () => children.forEach(kill));
+
+function kill(child: ChildProcess): void {
+  try {
+    if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+  } catch {
+    child.kill('SIGKILL');
+  }
+}
 
 /** Whatever goes wrong, it does not outlive the benchmark. */
 export function endWithThis(child: ChildProcess): void {
