@@ -248,8 +248,10 @@ export class NativeSocket implements ByteSocket {
   #ended(): void {
     // TLS ends once with its own word for it, and once with the connection.
     if (this.#readEnded) return;
-    // A write of TLS itself, such as a session ticket, met the reset and told nobody: no write ends any more.
-    if (this.isSecure && this.#carrier?.isPeerGone) return this.#fail(UV_ECONNRESET);
+    // A write of TLS itself, such as a session ticket, met the reset and told nobody: no write ends any more. A connection that
+    // both sides have ended has no peer either.
+    const isOurEndOut = this.#writeEnds && !this.#endsLater;
+    if (this.isSecure && !isOurEndOut && this.#carrier?.isPeerGone) return this.#fail(UV_ECONNRESET);
     this.#readEnded = true;
     this.#isReading = false;
     this.user.onSocketEnd();
