@@ -10,6 +10,8 @@ export interface TraceTelling {
   readonly isW3cAlone: boolean;
 }
 
+const NOT_TOLD: TraceTelling = { propagators: [], isW3cAlone: false };
+
 /** What the spans of an exchange tell that its record does not have. */
 export interface SpanParts {
   readonly userAgent: string;
@@ -30,10 +32,9 @@ export interface SpanAttempt {
  * while the request runs, and little more: code that few requests run is in no cache, and takes ten times as long.
  */
 export class RequestTrace {
-  readonly #telling: TraceTelling;
+  #telling: TraceTelling;
   readonly #ids: TraceIds;
   readonly #end: number;
-  #isTold = true;
   /** What the client says; null where the trace begins here. */
   readonly context: TraceContext | null;
   /** Null where no spans are made of it. */
@@ -76,7 +77,6 @@ export class RequestTrace {
   /** The head for that endpoint with its end; the trace is told in it unless a policy sets or takes away such a field. */
   complete(head: string): string {
     const spanId = this.parts?.attempts.at(-1)?.spanId ?? null;
-    if (!this.#isTold) return `${head}\r\n`;
     if (this.context === null && this.#telling.isW3cAlone) return this.#ids.complete(head, this.#end, spanId);
     return this.replacesFields ? `${head}${this.#lines(spanId ?? newSpanId())}\r\n` : `${head}\r\n`;
   }
@@ -96,7 +96,8 @@ export class RequestTrace {
   /** Takes what policies changed in the head. */
   edited(edit: RequestEdit): void {
     const { propagators } = this.#telling;
-    if (propagators.some((each) => TRACE_FIELDS[each].some((name) => edit.drops(name)))) this.#isTold = false;
+    if (propagators.some((each) => TRACE_FIELDS[each].some((name) => edit.drops(name))))
+      this.#telling = NOT_TOLD;
     if (edit.target !== null) this.asks(edit.target);
   }
 
