@@ -248,14 +248,22 @@ export class NativeSocket implements ByteSocket {
   #ended(): void {
     // TLS ends once with its own word for it, and once with the connection.
     if (this.#readEnded) return;
-    // A write of TLS itself, such as a session ticket, met the reset and told nobody: no write ends any more. A connection that
-    // both sides have ended has no peer either.
-    const isOurEndOut = this.#writeEnds && !this.#endsLater;
-    if (this.isSecure && !isOurEndOut && this.#carrier?.isPeerGone) return this.#fail(UV_ECONNRESET);
+    if (this.isSecure) this.#noticeReset();
     this.#readEnded = true;
     this.#isReading = false;
     this.user.onSocketEnd();
     if (this.isFinished) this.#close(null);
+  }
+
+  /**
+   * A write of TLS itself, such as a session ticket, may have met a reset: nobody is told, the read tells an end, and no write
+   * ends any more. A connection that both sides have ended has no peer either.
+   */
+  #noticeReset(): void {
+    const isOurEndOut = this.#writeEnds && !this.#endsLater;
+    if (isOurEndOut || !this.#carrier?.isPeerGone) return;
+    if (this.#isEncrypting) this.#writeFailed(UV_ECONNRESET);
+    else this.#isDeaf = true;
   }
 
   pause(): void {

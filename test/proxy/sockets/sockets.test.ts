@@ -353,18 +353,45 @@ describe.each(KINDS)('%s sockets', (kind, make) => {
   });
 
   // What is written to such a peer never leaves, and a socket that ended after it would never close.
-  it.runIf(kind === 'native').each([
+  describe.runIf(kind === 'native').each([
     ['taken', secured],
     ['from the first byte', shaken],
-  ] as const)('over TLS, %s: a peer that resets before it has a session ticket is gone', async (_, open) => {
-    await using pair = await open(sockets, (carrier) => carrier.resetAndDestroy());
-    const { socket, user } = pair;
-    await nextTurn();
-    let isDone = socket.write(Buffer.from('answer'), () => (isDone = true));
-    socket.resume();
-    await user.hears('close ECONNRESET');
-    expect(user.told).toEqual(['close ECONNRESET']);
-    await until(() => isDone, 'the end of the write');
+  ] as const)('over TLS, %s: a peer that resets before it has a session ticket is gone', (_, open) => {
+    const gone = (): Promise<Pair> => open(sockets, (carrier) => carrier.resetAndDestroy());
+
+    it('with a write under way', async () => {
+      await using pair = await gone();
+      const { socket, user } = pair;
+      await nextTurn();
+      let isDone = socket.write(Buffer.from('answer'), () => (isDone = true));
+      socket.resume();
+      await user.hears('close ECONNRESET');
+      expect(user.told).toEqual(['write failed', 'end', 'close ECONNRESET']);
+      await until(() => isDone, 'the end of the write');
+    });
+
+    it('with one that fails while the user reads on', async () => {
+      await using pair = await gone();
+      const { socket, user } = pair;
+      user.readsOnAfterWriteError = true;
+      await nextTurn();
+      socket.write(Buffer.from('request'), NOTHING);
+      socket.resume();
+      await user.hears('end');
+      expect(user.told).toEqual(['write failed', 'end']);
+      expect(socket.write(Buffer.from('dropped'), NOTHING)).toBe(true);
+    });
+
+    it('before anything is written', async () => {
+      await using pair = await gone();
+      const { socket, user } = pair;
+      socket.resume();
+      await user.hears('end');
+      expect(socket.write(Buffer.from('dropped'), NOTHING)).toBe(true);
+      socket.end();
+      await user.hears('close');
+      expect(user.told).toEqual(['end', 'finish', 'close']);
+    });
   });
 
   it('what a user throws is told to it, and the socket goes on', async () => {
