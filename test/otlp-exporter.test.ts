@@ -115,6 +115,18 @@ describe('spans', () => {
     expect(readRequest(there.requests[0]?.body ?? '').resource['service.name']).toBe('nginx');
   });
 
+  it('are dropped where the ConfigMap names a host that is none', async () => {
+    await using subject = exporting({});
+    const sampler = { root: 'always_on', ratio: 1, parentBased: true } as const;
+    subject.exporter.useGlobal({
+      ...{ collector: { host: '10.0.0.256', port: 4318 }, serviceName: 'nginx', sampler },
+      ...{ queueSpans: null, delayMs: null, batchSpans: 1 },
+    });
+    subject.exporter.add(spans(1));
+    await until(() => subject.exporter.counts().failed === 1, 'the span is dropped');
+    expect(subject.troubles).toEqual(['Invalid URL']);
+  });
+
   it('are sent again where the collector says so, and it is told that they reach it again', async () => {
     await using there = await collector((response, index) => {
       if (index > 0) return accept(response);

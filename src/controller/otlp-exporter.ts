@@ -195,7 +195,14 @@ export class OtlpExporter {
   }
 
   async #sendAll(): Promise<void> {
-    while (this.#queue.length > 0) await this.#sendBatch(this.#nextBatch());
+    while (this.#queue.length > 0) {
+      const batch = this.#nextBatch();
+      // Whatever is thrown costs items, and not the process.
+      await this.#sendBatch(batch).catch((fault: Error) => {
+        this.#failed += countOf(batch);
+        this.#report(fault.message);
+      });
+    }
   }
 
   /** As many items as one request takes: at least those of one message of a thread. */
@@ -213,7 +220,7 @@ export class OtlpExporter {
   }
 
   async #sendBatch(batch: readonly OtlpItems[]): Promise<void> {
-    const count = batch.reduce((sum, each) => sum + each.count, 0);
+    const count = countOf(batch);
     const sendBy = Math.min(...batch.map((each) => each.sendBy ?? Number.POSITIVE_INFINITY));
     const items = batch.flatMap(({ bytes }, index) => (index === 0 ? [bytes] : [COMMA, bytes]));
     const { lists, items: name } = this.#options.signal;
@@ -309,6 +316,10 @@ export class OtlpExporter {
       return { kind: 'retry', reason: `${why}${hint}`, afterMs: null };
     }
   }
+}
+
+function countOf(batch: readonly OtlpItems[]): number {
+  return batch.reduce((sum, each) => sum + each.count, 0);
 }
 
 function answerOf(

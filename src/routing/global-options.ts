@@ -267,11 +267,7 @@ const RATIO = /^(?:0?\.\d{1,9}|0|1(?:\.0{1,9})?|0\.0{1,9}|\d\.?\d*e-\d{1,2})$/;
 function readTracing(read: OptionReader): GlobalTracing | undefined {
   const names = ['otlp-collector-host', 'otel-service-name', 'otel-sampler', 'otel-sampler-ratio'];
   if (!names.some((name) => read.has(name)) && !read.has('otel-sampler-parent-based')) return undefined;
-  const host = read.text(
-    'otlp-collector-host',
-    /^[\w.-]{1,253}$|^[\da-fA-F:]{2,39}$/,
-    'is not a host name or an address',
-  );
+  const host = readCollectorHost(read);
   const port = read.wholeNumber('otlp-collector-port', 1, 65_535, DEFAULT) ?? GRPC_PORT;
   return {
     collector: host === null ? null : { host, port: port === GRPC_PORT ? HTTP_PORT : port },
@@ -285,6 +281,15 @@ function readTracing(read: OptionReader): GlobalTracing | undefined {
     delayMs: read.wholeNumber('otel-schedule-delay-millis', 100, 600_000, DEFAULT),
     batchSpans: read.wholeNumber('otel-max-export-batch-size', 1, 8_192, DEFAULT),
   };
+}
+
+function readCollectorHost(read: OptionReader): string | null {
+  const fault = 'is not a host name or an address';
+  const host = read.text('otlp-collector-host', /^[\w.-]{1,253}$|^[\da-fA-F:]{2,39}$/, fault);
+  // Numbers that are no address, such as 10.0.0.256, look like a name.
+  if (host === null || URL.canParse(`http://${host.includes(':') ? `[${host}]` : host}/`)) return host;
+  read.report('otlp-collector-host', fault);
+  return null;
 }
 
 const SAMPLERS = {

@@ -40,6 +40,16 @@ function problemsOf(compilation: Compilation): string[] {
 
 const request = { method: 'GET', target: '/api', host: 'shop.test', scheme: 'http' } as const;
 
+test.each(['10.0.0.256', '1:2:3', ':::', 'a b'])('a collector that cannot be a host is told: %s', (host) => {
+  const compilation = compiled({ 'otlp-collector-host': host });
+  expect(compilation.table.globals?.tracing).toMatchObject({ collector: null });
+  expect(problemsOf(compilation)).toEqual([
+    expect.stringMatching(
+      /^warning ConfigMap data\[otlp-collector-host\]: .*is not a host name or an address/,
+    ),
+  ]);
+});
+
 describe('the settings for all hosts', () => {
   test.each<[Readonly<Record<string, string>>, object]>([
     [{}, {}],
