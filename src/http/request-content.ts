@@ -19,6 +19,8 @@ export interface RequestContent {
 export interface CopiedContent {
   /** Bytes in all; null while only the end will tell. */
   readonly length: number | null;
+  /** Bytes that are held for it until it is dropped and that nobody counts: whoever sends it does. */
+  readonly uncountedBytes: number;
   /** Bytes that `next` has not given. */
   readonly waiting: number;
   /** All of it has come; `next` may have some of it left. */
@@ -42,6 +44,7 @@ export interface ContentReader {
 
 const EMPTY: CopiedContent = {
   length: 0,
+  uncountedBytes: 0,
   waiting: 0,
   isWhole: true,
   read() {},
@@ -61,6 +64,10 @@ export class OwnContent implements CopiedContent {
   }
 
   get length(): number {
+    return this.#bytes.length;
+  }
+
+  get uncountedBytes(): number {
     return this.#bytes.length;
   }
 

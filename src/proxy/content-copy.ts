@@ -45,6 +45,7 @@ interface Piece {
  */
 export class ContentCopy implements CopiedContent {
   readonly length: number | null;
+  readonly uncountedBytes = 0;
   readonly #memory: CopyMemory;
   readonly #namespace: string;
   readonly #pieces: Piece[] = [];

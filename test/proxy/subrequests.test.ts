@@ -20,6 +20,8 @@ import type { Backend } from '../../src/routing/table.ts';
 import type { AskedTransport } from '../../src/policies/asked-backend.ts';
 import { askedTransport } from '../../src/proxy/subrequests/asked-transport.ts';
 import { createAuthority } from '../support/certificates.ts';
+import { forEachRequest, framePod, responseHead } from '../support/http2-frame-pod.ts';
+import { FRAME, data, ping, settings } from '../support/http2-frames.ts';
 import { until } from '../support/until.ts';
 import { happens } from '../support/until.ts';
 
@@ -238,6 +240,44 @@ test('a body that is asked for comes whole, with what follows it, or not at all'
   expect(failure(await ask('/cut'))).toBe('protocol-error');
   expect(failure(await ask('/slow', { timeoutMs: 50 }))).toBe('timed-out');
   expect(failure(await ask('/', { body: new OwnContent(Buffer.from('said')) }))).toBe('status 200');
+});
+
+test('a namespace whose server takes nothing of what it is sent leaves room for others', async () => {
+  await using greedy = await framePod(() => undefined, settings(0));
+  await using fair = await framePod((end) =>
+    // A read that ends within the response.
+    forEachRequest(end, ({ stream }) => end.send(responseHead(stream), ping(), data(stream, 'ok', true))),
+  );
+  const requests = sender({ heldBytes: 64 * 1024 }, true, Date.now, ({ backend }) => ({
+    state: endpointState({ address: '127.0.0.1', port: backend === 'greedy' ? greedy.port : fair.port }),
+    transport: { http2: true, grpc: true, tls: null },
+  }));
+  const ask = (backend: string, bytes: number): Promise<string> => {
+    const more = { namespace: backend, method: 'POST', body: new OwnContent(Buffer.alloc(bytes)) };
+    return requests.send({ ...request(0, more), to: { backend }, maxContentBytes: 5 }).then(failure);
+  };
+  const outcomes: string[] = [];
+  for (let i = 0; i < 8; i++) void ask('greedy', 16 * 1024).then((outcome) => outcomes.push(outcome));
+  await until(() =>
+    greedy.connections.some(({ frames }) => frames.some(({ type }) => type === FRAME.headers)),
+  );
+  expect(await ask('fair', 5)).toBe('status 200');
+  // Twice: as it is sent, and as it waits for the server.
+  expect(outcomes).toEqual(Array(6).fill('too-many'));
+});
+
+test('the time runs also where a server takes no more of a body that is there', async () => {
+  const { port } = await server((message) => void message.pause());
+  const pieces = [Buffer.alloc(12_000_000), Buffer.alloc(12_000_000)];
+  const body = {
+    ...{ length: 24_000_000, uncountedBytes: 0, isWhole: true, read() {}, rewind: () => false, drop() {} },
+    ...{ next: () => pieces.shift() ?? null },
+    get waiting() {
+      return pieces.reduce((sum, { length }) => sum + length, 0);
+    },
+  };
+  const silent = sender().send(request(port, { method: 'POST', body, timeoutMs: 100 }));
+  expect(failure(await silent)).toBe('timed-out');
 });
 
 test('namespaces whose servers are silent leave room for others, however many they are', async () => {

@@ -10,8 +10,10 @@ import {
 } from '../balance/endpoint-state.ts';
 import { type ByteCount, ConnectionMemory } from '../connection-memory.ts';
 import { Deadline, type DeadlineList } from '../deadlines.ts';
+import { PendingBytes } from '../pending-bytes.ts';
 import type { Trailers } from '../http1/field-block.ts';
 import { NO_TRAILERS } from '../http2/fields.ts';
+import type { HeldBytes } from './held-bytes.ts';
 import type { ResponseHead } from '../upstream/http1/response-head-parser.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { UpstreamFailure, UpstreamUser } from '../upstream/upstream-user.ts';
@@ -33,8 +35,7 @@ export interface SubrequestConnections {
   timeout(timeoutMs: number): DeadlineList<SubrequestExchange>;
   /** For the body of a response, which nobody waits for. */
   readonly discards: DeadlineList<SubrequestExchange>;
-  /** Bytes kept of heads that came in part. */
-  readonly held: ByteCount & { readonly isFull: boolean };
+  readonly held: HeldBytes;
   /** Milliseconds since the epoch. */
   now(): number;
   onFault(fault: unknown): void;
@@ -64,6 +65,7 @@ export class SubrequestExchange implements UpstreamUser, ContentReader {
   readonly #request: Subrequest;
   readonly #head: string;
   readonly #body: CopiedContent | null;
+  readonly #held: ByteCount;
   readonly #tell: (outcome: SubrequestOutcome) => void;
   readonly #onOver: () => void;
   #state: 'waiting' | 'connecting' | 'sent' | 'answered' | 'over' = 'waiting';
@@ -81,7 +83,7 @@ export class SubrequestExchange implements UpstreamUser, ContentReader {
   #kept: {
     readonly status: number;
     readonly fields: readonly HeaderField[];
-    readonly pieces: Buffer[];
+    readonly content: PendingBytes;
   } | null = null;
   #memory: ConnectionMemory | null = null;
 
@@ -100,21 +102,30 @@ export class SubrequestExchange implements UpstreamUser, ContentReader {
     this.#onOver = onOver;
     this.isHead = request.method === 'HEAD';
     this.#body = request.body ?? null;
+    this.#held = { add: (bytes) => connections.held.add(request.namespace, bytes) };
     if (request.cancellation) request.cancellation.onCancel = () => this.fail('cancelled');
   }
 
-  /** Of the part of a head that waits for the rest. */
+  /** Of the part of a head that waits for the rest, and of what the server does not take. */
   get memory(): ConnectionMemory {
     const ignore = (): void => undefined;
-    return (this.#memory ??= new ConnectionMemory(this.#connections.held, Infinity, ignore, ignore));
+    return (this.#memory ??= new ConnectionMemory(this.#held, Infinity, ignore, ignore));
   }
 
   /** Calls `onReady` once it can be sent. */
   begin(onReady: () => void): void {
     const body = this.#body;
     this.#onReady = onReady;
-    body?.read(this);
+    if (body !== null) {
+      this.#held.add(body.uncountedBytes);
+      body.read(this);
+    }
+    if (this.#isFull) return this.fail('too-many');
     if (body === null || this.#isReady(body)) this.#ready();
+  }
+
+  get #isFull(): boolean {
+    return this.#connections.held.isFull(this.#request.namespace);
   }
 
   #isReady(body: CopiedContent): boolean {
@@ -171,8 +182,10 @@ export class SubrequestExchange implements UpstreamUser, ContentReader {
     this.#isAllSent = body.isWhole && body.waiting === 0;
     if (this.#isAllSent) upstream.done(NO_TRAILERS, isChunked);
     upstream.send();
+    if (this.#isFull) return this.fail('too-many');
     if (this.#state !== 'sent') return;
-    if (this.#isAllSent) this.deadline.arm(this.#connections.timeout(this.#request.timeoutMs));
+    // For what is still to come of the body the server is not to blame.
+    if (body.isWhole) this.deadline.arm(this.#connections.timeout(this.#request.timeoutMs));
     else this.deadline.clear();
   }
 
@@ -210,7 +223,7 @@ export class SubrequestExchange implements UpstreamUser, ContentReader {
     for (let field = 0; field < block.count; field++)
       fields.push([block.name(bytes, base, field), block.value(bytes, base, field)]);
     if (this.#request.maxContentBytes !== undefined) {
-      this.#kept = { status, fields, pieces: [] };
+      this.#kept = { status, fields, content: new PendingBytes(this.#held) };
       return;
     }
     this.#state = 'answered';
@@ -224,22 +237,20 @@ export class SubrequestExchange implements UpstreamUser, ContentReader {
     if (this.#kept === null) {
       if (this.#bodyBytes > BODY_BYTES) this.#end(false);
     } else if (this.#bodyBytes > maxContentBytes) this.fail('protocol-error');
-    else {
-      this.#kept.pieces.push(Buffer.from(bytes.subarray(from, to)));
-      this.#connections.held.add(to - from);
-    }
+    else this.#kept.content.add(bytes, from, to);
   }
 
   onFlush(): void {
-    if (this.#connections.held.isFull) this.fail('too-many');
+    if (this.#isFull) this.fail('too-many');
   }
 
   onDone(trailers: Trailers, reusable: boolean): void {
     const kept = this.#kept;
+    if (kept === null) return this.#end(reusable && this.#isAllSent);
+    const { status, fields } = kept;
+    const { bytes, length } = kept.content;
+    const content = { bytes: bytes.subarray(0, length), trailers: fieldsOf(trailers) };
     this.#end(reusable && this.#isAllSent);
-    if (kept === null) return;
-    const { status, fields, pieces } = kept;
-    const content = { bytes: Buffer.concat(pieces), trailers: fieldsOf(trailers) };
     this.#tell({ kind: 'response', status, fields, content });
   }
 
@@ -311,9 +322,12 @@ export class SubrequestExchange implements UpstreamUser, ContentReader {
     const upstream = this.#upstream;
     this.#upstream = null;
     upstream?.release(reusable);
-    this.#body?.drop();
+    if (this.#body !== null) {
+      this.#held.add(-this.#body.uncountedBytes);
+      this.#body.drop();
+    }
     this.#memory?.close();
-    for (const piece of this.#kept?.pieces ?? []) this.#connections.held.add(-piece.length);
+    this.#kept?.content.clear();
     this.#kept = null;
     this.#onOver();
   }

@@ -22,6 +22,7 @@ import { NodeSockets, type Sockets } from '../sockets/sockets.ts';
 import { WriteBuffer } from '../write-buffer.ts';
 import { AskedNames } from './asked-names.ts';
 import { FairPlaces } from '../fair-places.ts';
+import { HeldBytes } from './held-bytes.ts';
 import { type Hop, type SubrequestConnections, SubrequestExchange } from './subrequest-exchange.ts';
 import { subrequestHead } from './subrequest-head.ts';
 
@@ -57,7 +58,7 @@ export interface SubrequestLimits {
   readonly names: number;
   readonly giveWayMs: number;
   readonly forgetMs: number;
-  /** Kept of heads that came in part. */
+  /** What is sent and what came, of all namespaces: see `HeldBytes`. */
   readonly heldBytes: number;
 }
 
@@ -118,18 +119,12 @@ export class Subrequests {
     this.#sessions = sessions;
     const expire = (exchange: SubrequestExchange): void => exchange.timedOut();
     const timeouts = new DeadlineLists(deadlines, expire);
-    let heldBytes = 0;
     this.#connections = {
       acquire: (state, transport, fresh, user) =>
         acquireUpstream({ pool, sessions }, state, transport, fresh, upstreams.connectTimeoutMs, user),
       timeout: (timeoutMs) => timeouts.of(timeoutMs),
       discards: deadlines.list(DISCARD_MS, expire),
-      held: {
-        add: (bytes) => void (heldBytes += bytes),
-        get isFull() {
-          return heldBytes > limits.heldBytes;
-        },
-      },
+      held: new HeldBytes(limits.heldBytes),
       now,
       onFault,
     };
