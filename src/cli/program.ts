@@ -330,10 +330,18 @@ interface ProblemFlags extends LiveFlags {
   readonly conflicts?: boolean;
 }
 
-/** Ends the process. To exit is to wait for all threads, and one that does not end would keep it. */
+/** Ends the process. */
 export function exit(code: number): void {
-  if (code === EXIT.killed) process.kill(process.pid, 'SIGKILL');
+  if (code === EXIT.killed || code === EXIT.interrupted) exitWithoutThreads(code);
   process.exit(code);
+}
+
+/**
+ * Ends the process also when a thread does not end: to exit is to wait for all of them, and the first process of a container
+ * gets no signal that it sends itself, not even SIGKILL. Another program in its place has none of the threads.
+ */
+function exitWithoutThreads(code: number): void {
+  process.execve?.(process.execPath, [process.execPath, '--eval', `process.exit(${code})`], {});
 }
 
 interface DebugFlags {
@@ -441,7 +449,7 @@ Exit codes:
   74   the output cannot be written
   77   no right to listen on a port
   130  a second signal ended it
-  137  a thread did not end, so that it killed itself
+  137  a thread did not end, so it ended without it
 `;
 
 /** The same flags, described for commands that only read. */
@@ -541,7 +549,7 @@ function stopSignal(): Promise<string> {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
       firstAt ??= performance.now();
-      if (performance.now() - firstAt > SAME_SIGNAL_WITHIN_MS) process.exit(EXIT.interrupted);
+      if (performance.now() - firstAt > SAME_SIGNAL_WITHIN_MS) exit(EXIT.interrupted);
       resolve(signal);
     });
   }

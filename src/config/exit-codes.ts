@@ -12,6 +12,6 @@ export const EXIT = {
   noPermission: 77,
   /** A second signal, while draining. */
   interrupted: 130,
-  /** By itself, since a thread did not end: as of a process that got SIGKILL. */
+  /** A thread did not end after draining: as of a process that got SIGKILL. */
   killed: 137,
 } as const;

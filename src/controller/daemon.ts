@@ -74,7 +74,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const outcome = await Promise.race([options.stopRequested, parts.failed]);
   await stop(parts, serving, outcome, options);
   if (parts.dataPlane.hasStuckThread()) {
-    options.log.logger.error('a thread did not end, so the process kills itself: please report this');
+    options.log.logger.error('a thread did not end, so the process ends without it: please report this');
     return EXIT.killed;
   }
   return typeof outcome === 'string' ? EXIT.ok : outcome;
