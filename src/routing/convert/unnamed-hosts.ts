@@ -13,13 +13,18 @@ export class UnnamedHosts {
   constructor(table: RouteTable, hostnames: readonly string[]) {
     this.#expressions = table.hostRegexes.flatMap((list) => list.entries.map(({ routes }) => routes.host));
     const wildcards = hostnames.filter((hostname) => hostname.startsWith('*.'));
+    const below = Map.groupBy(
+      wildcards.flatMap((wildcard) => endsOf(wildcard.slice('*.'.length)).map((end) => ({ wildcard, end }))),
+      ({ end }) => end,
+    );
+    const known = new Set(wildcards);
     const buckets = [...entries(table.globs)].toSorted(([a], [b]) => compareText(a, b));
     for (const [suffix, globs] of buckets) {
-      const parents = wildcards.filter((wildcard) => `*.${suffix}`.endsWith(wildcard.slice(1)));
-      const [closest = ''] = parents.toSorted((a, b) => b.length - a.length);
-      const within = wildcards.filter((wildcard) => wildcard.endsWith(`.${suffix}`));
+      const end = endsOf(suffix).find((each) => known.has(`*.${each}`));
+      const closest = end === undefined ? '' : `*.${end}`;
+      const within = below.get(suffix)?.map(({ wildcard }) => wildcard) ?? [];
       for (const glob of globs) {
-        if (!within.includes(closest)) this.#add(closest, glob);
+        if (end !== suffix) this.#add(closest, glob);
         for (const wildcard of within) if (reaches(glob, suffix, wildcard, table)) this.#add(wildcard, glob);
       }
     }
@@ -35,6 +40,12 @@ export class UnnamedHosts {
     if (list) list.push(glob);
     else this.#globs.set(hostname, [glob]);
   }
+}
+
+/** A name and what is left of it without its first labels, the longest first. */
+function endsOf(name: string): readonly string[] {
+  const labels = name.split('.');
+  return labels.map((_, index) => labels.slice(index).join('.'));
 }
 
 /** Whether hosts of a glob have enough labels for a wildcard that ends like it, and more than an Ingress with the wildcard takes. */
