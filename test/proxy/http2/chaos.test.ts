@@ -11,8 +11,22 @@ import { connect as connectTls } from 'node:tls';
 import { expect, it } from 'vitest';
 import { until } from '../../support/until.ts';
 import type { Engine } from '../../../src/proxy/engine.ts';
+import { HpackEncoder } from '../../../src/proxy/http2/hpack/encoder.ts';
 import { nativeEngine } from '../../../src/proxy/native-engine.ts';
+import { authServer } from '../../support/auth-server.ts';
 import { ChaosClient } from '../../support/chaos-client.ts';
+import { examples } from '../../support/examples.ts';
+import { type FramePod, framePod } from '../../support/http2-frame-pod.ts';
+import {
+  CODE,
+  blocks,
+  frameClient,
+  requestFields,
+  reset,
+  settings,
+  windowUpdate,
+} from '../../support/http2-frames.ts';
+import { MixedFrames, below, cameOn, message, notOwn, section } from '../../support/own-bytes.ts';
 import { isPatternOf, pattern } from '../../support/pattern.ts';
 import { type Site, startProxy } from '../../support/proxy.ts';
 import { seededRandom } from '../../support/random.ts';
@@ -174,4 +188,166 @@ it('and over TLS', async () => {
     return socket;
   };
   await survivesChaos({ engine: proxy.engine, connect }, 3);
+});
+
+/**
+ * Heads, trailers and what waits behind heads are in memory that is used again. Each message says with every octet whose it
+ * is, also those that were cut in two anywhere, wait for a policy, or are taken back.
+ */
+const HOSTS = ['app.test', 'text.test', 'asked.test', 'text.asked.test'];
+
+const responseOf = (id: string): string => id.replace('q', 'r');
+
+/** Answers in frames, when a request is over, or before. */
+async function framesPod(random: () => number, faults: string[]): Promise<FramePod> {
+  return await framePod(
+    (end) => {
+      const encoder = new HpackEncoder();
+      const answered = new Set<number>();
+      const out = new MixedFrames(random, end);
+      end.send(windowUpdate(0, 2 ** 30));
+      end.socket.on('data', () => {
+        for (const { stream } of blocks(end.frames)) {
+          const { fields, body, hasEnded, isReset } = cameOn(end, stream);
+          if (answered.has(stream) || (!hasEnded && !isReset && random() < 0.9)) continue;
+          answered.add(stream);
+          const of = (name: string): string => fields.find(([each]) => each === name)?.[1] ?? '';
+          const id = of('x-id');
+          if (of(':path') !== `/${id}`) faults.push(`${id}: ${of(':path')}`);
+          faults.push(...notOwn(id, fields, body));
+          if (isReset) continue;
+          const said = responseOf(id);
+          const frames = message(random, encoder, stream, [[':status', '200']], said);
+          if (random() < 0.1)
+            frames.unshift(() =>
+              section(
+                random,
+                encoder,
+                stream,
+                [
+                  [':status', '103'],
+                  ['x-own-0', said],
+                ],
+                false,
+              ),
+            );
+          if (random() < 0.1) frames.splice(1 + below(random, 2), Infinity, () => reset(stream, CODE.cancel));
+          out.add(frames);
+        }
+      });
+    },
+    settings(random() < 0.5 ? undefined : 200 + below(random, 9_000)),
+  );
+}
+
+/** The same over HTTP/1.1. */
+async function textPod(random: () => number, faults: string[]): Promise<{ port: number } & Disposable> {
+  const server = createServer({ ...STAYS_OPEN, maxHeaderSize: 65_536 }, (request, response) => {
+    request.on('error', () => undefined);
+    response.on('error', () => undefined);
+    let body = '';
+    request.on('data', (bytes: Buffer) => (body += bytes.toString('latin1')));
+    request.on('end', () => {
+      const id = String(request.headers['x-id']);
+      const fields = Object.entries({ ...request.headers, ...request.trailers });
+      faults.push(
+        ...notOwn(
+          id,
+          fields.map(([name, value]) => [name, String(value)] as const),
+          body,
+        ),
+      );
+      const said = responseOf(id);
+      response.writeHead(200, { 'x-id': said, trailer: 'x-end' });
+      for (let i = below(random, 4); i > 0; i--) response.write(said.repeat(below(random, 800)));
+      response.addTrailers({ 'x-end': said });
+      response.end();
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await happens(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return {
+    port,
+    [Symbol.dispose]() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+/** Sends requests over one connection, and sees to whose the responses are. */
+async function askInFrames(
+  port: number,
+  random: () => number,
+  name: string,
+  faults: string[],
+): Promise<void> {
+  using end = await frameClient(port, settings(random() < 0.6 ? undefined : 100 + below(random, 5_000)));
+  end.send(windowUpdate(0, 2 ** 30));
+  const encoder = new HpackEncoder();
+  const out = new MixedFrames(random, end);
+  const asked = new Map<number, string>();
+  const dropped = new Set<number>();
+  const requests = Array.from({ length: 1 + below(random, 14) }, (_, i) => {
+    const stream = 2 * i + 1;
+    const id = `q${name}s${stream}z`;
+    asked.set(stream, id);
+    const fields = requestFields('POST', `/${id}`).map(([each, value]) =>
+      each === ':authority'
+        ? ([each, HOSTS[below(random, HOSTS.length)] ?? ''] as const)
+        : ([each, value] as const),
+    );
+    const [head, ...rest] = message(random, encoder, stream, fields, id);
+    if (random() < 0.06)
+      rest.splice(below(random, rest.length + 1), Infinity, () => {
+        dropped.add(stream);
+        return reset(stream, CODE.cancel);
+      });
+    // They are opened in their order.
+    return (): Buffer => {
+      out.add(rest);
+      return head?.() ?? Buffer.alloc(0);
+    };
+  });
+  out.add(requests);
+  const isOver = (stream: number): boolean => {
+    const { hasEnded, isReset } = cameOn(end, stream);
+    return hasEnded || isReset || dropped.has(stream);
+  };
+  await until(() => [...asked.keys()].every(isOver), `the end of each stream of ${name}`);
+  for (const [stream, id] of asked) {
+    const { fields, body } = cameOn(end, stream);
+    const isOfPod = fields.some(([each]) => each === 'x-id');
+    faults.push(...notOwn(responseOf(id), fields, isOfPod ? body : ''));
+  }
+}
+
+it('each client and each Pod gets its own octets, heads and trailers, however they are cut and mixed', async () => {
+  for (let seed = 1; seed <= examples(3); seed++) {
+    const random = seededRandom(seed);
+    const faults: string[] = [];
+    await using frames = await framesPod(random, faults);
+    using text = await textPod(random, faults);
+    await using auth = await authServer((_, response) => void setImmediate(() => response.end()));
+    const policies = {
+      'external-auth-filter': {
+        ...{ namespace: 'default', to: { backend: 'default/auth.test:80' }, prefix: '' },
+        ...{ allowedHeaders: [], responseHeaders: null, maxBodyBytes: 0 },
+      },
+    };
+    const sites: readonly Site[] = [
+      { ports: [frames.port], protocol: 'h2c' },
+      { host: 'text.test', ports: [text.port] },
+      { host: 'asked.test', ports: [frames.port], protocol: 'h2c', policies },
+      { host: 'text.asked.test', ports: [text.port], policies },
+      { host: 'auth.test', ports: [auth.port] },
+    ];
+    await using proxy = await startProxy(nativeEngine, sites, { h2c: true });
+    const names = ['a', 'b', 'c', 'd', 'e'];
+    await Promise.all(
+      names.map((name, i) => askInFrames(proxy.port, seededRandom(seed * 10 + i), name, faults)),
+    );
+    expect({ seed, faults: [...faults, ...proxy.faults] }).toEqual({ seed, faults: [] });
+  }
 });
