@@ -1,6 +1,9 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import type { ExchangeRecord } from '../../src/proxy/exchange-record.ts';
 import { nativeEngine } from '../../src/proxy/native-engine.ts';
+import { KnownTexts } from '../../src/proxy/tracing/known-texts.ts';
 import { type SentSpans, SpanBatch } from '../../src/proxy/tracing/span-batch.ts';
 import { spansOf } from '../../src/proxy/tracing/spans.ts';
 import { Tracer } from '../../src/proxy/tracing/tracer.ts';
@@ -386,4 +389,20 @@ it('the variables win over the ConfigMap, and a collector of the ConfigMap trace
     root: 'always_on',
     parentBased: true,
   });
+});
+
+it('texts that are kept for the hosts of requests keep no more of these requests', () => {
+  setFlagsFromString('--expose-gc');
+  const held = (): number => {
+    (runInNewContext('gc') as () => void)();
+    return process.memoryUsage().heapUsed;
+  };
+  const known = new KnownTexts((host) => `<${host}>`);
+  const before = held();
+  for (let i = 0; i < 200; i++) {
+    const host = `host-${i}.example.com`;
+    const target = Buffer.alloc(60_000, `http://${host}/`).toString('latin1');
+    expect(known.of(target.slice(7, 7 + host.length))).toBe(`<${host}>`);
+  }
+  expect(held() - before).toBeLessThan(3_000_000);
 });

@@ -20,7 +20,8 @@ export class KnownTexts {
     const text = inOnePiece(this.#write(value));
     if (value.length > LONGEST_VALUE) return text;
     if (this.#texts.size === MOST_VALUES) this.#texts.clear();
-    this.#texts.set(value, text);
+    // A part of a longer text would keep all of it.
+    this.#texts.set(inOnePiece(value), text);
     return text;
   }
 }
