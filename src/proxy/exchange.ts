@@ -324,7 +324,6 @@ export class Exchange {
     if (head.status >= 400 && this.#replace(head.status, null)) return;
     this.#continueTimer?.clear();
     const { responseRate } = this.#plan;
-    if (responseRate !== null || this.#client.isHttp2) this.#upstream?.readLittle();
     if (responseRate !== null) {
       this.#pace = new ResponsePace(responseRate, () => this.#boundary.onHeldBackOver());
     }
@@ -338,6 +337,7 @@ export class Exchange {
     const edit = this.#plan.editRelayed(head, bytes, base);
     this.#encoder = this.#plan.openEncoder(edit, head)?.writeTo(this) ?? null;
     if (this.#encoder !== null) this.#framing = 'chunked';
+    if (responseRate !== null || this.#encoder !== null || this.#client.isHttp2) this.#upstream?.readLittle();
     this.#client.head(head, bytes, base, this.#framing, this.#connectionOption, edit);
   }
 

@@ -2,6 +2,7 @@ import { brotliDecompressSync, constants, gunzipSync, zstdDecompressSync } from 
 import { describe, expect, it } from 'vitest';
 import type { CodingConfig } from '../../../src/policies/compression.ts';
 import { nativeEngine } from '../../../src/proxy/native-engine.ts';
+import { LentBuffer } from '../../../src/proxy/sockets/lent-buffer.ts';
 import { http2Client } from '../../support/http2-client.ts';
 import { type ProxySettings, type RunningProxy, startProxy } from '../../support/proxy.ts';
 import { chunked, get, rawClient, request } from '../../support/raw-client.ts';
@@ -153,7 +154,14 @@ describe('compression', () => {
     client.socket.pause();
     client.send(get('/', 'Accept-Encoding: gzip'));
     let most = 0;
-    await until(() => (most = Math.max(most, proxy.engine.gauges().heldBytes)) > 512 * 1024);
+    let lent = 0;
+    await until(() => {
+      lent = Math.max(lent, LentBuffer.inUse);
+      most = Math.max(most, proxy.engine.gauges().heldBytes);
+      return most > 512 * 1024;
+    });
+    // What one read brings waits for the encoder.
+    expect(lent).toBe(0);
     client.socket.resume();
     const { body } = await client.message();
     expect(decoded('gzip', body)).toBe(big);
