@@ -1,3 +1,4 @@
+import type { HeaderField } from '../../http/head-edit.ts';
 import { OwnContent } from '../../http/request-content.ts';
 import type { Subrequest, SubrequestOutcome } from '../../http/subrequest.ts';
 import type { AskedBackend } from '../asked-backend.ts';
@@ -50,11 +51,16 @@ export function checkOutcome(outcome: SubrequestOutcome): CheckAnswer {
   const { fields, content } = outcome;
   const { bytes, trailers } = content;
   const isGrpc = fields.some(([name, value]) => name === 'content-type' && GRPC.test(value));
-  const [status, ...more] = [...fields, ...trailers].filter(([name]) => name === 'grpc-status');
-  if (!isGrpc || status?.[1] !== '0' || more.length > 0) return UNCLEAR;
+  const [status, ...more] = trailers.filter(isStatus);
+  // Before a message nobody knows how the call ends.
+  if (!isGrpc || status?.[1] !== '0' || more.length > 0 || fields.some(isStatus)) return UNCLEAR;
   if (bytes.length < PREFIX_BYTES || bytes[0] !== 0) return UNCLEAR;
   if (bytes.readUInt32BE(1) !== bytes.length - PREFIX_BYTES) return UNCLEAR;
   return checkAnswer(bytes.subarray(PREFIX_BYTES));
+}
+
+function isStatus([name]: HeaderField): boolean {
+  return name === 'grpc-status';
 }
 
 const UNCLEAR: CheckAnswer = { kind: 'unclear' };

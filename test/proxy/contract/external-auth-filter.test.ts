@@ -364,6 +364,10 @@ describe('the outcome of a call', () => {
     ['the status of HTTP is another', { ...outcome, status: 204 }],
     ['it is no gRPC', { ...outcome, fields: [['content-type', 'application/grpc-web']] }],
     ['the status does not come', content(framed(yes), [])],
+    [
+      'the status comes before the message',
+      { ...content(framed(yes), []), fields: [...GRPC_FIELDS, ...OK_TRAILERS] },
+    ],
     ['the status is another', content(framed(yes), [['grpc-status', '7']])],
     ['there are two', content(framed(yes), [...OK_TRAILERS, ['grpc-status', '7']])],
     ['nothing comes', content(Buffer.alloc(0))],
