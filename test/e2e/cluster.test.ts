@@ -76,7 +76,7 @@ describe.each(kinds)('$name, served by $engine', ({ open, engine }) => {
     expect((await daemon.request('shop.test')).body).toBe('second');
   });
 
-  it('hundreds of changes under load: no request fails, and a WebSocket stays open through all of them', async () => {
+  it('a hundred changes under load: no request fails, and a WebSocket stays open through all of them', async () => {
     const busy = (pod: Pod): Site => ({ host: 'busy.test', name: 'busy', endpoints: [pod.endpoint] });
     for (const pod of [first, second]) {
       new WebSocketServer({ server: pod.server }).on('connection', (socket) => {

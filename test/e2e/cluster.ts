@@ -59,7 +59,7 @@ export async function scriptedCluster(options: ApiServerOptions = {}): Promise<S
     namespace: 'default',
     podAddress: '127.0.0.1',
     args: ['--kubeconfig', kubeconfig, '--allow-loopback'],
-    patience: 200,
+    patience: 100,
     async apply(...objects) {
       for (const object of objects) api.apply(object);
     },
