@@ -1,12 +1,12 @@
 import { type Socket, connect } from 'node:net';
 import { siteObjects } from '../../e2e/site.ts';
-import { heldPort } from '../../support/loopback.ts';
+import { heldPort, loopbackAddress } from '../../support/loopback.ts';
 import { rawClient } from '../../support/raw-client.ts';
 import type { Scene } from '../scene.ts';
 import { type Site, inTime } from '../site.ts';
 
-/** The port of `--admin-address`. */
-export const ADMIN_PORT = await heldPort();
+/** Those of `--admin-address`. Of 127.0.0.1 a client of another test may have the port. */
+export const [ADMIN_HOST, ADMIN_PORT] = [loopbackAddress(), await heldPort()];
 
 /** What everybody on this machine may ask, and a page in a browser on it may try to. */
 export const adminApi: readonly Scene[] = [
@@ -71,7 +71,7 @@ function refused(how: string, fields: string): Scene {
 }
 
 async function ask(line: string, fields: string): Promise<number> {
-  using client = await rawClient(ADMIN_PORT);
+  using client = await rawClient(ADMIN_PORT, ADMIN_HOST);
   client.send(`${line} HTTP/1.1\r\n${fields}\r\nConnection: close\r\n\r\n`);
   const { status } = await inTime(client.message(), 'no answer');
   return status;
@@ -80,7 +80,7 @@ async function ask(line: string, fields: string): Promise<number> {
 /** Connections that send one text each, in turn, and read nothing. */
 async function crowd(site: Site, count: number, ...texts: readonly string[]): Promise<string | null> {
   const sockets: Socket[] = Array.from({ length: count }, (_, index) => {
-    const socket = connect({ host: '127.0.0.1', port: ADMIN_PORT }).on('error', () => undefined);
+    const socket = connect({ host: ADMIN_HOST, port: ADMIN_PORT }).on('error', () => undefined);
     const text = texts[index % texts.length] ?? '';
     if (text !== '') socket.write(text);
     return socket;
@@ -107,7 +107,7 @@ async function throughDataPlane(site: Site): Promise<string | null> {
     host: 'thief.test',
     name: 'thief',
     namespace: 'attacked',
-    endpoints: [`127.0.0.1:${ADMIN_PORT}`],
+    endpoints: [`${ADMIN_HOST}:${ADMIN_PORT}`],
   };
   await site.apply(siteObjects(thief));
   const { status } = await site.get('thief.test', '/api/v1/overview');
