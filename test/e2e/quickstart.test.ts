@@ -7,11 +7,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, onTestFinished, test } from 'vitest';
-import { heldPort } from '../support/loopback.ts';
 import { happens, until } from '../support/until.ts';
 
-/** Ports that are in use; the next one is most likely not. */
-const [TAKEN, TAKEN_TOO] = [await heldPort(), await heldPort()];
+/** From here on nobody has a port without asking for it: port 0 and connections that go out have those from 32768 on. */
+let nextPort = 20_000 + (process.pid % 500) * 20;
+const portOf = (server: Server): number => (server.address() as AddressInfo).port;
+
+/** Ports that are in use; the next one is not. */
+const [TAKEN, TAKEN_TOO] = await Promise.all(
+  [holdNext(), holdNext()].map(async (held) => portOf((await held).unref())),
+);
 const ROOT = join(import.meta.dirname, '../..');
 
 /** The example's manifests in a folder of their own, on ports that nobody else uses. */
@@ -24,8 +29,8 @@ async function copyOfExample(): Promise<{
   onTestFinished(() => rm(parent, { recursive: true, force: true }));
   const folder = join(parent, 'quickstart');
   await cp(join(ROOT, 'examples/quickstart'), folder, { recursive: true });
-  const held = await Promise.all([28181, 28182, 28183, 28184].map(() => hold(0)));
-  const ports = held.map((server) => (server?.address() as AddressInfo | undefined)?.port ?? 0);
+  const held = await Promise.all([28181, 28182, 28183, 28184].map(() => holdNext()));
+  const ports = held.map(portOf);
   await Promise.all(held.map(release));
   for (const name of await readdir(folder)) {
     const text = await readFile(join(folder, name), 'utf8');
@@ -33,6 +38,14 @@ async function copyOfExample(): Promise<{
     await writeFile(join(folder, name), moved);
   }
   return { parent, shop: join(folder, 'shop.yaml'), ports };
+}
+
+/** Listens on a port that has a free one after it. */
+async function holdNext(): Promise<Server> {
+  for (;;) {
+    const server = await hold((nextPort += 2));
+    if (server !== null) return server;
+  }
 }
 
 /** Listens on a port; null when somebody does already. */
