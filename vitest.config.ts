@@ -34,8 +34,8 @@ export default defineConfig({
     pool: 'forks',
     // Test files share six processes: to start one for each file, and load everything there, takes as long as the tests.
     isolate: false,
-    // Most of what a test makes is soon garbage: a heap with room for it is collected less often.
-    execArgv: ['--initial-heap-size=256', '--min-semi-space-size=16', '--max-semi-space-size=32'],
+    // Most of what a test makes is soon garbage: a young generation with room for it is collected less often.
+    execArgv: ['--min-semi-space-size=16', '--max-semi-space-size=32'],
     sequence: { sequencer: EvenlySpread },
     // Node loads the source as it is, as in the image: with Vite's loader each use of an import is the call of a getter.
     experimental: { viteModuleRunner: false, nodeLoader: false },

@@ -26,10 +26,14 @@ export function policyThread(
       throw fault;
     },
   });
+  let limits: SharedLimits | null = null;
   return {
     now,
     monotonicMs: () => performance.now(),
-    limits: new SharedLimits(sharedLimitsMemory(randomFillSync)),
+    // Their memory is 64 MiB of addresses, which few tests need: with hundreds of them a process cannot start another one.
+    get limits() {
+      return (limits ??= new SharedLimits(sharedLimitsMemory(randomFillSync)));
+    },
     clusterLimits,
     secret,
     checkPassword: async (_, hash, password) => (passwordMatches(hash, password) ? 'right' : 'wrong'),
