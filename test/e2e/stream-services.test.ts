@@ -218,7 +218,10 @@ describe('TCP and UDP services', () => {
       ];
       return codes.every((code) => body.includes(code));
     });
-    const socket = await dial(plain);
+    // Threads have the table a little later than it is shown.
+    let open: Socket | null = null;
+    await eventually(async () => (open = await dial(plain)) !== null);
+    const socket = open! as Socket;
     expect(await lines(socket, 1)).toEqual(['first']);
     socket.destroy();
   });
