@@ -218,6 +218,29 @@ describe('spans', () => {
     expect(subject.troubles).toEqual([]);
   });
 
+  it('are given up after five tries, also where each kept connection closes between two of them', async () => {
+    const used = new WeakSet<object>();
+    let refused = 0;
+    await using there = await collector((response, index) => {
+      const { socket } = response;
+      if (index === 0 && socket !== null) {
+        used.add(socket);
+        return accept(response);
+      }
+      if (socket === null || used.has(socket)) return void socket?.destroy();
+      used.add(socket);
+      refused++;
+      response.writeHead(503, { 'Retry-After': '0' });
+      response.end();
+    });
+    await using subject = exporting({ OTEL_EXPORTER_OTLP_ENDPOINT: there.url });
+    subject.exporter.add(spans(1));
+    await until(() => subject.exporter.counts().exported === 1, 'a span is exported');
+    subject.exporter.add(spans(1));
+    await until(() => subject.exporter.counts().failed === 1, 'a span is given up');
+    expect(refused).toBe(5);
+  });
+
   it.each([
     [
       'https',

@@ -449,7 +449,7 @@ Exit codes:
   74   the output cannot be written
   77   no right to listen on a port
   130  a second signal ended it
-  137  a thread did not end, so it ended without it
+  137  a thread did not end, so Portico ended without it
 `;
 
 /** The same flags, described for commands that only read. */

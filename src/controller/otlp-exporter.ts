@@ -229,7 +229,7 @@ export class OtlpExporter {
     const json = [Buffer.from(head), ...items, END];
     // Not joined where that is not needed: it would be a copy of all that is sent.
     const body = this.#options.variables.gzip ? [await compressed(Buffer.concat(json))] : json;
-    for (let tries = 1; ; tries++) {
+    for (let tries = 1; ;) {
       const outcome = await this.#post(body, sendBy);
       if (outcome.kind === 'accepted') {
         const rejected = Math.min(outcome.rejected, count);
@@ -237,6 +237,7 @@ export class OtlpExporter {
         this.#failed += rejected;
         return this.#report(rejected === 0 ? null : `it rejected ${rejected} of ${count} ${name}`);
       }
+      // No try of it: the next one has a connection of its own.
       if (outcome.kind === 'closed-meanwhile') continue;
       this.#report(outcome.reason);
       const isLast = outcome.kind === 'refused' || tries === MAX_TRIES || this.#stopped;
@@ -248,6 +249,7 @@ export class OtlpExporter {
         return;
       }
       await this.#wait(waitMs);
+      tries++;
     }
   }
 

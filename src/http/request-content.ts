@@ -19,7 +19,7 @@ export interface RequestContent {
 export interface CopiedContent {
   /** Bytes in all; null while only the end will tell. */
   readonly length: number | null;
-  /** Bytes that are held for it until it is dropped and that nobody counts: whoever sends it does. */
+  /** Bytes that are held for it until it is dropped, and are not counted elsewhere: its sender counts them. */
   readonly uncountedBytes: number;
   /** Bytes that `next` has not given. */
   readonly waiting: number;

@@ -50,7 +50,10 @@ export const externalAuthFilter = definePolicy({
   },
 
   bind(config, thread) {
-    const { to, grpc, responseHeaders, maxBodyBytes, namespace } = config;
+    const { to, grpc, allowedHeaders, responseHeaders, maxBodyBytes, namespace } = config;
+    const listed = responseHeaders && new Set(responseHeaders);
+    const isPassed = (name: string): boolean => listed?.has(name) ?? isAboutClient(name);
+    const asked = [...new Set(grpc ? allowedHeaders : ['authorization', 'cdn-loop', ...allowedHeaders])];
     /** What the server says to clients that it lets in, until they get it. */
     const toClients = new WeakMap<RequestView, readonly FieldChange[]>();
     const ask = (
@@ -65,12 +68,12 @@ export const externalAuthFilter = definePolicy({
         return judged(NAME, 'asked', request, refuse('unauthorized', request));
       }
       const question = grpc
-        ? checkQuestion(config, server, grpc.authority, request, path, body, thread.now())
-        : authQuestion(config, server, request, path, body);
+        ? checkQuestion(namespace, asked, server, grpc.authority, request, path, body, thread.now())
+        : authQuestion(config, asked, server, request, path, body);
       return thread.send(question).then((outcome) => {
         const { verdict, toClient } = grpc
           ? checked(outcome, request, edit)
-          : answered(outcome, config, request, edit);
+          : answered(outcome, isPassed, request, edit);
         toClients.set(request, toClient);
         return judged(NAME, 'asked', request, verdict);
       });
@@ -124,7 +127,7 @@ interface Judgement {
 
 function answered(
   outcome: SubrequestOutcome,
-  { responseHeaders }: ExternalAuthFilterConfig,
+  isPassed: (name: string) => boolean,
   request: RequestView,
   edit: RequestEdit,
 ): Judgement {
@@ -137,7 +140,6 @@ function answered(
     const reason = status < 500 ? 'unauthorized' : 'auth-unavailable';
     return { verdict: redirected(status, fields) ?? refuse(reason, request), toClient };
   }
-  const isPassed = (name: string): boolean => responseHeaders?.includes(name) ?? isAboutClient(name);
   for (const name of new Set(fields.map(([each]) => each).filter(isPassed)))
     edit.set(name, valuesOf(fields, name).join(', '));
   return { verdict: CONTINUE, toClient };
@@ -177,7 +179,8 @@ function normalizedTarget(request: RequestView): string | null {
 }
 
 function authQuestion(
-  { namespace, prefix, allowedHeaders }: ExternalAuthFilterConfig,
+  { namespace, prefix }: ExternalAuthFilterConfig,
+  asked: readonly string[],
   to: AskedBackend,
   request: RequestView,
   target: string,
@@ -188,19 +191,17 @@ function authQuestion(
     to,
     method: request.method,
     target: `${prefix}${target}`,
-    fields: [
-      ['Host', request.host],
-      ...toldFields(request, ['authorization', 'cdn-loop', ...allowedHeaders]),
-    ],
+    fields: [['Host', request.host], ...toldFields(request, asked)],
     timeoutMs: TIMEOUT_MS,
     cancellation: request.cancellation,
     ...(body && { body }),
   };
 }
 
-/** `body` has come whole. */
+/** `asked` are the fields that are told, all where there are none; `body` has come whole. */
 function checkQuestion(
-  { namespace, allowedHeaders }: ExternalAuthFilterConfig,
+  namespace: string,
+  asked: readonly string[],
   to: AskedBackend,
   authority: string,
   request: RequestView,
@@ -208,11 +209,9 @@ function checkQuestion(
   body: CopiedContent | null,
   now: number,
 ): Subrequest {
-  const all = (): readonly string[] => [
-    ...request.allFields().map(([name]) => name.toLowerCase()),
-    ...Object.keys(ownFields(request)),
-  ];
-  const fields = toldFields(request, allowedHeaders.length > 0 ? allowedHeaders : all());
+  const all = (): Iterable<string> =>
+    new Set([...request.allFields().map(([name]) => name.toLowerCase()), ...Object.keys(ownFields(request))]);
+  const fields = toldFields(request, asked.length > 0 ? asked : all());
   const pieces: Buffer[] = [];
   for (let piece = body?.next(); piece; piece = body?.next()) pieces.push(piece);
   const whole = body && Buffer.concat(pieces);
@@ -220,14 +219,14 @@ function checkQuestion(
   return checkCall(namespace, to, authority, { request, fields, target, body: whole, now });
 }
 
-/** The fields of these names, as far as a server may know them. */
-function toldFields(request: RequestView, names: readonly string[]): readonly HeaderField[] {
+/** The fields of these names, each of them once, as far as a server may know them. */
+function toldFields(request: RequestView, names: Iterable<string>): readonly HeaderField[] {
   const own = ownFields(request);
   // What the Pod does not get is nothing to be let in by.
   const { names: dropped } = connectionOptions(request.value('connection'));
   const isTold = (name: string): boolean =>
     !OMITTED.has(name) && !name.includes('_') && !isHopByHop(name) && !isForwardingField(name);
-  return [...new Set(names)].flatMap((name): readonly HeaderField[] => {
+  return [...names].flatMap((name): readonly HeaderField[] => {
     const said = own[name];
     if (said !== undefined) return [[name, said]];
     if (!isTold(name) || dropped?.has(name)) return [];

@@ -36,7 +36,7 @@ test('the manifest for krew gets the checksum of the archive', () => {
   expect(written).not.toMatch(/0{64}/);
 });
 
-test('an archive is the same bytes, whenever and by whoever it is packed', () => {
+test('an archive is the same bytes, whenever it is packed, and by any user', () => {
   const folder = mkdtempSync(join(tmpdir(), 'portico-pack-'));
   try {
     const packed = ['first', 'second'].map((name, index) => {

@@ -27,7 +27,7 @@ function places(total: number, perNamespace: number) {
   return { holders, take, release, countOf };
 }
 
-test('whoever comes late gets as much as those who took all there is', () => {
+test('those who come late get as much as those who took all there is', () => {
   const { take, countOf, holders } = places(60, 40);
   for (let n = 0; n < 50; n++) take('a');
   for (let n = 0; n < 50; n++) take('b');

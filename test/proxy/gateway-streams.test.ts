@@ -11,7 +11,7 @@ const PORT = await heldPort();
 const open: (Socket | UdpSocket)[] = [];
 afterAll(() => open.forEach((socket) => ('destroy' in socket ? socket.destroy() : socket.close())));
 
-/** Says its name to whoever connects. */
+/** Says its name to everyone who connects. */
 async function tcpPod(name: string): Promise<number> {
   const server = createServer((socket) => socket.end(name))
     .listen(0, '127.0.0.1')

@@ -90,7 +90,7 @@ describe('TLS on ports of Gateways', () => {
     expect((await client.wire.message()).status).toBe(200);
   });
 
-  it('shares the port of Ingresses: whoever has the host has the certificate', async () => {
+  it('shares the port of Ingresses: who has the host has the certificate', async () => {
     const { address, httpsPort: port } = plane;
     const gateway = {
       ...{ address: '', port, isTls: true },

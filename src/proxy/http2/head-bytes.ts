@@ -3,7 +3,7 @@ import { writeLatin1 } from './hpack/latin1.ts';
 /** More is left to the garbage collector once it was used. */
 const KEPT_BYTES = 16 * 1024;
 
-/** A head or trailer section in Latin-1, in memory that is used again for the next one: whoever keeps it copies it. */
+/** A head or trailer section in Latin-1, in memory that is used again for the next one: copy it to keep it. */
 export class HeadBytes {
   bytes = Buffer.allocUnsafeSlow(KEPT_BYTES);
   length = 0;

@@ -65,7 +65,7 @@ class Side implements SocketUser {
     if (!this.#output.send(this.other.#socket)) socket.pause();
     if (dice < 0.2) socket.pause();
     if (dice < 0.15) return this.#goOn();
-    // Within the call, whoever still holds the bytes.
+    // Within the call, even if others still hold the bytes.
     if (dice < 0.25) return socket.resume();
     if (dice > 0.95) socket.mayReadMuch = !socket.mayReadMuch;
     if (dice < 0.35 && socket.isPaused) this.#rest();

@@ -20,17 +20,19 @@ import {
 const MUCH = 16_000_000;
 const NOTHING = (): void => {};
 
+const EVERY_SOCKET = [
+  ['accepted', accepted],
+  ['made', connected],
+  ['made by Node', named],
+  ['over TLS', secured],
+  ['over TLS from the first byte', shaken],
+  ['made over TLS', securedByUs],
+] as const;
+
 describe.each(KINDS)('%s sockets', (kind, make) => {
   const sockets = make();
 
-  it.each([
-    ['accepted', accepted],
-    ['made', connected],
-    ['made by Node', named],
-    ['over TLS', secured],
-    ['over TLS from the first byte', shaken],
-    ['made over TLS', securedByUs],
-  ] as const)('%s: bytes both ways, and nothing is read before resume', async (_, open) => {
+  it.each(EVERY_SOCKET)('%s: bytes both ways, and nothing is read before resume', async (_, open) => {
     await using pair = await open(sockets);
     const { socket, user, peer } = pair;
     peer.resume();
@@ -257,14 +259,7 @@ describe.each(KINDS)('%s sockets', (kind, make) => {
   });
 
   // What Node fails to reset is never closed, and its thread never ends.
-  it.each([
-    ['accepted', accepted],
-    ['made', connected],
-    ['made by Node', named],
-    ['over TLS', secured],
-    ['over TLS from the first byte', shaken],
-    ['made over TLS', securedByUs],
-  ] as const)('%s: a reset closes it while a write or our end is under way', async (_, open) => {
+  it.each(EVERY_SOCKET)('%s: a reset closes it while a write or our end is under way', async (_, open) => {
     const ways = [{ writes: true }, { ends: true }, { writes: true, ends: true }];
     for (const { writes = false, ends = false } of ways) {
       await using pair = await open(sockets);

@@ -88,7 +88,7 @@ describe('a Gateway with a Service', () => {
     expect(statusOf(compilation, 'two').conditions['Programmed']).toMatch(/^False\/AddressNotAssigned/);
   });
 
-  it('keeps the port that its status names, whoever comes, and gives none to two', () => {
+  it('keeps the port that its status names, even when others come, and gives none to two', () => {
     const kept = (port: number) =>
       `status: { conditions: [{ type: portico.dev/ServicePorts, message: TCP 80 at ${port} }] }`;
     const two = compiled(
