@@ -169,6 +169,27 @@ describe('spans', () => {
     expect(subject.troubles).toEqual(['it rejected 2 of 3 spans', null]);
   });
 
+  it('are accepted by the status of an answer that is too long to be read', async () => {
+    await using there = await collector((response) => void response.end(' '.repeat(1024 * 1024)));
+    await using subject = exporting({ OTEL_EXPORTER_OTLP_ENDPOINT: there.url });
+    subject.exporter.add(spans(1));
+    await until(() => subject.exporter.counts().exported === 1, 'the span is exported');
+    expect([there.requests.length, subject.troubles]).toEqual([1, []]);
+  });
+
+  it.each([
+    ['SSH-2.0-OpenSSH_9\r\n', 'its answer is not HTTP: write https:// for a collector with TLS'],
+    [`HTTP/1.1 200 OK\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, 'the head of its answer is too long'],
+    ['', 'it closed the connection without an answer'],
+    ['HTTP/1.1 200 OK\r\n', 'it closed the connection without an answer'],
+  ])('of a collector that answers with %.20j say so', async (answer, reason) => {
+    await using there = await collector(({ socket }) => void socket?.end(answer));
+    await using subject = exporting({ OTEL_EXPORTER_OTLP_ENDPOINT: there.url });
+    subject.exporter.add(spans(1));
+    await until(() => subject.troubles.length > 0, 'the attempt is over');
+    expect(subject.troubles[0]).toBe(reason);
+  });
+
   it('beyond the queue are dropped while a collector is silent, which ends with the timeout', async () => {
     await using there = await collector(() => {});
     await using subject = exporting({

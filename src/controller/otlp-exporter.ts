@@ -339,8 +339,10 @@ function answerOf(
     response.setEncoding('utf8');
     response.on('data', (more: string) => {
       text += more;
-      // What it says at such length is not looked at.
-      if (text.length > MAX_ANSWER_BYTES) response.destroy(new Error('its answer is too long'));
+      if (text.length <= MAX_ANSWER_BYTES) return;
+      // What it says at such length is not looked at; its status counts.
+      resolve(outcomeOf(response, '', rejected));
+      response.destroy();
     });
     response.on('error', reject);
     response.on('end', () => resolve(outcomeOf(response, text, rejected)));
@@ -351,16 +353,21 @@ function answerOf(
     else reject(error);
   });
   // An answer that changes the protocol ends in no other way.
-  request.on('close', () => reject(new Error('it closed the connection without an answer')));
+  request.on('close', () => reject(new Error(NO_ANSWER)));
   request.cork();
   for (const part of body) request.write(part);
   request.end();
   return promise;
 }
 
+const NO_ANSWER = 'it closed the connection without an answer';
+
 /** In one line, with what to do about TLS. */
 function reasonOf({ code = '', message }: NodeJS.ErrnoException): string {
   if (code === 'EPROTO') return 'TLS cannot be spoken with it: write http:// for a collector without TLS';
+  if (code === 'ECONNRESET') return NO_ANSWER;
+  if (code === 'HPE_HEADER_OVERFLOW') return 'the head of its answer is too long';
+  if (code.startsWith('HPE_')) return 'its answer is not HTTP: write https:// for a collector with TLS';
   // What follows the semicolon is advice for programs in Node.
   const [first = ''] = message.split(/;|\n/, 1);
   if (!UNKNOWN_ISSUER.test(code)) return first;
