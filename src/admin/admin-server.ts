@@ -160,8 +160,8 @@ function judge(request: IncomingMessage): LocalVerdict {
   return local;
 }
 
-/** The data plane sets the first on every request. */
-const PROXY_FIELDS = ['x-forwarded-for', 'x-forwarded-host', 'forwarded', 'via'];
+/** The data plane sets the first on every request of a client, and the last on those of its policies, too. */
+const PROXY_FIELDS = ['x-forwarded-for', 'x-forwarded-host', 'forwarded', 'via', 'cdn-loop'];
 
 function splitTarget(target: string): readonly [path: string, query: string] {
   const at = target.indexOf('?');

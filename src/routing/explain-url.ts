@@ -38,7 +38,7 @@ export type ParsedUrl =
   | { readonly kind: 'request'; readonly request: ExplainedRequest }
   | { readonly kind: 'invalid'; readonly reason: string };
 
-const URL_PARTS = /^(?:([a-z][a-z0-9+.-]*):\/\/)?([^/?#]+)([^#]*)/i;
+const URL_PARTS = /^(?:([a-z][a-z0-9+.-]*):\/\/|(?![^/?#]*:\/\/))([^/?#]+)([^#]*)/i;
 
 /** `http://shop.example.com/cart`, or the same without `http://`. */
 export function parseUrl(url: string): ParsedUrl {

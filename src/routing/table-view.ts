@@ -56,11 +56,13 @@ export function* countTableInSteps(table: RouteTable): Generator<void, TableCoun
   let hosts = 0;
   let routes = 0;
   for (const host of hostsOf(table)) {
-    hosts++;
+    const before = routes;
     for (const _ of routesOf(host)) {
       routes++;
       yield;
     }
+    // A listener has an entry for its hostname, whether a route has that hostname or not.
+    if (routes > before) hosts++;
   }
   let lastResort = 0;
   for (const backend of values(table.backends)) {

@@ -138,6 +138,7 @@ it.each([
   ['X-Forwarded-Host: localhost', 403],
   ['Forwarded: for=10.0.0.7', 403],
   ['Via: 1.1 proxy', 403],
+  ['CDN-Loop: portico', 403],
 ])('%j is refused with %i: a page of another site, or a proxy', async (fields, status) => {
   const { ask } = await start();
   for (const path of ['/', '/api/v1/overview']) {

@@ -275,6 +275,8 @@ it.each([
   ['problems?severity=bad', 'severity is none of error, warning, info'],
   ['explain?url=ftp://a', "url: 'ftp:' is not supported; write http://host/path or https://host/path"],
   ['explain', "url: '' is not a URL; write http://host/path"],
+  ['explain?url=http://', "url: 'http://' is not a URL; write http://host/path"],
+  ['explain?url=http:///cart', "url: 'http:///cart' is not a URL; write http://host/path"],
 ])('%s is refused: %s', async (target, reason) => {
   expect(await ask(apiOf(compiled(MANY)), target)).toEqual({ kind: 'refused', status: 400, reason });
 });

@@ -181,7 +181,7 @@ export class Api {
     const query = new Query(request.query);
     if (endpoint && rest.length === 0) return endpoint(request, query);
     if (name === 'routes') return this.#objectRoutes(rest, query, request.signal);
-    const names = Object.keys(this.#endpoints).join(', ');
+    const names = [...Object.keys(this.#endpoints), 'debug'].join(', ');
     return { kind: 'refused', status: 404, reason: `below /api/v1/ there are ${names}` };
   }
 

@@ -6,6 +6,7 @@ import { snapshotOf } from '../../../src/model/snapshot.ts';
 import { portKey } from '../../../src/routing/table.ts';
 import type { Listener } from '../../../src/routing/gateway/listeners.ts';
 import { portCertificates } from '../../../src/routing/gateway/port-table.ts';
+import { countTable } from '../../../src/routing/table-view.ts';
 import { byHostKey } from '../../../src/routing/gateway-routes.ts';
 import { CASE_SETTINGS, parseManifests } from '../../support/cases.ts';
 
@@ -67,6 +68,12 @@ spec:
     gateway,
     ...['empty', 'example', 'foo', 'abc'].map((name) => route(name, name, `/${name}`)),
   );
+
+  it('counts no host where a listener has none', () => {
+    expect(countTable(table)).toMatchObject({ hosts: 4, routes: 4 });
+    const hosts = countTable(tableOf(gateway, route('one', 'empty', '/', ['a.test'])));
+    expect(hosts).toMatchObject({ hosts: 1, routes: 1 });
+  });
 
   it.for([
     ['bar.com', 'empty'],
