@@ -121,14 +121,17 @@ const REASONS: Readonly<Record<LocalReason, readonly [cause: string, fix: string
     'No user name and password, or other proof of who the client is, or it is wrong.',
     'Nothing, at the first request of a browser; otherwise check the password, and the Secret of `basic-auth-secret`.',
   ],
-  unauthorized: ['The server of `auth-url` answered 403.', 'Look at the log of that server.'],
+  unauthorized: [
+    'The server of `auth-url` or `ExternalAuth` refused the request.',
+    'Look at the log of that server.',
+  ],
   'auth-failed': [
     'The server of `auth-url` answered neither 2xx, 401 nor 403, or may not be asked.',
     'Look at the log of that server, and at `portico check`.',
   ],
   'auth-unavailable': [
-    'The server of `auth-url` could not be reached in time.',
-    'Look at the Pods of that server.',
+    'The server of `auth-url` or `ExternalAuth` did not answer in time; or that of `ExternalAuth` said neither yes nor no.',
+    'Look at the Pods of that server, and at its log.',
   ],
   'passwords-busy': [
     'Too many new passwords wait to be hashed.',
@@ -360,7 +363,7 @@ export async function accessLogPage(): Promise<string> {
     '',
     'Values of query parameters, in `target` and Referer, of cookies and of header fields are `REDACTED` if their name is one of these;',
     '`*` stands for anything. `user[password]` counts as `password`. `--access-log-redact` sets other names, `off` none. A user and',
-    'password in front of the host of a Referer are always left out.',
+    'password in front of the host of a Referer are always left out. A URL that is the value of another parameter is logged as it is.',
     '',
     CREDENTIAL_NAMES.map((name) => `\`${name}\``).join(', '),
     '',

@@ -185,6 +185,9 @@ it('template: variables of nginx, with the escaping that is asked for; credentia
       'TLSv1.3|shop.test|1|REDACTED|blue|REDACTED|en|REDACTED|REDACTED|upstream-timed-out|UT|0.001',
   ]);
   expect(linesOf(template('[$http_a] [$http_b]'), [{}], { a: '' })).toEqual(['[] [-]']);
+  // Some servers read two parameters here.
+  const joined = linesOf(template('$arg_a|$arg_token'), [{ target: '/?a=1;token=t' }]);
+  expect(joined).toEqual(['1;token=REDACTED|-']);
   const json = template('{"ua": "$http_user_agent", "user": "$remote_user", "status": $status}', 'json');
   const [line = ''] = linesOf(json, [{}], { 'user-agent': '"\\\u001b\u00c3\u00a9' });
   expect(JSON.parse(line)).toEqual({ ua: '"\\\u001bé', user: '', status: 200 });

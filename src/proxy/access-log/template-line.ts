@@ -62,7 +62,8 @@ function valueOfPart(
     case 'remote_user':
       return keptValue(kept, { field: 'authorization', read: (value) => userOf(value) || undefined });
     case 'arg':
-      return ({ target }) => present(redaction.shown(name, argumentOf(queryOf(target), name)));
+      // A semicolon does not end its value, and may stand before another parameter.
+      return ({ target }) => present(argumentOf(redaction.query(queryOf(target)), name));
     default:
       return VALUES[variable];
   }
