@@ -25,7 +25,8 @@ const LIMITS: Readonly<Record<keyof Limits, string>> = {
     'from the first byte of a request head (or the start of the connection) to its last; then 408',
   handshakeTimeoutMs:
     'from the start of a connection to the end of its TLS handshake, or of its PROXY protocol header',
-  handshakes: 'TLS handshakes and PROXY headers that one data-plane thread awaits; one more ends the oldest',
+  handshakes:
+    'TLS handshakes and PROXY headers that one data-plane thread awaits; one more ends the oldest, of a client with more than an eighth if there is one',
   bodyIdleTimeoutMs: 'without a byte of a body that the client is sending',
   bodyMinRate:
     'bytes per second of a body that the client is sending, on average over each `body-idle-timeout`; then 408; 0 turns it off. Not for gRPC, WebSockets, and time in which the Pod does not take them',

@@ -66,7 +66,7 @@ export async function metricsPage(): Promise<string> {
     '- `verdict` is `allowed`, `denied`, or `failed` where there was no answer that says yes or no. `cached` says whether the answer',
     '  was known: an answer of `auth-url` that is remembered, or a password whose hash is remembered or cheap.',
     `- \`reason\` of \`portico_tls_handshake_failures_total\` is ${failures}.`,
-    '  `certificate-not-trusted`: the client does not accept the certificate; `client-certificate`: it has none that is good.',
+    '  `certificate-not-trusted`: the client does not accept the certificate; `client-certificate`: it has none that is good; `no-room`: it gave way to another client.',
     '- `reason` of `portico_connect_failures_total` is what the system says (`ECONNREFUSED`, `ECONNRESET`, `EHOSTUNREACH`, `ENETUNREACH`, `ETIMEDOUT`), `timeout` for',
     '  `connect-timeout`, `endpoint-gone` for an endpoint that left while it was connected to, or `other`.',
     '- `thread` counts the data-plane threads from 0. `nodejs_heap_…` are of the control thread.',

@@ -4,8 +4,9 @@ import { type Wire, wire } from './wire.ts';
 /** A client that sends bytes rather than requests. Disposing it aborts the connection. */
 export interface RawClient extends Wire, Disposable {}
 
-export async function rawClient(port: number, host = '127.0.0.1'): Promise<RawClient> {
-  const socket = connect({ port, host, allowHalfOpen: true });
+/** `localAddress` is where it comes from, where that is not for the system to choose. */
+export async function rawClient(port: number, host = '127.0.0.1', localAddress?: string): Promise<RawClient> {
+  const socket = connect({ port, host, allowHalfOpen: true, ...(localAddress && { localAddress }) });
   await new Promise<void>((resolve, reject) => {
     socket.once('connect', resolve);
     socket.once('error', reject);

@@ -2,8 +2,9 @@ import { type AddressInfo, type Socket, createServer } from 'node:net';
 import { plainAddress } from '../../http/address.ts';
 import type { EngineContext, ListenAddress } from '../engine.ts';
 import { type ConnectionInfo, directConnection } from '../../http/connection-info.ts';
-import type { PendingConnections } from './pending-connections.ts';
+import type { PendingConnection, PendingConnections } from './pending-connections.ts';
 import { proxiedConnection, readProxyHeader } from './proxy-protocol.ts';
+import type { HandshakeFailure } from '../tls/handshake-counters.ts';
 import { refusePlainRequest } from '../tls/plain-request.ts';
 import { readServerName } from '../tls/client-hello.ts';
 import { type SecurePort, createSecurePort } from '../tls/secure-port.ts';
@@ -61,7 +62,7 @@ export function openListener(
   if (scheme === 'https' && !certificates)
     throw new TypeError('a TLS port was asked for without certificates');
   const highWaterMark = limits.bufferBytes / 2;
-  const pending = new Set<{ destroy(): void }>();
+  const pending = new Set<PendingConnection>();
   const id = ++lastId;
   let accepted: Pick<ConnectionInfo, 'listener' | 'portKey' | 'gatewayOnly'> = address.gatewayPort
     ? { listener: id, portKey: address.gatewayPort, gatewayOnly: true }
@@ -114,17 +115,19 @@ export function openListener(
         if (handshake) handshake.destroy();
         else handle.close();
       },
+      evict: () => fail('no-room'),
     };
-    const deadline = setTimeout(() => {
-      context.handshakes?.failed(waiting, 'timeout');
+    const fail = (reason: HandshakeFailure): void => {
+      context.handshakes?.failed(waiting, reason);
       waiting.destroy();
-    }, limits.handshakeTimeoutMs);
+    };
+    const deadline = setTimeout(fail, limits.handshakeTimeoutMs, 'timeout');
     const settle = (): void => {
       clearTimeout(deadline);
       pending.delete(waiting);
       pendingOfAll.delete(waiting);
     };
-    pendingOfAll.add(waiting);
+    pendingOfAll.add(waiting, direct.clientAddress);
     pending.add(waiting);
 
     const begin = (serverName: string | null): void => {
@@ -185,17 +188,19 @@ export function openListener(
     let connectionInfo = direct;
     let proxied = mayBeProxied;
     const destroy = (): void => void raw.destroy();
-    const deadline = setTimeout(() => {
-      if (secure) context.handshakes?.failed(raw, 'timeout');
+    const fail = (reason: HandshakeFailure): void => {
+      if (secure) context.handshakes?.failed(raw, reason);
       destroy();
-    }, limitMs);
+    };
+    const waiting = { destroy, evict: () => fail('no-room') };
+    const deadline = setTimeout(fail, limitMs, 'timeout');
     const settle = (): void => {
       clearTimeout(deadline);
-      pending.delete(raw);
-      pendingOfAll.delete(raw);
+      pending.delete(waiting);
+      pendingOfAll.delete(waiting);
     };
-    pendingOfAll.add(raw);
-    pending.add(raw);
+    pendingOfAll.add(waiting, direct.clientAddress);
+    pending.add(waiting);
     raw.on('error', () => undefined);
     raw.once('close', settle);
     raw.once('end', destroy);
@@ -225,6 +230,7 @@ export function openListener(
           bytes = bytes.subarray(header.length);
           if (header.addresses) {
             connectionInfo = proxiedConnection(direct, header.addresses, proxyProtocolHttpsPorts);
+            pendingOfAll.move(waiting, connectionInfo.clientAddress);
           }
           break;
         default:
@@ -272,7 +278,7 @@ export function openListener(
       },
       close() {
         server.close();
-        setTimeout(() => pending.forEach((raw) => raw.destroy()), LAST_MOMENT_MS).unref();
+        setTimeout(() => pending.forEach((waiting) => waiting.destroy()), LAST_MOMENT_MS).unref();
       },
     });
   });

@@ -3,6 +3,7 @@ import type { TLSSocket } from 'node:tls';
 /**
  * Why a TLS handshake failed. `certificate-not-trusted`: the client does not accept ours. `client-certificate`: the client
  * has none that is good where one is required. `client-gone`: it closed the connection.
+ * `no-room`: its place was needed for another one.
  */
 export type HandshakeFailure = (typeof HANDSHAKE_FAILURES)[number];
 export const HANDSHAKE_FAILURES = [
@@ -14,6 +15,7 @@ export const HANDSHAKE_FAILURES = [
   'client-certificate',
   'client-gone',
   'timeout',
+  'no-room',
   'other',
 ] as const;
 

@@ -1,10 +1,10 @@
 import { connect } from 'node:net';
 import { expect } from 'vitest';
 import { contract } from '../../support/engines.ts';
-import { get, rawClient } from '../../support/raw-client.ts';
+import { type RawClient, get, rawClient } from '../../support/raw-client.ts';
 import { authority, secureClient, startTlsProxy } from '../../support/tls-proxy.ts';
 import { recordingUpstream } from '../../support/upstream.ts';
-import { happens } from '../../support/until.ts';
+import { happens, until } from '../../support/until.ts';
 
 const keys = { 'shop/app': authority().issue(['app.test']) };
 const V1 = 'PROXY TCP4 192.0.2.7 198.51.100.2 56324 4430\r\n';
@@ -52,6 +52,32 @@ contract('PROXY protocol', (behaves) => {
       expect(proxy.exchanges.map(({ clientAddress }) => clientAddress)).toEqual(Array(4).fill('192.0.2.7'));
     });
   }
+
+  behaves(
+    'whose handshake gives way to others is told by the header, not by the load balancer',
+    async (create) => {
+      await using proxy = await startTlsProxy(create, [], {
+        keys,
+        proxyProtocolFrom: ['127.0.0.1'],
+        limits: { handshakes: 4 },
+      });
+      const other = await rawClient(proxy.httpsPort);
+      other.send('PROXY TCP4 192.0.2.8 198.51.100.2 56324 443\r\n');
+      const flood: RawClient[] = [];
+      for (let n = 0; n < 20; n++) {
+        const client = await rawClient(proxy.httpsPort);
+        client.send(V1);
+        flood.push(client);
+      }
+      await until(() => proxy.handshakes.totals().failed['no-room'] === 17, 'the others have given way');
+      other.send(Buffer.from([0x16, 0x03, 0x01, 0x00, 0x04, 0xff, 0xff, 0xff, 0xff]));
+      await other.ended;
+      expect(proxy.handshakes.totals().failed['no-room']).toBe(17);
+      // A TLS alert, and not a connection that was closed without a word.
+      expect(other.text.charCodeAt(0)).toBe(0x15);
+      for (const client of flood) client.reset();
+    },
+  );
 
   behaves('such a peer may leave it out, and a load balancer may speak for itself', async (create) => {
     await using upstream = await recordingUpstream();

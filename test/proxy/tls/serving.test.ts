@@ -216,6 +216,25 @@ contract('TLS', (behaves) => {
     for (const other of others) other.reset();
   });
 
+  behaves(
+    'a client that opens many connections ends its own, and no handshake of another',
+    async (create) => {
+      await using upstream = await recordingUpstream();
+      await using proxy = await startTlsProxy(create, [{ ports: [upstream.port], secret: 'shop/precise' }], {
+        keys,
+        limits: { handshakes: 4 },
+      });
+      const carrier = connect({ port: proxy.httpsPort, host: '127.0.0.1', localAddress: '127.0.0.2' });
+      await happens(carrier, 'connect');
+      const flood = await Promise.all(Array.from({ length: 40 }, () => rawClient(proxy.httpsPort)));
+      await until(() => proxy.handshakes.totals().failed['no-room'] === 37, 'all but three have given way');
+      using client = await secureClient(proxy.httpsPort, 'app.test', { socket: carrier });
+      client.wire.send(get('/'));
+      expect((await client.wire.message()).status).toBe(200);
+      for (const each of flood) each.reset();
+    },
+  );
+
   behaves('a burst of connections stays within the limit, too', async (create) => {
     await using proxy = await startTlsProxy(create, [], { keys, limits: { handshakes: 4 } });
     const burst = await Promise.all(Array.from({ length: 40 }, () => rawClient(proxy.httpsPort)));
