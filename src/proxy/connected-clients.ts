@@ -1,3 +1,4 @@
+import { subnetOf } from '../http/address-ranges.ts';
 import type { Client } from './client.ts';
 
 /** Clients in the order in which they fell silent, such as those of a `DeadlineList`. */
@@ -15,7 +16,7 @@ export interface RoomCounters {
   descriptorFailures: number;
 }
 
-/** How many of the oldest idle clients of each sort are compared by how much their address has. */
+/** How many of the oldest idle clients of each sort are compared by how much their address, or network, has. */
 const COMPARED = 16;
 /** After descriptors ran out, so much of what was open is kept free for connections to Pods. */
 const KEPT_FREE = 1 / 8;
@@ -23,13 +24,15 @@ const FREE_FOR_MS = 60_000;
 
 /**
  * The clients that are connected. At the limit the one that has been idle longest gives way, as in nginx: among the
- * oldest it is one of the address that holds the most, so that silent connections do not lock others out.
+ * oldest it is one of the address (of IPv6 the /64 network) that holds the most, so that silent connections do not lock
+ * others out.
  */
 export class ConnectedClients {
   readonly counters: RoomCounters = { evicted: 0, refused: 0, descriptorFailures: 0 };
   #limit: number;
-  readonly #all = new Set<Client>();
-  readonly #byAddress = new Map<string, number>();
+  /** With the address or network of each. */
+  readonly #all = new Map<Client, string>();
+  readonly #bySubnet = new Map<string, number>();
   readonly #byListener = new Map<number, Set<Client>>();
   readonly #idle: OldestFirst[] = [];
   /** Below the limit for a while after descriptors ran out. */
@@ -55,14 +58,15 @@ export class ConnectedClients {
   }
 
   [Symbol.iterator](): IterableIterator<Client> {
-    return this.#all.values();
+    return this.#all.keys();
   }
 
   add(client: Client): void {
     if (this.#all.has(client)) return;
-    this.#all.add(client);
     const { clientAddress, listener } = client.connectionInfo;
-    this.#byAddress.set(clientAddress, this.#of(clientAddress) + 1);
+    const subnet = subnetOf(clientAddress);
+    this.#all.set(client, subnet);
+    this.#bySubnet.set(subnet, this.#countOf(subnet) + 1);
     if (listener === undefined) return;
     const others = this.#byListener.get(listener);
     if (others) others.add(client);
@@ -70,11 +74,13 @@ export class ConnectedClients {
   }
 
   delete(client: Client): void {
-    if (!this.#all.delete(client)) return;
-    const { clientAddress, listener } = client.connectionInfo;
-    const left = this.#of(clientAddress) - 1;
-    if (left > 0) this.#byAddress.set(clientAddress, left);
-    else this.#byAddress.delete(clientAddress);
+    const subnet = this.#all.get(client);
+    if (subnet === undefined) return;
+    this.#all.delete(client);
+    const { listener } = client.connectionInfo;
+    const left = this.#countOf(subnet) - 1;
+    if (left > 0) this.#bySubnet.set(subnet, left);
+    else this.#bySubnet.delete(subnet);
     const others = listener === undefined ? undefined : this.#byListener.get(listener);
     if (others?.delete(client) && others.size === 0) this.#byListener.delete(listener ?? 0);
   }
@@ -101,8 +107,8 @@ export class ConnectedClients {
     return this.#all.size < before;
   }
 
-  #of(address: string): number {
-    return this.#byAddress.get(address) ?? 0;
+  #countOf(subnet: string): number {
+    return this.#bySubnet.get(subnet) ?? 0;
   }
 
   #evict(): boolean {
@@ -113,7 +119,7 @@ export class ConnectedClients {
       for (const idle of list.oldest(COMPARED)) {
         const { owner } = idle;
         // One that has not read its last response yet only when there is no other.
-        const weight = owner.queuedBytes === 0 ? this.#of(owner.connectionInfo.clientAddress) : 0;
+        const weight = owner.queuedBytes === 0 ? this.#countOf(this.#all.get(owner) ?? '') : 0;
         if (weight < worst || (weight === worst && idle.since >= since)) continue;
         victim = owner;
         worst = weight;

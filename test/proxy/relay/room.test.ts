@@ -100,6 +100,12 @@ describe('whose connection gives way', () => {
     expect(gone).toEqual(['10.0.0.2 1']);
   });
 
+  it('one of the network of IPv6 that has the most', () => {
+    const { clients, gone } = clientsOf(4, ['2001:db8:1::1', '2001:db8:2::1', '2001:db8:2::2', '10.0.0.1']);
+    clients.makeRoom(0);
+    expect(gone).toEqual(['2001:db8:2::1 1']);
+  });
+
   it('the oldest where all have as many', () => {
     const { clients, gone } = clientsOf(2, ['10.0.0.2', '10.0.0.1']);
     clients.makeRoom(0);
