@@ -1,58 +1,61 @@
 import { randomFillSync } from 'node:crypto';
-import { inOnePiece } from './one-piece.ts';
 
 const ID_BYTES = 8;
 /** Random bytes are drawn for many ids at once: to draw those of one takes twenty times as long. */
 const IDS_AT_ONCE = 256;
 /** Of a trace id, at its end: those by which samplers decide, and two more. */
 const OWN_DIGITS = 2 * ID_BYTES;
-const HALF = OWN_DIGITS / 2;
-/** Where the trace id begins in a trace line. */
-const TRACE_AT = 'traceparent: 00-'.length;
+
+/** How a head ends without a trace: with the empty line. */
+export const NO_TRACE = '\r\n';
+/** Where its trace id begins in how a head with a trace ends. */
+const ID_START = 'traceparent: 00-'.length;
+/** And where it ends. */
+export const TRACE_ID_END = ID_START + 32;
+const OWN_START = TRACE_ID_END - OWN_DIGITS;
 
 /**
- * Ids of traces that begin here, drawn together. The last 16 digits of each trace id are random. The others, and the span id
- * of those that are not recorded, are random once for all of them: ids are no secrets, a whole trace id must not come twice,
- * and samplers look at the last 14 digits, which `traceparent` calls random.
+ * Ids of traces that begin here, drawn together, and with them how a head ends that tells of such a trace. The last 16 digits
+ * of each trace id are random. The others, and the span id of those that are not recorded, are random once for all of them:
+ * ids are no secrets, a whole trace id must not come twice, and samplers look at the last 14 digits, which `traceparent`
+ * calls random.
  */
 export class TraceIds {
-  /** What is each trace's own of its id, one after the other. */
-  readonly digits: string;
-  /** What comes before these digits in a trace line that ends a head, and after them. */
-  readonly #before: string;
-  readonly #after: string;
-  #end = 0;
+  /** How the heads end, one after the other: a request takes a part of one text, and nothing is put together for it. */
+  readonly #endings: string;
+  readonly #length: number;
+  #next = 0;
 
   constructor() {
-    const bytes = randomFillSync(Buffer.allocUnsafe(IDS_AT_ONCE * ID_BYTES));
-    this.digits = bytes.toString('hex');
-    this.#before = inOnePiece(`traceparent: 00-${newSpanId()}`);
-    this.#after = inOnePiece(`-${newSpanId()}-02\r\n\r\n`);
-  }
-
-  /** Takes the next trace: where its digits end. 0 when there is none left. */
-  next(): number {
-    if (this.#end === this.digits.length) return 0;
-    return (this.#end += OWN_DIGITS);
-  }
-
-  /** The id of the trace whose digits end there: 32 of them. */
-  traceId(end: number): string {
-    return `${this.#before.slice(TRACE_AT)}${this.digits.slice(end - OWN_DIGITS, end)}`;
+    const ending = `traceparent: 00-${newSpanId()}${'0'.repeat(OWN_DIGITS)}-${newSpanId()}-02\r\n\r\n`;
+    const own = Buffer.from(
+      randomFillSync(Buffer.allocUnsafe(IDS_AT_ONCE * ID_BYTES)).toString('hex'),
+      'latin1',
+    );
+    const bytes = Buffer.from(ending.repeat(IDS_AT_ONCE), 'latin1');
+    for (let id = 0, from = 0; id < IDS_AT_ONCE; id++) {
+      const at = id * ending.length + OWN_START;
+      for (let digit = 0; digit < OWN_DIGITS; digit++) bytes[at + digit] = own[from++] ?? 0;
+    }
+    this.#endings = bytes.toString('latin1');
+    this.#length = ending.length;
   }
 
   /**
-   * The head with the line of that trace and its empty line: recorded, with this span for what comes after, or not recorded
-   * where it is null.
+   * Takes the next trace: how the head of a request ends that belongs to it and is not recorded, with its `traceparent` and
+   * the empty line. `NO_TRACE` when there is none left.
    */
-  complete(head: string, end: number, spanId: string | null): string {
-    const from = end - OWN_DIGITS;
-    const middle = from + HALF;
-    const after = spanId === null ? this.#after : `-${spanId}-03\r\n\r\n`;
-    // A part of at most 12 characters is a copy. A longer one only points to where it is, and a head with such a part takes
-    // 0.1 µs more to be written.
-    return `${head}${this.#before}${this.digits.slice(from, middle)}${this.digits.slice(middle, end)}${after}`;
+  next(): string {
+    const from = this.#next;
+    if (from === this.#endings.length) return NO_TRACE;
+    this.#next = from + this.#length;
+    return this.#endings.slice(from, this.#next);
   }
+}
+
+/** The 32 digits of the trace that a head tells of which ends so; empty for `NO_TRACE`. */
+export function traceIdOf(ending: string): string {
+  return ending.slice(ID_START, TRACE_ID_END);
 }
 
 const random = Buffer.alloc(IDS_AT_ONCE * ID_BYTES);

@@ -45,7 +45,7 @@ export interface ExchangeRecord {
   readonly traceId: string;
   /** What the access log kept of the fields of the request. */
   readonly keptFields: KeptFields;
-  /** Null where requests are not traced. */
+  /** Null where there are no spans of it and the client says nothing of a trace. */
   readonly trace: RequestTrace | null;
   /** The policy that responded in place of an endpoint; empty where none did. */
   readonly policy: string;

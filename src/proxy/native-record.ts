@@ -14,6 +14,7 @@ import type { MatchedRule, RequestView } from '../http/request-view.ts';
 import { matchedRule } from '../routing/matched-rule.ts';
 import type { AffinitySession } from './balance/affinity-session.ts';
 import type { ConnectionInfo } from '../http/connection-info.ts';
+import { NO_TRACE, traceIdOf } from '../http/trace-ids.ts';
 import type { RequestTrace } from './tracing/request-trace.ts';
 import type { BodyFault } from './http1/body-reader.ts';
 import { type ConnectError, type ConnectFailure, NO_FAILURES } from './upstream/connect-failure.ts';
@@ -52,7 +53,9 @@ export class NativeRecord implements ExchangeRecord, RequestView {
   keptFields = NO_KEPT_FIELDS;
   policy = '';
   auths = NO_AUTHS;
-  /** Null where the request is not traced. */
+  /** How its head for endpoints ends where there is no `trace`. */
+  headEnd = NO_TRACE;
+  /** Null where the request is not traced, or how its head ends is all there is to it. */
   trace: RequestTrace | null = null;
   /** What looks on; null for nobody, as nearly always. */
   observer: ExchangeObserver | null = null;
@@ -90,7 +93,7 @@ export class NativeRecord implements ExchangeRecord, RequestView {
   }
 
   get traceId(): string {
-    return this.trace?.traceId ?? '';
+    return this.trace?.traceId ?? traceIdOf(this.headEnd);
   }
 
   value(name: string): string | undefined {

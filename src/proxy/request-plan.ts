@@ -31,6 +31,8 @@ import { text } from './http1/bytes.ts';
 import type { Trailers } from './http1/field-block.ts';
 import { NO_TRAILERS } from './http2/fields.ts';
 
+import { NO_TRACE } from '../http/trace-ids.ts';
+import { changesTrace, untoldTrace } from './tracing/request-trace.ts';
 import type { Tracer } from './tracing/tracer.ts';
 import type { NativeRecord } from './native-record.ts';
 import { hashOf } from './balance/hash-by.ts';
@@ -195,15 +197,26 @@ export class RequestPlan {
   /** Pods are told of the span for each attempt in the place of what the client says. */
   #trace(tracer: Tracer, head: RequestHead): void {
     const record = this.#record;
-    record.trace = tracer.begin(record, head.hasTraceFields, record.durationMs);
-    if (!head.hasTraceFields || !record.trace?.replacesFields) return;
+    const trace = tracer.begin(record, head.hasTraceFields, record.durationMs);
+    if (typeof trace === 'string') record.headEnd = trace;
+    else record.trace = trace;
+    if (!head.hasTraceFields || trace === null) return;
+    if (typeof trace !== 'string' && !trace.replacesFields) return;
     for (const kind of tracer.ownFields) head.fields.drop(kind);
+  }
+
+  /** A field of traces that policies set or take away is theirs. */
+  #editTrace(edit: RequestEdit): void {
+    const record = this.#record;
+    if (record.trace !== null) record.trace.edited(edit);
+    else if (record.headEnd !== NO_TRACE && changesTrace(edit, ['tracecontext']))
+      record.trace = untoldTrace(record.traceId);
   }
 
   /** The head for the attempt that is under way, which is about to be sent. */
   headForAttempt(): string {
-    const { trace, observer } = this.#record;
-    const head = trace === null ? `${this.head}\r\n` : trace.complete(this.head);
+    const { trace, headEnd, observer } = this.#record;
+    const head = trace === null ? `${this.head}${headEnd}` : trace.complete(this.head);
     observer?.on({ kind: 'sending', head });
     return head;
   }
@@ -243,7 +256,7 @@ export class RequestPlan {
     this.head = upstreamHead(head, bytes, base, this.#client.connectionInfo, way, this.upgrade, edit);
     if (source.isKept) this.#engine.returnHead(head);
     this.#edit = edit;
-    if (edit !== null) this.#record.trace?.edited(edit);
+    if (edit !== null) this.#editTrace(edit);
     this.#editTrailers();
   }
 

@@ -1,16 +1,12 @@
 import { type Propagator, TRACE_FIELDS, type TraceContext, traceLines } from '../../http/trace-context.ts';
 import type { RequestEdit } from '../../http/request-view.ts';
-import { type TraceIds, newSpanId } from '../../http/trace-ids.ts';
+import { newSpanId } from '../../http/trace-ids.ts';
 import type { UpstreamTransport } from '../upstream/upstream-transport.ts';
 
-/** How endpoints are told of traces. */
-export interface TraceTelling {
-  readonly propagators: readonly Propagator[];
-  /** In W3C's way and no other. */
-  readonly isW3cAlone: boolean;
-}
+/** In which ways endpoints are told of a trace. */
+type Telling = readonly Propagator[];
 
-const NOT_TOLD: TraceTelling = { propagators: [], isW3cAlone: false };
+const NOT_TOLD: Telling = [];
 
 /** What the spans of an exchange tell that its record does not have. */
 export interface SpanParts {
@@ -28,42 +24,29 @@ export interface SpanAttempt {
 }
 
 /**
- * The trace that an exchange belongs to, as its endpoints are told it. Those that are recorded take the same way as others
- * while the request runs, and little more: code that few requests run is in no cache, and takes ten times as long.
+ * The trace that an exchange belongs to, as its endpoints are told it. One that begins here, is not recorded and is told in
+ * W3C's way has none: all there is of it is how the head for endpoints ends.
  */
 export class RequestTrace {
-  #telling: TraceTelling;
-  readonly #ids: TraceIds;
-  readonly #end: number;
+  #telling: Telling;
+  /** 32 hexadecimal digits. */
+  readonly traceId: string;
   /** What the client says; null where the trace begins here. */
   readonly context: TraceContext | null;
   /** Null where no spans are made of it. */
   readonly parts: SpanParts | null;
 
-  /** The trace of `context`, or one that begins here: that of `ids` whose digits end there. */
-  constructor(
-    telling: TraceTelling,
-    ids: TraceIds,
-    end: number,
-    context: TraceContext | null,
-    parts: SpanParts | null,
-  ) {
+  constructor(telling: Telling, traceId: string, context: TraceContext | null, parts: SpanParts | null) {
     this.#telling = telling;
-    this.#ids = ids;
-    this.#end = end;
+    this.traceId = traceId;
     this.context = context;
     this.parts = parts;
-  }
-
-  /** 32 hexadecimal digits. */
-  get traceId(): string {
-    return this.context?.traceId ?? this.#ids.traceId(this.#end);
   }
 
   /** Whether its lines stand in the place of what the client says. */
   get replacesFields(): boolean {
     // What a client says that records nothing is all that there is to say.
-    return this.parts !== null || this.context?.isSampled !== false || this.#telling.propagators.length > 1;
+    return this.parts !== null || this.context?.isSampled !== false || this.#telling.length > 1;
   }
 
   /** An endpoint is chosen. */
@@ -76,15 +59,14 @@ export class RequestTrace {
 
   /** The head for that endpoint with its end; the trace is told in it unless a policy sets or takes away such a field. */
   complete(head: string): string {
-    const spanId = this.parts?.attempts.at(-1)?.spanId ?? null;
-    if (this.context === null && this.#telling.isW3cAlone) return this.#ids.complete(head, this.#end, spanId);
-    return this.replacesFields ? `${head}${this.#lines(spanId ?? newSpanId())}\r\n` : `${head}\r\n`;
+    if (!this.replacesFields) return `${head}\r\n`;
+    return `${head}${this.#lines(this.parts?.attempts.at(-1)?.spanId ?? newSpanId())}\r\n`;
   }
 
   #lines(spanId: string): string {
     const { isRandom = true, state = '' } = this.context ?? {};
     const isSampled = this.parts !== null;
-    return traceLines(this.#telling.propagators, {
+    return traceLines(this.#telling, {
       traceId: this.traceId,
       spanId,
       isSampled,
@@ -95,9 +77,7 @@ export class RequestTrace {
 
   /** Takes what policies changed in the head. */
   edited(edit: RequestEdit): void {
-    const { propagators } = this.#telling;
-    if (propagators.some((each) => TRACE_FIELDS[each].some((name) => edit.drops(name))))
-      this.#telling = NOT_TOLD;
+    if (changesTrace(edit, this.#telling)) this.#telling = NOT_TOLD;
     if (edit.target !== null) this.asks(edit.target);
   }
 
@@ -105,4 +85,14 @@ export class RequestTrace {
   asks(target: string): void {
     if (this.parts !== null) this.parts.target = target;
   }
+}
+
+/** A trace of which endpoints are not told. */
+export function untoldTrace(traceId: string): RequestTrace {
+  return new RequestTrace(NOT_TOLD, traceId, null, null);
+}
+
+/** Whether policies set or take away a field that tells of traces in one of these ways. */
+export function changesTrace(edit: RequestEdit, propagators: readonly Propagator[]): boolean {
+  return propagators.some((each) => TRACE_FIELDS[each].some((name) => edit.drops(name)));
 }

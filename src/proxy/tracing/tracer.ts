@@ -1,9 +1,9 @@
 import { type Sampler, samplerOf } from '../../http/sampler.ts';
 import { FieldKind } from '../../http/field-names.ts';
-import { type TRACE_FIELDS, type TraceContext, readTraceContext } from '../../http/trace-context.ts';
-import { TraceIds } from '../../http/trace-ids.ts';
+import { type Propagator, type TraceContext, readTraceContext } from '../../http/trace-context.ts';
+import { NO_TRACE, TRACE_ID_END, TraceIds, traceIdOf } from '../../http/trace-ids.ts';
 import type { Route } from '../../routing/table.ts';
-import { RequestTrace, type SpanAttempt, type SpanParts, type TraceTelling } from './request-trace.ts';
+import { RequestTrace, type SpanAttempt, type SpanParts } from './request-trace.ts';
 import type { TracingSettings } from './tracing-settings.ts';
 
 /** A request whose route is known. */
@@ -22,7 +22,8 @@ export class Tracer {
   readonly #sampler: Sampler;
   /** What the head for an endpoint does not take from the client. */
   readonly ownFields: readonly FieldKind[];
-  readonly #telling: TraceTelling;
+  /** Endpoints are told of traces in W3C's way and no other. */
+  readonly #isW3cAlone: boolean;
   #ids = new TraceIds();
   #second = 0;
   #clientSampled = 0;
@@ -32,15 +33,15 @@ export class Tracer {
     this.#settings = settings;
     this.#sampler = samplerOf(sampler);
     this.ownFields = propagators.map((each) => FIELD_KINDS[each]);
-    const isW3cAlone = propagators.length === 1 && propagators[0] === 'tracecontext';
-    this.#telling = { propagators, isW3cAlone };
+    this.#isW3cAlone = propagators.length === 1 && propagators[0] === 'tracecontext';
   }
 
   /**
-   * Null where requests of the route are not traced. `hasFields` says whether there are fields of any propagator, `startedAt`
-   * when the request began, in milliseconds on a clock that only goes forward.
+   * The trace of a request: null where requests of the route are not traced, and how its head for endpoints ends where that is
+   * all there is to it. `hasFields` says whether there are fields of any propagator, `startedAt` when the request began, in
+   * milliseconds on a clock that only goes forward.
    */
-  begin(request: RoutedRequest, hasFields: boolean, startedAt: number): RequestTrace | null {
+  begin(request: RoutedRequest, hasFields: boolean, startedAt: number): RequestTrace | string | null {
     const { isDefault, propagators, trustsClients } = this.#settings;
     const config = request.route?.policies?.configs.tracing;
     if (!(config?.isOn ?? isDefault)) return null;
@@ -51,15 +52,19 @@ export class Tracer {
     if (context !== null && context.traceId !== '') {
       const { traceId } = context;
       const isSampled = byClient ?? samplesRoot(traceId, traceId.length);
-      return new RequestTrace(this.#telling, this.#ids, 0, context, isSampled ? spanParts(request) : null);
+      return new RequestTrace(propagators, traceId, context, isSampled ? spanParts(request) : null);
     }
-    let end = this.#ids.next();
-    if (end === 0) {
-      this.#ids = new TraceIds();
-      end = this.#ids.next();
-    }
-    const isSampled = byClient ?? samplesRoot(this.#ids.digits, end);
-    return new RequestTrace(this.#telling, this.#ids, end, null, isSampled ? spanParts(request) : null);
+    const ending = this.#nextEnding();
+    const isSampled = byClient ?? samplesRoot(ending, TRACE_ID_END);
+    if (!isSampled && this.#isW3cAlone) return ending;
+    return new RequestTrace(propagators, traceIdOf(ending), null, isSampled ? spanParts(request) : null);
+  }
+
+  #nextEnding(): string {
+    const ending = this.#ids.next();
+    if (ending !== NO_TRACE) return ending;
+    this.#ids = new TraceIds();
+    return this.#ids.next();
   }
 
   /** Null where the sampler decides. */
@@ -79,7 +84,7 @@ function spanParts(request: RoutedRequest): SpanParts {
   return { userAgent: request.value('user-agent') ?? '', attempts: NO_ATTEMPTS, target: null };
 }
 
-const FIELD_KINDS: Readonly<Record<keyof typeof TRACE_FIELDS, FieldKind>> = {
+const FIELD_KINDS: Readonly<Record<Propagator, FieldKind>> = {
   tracecontext: FieldKind.traceContext,
   b3: FieldKind.b3,
   b3multi: FieldKind.b3multi,
