@@ -131,8 +131,8 @@ test('the next leader does not repeat what its predecessor reported', async () =
   expect(harness.writes()).toHaveLength(2);
 });
 
-test('500 broken Ingresses are reported at a limited rate', async () => {
-  const ingresses = Array.from({ length: 500 }, (_, n) => ingressOf(`shop/web-${n}`, 'portico'));
+test('200 broken Ingresses are reported at a limited rate', async () => {
+  const ingresses = Array.from({ length: 200 }, (_, n) => ingressOf(`shop/web-${n}`, 'portico'));
   await using harness = await startPublisherHarness({ objects: [OUR_CLASS, ...ingresses] });
   const a = await harness.addReplica('a', REPLICA);
   await harness.until(() => a.publisher.leading());

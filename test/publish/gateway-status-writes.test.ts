@@ -65,8 +65,8 @@ test('each status is written once, and nothing after it is right', async () => {
   );
 });
 
-test('5,000 routes whose status is right are not written when another Portico begins to lead', async () => {
-  const written = [CLASS, GATEWAY, ...Array.from({ length: 5_000 }, (_, n) => route(`app-${n}`))];
+test('500 routes whose status is right are not written when another Portico begins to lead', async () => {
+  const written = [CLASS, GATEWAY, ...Array.from({ length: 500 }, (_, n) => route(`app-${n}`))];
   const compilation = compile(snapshotOf(changesOf(written)), CASE_SETTINGS);
   const facts = { nodeAddresses: [NODE], ports: null };
   const right = written.map((each): ApiObject => {

@@ -5,6 +5,8 @@ import { type Serve, type Transport, requestOf } from './api-server-transport.ts
 
 /** A stream passes on what was written within two turns of the event loop; a client may then take a few of its own. */
 const QUIET_TURNS = 8;
+/** When nothing was on its way before: a client that wants something has asked by then. */
+const STILL_TURNS = 2;
 
 const refused = (): Error =>
   Object.assign(new Error('connect ECONNREFUSED 127.0.0.1'), { code: 'ECONNREFUSED' });
@@ -13,6 +15,7 @@ const aborted = (): Error => Object.assign(new Error('aborted'), { code: 'ECONNR
 export function memoryTransport(serve: Serve, changed: () => void): Transport {
   let listening = true;
   let moves = 0;
+  let movesWhenSettled = -1;
   const exchanges = new Set<(error: Error) => void>();
 
   const connect = (): ApiConnection => {
@@ -89,12 +92,14 @@ export function memoryTransport(serve: Serve, changed: () => void): Transport {
     memory: {
       connect,
       async settled() {
-        for (let quiet = 0, before = moves; quiet < QUIET_TURNS; quiet++) {
+        for (let quiet = 0, before = moves; ; quiet++) {
+          if (quiet === (moves === movesWhenSettled ? STILL_TURNS : QUIET_TURNS)) break;
           await nextTurn();
           if (moves === before) continue;
           before = moves;
           quiet = 0;
         }
+        movesWhenSettled = moves;
       },
     },
   };

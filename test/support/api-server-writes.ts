@@ -22,8 +22,7 @@ export function write(server: ServerState, path: ResourcePath, request: ApiReque
     return send(reply, 200, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details });
   }
 
-  // JSON is YAML, and server-side apply sends either.
-  const body = parse(request.body) as ApiObject;
+  const body = bodyOf(request);
   if (request.verb === 'create') {
     const suffix = server.store.resourceVersion.toString(36).padStart(5, 'x');
     const name = body.metadata.name ?? `${body.metadata.generateName}${suffix}`;
@@ -73,6 +72,12 @@ export function write(server: ServerState, path: ResourcePath, request: ApiReque
   const change = server.store.put({ ...after, apiVersion: apiVersionOf(resource), kind: resource.kind });
   send(reply, 200, change.last.json);
   server.commit(change);
+}
+
+/** The object of a request. Server-side apply sends YAML, which takes twenty times as long to read as JSON. */
+function bodyOf({ headers, body }: ApiRequest): ApiObject {
+  const isYaml = headers['content-type']?.includes('yaml') ?? false;
+  return (isYaml ? parse(body) : JSON.parse(body)) as ApiObject;
 }
 
 /** What the server remembers of who wrote a status; the entries of other fields matter to nobody here. */
