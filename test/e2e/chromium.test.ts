@@ -1,154 +1,228 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { type Server, type ServerResponse, createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { WebSocketServer } from 'ws';
 import type { ApiObject } from '../support/api-server.ts';
-import { type Daemon, startDaemon, HTTPS_PORT } from '../support/daemon.ts';
+import { CHROMIUM, type Tab, openTab } from '../support/chromium.ts';
+import { type Daemon, HTTPS_PORT, HTTP_PORT, startDaemon } from '../support/daemon.ts';
+import { heldPort, loopbackAddress } from '../support/loopback.ts';
 import { authority } from '../support/tls-proxy.ts';
-import { type Folder, createFolder } from './folder.ts';
-import { INGRESS_CLASS, ingressOf, manifest, serviceOf, slicesOf } from './site.ts';
-import { LIMIT_MS, happens } from '../support/until.ts';
-import { STAYS_OPEN } from '../support/stays-open.ts';
+import { until } from '../support/until.ts';
+import { createFolder } from './folder.ts';
+import { startAskingPod, startAuthPod, startDataPod, startEchoPod } from './page-pods.ts';
+import { type Pod, startPod } from './pod.ts';
+import { INGRESS_CLASS, type Site, ingressOf, manifest, siteObjects } from './site.ts';
 
-const HOST = 'app.example.test';
-/** A browser that does not come to an end of its own is given its page as it is after this. */
-const PAGE_TIMEOUT_MS = LIMIT_MS;
+if (CHROMIUM === undefined)
+  console.warn('no chromium was found: the tests that open pages in it are skipped');
 
-const chromium = ['chromium', 'chromium-browser', 'google-chrome'].find((program) => {
-  try {
-    return execFileSync('sh', ['-c', `command -v ${program}`]).length > 0;
-  } catch {
-    return false;
-  }
-});
+/** What would run if anything of it were taken for HTML. */
+const HOSTILE = '"><img src=x onerror=alert(1)><script>alert(2)</script>';
+const NGINX = 'nginx.ingress.kubernetes.io/';
 
-if (chromium === undefined)
-  console.warn('no chromium was found: the test that opens a page in it is skipped');
-
-/**
- * The picture is held back until the page says that it has shown the echo: the page is loaded then, and not earlier,
- * so nobody has to guess how long that takes.
- */
-const PAGE = `<!doctype html>
-<title>waiting</title>
-<p id="echo">nothing yet</p>
-<p id="protocol"></p>
-<img src="/picture.svg" alt="">
-<script>
-  const show = (id, text) => (document.getElementById(id).textContent = text);
-  const socket = new WebSocket('wss://' + location.host + '/socket');
-  socket.onopen = () => socket.send('through Portico');
-  socket.onerror = () => (document.title = 'failed');
-  socket.onmessage = ({ data }) => {
-    document.title = 'echoed';
-    show('echo', data);
-    show('protocol', 'page over ' + performance.getEntriesByType('navigation')[0].nextHopProtocol);
-    socket.send('shown');
-  };
-</script>
-`;
-
-const PICTURE = `<svg xmlns="http://www.w3.org/2000/svg" width="32" height="32"><circle cx="16" cy="16" r="16" fill="green"/></svg>`;
-
-/** Serves the page, its WebSocket, and the picture once the page is done. */
-async function startSitePod(): Promise<Server> {
-  const waiting: ServerResponse[] = [];
-  let shown = false;
-  const release = (): void => {
-    for (const response of waiting.splice(0))
-      response.setHeader('content-type', 'image/svg+xml').end(PICTURE);
-  };
-  const server = createServer(STAYS_OPEN, (request, response) => {
-    if (request.url === '/') return void response.setHeader('content-type', 'text/html').end(PAGE);
-    if (request.url !== '/picture.svg') return void response.writeHead(404).end();
-    waiting.push(response);
-    if (shown) release();
-  });
-  new WebSocketServer({ server, path: '/socket' }).on('connection', (socket, { headers }) => {
-    socket.on('error', () => undefined);
-    socket.on('message', (message) => {
-      const text = (message as Buffer).toString();
-      shown = text === 'shown';
-      if (shown) release();
-      else socket.send(`echo of ${text}, ${headers['x-forwarded-proto']}, ${headers.origin}`);
-    });
-  });
-  server.listen(0, '127.0.0.1');
-  await happens(server, 'listening');
-  return server;
+function annotated(site: Site, annotations: Readonly<Record<string, string>>): ApiObject[] {
+  const [ingress, ...others] = siteObjects(site);
+  return [{ ...ingress, metadata: { ...ingress?.metadata, annotations } } as ApiObject, ...others];
 }
 
-function siteObjects(port: number): ApiObject[] {
-  const { certificate, key } = authority().issue([HOST]);
-  const encode = (text: string): string => Buffer.from(text).toString('base64');
-  const parts = { host: HOST, endpoints: [`127.0.0.1:${port}`] };
-  const ingress = ingressOf(parts);
-  const tls = [{ hosts: [HOST], secretName: 'site' }];
+/** Many routes, two Ingresses that claim one path, and one with annotations that are no good. */
+function crowd(shop: Site): ApiObject[] {
+  const many = Array.from({ length: 100 }, (_, index) => ({
+    ...ingressOf({ ...shop, host: `many-${String(index).padStart(3, '0')}.test` }),
+    metadata: { name: `many-${index}`, namespace: 'default' },
+  }));
+  const annotations = {
+    'portico.dev/response-headers': HOSTILE,
+    'portico.dev/balance': HOSTILE,
+    'portico.dev/redirect': HOSTILE,
+  };
+  const hostile = ingressOf({ ...shop, host: 'hostile.test' });
   return [
-    INGRESS_CLASS,
-    {
-      apiVersion: 'v1',
-      kind: 'Secret',
-      type: 'kubernetes.io/tls',
-      metadata: { name: 'site', namespace: 'default' },
-      data: { 'tls.crt': encode(certificate), 'tls.key': encode(key) },
-    },
-    { ...ingress, spec: { ...(ingress['spec'] as object), tls } },
-    serviceOf(parts),
-    ...slicesOf(parts),
+    ...siteObjects(shop),
+    ...many,
+    { ...hostile, metadata: { name: 'hostile', namespace: 'default', annotations } },
+    { ...ingressOf(shop), metadata: { name: 'younger', namespace: 'default' } },
   ];
 }
 
-describe.skipIf(chromium === undefined)('Chromium', () => {
-  let pod: Server;
-  let folder: Folder;
+/** A host with TLS. */
+function secureSite(site: Site): ApiObject[] {
+  const [ingress, ...others] = siteObjects(site);
+  const { certificate, key } = authority().issue([site.host]);
+  const encode = (text: string): string => Buffer.from(text).toString('base64');
+  const secret = {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    type: 'kubernetes.io/tls',
+    metadata: { name: 'site', namespace: 'default' },
+    data: { 'tls.crt': encode(certificate), 'tls.key': encode(key) },
+  };
+  const tls = [{ hosts: [site.host], secretName: 'site' }];
+  return [secret, { ...ingress, spec: { ...(ingress?.spec as object), tls } } as ApiObject, ...others];
+}
+
+/** A host where clients sign in by a path of its own. */
+function signInSite(host: string, page: string, auth: string): ApiObject[] {
+  const [signIn, ...authService] = siteObjects({ host, name: 'auth', endpoints: [auth] });
+  const paths = [
+    { path: '/oauth2', pathType: 'Prefix', backend: { service: { name: 'auth', port: { number: 80 } } } },
+  ];
+  return [
+    ...annotated(
+      { host, name: 'page', endpoints: [page] },
+      {
+        [`${NGINX}auth-url`]: `http://${auth}/oauth2/auth`,
+        [`${NGINX}auth-signin`]: 'http://$http_host/oauth2/start?rd=$escaped_request_uri',
+        [`${NGINX}auth-response-headers`]: 'X-Auth-Request-User',
+      },
+    ),
+    { ...signIn, spec: { ...(signIn?.spec as object), rules: [{ host, http: { paths } }] } } as ApiObject,
+    ...authService,
+  ];
+}
+
+/** A host that pages of another origin may ask. */
+function crossOriginSite(site: Site, origin: string): ApiObject[] {
+  return annotated(site, {
+    [`${NGINX}enable-cors`]: 'true',
+    [`${NGINX}cors-allow-origin`]: origin,
+    [`${NGINX}cors-allow-headers`]: 'X-Custom',
+    [`${NGINX}cors-expose-headers`]: 'X-Shown',
+  });
+}
+
+describe.skipIf(CHROMIUM === undefined)('Chromium', () => {
+  const stack = new AsyncDisposableStack();
+  const address = loopbackAddress();
+  /** The methods that arrived at the Pod of the other origins. */
+  const methods: (string | undefined)[] = [];
   let daemon: Daemon;
-  let profile: string;
-  let browser: ChildProcess | null = null;
+  let pod: Pod;
+  let tab: Tab;
 
   beforeAll(async () => {
-    profile = mkdtempSync(join(tmpdir(), 'portico-chromium-'));
-    pod = await startSitePod();
-    folder = createFolder();
-    await folder.put('site.yaml', manifest(...siteObjects((pod.address() as AddressInfo).port)));
-    daemon = startDaemon({ args: ['--manifests', folder.path, '--https-port', `${HTTPS_PORT}`] });
+    const origins = ['open', 'shut'].map((name) => `http://${name}.test:${HTTP_PORT}`);
+    const [shop, echo, page, auth, data, adminPort, opened] = await Promise.all([
+      startPod('pod'),
+      startEchoPod(),
+      startAskingPod(origins),
+      startAuthPod(),
+      startDataPod(({ method }) => void methods.push(method)),
+      heldPort(),
+      openTab('*.test', address),
+    ]);
+    for (const each of [shop, echo, page, auth, data, opened]) stack.use(each);
+    [pod, tab] = [shop, opened];
+    const folder = stack.use(createFolder());
+    const asked = (name: string): Site => ({ host: `${name}.test`, name, endpoints: [data.endpoint] });
+    await folder.put(
+      'all.yaml',
+      manifest(
+        INGRESS_CLASS,
+        ...crowd({ host: 'shop.test', name: 'shop', endpoints: [pod.endpoint] }),
+        ...secureSite({ host: 'waiting.test', name: 'waiting', endpoints: [echo.endpoint] }),
+        ...signInSite('page.test', page.endpoint, auth.endpoint),
+        ...crossOriginSite(asked('open'), `http://page.test:${HTTP_PORT}`),
+        ...crossOriginSite(asked('shut'), 'https://elsewhere.test'),
+      ),
+    );
+    const admin = `${address}:${adminPort}`;
+    const args = ['--manifests', folder.path, '--admin-address', admin, '--https-port', `${HTTPS_PORT}`];
+    daemon = stack.use(startDaemon({ address, args }));
     await daemon.ready();
+    await tab.goTo(`http://${admin}/`);
   });
+  afterAll(() => stack.disposeAsync());
 
-  afterAll(async () => {
-    // With all the processes that it has started.
-    if (browser?.pid !== undefined && browser.exitCode === null) process.kill(-browser.pid, 'SIGKILL');
-    await daemon[Symbol.asyncDispose]();
-    await folder[Symbol.asyncDispose]();
-    pod.close();
-    pod.closeAllConnections();
-    rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+  describe('on the admin page', () => {
+    it('shows how it is, and rates once there are requests', async () => {
+      await tab.shows('106 hosts, 6 backends');
+      await tab.shows(/ready/);
+      await until(
+        async () => {
+          await daemon.request('shop.test');
+          return /^default\/shop \//m.test(await tab.evaluate<string>('document.body.innerText'));
+        },
+        'the rates of a route',
+        100,
+      );
+      expect(tab.faults).toEqual([]);
+    });
+
+    it('explains a URL that is typed into its search, by keys alone', async () => {
+      await tab.press('/');
+      await tab.type('http://shop.test/cart');
+      await tab.press('Enter');
+      await tab.shows('Forwarded to default/shop:http');
+      await tab.shows('The rules of host "shop.test" own this host.');
+      await tab.shows('Ingress default/younger');
+      expect(await tab.evaluate('location.hash')).toBe('#/explain?url=http%3A%2F%2Fshop.test%2Fcart');
+    });
+
+    it('lists routes of which only those are drawn that are seen, and goes from row to row', async () => {
+      await tab.press('Escape');
+      await tab.press('2');
+      await tab.shows('107 routes');
+      await tab.shows('many-000.test/');
+      expect(await tab.evaluate<number>("document.querySelectorAll('.row').length")).toBeLessThan(60);
+      await tab.evaluate("document.querySelector('.rows').scrollTop = 1e6");
+      await tab.shows('shop.test/');
+      await tab.evaluate(
+        "document.querySelector('.rows').scrollTop = 0; document.querySelector('.rows').focus()",
+      );
+      await tab.shows('hostile.test/');
+      await tab.press('ArrowDown');
+      await tab.press('ArrowDown');
+      expect(await tab.evaluate('document.activeElement.dataset.row')).toBe('1');
+      await tab.press('Enter');
+      await tab.shows('default/many-0');
+      await tab.shows(pod.endpoint);
+      await tab.evaluate("location.hash = '#/routes?filter=shop.test'");
+      await tab.shows(/^1 route$/m);
+    });
+
+    it('shows conflicts and problems, and what tenants write as text', async () => {
+      await tab.evaluate("location.hash = '#/conflicts'");
+      await tab.shows(/^1 conflict$/m);
+      await tab.shows('PathConflict');
+      await tab.evaluate("location.hash = '#/problems?filter=hostile'");
+      await tab.shows('onerror=alert');
+      await tab.evaluate("location.hash = '#/object/Ingress/default/hostile'");
+      await tab.shows('onerror=alert');
+      await tab.evaluate(
+        `location.hash = '#/explain?url=' + encodeURIComponent(${JSON.stringify(`http://x/${HOSTILE}`)})`,
+      );
+      await tab.shows('alert(2)');
+      expect(await tab.evaluate('document.querySelectorAll("img, script[src]").length')).toBe(0);
+    });
+
+    it('has a dark side, and nothing in it goes wrong', async () => {
+      const ground = (): Promise<string> => tab.evaluate('getComputedStyle(document.body).backgroundColor');
+      await tab.colours('light');
+      const light = await ground();
+      await tab.colours('dark');
+      expect(await ground()).not.toBe(light);
+      for (const view of ['backends', 'certificates', 'system', 'overview']) {
+        await tab.evaluate(`location.hash = '#/${view}'`);
+        await tab.shows(
+          view === 'system' ? 'Data-plane threads' : view === 'overview' ? 'Busiest routes' : /backend|TLS/,
+        );
+      }
+      expect(tab.faults).toEqual([]);
+    });
   });
 
   it('shows a page whose WebSocket comes back to the same host', async () => {
-    browser = spawn(
-      chromium ?? '',
-      [
-        ...['--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run'],
-        ...['--disable-background-networking', '--disable-component-update', '--disable-sync'],
-        ...['--ignore-certificate-errors', `--user-data-dir=${profile}`, '--no-proxy-server'],
-        `--host-resolver-rules=MAP ${HOST} ${daemon.address}, MAP * ~NOTFOUND`,
-        ...['--dump-dom', `--timeout=${PAGE_TIMEOUT_MS}`, `https://${HOST}:${HTTPS_PORT}/`],
-      ],
-      { stdio: ['ignore', 'pipe', 'ignore'], detached: true },
-    );
-    let dom = '';
-    browser.stdout?.setEncoding('utf8').on('data', (text: string) => (dom += text));
-    await once(browser, 'close');
-    expect(dom).toContain('<title>echoed</title>');
-    expect(dom).toContain(`echo of through Portico, https, https://${HOST}:${HTTPS_PORT}`);
-    expect(dom).toContain('page over h2');
-    // On the connection of the page (RFC 8441).
+    await tab.goTo(`https://waiting.test:${HTTPS_PORT}/`);
+    await tab.shows(`echo of through Portico, https, https://waiting.test:${HTTPS_PORT}`);
+    await tab.shows('page over h2');
+    // It is logged when it is over, and was on the connection of the page (RFC 8441).
+    await tab.evaluate('socket.close()');
     expect(await daemon.line(/\/socket/)).toMatch(/HTTP\/2/);
+  });
+
+  it('is sent to sign in, comes back to the page that it wanted, and asks the origins that it may', async () => {
+    await tab.goTo(`http://page.test:${HTTP_PORT}/a?b=c&d=%20e`);
+    await tab.shows('ada wanted /a?b=c&d=%20e');
+    await tab.shows(/^data too, blocked$/m);
+    // Preflights are answered before a Pod sees them.
+    expect(methods).toEqual(['PUT']);
   });
 });
