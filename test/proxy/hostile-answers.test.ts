@@ -151,22 +151,24 @@ describe('a server that answers with', () => {
     });
   });
 
-  test('half of a head, and then nothing: the time is over, and nothing is held', async () => {
+  test.each([
+    ['half of a head', ''],
+    ['a head whose body is asked for', '\r\nContent-Length: 2\r\n\r\n'],
+  ])('%s, and then nothing: the time is over, and nothing is held', async (_, more) => {
     await using server = await scriptedUpstream(async (connection) => {
       await connection.head();
-      connection.send(`HTTP/1.1 200 OK\r\nX-Long: ${'x'.repeat(30_000)}`);
+      connection.send(`HTTP/1.1 200 OK\r\nX-Long: ${'x'.repeat(30_000)}${more}`);
     });
     const requests = sender(50_000);
-    const outcomes = await Promise.all(
-      [1, 2, 3].map(() => requests.send(question(server.port, { timeoutMs: 300 }))),
-    );
+    const ask = (timeoutMs: number) =>
+      requests.send(question(server.port, { timeoutMs, maxContentBytes: 5 }));
+    const outcomes = await Promise.all([1, 2, 3].map(() => ask(300)));
     // Not all three have room for what they hold.
     const reasons = outcomes.map(said);
     expect(reasons).toContain('timed-out');
     expect(reasons).toContain('too-many');
     // What they held is free again.
-    const again = await requests.send(question(server.port, { timeoutMs: 50 }));
-    expect(said(again)).toBe('timed-out');
+    expect(said(await ask(50))).toBe('timed-out');
   });
 
   test('an end instead of an answer, and within one', async () => {

@@ -83,6 +83,7 @@ export class SubrequestExchange implements UpstreamUser, ContentReader {
   #kept: {
     readonly status: number;
     readonly fields: readonly HeaderField[];
+    readonly fieldBytes: number;
     readonly content: PendingBytes;
   } | null = null;
   #memory: ConnectionMemory | null = null;
@@ -223,7 +224,9 @@ export class SubrequestExchange implements UpstreamUser, ContentReader {
     for (let field = 0; field < block.count; field++)
       fields.push([block.name(bytes, base, field), block.value(bytes, base, field)]);
     if (this.#request.maxContentBytes !== undefined) {
-      this.#kept = { status, fields, content: new PendingBytes(this.#held) };
+      const fieldBytes = fields.reduce((sum, [name, value]) => sum + name.length + value.length, 0);
+      this.#held.add(fieldBytes);
+      this.#kept = { status, fields, fieldBytes, content: new PendingBytes(this.#held) };
       return;
     }
     this.#state = 'answered';
@@ -327,8 +330,11 @@ export class SubrequestExchange implements UpstreamUser, ContentReader {
       this.#body.drop();
     }
     this.#memory?.close();
-    this.#kept?.content.clear();
-    this.#kept = null;
+    if (this.#kept !== null) {
+      this.#held.add(-this.#kept.fieldBytes);
+      this.#kept.content.clear();
+      this.#kept = null;
+    }
     this.#onOver();
   }
 }
