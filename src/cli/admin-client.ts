@@ -80,8 +80,10 @@ export class AdminClient {
     return from.host.includes(':') ? `[${from.host}]:${from.port}` : `${from.host}:${from.port}`;
   }
 
-  #whyNot({ code, message }: NodeJS.ErrnoException): string {
+  #whyNot({ code = '', message }: NodeJS.ErrnoException): string {
     const isSocket = this.#from.kind === 'socket';
+    if (code.startsWith('HPE_')) return 'its answer is not HTTP';
+    if (code === 'ECONNRESET') return 'it closed the connection without an answer';
     if (code === 'ECONNREFUSED') return 'nobody listens there';
     if (isSocket && code === 'ENOENT') return 'there is no such socket';
     if (isSocket && code === 'EACCES') return 'this user may not use the socket';

@@ -1,5 +1,6 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { type IncomingMessage, createServer, get as httpGet } from 'node:http';
+import { createServer as createTcpServer } from 'node:net';
 import { join } from 'node:path';
 import { text as textOf } from 'node:stream/consumers';
 import { pino } from 'pino';
@@ -306,8 +307,12 @@ describe('debugging', () => {
     const other = createServer((_, response) => response.end('hi'));
     const otherPath = join(folder.path, 'other.sock');
     other.listen(otherPath);
+    const mute = createTcpServer((socket) => void socket.once('data', () => socket.end('SSH-2.0-x\r\n')));
+    const mutePath = join(folder.path, 'mute.sock');
+    mute.listen(mutePath);
     const reasons = [
       [otherPath, 'it answers 200: "hi"; is that the admin API of Portico?'],
+      [mutePath, 'its answer is not HTTP; is'],
       [join(folder.path, 'none.sock'), 'there is no such socket; is Portico running'],
       [join(folder.path, 'x'.repeat(200)), 'the path is too long for a socket; is'],
       [folder.path, 'nobody listens there; is'],
@@ -319,6 +324,7 @@ describe('debugging', () => {
     const nobody = new AdminClient({ kind: 'address', host: '::1', port: 1 });
     await expect(nobody.get('overview')).rejects.toThrow(/^\[::1\]:1: /);
     other.close();
+    mute.close();
   });
 
   it.each<readonly [string, From | null]>([
