@@ -82,7 +82,6 @@ it('tells of a response of Portico', async () => {
   ]);
   expect(second?.slice(1)).toEqual([
     'decide: refused as no-route',
-    'policy: the policies let it go on',
     'response: Portico responds with 404 for no-route',
     expect.stringContaining('response: over with 404'),
   ]);

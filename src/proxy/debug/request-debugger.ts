@@ -65,6 +65,7 @@ class RequestStory implements ExchangeObserver {
   #lines = 0;
   #attempts = 0;
   #attemptedAt = 0;
+  #hasRoute = false;
 
   constructor(
     session: DebugSession,
@@ -88,11 +89,14 @@ class RequestStory implements ExchangeObserver {
     const attempt = `attempt ${this.#attempts}`;
     switch (event.kind) {
       case 'decided':
+        this.#hasRoute = event.decision.route !== null;
         return this.#tell('decide', decided(event.decision));
       case 'policies': {
         const { verdict } = event;
         const by = verdict.kind !== 'continue' && verdict.by !== undefined ? `: ${verdict.by}` : '';
-        if (verdict.kind === 'continue') return this.#tell('policy', 'the policies let it go on');
+        if (verdict.kind === 'continue')
+          // Without a route it goes nowhere.
+          return this.#hasRoute ? this.#tell('policy', 'the policies let it go on') : undefined;
         if (verdict.kind === 'refuse') return this.#tell('policy', `refused as ${verdict.reason}${by}`);
         return this.#tell('policy', `answered with ${verdict.response.status}${by}`);
       }
