@@ -78,13 +78,14 @@ export function attach(
       parents.push({ ref, rejected: found.fault, listeners: [] });
       continue;
     }
-    const rejected = setIsLeftOut(ref, plan) ?? route.rejected;
+    const unserved = setIsLeftOut(ref, plan) ?? route.rejected;
+    const rejected = unserved ?? route.failing;
     parents.push({
       ref,
       rejected,
       listeners: rejected === null ? found.hosts.map(({ planned }) => planned.listener.id) : [],
     });
-    if (rejected !== null) continue;
+    if (unserved !== null) continue;
     for (const each of found.hosts) hosts.set(attachedPlace(each.planned.listener.id, each.hostname), each);
   }
   const use = hosts.size * Math.max(1, route.claims.length);

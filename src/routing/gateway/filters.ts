@@ -34,7 +34,9 @@ const REPEATABLE: ReadonlySet<unknown> = new Set(['RequestMirror', 'ExtensionRef
 
 /** Reads the filters of a rule or of one of its backends as the configs of policies. */
 export function readFilters(written: unknown, field: string, context: FilterContext): FiltersRead {
-  const filters = asArray(written).slice(0, MAX_FILTERS).map(asObject);
+  const filters = asArray(written)
+    .slice(0, MAX_FILTERS + 1)
+    .map(asObject);
   if (filters.length === 0) return NO_FILTERS;
   let configs: PolicyConfigs = {};
   const seen = new Set<unknown>();
@@ -42,6 +44,7 @@ export function readFilters(written: unknown, field: string, context: FilterCont
     for (const [index, filter] of filters.entries()) {
       const type = asString(filter['type']) ?? '';
       const read = new FilterReader(type, `${field}[${index}]`, context.prefix);
+      if (index === MAX_FILTERS) read.fail(`is more than ${MAX_FILTERS}`, 'remove some');
       if (seen.has(type) && !REPEATABLE.has(type)) read.fail('is the second of its type', 'remove it');
       seen.add(type);
       configs = mergeConfigs(configs, readFilter(filter, type, read, context));

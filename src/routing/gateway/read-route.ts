@@ -41,6 +41,8 @@ export interface RouteRead {
   readonly stream: Route | null;
   /** Why no listener may take it. */
   readonly rejected: Fault | null;
+  /** Why all of its rules answer 500. It is not accepted, but no other route may take requests that a filter was to stop. */
+  readonly failing: Fault | null;
   /** Why some of its rules answer 500, or are not served: the first reason, and each of them. */
   readonly dropped: Fault | null;
   readonly allDropped: readonly Fault[];
@@ -77,16 +79,19 @@ export function readRoute(
   const claims = rules?.claims ?? [];
   const fault = rules?.faults[0] ?? null;
   const open = isHttp || !isRestricting(annotated.policies) ? null : notRestrictable(kind);
-  const isRejected =
-    open !== null || hostnames.fault !== null || (rules !== null && rules.served === 0 && fault !== null);
+  const unserved = rules?.served === 0 ? fault : null;
+  const rejected = open ?? hostnames.fault ?? (claims.length === 0 ? unserved : null);
+  const failing = rejected === null ? unserved : null;
+  const isAccepted = rejected === null && failing === null;
   return {
     ...unreadRoute(kind, name, route, objects),
     hostnames: hostnames.hostnames,
     claims,
     stream: stream?.route ?? null,
-    rejected: isRejected ? (open ?? hostnames.fault ?? fault) : null,
-    dropped: isRejected ? null : fault,
-    allDropped: isRejected ? [] : distinct(rules?.faults ?? []),
+    rejected,
+    failing,
+    dropped: isAccepted ? fault : null,
+    allDropped: isAccepted ? distinct(rules?.faults ?? []) : [],
     unresolved: worst(unresolved),
     allUnresolved: distinct(unresolved),
     backends: [
@@ -137,6 +142,7 @@ export function unreadRoute(
     claims: [],
     stream: null,
     rejected: FAILED,
+    failing: null,
     dropped: null,
     allDropped: [],
     unresolved: null,

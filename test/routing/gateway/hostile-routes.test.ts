@@ -186,6 +186,24 @@ describe('access rules', () => {
   });
 });
 
+describe('filters', () => {
+  it('leaves none out where there are more than are read: the requests get 500', () => {
+    const mirror = { type: 'RequestMirror', requestMirror: { backendRef: { name: 'web', port: 80 } } };
+    const filters = [...Array.from({ length: 16 }, () => mirror), { type: 'ExternalAuth' }];
+    const guarded = route('HTTPRoute', 'b', 'guarded', 2020, {
+      rules: [{ filters, backendRefs: [{ name: 'web', port: 80 }] }],
+    });
+    const { table, gateways } = compiled(gateway([HTTP]), guarded);
+    const [parent] = get(gateways.attachments, 'HTTPRoute b/guarded')?.parents ?? [];
+    expect(parent?.rejected?.message).toBe(
+      'The filter spec.rules[0].filters[16] is more than 16, so requests of this rule get 500: remove some.',
+    );
+    const connectionInfo = { tls: false, portKey: portKey('', 80) };
+    const decision = decide(table, { method: 'GET', target: '/', host: 'x.example', connectionInfo });
+    expect(decision).toMatchObject({ kind: 'refuse', reason: 'backend-invalid' });
+  });
+});
+
 describe('what cannot be understood', () => {
   const labels = { 'kubernetes.io/metadata.name': 'b' };
   const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'b', labels } };
