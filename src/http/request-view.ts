@@ -56,4 +56,9 @@ export class RequestEdit extends HeadEdit {
   override get isEmpty(): boolean {
     return this.target === null && this.host === null && super.isEmpty;
   }
+
+  /** Also of a name that an underscore makes look like one of these: CGI and WSGI take it for the same. */
+  override drops(lowerName: string): boolean {
+    return super.drops(lowerName) || (lowerName.includes('_') && super.drops(lowerName.replaceAll('_', '-')));
+  }
 }

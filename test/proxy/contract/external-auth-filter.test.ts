@@ -318,6 +318,27 @@ contract('the filter ExternalAuth by gRPC', (behaves) => {
     expect(pod.requests).toEqual([]);
   });
 
+  behaves(
+    'what it sets is not said by a client with underscores, also where those may pass',
+    async (create) => {
+      const ok = { headers: [{ key: 'x-user-id', value: 'ada' }], remove: ['x-role'] };
+      await using auth = await checkServer(() => checkResponse({ ok }));
+      await using pod = await recordingUpstream('ok');
+      const sites = [
+        { ports: [pod.port], policies: byGrpc() },
+        { host: 'auth.test', ports: [auth.port] },
+      ];
+      await using proxy = await startProxy(create, sites, { underscoresInHeaders: true });
+      using client = await rawClient(proxy.port);
+      const fields = ['X_User_ID: eve', 'X-User_Id: eve', 'X_Role: admin', 'X_Team: blue'];
+      client.send(get('/', ...fields));
+      expect((await client.message()).status).toBe(200);
+      const [got] = pod.requests;
+      const names = ['x-user-id', 'x_user_id', 'x-user_id', 'x_role', 'x_team'];
+      expect(names.map((name) => got?.field(name))).toEqual(['ada', undefined, undefined, undefined, 'blue']);
+    },
+  );
+
   behaves('the server gets the whole body, or nobody does', async (create) => {
     await using auth = await checkServer(() => checkResponse({}));
     await using pod = await recordingUpstream('ok');
