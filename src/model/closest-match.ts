@@ -31,7 +31,11 @@ function ownPart(name: string): string {
 
 /** Edit distance in which two letters that changed places count once, over at most the first 64 characters. */
 function distance(name: string, other: string): number {
-  const [a, b] = [name.slice(0, 64).toLowerCase(), other.slice(0, 64).toLowerCase()];
+  const [whole, wholeOther] = [name.slice(0, 64).toLowerCase(), other.slice(0, 64).toLowerCase()];
+  // What both begin with makes no difference.
+  let common = 0;
+  while (common < whole.length && whole[common] === wholeOther[common]) common++;
+  const [a, b] = [whole.slice(common), wholeOther.slice(common)];
   let [twoBack, before]: number[][] = [[], Array.from({ length: b.length + 1 }, (_, i) => i)];
   for (let i = 1; i <= a.length; i++) {
     const row = [i];

@@ -53,16 +53,42 @@ const SEVERITIES: readonly Severity[] = ['error', 'warning', 'info'];
 
 /** Problems in a fixed order, worst first within an object, each once. */
 export function sortProblems(problems: Iterable<Problem>): readonly Problem[] {
-  const unique = new Map<string, Problem>();
-  for (const problem of problems) {
-    const { object } = problem;
-    const rank = SEVERITIES.indexOf(problem.severity);
-    // So that paths[10] comes after paths[2].
-    const field = problem.field.replaceAll(/\d+/g, (index) => index.padStart(6, '0'));
-    const place = [object.kind, object.namespace ?? '', object.name, rank, field];
-    unique.set([...place, problem.code, problem.message].join('\0'), problem);
-  }
-  return [...unique.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, problem]) => problem);
+  const placed = [...problems].map(placeOf).sort(byPlace);
+  const isLast = (each: Place, next: Place | undefined): boolean => !next || byPlace(each, next) !== 0;
+  return placed.filter((each, i) => isLast(each, placed[i + 1])).map(({ problem }) => problem);
+}
+
+/** Where a problem stands among others. */
+interface Place {
+  readonly problem: Problem;
+  readonly rank: number;
+  /** So that paths[10] comes after paths[2]. */
+  readonly field: string;
+}
+
+function placeOf(problem: Problem): Place {
+  const field = problem.field.replaceAll(/\d+/g, (index) => index.padStart(6, '0'));
+  return { problem, rank: SEVERITIES.indexOf(problem.severity), field };
+}
+
+function byPlace(a: Place, b: Place): number {
+  return (
+    byObject(a.problem.object, b.problem.object) ||
+    a.rank - b.rank ||
+    compare(a.field, b.field) ||
+    compare(a.problem.code, b.problem.code) ||
+    compare(a.problem.message, b.problem.message)
+  );
+}
+
+function byObject(a: ObjectReference, b: ObjectReference): number {
+  // Those of one object mostly share the reference to it.
+  if (a === b) return 0;
+  return compare(a.kind, b.kind) || compare(a.namespace ?? '', b.namespace ?? '') || compare(a.name, b.name);
+}
+
+function compare(a: string, b: string): number {
+  return a === b ? 0 : a < b ? -1 : 1;
 }
 
 /** Problems that are listed of one object. */

@@ -108,8 +108,8 @@ describe('one Ingress', () => {
 
   it('has TLS entries beyond the limit left out: without hosts each stands for all rules', () => {
     const tls = numbers(5_000).map((i) => ({ secretName: `s${i}` }));
-    const compilation = compiled(ingress('b/tls', { hosts: numbers(1_000).map((i) => `h${i}.test`), tls }));
-    expect(told(compilation, 'b/tls')).toContain('TooManyTlsHosts spec.tls[10]');
+    const compilation = compiled(ingress('b/tls', { hosts: numbers(250).map((i) => `h${i}.test`), tls }));
+    expect(told(compilation, 'b/tls')).toContain('TooManyTlsHosts spec.tls[40]');
   });
 
   it('has an entry with more TLS hosts than the limit left out as a whole', () => {
@@ -226,25 +226,49 @@ describe('several Ingresses', () => {
   });
 
   it('of a namespace have as many routes as the limit; what frees some lets the next one in', () => {
-    const paths = numbers(1_900).map((i) => `/${i}`);
-    const globs = numbers(16).map((i) => `*-${i}.b.test`);
-    // Each takes 17 times 1,901.
-    const ingresses = [1, 2, 3, 4].map((day) =>
-      ingress(`b/r${day}`, { paths, globs, hosts: [`r${day}.test`], day }),
-    );
-    const before = compiled(...ingresses);
-    expect(
-      ingresses.map(({ key }) => told(before, key).includes('NamespaceTooManyRoutes spec.rules')),
-    ).toEqual([false, false, false, true]);
+    const before = compiled(...large, ingress('b/r4', largeOf(4)));
+    const isLeftOut = (compilation: Compilation, key: string): boolean =>
+      told(compilation, key).includes('NamespaceTooManyRoutes spec.rules');
+    expect([1, 2, 3, 4].filter((day) => isLeftOut(before, `b/r${day}`))).toEqual([4]);
     expect(routesAt(before, 'r4.test')).toBeUndefined();
 
-    const gone = [{ ...ingresses[0], object: undefined } as ObjectChange];
+    const gone = [{ ...large[0], object: undefined } as ObjectChange];
     const after = compile(applyChanges(before.snapshot, gone), CASE_SETTINGS, before);
     expect(routesAt(after, 'r4.test')).toBeDefined();
-    expect(told(after, 'b/r4')).not.toContain('NamespaceTooManyRoutes spec.rules');
+    expect(isLeftOut(after, 'b/r4')).toBe(false);
     expect(listProblems(after)).toEqual(listProblems(compile(after.snapshot, CASE_SETTINGS)));
   });
+
+  it('have TLS hosts counted like routes, so that a wildcard or a rule without a host does not make them free', () => {
+    const left = TENANT_LIMITS.routesPerNamespace - large.length * ROUTES_OF_LARGE;
+    const withTls = (count: number): ObjectChange => {
+      const hosts = numbers(count).map((i) => `h${i}.w.test`);
+      return ingress('b/tls', { hosts: ['*.w.test'], tls: [{ hosts }], day: 5 });
+    };
+    // The rule has a host and a path.
+    const most = compiled(...large, withTls(left - 2));
+    expect(told(most, 'b/tls')).toEqual([]);
+    expect(most.table.certificates.size).toBe(left - 2);
+    const beyond = compiled(...large, withTls(left - 1));
+    expect(told(beyond, 'b/tls')).toEqual(['NamespaceTooManyRoutes spec.rules']);
+    expect(beyond.table.certificates.size).toBe(0);
+  });
 });
+
+/** Each path counts for its host and its globs, of which it shares one with the others. */
+function largeOf(day: number): Asked {
+  const globs = numbers(15).map((i) => `*-${i}.b${day}.test`);
+  return {
+    hosts: [`r${day}.test`],
+    paths: numbers(1_900).map((i) => `/${i}`),
+    globs: ['*.b.test', ...globs],
+    day,
+  };
+}
+const ROUTES_OF_LARGE = 17 * 1_901;
+
+/** Three of which the limit has room for. */
+const large = [1, 2, 3].map((day) => ingress(`b/r${day}`, largeOf(day)));
 
 describe('the endpoints of a namespace', () => {
   const ports = numbers(30).map((i) => ({ name: `p${i}`, port: 1_000 + i }));
@@ -302,21 +326,6 @@ describe('the endpoints of a namespace', () => {
       expect(text(table.backends)).toEqual(text(scratch.table.backends));
       expect([...entries(endpointsByNamespace)]).toEqual([...entries(scratch.endpointsByNamespace)]);
     }
-  });
-});
-
-describe('TLS hosts without a rule of their own', () => {
-  it('count like routes, so that a wildcard or a rule without a host does not make them free', () => {
-    const { routesPerNamespace, tlsHostsPerIngress: each } = TENANT_LIMITS;
-    const ingresses = numbers(Math.floor(routesPerNamespace / each) + 1).map((i) => {
-      const hosts = numbers(each - 10).map((host) => `h${host}.w${i}.test`);
-      return ingress(`b/${String(i).padStart(2, '0')}`, { hosts: [`*.w${i}.test`], tls: [{ hosts }] });
-    });
-    const compilation = compiled(...ingresses);
-    const lost = ingresses.filter(({ key }) => told(compilation, key).length > 0).map(({ key }) => key);
-    expect(lost).toEqual(['b/10']);
-    expect(told(compilation, 'b/10')).toEqual(['NamespaceTooManyRoutes spec.rules']);
-    expect(compilation.table.certificates.size).toBeLessThan(routesPerNamespace);
   });
 });
 
