@@ -175,7 +175,8 @@ function treeOf(names: Readonly<Record<string, FieldKind>>): NameTree {
   }
   // A node has a higher number than the one before it in a name, so families are handed down in one pass.
   for (let node = ROOT; node <= nodes; node++) {
-    for (const child of next.subarray(node * WIDTH, (node + 1) * WIDTH)) {
+    for (let edge = node * WIDTH; edge < (node + 1) * WIDTH; edge++) {
+      const child = next[edge] ?? 0;
       if (child !== 0) family[child] ||= family[node] ?? 0;
     }
     exact[node] ||= family[node] ?? 0;

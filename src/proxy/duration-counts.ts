@@ -46,10 +46,12 @@ const CLASSIC_BUCKET = Uint8Array.from(cells, ({ upper }) => bucketOf(upper));
 const LESSER_BITS = 17;
 const FIRST_EIGHTH = (1023 + SMALLEST_EXPONENT - 1) * 8;
 /** The first cell that has something of each eighth: the search begins there. */
-const FIRST_CELL = Uint16Array.from({ length: OCTAVES * 8 + 1 }, (_, eighth) => {
+const FIRST_CELL = new Uint16Array(OCTAVES * 8 + 1);
+for (let eighth = 0, cell = 0; eighth < FIRST_CELL.length; eighth++) {
   const least = 2 ** (SMALLEST_EXPONENT - 1 + Math.floor(eighth / 8)) * (1 + (eighth % 8) / 8);
-  return UPPER.findIndex((upper) => least <= upper);
-});
+  while (UPPER[cell]! < least) cell++;
+  FIRST_CELL[eighth] = cell;
+}
 const bits = new DataView(new ArrayBuffer(8));
 
 function cellOf(duration: number): number {

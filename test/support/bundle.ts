@@ -23,7 +23,9 @@ export default async function setup(): Promise<() => Promise<void>> {
   await Promise.all([
     promisify(execFile)(process.execPath, [join(ROOT, 'scripts/build.ts'), join(folder, 'portico')]),
     bundle({
-      entryPoints: [join(ROOT, 'test/proxy/threads-entry.ts')],
+      entryPoints: ['threads-entry.ts', 'relay/memory-entry.ts'].map((file) =>
+        join(ROOT, 'test/proxy', file),
+      ),
       outdir: join(folder, 'threads'),
       outExtension: { '.js': '.mjs' },
     }),

@@ -198,8 +198,10 @@ export function frameEnd(socket: Socket, preface: Uint8Array = Buffer.alloc(0)):
     send: (...bytes) => void socket.write(Buffer.concat(bytes)),
     until: (condition) =>
       new Promise((resolve, reject) => {
+        let seen = 0;
         const look = (): void => {
-          const found = frames.find(condition);
+          while (seen < frames.length && !condition(frames[seen]!)) seen++;
+          const found = frames[seen];
           if (found) resolve(found);
           else if (over)
             reject(new Error(`the connection is over; came last: ${frames.slice(-20).map(show).join(' ')}`));

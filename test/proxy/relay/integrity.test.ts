@@ -7,7 +7,7 @@ import { startProxy } from '../../support/proxy.ts';
 import { STAYS_OPEN } from '../../support/stays-open.ts';
 
 /** More than the kernel's buffers take on the way, so that writes are cut short. */
-const BODY_BYTES = 16 * 1024 * 1024;
+const BODY_BYTES = 10 * 1024 * 1024;
 
 /** Bytes that differ at every place and for every seed, so that a piece in the wrong place shows. */
 const BODIES = [1, 2].map((seed) => {

@@ -17,7 +17,7 @@ import {
 } from './a-connection.ts';
 
 /** More than the buffers of the kernel take. */
-const MUCH = 16_000_000;
+const MUCH = 10_000_000;
 const NOTHING = (): void => {};
 
 const EVERY_SOCKET = [
