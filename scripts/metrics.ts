@@ -133,8 +133,9 @@ export async function metricsPage(): Promise<string> {
       return `| \`${name}\` | ${type} | ${names.map((label) => `\`${label}\``).join(', ')} | ${help} |`;
     }),
     '',
-    'Beside these there are the `process_…` and `nodejs_…` metrics that every program with prom-client has. Quantiles of',
-    '`nodejs_eventloop_lag_…` are of the time between two looks, which is 1 s while nothing delays them.',
+    'Beside these there are the `process_…` and `nodejs_…` metrics that every program with prom-client has. The delays of',
+    '`nodejs_eventloop_lag_{min,max,mean,stddev,p50,p90,p99}_seconds` are those of the control thread since the last scrape: how long each',
+    'turn of its event loop kept waiting what came meanwhile. Every turn counts, so `max` is the longest block, however short.',
     '',
   ];
   return formatted('page.md', page.join('\n'));

@@ -9,6 +9,7 @@ import type {
   RequestTotals,
   WatchFigures,
 } from './figures.ts';
+import { EventLoopDelays } from './event-loop-delays.ts';
 import { handshakeFamilies } from './handshake-metrics.ts';
 import { type Compatibility, ingressNginxFamilies } from './ingress-nginx-metrics.ts';
 import { type HistogramForm, type OtlpMetrics, otlpMetrics } from './otlp-metrics.ts';
@@ -43,6 +44,7 @@ export interface Metrics {
 /** Everything is read when it is asked for; only the time of compiling is gathered on the way. */
 export function createMetrics(options: MetricsOptions): Metrics {
   const registry = processRegistry();
+  const eventLoopDelays = new EventLoopDelays();
   const compile = new Histogram({
     name: 'portico_compile_duration_seconds',
     help: 'Time to compile a cluster change into a route table.',
@@ -67,6 +69,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     const { compatibility, latencyBoundsSeconds: bounds } = options;
     return [
       ...(await familiesOf(registry)),
+      ...eventLoopDelays.families(),
       ...controlSamples(control, options.now()),
       ...watchSamples(options.watch(), options.now()),
       ...dataPlaneSamples(dataPlane, bounds),

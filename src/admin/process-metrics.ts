@@ -6,15 +6,17 @@ import {
   Registry,
   collectDefaultMetrics,
 } from 'prom-client';
+import { DELAY_GAUGES } from './event-loop-delays.ts';
 import { type Family, type HistogramValue, type Sample, labelsOf } from './families.ts';
 
-/** Between two looks at the event loop, which cost CPU while nothing else happens: by default there are a hundred in a second. */
-const EVENT_LOOP_LOOK_MS = 1_000;
+/** The timer by which the library samples the event loop wakes nobody. */
+const NEVER_MS = 2 ** 31 - 1;
 
-/** The metrics that every program with prom-client has. */
+/** The metrics that every program with prom-client has, without those of `EventLoopDelays`. */
 export function processRegistry(): Registry {
   const registry = new Registry();
-  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: EVENT_LOOP_LOOK_MS });
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: NEVER_MS });
+  for (const name of Object.keys(DELAY_GAUGES)) registry.removeSingleMetric(name);
   // That of the library reads a folder with an entry for each connection, and the thread waits for it.
   registry.removeSingleMetric('process_open_fds');
   if (process.platform !== 'linux') return registry;

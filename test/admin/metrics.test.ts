@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { type Exposition, negotiateExposition } from '../../src/admin/exposition.ts';
 import type { Compatibility } from '../../src/admin/ingress-nginx-metrics.ts';
@@ -386,6 +387,19 @@ it('OpenMetrics names counters without _total, writes bounds as floats, and ends
   expect(text).toMatch(/^process_open_fds \d+$/m);
   expect(text.endsWith('\n# EOF\n')).toBe(true);
   expect(lines.slice(0, -1).every((line) => line !== '')).toBe(true);
+});
+
+it('says how long a turn of the event loop took, however short, and leaves an event loop that rests alone', async () => {
+  const metrics = metricsOf(() => ({}));
+  const end = performance.now() + 20;
+  while (performance.now() < end);
+  const text = await textOf(metrics);
+  const [, max = ''] = /^nodejs_eventloop_lag_max_seconds (\S+)$/m.exec(text) ?? [];
+  expect(Number(max)).toBeGreaterThanOrEqual(0.02);
+  expect(text.match(/^# TYPE nodejs_eventloop_lag_\w*seconds gauge$/gm)).toHaveLength(8);
+  const { loopCount } = performance.nodeTiming.uvMetricsInfo;
+  await pause(20);
+  expect(performance.nodeTiming.uvMetricsInfo.loopCount - loopCount).toBeLessThan(1_000);
 });
 
 /** What text says of families in protobuf. */
