@@ -284,6 +284,20 @@ describe('spans', () => {
     },
   );
 
+  it('are not sent where the file of a certificate cannot be read', () => {
+    const lines: string[] = [];
+    const logger = pino({}, { write: (line: string) => void lines.push(line) });
+    const env = {
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'https://otel.test',
+      OTEL_EXPORTER_OTLP_CERTIFICATE: '/nowhere/ca.pem',
+    };
+    expect(openExporter(TRACES, readTracingVariables(env).variables!.exporter, {}, logger)).toBeNull();
+    expect(lines.map((line) => (JSON.parse(line) as { msg: string }).msg)).toEqual([
+      'no spans are sent: a file of OTEL_EXPORTER_OTLP_CERTIFICATE, _CLIENT_KEY or _CLIENT_CERTIFICATE cannot be used: ' +
+        "ENOENT: no such file or directory, open '/nowhere/ca.pem'",
+    ]);
+  });
+
   it('of a collector that fails now and then are told of once a minute', async () => {
     await using there = await collector((response, index) => {
       if (index % 2 === 1) return accept(response);

@@ -118,7 +118,7 @@ export class VariableReader {
     if (found !== undefined) return found;
     const match = closestMatch(written, choices);
     const hint = match === null ? '' : `; did you mean ${match}?`;
-    this.bad(name, written, `is not ${choices.join(' or ')}${hint}`, consequence ?? `${fallback} is used`);
+    this.bad(name, written, `is none of ${choices.join(', ')}${hint}`, consequence ?? `${fallback} is used`);
     return consequence === undefined ? fallback : '';
   }
 

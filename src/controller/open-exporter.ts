@@ -37,7 +37,8 @@ export function openExporter(
   try {
     return new OtlpExporter({ signal, variables, resource: resourceOf(env), onTrouble });
   } catch (error) {
-    logger.warn(`no ${items} are sent: a file of OTEL_EXPORTER_OTLP_…: ${(error as Error).message}`);
+    const names = 'OTEL_EXPORTER_OTLP_CERTIFICATE, _CLIENT_KEY or _CLIENT_CERTIFICATE';
+    logger.warn(`no ${items} are sent: a file of ${names} cannot be used: ${(error as Error).message}`);
     return null;
   }
 }
