@@ -2,10 +2,9 @@ import type { Kind, ObjectKey } from '../../model/objects.ts';
 import { type Problem, describeObject, sortProblems } from '../../model/problem.ts';
 import { EMPTY_SNAPSHOT, type ObjectChange, type Snapshot, applyChanges } from '../../model/snapshot.ts';
 import { isDeepStrictEqual } from 'node:util';
-import { type Manifest, type Origin, locateField } from './parse.ts';
+import { type Manifest, locateField } from './parse.ts';
 import type { Reading } from './read.ts';
 import type { SourceLocation } from '../../model/format-problem.ts';
-import { type YamlFile, parseYaml } from './yaml.ts';
 
 /** What a set of manifest files says, as `kubectl apply` would have left it in a cluster. */
 export interface ManifestSet {
@@ -68,14 +67,6 @@ export function collect(
     }
   }
 
-  // Syntax trees are large and rarely needed: the garbage collector may take them.
-  const trees = new Map<string, WeakRef<YamlFile>>();
-  const yamlOf = ({ file, text }: Origin): YamlFile => {
-    const yaml = trees.get(file)?.deref() ?? parseYaml(file, text);
-    trees.set(file, new WeakRef(yaml));
-    return yaml;
-  };
-
   return {
     snapshot: applyChanges(
       previous?.snapshot ?? EMPTY_SNAPSHOT,
@@ -89,7 +80,7 @@ export function collect(
       if (place) return place;
       const { kind, namespace, name } = problem.object;
       const origin = claimed.get(idOf(kind, namespace ? `${namespace}/${name}` : name))?.origin;
-      return origin ? locateField(origin, problem.field, yamlOf(origin)) : null;
+      return origin ? locateField(origin, problem.field) : null;
     },
   };
 }

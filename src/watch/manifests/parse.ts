@@ -13,12 +13,12 @@ import { validateManifest } from '../../model/validation/validate.ts';
 import { offsetOf, stepsOf } from './field-offset.ts';
 import { type Json, type JsonObject, freeze, isJsonObject, normalForm } from './normal-form.ts';
 import type { SourceLocation } from '../../model/format-problem.ts';
-import { type YamlDocument, type YamlFile, parseYaml, plainValue } from './yaml.ts';
+import { type YamlDocument, type YamlFile, plainValue, yamlFile } from './yaml.ts';
 
 /** Where an object stands: enough to find any of its fields again, without keeping syntax trees. */
 export interface Origin {
   readonly file: string;
-  readonly text: string;
+  readonly yaml: () => YamlFile;
   readonly document: number;
   /** The way to an item of a `List`; empty for an object that is a document. */
   readonly steps: readonly (string | number)[];
@@ -84,7 +84,8 @@ const UNTYPED: TypeMeta = { apiVersion: '', kind: '' };
 
 /** The objects of one file. Every mistake is a problem with a place; nothing is thrown for what a file contains. */
 export function parseManifests(file: string, text: string): ParsedFile {
-  const yaml = parseYaml(file, text);
+  const read = yamlFile(file, text);
+  const yaml = read();
   const manifests: Manifest[] = [];
   const problems: LocatedProblem[] = [];
   const ignored: string[] = [];
@@ -168,7 +169,7 @@ export function parseManifests(file: string, text: string): ParsedFile {
       kind,
       key: objectKey(known),
       object: known,
-      origin: { file, text, document: position.index, steps: position.steps },
+      origin: { file, yaml: read, document: position.index, steps: position.steps },
       place: yaml.locationOf(offsetAt(position, 'metadata', 'name')),
       problems: validateManifest(kind, object),
     });
@@ -232,10 +233,10 @@ function isName(value: unknown): boolean {
 
 /** Where a field of an object is written, or its nearest ancestor that is. */
 export function locateField(
-  { file, document: index, steps }: Origin,
+  { file, yaml: read, document: index, steps }: Origin,
   field: string,
-  yaml: YamlFile,
 ): SourceLocation {
+  const yaml = read();
   const document = yaml.documents[index];
   if (!document) return { file, line: 1, column: 1 };
   const offsetIn = (path: string) => offsetOf(document, [...steps, ...stepsOf(path)]);

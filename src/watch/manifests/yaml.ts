@@ -53,6 +53,19 @@ export function parseYaml(file: string, text: string): YamlFile {
   };
 }
 
+/**
+ * The file as `parseYaml` gives it. A syntax tree is large and, once its objects are read, only needed for the place of a
+ * problem: the garbage collector may take it, and then the file is parsed again.
+ */
+export function yamlFile(file: string, text: string): () => YamlFile {
+  let tree: WeakRef<YamlFile> | null = null;
+  return () => {
+    const yaml = tree?.deref() ?? parseYaml(file, text);
+    tree = new WeakRef(yaml);
+    return yaml;
+  };
+}
+
 export type PlainValue =
   | { readonly is: 'value'; readonly value: unknown }
   /** Not YAML, or more than JSON could hold. */
