@@ -7,26 +7,31 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as delay } from 'node:timers/promises';
 import { WebSocket, WebSocketServer } from 'ws';
+import { createPod } from './pod.ts';
 import { QUIET_MS } from '../src/proxy/closing-listeners.ts';
 
 /**
  * `npm run takeover`: a new Portico takes the port over from an old one, again and again, under load; what fails is
  * counted. Twice: with net.ipv4.tcp_migrate_req, where nothing may fail, and without it, where nothing may fail on a
- * connection that was accepted. WebSockets live until the old one ends, get a close, and open again. Each in a network namespace of its own, which needs root.
+ * connection that was accepted. WebSockets live until the old one ends, get a close, and open again. In a network namespace of its own, which needs root.
  *
- *     node bench/takeover.ts [take-overs] [migrate|no-migrate]
+ *     node bench/takeover.ts [take-overs]
  */
 
 const PORTS = { proxy: 18_100, status: 18_101, upstream: 18_110, webSockets: 18_111 };
+/** Values of net.ipv4.tcp_migrate_req, in the order in which they are tried. */
+const MIGRATE = [true, false];
 const SYSCTL = '/proc/sys/net/ipv4/tcp_migrate_req';
 const NEW_CONNECTION_LANES = 8;
 const KEEP_ALIVE_LANES = 8;
 const WEBSOCKET_LANES = 8;
 /** WebSockets stay for all of it; requests must be over by then, and are soon on a machine that is not overloaded. */
 const DRAIN_TIMEOUT_MS = 1_500;
-const WEBSOCKET_PAUSE_MS = 50;
+const WEBSOCKET_PAUSE_MS = 250;
 /** Of a lane, between its requests: the machine is for the two processes, too. */
 const LANE_PAUSE_MS = 25;
+/** Of a connection that is used again: what happens to it does not hang on how often that is. */
+const KEPT_PAUSE_MS = 75;
 /** A response that takes longer will not come. */
 const ANSWER_TIMEOUT_MS = 30_000;
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -44,16 +49,16 @@ export interface TakeoverResult {
 }
 
 /**
- * Runs the take-overs in a network namespace of their own; null, with the reason on stderr, where that is not possible.
- * Throws when they do not come to their end, as when a request is never answered.
+ * Runs so many take-overs with the kernel's migration, and as many without, in a network namespace of their own; null, with
+ * the reason on stderr, where that is not possible. Throws when they do not come to their end, as when a request is never
+ * answered.
  */
-export function takeoverInNamespace(
+export function takeoversInNamespace(
   takeovers: number,
-  migrate: boolean,
   main = join(root, 'src/main.ts'),
   drainTimeoutMs = DRAIN_TIMEOUT_MS,
-): TakeoverResult | null {
-  const prepare = `ip link set lo up && { echo ${migrate ? 1 : 0} > ${SYSCTL}; }`;
+): readonly TakeoverResult[] | null {
+  const prepare = `ip link set lo up && { echo 1 > ${SYSCTL}; }`;
   const probe = spawnSync('unshare', ['--net', 'sh', '-c', prepare], { encoding: 'utf8' });
   if (probe.status !== 0) {
     console.error(`no network namespace for the take-over (root and Linux 5.14 are needed): ${probe.stderr}`);
@@ -70,24 +75,21 @@ export function takeoverInNamespace(
   const inside = `${prepare} && exec "$0" "$@"`;
   const { status, signal, stdout, stderr } = spawnSync('unshare', ['--net', 'sh', '-c', inside, ...program], {
     encoding: 'utf8',
-    timeout: 60_000 + takeovers * (15_000 + drainTimeoutMs),
+    timeout: 60_000 + MIGRATE.length * takeovers * (15_000 + drainTimeoutMs),
   });
-  if (status === 0) return JSON.parse(stdout) as TakeoverResult;
+  if (status === 0) return JSON.parse(stdout) as readonly TakeoverResult[];
   throw new Error(`the take-overs did not come to their end (${signal ?? `exit code ${status}`}): ${stderr}`);
 }
 
+/** Each process takes over from the one before, with the migration and without. */
 async function runTakeovers(
   takeovers: number,
   main: string,
   drainTimeoutMs: number,
-): Promise<TakeoverResult> {
+): Promise<readonly TakeoverResult[]> {
   const folder = mkdtempSync(join(tmpdir(), 'portico-takeover-'));
   writeFileSync(join(folder, 'manifests.yaml'), manifests());
-  const upstream = spawn(process.execPath, [join(root, 'bench/upstream.ts'), `${PORTS.upstream}`], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  children.push(upstream);
-  await once(upstream.stdout, 'data');
+  const upstream = createPod().listen(PORTS.upstream, '127.0.0.1');
   const echo = await echoServer();
   let statusPort = PORTS.status;
   const start = async (): Promise<ChildProcess> => {
@@ -96,41 +98,54 @@ async function runTakeovers(
     return startPortico(main, join(folder, 'manifests.yaml'), statusPort, drainTimeoutMs);
   };
 
+  const results: TakeoverResult[] = [];
+  let current = await start();
+  for (const migrate of MIGRATE) {
+    // The kernel looks at it when a listener closes.
+    writeFileSync(SYSCTL, migrate ? '1' : '0');
+    const load = putLoad(Math.min(QUIET_MS, drainTimeoutMs / 2));
+    const exitCodes: (number | null)[] = [];
+    for (let i = 0; i < takeovers; i++) {
+      const next = await start();
+      const ended = once(current, 'exit');
+      current.kill('SIGTERM');
+      const [code] = (await ended) as [number | null];
+      exitCodes.push(code);
+      current = next;
+    }
+    results.push({
+      migrate: readFileSync(SYSCTL, 'utf8').trim() === '1',
+      takeovers,
+      ...(await load.stop()),
+      exitCodes,
+    });
+  }
+  current.kill('SIGTERM');
+  await once(current, 'exit');
+  upstream.close();
+  echo.close();
+  return results;
+}
+
+type LoadResult = Pick<TakeoverResult, 'newConnections' | 'acceptedConnections' | 'webSockets'>;
+
+/** Clients of every kind, until they are stopped. */
+function putLoad(quietMs: number): { stop(): Promise<LoadResult> } {
   const counts = { fresh: { requests: 0, failures: 0 }, accepted: { requests: 0, failures: 0 } };
   const webSockets = { closed: 0, abnormal: 0 };
   const stopping = new AbortController();
-  const exitCodes: (number | null)[] = [];
-  let current = await start();
+  const { signal } = stopping;
   const lanes = [
-    ...Array.from({ length: NEW_CONNECTION_LANES }, () => newConnections(counts.fresh, stopping.signal)),
-    ...Array.from({ length: KEEP_ALIVE_LANES }, () =>
-      keptConnections(counts, Math.min(QUIET_MS, drainTimeoutMs / 2), stopping.signal),
-    ),
-    ...Array.from({ length: WEBSOCKET_LANES }, () =>
-      openWebSockets(counts.fresh, webSockets, stopping.signal),
-    ),
+    ...Array.from({ length: NEW_CONNECTION_LANES }, () => newConnections(counts.fresh, signal)),
+    ...Array.from({ length: KEEP_ALIVE_LANES }, () => keptConnections(counts, quietMs, signal)),
+    ...Array.from({ length: WEBSOCKET_LANES }, () => openWebSockets(counts.fresh, webSockets, signal)),
   ];
-  for (let i = 0; i < takeovers; i++) {
-    const next = await start();
-    const ended = once(current, 'exit');
-    current.kill('SIGTERM');
-    const [code] = (await ended) as [number | null];
-    exitCodes.push(code);
-    current = next;
-  }
-  stopping.abort();
-  await Promise.all(lanes);
-  current.kill('SIGTERM');
-  await once(current, 'exit');
-  upstream.kill();
-  echo.close();
   return {
-    migrate: readFileSync(SYSCTL, 'utf8').trim() === '1',
-    takeovers,
-    newConnections: counts.fresh,
-    acceptedConnections: counts.accepted,
-    webSockets,
-    exitCodes,
+    async stop() {
+      stopping.abort();
+      await Promise.all(lanes);
+      return { newConnections: counts.fresh, acceptedConnections: counts.accepted, webSockets };
+    },
   };
 }
 
@@ -167,7 +182,7 @@ async function startPortico(
     if (child.exitCode !== null) throw new Error(`Portico ended at start with ${child.exitCode}`);
     const response = await fetch(`http://127.0.0.1:${statusPort}/readyz`).catch(() => null);
     if (response?.status === 200) return child;
-    await delay(20);
+    await delay(50);
   }
 }
 
@@ -212,7 +227,7 @@ async function keptConnections(
     if (first === 'failed') counts.fresh.failures++;
     let last = first;
     while (last === 'kept' && !signal.aborted) {
-      await delay(LANE_PAUSE_MS);
+      await delay(KEPT_PAUSE_MS);
       const isLate = performance.now() - since >= quietMs;
       since = performance.now();
       last = await ask(socket, '');
@@ -345,7 +360,5 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     console.log(
       JSON.stringify(await runTakeovers(takeovers, process.argv[4] ?? '', Number(process.argv[5]))),
     );
-  } else
-    for (const migrate of [true, false])
-      console.log(JSON.stringify(takeoverInNamespace(takeovers, migrate), null, 2));
+  } else console.log(JSON.stringify(takeoversInNamespace(takeovers), null, 2));
 }
