@@ -120,11 +120,15 @@ function readCase(name: string): Case {
     CompileSettings & ServingSettings
   >;
   const { https = false, hsts = null, ...settings } = written;
+  let objects: readonly ObjectChange[] | null = null;
   return {
     name,
     manifests,
     before: existsSync(before) ? readFileSync(before, 'utf8') : null,
-    objects: parseManifests(manifests),
+    // Who serves the manifests does not need them, and to read them as YAML takes most of the time.
+    get objects() {
+      return (objects ??= parseManifests(manifests));
+    },
     settings: { ...CASE_SETTINGS, ...settings },
     serving: { https, hsts },
     requests: parse(readFileSync(`${CASES}${name}.requests.yaml`, 'utf8')) as readonly CaseRequest[],
