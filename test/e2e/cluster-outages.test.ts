@@ -14,25 +14,31 @@ function ingressTo(service: string, host: string, name: string): ApiObject {
   return { ...rest, metadata: { ...metadata, name } };
 }
 
-/** Asks every host fifty times a second; stopping it tells every answer that was none of these. */
-function askAll(
+/**
+ * Asks every host fifty times a second, each on a connection that stays open; stopping it tells every answer that was
+ * none of these.
+ */
+async function askAll(
   daemon: Daemon,
   hosts: readonly string[],
   expected: RegExp,
-): () => Promise<readonly string[]> {
+): Promise<() => Promise<readonly string[]>> {
   const wrong: string[] = [];
   const stopping = new AbortController();
-  const ask = async (host: string): Promise<void> => {
-    const { status, body } = await daemon.request(host);
-    if (!expected.test(`${status} ${body}`)) wrong.push(`${host}: ${status} ${body}`);
-  };
+  const asked = await Promise.all(hosts.map(async (host) => ({ host, client: await daemon.connect() })));
   const asking = (async () => {
-    for await (const _ of every(20, undefined, { signal: stopping.signal }))
-      await Promise.all(hosts.map(ask));
+    for await (const _ of every(20, undefined, { signal: stopping.signal })) {
+      for (const { host, client } of asked) client.send(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+      for (const { host, client } of asked) {
+        const { status, body } = await client.message();
+        if (!expected.test(`${status} ${body}`)) wrong.push(`${host}: ${status} ${body}`);
+      }
+    }
   })().catch((error: Error) => void (error.name === 'AbortError' || wrong.push(String(error))));
   return async () => {
     stopping.abort();
     await asking;
+    for (const { client } of asked) client[Symbol.dispose]();
     return wrong;
   };
 }
@@ -79,31 +85,45 @@ describe.concurrent('an API server', () => {
     expect(await daemon.stop()).toBe(0);
   });
 
-  it('that goes away does not stop the traffic, and what changed meanwhile arrives when it is back', async ({
+  it('may hold namespaces that are not watched; when it goes away the traffic goes on, and what changed meanwhile arrives when it is back', async ({
     expect,
   }) => {
     await using first = await startPod('first');
     await using second = await startPod('second');
-    const site = { host: 'shop.test', name: 'shop', endpoints: [first.endpoint] };
-    await using cluster = await scriptedCluster({ objects: siteObjects(site) });
+    const sites = ['team-a', 'team-b', 'other'].map((namespace) => ({
+      host: `${namespace}.test`,
+      namespace,
+      endpoints: [first.endpoint],
+    }));
+    await using cluster = await scriptedCluster({ objects: sites.flatMap((site) => siteObjects(site)) });
     const { api } = cluster;
-    await using daemon = startDaemon({ args: [...cluster.args] });
+    await using daemon = startDaemon({ args: [...cluster.args, '--watch-namespace', 'team-*'] });
     await daemon.ready();
+    const statuses = await Promise.all(sites.map(async ({ host }) => (await daemon.request(host)).status));
+    expect(statuses).toEqual([200, 200, 404]);
+    // A change where nobody looks is no change.
+    const generation = await daemon.metric('portico_table_generation');
+    for (const object of siteObjects({ ...sites[2]!, host: 'moved.test' })) api.apply(object);
+    for (const object of siteObjects({ ...sites[0]!, host: 'renamed.test' })) api.apply(object);
+    await eventually(async () => (await daemon.request('renamed.test')).status === 200, daemon.exited);
+    expect((await daemon.request('moved.test')).status).toBe(404);
+    const isLater = async () => (await daemon.metric('portico_table_generation')) > generation;
+    await eventually(isLater, daemon.exited);
 
     await api.refuse();
     await daemon.line(/"level":"warn".*refused/);
-    expect((await daemon.request('shop.test')).body).toBe('first');
+    expect((await daemon.request('renamed.test')).body).toBe('first');
     expect((await daemon.status('/readyz')).status).toBe(200);
-    const stale = /^\[\+\]watch-Ingress 1 object, as of \d+ s ago, last error: .*refused/m;
+    const stale = /^\[\+\]watch-Ingress 2 objects, as of \d+ s ago, last error: .*refused/m;
     await eventually(async () => stale.test((await daemon.status('/readyz?verbose')).body), daemon.exited);
-    expect(await daemon.metric('portico_watch_connected{kind="Ingress"}')).toBe(0);
-    for (const object of slicesOf({ ...site, endpoints: [second.endpoint] })) api.apply(object);
-    const added = { host: 'new.test', name: 'new', endpoints: [first.endpoint] };
+    await daemon.metricBecomes('portico_watch_connected{kind="Ingress"}', 0);
+    for (const object of slicesOf({ ...sites[0]!, endpoints: [second.endpoint] })) api.apply(object);
+    const added = { ...sites[1]!, host: 'new.test', name: 'new' };
     for (const object of siteObjects(added)) api.apply(object);
 
     await api.accept();
     for (const [host, pod] of [
-      ['shop.test', second],
+      ['renamed.test', second],
       ['new.test', first],
     ] as const) {
       await eventually(async () => (await daemon.request(host)).field('x-pod') === pod.name, daemon.exited);
@@ -128,30 +148,6 @@ describe.concurrent('an API server', () => {
     expect(daemon.output().match(/Portico may not read ingresses/g)?.length).toBeLessThanOrEqual(2);
   });
 
-  it('may hold namespaces that are not watched: --watch-namespace takes globs', async ({ expect }) => {
-    await using pod = await startPod('pod');
-    const sites = ['team-a', 'team-b', 'other'].map((namespace) => ({
-      host: `${namespace}.test`,
-      namespace,
-      endpoints: [pod.endpoint],
-    }));
-    await using cluster = await scriptedCluster({ objects: sites.flatMap((site) => siteObjects(site)) });
-    await using daemon = startDaemon({
-      args: [...cluster.args, '--watch-namespace', 'team-*'],
-    });
-    await daemon.ready();
-    const statuses = await Promise.all(sites.map(async ({ host }) => (await daemon.request(host)).status));
-    expect(statuses).toEqual([200, 200, 404]);
-    // A change where nobody looks is no change.
-    const generation = await daemon.metric('portico_table_generation');
-    for (const object of siteObjects({ ...sites[2]!, host: 'moved.test' })) cluster.api.apply(object);
-    for (const object of siteObjects({ ...sites[0]!, host: 'renamed.test' })) cluster.api.apply(object);
-    await eventually(async () => (await daemon.request('renamed.test')).status === 200, daemon.exited);
-    expect((await daemon.request('moved.test')).status).toBe(404);
-    const isLater = async () => (await daemon.metric('portico_table_generation')) > generation;
-    await eventually(isLater, daemon.exited);
-  });
-
   it('that comes back by halves takes no route away: lists that are cut or expire, kinds that stay away', async ({
     expect,
   }) => {
@@ -170,7 +166,7 @@ describe.concurrent('an API server', () => {
     await using daemon = startDaemon({ args: [...cluster.args, '--access-log', 'off', '--workers', '1'] });
     await daemon.ready();
     // The first and the last of the list, and one that changes.
-    const stop = askAll(daemon, ['host-0.test', 'host-599.test', 'shop.test'], /^200 (blue|green)$/);
+    const stop = await askAll(daemon, ['host-0.test', 'host-599.test', 'shop.test'], /^200 (blue|green)$/);
 
     // A page whose token has expired, then the list in one piece, of which half arrives.
     const lists = { resource: 'ingresses', verb: 'list' as const };
