@@ -7,14 +7,11 @@ import { responses } from './families/responses.ts';
 import { tenants } from './families/tenants.ts';
 import type { Family } from './scene.ts';
 
-/** All there are, in the order in which they are played. */
-export const families: readonly Family[] = [
-  requests,
-  requestsByReference,
-  responses,
-  http2,
-  proxyProtocol,
-  connections,
-  ownPorts,
-  tenants,
+/** All there are, in the order in which they are played. Those of one line do not disturb each other, and share a process. */
+export const processes: readonly (readonly Family[])[] = [
+  [requests, responses],
+  [requestsByReference],
+  [http2],
+  [proxyProtocol, connections],
+  [ownPorts, tenants],
 ];

@@ -2,11 +2,12 @@
  * `npm run attack`: attacks a running Portico in every way that the families know, and prints for each scene what it
  * promises and whether that held. With names of families, only these. The exit code is 1 when something was unsafe.
  */
-import { families } from './families.ts';
+import { processes } from './families.ts';
 import { play } from './runner.ts';
 import type { Result } from './scene.ts';
 
 const NAME_WIDTH = 58;
+const families = processes.flat();
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !families.some((family) => family.name === name));
 if (unknown.length > 0) {
@@ -17,10 +18,12 @@ if (unknown.length > 0) {
 
 let count = 0;
 const unsafe: Result[] = [];
-for (const family of families) {
-  if (wanted.length > 0 && !wanted.includes(family.name)) continue;
-  console.log(`\n${family.name}`);
-  for await (const result of play(family, 'full')) {
+for (const together of processes) {
+  const some = together.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
+  let family = '';
+  for await (const result of play(some, 'full')) {
+    if (result.family !== family) console.log(`\n${result.family}`);
+    family = result.family;
     count++;
     console.log(line(result));
     if (result.verdict.kind === 'unsafe') unsafe.push(result);

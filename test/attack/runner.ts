@@ -5,15 +5,17 @@ import { type Site, inTime, openSite } from './site.ts';
 const SCENE_MS = 60_000;
 const SAFE: Verdict = { kind: 'safe' };
 
-/** Plays the scenes of a family one after the other against one process, and looks after the innocent after each. */
-export async function* play(family: Family, form: 'short' | 'full'): AsyncGenerator<Result> {
-  const scenes = family.scenes.filter(({ fullOnly }) => form === 'full' || !fullOnly);
+/** Plays the scenes of families one after the other against one process, and looks after the innocent after each. */
+export async function* play(families: readonly Family[], form: 'short' | 'full'): AsyncGenerator<Result> {
+  const scenes = families.flatMap(({ name, scenes }) =>
+    scenes.filter(({ fullOnly }) => form === 'full' || !fullOnly).map((scene) => ({ family: name, scene })),
+  );
   let site: Site | null = null;
   try {
-    for (const scene of scenes) {
-      site ??= await openSite(family);
+    for (const { family, scene } of scenes) {
+      site ??= await openSite(families);
       const verdict = await judge(scene, site);
-      yield { family: family.name, scene, verdict };
+      yield { family, scene, verdict };
       if (verdict.kind === 'safe') continue;
       // What one scene left behind is not the fault of the next.
       await site[Symbol.asyncDispose]();

@@ -14,15 +14,15 @@ export interface Scene {
   run(site: Site): Promise<string | null>;
 }
 
-/** Scenes against one running process. */
+/** Scenes of one kind. */
 export interface Family {
   readonly name: string;
-  /** How that process is started, besides its manifests. */
+  /** How the process that they attack is started, besides its manifests. */
   readonly flags: readonly string[];
   /** What is there before the first scene, besides the attacked and the innocent hosts. */
   readonly objects?: (endpoint: string) => readonly ApiObject[];
-  /** What the attacked Pod sends for a request; null says nothing. A short 200 unless said. */
-  readonly respond?: (request: WireMessage) => string | Uint8Array | null;
+  /** What the attacked Pod sends for a request of these scenes; null says nothing. A short 200 unless said. */
+  readonly respond?: (request: WireMessage) => string | Uint8Array | null | undefined;
   readonly scenes: readonly Scene[];
 }
 

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { stringify } from 'yaml';
 import { type Folder, createFolder } from '../e2e/folder.ts';
 import { type Pod, startPod } from '../e2e/pod.ts';
 import { INGRESS_CLASS, siteObjects } from '../e2e/site.ts';
@@ -8,16 +7,18 @@ import type { ApiObject } from '../support/api-server.ts';
 import { type Daemon, HTTP_PORT, eventually, startDaemon } from '../support/daemon.ts';
 import { type RawClient, rawClient } from '../support/raw-client.ts';
 import { type Upstream, ok, scriptedUpstream } from '../support/upstream.ts';
-import { type Wire, wire } from '../support/wire.ts';
+import { type Wire, type WireMessage, wire } from '../support/wire.ts';
 import type { Family } from './scene.ts';
 
 /** Far beyond what anything here takes on a busy machine. */
 const PATIENCE_MS = 15_000;
 /**
- * What all scenes of a family together may make the process hold, beyond what it held before the first. To read
+ * What all scenes against a process together may make the process hold, beyond what it held before the first. To read
  * manifests of megabytes as YAML takes most of it, which a cluster's objects do not.
  */
 const MOST_GROWTH_MIB = 512;
+/** A file is read once it was left alone for 50 ms: to ask earlier is in vain. */
+const ASK_EVERY_MS = 70;
 /** A path that no request of a scene may have by the time it is at a Pod. */
 export const POISON = '/poison';
 /** What an attacker wants to be read as a request of its own. */
@@ -47,11 +48,18 @@ export interface Site extends AsyncDisposable {
   suffering(): Promise<string | null>;
 }
 
-export async function openSite(family: Family): Promise<Site> {
+export async function openSite(families: readonly Family[]): Promise<Site> {
+  const responseTo = (request: WireMessage): string | Uint8Array | null => {
+    for (const { respond } of families) {
+      const response = respond?.(request);
+      if (response !== undefined) return response;
+    }
+    return ok('attacked', 'X-Pod: attacked');
+  };
   const pod = await scriptedUpstream(async (connection) => {
     for (;;) {
       const request = await connection.message();
-      const response = family.respond ? family.respond(request) : ok('attacked', 'X-Pod: attacked');
+      const response = responseTo(request);
       if (response === null) await connection.ended;
       else connection.send(response);
     }
@@ -60,9 +68,11 @@ export async function openSite(family: Family): Promise<Site> {
   const folder = createFolder();
   await folder.put('class.yaml', text([INGRESS_CLASS]));
   await folder.put('attacked.yaml', text(attackedObjects(pod.address)));
-  await folder.put('family.yaml', text(family.objects?.(pod.address) ?? []));
+  const objects = families.flatMap((family) => family.objects?.(pod.address) ?? []);
+  await folder.put('families.yaml', text(objects));
   await folder.put('innocent.yaml', text(innocentObjects('innocent.test', innocent)));
-  const args = ['--manifests', folder.path, '--access-log', 'off', '--workers', '1', ...family.flags];
+  const args = ['--manifests', folder.path, '--access-log', 'off', '--workers', '1'];
+  args.push(...families.flatMap(({ flags }) => flags));
   const daemon = startDaemon({ args });
   await daemon.ready();
   return site(daemon, folder, pod, innocent);
@@ -116,7 +126,8 @@ function site(daemon: Daemon, folder: Folder, pod: Upstream, innocent: Pod): Sit
       const host = `change-${++changes}.test`;
       await folder.put('attacker.yaml', text(objects));
       await folder.put('change.yaml', text(innocentObjects(host, innocent, 'change')));
-      const served = eventually(async () => (await daemon.request(host)).body === 'innocent', daemon.exited);
+      const isServed = async (): Promise<boolean> => (await daemon.request(host)).body === 'innocent';
+      const served = eventually(isServed, daemon.exited, ASK_EVERY_MS);
       await inTime(served, 'a change of another tenant was not served');
     },
     residentMiB: () => residentMiB(daemon.pid),
@@ -166,10 +177,8 @@ function innocentObjects(host: string, { endpoint }: Pod, name = 'web'): ApiObje
 }
 
 function text(objects: readonly ApiObject[]): string {
-  // JSON is YAML, and quick to write where a scene has thousands of paths.
-  return objects
-    .map((object) => (JSON.stringify(object).length > 10_000 ? JSON.stringify(object) : stringify(object)))
-    .join('\n---\n');
+  // JSON is YAML, and quick to write.
+  return objects.map((object) => JSON.stringify(object)).join('\n---\n');
 }
 
 function residentMiB(pid: number): number {

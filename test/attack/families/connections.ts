@@ -19,8 +19,7 @@ export const connections: Family = {
     'body-idle-timeout=1s',
     'keep-alive-idle-timeout=2s',
   ],
-  respond: ({ startLine }) =>
-    startLine.includes('/held') ? null : 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n',
+  respond: ({ startLine }) => (startLine.includes('/held') ? null : undefined),
   scenes: [
     {
       name: `${CONNECTIONS} connections, as many as there may be, that say nothing`,

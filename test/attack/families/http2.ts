@@ -162,7 +162,7 @@ export const http2: Family = {
   flags: ['--h2c'],
   respond({ startLine }) {
     if (startLine.includes('/held')) return null;
-    return startLine.includes('/large') ? LARGE : ok('fine');
+    return startLine.includes('/large') ? LARGE : undefined;
   },
   scenes: [
     ...FLOODS.map(flood),

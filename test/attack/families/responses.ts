@@ -52,8 +52,8 @@ export const responses: Family = {
   name: 'responses',
   flags: ['--limit', 'head-bytes=1024', 'field-count=8'],
   respond(request) {
-    const index = /^GET \/sent\/(\d+)/.exec(request.startLine)?.[1];
-    return index === undefined ? ok('fine') : (SENT[Number(index)]?.bytes ?? ok('fine'));
+    const index = /^GET \/sent\/(\w+)/.exec(request.startLine)?.[1];
+    return index === undefined ? undefined : (SENT[Number(index)]?.bytes ?? ok('fine'));
   },
   scenes: sampled(SENT.map(scene)),
 };
@@ -76,14 +76,14 @@ async function ask(site: Site, index: number, becomes: SentResponse['becomes']):
   if (becomes === 'cut or 502' && status !== 502 && status !== 'cut') return `it was answered with ${status}`;
   // The next request, on this connection or on another one, gets its own response.
   if (status !== 'cut' && !client.socket.readableEnded) {
-    client.send('GET / HTTP/1.1\r\nHost: attacked.test\r\n\r\n');
+    client.send('GET /sent/next HTTP/1.1\r\nHost: attacked.test\r\n\r\n');
     const next = await inTime(
       client.message().catch(() => null),
       'no answer to the next request',
     );
     if (next && next.body !== 'fine') return `the next request got ${JSON.stringify(next.body)}`;
   }
-  const other = await site.daemon.request('attacked.test');
+  const other = await site.daemon.request('attacked.test', '/sent/next');
   if (other.body !== 'fine') return `another client got ${JSON.stringify(other.body)}`;
   return client.text.includes('poison') ? 'the client got what came after it' : null;
 }
