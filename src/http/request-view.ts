@@ -52,6 +52,8 @@ export class RequestEdit extends HeadEdit {
   target: string | null = null;
   /** The value of Host; null leaves the client's. */
   host: string | null = null;
+  /** What policies keep for the response, which may be long in coming: it counts for the client. */
+  keptBytes = 0;
 
   override get isEmpty(): boolean {
     return this.target === null && this.host === null && super.isEmpty;

@@ -74,7 +74,8 @@ export const externalAuthFilter = definePolicy({
         const { verdict, toClient } = grpc
           ? checked(outcome, request, edit)
           : answered(outcome, isPassed, request, edit);
-        toClients.set(request, toClient);
+        if (toClient.length > 0) toClients.set(request, toClient);
+        for (const { name, value } of toClient) edit.keptBytes += name.length + value.length;
         return judged(NAME, 'asked', request, verdict);
       });
     };
@@ -96,6 +97,7 @@ export const externalAuthFilter = definePolicy({
       },
       onResponse(edit, request) {
         applyChanges(edit, toClients.get(request) ?? []);
+        toClients.delete(request);
       },
     };
   },

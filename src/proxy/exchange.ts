@@ -146,7 +146,7 @@ export class Exchange {
         return this.refuse(verdict.reason);
       case 'continue':
         this.#plan.compose();
-        this.#held.setHead(this.#plan.head.length + this.#record.target.length);
+        this.#held.setHead(this.#plan.heldBytes + this.#record.target.length);
         this.#isReady = true;
         if (this.#body.state !== 'gathering') this.#carryOut();
         return;

@@ -104,6 +104,7 @@ export class RequestPlan {
   #source: Source | null = null;
   /** What the policies changed; null until they all have been asked. */
   #edit: RequestEdit | null = null;
+  #keptBytes = 0;
   /** Of the request, once they have come. */
   #trailers: Trailers = NO_TRAILERS;
 
@@ -251,6 +252,7 @@ export class RequestPlan {
     if (source === null) return;
     this.#source = null;
     const { head, bytes, base, way } = source;
+    this.#keptBytes = source.edit.keptBytes;
     // Most policies only look at a request.
     const edit = source.edit.isEmpty ? null : source.edit;
     this.head = upstreamHead(head, bytes, base, this.#client.connectionInfo, way, this.upgrade, edit);
@@ -258,6 +260,11 @@ export class RequestPlan {
     this.#edit = edit;
     if (edit !== null) this.#editTrace(edit);
     this.#editTrailers();
+  }
+
+  /** Of the head for the upstream, and of what policies keep until the response. */
+  get heldBytes(): number {
+    return this.head.length + this.#keptBytes;
   }
 
   /** Takes out of the trailers of the request what the upstream must not get. They may come while policies are asked. */

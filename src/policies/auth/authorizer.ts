@@ -36,6 +36,7 @@ export function authorizer(config: ExternalAuthConfig, thread: PolicyThread): Bo
     if (cache && key !== null) cache.answers.put(key, answer, fields, thread.now());
     const set = valuesOf(fields, 'set-cookie');
     if (set.length > 0) cookies.set(request, set);
+    for (const value of set) edit.keptBytes += value.length;
     return verdictOf(answer, config, request, edit);
   };
 
@@ -58,6 +59,7 @@ export function authorizer(config: ExternalAuthConfig, thread: PolicyThread): Bo
     },
     onResponse(edit, request) {
       for (const cookie of cookies.get(request) ?? []) edit.add('Set-Cookie', cookie);
+      cookies.delete(request);
     },
   };
 }

@@ -14,6 +14,7 @@ import { checkResponse, checkServer } from '../../support/ext-authz.ts';
 import { http2Client } from '../../support/http2-client.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { chunked, get, rawClient, request } from '../../support/raw-client.ts';
+import { until } from '../../support/until.ts';
 import { recordingUpstream } from '../../support/upstream.ts';
 
 /** An authentication server of a filter, with the bodies that it got. */
@@ -181,6 +182,27 @@ it('the server of a filter gets whole bodies over HTTP/2, too', async () => {
   expect(await client.ask(post, `${body}x`)).toMatchObject({ status: 413 });
   expect(auth.bodies).toEqual([body, 'hello']);
   expect(pod.requests.map((seen) => seen.body)).toEqual([body, 'hello']);
+});
+
+const LONG_FIELDS = Array.from({ length: 3 }, (_, n) => ({ key: `x-${n}`, value: 'x'.repeat(8_000) }));
+
+it('what a server has clients told counts as held until the Pod answers', async () => {
+  const held: number[] = [];
+  await using auth = await checkServer(() => checkResponse({ ok: { toClient: LONG_FIELDS } }));
+  await using pod = await recordingUpstream('ok', () => {
+    held.push(proxy.engine.gauges().heldBytes);
+    return 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n';
+  });
+  const sites = [
+    { ports: [pod.port], policies: byGrpc() },
+    { host: 'auth.test', ports: [auth.port] },
+  ];
+  await using proxy = await startProxy(nativeEngine, sites);
+  using client = await rawClient(proxy.port);
+  client.send(get('/'));
+  expect((await client.message()).field('x-2')).toHaveLength(8_000);
+  expect(held[0]).toBeGreaterThan(3 * 8_000);
+  await until(() => proxy.engine.gauges().heldBytes === 0, 'nothing is held any more');
 });
 
 const GRPC = { protocol: 'grpc', serverName: null, caCertificates: null } as const;
