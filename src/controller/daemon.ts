@@ -43,6 +43,8 @@ interface Parts {
   readonly reconciler: Reconciler;
   /** From here on a change of the source is compiled. */
   readonly compileChanges: () => void;
+  /** From here on it is told of what it may have to publish. */
+  readonly publishChanges: (publisher: Publisher) => void;
   readonly dataPlane: DataPlane;
   readonly tracing: Tracing;
   readonly logRecords: LogRecords;
@@ -86,6 +88,7 @@ async function start({ config, env, log, threadEntry }: DaemonOptions): Promise<
   const { snapshotFile: path, snapshotSecrets: withSecrets } = config;
   const cache = path === null ? null : { path, withSecrets };
   let dirty: (what: SourceEvent) => void = () => {};
+  let publisher: Publisher | null = null;
   const opened = await openSource(config, env, logger, (what) => dirty(what), cache);
   if (opened.kind === 'failed') {
     logger.error(opened.message);
@@ -106,6 +109,7 @@ async function start({ config, env, log, threadEntry }: DaemonOptions): Promise<
   const dataPlane = startDataPlane({
     ...{ config, tracing, logRecords, log, threadEntry, onFatal },
     onNameFault: (service, fault) => reconciler.nameFault(service, fault),
+    onPortChange: () => publisher?.changed(),
   });
   const statusSources = {
     source,
@@ -132,6 +136,7 @@ async function start({ config, env, log, threadEntry }: DaemonOptions): Promise<
     },
     distribute: dataPlane.distribute,
     compiled: metrics.compiled,
+    onCompilation: () => publisher?.changed(),
     problemLog: createProblemLog(logger, locate),
     changeLog: createChangeLog({
       logger,
@@ -143,14 +148,16 @@ async function start({ config, env, log, threadEntry }: DaemonOptions): Promise<
     dirty = (what) => reconciler.dirty(what);
     reconciler.dirty('routes');
   };
+  const publishChanges = (started: Publisher): void => void (publisher = started);
   metricExport.start(metrics);
   const statusServer = await openStatusServer(statusSources, metrics, config, onFatal);
   const served = { dataPlane, tracing, logRecords, metricExport, statusServer, adminApi };
-  return { source, cluster, reconciler, compileChanges, ...served, failed: failed.promise };
+  const flow = { source, cluster, reconciler, compileChanges, publishChanges };
+  return { ...flow, ...served, failed: failed.promise };
 }
 
 function serve(parts: Parts, { config, env, log: { logger } }: DaemonOptions): Serving {
-  const { source, cluster, reconciler, compileChanges, dataPlane } = parts;
+  const { source, cluster, reconciler, compileChanges, publishChanges, dataPlane } = parts;
   let publisher: Publisher | null = null;
   const syncWarning = setTimeout(() => {
     const awaited = source.states().filter((state) => !state.synced);
@@ -167,6 +174,7 @@ function serve(parts: Parts, { config, env, log: { logger } }: DaemonOptions): S
     const compilation = () => (source.cached?.() ? null : reconciler.compilation());
     const portFacts = (): PortFacts => dataPlane.portFacts();
     publisher = openPublishing({ config, env, cluster, compilation, portFacts, logger });
+    if (publisher) publishChanges(publisher);
   });
   void dataPlane.listening.then(
     ([port, httpsPort]) => {

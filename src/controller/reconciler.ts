@@ -26,6 +26,8 @@ export interface ReconcilerOptions {
     secrets: ShardedMap<SecretData>,
   ) => void;
   readonly compiled: (seconds: number) => void;
+  /** Called when there is another compilation, also one with the same table. */
+  readonly onCompilation: () => void;
   readonly problemLog: ProblemLog;
   readonly changeLog: ChangeLog;
   readonly logger: Logger;
@@ -105,6 +107,7 @@ export class Reconciler {
     this.#options.changeLog.compiled(previous, next);
     this.#reportProblems(previous, next);
     this.#watchCertificates(next);
+    this.#options.onCompilation();
   }
 
   #reportProblems(previous: Compilation | null, next: Compilation): void {

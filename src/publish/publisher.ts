@@ -46,7 +46,7 @@ export interface PublishOptions {
   readonly events: boolean;
   /** Where the Services of Gateways send requests; null where Gateways have no Services. */
   readonly endpoints: EndpointsFrom | null;
-  /** The latest compilation; null until there is one. */
+  /** The latest compilation; null until there is one. `changed` says that it may be another one. */
   readonly compilation: () => Compilation | null;
   /** What became of the ports of Gateways: another object after each change. Null where no data plane is asked. */
   readonly portFacts: () => PortFacts | null;
@@ -54,8 +54,8 @@ export interface PublishOptions {
   readonly now: () => number;
 }
 
-/** How often the latest compilation is read: people read statuses and Events, and they read slowly. */
-const CHECK_EVERY_MS = 500;
+/** The least time from one look at the latest compilation to the next: people read statuses and Events, and they read slowly. */
+const CHECK_AFTER_MS = 500;
 
 /** Installations with different classes have different Leases. */
 export function leaseNameOf(ingressClass: string): string {
@@ -83,7 +83,10 @@ export class Publisher {
   #portFacts: PortFacts | null = null;
   #nodeAddresses: ServingFacts['nodeAddresses'] | null = null;
   #writers: Writers | null = null;
-  #cancelCheck: () => void = () => {};
+  /** Null while no look is due. */
+  #cancelCheck: (() => void) | null = null;
+  #checkedAtMs = -Infinity;
+  #stopped = false;
 
   constructor(options: PublishOptions) {
     this.#options = options;
@@ -96,9 +99,18 @@ export class Publisher {
     return this.#elector.leading();
   }
 
+  /** There may be another compilation, or other facts of ports: they are read now, or at most half a second later. */
+  changed(): void {
+    if (this.#cancelCheck || this.#stopped) return;
+    const { clock } = this.#options;
+    const sinceMs = clock.monotonicMs() - this.#checkedAtMs;
+    this.#cancelCheck = clock.setTimeout(() => this.#check(), Math.max(0, CHECK_AFTER_MS - sinceMs));
+  }
+
   /** Stops writing and gives the Lease back. */
   async stop(): Promise<void> {
-    this.#cancelCheck();
+    this.#stopped = true;
+    this.#cancelCheck?.();
     await this.#elector.stop();
   }
 
@@ -160,6 +172,8 @@ export class Publisher {
   }
 
   #check(): void {
+    this.#cancelCheck = null;
+    this.#checkedAtMs = this.#options.clock.monotonicMs();
     const latest = this.#options.compilation();
     const ports = this.#options.portFacts();
     if (ports !== this.#portFacts) {
@@ -171,6 +185,5 @@ export class Publisher {
       this.#latest = latest;
       this.#publish(latest, affected);
     }
-    this.#cancelCheck = this.#options.clock.setTimeout(() => this.#check(), CHECK_EVERY_MS);
   }
 }

@@ -158,6 +158,7 @@ export async function startPublisherHarness(options: ApiServerOptions = {}): Pro
         allowLoopback: false,
         now: Date.UTC(2026, 0, 1),
       };
+      let publisher: Publisher | null = null;
       const source = new ClusterSource(
         {
           api: connection,
@@ -167,7 +168,7 @@ export async function startPublisherHarness(options: ApiServerOptions = {}): Pro
           log: () => {},
           ...(gatewayController !== undefined && { naming: settings }),
         },
-        () => {},
+        () => publisher?.changed(),
       );
       await source.synced;
       let compilation: Compilation | null = null;
@@ -189,7 +190,7 @@ export async function startPublisherHarness(options: ApiServerOptions = {}): Pro
       };
       const logLines: string[] = [];
       const own = new ReplicaClock(clock);
-      const publisher = new Publisher({
+      const started = (publisher = new Publisher({
         call,
         clock: own,
         random: () => 0.5,
@@ -206,14 +207,14 @@ export async function startPublisherHarness(options: ApiServerOptions = {}): Pro
         portFacts: () => null,
         now: Date.now,
         ...more,
-      });
+      }));
       const kill = async (): Promise<void> => {
         dead = true;
         await source.stop();
         connection.close();
       };
       closing.push(kill);
-      return { name, publisher, call, clock: own, logLines, compilation: () => compilation, kill };
+      return { name, publisher: started, call, clock: own, logLines, compilation: () => compilation, kill };
     },
     writes: (resource) =>
       api.requests.filter(

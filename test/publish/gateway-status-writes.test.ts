@@ -139,7 +139,7 @@ test('a Gateway is programmed when every thread listens on its port, and is told
   await using harness = await startPublisherHarness({ objects: [CLASS, GATEWAY] });
   harness.api.install();
   let ports: PortFacts = { failures: new Map(), bound: new Set() };
-  await harness.addReplica('a', { ...GATEWAYS, portFacts: () => ports });
+  const { publisher } = await harness.addReplica('a', { ...GATEWAYS, portFacts: () => ports });
   const programmed = (): readonly unknown[] => {
     const { conditions } = asObject(objectsOf(harness.api, 'gateways')[0]?.['status']);
     const found = asArray(conditions)
@@ -153,8 +153,10 @@ test('a Gateway is programmed when every thread listens on its port, and is told
   // What takes long is told.
   await harness.until(() => programmed()[1] === 'Pending');
   ports = { failures: new Map(), bound: new Set([':80']) };
+  publisher.changed();
   await harness.until(() => programmed()[0] === 'True');
   ports = { failures: new Map([[':80', 'EADDRINUSE']]), bound: new Set() };
+  publisher.changed();
   await harness.until(() => programmed()[0] === 'False');
   expect(programmed()[1]).toBe('Invalid');
 });

@@ -2,10 +2,12 @@ import { expect, test } from 'vitest';
 import { type ScriptedCluster, scriptedCluster } from '../e2e/cluster.ts';
 import { ingressOf as siteIngress, siteObjects } from '../e2e/site.ts';
 import { portico } from '../support/portico.ts';
-import { eventually, startDaemon } from '../support/daemon.ts';
+import { HTTP_PORT, eventually, startDaemon } from '../support/daemon.ts';
 import { OTHER_CLASS, ingressOf, objectsOf } from './fixture.ts';
 
 const PUBLISH = ['--publish-address', '203.0.113.7', '--publish-namespace', 'portico', '--access-log', 'off'];
+
+const GATEWAY_API = 'gateway.networking.k8s.io/v1';
 
 function addressesOf({ api }: ScriptedCluster): Record<string, string> {
   return Object.fromEntries(
@@ -24,6 +26,14 @@ function addressesOf({ api }: ScriptedCluster): Record<string, string> {
 function holderOf({ api }: ScriptedCluster): unknown {
   const [lease] = objectsOf(api, 'leases');
   return (lease?.['spec'] as { holderIdentity?: string } | undefined)?.holderIdentity;
+}
+
+function conditionsOfGateway({ api }: ScriptedCluster): string[] {
+  const [gateway] = objectsOf(api, 'gateways');
+  const { conditions = [] } = (gateway?.['status'] ?? {}) as {
+    conditions?: { type?: string; status?: string }[];
+  };
+  return conditions.map(({ type, status }) => `${type}=${status}`);
 }
 
 function writersOf({ api }: ScriptedCluster): string[] {
@@ -101,9 +111,16 @@ test('from outside a Pod nothing is published unless told what, and that is said
   expect(cluster.api.requests.filter(({ resource }) => resource === 'leases')).toEqual([]);
 });
 
-test('in a Pod the addresses of the nodes are published, and the Lease is in its namespace', async () => {
+test('in a Pod the addresses of the nodes are published, with the ports that are bound, and the Lease is in its namespace', async () => {
   await using cluster = await scriptedCluster();
+  cluster.api.install();
   await cluster.apply(
+    {
+      apiVersion: GATEWAY_API,
+      kind: 'GatewayClass',
+      metadata: { name: 'portico' },
+      spec: { controllerName: 'portico.dev/gateway-controller' },
+    },
     siteIngress({ host: 'lost.test', name: 'lost', endpoints: [] }),
     {
       kind: 'Node',
@@ -120,6 +137,14 @@ test('in a Pod the addresses of the nodes are published, and the Lease is in its
   const env = { POD_NAME: 'portico-x', POD_NAMESPACE: 'ingress' };
   await using daemon = startDaemon({ args: cluster.args, env });
   await eventually(async () => addressesOf(cluster)['default/lost'] === '10.0.0.5', daemon.exited);
+  // Threads say that they listen when the table is compiled and published already.
+  await cluster.apply({
+    apiVersion: GATEWAY_API,
+    kind: 'Gateway',
+    metadata: { name: 'main', namespace: 'default' },
+    spec: { gatewayClassName: 'portico', listeners: [{ name: 'a', port: HTTP_PORT, protocol: 'HTTP' }] },
+  });
+  await eventually(async () => conditionsOfGateway(cluster).includes('Programmed=True'), daemon.exited);
   expect(objectsOf(cluster.api, 'leases')[0]?.metadata.namespace).toBe('ingress');
   expect(holderOf(cluster)).toMatch(/^portico-x_[0-9a-f-]{36}$/);
 });

@@ -26,6 +26,28 @@ test('what somebody else writes into our status is put right, and a new Ingress 
   ]);
 });
 
+test('while nothing changes nothing is looked at, and of many changes within half a second the last', async () => {
+  await using harness = await startPublisherHarness({ objects: [OUR_CLASS] });
+  let looks = 0;
+  const portFacts = (): null => {
+    looks++;
+    return null;
+  };
+  const { publisher } = await harness.addReplica('a', { portFacts });
+  await harness.until(() => publisher.leading());
+  await harness.advance(10_000);
+  expect(looks).toBe(1);
+  for (const name of ['a', 'b', 'c']) harness.api.apply(ingressOf(`shop/${name}`, 'portico'));
+  await harness.idle();
+  for (let n = 0; n < 100; n++) publisher.changed();
+  await harness.until(() => harness.writes().length === 3);
+  expect(looks).toBeLessThanOrEqual(3);
+  await publisher.stop();
+  publisher.changed();
+  await harness.advance(1_000);
+  expect(looks).toBeLessThanOrEqual(3);
+});
+
 test('an Ingress that moves to another class loses what we wrote, and keeps what others did', async () => {
   await using harness = await startPublisherHarness({
     objects: [OUR_CLASS, OTHER_CLASS, ingressOf('shop/web', 'portico'), ingressOf('shop/api', 'portico')],
