@@ -3,6 +3,12 @@ import type { ConnectionMemory } from './connection-memory.ts';
 /** What an exchange counts for beside its head: so the number of those under way is bounded by memory too. */
 const EXCHANGE_BYTES = 4_096;
 
+/** What has the head of a request. */
+interface HeadHolder {
+  /** Lets go of it: it is not sent again, and policies have seen the response. */
+  dropHead(): void;
+}
+
 /** What one exchange holds of the memory of its connection, beside the body of the request. */
 export class ExchangeMemory {
   readonly #connection: ConnectionMemory;
@@ -24,8 +30,8 @@ export class ExchangeMemory {
   }
 
   /** Lets go of a head that is not sent again. */
-  dropHead(holder: { head: string }): void {
-    holder.head = '';
+  dropHead(holder: HeadHolder): void {
+    holder.dropHead();
     this.setHead(0);
   }
 
@@ -36,7 +42,7 @@ export class ExchangeMemory {
   }
 
   /** The exchange is over. To be called once. */
-  end(holder: { head: string }): void {
+  end(holder: HeadHolder): void {
     this.dropHead(holder);
     this.setUpstreamQueued(0);
     this.#connection.add(-EXCHANGE_BYTES);

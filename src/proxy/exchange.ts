@@ -445,10 +445,10 @@ export class Exchange {
     if (!upstream) return;
     const client = this.#client;
     this.#response = 'tunnel';
-    this.#held.dropHead(this.#plan);
     this.#record.status = 101;
     this.#attempts.switched();
     client.head(head, bytes, base, 'none', 'Upgrade', this.#plan.editRelayed(head, bytes, base));
+    this.#held.dropHead(this.#plan);
     client.send();
     const { end, early } = client.switchToTunnel();
     const { tunnels } = this.#plan.deadlines;

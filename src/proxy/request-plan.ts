@@ -267,6 +267,11 @@ export class RequestPlan {
     return this.head.length + this.#keptBytes;
   }
 
+  dropHead(): void {
+    this.head = '';
+    this.#record.fields = NO_FIELDS;
+  }
+
   /** Takes out of the trailers of the request what the upstream must not get. They may come while policies are asked. */
   takeTrailers(trailers: Trailers): void {
     if (trailers.trailers && !this.#engine.context.underscoresInHeaders) {

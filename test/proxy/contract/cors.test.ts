@@ -1,9 +1,12 @@
-import { expect } from 'vitest';
+import { expect, it } from 'vitest';
 import { cidrsOf } from '../../../src/policies/cidrs.ts';
+import { RequestDebugger } from '../../../src/proxy/debug/request-debugger.ts';
+import { nativeEngine } from '../../../src/proxy/native-engine.ts';
+import type { RequestView } from '../../../src/http/request-view.ts';
 import { contract } from '../../support/engines.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { get, rawClient, request } from '../../support/raw-client.ts';
-import { ok, recordingUpstream } from '../../support/upstream.ts';
+import { ok, recordingUpstream, scriptedUpstream } from '../../support/upstream.ts';
 
 const ORIGIN = 'Origin: https://a.test';
 const policies = {
@@ -76,4 +79,38 @@ contract('CORS', (behaves) => {
       ]);
     }
   });
+
+  behaves('the fields are on what opens a tunnel', async (create) => {
+    await using pod = await scriptedUpstream(async (connection) => {
+      await connection.head();
+      connection.send('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n');
+    });
+    await using proxy = await startProxy(create, [{ ports: [pod.port], policies }]);
+    using client = await rawClient(proxy.port);
+    client.send(get('/', ORIGIN, 'Connection: Upgrade', 'Upgrade: raw'));
+    const head = await client.head();
+    expect([head.status, head.field('access-control-allow-origin')]).toEqual([101, 'https://a.test']);
+  });
+});
+
+it('the head of a request is let go when its response goes on, however long that is', async () => {
+  const seen: RequestView[] = [];
+  class Watching extends RequestDebugger {
+    override begin(exchange: Parameters<RequestDebugger['begin']>[0]) {
+      // It is the record of the exchange.
+      seen.push(exchange as unknown as RequestView);
+      return null;
+    }
+  }
+  const debug = new Watching(() => undefined, Date.now);
+  debug.use([{ id: 1, topics: [], host: null, until: Infinity, requests: 1 }]);
+  await using pod = await scriptedUpstream(async (connection) => {
+    await connection.head();
+    connection.send('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nfor');
+  });
+  await using proxy = await startProxy(nativeEngine, [{ ports: [pod.port], policies }], { debug });
+  using client = await rawClient(proxy.port);
+  client.send(get('/', ORIGIN));
+  expect((await client.head()).field('access-control-allow-origin')).toBe('https://a.test');
+  expect(seen.map((record) => [record.target, record.value('origin')])).toEqual([['/', undefined]]);
 });
