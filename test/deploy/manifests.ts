@@ -67,6 +67,11 @@ function filesIn(folder: string): readonly string[] {
     .map((name) => join(folder, name));
 }
 
+/** Files that have been read: many tests ask for the same. */
+const known = new Map<string, readonly Manifest[]>();
+
 function read(path: string): readonly Manifest[] {
-  return parseManifests(basename(path), readFileSync(path, 'utf8'));
+  const manifests = known.get(path) ?? parseManifests(basename(path), readFileSync(path, 'utf8'));
+  known.set(path, manifests);
+  return manifests;
 }
