@@ -66,9 +66,11 @@ describe('the status port', () => {
     expect(await daemon.metric('portico_client_connections')).toBe(6);
     pod.release();
     for (const client of clients) expect((await client.message()).status).toBe(200);
-    await daemon.metricBecomes('portico_requests_in_flight', 0);
     for (const client of clients) client[Symbol.dispose]();
-    await daemon.metricBecomes('portico_client_connections', 0);
+    await Promise.all([
+      daemon.metricBecomes('portico_requests_in_flight', 0),
+      daemon.metricBecomes('portico_client_connections', 0),
+    ]);
   });
 
   it('shows the table, its generation and its problems, and follows a change', async () => {
@@ -89,7 +91,8 @@ describe('the status port', () => {
     expect(await daemon.metric(`portico_build_info{version="${VERSION}"}`)).toBe(1);
   });
 
-  it('ends the series of an Ingress that is deleted', async () => {
+  // Each waits for some scrapes, of which there is a new one every second.
+  it.concurrent('ends the series of an Ingress that is deleted', async ({ expect }) => {
     const brief = { host: 'brief.test', name: 'brief', endpoints: [pod.endpoint] };
     await folder.put('brief.yaml', manifest(...siteObjects(brief)));
     await eventually(async () => (await daemon.request('brief.test')).status === 200, daemon.exited);
@@ -106,7 +109,9 @@ describe('the status port', () => {
     await daemon.metricBecomes(sample, 1);
   });
 
-  it('counts a route of Gateway API and an Ingress of the same name apart, asks by gRPC, and ends the series of the route', async () => {
+  it.concurrent('counts a route of Gateway API and an Ingress of the same name apart, asks by gRPC, and ends the series of the route', async ({
+    expect,
+  }) => {
     await using auth = await checkServer(({ headers }) =>
       checkResponse(headers['x-pass'] === 'yes' ? { ok: {} } : { code: 7 }),
     );
@@ -148,11 +153,11 @@ describe('the status port', () => {
     const ask = (...fields: readonly string[]) => daemon.request('route.test', '/guarded', { fields });
     expect([(await ask()).status, (await ask('X-Pass: yes')).status]).toEqual([403, 200]);
     const asked = 'namespace="default",kind="HTTPRoute",route="shop",policy="external-auth-filter"';
-    for (const verdict of ['denied', 'allowed'])
-      await daemon.metricBecomes(
-        `portico_auth_requests_total{${asked},verdict="${verdict}",cached="false"}`,
-        1,
-      );
+    await Promise.all(
+      ['denied', 'allowed'].map((verdict) =>
+        daemon.metricBecomes(`portico_auth_requests_total{${asked},verdict="${verdict}",cached="false"}`, 1),
+      ),
+    );
     await folder.remove('auth.yaml');
     await folder.remove('route.yaml');
     await eventually(async () => (await daemon.request('route.test')).status === 404, daemon.exited);
@@ -160,7 +165,9 @@ describe('the status port', () => {
     await folder.remove('gateway.yaml');
   });
 
-  it('counts what an authentication server says, and what is remembered of it', async () => {
+  it.concurrent('counts what an authentication server says, and what is remembered of it', async ({
+    expect,
+  }) => {
     const ingress = ingressOf({ host: 'guarded.test', name: 'guarded', endpoints: [] });
     const annotations = {
       'portico.dev/auth-url': `http://${pod.endpoint}/`,
