@@ -6,30 +6,47 @@ import { createFolder } from './e2e/folder.ts';
 
 const LOG = new URL('../src/controller/log-sink.ts', import.meta.url).href;
 
-/** Runs a module that has `log` at hand in a process of its own: its standard output is what is tested. */
-function run(options: object, body: string, stdout: 'pipe' | number = 'pipe') {
+/** What is logged: with which options, and the code that has `log` at hand. */
+type Logging = readonly [options: object, code: string];
+
+/**
+ * Logs in a process of its own, whose standard output is what is tested: one log after the other, of which each writes to its
+ * end before the next one is opened.
+ */
+function run(logs: readonly Logging[], stdout: 'pipe' | number = 'pipe') {
+  const parts = logs.map(
+    ([options, code]) => `{
+      const log = openLog({ level: 'info', format: 'json', fd: 1, ...${JSON.stringify(options)} });
+      ${code}
+      await log.end(1_000);
+      dropped += log.droppedBytes();
+    }`,
+  );
   const script = `
+    import { writeSync } from 'node:fs';
     import { openLog } from ${JSON.stringify(LOG)};
-    const log = openLog({ level: 'info', format: 'json', fd: 1, ...${JSON.stringify(options)} });
-    ${body}
-    await log.end(1_000);
-    process.stderr.write(String(log.droppedBytes()));
+    let dropped = 0;
+    ${parts.join("\nwriteSync(1, '\\0');\n")}
+    process.stderr.write(String(dropped));
   `;
   const ended = spawnSync(process.execPath, ['--input-type=module', '--eval', script], {
     stdio: ['ignore', stdout, 'pipe'],
     encoding: 'utf8',
     maxBuffer: 16 * 1024 * 1024,
   });
-  return { code: ended.status, stdout: ended.stdout, dropped: ended.stderr };
+  const written = ended.stdout?.split('\0') ?? [];
+  return { code: ended.status, written, stdout: written[0] ?? '', dropped: ended.stderr };
 }
 
 it('writes everything before it ends, in order, and drops nothing while somebody reads', () => {
-  const { code, stdout, dropped } = run(
-    {},
-    `for (let i = 0; i < 2_000; i++) {
-       if (i % 2) log.logger.info({ i }, 'said'); else log.lines(JSON.stringify({ i }) + '\\n');
-     }`,
-  );
+  const { code, stdout, dropped } = run([
+    [
+      {},
+      `for (let i = 0; i < 2_000; i++) {
+         if (i % 2) log.logger.info({ i }, 'said'); else log.lines(JSON.stringify({ i }) + '\\n');
+       }`,
+    ],
+  ]);
   expect([code, dropped]).toEqual([0, '0']);
   const numbers = stdout
     .trimEnd()
@@ -38,9 +55,20 @@ it('writes everything before it ends, in order, and drops nothing while somebody
   expect(numbers).toEqual(Array.from({ length: 2_000 }, (_, index) => index));
 });
 
-it('json: level, time and message; text: for people, fields behind', () => {
-  const body = `log.logger.warn({ kind: 'Ingress', count: 3 }, 'look here'); log.logger.debug('not this');`;
-  expect(JSON.parse(run({}, body).stdout)).toEqual({
+it('writes JSON with level and time, or text for people, at its level and above', () => {
+  const warned = `log.logger.warn({ kind: 'Ingress', count: 3 }, 'look here'); log.logger.debug('not this');`;
+  const hostile = String.raw`log.logger.info({ from: 'a\u001b[2J\nb' }, 'line\nfeed \u009b1A bell\u0007'); log.lines('access\n');`;
+  const levels = `log.logger.info('info'); log.logger.error('error'); log.lines('access\\n');`;
+  const { written } = run([
+    [{}, warned],
+    [{ format: 'text' }, warned],
+    [{ format: 'auto' }, warned],
+    [{ format: 'text' }, hostile],
+    [{ level: 'error', format: 'text' }, levels],
+    [{ level: 'silent' }, levels],
+  ]);
+  const [json = '', text = '', auto = '', harmless = '', errors = '', silent = ''] = written;
+  expect(JSON.parse(json)).toEqual({
     level: 'warn',
     stream: 'control',
     time: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
@@ -48,26 +76,15 @@ it('json: level, time and message; text: for people, fields behind', () => {
     count: 3,
     msg: 'look here',
   });
-  expect(run({ format: 'text' }, body).stdout).toMatch(
-    /^\d\d:\d\d:\d\d\.\d{3} WARN {2}look here kind=Ingress count=3\n$/,
-  );
+  expect(text).toMatch(/^\d\d:\d\d:\d\d\.\d{3} WARN {2}look here kind=Ingress count=3\n$/);
   // Nobody sits before a pipe.
-  expect(run({ format: 'auto' }, body).stdout).toMatch(/^\{/);
-});
-
-it('text: what objects and servers say cannot move a cursor or begin a line', () => {
-  const { stdout } = run(
-    { format: 'text' },
-    String.raw`log.logger.info({ from: 'a\u001b[2J\nb' }, 'line\nfeed \u009b1A bell\u0007'); log.lines('access\n');`,
-  );
-  expect(stdout.split('\n')).toHaveLength(3);
-  expect(stdout).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
-});
-
-it('a level below is not written, and silent is silent but for the access log', () => {
-  const body = `log.logger.info('info'); log.logger.error('error'); log.lines('access\\n');`;
-  expect(run({ level: 'error', format: 'text' }, body).stdout).toMatch(/^\S+ ERROR error\naccess\n$/);
-  expect(run({ level: 'silent' }, body).stdout).toBe('access\n');
+  expect(auto).toMatch(/^\{/);
+  // What objects and servers say cannot move a cursor or begin a line.
+  expect(harmless.split('\n')).toHaveLength(3);
+  expect(harmless).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
+  expect(errors).toMatch(/^\S+ ERROR error\naccess\n$/);
+  // The access log has no level.
+  expect(silent).toBe('access\n');
 });
 
 it('appends to a file after what is there, instead of writing over it', async () => {
@@ -77,8 +94,7 @@ it('appends to a file after what is there, instead of writing over it', async ()
   try {
     writeSync(file, 'before\n');
     run(
-      { format: 'text', level: 'silent' },
-      `process.stdout.write('direct\\n'); log.lines('line\\n');`,
+      [[{ format: 'text', level: 'silent' }, `process.stdout.write('direct\\n'); log.lines('line\\n');`]],
       file,
     );
     writeSync(file, 'after\n');
@@ -89,10 +105,9 @@ it('appends to a file after what is there, instead of writing over it', async ()
 });
 
 it('more than the buffer holds at once is dropped and counted, the rest is written whole', () => {
-  const { code, stdout, dropped } = run(
-    {},
-    `for (let i = 0; i < 60; i++) log.lines('x'.repeat(65_535) + '\\n');`,
-  );
+  const { code, stdout, dropped } = run([
+    [{}, `for (let i = 0; i < 60; i++) log.lines('x'.repeat(65_535) + '\\n');`],
+  ]);
   expect(code).toBe(0);
   const lines = stdout.split('\n').slice(0, -1);
   expect(new Set(lines.map((line) => line.length))).toEqual(new Set([65_535]));

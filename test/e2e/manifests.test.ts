@@ -1,8 +1,13 @@
+import { chmod } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Daemon, HTTP_PORT, eventually, startDaemon } from '../support/daemon.ts';
 import { type Folder, createFolder } from './folder.ts';
 import { type Pod, startPod } from './pod.ts';
 import { INGRESS_CLASS, ingressOf, manifest, serviceOf, siteObjects, slicesOf } from './site.ts';
+
+// To root no file is closed, unless it gives up these rights.
+const through = process.getuid?.() === 0 ? ['setpriv', '--bounding-set=-dac_override,-dac_read_search'] : [];
 
 // How a folder is read and what is said of it has nothing to do with the engine: cluster.test.ts changes tables under both.
 describe('a folder of manifests', () => {
@@ -20,11 +25,14 @@ describe('a folder of manifests', () => {
     [first, second] = await Promise.all([startPod('first'), startPod('second')]);
     folder = createFolder();
     await folder.put('class.yaml', manifest(INGRESS_CLASS));
+    const closed = { host: 'closed.test', name: 'closed', endpoints: [first.endpoint] };
+    await folder.put('closed.yaml', manifest(...siteObjects(closed)));
+    await chmod(join(folder.path, 'closed.yaml'), 0o000);
     await folder.put(
       'shop.yaml',
       manifest(...siteObjects({ host: 'shop.test', name: 'shop', endpoints: [first.endpoint] })),
     );
-    daemon = startDaemon({ args: ['--manifests', folder.path, '--workers', '2'] });
+    daemon = startDaemon({ args: ['--manifests', folder.path, '--workers', '2'], through });
     await daemon.ready();
   });
   afterAll(async () => {
@@ -44,6 +52,28 @@ describe('a folder of manifests', () => {
     const served = await daemon.request('shop.test', '/any//path?x=%20');
     expect([served.status, served.body]).toEqual([200, 'first']);
     expect((await daemon.request('other.test')).status).toBe(404);
+  });
+
+  it('names a file that may not be read, serves the others, and keeps what a file said before', async () => {
+    const [shop, closed] = ['shop', 'closed'].map((name) => join(folder.path, `${name}.yaml`)) as [
+      string,
+      string,
+    ];
+    const line = await daemon.line(/may not be read/);
+    expect(line).toContain(closed);
+    expect(line).toContain('check its permissions');
+    const statuses = async (): Promise<number[]> =>
+      Promise.all(['shop.test', 'closed.test'].map(async (host) => (await daemon.request(host)).status));
+    expect(await statuses()).toEqual([200, 404]);
+
+    await chmod(closed, 0o600);
+    await eventually(async () => (await statuses()).join() === '200,200', daemon.exited);
+    const offset = daemon.output().length;
+    await chmod(shop, 0o000);
+    await daemon.line(/shop\.yaml.*may not be read/, offset);
+    expect(await statuses()).toEqual([200, 200]);
+    await chmod(shop, 0o600);
+    await daemon.line(/resolved: .*shop\.yaml/, offset);
   });
 
   it('counts at once when a file is changed: another host, another endpoint', async () => {
