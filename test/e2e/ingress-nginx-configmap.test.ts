@@ -1,9 +1,9 @@
-import { expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { type Daemon, HTTPS_PORT, eventually, startDaemon } from '../support/daemon.ts';
 import { secureClient } from '../support/tls-proxy.ts';
-import { createFolder } from './folder.ts';
-import { startPod } from './pod.ts';
+import { type Folder, createFolder } from './folder.ts';
+import { type Pod, startPod } from './pod.ts';
 import { manifest, siteObjects } from './site.ts';
 
 const CLASS = `apiVersion: networking.k8s.io/v1
@@ -21,30 +21,40 @@ function configMap(name: string, data: Readonly<Record<string, string>>): string
   });
 }
 
+let pod: Pod;
+let folder: Folder;
+let daemon: Daemon;
+const options = (data: Readonly<Record<string, string>>): Promise<void> =>
+  folder.put('controller.yaml', configMap('controller', data));
+
+beforeAll(async () => {
+  pod = await startPod('app');
+  folder = createFolder();
+  const objects = manifest(...siteObjects({ host: 'shop.test', endpoints: [pod.endpoint] }));
+  await folder.put('site.yaml', `${CLASS}---\n${objects.replaceAll('portico', 'nginx')}`);
+  await folder.put('sent.yaml', configMap('sent', { 'X-Tenant': 'shop of $host', Host: 'evil.test' }));
+  await folder.put('given.yaml', configMap('given', { 'X-Robots-Tag': 'none' }));
+  await options({ 'whitelist-source-range': '192.0.2.0/24' });
+  daemon = startDaemon({
+    args: [
+      ...['--manifests', folder.path, '--drop-in', 'ingress-nginx', '--https-port', `${HTTPS_PORT}`],
+      ...['--ingress-nginx-configmap', 'ingress-nginx/controller', '--metrics-compat', 'ingress-nginx'],
+    ],
+  });
+  await daemon.ready();
+});
+afterAll(async () => {
+  await daemon[Symbol.asyncDispose]();
+  await folder[Symbol.asyncDispose]();
+  await pod.stop();
+});
+
 it('the options of the ConfigMap are served, and a change of them too', async () => {
-  await using pod = await startPod('app');
-  await using folder = createFolder();
   let received: Readonly<Record<string, unknown>> = {};
   pod.server.prependListener('request', ({ headers }, response) => {
     received = headers;
     response.setHeader('x-secret', 'of the pod');
   });
-  const options = (data: Readonly<Record<string, string>>): Promise<void> =>
-    folder.put('controller.yaml', configMap('controller', data));
-  const site = { host: 'shop.test', endpoints: [pod.endpoint] };
-  const objects = manifest(...siteObjects(site)).replaceAll('portico', 'nginx');
-  await folder.put('site.yaml', `${CLASS}---\n${objects}`);
-  await folder.put('sent.yaml', configMap('sent', { 'X-Tenant': 'shop of $host', Host: 'evil.test' }));
-  await folder.put('given.yaml', configMap('given', { 'X-Robots-Tag': 'none' }));
-  await options({ 'whitelist-source-range': '192.0.2.0/24' });
-  await using daemon: Daemon = startDaemon({
-    args: [
-      ...['--manifests', folder.path, '--drop-in', 'ingress-nginx', '--https-port', `${HTTPS_PORT}`],
-      ...['--ingress-nginx-configmap', 'ingress-nginx/controller', '--access-log', 'off'],
-      ...['--metrics-compat', 'ingress-nginx'],
-    ],
-  });
-  await daemon.ready();
   const ask = (...fields: string[]) => daemon.request('shop.test', '/', { fields });
   expect((await ask()).status).toBe(403);
   const own = 'controller_namespace="",controller_class="k8s.io/ingress-nginx",controller_pod=""';
@@ -116,24 +126,11 @@ it('the options of the ConfigMap are served, and a change of them too', async ()
 });
 
 it('limits of the ConfigMap count at once, and cut no request off', async () => {
-  await using pod = await startPod('app');
-  await using folder = createFolder();
-  const options = (data: Readonly<Record<string, string>>): Promise<void> =>
-    folder.put('controller.yaml', configMap('controller', data));
-  const objects = manifest(...siteObjects({ host: 'shop.test', endpoints: [pod.endpoint] }));
-  await folder.put('site.yaml', `${CLASS}---\n${objects.replaceAll('portico', 'nginx')}`);
   await options({});
-  await using daemon: Daemon = startDaemon({
-    args: [
-      ...['--manifests', folder.path, '--drop-in', 'ingress-nginx'],
-      ...['--ingress-nginx-configmap', 'ingress-nginx/controller'],
-    ],
-  });
-  await daemon.ready();
   const large = `X-Large: ${'x'.repeat(3_000)}`;
   const status = async (): Promise<number> =>
     (await daemon.request('shop.test', '/', { fields: [large] })).status;
-  expect(await status()).toBe(200);
+  await eventually(async () => (await status()) === 200, daemon.exited);
   expect(await daemon.line(/ HTTP\/1\.1" 200 /)).toMatch(
     /^127\.0\.0\.1 - - \[.+\] "GET \/ HTTP\/1\.1" 200 3 "-" "-" \d+ \d\.\d{3} \[default-web-http\] \[-\] 127\.0\.0\.1:\d+ 3 /,
   );
