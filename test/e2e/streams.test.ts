@@ -1,13 +1,16 @@
 import { type Socket as UdpSocket, createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { type AddressInfo, type Server, type Socket, connect, createServer } from 'node:net';
+import { type TLSSocket, createServer as createTlsServer } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ApiObject } from '../support/api-server.ts';
-import { type Daemon, HTTP_PORT, eventually, startDaemon } from '../support/daemon.ts';
+import { type Daemon, HTTPS_PORT, HTTP_PORT, eventually, startDaemon } from '../support/daemon.ts';
 import { heldPort } from '../support/loopback.ts';
-import { soon } from '../support/until.ts';
+import { get } from '../support/raw-client.ts';
+import { type SecureClient, authority, secureClient } from '../support/tls-proxy.ts';
+import { happens, soon } from '../support/until.ts';
 import { type Folder, createFolder } from './folder.ts';
-import { INGRESS_CLASS, manifest, siteObjects } from './site.ts';
+import { INGRESS_CLASS, ingressOf, manifest, serviceOf, siteObjects, slicesOf } from './site.ts';
 
 /** Says who it is, and then what it hears. */
 async function startEcho(name: string): Promise<Server> {
@@ -29,6 +32,35 @@ async function startUdpEcho(): Promise<UdpSocket> {
   socket.bind(0, '127.0.0.1');
   await once(socket, 'listening');
   return socket;
+}
+
+/** A Pod that ends TLS itself and echoes what it gets in upper case. */
+interface TlsPod extends AsyncDisposable {
+  readonly endpoint: string;
+}
+
+async function startTlsPod(name: string): Promise<TlsPod> {
+  const { key, certificate } = authority().issue([name]);
+  const open = new Set<Socket>();
+  const server = createTlsServer({ key, cert: certificate }, (socket) => {
+    socket.on('error', () => undefined);
+    socket.on('data', (bytes: Buffer) => socket.write(bytes.toString().toUpperCase()));
+    socket.on('end', () => socket.end('GOODBYE'));
+  });
+  server.on('connection', (socket: Socket) => {
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+  });
+  server.listen(0, '127.0.0.1');
+  await happens(server, 'listening');
+  return {
+    endpoint: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async [Symbol.asyncDispose]() {
+      for (const socket of open) socket.destroy();
+      server.close();
+      await happens(server, 'close');
+    },
+  };
 }
 
 const portOf = (server: Server): number => (server.address() as AddressInfo).port;
@@ -57,6 +89,16 @@ function service(name: string, protocol: 'TCP' | 'UDP', port: number, address = 
   ];
 }
 
+function passed(host: string, endpoints: readonly string[], annotations: object = {}): ApiObject[] {
+  const parts = { host, name: host.replaceAll('.', '-'), endpoints };
+  const ingress = ingressOf(parts);
+  const metadata = {
+    ...ingress.metadata,
+    annotations: { 'nginx.ingress.kubernetes.io/ssl-passthrough': 'true', ...annotations },
+  };
+  return [{ ...ingress, metadata }, serviceOf(parts), ...slicesOf(parts)];
+}
+
 const [plain, proxied, datagrams, later] = (await Promise.all([1, 2, 3, 4].map(() => heldPort()))) as [
   number,
   number,
@@ -66,6 +108,8 @@ const [plain, proxied, datagrams, later] = (await Promise.all([1, 2, 3, 4].map((
 let first: Server;
 let second: Server;
 let udp: UdpSocket;
+let firstTls: TlsPod;
+let secondTls: TlsPod;
 let folder: Folder;
 let daemon: Daemon;
 
@@ -73,7 +117,13 @@ const tcpServices = (more: Readonly<Record<string, string>> = {}): ApiObject =>
   configMap('tcp-services', { [plain]: 'db/first:5432', [proxied]: 'db/first:main:PROXY:PROXY', ...more });
 
 beforeAll(async () => {
-  [first, second, udp] = await Promise.all([startEcho('first'), startEcho('second'), startUdpEcho()]);
+  [first, second, udp, firstTls, secondTls] = await Promise.all([
+    startEcho('first'),
+    startEcho('second'),
+    startUdpEcho(),
+    startTlsPod('first.pod'),
+    startTlsPod('second.pod'),
+  ]);
   folder = createFolder();
   await folder.put(
     'class.yaml',
@@ -89,13 +139,25 @@ beforeAll(async () => {
   );
   await folder.put('tcp.yaml', manifest(tcpServices()));
   await folder.put('udp.yaml', manifest(configMap('udp-services', { [datagrams]: 'db/dns:5432' })));
+  await folder.put('passed.yaml', manifest(...passed('passed.test', [firstTls.endpoint])));
+  await folder.put(
+    'not-passed.yaml',
+    manifest(
+      ...passed('empty.test', []),
+      ...passed('closed.test', [firstTls.endpoint], {
+        'nginx.ingress.kubernetes.io/whitelist-source-range': '192.0.2.0/24',
+      }),
+    ),
+  );
   const files = [
     '--tcp-services-configmap',
     'ingress/tcp-services',
     '--udp-services-configmap',
     'ingress/udp-services',
   ];
-  daemon = startDaemon({ args: ['--manifests', folder.path, '--allow-loopback', ...files] });
+  daemon = startDaemon({
+    args: ['--manifests', folder.path, '--allow-loopback', '--https-port', `${HTTPS_PORT}`, ...files],
+  });
   await daemon.ready();
 });
 
@@ -105,6 +167,7 @@ afterAll(async () => {
   await folder[Symbol.asyncDispose]();
   udp.close();
   for (const server of [first, second]) server.close();
+  await Promise.all([firstTls[Symbol.asyncDispose](), secondTls[Symbol.asyncDispose]()]);
 });
 
 async function dial(port: number): Promise<Socket> {
@@ -255,5 +318,65 @@ describe('TCP and UDP services', () => {
     const socket = await dial(plain);
     expect(await lines(socket, 1)).toEqual(['first']);
     socket.destroy();
+  });
+});
+
+const client = (name: string): Promise<SecureClient> =>
+  secureClient(HTTPS_PORT, name, { host: daemon.address });
+
+/** What comes until it is as long as `wanted`. */
+async function text(socket: TLSSocket, wanted: string): Promise<string> {
+  let got = '';
+  while (got.length < wanted.length) {
+    const [bytes] = (await soon(once(socket, 'data'), () => wanted)) as [Buffer];
+    got += bytes.toString();
+  }
+  return got;
+}
+
+describe('a host whose TLS is passed through', () => {
+  it('shows the certificate of its Pod, and carries what is no HTTP, both halves of it', async () => {
+    using asked = await client('passed.test');
+    expect(asked.shown).toBe('first.pod');
+    asked.socket.write('hello');
+    expect(await text(asked.socket, 'HELLO')).toBe('HELLO');
+    asked.socket.end();
+    expect(await text(asked.socket, 'GOODBYE')).toBe('GOODBYE');
+  });
+
+  it('does so for its own name only', async () => {
+    using asked = await client('other.test');
+    expect(asked.shown).not.toBe('first.pod');
+    // The connection of another host cannot reach it behind its back.
+    asked.wire.send(get('/').replace('app.test', 'passed.test'));
+    expect((await asked.wire.message()).status).toBe(421);
+  });
+
+  it('sends a client that comes by http to https', async () => {
+    const answer = await daemon.request('passed.test', '/a?b');
+    expect([answer.status, answer.field('location')]).toEqual([308, `https://passed.test:${HTTPS_PORT}/a?b`]);
+  });
+
+  it('resets connections while there is no Pod', async () => {
+    await expect(client('empty.test')).rejects.toThrow();
+  });
+
+  it('is not passed through where its paths are restricted, and says so', async () => {
+    using asked = await client('closed.test');
+    expect(asked.shown).not.toBe('first.pod');
+    expect((await daemon.status('/routes')).body).toContain('TlsPassthroughRefused');
+  });
+
+  it('keeps the connections that it has when its Pods change', async () => {
+    using before = await client('passed.test');
+    await folder.put('passed.yaml', manifest(...passed('passed.test', [secondTls.endpoint])));
+    await eventually(async () => {
+      using after = await client('passed.test');
+      return after.shown === 'second.pod';
+    });
+    before.socket.write('still here');
+    expect(await text(before.socket, 'STILL HERE')).toBe('STILL HERE');
+    before.socket.end();
+    expect(await text(before.socket, 'GOODBYE')).toBe('GOODBYE');
   });
 });
