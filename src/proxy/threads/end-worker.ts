@@ -1,6 +1,7 @@
 import type { Worker } from 'node:worker_threads';
 
-const TIMEOUT_MS = 1_000;
+/** On a busy machine a thread that ends may not run for more than a second. */
+const TIMEOUT_MS = 5_000;
 
 /** Ends a thread. Resolves with false when it does not end: a call that does not return keeps it. */
 export async function endWorker(worker: Worker): Promise<boolean> {
