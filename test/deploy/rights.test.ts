@@ -117,8 +117,8 @@ function rightOf(request: Parameters<typeof apiCallOf>[0], namespaces: readonly 
   return `${call.verb} ${call.group}/${call.resource} ${where}`;
 }
 
+const DEPLOY = deployManifests();
 const INSTALLATIONS: readonly (readonly [string, readonly Manifest[], homes: readonly string[]])[] = [
-  ['deploy/', deployManifests(), [NAMESPACE]],
   ['deploy/variants/deployment.yaml', variantManifests('deployment.yaml'), [NAMESPACE]],
   ['deploy/variants/namespaced.yaml', variantManifests('namespaced.yaml'), [NAMESPACE, 'default']],
   [
@@ -128,32 +128,60 @@ const INSTALLATIONS: readonly (readonly [string, readonly Manifest[], homes: rea
   ],
 ];
 
-describe.each(INSTALLATIONS)('%s', (_, manifests, homes) => {
-  const grants = grantsTo(
-    'portico',
+function grantsIn(manifests: readonly Manifest[], account = 'portico'): readonly Grant[] {
+  return grantsTo(
+    account,
     manifests.map(({ object }) => object),
   );
+}
 
-  test('grants what Portico asks for with these flags, no more and no less', async () => {
-    await using cluster = await guardedCluster(grants);
-    await cluster.apply(
-      ...siteObjects({ host: 'shop.test', name: 'shop', endpoints: ['127.0.0.1:9'] }),
-      ingressOf({ host: 'lost.test', name: 'lost', endpoints: [] }),
-      ...GATEWAY_OBJECTS,
-    );
-    await using daemon = startDaemon({ args: [...cluster.args, ...flagsOf(manifests)], env: POD });
-    await eventually(async () => addressOf(cluster, 'shop') === '192.0.2.5', daemon.exited);
-    await eventually(async () => reported(cluster, 'lost'), daemon.exited);
-    await eventually(async () => GATEWAY_OBJECTS.every((each) => hasStatus(cluster, each)), daemon.exited);
-    expect(await daemon.stop()).toBe(0);
+/** Runs Portico with the flags in the manifests until it has published, and compares what it asked for. */
+async function asksForWhatIsGranted(
+  cluster: Awaited<ReturnType<typeof guardedCluster>>,
+  manifests: readonly Manifest[],
+  homes: readonly string[],
+): Promise<void> {
+  await cluster.apply(
+    ...siteObjects({ host: 'shop.test', name: 'shop', endpoints: ['127.0.0.1:9'] }),
+    ingressOf({ host: 'lost.test', name: 'lost', endpoints: [] }),
+    ...GATEWAY_OBJECTS,
+  );
+  await using daemon = startDaemon({ args: [...cluster.args, ...flagsOf(manifests)], env: POD });
+  await eventually(async () => addressOf(cluster, 'shop') === '192.0.2.5', daemon.exited);
+  await eventually(async () => reported(cluster, 'lost'), daemon.exited);
+  await eventually(async () => GATEWAY_OBJECTS.every((each) => hasStatus(cluster, each)), daemon.exited);
+  expect(await daemon.stop()).toBe(0);
 
-    expect(cluster.refused).toEqual([]);
-    const requests = cluster.api.requests.filter((request) => !isDiscovery(request));
-    const asked = new Set(requests.map((request) => rightOf(request, homes)));
-    // Asked ten minutes after a problem came back: the record of the whole suite has it, from event-writes.test.ts.
-    asked.add(`patch events.k8s.io/events ${homes.includes('default') ? 'namespace' : 'cluster'}`);
-    expect([...asked].toSorted()).toEqual(rightsOf(grants));
-  });
+  expect(cluster.refused).toEqual([]);
+  const requests = cluster.api.requests.filter((request) => !isDiscovery(request));
+  const asked = new Set(requests.map((request) => rightOf(request, homes)));
+  // Asked ten minutes after a problem came back: the record of the whole suite has it, from event-writes.test.ts.
+  asked.add(`patch events.k8s.io/events ${homes.includes('default') ? 'namespace' : 'cluster'}`);
+  expect([...asked].toSorted()).toEqual(rightsOf(grantsIn(manifests)));
+}
+
+test.each(INSTALLATIONS)(
+  '%s grants what Portico asks for with these flags, no more and no less',
+  async (_, manifests, homes) => {
+    await using cluster = await guardedCluster(grantsIn(manifests));
+    await asksForWhatIsGranted(cluster, manifests, homes);
+  },
+);
+
+test('deploy/ grants what Portico asks for, and deploy/variants/cleanup.yaml what its Job asks for then', async () => {
+  const granted = [...grantsIn(DEPLOY)];
+  await using cluster = await guardedCluster(granted);
+  await asksForWhatIsGranted(cluster, DEPLOY, [NAMESPACE]);
+
+  const grants = grantsIn(variantManifests('cleanup.yaml'), 'portico-cleanup');
+  granted.splice(0, granted.length, ...grants);
+  const before = cluster.api.requests.length;
+  const args = ['cleanup', ...cluster.args.slice(0, 2), '--publish-namespace=portico-system'];
+  const { code, stdout } = await portico(args);
+  expect([code, stdout]).toEqual([0, expect.stringContaining('2 statuses cleaned')]);
+  expect(cluster.refused).toEqual([]);
+  const asked = new Set(cluster.api.requests.slice(before).map((request) => rightOf(request, [NAMESPACE])));
+  expect([...asked].toSorted()).toEqual(rightsOf(grants));
 });
 
 describe('deploy/variants/namespaced.yaml', () => {
@@ -200,39 +228,9 @@ describe('deploy/variants/namespaced.yaml', () => {
   });
 });
 
-test('deploy/variants/cleanup.yaml grants what its Job asks for', async () => {
-  const grants = grantsTo(
-    'portico-cleanup',
-    variantManifests('cleanup.yaml').map(({ object }) => object),
-  );
-  await using cluster = await guardedCluster([
-    ...grants,
-    ...grantsTo(
-      'portico',
-      deployManifests().map(({ object }) => object),
-    ),
-  ]);
-  await cluster.apply(ingressOf({ host: 'lost.test', name: 'lost', endpoints: [] }));
-  await using daemon = startDaemon({ args: cluster.args, env: POD });
-  await eventually(async () => addressOf(cluster, 'lost') === '192.0.2.5', daemon.exited);
-  expect(await daemon.stop()).toBe(0);
-
-  const before = cluster.api.requests.length;
-  const args = ['cleanup', ...cluster.args.slice(0, 2), '--publish-namespace=portico-system'];
-  const { code, stdout } = await portico(args);
-  expect([code, stdout]).toEqual([0, expect.stringContaining('1 statuses cleaned')]);
-  const requests = cluster.api.requests.slice(before);
-  const calls = requests.map((request) => apiCallOf(request));
-  expect(calls.filter((call) => !call || !allows(grants, call))).toEqual([]);
-  const asked = new Set(requests.map((request) => rightOf(request, [NAMESPACE])));
-  expect([...asked].toSorted()).toEqual(rightsOf(grants));
-});
-
 test('deploy/variants/gateway-services.yaml grants what Services of Gateways need, no more and no less', async () => {
-  const base = deployManifests().map(({ object }) => object);
-  const variant = variantManifests('gateway-services.yaml').map(({ object }) => object);
-  const grants = grantsTo('portico', variant);
-  await using cluster = await guardedCluster([...grantsTo('portico', base), ...grants]);
+  const grants = grantsIn(variantManifests('gateway-services.yaml'));
+  await using cluster = await guardedCluster([...grantsIn(DEPLOY), ...grants]);
   const [gatewayClass, gateway] = GATEWAY_OBJECTS;
   await cluster.apply(gatewayClass!, gateway!);
   const port = await heldPort();
