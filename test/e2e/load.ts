@@ -17,7 +17,7 @@ export interface LoadResult {
 /** A connection keeps all that it received, for the message of a failure: it must not grow for ever. */
 const REQUESTS_PER_CONNECTION = 200;
 /** Of one client, between its requests: the machine is for what is tested, too. */
-const PAUSE_MS = 6;
+const PAUSE_MS = 15;
 
 /** `keptAlive` clients keep connections open, `fresh` ones open one per request. */
 export function startLoad(
