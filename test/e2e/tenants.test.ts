@@ -1,15 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Daemon, eventually, startDaemon } from '../support/daemon.ts';
-import { type Folder, createFolder } from './folder.ts';
+import { validateManifest } from '../../src/model/validation/validate.ts';
+import type { ApiObject } from '../support/api-server.ts';
+import { type Cluster, scriptedCluster } from './cluster.ts';
 import { type Pod, startPod } from './pod.ts';
-import { INGRESS_CLASS, manifest, siteObjects } from './site.ts';
-
-interface Written extends Record<string, unknown> {
-  readonly metadata: { readonly name: string; readonly namespace: string; readonly annotations: object };
-}
+import { siteObjects } from './site.ts';
 
 /** An Ingress of the tenant `evil`. */
-function ingress(name: string, host: string, paths: readonly string[], annotations = {}): Written {
+function ingress(name: string, host: string, paths: readonly string[], annotations = {}): ApiObject {
   const backend = { service: { name: 'web', port: { number: 80 } } };
   return {
     apiVersion: 'networking.k8s.io/v1',
@@ -50,46 +48,54 @@ const ATTACKS = {
 
 describe('one tenant claims too much', () => {
   let daemon: Daemon;
-  let folder: Folder;
+  let cluster: Cluster;
   let pod: Pod;
 
+  const start = async (): Promise<void> => {
+    daemon = startDaemon({ args: cluster.args });
+    await daemon.ready();
+  };
   const serves = (host: string): Promise<void> =>
     eventually(async () => (await daemon.request(host)).status === 200, daemon.exited);
-  const victim = (host: string): string =>
-    manifest(...siteObjects({ host, name: host.replace('.test', ''), endpoints: [pod.endpoint] }));
+  const changes = (host: string): Promise<void> =>
+    cluster.apply(...siteObjects({ host, name: host.replace('.test', ''), endpoints: [pod.endpoint] }));
 
   beforeAll(async () => {
     pod = await startPod('victim');
-    folder = createFolder();
-    await folder.put('class.yaml', manifest(INGRESS_CLASS));
-    daemon = startDaemon({ args: ['--manifests', folder.path, '--workers', '1'] });
-    await daemon.ready();
+    cluster = await scriptedCluster();
+    await start();
   });
   afterAll(async () => {
     await daemon[Symbol.asyncDispose]();
-    await folder[Symbol.asyncDispose]();
+    await cluster[Symbol.asyncDispose]();
     await pod.stop();
   });
 
   it.each(Object.entries(ATTACKS))('%s: what another tenant changes is served', async (name, objects) => {
     const host = `${name.replaceAll(' ', '-')}.test`;
-    await folder.put(`before-${host}.yaml`, victim(`before-${host}`));
+    await changes(`before-${host}`);
     await serves(`before-${host}`);
-    for (const [index, object] of objects.entries()) {
-      await folder.put(`${host}-${index}.json`, JSON.stringify(object));
+    for (const object of objects) {
+      await cluster.apply(object);
       // It was compiled: what is wrong with it is said.
       await daemon.line(new RegExp(`Ingress evil/${object.metadata.name}`));
     }
-    await folder.put(`after-${host}.yaml`, victim(`after-${host}`));
+    await changes(`after-${host}`);
     await serves(`after-${host}`);
     expect((await daemon.request(`before-${host}`)).status).toBe(200);
   });
 
   it('a new process with all of it becomes ready, and serves the others', async () => {
     await daemon.stop();
-    daemon = startDaemon({ args: ['--manifests', folder.path, '--workers', '1'] });
-    await daemon.ready();
+    await start();
     await serves('after-nested-prefixes.test');
     expect((await daemon.status('/readyz')).status).toBe(200);
+  });
+
+  it('in a manifest, all of it is validated', () => {
+    const refused = Object.values(ATTACKS)
+      .flat()
+      .filter((object) => validateManifest('Ingress', object).length > 0);
+    expect(refused.map(({ metadata }) => metadata.name)).toEqual(['deep']);
   });
 });
