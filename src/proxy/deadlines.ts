@@ -1,5 +1,14 @@
 import { performance } from 'node:perf_hooks';
 
+/** Who hears of what the timer does. */
+export interface DeadlinesUser {
+  onSweep?(now: number): void;
+  /** Nothing is awaited any more. */
+  onRest?(): void;
+  /** Something is awaited again. */
+  onWake?(): void;
+}
+
 /**
  * Every time limit of a thread, kept by one coarse timer. A timer per connection and request costs microseconds
  * each; here arming is a few pointers: each list holds deadlines of one length, so it is in order by itself. While
@@ -13,20 +22,16 @@ export class Deadlines {
   #sweptAt = 0;
 
   readonly onFault: (fault: unknown) => void;
-  readonly #onSweep: (now: number) => void;
+  readonly #user: DeadlinesUser;
 
   /**
    * No deadline is met before its time, nor later than half of its length after it, or twice `coarsestMs` if that is less,
-   * event loop permitting. `onFault` is told what threw while one was acted on; the others are not kept from it. `onSweep` is
-   * called every `coarsestMs` or more often while something is awaited.
+   * event loop permitting. `onFault` is told what threw while one was acted on; the others are not kept from it. `user` hears of
+   * each sweep: every `coarsestMs` or more often while something is awaited.
    */
-  constructor(
-    coarsestMs: number,
-    onFault: (fault: unknown) => void,
-    onSweep: (now: number) => void = () => {},
-  ) {
+  constructor(coarsestMs: number, onFault: (fault: unknown) => void, user: DeadlinesUser = {}) {
     this.onFault = onFault;
-    this.#onSweep = onSweep;
+    this.#user = user;
     this.#granularityMs = coarsestMs;
   }
 
@@ -56,8 +61,10 @@ export class Deadlines {
   sweep(now: number): void {
     this.#sweptAt = now;
     for (const list of this.#lists) list.sweep(now);
-    this.#onSweep(now);
-    if (this.#lists.every((list) => list.first === null)) this.#rest();
+    this.#user.onSweep?.(now);
+    if (this.#timer === null || this.#lists.some((list) => list.first !== null)) return;
+    this.#rest();
+    this.#user.onRest?.();
   }
 
   /** A list is not empty any more. */
@@ -65,6 +72,7 @@ export class Deadlines {
     if (this.#timer !== null || this.#stopped) return;
     this.#sweptAt = performance.now();
     this.#timer = setInterval(() => this.sweep(performance.now()), this.#granularityMs).unref();
+    this.#user.onWake?.();
   }
 
   stop(): void {

@@ -85,7 +85,11 @@ export class EngineState {
     this.memory = new HeldMemory(limits.heldBytes, this.clients);
     this.descriptors = new DescriptorWatch(() => this.outOfDescriptors());
     // Every connection has a deadline.
-    this.deadlines = new Deadlines(COARSEST_SWEEP_MS, context.onFault, (now) => this.descriptors.look(now));
+    this.deadlines = new Deadlines(COARSEST_SWEEP_MS, context.onFault, {
+      onSweep: (now) => this.descriptors.look(now),
+      onRest: () => this.descriptors.rest(),
+      onWake: () => this.descriptors.wake(),
+    });
     this.heads = this.deadlines.list(limits.clientHeadTimeoutMs, (client: TimedClient) =>
       client.headTimedOut(),
     );

@@ -121,7 +121,12 @@ test('there is one list for each length, and few lists for all lengths there can
 
 test('the timer runs while something is awaited, and rests while nothing is', async () => {
   let sweeps = 0;
-  const clock = new Deadlines(1, FAIL, () => sweeps++);
+  const heard: string[] = [];
+  const clock = new Deadlines(1, FAIL, {
+    onSweep: () => sweeps++,
+    onWake: () => heard.push('awake'),
+    onRest: () => heard.push('at rest'),
+  });
   let expired = Promise.withResolvers<string>();
   const list = clock.list<string>(4, (owner) => expired.resolve(owner));
   // The clock of the machine goes on by itself, that of the last sweep does not.
@@ -142,5 +147,6 @@ test('the timer runs while something is awaited, and rests while nothing is', as
     expect(sweeps).toBeGreaterThan(0);
     sweeps = 0;
   }
+  expect(heard).toEqual(['awake', 'at rest', 'awake', 'at rest']);
   clock.stop();
 });

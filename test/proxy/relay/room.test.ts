@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ConnectedClients, type OldestFirst } from '../../../src/proxy/connected-clients.ts';
 import { directConnection } from '../../../src/http/connection-info.ts';
 import type { Client } from '../../../src/proxy/client.ts';
+import { DescriptorWatch } from '../../../src/proxy/descriptors.ts';
 import { nativeEngine } from '../../../src/proxy/native-engine.ts';
 import { frameClient } from '../../support/http2-frames.ts';
 import { startProxy } from '../../support/proxy.ts';
@@ -66,6 +67,46 @@ describe('at the limit the oldest idle connection gives way', () => {
     }
     busy.send('0\r\n\r\n');
     expect((await busy.message()).status).toBe(200);
+  });
+});
+
+describe('a thread without connections', () => {
+  const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+  it('notices in the turn of its loop in which something came that no file descriptor is left', async () => {
+    let noticed = 0;
+    const watch = new DescriptorWatch(
+      () => noticed++ === 0,
+      () => false,
+    );
+    await nextTurn();
+    expect(noticed).toBe(1);
+    watch.stop();
+  });
+
+  it('notices soon after it looked, too, and not while it has connections: these look', async () => {
+    let looks = 0;
+    let isLeft = true;
+    const { promise, resolve } = Promise.withResolvers<string>();
+    const isOneLeft = (): boolean => ++looks > 0 && isLeft;
+    const watch = new DescriptorWatch(() => (resolve('noticed'), true), isOneLeft);
+    watch.wake();
+    await nextTurn();
+    expect(looks).toBe(0);
+    watch.rest();
+    watch.rest();
+    await nextTurn();
+    await nextTurn();
+    expect(looks).toBe(1);
+    isLeft = false;
+    // Timers of one loop come in the order of their times.
+    const late = setTimeout(resolve, 2_500, 'late');
+    expect(await promise).toBe('noticed');
+    clearTimeout(late);
+    watch.stop();
+    watch.rest();
+    await nextTurn();
+    expect(looks).toBe(2);
   });
 });
 
