@@ -100,7 +100,8 @@ export class AnnotationReader {
   choice<T extends string>(spec: AnnotationSpec, choices: readonly T[]): T | null {
     const written = this.text(spec);
     if (written === null) return null;
-    const found = choices.find((choice) => choice.toLowerCase() === written.toLowerCase());
+    const lowered = written.toLowerCase();
+    const found = choices.find((choice) => choice.toLowerCase() === lowered);
     if (found === undefined) this.invalid(spec, 'is not valid', `use ${listed(choices)}`);
     return found ?? null;
   }

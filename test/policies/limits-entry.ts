@@ -25,7 +25,7 @@ export interface Passed {
 
 const clockMs = (): number => Number(process.hrtime.bigint()) / 1e6;
 
-parentPort?.once('message', (race: Race) => {
+parentPort?.on('message', (race: Race) => {
   const limits = new SharedLimits(race.memory);
   const rate = limits.rate('shop', 'web', race.rate);
   const concurrency = limits.concurrency('shop', 'web', race.most);

@@ -43,11 +43,12 @@ test('the same with a flood of body, of which the pod reads as much as it likes'
     connection.reset();
   });
   await using proxy = await startProxy(nativeEngine, [{ ports: [upstream.port] }]);
+  const piece = Buffer.alloc(10_000);
   for (let i = 0; i < 40; i++) {
     using client = await rawClient(proxy.port);
     client.send(POST);
     const flood = (): void => {
-      while (client.socket.writable && client.socket.write(Buffer.alloc(10_000)));
+      while (client.socket.writable && client.socket.write(piece));
     };
     client.socket.on('drain', flood);
     flood();
