@@ -41,11 +41,17 @@ export function get<V>(map: ShardedMap<V>, key: string): V | undefined {
 }
 
 export function* entries<V>(map: ShardedMap<V>): Generator<[string, V]> {
-  for (const group of map.groups) for (const shard of group) if (shard.size > 0) yield* shard;
+  for (const group of map.groups) {
+    if (group === EMPTY_GROUP) continue;
+    for (const shard of group) if (shard.size > 0) yield* shard;
+  }
 }
 
 export function* values<V>(map: ShardedMap<V>): Generator<V> {
-  for (const group of map.groups) for (const shard of group) if (shard.size > 0) yield* shard.values();
+  for (const group of map.groups) {
+    if (group === EMPTY_GROUP) continue;
+    for (const shard of group) if (shard.size > 0) yield* shard.values();
+  }
 }
 
 /** Several changes to one map: the first touch of a shard copies it, the others write into that copy. */

@@ -35,8 +35,8 @@ export function convertObjects(
   objects: readonly ObjectChange[],
   settings: CompileSettings,
   options: { readonly portable: boolean; readonly redirects: boolean },
+  before = compile(snapshotOf(objects), settings),
 ): Converted {
-  const before = compile(snapshotOf(objects), settings);
   const conversion = convertIngresses(before, {
     gateway: 'infra/main',
     gatewayClass: 'portico',

@@ -173,11 +173,12 @@ export function frameEnd(socket: Socket, preface: Uint8Array = Buffer.alloc(0)):
   let over = false;
   const wake = (): void => waiting.forEach((look) => look());
   socket.on('data', (bytes: Buffer) => {
+    // A copy: the payloads stay in it.
     unread = Buffer.concat([unread, bytes.subarray(Math.min(skip, bytes.length))]);
     skip = Math.max(0, skip - bytes.length);
     while (unread.length >= 9 && unread.length >= 9 + unread.readUIntBE(0, 3)) {
       const end = 9 + unread.readUIntBE(0, 3);
-      const payload = Buffer.from(unread.subarray(9, end));
+      const payload = unread.subarray(9, end);
       const stream = unread.readUInt32BE(5) & 0x7fffffff;
       frames.push({ type: unread[3] ?? 0, flags: unread[4] ?? 0, stream, payload });
       unread = unread.subarray(end);

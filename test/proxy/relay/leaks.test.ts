@@ -8,7 +8,7 @@ import { type RawClient, get, rawClient, request } from '../../support/raw-clien
 import { soon, until } from '../../support/until.ts';
 import { ok, scriptedUpstream } from '../../support/upstream.ts';
 
-const EXCHANGES = 5_000;
+const EXCHANGES = 2_500;
 const AT_ONCE = 32;
 
 setFlagsFromString('--expose-gc');
