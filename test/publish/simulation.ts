@@ -5,12 +5,13 @@ import type { Clock } from '../../src/kubernetes/clock.ts';
 /** Time that passes from event to event, for several processes whose clocks disagree. */
 export class World {
   nowMs = 0;
-  #events: { readonly atMs: number; readonly order: number; readonly run: () => void }[] = [];
-  #order = 0;
+  /** In the order in which they happen. */
+  #events: { readonly atMs: number; readonly run: () => void }[] = [];
 
   at(atMs: number, run: () => void): () => void {
-    const event = { atMs: Math.max(atMs, this.nowMs), order: this.#order++, run };
-    this.#events.push(event);
+    const event = { atMs: Math.max(atMs, this.nowMs), run };
+    const before = this.#events.findLastIndex((other) => other.atMs <= event.atMs);
+    this.#events.splice(before + 1, 0, event);
     return () => {
       this.#events = this.#events.filter((other) => other !== event);
     };
@@ -19,7 +20,7 @@ export class World {
   /** Runs every event until then; `check` is called after each, when everything it set off has happened. */
   async until(atMs: number, check: () => void = () => {}): Promise<void> {
     for (;;) {
-      const [next] = this.#events.sort((a, b) => a.atMs - b.atMs || a.order - b.order);
+      const [next] = this.#events;
       if (!next || next.atMs > atMs) break;
       this.#events.shift();
       this.nowMs = next.atMs;
