@@ -1,9 +1,13 @@
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { hash } from 'node:crypto';
+import { existsSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { deserialize, serialize } from 'node:v8';
 import { parse, parseAllDocuments } from 'yaml';
 import type { CompileSettings } from '../../src/routing/compile/compile.ts';
 import { type Kind, type ObjectMeta, objectKey } from '../../src/model/objects.ts';
 import type { ObjectChange } from '../../src/model/snapshot.ts';
+import { BUNDLE } from './bundle.ts';
 
 /**
  * The folder of the golden cases. Their endpoints are 10.0.0.N, so that a run with real sockets can put upstreams
@@ -97,8 +101,26 @@ export interface Case {
 
 /** All golden cases: `NAME.in.yaml` with `NAME.requests.yaml`. */
 export function loadCases(): readonly Case[] {
-  const inputs = readdirSync(CASES).filter((file) => file.endsWith('.in.yaml'));
-  return inputs.sort().map((file) => loadCase(file.slice(0, -'.in.yaml'.length)));
+  const files = readdirSync(CASES).sort();
+  const shared = sharedFile(files);
+  if (shared !== null && existsSync(shared)) {
+    const cases = deserialize(readFileSync(shared)) as readonly Case[];
+    for (const each of cases) if (!loaded.has(each.name)) loaded.set(each.name, each);
+  }
+  const inputs = files.filter((file) => file.endsWith('.in.yaml'));
+  const cases = inputs.map((file) => loadCase(file.slice(0, -'.in.yaml'.length)));
+  if (shared !== null && !existsSync(shared)) {
+    writeFileSync(`${shared}.${process.pid}`, serialize(cases));
+    renameSync(`${shared}.${process.pid}`, shared);
+  }
+  return cases;
+}
+
+/** Where the processes of a run share what one of them has read, which takes half a second; null outside of vitest. */
+function sharedFile(files: readonly string[]): string | null {
+  if (BUNDLE === null) return null;
+  const texts = files.map((file) => `${file}\n${readFileSync(`${CASES}${file}`, 'utf8')}`);
+  return join(BUNDLE, `../cases-${hash('sha256', texts.join('\n'))}`);
 }
 
 /** Test files of one process share them: to read them all as YAML takes half a second. */
