@@ -65,6 +65,6 @@ export const NOT_RUN: readonly {
   {
     command: /^curl --resolve /,
     because: 'it is for the certificate of a cluster',
-    test: 'test/e2e/clients/curl.test.ts',
+    test: 'test/e2e/clients/programs.test.ts',
   },
 ];

@@ -84,6 +84,9 @@ function objectsOf({ host, port, appProtocol, annotations = {} }: TlsHost): ApiO
   ];
 }
 
+/** What bodies are made of that are asked for: not ASCII, as all is that clients say of themselves. */
+export const LETTER = '\xe9';
+
 /** Gives every body back, with the trailers as a field; without a body it says `pod`, or as many octets as asked for. */
 export async function echoPod(): Promise<
   AsyncDisposable & { readonly port: number; readonly server: Server }
@@ -96,7 +99,7 @@ export async function echoPod(): Promise<
       response.setHeader('x-method', request.method ?? '');
       response.setHeader('x-trailers', JSON.stringify(request.trailers));
       const given = chunks.length > 0 ? Buffer.concat(chunks) : Buffer.from('pod');
-      const body = asked === undefined ? given : Buffer.alloc(Number(asked), 'x');
+      const body = asked === undefined ? given : Buffer.alloc(Number(asked), LETTER, 'latin1');
       response.setHeader('content-length', body.length);
       response.end(body);
     });
@@ -125,7 +128,7 @@ export function echoPodOfHttp2(): Promise<Http2Upstream> {
     let trailers = {};
     stream.on('trailers', (given) => (trailers = { ...given }));
     stream.on('wantTrailers', () => stream.sendTrailers({ 'x-end': 'yes', ...trailers }));
-    if (asked !== undefined) return void stream.end(Buffer.alloc(Number(asked), 'x'));
+    if (asked !== undefined) return void stream.end(Buffer.alloc(Number(asked), LETTER, 'latin1'));
     stream.pipe(stream);
   });
 }
