@@ -65,13 +65,16 @@ function askGateway({ address }: Daemon, path = '/'): Promise<number> {
   });
 }
 
+/** What discovery has to find first takes seconds. */
+const ASK_EVERY_MS = 100;
+
 test('Gateway API is installed and deleted, a grant comes and goes, and requests to Ingresses notice nothing', async () => {
   await using cluster = await scriptedCluster();
   await using pod = await startPod('pod');
   const site = { host: 'shop.test', name: 'shop', endpoints: [pod.endpoint] };
   const [, ...theirs] = siteObjects({ ...site, namespace: 'theirs' });
   await cluster.apply(...siteObjects(site), ...theirs);
-  await using daemon = startDaemon({ args: [...cluster.args] });
+  await using daemon = startDaemon({ args: [...cluster.args, '--access-log', 'off'] });
   await daemon.ready();
   const watched = async (): Promise<string[]> => {
     const { body } = await daemon.status('/readyz?verbose');
@@ -79,18 +82,18 @@ test('Gateway API is installed and deleted, a grant comes and goes, and requests
   };
   const others = await watched();
   expect(others).toHaveLength(5);
-  const load = startLoad(daemon, 'shop.test', { keptAlive: 2, fresh: 1 });
+  const load = startLoad(daemon, 'shop.test', { keptAlive: 2, fresh: 1, pauseMs: 40 });
 
   const install = async (): Promise<void> => {
     cluster.api.install();
     await cluster.apply(...GATEWAY);
-    await eventually(async () => (await askGateway(daemon)) === 200, daemon.exited);
+    await eventually(async () => (await askGateway(daemon)) === 200, daemon.exited, ASK_EVERY_MS);
   };
   expect(await askGateway(daemon)).toBe(0);
   await install();
   expect(await watched()).toContain('HTTPRoute');
   cluster.api.uninstall();
-  await eventually(async () => (await askGateway(daemon)) === 0, daemon.exited);
+  await eventually(async () => (await askGateway(daemon)) === 0, daemon.exited, ASK_EVERY_MS);
   await eventually(async () => (await watched()).join() === others.join(), daemon.exited);
   await install();
 
@@ -107,4 +110,11 @@ test('Gateway API is installed and deleted, a grant comes and goes, and requests
   const { answered, failures } = await load.stop();
   expect(failures).toEqual([]);
   expect(answered).toBeGreaterThan(0);
+  expect(await daemon.stop()).toBe(0);
+
+  // Outside of a Pod nothing is written of all that, unless Portico is told to: it says so, once.
+  const said = daemon.output().match(/.*not in a Pod.*/g);
+  expect(said).toEqual([expect.stringContaining('--publish-address')]);
+  const { requests } = cluster.api;
+  expect(requests.filter(({ method, resource }) => method !== 'GET' || resource === 'leases')).toEqual([]);
 });

@@ -19,11 +19,18 @@ const REQUESTS_PER_CONNECTION = 200;
 /** Of one client, between its requests: the machine is for what is tested, too. */
 const PAUSE_MS = 15;
 
-/** `keptAlive` clients keep connections open, `fresh` ones open one per request. */
+export interface Clients {
+  /** Keep connections open. */
+  readonly keptAlive: number;
+  /** Open a connection for each request. */
+  readonly fresh: number;
+  readonly pauseMs?: number;
+}
+
 export function startLoad(
   daemon: Daemon,
   host: string,
-  { keptAlive, fresh }: { readonly keptAlive: number; readonly fresh: number },
+  { keptAlive, fresh, pauseMs = PAUSE_MS }: Clients,
 ): Load {
   const failures: string[] = [];
   const stopping = new AbortController();
@@ -40,7 +47,7 @@ export function startLoad(
       const { status, body } = await client.message();
       answered++;
       if (status !== 200) failures.push(`${status} ${body}`);
-      await pause(PAUSE_MS);
+      await pause(pauseMs);
     } while (--left > 0 && !stopping.signal.aborted);
   };
   const client = async (once: boolean): Promise<void> => {

@@ -1,13 +1,38 @@
 import { expect, test } from 'vitest';
 import { type ScriptedCluster, scriptedCluster } from '../e2e/cluster.ts';
 import { ingressOf as siteIngress, siteObjects } from '../e2e/site.ts';
+import type { ApiObject } from '../support/api-server.ts';
 import { portico } from '../support/portico.ts';
 import { HTTP_PORT, eventually, startDaemon } from '../support/daemon.ts';
 import { OTHER_CLASS, ingressOf, objectsOf } from './fixture.ts';
 
-const PUBLISH = ['--publish-address', '203.0.113.7', '--publish-namespace', 'portico', '--access-log', 'off'];
+/** A node with Pods of Portico on it. */
+const NODE: ApiObject = {
+  kind: 'Node',
+  metadata: { name: 'n-1' },
+  status: { addresses: [{ type: 'InternalIP', address: '10.0.0.5' }] },
+};
+const podOf = (name: string): ApiObject => ({
+  kind: 'Pod',
+  metadata: { namespace: 'ingress', name, labels: { 'app.kubernetes.io/name': 'portico' } },
+  spec: { nodeName: 'n-1' },
+  status: { conditions: [{ type: 'Ready', status: 'True' }] },
+});
+const inPod = (name: string) => ({ POD_NAME: name, POD_NAMESPACE: 'ingress' });
 
-const GATEWAY_API = 'gateway.networking.k8s.io/v1';
+const apiVersion = 'gateway.networking.k8s.io/v1';
+const GATEWAY_CLASS: ApiObject = {
+  apiVersion,
+  kind: 'GatewayClass',
+  metadata: { name: 'portico' },
+  spec: { controllerName: 'portico.dev/gateway-controller' },
+};
+const GATEWAY: ApiObject = {
+  apiVersion,
+  kind: 'Gateway',
+  metadata: { name: 'main', namespace: 'default' },
+  spec: { gatewayClassName: 'portico', listeners: [{ name: 'a', port: HTTP_PORT, protocol: 'HTTP' }] },
+};
 
 function addressesOf({ api }: ScriptedCluster): Record<string, string> {
   return Object.fromEntries(
@@ -40,15 +65,19 @@ function writersOf({ api }: ScriptedCluster): string[] {
   return api.requests.filter(({ method }) => method !== 'GET').map(({ method, path }) => `${method} ${path}`);
 }
 
-test('one of two daemons publishes, the other takes over when it ends, and cleanup leaves nothing behind', async () => {
+test('one of two Pods publishes the address of its node and the ports that are bound, the other takes over when it ends, and cleanup leaves nothing behind', async () => {
   await using cluster = await scriptedCluster({ objects: [OTHER_CLASS] });
   await cluster.apply(
     ...siteObjects({ host: 'shop.test', name: 'shop', endpoints: ['127.0.0.1:9'] }),
     siteIngress({ host: 'lost.test', name: 'lost', endpoints: [] }),
     ingressOf('default/theirs', 'nginx'),
+    ...[NODE, podOf('portico-x'), podOf('portico-y')],
   );
-  await using first = startDaemon({ args: [...cluster.args, ...PUBLISH] });
-  const published = { 'default/shop': '203.0.113.7', 'default/lost': '203.0.113.7', 'default/theirs': '' };
+  cluster.api.install();
+  await cluster.apply(GATEWAY_CLASS);
+  const args = [...cluster.args, '--access-log', 'off'];
+  await using first = startDaemon({ args, env: inPod('portico-x') });
+  const published = { 'default/shop': '10.0.0.5', 'default/lost': '10.0.0.5', 'default/theirs': '' };
   await eventually(async () => addressesOf(cluster)['default/shop'] !== '', first.exited);
   await eventually(async () => objectsOf(cluster.api, 'events').length === 1, first.exited);
   await eventually(async () => addressesOf(cluster)['default/lost'] !== '', first.exited);
@@ -61,26 +90,28 @@ test('one of two daemons publishes, the other takes over when it ends, and clean
     reportingController: 'portico.dev/ingress-controller',
   });
   const [lease] = objectsOf(cluster.api, 'leases');
-  expect(lease?.metadata).toMatchObject({ namespace: 'portico', name: 'portico-portico' });
+  expect(lease?.metadata).toMatchObject({ namespace: 'ingress', name: 'portico-portico' });
   const leader = holderOf(cluster);
+  expect(leader).toMatch(/^portico-x_[0-9a-f-]{36}$/);
+  // Threads say that they listen when the table is compiled and published already.
+  await cluster.apply(GATEWAY);
+  await eventually(async () => conditionsOfGateway(cluster).includes('Programmed=True'), first.exited);
 
-  await using second = startDaemon({ args: [...cluster.args, ...PUBLISH] });
+  await using second = startDaemon({ args, env: inPod('portico-y') });
   await second.line(new RegExp(`${String(leader)} publishes to the cluster`));
   await cluster.apply(siteIngress({ host: 'more.test', name: 'more', endpoints: [] }));
-  await eventually(async () => addressesOf(cluster)['default/more'] === '203.0.113.7', first.exited);
+  await eventually(async () => addressesOf(cluster)['default/more'] === '10.0.0.5', first.exited);
   expect(holderOf(cluster)).toBe(leader);
 
   expect(await first.stop()).toBe(0);
-  await second.line(/leader: this process publishes to the cluster as /);
-  expect(holderOf(cluster)).not.toBe(leader);
+  await second.line(/leader: this process publishes to the cluster as portico-y_/);
+  expect(holderOf(cluster)).toMatch(/^portico-y_/);
   await cluster.apply(siteIngress({ host: 'last.test', name: 'last', endpoints: [] }));
-  await eventually(async () => addressesOf(cluster)['default/last'] === '203.0.113.7', second.exited);
+  await eventually(async () => addressesOf(cluster)['default/last'] === '10.0.0.5', second.exited);
 
   expect(await second.stop()).toBe(0);
   expect(holderOf(cluster)).toBe('');
-  const statuses = writersOf(cluster).filter(
-    (write) => write.startsWith('PATCH') && write.endsWith('/status'),
-  );
+  const statuses = writersOf(cluster).filter((write) => /^PATCH .*\/ingresses\/.*\/status$/.test(write));
   expect(statuses.toSorted()).toEqual(
     ['last', 'lost', 'more', 'shop'].map(
       (name) => `PATCH /apis/networking.k8s.io/v1/namespaces/default/ingresses/${name}/status`,
@@ -88,72 +119,21 @@ test('one of two daemons publishes, the other takes over when it ends, and clean
   );
 
   const kubeconfig = cluster.args.slice(0, 2);
-  const cleaned = await portico(['cleanup', ...kubeconfig, '--publish-namespace', 'portico']);
+  const cleaned = await portico(['cleanup', ...kubeconfig, '--publish-namespace', 'ingress']);
   expect([cleaned.code, cleaned.stderr]).toEqual([0, '']);
   expect(cleaned.stdout.split('\n').slice(-3)).toEqual([
-    'Lease portico/portico-portico: deleted',
+    'Lease ingress/portico-portico: deleted',
     '4 statuses cleaned',
     '',
   ]);
   expect(new Set(Object.values(addressesOf(cluster)))).toEqual(new Set(['']));
 });
 
-test('from outside a Pod nothing is published unless told what, and that is said in one line', async () => {
-  await using cluster = await scriptedCluster();
-  await cluster.apply(siteIngress({ host: 'lost.test', name: 'lost', endpoints: [] }));
-  await using daemon = startDaemon({ args: cluster.args });
-  const line = await daemon.line(/not in a Pod/);
-  expect(line).toContain('--publish-address');
-  await daemon.ready();
-  expect(await daemon.stop()).toBe(0);
-  expect(daemon.output().match(/not in a Pod/g)).toHaveLength(1);
-  expect(writersOf(cluster)).toEqual([]);
-  expect(cluster.api.requests.filter(({ resource }) => resource === 'leases')).toEqual([]);
-});
-
-test('in a Pod the addresses of the nodes are published, with the ports that are bound, and the Lease is in its namespace', async () => {
-  await using cluster = await scriptedCluster();
-  cluster.api.install();
-  await cluster.apply(
-    {
-      apiVersion: GATEWAY_API,
-      kind: 'GatewayClass',
-      metadata: { name: 'portico' },
-      spec: { controllerName: 'portico.dev/gateway-controller' },
-    },
-    siteIngress({ host: 'lost.test', name: 'lost', endpoints: [] }),
-    {
-      kind: 'Node',
-      metadata: { name: 'n-1' },
-      status: { addresses: [{ type: 'InternalIP', address: '10.0.0.5' }] },
-    },
-    {
-      kind: 'Pod',
-      metadata: { namespace: 'ingress', name: 'portico-x', labels: { 'app.kubernetes.io/name': 'portico' } },
-      spec: { nodeName: 'n-1' },
-      status: { conditions: [{ type: 'Ready', status: 'True' }] },
-    },
-  );
-  const env = { POD_NAME: 'portico-x', POD_NAMESPACE: 'ingress' };
-  await using daemon = startDaemon({ args: cluster.args, env });
-  await eventually(async () => addressesOf(cluster)['default/lost'] === '10.0.0.5', daemon.exited);
-  // Threads say that they listen when the table is compiled and published already.
-  await cluster.apply({
-    apiVersion: GATEWAY_API,
-    kind: 'Gateway',
-    metadata: { name: 'main', namespace: 'default' },
-    spec: { gatewayClassName: 'portico', listeners: [{ name: 'a', port: HTTP_PORT, protocol: 'HTTP' }] },
-  });
-  await eventually(async () => conditionsOfGateway(cluster).includes('Programmed=True'), daemon.exited);
-  expect(objectsOf(cluster.api, 'leases')[0]?.metadata.namespace).toBe('ingress');
-  expect(holderOf(cluster)).toMatch(/^portico-x_[0-9a-f-]{36}$/);
-});
-
 test('without any right to publish it serves, and says so once for each', async () => {
   await using cluster = await scriptedCluster();
   await cluster.apply(siteIngress({ host: 'lost.test', name: 'lost', endpoints: [] }));
   cluster.api.forbid('leases');
-  await using daemon = startDaemon({ args: [...cluster.args, ...PUBLISH] });
+  await using daemon = startDaemon({ args: [...cluster.args, '--publish-address', '203.0.113.7'] });
   await daemon.ready();
   await daemon.line(/leader election: nothing is published .*serving continues/);
   expect((await daemon.request('lost.test')).status).toBe(503);
