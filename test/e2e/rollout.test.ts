@@ -189,19 +189,33 @@ describe.each([
     await eventually(async () => (await daemon.request('sticky.test')).status === 200, daemon.exited);
     await eventually(async () => (await daemon.request('chosen.test')).status === 200, daemon.exited);
 
-    const podsOf = async (host: string, client: string): Promise<ReadonlySet<string>> => {
+    const podsOf = async (host: string, client: string, times: number): Promise<ReadonlySet<string>> => {
       const fields = [`X-Forwarded-For: ${client}`];
-      const asked = Array.from({ length: 8 }, () => daemon.request(host, '/', { fields }));
+      const asked = Array.from({ length: times }, () => daemon.request(host, '/', { fields }));
       return new Set((await Promise.all(asked)).map(({ body }) => body));
     };
     const homes = new Set<string>();
     for (let client = 1; client <= 16; client++) {
-      const [home = '', ...more] = await podsOf('sticky.test', `192.0.2.${client}`);
+      const [home = '', ...more] = await podsOf('sticky.test', `192.0.2.${client}`, 3);
       expect(more).toEqual([]);
       homes.add(home);
     }
     expect(homes).toEqual(new Set(pods.map(({ name }) => name)));
-    expect((await podsOf('chosen.test', '192.0.2.1')).size).toBe(REPLICAS);
+    expect((await podsOf('chosen.test', '192.0.2.1', 8)).size).toBe(REPLICAS);
     for (const pod of pods) await pod.stop();
+  });
+
+  it('SIGTERM: the process ends when what is under way is finished', async () => {
+    const [pod] = await start('last');
+    await cluster.apply(sliceOf('sticky', [[pod!, 'ready']]));
+    await eventually(async () => (await daemon.request('sticky.test')).body === pod!.name, daemon.exited);
+    const slow = daemon.request('sticky.test', '/slow');
+    await pod!.holds(1);
+    daemon.signal('SIGTERM');
+    await daemon.line(/draining/);
+    pod!.release();
+    expect((await slow).status).toBe(200);
+    expect(await daemon.exited).toBe(0);
+    expect(daemon.output()).toContain('drained: every request was finished');
   });
 });

@@ -1,7 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, it } from 'vitest';
-import { ENGINES } from '../../src/proxy/threads/messages.ts';
 import { type Daemon, eventually, startDaemon } from '../support/daemon.ts';
 import { type RawClient } from '../support/raw-client.ts';
 import { type Folder, createFolder } from './folder.ts';
@@ -23,10 +22,22 @@ async function hurry(daemon: Daemon): Promise<number | NodeJS.Signals> {
   return await daemon.exited;
 }
 
-describe.concurrent.each(ENGINES)('a signal to stop, with %s', (engine) => {
+/** What makes threads of Portico hang when they are to drain. */
+function threadsThatStay({ path }: Folder): Record<string, string> {
+  const fifo = join(path, 'nobody-writes');
+  // To open it does not return, and nothing ends a call of the system.
+  const blocks = `import { isMainThread, parentPort } from 'node:worker_threads';
+    import { readFileSync } from 'node:fs';
+    if (!isMainThread) parentPort.on('message', ({ kind }) => kind === 'drain' && readFileSync('${fifo}'));`;
+  return { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(blocks)}` };
+}
+
+// Signals come to the process, whichever engine its threads have: the other one is ended in rollout.test.ts.
+describe.concurrent('a signal to stop', () => {
   let folder: Folder;
   beforeAll(() => {
     folder = createFolder();
+    execFileSync('mkfifo', [join(folder.path, 'nobody-writes')]);
   });
   afterAll(() => folder[Symbol.asyncDispose]());
 
@@ -37,7 +48,7 @@ describe.concurrent.each(ENGINES)('a signal to stop, with %s', (engine) => {
     await folder.put(`${pod.name}.yaml`, manifest(INGRESS_CLASS, ...siteObjects(site)));
     const source = `${folder.path}/${pod.name}.yaml`;
     const daemon = startDaemon({
-      args: ['--manifests', source, '--engine', engine, ...args],
+      args: ['--manifests', source, ...args],
       env,
     });
     await daemon.ready();
@@ -101,42 +112,27 @@ describe.concurrent.each(ENGINES)('a signal to stop, with %s', (engine) => {
     expect(daemon.output()).toContain('drained: 2 requests did not finish in time and were aborted');
   });
 
-  // Signals come to the process, whichever engine its threads have.
-  if (engine === 'relay')
-    it('a later signal, of whichever kind, ends it at once; the same one twice in a row is one', async ({
-      expect,
-    }) => {
-      await using pod = await startPod('hurrying');
-      await using daemon = await start(pod, '--drain-timeout', '1h');
-      using slow = await daemon.connect();
-      askSlowly(slow);
-      await pod.holds(1);
-      daemon.signal('SIGTERM');
-      daemon.signal('SIGTERM');
-      await daemon.line(/draining/);
-      expect((await daemon.status('/readyz')).status).toBe(503);
-      expect(END_AT_ONCE).toContain(await hurry(daemon));
-    });
+  it('a thread that does not end when it is told to does not keep the process', async ({ expect }) => {
+    await using pod = await startPod('stuck');
+    await using daemon = await startIn(threadsThatStay(folder), pod, '--drain-timeout', '1ms');
+    // By no signal: the first process of a container gets none of its own.
+    expect(await daemon.stop()).toBe(137);
+    expect(daemon.output()).toContain('drained: 1 request did not finish in time');
+    expect(daemon.output()).toContain('a thread did not end, so the process ends without it');
+  });
 
-  if (engine === 'relay')
-    it('a thread that does not end when it is told to does not keep the process', async ({ expect }) => {
-      await using pod = await startPod('stuck');
-      const fifo = join(folder.path, 'nobody-writes');
-      execFileSync('mkfifo', [fifo]);
-      // To open it does not return, and nothing ends a call of the system.
-      const blocks = `import { isMainThread, parentPort } from 'node:worker_threads';
-        import { readFileSync } from 'node:fs';
-        if (!isMainThread) parentPort.on('message', ({ kind }) => kind === 'drain' && readFileSync('${fifo}'));`;
-      const preload = `data:text/javascript,${encodeURIComponent(blocks)}`;
-      const env = { NODE_OPTIONS: `--import=${preload}` };
-      await using daemon = await startIn(env, pod, '--drain-timeout', '1ms');
-      // By no signal: the first process of a container gets none of its own.
-      expect(await daemon.stop()).toBe(137);
-      expect(daemon.output()).toContain('drained: 1 request did not finish in time');
-      expect(daemon.output()).toContain('a thread did not end, so the process ends without it');
-      await using hurried = await startIn(env, pod, '--drain-timeout', '1h');
-      hurried.signal('SIGTERM');
-      await hurried.line(/draining/);
-      expect(END_AT_ONCE).toContain(await hurry(hurried));
-    });
+  it('a later signal, of whichever kind, ends it at once, whatever its threads do; the same one twice in a row is one', async ({
+    expect,
+  }) => {
+    await using pod = await startPod('hurrying');
+    await using hurried = await startIn(threadsThatStay(folder), pod, '--drain-timeout', '1h');
+    using slow = await hurried.connect();
+    askSlowly(slow);
+    await pod.holds(1);
+    hurried.signal('SIGTERM');
+    hurried.signal('SIGTERM');
+    await hurried.line(/draining/);
+    expect((await hurried.status('/readyz')).status).toBe(503);
+    expect(END_AT_ONCE).toContain(await hurry(hurried));
+  });
 });
