@@ -3,6 +3,7 @@ import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { createFolder } from './e2e/folder.ts';
+import { LIMIT_MS } from './support/until.ts';
 
 const LOG = new URL('../src/controller/log-sink.ts', import.meta.url).href;
 
@@ -33,6 +34,7 @@ function run(logs: readonly Logging[], stdout: 'pipe' | number = 'pipe') {
     stdio: ['ignore', stdout, 'pipe'],
     encoding: 'utf8',
     maxBuffer: 16 * 1024 * 1024,
+    timeout: LIMIT_MS,
   });
   const written = ended.stdout?.split('\0') ?? [];
   return { code: ended.status, written, stdout: written[0] ?? '', dropped: ended.stderr };
@@ -114,4 +116,18 @@ it('more than the buffer holds at once is dropped and counted, the rest is writt
   expect(Number(dropped)).toBe((60 - lines.length) * 65_536);
   expect(lines.length).toBeGreaterThan(8);
   expect(lines.length).toBeLessThan(60);
+});
+
+it('on a full disk lines are lost, and nothing else is', () => {
+  const full = openSync('/dev/full', 'w');
+  try {
+    // Each write fails while the next line comes: an error that nobody listened to would end the process.
+    const body = `for (let i = 0; i < 20; i++) {
+      log.lines('line\\n');
+      await new Promise((go) => setTimeout(go, 2));
+    }`;
+    expect(run([[{}, body]], full).code).toBe(0);
+  } finally {
+    closeSync(full);
+  }
 });
