@@ -1,7 +1,9 @@
+import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { expect, it } from 'vitest';
 import { RUN_FLAGS, environmentName } from '../../src/config/flags.ts';
+import { listenFailure } from '../../src/controller/listen-failure.ts';
 import { portico } from '../support/portico.ts';
 import { HTTP_PORT, STATUS_PORT, runPortico, startDaemon } from '../support/daemon.ts';
 import { loopbackAddress } from '../support/loopback.ts';
@@ -28,14 +30,15 @@ async function lowPort(): Promise<number> {
 /** `portico run` that is expected to end by itself. */
 function run(address: string, ...args: string[]) {
   const ports = ['--http-port', `${HTTP_PORT}`, '--https-port', '0', '--status-port', `${STATUS_PORT}`];
-  return runPortico(['run', '--bind-address', address, ...ports, ...args]);
+  const others = ['--admin-address', 'off', '--workers', '1'];
+  return runPortico(['run', '--bind-address', address, ...ports, ...others, ...args]);
 }
 
 it('names every mistake in one go and ends with 64', async () => {
   const mistaken =
     'run --http-port 99999 --engine turbo --trusted-proxies 10.0.0.0/8 nonsense --limit head-bytes=none ' +
     '--drain-timeout soon --kubeconfig /k --manifests /m --workerz=3 --log-level loud --watch-namespace Team';
-  const { code, stdout, stderr } = await runPortico(mistaken.split(' '), {
+  const { code, stdout, stderr } = await portico(mistaken.split(' '), {
     env: { PORTICO_STATUS_PORT: 'x', PORTICO_ACCESS_LOG: 'xml' },
   });
   expect(code).toBe(64);
@@ -97,7 +100,7 @@ it('--help and --version end with 0; the help names every flag with its variable
   expect(general.code).toBe(0);
   for (const name of ['run', 'check', 'explain'])
     expect(general.stdout).toMatch(new RegExp(`^  ${name} `, 'm'));
-  const version = await runPortico(['--version']);
+  const version = await portico(['--version']);
   const { version: expected } = JSON.parse(
     readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
   ) as { version: string };
@@ -131,12 +134,12 @@ it.each([
 });
 
 it.skipIf(!existsSync('/dev/full'))('output that cannot be written is one line and 74', async () => {
-  const { code, stderr } = await runPortico(['check', '--manifests', 'examples/quickstart'], {
+  const { code, stderr } = await runPortico(['completion', 'bash'], {
     through: ['sh', '-c', 'exec "$@" >/dev/full', 'sh'],
   });
   expect([code, stderr]).toEqual([
     74,
-    expect.stringMatching(/^portico check: the output cannot be written: ENOSPC: .*\n$/),
+    expect.stringMatching(/^portico completion: the output cannot be written: ENOSPC: .*\n$/),
   ]);
 });
 
@@ -165,16 +168,13 @@ it('a port in use is one line and 69, whichever port it is', async () => {
 });
 
 it('an address that the machine does not have is one line and 69', async () => {
-  await using folder = createFolder();
-  const { code, stdout } = await runPortico([
-    ...['run', '--bind-address', '198.51.100.1', '--http-port', `${HTTP_PORT}`, '--status-port', '0'],
-    ...['--manifests', folder.path],
-  ]);
-  expect(code).toBe(69);
-  expect(stdout.match(/"level":"error"/g)).toHaveLength(1);
-  expect(stdout).toContain(
-    `--http-port ${HTTP_PORT}: this machine does not have the address given with --bind-address`,
-  );
+  const [error] = (await once(createServer().listen(HTTP_PORT, '198.51.100.1'), 'error')) as [
+    NodeJS.ErrnoException,
+  ];
+  expect(listenFailure('--http-port', HTTP_PORT, `${error.code}`, error.message)).toEqual({
+    line: `--http-port ${HTTP_PORT}: this machine does not have the address given with --bind-address; choose one that it has`,
+    exitCode: 69,
+  });
 });
 
 it('a port that this user may not have is one line and 77', async () => {
@@ -187,7 +187,18 @@ it('a port that this user may not have is one line and 77', async () => {
   if (mayNot) {
     const root = process.getuid?.() === 0;
     const { code, stdout } = await runPortico(
-      ['run', '--bind-address', address, '--http-port', '80', '--status-port', '0', ...source],
+      [
+        'run',
+        '--bind-address',
+        address,
+        '--http-port',
+        '80',
+        '--status-port',
+        '0',
+        '--workers',
+        '1',
+        ...source,
+      ],
       { through: root ? ['setpriv', '--bounding-set=-net_bind_service'] : [] },
     );
     expect(stdout.match(/"level":"error".*NET_BIND_SERVICE/g)).toHaveLength(1);
@@ -208,7 +219,6 @@ it('a source that is not there is one line and 66', async () => {
   const reasons: readonly (readonly [string[], string])[] = [
     [['--manifests', '/nonexistent/shop.yaml'], '--manifests /nonexistent/shop.yaml: it does not exist'],
     [['--kubeconfig', '/nonexistent/config'], 'cannot read kubeconfig /nonexistent/config'],
-    [[], 'name a kubeconfig with --kubeconfig, or manifests with --manifests'],
   ];
   for (const [args, reason] of reasons) {
     const { code, stdout, stderr } = await run(address, ...args);
@@ -270,7 +280,7 @@ it('check: every problem with object, field and place; 1 for an error, 0 for a w
 
   await folder.put('bad.yaml', manifest(ingressOf({ ...site, name: 'bad', host: 'UPPER.test' })));
   await folder.put('lonely.yaml', manifest(ingressOf({ ...site, name: 'lonely', host: 'lonely.test' })));
-  const text = await runPortico(['check', '--manifests', folder.path]);
+  const text = await portico(['check', '--manifests', folder.path]);
   expect(text.code).toBe(1);
   expect(text.stdout).toMatch(/^error: .*bad\.yaml:\d+:\d+: Ingress default\/bad spec\.rules\[0\]\.host: /m);
   expect(text.stdout).toMatch(/lonely\.yaml:\d+:\d+: Ingress default\/lonely .*\(ServiceNotFound\)$/m);

@@ -1,51 +1,52 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { type Socket, createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { portico } from '../support/portico.ts';
-import { eventually } from '../support/daemon.ts';
-import { heldPort, loopbackAddress } from '../support/loopback.ts';
+import { happens } from '../support/until.ts';
 import { createFolder } from './folder.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 
-/** Runs a line of the README as a shell does; resolves with its exit code and its output. */
-async function shell(line: string): Promise<{ readonly code: number; readonly stdout: string }> {
-  const child = spawn('sh', ['-c', line], { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] });
-  let stdout = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
-  const [code] = (await once(child, 'close')) as [number];
-  return { code, stdout };
-}
-
 it('explain prints what the README shows of it', async () => {
   const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
-  const [line = ''] = /^\.\/portico explain .*examples.*$/m.exec(readme) ?? [];
-  const { code, stdout } = await shell(line);
+  const [, line = ''] = /^\.\/portico (explain .*examples.*)$/m.exec(readme) ?? [];
+  const { code, stdout } = await portico(line.split(' '));
   expect(code).toBe(0);
   expect(stdout.trimEnd()).not.toBe('');
   expect(readme).toContain(stdout.trimEnd());
 });
 
-it('npm run portico passes SIGTERM on: npm does not leave a server behind', async () => {
-  const [address, port] = [loopbackAddress(), await heldPort()];
-  const flags = `--manifests examples/quickstart --bind-address ${address} --http-port ${port} --status-port 0 --workers 1`;
-  const npm = spawn('npm', ['run', '-s', 'portico', '--', 'run', ...flags.split(' ')], {
-    cwd: ROOT,
-    stdio: 'ignore',
-  });
-  const ended = once(npm, 'exit');
-  const answers = (): Promise<boolean> =>
-    fetch(`http://${address}:${port}/`, { headers: { connection: 'close' } }).then(
-      async (response) => (await response.text()) !== '',
-      () => false,
-    );
-  await eventually(answers, ended);
-  npm.kill('SIGTERM');
-  await ended;
-  await eventually(async () => !(await answers()));
-  expect(await answers()).toBe(false);
+/** Starts a program in the checkout; a probe is what Portico does with the fewest modules. */
+function startProgram(command: string, ...args: readonly string[]) {
+  const child = spawn(command, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text: string) => (output += text));
+  const closed = once(child, 'close').then(([code]) => [code as number | null, output] as const);
+  return { child, closed };
+}
+
+it('./portico runs Portico from the checkout, and ends as it does', async () => {
+  const { closed } = startProgram('./portico', 'probe', 'readyz', '--status-socket', '/nowhere');
+  expect(await closed).toEqual([1, expect.stringMatching(/^portico probe: \/nowhere: .*ENOENT/)]);
+});
+
+it('npm run portico passes SIGTERM on: npm does not leave a process behind', async () => {
+  await using folder = createFolder();
+  const socketPath = join(folder.path, 'silent.sock');
+  await using server = createServer().listen(socketPath);
+  const line = ['run', '-s', 'portico', '--', 'probe', 'readyz', '--status-socket', socketPath];
+  const { child, closed } = startProgram('npm', ...line);
+  const [probe] = (await happens(server, 'connection')) as [Socket];
+  child.kill('SIGTERM');
+  await happens(child, 'exit');
+  // One that was left behind would print this before it ends.
+  probe.on('error', () => {}).end('HTTP/1.1 200 OK\r\n\r\nstill here');
+  const [, output] = await closed;
+  expect(output).toBe('');
 });
 
 /** As a person writes the first Ingress: `spec` and `rule` are YAML that is put in. */
