@@ -11,14 +11,14 @@ export const [ADMIN_HOST, ADMIN_PORT] = [loopbackAddress(), await heldPort()];
 /** What everybody on this machine may ask, and a page in a browser on it may try to. */
 export const adminApi: readonly Scene[] = [
   {
-    name: '300 connections that say nothing',
+    name: '100 connections that say nothing',
     promise: 'probes and the API answer',
-    run: (site) => crowd(site, 300, ''),
+    run: (site) => crowd(site, 100, ''),
   },
   {
-    name: '300 connections with half a head',
+    name: '100 connections with half a head',
     promise: 'probes and the API answer',
-    run: (site) => crowd(site, 300, 'GET / HTTP/1.1\r\nHost: localhost\r\nX: '),
+    run: (site) => crowd(site, 100, 'GET / HTTP/1.1\r\nHost: localhost\r\nX: '),
   },
   {
     name: '200 connections that ask for 500 routes each and read nothing',

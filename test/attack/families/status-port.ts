@@ -7,14 +7,14 @@ import { type Site, inTime } from '../site.ts';
 /** 10254, which every Pod may reach: nothing that is sent there may keep Portico from serving, or from being probed. */
 export const statusPort: readonly Scene[] = [
   {
-    name: '300 connections that say nothing',
+    name: '150 connections that say nothing',
     promise: '/healthz and /readyz answer',
-    run: (site) => crowd(site, 300, ''),
+    run: (site) => crowd(site, 150, ''),
   },
   {
-    name: '300 connections with half a head',
+    name: '150 connections with half a head',
     promise: '/healthz and /readyz answer',
-    run: (site) => crowd(site, 300, 'GET /healthz HTTP/1.1\r\nHost: x\r\nX: '),
+    run: (site) => crowd(site, 150, 'GET /healthz HTTP/1.1\r\nHost: x\r\nX: '),
   },
   {
     name: '100 connections that ask for /metrics ten times and read nothing',
