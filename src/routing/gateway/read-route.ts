@@ -77,7 +77,8 @@ export function readRoute(
   const unresolved = rules?.unresolved ?? stream?.unresolved ?? [];
   const hostnames = readHostnames(spec['hostnames'], kind);
   const claims = rules?.claims ?? [];
-  const fault = rules?.faults[0] ?? null;
+  const faults = rules?.faults ?? stream?.faults ?? [];
+  const fault = faults[0] ?? null;
   const open = isHttp || !isRestricting(annotated.policies) ? null : notRestrictable(kind);
   const unserved = rules?.served === 0 ? fault : null;
   const rejected = open ?? hostnames.fault ?? (claims.length === 0 ? unserved : null);
@@ -91,7 +92,7 @@ export function readRoute(
     rejected,
     failing,
     dropped: isAccepted ? fault : null,
-    allDropped: isAccepted ? distinct(rules?.faults ?? []) : [],
+    allDropped: isAccepted ? distinct(faults) : [],
     unresolved: worst(unresolved),
     allUnresolved: distinct(unresolved),
     backends: [
@@ -201,16 +202,17 @@ function readStream(
   protocol: 'TCP' | 'UDP',
   spec: UntypedObject,
   objects: ObjectReader,
-): { readonly route: Route; readonly unresolved: readonly Fault[] } {
+): { readonly route: Route; readonly faults: readonly Fault[]; readonly unresolved: readonly Fault[] } {
   const unresolved: Fault[] = [];
   const backends: WeightedBackend[] = [];
-  for (const written of asArray(asObject(asArray(spec['rules'])[0])['backendRefs'])) {
+  const [rule, ...others] = asArray(spec['rules']);
+  for (const written of asArray(asObject(rule)['backendRefs'])) {
     const ref = readBackendRef(written, { kind, namespace, protocol }, objects);
     if (ref.kind === 'invalid') unresolved.push(ref.fault);
     const weight = weightOf(written);
     if (weight > 0) backends.push({ key: keyOf(ref), weight, canary: null });
   }
-  const [first, ...others] = backends;
+  const [first, ...more] = backends;
   const route: Route = {
     kind,
     ingress: name,
@@ -218,10 +220,15 @@ function readStream(
     pathType: 'DefaultBackend',
     field: 'spec.rules[0]',
     backend: first?.key ?? INVALID_REFERENCE,
-    ...(others.length > 0 && { backends }),
+    ...(more.length > 0 && { backends }),
     policies: null,
   };
-  return { route, unresolved };
+  return { route, faults: others.length > 0 ? [onlyOneRule(kind)] : [], unresolved };
+}
+
+function onlyOneRule(kind: RouteKind): Fault {
+  const message = `The first rule of a ${kind} gets all connections, so the others get none: put their backendRefs into the first.`;
+  return { reason: 'UnsupportedValue', message };
 }
 
 /** The older route first, then by `namespace/name`. */

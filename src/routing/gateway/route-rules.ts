@@ -42,9 +42,14 @@ export interface RuleOwner extends RefOwner {
 
 const MAX_RULES = 16;
 const MAX_MATCHES = 128;
+/** With more than these, which are those of further rules too, the matches of a route are not read. */
+const MAX_READ = 1_024;
 const EVERYTHING = [{}];
 
-/** The rules of an HTTPRoute or GRPCRoute; without any, or without matches, one takes everything. */
+/**
+ * The rules of an HTTPRoute or GRPCRoute; without any, or without matches, one takes everything. Requests of those beyond the
+ * limits get 500: they may restrict access, so that neither another rule nor another route may take them.
+ */
 export function readRules(
   written: unknown,
   owner: RuleOwner,
@@ -54,28 +59,56 @@ export function readRules(
   const claims: RuleClaim[] = [];
   const faults: Fault[] = [];
   const unresolved: Fault[] = [];
-  const rules = asArray(written).length === 0 ? EVERYTHING : asArray(written).slice(0, MAX_RULES);
+  const rules = (asArray(written).length === 0 ? EVERYTHING : asArray(written)).map(asObject);
+  const total = rules.reduce((sum, rule) => sum + matchesOf(rule).length, 0);
+  if (total > MAX_READ) return tooManyMatches(total, owner);
+  if (rules.length > MAX_RULES) faults.push(beyond(`has ${rules.length} rules`, MAX_RULES));
+  if (total > MAX_MATCHES) faults.push(beyond(`has ${total} matches`, MAX_MATCHES));
   let served = 0;
   let order = 0;
-  for (const [index, rule] of rules.map(asObject).entries()) {
+  for (const [index, rule] of rules.entries()) {
     const field = `spec.rules[${index}]`;
-    const matches = asArray(rule['matches']).length === 0 ? EVERYTHING : asArray(rule['matches']);
-    const readings = matches.slice(0, MAX_MATCHES - order).map((match) => readMatch(owner.kind, match));
+    const readings = matchesOf(rule).map((match) => readMatch(owner.kind, match));
     const isOf = (reading: MatchReading): boolean => reading.kind === 'match';
-    const serving = readServing(rule, field, prefixOf(readings), owner, objects, problems);
+    const serving =
+      index < MAX_RULES && order < MAX_MATCHES
+        ? readServing(rule, field, prefixOf(readings), owner, objects, problems)
+        : UNSERVED;
     unresolved.push(...serving.unresolved);
     const bad = readings.find((reading) => reading.kind === 'fault');
     if (bad?.kind === 'fault') faults.push(bad.fault);
     if (serving.fault !== null) faults.push(serving.fault);
-    else if (readings.some(isOf)) served++;
+    else if (serving !== UNSERVED && readings.some(isOf)) served++;
     for (const [place, reading] of readings.entries()) {
       order++;
       if (reading.kind === 'fault') continue;
       const at = asArray(rule['matches']).length === 0 ? field : `${field}.matches[${place}]`;
-      claims.push({ at: reading.match.at, order, route: routeOf(reading.match, at, owner, serving) });
+      const route = routeOf(reading.match, at, owner, order > MAX_MATCHES ? UNSERVED : serving);
+      claims.push({ at: reading.match.at, order, route });
     }
   }
   return { claims, served, faults, unresolved };
+}
+
+function matchesOf(rule: UntypedObject): readonly unknown[] {
+  const written = asArray(rule['matches']);
+  return written.length === 0 ? EVERYTHING : written;
+}
+
+function beyond(what: string, most: number): Fault {
+  const message = `The route ${what}, and the first ${most} are served, so requests of the others get 500: move them to another route.`;
+  return { reason: 'UnsupportedValue', message };
+}
+
+/** Everything that the route is for gets 500. */
+function tooManyMatches(total: number, owner: RuleOwner): RulesRead {
+  const message = `The route has ${total} matches, and at most ${MAX_READ} are read, so all requests for its hostnames get 500: split the route.`;
+  const reading = readMatch(owner.kind, {});
+  const claims =
+    reading.kind === 'match'
+      ? [{ at: reading.match.at, order: 1, route: routeOf(reading.match, 'spec.rules', owner, UNSERVED) }]
+      : [];
+  return { claims, served: 0, faults: [{ reason: 'UnsupportedValue', message }], unresolved: [] };
 }
 
 function readMatch(kind: RouteKind, match: unknown): MatchReading {
@@ -153,6 +186,9 @@ function readServing(
     unresolved,
   };
 }
+
+/** Of rules and matches beyond the limits. */
+const UNSERVED: Serving = { policies: null, backends: [], fault: null, unresolved: [] };
 
 const NOT_VERIFIABLE: Fault = { reason: 'Invalid', message: 'The Service cannot be verified.' };
 

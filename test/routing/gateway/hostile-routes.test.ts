@@ -204,6 +204,74 @@ describe('filters', () => {
   });
 });
 
+describe('rules and matches', () => {
+  const status = (table: ReturnType<typeof compiled>['table'], target: string) => {
+    const connectionInfo = { tls: false, portKey: portKey('', 80) };
+    const decision = decide(table, { method: 'GET', target, host: 'x.example', connectionInfo });
+    return decision.kind === 'refuse' && `${decision.route?.ingress}: ${decision.reason}`;
+  };
+  const service = {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: 'web', namespace: 'b' },
+    spec: { ports: [{ port: 80 }] },
+  };
+  const backendRefs = [{ name: 'web', port: 80 }];
+  const rule = (path: string) => ({ matches: [{ path: { value: path } }], backendRefs });
+  const beside = route('HTTPRoute', 'b', 'beside', 2021, { rules: [rule('/')] });
+  const outcomes = (rules: readonly object[], targets: readonly string[]) => {
+    const wide = route('HTTPRoute', 'b', 'wide', 2020, { rules });
+    const compilation = compiled(service, gateway([HTTP]), wide, beside);
+    return {
+      statuses: targets.map((target) => status(compilation.table, target)),
+      told: listProblems(compilation).filter(({ object }) => object?.name === 'wide'),
+    };
+  };
+
+  it('gives 500 for those beyond the limits, tells the author, and serves the others', () => {
+    const rules = Array.from({ length: 18 }, (_, n) => rule(`/r${n}`));
+    const manyRules = outcomes(rules, ['/r15', '/r16', '/r17', '/other']);
+    expect(manyRules.statuses).toEqual([
+      'b/wide: backend-unavailable',
+      'b/wide: backend-invalid',
+      'b/wide: backend-invalid',
+      'b/beside: backend-unavailable',
+    ]);
+    expect(manyRules.told.map(({ message }) => message)).toEqual([
+      'The route has 18 rules, and the first 16 are served, so requests of the others get 500: move them to another route.',
+    ]);
+    const matches = Array.from({ length: 130 }, (_, n) => ({ path: { value: `/m${n}` } }));
+    const manyMatches = outcomes([{ matches, backendRefs }, rule('/last')], ['/m127', '/m128', '/last']);
+    expect(manyMatches.statuses).toEqual([
+      'b/wide: backend-unavailable',
+      'b/wide: backend-invalid',
+      'b/wide: backend-invalid',
+    ]);
+    expect(manyMatches.told.map(({ message }) => message)).toEqual([
+      'The route has 131 matches, and the first 128 are served, so requests of the others get 500: move them to another route.',
+    ]);
+  });
+
+  it('gives 500 for all requests where there are too many to be read', () => {
+    const matches = Array.from({ length: 1_025 }, (_, n) => ({ path: { value: `/m${n}` } }));
+    const { statuses, told } = outcomes([{ matches, backendRefs }], ['/m0', '/m1024', '/other']);
+    expect(statuses).toEqual(Array(3).fill('b/wide: backend-invalid'));
+    expect(told.map(({ message }) => message)).toEqual([
+      'The route has 1025 matches, and at most 1024 are read, so all requests for its hostnames get 500: split the route.',
+    ]);
+  });
+
+  it('tells a TCPRoute of the rules that get no connections', () => {
+    const rules = [{ backendRefs }, { backendRefs }];
+    const tcp = { name: 'tcp', port: 99, protocol: 'TCP' };
+    const compilation = compiled(service, gateway([tcp]), route('TCPRoute', 'b', 'db', 2020, { rules }));
+    const told = listProblems(compilation).filter(({ object }) => object?.name === 'db');
+    expect(told.map(({ message }) => message)).toEqual([
+      'The first rule of a TCPRoute gets all connections, so the others get none: put their backendRefs into the first.',
+    ]);
+  });
+});
+
 describe('what cannot be understood', () => {
   const labels = { 'kubernetes.io/metadata.name': 'b' };
   const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'b', labels } };
