@@ -2,6 +2,7 @@
  * `node scripts/access-log.ts` writes docs/reference/access-log.md from what src/proxy/access-log and src/http say of lines;
  * a test says when that has been forgotten.
  */
+import type { CheckFault } from '../src/policies/auth/check-response.ts';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { formatted } from './formatted.ts';
@@ -131,7 +132,7 @@ const REASONS: Readonly<Record<LocalReason, readonly [cause: string, fix: string
   ],
   'auth-unavailable': [
     'The server of `auth-url` or `ExternalAuth` did not answer in time; or that of `ExternalAuth` said neither yes nor no.',
-    'Look at the Pods of that server, and at its log.',
+    'What is after the colon, [below](#authentication), says what to look for.',
   ],
   'passwords-busy': [
     'Too many new passwords wait to be hashed.',
@@ -189,6 +190,32 @@ const REASONS: Readonly<Record<LocalReason, readonly [cause: string, fix: string
     'A fault in Portico; it ended this request and no other.',
     'Please report it with the stack that the log has at level `error`.',
   ],
+};
+
+/** What was unclear in the answer of a server that a filter `ExternalAuth` asks. */
+const AUTH_FAULTS: Readonly<
+  Record<Exclude<CheckFault, `${string}-status-${number}`> | 'http-status-503' | 'grpc-status-12', string>
+> = {
+  'host-refused': 'Portico asks no such host',
+  'host-unresolved': 'the name of the host has no address',
+  'no-endpoint': 'the Service has no endpoint',
+  unreachable: 'no connection could be made',
+  'timed-out': 'no whole answer within 30 s',
+  'protocol-error': 'the answer is not valid HTTP, or has more than 64 KiB',
+  'too-many': 'too many requests to such servers are under way',
+  behind: 'the server does not read the body',
+  cancelled: 'the client has left',
+  'http-status-503': 'another status of HTTP than 200',
+  'not-grpc': 'the Content-Type is not `application/grpc`: is this the port for gRPC?',
+  'grpc-status-12': 'the call failed with this status; 12: the server does not implement ext_authz',
+  'bad-grpc-status': 'there is no status after the message, or several',
+  'bad-grpc-message': 'not one whole message without compression',
+  'bad-check-response': 'the message is no `CheckResponse`',
+  'error-response': 'the message has an `error_response`',
+  'both-allowed-and-denied': '`status` and the response contradict each other',
+  'neither-allowed-nor-denied': 'the message says nothing',
+  'query-change': 'it changes query parameters',
+  'bad-header': 'it changes a field that it may not change, such as `Host`, or more than 128',
 };
 
 /** What a reader found, which stands behind the reason. */
@@ -303,6 +330,15 @@ export async function accessLogPage(): Promise<string> {
     ...table(
       ['', ''],
       Object.entries(FAULTS).map(([fault, about]) => [`\`${fault}\``, about]),
+    ),
+    '',
+    '### Authentication',
+    '',
+    'After the colon of `auth-unavailable`, for the filter `ExternalAuth`:',
+    '',
+    ...table(
+      ['', ''],
+      Object.entries(AUTH_FAULTS).map(([fault, about]) => [`\`${fault}\``, about]),
     ),
     '',
     '## Cause',

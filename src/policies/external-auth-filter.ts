@@ -6,7 +6,7 @@ import type { CopiedContent } from '../http/request-content.ts';
 import type { RequestEdit, RequestView } from '../http/request-view.ts';
 import type { Subrequest, SubrequestOutcome } from '../http/subrequest.ts';
 import type { AskedBackend } from './asked-backend.ts';
-import { redirected, refuse, unauthenticated, valuesOf } from './auth/auth-refusal.ts';
+import { redirected, refuse, unauthenticated, unavailable, valuesOf } from './auth/auth-refusal.ts';
 import { judged } from './auth/auth-verdict.ts';
 import { checkCall, checkOutcome } from './auth/check-call.ts';
 import { type CheckAnswer, type FieldChange, applyChanges } from './auth/check-response.ts';
@@ -133,14 +133,15 @@ function answered(
   request: RequestView,
   edit: RequestEdit,
 ): Judgement {
-  if (outcome.kind === 'failed') return { verdict: refuse('auth-unavailable', request), toClient: [] };
+  if (outcome.kind === 'failed') return { verdict: unavailable(outcome.reason, request), toClient: [] };
   const { status, fields } = outcome;
   const cookies = valuesOf(fields, 'set-cookie');
   const toClient = cookies.map((value): FieldChange => ({ name: 'Set-Cookie', value, action: 'add' }));
   if (status === 401) return { verdict: unauthenticated(fields, request), toClient };
   if (status !== 200) {
-    const reason = status < 500 ? 'unauthorized' : 'auth-unavailable';
-    return { verdict: redirected(status, fields) ?? refuse(reason, request), toClient };
+    const refusal =
+      status < 500 ? refuse('unauthorized', request) : unavailable(`http-status-${status}`, request);
+    return { verdict: redirected(status, fields) ?? refusal, toClient };
   }
   for (const name of new Set(fields.map(([each]) => each).filter(isPassed)))
     edit.set(name, valuesOf(fields, name).join(', '));
@@ -156,7 +157,7 @@ function checked(outcome: SubrequestOutcome, request: RequestView, edit: Request
     case 'denied':
       return { verdict: denied(answer, request), toClient: [] };
     case 'unclear':
-      return { verdict: refuse('auth-unavailable', request), toClient: [] };
+      return { verdict: unavailable(answer.fault, request), toClient: [] };
     default:
       return answer satisfies never;
   }

@@ -132,11 +132,11 @@ export interface BoundPolicy {
 /** What becomes of a request after a policy has seen it. */
 export type Verdict =
   | { readonly kind: 'continue' }
-  /** The client gets this instead; `detail` is what the access log says of it. */
+  /** The client gets this instead; `detail` is what the access log says of it, after a colon what exactly was wrong. */
   | {
       readonly kind: 'respond';
       readonly response: LocalResponse;
-      readonly detail?: PolicyRefusal;
+      readonly detail?: PolicyRefusal | `${PolicyRefusal}: ${string}`;
       /** The name of the policy, filled in when it has been asked. */
       readonly by?: string;
     }

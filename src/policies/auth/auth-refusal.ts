@@ -2,6 +2,7 @@ import type { HeaderField } from '../../http/head-edit.ts';
 import { type PolicyRefusal, redirectTo, refusal } from '../../http/local-response.ts';
 import type { RequestView } from '../../http/request-view.ts';
 import type { Verdict } from '../policy.ts';
+import type { CheckFault } from './check-response.ts';
 
 /** What of the answer of an authentication server a client gets that may not pass. */
 
@@ -16,6 +17,12 @@ export function refuse(
   fields: readonly HeaderField[] = [],
 ): Verdict {
   return { kind: 'respond', response: refusal(reason, request, fields), detail: reason };
+}
+
+/** 503 where the server says neither yes nor no; `fault` is why. */
+export function unavailable(fault: CheckFault, request: RequestView): Verdict {
+  const response = refusal('auth-unavailable', request, []);
+  return { kind: 'respond', response, detail: `auth-unavailable: ${fault}` };
 }
 
 /** 401 with the challenges of the answer. */

@@ -4,7 +4,7 @@ import type { RequestView } from '../../http/request-view.ts';
 import type { Verdict } from '../policy.ts';
 
 /** Why a client is not let in although nobody said that it may not. */
-const NO_ANSWER: ReadonlySet<PolicyRefusal> = new Set([
+const NO_ANSWER: ReadonlySet<string> = new Set<PolicyRefusal>([
   'auth-failed',
   'auth-unavailable',
   'passwords-busy',
@@ -25,5 +25,5 @@ export function judged(
 function meaningOf(verdict: Verdict): 'allowed' | 'denied' | 'failed' {
   if (verdict.kind === 'continue') return 'allowed';
   const reason = verdict.kind === 'respond' ? verdict.detail : verdict.reason;
-  return reason !== undefined && NO_ANSWER.has(reason) ? 'failed' : 'denied';
+  return NO_ANSWER.has(reason?.split(':', 1)[0] ?? '') ? 'failed' : 'denied';
 }

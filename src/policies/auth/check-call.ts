@@ -2,7 +2,7 @@ import type { HeaderField } from '../../http/head-edit.ts';
 import { OwnContent } from '../../http/request-content.ts';
 import type { Subrequest, SubrequestOutcome } from '../../http/subrequest.ts';
 import type { AskedBackend } from '../asked-backend.ts';
-import { type CheckAnswer, checkAnswer } from './check-response.ts';
+import { type CheckAnswer, type CheckFault, checkAnswer } from './check-response.ts';
 import { type CheckedRequest, checkRequest } from './check-request.ts';
 
 const METHOD = '/envoy.service.auth.v3.Authorization/Check';
@@ -47,21 +47,32 @@ function framed(message: Buffer): Buffer {
 
 /** What came of the call: only a call that ends with status 0 and one whole message says anything. */
 export function checkOutcome(outcome: SubrequestOutcome): CheckAnswer {
-  if (outcome.kind === 'failed' || outcome.status !== 200 || outcome.content === undefined) return UNCLEAR;
-  const { fields, content } = outcome;
-  const { bytes, trailers } = content;
-  const isGrpc = fields.some(([name, value]) => name === 'content-type' && GRPC.test(value));
-  const [status, ...more] = trailers.filter(isStatus);
-  // Before a message nobody knows how the call ends.
-  if (!isGrpc || status?.[1] !== '0' || more.length > 0 || fields.some(isStatus)) return UNCLEAR;
-  if (bytes.length < PREFIX_BYTES || bytes[0] !== 0) return UNCLEAR;
-  if (bytes.readUInt32BE(1) !== bytes.length - PREFIX_BYTES) return UNCLEAR;
+  const fault = callFault(outcome);
+  if (fault !== null) return { kind: 'unclear', fault };
+  const bytes = outcome.kind === 'response' ? outcome.content?.bytes : undefined;
+  if (bytes === undefined || bytes.length < PREFIX_BYTES || bytes[0] !== 0) return BAD_MESSAGE;
+  if (bytes.readUInt32BE(1) !== bytes.length - PREFIX_BYTES) return BAD_MESSAGE;
   return checkAnswer(bytes.subarray(PREFIX_BYTES));
+}
+
+/** Why the call itself failed; null where it ended with status 0. */
+function callFault(outcome: SubrequestOutcome): CheckFault | null {
+  if (outcome.kind === 'failed') return outcome.reason;
+  const { status, fields, content } = outcome;
+  if (status !== 200) return `http-status-${status}`;
+  if (!fields.some(([name, value]) => name === 'content-type' && GRPC.test(value))) return 'not-grpc';
+  // A call that fails may end with its head.
+  const codes = [...fields, ...(content?.trailers ?? [])].filter(isStatus).map(([, code]) => code);
+  const [code = '', ...more] = codes;
+  if (more.length > 0 || !/^(?:\d|1\d)$/.test(code)) return 'bad-grpc-status';
+  if (code !== '0') return `grpc-status-${Number(code)}`;
+  // Before a message nobody knows how the call ends.
+  return fields.some(isStatus) ? 'bad-grpc-status' : null;
 }
 
 function isStatus([name]: HeaderField): boolean {
   return name === 'grpc-status';
 }
 
-const UNCLEAR: CheckAnswer = { kind: 'unclear' };
+const BAD_MESSAGE: CheckAnswer = { kind: 'unclear', fault: 'bad-grpc-message' };
 const GRPC = /^application\/grpc(?:$|[+;])/i;

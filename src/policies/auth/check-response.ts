@@ -1,5 +1,6 @@
 import { type HeadEdit, type HeaderField, separatorOf } from '../../http/head-edit.ts';
 import { isForwardingField, isHopByHop } from '../../http/header-fields.ts';
+import type { SubrequestFailure } from '../../http/subrequest.ts';
 import {
   type ProtobufField,
   bytesIn,
@@ -47,22 +48,50 @@ export type CheckAnswer =
       readonly body: string;
     }
   /** It says neither yes nor no, or asks for what Portico cannot do. */
-  | { readonly kind: 'unclear' };
+  | { readonly kind: 'unclear'; readonly fault: CheckFault };
 
-const UNCLEAR: CheckAnswer = { kind: 'unclear' };
+/** What is unclear, as the access log has it. */
+export type CheckFault =
+  | SubrequestFailure
+  | `http-status-${number}`
+  | 'not-grpc'
+  /** The call ended with another status than 0. */
+  | `grpc-status-${number}`
+  /** There is none, it is no number, or comes twice or before the message. */
+  | 'bad-grpc-status'
+  /** Not one whole message without compression. */
+  | 'bad-grpc-message'
+  | 'bad-check-response'
+  /** It says that the server failed. */
+  | 'error-response'
+  /** What it says contradicts itself. */
+  | 'both-allowed-and-denied'
+  | 'neither-allowed-nor-denied'
+  | 'query-change'
+  /** A header field is malformed, may not be changed, or there are too many. */
+  | 'bad-header';
+
 const FORBIDDEN = 403;
 const MAX_CHANGES = 128;
+
+function unclear(fault: CheckFault): CheckAnswer {
+  return { kind: 'unclear', fault };
+}
 
 /** Reads an `envoy.service.auth.v3.CheckResponse`. */
 export function checkAnswer(message: Buffer): CheckAnswer {
   const fields = readProtobuf(message);
-  if (fields === null) return UNCLEAR;
+  if (fields === null) return unclear('bad-check-response');
   const [status, denied, ok] = [CHECK.status, CHECK.denied, CHECK.ok].map((each) => messageIn(fields, each));
   const rpc = status ? readProtobuf(status) : [];
-  if (rpc === null || hasField(fields, CHECK.error) || (denied && ok)) return UNCLEAR;
-  if (numberIn(rpc, RPC_STATUS.code) !== 0 || hasOddCode(rpc)) return ok ? UNCLEAR : deniedBy(denied ?? null);
+  if (rpc === null) return unclear('bad-check-response');
+  if (hasField(fields, CHECK.error)) return unclear('error-response');
+  if (denied && ok) return unclear('both-allowed-and-denied');
+  if (numberIn(rpc, RPC_STATUS.code) !== 0 || hasOddCode(rpc))
+    return ok ? unclear('both-allowed-and-denied') : deniedBy(denied ?? null);
+  if (denied) return unclear('both-allowed-and-denied');
   // A message without anything is no yes.
-  if (denied || (!status && !ok)) return UNCLEAR;
+  if (!status && !ok) return unclear('neither-allowed-nor-denied');
   return ok ? allowedBy(ok) : { kind: 'allowed', changes: [], toClient: [] };
 }
 
@@ -73,11 +102,12 @@ function hasOddCode(rpc: readonly ProtobufField[]): boolean {
 
 function allowedBy(message: Buffer): CheckAnswer {
   const fields = readProtobuf(message);
-  if (fields === null || hasField(fields, OK.setQuery) || hasField(fields, OK.removeQuery)) return UNCLEAR;
+  if (fields === null) return unclear('bad-check-response');
+  if (hasField(fields, OK.setQuery) || hasField(fields, OK.removeQuery)) return unclear('query-change');
   const removed = bytesIn(fields, OK.removed).map((name) => name.toString('latin1').toLowerCase());
   const set = changesIn(fields, OK.headers, 'request');
   const toClient = changesIn(fields, OK.toClient, 'response');
-  if (set === null || toClient === null || removed.length > MAX_CHANGES) return UNCLEAR;
+  if (set === null || toClient === null || removed.length > MAX_CHANGES) return unclear('bad-header');
   const removals = removed
     .filter((name) => mayChange(name, 'request'))
     .map((name): FieldChange => ({ name, value: '', action: 'remove' }));
@@ -86,10 +116,11 @@ function allowedBy(message: Buffer): CheckAnswer {
 
 function deniedBy(message: Buffer | null): CheckAnswer {
   const fields = message === null ? [] : readProtobuf(message);
-  if (fields === null) return UNCLEAR;
+  if (fields === null) return unclear('bad-check-response');
   const status = readProtobuf(messageIn(fields, DENIED.status) ?? Buffer.alloc(0));
   const changes = optionsIn(fields, DENIED.headers);
-  if (status === null || changes === null) return UNCLEAR;
+  if (status === null) return unclear('bad-check-response');
+  if (changes === null) return unclear('bad-header');
   const code = numberIn(status, HTTP_STATUS.code);
   return {
     kind: 'denied',

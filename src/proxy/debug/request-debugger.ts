@@ -98,7 +98,8 @@ class RequestStory implements ExchangeObserver {
           // Without a route it goes nowhere.
           return this.#hasRoute ? this.#tell('policy', 'the policies let it go on') : undefined;
         if (verdict.kind === 'refuse') return this.#tell('policy', `refused as ${verdict.reason}${by}`);
-        return this.#tell('policy', `answered with ${verdict.response.status}${by}`);
+        const detail = verdict.detail === undefined ? '' : `, ${verdict.detail}`;
+        return this.#tell('policy', `answered with ${verdict.response.status}${by}${detail}`);
       }
       case 'attempt': {
         this.#attempts++;

@@ -166,7 +166,7 @@ export type Prepared =
   | {
       readonly kind: 'respond';
       readonly response: LocalResponse;
-      readonly detail?: LocalReason;
+      readonly detail?: LocalReason | `${LocalReason}: ${string}`;
       readonly by?: string;
     };
 

@@ -336,6 +336,19 @@ contract('the filter ExternalAuth by gRPC', (behaves) => {
     }
     client.send(get('/').replace('app.test', 'gone.test'));
     expect((await client.message()).status).toBe(503);
+    await proxy.exchange(answers.length);
+    const details = proxy.exchanges.map(({ detail }) => detail.replace('auth-unavailable: ', ''));
+    expect(details).toEqual([
+      'grpc-status-13',
+      'neither-allowed-nor-denied',
+      'bad-check-response',
+      'protocol-error',
+      'both-allowed-and-denied',
+      'both-allowed-and-denied',
+      'query-change',
+      ...Array<string>(answers.length - 7).fill('bad-header'),
+      'no-endpoint',
+    ]);
     expect(auth.asked.length).toBe(answers.length);
     expect(pod.requests).toEqual([]);
   });
@@ -402,23 +415,24 @@ describe('the outcome of a call', () => {
     expect(checkOutcome(content(framed(checkResponse({ code: 7 }))))).toMatchObject({ kind: 'denied' });
   });
 
-  it.each<[string, SubrequestOutcome]>([
-    ['the call fails', { kind: 'failed', reason: 'timed-out' }],
-    ['the status of HTTP is another', { ...outcome, status: 204 }],
-    ['it is no gRPC', { ...outcome, fields: [['content-type', 'application/grpc-web']] }],
-    ['the status does not come', content(framed(yes), [])],
+  it.each<[string, string, SubrequestOutcome]>([
+    ['timed-out', 'the call fails', { kind: 'failed', reason: 'timed-out' }],
+    ['http-status-204', 'the status of HTTP is another', { ...outcome, status: 204 }],
+    ['not-grpc', 'it is no gRPC', { ...outcome, fields: [['content-type', 'application/grpc-web']] }],
+    ['bad-grpc-status', 'the status does not come', content(framed(yes), [])],
     [
+      'bad-grpc-status',
       'the status comes before the message',
       { ...content(framed(yes), []), fields: [...GRPC_FIELDS, ...OK_TRAILERS] },
     ],
-    ['the status is another', content(framed(yes), [['grpc-status', '7']])],
-    ['there are two', content(framed(yes), [...OK_TRAILERS, ['grpc-status', '7']])],
-    ['nothing comes', content(Buffer.alloc(0))],
-    ['it is compressed', content(framed(yes, 1))],
-    ['it is cut', content(framed(yes, 0, yes.length + 1))],
-    ['more than a message comes', content(Buffer.concat([framed(yes), framed(yes)]))],
-  ])('says nothing where %s', (_, each) => {
-    expect(checkOutcome(each)).toEqual({ kind: 'unclear' });
+    ['grpc-status-7', 'the status is another', content(framed(yes), [['grpc-status', '7']])],
+    ['bad-grpc-status', 'there are two', content(framed(yes), [...OK_TRAILERS, ['grpc-status', '7']])],
+    ['bad-grpc-message', 'nothing comes', content(Buffer.alloc(0))],
+    ['bad-grpc-message', 'it is compressed', content(framed(yes, 1))],
+    ['bad-grpc-message', 'it is cut', content(framed(yes, 0, yes.length + 1))],
+    ['bad-grpc-message', 'more than a message comes', content(Buffer.concat([framed(yes), framed(yes)]))],
+  ])('is %s where %s', (fault, _, each) => {
+    expect(checkOutcome(each)).toEqual({ kind: 'unclear', fault });
   });
 });
 
