@@ -105,7 +105,7 @@ export async function metricsPage(): Promise<string> {
     '',
     '| Variable | Default | Is |',
     '| --- | --- | --- |',
-    '| `OTEL_METRICS_EXPORTER` | `none` | `otlp`, or `none`. `prometheus` is `none`: `/metrics` is there in any case |',
+    '| `OTEL_METRICS_EXPORTER` | `none` | `otlp`, or `none`. `prometheus`, alone or as in `otlp,prometheus`, changes nothing: `/metrics` is there in any case |',
     '| `OTEL_EXPORTER_OTLP_ENDPOINT` | none | the collector; `/v1/metrics` is appended. `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` is used as it is. Spans go there, too, unless `OTEL_TRACES_EXPORTER` is `none` |',
     '| `OTEL_METRIC_EXPORT_INTERVAL` | `60000` ms | the time from one export to the next |',
     '| `OTEL_METRIC_EXPORT_TIMEOUT` | `30000` ms | the longest time for one export; what is not sent by then is dropped, and the next export has newer values |',

@@ -412,6 +412,7 @@ describe('metrics', () => {
     [{ OTEL_METRICS_EXPORTER: 'prometheus' }, 0],
     [{ OTEL_METRICS_EXPORTER: 'otlp' }, 1],
     [{ OTEL_METRICS_EXPORTER: 'console' }, 1],
+    [{ ...NAMED, OTEL_METRICS_EXPORTER: 'none, Prometheus' }, 0],
     [{ ...NAMED, OTEL_SDK_DISABLED: 'true' }, 0],
     [{ ...NAMED, OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: 'grpc' }, 1],
   ])('go nowhere: %j', (env, warnings) => {
@@ -505,6 +506,19 @@ describe('the variables of OpenTelemetry', () => {
       propagators: ['b3multi', 'tracecontext'],
       sampler: { root: 'traceidratio', ratio: 0.25, parentBased: true },
     });
+  });
+
+  it('name exporters by a list: what Portico does not have of it is told', () => {
+    const collector = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://all:4318' };
+    const traces = read({ ...collector, OTEL_TRACES_EXPORTER: 'console,otlp' });
+    expect(traces.variables).not.toBeNull();
+    expect(traces.warnings).toEqual([
+      'OTEL_TRACES_EXPORTER: "console" is none of otlp, none. It is ignored.',
+    ]);
+    const metrics = readMetricVariables({ ...collector, OTEL_METRICS_EXPORTER: ' OTLP , prometheus,' });
+    expect([metrics.variables === null, metrics.warnings]).toEqual([false, []]);
+    const logs = readLogRecordVariables({ ...collector, OTEL_LOGS_EXPORTER: 'otlp,otlp' });
+    expect([logs.variables === null, logs.warnings]).toEqual([false, []]);
   });
 
   it('a value that is not valid costs one line, which tells no credential, and its default', () => {

@@ -3,7 +3,7 @@ import { type ExporterVariables, VariableReader, readOptionalExporter } from './
 
 /**
  * Reads the variables of OpenTelemetry that say where log records go. Unlike spans they go nowhere unless
- * `OTEL_LOGS_EXPORTER` is `otlp`: the log is on standard output already. Null where they go nowhere.
+ * `OTEL_LOGS_EXPORTER` names `otlp`: the log is on standard output already. Null where they go nowhere.
  */
 export function readLogRecordVariables(env: Environment): {
   readonly variables: ExporterVariables | null;

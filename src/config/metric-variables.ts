@@ -10,7 +10,7 @@ export interface MetricVariables {
 }
 
 /**
- * Reads the variables of OpenTelemetry that say where metrics are sent. They go nowhere unless `OTEL_METRICS_EXPORTER` is
+ * Reads the variables of OpenTelemetry that say where metrics are sent. They go nowhere unless `OTEL_METRICS_EXPORTER` names
  * `otlp`: /metrics has them in any case. Null where they go nowhere.
  */
 export function readMetricVariables(env: Environment): {

@@ -48,7 +48,7 @@ export function readExporter(read: VariableReader, batch: Batch): ExporterVariab
 type Batch = 'OTEL_BSP' | 'OTEL_BLRP' | null;
 
 /**
- * Reads how a signal is sent that goes nowhere unless its `OTEL_…_EXPORTER` is `otlp`, the first of `exporters`. Null where it
+ * Reads how a signal is sent that goes nowhere unless its `OTEL_…_EXPORTER` names `otlp`, the first of `exporters`. Null where it
  * goes nowhere; `consequence` is said where something else was asked for.
  */
 export function readOptionalExporter(
@@ -58,13 +58,13 @@ export function readOptionalExporter(
   consequence: string,
 ): ExporterVariables | null {
   const name = `OTEL_${read.signal}_EXPORTER`;
-  if (read.choice(name, exporters, 'none', consequence) !== 'otlp' || read.bool('OTEL_SDK_DISABLED'))
+  if (!read.names(name, exporters, 'none', consequence).has('otlp') || read.bool('OTEL_SDK_DISABLED'))
     return null;
   const variables = readExporter(read, batch);
   if (!read.protocol(consequence)) return null;
   if (variables.endpoint !== null) return variables;
   read.warnings.push(
-    `${name} is otlp, and no collector is named. ${consequence}: set OTEL_EXPORTER_OTLP_ENDPOINT.`,
+    `${name} names otlp, and no collector is named. ${consequence}: set OTEL_EXPORTER_OTLP_ENDPOINT.`,
   );
   return null;
 }
@@ -73,6 +73,8 @@ const HEADER_NAME = /^[!#$%&'*+.^_`|~\w-]{1,200}$/;
 const ATTRIBUTE_NAME = /^[!-~]{1,200}$/;
 /** Of headers and resource attributes. */
 const MAX_PAIRS = 64;
+/** Of a list whose unknown names are told. */
+const MAX_NAMES = 16;
 
 /** Reads variables one by one, and gathers a line for each value that is not used as it is. */
 export class VariableReader {
@@ -110,16 +112,36 @@ export class VariableReader {
     return null;
   }
 
-  /** One of these, without regard to case; `fallback` when it is absent. Anything else is told, and is given as ''. */
-  choice(name: string, choices: readonly string[], fallback: string, consequence?: string): string {
-    const written = this.text(name);
-    if (written === null) return fallback;
+  /** One of these, without regard to case; `fallback` when it is absent. Anything else is told, and `fallback` is used. */
+  choice(name: string, choices: readonly string[], fallback: string): string {
+    const written = this.text(name) ?? fallback;
     const found = choices.find((each) => each === written.toLowerCase());
-    if (found !== undefined) return found;
+    if (found === undefined) this.#unknown(name, written, choices, `${fallback} is used`);
+    return found ?? fallback;
+  }
+
+  /**
+   * Those of these that a list with commas names, without regard to case; `fallback` when it is absent. Anything else is told,
+   * with `consequence` where nothing else is named.
+   */
+  names(
+    name: string,
+    choices: readonly string[],
+    fallback: string,
+    consequence: string,
+  ): ReadonlySet<string> {
+    const written = (this.text(name) ?? fallback).split(',').flatMap((each) => each.trim() || []);
+    const isKnown = (each: string): boolean => choices.includes(each.toLowerCase());
+    const known = written.filter(isKnown);
+    for (const each of written.slice(0, MAX_NAMES).filter((each) => !isKnown(each)))
+      this.#unknown(name, each, choices, known.length > 0 ? 'It is ignored' : consequence);
+    return new Set(known.map((each) => each.toLowerCase()));
+  }
+
+  #unknown(name: string, written: string, choices: readonly string[], consequence: string): void {
     const match = closestMatch(written, choices);
     const hint = match === null ? '' : `; did you mean ${match}?`;
-    this.bad(name, written, `is none of ${choices.join(', ')}${hint}`, consequence ?? `${fallback} is used`);
-    return consequence === undefined ? fallback : '';
+    this.bad(name, written, `is none of ${choices.join(', ')}${hint}`, consequence);
   }
 
   /** `name=value,name=value`, percent-encoded as W3C baggage is. The values are never told: they may be credentials. */

@@ -22,13 +22,8 @@ export interface ReadVariables {
  */
 export function readTracingVariables(env: Environment): ReadVariables {
   const read = new VariableReader(env, 'TRACES');
-  const exporterName = read.choice(
-    'OTEL_TRACES_EXPORTER',
-    ['otlp', 'none'],
-    'otlp',
-    'Requests are not traced',
-  );
-  const isOff = read.bool('OTEL_SDK_DISABLED') || exporterName !== 'otlp';
+  const exporters = read.names('OTEL_TRACES_EXPORTER', ['otlp', 'none'], 'otlp', 'Requests are not traced');
+  const isOff = read.bool('OTEL_SDK_DISABLED') || !exporters.has('otlp');
   const variables = {
     exporter: readExporter(read, 'OTEL_BSP'),
     propagators: readPropagators(read),
