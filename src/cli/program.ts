@@ -8,7 +8,7 @@ import {
 } from '../config/config.ts';
 import { CLEANUP_FLAGS, COMPILE_FLAGS, type Flag, RUN_FLAGS, environmentName } from '../config/flags.ts';
 import { EXIT } from '../config/exit-codes.ts';
-import { duration } from '../config/flag-values.ts';
+import { shortDuration } from '../config/flag-values.ts';
 import { DEBUG_TOPICS } from '../proxy/debug/debug-session.ts';
 import { unknownVariables } from '../config/unknown-variables.ts';
 import { CHECK_OUTPUTS, type CheckOutput } from './check-result.ts';
@@ -245,10 +245,9 @@ export async function main(argv: readonly string[], threadEntry: URL): Promise<n
     .addHelpText('after', '\nIt needs the socket of --admin-socket, or pod/NAMESPACE/NAME.')
     .action(async (action: 'on' | 'off' | 'list', what: string, flags: DebugFlags) => {
       const { runDebug } = await import('./debug.ts');
-      const time = duration(flags.for);
-      const wrong = 'error' in time ? time.error : time.value > 3_600_000 ? 'at most 1h' : null;
-      if ('error' in time || wrong !== null) {
-        console.error(`portico debug: --for: ${wrong}`);
+      const time = shortDuration(flags.for);
+      if ('error' in time) {
+        console.error(`portico debug: --for: ${time.error}`);
         exitCode = EXIT.usage;
         return;
       }

@@ -218,6 +218,8 @@ export const limitStore: Parse<LimitStoreAddress> = (given) => {
 
 const DURATION_UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
 
+const HOUR_MS = 3_600_000;
+
 export const duration: Parse<number> = (given) => {
   const [, amount, unit] = /^(\d{1,9})(ms|s|m|h)$/.exec(given) ?? [];
   const value = Number(amount) * (DURATION_UNITS_MS[unit ?? ''] ?? Number.NaN);
@@ -229,8 +231,15 @@ export const duration: Parse<number> = (given) => {
 /** Of a Lease: shorter ones change hands whenever the API server takes a second to answer. */
 export const leaseDuration: Parse<number> = (given) => {
   const parsed = duration(given);
-  if ('error' in parsed || (parsed.value >= 3_000 && parsed.value <= 3_600_000)) return parsed;
-  return { error: `'${given}' is not from 3s to 1h` };
+  if ('value' in parsed && parsed.value >= 3_000 && parsed.value <= HOUR_MS) return parsed;
+  return { error: `'${given}' is not a duration from 3s to 1h; write a number with ms, s, m or h: 15s` };
+};
+
+/** Of what is on for a while. */
+export const shortDuration: Parse<number> = (given) => {
+  const parsed = duration(given);
+  if ('value' in parsed && parsed.value >= 1_000 && parsed.value <= HOUR_MS) return parsed;
+  return { error: `'${given}' is not a duration from 1s to 1h; write a number with s, m or h: 5m` };
 };
 
 export const limit: Parse<readonly [keyof Limits, number]> = (given) => {

@@ -176,11 +176,15 @@ describe('commands on a running Portico', () => {
     ]);
     expect((await run('debug', 'off', '1')).stdout).toBe('1 turned off\n');
     expect((await run('debug', 'off')).stdout).toBe('nothing was on\n');
-    const wrong = await Promise.all([run('debug', 'on', 'x'), run('debug', 'on', '--for', '2h')]);
-    expect(wrong.map(({ code, stderr }) => [code, stderr.split('\n').length])).toEqual([
-      [69, 2],
-      [64, 2],
-    ]);
+    const wrong = await run('debug', 'on', 'x');
+    expect([wrong.code, wrong.stderr.split('\n').length]).toEqual([69, 2]);
+    for (const time of ['2h', '5d']) {
+      const { code, stderr } = await run('debug', 'on', '--for', time);
+      expect([code, stderr]).toEqual([
+        64,
+        `portico debug: --for: '${time}' is not a duration from 1s to 1h; write a number with s, m or h: 5m\n`,
+      ]);
+    }
   });
 
   it('while spans of requests reach the collector', async () => {
