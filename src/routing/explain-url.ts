@@ -40,7 +40,7 @@ export type ParsedUrl =
 
 const URL_PARTS = /^(?:([a-z][a-z0-9+.-]*):\/\/|(?![^/?#]*:\/\/))([^/?#]+)([^#]*)/i;
 
-/** `http://shop.example.com/cart`, or the same without `http://`. */
+/** `http://shop.example.com/cart`, or the same without `http://`; an international host as browsers send it. */
 export function parseUrl(url: string): ParsedUrl {
   const [, scheme = 'http', host, rest = ''] = URL_PARTS.exec(url) ?? [];
   if (host === undefined) return { kind: 'invalid', reason: `'${url}' is not a URL; write http://host/path` };
@@ -49,8 +49,18 @@ export function parseUrl(url: string): ParsedUrl {
     const reason = `'${scheme}:' is not supported; write http://host/path or https://host/path`;
     return { kind: 'invalid', reason };
   }
+  const asciiHost = asciiHostOf(host);
+  if (asciiHost === null) return { kind: 'invalid', reason: `'${host}' is not a host name` };
   const path = rest.startsWith('/') ? rest : `/${rest}`;
-  return { kind: 'request', request: { scheme: lowerScheme, host, path } };
+  return { kind: 'request', request: { scheme: lowerScheme, host: asciiHost, path } };
+}
+
+/** `xn--bcher-kva.example:8443` for `bücher.example:8443` (UTS #46); null where it cannot be one. */
+function asciiHostOf(host: string): string | null {
+  const [, name = '', port = ''] = /^(.*?)(:\d*)?$/.exec(host) ?? [];
+  if (!/[^\0-\x7f]/.test(name)) return host;
+  const ascii = URL.parse(`http://${name}/`)?.hostname;
+  return ascii ? `${ascii}${port}` : null;
 }
 
 /** Explains a request with everything around it. May be interrupted, as `explainInSteps`. */

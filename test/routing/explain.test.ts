@@ -6,7 +6,7 @@ import { CASE_SETTINGS, loadCase } from '../support/cases.ts';
 import { explanationText } from '../../src/cli/explanation-text.ts';
 import type { Claims } from '../../src/routing/ingress/claims.ts';
 import { edit, entries } from '../../src/model/sharded-map.ts';
-import { explainFully } from '../../src/routing/explain-url.ts';
+import { explainFully, parseUrl } from '../../src/routing/explain-url.ts';
 import { OUR_CLASS } from './arbitrary-cluster.ts';
 
 function explained(name: string, host: string, path: string, scheme: 'http' | 'https' = 'http'): Explanation {
@@ -237,4 +237,18 @@ describe('explain', () => {
       expect(explanationText('http://a.test/a', last.value)).toContain('\n  and 1399 more\n');
     },
   );
+});
+
+it.each([
+  ['https://bücher.example/a', 'xn--bcher-kva.example'],
+  ['BÜCHER.example:8443', 'xn--bcher-kva.example:8443'],
+  ['http://shop。example/', 'shop.example'],
+  ['http://[::1]:80/', '[::1]:80'],
+])('asks for the host that a browser sends: %s', (url, host) => {
+  expect(parseUrl(url)).toMatchObject({ kind: 'request', request: { host } });
+});
+
+it('says which host can be none', () => {
+  const reason = "'bü cher.example' is not a host name";
+  expect(parseUrl('http://bü cher.example/')).toEqual({ kind: 'invalid', reason });
 });
