@@ -1,4 +1,5 @@
 import { randomFillSync } from 'node:crypto';
+import { latin1 } from './latin1.ts';
 
 const ID_BYTES = 16;
 /** Random bytes are drawn for so many ids at once. */
@@ -28,5 +29,5 @@ export function newRequestId(): string {
     text[place] = DIGITS[byte >> 4] ?? 0;
     text[place + 1] = DIGITS[byte & 0x0f] ?? 0;
   }
-  return text.toString('latin1');
+  return latin1(text, 0, text.length);
 }

@@ -137,9 +137,10 @@ export class NativeRecord implements ExchangeRecord, RequestView {
     this.connectFailures = [...this.connectFailures, failure];
   }
 
-  /** The exchange is over. */
+  /** The exchange is over. Some records are kept for a while, and what they lead to with them. */
   close(): void {
     this.#cancellation?.cancel();
+    this.body = NO_CONTENT;
     this.durationMs = performance.now() - this.durationMs;
     this.observer?.on({ kind: 'over', exchange: this });
   }

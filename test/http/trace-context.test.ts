@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { samplerOf } from '../../src/http/sampler.ts';
-import { NO_TRACE, TraceIds, newSpanId, traceIdOf } from '../../src/http/trace-ids.ts';
+import { TraceIds, newSpanId, traceIdOf } from '../../src/http/trace-ids.ts';
 import {
   type Propagator,
   type TraceContext,
@@ -11,10 +11,9 @@ import {
 
 /** Trace ids, and for each the head that tells Pods of it. */
 function newTraces(count: number): { traceId: string; head: string }[] {
-  let ids = new TraceIds();
+  const ids = new TraceIds();
   return Array.from({ length: count }, () => {
-    let ending = ids.next();
-    if (ending === NO_TRACE) ending = (ids = new TraceIds()).next();
+    const ending = ids.next();
     return { traceId: traceIdOf(ending), head: `GET / HTTP/1.1\r\n${ending}` };
   });
 }

@@ -1,4 +1,4 @@
-import { writeLatin1 } from './hpack/latin1.ts';
+import { writeLatin1 } from '../../http/latin1.ts';
 
 /** More is left to the garbage collector once it was used. */
 const KEPT_BYTES = 16 * 1024;

@@ -15,8 +15,11 @@ export interface SpanBatchOptions {
   readonly onFault: (fault: unknown) => void;
 }
 
-/** Few requests are recorded: one after the other they would find that code out of every cache, which takes five times as long. */
-const EXCHANGES_AT_ONCE = 32;
+/**
+ * Few requests are recorded: one after the other they would find that code out of every cache, which takes five times as long.
+ * More at once would have to be kept past the next collection of garbage, and become old.
+ */
+const EXCHANGES_AT_ONCE = 4;
 /** Spans are sent on when so many of them are there, or bytes, or after this time. */
 const BATCH_SPANS = 256;
 const BATCH_BYTES = 256 * 1024;

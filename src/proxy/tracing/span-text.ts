@@ -57,7 +57,10 @@ export function quoted(value: string): string {
   return JSON.stringify(value.length > LONGEST_VALUE ? value.slice(0, LONGEST_VALUE) : value);
 }
 
-/** As exact as a number of milliseconds since the epoch is: to a microsecond. */
+/** As exact as a number of milliseconds since the epoch is: to a microsecond. Small integers are texts in a tenth of the time. */
 function nanos(ms: number): string {
-  return `${Math.round(ms * 1000)}000`;
+  const seconds = Math.floor(ms / 1000);
+  const micros = Math.round((ms - seconds * 1000) * 1000);
+  if (micros === 1_000_000) return `${seconds + 1}000000000`;
+  return `${seconds}${`${1_000_000 + micros}`.slice(1)}000`;
 }

@@ -48,7 +48,8 @@ function serverSpan(
     `${PEER_TEXTS.of(exchange.connectionInfo.peer)}${VERSION_TEXTS.of(exchange.httpVersion)}` +
     `{"key":"http.response.status_code","value":{"intValue":"${status}"}},` +
     `{"key":"portico.attempts","value":{"intValue":"${exchange.attempts}"}},` +
-    `{"key":"portico.request_id","value":{"stringValue":${quoted(exchange.requestId)}}},` +
+    // It needs no escapes, or the request would have got another one.
+    `{"key":"portico.request_id","value":{"stringValue":"${exchange.requestId}"}},` +
     `{"key":"url.path","value":{"stringValue":${quoted(mark < 0 ? target : target.slice(0, mark))}}}`;
   if (mark >= 0) attributes += `,${text('url.query', target.slice(mark + 1))}`;
   if (userAgent !== '') attributes += `,${text('user_agent.original', userAgent)}`;

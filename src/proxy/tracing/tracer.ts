@@ -1,7 +1,7 @@
 import { type Sampler, samplerOf } from '../../http/sampler.ts';
 import { FieldKind } from '../../http/field-names.ts';
 import { type Propagator, type TraceContext, readTraceContext } from '../../http/trace-context.ts';
-import { NO_TRACE, TRACE_ID_END, TraceIds, traceIdOf } from '../../http/trace-ids.ts';
+import { TRACE_ID_END, TraceIds, traceIdOf } from '../../http/trace-ids.ts';
 import type { Route } from '../../routing/table.ts';
 import { RequestTrace, type SpanAttempt, type SpanParts } from './request-trace.ts';
 import type { TracingSettings } from './tracing-settings.ts';
@@ -24,7 +24,7 @@ export class Tracer {
   readonly ownFields: readonly FieldKind[];
   /** Endpoints are told of traces in W3C's way and no other. */
   readonly #isW3cAlone: boolean;
-  #ids = new TraceIds();
+  readonly #ids = new TraceIds();
   #second = 0;
   #clientSampled = 0;
 
@@ -54,17 +54,10 @@ export class Tracer {
       const isSampled = byClient ?? samplesRoot(traceId, traceId.length);
       return new RequestTrace(propagators, traceId, context, isSampled ? spanParts(request) : null);
     }
-    const ending = this.#nextEnding();
+    const ending = this.#ids.next();
     const isSampled = byClient ?? samplesRoot(ending, TRACE_ID_END);
     if (!isSampled && this.#isW3cAlone) return ending;
     return new RequestTrace(propagators, traceIdOf(ending), null, isSampled ? spanParts(request) : null);
-  }
-
-  #nextEnding(): string {
-    const ending = this.#ids.next();
-    if (ending !== NO_TRACE) return ending;
-    this.#ids = new TraceIds();
-    return this.#ids.next();
   }
 
   /** Null where the sampler decides. */

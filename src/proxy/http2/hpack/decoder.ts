@@ -1,7 +1,7 @@
 import { DEFAULT_TABLE_BYTES, DynamicTable, ENTRY_BYTES } from './dynamic-table.ts';
 import { decodeHuffman, huffmanBound } from './huffman.ts';
 import { knownName } from './known-names.ts';
-import { latin1 } from './latin1.ts';
+import { latin1 } from '../../../http/latin1.ts';
 import { STATIC_ENTRIES, STATIC_NAMES, STATIC_VALUES } from './static-table.ts';
 
 /** What became of a header block. */

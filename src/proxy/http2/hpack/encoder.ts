@@ -1,5 +1,5 @@
 import { KNOWN_NAMES } from './known-names.ts';
-import { writeLatin1 } from './latin1.ts';
+import { writeLatin1 } from '../../../http/latin1.ts';
 import { MOST_TABLE_BYTES, SentFields } from './sent-fields.ts';
 import { STATIC_VALUES } from './static-table.ts';
 
