@@ -26,13 +26,13 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     testTimeout: TIMEOUT_MS,
     hookTimeout: TIMEOUT_MS,
-    // Twice the two cores: half of what a test does is wait, for a drain, a back-off or a deadline.
-    maxWorkers: 4,
+    // Three times the two cores: a third of the time a test waits, for a drain, a back-off or a deadline.
+    maxWorkers: 6,
     // A test that asserts nothing cannot fail.
     expect: { requireAssertions: true },
     // Processes, not threads: a test may start threads, and its process has signals and an environment of its own.
     pool: 'forks',
-    // Test files share four processes: to start one for each file, and load everything there, takes as long as the tests.
+    // Test files share six processes: to start one for each file, and load everything there, takes as long as the tests.
     isolate: false,
     // Most of what a test makes is soon garbage: a young generation with room for it is collected less often.
     execArgv: ['--min-semi-space-size=16', '--max-semi-space-size=32'],
