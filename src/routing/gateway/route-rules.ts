@@ -100,9 +100,9 @@ function beyond(what: string, most: number): Fault {
   return { reason: 'UnsupportedValue', message };
 }
 
-/** Everything that the route is for gets 500. */
+/** What no other route takes of its hostnames gets 500. */
 function tooManyMatches(total: number, owner: RuleOwner): RulesRead {
-  const message = `The route has ${total} matches, and at most ${MAX_READ} are read, so all requests for its hostnames get 500: split the route.`;
+  const message = `The route has ${total} matches, and at most ${MAX_READ} are read, so none is served, and requests that no other route takes get 500: split the route.`;
   const reading = readMatch(owner.kind, {});
   const claims =
     reading.kind === 'match'

@@ -257,7 +257,7 @@ describe('rules and matches', () => {
     const { statuses, told } = outcomes([{ matches, backendRefs }], ['/m0', '/m1024', '/other']);
     expect(statuses).toEqual(Array(3).fill('b/wide: backend-invalid'));
     expect(told.map(({ message }) => message)).toEqual([
-      'The route has 1025 matches, and at most 1024 are read, so all requests for its hostnames get 500: split the route.',
+      'The route has 1025 matches, and at most 1024 are read, so none is served, and requests that no other route takes get 500: split the route.',
     ]);
   });
 
