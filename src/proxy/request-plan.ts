@@ -360,7 +360,6 @@ export class RequestPlan {
   /** The exchange is over. */
   complete(): void {
     for (const policy of this.#toComplete) policy.onComplete?.(this.#record);
-    this.#record.fields = NO_FIELDS;
   }
 
   /** From now on no policy is asked: one of them may be what threw. */
