@@ -77,10 +77,10 @@ export function readRoute(
   const unresolved = rules?.unresolved ?? stream?.unresolved ?? [];
   const hostnames = readHostnames(spec['hostnames'], kind);
   const claims = rules?.claims ?? [];
-  const faults = rules?.faults ?? stream?.faults ?? [];
+  const faults = [...(rules?.faults ?? stream?.faults ?? []), ...hostnames.dropped];
   const fault = faults[0] ?? null;
   const open = isHttp || !isRestricting(annotated.policies) ? null : notRestrictable(kind);
-  const unserved = rules?.served === 0 ? fault : null;
+  const unserved = rules?.served === 0 ? (rules.faults[0] ?? null) : null;
   const rejected = open ?? hostnames.fault ?? (claims.length === 0 ? unserved : null);
   const failing = rejected === null ? unserved : null;
   const isAccepted = rejected === null && failing === null;
@@ -178,20 +178,35 @@ function secretsOf({ policies, backends = [] }: Route): readonly ObjectKey[] {
   ];
 }
 
-function readHostnames(
-  written: unknown,
-  kind: RouteKind,
-): { readonly hostnames: readonly string[]; readonly fault: Fault | null } {
-  if (kind === 'TCPRoute' || kind === 'UDPRoute') return { hostnames: [''], fault: null };
-  const all = asArray(written)
-    .slice(0, MAX_HOSTNAMES)
-    .map((hostname) => (asString(hostname) ?? '').toLowerCase());
-  if (all.length === 0) return { hostnames: kind === 'TLSRoute' ? [] : [''], fault: null };
+interface HostnamesRead {
+  readonly hostnames: readonly string[];
+  /** Why there are none. */
+  readonly fault: Fault | null;
+  /** Why some are not served. */
+  readonly dropped: readonly Fault[];
+}
+
+function readHostnames(written: unknown, kind: RouteKind): HostnamesRead {
+  const listed = asArray(written);
+  if (kind === 'TCPRoute' || kind === 'UDPRoute') return { hostnames: [''], fault: null, dropped: [] };
+  if (listed.length === 0) return { hostnames: kind === 'TLSRoute' ? [] : [''], fault: null, dropped: [] };
+  const all = listed.slice(0, MAX_HOSTNAMES).map((hostname) => (asString(hostname) ?? '').toLowerCase());
   const hostnames = [...new Set(all)].filter((hostname) => hostFault(hostname) === null);
   const bad = all.find((hostname) => hostFault(hostname) !== null);
-  if (hostnames.length > 0 || bad === undefined) return { hostnames, fault: null };
-  const message = `The hostname ${JSON.stringify(bad.slice(0, 80))} ${hostFault(bad)}: correct it.`;
-  return { hostnames, fault: { reason: 'UnsupportedValue', message } };
+  const faults = bad === undefined ? [] : [badHostname(bad)];
+  if (hostnames.length === 0) return { hostnames, fault: faults[0] ?? null, dropped: [] };
+  if (listed.length > MAX_HOSTNAMES) faults.push(tooManyHostnames(listed.length));
+  return { hostnames, fault: null, dropped: faults };
+}
+
+function badHostname(hostname: string): Fault {
+  const message = `The hostname ${JSON.stringify(hostname.slice(0, 80))} ${hostFault(hostname)}: correct it.`;
+  return { reason: 'UnsupportedValue', message };
+}
+
+function tooManyHostnames(count: number): Fault {
+  const message = `The route has ${count} hostnames, and the first ${MAX_HOSTNAMES} are served: move the others to another route.`;
+  return { reason: 'UnsupportedValue', message };
 }
 
 /** A TLSRoute, TCPRoute or UDPRoute has one rule, without matches. */

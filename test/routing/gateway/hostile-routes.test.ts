@@ -205,9 +205,9 @@ describe('filters', () => {
 });
 
 describe('rules and matches', () => {
-  const status = (table: ReturnType<typeof compiled>['table'], target: string) => {
+  const status = (table: ReturnType<typeof compiled>['table'], target: string, host = 'x.example') => {
     const connectionInfo = { tls: false, portKey: portKey('', 80) };
-    const decision = decide(table, { method: 'GET', target, host: 'x.example', connectionInfo });
+    const decision = decide(table, { method: 'GET', target, host, connectionInfo });
     return decision.kind === 'refuse' && `${decision.route?.ingress}: ${decision.reason}`;
   };
   const service = {
@@ -258,6 +258,22 @@ describe('rules and matches', () => {
     expect(statuses).toEqual(Array(3).fill('b/wide: backend-invalid'));
     expect(told.map(({ message }) => message)).toEqual([
       'The route has 1025 matches, and at most 1024 are read, so none is served, and requests that no other route takes get 500: split the route.',
+    ]);
+  });
+
+  it('tells the author of hostnames that are not served beside others that are', () => {
+    const many = Array.from({ length: 1_026 }, (_, n) => `h${n}.example`);
+    const messages = [['good.example', 'bad_name.example'], many].map((hostnames) => {
+      const wide = route('HTTPRoute', 'b', 'wide', 2020, { hostnames, rules: [{ backendRefs }] });
+      const compilation = compiled(service, gateway([HTTP]), wide);
+      expect(status(compilation.table, '/', hostnames[0])).toBe('b/wide: backend-unavailable');
+      return listProblems(compilation)
+        .filter(({ object }) => object?.name === 'wide')
+        .map(({ message }) => message);
+    });
+    expect(messages).toEqual([
+      [expect.stringMatching(/^The hostname "bad_name.example" .*: correct it.$/)],
+      ['The route has 1026 hostnames, and the first 1024 are served: move the others to another route.'],
     ]);
   });
 
